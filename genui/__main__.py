@@ -1,0 +1,8 @@
+"""`python -m genui` is the same as `genui`."""
+
+import sys
+
+from genui.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""The `genui` command: one table of commands, their parser, and what every command shares.
+
+A command is a module of `genui.commands` with `configure(parser)` and `run(args) -> int`.
+Only the module of the command asked for is imported, so `genui` alone reaches the app
+without paying for the others.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+from genui import __version__
+from genui.errors import GenuiError, MisuseError, did_you_mean
+
+if TYPE_CHECKING:
+    import argparse
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+READER_GONE = 141  # 128 + SIGPIPE
+
+
+class Command(NamedTuple):
+    module: str  # in genui.commands
+    summary: str
+
+
+COMMANDS = MappingProxyType(
+    {
+        "models": Command("models", "list what can generate: shipped models and your checkpoints"),
+        "recipes": Command("recipes", "list what can be trained, or every setting of one recipe"),
+        "train": Command("train", "train a recipe in the background (or here, --foreground)"),
+        "runs": Command("runs", "list your training runs"),
+        "inspect": Command("inspect", "show a run, or follow its metrics"),
+        "pause": Command("steer", "hold a run between two steps"),
+        "resume": Command("resume", "let a paused run go on, or restart a stopped or dead one"),
+        "stop": Command("steer", "end a run after a checkpoint"),
+        "checkpoint": Command("steer", "write a checkpoint now"),
+        "generate": Command("generate", "write text or draw a picture with a model"),
+        "show": Command("show", "show a picture, a sample, a model or a run folder"),
+        "doctor": Command("doctor", "say what genui found: paste it into a bug report"),
+    }
+)
+
+EXAMPLES = """\
+examples:
+  genui                                        open the app
+  genui generate shakespeare --prompt 'ROMEO:'
+  genui generate icons --prompt 'red heart on black'
+  genui train shakespeare --set steps=500
+  genui inspect last --follow
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; faults become one line on stderr.
+
+    0 done, 1 failed, 2 asked wrongly, 130 interrupted, 141 the reader of our output left.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _dispatch(words)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit: give it somewhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return READER_GONE
+    except GenuiError as error:
+        return _fail(str(error), error.exit_code)
+    except OSError as error:
+        return _fail(f"{error.filename or 'standard output'}: {error.strerror or error}", 1)
+    except Exception as error:
+        if os.environ.get("GENUI_DEBUG"):
+            raise
+        return _fail(
+            f"unexpected {type(error).__name__}: {error}; this is a defect, please report it "
+            "with `genui doctor` (GENUI_DEBUG=1 shows where)",
+            1,
+        )
+
+
+def build_parser(command: str | None = None) -> "argparse.ArgumentParser":
+    """The whole parser by name, with the options of `command` alone filled in."""
+    from importlib import import_module
+
+    from genui.commands.parser import Parser
+
+    width = max(map(len, COMMANDS))
+    listed = [f"  {name:{width}}  {summary}" for name, (_, summary) in COMMANDS.items()]
+    parser = Parser(
+        prog="genui",
+        description="A laboratory for generative models in a terminal. "
+        "Without a command it opens the app.",
+        epilog="\n".join(["commands:", *listed, "", EXAMPLES]),
+    )
+    parser.add_argument("--version", action="version", version=f"genui {__version__}")
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", help="one of those below; each has its own --help"
+    )
+    for name, (module, summary) in COMMANDS.items():
+        sub = commands.add_parser(name, description=f"{summary.capitalize()}.")
+        if name == command:
+            code = import_module(f"genui.commands.{module}")
+            code.configure(sub)
+            sub.set_defaults(run=code.run)
+    return parser
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words:
+        from genui.commands import home
+
+        return home.run()
+    command = words[0]
+    if not command.startswith("-") and command not in COMMANDS:
+        raise MisuseError(f"no command '{command}': {did_you_mean(command, COMMANDS)}")
+    try:
+        args, unknown = build_parser(command).parse_known_args(words)
+    except SystemExit as done:  # --help and --version
+        return done.code if isinstance(done.code, int) else 0
+    if unknown:
+        raise MisuseError(f"{command}: cannot use {unknown[0]!r}; see genui {command} --help")
+    return args.run(args)
+
+
+def _fail(line: str, code: int) -> int:
+    from genui.render.sanitise import clean_line
+
+    if sys.stderr is not None:
+        print(f"genui: {clean_line(line)}", file=sys.stderr)
+    return code

@@ -1,0 +1,112 @@
+"""`genui doctor`: what genui found on this machine, one fact a line."""
+
+import argparse
+import importlib.metadata
+import locale
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from genui import __version__, paths
+from genui.commands import output
+from genui.commands.parser import add_json
+from genui.errors import GenuiError
+
+LIBRARIES = ("textual", "numpy", "msgspec", "safetensors", "tokenizers", "pillow")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "example:\n  genui doctor > report.txt"
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    found = {**_software(), **_machine(), **_terminal(), **_places(), **_content()}
+    if args.json:
+        output.emit(found)
+    else:
+        output.facts(found.items())
+    return 0
+
+
+def _software() -> dict[str, str]:
+    return {
+        "genui": f"{__version__} in {Path(__file__).parent.parent}",
+        "python": f"{platform.python_version()} ({sys.executable})",
+        "system": platform.platform(),
+        **{name: _version(name) for name in LIBRARIES},
+    }
+
+
+def _version(library: str) -> str:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _machine() -> dict[str, str]:
+    """Device, precision and threads, as the engine would choose them now."""
+    try:
+        from genui.engine.device import describe
+    except ImportError as error:
+        return {"device": f"torch cannot be imported: {error}"}
+    return describe()
+
+
+def _terminal() -> dict[str, str]:
+    from genui.commands.home import has_terminal
+    from genui.render.colour import detect
+
+    size = shutil.get_terminal_size()
+    encoding = sys.stdout.encoding or "unknown"
+    unicode = "yes" if encoding.lower().replace("-", "") == "utf8" else "no"
+    return {
+        "terminal": " ".join(
+            filter(None, (os.environ.get("TERM", "none"), os.environ.get("TERM_PROGRAM", "")))
+        ),
+        "full screen": "yes" if has_terminal() else "no: stdin or stdout is not a terminal",
+        "size": f"{size.columns}×{size.lines}",
+        "colour": detect(os.environ, sys.stdout.isatty()),
+        "unicode": f"{unicode} ({encoding}, locale {locale.setlocale(locale.LC_CTYPE)})",
+        "ssh": "yes" if os.environ.get("SSH_CONNECTION") else "no",
+        "tmux": "yes" if os.environ.get("TMUX") else "no",
+    }
+
+
+def _places() -> dict[str, str]:
+    places = {"data": paths.data_dir(), "cache": paths.cache_dir(), "state": paths.state_dir()}
+    return {f"{name} folder": f"{path} ({_writable(path)})" for name, path in places.items()}
+
+
+def _writable(path: Path) -> str:
+    """Whether a file can be made there, or where the folder would be made; leaves nothing."""
+    folder = next((p for p in (path, *path.parents) if p.exists()), path)
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return "writable" if folder == path else "writable, not made yet"
+    except OSError as error:
+        return f"not writable: {error.strerror}"
+
+
+def _content() -> dict[str, str]:
+    from genui.runs.catalog import list_models
+
+    try:
+        shipped = [model.name for model in list_models() if model.source == "shipped"]
+        models = ", ".join(shipped) or "none"
+    except GenuiError as error:
+        models = str(error)
+    return {"shipped models": models, "emoji font": _emoji_font()}
+
+
+def _emoji_font() -> str:
+    from genui.engine.data.emoji_font import find_font
+
+    try:
+        return str(find_font())
+    except GenuiError as error:
+        return str(error)

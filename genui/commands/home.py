@@ -1,0 +1,39 @@
+"""`genui` alone: the app where there is a terminal, a plain listing where there is none."""
+
+import os
+import sys
+
+
+def run() -> int:
+    """Open the app, or say in plain text what it would list."""
+    if has_terminal():
+        from genui.ui import app
+
+        app.run()
+        return 0
+    overview()
+    return 0
+
+
+def has_terminal() -> bool:
+    """Whether a full-screen app can be drawn and answered here."""
+    streams = (sys.stdin, sys.stdout)
+    return (
+        all(stream is not None and stream.isatty() for stream in streams)
+        and os.environ.get("TERM", "") != "dumb"
+    )
+
+
+def overview() -> None:
+    """Models, then runs, then how to open the app."""
+    from genui.commands import models, runs
+    from genui.commands.output import say
+
+    say("MODELS")
+    models.listing()
+    say()
+    say("RUNS")
+    runs.listing()
+    say()
+    say("This is not a terminal: run `genui` in one (120×40 or larger is best) to open the app,")
+    say("or see `genui --help` for what the shell can do.")

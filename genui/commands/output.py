@@ -1,0 +1,55 @@
+"""How commands speak: answers on stdout, remarks on stderr, nothing from disk unsanitised."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from genui.render.sanitise import clean, clean_line
+
+
+def say(line: str = "") -> None:
+    """One line of the answer."""
+    print(_one(line))
+
+
+def note(line: str) -> None:
+    """One remark for a person; a script that reads stdout never sees it."""
+    print(_one(line), file=sys.stderr, flush=True)
+
+
+def emit(value: Any, indent: bool = True) -> None:
+    """`value` as JSON: indented for one answer, one line for a stream. NaN becomes null."""
+    data = msgspec.json.encode(value, enc_hook=str)
+    if indent:
+        data = msgspec.json.format(data, indent=2)
+    print(data.decode(), flush=True)
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> None:
+    """Columns as wide as their widest cell; the columns numbered in `right` align right."""
+    from rich.cells import cell_len
+
+    lines = [list(heads), *([clean_line(cell) for cell in row] for row in rows)]
+    widths = [max(cell_len(line[i]) for line in lines) for i in range(len(heads))]
+    to_right = frozenset(right)
+    for line in lines:
+        cells = []
+        for i, cell in enumerate(line):
+            gap = " " * (widths[i] - cell_len(cell))
+            cells.append(gap + cell if i in to_right else cell + gap)
+        print("  ".join(cells).rstrip())
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> None:
+    """Name and value, one fact a line, values under each other."""
+    known = [(name, clean_line(value)) for name, value in pairs if value]
+    width = max((len(name) for name, _ in known), default=0)
+    for name, value in known:
+        print(f"{name:{width}}  {value}")
+
+
+def _one(line: str) -> str:
+    """Safe to print and on one line, its spacing kept."""
+    return clean(line).replace("\n", " ")

@@ -1,0 +1,95 @@
+"""`genui train`: start a training, detached or in this terminal."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genui.commands import output
+from genui.commands.parser import add_json
+from genui.errors import MisuseError
+from genui.recipes import Recipe, find_recipe, override, parse_settings
+
+if TYPE_CHECKING:
+    from genui.runs.layout import RunDir
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "The run's id is the only thing on stdout, so RUN=$(genui train icons) keeps it.\n\n"
+        "examples:\n"
+        "  genui train shakespeare --steps 500 --name first\n"
+        "  genui train shakespeare --data letters/ --set width=128 --set layers=4\n"
+        "  genui train icons --foreground"
+    )
+    parser.add_argument("recipe", metavar="RECIPE", help="a name that `genui recipes` lists")
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        dest="settings",
+        help="change a setting; `genui recipes RECIPE` lists them; may be given again",
+    )
+    parser.add_argument("--steps", metavar="N", help="the same as --set steps=N")
+    parser.add_argument(
+        "--data",
+        metavar="PATH",
+        help="your own text file or folder, or a folder of captioned pictures",
+    )
+    parser.add_argument("--name", metavar="NAME", default="", help="what to call the run")
+    parser.add_argument(
+        "--foreground",
+        action="store_true",
+        help="train in this terminal; Ctrl-C writes a checkpoint and stops",
+    )
+    add_json(parser, "the run's id and folder as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    from genui.engine import data
+    from genui.runs import launch, layout
+
+    settings = _settings(args)
+    base = find_recipe(args.recipe)
+    recipe = override(base, settings)
+    _refuse_missing(recipe)
+    output.note(f"data: {data.check(recipe)}")
+    if args.foreground:
+        from genui.commands.foreground import train_here
+
+        started = layout.create_run(base, settings, args.name)
+        _announce(started, args.json)
+        return train_here(started)
+    started = launch.launch(base, settings, args.name)
+    _announce(started, args.json)
+    _hints(started)
+    return 0
+
+
+def _settings(args: argparse.Namespace) -> dict[str, str]:
+    settings = parse_settings(args.settings)
+    for key in ("steps", "data"):
+        if (value := getattr(args, key)) is not None:
+            settings[key] = value
+    if settings.get("data"):  # the trainer runs in another folder
+        settings["data"] = str(Path(settings["data"]).expanduser().absolute())
+    return settings
+
+
+def _refuse_missing(recipe: Recipe) -> None:
+    if recipe.data and not Path(recipe.data).exists():
+        raise MisuseError(f"--data {recipe.data}: no such file or folder; check the path")
+
+
+def _announce(started: "RunDir", as_json: bool) -> None:
+    if as_json:
+        output.emit({"id": started.id, "path": started.path}, indent=False)
+    else:
+        print(started.id, flush=True)
+
+
+def _hints(started: "RunDir") -> None:
+    output.note("training in the background: closing this terminal does not touch it")
+    output.note(f"  watch  genui inspect {started.id} --follow   (or open the app: genui)")
+    output.note(f"  pause  genui pause {started.id}")
+    output.note(f"  stop   genui stop {started.id}")

@@ -1,0 +1,70 @@
+"""Captions as words: a caption is split, its words become numbers a network can look up."""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genui.engine.data.palette import COLOURS
+
+PAD = 0
+UNKNOWN = 1
+RESERVED = 2
+"""Numbers below this one are no words."""
+
+MOST_WORDS = 20_000
+"""A vocabulary larger than this would be most of a small model; the rarest words go."""
+
+
+@lru_cache(maxsize=1 << 16)
+def split_words(caption: str) -> tuple[str, ...]:
+    """`"Red-heart, on BLACK"` to `("red", "heart", "on", "black")`, in any script.
+
+    A word is a run of letters and digits with the marks that belong to them.
+    """
+    text = unicodedata.normalize("NFKC", caption).lower()
+    spaced = "".join(c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in text)
+    return tuple(word for word in spaced.split() if any(c.isalnum() for c in word))
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The words a model knows. `words[i]` has the number `i + RESERVED`."""
+
+    words: tuple[str, ...]
+
+    @classmethod
+    def build(cls, captions: Iterable[str]) -> "Vocabulary":
+        """All words of the captions in alphabetical order, with the palette's colours and "on"."""
+        counts = Counter(word for caption in captions for word in split_words(caption))
+        always = {*COLOURS, "on"}
+        common = {word for word, _ in counts.most_common(MOST_WORDS)}
+        return cls(tuple(sorted(common | always)))
+
+    @property
+    def size(self) -> int:
+        """Rows an embedding of this vocabulary needs."""
+        return len(self.words) + RESERVED
+
+    @cached_property
+    def _number(self) -> dict[str, int]:
+        return {word: i for i, word in enumerate(self.words, RESERVED)}
+
+    def encode(self, captions: Sequence[str], length: int) -> NDArray[np.int64]:
+        """Numbers [B, length]: PAD after the last word, UNKNOWN for a word never seen.
+
+        Words beyond `length` are cut off.
+        """
+        numbers = np.full((len(captions), length), PAD, np.int64)
+        for row, caption in zip(numbers, captions, strict=True):
+            found = [self._number.get(word, UNKNOWN) for word in split_words(caption)[:length]]
+            row[: len(found)] = found
+        return numbers
+
+    def unknown(self, caption: str) -> list[str]:
+        """The words of a caption the model has never seen, in order."""
+        return [word for word in split_words(caption) if word not in self._number]

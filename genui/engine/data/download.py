@@ -1,0 +1,45 @@
+"""Pinned, checksummed downloads, made only when asked for."""
+
+import hashlib
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from genui import paths
+from genui.errors import GenuiError
+
+MAX_BYTES = 64 * 1024 * 1024
+TIMEOUT_S = 20
+
+
+def fetch(name: str, url: str, sha256: str) -> Path:
+    """The file of that name in the downloads folder, fetched from `url` where it is missing.
+
+    Raises GenuiError where the network or the checksum fails; nothing wrong is ever kept.
+    """
+    target = paths.downloads_dir() / name
+    if target.exists() and _sha256(target.read_bytes()) == sha256:
+        return target
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as reply:
+            body = reply.read(MAX_BYTES + 1)
+    except (urllib.error.URLError, TimeoutError, OSError) as error:
+        raise GenuiError(
+            f"{name}: cannot be downloaded ({getattr(error, 'reason', error)}); put the file at "
+            f"{target}, or name its folder in GENUI_DATA, or pass --data FILE"
+        ) from None
+    if _sha256(body) != sha256:
+        raise GenuiError(f"{name}: what {url} sent has another checksum than pinned; not kept")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside = target.with_name(f"{name}.{os.getpid()}.part")
+        aside.write_bytes(body)
+        aside.replace(target)
+    except OSError as error:
+        raise GenuiError(f"{target}: cannot be written ({error.strerror})") from None
+    return target
+
+
+def _sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()

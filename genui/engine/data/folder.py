@@ -1,0 +1,217 @@
+"""A user's own folder of captioned pictures. Nothing in it is trusted.
+
+Captions come from `metadata.jsonl` where there is one ({"file_name": …, "text": …}, as in
+Hugging Face's imagefolder), else from a `name.txt` beside `name.png`, else from the names.
+"""
+
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from genui.engine.data.fitting import fit_square
+from genui.engine.data.pictures import SIDE, Pictures, fingerprint, hold_out_pictures
+from genui.errors import MisuseError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+METADATA = "metadata.jsonl"
+EXAMPLE_ROW = '{"file_name": "cat.png", "text": "a cat"}'
+MOST_PICTURES = 50_000  # 200 MB as 32×32 RGBA
+MOST_BYTES = 64 * 2**20  # of a picture file or of the metadata
+MOST_PIXELS = 50_000_000  # of a picture before it is reduced
+MOST_CAPTION = 300  # characters
+MOST_NOTES = 20
+
+
+class _Row(msgspec.Struct):
+    """A line of metadata.jsonl; other keys are ignored."""
+
+    file_name: str
+    text: str
+
+
+class _LeftOutError(Exception):
+    """One picture cannot be used; the message says which and why."""
+
+
+def load_folder(path: str | os.PathLike[str]) -> Pictures:
+    """Every usable picture in the folder and its sub-folders, with its caption.
+
+    What is left out is listed in `notes`. Raises MisuseError where the path is no folder
+    or nothing in it can be used.
+    """
+    folder = Path(os.path.expanduser(path))
+    # os.path and not Path: a name too long or a folder above it closed is False, not an error.
+    if not os.path.exists(folder):
+        raise MisuseError(f"{_shown(folder)}: no such folder; check the path given to --data")
+    if not os.path.isdir(folder):
+        raise MisuseError(
+            f"{_shown(folder)}: is a file; pictures need a folder, such as cat.png with cat.txt"
+        )
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise MisuseError(f"{_shown(folder)}: may not be read; change its permissions")
+    files = _picture_files(folder)
+    if not files:
+        raise MisuseError(f"{_shown(folder)}: no pictures in it; looked for {', '.join(SUFFIXES)}")
+    notes: list[str] = []
+    if len(files) > MOST_PICTURES:
+        notes.append(f"{_shown(folder)}: only the first {MOST_PICTURES:,} of {len(files):,} taken")
+    usable: list[tuple[NDArray[np.uint8], str]] = []
+    for captioned in _captioned(folder, files[:MOST_PICTURES], notes):
+        try:
+            usable.append((read_picture(captioned[0]), captioned[1]))
+        except _LeftOutError as reason:
+            notes.append(str(reason))
+    if not usable:
+        first = notes[0] if notes else f"{METADATA} names none of them"
+        raise MisuseError(f"{_shown(folder)}: none of its {len(files)} pictures works: {first}")
+    rgba = np.stack([picture for picture, _ in usable])
+    captions = tuple(caption for _, caption in usable)
+    trained, held_out = hold_out_pictures(len(captions))
+    return Pictures(
+        name=clean_caption(folder.resolve().name) or "folder",
+        licence="the user's own",
+        fingerprint=fingerprint(rgba, captions),
+        rgba=rgba,
+        captions=captions,
+        scheme="plain",
+        train=trained,
+        held_out=held_out,
+        notes=_shortened(notes),
+    )
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """The picture, upright, padded to a square and fitted to [32, 32, 4]."""
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            limit = f"{MOST_BYTES >> 20} MiB"
+            raise _LeftOutError(f"{_shown(path)}: larger than {limit}; make it smaller")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=FORMATS) as opened:
+                if opened.width * opened.height > MOST_PIXELS:
+                    raise Image.DecompressionBombError
+                picture = _rgba(ImageOps.exif_transpose(opened))
+    except _LeftOutError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _LeftOutError(
+            f"{_shown(path)}: more than {MOST_PIXELS:,} pixels; make it smaller"
+        ) from None
+    except Exception:  # a broken file makes Pillow's decoders raise nearly anything
+        raise _LeftOutError(
+            f"{_shown(path)}: cannot be read as a picture; remove or replace it"
+        ) from None
+    hard_edged = max(picture.size) < SIDE or _is_enlarged_pixel_art(picture)
+    resampling = Image.Resampling.NEAREST if hard_edged else Image.Resampling.LANCZOS
+    return fit_square(picture, resample=resampling)
+
+
+def clean_caption(text: str) -> str:
+    """Printable, lower case, one space between words, of bounded length."""
+    printable = "".join(c if c.isprintable() else " " for c in text[: 4 * MOST_CAPTION])
+    return " ".join(printable.lower().split())[:MOST_CAPTION].rstrip()
+
+
+def _rgba(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("I"):  # 16 bits of grey, which convert() would clip to white
+        grey = np.asarray(picture).astype(np.float64) / 257
+        picture = Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8))
+    return picture.convert("RGBA")
+
+
+def _is_enlarged_pixel_art(picture: Image.Image) -> bool:
+    """Whether it is a square of 32×32 blocks of one colour each."""
+    factor = picture.width // SIDE
+    if picture.size != (factor * SIDE, factor * SIDE):
+        return False
+    pixels = np.asarray(picture)
+    blocks = pixels[::factor, ::factor].repeat(factor, axis=0).repeat(factor, axis=1)
+    return np.array_equal(pixels, blocks)
+
+
+def _picture_files(folder: Path) -> list[Path]:
+    found = (
+        Path(root) / name
+        for root, _, names in os.walk(folder)
+        for name in names
+        if name.lower().endswith(SUFFIXES) and not name.startswith(".")
+    )
+    return sorted(path for path in found if os.path.isfile(path))
+
+
+def _captioned(folder: Path, files: list[Path], notes: list[str]) -> Iterator[tuple[Path, str]]:
+    """Each picture with its caption; one without is noted and left out."""
+    from_metadata = _metadata(folder, notes)
+    beside = {path for path in files if path.with_suffix(".txt").is_file()}
+    for path in files:
+        if from_metadata is not None:
+            caption, wanted = from_metadata.get(path.resolve(), ""), f"a line in {METADATA}"
+        elif beside:
+            caption, wanted = _text_beside(path), f"its caption in {path.stem}.txt"
+        else:
+            caption, wanted = _caption_from_name(path, folder), "a name that says what it shows"
+        if caption:
+            yield path, caption
+        else:
+            notes.append(f"{_shown(path)}: no caption; give it {wanted}")
+
+
+def _metadata(folder: Path, notes: list[str]) -> dict[Path, str] | None:
+    """Captions by picture from metadata.jsonl, or None where there is none."""
+    path = folder / METADATA
+    if not path.is_file():
+        return None
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise MisuseError(
+                f"{_shown(path)}: larger than {MOST_BYTES >> 20} MiB; split the folder"
+            )
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise MisuseError(f"{_shown(path)}: {error.strerror}; make it readable") from None
+    decoder = msgspec.json.Decoder(_Row)
+    captions: dict[Path, str] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = decoder.decode(line)
+            captions[(folder / row.file_name).resolve()] = clean_caption(row.text)
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError, OSError):
+            notes.append(f"{_shown(path)} line {number}: expected {EXAMPLE_ROW}")
+    return captions
+
+
+def _text_beside(path: Path) -> str:
+    try:
+        with path.with_suffix(".txt").open("rb") as file:
+            return clean_caption(file.read(16 * MOST_CAPTION).decode("utf-8-sig", "replace"))
+    except OSError:
+        return ""
+
+
+def _caption_from_name(path: Path, folder: Path) -> str:
+    """The name "red-cat_012.png" says "red cat", and "cats/012.png" says "cats"."""
+    name = re.sub(r"[\s_-]*\d+$", "", path.stem)
+    if not name and path.parent != folder:
+        name = path.parent.name
+    return clean_caption(re.sub(r"[_-]+", " ", name))
+
+
+def _shortened(notes: list[str]) -> tuple[str, ...]:
+    more = len(notes) - MOST_NOTES
+    return (*notes[:MOST_NOTES], f"and {more} more like these") if more > 0 else tuple(notes)
+
+
+def _shown(path: Path) -> str:
+    """A file name fit for a message: names may hold control characters."""
+    return "".join(c if c.isprintable() else "?" for c in str(path))

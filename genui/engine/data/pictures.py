@@ -1,0 +1,269 @@
+"""Captioned 32×32 pictures as training batches: what icons, emoji and folders have in common."""
+
+import hashlib
+import itertools
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genui.engine.data.captions import split_words
+from genui.engine.data.palette import COLOURS, DEFAULT_GROUND
+from genui.errors import MisuseError, did_you_mean
+
+SIDE = 32  # pixels
+CANVAS = 16  # pixels of the coarse picture a caption alone is trained to draw
+HELD_OUT = 60  # names
+SMALLEST_SPLIT = 50  # pictures; with fewer, all are trained
+HELD_PAIRS = 8  # of the 90 pairs of different colours
+BARE = 0.4  # share of pictures on a ground whose caption does not name it
+
+Scheme = Literal["figure-ground", "ground", "plain"]
+Pair = tuple[str, str]
+
+_NAMES = tuple(COLOURS)
+_COLOURS: NDArray[np.float32] = np.divide(list(COLOURS.values()), 255, dtype=np.float32)  # [10, 3]
+_DEFAULT = _NAMES.index(DEFAULT_GROUND)
+
+
+class Batch(NamedTuple):
+    """B training examples."""
+
+    captions: list[str]
+    rgb: NDArray[np.float32]  # [B, 3, 32, 32] in -1 to 1
+    canvas: NDArray[np.float32]  # [B, 4, 16, 16] in -1 to 1
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Pictures:
+    """A set of named pictures and the rule by which they become captioned examples.
+
+    - `figure-ground`: the shape in one colour on another, "red heart on black"; the canvas
+      is the shape's alpha, folded 2×2 into four channels.
+    - `ground`: the picture on a colour, "octopus on blue", or on black, "octopus"; the
+      canvas is the picture's colour, premultiplied, and its alpha, at half the size.
+    - `plain`: the picture on black under its own caption; the canvas is its colour at half
+      the size, and an alpha that is 1 everywhere.
+    """
+
+    name: str
+    licence: str
+    fingerprint: str
+    rgba: NDArray[np.uint8]  # [N, 32, 32, 4], alpha not premultiplied
+    captions: tuple[str, ...]  # lower case, one space between words
+    scheme: Scheme
+    train: NDArray[np.int64]  # indices
+    held_out: NDArray[np.int64]  # indices never trained
+    held_pairs: frozenset[Pair] = frozenset()  # (figure, ground) never trained together
+    notes: tuple[str, ...] = ()  # what was left out while reading, one line each
+
+    def __len__(self) -> int:
+        return len(self.captions)
+
+    def batch(
+        self, indices: NDArray[np.int64], rng: np.random.Generator, held_pairs: bool = False
+    ) -> Batch:
+        """Examples of these pictures in colours drawn from `rng`.
+
+        With `held_pairs` the colour pairs are those never trained, without it all others.
+        Raises ValueError where they are asked for and the set has none.
+        """
+        if held_pairs and not self.held_pairs:
+            raise ValueError(f"{self.name} holds no colour pairs out")
+        names = [self.captions[i] for i in indices]
+        canvas = self._canvas_of(indices)
+        if self.scheme == "plain":
+            return Batch(names, self._over(indices, np.full(len(indices), _DEFAULT)), canvas)
+        if self.scheme == "ground":
+            ground = rng.integers(len(_NAMES), size=len(indices))
+            bare = rng.random(len(indices)) < BARE
+            ground[bare] = _DEFAULT
+            captions = [
+                name if is_bare else f"{name} on {_NAMES[g]}"
+                for name, g, is_bare in zip(names, ground, bare, strict=True)
+            ]
+            return Batch(captions, self._over(indices, ground), canvas)
+        pairs = self._held_pairs if held_pairs else self._trained_pairs
+        figure, ground = pairs[rng.integers(len(pairs), size=len(indices))].T
+        captions = [
+            f"{_NAMES[f]} {name} on {_NAMES[g]}"
+            for name, f, g in zip(names, figure, ground, strict=True)
+        ]
+        return Batch(captions, self._filled(indices, figure, ground), canvas)
+
+    def canvas_batch(self, indices: NDArray[np.int64]) -> tuple[list[str], NDArray[np.float32]]:
+        """Bare names and canvases [B, 4, 16, 16] in -1 to 1, without drawing the pictures."""
+        return [self.captions[i] for i in indices], self._canvas_of(indices)
+
+    def compose(self, caption: str) -> NDArray[np.float32] | None:
+        """The true picture [3, 32, 32] in -1 to 1 of a caption, or None where there is none."""
+        words = " ".join(split_words(caption))
+        default = np.array([_DEFAULT])
+        if self.scheme != "figure-ground" and words in self._index:
+            return self._over(self._index[words], default)[0]
+        subject, on, ground_name = words.rpartition(" on ")
+        if not on or ground_name not in COLOURS or self.scheme == "plain":
+            return None
+        ground = np.array([_NAMES.index(ground_name)])
+        if self.scheme == "ground":
+            index = self._index.get(subject)
+            return None if index is None else self._over(index, ground)[0]
+        figure_name, _, name = subject.partition(" ")
+        index = self._index.get(name)
+        if index is None or figure_name not in COLOURS or figure_name == ground_name:
+            return None
+        return self._filled(index, np.array([_NAMES.index(figure_name)]), ground)[0]
+
+    # --- what is worked out once -----------------------------------------------------
+
+    @cached_property
+    def _planes(self) -> NDArray[np.uint8]:
+        return np.ascontiguousarray(self.rgba.transpose(0, 3, 1, 2))  # [N, 4, 32, 32]
+
+    @cached_property
+    def _canvases(self) -> NDArray[np.uint8]:
+        """[N, 4, 16, 16]; bytes, so that a large folder still fits in memory."""
+        if self.scheme == "figure-ground":
+            folded = self._planes[:, 3].reshape(-1, CANVAS, 2, CANVAS, 2).transpose(0, 2, 4, 1, 3)
+            return np.ascontiguousarray(folded.reshape(-1, 4, CANVAS, CANVAS))
+        canvases = np.empty((len(self), 4, CANVAS, CANVAS), np.uint8)
+        for start in range(0, len(self), 1024):
+            indices = np.arange(start, min(start + 1024, len(self)))
+            if self.scheme == "plain":
+                planes = np.ones((len(indices), 4, SIDE, SIDE), np.float32)
+                on_black = self._over(indices, np.full(len(indices), _DEFAULT))
+                planes[:, :3] = (on_black + 1) / 2
+            else:
+                planes = self._planes[indices] / np.float32(255)
+                planes[:, :3] *= planes[:, 3:]
+            coarse = planes.reshape(-1, 4, CANVAS, 2, CANVAS, 2).mean(axis=(3, 5))
+            canvases[indices] = np.rint(coarse * 255).astype(np.uint8)
+        return canvases
+
+    @cached_property
+    def _index(self) -> dict[str, NDArray[np.int64]]:
+        """The first picture of each name."""
+        keyed = ((" ".join(split_words(name)), i) for i, name in enumerate(self.captions))
+        return {words: np.array([i]) for words, i in reversed(list(keyed))}
+
+    @cached_property
+    def _trained_pairs(self) -> NDArray[np.int64]:
+        return _pair_numbers(frozenset(itertools.permutations(_NAMES, 2)) - self.held_pairs)
+
+    @cached_property
+    def _held_pairs(self) -> NDArray[np.int64]:
+        return _pair_numbers(self.held_pairs)
+
+    # --- drawing ---------------------------------------------------------------------
+
+    def _canvas_of(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        canvas = self._canvases[indices].astype(np.float32)
+        canvas *= 2 / 255
+        canvas -= 1
+        return canvas
+
+    def _over(self, indices: NDArray[np.int64], ground: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The pictures composited on one colour each: [B, 3, 32, 32] in -1 to 1."""
+        planes = self._planes[indices].astype(np.float32)
+        planes /= 255
+        below = _COLOURS[ground][:, :, None, None]
+        rgb = planes[:, :3] - below
+        rgb *= planes[:, 3:]
+        rgb += below
+        rgb *= 2
+        rgb -= 1
+        return rgb
+
+    def _filled(
+        self, indices: NDArray[np.int64], figure: NDArray[np.int64], ground: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """The shapes in one colour on another: [B, 3, 32, 32] in -1 to 1."""
+        alpha = self._planes[indices, 3][:, None].astype(np.float32)
+        alpha /= 255
+        below = _COLOURS[ground][:, :, None, None]
+        rgb = np.multiply(alpha, _COLOURS[figure][:, :, None, None] - below, dtype=np.float32)
+        rgb += below
+        rgb *= 2
+        rgb -= 1
+        return rgb
+
+
+def load_pictures(dataset: str, data: str = "") -> Pictures:
+    """The picture set of that name, or the user's own folder where `data` names one.
+
+    Raises MisuseError for an unknown name or an unusable folder, GenuiError where a font
+    is not installed.
+    """
+    # The loaders need Pillow and a font; a model that is only asked to draw needs neither.
+    if data:
+        from genui.engine.data.folder import load_folder
+
+        return load_folder(data)
+    if dataset == "icons":
+        from genui.engine.data.icons import load_icons
+
+        return load_icons()
+    if dataset == "emoji":
+        from genui.engine.data.emoji_font import load_emoji
+
+        return load_emoji()
+    raise MisuseError(f"no picture set '{dataset}': {did_you_mean(dataset, ('icons', 'emoji'))}")
+
+
+def fingerprint(rgba: NDArray[np.uint8], captions: Sequence[str]) -> str:
+    """16 hexadecimal digits that change when any picture or caption does."""
+    digest = hashlib.sha256(np.ascontiguousarray(rgba).tobytes())
+    digest.update("\n".join(captions).encode())
+    return digest.hexdigest()[:16]
+
+
+def hold_out_names(
+    captions: Sequence[str], keep: Collection[str] = ()
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(trained, held out) indices: about 60 names whose every word another trained name has.
+
+    Single words, which people try first, and names in `keep` are always trained. The choice
+    depends on the names alone.
+    """
+    left = Counter(word for name in captions for word in set(split_words(name)))
+    held: list[int] = []
+    for i in sorted(range(len(captions)), key=lambda i: _shuffle_key(captions[i])):
+        words = set(split_words(captions[i]))
+        eligible = len(words) > 1 and captions[i] not in keep
+        if len(held) < HELD_OUT and eligible and all(left[word] > 1 for word in words):
+            held.append(i)
+            left.subtract(words)
+    return _split(len(captions), held)
+
+
+def hold_out_pictures(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(trained, held out) indices for pictures of any captions: one in 16, at most 60."""
+    if count < SMALLEST_SPLIT:
+        return _split(count, [])
+    order = sorted(range(count), key=lambda i: _shuffle_key(str(i)))
+    return _split(count, order[: min(HELD_OUT, count // 16)])
+
+
+def hold_out_pairs() -> frozenset[Pair]:
+    """The colour pairs never trained: every colour is still trained as figure and as ground."""
+    pairs = sorted(itertools.permutations(_NAMES, 2), key=lambda pair: _shuffle_key(" ".join(pair)))
+    return frozenset(pairs[:HELD_PAIRS])
+
+
+def _split(count: int, held: list[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    trained = np.ones(count, bool)
+    trained[held] = False
+    return np.flatnonzero(trained), np.array(sorted(held), np.int64)
+
+
+def _shuffle_key(text: str) -> bytes:
+    """An order that looks random and is the same on every machine."""
+    return hashlib.sha256(text.encode()).digest()
+
+
+def _pair_numbers(pairs: Collection[Pair]) -> NDArray[np.int64]:
+    return np.array([(_NAMES.index(f), _NAMES.index(g)) for f, g in sorted(pairs)], np.int64)

@@ -1,0 +1,163 @@
+"""Text to token numbers and back: characters, bytes, or a trained byte-level BPE."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from genui.errors import GenuiError
+
+END = "<|end|>"
+"""Separates documents in BPE-tokenised data (one token, never typed by a user)."""
+
+
+class Tokenizer(Protocol):
+    """What the trainer and the generator need of a tokenizer."""
+
+    @property
+    def size(self) -> int:
+        """How many tokens there are."""
+        ...
+
+    @property
+    def end(self) -> int | None:
+        """The token that ends a document, where there is one."""
+        ...
+
+    def encode(self, text: str) -> list[int]:
+        """Token numbers of text; what is not known is left out (see `unknown`)."""
+        ...
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens."""
+        ...
+
+    def token_bytes(self, token: int) -> bytes:
+        """One token as UTF-8, possibly a part of a character."""
+        ...
+
+    def unknown(self, text: str) -> str:
+        """The characters of text that the tokenizer cannot say, each once."""
+        ...
+
+    def to_dict(self) -> dict[str, str]:
+        """What a checkpoint keeps; `tokenizer_from_dict` reads it back."""
+        ...
+
+
+class CharTokenizer:
+    """One token a character."""
+
+    end = None
+
+    def __init__(self, characters: str) -> None:
+        self.characters = characters
+        self.size = len(characters)
+        self._number = {c: i for i, c in enumerate(characters)}
+
+    def encode(self, text: str) -> list[int]:
+        return [self._number[c] for c in text if c in self._number]
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        return "".join(self.characters[t] for t in tokens)
+
+    def token_bytes(self, token: int) -> bytes:
+        return self.characters[token].encode("utf-8", errors="replace")
+
+    def unknown(self, text: str) -> str:
+        return "".join(dict.fromkeys(c for c in text if c not in self._number))
+
+    def to_dict(self) -> dict[str, str]:
+        return {"kind": "chars", "characters": self.characters}
+
+
+class ByteTokenizer:
+    """One token a byte of UTF-8."""
+
+    size = 256
+    end = None
+
+    def encode(self, text: str) -> list[int]:
+        return list(text.encode("utf-8", errors="replace"))
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        return bytes(tokens).decode("utf-8", errors="replace")
+
+    def token_bytes(self, token: int) -> bytes:
+        return bytes((token,))
+
+    def unknown(self, text: str) -> str:
+        return ""
+
+    def to_dict(self) -> dict[str, str]:
+        return {"kind": "bytes"}
+
+
+class BPETokenizer:
+    """Byte-level byte-pair encoding (Sennrich et al. 2016) by the `tokenizers` library."""
+
+    def __init__(self, serialised: str) -> None:
+        from tokenizers import Tokenizer as HFTokenizer
+
+        self._serialised = serialised
+        self._tokenizer = HFTokenizer.from_str(serialised)
+        self.size = self._tokenizer.get_vocab_size()
+        self.end = self._tokenizer.token_to_id(END)
+        self._byte_of = _byte_alphabet()
+
+    def encode(self, text: str) -> list[int]:
+        return self._tokenizer.encode(text).ids
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        return b"".join(map(self.token_bytes, tokens)).decode("utf-8", errors="replace")
+
+    def token_bytes(self, token: int) -> bytes:
+        if token == self.end:
+            return b""
+        return bytes(self._byte_of[c] for c in self._tokenizer.id_to_token(token) or "")
+
+    def unknown(self, text: str) -> str:
+        return ""
+
+    def to_dict(self) -> dict[str, str]:
+        return {"kind": "bpe", "tokenizer": self._serialised}
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """The printable stand-ins that byte-level BPE uses for bytes (Radford et al. 2019)."""
+    plain = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1)]
+    plain += range(ord("®"), ord("ÿ") + 1)
+    table = {chr(b): b for b in plain}
+    others = [b for b in range(256) if b not in table.values()]
+    return table | {chr(256 + i): b for i, b in enumerate(others)}
+
+
+def train_bpe(documents: Iterable[str], vocab_size: int) -> BPETokenizer:
+    """A byte-level BPE of `vocab_size` tokens, END among them."""
+    from tokenizers import Tokenizer as HFTokenizer
+    from tokenizers import models, pre_tokenizers, trainers
+
+    tokenizer = HFTokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(documents, trainer)
+    return BPETokenizer(tokenizer.to_str())
+
+
+def tokenizer_from_dict(fields: dict[str, str]) -> Tokenizer:
+    """The tokenizer a checkpoint names. Raises GenuiError where it is not one of ours."""
+    match fields.get("kind"):
+        case "chars" if fields.get("characters"):
+            return CharTokenizer(fields["characters"])
+        case "bytes":
+            return ByteTokenizer()
+        case "bpe":
+            try:
+                return BPETokenizer(fields["tokenizer"])
+            except Exception as error:  # the library raises bare Exception on bad JSON
+                raise GenuiError(f"the checkpoint's BPE tokenizer is damaged: {error}") from None
+    raise GenuiError(f"unknown tokenizer {json.dumps(fields)[:60]} in the checkpoint")

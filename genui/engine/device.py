@@ -1,0 +1,120 @@
+"""Which processor to use, at what precision, with how many threads.
+
+Precision is chosen by measuring, not from a table: bf16 pays where the processor
+multiplies it fast (AMX, AVX512-BF16, GPUs) and the network is wide enough.
+"""
+
+import os
+import platform
+import time
+from dataclasses import asdict, dataclass
+
+import torch
+
+from genui.errors import MisuseError
+
+BF16_WORTH = 1.3  # bf16 must be this much faster on matrices to pay for its casts
+BF16_WIDTH = 192  # narrower networks spend their time elsewhere
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a run or a trace was computed on; recorded, since other choices give other bits."""
+
+    device: str  # "cpu", "cuda" or "mps"
+    precision: str  # "fp32" or "bf16"
+    threads: int
+
+    def to_dict(self) -> dict[str, str | int]:
+        return asdict(self)
+
+
+def default_threads() -> int:
+    """All cores but one, which is left to the app."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, (cores or 2) - 1)
+
+
+def choose_device(wanted: str = "auto") -> str:
+    """`wanted`, or the best there is. Raises MisuseError where it is not there."""
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if wanted == "auto":
+        return next(name for name in ("cuda", "mps", "cpu") if there[name])
+    if not there.get(wanted, False):
+        found = ", ".join(name for name, is_there in there.items() if is_there)
+        raise MisuseError(f"device={wanted} is not available here; found: {found}")
+    return wanted
+
+
+def _seconds(dtype: torch.dtype, width: int) -> float:
+    """The best of a few products [2048, width] × [width, 4·width], in seconds."""
+    a, b = torch.randn(2048, width, dtype=dtype), torch.randn(width, 4 * width, dtype=dtype)
+    best = float("inf")
+    for _ in range(6):
+        begin = time.perf_counter()
+        torch.mm(a, b)
+        best = min(best, time.perf_counter() - begin)
+    return best
+
+
+def choose_precision(wanted: str, device: str, width: int) -> str:
+    """`wanted`, or what this processor is fast at for a network of that width."""
+    if wanted != "auto":
+        return wanted
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    if device == "mps" or width < BF16_WIDTH:
+        return "fp32"
+    gain = _seconds(torch.float32, width) / _seconds(torch.bfloat16, width)
+    return "bf16" if gain >= BF16_WORTH else "fp32"
+
+
+def choose(device: str, precision: str, threads: int, width: int) -> Machine:
+    """Settle all three, and hold this process to that number of threads."""
+    threads = threads or default_threads()
+    torch.set_num_threads(threads)
+    chosen = choose_device(device)
+    return Machine(chosen, choose_precision(precision, chosen, width), threads)
+
+
+def for_generation() -> Machine:
+    """What generates: full precision, since one sample at a time gains nothing from less."""
+    return choose("auto", "fp32", 0, 0)
+
+
+def autocast(machine: Machine) -> torch.autocast:
+    """The context in which the network computes."""
+    return torch.autocast(machine.device, dtype=torch.bfloat16, enabled=machine.precision == "bf16")
+
+
+def processor_name() -> str:
+    """The processor's name, as far as the system tells it."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def describe() -> dict[str, str]:
+    """Facts for `genui doctor`, measured now."""
+    device = choose_device()
+    threads = default_threads()
+    torch.set_num_threads(threads)
+    gain = _seconds(torch.float32, 256) / _seconds(torch.bfloat16, 256)
+    name = torch.cuda.get_device_name(0) if device == "cuda" else processor_name()
+    return {
+        "torch": torch.__version__,
+        "device": device,
+        "processor": name,
+        "precision": choose_precision("auto", device, 256),
+        "bf16 speed": f"{gain:.1f}× fp32 on 256-wide matrices",
+        "threads": str(threads),
+    }

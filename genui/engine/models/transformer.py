@@ -1,0 +1,174 @@
+"""A decoder-only Transformer, whole in one file.
+
+Pre-norm blocks (RMSNorm, Zhang & Sennrich 2019) with rotary positions (Su et al. 2021),
+normalised queries and keys (Henry et al. 2020), a ReLU² feed-forward (So et al. 2021), block
+outputs that start at zero, and logits capped to ±15 by tanh (Gemma 2, 2024).
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genui.recipes import TransformerRecipe
+
+LOGIT_CAP = 15.0
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """Sizes of the network. `context` is the longest sequence in tokens."""
+
+    vocab_size: int
+    layers: int
+    width: int
+    heads: int
+    context: int
+    dropout: float = 0.0
+
+
+def transformer_config(recipe: TransformerRecipe, vocab_size: int) -> TransformerConfig:
+    """The network a recipe asks for."""
+    return TransformerConfig(
+        vocab_size=vocab_size,
+        layers=recipe.layers,
+        width=recipe.width,
+        heads=recipe.heads,
+        context=recipe.context,
+        dropout=recipe.dropout,
+    )
+
+
+def rotary_tables(length: int, head_width: int, base: float = 10_000.0) -> tuple[Tensor, Tensor]:
+    """Cosines and sines, fp32 [length, head_width / 2] (Su et al. 2021, eq. 15)."""
+    frequency = base ** (-torch.arange(0, head_width, 2).float() / head_width)
+    angle = torch.outer(torch.arange(length).float(), frequency)
+    return angle.cos(), angle.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn each pair (x₁, x₂) of x [B, H, T, D] by its position's angle."""
+    x1, x2 = x.chunk(2, dim=-1)
+    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
+    return torch.cat((x1 * cos - x2 * sin, x1 * sin + x2 * cos), dim=-1)
+
+
+class KVCache:
+    """Keys and values of the tokens already read: two [layers, B, H, context, D] buffers.
+
+    `length` tokens are valid. Writing position k always writes the same values for the same
+    tokens before it, so going back is a matter of lowering `length`.
+    """
+
+    def __init__(self, config: TransformerConfig, batch: int, device: torch.device) -> None:
+        head_width = config.width // config.heads
+        shape = (config.layers, batch, config.heads, config.context, head_width)
+        self.keys = torch.zeros(shape, device=device)
+        self.values = torch.zeros(shape, device=device)
+        self.length = 0
+
+    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Store [B, H, T, D] after the valid part; all keys and values up to there."""
+        end = self.length + key.shape[2]
+        self.keys[layer, :, :, self.length : end] = key
+        self.values[layer, :, :, self.length : end] = value
+        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
+
+
+class Attention(nn.Module):
+    """Causal multi-head self-attention."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.qkv = nn.Linear(config.width, 3 * config.width, bias=False)
+        self.out = nn.Linear(config.width, config.width, bias=False)
+
+    def forward(
+        self, x: Tensor, cos: Tensor, sin: Tensor, cache: KVCache | None = None, layer: int = 0
+    ) -> Tensor:
+        B, T, C = x.shape
+        q, k, v = self.qkv(x).view(B, T, 3, self.heads, C // self.heads).permute(2, 0, 3, 1, 4)
+        q = rotate(F.rms_norm(q, q.shape[-1:]), cos, sin)
+        k = rotate(F.rms_norm(k, k.shape[-1:]), cos, sin)
+        if cache is not None:
+            k, v = cache.extend(layer, k, v)
+        # One new token may look at everything; several at once only backwards.
+        y = F.scaled_dot_product_attention(q, k.to(q.dtype), v.to(q.dtype), is_causal=T > 1)
+        return self.out(y.transpose(1, 2).reshape(B, T, C))
+
+
+class FeedForward(nn.Module):
+    """Two matrices with ReLU² between."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.up = nn.Linear(config.width, 4 * config.width, bias=False)
+        self.down = nn.Linear(4 * config.width, config.width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down(F.relu(self.up(x)).square())
+
+
+class Block(nn.Module):
+    """Attention, then feed-forward, each added to the residual stream."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.attention = Attention(config)
+        self.feed_forward = FeedForward(config)
+        self.dropout = config.dropout
+
+    def forward(
+        self, x: Tensor, cos: Tensor, sin: Tensor, cache: KVCache | None = None, layer: int = 0
+    ) -> Tensor:
+        a = self.attention(F.rms_norm(x, x.shape[-1:]), cos, sin, cache, layer)
+        x = x + F.dropout(a, self.dropout, self.training)
+        f = self.feed_forward(F.rms_norm(x, x.shape[-1:]))
+        return x + F.dropout(f, self.dropout, self.training)
+
+
+class Transformer(nn.Module):
+    """Tokens [B, T] in, logits [B, T, vocab_size] out."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(config.vocab_size, config.width)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.head = nn.Linear(config.width, config.vocab_size, bias=False)
+        cos, sin = rotary_tables(config.context, config.width // config.heads)
+        self.cos: Tensor
+        self.sin: Tensor
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        nn.init.normal_(self.embedding.weight, std=0.7)
+        nn.init.zeros_(self.head.weight)
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            for matrix in (block.attention.qkv, block.feed_forward.up):
+                nn.init.normal_(matrix.weight, std=0.6 * matrix.in_features**-0.5)
+            nn.init.zeros_(block.attention.out.weight)
+            nn.init.zeros_(block.feed_forward.down.weight)
+
+    def forward(self, tokens: Tensor, cache: KVCache | None = None) -> Tensor:
+        start = cache.length if cache is not None else 0
+        T = tokens.shape[1]
+        cos, sin = self.cos[start : start + T], self.sin[start : start + T]
+        x = F.rms_norm(self.embedding(tokens), (self.config.width,))
+        x = F.dropout(x, self.config.dropout / 2, self.training)
+        for layer, block in enumerate(self.blocks):
+            x = block(x, cos, sin, cache, layer)
+        if cache is not None:
+            cache.length = start + T
+        logits = self.head(F.rms_norm(x, x.shape[-1:])).float()
+        return LOGIT_CAP * torch.tanh(logits / LOGIT_CAP)
+
+    def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
+        """Mean cross-entropy in nats a token; both [B, T]."""
+        logits = self(tokens)
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten())

@@ -1,0 +1,149 @@
+"""Checkpoints: written aside, synced, renamed; read back without trusting them.
+
+A checkpoint is two files. `step-N.safetensors` is what generates: the (averaged) weights
+and, in its metadata, the recipe and what else the model needs. `step-N.state.safetensors`
+is what training goes on from: the raw weights and the optimisers' state. No random state
+is kept because none is needed: whatever is random in step k is drawn from (seed, k).
+"""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor, nn
+
+from genui.engine.train.quantise import dequantise
+from genui.errors import GenuiError
+from genui.recipes import Recipe
+
+FORMAT = 1
+KEEP_STATES = 2
+KEEP_WEIGHTS = 8
+
+
+def weights_path(folder: Path, step: int) -> Path:
+    return folder / f"step-{step:08d}.safetensors"
+
+
+def state_path(folder: Path, step: int) -> Path:
+    return folder / f"step-{step:08d}.state.safetensors"
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """One safetensors file, whole or not at all. Raises GenuiError where it cannot be written."""
+    aside = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        body = safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, metadata)
+        with open(aside, "wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise GenuiError(
+            f"{path}: the checkpoint cannot be written ({error.strerror}); "
+            "free some space and resume: earlier checkpoints are whole"
+        ) from None
+
+
+def model_metadata(recipe: Recipe, step: int, model: nn.Module, extra: dict[str, Any]) -> dict:
+    """What a checkpoint says of itself."""
+    return {
+        "format": FORMAT,
+        "recipe": asdict(recipe),
+        "step": step,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "dataset": recipe.dataset,
+        **extra,
+    }
+
+
+def save(
+    folder: Path,
+    step: int,
+    recipe: Recipe,
+    averaged: nn.Module,
+    model: nn.Module,
+    optimizers: dict[str, Tensor],
+    extra: dict[str, Any],
+) -> Path:
+    """Write both files, the weights last: where they are, the checkpoint is whole."""
+    state = {f"model.{k}": v for k, v in model.state_dict().items()}
+    state |= {f"optimizer.{k}": v for k, v in optimizers.items()}
+    write_tensors(state_path(folder, step), state, {"genui-state": str(FORMAT)})
+    described = model_metadata(recipe, step, averaged, extra)
+    target = weights_path(folder, step)
+    write_tensors(target, dict(averaged.state_dict()), {"genui": json.dumps(described)})
+    _prune(folder)
+    return target
+
+
+def _prune(folder: Path) -> None:
+    """Old states go first: they are large and only the newest is ever resumed."""
+    states = sorted(folder.glob("step-*.state.safetensors"))
+    weights = sorted(set(folder.glob("step-*.safetensors")) - set(states))
+    for path in states[:-KEEP_STATES] + weights[:-KEEP_WEIGHTS]:
+        path.unlink(missing_ok=True)
+
+
+def newest_whole(folder: Path) -> int | None:
+    """The step of the newest checkpoint that training can go on from."""
+    steps = []
+    for path in folder.glob("step-*.state.safetensors"):
+        text = path.name.split(".")[0].removeprefix("step-")
+        if text.isdigit() and weights_path(folder, int(text)).exists():
+            steps.append(int(text))
+    for step in sorted(steps, reverse=True):
+        try:
+            for path in (state_path(folder, step), weights_path(folder, step)):
+                with safetensors.safe_open(path, framework="pt"):
+                    pass  # opening checks the header and the length
+            return step
+        except (safetensors.SafetensorError, OSError):
+            continue
+    return None
+
+
+def newest_metadata(folder: Path) -> dict[str, Any] | None:
+    """What the newest whole checkpoint says of itself, or None where there is none."""
+    step = newest_whole(folder)
+    return None if step is None else load_weights(weights_path(folder, step))[1]
+
+
+def load_state(folder: Path, step: int) -> tuple[dict, dict, dict, dict[str, Any]]:
+    """(averaged weights, raw weights, optimiser state, metadata) of a whole checkpoint."""
+    state = safetensors.torch.load_file(state_path(folder, step))
+    raw = {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
+    kept = {k.removeprefix("optimizer."): v for k, v in state.items() if k.startswith("optimizer.")}
+    averaged, described = load_weights(weights_path(folder, step))
+    return averaged, raw, kept, described
+
+
+def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors (fp32, whether they were quantised or not) and metadata of a genui checkpoint.
+
+    Raises GenuiError naming the file where it is missing, truncated or not ours.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            described = json.loads(metadata.get("genui", "null"))
+            if not isinstance(described, dict):
+                raise GenuiError(f"{path}: not a genui checkpoint (it names no recipe)")
+            if described.get("format") != FORMAT:
+                raise GenuiError(
+                    f"{path}: checkpoint format {described.get('format')} is not known to this "
+                    "genui; update it"
+                )
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except OSError as error:
+        raise GenuiError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (safetensors.SafetensorError, ValueError) as error:
+        raise GenuiError(f"{path}: truncated or not a safetensors file ({error})") from None
+    return dequantise(tensors), described

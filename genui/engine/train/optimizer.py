@@ -1,0 +1,91 @@
+"""The optimisers and the schedule of their rates."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from genui.recipes import Recipe
+
+
+def rate_factor(step: int, recipe: Recipe) -> float:
+    """The share of the full rate at `step`: linear warm-up, flat, then linear to zero."""
+    if step < recipe.warmup:
+        return (step + 1) / recipe.warmup
+    start = recipe.decay_from * recipe.steps
+    if step < start:
+        return 1.0
+    return max(0.0, (recipe.steps - step) / max(1.0, recipe.steps - start))
+
+
+class Optimizers:
+    """Muon (Jordan et al. 2024) on the matrices inside blocks, AdamW on everything else.
+
+    Muon orthogonalises the momentum of a matrix, which suits hidden matrices and not
+    embeddings, heads or vectors. With `muon_rate=0` AdamW does it all.
+    """
+
+    def __init__(self, model: nn.Module, recipe: Recipe) -> None:
+        self._recipe = recipe
+        hidden, embeddings, rest = [], [], []
+        for name, parameter in model.named_parameters():
+            if recipe.muon_rate > 0 and parameter.ndim == 2 and "blocks." in name:
+                hidden.append(parameter)
+            elif "embedding" in name:
+                embeddings.append(parameter)
+            else:
+                rest.append(parameter)
+        scale = getattr(model, "EMBEDDING_RATE", 1.0)
+        base, decay = recipe.learning_rate, recipe.weight_decay
+        groups = [
+            {"params": rest, "lr": base, "full": base, "weight_decay": decay},
+            {"params": embeddings, "lr": base, "full": base * scale, "weight_decay": 0.0},
+        ]
+        betas = (recipe.beta1, recipe.beta2)
+        self._all: dict[str, Optimizer] = {"adamw": torch.optim.AdamW(groups, betas=betas)}
+        if hidden:
+            muon = torch.optim.Muon(
+                hidden,
+                lr=recipe.muon_rate,
+                momentum=0.95,
+                weight_decay=recipe.weight_decay,
+                adjust_lr_fn="original",
+            )
+            muon.param_groups[0]["full"] = recipe.muon_rate
+            self._all["muon"] = muon
+
+    def step(self, step: int) -> float:
+        """Apply the gradients at the rate due at `step`; AdamW's rate, for the log."""
+        factor = rate_factor(step, self._recipe)
+        for optimizer in self._all.values():
+            for group in optimizer.param_groups:
+                group["lr"] = group["full"] * factor
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        return self._recipe.learning_rate * factor
+
+    def state(self) -> dict[str, Tensor]:
+        """Every state tensor by `<optimiser>.<parameter>.<name>`."""
+        return {
+            f"{kind}.{index}.{name}": value
+            for kind, optimizer in self._all.items()
+            for index, slots in optimizer.state_dict()["state"].items()
+            for name, value in slots.items()
+        }
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Take back what `state` gave."""
+        for kind, optimizer in self._all.items():
+            own = optimizer.state_dict()
+            slots: dict[int, dict[str, Tensor]] = {}
+            for key, value in state.items():
+                owner, index, name = key.split(".")
+                if owner == kind:
+                    slots.setdefault(int(index), {})[name] = value
+            optimizer.load_state_dict({"state": slots, "param_groups": own["param_groups"]})
+
+
+def gradient_norm(parameters: Iterable[nn.Parameter], limit: float) -> float:
+    """Clip the gradients to a total norm of `limit`; the norm before clipping."""
+    return float(nn.utils.clip_grad_norm_(parameters, limit))

@@ -1,0 +1,138 @@
+"""Training a Transformer to predict the next token."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from genui.engine.data.text import load_text
+from genui.engine.data.tokenizer import (
+    ByteTokenizer,
+    CharTokenizer,
+    Tokenizer,
+    tokenizer_from_dict,
+    train_bpe,
+)
+from genui.engine.device import Machine, autocast
+from genui.engine.generate.text import TextGenerator
+from genui.engine.models.transformer import Transformer, transformer_config
+from genui.engine.train.task import Sample
+from genui.errors import MisuseError
+from genui.protocol import Start, TextFrame, TextSettings
+from genui.recipes import TransformerRecipe
+
+
+def build_tokenizer(recipe: TransformerRecipe, documents: tuple[str, ...]) -> Tokenizer:
+    """The tokenizer the recipe names, made from the training documents."""
+    if recipe.tokenizer == "bpe":
+        return train_bpe(documents, recipe.vocab_size)
+    if recipe.tokenizer == "bytes":
+        return ByteTokenizer()
+    return CharTokenizer("".join(sorted(set("".join(documents)))))
+
+
+def windows(step: int, batch: int, tokens: int, context: int, seed: int) -> np.ndarray:
+    """First positions of a step's `batch` windows, int64.
+
+    An epoch cuts the text into windows side by side, from a random offset and in random
+    order, so every token is seen once an epoch and never in the same window twice.
+    """
+    count = max(1, (tokens - 1) // context - 1)
+    starts = np.empty(batch, np.int64)
+    epochs, places = np.divmod(step * batch + np.arange(batch), count)
+    for epoch in np.unique(epochs):
+        rng = np.random.default_rng((seed, epoch))
+        order, offset = rng.permutation(count), int(rng.integers(0, context))
+        rows = epochs == epoch
+        starts[rows] = order[places[rows]] * context + offset
+    return np.minimum(starts, tokens - context - 1)
+
+
+class TextTask:
+    """Next-token prediction (Radford et al. 2019): mean cross-entropy in nats a token."""
+
+    unit = "tok"
+
+    def __init__(
+        self, recipe: TransformerRecipe, device: torch.device, extra: dict[str, Any] | None = None
+    ) -> None:
+        data = load_text(recipe.dataset, recipe.data)
+        if extra:
+            tokenizer = tokenizer_from_dict(extra["tokenizer"])
+        else:
+            tokenizer = build_tokenizer(recipe, data.train)
+        self._recipe, self._device, self._tokenizer = recipe, device, tokenizer
+        self._train = self._encode(data.train)
+        self._held = self._encode(data.validation)
+        need = recipe.context + 2
+        if len(self._train) < need or len(self._held) < need:
+            raise MisuseError(
+                f"{recipe.data or recipe.dataset}: {len(self._held)} held-out tokens are fewer "
+                f"than one context of {recipe.context}; give more text or --set context=32"
+            )
+        held_characters = sum(map(len, data.validation))
+        self._tokens_per_character = len(self._held) / held_characters
+        self.data_line = f"{data.describe()}; {tokenizer.size:,} tokens in the vocabulary"
+        self.notes = data.notes
+        self.units_per_step = recipe.batch * recipe.context
+        self.extra = {
+            "tokenizer": tokenizer.to_dict(),
+            "fingerprint": data.fingerprint,
+            "licence": data.licence,
+        }
+        torch.manual_seed(recipe.seed)
+        self.model = Transformer(transformer_config(recipe, tokenizer.size)).to(device)
+
+    def _encode(self, documents: tuple[str, ...]) -> np.ndarray:
+        end = self._tokenizer.end
+        if end is None:
+            return np.array(self._tokenizer.encode("\n".join(documents)), np.int64)
+        return np.concatenate([np.array([*self._tokenizer.encode(d), end]) for d in documents])
+
+    def loss(self, step: int) -> Tensor:
+        recipe = self._recipe
+        starts = windows(step, recipe.batch, len(self._train), recipe.context, recipe.seed)
+        span = np.arange(recipe.context + 1)
+        batch = torch.from_numpy(self._train[starts[:, None] + span]).to(self._device)
+        return self.model.loss(batch[:, :-1], batch[:, 1:])
+
+    @torch.inference_mode()
+    def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
+        """`val_loss` in nats a token, over windows side by side; `val_bpc` in bits a character."""
+        recipe, held = self._recipe, self._held
+        context = recipe.context
+        starts = np.arange(0, len(held) - 1, context)
+        most = recipe.eval_batches * recipe.batch
+        if not whole and len(starts) > most:
+            starts = starts[np.linspace(0, len(starts) - 1, most).astype(int)]
+        total, count = 0.0, 0
+        full = starts[starts + context + 1 <= len(held)]
+        groups = [full[i : i + recipe.batch] for i in range(0, len(full), recipe.batch)]
+        groups += [starts[len(full) :]] if len(full) < len(starts) else []
+        assert isinstance(model, Transformer)
+        for group in groups:
+            length = min(context, len(held) - 1 - int(group[-1]))
+            rows = torch.from_numpy(held[group[:, None] + np.arange(length + 1)])
+            rows = rows.to(self._device)
+            with autocast(machine):
+                loss = model.loss(rows[:, :-1], rows[:, 1:])
+            total += float(loss) * length * len(group)
+            count += length * len(group)
+        nats = total / count
+        return {"val_loss": nats, "val_bpc": nats * self._tokens_per_character / np.log(2)}
+
+    def sample(self, model: nn.Module, machine: Machine) -> Sample:
+        recipe = self._recipe
+        assert isinstance(model, Transformer)
+        generator = TextGenerator(model, self._tokenizer, machine)
+        settings = TextSettings(tokens=recipe.sample_tokens)
+        start = Start(
+            trace=0, model="", prompt=recipe.sample_prompt, seed=recipe.seed, settings=settings
+        )
+        state, text = generator.start(start), recipe.sample_prompt
+        while not generator.finished(state):
+            state, frame = generator.step(state)
+            assert isinstance(frame, TextFrame)
+            text += frame.text
+        return Sample(".txt", text.encode())

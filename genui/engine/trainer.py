@@ -1,0 +1,93 @@
+"""The process that trains one run: `python -m genui.engine.trainer RUN_FOLDER`.
+
+It shares only the run's folder with the world. Started detached by `genui.runs.launch`,
+it outlives the app, the terminal and the SSH session.
+"""
+
+import contextlib
+import os
+import sys
+import traceback
+from pathlib import Path
+
+import msgspec
+import torch
+
+from genui.engine import device
+from genui.engine.train.checkpoint import newest_metadata
+from genui.engine.train.families import build_task
+from genui.engine.train.loop import Trainer
+from genui.errors import GenuiError
+from genui.recipes import Recipe, recipe_from_dict
+from genui.runs.layout import RunDir, read_info, write_info
+from genui.runs.writer import RunWriter
+
+NICE = 10  # the app and the worker go first
+
+
+def settle_machine(run: RunDir, recipe: Recipe) -> device.Machine:
+    """The machine recorded in run.json, or the one chosen now, which is then recorded.
+
+    A resumed run keeps its threads and precision: others would give other bits.
+    """
+    info = read_info(run)
+    kept = info.machine
+    if kept and kept.get("device") == device.choose_device(recipe.device):
+        machine = device.Machine(kept["device"], kept["precision"], int(kept["threads"]))
+        torch.set_num_threads(machine.threads)
+        return machine
+    width = int(getattr(recipe, "width", 0))
+    machine = device.choose(recipe.device, recipe.precision, recipe.threads, width)
+    versions = {**info.versions, "torch": str(torch.__version__)}
+    write_info(run, msgspec.structs.replace(info, machine=machine.to_dict(), versions=versions))
+    return machine
+
+
+def train(run: RunDir) -> int:
+    """Train the run; the process's exit code. What went wrong stands in status.json."""
+    with RunWriter(run) as writer:
+        try:
+            recipe = recipe_from_dict(read_info(run).recipe)
+            machine = settle_machine(run, recipe)
+            # A resumed run keeps its tokenizer rather than training it again.
+            kept = newest_metadata(run.checkpoints)
+            task = build_task(recipe, torch.device(machine.device), kept)
+            parameters = sum(p.numel() for p in task.model.parameters())
+            writer.say(task.data_line)
+            writer.say(
+                f"{parameters:,} parameters, {machine.device} {machine.precision}, "
+                f"{machine.threads} thread(s), pid {os.getpid()}"
+            )
+            writer.update(state="running", steps=recipe.steps, unit=f"{task.unit}/s")
+            Trainer(run, writer, recipe, task, machine).train()
+        except GenuiError as error:
+            return _failed(writer, str(error), error.exit_code)
+        except Exception as error:
+            writer.say(traceback.format_exc())
+            return _failed(writer, f"{type(error).__name__}: {error} (see console.log)", 1)
+    return 0
+
+
+def _failed(writer: RunWriter, line: str, code: int) -> int:
+    with contextlib.suppress(GenuiError):  # a full disk must not hide the reason
+        writer.say(f"failed: {line}")
+        writer.update(state="failed", error=line)
+    print(f"genui: {line}", file=sys.stderr)
+    return code
+
+
+def main() -> int:
+    if len(sys.argv) != 2:
+        print("usage: python -m genui.engine.trainer RUN_FOLDER", file=sys.stderr)
+        return 2
+    with contextlib.suppress(OSError):
+        os.nice(NICE)
+    try:
+        return train(RunDir(Path(sys.argv[1])))
+    except GenuiError as error:
+        print(f"genui: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

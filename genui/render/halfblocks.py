@@ -1,0 +1,187 @@
+"""Pictures as rows of coloured cells, within a budget of bytes.
+
+One character cell holds two pixels, one above the other, drawn as an upper half block
+in the top colour on the bottom colour. Where both agree the cell is a space with a
+background, which costs half as much. Neighbours of one colour share their escape code,
+so a picture is made cheaper by rounding its colours until enough neighbours agree; full
+noise, where none ever do, takes the shorter codes of the 256-colour palette instead.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from genui.render.colour import ColourMode, luminance, nearest_16, nearest_256
+
+BUDGET = 25_000
+RAMP = " .:-=+*#%@"
+
+_HALF_BLOCK = "▀"
+_HALF_BLOCK_BYTES = len(_HALF_BLOCK.encode())
+_RESET_BYTES = len("\x1b[0m")
+# Moving the cursor to the row, and the pane's own background left of the picture.
+_ROW_BYTES = 48
+_ROUNDINGS = (1, 4, 8, 16, 32)
+
+
+class Run(NamedTuple):
+    """Cells of one look. A colour is None where the terminal's own shows."""
+
+    text: str
+    fg: int | None
+    bg: int | None
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture in cells. Colours are 0xRRGGBB, or palette indices where `palette` is true."""
+
+    rows: list[list[Run]]
+    cols: int
+    palette: bool
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a picture meets a room of cells: enlarged `scale` times, or shrunk by `shrink`."""
+
+    scale: int
+    shrink: int
+    cols: int
+    rows: int
+
+    @property
+    def text(self) -> str:
+        return f"{self.scale}×" if self.shrink == 1 else f"1/{self.shrink}"
+
+
+def fit(width: int, height: int, cols: int, rows: int) -> Fit:
+    """The largest whole scale at which `width` × `height` pixels fit in `cols` × `rows` cells.
+
+    At scale 1 a pixel is one cell wide and half a cell high, which is about square.
+    """
+    cols, rows = max(cols, 1), max(rows, 1)
+    scale = min(cols // width, 2 * rows // height)
+    if scale >= 1:
+        return Fit(scale, 1, width * scale, -(-height * scale // 2))
+    shrink = max(-(-width // cols), -(-height // (2 * rows)))
+    return Fit(1, shrink, -(-width // shrink), -(-(-(-height // shrink)) // 2))
+
+
+def draw(rgb: np.ndarray, room: Fit, mode: ColourMode, budget: int | None = BUDGET) -> Drawing:
+    """`rgb` (uint8 [H, W, 3]) in cells, costing at most `budget` bytes in the terminal.
+
+    Colours are rounded no more than the budget asks; where even the 256-colour palette
+    is too dear, the picture is made coarser. `budget=None` draws it as it is.
+    """
+    if mode in ("16", "ascii"):
+        return _ramp(_pixels(rgb, room, 1), mode)
+    pixels = _pixels(rgb, room, 1)
+    if mode == "truecolor":
+        for rounding in _ROUNDINGS:
+            packed = _pack(_rounded(pixels, rounding))
+            if budget is None or _cost(packed, palette=False) <= budget:
+                return Drawing(_runs(packed), room.cols, palette=False)
+    indices = nearest_256(pixels)
+    coarser = 1
+    while budget is not None and _cost(indices, palette=True) > budget:
+        coarser *= 2
+        if coarser > max(rgb.shape[:2]):
+            break
+        indices = nearest_256(_pixels(rgb, room, coarser))
+    return Drawing(_runs(indices), room.cols, palette=True)
+
+
+def _pixels(rgb: np.ndarray, room: Fit, coarser: int) -> np.ndarray:
+    """`rgb` resampled to the room's half cells: uint8 [2 * rows, cols, 3]."""
+    small = _averaged(rgb, room.shrink * coarser)
+    grown = small.repeat(room.scale * coarser, axis=0).repeat(room.scale * coarser, axis=1)
+    grown = grown[: 2 * room.rows, : room.cols]
+    missing = ((0, 2 * room.rows - grown.shape[0]), (0, room.cols - grown.shape[1]), (0, 0))
+    return np.pad(grown, missing, mode="edge")
+
+
+def _averaged(rgb: np.ndarray, block: int) -> np.ndarray:
+    if block == 1:
+        return rgb
+    height, width, _ = rgb.shape
+    padded = np.pad(rgb, ((0, -height % block), (0, -width % block), (0, 0)), mode="edge")
+    blocks = padded.reshape(padded.shape[0] // block, block, padded.shape[1] // block, block, 3)
+    return blocks.mean(axis=(1, 3)).round().astype(np.uint8)
+
+
+def _rounded(pixels: np.ndarray, step: int) -> np.ndarray:
+    if step == 1:
+        return pixels
+    return np.minimum((pixels.astype(np.int32) + step // 2) // step * step, 255)
+
+
+def _pack(pixels: np.ndarray) -> np.ndarray:
+    wide = pixels.astype(np.int32)
+    return wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
+
+
+def _starts(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    """Where a run begins: bool [rows, cols]."""
+    first = np.ones(top.shape, dtype=bool)
+    first[:, 1:] = (top[:, 1:] != top[:, :-1]) | (bottom[:, 1:] != bottom[:, :-1])
+    return first
+
+
+def _cost(colours: np.ndarray, *, palette: bool) -> int:
+    """Bytes the picture takes in the terminal, as Textual writes it: a code and a reset a run."""
+    top, bottom = colours[0::2], colours[1::2]
+    first = _starts(top, bottom)
+    split = top != bottom
+    code = np.where(split, _code_bytes(top, palette) + 1, 0) + _code_bytes(bottom, palette)
+    wrapping = len("\x1b[m") + _RESET_BYTES
+    runs = int((code + wrapping)[first].sum())
+    text = top.size + int(split.sum()) * (_HALF_BLOCK_BYTES - 1)
+    return runs + text + top.shape[0] * _ROW_BYTES
+
+
+def _code_bytes(colours: np.ndarray, palette: bool) -> np.ndarray:
+    """Length of `48;5;n` or `48;2;r;g;b` for each colour."""
+    if palette:
+        return len("48;5;") + _digits(colours)
+    red, green, blue = colours >> 16, colours >> 8 & 255, colours & 255
+    return len("48;2;;;") + _digits(red) + _digits(green) + _digits(blue)
+
+
+def _digits(numbers: np.ndarray) -> np.ndarray:
+    return 1 + (numbers >= 10).astype(np.int32) + (numbers >= 100)
+
+
+def _runs(colours: np.ndarray) -> list[list[Run]]:
+    top, bottom = colours[0::2], colours[1::2]
+    first = _starts(top, bottom)
+    rows = []
+    for above, below, begins in zip(top.tolist(), bottom.tolist(), first, strict=True):
+        edges = [*np.flatnonzero(begins).tolist(), len(above)]
+        row = []
+        for start, end in zip(edges, edges[1:], strict=False):
+            fg, bg = above[start], below[start]
+            same = fg == bg
+            text = (" " if same else _HALF_BLOCK) * (end - start)
+            row.append(Run(text, None if same else fg, bg))
+        rows.append(row)
+    return rows
+
+
+def _ramp(pixels: np.ndarray, mode: ColourMode) -> Drawing:
+    """Brightness as characters, one a cell; in 16 colours each has its nearest colour too."""
+    cells = pixels.reshape(pixels.shape[0] // 2, 2, pixels.shape[1], 3).mean(axis=1)
+    shade = (luminance(cells) / 255 * (len(RAMP) - 1)).round().astype(np.int32)
+    hues = nearest_16(cells) if mode == "16" else np.full(shade.shape, -1)
+    rows = []
+    for shades, row_hues in zip(shade.tolist(), hues.tolist(), strict=True):
+        row: list[Run] = []
+        for level, hue in zip(shades, row_hues, strict=True):
+            fg = hue if hue > 0 and level else None
+            if row and row[-1].fg == fg:
+                row[-1] = row[-1]._replace(text=row[-1].text + RAMP[level])
+            else:
+                row.append(Run(RAMP[level], fg, None))
+        rows.append(row)
+    return Drawing(rows, pixels.shape[1], palette=True)

@@ -1,0 +1,163 @@
+"""Checkpoint files: what a safetensors header says, and which checkpoints a run has.
+
+Only headers are read here, with every size checked before memory is taken; tensors are the
+engine's. The format: 8 bytes of little-endian length, that many bytes of JSON, the data.
+"""
+
+import math
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from genui.errors import MisuseError
+from genui.recipes import Recipe, recipe_from_dict
+from genui.runs.disk import cannot_read, plain, shown
+from genui.runs.layout import RunDir
+
+FORMAT = 1
+"""The version of our own metadata this code reads."""
+
+LARGEST_HEADER = 16 * 1024 * 1024  # bytes
+
+_WEIGHTS = re.compile(r"step-(\d{8,18})\.safetensors")
+_LENGTH = 8
+
+_Size = Annotated[int, Meta(ge=0, lt=2**62)]
+
+
+class _Tensor(Struct, frozen=True):
+    dtype: str
+    shape: Annotated[list[_Size], Meta(max_length=16)]
+    data_offsets: tuple[_Size, _Size]
+
+
+class _Metadata(Struct, frozen=True):
+    """Our part of a header; what else the trainer put there stays in `extra`."""
+
+    format: int
+    recipe: dict[str, Any]
+    step: _Size = 0
+    parameters: _Size = 0
+    fingerprint: str = ""
+    dataset: str = ""
+
+
+class Header(Struct, frozen=True):
+    """What a checkpoint says of itself."""
+
+    path: Path
+    recipe: Recipe
+    step: int
+    parameters: int
+    dataset: str
+    fingerprint: str  # of the data it was trained on
+    metadata: dict[str, Any]  # all of it, as the trainer wrote it
+
+
+def read_header(path: Path) -> Header:
+    """The header of a checkpoint written by genui, without touching its tensors.
+
+    Raises MisuseError, one line naming the file, where it is truncated, hostile, not
+    safetensors or not ours; GenuiError where it cannot be read.
+    """
+    raw, size = _header_bytes(path)
+    try:
+        entries = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+        texts = msgspec.json.decode(entries.pop("__metadata__", b"{}"), type=dict[str, str])
+        tensors = [msgspec.json.decode(entry, type=_Tensor) for entry in entries.values()]
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        raise _unfit(path, "its header is not that of a safetensors file") from None
+    end = max((tensor.data_offsets[1] for tensor in tensors), default=0)
+    whole = _LENGTH + len(raw) + end
+    if size < whole:
+        raise _unfit(path, f"it is truncated ({size} of {whole} bytes)", "copy it again")
+    if size > whole or any(t.data_offsets[0] > t.data_offsets[1] for t in tensors):
+        raise _unfit(path, "its header does not fit its data")
+    if "genui" not in texts:
+        raise _unfit(path, "it was not written by genui (no genui metadata)")
+    return _ours(path, texts["genui"], sum(math.prod(tensor.shape) for tensor in tensors))
+
+
+def checkpoint_steps(run: RunDir) -> list[int]:
+    """The steps the run has weights of, ascending; whether they are whole is not checked."""
+    try:
+        names = os.listdir(run.checkpoints)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise cannot_read(run.checkpoints, error) from None
+    found = (_WEIGHTS.fullmatch(name) for name in names)
+    return sorted(int(match[1]) for match in found if match)
+
+
+def newest_checkpoint(run: RunDir, *, resumable: bool = False) -> Header | None:
+    """The newest whole checkpoint; with `resumable`, one with its training state beside it.
+
+    Damaged ones are passed over: an older whole one is worth more than an error.
+    """
+    for step in reversed(checkpoint_steps(run)):
+        if resumable and not run.checkpoint_state(step).is_file():
+            continue
+        try:
+            return read_header(run.checkpoint(step))
+        except MisuseError:
+            continue
+    return None
+
+
+def _header_bytes(path: Path) -> tuple[bytes, int]:
+    """The JSON of the header, and the size of the file in bytes."""
+    try:
+        # Not blocking: a named pipe must not hang the reader.
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(fd, "rb") as file:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode):
+                raise _unfit(path, "it is not a regular file")
+            prefix = file.read(_LENGTH)
+            length = int.from_bytes(prefix, "little")
+            if len(prefix) < _LENGTH:
+                raise _unfit(path, f"it is only {len(prefix)} bytes long", "copy it again")
+            if length > LARGEST_HEADER:
+                raise _unfit(path, f"its header claims {length} bytes, so it is not safetensors")
+            raw = file.read(length)
+    except OSError as error:
+        raise cannot_read(path, error) from None
+    if len(raw) < length:
+        raise _unfit(path, "it is truncated inside its header", "copy it again")
+    return raw, found.st_size
+
+
+def _ours(path: Path, text: str, counted: int) -> Header:
+    """The header from our own metadata, a JSON text."""
+    try:
+        fields = msgspec.json.decode(text, type=dict[str, Any])
+        meta = msgspec.convert(fields, _Metadata)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        raise _unfit(path, "its genui metadata is damaged") from None
+    if meta.format != FORMAT:
+        raise _unfit(path, f"it has format {meta.format} and this genui reads {FORMAT}", "upgrade")
+    try:
+        recipe = recipe_from_dict(meta.recipe)
+    except MisuseError as error:
+        raise _unfit(path, plain(str(error))) from None
+    return Header(
+        path=path,
+        recipe=recipe,
+        step=meta.step,
+        parameters=meta.parameters or counted,
+        dataset=meta.dataset or recipe.dataset,
+        fingerprint=meta.fingerprint,
+        metadata=fields,
+    )
+
+
+def _unfit(
+    path: Path, fault: str, remedy: str = "use a checkpoint written by genui"
+) -> MisuseError:
+    return MisuseError(f"{shown(path)}: {fault}; {remedy}")

@@ -1,0 +1,114 @@
+"""Reading and writing small files so that a crash, a full disk or a stranger's file costs nothing.
+
+A file is replaced whole or not at all: written aside in the same folder, synced, renamed.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from genui.errors import GenuiError
+
+SMALL = 1024 * 1024
+"""Bytes; the largest run.json, status.json or card.json that is read."""
+
+_ASIDE = ".aside"
+
+
+def plain(text: str, limit: int = 200) -> str:
+    """Untrusted text for use in a message: one line, printable, `limit` characters at most."""
+    short = text if len(text) <= limit else text[: limit - 1] + "…"
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in short)
+
+
+def shown(path: Path) -> str:
+    """The path for use in a message: file names are untrusted and may hold control characters."""
+    return plain(str(path), 1000)
+
+
+def cannot_write(path: Path, error: OSError) -> GenuiError:
+    """The one line for a full disk, a missing permission and their kin."""
+    return GenuiError(
+        f"cannot write {shown(path)}: {(error.strerror or str(error)).lower()}; "
+        "free some space, or set GENUI_HOME to a folder you may write to"
+    )
+
+
+def cannot_read(path: Path, error: OSError) -> GenuiError:
+    """The one line for a file that is missing or not ours to read."""
+    return GenuiError(
+        f"cannot read {shown(path)}: {(error.strerror or str(error)).lower()}; "
+        "check that it exists and that you may read it"
+    )
+
+
+@contextmanager
+def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Yields a path beside `path` to write to; renames it to `path` if the block succeeds.
+
+    With `durable` the contents reach the disk before the name does, so a power cut leaves
+    the old file or the new one. Raises GenuiError naming `path` where the disk refuses.
+    """
+    aside = path.with_name(f".{path.name}.{os.urandom(4).hex()}{_ASIDE}")
+    try:
+        yield aside
+        if durable:
+            _sync(aside)
+        os.replace(aside, path)
+        if durable:
+            _sync(path.parent)
+    except OSError as error:
+        raise cannot_write(path, error) from None
+    finally:
+        with suppress(OSError):
+            aside.unlink()
+
+
+def atomic_write(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Replaces the file by `data`, whole or not at all. Raises GenuiError naming `path`."""
+    with atomic_path(path, durable=durable) as aside:
+        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        try:
+            write_all(fd, data)
+        finally:
+            os.close(fd)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Writes every byte: one `os.write` may take only a part. Raises OSError."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+def remove_asides(folder: Path) -> None:
+    """Removes what a killed writer left half-written. Call only while nobody else writes here."""
+    for left in folder.glob(f".*{_ASIDE}"):
+        with suppress(OSError):
+            left.unlink()
+
+
+def read_small(path: Path) -> bytes:
+    """The whole of a regular file of at most SMALL bytes. Raises GenuiError naming it."""
+    try:
+        # Not blocking: a named pipe put here by a stranger must not hang the reader.
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(fd, "rb") as file:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise GenuiError(f"{shown(path)} is not a regular file: remove it")
+            data = file.read(SMALL + 1)
+    except OSError as error:
+        raise cannot_read(path, error) from None
+    if len(data) > SMALL:
+        raise GenuiError(f"{shown(path)} is over {SMALL} bytes and so not ours: remove it")
+    return data
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

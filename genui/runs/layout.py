@@ -1,0 +1,239 @@
+"""The run directory: its files, and the two small records that describe a run.
+
+run.json says what was asked (written once, and once more when the trainer has chosen its
+device); status.json says how it goes (replaced every second while the trainer lives).
+"""
+
+import dataclasses
+import math
+import os
+import platform
+import re
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+import genui
+from genui import paths
+from genui.errors import GenuiError, MisuseError
+from genui.recipes import Recipe, override
+from genui.runs.disk import atomic_write, cannot_write, plain, read_small, shown
+
+State = Literal["starting", "running", "paused", "stopped", "finished", "failed"]
+"""What a trainer says of itself. What is seen from outside may also be "dead"."""
+
+LIVE: frozenset[str] = frozenset({"starting", "running", "paused"})
+"""The states in which a trainer holds the lock and obeys commands."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """The paths of one run. Making one touches no file."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @property
+    def run_json(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def console(self) -> Path:
+        return self.path / "console.log"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def status(self) -> Path:
+        return self.path / "status.json"
+
+    @property
+    def control(self) -> Path:
+        return self.path / "control"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "lock"
+
+    def sample(self, step: int, suffix: str) -> Path:
+        """The sample of that step; `suffix` is ".txt" or ".png"."""
+        return self.samples / f"step-{step:08d}{suffix}"
+
+    def checkpoint(self, step: int) -> Path:
+        """The weights used to generate, at that step."""
+        return self.checkpoints / f"step-{step:08d}.safetensors"
+
+    def checkpoint_state(self, step: int) -> Path:
+        """What training needs besides to go on from that step: optimiser, raw weights, RNG."""
+        return self.checkpoints / f"step-{step:08d}.state.safetensors"
+
+
+class RunInfo(Struct, frozen=True, kw_only=True):
+    """What was asked for: enough to train the same model again."""
+
+    id: str
+    name: str
+    recipe: dict[str, Any]
+    overrides: dict[str, str] = {}
+    data: str = ""
+    seed: int = 0
+    versions: dict[str, str] = {}
+    host: str = ""
+    created: float = 0.0  # unix time
+    machine: dict[str, Any] = {}  # device, precision, threads: as the trainer chose them
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    """How a run goes, as its trainer last said."""
+
+    state: State
+    step: int = 0
+    steps: int = 0
+    pid: int = 0  # 0: no trainer has taken the run yet
+    host: str = ""
+    heartbeat: float = 0.0  # unix time
+    error: str = ""
+    started: float = 0.0  # unix time
+    rate: float = 0.0  # steps/s
+    unit_rate: float = 0.0  # in `unit`
+    unit: str = ""  # "tok/s" or "img/s"
+    eta: float = -1.0  # seconds; -1 unknown
+    val: float | None = None
+    loss: float | None = None
+
+
+def create_run(recipe: Recipe, overrides: Mapping[str, str], name: str = "") -> RunDir:
+    """Makes the directory of a new run of `recipe` with `overrides` applied; nothing is started.
+
+    Raises MisuseError for a name or override that will not do, before anything is written,
+    and GenuiError where the disk refuses.
+    """
+    name = name or recipe.name
+    if not _NAME.fullmatch(name):
+        raise MisuseError(
+            f"run name {plain(name, 60)!r}: use up to 48 letters, digits, '-', '_' and '.', "
+            "starting with a letter or digit"
+        )
+    recipe = override(recipe, overrides)
+    overrides = dict(overrides)
+    if recipe.data:
+        # The trainer runs in another working directory, perhaps on another day.
+        data = os.path.abspath(os.path.expanduser(recipe.data))
+        recipe = dataclasses.replace(recipe, data=data)
+        overrides["data"] = data
+
+    now = time.time()
+    run = _make_folder(name, now)
+    host = socket.gethostname()
+    write_info(
+        run,
+        RunInfo(
+            id=run.id,
+            name=name,
+            recipe=dataclasses.asdict(recipe),
+            overrides=overrides,
+            data=recipe.data,
+            seed=recipe.seed,
+            versions=_versions(),
+            host=host,
+            created=now,
+        ),
+    )
+    write_status(run, Status(state="starting", steps=recipe.steps, host=host, heartbeat=now))
+    return run
+
+
+def read_info(run: RunDir) -> RunInfo:
+    """Raises GenuiError naming run.json where it is missing, torn or not ours."""
+    return _read(run.run_json, RunInfo)
+
+
+def write_info(run: RunDir, info: RunInfo) -> None:
+    """Replaces run.json. Raises GenuiError naming it."""
+    data = msgspec.json.format(msgspec.json.encode(info), indent=2)
+    atomic_write(run.run_json, data + b"\n")
+
+
+def read_status(run: RunDir) -> Status:
+    """Raises GenuiError naming status.json where it is missing, torn or not ours."""
+    return _read(run.status, Status)
+
+
+def write_status(run: RunDir, status: Status) -> None:
+    """Replaces status.json. Raises GenuiError naming it.
+
+    Not synced to the disk: it is written every second and is worth nothing after a power cut.
+    """
+    # JSON has neither NaN nor infinity: an unknown rate is 0, an unknown ETA -1.
+    unknown = {
+        name: -1.0 if name == "eta" else 0.0
+        for name in ("rate", "unit_rate", "eta")
+        if not math.isfinite(getattr(status, name))
+    }
+    status = msgspec.structs.replace(status, **unknown)
+    atomic_write(run.status, msgspec.json.encode(status, enc_hook=float), durable=False)
+
+
+def _read(path: Path, kind: type[T]) -> T:
+    data = read_small(path)
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        reason = plain(str(error)).replace("`", "'")
+        raise GenuiError(
+            f"{shown(path)} is damaged ({reason}): restore it or remove the run's folder"
+        ) from None
+
+
+def _make_folder(name: str, now: float) -> RunDir:
+    """An empty run directory under a name nobody has."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
+    while True:
+        run = RunDir(paths.runs_dir() / f"{name}-{stamp}-{os.urandom(2).hex()}")
+        try:
+            run.path.parent.mkdir(parents=True, exist_ok=True)
+            run.path.mkdir()
+            for folder in (run.samples, run.checkpoints, run.control):
+                folder.mkdir()
+        except FileExistsError as error:
+            if not run.path.is_dir():  # a file where a folder above should be
+                raise cannot_write(run.path, error) from None
+        except OSError as error:
+            raise cannot_write(run.path, error) from None
+        else:
+            return run
+
+
+def _versions() -> dict[str, str]:
+    from importlib import metadata  # 20 ms, and not needed to list runs
+
+    found = {"genui": genui.__version__, "python": platform.python_version()}
+    for package in ("torch", "numpy", "tokenizers"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

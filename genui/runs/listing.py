@@ -1,0 +1,134 @@
+"""Which runs there are, and how each of them is seen from outside."""
+
+import os
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from genui import paths
+from genui.errors import GenuiError, MisuseError, did_you_mean
+from genui.runs.disk import cannot_read, plain, shown
+from genui.runs.layout import LIVE, RunDir, RunInfo, Status, read_info, read_status
+from genui.runs.lock import is_locked
+
+STALE = 10.0
+"""Seconds without a heartbeat after which a trainer on another host counts as dead."""
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One line of the list of runs.
+
+    `state` is the trainer's own word, or "dead" where it claims to live and does not; a folder
+    that cannot be read is "failed" and says why in `fault`, with `info` and `status` filled in
+    as far as they are known (`info.recipe` may then be empty).
+    """
+
+    run: RunDir
+    info: RunInfo
+    status: Status
+    state: str
+    age: float  # seconds since anything was written
+    fault: str = ""
+
+    @property
+    def alive(self) -> bool:
+        """Whether a trainer is there to obey commands."""
+        return self.state in LIVE
+
+
+def seen_state(run: RunDir, status: Status) -> str:
+    """The state the trainer claims, or "dead"."""
+    if status.state not in LIVE:
+        return status.state
+    fresh = time.time() - status.heartbeat <= STALE
+    if status.host == socket.gethostname():
+        # Just created, and its trainer (in the foreground, say) is still importing torch.
+        awaited = status.pid == 0 and fresh
+        return status.state if awaited or is_locked(run) else "dead"
+    return status.state if fresh else "dead"
+
+
+def summarise(run: RunDir) -> RunSummary:
+    """How the run is now. Never raises: what is wrong with the folder is in `fault`."""
+    fault = ""
+    try:
+        info = read_info(run)
+    except GenuiError as error:
+        fault = str(error)
+        info = RunInfo(id=run.id, name=run.id, recipe={}, created=_modified(run.path))
+    try:
+        status = read_status(run)
+        state = "failed" if fault else seen_state(run, status)
+    except GenuiError as error:
+        fault = fault or str(error)
+        status = Status(state="failed", error=fault)
+        state = "failed"
+    written = max(_modified(p) for p in (run.path, run.status, run.metrics, run.console))
+    return RunSummary(run, info, status, state, max(0.0, time.time() - written), fault)
+
+
+def list_runs() -> list[RunSummary]:
+    """Every run, newest first; broken folders are listed with their fault.
+
+    Raises GenuiError only where the folder of all runs exists and may not be read.
+    """
+    folder = paths.runs_dir()
+    try:
+        with os.scandir(folder) as entries:
+            found = [Path(e.path) for e in entries if e.is_dir() and not e.name.startswith(".")]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise cannot_read(folder, error) from None
+    summaries = [summarise(RunDir(path)) for path in found]
+    return sorted(summaries, key=lambda s: (s.info.created, s.run.id), reverse=True)
+
+
+def find_run(ref: str) -> RunDir:
+    """The run meant by `ref`: an id, a name (its newest run), a unique prefix of an id, or "last".
+
+    Raises MisuseError with the nearest name, or with the candidates where several fit.
+    """
+    runs = list_runs()
+    fits = matching(ref, runs)
+    if len(fits) == 1:
+        return fits[0].run
+    word = plain(ref, 80)
+    if fits:
+        some = ", ".join(plain(s.run.id) for s in fits[:3]) + (", …" if len(fits) > 3 else "")
+        raise MisuseError(f"run '{word}' could be {some}: give more of the id")
+    if not runs:
+        raise MisuseError(
+            f"no run '{word}': there are none in {shown(paths.runs_dir())}; "
+            "start one with genui train RECIPE"
+        )
+    raise MisuseError(f"no run '{word}': {plain(did_you_mean(ref, names_of(runs)), 1000)}")
+
+
+def matching(ref: str, runs: Sequence[RunSummary]) -> list[RunSummary]:
+    """The runs, newest first as in `runs`, that `ref` may mean; more than one only for a prefix."""
+    if ref == "last":
+        return list(runs[:1])
+    for exact in (
+        [s for s in runs if s.run.id == ref],
+        [s for s in runs if s.info.name == ref][:1],
+    ):
+        if exact:
+            return exact
+    return [s for s in runs if ref and s.run.id.startswith(ref)]
+
+
+def names_of(runs: Sequence[RunSummary]) -> set[str]:
+    """Every word that names one of the runs."""
+    return {s.run.id for s in runs} | {s.info.name for s in runs}
+
+
+def _modified(path: Path) -> float:
+    """Unix time of the last write; 0 where there is no such file."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -1,0 +1,211 @@
+"""The trainer's side of a run directory: metrics, status, console and samples.
+
+What has been logged is on disk as a whole line before `log` returns, so neither a crash nor
+a full disk costs anything earlier.
+"""
+
+import json
+import math
+import os
+import socket
+import threading
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, SupportsFloat
+
+import msgspec
+
+from genui.errors import GenuiError, MisuseError
+from genui.runs.disk import atomic_write, cannot_write, remove_asides, write_all
+from genui.runs.layout import LIVE, RunDir, Status, read_status, write_status
+from genui.runs.lock import RunLock
+
+HEARTBEAT = 1.0
+"""Seconds between two writes of status.json."""
+
+_BLOCK = 64 * 1024
+_RESERVED = frozenset({"step", "time", "rewind"})
+
+
+class RunWriter:
+    """Writes one run, as a context manager that holds its lock and keeps its heartbeat.
+
+    Leaving the block with an exception marks the run failed with the exception's line; leaving
+    it in a live state marks it stopped. Every method raises GenuiError naming the path where
+    the disk is full or may not be written.
+    """
+
+    def __init__(self, run: RunDir) -> None:
+        self.run = run
+        self._stack = ExitStack()
+        self._metrics = -1
+        self._console = -1
+        self._status = Status(state="starting")
+        self._guard = threading.Lock()  # over _status and its file
+        self._leaving = threading.Event()
+
+    @property
+    def status(self) -> Status:
+        """What status.json says, or will say at the next heartbeat."""
+        return self._status
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.enter_context(RunLock(self.run))
+            for folder in (self.run.path, self.run.samples, self.run.checkpoints):
+                remove_asides(folder)
+            self._metrics = _open_append(self.run.metrics)
+            stack.callback(os.close, self._metrics)
+            self._console = _open_append(self.run.console)
+            stack.callback(os.close, self._console)
+            _drop_torn_line(self.run.metrics, self._metrics)
+            self._status = self._first_status()
+            write_status(self.run, self._status)
+            heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+            heart.start()
+            stack.callback(heart.join)
+            stack.callback(self._leaving.set)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._stack:
+            changes: dict[str, Any] = {}
+            if self._status.state in LIVE:
+                changes["state"] = "stopped"
+            if isinstance(error, Exception):
+                changes = {"state": "failed", "error": _one_line(error)}
+            try:
+                with self._guard:
+                    self._write(**changes)
+            except GenuiError:
+                if error is None:
+                    raise
+
+    def log(self, step: int, **values: SupportsFloat) -> None:
+        """Appends one record to metrics.jsonl; the time is added. NaN and infinities are kept.
+
+        Raises MisuseError for a metric called "time" or "rewind".
+        """
+        record: dict[str, object] = {"step": int(step), "time": round(time.time(), 3)}
+        for name, value in values.items():
+            if name in _RESERVED:
+                raise MisuseError(f"a metric may not be called '{name}': choose another name")
+            record[name] = _json_number(float(value))
+        self._append(self.run.metrics, self._metrics, json.dumps(record, separators=(",", ":")))
+
+    def truncate_after(self, step: int) -> None:
+        """Says that training goes on from `step`: readers forget the points of later steps.
+
+        The lines stay in the file; a marker is appended that supersedes them.
+        """
+        record = {"step": int(step), "time": round(time.time(), 3), "rewind": True}
+        self._append(self.run.metrics, self._metrics, json.dumps(record, separators=(",", ":")))
+
+    def update(self, **fields: Any) -> None:
+        """Changes fields of Status. A new state or error is written at once, the rest within
+        a second by the heartbeat, so this is cheap enough for every step."""
+        with self._guard:
+            if {"state", "error"} & fields.keys():
+                self._write(**fields)
+            else:
+                self._status = msgspec.structs.replace(self._status, **fields)
+
+    def say(self, line: str) -> None:
+        """Appends to console.log, with the time; several lines each get it."""
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+        text = "\n".join(f"{stamp} {part}" for part in line.splitlines() or [""])
+        self._append(self.run.console, self._console, text)
+
+    def sample_path(self, step: int, suffix: str) -> Path:
+        """Where the sample of that step belongs; `suffix` is ".txt" or ".png"."""
+        return self.run.sample(step, suffix)
+
+    def save_sample(self, step: int, suffix: str, data: bytes) -> Path:
+        """Writes the sample of that step, whole or not at all, and returns its path."""
+        path = self.sample_path(step, suffix)
+        atomic_write(path, data)
+        return path
+
+    def _first_status(self) -> Status:
+        """The last known status, claimed by this process."""
+        try:
+            last = read_status(self.run)
+        except GenuiError:  # torn by a power cut: the trainer fills it in again
+            last = Status(state="starting")
+        now = time.time()
+        return msgspec.structs.replace(
+            last,
+            state="starting",
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            heartbeat=now,
+            started=now,
+            error="",
+            eta=-1.0,
+        )
+
+    def _beat(self) -> None:
+        while not self._leaving.wait(HEARTBEAT):
+            # A full disk is told by the next log() or checkpoint, which the trainer can act on;
+            # from this thread nobody would hear it, and the disk may have room again in a second.
+            with suppress(GenuiError), self._guard:
+                self._write()
+
+    def _write(self, **fields: Any) -> None:
+        """Writes status.json with a new heartbeat; the caller holds `_guard`."""
+        self._status = msgspec.structs.replace(self._status, heartbeat=time.time(), **fields)
+        write_status(self.run, self._status)
+
+    def _append(self, path: Path, fd: int, line: str) -> None:
+        start = os.fstat(fd).st_size
+        try:
+            write_all(fd, line.encode(errors="replace") + b"\n")
+        except OSError as error:
+            if fd == self._metrics:  # nobody else appends to it: take the torn part back
+                with suppress(OSError):
+                    os.ftruncate(fd, start)
+            raise cannot_write(path, error) from None
+
+
+def _open_append(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise cannot_write(path, error) from None
+
+
+def _drop_torn_line(path: Path, fd: int) -> None:
+    """Cuts off what follows the last newline: a line a killed trainer did not finish."""
+    size = end = os.fstat(fd).st_size
+    try:
+        while end > 0:
+            start = max(0, end - _BLOCK)
+            newline = os.pread(fd, end - start, start).rfind(b"\n")
+            if newline >= 0:
+                end = start + newline + 1
+                break
+            end = start
+        if end < size:
+            os.ftruncate(fd, end)
+    except OSError as error:
+        raise cannot_write(path, error) from None
+
+
+def _json_number(value: float) -> float | str:
+    """JSON has no NaN; these spellings are what MetricsTail and most readers know."""
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, GenuiError) else f"{type(error).__name__}: {text}"

@@ -1,0 +1,182 @@
+"""The app: paints at once, then reads the lists on a thread, then starts the worker."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import App
+from textual.binding import BindingType
+from textual.theme import Theme
+
+from genui.errors import GenuiError
+from genui.render import numbers
+from genui.render.colour import detect
+from genui.render.sanitise import clean_line
+from genui.runs.listing import list_runs
+from genui.ui import keys, memory, messages, themes
+from genui.ui.driver import driver_class, metered
+from genui.ui.screens.home import HomeScreen
+from genui.ui.session import WORKER, Session
+from genui.ui.watch import Watcher
+
+if TYPE_CHECKING:
+    from textual.command import Provider
+    from textual.screen import Screen
+
+TRAFFIC_PERIOD = 1.0  # seconds over which the header counts what the terminal took
+
+
+def _commands() -> "type[Provider]":
+    """The palette's provider, imported when the palette first opens."""
+    from genui.ui.commands import GenuiCommands
+
+    return GenuiCommands
+
+
+class GenuiApp(App[None]):
+    """Wires the session, the watcher and the main screen together.
+
+    `worker` is the command that answers the protocol on its pipes; tests give their own.
+    """
+
+    TITLE = "genui"
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    COMMANDS = {_commands}  # noqa: RUF012 - as Textual declares it
+    BINDINGS: ClassVar[list[BindingType]] = []
+
+    def __init__(self, worker: Sequence[str] = WORKER) -> None:
+        super().__init__(driver_class=driver_class())
+        self.session = Session(self, worker)
+        self.watcher = Watcher(self)
+        self.home = HomeScreen(self.session, self.watcher)
+        self._memory = memory.recall()
+        self._bytes = 0
+        self._warmed = False
+        for theme in themes.OWN:
+            self.register_theme(theme)
+        start = themes.default_theme(detect(os.environ, True))
+        known = self._memory.theme in self.available_themes
+        self.theme = self._memory.theme if known else start
+
+    def get_default_screen(self) -> "Screen":
+        return self.home
+
+    def on_mount(self) -> None:
+        self.theme_changed_signal.subscribe(self, self._remember_theme)
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        """What can wait until something is on the screen."""
+        try:
+            self.home.user_keys = keys.load_keymap()
+        except GenuiError as error:
+            self.home.say(str(error))
+        else:
+            self.set_keymap(self.home.user_keys)
+            if not self._memory.hint_seen:
+                self.home.hint()
+        self.home.refresh_chrome()
+        self.watcher.start()
+        self.session.open()
+        self.set_interval(TRAFFIC_PERIOD, self._count_traffic)
+
+    async def on_unmount(self) -> None:
+        self.watcher.stop()
+        await self.session.close()
+
+    # --- from the session and the watcher ---------------------------------------------
+
+    @on(messages.WorkerReady)
+    def _worker_ready(self, event: messages.WorkerReady) -> None:
+        ready = event.ready
+        self.home.machine = clean_line(f"{ready.device} {ready.precision}", 24)
+        self.home.refresh_chrome()
+        self._warm()
+
+    @on(messages.WorkerDied)
+    def _worker_died(self, event: messages.WorkerDied) -> None:
+        self._warmed = False
+        self.home.machine = ""
+        self.home.refresh_chrome()
+        self.home.say(event.line)
+
+    @on(messages.ListsChanged)
+    def _lists_changed(self, event: messages.ListsChanged) -> None:
+        self.home.set_lists(tuple(event.models), tuple(event.runs))
+        self._warm()
+
+    @on(messages.RunChanged)
+    def _run_changed(self, event: messages.RunChanged) -> None:
+        self.home.show_run(event.view)
+
+    @on(messages.Say)
+    def _said(self, event: messages.Say) -> None:
+        self.home.say(event.line, event.kind)
+
+    def _warm(self) -> None:
+        """Load what will most likely be asked for first."""
+        if self.session.ready is not None and not self._warmed and self.home.models:
+            self._warmed = True
+            for ref in self.home.offered_models():
+                self.session.warm(ref)
+
+    # --- small things -----------------------------------------------------------------
+
+    def _count_traffic(self) -> None:
+        driver = metered(self)
+        if driver is None:
+            return
+        taken = driver.bytes_written - self._bytes
+        self._bytes = driver.bytes_written
+        kilobytes = round(taken / TRAFFIC_PERIOD / 1024)
+        self.home.traffic = f"{numbers.count(kilobytes)} KB/s"
+        self.home.refresh_chrome()
+
+    @on(messages.HintSeen)
+    def _hint_seen(self) -> None:
+        self._remember(memory.Memory(theme=self._memory.theme, hint_seen=True))
+
+    def _remember_theme(self, theme: Theme) -> None:
+        self._remember(memory.Memory(theme=theme.name, hint_seen=self._memory.hint_seen))
+
+    def _remember(self, new: memory.Memory) -> None:
+        if new != self._memory:
+            self._memory = new
+            self.run_worker(lambda: memory.remember(new), thread=True, group="memory")
+
+    async def action_press(self, key_id: str) -> None:
+        """Do what a key of the table does: the footer was clicked."""
+        from genui.ui.commands import run_key
+
+        key = next(key for key in keys.TABLE if key.id == key_id)
+        await run_key(self, self.home, key)
+
+    def action_help_quit(self) -> None:
+        """Ctrl+C: say how to leave, as Textual does, but in the status line."""
+        self.home.say("press q to quit; training goes on", "note")
+
+
+def farewell() -> str:
+    """What is said after the app is gone: which trainings go on. Empty where none does."""
+    try:
+        live = [run for run in list_runs() if run.alive]
+    except GenuiError:
+        return ""
+    if not live:
+        return ""
+    names = ", ".join(clean_line(run.info.name, 40) for run in live[:3])
+    names += ", …" if len(live) > 3 else ""
+    verb = "training goes on" if len(live) == 1 else "trainings go on"
+    return f"{len(live)} {verb}: {names} — open genui to see {'it' if len(live) == 1 else 'them'}"
+
+
+def run() -> int:
+    """Open the app; returns the exit code once it is closed."""
+    app = GenuiApp()
+    app.run()
+    if line := farewell():
+        print(line, file=sys.stdout)
+    return app.return_code or 0

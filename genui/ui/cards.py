@@ -1,0 +1,125 @@
+"""A model or a run in a few words: the rows of the list and the cards below it."""
+
+from textual.content import Content
+
+from genui.render import numbers
+from genui.render.sanitise import clean_line
+from genui.runs.catalog import ModelInfo
+from genui.runs.listing import RunSummary
+from genui.ui.panes.rows import Row
+
+MARKS = {
+    "starting": ("◌", "warn"),
+    "running": ("●", "good"),
+    "paused": ("‖", "warn"),
+    "stopped": ("○", "dim"),
+    "finished": ("✓", "good"),
+    "failed": ("✗", "bad"),
+    "dead": ("✗", "bad"),
+}
+COLOURS = {
+    "good": "$text-success", "warn": "$text-warning", "bad": "$text-error", "dim": "$text-muted",
+}  # fmt: skip
+
+Part = str | tuple[str, str]
+
+
+def mark(state: str) -> tuple[str, str]:
+    """The sign of a state and its colour, as a part of `Content.assemble`."""
+    sign, kind = MARKS.get(state, ("?", "dim"))
+    return sign, COLOURS[kind]
+
+
+def percent(run: RunSummary) -> str:
+    """How far the run is, in whole percent."""
+    steps = run.status.steps
+    return f"{100 * run.status.step // steps} %" if steps else ""
+
+
+def progress(run: RunSummary) -> str:
+    """A run's state in two words."""
+    step = numbers.short(run.status.step)
+    match run.state:
+        case "running":
+            return f"training {percent(run)}"
+        case "starting":
+            return "starting"
+        case "paused":
+            return f"paused {percent(run)}"
+        case "failed":
+            return "damaged" if run.fault else f"failed at {step}"
+        case "dead":
+            return f"died at {step}"
+        case _:
+            return f"{run.state} {step}"
+
+
+def run_row(key: str, run: RunSummary) -> Row:
+    """The run as a row of the list."""
+    sign, kind = MARKS.get(run.state, ("?", "dim"))
+    return Row(key, run.info.name, progress(run), sign, kind)
+
+
+def run_card(run: RunSummary) -> Content:
+    """What a run is, how it stands, and what can be done with it."""
+    recipe = run.info.recipe
+    lines: list[list[Part]] = [[(clean_line(run.info.name), "bold"), (f" · {run.state}", "")]]
+    if run.fault:
+        lines.append([(clean_line(run.fault), "$text-error")])
+        return _lines(lines)
+    if run.status.error:
+        lines.append([(clean_line(run.status.error), "$text-error")])
+    made_of = clean_line(f"{recipe.get('family', '')} on {run.info.data or recipe.get('dataset')}")
+    lines.append([(made_of, "$text-muted")])
+    status = run.status
+    lines.append([(f"step {numbers.count(status.step)} of {numbers.count(status.steps)}", "")])
+    if status.val is not None:
+        lines.append([("validation loss ", "$text-muted"), (numbers.value(status.val), "")])
+    machine = run.info.machine
+    if machine:
+        words = " ".join(str(machine[k]) for k in ("device", "precision") if k in machine)
+        lines.append([(clean_line(f"{words} on {run.info.host}"), "$text-muted")])
+    hints: list[Part] = [("⏎", "bold $primary"), (" show  ", "$text-muted")]
+    hints += [("g", "bold $primary"), (" generate", "$text-muted")]
+    lines.append(hints)
+    return _lines(lines)
+
+
+def model_card(model: ModelInfo) -> Content:
+    """What the model is, what it was trained on, how good it is and how far to trust it."""
+    card = model.card
+    head: list[Part] = [(clean_line(model.name), "bold")]
+    head.append((f" · {model.family}, {numbers.short(model.parameters)} parameters", "$text-muted"))
+    lines = [head]
+    if summary := _text(card.get("summary")):
+        lines.append([summary])
+    data = card.get("data")
+    if isinstance(data, dict):
+        words = [_text(data.get("name")), _text(data.get("licence"))]
+        lines.append([("data ", "$text-muted"), " · ".join(w for w in words if w)])
+    elif model.dataset:
+        lines.append([("data ", "$text-muted"), clean_line(model.dataset)])
+    trained = card.get("trained")
+    if isinstance(trained, dict) and trained.get("minutes") is not None:
+        minutes = clean_line(str(trained["minutes"]))
+        machine = _text(trained.get("machine"))
+        where = f" on {machine}" if machine else ""
+        lines.append([("trained ", "$text-muted"), f"{minutes} min{where}"])
+    quality = card.get("quality")
+    if isinstance(quality, dict):
+        for label, value in quality.items():
+            lines.append([(f"{_text(label)} ", "$text-muted"), (_text(value), "bold")])
+    if honesty := _text(card.get("honesty")):
+        lines.append([(honesty, "$text-muted italic")])
+    hints: list[Part] = [("⏎", "bold $primary"), (" open  ", "$text-muted")]
+    hints += [("n", "bold $primary"), (" train", "$text-muted")]
+    lines.append(hints)
+    return _lines(lines)
+
+
+def _text(value: object) -> str:
+    return clean_line(str(value)) if value is not None else ""
+
+
+def _lines(lines: list[list[Part]]) -> Content:
+    return Content("\n").join(Content.assemble(*line) for line in lines)

@@ -1,0 +1,93 @@
+"""The command palette: every action, model, run, recipe and theme, by name."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from textual.app import App
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.types import IgnoreReturnCallbackType
+
+from genui.recipes import RECIPES
+from genui.render.sanitise import clean_line
+from genui.ui import keys
+from genui.ui.keys import Key
+from genui.ui.screens.home import HomeScreen
+
+
+class Command(NamedTuple):
+    """One line of the palette."""
+
+    title: str
+    help: str
+    run: IgnoreReturnCallbackType
+
+
+async def run_key(app: App[object], home: HomeScreen, key: Key) -> None:
+    """Do what the key does, wherever the focus is."""
+    if key.pane != "app" and home.current != key.pane:
+        home.action_show_pane(key.pane)
+    namespace = home if key.pane == "app" else home.query_one(f"#{key.pane}")
+    await app.run_action(key.action, namespace)
+
+
+class GenuiCommands(Provider):
+    """Everything that can be done, searched by what it is called."""
+
+    def _commands(self) -> Iterator[Command]:
+        home, app = self.screen, self.app
+        if not isinstance(home, HomeScreen):
+            return
+
+        def action(key: Key) -> IgnoreReturnCallbackType:
+            async def run() -> None:
+                await run_key(app, home, key)
+
+            return run
+
+        panes: list[keys.PaneName] = [home.current]
+        panes += [p for p in keys.TITLES if p not in panes]
+        for pane in panes:
+            for key in keys.of_pane(pane):
+                if key.id == "app.palette":
+                    continue
+                yield Command(
+                    f"{keys.TITLES[pane]}: {key.description}",
+                    f"{key.tooltip}  ({' '.join(keys.readable(key.keys))})",
+                    action(key),
+                )
+        for model in home.models:
+            if model.source != "run":
+                yield Command(
+                    f"Open model {clean_line(model.name)}",
+                    clean_line(f"{model.family} on {model.dataset} {model.summary}"),
+                    lambda model=model: home.open_model(model),
+                )
+        for run in home.runs:
+            yield Command(
+                f"Show run {clean_line(run.info.name)}",
+                clean_line(f"{run.state}, {run.run.id}"),
+                lambda run=run: home.open_run(run.run),
+            )
+        for recipe in RECIPES.values():
+            yield Command(
+                f"Train {recipe.name}",
+                f"{recipe.summary} ({recipe.family} on {recipe.dataset})",
+                lambda recipe=recipe: home.action_new_run(recipe.name),
+            )
+        for theme in app.available_themes:
+            yield Command(f"Theme {theme}", "Change the colours", lambda t=theme: _dress(app, t))
+
+    async def discover(self) -> Hits:
+        for command in self._commands():
+            yield DiscoveryHit(command.title, command.run, help=command.help)
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for command in self._commands():
+            score = max(matcher.match(command.title), 0.8 * matcher.match(command.help))
+            if score > 0:
+                yield Hit(score, matcher.highlight(command.title), command.run, help=command.help)
+
+
+def _dress(app: App[object], theme: str) -> None:
+    app.theme = theme

@@ -1,0 +1,20 @@
+"""How much of the app a terminal of a given size shows."""
+
+from typing import Literal
+
+Arrangement = Literal["large", "grid", "tabs", "tiny"]
+
+SMALLEST = (60, 16)
+GRID = (104, 33)  # four panes, the picture one pixel a column
+LARGE = (170, 56)  # four panes, the picture two columns a pixel
+
+
+def arrange(width: int, height: int) -> Arrangement:
+    """Four panes where they fit, one at a time where not, a plain word where nothing does."""
+    if width < SMALLEST[0] or height < SMALLEST[1]:
+        return "tiny"
+    if width >= LARGE[0] and height >= LARGE[1]:
+        return "large"
+    if width >= GRID[0] and height >= GRID[1]:
+        return "grid"
+    return "tabs"

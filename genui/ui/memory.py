@@ -1,0 +1,38 @@
+"""The small things the app remembers between starts: the theme, and that the hint was seen."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from genui import paths
+
+FILE = "app.json"
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """What is remembered; an absent or damaged file is a first start."""
+
+    theme: str = ""
+    hint_seen: bool = False
+
+
+def _path() -> Path:
+    return paths.state_dir() / FILE
+
+
+def recall() -> Memory:
+    """What was remembered last time."""
+    with suppress(OSError, msgspec.DecodeError):
+        return msgspec.json.decode(_path().read_bytes(), type=Memory)
+    return Memory()
+
+
+def remember(memory: Memory) -> None:
+    """Keep it. A folder that cannot be written loses a theme, nothing more, so no fault is raised."""
+    path = _path()
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(".new")
+        aside.write_bytes(msgspec.json.encode(memory))
+        aside.replace(path)

@@ -1,0 +1,151 @@
+"""What the parts of the app tell each other.
+
+Messages go up: from the session, the watcher thread and the panes to whoever owns the
+state. All are frozen facts; none asks for an answer.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from textual.message import Message
+
+from genui import protocol
+
+if TYPE_CHECKING:
+    from genui.runs.catalog import ModelInfo
+    from genui.runs.layout import RunDir
+    from genui.runs.listing import RunSummary
+    from genui.ui.watch import RunView
+
+ViewName = Literal["home", "models", "training", "text", "canvas"]
+
+# --- from the worker, by way of session.py ------------------------------------------
+
+
+class WorkerReady(Message):
+    """The worker said hello back."""
+
+    def __init__(self, ready: protocol.Ready) -> None:
+        super().__init__()
+        self.ready = ready
+
+
+class WorkerDied(Message):
+    """The worker is gone; `line` says so to a person. `restarted`: another is starting."""
+
+    def __init__(self, line: str, restarted: bool) -> None:
+        super().__init__()
+        self.line = line
+        self.restarted = restarted
+
+
+class TraceMessage(Message, bubble=False):
+    """Goes to the pane that owns the trace, and no further."""
+
+
+class TraceStarted(TraceMessage):
+    def __init__(self, started: protocol.Started) -> None:
+        super().__init__()
+        self.started = started
+
+
+class FramesArrived(TraceMessage):
+    """Every frame of one trace that came in one read of the pipe."""
+
+    def __init__(self, trace: int, frames: Sequence[protocol.Frame]) -> None:
+        super().__init__()
+        self.trace = trace
+        self.frames = frames
+
+
+class TraceIdle(TraceMessage):
+    def __init__(self, idle: protocol.Idle) -> None:
+        super().__init__()
+        self.idle = idle
+
+
+class TraceFailed(TraceMessage):
+    def __init__(self, trace: int, line: str) -> None:
+        super().__init__()
+        self.trace = trace
+        self.line = line
+
+
+class TraceLost(TraceMessage):
+    """The worker that held the owner's traces is gone; they can be started again."""
+
+
+# --- from the watcher thread ----------------------------------------------------------
+
+
+class ListsChanged(Message):
+    """Models and runs as they are on disk now."""
+
+    def __init__(self, models: "Sequence[ModelInfo]", runs: "Sequence[RunSummary]") -> None:
+        super().__init__()
+        self.models = models
+        self.runs = runs
+
+
+class RunChanged(Message):
+    """Something of the watched run is new on disk."""
+
+    def __init__(self, view: "RunView") -> None:
+        super().__init__()
+        self.view = view
+
+    def can_replace(self, message: Message) -> bool:
+        """Only the newest view matters: a flood collapses to one."""
+        return isinstance(message, RunChanged)
+
+
+# --- from the panes -------------------------------------------------------------------
+
+
+class Say(Message):
+    """One plain line for the status line: a fault with its remedy, or what just happened."""
+
+    def __init__(self, line: str, kind: Literal["error", "note"] = "error") -> None:
+        super().__init__()
+        self.line = line
+        self.kind: Literal["error", "note"] = kind
+
+
+class OpenModel(Message):
+    """Generate with this model, in the pane of its medium."""
+
+    def __init__(self, model: "ModelInfo") -> None:
+        super().__init__()
+        self.model = model
+
+
+class OpenRun(Message):
+    """Show this run in Training."""
+
+    def __init__(self, run: "RunDir") -> None:
+        super().__init__()
+        self.run = run
+
+
+class Generate(Message):
+    """Generate from the newest checkpoint of this run."""
+
+    def __init__(self, run: "RunDir") -> None:
+        super().__init__()
+        self.run = run
+
+
+class ZoomPane(Message):
+    """Fill the screen with the pane that sent this, or go back."""
+
+    def __init__(self, view: ViewName) -> None:
+        super().__init__()
+        self.view: ViewName = view
+
+
+class Acted(Message):
+    """The user did something real: the first-run hint has done its work."""
+
+
+class HintSeen(Message):
+    """The first-run hint need not come again."""

@@ -1,0 +1,67 @@
+"""A bar with a playhead: where in a trace one is, and how much of it is computed."""
+
+from typing import ClassVar
+
+from rich.segment import Segment
+from textual import events
+from textual.message import Message
+from textual.reactive import reactive
+from textual.strip import Strip
+from textual.widget import Widget
+
+
+class Timeline(Widget):
+    """`left ━━━━●━━──── right`: up to the playhead, computed beyond it, and still to come."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "timeline--past", "timeline--ahead", "timeline--future", "timeline--head",
+        "timeline--label",
+    }  # fmt: skip
+
+    position: reactive[int] = reactive(0)
+    computed: reactive[int] = reactive(0)
+    total: reactive[int] = reactive(0)
+
+    class Sought(Message):
+        """A place on the bar was clicked."""
+
+        def __init__(self, step: int) -> None:
+            super().__init__()
+            self.step = step
+
+    def __init__(self, left: str, right: str) -> None:
+        super().__init__()
+        self._left = f"{left} "
+        self._right = f" {right}"
+
+    @property
+    def _bar_width(self) -> int:
+        return max(2, self.size.width - len(self._left) - len(self._right))
+
+    def _column(self, step: int) -> int:
+        return round((self._bar_width - 1) * step / self.total) if self.total else 0
+
+    def on_click(self, event: events.Click) -> None:
+        column = event.x - len(self._left)
+        if self.total and 0 <= column < self._bar_width:
+            self.post_message(self.Sought(round(column / (self._bar_width - 1) * self.total)))
+
+    def render_line(self, y: int) -> Strip:
+        if y:
+            return Strip.blank(self.size.width, self.rich_style)
+        head = self._column(self.position)
+        ahead = max(0, self._column(self.computed) - head)
+        rest = self._bar_width - head - ahead - 1
+
+        def part(text: str, name: str) -> Segment:
+            return Segment(text, self.get_component_rich_style(f"timeline--{name}"))
+
+        segments = [
+            part(self._left, "label"),
+            part("━" * head, "past"),
+            part("●", "head"),
+            part("━" * ahead, "ahead"),
+            part("─" * rest, "future"),
+            part(self._right, "label"),
+        ]
+        return Strip(segments).adjust_cell_length(self.size.width, self.rich_style)

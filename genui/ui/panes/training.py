@@ -1,0 +1,307 @@
+"""The Training pane: one run as it goes, its curves and samples, and the keys that steer it."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import ClassVar, Literal
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.timer import Timer
+from textual.widgets import Static
+
+from genui.errors import GenuiError
+from genui.render import numbers
+from genui.render.sanitise import clean_line
+from genui.runs.control import Command, steer
+from genui.runs.launch import resume
+from genui.runs.layout import RunDir
+from genui.ui import keys, messages
+from genui.ui.cards import Part, mark
+from genui.ui.driver import metered
+from genui.ui.keys import PaneName
+from genui.ui.messages import ViewName
+from genui.ui.panes.pane import Pane
+from genui.ui.panes.sample import SampleView
+from genui.ui.screens.confirm import ConfirmScreen
+from genui.ui.watch import RunView
+from genui.ui.widgets.curve import Curve
+from genui.ui.widgets.progress import StepBar
+
+RETRY = 0.1  # seconds until a view is tried again that a busy terminal could not take
+EMPTY = "No training yet: press n to start one"
+DONE: dict[Command, str] = {
+    "pause": "asked to pause: it holds after this step",
+    "resume": "asked to go on",
+    "stop": "asked to stop: it writes a checkpoint and ends; u resumes it",
+    "checkpoint": "asked for a checkpoint after this step",
+}
+
+
+class TrainingPane(Pane):
+    """Shows a RunView; steers through the run's folder."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("training")]
+    pane: ClassVar[PaneName] = "training"
+    view: ClassVar[ViewName] = "training"
+    heading: ClassVar[str] = "Training"
+
+    def __init__(self) -> None:
+        super().__init__(id=self.pane)
+        self.run: RunView | None = None
+        self._waiting: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="head box"):
+            yield StepBar()
+            yield Static(classes="stats")
+        with Horizontal(classes="body"):
+            with Vertical(classes="curves"):
+                with Vertical(classes="box loss"):
+                    yield Curve(EMPTY, legend=False)
+                with Horizontal(classes="small"):
+                    with Vertical(classes="box grad"):
+                        yield Curve(" ", legend=False)
+                    with Vertical(classes="box rate"):
+                        yield Curve(" ", legend=False)
+            with Vertical(classes="side"):
+                yield SampleView(classes="box sample")
+                with Vertical(classes="box console"):
+                    yield Static(classes="console-lines", markup=False)
+
+    def on_mount(self) -> None:
+        self.set_title()
+        self.set_subtitle("n new run")
+        self.query_one(".console").border_title = " Console "
+        self.set_interval(1.0, self._tell_age)
+
+    # --- showing ----------------------------------------------------------------------
+
+    def show_run(self, view: RunView) -> None:
+        """Draw this look at the run; later, if the terminal is still busy with the last."""
+        self.run = view
+        driver = metered(self.app)
+        if driver is not None and driver.busy:
+            if self._waiting is None:
+                self._waiting = self.set_timer(RETRY, self._try_again)
+            return
+        self.paint()
+
+    def _try_again(self) -> None:
+        self._waiting = None
+        if self.run is not None:
+            self.show_run(self.run)
+
+    def expect(self, run: RunDir) -> None:
+        """Another run will be shown as soon as it is read."""
+        if self.run is not None and self.run.summary.run != run:
+            self.run = None
+            for curve in self.query(Curve):
+                curve.clear("reading …")
+            self.query_one(StepBar).clear()
+            self.query_one(".stats", Static).update("")
+            self.query_one(SampleView).show(None)
+
+    def paint(self) -> None:
+        """Draw the run as last seen."""
+        view = self.run
+        if view is None:
+            return
+        summary, status = view.summary, view.summary.status
+        self.set_class(True, "-has-run")
+        sign, colour = mark(summary.state)
+        name = clean_line(summary.info.name, 32)
+        self.set_title((name, "bold"), "  ", (sign, colour), f" {summary.state}")
+        self.set_subtitle(self._subtitle())
+        self.query_one(StepBar).set(status.step, status.steps, status.eta)
+        self._tell_age()
+        self._paint_curves(view)
+        self.query_one(SampleView).show(view.sample)
+        if self.zoomed:
+            self._paint_zoomed(view)
+
+    def _subtitle(self) -> str:
+        state = self.run.summary.state if self.run is not None else ""
+        if state == "running":
+            return "space pause · x stop"
+        if state == "paused":
+            return "space go on · x stop"
+        if state in {"stopped", "dead", "failed"}:
+            return "u resume · g generate"
+        return "n new run · g generate"
+
+    def _tell_age(self) -> None:
+        if self.run is not None:
+            stats = self.query_one(".stats", Static)
+            content = stats_line(self.run, time.time())
+            if stats.content != content:
+                stats.update(content)
+
+    def _paint_curves(self, view: RunView) -> None:
+        loss = self.query_one(".loss Curve", Curve)
+        names = {"loss": "train", "val_loss": "val"}
+        shown = {label: view.series[key] for key, label in names.items() if key in view.series}
+        if shown:
+            loss.set_series(shown, {"train": "smoothed", "val": "marks"})
+        else:
+            loss.clear(waiting_text(view))
+
+    def _paint_zoomed(self, view: RunView) -> None:
+        summary = view.summary
+        loss = self.query_one(".loss")
+        curve = self.query_one(".loss Curve", Curve)
+        head = self.query_one(".head")
+        sign, colour = mark(summary.state)
+        where = f" {summary.state} · {summary.info.host} · pid {summary.status.pid}"
+        on_quit = " · goes on when you quit" if summary.alive else ""
+        head.border_title = Content.assemble(
+            (f" {clean_line(summary.info.name, 32)}  ", "bold"),
+            (sign, colour),
+            clean_line(where + on_quit),
+            " ",
+        )
+        loss.border_title = Content.assemble(" loss  ", curve.legend_text, " ")
+        for box, key, title in ((".grad", "grad_norm", "grad norm"), (".rate", "lr", "lr")):
+            small = self.query_one(f"{box} Curve", Curve)
+            self.query_one(box).border_title = f" {title} "
+            if key in view.series:
+                small.set_series({title: view.series[key]})
+            else:
+                small.clear(" ")
+        console = self.query_one(".console-lines", Static)
+        lines = view.console[-max(1, console.size.height) :]
+        console.update("\n".join(clean_line(line) for line in lines))
+
+    @on(Curve.Drawn)
+    def _curve_drawn(self, event: Curve.Drawn) -> None:
+        event.stop()
+        box = event.curve.parent
+        if self.zoomed and isinstance(box, Vertical) and box.has_class("loss"):
+            box.border_subtitle = Content(f" {event.caption} ") if event.caption else None
+
+    def action_log(self) -> None:
+        """Loss on a logarithmic axis, or back."""
+        curve = self.query_one(".loss Curve", Curve)
+        curve.log_y = not curve.log_y
+
+    # --- steering ---------------------------------------------------------------------
+
+    def action_pause(self) -> None:
+        """Pause, or go on."""
+        if self.run is not None and self.run.summary.state in {"stopped", "dead", "failed"}:
+            self._say("this run is not training: u resumes it", "note")
+            return
+        paused = self.run is not None and self.run.summary.state == "paused"
+        self._command("resume" if paused else "pause")
+
+    def action_checkpoint(self) -> None:
+        """Write a checkpoint now."""
+        self._command("checkpoint")
+
+    def action_stop(self) -> None:
+        """Stop the run, once the user has said yes."""
+        view = self._needed()
+        if view is None:
+            return
+        if not view.summary.alive:
+            self._say(f"this run is {view.summary.state} already", "note")
+            return
+        name = clean_line(view.summary.info.name, 40)
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._steer(view.summary.run, "stop")
+
+        question = f"Stop {name}? It writes a checkpoint first; u resumes it later."
+        self.app.push_screen(ConfirmScreen(question, "stop"), answered)
+
+    def action_resume(self) -> None:
+        """Start a trainer on it again, from its newest checkpoint."""
+        view = self._needed()
+        if view is None:
+            return
+        if view.summary.state == "paused":
+            self._steer(view.summary.run, "resume")
+        else:
+            run = view.summary.run
+            self._offload(lambda: resume(run), "resuming from the newest checkpoint")
+
+    def action_generate(self) -> None:
+        """Generate from the newest checkpoint, also while it trains."""
+        view = self._needed()
+        if view is not None:
+            self.post_message(messages.Generate(view.summary.run))
+
+    def _needed(self) -> RunView | None:
+        if self.run is None:
+            self._say(EMPTY, "note")
+        else:
+            self.post_message(messages.Acted())
+        return self.run
+
+    def _command(self, command: Command) -> None:
+        view = self._needed()
+        if view is not None:
+            self._steer(view.summary.run, command)
+
+    def _steer(self, run: RunDir, command: Command) -> None:
+        self._offload(lambda: steer(run, command), DONE[command])
+
+    @work(group="disk", exit_on_error=False)
+    async def _offload(self, call: Callable[[], object], done: str) -> None:
+        """Something that touches the disk, on a thread; says how it went."""
+        try:
+            await asyncio.to_thread(call)
+        except GenuiError as error:
+            self._say(str(error))
+        else:
+            self._say(done, "note")
+
+    def _say(self, line: str, kind: Literal["error", "note"] = "error") -> None:
+        self.post_message(messages.Say(clean_line(line), kind))
+
+
+def waiting_text(view: RunView) -> str:
+    """What the curve's place says while there are no points."""
+    summary = view.summary
+    if summary.fault or summary.status.error:
+        return clean_line(summary.fault or summary.status.error)
+    if summary.state == "starting":
+        return "starting: loading torch and the data"
+    return "no points yet"
+
+
+def stats_line(view: RunView, now: float) -> Content:
+    """`val 1.712 ▾0.08  train 1.604  lr 3.0e-04  5.8k tok/s  data 0.2 s old`."""
+    summary, status = view.summary, view.summary.status
+    if summary.fault or (status.error and not summary.alive):
+        return Content.assemble((clean_line(summary.fault or status.error), "$text-error"))
+    parts: list[Part] = []
+
+    def add(label: str, value: str, style: str, unit: str = "") -> None:
+        if label:
+            parts.append((f"{label} ", "$text-muted"))
+        parts.append((value, style))
+        parts.append((f"{unit}  ", "$text-muted"))
+
+    values = view.series.get("val_loss", (None, ()))[1]
+    if len(values):
+        change = float(values[-1] - values[-2]) if len(values) > 1 else 0.0
+        arrow = f" {'▾' if change < 0 else '▴'}{abs(change):.2f}" if change else ""
+        add("val", numbers.value(float(values[-1])), "bold $accent", arrow)
+    losses = view.series.get("loss", (None, ()))[1]
+    if len(losses):
+        add("train", numbers.value(float(losses[-1])), "bold $primary")
+    rates = view.series.get("lr", (None, ()))[1]
+    if len(rates):
+        add("lr", f"{float(rates[-1]):.1e}", "$foreground")
+    if status.unit_rate > 0 and summary.state == "running":
+        add("", numbers.short(status.unit_rate), "$foreground", f" {status.unit}")
+    if summary.alive:
+        age = view.age(now)
+        style = "bold $text-warning" if age > 10 else "$foreground"
+        add("data", f"{age:.1f} s" if age < 10 else numbers.clock(age), style, " old")
+    return Content.assemble(*parts)

@@ -1,0 +1,305 @@
+"""The main screen: the panes, which of them are seen, and what they ask of each other."""
+
+import asyncio
+from typing import ClassVar, Literal
+
+from textual import events, on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+from textual.widgets import Static
+
+from genui.errors import GenuiError
+from genui.runs.catalog import ModelInfo, find_model
+from genui.runs.layout import RunDir
+from genui.runs.listing import RunSummary
+from genui.ui import keys, messages
+from genui.ui.chrome import TABS, FooterLine, HeaderLine, StatusLine, TabsLine
+from genui.ui.keys import PaneName
+from genui.ui.layout import Arrangement, arrange
+from genui.ui.messages import ViewName
+from genui.ui.panes.canvas import CanvasPane
+from genui.ui.panes.models import ModelsPane
+from genui.ui.panes.pane import Pane
+from genui.ui.panes.text import TextPane
+from genui.ui.panes.trace_pane import TracePane
+from genui.ui.panes.training import TrainingPane
+from genui.ui.session import Session
+from genui.ui.watch import RunView, Watcher
+
+HINT = "↑↓ choose a model · Enter opens it · space plays · n trains one of your own · ? every key"
+TEXT_MEDIA = frozenset({"text", "code"})
+
+
+class HomeScreen(Screen[None]):
+    """Owns the view (all panes, or one full-screen) and the lists the panes are filled from."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("app")]
+
+    def __init__(self, session: Session, watcher: Watcher) -> None:
+        super().__init__()
+        self._session = session
+        self._watcher = watcher
+        self.view: ViewName = "home"
+        self.current: PaneName = "models"
+        self.runs: tuple[RunSummary, ...] = ()
+        self.models: tuple[ModelInfo, ...] = ()
+        self.arrangement: Arrangement = "grid"
+        self.machine = ""  # the worker's device and precision
+        self.traffic = ""  # what the terminal takes
+        self.user_keys: dict[str, str] = {}
+        self._watched: RunDir | None = None
+        self._hinting = False
+
+    def compose(self) -> ComposeResult:
+        yield HeaderLine()
+        yield TabsLine()
+        with Horizontal(id="body"):
+            yield ModelsPane()
+            with Vertical(id="right"):
+                yield TrainingPane()
+                with Horizontal(id="lower"):
+                    yield TextPane(self._session)
+                    yield CanvasPane(self._session)
+        yield Static(id="tiny", markup=False)
+        yield StatusLine()
+        yield FooterLine()
+
+    def on_mount(self) -> None:
+        self._show()
+
+    # --- which panes are seen -----------------------------------------------------------
+
+    def on_resize(self, event: events.Resize) -> None:
+        width, height = event.size
+        self.arrangement = arrange(width, height)
+        for name in ("grid", "large", "tabs", "tiny"):
+            self.set_class(self.arrangement == name, f"-{name}")
+        self.set_class(self.arrangement == "large", "-grid")
+        self.query_one("#tiny", Static).update(
+            f"genui needs 60×16 cells;\nthis terminal has {width}×{height}.\n\n"
+            "Make it larger, or press q to quit."
+        )
+        self._show()
+
+    @property
+    def tabbed(self) -> bool:
+        """Whether there is room for one pane only."""
+        return self.arrangement in {"tabs", "tiny"}
+
+    def _show(self) -> None:
+        """Give the classes that make the view, and the focus to its pane."""
+        if not self.is_mounted:
+            return
+        zoomed = self.view != "home"
+        alone = zoomed or self.tabbed
+        for pane in self.query(Pane):
+            shown = not alone or pane.pane == self.current
+            pane.set_class(not shown, "-hidden")
+            pane.set_class(zoomed and shown, "-zoom")
+        self.set_class(alone, "-alone")
+        for name in TABS:
+            self.set_class(alone and self.current == name, f"-only-{name}")
+        self.query_one(TabsLine).display = self.tabbed and not zoomed
+        self.query_one(TabsLine).set(self.current)
+        self._focus_current()
+        self.refresh_chrome()
+        self.call_after_refresh(self._repaint)
+
+    def _repaint(self) -> None:
+        """A pane that changed its shape may show more or less of what it has."""
+        for pane in self.query(TracePane):
+            pane.paint()
+        self.query_one(TrainingPane).paint()
+
+    def _focus_current(self) -> None:
+        if self.arrangement == "tiny":
+            self.set_focus(None)
+        elif self.current == "models":
+            self.query_one(ModelsPane).focus_list()
+        else:
+            self.query_one(f"#{self.current}").focus()
+
+    def on_descendant_focus(self) -> None:
+        """A click or a key may bring the focus to another pane."""
+        focused = self.focused
+        pane = next(
+            (n for n in focused.ancestors_with_self if isinstance(n, Pane)) if focused else iter(()),
+            None,
+        )
+        if pane is not None and pane.pane != self.current:
+            self.current = pane.pane
+            self.refresh_chrome()
+
+    def action_view(self, view: ViewName) -> None:
+        """Home, or one pane full-screen."""
+        self.view = view
+        if view != "home":
+            self.current = view
+        self._show()
+
+    def action_show_pane(self, pane: PaneName) -> None:
+        """Give a pane the focus; full-screen stays full-screen."""
+        self.current = pane
+        if self.view != "home" and pane != "app":
+            self.view = pane
+        self._show()
+
+    def action_next_pane(self, by: int) -> None:
+        """Go round the panes."""
+        at = TABS.index(self.current) if self.current in TABS else 0
+        self.action_show_pane(TABS[(at + by) % len(TABS)])
+
+    def action_back(self) -> None:
+        """Out of full-screen; else give the status line and the filter back."""
+        if self.view != "home":
+            self.action_view("home")
+        elif not self.query_one(ModelsPane).clear_filter():
+            self._hush()
+
+    @on(messages.ZoomPane)
+    def _zoom(self, event: messages.ZoomPane) -> None:
+        self._acted()
+        self.action_view(event.view)
+
+    # --- the lines around -----------------------------------------------------------------
+
+    def refresh_chrome(self) -> None:
+        """Header and footer as things stand."""
+        live = sum(run.alive for run in self.runs)
+        self.query_one(HeaderLine).set(self.view, live, self.machine, self.traffic)
+        self.query_one(FooterLine).set(self.current, self.view != "home", self.user_keys)
+
+    def say(self, line: str, kind: Literal["error", "note", "hint"] = "error") -> None:
+        """One line above the footer."""
+        self._hinting = kind == "hint"
+        self.query_one(StatusLine).say(line, kind)
+
+    def hint(self) -> None:
+        """The first thing a new user reads."""
+        self.say(HINT, "hint")
+
+    def _hush(self) -> None:
+        self.query_one(StatusLine).clear_line()
+
+    @on(messages.Say)
+    def _said(self, event: messages.Say) -> None:
+        event.stop()
+        self.say(event.line, event.kind)
+
+    @on(messages.Acted)
+    def _acted(self) -> None:
+        """The user goes on: what was said has been read."""
+        if self._hinting:
+            self._hinting = False
+            self.app.post_message(messages.HintSeen())
+        self._hush()
+
+    # --- models and runs --------------------------------------------------------------------
+
+    def set_lists(self, models: tuple[ModelInfo, ...], runs: tuple[RunSummary, ...]) -> None:
+        """What is on disk now."""
+        self.models, self.runs = models, runs
+        self.query_one(ModelsPane).set_lists(models, runs)
+        for pane, media in ((self._text, TEXT_MEDIA), (self._canvas, {"image"})):
+            first = next((m for m in models if m.medium in media), None)
+            if first is not None:
+                pane.offer(first)
+        if self._watched is None and runs:
+            newest = next((run for run in runs if run.alive), runs[0])
+            self._watch(newest.run)
+        self.refresh_chrome()
+
+    def offered_models(self) -> list[str]:
+        """The refs of the models that Text and Canvas would use now."""
+        return [pane.model.ref for pane in (self._text, self._canvas) if pane.model is not None]
+
+    def show_run(self, view: RunView) -> None:
+        """A new look at the watched run; one that comes late, of another run, is dropped."""
+        if view.summary.run == self._watched:
+            self.query_one(TrainingPane).show_run(view)
+
+    @property
+    def _text(self) -> TextPane:
+        return self.query_one(TextPane)
+
+    @property
+    def _canvas(self) -> CanvasPane:
+        return self.query_one(CanvasPane)
+
+    def _watch(self, run: RunDir) -> None:
+        self._watched = run
+        self.query_one(TrainingPane).expect(run)
+        self._watcher.watch(run)
+
+    @on(messages.OpenModel)
+    def _open_model(self, event: messages.OpenModel) -> None:
+        self.open_model(event.model)
+
+    def open_model(self, model: ModelInfo) -> None:
+        """Generate with it, in the pane of its medium."""
+        self._acted()
+        if model.medium in TEXT_MEDIA:
+            pane: TextPane | CanvasPane = self._text
+        elif model.medium == "image":
+            pane = self._canvas
+        else:
+            self.say(f"{model.name} makes {model.medium}, which this version cannot show yet")
+            return
+        self.action_show_pane(pane.pane)
+        pane.open_model(model)
+
+    @on(messages.OpenRun)
+    def _open_run(self, event: messages.OpenRun) -> None:
+        self.open_run(event.run)
+
+    def open_run(self, run: RunDir) -> None:
+        """Show its curves."""
+        self._acted()
+        self._watch(run)
+        self.action_show_pane("training")
+
+    @on(messages.Generate)
+    def _generate(self, event: messages.Generate) -> None:
+        self.generate_from(event.run)
+
+    @work(group="find", exclusive=True, exit_on_error=False)
+    async def generate_from(self, run: RunDir) -> None:
+        """The newest checkpoint of a run, pinned to its step so that the trace can be repeated."""
+        try:
+            model = await asyncio.to_thread(newest_model, run)
+        except GenuiError as error:
+            self.say(str(error))
+        else:
+            self.open_model(model)
+
+    # --- windows ------------------------------------------------------------------------------
+
+    def action_new_run(self, recipe: str = "") -> None:
+        """Ask what to train."""
+        from genui.ui.screens.new_run import NewRunScreen
+
+        def started(run: RunDir | None) -> None:
+            if run is not None:
+                self._watcher.refresh()
+                self.open_run(run)
+                self.say(f"{run.id} is starting; it goes on when you quit", "note")
+
+        self.app.push_screen(NewRunScreen(recipe), started)
+
+    def action_help(self) -> None:
+        """The keys of the focused pane."""
+        from genui.ui.screens.help import HelpScreen
+
+        self.app.push_screen(HelpScreen(self.current, self.user_keys))
+
+    def action_quit(self) -> None:
+        """Close the app; training goes on."""
+        self.app.exit()
+
+
+def newest_model(run: RunDir) -> ModelInfo:
+    """The run's newest checkpoint as `run@step`. Touches the disk; raises MisuseError."""
+    newest = find_model(run.id)
+    return find_model(f"{run.id}@{newest.step}")

@@ -1,0 +1,92 @@
+"""How the settings of a generation are shown, nudged and typed."""
+
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from genui.errors import MisuseError
+from genui.protocol import ImageSettings, TextSettings
+
+S = TypeVar("S", TextSettings, ImageSettings)
+
+TOP_KS = (0, 1, 2, 3, 5, 10, 20, 40, 80, 160)  # what + and - walk through; 0 is off
+SAMPLER_NAMES = {
+    "dpmpp-2m": "DPM-Solver++ 2M",
+    "heun": "Heun",
+    "euler": "Euler",
+    "euler-ancestral": "Euler ancestral",
+}
+
+
+class Line(NamedTuple):
+    """One setting as the inspector shows it; `name` is the field, "" where there is none."""
+
+    key: str
+    label: str
+    value: str
+    name: str = ""
+
+
+HINTS = {
+    "temperature": "0 to 10; 0 always takes the likeliest token, 1 is the model's own odds",
+    "top_k": "keep only the k likeliest tokens; 0 is off",
+    "top_p": "above 0, up to 1; keep the likeliest tokens that make up this share; 1 is off",
+    "tokens": "how many tokens to write, 1 to 100,000",
+    "steps": "denoising steps, 1 to 1000; more are finer and slower",
+    "guidance": "0 to 20; how strongly the caption pulls; 1 is not at all",
+}
+
+_NUDGES = {"temperature": 0.05, "top_p": 0.05, "tokens": 50, "steps": 1, "guidance": 0.5}
+_LOWEST = {"top_p": 0.05, "tokens": 1, "steps": 1}
+
+
+def text_lines(settings: TextSettings, seed: int) -> list[Line]:
+    """The Text pane's settings."""
+    return [
+        Line("t", "temperature", f"{settings.temperature:.2f}", "temperature"),
+        Line("k", "top-k", str(settings.top_k) if settings.top_k else "off", "top_k"),
+        Line("p", "top-p", f"{settings.top_p:.2f}" if settings.top_p < 1 else "off", "top_p"),
+        Line("m", "tokens", f"{settings.tokens:,}", "tokens"),
+        Line("r", "seed", str(seed)),
+    ]
+
+
+def image_lines(settings: ImageSettings, seed: int, caption: str) -> list[Line]:
+    """The Canvas pane's settings."""
+    return [
+        Line("e", "caption", f"“{caption}”" if caption else "none"),
+        Line("s", "sampler", SAMPLER_NAMES[settings.sampler]),
+        Line("t", "steps", str(settings.steps), "steps"),
+        Line("g", "guidance", f"{settings.guidance:g}", "guidance"),
+        Line("r", "seed", str(seed)),
+    ]
+
+
+def typed(settings: S, name: str, text: str) -> S:
+    """The settings with one field as typed. Raises MisuseError, one line, where it cannot be."""
+    try:
+        fields = {**msgspec.structs.asdict(settings), name: text.strip()}
+        return msgspec.convert(fields, type(settings), strict=False)
+    except msgspec.ValidationError as error:
+        reason = str(error).split(" - at")[0].replace("`", "")
+        label = name.replace("_", "-")
+        raise MisuseError(f"{label} {text.strip()!r}: {reason[0].lower()}{reason[1:]}") from None
+
+
+def nudged(settings: S, name: str, direction: int) -> S:
+    """The settings with one field a step up or down; at the end of its range it stays."""
+    value = getattr(settings, name)
+    if name == "top_k":
+        higher = [k for k in TOP_KS if k > value] or [value * 2]
+        lower = [k for k in TOP_KS if k < value] or [0]
+        new: float = higher[0] if direction > 0 else lower[-1]
+    else:
+        step = _NUDGES[name]
+        new = round(value + direction * step, 2)
+        if name == "top_p":
+            new = min(1.0, new)
+        new = max(_LOWEST.get(name, 0), new)
+    try:
+        return typed(settings, name, str(new))
+    except MisuseError:
+        return settings

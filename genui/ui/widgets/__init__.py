@@ -1,0 +1,1 @@
+"""The things panes are made of; none knows a pane, a session or the engine."""

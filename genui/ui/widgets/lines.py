@@ -1,0 +1,91 @@
+"""The base of widgets that draw all their lines at once and send only those that changed."""
+
+import textwrap
+from collections.abc import Iterable
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from genui.render.sanitise import clean_line
+
+
+class LineWidget(Widget):
+    """A widget made of strips, kept until something changes.
+
+    Subclasses implement `draw` and call `redraw` when what they show has changed.
+    """
+
+    def __init__(
+        self, *, name: str | None = None, id: str | None = None, classes: str | None = None
+    ) -> None:
+        super().__init__(name=name, id=id, classes=classes)
+        self._strips: list[Strip] = []
+        self._stale = True
+
+    def draw(self, width: int, height: int) -> list[Strip]:
+        """At most `height` strips of at most `width` cells; missing lines are blank."""
+        raise NotImplementedError
+
+    def redraw(self) -> bool:
+        """Draw again and send the lines that differ; False where none did."""
+        if not self.is_mounted or self._stale:
+            # Nothing was painted yet, or all of it is about to be.
+            self._stale = True
+            self.refresh()
+            return True
+        before, self._strips = self._strips, self._drawn()
+        width = self.size.width
+        changed = [y for y, strip in enumerate(self._strips) if strip != before[y]]
+        if changed:
+            self.refresh(*(Region(0, y, width, 1) for y in changed))
+        return bool(changed)
+
+    def _drawn(self) -> list[Strip]:
+        width, height = self.size
+        base = self.rich_style
+        strips = [
+            strip.adjust_cell_length(width, base) for strip in self.draw(width, height)[:height]
+        ]
+        blank = Strip.blank(width, base)
+        return strips + [blank] * (height - len(strips))
+
+    def render_line(self, y: int) -> Strip:
+        if self._stale or len(self._strips) != self.size.height:
+            self._strips, self._stale = self._drawn(), False
+        if y < len(self._strips):
+            return self._strips[y]
+        return Strip.blank(self.size.width, self.rich_style)
+
+    def notify_style_update(self) -> None:
+        """The theme or a class changed, so every style kept in a strip is out of date."""
+        super().notify_style_update()
+        self._stale = True
+
+    def on_resize(self) -> None:
+        self._stale = True
+
+    def style(self, component: str) -> Style:
+        """The component class `component` as a style with foreground and background."""
+        return self.get_component_rich_style(component)
+
+    def message(self, text: str, component: str, width: int, height: int) -> list[Strip]:
+        """`text` in the middle of the room, for a widget that has nothing to show yet."""
+        return message_strips(text, self.style(component), self.rich_style, width, height)
+
+
+def strip_of(parts: Iterable[tuple[str, Style]]) -> Strip:
+    """A strip of styled texts; empty ones are left out."""
+    return Strip([Segment(text, style) for text, style in parts if text])
+
+
+def message_strips(text: str, style: Style, base: Style, width: int, height: int) -> list[Strip]:
+    """`text` wrapped and centred in `width` × `height` cells of `base`."""
+    lines = textwrap.wrap(clean_line(text), max(width - 2, 1))[:height]
+    above = [Strip.blank(width, base)] * ((height - len(lines)) // 2)
+    return above + [
+        strip_of([(" " * ((width - cell_len(line)) // 2), base), (line, style)]) for line in lines
+    ]

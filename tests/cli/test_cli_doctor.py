@@ -1,0 +1,59 @@
+"""`genui doctor`."""
+
+import json
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from genui.cli import main
+
+
+@pytest.fixture(autouse=True)
+def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = types.ModuleType("genui.engine.device")
+    device.__dict__["describe"] = lambda: {"torch": "9.9", "device": "cpu", "threads": "1"}
+    monkeypatch.setitem(sys.modules, "genui.engine.device", device)
+
+
+def test_doctor_says_one_fact_a_line(
+    shipped: Path, genui_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("device") and line.endswith("  cpu") for line in lines)
+    assert any("plays, shapes" in line for line in lines)
+    folder = next(line for line in lines if line.startswith("data folder"))
+    assert folder.endswith(f"{genui_home}/data (writable, not made yet)")
+    assert not genui_home.exists()  # looking leaves nothing behind
+
+
+def test_doctor_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {"genui", "python", "torch", "textual", "colour", "size", "emoji font"} <= found.keys()
+
+
+def test_a_data_folder_that_cannot_be_written_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GENUI_HOME", "/proc/genui")
+    assert main(["doctor", "--json"]) == 0
+    assert "not writable" in json.loads(capsys.readouterr().out)["data folder"]
+
+
+def test_without_torch_doctor_still_answers(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "genui.engine.device", None)
+    assert main(["doctor"]) == 0
+    assert "torch cannot be imported" in capsys.readouterr().out
+
+
+def test_a_missing_emoji_font_names_the_package(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GENUI_EMOJI_FONT", "/no/font.ttf")
+    assert main(["doctor"]) == 0
+    assert "/no/font.ttf: no such file" in capsys.readouterr().out

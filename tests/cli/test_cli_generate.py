@@ -1,0 +1,169 @@
+"""`genui generate` with an engine that says what it was asked."""
+
+import base64
+import io
+import json
+from pathlib import Path
+
+import pytest
+from cli_fakes import SIDE, FakeEngine
+from PIL import Image
+
+from genui.cli import main
+from genui.protocol import ImageSettings, TextSettings
+from genui.recipes import RECIPES, DiffusionRecipe
+
+pytestmark = pytest.mark.usefixtures("shipped")
+
+
+def test_text_streams_after_its_prompt_and_is_sanitised(
+    engine: FakeEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["generate", "plays", "--prompt", "ANN: ", "--seed", "3"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "ANN: Good morrow, friend\n"
+    assert err == ""
+    assert engine.starts[0].seed == 3
+
+
+def test_the_seed_drawn_is_printed_so_that_it_can_be_repeated(
+    engine: FakeEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["generate", "plays"]) == 0
+    option, seed = capsys.readouterr().err.split()
+    assert option == "--seed"
+    assert int(seed) == engine.starts[0].seed
+
+
+def test_without_a_prompt_the_recipe_has_one(engine: FakeEngine) -> None:
+    assert main(["generate", "plays", "--seed", "1"]) == 0
+    assert main(["generate", "shapes", "--seed", "1"]) == 0
+    icons = RECIPES["icons"]
+    assert isinstance(icons, DiffusionRecipe)
+    assert [start.prompt for start in engine.starts] == ["ROMEO:\n", icons.sample_captions[0]]
+
+
+def test_settings_reach_the_engine(engine: FakeEngine) -> None:
+    words = ["--tokens", "9", "--temperature", "0.5", "--top-k", "4", "--top-p", "0.9"]
+    assert main(["generate", "plays", *words]) == 0
+    words = ["--steps", "6", "--sampler", "heun", "--guidance", "3"]
+    assert main(["generate", "shapes", *words]) == 0
+    assert [start.settings for start in engine.starts] == [
+        TextSettings(tokens=9, temperature=0.5, top_k=4, top_p=0.9),
+        ImageSettings(steps=6, sampler="heun", guidance=3.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (["play"], "did you mean 'plays'?"),
+        (["plays", "--guidance", "2"], "--guidance: plays writes text; it takes --tokens"),
+        (["shapes", "--top-k", "2"], "--top-k: shapes draws pictures; it takes --steps"),
+        (["plays", "--temperature", "hot"], "--temperature hot: "),
+        (["plays", "--tokens", "0"], "--tokens 0: "),
+        (["shapes", "--sampler", "huen"], "did you mean 'heun'?"),
+        (["shapes", "--seed", "-1"], "--seed -1: "),
+        (["shapes", "-n", "0"], "-n 0: between 1 and"),
+        (["shapes", "--out", "x.gif"], "x.gif: a picture is written as .png"),
+        (["plays", "--out", "x.png"], "x.png: text is written as .txt"),
+        (["plays", "--out", "/no/folder/x.txt"], "there is no folder /no/folder"),
+        (["plays", "--out", "/proc/x.txt"], "cannot write in /proc"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_anything_is_generated(
+    words: list[str], fault: str, engine: FakeEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["generate", *words]) in (1, 2)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert fault in err
+    assert err.count("\n") == 1
+    assert engine.starts == []
+
+
+def test_a_folder_is_no_file_to_write(
+    engine: FakeEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.png").mkdir()
+    assert main(["generate", "shapes", "--out", str(tmp_path / "x.png")]) == 2
+    assert "is a folder" in capsys.readouterr().err
+    assert engine.starts == []
+
+
+def test_what_the_model_does_not_know_is_said_once(
+    engine: FakeEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.note = "not in its alphabet: ß"
+    assert main(["generate", "plays", "--prompt", "ß", "--seed", "1", "-n", "2"]) == 0
+    assert capsys.readouterr().err == "not in its alphabet: ß\n"
+
+
+def test_count_goes_on_from_the_seed(
+    engine: FakeEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["generate", "plays", "--prompt", "", "--seed", "5", "-n", "2"]) == 0
+    text = "Good morrow, friend\n"
+    assert capsys.readouterr().out == f"--- seed 5\n{text}--- seed 6\n{text}"
+    assert [start.seed for start in engine.starts] == [5, 6]
+
+
+def test_ctrl_c_keeps_what_was_written_and_ends_the_line(
+    engine: FakeEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.interrupt_after = 2
+    assert main(["generate", "plays", "--prompt", "", "--seed", "1"]) == 130
+    assert capsys.readouterr() == ("Good morrow\n", "")
+
+
+def test_text_to_a_file(
+    engine: FakeEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "play.txt"
+    assert main(["generate", "plays", "--prompt", "A", "--seed", "1", "--out", str(target)]) == 0
+    assert target.read_text() == "AGood morrow, friend\n"
+    assert capsys.readouterr() == ("", f"wrote {target}\n")
+    assert list(tmp_path.glob("*.aside")) == []
+
+
+def test_a_grid_of_seeds_in_one_png_that_carries_its_recipe(
+    engine: FakeEngine, tmp_path: Path
+) -> None:
+    target = tmp_path / "grid.png"
+    words = ["--prompt", "red heart — big", "--seed", "10", "-n", "5", "--out", str(target)]
+    assert main(["generate", "shapes", *words]) == 0
+    with Image.open(target) as picture:
+        assert picture.size == (4 * SIDE, 2 * SIDE)
+        assert [picture.getpixel((x * SIDE, 0)) for x in range(4)] == [
+            (seed, 3, 0) for seed in (10, 11, 12, 13)
+        ]
+        assert picture.getpixel((0, SIDE)) == (14, 3, 0)
+        recipe = json.loads(picture.info["genui"])
+    assert recipe["model"] == "shapes"
+    assert recipe["prompt"] == "red heart — big"
+    assert (recipe["seed"], recipe["count"]) == (10, 5)
+    assert recipe["settings"] == {"sampler": "dpmpp-2m", "steps": 20, "guidance": 2.0}
+
+
+def test_a_picture_is_drawn_in_the_terminal(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "3")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert main(["generate", "shapes", "--seed", "200"]) == 0
+    assert "2;200;3;0m" in capsys.readouterr().out
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert main(["generate", "shapes", "--seed", "200"]) == 0
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_json_gives_a_line_a_sample(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["generate", "plays", "--prompt", "", "--seed", "5", "-n", "2", "--json"]) == 0
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert first["text"] == "Good morrow, friend"
+    assert (first["seed"], second["seed"]) == (5, 6)
+    assert first["settings"]["temperature"] == 0.8
+    assert main(["generate", "shapes", "--seed", "5", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    with Image.open(io.BytesIO(base64.b64decode(found["png_base64"]))) as picture:
+        assert picture.size == (SIDE, SIDE)

@@ -1,0 +1,58 @@
+"""`genui` alone."""
+
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from genui.cli import main
+from genui.commands import home
+
+
+def test_without_a_terminal_it_lists_models_and_runs(
+    shipped: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    assert "plays" in out
+    assert "none yet: `genui train shakespeare` starts one" in out
+    assert "run `genui` in one" in out
+
+
+def test_with_a_terminal_it_opens_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[bool] = []
+    app = types.ModuleType("genui.ui.app")
+    app.__dict__["run"] = lambda: opened.append(True)
+    monkeypatch.setitem(sys.modules, "genui.ui.app", app)
+    monkeypatch.setattr(home, "has_terminal", lambda: True)
+    assert main([]) == 0
+    assert opened == [True]
+
+
+def test_it_reaches_the_app_with_nothing_else_imported() -> None:
+    code = """
+import sys, types
+app = types.ModuleType("genui.ui.app")
+app.run = lambda: None
+sys.modules["genui.ui.app"] = app
+from genui import cli
+from genui.commands import home
+home.has_terminal = lambda: True
+assert cli.main([]) == 0
+heavy = {"torch", "textual", "numpy", "msgspec", "rich", "argparse", "PIL"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("command", ["models", "recipes", "runs"])
+def test_a_listing_imports_no_torch(command: str) -> None:
+    code = f"""
+import sys
+from genui.cli import main
+assert main(["{command}"]) == 0
+assert "torch" not in sys.modules and "textual" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)

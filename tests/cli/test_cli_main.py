@@ -1,0 +1,106 @@
+"""What every command shares: exit codes, one-line faults, help."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from genui.cli import COMMANDS, main
+from genui.commands import recipes
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert f"  genui {command}" in text.partition("example")[2]
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(f"\n  {command} " in text for command in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (["trian"], "no command 'trian': did you mean 'train'?"),
+        (["train"], "required: RECIPE; see genui train --help"),
+        (["models", "--jsno"], "models: cannot use '--jsno'; see genui models --help"),
+        (["--nonsense"], "--nonsense"),
+        (["generate", "x", "-n", "many"], "invalid int value: 'many'; see genui generate --help"),
+        (["recipes", "shakespear"], "did you mean 'shakespeare'?"),
+        (["\x1b[31mred"], "no command 'red'"),
+    ],
+)
+def test_misuse_is_one_line_and_exit_code_2(
+    words: list[str], fault: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("genui: ")
+    assert err.count("\n") == 1
+    assert "\x1b" not in err
+    assert fault in err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "fault"),
+    [
+        (KeyboardInterrupt(), 130, ""),
+        (OSError(28, "No space left on device", "/x/y"), 1, "/x/y: No space left on device"),
+        (RuntimeError("two\nlines"), 1, "unexpected RuntimeError: two lines; this is a defect"),
+    ],
+)
+def test_no_fault_shows_a_traceback(
+    error: BaseException,
+    code: int,
+    fault: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(_: object) -> int:
+        raise error
+
+    monkeypatch.delenv("GENUI_DEBUG", raising=False)
+    monkeypatch.setattr(recipes, "run", fail)
+    assert main(["recipes"]) == code
+    err = capsys.readouterr().err
+    assert fault in err
+    assert err.count("\n") == (1 if fault else 0)
+
+
+def test_debug_shows_where_a_defect_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> int:
+        raise RuntimeError("here")
+
+    monkeypatch.setenv("GENUI_DEBUG", "1")
+    monkeypatch.setattr(recipes, "run", fail)
+    with pytest.raises(RuntimeError, match="here"):
+        main(["recipes"])
+
+
+def test_a_reader_that_leaves_is_no_fault() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "genui", "recipes"], stdout=writer, stderr=subprocess.PIPE
+    )
+    os.close(writer)
+    assert done.returncode == 141
+    assert done.stderr == b""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_a_full_disk_under_stdout_is_one_line() -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "genui", "recipes"], stdout=full, stderr=subprocess.PIPE
+        )
+    assert done.returncode == 1
+    assert done.stderr == b"genui: standard output: No space left on device\n"

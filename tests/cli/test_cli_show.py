@@ -1,0 +1,121 @@
+"""`genui show`."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_fakes import write_checkpoint
+from PIL import Image
+
+from genui.cli import main
+from genui.commands import export
+from genui.recipes import find_recipe
+from genui.runs.layout import RunDir
+
+
+def test_a_picture_is_drawn_and_says_how_it_was_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "x.png"
+    recipe = {"model": "icons", "prompt": "red \x1b[31mheart", "settings": {"steps": 20}}
+    file.write_bytes(export.png(np.full((4, 200, 3), 255, np.uint8), recipe))
+    assert main(["show", str(file)]) == 0
+    out = capsys.readouterr().out
+    assert "prompt    red heart" in out
+    assert "settings  steps 20" in out
+    assert max(map(len, out.splitlines())) <= 80  # a wide picture is made to fit
+    assert "\x1b" not in out
+
+
+@pytest.mark.parametrize("chunk", ["[1, 2]", "not json", "{}"])
+def test_a_chunk_that_is_not_ours_is_left_alone(
+    chunk: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    info.add_text(export.CHUNK, chunk)
+    Image.new("RGB", (2, 2)).save(tmp_path / "x.png", pnginfo=info)
+    assert main(["show", str(tmp_path / "x.png")]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_sample_is_printed_without_its_escape_codes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.txt").write_bytes(b"plain \x1b]0;title\x07text \xff")
+    assert main(["show", str(tmp_path / "x.txt")]) == 0
+    assert capsys.readouterr().out == "plain text �\n"
+
+
+def test_a_checkpoint_shows_its_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write_checkpoint(tmp_path / "mine.safetensors", find_recipe("icons"), step=1200)
+    assert main(["show", str(file)]) == 0
+    facts = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines())
+    assert facts["kind"] == "diffusion, image"
+    assert facts["step"] == "1,200"
+    assert facts["width"] == "256"
+
+
+def test_a_shipped_model_shows_its_card(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "plays"]) == 0
+    out = capsys.readouterr().out
+    assert "1.44 nats/char" in out
+    assert "public domain" in out
+
+
+def test_a_run_folder_is_inspected(
+    make_run: Callable[..., RunDir], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run()
+    assert main(["show", str(run.path)]) == 0
+    assert f"run      {run.id}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fault"),
+    [
+        ("x.png", b"not a picture", "not a readable picture"),
+        ("x.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "not a readable picture"),
+        ("x.safetensors", b"\xff" * 64, "x.safetensors"),
+        ("x.exe", b"", "shows pictures"),
+        (None, b"", "no such file"),
+    ],
+)
+def test_what_cannot_be_shown_is_one_line(
+    name: str | None,
+    content: bytes,
+    fault: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / (name or "missing.png")
+    if name:
+        file.write_bytes(content)
+    assert main(["show", str(file)]) == 2
+    err = capsys.readouterr().err
+    assert fault in err
+    assert err.count("\n") == 1
+
+
+def test_a_picture_too_large_to_open_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (30, 30)).save(tmp_path / "x.png")
+    for limit in (800, 400):  # Pillow warns over the limit and refuses over twice the limit
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        assert main(["show", str(tmp_path / "x.png")]) == 2
+        assert "make it smaller" in capsys.readouterr().err
+
+
+def test_a_card_is_shown_on_one_line_an_entry(
+    shipped: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = {"quality": {"loss": 1.4, "rate": 2}, "data": ["a", "b"], "honesty": "two\nlines"}
+    (shipped / "plays" / "card.json").write_text(json.dumps(card))
+    assert main(["show", "plays"]) == 0
+    facts = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines())
+    assert facts["data"] == "a, b"
+    assert facts["honesty"] == "two lines"

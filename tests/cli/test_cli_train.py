@@ -1,0 +1,162 @@
+"""`genui train`: what is refused before anything is made, what is started, and the foreground."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from genui import paths
+from genui.cli import main
+from genui.engine import data
+from genui.runs import launch
+from genui.runs.layout import RunDir, create_run, read_info, read_status
+
+TRAINER = textwrap.dedent(
+    """
+    import signal, sys, time
+    from pathlib import Path
+    from genui.runs.layout import RunDir
+    from genui.runs.writer import RunWriter
+
+    stop = []
+    signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
+    with RunWriter(RunDir(Path(sys.argv[1]))) as run:
+        run.update(state="running")
+        for step in range(1, run.status.steps + 1):
+            run.log(step, loss=1 / step)
+            run.update(step=step, loss=1 / step)
+            while run.status.steps > 100 and not stop:
+                time.sleep(0.01)
+            if stop:
+                break
+        run.log(step, val_loss=0.5)
+        if "fail" in run.run.id:
+            sys.exit(run.update(state="failed", error="the loss became nan") or 1)
+        run.update(state="stopped" if stop else "finished")
+    """
+)
+"""Trains nothing, and as the real one does: a budget over 100 steps waits to be stopped."""
+
+
+@pytest.fixture(autouse=True)
+def _data_is_fine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "check", lambda recipe: f"{recipe.dataset}: fine", raising=False)
+
+
+@pytest.fixture
+def detached(monkeypatch: pytest.MonkeyPatch) -> list[RunDir]:
+    """Runs that would have been started."""
+    made: list[RunDir] = []
+
+    def record(*args: object, **options: object) -> RunDir:
+        made.append(create_run(*args, **options))  # type: ignore[arg-type]
+        return made[-1]
+
+    monkeypatch.setattr(launch, "launch", record)
+    return made
+
+
+@pytest.fixture
+def trainer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        launch, "foreground", lambda run: [sys.executable, "-c", TRAINER, str(run.path)]
+    )
+
+
+def test_only_the_id_goes_to_stdout(
+    detached: list[RunDir], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "shakespeare", "--name", "first", "--steps", "9"]) == 0
+    out, err = capsys.readouterr()
+    (run,) = detached
+    assert out == f"{run.id}\n"
+    assert run.id.startswith("first-")
+    assert f"genui inspect {run.id} --follow" in err
+    assert read_info(run).recipe["steps"] == 9
+
+
+def test_json_names_the_folder(detached: list[RunDir], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "icons", "--json", "--set", "width=64"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "id": detached[0].id,
+        "path": str(detached[0].path),
+    }
+
+
+def test_a_relative_data_path_is_kept_absolute(
+    detached: list[RunDir], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.txt").write_text("words")
+    assert main(["train", "shakespeare", "--data", "mine.txt"]) == 0
+    assert read_info(detached[0]).data == str(tmp_path / "mine.txt")
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (["shakespear"], "did you mean 'shakespeare'?"),
+        (["icons", "--set", "widht=64"], "did you mean 'width'?"),
+        (["icons", "--set", "width=wide"], "--set width=wide"),
+        (["icons", "--steps", "0"], "steps=0"),
+        (["icons", "--data", "/no/such/folder"], "/no/such/folder: no such file or folder"),
+        (["icons", "--set", "data=/no/such"], "/no/such: no such file or folder"),
+        (["icons", "--name", "a/b"], "run name 'a/b'"),
+    ],
+)
+def test_misuse_makes_no_run(
+    words: list[str], fault: str, detached: list[RunDir], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", *words]) == 2
+    assert fault in capsys.readouterr().err
+    assert not paths.runs_dir().exists()
+
+
+@pytest.mark.usefixtures("trainer")
+def test_the_foreground_reports_evaluations_and_the_end(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["train", "shakespeare", "--steps", "5", "--foreground"]) == 0
+    out, err = capsys.readouterr()
+    run = RunDir(paths.runs_dir() / out.strip())
+    assert read_status(run).state == "finished"
+    assert "val_loss 0.5" in err
+    assert "finished at step 5" in err
+
+
+@pytest.mark.usefixtures("trainer")
+def test_a_failure_in_the_foreground_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", "shakespeare", "--steps", "5", "--foreground", "--name", "fail"]
+    assert main(words) == 1
+    assert "failed at step 5: the loss became nan; see " in capsys.readouterr().err
+
+
+def test_ctrl_c_stops_a_foreground_training_gently(genui_home: Path) -> None:
+    code = f"""
+import sys
+from genui.engine import data
+from genui.runs import launch
+data.check = lambda recipe: "fine"
+launch.foreground = lambda run: [sys.executable, "-c", {TRAINER!r}, str(run.path)]
+from genui.cli import main
+sys.exit(main(["train", "shakespeare", "--steps", "1000", "--foreground"]))
+"""
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    run = RunDir(genui_home / "data" / "runs" / child.stdout.readline().strip())
+    until = time.monotonic() + 20
+    while read_status(run).state != "running" and time.monotonic() < until:
+        time.sleep(0.02)
+    os.kill(child.pid, signal.SIGINT)
+    _, err = child.communicate(timeout=20)
+    assert child.returncode == 130
+    assert read_status(run).state == "stopped"
+    assert f"`genui resume {run.id}` goes on" in err

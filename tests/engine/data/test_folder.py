@@ -1,0 +1,232 @@
+"""A user's own folder of pictures, good and bad."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from genui.engine.data import folder as folder_module
+from genui.engine.data.folder import load_folder, read_picture
+from genui.engine.data.pictures import load_pictures
+from genui.errors import MisuseError
+
+MONSTERS = Path("/work/shared/data/monsters.zip")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    place = tmp_path / "mine"
+    place.mkdir()
+    return place
+
+
+def save(path: Path, size: tuple[int, int] = (8, 8), colour: str = "red") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path)
+    return path
+
+
+def message(folder: Path | str) -> str:
+    with pytest.raises(MisuseError) as fault:
+        load_folder(folder)
+    text = str(fault.value)
+    assert text.isprintable()  # one line, nothing a terminal would obey
+    return text
+
+
+# --- captions -----------------------------------------------------------------------
+
+
+def test_captions_beside_the_pictures(folder: Path) -> None:
+    save(folder / "1.png")
+    (folder / "1.txt").write_text("\ufeffA Red\n  Square\x1b[31m\n", encoding="utf-8")
+    save(folder / "2.jpg")
+    pictures = load_folder(folder)
+    assert pictures.captions == ("a red square [31m",)
+    assert pictures.scheme == "plain"
+    assert len(pictures.notes) == 1
+    assert "2.jpg" in pictures.notes[0]
+    assert "2.txt" in pictures.notes[0]
+
+
+def test_captions_from_metadata(folder: Path) -> None:
+    save(folder / "a.png")
+    save(folder / "deep" / "b.webp")
+    save(folder / "c.png")
+    rows = [
+        json.dumps({"file_name": "a.png", "text": "First"}),
+        "{broken",
+        "",
+        json.dumps({"file_name": "deep/b.webp", "text": "second", "more": 1}),
+        json.dumps({"file_name": "../../etc/passwd", "text": "elsewhere"}),
+        json.dumps({"file_name": "nul\0.png", "text": "impossible"}),
+    ]
+    (folder / "metadata.jsonl").write_text("\n".join(rows))
+    pictures = load_folder(folder)
+    assert pictures.captions == ("first", "second")
+    assert any("line 2" in note for note in pictures.notes)
+    assert any("c.png" in note for note in pictures.notes)
+
+
+def test_captions_from_names(folder: Path) -> None:
+    for name in ("Red-cat_012.png", "blue_dog7.gif", "green fish.bmp", "hens/001.jpeg"):
+        save(folder / name)
+    captions = load_folder(folder).captions
+    assert sorted(captions) == ["blue dog", "green fish", "hens", "red cat"]
+
+
+def test_a_name_that_says_nothing_is_left_out(folder: Path) -> None:
+    save(folder / "001.png")
+    save(folder / "cat.png")
+    pictures = load_folder(folder)
+    assert pictures.captions == ("cat",)
+    assert "001.png" in pictures.notes[0]
+
+
+# --- pictures -----------------------------------------------------------------------
+
+
+def test_any_shape_is_centred_and_padded_with_transparency(folder: Path) -> None:
+    picture = read_picture(save(folder / "wide.png", (200, 100)))
+    assert picture.shape == (32, 32, 4)
+    assert tuple(picture[16, 16]) == (255, 0, 0, 255)
+    assert picture[:7, :, 3].max() <= 2  # LANCZOS rings faintly
+    assert picture[9:23, :, 3].min() >= 253
+    assert picture[25:, :, 3].max() <= 2
+
+
+@pytest.mark.parametrize("factor", [1, 5])
+def test_pixel_art_keeps_every_pixel(folder: Path, factor: int) -> None:
+    art = np.random.default_rng(0).integers(0, 256, (32, 32, 4), np.uint8)
+    enlarged = art.repeat(factor, axis=0).repeat(factor, axis=1)
+    Image.fromarray(enlarged).save(folder / "art.png")
+    np.testing.assert_array_equal(read_picture(folder / "art.png"), art)
+
+
+def test_a_smaller_picture_is_enlarged_with_hard_edges(folder: Path) -> None:
+    art = np.random.default_rng(1).integers(0, 256, (16, 16, 3), np.uint8)
+    Image.fromarray(art).save(folder / "art.png")
+    enlarged = art.repeat(2, axis=0).repeat(2, axis=1)
+    np.testing.assert_array_equal(read_picture(folder / "art.png")[..., :3], enlarged)
+
+
+def test_sixteen_bit_grey_keeps_its_levels(folder: Path) -> None:
+    levels = np.tile(np.linspace(0, 65535, 32).astype(np.uint16), (32, 1))
+    Image.fromarray(levels).save(folder / "deep.png")
+    read = read_picture(folder / "deep.png")[..., 0].astype(int)
+    np.testing.assert_allclose(read, levels / 257, atol=1)
+
+
+def test_a_photograph_is_turned_upright(folder: Path) -> None:
+    sideways = Image.new("RGB", (64, 64), "red")
+    sideways.paste("blue", (0, 0, 64, 32))  # blue above
+    exif = Image.Exif()
+    exif[0x0112] = 3  # turned by 180°
+    sideways.save(folder / "photo.jpg", exif=exif)
+    red, _, blue, _ = read_picture(folder / "photo.jpg")[28, 16]
+    assert blue > 200
+    assert red < 50
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
+def test_every_common_colour_mode_is_read(folder: Path, mode: str) -> None:
+    path = folder / ("x.jpg" if mode == "CMYK" else "x.png")
+    Image.new("RGB", (40, 40), "white").convert(mode).save(path)
+    assert tuple(read_picture(path)[16, 16]) == (255, 255, 255, 255)
+
+
+def test_an_animation_gives_its_first_frame(folder: Path) -> None:
+    first, second = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
+    first.save(folder / "x.gif", save_all=True, append_images=[second])
+    assert tuple(read_picture(folder / "x.gif")[4, 4, :3]) == (255, 0, 0)
+
+
+# --- what is refused ----------------------------------------------------------------
+
+
+def test_a_corrupt_picture_is_named_and_the_others_are_used(folder: Path) -> None:
+    whole = save(folder / "good.png", (64, 64))
+    (folder / "torn.png").write_bytes(whole.read_bytes()[:60])
+    (folder / "fake.jpg").write_text("no picture at all")
+    pictures = load_folder(folder)
+    assert pictures.captions == ("good",)
+    assert len(pictures.notes) == 2
+    assert "fake.jpg" in pictures.notes[0]
+    assert "torn.png" in pictures.notes[1]
+
+
+def test_a_bomb_is_refused_from_its_header(folder: Path) -> None:
+    save(folder / "good.png")
+    header = bytearray(save(folder / "bomb.bmp").read_bytes())
+    header[18:26] = (100_000).to_bytes(4, "little") * 2  # claims 10 gigapixels
+    (folder / "bomb.bmp").write_bytes(header)
+    (note,) = load_folder(folder).notes
+    assert "bomb.bmp" in note
+    assert "pixels" in note
+
+
+def test_a_folder_of_nothing_usable(folder: Path) -> None:
+    (folder / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert "bad.png" in message(folder)
+
+
+@pytest.mark.parametrize("name", ["missing", "a\x1b[31m\nb", "x" * 300, "a\0b"])
+def test_a_missing_folder(folder: Path, name: str) -> None:
+    assert "no such folder" in message(folder / name)
+
+
+def test_a_folder_that_may_not_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    assert "permissions" in message(folder)
+
+
+def test_a_file_instead_of_a_folder(folder: Path) -> None:
+    assert "is a file" in message(save(folder / "x.png"))
+
+
+def test_a_folder_without_pictures_says_what_was_looked_for(folder: Path) -> None:
+    (folder / "notes.md").write_text("hello")
+    assert ".png" in message(folder)
+
+
+def test_many_faults_stay_few_lines(folder: Path) -> None:
+    save(folder / "good.png")
+    for i in range(50):
+        (folder / f"bad {i} x.png").write_bytes(b"")
+    notes = load_folder(folder).notes
+    assert len(notes) == folder_module.MOST_NOTES + 1
+    assert "30 more" in notes[-1]
+
+
+def test_only_so_many_pictures_are_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder_module, "MOST_PICTURES", 2)
+    for name in ("a", "b", "c"):
+        save(folder / f"{name}.png")
+    pictures = load_folder(folder)
+    assert pictures.captions == ("a", "b")
+    assert "first 2 of 3" in pictures.notes[0]
+
+
+# --- the whole ----------------------------------------------------------------------
+
+
+def test_data_takes_the_place_of_a_named_set(folder: Path) -> None:
+    save(folder / "cat.png")
+    pictures = load_pictures("icons", str(folder))
+    assert (pictures.name, pictures.captions) == ("mine", ("cat",))
+    assert len(pictures.held_out) == 0
+
+
+@pytest.mark.skipif(not MONSTERS.exists(), reason=f"{MONSTERS} is not on this machine")
+def test_a_real_folder(folder: Path) -> None:
+    with zipfile.ZipFile(MONSTERS) as archive:
+        archive.extractall(folder)
+    pictures = load_folder(folder)
+    assert len(pictures) + len(pictures.notes) == 982  # 14 of its captions are empty
+    assert len(pictures.held_out) == 60
+    batch = pictures.batch(pictures.train[:64], np.random.default_rng(0))
+    assert batch.captions[0] == pictures.captions[pictures.train[0]]
+    assert batch.rgb.std() > 0.1

@@ -1,0 +1,121 @@
+"""Starting trainers; a small program stands in for the engine's."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from run_makers import a_run, held
+
+from genui.errors import GenuiError
+from genui.recipes import find_recipe
+from genui.runs import control, launch
+from genui.runs.layout import RunDir, Status, read_info, read_status, write_status
+from genui.runs.listing import summarise
+from genui.runs.lock import is_locked
+
+_TRAINER = """
+import os, sys, time
+from pathlib import Path
+from genui.runs import control
+from genui.runs.layout import RunDir
+from genui.runs.writer import RunWriter
+run = RunDir(Path(sys.argv[1]))
+with RunWriter(run) as writer:
+    writer.update(state="running")
+    print("cwd", os.getcwd(), "session", os.getsid(0), "home", os.environ["GENUI_HOME"], flush=True)
+    while "stop" not in control.poll(run):
+        time.sleep(0.01)
+    writer.update(state=os.environ.get("END_AS", "stopped"))
+"""
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        launch, "foreground", lambda run: [sys.executable, "-c", _TRAINER, str(run.path)]
+    )
+
+
+def stop(run: RunDir) -> None:
+    control.send(run, "stop")
+    until(lambda: not is_locked(run))
+
+
+def test_a_launched_run_is_alive_from_the_first_moment_to_the_last():
+    run = launch.launch(find_recipe("shakespeare"), {"steps": "9"}, "mine")
+    try:
+        assert is_locked(run)
+        assert summarise(run).alive
+        until(lambda: read_status(run).state == "running")
+        assert read_status(run).pid != os.getpid()
+        assert read_info(run).name == "mine"
+        with pytest.raises(GenuiError, match="already running"):
+            launch.resume(run)
+    finally:
+        stop(run)
+    assert summarise(run).state == "stopped"
+
+
+def test_the_trainer_is_detached_and_does_not_depend_on_where_it_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GENUI_HOME", "relative")
+    run = launch.launch(find_recipe("icons"), {})
+    until(lambda: read_status(run).state == "running")
+    pid = read_status(run).pid
+    assert os.getsid(pid) == pid
+    stop(run)
+    assert f"cwd / session {pid} home {tmp_path / 'relative'}\n" in run.console.read_text()
+
+
+def test_a_trainer_killed_is_dead_and_can_be_resumed():
+    run = launch.launch(find_recipe("shakespeare"), {})
+    until(lambda: read_status(run).state == "running")
+    os.kill(read_status(run).pid, signal.SIGKILL)
+    until(lambda: summarise(run).state == "dead")
+    control.send(run, "stop")  # too late: not meant for the next trainer
+    launch.resume(run)
+    until(lambda: read_status(run).state == "running")
+    assert summarise(run).state == "running"
+    stop(run)
+
+
+def test_a_trainer_that_dies_before_it_can_speak_is_dead(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(launch, "foreground", lambda run: [sys.executable, "-c", "1/0"])
+    run = launch.launch(find_recipe("shakespeare"), {})
+    until(lambda: summarise(run).state == "dead")
+    until(lambda: "ZeroDivisionError" in run.console.read_text())
+
+
+def test_a_run_held_by_another_process_is_not_resumed():
+    run = a_run()
+    with held(run) as trainer, pytest.raises(GenuiError, match=f"process {trainer.pid} "):
+        launch.resume(run)
+
+
+def test_a_finished_or_damaged_run_is_not_resumed():
+    run = a_run()
+    write_status(run, Status(state="finished", step=9, steps=9))
+    with pytest.raises(GenuiError, match="finished after 9 steps"):
+        launch.resume(run)
+    run.run_json.write_text("{")
+    with pytest.raises(GenuiError, match=r"run\.json is damaged"):
+        launch.resume(run)
+
+
+def test_the_foreground_command_is_the_trainer(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.undo()
+    run = RunDir(Path("/some/run"))
+    assert launch.foreground(run)[1:] == ["-m", "genui.engine.trainer", "/some/run"]

@@ -1,0 +1,238 @@
+"""Whatever is in the file and however it arrives, the tail reads every whole record."""
+
+import json
+import math
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genui.errors import GenuiError
+from genui.runs import tail as tail_module
+from genui.runs.tail import MetricsTail
+
+values = st.one_of(
+    st.floats(width=32),
+    st.integers(-(10**400), 10**400),
+    st.none(),
+    st.booleans(),
+    st.text(max_size=4),
+    st.lists(st.integers(), max_size=2),
+)
+records = st.dictionaries(st.sampled_from(["loss", "val_loss", "lr", "time"]), values).flatmap(
+    lambda record: st.integers(0, 50).map(lambda step: {"step": step, **record})
+)
+rewinds = st.integers(0, 50).map(lambda step: {"step": step, "rewind": True})
+record_lines = st.one_of(records, records, rewinds).map(lambda r: json.dumps(r).encode())
+garbage = st.one_of(
+    st.binary(max_size=30).map(lambda b: b.replace(b"\n", b"")),
+    st.sampled_from(
+        [b"", b"   ", b"[1]", b'"step"', b'{"loss":1}', b'{"step":-1}', b'{"step":1.5}',
+         b'{"step":true}', b'{"step":1e400}', b'{"step":9223372036854775808}', b"[" * 20_000,
+         b'{"a":' * 5_000, b'{"step":3}{"step":4}', b'{"step":5,"loss":', b"\xff\xfe\x00"]
+    ),
+)  # fmt: skip
+lines = st.lists(st.one_of(record_lines, record_lines, garbage), max_size=30)
+
+
+def read_all(tail: MetricsTail) -> None:
+    while tail.read():
+        continue
+
+
+def seen(tail: MetricsTail) -> dict[str, dict[int, str]]:
+    """Every point as text, so that NaN equals NaN."""
+    return {
+        name: {int(s): repr(float(v)) for s, v in zip(series.steps, series.values, strict=True)}
+        for name, series in tail.series.items()
+        if len(series)
+    }
+
+
+def as_number(value: Any) -> float | None:
+    if value in ("NaN", "Infinity", "-Infinity") or type(value) is float:
+        return float(value)
+    if type(value) is int and abs(value) <= sys.float_info.max:
+        return float(value)
+    return None
+
+
+def expected(content: bytes) -> dict[str, dict[int, str]]:
+    """The same from a plain reading of the whole file: line by line, the last value wins."""
+    found: dict[str, dict[int, str]] = {}
+    for line in content.split(b"\n")[:-1]:
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if not isinstance(record, dict) or type(record.get("step")) is not int:
+            continue
+        step = record.pop("step")
+        if not 0 <= step < 2**63:
+            continue
+        if record.get("rewind") is True:
+            for points in found.values():
+                for late in [s for s in points if s > step]:
+                    del points[late]
+            continue
+        for name in record.keys() - {"time"}:
+            number = as_number(record[name])
+            if number is not None:
+                found.setdefault(name, {})[step] = repr(number)
+    return {name: points for name, points in found.items() if points}
+
+
+@settings(deadline=None, max_examples=150)
+@given(lines, st.binary(max_size=10), st.lists(st.integers(0, 400), max_size=8))
+def test_arbitrary_chunks_of_records_and_garbage(parts: list[bytes], torn: bytes, cuts: list[int]):
+    content = b"".join(part + b"\n" for part in parts) + torn.replace(b"\n", b"")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "metrics.jsonl"
+        tail = MetricsTail(path)
+        with path.open("wb", buffering=0) as file:
+            ends = [*sorted(c for c in cuts if c < len(content)), len(content)]
+            start = 0
+            for end in ends:
+                file.write(content[start:end])
+                start = end
+                read_all(tail)
+                assert seen(tail) == expected(content[:end])
+        at_once = MetricsTail(path)
+        read_all(at_once)
+        assert seen(at_once) == seen(tail)
+        assert at_once.bad_lines == tail.bad_lines
+        for series in tail.series.values():
+            assert np.all(np.diff(series.steps) > 0)
+            assert len(series.steps) == len(series.values) == len(series.times)
+
+
+def test_a_torn_line_is_read_once_it_is_whole(tmp_path: Path):
+    path = tmp_path / "m"
+    tail = MetricsTail(path)
+    assert not tail.read()
+    path.write_bytes(b'{"step":1,"loss":1}\n{"step":2,')
+    assert tail.read()
+    assert not tail.read()
+    assert seen(tail) == {"loss": {1: "1.0"}}
+    with path.open("ab") as file:
+        file.write(b'"loss":2}\n')
+    assert tail.read()
+    assert seen(tail) == {"loss": {1: "1.0", 2: "2.0"}}
+    assert tail.bad_lines == 0
+
+
+def test_a_torn_line_cut_off_by_the_next_trainer_leaves_no_trace(tmp_path: Path):
+    path = tmp_path / "m"
+    whole = b'{"step":1,"loss":1}\n'
+    path.write_bytes(whole + b'{"step":2,"lo')
+    tail = MetricsTail(path)
+    read_all(tail)
+    os.truncate(path, len(whole))
+    with path.open("ab") as file:
+        file.write(b'{"step":2,"loss":7}\n{"step":3,"loss":8}\n')
+    read_all(tail)
+    assert seen(tail) == {"loss": {1: "1.0", 2: "7.0", 3: "8.0"}}
+    assert tail.bad_lines == 0
+
+
+@pytest.mark.parametrize("how", ["shrink", "replace", "rewrite longer"])
+def test_another_file_under_the_name_starts_again(tmp_path: Path, how: str):
+    path = tmp_path / "m"
+    path.write_bytes(b'{"step":1,"loss":1}\n{"step":2,"loss":2}\nbad\n')
+    tail = MetricsTail(path)
+    read_all(tail)
+    new = b'{"step":9,"val":3}\n' * (1 if how == "shrink" else 10)
+    if how == "replace":
+        (tmp_path / "aside").write_bytes(new)
+        os.replace(tmp_path / "aside", path)
+    else:
+        path.write_bytes(new)
+    assert tail.read()
+    assert seen(tail) == {"val": {9: "3.0"}}
+    assert tail.bad_lines == 0
+
+
+def test_a_file_that_vanishes_keeps_what_was_read(tmp_path: Path):
+    path = tmp_path / "m"
+    path.write_bytes(b'{"step":1,"loss":1}\n')
+    tail = MetricsTail(path)
+    read_all(tail)
+    path.unlink()
+    assert not tail.read()
+    assert seen(tail) == {"loss": {1: "1.0"}}
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path):
+    with pytest.raises(GenuiError, match="cannot read"):
+        MetricsTail(tmp_path).read()
+
+
+def test_not_a_number_and_infinity_in_both_dialects(tmp_path: Path):
+    path = tmp_path / "m"
+    path.write_bytes(
+        b'{"step":1,"loss":NaN}\n{"step":2,"loss":"-Infinity"}\n{"step":3,"loss":Infinity}\n'
+    )
+    tail = MetricsTail(path)
+    read_all(tail)
+    found = tail.series["loss"].values
+    assert math.isnan(found[0])
+    assert found[1:].tolist() == [-math.inf, math.inf]
+    assert tail.bad_lines == 0
+
+
+def test_a_line_too_long_to_hold_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tail_module, "LONGEST_LINE", 1000)
+    path = tmp_path / "m"
+    path.write_bytes(b'{"step":1,"loss":1}\n' + b"x" * 5000 + b'\n{"step":2,"loss":2}\n')
+    tail = MetricsTail(path)
+    while tail.read(limit_bytes=1):
+        continue
+    assert seen(tail) == {"loss": {1: "1.0", 2: "2.0"}}
+    assert tail.bad_lines == 1
+
+
+def test_a_file_of_endless_names_takes_bounded_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(tail_module, "MOST_SERIES", 5)
+    path = tmp_path / "m"
+    path.write_text("".join(f'{{"step":1,"k{n}":1}}\n' for n in range(50)))
+    tail = MetricsTail(path)
+    read_all(tail)
+    assert len(tail.series) == 5
+
+
+def test_arrays_taken_earlier_do_not_change(tmp_path: Path):
+    path = tmp_path / "m"
+    path.write_text("".join(f'{{"step":{n},"loss":{n}}}\n' for n in range(300)))
+    tail = MetricsTail(path)
+    read_all(tail)
+    steps, before, _ = tail.series["loss"].points
+    copy = before.copy()
+    with path.open("a") as file:
+        file.write('{"step":100,"rewind":true}\n')
+        file.write("".join(f'{{"step":{n},"loss":-1}}\n' for n in range(50, 2000)))
+    read_all(tail)
+    assert np.array_equal(before, copy)
+    assert len(steps) == 300
+    with pytest.raises(ValueError, match="read-only"):
+        before[0] = 5.0
+    assert tail.series["loss"].values[50:].tolist() == [-1.0] * 1950
+
+
+def test_times_belong_to_their_points(tmp_path: Path):
+    path = tmp_path / "m"
+    path.write_bytes(
+        b'{"step":2,"time":20,"loss":1}\n{"step":1,"time":30,"loss":1}\n{"step":3,"loss":1}\n'
+    )
+    tail = MetricsTail(path)
+    read_all(tail)
+    times = tail.series["loss"].times
+    assert times[:2].tolist() == [30.0, 20.0]
+    assert math.isnan(times[2])
