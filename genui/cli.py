@@ -59,10 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 done, 1 failed, 2 asked wrongly, 130 interrupted, 141 the reader of our output left.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    _make_streams_sturdy()
     try:
         code = _dispatch(words)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
         return code
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -131,6 +131,15 @@ def _dispatch(words: list[str]) -> int:
 def _fail(line: str, code: int) -> int:
     from genui.render.sanitise import clean_line
 
-    if sys.stderr is not None:
-        print(f"genui: {clean_line(line)}", file=sys.stderr)
+    print(f"genui: {clean_line(line)}", file=sys.stderr)
     return code
+
+
+def _make_streams_sturdy() -> None:
+    """Neither a closed stream nor a locale without our signs may end a command."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - lives as long as we do
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")

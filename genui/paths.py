@@ -12,7 +12,7 @@ APP_NAME = "genui"
 
 def _home() -> Path | None:
     value = os.environ.get("GENUI_HOME")
-    return Path(value).expanduser().absolute() if value else None
+    return Path(os.path.expanduser(value)).absolute() if value else None
 
 
 def _place(sub: str, kind: str) -> Path:

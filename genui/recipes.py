@@ -154,7 +154,7 @@ _RECIPES: tuple[Recipe, ...] = (
         dataset="icons",
         caption_words=8,
         summary="icons, one colour on another",
-        steps=2500,
+        steps=2000,
         sample_captions=(
             "red heart on black",
             "blue heart on yellow",
@@ -171,7 +171,7 @@ _RECIPES: tuple[Recipe, ...] = (
         dataset="emoji",
         caption_words=10,
         summary="colour emoji by name",
-        steps=2500,
+        steps=2000,
         sample_captions=(
             "octopus",
             "red apple",
@@ -244,7 +244,7 @@ def recipe_from_dict(fields: Mapping[str, Any]) -> Recipe:
     """A recipe read back from a file. Raises MisuseError where it does not fit its family."""
     family = str(fields.get("family"))
     if family not in FAMILIES:
-        raise MisuseError(f"family {family!r}: {did_you_mean(family, FAMILIES)}")
+        raise MisuseError(f"family {family[:40]!r}: {did_you_mean(family, FAMILIES)}")
     known = {f.name for f in dataclasses.fields(FAMILIES[family])}
     try:
         return msgspec.convert({k: v for k, v in fields.items() if k in known}, FAMILIES[family])

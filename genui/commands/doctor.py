@@ -59,11 +59,11 @@ def _machine() -> dict[str, str]:
 
 def _terminal() -> dict[str, str]:
     from genui.commands.home import has_terminal
+    from genui.commands.terminal import speaks_unicode
     from genui.render.colour import detect
 
     size = shutil.get_terminal_size()
-    encoding = sys.stdout.encoding or "unknown"
-    unicode = "yes" if encoding.lower().replace("-", "") == "utf8" else "no"
+    unicode = "yes" if speaks_unicode() else "no"
     return {
         "terminal": " ".join(
             filter(None, (os.environ.get("TERM", "none"), os.environ.get("TERM_PROGRAM", "")))
@@ -71,7 +71,7 @@ def _terminal() -> dict[str, str]:
         "full screen": "yes" if has_terminal() else "no: stdin or stdout is not a terminal",
         "size": f"{size.columns}×{size.lines}",
         "colour": detect(os.environ, sys.stdout.isatty()),
-        "unicode": f"{unicode} ({encoding}, locale {locale.setlocale(locale.LC_CTYPE)})",
+        "unicode": f"{unicode} ({sys.stdout.encoding}, locale {locale.setlocale(locale.LC_CTYPE)})",
         "ssh": "yes" if os.environ.get("SSH_CONNECTION") else "no",
         "tmux": "yes" if os.environ.get("TMUX") else "no",
     }

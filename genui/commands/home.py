@@ -9,17 +9,17 @@ def run() -> int:
     if has_terminal():
         from genui.ui import app
 
-        app.run()
-        return 0
+        return app.run()
     overview()
     return 0
 
 
 def has_terminal() -> bool:
     """Whether a full-screen app can be drawn and answered here."""
-    streams = (sys.stdin, sys.stdout)
     return (
-        all(stream is not None and stream.isatty() for stream in streams)
+        sys.stdin is not None  # None where it was closed
+        and sys.stdin.isatty()
+        and sys.stdout.isatty()
         and os.environ.get("TERM", "") != "dumb"
     )
 

@@ -22,7 +22,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.recipe is not None:
         recipe = find_recipe(args.recipe)
-        output.emit(dataclasses.asdict(recipe)) if args.json else _settings(recipe)
+        if args.json:
+            output.emit(dataclasses.asdict(recipe))
+        else:
+            _settings(recipe)
     elif args.json:
         output.emit([dataclasses.asdict(recipe) for recipe in RECIPES.values()])
     else:

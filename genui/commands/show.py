@@ -42,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
         if file.suffix or len(file.parts) > 1:
             raise MisuseError(f"{file}: no such file; check the path")
         _model(str(file))
+    elif not file.is_file():  # a named pipe would keep us waiting
+        raise MisuseError(f"{file}: not a regular file; name a file or a run folder")
     elif kind in PICTURES:
         _picture(file)
     elif kind in TEXTS:
@@ -95,7 +97,7 @@ def _picture(file: Path) -> None:
     from PIL import Image, UnidentifiedImageError
 
     from genui.commands.export import CHUNK
-    from genui.commands.terminal import columns, draw
+    from genui.commands.terminal import draw
 
     try:
         with warnings.catch_warnings():
@@ -109,9 +111,6 @@ def _picture(file: Path) -> None:
     except (OSError, ValueError, SyntaxError) as error:
         reason = "unknown format" if isinstance(error, UnidentifiedImageError) else error
         raise MisuseError(f"{file}: not a readable picture ({reason})") from None
-    width = columns()
-    if rgb.width > width:
-        rgb.thumbnail((width, rgb.height), Image.Resampling.BOX)
     draw(np.asarray(rgb))
     if isinstance(recipe, str):
         _made_by(recipe)

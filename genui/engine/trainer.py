@@ -14,6 +14,7 @@ import msgspec
 import torch
 
 from genui.engine import device
+from genui.engine.priority import give_way
 from genui.engine.train.checkpoint import newest_metadata
 from genui.engine.train.families import build_task
 from genui.engine.train.loop import Trainer
@@ -80,8 +81,7 @@ def main() -> int:
     if len(sys.argv) != 2:
         print("usage: python -m genui.engine.trainer RUN_FOLDER", file=sys.stderr)
         return 2
-    with contextlib.suppress(OSError):
-        os.nice(NICE)
+    give_way(NICE)
     try:
         return train(RunDir(Path(sys.argv[1])))
     except GenuiError as error:

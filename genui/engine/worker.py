@@ -5,7 +5,6 @@ reads, the main thread computes, so a Cancel takes effect within one step. It ex
 stdin closes, and may be killed at any moment: everything it knows can be computed again.
 """
 
-import contextlib
 import os
 import queue
 import sys
@@ -15,6 +14,7 @@ from collections import OrderedDict
 from typing import Any, BinaryIO
 
 from genui import protocol
+from genui.engine.priority import give_way
 from genui.errors import GenuiError
 from genui.protocol import Advance, Cancel, Close, Failed, Hello, Idle, Ready, Start, Warm, Warmed
 
@@ -176,8 +176,7 @@ def main() -> int:
     # Whatever a library prints must not land among the messages.
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    with contextlib.suppress(OSError):
-        os.nice(NICE)
+    give_way(NICE)
     return Worker(sys.stdin.buffer, sink).run()
 
 

@@ -13,7 +13,7 @@ class Tick:
 
 
 def nice_step(span: float, ticks: int) -> float:
-    """The smallest of 1, 2 or 5 times a power of ten that cuts `span` into at most `ticks` parts."""
+    """The smallest 1, 2 or 5 times a power of ten that cuts `span` into at most `ticks` parts."""
     rough = span / max(ticks, 1)
     power = 10.0 ** math.floor(math.log10(rough))
     for factor in (1, 2, 5):
@@ -23,12 +23,16 @@ def nice_step(span: float, ticks: int) -> float:
 
 
 def ticks(low: float, high: float, most: int) -> list[Tick]:
-    """At most about `most` ticks inside `low` to `high`, with as many decimals as they need."""
+    """About `most` ticks, one at least, inside `low` to `high`, with the decimals they need."""
     if not high > low:
         return [Tick(low, _label(low, 0.0))]
-    step = nice_step(high - low, most)
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [Tick(n * step, _label(n * step, step)) for n in range(first, last + 1)]
+    found: list[Tick] = []
+    while not found:
+        step = nice_step(high - low, most)
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        found = [Tick(n * step, _label(n * step, step)) for n in range(first, last + 1)]
+        most *= 2
+    return found
 
 
 def log_ticks(low: float, high: float, most: int) -> list[Tick]:

@@ -4,6 +4,8 @@ A cell has one colour, so every layer remembers which cells it touched and the l
 layer drawn wins them.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 from genui.render.envelope import Columns
@@ -62,13 +64,13 @@ class Canvas:
         for row, layers in zip(codes, self._layers, strict=True):
             text = "".join(map(chr, row.tolist()))
             edges = [0, *(np.flatnonzero(np.diff(layers)) + 1).tolist(), self.cols]
-            lines.append(
-                [(text[a:b], int(layers[a])) for a, b in zip(edges, edges[1:], strict=False)]
-            )
+            lines.append([(text[a:b], int(layers[a])) for a, b in pairwise(edges)])
         return lines
 
 
-def joined(columns: Columns, scale: tuple[float, float], dots: int) -> tuple[np.ndarray, np.ndarray]:
+def joined(
+    columns: Columns, scale: tuple[float, float], dots: int
+) -> tuple[np.ndarray, np.ndarray]:
     """An envelope as a connected line: the top and bottom dot row of every column.
 
     `scale` is the values at the lowest and the highest of `dots` rows. Columns without a

@@ -26,7 +26,7 @@ _SIXTEEN = np.array(
 
 
 def detect(env: Mapping[str, str], isatty: bool) -> ColourMode:
-    """The colours to use, from the environment: NO_COLOR first, then FORCE_COLOR, then the terminal.
+    """The colours the environment asks for: NO_COLOR, then FORCE_COLOR, then the terminal.
 
     `ascii` also stands for "no colour at all": a pipe, NO_COLOR, TERM=dumb.
     """

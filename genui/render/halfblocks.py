@@ -8,6 +8,8 @@ noise, where none ever do, takes the shorter codes of the 256-colour palette ins
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil
 from typing import NamedTuple
 
 import numpy as np
@@ -64,9 +66,9 @@ def fit(width: int, height: int, cols: int, rows: int) -> Fit:
     cols, rows = max(cols, 1), max(rows, 1)
     scale = min(cols // width, 2 * rows // height)
     if scale >= 1:
-        return Fit(scale, 1, width * scale, -(-height * scale // 2))
-    shrink = max(-(-width // cols), -(-height // (2 * rows)))
-    return Fit(1, shrink, -(-width // shrink), -(-(-(-height // shrink)) // 2))
+        return Fit(scale, 1, width * scale, ceil(height * scale / 2))
+    shrink = max(ceil(width / cols), ceil(height / (2 * rows)))
+    return Fit(1, shrink, ceil(width / shrink), ceil(height / shrink / 2))
 
 
 def draw(rgb: np.ndarray, room: Fit, mode: ColourMode, budget: int | None = BUDGET) -> Drawing:
@@ -160,7 +162,7 @@ def _runs(colours: np.ndarray) -> list[list[Run]]:
     for above, below, begins in zip(top.tolist(), bottom.tolist(), first, strict=True):
         edges = [*np.flatnonzero(begins).tolist(), len(above)]
         row = []
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in pairwise(edges):
             fg, bg = above[start], below[start]
             same = fg == bg
             text = (" " if same else _HALF_BLOCK) * (end - start)

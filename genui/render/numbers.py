@@ -38,7 +38,7 @@ def value(number: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """A span of time: `0:07`, `4:12`, `1:02:45`, `2 d 3 h`; `–` where it is not known (negative)."""
+    """A span of time: `0:07`, `4:12`, `1:02:45`, `2 d 3 h`; `–` where it is negative, not known."""
     if not math.isfinite(seconds) or seconds < 0:
         return "–"
     minutes, second = divmod(math.ceil(seconds), 60)
@@ -53,6 +53,7 @@ def size(octets: float) -> str:
     """Bytes with a binary prefix: `512 B`, `2.0 KB`, `19 MB`."""
     for unit in ("B", "KB", "MB", "GB"):
         if abs(octets) < 1023.5:
-            return f"{octets:.0f} {unit}" if unit == "B" or octets >= 9.95 else f"{octets:.1f} {unit}"
+            decimals = 0 if unit == "B" or octets >= 9.95 else 1
+            return f"{octets:.{decimals}f} {unit}"
         octets /= 1024
     return f"{octets:.1f} TB"

@@ -1,5 +1,6 @@
 """A chart of several series as lines of text, each part with the look it wants."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -23,6 +24,7 @@ _FAULT = "✗"
 _RULE = "━"
 _LEAST_LEGEND = 7  # rows of a chart that has room for one
 _LEAST_AXIS = 4
+_LEAST_COLS = 4
 _ROWS_A_TICK, _COLS_A_TICK = 2, 11
 
 Part = tuple[str, str]
@@ -87,9 +89,10 @@ def legend(traces: Sequence[Trace]) -> list[Part]:
     for index, trace in enumerate(traces):
         if parts:
             parts.append(("  ", "label"))
-        parts.append((f"{mark_of(index, trace.kind) or _RULE} {clean_line(trace.name)}", _look(index)))
+        sign = mark_of(index, trace.kind) or _RULE
+        parts.append((f"{sign} {clean_line(trace.name)}", _look(index)))
         if trace.smoothed is not None:
-            parts += [(" ", "label"), ("⠒ raw", f"raw-{index % SERIES_LOOKS + 1}")]
+            parts += [(" ", "label"), ("⠒", f"raw-{index % SERIES_LOOKS + 1}"), (" raw", "label")]
     if any(not np.isfinite(trace.values).all() for trace in traces):
         parts += [("  ", "label"), (f"{_FAULT} not finite", "fault")]
     return parts
@@ -119,18 +122,14 @@ def chart(
     end = float(max(trace.steps[-1] for trace in traces))
     if end <= start:
         end = start + 1
-    # The labels decide how much room is left, and the room which numbers they show: the
-    # widest column first, then once more with the labels known.
-    label_width = 0
-    for _ in range(2):
-        cols = width - label_width - 2
-        if cols < 4 or rows < 1:
-            return None
-        layers = _layers(traces, start, end, cols * DOTS_ACROSS, log_y)
-        low, high = _range(layers)
-        value_ticks = (log_ticks if log_y else ticks)(low, high, max(rows // _ROWS_A_TICK, 1))
-        label_width = max(cell_len(tick.label) for tick in value_ticks)
+    if rows < 1 or width < _LEAST_COLS:
+        return None
+    low, high = _range(traces, log_y)
+    value_ticks = (log_ticks if log_y else ticks)(low, high, max(rows // _ROWS_A_TICK, 1))
+    label_width = max(cell_len(tick.label) for tick in value_ticks)
     cols = width - label_width - 2
+    if cols < _LEAST_COLS:
+        return None
     layers = _layers(traces, start, end, cols * DOTS_ACROSS, log_y)
     frame = _Frame(cols, rows, start, end, low, high)
 
@@ -187,16 +186,27 @@ def _scaled(columns: Columns, log_y: bool) -> Columns:
     return Columns(low, high, columns.broken | (columns.low <= 0))
 
 
-def _range(layers: Sequence[_Layer]) -> tuple[float, float]:
-    lows = np.concatenate([layer.columns.low for layer in layers])
-    highs = np.concatenate([layer.columns.high for layer in layers])
-    if np.isnan(lows).all():
+def _range(traces: Sequence[Trace], log_y: bool) -> tuple[float, float]:
+    """The least and greatest finite value, a little apart where they are one."""
+    lows, highs = zip(*(_extremes(trace.values, log_y) for trace in traces), strict=True)
+    low, high = min(lows), max(highs)
+    if low > high:
         return 0.0, 1.0
-    low, high = float(np.nanmin(lows)), float(np.nanmax(highs))
+    if log_y:
+        low, high = math.log10(low), math.log10(high)
     if high - low <= 1e-12 * max(abs(low), abs(high)):
         margin = abs(low) * 0.05 or 1.0
         return low - margin, high + margin
     return low, high
+
+
+def _extremes(values: np.ndarray, positive: bool) -> tuple[float, float]:
+    """The least and greatest value that has a place on the axis; +∞ and -∞ where none has."""
+    low, high = float(np.min(values)), float(np.max(values))
+    if math.isfinite(low) and math.isfinite(high) and not (positive and low <= 0):
+        return low, high
+    fit = values[np.isfinite(values) & (values > (0 if positive else -np.inf))]
+    return (float(fit.min()), float(fit.max())) if len(fit) else (math.inf, -math.inf)
 
 
 def _put_marks(

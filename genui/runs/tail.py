@@ -93,8 +93,9 @@ class MetricsTail:
             if len(chunk) < LONGEST_LINE:
                 return False
             self._offset += len(chunk)
-            first, self._skipping = not self._skipping, True
-            self.bad_lines += first
+            if not self._skipping:
+                self.bad_lines += 1
+            self._skipping = True
             return True
         start = 0
         if self._skipping:

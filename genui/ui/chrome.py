@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from rich.cells import cell_len
+from textual import events
 from textual.content import Content
 from textual.style import Style
 from textual.widgets import Static
@@ -23,16 +24,22 @@ TABS: tuple[ViewName, ...] = ("models", "training", "text", "canvas")
 
 
 def clickable(text: str, style: str, action: str) -> tuple[str, Style]:
-    """A part of `Content.assemble` that runs an action when clicked."""
-    return text, Style.parse(style) + Style.from_meta({"@click": action})
+    """A part of a Line that runs an action when clicked (without the looks of a link)."""
+    return text, Style.parse(style) + Style.from_meta({"action": action})
 
 
 class Line(Static):
     """One line that repaints only when what it says is new."""
 
+    async def on_click(self, event: events.Click) -> None:
+        action = event.style.meta.get("action")
+        if action:
+            await self.run_action(action)
+
     def show(self, content: Content) -> None:
         """Say this."""
-        if self.content != content:
+        shown = self.content
+        if not (isinstance(shown, Content) and shown.is_same(content)):
             self.update(content)
 
 
@@ -157,7 +164,8 @@ def fitting(offered: Sequence[Key], width: int, keymap: dict[str, str]) -> list[
     for key in offered:
         if keys.pinned(key):
             kept.append(key)
-        elif cells(key) <= room:
-            room -= cells(key)
-            kept.append(key)
+        else:
+            room -= cells(key)  # once one does not fit, no less useful one takes its place
+            if room >= 0:
+                kept.append(key)
     return kept

@@ -37,6 +37,7 @@ class MeteredWriter(WriterThread):
     def __init__(self, file: IO[str], drained: Callable[[], None]) -> None:
         """`drained` is called on this thread when skipped repaints can be made up for."""
         super().__init__(file)
+        self._fd = file.fileno()
         self._changed = Condition()
         self._waiting: deque[memoryview] = deque()
         self._in_flight = 0
@@ -72,11 +73,11 @@ class MeteredWriter(WriterThread):
             self._queued = 0
             self._skipped = False
             with suppress(termios.error):  # not a terminal: the kernel holds nothing back
-                termios.tcflush(self.fileno(), termios.TCOFLUSH)
+                termios.tcflush(self._fd, termios.TCOFLUSH)
         self.write(_WHOLE_AGAIN)
 
     def stop(self) -> None:
-        """Write what waits and end; give up after half a second on a terminal that takes nothing."""
+        """Write what waits and end; a terminal that takes nothing has half a second."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -113,8 +114,8 @@ class MeteredWriter(WriterThread):
     def _send(self, piece: memoryview) -> None:
         while piece:
             # A write to a full terminal blocks where `drop` cannot reach it; waiting does not.
-            select.select([], [self.fileno()], [])
-            sent = os.write(self.fileno(), piece)
+            select.select([], [self._fd], [])
+            sent = os.write(self._fd, piece)
             self.written += sent
             piece = piece[sent:]
 

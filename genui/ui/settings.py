@@ -68,9 +68,16 @@ def typed(settings: S, name: str, text: str) -> S:
         fields = {**msgspec.structs.asdict(settings), name: text.strip()}
         return msgspec.convert(fields, type(settings), strict=False)
     except msgspec.ValidationError as error:
-        reason = str(error).split(" - at")[0].replace("`", "")
         label = name.replace("_", "-")
-        raise MisuseError(f"{label} {text.strip()!r}: {reason[0].lower()}{reason[1:]}") from None
+        raise MisuseError(f"{label} {text.strip()!r}: {_plainly(str(error))}") from None
+
+
+def _plainly(reason: str) -> str:
+    """A validator's words for a person: `expected a number`, `expected a whole number >= 1`."""
+    reason = reason.split(" - at")[0].split(", got")[0]
+    for type_name, words in (("`int`", "a whole number"), ("`float`", "a number")):
+        reason = reason.replace(type_name, words)
+    return f"{reason[0].lower()}{reason[1:]}"
 
 
 def nudged(settings: S, name: str, direction: int) -> S:

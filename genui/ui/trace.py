@@ -125,11 +125,8 @@ class Trace(Generic[F]):
 
     def next_request(self) -> Ask | None:
         """What the worker should be asked now, and marks it as asked."""
-        wants = self.goal > self.computed or not self.frames
         if not self.started:
-            if self.id == 0 and wants:
-                return "start"
-            return None
+            return "start" if self.id == 0 and self.goal > self.computed else None
         if self._asked_to is not None:
             if self.goal < self._asked_to and not self._cancelling and not self._shows_ahead():
                 self._cancelling = True

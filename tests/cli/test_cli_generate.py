@@ -82,6 +82,19 @@ def test_what_cannot_be_done_is_refused_before_anything_is_generated(
     assert engine.starts == []
 
 
+@pytest.mark.parametrize("content", [b"", b"\x10", b"\xff" * 64, b"\x02\0\0\0\0\0\0\0{}"])
+def test_a_file_that_is_no_checkpoint_is_named(
+    content: bytes, engine: FakeEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "x.safetensors"
+    file.write_bytes(content)
+    assert main(["generate", str(file)]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"genui: {file}: ")
+    assert err.count("\n") == 1
+    assert engine.starts == []
+
+
 def test_a_folder_is_no_file_to_write(
     engine: FakeEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,7 +24,7 @@ def test_without_a_terminal_it_lists_models_and_runs(
 def test_with_a_terminal_it_opens_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[bool] = []
     app = types.ModuleType("genui.ui.app")
-    app.__dict__["run"] = lambda: opened.append(True)
+    app.__dict__["run"] = lambda: opened.append(True) or 0
     monkeypatch.setitem(sys.modules, "genui.ui.app", app)
     monkeypatch.setattr(home, "has_terminal", lambda: True)
     assert main([]) == 0
@@ -35,7 +35,7 @@ def test_it_reaches_the_app_with_nothing_else_imported() -> None:
     code = """
 import sys, types
 app = types.ModuleType("genui.ui.app")
-app.run = lambda: None
+app.run = lambda: 0
 sys.modules["genui.ui.app"] = app
 from genui import cli
 from genui.commands import home

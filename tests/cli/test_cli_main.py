@@ -96,6 +96,24 @@ def test_a_reader_that_leaves_is_no_fault() -> None:
     assert done.stderr == b""
 
 
+def test_a_locale_without_our_signs_ends_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "genui"],
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert done.returncode == 0
+    assert b"120?40" in done.stdout
+    assert done.stderr == b""
+
+
+def test_a_closed_stdout_ends_nothing() -> None:
+    command = f"{sys.executable} -m genui recipes >&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
 def test_a_full_disk_under_stdout_is_one_line() -> None:
     with open("/dev/full", "wb") as full:

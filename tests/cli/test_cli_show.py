@@ -1,6 +1,7 @@
 """`genui show`."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -98,6 +99,14 @@ def test_what_cannot_be_shown_is_one_line(
     err = capsys.readouterr().err
     assert fault in err
     assert err.count("\n") == 1
+
+
+def test_a_named_pipe_is_refused_rather_than_waited_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "x.txt")
+    assert main(["show", str(tmp_path / "x.txt")]) == 2
+    assert "not a regular file" in capsys.readouterr().err
 
 
 def test_a_picture_too_large_to_open_is_refused(

@@ -118,6 +118,28 @@ def test_misuse_makes_no_run(
     assert not paths.runs_dir().exists()
 
 
+def test_a_data_folder_that_cannot_be_written_is_named(
+    detached: list[RunDir], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GENUI_HOME", "/proc/genui")
+    assert main(["train", "icons"]) == 1
+    assert "genui: cannot write /proc/genui/data/runs" in capsys.readouterr().err
+    assert detached == []
+
+
+def test_starting_a_training_imports_no_torch(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("To be, or not to be. " * 100)
+    code = f"""
+import sys
+from genui.cli import main
+from genui.runs import launch, layout
+launch.launch = layout.create_run
+assert main(["train", "shakespeare", "--data", {str(tmp_path / "mine.txt")!r}]) == 0
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
 @pytest.mark.usefixtures("trainer")
 def test_the_foreground_reports_evaluations_and_the_end(
     capsys: pytest.CaptureFixture[str],

@@ -60,10 +60,10 @@ def test_the_lock_is_free_after_a_failure_inside():
 def test_a_lock_handed_over_is_never_free_in_between():
     run = a_run()
     code = (
-        "import sys; from pathlib import Path; from genui.runs.lock import RunLock;"
+        "import os, sys; from pathlib import Path; from genui.runs.lock import RunLock;"
         "from genui.runs.layout import RunDir\n"
-        "with RunLock(RunDir(Path(sys.argv[1]))):\n"
-        "    print('adopted', flush=True); sys.stdin.read()"
+        "with RunLock(RunDir(Path(sys.argv[1]))) as lock:\n"
+        "    print('inheritable', os.get_inheritable(lock.fd), flush=True); sys.stdin.read()"
     )
     with RunLock(run) as lock:
         child = subprocess.Popen(
@@ -76,7 +76,7 @@ def test_a_lock_handed_over_is_never_free_in_between():
     with child:
         assert is_locked(run)
         assert child.stdout is not None
-        assert child.stdout.readline() == b"adopted\n"
+        assert child.stdout.readline() == b"inheritable False\n"
         assert is_locked(run)
         child.kill()
     assert not is_locked(run)

@@ -172,7 +172,7 @@ def text_frame(start: protocol.Start, step: int) -> protocol.TextFrame:
     words = TEXT.replace("\n", " \n").split(" ")
     at = (start.seed + step - 2) % len(words)
     word = words[at]
-    token = word if word.startswith("\n") else f"{word} "
+    token = f"{word} "
     weights = np.exp(-np.arange(10) * (0.4 + 0.1 * (at % 5)))
     weights /= weights.sum()
     names = [token, "the ", "my ", "thy ", "to ", "it ", ", ", "\n", "is ", "sweet "]

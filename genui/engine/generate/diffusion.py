@@ -74,12 +74,16 @@ class DiffusionGenerator:
     def _first(
         self, captions: list[str], seeds: list[int], settings: ImageSettings
     ) -> DiffusionState:
-        length = self.model.network.config.caption_words
-        words = torch.from_numpy(self._vocabulary.encode(captions, length)).to(self._device)
+        words = self.words(captions)
         sigma = noise_levels(settings.steps)[0]
         x = sigma * self._noise(seeds, 0)
         denoised = self._denoise(x, sigma, words, settings.guidance)
         return DiffusionState(words, x, denoised, None, 0, tuple(seeds), settings)
+
+    def words(self, captions: list[str]) -> Tensor:
+        """Captions as word numbers [B, L]."""
+        length = self.model.network.config.caption_words
+        return torch.from_numpy(self._vocabulary.encode(captions, length)).to(self._device)
 
     def finished(self, state: DiffusionState) -> bool:
         return state.step >= state.settings.steps

@@ -64,6 +64,7 @@ class TextState:
     """A text so far. `logits` [V] is the model's answer after the last of `tokens`."""
 
     tokens: tuple[int, ...]
+    prompt: int  # how many of the tokens were given
     logits: np.ndarray = field(repr=False)
     step: int
     seed: int
@@ -80,7 +81,7 @@ class TextGenerator:
     def __init__(self, model: Transformer, tokenizer: Tokenizer, machine: Machine) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
-        self._machine = machine
+        self.machine = machine
         self._device = next(model.parameters()).device
         self._cache: KVCache | None = None
         self._cached: tuple[int, ...] = ()
@@ -125,8 +126,9 @@ class TextGenerator:
         end = self.tokenizer.end
         empty = (end,) if end is not None else tuple(newline[:1]) or (0,)
         tokens = tuple(self.tokenizer.encode(request.prompt)) or empty
-        logits = self._read(tokens)
-        return TextState(tokens, logits, 0, request.seed, settings, False, b"")
+        prompt = len(tokens)
+        logits = self._read(tokens, prompt)
+        return TextState(tokens, prompt, logits, 0, request.seed, settings, False, b"")
 
     def first_frame(self, state: TextState) -> None:
         """Nothing: the prompt is not generated."""
@@ -152,7 +154,7 @@ class TextGenerator:
         )
         ended = token == self.tokenizer.end
         tokens = (*state.tokens, token)
-        logits = state.logits if ended else self._read(tokens)
+        logits = state.logits if ended else self._read(tokens, state.prompt)
         state = replace(
             state, tokens=tokens, logits=logits, step=step, ended=ended, pending=pending
         )
@@ -178,28 +180,38 @@ class TextGenerator:
                 continue
         return clean(raw.decode("utf-8", errors="replace")), b""
 
-    def _read(self, tokens: tuple[int, ...]) -> np.ndarray:
-        """Logits float32 [V] after `tokens`.
+    def _read(self, tokens: tuple[int, ...], prompt: int) -> np.ndarray:
+        """Logits float32 [V] after `tokens`, the first `prompt` of which were the prompt.
 
-        The network sees at most its context. Past that it goes on from the newest half,
-        and the window moves only at fixed lengths: the same tokens always give the same
-        computations, whichever way the trace came here.
+        The network sees at most its context; past that it goes on from the newest half.
+        The same bits need the same computations: the prompt (or the half) at once, then a
+        token at a time. So where the cache cannot go on, it is built again in that order.
         """
-        context = self.model.config.context
-        half = context // 2
-        first = 0 if len(tokens) <= context else (len(tokens) - context + half - 1) // half * half
+        first = self._window_start(len(tokens))
         window = tokens[first:]
         known = len(window) - 1
         if self._cache is not None and known and window[:known] == self._cached[:known]:
             self._cache.length = known
             return self._run(window[-1:], window)
+        at_once = self.model.config.context // 2 + 1
+        if first == self._window_start(prompt):
+            at_once = prompt - first
         self._cache = KVCache(self.model.config, 1, self._device)
-        return self._run(window, window)
+        logits = self._run(window[:at_once], window[:at_once])
+        for end in range(at_once + 1, len(window) + 1):
+            logits = self._run(window[end - 1 : end], window[:end])
+        return logits
+
+    def _window_start(self, length: int) -> int:
+        """The first token the network sees of `length`; it moves by half a context at a time."""
+        context = self.model.config.context
+        half = context // 2
+        return max(0, -(-(length - context) // half) * half)
 
     @torch.inference_mode()
     def _run(self, new: tuple[int, ...], window: tuple[int, ...]) -> np.ndarray:
         row = torch.tensor([new], device=self._device)
-        with autocast(self._machine):
+        with autocast(self.machine):
             logits: Tensor = self.model(row, self._cache)
         self._cached = window
         return logits[0, -1].float().cpu().numpy()

@@ -90,7 +90,7 @@ class Trainer:
         self._writer.say(f"resumed from the checkpoint at step {step:,}")
 
     def _obey(self) -> None:
-        for command in control.poll(self._run):
+        for command in control.poll(self._run, self._writer.say):
             if command == "stop":
                 self._stop = True
             elif command == "checkpoint":

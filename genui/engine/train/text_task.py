@@ -49,6 +49,46 @@ def windows(step: int, batch: int, tokens: int, context: int, seed: int) -> np.n
     return np.minimum(starts, tokens - context - 1)
 
 
+def encode_documents(tokenizer: Tokenizer, documents: tuple[str, ...]) -> np.ndarray:
+    """All documents as one row of token numbers, int64, each closed by the end token."""
+    if tokenizer.end is None:
+        return np.array(tokenizer.encode("\n".join(documents)), np.int64)
+    return np.concatenate([np.array([*tokenizer.encode(d), tokenizer.end]) for d in documents])
+
+
+@torch.inference_mode()
+def held_out_loss(
+    model: Transformer,
+    held: np.ndarray,
+    machine: Machine,
+    batch: int,
+    most_batches: int | None = None,
+) -> float:
+    """Mean nats a token over windows of the model's context, side by side.
+
+    All of `held` where `most_batches` is None, else that many batches spread evenly over it.
+    """
+    context = model.config.context
+    device = next(model.parameters()).device
+    starts = np.arange(0, len(held) - 1, context)
+    whole = starts[starts + context + 1 <= len(held)]
+    if most_batches is not None and len(whole) > most_batches * batch:
+        whole = whole[np.linspace(0, len(whole) - 1, most_batches * batch).astype(int)]
+        rest = starts[:0]
+    else:
+        rest = starts[len(whole) :]  # the last window, shorter than the others
+    groups = [whole[i : i + batch] for i in range(0, len(whole), batch)]
+    total, count = 0.0, 0
+    for group in [*groups, *([rest] if len(rest) else [])]:
+        length = min(context, len(held) - 1 - int(group[-1]))
+        rows = torch.from_numpy(held[group[:, None] + np.arange(length + 1)]).to(device)
+        with autocast(machine):
+            loss = model.loss(rows[:, :-1], rows[:, 1:])
+        total += float(loss) * length * len(group)
+        count += length * len(group)
+    return total / count
+
+
 class TextTask:
     """Next-token prediction (Radford et al. 2019): mean cross-entropy in nats a token."""
 
@@ -63,8 +103,8 @@ class TextTask:
         else:
             tokenizer = build_tokenizer(recipe, data.train)
         self._recipe, self._device, self._tokenizer = recipe, device, tokenizer
-        self._train = self._encode(data.train)
-        self._held = self._encode(data.validation)
+        self._train = encode_documents(tokenizer, data.train)
+        self._held = encode_documents(tokenizer, data.validation)
         need = recipe.context + 2
         if len(self._train) < need or len(self._held) < need:
             raise MisuseError(
@@ -84,12 +124,6 @@ class TextTask:
         torch.manual_seed(recipe.seed)
         self.model = Transformer(transformer_config(recipe, tokenizer.size)).to(device)
 
-    def _encode(self, documents: tuple[str, ...]) -> np.ndarray:
-        end = self._tokenizer.end
-        if end is None:
-            return np.array(self._tokenizer.encode("\n".join(documents)), np.int64)
-        return np.concatenate([np.array([*self._tokenizer.encode(d), end]) for d in documents])
-
     def loss(self, step: int) -> Tensor:
         recipe = self._recipe
         starts = windows(step, recipe.batch, len(self._train), recipe.context, recipe.seed)
@@ -97,29 +131,12 @@ class TextTask:
         batch = torch.from_numpy(self._train[starts[:, None] + span]).to(self._device)
         return self.model.loss(batch[:, :-1], batch[:, 1:])
 
-    @torch.inference_mode()
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
         """`val_loss` in nats a token, over windows side by side; `val_bpc` in bits a character."""
-        recipe, held = self._recipe, self._held
-        context = recipe.context
-        starts = np.arange(0, len(held) - 1, context)
-        most = recipe.eval_batches * recipe.batch
-        if not whole and len(starts) > most:
-            starts = starts[np.linspace(0, len(starts) - 1, most).astype(int)]
-        total, count = 0.0, 0
-        full = starts[starts + context + 1 <= len(held)]
-        groups = [full[i : i + recipe.batch] for i in range(0, len(full), recipe.batch)]
-        groups += [starts[len(full) :]] if len(full) < len(starts) else []
+        recipe = self._recipe
         assert isinstance(model, Transformer)
-        for group in groups:
-            length = min(context, len(held) - 1 - int(group[-1]))
-            rows = torch.from_numpy(held[group[:, None] + np.arange(length + 1)])
-            rows = rows.to(self._device)
-            with autocast(machine):
-                loss = model.loss(rows[:, :-1], rows[:, 1:])
-            total += float(loss) * length * len(group)
-            count += length * len(group)
-        nats = total / count
+        most = None if whole else recipe.eval_batches
+        nats = held_out_loss(model, self._held, machine, recipe.batch, most)
         return {"val_loss": nats, "val_bpc": nats * self._tokens_per_character / np.log(2)}
 
     def sample(self, model: nn.Module, machine: Machine) -> Sample:

@@ -21,6 +21,7 @@ from genui.ui import keys
 from genui.ui.keys import PaneName
 from genui.ui.messages import ViewName
 from genui.ui.panes.line_input import LineInput
+from genui.ui.panes.pane import set_border
 from genui.ui.panes.timeline import Timeline
 from genui.ui.panes.trace_pane import TracePane, recipe_of
 from genui.ui.session import Session
@@ -62,8 +63,8 @@ class CanvasPane(TracePane[ImageFrame, ImageSettings]):
                 yield Static(classes="settings-lines")
 
     def on_mount(self) -> None:
-        self.query_one(".settings").border_title = " Settings "
-        self.query_one(".settings").border_subtitle = " + − change "
+        self.query_one(".settings").border_title = "Settings"
+        self.query_one(".settings").border_subtitle = "+ − change"
         super().on_mount()
 
     def default_prompt(self, model: ModelInfo) -> str:
@@ -138,9 +139,9 @@ class CanvasPane(TracePane[ImageFrame, ImageSettings]):
     def _paint_inspector(self, frame: ImageFrame | None) -> None:
         main, other = self.query_one(".main"), self.query_one(".other")
         hidden: Literal["guess", "x"] = "x" if self.shown == "guess" else "guess"
-        main.border_title = f" {LONG_WORDS[self.shown]} "
-        other.border_title = f" {LONG_WORDS[hidden]} "
-        other.border_subtitle = " o swaps them "
+        set_border(main, title=LONG_WORDS[self.shown])
+        set_border(main, subtitle=main.query_one(Picture).scale_text)
+        set_border(other, title=LONG_WORDS[hidden], subtitle="o swaps them")
         picture = other.query_one(Picture)
         if frame is None:
             picture.clear(" ")
@@ -154,14 +155,14 @@ class CanvasPane(TracePane[ImageFrame, ImageSettings]):
         curve, box = self.query_one(Curve), self.query_one(".schedule")
         trace = self.trace
         known = [f for f in trace.frames if f.sigma > 0] if trace is not None else []
-        box.border_title = " Noise schedule "
+        set_border(box, title="Noise schedule")
         if frame is None or len(known) < 2:
             curve.clear()
-            box.border_subtitle = None
+            set_border(box, subtitle="")
             return
         steps = np.array([f.step for f in known], np.int64)
         sigmas = np.array([f.sigma for f in known], np.float64)
         curve.set_series({"σ": (steps, sigmas)})
         curve.cursor = float(frame.step)
         log = f" · log₁₀ {math.log10(frame.sigma):.2f}" if frame.sigma > 0 else ""
-        box.border_subtitle = f" σ {frame.sigma:.3g}{log} at step {frame.step} "
+        set_border(box, subtitle=f"σ {frame.sigma:.3g}{log} at step {frame.step}")

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from textual.containers import Container
 from textual.content import Content
+from textual.widget import Widget
 
 from genui.ui.keys import PaneName
 from genui.ui.messages import ViewName, ZoomPane
@@ -19,13 +20,18 @@ class Pane(Container, can_focus=True):
     view: ClassVar[ViewName]
     heading: ClassVar[str]
 
+    # A border is repainted with all that is inside it, so it is touched only for news.
+
     def set_title(self, *parts: str | tuple[str, str]) -> None:
         """The heading and, after it, parts as `Content.assemble` takes them."""
-        self.border_title = Content.assemble(f" {self.heading} ", *parts, " " if parts else "")
+        for widget in (self, *self.query(".main")):
+            heading = f"{self.heading}  " if parts else self.heading
+            set_border(widget, title=Content.assemble(heading, *parts))
 
     def set_subtitle(self, *parts: str | tuple[str, str]) -> None:
         """What the lower border says; nothing where there are no parts."""
-        self.border_subtitle = Content.assemble(" ", *parts, " ") if parts else None
+        for widget in (self, *self.query(".main")):
+            set_border(widget, subtitle=Content.assemble(*parts))
 
     @property
     def zoomed(self) -> bool:
@@ -35,3 +41,17 @@ class Pane(Container, can_focus=True):
     def action_zoom(self) -> None:
         """Fill the screen, or go back."""
         self.post_message(ZoomPane("home" if self.zoomed else self.view))
+
+
+def set_border(
+    widget: Widget, title: Content | str | None = None, subtitle: Content | str | None = None
+) -> None:
+    """Changes the words in a border where they differ from those it has."""
+    words: dict[str, Content] = widget.__dict__.setdefault("_border_words", {})
+    for name, text in (("border_title", title), ("border_subtitle", subtitle)):
+        if text is None:
+            continue
+        content = Content(text) if isinstance(text, str) else text
+        if name not in words or not words[name].is_same(content):
+            words[name] = content
+            setattr(widget, name, content if content else None)

@@ -79,10 +79,11 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
     def set_rows(self, rows: Sequence[Row], empty: str = "") -> None:
         """Show these rows; the chosen one is kept, or the first that can be is taken."""
         rows = tuple(rows)
-        self._empty = empty or self._empty
-        if rows != self.rows:
+        if rows != self.rows or empty != self._empty:
+            self._empty = empty
             self.rows = rows
             self.virtual_size = Size(0, len(rows))
+            self.styles.height = max(1, len(rows))  # as high as its rows, up to max-height
             self.refresh()
         keys = self._keys()
         if self.chosen not in keys:
@@ -141,7 +142,7 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
     # --- drawing ----------------------------------------------------------------------
 
     def render_line(self, y: int) -> Strip:
-        width = self.size.width
+        width = self.scrollable_content_region.width
         line = y + self.scroll_offset.y
         base = self.rich_style
         if not self.rows and y == 0 and self._empty:

@@ -26,7 +26,7 @@ class SampleView(Vertical):
         yield Picture(" ")
 
     def on_mount(self) -> None:
-        self.border_title = " Sample "
+        self.border_title = "Sample"
 
     def show(self, sample: Sample | None) -> None:
         """Draw it, unless it is drawn already."""

@@ -52,9 +52,9 @@ class TextPane(TracePane[TextFrame, TextSettings]):
                 yield Static(classes="settings-lines")
 
     def on_mount(self) -> None:
-        self.query_one(".odds").border_title = " Next token "
-        self.query_one(".settings").border_title = " Settings "
-        self.query_one(".settings").border_subtitle = " + − change "
+        self.query_one(".odds").border_title = "Next token"
+        self.query_one(".settings").border_title = "Settings"
+        self.query_one(".settings").border_subtitle = "+ − change"
         super().on_mount()
 
     def default_prompt(self, model: ModelInfo) -> str:
@@ -104,7 +104,9 @@ class TextPane(TracePane[TextFrame, TextSettings]):
         if frame is None:
             odds.clear()
         else:
-            odds.show_frame(frame, note=f"T {self.settings.temperature:g} · seed {self.seed}")
+            room = odds.size.width >= 64  # the note is cut where there is less
+            note = f"T {self.settings.temperature:g} · seed {self.seed}" if room else ""
+            odds.show_frame(frame, note=note)
 
     def _paint_border(self) -> None:
         if self.model is None:

@@ -62,7 +62,6 @@ class TracePane(Pane, Generic[F, S]):
     # --- choosing what to generate with -----------------------------------------------
 
     def on_mount(self) -> None:
-        self._clock = self.set_interval(1 / self.paints_a_second, self._tick, pause=True)
         self.paint()
 
     def offer(self, model: ModelInfo) -> None:
@@ -276,8 +275,8 @@ class TracePane(Pane, Generic[F, S]):
         self._run_clock()
 
     def _run_clock(self) -> None:
-        if self._clock is not None:
-            self._clock.resume()
+        if self._clock is None:
+            self._clock = self.set_interval(1 / self.paints_a_second, self._tick)
 
     def _tick(self) -> None:
         trace = self.trace
@@ -295,7 +294,8 @@ class TracePane(Pane, Generic[F, S]):
 
     def _rest(self) -> None:
         if self._clock is not None:
-            self._clock.pause()
+            self._clock.stop()
+            self._clock = None
 
     # --- words for both ---------------------------------------------------------------
 

@@ -21,10 +21,11 @@ from genui.runs.launch import resume
 from genui.runs.layout import RunDir
 from genui.ui import keys, messages
 from genui.ui.cards import Part, mark
+from genui.ui.chrome import Line
 from genui.ui.driver import metered
 from genui.ui.keys import PaneName
 from genui.ui.messages import ViewName
-from genui.ui.panes.pane import Pane
+from genui.ui.panes.pane import Pane, set_border
 from genui.ui.panes.sample import SampleView
 from genui.ui.screens.confirm import ConfirmScreen
 from genui.ui.watch import RunView
@@ -57,7 +58,7 @@ class TrainingPane(Pane):
     def compose(self) -> ComposeResult:
         with Vertical(classes="head box"):
             yield StepBar()
-            yield Static(classes="stats")
+            yield Line(classes="stats")
         with Horizontal(classes="body"):
             with Vertical(classes="curves"):
                 with Vertical(classes="box loss"):
@@ -75,7 +76,7 @@ class TrainingPane(Pane):
     def on_mount(self) -> None:
         self.set_title()
         self.set_subtitle("n new run")
-        self.query_one(".console").border_title = " Console "
+        self.query_one(".console").border_title = "Console"
         self.set_interval(1.0, self._tell_age)
 
     # --- showing ----------------------------------------------------------------------
@@ -135,10 +136,7 @@ class TrainingPane(Pane):
 
     def _tell_age(self) -> None:
         if self.run is not None:
-            stats = self.query_one(".stats", Static)
-            content = stats_line(self.run, time.time())
-            if stats.content != content:
-                stats.update(content)
+            self.query_one(".stats", Line).show(stats_line(self.run, time.time()))
 
     def _paint_curves(self, view: RunView) -> None:
         loss = self.query_one(".loss Curve", Curve)
@@ -155,18 +153,18 @@ class TrainingPane(Pane):
         curve = self.query_one(".loss Curve", Curve)
         head = self.query_one(".head")
         sign, colour = mark(summary.state)
-        where = f" {summary.state} · {summary.info.host} · pid {summary.status.pid}"
+        where = f"{summary.state} · {summary.info.host} · pid {summary.status.pid}"
         on_quit = " · goes on when you quit" if summary.alive else ""
-        head.border_title = Content.assemble(
-            (f" {clean_line(summary.info.name, 32)}  ", "bold"),
+        title = Content.assemble(
+            (f"{clean_line(summary.info.name, 32)}  ", "bold $foreground"),
             (sign, colour),
-            clean_line(where + on_quit),
-            " ",
+            f" {clean_line(where + on_quit)}",
         )
-        loss.border_title = Content.assemble(" loss  ", curve.legend_text, " ")
+        set_border(head, title=title)
+        set_border(loss, title=f"loss  {curve.legend_text}")
         for box, key, title in ((".grad", "grad_norm", "grad norm"), (".rate", "lr", "lr")):
             small = self.query_one(f"{box} Curve", Curve)
-            self.query_one(box).border_title = f" {title} "
+            set_border(self.query_one(box), title=title)
             if key in view.series:
                 small.set_series({title: view.series[key]})
             else:
@@ -180,7 +178,7 @@ class TrainingPane(Pane):
         event.stop()
         box = event.curve.parent
         if self.zoomed and isinstance(box, Vertical) and box.has_class("loss"):
-            box.border_subtitle = Content(f" {event.caption} ") if event.caption else None
+            set_border(box, subtitle=event.caption)
 
     def action_log(self) -> None:
         """Loss on a logarithmic axis, or back."""
@@ -290,7 +288,7 @@ def stats_line(view: RunView, now: float) -> Content:
     values = view.series.get("val_loss", (None, ()))[1]
     if len(values):
         change = float(values[-1] - values[-2]) if len(values) > 1 else 0.0
-        arrow = f" {'▾' if change < 0 else '▴'}{abs(change):.2f}" if change else ""
+        arrow = f" {'▾' if change < 0 else '▴'}{abs(change):.2f}" if abs(change) >= 0.005 else ""
         add("val", numbers.value(float(values[-1])), "bold $accent", arrow)
     losses = view.series.get("loss", (None, ()))[1]
     if len(losses):

@@ -28,8 +28,8 @@ class ConfirmScreen(ModalScreen[bool]):
 
     def on_mount(self) -> None:
         window = self.query_one(".window")
-        window.border_title = " Sure? "
-        window.border_subtitle = f" y {self._verb} · esc leave "
+        window.border_title = "Sure?"
+        window.border_subtitle = f"y {self._verb} · esc leave"
 
     def action_answer(self, yes: bool) -> None:
         self.dismiss(yes)

@@ -34,8 +34,8 @@ class HelpScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         window = self.query_one(".window")
-        window.border_title = f" Keys of {keys.TITLES[self._pane]} "
-        window.border_subtitle = " esc leave · ctrl+p every action by name "
+        window.border_title = f"Keys of {keys.TITLES[self._pane]}"
+        window.border_subtitle = "esc leave · ctrl+p every action by name"
         window.focus()
 
     def action_leave(self) -> None:

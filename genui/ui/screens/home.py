@@ -7,6 +7,7 @@ from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.widgets import Static
 
@@ -17,7 +18,7 @@ from genui.runs.listing import RunSummary
 from genui.ui import keys, messages
 from genui.ui.chrome import TABS, FooterLine, HeaderLine, StatusLine, TabsLine
 from genui.ui.keys import PaneName
-from genui.ui.layout import Arrangement, arrange
+from genui.ui.layout import SMALLEST, Arrangement, arrange
 from genui.ui.messages import ViewName
 from genui.ui.panes.canvas import CanvasPane
 from genui.ui.panes.models import ModelsPane
@@ -28,7 +29,7 @@ from genui.ui.panes.training import TrainingPane
 from genui.ui.session import Session
 from genui.ui.watch import RunView, Watcher
 
-HINT = "↑↓ choose a model · Enter opens it · space plays · n trains one of your own · ? every key"
+HINT = "↑↓ choose a model · Enter opens it · space plays · n trains · ? every key"
 TEXT_MEDIA = frozenset({"text", "code"})
 
 
@@ -53,6 +54,7 @@ class HomeScreen(Screen[None]):
         self._hinting = False
 
     def compose(self) -> ComposeResult:
+        self._fit(self.app.size)  # before there are panes, whose styles it would compute again
         yield HeaderLine()
         yield TabsLine()
         with Horizontal(id="body"):
@@ -72,36 +74,39 @@ class HomeScreen(Screen[None]):
     # --- which panes are seen -----------------------------------------------------------
 
     def on_resize(self, event: events.Resize) -> None:
-        width, height = event.size
-        self.arrangement = arrange(width, height)
-        for name in ("grid", "large", "tabs", "tiny"):
-            self.set_class(self.arrangement == name, f"-{name}")
-        self.set_class(self.arrangement == "large", "-grid")
-        self.query_one("#tiny", Static).update(
-            f"genui needs 60×16 cells;\nthis terminal has {width}×{height}.\n\n"
-            "Make it larger, or press q to quit."
-        )
-        self._show()
+        if self._fit(event.size):
+            self._show()
+        if self.arrangement == "tiny":
+            self.query_one("#tiny", Static).update(too_small(event.size))
+
+    def _fit(self, size: Size) -> bool:
+        """Choose the arrangement for that many cells; whether it is another one."""
+        before = self.arrangement
+        self.arrangement = arrange(size.width, size.height)
+        self.update_classes(self._classes_now(), animate=False)
+        return self.arrangement != before
 
     @property
-    def tabbed(self) -> bool:
-        """Whether there is room for one pane only."""
-        return self.arrangement in {"tabs", "tiny"}
+    def alone(self) -> bool:
+        """Whether one pane is shown: full-screen, or because there is no room for more."""
+        return self.view != "home" or self.arrangement in {"tabs", "tiny"}
+
+    def _classes_now(self) -> dict[str, bool]:
+        """The screen's classes, all at once: each change costs a restyling of every widget."""
+        arrangements: tuple[Arrangement, ...] = ("grid", "large", "tabs", "tiny")
+        classes = {f"-{name}": self.arrangement == name for name in arrangements}
+        classes |= {f"-only-{name}": self.alone and self.current == name for name in TABS}
+        classes["-alone"] = self.alone
+        classes["-tabbed"] = self.arrangement == "tabs" and self.view == "home"
+        return classes
 
     def _show(self) -> None:
         """Give the classes that make the view, and the focus to its pane."""
-        if not self.is_mounted:
-            return
-        zoomed = self.view != "home"
-        alone = zoomed or self.tabbed
         for pane in self.query(Pane):
-            shown = not alone or pane.pane == self.current
-            pane.set_class(not shown, "-hidden")
-            pane.set_class(zoomed and shown, "-zoom")
-        self.set_class(alone, "-alone")
-        for name in TABS:
-            self.set_class(alone and self.current == name, f"-only-{name}")
-        self.query_one(TabsLine).display = self.tabbed and not zoomed
+            shown = not self.alone or pane.pane == self.current
+            zoomed = shown and self.view != "home"
+            pane.update_classes({"-hidden": not shown, "-zoom": zoomed}, animate=False)
+        self.update_classes(self._classes_now(), animate=False)
         self.query_one(TabsLine).set(self.current)
         self._focus_current()
         self.refresh_chrome()
@@ -297,6 +302,15 @@ class HomeScreen(Screen[None]):
     def action_quit(self) -> None:
         """Close the app; training goes on."""
         self.app.exit()
+
+
+def too_small(size: Size) -> str:
+    """What is shown in place of panes that would not fit."""
+    width, height = SMALLEST
+    return (
+        f"genui needs {width}×{height} cells;\nthis terminal has {size.width}×{size.height}.\n\n"
+        "Make it larger, or press q to quit."
+    )
 
 
 def newest_model(run: RunDir) -> ModelInfo:

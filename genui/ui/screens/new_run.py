@@ -21,9 +21,9 @@ from genui.ui.panes.line_input import LineInput
 from genui.ui.panes.rows import Row, RowList
 
 FIELDS = (
-    ("name", "name", "letters, digits, - _ . ; the recipe's name if empty"),
+    ("name", "name", "the recipe's name if empty"),
     ("steps", "steps", ""),
-    ("data", "data", "your own text file or folder; the recipe's own data if empty"),
+    ("data", "data", "your own text file, or a folder of pictures with captions"),
     ("set", "set", "other settings, as in  width=384 layers=8"),
 )
 
@@ -56,8 +56,8 @@ class NewRunScreen(ModalScreen[RunDir | None]):
 
     def on_mount(self) -> None:
         window = self.query_one(".window")
-        window.border_title = " New run "
-        window.border_subtitle = " ⏎ next, then start · ^s start now · esc leave "
+        window.border_title = "New run"
+        window.border_subtitle = "⏎ next, then start · ^s start now · esc leave"
         rows = self.query_one(RowList)
         rows.set_rows([Row(r.name, r.name, r.summary) for r in RECIPES.values()])
         if self._first in RECIPES:
@@ -130,7 +130,7 @@ class NewRunScreen(ModalScreen[RunDir | None]):
 
     def _refuse(self, error: GenuiError) -> None:
         self._starting = False
-        self.query_one(".fault", Static).update(clean_line(str(error)))
+        self.query_one(".fault", Static).update(clean_line(str(error).removeprefix("--set ")))
 
     @work(exit_on_error=False)
     async def _launch(self, recipe: Recipe, settings: dict[str, str], name: str) -> None:

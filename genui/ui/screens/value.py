@@ -40,8 +40,8 @@ class ValueScreen(ModalScreen[T | None], Generic[T]):
 
     def on_mount(self) -> None:
         window = self.query_one(".window")
-        window.border_title = f" {self._title} "
-        window.border_subtitle = " ⏎ set · esc leave "
+        window.border_title = self._title
+        window.border_subtitle = "⏎ set · esc leave"
         self.query_one(LineInput).focus()
 
     @on(LineInput.Submitted)

@@ -13,8 +13,10 @@ from genui.render.plot import SERIES_LOOKS, Chart, Kind, Trace, chart, legend
 from genui.render.smooth import Smoother
 from genui.ui.widgets.lines import LineWidget, strip_of
 
-_LOOKS = ("axis", "label", "cursor", "fault") + tuple(
-    f"{kind}-{number}" for kind in ("series", "raw") for number in range(1, SERIES_LOOKS + 1)
+_LOOKS = (
+    *("axis", "label", "cursor", "fault"),
+    *(f"series-{number}" for number in range(1, SERIES_LOOKS + 1)),
+    *(f"raw-{number}" for number in range(1, SERIES_LOOKS + 1)),
 )
 
 

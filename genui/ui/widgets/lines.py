@@ -32,7 +32,7 @@ class LineWidget(Widget):
 
     def redraw(self) -> bool:
         """Draw again and send the lines that differ; False where none did."""
-        if not self.is_mounted or self._stale:
+        if not self.is_mounted or not self.size or self._stale:
             # Nothing was painted yet, or all of it is about to be.
             self._stale = True
             self.refresh()

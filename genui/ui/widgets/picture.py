@@ -59,8 +59,9 @@ class Picture(LineWidget):
         pixels = np.asarray(rgb) if isinstance(rgb, np.ndarray) else np.frombuffer(rgb, np.uint8)
         if pixels.ndim == 1:
             pixels = pixels.reshape(height, width, 3)
-        if pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size or pixels.dtype != np.uint8:
-            raise ValueError(f"not a picture: {pixels.dtype} {pixels.shape}, uint8 [H, W, 3] wanted")
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+            found = f"{pixels.dtype} {list(pixels.shape)}"
+            raise ValueError(f"a picture is uint8 [H, W, 3], not {found}")
         if self._rgb is not None and np.array_equal(self._rgb, pixels):
             return False
         self._rgb = pixels.copy()
@@ -86,10 +87,8 @@ class Picture(LineWidget):
         base = self.rich_style
         ground = Style(bgcolor=base.bgcolor)
         left = (" " * ((width - room.cols) // 2), ground)
-        above = [Strip.blank(width, base)] * ((height - room.rows) // 2)
-        return above + [
-            strip_of(
-                [left, *((run.text, run_style(run.fg, run.bg, drawing.palette, ground)) for run in row)]
-            )
-            for row in drawing.rows
-        ]
+        strips = [Strip.blank(width, base)] * ((height - room.rows) // 2)
+        for row in drawing.rows:
+            runs = [(text, run_style(fg, bg, drawing.palette, ground)) for text, fg, bg in row]
+            strips.append(strip_of([left, *runs]))
+        return strips

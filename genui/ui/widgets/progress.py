@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from rich.cells import cell_len
+from rich.style import Style
 from textual.strip import Strip
 
 from genui.render.numbers import clock, count
@@ -58,19 +59,19 @@ class StepBar(LineWidget):
         label, value = self.style("step-bar--label"), self.style("step-bar--value")
         base = self.rich_style
         before = [(f"{self._label} ", label), (count(step), value)]
-        after = []
+        # The last of these go first where there is no room: each is kept or dropped whole.
+        after: list[list[tuple[str, Style]]] = []
         share = min(step / steps, 1.0) if steps else 0.0
         if steps:
             before.append((f"/{count(steps)}", label))
-            after.append((f" {int(share * 100)} %", base))
+            after.append([(f" {int(share * 100)} %", base)])
         if eta >= 0:
-            after += [("  ETA ", label), (clock(eta), base)]
+            after.append([("  ETA ", label), (clock(eta), base)])
         if note:
-            after.append((f"  {note}", label))
+            after.append([(f"  {note}", label)])
         before.append((" ", base))
-        room = width - sum(cell_len(text) for text, _ in before + after)
-        while room < _LEAST_BAR and after:
-            room += cell_len(after.pop()[0])
+        while (room := width - _cells(before, *after)) < _LEAST_BAR and after:
+            after.pop()
         room = max(room, 0)
         done = round(share * room)
         # A heavy and a light line, so the bar reads without colour too.
@@ -78,4 +79,8 @@ class StepBar(LineWidget):
             ("━" * done, self.style("step-bar--done")),
             ("─" * (room - done), self.style("step-bar--rest")),
         ]
-        return [strip_of([*before, *bar, *after])]
+        return [strip_of([*before, *bar, *(part for group in after for part in group)])]
+
+
+def _cells(*groups: list[tuple[str, Style]]) -> int:
+    return sum(cell_len(text) for group in groups for text, _ in group)

@@ -71,6 +71,7 @@ class Prose(ScrollView, can_focus=True):
         self._empty = empty
         self._flow = Flow(80)
         self._prompted = False
+        self._following = True
         self._bits: list[float | None] = []
         self._kept: LRUCache[int, Strip] = LRUCache(_KEPT_STRIPS)
         self._looks: list[Style] = []
@@ -85,8 +86,8 @@ class Prose(ScrollView, can_focus=True):
         if prompt:
             self._flow.extend([(prompt, _PROMPT)])
         self._kept.clear()
+        self._following = True
         self._grown()
-        self.scroll_end(animate=False, immediate=True, x_axis=False)
         self.refresh()
 
     def append(self, text: str, surprisal: float | None = None) -> None:
@@ -105,7 +106,7 @@ class Prose(ScrollView, can_focus=True):
         if tokens >= len(self._bits):
             return
         del self._bits[max(tokens, 0) :]
-        self._changed_from(self._flow.truncate(len(self._bits) + self._prompted), self.follow)
+        self._changed_from(self._flow.truncate(len(self._bits) + self._prompted))
 
     def clear(self, empty: str | None = None) -> None:
         """Back to the empty state, with another text where one is given."""
@@ -130,43 +131,46 @@ class Prose(ScrollView, can_focus=True):
 
     @property
     def follow(self) -> bool:
-        """The end is in view, and stays in view as the text grows."""
-        return self.scroll_offset.y >= self.max_scroll_y
+        """The end stays in view as the text grows."""
+        return self._following
 
     def _extend(self, tokens: list[tuple[str, float | None]]) -> None:
-        follow = self.follow
         changed = self._flow.extend((text, surprise_class(bits)) for text, bits in tokens)
         self._bits += [bits for _, bits in tokens]
-        self._changed_from(changed, follow)
+        self._changed_from(changed)
 
-    def _changed_from(self, first: int, follow: bool) -> None:
+    def _changed_from(self, first: int) -> None:
         """Lines from `first` on are new; those that were below the old end are blank now."""
         before = self.virtual_size.height
         for line in range(first, max(before, len(self._flow))):
             self._kept.discard(line)
-        self._grown()
         self.refresh_lines(first, max(before, len(self._flow)) - first)
-        if follow:
-            self.scroll_end(animate=False, immediate=True, x_axis=False)
+        self._grown()
 
     def _grown(self) -> None:
-        size = Size(self.size.width, len(self._flow))
+        """Tell the scrollbar how long the text is, and keep the end in view where it was."""
+        following = self._following
+        size = Size(self.scrollable_size.width, len(self._flow))
         if size != self.virtual_size:
             self.virtual_size = size
+        if following:
+            self.scroll_end(animate=False, immediate=True, x_axis=False, force=True)
+            self._following = True
 
     # --- how it looks ---------------------------------------------------------------
 
     def watch_writing(self) -> None:
         self.refresh_lines(len(self._flow) - 1)
 
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self._following = round(new_value) >= self.max_scroll_y
+
     def on_resize(self) -> None:
-        follow = self.follow
         # The cursor always has a cell to the right of the text.
-        self._flow.resize(self.size.width - 1)
+        self._flow.resize(self.scrollable_size.width - 1)
         self._kept.clear()
         self._grown()
-        if follow:
-            self.scroll_end(animate=False, immediate=True, x_axis=False)
         self.refresh()
 
     def notify_style_update(self) -> None:
@@ -175,7 +179,7 @@ class Prose(ScrollView, can_focus=True):
         self._looks = []
 
     def render_line(self, y: int) -> Strip:
-        width, height = self.size
+        width, height = self.scrollable_size
         base = self.rich_style
         if not self._flow.pieces and not self.writing:
             style = self.get_component_rich_style("prose--empty")

@@ -1,0 +1,27 @@
+"""`python -m genui.engine.probes MODEL`: measure a model on its own dataset, as JSON."""
+
+import json
+import sys
+
+from genui.engine.probes import measure
+from genui.errors import GenuiError
+from genui.runs.catalog import find_model
+from genui.runs.checkpoints import read_header
+
+
+def main() -> int:
+    if len(sys.argv) != 2:
+        print("usage: python -m genui.engine.probes MODEL", file=sys.stderr)
+        return 2
+    try:
+        info = find_model(sys.argv[1])
+        found = measure(info, read_header(info.path).recipe)
+    except GenuiError as error:
+        print(f"genui: {error}", file=sys.stderr)
+        return error.exit_code
+    print(json.dumps(dict(found), indent=2, ensure_ascii=False))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""Whether a picture model draws what its caption says, and how much of it is memory."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from genui.engine.data.palette import COLOURS
+from genui.engine.data.pictures import Pictures, load_pictures
+from genui.engine.generate.diffusion import DiffusionGenerator
+from genui.protocol import ImageSettings
+from genui.recipes import DiffusionRecipe
+
+SAMPLES = 100
+SETTINGS = ImageSettings(steps=12, guidance=2.0)
+COPY_ERROR = 0.003
+"""Mean squared error (range -1 to 1) under which a sample is its training picture again."""
+
+_NAMES = list(COLOURS)
+_PALETTE = np.array(list(COLOURS.values()), np.float32) / 127.5 - 1  # [10, 3]
+
+
+def measure_pictures(generator: DiffusionGenerator, recipe: DiffusionRecipe) -> dict[str, str]:
+    """Right object, right colours, held-out names, and how much of it the canvas draws."""
+    pictures = load_pictures(recipe.dataset, recipe.data)
+    rng = np.random.default_rng(0)
+    chosen = rng.choice(pictures.train, SAMPLES, replace=len(pictures.train) < SAMPLES)
+    batch = pictures.batch(chosen, rng)
+    drawn = _draw(generator, batch.captions)
+    names = [pictures.captions[i] for i in chosen]
+    ranks = [_rank(pictures, c, n, d) for c, n, d in zip(batch.captions, names, drawn, strict=True)]
+    errors = ((drawn - batch.rgb) ** 2).mean(axis=(1, 2, 3))
+    found = {
+        "object right": f"{_percent(r == 0 for r in ranks)} % of {SAMPLES} trained captions",
+    }
+    if pictures.scheme != "plain":
+        right = [_colours_right(c, d) for c, d in zip(batch.captions, drawn, strict=True)]
+        found["colours right"] = f"{_percent(right)} %"
+    if pictures.held_pairs:
+        pairs = pictures.batch(chosen, rng, held_pairs=True)
+        theirs = _draw(generator, pairs.captions)
+        right = [_colours_right(c, d) for c, d in zip(pairs.captions, theirs, strict=True)]
+        found["new colour pairs right"] = f"{_percent(right)} %"
+    if len(pictures.held_out):
+        found |= _held_out(generator, pictures, rng)
+    found["error"] = f"{errors.mean():.4f} mean squared, of the true picture"
+    found["memory"] = f"{_percent(errors < COPY_ERROR)} % are their training picture again"
+    found["seeds differ by"] = f"{_spread(generator, batch.captions[:8]):.3f} rms"
+    if recipe.canvas_batch:
+        found["canvas alone"] = (
+            f"error {_canvas_error(generator, batch.captions, batch.canvas):.4f}"
+        )
+    return found
+
+
+def _draw(generator: DiffusionGenerator, captions: list[str]) -> NDArray[np.float32]:
+    """Samples float32 [B, 3, 32, 32] in -1 to 1, seeds 0, 1, …"""
+    rgb = generator.draw(captions, list(range(len(captions))), SETTINGS)
+    return rgb.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
+
+
+def _percent(hits: object) -> int:
+    values = np.fromiter(hits, bool)  # type: ignore[arg-type]
+    return round(100 * float(values.mean()))
+
+
+def _rank(pictures: Pictures, caption: str, name: str, drawn: NDArray[np.float32]) -> int:
+    """How many other names in the same colours are nearer to what was drawn."""
+    truth = pictures.compose(caption)
+    if truth is None:
+        return len(pictures)
+    own = float(((drawn - truth) ** 2).mean())
+    nearer = 0
+    for other in dict.fromkeys(pictures.captions):
+        if other != name:
+            picture = pictures.compose(caption.replace(name, other, 1))
+            nearer += picture is not None and float(((drawn - picture) ** 2).mean()) < own
+    return nearer
+
+
+def _colours_right(caption: str, drawn: NDArray[np.float32]) -> bool:
+    """Whether the ground (the commonest colour of the border) and, where the caption names
+    one, the figure (the commonest other colour) are the caption's."""
+    words = caption.split()
+    named = "on" in words[:-1] and words[-1] in COLOURS
+    ground = words[-1] if named else "black"
+    pixels = drawn.transpose(1, 2, 0)[:, :, None, :] - _PALETTE
+    nearest = (pixels**2).sum(-1).argmin(-1)  # [32, 32]
+    border = np.concatenate((nearest[0], nearest[-1], nearest[:, 0], nearest[:, -1]))
+    found = int(np.bincount(border, minlength=len(_NAMES)).argmax())
+    if _NAMES[found] != ground:
+        return False
+    if words[0] not in COLOURS or not named:
+        return True
+    figure = np.bincount(nearest[nearest != found], minlength=len(_NAMES))
+    return bool(figure.sum()) and _NAMES[int(figure.argmax())] == words[0]
+
+
+def _held_out(
+    generator: DiffusionGenerator, pictures: Pictures, rng: np.random.Generator
+) -> dict[str, str]:
+    """Names never trained: is the sample nearest to the true picture of its name?"""
+    batch = pictures.batch(pictures.held_out, rng)
+    drawn = _draw(generator, batch.captions)
+    names = [pictures.captions[i] for i in pictures.held_out]
+    ranks = [_rank(pictures, c, n, d) for c, n, d in zip(batch.captions, names, drawn, strict=True)]
+    first, five = _percent(r == 0 for r in ranks), _percent(r < 5 for r in ranks)
+    return {"names never trained": f"{first} % right first, {five} % among five"}
+
+
+def _spread(generator: DiffusionGenerator, captions: list[str]) -> float:
+    """Root mean square difference between two seeds of one caption (range -1 to 1)."""
+    one = generator.draw(captions, list(range(len(captions))), SETTINGS)
+    two = generator.draw(captions, list(range(500, 500 + len(captions))), SETTINGS)
+    difference = (one.astype(np.float32) - two) / 127.5
+    return float(np.sqrt((difference**2).mean()))
+
+
+@torch.inference_mode()
+def _canvas_error(
+    generator: DiffusionGenerator, captions: list[str], canvas: NDArray[np.float32]
+) -> float:
+    """Mean squared error of the coarse picture that the caption alone draws."""
+    drawn = generator.model.network.draw_canvas(generator.words(captions))
+    return float(F.mse_loss(drawn.float().cpu(), torch.from_numpy(canvas)))

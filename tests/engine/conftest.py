@@ -1,0 +1,77 @@
+"""Tiny models and runs, made by the real code."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from genui.engine.data.captions import Vocabulary
+from genui.engine.data.tokenizer import CharTokenizer
+from genui.engine.device import Machine
+from genui.engine.generate.diffusion import DiffusionGenerator
+from genui.engine.generate.text import TextGenerator
+from genui.engine.models.dit import Denoiser, DiT, DiTConfig
+from genui.engine.models.transformer import Transformer, TransformerConfig
+from genui.recipes import find_recipe, override
+from genui.runs.layout import RunDir, create_run
+
+MACHINE = Machine("cpu", "fp32", 1)
+ALPHABET = "\n abcdefghijklmnopqrstuvwxyz"
+
+
+@pytest.fixture
+def text_generator() -> TextGenerator:
+    torch.manual_seed(0)
+    config = TransformerConfig(len(ALPHABET), layers=2, width=32, heads=2, context=32)
+    model = Transformer(config)
+    with torch.no_grad():  # the head starts at zero, which would make every token equal
+        for parameter in model.parameters():
+            parameter.normal_(std=0.3)
+    return TextGenerator(model, CharTokenizer(ALPHABET), MACHINE)
+
+
+@pytest.fixture
+def picture_generator() -> DiffusionGenerator:
+    torch.manual_seed(0)
+    vocabulary = Vocabulary.build(["cat", "dog"])
+    config = DiTConfig(vocabulary.size, 6, 16, patch=8, layers=1, width=32, heads=2)
+    model = Denoiser(DiT(config), 0.75)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.1)
+    return DiffusionGenerator(model, vocabulary, MACHINE)
+
+
+@pytest.fixture
+def plays(tmp_path: Path) -> Path:
+    """A small text of the user's own."""
+    path = tmp_path / "plays.txt"
+    line = "to be or not to be that is the question\n"
+    path.write_text(line * 120)
+    return path
+
+
+@pytest.fixture
+def tiny_run(plays: Path) -> Callable[..., RunDir]:
+    """Makes a run of a very small Transformer on `plays`."""
+
+    def make(**settings: str) -> RunDir:
+        small = {
+            "data": str(plays),
+            "layers": "1",
+            "width": "32",
+            "heads": "2",
+            "context": "32",
+            "batch": "4",
+            "steps": "12",
+            "eval_every": "6",
+            "sample_every": "6",
+            "sample_tokens": "8",
+            "sample_prompt": "to",
+            "checkpoint_every": "4",
+            "threads": "1",
+        } | settings
+        return create_run(override(find_recipe("shakespeare"), small), small, "tiny")
+
+    return make

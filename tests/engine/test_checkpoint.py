@@ -1,0 +1,111 @@
+import json
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+from genui.engine.generate.load import find_and_load
+from genui.engine.train import checkpoint
+from genui.engine.train.quantise import dequantise, quantise
+from genui.errors import GenuiError
+from genui.recipes import find_recipe
+
+RECIPE = find_recipe("shakespeare")
+
+
+def save(folder: Path, step: int) -> Path:
+    model = nn.Linear(3, 2)
+    state = {"adamw.0.exp_avg": torch.ones(2, 3)}
+    return checkpoint.save(folder, step, RECIPE, model, model, state, {"fingerprint": "f"})
+
+
+def test_what_was_saved_comes_back(tmp_path: Path) -> None:
+    save(tmp_path, 5)
+    averaged, raw, optimizers, described = checkpoint.load_state(tmp_path, 5)
+    assert averaged.keys() == raw.keys() == {"weight", "bias"}
+    assert torch.equal(optimizers["adamw.0.exp_avg"], torch.ones(2, 3))
+    assert described["step"] == 5
+    assert described["recipe"]["name"] == "shakespeare"
+
+
+def test_the_newest_whole_checkpoint_is_found(tmp_path: Path) -> None:
+    assert checkpoint.newest_whole(tmp_path) is None
+    for step in (1, 2, 3):
+        save(tmp_path, step)
+    assert checkpoint.newest_whole(tmp_path) == 3
+    whole = checkpoint.weights_path(tmp_path, 3)
+    whole.write_bytes(whole.read_bytes()[:-7])  # killed half-way
+    assert checkpoint.newest_whole(tmp_path) == 2
+
+
+def test_old_checkpoints_make_room(tmp_path: Path) -> None:
+    for step in range(1, 13):
+        save(tmp_path, step)
+    states = list(tmp_path.glob("*.state.safetensors"))
+    assert len(states) == checkpoint.KEEP_STATES
+    weights = set(tmp_path.glob("*.safetensors")) - set(states)
+    assert len(weights) == checkpoint.KEEP_WEIGHTS
+    assert checkpoint.newest_whole(tmp_path) == 12
+
+
+def test_a_full_disk_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(tmp_path, 1)
+
+    def full(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(GenuiError, match="No space left") as caught:
+        save(tmp_path, 2)
+    assert "step-00000002" in str(caught.value)
+    assert checkpoint.newest_whole(tmp_path) == 1
+    assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 100, b"\xff" * 8 + b"{}", b"\0" * 64])
+def test_a_file_that_is_no_checkpoint_is_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bad.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(GenuiError, match="bad.safetensors") as caught:
+        checkpoint.load_weights(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_foreign_checkpoint_is_told_from_ours(tmp_path: Path) -> None:
+    path = tmp_path / "foreign.safetensors"
+    safetensors.torch.save_file({"w": torch.zeros(2)}, path)
+    with pytest.raises(GenuiError, match="not a genui checkpoint"):
+        checkpoint.load_weights(path)
+    newer = {"genui": json.dumps({"format": 99, "recipe": {}})}
+    safetensors.torch.save_file({"w": torch.zeros(2)}, path, newer)
+    with pytest.raises(GenuiError, match="format 99"):
+        checkpoint.load_weights(path)
+
+
+def test_weights_that_do_not_fit_their_recipe_are_one_line(tmp_path: Path) -> None:
+    extra = {"tokenizer": {"kind": "chars", "characters": "abc"}}
+    described = checkpoint.model_metadata(RECIPE, 1, nn.Linear(1, 1), extra)
+    path = tmp_path / "odd.safetensors"
+    checkpoint.write_tensors(path, {"w": torch.zeros(2)}, {"genui": json.dumps(described)})
+    with pytest.raises(GenuiError, match="does not fit its own recipe") as caught:
+        find_and_load(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_eight_bits_are_close_and_a_quarter_of_the_size() -> None:
+    torch.manual_seed(0)
+    wide = {"matrix": torch.randn(64, 96) * torch.rand(64, 1) * 3, "vector": torch.randn(10)}
+    small = quantise(wide)
+    again = dequantise(small)
+    assert again.keys() == wide.keys()
+    for name, value in wide.items():
+        assert float((again[name] - value).norm() / value.norm()) < 0.01
+    assert sum(v.nbytes for v in small.values()) < sum(v.nbytes for v in wide.values()) / 3.6
+    assert quantise(again).keys() == small.keys()
+
+
+def test_rows_of_nothing_stay_nothing() -> None:
+    again = dequantise(quantise({"zero": torch.zeros(3, 4)}))
+    assert torch.equal(again["zero"], torch.zeros(3, 4))

@@ -1,0 +1,201 @@
+"""The real trainer on a tiny recipe, in this process and as the detached one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from genui.engine import trainer
+from genui.engine.generate import stream
+from genui.protocol import Start, Started, TextFrame, TextSettings
+from genui.runs import control
+from genui.runs.launch import launch, resume
+from genui.runs.layout import RunDir, read_info, read_status
+from genui.runs.listing import summarise
+from genui.runs.tail import MetricsTail
+
+MakeRun = Callable[..., RunDir]
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    """The trainer installs handlers of its own."""
+    before = [(s, signal.getsignal(s)) for s in (signal.SIGTERM, signal.SIGINT)]
+    yield
+    for number, handler in before:
+        signal.signal(number, handler)
+
+
+def losses(run: RunDir) -> dict[int, float]:
+    tail = MetricsTail(run.metrics)
+    while tail.read():
+        pass
+    points = tail.series["loss"].points
+    return dict(zip(points[0].tolist(), points[1].tolist(), strict=True))
+
+
+def wait(run: RunDir, seconds: float, until: Callable[[RunDir], bool]) -> None:
+    deadline = time.monotonic() + seconds
+    while not until(run):
+        assert time.monotonic() < deadline, run.console.read_text()
+        time.sleep(0.02)
+
+
+def test_a_run_trains_evaluates_samples_and_can_generate(tiny_run: MakeRun) -> None:
+    run = tiny_run(steps="30", learning_rate="0.01")
+    assert trainer.train(run) == 0
+    status = read_status(run)
+    assert (status.state, status.step, status.steps, status.unit) == ("finished", 30, 30, "tok/s")
+    found = losses(run)
+    assert list(found) == list(range(1, 31))
+    assert found[30] < found[1] - 0.3
+    assert status.val is not None
+    assert status.val < found[1]
+    machine = read_info(run).machine
+    assert (machine["device"], machine["precision"], machine["threads"]) == ("cpu", "fp32", 1)
+    samples = sorted(p.name for p in run.samples.iterdir())
+    assert samples[0] == "step-00000000.txt"
+    assert samples[-1] == "step-00000030.txt"
+    assert (run.samples / samples[0]).read_text().startswith("to")
+    request = Start(trace=0, model=run.id, prompt="to b", seed=1, settings=TextSettings(tokens=5))
+    started, *frames = list(stream(request))
+    assert isinstance(started, Started)
+    assert sum(isinstance(f, TextFrame) for f in frames) == 5
+
+
+def test_pictures_train_too(tmp_path: Path, genui_home: Path) -> None:
+    from PIL import Image
+
+    from genui.recipes import find_recipe, override
+    from genui.runs.layout import create_run
+
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name, colour in (("red-tile", "red"), ("blue-tile", "blue"), ("green-tile", "green")):
+        Image.new("RGB", (20, 30), colour).save(folder / f"{name}.png")
+    small = {
+        "data": str(folder), "layers": "1", "width": "32", "heads": "2", "caption_width": "16",
+        "batch": "4", "canvas_batch": "4", "patch": "8", "steps": "4", "threads": "1",
+        "eval_every": "2", "sample_every": "2", "checkpoint_every": "2",
+    }  # fmt: skip
+    run = create_run(override(find_recipe("emoji"), small), small, "tiles")
+    assert trainer.train(run) == 0, run.console.read_text()
+    assert len(losses(run)) == 4
+    with Image.open(run.samples / "step-00000004.png") as sheet:
+        assert sheet.size == (96, 32)
+
+
+def test_killed_and_resumed_equals_never_interrupted(tiny_run: MakeRun) -> None:
+    whole = tiny_run(dropout="0.1")
+    assert trainer.train(whole) == 0
+
+    run = tiny_run(dropout="0.1", steps="12")
+    script = [sys.executable, "-m", "genui.engine.trainer", str(run.path)]
+    process = subprocess.Popen(script, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # Killed somewhere after its first checkpoint; if it was faster than this test, resuming
+    # a finished training must change nothing either.
+    wait(run, 60, lambda r: r.checkpoint_state(4).exists())
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    began = time.monotonic()
+    wait(run, 5, lambda r: summarise(r).state in ("dead", "finished"))
+    assert time.monotonic() - began < 2
+    assert trainer.train(run) == 0
+    assert losses(run) == losses(whole)
+    final = [r.checkpoint(12).read_bytes() for r in (run, whole)]
+    assert final[0] == final[1]
+
+
+def test_pause_resume_checkpoint_and_stop_from_outside(
+    tiny_run: MakeRun, plays: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = read_info(tiny_run())
+    from genui.recipes import recipe_from_dict
+
+    recipe = recipe_from_dict(info.recipe | {"steps": 100_000, "checkpoint_every": 100_000})
+    run = launch(recipe, {}, "long")
+    wait(run, 60, lambda r: read_status(r).state == "running" and read_status(r).step > 0)
+    assert os.getsid(read_status(run).pid) != os.getsid(0)  # no hang-up can reach it
+    control.send(run, "pause")
+    wait(run, 10, lambda r: read_status(r).state == "paused")
+    lines = run.metrics.read_bytes().count(b"\n")
+    time.sleep(0.3)
+    assert run.metrics.read_bytes().count(b"\n") == lines
+    control.send(run, "checkpoint")
+    wait(run, 10, lambda r: any(r.checkpoints.glob("*.state.safetensors")))
+    control.send(run, "resume")
+    wait(run, 10, lambda r: run.metrics.read_bytes().count(b"\n") > lines)
+    control.send(run, "stop")
+    wait(run, 20, lambda r: not summarise(r).alive)
+    stopped = read_status(run)
+    assert stopped.state == "stopped"
+    assert run.checkpoint(stopped.step).exists()
+
+    resume(run)
+    wait(run, 60, lambda r: read_status(r).step > stopped.step)
+    os.kill(read_status(run).pid, signal.SIGTERM)
+    wait(run, 20, lambda r: not summarise(r).alive)
+    assert read_status(run).state == "stopped"
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_says_so(
+    tiny_run: MakeRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tiny_run(learning_rate="9.0", muon_rate="9.0", warmup="0", steps="400", grad_clip="1e9")
+    import torch
+
+    original = torch.nn.functional.cross_entropy
+    calls = 0
+
+    def breaks(*args: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        return original(*args) * (float("nan") if calls > 12 else 1.0)
+
+    torch.nn.functional.cross_entropy = breaks  # type: ignore[assignment]
+    try:
+        assert trainer.train(run) == 1
+    finally:
+        torch.nn.functional.cross_entropy = original
+    status = read_status(run)
+    assert status.state == "failed"
+    assert "nan" in status.error
+    assert "learning_rate" in status.error
+    assert "genui: " in capsys.readouterr().err
+
+
+def test_two_trainers_on_one_run_are_refused(tiny_run: MakeRun) -> None:
+    from genui.runs.lock import RunLock
+
+    run = tiny_run()
+    with RunLock(run):
+        done = subprocess.run(
+            [sys.executable, "-m", "genui.engine.trainer", str(run.path)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("genui: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_data_that_vanished_fails_the_run_with_its_name(tiny_run: MakeRun, plays: Path) -> None:
+    run = tiny_run()
+    plays.unlink()
+    assert trainer.train(run) == 2
+    assert str(plays) in read_status(run).error
+    assert read_status(run).state == "failed"
+
+
+def test_metrics_are_whole_json_lines(tiny_run: MakeRun) -> None:
+    run = tiny_run(steps="3")
+    assert trainer.train(run) == 0
+    records = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    assert {"step", "time", "loss", "lr", "grad_norm", "rate"} <= records[1].keys()

@@ -1,0 +1,152 @@
+"""The worker as a process, spoken to over its pipes."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from genui import protocol
+from genui.engine import trainer
+from genui.protocol import (
+    Advance,
+    Cancel,
+    Close,
+    Failed,
+    Hello,
+    Idle,
+    ImageSettings,
+    Ready,
+    Reply,
+    Request,
+    Start,
+    Started,
+    TextFrame,
+    TextSettings,
+    Warm,
+    Warmed,
+)
+from genui.runs.layout import RunDir
+
+
+class Worker:
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "genui.engine.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self._reader = protocol.replies()
+        self._replies: list[Reply] = []
+
+    def send(self, *requests: Request) -> None:
+        assert self.process.stdin is not None
+        for request in requests:
+            self.process.stdin.write(protocol.encode(request))
+        self.process.stdin.flush()
+
+    def next(self) -> Reply:
+        assert self.process.stdout is not None
+        while not self._replies:
+            data = self.process.stdout.read1(65536)  # type: ignore[attr-defined]
+            assert data, "the worker closed its pipe"
+            self._replies.extend(self._reader.feed(data))
+        return self._replies.pop(0)
+
+    def until(self, kind: type[Reply]) -> list[Reply]:
+        found = [self.next()]
+        while not isinstance(found[-1], kind | Failed):
+            found.append(self.next())
+        return found
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    worker = Worker()
+    yield worker
+    worker.process.kill()
+    worker.process.communicate()
+
+
+@pytest.fixture
+def model(tiny_run: Callable[..., RunDir]) -> Iterator[str]:
+    before = [(s, signal.getsignal(s)) for s in (signal.SIGTERM, signal.SIGINT)]
+    run = tiny_run(steps="2")
+    assert trainer.train(run) == 0
+    yield run.id
+    for number, handler in before:
+        signal.signal(number, handler)
+
+
+def start(model: str, tokens: int = 20, trace: int = 1) -> Start:
+    settings = TextSettings(tokens=tokens)
+    return Start(trace=trace, model=model, prompt="to be", seed=4, settings=settings)
+
+
+def test_a_text_is_written_stepped_back_cancelled_and_ended(worker: Worker, model: str) -> None:
+    worker.send(Hello())
+    ready = worker.next()
+    assert isinstance(ready, Ready)
+    assert ready.version == protocol.VERSION
+
+    worker.send(Warm(model), start(model), Advance(trace=1, start=0, steps=5))
+    assert isinstance(worker.next(), Warmed)
+    started = worker.next()
+    assert isinstance(started, Started)
+    assert (started.prompt, started.total_steps, started.medium) == ("to be", 20, "text")
+    *frames, idle = worker.until(Idle)
+    assert [f.step for f in frames if isinstance(f, TextFrame)] == [1, 2, 3, 4, 5]
+    assert isinstance(idle, Idle)
+    assert (idle.reason, idle.steps, idle.step) == ("done", 5, 5)
+
+    worker.send(Advance(trace=1, start=2, steps=99))
+    *more, end = worker.until(Idle)
+    assert more[:3] == frames[2:]
+    assert isinstance(end, Idle)
+    assert (end.reason, end.step) == ("finished", 20)
+
+    worker.send(start(model, 100_000, trace=2), Advance(trace=2, start=0, steps=100_000))
+    worker.until(TextFrame)
+    worker.send(Cancel(2))
+    cancelled = worker.until(Idle)[-1]
+    assert isinstance(cancelled, Idle)
+    assert cancelled.reason == "cancelled"
+    assert cancelled.step < 100_000
+
+    worker.send(Close(2), Advance(trace=2, start=0, steps=1))
+    gone = worker.next()
+    assert isinstance(gone, Failed)
+    assert "start it again" in gone.message
+
+    assert worker.process.stdin is not None
+    worker.process.stdin.close()
+    assert worker.process.wait(10) == 0
+
+
+def test_what_cannot_be_done_is_one_line_and_the_worker_goes_on(worker: Worker, model: str) -> None:
+    wrong = Start(trace=5, model=model, prompt="to", seed=1, settings=ImageSettings())
+    unknown = Start(trace=6, model="shakespeer", prompt="to", seed=1, settings=TextSettings())
+    worker.send(Hello(), unknown, wrong, start(model))
+    assert isinstance(worker.next(), Ready)
+    for trace in (6, 5):
+        failed = worker.next()
+        assert isinstance(failed, Failed)
+        assert failed.trace == trace
+        assert "\n" not in failed.message
+    assert isinstance(worker.next(), Started)
+
+
+def test_another_version_is_refused(worker: Worker) -> None:
+    worker.send(Hello(version=99))
+    failed = worker.next()
+    assert isinstance(failed, Failed)
+    assert "99" in failed.message
+
+
+def test_noise_on_the_pipe_ends_the_worker_with_one_line(worker: Worker) -> None:
+    _, error = worker.process.communicate(b"\xff\xff\xff\xff not a message", timeout=30)
+    assert worker.process.returncode == 0
+    assert error.decode().count("\n") == 1
+    assert "Traceback" not in error.decode()

@@ -1,0 +1,48 @@
+import pytest
+
+from genui.render import numbers
+
+
+def test_counts_have_separated_thousands() -> None:
+    assert numbers.count(1240) == "1,240"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0"), (7, "7"), (0.25, "0.25"), (12.34, "12.3"), (312, "312"), (999.7, "1.0k"),
+        (5800, "5.8k"), (123_456, "123k"), (4_800_000, "4.8M"), (-5800, "-5.8k"),
+    ],
+)  # fmt: skip
+def test_short_numbers_take_a_prefix(number: float, text: str) -> None:
+    assert numbers.short(number) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (1.7123, "1.712"), (0.0421, "0.0421"), (3e-4, "3.00e-04"), (0, "0"), (1234.5, "1,234"),
+        (float("nan"), "NaN"), (float("inf"), "∞"), (float("-inf"), "-∞"),
+    ],
+)  # fmt: skip
+def test_values_have_four_digits(number: float, text: str) -> None:
+    assert numbers.value(number) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0:00"), (6.2, "0:07"), (252, "4:12"), (3765, "1:02:45"), (183_600, "2 d 3 h"),
+        (-1, "–"), (float("nan"), "–"), (float("inf"), "–"),
+    ],
+)  # fmt: skip
+def test_times_read_as_a_clock(seconds: float, text: str) -> None:
+    assert numbers.clock(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("octets", "text"),
+    [(512, "512 B"), (2048, "2.0 KB"), (19 * 2**20, "19 MB"), (1023.9, "1.0 KB")],
+)
+def test_sizes_have_binary_prefixes(octets: float, text: str) -> None:
+    assert numbers.size(octets) == text

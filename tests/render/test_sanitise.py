@@ -1,0 +1,43 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from genui.render.sanitise import clean, clean_line
+
+
+@pytest.mark.parametrize(
+    ("dirty", "safe"),
+    [
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07text", "text"),
+        ("\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("\x9b31mred", "red"),
+        ("\x1bPq~~\x1b\\after", "after"),
+        ("bell\x07 back\x08space \x7f", "bell backspace "),
+        ("over\u202eride \u2066isolate\u2069", "override isolate"),
+        ("zero\u200bwidth \ufeffmark", "zerowidth mark"),
+        ("keep\n\ttabs", "keep\n\ttabs"),
+        ("dos\r\nline", "dos\nline"),
+        ("naïve 日本 🎉", "naïve 日本 🎉"),
+        ("lone \ud800", "lone \ufffd"),
+        ("[bold]markup is text[/bold]", "[bold]markup is text[/bold]"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_removed(dirty: str, safe: str) -> None:
+    assert clean(dirty) == safe
+
+
+@given(st.text())
+def test_no_control_character_survives(text: str) -> None:
+    safe = clean(text)
+    assert not any((ord(c) < 32 and c not in "\n\t") or 0x7F <= ord(c) < 0xA0 for c in safe)
+    assert clean(safe) == safe
+    safe.encode("utf-8")
+
+
+def test_a_line_is_folded_and_cut_with_an_ellipsis() -> None:
+    assert clean_line("a\n b\t c") == "a b c"
+    assert clean_line("abcdef", 4) == "abc…"
+    assert clean_line("abcd", 4) == "abcd"
+    assert cell_len(clean_line("日本語テキスト", 6)) <= 6

@@ -1,0 +1,187 @@
+"""The driver on a real terminal: a pseudo-terminal read as slowly as a poor link."""
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import sys
+import termios
+import threading
+import time
+from collections.abc import Iterator
+
+import pyte
+import pytest
+
+from genui.ui.driver import driver_class, metered
+from genui.ui.metered import MOST_PENDING, MeteredWriter
+
+APP = """
+import numpy as np
+from textual.app import App
+from genui.ui.driver import driver_class, metered
+from genui.ui.widgets.picture import Picture
+
+class Flood(App):
+    BINDINGS = [("q", "quit", "quit")]
+    CSS = "Picture { width: 64; height: 32; }"
+    frames = 0
+
+    def __init__(self):
+        super().__init__(driver_class=driver_class())
+
+    def compose(self):
+        yield Picture()
+
+    def on_mount(self):
+        self.set_interval(1 / 30, self.frame)
+
+    def frame(self):
+        self.frames += 1
+        picture = np.random.default_rng(self.frames).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        self.query_one(Picture).show(picture)
+
+app = Flood()
+app.run()
+driver = metered(app)
+print("METERED", driver is not None and driver.bytes_written > 100_000)
+"""
+
+
+@pytest.fixture
+def terminal() -> Iterator[tuple[int, int]]:
+    """The two ends of a pseudo-terminal: the one to read, the one to write."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+    yield ours, theirs
+    os.close(ours)
+    os.close(theirs)
+
+
+def take(fd: int, seconds: float, until: bytes | None = None) -> bytes:
+    """What arrives within `seconds`, or up to and with `until`."""
+    data = b""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not (until and until in data):
+        if select.select([fd], [], [], 0.02)[0]:
+            data += os.read(fd, 65536)
+    return data
+
+
+def test_quitting_leaves_a_slow_terminal_at_once_and_as_it_was() -> None:
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+        os.execv(sys.executable, [sys.executable, "-c", APP])
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+    data = b""
+    asked: int | None = None
+    while True:
+        try:
+            piece = os.read(fd, 1024)
+        except OSError:
+            break
+        data += piece
+        if asked is None:
+            time.sleep(len(piece) / (100 * 1024))  # the link: 100 KiB/s
+            if len(data) > 150_000:
+                os.write(fd, b"q")
+                asked = len(data)
+    os.close(fd)
+    _, status = os.waitpid(pid, 0)
+    assert status == 0, data[-2000:].decode(errors="replace")
+    assert asked is not None
+    # At 100 KiB/s what came after the key is the time it took.
+    assert len(data) - asked < 60_000
+    assert b"METERED True" in data
+    left = data[data.rindex(b"\x1b[?1049l") :]
+    assert b"\x1b[?25h" in left
+    restored = data[data.rindex(b"\x1b[?2026l") :]
+    for mode in (b"\x1b[?1000l", b"\x1b[?1003l", b"\x1b[?2004l", b"\x1b[<u"):
+        assert mode in restored
+
+
+def test_it_counts_what_is_taken_and_what_waits(terminal: tuple[int, int]) -> None:
+    ours, theirs = terminal
+    with os.fdopen(os.dup(theirs), "w") as file:
+        writer = MeteredWriter(file, lambda: None)
+        writer.write("é" * 1000)
+        assert (writer.pending, writer.written) == (2000, 0)
+        writer.start()
+        assert take(ours, 2, until=b"\xa9" * 1) != b""
+        writer.stop()
+        assert (writer.pending, writer.written) == (0, 2000)
+
+
+def test_repaints_are_skipped_behind_a_full_queue_and_asked_for_again(
+    terminal: tuple[int, int],
+) -> None:
+    ours, theirs = terminal
+    drained = threading.Event()
+    with os.fdopen(os.dup(theirs), "w") as file:
+        writer = MeteredWriter(file, drained.set)
+        writer.write("a" * (MOST_PENDING + 1))
+        writer.write("b" * 1000)
+        writer.write("\x1b[?25l")
+        assert writer.pending == MOST_PENDING + 1 + 6
+        writer.start()
+        data = take(ours, 5, until=b"\x1b[?25l")
+        assert drained.wait(2)
+        writer.stop()
+    assert data.count(b"a") == MOST_PENDING + 1
+    assert b"b" not in data
+
+
+def test_dropping_forgets_what_waits_and_leaves_no_style_behind(
+    terminal: tuple[int, int],
+) -> None:
+    ours, theirs = terminal
+    with os.fdopen(os.dup(theirs), "w") as file:
+        writer = MeteredWriter(file, lambda: None)
+        writer.start()
+        writer.write("\x1b[31m" + "x" * 200_000)
+        time.sleep(0.1)  # the kernel's buffer fills: nobody reads
+        writer.drop()
+        writer.write("done")
+        data = take(ours, 2, until=b"done")
+        writer.stop()
+    assert len(data) < 10_000
+    screen = pyte.Screen(100, 40)
+    pyte.ByteStream(screen).feed(b"\x1b[2J\x1b[H" + data[data.index(b"\x1b[0m") :])
+    assert screen.buffer[0][0].data == "d"
+    assert screen.buffer[0][0].fg == "default"
+
+
+def test_stopping_does_not_wait_for_a_terminal_that_takes_nothing(
+    terminal: tuple[int, int],
+) -> None:
+    ours, theirs = terminal
+    with os.fdopen(os.dup(theirs), "w") as file:
+        writer = MeteredWriter(file, lambda: None)
+        writer.start()
+        writer.write("x" * 200_000)
+        stopper = threading.Thread(target=writer.stop)
+        stopper.start()
+        stopper.join(5)
+        assert not stopper.is_alive()
+        writer.drop()
+        take(ours, 2, until=b"\x1b[?2026l")
+        writer.join(2)
+        assert not writer.is_alive()
+
+
+def test_without_a_terminal_textual_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, write = os.pipe()
+    with os.fdopen(read) as stdin, os.fdopen(write, "w") as stderr:
+        monkeypatch.setattr(sys, "__stdin__", stdin)
+        monkeypatch.setattr(sys, "__stderr__", stderr)
+        assert driver_class() is None
+
+
+async def test_an_app_without_the_driver_has_no_meter() -> None:
+    from textual.app import App
+
+    app: App[None] = App()
+    async with app.run_test():
+        assert metered(app) is None

@@ -1,0 +1,142 @@
+import pytest
+from widget_stage import Stage, lines_of, styles_of
+
+from genui.protocol import TextFrame
+from genui.ui.widgets.prose import Prose, surprise_class
+
+
+def written(prose: Prose) -> list[str]:
+    return [line.rstrip() for line in lines_of(prose)]
+
+
+async def test_it_says_what_is_missing_until_there_is_text() -> None:
+    prose = Prose("Press e for a prompt")
+    async with Stage(prose).run_test(size=(40, 9)) as pilot:
+        assert written(prose)[4].strip() == "Press e for a prompt"
+        prose.begin("Hello")
+        assert written(prose)[0] == "Hello"
+        prose.clear("Nothing")
+        await pilot.pause()
+        assert written(prose)[4].strip() == "Nothing"
+
+
+async def test_the_prompt_is_bold_and_tokens_are_not() -> None:
+    prose = Prose()
+    async with Stage(prose).run_test(size=(40, 5)):
+        prose.begin("ROMEO:")
+        prose.append(" What", 0.2)
+        styles = dict(styles_of(prose))
+        assert "bold" in styles["ROMEO: "]
+        assert "bold" not in styles["What"]
+
+
+async def test_surprise_has_a_colour_and_the_greatest_a_line_under_it() -> None:
+    prose = Prose()
+    async with Stage(prose).run_test(size=(60, 5)):
+        for word, bits in zip("abcde", (0.1, 2, 4, 6, 12), strict=True):
+            prose.append(word, bits)
+        looks = [style for text, style in styles_of(prose) if text in "abcde" and text]
+        assert len(set(looks)) == 5
+        assert ["underline" in look for look in looks] == [False] * 4 + [True]
+
+
+async def test_without_colour_two_classes_are_underlined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    prose = Prose()
+    async with Stage(prose).run_test(size=(60, 5)) as pilot:
+        for word, bits in zip("abcde", (0.1, 2, 4, 6, 12), strict=True):
+            prose.append(word, bits)
+        await pilot.pause()
+        looks = [style for text, style in styles_of(prose) if text in "abcde" and text]
+        assert ["underline" in look for look in looks] == [False] * 3 + [True] * 2
+
+
+def test_classes_of_surprise_have_edges() -> None:
+    assert [surprise_class(bits) for bits in (0, 1, 2.5, 4.5, 7, 99)] == [0, 1, 2, 3, 4, 4]
+
+
+async def test_the_cursor_stands_at_the_end_while_writing() -> None:
+    prose = Prose()
+    async with Stage(prose).run_test(size=(20, 5)):
+        prose.begin("Hi")
+        prose.writing = True
+        assert written(prose)[0] == "Hi▌"
+        prose.append(" there")
+        assert written(prose)[0] == "Hi there▌"
+        prose.writing = False
+        assert written(prose)[0] == "Hi there"
+
+
+async def test_the_end_stays_in_view_until_someone_scrolls_up() -> None:
+    prose = Prose()
+    async with Stage(prose).run_test(size=(20, 5)) as pilot:
+        for number in range(50):
+            prose.append(f"line {number}\n")
+        await pilot.pause()
+        assert written(prose)[3] == "line 49"
+        assert prose.follow
+        prose.focus()
+        await pilot.press("pageup")
+        await pilot.pause(0.4)
+        assert not prose.follow
+        seen = written(prose)
+        prose.append("line 50\n")
+        await pilot.pause()
+        assert written(prose) == seen
+        await pilot.press("ctrl+end", "end")
+        await pilot.pause(0.4)
+        assert prose.follow
+        prose.append("line 51\n")
+        await pilot.pause()
+        assert written(prose)[3] == "line 51"
+
+
+@pytest.mark.parametrize("width", [40, 9, 3])
+async def test_it_wraps_anew_at_any_width_and_keeps_the_end(width: int) -> None:
+    prose = Prose()
+    async with Stage(prose).run_test(size=(60, 6)) as pilot:
+        prose.begin("Wide 日本語 🎉 and\ttabs ")
+        for number in range(60):
+            prose.append(f"w{number} ", 1.0)
+        await pilot.resize_terminal(width, 6)
+        await pilot.pause()
+        assert "9" in "".join(written(prose)[-3:])
+        assert {prose.render_line(y).cell_length for y in range(6)} == {width - 1}
+
+
+async def test_stepping_back_shortens_the_text() -> None:
+    prose = Prose()
+    async with Stage(prose).run_test(size=(30, 5)):
+        prose.begin("One")
+        frames = [
+            TextFrame(
+                trace=1, step=n, token=n, text=t, surprisal=float(n), entropy=0, candidates=()
+            )
+            for n, t in enumerate((" two", " three", " four"), 1)
+        ]
+        prose.append_frames(frames[:2])
+        prose.append_frame(frames[2])
+        assert (prose.text, prose.token_count) == ("One two three four", 3)
+        assert prose.bits_per_token == 2.0
+        prose.truncate(1)
+        assert (prose.text, prose.token_count) == ("One two", 1)
+        assert written(prose)[0] == "One two"
+        prose.truncate(5)
+        assert prose.token_count == 1
+
+
+async def test_untrusted_text_is_never_markup_nor_an_escape_code() -> None:
+    prose = Prose()
+    async with Stage(prose).run_test(size=(40, 5)):
+        prose.append("[b]x[/b]\x1b[2J\u202e!", 1.0)
+        assert written(prose)[0] == "[b]x[/b]!"
+
+
+async def test_a_hundred_thousand_tokens_are_kept_and_the_end_is_shown() -> None:
+    prose = Prose()
+    async with Stage(prose).run_test(size=(40, 5)) as pilot:
+        prose._extend([("word ", 1.0)] * 100_000)
+        prose.append("last", 1.0)
+        await pilot.pause()
+        assert prose.token_count == 100_001
+        assert written(prose)[-1].endswith("last")
