@@ -10,7 +10,6 @@ import queue
 import sys
 import threading
 import time
-from collections import OrderedDict
 from typing import Any, BinaryIO
 
 from genui import protocol
@@ -19,7 +18,6 @@ from genui.errors import GenuiError
 from genui.protocol import Advance, Cancel, Close, Failed, Hello, Idle, Ready, Start, Warm, Warmed
 
 NICE = 5  # after the app, before the trainer
-MODELS_KEPT = 4
 
 
 class Inbox:
@@ -65,7 +63,6 @@ class Worker:
         self._inbox = Inbox(source)
         self._sink = sink
         self._traces: dict[int, Any] = {}
-        self._generators: OrderedDict[str, Any] = OrderedDict()
 
     def run(self) -> int:
         while (request := self._inbox.next()) is not None:
@@ -96,8 +93,7 @@ class Worker:
             case Advance():
                 self._advance(request)
             case Warm(model=model):
-                self._generator(model)
-                self._send(Warmed(model))
+                self._warm(model)
             case Close(trace=trace):
                 self._traces.pop(trace, None)
             case Cancel():
@@ -126,11 +122,18 @@ class Worker:
             )
         )
 
+    def _warm(self, model: str) -> None:
+        from genui.engine.generate.load import find_and_load
+
+        find_and_load(model)
+        self._send(Warmed(model))
+
     def _start(self, request: Start) -> None:
+        from genui.engine.generate.load import find_and_load
         from genui.engine.generate.trace import Trace
 
         self._inbox.begin(request.trace)
-        trace = Trace(self._generator(request.model), request)
+        trace = Trace(find_and_load(request.model), request)
         self._traces[request.trace] = trace
         self._send(trace.started)
         if trace.opening is not None:
@@ -156,20 +159,6 @@ class Worker:
                 reason=reason,
             )
         )
-
-    def _generator(self, ref: str) -> Any:
-        """The loaded model; a run's newest checkpoint is looked up each time."""
-        from genui.engine.generate.load import load
-        from genui.runs.catalog import find_model
-
-        info = find_model(ref)
-        key = f"{info.path}:{info.path.stat().st_mtime_ns}"
-        if key not in self._generators:
-            self._generators[key] = load(info)
-            while len(self._generators) > MODELS_KEPT:
-                self._generators.popitem(last=False)
-        self._generators.move_to_end(key)
-        return self._generators[key]
 
 
 def main() -> int:

@@ -68,7 +68,7 @@ def test_a_full_disk_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_file_that_is_no_checkpoint_is_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.safetensors"
     path.write_bytes(content)
-    with pytest.raises(GenuiError, match="bad.safetensors") as caught:
+    with pytest.raises(GenuiError, match=r"bad\.safetensors") as caught:
         checkpoint.load_weights(path)
     assert "\n" not in str(caught.value)
 

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -153,7 +154,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_says_so(
     original = torch.nn.functional.cross_entropy
     calls = 0
 
-    def breaks(*args: torch.Tensor) -> torch.Tensor:
+    def breaks(*args: Any) -> torch.Tensor:
         nonlocal calls
         calls += 1
         return original(*args) * (float("nan") if calls > 12 else 1.0)

@@ -67,7 +67,8 @@ def worker() -> Iterator[Worker]:
     worker = Worker()
     yield worker
     worker.process.kill()
-    worker.process.communicate()
+    with worker.process:  # closes its pipes and waits for it
+        pass
 
 
 @pytest.fixture

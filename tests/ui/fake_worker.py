@@ -96,7 +96,9 @@ class FakeWorker:
     def start(self, request: protocol.Start) -> None:
         time.sleep(self.options.slow_load)
         if request.model == "broken":
-            self.send(protocol.Failed(request.trace, "broken: the file is truncated; copy it again"))
+            self.send(
+                protocol.Failed(request.trace, "broken: the file is truncated; copy it again")
+            )
             return
         self.traces[request.trace] = request
         settings = request.settings

@@ -1,5 +1,7 @@
 """From a checkpoint to something that generates. Adding a family adds a row here."""
 
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -16,7 +18,7 @@ from genui.engine.train.checkpoint import load_weights
 from genui.errors import GenuiError
 from genui.protocol import Frame, Start, Started
 from genui.recipes import DiffusionRecipe, TransformerRecipe, recipe_from_dict
-from genui.runs.catalog import ModelInfo, find_model
+from genui.runs.catalog import find_model
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -39,12 +41,12 @@ class Generator(Protocol):
     def finished(self, state: Any) -> bool: ...
 
 
-def load(info: ModelInfo) -> Generator:
-    """The model's network with its weights, ready to generate.
+def load(path: Path) -> Generator:
+    """A checkpoint's network with its weights, ready to generate.
 
     Raises GenuiError naming the file where it is damaged or does not fit its own recipe.
     """
-    tensors, described = load_weights(info.path)
+    tensors, described = load_weights(path)
     recipe = recipe_from_dict(described.get("recipe", {}))
     machine = device.for_generation()
     place = torch.device(machine.device)
@@ -60,8 +62,8 @@ def load(info: ModelInfo) -> Generator:
             return DiffusionGenerator(model.to(place), vocabulary, machine)
     except (KeyError, TypeError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise GenuiError(f"{info.path}: does not fit its own recipe ({reason})") from None
-    raise GenuiError(f"{info.path}: family {recipe.family!r} cannot generate here")
+        raise GenuiError(f"{path}: does not fit its own recipe ({reason})") from None
+    raise GenuiError(f"{path}: family {recipe.family!r} cannot generate here")
 
 
 def _filled(model: M, tensors: dict[str, torch.Tensor]) -> M:
@@ -70,5 +72,15 @@ def _filled(model: M, tensors: dict[str, torch.Tensor]) -> M:
 
 
 def find_and_load(ref: str) -> Generator:
-    """`load` of what `find_model` finds under a name or path."""
-    return load(find_model(ref))
+    """`load` of what `find_model` finds under a name or path; the last few stay loaded.
+
+    A run's newest checkpoint is looked up each time, so a model that still trains is never
+    an old one.
+    """
+    info = find_model(ref)
+    return _loaded(info.path, info.path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _loaded(path: Path, changed: int) -> Generator:
+    return load(path)

@@ -59,7 +59,6 @@ def model_metadata(recipe: Recipe, step: int, model: nn.Module, extra: dict[str,
         "recipe": asdict(recipe),
         "step": step,
         "parameters": sum(p.numel() for p in model.parameters()),
-        "dataset": recipe.dataset,
         **extra,
     }
 

@@ -48,6 +48,7 @@ class PictureTask:
         self.extra = {
             "words": list(vocabulary.words),
             "captions": list(self._captions),
+            "dataset": pictures.name,
             "fingerprint": pictures.fingerprint,
             "licence": pictures.licence,
         }

@@ -118,6 +118,7 @@ class TextTask:
         self.units_per_step = recipe.batch * recipe.context
         self.extra = {
             "tokenizer": tokenizer.to_dict(),
+            "dataset": data.name,
             "fingerprint": data.fingerprint,
             "licence": data.licence,
         }

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 import numpy as np
+from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -29,7 +30,7 @@ from genui.ui.settings import SAMPLER_NAMES, image_lines
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.picture import Picture
 
-WORDS = {"guess": "guess x̂₀", "x": "noisy xₜ"}
+WORDS = {"guess": "guess", "x": "noisy"}
 LONG_WORDS = {"guess": "x̂₀ the model's guess of the clean picture", "x": "xₜ the noisy picture"}
 
 
@@ -114,17 +115,20 @@ class CanvasPane(TracePane[ImageFrame, ImageSettings]):
             self._paint_inspector(frame)
 
     def _caption_line(self) -> Content:
+        """The caption and, at the right, which picture it is and at which step."""
         trace = self.trace
         if trace is None or trace.frame is None:
             caption = f"“{clean_line(self.prompt)}”" if self.prompt else ""
             return Content.assemble((caption, "bold"))
-        width = max(8, self.query_one(".main").size.width - 26)
-        return Content.assemble(
-            (f"“{clean_line(trace.prompt, width)}”", "bold"),
-            ("  step ", "$text-muted"),
+        end = Content.assemble(
+            (f"{WORDS[self.shown]} ", "$text-muted"),
             (str(trace.position), "bold $foreground"),
-            (f"/{trace.total}  {WORDS[self.shown]}", "$text-muted"),
+            (f"/{trace.total}", "$text-muted"),
         )
+        width = self.query_one(".caption").size.width
+        caption = clean_line(f"“{trace.prompt}”", max(4, width - end.cell_length - 1))
+        gap = max(1, width - cell_len(caption) - end.cell_length)
+        return Content.assemble((caption, "bold"), " " * gap, end)
 
     def _paint_border(self) -> None:
         if self.model is None:

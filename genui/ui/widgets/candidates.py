@@ -42,6 +42,7 @@ class Candidates(LineWidget):
     }
     DEFAULT_CSS = """
     Candidates {
+        width: 1fr;
         height: 1fr;
         & > .candidates--empty { color: $text-muted; }
         & > .candidates--token { color: $foreground; }

@@ -33,6 +33,7 @@ class Curve(LineWidget):
     }
     DEFAULT_CSS = """
     Curve {
+        width: 1fr;
         height: 1fr;
         & > .curve--empty { color: $text-muted; }
         & > .curve--axis { color: $foreground 30%; }

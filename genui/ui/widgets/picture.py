@@ -21,6 +21,7 @@ class Picture(LineWidget):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"picture--empty"}
     DEFAULT_CSS = """
     Picture {
+        width: 1fr;
         height: 1fr;
         & > .picture--empty { color: $text-muted; }
     }

@@ -24,6 +24,7 @@ class StepBar(LineWidget):
     }
     DEFAULT_CSS = """
     StepBar {
+        width: 1fr;
         height: 1;
         & > .step-bar--label { color: $text-muted; }
         & > .step-bar--value { text-style: bold; }

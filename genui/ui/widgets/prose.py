@@ -43,6 +43,7 @@ class Prose(ScrollView, can_focus=True):
     }
     DEFAULT_CSS = """
     Prose {
+        width: 1fr;
         height: 1fr;
         overflow-x: hidden;
         overflow-y: auto;
@@ -72,6 +73,7 @@ class Prose(ScrollView, can_focus=True):
         self._flow = Flow(80)
         self._prompted = False
         self._following = True
+        self._lines_shown = 1
         self._bits: list[float | None] = []
         self._kept: LRUCache[int, Strip] = LRUCache(_KEPT_STRIPS)
         self._looks: list[Style] = []
@@ -87,6 +89,7 @@ class Prose(ScrollView, can_focus=True):
             self._flow.extend([(prompt, _PROMPT)])
         self._kept.clear()
         self._following = True
+        self._lines_shown = len(self._flow)
         self._grown()
         self.refresh()
 
@@ -140,27 +143,42 @@ class Prose(ScrollView, can_focus=True):
         self._changed_from(changed)
 
     def _changed_from(self, first: int) -> None:
-        """Lines from `first` on are new; those that were below the old end are blank now."""
-        before = self.virtual_size.height
-        for line in range(first, max(before, len(self._flow))):
+        """Lines from `first` on are new; those below the end are blank now."""
+        end = max(self._lines_shown, len(self._flow))
+        for line in range(first, end):
             self._kept.discard(line)
-        self.refresh_lines(first, max(before, len(self._flow)) - first)
+        self.refresh_lines(first, end - first)
+        self._lines_shown = len(self._flow)
         self._grown()
 
     def _grown(self) -> None:
         """Tell the scrollbar how long the text is, and keep the end in view where it was."""
         following = self._following
-        size = Size(self.scrollable_size.width, len(self._flow))
+        width, height = self.scrollable_size
+        size = Size(width, self._room(height))
         if size != self.virtual_size:
             self.virtual_size = size
         if following:
             self.scroll_end(animate=False, immediate=True, x_axis=False, force=True)
             self._following = True
 
+    def _room(self, height: int) -> int:
+        """The lines to scroll over in a view of `height` lines.
+
+        A scroll sends the whole view to the terminal. So while text is being written it
+        moves on by a quarter of the view, and the lines until then cost themselves only.
+        """
+        beyond = len(self._flow) - height
+        if beyond <= 0 or not self.writing:
+            return max(len(self._flow), height)
+        stride = max(height // 4, 1)
+        return height + -(-beyond // stride) * stride
+
     # --- how it looks ---------------------------------------------------------------
 
     def watch_writing(self) -> None:
         self.refresh_lines(len(self._flow) - 1)
+        self._grown()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
@@ -169,6 +187,7 @@ class Prose(ScrollView, can_focus=True):
     def on_resize(self) -> None:
         # The cursor always has a cell to the right of the text.
         self._flow.resize(self.scrollable_size.width - 1)
+        self._lines_shown = len(self._flow)
         self._kept.clear()
         self._grown()
         self.refresh()

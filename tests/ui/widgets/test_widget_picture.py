@@ -7,8 +7,6 @@ from widget_stage import CountingDriver, Stage, lines_of, styles_of
 from genui.protocol import ImageFrame
 from genui.ui.widgets.picture import Picture
 
-CELLS = "Picture { width: 64; height: 32; }"
-
 
 def noise(seed: int, size: int = 32) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8)
@@ -30,12 +28,10 @@ async def test_the_picture_is_in_the_middle_at_a_whole_scale() -> None:
     async with Stage(picture).run_test(size=(80, 36)):
         picture.show(np.full((32, 32, 3), (200, 10, 20), np.uint8))
         assert picture.scale_text == "32×32 at 2×"
-        rows = [
-            [(s.text, s.style.bgcolor.triplet) for s in picture.render_line(y)] for y in range(36)
-        ]
-        red = [y for y, row in enumerate(rows) if any(c == (200, 10, 20) for _, c in row)]
-        assert red == list(range(2, 34))
-        assert [len(text) for text, _ in rows[10]] == [8, 64, 8]
+        red = [text for text, style in styles_of(picture) if style == "on #c80a14"]
+        assert red == [" " * 64] * 32
+        row = [len(segment.text) for segment in picture.render_line(2)]
+        assert row == [8, 64, 8]
 
 
 async def test_frames_choose_the_guess_or_the_noisy_picture() -> None:
@@ -64,7 +60,8 @@ async def octets_of(picture: Picture, frame: np.ndarray) -> int:
 async def shown():
     """A picture of 64×32 cells in an app that writes to a counted terminal."""
     picture = Picture()
-    app = Stage(picture, CELLS)
+    picture.styles.width, picture.styles.height = 64, 32
+    app = Stage(picture)
     running = asyncio.create_task(app.run_async(size=(100, 40)))
     while not picture.is_mounted or not picture.size:
         await asyncio.sleep(0.01)

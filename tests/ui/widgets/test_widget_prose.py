@@ -1,5 +1,7 @@
+import asyncio
+
 import pytest
-from widget_stage import Stage, lines_of, styles_of
+from widget_stage import CountingDriver, Stage, lines_of, styles_of
 
 from genui.protocol import TextFrame
 from genui.ui.widgets.prose import Prose, surprise_class
@@ -102,6 +104,43 @@ async def test_it_wraps_anew_at_any_width_and_keeps_the_end(width: int) -> None:
         await pilot.pause()
         assert "9" in "".join(written(prose)[-3:])
         assert {prose.render_line(y).cell_length for y in range(6)} == {width - 1}
+
+
+async def test_while_writing_the_view_moves_on_by_a_quarter_and_ends_at_the_end() -> None:
+    prose = Prose()
+    async with Stage(prose).run_test(size=(20, 12)) as pilot:
+        prose.writing = True
+        tops = []
+        for number in range(30):
+            prose.append(f"line {number}\n", 1.0)
+            await pilot.pause()
+            tops.append(prose.scroll_offset.y)
+            assert any(line.startswith(f"line {number}") for line in written(prose))
+        assert set(tops) == {0, 3, 6, 9, 12, 15, 18, 21}
+        prose.writing = False
+        await pilot.pause()
+        assert written(prose)[10] == "line 29"
+
+
+async def test_a_token_costs_its_line_and_a_new_line_costs_no_more() -> None:
+    prose = Prose()
+    app = Stage(prose)
+    running = asyncio.create_task(app.run_async(size=(80, 30)))
+    while not prose.is_mounted or not prose.size:
+        await asyncio.sleep(0.01)
+    driver = app._driver
+    assert isinstance(driver, CountingDriver)
+    prose.writing = True
+    costs = []
+    for number in range(20):
+        await asyncio.sleep(0.05)
+        before = driver.octets
+        prose.append(f" word{number}" if number % 2 else f" word{number}\n", 1.0)
+        await asyncio.sleep(0.1)
+        costs.append(driver.octets - before)
+    app.exit()
+    await running
+    assert max(costs[2:]) < 700
 
 
 async def test_stepping_back_shortens_the_text() -> None:

@@ -19,10 +19,9 @@ class CountingDriver(HeadlessDriver):
 
 
 class Stage(App[None]):
-    """Shows one widget over the whole screen, or over `css`."""
+    """Shows one widget over the whole screen, or as large as its own styles say."""
 
-    def __init__(self, widget: Widget, css: str = "") -> None:
-        self.CSS = css
+    def __init__(self, widget: Widget) -> None:
         super().__init__(driver_class=CountingDriver)
         self.widget = widget
 

@@ -1,0 +1,117 @@
+"""`python -m genui.engine.ship RUN`: make a run's newest checkpoint one of the shipped models.
+
+Writes `genui/weights/<recipe>/`: the averaged weights in eight bits and a card. What the
+card claims is measured on those very eight-bit weights, not on the ones they came from.
+"""
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Any
+
+import msgspec
+
+from genui import paths
+from genui.engine.device import processor_name
+from genui.engine.generate import stream
+from genui.engine.probes import measure
+from genui.engine.train.checkpoint import load_weights, write_tensors
+from genui.engine.train.quantise import quantise
+from genui.errors import GenuiError
+from genui.protocol import Start, TextFrame, TextSettings
+from genui.recipes import DiffusionRecipe, Recipe, TransformerRecipe, recipe_from_dict
+from genui.runs.catalog import find_model
+from genui.runs.layout import RunDir, read_info
+from genui.runs.listing import find_run
+from genui.runs.tail import MetricsTail
+
+HONESTY = {
+    "transformer": (
+        "It has read one small body of text and nothing else: it writes in that manner, invents "
+        "words, and knows no facts."
+    ),
+    "diffusion": (
+        "One picture a caption: for names it was trained on it is a very good memory, most of it "
+        "in the canvas. New are the colour pairs and, seldom well, names it never saw."
+    ),
+}
+
+
+def main() -> int:
+    if len(sys.argv) != 2:
+        print("usage: python -m genui.engine.ship RUN", file=sys.stderr)
+        return 2
+    try:
+        print(json.dumps(ship(find_run(sys.argv[1])), indent=2, ensure_ascii=False))
+    except GenuiError as error:
+        print(f"genui: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def ship(run: RunDir) -> dict[str, Any]:
+    """Write the weights and their card; the card."""
+    source = find_model(str(run.path))
+    tensors, described = load_weights(source.path)
+    recipe = recipe_from_dict(described["recipe"])
+    target = paths.weights_dir() / recipe.name / "model.safetensors"
+    # The path of whoever trained it is nobody else's business.
+    described["recipe"] = asdict(recipe) | {"data": ""}
+    write_tensors(target, quantise(tensors), {"genui": json.dumps(described)})
+    card = {
+        "name": recipe.name,
+        "summary": recipe.summary,
+        "quality": dict(measure(find_model(str(target)), recipe)),
+        "trained": trained(run, recipe),
+        "data": {
+            "name": described["dataset"],
+            "licence": described["licence"],
+            "fingerprint": described["fingerprint"],
+        },
+        "licence": "MIT",
+        "honesty": HONESTY[recipe.family],
+        "size": f"{target.stat().st_size / 1e6:.1f} MB, 8 bits a weight",
+        "sample": sample(str(target), recipe),
+    }
+    text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
+    target.with_name("card.json").write_text(text, encoding="utf-8")
+    return card
+
+
+def trained(run: RunDir, recipe: Recipe) -> dict[str, Any]:
+    """How to train it again, how long it took, and where."""
+    info = read_info(run)
+    tail = MetricsTail(run.metrics)
+    while tail.read():
+        pass
+    steps, _, times = tail.series["loss"].points
+    # A gap of more than a minute is a pause, not training.
+    gaps = times[1:] - times[:-1]
+    minutes = float(gaps[gaps < 60].sum()) / 60
+    sets = " ".join(f"--set {k}={v}" for k, v in info.overrides.items() if k != "data")
+    threads = info.machine.get("threads")
+    return {
+        "command": f"genui train {recipe.name} {sets}".strip(),
+        "steps": int(steps[-1]),
+        "minutes": round(minutes),
+        "machine": (
+            f"{threads} thread of {processor_name()}, {info.machine.get('precision')}, "
+            "shared with other work"
+        ),
+        "versions": msgspec.to_builtins(info.versions),
+    }
+
+
+def sample(ref: str, recipe: Recipe) -> str:
+    """A text as it came, seed 1; for pictures the captions worth trying."""
+    if isinstance(recipe, DiffusionRecipe):
+        return "; ".join(recipe.sample_captions)
+    assert isinstance(recipe, TransformerRecipe)
+    settings = TextSettings(tokens=recipe.sample_tokens)
+    start = Start(trace=0, model=ref, prompt=recipe.sample_prompt, seed=1, settings=settings)
+    written = (frame.text for frame in stream(start) if isinstance(frame, TextFrame))
+    return recipe.sample_prompt + "".join(written)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

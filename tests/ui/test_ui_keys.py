@@ -1,0 +1,98 @@
+"""The table of keys and what is made from it."""
+
+import pytest
+from conftest import Opener, home_of, seen, until, until_seen
+
+from genui import paths
+from genui.errors import MisuseError
+from genui.ui import keys
+from genui.ui.chrome import fitting
+from genui.ui.panes.text import TextPane
+
+
+def test_no_pane_has_a_key_twice() -> None:
+    for pane in keys.TITLES:
+        own = [k for key in keys.of_pane(pane) for k in key.keys.split(",")]
+        own += (
+            [] if pane == "app" else [k for key in keys.of_pane("app") for k in key.keys.split(",")]
+        )
+        assert len(own) == len(set(own)), pane
+    assert len({key.id for key in keys.TABLE}) == len(keys.TABLE)
+
+
+def test_the_readme_table_has_every_key() -> None:
+    markdown = keys.keys_markdown()
+    for key in keys.TABLE:
+        assert key.tooltip in markdown
+        assert f"`{key.id}`" in markdown
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_the_footer_never_loses_help_and_quit(width: int) -> None:
+    for pane in keys.TITLES:
+        shown = fitting(keys.footer(pane), width, {})
+        assert {"app.help", "app.quit"} <= {key.id for key in shown}
+        assert sum(len(k.shown) + len(k.description) + 3 for k in shown) <= width
+
+
+async def test_the_help_shows_the_keys_of_the_focused_pane(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await pilot.press("3", "question_mark")
+        await until_seen(pilot, "Keys of Canvas")
+        assert "Draw again from other noise" in seen(pilot)
+        await pilot.press("escape")
+        assert "Keys of Canvas" not in seen(pilot)
+        await pilot.press("f1")
+        await until_seen(pilot, "Keys of Canvas")
+
+
+async def test_a_key_can_be_remapped_by_id(shipped, open_app: Opener) -> None:
+    paths.state_dir().mkdir(parents=True)
+    (paths.state_dir() / keys.KEYMAP_FILE).write_text('text.reseed = "f5"\n')
+    async with open_app() as pilot:
+        pane = home_of(pilot).query_one(TextPane)
+        await until_seen(pilot, "cpu bf16")
+        await pilot.press("2", "r")
+        assert pane.trace is None
+        await pilot.press("f5")
+        await until(pilot, lambda: pane.trace is not None)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('text.reseeed = "f5"', "did you mean 'text.reseed'?"),
+        ("text.reseed = 5", "expected a key in quotes"),
+        ("text.reseed = ", "not TOML"),
+    ],
+)
+def test_a_bad_keymap_is_one_line(tmp_path, text: str, fault: str) -> None:
+    path = tmp_path / "keys.toml"
+    path.write_text(text)
+    with pytest.raises(MisuseError) as raised:
+        keys.load_keymap(path)
+    assert fault in str(raised.value)
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+async def test_the_palette_has_actions_models_recipes_and_themes(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        for query, expected in (
+            ("reseed", "Text: reseed"),
+            ("open model icons", "Open model icons"),
+            ("train emoji", "Train emoji"),
+            ("theme genui-light", "Theme genui-light"),
+        ):
+            await pilot.press("ctrl+p", *query)
+            await until_seen(pilot, expected)
+            await pilot.press("escape")
+
+
+async def test_a_palette_command_acts_in_its_pane(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await pilot.press("ctrl+p", *"canvas: picture")
+        await until_seen(pilot, "Canvas: picture")
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: home_of(pilot).current == "canvas")
+        await until_seen(pilot, "20/20")

@@ -1,0 +1,102 @@
+"""The Models pane: the list, the card, the filter, and opening what is chosen."""
+
+import stage
+from conftest import Opener, home_of, seen, until, until_seen
+
+from genui.ui.panes.models import ModelsPane
+from genui.ui.panes.rows import RowList
+
+
+async def test_runs_and_models_are_grouped_with_the_card_of_the_chosen_one(
+    shipped, open_app: Opener
+) -> None:
+    stage.make_run(name="cats", recipe="emoji", state="failed", step=120, error="loss is NaN")
+    async with open_app() as pilot:
+        await until_seen(pilot, "cats")
+        screen = seen(pilot)
+        assert screen.index("RUNS") < screen.index("TEXT") < screen.index("IMAGE")
+        assert "failed at 120" in screen
+        assert "loss is NaN" in screen
+        await pilot.press("down")
+        await until_seen(pilot, "Invents words now and then.")
+        assert "1.44 nats/char" in seen(pilot)
+
+
+async def test_a_broken_run_folder_is_listed_with_its_fault(shipped, open_app: Opener) -> None:
+    run = stage.make_run(name="torn")
+    run.run_json.write_text("{")
+    async with open_app() as pilot:
+        await until_seen(pilot, "damaged")
+        assert "run.json" in seen(pilot).replace("\n", "")
+
+
+async def test_enter_opens_a_model_in_the_pane_of_its_medium(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        home = home_of(pilot)
+        rows = home.query_one(RowList)
+        rows.chosen = "model:icons"
+        await pilot.press("enter")
+        assert home.current == "canvas"
+        await until_seen(pilot, "“red heart on black”")
+        await pilot.press("shift+tab", "shift+tab", "shift+tab")
+        assert home.current == "models"
+        rows.chosen = "model:python"
+        await pilot.press("enter")
+        assert home.current == "text"
+        await until_seen(pilot, "def ")
+
+
+async def test_the_filter_is_a_regular_expression(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await pilot.press("slash", *"^image")
+        await until_seen(pilot, "2 of 4")
+        assert "shakespeare" not in _list(pilot)
+        await pilot.press("enter")
+        assert isinstance(pilot.app.focused, RowList)
+        await pilot.press("escape")
+        assert "shakespeare" in _list(pilot)
+
+
+async def test_a_bad_regular_expression_is_named_and_changes_nothing(
+    shipped, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        await pilot.press("slash", "left_parenthesis")
+        await until_seen(pilot, "not a regular expression")
+        assert "shakespeare" in _list(pilot)
+        await pilot.press("escape")
+        assert "not a regular expression" not in seen(pilot)
+
+
+async def test_keys_are_not_eaten_while_typing(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await pilot.press("slash", *"q2nz")
+        home = home_of(pilot)
+        assert home.view == "home"
+        assert home.query_one("ModelsPane LineInput").value == "q2nz"  # type: ignore[attr-defined]
+        assert pilot.app.is_running
+
+
+async def test_generating_from_a_run_takes_its_newest_checkpoint(shipped, open_app: Opener) -> None:
+    run = stage.make_run(name="plays", step=300)
+    async with open_app() as pilot:
+        await until_seen(pilot, "plays")
+        await pilot.press("g")
+        home = home_of(pilot)
+        await until(pilot, lambda: home.current == "text")
+        assert home.offered_models()[0] == f"{run.id}@300"
+        await until_seen(pilot, "@300")
+
+
+async def test_generating_from_a_run_without_checkpoint_says_so(shipped, open_app: Opener) -> None:
+    stage.make_run(name="young", step=5, checkpoint=False)
+    async with open_app() as pilot:
+        await until_seen(pilot, "young")
+        await pilot.press("g")
+        await until_seen(pilot, "no checkpoint yet")
+
+
+def _list(pilot) -> str:  # noqa: ANN001
+    return " ".join(
+        row.left for row in home_of(pilot).query_one(ModelsPane).query_one(RowList).rows
+    )

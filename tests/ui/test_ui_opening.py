@@ -1,0 +1,140 @@
+"""Opening the app: what is imported, what is seen at which size, the hint, and leaving."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import stage
+from conftest import FAST, Opener, home_of, seen, until, until_seen
+
+from genui.runs.lock import RunLock
+from genui.ui.app import farewell
+from genui.ui.panes.pane import Pane
+
+IMPORTS = """
+import sys
+from genui.ui.app import GenuiApp
+async def leave(pilot):
+    await pilot.press("q")
+GenuiApp(sys.argv[1:]).run(headless=True, size=(120, 40), auto_pilot=leave)
+print([name for name in ("torch", "httpx", "markdown_it", "PIL") if name in sys.modules])
+"""
+
+
+def visible(pilot) -> list[str]:  # noqa: ANN001
+    return [p.pane for p in home_of(pilot).query(Pane) if p.region.area and p.display]
+
+
+def test_opening_and_quitting_imports_nothing_heavy() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", IMPORTS, *FAST],
+        capture_output=True,
+        text=True,
+        env={**os.environ},
+        check=True,
+    )
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+async def test_four_panes_share_120_by_40(shipped, open_app: Opener) -> None:
+    async with open_app(size=(120, 40)) as pilot:
+        panes = {p.pane: p.region for p in home_of(pilot).query(Pane)}
+        assert set(panes) == {"models", "training", "text", "canvas"}
+        regions = list(panes.values())
+        assert all(r.width >= 34 and r.height >= 17 for r in regions)
+        assert not any(a.overlaps(b) for n, a in enumerate(regions) for b in regions[n + 1 :])
+        # Room for a 32×32 picture at one column a pixel.
+        assert panes["canvas"].width >= 36
+        assert panes["canvas"].height >= 20
+
+
+async def test_one_pane_at_80_by_24_the_others_as_tabs(shipped, open_app: Opener) -> None:
+    async with open_app(size=(80, 24)) as pilot:
+        assert visible(pilot) == ["models"]
+        tabs = seen(pilot).splitlines()[1]
+        assert all(name in tabs for name in ("Models", "Training", "Text", "Canvas"))
+        for expected in ("training", "text", "canvas", "models"):
+            await pilot.press("tab")
+            assert visible(pilot) == [expected]
+        await pilot.press("shift+tab")
+        assert visible(pilot) == ["canvas"]
+
+
+async def test_a_tiny_terminal_says_what_is_needed_and_can_be_left(open_app: Opener) -> None:
+    async with open_app(size=(40, 10), lists=False) as pilot:
+        await until_seen(pilot, "needs 60×16")
+        assert "40×10" in seen(pilot)
+        assert visible(pilot) == []
+        await pilot.press("q")
+    assert pilot.app.return_code == 0
+
+
+async def test_a_resized_terminal_is_laid_out_again(shipped, open_app: Opener) -> None:
+    async with open_app(size=(120, 40)) as pilot:
+        for size, panes in (((80, 24), 1), ((30, 8), 0), ((200, 60), 4), ((120, 40), 4)):
+            await pilot.resize_terminal(*size)
+            await until(pilot, lambda panes=panes: len(visible(pilot)) == panes)
+
+
+async def test_digits_fill_the_screen_and_escape_goes_back(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        for digit, pane in (("2", "text"), ("3", "canvas"), ("4", "training")):
+            await pilot.press(digit)
+            assert visible(pilot) == [pane]
+        await pilot.press("escape")
+        assert len(visible(pilot)) == 4
+        await pilot.press("z")
+        assert visible(pilot) == ["training"]
+        await pilot.press("1")
+        assert len(visible(pilot)) == 4
+
+
+async def test_nothing_at_all_says_what_to_press(open_app: Opener) -> None:
+    async with open_app(lists=False) as pilot:
+        await until_seen(pilot, "press n to train")
+        assert "press n to start one" in seen(pilot)
+
+
+async def test_the_hint_goes_with_the_first_action_and_stays_away(
+    shipped, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        await until_seen(pilot, "Enter opens it")
+        await pilot.press("2", "right")
+        await until(pilot, lambda: "Enter opens it" not in seen(pilot))
+        await pilot.app.workers.wait_for_complete()
+    async with open_app() as pilot:
+        await until(pilot, lambda: "cpu bf16" in seen(pilot))
+        assert "Enter opens it" not in seen(pilot)
+
+
+async def test_the_theme_is_remembered(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        pilot.app.theme = "genui-light"
+        await pilot.pause()
+        await pilot.app.workers.wait_for_complete()
+    async with open_app() as pilot:
+        assert pilot.app.theme == "genui-light"
+
+
+@pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"COLORTERM": "", "TERM": "xterm-16color"}])
+async def test_it_draws_without_colours(
+    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch, env: dict[str, str]
+) -> None:
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    stage.make_run()
+    async with open_app() as pilot:
+        await pilot.press("3", "end")
+        await until_seen(pilot, "20/20")
+        await pilot.press("2", "end", "4")
+        await until_seen(pilot, "grad norm")
+
+
+def test_the_farewell_names_what_goes_on() -> None:
+    run = stage.make_run(name="plays")
+    assert farewell() == ""
+    with RunLock(run):
+        stage.set_state(run, "running", 10, 100)
+        assert farewell() == "1 training goes on: plays — open genui to see it"

@@ -1,0 +1,145 @@
+"""The playhead, without a worker or a screen."""
+
+import pytest
+
+from genui import protocol
+from genui.errors import MisuseError
+from genui.protocol import ImageSettings, TextSettings
+from genui.ui.panes.line_input import escape_newlines, unescape_newlines
+from genui.ui.settings import nudged, typed
+from genui.ui.trace import Trace
+
+
+def picture(step: int) -> protocol.ImageFrame:
+    return protocol.ImageFrame(
+        trace=1, step=step, sigma=1.0, width=1, height=1, x=b"\0\0\0", guess=b"\0\0\0"
+    )
+
+
+def begun(total: int = 20) -> Trace[protocol.ImageFrame]:
+    trace: Trace[protocol.ImageFrame] = Trace(
+        model="m", prompt="p", seed=1, settings=ImageSettings(steps=total), first=0, total=total
+    )
+    trace.seek(1)
+    assert trace.next_request() == "start"
+    trace.id = 1
+    trace.begin(
+        protocol.Started(
+            trace=1, model="m", family="f", medium="image", prompt="p", total_steps=total
+        )
+    )
+    trace.receive([picture(0)], 0.0)
+    trace.seek(0)
+    return trace
+
+
+def idle(reason: str, step: int = 0) -> protocol.Idle:
+    return protocol.Idle(trace=1, step=step, steps=1, seconds=0.1, reason=reason)  # type: ignore[arg-type]
+
+
+def test_nothing_is_asked_until_something_is_wanted() -> None:
+    trace = begun()
+    assert trace.next_request() is None
+    trace.seek(3)
+    assert trace.next_request() == (0, 3)
+    assert trace.next_request() is None
+
+
+def test_a_pause_cancels_once_and_play_waits_for_the_idle() -> None:
+    trace = begun()
+    trace.play()
+    assert trace.next_request() == (0, 20)
+    trace.receive([picture(1), picture(2)], 1.0)
+    trace.pause()
+    assert trace.next_request() == "cancel"
+    assert trace.next_request() is None
+    trace.play()
+    assert trace.next_request() is None
+    trace.receive([picture(3)], 1.1)
+    trace.idle(idle("cancelled", 3))
+    assert trace.next_request() == (3, 17)
+
+
+def test_an_advance_that_has_delivered_everything_is_not_cancelled() -> None:
+    trace = begun(2)
+    trace.play()
+    trace.next_request()
+    trace.receive([picture(1), picture(2)], 1.0)
+    trace.pause()
+    assert trace.next_request() is None
+
+
+def test_frames_computed_again_after_a_restart_are_not_kept_twice() -> None:
+    trace = begun()
+    trace.seek(2)
+    trace.next_request()
+    trace.receive([picture(1), picture(2)], 1.0)
+    trace.lose()
+    trace.seek(4)
+    assert trace.next_request() == "start"
+    trace.id = 2
+    trace.started = True
+    trace.receive([picture(0)], 2.0)
+    assert trace.next_request() == (2, 2)
+    trace.receive([picture(3), picture(4)], 2.1)
+    assert [frame.step for frame in trace.frames] == [0, 1, 2, 3, 4]
+
+
+def test_the_playhead_shows_every_step_of_a_short_trace_and_hurries_in_a_long_one() -> None:
+    short, long = begun(20), begun(400)
+    for trace in (short, long):
+        trace.play()
+        trace.receive([picture(n) for n in range(1, trace.total + 1)], 1.0)
+    ticks = 0
+    while short.playing:
+        before = short.position
+        short.tick(4.0, 10)
+        assert short.position - before <= 1
+        ticks += 1
+    assert ticks == 20
+    assert short.position == 20
+    for _ in range(400):
+        long.tick(4.0, 10)
+    assert long.position == 400
+    assert not long.playing
+
+
+def test_playing_from_the_end_begins_again() -> None:
+    trace = begun(2)
+    trace.receive([picture(1), picture(2)], 1.0)
+    trace.seek(2)
+    trace.play()
+    assert trace.position == 0
+    assert trace.playing
+
+
+@pytest.mark.parametrize("text", ["", "ROMEO:\n", "a\tb\\n\n", "\\", "\\\\n"])
+def test_a_prompt_survives_being_put_on_one_line(text: str) -> None:
+    assert "\n" not in escape_newlines(text)
+    assert unescape_newlines(escape_newlines(text)) == text
+
+
+def test_settings_stay_in_their_range() -> None:
+    settings = TextSettings()
+    for name in ("temperature", "top_k", "top_p", "tokens"):
+        low = high = settings
+        for _ in range(400):
+            low, high = nudged(low, name, -1), nudged(high, name, 1)
+        assert typed(low, name, str(getattr(low, name))) == low
+        assert getattr(low, name) <= getattr(settings, name) <= getattr(high, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fault"),
+    [
+        ("temperature", "hot", "expected a number"),
+        ("top_k", "1.5", "expected a whole number"),
+        ("top_p", "0", "> 0"),
+        ("tokens", "0", ">= 1"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_in_one_line(name: str, text: str, fault: str) -> None:
+    with pytest.raises(MisuseError) as raised:
+        typed(TextSettings(), name, text)
+    assert fault in str(raised.value)
+    assert "`" not in str(raised.value)

@@ -1,0 +1,200 @@
+"""Text and Canvas against a worker process: streaming, stepping, settings, cancelling, death."""
+
+import os
+import signal
+
+import pytest
+from conftest import FAST, SLOW, Opener, home_of, seen, session_of, until, until_seen
+
+from genui.protocol import ImageFrame
+from genui.ui.panes.canvas import CanvasPane
+from genui.ui.panes.text import TextPane
+from genui.ui.trace import Trace
+from genui.ui.widgets.prose import Prose
+
+KILLED = "the worker was killed (signal 9); started another — press space to go on"
+
+
+def text_trace(pilot) -> Trace:  # noqa: ANN001
+    trace = home_of(pilot).query_one(TextPane).trace
+    assert trace is not None
+    return trace
+
+
+def image_trace(pilot) -> Trace:  # noqa: ANN001
+    trace = home_of(pilot).query_one(CanvasPane).trace
+    assert trace is not None
+    return trace
+
+
+async def test_text_streams_with_the_odds_beside_it(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await pilot.press("2", "space")
+        await until_seen(pilot, "400/400 tok")
+        prose = home_of(pilot).query_one(Prose)
+        assert prose.text.startswith("ROMEO:\nWhat light is this ")
+        assert prose.token_count == 400
+        assert "entropy" in seen(pilot)
+        assert "kept" in seen(pilot)
+
+
+async def test_one_token_forward_and_back(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        prose = home_of(pilot).query_one(Prose)
+        await pilot.press("2", "right", "right", "right")
+        await until(pilot, lambda: prose.token_count == 3)
+        assert prose.text == "ROMEO:\nWhat light is "
+        await pilot.press("left")
+        assert prose.text == "ROMEO:\nWhat light "
+        await pilot.press("home")
+        assert prose.text == "ROMEO:\n"
+        await pilot.press("end")
+        await until(pilot, lambda: prose.token_count == 400)
+
+
+async def test_pictures_step_forward_from_the_worker_and_back_from_memory(
+    shipped, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        await pilot.press("3", "right", "right", "right")
+        await until_seen(pilot, "guess 3/20")
+        trace = image_trace(pilot)
+        third = trace.frame
+        assert isinstance(third, ImageFrame)
+        assert third.step == trace.computed == 3
+        await pilot.press("left")
+        assert trace.position == 2
+        assert "guess 2/20" in seen(pilot)
+        await pilot.press("right")
+        assert trace.frame is third
+        await pilot.press("shift+right")
+        await until_seen(pilot, "guess 13/20")
+        await pilot.press("home")
+        assert "guess 0/20" in seen(pilot)
+        await pilot.press("end")
+        await until_seen(pilot, "guess 20/20")
+        assert trace.computed == 20
+
+
+async def test_space_stops_the_worker_within_a_step_or_two(shipped, open_app: Opener) -> None:
+    async with open_app(worker=SLOW) as pilot:
+        await pilot.press("2", "space")
+        await until(pilot, lambda: len(text_trace(pilot).frames) >= 5)
+        await pilot.press("space")
+        trace = text_trace(pilot)
+        await until(pilot, lambda: not trace.computing)
+        assert trace.computed < 400
+        assert trace.position <= trace.computed
+        await pilot.press("space")
+        await until(pilot, lambda: trace.computing)
+
+
+async def test_another_seed_another_picture(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await pilot.press("3", "end")
+        await until_seen(pilot, "20/20")
+        first = image_trace(pilot)
+        await pilot.press("r")
+        second = image_trace(pilot)
+        assert second is not first
+        assert second.seed != first.seed
+        await until(pilot, lambda: second.position == 20)
+
+
+async def test_a_prompt_is_typed_with_new_lines(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await pilot.press("2", "e", "ctrl+u", *"A\\nB", "enter")
+        await until(pilot, lambda: text_trace(pilot).started)
+        assert text_trace(pilot).prompt == "A\nB"
+        await pilot.press("e", *"unwanted", "escape")
+        assert text_trace(pilot).prompt == "A\nB"
+
+
+async def test_what_the_model_does_not_know_is_said(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await pilot.press("3", "e", *"zebra", "enter")
+        await until_seen(pilot, "does not know 'zebra'")
+
+
+async def test_settings_are_typed_and_refused_in_place(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        pane = home_of(pilot).query_one(TextPane)
+        await pilot.press("2", "t", *"hot", "enter")
+        await until_seen(pilot, "temperature 'hot': expected a number")
+        await pilot.press("ctrl+u", "ctrl+k", *"11", "enter")
+        await until_seen(pilot, "<= 10")
+        await pilot.press("ctrl+u", "ctrl+k", *"0.5", "enter")
+        await until(pilot, lambda: pane.settings.temperature == 0.5)
+        await pilot.press("plus")
+        assert pane.settings.temperature == 0.55
+        await pilot.press("k", "escape", "plus", "plus", "minus")
+        assert pane.settings.top_k == 1
+
+
+async def test_the_sampler_goes_round(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        pane = home_of(pilot).query_one(CanvasPane)
+        names = []
+        await pilot.press("3")
+        for _ in range(4):
+            await pilot.press("s")
+            names.append(pane.settings.sampler)
+        assert names == ["heun", "euler", "euler-ancestral", "dpmpp-2m"]
+
+
+async def test_o_swaps_the_guess_and_the_noisy_picture(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await pilot.press("tab", "tab", "tab", "right")
+        await until_seen(pilot, "guess 1/20")
+        await pilot.press("o")
+        await until_seen(pilot, "noisy 1/20")
+
+
+async def test_a_killed_worker_costs_one_line(shipped, open_app: Opener) -> None:
+    async with open_app(worker=SLOW) as pilot:
+        await pilot.press("2", "space")
+        await until(pilot, lambda: len(text_trace(pilot).frames) >= 5)
+        pid = session_of(pilot).pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        await until_seen(pilot, KILLED)
+        trace = text_trace(pilot)
+        kept = list(trace.frames)
+        assert not trace.playing
+        await until(pilot, lambda: session_of(pilot).ready is not None)
+        assert session_of(pilot).pid != pid
+        await pilot.press("space")
+        await until(pilot, lambda: len(trace.frames) > len(kept))
+        assert trace.frames[: len(kept)] == kept
+        assert [frame.step for frame in trace.frames] == list(range(1, len(trace.frames) + 1))
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (("--die-at-start",), "the worker does not start: no module named torch"),
+        (("--version", "99"), "the worker speaks protocol 99, this app 1; reinstall genui"),
+    ],
+)
+async def test_a_worker_that_cannot_serve_is_explained_once(
+    shipped, open_app: Opener, flags: tuple[str, ...], line: str
+) -> None:
+    async with open_app(worker=(*FAST, *flags)) as pilot:
+        await until_seen(pilot, line)
+        assert session_of(pilot).pid is None
+
+
+async def test_a_missing_interpreter_is_explained(shipped, open_app: Opener) -> None:
+    async with open_app(worker=("/nowhere/python",)) as pilot:
+        await until_seen(pilot, "the worker cannot be started")
+
+
+async def test_a_model_that_cannot_be_loaded_is_one_line(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        pane = home_of(pilot).query_one(TextPane)
+        await pilot.press("2")
+        pane.start_over(play=False)
+        text_trace(pilot).model = "broken"
+        await pilot.press("space")
+        await until_seen(pilot, "broken: the file is truncated; copy it again")
+        assert not text_trace(pilot).playing

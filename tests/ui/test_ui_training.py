@@ -1,0 +1,172 @@
+"""The Training pane and the window that starts a run."""
+
+import time
+
+import pytest
+import stage
+from conftest import Opener, home_of, seen, until, until_seen
+
+from genui import paths
+from genui.errors import GenuiError
+from genui.recipes import RECIPES
+from genui.runs import control
+from genui.runs.layout import RunDir
+from genui.runs.lock import RunLock
+from genui.ui.panes.training import TrainingPane
+from genui.ui.screens import new_run
+
+
+async def test_a_run_is_shown_with_curve_sample_and_console(shipped, open_app: Opener) -> None:
+    run = stage.make_run(name="plays", step=1240, steps=4000)
+    run.console.write_text("12:00:00 [red]not markup[/red] \x1b[31mnor escapes\n")
+    async with open_app() as pilot:
+        await until_seen(pilot, "1,240")
+        await pilot.press("4")
+        await until_seen(pilot, "[red]not markup[/red]")
+        screen = seen(pilot)
+        for text in ("/4,000", "31 %", "KING RICHARD", "nor escapes", "grad norm", "1 column ="):
+            assert text in screen
+        assert "\x1b" not in screen
+
+
+async def test_a_sample_of_pictures_is_drawn(shipped, open_app: Opener) -> None:
+    stage.make_run(recipe="emoji", name="faces", step=400)
+    async with open_app() as pilot:
+        await pilot.press("4")
+        await until_seen(pilot, "sample at step 400")
+        await until(pilot, lambda: "▀" in seen(pilot) or "▄" in seen(pilot))
+
+
+async def test_the_curve_follows_a_living_run(shipped, open_app: Opener) -> None:
+    run = stage.make_run(name="plays", step=100, steps=400)
+    with RunLock(run):
+        stage.set_state(run, "running", 100, 400)
+        async with open_app() as pilot:
+            await until_seen(pilot, "1 training")
+            await until_seen(pilot, "old")
+            with run.metrics.open("a") as file:
+                file.write(f'{{"step":101,"time":{time.time()},"loss":0.125}}\n')
+            stage.set_state(run, "running", 101, 400)
+            await until_seen(pilot, "0.125")
+
+
+async def test_keys_leave_commands_for_the_trainer(shipped, open_app: Opener) -> None:
+    run = stage.make_run(name="plays", step=100, steps=400)
+    with RunLock(run):
+        stage.set_state(run, "running", 100, 400)
+        async with open_app() as pilot:
+            pane = home_of(pilot).query_one(TrainingPane)
+            await pilot.press("4")
+            await until(pilot, lambda: pane.run is not None and pane.run.summary.alive)
+            await pilot.press("space")
+            await until_seen(pilot, "asked to pause")
+            assert control.poll(run) == ["pause"]
+            await pilot.press("c")
+            await until_seen(pilot, "asked for a checkpoint")
+            assert control.poll(run) == ["checkpoint"]
+            await pilot.press("x")
+            await until_seen(pilot, "Stop plays?")
+            await pilot.press("escape")
+            assert control.poll(run) == []
+            await pilot.press("x", "y")
+            await until_seen(pilot, "asked to stop")
+            assert control.poll(run) == ["stop"]
+            stage.set_state(run, "paused", 100, 400)
+            await until_seen(pilot, "paused")
+            await pilot.press("p")
+            await until_seen(pilot, "asked to go on")
+            assert control.poll(run) == ["resume"]
+
+
+async def test_a_run_that_does_not_train_cannot_be_paused(shipped, open_app: Opener) -> None:
+    run = stage.make_run(name="plays", state="stopped")
+    async with open_app() as pilot:
+        await pilot.press("4")
+        await until_seen(pilot, "stopped")
+        await pilot.press("space")
+        await until_seen(pilot, "u resumes it")
+        await pilot.press("c")
+        await until_seen(pilot, "nothing to checkpoint")
+        assert control.poll(run) == []
+
+
+async def test_a_killed_trainer_is_seen_as_dead_and_can_be_resumed(
+    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resumed: list[RunDir] = []
+    monkeypatch.setattr("genui.ui.panes.training.resume", resumed.append)
+    run = stage.make_run(name="plays", step=100, steps=400)
+    with RunLock(run):
+        stage.set_state(run, "running", 100, 400)
+        async with open_app() as pilot:
+            await pilot.press("4")
+            await until_seen(pilot, "running")
+    async with open_app() as pilot:  # the lock is free now, the status as it was
+        await pilot.press("4")
+        await until_seen(pilot, "dead")
+        await pilot.press("u")
+        await until(pilot, lambda: resumed == [run])
+
+
+async def test_a_full_disk_is_one_line(
+    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(run: RunDir, command: str) -> None:
+        raise GenuiError(f"cannot write {run.control}: no space left on device")
+
+    monkeypatch.setattr("genui.ui.panes.training.steer", full)
+    stage.make_run(name="plays")
+    async with open_app() as pilot:
+        await pilot.press("4")
+        await until_seen(pilot, "stopped")
+        await pilot.press("c")
+        await until_seen(pilot, "✗ cannot write")
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"steps": "many"}, "steps=many"),
+        ({"set": "widht=384"}, "did you mean 'width'?"),
+        ({"set": "width"}, "expected KEY=VALUE"),
+        ({"set": "width=250 heads=4"}, "not a multiple of heads"),
+        ({"name": "a/b"}, "run name 'a/b'"),
+        ({"data": "/no/such/file"}, "/no/such/file: no such file or folder"),
+    ],
+)
+async def test_a_new_run_that_cannot_be_says_why_in_place(
+    shipped, open_app: Opener, fields: dict[str, str], line: str
+) -> None:
+    async with open_app() as pilot:
+        await pilot.press("n")
+        await until_seen(pilot, "New run")
+        for name, text in fields.items():
+            pilot.app.screen.query_one(f"#field-{name}").focus()
+            await pilot.press(*text.replace(" ", "\x00").replace("\x00", " "))
+        await pilot.press("ctrl+s")
+        await until_seen(pilot, line)
+        assert isinstance(pilot.app.screen, new_run.NewRunScreen)
+        assert not list(paths.runs_dir().glob("*"))
+        await pilot.press("escape")
+        assert pilot.app.screen is home_of(pilot)
+
+
+async def test_a_new_run_is_started_and_shown(
+    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, dict[str, str], str]] = []
+
+    def launch(recipe, overrides, name):  # noqa: ANN001, ANN202
+        asked.append((recipe.name, overrides, name))
+        return stage.make_run(recipe.name, name, state="stopped", step=1, steps=500)
+
+    monkeypatch.setattr(new_run, "launch", launch)
+    async with open_app() as pilot:
+        await pilot.press("n", "down", "enter", *"mine", "enter", *"500", "enter", "enter")
+        await pilot.press(*"width=128", "enter")
+        await until(pilot, lambda: bool(asked))
+        second = list(RECIPES)[1]
+        assert asked == [(second, {"width": "128", "steps": "500"}, "mine")]
+        await until_seen(pilot, "it goes on when you quit")
+        await until(pilot, lambda: home_of(pilot).current == "training")
+        await until_seen(pilot, "mine")
