@@ -13,7 +13,8 @@ from genui.render.envelope import Columns
 DOTS_ACROSS, DOTS_DOWN = 2, 4
 
 _BLANK = 0x2800
-_BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], dtype=np.int32)
+# The dots of a cell, row by row, in the order of their bits in the character's code.
+_BIT_ORDER = [0, 2, 4, 1, 3, 5, 6, 7]
 
 
 class Canvas:
@@ -25,8 +26,8 @@ class Canvas:
     def __init__(self, cols: int, rows: int) -> None:
         self.cols, self.rows = cols, rows
         self._layers = np.full((rows, cols), -1, dtype=np.int32)
-        self._faint = np.zeros((rows, DOTS_DOWN, cols, DOTS_ACROSS), dtype=bool)
-        self._strong = self._faint.copy()
+        self._faint = np.zeros((rows, cols), dtype=np.uint8)
+        self._strong = np.zeros((rows, cols), dtype=np.uint8)
         self._signs: dict[tuple[int, int], str] = {}
 
     def spans(
@@ -38,14 +39,15 @@ class Canvas:
         """
         row = np.arange(self.rows * DOTS_DOWN)[:, None]
         dots = (row >= np.round(top)) & (row <= np.round(bottom))  # NaN compares false
-        dots = dots.reshape(self._strong.shape)
-        touched = dots.any(axis=(1, 3))
+        cells = dots.reshape(self.rows, DOTS_DOWN, self.cols, DOTS_ACROSS).swapaxes(1, 2)
+        bits = cells.reshape(self.rows, self.cols, -1)[..., _BIT_ORDER]
+        codes = np.packbits(bits, axis=2, bitorder="little")[..., 0]
         if faint:
-            self._faint |= dots
-            touched &= ~self._strong.any(axis=(1, 3))
+            self._faint |= codes
+            self._layers[(codes != 0) & (self._strong == 0)] = layer
         else:
-            self._strong |= dots
-        self._layers[touched] = layer
+            self._strong |= codes
+            self._layers[codes != 0] = layer
 
     def put(self, row: int, col: int, sign: str, layer: int) -> None:
         """One character instead of the dots of its cell."""
@@ -54,17 +56,18 @@ class Canvas:
 
     def lines(self) -> list[list[tuple[str, int]]]:
         """Each row as texts with the layer they belong to; a cell without dots is a space."""
-        crossed = self._strong.any(axis=(1, 3), keepdims=True)
-        dots = np.where(crossed, self._strong, self._faint)
-        codes = np.einsum("rdca,da->rc", dots.astype(np.int32), _BITS)
-        codes = np.where(codes, _BLANK + codes, ord(" ")).astype(np.uint32)
+        dots = np.where(self._strong, self._strong, self._faint)
+        codes = np.where(dots, _BLANK + dots.astype(np.uint32), ord(" ")).astype("<u4")
         for (row, col), sign in self._signs.items():
             codes[row, col] = ord(sign)
+        changes = self._layers[:, 1:] != self._layers[:, :-1]
         lines = []
-        for row, layers in zip(codes, self._layers, strict=True):
-            text = "".join(map(chr, row.tolist()))
-            edges = [0, *(np.flatnonzero(np.diff(layers)) + 1).tolist(), self.cols]
-            lines.append([(text[a:b], int(layers[a])) for a, b in pairwise(edges)])
+        for row in range(self.rows):
+            text = codes[row].tobytes().decode("utf-32-le")
+            edges = [0, *(np.flatnonzero(changes[row]) + 1).tolist(), self.cols]
+            layers = self._layers[row, edges[:-1]].tolist()
+            spans = zip(pairwise(edges), layers, strict=True)
+            lines.append([(text[a:b], layer) for (a, b), layer in spans])
         return lines
 
 

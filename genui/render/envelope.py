@@ -33,11 +33,17 @@ def envelope(
     broken = np.zeros(columns, dtype=bool)
     some = np.flatnonzero(last > first)
     if len(some):
-        # Columns with points follow each other without gaps, as `reduceat` wants them.
-        seen = np.asarray(values[: bounds[-1]], dtype=np.float64)
-        finite = np.isfinite(seen)
-        seen = np.where(finite, seen, np.nan)
-        low[some] = np.fmin.reduceat(seen, first[some])
-        high[some] = np.fmax.reduceat(seen, first[some])
-        broken[some] = np.logical_or.reduceat(~finite, first[some])
+        # Columns with points follow each other without gaps, as `reduceat` wants them. It
+        # reads the values where they are: a copy of them costs more than the reading.
+        seen, starts = values[: bounds[-1]], first[some]
+        low[some] = np.fmin.reduceat(seen, starts)
+        high[some] = np.fmax.reduceat(seen, starts)
+        with np.errstate(invalid="ignore", over="ignore"):
+            broken[some] = ~np.isfinite(np.add.reduceat(seen, starts))
+        for column in np.flatnonzero(broken):
+            inside = seen[first[column] : last[column]]
+            finite = inside[np.isfinite(inside)]
+            broken[column] = len(finite) < len(inside)
+            low[column] = finite.min() if len(finite) else np.nan
+            high[column] = finite.max() if len(finite) else np.nan
     return Columns(low, high, broken)

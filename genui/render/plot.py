@@ -93,7 +93,7 @@ def legend(traces: Sequence[Trace]) -> list[Part]:
         parts.append((f"{sign} {clean_line(trace.name)}", _look(index)))
         if trace.smoothed is not None:
             parts += [(" ", "label"), ("⠒", f"raw-{index % SERIES_LOOKS + 1}"), (" raw", "label")]
-    if any(not np.isfinite(trace.values).all() for trace in traces):
+    if any(not math.isfinite(np.sum(trace.values)) for trace in traces):
         parts += [("  ", "label"), (f"{_FAULT} not finite", "fault")]
     return parts
 

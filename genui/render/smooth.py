@@ -3,6 +3,8 @@
 import numpy as np
 
 _CHUNK = 128
+# Places of the past that are looked at to tell a grown series from another one.
+_CHECKS = 64
 # The least factor whose power of `_CHUNK` is still a normal number.
 _LEAST = 0.01
 
@@ -16,8 +18,10 @@ class Smoother:
         self._restart()
 
     def _restart(self) -> None:
-        self._seen = np.empty(0)
-        self._smoothed = np.empty(0)
+        self._known = 0
+        self._smoothed = np.empty(0)  # with room to grow
+        self._checked = np.empty(0, dtype=np.int64)  # places in the past …
+        self._expected = np.empty(0)  # … and what stood there
         self._average = 0.0
         self._weight = 0.0
 
@@ -25,18 +29,23 @@ class Smoother:
         """The average at every point of `values`, the whole series: float64 [N].
 
         A NaN or an infinity keeps the average as it was; before the first finite value it
-        is NaN. Where the series is not the one seen before and more, it is averaged anew.
+        is NaN. A series whose past differs from the one seen before is averaged anew.
         """
-        values = np.array(values, dtype=np.float64)
-        known = len(self._seen)
-        # Compared as bits, so that NaN equals NaN.
-        if not np.array_equal(values[:known].view(np.int64), self._seen.view(np.int64)):
+        count = len(values)
+        if count < self._known or not np.array_equal(
+            values[self._checked], self._expected, equal_nan=True
+        ):
             self._restart()
-            known = 0
-        if known < len(values):
-            self._smoothed = np.concatenate([self._smoothed, self._continue(values[known:])])
-            self._seen = values
-        return self._smoothed
+        if count > len(self._smoothed):
+            grown = np.empty(2 * count)
+            grown[: self._known] = self._smoothed[: self._known]
+            self._smoothed = grown
+        if count > self._known:
+            self._smoothed[self._known : count] = self._continue(values[self._known :])
+            self._known = count
+            self._checked = np.linspace(0, count - 1, _CHECKS).astype(np.int64)
+            self._expected = values[self._checked]
+        return self._smoothed[:count]
 
     def _continue(self, values: np.ndarray) -> np.ndarray:
         """The recurrence as weighted sums inside chunks, short enough not to overflow."""

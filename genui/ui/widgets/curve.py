@@ -94,7 +94,7 @@ class Curve(LineWidget):
         series: Mapping[str, tuple[np.ndarray, np.ndarray]],
         kinds: Mapping[str, Kind] | None = None,
     ) -> None:
-        """Show these series: name → (steps ascending, values).
+        """Show these series: name → (steps, values), two arrays of one length.
 
         The arrays are read when the curve is drawn, so give views that do not change.
         `kinds` says how each is drawn: `line`, `smoothed` (the raw values faint behind
@@ -109,6 +109,9 @@ class Curve(LineWidget):
         self.redraw()
 
     def _trace(self, name: str, steps: np.ndarray, values: np.ndarray, kind: Kind) -> Trace:
+        if (steps[1:] < steps[:-1]).any():  # a resumed run may write steps again
+            order = np.argsort(steps, kind="stable")
+            steps, values = steps[order], values[order]
         if kind != "smoothed" or not self.smoothing:
             return Trace(name, steps, values, kind)
         smoother = self._smoothers.setdefault(name, Smoother(self.smoothing))

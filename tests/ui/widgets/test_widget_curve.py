@@ -75,6 +75,20 @@ async def test_cursor_and_log_axis_are_drawn_when_set() -> None:
         assert any(line.strip().startswith("1e-") for line in lines_of(curve))
 
 
+async def test_steps_written_again_are_drawn_in_their_place() -> None:
+    curve, other = Curve(), Curve()
+    again = np.concatenate([np.arange(600), np.arange(500, 1241)])
+    async with Stage(curve).run_test(size=(60, 16)) as pilot:
+        curve.set_series({"loss": (again, LOSS[again])}, {"loss": "smoothed"})
+        await pilot.pause()
+        resumed = lines_of(curve)
+    async with Stage(other).run_test(size=(60, 16)) as pilot:
+        other.set_series({"loss": (STEPS, LOSS)}, {"loss": "smoothed"})
+        await pilot.pause()
+        assert lines_of(other)[-1] == resumed[-1]
+        assert "✗" not in "".join(resumed)
+
+
 async def test_a_new_theme_recolours_the_curve() -> None:
     curve = Curve()
     app: App[None] = Stage(curve)
