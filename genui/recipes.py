@@ -134,7 +134,7 @@ _RECIPES: tuple[Recipe, ...] = (
         eval_every=200,
         eval_batches=6,
         dropout=0.0,
-        sample_prompt="def ",
+        sample_prompt="\n\ndef",
         sample_tokens=160,
     ),
     TransformerRecipe(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import stage
 from textual.pilot import Pilot
+from textual.widgets import Static
 
 from genui import paths
 from genui.ui.app import GenuiApp
@@ -23,7 +24,9 @@ Opener = Callable[..., AbstractAsyncContextManager[Pilot[None]]]
 
 
 @pytest.fixture(autouse=True)
-def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
+def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No shipped models, whatever the package has; a worker that finds the package."""
+    monkeypatch.setattr(paths, "weights_dir", lambda: tmp_path / "nothing")
     monkeypatch.setenv("PYTHONPATH", str(HERE.parent.parent))
     monkeypatch.setenv("COLORTERM", "truecolor")
 
@@ -80,6 +83,11 @@ async def until(pilot: Pilot[None], true: Callable[[], bool], seconds: float = 2
             pytest.fail(f"waited {seconds} s in vain; the screen:\n{seen(pilot)}")
         await pilot.pause(0.02)
     await pilot.pause()
+
+
+def fault(pilot: Pilot[None]) -> str:
+    """What the open window says is wrong."""
+    return str(pilot.app.screen.query_one(".fault", Static).content)
 
 
 async def until_seen(pilot: Pilot[None], text: str) -> None:

@@ -5,6 +5,7 @@ from conftest import Opener, home_of, seen, until, until_seen
 
 from genui.ui.panes.models import ModelsPane
 from genui.ui.panes.rows import RowList
+from genui.ui.widgets.prose import Prose
 
 
 async def test_runs_and_models_are_grouped_with_the_card_of_the_chosen_one(
@@ -43,7 +44,7 @@ async def test_enter_opens_a_model_in_the_pane_of_its_medium(shipped, open_app: 
         rows.chosen = "model:python"
         await pilot.press("enter")
         assert home.current == "text"
-        await until_seen(pilot, "def ")
+        await until(pilot, lambda: home.query_one(Prose).text.startswith("def What light"))
 
 
 async def test_the_filter_is_a_regular_expression(shipped, open_app: Opener) -> None:

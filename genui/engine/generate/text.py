@@ -111,7 +111,7 @@ class TextGenerator:
             model=request.model,
             family=self.family,
             medium="text",
-            prompt=known,
+            prompt=known.removesuffix(" ") if self.tokenizer.end is not None else known,
             total_steps=state.settings.tokens,
             note="; ".join(notes),
         )
@@ -122,13 +122,22 @@ class TextGenerator:
         settings = request.settings
         if not isinstance(settings, TextSettings):
             raise MisuseError("a text model needs text settings")
-        newline = self.tokenizer.encode("\n")
-        end = self.tokenizer.end
-        empty = (end,) if end is not None else tuple(newline[:1]) or (0,)
-        tokens = tuple(self.tokenizer.encode(request.prompt)) or empty
+        tokens = self._prompt_tokens(request.prompt)
         prompt = len(tokens)
         logits = self._read(tokens, prompt)
         return TextState(tokens, prompt, logits, 0, request.seed, settings, False, b"")
+
+    def _prompt_tokens(self, prompt: str) -> tuple[int, ...]:
+        """What the model reads first; never empty.
+
+        With BPE a last space is left for the model to write: it belongs to the next word's
+        token, and a space of its own was hardly ever seen in training.
+        """
+        end = self.tokenizer.end
+        if end is not None:
+            return tuple(self.tokenizer.encode(prompt.removesuffix(" "))) or (end,)
+        newline = self.tokenizer.encode("\n")
+        return tuple(self.tokenizer.encode(prompt)) or tuple(newline[:1]) or (0,)
 
     def first_frame(self, state: TextState) -> None:
         """Nothing: the prompt is not generated."""

@@ -36,9 +36,9 @@ def measure_text(generator: TextGenerator, recipe: TransformerRecipe) -> dict[st
 
 
 def write_function(generator: TextGenerator, seed: int) -> str:
-    """One top-level function the model writes: from "def " to the next line at the margin."""
+    """One top-level function the model writes: from "def" to the next line at the margin."""
     settings = TextSettings(temperature=0.7, top_p=0.95, tokens=300)
-    text = "def " + write(generator, "def ", seed, settings, until="\n\n\n")
+    text = "def" + write(generator, "\n\n\ndef", seed, settings, until="\n\n\n")
     lines = text.split("\n")
     body = [lines[0]]
     for line in lines[1:]:

@@ -37,6 +37,7 @@ class HomeScreen(Screen[None]):
     """Owns the view (all panes, or one full-screen) and the lists the panes are filled from."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("app")]
+    AUTO_FOCUS = ""  # `_show` gives the focus; Textual would give it to a hidden input
 
     def __init__(self, session: Session, watcher: Watcher) -> None:
         super().__init__()
