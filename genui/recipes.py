@@ -233,11 +233,16 @@ def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
         try:
             changed[key] = msgspec.convert(value, hints[key], strict=False)
         except msgspec.ValidationError as error:
-            reason = str(error).replace("`", "'")
-            raise MisuseError(f"--set {key}={text}: {reason}") from None
+            raise MisuseError(f"--set {key}={text}: {_plainly(error)}") from None
     result = recipe_from_dict(changed)
     check(result)
     return result
+
+
+def _plainly(error: msgspec.ValidationError) -> str:
+    """The library's reason in words for someone who does not write Python."""
+    reason = str(error).partition(", got")[0].replace("Expected", "expected")
+    return reason.replace("`int`", "a whole number").replace("`float`", "a number")
 
 
 def recipe_from_dict(fields: Mapping[str, Any]) -> Recipe:

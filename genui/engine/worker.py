@@ -1,8 +1,9 @@
 """The process that generates for the app: `python -m genui.engine.worker`.
 
 Requests come on stdin, replies go to stdout, both as `genui.protocol` frames them. A thread
-reads, the main thread computes, so a Cancel takes effect within one step. It exits when its
-stdin closes, and may be killed at any moment: everything it knows can be computed again.
+reads, the main thread computes and looks for requests between steps, so a Cancel takes effect
+within one step and several traces can be under way. It exits when its stdin closes, and may
+be killed at any moment: everything it knows can be computed again.
 """
 
 import os
@@ -10,7 +11,9 @@ import queue
 import sys
 import threading
 import time
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Literal
 
 from genui import protocol
 from genui.engine.priority import give_way
@@ -21,64 +24,76 @@ NICE = 5  # after the app, before the trainer
 
 
 class Inbox:
-    """Requests in order, and the cancels among them at once."""
+    """Requests in the order they came, read on a thread of its own."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
         self._queue: queue.SimpleQueue[protocol.Request | None] = queue.SimpleQueue()
-        self._cancelled: set[int] = set()
-        self.closed = False
         threading.Thread(target=self._read, name="inbox", daemon=True).start()
 
-    def next(self) -> protocol.Request | None:
-        """The next request; None when the app is gone."""
-        return self._queue.get()
-
-    def stopped(self, trace: int) -> bool:
-        """Whether the present work on a trace should end."""
-        return self.closed or trace in self._cancelled
-
-    def begin(self, trace: int) -> None:
-        """Cancels before this moment were about earlier work."""
-        self._cancelled.discard(trace)
+    def next(self, wait: bool) -> protocol.Request | None:
+        """The next request; None when the app is gone. Raises queue.Empty unless it may wait."""
+        return self._queue.get(block=wait)
 
     def _read(self) -> None:
         reader = protocol.requests()
         try:
             while data := self._source.read1(65536):  # type: ignore[attr-defined]
                 for request in reader.feed(data):
-                    if isinstance(request, Cancel | Close):
-                        self._cancelled.add(request.trace)
                     self._queue.put(request)
         except protocol.ProtocolError as error:
             print(f"genui worker: {error}", file=sys.stderr)
-        self.closed = True
         self._queue.put(None)
 
 
+@dataclass
+class Job:
+    """An Advance under way."""
+
+    frames: Iterator[protocol.Frame]
+    start: int
+    at: int
+    seconds: float = 0.0  # of computing
+
+
 class Worker:
-    """Answers requests until the app is gone."""
+    """Answers requests until the app is gone; traces under way take turns, a step each."""
 
     def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
         self._inbox = Inbox(source)
         self._sink = sink
         self._traces: dict[int, Any] = {}
+        self._jobs: dict[int, Job] = {}
 
     def run(self) -> int:
-        while (request := self._inbox.next()) is not None:
-            trace = getattr(request, "trace", -1)
+        while True:
             try:
-                self._answer(request)
-            except GenuiError as error:
-                self._send(Failed(trace, str(error)))
-            except MemoryError:
-                self._send(Failed(trace, "out of memory: ask for fewer steps or a smaller model"))
+                request = self._inbox.next(wait=not self._jobs)
+                if request is None:
+                    return 0
+                self._guarded(getattr(request, "trace", -1), lambda r=request: self._answer(r))
+            except queue.Empty:
+                for trace in list(self._jobs):
+                    self._guarded(trace, lambda t=trace: self._one_step(t))
             except BrokenPipeError:
                 return 0
-            except Exception as error:
-                print(f"genui worker: {type(error).__name__}: {error}", file=sys.stderr)
-                self._send(Failed(trace, f"the model failed ({type(error).__name__}: {error})"))
-        return 0
+
+    def _guarded(self, trace: int, work: Callable[[], None]) -> None:
+        """Do it; what goes wrong is one line to the app, and the end of that trace's job."""
+        try:
+            work()
+            return
+        except GenuiError as error:
+            line = str(error)
+        except MemoryError:
+            line = "out of memory: ask for fewer steps or a smaller model"
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            line = f"the model failed ({type(error).__name__}: {error})"
+            print(f"genui worker: {line}", file=sys.stderr)
+        self._jobs.pop(trace, None)
+        self._send(Failed(trace, " ".join(line.split())))
 
     def _send(self, message: protocol.Reply) -> None:
         self._sink.write(protocol.encode(message))
@@ -94,10 +109,12 @@ class Worker:
                 self._advance(request)
             case Warm(model=model):
                 self._warm(model)
+            case Cancel(trace=trace):
+                if trace in self._jobs:
+                    self._idle(trace, "cancelled")
             case Close(trace=trace):
+                self._jobs.pop(trace, None)
                 self._traces.pop(trace, None)
-            case Cancel():
-                pass  # the inbox has told the work it is about
 
     def _hello(self, version: int) -> None:
         if version != protocol.VERSION:
@@ -132,7 +149,6 @@ class Worker:
         from genui.engine.generate.load import find_and_load
         from genui.engine.generate.trace import Trace
 
-        self._inbox.begin(request.trace)
         trace = Trace(find_and_load(request.model), request)
         self._traces[request.trace] = trace
         self._send(trace.started)
@@ -143,19 +159,30 @@ class Worker:
         trace = self._traces.get(request.trace)
         if trace is None:
             raise GenuiError("this trace is no longer in the worker: start it again")
-        stopped = lambda: self._inbox.stopped(request.trace)  # noqa: E731
-        begin, at = time.perf_counter(), request.start
-        for frame in trace.advance(request.start, request.steps, stopped):
+        if request.trace in self._jobs:
+            self._idle(request.trace, "cancelled")
+        frames = trace.advance(request.start, request.steps)
+        self._jobs[request.trace] = Job(frames, request.start, request.start)
+
+    def _one_step(self, trace: int) -> None:
+        job = self._jobs[trace]
+        begin = time.perf_counter()
+        frame = next(job.frames, None)
+        job.seconds += time.perf_counter() - begin
+        if frame is not None:
+            job.at = frame.step
             self._send(frame)
-            at = frame.step
-        reason = "cancelled" if stopped() else "finished" if trace.finished_at(at) else "done"
-        self._inbox.begin(request.trace)
+        else:
+            self._idle(trace, "finished" if self._traces[trace].finished_at(job.at) else "done")
+
+    def _idle(self, trace: int, reason: Literal["done", "finished", "cancelled"]) -> None:
+        job = self._jobs.pop(trace)
         self._send(
             Idle(
-                trace=request.trace,
-                step=at,
-                steps=at - request.start,
-                seconds=time.perf_counter() - begin,
+                trace=trace,
+                step=job.at,
+                steps=job.at - job.start,
+                seconds=job.seconds,
                 reason=reason,
             )
         )

@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from genui.render.sanitise import clean_line
 from genui.ui import keys
-from genui.ui.keys import Key, PaneName
+from genui.ui.keys import Key, PaneName, Scope
 from genui.ui.messages import ViewName
 
 VIEWS: tuple[tuple[str, str, ViewName], ...] = (
@@ -20,7 +20,7 @@ VIEWS: tuple[tuple[str, str, ViewName], ...] = (
     ("3", "Canvas", "canvas"),
     ("4", "Training", "training"),
 )
-TABS: tuple[ViewName, ...] = ("models", "training", "text", "canvas")
+TABS: tuple[PaneName, ...] = ("models", "training", "text", "canvas")
 
 
 def clickable(text: str, style: str, action: str) -> tuple[str, Style]:
@@ -99,7 +99,7 @@ class TabsLine(Line):
 
 
 class StatusLine(Line):
-    """One plain line: a fault with its remedy, or what just happened. Gone once the user goes on."""
+    """One plain line: a fault with its remedy, or what just happened."""
 
     def __init__(self) -> None:
         super().__init__(id="status")
@@ -128,11 +128,11 @@ class FooterLine(Line):
 
     def __init__(self) -> None:
         super().__init__(id="footer")
-        self._pane: PaneName = "models"
+        self._pane: Scope = "models"
         self._zoomed = False
         self._keymap: dict[str, str] = {}
 
-    def set(self, pane: PaneName, zoomed: bool, keymap: dict[str, str]) -> None:
+    def set(self, pane: Scope, zoomed: bool, keymap: dict[str, str]) -> None:
         """The pane whose keys to show."""
         self._pane, self._zoomed, self._keymap = pane, zoomed, keymap
         self._draw()

@@ -1,7 +1,7 @@
 """The command palette: every action, model, run, recipe and theme, by name."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from textual.app import App
 from textual.command import DiscoveryHit, Hit, Hits, Provider
@@ -10,7 +10,7 @@ from textual.types import IgnoreReturnCallbackType
 from genui.recipes import RECIPES
 from genui.render.sanitise import clean_line
 from genui.ui import keys
-from genui.ui.keys import Key
+from genui.ui.keys import Key, Scope
 from genui.ui.screens.home import HomeScreen
 
 
@@ -22,7 +22,7 @@ class Command(NamedTuple):
     run: IgnoreReturnCallbackType
 
 
-async def run_key(app: App[object], home: HomeScreen, key: Key) -> None:
+async def run_key(app: App[Any], home: HomeScreen, key: Key) -> None:
     """Do what the key does, wherever the focus is."""
     if key.pane != "app" and home.current != key.pane:
         home.action_show_pane(key.pane)
@@ -44,8 +44,7 @@ class GenuiCommands(Provider):
 
             return run
 
-        panes: list[keys.PaneName] = [home.current]
-        panes += [p for p in keys.TITLES if p not in panes]
+        panes: list[Scope] = [home.current, *(p for p in keys.TITLES if p != home.current)]
         for pane in panes:
             for key in keys.of_pane(pane):
                 if key.id == "app.palette":
@@ -89,5 +88,5 @@ class GenuiCommands(Provider):
                 yield Hit(score, matcher.highlight(command.title), command.run, help=command.help)
 
 
-def _dress(app: App[object], theme: str) -> None:
+def _dress(app: App[Any], theme: str) -> None:
     app.theme = theme

@@ -13,9 +13,10 @@ from textual.binding import Binding
 from genui import paths
 from genui.errors import MisuseError, did_you_mean
 
-PaneName = Literal["app", "models", "training", "text", "canvas"]
+PaneName = Literal["models", "training", "text", "canvas"]
+Scope = PaneName | Literal["app"]
 
-TITLES: dict[PaneName, str] = {
+TITLES: dict[Scope, str] = {
     "app": "Everywhere",
     "models": "Models",
     "training": "Training",
@@ -27,10 +28,10 @@ KEYMAP_FILE = "keys.toml"
 
 
 class Key(NamedTuple):
-    """One row of the table: `keys` is Textual's comma-separated form, `shown` what a person reads."""
+    """One row of the table: `keys` as Textual takes them, `shown` as the footer has them."""
 
     id: str
-    pane: PaneName
+    pane: Scope
     keys: str
     shown: str
     action: str
@@ -59,7 +60,7 @@ TABLE: tuple[Key, ...] = (
     Key("training.stop", "training", "x", "x", "stop", "stop",
         "Stop the run after a last checkpoint (asks first)"),
     Key("training.resume", "training", "u,R", "u", "resume", "resume",
-        "Continue a stopped or dead run from its newest checkpoint"),
+        "Continue a stopped or dead run from its checkpoint"),
     Key("training.generate", "training", "g", "g", "generate", "generate",
         "Generate from the run's newest checkpoint"),
     Key("training.log", "training", "y", "y", "log", "log axis",
@@ -80,7 +81,7 @@ TABLE: tuple[Key, ...] = (
     Key("text.end", "text", "end", "end", "ends(1)", "last token",
         "Write to the last token", False),
     Key("text.zoom", "text", "enter,z", "⏎", "zoom", "open",
-        "Full-screen, with the next token's odds and the settings"),
+        "Full-screen: the next token's odds and the settings"),
     Key("text.prompt", "text", "e", "e", "edit", "prompt",
         "Edit the prompt (\\n is a new line)"),
     Key("text.reseed", "text", "r", "r", "reseed", "reseed",
@@ -90,7 +91,7 @@ TABLE: tuple[Key, ...] = (
     Key("text.top_k", "text", "k", "k", "setting('top_k')", "top-k",
         "Keep only the k likeliest tokens; 0 is off"),
     Key("text.top_p", "text", "p", "p", "setting('top_p')", "top-p",
-        "Keep the likeliest tokens that make up this share; 1 is off"),
+        "Keep the likeliest that make up this share; 1 is off"),
     Key("text.tokens", "text", "m", "m", "setting('tokens')", "tokens",
         "How many tokens to write", False),
     Key("text.more", "text", "plus,equals_sign", "+", "nudge(1)", "more",
@@ -117,7 +118,7 @@ TABLE: tuple[Key, ...] = (
     Key("canvas.end", "canvas", "end", "end", "ends(1)", "picture",
         "To the finished picture", False),
     Key("canvas.zoom", "canvas", "enter,z", "⏎", "zoom", "open",
-        "Full-screen, with the noisy picture, the schedule and settings"),
+        "Full-screen: the noisy picture, schedule and settings"),
     Key("canvas.caption", "canvas", "e", "e", "edit", "caption",
         "Edit the caption"),
     Key("canvas.reseed", "canvas", "r", "r", "reseed", "reseed",
@@ -168,12 +169,12 @@ LIST_KEYS = (
 _ALWAYS_SHOWN = ("app.help", "app.quit")
 
 
-def of_pane(pane: PaneName) -> list[Key]:
+def of_pane(pane: Scope) -> list[Key]:
     """The rows of one pane, in the table's order."""
     return [key for key in TABLE if key.pane == pane]
 
 
-def bindings(pane: PaneName) -> list[Binding]:
+def bindings(pane: Scope) -> list[Binding]:
     """Textual's bindings for that pane's widget or, for "app", for the main screen."""
     return [
         Binding(
@@ -188,7 +189,7 @@ def bindings(pane: PaneName) -> list[Binding]:
     ]
 
 
-def footer(pane: PaneName) -> list[Key]:
+def footer(pane: Scope) -> list[Key]:
     """What the footer offers while that pane has the focus, most useful first."""
     common = [key for key in of_pane("app") if key.footer]
     own = [] if pane == "app" else [key for key in of_pane(pane) if key.footer]
@@ -208,7 +209,7 @@ def shown_after(key: Key, keymap: dict[str, str]) -> str:
 def keys_markdown() -> str:
     """The README's table of keys."""
     lines = []
-    panes: tuple[PaneName, ...] = ("app", "models", "training", "text", "canvas")
+    panes: tuple[Scope, ...] = ("app", "models", "training", "text", "canvas")
     for pane in panes:
         lines += [f"**{TITLES[pane]}**", "", "| key | | id |", "|---|---|---|"]
         lines += [f"| {_keys_text(key)} | {key.tooltip} | `{key.id}` |" for key in of_pane(pane)]

@@ -18,3 +18,12 @@ def arrange(width: int, height: int) -> Arrangement:
     if width >= GRID[0] and height >= GRID[1]:
         return "grid"
     return "tabs"
+
+
+def too_small(width: int, height: int) -> str:
+    """What is shown in place of panes that would not fit."""
+    needed = f"{SMALLEST[0]}×{SMALLEST[1]}"
+    return (
+        f"genui needs {needed} cells;\nthis terminal has {width}×{height}.\n\n"
+        "Make it larger, or press q to quit."
+    )

@@ -29,7 +29,7 @@ def recall() -> Memory:
 
 
 def remember(memory: Memory) -> None:
-    """Keep it. A folder that cannot be written loses a theme, nothing more, so no fault is raised."""
+    """Keep it. Raises nothing: where the folder cannot be written, only a theme is lost."""
     path = _path()
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from textual.message import Message
 
 from genui import protocol
+from genui.ui.keys import PaneName
 
 if TYPE_CHECKING:
     from genui.runs.catalog import ModelInfo
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from genui.runs.listing import RunSummary
     from genui.ui.watch import RunView
 
-ViewName = Literal["home", "models", "training", "text", "canvas"]
+ViewName = PaneName | Literal["home"]
 
 # --- from the worker, by way of session.py ------------------------------------------
 
@@ -121,6 +122,14 @@ class OpenModel(Message):
 
 class OpenRun(Message):
     """Show this run in Training."""
+
+    def __init__(self, run: "RunDir") -> None:
+        super().__init__()
+        self.run = run
+
+
+class RunHighlighted(Message):
+    """The cursor in Models is on this run."""
 
     def __init__(self, run: "RunDir") -> None:
         super().__init__()

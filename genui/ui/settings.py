@@ -3,9 +3,11 @@
 from typing import NamedTuple, TypeVar
 
 import msgspec
+from textual.content import Content
 
 from genui.errors import MisuseError
 from genui.protocol import ImageSettings, TextSettings
+from genui.render.sanitise import clean_line
 
 S = TypeVar("S", TextSettings, ImageSettings)
 
@@ -97,3 +99,18 @@ def nudged(settings: S, name: str, direction: int) -> S:
         return typed(settings, name, str(new))
     except MisuseError:
         return settings
+
+
+def settings_content(lines: list[Line], touched: str) -> Content:
+    """The lines of an inspector; the setting that + and - change is marked."""
+    parts: list[str | tuple[str, str]] = []
+    for line in lines:
+        marked = bool(line.name) and line.name == touched
+        parts += [
+            (f"{line.key} ", "bold $primary"),
+            (f"{line.label:<12}", "$text-muted"),
+            (clean_line(line.value), "bold $foreground" if marked else "$foreground"),
+            ("  − +" if marked else "", "$primary"),
+            "\n",
+        ]
+    return Content.assemble(*parts[:-1])

@@ -36,6 +36,7 @@ class Trace(Generic[F]):
     playing: bool = False
     started: bool = False  # the worker knows it
     note: str = ""
+    seen_prompt: str = ""  # the prompt as the model saw it, once it is begun
     _asked_to: int | None = None  # the last step of the Advance under way
     _cancelling: bool = False
     _arrivals: deque[tuple[float, int]] = field(default_factory=deque)
@@ -92,6 +93,7 @@ class Trace(Generic[F]):
         """The worker has it; play on to the total it names."""
         self.started = True
         self.note = started.note
+        self.seen_prompt = started.prompt
         if self.playing:
             self.goal = started.total_steps
         self.total = started.total_steps

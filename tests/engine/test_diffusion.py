@@ -12,25 +12,21 @@ def request(caption: str = "cat", seed: int = 1, **settings: object) -> Start:
     return Start(trace=3, model="m", prompt=caption, seed=seed, settings=chosen)
 
 
-def never() -> bool:
-    return False
-
-
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_back_and_forward_gives_the_same_bits(
     picture_generator: DiffusionGenerator, sampler: str
 ) -> None:
     trace = Trace(picture_generator, request(sampler=sampler))
-    first = list(trace.advance(0, 6, never))
-    assert list(trace.advance(2, 4, never)) == first[2:]
+    first = list(trace.advance(0, 6))
+    assert list(trace.advance(2, 4)) == first[2:]
     afresh = Trace(picture_generator, request(sampler=sampler))
-    assert list(afresh.advance(0, 6, never)) == first
+    assert list(afresh.advance(0, 6)) == first
     assert afresh.finished_at(6)
 
 
 def test_frames_are_pictures_of_falling_noise(picture_generator: DiffusionGenerator) -> None:
     trace = Trace(picture_generator, request())
-    frames = [trace.opening, *trace.advance(0, 99, never)]
+    frames = [trace.opening, *trace.advance(0, 99)]
     sigmas = []
     for step, frame in enumerate(frames):
         assert isinstance(frame, ImageFrame)
@@ -47,7 +43,7 @@ def test_frames_are_pictures_of_falling_noise(picture_generator: DiffusionGenera
 def test_seed_caption_and_guidance_each_matter(picture_generator: DiffusionGenerator) -> None:
     def final(**changes: object) -> bytes:
         trace = Trace(picture_generator, request(**changes))  # type: ignore[arg-type]
-        frames = list(trace.advance(0, 6, never))
+        frames = list(trace.advance(0, 6))
         assert isinstance(frames[-1], ImageFrame)
         return frames[-1].guess
 

@@ -18,10 +18,6 @@ def texts(frames: list[Frame]) -> list[str]:
     return [frame.text for frame in frames if isinstance(frame, TextFrame)]
 
 
-def never() -> bool:
-    return False
-
-
 def test_temperature_sharpens_and_zero_is_greedy() -> None:
     warm = filter_distribution(LOGITS, TextSettings(temperature=1, top_p=1))
     np.testing.assert_allclose(warm, softmax(LOGITS))
@@ -48,9 +44,9 @@ def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
 
 
 def test_the_same_seed_writes_the_same_text(text_generator: TextGenerator) -> None:
-    one = texts(list(Trace(text_generator, request()).advance(0, 60, never)))
-    two = texts(list(Trace(text_generator, request()).advance(0, 60, never)))
-    other = texts(list(Trace(text_generator, request(seed=2)).advance(0, 60, never)))
+    one = texts(list(Trace(text_generator, request()).advance(0, 60)))
+    two = texts(list(Trace(text_generator, request()).advance(0, 60)))
+    other = texts(list(Trace(text_generator, request(seed=2)).advance(0, 60)))
     assert one == two != other
     assert len(one) == 60  # past the context of 32: the window moved
 
@@ -60,13 +56,13 @@ def test_going_back_and_on_again_gives_the_same_bits(
     text_generator: TextGenerator, start: int
 ) -> None:
     trace = Trace(text_generator, request())
-    first = list(trace.advance(0, 50, never))
-    again = list(trace.advance(start, 50 - start, never))
+    first = list(trace.advance(0, 50))
+    again = list(trace.advance(start, 50 - start))
     assert again == first[start:]
 
 
 def test_a_frame_tells_how_the_choice_fell(text_generator: TextGenerator) -> None:
-    frames = list(Trace(text_generator, request()).advance(0, 20, never))
+    frames = list(Trace(text_generator, request()).advance(0, 20))
     for frame in frames:
         assert isinstance(frame, TextFrame)
         assert frame.trace == 7
@@ -94,14 +90,7 @@ def test_a_prompt_longer_than_the_context_is_read_from_its_end(
 
 
 def test_an_empty_prompt_begins_anywhere(text_generator: TextGenerator) -> None:
-    assert len(list(Trace(text_generator, request("")).advance(0, 5, never))) == 5
-
-
-def test_a_cancelled_trace_stops_within_one_step(text_generator: TextGenerator) -> None:
-    seen: list[Frame] = []
-    for frame in Trace(text_generator, request()).advance(0, 60, lambda: len(seen) >= 4):
-        seen.append(frame)
-    assert len(seen) == 4
+    assert len(list(Trace(text_generator, request("")).advance(0, 5))) == 5
 
 
 def test_picture_settings_do_not_fit_a_text_model(text_generator: TextGenerator) -> None:

@@ -126,6 +126,17 @@ def test_a_text_is_written_stepped_back_cancelled_and_ended(worker: Worker, mode
     assert worker.process.wait(10) == 0
 
 
+def test_two_traces_take_turns(worker: Worker, model: str) -> None:
+    worker.send(start(model, 3000, trace=1), Advance(trace=1, start=0, steps=3000))
+    worker.until(TextFrame)
+    worker.send(start(model, 4, trace=2), Advance(trace=2, start=0, steps=4))
+    idle = worker.until(Idle)[-1]
+    assert isinstance(idle, Idle)
+    assert idle.trace == 2  # the short one ended while the long one was still writing
+    worker.send(Close(1), start(model, 1, trace=3))
+    assert isinstance(worker.until(Started)[-1], Started)
+
+
 def test_what_cannot_be_done_is_one_line_and_the_worker_goes_on(worker: Worker, model: str) -> None:
     wrong = Start(trace=5, model=model, prompt="to", seed=1, settings=ImageSettings())
     unknown = Start(trace=6, model="shakespeer", prompt="to", seed=1, settings=TextSettings())

@@ -25,7 +25,7 @@ def live_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunDir]:
     """A detached training in a home of its own; ended after the module's tests."""
     run = tiny.start_training(tmp_path_factory.mktemp("live"), "threads=1")
     try:
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + 3 * PATIENCE
         while summarise(run).status.step < 1:
             summary = summarise(run)
             assert summary.alive, summary.status.error or summary.fault

@@ -158,6 +158,13 @@ class Terminal:
         flags = termios.tcgetattr(self._fd)[3]
         return bool(flags & termios.ECHO) and bool(flags & termios.ICANON)
 
+    def settle(self) -> None:
+        """Draws what has come so far."""
+        with self._news:
+            come = self._chunks[self._drawn :]
+        for chunk in come:
+            self._draw(chunk)
+
     def until(self, true: Callable[[str], bool], seconds: float = PATIENCE) -> float:
         """Draws until the screen's text makes `true` true; returns when the bytes arrived.
 
@@ -173,7 +180,7 @@ class Terminal:
             chunk = self._next(end)
             if chunk is None:
                 raise AssertionError(f"waited {seconds:g} s in vain; the screen:\n{self.text}")
-            self._stream.feed(chunk.data.replace(_UNKNOWN_TO_PYTE, b""))
+            self._draw(chunk)
             at = chunk.at
         return at
 
@@ -220,8 +227,11 @@ class Terminal:
                 if self._ended or left <= 0:
                     return None
                 self._news.wait(left)
-            self._drawn += 1
-            return self._chunks[self._drawn - 1]
+            return self._chunks[self._drawn]
+
+    def _draw(self, chunk: Chunk) -> None:
+        self._stream.feed(chunk.data.replace(_UNKNOWN_TO_PYTE, b""))
+        self._drawn += 1
 
     def _read(self) -> None:
         most = max(1, min(65536, int(self._rate / 50))) if self._rate else 65536

@@ -8,13 +8,17 @@ from pathlib import Path
 
 from terminal import GENUI, PATIENCE, ROOT, environment
 
-from genui.runs.layout import RunDir, read_status
+from genui.runs.layout import RunDir
+from genui.runs.listing import summarise
 
 ICONS = (
     "layers=1 width=32 heads=1 batch=4 canvas_batch=0 caption_width=16 eval_batches=1 "
     "sample_captions=cat"
 )
-TEXT = "layers=1 width=32 heads=2 context=32 batch=4 eval_batches=1 sample_tokens=8 sample_prompt=to"
+TEXT = (
+    "layers=1 width=32 heads=2 context=32 batch=4 eval_batches=1 sample_tokens=8 sample_prompt=to"
+)
+ENDLESS = "steps=1000000 eval_every=1000000 sample_every=1000000 checkpoint_every=1000000"
 LINE = "to be or not to be that is the question\n"
 
 
@@ -52,17 +56,17 @@ def start_training(home: Path, changes: str = "") -> RunDir:
     plays = home / "plays.txt"
     plays.parent.mkdir(parents=True, exist_ok=True)
     plays.write_text(LINE * 120)
-    words = settings(f"{TEXT} steps=1000000 eval_every=1000000 sample_every=1000000 {changes}")
+    words = settings(f"{TEXT} {ENDLESS} {changes}")
     command = ["train", "shakespeare", "--data", str(plays), "--name", "live", *words]
     return _run(home, genui(home, *command))
 
 
 def end_training(run: RunDir) -> None:
     """Kill the run's trainer, if it is there."""
-    pid = read_status(run).pid
-    if pid > 0:
+    summary = summarise(run)
+    if summary.alive and summary.status.pid > 0:  # the id of one that ended may be another's now
         with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(summary.status.pid, signal.SIGKILL)
 
 
 def _run(home: Path, printed: str) -> RunDir:

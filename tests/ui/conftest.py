@@ -17,8 +17,8 @@ from genui.ui.screens.home import HomeScreen
 from genui.ui.session import Session
 
 HERE = Path(__file__).parent
-FAST = (sys.executable, str(HERE / "fake_worker.py"), "--fast")
-SLOW = FAST[:2]
+FAST = (sys.executable, str(HERE / "fake_worker.py"), "--delay", "0")
+SLOW = (*FAST[:2], "--delay", "0.1")
 
 Opener = Callable[..., AbstractAsyncContextManager[Pilot[None]]]
 

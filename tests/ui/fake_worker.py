@@ -1,6 +1,6 @@
 """A worker with no model behind it: speaks the real protocol over its pipes, deterministically.
 
-Run as `python fake_worker.py [--fast] [--version N] [--slow-load S] [--die-at-start]`. A model
+Run as `python fake_worker.py [--delay S] [--version N] [--slow-load S] [--die-at-start]`. A model
 whose name holds "image" (or is emoji or icons) draws; a model called "broken" cannot be loaded;
 other models write.
 """
@@ -48,7 +48,7 @@ class FakeWorker:
         self.queue: list[protocol.Request] = []
         self.cancelled: set[int] = set()
         self.selector = selectors.DefaultSelector()
-        self.selector.register(sys.stdin.buffer.raw, selectors.EVENT_READ)
+        self.selector.register(sys.stdin.fileno(), selectors.EVENT_READ)
 
     def send(self, reply: protocol.Reply) -> None:
         sys.stdout.buffer.write(protocol.encode(reply))
@@ -127,8 +127,7 @@ class FakeWorker:
         step = request.start
         reason = "done"
         for step in range(request.start + 1, request.start + request.steps + 1):
-            if not self.options.fast:
-                time.sleep(0.06 if isinstance(start.settings, protocol.ImageSettings) else 0.012)
+            time.sleep(self.options.delay)
             self.send(self.frame(start, step))
             self.read(0)
             if request.trace in self.cancelled:
@@ -195,7 +194,7 @@ def text_frame(start: protocol.Start, step: int) -> protocol.TextFrame:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--fast", action="store_true")
+    parser.add_argument("--delay", type=float, default=0.02, help="seconds a step")
     parser.add_argument("--version", type=int, default=protocol.VERSION)
     parser.add_argument("--slow-load", type=float, default=0.0)
     parser.add_argument("--die-at-start", action="store_true")

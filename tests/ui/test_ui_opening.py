@@ -22,7 +22,7 @@ print([name for name in ("torch", "httpx", "markdown_it", "PIL") if name in sys.
 """
 
 
-def visible(pilot) -> list[str]:  # noqa: ANN001
+def visible(pilot) -> list[str]:
     return [p.pane for p in home_of(pilot).query(Pane) if p.region.area and p.display]
 
 

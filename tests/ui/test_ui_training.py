@@ -160,7 +160,7 @@ async def test_a_new_run_is_started_and_shown(
 ) -> None:
     asked: list[tuple[str, dict[str, str], str]] = []
 
-    def launch(recipe, overrides, name):  # noqa: ANN001, ANN202
+    def launch(recipe, overrides, name):
         asked.append((recipe.name, overrides, name))
         return stage.make_run(recipe.name, name, state="stopped", step=1, steps=500)
 

@@ -19,5 +19,8 @@ def check(recipe: Recipe) -> str:
 
         pictures = load_pictures(recipe.dataset, recipe.data)
         line = f"{pictures.name}: {len(pictures):,} pictures"
-        return "; ".join((line, *pictures.notes))
+        if not pictures.notes:
+            return line
+        more = f" (and {len(pictures.notes) - 1} more like it)" if len(pictures.notes) > 1 else ""
+        return f"{line}; left out: {pictures.notes[0]}{more}"
     raise MisuseError(f"family {recipe.family!r} has no data")

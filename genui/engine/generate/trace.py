@@ -1,6 +1,6 @@
 """A trace in the worker: the states of one generation, grown a step at a time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -27,15 +27,15 @@ class Trace:
         frame = self._generator.first_frame(self._states[0])
         return None if frame is None else self._numbered(frame)
 
-    def advance(self, start: int, steps: int, stop: Callable[[], bool]) -> Iterator[Frame]:
-        """Frames start + 1 … start + steps, ended early by the trace's end or by `stop`.
+    def advance(self, start: int, steps: int) -> Iterator[Frame]:
+        """Frames start + 1 … start + steps, ended early by the trace's end.
 
         `start` may be any step: what is no longer kept is computed again from the nearest
         state before it.
         """
         at = max((k for k in self._states if k <= start), default=0)
         state = self._states[at]
-        while at < start + steps and not self._generator.finished(state) and not stop():
+        while at < start + steps and not self._generator.finished(state):
             state, frame = self._generator.step(state)
             at += 1
             self._keep(at, state)

@@ -20,18 +20,19 @@ from genui.render.sanitise import clean_line
 from genui.runs.catalog import ModelInfo
 from genui.ui import keys
 from genui.ui.keys import PaneName
+from genui.ui.media import recipe_of
 from genui.ui.messages import ViewName
 from genui.ui.panes.line_input import LineInput
 from genui.ui.panes.pane import set_border
 from genui.ui.panes.timeline import Timeline
-from genui.ui.panes.trace_pane import TracePane, recipe_of
+from genui.ui.panes.trace_pane import TracePane
 from genui.ui.session import Session
-from genui.ui.settings import SAMPLER_NAMES, image_lines
+from genui.ui.settings import SAMPLER_NAMES, image_lines, settings_content
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.picture import Picture
 
 WORDS = {"guess": "guess", "x": "noisy"}
-LONG_WORDS = {"guess": "x̂₀ the model's guess of the clean picture", "x": "xₜ the noisy picture"}
+LONG_WORDS = {"guess": "x̂₀ the guess of the clean picture", "x": "xₜ the noisy picture"}
 
 
 class CanvasPane(TracePane[ImageFrame, ImageSettings]):
@@ -54,7 +55,7 @@ class CanvasPane(TracePane[ImageFrame, ImageSettings]):
             yield LineInput(placeholder="a caption, as in: red heart on black", compact=True)
             yield Static(classes="caption")
             yield Picture()
-            yield Timeline("noise", "picture")
+            yield Timeline("noise  ", "picture")
         with Vertical(classes="inspector"):
             with Vertical(classes="box other"):
                 yield Picture()
@@ -106,6 +107,8 @@ class CanvasPane(TracePane[ImageFrame, ImageSettings]):
         else:
             picture.show_frame(frame, self.shown)
         timeline = self.query_one(Timeline)
+        # As wide as "σ 0.043", so that the bar keeps its place.
+        timeline.left = f"σ {frame.sigma:<5.2g}" if frame is not None else "noise  "
         timeline.total = trace.total if trace is not None else 0
         timeline.computed = trace.computed if trace is not None else 0
         timeline.position = trace.position if trace is not None else 0
@@ -153,7 +156,7 @@ class CanvasPane(TracePane[ImageFrame, ImageSettings]):
             picture.show_frame(frame, hidden)
         self._paint_schedule(frame)
         lines = image_lines(self.settings, self.seed, self.prompt)
-        self.query_one(".settings-lines", Static).update(self.settings_content(lines))
+        self.query_one(".settings-lines", Static).update(settings_content(lines, self._touched))
 
     def _paint_schedule(self, frame: ImageFrame | None) -> None:
         curve, box = self.query_one(Curve), self.query_one(".schedule")

@@ -12,6 +12,7 @@ from textual.widgets import Static
 
 from genui.render.sanitise import clean_line
 from genui.runs.catalog import ModelInfo
+from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
 from genui.ui import keys, messages
 from genui.ui.cards import model_card, run_card, run_row
@@ -52,14 +53,24 @@ class ModelsPane(Pane, can_focus=False):
 
     def focus_list(self) -> None:
         """Where the keys go when this pane is chosen."""
-        self.query_one(RowList).focus()
+        self.screen.set_focus(self.query_one(RowList))
 
     def set_lists(self, models: Sequence[ModelInfo], runs: Sequence[RunSummary]) -> None:
         """What is on disk now. A run's checkpoint is found under the run."""
         self._models = {MODEL + m.ref: m for m in models if m.source != "run"}
         self._runs = {RUN + s.run.id: s for s in runs}
+        first = not self._read
         self._read = True
         self._fill()
+        live = next((s.run for s in runs if s.alive), None)
+        if first and live is not None:
+            self.choose_run(live)
+
+    def choose_run(self, run: RunDir) -> None:
+        """Put the cursor on a run; nothing where the filter hides it."""
+        rows = self.query_one(RowList)
+        if any(row.key == RUN + run.id for row in rows.rows):
+            rows.chosen = RUN + run.id
 
     # --- the list ---------------------------------------------------------------------
 
@@ -104,6 +115,7 @@ class ModelsPane(Pane, can_focus=False):
             text.update(model_card(self._models[chosen]))
         elif chosen in self._runs:
             text.update(run_card(self._runs[chosen]))
+            self.post_message(messages.RunHighlighted(self._runs[chosen].run))
         else:
             text.update("")
 
@@ -134,7 +146,7 @@ class ModelsPane(Pane, can_focus=False):
     def action_filter(self) -> None:
         """Type a regular expression; the list follows every letter."""
         self.add_class("-editing")
-        self.query_one(LineInput).focus()
+        self.screen.set_focus(self.query_one(LineInput))
 
     @on(LineInput.Changed)
     def _filter_typed(self, event: LineInput.Changed) -> None:

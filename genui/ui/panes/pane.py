@@ -47,11 +47,11 @@ def set_border(
     widget: Widget, title: Content | str | None = None, subtitle: Content | str | None = None
 ) -> None:
     """Changes the words in a border where they differ from those it has."""
-    words: dict[str, Content] = widget.__dict__.setdefault("_border_words", {})
+    # Textual keeps them as Content under these names, and gives them out as markup.
     for name, text in (("border_title", title), ("border_subtitle", subtitle)):
         if text is None:
             continue
         content = Content(text) if isinstance(text, str) else text
-        if name not in words or not words[name].is_same(content):
-            words[name] = content
-            setattr(widget, name, content if content else None)
+        shown = getattr(widget, f"_{name}") or Content("")
+        if not shown.is_same(content):
+            setattr(widget, name, content or None)

@@ -15,11 +15,12 @@ from genui.render.sanitise import clean_line
 from genui.runs.catalog import ModelInfo
 from genui.ui import keys
 from genui.ui.keys import PaneName
+from genui.ui.media import recipe_of
 from genui.ui.messages import ViewName
 from genui.ui.panes.line_input import LineInput
-from genui.ui.panes.trace_pane import TracePane, recipe_of
+from genui.ui.panes.trace_pane import TracePane
 from genui.ui.session import Session
-from genui.ui.settings import text_lines
+from genui.ui.settings import settings_content, text_lines
 from genui.ui.widgets.candidates import Candidates
 from genui.ui.widgets.prose import Prose
 
@@ -78,7 +79,7 @@ class TextPane(TracePane[TextFrame, TextSettings]):
         self._paint_odds()
         self._paint_border()
         lines = text_lines(self.settings, self.seed)
-        self.query_one(".settings-lines", Static).update(self.settings_content(lines))
+        self.query_one(".settings-lines", Static).update(settings_content(lines, self._touched))
 
     def _paint_prose(self) -> None:
         prose = self.query_one(Prose)
@@ -90,7 +91,7 @@ class TextPane(TracePane[TextFrame, TextSettings]):
             return
         if self._painted is not trace:
             self._painted = trace
-            prose.begin(trace.prompt)
+            prose.begin(trace.seen_prompt)
         written = prose.token_count
         if written > trace.position:
             prose.truncate(trace.position)

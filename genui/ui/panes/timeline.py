@@ -21,6 +21,7 @@ class Timeline(Widget):
     position: reactive[int] = reactive(0)
     computed: reactive[int] = reactive(0)
     total: reactive[int] = reactive(0)
+    left: reactive[str] = reactive("")
 
     class Sought(Message):
         """A place on the bar was clicked."""
@@ -31,18 +32,18 @@ class Timeline(Widget):
 
     def __init__(self, left: str, right: str) -> None:
         super().__init__()
-        self._left = f"{left} "
+        self.set_reactive(Timeline.left, left)
         self._right = f" {right}"
 
     @property
     def _bar_width(self) -> int:
-        return max(2, self.size.width - len(self._left) - len(self._right))
+        return max(2, self.size.width - len(self.left) - 1 - len(self._right))
 
     def _column(self, step: int) -> int:
         return round((self._bar_width - 1) * step / self.total) if self.total else 0
 
     def on_click(self, event: events.Click) -> None:
-        column = event.x - len(self._left)
+        column = event.x - len(self.left) - 1
         if self.total and 0 <= column < self._bar_width:
             self.post_message(self.Sought(round(column / (self._bar_width - 1) * self.total)))
 
@@ -57,7 +58,7 @@ class Timeline(Widget):
             return Segment(text, self.get_component_rich_style(f"timeline--{name}"))
 
         segments = [
-            part(self._left, "label"),
+            part(f"{self.left} ", "label"),
             part("━" * head, "past"),
             part("●", "head"),
             part("━" * ahead, "ahead"),

@@ -6,10 +6,8 @@ from abc import abstractmethod
 from typing import ClassVar, Generic
 
 from textual import on
-from textual.content import Content
 from textual.timer import Timer
 
-from genui.recipes import RECIPES, Recipe
 from genui.render.sanitise import clean_line
 from genui.runs.catalog import ModelInfo
 from genui.ui import messages
@@ -18,7 +16,7 @@ from genui.ui.panes.line_input import LineInput, escape_newlines, unescape_newli
 from genui.ui.panes.pane import Pane
 from genui.ui.screens.value import ValueScreen
 from genui.ui.session import Session
-from genui.ui.settings import HINTS, Line, S, nudged, typed
+from genui.ui.settings import HINTS, S, nudged, typed
 from genui.ui.trace import F, Trace
 
 RESTART_DELAY = 0.25  # seconds after the last change of a setting until the trace starts again
@@ -194,7 +192,7 @@ class TracePane(Pane, Generic[F, S]):
         """Type another prompt."""
         self._input.value = escape_newlines(self.prompt)
         self.add_class("-editing")
-        self._input.focus()
+        self.screen.set_focus(self._input)
 
     @on(LineInput.Submitted)
     def _prompt_typed(self, event: LineInput.Submitted) -> None:
@@ -207,7 +205,7 @@ class TracePane(Pane, Generic[F, S]):
     @on(LineInput.Cancelled)
     def _leave_input(self) -> None:
         self.remove_class("-editing")
-        self.focus()
+        self.screen.set_focus(self)
 
     # --- what the worker says ---------------------------------------------------------
 
@@ -307,22 +305,3 @@ class TracePane(Pane, Generic[F, S]):
             waited = time.monotonic() - self._asked_at
             return f"loading {clean_line(self.model.name)} … {waited:.0f} s"
         return "Press space to begin"
-
-    def settings_content(self, lines: list[Line]) -> Content:
-        """The inspector's settings; the one + and - change is marked."""
-        parts: list[str | tuple[str, str]] = []
-        for line in lines:
-            marked = bool(line.name) and line.name == self._touched
-            parts += [
-                (f"{line.key} ", "bold $primary"),
-                (f"{line.label:<12}", "$text-muted"),
-                (clean_line(line.value), "bold $foreground" if marked else "$foreground"),
-                ("  − +" if marked else "", "$primary"),
-                "\n",
-            ]
-        return Content.assemble(*parts[:-1])
-
-
-def recipe_of(model: ModelInfo) -> Recipe | None:
-    """The built-in recipe nearest to the model, for its sample prompts."""
-    return RECIPES.get(model.name) or RECIPES.get(model.dataset)

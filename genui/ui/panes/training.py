@@ -14,19 +14,19 @@ from textual.timer import Timer
 from textual.widgets import Static
 
 from genui.errors import GenuiError
-from genui.render import numbers
 from genui.render.sanitise import clean_line
 from genui.runs.control import Command, steer
 from genui.runs.launch import resume
 from genui.runs.layout import RunDir
 from genui.ui import keys, messages
-from genui.ui.cards import Part, mark
+from genui.ui.cards import mark
 from genui.ui.chrome import Line
 from genui.ui.driver import metered
 from genui.ui.keys import PaneName
 from genui.ui.messages import ViewName
 from genui.ui.panes.pane import Pane, set_border
 from genui.ui.panes.sample import SampleView
+from genui.ui.panes.training_words import stats_line, waiting_text
 from genui.ui.screens.confirm import ConfirmScreen
 from genui.ui.watch import RunView
 from genui.ui.widgets.curve import Curve
@@ -260,46 +260,3 @@ class TrainingPane(Pane):
 
     def _say(self, line: str, kind: Literal["error", "note"] = "error") -> None:
         self.post_message(messages.Say(clean_line(line), kind))
-
-
-def waiting_text(view: RunView) -> str:
-    """What the curve's place says while there are no points."""
-    summary = view.summary
-    if summary.fault or summary.status.error:
-        return clean_line(summary.fault or summary.status.error)
-    if summary.state == "starting":
-        return "starting: loading torch and the data"
-    return "no points yet"
-
-
-def stats_line(view: RunView, now: float) -> Content:
-    """`val 1.712 ▾0.08  train 1.604  lr 3.0e-04  5.8k tok/s  data 0.2 s old`."""
-    summary, status = view.summary, view.summary.status
-    if summary.fault or (status.error and not summary.alive):
-        return Content.assemble((clean_line(summary.fault or status.error), "$text-error"))
-    parts: list[Part] = []
-
-    def add(label: str, value: str, style: str, unit: str = "") -> None:
-        if label:
-            parts.append((f"{label} ", "$text-muted"))
-        parts.append((value, style))
-        parts.append((f"{unit}  ", "$text-muted"))
-
-    values = view.series.get("val_loss", (None, ()))[1]
-    if len(values):
-        change = float(values[-1] - values[-2]) if len(values) > 1 else 0.0
-        arrow = f" {'▾' if change < 0 else '▴'}{abs(change):.2f}" if abs(change) >= 0.005 else ""
-        add("val", numbers.value(float(values[-1])), "bold $accent", arrow)
-    losses = view.series.get("loss", (None, ()))[1]
-    if len(losses):
-        add("train", numbers.value(float(losses[-1])), "bold $primary")
-    rates = view.series.get("lr", (None, ()))[1]
-    if len(rates):
-        add("lr", f"{float(rates[-1]):.1e}", "$foreground")
-    if status.unit_rate > 0 and summary.state == "running":
-        add("", numbers.short(status.unit_rate), "$foreground", f" {status.unit}")
-    if summary.alive:
-        age = view.age(now)
-        style = "bold $text-warning" if age > 10 else "$foreground"
-        add("data", f"{age:.1f} s" if age < 10 else numbers.clock(age), style, " old")
-    return Content.assemble(*parts)

@@ -11,7 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from genui.ui import keys
-from genui.ui.keys import Key, PaneName
+from genui.ui.keys import Key, Scope
 
 
 class HelpScreen(ModalScreen[None]):
@@ -23,9 +23,9 @@ class HelpScreen(ModalScreen[None]):
         Binding("k,up", "scroll_by(-1)", "Up", show=False),
     ]
 
-    def __init__(self, pane: PaneName, keymap: dict[str, str]) -> None:
+    def __init__(self, pane: Scope, keymap: dict[str, str]) -> None:
         super().__init__()
-        self._pane: PaneName = pane
+        self._pane: Scope = pane
         self._keymap = keymap
 
     def compose(self) -> ComposeResult:
@@ -45,7 +45,7 @@ class HelpScreen(ModalScreen[None]):
         self.query_one(".window").scroll_relative(y=lines, animate=False)
 
 
-def help_text(pane: PaneName, keymap: dict[str, str]) -> Content:
+def help_text(pane: Scope, keymap: dict[str, str]) -> Content:
     """Two blocks of `key  what it does`."""
     own = [] if pane == "app" else keys.of_pane(pane)
     common = keys.of_pane("app")

@@ -12,13 +12,14 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from genui.errors import GenuiError
-from genui.runs.catalog import ModelInfo, find_model
+from genui.runs.catalog import ModelInfo
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
 from genui.ui import keys, messages
 from genui.ui.chrome import TABS, FooterLine, HeaderLine, StatusLine, TabsLine
 from genui.ui.keys import PaneName
-from genui.ui.layout import SMALLEST, Arrangement, arrange
+from genui.ui.layout import Arrangement, arrange, too_small
+from genui.ui.media import IMAGE_MEDIA, TEXT_MEDIA, newest_model
 from genui.ui.messages import ViewName
 from genui.ui.panes.canvas import CanvasPane
 from genui.ui.panes.models import ModelsPane
@@ -30,7 +31,6 @@ from genui.ui.session import Session
 from genui.ui.watch import RunView, Watcher
 
 HINT = "↑↓ choose a model · Enter opens it · space plays · n trains · ? every key"
-TEXT_MEDIA = frozenset({"text", "code"})
 
 
 class HomeScreen(Screen[None]):
@@ -52,6 +52,7 @@ class HomeScreen(Screen[None]):
         self.traffic = ""  # what the terminal takes
         self.user_keys: dict[str, str] = {}
         self._watched: RunDir | None = None
+        self._expected: RunDir | None = None  # just started, and not in the list yet
         self._hinting = False
 
     def compose(self) -> ComposeResult:
@@ -78,7 +79,7 @@ class HomeScreen(Screen[None]):
         if self._fit(event.size):
             self._show()
         if self.arrangement == "tiny":
-            self.query_one("#tiny", Static).update(too_small(event.size))
+            self.query_one("#tiny", Static).update(too_small(*event.size))
 
     def _fit(self, size: Size) -> bool:
         """Choose the arrangement for that many cells; whether it is another one."""
@@ -125,15 +126,12 @@ class HomeScreen(Screen[None]):
         elif self.current == "models":
             self.query_one(ModelsPane).focus_list()
         else:
-            self.query_one(f"#{self.current}").focus()
+            self.set_focus(self.query_one(f"#{self.current}"))  # at once: keys may follow
 
     def on_descendant_focus(self) -> None:
         """A click or a key may bring the focus to another pane."""
-        focused = self.focused
-        pane = next(
-            (n for n in focused.ancestors_with_self if isinstance(n, Pane)) if focused else iter(()),
-            None,
-        )
+        nodes = self.focused.ancestors_with_self if self.focused is not None else []
+        pane = next((node for node in nodes if isinstance(node, Pane)), None)
         if pane is not None and pane.pane != self.current:
             self.current = pane.pane
             self.refresh_chrome()
@@ -148,7 +146,7 @@ class HomeScreen(Screen[None]):
     def action_show_pane(self, pane: PaneName) -> None:
         """Give a pane the focus; full-screen stays full-screen."""
         self.current = pane
-        if self.view != "home" and pane != "app":
+        if self.view != "home":
             self.view = pane
         self._show()
 
@@ -208,13 +206,13 @@ class HomeScreen(Screen[None]):
         """What is on disk now."""
         self.models, self.runs = models, runs
         self.query_one(ModelsPane).set_lists(models, runs)
-        for pane, media in ((self._text, TEXT_MEDIA), (self._canvas, {"image"})):
+        for pane, media in ((self._text, TEXT_MEDIA), (self._canvas, IMAGE_MEDIA)):
             first = next((m for m in models if m.medium in media), None)
             if first is not None:
                 pane.offer(first)
-        if self._watched is None and runs:
-            newest = next((run for run in runs if run.alive), runs[0])
-            self._watch(newest.run)
+        if self._expected is not None:
+            self.query_one(ModelsPane).choose_run(self._expected)
+            self._expected = None
         self.refresh_chrome()
 
     def offered_models(self) -> list[str]:
@@ -235,6 +233,8 @@ class HomeScreen(Screen[None]):
         return self.query_one(CanvasPane)
 
     def _watch(self, run: RunDir) -> None:
+        if run == self._watched:
+            return
         self._watched = run
         self.query_one(TrainingPane).expect(run)
         self._watcher.watch(run)
@@ -248,13 +248,17 @@ class HomeScreen(Screen[None]):
         self._acted()
         if model.medium in TEXT_MEDIA:
             pane: TextPane | CanvasPane = self._text
-        elif model.medium == "image":
+        elif model.medium in IMAGE_MEDIA:
             pane = self._canvas
         else:
             self.say(f"{model.name} makes {model.medium}, which this version cannot show yet")
             return
         self.action_show_pane(pane.pane)
         pane.open_model(model)
+
+    @on(messages.RunHighlighted)
+    def _run_highlighted(self, event: messages.RunHighlighted) -> None:
+        self._watch(event.run)
 
     @on(messages.OpenRun)
     def _open_run(self, event: messages.OpenRun) -> None:
@@ -263,6 +267,7 @@ class HomeScreen(Screen[None]):
     def open_run(self, run: RunDir) -> None:
         """Show its curves."""
         self._acted()
+        self.query_one(ModelsPane).choose_run(run)
         self._watch(run)
         self.action_show_pane("training")
 
@@ -288,6 +293,7 @@ class HomeScreen(Screen[None]):
 
         def started(run: RunDir | None) -> None:
             if run is not None:
+                self._expected = run
                 self._watcher.refresh()
                 self.open_run(run)
                 self.say(f"{run.id} is starting; it goes on when you quit", "note")
@@ -303,18 +309,3 @@ class HomeScreen(Screen[None]):
     def action_quit(self) -> None:
         """Close the app; training goes on."""
         self.app.exit()
-
-
-def too_small(size: Size) -> str:
-    """What is shown in place of panes that would not fit."""
-    width, height = SMALLEST
-    return (
-        f"genui needs {width}×{height} cells;\nthis terminal has {size.width}×{size.height}.\n\n"
-        "Make it larger, or press q to quit."
-    )
-
-
-def newest_model(run: RunDir) -> ModelInfo:
-    """The run's newest checkpoint as `run@step`. Touches the disk; raises MisuseError."""
-    newest = find_model(run.id)
-    return find_model(f"{run.id}@{newest.step}")

@@ -1,0 +1,109 @@
+"""What the benchmarks share: the machine, a home of their own, and how figures are printed."""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "tty")]
+
+import tiny  # noqa: E402 - the tests' tiny runs and terminal, once they can be found
+from terminal import PATIENCE, Terminal  # noqa: E402
+
+__all__ = ["PATIENCE", "Figure", "Terminal", "arguments", "home", "machine", "percentile",
+           "report", "seconds", "tiny"]  # fmt: skip
+
+LIBRARIES = ("textual", "torch", "numpy")
+
+
+class Figure(NamedTuple):
+    """One measured thing. `peer` is the same of what it is compared with, run in this call."""
+
+    name: str
+    value: float
+    unit: str
+    peer: float | None = None
+    peer_name: str = ""
+    limit: float | None = None  # what it must reach
+
+    @property
+    def ratio(self) -> float | None:
+        return self.value / self.peer if self.peer else None
+
+
+def arguments(summary: str, repeats: int) -> argparse.Namespace:
+    """`--json` and `--repeats N`."""
+    parser = argparse.ArgumentParser(description=summary)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--repeats", type=int, default=repeats, metavar="N", help=f"({repeats})")
+    return parser.parse_args()
+
+
+@contextmanager
+def home() -> Iterator[Path]:
+    """A GENUI_HOME that is gone afterwards, set for this process too."""
+    with tempfile.TemporaryDirectory(prefix="genui-bench-", ignore_cleanup_errors=True) as folder:
+        os.environ["GENUI_HOME"] = folder
+        yield Path(folder)
+
+
+def machine() -> dict[str, str]:
+    """Processor, cores, load and versions."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "processor": _processor(),
+        "cores": str(cores),
+        "load": f"{os.getloadavg()[0]:.1f}",  # of others, before anything is measured
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in LIBRARIES},
+    }
+
+
+def _processor() -> str:
+    """Its name as the system tells it; without torch, which would take a second to import."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """The smallest value that `percent` of them do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
+
+
+def seconds(name: str, values: Sequence[float], peers: Sequence[float] = (), peer: str = "",
+            limit: float | None = None) -> Figure:  # fmt: skip
+    """The median of repeated timings beside the median of a peer's."""
+    other = statistics.median(peers) if peers else None
+    return Figure(name, statistics.median(values), "s", other, peer, limit)
+
+
+def report(before: dict[str, str], figures: Sequence[Figure], as_json: bool) -> None:
+    """Print the machine, as it was before, and the figures with their ratios."""
+    if as_json:
+        rows = [{**figure._asdict(), "ratio": figure.ratio} for figure in figures]
+        print(json.dumps({"machine": before, "figures": rows}, ensure_ascii=False))
+        return
+    print(" · ".join(f"{key} {value}" for key, value in before.items()))
+    for figure in figures:
+        line = f"{figure.name:52}{figure.value:>9.3f} {figure.unit:4}"
+        if figure.peer is not None:
+            line += f"  {figure.ratio or 0:5.2f} × {figure.peer_name} ({figure.peer:.3f})"
+        if figure.limit is not None:
+            verdict = "" if figure.value <= figure.limit else "  OVER"
+            line += f"  limit {figure.limit:g}{verdict}"
+        print(line)
