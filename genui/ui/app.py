@@ -18,6 +18,7 @@ from genui.render.sanitise import clean_line
 from genui.runs.listing import list_runs
 from genui.ui import keys, memory, messages, themes
 from genui.ui.driver import driver_class, metered
+from genui.ui.leaving import DeafWhenLeaving
 from genui.ui.screens.home import HomeScreen
 from genui.ui.session import WORKER, Session
 from genui.ui.watch import Watcher
@@ -36,7 +37,7 @@ def _commands() -> "type[Provider]":
     return GenuiCommands
 
 
-class GenuiApp(App[None]):
+class GenuiApp(DeafWhenLeaving, App[None]):
     """Wires the session, the watcher and the main screen together.
 
     `worker` is the command that answers the protocol on its pipes; tests give their own.

@@ -86,15 +86,15 @@ def losses(run: RunDir) -> Losses:
 
 def compare(recipe: str, text: str) -> tuple[int, int, float, float]:
     """Identical values, all values, and the two times of `kill`."""
-    whole, cut = start(recipe, text, "whole"), None
+    runs = [whole := start(recipe, text, "whole")]
     try:
         finish(whole)
-        cut = start(recipe, text, "cut")
+        runs.append(cut := start(recipe, text, "cut"))
         vanished, dead = kill(cut, STEPS // 2)
         resume(cut)
         finish(cut)
     finally:
-        for run in filter(None, (whole, cut)):
+        for run in runs:
             tiny.end_training(run)
     expected, found = losses(whole), losses(cut)
     same = sum(found.get(key) == value for key, value in expected.items())

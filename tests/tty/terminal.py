@@ -236,8 +236,9 @@ class Terminal:
     def _read(self) -> None:
         most = max(1, min(65536, int(self._rate / 50))) if self._rate else 65536
         with suppress(OSError):  # EIO: the last process has closed the terminal
-            while self._stop not in (ready := select.select([self._fd, self._stop], [], [])[0]):
-                if self._fd in ready and not (data := os.read(self._fd, most)):
+            while self._stop not in select.select([self._fd, self._stop], [], [])[0]:
+                data = os.read(self._fd, most)
+                if not data:
                     break
                 with self._news:
                     self._chunks.append(Chunk(time.perf_counter(), data))

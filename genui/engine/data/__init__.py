@@ -19,8 +19,11 @@ def check(recipe: Recipe) -> str:
 
         pictures = load_pictures(recipe.dataset, recipe.data)
         line = f"{pictures.name}: {len(pictures):,} pictures"
-        if not pictures.notes:
-            return line
-        more = f" (and {len(pictures.notes) - 1} more like it)" if len(pictures.notes) > 1 else ""
-        return f"{line}; left out: {pictures.notes[0]}{more}"
+        match pictures.notes:
+            case []:
+                return line
+            case [note]:
+                return f"{line}; left out: {note}"
+            case [note, *more]:
+                return f"{line}; left out: {note} (and {len(more)} more like it)"
     raise MisuseError(f"family {recipe.family!r} has no data")

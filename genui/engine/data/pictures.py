@@ -101,22 +101,39 @@ class Pictures:
 
     def compose(self, caption: str) -> NDArray[np.float32] | None:
         """The true picture [3, 32, 32] in -1 to 1 of a caption, or None where there is none."""
-        words = " ".join(split_words(caption))
-        default = np.array([_DEFAULT])
-        if self.scheme != "figure-ground" and words in self._index:
-            return self._over(self._index[words], default)[0]
-        subject, on, ground_name = words.rpartition(" on ")
-        if not on or ground_name not in COLOURS or self.scheme == "plain":
-            return None
-        ground = np.array([_NAMES.index(ground_name)])
-        if self.scheme == "ground":
-            index = self._index.get(subject)
-            return None if index is None else self._over(index, ground)[0]
-        figure_name, _, name = subject.partition(" ")
+        name, figure, ground = self._read(caption)
         index = self._index.get(name)
-        if index is None or figure_name not in COLOURS or figure_name == ground_name:
+        if index is None or ground is None or figure == ground:
             return None
-        return self._filled(index, np.array([_NAMES.index(figure_name)]), ground)[0]
+        return self._drawn(index, figure, ground)[0]
+
+    def lineup(self, caption: str) -> NDArray[np.float32] | None:
+        """Every picture of the set in the colours of a caption: [N, 3, 32, 32] in -1 to 1."""
+        _, figure, ground = self._read(caption)
+        return None if ground is None else self._drawn(np.arange(len(self)), figure, ground)
+
+    def _read(self, caption: str) -> tuple[str, int | None, int | None]:
+        """A caption's name, figure colour and ground colour, as far as the scheme has them."""
+        words = " ".join(split_words(caption))
+        if self.scheme == "plain" or (self.scheme == "ground" and words in self._index):
+            return words, None, _DEFAULT
+        subject, _, ground_name = words.rpartition(" on ")
+        ground = _NAMES.index(ground_name) if ground_name in COLOURS else None
+        if self.scheme == "ground":
+            return subject, None, ground
+        figure_name, _, name = subject.partition(" ")
+        if figure_name not in COLOURS:
+            return name, None, None
+        return name, _NAMES.index(figure_name), ground
+
+    def _drawn(
+        self, indices: NDArray[np.int64], figure: int | None, ground: int
+    ) -> NDArray[np.float32]:
+        """These pictures in one colour each for figure and ground."""
+        grounds = np.full(len(indices), ground)
+        if figure is None:
+            return self._over(indices, grounds)
+        return self._filled(indices, np.full(len(indices), figure), grounds)
 
     # --- what is worked out once -----------------------------------------------------
 

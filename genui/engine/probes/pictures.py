@@ -27,8 +27,7 @@ def measure_pictures(generator: DiffusionGenerator, recipe: DiffusionRecipe) -> 
     chosen = rng.choice(pictures.train, SAMPLES, replace=len(pictures.train) < SAMPLES)
     batch = pictures.batch(chosen, rng)
     drawn = _draw(generator, batch.captions)
-    names = [pictures.captions[i] for i in chosen]
-    ranks = [_rank(pictures, c, n, d) for c, n, d in zip(batch.captions, names, drawn, strict=True)]
+    ranks = [_rank(pictures, *each) for each in zip(batch.captions, chosen, drawn, strict=True)]
     errors = ((drawn - batch.rgb) ** 2).mean(axis=(1, 2, 3))
     found = {
         "object right": f"{_percent(r == 0 for r in ranks)} % of {SAMPLES} trained captions",
@@ -64,18 +63,13 @@ def _percent(hits: object) -> int:
     return round(100 * float(values.mean()))
 
 
-def _rank(pictures: Pictures, caption: str, name: str, drawn: NDArray[np.float32]) -> int:
-    """How many other names in the same colours are nearer to what was drawn."""
-    truth = pictures.compose(caption)
-    if truth is None:
+def _rank(pictures: Pictures, caption: str, index: int, drawn: NDArray[np.float32]) -> int:
+    """How many other pictures in the same colours are nearer to what was drawn."""
+    lineup = pictures.lineup(caption)
+    if lineup is None:
         return len(pictures)
-    own = float(((drawn - truth) ** 2).mean())
-    nearer = 0
-    for other in dict.fromkeys(pictures.captions):
-        if other != name:
-            picture = pictures.compose(caption.replace(name, other, 1))
-            nearer += picture is not None and float(((drawn - picture) ** 2).mean()) < own
-    return nearer
+    errors = ((lineup - drawn) ** 2).mean(axis=(1, 2, 3))
+    return int((errors < errors[index]).sum())
 
 
 def _colours_right(caption: str, drawn: NDArray[np.float32]) -> bool:
@@ -102,8 +96,8 @@ def _held_out(
     """Names never trained: is the sample nearest to the true picture of its name?"""
     batch = pictures.batch(pictures.held_out, rng)
     drawn = _draw(generator, batch.captions)
-    names = [pictures.captions[i] for i in pictures.held_out]
-    ranks = [_rank(pictures, c, n, d) for c, n, d in zip(batch.captions, names, drawn, strict=True)]
+    held = pictures.held_out
+    ranks = [_rank(pictures, *each) for each in zip(batch.captions, held, drawn, strict=True)]
     first, five = _percent(r == 0 for r in ranks), _percent(r < 5 for r in ranks)
     return {"names never trained": f"{first} % right first, {five} % among five"}
 

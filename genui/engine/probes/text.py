@@ -12,6 +12,7 @@ from genui.recipes import TransformerRecipe
 
 BATCH = 16
 FUNCTIONS = 100
+COPY_SAMPLES = 5
 COPY_WINDOW = 40
 """Characters: shorter verbatim runs are common speech, longer ones are copied."""
 
@@ -75,7 +76,9 @@ def copied(generator: TextGenerator, recipe: TransformerRecipe, data: TextData) 
     """How much of what it writes stands verbatim in the training text."""
     corpus = "\n".join(data.train)
     settings = TextSettings(tokens=400)
-    text = "".join(write(generator, recipe.sample_prompt, seed, settings) for seed in range(5))
+    text = "".join(
+        write(generator, recipe.sample_prompt, seed, settings) for seed in range(COPY_SAMPLES)
+    )
     starts = range(0, max(1, len(text) - COPY_WINDOW), COPY_WINDOW // 2)
     hits = sum(text[i : i + COPY_WINDOW] in corpus for i in starts)
     return f"{100 * hits / len(starts):.0f} % of {COPY_WINDOW}-character runs stand in the data"

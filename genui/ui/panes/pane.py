@@ -7,10 +7,11 @@ from textual.content import Content
 from textual.widget import Widget
 
 from genui.ui.keys import PaneName
+from genui.ui.leaving import DeafWhenLeaving
 from genui.ui.messages import ViewName, ZoomPane
 
 
-class Pane(Container, can_focus=True):
+class Pane(DeafWhenLeaving, Container, can_focus=True):
     """A bordered part of the screen with its own keys.
 
     The class `-zoom` is set by the screen while the pane fills it.

@@ -7,13 +7,14 @@ from textual.widgets import Static
 
 from genui.render import numbers
 from genui.render.sanitise import clean
+from genui.ui.leaving import DeafWhenLeaving
 from genui.ui.watch import Sample
 from genui.ui.widgets.picture import Picture
 
 CELL = 32  # pixels; samples of pictures are a grid of 32×32
 
 
-class SampleView(Vertical):
+class SampleView(DeafWhenLeaving, Vertical):
     """The newest sample of a run."""
 
     def __init__(self, classes: str = "") -> None:

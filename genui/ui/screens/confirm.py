@@ -8,8 +8,10 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from genui.ui.leaving import DeafWhenLeaving
 
-class ConfirmScreen(ModalScreen[bool]):
+
+class ConfirmScreen(DeafWhenLeaving, ModalScreen[bool]):
     """Dismissed with True on y or Enter, False on n or Esc."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -12,9 +12,10 @@ from textual.widgets import Static
 
 from genui.ui import keys
 from genui.ui.keys import Key, Scope
+from genui.ui.leaving import DeafWhenLeaving
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(DeafWhenLeaving, ModalScreen[None]):
     """The rows of the table for one pane, then those for everywhere."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

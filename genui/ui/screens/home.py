@@ -19,6 +19,7 @@ from genui.ui import keys, messages
 from genui.ui.chrome import TABS, FooterLine, HeaderLine, StatusLine, TabsLine
 from genui.ui.keys import PaneName
 from genui.ui.layout import Arrangement, arrange, too_small
+from genui.ui.leaving import DeafWhenLeaving
 from genui.ui.media import IMAGE_MEDIA, TEXT_MEDIA, newest_model
 from genui.ui.messages import ViewName
 from genui.ui.panes.canvas import CanvasPane
@@ -33,7 +34,7 @@ from genui.ui.watch import RunView, Watcher
 HINT = "↑↓ choose a model · Enter opens it · space plays · n trains · ? every key"
 
 
-class HomeScreen(Screen[None]):
+class HomeScreen(DeafWhenLeaving, Screen[None]):
     """Owns the view (all panes, or one full-screen) and the lists the panes are filled from."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("app")]

@@ -17,6 +17,7 @@ from genui.recipes import RECIPES, Recipe, override, parse_settings
 from genui.render.sanitise import clean_line
 from genui.runs.launch import launch
 from genui.runs.layout import RunDir
+from genui.ui.leaving import DeafWhenLeaving
 from genui.ui.panes.line_input import LineInput
 from genui.ui.panes.rows import Row, RowList
 
@@ -28,7 +29,7 @@ FIELDS = (
 )
 
 
-class NewRunScreen(ModalScreen[RunDir | None]):
+class NewRunScreen(DeafWhenLeaving, ModalScreen[RunDir | None]):
     """Dismissed with the run once its trainer is started, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -11,12 +11,13 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from genui.errors import MisuseError
+from genui.ui.leaving import DeafWhenLeaving
 from genui.ui.panes.line_input import LineInput
 
 T = TypeVar("T")
 
 
-class ValueScreen(ModalScreen[T | None], Generic[T]):
+class ValueScreen(DeafWhenLeaving, ModalScreen[T | None], Generic[T]):
     """Dismissed with what `parse` made of the text, or None on Esc.
 
     `parse` raises MisuseError for text that will not do; its line is shown and the

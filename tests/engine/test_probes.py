@@ -1,0 +1,89 @@
+"""The probes against generators whose quality is known."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from genui.engine.data.pictures import load_pictures
+from genui.engine.generate.text import TextGenerator
+from genui.engine.probes.pictures import measure_pictures
+from genui.engine.probes.text import measure_text, parses, write_function
+from genui.recipes import TransformerRecipe, find_recipe, override
+
+
+@pytest.fixture(autouse=True)
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("genui.engine.probes.pictures.SAMPLES", 24)
+    monkeypatch.setattr("genui.engine.probes.text.COPY_SAMPLES", 1)
+
+
+ICONS = override(find_recipe("icons"), {"canvas_batch": "0"})
+
+
+class Oracle:
+    """Draws the true picture of every caption, mirrored and with its colours rolled if asked."""
+
+    def __init__(self, mirrored: bool = False, rolled: bool = False) -> None:
+        self._pictures = load_pictures("icons")
+        self._mirrored, self._rolled = mirrored, rolled
+
+    def draw(self, captions: list[str], seeds: list[int], settings: object) -> np.ndarray:
+        drawn = []
+        for caption in captions:
+            picture = self._pictures.compose(caption)
+            assert picture is not None
+            if self._mirrored:
+                picture = picture[:, ::-1, ::-1]
+            if self._rolled:
+                picture = np.roll(picture, 1, axis=0)
+            drawn.append(np.rint((picture.transpose(1, 2, 0) + 1) * 127.5))
+        return np.stack(drawn).astype(np.uint8)
+
+
+def probe(generator: Any, recipe: Any) -> dict[str, str]:
+    return measure_pictures(generator, recipe)
+
+
+def test_true_pictures_are_all_right_and_all_memory() -> None:
+    found = probe(Oracle(), ICONS)
+    assert found["object right"].startswith("100 %")
+    assert found["colours right"] == "100 %"
+    assert found["new colour pairs right"] == "100 %"
+    assert found["names never trained"].startswith("100 % right first, 100 %")
+    assert found["memory"].startswith("100 %")
+    assert found["seeds differ by"].startswith("0.000")
+
+
+def test_wrong_shapes_and_wrong_colours_are_told_apart() -> None:
+    upside_down = probe(Oracle(mirrored=True), ICONS)
+    assert int(upside_down["object right"].split()[0]) < 70
+    assert upside_down["colours right"] == "100 %"
+    discoloured = probe(Oracle(rolled=True), ICONS)
+    assert int(discoloured["colours right"].split()[0]) < 50
+
+
+def test_an_untrained_text_model_predicts_no_better_than_chance(
+    text_generator: TextGenerator, plays: Path
+) -> None:
+    recipe = override(find_recipe("shakespeare"), {"data": str(plays)})
+    assert isinstance(recipe, TransformerRecipe)
+    found = measure_text(text_generator, recipe)
+    assert float(found["validation loss"].split()[0]) > 2
+    assert float(found["bits per character"].split(",")[0]) > 3
+    assert found["copied"].startswith("0 %")
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [("def f(x):\n    return x", True), ("def f(x:\n    return x", False), ("x = \0", False)],
+)
+def test_code_parses_or_does_not(source: str, expected: bool) -> None:
+    assert parses(source) is expected
+
+
+def test_a_function_ends_where_the_margin_is_reached_again(text_generator: TextGenerator) -> None:
+    lines = write_function(text_generator, 1).split("\n")
+    assert lines[0].startswith("def")
+    assert all(not line or line[0].isspace() for line in lines[1:])
