@@ -154,7 +154,7 @@ _RECIPES: tuple[Recipe, ...] = (
         dataset="icons",
         caption_words=8,
         summary="icons, one colour on another",
-        steps=2000,
+        steps=1500,
         sample_captions=(
             "red heart on black",
             "blue heart on yellow",
@@ -171,7 +171,7 @@ _RECIPES: tuple[Recipe, ...] = (
         dataset="emoji",
         caption_words=10,
         summary="colour emoji by name",
-        steps=2000,
+        steps=1500,
         sample_captions=(
             "octopus",
             "red apple",

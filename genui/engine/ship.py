@@ -88,7 +88,8 @@ def trained(run: RunDir, recipe: Recipe) -> dict[str, Any]:
     # A gap of more than a minute is a pause, not training.
     gaps = times[1:] - times[:-1]
     minutes = float(gaps[gaps < 60].sum()) / 60
-    sets = " ".join(f"--set {k}={v}" for k, v in info.overrides.items() if k != "data")
+    kept = {k: v for k, v in info.overrides.items() if k not in ("data", "checkpoint_every")}
+    sets = " ".join(f"--set {k}={v}" for k, v in kept.items())
     threads = info.machine.get("threads")
     return {
         "command": f"genui train {recipe.name} {sets}".strip(),

@@ -51,7 +51,7 @@ def train(run: RunDir) -> int:
             recipe = recipe_from_dict(read_info(run).recipe)
             machine = settle_machine(run, recipe)
             # A resumed run keeps its tokenizer rather than training it again.
-            kept = newest_metadata(run.checkpoints)
+            kept = newest_metadata(run)
             task = build_task(recipe, torch.device(machine.device), kept)
             parameters = sum(p.numel() for p in task.model.parameters())
             writer.say(task.data_line)

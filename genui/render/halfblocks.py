@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genui.render.colour import ColourMode, luminance, nearest_16, nearest_256
+from genui.render.colour import ColourMode
+from genui.render.palette import luminance, nearest_16, nearest_256
 
 BUDGET = 25_000
 RAMP = " .:-=+*#%@"

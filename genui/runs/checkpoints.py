@@ -95,14 +95,9 @@ def checkpoint_steps(run: RunDir) -> list[int]:
     return sorted(int(match[1]) for match in found if match)
 
 
-def newest_checkpoint(run: RunDir, *, resumable: bool = False) -> Header | None:
-    """The newest whole checkpoint; with `resumable`, one with its training state beside it.
-
-    Damaged ones are passed over: an older whole one is worth more than an error.
-    """
+def newest_checkpoint(run: RunDir) -> Header | None:
+    """The newest whole checkpoint. Damaged ones are passed over: an older one beats an error."""
     for step in reversed(checkpoint_steps(run)):
-        if resumable and not run.checkpoint_state(step).is_file():
-            continue
         try:
             return read_header(run.checkpoint(step))
         except MisuseError:

@@ -61,7 +61,14 @@ class GenuiApp(DeafWhenLeaving, App[None]):
             self.register_theme(theme)
         start = themes.default_theme(detect(os.environ, True))
         known = self._memory.theme in self.available_themes
-        self.theme = self._memory.theme if known else start
+        self._dress(self._memory.theme if known else start)
+
+    def _dress(self, theme: str) -> None:
+        """Begin in this theme: set the usual way, everything would be styled twice."""
+        self.set_reactive(App.theme, theme)
+        self.stylesheet.set_variables(self.get_css_variables())
+        dark = self.current_theme.dark
+        self.set_classes([f"-theme-{theme}", "-dark-mode" if dark else "-light-mode"])
 
     def get_default_screen(self) -> "Screen":
         return self.home

@@ -1,6 +1,6 @@
 """What the parts of the app hear while the app is being taken down: nothing.
 
-Textual takes a screen down from the leaves up, and each part still works off its queue on
+Textual takes a screen down part by part, and each still works off its queue on
 the way. A message from the worker or the watcher would then be handled by a part whose
 children are gone; and where the app ends before its screen is composed, they never come.
 """
@@ -12,7 +12,9 @@ from textual.app import App
 from textual.message import Message
 from textual.message_pump import MessagePump
 
-_STILL_HEARD = (events.Unmount, events.Callback, messages.CloseMessages, messages.ExitApp)
+_STILL_HEARD = (
+    events.Unmount, events.Callback, messages.CloseMessages, messages.ExitApp, messages.Prune,
+)  # fmt: skip
 
 
 def leaving(app: App[Any]) -> bool:

@@ -16,11 +16,12 @@ from genui.errors import GenuiError
 from genui.runs.catalog import ModelInfo, list_models
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, list_runs, summarise
-from genui.runs.tail import MetricsTail
 from genui.ui import messages
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from genui.runs.tail import MetricsTail
 
 LIVE_POLL = 0.2  # seconds between looks at a run that trains
 IDLE_POLL = 1.0
@@ -151,7 +152,7 @@ class _RunLook:
     def __init__(self, run: RunDir) -> None:
         self.run = run
         self.live = False
-        self._tail = MetricsTail(run.metrics)
+        self._tail = _tail_of(run)
         self._last: tuple[object, ...] = ()
         self._sample_key: tuple[Path, float] | None = None
         self._sample: Sample | None = None
@@ -203,6 +204,12 @@ class _RunLook:
         if size > CONSOLE_BYTES:
             lines = lines[1:]  # the first is cut
         self._console = tuple(lines[-CONSOLE_LINES:])
+
+
+def _tail_of(run: RunDir) -> "MetricsTail":
+    from genui.runs.tail import MetricsTail  # brings numpy, which no first frame waits for
+
+    return MetricsTail(run.metrics)
 
 
 def _step_of(path: Path) -> int:

@@ -11,57 +11,63 @@ from genui.engine.train import checkpoint
 from genui.engine.train.quantise import dequantise, quantise
 from genui.errors import GenuiError
 from genui.recipes import find_recipe
+from genui.runs.layout import RunDir
 
 RECIPE = find_recipe("shakespeare")
 
 
-def save(folder: Path, step: int) -> Path:
+def save(run: RunDir, step: int) -> Path:
     model = nn.Linear(3, 2)
     state = {"adamw.0.exp_avg": torch.ones(2, 3)}
-    return checkpoint.save(folder, step, RECIPE, model, model, state, {"fingerprint": "f"})
+    return checkpoint.save(run, step, RECIPE, model, model, state, {"fingerprint": "f"})
 
 
-def test_what_was_saved_comes_back(tmp_path: Path) -> None:
-    save(tmp_path, 5)
-    averaged, raw, optimizers, described = checkpoint.load_state(tmp_path, 5)
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    return RunDir(tmp_path / "run")
+
+
+def test_what_was_saved_comes_back(run: RunDir) -> None:
+    save(run, 5)
+    averaged, raw, optimizers, described = checkpoint.load_state(run, 5)
     assert averaged.keys() == raw.keys() == {"weight", "bias"}
     assert torch.equal(optimizers["adamw.0.exp_avg"], torch.ones(2, 3))
     assert described["step"] == 5
     assert described["recipe"]["name"] == "shakespeare"
 
 
-def test_the_newest_whole_checkpoint_is_found(tmp_path: Path) -> None:
-    assert checkpoint.newest_whole(tmp_path) is None
+def test_the_newest_whole_checkpoint_is_found(run: RunDir) -> None:
+    assert checkpoint.newest_whole(run) is None
     for step in (1, 2, 3):
-        save(tmp_path, step)
-    assert checkpoint.newest_whole(tmp_path) == 3
-    whole = checkpoint.weights_path(tmp_path, 3)
+        save(run, step)
+    assert checkpoint.newest_whole(run) == 3
+    whole = run.checkpoint(3)
     whole.write_bytes(whole.read_bytes()[:-7])  # killed half-way
-    assert checkpoint.newest_whole(tmp_path) == 2
+    assert checkpoint.newest_whole(run) == 2
 
 
-def test_old_checkpoints_make_room(tmp_path: Path) -> None:
+def test_old_checkpoints_make_room(run: RunDir) -> None:
     for step in range(1, 13):
-        save(tmp_path, step)
-    states = list(tmp_path.glob("*.state.safetensors"))
+        save(run, step)
+    states = list(run.checkpoints.glob("*.state.safetensors"))
     assert len(states) == checkpoint.KEEP_STATES
-    weights = set(tmp_path.glob("*.safetensors")) - set(states)
+    weights = set(run.checkpoints.glob("*.safetensors")) - set(states)
     assert len(weights) == checkpoint.KEEP_WEIGHTS
-    assert checkpoint.newest_whole(tmp_path) == 12
+    assert checkpoint.newest_whole(run) == 12
 
 
-def test_a_full_disk_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    save(tmp_path, 1)
+def test_a_full_disk_keeps_what_was_there(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(run, 1)
 
     def full(fd: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(GenuiError, match="No space left") as caught:
-        save(tmp_path, 2)
+        save(run, 2)
     assert "step-00000002" in str(caught.value)
-    assert checkpoint.newest_whole(tmp_path) == 1
-    assert not list(tmp_path.glob("*.part"))
+    assert checkpoint.newest_whole(run) == 1
+    assert not list(run.checkpoints.glob("*.part"))
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 100, b"\xff" * 8 + b"{}", b"\0" * 64])

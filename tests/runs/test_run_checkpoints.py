@@ -109,10 +109,8 @@ def test_a_runs_checkpoints_in_order_of_steps():
 def test_the_newest_whole_checkpoint_is_taken():
     run = a_run()
     add_checkpoint(run, 100)
-    add_checkpoint(run, 200, state=False)
+    add_checkpoint(run, 200)
     add_checkpoint(run, 300, checkpoint_bytes(300)[:-5])
-    newest, resumable = newest_checkpoint(run), newest_checkpoint(run, resumable=True)
+    newest = newest_checkpoint(run)
     assert newest is not None
     assert newest.step == 200
-    assert resumable is not None
-    assert resumable.step == 100

@@ -19,18 +19,11 @@ from torch import Tensor, nn
 from genui.engine.train.quantise import dequantise
 from genui.errors import GenuiError
 from genui.recipes import Recipe
+from genui.runs.checkpoints import FORMAT, checkpoint_steps
+from genui.runs.layout import RunDir
 
-FORMAT = 1
 KEEP_STATES = 2
 KEEP_WEIGHTS = 8
-
-
-def weights_path(folder: Path, step: int) -> Path:
-    return folder / f"step-{step:08d}.safetensors"
-
-
-def state_path(folder: Path, step: int) -> Path:
-    return folder / f"step-{step:08d}.state.safetensors"
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -64,7 +57,7 @@ def model_metadata(recipe: Recipe, step: int, model: nn.Module, extra: dict[str,
 
 
 def save(
-    folder: Path,
+    run: RunDir,
     step: int,
     recipe: Recipe,
     averaged: nn.Module,
@@ -75,11 +68,11 @@ def save(
     """Write both files, the weights last: where they are, the checkpoint is whole."""
     state = {f"model.{k}": v for k, v in model.state_dict().items()}
     state |= {f"optimizer.{k}": v for k, v in optimizers.items()}
-    write_tensors(state_path(folder, step), state, {"genui-state": str(FORMAT)})
+    write_tensors(run.checkpoint_state(step), state, {"genui-state": str(FORMAT)})
     described = model_metadata(recipe, step, averaged, extra)
-    target = weights_path(folder, step)
+    target = run.checkpoint(step)
     write_tensors(target, dict(averaged.state_dict()), {"genui": json.dumps(described)})
-    _prune(folder)
+    _prune(run.checkpoints)
     return target
 
 
@@ -91,16 +84,11 @@ def _prune(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def newest_whole(folder: Path) -> int | None:
+def newest_whole(run: RunDir) -> int | None:
     """The step of the newest checkpoint that training can go on from."""
-    steps = []
-    for path in folder.glob("step-*.state.safetensors"):
-        text = path.name.split(".")[0].removeprefix("step-")
-        if text.isdigit() and weights_path(folder, int(text)).exists():
-            steps.append(int(text))
-    for step in sorted(steps, reverse=True):
+    for step in reversed(checkpoint_steps(run)):
         try:
-            for path in (state_path(folder, step), weights_path(folder, step)):
+            for path in (run.checkpoint_state(step), run.checkpoint(step)):
                 with safetensors.safe_open(path, framework="pt"):
                     pass  # opening checks the header and the length
             return step
@@ -109,18 +97,18 @@ def newest_whole(folder: Path) -> int | None:
     return None
 
 
-def newest_metadata(folder: Path) -> dict[str, Any] | None:
+def newest_metadata(run: RunDir) -> dict[str, Any] | None:
     """What the newest whole checkpoint says of itself, or None where there is none."""
-    step = newest_whole(folder)
-    return None if step is None else load_weights(weights_path(folder, step))[1]
+    step = newest_whole(run)
+    return None if step is None else load_weights(run.checkpoint(step))[1]
 
 
-def load_state(folder: Path, step: int) -> tuple[dict, dict, dict, dict[str, Any]]:
+def load_state(run: RunDir, step: int) -> tuple[dict, dict, dict, dict[str, Any]]:
     """(averaged weights, raw weights, optimiser state, metadata) of a whole checkpoint."""
-    state = safetensors.torch.load_file(state_path(folder, step))
+    state = safetensors.torch.load_file(run.checkpoint_state(step))
     raw = {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
     kept = {k.removeprefix("optimizer."): v for k, v in state.items() if k.startswith("optimizer.")}
-    averaged, described = load_weights(weights_path(folder, step))
+    averaged, described = load_weights(run.checkpoint(step))
     return averaged, raw, kept, described
 
 

@@ -71,10 +71,10 @@ class Trainer:
         self._stop = True
 
     def _resume(self) -> None:
-        step = checkpoint.newest_whole(self._run.checkpoints)
+        step = checkpoint.newest_whole(self._run)
         if step is None:
             return
-        averaged, raw, optimizers, _ = checkpoint.load_state(self._run.checkpoints, step)
+        averaged, raw, optimizers, _ = checkpoint.load_state(self._run, step)
         try:
             self._task.model.load_state_dict(raw)
             self._ema.model.load_state_dict(averaged)
@@ -82,8 +82,7 @@ class Trainer:
         except (RuntimeError, KeyError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise GenuiError(
-                f"{checkpoint.state_path(self._run.checkpoints, step)}: does not fit this recipe "
-                f"({reason})"
+                f"{self._run.checkpoint_state(step)}: does not fit this recipe ({reason})"
             ) from None
         self._step = self._saved = step
         self._writer.truncate_after(step)
@@ -167,7 +166,7 @@ class Trainer:
 
     def _checkpoint(self) -> None:
         path = checkpoint.save(
-            self._run.checkpoints,
+            self._run,
             self._step,
             self._recipe,
             self._ema.model,

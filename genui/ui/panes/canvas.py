@@ -4,7 +4,6 @@ import math
 from typing import ClassVar, Literal
 
 import msgspec
-import numpy as np
 from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
@@ -167,6 +166,8 @@ class CanvasPane(TracePane[ImageFrame, ImageSettings]):
             curve.clear()
             set_border(box, subtitle="")
             return
+        import numpy as np
+
         steps = np.array([f.step for f in known], np.int64)
         sigmas = np.array([f.sigma for f in known], np.float64)
         curve.set_series({"σ": (steps, sigmas)})

@@ -1,22 +1,30 @@
 """Curves of training, in which every point counts."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
-from genui.render.plot import SERIES_LOOKS, Chart, Kind, Trace, chart, legend
-from genui.render.smooth import Smoother
 from genui.ui.widgets.lines import LineWidget, strip_of
+
+# What computes is imported with the first points: an app that has none yet paints sooner.
+if TYPE_CHECKING:
+    import numpy as np
+
+    from genui.render.plot import Chart, Kind, Trace
+    from genui.render.smooth import Smoother
+
+_SERIES_LOOKS = 4  # as plot.py has them
 
 _LOOKS = (
     *("axis", "label", "cursor", "fault"),
-    *(f"series-{number}" for number in range(1, SERIES_LOOKS + 1)),
-    *(f"raw-{number}" for number in range(1, SERIES_LOOKS + 1)),
+    *(f"series-{number}" for number in range(1, _SERIES_LOOKS + 1)),
+    *(f"raw-{number}" for number in range(1, _SERIES_LOOKS + 1)),
 )
 
 
@@ -87,6 +95,10 @@ class Curve(LineWidget):
     @property
     def legend_text(self) -> str:
         """The legend as plain text, for a border title."""
+        if not self._traces:
+            return ""
+        from genui.render.plot import legend
+
         return "".join(text for text, _ in legend(self._traces))
 
     def set_series(
@@ -109,8 +121,11 @@ class Curve(LineWidget):
         self.redraw()
 
     def _trace(self, name: str, steps: np.ndarray, values: np.ndarray, kind: Kind) -> Trace:
+        from genui.render.plot import Trace
+        from genui.render.smooth import Smoother
+
         if (steps[1:] < steps[:-1]).any():  # a resumed run may write steps again
-            order = np.argsort(steps, kind="stable")
+            order = steps.argsort(kind="stable")
             steps, values = steps[order], values[order]
         if kind != "smoothed" or not self.smoothing:
             return Trace(name, steps, values, kind)
@@ -137,7 +152,18 @@ class Curve(LineWidget):
         )
 
     def draw(self, width: int, height: int) -> list[Strip]:
-        drawn = chart(
+        drawn = self._chart(width, height) if self._traces else None
+        self._set_caption(drawn)
+        if drawn is None:
+            empty = "" if any(len(trace.steps) for trace in self._traces) else self._empty
+            return self.message(empty, "curve--empty", width, height)
+        looks = {look: self.style(f"curve--{look}") for look in _LOOKS}
+        return [strip_of((text, looks[look]) for text, look in line) for line in drawn.lines]
+
+    def _chart(self, width: int, height: int) -> Chart | None:
+        from genui.render.plot import chart
+
+        return chart(
             self._traces,
             width,
             height,
@@ -145,12 +171,6 @@ class Curve(LineWidget):
             cursor=self.cursor,
             with_legend=self._with_legend,
         )
-        self._set_caption(drawn)
-        if drawn is None:
-            empty = "" if any(len(trace.steps) for trace in self._traces) else self._empty
-            return self.message(empty, "curve--empty", width, height)
-        looks = {look: self.style(f"curve--{look}") for look in _LOOKS}
-        return [strip_of((text, looks[look]) for text, look in line) for line in drawn.lines]
 
     def _set_caption(self, drawn: Chart | None) -> None:
         caption = drawn.caption if drawn else ""

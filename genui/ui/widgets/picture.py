@@ -1,15 +1,19 @@
 """A picture in the terminal, cheap enough to move."""
 
-from typing import ClassVar, Literal
+from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar, Literal
+
 from rich.style import Style
 from textual.strip import Strip
 
 from genui.protocol import ImageFrame
-from genui.render.halfblocks import BUDGET, draw, fit
 from genui.ui.widgets.colours import colour_mode, run_style
 from genui.ui.widgets.lines import LineWidget, strip_of
+
+# What computes is imported with the first picture: an app that has none yet paints sooner.
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Picture(LineWidget):
@@ -48,6 +52,8 @@ class Picture(LineWidget):
         """The picture's size and scale, `32×32 at 2×`; empty where there is no picture."""
         if self._rgb is None or not self.size:
             return ""
+        from genui.render.halfblocks import fit
+
         height, width = self._rgb.shape[:2]
         return f"{width}×{height} at {fit(width, height, *self.size).text}"
 
@@ -57,6 +63,8 @@ class Picture(LineWidget):
         False where it is the picture already shown, and nothing is sent. Raises ValueError
         on any other shape.
         """
+        import numpy as np
+
         pixels = np.asarray(rgb) if isinstance(rgb, np.ndarray) else np.frombuffer(rgb, np.uint8)
         if pixels.ndim == 1:
             pixels = pixels.reshape(height, width, 3)
@@ -83,6 +91,8 @@ class Picture(LineWidget):
     def draw(self, width: int, height: int) -> list[Strip]:
         if self._rgb is None:
             return self.message(self._empty, "picture--empty", width, height)
+        from genui.render.halfblocks import BUDGET, draw, fit
+
         room = fit(self._rgb.shape[1], self._rgb.shape[0], width, height)
         drawing = draw(self._rgb, room, colour_mode(self.app), BUDGET)
         base = self.rich_style
