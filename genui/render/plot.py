@@ -13,6 +13,7 @@ from genui.render.braille import DOTS_ACROSS, DOTS_DOWN, Canvas, joined
 from genui.render.envelope import Columns, envelope
 from genui.render.numbers import count
 from genui.render.sanitise import clean_line
+from genui.render.window import Window, window
 
 Kind = Literal["line", "smoothed", "marks"]
 
@@ -110,21 +111,22 @@ def chart(
     log_y: bool = False,
     cursor: float | None = None,
     with_legend: bool = True,
+    within: Window | None = None,
 ) -> Chart | None:
-    """The chart in `width` × `height` cells; None where there is no point or no room for one."""
+    """The chart in `width` × `height` cells; None where there is no point or no room for one.
+
+    `within` is what it spans: of the same axis as `log_y`; by itself, all that there is.
+    """
     traces = [trace for trace in traces if len(trace.steps)]
     if not traces:
         return None
     legend_rows = 1 if with_legend and height >= _LEAST_LEGEND else 0
     axis_rows = 2 if height >= _LEAST_AXIS else 0
     rows = height - legend_rows - axis_rows
-    start = float(min(trace.steps[0] for trace in traces))
-    end = float(max(trace.steps[-1] for trace in traces))
-    if end <= start:
-        end = start + 1
     if rows < 1 or width < _LEAST_COLS:
         return None
-    low, high = _range(traces, log_y)
+    span = within or window(traces, log_y)
+    start, end, low, high = span.start, span.end, span.low, span.high
     value_ticks = (log_ticks if log_y else ticks)(low, high, max(rows // _ROWS_A_TICK, 1))
     label_width = max(cell_len(tick.label) for tick in value_ticks)
     cols = width - label_width - 2
@@ -184,29 +186,6 @@ def _scaled(columns: Columns, log_y: bool) -> Columns:
         high = np.where(columns.high > 0, np.log10(columns.high), np.nan)
         low = np.where(columns.low > 0, np.log10(columns.low), high)
     return Columns(low, high, columns.broken | (columns.low <= 0))
-
-
-def _range(traces: Sequence[Trace], log_y: bool) -> tuple[float, float]:
-    """The least and greatest finite value, a little apart where they are one."""
-    lows, highs = zip(*(_extremes(trace.values, log_y) for trace in traces), strict=True)
-    low, high = min(lows), max(highs)
-    if low > high:
-        return 0.0, 1.0
-    if log_y:
-        low, high = math.log10(low), math.log10(high)
-    if high - low <= 1e-12 * max(abs(low), abs(high)):
-        margin = abs(low) * 0.05 or 1.0
-        return low - margin, high + margin
-    return low, high
-
-
-def _extremes(values: np.ndarray, positive: bool) -> tuple[float, float]:
-    """The least and greatest value that has a place on the axis; +∞ and -∞ where none has."""
-    low, high = float(np.min(values)), float(np.max(values))
-    if math.isfinite(low) and math.isfinite(high) and not (positive and low <= 0):
-        return low, high
-    fit = values[np.isfinite(values) & (values > (0 if positive else -np.inf))]
-    return (float(fit.min()), float(fit.max())) if len(fit) else (math.inf, -math.inf)
 
 
 def _put_marks(

@@ -1,5 +1,6 @@
 """The app: paints at once, then reads the lists on a thread, then starts the worker."""
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.app import App
 from textual.binding import BindingType
+from textual.color import Color
+from textual.filter import LineFilter
 from textual.theme import Theme
 
 from genui.errors import GenuiError
@@ -19,8 +22,10 @@ from genui.runs.listing import list_runs
 from genui.ui import keys, memory, messages, themes
 from genui.ui.driver import driver_class, metered
 from genui.ui.leaving import DeafWhenLeaving
+from genui.ui.plain import NoColour
 from genui.ui.screens.home import HomeScreen
 from genui.ui.session import WORKER, Session
+from genui.ui.signals import leave_on_signals
 from genui.ui.watch import Watcher
 
 if TYPE_CHECKING:
@@ -72,6 +77,18 @@ class GenuiApp(DeafWhenLeaving, App[None]):
 
     def get_default_screen(self) -> "Screen":
         return self.home
+
+    def on_load(self) -> None:
+        leave_on_signals(self)
+
+    def on_resize(self) -> None:
+        if (driver := metered(self)) is not None:
+            driver.forget()  # terminals keep what they show, or do not
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        if not self.no_color:
+            return super().get_line_filters()
+        return [NoColour(Color.parse(self.theme_variables["background"]))]
 
     def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, self._remember_theme)
@@ -186,6 +203,7 @@ def run() -> int:
     """Open the app; returns the exit code once it is closed."""
     app = GenuiApp()
     app.run()
+    gc.freeze()  # a look through all of the app's objects would delay the prompt by a second
     if line := farewell():
         print(line, file=sys.stdout)
     return app.return_code or 0

@@ -63,6 +63,10 @@ TABLE: tuple[Key, ...] = (
         "Continue a stopped or dead run from its checkpoint"),
     Key("training.generate", "training", "g", "g", "generate", "generate",
         "Generate from the run's newest checkpoint"),
+    Key("training.earlier", "training", "comma", ",", "sample(-1)", "earlier sample",
+        "The sample before, with its step marked on the curve", False),
+    Key("training.later", "training", "full_stop", ".", "sample(1)", "later sample",
+        "The sample after, up to the newest", False),
     Key("training.log", "training", "y", "y", "log", "log axis",
         "Loss on a logarithmic axis, or back", False),
     # text
@@ -218,7 +222,8 @@ def keys_markdown() -> str:
 
 
 _NAMES = {
-    "slash": "/", "question_mark": "?", "plus": "+", "equals_sign": "=", "minus": "-",
+    "slash": "/", "comma": ",", "full_stop": ".", "question_mark": "?",
+    "plus": "+", "equals_sign": "=", "minus": "-",
     "left": "←", "right": "→", "up": "↑", "down": "↓", "escape": "Esc", "enter": "Enter",
     "space": "Space", "tab": "Tab", "home": "Home", "end": "End", "f1": "F1",
 }  # fmt: skip

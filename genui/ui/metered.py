@@ -176,6 +176,12 @@ class MeteredDriver(LinuxDriver):
             self._writer_thread = MeteredWriter(self._writer_thread._file, self._repaint)
             self._writer_thread.start()
 
+    def run_input_thread(self) -> None:
+        try:
+            super().run_input_thread()
+        except OSError:  # the terminal is gone, with or without a SIGHUP
+            self._app.call_later(self._app.exit)
+
     def stop_application_mode(self) -> None:
         if isinstance(self._writer_thread, MeteredWriter):
             self._writer_thread.drop()

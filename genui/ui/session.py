@@ -21,7 +21,7 @@ from genui.ui import messages
 
 WORKER = (sys.executable, "-m", "genui.engine.worker")
 READ_BYTES = 1 << 16
-GRACE = 0.3  # seconds a worker has to leave once its stdin is closed
+GRACE = 0.1  # seconds a worker, which holds nothing worth saving, has to leave by itself
 
 
 class Session:
@@ -98,21 +98,22 @@ class Session:
             self._run(self._serve())
 
     async def close(self) -> None:
-        """End the worker: close its stdin, and kill it if it stays."""
+        """End the worker: close its stdin, and kill it if it stays for `GRACE`."""
         self._closing = True
-        process = self._process
-        if process is not None and process.returncode is None:
-            if process.stdin is not None:
-                process.stdin.close()
-            try:
-                await asyncio.wait_for(process.wait(), GRACE)
-            except TimeoutError:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
+        if self._process is not None:
+            _hang_up(self._process)
+        await self._settle()
+        if self._process is not None:
+            _kill(self._process)
+            await self._settle()
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _settle(self) -> None:
+        """Lets the worker's life end by itself, so that its pipes are closed in order."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=GRACE)
 
     def _run(self, coroutine: Coroutine[object, object, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
@@ -148,14 +149,12 @@ class Session:
         self._process = process
         self._spawning = False
         if self._closing:
-            process.kill()
-            return
+            _hang_up(process)
         stderr = asyncio.create_task(self._drain(process))
         self._write(protocol.Hello())
         fault = await self._read(process)
         if fault:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+            _kill(process)
         code = await process.wait()
         await stderr
         was_ready = self._ready is not None
@@ -269,3 +268,14 @@ class Session:
         if code < 0:
             return f"the worker was killed (signal {-code})"
         return f"the worker ended (exit code {code}): {self._reason(code)}"
+
+
+def _hang_up(process: Process) -> None:
+    """A worker leaves when its stdin ends."""
+    if process.stdin is not None:
+        process.stdin.close()
+
+
+def _kill(process: Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()

@@ -17,6 +17,7 @@ from genui.runs.catalog import ModelInfo, list_models
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, list_runs, summarise
 from genui.ui import messages
+from genui.ui.samples import Sample, load_sample, sample_files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,16 +29,6 @@ IDLE_POLL = 1.0
 MODELS_POLL = 5.0  # new checkpoints of running trainings
 CONSOLE_BYTES = 16_384
 CONSOLE_LINES = 200
-SAMPLE_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class Sample:
-    """What the model made at one evaluation, from the same seed as at every other."""
-
-    step: int
-    text: str = ""
-    picture: "np.ndarray | None" = None  # uint8 [H, W, 3]
 
 
 @dataclass(frozen=True)
@@ -46,7 +37,8 @@ class RunView:
 
     summary: RunSummary
     series: "Mapping[str, tuple[np.ndarray, np.ndarray]]" = field(default_factory=dict)
-    sample: Sample | None = None
+    sample: Sample | None = None  # the newest
+    sample_files: Mapping[int, Path] = field(default_factory=dict)  # step to file, ascending
     console: tuple[str, ...] = ()
     seen: float = 0.0  # time.time() at the look
 
@@ -156,6 +148,7 @@ class _RunLook:
         self._last: tuple[object, ...] = ()
         self._sample_key: tuple[Path, float] | None = None
         self._sample: Sample | None = None
+        self._sample_files: Mapping[int, Path] = {}
         self._console_size = -1
         self._console: tuple[str, ...] = ()
 
@@ -172,20 +165,21 @@ class _RunLook:
         if key == self._last and not grown:
             return None
         self._last = key
-        series = {name: (s.steps, s.values) for name, s in self._tail.series.items()}
-        return RunView(summary, series, self._sample, self._console, time.time())
+        series = {name: s.points[:2] for name, s in self._tail.series.items()}
+        return RunView(
+            summary, series, self._sample, self._sample_files, self._console, time.time()
+        )
 
     def _read_sample(self) -> None:
         try:
-            paths = [p for p in self.run.samples.iterdir() if p.suffix in {".txt", ".png"}]
-            newest = max(((_step_of(p), p) for p in paths), default=None)
-            if newest is None:
+            self._sample_files = sample_files(self.run)
+            if not self._sample_files:
                 return
-            step, path = newest
+            step, path = list(self._sample_files.items())[-1]
             key = (path, path.stat().st_mtime)
             if key != self._sample_key:
                 self._sample_key = key
-                self._sample = _load_sample(path, step)
+                self._sample = load_sample(path, step)
         except OSError:
             return  # removed while we looked; the next look tells
 
@@ -210,24 +204,3 @@ def _tail_of(run: RunDir) -> "MetricsTail":
     from genui.runs.tail import MetricsTail  # brings numpy, which no first frame waits for
 
     return MetricsTail(run.metrics)
-
-
-def _step_of(path: Path) -> int:
-    """`step-00001200.png` is of step 1200; other names come before all."""
-    _, _, digits = path.stem.rpartition("-")
-    return int(digits) if digits.isdecimal() else -1
-
-
-def _load_sample(path: Path, step: int) -> Sample | None:
-    if path.stat().st_size > SAMPLE_BYTES:
-        return None
-    if path.suffix == ".txt":
-        return Sample(step, text=path.read_text(encoding="utf-8", errors="replace"))
-    import numpy as np
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            return Sample(step, picture=np.asarray(image.convert("RGB")))
-    except (UnidentifiedImageError, ValueError, Image.DecompressionBombError):
-        return None

@@ -71,7 +71,7 @@ def moves() -> Iterator[str]:
 
 
 def wait_for(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + 3 * PATIENCE  # a trainer gives way to all others
     while not true():
         if time.monotonic() > end:
             raise SystemExit("bench_keys: the training does not start")

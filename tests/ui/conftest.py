@@ -1,26 +1,16 @@
-"""A stage for the app: shipped models, a fake worker, and ways to look at the screen."""
+"""A stage for the app: shipped models, a fake worker, and an app opened on them."""
 
-import asyncio
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import stage
+from acting import FAST, HERE, Opener, until
 from textual.pilot import Pilot
-from textual.widgets import Static
 
 from genui import paths
 from genui.ui.app import GenuiApp
-from genui.ui.screens.home import HomeScreen
-from genui.ui.session import Session
-
-HERE = Path(__file__).parent
-FAST = (sys.executable, str(HERE / "fake_worker.py"), "--delay", "0")
-SLOW = (*FAST[:2], "--delay", "0.1")
-
-Opener = Callable[..., AbstractAsyncContextManager[Pilot[None]]]
 
 
 @pytest.fixture(autouse=True)
@@ -55,41 +45,3 @@ def open_app() -> Opener:
             yield pilot
 
     return opened
-
-
-def home_of(pilot: Pilot[None]) -> HomeScreen:
-    app = pilot.app
-    assert isinstance(app, GenuiApp)
-    return app.home
-
-
-def session_of(pilot: Pilot[None]) -> Session:
-    app = pilot.app
-    assert isinstance(app, GenuiApp)
-    return app.session
-
-
-def seen(pilot: Pilot[None]) -> str:
-    """The screen as text."""
-    return "\n".join(strip.text for strip in pilot.app.screen._compositor.render_strips())
-
-
-async def until(pilot: Pilot[None], true: Callable[[], bool], seconds: float = 20) -> None:
-    """Waits for something to become true; fails, with the screen, where it does not."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + seconds
-    while not true():
-        if loop.time() > end:
-            pytest.fail(f"waited {seconds} s in vain; the screen:\n{seen(pilot)}")
-        await pilot.pause(0.02)
-    await pilot.pause()
-
-
-def fault(pilot: Pilot[None]) -> str:
-    """What the open window says is wrong."""
-    return str(pilot.app.screen.query_one(".fault", Static).content)
-
-
-async def until_seen(pilot: Pilot[None], text: str) -> None:
-    """Waits until the text is on the screen."""
-    await until(pilot, lambda: text in seen(pilot))

@@ -1,7 +1,7 @@
 """The table of keys and what is made from it."""
 
 import pytest
-from conftest import Opener, home_of, seen, until, until_seen
+from acting import Opener, home_of, seen, until, until_seen
 
 from genui import paths
 from genui.errors import MisuseError

@@ -1,7 +1,7 @@
 """The Models pane: the list, the card, the filter, and opening what is chosen."""
 
 import stage
-from conftest import Opener, home_of, seen, until, until_seen
+from acting import Opener, home_of, seen, until, until_seen
 
 from genui.recipes import RECIPES
 from genui.ui.panes.models import ModelsPane
@@ -97,6 +97,19 @@ async def test_generating_from_a_run_without_checkpoint_says_so(shipped, open_ap
         await until_seen(pilot, "young")
         await pilot.press("g")
         await until_seen(pilot, "no checkpoint yet")
+
+
+async def test_a_long_summary_gives_way_to_the_name_and_a_long_name_to_the_state(
+    shipped, open_app: Opener
+) -> None:
+    stage.make_run(name="a-name-that-is-much-too-long-for-it", step=1240, steps=4000)
+    async with open_app() as pilot:
+        await until_seen(pilot, "TEXT")
+        rows = [line for line in seen(pilot).splitlines() if "│" in line]
+        shakespeare = next(row for row in rows if "shakespeare" in row)
+        assert "plays, a ch" in shakespeare or "1.44" in shakespeare
+        run = next(row for row in rows if "a-name" in row)
+        assert "stopped 1.2k" in run
 
 
 def _list(pilot) -> str:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import stage
-from conftest import FAST, Opener, home_of, seen, until, until_seen
+from acting import FAST, Opener, home_of, seen, until, until_seen
 
 from genui.runs.lock import RunLock
 from genui.ui.app import farewell

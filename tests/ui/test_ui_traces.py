@@ -4,7 +4,7 @@ import os
 import signal
 
 import pytest
-from conftest import FAST, SLOW, Opener, home_of, seen, session_of, until, until_seen
+from acting import FAST, SLOW, Opener, home_of, seen, session_of, until, until_seen
 
 from genui.protocol import ImageFrame
 from genui.ui.panes.canvas import CanvasPane

@@ -4,7 +4,7 @@ import time
 
 import pytest
 import stage
-from conftest import Opener, fault, home_of, seen, until, until_seen
+from acting import Opener, fault, home_of, seen, until, until_seen
 
 from genui import paths
 from genui.errors import GenuiError
@@ -14,7 +14,9 @@ from genui.runs.layout import RunDir
 from genui.runs.lock import RunLock
 from genui.ui.panes.sample import SampleView
 from genui.ui.panes.training import TrainingPane
+from genui.ui.panes.training_words import console_text
 from genui.ui.screens import new_run
+from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.picture import Picture
 
 
@@ -35,10 +37,44 @@ async def test_a_sample_of_pictures_is_drawn(shipped, open_app: Opener) -> None:
     stage.make_run(recipe="emoji", name="faces", step=400)
     async with open_app() as pilot:
         await pilot.press("4")
-        await until_seen(pilot, "sample at step 400")
+        await until_seen(pilot, "at step 400")
         picture = home_of(pilot).query_one(SampleView).query_one(Picture)
         await until(pilot, lambda: picture.has_picture)
         assert picture.display
+
+
+async def test_comma_and_full_stop_walk_through_the_samples(shipped, open_app: Opener) -> None:
+    run = stage.make_run(name="plays", step=300, steps=400)
+    for step in (100, 200):
+        run.sample(step, ".txt").write_text(f"as it was at {step}")
+    async with open_app() as pilot:
+        await pilot.press("4")
+        await until_seen(pilot, "at step 300  3 of 3")
+        curve = home_of(pilot).query_one(".loss Curve", Curve)
+        for key, text, cursor in (
+            ("comma", "as it was at 200", 200),
+            ("comma", "as it was at 100", 100),
+            ("comma", "as it was at 100", 100),  # there is none before
+            ("full_stop", "as it was at 200", 200),
+            ("full_stop", "KING RICHARD", None),
+        ):
+            await pilot.press(key)
+            await until_seen(pilot, text)
+            await until(pilot, lambda cursor=cursor: curve.cursor == cursor)
+
+
+def test_the_console_shows_its_newest_lines_at_the_bottom() -> None:
+    lines = [f"2026-11-25 13:12:{n:02} line {n}" for n in range(60)]
+    lines.append("2026-11-25 13:13:00 step 2,250 evaluation: val_loss 1.4176 in 2.3 s")
+    rows = console_text(lines, 40, 4).plain.splitlines()
+    assert rows == [
+        "13:12:58 line 58",
+        "13:12:59 line 59",
+        "13:13:00 step 2,250 evaluation: val_loss",
+        "         1.4176 in 2.3 s",
+    ]
+    assert console_text([], 40, 4).plain == ""
+    assert console_text(lines, 40, 0).plain == ""
 
 
 async def test_the_curve_follows_a_living_run(shipped, open_app: Opener) -> None:

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Input
@@ -22,6 +23,18 @@ class LineInput(Input):
         @property
         def control(self) -> "LineInput":
             return self.input
+
+    async def on_key(self, event: events.Key) -> None:
+        """Act on a key of ours at once.
+
+        Textual sends it round the whole app first, so that letters typed after it, which
+        need no binding, would be written before a backspace deletes.
+        """
+        if not event.is_printable and event.key in self._bindings.key_to_bindings:
+            event.stop()
+            event.prevent_default()
+            for binding in self._bindings.get_bindings_for_key(event.key):
+                await self.run_action(binding.action)
 
     def action_cancel(self) -> None:
         self.post_message(self.Cancelled(self))

@@ -18,6 +18,8 @@ from textual.strip import Strip
 from genui.render.sanitise import clean_line
 from genui.ui.keys import LIST_KEYS
 
+_LEAST_RIGHT = 13  # cells: "training 31 %"
+
 
 @dataclass(frozen=True)
 class Row:
@@ -154,9 +156,11 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         if row.is_heading:
             text = clean_line(row.left, width)
             return _padded([Segment(text, self._style("heading"))], width, base)
-        right = clean_line(row.right, max(0, width - 8))
-        room = max(1, width - cell_len(right) - 5)
-        left = clean_line(row.left, room)
+        # The name comes first, but for the few words a state needs.
+        room = max(1, width - 5)
+        least = min(cell_len(clean_line(row.right)), _LEAST_RIGHT)
+        left = clean_line(row.left, max(1, room - least))
+        right = clean_line(row.right, max(0, room - cell_len(left)))
         mark = f" {row.mark} "
         styles = (self._style(row.mark_kind), self._style("name"), self._style("dim"))
         if row.key == self.chosen:

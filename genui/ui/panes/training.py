@@ -26,7 +26,7 @@ from genui.ui.keys import PaneName
 from genui.ui.messages import ViewName
 from genui.ui.panes.pane import Pane, set_border
 from genui.ui.panes.sample import SampleView
-from genui.ui.panes.training_words import stats_line, waiting_text
+from genui.ui.panes.training_words import console_text, stats_line, waiting_text
 from genui.ui.screens.confirm import ConfirmScreen
 from genui.ui.watch import RunView
 from genui.ui.widgets.curve import Curve
@@ -71,7 +71,7 @@ class TrainingPane(Pane):
             with Vertical(classes="side"):
                 yield SampleView(classes="box sample")
                 with Vertical(classes="box console"):
-                    yield Static(classes="console-lines", markup=False)
+                    yield Line(classes="console-lines")
 
     def on_mount(self) -> None:
         self.set_title()
@@ -104,7 +104,7 @@ class TrainingPane(Pane):
                 curve.clear("reading …")
             self.query_one(StepBar).clear()
             self.query_one(".stats", Static).update("")
-            self.query_one(SampleView).show(None)
+            self.query_one(SampleView).clear()
 
     def paint(self) -> None:
         """Draw the run as last seen."""
@@ -120,7 +120,7 @@ class TrainingPane(Pane):
         self.query_one(StepBar).set(status.step, status.steps, status.eta)
         self._tell_age()
         self._paint_curves(view)
-        self.query_one(SampleView).show(view.sample)
+        self.query_one(SampleView).show(view.sample, view.sample_files)
         if self.zoomed:
             self._paint_zoomed(view)
 
@@ -169,9 +169,8 @@ class TrainingPane(Pane):
                 small.set_series({title: view.series[key]})
             else:
                 small.clear(" ")
-        console = self.query_one(".console-lines", Static)
-        lines = view.console[-max(1, console.size.height) :]
-        console.update("\n".join(clean_line(line) for line in lines))
+        console = self.query_one(".console-lines", Line)
+        console.show(console_text(view.console, *console.size))
 
     @on(Curve.Drawn)
     def _curve_drawn(self, event: Curve.Drawn) -> None:
@@ -184,6 +183,16 @@ class TrainingPane(Pane):
         """Loss on a logarithmic axis, or back."""
         curve = self.query_one(".loss Curve", Curve)
         curve.log_y = not curve.log_y
+
+    def action_sample(self, by: int) -> None:
+        """An earlier or a later sample."""
+        if self._needed() is not None:
+            self.query_one(SampleView).go(by)
+
+    @on(SampleView.Walked)
+    def _walked(self, event: SampleView.Walked) -> None:
+        event.stop()
+        self.query_one(".loss Curve", Curve).cursor = event.step
 
     # --- steering ---------------------------------------------------------------------
 

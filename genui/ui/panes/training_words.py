@@ -1,5 +1,7 @@
 """How a run goes, in one line."""
 
+import re
+import textwrap
 from collections.abc import Sequence
 
 from textual.content import Content
@@ -8,6 +10,26 @@ from genui.render import numbers
 from genui.render.sanitise import clean_line
 from genui.ui.cards import Part
 from genui.ui.watch import RunView
+
+_STAMPED = re.compile(r"(?:\d{4}-\d\d-\d\d )?(\d\d:\d\d:\d\d) (.*)")
+_STAMP = 9  # cells: "12:03:58 "
+
+
+def console_text(lines: Sequence[str], width: int, height: int) -> Content:
+    """The newest `height` rows of a console, wrapped beside the time of day."""
+    rows: list[Content] = []
+    for line in reversed(lines):
+        if len(rows) >= height:
+            break
+        found = _STAMPED.match(line)
+        stamp, text = found.groups() if found else ("", line)
+        wrapped = textwrap.wrap(clean_line(text), max(width - _STAMP, 8)) or [""]
+        heads = [f"{stamp:<{_STAMP}}", *[" " * _STAMP] * (len(wrapped) - 1)]
+        rows[:0] = [
+            Content.assemble((head, "$text-muted"), (part, "$foreground"))
+            for head, part in zip(heads, wrapped, strict=True)
+        ]
+    return Content("\n").join(rows[-height:] if height > 0 else [])
 
 
 def waiting_text(view: RunView) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from genui.render.plot import Chart, Kind, Trace
     from genui.render.smooth import Smoother
+    from genui.render.window import Window
 
 _SERIES_LOOKS = 4  # as plot.py has them
 
@@ -60,18 +62,18 @@ class Curve(LineWidget):
     """
 
     log_y: reactive[bool] = reactive(False, repaint=False)
-    smoothing: reactive[float] = reactive(0.97, repaint=False)
+    smoothing: reactive[float] = reactive(0.02, repaint=False)
     cursor: reactive[float | None] = reactive[float | None](None, repaint=False)
 
     @dataclass
     class Drawn(Message):
         """The caption changed."""
 
-        curve: "Curve"
+        curve: Curve
         caption: str
 
         @property
-        def control(self) -> "Curve":
+        def control(self) -> Curve:
             return self.curve
 
     def __init__(
@@ -89,6 +91,7 @@ class Curve(LineWidget):
         self._with_legend = legend
         self._traces: list[Trace] = []
         self._smoothers: dict[str, Smoother] = {}
+        self._window: Window | None = None
         self.caption = ""
         self.set_reactive(Curve.log_y, log_y)
 
@@ -113,6 +116,8 @@ class Curve(LineWidget):
         their moving average) or `marks` (few points, each with a sign).
         """
         kinds = kinds or {}
+        if not series:
+            self._window = None
         self._smoothers = {name: kept for name, kept in self._smoothers.items() if name in series}
         self._traces = [
             self._trace(name, steps, values, kinds.get(name, "line"))
@@ -129,7 +134,10 @@ class Curve(LineWidget):
             steps, values = steps[order], values[order]
         if kind != "smoothed" or not self.smoothing:
             return Trace(name, steps, values, kind)
-        smoother = self._smoothers.setdefault(name, Smoother(self.smoothing))
+        factor = _memory(self.smoothing, len(values))
+        smoother = self._smoothers.get(name)
+        if smoother is None or smoother.factor != factor:
+            smoother = self._smoothers[name] = Smoother(factor)
         return Trace(name, steps, values, kind, smoother.extend(values))
 
     def clear(self, empty: str | None = None) -> None:
@@ -162,7 +170,10 @@ class Curve(LineWidget):
 
     def _chart(self, width: int, height: int) -> Chart | None:
         from genui.render.plot import chart
+        from genui.render.window import window
 
+        shown = [trace for trace in self._traces if len(trace.steps)]
+        self._window = window(shown, self.log_y, self._window) if shown else None
         return chart(
             self._traces,
             width,
@@ -170,6 +181,7 @@ class Curve(LineWidget):
             log_y=self.log_y,
             cursor=self.cursor,
             with_legend=self._with_legend,
+            within=self._window,
         )
 
     def _set_caption(self, drawn: Chart | None) -> None:
@@ -177,3 +189,12 @@ class Curve(LineWidget):
         if caption != self.caption:
             self.caption = caption
             self.post_message(self.Drawn(self, caption))
+
+
+def _memory(share: float, points: int) -> float:
+    """The factor of a moving average over about `share` of the points.
+
+    It changes only when their number doubles: each change moves the whole line.
+    """
+    doubled = 1 << max(points - 1, 0).bit_length()
+    return math.exp(-1 / max(share * doubled, 1.0))

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterable
 
-from rich.cells import cell_len
+from rich.cells import cell_len, get_character_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Region
@@ -38,10 +38,13 @@ class LineWidget(Widget):
             self.refresh()
             return True
         before, self._strips = self._strips, self._drawn()
-        width = self.size.width
-        changed = [y for y, strip in enumerate(self._strips) if strip != before[y]]
+        changed = [
+            Region(first, y, last - first, 1)
+            for y, (old, new) in enumerate(zip(before, self._strips, strict=True))
+            for first, last in _difference(old, new)
+        ]
         if changed:
-            self.refresh(*(Region(0, y, width, 1) for y in changed))
+            self.refresh(*changed)
         return bool(changed)
 
     def _drawn(self) -> list[Strip]:
@@ -75,6 +78,32 @@ class LineWidget(Widget):
     def message(self, text: str, component: str, width: int, height: int) -> list[Strip]:
         """`text` in the middle of the room, for a widget that has nothing to show yet."""
         return message_strips(text, self.style(component), self.rich_style, width, height)
+
+
+def _difference(old: Strip, new: Strip) -> list[tuple[int, int]]:
+    """The first cell in which two strips of one width differ, and one past the last; or none."""
+    if old == new:
+        return []
+    before, after = _cells(old), _cells(new)
+    if len(before) != len(after):
+        return [(0, new.cell_length)]
+    differ = [x for x, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
+    if not differ:
+        return []
+    first, last = differ[0], differ[-1] + 1
+    while first and not (before[first][0] and after[first][0]):  # a wide character's second cell
+        first -= 1
+    return [(first, min(last + 1, len(after)))]
+
+
+def _cells(strip: Strip) -> list[tuple[str, Style | None]]:
+    """Every cell's character and style; a wide character's second cell has none."""
+    cells: list[tuple[str, Style | None]] = []
+    for text, style, _ in strip:
+        for character in text:
+            size = get_character_cell_size(character)
+            cells += [(character, style), ("", style)][:size] if size else []
+    return cells
 
 
 def strip_of(parts: Iterable[tuple[str, Style]]) -> Strip:
