@@ -31,8 +31,9 @@ HONESTY = {
         "words, and knows no facts."
     ),
     "diffusion": (
-        "One picture a caption: for names it was trained on it is a very good memory, most of it "
-        "in the canvas. New are the colour pairs and, seldom well, names it never saw."
+        "It has seen one picture a caption: a trained name gives back the trained picture, the "
+        "less exactly the more 'error' says. New are the combinations with colours and, seldom "
+        "well, names it never saw."
     ),
 }
 
