@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import pytest
@@ -23,9 +22,7 @@ def test_without_a_terminal_it_lists_models_and_runs(
 
 def test_with_a_terminal_it_opens_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[bool] = []
-    app = types.ModuleType("genui.ui.app")
-    app.__dict__["run"] = lambda: opened.append(True) or 0
-    monkeypatch.setitem(sys.modules, "genui.ui.app", app)
+    monkeypatch.setattr("genui.ui.app.run", lambda: opened.append(True) or 0)
     monkeypatch.setattr(home, "has_terminal", lambda: True)
     assert main([]) == 0
     assert opened == [True]

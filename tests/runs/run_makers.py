@@ -66,10 +66,9 @@ def checkpoint_bytes(step: int = 100, **changes: Any) -> bytes:
     return safetensors({"__metadata__": {"genui": json.dumps(meta)}, "w": tensor}, bytes(24))
 
 
-def add_checkpoint(run: RunDir, step: int, data: bytes | None = None, state: bool = True) -> Path:
+def add_checkpoint(run: RunDir, step: int, data: bytes | None = None) -> Path:
     """Puts a checkpoint of that step into the run, and its training state."""
     path = run.checkpoint(step)
     path.write_bytes(checkpoint_bytes(step) if data is None else data)
-    if state:
-        run.checkpoint_state(step).write_bytes(b"")
+    run.checkpoint_state(step).write_bytes(b"")
     return path

@@ -30,7 +30,7 @@ def measure_pictures(generator: DiffusionGenerator, recipe: DiffusionRecipe) -> 
     ranks = [_rank(pictures, *each) for each in zip(batch.captions, chosen, drawn, strict=True)]
     errors = ((drawn - batch.rgb) ** 2).mean(axis=(1, 2, 3))
     found = {
-        "object right": f"{_percent(r == 0 for r in ranks)} % of {SAMPLES} trained captions",
+        "trained captions": f"{_percent(r == 0 for r in ranks)} % right",
     }
     if pictures.scheme != "plain":
         right = [_colours_right(c, d) for c, d in zip(batch.captions, drawn, strict=True)]

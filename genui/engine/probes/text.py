@@ -31,7 +31,7 @@ def measure_text(generator: TextGenerator, recipe: TransformerRecipe) -> dict[st
     if recipe.medium == "code":
         share = sum(parses(write_function(generator, seed)) for seed in range(FUNCTIONS))
         # First, since it is what a reader of code cares for.
-        found = {"parses": f"{100 * share // FUNCTIONS} % of functions"} | found
+        found = {"functions": f"{100 * share // FUNCTIONS} % parse"} | found
     found["copied"] = copied(generator, recipe, data)
     return found
 
