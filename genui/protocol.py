@@ -99,6 +99,8 @@ Request = Hello | Start | Advance | Cancel | Close | Warm
 
 
 # --- worker to app ------------------------------------------------------------------
+# Frames come by the hundred a second and are kept: they hold no cycles (gc=False), so that
+# the collector need not look through them while a key waits.
 
 
 class Ready(Struct, frozen=True, tag="ready", kw_only=True):
@@ -119,7 +121,7 @@ class Started(Struct, frozen=True, tag="started", kw_only=True):
     note: str = ""  # e.g. which words or characters the model does not know
 
 
-class Candidate(Struct, frozen=True, array_like=True):
+class Candidate(Struct, frozen=True, array_like=True, gc=False):
     """One possible next token: its probability as the model has it, and after the settings."""
 
     token: int
@@ -128,7 +130,7 @@ class Candidate(Struct, frozen=True, array_like=True):
     sampled: float
 
 
-class TextFrame(Struct, frozen=True, tag="text_frame", kw_only=True):
+class TextFrame(Struct, frozen=True, tag="text_frame", kw_only=True, gc=False):
     """One token written. `candidates` is the distribution it was drawn from."""
 
     trace: int
@@ -140,7 +142,7 @@ class TextFrame(Struct, frozen=True, tag="text_frame", kw_only=True):
     candidates: tuple[Candidate, ...]
 
 
-class ImageFrame(Struct, frozen=True, tag="image_frame", kw_only=True):
+class ImageFrame(Struct, frozen=True, tag="image_frame", kw_only=True, gc=False):
     """One denoising step. `x` and `guess` are height × width × 3 bytes, RGB, row by row."""
 
     trace: int

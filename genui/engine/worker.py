@@ -20,7 +20,7 @@ from genui.engine.priority import give_way
 from genui.errors import GenuiError
 from genui.protocol import Advance, Cancel, Close, Failed, Hello, Idle, Ready, Start, Warm, Warmed
 
-NICE = 5  # after the app, before the trainer
+NICE = 10  # after the app
 
 
 class Inbox:

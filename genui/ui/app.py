@@ -3,16 +3,18 @@
 import gc
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import App
 from textual.binding import BindingType
 from textual.color import Color
 from textual.filter import LineFilter
 from textual.theme import Theme
+from textual.timer import Timer
 
 from genui.errors import GenuiError
 from genui.render import numbers
@@ -26,12 +28,14 @@ from genui.ui.plain import NoColour
 from genui.ui.screens.home import HomeScreen
 from genui.ui.session import WORKER, Session
 from genui.ui.signals import leave_on_signals
-from genui.ui.watch import Watcher
+from genui.ui.watch import RunView, Watcher
 
 if TYPE_CHECKING:
     from textual.command import Provider
     from textual.screen import Screen
 
+KEY_FIRST = 0.25  # seconds after a key in which what moves by itself waits
+RUN_WAITS = 0.5  # seconds that keys may hold up the watched run's curve
 TRAFFIC_PERIOD = 1.0  # seconds over which the header counts what the terminal took
 
 
@@ -62,6 +66,9 @@ class GenuiApp(DeafWhenLeaving, App[None]):
         self._memory = memory.recall()
         self._bytes = 0
         self._warmed = False
+        self.key_at = 0.0
+        self._run_view: RunView | None = None  # not shown yet
+        self._run_waits: Timer | None = None
         for theme in themes.OWN:
             self.register_theme(theme)
         start = themes.default_theme(detect(os.environ, True))
@@ -105,6 +112,9 @@ class GenuiApp(DeafWhenLeaving, App[None]):
             if not self._memory.hint_seen:
                 self.home.hint()
         self.home.refresh_chrome()
+        # What is alive now lives as long as the app: looking through it for garbage again and
+        # again would hold up a key for 50 ms.
+        gc.freeze()
         self.watcher.start()
         self.session.open()
         self.set_interval(TRAFFIC_PERIOD, self._count_traffic)
@@ -112,6 +122,16 @@ class GenuiApp(DeafWhenLeaving, App[None]):
     async def on_unmount(self) -> None:
         self.watcher.stop()
         await self.session.close()
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key):
+            self.key_at = time.monotonic()
+        await super().on_event(event)
+
+    @property
+    def answering(self) -> bool:
+        """Whether a key was just pressed: its answer goes before what moves by itself."""
+        return time.monotonic() - self.key_at < KEY_FIRST
 
     # --- from the session and the watcher ---------------------------------------------
 
@@ -136,7 +156,20 @@ class GenuiApp(DeafWhenLeaving, App[None]):
 
     @on(messages.RunChanged)
     def _run_changed(self, event: messages.RunChanged) -> None:
-        self.home.show_run(event.view)
+        """The curve grows; while keys are answered it waits, and only its newest look is kept."""
+        self._run_view = event.view
+        if not self.answering:
+            self._show_run()
+        elif self._run_waits is None:
+            self._run_waits = self.set_timer(RUN_WAITS, self._show_run)
+
+    def _show_run(self) -> None:
+        if self._run_waits is not None:
+            self._run_waits.stop()
+            self._run_waits = None
+        if self._run_view is not None:
+            self.home.show_run(self._run_view)
+            self._run_view = None
 
     @on(messages.Say)
     def _said(self, event: messages.Say) -> None:

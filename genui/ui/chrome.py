@@ -31,6 +31,8 @@ def clickable(text: str, style: str, action: str) -> tuple[str, Style]:
 class Line(Static):
     """One line that repaints only when what it says is new."""
 
+    WRAPS = False  # whether it may need another line, and so another layout
+
     async def on_click(self, event: events.Click) -> None:
         action = event.style.meta.get("action")
         if action:
@@ -40,7 +42,7 @@ class Line(Static):
         """Say this."""
         shown = self.content
         if not (isinstance(shown, Content) and shown.is_same(content)):
-            self.update(content)
+            self.update(content, layout=self.WRAPS)
 
 
 class HeaderLine(Line):
@@ -100,6 +102,8 @@ class TabsLine(Line):
 
 class StatusLine(Line):
     """One plain line: a fault with its remedy, or what just happened."""
+
+    WRAPS = True
 
     def __init__(self) -> None:
         super().__init__(id="status")

@@ -21,6 +21,7 @@ from genui.ui import messages
 
 WORKER = (sys.executable, "-m", "genui.engine.worker")
 READ_BYTES = 1 << 16
+GATHER = 0.05  # seconds in which frames gather: each message costs the app a millisecond
 GRACE = 0.1  # seconds a worker, which holds nothing worth saving, has to leave by itself
 
 
@@ -182,6 +183,8 @@ class Session:
                 return f"the worker sent something else than messages ({error})"
             if fault := self._dispatch(replies):
                 return fault
+            if any(isinstance(reply, protocol.Frame) for reply in replies):
+                await asyncio.sleep(GATHER)
         return ""
 
     async def _drain(self, process: Process) -> None:

@@ -8,6 +8,7 @@ the terminal until what it changes has arrived. The peer is the same with nothin
 """
 
 import itertools
+import re
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -27,9 +28,10 @@ from harness import (
 
 from genui.runs import control
 from genui.runs.checkpoints import checkpoint_steps
-from genui.runs.layout import RunDir, read_status
+from genui.runs.layout import read_status
 
 GAP = 0.06  # seconds in which the screen is not drawn after a key, and those after its answer
+TOKENS = 100_000
 LIMIT = 50  # ms, 95th percentile
 DOWN, UP, TAB, BACK_TAB = "\x1b[B", "\x1b[A", "\t", "\x1b[Z"
 LIST = range(2, 20)  # the lines of the Models pane's rows
@@ -43,9 +45,12 @@ def chosen(terminal: Terminal) -> int | None:
     return next((line for line, ground in grounds.items() if ground != common), None)
 
 
-def footer(terminal: Terminal) -> str:
-    """The keys of the focused pane."""
-    return terminal.screen.display[-1].strip()
+def focus(terminal: Terminal) -> tuple[str, ...]:
+    """Which pane has the focus: the colour of every corner of a border, and the footer's keys."""
+    lines = enumerate(terminal.screen.display)
+    corners = ((y, x) for y, line in lines for x, char in enumerate(line) if char == "╭")
+    colours = (terminal.screen.buffer[y][x].fg for y, x in corners)
+    return (terminal.screen.display[-1].strip(), *colours)
 
 
 def answer_times(terminal: Terminal, keys: Iterator[str], presses: int) -> list[float]:
@@ -53,7 +58,7 @@ def answer_times(terminal: Terminal, keys: Iterator[str], presses: int) -> list[
     found = []
     for key in itertools.islice(keys, presses):
         terminal.settle()
-        look = footer if key in (TAB, BACK_TAB) else chosen
+        look = focus if key in (TAB, BACK_TAB) else chosen
         before = look(terminal)
         pressed = terminal.press(key)
         time.sleep(GAP)
@@ -84,12 +89,18 @@ def start_writing(terminal: Terminal) -> None:
     terminal.until(lambda text: " tok ·" in text)
     terminal.press("m")
     terminal.until(lambda text: "how many tokens" in text)
-    terminal.press("100000")  # what stands there is selected, and so replaced
-    terminal.until(lambda text: "100000" in text)
+    terminal.press(str(TOKENS))  # what stands there is selected, and so replaced
+    terminal.until(lambda text: str(TOKENS) in text)
     terminal.press("\r")
-    terminal.until(lambda text: "/100,000 tok ·" in text)
+    terminal.until(lambda text: f"/{TOKENS:,} tok ·" in text)
     terminal.press(TAB + TAB)
     terminal.until(lambda text: "filter" in text.splitlines()[-1])
+
+
+def written(terminal: Terminal) -> int:
+    """How many tokens the Text pane says there are."""
+    found = re.search(rf"([\d,]+)/{TOKENS:,} tok", terminal.text)
+    return int(found[1].replace(",", "")) if found else 0
 
 
 def busy_times(folder: Path, presses: int) -> list[float]:
@@ -101,18 +112,13 @@ def busy_times(folder: Path, presses: int) -> list[float]:
         with Terminal(env={"GENUI_HOME": str(folder)}) as terminal:
             terminal.until(lambda text: "1 training" in text and "fp32" in text)
             start_writing(terminal)
-            step, times = read_status(run).step, answer_times(terminal, moves(), presses)
-            if not still_busy(run, step, terminal):
+            step, token = read_status(run).step, written(terminal)
+            times = answer_times(terminal, moves(), presses)
+            if not (read_status(run).step > step and token < written(terminal) < TOKENS):
                 raise SystemExit("bench_keys: the training or the writing ended too early")
             return times
     finally:
         tiny.end_training(run)
-
-
-def still_busy(run: RunDir, step: int, terminal: Terminal) -> bool:
-    """Whether both went on to the end."""
-    writing = b" tok/s" in terminal.output[-200_000:]
-    return writing and read_status(run).step > step
 
 
 def quiet_times(folder: Path, presses: int) -> list[float]:

@@ -62,9 +62,15 @@ def finish(run: RunDir) -> None:
         raise SystemExit(f"bench_resume: {run.id} is {summary.state}: {summary.status.error}")
 
 
+def lines(run: RunDir) -> int:
+    """How many records there are."""
+    return run.metrics.read_bytes().count(b"\n") if run.metrics.exists() else 0
+
+
 def kill(run: RunDir, step: int) -> tuple[float, float]:
     """Kill the trainer after that step; seconds until it is gone, and until it is seen dead."""
-    until(lambda: read_status(run).step >= step, f"{run.id} takes {step} steps", LONGEST)
+    # The metrics are written at every step, the status only every second.
+    until(lambda: lines(run) >= step, f"{run.id} takes {step} steps", LONGEST)
     pid = read_status(run).pid
     killed = time.perf_counter()
     os.kill(pid, signal.SIGKILL)

@@ -14,7 +14,8 @@ from genui.ui.messages import ViewName, ZoomPane
 class Pane(DeafWhenLeaving, Container, can_focus=True):
     """A bordered part of the screen with its own keys.
 
-    The class `-zoom` is set by the screen while the pane fills it.
+    The screen sets the class `-zoom` while the pane fills it, and `-current` on the pane
+    that has the focus.
     """
 
     pane: ClassVar[PaneName]
@@ -33,6 +34,19 @@ class Pane(DeafWhenLeaving, Container, can_focus=True):
         """What the lower border says; nothing where there are no parts."""
         for widget in (self, *self.query(".main")):
             set_border(widget, subtitle=Content.assemble(*parts))
+
+    def watch_has_focus(self, has_focus: bool) -> None:
+        """Nothing looks at the focus itself, so nothing inside needs other styles.
+
+        Textual would compute those of every widget in the pane, twice a key.
+        """
+
+    def mark_current(self, current: bool) -> None:
+        """Look like the pane that has the focus, or not."""
+        if current != self.has_class("-current"):
+            self.set_class(current, "-current", update=False)
+            changed = self.walk_children(with_self=True) if self.zoomed else [self]
+            self.app.stylesheet.update_nodes(changed)
 
     @property
     def zoomed(self) -> bool:

@@ -20,6 +20,7 @@ from genui.ui.settings import HINTS, S, nudged, typed
 from genui.ui.trace import F, Trace
 
 RESTART_DELAY = 0.25  # seconds after the last change of a setting until the trace starts again
+LONGEST_WAIT = 1.0  # seconds that keys, which are answered first, may hold up the picture or text
 
 
 class TracePane(Pane, Generic[F, S]):
@@ -40,6 +41,7 @@ class TracePane(Pane, Generic[F, S]):
         self._touched = touched  # the setting + and - change
         self._asked_at = 0.0
         self._stale = False  # something new is to be painted
+        self._painted_at = 0.0  # when it last was, in monotonic seconds
         self._clock: Timer | None = None
         self._restart: Timer | None = None
 
@@ -269,6 +271,7 @@ class TracePane(Pane, Generic[F, S]):
         """The user or the worker moved something: ask, and show it at once."""
         self._pump()
         self._stale = False
+        self._painted_at = time.monotonic()
         self.paint()
         self._run_clock()
 
@@ -284,7 +287,11 @@ class TracePane(Pane, Generic[F, S]):
         if trace.tick(self.catch_up, self.paints_a_second) or trace.loading:
             self._stale = True
         driver = metered(self.app)
-        if self._stale and not (driver is not None and driver.busy):
+        now = time.monotonic()
+        # Keys are answered first; held down, they still let it move once a second.
+        answering = getattr(self.app, "answering", False) and now - self._painted_at < LONGEST_WAIT
+        if self._stale and not answering and not (driver is not None and driver.busy):
+            self._painted_at = now
             self._stale = False
             self.paint()
         if not (trace.playing or trace.computing or trace.loading or self._stale):

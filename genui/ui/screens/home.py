@@ -8,7 +8,9 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.geometry import Size
+from textual.reactive import Reactive
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Static
 
 from genui.errors import GenuiError
@@ -39,6 +41,9 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("app")]
     AUTO_FOCUS = ""  # `_show` gives the focus; Textual would give it to a hidden input
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)
+    """As Textual has it, but a move of the focus does not paint the whole screen anew: the
+    panes it leaves and enters paint themselves."""
 
     def __init__(self, session: Session, watcher: Watcher) -> None:
         super().__init__()
@@ -121,7 +126,12 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
             pane.paint()
         self.query_one(TrainingPane).paint()
 
+    def _mark_current(self) -> None:
+        for pane in self.query(Pane):
+            pane.mark_current(pane.pane == self.current)
+
     def _focus_current(self) -> None:
+        self._mark_current()
         if self.arrangement == "tiny":
             self.set_focus(None)
         elif self.current == "models":
@@ -135,6 +145,7 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
         pane = next((node for node in nodes if isinstance(node, Pane)), None)
         if pane is not None and pane.pane != self.current:
             self.current = pane.pane
+            self._mark_current()
             self.refresh_chrome()
 
     def action_view(self, view: ViewName) -> None:
@@ -147,9 +158,14 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
     def action_show_pane(self, pane: PaneName) -> None:
         """Give a pane the focus; full-screen stays full-screen."""
         self.current = pane
-        if self.view != "home":
-            self.view = pane
-        self._show()
+        if self.alone:
+            self.view = pane if self.view != "home" else "home"
+            self._show()
+            return
+        # All panes stay as they are: the key is answered by the focus alone.
+        self.query_one(TabsLine).set(pane)
+        self.refresh_chrome()
+        self._focus_current()
 
     def action_next_pane(self, by: int) -> None:
         """Go round the panes."""
