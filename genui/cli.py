@@ -67,12 +67,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Python flushes stdout once more at exit: give it somewhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _drop_output()
         return READER_GONE
     except GenuiError as error:
         return _fail(str(error), error.exit_code)
     except OSError as error:
+        if error.filename is None:
+            _drop_output()
         return _fail(f"{error.filename or 'standard output'}: {error.strerror or error}", 1)
     except Exception as error:
         if os.environ.get("GENUI_DEBUG"):
@@ -82,6 +83,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             "with `genui doctor` (GENUI_DEBUG=1 shows where)",
             1,
         )
+
+
+def _drop_output() -> None:
+    """Python flushes stdout once more at exit: give what cannot be written somewhere to go."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def build_parser(command: str | None = None) -> "argparse.ArgumentParser":

@@ -7,6 +7,9 @@ import sys
 def run() -> int:
     """Open the app, or say in plain text what it would list."""
     if has_terminal():
+        # Textual paints at most this often; a key waits for half of a frame on average. What
+        # moves by itself has slower clocks of its own, so nothing is painted more often.
+        os.environ.setdefault("TEXTUAL_FPS", "120")
         from genui.ui import app
 
         return app.run()
