@@ -11,13 +11,10 @@ def stream(request: Start) -> Iterator[Started | Frame]:
     Raises MisuseError or GenuiError where the model or the request is at fault.
     """
     from genui.engine.generate.load import find_and_load
+    from genui.engine.generate.trace import Trace
 
-    generator = find_and_load(request.model)
-    state, started = generator.begin(request)
-    yield started
-    first = generator.first_frame(state)
-    if first is not None:
-        yield first
-    while not generator.finished(state):
-        state, frame = generator.step(state)
-        yield frame
+    trace = Trace(find_and_load(request.model), request)
+    yield trace.started
+    if trace.opening is not None:
+        yield trace.opening
+    yield from trace.advance(0, trace.started.total_steps)

@@ -169,6 +169,15 @@ class TextGenerator:
         )
         return state, frame
 
+    def write(self, prompt: str, seed: int, settings: TextSettings, until: str = "") -> str:
+        """What the model writes after a prompt, ended by `until` where that is given."""
+        start = Start(trace=0, model="", prompt=prompt, seed=seed, settings=settings)
+        state, text = self.start(start), ""
+        while not self.finished(state) and not (until and until in text):
+            state, frame = self.step(state)
+            text += frame.text
+        return text
+
     def _candidates(
         self, model: np.ndarray, sampled: np.ndarray, token: int
     ) -> tuple[Candidate, ...]:

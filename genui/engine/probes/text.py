@@ -7,7 +7,7 @@ import numpy as np
 from genui.engine.data.text import TextData, load_text
 from genui.engine.generate.text import TextGenerator
 from genui.engine.train.text_task import encode_documents, held_out_loss
-from genui.protocol import Start, TextSettings
+from genui.protocol import TextSettings
 from genui.recipes import TransformerRecipe
 
 BATCH = 16
@@ -39,7 +39,7 @@ def measure_text(generator: TextGenerator, recipe: TransformerRecipe) -> dict[st
 def write_function(generator: TextGenerator, seed: int) -> str:
     """One top-level function the model writes: from "def" to the next line at the margin."""
     settings = TextSettings(temperature=0.7, top_p=0.95, tokens=300)
-    text = "def" + write(generator, "\n\n\ndef", seed, settings, until="\n\n\n")
+    text = "def" + generator.write("\n\n\ndef", seed, settings, until="\n\n\n")
     lines = text.split("\n")
     body = [lines[0]]
     for line in lines[1:]:
@@ -49,18 +49,6 @@ def write_function(generator: TextGenerator, seed: int) -> str:
     else:
         body = body[:-1] or body  # the last line may be cut off by the budget
     return "\n".join(body)
-
-
-def write(
-    generator: TextGenerator, prompt: str, seed: int, settings: TextSettings, until: str = ""
-) -> str:
-    """What the model writes after a prompt, ended by `until` where that is given."""
-    start = Start(trace=0, model="", prompt=prompt, seed=seed, settings=settings)
-    state, text = generator.start(start), ""
-    while not generator.finished(state) and not (until and until in text):
-        state, frame = generator.step(state)
-        text += frame.text
-    return text
 
 
 def parses(source: str) -> bool:
@@ -77,7 +65,7 @@ def copied(generator: TextGenerator, recipe: TransformerRecipe, data: TextData) 
     corpus = "\n".join(data.train)
     settings = TextSettings(tokens=400)
     text = "".join(
-        write(generator, recipe.sample_prompt, seed, settings) for seed in range(COPY_SAMPLES)
+        generator.write(recipe.sample_prompt, seed, settings) for seed in range(COPY_SAMPLES)
     )
     starts = range(0, max(1, len(text) - COPY_WINDOW), COPY_WINDOW // 2)
     hits = sum(text[i : i + COPY_WINDOW] in corpus for i in starts)

@@ -19,7 +19,7 @@ from genui.engine.generate.text import TextGenerator
 from genui.engine.models.transformer import Transformer, transformer_config
 from genui.engine.train.task import Sample
 from genui.errors import MisuseError
-from genui.protocol import Start, TextFrame, TextSettings
+from genui.protocol import TextSettings
 from genui.recipes import TransformerRecipe
 
 
@@ -145,12 +145,6 @@ class TextTask:
         assert isinstance(model, Transformer)
         generator = TextGenerator(model, self._tokenizer, machine)
         settings = TextSettings(tokens=recipe.sample_tokens)
-        start = Start(
-            trace=0, model="", prompt=recipe.sample_prompt, seed=recipe.seed, settings=settings
-        )
-        state, text = generator.start(start), recipe.sample_prompt
-        while not generator.finished(state):
-            state, frame = generator.step(state)
-            assert isinstance(frame, TextFrame)
-            text += frame.text
+        prompt = recipe.sample_prompt
+        text = prompt + generator.write(prompt, recipe.seed, settings)
         return Sample(".txt", text.encode())
