@@ -2,6 +2,8 @@
 
 import pytest
 from acting import Opener, home_of, seen, until, until_seen
+from textual.color import Color
+from textual.widget import Widget
 
 from genui import paths
 from genui.errors import MisuseError
@@ -44,6 +46,32 @@ async def test_the_help_shows_the_keys_of_the_focused_pane(shipped, open_app: Op
         assert "Keys of Canvas" not in seen(pilot)
         await pilot.press("f1")
         await until_seen(pilot, "Keys of Canvas")
+
+
+async def test_the_border_shows_the_focus_through_zoom_and_theme(shipped, open_app: Opener) -> None:
+    def lit(pane: Widget) -> bool:
+        """The corner of its border, as drawn, has the colour of the focus."""
+        strip = pane.render_lines(pane.outer_size.region)[0]
+        style = next(iter(strip)).style
+        assert style is not None
+        return Color.from_rich_color(style.color) == Color.parse(
+            pilot.app.theme_variables["border"]
+        )
+
+    async with open_app() as pilot:
+        pane = home_of(pilot).query_one(TextPane)
+        assert not lit(pane)
+        await pilot.press("tab", "tab")
+        assert lit(pane)
+        await pilot.press("z")
+        assert lit(pane.query_one(".main"))
+        await pilot.press("z")
+        assert lit(pane)
+        pilot.app.theme = "genui-light"
+        await pilot.pause()
+        assert lit(pane)
+        await pilot.press("tab")
+        assert not lit(pane)
 
 
 async def test_a_key_can_be_remapped_by_id(shipped, open_app: Opener) -> None:

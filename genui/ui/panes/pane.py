@@ -1,14 +1,20 @@
 """What the four panes share: a border that shows the focus, and zooming."""
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from textual.containers import Container
 from textual.content import Content
+from textual.geometry import Region
 from textual.widget import Widget
 
 from genui.ui.keys import PaneName
 from genui.ui.leaving import DeafWhenLeaving
 from genui.ui.messages import ViewName, ZoomPane
+
+_BORDER_RULES = (
+    *("border_top", "border_right", "border_bottom", "border_left"),
+    *("border_title_color", "border_title_style"),
+)
 
 
 class Pane(DeafWhenLeaving, Container, can_focus=True):
@@ -21,6 +27,12 @@ class Pane(DeafWhenLeaving, Container, can_focus=True):
     pane: ClassVar[PaneName]
     view: ClassVar[ViewName]
     heading: ClassVar[str]
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"pane--current"}
+
+    _marked: tuple[bool, bool] | None = None  # current, zoomed
+
+    def on_mount(self) -> None:
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._mark())
 
     # A border is repainted with all that is inside it, so it is touched only for news.
 
@@ -43,10 +55,48 @@ class Pane(DeafWhenLeaving, Container, can_focus=True):
 
     def mark_current(self, current: bool) -> None:
         """Look like the pane that has the focus, or not."""
-        if current != self.has_class("-current"):
+        if (current, self.zoomed) != self._marked:
+            self._marked = (current, self.zoomed)
             self.set_class(current, "-current", update=False)
-            changed = self.walk_children(with_self=True) if self.zoomed else [self]
-            self.app.stylesheet.update_nodes(changed)
+            self._mark()
+
+    def _mark(self) -> None:
+        """Give the border its colour.
+
+        Through a class, Textual would set every rule anew and repaint all that is inside.
+        """
+        if self._marked is None:
+            return
+        current, zoomed = self._marked
+        look = self.get_component_styles("pane--current")
+        for rule in _BORDER_RULES:
+            self.styles.set_rule(rule, look.get_rule(rule) if current and not zoomed else None)
+        if zoomed:
+            self.app.stylesheet.update_nodes(self.walk_children(with_self=True))
+        self.refresh()
+
+    def refresh(
+        self,
+        *regions: Region,
+        repaint: bool = True,
+        layout: bool = False,
+        recompose: bool = False,
+    ) -> Self:
+        """As any widget, but of itself a pane draws its border alone, so repaints that alone."""
+        if not regions and not layout:
+            regions = self._border_regions()
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
+
+    def _border_regions(self) -> tuple[Region, ...]:
+        """The four sides, as `refresh` counts: from the corner of the content."""
+        width, height = self.outer_size
+        sides = (
+            Region(0, 0, width, 1),
+            Region(0, height - 1, width, 1),
+            Region(0, 1, 1, height - 2),
+            Region(width - 1, 1, 1, height - 2),
+        )
+        return tuple(side.translate(-self.content_offset) for side in sides)
 
     @property
     def zoomed(self) -> bool:
