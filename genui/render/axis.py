@@ -36,7 +36,10 @@ def ticks(low: float, high: float, most: int) -> list[Tick]:
 
 
 def log_ticks(low: float, high: float, most: int) -> list[Tick]:
-    """Ticks for an axis of log₁₀: positions are logarithms, labels the numbers themselves."""
+    """Ticks for an axis of log₁₀: positions are logarithms, labels the numbers themselves.
+
+    Where no two of 1, 2, 5 and their tens are in sight, round numbers as on a linear axis.
+    """
     for factors in ((1, 2, 5), (1, 3), (1,)):
         found = [
             Tick(position, _label(factor * 10.0**power, 0.0))
@@ -48,6 +51,9 @@ def log_ticks(low: float, high: float, most: int) -> list[Tick]:
             break
     else:
         found = found[:: -(-len(found) // max(most, 1))]
+    if len(found) < min(2, most) and high > low:
+        linear = ticks(10.0**low, 10.0**high, most)
+        found = [Tick(math.log10(tick.position), tick.label) for tick in linear[:most]]
     return found or [Tick(high, _label(10.0**high, 0.0))]
 
 

@@ -24,8 +24,10 @@ from genui.runs.listing import list_runs
 from genui.ui import keys, memory, messages, themes
 from genui.ui.driver import driver_class, metered
 from genui.ui.leaving import DeafWhenLeaving
+from genui.ui.panes.line_input import LineInput
 from genui.ui.plain import NoColour
 from genui.ui.screens.home import HomeScreen
+from genui.ui.screens.value import ValueScreen
 from genui.ui.session import WORKER, Session
 from genui.ui.signals import leave_on_signals
 from genui.ui.watch import RunView, Watcher
@@ -126,7 +128,18 @@ class GenuiApp(DeafWhenLeaving, App[None]):
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key):
             self.key_at = time.monotonic()
+            if event.is_forwarded and self._taken_late(event):
+                return
         await super().on_event(event)
+
+    def _taken_late(self, event: events.Key) -> bool:
+        """Whether a key that nothing wanted was meant for the line that has come up since."""
+        if isinstance(self.focused, LineInput):
+            return self.focused.take(event)
+        if self.focused is None and isinstance(self.screen, ValueScreen):
+            self.screen.take_early(event)
+            return True
+        return False
 
     @property
     def answering(self) -> bool:

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +20,13 @@ def test_ticks_are_round_numbers_with_the_decimals_they_need() -> None:
 
 def test_a_log_axis_names_the_numbers_themselves() -> None:
     assert labels(log_ticks(-2, 1, 6)) == ["0.01", "0.1", "1", "10"]
+
+
+def test_a_short_stretch_of_a_log_axis_has_round_numbers() -> None:
+    low, high = math.log10(3.4), math.log10(4.6)
+    found = log_ticks(low, high, 4)
+    assert labels(found) == ["3.5", "4.0", "4.5"]
+    assert all(low <= tick.position <= high for tick in found)
 
 
 @given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e9), st.integers(1, 12))

@@ -2,6 +2,7 @@
 
 import pytest
 from acting import Opener, home_of, seen, until, until_seen
+from textual import events
 from textual.color import Color
 from textual.widget import Widget
 
@@ -124,3 +125,31 @@ async def test_a_palette_command_acts_in_its_pane(shipped, open_app: Opener) -> 
         await pilot.press("down", "enter")
         await until(pilot, lambda: home_of(pilot).current == "canvas")
         await until_seen(pilot, "20/20")
+
+
+@pytest.mark.parametrize(
+    ("typed", "temperature", "prompt"),
+    [
+        ("t|0|full_stop|9|enter", 0.9, "ROMEO:"),
+        ("t|backspace|backspace|backspace|1|full_stop|5|enter|enter", 1.5, "ROMEO:"),
+        ("t|2|escape|escape", 0.8, "ROMEO:"),
+        ("e|H|e|y|enter", 0.8, "Hey"),
+        ("e|H|e|y|escape", 0.8, "ROMEO:"),
+    ],
+)
+async def test_keys_typed_at_once_reach_the_line_that_the_first_one_opens(
+    shipped, open_app: Opener, typed: str, temperature: float, prompt: str
+) -> None:
+    """As over a link that stalls: all of them are there before the line is."""
+    async with open_app() as pilot:
+        pane = home_of(pilot).query_one(TextPane)
+        pane.prompt = "ROMEO:"
+        await pilot.press("2")
+        await pilot.pause()
+        for key in typed.split("|"):
+            character = {"full_stop": "."}.get(key, key if len(key) == 1 else None)
+            pilot.app.post_message(events.Key(key, character))
+        await pilot.pause(0.3)
+        assert (pane.settings.temperature, pane.prompt) == (temperature, prompt)
+        assert pilot.app.screen is home_of(pilot)
+        assert not pane.has_class("-editing")

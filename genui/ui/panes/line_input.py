@@ -24,6 +24,17 @@ class LineInput(Input):
         def control(self) -> "LineInput":
             return self.input
 
+    def take(self, event: events.Key) -> bool:
+        """Write or do what a key means that went elsewhere, in the order of the typing.
+
+        Keys typed at once after the one that brings the line up are sent to what had the
+        focus then. False: the key means nothing here.
+        """
+        if not event.is_printable and event.key not in self._bindings.key_to_bindings:
+            return False
+        self.post_message(event.copy())
+        return True
+
     async def on_key(self, event: events.Key) -> None:
         """Act on a key of ours at once.
 

@@ -5,13 +5,12 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from genui.ui.leaving import DeafWhenLeaving
+from genui.ui.screens.window import Window
 
 
-class ConfirmScreen(DeafWhenLeaving, ModalScreen[bool]):
+class ConfirmScreen(Window[bool]):
     """Dismissed with True on y or Enter, False on n or Esc."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -34,4 +33,4 @@ class ConfirmScreen(DeafWhenLeaving, ModalScreen[bool]):
         window.border_subtitle = f"y {self._verb} · esc leave"
 
     def action_answer(self, yes: bool) -> None:
-        self.dismiss(yes)
+        self.leave(yes)

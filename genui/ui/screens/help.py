@@ -7,15 +7,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from genui.ui import keys
 from genui.ui.keys import Key, Scope
-from genui.ui.leaving import DeafWhenLeaving
+from genui.ui.screens.window import Window
 
 
-class HelpScreen(DeafWhenLeaving, ModalScreen[None]):
+class HelpScreen(Window[None]):
     """The rows of the table for one pane, then those for everywhere."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -40,7 +39,7 @@ class HelpScreen(DeafWhenLeaving, ModalScreen[None]):
         window.focus()
 
     def action_leave(self) -> None:
-        self.dismiss(None)
+        self.leave(None)
 
     def action_scroll_by(self, lines: int) -> None:
         self.query_one(".window").scroll_relative(y=lines, animate=False)

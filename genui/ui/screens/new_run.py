@@ -9,7 +9,6 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Label, Static
 
 from genui.errors import GenuiError, MisuseError
@@ -17,9 +16,9 @@ from genui.recipes import RECIPES, Recipe, override, parse_settings
 from genui.render.sanitise import clean_line
 from genui.runs.launch import launch
 from genui.runs.layout import RunDir
-from genui.ui.leaving import DeafWhenLeaving
 from genui.ui.panes.line_input import LineInput
 from genui.ui.panes.rows import Row, RowList
+from genui.ui.screens.window import Window
 
 FIELDS = (
     ("name", "name", "the recipe's name if empty"),
@@ -29,7 +28,7 @@ FIELDS = (
 )
 
 
-class NewRunScreen(DeafWhenLeaving, ModalScreen[RunDir | None]):
+class NewRunScreen(Window[RunDir | None]):
     """Dismissed with the run once its trainer is started, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -107,11 +106,11 @@ class NewRunScreen(DeafWhenLeaving, ModalScreen[RunDir | None]):
             self.focus_next()
 
     def action_leave(self) -> None:
-        self.dismiss(None)
+        self.leave(None)
 
     @on(LineInput.Cancelled)
     def _cancelled(self) -> None:
-        self.dismiss(None)
+        self.leave(None)
 
     @on(LineInput.Changed)
     def _typed(self) -> None:
@@ -140,7 +139,7 @@ class NewRunScreen(DeafWhenLeaving, ModalScreen[RunDir | None]):
         except GenuiError as error:
             self._refuse(error)
         else:
-            self.dismiss(run)
+            self.leave(run)
 
 
 def start_run(recipe: Recipe, settings: dict[str, str], name: str) -> RunDir:

@@ -3,21 +3,20 @@
 from collections.abc import Callable
 from typing import ClassVar, Generic, TypeVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from genui.errors import MisuseError
-from genui.ui.leaving import DeafWhenLeaving
 from genui.ui.panes.line_input import LineInput
+from genui.ui.screens.window import Window
 
 T = TypeVar("T")
 
 
-class ValueScreen(DeafWhenLeaving, ModalScreen[T | None], Generic[T]):
+class ValueScreen(Window[T | None], Generic[T]):
     """Dismissed with what `parse` made of the text, or None on Esc.
 
     `parse` raises MisuseError for text that will not do; its line is shown and the
@@ -32,6 +31,7 @@ class ValueScreen(DeafWhenLeaving, ModalScreen[T | None], Generic[T]):
         self._value = value
         self._hint = hint
         self._parse = parse
+        self._early: list[events.Key] = []
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="window"):
@@ -43,15 +43,22 @@ class ValueScreen(DeafWhenLeaving, ModalScreen[T | None], Generic[T]):
         window = self.query_one(".window")
         window.border_title = self._title
         window.border_subtitle = "⏎ set · esc leave"
-        self.query_one(LineInput).focus()
+        line = self.query_one(LineInput)
+        self.set_focus(line)
+        for event in self._early:
+            line.take(event)
+
+    def take_early(self, event: events.Key) -> None:
+        """Keep for the line what was typed before there was one, as over a slow link."""
+        self._early.append(event)
 
     @on(LineInput.Submitted)
     def _submitted(self, event: LineInput.Submitted) -> None:
         try:
-            self.dismiss(self._parse(event.value))
+            self.leave(self._parse(event.value))
         except MisuseError as error:
             self.query_one(".fault", Static).update(str(error))
 
     @on(LineInput.Cancelled)
     def _cancelled(self) -> None:
-        self.dismiss(None)
+        self.leave(None)
