@@ -38,7 +38,11 @@ COMMANDS = MappingProxyType(
         "stop": Command("steer", "end a run after a checkpoint"),
         "checkpoint": Command("steer", "write a checkpoint now"),
         "generate": Command("generate", "write text or draw a picture with a model"),
-        "show": Command("show", "show a picture, a sample, a model or a run folder"),
+        "replay": Command(
+            "replay", "make a saved generation again, and say whether it is the same"
+        ),
+        "traces": Command("traces", "list the traces that were saved"),
+        "show": Command("show", "show a picture, a sample, a trace, a model or a run folder"),
         "doctor": Command("doctor", "say what genui found: paste it into a bug report"),
     }
 )

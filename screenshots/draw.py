@@ -65,6 +65,8 @@ async def draw() -> None:
             await pilot.press(key)
             await pilot.pause(1.5)
             save(app, name)
+        await beside(pilot)
+        await grid(pilot)
         await pilot.press("1", "question_mark")
         await pilot.pause(1.0)
         save(app, "help.png")
@@ -90,6 +92,36 @@ async def prepare(pilot: object) -> None:
     await pause(6.0)
     await press(*["left"] * 6)
     await press("escape", "1")
+
+
+async def beside(pilot: object) -> None:
+    """Three continuations of the prompt, in step."""
+    press, pause = pilot.press, pilot.pause  # type: ignore[attr-defined]
+    await press("2", "w")
+    await pause(0.8)
+    await press("enter")
+    await pause(1.5)
+    await press("space")
+    await pause(8.0)
+    save(pilot.app, "beside.png")  # type: ignore[attr-defined]
+    await press("escape")
+    await pause(0.5)
+
+
+async def grid(pilot: object) -> None:
+    """Four seeds at four strengths of guidance."""
+    press, pause = pilot.press, pilot.pause  # type: ignore[attr-defined]
+    await press("3", "w")
+    await pause(0.8)
+    await press("enter", "enter")
+    await pause(1.0)
+    await press("end")
+    await pause(14.0)
+    save(pilot.app, "grid.png")  # type: ignore[attr-defined]
+    await press("w")
+    await pause(0.8)
+    await press(*"none", "enter", *"none", "enter")
+    await pause(6.0)
 
 
 async def choose(pilot: object, name: str) -> None:

@@ -1,77 +1,95 @@
-"""Writing what was generated to a file that says how it was made."""
+"""Writing what was generated to files that say how it was made."""
 
-import json
-import math
+import os
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from genui.errors import GenuiError, MisuseError
+from genui.runs.disk import atomic_write
+from genui.saved import SUFFIXES, Sample, TraceRecipe, encode
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-SUFFIX = {"image": ".png"}  # every other medium is text
-CHUNK = "genui"  # the PNG tEXt chunk that holds the recipe
-COLUMNS = 4  # pictures side by side in a grid
+PICTURES = (".png", ".gif", ".apng", ".cast")
+TEXTS = (".txt", ".cast")
+_FRAME = re.compile(r"frame-\d{4,}\.png")
 
 
-def check_target(target: Path, medium: str) -> None:
+def check_target(target: Path, medium: str, name: str = "--out") -> None:
     """Refuse a file that could not be written, before anything is generated.
 
     Raises MisuseError for an extension of another medium, a folder that is not there or a
     path that is a folder, and GenuiError where the folder takes no file.
     """
-    wanted = SUFFIX.get(medium, ".txt")
-    if target.suffix.lower() != wanted:
-        what = "a picture" if medium == "image" else "text"
-        raise MisuseError(f"--out {target}: {what} is written as {wanted}; end the name in it")
+    wanted = PICTURES if medium == "image" else TEXTS
+    what = "a picture" if medium == "image" else "text"
+    check_file(target, name, wanted, what)
+
+
+def check_file(target: Path, name: str, wanted: Sequence[str], what: str) -> None:
+    """`check_target` for files that end in one of `wanted`."""
+    if target.suffix.lower() not in wanted:
+        *most, last = wanted
+        ends = f"{', '.join(most)} or {last}" if most else last
+        raise MisuseError(f"{name} {target}: {what} is written as {ends}; end the name in it")
     if target.is_dir():
-        raise MisuseError(f"--out {target}: is a folder; name a file in it")
+        raise MisuseError(f"{name} {target}: is a folder; name a file in it")
     folder = target.parent
     if not folder.is_dir():
-        raise MisuseError(f"--out {target}: there is no folder {folder}; make it first")
+        raise MisuseError(f"{name} {target}: there is no folder {folder}; make it first")
+    _check_writable(folder, f"{name} {target}")
+
+
+def check_folder(folder: Path) -> None:
+    """Make the folder that frames go to.
+
+    Raises MisuseError where it is a file or holds anything but such frames, and GenuiError
+    where it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        names = os.listdir(folder)
+    except FileExistsError:
+        raise MisuseError(f"--frames {folder}: is a file; name a folder") from None
+    except OSError as error:
+        raise GenuiError(
+            f"--frames {folder}: cannot be made ({error.strerror}); name another folder"
+        ) from None
+    others = [name for name in names if not _FRAME.fullmatch(name)]
+    if others:
+        raise MisuseError(
+            f"--frames {folder}: holds other files ({others[0]}); name an empty or a new folder"
+        )
+    _check_writable(folder, f"--frames {folder}")
+
+
+def _check_writable(folder: Path, asked: str) -> None:
     try:
         with tempfile.TemporaryFile(dir=folder):
             return
     except OSError as error:
         raise GenuiError(
-            f"--out {target}: cannot write in {folder} ({error.strerror}); choose another folder"
+            f"{asked}: cannot write in {folder} ({error.strerror}); choose another folder"
         ) from None
 
 
-def grid(pictures: "Sequence[NDArray[np.uint8]]", columns: int) -> "NDArray[np.uint8]":
-    """Equal [H, W, 3] pictures side by side, at most `columns` a row; gaps stay black."""
-    import numpy as np
+def write(
+    target: Path, samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None = None
+) -> None:
+    """The whole file or none of it, of the kind its name ends in.
 
-    height, width, _ = pictures[0].shape
-    across = min(columns, len(pictures))
-    down = math.ceil(len(pictures) / across)
-    sheet = np.zeros((down * height, across * width, 3), np.uint8)
-    for i, picture in enumerate(pictures):
-        y, x = i // across * height, i % across * width
-        sheet[y : y + height, x : x + width] = picture
-    return sheet
+    Raises GenuiError where the disk refuses.
+    """
+    atomic_write(target, encode(SUFFIXES[target.suffix.lower()], samples, recipe, rate))
 
 
-def png(picture: "NDArray[np.uint8]", recipe: dict[str, Any]) -> bytes:
-    """[H, W, 3] as a PNG that carries `recipe`."""
-    import io
-
-    from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
-
-    info = PngInfo()
-    info.add_text(CHUNK, json.dumps(recipe))  # ASCII, as a tEXt chunk must be
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG", pnginfo=info)
-    return file.getvalue()
+def frame_file(folder: Path, step: int) -> Path:
+    """The picture of a step."""
+    return folder / f"frame-{step:04d}.png"
 
 
-def write(target: Path, data: bytes) -> None:
-    """The whole file or none of it. Raises GenuiError where the disk refuses."""
-    from genui.runs.disk import atomic_write
-
-    atomic_write(target, data)
+def remove_frames(folder: Path, kept: set[str]) -> None:
+    """Remove the frames that an earlier command left and this one did not write."""
+    for name in os.listdir(folder):
+        if _FRAME.fullmatch(name) and name not in kept:
+            (folder / name).unlink(missing_ok=True)

@@ -8,42 +8,59 @@ import msgspec
 from genui.errors import MisuseError, did_you_mean
 from genui.protocol import SAMPLERS, ImageSettings, Seed, Settings, TextSettings
 
-OPTIONS = ("tokens", "temperature", "top_k", "top_p", "steps", "sampler", "guidance")
+OPTIONS = (
+    "tokens",
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
+    "repetition_penalty",
+    "steps",
+    "sampler",
+    "guidance",
+    "eta",
+)
 """Every setting the command line offers, as named in protocol.py."""
 
 
-def settings_for(medium: str, model: str, given: Mapping[str, str]) -> Settings:
-    """The settings of one medium from the options that were given.
+def settings_for(
+    medium: str, model: str, given: Mapping[str, str], base: Settings | None = None
+) -> Settings:
+    """The settings of one medium: `base` (else the defaults) with the options that were given.
 
     Raises MisuseError for an option of the other medium, a wrong type or a value out of range.
     """
     kind = ImageSettings if medium == "image" else TextSettings
-    hints = get_type_hints(kind, include_extras=True)
     values: dict[str, Any] = {}
     for name, text in given.items():
-        option = _option(name)
-        if name not in hints:
+        if name not in kind.__struct_fields__:
             makes = "draws pictures" if medium == "image" else "writes text"
-            fits = ", ".join(_option(known) for known in OPTIONS if known in hints)
-            raise MisuseError(f"{option}: {model} {makes}; it takes {fits}")
-        if name == "sampler" and text not in SAMPLERS:
-            raise MisuseError(f"{option} {text}: no such sampler; {did_you_mean(text, SAMPLERS)}")
-        values[name] = _convert(option, text, hints[name])
-    return kind(**values)
+            fits = ", ".join(option(known) for known in OPTIONS if known in kind.__struct_fields__)
+            raise MisuseError(f"{option(name)}: {model} {makes}; it takes {fits}")
+        values[name] = setting(kind, name, text, f"{option(name)} {text}")
+    return msgspec.structs.replace(base if isinstance(base, kind) else kind(), **values)
 
 
-def seed_from(text: str) -> int:
+def setting(kind: type[Settings], name: str, text: str, asked: str) -> Any:
+    """One setting from its text. Raises MisuseError, which begins with `asked`."""
+    if name == "sampler" and text not in SAMPLERS:
+        raise MisuseError(f"{asked}: no such sampler; {did_you_mean(text, SAMPLERS)}")
+    return _convert(asked, text, get_type_hints(kind, include_extras=True)[name])
+
+
+def seed_from(text: str, asked: str = "") -> int:
     """A seed from the command line. Raises MisuseError where it is none."""
-    return _convert("--seed", text, Seed)
+    return _convert(asked or f"--seed {text}", text, Seed)
 
 
-def _convert(option: str, text: str, kind: Any) -> Any:
+def _convert(asked: str, text: str, kind: Any) -> Any:
     try:
         return msgspec.convert(text, kind, strict=False)
     except msgspec.ValidationError as error:
         reason = str(error).replace("`", "'")
-        raise MisuseError(f"{option} {text}: {reason}") from None
+        raise MisuseError(f"{asked}: {reason}") from None
 
 
-def _option(name: str) -> str:
+def option(name: str) -> str:
+    """A setting as the command line spells it."""
     return "--" + name.replace("_", "-")

@@ -2,18 +2,23 @@
 
 import argparse
 import dataclasses
-import json
 import warnings
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from genui.commands import output
-from genui.errors import MisuseError
+from genui.commands.forks import spell_all
+from genui.errors import GenuiError, MisuseError
 from genui.recipes import FIXED
 from genui.render.numbers import count, short
+from genui.saved import SUFFIXES, Machine, SavedFile, SavedTree, read
+from genui.saved.files import RECIPE_LINE, UnmarkedError
 
-PICTURES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp"})
+PICTURES = frozenset({".png", ".apng", ".jpg", ".jpeg", ".gif", ".webp", ".bmp"})
 TEXTS = frozenset({".txt", ".md", ".log", ".py"})
+SAVED = frozenset({".trace", ".cast"})
 MOST_TEXT = 1_000_000  # bytes printed of a text
 
 
@@ -27,7 +32,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "file",
         metavar="FILE",
         type=Path,
-        help="a picture, a .txt sample, a .safetensors, a run folder, or a model's name",
+        help="a picture, a .txt sample, a .trace, a .cast, a .safetensors, a run folder, or a "
+        "model's name",
     )
 
 
@@ -48,10 +54,12 @@ def run(args: argparse.Namespace) -> int:
         _picture(file)
     elif kind in TEXTS:
         _text(file)
+    elif kind in SAVED:
+        _saved(file)
     else:
         raise MisuseError(
             f"{file}: shows pictures ({' '.join(sorted(PICTURES))}), text "
-            f"({' '.join(sorted(TEXTS))}), .safetensors and run folders"
+            f"({' '.join(sorted(TEXTS))}), {' '.join(sorted(SAVED))}, .safetensors and run folders"
         )
     return 0
 
@@ -96,34 +104,87 @@ def _picture(file: Path) -> None:
     import numpy as np
     from PIL import Image, UnidentifiedImageError
 
-    from genui.commands.export import CHUNK
     from genui.commands.terminal import draw
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file) as picture:
-                recipe = picture.info.get(CHUNK)
+                picture.seek(getattr(picture, "n_frames", 1) - 1)  # what a moving one comes to
                 rgb = picture.convert("RGB")
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         most = count(Image.MAX_IMAGE_PIXELS or 0)
         raise MisuseError(f"{file}: over {most} pixels; make it smaller") from None
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError) as error:
         reason = "unknown format" if isinstance(error, UnidentifiedImageError) else error
         raise MisuseError(f"{file}: not a readable picture ({reason})") from None
     draw(np.asarray(rgb))
-    if isinstance(recipe, str):
-        _made_by(recipe)
+    if file.suffix.lower() in SUFFIXES:
+        _made_by(file)
 
 
-def _made_by(text: str) -> None:
-    """The recipe a PNG of ours carries; a chunk of anyone else's is left alone."""
+def _made_by(file: Path) -> None:
+    """The recipe in a file of ours; a file that has none, or another's, is left alone."""
     try:
-        recipe = json.loads(text)
-    except ValueError:
+        found = read(file)
+    except UnmarkedError:
         return
-    if isinstance(recipe, dict):
-        output.facts((str(key), _flat(value)) for key, value in recipe.items())
+    except GenuiError as error:
+        output.note(str(error))
+        return
+    facts_of(found)
+
+
+def _saved(file: Path) -> None:
+    """A recording's or a trace's recipe, and of a trace its branches."""
+    found = read(file)
+    facts_of(found)
+    if isinstance(found.content, SavedTree):
+        tree = found.content
+        output.say()
+        output.table(
+            ("BRANCH", "FROM", "STEP", "EDIT", ""),
+            [
+                (
+                    str(branch.id),
+                    "" if branch.parent < 0 else str(branch.parent),
+                    "" if branch.edit is None else str(branch.step),
+                    branch.label,
+                    "shown" if branch.id == tree.current else "",
+                )
+                for branch in tree.branches
+            ],
+        )
+
+
+def facts_of(found: SavedFile) -> None:
+    """How a file was made, one fact a line."""
+    recipe, machine = found.recipe, found.recipe.machine
+    settings = msgspec.structs.asdict(recipe.settings)
+    grid = [f"{axis.name} {', '.join(axis.values)}" for axis in recipe.grid]
+    begun = "" if recipe.init is None else f"a picture, strength {recipe.strength:g}"
+    output.facts(
+        [
+            ("model", recipe.model),
+            ("weights", recipe.fingerprint),
+            ("prompt", recipe.prompt),
+            ("seed", str(recipe.seed)),
+            ("samples", str(recipe.count) if recipe.count > 1 else ""),
+            ("settings", _flat(settings)),
+            ("edits", "; ".join(spell_all(recipe.edits, recipe.settings))),
+            ("begins from", f"{begun}, drowned" if recipe.forward else begun),
+            ("grid", " × ".join(grid)),
+            ("steps", count(recipe.result.steps) if recipe.result.digest else ""),
+            ("genui", recipe.genui),
+            ("torch", machine.torch),
+            ("made on", ", ".join(filter(None, _where(machine)))),
+        ]
+    )
+
+
+def _where(machine: Machine) -> tuple[str, ...]:
+    threads = f"{machine.threads} threads" if machine.threads != 1 else "1 thread"
+    return machine.processor, machine.device, machine.precision, threads if machine.threads else ""
 
 
 def _text(file: Path) -> None:
@@ -132,6 +193,10 @@ def _text(file: Path) -> None:
     with file.open("rb") as stream:
         data = stream.read(MOST_TEXT + 1)
     text = clean(data[:MOST_TEXT].decode("utf-8", "replace"))
+    text, mark, _ = text.rpartition(f"\n{RECIPE_LINE}") if RECIPE_LINE in text else (text, "", "")
     print(text, end="" if text.endswith("\n") else "\n")
     if len(data) > MOST_TEXT:
         output.note(f"{file}: only the first {count(MOST_TEXT)} bytes are shown")
+    elif mark:
+        output.say()
+        _made_by(file)

@@ -13,12 +13,28 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from genui import protocol
 from genui.engine.priority import give_way
 from genui.errors import GenuiError
-from genui.protocol import Advance, Cancel, Close, Failed, Hello, Idle, Ready, Start, Warm, Warmed
+from genui.protocol import (
+    Advance,
+    Attend,
+    Cancel,
+    Close,
+    Failed,
+    Fork,
+    Hello,
+    Idle,
+    Ready,
+    Start,
+    Warm,
+    Warmed,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from genui.engine.generate.trace import Trace
 
 NICE = 10  # after the app
 
@@ -62,7 +78,7 @@ class Worker:
     def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
         self._inbox = Inbox(source)
         self._sink = sink
-        self._traces: dict[int, Any] = {}
+        self._traces: dict[int, Trace] = {}
         self._jobs: dict[int, Job] = {}
 
     def run(self) -> int:
@@ -74,15 +90,16 @@ class Worker:
                 self._guarded(getattr(request, "trace", -1), lambda r=request: self._answer(r))
             except queue.Empty:
                 for trace in list(self._jobs):
-                    self._guarded(trace, lambda t=trace: self._one_step(t))
+                    if not self._guarded(trace, lambda t=trace: self._one_step(t)):
+                        self._jobs.pop(trace, None)
             except BrokenPipeError:
                 return 0
 
-    def _guarded(self, trace: int, work: Callable[[], None]) -> None:
-        """Do it; what goes wrong is one line to the app, and the end of that trace's job."""
+    def _guarded(self, trace: int, work: Callable[[], None]) -> bool:
+        """Do it, and say whether it was done; what goes wrong is one line to the app."""
         try:
             work()
-            return
+            return True
         except GenuiError as error:
             line = str(error)
         except MemoryError:
@@ -92,8 +109,8 @@ class Worker:
         except Exception as error:
             line = f"the model failed ({type(error).__name__}: {error})"
             print(f"genui worker: {line}", file=sys.stderr)
-        self._jobs.pop(trace, None)
         self._send(Failed(trace, " ".join(line.split())))
+        return False
 
     def _send(self, message: protocol.Reply) -> None:
         self._sink.write(protocol.encode(message))
@@ -105,8 +122,14 @@ class Worker:
                 self._hello(version)
             case Start():
                 self._start(request)
+            case Fork():
+                self._open(
+                    self._known(request.parent).fork(request.trace, request.step, request.edit)
+                )
             case Advance():
                 self._advance(request)
+            case Attend():
+                self._attend(request)
             case Warm(model=model):
                 self._warm(model)
             case Cancel(trace=trace):
@@ -126,6 +149,8 @@ class Worker:
                 )
             )
             return
+        import torch
+
         from genui.engine import device
 
         machine = device.for_generation()
@@ -136,6 +161,8 @@ class Worker:
                 precision=machine.precision,
                 threads=machine.threads,
                 pid=os.getpid(),
+                torch=str(torch.__version__),
+                processor=device.processor_name(),
             )
         )
 
@@ -146,19 +173,30 @@ class Worker:
         self._send(Warmed(model))
 
     def _start(self, request: Start) -> None:
-        from genui.engine.generate.load import find_and_load
-        from genui.engine.generate.trace import Trace
+        from genui.engine.generate.load import open_trace
 
-        trace = Trace(find_and_load(request.model), request)
-        self._traces[request.trace] = trace
+        self._open(open_trace(request))
+
+    def _open(self, trace: "Trace") -> None:
+        """Keep it, and say how it stands."""
+        self._traces[trace.request.trace] = trace
         self._send(trace.started)
         if trace.opening is not None:
             self._send(trace.opening)
 
-    def _advance(self, request: Advance) -> None:
-        trace = self._traces.get(request.trace)
+    def _known(self, number: int) -> "Trace":
+        trace = self._traces.get(number)
         if trace is None:
             raise GenuiError("this trace is no longer in the worker: start it again")
+        return trace
+
+    def _attend(self, request: Attend) -> None:
+        from genui.engine.generate.attention import attention
+
+        self._send(attention(self._known(request.trace), request.step))
+
+    def _advance(self, request: Advance) -> None:
+        trace = self._known(request.trace)
         if request.trace in self._jobs:
             self._idle(request.trace, "cancelled")
         frames = trace.advance(request.start, request.steps)
@@ -183,6 +221,7 @@ class Worker:
                 step=job.at,
                 steps=job.at - job.start,
                 seconds=job.seconds,
+                total=self._traces[trace].total_at(job.at),
                 reason=reason,
             )
         )

@@ -5,6 +5,7 @@ last line only, so a piece costs the same at the end of a page as at the end of 
 what a line looks like is worked out when it is seen.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,6 +15,8 @@ from rich.cells import get_character_cell_size
 from genui.render.sanitise import clean
 
 TAB = 4
+SOLID = 16
+"""Marks from here on are seen on white space too, which else takes the mark before it."""
 
 _NARROWEST = 2
 
@@ -93,10 +96,44 @@ class Flow:
             self._lines = []
             self._wrap(0, text, marks)
 
+    def piece(self, number: int) -> tuple[int, int]:
+        """Where piece `number` begins and ends in the whole text, in characters."""
+        return self._ends[number - 1] if number > 0 else 0, self._ends[number]
+
+    def line_at(self, index: int) -> int:
+        """The line that holds character `index` of the whole text."""
+        return max(bisect_right(self._lines, index, key=lambda line: line.start) - 1, 0)
+
+    def part(self, line: int, start: int, end: int) -> str:
+        """Those characters of the whole text from `start` to `end` that are on a line."""
+        kept = self._lines[line]
+        return kept.source[max(start - kept.start, 0) : max(end - kept.start, 0)]
+
+    def newline(self, line: int) -> int | None:
+        """The mark of the new line that ends a line, which is not drawn; None without one."""
+        kept = self._lines[line]
+        return kept.marks[-1] if kept.source.endswith("\n") else None
+
+    def remark(self, start: int, end: int, table: bytes) -> range:
+        """Give characters `start` to `end` the marks that `table` [256] has for theirs.
+
+        Returns the lines that changed.
+        """
+        if start >= end:
+            return range(0)
+        lines = range(self.line_at(start), self.line_at(end - 1) + 1)
+        for number in lines:
+            line = self._lines[number]
+            low, high = max(start - line.start, 0), max(end - line.start, 0)
+            marks = line.marks
+            line.marks = marks[:low] + marks[low:high].translate(table) + marks[high:]
+        return lines
+
     def spans(self, line: int) -> list[Span]:
         """What line number `line` looks like; never wider than the width.
 
-        White space takes the mark before it, so words of one mark are one span.
+        White space takes the mark before it (but see SOLID), so words of one mark are one
+        span.
         """
         kept = self._lines[line]
         spans: list[Span] = []
@@ -108,7 +145,7 @@ class Flow:
             if not text:
                 continue
             used += width
-            if spans and (spans[-1].mark == mark or text.isspace()):
+            if spans and (spans[-1].mark == mark or _hidden(text, mark, spans[-1].mark)):
                 spans[-1] = Span(spans[-1].text + text, spans[-1].mark)
             else:
                 spans.append(Span(text, mark))
@@ -120,6 +157,11 @@ class Flow:
         for end in _line_ends(text, self.width):
             self._lines.append(_Line(start + begin, text[begin:end], marks[begin:end]))
             begin = end
+
+
+def _hidden(text: str, mark: int, before: int) -> bool:
+    """Whether the mark makes no difference to what is seen of `text`."""
+    return text.isspace() and mark < SOLID and before < SOLID
 
 
 def _shown(character: str, used: int) -> tuple[str, int]:

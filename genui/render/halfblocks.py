@@ -38,11 +38,15 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture in cells. Colours are 0xRRGGBB, or palette indices where `palette` is true."""
+    """A picture in cells. Colours are 0xRRGGBB, or palette indices where `palette` is true.
+
+    `coarser`: how many times so than its room would allow.
+    """
 
     rows: list[list[Run]]
     cols: int
     palette: bool
+    coarser: int = 1
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ def draw(rgb: np.ndarray, room: Fit, mode: ColourMode, budget: int | None = BUDG
         if coarser > max(rgb.shape[:2]):
             break
         indices = nearest_256(_pixels(rgb, room, coarser))
-    return Drawing(_runs(indices), room.cols, palette=True)
+    return Drawing(_runs(indices), room.cols, palette=True, coarser=coarser)
 
 
 def _pixels(rgb: np.ndarray, room: Fit, coarser: int) -> np.ndarray:

@@ -72,6 +72,12 @@ class TraceFailed(TraceMessage):
         self.line = line
 
 
+class AttentionArrived(TraceMessage):
+    def __init__(self, attention: protocol.Attention) -> None:
+        super().__init__()
+        self.attention = attention
+
+
 class TraceLost(TraceMessage):
     """The worker that held the owner's traces is gone; they can be started again."""
 

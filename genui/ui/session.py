@@ -12,12 +12,15 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections import deque
 from collections.abc import Coroutine, Sequence
+from typing import Any
 
+from msgspec.structs import replace
 from textual.message_pump import MessagePump
 
 from genui import protocol
 from genui.render.sanitise import clean_line
 from genui.ui import messages
+from genui.ui.trace import Ask, Trace
 
 WORKER = (sys.executable, "-m", "genui.engine.worker")
 READ_BYTES = 1 << 16
@@ -57,20 +60,46 @@ class Session:
 
     # --- what panes ask -------------------------------------------------------------
 
-    def start(
-        self,
-        owner: MessagePump,
-        model: str,
-        prompt: str,
-        seed: int,
-        settings: protocol.Settings,
-    ) -> int:
+    def start(self, owner: MessagePump, request: protocol.Start) -> int:
         """Begin a trace; `owner` gets its messages. Returns the trace's number."""
+        trace = self._adopt(owner)
+        self._send(replace(request, trace=trace))
+        return trace
+
+    def fork(self, owner: MessagePump, parent: int, step: int, edit: protocol.Edit) -> int:
+        """Begin a trace that shares another's steps up to `step`. Returns its number."""
+        trace = self._adopt(owner)
+        self._send(protocol.Fork(trace=trace, parent=parent, step=step, edit=edit))
+        return trace
+
+    def ask(self, owner: MessagePump, trace: Trace[Any]) -> Ask | None:
+        """Ask for what a trace needs next, if anything. Returns what was asked."""
+        asked = trace.next_request()
+        match asked:
+            case "start":
+                trace.id = self.start(owner, trace.request)
+            case "fork":
+                assert trace.parent is not None
+                edit = trace.request.edits[-1].edit
+                trace.id = self.fork(owner, trace.parent.id, trace.forked_at, edit)
+            case "cancel":
+                self.cancel(trace.id)
+            case (start, steps):
+                self.advance(trace.id, start, steps)
+        return asked
+
+    def hand_over(self, trace: int, owner: MessagePump) -> None:
+        """From now on `owner` gets the trace's messages; nothing where it is not begun."""
+        if trace in self._owners:
+            self._owners[trace] = owner
+
+    def attend(self, trace: int, step: int) -> None:
+        """Ask what the token of `step` attended to."""
+        self._send(protocol.Attend(trace=trace, step=step))
+
+    def _adopt(self, owner: MessagePump) -> int:
         trace = next(self._ids)
         self._owners[trace] = owner
-        self._send(
-            protocol.Start(trace=trace, model=model, prompt=prompt, seed=seed, settings=settings)
-        )
         return trace
 
     def advance(self, trace: int, start: int, steps: int) -> None:
@@ -221,6 +250,8 @@ class Session:
                 case protocol.Failed():
                     self._post_frames(reply.trace, frames.pop(reply.trace, None))
                     self._on_failed(reply)
+                case protocol.Attention():
+                    self._post(reply.trace, messages.AttentionArrived(reply))
                 case protocol.Warmed():
                     pass
         for trace, group in frames.items():

@@ -16,7 +16,8 @@ SAMPLER_NAMES = {
     "dpmpp-2m": "DPM-Solver++ 2M",
     "heun": "Heun",
     "euler": "Euler",
-    "euler-ancestral": "Euler ancestral",
+    "ddim": "DDIM",
+    "ddpm": "DDPM",
 }
 
 
@@ -33,13 +34,20 @@ HINTS = {
     "temperature": "0 to 10; 0 always takes the likeliest token, 1 is the model's own odds",
     "top_k": "keep only the k likeliest tokens; 0 is off",
     "top_p": "above 0, up to 1; keep the likeliest tokens that make up this share; 1 is off",
+    "min_p": "0 to 1; drop tokens less likely than this share of the likeliest; 0 is off",
+    "repetition_penalty": "1 to 10; how much less likely what was written becomes; 1 is off",
+    "eta": "0 to 1; DDIM's share of fresh noise a step; 0 is none, 1 is DDPM",
     "tokens": "how many tokens to write, 1 to 100,000",
     "steps": "denoising steps, 1 to 1000; more are finer and slower",
     "guidance": "0 to 20; how strongly the caption pulls; 1 is not at all",
 }
 
-_NUDGES = {"temperature": 0.05, "top_p": 0.05, "tokens": 50, "steps": 1, "guidance": 0.5}
-_LOWEST = {"top_p": 0.05, "tokens": 1, "steps": 1}
+_NUDGES = {
+    "temperature": 0.05, "top_p": 0.05, "min_p": 0.01, "repetition_penalty": 0.05,
+    "tokens": 50, "steps": 1, "guidance": 0.5, "eta": 0.1,
+}  # fmt: skip
+_LOWEST = {"top_p": 0.05, "repetition_penalty": 1, "tokens": 1, "steps": 1}
+_HIGHEST = {"top_p": 1, "min_p": 1, "eta": 1}
 
 
 def text_lines(settings: TextSettings, seed: int) -> list[Line]:
@@ -48,6 +56,8 @@ def text_lines(settings: TextSettings, seed: int) -> list[Line]:
         Line("t", "temperature", f"{settings.temperature:.2f}", "temperature"),
         Line("k", "top-k", str(settings.top_k) if settings.top_k else "off", "top_k"),
         Line("p", "top-p", f"{settings.top_p:.2f}" if settings.top_p < 1 else "off", "top_p"),
+        Line("u", "min-p", f"{settings.min_p:.2f}" if settings.min_p else "off", "min_p"),
+        Line("y", "repetition", _penalty(settings), "repetition_penalty"),
         Line("m", "tokens", f"{settings.tokens:,}", "tokens"),
         Line("r", "seed", str(seed)),
     ]
@@ -58,10 +68,21 @@ def image_lines(settings: ImageSettings, seed: int, caption: str) -> list[Line]:
     return [
         Line("e", "caption", f"“{caption}”" if caption else "none"),
         Line("s", "sampler", SAMPLER_NAMES[settings.sampler]),
+        Line("d", "eta", _eta(settings), "eta"),
         Line("t", "steps", str(settings.steps), "steps"),
         Line("g", "guidance", f"{settings.guidance:g}", "guidance"),
         Line("r", "seed", str(seed)),
     ]
+
+
+def _penalty(settings: TextSettings) -> str:
+    penalty = settings.repetition_penalty
+    return f"penalty {penalty:.2f}" if penalty > 1 else "free"
+
+
+def _eta(settings: ImageSettings) -> str:
+    """DDIM alone has the choice."""
+    return f"{settings.eta:g}" if settings.sampler == "ddim" else "of DDIM only"
 
 
 def typed(settings: S, name: str, text: str) -> S:
@@ -92,13 +113,22 @@ def nudged(settings: S, name: str, direction: int) -> S:
     else:
         step = _NUDGES[name]
         new = round(value + direction * step, 2)
-        if name == "top_p":
-            new = min(1.0, new)
-        new = max(_LOWEST.get(name, 0), new)
+        new = max(_LOWEST.get(name, 0), min(new, _HIGHEST.get(name, new)))
     try:
         return typed(settings, name, str(new))
     except MisuseError:
         return settings
+
+
+def changed_label(old: S, new: S) -> str:
+    """What differs, in few words: "temperature 0.9"."""
+    before = msgspec.structs.asdict(old)
+    changed = [
+        f"{name.replace('_', '-')} {value:g}" if isinstance(value, int | float) else f"{value}"
+        for name, value in msgspec.structs.asdict(new).items()
+        if before.get(name) != value
+    ]
+    return ", ".join(changed) or "the same settings"
 
 
 def settings_content(lines: list[Line], touched: str) -> Content:

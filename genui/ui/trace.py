@@ -9,25 +9,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
+from msgspec.structs import replace
+
 from genui import protocol
 
 F = TypeVar("F", protocol.TextFrame, protocol.ImageFrame)
 
-Ask = Literal["start", "cancel"] | tuple[int, int]
-"""What to ask the worker: begin the trace, stop advancing, or (start, steps) to advance."""
+Ask = Literal["start", "fork", "cancel"] | tuple[int, int]
+"""What to ask the worker: begin the trace, by itself or as a fork of its parent, stop
+advancing, or (start, steps) to advance."""
 
 RATE_WINDOW = 2.0  # seconds over which steps a second are counted
 
 
 @dataclass(kw_only=True)
 class Trace(Generic[F]):
-    """One generation. `first` is the step of its first frame: 0 for pictures, 1 for text."""
+    """One branch. `first` is the step of its first frame: 0 for pictures, 1 for text."""
 
-    model: str
-    prompt: str
-    seed: int
-    settings: protocol.Settings
+    request: protocol.Start  # with the edits of this branch; its number does not count
     first: int
+    parent: "Trace[F] | None" = None  # what it forked from
+    forked_at: int = 0
     id: int = 0  # the worker's number, 0 until asked to start
     total: int = 0  # steps there are, as asked and then as the worker says
     frames: list[F] = field(default_factory=list)
@@ -37,9 +39,32 @@ class Trace(Generic[F]):
     started: bool = False  # the worker knows it
     note: str = ""
     seen_prompt: str = ""  # the prompt as the model saw it, once it is begun
+    fingerprint: str = ""  # of the weights, once it is begun
+    reached: int = 0  # the last step the worker has computed
+    _opening_due: bool = False  # the edited frame at `forked_at` is still to come
     _asked_to: int | None = None  # the last step of the Advance under way
     _cancelling: bool = False
     _arrivals: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def fork(self, step: int, edit: protocol.Edit) -> "Trace[F]":
+        """Another branch that is this one up to `step`, where `edit` applies.
+
+        The frames up to there are shared; nothing is asked of the worker yet.
+        """
+        kept = tuple(at for at in self.request.edits if at.step <= step)
+        edits = (*kept, protocol.EditAt(step=step, edit=edit))
+        return Trace(
+            request=replace(self.request, edits=edits),
+            first=self.first,
+            parent=self,
+            forked_at=step,
+            total=self.total,
+            frames=self.frames[: max(0, step + 1 - self.first)],
+            position=step,
+            goal=step,
+            seen_prompt=self.seen_prompt,
+            _opening_due=self.first == 0,
+        )
 
     @property
     def computed(self) -> int:
@@ -72,7 +97,7 @@ class Trace(Generic[F]):
     def play(self) -> None:
         """Go on to the end; from the end, again from the start."""
         if self.finished:
-            self.position = 0
+            self.position = self.forked_at
         self.playing = True
         self.goal = self.total
 
@@ -94,15 +119,24 @@ class Trace(Generic[F]):
         self.started = True
         self.note = started.note
         self.seen_prompt = started.prompt
+        self.fingerprint = started.fingerprint
+        self.reached = started.step
+        if started.init is not None:
+            self.request = replace(self.request, init=started.init)
+        if not self.request.edits or started.step:
+            self.total = started.total_steps  # else the edits may change it: Idle will tell
         if self.playing:
-            self.goal = started.total_steps
-        self.total = started.total_steps
+            self.goal = self.total
 
     def receive(self, frames: Sequence[F], now: float) -> None:
         """Keep new frames; one that is not the next is a replay of one already here."""
         for frame in frames:
             if frame.step == len(self.frames) + self.first:
                 self.frames.append(frame)
+            elif self._opening_due and frame.step == self.forked_at and self.first == 0:
+                self.frames[frame.step] = frame
+                self._opening_due = False
+            self.reached = max(self.reached, frame.step)
         self._arrivals.append((now, len(frames)))
         if not self.playing:
             self.position = min(self.goal, self.computed)
@@ -111,14 +145,15 @@ class Trace(Generic[F]):
         """An Advance ended. At the trace's own end there is nothing more to play."""
         self._asked_to = None
         self._cancelling = False
-        if idle.reason == "finished":
-            self.total = min(self.total, self.computed) if self.frames else self.total
-            self.goal = min(self.goal, self.total)
+        longer = idle.total > self.total
+        self.total = self.computed if idle.reason == "finished" else idle.total or self.total
+        self.goal = self.total if self.playing and longer else min(self.goal, self.total)
 
     def lose(self) -> None:
         """The worker died or refused: nothing is under way, all that came is still here."""
         self.id = 0
         self.started = False
+        self.reached = 0
         self._asked_to = None
         self._cancelling = False
         self.pause()
@@ -128,16 +163,25 @@ class Trace(Generic[F]):
     def next_request(self) -> Ask | None:
         """What the worker should be asked now, and marks it as asked."""
         if not self.started:
-            return "start" if self.id == 0 and self.goal > self.computed else None
+            wanted = self.goal > self.computed or self._opening_due
+            return self._beginning() if self.id == 0 and wanted else None
         if self._asked_to is not None:
             if self.goal < self._asked_to and not self._cancelling and not self._shows_ahead():
                 self._cancelling = True
                 return "cancel"
             return None
-        if self.goal > self.computed:
+        after = self.computed
+        if self._opening_due and self.reached < self.forked_at:
+            after = self.forked_at - 1  # begun by itself: its first frame comes on the way
+        if self.goal > after:
             self._asked_to = self.goal
-            return (self.computed, self.goal - self.computed)
+            return (after, self.goal - after)
         return None
+
+    def _beginning(self) -> Ask:
+        """As a fork where the worker still has the parent; else by itself, with its edits."""
+        parent = self.parent
+        return "fork" if parent is not None and parent.reached >= self.forked_at > 0 else "start"
 
     def _shows_ahead(self) -> bool:
         """The Advance under way has delivered all it was asked for; only its Idle is to come."""
@@ -154,7 +198,8 @@ class Trace(Generic[F]):
         behind = min(self.goal, self.computed) - self.position
         if behind > 0:
             self.position += max(1, round(behind / (seconds_left * ticks_a_second)))
-        if self.finished:
+        # An edit at the end may give it more steps: the worker says so when it has begun.
+        if self.finished and not (self.loading or self.computing or self._opening_due):
             self.pause()
         return behind > 0
 

@@ -12,6 +12,7 @@ from cli_fakes import FakeEngine, write_checkpoint
 from genui import paths
 from genui.recipes import find_recipe
 from genui.runs.layout import RunDir, create_run
+from genui.saved import Machine
 
 
 @pytest.fixture
@@ -45,4 +46,18 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     module = types.ModuleType("genui.engine.generate")
     module.__dict__["stream"] = fake.stream
     monkeypatch.setitem(sys.modules, "genui.engine.generate", module)
+    replaying = types.ModuleType("genui.engine.replay")
+    replaying.__dict__["machine"] = lambda: Machine(device="fake", precision="fp32", threads=1)
+    monkeypatch.setitem(sys.modules, "genui.engine.replay", replaying)
     return fake
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two shipped models with weights, very small: `plays` writes, `shapes` draws."""
+    from tiny_models import write_models
+
+    weights = tmp_path / "tiny"
+    write_models(weights)
+    monkeypatch.setattr(paths, "weights_dir", lambda: weights)
+    return weights

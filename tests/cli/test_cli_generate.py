@@ -45,12 +45,15 @@ def test_without_a_prompt_the_recipe_has_one(engine: FakeEngine) -> None:
 
 def test_settings_reach_the_engine(engine: FakeEngine) -> None:
     words = ["--tokens", "9", "--temperature", "0.5", "--top-k", "4", "--top-p", "0.9"]
+    words += ["--min-p", "0.1", "--repetition-penalty", "1.2"]
     assert main(["generate", "plays", *words]) == 0
-    words = ["--steps", "6", "--sampler", "heun", "--guidance", "3"]
+    words = ["--steps", "6", "--sampler", "ddim", "--guidance", "3", "--eta", "0.5"]
     assert main(["generate", "shapes", *words]) == 0
     assert [start.settings for start in engine.starts] == [
-        TextSettings(tokens=9, temperature=0.5, top_k=4, top_p=0.9),
-        ImageSettings(steps=6, sampler="heun", guidance=3.0),
+        TextSettings(
+            tokens=9, temperature=0.5, top_k=4, top_p=0.9, min_p=0.1, repetition_penalty=1.2
+        ),
+        ImageSettings(steps=6, sampler="ddim", guidance=3.0, eta=0.5),
     ]
 
 
@@ -65,8 +68,23 @@ def test_settings_reach_the_engine(engine: FakeEngine) -> None:
         (["shapes", "--sampler", "huen"], "did you mean 'heun'?"),
         (["shapes", "--seed", "-1"], "--seed -1: "),
         (["shapes", "-n", "0"], "-n 0: between 1 and"),
-        (["shapes", "--out", "x.gif"], "x.gif: a picture is written as .png"),
-        (["plays", "--out", "x.png"], "x.png: text is written as .txt"),
+        (["shapes", "--out", "x.txt"], "a picture is written as .png, .gif, .apng or .cast"),
+        (["plays", "--out", "x.png"], "x.png: text is written as .txt or .cast"),
+        (["plays", "--out", "x.cast", "-n", "2"], "a recording is of one text"),
+        (["plays", "--trace", "x.trace", "-n", "2"], "a trace is one sample"),
+        (["plays", "--trace", "x.txt"], "a trace is written as .trace"),
+        (["plays", "--film", "x.png"], "--film: plays writes text"),
+        (["plays", "--init", "x.png"], "--init: plays writes text"),
+        (["plays", "--grid", "seed=1,2"], "--grid: plays writes text"),
+        (["shapes", "--film", "x.gif"], "a filmstrip is written as .png"),
+        (["shapes", "--frames", "/proc/x"], "--frames /proc/x: cannot be made"),
+        (["shapes", "--frames", "/etc/passwd"], "/etc/passwd: is a file"),
+        (["shapes", "--frames", "/etc"], "holds other files"),
+        (["shapes", "--scale", "0"], "--scale 0: between 1 and"),
+        (["shapes", "--rate", "0"], "--rate 0.0: between 0.1 and 50"),
+        (["shapes", "--strength", "0.5"], "--strength: says how far --init IMAGE is drowned"),
+        (["shapes", "--init", "x.png", "--strength", "0"], "--strength 0: more than 0"),
+        (["shapes", "--init", "x.png", "--strength", "nan"], "--strength nan: more than 0"),
         (["plays", "--out", "/no/folder/x.txt"], "there is no folder /no/folder"),
         (["plays", "--out", "/proc/x.txt"], "cannot write in /proc"),
     ],
@@ -134,7 +152,10 @@ def test_text_to_a_file(
 ) -> None:
     target = tmp_path / "play.txt"
     assert main(["generate", "plays", "--prompt", "A", "--seed", "1", "--out", str(target)]) == 0
-    assert target.read_text() == "AGood morrow, friend\n"
+    text, recipe = target.read_text().split("\ngenui-recipe: ")
+    assert text == "AGood morrow, friend"
+    assert json.loads(recipe)["prompt"] == "A"
+    assert recipe.count("\n") == 1
     assert capsys.readouterr() == ("", f"wrote {target}\n")
     assert list(tmp_path.glob("*.aside")) == []
 
@@ -155,7 +176,45 @@ def test_a_grid_of_seeds_in_one_png_that_carries_its_recipe(
     assert recipe["model"] == "shapes"
     assert recipe["prompt"] == "red heart — big"
     assert (recipe["seed"], recipe["count"]) == (10, 5)
-    assert recipe["settings"] == {"sampler": "dpmpp-2m", "steps": 20, "guidance": 2.0}
+    settings = {"type": "image", "sampler": "dpmpp-2m", "steps": 20, "guidance": 2.0, "eta": 0.0}
+    assert recipe["settings"] == settings
+
+
+def test_every_step_as_a_picture_in_a_folder_of_their_own(
+    engine: FakeEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "new" / "frames"
+    words = ["generate", "shapes", "--seed", "9", "--scale", "2", "--frames", str(folder)]
+    assert main(words) == 0
+    names = [f"frame-{step:04d}.png" for step in range(4)]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    with Image.open(folder / names[2]) as picture:
+        assert picture.size == (2 * SIDE, 2 * SIDE)
+        assert picture.getpixel((0, 0)) == (9, 2, 0)
+    (folder / "frame-0099.png").touch()  # of a longer trace
+    assert main(words) == 0
+    assert sorted(path.name for path in folder.iterdir()) == names
+
+
+def test_a_filmstrip_shows_every_step_of_a_short_trace(engine: FakeEngine, tmp_path: Path) -> None:
+    target = tmp_path / "film.png"
+    assert main(["generate", "shapes", "--seed", "9", "--film", str(target)]) == 0
+    with Image.open(target) as picture:
+        assert picture.size == (4 * SIDE + 3, SIDE)
+        row = [picture.getpixel((x * (SIDE + 1), 0)) for x in range(4)]
+    assert row == [(9, step, 0) for step in range(4)]
+
+
+def test_a_recording_has_one_output_a_token(engine: FakeEngine, tmp_path: Path) -> None:
+    target = tmp_path / "play.cast"
+    words = ["--prompt", "A\n", "--seed", "1", "--rate", "4", "--out", str(target)]
+    assert main(["generate", "plays", *words]) == 0
+    header, *events = map(json.loads, target.read_text().splitlines())
+    assert (header["version"], header["width"], header["height"]) == (2, 80, 24)
+    assert header["genui"]["prompt"] == "A\n"
+    assert [event[2] for event in events] == ["A\r\n", "Good", " morrow", ",", " friend"]
+    assert [event[0] for event in events] == [0, 0.25, 0.5, 0.75, 1]
+    assert {event[1] for event in events} == {"o"}
 
 
 def test_a_picture_is_drawn_in_the_terminal(

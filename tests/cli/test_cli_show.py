@@ -11,34 +11,52 @@ from cli_fakes import write_checkpoint
 from PIL import Image
 
 from genui.cli import main
-from genui.commands import export
+from genui.protocol import EditAt, ImageSettings, SetSeed
 from genui.recipes import find_recipe
+from genui.render import film
 from genui.runs.layout import RunDir
+from genui.saved import TraceRecipe, to_json
+from genui.saved.recipe import sealed
 
 
 def test_a_picture_is_drawn_and_says_how_it_was_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "x.png"
-    recipe = {"model": "icons", "prompt": "red \x1b[31mheart", "settings": {"steps": 20}}
-    file.write_bytes(export.png(np.full((4, 200, 3), 255, np.uint8), recipe))
+    recipe = sealed(
+        TraceRecipe(
+            model="icons",
+            prompt="red \x1b[31mheart",
+            settings=ImageSettings(steps=30),
+            edits=(EditAt(step=4, edit=SetSeed(9)),),
+        )
+    )
+    file.write_bytes(film.png(np.full((4, 200, 3), 255, np.uint8), to_json(recipe)))
     assert main(["show", str(file)]) == 0
     out = capsys.readouterr().out
-    assert "prompt    red heart" in out
-    assert "settings  steps 20" in out
+    facts = dict(line.split(None, 1) for line in out.splitlines() if not line.startswith("@"))
+    assert facts["prompt"] == "red heart"
+    assert "steps 30" in facts["settings"]
+    assert facts["edits"] == "4:seed=9"
     assert max(map(len, out.splitlines())) <= 80  # a wide picture is made to fit
     assert "\x1b" not in out
+
+
+def test_a_recipe_edited_by_hand_is_shown_as_that(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = to_json(sealed(TraceRecipe(model="icons", settings=ImageSettings(), seed=7)))
+    file = tmp_path / "x.png"
+    file.write_bytes(film.png(np.zeros((2, 2, 3), np.uint8), recipe.replace(":7,", ":8,")))
+    assert main(["show", str(file)]) == 0
+    assert f"{file}: its recipe was edited by hand" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("chunk", ["[1, 2]", "not json", "{}"])
 def test_a_chunk_that_is_not_ours_is_left_alone(
     chunk: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from PIL.PngImagePlugin import PngInfo
-
-    info = PngInfo()
-    info.add_text(export.CHUNK, chunk)
-    Image.new("RGB", (2, 2)).save(tmp_path / "x.png", pnginfo=info)
+    (tmp_path / "x.png").write_bytes(film.png(np.zeros((2, 2, 3), np.uint8), chunk))
     assert main(["show", str(tmp_path / "x.png")]) == 0
     assert capsys.readouterr().err == ""
 

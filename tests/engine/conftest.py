@@ -17,6 +17,7 @@ from genui.recipes import find_recipe, override
 from genui.runs.layout import RunDir, create_run
 
 MACHINE = Machine("cpu", "fp32", 1)
+torch.set_num_threads(MACHINE.threads)  # two at once are far slower where the cores are busy
 ALPHABET = "\n abcdefghijklmnopqrstuvwxyz"
 
 

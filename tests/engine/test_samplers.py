@@ -14,6 +14,7 @@ from torch import Tensor
 
 from genui.engine.generate.samplers import SAMPLERS, Denoise, Move, noise_levels
 from genui.protocol import SAMPLERS as NAMES
+from genui.protocol import SamplerName
 
 SPREAD = 0.75
 
@@ -22,19 +23,21 @@ def denoise(x: Tensor, sigma: float) -> Tensor:
     return x * SPREAD**2 / (SPREAD**2 + sigma**2)
 
 
-def sample(sampler: Callable[[Move, Denoise], Tensor], steps: int, x: Tensor) -> Tensor:
+def sample(
+    sampler: Callable[[Move, Denoise], Tensor], steps: int, x: Tensor, eta: float = 0.0
+) -> Tensor:
     torch.manual_seed(1)
     levels = noise_levels(steps)
     previous = previously = None
     for sigma, target in itertools.pairwise(levels):
         noise = torch.randn_like(x)
         denoised = denoise(x, sigma)
-        x = sampler(Move(x, denoised, sigma, target, previous, previously, noise), denoise)
+        x = sampler(Move(x, denoised, sigma, target, previous, previously, noise, eta), denoise)
         previous, previously = sigma, denoised
     return x
 
 
-def error(name: str, steps: int) -> float:
+def error(name: SamplerName, steps: int) -> float:
     x = torch.full((4,), noise_levels(steps)[0])
     true = x * SPREAD / math.sqrt(SPREAD**2 + noise_levels(steps)[0] ** 2)
     return float((sample(SAMPLERS[name], steps, x) - true).abs().max())
@@ -52,8 +55,8 @@ def test_the_protocol_names_every_sampler() -> None:
     assert set(NAMES) == set(SAMPLERS)
 
 
-@pytest.mark.parametrize("name", ["euler", "heun", "dpmpp-2m"])
-def test_more_steps_come_nearer_to_the_true_trajectory(name: str) -> None:
+@pytest.mark.parametrize("name", ["euler", "heun", "dpmpp-2m", "ddim"])
+def test_more_steps_come_nearer_to_the_true_trajectory(name: SamplerName) -> None:
     assert error(name, 80) < error(name, 20) / 2 < error(name, 8)
 
 
@@ -62,17 +65,42 @@ def test_second_order_beats_first_at_equal_steps() -> None:
     assert error("dpmpp-2m", 20) < error("euler", 20) / 3
 
 
-def test_ancestral_noise_leaves_the_right_spread() -> None:
+@pytest.mark.parametrize("eta", [0.3, 1.0])
+def test_fresh_noise_leaves_the_right_spread(eta: float) -> None:
     torch.manual_seed(0)
     x = noise_levels(200)[0] * torch.randn(20_000)
-    drawn = sample(SAMPLERS["euler-ancestral"], 200, x)
+    drawn = sample(SAMPLERS["ddim"], 200, x, eta)
     assert float(drawn.std()) == pytest.approx(SPREAD, rel=0.05)
 
 
-def test_ancestral_sampling_needs_its_noise() -> None:
-    x = torch.ones(3)
-    one = Move(x, denoise(x, 2.0), 2.0, 1.0, None, None, torch.ones(3))
-    two = Move(x, denoise(x, 2.0), 2.0, 1.0, None, None, -torch.ones(3))
-    assert not torch.equal(
-        SAMPLERS["euler-ancestral"](one, denoise), SAMPLERS["euler-ancestral"](two, denoise)
-    )
+def one_move(name: SamplerName, eta: float = 0.0, noise: float = 1.0) -> Tensor:
+    x = torch.linspace(-2, 2, 9)
+    move = Move(x, denoise(x, 2.0), 2.0, 1.0, None, None, torch.full((9,), noise), eta)
+    return SAMPLERS[name](move, denoise)
+
+
+def test_ddim_without_fresh_noise_is_eulers_method() -> None:
+    torch.testing.assert_close(one_move("ddim"), one_move("euler"))
+    assert torch.equal(one_move("ddim", noise=1), one_move("ddim", noise=-1))
+
+
+def test_ddim_with_all_its_noise_is_ddpm() -> None:
+    assert torch.equal(one_move("ddim", eta=1.0), one_move("ddpm"))
+    assert not torch.equal(one_move("ddpm", noise=1), one_move("ddpm", noise=-1))
+
+
+def test_ddpm_draws_from_the_posterior() -> None:
+    """Ho et al. 2020, eq. 7, in σ: mean and deviation of q(x at 1 | x at 2, clean)."""
+    x = torch.linspace(-2, 2, 9)
+    clean, share = denoise(x, 2.0), 1.0**2 / 2.0**2
+    mean, deviation = share * x + (1 - share) * clean, 1.0 * math.sqrt(1 - share)
+    torch.testing.assert_close(one_move("ddpm", noise=0.5), mean + 0.5 * deviation)
+
+
+@pytest.mark.parametrize("top", [40.0, 1.0, 0.031, 0.03, 0.001])
+@pytest.mark.parametrize("steps", [1, 2, 1000])
+def test_levels_fall_from_any_level_whatever(top: float, steps: int) -> None:
+    levels = noise_levels(steps, top)
+    assert levels[0] == top
+    assert levels[-1] == 0
+    assert all(before > after for before, after in itertools.pairwise(levels))

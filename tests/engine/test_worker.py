@@ -6,26 +6,38 @@ import sys
 from collections.abc import Callable, Iterator
 
 import pytest
+from msgspec.structs import replace
 
 from genui import protocol
 from genui.engine import trainer
 from genui.protocol import (
+    SAMPLERS,
+    AddNoise,
     Advance,
+    Attend,
+    Attention,
     Cancel,
     Close,
+    EditAt,
     Failed,
+    Fork,
+    Frame,
     Hello,
     Idle,
+    ImageFrame,
     ImageSettings,
     Ready,
     Reply,
     Request,
+    SamplerName,
+    SetSettings,
     Start,
     Started,
     TextFrame,
     TextSettings,
     Warm,
     Warmed,
+    WriteText,
 )
 from genui.runs.layout import RunDir
 
@@ -61,14 +73,24 @@ class Worker:
             found.append(self.next())
         return found
 
+    def frames(self, trace: int, start: int, steps: int) -> list[Frame]:
+        """What an Advance gives."""
+        self.send(Advance(trace=trace, start=start, steps=steps))
+        *frames, idle = self.until(Idle)
+        assert isinstance(idle, Idle)
+        return [frame for frame in frames if isinstance(frame, Frame)]
+
+    def kill(self) -> None:
+        self.process.kill()
+        with self.process:  # closes its pipes and waits for it
+            pass
+
 
 @pytest.fixture
 def worker() -> Iterator[Worker]:
     worker = Worker()
     yield worker
-    worker.process.kill()
-    with worker.process:  # closes its pipes and waits for it
-        pass
+    worker.kill()
 
 
 @pytest.fixture
@@ -135,6 +157,95 @@ def test_two_traces_take_turns(worker: Worker, model: str) -> None:
     assert idle.trace == 2  # the short one ended while the long one was still writing
     worker.send(Close(1), start(model, 1, trace=3))
     assert isinstance(worker.until(Started)[-1], Started)
+
+
+def test_a_fork_goes_its_own_way_and_another_worker_goes_the_same(
+    worker: Worker, model: str
+) -> None:
+    worker.send(start(model))
+    assert isinstance(worker.next(), Started)
+    frames = worker.frames(1, 0, 20)
+    write, fewer = WriteText(" not"), SetSettings(TextSettings(tokens=16))
+    worker.send(
+        Fork(trace=2, parent=1, step=8, edit=write), Fork(trace=3, parent=2, step=12, edit=fewer)
+    )
+    forked = worker.next()
+    assert isinstance(forked, Started)
+    assert (forked.trace, forked.step, forked.total_steps) == (2, 8, 20)
+    early = worker.next()  # of a step that its parent has not reached
+    assert isinstance(early, Failed)
+    assert early.trace == 3
+    assert "step 12: this trace stands at step 8" in early.message
+    assert "\n" not in early.message
+
+    branch = worker.frames(2, 0, 20)
+    assert [replace(f, trace=1) for f in branch[:8]] == frames[:8]
+    assert "".join(f.text for f in branch[8:12] if isinstance(f, TextFrame)) == " not"
+    worker.send(Fork(trace=3, parent=2, step=12, edit=fewer))
+    again = worker.next()
+    assert isinstance(again, Started)
+    assert (again.step, again.total_steps) == (12, 16)
+    of_branch = worker.frames(3, 0, 99)
+    assert len(of_branch) == 16
+    assert worker.frames(1, 0, 20) == frames  # the parent is as it was
+
+    worker.kill()
+    other = Worker()
+    edits = (EditAt(step=8, edit=write), EditAt(step=12, edit=fewer))
+    other.send(replace(start(model, trace=3), edits=edits))
+    assert isinstance(other.next(), Started)
+    assert other.frames(3, 0, 99) == of_branch
+    other.kill()
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_pictures_are_the_same_bits_in_another_worker(worker: Worker, sampler: SamplerName) -> None:
+    settings = ImageSettings(sampler=sampler, steps=6, eta=0.5)
+    begin = Start(trace=1, model="icons", prompt="red heart", seed=4, settings=settings)
+    left = bytes(x < 16 for _ in range(32) for x in range(32))
+    worker.send(begin)
+    assert isinstance(worker.next(), Started)
+    opening = worker.next()
+    assert isinstance(opening, ImageFrame)
+    frames = worker.frames(1, 0, 6)
+    assert worker.frames(1, 2, 4) == frames[2:]  # back and forward
+    worker.send(Fork(trace=2, parent=1, step=5, edit=AddNoise(to=3, mask=left)))
+    assert isinstance(worker.next(), Started)
+    edited = worker.next()
+    branch = worker.frames(2, 5, 99)
+
+    worker.kill()
+    other = Worker()
+    edits = (EditAt(step=5, edit=AddNoise(to=3, mask=left)),)
+    other.send(replace(begin, trace=2, edits=edits))
+    assert isinstance(other.next(), Started)
+    assert other.next() == replace(opening, trace=2)
+    again = other.frames(2, 0, 99)
+    assert [replace(frame, trace=1) for frame in again[:4]] == frames[:4]
+    assert again[4:] == [edited, *branch]
+    other.kill()
+
+
+def test_what_a_token_attended_to_is_told_while_the_text_goes_on(
+    worker: Worker, model: str
+) -> None:
+    worker.send(start(model))
+    assert isinstance(worker.next(), Started)
+    worker.frames(1, 0, 4)
+    worker.send(Attend(trace=1, step=3))
+    told = worker.next()
+    assert isinstance(told, Attention)
+    assert (told.trace, told.step, told.layers, told.heads, told.first) == (1, 3, 1, 2, 0)
+    assert len(told.texts) == len("to be") + 2
+    assert len(told.weights) == 2 * told.heads * len(told.texts)
+
+    worker.send(Advance(trace=1, start=4, steps=99), Attend(trace=1, step=50))
+    failed = worker.until(Failed)[-1]
+    assert isinstance(failed, Failed)
+    assert "step 50" in failed.message
+    idle = worker.until(Idle)[-1]  # a question without an answer ends nothing
+    assert isinstance(idle, Idle)
+    assert (idle.reason, idle.step) == ("finished", 20)
 
 
 def test_what_cannot_be_done_is_one_line_and_the_worker_goes_on(worker: Worker, model: str) -> None:

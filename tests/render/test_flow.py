@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from genui.render.flow import Flow
+from genui.render.flow import SOLID, Flow
 
 PIECES = st.lists(st.text(alphabet="abc  \n\t日é🎉", max_size=9), max_size=40)
 WIDTHS = st.integers(2, 24)
@@ -88,3 +88,23 @@ def test_lines_before_the_first_changed_one_are_as_they_were(
     before = shown(flow)
     changed = flow.extend([(piece, 0)])
     assert shown(flow)[:changed] == before[:changed]
+
+
+def test_marks_are_changed_in_place_and_the_lines_told() -> None:
+    flow = filled(["one ", "two ", "three\n", "four"], 8)
+    table = bytes(mark | SOLID for mark in range(256))
+    assert flow.piece(1) == (4, 8)
+    assert list(flow.remark(4, 14, table)) == [0, 1]
+    assert [tuple(span) for span in flow.spans(0)] == [("one ", 0), ("two ", 1 | SOLID)]
+    assert flow.newline(1) == 2 | SOLID
+    assert flow.newline(0) is None
+    assert (flow.line_at(9), flow.part(1, 8, 11)) == (1, "thr")
+    assert list(flow.remark(3, 3, table)) == []
+
+
+def test_white_space_keeps_a_mark_that_is_seen_on_it() -> None:
+    flow = Flow(20)
+    flow.extend([("a", 1), (" ", 2), ("b", 1), (" ", SOLID), (" ", 3)])
+    assert [tuple(span) for span in flow.spans(0)] == [
+        ("a b", 1), (" ", SOLID), (" ", 3),
+    ]  # fmt: skip

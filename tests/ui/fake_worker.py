@@ -8,13 +8,16 @@ other models write.
 import argparse
 import math
 import os
+import re
 import selectors
 import sys
 import time
 
 import numpy as np
+from msgspec.structs import replace
 
 from genui import protocol
+from genui.ui.tree import in_force
 
 TEXT = (
     "What light is this that breaks upon\nthe window of my soul? Speak,\n"
@@ -86,6 +89,10 @@ class FakeWorker:
                 )
             case protocol.Start():
                 self.start(request)
+            case protocol.Fork():
+                self.fork(request)
+            case protocol.Attend():
+                self.attend(request)
             case protocol.Advance():
                 self.advance(request)
             case protocol.Close(trace):
@@ -100,10 +107,45 @@ class FakeWorker:
                 protocol.Failed(request.trace, "broken: the file is truncated; copy it again")
             )
             return
+        if isinstance(request.init, str) and not known_picture(request.init):
+            line = f"{request.init}: no such file; check its name"
+            self.send(protocol.Failed(request.trace, line))
+            return
+        self.opened(request, 0)
+
+    def fork(self, request: protocol.Fork) -> None:
+        parent = self.traces[request.parent]
+        edits = tuple(at for at in parent.edits if at.step <= request.step)
+        edits = (*edits, protocol.EditAt(step=request.step, edit=request.edit))
+        self.opened(replace(parent, trace=request.trace, edits=edits), request.step)
+
+    def attend(self, request: protocol.Attend) -> None:
+        """Two layers of two heads that look at the newest tokens most."""
+        start = self.traces[request.trace]
+        frames = (self.frame(start, step) for step in range(1, request.step))
+        written = (frame.text for frame in frames if isinstance(frame, protocol.TextFrame))
+        texts = (*re.findall(r"\S+|\s", start.prompt), *written)
+        weights = np.arange(1, len(texts) + 1, dtype=np.float64)
+        weights = np.broadcast_to(weights / weights.sum(), (2, 2, len(texts)))
+        self.send(
+            protocol.Attention(
+                trace=request.trace,
+                step=request.step,
+                layers=2,
+                heads=2,
+                texts=texts,
+                first=0,
+                weights=weights.astype(np.float16).tobytes(),
+            )
+        )
+
+    def opened(self, request: protocol.Start, step: int) -> None:
         self.traces[request.trace] = request
-        settings = request.settings
+        settings = in_force(request)[2]
         image = isinstance(settings, protocol.ImageSettings)
-        total = settings.steps if isinstance(settings, protocol.ImageSettings) else settings.tokens
+        total = len(levels(request)) - 1 if image else settings.tokens
+        if request.edits and isinstance(request.edits[-1].edit, protocol.WriteText):
+            total = max(total, step + 1)
         self.send(
             protocol.Started(
                 trace=request.trace,
@@ -112,11 +154,14 @@ class FakeWorker:
                 medium="image" if image else "text",
                 prompt=request.prompt,
                 total_steps=total,
+                step=step,
+                init=None if request.init is None else training_picture(),
+                fingerprint=self.options.fingerprint,
                 note="the model does not know 'zebra'" if "zebra" in request.prompt else "",
             )
         )
         if image:
-            self.send(self.frame(request, 0))
+            self.send(self.frame(request, step))
 
     def advance(self, request: protocol.Advance) -> None:
         start = self.traces.get(request.trace)
@@ -140,32 +185,79 @@ class FakeWorker:
                 step=step,
                 steps=step - request.start,
                 seconds=seconds,
+                total=len(levels(start)) - 1,
                 reason=reason,
             )
         )
 
     def frame(self, start: protocol.Start, step: int) -> protocol.Frame:
-        settings = start.settings
+        """The step as the edits before it have left things."""
+        last = step if isinstance(start.settings, protocol.ImageSettings) else step - 1
+        so_far = tuple(at for at in start.edits if at.step <= last)
+        prompt, seed, settings = in_force(replace(start, edits=so_far))
+        start = replace(start, prompt=prompt, seed=seed, settings=settings)
         if isinstance(settings, protocol.ImageSettings):
-            return image_frame(start, step, settings.steps)
+            return image_frame(start, step, levels(replace(start, edits=so_far)))
+        forced = [a for a in so_far if a.step == step - 1]
+        if forced and isinstance(forced[-1].edit, protocol.WriteText):
+            frame = text_frame(start, step)
+            return replace(frame, text=forced[-1].edit.text, forced=True)
+        if forced and isinstance(forced[-1].edit, protocol.WriteToken):
+            frame, token = text_frame(start, step), forced[-1].edit.token
+            text = next((c.text for c in frame.candidates if c.token == token), "?")
+            return replace(frame, token=token, text=text, forced=True)
         return text_frame(start, step)
 
 
-def image_frame(start: protocol.Start, step: int, steps: int) -> protocol.ImageFrame:
+def known_picture(path: str) -> bool:
+    return path == "data:" or os.path.exists(path)
+
+
+def training_picture() -> protocol.Picture:
+    return protocol.Picture(width=SIDE, height=SIDE, rgb=to_bytes(picture(0)))
+
+
+def levels(start: protocol.Start) -> list[float]:
+    """σ at every step, as the picture it begins from and the edits have it; of text none."""
+    settings = in_force(start)[2]
+    if not isinstance(settings, protocol.ImageSettings):
+        return [0.0]
+    steps = settings.steps
+    plain = [40 * math.exp(-step / steps * 7) for step in range(steps)] + [0.0]
+    found = plain
+    if start.forward:
+        found = plain[::-1]
+    elif start.init is not None:
+        found = plain[round((1 - start.strength) * steps) :]
+    for at in start.edits:
+        if isinstance(at.edit, protocol.AddNoise):
+            found = found[: at.step] + plain[at.edit.to :]
+        elif isinstance(at.edit, protocol.Denoise):
+            found = found[: at.step + 1] + found[: at.step][::-1]
+    return found
+
+
+def image_frame(start: protocol.Start, step: int, sigmas: list[float]) -> protocol.ImageFrame:
     clean = picture(start.seed)
-    sigma = 0.0 if step == steps else 40 * math.exp(-step / steps * 7)
+    sigma = sigmas[min(step, len(sigmas) - 1)]
     noise = np.random.default_rng((start.seed, 0)).normal(size=clean.shape)
     share = sigma / (sigma + 1)
     x = clean * (1 - share) + (0.5 + 0.25 * noise) * share
-    blur = 0.45 + (clean - 0.45) * (step / steps) ** 0.5
+    blur = 0.45 + (clean - 0.45) * (1 - share) ** 0.5
+    across, down = ([len(axis.values) for axis in start.grid] + [1, 1])[:2]
+
+    def sheet(pixels: np.ndarray) -> bytes:
+        return to_bytes(np.tile(pixels, (down, across, 1)))
+
     return protocol.ImageFrame(
         trace=start.trace,
         step=step,
         sigma=sigma,
-        width=SIDE,
-        height=SIDE,
-        x=to_bytes(x),
-        guess=to_bytes(blur),
+        width=SIDE * across,
+        height=SIDE * down,
+        x=sheet(x),
+        guess=sheet(blur),
+        noise=sheet(0.5 + noise / 6),
     )
 
 
@@ -177,9 +269,18 @@ def text_frame(start: protocol.Start, step: int) -> protocol.TextFrame:
     weights = np.exp(-np.arange(10) * (0.4 + 0.1 * (at % 5)))
     weights /= weights.sum()
     names = [token, "the ", "my ", "thy ", "to ", "it ", ", ", "\n", "is ", "sweet "]
+    drawn = np.where(np.arange(10) < 7, weights, 0.0)
+    drawn /= drawn.sum()
     candidates = tuple(
-        protocol.Candidate(at if n == 0 else 1000 + n, name, float(w), float(w) if n < 7 else 0.0)
-        for n, (name, w) in enumerate(zip(names, weights, strict=True))
+        protocol.Candidate(
+            token=at if n == 0 else 1000 + n,
+            text=name,
+            model=float(weights[n]),
+            sampled=float(drawn[n]),
+            logit=float(np.log(weights[n])) + 3,
+            dropped="" if n < 7 else "top-p",
+        )
+        for n, name in enumerate(names)
     )
     return protocol.TextFrame(
         trace=start.trace,
@@ -189,6 +290,11 @@ def text_frame(start: protocol.Start, step: int) -> protocol.TextFrame:
         surprisal=float((at * 7) % 11) / 1.5,
         entropy=float(-(weights * np.log2(weights)).sum()),
         candidates=candidates,
+        sampled_entropy=float(-(drawn[:7] * np.log2(drawn[:7])).sum()),
+        u=float(drawn[0]) / 2,
+        low=0.0,
+        high=float(drawn[0]),
+        kept=7,
     )
 
 
@@ -197,6 +303,7 @@ def main() -> None:
     parser.add_argument("--delay", type=float, default=0.02, help="seconds a step")
     parser.add_argument("--version", type=int, default=protocol.VERSION)
     parser.add_argument("--slow-load", type=float, default=0.0)
+    parser.add_argument("--fingerprint", default="0123456789abcdef")
     parser.add_argument("--die-at-start", action="store_true")
     options = parser.parse_args()
     if options.die_at_start:

@@ -17,9 +17,10 @@ def picture(step: int) -> protocol.ImageFrame:
 
 
 def begun(total: int = 20) -> Trace[protocol.ImageFrame]:
-    trace: Trace[protocol.ImageFrame] = Trace(
-        model="m", prompt="p", seed=1, settings=ImageSettings(steps=total), first=0, total=total
+    request = protocol.Start(
+        trace=0, model="m", prompt="p", seed=1, settings=ImageSettings(steps=total)
     )
+    trace: Trace[protocol.ImageFrame] = Trace(request=request, first=0, total=total)
     trace.seek(1)
     assert trace.next_request() == "start"
     trace.id = 1
@@ -33,8 +34,8 @@ def begun(total: int = 20) -> Trace[protocol.ImageFrame]:
     return trace
 
 
-def idle(reason: str, step: int = 0) -> protocol.Idle:
-    return protocol.Idle(trace=1, step=step, steps=1, seconds=0.1, reason=reason)  # type: ignore[arg-type]
+def idle(reason: str, step: int = 0, total: int = 20) -> protocol.Idle:
+    return protocol.Idle(trace=1, step=step, steps=1, seconds=0.1, total=total, reason=reason)  # type: ignore[arg-type]
 
 
 def test_nothing_is_asked_until_something_is_wanted() -> None:

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 from acting import FAST, SLOW, Opener, home_of, seen, session_of, until, until_seen
+from msgspec.structs import replace
 
 from genui.protocol import ImageFrame
 from genui.ui.panes.canvas import CanvasPane
@@ -98,7 +99,7 @@ async def test_another_seed_another_picture(shipped, open_app: Opener) -> None:
         await pilot.press("r")
         second = image_trace(pilot)
         assert second is not first
-        assert second.seed != first.seed
+        assert second.request.seed != first.request.seed
         await until(pilot, lambda: second.position == 20)
 
 
@@ -106,9 +107,9 @@ async def test_a_prompt_is_typed_with_new_lines(shipped, open_app: Opener) -> No
     async with open_app() as pilot:
         await pilot.press("2", "e", "ctrl+u", *"A\\nB", "enter")
         await until(pilot, lambda: text_trace(pilot).started)
-        assert text_trace(pilot).prompt == "A\nB"
+        assert text_trace(pilot).request.prompt == "A\nB"
         await pilot.press("e", *"unwanted", "escape")
-        assert text_trace(pilot).prompt == "A\nB"
+        assert text_trace(pilot).request.prompt == "A\nB"
 
 
 async def test_what_the_model_does_not_know_is_said(shipped, open_app: Opener) -> None:
@@ -137,10 +138,10 @@ async def test_the_sampler_goes_round(shipped, open_app: Opener) -> None:
         pane = home_of(pilot).query_one(CanvasPane)
         names = []
         await pilot.press("3")
-        for _ in range(4):
+        for _ in range(5):
             await pilot.press("s")
             names.append(pane.settings.sampler)
-        assert names == ["heun", "euler", "euler-ancestral", "dpmpp-2m"]
+        assert names == ["heun", "euler", "ddim", "ddpm", "dpmpp-2m"]
 
 
 async def test_o_swaps_the_guess_and_the_noisy_picture(shipped, open_app: Opener) -> None:
@@ -174,7 +175,7 @@ async def test_a_killed_worker_costs_one_line(shipped, open_app: Opener) -> None
     ("flags", "line"),
     [
         (("--die-at-start",), "the worker does not start: no module named torch"),
-        (("--version", "99"), "the worker speaks protocol 99, this app 1; reinstall genui"),
+        (("--version", "99"), "the worker speaks protocol 99, this app 2; reinstall genui"),
     ],
 )
 async def test_a_worker_that_cannot_serve_is_explained_once(
@@ -195,7 +196,8 @@ async def test_a_model_that_cannot_be_loaded_is_one_line(shipped, open_app: Open
         pane = home_of(pilot).query_one(TextPane)
         await pilot.press("2")
         pane.start_over(play=False)
-        text_trace(pilot).model = "broken"
+        trace = text_trace(pilot)
+        trace.request = replace(trace.request, model="broken")
         await pilot.press("space")
         await until_seen(pilot, "broken: the file is truncated; copy it again")
         assert not text_trace(pilot).playing

@@ -6,25 +6,21 @@ Hugging Face's imagefolder), else from a `name.txt` beside `name.png`, else from
 
 import os
 import re
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
-from genui.engine.data.fitting import fit_square
-from genui.engine.data.pictures import SIDE, Pictures, fingerprint, hold_out_pictures
+from genui.engine.data.picture_file import MOST_BYTES, UnusableError, read_square
+from genui.engine.data.pictures import Pictures, fingerprint, hold_out_pictures
 from genui.errors import MisuseError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 METADATA = "metadata.jsonl"
 EXAMPLE_ROW = '{"file_name": "cat.png", "text": "a cat"}'
 MOST_PICTURES = 50_000  # 200 MB as 32×32 RGBA
-MOST_BYTES = 64 * 2**20  # of a picture file or of the metadata
 MOST_PIXELS = 50_000_000  # of a picture before it is reduced
 MOST_CAPTION = 300  # characters
 MOST_NOTES = 20
@@ -91,51 +87,15 @@ def load_folder(path: str | os.PathLike[str]) -> Pictures:
 def read_picture(path: Path) -> NDArray[np.uint8]:
     """The picture, upright, padded to a square and fitted to [32, 32, 4]."""
     try:
-        if path.stat().st_size > MOST_BYTES:
-            limit = f"{MOST_BYTES >> 20} MiB"
-            raise _LeftOutError(f"{_shown(path)}: larger than {limit}; make it smaller")
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as opened:
-                if opened.width * opened.height > MOST_PIXELS:
-                    raise Image.DecompressionBombError
-                picture = _rgba(ImageOps.exif_transpose(opened))
-    except _LeftOutError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _LeftOutError(
-            f"{_shown(path)}: more than {MOST_PIXELS:,} pixels; make it smaller"
-        ) from None
-    except Exception:  # a broken file makes Pillow's decoders raise nearly anything
-        raise _LeftOutError(
-            f"{_shown(path)}: cannot be read as a picture; remove or replace it"
-        ) from None
-    hard_edged = max(picture.size) < SIDE or _is_enlarged_pixel_art(picture)
-    resampling = Image.Resampling.NEAREST if hard_edged else Image.Resampling.LANCZOS
-    return fit_square(picture, resample=resampling)
+        return read_square(path, MOST_PIXELS).rgba
+    except UnusableError as reason:
+        raise _LeftOutError(f"{_shown(path)}: {reason}") from None
 
 
 def clean_caption(text: str) -> str:
     """Printable, lower case, one space between words, of bounded length."""
     printable = "".join(c if c.isprintable() else " " for c in text[: 4 * MOST_CAPTION])
     return " ".join(printable.lower().split())[:MOST_CAPTION].rstrip()
-
-
-def _rgba(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I"):  # 16 bits of grey, which convert() would clip to white
-        grey = np.asarray(picture).astype(np.float64) / 257
-        picture = Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8))
-    return picture.convert("RGBA")
-
-
-def _is_enlarged_pixel_art(picture: Image.Image) -> bool:
-    """Whether it is a square of 32×32 blocks of one colour each."""
-    factor = picture.width // SIDE
-    if picture.size != (factor * SIDE, factor * SIDE):
-        return False
-    pixels = np.asarray(picture)
-    blocks = pixels[::factor, ::factor].repeat(factor, axis=0).repeat(factor, axis=1)
-    return np.array_equal(pixels, blocks)
 
 
 def _picture_files(folder: Path) -> list[Path]:

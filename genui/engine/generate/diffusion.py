@@ -1,6 +1,9 @@
 """Turning noise into captioned pictures, a denoising step at a time."""
 
-from dataclasses import dataclass, field, replace
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -8,147 +11,264 @@ from torch import Tensor
 
 from genui.engine.data.captions import Vocabulary, split_words
 from genui.engine.device import Machine, autocast
+from genui.engine.generate.diffusion_state import (
+    DiffusionState,
+    noise,
+    opening_levels,
+    respaced,
+    turned_round,
+)
+from genui.engine.generate.grid import Grid, Row, picture_settings
+from genui.engine.generate.inpaint import Held, read_mask
+from genui.engine.generate.picture_frame import from_rgb, picture_frame, to_rgb
+from genui.engine.generate.picture_start import opening_picture
 from genui.engine.generate.samplers import SAMPLERS, Move, noise_levels
-from genui.engine.models.dit import SIDE, Denoiser
+from genui.engine.models.dit import Denoiser
 from genui.errors import MisuseError
-from genui.protocol import ImageFrame, ImageSettings, Start, Started
+from genui.protocol import (
+    AddNoise,
+    Denoise,
+    Edit,
+    ImageFrame,
+    ImageSettings,
+    SamplerName,
+    SetPrompt,
+    SetSeed,
+    SetSettings,
+    Start,
+    Started,
+)
+from genui.recipes import DiffusionRecipe
 from genui.render.sanitise import clean
 
-
-def noise(seed: int, step: int) -> np.ndarray:
-    """Standard normal float32 [3, 32, 32], drawn from (seed, step), never from a stream."""
-    return np.random.default_rng((seed, step)).standard_normal((3, SIDE, SIDE), np.float32)
-
-
-@dataclass(frozen=True)
-class DiffusionState:
-    """B pictures at one noise level. `denoised` is the model's guess at `x`."""
-
-    words: Tensor  # [B, L]
-    x: Tensor = field(repr=False)  # [B, 3, 32, 32]
-    denoised: Tensor = field(repr=False)
-    previously: Tensor | None = field(repr=False)  # the guess one step earlier
-    step: int
-    seeds: tuple[int, ...]
-    settings: ImageSettings
+# Beside (seed, step), what other noise than a sampler's own is drawn from.
+HELD_NOISE = 1  # what is outside a mask, the same at every step
+ADDED_NOISE = 2  # noise added back, and the next numbers when it is added again
 
 
 class DiffusionGenerator:
-    """One diffusion model; `step` is one denoising step of every picture in the state."""
+    """One diffusion model; `step` is one denoising step of every picture in the state.
+
+    `recipe` says what it was trained on, for traces that begin from a training picture.
+    """
 
     family = "diffusion"
 
-    def __init__(self, model: Denoiser, vocabulary: Vocabulary, machine: Machine) -> None:
+    def __init__(
+        self,
+        model: Denoiser,
+        vocabulary: Vocabulary,
+        machine: Machine,
+        recipe: DiffusionRecipe | None = None,
+    ) -> None:
         self.model = model.eval()
         self._vocabulary = vocabulary
         self._machine = machine
+        self._recipe = recipe
         self._device = next(model.parameters()).device
 
+    # --- a trace ----------------------------------------------------------------------
+
     def begin(self, request: Start) -> tuple[DiffusionState, Started]:
-        """The first state (pure noise) and what a person should know of it."""
-        notes = []
+        """The first state, and what a person should know of it.
+
+        It is pure noise; or `init` under noise (SDEdit, Meng et al. 2022); or, of a forward
+        process, `init` itself. Raises MisuseError where the request does not fit.
+        """
+        settings = picture_settings(request.settings)
         caption = clean(request.prompt)
-        longest = self.model.network.config.caption_words
-        unknown = self._vocabulary.unknown(caption)
-        if unknown:
-            notes.append("words this model never saw: " + ", ".join(dict.fromkeys(unknown)))
-        if len(split_words(caption)) > longest:
-            notes.append(f"only the first {longest} words are read")
-        state = self.start(request)
-        started = Started(
+        init, taken = None, ""
+        if request.init is not None:
+            init, taken = opening_picture(request.init, caption, self._recipe)
+        grid = Grid(Row(caption, request.seed, settings), request.grid)
+        picture = None if init is None else from_rgb(init.rgb).to(self._device)
+        levels = opening_levels(request, settings.steps)
+        state = self._first(grid, grid.rows(), levels, picture)
+        if request.forward:
+            state = replace(state, clean=state.x)
+        return state, Started(
             trace=request.trace,
             model=request.model,
             family=self.family,
             medium="image",
             prompt=caption,
-            total_steps=state.settings.steps,
-            note="; ".join(notes),
+            total_steps=state.total,
+            note="; ".join(filter(None, (taken, self._note(state.rows)))),
+            init=init,
         )
-        return state, started
 
-    def start(self, request: Start) -> DiffusionState:
-        if not isinstance(request.settings, ImageSettings):
-            raise MisuseError("a picture model needs picture settings")
-        return self._first([request.prompt], [request.seed], request.settings)
+    def step(self, state: DiffusionState) -> tuple[DiffusionState, ImageFrame]:
+        """One step along the levels: down, or up in a forward process."""
+        state = self._next(state)
+        return state, self.frame(state)
 
-    def _first(
-        self, captions: list[str], seeds: list[int], settings: ImageSettings
-    ) -> DiffusionState:
-        words = self.words(captions)
-        sigma = noise_levels(settings.steps)[0]
-        x = sigma * self._noise(seeds, 0)
-        denoised = self._denoise(x, sigma, words, settings.guidance)
-        return DiffusionState(words, x, denoised, None, 0, tuple(seeds), settings)
+    def edit(self, state: DiffusionState, edit: Edit) -> DiffusionState:
+        """The state changed, at the same step. Raises MisuseError where the edit does not fit."""
+        match edit:
+            case SetSettings() | SetSeed() | SetPrompt():
+                return self._set(state, edit)
+            case AddNoise():
+                return self._with_noise(state, edit)
+            case Denoise():
+                return turned_round(state)
+        raise MisuseError("a picture has no tokens; edit its caption, seed, settings or noise")
 
-    def words(self, captions: list[str]) -> Tensor:
+    def note(self, state: DiffusionState) -> str:
+        """Words of the captions in force that the model does not know or does not read."""
+        return self._note(state.rows)
+
+    def finished(self, state: DiffusionState) -> bool:
+        return state.step >= state.total
+
+    def total(self, state: DiffusionState) -> int:
+        """The step at which the noise levels end."""
+        return state.total
+
+    def frame(self, state: DiffusionState) -> ImageFrame:
+        """What a person sees of the state's pictures, side by side."""
+        return picture_frame(state, self.model.sigma_data)
+
+    def draw(self, captions: list[str], seeds: list[int], settings: ImageSettings) -> np.ndarray:
+        """Finished pictures uint8 [B, 32, 32, 3], one a caption and seed, as one batch."""
+        rows = tuple(Row(*each, settings) for each in zip(captions, seeds, strict=True))
+        state = self._first(Grid(rows[0]), rows, noise_levels(settings.steps), None)
+        while not self.finished(state):
+            state = self._next(state)
+        return to_rgb(state.x)
+
+    def words(self, captions: Sequence[str]) -> Tensor:
         """Captions as word numbers [B, L]."""
         length = self.model.network.config.caption_words
         return torch.from_numpy(self._vocabulary.encode(captions, length)).to(self._device)
 
-    def finished(self, state: DiffusionState) -> bool:
-        return state.step >= state.settings.steps
+    # --- how ----------------------------------------------------------------------------
 
-    def step(self, state: DiffusionState) -> tuple[DiffusionState, ImageFrame]:
-        """One step down the noise levels."""
-        levels, i = noise_levels(state.settings.steps), state.step
-        target, guidance = levels[i + 1], state.settings.guidance
-        move = Move(
-            x=state.x,
-            denoised=state.denoised,
-            sigma=levels[i],
-            target=target,
-            previous=levels[i - 1] if i else None,
-            previously=state.previously,
-            noise=self._noise(state.seeds, i + 1),
+    def _first(
+        self, grid: Grid, rows: tuple[Row, ...], levels: tuple[float, ...], init: Tensor | None
+    ) -> DiffusionState:
+        """At `levels[0]`: pure noise, or a picture [3, 32, 32] under that much of it."""
+        words, sigma = self.words([row.caption for row in rows]), levels[0]
+        x = sigma * self._noise(rows, 0)
+        if init is not None:
+            x = init + x
+        return DiffusionState(
+            grid=grid,
+            rows=rows,
+            words=words,
+            levels=levels,
+            x=x,
+            guess=self._guess(x, sigma, words, rows),
         )
 
-        def denoise(x: Tensor, sigma: float) -> Tensor:
-            return self._denoise(x, sigma, state.words, guidance)
+    def _note(self, rows: Sequence[Row]) -> str:
+        """What the captions hold that the model cannot read."""
+        notes = []
+        captions = dict.fromkeys(row.caption for row in rows)
+        longest = self.model.network.config.caption_words
+        unknown = [word for caption in captions for word in self._vocabulary.unknown(caption)]
+        if unknown:
+            notes.append("words this model never saw: " + ", ".join(dict.fromkeys(unknown)))
+        if any(len(split_words(caption)) > longest for caption in captions):
+            notes.append(f"only the first {longest} words are read")
+        return "; ".join(notes)
 
-        x = SAMPLERS[state.settings.sampler](move, denoise)
-        guess = denoise(x, target) if target > 0 else x
-        state = replace(state, x=x, denoised=guess, previously=state.denoised, step=i + 1)
-        return state, self.frame(state)
+    def _next(self, state: DiffusionState) -> DiffusionState:
+        to = state.step + 1
+        target = state.levels[to]
+        if state.clean is not None:  # q(xₜ|x₀) with one and the same noise at every level
+            x = state.clean + target * self._noise(state.rows, 0)
+        else:
+            x = self._moved(state, target)
+            if state.held is not None:
+                x = state.held.over(x, target, self._noise(state.rows, 0, HELD_NOISE))
+        guess = self._guess(x, target, state.words, state.rows)
+        previously = state.guess if state.clean is None else None
+        return replace(state, x=x, guess=guess, previously=previously, step=to)
 
-    def first_frame(self, state: DiffusionState) -> ImageFrame:
-        """Pure noise, and what the model already sees in it."""
-        return self.frame(state)
+    def _moved(self, state: DiffusionState, target: float) -> Tensor:
+        """x at the target level, each row by its own sampler."""
+        noise = self._noise(state.rows, state.step + 1)
+        x = torch.empty_like(state.x)
+        for (sampler, eta), at in _by_sampler(state.rows).items():
+            rows, words = [state.rows[i] for i in at], state.words[at]
+            guess = partial(self._guess, words=words, rows=rows)
+            before = state.previously
+            move = Move(
+                x=state.x[at],
+                denoised=state.guess[at],
+                sigma=state.sigma,
+                target=target,
+                previous=None if before is None else state.levels[state.step - 1],
+                previously=None if before is None else before[at],
+                noise=noise[at],
+                eta=eta,
+            )
+            x[at] = SAMPLERS[sampler](move, guess)
+        return x
 
-    def frame(self, state: DiffusionState) -> ImageFrame:
-        """What a person sees of the state's first picture."""
-        sigma = noise_levels(state.settings.steps)[state.step]
-        # The noisy picture is scaled to the spread of a clean one, or it would be all black
-        # and white.
-        spread = self.model.sigma_data
-        shown = state.x[0] * spread / (sigma**2 + spread**2) ** 0.5
-        return ImageFrame(
-            trace=0,
-            step=state.step,
-            sigma=sigma,
-            width=SIDE,
-            height=SIDE,
-            x=to_rgb(shown[None])[0].tobytes(),
-            guess=to_rgb(state.denoised[:1])[0].tobytes(),
+    def _set(
+        self, state: DiffusionState, edit: SetSettings | SetSeed | SetPrompt
+    ) -> DiffusionState:
+        grid = state.grid.edited(edit)
+        before, now = state.grid.base, grid.base
+        levels = state.levels
+        if now.settings.steps != before.settings.steps:
+            levels = respaced(state, now.settings.steps)
+        state = replace(state, grid=grid, rows=grid.rows(), levels=levels)
+        if (now.caption, now.settings.guidance) == (before.caption, before.settings.guidance):
+            return state
+        words = self.words([row.caption for row in state.rows])
+        guess = self._guess(state.x, state.sigma, words, state.rows)
+        # What was guessed before was of another caption or guidance: nothing to go on from.
+        return replace(state, words=words, guess=guess, previously=None)
+
+    def _with_noise(self, state: DiffusionState, edit: AddNoise) -> DiffusionState:
+        """Noise up to an earlier level: σ² adds up, and the levels from there come again."""
+        levels = noise_levels(state.grid.base.settings.steps)
+        if edit.to > len(levels) - 2:
+            raise MisuseError(
+                f"noise of step {edit.to}: the schedule has noise at steps 0 to {len(levels) - 2}"
+            )
+        target = levels[edit.to]
+        if target < state.sigma:
+            raise MisuseError(
+                f"step {edit.to} has less noise (σ {target:.3g}) than there is here "
+                f"(σ {state.sigma:.3g}): choose an earlier step"
+            )
+        held = None
+        if edit.mask:
+            held = Held(read_mask(edit.mask, self._device), _known(state))
+        more = math.sqrt(target**2 - state.sigma**2)
+        x = state.x + more * self._noise(state.rows, state.step, ADDED_NOISE + state.added)
+        if held is not None:
+            x = held.over(x, target, self._noise(state.rows, 0, HELD_NOISE))
+        return replace(
+            state,
+            x=x,
+            guess=self._guess(x, target, state.words, state.rows),
+            previously=None,
+            levels=state.levels[: state.step] + levels[edit.to :],
+            held=held,
+            clean=None,
+            added=state.added + 1,
         )
 
-    def draw(self, captions: list[str], seeds: list[int], settings: ImageSettings) -> np.ndarray:
-        """Finished pictures uint8 [B, 32, 32, 3], one a caption and seed, as one batch."""
-        state = self._first(captions, seeds, settings)
-        while not self.finished(state):
-            state, _ = self.step(state)
-        return to_rgb(state.x)
-
-    def _noise(self, seeds: tuple[int, ...] | list[int], step: int) -> Tensor:
-        return torch.from_numpy(np.stack([noise(s, step) for s in seeds])).to(self._device)
+    def _noise(self, rows: Sequence[Row], *key: int) -> Tensor:
+        """Standard normal [B, 3, 32, 32] of the rows' seeds."""
+        return torch.from_numpy(np.stack([noise(row.seed, *key) for row in rows])).to(self._device)
 
     @torch.inference_mode()
-    def _denoise(self, x: Tensor, sigma: float, words: Tensor, guidance: float) -> Tensor:
+    def _guess(self, x: Tensor, sigma: float, words: Tensor, rows: Sequence[Row]) -> Tensor:
         """The guess, guided: away from no caption, towards this one (Ho & Salimans 2022)."""
-        if guidance == 1:
+        if sigma == 0:
+            return x
+        guidance = [row.settings.guidance for row in rows]
+        if all(scale == 1 for scale in guidance):
             return self._evaluate(x, sigma, words)
         both = torch.cat((words, torch.zeros_like(words)))
         with_caption, without = self._evaluate(torch.cat((x, x)), sigma, both).chunk(2)
-        return without + guidance * (with_caption - without)
+        scales = torch.tensor(guidance, device=self._device).view(-1, 1, 1, 1)
+        return without + scales * (with_caption - without)
 
     def _evaluate(self, x: Tensor, sigma: float, words: Tensor) -> Tensor:
         level = torch.full((len(x),), sigma, device=self._device)
@@ -156,7 +276,20 @@ class DiffusionGenerator:
             return self.model(x, level, words).float()
 
 
-def to_rgb(x: Tensor) -> np.ndarray:
-    """Pictures [B, 3, H, W] in -1 to 1 as uint8 [B, H, W, 3]."""
-    scaled = ((x.float().clamp(-1, 1) + 1) * 127.5).round()
-    return scaled.permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy()
+def _by_sampler(rows: Sequence[Row]) -> dict[tuple[SamplerName, float], list[int]]:
+    """Which rows move alike: by sampler, and by η where it matters."""
+    groups: dict[tuple[SamplerName, float], list[int]] = {}
+    for i, row in enumerate(rows):
+        settings = row.settings
+        eta = settings.eta if settings.sampler == "ddim" else 0.0
+        groups.setdefault((settings.sampler, eta), []).append(i)
+    return groups
+
+
+def _known(state: DiffusionState) -> Tensor:
+    """The clean pictures, as far as they are known here: [B, 3, 32, 32]."""
+    if state.clean is not None:
+        return state.clean
+    if state.held is not None:
+        return torch.where(state.held.mask, state.guess, state.held.known)
+    return state.guess

@@ -1,10 +1,12 @@
 """From a checkpoint to something that generates. Adding a family adds a row here."""
 
+import hashlib
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 import torch
+from msgspec.structs import replace
 from torch import nn
 
 from genui.engine import device
@@ -12,33 +14,16 @@ from genui.engine.data.captions import Vocabulary
 from genui.engine.data.tokenizer import tokenizer_from_dict
 from genui.engine.generate.diffusion import DiffusionGenerator
 from genui.engine.generate.text import TextGenerator
+from genui.engine.generate.trace import Generator, Trace
 from genui.engine.models.dit import Denoiser, DiT, dit_config
 from genui.engine.models.transformer import Transformer, transformer_config
 from genui.engine.train.checkpoint import load_weights
 from genui.errors import GenuiError
-from genui.protocol import Frame, Start, Started
+from genui.protocol import Start
 from genui.recipes import DiffusionRecipe, TransformerRecipe, recipe_from_dict
 from genui.runs.catalog import find_model
 
 M = TypeVar("M", bound=nn.Module)
-
-
-class Generator(Protocol):
-    """One model of any family. A state is immutable; a frame is what a person sees of a step."""
-
-    def begin(self, request: Start) -> tuple[Any, Started]:
-        """The first state of a trace. Raises MisuseError where the request does not fit."""
-        ...
-
-    def step(self, state: Any) -> tuple[Any, Frame]:
-        """The next state and its frame; the same state always gives the same bits."""
-        ...
-
-    def first_frame(self, state: Any) -> Frame | None:
-        """What there is to see before the first step."""
-        ...
-
-    def finished(self, state: Any) -> bool: ...
 
 
 def load(path: Path) -> Generator:
@@ -59,7 +44,7 @@ def load(path: Path) -> Generator:
             vocabulary = Vocabulary(tuple(described["words"]))
             network = DiT(dit_config(recipe, vocabulary.size))
             model = _filled(Denoiser(network, recipe.sigma_data), tensors)
-            return DiffusionGenerator(model.to(place), vocabulary, machine)
+            return DiffusionGenerator(model.to(place), vocabulary, machine, recipe)
     except (KeyError, TypeError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise GenuiError(f"{path}: does not fit its own recipe ({reason})") from None
@@ -71,16 +56,39 @@ def _filled(model: M, tensors: dict[str, torch.Tensor]) -> M:
     return model.eval().requires_grad_(False)
 
 
+def open_trace(request: Start) -> Trace:
+    """A trace of the model that the request names, with the fingerprint of its weights."""
+    info = find_model(request.model)
+    trace = Trace(_loaded(*_as_it_stands(info.path)), request)
+    trace.started = replace(trace.started, fingerprint=fingerprint(info.path))
+    return trace
+
+
 def find_and_load(ref: str) -> Generator:
     """`load` of what `find_model` finds under a name or path; the last few stay loaded.
 
     A run's newest checkpoint is looked up each time, so a model that still trains is never
     an old one.
     """
-    info = find_model(ref)
-    return _loaded(info.path, info.path.stat().st_mtime_ns)
+    return _loaded(*_as_it_stands(find_model(ref).path))
+
+
+def fingerprint(path: Path) -> str:
+    """Of a weights file: the first 16 hexadecimal digits of its SHA-256."""
+    return _fingerprint(*_as_it_stands(path))
+
+
+def _as_it_stands(path: Path) -> tuple[Path, int]:
+    """The path, and when the file last changed: what is remembered of it holds until then."""
+    return path, path.stat().st_mtime_ns
 
 
 @lru_cache(maxsize=4)
 def _loaded(path: Path, changed: int) -> Generator:
     return load(path)
+
+
+@lru_cache(maxsize=64)
+def _fingerprint(path: Path, changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -7,9 +7,11 @@ depends on nothing but its arguments and can be taken again to the same bits.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
+
+from genui.protocol import SamplerName
 
 SIGMA_MAX = 40.0
 SIGMA_MIN = 0.03
@@ -19,12 +21,18 @@ Denoise = Callable[[Tensor, float], Tensor]
 """(x, σ) to the expected clean picture."""
 
 
-def noise_levels(steps: int) -> tuple[float, ...]:
-    """`steps` + 1 falling σ, the last 0 (Karras et al. 2022, eq. 5, with ρ = 5)."""
-    if steps == 1:
-        return (SIGMA_MAX, 0.0)
-    high, low = SIGMA_MAX ** (1 / RHO), SIGMA_MIN ** (1 / RHO)
-    return (*((high + i / (steps - 1) * (low - high)) ** RHO for i in range(steps)), 0.0)
+def noise_levels(steps: int, top: float = SIGMA_MAX) -> tuple[float, ...]:
+    """`steps` + 1 σ falling from `top`, the last 0 (Karras et al. 2022, eq. 5, with ρ = 5)."""
+    # From a level that is nearly clean there must still be somewhere to fall to.
+    low = min(SIGMA_MIN, top / 2)
+    return (*(ramp(top, low, steps) if steps > 1 else (top,)), 0.0)
+
+
+def ramp(start: float, end: float, count: int) -> tuple[float, ...]:
+    """`count` σ, at least two, from `start` to `end` exactly, evenly spaced in σ^(1/ρ)."""
+    first, last = start ** (1 / RHO), end ** (1 / RHO)
+    shares = (i / (count - 1) for i in range(1, count - 1))
+    return (start, *((first + share * (last - first)) ** RHO for share in shares), end)
 
 
 @dataclass(frozen=True)
@@ -38,10 +46,11 @@ class Move:
     previous: float | None  # the level before, and
     previously: Tensor | None  # what the model said there
     noise: Tensor  # standard normal, for samplers that add some
+    eta: float = 0.0  # how much of it DDIM adds
 
 
 def euler(move: Move, denoise: Denoise) -> Tensor:
-    """Euler's method on the probability-flow ODE: DDIM (Song et al. 2021) in σ."""
+    """Euler's method on the probability-flow ODE (Karras et al. 2022, algorithm 1, line 5)."""
     slope = (move.x - move.denoised) / move.sigma
     return move.x + (move.target - move.sigma) * slope
 
@@ -68,19 +77,29 @@ def dpmpp_2m(move: Move, denoise: Denoise) -> Tensor:
     return move.target / move.sigma * move.x - math.expm1(-h) * guess
 
 
-def euler_ancestral(move: Move, denoise: Denoise) -> Tensor:
-    """Euler to below the target, then noise back up to it, as DDPM does (Ho et al. 2020)."""
+def ddim(move: Move, denoise: Denoise) -> Tensor:
+    """To below the target, then noise back up to it (Song et al. 2021, eqs. 12 and 16).
+
+    In σ their x/√α is this x, and their deviation is η·σ_t·√(1 - (σ_t/σ_s)²) of step s to t.
+    At η = 0 it is Euler's method.
+    """
     if move.target == 0:
         return move.denoised
-    up = move.target * math.sqrt(1 - (move.target / move.sigma) ** 2)
+    up = move.eta * move.target * math.sqrt(1 - (move.target / move.sigma) ** 2)
     down = math.sqrt(move.target**2 - up**2)
-    slope = (move.x - move.denoised) / move.sigma
-    return move.x + (down - move.sigma) * slope + up * move.noise
+    x = move.denoised + down / move.sigma * (move.x - move.denoised)
+    return x + up * move.noise if up else x
 
 
-SAMPLERS: Mapping[str, Callable[[Move, Denoise], Tensor]] = {
+def ddpm(move: Move, denoise: Denoise) -> Tensor:
+    """The posterior with variance β̃ (Ho et al. 2020, eqs. 6 and 7): DDIM at η = 1."""
+    return ddim(replace(move, eta=1.0), denoise)
+
+
+SAMPLERS: Mapping[SamplerName, Callable[[Move, Denoise], Tensor]] = {
     "dpmpp-2m": dpmpp_2m,
     "heun": heun,
     "euler": euler,
-    "euler-ancestral": euler_ancestral,
+    "ddim": ddim,
+    "ddpm": ddpm,
 }

@@ -1,80 +1,73 @@
-"""Writing text a token at a time: KV cache, temperature, top-k, top-p."""
+"""Writing text a token at a time, by a Transformer or by hand."""
 
 from dataclasses import dataclass, field, replace
 
 import msgspec
 import numpy as np
-import torch
-from torch import Tensor
 
 from genui.engine.data.tokenizer import Tokenizer
-from genui.engine.device import Machine, autocast
-from genui.engine.models.transformer import KVCache, Transformer
+from genui.engine.device import Machine
+from genui.engine.generate.choosing import (
+    Distribution,
+    Draw,
+    distribution,
+    entropy,
+    pick,
+    softmax,
+    uniform,
+)
+from genui.engine.generate.kv_caches import KVCaches, span
+from genui.engine.generate.token_list import TokenList
+from genui.engine.models.transformer import Transformer
 from genui.errors import MisuseError
-from genui.protocol import Candidate, Start, Started, TextFrame, TextSettings
+from genui.protocol import (
+    Candidate,
+    Edit,
+    SetSeed,
+    SetSettings,
+    Start,
+    Started,
+    TextFrame,
+    TextSettings,
+    WriteText,
+    WriteToken,
+)
 from genui.render.sanitise import clean
 
 CANDIDATES = 12
 """How many of the likeliest tokens a frame carries."""
 
-
-def filter_distribution(logits: np.ndarray, settings: TextSettings) -> np.ndarray:
-    """Probabilities float64 [V] after temperature, then top-k, then top-p.
-
-    Temperature 0 is greedy. top-p keeps the smallest set of tokens whose probability
-    reaches p (Holtzman et al. 2020); top-k the k likeliest (Fan et al. 2018).
-    """
-    if settings.temperature == 0:
-        probability = np.zeros(len(logits))
-        probability[int(logits.argmax())] = 1.0
-        return probability
-    probability = softmax(logits / settings.temperature)
-    order = np.argsort(-probability, kind="stable")
-    keep = len(order)
-    if settings.top_k:
-        keep = min(keep, settings.top_k)
-    if settings.top_p < 1:
-        kept = probability[order[:keep]]
-        cumulative = np.cumsum(kept / kept.sum())
-        keep = min(keep, int(np.searchsorted(cumulative, settings.top_p)) + 1)
-    probability[order[keep:]] = 0.0
-    return probability / probability.sum()
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities float64 [V] of logits [V]."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max())
-    return shifted / shifted.sum()
-
-
-def uniform(seed: int, step: int) -> float:
-    """The one random number of a step, in [0, 1): drawn from (seed, step), never from a stream."""
-    return float(np.random.default_rng((seed, step)).random())
-
-
-def pick(probability: np.ndarray, u: float) -> int:
-    """Inverse transform sampling: the first token whose cumulative probability exceeds u."""
-    cumulative = np.cumsum(probability)
-    token = int(np.searchsorted(cumulative, u * cumulative[-1], side="right"))
-    return min(token, int(np.flatnonzero(probability)[-1]))
+JOIN = 16
+"""How many tokens before a written text are looked at for how it is cut into tokens."""
 
 
 @dataclass(frozen=True)
 class TextState:
-    """A text so far. `logits` [V] is the model's answer after the last of `tokens`."""
+    """A text so far. `logits` [V] is the model's answer after the last of `tokens`.
 
-    tokens: tuple[int, ...]
+    The states that a trace keeps hold V × 4 bytes each, and 4 bytes a token between them.
+    """
+
+    tokens: TokenList
     prompt: int  # how many of the tokens were given
     logits: np.ndarray = field(repr=False)
     step: int
     seed: int
     settings: TextSettings
-    ended: bool
-    pending: bytes  # of a character that is not whole yet
+    ended: bool = False
+    pending: bytes = b""  # of a character that is not whole yet
+    written: tuple[int, ...] = ()  # by hand: the tokens of step `written_from` + 1 and after
+    written_from: int = 0
+
+    @property
+    def forced(self) -> int | None:
+        """The next token, where it was written by hand."""
+        at = self.step - self.written_from
+        return self.written[at] if at < len(self.written) else None
 
 
 class TextGenerator:
-    """One Transformer writing one text; `step` is one token."""
+    """One Transformer writing one text; `step` is one token. `texts` are its tokens' own."""
 
     family = "transformer"
 
@@ -82,10 +75,8 @@ class TextGenerator:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.machine = machine
-        self._device = next(model.parameters()).device
-        self._cache: KVCache | None = None
-        self._cached: tuple[int, ...] = ()
-        self._texts = [clean(tokenizer.decode([t])) for t in range(tokenizer.size)]
+        self._caches = KVCaches(model, machine)
+        self.texts = [clean(tokenizer.decode([t])) for t in range(tokenizer.size)]
 
     def begin(self, request: Start) -> tuple[TextState, Started]:
         """The first state and what a person should know of it.
@@ -96,16 +87,18 @@ class TextGenerator:
         known = "".join(c for c in request.prompt if c not in unknown)
         notes = []
         if unknown:
-            shown = clean(unknown[:12])
-            notes.append(f"this model has no {shown!r}: left out of the prompt")
+            notes.append(f"this model has no {_quoted(unknown)}: left out of the prompt")
         if request.prompt and not known:
             raise MisuseError(
-                f"prompt {clean(request.prompt[:24])!r}: the model knows none of its characters"
+                f"prompt {_quoted(request.prompt)}: the model knows none of its characters"
             )
         state = self.start(msgspec.structs.replace(request, prompt=known))
-        limit = self.model.config.context
-        if len(self.tokenizer.encode(known)) > limit:
-            notes.append(f"the model reads the last {limit // 2} tokens of this prompt")
+        unread = span(state.prompt, state.prompt, self.model.config.context).first
+        if unread:
+            notes.append(
+                f"the model reads the last {state.prompt - unread} tokens of this prompt: "
+                f"the first {unread} of its {state.prompt} are left out"
+            )
         started = Started(
             trace=request.trace,
             model=request.model,
@@ -119,13 +112,10 @@ class TextGenerator:
 
     def start(self, request: Start) -> TextState:
         """Read the prompt."""
-        settings = request.settings
-        if not isinstance(settings, TextSettings):
-            raise MisuseError("a text model needs text settings")
-        tokens = self._prompt_tokens(request.prompt)
-        prompt = len(tokens)
-        logits = self._read(tokens, prompt)
-        return TextState(tokens, prompt, logits, 0, request.seed, settings, False, b"")
+        settings = _text_settings(request.settings)
+        tokens = TokenList(self._prompt_tokens(request.prompt))
+        logits = self._read(tokens, len(tokens))
+        return TextState(tokens, len(tokens), logits, 0, request.seed, settings)
 
     def _prompt_tokens(self, prompt: str) -> tuple[int, ...]:
         """What the model reads first; never empty.
@@ -139,30 +129,105 @@ class TextGenerator:
         newline = self.tokenizer.encode("\n")
         return tuple(self.tokenizer.encode(prompt)) or tuple(newline[:1]) or (0,)
 
-    def first_frame(self, state: TextState) -> None:
-        """Nothing: the prompt is not generated."""
+    def frame(self, state: TextState) -> None:
+        """Nothing: a token is seen as it is written."""
+
+    def note(self, state: TextState) -> str:
+        """Nothing: only a prompt is not wholly read, and `begin` tells of that."""
+        return ""
 
     def finished(self, state: TextState) -> bool:
-        return state.ended or state.step >= state.settings.tokens
+        return state.step >= self.total(state)
+
+    def total(self, state: TextState) -> int:
+        """How many tokens there will be: those asked for, and any more written by hand."""
+        if state.ended:
+            return state.step
+        written = state.written_from + len(state.written)
+        return max(state.settings.tokens, written, state.step)
+
+    def edit(self, state: TextState, edit: Edit) -> TextState:
+        """Other settings, another seed or a text by hand, from the next token on.
+
+        What was still to be written by hand gives way to a new text. Raises MisuseError
+        for edits of pictures, after the end token, and for a text or token unknown to the
+        tokenizer.
+        """
+        if state.ended:
+            raise MisuseError(f"the text ended at step {state.step}: edit it at an earlier step")
+        match edit:
+            case SetSettings(settings=settings):
+                return replace(state, settings=_text_settings(settings))
+            case SetSeed(seed=seed):
+                return replace(state, seed=seed)
+            case WriteText(text=text):
+                written = self._cut(text, state.tokens)
+            case WriteToken(token=token):
+                if not 0 <= token < self.tokenizer.size:
+                    raise MisuseError(
+                        f"token {token}: this model has {self.tokenizer.size}, "
+                        f"from 0 to {self.tokenizer.size - 1}"
+                    )
+                written = (token,)
+            case _:
+                raise MisuseError(
+                    f"'{type(edit).__struct_config__.tag}' is an edit of pictures; "
+                    "a text takes other settings, a seed, a text or a token"
+                )
+        return replace(state, written=written, written_from=state.step)
+
+    def _cut(self, text: str, before: TokenList) -> tuple[int, ...]:
+        """The tokens of a text that follows others, cut as the model saw such texts cut.
+
+        BPE cuts words differently by what they follow; where the tokens before would be
+        cut differently too, they stand and the text is cut by itself.
+        """
+        unknown = self.tokenizer.unknown(text)
+        if unknown:
+            raise MisuseError(
+                f"text {_quoted(text)}: this model has no {_quoted(unknown)}; leave it out"
+            )
+        tail = before.since(max(0, len(before) - JOIN)).tolist()
+        joined = self.tokenizer.encode(self.tokenizer.decode(tail) + text)
+        follows = joined[: len(tail)] == tail
+        tokens = joined[len(tail) :] if follows else self.tokenizer.encode(text)
+        written = tuple(t for t in tokens if t != self.tokenizer.end)
+        if not written:
+            raise MisuseError("the text is empty: write at least one character")
+        return written
 
     def step(self, state: TextState) -> tuple[TextState, TextFrame]:
-        """Choose the next token and read it."""
+        """Choose the next token, or take the one written by hand, and read it."""
         step = state.step + 1
-        model = softmax(state.logits)
-        sampled = filter_distribution(state.logits, state.settings)
-        token = pick(sampled, uniform(state.seed, step))
+        penalised = state.settings.repetition_penalty != 1
+        sampled = distribution(
+            state.logits, state.settings, state.tokens.since(0) if penalised else None
+        )
+        forced = state.forced
+        if forced is None:
+            draw = pick(sampled.probability, uniform(state.seed, step))
+        else:
+            draw = Draw(forced, 0.0, 0.0, 0.0)
+        token = draw.token
         text, pending = self._spell(token, state.pending)
+        model = softmax(state.logits)
         frame = TextFrame(
             trace=0,
             step=step,
             token=token,
             text=text,
             surprisal=float(-np.log2(max(model[token], 1e-30))),
-            entropy=float(-(model * np.log2(np.maximum(model, 1e-30))).sum()),
-            candidates=self._candidates(model, sampled, token),
+            entropy=entropy(model),
+            candidates=self._candidates(state.logits, model, sampled, token),
+            sampled_entropy=entropy(sampled.probability),
+            u=draw.u,
+            low=draw.low,
+            high=draw.high,
+            forced=forced is not None,
+            kept=sampled.kept,
         )
         ended = token == self.tokenizer.end
-        tokens = (*state.tokens, token)
+        tokens = state.tokens.appended(token)
         logits = state.logits if ended else self._read(tokens, state.prompt)
         state = replace(
             state, tokens=tokens, logits=logits, step=step, ended=ended, pending=pending
@@ -179,13 +244,23 @@ class TextGenerator:
         return text
 
     def _candidates(
-        self, model: np.ndarray, sampled: np.ndarray, token: int
+        self, logits: np.ndarray, model: np.ndarray, sampled: Distribution, token: int
     ) -> tuple[Candidate, ...]:
         """The likeliest tokens, and the chosen one wherever it stood."""
         top = np.argsort(-model, kind="stable")[:CANDIDATES].tolist()
         if token not in top:
             top[-1] = token
-        return tuple(Candidate(t, self._texts[t], float(model[t]), float(sampled[t])) for t in top)
+        return tuple(
+            Candidate(
+                token=t,
+                text=self.texts[t],
+                model=float(model[t]),
+                sampled=float(sampled.probability[t]),
+                logit=float(logits[t]),
+                dropped=sampled.dropped(t),
+            )
+            for t in top
+        )
 
     def _spell(self, token: int, pending: bytes) -> tuple[str, bytes]:
         """The text a token adds; bytes of a character not yet whole wait for the next token."""
@@ -198,38 +273,18 @@ class TextGenerator:
                 continue
         return clean(raw.decode("utf-8", errors="replace")), b""
 
-    def _read(self, tokens: tuple[int, ...], prompt: int) -> np.ndarray:
-        """Logits float32 [V] after `tokens`, the first `prompt` of which were the prompt.
+    def _read(self, tokens: TokenList, prompt: int) -> np.ndarray:
+        """Logits float32 [V] after `tokens`, the first `prompt` of which were the prompt."""
+        seen = span(len(tokens), prompt, self.model.config.context)
+        return self._caches.read(tokens.since(seen.first), seen.at_once)
 
-        The network sees at most its context; past that it goes on from the newest half.
-        The same bits need the same computations: the prompt (or the half) at once, then a
-        token at a time. So where the cache cannot go on, it is built again in that order.
-        """
-        first = self._window_start(len(tokens))
-        window = tokens[first:]
-        known = len(window) - 1
-        if self._cache is not None and known and window[:known] == self._cached[:known]:
-            self._cache.length = known
-            return self._run(window[-1:], window)
-        at_once = self.model.config.context // 2 + 1
-        if first == self._window_start(prompt):
-            at_once = prompt - first
-        self._cache = KVCache(self.model.config, 1, self._device)
-        logits = self._run(window[:at_once], window[:at_once])
-        for end in range(at_once + 1, len(window) + 1):
-            logits = self._run(window[end - 1 : end], window[:end])
-        return logits
 
-    def _window_start(self, length: int) -> int:
-        """The first token the network sees of `length`; it moves by half a context at a time."""
-        context = self.model.config.context
-        half = context // 2
-        return max(0, -(-(length - context) // half) * half)
+def _text_settings(settings: object) -> TextSettings:
+    if not isinstance(settings, TextSettings):
+        raise MisuseError("a text model needs text settings")
+    return settings
 
-    @torch.inference_mode()
-    def _run(self, new: tuple[int, ...], window: tuple[int, ...]) -> np.ndarray:
-        row = torch.tensor([new], device=self._device)
-        with autocast(self.machine):
-            logits: Tensor = self.model(row, self._cache)
-        self._cached = window
-        return logits[0, -1].float().cpu().numpy()
+
+def _quoted(text: str) -> str:
+    """The beginning of what a person typed, escaped so that any of it can be shown."""
+    return clean(repr(text[:24]))

@@ -89,14 +89,33 @@ class Attention(nn.Module):
         self, x: Tensor, cos: Tensor, sin: Tensor, cache: KVCache | None = None, layer: int = 0
     ) -> Tensor:
         B, T, C = x.shape
-        q, k, v = self.qkv(x).view(B, T, 3, self.heads, C // self.heads).permute(2, 0, 3, 1, 4)
-        q = rotate(F.rms_norm(q, q.shape[-1:]), cos, sin)
-        k = rotate(F.rms_norm(k, k.shape[-1:]), cos, sin)
+        q, k, v = self.queries_keys_values(x, cos, sin)
         if cache is not None:
             k, v = cache.extend(layer, k, v)
         # One new token may look at everything; several at once only backwards.
         y = F.scaled_dot_product_attention(q, k.to(q.dtype), v.to(q.dtype), is_causal=T > 1)
         return self.out(y.transpose(1, 2).reshape(B, T, C))
+
+    def queries_keys_values(
+        self, x: Tensor, cos: Tensor, sin: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Of x [B, T, C], each [B, H, T, D]; queries and keys normalised and turned."""
+        B, T, C = x.shape
+        q, k, v = self.qkv(x).view(B, T, 3, self.heads, C // self.heads).permute(2, 0, 3, 1, 4)
+        q = rotate(F.rms_norm(q, q.shape[-1:]), cos, sin)
+        k = rotate(F.rms_norm(k, k.shape[-1:]), cos, sin)
+        return q, k, v
+
+    def weights(self, x: Tensor, cos: Tensor, sin: Tensor, last: int) -> Tensor:
+        """How much the last `last` positions of x [B, T, C] attend to each: fp32 [B, H, last, T].
+
+        The softmax that `forward` leaves to the fused kernel (Vaswani et al. 2017, eq. 1).
+        """
+        q, k, _ = self.queries_keys_values(x, cos, sin)
+        T, D = k.shape[2:]
+        scores = (q[:, :, T - last :] @ k.transpose(-2, -1)).float() * D**-0.5
+        later = torch.ones(last, T, dtype=torch.bool, device=x.device).triu(T - last + 1)
+        return scores.masked_fill(later, -torch.inf).softmax(dim=-1)
 
 
 class FeedForward(nn.Module):
@@ -167,6 +186,17 @@ class Transformer(nn.Module):
             cache.length = start + T
         logits = self.head(F.rms_norm(x, x.shape[-1:])).float()
         return LOGIT_CAP * torch.tanh(logits / LOGIT_CAP)
+
+    def attention_weights(self, tokens: Tensor, last: int = 1) -> Tensor:
+        """What the last positions of tokens [B, T] attend to: fp32 [layers, B, H, last, T]."""
+        cos, sin = self.cos[: tokens.shape[1]], self.sin[: tokens.shape[1]]
+        x = F.rms_norm(self.embedding(tokens), (self.config.width,))
+        weights = []
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            weights.append(block.attention.weights(F.rms_norm(x, x.shape[-1:]), cos, sin, last))
+            x = block(x, cos, sin)
+        return torch.stack(weights)
 
     def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy in nats a token; both [B, T]."""

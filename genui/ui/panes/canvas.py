@@ -1,41 +1,55 @@
 """The Canvas pane: noise becoming a picture, step by step, forwards and back."""
 
-import math
-from typing import ClassVar, Literal
+from collections.abc import Sequence
+from typing import ClassVar
 
 import msgspec
 from rich.cells import cell_len
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.timer import Timer
 from textual.widgets import Static
 
-from genui.protocol import SAMPLERS, ImageFrame, ImageSettings
+from genui.grids import grid_words
+from genui.protocol import SAMPLERS, Axis, ImageFrame, ImageSettings
 from genui.recipes import DiffusionRecipe
 from genui.render import numbers
 from genui.render.sanitise import clean_line
 from genui.runs.catalog import ModelInfo
-from genui.ui import keys
+from genui.ui import keys, schedule
+from genui.ui.chrome import Line
+from genui.ui.driver import metered
 from genui.ui.keys import PaneName
 from genui.ui.media import recipe_of
 from genui.ui.messages import ViewName
+from genui.ui.panes.canvas_edits import CanvasEdits
+from genui.ui.panes.canvas_inspector import (
+    LONG_WORDS,
+    SHORT_WORDS,
+    VIEWS,
+    WORDS,
+    CanvasInspector,
+)
 from genui.ui.panes.line_input import LineInput
 from genui.ui.panes.pane import set_border
 from genui.ui.panes.timeline import Timeline
-from genui.ui.panes.trace_pane import TracePane
 from genui.ui.session import Session
 from genui.ui.settings import SAMPLER_NAMES, image_lines, settings_content
-from genui.ui.widgets.curve import Curve
-from genui.ui.widgets.picture import Picture
+from genui.ui.settings import Line as Setting
+from genui.ui.tree import in_force
+from genui.ui.widgets.picture import Picture, View
 
-WORDS = {"guess": "guess", "x": "noisy"}
-LONG_WORDS = {"guess": "x̂₀ the guess of the clean picture", "x": "xₜ the noisy picture"}
+CYCLE: tuple[View, ...] = ("guess", "x", "noise")  # what `o` goes round
+REST = 0.5  # seconds without a move, after which a picture is drawn finer
+SHORT = 20  # lines within which three pictures stand alone
+ROOMY = 60  # cells of a border with room for whole sentences
 
 
-class CanvasPane(TracePane[ImageFrame, ImageSettings]):
-    """Caption, picture, timeline and, zoomed, the other picture, the schedule and the settings."""
+class CanvasPane(CanvasEdits):
+    """Caption, picture, timeline and, zoomed, the other pictures, the schedule and the settings."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("canvas")]
     pane: ClassVar[PaneName] = "canvas"
@@ -47,26 +61,25 @@ class CanvasPane(TracePane[ImageFrame, ImageSettings]):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session, ImageSettings(), touched="guidance")
-        self.shown: Literal["guess", "x"] = "guess"
+        self.shown: View = "guess"
+        self._rested: Timer | None = None
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="main"):
             yield LineInput(placeholder="a caption, as in: red heart on black", compact=True)
-            yield Static(classes="caption")
-            yield Picture()
+            yield Line(classes="caption")
+            yield Picture(classes="large")
+            with Horizontal(classes="three"):
+                for view in VIEWS:
+                    with Vertical(classes=f"view -{view}"):
+                        yield Static(SHORT_WORDS[view], classes="view-title", markup=False)
+                        yield Picture()
             yield Timeline("noise  ", "picture")
-        with Vertical(classes="inspector"):
-            with Vertical(classes="box other"):
-                yield Picture()
-            with Vertical(classes="box schedule"):
-                yield Curve("The noise left at each step shows here", legend=False, log_y=True)
-            with Vertical(classes="box settings"):
-                yield Static(classes="settings-lines")
+        yield CanvasInspector()
 
-    def on_mount(self) -> None:
-        self.query_one(".settings").border_title = "Settings"
-        self.query_one(".settings").border_subtitle = "+ − change"
-        super().on_mount()
+    def on_resize(self, event: events.Resize) -> None:
+        """Three pictures on a short terminal leave no room for what is below them."""
+        self.set_class(event.size.height < SHORT, "-short")
 
     def default_prompt(self, model: ModelInfo) -> str:
         recipe = recipe_of(model)
@@ -80,14 +93,26 @@ class CanvasPane(TracePane[ImageFrame, ImageSettings]):
     # --- keys -------------------------------------------------------------------------
 
     def action_swap(self) -> None:
-        """The guess, or the noisy picture."""
-        self.shown = "x" if self.shown == "guess" else "guess"
-        self.paint()
+        """The guess, the noisy picture or the noise, large."""
+        self.remove_class("-three")
+        self._look_at(CYCLE[(CYCLE.index(self.shown) + 1) % len(CYCLE)])
+
+    def action_layout(self) -> None:
+        """One picture large, or all three side by side, full-screen."""
+        self.set_class(not (self.zoomed and self.has_class("-three")), "-three")
+        if not self.zoomed:
+            self.action_zoom()
+        self.call_after_refresh(self.paint)
 
     def action_sampler(self) -> None:
         """The next sampler in the protocol's list."""
         following = SAMPLERS[(SAMPLERS.index(self.settings.sampler) + 1) % len(SAMPLERS)]
         self._set(msgspec.structs.replace(self.settings, sampler=following))
+
+    def _look_at(self, view: View) -> None:
+        self.shown = view
+        self.paint()
+        self.call_after_refresh(self.paint)
 
     @on(Timeline.Sought)
     def _sought(self, event: Timeline.Sought) -> None:
@@ -97,80 +122,141 @@ class CanvasPane(TracePane[ImageFrame, ImageSettings]):
 
     # --- drawing ----------------------------------------------------------------------
 
+    @property
+    def _three(self) -> bool:
+        return self.zoomed and self.has_class("-three")
+
     def paint(self) -> None:
         trace = self.trace
         frame = trace.frame if trace is not None else None
-        picture = self.query_one(".main Picture", Picture)
-        if frame is None:
-            picture.clear(self.empty_text())
-        else:
-            picture.show_frame(frame, self.shown)
-        timeline = self.query_one(Timeline)
+        self.set_class(trace is not None and bool(trace.request.grid), "-grid")
+        for view, picture in self._pictures():
+            labels = [axis.values for axis in trace.request.grid] if trace is not None else []
+            picture.label(*labels)
+            if frame is None:
+                picture.clear(self.empty_text() if view == self.shown else " ")
+            else:
+                picture.show_frame(frame, view)
+        self._paint_timeline(frame)
+        self.query_one(".caption", Line).show(self._caption_line())
+        self._paint_border()
+        if self.zoomed:
+            inspector = self.query_one(CanvasInspector)
+            if not self._three:
+                inspector.show_others(frame, self.shown)
+            inspector.show_schedule(trace)
+            inspector.show_settings(settings_content(self._setting_lines(), self._touched))
+
+        if self._rested is not None:
+            self._rested.stop()
+        self._rested = self.set_timer(REST, self._sharpen)
+
+    def _sharpen(self) -> None:
+        """Draw finer what stands still, once the terminal has taken all else."""
+        driver = metered(self.app)
+        if driver is not None and driver.busy:
+            self._rested = self.set_timer(REST, self._sharpen)
+            return
+        frame = self.trace.frame if self.trace is not None else None
+        for view, picture in self._pictures():
+            if view == "guess" or (frame is not None and frame.sigma == 0):  # noise gains nothing
+                picture.sharpen()
+
+    def _pictures(self) -> list[tuple[View, Picture]]:
+        """What is seen of the step in the main part."""
+        if not self._three:
+            return [(self.shown, self.query_one(".large", Picture))]
+        return [(view, self.query_one(f".-{view} Picture", Picture)) for view in VIEWS]
+
+    def _paint_timeline(self, frame: ImageFrame | None) -> None:
+        trace, timeline = self.trace, self.query_one(Timeline)
+        rising = trace is not None and schedule.rises(trace.request, trace.position)
         # As wide as "σ 0.043", so that the bar keeps its place.
-        timeline.left = f"σ {frame.sigma:<5.2g}" if frame is not None else "noise  "
+        start = "picture" if rising else "noise  "
+        timeline.left = f"σ {frame.sigma:<5.2g}" if frame is not None else start
+        timeline.right = "noise  " if rising else "picture"
         timeline.total = trace.total if trace is not None else 0
         timeline.computed = trace.computed if trace is not None else 0
         timeline.position = trace.position if trace is not None else 0
-        self.query_one(".caption", Static).update(self._caption_line())
-        self._paint_border()
-        if self.zoomed:
-            self._paint_inspector(frame)
 
     def _caption_line(self) -> Content:
-        """The caption and, at the right, which picture it is and at which step."""
+        """The caption in force and, at the right, which picture it is and at which step."""
         trace = self.trace
         if trace is None or trace.frame is None:
             caption = f"“{clean_line(self.prompt)}”" if self.prompt else ""
             return Content.assemble((caption, "bold"))
         end = Content.assemble(
-            (f"{WORDS[self.shown]} ", "$text-muted"),
+            ("step " if self._three else f"{WORDS[self.shown]} ", "$text-muted"),
             (str(trace.position), "bold $foreground"),
             (f"/{trace.total}", "$text-muted"),
         )
         width = self.query_one(".caption").size.width
-        caption = clean_line(f"“{trace.prompt}”", max(4, width - end.cell_length - 1))
+        so_far = tuple(at for at in trace.request.edits if at.step <= trace.position)
+        prompt = in_force(msgspec.structs.replace(trace.request, edits=so_far))[0]
+        varied = _varied(trace.request.grid).get("caption")
+        words = f"captions {varied}" if varied else f"“{prompt}”"
+        caption = clean_line(words, max(4, width - end.cell_length - 1))
         gap = max(1, width - cell_len(caption) - end.cell_length)
         return Content.assemble((caption, "bold"), " " * gap, end)
+
+    # --- words in the border ----------------------------------------------------------
 
     def _paint_border(self) -> None:
         if self.model is None:
             self.set_title()
             self.set_subtitle()
             return
-        size = numbers.short(self.model.parameters)
-        self.set_title((clean_line(self.model.name, 16), "bold"), f" · {size}")
-        short = SAMPLER_NAMES[self.settings.sampler].replace("DPM-Solver++", "dpm++")
-        self.set_subtitle(f"{short} · cfg {self.settings.guidance:g} · seed {self.seed}")
-
-    def _paint_inspector(self, frame: ImageFrame | None) -> None:
-        main, other = self.query_one(".main"), self.query_one(".other")
-        hidden: Literal["guess", "x"] = "x" if self.shown == "guess" else "guess"
-        set_border(main, title=LONG_WORDS[self.shown])
-        set_border(main, subtitle=main.query_one(Picture).scale_text)
-        set_border(other, title=LONG_WORDS[hidden], subtitle="o swaps them")
-        picture = other.query_one(Picture)
-        if frame is None:
-            picture.clear(" ")
-        else:
-            picture.show_frame(frame, hidden)
-        self._paint_schedule(frame)
-        lines = image_lines(self.settings, self.seed, self.prompt)
-        self.query_one(".settings-lines", Static).update(settings_content(lines, self._touched))
-
-    def _paint_schedule(self, frame: ImageFrame | None) -> None:
-        curve, box = self.query_one(Curve), self.query_one(".schedule")
-        trace = self.trace
-        known = [f for f in trace.frames if f.sigma > 0] if trace is not None else []
-        set_border(box, title="Noise schedule")
-        if frame is None or len(known) < 2:
-            curve.clear()
-            set_border(box, subtitle="")
+        name = clean_line(self.model.name, 16)
+        if not self.zoomed:
+            size = numbers.short(self.model.parameters)
+            self.set_title((name, "bold"), f" · {size}")
+            short = SAMPLER_NAMES[self.settings.sampler].replace("DPM-Solver++", "dpm++")
+            usual = f"{short} · cfg {self.settings.guidance:g} · seed {self.seed}"
+            self.set_subtitle(self._branch_words(clean_line(self._grid_words(), 30)) or usual)
             return
-        import numpy as np
+        _, picture = self._pictures()[0]
+        main = self.query_one(".main")
+        words = LONG_WORDS if main.size.width >= ROOMY else SHORT_WORDS
+        what = "the three pictures" if self._three else words[self.shown]
+        scale = f" · {picture.scale_text}" if picture.scale_text else ""
+        set_border(main, title=Content.assemble((name, "bold"), f" · {what}{scale}"))
+        set_border(main, subtitle=Content(self._branch_words(self._grid_words())))
 
-        steps = np.array([f.step for f in known], np.int64)
-        sigmas = np.array([f.sigma for f in known], np.float64)
-        curve.set_series({"σ": (steps, sigmas)})
-        curve.cursor = float(frame.step)
-        log = f" · log₁₀ {math.log10(frame.sigma):.2f}" if frame.sigma > 0 else ""
-        set_border(box, subtitle=f"σ {frame.sigma:.3g}{log} at step {frame.step}")
+    def _branch_words(self, grid: str) -> str:
+        """`branch 2 of 3 · noise back to 8` where there are several, and what a grid varies."""
+        branches, shown = self.traces.branches, self.traces.shown
+        words = [grid] if grid else []
+        if shown is not None and len(branches) > 1:
+            at = next((i for i, b in enumerate(branches, 1) if b is shown), len(branches))
+            words = [f"branch {at} of {len(branches)}", grid or clean_line(shown.label, 32)]
+        return " · ".join(words)
+
+    def _grid_words(self) -> str:
+        """What varies along the sides; with the values where the picture has no room for them."""
+        trace = self.trace
+        if trace is None or not trace.request.grid:
+            return ""
+        _, picture = self._pictures()[0]
+        return grid_words(trace.request.grid, with_values=self.zoomed and not picture.labelled)
+
+    def _setting_lines(self) -> list[Setting]:
+        """The settings; η where the sampler has it, and what the trace begins from."""
+        opening = self.opening
+        varied = _varied(opening.grid)
+        lines = [
+            line._replace(value=varied.get(line.label, line.value))
+            for line in image_lines(self.settings, self.seed, self.prompt)
+            if line.name != "eta" or self.settings.sampler == "ddim" or "eta" in varied
+        ]
+        if opening.forward:
+            lines.append(Setting("u", "drowns", opening.name))
+        elif opening.init is not None:
+            lines.append(Setting("i", "from", f"{opening.name}, {opening.strength:g}"))
+        if opening.grid:
+            lines.append(Setting("w", "grid", grid_words(opening.grid, with_values=False)))
+        return lines
+
+
+def _varied(grid: Sequence[Axis]) -> dict[str, str]:
+    """Where the settings that vary along a grid do, in words."""
+    return {axis.name: words for axis, words in zip(grid, ("along x →", "along y ↓"), strict=False)}

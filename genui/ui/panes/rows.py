@@ -30,6 +30,7 @@ class Row:
     right: str = ""
     mark: str = " "
     mark_kind: str = "dim"  # a component class of RowList, without "rows--"
+    lead: str = ""  # before `left`, drawn as it is: the lines of a tree
 
     @property
     def is_heading(self) -> bool:
@@ -157,7 +158,7 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
             text = clean_line(row.left, width)
             return _padded([Segment(text, self._style("heading"))], width, base)
         # The name comes first, but for the few words a state needs.
-        room = max(1, width - 5)
+        room = max(1, width - 5 - cell_len(row.lead))
         least = min(cell_len(clean_line(row.right)), _LEAST_RIGHT)
         left = clean_line(row.left, max(1, room - least))
         right = clean_line(row.right, max(0, room - cell_len(left)))
@@ -167,7 +168,9 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
             cursor = self._style("chosen" if self.has_focus else "chosen-blurred")
             styles = (cursor, cursor, cursor + Style(bold=False))
             base = cursor
-        left_strip = Strip([Segment(mark, styles[0]), Segment(left, styles[1])])
+        left_strip = Strip(
+            [Segment(mark, styles[0]), Segment(row.lead, styles[2]), Segment(left, styles[1])]
+        )
         gap = max(1, width - left_strip.cell_length - cell_len(right) - 1)
         return Strip(
             [*left_strip, Segment(" " * gap, base), Segment(right, styles[2]), Segment(" ", base)]

@@ -3,30 +3,51 @@
 import time
 from typing import ClassVar
 
+from msgspec.structs import replace
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widgets import Static
 
-from genui.protocol import TextFrame, TextSettings
+from genui.errors import MisuseError
+from genui.protocol import TextFrame, TextSettings, WriteText, WriteToken
 from genui.recipes import TransformerRecipe
 from genui.render import numbers
 from genui.render.sanitise import clean_line
 from genui.runs.catalog import ModelInfo
-from genui.ui import keys
+from genui.ui import keys, messages
 from genui.ui.keys import PaneName
 from genui.ui.media import recipe_of
 from genui.ui.messages import ViewName
-from genui.ui.panes.line_input import LineInput
-from genui.ui.panes.trace_pane import TracePane
+from genui.ui.panes.attending import AttendingPane
+from genui.ui.panes.line_input import LineInput, unescape_newlines
+from genui.ui.panes.pane import set_border
+from genui.ui.screens.value import ValueScreen
 from genui.ui.session import Session
 from genui.ui.settings import settings_content, text_lines
-from genui.ui.widgets.candidates import Candidates
+from genui.ui.trace import Trace
+from genui.ui.tree import in_force
+from genui.ui.widgets.attention import AttentionList, levels
+from genui.ui.widgets.candidates import Candidates, token_text
 from genui.ui.widgets.prose import Prose
 
+LABEL_CELLS = 16  # of a branch's words
+LEGEND = (
+    ("expected ", "$success"),
+    ("unsure ", "$warning"),
+    ("surprising", "$error underline"),
+    ("  ·  ", ""),
+)
+LEGEND_CELLS = sum(cell_len(text) for text, _ in LEGEND)
 
-class TextPane(TracePane[TextFrame, TextSettings]):
-    """Prompt, streamed text, the next token's distribution and, zoomed, the settings."""
+
+class TextPane(AttendingPane):
+    """Prompt, streamed text, the next token's distribution and, zoomed, the settings.
+
+    Zoomed and held, the token at the playhead is under a cursor: its odds are a table to fork
+    from, or give way to what it looked at.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("text")]
     pane: ClassVar[PaneName] = "text"
@@ -38,7 +59,8 @@ class TextPane(TracePane[TextFrame, TextSettings]):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session, TextSettings(), touched="temperature")
-        self._painted: object = None  # the trace in the prose
+        self._painted: Trace[TextFrame] | None = None  # the trace in the prose
+        self._odds_of: TextFrame | None = None  # the frame in the candidates
 
     def compose(self) -> ComposeResult:
         prose = Prose()
@@ -49,11 +71,11 @@ class TextPane(TracePane[TextFrame, TextSettings]):
         with Vertical(classes="inspector"):
             with Vertical(classes="box odds"):
                 yield Candidates()
+                yield AttentionList()
             with Vertical(classes="box settings"):
                 yield Static(classes="settings-lines")
 
     def on_mount(self) -> None:
-        self.query_one(".odds").border_title = "Next token"
         self.query_one(".settings").border_title = "Settings"
         self.query_one(".settings").border_subtitle = "+ − change"
         super().on_mount()
@@ -65,14 +87,86 @@ class TextPane(TracePane[TextFrame, TextSettings]):
     def total_steps(self) -> int:
         return self.settings.tokens
 
+    # --- keys -------------------------------------------------------------------------
+
     def action_scroll_text(self, by: int) -> None:
         """Scroll, without moving the playhead."""
         self.query_one(Prose).scroll_relative(y=by, animate=False)
 
-    def on_resize(self) -> None:
-        self.query_one(Candidates).detail = self.zoomed and self.size.height >= 34
+    def action_choose(self, by: int) -> None:
+        """Zoomed, another candidate for the token at the cursor; else scroll."""
+        if not self.zoomed or self.attending:
+            self.action_scroll_text(by)
+            return
+        frame = self._at_cursor()
+        if frame is not None:
+            self._paint_odds()  # the playhead may have come further than was painted
+            odds, last = self.query_one(Candidates), len(frame.candidates) - 1
+            taken = (n for n, c in enumerate(frame.candidates) if c.token == frame.token)
+            at = odds.selected if odds.selected is not None else next(taken, 0)
+            odds.selected = max(0, min(at + by, last))
+            self._paint_odds()
+
+    def action_enter(self) -> None:
+        """Zoom; zoomed, fork with the candidate that is selected."""
+        if not self.zoomed:
+            self.action_zoom()
+            return
+        frame, at = self._at_cursor(), self.query_one(Candidates).selected
+        if frame is None:
+            return
+        candidate = frame.candidates[at] if at is not None and not self.attending else None
+        if candidate is None or candidate.token == frame.token:
+            self._note("choose another candidate with ↑ ↓: Enter forks with it")
+            return
+        label = f"‘{_word(candidate.text)}’ at {frame.step}"
+        self.post_message(messages.Acted())
+        self.fork(WriteToken(candidate.token), label, step=frame.step - 1)
+
+    def action_insert(self) -> None:
+        """Ask for words to go on with from the cursor."""
+        trace = self._needed()
+        if trace is None:
+            return
+        self._hold_at_cursor(trace)
+
+        def done(text: str | None) -> None:
+            if text is not None:
+                self._write(text)
+
+        hint = "written after the token at the cursor, then the model goes on; \\n is a new line"
+        self.app.push_screen(ValueScreen("Your own words", "", hint, _words), done)
+
+    def _write(self, text: str) -> None:
+        self.fork(WriteText(text), f"wrote ‘{_word(text)}’", play=False)
+        if self.trace is not None:
+            # At the end it goes on as far as the words do; a token has a byte at least.
+            least = self.trace.position + len(text.encode())
+            self.trace.total = max(self.trace.total, least)
+            self.action_play()
+
+    def _at_cursor(self) -> TextFrame | None:
+        """The frame at the playhead, held there; None (and a word to the user) without one."""
+        trace = self._needed()
+        if trace is None:
+            return None
+        self._hold_at_cursor(trace)
+        if trace.frame is None:
+            self._note("no token is at the cursor: press → for one")
+        return trace.frame
+
+    def _hold_at_cursor(self, trace: Trace[TextFrame]) -> None:
+        if trace.playing:
+            trace.pause()
+            self._moved()
+
+    def _note(self, line: str) -> None:
+        self.post_message(messages.Say(line, "note"))
 
     # --- drawing ----------------------------------------------------------------------
+
+    def on_resize(self) -> None:
+        self.paint()
 
     def paint(self) -> None:
         self._paint_prose()
@@ -84,30 +178,72 @@ class TextPane(TracePane[TextFrame, TextSettings]):
     def _paint_prose(self) -> None:
         prose = self.query_one(Prose)
         trace = self.trace
-        if trace is None or not (trace.started or trace.frames):
+        if trace is None or not (trace.started or trace.frames or trace.seen_prompt):
             self._painted = None
             prose.writing = False
             prose.clear(self.empty_text())
             return
         if self._painted is not trace:
-            self._painted = trace
-            prose.begin(trace.seen_prompt)
+            self._change_text(prose, trace)
+        # Held, what was written already is still there to go forward into.
+        held = self.zoomed and not trace.playing
+        end = len(trace.frames) if held else trace.position
         written = prose.token_count
-        if written > trace.position:
-            prose.truncate(trace.position)
-        elif written < trace.position:
-            prose.append_frames(trace.frames[written : trace.position])
+        if written > end:
+            prose.truncate(end)
+        elif written < end:
+            prose.append_frames(trace.frames[written:end])
         prose.writing = trace.playing or trace.computing
+        prose.point(trace.position if held else None)
+        heads = self.heads
+        if not (held and self.attending) or trace.frame is None:
+            prose.shade(None)
+        elif heads is not None:  # else the shades stay as they are until the answer comes
+            prose.shade(levels(heads.weights(self.head)), heads.prompt)
+
+    def _change_text(self, prose: Prose, trace: Trace[TextFrame]) -> None:
+        """To that of another trace; what a fork shares with it stays as it is."""
+        before, self._painted = self._painted, trace
+        if before is None or before.seen_prompt != trace.seen_prompt:
+            prose.begin(trace.seen_prompt)
+            return
+        pairs = zip(before.frames[: prose.token_count], trace.frames, strict=False)
+        shared = 0
+        for old, new in pairs:
+            if old is not new:
+                break
+            shared += 1
+        prose.truncate(shared)
 
     def _paint_odds(self) -> None:
-        odds = self.query_one(Candidates)
-        frame = self.trace.frame if self.trace is not None else None
-        if frame is None:
+        """The next token's odds, or what the token looked at."""
+        odds, box = self.query_one(Candidates), self.query_one(".odds")
+        attending = self.attending and self.zoomed
+        box.set_class(attending, "-attending")
+        if attending:
+            self.paint_attention(box)
+            return
+        trace = self.trace
+        frame = trace.frame if trace is not None else None
+        odds.table = self.zoomed
+        if frame is not self._odds_of or not self.zoomed:
+            self._odds_of, odds.selected = frame, None
+        if trace is None or frame is None:
             odds.clear()
-        else:
-            room = odds.size.width >= 64  # the note is cut where there is less
-            note = f"T {self.settings.temperature:g} · seed {self.seed}" if room else ""
-            odds.show_frame(frame, note=note)
+            set_border(box, title="Next token", subtitle="")
+            return
+        room = odds.size.width >= 64  # the note is cut where there is less
+        note = f"T {self.settings.temperature:g} · seed {self.seed}" if room else ""
+        odds.show_frame(frame, note, _greedy(trace, frame.step))
+        title = f"Token {numbers.count(frame.step)}" if self.zoomed else "Next token"
+        set_border(box, title=title, subtitle=self._odds_hint(frame, odds.selected))
+
+    def _odds_hint(self, frame: TextFrame, selected: int | None) -> str:
+        if not self.zoomed:
+            return ""
+        if selected is None or frame.candidates[selected].token == frame.token:
+            return "↑↓ choose"
+        return f"⏎ fork with ‘{_word(frame.candidates[selected].text)}’"
 
     def _paint_border(self) -> None:
         if self.model is None:
@@ -116,7 +252,8 @@ class TextPane(TracePane[TextFrame, TextSettings]):
             return
         size = numbers.short(self.model.parameters)
         step = f" @{numbers.count(self.model.step)}" if self.model.source == "run" else ""
-        self.set_title((clean_line(self.model.name, 24), "bold"), (f"{step} · {size}", ""))
+        name = clean_line(self.model.name, 24)
+        self.set_title((name, "bold"), (f"{step} · {size}", ""), (self._branch(name), ""))
         trace = self.trace
         if trace is None or not trace.started:
             self.set_subtitle()
@@ -127,4 +264,35 @@ class TextPane(TracePane[TextFrame, TextSettings]):
         bits = self.query_one(Prose).bits_per_token
         if bits > 0:
             parts.append(f"{bits:.1f} bits/tok")
-        self.set_subtitle(" · ".join(parts))
+        line = " · ".join(parts)
+        room = self.query_one(".main").size.width - cell_len(line)
+        legend = LEGEND if self.zoomed and not self.attending and room > LEGEND_CELLS else ()
+        self.set_subtitle(*legend, line)
+
+    def _branch(self, name: str) -> str:
+        """Which branch is shown, of how many; with its label where there is room for it."""
+        shown, branches = self.traces.shown, self.traces.branches
+        if shown is None or len(branches) < 2:
+            return ""
+        at, label = branches.index(shown) + 1, clean_line(shown.label, 32)
+        long = f" · branch {at} of {len(branches)} · {label}"
+        room = self.query_one(".main").size.width - cell_len(f"{self.heading}  {name}") - 16
+        return long if cell_len(long) <= room else f" · branch {at}/{len(branches)}"
+
+
+def _word(text: str) -> str:
+    """A token or words as a label has them: without the space before and after."""
+    return token_text(text.strip(" ") or text, LABEL_CELLS).replace("·", " ")
+
+
+def _words(text: str) -> str:
+    """What was typed. Raises MisuseError where it is nothing."""
+    if not text:
+        raise MisuseError("nothing was typed; Esc leaves the text as it is")
+    return unescape_newlines(text)
+
+
+def _greedy(trace: Trace[TextFrame], step: int) -> bool:
+    """Whether the likeliest token was taken at a step, by the settings as they were there."""
+    edits = tuple(at for at in trace.request.edits if at.step < step)
+    return in_force(replace(trace.request, edits=edits))[2].temperature == 0

@@ -22,6 +22,7 @@ class Timeline(Widget):
     computed: reactive[int] = reactive(0)
     total: reactive[int] = reactive(0)
     left: reactive[str] = reactive("")
+    right: reactive[str] = reactive("")
 
     class Sought(Message):
         """A place on the bar was clicked."""
@@ -33,11 +34,11 @@ class Timeline(Widget):
     def __init__(self, left: str, right: str) -> None:
         super().__init__()
         self.set_reactive(Timeline.left, left)
-        self._right = f" {right}"
+        self.set_reactive(Timeline.right, right)
 
     @property
     def _bar_width(self) -> int:
-        return max(2, self.size.width - len(self.left) - 1 - len(self._right))
+        return max(2, self.size.width - len(self.left) - len(self.right) - 2)
 
     def _column(self, step: int) -> int:
         return round((self._bar_width - 1) * step / self.total) if self.total else 0
@@ -63,6 +64,6 @@ class Timeline(Widget):
             part("●", "head"),
             part("━" * ahead, "ahead"),
             part("─" * rest, "future"),
-            part(self._right, "label"),
+            part(f" {self.right}", "label"),
         ]
         return Strip(segments).adjust_cell_length(self.size.width, self.rich_style)

@@ -1,4 +1,4 @@
-"""What Text and Canvas share: one trace with a playhead, played, stepped and started again."""
+"""What Text and Canvas share: a tree of traces, one of them shown, played, stepped and forked."""
 
 import random
 import time
@@ -8,22 +8,25 @@ from typing import ClassVar, Generic
 from textual import on
 from textual.timer import Timer
 
+from genui import protocol
 from genui.render.sanitise import clean_line
 from genui.runs.catalog import ModelInfo
 from genui.ui import messages
 from genui.ui.driver import metered
+from genui.ui.panes.branching import Branching
 from genui.ui.panes.line_input import LineInput, escape_newlines, unescape_newlines
-from genui.ui.panes.pane import Pane
+from genui.ui.panes.saving import other_weights
 from genui.ui.screens.value import ValueScreen
 from genui.ui.session import Session
-from genui.ui.settings import HINTS, S, nudged, typed
+from genui.ui.settings import HINTS, S, changed_label, nudged, typed
 from genui.ui.trace import F, Trace
+from genui.ui.tree import Tree, in_force
 
 RESTART_DELAY = 0.25  # seconds after the last change of a setting until the trace starts again
 LONGEST_WAIT = 1.0  # seconds that keys, which are answered first, may hold up the picture or text
 
 
-class TracePane(Pane, Generic[F, S]):
+class TracePane(Branching[F], Generic[F, S]):
     """Owns a trace. Subclasses draw it (`paint`) and say what their medium's defaults are."""
 
     first_step: ClassVar[int]
@@ -34,7 +37,7 @@ class TracePane(Pane, Generic[F, S]):
         super().__init__(id=self.pane)
         self._session = session
         self.model: ModelInfo | None = None
-        self.trace: Trace[F] | None = None
+        self.traces: Tree[F] = Tree()
         self.prompt = ""
         self.seed = 1
         self.settings: S = settings
@@ -44,6 +47,11 @@ class TracePane(Pane, Generic[F, S]):
         self._painted_at = 0.0  # when it last was, in monotonic seconds
         self._clock: Timer | None = None
         self._restart: Timer | None = None
+
+    @property
+    def trace(self) -> Trace[F] | None:
+        """What is shown."""
+        return self.traces.trace
 
     # --- for subclasses ---------------------------------------------------------------
 
@@ -78,33 +86,87 @@ class TracePane(Pane, Generic[F, S]):
     def _take(self, model: ModelInfo) -> None:
         changed = self.model is None or self.model.name != model.name
         self.model = model
+        self.know([model])
         if changed:
             self.prompt = self.default_prompt(model)
-        self._drop()
+        self.traces.shown = None
 
-    def _drop(self) -> None:
-        if self.trace is not None and self.trace.id:
-            self._session.forget(self.trace.id)
-        self.trace = None
-
-    def start_over(self, play: bool) -> None:
-        """A new trace with the prompt, seed and settings as they are now."""
-        self._drop()
-        if self.model is None:
-            self.paint()
-            return
-        self.trace = Trace(
+    def request(self) -> protocol.Start:
+        """What would make a new trace with the model, prompt, seed and settings as they are."""
+        assert self.model is not None, "no model is chosen"
+        return protocol.Start(
+            trace=0,
             model=self.model.ref,
             prompt=self.prompt,
             seed=self.seed,
             settings=self.settings,
-            first=self.first_step,
-            total=self.total_steps(),
         )
-        if play:
+
+    def start_over(self, play: bool) -> None:
+        """A new trace with the prompt, seed and settings as they are now."""
+        if self.model is None:
+            self.paint()
+            return
+        self.begin(self.request(), f"seed {self.seed}", play)
+
+    def begin(self, request: protocol.Start, label: str, play: bool = True) -> None:
+        """Show a new trace beside those that are here."""
+        self._hold()
+        trace: Trace[F] = Trace(request=request, first=self.first_step, total=self.total_steps())
+        self.traces.root(trace, label)
+        self._go(play)
+
+    def fork(
+        self,
+        edit: protocol.Edit,
+        label: str,
+        play: bool = True,
+        step: int | None = None,
+        then: protocol.Edit | None = None,
+    ) -> None:
+        """Show a branch that differs from what is shown from `step` on, or from the playhead.
+
+        `then` is a second edit at the same step.
+        """
+        trace = self.trace
+        if trace is None:
+            return
+        step = trace.position if step is None else step
+        self._hold()
+        self.traces.fork(step, edit, label, then)
+        self._go(play)
+
+    def show_branch(self, number: int) -> None:
+        """Show another branch of the tree, with its own prompt, seed and settings."""
+        self._hold()
+        self.traces.show(number)
+        self._follow_shown()
+        self._moved()
+
+    def _follow_shown(self) -> None:
+        """The model, prompt, seed and settings are those of what is shown."""
+        if self.trace is not None:
+            self.model = self.known.get(self.trace.request.model, self.model)
+            self.prompt, self.seed, self.settings = in_force(self.trace.request)
+
+    def _hold(self) -> None:
+        """What is shown stays where it is."""
+        if self.trace is not None:
+            self.trace.pause()
+            self._pump()
+
+    def _forget_dropped(self) -> None:
+        """The worker need not keep what is no longer in the tree."""
+        for branch in self.traces.take_dropped():
+            if branch.trace.id:
+                self._session.forget(branch.trace.id)
+                branch.trace.lose()
+
+    def _go(self, play: bool) -> None:
+        self._forget_dropped()
+        if play and self.trace is not None:
             self.trace.play()
-        self._pump()
-        self.paint()
+        self._moved()
 
     # --- keys -------------------------------------------------------------------------
 
@@ -182,7 +244,25 @@ class TracePane(Pane, Generic[F, S]):
         if self.trace is not None:
             if self._restart is not None:
                 self._restart.stop()
-            self._restart = self.set_timer(RESTART_DELAY, lambda: self.start_over(play=True))
+            self._restart = self.set_timer(RESTART_DELAY, self._apply)
+
+    def _apply(self) -> None:
+        """Midway the settings hold from here on, as a fork; at either end it begins again."""
+        trace = self.trace
+        if trace is None:
+            self.start_over(play=True)
+            return
+        label = changed_label(in_force(trace.request)[2], self.settings)
+        if trace.position == 0 or trace.finished:
+            self.begin(self.request(), label)
+        else:
+            self.fork(protocol.SetSettings(self.settings), label)
+
+    def action_fork(self) -> None:
+        """From here on with other random numbers."""
+        if self._needed() is not None:
+            self.seed = random.randrange(1, 10_000)
+            self.fork(protocol.SetSeed(self.seed), f"seed {self.seed}")
 
     # --- the prompt -------------------------------------------------------------------
 
@@ -211,20 +291,19 @@ class TracePane(Pane, Generic[F, S]):
 
     # --- what the worker says ---------------------------------------------------------
 
-    def _mine(self, trace: int) -> Trace[F] | None:
-        return self.trace if self.trace is not None and self.trace.id == trace else None
-
     @on(messages.TraceStarted)
     def _trace_started(self, event: messages.TraceStarted) -> None:
-        if trace := self._mine(event.started.trace):
+        if trace := self.traces.of_trace(event.started.trace):
+            line = other_weights(trace.fingerprint, event.started)
             trace.begin(event.started)
-            if trace.note:
-                self.post_message(messages.Say(clean_line(trace.note), "note"))
+            line = line or clean_line(trace.note)
+            if line and trace is self.trace:
+                self.post_message(messages.Say(line, "note"))
             self._moved()
 
     @on(messages.FramesArrived)
     def _frames_arrived(self, event: messages.FramesArrived) -> None:
-        if trace := self._mine(event.trace):
+        if trace := self.traces.of_trace(event.trace):
             trace.receive(event.frames, time.monotonic())  # type: ignore[arg-type]
             self._pump()
             self._stale = True
@@ -232,22 +311,25 @@ class TracePane(Pane, Generic[F, S]):
 
     @on(messages.TraceIdle)
     def _trace_idle(self, event: messages.TraceIdle) -> None:
-        if trace := self._mine(event.idle.trace):
+        if trace := self.traces.of_trace(event.idle.trace):
             trace.idle(event.idle)
             self._moved()
 
     @on(messages.TraceFailed)
     def _trace_failed(self, event: messages.TraceFailed) -> None:
-        if trace := self._mine(event.trace):
+        if trace := self.traces.of_trace(event.trace):
+            begun = trace.started or trace.computed > trace.forked_at
             trace.lose()
+            if not begun and self.traces.take_back(trace):
+                self._follow_shown()
             self.post_message(messages.Say(event.line))
             self._moved()
 
     @on(messages.TraceLost)
     def _trace_lost(self) -> None:
-        if self.trace is not None:
-            self.trace.lose()
-            self._moved()
+        for branch in self.traces.branches:
+            branch.trace.lose()
+        self._moved()
 
     # --- asking and painting ----------------------------------------------------------
 
@@ -256,16 +338,8 @@ class TracePane(Pane, Generic[F, S]):
         trace = self.trace
         if trace is None:
             return
-        match trace.next_request():
-            case "start":
-                self._asked_at = time.monotonic()
-                trace.id = self._session.start(
-                    self, trace.model, trace.prompt, trace.seed, trace.settings
-                )
-            case "cancel":
-                self._session.cancel(trace.id)
-            case (start, steps):
-                self._session.advance(trace.id, start, steps)
+        if self._session.ask(self, trace) == "start":
+            self._asked_at = time.monotonic()
 
     def _moved(self) -> None:
         """The user or the worker moved something: ask, and show it at once."""

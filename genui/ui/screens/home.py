@@ -1,6 +1,7 @@
 """The main screen: the panes, which of them are seen, and what they ask of each other."""
 
 import asyncio
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from textual import events, on, work
@@ -224,9 +225,10 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
         self.models, self.runs = models, runs
         self.query_one(ModelsPane).set_lists(models, runs)
         for pane, media in ((self._text, TEXT_MEDIA), (self._canvas, IMAGE_MEDIA)):
-            first = next((m for m in models if m.medium in media), None)
-            if first is not None:
-                pane.offer(first)
+            mine = [model for model in models if model.medium in media]
+            pane.set_catalogue(mine)
+            if mine:
+                pane.offer(mine[0])
         if self._expected is not None:
             self.query_one(ModelsPane).choose_run(self._expected)
             self._expected = None
@@ -272,6 +274,13 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
             return
         self.action_show_pane(pane.pane)
         pane.open_model(model)
+
+    def open_saved(self, path: Path, medium: str) -> None:
+        """Show a saved trace, in the pane of its medium."""
+        self._acted()
+        pane = self._text if medium in TEXT_MEDIA else self._canvas
+        self.action_show_pane(pane.pane)
+        pane.open_saved(path)
 
     @on(messages.RunHighlighted)
     def _run_highlighted(self, event: messages.RunHighlighted) -> None:

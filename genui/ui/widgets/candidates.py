@@ -1,4 +1,4 @@
-"""What the next token might have been, and how likely each was."""
+"""What the next token might have been, how likely each was, and how the choice fell."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -9,11 +9,14 @@ from textual.reactive import reactive
 from textual.strip import Strip
 
 from genui.protocol import Candidate, TextFrame
+from genui.render import numbers
 from genui.render.sanitise import clean, clean_line
 from genui.ui.widgets.lines import LineWidget, strip_of
 
 _EIGHTHS = "▏▎▍▌▋▊▉"
 _TOKEN_CELLS = 12
+_TALL = 16  # lines from which there is room to draw where the choice fell
+_WIDE = 36  # cells from which probabilities have three decimals and words are not shortened
 
 
 def token_text(text: str, width: int = _TOKEN_CELLS) -> str:
@@ -28,7 +31,8 @@ class Candidates(LineWidget):
     """A bar a candidate: the model's own probability, and what the settings made of it.
 
     The token that was chosen has `▸` before it and its own colour; one the settings cut
-    off has `✂`. With `detail` the two probabilities have a line each.
+    off has `✂`. As a `table` there are also the logits, the filter that dropped a token, a
+    candidate selected by the user (`→`), and how the choice fell.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -39,6 +43,7 @@ class Candidates(LineWidget):
         "candidates--model",
         "candidates--sampled",
         "candidates--chosen",
+        "candidates--selected",
     }
     DEFAULT_CSS = """
     Candidates {
@@ -51,16 +56,23 @@ class Candidates(LineWidget):
         & > .candidates--model { color: $primary 45%; }
         & > .candidates--sampled { color: $primary; }
         & > .candidates--chosen { color: $warning; text-style: bold; }
+        & > .candidates--selected {
+            color: $block-cursor-foreground;
+            background: $block-cursor-background;
+            text-style: bold;
+        }
     }
     """
 
-    detail: reactive[bool] = reactive(False, repaint=False)
+    table: reactive[bool] = reactive(False, repaint=False)
+    selected: reactive[int | None] = reactive(None, repaint=False)
+    """Which candidate the user chose, by its place; None for none."""
 
     def __init__(
         self,
         empty: str = "The next token's odds show here",
         *,
-        detail: bool = False,
+        table: bool = False,
         name: str | None = None,
         id: str | None = None,
         classes: str | None = None,
@@ -70,9 +82,14 @@ class Candidates(LineWidget):
         self._candidates: tuple[Candidate, ...] = ()
         self._chosen = -1
         self._summary = ""
-        self.set_reactive(Candidates.detail, detail)
+        self._frame: TextFrame | None = None
+        self._greedy = False
+        self.set_reactive(Candidates.table, table)
 
-    def watch_detail(self) -> None:
+    def watch_table(self) -> None:
+        self.redraw()
+
+    def watch_selected(self) -> None:
         self.redraw()
 
     def show(
@@ -83,6 +100,17 @@ class Candidates(LineWidget):
         note: str = "",
     ) -> None:
         """`chosen` is a token id, -1 for none; `entropy` in bits; `note` ends the last line."""
+        self._frame = None
+        self._take(candidates, chosen, entropy, note)
+
+    def show_frame(self, frame: TextFrame, note: str = "", greedy: bool = False) -> None:
+        """The distribution the frame's token was drawn from, or `greedy` taken from."""
+        self._frame, self._greedy = frame, greedy
+        self._take(frame.candidates, frame.token, frame.entropy, note)
+
+    def _take(
+        self, candidates: Sequence[Candidate], chosen: int, entropy: float | None, note: str
+    ) -> None:
         self._candidates = tuple(candidates)
         self._chosen = chosen
         kept = sum(candidate.sampled > 0 for candidate in candidates)
@@ -94,10 +122,6 @@ class Candidates(LineWidget):
         self._summary = " · ".join(filter(None, parts))
         self.redraw()
 
-    def show_frame(self, frame: TextFrame, note: str = "") -> None:
-        """The distribution the frame's token was drawn from."""
-        self.show(frame.candidates, frame.token, frame.entropy, note)
-
     def clear(self, empty: str | None = None) -> None:
         """Back to the empty state, with another text where one is given."""
         self._candidates = ()
@@ -108,16 +132,30 @@ class Candidates(LineWidget):
     def draw(self, width: int, height: int) -> list[Strip]:
         if not self._candidates:
             return self.message(self._empty, "candidates--empty", width, height)
+        if self.table:
+            return self._draw_table(width, height)
         room = height - 1 if self._summary and height > 1 else height
-        shown = self._candidates[: room // 2 if self.detail else room]
-        most = max(max(c.model, c.sampled) for c in shown) if shown else 1.0
-        cells = min(max((cell_len(token_text(c.text)) for c in shown), default=1), width // 3)
-        draw = self._two_lines if self.detail else self._one_line
-        strips = [strip for c in shown for strip in draw(c, most or 1.0, max(cells, 1), width)]
+        shown = [self._candidates[at] for at in self._visible(room)]
+        most = _most(shown)
+        cells = _token_cells(shown, width // 3)
+        strips = [self._one_line(candidate, most, cells, width) for candidate in shown]
         if room < height:
             summary = clean_line(self._summary, width)
             strips.append(strip_of([(summary, self.style("candidates--number"))]))
         return strips
+
+    def _visible(self, room: int) -> list[int]:
+        """The places of those that are shown: the selected and the chosen one among them."""
+        count = len(self._candidates)
+        room = max(min(room, count), 0)
+        if self.table and self.selected is not None:
+            first = max(0, min(self.selected - room // 2, count - room))
+            return list(range(first, first + room))
+        shown = list(range(room))
+        taken = next((n for n, c in enumerate(self._candidates) if c.token == self._chosen), 0)
+        if shown and taken >= room:
+            shown[-1] = taken
+        return shown
 
     def _token(self, candidate: Candidate, cells: int) -> list[tuple[str, Style]]:
         """The mark and the token, `cells` wide, against the right."""
@@ -134,40 +172,134 @@ class Candidates(LineWidget):
         chosen = candidate.token == self._chosen
         return self.style("candidates--chosen" if chosen else "candidates--sampled")
 
-    def _one_line(self, candidate: Candidate, most: float, cells: int, width: int) -> list[Strip]:
+    def _one_line(self, candidate: Candidate, most: float, cells: int, width: int) -> Strip:
         number, base = self.style("candidates--number"), self.rich_style
         sampled = f"{candidate.sampled:.2f}" if candidate.sampled > 0 else "  ✂ "
         bar_room = max(width - cells - 3 - 11, 0)
-        parts = [
-            *self._token(candidate, cells),
-            (f"{candidate.model:.2f}", number),
-            ("→", number),
-            (f"{sampled} ", base),
-            (bar(candidate.sampled / most, bar_room), self._bar(candidate)),
-        ]
-        return [strip_of(parts)]
+        return strip_of(
+            [
+                *self._token(candidate, cells),
+                (f"{candidate.model:.2f}", number),
+                ("→", number),
+                (f"{sampled} ", base),
+                (bar(candidate.sampled / most, bar_room), self._bar(candidate)),
+            ]
+        )
 
-    def _two_lines(self, candidate: Candidate, most: float, cells: int, width: int) -> list[Strip]:
-        number, base = self.style("candidates--number"), self.rich_style
-        bar_room = max(width - cells - 3 - 5, 0)
-        model = round(candidate.model / most * bar_room)
-        sampled = f"{candidate.sampled:.2f} " if candidate.sampled > 0 else "  ✂  "
+    # --- the table --------------------------------------------------------------------
+
+    def _draw_table(self, width: int, height: int) -> list[Strip]:
+        told = self._told(width, ruler=height >= _TALL)
+        spare = height - 1 - len(self._candidates) - len(told)
+        room = min(max(height - 1 - len(told), 1), len(self._candidates))
+        shown = self._visible(room)
+        candidates = [self._candidates[at] for at in shown]
+        most = _most(candidates)
+        places = 3 if width >= _WIDE else 2
+        cells = max(_token_cells(candidates, _TOKEN_CELLS if width >= _WIDE else 6), len("token"))
+        number = self.style("candidates--number")
+        odds = places + 2
+        heading = f"  {'token':>{cells}} {'model':>{odds}} {'logit':>5} {'drawn':>{odds}}"
+        # Air between the two where there is room for it.
+        gap = [Strip.blank(width, self.rich_style)] if spare > 0 else []
         return [
-            strip_of(
-                [
-                    *self._token(candidate, cells),
-                    (f"{candidate.model:.2f} ", number),
-                    ("░" * model, self.style("candidates--model")),
-                ]
-            ),
-            strip_of(
-                [
-                    (" " * (cells + 3), base),
-                    (sampled, base),
-                    (bar(candidate.sampled / most, bar_room), self._bar(candidate)),
-                ]
-            ),
+            strip_of([(heading[:width], number)]),
+            *(self._row(at, most, cells, places, width) for at in shown),
+            *gap,
+            *told,
         ]
+
+    def _row(self, at: int, most: float, cells: int, places: int, width: int) -> Strip:
+        candidate = self._candidates[at]
+        odds, bar_room = places + 2, max(width - cells - 2 * places - 15, 0)
+        kept = candidate.sampled > 0
+        sampled = f"{candidate.sampled:.{places}f}" if kept else f"{'✂':>{odds}}"
+        model = f"{candidate.model:.{places}f}"
+        logit = f"{candidate.logit:.1f}".replace("-", "−")
+        if at == self.selected:
+            look = self.style("candidates--selected")
+            text = token_text(candidate.text, cells)
+            pad = " " * (cells - cell_len(text))
+            row = f"→ {pad}{text} {model:>{odds}} {logit:>5} {sampled:>{odds}} "
+            shape = bar(candidate.sampled / most, bar_room) if kept else candidate.dropped
+            return strip_of([(f"{row}{shape}".ljust(width), look)])
+        number, base = self.style("candidates--number"), self.rich_style
+        row = [
+            *self._token(candidate, cells),
+            (f"{model:>{odds}} {logit:>5} ", number),
+            (f"{sampled:>{odds}} ", base if kept else number),
+        ]
+        if not kept:
+            return strip_of([*row, (candidate.dropped[:bar_room], number)])
+        full = bar(candidate.sampled / most, bar_room)
+        rest = round(candidate.model / most * bar_room) - len(full)
+        return strip_of(
+            [*row, (full, self._bar(candidate)), ("░" * rest, self.style("candidates--model"))]
+        )
+
+    def _told(self, width: int, ruler: bool) -> list[Strip]:
+        """How surprising and how uncertain it was, and how the choice fell."""
+        frame, number = self._frame, self.style("candidates--number")
+        base = self.rich_style
+        if frame is None:
+            return []
+        lines = [
+            [
+                ("surprise ", number),
+                (f"{frame.surprisal:.2f}", base),
+                (" bits · kept ", number),
+                (numbers.short(frame.kept), base),
+                (" tokens" if width >= _WIDE else "", number),
+            ],
+            [
+                ("entropy ", number),
+                (f"{frame.entropy:.2f} → {frame.sampled_entropy:.2f}", base),
+                (" bits", number),
+            ],
+        ]
+        if frame.forced:
+            lines.append([("forced", base), (": written by hand", number)])
+        elif self._greedy:
+            lines.append([("greedy", base), (": the likeliest is taken", number)])
+        else:
+            lines.append(
+                [
+                    ("u ", number),
+                    (f"{frame.u:.3f}", base),
+                    (" fell in ", number),
+                    (f"{frame.low:.2f}–{frame.high:.2f}", base),
+                ]
+            )
+            if ruler:
+                lines.append(self._ruler(frame, width))
+        return [strip_of(line).crop(0, width) for line in lines]
+
+    def _ruler(self, frame: TextFrame, width: int) -> list[tuple[str, Style]]:
+        """From 0 to 1, the chosen token's share of it, and `u`, which fell there."""
+        cells = max(width - 4, 1)
+        at = min(int(frame.u * cells), cells - 1)
+        low = min(int(frame.low * cells), at)
+        high = max(min(round(frame.high * cells), cells), at + 1)
+        number, chosen = self.style("candidates--number"), self.style("candidates--chosen")
+        return [
+            ("0 ", number),
+            ("─" * low, number),
+            ("━" * (at - low), chosen),
+            ("●", chosen),
+            ("━" * (high - at - 1), chosen),
+            ("─" * (cells - high), number),
+            (" 1", number),
+        ]
+
+
+def _most(shown: Sequence[Candidate]) -> float:
+    """The greatest probability among them, which gets the longest bar."""
+    return max((max(c.model, c.sampled) for c in shown), default=0.0) or 1.0
+
+
+def _token_cells(shown: Sequence[Candidate], most: int) -> int:
+    widest = max((cell_len(token_text(c.text)) for c in shown), default=1)
+    return max(min(widest, most), 1)
 
 
 def bar(share: float, cells: int) -> str:

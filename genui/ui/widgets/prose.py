@@ -1,8 +1,7 @@
 """Text as it is written, token by token, coloured by how surprising each was."""
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from rich.style import Style
@@ -16,12 +15,16 @@ from genui.protocol import TextFrame
 from genui.render.flow import Flow
 from genui.ui.widgets.colours import colour_mode
 from genui.ui.widgets.lines import message_strips, strip_of
+from genui.ui.widgets.marked_text import MarkedText
+from genui.ui.widgets.token_looks import (
+    AHEAD,
+    CURSOR,
+    PROMPT,
+    attention_style,
+    level_of,
+    surprise_styles,
+)
 
-SURPRISE_EDGES = (1.0, 2.5, 4.5, 7.0)
-"""In bits: where one class of surprise ends and the next begins."""
-
-_CLASSES = len(SURPRISE_EDGES) + 1
-_PLAIN, _PROMPT = _CLASSES, _CLASSES + 1
 _KEPT_STRIPS = 1024
 _WORDS = re.compile(r"\s+|\S+")
 
@@ -29,7 +32,9 @@ _WORDS = re.compile(r"\s+|\S+")
 class Prose(ScrollView, can_focus=True):
     """The prompt in bold, then tokens from expected (green) to surprising (red, underlined).
 
-    Follows the end until someone scrolls up, and again once they are back at the end.
+    Follows the end until someone scrolls up, and again once they are back at the end. With
+    a cursor (`point`) the token at it is reversed and those after it are dim; `shade` shows
+    instead of surprise how much each token was looked at.
     """
 
     ALLOW_SELECT = False
@@ -40,6 +45,8 @@ class Prose(ScrollView, can_focus=True):
         "prose--unsure",
         "prose--surprising",
         "prose--cursor",
+        "prose--ahead",
+        "prose--attended",
     }
     DEFAULT_CSS = """
     Prose {
@@ -55,6 +62,8 @@ class Prose(ScrollView, can_focus=True):
         & > .prose--unsure { color: $warning; }
         & > .prose--surprising { color: $error; }
         & > .prose--cursor { color: $foreground; }
+        & > .prose--ahead { color: $text-disabled; }
+        & > .prose--attended { color: $accent; }
     }
     """
 
@@ -70,23 +79,22 @@ class Prose(ScrollView, can_focus=True):
     ) -> None:
         super().__init__(name=name, id=id, classes=classes)
         self._empty = empty
-        self._flow = Flow(80)
-        self._prompted = False
+        self._text = MarkedText(80)
         self._following = True
         self._lines_shown = 1
-        self._bits: list[float | None] = []
         self._kept: LRUCache[int, Strip] = LRUCache(_KEPT_STRIPS)
-        self._looks: list[Style] = []
+        self._looks: dict[int, Style] = {}
+
+    @property
+    def _flow(self) -> Flow:
+        return self._text.flow
 
     # --- what is written ------------------------------------------------------------
 
     def begin(self, prompt: str = "") -> None:
         """Start a new text with its prompt."""
-        self._flow = Flow(self._flow.width)
-        self._bits = []
-        self._prompted = bool(prompt)
-        if prompt:
-            self._flow.extend([(prompt, _PROMPT)])
+        self._text = MarkedText(self._flow.width, prompt)
+        self._looks = {}
         self._kept.clear()
         self._following = True
         self._lines_shown = len(self._flow)
@@ -106,10 +114,9 @@ class Prose(ScrollView, can_focus=True):
 
     def truncate(self, tokens: int) -> None:
         """Keep the first `tokens` tokens and the prompt."""
-        if tokens >= len(self._bits):
-            return
-        del self._bits[max(tokens, 0) :]
-        self._changed_from(self._flow.truncate(len(self._bits) + self._prompted))
+        if tokens < len(self._text):
+            self._unmark()
+            self._changed_from(self._text.truncate(tokens))
 
     def clear(self, empty: str | None = None) -> None:
         """Back to the empty state, with another text where one is given."""
@@ -119,18 +126,18 @@ class Prose(ScrollView, can_focus=True):
 
     @property
     def token_count(self) -> int:
-        return len(self._bits)
+        """All of them, those after the cursor too."""
+        return len(self._text)
 
     @property
     def bits_per_token(self) -> float:
-        """The mean surprisal of the tokens that have one, in bits; 0 where none has."""
-        known = [bits for bits in self._bits if bits is not None]
-        return sum(known) / len(known) if known else 0.0
+        """The mean surprisal of the tokens up to the cursor, in bits; 0 where none has any."""
+        return self._text.bits_per_token
 
     @property
     def text(self) -> str:
-        """The prompt and the tokens, cleaned."""
-        return self._flow.text
+        """The prompt and the tokens up to the cursor, cleaned."""
+        return self._text.text
 
     @property
     def follow(self) -> bool:
@@ -138,9 +145,8 @@ class Prose(ScrollView, can_focus=True):
         return self._following
 
     def _extend(self, tokens: list[tuple[str, float | None]]) -> None:
-        changed = self._flow.extend((text, surprise_class(bits)) for text, bits in tokens)
-        self._bits += [bits for _, bits in tokens]
-        self._changed_from(changed)
+        self._unmark()
+        self._changed_from(self._text.extend(tokens))
 
     def _changed_from(self, first: int) -> None:
         """Lines from `first` on are new; those below the end are blank now."""
@@ -174,6 +180,58 @@ class Prose(ScrollView, can_focus=True):
         stride = max(height // 4, 1)
         return height + -(-beyond // stride) * stride
 
+    # --- the cursor and the attention -------------------------------------------------
+
+    def point(self, token: int | None) -> None:
+        """Put the cursor on token number `token` and bring it into view; those after are dim.
+
+        0 is the prompt's end, where no token is reversed; None takes the cursor away.
+        """
+        if token == self._text.cursor:
+            return
+        if token is None:
+            self._unmark()
+            self._following = True
+            self._grown()
+        else:
+            self._renew(self._text.point(token))
+            self._show_cursor()
+
+    def shade(self, levels: Sequence[int] | None, prompt: Sequence[str] = ()) -> None:
+        """Shade the tokens before the cursor by how much they were looked at, 0 to 4.
+
+        `levels` [n] are of the n last of them; those of the prompt come first and are spelled
+        `prompt`. None shows surprise again.
+        """
+        was = self._text.shaded
+        changed = self._text.unshade() if levels is None else self._text.shade(levels, prompt)
+        if was != self._text.shaded:  # every token looks different
+            self._looks = {}
+            self._kept.clear()
+            self.refresh()
+        else:
+            self._renew(changed)
+
+    def _unmark(self) -> None:
+        """Take away the cursor and the shades: the text is about to change."""
+        self.shade(None)
+        self._renew(self._text.unpoint())
+
+    def _renew(self, lines: Iterable[int]) -> None:
+        for line in lines:
+            self._kept.discard(line)
+            self.refresh_lines(line)
+
+    def _show_cursor(self) -> None:
+        """Scroll no further than its line needs."""
+        if self._text.cursor is None:
+            return
+        line = self._flow.line_at(self._text.token(self._text.cursor)[0])
+        top, height = self.scroll_offset.y, self.scrollable_size.height
+        if not top <= line < top + height:
+            y = line if line < top else line - height + 1
+            self.scroll_to(y=y, animate=False, immediate=True, force=True)
+
     # --- how it looks ---------------------------------------------------------------
 
     def watch_writing(self) -> None:
@@ -190,12 +248,13 @@ class Prose(ScrollView, can_focus=True):
         self._lines_shown = len(self._flow)
         self._kept.clear()
         self._grown()
+        self._show_cursor()
         self.refresh()
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._kept.clear()
-        self._looks = []
+        self._looks = {}
 
     def render_line(self, y: int) -> Strip:
         width, height = self.scrollable_size
@@ -219,37 +278,38 @@ class Prose(ScrollView, can_focus=True):
     def _line(self, line: int) -> Strip:
         looks = self._looks = self._looks or self._styles()
         parts: list[tuple[str, Style]] = []
-        for text, mark in self._flow.spans(line):
-            if looks[mark].underline:
+        spans = self._flow.spans(line)
+        for text, mark in spans:
+            look = looks[mark]
+            if look.underline and not mark & CURSOR:
                 # Words are underlined, the space between them is not.
+                bare = look + Style(underline=False)
                 words = _WORDS.findall(text)
-                parts += [(word, looks[_PLAIN if word.isspace() else mark]) for word in words]
+                parts += [(word, bare if word.isspace() else look) for word in words]
             else:
-                parts.append((text, looks[mark]))
-        return strip_of(parts)
+                parts.append((text, look))
+        text, mark = self._text.past_end(line, spans)
+        return strip_of([*parts, (text, looks[mark])])
 
-    def _styles(self) -> list[Style]:
+    def _styles(self) -> dict[int, Style]:
         """A style for every mark, as the theme has them now."""
         base = self.rich_style
-        expected, unsure, surprising = (
-            self.get_component_styles(f"prose--{name}").color
-            for name in ("expected", "unsure", "surprising")
-        )
-        shades = [
-            expected,
-            expected.blend(unsure, 0.5),
-            unsure,
-            unsure.blend(surprising, 0.5),
-            surprising,
-        ]
-        looks = [base + Style(color=shade.rich_color) for shade in shades]
-        looks[-1] += Style(underline=True)
-        if colour_mode(self.app) == "ascii":
-            looks[-2] += Style(underline=True)
-            looks[-1] += Style(bold=True)
-        return [*looks, base, self.get_component_rich_style("prose--prompt")]
-
-
-def surprise_class(bits: float | None) -> int:
-    """0 (expected) to 4 (surprising); 5 where the surprisal is not known."""
-    return _PLAIN if bits is None else bisect_right(SURPRISE_EDGES, bits)
+        mode = colour_mode(self.app)
+        names = ("expected", "unsure", "surprising", "attended")
+        *ends, accent = (self.get_component_styles(f"prose--{name}").color for name in names)
+        prompt = self.get_component_rich_style("prose--prompt")
+        classes = [*surprise_styles(base, ends, mode), base, prompt]
+        ahead = self.get_component_rich_style("prose--ahead")
+        if mode == "ascii":
+            ahead += Style(dim=True)
+        looks: dict[int, Style] = {}
+        for mark in range(256):
+            if mark & AHEAD:
+                look = ahead
+            elif self._text.shaded:
+                ground = self.background_colors[1]
+                look = attention_style(level_of(mark), base, ground, accent, mode)
+            else:
+                look = classes[min(mark & 7, PROMPT)]
+            looks[mark] = look + Style(reverse=True) if mark & CURSOR else look
+        return looks

@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import replace
 from rich.cells import cell_len
 from widget_stage import Stage, lines_of, styles_of
 
@@ -41,28 +42,91 @@ async def test_the_chosen_one_has_a_mark_and_a_colour_of_its_own() -> None:
         assert bars[0] != bars[1]
 
 
-async def test_in_detail_each_probability_has_a_line() -> None:
-    candidates = Candidates(detail=True)
-    async with Stage(candidates).run_test(size=(50, 9)) as pilot:
-        candidates.show_frame(
-            TextFrame(
-                trace=1, step=1, token=6, text=" yon", surprisal=2, entropy=1.5, candidates=ODDS
-            )
-        )
+def frame(**changes: object) -> TextFrame:
+    told = TextFrame(
+        trace=1,
+        step=9,
+        token=6,
+        text=" yon",
+        surprisal=2.56,
+        entropy=1.5,
+        sampled_entropy=0.94,
+        u=0.613,
+        low=0.58,
+        high=0.71,
+        kept=24,
+        candidates=TABLE_ODDS,
+    )
+    return replace(told, **changes)
+
+
+TABLE_ODDS = (
+    Candidate(5, " the", 0.31, 0.36, 4.25, ""),
+    Candidate(6, " yon", 0.17, 0.20, 3.65, ""),
+    Candidate(7, "\n", 0.12, 0.0, -1.5, "min-p"),
+)
+
+
+async def test_the_table_has_logits_filters_and_how_the_choice_fell() -> None:
+    candidates = Candidates(table=True)
+    async with Stage(candidates).run_test(size=(50, 18)):
+        candidates.show_frame(frame())
         lines = [line.rstrip() for line in lines_of(candidates)]
-        assert lines[2].startswith("▸ ·yon 0.17 ░░")
-        assert lines[3].startswith("       0.20 ██")
-        candidates.detail = False
-        await pilot.pause()
-        assert lines_of(candidates)[1].startswith("▸ ·yon 0.17→0.20")
+        assert lines[0] == "  token model logit drawn"
+        assert lines[1].startswith("   ·the 0.310   4.2 0.360 ████")
+        assert lines[2].startswith("▸  ·yon 0.170   3.6 0.200 ███")
+        assert lines[3] == "      ⏎ 0.120  −1.5     ✂ min-p"
+        assert lines[5:8] == [
+            "surprise 2.56 bits · kept 24 tokens",
+            "entropy 1.50 → 0.94 bits",
+            "u 0.613 fell in 0.58–0.71",
+        ]
+        ruler = lines[8]
+        assert (ruler[0], ruler[-1]) == ("0", "1")
+        assert ruler[2 + int(0.613 * 46)] == "●"
+        assert ruler.count("━") == 32 - 26
+
+
+async def test_a_choice_that_was_not_drawn_says_so() -> None:
+    candidates = Candidates(table=True)
+    async with Stage(candidates).run_test(size=(50, 18)):
+        candidates.show_frame(frame(forced=True))
+        assert "forced: written by hand" in "".join(lines_of(candidates))
+        candidates.show_frame(frame(), greedy=True)
+        assert "greedy: the likeliest is taken" in "".join(lines_of(candidates))
+        assert "fell in" not in "".join(lines_of(candidates))
+
+
+async def test_the_selected_one_is_marked_and_stays_in_sight() -> None:
+    many = tuple(Candidate(n, f"t{n}", 0.1, 0.1) for n in range(12))
+    candidates = Candidates(table=True)
+    async with Stage(candidates).run_test(size=(34, 9)):
+        candidates.show_frame(frame(candidates=many, token=3))
+        assert lines_of(candidates)[4].startswith("▸")
+        candidates.selected = 11
+        lines = lines_of(candidates)
+        assert lines[5].startswith("→   t11")
+        assert not any(line.startswith("▸") for line in lines)
+
+
+@pytest.mark.parametrize("table", [False, True])
+async def test_the_chosen_one_is_in_sight_wherever_it_stands(table: bool) -> None:
+    many = tuple(Candidate(n, f"t{n}", 0.1, 0.1) for n in range(12))
+    candidates = Candidates(table=table)
+    async with Stage(candidates).run_test(size=(40, 8)):
+        candidates.show_frame(frame(candidates=many, token=11))
+        assert sum(line.startswith("▸") for line in lines_of(candidates)) == 1
 
 
 @pytest.mark.parametrize("size", [(10, 1), (14, 3), (26, 4), (120, 2)])
-@pytest.mark.parametrize("detail", [False, True])
-async def test_any_room_will_do(size: tuple[int, int], detail: bool) -> None:
-    candidates = Candidates(detail=detail)
+@pytest.mark.parametrize("table", [False, True])
+async def test_any_room_will_do(size: tuple[int, int], table: bool) -> None:
+    candidates = Candidates(table=table)
     async with Stage(candidates).run_test(size=size) as pilot:
         candidates.show(ODDS, 5, 2.0, "a rather long note about the settings")
+        if table:
+            candidates.show_frame(frame())
+            candidates.selected = 2
         await pilot.pause()
         assert {cell_len(line) for line in lines_of(candidates)} == {size[0]}
 

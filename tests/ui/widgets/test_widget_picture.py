@@ -1,5 +1,6 @@
 import asyncio
 
+import msgspec
 import numpy as np
 import pytest
 from widget_stage import CountingDriver, Stage, lines_of, styles_of
@@ -116,3 +117,65 @@ async def test_any_room_will_do(size: tuple[int, int]) -> None:
         picture.show(noise(0))
         await pilot.pause()
         assert {len(line) for line in lines_of(picture)} == {size[0]}
+
+
+async def test_the_noise_of_a_frame_is_a_picture_too() -> None:
+    picture = Picture()
+    async with Stage(picture).run_test(size=(8, 4)):
+        frame = ImageFrame(
+            trace=1, step=3, sigma=1.0, width=2, height=2, x=b"\xff\0\0" * 4, guess=b"\0\0\xff" * 4
+        )
+        picture.show_frame(frame)
+        picture.show_frame(frame, "noise")
+        assert not picture.has_picture  # none was sent
+        picture.show_frame(msgspec.structs.replace(frame, noise=b"\0\xff\0" * 4), "noise")
+        assert any("#00ff00" in style for _, style in styles_of(picture))
+
+
+async def test_a_grid_is_labelled_where_that_leaves_it_as_large() -> None:
+    picture = Picture()
+    async with Stage(picture).run_test(size=(72, 34)):
+        picture.show(noise(0, 64))
+        picture.label(["1", "two"], ["heun", "a sampler with a long name"])
+        lines = lines_of(picture)
+        assert picture.labelled is False
+        picture.label(["1", "two"], ["heun", "ddim"])
+        lines = lines_of(picture)
+        assert picture.labelled
+        assert picture.scale_text == "64×64 at 1×"
+        top = next(line for line in lines if "two" in line)
+        assert lines.index(top) == 0
+        # Over the middle of the columns, which begin after the rows' labels.
+        assert top.index("1") == 6 + 15
+        assert abs(top.index("two") - (6 + 32 + 15)) <= 1
+        named = [i for i, line in enumerate(lines) if "heun" in line or "ddim" in line]
+        assert named == [1 + 8, 1 + 24]
+        picture.label()
+        assert "two" not in "".join(lines_of(picture))
+
+
+async def test_a_grid_larger_than_its_room_is_sampled_down_and_says_so() -> None:
+    picture = Picture()
+    async with Stage(picture).run_test(size=(72, 34)):
+        picture.show(np.zeros((128, 192, 3), np.uint8))
+        assert picture.scale_text == "192×128 at 1/3"
+
+
+async def test_noise_is_not_enlarged_beyond_what_a_step_may_cost() -> None:
+    picture = Picture()
+    async with Stage(picture).run_test(size=(140, 70)):
+        picture.show(noise(0))
+        assert picture.scale_text == "32×32 at 2×"
+        picture.show(noise(0, 8))
+        assert picture.scale_text == "8×8 at 17×"
+
+
+async def test_what_was_drawn_coarse_is_drawn_finer_once_it_stands_still(shown: Picture) -> None:
+    frame = noise(0, 64)
+    await octets_of(shown, frame)
+    before = lines_of(shown), styles_of(shown)
+    shown.sharpen()
+    after = lines_of(shown), styles_of(shown)
+    assert len(after[1]) > 2 * len(before[1])
+    fresh = noise(1, 64)
+    assert await octets_of(shown, fresh) <= 25_000

@@ -4,7 +4,8 @@ import pytest
 from widget_stage import CountingDriver, Stage, lines_of, styles_of
 
 from genui.protocol import TextFrame
-from genui.ui.widgets.prose import Prose, surprise_class
+from genui.ui.widgets.prose import Prose
+from genui.ui.widgets.token_looks import surprise_class
 
 
 def written(prose: Prose) -> list[str]:
@@ -179,3 +180,123 @@ async def test_a_hundred_thousand_tokens_are_kept_and_the_end_is_shown() -> None
         await pilot.pause()
         assert prose.token_count == 100_001
         assert written(prose)[-1].endswith("last")
+
+
+def reversed_of(prose: Prose) -> str:
+    return "".join(text for text, style in styles_of(prose) if "reverse" in style)
+
+
+async def test_the_cursor_is_on_one_token_and_those_after_it_are_dim() -> None:
+    prose = Prose()
+    async with Stage(prose).run_test(size=(40, 5)):
+        prose.begin("One")
+        for word in (" two", " three", " four"):
+            prose.append(word, 1.0)
+        prose.point(2)
+        assert reversed_of(prose) == " three"
+        assert prose.text == "One two three"
+        assert written(prose)[0] == "One two three four"
+        styles = dict(styles_of(prose))
+        assert styles[" four"] != styles["two"]
+        prose.point(3)
+        assert reversed_of(prose) == " four"
+        prose.point(1)
+        assert dict(styles_of(prose))[" three four"] == styles[" four"]
+        prose.point(0)
+        assert reversed_of(prose) == ""
+        assert prose.text == "One"
+        prose.point(None)
+        assert prose.text == "One two three four"
+
+
+@pytest.mark.parametrize(("width", "seen"), [(9, ["Hi", "there"]), (40, ["Hi there"])])
+async def test_a_cursor_on_white_space_is_seen(width: int, seen: list[str]) -> None:
+    prose = Prose()
+    async with Stage(prose).run_test(size=(width, 5)):
+        for token in ("Hi", " ", "there", "\n", "you"):
+            prose.append(token, 1.0)
+        prose.point(2)
+        assert reversed_of(prose) == " "
+        assert written(prose)[: len(seen)] == seen
+        prose.point(4)
+        assert reversed_of(prose) == "⏎"
+        assert written(prose)[len(seen) - 1] == f"{seen[-1]}⏎"
+
+
+async def test_new_text_takes_the_cursor_away() -> None:
+    prose = Prose()
+    async with Stage(prose).run_test(size=(40, 5)):
+        prose.append("a", 1.0)
+        prose.append("b", 1.0)
+        prose.point(1)
+        prose.append("c", 1.0)
+        assert reversed_of(prose) == ""
+        assert prose.text == "abc"
+        prose.point(3)
+        prose.truncate(2)
+        assert reversed_of(prose) == ""
+
+
+async def test_the_cursor_is_brought_into_view() -> None:
+    prose = Prose()
+    async with Stage(prose).run_test(size=(20, 6)) as pilot:
+        for number in range(40):
+            prose.append(f"line {number}\n", 1.0)
+        await pilot.pause()
+        prose.point(3)
+        assert written(prose)[0] == "line 2⏎"
+        prose.point(20)
+        assert written(prose)[5] == "line 19⏎"
+        await pilot.resize_terminal(15, 4)
+        await pilot.pause()
+        assert "line 19⏎" in written(prose)
+        prose.point(None)
+        await pilot.pause()
+        assert written(prose)[2] == "line 39"
+
+
+async def test_bits_are_those_up_to_the_cursor() -> None:
+    prose = Prose()
+    async with Stage(prose).run_test(size=(20, 6)):
+        for bits in (1.0, 3.0, 8.0):
+            prose.append("x", bits)
+        prose.point(2)
+        assert prose.bits_per_token == 2.0
+
+
+async def test_tokens_are_shaded_by_how_much_they_were_looked_at() -> None:
+    prose = Prose()
+    async with Stage(prose).run_test(size=(40, 5)):
+        prose.begin("Our king:")
+        for word in (" two", " ", "four"):
+            prose.append(word, 1.0)
+        prose.point(3)
+        prose.shade([4, 0, 2, 1], prompt=(" king", ":"))
+        looks = [(text, style) for text, style in styles_of(prose) if text.strip() or text == " "]
+        texts = [text for text, _ in looks]
+        assert texts[:6] == ["Our", " king", ":", " two", " ", "four"]
+        assert len({style for _, style in looks[:6]}) == 5
+        assert looks[0][1] == looks[2][1]  # not seen, and hardly looked at
+        prose.shade(None)
+        assert dict(styles_of(prose))["Our king: "].startswith("bold")
+
+
+async def test_a_prompt_cut_within_characters_is_left_unshaded() -> None:
+    prose = Prose()
+    async with Stage(prose).run_test(size=(40, 5)):
+        prose.begin("日")
+        prose.append("a", 1.0)
+        prose.append("b", 1.0)
+        prose.point(2)
+        prose.shade([4, 4, 2], prompt=("\ufffd", "\ufffd"))
+        assert [text for text, _ in styles_of(prose)][:3] == ["日", "a", "b"]
+
+
+async def test_a_new_line_that_was_looked_at_is_seen() -> None:
+    prose = Prose()
+    async with Stage(prose).run_test(size=(40, 5)):
+        for token in ("a", "\n", "\n", "b"):
+            prose.append(token, 1.0)
+        prose.point(4)
+        prose.shade([0, 4, 0])
+        assert written(prose)[:3] == ["a⏎", "", "b"]

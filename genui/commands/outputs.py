@@ -1,0 +1,154 @@
+"""The files that `genui generate` leaves: which were asked for, and writing them."""
+
+import argparse
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from genui.commands import export, forks, output
+from genui.commands.request import Asked
+from genui.commands.samples import Generated
+from genui.errors import MisuseError
+from genui.protocol import ImageSettings, SetSettings
+from genui.saved import (
+    Branch,
+    SavedTree,
+    TraceRecipe,
+    View,
+    encode,
+    recipe_of,
+    result_of,
+    save_tree,
+)
+from genui.saved.write import film_steps
+
+MOST_SCALE = 32
+LEAST_RATE, MOST_RATE = 0.1, 50.0  # steps a second: a GIF counts in hundredths of one
+
+
+def wanted(args: argparse.Namespace) -> bool:
+    """Whether any picture goes to a file."""
+    return any(getattr(args, name) is not None for name in ("out", "film", "frames"))
+
+
+def check(args: argparse.Namespace, what: Asked) -> None:
+    """Refuse what could not be written, before anything is generated.
+
+    Raises MisuseError for what cannot be meant and GenuiError where the disk refuses.
+    """
+    medium, several = what.model.medium, len(what.starts) > 1
+    if args.scale is not None and not 1 <= args.scale <= MOST_SCALE:
+        raise MisuseError(f"--scale {args.scale}: between 1 and {MOST_SCALE}")
+    if args.rate is not None and not LEAST_RATE <= args.rate <= MOST_RATE:
+        raise MisuseError(f"--rate {args.rate}: between {LEAST_RATE} and {MOST_RATE:.0f}")
+    if args.out is not None:
+        export.check_target(args.out, medium)
+        if several and medium != "image" and args.out.suffix.lower() == ".cast":
+            raise MisuseError(f"--out {args.out}: a recording is of one text; leave out -n")
+    if args.trace is not None:
+        export.check_file(args.trace, "--trace", (".trace",), "a trace")
+        if several:
+            raise MisuseError(f"--trace {args.trace}: a trace is one sample; leave out -n")
+    if args.film is not None:
+        export.check_file(args.film, "--film", (".png",), "a filmstrip")
+    if args.frames is not None:
+        export.check_folder(args.frames)
+
+
+def write(args: argparse.Namespace, made: Sequence[Generated]) -> None:
+    """Every file that was asked for, and a remark for each."""
+    samples = [one.sample for one in made]
+    scale = args.scale or 1
+    if args.out is not None:
+        view = View(kind=_kind(args.out, made[0]), scale=scale)
+        export.write(args.out, samples, _recipe(made, view), args.rate)
+        output.note(f"wrote {args.out}")
+    if args.film is not None:
+        view = View(kind="film", steps=film_steps(samples), scale=scale)
+        export.write(args.film, samples, _recipe(made, view))
+        output.note(f"wrote {args.film}")
+    if args.frames is not None:
+        written = _write_frames(args.frames, made, scale)
+        output.note(f"wrote {written} frames to {args.frames}")
+    if args.trace is not None:
+        save_tree(_tree(args.trace.stem[:200], made[0]), args.trace)
+        output.note(f"wrote {args.trace}")
+
+
+def as_json(made: Generated, scale: int) -> dict[str, Any]:
+    """One sample as a script reads it: its recipe, and the text or a PNG in base64."""
+    if not _draws(made):
+        return {**msgspec.to_builtins(_recipe([made], View(kind="text"))), "text": made.text}
+    recipe = _recipe([made], View(scale=scale))
+    data = base64.b64encode(encode("png", [made.sample], recipe)).decode()
+    return {**msgspec.to_builtins(recipe), "png_base64": data}
+
+
+def _draws(made: Generated) -> bool:
+    return isinstance(made.start.settings, ImageSettings)
+
+
+def _kind(target: Path, made: Generated) -> Any:
+    if not _draws(made):
+        return "text"
+    return "frame" if target.suffix.lower() == ".png" else "animation"
+
+
+def _recipe(made: Sequence[Generated], view: View) -> TraceRecipe:
+    """What makes these samples again, in a file that shows them like this."""
+    from genui.engine.replay import machine
+
+    result = result_of(*(one.frames for one in made))
+    first = made[0]
+    return recipe_of(first.start, first.started, machine(), result, view=view, count=len(made))
+
+
+def _write_frames(folder: Path, made: Sequence[Generated], scale: int) -> int:
+    """A picture a step; what an earlier command left there goes."""
+    samples = [one.sample for one in made]
+    recipe = _recipe(made, View(scale=scale))
+    written = set()
+    for frame in made[0].frames:
+        view = View(steps=(frame.step,), scale=scale)
+        target = export.frame_file(folder, frame.step)
+        export.write(target, samples, recipe.showing(view))
+        written.add(target.name)
+    export.remove_frames(folder, written)
+    return len(written)
+
+
+def _tree(name: str, made: Generated) -> SavedTree:
+    """The trace as the app opens it: a branch an edit, each grown from the one before."""
+    from genui.engine.replay import machine
+
+    start, started = made.start, made.started
+    root = msgspec.structs.replace(start, edits=())
+    branches = [Branch(id=0, total=started.total_steps)]
+    settings, last = start.settings, made.frames[-1].step
+    for number, at in enumerate(start.edits, 1):
+        label = f"{forks.spell(at.edit, settings)} at {at.step}"
+        if isinstance(at.edit, SetSettings):
+            settings = at.edit.settings
+        total = last if number == len(start.edits) else 0
+        branches.append(
+            Branch(
+                id=number,
+                parent=number - 1,
+                step=at.step,
+                edit=at.edit,
+                total=total,
+                label=label[:1000],
+            )
+        )
+    recipe = recipe_of(root, started, machine(), view=View(kind="tree"))
+    return SavedTree(
+        name=name,
+        recipe=recipe,
+        branches=tuple(branches),
+        current=len(branches) - 1,
+        playhead=last,
+        result=result_of(made.frames),
+    )

@@ -1,0 +1,124 @@
+"""From a model's logits to one token: penalty, temperature, filters, and the draw.
+
+The order is that of `transformers`' logits processors: repetition penalty, temperature,
+top-k, top-p, min-p; each filter looks at what the one before left.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from genui.protocol import TextSettings
+
+FILTERS = ("", "top-k", "top-p", "min-p")
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """What a token is drawn from.
+
+    `probability` float64 [V] sums to 1. `filters` uint8 [V] says what dropped each token, as an
+    index of FILTERS; greedy choosing (temperature 0) filters nothing.
+    """
+
+    probability: np.ndarray
+    filters: np.ndarray
+
+    def dropped(self, token: int) -> str:
+        """The filter that dropped a token; empty where none did."""
+        return FILTERS[self.filters[token]]
+
+    @property
+    def kept(self) -> int:
+        """How many tokens can be drawn."""
+        return int(np.count_nonzero(self.probability))
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How a choice fell: `u` lies in [`low`, `high`), the token's share of the cumulative
+    distribution."""
+
+    token: int
+    u: float
+    low: float
+    high: float
+
+
+def distribution(
+    logits: np.ndarray, settings: TextSettings, seen: np.ndarray | None = None
+) -> Distribution:
+    """What `settings` make of logits [V]; `seen` (tokens, each any number of times) are penalised.
+
+    top-k keeps the k likeliest (Fan et al. 2018); top-p the smallest set whose probability
+    reaches p (Holtzman et al. 2020); min-p those at least min_p times as likely as the
+    likeliest (Nguyen et al. 2024). One token is always left.
+    """
+    if seen is not None and settings.repetition_penalty != 1:
+        logits = penalised(logits, seen, settings.repetition_penalty)
+    filters = np.zeros(len(logits), dtype=np.uint8)
+    if settings.temperature == 0:
+        greedy = np.zeros(len(logits))
+        greedy[int(logits.argmax())] = 1.0
+        return Distribution(greedy, filters)
+    probability = softmax(logits / settings.temperature)
+    order = np.argsort(-probability, kind="stable")
+    keep = len(order)
+    for number, name in enumerate(FILTERS):
+        left = _left(name, probability[order[:keep]], settings)
+        filters[order[left:keep]] = number
+        keep = left
+    probability[order[keep:]] = 0.0
+    return Distribution(probability / probability.sum(), filters)
+
+
+def _left(name: str, falling: np.ndarray, settings: TextSettings) -> int:
+    """How many of the probabilities, the greatest first, a filter leaves."""
+    match name:
+        case "top-k" if settings.top_k:
+            return min(len(falling), settings.top_k)
+        case "top-p" if settings.top_p < 1:
+            cumulative = np.cumsum(falling / falling.sum())
+            return min(len(falling), int(np.searchsorted(cumulative, settings.top_p)) + 1)
+        case "min-p" if settings.min_p > 0:
+            return int(np.count_nonzero(falling >= settings.min_p * falling[0]))
+    return len(falling)
+
+
+def penalised(logits: np.ndarray, seen: np.ndarray, penalty: float) -> np.ndarray:
+    """Logits [V] with those of the seen tokens lowered (Keskar et al. 2019, section 4.1).
+
+    A positive logit is divided by the penalty and a negative one multiplied, since dividing
+    would raise it.
+    """
+    lowered = logits.copy()
+    seen = np.unique(seen)
+    of_seen = logits[seen]
+    lowered[seen] = np.where(of_seen < 0, of_seen * penalty, of_seen / penalty)
+    return lowered
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities float64 [V] of logits [V]."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max())
+    return shifted / shifted.sum()
+
+
+def entropy(probability: np.ndarray) -> float:
+    """Of a distribution [V], in bits (Shannon 1948)."""
+    return 0.0 - float((probability * np.log2(np.maximum(probability, 1e-30))).sum())
+
+
+def uniform(seed: int, step: int) -> float:
+    """The one random number of a step, in [0, 1): drawn from (seed, step), never from a stream."""
+    return float(np.random.default_rng((seed, step)).random())
+
+
+def pick(probability: np.ndarray, u: float) -> Draw:
+    """Inverse transform sampling: the first token whose cumulative probability exceeds u."""
+    cumulative = np.cumsum(probability)
+    total = cumulative[-1]
+    token = int(np.searchsorted(cumulative, u * total, side="right"))
+    token = min(token, int(np.flatnonzero(probability)[-1]))
+    low = cumulative[token - 1] / total if token else 0.0
+    return Draw(token, u, float(low), float(cumulative[token] / total))

@@ -1,0 +1,90 @@
+"""Where a trace of pictures stands: immutable, with the noise levels it goes along."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from torch import Tensor
+
+from genui.engine.generate.grid import Grid, Row
+from genui.engine.generate.inpaint import Held
+from genui.engine.generate.samplers import SIGMA_MAX, noise_levels, ramp
+from genui.engine.models.dit import SIDE
+from genui.errors import MisuseError
+from genui.protocol import Start
+
+
+def noise(*key: int) -> np.ndarray:
+    """Standard normal float32 [3, 32, 32], drawn from (seed, step, …), never from a stream."""
+    return np.random.default_rng(key).standard_normal((3, SIDE, SIDE), np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffusionState:
+    """B pictures at the noise level `levels[step]`.
+
+    A fork changes the levels that are ahead; those behind are what the trace went through.
+    """
+
+    grid: Grid
+    rows: tuple[Row, ...]  # B, what each picture is drawn from
+    words: Tensor = field(repr=False)  # [B, L]
+    levels: tuple[float, ...] = field(repr=False)  # σ at every step of the trace
+    step: int = 0
+    x: Tensor = field(repr=False)  # [B, 3, 32, 32]
+    guess: Tensor = field(repr=False)  # the clean picture as the model sees it in `x`
+    previously: Tensor | None = field(default=None, repr=False)  # the guess at levels[step - 1]
+    held: Held | None = field(default=None, repr=False)  # of inpainting
+    clean: Tensor | None = field(default=None, repr=False)  # of a forward process: x₀
+    added: int = 0  # how often noise was added back
+
+    @property
+    def sigma(self) -> float:
+        return self.levels[self.step]
+
+    @property
+    def total(self) -> int:
+        """The step at which the levels end."""
+        return len(self.levels) - 1
+
+
+def opening_levels(request: Start, steps: int) -> tuple[float, ...]:
+    """The levels a trace begins with: all of them, the last of them, or all of them rising.
+
+    Raises MisuseError where the request asks for what it gives no picture for.
+    """
+    levels = noise_levels(steps)
+    if request.forward:
+        if request.init is None:
+            raise MisuseError("the forward process needs a picture to begin from: give one")
+        return levels[::-1]
+    if request.init is None:
+        return levels
+    if not 0 < request.strength <= 1:
+        raise MisuseError(f"strength {request.strength:g}: give a share above 0 and up to 1")
+    # One step is left at the least: no strength leaves the picture as it is.
+    return levels[min(round((1 - request.strength) * steps), steps - 1) :]
+
+
+def respaced(state: DiffusionState, steps: int) -> tuple[float, ...]:
+    """The levels with as many ahead as make `steps` of the whole, and one at the least."""
+    if state.step == state.total:
+        return state.levels
+    behind, sigma, ahead = state.levels[: state.step], state.sigma, max(1, steps - state.step)
+    if state.clean is None:
+        return behind + noise_levels(ahead, sigma)
+    if sigma == 0:
+        return noise_levels(ahead)[::-1]
+    return behind + ramp(sigma, SIGMA_MAX, ahead + 1)
+
+
+def turned_round(state: DiffusionState) -> DiffusionState:
+    """A forward process that goes back down the levels it came up, as the sampler has it.
+
+    Raises MisuseError where it is none, or has not begun.
+    """
+    if state.clean is None:
+        raise MisuseError("only a forward process can be turned round: this trace denoises already")
+    if state.step == 0:
+        raise MisuseError("there is no noise yet to take away: go a step forward first")
+    down = state.levels[: state.step][::-1]
+    return replace(state, levels=state.levels[: state.step + 1] + down, clean=None)

@@ -1,0 +1,58 @@
+"""What a saved generation carries: the recipe that makes it again, and the files it is in.
+
+The app and the shell both write and read these files, so nothing here knows torch or Textual.
+"""
+
+from genui.saved.files import MOST_BYTES, SUFFIXES, CastFile, Content, SavedFile, read
+from genui.saved.machine import Machine
+from genui.saved.recipe import (
+    FORMAT,
+    Result,
+    TraceRecipe,
+    View,
+    from_json,
+    recipe_of,
+    result_of,
+    to_json,
+    to_start,
+)
+from genui.saved.tree import (
+    Branch,
+    Listed,
+    SavedTree,
+    branch_start,
+    list_trees,
+    load_tree,
+    save_tree,
+    traces_dir,
+)
+from genui.saved.write import Sample, encode
+
+__all__ = [
+    "FORMAT",
+    "MOST_BYTES",
+    "SUFFIXES",
+    "Branch",
+    "CastFile",
+    "Content",
+    "Listed",
+    "Machine",
+    "Result",
+    "Sample",
+    "SavedFile",
+    "SavedTree",
+    "TraceRecipe",
+    "View",
+    "branch_start",
+    "encode",
+    "from_json",
+    "list_trees",
+    "load_tree",
+    "read",
+    "recipe_of",
+    "result_of",
+    "save_tree",
+    "to_json",
+    "to_start",
+    "traces_dir",
+]

@@ -1,0 +1,161 @@
+"""Reading back what genui saved: the recipe in a file, and what the file shows.
+
+Nothing in a file is believed: its size is checked before it is read, its pixels are counted
+before they are decoded, and its recipe is validated.
+"""
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from genui.errors import GenuiError, MisuseError
+from genui.runs.disk import cannot_read, shown
+from genui.saved import tree as trees
+from genui.saved.recipe import TraceRecipe, from_json
+
+MOST_BYTES = 64 * 1024 * 1024
+RECIPE_LINE = "genui-recipe: "  # begins the last line of a text
+
+Kind = Literal["png", "gif", "apng", "txt", "cast", "trace"]
+SUFFIXES: dict[str, Kind] = {
+    ".png": "png",
+    ".gif": "gif",
+    ".apng": "apng",
+    ".txt": "txt",
+    ".cast": "cast",
+    ".trace": "trace",
+}
+
+
+@dataclass(frozen=True)
+class CastFile:
+    """The outputs of a recording, in order."""
+
+    outputs: tuple[str, ...]
+
+
+Content: TypeAlias = list[Any] | str | CastFile | trees.SavedTree
+"""What a file shows: frames uint8 [H, W, 3], a text, a recording, or a trace with its forks."""
+
+
+@dataclass(frozen=True)
+class SavedFile:
+    """A file with its recipe. Of a `.trace` the recipe is that of the root."""
+
+    path: Path
+    recipe: TraceRecipe
+    kind: Kind
+    content: Content
+
+
+def read(path: Path) -> SavedFile:
+    """The recipe and the content of a file.
+
+    Raises MisuseError for a kind of file that carries no recipe, and GenuiError, one line
+    that names the file, where it is missing, empty, truncated, huge, no text, of a newer
+    format, edited by hand, or carries no recipe.
+    """
+    kind = SUFFIXES.get(path.suffix.lower())
+    if kind is None:
+        raise MisuseError(
+            f"{shown(path)}: a recipe is in files that end in {' '.join(SUFFIXES)}; name one"
+        )
+    data, name = read_bytes(path), shown(path)
+    if kind == "trace":
+        tree = trees.tree_from(data, name)
+        return SavedFile(path, tree.recipe, kind, tree)
+    if kind == "txt":
+        return SavedFile(path, *_of_text(data, name))
+    if kind == "cast":
+        return SavedFile(path, *_of_cast(data, name))
+    return SavedFile(path, *_of_picture(data, name, kind))
+
+
+def read_bytes(path: Path) -> bytes:
+    """The whole of a regular file of 1 to MOST_BYTES bytes. Raises GenuiError naming it."""
+    try:
+        # Not blocking: a named pipe must not hang the reader.
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(fd, "rb") as file:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode):
+                raise GenuiError(f"{shown(path)}: not a regular file; name a file")
+            if found.st_size > MOST_BYTES:
+                raise GenuiError(
+                    f"{shown(path)}: is over {MOST_BYTES >> 20} MB and so not ours; name another"
+                )
+            data = file.read(MOST_BYTES)
+    except OSError as error:
+        raise cannot_read(path, error) from None
+    if not data:
+        raise GenuiError(f"{shown(path)}: is empty; write it again")
+    return data
+
+
+class UnmarkedError(GenuiError):
+    """A file, of anybody's, in which no recipe is."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name}: carries no recipe; `genui generate --out` and the app write files that do"
+        )
+
+
+def _of_picture(data: bytes, name: str, kind: Kind) -> tuple[TraceRecipe, Kind, list[Any]]:
+    from genui.render import film
+
+    try:
+        found = film.read(data)
+    except ValueError as error:
+        raise GenuiError(f"{name}: cannot be read: {error}; write or copy it again") from None
+    if not (found.text.startswith("{") and '"format"' in found.text):
+        raise UnmarkedError(name)
+    recipe = from_json(found.text, name)
+    moves = kind == "png" and recipe.view.kind == "animation"  # an APNG of another name
+    return recipe, "apng" if moves else kind, found.frames
+
+
+def _of_text(data: bytes, name: str) -> tuple[TraceRecipe, Kind, str]:
+    text = _decoded(data, name)
+    content, mark, recipe = text.rpartition(f"\n{RECIPE_LINE}")
+    if not mark or "\n" in recipe.rstrip("\n"):
+        raise UnmarkedError(name)
+    return from_json(recipe, name), "txt", content
+
+
+def _of_cast(data: bytes, name: str) -> tuple[TraceRecipe, Kind, CastFile]:
+    recipe, content = cast_in(data, name)
+    if not recipe:
+        raise UnmarkedError(name)
+    return from_json(recipe, name), "cast", content
+
+
+def cast_in(data: bytes, name: str) -> tuple[bytes, CastFile]:
+    """The recipe in a recording's header (empty where there is none), and its outputs.
+
+    Raises GenuiError where it is no whole recording.
+    """
+    head, *lines = _decoded(data, name).split("\n")
+    try:
+        header = msgspec.json.decode(head, type=dict[str, msgspec.Raw])
+        events = [msgspec.json.decode(line, type=tuple[float, str, str]) for line in lines if line]
+    except (msgspec.DecodeError, RecursionError) as error:
+        reason = str(error).replace("`", "'")[:120]
+        raise GenuiError(
+            f"{name}: is no whole asciinema recording ({reason}); write or copy it again"
+        ) from None
+    outputs = tuple(output for _, code, output in events if code == "o")
+    return bytes(header.get("genui", b"")), CastFile(outputs)
+
+
+def _decoded(data: bytes, name: str) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise GenuiError(
+            f"{name}: is no UTF-8 text (byte {error.start}); name a text that genui wrote"
+        ) from None

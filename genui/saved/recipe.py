@@ -1,0 +1,241 @@
+"""The recipe of a generation: all that makes it again, and what it came to.
+
+It is JSON in ASCII, sealed by a digest of its own fields, so that a recipe edited by hand is
+told from one that was written. The digest is no signature: it guards against slips.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from genui import __version__
+from genui.errors import GenuiError
+from genui.protocol import (
+    Axis,
+    EditAt,
+    Frame,
+    ImageFrame,
+    Picture,
+    Seed,
+    Settings,
+    Start,
+    Started,
+    TextFrame,
+)
+from genui.saved.machine import Machine
+
+FORMAT = 1
+"""The version of recipes that this code writes, and the newest that it reads."""
+
+MOST_SIDE = 4096  # pixels of a picture that a recipe begins from
+
+T = TypeVar("T", bound=Struct)
+
+_Sha256 = Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$")]
+_Step = Annotated[int, Meta(ge=0)]
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """What identifies an outcome. Digests are SHA-256 in hexadecimal."""
+
+    steps: _Step = 0  # of the last frame
+    digest: _Sha256 = ""  # of the last frames; of text, of all of it
+    frames: _Sha256 = ""  # of every frame
+    tokens: tuple[tuple[int, ...], ...] = ()  # of text: the tokens written, a row a sample
+
+
+class View(Struct, frozen=True, kw_only=True):
+    """Which frames of the trace a file shows, and how."""
+
+    kind: Literal["frame", "film", "animation", "text", "tree"] = "frame"
+    steps: tuple[_Step, ...] = ()  # those shown; none given: the last of a frame, else all
+    part: Literal["x", "guess", "noise"] = "x"
+    scale: Annotated[int, Meta(ge=1, le=32)] = 1  # pixels drawn a pixel
+
+
+class TraceRecipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A generation as a file carries it: `to_start` gives what the worker is asked."""
+
+    format: int = FORMAT
+    genui: Annotated[str, Meta(max_length=80)] = __version__
+    model: Annotated[str, Meta(max_length=4096)]  # as `find_model` takes it
+    fingerprint: Annotated[str, Meta(pattern=r"^([0-9a-f]{16})?$")] = ""  # of its weights
+    prompt: str = ""
+    seed: Seed = 0
+    count: Annotated[int, Meta(ge=1, le=64)] = 1  # samples, from seeds seed, seed + 1, …
+    settings: Settings
+    edits: Annotated[tuple[EditAt, ...], Meta(max_length=10_000)] = ()
+    init: Picture | None = None
+    strength: Annotated[float, Meta(gt=0, le=1)] = 0.6
+    forward: bool = False
+    grid: Annotated[tuple[Axis, ...], Meta(max_length=2)] = ()
+    view: View = View()
+    machine: Machine = Machine()
+    result: Result = Result()
+    digest: _Sha256 = ""  # of all other fields
+
+    def showing(self, view: View) -> "TraceRecipe":
+        """The same generation in a file that shows it otherwise."""
+        return sealed(replace(self, view=view))
+
+
+class _Versioned(Struct):
+    format: int
+
+
+def recipe_of(
+    start: Start,
+    started: Started,
+    machine: Machine,
+    result: Result | None = None,
+    *,
+    view: View | None = None,
+    count: int = 1,
+) -> TraceRecipe:
+    """The sealed recipe of a trace that began as `started`.
+
+    A picture that the worker read from a file is in `started`: the recipe keeps the picture.
+    """
+    init = started.init or (start.init if isinstance(start.init, Picture) else None)
+    return sealed(
+        TraceRecipe(
+            model=start.model,
+            fingerprint=started.fingerprint,
+            prompt=start.prompt,
+            seed=start.seed,
+            count=count,
+            settings=start.settings,
+            edits=start.edits,
+            init=init,
+            strength=start.strength,
+            forward=start.forward,
+            grid=start.grid,
+            view=view or View(),
+            machine=machine,
+            result=result or Result(),
+        )
+    )
+
+
+def result_of(*samples: Sequence[Frame]) -> Result:
+    """What the frames of one or more samples came to; each has at least one frame.
+
+    A frame is its noisy picture, or its text: what else it carries is for looking at.
+    """
+    last, every = hashlib.sha256(), hashlib.sha256()
+    tokens = []
+    for frames in samples:
+        for frame in frames:
+            every.update(_content(frame))
+        written = [frame for frame in frames if isinstance(frame, TextFrame)]
+        if written:
+            last.update("".join(frame.text for frame in written).encode())
+            tokens.append(tuple(frame.token for frame in written))
+        elif frames:
+            last.update(_content(frames[-1]))
+    return Result(
+        steps=max((frames[-1].step for frames in samples if frames), default=0),
+        digest=last.hexdigest(),
+        frames=every.hexdigest(),
+        tokens=tuple(tokens),
+    )
+
+
+def _content(frame: Frame) -> bytes:
+    return frame.x if isinstance(frame, ImageFrame) else frame.text.encode()
+
+
+def to_start(recipe: TraceRecipe, trace: int = 0) -> Start:
+    """What the worker is asked to make the first sample again."""
+    return Start(
+        trace=trace,
+        model=recipe.model,
+        prompt=recipe.prompt,
+        seed=recipe.seed,
+        settings=recipe.settings,
+        edits=recipe.edits,
+        init=recipe.init,
+        strength=recipe.strength,
+        forward=recipe.forward,
+        grid=recipe.grid,
+    )
+
+
+def sealed(recipe: TraceRecipe) -> TraceRecipe:
+    """The recipe with the digest of what it says. Raises GenuiError where no file can say it."""
+    recipe = as_read(recipe)
+    return replace(recipe, digest=digest_of(recipe))
+
+
+def as_read(struct: T) -> T:
+    """The struct as it comes back from a file: a number that is whole is a float where floats go.
+
+    Raises GenuiError where it would be refused there.
+    """
+    try:
+        return msgspec.json.decode(msgspec.json.encode(struct), type=type(struct))
+    except (msgspec.ValidationError, UnicodeError) as error:
+        reason = str(error).replace("`", "'")
+        raise GenuiError(f"this cannot be saved ({reason}); change what it says") from None
+
+
+def digest_of(struct: Struct) -> str:
+    """SHA-256 of a struct's canonical JSON, its own `digest` left empty."""
+    canonical = msgspec.json.encode(replace(struct, digest=""), order="deterministic")
+    return hashlib.sha256(canonical).hexdigest()
+
+
+def to_json(recipe: TraceRecipe) -> str:
+    """One line of ASCII: fit for a PNG chunk, a GIF comment and a last line of text."""
+    return json.dumps(msgspec.to_builtins(recipe), separators=(",", ":"))
+
+
+def from_json(text: str | bytes, name: str) -> TraceRecipe:
+    """The recipe in `text`. Raises GenuiError, one line that begins with `name`, where it is
+    damaged, of a newer format or edited by hand."""
+    recipe = decoded(text, TraceRecipe, name)
+    if recipe.digest != digest_of(recipe):
+        raise edited_by_hand(name)
+    check_pictures(recipe, name)
+    return recipe
+
+
+def decoded(text: str | bytes, kind: type[T], name: str) -> T:
+    """JSON as a struct that has a `format`. Raises GenuiError where it is neither."""
+    try:
+        version = msgspec.json.decode(text, type=_Versioned).format
+        if version > FORMAT:
+            raise GenuiError(
+                f"{name}: its recipe has format {version} and this genui reads {FORMAT}; "
+                "install a newer genui"
+            )
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        reason = str(error).replace("`", "'").splitlines()[0][:160]
+        raise GenuiError(
+            f"{name}: its recipe is damaged ({reason}); use the file as it was written"
+        ) from None
+
+
+def edited_by_hand(name: str) -> GenuiError:
+    """The one line for a recipe whose digest does not fit it."""
+    return GenuiError(
+        f"{name}: its recipe was edited by hand (its digest does not fit what it says); "
+        "use the file as it was written"
+    )
+
+
+def check_pictures(recipe: TraceRecipe, name: str) -> None:
+    """Raises GenuiError where the picture that a recipe begins from is none."""
+    init = recipe.init
+    if init is None:
+        return
+    sides = range(1, MOST_SIDE + 1)
+    fits = init.width in sides and init.height in sides
+    if not fits or len(init.rgb) != init.width * init.height * 3:
+        raise GenuiError(f"{name}: the picture in its recipe is damaged; write the file again")

@@ -1,0 +1,201 @@
+"""A trace with its forks, saved to be opened again: one `.trace` file, in JSON."""
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from genui import paths
+from genui.errors import GenuiError
+from genui.protocol import Edit, EditAt, Start
+from genui.runs.disk import atomic_write, cannot_write
+from genui.saved.machine import Machine
+from genui.saved.recipe import (
+    FORMAT,
+    Result,
+    TraceRecipe,
+    as_read,
+    check_pictures,
+    decoded,
+    digest_of,
+    edited_by_hand,
+    sealed,
+    to_start,
+)
+
+SUFFIX = ".trace"
+_FOLDER = "traces"
+_STRANGE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+class Branch(Struct, frozen=True, kw_only=True):
+    """One branch: that of its parent up to `step`, where `edit` applies. The root has neither."""
+
+    id: int
+    parent: int = -1
+    step: Annotated[int, Meta(ge=0)] = 0
+    edit: Edit | None = None
+    total: Annotated[int, Meta(ge=0)] = 0  # its steps, where they are known
+    label: Annotated[str, Meta(max_length=1000)] = ""
+
+
+class SavedTree(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A trace as it was left. `recipe` is that of the root; parents come before children."""
+
+    format: int = FORMAT
+    name: Annotated[str, Meta(max_length=200)]
+    created: float = 0.0  # unix time
+    recipe: TraceRecipe
+    branches: Annotated[tuple[Branch, ...], Meta(min_length=1, max_length=10_000)]
+    current: int = 0  # the branch looked at, and
+    playhead: Annotated[int, Meta(ge=0)] = 0  # the step in it
+    result: Result | None = None  # of the current branch, as far as it was computed
+    digest: str = ""  # of all other fields
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the model's weights."""
+        return self.recipe.fingerprint
+
+    @property
+    def machine(self) -> Machine:
+        """What it was computed on."""
+        return self.recipe.machine
+
+    @property
+    def steps(self) -> int:
+        """Of the current branch, as far as they are known."""
+        branch = next((known for known in self.branches if known.id == self.current), None)
+        computed = self.result.steps if self.result is not None else 0
+        return max(computed, branch.total if branch is not None else 0)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A saved trace in a list; where it cannot be read `tree` is None and `fault` says why."""
+
+    path: Path
+    changed: float  # unix time
+    tree: SavedTree | None
+    fault: str = ""
+
+
+def branch_start(tree: SavedTree, branch: int | None = None) -> Start:
+    """What the worker is asked for a branch (the current one) with all the edits that led there."""
+    by_id = {known.id: known for known in tree.branches}
+    forks = []
+    at = by_id[tree.current if branch is None else branch]
+    while at.edit is not None:
+        forks.append(EditAt(step=at.step, edit=at.edit))
+        at = by_id[at.parent]
+    edits = tree.recipe.edits
+    for fork in reversed(forks):  # of the parent what came after the fork does not apply
+        edits = (*(known for known in edits if known.step <= fork.step), fork)
+    return replace(to_start(tree.recipe), edits=edits)
+
+
+def save_tree(tree: SavedTree, path: Path | None = None) -> Path:
+    """Write a trace, whole or not at all, and say where: beside its model, where no path is
+    given. Raises GenuiError where the disk refuses."""
+    if not tree.created:
+        tree = replace(tree, created=time.time())
+    data = _sealed(tree)
+    if path is None:
+        folder = traces_dir(tree.recipe.model)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(folder, error) from None
+        path = _free(folder, tree)
+    atomic_write(path, msgspec.json.format(msgspec.json.encode(data), indent=1) + b"\n")
+    return path
+
+
+def load_tree(path: Path) -> SavedTree:
+    """A saved trace. Raises GenuiError, one line naming the file, where it is none."""
+    from genui.saved.files import read_bytes
+
+    return tree_from(read_bytes(path), str(path))
+
+
+def tree_from(data: bytes, name: str) -> SavedTree:
+    """The trace in `data`. Raises GenuiError, one line that begins with `name`."""
+    tree = decoded(data, SavedTree, name)
+    recipe = tree.recipe
+    if tree.digest != digest_of(tree) or recipe.digest != digest_of(recipe):
+        raise edited_by_hand(name)
+    check_pictures(recipe, name)
+    if not _is_tree(tree):
+        raise GenuiError(f"{name}: its branches do not fit together; write the file again")
+    return tree
+
+
+def _is_tree(tree: SavedTree) -> bool:
+    """Whether the first branch is the root, and every other grew from one before it."""
+    root, *others = tree.branches
+    known = {root.id}
+    for branch in others:
+        if branch.id in known or branch.parent not in known or branch.edit is None:
+            return False
+        known.add(branch.id)
+    return root.edit is None and tree.current in known
+
+
+def list_trees() -> list[Listed]:
+    """The saved traces of every model, newest first; one that is broken says so."""
+    places = (paths.data_dir() / _FOLDER, paths.runs_dir())
+    found = [
+        *places[0].glob(f"*/*{SUFFIX}"),
+        *places[1].glob(f"*/{_FOLDER}/*{SUFFIX}"),
+    ]
+    return sorted(map(_listed, found), key=lambda listed: (-listed.changed, str(listed.path)))
+
+
+def _listed(path: Path) -> Listed:
+    try:
+        tree = load_tree(path)
+        return Listed(path, tree.created, tree)
+    except GenuiError as error:
+        try:
+            changed = path.lstat().st_mtime
+        except OSError:
+            changed = 0.0
+        return Listed(path, changed, None, str(error))
+
+
+def traces_dir(model: str) -> Path:
+    """Where the traces of a model are kept: in its run, or by its name beside the runs."""
+    run = paths.runs_dir() / model.partition("@")[0]
+    if model and "/" not in model and run.is_dir():
+        return run / _FOLDER
+    path = Path(model)
+    for folder in (path, path.parent.parent):
+        if "/" in model and (folder / "run.json").is_file():
+            return folder / _FOLDER
+    name = path.stem if path.suffix == ".safetensors" else path.name
+    return paths.data_dir() / _FOLDER / (_plain(name) or "model")
+
+
+def _sealed(tree: SavedTree) -> SavedTree:
+    tree = as_read(replace(tree, recipe=sealed(tree.recipe)))
+    return replace(tree, digest=digest_of(tree))
+
+
+def _free(folder: Path, tree: SavedTree) -> Path:
+    """A name in the folder that no file has."""
+    when = time.strftime("%Y%m%d-%H%M%S", time.localtime(tree.created))
+    stem = f"{_plain(tree.name) or 'trace'}-{when}"
+    path, number = folder / f"{stem}{SUFFIX}", 2
+    while path.exists():
+        path, number = folder / f"{stem}-{number}{SUFFIX}", number + 1
+    return path
+
+
+def _plain(name: str) -> str:
+    """A name that any file system takes."""
+    return _STRANGE.sub("-", name).strip("-.")[:60]

@@ -1,0 +1,136 @@
+"""Our trajectories against those of diffusers' schedulers: one model, one noise, one schedule.
+
+Checked with diffusers 0.42.1. A small network stands for the model; our whole trace (states,
+noise by seed and step) is followed, not the sampler functions alone. Matched:
+
+    euler        EulerDiscreteScheduler
+    heun         HeunDiscreteScheduler
+    dpmpp-2m     DPMSolverMultistepScheduler, "dpmsolver++", order 2, "midpoint", last step of
+                 first order
+    ddim         DDIMScheduler, η = 0, 0.5 and 1
+    ddpm         DDPMScheduler, variance "fixed_small" (β̃)
+    noise levels EDMEulerScheduler, ρ = 5
+
+Theirs are made for a training schedule of ᾱ; ours, ᾱ = 1 / (1 + σ²), has one training step for
+each of our levels. DDIM, DDPM and DPM-Solver++ hold x·√ᾱ, the others x as we do.
+"""
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers.schedulers import scheduling_ddpm
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+from diffusers.schedulers.scheduling_edm_euler import EDMEulerScheduler
+from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
+from diffusers.schedulers.scheduling_heun_discrete import HeunDiscreteScheduler
+from torch import Tensor
+
+from genui.engine.generate.diffusion import DiffusionGenerator
+from genui.engine.generate.diffusion_state import noise
+from genui.engine.generate.samplers import RHO, SIGMA_MAX, SIGMA_MIN, noise_levels
+from genui.engine.generate.trace import Trace
+from genui.protocol import ImageSettings, SamplerName, Start
+
+# diffusers' own, under numpy 2
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+STEPS, SEED = 12, 3
+LEVELS = noise_levels(STEPS)
+TOLERANCE = 2e-5  # of the spread of x at its level: single precision (3e-6 was seen)
+
+
+def ours(generator: DiffusionGenerator, sampler: SamplerName, eta: float = 0.0) -> list[Tensor]:
+    """x at every step."""
+    settings = ImageSettings(sampler=sampler, steps=STEPS, guidance=1.0, eta=eta)
+    trace = Trace(generator, Start(trace=1, model="m", prompt="cat", seed=SEED, settings=settings))
+    assert len(list(trace.advance(0, STEPS))) == STEPS
+    return [trace.state(step).x for step in range(STEPS + 1)]
+
+
+def trained() -> dict[str, Any]:
+    """The training schedule whose levels are ours, from little noise to much."""
+    kept = 1 / (1 + np.array(LEVELS[-2::-1]) ** 2)  # ᾱ
+    betas = 1 - kept / np.array([1.0, *kept[:-1]])
+    return {"num_train_timesteps": STEPS, "trained_betas": betas, "timestep_spacing": "trailing"}
+
+
+def theirs(
+    generator: DiffusionGenerator, scheduler: Any, scaled: bool, noises: Any = None, **options: Any
+) -> list[Tensor]:
+    """x at every step, as the scheduler has it; `scaled` where it holds x·√ᾱ."""
+    scheduler.set_timesteps(STEPS)
+    words = generator.words(["cat"])
+    first = torch.from_numpy(noise(SEED, 0))[None] * LEVELS[0]
+    sample = first / math.hypot(1, LEVELS[0]) if scaled else first
+    found = [sample]
+    for t in scheduler.timesteps:
+        sigma = LEVELS[STEPS - 1 - int(t)]
+        scheduler.scale_model_input(sample, t)
+        x = sample * math.hypot(1, sigma) if scaled else sample
+        with torch.inference_mode():
+            seen = (x - generator.model(x, torch.tensor([sigma]), words)) / sigma
+        if noises is not None:
+            options["variance_noise"] = next(noises)
+        sample = scheduler.step(seen, t, sample, **options).prev_sample
+        found.append(sample)
+    if isinstance(scheduler, HeunDiscreteScheduler):  # two calls a step, one for the last
+        found = [*found[::2], found[-1]]
+    assert len(found) == STEPS + 1
+    if scaled:
+        found = [x * math.hypot(1, sigma) for x, sigma in zip(found, LEVELS, strict=True)]
+    return found
+
+
+def agree(one: list[Tensor], two: list[Tensor]) -> None:
+    for sigma, a, b in zip(LEVELS, one, two, strict=True):
+        spread = math.hypot(1, sigma)
+        torch.testing.assert_close(a / spread, b / spread, atol=TOLERANCE, rtol=0)
+
+
+def drawn() -> Any:
+    """The noise of step 1, 2, …"""
+    return (torch.from_numpy(noise(SEED, step))[None] for step in itertools.count(1))
+
+
+def test_our_noise_levels_are_karras() -> None:
+    scheduler = EDMEulerScheduler(sigma_min=SIGMA_MIN, sigma_max=SIGMA_MAX, rho=RHO)
+    scheduler.set_timesteps(STEPS)
+    np.testing.assert_allclose(scheduler.sigmas.numpy(), LEVELS, rtol=1e-5)
+
+
+def test_euler(picture_generator: DiffusionGenerator) -> None:
+    scheduler = EulerDiscreteScheduler(**trained())
+    agree(ours(picture_generator, "euler"), theirs(picture_generator, scheduler, scaled=False))
+
+
+def test_heun(picture_generator: DiffusionGenerator) -> None:
+    scheduler = HeunDiscreteScheduler(**trained())
+    agree(ours(picture_generator, "heun"), theirs(picture_generator, scheduler, scaled=False))
+
+
+def test_dpm_solver_plus_plus(picture_generator: DiffusionGenerator) -> None:
+    scheduler = DPMSolverMultistepScheduler(
+        **trained(), algorithm_type="dpmsolver++", solver_order=2, solver_type="midpoint"
+    )
+    agree(ours(picture_generator, "dpmpp-2m"), theirs(picture_generator, scheduler, scaled=True))
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
+def test_ddim(picture_generator: DiffusionGenerator, eta: float) -> None:
+    scheduler = DDIMScheduler(**trained(), clip_sample=False)
+    found = theirs(picture_generator, scheduler, scaled=True, noises=drawn(), eta=eta)
+    agree(ours(picture_generator, "ddim", eta), found)
+
+
+def test_ddpm(picture_generator: DiffusionGenerator, monkeypatch: pytest.MonkeyPatch) -> None:
+    noises = drawn()
+    monkeypatch.setattr(scheduling_ddpm, "randn_tensor", lambda *_, **__: next(noises))
+    scheduler = DDPMScheduler(**trained(), clip_sample=False, variance_type="fixed_small")
+    found = theirs(picture_generator, scheduler, scaled=True)
+    agree(ours(picture_generator, "ddpm"), found)

@@ -1,0 +1,84 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genui.engine.generate.choosing import distribution, entropy, penalised, pick, softmax, uniform
+from genui.protocol import TextSettings
+
+LOGITS = np.log(np.array([0.5, 0.25, 0.125, 0.125]))
+
+
+def sampled(**changed: float) -> list[float]:
+    settings = TextSettings(**({"temperature": 1, "top_p": 1} | changed))  # type: ignore[arg-type]
+    return distribution(LOGITS, settings).probability.tolist()
+
+
+def test_temperature_sharpens_and_zero_is_greedy() -> None:
+    np.testing.assert_allclose(sampled(), softmax(LOGITS))
+    np.testing.assert_allclose(sampled(temperature=0.5), np.array([16, 4, 1, 1]) / 22)
+    assert sampled(temperature=0) == [1, 0, 0, 0]
+
+
+def test_top_k_and_top_p_keep_the_likeliest() -> None:
+    np.testing.assert_allclose(sampled(top_k=2), [2 / 3, 1 / 3, 0, 0])
+    np.testing.assert_allclose(sampled(top_p=0.6), [2 / 3, 1 / 3, 0, 0])
+    np.testing.assert_allclose(sampled(top_p=0.01), [1, 0, 0, 0])
+
+
+def test_min_p_keeps_what_is_near_the_likeliest_and_always_one() -> None:
+    np.testing.assert_allclose(sampled(min_p=0.4), [2 / 3, 1 / 3, 0, 0])
+    np.testing.assert_allclose(sampled(min_p=0.2), softmax(LOGITS))
+    np.testing.assert_allclose(sampled(min_p=1), [1, 0, 0, 0])
+
+
+def test_each_dropped_token_names_the_filter_that_dropped_it() -> None:
+    logits = np.log(np.array([0.02, 0.5, 0.06, 0.12, 0.3]))
+    settings = TextSettings(temperature=1, top_k=4, top_p=0.9, min_p=0.3)
+    found = distribution(logits, settings)
+    assert [found.dropped(t) for t in range(5)] == ["top-k", "", "top-p", "min-p", ""]
+    assert found.kept == 2
+    np.testing.assert_allclose(found.probability, [0, 5 / 8, 0, 0, 3 / 8])
+
+
+def test_a_penalty_lowers_positive_and_negative_logits_of_seen_tokens_once() -> None:
+    logits = np.array([2.0, -2.0, 1.0, -1.0])
+    lowered = penalised(logits, np.array([0, 1, 0, 0]), 2.0)
+    assert lowered.tolist() == [1.0, -4.0, 1.0, -1.0]
+    assert logits.tolist() == [2.0, -2.0, 1.0, -1.0]
+
+
+def test_a_penalty_changes_what_greedy_takes() -> None:
+    greedy = TextSettings(temperature=0, repetition_penalty=1.5)
+    logits = np.array([2.0, 1.9, 0.0])
+    assert distribution(logits, greedy, np.array([2])).probability.argmax() == 0
+    assert distribution(logits, greedy, np.array([0])).probability.argmax() == 1
+
+
+def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
+    probability = np.array([0.6, 0.0, 0.3, 0.1])
+    drawn = np.bincount([pick(probability, uniform(1, k)).token for k in range(4000)], minlength=4)
+    np.testing.assert_allclose(drawn / 4000, probability, atol=0.03)
+    assert drawn[1] == 0
+
+
+@given(
+    weights=st.lists(st.integers(0, 50), min_size=1, max_size=20).filter(any),
+    u=st.floats(0, 1, exclude_max=True),
+)
+def test_the_draw_lies_within_the_chosen_tokens_share(weights: list[int], u: float) -> None:
+    probability = np.array(weights) / sum(weights)
+    draw = pick(probability, u)
+    assert draw.u == u
+    assert draw.low - 1e-12 <= u <= draw.high + 1e-12
+    assert draw.high - draw.low == pytest.approx(probability[draw.token], abs=1e-12)
+    assert weights[draw.token] > 0
+
+
+def test_entropy_is_in_bits_and_of_certainty_nothing() -> None:
+    assert entropy(np.full(8, 1 / 8)) == pytest.approx(3)
+    certain = entropy(np.array([0.0, 1.0]))
+    assert certain == 0
+    assert math.copysign(1, certain) == 1  # never shown as -0.00

@@ -1,0 +1,225 @@
+"""The picture that a trace begins from: a user's own file, or a training picture."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from genui.engine.data.captions import Vocabulary
+from genui.engine.data.palette import COLOURS
+from genui.engine.data.pictures import Pictures, fingerprint
+from genui.engine.device import Machine
+from genui.engine.generate.diffusion import DiffusionGenerator
+from genui.engine.generate.picture_start import nearest, opening_picture
+from genui.errors import MisuseError
+from genui.protocol import ImageSettings, Picture, Start
+from genui.recipes import DiffusionRecipe, find_recipe, override
+
+MACHINE = Machine("cpu", "fp32", 1)
+
+
+def pixels(picture: Picture) -> np.ndarray:
+    return np.frombuffer(picture.rgb, np.uint8).reshape(picture.height, picture.width, 3)
+
+
+def read(path: Path) -> np.ndarray:
+    return pixels(opening_picture(str(path), "", None)[0])
+
+
+def test_any_size_is_fitted_whole(tmp_path: Path) -> None:
+    Image.new("RGB", (300, 100), "red").save(tmp_path / "wide.png")
+    found = read(tmp_path / "wide.png")
+    assert tuple(found[16, 16]) == (255, 0, 0)
+    assert tuple(found[2, 16]) == (255, 255, 255)  # beyond its edge
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_any_mode_is_read(tmp_path: Path, mode: str) -> None:
+    grey = np.full((40, 40), 200, np.uint8)
+    if mode == "I;16":
+        picture = Image.fromarray(grey.astype(np.uint16) * 257)
+    else:
+        picture = Image.fromarray(grey).convert(mode, dither=Image.Dither.NONE)
+    picture.save(tmp_path / "x.png")
+    expected = 255 if mode == "1" else 200
+    assert tuple(read(tmp_path / "x.png")[16, 16]) == (expected,) * 3
+
+
+@pytest.mark.parametrize(
+    ("picture", "told"),
+    [
+        (Image.new("RGB", (32, 32)), ""),
+        (Image.new("RGB", (300, 300)), "x.png: 300×300 fitted to 32×32"),
+        (Image.new("RGBA", (32, 32), (1, 2, 3, 99)), "x.png: what is transparent made white"),
+        (Image.new("I;16", (32, 32)), "x.png: 16 bits made 8"),
+        (Image.new("LA", (64, 48)), "x.png: 64×48 fitted to 32×32, what is transparent made white"),
+    ],
+)
+def test_what_was_done_to_a_picture_is_told(
+    tmp_path: Path, picture: Image.Image, told: str
+) -> None:
+    picture.save(tmp_path / "x.png")
+    assert opening_picture(str(tmp_path / "x.png"), "", None)[1] == told
+
+
+def test_what_is_transparent_is_white(tmp_path: Path) -> None:
+    half = np.zeros((32, 32, 4), np.uint8)
+    half[:, :16, 3] = 255  # black on the left, nothing on the right
+    half[:, 15, 3] = 128
+    Image.fromarray(half).save(tmp_path / "x.png")
+    found = read(tmp_path / "x.png")
+    assert tuple(found[9, 3]) == (0, 0, 0)
+    assert tuple(found[9, 15]) == (127, 127, 127)
+    assert tuple(found[9, 30]) == (255, 255, 255)
+
+
+def large(path: Path) -> None:
+    """A header that claims 10 gigapixels, over nothing."""
+    Image.new("RGB", (2, 2)).save(path, "BMP")
+    header = bytearray(path.read_bytes())
+    header[18:26] = (100_000).to_bytes(4, "little") * 2
+    path.write_bytes(header)
+
+
+def hundred_megapixels(path: Path) -> None:
+    """Just over the limit, and under Pillow's own."""
+    Image.new("RGB", (2, 2)).save(path, "BMP")
+    header = bytearray(path.read_bytes())
+    header[18:26] = (10_001).to_bytes(4, "little") * 2
+    path.write_bytes(header)
+
+
+def torn(path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(path, "PNG")
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (large, "more than 100,000,000 pixels"),
+        (hundred_megapixels, "more than 100,000,000 pixels"),
+        (torn, "broken or cut off"),
+        (lambda path: path.write_text("hello"), "no picture"),
+        (lambda path: path.write_bytes(b""), "no picture"),
+        (lambda path: path.mkdir(), "is a folder"),
+        (lambda path: None, "no such file"),
+        (lambda path: os.mkfifo(path), "no ordinary file"),
+    ],
+    ids=["bomb", "100 megapixels", "torn", "text", "empty", "folder", "missing", "pipe"],
+)
+def test_a_file_that_cannot_be_used_is_named_in_one_line(tmp_path: Path, make, message) -> None:
+    path = tmp_path / "mine.png"
+    make(path)
+    with pytest.raises(MisuseError, match=rf"mine\.png: .*{message}") as raised:
+        read(path)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["x\0y", "x" * 5000, "\x1b[31mred"], ids=["null", "long", "escape"]
+)
+def test_no_name_breaks_it(name: str) -> None:
+    with pytest.raises(MisuseError) as raised:
+        opening_picture(name, "", None)
+    assert not {"\x1b", "\0", "\n"} & set(str(raised.value))
+
+
+@pytest.mark.parametrize(
+    ("picture", "message"),
+    [
+        (Picture(width=64, height=32, rgb=bytes(64 * 32 * 3)), "64×32: this model draws 32×32"),
+        (Picture(width=32, height=32, rgb=bytes(5)), "has 5 bytes"),
+    ],
+)
+def test_a_picture_of_another_size_is_refused(picture: Picture, message: str) -> None:
+    with pytest.raises(MisuseError, match=message):
+        opening_picture(picture, "", None)
+
+
+def test_the_trace_keeps_what_it_read(
+    picture_generator: DiffusionGenerator, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.png"
+    Image.new("RGB", (50, 50), "blue").save(path)
+    _, started = picture_generator.begin(
+        Start(trace=1, model="m", prompt="cat", seed=1, settings=ImageSettings(), init=str(path))
+    )
+    assert (started.init, started.note) == opening_picture(str(path), "", None)
+
+
+# --- "data:" ------------------------------------------------------------------------------
+
+
+def named(scheme: str, *names: str) -> Pictures:
+    """Opaque squares, each of its own shade of red; the last is held out."""
+    rgba = np.zeros((len(names), 32, 32, 4), np.uint8)
+    rgba[..., 0] = (np.arange(len(names)) * 10 + 100)[:, None, None]
+    rgba[:, 8:24, 8:24, 3] = 255
+    return Pictures(
+        name="squares",
+        licence="",
+        fingerprint=fingerprint(rgba, names),
+        rgba=rgba,
+        captions=names,
+        scheme=scheme,  # type: ignore[arg-type]
+        train=np.arange(len(names) - 1),
+        held_out=np.array([len(names) - 1]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("caption", "which"),
+    [("cat", 0), ("the cat face", 1), ("a FACE", 1), ("cat dog on blue", 0), ("sad wolf", 2)],
+)
+def test_the_nearest_shares_the_most_words(caption: str, which: int) -> None:
+    pictures = named("ground", "cat", "cat face", "sad face", "wolf face")
+    assert pixels(nearest(pictures, caption)[0])[16, 16, 0] == 100 + 10 * which
+
+
+@pytest.mark.parametrize(
+    ("scheme", "caption", "figure", "ground"),
+    [
+        ("plain", "cat on white", (100, 0, 0), "black"),
+        ("ground", "cat on white", (100, 0, 0), "white"),
+        ("ground", "cat", (100, 0, 0), "black"),
+        ("figure-ground", "blue cat on yellow", "blue", "yellow"),
+        ("figure-ground", "cat", "white", "black"),
+        ("figure-ground", "cat on white", "black", "white"),
+        ("figure-ground", "black cat", "white", "black"),
+    ],
+)
+def test_it_comes_in_the_colours_of_the_caption(scheme, caption, figure, ground) -> None:
+    found = pixels(nearest(named(scheme, "cat", "dog"), caption)[0])
+    assert tuple(found[16, 16]) == COLOURS.get(figure, figure)
+    assert tuple(found[1, 1]) == COLOURS.get(ground, ground)
+
+
+def test_a_caption_that_names_nothing_trained_is_told() -> None:
+    with pytest.raises(MisuseError, match=r"squares: no training picture .*'dog on red'"):
+        nearest(named("ground", "cat", "dog"), "dog on red")
+
+
+def test_a_model_that_forgot_its_data_says_so() -> None:
+    with pytest.raises(MisuseError, match="trained on"):
+        opening_picture("data:", "cat", None)
+
+
+def test_a_trace_begins_from_its_models_own_data(
+    picture_generator: DiffusionGenerator, tmp_path: Path
+) -> None:
+    Image.new("RGB", (32, 32), "blue").save(tmp_path / "dog.png")
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "cat.png")
+    recipe = override(find_recipe("icons"), {"data": str(tmp_path)})
+    assert isinstance(recipe, DiffusionRecipe)
+    vocabulary = Vocabulary.build(["cat", "dog"])
+    generator = DiffusionGenerator(picture_generator.model, vocabulary, MACHINE, recipe)
+    asked = Start(
+        trace=1, model="m", prompt="a dog", seed=1, settings=ImageSettings(), init="data:"
+    )
+    _, started = generator.begin(asked)
+    assert started.init is not None
+    assert tuple(pixels(started.init)[16, 16]) == (0, 0, 255)

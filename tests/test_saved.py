@@ -1,0 +1,423 @@
+"""Recipes in files, and saved traces."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genui import paths, saved
+from genui.errors import GenuiError, MisuseError
+from genui.protocol import (
+    AddNoise,
+    Axis,
+    EditAt,
+    ImageFrame,
+    ImageSettings,
+    Picture,
+    SetSeed,
+    Start,
+    Started,
+    TextFrame,
+    TextSettings,
+    WriteText,
+)
+from genui.saved import Branch, Machine, Sample, SavedTree, View
+
+MACHINE = Machine(device="cpu", precision="fp32", threads=1, processor="a", torch="2.13")
+SIDE = 4
+START = Start(
+    trace=3,
+    model="icons",
+    prompt="red heart — ♥",
+    seed=7,
+    settings=ImageSettings(steps=2, guidance=1.1),
+    edits=(
+        EditAt(step=1, edit=AddNoise(to=0, mask=bytes([0, 1] * 8))),
+        EditAt(step=2, edit=SetSeed(9)),
+    ),
+    init="/some/picture.png",
+    strength=0.3,
+    grid=(Axis(name="guidance", values=("1", "2")),),
+)
+STARTED = Started(
+    trace=3,
+    model="icons",
+    family="diffusion",
+    medium="image",
+    prompt=START.prompt,
+    total_steps=2,
+    init=Picture(width=2, height=1, rgb=b"abcdef"),
+    fingerprint="0123456789abcdef",
+)
+
+
+def picture_frames(seed: int = 0) -> list[ImageFrame]:
+    pixels = np.random.default_rng(seed).integers(0, 256, (3, SIDE * SIDE * 3)).astype(np.uint8)
+    return [
+        ImageFrame(
+            trace=3, step=i, sigma=1.0, width=SIDE, height=SIDE, x=x.tobytes(), guess=x.tobytes()
+        )
+        for i, x in enumerate(pixels)
+    ]
+
+
+def text_frames(*texts: str) -> list[TextFrame]:
+    return [
+        TextFrame(trace=0, step=i, token=i, text=text, surprisal=1.0, entropy=1.0, candidates=())
+        for i, text in enumerate(texts, 1)
+    ]
+
+
+def picture_recipe(view: View | None = None) -> saved.TraceRecipe:
+    result = saved.result_of(picture_frames())
+    return saved.recipe_of(START, STARTED, MACHINE, result, view=view)
+
+
+def text_recipe(*texts: str) -> saved.TraceRecipe:
+    start = Start(trace=0, model="plays", prompt="A", seed=1, settings=TextSettings())
+    result = saved.result_of(text_frames(*texts))
+    return saved.recipe_of(start, msgspec.structs.replace(STARTED, init=None), MACHINE, result)
+
+
+def written(tmp_path: Path, kind: str, view: View | None = None) -> Path:
+    path = tmp_path / f"x.{kind}"
+    samples = [Sample(7, "A", picture_frames())]
+    path.write_bytes(saved.encode(kind, samples, picture_recipe(view)))  # type: ignore[arg-type]
+    return path
+
+
+# --- recipes ------------------------------------------------------------------------
+
+
+def test_a_recipe_makes_the_same_start_again_with_the_picture_that_was_read() -> None:
+    text = saved.to_json(picture_recipe())
+    assert text.isascii()
+    assert "\n" not in text
+    again = saved.to_start(saved.from_json(text, "x"), trace=3)
+    assert again == msgspec.structs.replace(START, init=STARTED.init)
+
+
+@given(
+    prompt=st.text(st.characters(exclude_categories=["Cs"])),
+    seed=st.integers(0, 2**63 - 1),
+    guidance=st.floats(0, 20),
+)
+def test_any_start_survives_its_recipe(prompt: str, seed: int, guidance: float) -> None:
+    settings = ImageSettings(guidance=guidance)
+    start = Start(trace=0, model="m", prompt=prompt, seed=seed, settings=settings)
+    recipe = saved.recipe_of(start, STARTED, MACHINE)
+    again = saved.to_start(saved.from_json(saved.to_json(recipe), "x"))
+    assert again == msgspec.structs.replace(start, init=STARTED.init)
+
+
+def test_a_whole_number_for_a_float_is_no_edit_by_hand() -> None:
+    start = msgspec.structs.replace(START, settings=ImageSettings(guidance=4, eta=1))
+    recipe = saved.recipe_of(start, STARTED, MACHINE)
+    assert saved.from_json(saved.to_json(recipe), "x") == recipe
+
+
+def test_what_no_reader_would_take_is_not_written() -> None:
+    with pytest.raises(GenuiError, match="this cannot be saved"):
+        saved.recipe_of(msgspec.structs.replace(START, seed=2**63), STARTED, MACHINE)
+
+
+def test_a_file_too_large_to_be_read_back_is_not_written(tmp_path: Path) -> None:
+    from genui.render import film
+
+    frames = picture_frames()[:1] * (film.MOST_PIXELS // (SIDE * SIDE * 32 * 32) + 1)
+    recipe = picture_recipe(View(kind="animation", scale=32))
+    with pytest.raises(GenuiError, match="this would be over 64,000,000 pixels; draw it smaller"):
+        saved.encode("gif", [Sample(7, "A", frames)], recipe)
+
+
+def test_other_formatting_of_the_json_is_no_edit() -> None:
+    text = json.dumps(json.loads(saved.to_json(picture_recipe())), indent=3, sort_keys=True)
+    assert saved.from_json(text, "x") == picture_recipe()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda recipe: recipe | {"seed": 8},
+        lambda recipe: recipe | {"prompt": "blue heart"},
+        lambda recipe: recipe | {"edits": []},
+        lambda recipe: recipe | {"digest": "0" * 64},
+        lambda recipe: recipe | {"digest": ""},
+        lambda recipe: recipe | {"result": recipe["result"] | {"steps": 1}},
+    ],
+)
+def test_a_recipe_edited_by_hand_is_told(change: Callable[[dict], dict]) -> None:
+    text = json.dumps(change(json.loads(saved.to_json(picture_recipe()))))
+    with pytest.raises(GenuiError, match=r"^x\.png: its recipe was edited by hand"):
+        saved.from_json(text, "x.png")
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"format": 2}, "its recipe has format 2 and this genui reads 1"),
+        ({"seed": -1}, "its recipe is damaged"),
+        ({"settings": {"type": "sound"}}, "its recipe is damaged"),
+        ({"strange": 1}, "its recipe is damaged"),
+        ({"fingerprint": "../../etc"}, "its recipe is damaged"),
+        ({"count": 1_000_000}, "its recipe is damaged"),
+    ],
+)
+def test_a_recipe_that_cannot_be_read_says_why(change: dict, fault: str) -> None:
+    text = json.dumps(json.loads(saved.to_json(picture_recipe())) | change)
+    with pytest.raises(GenuiError) as caught:
+        saved.from_json(text, "x.png")
+    assert str(caught.value).startswith(f"x.png: {fault}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "null", '{"format": "one"}', b"\xff"])
+def test_what_is_no_recipe_is_one_line(text: str | bytes) -> None:
+    with pytest.raises(GenuiError, match="its recipe is damaged"):
+        saved.from_json(text, "x")
+
+
+def test_a_picture_of_other_bytes_than_its_size_is_refused() -> None:
+    started = msgspec.structs.replace(STARTED, init=Picture(width=9000, height=9000, rgb=b"abc"))
+    text = saved.to_json(saved.recipe_of(START, started, MACHINE))
+    with pytest.raises(GenuiError, match="the picture in its recipe is damaged"):
+        saved.from_json(text, "x")
+
+
+def test_a_result_is_of_all_frames_and_of_the_last() -> None:
+    frames = picture_frames()
+    other = [msgspec.structs.replace(frames[0], x=bytes(SIDE * SIDE * 3)), *frames[1:]]
+    one, two = saved.result_of(frames), saved.result_of(other)
+    assert one.steps == two.steps == 2
+    assert one.digest == two.digest
+    assert one.frames != two.frames
+
+
+def test_a_result_of_text_has_its_tokens() -> None:
+    result = saved.result_of(text_frames("a", "b"), text_frames("c"))
+    assert result.tokens == ((1, 2), (1,))
+
+
+# --- files --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["png", "apng", "gif"])
+def test_a_picture_file_gives_back_its_recipe_and_frames(kind: str, tmp_path: Path) -> None:
+    view = View(kind="frame" if kind == "png" else "animation", scale=2)
+    file = saved.read(written(tmp_path, kind, view))
+    assert file.recipe == picture_recipe(view)
+    assert file.kind == kind
+    assert isinstance(file.content, list)
+    assert len(file.content) == (1 if kind == "png" else 3)
+    last = np.frombuffer(picture_frames()[-1].x, np.uint8).reshape(SIDE, SIDE, 3)
+    if kind != "gif":
+        assert (file.content[-1][::2, ::2] == last).all()
+
+
+def test_a_step_and_a_part_can_be_shown(tmp_path: Path) -> None:
+    file = saved.read(written(tmp_path, "png", View(steps=(1,), part="guess")))
+    assert isinstance(file.content, list)
+    assert file.content[0].tobytes() == picture_frames()[1].guess
+
+
+def test_a_part_that_was_not_computed_cannot_be_shown(tmp_path: Path) -> None:
+    with pytest.raises(GenuiError, match="step 1: this trace has no such picture"):
+        written(tmp_path, "png", View(steps=(1,), part="noise"))
+
+
+@pytest.mark.parametrize("texts", [("b", "\n"), ("b", "\n\ngenui-recipe: {}"), ("", "")])
+def test_a_text_is_kept_exactly_above_its_recipe(texts: tuple, tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    recipe = text_recipe(*texts)
+    path.write_bytes(saved.encode("txt", [Sample(1, "A", text_frames(*texts))], recipe))
+    file = saved.read(path)
+    assert file.content == "A" + "".join(texts)
+    assert file.recipe == recipe
+
+
+def test_a_recording_gives_back_its_outputs(tmp_path: Path) -> None:
+    path = tmp_path / "x.cast"
+    frames = text_frames("b\n", "\x1b]0;title\x07c")
+    path.write_bytes(saved.encode("cast", [Sample(1, "A", frames)], text_recipe("b\n", "c")))
+    file = saved.read(path)
+    assert file.content == saved.CastFile(("A", "b\r\n", "c"))
+    assert file.recipe == text_recipe("b\n", "c")
+
+
+def test_a_recording_of_pictures_paints_each_over_the_one_before(tmp_path: Path) -> None:
+    path = written(tmp_path, "cast", View(kind="animation"))
+    header = json.loads(path.read_text().splitlines()[0])
+    assert (header["width"], header["height"]) == (SIDE, SIDE // 2)
+    file = saved.read(path)
+    assert isinstance(file.content, saved.CastFile)
+    assert len(file.content.outputs) == 3
+    assert all("\x1b[H" in output and output.count("\r\n") == 1 for output in file.content.outputs)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fault"),
+    [
+        ("x.png", None, "no such file"),
+        ("x.png", b"", "is empty"),
+        ("x.png", b"\x89PNG\r\n\x1a\n" + bytes(40), "cannot be read"),
+        ("x.gif", b"GIF89a", "cannot be read"),
+        ("x.txt", b"just a text\n", "carries no recipe"),
+        ("x.txt", b"a\ngenui-recipe: {}\nmore", "carries no recipe"),
+        ("x.txt", b"a\ngenui-recipe: {\n", "its recipe is damaged"),
+        ("x.txt", b"\xff\xfe\0a", "is no UTF-8 text (byte 0)"),
+        ("x.cast", b"\n\n", "is no whole asciinema recording"),
+        ("x.cast", b'{"version": 2}\n[0, "o"', "is no whole asciinema recording"),
+        ("x.cast", b'{"version": 2}\n[0, "o", "a"]\n', "carries no recipe"),
+        ("x.trace", b"{}", "its recipe is damaged"),
+        ("x.trace", b"\0\1\2", "its recipe is damaged"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_line_naming_it(
+    name: str, content: bytes | None, fault: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(GenuiError) as caught:
+        saved.read(path)
+    assert str(path) in str(caught.value)
+    assert fault in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_picture_without_a_recipe_says_so(tmp_path: Path) -> None:
+    from genui.render import film
+
+    (tmp_path / "x.png").write_bytes(film.png(np.zeros((2, 2, 3), np.uint8), "my holiday"))
+    with pytest.raises(GenuiError, match="carries no recipe"):
+        saved.read(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("kind", ["png", "gif"])
+def test_a_truncated_file_is_refused(kind: str, tmp_path: Path) -> None:
+    path = written(tmp_path, kind)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(GenuiError, match="cannot be read"):
+        saved.read(path)
+
+
+def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    with path.open("wb") as file:
+        file.truncate(saved.MOST_BYTES + 1)
+    with pytest.raises(GenuiError, match="over 64 MB"):
+        saved.read(path)
+
+
+def test_a_kind_of_file_that_has_no_recipe_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MisuseError, match=r"x\.jpg: a recipe is in files that end in \.png"):
+        saved.read(tmp_path / "x.jpg")
+
+
+def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.txt")
+    with pytest.raises(GenuiError, match="not a regular file"):
+        saved.read(tmp_path / "x.txt")
+
+
+# --- trees --------------------------------------------------------------------------
+
+
+def tree(**changes: object) -> SavedTree:
+    branches = (
+        Branch(id=0, total=20),
+        Branch(id=1, parent=0, step=5, edit=SetSeed(1), total=20, label="seed 1"),
+        Branch(id=4, parent=1, step=9, edit=SetSeed(2)),
+        Branch(id=5, parent=1, step=3, edit=WriteText("x")),
+    )
+    start = msgspec.structs.replace(START, edits=())
+    fields = {
+        "name": "hearts",
+        "recipe": saved.recipe_of(start, STARTED, MACHINE, view=View(kind="tree")),
+        "branches": branches,
+        "current": 4,
+        "playhead": 12,
+    }
+    return SavedTree(**(fields | changes))  # type: ignore[arg-type]
+
+
+def test_a_tree_comes_back_as_it_was_saved() -> None:
+    path = saved.save_tree(tree(created=5.0))
+    found = saved.load_tree(path)
+    assert (found.branches, found.current, found.playhead) == (tree().branches, 4, 12)
+    assert (found.name, found.created) == ("hearts", 5.0)
+    assert found.fingerprint == STARTED.fingerprint
+    assert found.machine == MACHINE
+    assert saved.read(path).content == found
+
+
+def test_a_branch_has_the_edits_that_led_to_it_and_no_others() -> None:
+    def edits(branch: int) -> list[tuple[int, object]]:
+        return [(at.step, at.edit) for at in saved.branch_start(tree(), branch).edits]
+
+    assert edits(0) == []
+    assert edits(4) == [(5, SetSeed(1)), (9, SetSeed(2))]
+    assert edits(5) == [(3, WriteText("x"))]  # forked before its parent did
+
+
+def test_traces_are_kept_beside_their_model(tmp_path: Path) -> None:
+    run = paths.runs_dir() / "mine-20260101-000000-abcd"
+    run.mkdir(parents=True)
+    assert saved.traces_dir(run.name) == run / "traces"
+    assert saved.traces_dir(f"{run.name}@120") == run / "traces"
+    beside = paths.data_dir() / "traces"
+    assert saved.traces_dir("icons") == beside / "icons"
+    assert saved.traces_dir(str(tmp_path / "my model.safetensors")) == beside / "my-model"
+    assert saved.traces_dir("../..").parent == beside  # never above it
+
+
+def test_saved_traces_are_listed_newest_first_and_broken_ones_say_so() -> None:
+    old = saved.save_tree(tree(created=100.0))
+    new = saved.save_tree(tree(created=200.0, name="new/../er"))
+    same = saved.save_tree(tree(created=200.0, name="new/../er"))
+    broken = old.with_name("broken.trace")
+    broken.write_bytes(b"{")
+    listed = saved.list_trees()
+    assert [entry.path for entry in listed] == [broken, *sorted((new, same)), old]
+    assert listed[0].tree is None
+    assert str(broken) in listed[0].fault
+    assert listed[-1].tree is not None
+
+
+def test_no_saved_trace_is_an_empty_list() -> None:
+    assert saved.list_trees() == []
+
+
+@pytest.mark.parametrize(
+    "branches",
+    [
+        (Branch(id=0), Branch(id=0, parent=0, edit=SetSeed(1))),
+        (Branch(id=0), Branch(id=1, parent=2, edit=SetSeed(1))),
+        (Branch(id=0), Branch(id=1, parent=1, edit=SetSeed(1))),
+        (Branch(id=0), Branch(id=1, parent=0)),
+        (Branch(id=0, parent=0, edit=SetSeed(1)),),
+    ],
+)
+def test_branches_that_are_no_tree_are_refused(branches: tuple, tmp_path: Path) -> None:
+    path = saved.save_tree(tree(branches=branches, current=0), tmp_path / "x.trace")
+    with pytest.raises(GenuiError, match="its branches do not fit together"):
+        saved.load_tree(path)
+
+
+def test_a_current_branch_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    path = saved.save_tree(tree(current=77), tmp_path / "x.trace")
+    with pytest.raises(GenuiError, match="its branches do not fit together"):
+        saved.load_tree(path)
+
+
+def test_a_trace_edited_by_hand_is_told(tmp_path: Path) -> None:
+    path = saved.save_tree(tree(), tmp_path / "x.trace")
+    path.write_text(path.read_text().replace('"playhead": 12', '"playhead": 13'))
+    with pytest.raises(GenuiError, match="edited by hand"):
+        saved.load_tree(path)

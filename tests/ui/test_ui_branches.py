@@ -1,0 +1,324 @@
+"""The window of branches, saving the tree and opening it again."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from acting import FAST, Opener, fault, home_of, seen, session_of, until, until_seen
+from textual.pilot import Pilot
+
+from genui import paths
+from genui.protocol import AddNoise, SetSeed
+from genui.saved import list_trees, load_tree
+from genui.ui import keys
+from genui.ui.commands import GenuiCommands
+from genui.ui.panes.canvas import CanvasPane
+from genui.ui.panes.text import TextPane
+from genui.ui.panes.trace_pane import TracePane
+from genui.ui.screens.branches import BranchesScreen, tree_lines
+
+SIZES = [(80, 24), (120, 40), (200, 60)]
+
+
+def canvas(pilot: Pilot[None]) -> CanvasPane:
+    return home_of(pilot).query_one(CanvasPane)
+
+
+async def grow(pilot: Pilot[None]) -> CanvasPane:
+    """Three branches in the Canvas: one to the end, a fork of it at 12, and a fork of that."""
+    pane = canvas(pilot)
+    await pilot.press("3", "end")
+    await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 20)
+    for step, seed in ((12, 7), (15, 9)):
+        assert pane.trace is not None
+        pane.trace.seek(step)
+        pane.seed = seed
+        pane.fork(SetSeed(seed), f"seed {seed}")
+        await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 20)
+    await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
+    return pane
+
+
+def labels(pane: TracePane) -> list[str]:
+    return [branch.label for branch in pane.traces.branches]
+
+
+def test_a_tree_is_drawn_by_how_deep_its_entries_are() -> None:
+    assert tree_lines([0, 1, 2, 1, 0, 1]) == ["", "├─ ", "│  └─ ", "└─ ", "", "└─ "]
+    assert tree_lines([]) == []
+
+
+async def test_without_a_branch_the_window_says_what_to_press(
+    shipped: Path, open_app: Opener
+) -> None:
+    async with open_app(size=(80, 24)) as pilot:
+        await pilot.press("3", "b")
+        await until_seen(pilot, "No branch yet. Press space")
+        await pilot.press("enter", "v", "d", "escape")
+        await until(pilot, lambda: not isinstance(pilot.app.screen, BranchesScreen))
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_branches_are_listed_as_a_tree_with_where_they_fork(
+    size: tuple[int, int], shipped: Path, open_app: Opener
+) -> None:
+    async with open_app(size=size) as pilot:
+        await grow(pilot)
+        await pilot.press("b")
+        await until_seen(pilot, "└─ seed 7")
+        shown = seen(pilot)
+        assert "from step 12 · 20/20" in shown
+        assert "   └─ seed 9" in shown
+        assert "● " in shown
+        assert "esc leave" in shown
+
+
+async def test_enter_goes_to_the_branch_with_its_seed(shipped: Path, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        pane = await grow(pilot)
+        assert pane.seed == 9
+        await pilot.press("b")
+        await until_seen(pilot, "└─ seed 7")
+        await pilot.press("up", "enter")
+        await until(pilot, lambda: pane.seed == 7)
+        assert pane.traces.shown is pane.traces.branches[1]
+
+
+async def test_what_is_shown_cannot_be_dropped_nor_what_it_grew_from(
+    shipped: Path, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        pane = await grow(pilot)
+        await pilot.press("b")
+        await until_seen(pilot, "└─ seed 7")
+        await pilot.press("d")
+        await until(pilot, lambda: "it is the one that is shown" in fault(pilot))
+        await pilot.press("up", "d")
+        await until(pilot, lambda: "what is shown grew from it" in fault(pilot))
+        assert len(pane.traces.branches) == 3
+
+
+async def test_dropping_a_branch_drops_what_grew_from_it(shipped: Path, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        pane = await grow(pilot)
+        pane.show_branch(0)
+        pane.fork(AddNoise(to=3), "noise to 3")
+        await pilot.press("b")
+        await until_seen(pilot, "├─ seed 7")
+        await pilot.press("up", "up", "d")
+        await until(pilot, lambda: labels(pane) == ["seed 1", "noise to 3"])
+        await pilot.pause()
+        assert fault(pilot) == "dropped 2 branches: it and what grew from it"
+        await pilot.press("d")  # the one that has come up to the cursor
+        assert "it is the one that is shown" in fault(pilot)
+        await pilot.press("escape")
+
+
+async def test_the_model_of_the_branch_that_is_gone_to_is_the_panes(
+    shipped: Path, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        pane = await grow(pilot)
+        icons = next(model for model in home_of(pilot).models if model.name == "icons")
+        home_of(pilot).open_model(icons)
+        await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
+        await pilot.press("b")
+        await until_seen(pilot, "seed 9 · emoji")
+        await pilot.press("home", "enter")
+        await until(pilot, lambda: pane.model is not None and pane.model.name == "emoji")
+
+
+# --- saved and opened again -------------------------------------------------------------
+
+
+async def saved(pilot: Pilot[None]) -> Path:
+    """The file that ctrl+s writes."""
+    before = len(list_trees())
+    await pilot.press("ctrl+s")
+    await until(pilot, lambda: len(list_trees()) == before + 1)
+    await until_seen(pilot, "saved ")
+    return list_trees()[0].path
+
+
+async def test_a_saved_tree_is_beside_its_model_and_says_so(
+    shipped: Path, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        await grow(pilot)
+        path = await saved(pilot)
+        assert path.parent == paths.data_dir() / "traces" / "emoji"
+        assert "saved 3 branches in" in seen(pilot)
+        tree = load_tree(path)
+        assert [(b.parent, b.step, b.label) for b in tree.branches] == [
+            (-1, 0, "seed 1"),
+            (0, 12, "seed 7"),
+            (1, 15, "seed 9"),
+        ]
+        assert (tree.current, tree.playhead) == (2, 20)
+        assert tree.fingerprint == "0123456789abcdef"
+        assert tree.machine.precision == "bf16"
+        assert tree.result is not None
+
+
+async def test_with_nothing_begun_saving_and_exporting_say_what_to_press(
+    shipped: Path, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        await pilot.press("3", "ctrl+s")
+        await until_seen(pilot, "something to save")
+        await pilot.press("x")
+        await until_seen(pilot, "something to export")
+        assert list_trees() == []
+
+
+async def test_every_tree_of_the_pane_is_saved_from_the_window(
+    shipped: Path, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        pane = await grow(pilot)
+        await pilot.press("r")
+        await until(pilot, lambda: len(pane.traces.branches) == 4)
+        await pilot.press("b", "s")
+        await until(pilot, lambda: len(list_trees()) == 2)
+        await until_seen(pilot, "saved 4 branches in")
+
+
+async def test_opened_after_the_worker_was_killed_it_gives_the_same_frames(
+    shipped: Path, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        pane = await grow(pilot)
+        assert pane.trace is not None
+        frames = [frame.x for frame in pane.trace.frames]
+        path = await saved(pilot)
+        pid = session_of(pilot).pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        await until_seen(pilot, "the worker was killed")
+        home_of(pilot).open_saved(path, "image")
+        await until(pilot, lambda: len(pane.traces.branches) == 6)
+        await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 20)
+        assert pane.traces.shown is pane.traces.branches[5]
+        assert [frame.x for frame in pane.trace.frames] == frames
+
+
+async def test_a_fresh_app_opens_it_from_the_palette_where_it_was_left(
+    shipped: Path, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        pane = home_of(pilot).query_one(TextPane)
+        await pilot.press("2", "right", "right", "right")
+        await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 3)
+        pane.fork(SetSeed(5), "seed 5", play=False)
+        await pilot.press("right")
+        await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 4)
+        assert pane.trace is not None
+        texts = [frame.text for frame in pane.trace.frames]
+        await saved(pilot)
+    async with open_app() as pilot:
+        await pilot.press("ctrl+p")
+        await pilot.pause()
+        await pilot.press(*"opensaved")
+        await until_seen(pilot, "Open saved trace ROMEO: · seed 1")
+        await pilot.press("down", "enter")
+        pane = home_of(pilot).query_one(TextPane)
+        await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 4)
+        assert pane.trace is not None
+        assert [frame.text for frame in pane.trace.frames] == texts
+        assert pane.trace.position == 4
+        assert pane.seed == 5
+        assert labels(pane) == ["seed 1", "seed 5"]
+        assert "2 branches, b lists them" in seen(pilot)
+
+
+async def test_a_branch_that_is_not_shown_computes_once_it_is_gone_to(
+    shipped: Path, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        pane = await grow(pilot)
+        frames = [frame.x for frame in pane.traces.branches[1].trace.frames]
+        path = await saved(pilot)
+        home_of(pilot).open_saved(path, "image")
+        await until(pilot, lambda: len(pane.traces.branches) == 6)
+        again = pane.traces.branches[4]
+        assert again.trace.frames == []
+        pane.show_branch(again.number)
+        await pilot.press("end")
+        await until(pilot, lambda: again.trace.computed == 20)
+        assert [frame.x for frame in again.trace.frames] == frames
+
+
+async def test_other_weights_than_it_was_saved_with_are_named(
+    shipped: Path, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_app() as pilot:
+        await grow(pilot)
+        path = await saved(pilot)
+    text = "fedcba9876543210"
+    async with open_app(worker=(*FAST, "--fingerprint", text)) as pilot:
+        home_of(pilot).open_saved(path, "image")
+        await until_seen(pilot, f"({text})")
+        assert "0123456789abcdef" in seen(pilot)
+
+
+async def test_a_saved_trace_without_its_model_is_one_line(shipped: Path, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await grow(pilot)
+        path = await saved(pilot)
+        (shipped / "emoji" / "model.safetensors").unlink()
+        home_of(pilot).open_saved(path, "image")
+        await until_seen(pilot, "its model is not here")
+        assert len(canvas(pilot).traces.branches) == 3
+
+
+async def test_a_full_disk_is_one_line(
+    shipped: Path, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_app() as pilot:
+        await grow(pilot)
+        (paths.data_dir() / "traces").mkdir(parents=True)
+        (paths.data_dir() / "traces" / "emoji").write_text("in the way")
+        await pilot.press("ctrl+s")
+        await until_seen(pilot, "cannot write")
+
+
+async def test_a_damaged_saved_trace_is_in_the_palette_and_says_what_is_wrong(
+    shipped: Path, open_app: Opener
+) -> None:
+    folder = paths.data_dir() / "traces" / "emoji"
+    folder.mkdir(parents=True)
+    (folder / "old.trace").write_text("{}")
+    async with open_app() as pilot:
+        await pilot.press("ctrl+p")
+        await pilot.pause()
+        await pilot.press(*"damaged")
+        await until_seen(pilot, "Open saved trace old.trace, which is damaged")
+        await pilot.press("down", "enter")
+        await until_seen(pilot, "use the file as it was written")
+
+
+async def test_branches_compare_and_export_from_the_window(shipped: Path, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await grow(pilot)
+        await pilot.press("b", "v")
+        await until(pilot, lambda: "this is the branch that is shown" in fault(pilot))
+        await pilot.press("up", "v")
+        await until_seen(pilot, "they part at step 15")
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen is home_of(pilot))
+        await pilot.press("b", "home", "x")
+        await until_seen(pilot, "emoji-1.png")
+
+
+async def test_every_action_is_in_the_palette(shipped: Path, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await pilot.press("3")
+        titles = {
+            f"{keys.TITLES[key.pane]}: {key.description}"
+            for key in keys.TABLE
+            if key.action in {"branches", "compare", "save", "export", "side_by_side"}
+        }
+        assert len(titles) == 9
+        provider = GenuiCommands(home_of(pilot))
+        assert titles <= {command.title for command in provider._commands()}

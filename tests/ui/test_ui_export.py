@@ -1,0 +1,318 @@
+"""The window that writes files: formats, names, finishing first, overwriting, what can go wrong."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from acting import SLOW, Opener, fault, home_of, seen, session_of, until, until_seen
+from textual.pilot import Pilot
+
+from genui.protocol import SetSeed, SetSettings, TextSettings
+from genui.saved import CastFile, SavedFile, SavedTree, branch_start, read, result_of, to_start
+from genui.ui.panes.canvas import CanvasPane
+from genui.ui.panes.line_input import LineInput
+from genui.ui.panes.rows import RowList
+from genui.ui.panes.text import TextPane
+from genui.ui.screens.export import ExportScreen
+
+SIZES = [(80, 24), (120, 40), (200, 60)]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder."""
+    place = tmp_path / "here"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    return place
+
+
+async def drawn(pilot: Pilot[None]) -> CanvasPane:
+    pane = home_of(pilot).query_one(CanvasPane)
+    await pilot.press("3", "end")
+    await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
+    return pane
+
+
+async def written(pilot: Pilot[None]) -> TextPane:
+    pane = home_of(pilot).query_one(TextPane)
+    pane.settings = TextSettings(tokens=12)
+    await pilot.press("2", "end")
+    await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
+    return pane
+
+
+async def window(pilot: Pilot[None], form: str = "") -> ExportScreen:
+    """`x`, with the cursor on that format."""
+    await pilot.press("x")
+    await until(pilot, lambda: isinstance(pilot.app.screen, ExportScreen))
+    screen = pilot.app.screen
+    assert isinstance(screen, ExportScreen)
+    if form:
+        screen.query_one(RowList).chosen = form
+        await pilot.pause()
+    return screen
+
+
+def frames_in(found: SavedFile) -> list:
+    """The pictures in a file."""
+    assert isinstance(found.content, list)
+    return found.content
+
+
+async def closed(pilot: Pilot[None]) -> None:
+    await until(pilot, lambda: pilot.app.screen is home_of(pilot))
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_window_lists_every_format_of_the_medium(
+    size: tuple[int, int], shipped: Path, open_app: Opener
+) -> None:
+    async with open_app(size=size) as pilot:
+        await drawn(pilot)
+        await window(pilot)
+        shown = seen(pilot)
+        for words in (
+            "png",
+            "guess of the clean picture at step 20",
+            "film",
+            "gif",
+            "apng",
+            "cast",
+            "trace",
+        ):
+            assert words in shown
+        assert "emoji-1.png" in shown
+        assert "esc leave" in shown
+
+
+async def test_a_png_is_the_picture_at_the_playhead_with_its_recipe(
+    shipped: Path, open_app: Opener, folder: Path
+) -> None:
+    async with open_app() as pilot:
+        pane = await drawn(pilot)
+        await pilot.press("left", "left", "o")
+        trace = pane.trace
+        assert trace is not None
+        assert trace.frame is not None
+        await window(pilot)
+        await pilot.press("enter")
+        await closed(pilot)
+        await until_seen(pilot, "genui replay emoji-1.png")
+        found = read(folder / "emoji-1.png")
+        recipe = found.recipe
+        assert to_start(recipe) == trace.request
+        assert recipe.fingerprint == "0123456789abcdef"
+        ready = session_of(pilot).ready
+        assert ready is not None
+        assert (recipe.machine.device, recipe.machine.threads) == (ready.device, ready.threads)
+        assert recipe.result == result_of(trace.frames)
+        assert (recipe.view.steps, recipe.view.part, recipe.view.scale) == ((18,), "x", 8)
+        pixels = np.frombuffer(trace.frame.x, np.uint8).reshape(32, 32, 3)
+        assert np.array_equal(frames_in(found)[0], pixels.repeat(8, 0).repeat(8, 1))
+
+
+@pytest.mark.parametrize(
+    ("form", "name", "pictures"),
+    [("film", "emoji-1.png", 1), ("gif", "emoji-1.gif", 21), ("apng", "emoji-1.apng", 21)],
+)
+async def test_strips_and_moving_pictures_carry_the_recipe(
+    form: str, name: str, pictures: int, shipped: Path, open_app: Opener, folder: Path
+) -> None:
+    async with open_app() as pilot:
+        pane = await drawn(pilot)
+        await window(pilot, form)
+        assert name in seen(pilot)
+        await pilot.press("enter")
+        await closed(pilot)
+        found = read(folder / name)
+        assert pane.trace is not None
+        assert to_start(found.recipe) == pane.trace.request
+        assert len(frames_in(found)) == pictures
+
+
+async def test_text_is_written_whole_with_the_recipe_of_its_branch(
+    shipped: Path, open_app: Opener, folder: Path
+) -> None:
+    async with open_app() as pilot:
+        pane = await written(pilot)
+        await pilot.press("left", "left", "left")
+        pane.fork(SetSeed(5), "seed 5")
+        await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
+        assert pane.trace is not None
+        await window(pilot)
+        await pilot.press("enter")
+        await closed(pilot)
+        found = read(folder / "shakespeare-5.txt")
+        text = "".join(frame.text for frame in pane.trace.frames)
+        assert found.content == f"ROMEO:\n{text}"
+        assert to_start(found.recipe) == pane.trace.request
+        assert found.recipe.edits[-1].step == 9
+
+
+async def test_a_recording_and_the_branches_are_written_too(
+    shipped: Path, open_app: Opener, folder: Path
+) -> None:
+    async with open_app() as pilot:
+        pane = await written(pilot)
+        await window(pilot, "cast")
+        await pilot.press("enter")
+        await closed(pilot)
+        recording = read(folder / "shakespeare-1.cast").content
+        assert isinstance(recording, CastFile)
+        assert len(recording.outputs) == 13
+        await pilot.press("left", "left")
+        pane.fork(SetSeed(4), "seed 4")
+        await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
+        await window(pilot, "trace")
+        await pilot.press("enter")
+        await closed(pilot)
+        tree = read(folder / "shakespeare-4.trace").content
+        assert isinstance(tree, SavedTree)
+        assert pane.trace is not None
+        assert branch_start(tree) == pane.trace.request
+        assert tree.result == result_of(pane.trace.frames)
+
+
+async def test_two_edits_at_once_are_saved_and_come_back_as_one_branch(
+    shipped: Path, open_app: Opener, folder: Path
+) -> None:
+    from genui.ui import keeping
+    from genui.ui.tree import Tree
+
+    async with open_app() as pilot:
+        pane = await written(pilot)
+        assert pane.trace is not None
+        pane.trace.seek(5)
+        pane.fork(SetSeed(4), "both", then=SetSettings(TextSettings(tokens=9)))
+        await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
+        assert pane.traces.shown is not None
+        machine = keeping.machine_of(None)
+        saved = keeping.saved_tree(pane.traces, pane.traces.shown, machine)
+        again: Tree = Tree()
+        keeping.graft(saved, again)
+        assert [branch.label for branch in again.branches] == ["seed 1", "both"]
+        assert again.trace is not None
+        assert again.trace.request == pane.trace.request
+
+
+async def test_an_unfinished_trace_is_finished_first_if_one_says_so(
+    shipped: Path, open_app: Opener, folder: Path
+) -> None:
+    async with open_app() as pilot:
+        pane = home_of(pilot).query_one(CanvasPane)
+        await pilot.press("3", "right", "right", "right")
+        await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 3)
+        await window(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: "3 of 20 steps are here. y finishes first" in fault(pilot))
+        await pilot.press("enter")  # is no answer
+        assert list(folder.iterdir()) == []
+        await pilot.press("y")
+        await closed(pilot)
+        assert read(folder / "emoji-1.png").recipe.result.steps == 20
+        assert read(folder / "emoji-1.png").recipe.view.steps == (3,)
+        assert pane.trace is not None
+        assert pane.trace.position == 3
+
+
+async def test_or_written_as_far_as_it_is(shipped: Path, open_app: Opener, folder: Path) -> None:
+    async with open_app() as pilot:
+        pane = home_of(pilot).query_one(TextPane)
+        await pilot.press("2", "right", "right")
+        await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 2)
+        await window(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: "n writes these" in fault(pilot))
+        await pilot.press("n")
+        await closed(pilot)
+        assert read(folder / "shakespeare-1.txt").recipe.result.steps == 2
+
+
+async def test_leaving_while_it_finishes_writes_nothing(
+    shipped: Path, open_app: Opener, folder: Path
+) -> None:
+    async with open_app(worker=SLOW) as pilot:
+        pane = home_of(pilot).query_one(CanvasPane)
+        await pilot.press("3", "right")
+        await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 1)
+        await window(pilot)
+        await pilot.press("enter", "y")
+        await until_seen(pilot, "finishing: ")
+        await pilot.press("escape")
+        await closed(pilot)
+        assert pane.trace is not None
+        await until(pilot, lambda: pane.trace is not None and not pane.trace.computing)
+        assert pane.trace.position == 1
+        assert pane.trace.computed < 20
+        assert list(folder.iterdir()) == []
+
+
+async def test_a_file_that_is_there_is_written_over_only_after_a_yes(
+    shipped: Path, open_app: Opener, folder: Path
+) -> None:
+    (folder / "emoji-1.png").write_text("mine")
+    async with open_app() as pilot:
+        await drawn(pilot)
+        await window(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: "emoji-1.png is there already" in fault(pilot))
+        await pilot.press("enter", "n")
+        assert (folder / "emoji-1.png").read_text() == "mine"
+        assert fault(pilot) == ""
+        await pilot.press("enter")
+        await until(pilot, lambda: "is there already" in fault(pilot))
+        await pilot.press("y")
+        await closed(pilot)
+        assert read(folder / "emoji-1.png").kind == "png"
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("nowhere/a.png", "there is no folder nowhere"),
+        ("a.gif", "end the name in .png"),
+        ("", "end the name in .png"),
+        ("~nobody-of-that-name/a.png", "home"),
+    ],
+)
+async def test_a_name_that_will_not_do_is_one_line_in_the_window(
+    name: str, line: str, shipped: Path, open_app: Opener, folder: Path
+) -> None:
+    async with open_app() as pilot:
+        await drawn(pilot)
+        screen = await window(pilot)
+        screen.query_one("#file", LineInput).value = name
+        await pilot.pause()
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: line in fault(pilot))
+        assert list(folder.iterdir()) == []
+        await pilot.press("escape")
+        await closed(pilot)
+
+
+async def test_a_full_disk_is_one_line_in_the_window(
+    shipped: Path, open_app: Opener, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(fd: int, data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("genui.runs.disk.write_all", full)
+    async with open_app() as pilot:
+        await drawn(pilot)
+        await window(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: "no space left on device; name a file" in fault(pilot))
+        assert list(folder.iterdir()) == []
+
+
+async def test_a_name_that_was_typed_keeps_its_stem_in_another_format(
+    shipped: Path, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        await drawn(pilot)
+        screen = await window(pilot)
+        line = screen.query_one("#file", LineInput)
+        line.value = "cat.png"
+        await pilot.press("down", "down")
+        await until(pilot, lambda: line.value == "cat.gif")

@@ -1,0 +1,352 @@
+"""The Text screen: a cursor in the text, its odds, forks with another token or words, attention."""
+
+import pytest
+from acting import SLOW, Opener, fault, home_of, seen, until, until_seen
+from textual.pilot import Pilot
+
+from genui.protocol import SetSettings, TextSettings, WriteText, WriteToken
+from genui.ui.panes.text import TextPane
+from genui.ui.widgets.attention import AttentionList
+from genui.ui.widgets.candidates import Candidates
+from genui.ui.widgets.prose import Prose
+
+SIZES = [(80, 24), (120, 40), (200, 60)]
+
+
+def pane_of(pilot: Pilot[None]) -> TextPane:
+    return home_of(pilot).query_one(TextPane)
+
+
+def styled(pilot: Pilot[None], attribute: str) -> str:
+    """What of the prose has a style's attribute, line by line."""
+    prose = pane_of(pilot).query_one(Prose)
+    lines = [prose.render_line(y) for y in range(prose.size.height)]
+    return "".join(
+        s.text for line in lines for s in line if s.style and getattr(s.style, attribute)
+    )
+
+
+async def write(pilot: Pilot[None], tokens: int = 5) -> TextPane:
+    """Full-screen, that many tokens written, held at the last."""
+    pane = pane_of(pilot)
+    await pilot.press("2", *["right"] * tokens)
+    await until(pilot, lambda: pane.trace is not None and pane.trace.position == tokens)
+    return pane
+
+
+# --- the cursor -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_token_at_the_playhead_is_marked_and_what_follows_stays(
+    shipped, open_app: Opener, size: tuple[int, int]
+) -> None:
+    async with open_app(size=size) as pilot:
+        await write(pilot)
+        prose = pane_of(pilot).query_one(Prose)
+        assert styled(pilot, "reverse") == "that "
+        await pilot.press("left", "left")
+        assert styled(pilot, "reverse") == "is "
+        assert prose.text == "ROMEO:\nWhat light is "
+        assert "What light is this that" in seen(pilot)
+        assert "Token 3" in seen(pilot)
+        await pilot.press("home")
+        assert styled(pilot, "reverse") == ""
+
+
+async def test_while_it_plays_and_in_home_there_is_no_cursor(shipped, open_app: Opener) -> None:
+    async with open_app(worker=SLOW) as pilot:
+        pane = await write(pilot)
+        await pilot.press("space")
+        assert styled(pilot, "reverse") == ""
+        await pilot.press("space")
+        assert styled(pilot, "reverse")
+        await pilot.press("escape", "left")
+        await until(pilot, lambda: not pane.zoomed)
+        assert styled(pilot, "reverse") == ""
+        trace = pane.trace
+        assert trace is not None
+        assert pane.query_one(Prose).token_count == trace.position
+
+
+async def test_the_cursor_is_marked_without_colour(
+    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with open_app() as pilot:
+        await write(pilot)
+        await pilot.press("left")
+        assert styled(pilot, "reverse") == "this "
+        assert "that" in styled(pilot, "dim")
+
+
+# --- the odds ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_odds_are_told_in_full(shipped, open_app: Opener, size: tuple[int, int]) -> None:
+    async with open_app(size=size) as pilot:
+        await write(pilot)
+        screen = seen(pilot)
+        for words in ("model logit drawn", "kept 7", "entropy", "fell in 0.00–0.", "surprise"):
+            assert words in screen
+        for setting in ("temperature", "top-k", "top-p", "min-p", "repetition", "tokens", "seed"):
+            assert setting in screen
+        await pilot.press(*["down"] * 9)
+        assert "✂ top-p" in seen(pilot)
+
+
+async def test_greedy_and_forced_choices_are_told_as_such(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        pane = pane_of(pilot)
+        pane.settings = TextSettings(temperature=0)
+        await write(pilot)
+        assert "greedy: the likeliest is taken" in seen(pilot)
+        await pilot.press("down", "enter", "space")
+        trace = pane.trace
+        assert trace is not None
+        trace.seek(5)
+        pane.paint()
+        await until_seen(pilot, "forced: written by hand")
+
+
+async def test_enter_forks_with_the_candidate_that_is_chosen(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        pane = await write(pilot)
+        await pilot.press("enter")
+        await until_seen(pilot, "choose another candidate with ↑ ↓")
+        await pilot.press("down", "down", "down", "up")
+        assert "⏎ fork with ‘my’" in seen(pilot)
+        assert "→    my" in seen(pilot)
+        await pilot.press("enter")
+        trace = pane.trace
+        assert trace is not None
+        assert trace.request.edits[-1].step == 4
+        assert trace.request.edits[-1].edit == WriteToken(1002)
+        await until_seen(pilot, "400/400 tok")
+        assert pane.query_one(Prose).text.startswith("ROMEO:\nWhat light is this my ")
+        assert "branch 2 of 2 · ‘my’ at 5" in seen(pilot)
+
+
+async def test_two_tokens_tried_in_one_place_are_branches_beside_each_other(
+    shipped, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        pane = await write(pilot)
+        await pilot.press("down", "enter", "space")
+        trace = pane.trace
+        assert trace is not None
+        trace.seek(5)
+        await until(pilot, lambda: trace.position == 5)
+        await pilot.press("down", "enter")
+        branches = pane.traces.branches
+        assert [branch.label for branch in branches] == ["seed 1", "‘the’ at 5", "‘my’ at 5"]
+        assert branches[1].parent == branches[2].parent == branches[0].number
+
+
+async def test_in_home_the_arrows_scroll_and_enter_opens(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        pane = pane_of(pilot)
+        await pilot.press("2", "space")
+        await until_seen(pilot, "400/400 tok")
+        await pilot.press("escape")
+        prose = pane.query_one(Prose)
+        await until(pilot, lambda: prose.scroll_offset.y > 0)
+        before = prose.scroll_offset.y
+        await pilot.press("up")
+        assert prose.scroll_offset.y == before - 1
+        assert pane.query_one(Candidates).selected is None
+        await pilot.press("enter")
+        await until(pilot, lambda: pane.zoomed)
+
+
+async def test_moving_the_cursor_lets_go_of_the_selection(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        pane = await write(pilot)
+        odds = pane.query_one(Candidates)
+        await pilot.press("down")
+        assert odds.selected == 1
+        await pilot.press("left")
+        assert odds.selected is None
+
+
+async def test_before_the_first_token_there_is_nothing_to_choose(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await pilot.press("2", "down")
+        await until_seen(pilot, "no token is at the cursor: press → for one")
+
+
+# --- one's own words --------------------------------------------------------------------
+
+
+async def test_words_are_written_at_the_cursor_and_it_goes_on(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        pane = await write(pilot)
+        await pilot.press("left", "left", "i")
+        await until_seen(pilot, "Your own words")
+        await pilot.press("enter")
+        assert fault(pilot) == "nothing was typed; Esc leaves the text as it is"
+        await pilot.press(*"O!\\n", "enter")
+        await until_seen(pilot, "400/400 tok")
+        assert pane.query_one(Prose).text.startswith("ROMEO:\nWhat light is O!\nthat ")
+        trace = pane.trace
+        assert trace is not None
+        assert trace.request.edits[-1].step == 3
+        assert trace.request.edits[-1].edit == WriteText("O!\n")
+        assert "branch 2 of 2 · wrote ‘O!⏎’" in seen(pilot)
+
+
+async def test_words_can_be_written_after_the_last_token(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        pane = pane_of(pilot)
+        pane.settings = TextSettings(tokens=6)
+        await pilot.press("2", "end")
+        await until_seen(pilot, "6/6 tok")
+        await pilot.press("i")
+        await until_seen(pilot, "Your own words")
+        await pilot.press(*"Ay", "enter")
+        await until(pilot, lambda: "breaks Ay" in pane.query_one(Prose).text)
+
+
+async def test_leaving_the_window_leaves_the_text(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        pane = await write(pilot)
+        await pilot.press("i")
+        await until_seen(pilot, "Your own words")
+        await pilot.press("O", "escape")
+        await pilot.pause()
+        assert len(pane.traces.branches) == 1
+
+
+# --- attention --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_attention_is_shown_and_walked_head_by_head(
+    shipped, open_app: Opener, size: tuple[int, int]
+) -> None:
+    async with open_app(size=size) as pilot:
+        pane = await write(pilot)
+        await pilot.press("a")
+        await until_seen(pilot, "Attention · average")
+        await until_seen(pilot, "6 tokens were in sight")
+        rows = [line.text for line in pane.query_one(AttentionList)._strips]
+        assert rows[1].split()[:3] == ["this·", "−1", "28.6%"]
+        assert rows[2].split()[:3] == ["is·", "−2", "23.8%"]
+        names = []
+        for _ in range(5):
+            await pilot.press("right_square_bracket")
+            names.append(pane.query_one(".odds").border_title)
+        layers = [f"ayer {n} of 2, head {m} of 2" for n in (1, 2) for m in (1, 2)]
+        for name, layer in zip(names, [*layers, "verage"], strict=True):
+            assert name is not None
+            assert name.endswith(layer)
+        await pilot.press("left_square_bracket")
+        assert "2 of 2, head 2 of 2" in seen(pilot)
+        await pilot.press("a")
+        assert "model logit drawn" in seen(pilot)
+
+
+async def test_the_text_is_shaded_by_attention_and_the_cursor_asks_again(
+    shipped, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        pane = await write(pilot)
+        await pilot.press("a")
+        await until_seen(pilot, "6 tokens were in sight")
+        grounds = {
+            segment.text.strip(): segment.style.bgcolor
+            for y in range(2)
+            for segment in pane.query_one(Prose).render_line(y)
+            if segment.style is not None
+        }
+        assert len({grounds["ROMEO:"], grounds["What"], grounds["this"]}) == 3
+        await pilot.press("left")
+        await until_seen(pilot, "5 tokens were in sight")
+        assert styled(pilot, "reverse") == "this "
+
+
+async def test_attention_has_marks_without_colour(
+    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with open_app() as pilot:
+        await write(pilot)
+        await pilot.press("a")
+        await until_seen(pilot, "6 tokens were in sight")
+        assert styled(pilot, "underline").startswith("ROMEO:")
+        assert styled(pilot, "bold").startswith("What")
+        assert styled(pilot, "italic").startswith("is")
+
+
+async def test_without_a_token_or_attention_the_keys_say_what_to_press(
+    shipped, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        await pilot.press("2", "right_square_bracket")
+        await until_seen(pilot, "press a first")
+        await pilot.press("a")
+        await until_seen(pilot, "No token is at the cursor")
+
+
+async def test_attention_needs_a_worker_that_has_the_text(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        pane = await write(pilot)
+        trace = pane.trace
+        assert trace is not None
+        trace.lose()
+        await pilot.press("a")
+        await until_seen(pilot, "The worker does not have this text")
+
+
+async def test_in_home_attention_opens_the_pane_and_the_odds_are_what_home_shows(
+    shipped, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        pane = await write(pilot)
+        await pilot.press("escape", "a")
+        await until_seen(pilot, "6 tokens were in sight")
+        assert pane.zoomed
+        await pilot.press("escape")
+        await until_seen(pilot, "Models")
+        assert pane.query_one(Candidates).display
+        assert "in sight" not in seen(pilot)
+
+
+async def test_playing_leaves_the_attention_until_it_is_held(shipped, open_app: Opener) -> None:
+    async with open_app(worker=SLOW) as pilot:
+        pane = await write(pilot)
+        await pilot.press("a")
+        await until_seen(pilot, "6 tokens were in sight")
+        await pilot.press("space")
+        await until_seen(pilot, "Press space to hold it")
+        await pilot.press("space")
+        await until(pilot, lambda: pane.heads is not None)
+
+
+# --- settings, live ---------------------------------------------------------------------
+
+
+async def test_settings_changed_while_it_streams_hold_from_there_on(
+    shipped, open_app: Opener
+) -> None:
+    async with open_app(worker=SLOW) as pilot:
+        pane = pane_of(pilot)
+        await pilot.press("2", "space")
+        prose = pane.query_one(Prose)
+        await until(pilot, lambda: prose.token_count >= 4)
+        first = pane.trace
+        assert first is not None
+        await pilot.press("plus", "plus", "minus")
+        await until(pilot, lambda: pane.trace is not first)
+        second = pane.trace
+        assert second is not None
+        assert second.playing
+        edit = second.request.edits[-1]
+        assert edit.step == second.forked_at >= 4
+        assert isinstance(edit.edit, SetSettings)
+        assert edit.edit.settings == TextSettings(temperature=0.85)
+        await until(pilot, lambda: second.position > second.forked_at + 1)
+        assert second.frames[:4] == first.frames[:4]
+        assert prose.text.startswith("ROMEO:\nWhat light is this ")
+        assert "branch 2 of 2 · temperature 0.85" in seen(pilot)
