@@ -6,6 +6,7 @@ within one step and several traces can be under way. It exits when its stdin clo
 be killed at any moment: everything it knows can be computed again.
 """
 
+import gc
 import os
 import queue
 import sys
@@ -179,6 +180,7 @@ class Worker:
 
     def _open(self, trace: "Trace") -> None:
         """Keep it, and say how it stands."""
+        gc.freeze()  # torch and the models: a look through them takes as long as five steps
         self._traces[trace.request.trace] = trace
         self._send(trace.started)
         if trace.opening is not None:

@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 
 KEY_FIRST = 0.25  # seconds after a key in which what moves by itself waits
 RUN_WAITS = 0.5  # seconds that keys may hold up the watched run's curve
+GARBAGE = 2_000, 10_000, 10_000  # the collector by itself looks at the newest objects only
+TIDY_EVERY = 1.0  # seconds between looks at those that survived, where no key waits
+MOST_UNTIDY = 60  # looks at the newest after which the next comes though one does
+SPRING_CLEAN_EVERY, SPRING_CLEAN_AFTER = 60.0, 5.0  # seconds between full looks, and after a key
 TRAFFIC_PERIOD = 1.0  # seconds over which the header counts what the terminal took
 
 
@@ -70,6 +74,7 @@ class GenuiApp(DeafWhenLeaving, App[None]):
         self._bytes = 0
         self._warmed = False
         self.key_at = 0.0
+        self._cleaned_at = time.monotonic()
         self._run_view: RunView | None = None  # not shown yet
         self._run_waits: Timer | None = None
         for theme in themes.OWN:
@@ -115,12 +120,14 @@ class GenuiApp(DeafWhenLeaving, App[None]):
             if not self._memory.hint_seen:
                 self.home.hint()
         self.home.refresh_chrome()
-        # What is alive now lives as long as the app: looking through it for garbage again and
-        # again would hold up a key for 50 ms.
+        # What is alive now lives as long as the app, and what a full look for garbage finds
+        # later is little: each would hold up a key for 50 to 150 ms.
         gc.freeze()
+        gc.set_threshold(*GARBAGE)
         self.watcher.start()
         self.session.open()
         self.set_interval(TRAFFIC_PERIOD, self._count_traffic)
+        self.set_interval(TIDY_EVERY, self._tidy)
 
     async def on_unmount(self) -> None:
         self.watcher.stop()
@@ -197,6 +204,18 @@ class GenuiApp(DeafWhenLeaving, App[None]):
                 self.session.warm(ref)
 
     # --- small things -----------------------------------------------------------------
+
+    def _tidy(self) -> None:
+        """Look for garbage where it holds up no key.
+
+        Textual's strips are cycles: some thousand objects a second while a picture moves.
+        """
+        now = time.monotonic()
+        if now - max(self._cleaned_at, self.key_at + SPRING_CLEAN_AFTER) > SPRING_CLEAN_EVERY:
+            self._cleaned_at = now
+            gc.collect()
+        elif not self.answering or gc.get_count()[1] > MOST_UNTIDY:
+            gc.collect(1)
 
     def _count_traffic(self) -> None:
         driver = metered(self)

@@ -58,7 +58,10 @@ def in_the_app(presses: int) -> tuple[list[float], list[float]]:
 
 
 def evaluations(repeats: int) -> list[float]:
-    """Milliseconds of one step of DPM-Solver++ 2M, which asks the model once."""
+    """Milliseconds of one step of DPM-Solver++ 2M, which asks the model once.
+
+    As far apart as the keys are: a processor that has just rested is slower.
+    """
     from genui.engine.generate.load import open_trace
 
     settings = ImageSettings(steps=STEPS)
@@ -69,6 +72,7 @@ def evaluations(repeats: int) -> list[float]:
         begin = time.perf_counter()
         next(frames)
         found.append(1000 * (time.perf_counter() - begin))
+        time.sleep(GAP)
     return found[5:]
 
 

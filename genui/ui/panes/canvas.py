@@ -63,6 +63,7 @@ class CanvasPane(CanvasEdits):
         super().__init__(session, ImageSettings(), touched="guidance")
         self.shown: View = "guess"
         self._rested: Timer | None = None
+        self._inspecting = False  # what is beside the picture is to be painted
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="main"):
@@ -140,16 +141,23 @@ class CanvasPane(CanvasEdits):
         self._paint_timeline(frame)
         self.query_one(".caption", Line).show(self._caption_line())
         self._paint_border()
-        if self.zoomed:
-            inspector = self.query_one(CanvasInspector)
-            if not self._three:
-                inspector.show_others(frame, self.shown)
-            inspector.show_schedule(trace)
-            inspector.show_settings(settings_content(self._setting_lines(), self._touched))
-
+        if self.zoomed and not self._inspecting:
+            self._inspecting = True
+            self.call_after_refresh(self._paint_inspector)
         if self._rested is not None:
             self._rested.stop()
         self._rested = self.set_timer(REST, self._sharpen)
+
+    def _paint_inspector(self) -> None:
+        """What is beside the picture, after it: a key is answered by the picture."""
+        self._inspecting = False
+        if not self.zoomed:
+            return
+        trace, inspector = self.trace, self.query_one(CanvasInspector)
+        if not self._three:
+            inspector.show_others(trace.frame if trace is not None else None, self.shown)
+        inspector.show_schedule(trace)
+        inspector.show_settings(settings_content(self._setting_lines(), self._touched))
 
     def _sharpen(self) -> None:
         """Draw finer what stands still, once the terminal has taken all else."""

@@ -305,6 +305,9 @@ class TracePane(Branching[F], Generic[F, S]):
     def _frames_arrived(self, event: messages.FramesArrived) -> None:
         if trace := self.traces.of_trace(event.trace):
             trace.receive(event.frames, time.monotonic())  # type: ignore[arg-type]
+            if trace is self.trace and not trace.playing and trace.position == trace.goal:
+                self._moved()  # the step that a key asked for
+                return
             self._pump()
             self._stale = True
             self._run_clock()

@@ -1,11 +1,11 @@
 """Which tokens one token looked at: the strongest with their share, of one head or averaged."""
 
+import struct
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 from rich.cells import cell_len, set_cell_size
 from rich.style import Style
 from textual.strip import Strip
@@ -36,12 +36,13 @@ class Heads:
         """The average and every head of every layer."""
         return 1 + self.attention.layers * self.attention.heads
 
-    def weights(self, at: int) -> np.ndarray:
-        """Float32 [T], summing to 1: of the average or of one head."""
-        told = self.attention
-        weights = np.frombuffer(told.weights, np.float16).reshape(-1, len(told.texts))
-        chosen = weights[at - 1] if at else weights.mean(axis=0, dtype=np.float32)
-        return chosen.astype(np.float32)
+    def weights(self, at: int) -> list[float]:
+        """[T], summing to 1: of the average or of one head."""
+        told, tokens = self.attention, len(self.attention.texts)
+        if at:
+            return list(struct.unpack_from(f"<{tokens}e", told.weights, 2 * (at - 1) * tokens))
+        heads = struct.iter_unpack(f"<{tokens}e", told.weights)
+        return [sum(weights) / (self.count - 1) for weights in zip(*heads, strict=True)]
 
     def name(self, at: int) -> str:
         """`average`, or `layer 3 of 6, head 2 of 8`."""
@@ -58,12 +59,12 @@ class Heads:
         return self.attention.texts[: max(len(self.attention.texts) - written, 0)]
 
 
-def levels(weights: np.ndarray) -> list[int]:
+def levels(weights: Sequence[float]) -> list[int]:
     """How strongly each token is shaded, 0 to 4, against the strongest."""
-    most = float(weights.max(initial=0.0))
+    most = max(weights, default=0.0)
     if most <= 0:
         return [0] * len(weights)
-    return [bisect_right(LEVEL_EDGES, weight / most) for weight in weights.tolist()]
+    return [bisect_right(LEVEL_EDGES, weight / most) for weight in weights]
 
 
 class AttentionList(LineWidget):
@@ -90,11 +91,11 @@ class AttentionList(LineWidget):
         super().__init__(classes=classes)
         self._empty = "Asking …"
         self._texts: Sequence[str] = ()
-        self._weights = np.zeros(0, np.float32)
+        self._weights: Sequence[float] = ()
         self._first = 0
 
-    def show(self, texts: Sequence[str], weights: np.ndarray, first: int = 0) -> None:
-        """`weights` float32 [T] of the tokens `texts` [T], the last of which is one back;
+    def show(self, texts: Sequence[str], weights: Sequence[float], first: int = 0) -> None:
+        """`weights` [T] of the tokens `texts` [T], the last of which is one back;
         `first` tokens of the text come before them."""
         self._texts, self._weights, self._first = texts, weights, first
         self.redraw()
@@ -109,10 +110,10 @@ class AttentionList(LineWidget):
             return self.message(self._empty, "attention--empty", width, height)
         told = self._told(width)
         room = max(height - 1 - len(told), 0)
-        order = np.argsort(-self._weights, kind="stable")[:room].tolist()
+        order = sorted(range(len(self._weights)), key=lambda at: -self._weights[at])[:room]
         cells = self._cells(order, width)
         rows = [self._row(at, cells, width) for at in order]
-        rest = 1 - float(self._weights[order].sum())
+        rest = 1 - sum(self._weights[at] for at in order)
         if len(order) < len(self._texts):
             others = numbers.count(len(self._texts) - len(order))
             told[0] = f"the other {others} have {max(rest, 0):.0%}"
@@ -142,8 +143,8 @@ class AttentionList(LineWidget):
     def _row(self, at: int, cells: int, width: int) -> Strip:
         number = self.style("attention--number")
         text = token_text(self._texts[at], cells)
-        weight = float(self._weights[at])
-        most = float(self._weights.max()) or 1.0
+        weight = self._weights[at]
+        most = max(self._weights) or 1.0
         back = f"−{numbers.count(len(self._texts) - at)}"
         around = self._around(at) if width >= _WIDE else []
         room = max(width - cells - 16 - sum(cell_len(words) for words, _ in around), 0)

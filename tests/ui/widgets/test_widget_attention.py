@@ -34,7 +34,7 @@ def test_the_average_comes_first_then_every_head_of_every_layer() -> None:
     assert names[-1] == "layer 2 of 2, head 3 of 3"
     each = np.stack([heads.weights(at) for at in range(1, heads.count)])
     assert heads.weights(0) == pytest.approx(each.mean(axis=0))
-    assert heads.weights(2).tolist() == [0, 0.75, 0.25, 0, 0]
+    assert heads.weights(2) == [0, 0.75, 0.25, 0, 0]
 
 
 def test_the_prompt_is_what_was_seen_before_the_tokens_written() -> None:
@@ -44,13 +44,13 @@ def test_the_prompt_is_what_was_seen_before_the_tokens_written() -> None:
 
 
 def test_shades_are_against_the_strongest() -> None:
-    assert levels(np.array([0.4, 0.2, 0.08, 0.03, 0.001])) == [4, 3, 2, 1, 0]
-    assert levels(np.zeros(3)) == [0, 0, 0]
+    assert levels([0.4, 0.2, 0.08, 0.03, 0.001]) == [4, 3, 2, 1, 0]
+    assert levels([0.0] * 3) == [0, 0, 0]
 
 
 async def test_the_strongest_are_listed_with_share_and_distance() -> None:
     attention = AttentionList()
-    weights = np.array([0.5, 0.05, 0.3, 0.1, 0.05], np.float32)
+    weights = [0.5, 0.05, 0.3, 0.1, 0.05]
     async with Stage(attention).run_test(size=(40, 5)):
         attention.show(TEXTS, weights, 128)
         lines = [line.rstrip() for line in lines_of(attention)]
@@ -65,7 +65,7 @@ async def test_the_strongest_are_listed_with_share_and_distance() -> None:
 async def test_where_there_is_room_the_words_around_are_told() -> None:
     attention = AttentionList()
     async with Stage(attention).run_test(size=(70, 9)):
-        attention.show(TEXTS, np.array([0.0, 0.9, 0.1, 0.0, 0.0], np.float32))
+        attention.show(TEXTS, [0.0, 0.9, 0.1, 0.0, 0.0])
         assert "        ROMEO: t " in lines_of(attention)[1]
 
 
@@ -73,7 +73,7 @@ async def test_where_there_is_room_the_words_around_are_told() -> None:
 async def test_any_room_will_do(size: tuple[int, int]) -> None:
     attention = AttentionList()
     async with Stage(attention).run_test(size=size) as pilot:
-        attention.show(TEXTS, np.full(5, 0.2, np.float32), 3)
+        attention.show(TEXTS, [0.2] * 5, 3)
         await pilot.pause()
         assert {cell_len(line) for line in lines_of(attention)} == {size[0]}
 
@@ -81,6 +81,6 @@ async def test_any_room_will_do(size: tuple[int, int]) -> None:
 async def test_the_empty_state_says_what_to_press() -> None:
     attention = AttentionList()
     async with Stage(attention).run_test(size=(40, 5)):
-        attention.show(TEXTS, np.full(5, 0.2, np.float32))
+        attention.show(TEXTS, [0.2] * 5)
         attention.clear("press → for a token")
         assert lines_of(attention)[2].strip() == "press → for a token"
