@@ -162,7 +162,7 @@ TABLE: tuple[Key, ...] = (
     Key("canvas.reseed", "canvas", "r", "r", "reseed", "reseed",
         "Draw again from other noise"),
     Key("canvas.view", "canvas", "o", "o", "swap", "guess/noisy",
-        "Which picture is large: the guess of the clean one, the noisy one, or the noise"),
+        "Which picture is large: the guess, the noisy one or the noise"),
     Key("canvas.sampler", "canvas", "s", "s", "sampler", "sampler",
         "The next sampler"),
     Key("canvas.guidance", "canvas", "g", "g", "setting('guidance')", "guidance",
