@@ -88,7 +88,8 @@ def _eta(settings: ImageSettings) -> str:
 def typed(settings: S, name: str, text: str) -> S:
     """The settings with one field as typed. Raises MisuseError, one line, where it cannot be."""
     try:
-        fields = {**msgspec.structs.asdict(settings), name: text.strip()}
+        number = f"0{text.strip()}" if text.strip().startswith(".") else text.strip()
+        fields = {**msgspec.structs.asdict(settings), name: number}
         return msgspec.convert(fields, type(settings), strict=False)
     except msgspec.ValidationError as error:
         label = name.replace("_", "-")

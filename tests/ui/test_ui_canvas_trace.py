@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from acting import SLOW, Opener, fault, home_of, seen, until, until_seen
+from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Static
 
@@ -309,6 +310,17 @@ async def test_a_finished_picture_drowns_itself(shipped, open_app: Opener) -> No
 
 
 # --- grids ----------------------------------------------------------------------------
+
+
+async def test_a_form_filled_in_at_once_is_done(shipped, open_app: Opener) -> None:
+    """Both Enters are there before the focus has moved, as over a link that stalls."""
+    async with open_app() as pilot:
+        await pilot.press("3", "w")
+        await until_seen(pilot, "along y")
+        for _ in range(2):
+            pilot.app.post_message(events.Key("enter", None))
+        await until(pilot, lambda: pane_of(pilot).trace is not None)
+        assert len(shown(pilot).request.grid) == 2
 
 
 @pytest.mark.parametrize("size", SIZES)

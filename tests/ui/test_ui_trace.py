@@ -130,6 +130,10 @@ def test_settings_stay_in_their_range() -> None:
         assert getattr(low, name) <= getattr(settings, name) <= getattr(high, name)
 
 
+def test_a_number_may_begin_with_its_point() -> None:
+    assert typed(TextSettings(), "min_p", " .05 ").min_p == 0.05
+
+
 @pytest.mark.parametrize(
     ("name", "text", "fault"),
     [

@@ -74,9 +74,14 @@ class FormScreen(Window[T | None], Generic[T]):
 
     @on(LineInput.Submitted)
     def _submitted(self, event: LineInput.Submitted) -> None:
-        """Enter goes down the form; in its last line it is done."""
-        if event.input is not self._lines[-1]:
-            self.focus_next()
+        """Enter goes down the form; in its last line it is done.
+
+        One typed before the focus had moved was meant for the line that has it now.
+        """
+        lines = self._lines
+        at = next(at for at, line in enumerate(lines) if line is (self.focused or event.input))
+        if at < len(lines) - 1:
+            self.set_focus(lines[at + 1])
             return
         try:
             self.leave(self._parse([line.value for line in self._lines]))
