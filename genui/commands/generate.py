@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from genui.commands import output, outputs
+from genui.commands import output, outputs, steps
 from genui.commands.parser import add_json
 from genui.commands.request import FROM_DATA, MOST, asked
 from genui.commands.samples import Generated, generate
@@ -30,23 +30,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a name that `genui models` lists, a run, RUN@STEP, a .safetensors file, or a file "
         "that carries a recipe",
     )
-    parser.add_argument("--prompt", metavar="TEXT", help="the text to go on from, or the caption")
-    parser.add_argument("--seed", metavar="N", help="the same seed gives the same sample")
+    add_start(parser)
     parser.add_argument(
         "-n",
         dest="count",
         metavar="COUNT",
         type=int,
         help=f"samples, from seeds N, N+1, … (at most {MOST})",
-    )
-    parser.add_argument(
-        "--fork",
-        metavar="STEP:EDIT",
-        action="append",
-        default=[],
-        help="change the trace at a step and go on; may be given again. EDIT is seed=N, a setting "
-        "(temperature=0.5, guidance=4, …), token=TEXT or #ID, text=TEXT, caption=TEXT, noise=STEP "
-        "(back to the noise of that step) or denoise",
     )
     parser.add_argument(
         "--out", metavar="FILE", type=Path, help="write to a .png, .gif, .apng, .txt or .cast file"
@@ -56,6 +46,34 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rate", metavar="R", type=float, help="steps a second of what moves")
     add_json(parser, "one JSON line a sample")
+    parser.add_argument(
+        "--every-step",
+        action="store_true",
+        help="print one JSON line a step instead: of a token "
+        "its candidates, what each filter did to them and how the choice fell",
+    )
+    parser.add_argument(
+        "--attention", metavar="STEP", help="print what the token of that step looked at instead"
+    )
+    image = parser.add_argument_group("files of picture models")
+    image.add_argument("--film", metavar="FILE", type=Path, help="a filmstrip as .png")
+    image.add_argument("--frames", metavar="DIR", type=Path, help="every step as a .png")
+    image.add_argument("--scale", metavar="K", type=int, help="pixels drawn a pixel in files")
+
+
+def add_start(parser: argparse.ArgumentParser) -> None:
+    """The options that say what a trace begins from and how it goes on."""
+    parser.add_argument("--prompt", metavar="TEXT", help="the text to go on from, or the caption")
+    parser.add_argument("--seed", metavar="N", help="the same seed gives the same sample")
+    parser.add_argument(
+        "--fork",
+        metavar="STEP:EDIT",
+        action="append",
+        default=[],
+        help="change the trace at a step and go on; may be given again. EDIT is seed=N, a setting "
+        "(temperature=0.5, guidance=4, …), token=TEXT or #ID, text=TEXT, caption=TEXT, noise=STEP "
+        "(back to the noise of that step) or denoise",
+    )
     text = parser.add_argument_group("text models")
     text.add_argument("--tokens", metavar="N", help="how many to write")
     text.add_argument("--temperature", metavar="T", help="0 takes the likeliest token each time")
@@ -86,28 +104,32 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="vary seed, caption, guidance, eta or sampler along x, and given again along y",
     )
-    image.add_argument("--film", metavar="FILE", type=Path, help="a filmstrip as .png")
-    image.add_argument("--frames", metavar="DIR", type=Path, help="every step as a .png")
-    image.add_argument("--scale", metavar="K", type=int, help="pixels drawn a pixel in files")
 
 
 def run(args: argparse.Namespace) -> int:
     what = asked(args)
+    if args.attention is not None:
+        steps.show_attention(what.starts[0], args.attention, args.json)
+        return 0
     outputs.check(args, what)
     if what.drawn is not None:
         output.note(f"--seed {what.drawn}")
     made = []
-    live = what.model.medium != "image" and args.out is None and not args.json
+    quiet = args.json or args.every_step
+    live = what.model.medium != "image" and args.out is None and not quiet
     for start in what.starts:
         if live and len(what.starts) > 1:
             output.say(f"--- seed {start.seed}")
         made.append(generate(start, len(what.starts), live))
-        if args.json:
+        if args.every_step:
+            for frame in made[-1].frames:
+                output.emit(steps.facts(frame), indent=False)
+        elif args.json:
             output.emit(outputs.as_json(made[-1], args.scale or 1), indent=False)
     if what.fingerprint not in ("", made[0].started.fingerprint):
         output.note(f"{args.model} was made with other weights ({what.fingerprint})")
     outputs.write(args, made)
-    if what.model.medium == "image" and not (args.json or outputs.wanted(args)):
+    if what.model.medium == "image" and not (quiet or outputs.wanted(args)):
         _draw(made)
     return 0
 

@@ -46,7 +46,8 @@ def asked(args: argparse.Namespace) -> Asked:
     model = find_model(base.model if base else args.model)
     given = {name: value for name in OPTIONS if (value := getattr(args, name)) is not None}
     settings = settings_for(model.medium, model.ref, given, base.settings if base else None)
-    count = count if args.count is None else args.count
+    wanted = getattr(args, "count", None)
+    count = count if wanted is None else wanted
     if not 1 <= count <= MOST:
         raise MisuseError(f"-n {count}: between 1 and {MOST}")
     if base is None:
@@ -124,7 +125,7 @@ def _strength(text: str) -> float:
 
 def _refuse_pictures(args: argparse.Namespace, model: "ModelInfo") -> None:
     for name in PICTURES_ONLY:
-        if getattr(args, name) not in (None, False, []):
+        if getattr(args, name, None) not in (None, False, []):
             raise MisuseError(f"--{name}: {model.ref} writes text; it is for models that draw")
 
 
