@@ -106,7 +106,7 @@ class GenuiApp(DeafWhenLeaving, App[None]):
         return [NoColour(Color.parse(self.theme_variables["background"]))]
 
     def on_mount(self) -> None:
-        self.theme_changed_signal.subscribe(self, self._remember_theme)
+        self.theme_changed_signal.subscribe(self, self._redress)
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
@@ -231,7 +231,9 @@ class GenuiApp(DeafWhenLeaving, App[None]):
     def _hint_seen(self) -> None:
         self._remember(memory.Memory(theme=self._memory.theme, hint_seen=True))
 
-    def _remember_theme(self, theme: Theme) -> None:
+    def _redress(self, theme: Theme) -> None:
+        """Another theme: the lines around the panes name their colours when they are made."""
+        self.home.refresh_chrome()
         self._remember(memory.Memory(theme=theme.name, hint_seen=self._memory.hint_seen))
 
     def _remember(self, new: memory.Memory) -> None:

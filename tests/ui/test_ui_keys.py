@@ -9,7 +9,7 @@ from textual.widget import Widget
 from genui import paths
 from genui.errors import MisuseError
 from genui.ui import keys
-from genui.ui.chrome import fitting
+from genui.ui.chrome import FooterLine, fitting
 from genui.ui.panes.text import TextPane
 
 
@@ -71,6 +71,10 @@ async def test_the_border_shows_the_focus_through_zoom_and_theme(shipped, open_a
         pilot.app.theme = "genui-light"
         await pilot.pause()
         assert lit(pane)
+        footer = next(iter(pilot.app.screen.query_one(FooterLine).render_line(0)))
+        assert footer.style is not None
+        drawn = Color.from_rich_color(footer.style.color)
+        assert drawn == Color.parse(pilot.app.theme_variables["primary"])
         await pilot.press("tab")
         assert not lit(pane)
 

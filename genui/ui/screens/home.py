@@ -116,7 +116,6 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
             zoomed = shown and self.view != "home"
             pane.update_classes({"-hidden": not shown, "-zoom": zoomed}, animate=False)
         self.update_classes(self._classes_now(), animate=False)
-        self.query_one(TabsLine).set(self.current)
         self._focus_current()
         self.refresh_chrome()
         self.call_after_refresh(self._repaint)
@@ -164,7 +163,6 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
             self._show()
             return
         # All panes stay as they are: the key is answered by the focus alone.
-        self.query_one(TabsLine).set(pane)
         self.refresh_chrome()
         self._focus_current()
 
@@ -188,7 +186,8 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
     # --- the lines around -----------------------------------------------------------------
 
     def refresh_chrome(self) -> None:
-        """Header and footer as things stand."""
+        """Header, tabs and footer as things stand."""
+        self.query_one(TabsLine).set(self.current)
         live = sum(run.alive for run in self.runs)
         self.query_one(HeaderLine).set(self.view, live, self.machine, self.traffic)
         self.query_one(FooterLine).set(self.current, self.view != "home", self.user_keys)
