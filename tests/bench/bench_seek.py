@@ -2,9 +2,10 @@
 
     python tests/bench/bench_seek.py [--json] [--repeats N]
 
-A picture of 1,000 steps is drawn once by a very small network; then each repeat asks for the
-frame of a random step, which is computed again from the nearest state that is kept. The goal
-is 10 % of the time that the whole trace took. Memory is that of the tensors of every state
+A picture of 1,000 steps is drawn once by a very small network, and 1,000 tokens are written
+by the shipped `shakespeare`; then each repeat asks for the frame of a random step, which is
+computed again from the nearest state that is kept. The goal is 10 % of the time that the
+whole trace took. Memory is that of the tensors of every state
 alive after 1,000 and after 10,000 steps, for which noise is added back at the end nine times.
 """
 
@@ -22,9 +23,10 @@ from genui.engine.device import Machine
 from genui.engine.generate.diffusion import DiffusionGenerator
 from genui.engine.generate.diffusion_state import DiffusionState
 from genui.engine.generate.keyframes import RECENT, SPREAD
+from genui.engine.generate.load import open_trace
 from genui.engine.generate.trace import Trace
 from genui.engine.models.dit import Denoiser, DiT, DiTConfig
-from genui.protocol import AddNoise, EditAt, ImageSettings, Start
+from genui.protocol import AddNoise, EditAt, ImageSettings, Start, TextSettings
 
 STEPS = 1000
 GOAL = 0.10  # of the whole
@@ -69,21 +71,36 @@ def held() -> tuple[int, int]:
     return len(states), sum(storages.values())
 
 
+def text() -> Trace:
+    """A trace of STEPS tokens, four times what the model's context holds."""
+    settings = TextSettings(tokens=STEPS)
+    return open_trace(
+        Start(trace=1, model="shakespeare", prompt="ROMEO:", seed=1, settings=settings)
+    )
+
+
+def sought(trace: Trace, repeats: int) -> tuple[float, list[float]]:
+    """Seconds for the whole trace, and for a step after it, at random."""
+    whole = seconds(trace.advance(0, STEPS))
+    chosen = random.Random(0)
+    return whole, [seconds(trace.advance(chosen.randrange(STEPS), 1)) for _ in range(repeats)]
+
+
 def main() -> None:
     args = arguments("seeking in a long trace, and its memory", repeats=50)
     before = machine()
     generator = tiny_generator()
     trace = opened(generator)
-    whole = seconds(trace.advance(0, STEPS))
-    shown, chosen = [], random.Random(0)
-    for _ in range(args.repeats):
-        shown.append(seconds(trace.advance(chosen.randrange(STEPS), 1)))
+    whole, shown = sought(trace, args.repeats)
     short = held()
     del trace
     trace = opened(generator, LONG)
     furthest = sum(1 for _ in trace.advance(0, LONG * STEPS))
     long = held()
+    written, read = sought(text(), args.repeats)
     figures = [
+        seconds_figure(f"seek to a token of {STEPS:,}, median", percentile(read, 50), written),
+        seconds_figure(f"seek to a token of {STEPS:,}, slowest", max(read), written),
         seconds_figure(f"seek to a step of {STEPS:,}, median", percentile(shown, 50), whole),
         seconds_figure(f"seek to a step of {STEPS:,}, slowest", max(shown), whole),
         Figure(f"states kept of {STEPS:,} steps", short[0], "", limit=MOST_STATES),
