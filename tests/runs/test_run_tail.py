@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from genui.errors import GenuiError
@@ -90,6 +90,7 @@ def expected(content: bytes) -> dict[str, dict[int, str]]:
 
 @settings(deadline=None, max_examples=150)
 @given(lines, st.binary(max_size=10), st.lists(st.integers(0, 400), max_size=8))
+@example([b"\x00", b'{"step":3}{"step":4}'], b"", [2])  # two records on one line
 def test_arbitrary_chunks_of_records_and_garbage(parts: list[bytes], torn: bytes, cuts: list[int]):
     content = b"".join(part + b"\n" for part in parts) + torn.replace(b"\n", b"")
     with tempfile.TemporaryDirectory() as folder:
