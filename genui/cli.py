@@ -38,7 +38,7 @@ COMMANDS = MappingProxyType(
         "stop": Command("steer", "end a run after a checkpoint"),
         "checkpoint": Command("steer", "write a checkpoint now"),
         "generate": Command("generate", "write text or draw a picture with a model"),
-        "compare": Command("beside", "run two generations in step, and say where they part"),
+        "compare": Command("compare", "run two generations in step, and say where they part"),
         "replay": Command(
             "replay", "make a saved generation again, and say whether it is the same"
         ),

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
-from typing import get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
@@ -14,7 +14,7 @@ NAMES: tuple[str, ...] = get_args(get_type_hints(Axis)["name"])
 MOST_VALUES = 16  # along one side
 MOST_CELLS = 64
 _RANGE = re.compile(r"(\d{1,19})\s*\.\.\s*(\d{1,19})")
-_NUMBERS = {"seed": Seed} | {
+NUMBERS: dict[str, Any] = {"seed": Seed} | {
     name: get_type_hints(ImageSettings, include_extras=True)[name] for name in ("guidance", "eta")
 }
 
@@ -94,9 +94,9 @@ def _check(name: str, value: str) -> None:
     """Raises MisuseError for a value that the setting cannot have."""
     if name == "sampler" and value not in SAMPLERS:
         raise MisuseError(f"no sampler '{value}': {did_you_mean(value, SAMPLERS)}")
-    if name in _NUMBERS:
+    if name in NUMBERS:
         try:
-            msgspec.convert(value, _NUMBERS[name], strict=False)
+            msgspec.convert(value, NUMBERS[name], strict=False)
         except msgspec.ValidationError:
             ranges = {"seed": "a whole number", "guidance": "a number, 0 to 20",
                       "eta": "a number, 0 to 1"}  # fmt: skip

@@ -124,6 +124,10 @@ class Axis(Struct, frozen=True, kw_only=True):
     values: Annotated[tuple[str, ...], Meta(min_length=1, max_length=16)]
 
 
+FROM_DATA = "data:"
+"""As `Start.init`: the training picture nearest to the caption."""
+
+
 class Picture(Struct, frozen=True, kw_only=True):
     """A picture to begin from: height × width × 3 bytes, RGB, row by row."""
 
@@ -153,9 +157,9 @@ class Start(Struct, frozen=True, tag="start", kw_only=True):
     seed: Seed
     settings: Settings
     edits: tuple[EditAt, ...] = ()  # in the order of their steps
-    # Pictures only. `init` is a picture to begin from, or the path of one for the worker to
-    # read ("data:" is the training picture nearest to the caption); `strength` is the share
-    # of the steps that it is drowned for, so 1 leaves nothing of it.
+    # Pictures only. `init` is a picture to begin from, the path of one for the worker to
+    # read, or FROM_DATA; `strength` is the share of the steps that it is drowned for, so 1
+    # leaves nothing of it.
     init: Picture | str | None = None
     strength: Annotated[float, Meta(gt=0, le=1)] = 0.6
     forward: bool = False  # the forward process: `init` drowns in noise

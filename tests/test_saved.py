@@ -1,4 +1,4 @@
-"""Recipes in files, and saved traces."""
+"""Recipes, and the files that carry them."""
 
 import json
 import os
@@ -10,87 +10,26 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from saved_samples import (
+    MACHINE,
+    SIDE,
+    START,
+    STARTED,
+    picture_frames,
+    picture_recipe,
+    text_frames,
+    text_recipe,
+    written,
+)
 
-from genui import paths, saved
+from genui import saved
 from genui.errors import GenuiError, MisuseError
 from genui.protocol import (
-    AddNoise,
-    Axis,
-    EditAt,
-    ImageFrame,
     ImageSettings,
     Picture,
-    SetSeed,
     Start,
-    Started,
-    TextFrame,
-    TextSettings,
-    WriteText,
 )
-from genui.saved import Branch, Machine, Sample, SavedTree, View
-
-MACHINE = Machine(device="cpu", precision="fp32", threads=1, processor="a", torch="2.13")
-SIDE = 4
-START = Start(
-    trace=3,
-    model="icons",
-    prompt="red heart — ♥",
-    seed=7,
-    settings=ImageSettings(steps=2, guidance=1.1),
-    edits=(
-        EditAt(step=1, edit=AddNoise(to=0, mask=bytes([0, 1] * 8))),
-        EditAt(step=2, edit=SetSeed(9)),
-    ),
-    init="/some/picture.png",
-    strength=0.3,
-    grid=(Axis(name="guidance", values=("1", "2")),),
-)
-STARTED = Started(
-    trace=3,
-    model="icons",
-    family="diffusion",
-    medium="image",
-    prompt=START.prompt,
-    total_steps=2,
-    init=Picture(width=2, height=1, rgb=b"abcdef"),
-    fingerprint="0123456789abcdef",
-)
-
-
-def picture_frames(seed: int = 0) -> list[ImageFrame]:
-    pixels = np.random.default_rng(seed).integers(0, 256, (3, SIDE * SIDE * 3)).astype(np.uint8)
-    return [
-        ImageFrame(
-            trace=3, step=i, sigma=1.0, width=SIDE, height=SIDE, x=x.tobytes(), guess=x.tobytes()
-        )
-        for i, x in enumerate(pixels)
-    ]
-
-
-def text_frames(*texts: str) -> list[TextFrame]:
-    return [
-        TextFrame(trace=0, step=i, token=i, text=text, surprisal=1.0, entropy=1.0, candidates=())
-        for i, text in enumerate(texts, 1)
-    ]
-
-
-def picture_recipe(view: View | None = None) -> saved.TraceRecipe:
-    result = saved.result_of(picture_frames())
-    return saved.recipe_of(START, STARTED, MACHINE, result, view=view)
-
-
-def text_recipe(*texts: str) -> saved.TraceRecipe:
-    start = Start(trace=0, model="plays", prompt="A", seed=1, settings=TextSettings())
-    result = saved.result_of(text_frames(*texts))
-    return saved.recipe_of(start, msgspec.structs.replace(STARTED, init=None), MACHINE, result)
-
-
-def written(tmp_path: Path, kind: str, view: View | None = None) -> Path:
-    path = tmp_path / f"x.{kind}"
-    samples = [Sample(7, "A", picture_frames())]
-    path.write_bytes(saved.encode(kind, samples, picture_recipe(view)))  # type: ignore[arg-type]
-    return path
-
+from genui.saved import Sample, View
 
 # --- recipes ------------------------------------------------------------------------
 
@@ -324,100 +263,3 @@ def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.txt")
     with pytest.raises(GenuiError, match="not a regular file"):
         saved.read(tmp_path / "x.txt")
-
-
-# --- trees --------------------------------------------------------------------------
-
-
-def tree(**changes: object) -> SavedTree:
-    branches = (
-        Branch(id=0, total=20),
-        Branch(id=1, parent=0, step=5, edit=SetSeed(1), total=20, label="seed 1"),
-        Branch(id=4, parent=1, step=9, edit=SetSeed(2)),
-        Branch(id=5, parent=1, step=3, edit=WriteText("x")),
-    )
-    start = msgspec.structs.replace(START, edits=())
-    fields = {
-        "name": "hearts",
-        "recipe": saved.recipe_of(start, STARTED, MACHINE, view=View(kind="tree")),
-        "branches": branches,
-        "current": 4,
-        "playhead": 12,
-    }
-    return SavedTree(**(fields | changes))  # type: ignore[arg-type]
-
-
-def test_a_tree_comes_back_as_it_was_saved() -> None:
-    path = saved.save_tree(tree(created=5.0))
-    found = saved.load_tree(path)
-    assert (found.branches, found.current, found.playhead) == (tree().branches, 4, 12)
-    assert (found.name, found.created) == ("hearts", 5.0)
-    assert found.fingerprint == STARTED.fingerprint
-    assert found.machine == MACHINE
-    assert saved.read(path).content == found
-
-
-def test_a_branch_has_the_edits_that_led_to_it_and_no_others() -> None:
-    def edits(branch: int) -> list[tuple[int, object]]:
-        return [(at.step, at.edit) for at in saved.branch_start(tree(), branch).edits]
-
-    assert edits(0) == []
-    assert edits(4) == [(5, SetSeed(1)), (9, SetSeed(2))]
-    assert edits(5) == [(3, WriteText("x"))]  # forked before its parent did
-
-
-def test_traces_are_kept_beside_their_model(tmp_path: Path) -> None:
-    run = paths.runs_dir() / "mine-20260101-000000-abcd"
-    run.mkdir(parents=True)
-    assert saved.traces_dir(run.name) == run / "traces"
-    assert saved.traces_dir(f"{run.name}@120") == run / "traces"
-    beside = paths.data_dir() / "traces"
-    assert saved.traces_dir("icons") == beside / "icons"
-    assert saved.traces_dir(str(tmp_path / "my model.safetensors")) == beside / "my-model"
-    assert saved.traces_dir("../..").parent == beside  # never above it
-
-
-def test_saved_traces_are_listed_newest_first_and_broken_ones_say_so() -> None:
-    old = saved.save_tree(tree(created=100.0))
-    new = saved.save_tree(tree(created=200.0, name="new/../er"))
-    same = saved.save_tree(tree(created=200.0, name="new/../er"))
-    broken = old.with_name("broken.trace")
-    broken.write_bytes(b"{")
-    listed = saved.list_trees()
-    assert [entry.path for entry in listed] == [broken, *sorted((new, same)), old]
-    assert listed[0].tree is None
-    assert str(broken) in listed[0].fault
-    assert listed[-1].tree is not None
-
-
-def test_no_saved_trace_is_an_empty_list() -> None:
-    assert saved.list_trees() == []
-
-
-@pytest.mark.parametrize(
-    "branches",
-    [
-        (Branch(id=0), Branch(id=0, parent=0, edit=SetSeed(1))),
-        (Branch(id=0), Branch(id=1, parent=2, edit=SetSeed(1))),
-        (Branch(id=0), Branch(id=1, parent=1, edit=SetSeed(1))),
-        (Branch(id=0), Branch(id=1, parent=0)),
-        (Branch(id=0, parent=0, edit=SetSeed(1)),),
-    ],
-)
-def test_branches_that_are_no_tree_are_refused(branches: tuple, tmp_path: Path) -> None:
-    path = saved.save_tree(tree(branches=branches, current=0), tmp_path / "x.trace")
-    with pytest.raises(GenuiError, match="its branches do not fit together"):
-        saved.load_tree(path)
-
-
-def test_a_current_branch_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    path = saved.save_tree(tree(current=77), tmp_path / "x.trace")
-    with pytest.raises(GenuiError, match="its branches do not fit together"):
-        saved.load_tree(path)
-
-
-def test_a_trace_edited_by_hand_is_told(tmp_path: Path) -> None:
-    path = saved.save_tree(tree(), tmp_path / "x.trace")
-    path.write_text(path.read_text().replace('"playhead": 12', '"playhead": 13'))
-    with pytest.raises(GenuiError, match="edited by hand"):
-        saved.load_tree(path)

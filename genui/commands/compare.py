@@ -1,153 +1,105 @@
-"""How far a file is from the same generation made again."""
+"""`genui compare`: two generations in step, and the step at which they part."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from itertools import zip_longest
+import argparse
 from typing import Any
 
-from genui.commands.samples import Generated
-from genui.protocol import TextFrame
-from genui.render.numbers import count
-from genui.saved import CastFile, Result, SavedFile, SavedTree, encode, result_of
-from genui.saved.write import body
+from genui.commands import output
+from genui.commands.generate import add_start
+from genui.commands.parser import add_json
+from genui.commands.request import Asked, asked
+from genui.commands.samples import Generated, generate
+from genui.errors import MisuseError
+from genui.protocol import ImageFrame
+from genui.ui.compare import Gap, gap, gap_words, parting, token_words
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Whether the two are the same, one line on how they are not, and that as numbers."""
-
-    identical: bool
-    line: str = ""
-    numbers: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """For a script."""
-        said = {"difference": self.line} if self.line else {}
-        return {"identical": self.identical, **said, **self.numbers}
-
-
-def compare(file: SavedFile, made: Sequence[Generated]) -> Comparison:
-    """The file against the samples made again, written in the same way.
-
-    Pictures are compared pixel for pixel, texts character for character, recordings output
-    for output; and all by the digest of every frame, which is what a GIF (it keeps 256
-    colours) and a `.trace` (it keeps no frame) have of them.
-    """
-    result = result_of(*(one.frames for one in made))
-    if isinstance(file.content, SavedTree):
-        saved, seen = file.content.result or Result(), Comparison(True)
-    else:
-        saved, seen = file.recipe.result, _seen(file, file.content, made)
-    if not seen.identical:
-        if file.kind == "gif" and result == saved:
-            line = f"{seen.line}; every frame agrees by digest, so only the GIF's colours differ"
-            return replace(seen, line=line)
-        return seen
-    if result == saved:
-        how = {"compared": "by digest"} if file.kind in ("gif", "trace") else {}
-        return Comparison(True, numbers={**seen.numbers, **how})
-    return _by_result(saved, result)
-
-
-def _seen(
-    file: SavedFile, content: list[Any] | str | CastFile, made: Sequence[Generated]
-) -> Comparison:
-    """What the file shows against what it would show if it were written now."""
-    samples = [one.sample for one in made]
-    if isinstance(content, str):
-        return _texts(content, body(samples), made)
-    again = encode(file.kind, samples, file.recipe)
-    if isinstance(content, CastFile):
-        from genui.saved.files import cast_in
-
-        return _outputs(content.outputs, cast_in(again, str(file.path))[1].outputs)
-    from genui.render import film
-
-    return _pictures(content, film.read(again).frames)
-
-
-def _pictures(saved: Sequence[Any], again: Sequence[Any]) -> Comparison:
-    from genui.render.film import difference
-
-    apart = difference(saved, again)
-    if apart is None:
-        sizes = [
-            f"{len(frames)} of {frames[0].shape[1]}×{frames[0].shape[0]}"
-            for frames in (saved, again)
-        ]
-        return Comparison(False, f"not the same pictures: {sizes[0]}, and again {sizes[1]}")
-    share, largest, mean = apart
-    if not largest:
-        return Comparison(True)
-    line = (
-        f"{share:.2%} of the pixels differ, by {largest} of 255 at most and {mean:.3g} on average"
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "Two models begin from the same prompt, seed and settings; a saved file is generated\n"
+        "again from its recipe, with its edits.\n\n"
+        "examples:\n"
+        "  genui compare emoji icons --prompt 'cat on black' --seed 7\n"
+        "  genui compare heart.png other.png\n"
+        "  genui compare run@400 run@1200 --prompt $'ROMEO:\\n'"
     )
-    numbers = {"pixels": share, "largest": largest, "mean": mean}
-    return Comparison(False, line, numbers)
+    for name in ("one", "other"):
+        parser.add_argument(
+            name, metavar="MODEL", help="a model, RUN@STEP, or a file that carries a recipe"
+        )
+    add_start(parser)
+    add_json(parser, "as JSON")
 
 
-def _texts(saved: str, again: str, made: Sequence[Generated]) -> Comparison:
-    at = _first(saved, again)
-    if at is None:
-        return Comparison(True)
-    numbers: dict[str, Any] = {"character": at + 1}
-    where = f"character {count(at + 1)}"
-    step = _step_of(at, made[0]) if len(made) == 1 else None
-    if step is not None:
-        numbers["step"] = step
-        where += f" (step {count(step)})"
-    line = f"differs from {where} on: {_quoted(saved, at)} in the file, {_quoted(again, at)} again"
-    return Comparison(False, line, numbers)
-
-
-def _step_of(at: int, made: Generated) -> int:
-    """The step that wrote a character; 0 for the prompt."""
-    end = len(made.sample.prompt)
-    if at < end:
+def run(args: argparse.Namespace) -> int:
+    one = _asked(args, args.one)
+    if one.drawn is not None:
+        args.seed = str(one.drawn)
+        output.note(f"--seed {one.drawn}")
+    other = _asked(args, args.other)
+    media = [asked.model.medium == "image" for asked in (one, other)]
+    if media[0] != media[1]:
+        raise MisuseError(f"{args.one} and {args.other}: one draws and the other writes")
+    made = [generate(asked.starts[0]) for asked in (one, other)]
+    facts = _facts(made)
+    if args.json:
+        output.emit(facts)
         return 0
-    frames = [frame for frame in made.frames if isinstance(frame, TextFrame)]
-    for frame in frames:
-        end += len(frame.text)
-        if at < end:
-            return frame.step
-    return frames[-1].step + 1
+    _show(args, made, media[0])
+    output.say(_words(facts, made))
+    return 0
 
 
-def _outputs(saved: Sequence[str], again: Sequence[str]) -> Comparison:
-    at = _first(saved, again)
-    if at is None:
-        return Comparison(True)
-    line = f"differs from output {at + 1} on (of {len(saved)}, and again {len(again)})"
-    return Comparison(False, line, {"output": at + 1})
+def _asked(args: argparse.Namespace, model: str) -> Asked:
+    return asked(argparse.Namespace(**vars(args), model=model))
 
 
-def _by_result(saved: Result, again: Result) -> Comparison:
-    """Where what the file shows says nothing of it: by what the recipe says it came to."""
-    for number, (one, other) in enumerate(zip_longest(saved.tokens, again.tokens, fillvalue=()), 1):
-        at = _first(one, other)
-        if at is not None:
-            line = f"other tokens from step {at + 1} on"
-            line += f" of sample {number}" if len(again.tokens) > 1 else ""
-            return Comparison(False, line, {"step": at + 1})
-    if saved.steps != again.steps:
-        line = f"ended at step {again.steps}, not {saved.steps}"
-    elif saved.digest != again.digest:
-        line = "the last step differs (the digests of the frames do)"
+def _facts(made: list[Generated]) -> dict[str, Any]:
+    """Where they part, how long each is, and how far apart two pictures are in the end."""
+    facts: dict[str, Any] = {
+        "part_at": parting([one.frames for one in made]),
+        "steps": [one.frames[-1].step for one in made],
+        "fingerprints": [one.started.fingerprint for one in made],
+    }
+    last = [one.frames[-1] for one in made]
+    if isinstance(last[0], ImageFrame) and isinstance(last[1], ImageFrame):
+        found = gap(last[0], last[1], "x")
+        if found is not None:
+            facts |= {"differing_pixels": found.share, "mean_difference": found.mean}
     else:
-        line = "the last step is the same, but steps before it differ"
-    return Comparison(False, line, {"compared": "by digest"})
+        facts["texts"] = [one.text for one in made]
+    return facts
 
 
-def _first(one: Sequence[Any], other: Sequence[Any]) -> int | None:
-    """The first place where two sequences differ; None where they are the same."""
-    if one == other:
-        return None
-    for at, (mine, its) in enumerate(zip(one, other, strict=False)):
-        if mine != its:
-            return at
-    return min(len(one), len(other))
+def _show(args: argparse.Namespace, made: list[Generated], pictures: bool) -> None:
+    if pictures:
+        from genui.commands.terminal import draw
+        from genui.render.film import sheet
+        from genui.saved.write import last_picture
+
+        drawn = [last_picture(one.sample) for one in made]
+        if drawn[0].shape == drawn[1].shape:
+            draw(sheet(drawn, 2))
+        else:
+            for picture in drawn:
+                draw(picture)
+        return
+    for name, one in zip((args.one, args.other), made, strict=True):
+        output.say(f"--- {name}, seed {one.start.seed}")
+        print(one.text)
+    output.say("---")
 
 
-def _quoted(text: str, at: int) -> str:
-    return repr(text[at : at + 12]) if at < len(text) else "the end"
+def _words(facts: dict[str, Any], made: list[Generated]) -> str:
+    """`they part at step 12: ‘e’ and ‘a’`."""
+    at = facts["part_at"]
+    if at is None:
+        both = facts["steps"]
+        if both[0] == both[1]:
+            return f"identical, {both[0]} steps"
+        return f"identical up to step {min(both)}, where one of them ends"
+    words = f"they part at step {at}"
+    if "mean_difference" not in facts:
+        first = made[0].frames[0].step
+        return f"{words}{token_words([one.frames[at - first] for one in made])}"
+    found = Gap(facts["differing_pixels"], facts["mean_difference"])
+    return f"{words}; in the end {gap_words(found)}"

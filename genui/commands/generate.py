@@ -6,9 +6,9 @@ from pathlib import Path
 
 from genui.commands import output, outputs, steps
 from genui.commands.parser import add_json
-from genui.commands.request import FROM_DATA, MOST, asked
+from genui.commands.request import MOST, asked
 from genui.commands.samples import Generated, generate
-from genui.protocol import SAMPLERS
+from genui.protocol import FROM_DATA, SAMPLERS
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -6,8 +6,6 @@ import numpy as np
 
 from genui.errors import MisuseError
 
-MOST_PIXELS = 100_000_000
-
 
 def read(path: Path) -> bytes:
     """One byte a pixel, 1 where the file is white; a picture of another size is made to fit.
@@ -15,6 +13,7 @@ def read(path: Path) -> bytes:
     Raises MisuseError where the file is no picture, or nothing or all of it is white.
     """
     from genui.engine.data.picture_file import UnusableError, read_square
+    from genui.engine.generate.picture_start import MOST_PIXELS
 
     try:
         rgba = read_square(path, MOST_PIXELS).rgba

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from genui import __version__
 from genui.commands import output
-from genui.commands.compare import Comparison, compare
+from genui.commands.agreement import Comparison, compare
 from genui.commands.parser import add_json
 from genui.commands.samples import Generated, generate
 from genui.errors import GenuiError

@@ -14,7 +14,7 @@ from genui.commands import forks
 from genui.commands.settings import OPTIONS, seed_from, settings_for
 from genui.errors import MisuseError
 from genui.grids import parse_axes
-from genui.protocol import Axis, EditAt, Settings, Start
+from genui.protocol import FROM_DATA, Axis, EditAt, Settings, Start
 from genui.recipes import DiffusionRecipe, TransformerRecipe
 from genui.saved import SUFFIXES, SavedTree, branch_start, read, to_start
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 MOST = 64  # samples of one command
 PICTURES_ONLY = ("init", "strength", "forward", "mask", "grid", "film", "frames", "scale")
-FROM_DATA = "data:"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ engine's. The format: 8 bytes of little-endian length, that many bytes of JSON, 
 import math
 import os
 import re
-import stat
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +15,7 @@ from msgspec import Meta, Struct
 
 from genui.errors import MisuseError
 from genui.recipes import Recipe, recipe_from_dict
-from genui.runs.disk import cannot_read, plain, shown
+from genui.runs.disk import cannot_read, open_regular, plain, shown
 from genui.runs.layout import RunDir
 
 FORMAT = 1
@@ -107,25 +106,18 @@ def newest_checkpoint(run: RunDir) -> Header | None:
 
 def _header_bytes(path: Path) -> tuple[bytes, int]:
     """The JSON of the header, and the size of the file in bytes."""
-    try:
-        # Not blocking: a named pipe must not hang the reader.
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(fd, "rb") as file:
-            found = os.fstat(fd)
-            if not stat.S_ISREG(found.st_mode):
-                raise _unfit(path, "it is not a regular file")
-            prefix = file.read(_LENGTH)
-            length = int.from_bytes(prefix, "little")
-            if len(prefix) < _LENGTH:
-                raise _unfit(path, f"it is only {len(prefix)} bytes long", "copy it again")
-            if length > LARGEST_HEADER:
-                raise _unfit(path, f"its header claims {length} bytes, so it is not safetensors")
-            raw = file.read(length)
-    except OSError as error:
-        raise cannot_read(path, error) from None
+    with open_regular(path, _unfit(path, "it is not a regular file")) as file:
+        size = os.fstat(file.fileno()).st_size
+        prefix = file.read(_LENGTH)
+        length = int.from_bytes(prefix, "little")
+        if len(prefix) < _LENGTH:
+            raise _unfit(path, f"it is only {len(prefix)} bytes long", "copy it again")
+        if length > LARGEST_HEADER:
+            raise _unfit(path, f"its header claims {length} bytes, so it is not safetensors")
+        raw = file.read(length)
     if len(raw) < length:
         raise _unfit(path, "it is truncated inside its header", "copy it again")
-    return raw, found.st_size
+    return raw, size
 
 
 def _ours(path: Path, text: str, counted: int) -> Header:

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from genui.errors import GenuiError
 
@@ -90,17 +91,26 @@ def remove_asides(folder: Path) -> None:
             left.unlink()
 
 
-def read_small(path: Path) -> bytes:
-    """The whole of a regular file of at most SMALL bytes. Raises GenuiError naming it."""
+@contextmanager
+def open_regular(path: Path, strange: GenuiError) -> Iterator[BinaryIO]:
+    """The file, to be read. Raises `strange` where it is no regular file, and GenuiError
+    naming it where the disk refuses, also while it is read."""
     try:
         # Not blocking: a named pipe put here by a stranger must not hang the reader.
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "rb") as file:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise GenuiError(f"{shown(path)} is not a regular file: remove it")
-            data = file.read(SMALL + 1)
+                raise strange
+            yield file
     except OSError as error:
         raise cannot_read(path, error) from None
+
+
+def read_small(path: Path) -> bytes:
+    """The whole of a regular file of at most SMALL bytes. Raises GenuiError naming it."""
+    strange = GenuiError(f"{shown(path)} is not a regular file: remove it")
+    with open_regular(path, strange) as file:
+        data = file.read(SMALL + 1)
     if len(data) > SMALL:
         raise GenuiError(f"{shown(path)} is over {SMALL} bytes and so not ours: remove it")
     return data

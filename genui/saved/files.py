@@ -5,7 +5,6 @@ before they are decoded, and its recipe is validated.
 """
 
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -13,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from genui.errors import GenuiError, MisuseError
-from genui.runs.disk import cannot_read, shown
+from genui.runs.disk import open_regular, shown
 from genui.saved import tree as trees
 from genui.saved.recipe import TraceRecipe, from_json
 
@@ -77,20 +76,13 @@ def read(path: Path) -> SavedFile:
 
 def read_bytes(path: Path) -> bytes:
     """The whole of a regular file of 1 to MOST_BYTES bytes. Raises GenuiError naming it."""
-    try:
-        # Not blocking: a named pipe must not hang the reader.
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(fd, "rb") as file:
-            found = os.fstat(fd)
-            if not stat.S_ISREG(found.st_mode):
-                raise GenuiError(f"{shown(path)}: not a regular file; name a file")
-            if found.st_size > MOST_BYTES:
-                raise GenuiError(
-                    f"{shown(path)}: is over {MOST_BYTES >> 20} MB and so not ours; name another"
-                )
-            data = file.read(MOST_BYTES)
-    except OSError as error:
-        raise cannot_read(path, error) from None
+    strange = GenuiError(f"{shown(path)}: not a regular file; name a file")
+    with open_regular(path, strange) as file:
+        if os.fstat(file.fileno()).st_size > MOST_BYTES:
+            raise GenuiError(
+                f"{shown(path)}: is over {MOST_BYTES >> 20} MB and so not ours; name another"
+            )
+        data = file.read(MOST_BYTES)
     if not data:
         raise GenuiError(f"{shown(path)}: is empty; write it again")
     return data

@@ -11,8 +11,9 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from genui import paths
+from genui.edits import forked
 from genui.errors import GenuiError
-from genui.protocol import Edit, EditAt, Start
+from genui.protocol import Edit, Start
 from genui.runs.disk import atomic_write, cannot_write
 from genui.saved.machine import Machine
 from genui.saved.recipe import (
@@ -91,12 +92,12 @@ def branch_start(tree: SavedTree, branch: int | None = None) -> Start:
     forks = []
     at = by_id[tree.current if branch is None else branch]
     while at.edit is not None:
-        forks.append(EditAt(step=at.step, edit=at.edit))
+        forks.append((at.step, at.edit))
         at = by_id[at.parent]
-    edits = tree.recipe.edits
-    for fork in reversed(forks):  # of the parent what came after the fork does not apply
-        edits = (*(known for known in edits if known.step <= fork.step), fork)
-    return replace(to_start(tree.recipe), edits=edits)
+    start = to_start(tree.recipe)
+    for step, edit in reversed(forks):
+        start = forked(start, step, edit)
+    return start
 
 
 def save_tree(tree: SavedTree, path: Path | None = None) -> Path:

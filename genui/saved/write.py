@@ -78,8 +78,8 @@ def shown_pictures(samples: Sequence[Sample], recipe: TraceRecipe) -> "list[NDAr
     if view.kind == "frame":
         steps = steps[-1:]
     first = _picture(samples[0], steps[0], view.part)
-    pixels = len(steps) * len(samples) * first.shape[0] * first.shape[1] * view.scale**2
-    if pixels > film.MOST_PIXELS:
+    drawn = len(steps) * len(samples) * first.shape[0] * first.shape[1] * view.scale**2
+    if drawn > film.MOST_PIXELS:
         raise GenuiError(f"this would be over {film.MOST_PIXELS:,} pixels; {_SMALLER}")
     pictures = [
         film.enlarged(
@@ -97,6 +97,13 @@ def last_picture(sample: Sample) -> "NDArray[np.uint8]":
     return _picture(sample, sample.frames[-1].step, "x")
 
 
+def pixels(frame: ImageFrame, part: str) -> "NDArray[np.uint8]":
+    """The `x`, `guess` or `noise` of a frame, [H, W, 3]."""
+    import numpy as np
+
+    return np.frombuffer(getattr(frame, part), np.uint8).reshape(frame.height, frame.width, 3)
+
+
 def film_steps(samples: Sequence[Sample], most: int = 10) -> tuple[int, ...]:
     """Steps for a filmstrip: evenly spaced, both ends among them."""
     from genui.render import film
@@ -109,13 +116,11 @@ def _all_steps(samples: Sequence[Sample]) -> tuple[int, ...]:
 
 
 def _picture(sample: Sample, step: int, part: str) -> "NDArray[np.uint8]":
-    import numpy as np
-
     for frame in reversed(sample.frames):
         if frame.step == step and isinstance(frame, ImageFrame):
-            pixels = getattr(frame, part)
-            if len(pixels) == frame.height * frame.width * 3:
-                return np.frombuffer(pixels, np.uint8).reshape(frame.height, frame.width, 3)
+            if len(getattr(frame, part)) != frame.height * frame.width * 3:
+                continue
+            return pixels(frame, part)
     raise GenuiError(f"step {step}: this trace has no such picture; show another step")
 
 

@@ -26,9 +26,8 @@ from genui.ui.driver import driver_class, metered
 from genui.ui.leaving import DeafWhenLeaving
 from genui.ui.panes.line_input import LineInput
 from genui.ui.plain import NoColour
-from genui.ui.screens.form import FormScreen
 from genui.ui.screens.home import HomeScreen
-from genui.ui.screens.value import ValueScreen
+from genui.ui.screens.window import TypingWindow
 from genui.ui.session import WORKER, Session
 from genui.ui.signals import leave_on_signals
 from genui.ui.watch import RunView, Watcher
@@ -144,7 +143,7 @@ class GenuiApp(DeafWhenLeaving, App[None]):
         """Whether a key that nothing wanted was meant for the line that has come up since."""
         if isinstance(self.focused, LineInput):
             return self.focused.take(event)
-        if self.focused is None and isinstance(self.screen, ValueScreen | FormScreen):
+        if self.focused is None and isinstance(self.screen, TypingWindow):
             self.screen.take_early(event)
             return True
         return False

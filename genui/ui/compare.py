@@ -59,15 +59,10 @@ def gap(one: ImageFrame, other: ImageFrame, part: Part) -> Gap | None:
     """How far apart that part of two frames is; None for pictures of different sizes."""
     if (one.width, one.height) != (other.width, other.height):
         return None
-    import numpy as np
-
     from genui.render.film import difference
+    from genui.saved.write import pixels
 
-    pictures = [
-        [np.frombuffer(getattr(frame, part), np.uint8).reshape(frame.height, frame.width, 3)]
-        for frame in (one, other)
-    ]
-    found = difference(*pictures)
+    found = difference([pixels(one, part)], [pixels(other, part)])
     assert found is not None, "equal sizes can be compared"
     return Gap(found[0], found[2])
 

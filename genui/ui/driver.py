@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 from textual import constants
@@ -25,6 +26,22 @@ def driver_class() -> type[Driver] | None:
     from genui.ui.metered import MeteredDriver  # needs termios
 
     return MeteredDriver
+
+
+LONGEST_WAIT = 1.0  # seconds that keys, which are answered first, may hold up what moves
+
+
+def may_move(app: App[Any], painted_at: float) -> bool:
+    """Whether what moves by itself, last painted at `painted_at` (monotonic), may be painted.
+
+    Keys are answered first; held down, they still let it move once in LONGEST_WAIT. Nor is
+    more sent than the terminal takes.
+    """
+    answering = getattr(app, "answering", False)
+    if answering and time.monotonic() - painted_at < LONGEST_WAIT:
+        return False
+    driver = metered(app)
+    return driver is None or not driver.busy
 
 
 def metered(app: App[Any]) -> MeteredDriver | None:

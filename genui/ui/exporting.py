@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from genui.edits import in_force
 from genui.errors import GenuiError, MisuseError
 from genui.protocol import ImageFrame
 from genui.render.sanitise import clean_line
@@ -17,7 +18,6 @@ from genui.saved.write import film_steps
 from genui.ui import keeping
 from genui.ui.compare import Part
 from genui.ui.trace import Trace
-from genui.ui.tree import in_force
 
 _SIDE = 256  # pixels that a small picture is enlarged to, about
 _MOST_SCALE = 32

@@ -2,16 +2,14 @@
 
 from collections.abc import Iterable
 
-from genui.protocol import AddNoise, Denoise, ImageFrame, ImageSettings, SetSettings, Start
+from genui.edits import in_force
+from genui.protocol import AddNoise, Denoise, ImageFrame, ImageSettings, Start
 from genui.ui.trace import Trace
 
 
 def steps_at(request: Start, step: int) -> int:
     """How many denoising steps the settings in force at `step` ask for."""
-    settings = request.settings
-    for at in request.edits:
-        if at.step <= step and isinstance(at.edit, SetSettings):
-            settings = at.edit.settings
+    settings = in_force(request, step)[2]
     return settings.steps if isinstance(settings, ImageSettings) else 0
 
 

@@ -12,6 +12,7 @@ from typing import Generic, Literal, TypeVar
 from msgspec.structs import replace
 
 from genui import protocol
+from genui.edits import forked
 
 F = TypeVar("F", protocol.TextFrame, protocol.ImageFrame)
 
@@ -51,10 +52,8 @@ class Trace(Generic[F]):
 
         The frames up to there are shared; nothing is asked of the worker yet.
         """
-        kept = tuple(at for at in self.request.edits if at.step <= step)
-        edits = (*kept, protocol.EditAt(step=step, edit=edit))
         return Trace(
-            request=replace(self.request, edits=edits),
+            request=forked(self.request, step, edit),
             first=self.first,
             parent=self,
             forked_at=step,

@@ -5,7 +5,7 @@ A tree, or several: starting over adds a root, a fork adds a branch. Pure: it as
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Generic
+from typing import Generic
 
 from genui import protocol
 from genui.ui.trace import F, Trace
@@ -150,17 +150,3 @@ class Tree(Generic[F]):
 
 def _same_kind(trace: Trace[F], edit: protocol.Edit) -> bool:
     return bool(trace.request.edits) and type(trace.request.edits[-1].edit) is type(edit)
-
-
-def in_force(request: protocol.Start) -> tuple[str, int, Any]:
-    """The prompt, the seed and the settings at the end of a branch, its edits counted in."""
-    prompt, seed, settings = request.prompt, request.seed, request.settings
-    for at in request.edits:
-        match at.edit:
-            case protocol.SetPrompt():
-                prompt = at.edit.prompt
-            case protocol.SetSeed():
-                seed = at.edit.seed
-            case protocol.SetSettings():
-                settings = at.edit.settings
-    return prompt, seed, settings

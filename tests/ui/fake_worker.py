@@ -17,7 +17,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from genui import protocol
-from genui.ui.tree import in_force
+from genui.edits import forked, in_force
 
 TEXT = (
     "What light is this that breaks upon\nthe window of my soul? Speak,\n"
@@ -115,9 +115,8 @@ class FakeWorker:
 
     def fork(self, request: protocol.Fork) -> None:
         parent = self.traces[request.parent]
-        edits = tuple(at for at in parent.edits if at.step <= request.step)
-        edits = (*edits, protocol.EditAt(step=request.step, edit=request.edit))
-        self.opened(replace(parent, trace=request.trace, edits=edits), request.step)
+        branch = forked(parent, request.step, request.edit)
+        self.opened(replace(branch, trace=request.trace), request.step)
 
     def attend(self, request: protocol.Attend) -> None:
         """Two layers of two heads that look at the newest tokens most."""

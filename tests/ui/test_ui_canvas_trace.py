@@ -1,50 +1,16 @@
-"""Canvas full-screen: three pictures, forks, masks, grids and other beginnings."""
-
-from pathlib import Path
+"""Canvas full-screen: three pictures, forks and masks."""
 
 import pytest
 from acting import SLOW, Opener, fault, home_of, seen, until, until_seen
-from textual import events
-from textual.pilot import Pilot
+from canvas_acting import SIZES, answered, drawn_to, edits, pane_of, shown
 from textual.widgets import Static
 
-from genui.protocol import AddNoise, Axis, Denoise, ImageFrame, Picture, SetPrompt, SetSeed
-from genui.ui.panes.canvas import CanvasPane
+from genui.protocol import AddNoise, SetPrompt, SetSeed
 from genui.ui.panes.canvas_inspector import CanvasInspector
 from genui.ui.screens.mask import MaskScreen
-from genui.ui.trace import Trace
 from genui.ui.widgets import picture as pictures
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.mask import MaskPainter
-
-SIZES = [(80, 24), (120, 40), (200, 60)]
-
-
-def pane_of(pilot: Pilot[None]) -> CanvasPane:
-    return home_of(pilot).query_one(CanvasPane)
-
-
-def shown(pilot: Pilot[None]) -> Trace[ImageFrame]:
-    trace = pane_of(pilot).trace
-    assert trace is not None
-    return trace
-
-
-async def drawn_to(pilot: Pilot[None], *keys: str, step: str = "20/20") -> None:
-    """Canvas full-screen with a finished picture, and then these keys."""
-    await pilot.press("3", "end")
-    await until_seen(pilot, step)
-    await pilot.press(*keys)
-
-
-async def answered(pilot: Pilot[None], text: str) -> None:
-    """Type into the window that is open and press Enter."""
-    await pilot.press("ctrl+u", "ctrl+k", *text, "enter")
-
-
-def edits(pilot: Pilot[None]) -> list[tuple[int, object]]:
-    return [(at.step, at.edit) for at in shown(pilot).request.edits]
-
 
 # --- what is shown --------------------------------------------------------------------
 
@@ -227,153 +193,6 @@ async def test_eta_is_offered_with_ddim_alone(shipped, open_app: Opener) -> None
         await pilot.press("d")
         await answered(pilot, "0.5")
         await until(pilot, lambda: pane_of(pilot).settings.eta == 0.5)
-
-
-# --- other beginnings -----------------------------------------------------------------
-
-
-async def test_a_picture_of_yours_to_begin_from(
-    shipped, open_app: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "cat.png").write_bytes(b"a picture")
-    async with open_app() as pilot:
-        await drawn_to(pilot, "i")
-        await answered(pilot, "cat.png")
-        await answered(pilot, "2")
-        await until(pilot, lambda: "strength '2': expected a number" in fault(pilot))
-        await answered(pilot, "0.3")
-        await until_seen(pilot, "6/6")
-        assert "from cat.png, 0.3" in seen(pilot)
-        assert isinstance(shown(pilot).request.init, Picture)
-        await pilot.press("i")
-        await answered(pilot, "noise")
-        await pilot.press("enter")
-        await until_seen(pilot, "20/20")
-        assert shown(pilot).request.init is None
-
-
-async def test_without_a_path_it_begins_from_a_training_picture(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await pilot.press("3", "i", "enter", "enter")
-        await until_seen(pilot, "12/12")
-        assert "a training picture, 0.6" in seen(pilot)
-
-
-async def test_a_picture_that_is_not_there_is_one_line_and_the_last_one_stays(
-    shipped, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
-        await drawn_to(pilot)
-        before = shown(pilot)
-        await pilot.press("i")
-        await answered(pilot, "dog.png")
-        await pilot.press("enter")
-        await until_seen(pilot, "dog.png: no such file; check its name")
-        assert shown(pilot) is before
-        assert pane_of(pilot).opening.init is None
-
-
-async def test_a_training_picture_drowns_and_is_denoised_from_a_step(
-    shipped, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
-        await pilot.press("3", "u")
-        await until_seen(pilot, "noisy 20/20")
-        assert shown(pilot).request.forward
-        frame = shown(pilot).frame
-        assert frame is not None
-        assert frame.sigma == pytest.approx(40)
-        assert "σ 40    ━" in seen(pilot)
-        assert "● noise" in seen(pilot)
-        await pilot.press("a")
-        await until_seen(pilot, "adds noise by itself")
-        await pilot.press(*["left"] * 12, "f")
-        await until_seen(pilot, "16/16")
-        assert edits(pilot) == [(8, Denoise())]
-        assert "● picture" in seen(pilot)
-        await pilot.press("u")
-        await until_seen(pilot, "guess 20/20")
-        assert not shown(pilot).request.forward
-
-
-async def test_a_finished_picture_drowns_itself(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await drawn_to(pilot)
-        frame = shown(pilot).frame
-        assert frame is not None
-        await pilot.press("u")
-        await until_seen(pilot, "this picture drowns in noise")
-        init = pane_of(pilot).opening.init
-        assert isinstance(init, Picture)
-        assert init.rgb == frame.guess
-
-
-# --- grids ----------------------------------------------------------------------------
-
-
-async def test_a_form_filled_in_at_once_is_done(shipped, open_app: Opener) -> None:
-    """Both Enters are there before the focus has moved, as over a link that stalls."""
-    async with open_app() as pilot:
-        await pilot.press("3", "w")
-        await until_seen(pilot, "along y")
-        for _ in range(2):
-            pilot.app.post_message(events.Key("enter", None))
-        await until(pilot, lambda: pane_of(pilot).trace is not None)
-        assert len(shown(pilot).request.grid) == 2
-
-
-@pytest.mark.parametrize("size", SIZES)
-async def test_a_grid_has_its_values_along_the_edges(
-    shipped, open_app: Opener, size: tuple[int, int]
-) -> None:
-    async with open_app(size=size) as pilot:
-        await pilot.press("3", "w")
-        await answered(pilot, "seed 11..14")
-        await answered(pilot, "guidance 1, 2.5, 8")
-        await until_seen(pilot, "20/20")
-        x, y = shown(pilot).request.grid
-        assert x == Axis(name="seed", values=("11", "12", "13", "14"))
-        assert y == Axis(name="guidance", values=("1", "2.5", "8"))
-        assert "128×96 at 1" in seen(pilot)
-        assert "seed → · guidance ↓" in seen(pilot)
-        top = next(line for line in seen(pilot).splitlines() if " 11 " in line)
-        assert top.index("11") < top.index("12") < top.index("13") < top.index("14")
-        assert " 2.5 " in seen(pilot)
-
-
-async def test_the_border_has_the_values_where_the_edges_have_no_room(
-    shipped, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
-        await pilot.press("3", "p", "w")
-        await answered(pilot, "seed 1..4")
-        await answered(pilot, "sampler heun, ddim, ddpm, dpmpp-2m")
-        await until_seen(pilot, "20/20")
-        await until_seen(pilot, "seed 1..4 → · sampler heun, ddim, ddpm, dpmpp-2m ↓")
-
-
-@pytest.mark.parametrize(
-    ("along_x", "along_y", "line"),
-    [
-        ("sead 1..4", "", "no setting 'sead': did you mean 'seed'?"),
-        ("seed", "", "seed: give its values, as in seed 1..6"),
-        ("seed 1..99", "", "seed 1..99: give 1 to 16 seeds, the lowest first"),
-        ("seed a, b", "", "seed 'a': expected a whole number"),
-        ("guidance 1, 99", "", "guidance '99': expected a number, 0 to 20"),
-        ("sampler heum", "", "no sampler 'heum': did you mean 'heun'?"),
-        ("seed 1..3", "seed 4, 5", "seed is along both sides"),
-        ("seed 1..16", "guidance 1, 2, 3, 4, 5", "80 pictures: at most 64 are drawn at once"),
-    ],
-)
-async def test_what_a_grid_cannot_be_is_said_in_place(
-    shipped, open_app: Opener, along_x: str, along_y: str, line: str
-) -> None:
-    async with open_app() as pilot:
-        await pilot.press("3", "w")
-        await answered(pilot, along_x)
-        await answered(pilot, along_y)
-        await until(pilot, lambda: line in fault(pilot))
 
 
 # --- the mask -------------------------------------------------------------------------

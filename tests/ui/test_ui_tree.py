@@ -1,9 +1,10 @@
 """Branches and forks, without a worker or a screen."""
 
 from genui import protocol
+from genui.edits import in_force
 from genui.protocol import AddNoise, EditAt, ImageSettings, SetSeed, SetSettings
 from genui.ui.trace import Trace
-from genui.ui.tree import MOST, Tree, in_force
+from genui.ui.tree import MOST, Tree
 
 Pictures = Trace[protocol.ImageFrame]
 

@@ -2,16 +2,15 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, get_type_hints
 
 import msgspec
 
 from genui.errors import MisuseError, did_you_mean
+from genui.grids import MOST_CELLS, NUMBERS
 from genui.protocol import (
     SAMPLERS,
     Axis,
     ImageSettings,
-    Seed,
     SetPrompt,
     SetSeed,
     SetSettings,
@@ -19,11 +18,6 @@ from genui.protocol import (
 )
 from genui.render.sanitise import clean
 
-MOST_CELLS = 64
-
-_NUMBERS: dict[str, Any] = {"seed": Seed} | {
-    name: get_type_hints(ImageSettings, include_extras=True)[name] for name in ("guidance", "eta")
-}
 _SHOWN = 40  # characters of a value that does not fit
 
 
@@ -118,7 +112,7 @@ def _parsed(name: str, text: str) -> str | int | float:
             raise MisuseError(f"{shown}: no such sampler; {did_you_mean(text, SAMPLERS)}")
         return text
     try:
-        value = msgspec.convert(text.strip(), _NUMBERS[name], strict=False)
+        value = msgspec.convert(text.strip(), NUMBERS[name], strict=False)
         if not math.isfinite(value):
             raise ValueError
     except msgspec.ValidationError as error:

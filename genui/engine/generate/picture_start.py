@@ -11,12 +11,11 @@ from genui.engine.data.palette import COLOURS, DEFAULT_GROUND
 from genui.engine.data.picture_file import UnusableError, read_square
 from genui.engine.data.pictures import SIDE, Pictures, load_pictures
 from genui.errors import MisuseError
-from genui.protocol import Picture
+from genui.protocol import FROM_DATA, Picture
 from genui.recipes import DiffusionRecipe
 from genui.render.sanitise import clean_line
 
 MOST_PIXELS = 100_000_000
-FROM_DATA = "data:"
 
 
 def opening_picture(

@@ -5,9 +5,10 @@ from typing import Any, Protocol
 
 import msgspec
 
+from genui.edits import forked
 from genui.engine.generate.keyframes import Keyframes
 from genui.errors import MisuseError
-from genui.protocol import Edit, EditAt, Frame, Start, Started
+from genui.protocol import Edit, Frame, Start, Started
 
 
 class Generator(Protocol):
@@ -82,25 +83,23 @@ class Trace:
                 f"step {step}: this trace stands at step {self.reached}; "
                 "fork at a step that it has reached"
             )
-        forked = object.__new__(Trace)
-        before = tuple(at for at in self.request.edits if at.step <= step)
-        edits = (*before, EditAt(step=step, edit=edit))
-        forked.request = msgspec.structs.replace(self.request, trace=number, edits=edits)
-        forked.generator = self.generator
-        forked._begun = forked.reached = step
-        forked._states = self._states.until(step)
+        branch = object.__new__(Trace)
+        branch.request = msgspec.structs.replace(forked(self.request, step, edit), trace=number)
+        branch.generator = self.generator
+        branch._begun = branch.reached = step
+        branch._states = self._states.until(step)
         before_it = self.state(step)
         state = self.generator.edit(before_it, edit)
-        forked._states.keep(step, state)
+        branch._states.keep(step, state)
         note = self.generator.note(state)
-        forked.started = msgspec.structs.replace(
+        branch.started = msgspec.structs.replace(
             self.started,
             trace=number,
             step=step,
             total_steps=self.generator.total(state),
             note=note if note != self.generator.note(before_it) else "",
         )
-        return forked
+        return branch
 
     def state(self, step: int) -> Any:
         """The state at a step that has been reached, its edits applied."""

@@ -13,6 +13,7 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
 
+from genui.edits import in_force
 from genui.grids import grid_words
 from genui.protocol import SAMPLERS, Axis, ImageFrame, ImageSettings
 from genui.recipes import DiffusionRecipe
@@ -39,7 +40,6 @@ from genui.ui.panes.timeline import Timeline
 from genui.ui.session import Session
 from genui.ui.settings import SAMPLER_NAMES, image_lines, settings_content
 from genui.ui.settings import Line as Setting
-from genui.ui.tree import in_force
 from genui.ui.widgets.picture import Picture, View
 
 CYCLE: tuple[View, ...] = ("guess", "x", "noise")  # what `o` goes round
@@ -199,8 +199,7 @@ class CanvasPane(CanvasEdits):
             (f"/{trace.total}", "$text-muted"),
         )
         width = self.query_one(".caption").size.width
-        so_far = tuple(at for at in trace.request.edits if at.step <= trace.position)
-        prompt = in_force(msgspec.structs.replace(trace.request, edits=so_far))[0]
+        prompt = in_force(trace.request, trace.position)[0]
         varied = _varied(trace.request.grid).get("caption")
         words = f"captions {varied}" if varied else f"“{prompt}”"
         caption = clean_line(words, max(4, width - end.cell_length - 1))

@@ -1,7 +1,6 @@
 """What is done to a picture on its way: forks from a step."""
 
 import random
-from typing import TYPE_CHECKING
 
 from genui import protocol
 from genui.errors import MisuseError
@@ -11,9 +10,6 @@ from genui.ui import messages, schedule
 from genui.ui.panes.canvas_openings import LABEL_CELLS, CanvasOpenings
 from genui.ui.screens.value import ValueScreen
 from genui.ui.trace import Trace
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 class CanvasEdits(CanvasOpenings):
@@ -103,6 +99,7 @@ class CanvasEdits(CanvasOpenings):
         if trace.request.grid:
             self._note("a mask is painted on one picture: this is a grid; w ends it")
             return
+        from genui.saved.write import pixels
         from genui.ui.screens.mask import SMALLEST, MaskScreen
 
         size = self.app.size
@@ -116,7 +113,7 @@ class CanvasEdits(CanvasOpenings):
                 self._ask_back(trace, "Draw the masked part again", mask)
 
         trace.pause()
-        self.app.push_screen(MaskScreen(_pixels(frame)), done)
+        self.app.push_screen(MaskScreen(pixels(frame, "guess")), done)
 
     def _noisable(self) -> Trace[ImageFrame] | None:
         """The trace, where noise can be added back at the playhead; else says why not."""
@@ -176,10 +173,3 @@ def _level_words(step: int, levels: dict[int, float]) -> str:
     has = f" has σ {levels[step]:.2g}" if step in levels else ""
     pure = " is pure noise" if step == 0 and not has else ""
     return f"step {step}{has or pure}".replace(" ", "\N{NO-BREAK SPACE}")
-
-
-def _pixels(frame: ImageFrame) -> "np.ndarray":
-    """The guess as uint8 [H, W, 3]."""
-    import numpy as np
-
-    return np.frombuffer(frame.guess, np.uint8).reshape(frame.height, frame.width, 3)

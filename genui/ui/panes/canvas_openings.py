@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from genui import protocol
 from genui.errors import MisuseError
 from genui.grids import axis_text, parse_axes
-from genui.protocol import Axis, ImageFrame, ImageSettings, Picture
+from genui.protocol import FROM_DATA, Axis, ImageFrame, ImageSettings, Picture
 from genui.render.sanitise import clean_line
 from genui.runs.catalog import ModelInfo
 from genui.ui import messages
@@ -18,7 +18,6 @@ from genui.ui.screens.form import Field, FormScreen
 from genui.ui.widgets.picture import View
 
 SIDE = 32
-FROM_DATA = "data:"  # the training picture nearest to the caption
 LABEL_CELLS = 32  # of a branch's words
 
 

@@ -3,13 +3,13 @@
 import time
 from typing import ClassVar
 
-from msgspec.structs import replace
 from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widgets import Static
 
+from genui.edits import in_force
 from genui.errors import MisuseError
 from genui.protocol import TextFrame, TextSettings, WriteText, WriteToken
 from genui.recipes import TransformerRecipe
@@ -27,7 +27,6 @@ from genui.ui.screens.value import ValueScreen
 from genui.ui.session import Session
 from genui.ui.settings import settings_content, text_lines
 from genui.ui.trace import Trace
-from genui.ui.tree import in_force
 from genui.ui.widgets.attention import AttentionList, levels
 from genui.ui.widgets.candidates import Candidates, token_text
 from genui.ui.widgets.prose import Prose
@@ -294,5 +293,4 @@ def _words(text: str) -> str:
 
 def _greedy(trace: Trace[TextFrame], step: int) -> bool:
     """Whether the likeliest token was taken at a step, by the settings as they were there."""
-    edits = tuple(at for at in trace.request.edits if at.step < step)
-    return in_force(replace(trace.request, edits=edits))[2].temperature == 0
+    return in_force(trace.request, step - 1)[2].temperature == 0

@@ -9,10 +9,11 @@ from textual import on
 from textual.timer import Timer
 
 from genui import protocol
+from genui.edits import in_force
 from genui.render.sanitise import clean_line
 from genui.runs.catalog import ModelInfo
 from genui.ui import messages
-from genui.ui.driver import metered
+from genui.ui.driver import may_move
 from genui.ui.panes.branching import Branching
 from genui.ui.panes.line_input import LineInput, escape_newlines, unescape_newlines
 from genui.ui.panes.saving import other_weights
@@ -20,10 +21,9 @@ from genui.ui.screens.value import ValueScreen
 from genui.ui.session import Session
 from genui.ui.settings import HINTS, S, changed_label, nudged, typed
 from genui.ui.trace import F, Trace
-from genui.ui.tree import Tree, in_force
+from genui.ui.tree import Tree
 
 RESTART_DELAY = 0.25  # seconds after the last change of a setting until the trace starts again
-LONGEST_WAIT = 1.0  # seconds that keys, which are answered first, may hold up the picture or text
 
 
 class TracePane(Branching[F], Generic[F, S]):
@@ -363,12 +363,8 @@ class TracePane(Branching[F], Generic[F, S]):
             return
         if trace.tick(self.catch_up, self.paints_a_second) or trace.loading:
             self._stale = True
-        driver = metered(self.app)
-        now = time.monotonic()
-        # Keys are answered first; held down, they still let it move once a second.
-        answering = getattr(self.app, "answering", False) and now - self._painted_at < LONGEST_WAIT
-        if self._stale and not answering and not (driver is not None and driver.busy):
-            self._painted_at = now
+        if self._stale and may_move(self.app, self._painted_at):
+            self._painted_at = time.monotonic()
             self._stale = False
             self.paint()
         if not (trace.playing or trace.computing or trace.loading or self._stale):

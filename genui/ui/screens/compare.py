@@ -14,7 +14,7 @@ from textual.widgets import Static
 from genui.protocol import ImageFrame
 from genui.ui import messages
 from genui.ui.compare import PARTS, Part, gap, gap_words, token_words
-from genui.ui.driver import metered
+from genui.ui.driver import may_move
 from genui.ui.in_step import Column, InStep
 from genui.ui.panes.saving import other_weights
 from genui.ui.panes.timeline import Timeline
@@ -24,7 +24,6 @@ from genui.ui.widgets.column import ColumnView
 
 TICKS = 12.0  # times a second that what is new is drawn
 SHORT: dict[Part, str] = {"guess": "guess", "x": "noisy", "noise": "noise"}
-LONGEST_WAIT = 1.0  # seconds that keys, which are answered first, may hold up what moves
 CATCH_UP = {"text": 0.2, "image": 4.0}  # seconds within which the playhead is at the newest step
 
 
@@ -252,10 +251,7 @@ class CompareScreen(Window[Column | None]):
             self._stale, self._seen = True, seen
             self.going.compare()
         self._stale = self._stale or moved or loading
-        driver, now = metered(self.app), time.monotonic()
-        # Keys are answered first; held down, they still let it move once a second.
-        answering = getattr(self.app, "answering", False) and now - self._painted_at < LONGEST_WAIT
-        if self._stale and not answering and not (driver is not None and driver.busy):
+        if self._stale and may_move(self.app, self._painted_at):
             self._stale = False
             self._paint()
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Generic, NamedTuple, TypeVar
 
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -11,7 +11,7 @@ from textual.widgets import Label, Static
 
 from genui.errors import MisuseError
 from genui.ui.panes.line_input import LineInput
-from genui.ui.screens.window import Window
+from genui.ui.screens.window import TypingWindow
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ class Field(NamedTuple):
     placeholder: str = ""
 
 
-class FormScreen(Window[T | None], Generic[T]):
+class FormScreen(TypingWindow[T | None], Generic[T]):
     """Dismissed with what `parse` made of the lines, in order, or None on Esc.
 
     `parse` raises MisuseError for lines that will not do; its words are shown and the window
@@ -44,7 +44,6 @@ class FormScreen(Window[T | None], Generic[T]):
         self._fields = tuple(fields)
         self._hint = hint
         self._parse = parse
-        self._early: list[events.Key] = []
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="window form"):
@@ -59,14 +58,7 @@ class FormScreen(Window[T | None], Generic[T]):
         window = self.query_one(".window")
         window.border_title = self._title
         window.border_subtitle = "⏎ next, then start · esc leave"
-        line = self._lines[0]
-        self.set_focus(line)
-        for event in self._early:
-            line.take(event)
-
-    def take_early(self, event: events.Key) -> None:
-        """Keep for the first line what was typed before there was one, as over a slow link."""
-        self._early.append(event)
+        self.begin_typing()
 
     @property
     def _lines(self) -> list[LineInput]:

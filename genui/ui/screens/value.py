@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import ClassVar, Generic, TypeVar
 
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
@@ -11,12 +11,12 @@ from textual.widgets import Static
 
 from genui.errors import MisuseError
 from genui.ui.panes.line_input import LineInput
-from genui.ui.screens.window import Window
+from genui.ui.screens.window import TypingWindow
 
 T = TypeVar("T")
 
 
-class ValueScreen(Window[T | None], Generic[T]):
+class ValueScreen(TypingWindow[T | None], Generic[T]):
     """Dismissed with what `parse` made of the text, or None on Esc.
 
     `parse` raises MisuseError for text that will not do; its line is shown and the
@@ -31,7 +31,6 @@ class ValueScreen(Window[T | None], Generic[T]):
         self._value = value
         self._hint = hint
         self._parse = parse
-        self._early: list[events.Key] = []
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="window"):
@@ -43,14 +42,7 @@ class ValueScreen(Window[T | None], Generic[T]):
         window = self.query_one(".window")
         window.border_title = self._title
         window.border_subtitle = "⏎ set · esc leave"
-        line = self.query_one(LineInput)
-        self.set_focus(line)
-        for event in self._early:
-            line.take(event)
-
-    def take_early(self, event: events.Key) -> None:
-        """Keep for the line what was typed before there was one, as over a slow link."""
-        self._early.append(event)
+        self.begin_typing()
 
     @on(LineInput.Submitted)
     def _submitted(self, event: LineInput.Submitted) -> None:

@@ -1,0 +1,84 @@
+"""Recipes and frames as they are saved."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from genui import saved
+from genui.protocol import (
+    AddNoise,
+    Axis,
+    EditAt,
+    ImageFrame,
+    ImageSettings,
+    Picture,
+    SetSeed,
+    Start,
+    Started,
+    TextFrame,
+    TextSettings,
+)
+from genui.saved import Machine, Sample, View
+
+MACHINE = Machine(device="cpu", precision="fp32", threads=1, processor="a", torch="2.13")
+SIDE = 4
+START = Start(
+    trace=3,
+    model="icons",
+    prompt="red heart — ♥",
+    seed=7,
+    settings=ImageSettings(steps=2, guidance=1.1),
+    edits=(
+        EditAt(step=1, edit=AddNoise(to=0, mask=bytes([0, 1] * 8))),
+        EditAt(step=2, edit=SetSeed(9)),
+    ),
+    init="/some/picture.png",
+    strength=0.3,
+    grid=(Axis(name="guidance", values=("1", "2")),),
+)
+STARTED = Started(
+    trace=3,
+    model="icons",
+    family="diffusion",
+    medium="image",
+    prompt=START.prompt,
+    total_steps=2,
+    init=Picture(width=2, height=1, rgb=b"abcdef"),
+    fingerprint="0123456789abcdef",
+)
+
+
+def picture_frames(seed: int = 0) -> list[ImageFrame]:
+    pixels = np.random.default_rng(seed).integers(0, 256, (3, SIDE * SIDE * 3)).astype(np.uint8)
+    return [
+        ImageFrame(
+            trace=3, step=i, sigma=1.0, width=SIDE, height=SIDE, x=x.tobytes(), guess=x.tobytes()
+        )
+        for i, x in enumerate(pixels)
+    ]
+
+
+def text_frames(*texts: str) -> list[TextFrame]:
+    return [
+        TextFrame(trace=0, step=i, token=i, text=text, surprisal=1.0, entropy=1.0, candidates=())
+        for i, text in enumerate(texts, 1)
+    ]
+
+
+def picture_recipe(view: View | None = None) -> saved.TraceRecipe:
+    result = saved.result_of(picture_frames())
+    return saved.recipe_of(START, STARTED, MACHINE, result, view=view)
+
+
+def text_recipe(*texts: str) -> saved.TraceRecipe:
+    start = Start(trace=0, model="plays", prompt="A", seed=1, settings=TextSettings())
+    result = saved.result_of(text_frames(*texts))
+    return saved.recipe_of(start, msgspec.structs.replace(STARTED, init=None), MACHINE, result)
+
+
+def written(tmp_path: Path, kind: str, view: View | None = None) -> Path:
+    path = tmp_path / f"x.{kind}"
+    samples = [Sample(7, "A", picture_frames())]
+    path.write_bytes(saved.encode(kind, samples, picture_recipe(view)))  # type: ignore[arg-type]
+    return path

@@ -1,0 +1,36 @@
+"""What the tests of Canvas do with it."""
+
+from acting import home_of, until_seen
+from textual.pilot import Pilot
+
+from genui.protocol import ImageFrame
+from genui.ui.panes.canvas import CanvasPane
+from genui.ui.trace import Trace
+
+SIZES = [(80, 24), (120, 40), (200, 60)]
+
+
+def pane_of(pilot: Pilot[None]) -> CanvasPane:
+    return home_of(pilot).query_one(CanvasPane)
+
+
+def shown(pilot: Pilot[None]) -> Trace[ImageFrame]:
+    trace = pane_of(pilot).trace
+    assert trace is not None
+    return trace
+
+
+async def drawn_to(pilot: Pilot[None], *keys: str, step: str = "20/20") -> None:
+    """Canvas full-screen with a finished picture, and then these keys."""
+    await pilot.press("3", "end")
+    await until_seen(pilot, step)
+    await pilot.press(*keys)
+
+
+async def answered(pilot: Pilot[None], text: str) -> None:
+    """Type into the window that is open and press Enter."""
+    await pilot.press("ctrl+u", "ctrl+k", *text, "enter")
+
+
+def edits(pilot: Pilot[None]) -> list[tuple[int, object]]:
+    return [(at.step, at.edit) for at in shown(pilot).request.edits]
