@@ -104,6 +104,10 @@ class RunInfo(Struct, frozen=True, kw_only=True):
     host: str = ""
     created: float = 0.0  # unix time
     machine: dict[str, Any] = {}  # device, precision, threads: as the trainer chose them
+    kind: Literal["recipe", "script"] = "recipe"  # a training of ours, or of `genui.init`
+    project: str = ""  # as the script named it
+    config: dict[str, Any] = {}  # the script's own hyperparameters
+    scale: dict[str, Any] = {}  # unit, units_per_step, units_per_epoch, where they are known
 
 
 class Status(Struct, frozen=True, kw_only=True):

@@ -32,6 +32,7 @@ class RunSummary:
     state: str
     age: float  # seconds since anything was written
     fault: str = ""
+    format: str = "genui"  # of its log; another tool's is only read: `run.path` is its file or folder
 
     @property
     def alive(self) -> bool:

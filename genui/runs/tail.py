@@ -6,7 +6,7 @@ simply read again, and a torn line a restarted trainer cuts off was never counte
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,10 @@ class MetricsTail:
         self.path = path
         self.series: Mapping[str, Series] = {}
         self.bad_lines = 0
+        self.overlaps: Sequence[tuple[int, int]] = ()
+        self.config: Mapping[str, Any] = {}
+        self.ended = ""
+        self.progress = 0.0
         self._offset = 0
         self._head = b""
         self._inode: tuple[int, int] | None = None

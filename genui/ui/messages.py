@@ -102,8 +102,8 @@ class RunChanged(Message):
         self.view = view
 
     def can_replace(self, message: Message) -> bool:
-        """Only the newest view matters: a flood collapses to one."""
-        return isinstance(message, RunChanged)
+        """Only the newest view of a run matters: a flood collapses to one."""
+        return isinstance(message, RunChanged) and message.view.summary.run == self.view.summary.run
 
 
 # --- from the panes -------------------------------------------------------------------

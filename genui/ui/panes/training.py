@@ -141,7 +141,7 @@ class TrainingPane(Pane):
     def _paint_curves(self, view: RunView) -> None:
         loss = self.query_one(".loss Curve", Curve)
         names = {"loss": "train", "val_loss": "val"}
-        shown = {label: view.series[key] for key, label in names.items() if key in view.series}
+        shown = {label: view.series[key][:2] for key, label in names.items() if key in view.series}
         if shown:
             loss.set_series(shown, {"train": "smoothed", "val": "marks"})
         else:
@@ -166,7 +166,7 @@ class TrainingPane(Pane):
             small = self.query_one(f"{box} Curve", Curve)
             set_border(self.query_one(box), title=title)
             if key in view.series:
-                small.set_series({title: view.series[key]})
+                small.set_series({title: view.series[key][:2]})
             else:
                 small.clear(" ")
         console = self.query_one(".console-lines", Line)

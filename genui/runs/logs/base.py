@@ -1,0 +1,54 @@
+"""What every reader of a training's log offers, ours and other tools'."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from genui.runs.series import Series
+
+CHUNK = 4 * 1024 * 1024
+"""Bytes a reader takes in at once, about: a fraction of a second's work."""
+
+
+class Tail(Protocol):
+    """A log that is brought up to date by `read`, from one thread.
+
+    The mappings and sequences are replaced, never changed, so another thread may keep one.
+    """
+
+    @property
+    def series(self) -> Mapping[str, Series]:
+        """Metric name to its points, one a step."""
+        ...
+
+    @property
+    def bad_lines(self) -> int:
+        """Records that were no records."""
+        ...
+
+    @property
+    def overlaps(self) -> Sequence[tuple[int, int]]:
+        """First and last of the steps that were written again, after a resume: the last counts."""
+        ...
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The hyperparameters as the log has them; empty where it has none."""
+        ...
+
+    @property
+    def ended(self) -> str:
+        """What the log itself says: "finished", "failed" or "stopped"; empty if nothing."""
+        ...
+
+    @property
+    def progress(self) -> float:
+        """Share of what was there that has been read: 1.0 is caught up."""
+        ...
+
+    def read(self, limit_bytes: int = CHUNK) -> bool:
+        """Takes in what was appended, about `limit_bytes` at most; True if anything changed.
+
+        A log that is not there, yet or any more, changes nothing. Raises GenuiError, one line,
+        where it may not be read or is none.
+        """
+        ...
