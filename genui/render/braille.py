@@ -9,10 +9,12 @@ from itertools import pairwise
 import numpy as np
 
 from genui.render.envelope import Columns
+from genui.render.window import GREATEST
 
 DOTS_ACROSS, DOTS_DOWN = 2, 4
 
 _BLANK = 0x2800
+_HALF_UP = 0.5 + 1e-6
 # The dots of a cell, row by row, in the order of their bits in the character's code.
 _BIT_ORDER = [0, 2, 4, 1, 3, 5, 6, 7]
 
@@ -20,7 +22,8 @@ _BIT_ORDER = [0, 2, 4, 1, 3, 5, 6, 7]
 class Canvas:
     """`cols` × `rows` cells, each of one layer: the last that drew in it, -1 for none.
 
-    A faint layer leaves the cells another one drew in, so a line stays thin on a cloud.
+    A faint layer is a halftone and leaves the cells another one drew in, so a line stays
+    thin on a cloud and is told from it without colour.
     """
 
     def __init__(self, cols: int, rows: int) -> None:
@@ -38,7 +41,12 @@ class Canvas:
         `top` and `bottom` are float64 [cols * 2] in dot rows, 0 at the top.
         """
         row = np.arange(self.rows * DOTS_DOWN)[:, None]
-        dots = (row >= np.round(top)) & (row <= np.round(bottom))  # NaN compares false
+        top, bottom = np.round(top), np.round(bottom)
+        dots = (row >= top) & (row <= bottom)  # NaN compares false
+        if faint:
+            # Every other dot, as a halftone, but both ends: they are the extremes.
+            column = np.arange(self.cols * DOTS_ACROSS)
+            dots &= ((row + column) % 2 == 0) | (row == top) | (row == bottom)
         cells = dots.reshape(self.rows, DOTS_DOWN, self.cols, DOTS_ACROSS).swapaxes(1, 2)
         bits = cells.reshape(self.rows, self.cols, -1)[..., _BIT_ORDER]
         codes = np.packbits(bits, axis=2, bitorder="little")[..., 0]
@@ -53,6 +61,12 @@ class Canvas:
         """One character instead of the dots of its cell."""
         self._signs[row, col] = sign
         self._layers[row, col] = layer
+
+    def rule(self, col: int, sign: str, layer: int) -> None:
+        """A line from top to bottom, behind the lines and signs but over what is faint."""
+        for row in np.flatnonzero(self._strong[:, col] == 0).tolist():
+            if (row, col) not in self._signs:
+                self.put(row, col, sign, layer)
 
     def lines(self) -> list[list[tuple[str, int]]]:
         """Each row as texts with the layer they belong to; a cell without dots is a space."""
@@ -77,27 +91,47 @@ def joined(
     """An envelope as a connected line: the top and bottom dot row of every column.
 
     `scale` is the values at the lowest and the highest of `dots` rows. Columns without a
-    point between two that have one are bridged by a straight line, columns that hold only
-    NaN or infinity are left open, and neighbours always touch.
+    point between two that have one, in sight or outside, are bridged by a straight line;
+    columns that hold only NaN or infinity are left open, and neighbours always touch.
     """
-    low, high = columns.low.copy(), columns.high.copy()
-    known = np.flatnonzero(~np.isnan(low))
-    if len(known) > 1:
-        every = np.arange(len(low))
-        middle = np.interp(every, known, (low[known] + high[known]) / 2)
-        bridged = np.isnan(low) & (every > known[0]) & (every < known[-1])
-        # A gap is open when anything in it was not finite.
-        breaks = np.cumsum(columns.broken & np.isnan(columns.low))
-        left = np.maximum.accumulate(np.where(np.isnan(columns.low), 0, every))
-        right = np.minimum.accumulate(np.where(np.isnan(columns.low), len(low) - 1, every)[::-1])
-        bridged &= breaks[right[::-1]] == breaks[left]
+    low = np.clip(columns.low, -GREATEST, GREATEST)
+    high = np.clip(columns.high, -GREATEST, GREATEST)
+    missing = np.isnan(low)
+    if missing.any():
+        middle, bridged = _bridges(columns, missing)
+        middle = np.clip(middle, -GREATEST, GREATEST)
         low[bridged] = high[bridged] = middle[bridged]
     bottom_value, top_value = scale
     per_dot = (dots - 1) / (top_value - bottom_value)
-    top = np.round((top_value - high) * per_dot)
-    bottom = np.round((top_value - low) * per_dot)
+    # Values between two rows go to the lower one, also where they differ by a rounding: a
+    # constant that was averaged is a straight line.
+    top = np.floor((top_value - high) * per_dot + _HALF_UP)
+    bottom = np.floor((top_value - low) * per_dot + _HALF_UP)
     # Let each column reach towards the one before it.
     before_top, before_bottom = top[:-1].copy(), bottom[:-1].copy()
     top[1:] = np.where(top[1:] > before_bottom + 1, before_bottom + 1, top[1:])
     bottom[1:] = np.where(bottom[1:] < before_top - 1, before_top - 1, bottom[1:])
     return top, bottom
+
+
+def _bridges(columns: Columns, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The straight lines between known columns, and which of the missing ones lie on one."""
+    every = np.arange(len(missing))
+    known = np.flatnonzero(~missing)
+    # Halves added, not a sum halved: the sum of two huge values is infinite.
+    places, values = known.astype(float), columns.low[known] / 2 + columns.high[known] / 2
+    if not np.isnan(columns.before[0]):
+        places, values = np.append(columns.before[0], places), np.append(columns.before[1], values)
+    if not np.isnan(columns.after[0]):
+        places, values = np.append(places, columns.after[0]), np.append(values, columns.after[1])
+    if len(places) < 2:
+        return columns.low, np.zeros(len(missing), dtype=bool)
+    bridged = missing & (every > places[0]) & (every < places[-1])
+    # A gap is open when anything in it had no place on the axis.
+    breaks = np.cumsum(columns.broken & missing)
+    left = np.maximum.accumulate(np.where(missing, -1, every))
+    right = np.minimum.accumulate(np.where(missing, len(every), every)[::-1])[::-1]
+    until_left = np.where(left < 0, 0, breaks[left])
+    until_right = breaks[np.minimum(right, len(every) - 1)]
+    bridged &= until_left == until_right
+    return np.interp(every, places, values), bridged

@@ -1,106 +1,59 @@
 """A chart of several series as lines of text, each part with the look it wants."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from math import log10
 
 import numpy as np
 from rich.cells import cell_len
 
 from genui.render.axis import Tick, log_ticks, ticks
 from genui.render.braille import DOTS_ACROSS, DOTS_DOWN, Canvas, joined
-from genui.render.envelope import Columns, envelope
-from genui.render.numbers import count
-from genui.render.sanitise import clean_line
+from genui.render.envelope import Columns, Fault, envelope
+from genui.render.frame import Frame
+from genui.render.series import Trace
+from genui.render.series_looks import (
+    FAULT_SIGNS,
+    REWRITTEN,
+    Part,
+    legend,
+    look_of,
+    marks,
+    raw_look_of,
+    sign_of,
+)
+from genui.render.units import amount, place, x_ticks
 from genui.render.window import Window, window
 
-Kind = Literal["line", "smoothed", "marks"]
-
-SERIES_LOOKS = 4
-"""Series have the looks `series-1` … `series-4`, then these again; raw ones `raw-1` …"""
-
-_MARKS = "◆▲●■"
-_FAULT = "✗"
-_RULE = "━"
 _LEAST_LEGEND = 7  # rows of a chart that has room for one
 _LEAST_AXIS = 4
 _LEAST_COLS = 4
-_ROWS_A_TICK, _COLS_A_TICK = 2, 11
-
-Part = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Trace:
-    """A named series. `smoothed` is drawn over the faint raw values where it is given."""
-
-    name: str
-    steps: np.ndarray  # float64 or int64 [N], ascending
-    values: np.ndarray  # float64 [N]
-    kind: Kind = "line"
-    smoothed: np.ndarray | None = None  # float64 [N]
+_ROWS_A_TICK, _COLS_A_TICK = 2, 10
+_COLS_A_SIGN, _COLS_A_POINT = 12, 3
+_SIGN_SHIFT = 5  # columns from one series' signs to the next one's, so that they rarely meet
 
 
 @dataclass(frozen=True)
 class Chart:
-    """`lines` of (text, look); `caption` says what one column stands for."""
+    """`lines` of (text, look); `caption` says what one column stands for.
+
+    It also says what marks mean, where there is no legend to do that.
+    """
 
     lines: list[list[Part]]
     caption: str
+    frame: Frame
 
 
 @dataclass(frozen=True)
 class _Layer:
+    """One envelope on its way to the canvas; `top` and `bottom` are its dot rows."""
+
     columns: Columns
     look: str
+    top: np.ndarray  # float64 [cols * 2]
+    bottom: np.ndarray
     faint: bool = False
-
-
-@dataclass(frozen=True)
-class _Frame:
-    """Where the plot proper is, and what its edges stand for."""
-
-    cols: int
-    rows: int
-    start: float
-    end: float
-    low: float
-    high: float
-
-    def col(self, step: float) -> int:
-        share = (step - self.start) / (self.end - self.start)
-        return min(int(share * self.cols), self.cols - 1)
-
-    def row(self, value: float) -> int:
-        share = (self.high - value) / (self.high - self.low)
-        return min(max(round(share * (self.rows * DOTS_DOWN - 1)) // DOTS_DOWN, 0), self.rows - 1)
-
-
-def mark_of(index: int, kind: Kind) -> str:
-    """The sign of series number `index`; the first plain line needs none."""
-    if kind == "marks":
-        return _MARKS[max(index - 1, 0) % len(_MARKS)]
-    return _MARKS[(index - 1) % len(_MARKS)] if index else ""
-
-
-def legend(traces: Sequence[Trace]) -> list[Part]:
-    """Each series by name, with its sign."""
-    parts: list[Part] = []
-    for index, trace in enumerate(traces):
-        if parts:
-            parts.append(("  ", "label"))
-        sign = mark_of(index, trace.kind) or _RULE
-        parts.append((f"{sign} {clean_line(trace.name)}", _look(index)))
-        if trace.smoothed is not None:
-            parts += [(" ", "label"), ("⠒", f"raw-{index % SERIES_LOOKS + 1}"), (" raw", "label")]
-    if any(not math.isfinite(np.sum(trace.values)) for trace in traces):
-        parts += [("  ", "label"), (f"{_FAULT} not finite", "fault")]
-    return parts
-
-
-def _look(index: int) -> str:
-    return f"series-{index % SERIES_LOOKS + 1}"
 
 
 def chart(
@@ -112,128 +65,176 @@ def chart(
     cursor: float | None = None,
     with_legend: bool = True,
     within: Window | None = None,
+    unit: str = "step",
+    overlaps: Sequence[tuple[float, float]] = (),
+    readings: Mapping[str, float] | None = None,
 ) -> Chart | None:
     """The chart in `width` × `height` cells; None where there is no point or no room for one.
 
-    `within` is what it spans: of the same axis as `log_y`; by itself, all that there is.
+    `within` is what it spans and says which axes are logarithmic; by itself, all that there
+    is. `overlaps` are stretches of x, from and to, that were written again; `readings` are
+    values for the legend to tell.
     """
-    traces = [trace for trace in traces if len(trace.steps)]
-    if not traces:
+    with_points = [trace for trace in traces if len(trace.steps)]
+    if not with_points:
         return None
     legend_rows = 1 if with_legend and height >= _LEAST_LEGEND else 0
     axis_rows = 2 if height >= _LEAST_AXIS else 0
     rows = height - legend_rows - axis_rows
     if rows < 1 or width < _LEAST_COLS:
         return None
-    span = within or window(traces, log_y)
-    start, end, low, high = span.start, span.end, span.low, span.high
-    value_ticks = (log_ticks if log_y else ticks)(low, high, max(rows // _ROWS_A_TICK, 1))
+    span = within or window(with_points, log_y)
+    value_ticks = (log_ticks if span.log_y else ticks)(
+        span.low, span.high, max(rows // _ROWS_A_TICK, 1)
+    )
     label_width = max(cell_len(tick.label) for tick in value_ticks)
     cols = width - label_width - 2
     if cols < _LEAST_COLS:
         return None
-    layers = _layers(traces, start, end, cols * DOTS_ACROSS, log_y)
-    frame = _Frame(cols, rows, start, end, low, high)
+    frame = Frame(label_width + 2, legend_rows, cols, rows, span)
 
+    layers = _layers(traces, frame)
     canvas = Canvas(cols, rows)
     for number, layer in enumerate(layers):
-        top, bottom = joined(layer.columns, (low, high), rows * DOTS_DOWN)
-        canvas.spans(top, bottom, number, faint=layer.faint)
+        canvas.spans(layer.top, layer.bottom, number, faint=layer.faint)
     looks = [layer.look for layer in layers]
-    _put_marks(canvas, frame, traces, looks, log_y)
-    _put_faults(canvas, layers, looks)
-    if cursor is not None and start <= cursor <= end:
+    _put_signs(canvas, frame, traces, [layer for layer in layers if not layer.faint], looks)
+    faults = np.bitwise_or.reduce([layer.columns.faults for layer in layers])
+    _put_faults(canvas, faults, looks)
+    seen = Fault(int(np.bitwise_or.reduce(faults)))
+    if cursor is not None and span.start <= cursor <= span.end:
         looks.append("cursor")
-        for row in range(rows):
-            canvas.put(row, frame.col(cursor), "│", len(looks) - 1)
+        canvas.rule(frame.col(cursor), "│", len(looks) - 1)
 
     lines: list[list[Part]] = []
     if legend_rows:
-        lines.append(_cut([(" " * (label_width + 2), "label"), *legend(traces)], width))
-    labels = {frame.row(tick.position): tick.label for tick in value_ticks}
-    for row, parts in enumerate(canvas.lines()):
-        label = labels.get(row, "")
-        axis = f"{label:>{label_width}} "
-        rule = "┤" if label else "│"
-        drawn = [(text, looks[layer] if layer >= 0 else "label") for text, layer in parts]
-        lines.append([(axis, "label"), (rule, "axis"), *drawn])
+        room = width - frame.left
+        parts = legend(traces, seen, rewritten=bool(overlaps), readings=readings, width=room)
+        if cursor is not None and readings is not None:
+            parts = _led(parts, place(cursor, unit), room)
+        lines.append(_cut([(" " * frame.left, "label"), *parts], width))
+    lines += _plot_rows(canvas, looks, frame, value_ticks)
     if axis_rows:
-        lines += _step_axis(frame, label_width)
-    return Chart(lines, _caption((end - start) / cols))
+        lines += _x_axis(frame, unit, overlaps, cursor)
+    caption = _caption(layers, frame, unit)
+    if not legend_rows and (seen or overlaps):
+        caption += f" · {marks(seen, rewritten=bool(overlaps))}"
+    return Chart(lines, caption, frame)
 
 
-def _layers(
-    traces: Sequence[Trace], start: float, end: float, columns: int, log_y: bool
-) -> list[_Layer]:
+def _layers(traces: Sequence[Trace], frame: Frame) -> list[_Layer]:
     """Faint layers first, so that lines lie over them; the first series lies under the others."""
     faint, strong = [], []
     for index, trace in enumerate(traces):
-        values = trace.values
+        points = trace.steps, trace.values
         if trace.smoothed is not None:
-            raw = envelope(trace.steps, values, start, end, columns)
-            faint.append(_Layer(_scaled(raw, log_y), f"raw-{index % SERIES_LOOKS + 1}", True))
-            values = trace.smoothed
-        drawn = envelope(trace.steps, values, start, end, columns)
-        strong.append(_Layer(_scaled(drawn, log_y), _look(index)))
+            faint.append(_layer(*points, raw_look_of(index), frame, faint=True))
+            points = trace.smoothed
+        strong.append(_layer(*points, look_of(index), frame))
     return faint + strong
 
 
-def _scaled(columns: Columns, log_y: bool) -> Columns:
-    """On a log axis, log₁₀; what is not above zero has no place there and counts as broken."""
-    if not log_y:
-        return columns
-    with np.errstate(divide="ignore", invalid="ignore"):
-        high = np.where(columns.high > 0, np.log10(columns.high), np.nan)
-        low = np.where(columns.low > 0, np.log10(columns.low), high)
-    return Columns(low, high, columns.broken | (columns.low <= 0))
+def _layer(
+    steps: np.ndarray, values: np.ndarray, look: str, frame: Frame, *, faint: bool = False
+) -> _Layer:
+    span = frame.window
+    columns = envelope(steps, values, span.start, span.end, frame.cols * DOTS_ACROSS,
+                       log_x=span.log_x, log_y=span.log_y)  # fmt: skip
+    top, bottom = joined(columns, (span.low, span.high), frame.rows * DOTS_DOWN)
+    return _Layer(columns, look, top, bottom, faint)
 
 
-def _put_marks(
-    canvas: Canvas, frame: _Frame, traces: Sequence[Trace], looks: list[str], log_y: bool
+def _put_signs(
+    canvas: Canvas,
+    frame: Frame,
+    traces: Sequence[Trace],
+    layers: Sequence[_Layer],
+    looks: list[str],
 ) -> None:
-    """Signs on the lines that have one: at every point of a few, else at equal distances."""
-    for index, trace in enumerate(traces):
-        sign = mark_of(index, trace.kind)
+    """Signs on the lines that have one: at every point of a few marks, else at fixed columns."""
+    for index, (trace, layer) in enumerate(zip(traces, layers, strict=True)):
+        sign = sign_of(index, trace.kind)
         if not sign:
             continue
-        values = trace.values if trace.smoothed is None else trace.smoothed
-        with np.errstate(divide="ignore", invalid="ignore"):
-            values = np.log10(values) if log_y else np.asarray(values, dtype=np.float64)
-        finite = np.flatnonzero(np.isfinite(values))
-        most = max(frame.cols // (3 if trace.kind == "marks" else 12), 2)
-        if len(finite) > most:
-            targets = np.linspace(trace.steps[finite[0]], trace.steps[finite[-1]], most)
-            nearest = np.searchsorted(trace.steps[finite], targets)
-            finite = finite[np.unique(np.minimum(nearest, len(finite) - 1))]
-        looks.append(_look(index))
-        for point in finite.tolist():
-            row, col = frame.row(values[point]), frame.col(trace.steps[point])
+        # One entry a cell of the plot: where the line is in it, in dot rows.
+        middle = (layer.top + layer.bottom).reshape(-1, DOTS_ACROSS) / 2
+        known = ~np.isnan(middle)
+        middle = np.where(known[:, 0], middle[:, 0], middle[:, 1])
+        cells = np.flatnonzero(known.any(axis=1))
+        points = ~np.isnan(layer.columns.low).reshape(-1, DOTS_ACROSS).all(axis=1)
+        if trace.kind == "marks" and points.sum() <= max(frame.cols // _COLS_A_POINT, 2):
+            cells = np.flatnonzero(points)
+        else:
+            every = _COLS_A_POINT if trace.kind == "marks" else _COLS_A_SIGN
+            spread = cells[(cells - index * _SIGN_SHIFT) % every == every // 2]
+            cells = spread if len(spread) else cells[len(cells) // 2 :][:1]
+        looks.append(layer.look)
+        rows = np.clip(middle[cells] // DOTS_DOWN, 0, frame.rows - 1).astype(int)
+        for col, row in zip(cells.tolist(), rows.tolist(), strict=True):
             canvas.put(row, col, sign, len(looks) - 1)
 
 
-def _put_faults(canvas: Canvas, layers: Sequence[_Layer], looks: list[str]) -> None:
-    broken = np.logical_or.reduce([layer.columns.broken for layer in layers])
-    cells = np.flatnonzero(broken.reshape(-1, DOTS_ACROSS).any(axis=1))
-    if len(cells):
-        looks.append("fault")
-        for col in cells.tolist():
-            canvas.put(canvas.rows - 1, col, _FAULT, len(looks) - 1)
+def _put_faults(canvas: Canvas, faults: np.ndarray, looks: list[str]) -> None:
+    """+∞ at the top of its column, the others at its foot, NaN over all."""
+    cells = np.bitwise_or.reduce(faults.reshape(-1, DOTS_ACROSS), axis=1)
+    if not cells.any():
+        return
+    looks.append("fault")
+    for fault in (Fault.NOT_POSITIVE, Fault.BELOW, Fault.ABOVE, Fault.NAN):
+        row = 0 if fault is Fault.ABOVE else canvas.rows - 1
+        for col in np.flatnonzero(cells & fault).tolist():
+            canvas.put(row, col, FAULT_SIGNS[fault], len(looks) - 1)
 
 
-def _step_axis(frame: _Frame, label_width: int) -> list[list[Part]]:
-    rule, labels = ["─"] * frame.cols, [" "] * (frame.cols + 1)
+def _plot_rows(
+    canvas: Canvas, looks: Sequence[str], frame: Frame, value_ticks: Sequence[Tick]
+) -> list[list[Part]]:
+    """What the canvas holds, with the axis of values before it."""
+    labels = {frame.row(tick.position): tick.label for tick in value_ticks}
+    rows: list[list[Part]] = []
+    for row, parts in enumerate(canvas.lines()):
+        label = labels.get(row, "")
+        axis = f"{label:>{frame.left - 2}} "
+        rule = "┤" if label else "│"
+        drawn = [(text, looks[layer] if layer >= 0 else "label") for text, layer in parts]
+        rows.append([(axis, "label"), (rule, "axis"), *drawn])
+    return rows
+
+
+def _led(parts: list[Part], at: str, width: int) -> list[Part]:
+    """A legend after `at`, the place of its readings, where there is room for that."""
+    used = sum(cell_len(text) for text, _ in parts)
+    return [(f"{at}  ", "label"), *parts] if at and cell_len(at) + 2 + used <= width else parts
+
+
+def _x_axis(
+    frame: Frame, unit: str, overlaps: Sequence[tuple[float, float]], cursor: float | None
+) -> list[list[Part]]:
+    """The rule, with what was written again and the cursor's foot on it, and the labels."""
+    rule: list[Part] = [("─", "axis")] * frame.cols
+    labels = [" "] * (frame.cols + 1)
+    span = frame.window
+    start, end = (log10(span.start), log10(span.end)) if span.log_x else (span.start, span.end)
     free = 0
-    for tick in ticks(frame.start, frame.end, max(frame.cols // _COLS_A_TICK, 1)):
-        col = frame.col(tick.position)
+    for tick in x_ticks(start, end, max(frame.cols // _COLS_A_TICK, 1), unit, span.log_x):
+        share = (tick.position - start) / (end - start)
+        col = min(max(int(share * frame.cols), 0), frame.cols - 1)
         begin = _label_start(tick, col, frame.cols)
         if begin < free:
             continue
-        rule[col] = "┬"
+        rule[col] = ("┬", "axis")
         labels[begin : begin + len(tick.label)] = tick.label
         free = begin + len(tick.label) + 2
-    margin = " " * (label_width + 1)
+    for first, last in overlaps:
+        if last < span.start or first > span.end:
+            continue
+        begin, stop = frame.col(first), frame.col(last)
+        rule[begin : stop + 1] = [(REWRITTEN, "overlap")] + [("═", "overlap")] * (stop - begin)
+    if cursor is not None and span.start <= cursor <= span.end:
+        rule[frame.col(cursor)] = ("┴", "cursor")
+    margin = " " * (frame.left - 1)
     return [
-        [(f"{margin}└", "axis"), ("".join(rule), "axis")],
+        [(f"{margin}└", "axis"), *_merged(rule)],
         [(f"{margin} ", "label"), ("".join(labels)[: frame.cols], "label")],
     ]
 
@@ -242,18 +243,36 @@ def _label_start(tick: Tick, col: int, cols: int) -> int:
     return max(min(col - len(tick.label) // 2, cols - len(tick.label)), 0)
 
 
-def _cut(parts: list[Part], width: int) -> list[Part]:
-    """As many whole parts as fit."""
-    kept: list[Part] = []
-    used = 0
+def _merged(parts: Sequence[Part]) -> list[Part]:
+    """Neighbours of one look as one part."""
+    merged: list[Part] = []
     for text, look in parts:
-        used += cell_len(text)
-        if used > width:
-            break
+        if merged and merged[-1][1] == look:
+            merged[-1] = (merged[-1][0] + text, look)
+        else:
+            merged.append((text, look))
+    return merged
+
+
+def _cut(parts: list[Part], width: int) -> list[Part]:
+    """As many whole parts as fit, and a sign where some do not."""
+    kept: list[Part] = []
+    free = width
+    for text, look in parts:
+        if cell_len(text) > free:
+            return [*kept, ("…", "label")] if free else kept
+        free -= cell_len(text)
         kept.append((text, look))
     return kept
 
 
-def _caption(steps: float) -> str:
-    number = count(steps) if steps >= 9.5 else f"{steps:.2g}"
-    return f"1 column = {number} step{'' if number == '1' else 's'}, min–max"
+def _caption(layers: Sequence[_Layer], frame: Frame, unit: str) -> str:
+    """What a column stands for, and whether one of its two stands for more than one point."""
+    span = frame.window
+    if span.log_x:
+        column = f"× {frame.x_at(1 / frame.cols) / span.start:.3g}"
+    else:
+        column = amount((span.end - span.start) / frame.cols, unit)
+    most = max(layer.columns.most for layer in layers)
+    how = "min–max" if most > 1 else "every point" if most else "no points here"
+    return f"1 column = {column}, {how}"

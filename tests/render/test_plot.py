@@ -1,8 +1,13 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from genui.render.plot import Chart, Trace, chart, legend
+from genui.render.plot import Chart, chart
+from genui.render.series import Trace
+from genui.render.series_looks import legend
+from genui.render.window import window
 
 STEPS = np.arange(1000)
 
@@ -39,14 +44,14 @@ def test_no_points_is_no_chart() -> None:
 
 
 def test_series_have_a_sign_each_beside_their_colour() -> None:
-    traces = [Trace("train", STEPS, falling(STEPS), "smoothed", falling(STEPS))]
+    traces = [Trace("train", STEPS, falling(STEPS), "smoothed", (STEPS, falling(STEPS)))]
     traces.append(Trace("val", STEPS[::100], falling(STEPS[::100]) + 1, "marks"))
     traces.append(Trace("other", STEPS, falling(STEPS) + 2))
     plain = "".join(text for text, _ in legend(traces))
-    assert plain == "━ train ⠒ raw  ◆ val  ▲ other"
+    assert plain == "━ train ⠒ raw  ◆ val  ● other"
     drawn = "\n".join(texts(chart(traces, 80, 20))[1:])
     assert drawn.count("◆") == 10
-    assert "▲" in drawn
+    assert "●" in drawn
 
 
 def test_a_spike_is_drawn_however_long_the_series() -> None:
@@ -56,13 +61,36 @@ def test_a_spike_is_drawn_however_long_the_series() -> None:
     assert sum("\u2801" <= c <= "\u28ff" for c in top) == 1
 
 
-def test_what_is_not_finite_is_marked_and_named() -> None:
+def test_what_is_not_finite_is_marked_where_it_happened_and_named() -> None:
     values = falling(STEPS)
-    values[500] = np.nan
+    values[[250, 500, 750]] = np.nan, np.inf, -np.inf
     drawn = chart([Trace("loss", STEPS, values)], 80, 20)
-    assert any("✗" in line for line in texts(drawn)[1:])
-    assert "✗ not finite" in texts(drawn)[0]
+    assert drawn is not None
+    lines, frame = texts(drawn), drawn.frame
+    foot, head = lines[frame.top + frame.rows - 1], lines[frame.top]
+    assert foot.index("✗") == frame.left + frame.col(250)
+    assert head.index("▲") == frame.left + frame.col(500)
+    assert foot.index("▼") == frame.left + frame.col(750)
+    assert "✗ NaN  ▲ +∞  ▼ -∞" in lines[0]
     assert "fault" in looks(drawn)
+
+
+def test_a_legend_names_only_the_faults_in_sight() -> None:
+    values = falling(STEPS)
+    values[250] = np.nan
+    trace = Trace("loss", STEPS, values)
+    drawn = chart([trace], 80, 20, within=window([trace], False, view=(500, 900)))
+    assert texts(drawn)[0].split() == ["━", "loss"]
+
+
+def test_on_a_log_axis_what_is_not_positive_is_marked() -> None:
+    values = falling(STEPS)
+    values[[300, 301]] = 0.0, -4.0
+    drawn = chart([Trace("loss", STEPS, values)], 80, 20, log_y=True)
+    assert drawn is not None
+    foot = texts(drawn)[drawn.frame.top + drawn.frame.rows - 1]
+    assert foot.index("↓") == drawn.frame.left + drawn.frame.col(300)
+    assert "↓ ≤ 0" in texts(drawn)[0]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 0.0, 5.0, -3.0])
@@ -87,15 +115,143 @@ def test_the_caption_says_what_a_column_stands_for() -> None:
     assert drawn.caption == "1 column = 21 steps, min–max"
 
 
-def test_the_cursor_is_a_line_at_its_step() -> None:
+def test_the_cursor_is_a_line_at_its_step_that_leaves_the_curve_to_be_seen() -> None:
+    plain = chart([Trace("x", STEPS, falling(STEPS))], 60, 12, with_legend=False)
     drawn = chart([Trace("x", STEPS, falling(STEPS))], 60, 12, cursor=500, with_legend=False)
-    columns = {line.rindex("│") for line in texts(drawn)[:10]}
-    assert len(columns) == 1
-    assert "cursor" in looks(drawn)
+    assert drawn is not None
+    column = drawn.frame.left + drawn.frame.col(500)
+    before = [line[column] for line in texts(plain)[:10]]
+    after = [line[column] for line in texts(drawn)[:10]]
+    assert set(after) - set(before) == {"│"}
+    assert [a for a, b in zip(after, before, strict=True) if b != " "] == [
+        sign for sign in before if sign != " "
+    ]
+    assert texts(drawn)[10][column] == "┴"
     assert "cursor" not in looks(chart([Trace("x", STEPS, falling(STEPS))], 60, 12, cursor=5000))
+
+
+def test_what_was_written_again_is_marked_on_the_axis() -> None:
+    drawn = chart([Trace("x", STEPS, falling(STEPS))], 60, 12, overlaps=[(200, 400), (999, 2000)])
+    assert drawn is not None
+    rule, frame = texts(drawn)[-2], drawn.frame
+    first, last = frame.left + frame.col(200), frame.left + frame.col(400)
+    assert rule[first : last + 1] == "↺" + "═" * (last - first)
+    assert rule[-1] == "↺"
+    assert "↺ written again" in texts(drawn)[0]
+
+
+def test_a_view_shows_only_what_is_in_it() -> None:
+    trace = Trace("x", STEPS, np.where(STEPS < 500, 100.0, 1.0) + STEPS / 1000)
+    drawn = chart([trace], 80, 20, within=window([trace], False, view=(600, 700)))
+    assert drawn is not None
+    assert drawn.caption == "1 column = 1.4 steps, every point"
+    numbers = [word for line in texts(drawn)[1:18] for word in line.split("┤")[0].split()]
+    assert all(float(number) < 2 for number in numbers if number[0].isdigit())
+
+
+def test_between_two_far_points_the_line_runs_through_the_view() -> None:
+    trace = Trace("x", np.array([0, 1000]), np.array([0.0, 10.0]))
+    drawn = chart([trace], 60, 20, within=window([trace], False, view=(400, 600)))
+    assert drawn is not None
+    rows = texts(drawn)[drawn.frame.top :][: drawn.frame.rows]
+    dotted = [any("\u2801" <= row[col] <= "\u28ff" for row in rows)
+              for col in range(drawn.frame.left, 60)]  # fmt: skip
+    assert all(dotted)
+
+
+def test_a_line_is_open_where_only_nan_is() -> None:
+    values = falling(STEPS)
+    values[400:600] = np.nan
+    drawn = chart([Trace("x", STEPS, values)], 60, 20, with_legend=False)
+    assert drawn is not None
+    middle = drawn.frame.left + drawn.frame.col(500)
+    assert {line[middle] for line in texts(drawn)[: drawn.frame.rows]} == {" ", "✗"}
+
+
+@pytest.mark.parametrize(
+    ("unit", "caption"),
+    [
+        ("step", "1 column = 21 steps, min–max"),
+        ("s", "1 column = 21 s, min–max"),
+        ("token", "1 column = 21 tokens, min–max"),
+        ("epoch", "1 column = 21 epochs, min–max"),
+    ],
+)
+def test_the_caption_has_the_unit_of_the_axis(unit: str, caption: str) -> None:
+    drawn = chart([Trace("x", np.arange(1241), np.arange(1241.0))], 66, 12, unit=unit)
+    assert drawn is not None
+    assert drawn.caption == caption
+
+
+def test_a_log_axis_of_x_has_columns_of_one_ratio() -> None:
+    trace = Trace("x", STEPS, falling(STEPS))
+    drawn = chart([trace], 66, 12, within=window([trace], False, log_x=True))
+    assert drawn is not None
+    assert drawn.caption == "1 column = × 1.12, min–max"
+    assert texts(drawn)[-1].split() == ["1", "3", "10", "30", "100", "300"]
+    assert drawn.frame.col(1) == 0
+    assert drawn.frame.x_at(drawn.frame.share(30)) == pytest.approx(30)
+
+
+def test_eight_runs_are_told_apart_without_colour() -> None:
+    runs = [Trace(f"run {n}", STEPS, falling(STEPS) + n) for n in range(8)]
+    drawn = texts(chart(runs, 120, 40))
+    for sign in "◆●■◇○□★":
+        assert sign in drawn[0]
+        assert sum(line.count(sign) for line in drawn[1:]) >= 4
+
+
+def test_signs_stay_in_their_columns_while_a_run_grows() -> None:
+    other = Trace("a", np.array([0, 2000]), np.array([1.0, 4.0]))
+
+    def columns(points: int) -> list[int]:
+        run = Trace("b", STEPS[:points], np.full(points, 2.0))
+        lines = texts(chart([other, run], 100, 20))[1:]
+        return [at for line in lines for at, sign in enumerate(line) if sign == "◆"]
+
+    assert columns(1000)[: len(columns(800))] == columns(800)
+
+
+EXTREME = [0.0, 5e-324, 1e-310, 1.0, -1.0, 1e300, -1.7e308, 1.7e308, np.nan, np.inf, -np.inf]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(st.sampled_from(EXTREME), min_size=1, max_size=8),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(["step", "s", "token"]),
+)
+def test_any_values_are_drawn_in_their_room(
+    values: list[float], log_y: bool, log_x: bool, unit: str
+) -> None:
+    trace = Trace("x", np.arange(len(values)), np.array(values))
+    span = window([trace], log_y, log_x=log_x)
+    with np.errstate(all="raise", under="ignore"):
+        lines = texts(chart([trace], 60, 12, within=span, unit=unit))
+    assert len(lines) == 12
+    assert max(map(cell_len, lines)) <= 60
 
 
 def test_a_raw_cloud_is_faint_behind_its_line() -> None:
     raw = falling(STEPS) + np.random.default_rng(0).normal(0, 0.3, 1000)
-    drawn = chart([Trace("x", STEPS, raw, "smoothed", falling(STEPS))], 80, 20)
+    drawn = chart([Trace("x", STEPS, raw, "smoothed", (STEPS, falling(STEPS)))], 80, 20)
     assert {"raw-1", "series-1"} <= looks(drawn)
+
+
+def test_without_a_legend_the_caption_says_what_the_marks_mean() -> None:
+    values = falling(STEPS)
+    values[500] = np.nan
+    drawn = chart([Trace("x", STEPS, values)], 60, 12, with_legend=False, overlaps=[(3, 4)])
+    assert drawn is not None
+    assert drawn.caption == "1 column = 18 steps, min–max · ✗ NaN  ↺ again"
+
+
+def test_a_series_without_points_keeps_its_sign_and_colour_from_the_next() -> None:
+    empty, full = Trace("a", np.empty(0), np.empty(0)), Trace("b", STEPS, falling(STEPS))
+    drawn = chart([empty, full], 60, 14)
+    assert drawn is not None
+    assert texts(drawn)[0].split() == ["━", "a", "◆", "b"]
+    used = {look for line in drawn.lines[1:] for _, look in line}
+    assert "series-2" in used
+    assert "series-1" not in used

@@ -2,68 +2,65 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
-from genui.ui.widgets.lines import LineWidget, strip_of
+from genui.ui.widgets.curve_looks import CSS, LOOKS
+from genui.ui.widgets.curve_mouse import ChartMouse
+from genui.ui.widgets.lines import strip_of
 
 # What computes is imported with the first points: an app that has none yet paints sooner.
 if TYPE_CHECKING:
     import numpy as np
 
-    from genui.render.plot import Chart, Kind, Trace
+    from genui.render.frame import Frame
+    from genui.render.plot import Chart
+    from genui.render.series import Kind, Trace
     from genui.render.smooth import Smoother
-    from genui.render.window import Window
-
-_SERIES_LOOKS = 4  # as plot.py has them
-
-_LOOKS = (
-    *("axis", "label", "cursor", "fault"),
-    *(f"series-{number}" for number in range(1, _SERIES_LOOKS + 1)),
-    *(f"raw-{number}" for number in range(1, _SERIES_LOOKS + 1)),
-)
+    from genui.render.window import View, Window
 
 
-class Curve(LineWidget):
+class Curve(ChartMouse):
     """Minimum–maximum curves of dots with axes, a legend and a cursor.
 
-    Series differ by a sign on the line as well as by colour; a NaN or an infinity is
-    marked at the foot of its column.
+    Series differ by a sign on the line as well as by colour, up to eight of them; a NaN or an
+    infinity is marked in its column, and a stretch of x that was written again on the axis.
+
+    The mouse sends messages and changes nothing here, since what shows several curves moves
+    them all together: it sets `cursor` on Picked and `view` on Viewed. With `alone` the curve
+    does that by itself too.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "curve--empty",
-        *(f"curve--{look}" for look in _LOOKS),
+        *(f"curve--{look}" for look in LOOKS),
     }
-    DEFAULT_CSS = """
-    Curve {
-        width: 1fr;
-        height: 1fr;
-        & > .curve--empty { color: $text-muted; }
-        & > .curve--axis { color: $foreground 30%; }
-        & > .curve--label { color: $text-muted; }
-        & > .curve--cursor { color: $warning; }
-        & > .curve--fault { color: $error; text-style: bold; }
-        & > .curve--series-1 { color: $primary; }
-        & > .curve--series-2 { color: $warning; }
-        & > .curve--series-3 { color: $success; }
-        & > .curve--series-4 { color: $accent; }
-        & > .curve--raw-1 { color: $primary 40%; }
-        & > .curve--raw-2 { color: $warning 40%; }
-        & > .curve--raw-3 { color: $success 40%; }
-        & > .curve--raw-4 { color: $accent 40%; }
-    }
-    """
+    DEFAULT_CSS = CSS
 
     log_y: reactive[bool] = reactive(False, repaint=False)
-    smoothing: reactive[float] = reactive(0.02, repaint=False)
+    log_x: reactive[bool] = reactive(False, repaint=False)
+    smoothing: reactive[float] = reactive(0.9, repaint=False)
+    """0 none … below 1, as W&B's slider: how strongly series of the kind `smoothed` are.
+
+    Relative to the range of all x, so that zooming changes no value.
+    """
     cursor: reactive[float | None] = reactive[float | None](None, repaint=False)
+    """An x that is marked by a line, and whose values `readout` shows in the legend."""
+    view: reactive[tuple[float, float] | None] = reactive[tuple[float, float] | None](
+        None, repaint=False
+    )
+    """The stretch of x in sight; None for everything, following the newest."""
+    unit: reactive[str] = reactive("step", repaint=False)
+    """What x counts: `step`, `s`, `token`, `epoch`, or another noun that takes an s."""
+    overlaps: reactive[Sequence[tuple[float, float]]] = reactive[Sequence[tuple[float, float]]](
+        (), repaint=False
+    )
+    """Stretches of x that were written again, from and to."""
 
     @dataclass
     class Drawn(Message):
@@ -76,69 +73,84 @@ class Curve(LineWidget):
         def control(self) -> Curve:
             return self.curve
 
+    @dataclass
+    class Picked(Message):
+        """A click at `x`."""
+
+        curve: Curve
+        x: float
+
+        @property
+        def control(self) -> Curve:
+            return self.curve
+
+    @dataclass
+    class Viewed(Message):
+        """The wheel, a drag or a double click asks for `view`: None for everything."""
+
+        curve: Curve
+        view: View | None
+
+        @property
+        def control(self) -> Curve:
+            return self.curve
+
     def __init__(
         self,
         empty: str = "No points yet",
         *,
         legend: bool = True,
         log_y: bool = False,
+        readout: bool = False,
+        alone: bool = False,
         name: str | None = None,
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
+        """`empty` shows until there are points; `legend` gives the names a row of their own.
+
+        With `readout` the legend tells the values at the cursor; see the class for `alone`.
+        """
         super().__init__(name=name, id=id, classes=classes)
         self._empty = empty
         self._with_legend = legend
+        self._readout = readout
+        self._alone = alone
         self._traces: list[Trace] = []
         self._smoothers: dict[str, Smoother] = {}
         self._window: Window | None = None
+        self._frame: Frame | None = None
+        self._awaited = False  # something was set that is still to be drawn
         self.caption = ""
         self.set_reactive(Curve.log_y, log_y)
 
-    @property
-    def legend_text(self) -> str:
-        """The legend as plain text, for a border title."""
-        if not self._traces:
-            return ""
-        from genui.render.plot import legend
-
-        return "".join(text for text, _ in legend(self._traces))
+    # --- what is shown ----------------------------------------------------------------
 
     def set_series(
         self,
         series: Mapping[str, tuple[np.ndarray, np.ndarray]],
         kinds: Mapping[str, Kind] | None = None,
     ) -> None:
-        """Show these series: name → (steps, values), two arrays of one length.
+        """Show these series: name → (x, values), two arrays of one length, x ascending.
 
         The arrays are read when the curve is drawn, so give views that do not change.
         `kinds` says how each is drawn: `line`, `smoothed` (the raw values faint behind
-        their moving average) or `marks` (few points, each with a sign).
+        their moving average) or `marks` (few points, each with a sign). x that goes back is
+        put in order, and points without a finite x are left out.
         """
         kinds = kinds or {}
         if not series:
             self._window = None
         self._smoothers = {name: kept for name, kept in self._smoothers.items() if name in series}
-        self._traces = [
-            self._trace(name, steps, values, kinds.get(name, "line"))
-            for name, (steps, values) in series.items()
-        ]
+        self._traces = []
+        if series:
+            from genui.render.series import in_order
+
+            self._traces = [
+                in_order(name, x, values, kinds.get(name, "line"))
+                for name, (x, values) in series.items()
+            ]
         self.redraw()
-
-    def _trace(self, name: str, steps: np.ndarray, values: np.ndarray, kind: Kind) -> Trace:
-        from genui.render.plot import Trace
-        from genui.render.smooth import Smoother
-
-        if (steps[1:] < steps[:-1]).any():  # a resumed run may write steps again
-            order = steps.argsort(kind="stable")
-            steps, values = steps[order], values[order]
-        if kind != "smoothed" or not self.smoothing:
-            return Trace(name, steps, values, kind)
-        factor = _memory(self.smoothing, len(values))
-        smoother = self._smoothers.get(name)
-        if smoother is None or smoother.factor != factor:
-            smoother = self._smoothers[name] = Smoother(factor)
-        return Trace(name, steps, values, kind, smoother.extend(values))
 
     def clear(self, empty: str | None = None) -> None:
         """Back to the empty state, with another text where one is given."""
@@ -146,55 +158,151 @@ class Curve(LineWidget):
             self._empty = empty
         self.set_series({})
 
-    def watch_log_y(self) -> None:
-        self.redraw()
+    @property
+    def legend_text(self) -> str:
+        """The legend as plain text, for a border title."""
+        if not self._traces:
+            return ""
+        from genui.render.envelope import Fault
+        from genui.render.series import faults_in_sight
+        from genui.render.series_looks import legend
 
-    def watch_cursor(self) -> None:
-        self.redraw()
+        traces = self._smoothed()
+        window = self._chosen_window(traces)
+        faults = faults_in_sight(traces, window) if window is not None else Fault(0)
+        parts = legend(traces, faults, rewritten=bool(self.overlaps), readings=self._readings())
+        return "".join(text for text, _ in parts)
+
+    def values_at(self, x: float) -> dict[str, tuple[float, float]]:
+        """Of each series that has a point, (x, value) of the one nearest to `x`, not smoothed."""
+        from genui.render.nearest import nearest
+
+        found = {trace.name: nearest(trace.steps, trace.values, x) for trace in self._traces}
+        return {name: point for name, point in found.items() if point is not None}
+
+    def span(self) -> tuple[float, float]:
+        """The first and the last x in sight; (0, 1) where there is nothing."""
+        window = self._chosen_window(self._smoothed())
+        return (window.start, window.end) if window is not None else (0.0, 1.0)
+
+    def column(self, at: float | None = None) -> float:
+        """How much of x one cell stands for: on a logarithmic axis, at `at` or the cursor."""
+        frame = self._frame
+        start, end = self.span()
+        cols = frame.cols if frame is not None else max(self.size.width, 1)
+        if frame is None or not frame.window.log_x:
+            return (end - start) / cols
+        where = at if at is not None else self.cursor if self.cursor is not None else end
+        return max(where, start) * ((end / start) ** (1 / cols) - 1)
+
+    # --- drawing ----------------------------------------------------------------------
+
+    def _redraw_soon(self) -> None:
+        """Once, however many of the reactives are set together."""
+        if not self._awaited:
+            self._awaited = self.call_later(self._redraw_awaited)
+
+    def _redraw_awaited(self) -> None:
+        if self._awaited:
+            self.redraw()
+
+    watch_log_y = watch_log_x = watch_cursor = watch_view = _redraw_soon
+    watch_unit = watch_overlaps = _redraw_soon
+
+    def redraw(self) -> bool:
+        self._awaited = False
+        return super().redraw()
 
     def watch_smoothing(self) -> None:
         self._smoothers = {}
-        self.set_series(
-            {trace.name: (trace.steps, trace.values) for trace in self._traces},
-            {trace.name: trace.kind for trace in self._traces},
-        )
+        self._redraw_soon()
 
     def draw(self, width: int, height: int) -> list[Strip]:
         drawn = self._chart(width, height) if self._traces else None
+        self._frame = drawn.frame if drawn else None
         self._set_caption(drawn)
         if drawn is None:
             empty = "" if any(len(trace.steps) for trace in self._traces) else self._empty
             return self.message(empty, "curve--empty", width, height)
-        looks = {look: self.style(f"curve--{look}") for look in _LOOKS}
+        looks = {look: self.style(f"curve--{look}") for look in LOOKS}
         return [strip_of((text, looks[look]) for text, look in line) for line in drawn.lines]
 
     def _chart(self, width: int, height: int) -> Chart | None:
         from genui.render.plot import chart
-        from genui.render.window import window
 
-        shown = [trace for trace in self._traces if len(trace.steps)]
-        self._window = window(shown, self.log_y, self._window) if shown else None
+        traces = self._smoothed()
+        self._window = self._chosen_window(traces)
         return chart(
-            self._traces,
+            traces,
             width,
             height,
-            log_y=self.log_y,
             cursor=self.cursor,
             with_legend=self._with_legend,
             within=self._window,
+            unit=self.unit,
+            overlaps=self.overlaps,
+            readings=self._readings(),
         )
+
+    def _chosen_window(self, traces: Sequence[Trace]) -> Window | None:
+        from genui.render.series import drawn_lines
+        from genui.render.window import window
+
+        shown = drawn_lines(traces)
+        if not shown:
+            return None
+        return window(shown, self.log_y, self._window, log_x=self.log_x, view=self.view)
+
+    def _smoothed(self) -> list[Trace]:
+        """The series with their moving averages, where they have one."""
+        from genui.render.smooth import Smoother
+        from genui.render.window import extent
+
+        wanted = [trace for trace in self._traces if trace.kind == "smoothed"]
+        if self.smoothing <= 0 or not any(len(trace.steps) for trace in wanted):
+            return self._traces
+        start, end = extent([trace for trace in self._traces if len(trace.steps)])
+        traces = []
+        for trace in self._traces:
+            if trace.kind == "smoothed" and len(trace.steps):
+                smoother = self._smoothers.setdefault(trace.name, Smoother(self.smoothing))
+                average = smoother.extend(trace.steps, trace.values, end - start)
+                trace = replace(trace, smoothed=average)
+            traces.append(trace)
+        return traces
+
+    def _readings(self) -> dict[str, float] | None:
+        if not self._readout or self.cursor is None:
+            return None
+        return {name: value for name, (_, value) in self.values_at(self.cursor).items()}
 
     def _set_caption(self, drawn: Chart | None) -> None:
         caption = drawn.caption if drawn else ""
         if caption != self.caption:
             self.caption = caption
-            self.post_message(self.Drawn(self, caption))
+            # Whoever paints is taken for the sender, and messages do not rise beyond that one.
+            self.post_message(self.Drawn(self, caption).set_sender(self))
 
+    # --- the mouse --------------------------------------------------------------------
 
-def _memory(share: float, points: int) -> float:
-    """The factor of a moving average over about `share` of the points.
+    def drawn_frame(self) -> Frame | None:
+        return self._frame
 
-    It changes only when their number doubles: each change moves the whole line.
-    """
-    doubled = 1 << max(points - 1, 0).bit_length()
-    return math.exp(-1 / max(share * doubled, 1.0))
+    def extent(self) -> View | None:
+        from genui.render.window import extent
+
+        shown = [trace for trace in self._traces if len(trace.steps)]
+        return extent(shown, self.log_x) if shown else None
+
+    def view_now(self) -> View | None:
+        return self.view
+
+    def picked(self, x: float) -> None:
+        if self._alone:
+            self.cursor = x
+        self.post_message(self.Picked(self, x))
+
+    def asked(self, view: View | None) -> None:
+        if self._alone:
+            self.view = view
+        self.post_message(self.Viewed(self, view))
