@@ -1,6 +1,61 @@
 """genui: a laboratory for generative models in a terminal.
 
-Importing this package is cheap: it imports neither torch nor textual.
+For your own training script, as with wandb and trackio:
+
+    import genui
+
+    run = genui.init(project="digits", config={"lr": 3e-4})
+    for step in range(1000):
+        run.log({"loss": loss}, step=step)
+    run.finish()
+
+Importing this package is cheap: it imports neither torch nor textual, and of its own parts
+only what is used.
 """
 
+TYPE_CHECKING = False  # as in typing, whose import would cost more than this whole file
+if TYPE_CHECKING:
+    from typing import Any
+
+    from genui.runs.api import finish, init, log
+    from genui.runs.config import Config
+    from genui.runs.media import Image, Text
+    from genui.runs.script import Run
+
+    run: Run | None
+    config: Config
+    summary: Config
+
 __version__ = "0.1.0"
+
+__all__ = ["Image", "Run", "Text", "finish", "init", "log"]
+
+_HOMES = {
+    "init": "api",
+    "log": "api",
+    "finish": "api",
+    "Image": "media",
+    "Text": "media",
+    "Run": "script",
+}
+"""Public name to the module of genui.runs that has it."""
+
+_CURRENT = {"run": "current", "config": "current_config", "summary": "current_summary"}
+"""What changes from run to run, and the function of genui.runs.api that tells it."""
+
+
+def __getattr__(name: str) -> "Any":
+    from importlib import import_module
+
+    if name in _HOMES:
+        found = getattr(import_module(f"genui.runs.{_HOMES[name]}"), name)
+        globals()[name] = found  # not asked again
+        return found
+    if name in _CURRENT:
+        return getattr(import_module("genui.runs.api"), _CURRENT[name])()
+    if not name.startswith("_"):
+        from genui.runs.ignored import FUNCTIONS
+
+        if name in FUNCTIONS:
+            return import_module("genui.runs.api").ignored_function(name)
+    raise AttributeError(f"module 'genui' has no attribute '{name}'")

@@ -32,11 +32,15 @@ COMMANDS = MappingProxyType(
         "recipes": Command("recipes", "list what can be trained, or every setting of one recipe"),
         "train": Command("train", "train a recipe in the background (or here, --foreground)"),
         "runs": Command("runs", "list your training runs"),
-        "inspect": Command("inspect", "show a run, or follow its metrics"),
+        "watch": Command("watch", "open the app on any training's log, or on a command's output"),
+        "inspect": Command("inspect", "show a run or log, or follow its metrics"),
+        "export": Command("export_run", "write metrics as CSV, JSONL or TensorBoard events"),
         "pause": Command("steer", "hold a run between two steps"),
         "resume": Command("resume", "let a paused run go on, or restart a stopped or dead one"),
         "stop": Command("steer", "end a run after a checkpoint"),
         "checkpoint": Command("steer", "write a checkpoint now"),
+        "evaluate": Command("steer", "measure a run on held-out data and sample it now"),
+        "set": Command("change", "change the learning rate of a run while it trains"),
         "generate": Command("generate", "write text or draw a picture with a model"),
         "compare": Command("compare", "run two generations in step, and say where they part"),
         "replay": Command(
@@ -114,7 +118,7 @@ def build_parser(command: str | None = None) -> "argparse.ArgumentParser":
         dest="command", metavar="COMMAND", help="one of those below; each has its own --help"
     )
     for name, (module, summary) in COMMANDS.items():
-        sub = commands.add_parser(name, description=f"{summary.capitalize()}.")
+        sub = commands.add_parser(name, description=f"{summary[0].upper()}{summary[1:]}.")
         if name == command:
             code = import_module(f"genui.commands.{module}")
             code.configure(sub)

@@ -114,6 +114,17 @@ FAMILIES: Mapping[str, type[Recipe]] = types.MappingProxyType(
     {"transformer": TransformerRecipe, "diffusion": DiffusionRecipe}
 )
 
+ARCHITECTURE: Mapping[str, tuple[str, ...]] = types.MappingProxyType(
+    {
+        "transformer": ("tokenizer", "vocab_size", "layers", "width", "heads"),
+        "diffusion": (
+            *("patch", "layers", "width", "heads", "caption_width", "caption_words"),
+            *("canvas_batch", "sigma_data"),
+        ),
+    }
+)
+"""The settings of each family that its weights are made for, largest matter first."""
+
 _RECIPES: tuple[Recipe, ...] = (
     TransformerRecipe(
         name="shakespeare",

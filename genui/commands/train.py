@@ -19,9 +19,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "examples:\n"
         "  genui train shakespeare --steps 500 --name first\n"
         "  genui train shakespeare --data letters/ --set width=128 --set layers=4\n"
-        "  genui train icons --foreground"
+        "  genui train icons --foreground\n"
+        "  genui train --from last --set learning_rate=3e-4     on from a run's weights\n"
+        "  genui train --from shakespeare --data letters/       fine-tune a shipped model"
     )
-    parser.add_argument("recipe", metavar="RECIPE", help="a name that `genui recipes` lists")
+    parser.add_argument(
+        "recipe",
+        metavar="RECIPE",
+        nargs="?",
+        help="a name that `genui recipes` lists; with --from it may be left out",
+    )
+    parser.add_argument(
+        "--from",
+        metavar="MODEL",
+        default="",
+        dest="start_from",
+        help="begin with the weights of RUN, RUN@STEP, a shipped model or a file; step, "
+        "optimiser and schedule begin anew",
+    )
     parser.add_argument(
         "--set",
         metavar="KEY=VALUE",
@@ -47,23 +62,43 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from genui.engine import data
-    from genui.runs import launch, layout
+    from genui.runs import launch
 
     settings = _settings(args)
-    base = find_recipe(args.recipe)
+    base = _base(args.recipe, args.start_from, settings)
     recipe = override(base, settings)
     _refuse_missing(recipe)
     output.note(f"data: {data.check(recipe)}")
     if args.foreground:
         from genui.commands.foreground import train_here
 
-        started = layout.create_run(base, settings, args.name)
+        started = launch.create(base, settings, args.name, args.start_from)
         _announce(started, args.json)
         return train_here(started)
-    started = launch.launch(base, settings, args.name)
+    started = launch.launch(base, settings, args.name, args.start_from)
     _announce(started, args.json)
     _hints(started)
     return 0
+
+
+def _base(name: str | None, start_from: str, settings: dict[str, str]) -> Recipe:
+    """The recipe before --set: the named one, or that of the model it starts from.
+
+    Raises MisuseError where there is neither, or where its settings do not fit the weights.
+    """
+    if not start_from:
+        if name is None:
+            raise MisuseError(
+                "train: required: RECIPE; see genui train --help (--from MODEL takes the model's)"
+            )
+        return find_recipe(name)
+    from genui.runs.origin import check_fits, find_origin
+
+    found = find_origin(start_from)
+    base = found.recipe if name is None else find_recipe(name)
+    check_fits(override(base, settings), found)
+    output.note(f"from: {found.named()}")
+    return base
 
 
 def _settings(args: argparse.Namespace) -> dict[str, str]:

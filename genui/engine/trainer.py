@@ -18,6 +18,7 @@ from genui.engine.priority import give_way
 from genui.engine.train.checkpoint import newest_metadata
 from genui.engine.train.families import build_task
 from genui.engine.train.loop import Trainer
+from genui.engine.train.task import Task
 from genui.errors import GenuiError
 from genui.recipes import Recipe, recipe_from_dict
 from genui.runs.layout import RunDir, read_info, write_info
@@ -44,23 +45,38 @@ def settle_machine(run: RunDir, recipe: Recipe) -> device.Machine:
     return machine
 
 
+def settle_scale(run: RunDir, task: Task) -> None:
+    """Say in run.json what a step is in tokens (or pictures) and in epochs, for the curves."""
+    info = read_info(run)
+    scale = {
+        "unit": task.unit,
+        "units_per_step": task.units_per_step,
+        "units_per_epoch": task.units_per_epoch,
+    }
+    if info.scale != scale:
+        write_info(run, msgspec.structs.replace(info, scale=scale))
+
+
 def train(run: RunDir) -> int:
     """Train the run; the process's exit code. What went wrong stands in status.json."""
     with RunWriter(run) as writer:
         try:
             recipe = recipe_from_dict(read_info(run).recipe)
             machine = settle_machine(run, recipe)
-            # A resumed run keeps its tokenizer rather than training it again.
+            # A run that resumes, or starts from another model, keeps the tokenizer of its weights.
             kept = newest_metadata(run)
             task = build_task(recipe, torch.device(machine.device), kept)
+            settle_scale(run, task)
             parameters = sum(p.numel() for p in task.model.parameters())
-            writer.say(task.data_line)
+            for line in (task.data_line, *task.notes):
+                writer.say(line)
             writer.say(
                 f"{parameters:,} parameters, {machine.device} {machine.precision}, "
                 f"{machine.threads} thread(s), pid {os.getpid()}"
             )
             writer.update(state="running", steps=recipe.steps, unit=f"{task.unit}/s")
-            Trainer(run, writer, recipe, task, machine).train()
+            start_from = read_info(run).start_from
+            Trainer(run, writer, recipe, task, machine, start_from).train()
         except GenuiError as error:
             return _failed(writer, str(error), error.exit_code)
         except Exception as error:

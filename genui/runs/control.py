@@ -1,7 +1,8 @@
 """Commands to a trainer: one small file each, renamed into control/, removed when obeyed.
 
 A file in a folder needs no port and no signal, works from any host that sees the file
-system, and waits for a trainer that is still importing torch.
+system, and waits for a trainer that is still importing torch. It holds one word, and for
+`rate` a number after it; a trainer that does not know the word removes the file and says so.
 """
 
 import os
@@ -9,47 +10,92 @@ import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from genui.errors import GenuiError
+from genui.errors import GenuiError, MisuseError
 from genui.runs.disk import atomic_write, cannot_read, cannot_write, plain
 from genui.runs.layout import RunDir
 from genui.runs.listing import summarise
 
-Command = Literal["pause", "resume", "stop", "checkpoint"]
+Command = Literal["pause", "resume", "stop", "checkpoint", "evaluate", "rate"]
+
+HIGHEST_RATE = 10.0
+"""The largest learning rate, as in a recipe."""
 
 _COMMANDS: dict[str, Command] = {command: command for command in get_args(Command)}
 _LONGEST = 64  # bytes
 
 
-def send(run: RunDir, command: Command) -> None:
-    """Leaves the command for the run's trainer, now or when it comes. Raises GenuiError."""
+@dataclass(frozen=True)
+class Order:
+    """A command as it is given. `value` is the new base learning rate of "rate", and of no other.
+
+    Raises MisuseError where the value is missing, not needed or out of range.
+    """
+
+    command: Command
+    value: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.command == "rate":
+            # Written so that NaN, which compares false with everything, is refused too.
+            if self.value is None or not 0 < self.value <= HIGHEST_RATE:
+                given = "" if self.value is None else f" {self.value:g}"
+                raise MisuseError(
+                    f"learning rate{given}: give a number above 0 and at most {HIGHEST_RATE:g}, "
+                    "as in 3e-4"
+                )
+        elif self.value is not None:
+            raise MisuseError(f"{self.command} takes no value: leave {self.value:g} out")
+
+    def __str__(self) -> str:
+        """The order as its file holds it; the number comes back as the same float."""
+        return self.command if self.value is None else f"{self.command} {float(self.value)!r}"
+
+
+def send(run: RunDir, command: Command, value: float | None = None) -> None:
+    """Leaves the command for the run's trainer, now or when it comes.
+
+    Raises MisuseError for a value that will not do, GenuiError where the disk refuses.
+    """
+    order = Order(command, value)
     try:
         run.control.mkdir(exist_ok=True)
     except OSError as error:
         raise cannot_write(run.control, error) from None
     # Names sort by time, so commands are obeyed in the order they were given.
     name = f"{time.time_ns():020d}-{os.urandom(3).hex()}"
-    atomic_write(run.control / name, command.encode())
+    atomic_write(run.control / name, str(order).encode())
 
 
-def steer(run: RunDir, command: Command) -> None:
+def steer(run: RunDir, command: Command, value: float | None = None) -> None:
     """`send`, where a trainer is there to obey. Raises GenuiError saying why none is."""
+    order = Order(command, value)
     summary = summarise(run)
     if summary.fault:
         raise GenuiError(summary.fault)
     if not summary.alive:
-        remedy = "" if summary.state == "finished" else f" (genui resume {run.id} goes on with it)"
-        raise GenuiError(f"run {run.id} is {summary.state}: nothing to {command}{remedy}")
-    send(run, command)
+        verb, goes_on = command, f"genui resume {run.id}"
+        if command == "rate":
+            verb, goes_on = "change", f"{goes_on} --set learning_rate={order.value:g}"
+        over = summary.state == "finished" or summary.info.kind == "script"
+        remedy = "" if over else f" ({goes_on} goes on with it)"
+        raise GenuiError(f"run {run.id} is {summary.state}: nothing to {verb}{remedy}")
+    if summary.info.kind == "script" and command != "stop":
+        raise GenuiError(
+            f"run {run.id} is a script of your own: it can be asked to stop (genui stop {run.id}) "
+            "and nothing else"
+        )
+    send(run, command, value)
 
 
-def poll(run: RunDir, note: Callable[[str], None] | None = None) -> list[Command]:
-    """The commands that arrived since the last poll, oldest first; each is removed.
+def poll(run: RunDir, note: Callable[[str], None] | None = None) -> list[Order]:
+    """The orders that arrived since the last poll, oldest first; each is removed.
 
     Anything else in the folder is removed too and ignored; `note` is told of it in one line.
-    Raises GenuiError where the folder cannot be read, or a command cannot be removed: it
+    Raises GenuiError where the folder cannot be read, or an order cannot be removed: it
     would be obeyed again and again.
     """
     try:
@@ -58,39 +104,55 @@ def poll(run: RunDir, note: Callable[[str], None] | None = None) -> list[Command
         return []
     except OSError as error:
         raise cannot_read(run.control, error) from None
-    commands: list[Command] = []
+    orders: list[Order] = []
     for name in names:
         if name.startswith("."):  # being written
             continue
         path = run.control / name
-        word = _take(path)
-        if word is None:
+        text = _take(path)
+        if text is None:
             continue
-        if word in _COMMANDS:
-            commands.append(_COMMANDS[word])
-        elif note is not None:
-            note(f"ignored an unknown command {plain(word, 20)!r} (known: {', '.join(_COMMANDS)})")
-    return commands
+        try:
+            orders.append(_read(text))
+        except MisuseError as fault:
+            if note is not None:
+                note(f"ignored {fault}")
+    return orders
 
 
 def clear(run: RunDir) -> None:
-    """Forgets commands meant for a trainer that is gone. Raises GenuiError."""
+    """Forgets orders meant for a trainer that is gone. Raises GenuiError."""
     poll(run)
 
 
+def _read(text: str) -> Order:
+    """The order in the text of its file. Raises MisuseError with what is wrong, in one line."""
+    word, _, number = text.partition(" ")
+    if word not in _COMMANDS:
+        known = ", ".join(_COMMANDS)
+        raise MisuseError(f"an unknown command {plain(text, 20)!r} (known: {known})")
+    try:
+        value = float(number) if number else None
+    except ValueError:
+        raise MisuseError(
+            f"a command with a value that is no number: {plain(text, 40)!r}"
+        ) from None
+    return Order(_COMMANDS[word], value)
+
+
 def _take(path: Path) -> str | None:
-    """The word in the file, which is removed; None where there is nothing to take."""
+    """The text in the file, which is removed; None where there is nothing to take."""
     try:
         mode = path.lstat().st_mode
         if stat.S_ISDIR(mode):
             return None
-        word = ""
+        text = ""
         if stat.S_ISREG(mode):  # a pipe would block, a link could lead anywhere
             with path.open("rb") as file, suppress(UnicodeDecodeError):
-                word = file.read(_LONGEST).decode().strip()
+                text = file.read(_LONGEST).decode().strip()
         path.unlink()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise cannot_write(path, error) from None
-    return word
+    return text

@@ -84,6 +84,19 @@ def write_all(fd: int, data: bytes) -> None:
         rest = rest[os.write(fd, rest) :]
 
 
+def append_whole(fd: int, data: bytes) -> None:
+    """Appends all of `data` or nothing; nobody else may append meanwhile. Raises OSError."""
+    written = 0
+    try:
+        while written < len(data):
+            written += os.write(fd, data[written:] if written else data)
+    except OSError:
+        if written:
+            with suppress(OSError):
+                os.ftruncate(fd, os.fstat(fd).st_size - written)
+        raise
+
+
 def remove_asides(folder: Path) -> None:
     """Removes what a killed writer left half-written. Call only while nobody else writes here."""
     for left in folder.glob(f".*{_ASIDE}"):

@@ -5,6 +5,7 @@ it. Nothing here imports torch.
 """
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,31 +19,58 @@ import msgspec
 
 import genui
 from genui.errors import GenuiError
-from genui.recipes import Recipe
-from genui.runs import control
+from genui.recipes import Recipe, override
+from genui.runs import control, origin
 from genui.runs.disk import cannot_write
 from genui.runs.layout import RunDir, create_run, read_info, read_status, write_status
 from genui.runs.listing import summarise
 from genui.runs.lock import HANDED_OVER, RunLock
 
 
-def launch(recipe: Recipe, overrides: Mapping[str, str], name: str = "") -> RunDir:
-    """Creates a run and starts its trainer in the background.
+def create(
+    recipe: Recipe, overrides: Mapping[str, str], name: str = "", start_from: str = ""
+) -> RunDir:
+    """The folder of a new run; nothing is started.
 
-    Raises MisuseError for a bad name or override, GenuiError where the disk refuses.
+    `start_from` names the model whose weights it begins with: RUN, RUN@STEP, a shipped model
+    or a file. Raises MisuseError for a bad name, override or model, or settings that do not
+    fit its weights, before anything is written; GenuiError where the disk refuses.
     """
+    if not start_from:
+        return create_run(recipe, overrides, name)
+    found = origin.find_origin(start_from)
+    origin.check_fits(override(recipe, overrides), found)
     run = create_run(recipe, overrides, name)
+    try:
+        origin.place(run, found)
+    except BaseException:
+        shutil.rmtree(run.path, ignore_errors=True)  # without its weights it would be another run
+        raise
+    return run
+
+
+def launch(
+    recipe: Recipe, overrides: Mapping[str, str], name: str = "", start_from: str = ""
+) -> RunDir:
+    """Creates a run and starts its trainer in the background. Raises as `create` does."""
+    run = create(recipe, overrides, name, start_from)
     with RunLock(run) as lock:
         _start(run, lock)
     return run
 
 
-def resume(run: RunDir) -> RunDir:
-    """Starts a trainer on a run that stopped, failed or died; it goes on from its checkpoint.
+def resume(run: RunDir, learning_rate: float | None = None) -> RunDir:
+    """Starts a trainer on a run that stopped, failed or died; it goes on from its checkpoint,
+    at another base learning rate where one is given.
 
-    Raises GenuiError where a trainer is already on it, it is finished, or its folder is damaged.
+    Raises MisuseError for a rate that will not do, and GenuiError where a trainer is already
+    on it, it is finished, it is a script's own, or its folder is damaged.
     """
-    read_info(run)
+    order = None if learning_rate is None else control.Order("rate", learning_rate)
+    if read_info(run).kind == "script":
+        raise GenuiError(
+            f"run {run.id} is a script of your own: start the script again, its next run is new"
+        )
     summary = summarise(run)
     if summary.alive:
         raise GenuiError(
@@ -51,11 +79,13 @@ def resume(run: RunDir) -> RunDir:
         )
     if summary.state == "finished":
         raise GenuiError(
-            f"run {run.id} is finished after {summary.status.step} steps: "
-            "start a longer one with genui train RECIPE --steps N"
+            f"run {run.id} is finished after {summary.status.step} steps: train on from it with "
+            f"genui train --from {run.id} --steps N"
         )
     with RunLock(run) as lock:
         control.clear(run)  # a stop meant for the trainer that died must not stop this one
+        if order is not None:
+            control.send(run, order.command, order.value)
         _start(run, lock)
     return run
 

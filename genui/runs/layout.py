@@ -31,7 +31,8 @@ State = Literal["starting", "running", "paused", "stopped", "finished", "failed"
 LIVE: frozenset[str] = frozenset({"starting", "running", "paused"})
 """The states in which a trainer holds the lock and obeys commands."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")
+_LONGEST_NAME = 48
+_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{_LONGEST_NAME - 1}}}")
 
 T = TypeVar("T")
 
@@ -53,6 +54,21 @@ class RunDir:
     @property
     def metrics(self) -> Path:
         return self.path / "metrics.jsonl"
+
+    @property
+    def system(self) -> Path:
+        """What the machine did meanwhile; records as in metrics.jsonl."""
+        return self.path / "system.jsonl"
+
+    @property
+    def summary(self) -> Path:
+        """The last value of every metric and the script's own results, once a script has ended."""
+        return self.path / "summary.json"
+
+    @property
+    def events(self) -> Path:
+        """What was asked of the trainer and done, and where it resumed; a JSON line each."""
+        return self.path / "events.jsonl"
 
     @property
     def console(self) -> Path:
@@ -108,6 +124,7 @@ class RunInfo(Struct, frozen=True, kw_only=True):
     project: str = ""  # as the script named it
     config: dict[str, Any] = {}  # the script's own hyperparameters
     scale: dict[str, Any] = {}  # unit, units_per_step, units_per_epoch, where they are known
+    start_from: dict[str, Any] = {}  # ref, run, step, path, fingerprint of the first weights
 
 
 class Status(Struct, frozen=True, kw_only=True):
@@ -138,8 +155,8 @@ def create_run(recipe: Recipe, overrides: Mapping[str, str], name: str = "") -> 
     name = name or recipe.name
     if not _NAME.fullmatch(name):
         raise MisuseError(
-            f"run name {plain(name, 60)!r}: use up to 48 letters, digits, '-', '_' and '.', "
-            "starting with a letter or digit"
+            f"run name {plain(name, 60)!r}: use up to {_LONGEST_NAME} letters, digits, "
+            "'-', '_' and '.', starting with a letter or digit"
         )
     recipe = override(recipe, overrides)
     overrides = dict(overrides)
@@ -170,15 +187,43 @@ def create_run(recipe: Recipe, overrides: Mapping[str, str], name: str = "") -> 
     return run
 
 
+def create_script_run(name: str, project: str, config: Mapping[str, Any]) -> RunDir:
+    """Makes the directory of a run that a training script writes itself (`genui.init`).
+
+    `name` is whatever the script says: what no folder may be called is replaced by "-".
+    `config` is plain JSON data. Raises GenuiError where the disk refuses.
+    """
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:_LONGEST_NAME] or "run"
+    now = time.time()
+    run = _make_folder(name, now)
+    host = socket.gethostname()
+    write_info(
+        run,
+        RunInfo(
+            id=run.id,
+            name=name,
+            recipe={},
+            versions=_versions(),
+            host=host,
+            created=now,
+            kind="script",
+            project=project,
+            config=dict(config),
+        ),
+    )
+    write_status(run, Status(state="starting", host=host, heartbeat=now))
+    return run
+
+
 def read_info(run: RunDir) -> RunInfo:
     """Raises GenuiError naming run.json where it is missing, torn or not ours."""
     return _read(run.run_json, RunInfo)
 
 
-def write_info(run: RunDir, info: RunInfo) -> None:
-    """Replaces run.json. Raises GenuiError naming it."""
+def write_info(run: RunDir, info: RunInfo, *, durable: bool = True) -> None:
+    """Replaces run.json, synced to the disk if `durable`. Raises GenuiError naming it."""
     data = msgspec.json.format(msgspec.json.encode(info), indent=2)
-    atomic_write(run.run_json, data + b"\n")
+    atomic_write(run.run_json, data + b"\n", durable=durable)
 
 
 def read_status(run: RunDir) -> Status:

@@ -32,7 +32,7 @@ class RunSummary:
     state: str
     age: float  # seconds since anything was written
     fault: str = ""
-    format: str = "genui"  # of its log; another tool's is only read: `run.path` is its file or folder
+    format: str = "genui"  # else another tool's log, which is only read; `run.path` is where it is
 
     @property
     def alive(self) -> bool:

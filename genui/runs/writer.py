@@ -10,6 +10,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -18,15 +19,25 @@ from typing import Any, Self, SupportsFloat
 import msgspec
 
 from genui.errors import GenuiError, MisuseError
-from genui.runs.disk import atomic_write, cannot_write, remove_asides, write_all
+from genui.runs.disk import (
+    append_whole,
+    atomic_write,
+    cannot_write,
+    plain,
+    remove_asides,
+    write_all,
+)
 from genui.runs.layout import LIVE, RunDir, Status, read_status, write_status
 from genui.runs.lock import RunLock
+from genui.runs.system import SystemLog
 
 HEARTBEAT = 1.0
 """Seconds between two writes of status.json."""
 
+_PATIENCE = 10.0  # seconds for a driver or a disk that hangs the heartbeat
 _BLOCK = 64 * 1024
-_RESERVED = frozenset({"step", "time", "rewind"})
+RESERVED = frozenset({"step", "time", "rewind"})
+"""What no metric may be called: the names of a record's own fields."""
 
 
 class RunWriter:
@@ -37,13 +48,17 @@ class RunWriter:
     the disk is full or may not be written.
     """
 
-    def __init__(self, run: RunDir) -> None:
+    def __init__(self, run: RunDir, on_beat: Callable[[], None] | None = None) -> None:
+        """`on_beat` is called on the heartbeat's thread before every beat and may not raise."""
         self.run = run
+        self._on_beat = on_beat
         self._stack = ExitStack()
+        self._lock = RunLock(run)
         self._metrics = -1
         self._console = -1
         self._status = Status(state="starting")
-        self._guard = threading.Lock()  # over _status and its file
+        # Over _status and its file; taken again by a signal handler that ends the run.
+        self._guard = threading.RLock()
         self._leaving = threading.Event()
 
     @property
@@ -53,7 +68,7 @@ class RunWriter:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            stack.enter_context(RunLock(self.run))
+            stack.enter_context(self._lock)
             for folder in (self.run.path, self.run.samples, self.run.checkpoints):
                 remove_asides(folder)
             self._metrics = _open_append(self.run.metrics)
@@ -65,7 +80,7 @@ class RunWriter:
             write_status(self.run, self._status)
             heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
             heart.start()
-            stack.callback(heart.join)
+            stack.callback(heart.join, _PATIENCE)
             stack.callback(self._leaving.set)
             self._stack = stack.pop_all()
         return self
@@ -81,7 +96,7 @@ class RunWriter:
             if self._status.state in LIVE:
                 changes["state"] = "stopped"
             if isinstance(error, Exception):
-                changes = {"state": "failed", "error": _one_line(error)}
+                changes = {"state": "failed", "error": one_line(error)}
             try:
                 with self._guard:
                     self._write(**changes)
@@ -96,10 +111,27 @@ class RunWriter:
         """
         record: dict[str, object] = {"step": int(step), "time": round(time.time(), 3)}
         for name, value in values.items():
-            if name in _RESERVED:
+            if name in RESERVED:
                 raise MisuseError(f"a metric may not be called '{name}': choose another name")
-            record[name] = _json_number(float(value))
+            record[name] = json_number(float(value))
         self._append(self.run.metrics, self._metrics, json.dumps(record, separators=(",", ":")))
+
+    def append(self, line: bytes) -> None:
+        """Appends one whole encoded record, its newline included, to metrics.jsonl.
+
+        The caller sees to it that two threads do not append at once. Raises OSError; a line
+        that did not fit is taken back.
+        """
+        append_whole(self._metrics, line)
+
+    def abandon(self) -> None:
+        """In a child after a fork: lets go of the run, which stays the parent's alone.
+
+        The child must not keep the lock alive when its parent is gone.
+        """
+        for fd in (self._lock.fd, self._metrics, self._console):
+            with suppress(OSError):
+                os.close(fd)
 
     def truncate_after(self, step: int) -> None:
         """Says that training goes on from `step`: readers forget the points of later steps.
@@ -153,11 +185,15 @@ class RunWriter:
         )
 
     def _beat(self) -> None:
+        system = SystemLog(self.run)
         while not self._leaving.wait(HEARTBEAT):
+            if self._on_beat is not None:
+                self._on_beat()
             # A full disk is told by the next log() or checkpoint, which the trainer can act on;
             # from this thread nobody would hear it, and the disk may have room again in a second.
             with suppress(GenuiError), self._guard:
                 self._write()
+            system.beat()
 
     def _write(self, **fields: Any) -> None:
         """Writes status.json with a new heartbeat; the caller holds `_guard`."""
@@ -165,13 +201,13 @@ class RunWriter:
         write_status(self.run, self._status)
 
     def _append(self, path: Path, fd: int, line: str) -> None:
-        start = os.fstat(fd).st_size
+        data = line.encode(errors="replace") + b"\n"
         try:
-            write_all(fd, line.encode(errors="replace") + b"\n")
+            if fd == self._metrics:
+                append_whole(fd, data)
+            else:  # a launched trainer's stdout goes to the console too: nothing is taken back
+                write_all(fd, data)
         except OSError as error:
-            if fd == self._metrics:  # nobody else appends to it: take the torn part back
-                with suppress(OSError):
-                    os.ftruncate(fd, start)
             raise cannot_write(path, error) from None
 
 
@@ -199,13 +235,19 @@ def _drop_torn_line(path: Path, fd: int) -> None:
         raise cannot_write(path, error) from None
 
 
-def _json_number(value: float) -> float | str:
+def json_number(value: float) -> float | str:
     """JSON has no NaN; these spellings are what MetricsTail and most readers know."""
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if isinstance(error, GenuiError) else f"{type(error).__name__}: {text}"
+def one_line(error: BaseException) -> str:
+    """The exception as a person is told of it. Never raises."""
+    try:
+        text = plain(" ".join(str(error).split()), 1000)
+    except Exception:  # raised by an exception of the script's own
+        text = ""
+    if isinstance(error, GenuiError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

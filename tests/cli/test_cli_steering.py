@@ -1,4 +1,4 @@
-"""`genui pause`, `resume`, `stop`, `checkpoint` and `inspect`."""
+"""`genui pause`, `resume`, `stop`, `checkpoint`, `evaluate`, `set` and `inspect`."""
 
 import json
 import threading
@@ -9,8 +9,9 @@ from contextlib import contextmanager
 import pytest
 
 from genui.cli import main
-from genui.runs import control, launch
-from genui.runs.layout import RunDir
+from genui.runs import control, events, launch
+from genui.runs.control import Order
+from genui.runs.layout import RunDir, create_script_run
 from genui.runs.writer import RunWriter
 
 States = {"pause": "paused", "resume": "running", "stop": "stopped"}
@@ -25,11 +26,11 @@ def trained(run: RunDir, obeys: bool = True) -> Iterator[RunWriter]:
 
         def obey() -> None:
             while not over.wait(0.01):
-                for command in control.poll(run) if obeys else ():
-                    if command == "checkpoint":
-                        run.checkpoint(7).write_bytes(b"weights")
+                for order in control.poll(run) if obeys else ():
+                    if order.command in States:
+                        writer.update(state=States[order.command])
                     else:
-                        writer.update(state=States[command])
+                        events.record(run, 7, order.command, f"obeyed {order}")
 
         thread = threading.Thread(target=obey)
         thread.start()
@@ -53,12 +54,18 @@ def test_a_live_run_obeys_and_the_shell_says_so(
         assert main(["resume", "tiny"]) == 0
         assert main(["resume", "tiny"]) == 0
         assert main(["checkpoint", run.id[:8]]) == 0
+        assert main(["evaluate", "last"]) == 0
+        assert main(["set", "last", "learning_rate=3e-4"]) == 0
+        assert main(["set", "last", "learning_rate=1e-4"]) == 0
         assert main(["stop", run.id]) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"{run.id}: paused at step 7",
         f"{run.id}: running at step 7",
         f"{run.id}: already running",
-        f"{run.id}: checkpoint written at step 7",
+        f"{run.id}: obeyed checkpoint at step 7",
+        f"{run.id}: obeyed evaluate at step 7",
+        f"{run.id}: obeyed rate 0.0003 at step 7",
+        f"{run.id}: obeyed rate 0.0001 at step 7",
         f"{run.id}: stopped at step 7",
     ]
 
@@ -69,16 +76,63 @@ def test_a_run_that_is_busy_is_not_waited_for_forever(
     with trained(run, obeys=False):
         assert main(["pause", "last", "--wait", "0"]) == 0
     assert "asked to pause; it obeys between two steps" in capsys.readouterr().out
-    assert control.poll(run) == ["pause"]
+    assert control.poll(run) == [Order("pause")]
 
 
-@pytest.mark.parametrize("command", ["pause", "stop", "checkpoint"])
+@pytest.mark.parametrize("command", ["pause", "stop", "checkpoint", "evaluate"])
 def test_there_is_nothing_to_steer_in_a_run_that_is_over(
     command: str, run: RunDir, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([command, "last"]) == 1
     assert f"genui resume {run.id}" in capsys.readouterr().err
     assert control.poll(run) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "fault"),
+    [
+        ("learning_rate=0", "learning_rate=0: expected a number > 0.0"),
+        ("learning_rate=11", "learning_rate=11: expected a number <= 10.0"),
+        ("learning_rate=nan", "learning_rate=nan: expected"),
+        ("learning_rate=fast", "learning_rate=fast: expected a number"),
+        ("3e-4", "'3e-4': expected learning_rate=VALUE, as in learning_rate=3e-4"),
+        ("lr=3e-4", "lr=3e-4: only learning_rate can change in a run; give learning_rate=VALUE"),
+        ("name=x", "only learning_rate can change"),
+        ("width=64", "genui train --from last --set width=64"),
+    ],
+)
+def test_what_cannot_be_set_in_a_run_is_refused_in_one_line(
+    setting: str, fault: str, run: RunDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with trained(run, obeys=False):
+        assert main(["set", "last", setting]) == 2
+    said = capsys.readouterr().err.replace(run.id, "last")
+    assert said.startswith("genui: ")
+    assert said.count("\n") == 1
+    assert fault in said
+    assert control.poll(run) == []
+
+
+def test_a_script_has_no_learning_rate_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    create_script_run("mine", "project", {})
+    assert main(["set", "last", "learning_rate=3e-4"]) == 2
+    assert "is a script of your own" in capsys.readouterr().err
+
+
+def test_a_learning_rate_is_given_to_a_run_when_it_is_resumed(
+    make_run: Callable[..., RunDir], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float | None] = []
+    monkeypatch.setattr(launch, "resume", lambda run, rate: asked.append(rate))
+    run = make_run("failed")
+    assert main(["resume", "last", "--set", "learning_rate=1e-4"]) == 0
+    assert main(["resume", "last", "--set", "width=64"]) == 2
+    with trained(run) as writer:
+        writer.update(state="paused")
+        assert main(["resume", "last", "--set", "learning_rate=2e-4"]) == 0
+        assert writer.status.state == "running"
+    assert [event.text for event in events.read_events(run)] == ["obeyed rate 0.0002"]
+    assert asked == [1e-4]
 
 
 @pytest.mark.parametrize("state", ["stopped", "failed", "running"])
@@ -89,7 +143,7 @@ def test_resume_restarts_a_run_without_a_trainer(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     started: list[RunDir] = []
-    monkeypatch.setattr(launch, "resume", started.append)
+    monkeypatch.setattr(launch, "resume", lambda run, rate: started.append(run))
     run = make_run(state)  # "running" without a trainer is dead
     assert main(["resume", "last"]) == 0
     assert started == [run]

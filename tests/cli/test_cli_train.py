@@ -10,10 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+from cli_fakes import write_checkpoint
 
 from genui import paths
 from genui.cli import main
 from genui.engine import data
+from genui.recipes import find_recipe, override
 from genui.runs import launch
 from genui.runs.layout import RunDir, create_run, read_info, read_status
 
@@ -55,7 +57,7 @@ def detached(monkeypatch: pytest.MonkeyPatch) -> list[RunDir]:
     made: list[RunDir] = []
 
     def record(*args: object, **options: object) -> RunDir:
-        made.append(create_run(*args, **options))  # type: ignore[arg-type]
+        made.append(launch.create(*args, **options))  # type: ignore[arg-type]
         return made[-1]
 
     monkeypatch.setattr(launch, "launch", record)
@@ -67,6 +69,13 @@ def trainer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         launch, "foreground", lambda run: [sys.executable, "-c", TRAINER, str(run.path)]
     )
+
+
+def a_source(**settings: str) -> RunDir:
+    """A run called "source" with a checkpoint at step 40."""
+    run = create_run(find_recipe("shakespeare"), settings, "source")
+    write_checkpoint(run.checkpoint(40), override(find_recipe("shakespeare"), settings), 40)
+    return run
 
 
 def test_only_the_id_goes_to_stdout(
@@ -118,6 +127,63 @@ def test_misuse_makes_no_run(
     assert not paths.runs_dir().exists()
 
 
+def test_a_run_is_trained_on_from_its_weights_with_its_own_recipe(
+    detached: list[RunDir], capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = a_source(width="64", layers="2")
+    words = ["train", "--from", f"{source.id}@40", "--set", "learning_rate=1e-3", "--name", "next"]
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{detached[0].id}\n"
+    assert f"from: run {source.id} at step 40" in err
+    info = read_info(detached[0])
+    assert (info.recipe["width"], info.recipe["layers"]) == (64, 2)
+    assert info.recipe["learning_rate"] == 1e-3
+    assert info.overrides == {"learning_rate": "1e-3"}
+    assert (info.start_from["run"], info.start_from["step"]) == (source.id, 40)
+
+
+def test_a_shipped_model_is_fine_tuned_on_a_file(
+    detached: list[RunDir], shipped: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.txt").write_text("words")
+    assert main(["train", "--from", "plays", "--data", str(tmp_path / "mine.txt")]) == 0
+    info = read_info(detached[0])
+    assert (info.name, info.data) == ("shakespeare", str(tmp_path / "mine.txt"))
+    assert info.start_from["path"] == str(shipped / "plays" / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        ([], "required: RECIPE"),
+        (["--from", "sorce"], "did you mean 'source'?"),
+        (["--from", "source@9"], "no checkpoint at step '9': it has 40"),
+        (["shakespeare", "--from", "source"], "width=256 does not fit the weights of run source-"),
+        (["icons", "--from", "source"], "leave RECIPE out, or start from another model"),
+        (["--from", "source", "--set", "heads=2"], "heads=2 does not fit"),
+        (["--from", "source", "--set", "lr=1"], "--set lr: "),
+        (["--from", "source", "--data", "/no/such"], "/no/such: no such file or folder"),
+        (["--from", "source", "--name", "a/b"], "run name 'a/b'"),
+    ],
+)
+def test_what_cannot_be_started_from_makes_no_run(
+    words: list[str], fault: str, detached: list[RunDir], capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = a_source(width="64")
+    assert main(["train", *words]) == 2
+    assert fault in capsys.readouterr().err
+    assert [path.name for path in paths.runs_dir().iterdir()] == [source.id]
+
+
+@pytest.mark.usefixtures("trainer")
+def test_the_foreground_starts_from_a_run_too(capsys: pytest.CaptureFixture[str]) -> None:
+    a_source()
+    assert main(["train", "--from", "source", "--steps", "5", "--foreground"]) == 0
+    run = RunDir(paths.runs_dir() / capsys.readouterr().out.strip())
+    assert read_info(run).start_from["step"] == 40
+
+
 def test_a_data_folder_that_cannot_be_written_is_named(
     detached: list[RunDir], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -132,8 +198,8 @@ def test_starting_a_training_imports_no_torch(tmp_path: Path) -> None:
     code = f"""
 import sys
 from genui.cli import main
-from genui.runs import launch, layout
-launch.launch = layout.create_run
+from genui.runs import launch
+launch.launch = launch.create
 assert main(["train", "shakespeare", "--data", {str(tmp_path / "mine.txt")!r}]) == 0
 assert "torch" not in sys.modules
 """

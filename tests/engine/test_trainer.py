@@ -1,6 +1,7 @@
 """The real trainer on a tiny recipe, in this process and as the detached one."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from genui.engine import trainer
 from genui.engine.generate import stream
 from genui.protocol import Start, Started, TextFrame, TextSettings
 from genui.runs import control
+from genui.runs.checkpoints import checkpoint_steps
 from genui.runs.launch import launch, resume
 from genui.runs.layout import RunDir, read_info, read_status
 from genui.runs.listing import summarise
@@ -60,6 +62,10 @@ def test_a_run_trains_evaluates_samples_and_can_generate(tiny_run: MakeRun) -> N
     assert status.val < found[1]
     machine = read_info(run).machine
     assert (machine["device"], machine["precision"], machine["threads"]) == ("cpu", "fp32", 1)
+    text = 120 * len("to be or not to be that is the question\n")
+    windows = (int(text * 0.9) - 1) // 32 - 1
+    scale = {"unit": "tok", "units_per_step": 4 * 32, "units_per_epoch": windows * 32}
+    assert read_info(run).scale == scale
     samples = sorted(p.name for p in run.samples.iterdir())
     assert samples[0] == "step-00000000.txt"
     assert samples[-1] == "step-00000030.txt"
@@ -88,6 +94,8 @@ def test_pictures_train_too(tmp_path: Path, genui_home: Path) -> None:
     run = create_run(override(find_recipe("emoji"), small), small, "tiles")
     assert trainer.train(run) == 0, run.console.read_text()
     assert len(losses(run)) == 4
+    scale = {"unit": "img", "units_per_step": 4, "units_per_epoch": 3}
+    assert read_info(run).scale == scale
     with Image.open(run.samples / "step-00000004.png") as sheet:
         assert sheet.size == (96, 32)
 
@@ -167,7 +175,15 @@ def test_a_loss_that_is_no_number_stops_the_run_and_says_so(
     status = read_status(run)
     assert status.state == "failed"
     assert "nan" in status.error
-    assert "learning_rate" in status.error
+    found = losses(run)
+    assert max(found) == status.step + 1
+    assert math.isnan(found.pop(status.step + 1))  # the curve shows where
+    assert all(map(math.isfinite, found.values()))
+    saved = max(checkpoint_steps(run))
+    assert status.error == (
+        f"the loss became nan at step {status.step + 1}: genui resume {run.id} "
+        f"--set learning_rate=3 goes on at a lower rate from the checkpoint at step {saved}"
+    )
     assert "genui: " in capsys.readouterr().err
 
 
@@ -199,4 +215,4 @@ def test_metrics_are_whole_json_lines(tiny_run: MakeRun) -> None:
     run = tiny_run(steps="3")
     assert trainer.train(run) == 0
     records = [json.loads(line) for line in run.metrics.read_text().splitlines()]
-    assert {"step", "time", "loss", "lr", "grad_norm", "rate"} <= records[1].keys()
+    assert {"step", "time", "loss", "lr", "grad_norm", "rate", "step_seconds"} <= records[1].keys()

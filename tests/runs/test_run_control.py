@@ -5,16 +5,18 @@ from pathlib import Path
 import pytest
 from run_makers import a_run, held
 
-from genui.errors import GenuiError
+from genui.errors import GenuiError, MisuseError
 from genui.runs import control
-from genui.runs.layout import RunDir, Status, write_status
+from genui.runs.control import Order
+from genui.runs.layout import RunDir, Status, create_script_run, write_status
 
 
 def test_commands_are_obeyed_once_in_the_order_given():
     run = a_run()
-    for command in ("pause", "checkpoint", "resume", "stop", "pause"):
+    commands = ("pause", "checkpoint", "evaluate", "resume", "stop", "pause")
+    for command in commands:
         control.send(run, command)
-    assert control.poll(run) == ["pause", "checkpoint", "resume", "stop", "pause"]
+    assert control.poll(run) == [Order(command) for command in commands]
     assert control.poll(run) == []
     assert os.listdir(run.control) == []
 
@@ -29,13 +31,45 @@ def test_garbage_is_removed_and_noted_in_one_line(tmp_path: Path):
     (run.control / "3-empty").touch()
     os.mkfifo(run.control / "4-pipe")
     (run.control / "5-link").symlink_to(secret)
+    (run.control / "6-rate").write_text("rate")
+    (run.control / "7-rate").write_text("rate fast")
+    (run.control / "8-rate").write_text("rate nan")
+    (run.control / "9-value").write_text("stop 3")
     control.send(run, "pause")
     notes: list[str] = []
-    assert control.poll(run, notes.append) == ["pause"]
-    assert len(notes) == 6
+    assert control.poll(run, notes.append) == [Order("pause")]
+    assert len(notes) == 10
     assert all(note.isprintable() and len(note) < 120 for note in notes)
     assert os.listdir(run.control) == []
     assert secret.exists()
+
+
+@pytest.mark.parametrize("rate", [3e-4, 0.1 + 0.2, 5e-324, 10.0])
+def test_a_learning_rate_arrives_as_the_same_number(rate: float):
+    run = a_run()
+    control.send(run, "rate", rate)
+    assert control.poll(run) == [Order("rate", rate)]
+
+
+@pytest.mark.parametrize("rate", [None, 0.0, -1e-3, 10.01, float("nan"), float("inf")])
+def test_a_learning_rate_that_will_not_do_is_refused_before_it_is_sent(rate: float | None):
+    run = a_run()
+    with pytest.raises(MisuseError, match=r"learning rate.*above 0 and at most 10"):
+        control.send(run, "rate", rate)
+    with pytest.raises(MisuseError, match="stop takes no value"):
+        control.send(run, "stop", 1.0)
+    assert os.listdir(run.control) == []
+
+
+def test_a_trainer_that_does_not_know_a_word_says_so_and_goes_on():
+    run = a_run()
+    (run.control / "0").write_text("dance 0.5")
+    notes: list[str] = []
+    assert control.poll(run, notes.append) == []
+    assert notes == [
+        "ignored an unknown command 'dance 0.5' "
+        "(known: pause, resume, stop, checkpoint, evaluate, rate)"
+    ]
 
 
 def test_a_folder_or_a_file_being_written_is_left_alone():
@@ -51,7 +85,7 @@ def test_a_missing_inbox_is_empty_and_made_when_needed():
     run.control.rmdir()
     assert control.poll(run) == []
     control.send(run, "stop")
-    assert control.poll(run) == ["stop"]
+    assert control.poll(run) == [Order("stop")]
 
 
 def test_a_run_that_cannot_be_written_is_named(tmp_path: Path):
@@ -65,7 +99,25 @@ def test_steering_reaches_a_living_trainer():
     run = a_run()
     with held(run):
         control.steer(run, "pause")
-    assert control.poll(run) == ["pause"]
+        control.steer(run, "rate", 1e-3)
+    assert control.poll(run) == [Order("pause"), Order("rate", 1e-3)]
+
+
+def test_the_learning_rate_of_a_run_without_a_trainer_is_given_when_it_is_resumed():
+    run = a_run()
+    write_status(run, Status(state="failed"))
+    with pytest.raises(GenuiError) as caught:
+        control.steer(run, "rate", 3e-4)
+    assert f"genui resume {run.id} --set learning_rate=0.0003 goes on with it" in str(caught.value)
+
+
+def test_a_script_of_the_users_own_can_only_be_asked_to_stop():
+    run = create_script_run("mine", "project", {})
+    with held(run):
+        control.steer(run, "stop")
+        with pytest.raises(GenuiError, match="script of your own"):
+            control.steer(run, "pause")
+    assert control.poll(run) == [Order("stop")]
 
 
 @pytest.mark.parametrize(

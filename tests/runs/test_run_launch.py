@@ -10,10 +10,17 @@ from pathlib import Path
 import pytest
 from run_makers import a_run, held
 
-from genui.errors import GenuiError
+from genui.errors import GenuiError, MisuseError
 from genui.recipes import find_recipe
 from genui.runs import control, launch
-from genui.runs.layout import RunDir, Status, read_info, read_status, write_status
+from genui.runs.layout import (
+    RunDir,
+    Status,
+    create_script_run,
+    read_info,
+    read_status,
+    write_status,
+)
 from genui.runs.listing import summarise
 from genui.runs.lock import is_locked
 
@@ -27,7 +34,9 @@ run = RunDir(Path(sys.argv[1]))
 with RunWriter(run) as writer:
     writer.update(state="running")
     print("cwd", os.getcwd(), "session", os.getsid(0), "home", os.environ["GENUI_HOME"], flush=True)
-    while "stop" not in control.poll(run):
+    while not (orders := control.poll(run)) or orders[-1].command != "stop":
+        for order in orders:
+            print("obeyed", order, flush=True)
         time.sleep(0.01)
     writer.update(state=os.environ.get("END_AS", "stopped"))
 """
@@ -99,6 +108,17 @@ def test_a_trainer_that_dies_before_it_can_speak_is_dead(monkeypatch: pytest.Mon
     until(lambda: "ZeroDivisionError" in run.console.read_text())
 
 
+def test_a_run_is_resumed_at_another_learning_rate():
+    run = a_run()
+    write_status(run, Status(state="failed"))
+    with pytest.raises(MisuseError, match="learning rate 11"):
+        launch.resume(run, 11.0)
+    launch.resume(run, 1e-4)
+    until(lambda: read_status(run).state == "running")
+    stop(run)
+    assert "obeyed rate 0.0001\n" in run.console.read_text()
+
+
 def test_a_run_held_by_another_process_is_not_resumed():
     run = a_run()
     with held(run) as trainer, pytest.raises(GenuiError, match=f"process {trainer.pid} "):
@@ -108,7 +128,7 @@ def test_a_run_held_by_another_process_is_not_resumed():
 def test_a_finished_or_damaged_run_is_not_resumed():
     run = a_run()
     write_status(run, Status(state="finished", step=9, steps=9))
-    with pytest.raises(GenuiError, match="finished after 9 steps"):
+    with pytest.raises(GenuiError, match=f"finished after 9 steps.*genui train --from {run.id}"):
         launch.resume(run)
     run.run_json.write_text("{")
     with pytest.raises(GenuiError, match=r"run\.json is damaged"):
@@ -119,3 +139,10 @@ def test_the_foreground_command_is_the_trainer(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.undo()
     run = RunDir(Path("/some/run"))
     assert launch.foreground(run)[1:] == ["-m", "genui.engine.trainer", "/some/run"]
+
+
+def test_a_script_of_the_users_own_cannot_be_resumed():
+    run = create_script_run("mine", "project", {})
+    write_status(run, Status(state="stopped"))
+    with pytest.raises(GenuiError, match="start the script again"):
+        launch.resume(run)

@@ -19,11 +19,15 @@ from torch import Tensor, nn
 from genui.engine.train.quantise import dequantise
 from genui.errors import GenuiError
 from genui.recipes import Recipe
+from genui.runs import origin
 from genui.runs.checkpoints import FORMAT, checkpoint_steps
 from genui.runs.layout import RunDir
 
 KEEP_STATES = 2
 KEEP_WEIGHTS = 8
+
+_RAW = "model."  # before the names of the weights as they were trained
+_OPTIMIZER = "optimizer."
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -66,8 +70,8 @@ def save(
     extra: dict[str, Any],
 ) -> Path:
     """Write both files, the weights last: where they are, the checkpoint is whole."""
-    state = {f"model.{k}": v for k, v in model.state_dict().items()}
-    state |= {f"optimizer.{k}": v for k, v in optimizers.items()}
+    state = {f"{_RAW}{k}": v for k, v in model.state_dict().items()}
+    state |= {f"{_OPTIMIZER}{k}": v for k, v in optimizers.items()}
     write_tensors(run.checkpoint_state(step), state, {"genui-state": str(FORMAT)})
     described = model_metadata(recipe, step, averaged, extra)
     target = run.checkpoint(step)
@@ -98,18 +102,47 @@ def newest_whole(run: RunDir) -> int | None:
 
 
 def newest_metadata(run: RunDir) -> dict[str, Any] | None:
-    """What the newest whole checkpoint says of itself, or None where there is none."""
+    """What the newest whole checkpoint says of itself, or what the run starts from.
+
+    None where there is neither.
+    """
     step = newest_whole(run)
-    return None if step is None else load_weights(run.checkpoint(step))[1]
+    path = origin.placed(run)[0] if step is None else run.checkpoint(step)
+    return load_weights(path)[1] if path.exists() else None
 
 
 def load_state(run: RunDir, step: int) -> tuple[dict, dict, dict, dict[str, Any]]:
     """(averaged weights, raw weights, optimiser state, metadata) of a whole checkpoint."""
     state = safetensors.torch.load_file(run.checkpoint_state(step))
-    raw = {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
-    kept = {k.removeprefix("optimizer."): v for k, v in state.items() if k.startswith("optimizer.")}
+    raw, kept = (
+        {k.removeprefix(p): v for k, v in state.items() if k.startswith(p)}
+        for p in (_RAW, _OPTIMIZER)
+    )
     averaged, described = load_weights(run.checkpoint(step))
     return averaged, raw, kept, described
+
+
+def load_start(run: RunDir) -> tuple[dict[str, Tensor], dict[str, Tensor]] | None:
+    """(averaged weights, raw weights) that the run was told to start from, if it was.
+
+    Where the raw weights are gone, or were never there, the averaged ones stand in for them.
+    Raises GenuiError naming the file that is damaged.
+    """
+    weights, state = origin.placed(run)
+    if not weights.exists():
+        return None
+    averaged, _ = load_weights(weights)
+    if not state.exists():
+        return averaged, averaged
+    try:
+        with safetensors.safe_open(state, framework="pt") as file:
+            names = [n for n in file.keys() if n.startswith(_RAW)]  # noqa: SIM118
+            raw = {name.removeprefix(_RAW): file.get_tensor(name) for name in names}
+    except (safetensors.SafetensorError, OSError) as error:
+        raise GenuiError(
+            f"{state}: cannot be read ({error}); remove it to start from the averaged weights"
+        ) from None
+    return averaged, raw
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

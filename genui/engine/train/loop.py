@@ -3,9 +3,13 @@
 import math
 import signal
 import time
+from collections.abc import Mapping
+from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from genui.engine.device import Machine, autocast
 from genui.engine.train import checkpoint
@@ -14,7 +18,7 @@ from genui.engine.train.optimizer import Optimizers, gradient_norm
 from genui.engine.train.task import Task
 from genui.errors import GenuiError
 from genui.recipes import Recipe
-from genui.runs import control
+from genui.runs import control, events, origin
 from genui.runs.layout import RunDir
 from genui.runs.writer import RunWriter
 
@@ -23,15 +27,27 @@ RATE_MEMORY = 0.95  # of the moving average of seconds a step
 
 
 class Trainer:
-    """Trains `task` for `recipe` in `run`; `train` returns the state it ended in."""
+    """Trains `task` for `recipe` in `run`; `train` returns the state it ended in.
+
+    `start_from` is run.json's: the running average of weights that were trained for `step` steps
+    already goes on with a memory as long, where that of new weights is short at first.
+    """
 
     def __init__(
-        self, run: RunDir, writer: RunWriter, recipe: Recipe, task: Task, machine: Machine
+        self,
+        run: RunDir,
+        writer: RunWriter,
+        recipe: Recipe,
+        task: Task,
+        machine: Machine,
+        start_from: Mapping[str, Any],
     ) -> None:
         self._run, self._writer, self._recipe = run, writer, recipe
         self._task, self._machine = task, machine
         self._optimizers = Optimizers(task.model, recipe)
         self._ema = EMA(task.model, recipe.ema)
+        self._start_from = start_from
+        self._age = int(start_from.get("step", 0))  # steps
         self._step = 0  # steps done
         self._saved = -1  # step of the newest checkpoint
         self._stop = False
@@ -45,7 +61,7 @@ class Trainer:
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        self._resume()
+        self._begin()
         if self._step == 0:
             self._evaluate()
             self._sample()
@@ -63,6 +79,8 @@ class Trainer:
         if self._saved != self._step:
             self._checkpoint()
         state = "stopped" if self._stop else "finished"
+        if self._stop:
+            self._mark("stop", "stopped")
         self._writer.update(state=state, step=self._step, eta=0.0)
         self._writer.say(f"{state} at step {self._step:,} of {self._recipe.steps:,}")
         return state
@@ -70,38 +88,82 @@ class Trainer:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._stop = True
 
-    def _resume(self) -> None:
+    def _begin(self) -> None:
+        """Take the weights of the newest checkpoint, or else those it was told to start from."""
         step = checkpoint.newest_whole(self._run)
-        if step is None:
-            return
-        averaged, raw, optimizers, _ = checkpoint.load_state(self._run, step)
+        if step is not None:
+            averaged, raw, optimizers, _ = checkpoint.load_state(self._run, step)
+            self._load(self._run.checkpoint_state(step), averaged, raw)
+            try:
+                self._optimizers.load(optimizers)
+            except (KeyError, ValueError) as error:
+                raise _misfit(self._run.checkpoint_state(step), error) from None
+            self._step = self._saved = step
+            self._writer.truncate_after(step)
+            self._writer.say(f"resumed from the checkpoint at step {step:,}")
+            self._mark(events.RESUMED, "resumed from the checkpoint")
+        elif (start := checkpoint.load_start(self._run)) is not None:
+            averaged, raw = start
+            self._load(origin.placed(self._run)[0], averaged, raw)
+            kind = "averaged weights" if raw is averaged else "weights"
+            source = self._start_from.get("run") or self._start_from.get("ref")
+            text = f"started from the {kind} of {source} at step {self._age:,}"
+            self._writer.say(text)
+            self._mark("started", text)
+
+    def _load(self, path: Path, averaged: dict[str, Tensor], raw: dict[str, Tensor]) -> None:
         try:
             self._task.model.load_state_dict(raw)
             self._ema.model.load_state_dict(averaged)
-            self._optimizers.load(optimizers)
-        except (RuntimeError, KeyError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise GenuiError(
-                f"{self._run.checkpoint_state(step)}: does not fit this recipe ({reason})"
-            ) from None
-        self._step = self._saved = step
-        self._writer.truncate_after(step)
-        self._writer.say(f"resumed from the checkpoint at step {step:,}")
+        except RuntimeError as error:
+            raise _misfit(path, error) from None
 
     def _obey(self) -> None:
-        for command in control.poll(self._run, self._writer.say):
-            if command == "stop":
-                self._stop = True
-            elif command == "checkpoint":
-                self._checkpoint()
-            elif command == "pause" and not self._paused:
-                self._paused = True
-                self._writer.update(state="paused")
-                self._writer.say(f"paused at step {self._step:,}")
-            elif command == "resume" and self._paused:
-                self._paused = False
-                self._writer.update(state="running")
-                self._writer.say("resumed")
+        """Do what was asked since the last step, in the order it was asked."""
+        for order in control.poll(self._run, self._writer.say):
+            match order.command:
+                case "stop":
+                    self._stop = True
+                case "checkpoint":
+                    self._checkpoint()
+                    self._mark("checkpoint", "checkpoint written")
+                case "evaluate":
+                    found = self._evaluate()
+                    self._sample()
+                    self._mark("evaluate", found)
+                case "rate" if order.value is not None:
+                    self._change_rate(order.value)
+                case "pause" if not self._paused:
+                    self._paused = True
+                    self._writer.update(state="paused")
+                    self._writer.say(f"paused at step {self._step:,}")
+                    self._mark("pause", "paused")
+                case "resume" if self._paused:
+                    self._paused = False
+                    self._writer.update(state="running")
+                    self._writer.say("resumed")
+                    self._mark("resume", "went on")
+
+    def _change_rate(self, value: float) -> None:
+        """Train at another base learning rate from here on; the schedule keeps its shape.
+
+        A checkpoint is written with it, so that a run killed later goes on as it would have,
+        and one that the new rate breaks can go back to just before.
+        """
+        old, self._optimizers.learning_rate = self._optimizers.learning_rate, value
+        self._checkpoint()
+        due = self._optimizers.due(self._step)
+        self._writer.log(self._step, lr=due)
+        text = f"learning rate {old:g} → {value:g}"
+        muon = self._recipe.muon_rate
+        if muon:
+            share = muon / self._recipe.learning_rate
+            text += f", Muon's {old * share:g} → {value * share:g}"
+        self._writer.say(f"step {self._step:,} {text}; {due:g} is due now by the schedule")
+        self._mark("rate", text)
+
+    def _mark(self, event: str, text: str) -> None:
+        events.record(self._run, self._step, event, text)
 
     def _one_step(self) -> None:
         begin = time.perf_counter()
@@ -116,19 +178,19 @@ class Trainer:
         norm = gradient_norm(task.model.parameters(), self._recipe.grad_clip)
         value = float(loss.detach())
         if not (math.isfinite(value) and math.isfinite(norm)):
-            saved = f"the checkpoint at step {self._saved:,} is whole" if self._saved > 0 else ""
-            raise GenuiError(
-                f"the loss became {value} at step {step + 1:,}: lower it with "
-                f"--set learning_rate={self._recipe.learning_rate / 3:.1g}; {saved}".rstrip("; ")
-            )
+            # Logged before it fails, so that the curve shows where.
+            self._writer.log(step + 1, loss=value, grad_norm=norm)
+            raise self._diverged(value, norm)
         rate = self._optimizers.step(step)
-        self._ema.update(task.model, step)
+        self._ema.update(task.model, step + self._age)
         self._step = step + 1
         seconds = time.perf_counter() - begin
         keep = RATE_MEMORY if self._seconds else 0.0
         self._seconds = keep * self._seconds + (1 - keep) * seconds
         speed = task.units_per_step / self._seconds
-        self._writer.log(self._step, loss=value, lr=rate, grad_norm=norm, rate=speed)
+        self._writer.log(
+            self._step, loss=value, lr=rate, grad_norm=norm, rate=speed, step_seconds=seconds
+        )
         self._writer.update(
             step=self._step,
             loss=value,
@@ -136,6 +198,17 @@ class Trainer:
             unit_rate=speed,
             eta=(self._recipe.steps - self._step) * self._seconds,
         )
+
+    def _diverged(self, loss: float, norm: float) -> GenuiError:
+        broken = f"gradient norm became {norm}" if math.isfinite(loss) else f"loss became {loss}"
+        lower = f"--set learning_rate={self._optimizers.learning_rate / 3:.1g}"
+        remedy = f"train again with {lower}"
+        if self._saved >= 0:
+            remedy = (
+                f"genui resume {self._run.id} {lower} goes on at a lower rate from the checkpoint "
+                f"at step {self._saved:,}"
+            )
+        return GenuiError(f"the {broken} at step {self._step + 1:,}: {remedy}")
 
     def _occasions(self) -> None:
         """Evaluate, sample and checkpoint when their step has come."""
@@ -147,7 +220,8 @@ class Trainer:
         if step % recipe.checkpoint_every == 0:
             self._checkpoint()
 
-    def _evaluate(self, whole: bool = False) -> None:
+    def _evaluate(self, whole: bool = False) -> str:
+        """Measure on held-out data, log it, and return the values for a person."""
         begin = time.perf_counter()
         self._ema.model.eval()
         found = self._task.evaluate(self._ema.model, self._machine, whole)
@@ -159,6 +233,7 @@ class Trainer:
         self._writer.say(
             f"step {self._step:,} {share}: {values} in {time.perf_counter() - begin:.1f} s"
         )
+        return values
 
     def _sample(self) -> None:
         sample = self._task.sample(self._ema.model, self._machine)
@@ -175,4 +250,10 @@ class Trainer:
             self._task.extra,
         )
         self._saved = self._step
+        origin.remove(self._run)
         self._writer.say(f"checkpoint {path.name}, {path.stat().st_size / 1e6:.1f} MB")
+
+
+def _misfit(path: Path, error: Exception) -> GenuiError:
+    reason = str(error).splitlines()[0]
+    return GenuiError(f"{path}: does not fit this recipe ({reason})")

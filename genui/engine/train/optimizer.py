@@ -1,12 +1,15 @@
 """The optimisers and the schedule of their rates."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from genui.recipes import Recipe
+
+RATE = "learning_rate"
+"""The key of the base learning rate in force; checkpoints before it was kept have none."""
 
 
 def rate_factor(step: int, recipe: Recipe) -> float:
@@ -24,10 +27,14 @@ class Optimizers:
 
     Muon orthogonalises the momentum of a matrix, which suits hidden matrices and not
     embeddings, heads or vectors. With `muon_rate=0` AdamW does it all.
+
+    `learning_rate` is AdamW's, before the schedule. Setting it scales the rates of both
+    optimisers by the same factor, so that what the recipe balanced stays balanced.
     """
 
     def __init__(self, model: nn.Module, recipe: Recipe) -> None:
         self._recipe = recipe
+        self.learning_rate = recipe.learning_rate
         hidden, embeddings, rest = [], [], []
         for name, parameter in model.named_parameters():
             if recipe.muon_rate > 0 and parameter.ndim == 2 and "blocks." in name:
@@ -55,35 +62,43 @@ class Optimizers:
             muon.param_groups[0]["full"] = recipe.muon_rate
             self._all["muon"] = muon
 
+    def due(self, step: int) -> float:
+        """AdamW's rate at `step`: what the schedule leaves of `learning_rate`."""
+        return self.learning_rate * rate_factor(step, self._recipe)
+
     def step(self, step: int) -> float:
         """Apply the gradients at the rate due at `step`; AdamW's rate, for the log."""
         factor = rate_factor(step, self._recipe)
+        factor *= self.learning_rate / self._recipe.learning_rate
         for optimizer in self._all.values():
             for group in optimizer.param_groups:
                 group["lr"] = group["full"] * factor
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        return self._recipe.learning_rate * factor
+        return self.due(step)
 
     def state(self) -> dict[str, Tensor]:
-        """Every state tensor by `<optimiser>.<parameter>.<name>`."""
-        return {
+        """Every state tensor by `<optimiser>.<parameter>.<name>`, and the learning rate."""
+        slots = {
             f"{kind}.{index}.{name}": value
             for kind, optimizer in self._all.items()
             for index, slots in optimizer.state_dict()["state"].items()
             for name, value in slots.items()
         }
+        return {RATE: torch.tensor(self.learning_rate, dtype=torch.float64), **slots}
 
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Take back what `state` gave."""
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state` gave. Raises KeyError or ValueError for another model's."""
+        slots: dict[str, dict[int, dict[str, Tensor]]] = {kind: {} for kind in self._all}
+        for key, value in state.items():
+            if key == RATE:
+                self.learning_rate = float(value)
+                continue
+            kind, index, name = key.split(".")
+            slots[kind].setdefault(int(index), {})[name] = value
         for kind, optimizer in self._all.items():
-            own = optimizer.state_dict()
-            slots: dict[int, dict[str, Tensor]] = {}
-            for key, value in state.items():
-                owner, index, name = key.split(".")
-                if owner == kind:
-                    slots.setdefault(int(index), {})[name] = value
-            optimizer.load_state_dict({"state": slots, "param_groups": own["param_groups"]})
+            groups = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": slots[kind], "param_groups": groups})
 
 
 def gradient_norm(parameters: Iterable[nn.Parameter], limit: float) -> float:

@@ -1,6 +1,7 @@
 """Training a captioned diffusion model to denoise (Karras et al. 2022)."""
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,17 @@ EVALUATION_PICTURES = 48
 SAMPLE_SETTINGS = ImageSettings(steps=12)
 
 
+def left_out(vocabulary: Vocabulary, captions: Sequence[str]) -> tuple[str, ...]:
+    """A note on the words a vocabulary made for other data does not know, where there are any."""
+    unknown = sorted({word for caption in captions for word in vocabulary.unknown(caption)})
+    if not unknown:
+        return ()
+    return (
+        f"{len(unknown)} words of these captions are not in the vocabulary the model came with "
+        f"and all count as one: {', '.join(unknown[:8])}",
+    )
+
+
 class PictureTask:
     """EDM's denoising loss, and beside it the canvas's squared error on further captions."""
 
@@ -41,8 +53,9 @@ class PictureTask:
             f"{pictures.name}: {len(pictures.train):,} pictures to train on, "
             f"{len(pictures.held_out):,} names held out, {len(vocabulary.words):,} words"
         )
-        self.notes = pictures.notes
+        self.notes = pictures.notes + (left_out(vocabulary, pictures.captions) if extra else ())
         self.units_per_step = recipe.batch
+        self.units_per_epoch = len(pictures.train)  # drawn at random: seen once on average
         captions = recipe.sample_captions if not recipe.data else ()
         self._captions = captions or tuple(pictures.captions[i] for i in pictures.train[:8])
         self.extra = {

@@ -25,7 +25,9 @@ class Task(Protocol):
 
     unit: str  # what is counted, e.g. "tok"
     units_per_step: int
+    units_per_epoch: int  # after so many, every part of the data was seen once (or may have been)
     data_line: str  # one line describing the data
+    notes: tuple[str, ...]  # what of the data is left out or not known, a line each
     extra: dict[str, Any]  # what a checkpoint needs beside weights and recipe
 
     @property

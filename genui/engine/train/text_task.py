@@ -32,13 +32,18 @@ def build_tokenizer(recipe: TransformerRecipe, documents: tuple[str, ...]) -> To
     return CharTokenizer("".join(sorted(set("".join(documents)))))
 
 
+def windows_per_epoch(tokens: int, context: int) -> int:
+    """How many windows side by side fit into the text from any offset; at least one."""
+    return max(1, (tokens - 1) // context - 1)
+
+
 def windows(step: int, batch: int, tokens: int, context: int, seed: int) -> np.ndarray:
     """First positions of a step's `batch` windows, int64.
 
     An epoch cuts the text into windows side by side, from a random offset and in random
     order, so every token is seen once an epoch and never in the same window twice.
     """
-    count = max(1, (tokens - 1) // context - 1)
+    count = windows_per_epoch(tokens, context)
     starts = np.empty(batch, np.int64)
     epochs, places = np.divmod(step * batch + np.arange(batch), count)
     for epoch in np.unique(epochs):
@@ -47,6 +52,19 @@ def windows(step: int, batch: int, tokens: int, context: int, seed: int) -> np.n
         rows = epochs == epoch
         starts[rows] = order[places[rows]] * context + offset
     return np.minimum(starts, tokens - context - 1)
+
+
+def left_out(tokenizer: Tokenizer, documents: tuple[str, ...]) -> tuple[str, ...]:
+    """A note on the characters a tokenizer made for other data cannot say, where there are any."""
+    unknown = tokenizer.unknown("".join(sorted(set("".join(documents)))))
+    if not unknown:
+        return ()
+    many = sum(document.count(character) for document in documents for character in unknown)
+    share = 100 * many / sum(map(len, documents))
+    return (
+        f"{len(unknown)} characters of this data are not in the vocabulary the model came with "
+        f"and are left out ({share:.1f} % of the text): {unknown[:20]!r}",
+    )
 
 
 def encode_documents(tokenizer: Tokenizer, documents: tuple[str, ...]) -> np.ndarray:
@@ -105,17 +123,19 @@ class TextTask:
         self._recipe, self._device, self._tokenizer = recipe, device, tokenizer
         self._train = encode_documents(tokenizer, data.train)
         self._held = encode_documents(tokenizer, data.validation)
+        self.notes = data.notes + (left_out(tokenizer, data.train) if extra else ())
         need = recipe.context + 2
         if len(self._train) < need or len(self._held) < need:
             raise MisuseError(
                 f"{recipe.data or recipe.dataset}: {len(self._held)} held-out tokens are fewer "
                 f"than one context of {recipe.context}; give more text or --set context=32"
+                + "".join(f" ({note})" for note in self.notes)
             )
         held_characters = sum(map(len, data.validation))
         self._tokens_per_character = len(self._held) / held_characters
         self.data_line = f"{data.describe()}; {tokenizer.size:,} tokens in the vocabulary"
-        self.notes = data.notes
         self.units_per_step = recipe.batch * recipe.context
+        self.units_per_epoch = windows_per_epoch(len(self._train), recipe.context) * recipe.context
         self.extra = {
             "tokenizer": tokenizer.to_dict(),
             "dataset": data.name,

@@ -1,0 +1,192 @@
+"""Pictures and texts that a training script logs, made into the files of a run's samples/.
+
+numpy and Pillow are imported only when a picture is written.
+"""
+
+import io
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from genui.errors import GenuiError
+from genui.runs.disk import atomic_write
+from genui.runs.layout import RunDir
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image as Pillow
+
+LARGEST = 1 << 20
+"""Bytes; what is larger the app does not show."""
+
+MOST = 64
+"""Pictures in a tile; more would be too small to see."""
+
+_LARGEST_SIDE = 2048  # pixels of one picture
+_CHANNELS = (1, 3, 4)
+
+
+class Image:
+    """A picture to be logged: an array, a tensor, a PIL picture or the path of a file.
+
+    Arrays are [H, W], [H, W, C] or [C, H, W] with 1, 3 or 4 channels, or a batch of the latter
+    two; floats are 0..1 (or 0..255, where one is over 2), integers 0..255, bools black and white.
+    Nothing is looked at before it is logged.
+    """
+
+    def __init__(self, data_or_path: Any, caption: str | None = None, **ignored: Any) -> None:
+        """`ignored` are further arguments of wandb.Image."""
+        self.data = data_or_path
+        self.caption = caption
+
+
+class Text:
+    """A text to be logged: what the model wrote. A plain string does as well."""
+
+    def __init__(self, text: Any) -> None:
+        self.text = text
+
+
+def media_in(value: Any) -> list[Image | Text]:
+    """The pictures and texts in a value that is one, or a list of nothing else; else none."""
+    values = value if isinstance(value, list | tuple) else [value]
+    found = [Text(one) if isinstance(one, str) else one for one in values]
+    return found if all(isinstance(one, Image | Text) for one in found) else []
+
+
+class Samples:
+    """The sample files of a run, of which the newest step's can still be added to."""
+
+    def __init__(self, run: RunDir, say: Callable[[str, str], None]) -> None:
+        """`say` gets (about, line) where something cannot be written."""
+        self._run = run
+        self._say = say
+        self._step = -1
+        self._images: list[Image] = []
+        self._texts: dict[str, list[Text]] = {}
+
+    def add(self, step: int, name: str, media: Sequence[Image | Text]) -> None:
+        """Takes note of what was logged under that name for that step."""
+        if step != self._step:
+            self._step, self._images, self._texts = step, [], {}
+        for one in media:
+            if isinstance(one, Image):
+                self._images.append(one)
+            else:
+                self._texts.setdefault(name, []).append(one)
+
+    def write(self) -> None:
+        """Writes the files of the newest step, whole or not at all. Never raises."""
+        try:
+            if self._images:
+                self._save(".png", tile(self._images))
+            if self._texts:
+                self._save(".txt", write_up(self._texts))
+        except GenuiError as error:
+            self._say("samples", str(error))
+        except Exception as error:
+            self._images = []  # the faulty one would spoil the others of its step
+            self._say("samples", f"the picture of step {self._step} is left out: {error}")
+
+    def _save(self, suffix: str, data: bytes) -> None:
+        atomic_write(self._run.sample(self._step, suffix), data, durable=False)
+
+
+def tile(images: Sequence[Image]) -> bytes:
+    """A PNG of the first MOST pictures side by side, made smaller until it is under LARGEST.
+
+    Raises ValueError, TypeError or OSError for what is no picture.
+    """
+    from PIL import Image as Pillow
+
+    pictures = [picture for image in images[:MOST] for picture in _pictures(image)][:MOST]
+    width = max(picture.width for picture in pictures)
+    height = max(picture.height for picture in pictures)
+    columns = math.ceil(math.sqrt(len(pictures)))
+    rows = math.ceil(len(pictures) / columns)
+    sheet = Pillow.new("RGB", (columns * width, rows * height))
+    for index, picture in enumerate(pictures):
+        row, column = divmod(index, columns)
+        sheet.paste(picture, (column * width, row * height))
+    captions = "\n".join(str(image.caption) for image in images if image.caption)
+    while len(data := _png(sheet, captions)) > LARGEST and min(sheet.size) > 1:
+        sheet = sheet.resize((sheet.width // 2, sheet.height // 2), Pillow.Resampling.BOX)
+    return data
+
+
+def write_up(texts: Mapping[str, Sequence[Text]]) -> bytes:
+    """The texts of one step as UTF-8; with a heading each where there are several."""
+    parts = [(name, str(text.text)) for name, some in texts.items() for text in some]
+    if len(parts) == 1:
+        whole = parts[0][1]
+    else:
+        whole = "\n".join(f"[{name}]\n{text}\n" for name, text in parts)
+    data = whole.encode(errors="replace")
+    return data if len(data) <= LARGEST else data[: LARGEST - 4].decode(errors="ignore").encode()
+
+
+def _png(sheet: "Pillow.Image", captions: str) -> bytes:
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    if captions:
+        info.add_itxt("Description", captions.encode(errors="replace").decode())
+    file = io.BytesIO()
+    sheet.save(file, "PNG", pnginfo=info)
+    return file.getvalue()
+
+
+def _pictures(image: Image) -> list["Pillow.Image"]:
+    """One picture, or every one of a batch."""
+    from PIL import Image as Pillow
+
+    data = image.data
+    if isinstance(data, Pillow.Image):
+        found = [data]
+    elif isinstance(data, str | os.PathLike):
+        with Pillow.open(data) as opened:
+            opened.draft("RGB", (_LARGEST_SIDE, _LARGEST_SIDE))
+            opened.load()
+            found = [opened]
+    else:
+        found = [Pillow.fromarray(array) for array in _arrays(data)]
+    whole = [picture.convert("RGB") for picture in found]
+    for picture in whole:
+        picture.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
+    return whole
+
+
+def _arrays(data: Any) -> list["np.ndarray"]:
+    """uint8 arrays [H, W, 3] of an array or a tensor of any library."""
+    import numpy as np
+
+    if hasattr(data, "detach"):  # torch: off the graph and off the GPU
+        data = data.detach().cpu()
+        if "bfloat16" in str(data.dtype):  # numpy has none
+            data = data.float()
+    array = np.asarray(data)
+    if array.size == 0:
+        raise ValueError(f"an empty array {list(array.shape)}")
+    if array.dtype.kind not in "buif":
+        raise ValueError(f"an array of {array.dtype}")
+    return [_to_rgb(part) for part in (array[:MOST] if array.ndim == 4 else [array])]
+
+
+def _to_rgb(array: "np.ndarray") -> "np.ndarray":
+    import numpy as np
+
+    if array.ndim == 2:
+        array = array[:, :, None]
+    elif array.ndim == 3 and array.shape[0] in _CHANNELS and array.shape[2] not in _CHANNELS:
+        array = array.transpose(1, 2, 0)
+    if array.ndim != 3 or array.shape[2] not in _CHANNELS:
+        raise ValueError(f"an array {list(array.shape)}; give [H, W], [H, W, 3] or [3, H, W]")
+    if array.dtype.kind == "b":
+        array = array * np.uint8(255)
+    elif array.dtype.kind == "f":
+        array = np.nan_to_num(array.astype(np.float32), nan=0.0)
+        scale = 1.0 if array.max() > 2 else 255.0
+        array = np.rint(np.clip(array * scale, 0, 255))
+    pixels = np.clip(array, 0, 255).astype(np.uint8)[:, :, :3]
+    return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))

@@ -1,0 +1,96 @@
+"""Pictures and texts logged through `import genui`."""
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from api_runs import folder, records, said
+from PIL import Image as Pillow
+
+import genui
+from genui.runs.media import LARGEST
+from genui.runs.script import Run
+
+
+def picture(run: Run, step: int) -> "np.ndarray":
+    """The sample of that step, uint8 [H, W, 3]."""
+    with Pillow.open(folder(run).sample(step, ".png")) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def test_pictures_of_every_shape_become_a_sample(tmp_path: Path):
+    rgb = np.zeros((4, 6, 3), np.uint8)
+    rgb[1, 2] = (255, 128, 0)
+    Pillow.fromarray(rgb).save(tmp_path / "rgb.png")
+    run = genui.init("pictures")
+    same: list[Any] = [
+        rgb,
+        rgb.transpose(2, 0, 1),
+        rgb.transpose(2, 0, 1)[None],
+        rgb / 255,
+        rgb.astype(np.float64),
+        rgb.astype(np.int64),
+        Pillow.fromarray(rgb),
+        tmp_path / "rgb.png",
+        str(tmp_path / "rgb.png"),
+    ]
+    for step, data in enumerate(same):
+        run.log({"picture": genui.Image(data, caption="ink")}, step=step)
+        assert np.array_equal(picture(run, step), rgb), step
+    with Pillow.open(folder(run).sample(0, ".png")) as image:
+        assert image.info["Description"] == "ink"
+
+
+def test_grey_and_black_and_white_pictures():
+    run = genui.init("grey")
+    run.log({"grey": genui.Image(np.array([[0.0, 0.5], [1.0, math.nan]]))}, step=0)
+    assert picture(run, 0)[:, :, 1].tolist() == [[0, 128], [255, 0]]
+    run.log({"bool": genui.Image(np.array([[True, False]]))}, step=1)
+    assert picture(run, 1)[:, :, 2].tolist() == [[255, 0]]
+
+
+def test_several_pictures_in_a_step_tile_into_one():
+    run = genui.init("tiles")
+    greys = [np.full((2, 3), value, np.uint8) for value in (50, 100, 150)]
+    run.log({"fakes": [genui.Image(grey) for grey in greys]}, step=7, commit=False)
+    run.log({"real": genui.Image(np.full((2, 3), 200, np.uint8))}, step=7)
+    found = picture(run, 7)[:, :, 0]
+    assert found.shape == (4, 6)
+    assert found[::2, ::3].tolist() == [[50, 100], [150, 200]]
+    assert os.listdir(folder(run).samples) == ["step-00000007.png"]
+
+
+def test_a_large_picture_is_made_small_enough_for_the_app():
+    run = genui.init("large")
+    noise = np.random.default_rng(0).integers(0, 256, (900, 900, 3), np.uint8)
+    run.log({"noise": genui.Image(noise)})
+    assert folder(run).sample(0, ".png").stat().st_size <= LARGEST
+    assert picture(run, 0).shape == (450, 450, 3)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [None, "missing.png", np.zeros(5), np.zeros((0, 3)), np.zeros((2, 2, 7)), np.array("x"), {}],
+)
+def test_what_is_no_picture_is_said_and_the_numbers_beside_it_are_kept(
+    data: Any, capsys: pytest.CaptureFixture[str]
+):
+    run = genui.init("no picture")
+    run.log({"loss": 1.0, "picture": genui.Image(data)})
+    run.log({"loss": 2.0, "picture": genui.Image(np.zeros((2, 2)))})
+    assert [record["loss"] for record in records(run)] == [1.0, 2.0]
+    assert os.listdir(folder(run).samples) == ["step-00000001.png"]
+    (line,) = said(capsys)
+    assert line.startswith("genui: the picture of step 0 is left out: ")
+
+
+def test_texts_become_samples():
+    run = genui.init("texts")
+    run.log({"wrote": "To be, or not\nto be"}, step=3)
+    run.log({"a": genui.Text("one"), "b": ["two", "three\ud800"]}, step=4)
+    assert folder(run).sample(3, ".txt").read_text() == "To be, or not\nto be"
+    assert folder(run).sample(4, ".txt").read_text() == "[a]\none\n\n[b]\ntwo\n\n[b]\nthree?\n"
+    assert records(run) == []

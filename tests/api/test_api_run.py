@@ -1,0 +1,186 @@
+"""A run of one's own script: nothing is lost and nothing raises."""
+
+import copy
+import errno
+import os
+import pickle
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from api_runs import folder, records, said, wait_for
+
+import genui
+from genui.runs import control
+from genui.runs import writer as writer_module
+from genui.runs.layout import read_status
+from genui.runs.listing import list_runs
+
+
+def test_a_full_disk_is_said_once_and_a_later_log_works(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    run = genui.init("full")
+    run.log({"loss": 1.0})
+    real = os.write
+
+    def write(fd: int, data: bytes) -> int:
+        if len(data) > 1:
+            return real(fd, data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "write", write)
+        run.log({"loss": 2.0})
+        run.log({"loss": 3.0})
+        run.config.lr = 1
+    run.log({"loss": 4.0})
+    assert records(run) == [{"step": 0, "loss": 1.0}, {"step": 3, "loss": 4.0}]
+    lines = said(capsys)
+    assert lines[0].startswith("genui: cannot write the metrics of full-")
+    assert [line for line in lines if "metrics" in line] == lines[:1]
+    assert "run.json: no space left" in lines[1]
+
+
+def test_a_deleted_folder_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(writer_module, "HEARTBEAT", 0.01)
+    run = genui.init("gone")
+    Path(run.dir).rename(tmp_path / "elsewhere")
+    run.log({"loss": 1.0})
+    lines: list[str] = []
+    wait_for(lambda: bool(lines.extend(said(capsys)) or lines))
+    time.sleep(0.05)
+    assert lines + said(capsys) == [f"genui: {run.dir} is gone: nothing more is kept of this run"]
+    run.log({"loss": 2.0})
+    run.config.lr = 1
+    run.finish()
+    assert said(capsys) == []
+
+
+def test_where_nothing_can_be_written_the_training_goes_on(
+    genui_home: Path, capsys: pytest.CaptureFixture[str]
+):
+    genui_home.write_text("a file where the folder should be")
+    run = genui.init("nowhere", config={"lr": 3})
+    run.log({"loss": 1.0, "text": "hi"})
+    run.config.lr = 4
+    run.summary["best"] = 1
+    genui.log({"loss": 2.0})
+    assert (run.id, run.dir, run.config.lr) == ("", "", 4)
+    run.finish()
+    (line,) = said(capsys)
+    assert line.startswith(f"genui: this run is kept nowhere: cannot write {genui_home}")
+
+
+def test_a_disabled_run_writes_nothing_and_says_nothing(
+    genui_home: Path, capsys: pytest.CaptureFixture[str]
+):
+    with genui.init("off", mode="disabled") as run:
+        run.log({"loss": 1.0})
+    assert not genui_home.exists()
+    assert said(capsys) == []
+
+
+def test_init_again_returns_the_run_unless_it_is_to_be_finished(
+    capsys: pytest.CaptureFixture[str],
+):
+    first = genui.init("first")
+    assert genui.init("again") is first is genui.run
+    assert len(said(capsys)) == 1
+    beside = genui.init("beside", reinit="create_new")
+    assert genui.run is first
+    second = genui.init("second", reinit=True)
+    assert genui.run is second
+    assert [read_status(folder(run)).state for run in (first, beside, second)] == [
+        "finished", "running", "running",
+    ]  # fmt: skip
+    beside.finish()
+
+
+def test_logging_before_init_and_after_finish_is_said_once_and_ignored(
+    capsys: pytest.CaptureFixture[str],
+):
+    genui.finish()
+    genui.log({"loss": 1.0})
+    genui.log({"loss": 1.0})
+    run = genui.init("over")
+    genui.finish()
+    for _ in range(3):
+        genui.log({"loss": 1.0})
+        run.log({"loss": 1.0})
+    run.finish()
+    run.config.lr = 1
+    assert genui.run is None
+    assert said(capsys) == [
+        "genui: log() without init(): nothing is kept",
+        f"genui: run {run.id} is over: what is logged now is lost",
+    ]
+
+
+def test_a_stop_from_the_app_is_seen_by_the_script(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(writer_module, "HEARTBEAT", 0.01)
+    run = genui.init("stop me")
+    assert not run.stop_requested
+    control.steer(folder(run), "stop")
+    wait_for(lambda: run.stop_requested)
+    run.finish()
+    assert read_status(folder(run)).state == "stopped"
+
+
+def test_the_list_of_runs_shows_step_and_losses(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(writer_module, "HEARTBEAT", 0.01)
+    run = genui.init("digits", name="my run / 1")
+    for step in range(1, 200):
+        run.log({"loss": 2.5, "val": {"loss": 3.5}}, step=step)
+        time.sleep(0.0005)
+    wait_for(lambda: read_status(folder(run)).step == 199)
+    (summary,) = list_runs()
+    status = summary.status
+    assert (summary.state, status.loss, status.val, status.steps) == ("running", 2.5, 3.5, 0)
+    assert status.rate > 0
+    assert (summary.info.kind, summary.info.project) == ("script", "digits")
+    assert summary.info.name == "my-run-1"
+    assert summary.run.id == run.id
+
+
+def test_what_wandb_has_and_genui_has_not_is_said_once(capsys: pytest.CaptureFixture[str]):
+    wandb: Any = genui
+    run: Any = wandb.init(project="old", entity="me", tags=["a"], group=None, frobnicate=1)
+    wandb.watch(object(), log="all")
+    wandb.watch(object())
+    table = wandb.Table(columns=["a"])
+    table.add_data(1)
+    run.define_metric("loss", step_metric="epoch")
+    run.log({"loss": 1.0, "table": table, "plot": wandb.plot.scatter(table, "a", "b")})
+    assert records(run) == [{"step": 0, "loss": 1.0}]
+    assert said(capsys) == [
+        "genui: init() has no use for entity, tags",
+        "genui: init() does not know frobnicate",
+        "genui: watch does nothing here",
+        "genui: Table does nothing here",
+        "genui: run.define_metric does nothing here",
+        "genui: plot does nothing here",
+    ]
+    with pytest.raises(AttributeError, match="no attribute 'lgo'"):
+        _ = wandb.lgo
+
+
+def test_a_run_sent_to_another_process_logs_nothing_there():
+    run = genui.init("sent")
+    elsewhere = pickle.loads(pickle.dumps(run))
+    elsewhere.log({"loss": 1.0})
+    elsewhere.finish()
+    assert copy.deepcopy({"run": run})["run"] is run
+    run.log({"loss": 2.0})
+    assert records(run) == [{"step": 0, "loss": 2.0}]
+
+
+def test_without_a_stderr_nothing_raises(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    run = genui.init("mute", tags=["a"])
+    run.log({"a": object()})
+    run.finish()

@@ -1,0 +1,212 @@
+"""Trainings that start from the weights of another: the real trainer on tiny recipes."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+
+from genui import paths
+from genui.engine import trainer
+from genui.engine.train import checkpoint
+from genui.engine.train.families import build_task
+from genui.engine.train.quantise import quantise
+from genui.recipes import find_recipe, override
+from genui.runs import launch, origin
+from genui.runs.events import read_events
+from genui.runs.layout import RunDir, create_run, read_info, read_status
+from genui.runs.tail import MetricsTail
+
+MakeRun = Callable[..., RunDir]
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from genui.engine import trainer
+from genui.runs import control
+from genui.runs.layout import RunDir
+polls = iter(range(99))
+control.poll = lambda run, note=None: (
+    os.kill(os.getpid(), signal.SIGKILL) if next(polls) == 2 else []
+)
+trainer.train(RunDir(Path(sys.argv[1])))
+"""
+"""Dies before its third step."""
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    """The trainer installs handlers of its own."""
+    before = [(s, signal.getsignal(s)) for s in (signal.SIGTERM, signal.SIGINT)]
+    yield
+    for number, handler in before:
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def source(tiny_run: MakeRun) -> RunDir:
+    """A run that has learnt something: evaluated and saved at steps 8, 16 and 20."""
+    run = tiny_run(
+        steps="20", eval_every="8", checkpoint_every="8", dropout="0", learning_rate="0.01"
+    )
+    assert trainer.train(run) == 0
+    return run
+
+
+def started(start_from: str, name: str = "next", **settings: str) -> RunDir:
+    recipe = origin.find_origin(start_from).recipe
+    return launch.create(recipe, {"steps": "6"} | settings, name, start_from)
+
+
+def series(run: RunDir, name: str) -> dict[int, float]:
+    tail = MetricsTail(run.metrics)
+    while tail.read():
+        pass
+    return dict(zip(*(part.tolist() for part in tail.series[name].points[:2]), strict=True))
+
+
+@pytest.mark.parametrize("step", [8, 16])
+def test_it_begins_where_the_checkpoint_was(step: int, source: RunDir) -> None:
+    run = started(f"{source.id}@{step}")
+    assert trainer.train(run) == 0
+    # The averaged weights give the evaluation of then, digit for digit.
+    assert series(run, "val_loss")[0] == series(source, "val_loss")[step]
+    averaged, described = checkpoint.load_weights(source.checkpoint(step))
+    raw = averaged
+    if step == 16:  # the state of step 8 is pruned, and the averaged weights stand in
+        raw = checkpoint.load_state(source, step)[1]
+    task = build_task(origin.find_origin(run.id).recipe, torch.device("cpu"), described)
+    task.model.load_state_dict(raw)
+    assert series(run, "loss")[1] == float(task.loss(0).detach())
+
+
+def test_step_schedule_and_budget_begin_anew_and_the_run_says_whose_weights_they_were(
+    source: RunDir,
+) -> None:
+    run = started(source.id, warmup="2", learning_rate="1e-3")
+    assert (run.path / "start.safetensors").stat().st_ino == source.checkpoint(20).stat().st_ino
+    assert trainer.train(run) == 0
+    assert next(iter(series(run, "lr"))) == 1
+    assert series(run, "lr")[1] == 5e-4
+    assert read_status(run).step == 6
+    said = read_info(run).start_from
+    assert (said["run"], said["step"], said["ref"]) == (source.id, 20, source.id)
+    assert said["path"] == str(source.checkpoint(20))
+    assert len(said["fingerprint"]) == 16
+    (event,) = read_events(run)
+    assert (event.step, event.event) == (0, "started")
+    assert event.text == f"started from the weights of {source.id} at step 20"
+    # With a checkpoint of its own it needs them no more.
+    assert not list(run.path.glob("start*"))
+
+
+def test_the_source_may_vanish_and_the_trainer_be_killed_before_its_first_checkpoint(
+    source: RunDir,
+) -> None:
+    whole, run = started(source.id, "whole"), started(source.id, "killed")
+    shutil.rmtree(source.path)
+    done = subprocess.run(
+        [sys.executable, "-c", _KILLED, str(run.path)], capture_output=True, timeout=100
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert series(run, "loss").keys() == {1, 2}
+    assert trainer.train(run) == 0
+    assert trainer.train(whole) == 0
+    assert series(run, "loss") == series(whole, "loss")
+
+
+def test_the_running_average_goes_on_where_it_was(source: RunDir) -> None:
+    run = started(source.id, checkpoint_every="1", steps="1", muon_rate="0.5", warmup="0")
+    assert trainer.train(run) == 0
+    averaged, raw, _, _ = checkpoint.load_state(run, 1)
+    before = checkpoint.load_weights(source.checkpoint(20))[0]
+    name = next(name for name in raw if "blocks." in name and raw[name].ndim == 2)
+    keep = 21 / 30  # of an average 20 steps old, not the 1/10 of a new one
+    torch.testing.assert_close(averaged[name], keep * before[name] + (1 - keep) * raw[name])
+
+
+def test_a_shipped_model_in_eight_bits_is_fine_tuned_on_other_text(
+    source: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensors, described = checkpoint.load_weights(source.checkpoint(20))
+    described["recipe"] |= {"data": ""}
+    monkeypatch.setattr(paths, "weights_dir", lambda: tmp_path / "weights")
+    shipped = tmp_path / "weights" / "plays" / "model.safetensors"
+    checkpoint.write_tensors(shipped, quantise(tensors), {"genui": json.dumps(described)})
+    (shipped.parent / "card.json").write_text("{}")
+    other = tmp_path / "other.txt"
+    other.write_text("to question or not to question, that is the być\n" * 60)
+
+    run = started("plays", data=str(other))
+    assert trainer.train(run) == 0, run.console.read_text()
+    found = series(run, "loss")
+    assert found[1] < series(source, "loss")[1] - 0.3  # it knows the words
+    assert found[6] < found[1]
+    assert read_info(run).start_from["run"] == ""
+    console = run.console.read_text()
+    assert "started from the averaged weights of plays at step 20" in console
+    assert "3 characters of this data are not in the vocabulary the model came with" in console
+    again = checkpoint.load_weights(run.checkpoint(6))[1]
+    assert again["tokenizer"] == described["tokenizer"]
+
+
+def test_text_the_vocabulary_cannot_say_at_all_is_one_line(source: RunDir, tmp_path: Path) -> None:
+    other = tmp_path / "greek.txt"
+    other.write_text("μῆνινἄειδεθεά" * 200)
+    run = started(source.id, data=str(other))
+    assert trainer.train(run) == 2
+    error = read_status(run).error
+    assert "greek.txt" in error
+    assert "not in the vocabulary" in error
+    assert "\n" not in error
+
+
+def test_pictures_start_from_pictures_with_their_words(tmp_path: Path) -> None:
+    from PIL import Image
+
+    def folder(name: str, **colours: str) -> str:
+        path = tmp_path / name
+        path.mkdir()
+        for title, colour in colours.items():
+            Image.new("RGB", (20, 30), colour).save(path / f"{title}.png")
+        return str(path)
+
+    small = {
+        "data": folder("one", red_tile="red", blue_tile="blue", green_tile="green"),
+        "layers": "1", "width": "32", "heads": "2", "caption_width": "16",
+        "batch": "4", "canvas_batch": "4", "patch": "8", "steps": "4", "threads": "1",
+        "eval_every": "2", "sample_every": "4", "checkpoint_every": "2",
+    }  # fmt: skip
+    source = create_run(override(find_recipe("emoji"), small), {}, "tiles")
+    assert trainer.train(source) == 0, source.console.read_text()
+    run = started(
+        source.id, data=folder("two", red_wall="red", blue_wall="blue", teal="teal"), steps="2"
+    )
+    assert trainer.train(run) == 0, run.console.read_text()
+    assert "2 words of these captions are not in the vocabulary" in run.console.read_text()
+    words = [
+        checkpoint.load_weights(r.checkpoint(s))[1]["words"] for r, s in ((run, 2), (source, 4))
+    ]
+    assert words[0] == words[1]
+
+
+def test_a_damaged_start_fails_the_run_with_the_name_of_the_file(source: RunDir) -> None:
+    run = started(source.id)
+    state = run.path / "start.state.safetensors"
+    state.unlink()
+    state.write_bytes(b"torn")
+    assert trainer.train(run) == 1
+    assert str(state) in read_status(run).error
+
+
+def test_the_recipe_of_a_checkpoint_is_that_of_the_run(source: RunDir) -> None:
+    assert asdict(origin.find_origin(source.id).recipe) == {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in read_info(source).recipe.items()
+    }

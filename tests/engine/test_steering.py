@@ -1,0 +1,180 @@
+"""The real trainer, steered at steps chosen beforehand, and killed and resumed in between."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+import safetensors.torch
+
+from genui.engine import trainer
+from genui.runs import control
+from genui.runs.control import Order
+from genui.runs.events import in_force, read_events
+from genui.runs.layout import RunDir, read_status
+from genui.runs.tail import MetricsTail
+
+MakeRun = Callable[..., RunDir]
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from genui.engine import trainer
+from genui.runs import control
+from genui.runs.layout import RunDir
+run, rate_at, kill_at = RunDir(Path(sys.argv[1])), int(sys.argv[2]), int(sys.argv[3])
+polls, poll = 0, control.poll
+
+def steered(run, note=None):
+    global polls
+    if polls == rate_at:
+        control.send(run, "rate", 1e-3)
+    if polls == kill_at:
+        os.kill(os.getpid(), signal.SIGKILL)
+    polls += 1
+    return poll(run, note)
+
+control.poll = steered
+trainer.train(run)
+"""
+"""Gives an order before one step and dies before another. It polls once a step."""
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    """The trainer installs handlers of its own."""
+    before = [(s, signal.getsignal(s)) for s in (signal.SIGTERM, signal.SIGINT)]
+    yield
+    for number, handler in before:
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def steered(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[int, list[Order]]], None]:
+    """Has a trainer of this process find orders at its n-th poll, which is once a step."""
+    poll = control.poll
+
+    def arrange(orders: dict[int, list[Order]]) -> None:
+        polls = iter(range(1_000))
+
+        def before(run: RunDir, note: Callable[[str], None] | None = None) -> list[Order]:
+            for order in orders.get(next(polls), ()):
+                control.send(run, order.command, order.value)
+            return poll(run, note)
+
+        monkeypatch.setattr(control, "poll", before)
+
+    return arrange
+
+
+def series(run: RunDir, name: str) -> dict[int, float]:
+    """The values of a metric by step, the last of each step."""
+    tail = MetricsTail(run.metrics)
+    while tail.read():
+        pass
+    return dict(zip(*(part.tolist() for part in tail.series[name].points[:2]), strict=True))
+
+
+def kill(run: RunDir, rate_at: int, kill_at: int) -> None:
+    words = [sys.executable, "-c", _KILLED, str(run.path), str(rate_at), str(kill_at)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=100)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def test_a_new_rate_scales_the_schedule_from_its_step_on(tiny_run: MakeRun, steered) -> None:
+    plain = tiny_run(warmup="0", decay_from="0", steps="10")
+    assert trainer.train(plain) == 0
+    run = tiny_run(warmup="0", decay_from="0", steps="10")
+    steered({6: [Order("rate", 6e-4)]})
+    assert trainer.train(run) == 0
+    rates, before = series(run, "lr"), series(plain, "lr")
+    assert [rates[step] for step in range(1, 6)] == [before[step] for step in range(1, 6)]
+    # At step 6 what is due now is logged at once: the point shows the change, not the next step.
+    assert rates[6] == pytest.approx(6e-4 * 0.4)
+    assert rates[7] == pytest.approx(before[7] / 5)
+    assert rates[10] == pytest.approx(6e-4 * 0.1)
+    losses, unchanged = series(run, "loss"), series(plain, "loss")
+    assert [losses[s] == unchanged[s] for s in range(1, 11)] == 7 * [True] + 3 * [False]
+    assert "learning rate 0.003 → 0.0006, Muon's 0.02 → 0.004" in run.console.read_text()
+
+
+@pytest.mark.parametrize("kill_at", [6, 11])
+def test_a_new_rate_survives_kill_9_with_the_losses_of_a_run_never_interrupted(
+    kill_at: int, tiny_run: MakeRun, steered
+) -> None:
+    run = tiny_run(dropout="0.1")
+    kill(run, rate_at=5, kill_at=kill_at)  # the next checkpoint of its own would be at step 8
+    assert trainer.train(run) == 0
+    whole = tiny_run(dropout="0.1")
+    steered({5: [Order("rate", 1e-3)]})
+    assert trainer.train(whole) == 0
+    assert series(run, "loss") == series(whole, "loss")
+    assert series(run, "lr") == series(whole, "lr")
+    assert run.checkpoint(12).read_bytes() == whole.checkpoint(12).read_bytes()
+    told = [event.event for event in in_force(read_events(run))]
+    assert told == ["rate", "resumed"]
+
+
+def test_a_paused_run_obeys_at_once_and_stays_paused(tiny_run: MakeRun, steered) -> None:
+    run = tiny_run()
+    asked = [Order("evaluate"), Order("rate", 1e-3), Order("checkpoint"), Order("pause")]
+    steered({3: [Order("pause")], 4: asked, 5: [Order("resume")], 6: [Order("resume")]})
+    assert trainer.train(run) == 0
+    assert [(e.step, e.event) for e in read_events(run)] == [
+        (3, "pause"), (3, "evaluate"), (3, "rate"), (3, "checkpoint"), (3, "resume")
+    ]  # fmt: skip
+    assert run.checkpoint(3).exists()
+    assert run.sample(3, ".txt").exists()
+    evaluated = series(run, "val_loss")
+    assert 3 in evaluated
+    texts = {event.event: event.text for event in read_events(run)}
+    assert texts["evaluate"].startswith(f"val_loss {evaluated[3]:.4f}, val_bpc ")
+
+
+def test_an_evaluation_that_was_asked_for_changes_no_loss(tiny_run: MakeRun, steered) -> None:
+    plain, run = tiny_run(dropout="0.1"), tiny_run(dropout="0.1")
+    assert trainer.train(plain) == 0
+    steered({2: [Order("evaluate")], 7: [Order("evaluate"), Order("checkpoint")]})
+    assert trainer.train(run) == 0
+    assert series(run, "loss") == series(plain, "loss")
+
+
+def test_stopping_is_marked_and_ends_the_run_with_the_rate_it_had(
+    tiny_run: MakeRun, steered
+) -> None:
+    run = tiny_run(warmup="0", decay_from="1")
+    steered({2: [Order("rate", 1e-3), Order("stop")]})
+    assert trainer.train(run) == 0
+    assert (read_status(run).state, read_status(run).step) == ("stopped", 2)
+    steered({})
+    assert trainer.train(run) == 0
+    assert [(e.step, e.event) for e in read_events(run)] == [
+        (2, "rate"), (2, "stop"), (2, "resumed")
+    ]  # fmt: skip
+    assert series(run, "lr")[12] == 1e-3
+
+
+def test_a_run_goes_on_at_the_rate_it_is_resumed_with(tiny_run: MakeRun, steered) -> None:
+    run = tiny_run(warmup="0", decay_from="1", steps="8")
+    steered({5: [Order("rate", 10.0), Order("stop")]})
+    assert trainer.train(run) == 0
+    control.send(run, "rate", 2e-3)  # as launch.resume leaves it
+    steered({})
+    assert trainer.train(run) == 0
+    rates = series(run, "lr")
+    assert rates[5] == rates[6] == rates[8] == 2e-3
+
+
+def test_a_checkpoint_from_before_rates_were_kept_goes_on_at_the_recipes(
+    tiny_run: MakeRun, steered
+) -> None:
+    run = tiny_run(warmup="0", decay_from="1", steps="8", learning_rate="2e-3")
+    steered({5: [Order("stop")]})
+    assert trainer.train(run) == 0
+    state = safetensors.torch.load_file(run.checkpoint_state(5))
+    assert float(state.pop("optimizer.learning_rate")) == 2e-3
+    safetensors.torch.save_file(state, run.checkpoint_state(5))
+    steered({})
+    assert trainer.train(run) == 0
+    assert series(run, "lr")[8] == 2e-3
