@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 Steps = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-_SMALLEST = 256
+_SMALLEST = 16  # points: ten thousand metrics of a few points each stay small
 
 
 class Series:
@@ -18,10 +18,9 @@ class Series:
     """
 
     def __init__(self) -> None:
-        self._steps: Steps = np.empty(_SMALLEST, np.int64)
-        self._values: Floats = np.empty(_SMALLEST, np.float64)
-        self._times: Floats = np.empty(_SMALLEST, np.float64)
         self._length = 0
+        self._written = -1
+        self._adopt(np.empty(_SMALLEST, np.int64), np.empty(_SMALLEST), np.empty(_SMALLEST))
         self._points = self._view()
 
     @property
@@ -41,15 +40,27 @@ class Series:
     def times(self) -> Floats:
         return self._points[2]
 
+    @property
+    def written(self) -> int:
+        """The step written last, in the order of writing; -1 before the first."""
+        return self._written
+
     def __len__(self) -> int:
         return len(self._points[0])
 
-    def extend(self, steps: Steps, values: Floats, times: Floats) -> None:
-        """Adds points in the order they were logged; later ones win over earlier ones."""
+    def extend(
+        self, steps: Steps, values: Floats, times: Floats, *, rising: bool | None = None
+    ) -> None:
+        """Adds points in the order they were logged; later ones win over earlier ones.
+
+        `rising` says whether each step is larger than the one before, where that is known.
+        """
         if not len(steps):
             return
-        last = self._steps[self._length - 1] if self._length else -1
-        if steps[0] <= last or np.any(steps[1:] <= steps[:-1]):
+        self._written = int(steps[-1])
+        if not (is_rising(steps) if rising is None else rising):
+            steps, values, times = _newest_of_each(steps, values, times)
+        if self._length and steps[0] <= self._steps[self._length - 1]:
             self._merge(steps, values, times)
         else:
             self._append(steps, values, times)
@@ -59,47 +70,82 @@ class Series:
         """Drops the points of steps later than `step`."""
         kept = int(np.searchsorted(self._steps[: self._length], step, side="right"))
         if kept < self._length:
-            # Copied, since what comes next would overwrite the views handed out.
-            self._adopt(
-                self._steps[:kept].copy(), self._values[:kept].copy(), self._times[:kept].copy()
-            )
+            self._keep(kept)
             self._points = self._view()
+
+    def followed_by(self, later: "Series", forget: int | None) -> "Series":
+        """A series of its own: this one, what is after step `forget` dropped, then `later`."""
+        both = Series()
+        for part in (self, later):
+            both._reserve(len(self) + len(later))
+            both.extend(*part.points)
+            if part is self and forget is not None:
+                both.forget_after(forget)
+        return both
 
     def _append(self, steps: Steps, values: Floats, times: Floats) -> None:
         start, end = self._length, self._length + len(steps)
         if end > len(self._steps):
-            room = max(end, 2 * len(self._steps))
-            self._steps = _grown(self._steps, start, room)
-            self._values = _grown(self._values, start, room)
-            self._times = _grown(self._times, start, room)
+            self._reserve(max(end, 2 * len(self._steps)))
         self._steps[start:end] = steps
         self._values[start:end] = values
         self._times[start:end] = times
         self._length = end
 
     def _merge(self, steps: Steps, values: Floats, times: Floats) -> None:
+        """Adds ascending points of which some are at or before the last one here."""
+        at = int(np.searchsorted(self._steps[: self._length], steps[0]))
+        end = self._length
+        again = _newest_of_each(
+            np.concatenate((self._steps[at:end], steps)),
+            np.concatenate((self._values[at:end], values)),
+            np.concatenate((self._times[at:end], times)),
+        )
+        self._keep(at)
+        self._append(*again)
+
+    def _keep(self, length: int) -> None:
+        """Cuts down to the first `length` points, in arrays of their own: what comes next would
+        overwrite the views handed out."""
+        self._length = length
+        self._move(len(self._steps))
+
+    def _reserve(self, room: int) -> None:
+        if room > len(self._steps):
+            self._move(room)
+
+    def _move(self, room: int) -> None:
+        """Into new arrays of that size."""
         n = self._length
-        all_steps = np.concatenate((self._steps[:n], steps))
-        order = np.argsort(all_steps, kind="stable")
-        ordered = all_steps[order]
-        newest = np.append(ordered[1:] != ordered[:-1], True)  # the last logged of each step
-        kept = order[newest]
         self._adopt(
-            all_steps[kept],
-            np.concatenate((self._values[:n], values))[kept],
-            np.concatenate((self._times[:n], times))[kept],
+            _grown(self._steps, n, room),
+            _grown(self._values, n, room),
+            _grown(self._times, n, room),
         )
 
     def _adopt(self, steps: Steps, values: Floats, times: Floats) -> None:
         self._steps, self._values, self._times = steps, values, times
-        self._length = len(steps)
+        self._shown = (steps.view(), values.view(), times.view())
+        for array in self._shown:
+            array.flags.writeable = False  # and so are the slices of it that are handed out
 
     def _view(self) -> tuple[Steps, Floats, Floats]:
+        steps, values, times = self._shown
         n = self._length
-        views = (self._steps[:n], self._values[:n], self._times[:n])
-        for view in views:
-            view.flags.writeable = False
-        return views
+        return steps[:n], values[:n], times[:n]
+
+
+def is_rising(steps: Steps) -> bool:
+    """Whether each step is larger than the one before."""
+    return len(steps) == 1 or bool((steps[1:] > steps[:-1]).all())
+
+
+def _newest_of_each(steps: Steps, values: Floats, times: Floats) -> tuple[Steps, Floats, Floats]:
+    """The same points in ascending order, of each step the last."""
+    order = np.argsort(steps, kind="stable")
+    ordered = steps[order]
+    kept = order[np.append(ordered[1:] != ordered[:-1], True)]
+    return steps[kept], values[kept], times[kept]
 
 
 def _grown(array: np.ndarray, length: int, room: int) -> np.ndarray:

@@ -2,180 +2,217 @@
 
 The offset always stands after the last whole line taken, so a line seen half-written is
 simply read again, and a torn line a restarted trainer cuts off was never counted.
+
+Of a large file the newest part is read first, so that a curve is there at once, and once more
+when everything before it was: what is there in the end owes nothing to that first look.
 """
 
-import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
-from genui.runs.disk import cannot_read
-from genui.runs.series import Floats, Series, Steps
+from genui.runs.logs.base import CHUNK, PIECE
+from genui.runs.logs.collect import MOST_SERIES, Collected, united
+from genui.runs.logs.growing import LineFile
+from genui.runs.logs.records import Record, columns, decode_lines, number
+from genui.runs.logs.shape import Shapes
+from genui.runs.series import Series
 
-LONGEST_LINE = 1024 * 1024
-"""Bytes; a longer line is garbage and is skipped without being held in memory."""
+NEWEST = 1024 * 1024
+"""Bytes at the end of a file that are read first if it is more than twice as large."""
 
-MOST_SERIES = 512
-"""Metrics kept; a file with more names than that is not a log of a training."""
+_CELLS = 100_000
+"""Values gathered before they go to their series; ten thousand metrics take a call each."""
 
-_HEAD = 64  # bytes that tell a rewritten file from one that grew
 _BEYOND = 2**63
-_SPELLED = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}
-
-Record = dict[str, Any]
-
-_decoder = msgspec.json.Decoder(Record)
+_RESERVED = frozenset({"step", "time"})
 
 
 class MetricsTail:
     """The series in a metrics file, brought up to date by `read`.
 
     `series` maps a metric's name to its points; the mapping is replaced, never changed, when
-    a metric appears, so another thread may iterate over one it took. Lines that are not records
-    are counted in `bad_lines`. When the file shrinks or is replaced everything starts again.
+    a metric appears, so another thread may iterate over one it took. Until the past is filled
+    in it holds the past read so far joined with the newest. Lines that are not records are
+    counted in `bad_lines`, values of metrics beyond MOST_SERIES in `dropped`. When the file
+    shrinks or is replaced everything starts again.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.series: Mapping[str, Series] = {}
-        self.bad_lines = 0
-        self.overlaps: Sequence[tuple[int, int]] = ()
         self.config: Mapping[str, Any] = {}
         self.ended = ""
-        self.progress = 0.0
-        self._offset = 0
-        self._head = b""
-        self._inode: tuple[int, int] | None = None
-        self._skipping = False  # inside a line that is too long
+        self._past = _Part(path)
+        self._newest: _Part | None = None
+        self._joined: Mapping[str, Series] | None = None
 
-    def read(self, limit_bytes: int = 4 * 1024 * 1024) -> bool:
-        """Takes in what was appended, about `limit_bytes` at most (never less than the longest
-        line). True if anything changed: call again until False to reach the end.
+    @property
+    def series(self) -> Mapping[str, Series]:
+        if self._newest is None:
+            return self._past.found.series
+        if self._joined is None:
+            self._joined = self._past.followed_by(self._newest)
+        return self._joined
+
+    @property
+    def bad_lines(self) -> int:
+        return sum(part.bad_lines for part in self._parts())
+
+    @property
+    def dropped(self) -> int:
+        """Values left out because there were more than MOST_SERIES metrics."""
+        return sum(part.found.dropped for part in self._parts())
+
+    @property
+    def overlaps(self) -> tuple[tuple[int, int], ...]:
+        return united(span for part in self._parts() for span in part.found.overlaps)
+
+    @property
+    def progress(self) -> float:
+        newest = self._newest.taken if self._newest else 0
+        size = max(self._past.lines.size, self._newest.lines.size if self._newest else 0)
+        if self._past.caught_up:
+            return 1.0
+        return min(1.0, (self._past.taken + newest) / size) if size else 0.0
+
+    def read(self, limit_bytes: int = CHUNK) -> bool:
+        """Takes in what was appended, and about `limit_bytes` of what is still unread (never
+        less than the longest line). True if anything changed: call again until False to reach
+        the end.
 
         A file that is not there, yet or any more, changes nothing. Raises GenuiError where it
         may not be read.
         """
-        try:
-            with self.path.open("rb", buffering=0) as file:
-                fd = file.fileno()
-                changed = self._restart_if_replaced(fd)
-                limit = max(limit_bytes, LONGEST_LINE)
-                chunk = os.pread(fd, limit, self._offset)
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            raise cannot_read(self.path, error) from None
-        return self._take(chunk) or changed
-
-    def _restart_if_replaced(self, fd: int) -> bool:
-        """Forgets everything if this is no longer the file read before."""
-        found = os.fstat(fd)
-        inode = (found.st_dev, found.st_ino)
-        head = os.pread(fd, _HEAD, 0)
-        same = (
-            self._inode in (None, inode)
-            and found.st_size >= self._offset
-            and head.startswith(self._head[: self._offset])
-        )
-        self._inode, self._head = inode, head
-        if same:
-            return False
-        changed = bool(self.series) or self.bad_lines > 0
-        self.series = {}
-        self.bad_lines = self._offset = 0
-        self._skipping = False
+        if not self._past.begun and self._newest is None:
+            start = _size(self.path) - NEWEST
+            if start > NEWEST:
+                self._newest = _Part(self.path, start)
+                self._newest.read(NEWEST)
+                self._joined = None
+                return True
+        changed = self._newest is not None and self._newest.read(limit_bytes)
+        changed = self._past.read(limit_bytes) or changed
+        newest = self._newest
+        if newest and (
+            newest.lines.restarted
+            or self._past.lines.restarted
+            or self._past.caught_up
+            or self._past.lines.offset >= newest.lines.offset
+        ):
+            self._newest, changed = None, True
+        self._joined = None
         return changed
 
-    def _take(self, chunk: bytes) -> bool:
-        """Consumes the whole lines of a chunk read at the offset."""
-        end = chunk.rfind(b"\n") + 1
-        if not end:
-            if len(chunk) < LONGEST_LINE:
-                return False
-            self._offset += len(chunk)
-            if not self._skipping:
-                self.bad_lines += 1
-            self._skipping = True
-            return True
-        start = 0
-        if self._skipping:
-            start, self._skipping = chunk.index(b"\n") + 1, False
-        self._offset += end
-        records = self._decode(chunk[start:end])
+    def _parts(self) -> Iterator["_Part"]:
+        yield self._past
+        if self._newest is not None:
+            yield self._newest
+
+
+class _Part:
+    """What was read from some offset on."""
+
+    def __init__(self, path: Path, start: int = 0) -> None:
+        self.lines = LineFile(path, start)
+        self.found = Collected()
+        self.caught_up = False
+        self._start = start
+        self._shapes = Shapes()
+        self._damaged = 0
+        self._rewound: int | None = None  # the earliest step gone back to
+        self._waiting: list[Record] = []  # until there are enough: a wide log has few to a piece
+
+    @property
+    def begun(self) -> bool:
+        return self.taken > 0
+
+    @property
+    def taken(self) -> int:
+        """Bytes that were read."""
+        return max(0, self.lines.offset - self._start)
+
+    @property
+    def bad_lines(self) -> int:
+        return self._damaged + self.lines.too_long
+
+    def followed_by(self, later: "_Part") -> Mapping[str, Series]:
+        """The series of both, `later` having been written after this."""
+        both: dict[str, Series] = {}
+        nothing = Series()
+        for name in (*self.found.series, *later.found.series):
+            if name not in both and len(both) < MOST_SERIES:
+                before = self.found.series.get(name, nothing)
+                after = later.found.series.get(name, nothing)
+                both[name] = before.followed_by(after, later._rewound)
+        return both
+
+    def read(self, limit: int) -> bool:
+        """Takes in about `limit` bytes; True if anything changed."""
+        changed = restarted = False
+        while limit > 0:
+            before = self.lines.offset
+            lines = self.lines.read_lines(min(limit, PIECE))
+            if self.lines.restarted:
+                restarted = True
+                before = 0
+                changed = changed or bool(self.found.series) or self.bad_lines > 0
+                self.found, self._damaged, self._rewound = Collected(), 0, None
+                self._waiting = []
+            if self.lines.offset == before:
+                break
+            changed = True
+            limit -= self.lines.offset - before
+            if lines:
+                self._take(lines)
+        self._add_waiting()
+        self.caught_up = limit > 0
+        self.lines.restarted = restarted
+        return changed
+
+    def _take(self, lines: bytes) -> None:
+        """Adds the points of whole lines."""
+        alike = self._shapes.decode(lines)
+        if alike is not None:
+            self._add_waiting()
+            self.found.add(alike)
+            return
+        self._waiting += self._decode(lines)
+        if sum(map(len, self._waiting)) > _CELLS:
+            self._add_waiting()
+
+    def _add_waiting(self) -> None:
+        """Adds the points of the records that were decoded one by one."""
+        records, self._waiting = self._waiting, []
         for marker, part in _split_at_rewinds(records):
             if marker is not None:
-                for series in self.series.values():
-                    series.forget_after(marker)
+                self.found.forget_after(marker)
+                self._rewound = marker if self._rewound is None else min(marker, self._rewound)
             if part:
-                self._add(part)
-        return True
+                steps = np.array([record["step"] for record in part], np.int64)
+                times = np.array([number(record.get("time")) for record in part], np.float64)
+                found = columns(part, steps, times, _RESERVED)
+                self._shapes.learn(found)
+                self.found.add(found)
 
     def _decode(self, lines: bytes) -> list[Record]:
         """The records with a step; the rest is counted as bad."""
-        try:
-            records = _decoder.decode_lines(lines)
-        except (msgspec.DecodeError, RecursionError, UnicodeError):
-            records = []
-        # Two records run together on one line pass for two lines: what is damaged is told
-        # apart line by line, so that it counts the same in whatever pieces it is read.
-        if len(records) != lines.count(b"\n"):
-            records = []
-            for line in lines.split(b"\n"):
-                if line.strip():
-                    record = _decode_line(line)
-                    if record is None:
-                        self.bad_lines += 1
-                    else:
-                        records.append(record)
-        steps: list[Any] = [record.get("step") for record in records]
-        if set(map(type, steps)) == {int} and _is_step(min(steps)) and _is_step(max(steps)):
-            return records
-        good = [r for r, step in zip(records, steps, strict=True) if _is_step(step)]
-        self.bad_lines += len(records) - len(good)
+        records, damaged = decode_lines(lines)
+        good = [record for record in records if _is_step(record.get("step"))]
+        self._damaged += damaged + len(records) - len(good)
         return good
 
-    def _add(self, records: list[Record]) -> None:
-        steps = np.array([record["step"] for record in records], np.int64)
-        times, _ = _column(records, "time")
-        names = set().union(*records) - {"step", "time"}
-        for name in sorted(names):
-            values, there = _column(records, name)
-            if not there.any():
-                continue
-            if name not in self.series:
-                if len(self.series) >= MOST_SERIES:
-                    continue
-                self.series = {**self.series, name: Series()}
-            self._extend(name, steps, values, times, there)
 
-    def _extend(
-        self, name: str, steps: Steps, values: Floats, times: Floats, there: np.ndarray
-    ) -> None:
-        if there.all():
-            self.series[name].extend(steps, values, times)
-        else:
-            self.series[name].extend(steps[there], values[there], times[there])
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # told by what reads it
+        return 0
 
 
 def _is_step(step: object) -> bool:
     return type(step) is int and 0 <= step < _BEYOND
-
-
-def _decode_line(line: bytes) -> Record | None:
-    """One record, also in Python's own dialect with a bare NaN; None for anything else."""
-    try:
-        return _decoder.decode(line)
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
-        pass
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) else None
 
 
 def _split_at_rewinds(records: list[Record]) -> Iterator[tuple[int | None, list[Record]]]:
@@ -193,28 +230,3 @@ def _split_at_rewinds(records: list[Record]) -> Iterator[tuple[int | None, list[
         else:
             part.append(record)
     yield marker, part
-
-
-def _column(records: list[Record], name: str) -> tuple[Floats, np.ndarray]:
-    """The numbers under a name, float64 [records], and which records have one, bool [records]."""
-    cells = [record.get(name) for record in records]
-    if set(map(type, cells)) <= {int, float}:
-        try:
-            return np.array(cells, np.float64), np.ones(len(cells), bool)
-        except OverflowError:  # an integer no float can hold
-            pass
-    numbers = [_number(cell) for cell in cells]
-    there = np.array([number is not None for number in numbers], bool)
-    return np.array(numbers, np.float64), there  # None becomes NaN
-
-
-def _number(cell: object) -> float | None:
-    """A JSON number, or one of the spellings JSON has no number for."""
-    if isinstance(cell, bool):
-        return None
-    if isinstance(cell, int | float):
-        try:
-            return float(cell)
-        except OverflowError:
-            return None
-    return _SPELLED.get(cell) if isinstance(cell, str) else None

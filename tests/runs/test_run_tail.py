@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from genui.errors import GenuiError
 from genui.runs import tail as tail_module
+from genui.runs.logs import collect, growing
 from genui.runs.tail import MetricsTail
 
 values = st.one_of(
@@ -25,7 +26,8 @@ values = st.one_of(
     st.text(max_size=4),
     st.lists(st.integers(), max_size=2),
 )
-records = st.dictionaries(st.sampled_from(["loss", "val_loss", "lr", "time"]), values).flatmap(
+names = st.sampled_from(["loss", "val_loss", "lr", "time", 'a"b'])
+records = st.dictionaries(names, values).flatmap(
     lambda record: st.integers(0, 50).map(lambda step: {"step": step, **record})
 )
 rewinds = st.integers(0, 50).map(lambda step: {"step": step, "rewind": True})
@@ -108,6 +110,7 @@ def test_arbitrary_chunks_of_records_and_garbage(parts: list[bytes], torn: bytes
         read_all(at_once)
         assert seen(at_once) == seen(tail)
         assert at_once.bad_lines == tail.bad_lines
+        assert at_once.overlaps == tail.overlaps
         for series in tail.series.values():
             assert np.all(np.diff(series.steps) > 0)
             assert len(series.steps) == len(series.values) == len(series.times)
@@ -188,7 +191,7 @@ def test_not_a_number_and_infinity_in_both_dialects(tmp_path: Path):
 
 
 def test_a_line_too_long_to_hold_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(tail_module, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(growing, "LONGEST_LINE", 1000)
     path = tmp_path / "m"
     path.write_bytes(b'{"step":1,"loss":1}\n' + b"x" * 5000 + b'\n{"step":2,"loss":2}\n')
     tail = MetricsTail(path)
@@ -201,12 +204,152 @@ def test_a_line_too_long_to_hold_is_skipped(tmp_path: Path, monkeypatch: pytest.
 def test_a_file_of_endless_names_takes_bounded_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(tail_module, "MOST_SERIES", 5)
+    monkeypatch.setattr(collect, "MOST_SERIES", 5)
     path = tmp_path / "m"
     path.write_text("".join(f'{{"step":1,"k{n}":1}}\n' for n in range(50)))
     tail = MetricsTail(path)
+    monkeypatch.setattr(tail_module, "MOST_SERIES", 5)
     read_all(tail)
     assert len(tail.series) == 5
+    assert tail.dropped == 45
+
+
+def test_ten_thousand_metrics_are_held(tmp_path: Path):
+    path = tmp_path / "m"
+    record = {f"layer {n}/norm": float(n) for n in range(10_000)}
+    path.write_text("".join(json.dumps({"step": step, **record}) + "\n" for step in range(3)))
+    tail = MetricsTail(path)
+    read_all(tail)
+    assert len(tail.series) == 10_000
+    assert tail.series["layer 9999/norm"].values.tolist() == [9999.0] * 3
+    assert (tail.dropped, tail.bad_lines) == (0, 0)
+
+
+@settings(deadline=None, max_examples=60)
+@given(lines, st.lists(st.integers(0, 600), max_size=4), st.integers(10, 200))
+def test_the_newest_part_first_and_in_the_end_the_same(
+    parts: list[bytes], cuts: list[int], newest: int
+):
+    content = b"".join(part + b"\n" for part in parts)
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tail_module, "NEWEST", newest)
+        patch.setattr(tail_module, "PIECE", 64)
+        path = Path(folder) / "metrics.jsonl"
+        ends = [*sorted(c for c in cuts if c < len(content)), len(content)]
+        path.write_bytes(content[: ends[0]])
+        tail = MetricsTail(path)
+        with path.open("ab", buffering=0) as file:
+            for start, end in zip(ends, [*ends[1:], len(content)], strict=True):
+                tail.read(limit_bytes=64)  # some of the past only: the writer does not wait
+                assert 0.0 <= tail.progress <= 1.0
+                file.write(content[start:end])
+        read_all(tail)
+        assert seen(tail) == expected(content)
+        assert tail.progress == 1.0
+        patch.setattr(tail_module, "NEWEST", len(content) + 1)
+        from_the_beginning = MetricsTail(path)
+        read_all(from_the_beginning)
+        assert seen(from_the_beginning) == seen(tail)
+        assert from_the_beginning.bad_lines == tail.bad_lines
+        assert from_the_beginning.overlaps == tail.overlaps
+
+
+def test_while_the_past_is_filled_in_the_curve_has_both_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(tail_module, "NEWEST", 200)
+    monkeypatch.setattr(tail_module, "PIECE", 100)
+    path = tmp_path / "m"
+    with path.open("w") as file:
+        file.writelines(f'{{"step":{step},"loss":{step}}}\n' for step in range(1000))
+    tail = MetricsTail(path)
+    tail.read(limit_bytes=100)
+    steps = tail.series["loss"].steps.tolist()
+    assert steps[-1] == 999
+    assert 0 < len(steps) < 20
+    assert 0 < tail.progress < 0.1
+    tail.read(limit_bytes=100)
+    steps = tail.series["loss"].steps.tolist()
+    assert (steps[0], steps[-1]) == (0, 999)
+    with path.open("a") as file:
+        file.write('{"step":900,"rewind":true}\n{"step":901,"loss":-1}\n')
+    tail.read(limit_bytes=100)
+    steps = tail.series["loss"].steps.tolist()
+    assert (steps[0], steps[-1]) == (0, 901)
+    assert tail.overlaps == ((901, 999),)
+    read_all(tail)
+    steps, values, _ = tail.series["loss"].points
+    assert steps.tolist() == [*range(902)]
+    assert values.tolist() == [*range(901), -1]
+    assert tail.progress == 1.0
+
+
+def test_another_file_while_the_past_is_filled_in_starts_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(tail_module, "NEWEST", 200)
+    path = tmp_path / "m"
+    path.write_text("".join(f'{{"step":{step},"loss":1}}\n' for step in range(1000)))
+    tail = MetricsTail(path)
+    tail.read(limit_bytes=1)
+    (tmp_path / "aside").write_text('{"step":3,"val":2}\n')
+    os.replace(tmp_path / "aside", path)
+    read_all(tail)
+    assert seen(tail) == {"val": {3: "2.0"}}
+
+
+def test_the_steps_written_again_after_a_resume(tmp_path: Path):
+    path = tmp_path / "m"
+    tail = MetricsTail(path)
+    path.write_text("".join(f'{{"step":{step},"loss":1}}\n' for step in range(100)))
+    read_all(tail)
+    assert tail.overlaps == ()
+    with path.open("a") as file:
+        file.write('{"step":59,"rewind":true}\n')
+        file.writelines(f'{{"step":{step},"loss":2}}\n' for step in range(60, 80))
+        file.writelines(f'{{"step":{step},"loss":3}}\n' for step in range(10, 20))
+    read_all(tail)
+    assert tail.overlaps == ((10, 99),)
+    assert tail.series["loss"].values[10:20].tolist() == [3.0] * 10
+
+
+def test_a_log_out_of_order_is_one_overlap_and_not_thousands():
+    found = collect.Collected()
+    steps = np.arange(10_000).reshape(-1, 2)[:, ::-1].ravel()  # 1 0 3 2 5 4 …
+    found.add([("loss", steps, np.zeros(10_000), np.zeros(10_000))])
+    assert found.overlaps == ((0, 9999),)
+    assert found.series["loss"].steps.tolist() == [*range(10_000)]
+
+
+def test_nested_huge_and_denormal_values(tmp_path: Path):
+    path = tmp_path / "m"
+    path.write_text(
+        '{"step":1,"train":{"loss":1,"deep":{"er":2}},"huge":1e308,"denormal":5e-324,'
+        '"flag":true,"none":null,"list":[1]}\n'
+    )
+    tail = MetricsTail(path)
+    read_all(tail)
+    assert seen(tail) == {
+        "train/loss": {1: "1.0"}, "train/deep/er": {1: "2.0"},
+        "huge": {1: "1e+308"}, "denormal": {1: "5e-324"},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a/b c", "é🙂", "", '"quoted"', "back\\slash", "\x1b[31mred", "[bold]x[/]", "\n", "\ud800"],
+)
+def test_any_name_is_a_metric(tmp_path: Path, name: str):
+    path = tmp_path / "m"
+    tail = MetricsTail(path)
+    for step in range(4):
+        with path.open("a") as file:
+            file.write(json.dumps({"step": step, name: 1.5, "loss": 2}) + "\n")
+        read_all(tail)
+    assert seen(tail) == {
+        name: dict.fromkeys(range(4), "1.5"), "loss": dict.fromkeys(range(4), "2.0")
+    }  # fmt: skip
+    assert tail.bad_lines == 0
 
 
 def test_arrays_taken_earlier_do_not_change(tmp_path: Path):

@@ -1,22 +1,24 @@
-"""Logs of trainings, ours and other tools': what is there, and a reader for each format."""
+"""Logs of trainings, ours and other tools': what is there, and a reader for each format.
 
-from pathlib import Path
+Finding logs needs no numpy, which no first frame waits for; reading one does.
+"""
+
 from typing import TYPE_CHECKING
 
-from genui.runs.layout import RunDir
-from genui.runs.listing import RunSummary, summarise
+from genui.runs.logs.find import FoundLogs, find_logs, summarise_log
+from genui.runs.logs.formats import FORMATS
 
 if TYPE_CHECKING:
+    from genui.runs.listing import RunSummary
     from genui.runs.logs.base import Tail
 
+__all__ = ["FORMATS", "FoundLogs", "find_logs", "open_tail", "summarise_log"]
 
-def open_tail(summary: RunSummary) -> "Tail":
+
+def open_tail(summary: "RunSummary") -> "Tail":
     """The reader of that log, at its beginning. Reads nothing yet."""
-    from genui.runs.tail import MetricsTail  # brings numpy, which no first frame waits for
+    if summary.format in FORMATS:
+        return FORMATS[summary.format].open(summary.run.path)
+    from genui.runs.tail import MetricsTail
 
     return MetricsTail(summary.run.metrics)
-
-
-def summarise_log(path: Path, format: str) -> RunSummary:
-    """How the log of that format is now. Never raises: what is wrong with it is in `fault`."""
-    return summarise(RunDir(path))

@@ -1,12 +1,17 @@
 """What every reader of a training's log offers, ours and other tools'."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
+from genui.runs.logs.collect import Collected
 from genui.runs.series import Series
 
 CHUNK = 4 * 1024 * 1024
 """Bytes a reader takes in at once, about: a fraction of a second's work."""
+
+PIECE = 256 * 1024
+"""Bytes decoded in one call, which nothing can interrupt: a few milliseconds."""
 
 
 class Tail(Protocol):
@@ -23,6 +28,11 @@ class Tail(Protocol):
     @property
     def bad_lines(self) -> int:
         """Records that were no records."""
+        ...
+
+    @property
+    def dropped(self) -> int:
+        """Values left out because there were more than MOST_SERIES metrics."""
         ...
 
     @property
@@ -52,3 +62,35 @@ class Tail(Protocol):
         where it may not be read or is none.
         """
         ...
+
+
+class Reader:
+    """What the readers of other tools' logs have in common: where their points go."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.progress = 0.0
+        self._forget()
+
+    def _forget(self) -> None:
+        """Back to the beginning: it is another log now."""
+        self.config: Mapping[str, Any] = {}
+        self.ended = ""
+        self._found = Collected()
+        self._damaged = 0
+
+    @property
+    def series(self) -> Mapping[str, Series]:
+        return self._found.series
+
+    @property
+    def bad_lines(self) -> int:
+        return self._damaged
+
+    @property
+    def dropped(self) -> int:
+        return self._found.dropped
+
+    @property
+    def overlaps(self) -> tuple[tuple[int, int], ...]:
+        return self._found.overlaps

@@ -1,0 +1,259 @@
+"""W&B's run-*.wandb: the log a run writes first of all, offline or online.
+
+LevelDB's log format (leveldb.py) around protobuf records.
+
+Source: wandb/core/pkg/leveldb/record.go and wandb/proto/wandb_internal.proto. The wandb package
+reads them only on the way to its server, and would be a dependency of 100 MB. W&B writes a
+block when it is full: what it has not written yet nobody can see.
+"""
+
+import re
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from genui.errors import GenuiError
+from genui.runs.disk import shown
+from genui.runs.logs import wire
+from genui.runs.logs.base import CHUNK, PIECE, Reader
+from genui.runs.logs.growing import GrowingFile
+from genui.runs.logs.leveldb import LogBlocks
+from genui.runs.logs.wire import BYTES, VARINT, WireError
+from genui.runs.series import Floats
+
+MAGIC = b":W&B"
+
+_HEADER = 7  # bytes of the file: magic, two bytes, version
+_CONSOLE = 1000  # pieces of output kept
+
+_CONFIG, _OUTPUT, _RUN, _EXIT = 5, 13, 17, 18  # fields of Record
+_NUMBER_KEY, _HISTORY_KEY, _SUMMARY_KEY = 0x08, 0x12, 0x1A  # the bytes that begin such a field
+_STEP_KEY = 0x12  # the same for HistoryRecord.step
+_KEY, _NESTED, _JSON = 1, 2, 16  # fields of HistoryItem and ConfigItem
+
+# Keys as they are in the file; the second is as older versions write them.
+_STEP, _OLD_STEP = b"\x12\x05_step", b"\n\x05_step"
+_TIMESTAMPS = (b"\x12\x0a_timestamp", b"\n\x0a_timestamp")
+
+# An item of one short key and a number: its key, with the field's first bytes, and the number.
+# What it takes for items in a row covers a row of such items exactly, and no other.
+_PLAIN_ITEM = re.compile(rb"\n.([\n\x12].[^\x82]{1,127}?)\x82\x01.([-+.0-9A-Za-z]+)", re.DOTALL)
+_ITEM_FRAME = 5  # bytes of an item around these two
+_SHORT = 12  # bytes; more than a HistoryStep has
+
+Row = dict[bytes, bytes]
+"""One row of the history: keys as their fields are in the file, values as JSON."""
+
+
+class WandbTail(Reader):
+    """The history in a .wandb file; also its config, its exit, and what the run printed."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = GrowingFile(path)
+        super().__init__(path)
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._output: deque[str] = deque(maxlen=_CONSOLE)
+        self._blocks = LogBlocks()
+        self._rows: list[Row] = []  # of the history, on their way to the series
+
+    @property
+    def bad_lines(self) -> int:
+        return self._damaged + self._blocks.damaged
+
+    @property
+    def console(self) -> tuple[str, ...]:
+        """The newest lines that the run printed."""
+        return tuple("".join(self._output).splitlines())
+
+    def read(self, limit_bytes: int = CHUNK) -> bool:
+        """Takes in about `limit_bytes`; True if anything changed: call again until False.
+
+        Raises GenuiError where it may not be read or is of another program.
+        """
+        changed = False
+        while limit_bytes > 0:
+            data = self._file.read(PIECE)
+            if self._file.restarted:
+                self._forget()
+                changed = True
+            start = 0
+            if not self._file.offset and data:
+                if not data.startswith(MAGIC[: len(data)]):
+                    raise GenuiError(f"{shown(self.path)} is no W&B log: name another")
+                if len(data) < _HEADER:
+                    break
+                start = _HEADER
+            for record in self._blocks.records(data, start, self._file.offset):
+                self._record(*record)
+            end = self._blocks.end
+            if not end:
+                break
+            self._file.take(data, end)
+            limit_bytes -= end
+            changed = True
+            self._add()
+        self.progress = 1.0 if limit_bytes > 0 else self._file.progress
+        return changed
+
+    def _record(self, data: bytes, start: int, end: int) -> None:
+        try:
+            at = start
+            if data[at] == _NUMBER_KEY:
+                at += 2
+                while data[at - 1] >= 0x80:
+                    at += 1
+            if data[at] == _SUMMARY_KEY:
+                return  # two of three records are one
+            if data[at] == _HISTORY_KEY:
+                length, at = wire.varint(data, at + 1)
+                self._history(data[at : min(end, at + length)])
+            else:
+                self._other(data, at, end)
+        except (WireError, IndexError):
+            self._damaged += 1
+
+    def _history(self, data: bytes) -> None:
+        """One row of the history."""
+        pairs = _PLAIN_ITEM.findall(data)
+        row: Row = dict(pairs)
+        items = len(b"".join(row)) + len(b"".join(row.values())) + _ITEM_FRAME * len(row)
+        rest = data[items:]  # HistoryStep, mostly: `_step` is an item as well
+        plain = not rest or (rest[0] == _STEP_KEY and rest[1] == len(rest) - 2 < _SHORT)
+        if not plain or len(row) != len(pairs):
+            row = _row(data)
+        elif _STEP not in row:
+            row[_STEP] = row.get(_OLD_STEP) or _step_of(rest)
+        self._rows.append(row)
+
+    def _other(self, data: bytes, start: int, end: int) -> None:
+        """Any record but history and summary."""
+        for number, kind, value, stop in wire.fields(data, start, end):
+            if kind != BYTES:
+                continue
+            if number == _CONFIG:
+                self._configure(data, value, stop)
+            elif number == _RUN:
+                for inner, inner_kind, at, inner_stop in wire.fields(data, value, stop):
+                    if inner == 4 and inner_kind == BYTES:
+                        self._configure(data, at, inner_stop)
+            elif number == _EXIT:
+                self.ended = "failed" if _first_varint(data, value, stop) else "finished"
+            elif number == _OUTPUT:
+                for inner, inner_kind, at, inner_stop in wire.fields(data, value, stop):
+                    if inner == 3 and inner_kind == BYTES:
+                        self._output.append(wire.text(data, at, inner_stop))
+
+    def _configure(self, data: bytes, start: int, end: int) -> None:
+        """A ConfigRecord: what it updates."""
+        config = dict(self.config)
+        for number, kind, value, stop in wire.fields(data, start, end):
+            if number == 1 and kind == BYTES:
+                key, text = _item(data, value, stop)
+                name = _name(key)
+                if not name.startswith("_"):
+                    try:
+                        config[name] = msgspec.json.decode(text)
+                    except (msgspec.DecodeError, RecursionError, UnicodeError):
+                        self._damaged += 1
+        self.config = config
+
+    def _add(self) -> None:
+        """Hands the rows taken so far to the series."""
+        rows, self._rows = self._rows, []
+        steps, good = _column([row.get(_STEP) for row in rows])
+        good = good & (steps >= 0) & (steps < 2**53) & (steps == np.floor(steps))
+        if not good.all():
+            self._damaged += int(len(rows) - good.sum())
+            rows = [row for row, fine in zip(rows, good, strict=True) if fine]
+            steps = steps[good]
+        there_are = sorted(set().union(*rows))
+        keys: dict[str, list[bytes]] = {}
+        for key in there_are:
+            keys.setdefault(_name(key), []).append(key)
+        times = _column(_cells(rows, [key for key in there_are if key in _TIMESTAMPS]))
+        self._found.add(
+            (name, steps[there].astype(np.int64), values[there], times[0][there])
+            for name, spellings in keys.items()
+            if not name.startswith("_")  # W&B's own
+            for values, there in [_column(_cells(rows, spellings))]
+        )
+
+
+def _cells(rows: list[Row], keys: Sequence[bytes]) -> list[bytes | None]:
+    """What each row has under the keys, which spell the same name."""
+    if len(keys) == 1:
+        key = keys[0]
+        return [row.get(key) for row in rows]
+    return [next((row[key] for key in row if key in keys), None) for row in rows]
+
+
+def _column(cells: Sequence[Any]) -> tuple[Floats, NDArray[np.bool_]]:
+    """The numbers [cells], which are bytes or None: NaN where there is none, and where is one."""
+    try:
+        return np.array(list(map(float, cells))), np.ones(len(cells), bool)
+    except (TypeError, ValueError):
+        numbers = list(map(_number, cells))
+        return np.array(numbers, np.float64), np.array([n is not None for n in numbers], bool)
+
+
+def _number(cell: bytes | None) -> float | None:
+    try:
+        return None if cell is None else float(cell)
+    except ValueError:
+        return None  # a word, a table, a picture
+
+
+def _row(data: bytes) -> Row:
+    """The items of a HistoryRecord. Raises WireError."""
+    row: Row = {}
+    step = b"0"
+    for number, kind, value, stop in wire.fields(data, 0, len(data)):
+        if number == 1 and kind == BYTES:
+            key, text = _item(data, value, stop)
+            row[key] = text
+        elif number == 2 and kind == BYTES:
+            step = b"%d" % _first_varint(data, value, stop)
+    row.setdefault(_STEP, row.get(_OLD_STEP, step))
+    return row
+
+
+def _step_of(field: bytes) -> bytes:
+    """The number in HistoryRecord.step, as the text it would be as an item."""
+    return b"%d" % (_first_varint(field, 2, len(field)) if field else 0)
+
+
+def _first_varint(data: bytes, start: int, end: int) -> int:
+    """The field 1 of a message, which is 0 where it is left out."""
+    found = [v for n, k, v, _ in wire.fields(data, start, end) if (n, k) == (1, VARINT)]
+    return found[-1] if found else 0
+
+
+def _item(data: bytes, start: int, end: int) -> tuple[bytes, bytes]:
+    """The key of a HistoryItem or ConfigItem, as its fields are in the file, and its JSON."""
+    key = text = b""
+    for number, kind, value, stop in wire.fields(data, start, end):
+        if kind == BYTES and number in (_KEY, _NESTED):
+            key += data[start:stop]
+        elif kind == BYTES and number == _JSON:
+            text = data[value:stop]
+        start = stop
+    return key, text
+
+
+def _name(key: bytes) -> str:
+    """The name of a metric, nested ones with slashes."""
+    try:
+        return "/".join(
+            wire.text(key, value, stop)
+            for _, kind, value, stop in wire.fields(key, 0, len(key))
+            if kind == BYTES
+        )
+    except WireError:
+        return "_"

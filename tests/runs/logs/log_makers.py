@@ -1,0 +1,177 @@
+"""Logs of other tools for tests: the real ones in fixtures/, and small ones made by hand."""
+
+import sqlite3
+import struct
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from genui.errors import GenuiError
+from genui.runs.logs.base import Tail
+from genui.runs.logs.csv import CsvTail
+from genui.runs.logs.jsonl import JsonlTail
+from genui.runs.logs.tfevents import EventsTail
+from genui.runs.logs.tfrecord import checksums
+from genui.runs.logs.trackio_db import run_path
+from genui.runs.logs.trainer_state import TrainerStateTail
+from genui.runs.logs.wandb import WandbTail
+from genui.runs.tail import MetricsTail
+
+BLOCK = 32 * 1024
+FIXTURES = Path(__file__).parent / "fixtures"
+
+READERS = {
+    "genui": MetricsTail,
+    "tensorboard": EventsTail,
+    "wandb": WandbTail,
+    "csv": CsvTail,
+    "jsonl": JsonlTail,
+    "trainer-state": TrainerStateTail,
+}
+
+Seen = dict[str, list[tuple[int, str]]]
+
+
+def event_files() -> list[Path]:
+    """The two event files of the resumed training, in order."""
+    return sorted((FIXTURES / "tensorboard").glob("events*"))
+
+
+def whole_log(format: str) -> bytes:
+    """A valid log of that format that is appended to."""
+    match format:
+        case "tensorboard":
+            return event_files()[0].read_bytes()
+        case "wandb":
+            return (FIXTURES / "run-fixture.wandb").read_bytes()
+        case "csv":
+            return (FIXTURES / "metrics.csv").read_bytes()
+        case "genui":
+            return b"".join(
+                b'{"step":%d,"time":%d,"loss":%d.5,"lr":1e-3}\n' % (n, 1000 + n, n)
+                for n in range(30)
+            )
+        case "jsonl":
+            return b"".join(
+                b'{"global_step":%d,"timestamp":"2026-01-01T00:00:%02d","train":{"loss":%d.5}}\n'
+                % (n, n, n)
+                for n in range(30)
+            )
+        case "trainer-state":
+            return (FIXTURES / "trainer_state.json").read_bytes()
+    raise KeyError(format)
+
+
+def read_all(tail: Tail) -> None:
+    for _ in range(1000):
+        if not tail.read():
+            return
+    raise AssertionError("read() never comes to an end")
+
+
+def refusal(tail: Tail) -> str:
+    """Reads everything; the line of the GenuiError, or "" where nothing was refused."""
+    try:
+        read_all(tail)
+    except GenuiError as error:
+        return str(error)
+    return ""
+
+
+def seen(tail: Tail) -> Seen:
+    """Every point, values as text so that NaN equals NaN; series without points left out."""
+    found: Seen = {}
+    for name, series in tail.series.items():
+        steps, values, times = series.points
+        assert len(steps) == len(values) == len(times)
+        assert np.all(np.diff(steps) > 0)
+        if len(steps):
+            found[name] = [(int(s), repr(float(v))) for s, v in zip(steps, values, strict=True)]
+    return found
+
+
+def read_whole(format: str, path: Path) -> Tail:
+    tail = READERS[format](path)
+    read_all(tail)
+    return tail
+
+
+def trackio_database(folder: Path) -> Path:
+    """The real database, from its dump."""
+    path = folder / "myproject.db"
+    with sqlite3.connect(path) as connection:
+        connection.executescript((FIXTURES / "trackio.sql").read_text())
+    connection.close()
+    return path
+
+
+def trackio_run(database: Path, name: str = "first") -> Path:
+    with sqlite3.connect(database) as connection:
+        query = "SELECT run_id FROM configs WHERE run_name = ?"
+        (run_id,) = connection.execute(query, (name,)).fetchone()
+    connection.close()
+    return run_path(database, run_id)
+
+
+def tfrecord(data: bytes) -> bytes:
+    length = struct.pack("<Q", len(data))
+    return length + _checksum(length) + data + _checksum(data)
+
+
+def event(step: int, scalars: Iterable[tuple[str, float]], time: float = 1.0) -> bytes:
+    """One record of an event file."""
+    values = b"".join(
+        _field(1, _field(1, tag.encode()) + b"\x15" + struct.pack("<f", value))
+        for tag, value in scalars
+    )
+    return tfrecord(b"\x09" + struct.pack("<d", time) + b"\x10" + varint(step) + _field(5, values))
+
+
+def wandb_log(*records: bytes) -> bytes:
+    """A .wandb file of these records, cut into pieces where a block ends."""
+    log = bytearray(b":W&B\xe1\xbe\x00")
+    for record in records:
+        first = True
+        while record or first:
+            room = BLOCK - len(log) % BLOCK
+            if room < 7:
+                log += bytes(room)
+                continue
+            part, record = record[: room - 7], record[room - 7 :]
+            kind = bytes([(1 if first else 4) if not record else (2 if first else 3)])
+            log += struct.pack("<IH", zlib.crc32(kind + part), len(part)) + kind + part
+            first = False
+    return bytes(log)
+
+
+def wandb_row(items: Iterable[tuple[str, str]], step: int | None = None, key: int = 2) -> bytes:
+    """A record with a row of the history: names and JSON, under the key's field number."""
+    row = b"".join(
+        _field(1, _field(key, name.encode()) + _field(16, text.encode())) for name, text in items
+    )
+    if step is not None:
+        row += _field(2, b"\x08" + varint(step))
+    return b"\x08\x07" + _field(2, row)
+
+
+def wandb_exit(code: int) -> bytes:
+    return b"\x08\x07" + _field(18, b"\x08" + varint(code))
+
+
+def varint(value: int) -> bytes:
+    value %= 2**64
+    parts = bytearray()
+    while value >= 0x80:
+        parts.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*parts, value])
+
+
+def _field(number: int, data: bytes) -> bytes:
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def _checksum(data: bytes) -> bytes:
+    return checksums(np.frombuffer(data, np.uint8)[None, :]).astype("<u4").tobytes()

@@ -1,0 +1,117 @@
+"""Writes the logs in fixtures/ with the tools they are named after. Run by hand, seldom:
+
+    python -m venv /tmp/tools
+    /tmp/tools/bin/pip install torch tensorboard wandb trackio lightning-fabric transformers
+    /tmp/tools/bin/python tests/runs/logs/make_fixtures.py [NAME …]
+
+Written with torch 2.13, tensorboard 2.21, wandb 0.31, trackio 0.43, lightning-fabric 2.6,
+transformers 5.24. What the readers must find in them is in test_fixtures.py.
+"""
+
+import os
+import shutil
+import sqlite3
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent / "fixtures"
+STEPS = 300  # past the steps whose varint takes one byte
+
+
+def loss(step: int) -> float:
+    return 2.0 / (1 + step)
+
+
+def tensorboard() -> None:
+    from torch.utils.tensorboard import SummaryWriter  # type: ignore[import-not-found]
+
+    folder = HERE / "tensorboard"
+    for old in (folder, HERE / "tensorboard-hparams"):
+        shutil.rmtree(old, ignore_errors=True)  # SummaryWriter adds files to a folder
+    with SummaryWriter(str(folder), filename_suffix=".a") as writer:
+        for step in range(40):
+            writer.add_scalar("train/loss", loss(step), step, walltime=1000.0 + step)
+        for step in (120, 130, STEPS):
+            writer.add_scalar("train/loss", loss(step), step, walltime=1000.0 + step)
+            writer.add_scalar("as tensor 🙂", step, step, new_style=True, double_precision=True)
+        writer.add_text("notes", "not a number", 0)
+        writer.add_scalars("pair", {"a": 1.0, "b": 2.0}, 7)
+        writer.add_scalar("nan", float("nan"), 3)
+        writer.add_scalar("nan", float("inf"), 4)
+    # A resumed training: what was logged from step 130 on is void.
+    with SummaryWriter(str(folder), purge_step=130, filename_suffix=".b") as writer:
+        writer.add_scalar("train/loss", 7.0, 130, walltime=2000.0)
+    with SummaryWriter(str(HERE / "tensorboard-hparams")) as writer:
+        writer.add_hparams({"lr": 0.1, "name": "x", "flag": True}, {"score": 0.5}, run_name=".")
+
+
+def wandb() -> None:
+    os.environ.update(WANDB_MODE="offline", WANDB_SILENT="true", WANDB_CONSOLE="wrap")
+    import wandb as tool  # type: ignore[import-not-found]
+
+    with tempfile.TemporaryDirectory() as scratch:
+        settings = tool.Settings(
+            x_disable_stats=True, x_disable_meta=True, x_save_requirements=False
+        )
+        run = tool.init(project="p", dir=scratch, config={"lr": 3e-4, "model": {"dim": 64}},
+                        settings=settings)  # fmt: skip
+        for step in range(5):
+            row: dict[str, Any] = {"loss": loss(step), "nested": {"deep": step}, "word": "text"}
+            run.log({**row, "nan": float("nan"), "huge": 1e300, "x" * 200: step})
+        run.log({"late": 1}, step=9)
+        print("hello console")
+        run.finish()
+        (log,) = Path(scratch).glob("wandb/offline-run-*/run-*.wandb")
+        shutil.copy(log, HERE / "run-fixture.wandb")
+
+
+def trackio() -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        os.environ.update(TRACKIO_DIR=scratch, HF_HUB_OFFLINE="1")
+        import trackio as tool  # type: ignore[import-not-found]
+
+        for name in ("first", "second"):
+            tool.init(project="my project", name=name, config={"lr": 1e-3})
+            for step in range(3):
+                tool.log({"loss": loss(step), "nan": float("nan"), "nested": {"deep": step}})
+            tool.finish()
+        (database,) = Path(scratch).glob("*.db")
+        with sqlite3.connect(database) as connection:
+            kept = [line for line in connection.iterdump() if "sqlite_sequence" not in line]
+        (HERE / "trackio.sql").write_text("\n".join(kept) + "\n")
+
+
+def lightning() -> None:
+    from lightning_fabric.loggers import CSVLogger  # type: ignore[import-not-found]
+
+    with tempfile.TemporaryDirectory() as scratch:
+        logger = CSVLogger(scratch, name="lightning_logs", flush_logs_every_n_steps=2)
+        for step in range(6):
+            logger.log_metrics({"epoch": step // 3, "train_loss": loss(step)}, step)
+            if step % 3 == 2:
+                logger.log_metrics({"epoch": step // 3, "val_loss": loss(step) / 2}, step)
+        logger.save()
+        (log,) = Path(scratch).rglob("metrics.csv")
+        shutil.copy(log, HERE / "metrics.csv")
+
+
+def trainer_state() -> None:
+    from transformers.trainer_callback import TrainerState  # type: ignore[import-not-found]
+
+    state = TrainerState(max_steps=40, num_train_epochs=2, global_step=40)
+    for step in range(10, 41, 10):
+        state.log_history.append({"step": step, "epoch": step / 20, "loss": loss(step)})
+    state.log_history.append({"step": 40, "epoch": 2.0, "eval_loss": float("nan")})
+    state.save_to_json(str(HERE / "trainer_state.json"))
+
+
+WRITERS = {w.__name__: w for w in (tensorboard, wandb, trackio, lightning, trainer_state)}
+
+if __name__ == "__main__":
+    HERE.mkdir(exist_ok=True)
+    for name in sys.argv[1:] or WRITERS:
+        WRITERS[name]()
+    for path in sorted(HERE.rglob("*")):
+        print(path.stat().st_size, path.relative_to(HERE))

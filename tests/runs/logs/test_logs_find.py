@@ -1,0 +1,210 @@
+"""What there is to watch below a path, told without reading it."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from log_makers import FIXTURES, read_all, seen, trackio_database, whole_log
+
+from genui.errors import GenuiError, MisuseError
+from genui.recipes import find_recipe
+from genui.runs.layout import create_run
+from genui.runs.logs import find, find_logs, open_tail, summarise_log
+from genui.runs.logs.formats import FORMATS
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """A folder with a log of each kind."""
+    root = tmp_path / "logs"
+    shutil.copytree(FIXTURES / "tensorboard", root / "tb")
+    for name, format in {
+        "wandb/offline-run-1-x/run-x.wandb": "wandb",
+        "lightning_logs/version_0/metrics.csv": "csv",
+        "hf/checkpoint-10/trainer_state.json": "trainer-state",
+        "hf/checkpoint-20/trainer_state.json": "trainer-state",
+        "plain/train.jsonl": "jsonl",
+        ".hidden/train.jsonl": "jsonl",
+    }.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(whole_log(format))
+    trackio_database(root)
+    (root / "notes.txt").write_text("step 1: loss 2")
+    (root / "other.csv").write_text("name,age\nx,2\n")
+    (root / "other.jsonl").write_text("[1, 2]\n")
+    return root
+
+
+def test_logs_of_every_kind_are_found_and_opened(many: Path):
+    found = find_logs(many)
+    assert {(s.format, s.info.name) for s in found} == {
+        ("tensorboard", "tb"),
+        ("tensorboard", "tb/pair_a"),
+        ("tensorboard", "tb/pair_b"),
+        ("wandb", "wandb/offline-run-1-x"),
+        ("csv", "lightning_logs/version_0"),
+        ("trainer-state", "hf"),
+        ("jsonl", "plain/train.jsonl"),
+        ("trackio", "myproject/first"),
+        ("trackio", "myproject/second"),
+    }
+    assert found.note == ""
+    assert len({summary.run.path for summary in found}) == len(found)
+    assert len({summary.info.id for summary in found}) == len(found)
+    for summary in found:
+        assert not summary.alive
+        assert summary.fault == ""
+        tail = open_tail(summary)
+        read_all(tail)
+        assert seen(tail)
+
+
+def test_the_newest_is_first_and_an_old_one_is_quiet(tmp_path: Path):
+    for name, age in (("a", 5000), ("b", 0), ("c", 100)):
+        path = tmp_path / f"{name}.jsonl"
+        path.write_bytes(whole_log("jsonl"))
+        os.utime(path, (path.stat().st_mtime - age, path.stat().st_mtime - age))
+    found = find_logs(tmp_path)
+    assert [(s.info.name, s.state) for s in found] == [
+        ("b.jsonl", "writing"), ("c.jsonl", "quiet"), ("a.jsonl", "quiet"),
+    ]  # fmt: skip
+    assert summarise_log(found[1].run.path, "jsonl", "finished").state == "finished"
+
+
+def test_own_runs_are_found_beside_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("GENUI_HOME", str(tmp_path))
+    run = create_run(find_recipe("shakespeare"), {})
+    run.metrics.write_bytes(whole_log("genui"))
+    (found,) = find_logs(tmp_path)
+    assert (found.format, found.run) == ("genui", run)
+    tail = open_tail(found)
+    read_all(tail)
+    assert len(seen(tail)["loss"]) == 30
+    assert [s.run for s in find_logs(run.path)] == [run]
+
+
+@pytest.mark.parametrize("format", [format for format in FORMATS if format != "trackio"])
+def test_a_single_file_of_any_name_is_told_by_its_contents(format: str, tmp_path: Path):
+    name = "trainer_state.json" if format == "trainer-state" else "log.txt"
+    path = tmp_path / name
+    path.write_bytes(whole_log(format))
+    (found,) = find_logs(path)
+    assert (found.format, found.run.path, found.info.name) == (format, path, name)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), "a PNG picture"),
+        (b"PK\x03\x04" + bytes(50), "a zip archive"),
+        (b"step 1: loss 2.5\n", "genui watch -"),
+        (b"", "an empty file"),
+        (b'{"a": [1,\n2]}', "a JSON document"),
+        (bytes(50), "a binary file"),
+        (b"SQLite format 3\0" + bytes(90), "not a database"),
+    ],
+)
+def test_a_file_of_another_program_is_told_for_what_it_is(
+    content: bytes, words: str, tmp_path: Path
+):
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    with pytest.raises(GenuiError, match="file") as refusal:
+        find_logs(path)
+    assert words in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_database_of_another_program_is_told_for_what_it_is(tmp_path: Path):
+    with sqlite3.connect(tmp_path / "other.db") as connection:
+        connection.execute("CREATE TABLE metrics (name)")
+    connection.close()
+    with pytest.raises(MisuseError, match="an SQLite database that is not trackio's"):
+        find_logs(tmp_path / "other.db")
+    with pytest.raises(MisuseError, match="nothing to watch"):
+        find_logs(tmp_path)
+
+
+def test_nothing_to_watch_is_said_with_what_could_be(tmp_path: Path):
+    with pytest.raises(MisuseError, match=r"nothing to watch in .*TensorBoard.*trackio"):
+        find_logs(tmp_path)
+
+
+def test_a_path_that_is_not_there(tmp_path: Path):
+    with pytest.raises(MisuseError, match=r"there is no .*none"):
+        find_logs(tmp_path / "none")
+
+
+def test_a_folder_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refused(name: object) -> object:
+        raise PermissionError(13, "Permission denied", str(name))
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(GenuiError, match="permission denied; check that you may read it"):
+        find_logs(tmp_path)
+
+
+def test_a_folder_below_without_permission_is_noted(many: Path, monkeypatch: pytest.MonkeyPatch):
+    scandir = os.scandir
+
+    def refused(name: os.PathLike[str]) -> object:
+        if Path(name).name == "hf":
+            raise PermissionError(13, "Permission denied", str(name))
+        return scandir(name)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    found = find_logs(many)
+    assert "hf" not in {summary.info.name for summary in found}
+    assert "may not be read was left out (1)" in found.note
+
+
+def test_links_in_circles_end_and_nothing_is_listed_twice(many: Path):
+    (many / "again").symlink_to(many, target_is_directory=True)
+    (many / "wandb" / "latest-run").symlink_to(
+        many / "wandb" / "offline-run-1-x", target_is_directory=True
+    )
+    (many / "broken").symlink_to(many / "none")
+    names = [summary.info.name for summary in find_logs(many)]
+    assert len(names) == len(set(names)) == 9
+    assert "wandb/offline-run-1-x" in names
+
+
+def test_a_walk_that_is_cut_short_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    deep = tmp_path.joinpath(*"abcdefghijkl")
+    deep.mkdir(parents=True)
+    (deep / "log.jsonl").write_bytes(whole_log("jsonl"))
+    (tmp_path / "log.jsonl").write_bytes(whole_log("jsonl"))
+    found = find_logs(tmp_path)
+    assert len(found) == 1
+    assert "not looked into" in found.note
+    monkeypatch.setattr(find, "MOST_FILES", 2)
+    assert "only the first 2 files" in find_logs(tmp_path).note
+
+
+def test_a_log_that_is_gone_is_told_in_its_summary(tmp_path: Path):
+    for format in FORMATS:
+        summary = summarise_log(tmp_path / "none" / "run", format)
+        assert summary.state == "failed"
+        assert "is gone" in summary.fault
+
+
+def test_a_log_being_written_is_told_from_a_line_half_written(tmp_path: Path):
+    path = tmp_path / "run.jsonl"
+    path.write_text('{"step": 1, "lo')
+    with pytest.raises(MisuseError, match="nothing to watch"):
+        find_logs(tmp_path)
+    path.write_text('{"step": 1, "loss": 2}\n')
+    assert len(find_logs(tmp_path)) == 1
+
+
+def test_finding_logs_needs_no_numpy(many: Path):
+    code = (
+        "import sys, pathlib; from genui.runs.logs import find_logs; "
+        "find_logs(pathlib.Path(sys.argv[1])); sys.exit('numpy' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(many)], check=True)
