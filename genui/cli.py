@@ -99,10 +99,8 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def build_parser(command: str | None = None) -> "argparse.ArgumentParser":
-    """The whole parser by name, with the options of `command` alone filled in."""
-    from importlib import import_module
-
+def overall_parser() -> "argparse.ArgumentParser":
+    """What `genui --help` and `--version` are answered by; a command's options are its own."""
     from genui.commands.parser import Parser
 
     width = max(map(len, COMMANDS))
@@ -114,15 +112,23 @@ def build_parser(command: str | None = None) -> "argparse.ArgumentParser":
         epilog="\n".join(["commands:", *listed, "", EXAMPLES]),
     )
     parser.add_argument("--version", action="version", version=f"genui {__version__}")
-    commands = parser.add_subparsers(
-        dest="command", metavar="COMMAND", help="one of those below; each has its own --help"
+    parser.add_argument(
+        "command", metavar="COMMAND", nargs="?", help="one of those below; each has its own --help"
     )
-    for name, (module, summary) in COMMANDS.items():
-        sub = commands.add_parser(name, description=f"{summary[0].upper()}{summary[1:]}.")
-        if name == command:
-            code = import_module(f"genui.commands.{module}")
-            code.configure(sub)
-            sub.set_defaults(run=code.run)
+    return parser
+
+
+def command_parser(command: str) -> "argparse.ArgumentParser":
+    """The parser of one command, with the command's name in `args.command`."""
+    from importlib import import_module
+
+    from genui.commands.parser import Parser
+
+    module, summary = COMMANDS[command]
+    code = import_module(f"genui.commands.{module}")
+    parser = Parser(prog=f"genui {command}", description=f"{summary[0].upper()}{summary[1:]}.")
+    code.configure(parser)
+    parser.set_defaults(run=code.run, command=command)
     return parser
 
 
@@ -132,14 +138,17 @@ def _dispatch(words: list[str]) -> int:
 
         return home.run()
     command = words[0]
-    if not command.startswith("-") and command not in COMMANDS:
+    known = command in COMMANDS
+    if not known and not command.startswith("-"):
         raise MisuseError(f"no command '{command}': {did_you_mean(command, COMMANDS)}")
+    parser = command_parser(command) if known else overall_parser()
     try:
-        args, unknown = build_parser(command).parse_known_args(words)
+        args, unknown = parser.parse_known_args(words[1:] if known else words)
     except SystemExit as done:  # --help and --version
         return done.code if isinstance(done.code, int) else 0
-    if unknown:
-        raise MisuseError(f"{command}: cannot use {unknown[0]!r}; see genui {command} --help")
+    if unknown or not known:
+        where, word = (f"{command}: ", unknown[0]) if known else ("", command)
+        raise MisuseError(f"{where}cannot use {word!r}; see {parser.prog} --help")
     return args.run(args)
 
 

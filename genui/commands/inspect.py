@@ -1,68 +1,99 @@
-"""`genui inspect`: one run, as it is now or as it goes on."""
+"""`genui inspect`: one run or log, as it is now or as it goes on."""
 
 import argparse
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from genui.commands import output
-from genui.commands.parser import add_json, add_run
-from genui.errors import GenuiError
+from genui.commands.logs import find_one, look_again, read_whole, title
+from genui.commands.parser import add_json
+from genui.errors import GenuiError, MisuseError, did_you_mean
 from genui.render.numbers import clock, count, short, value
 
 if TYPE_CHECKING:
-    from genui.runs.layout import RunDir
+    from genui.commands.follow import Look
+    from genui.commands.until import Until
     from genui.runs.listing import RunSummary
 
 EARLIER = 10  # records shown before the new ones, for a person
+LOST = ("failed", "dead")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "examples:\n"
         "  genui inspect last\n"
+        "  genui inspect last --summary             every metric on one screen\n"
         "  genui inspect plays --follow             the last records, then each new one\n"
-        "  genui inspect plays --follow --json      every record from the first, a line each"
+        "  genui inspect plays --follow --json      every record from the first, a line each\n"
+        "  genui inspect plays --until done && genui generate plays\n"
+        "  genui inspect lightning_logs/version_3 --until 'val_loss<1.5'\n\n"
+        "--until exits with 0 when it is reached, and with 1 where the run fails or ends before."
     )
-    add_run(parser)
+    parser.add_argument(
+        "run_ref", metavar="RUN", help="a run's id, name or 'last', or the path of a log"
+    )
     parser.add_argument(
         "--follow", action="store_true", help="print metric records until the run is over"
     )
+    parser.add_argument(
+        "--until",
+        metavar="WHAT",
+        help="follow until 'done', a step, or a condition such as 'val_loss<1.5'",
+    )
+    parser.add_argument("--summary", action="store_true", help="every metric on one screen")
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from genui.runs.listing import find_run, summarise
+    from genui.commands.until import parse_until
 
-    found = find_run(args.run_ref)
-    if args.follow:
-        return _follow(found, args.json)
-    summary = summarise(found)
-    if args.json:
+    if args.summary and (args.follow or args.until is not None):
+        raise MisuseError("inspect: --summary shows a run as it is now; leave --follow out")
+    until = None if args.until is None else parse_until(args.until)
+    found = find_one(args.run_ref)
+    if args.follow or until:
+        return _follow(found, args.json, until)
+    if args.summary:
+        from genui.commands import digest
+
+        if args.json:
+            output.emit(digest.digest(found))
+        else:
+            digest.show(found)
+    elif args.json:
         from genui.commands.runs import as_dict
 
-        output.emit(as_dict(summary))
+        output.emit({**as_dict(found), "format": found.format})
     else:
-        describe(summary)
+        describe(found)
     return 0
 
 
 def describe(summary: "RunSummary") -> None:
     """What a run is, how far it is and where its files are."""
-    if summary.fault:
-        raise GenuiError(f"{summary.run.path}: {summary.fault}")
+    _refuse_broken(summary)
+    if summary.format != "genui":
+        _describe_foreign(summary)
+        return
     info, status, run = summary.info, summary.status, summary.run
     recipe = info.recipe
-    changed = " ".join(f"{key}={item}" for key, item in info.overrides.items())
-    done = 100 * status.step / max(status.steps, 1)
+    made = f"{recipe.get('name')} ({recipe.get('family')}, {recipe.get('medium')})"
+    step = count(status.step)
+    if status.steps:
+        step += f" of {count(status.steps)} ({100 * status.step / status.steps:.0f} %)"
     newest = max(run.samples.glob("step-*"), default="", key=str)
     output.facts(
         [
             ("run", run.id),
             ("state", f"{summary.state}: {status.error}" if status.error else summary.state),
-            ("recipe", f"{recipe.get('name')} ({recipe.get('family')}, {recipe.get('medium')})"),
-            ("changed", changed),
+            ("project", info.project),
+            ("recipe", made if recipe else ""),
+            ("config", _settings(info.config)),
+            ("changed", _settings(info.overrides)),
             ("data", info.data),
             ("machine", ", ".join(f"{key} {item}" for key, item in info.machine.items())),
-            ("step", f"{count(status.step)} of {count(status.steps)} ({done:.0f} %)"),
+            ("step", step),
             ("left", clock(status.eta) if summary.state == "running" else ""),
             ("rate", f"{short(status.unit_rate)} {status.unit}" if status.unit_rate else ""),
             ("loss", "" if status.loss is None else value(status.loss)),
@@ -73,25 +104,82 @@ def describe(summary: "RunSummary") -> None:
     )
 
 
-def _follow(run: "RunDir", as_json: bool) -> int:
-    from genui.commands.follow import RecordTail, follow, line
-    from genui.runs.listing import summarise
+def _describe_foreign(summary: "RunSummary") -> None:
+    """Another tool's log, which has to be read for what it says."""
+    tail = read_whole(summary)
+    steps = [int(series.steps[-1]) for series in tail.series.values()]
+    names = list(tail.series)
+    more = len(names) - EARLIER
+    output.facts(
+        [
+            ("log", title(summary)),
+            ("format", summary.format),
+            ("state", look_again(summary, tail.ended).state),
+            ("config", _settings(tail.config)),
+            ("step", count(max(steps)) if steps else ""),
+            ("metrics", ", ".join(names[:EARLIER]) + (f" and {more} more" if more > 0 else "")),
+            ("written", f"{clock(summary.age)} ago"),
+        ]
+    )
 
+
+def _settings(settings: Mapping[str, object]) -> str:
+    return " ".join(f"{key}={item}" for key, item in settings.items())
+
+
+def _refuse_broken(summary: "RunSummary") -> None:
+    if summary.fault:
+        raise GenuiError(f"{summary.run.path}: {summary.fault}")
+
+
+def _follow(found: "RunSummary", as_json: bool, until: "Until | None") -> int:
+    from genui.commands.follow import follow, line
+
+    _refuse_broken(found)
     if not as_json:
-        describe(summarise(run))
-    skip = 0 if as_json else len(RecordTail(run.metrics).read()) - EARLIER
-    for number, record in enumerate(follow(run)):
+        describe(found)
+    say = output.note if as_json else output.say  # stdout is for records alone
+    last: Look | None = None
+    warned = False
+    for look in follow(found):
         if as_json:
-            output.emit(record, indent=False)
-        elif number >= skip:
-            output.say(line(record))
-    last = summarise(run)
-    if last.state in ("failed", "dead"):
-        raise GenuiError(
-            f"{run.id} {last.state} at step {last.status.step}: "
-            f"{last.status.error or 'its process is gone'}; `genui resume {run.id}` goes on from "
-            "its newest checkpoint"
-        )
-    if not as_json:
-        output.say(f"{last.state} at step {count(last.status.step)}")
+            for record in look.records:
+                output.emit(record, indent=False)
+        else:
+            for record in look.records if last else look.records[-EARLIER:]:
+                output.say(line(record))
+        last = look
+        for alert in look.alerts:
+            if alert.kind not in ("crash", "finish"):  # said at the end
+                say(f"{alert.kind}: {alert.line}")
+        if until is not None and (reached := until.reached(look)) is not None:
+            say(reached)
+            return 0
+        if until is not None and not warned:
+            warned = _warn(until, look)
+    assert last is not None  # there is always a first look
+    _over(last, until, say)
     return 0
+
+
+def _over(look: "Look", until: "Until | None", say: Callable[[str], None]) -> None:
+    """What to say of a run that has ended. Raises GenuiError where that is not as asked."""
+    last = look.summary
+    state = f"{title(last)} {last.state} at step {look.step}"
+    if last.state in LOST:
+        why = last.fault or last.status.error or "its process is gone"
+        remedy = ""
+        if last.format == "genui" and last.info.kind == "recipe":
+            remedy = f"; `genui resume {last.run.id}` goes on from its newest checkpoint"
+        raise GenuiError(f"{state}: {why}{remedy}")
+    if until is not None and not until.is_end:
+        raise GenuiError(f"{state}, before {until.text}")
+    say(f"{last.state} at step {count(look.step)}")
+
+
+def _warn(until: "Until", look: "Look") -> bool:
+    """Says, once, that nothing of that name has been logged; perhaps it is misspelt."""
+    if not until.metric or not look.metrics or until.metric in look.metrics:
+        return False
+    output.note(f"no metric '{until.metric}' so far: {did_you_mean(until.metric, look.metrics)}")
+    return True

@@ -62,14 +62,14 @@ def _row(summary: "RunSummary") -> tuple[str, ...]:
     return (
         summary.run.id,
         summary.state,
-        f"{count(status.step)}/{count(status.steps)}",
+        f"{count(status.step)}/{count(status.steps)}" if status.steps else count(status.step),
         "" if status.val is None else value(status.val),
         clock(status.eta) if summary.state == "running" else "",
-        f"{_span(summary.age)} ago",
+        f"{span(summary.age)} ago",
     )
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
     """A time in the largest unit that says it: 8 s, 5 min, 3 h, 2 days."""
     for unit, size, below in (("s", 1, 60), ("min", 60, 3600), ("h", 3600, 48 * 3600)):
         if seconds < below:

@@ -14,6 +14,8 @@ MARKS = {
     "paused": ("‖", "warn"),
     "stopped": ("○", "dim"),
     "finished": ("✓", "good"),
+    "writing": ("●", "good"),
+    "quiet": ("○", "dim"),
     "failed": ("✗", "bad"),
     "dead": ("✗", "bad"),
 }
@@ -41,11 +43,11 @@ def progress(run: RunSummary) -> str:
     step = numbers.short(run.status.step)
     match run.state:
         case "running":
-            return f"training {percent(run)}"
+            return f"training {percent(run) or step}"
         case "starting":
             return "starting"
         case "paused":
-            return f"paused {percent(run)}"
+            return f"paused {percent(run) or step}"
         case "failed":
             return "damaged" if run.fault else f"failed at {step}"
         case "dead":
@@ -62,17 +64,16 @@ def run_row(key: str, run: RunSummary) -> Row:
 
 def run_card(run: RunSummary) -> Content:
     """What a run is, how it stands, and what can be done with it."""
-    recipe = run.info.recipe
     lines: list[list[Part]] = [[(clean_line(run.info.name), "bold"), (f" · {run.state}", "")]]
     if run.fault:
         lines.append([(clean_line(run.fault), "$text-error")])
         return _lines(lines)
     if run.status.error:
         lines.append([(clean_line(run.status.error), "$text-error")])
-    made_of = clean_line(f"{recipe.get('family', '')} on {run.info.data or recipe.get('dataset')}")
-    lines.append([(made_of, "$text-muted")])
+    lines.append([(_made_of(run), "$text-muted")])
     status = run.status
-    lines.append([(f"step {numbers.count(status.step)} of {numbers.count(status.steps)}", "")])
+    of = f" of {numbers.count(status.steps)}" if status.steps else ""
+    lines.append([(f"step {numbers.count(status.step)}{of}", "")])
     if status.val is not None:
         lines.append([("validation loss ", "$text-muted"), (numbers.value(status.val), "")])
     machine = run.info.machine
@@ -80,9 +81,19 @@ def run_card(run: RunSummary) -> Content:
         words = " ".join(str(machine[k]) for k in ("device", "precision") if k in machine)
         lines.append([(clean_line(f"{words} on {run.info.host}"), "$text-muted")])
     hints: list[Part] = [("⏎", "bold $primary"), (" show  ", "$text-muted")]
-    hints += [("g", "bold $primary"), (" generate", "$text-muted")]
+    if run.info.recipe:
+        hints += [("g", "bold $primary"), (" generate", "$text-muted")]
     lines.append(hints)
     return _lines(lines)
+
+
+def _made_of(run: RunSummary) -> str:
+    """What is trained on what; of a script's own run, what it calls itself."""
+    recipe = run.info.recipe
+    if recipe:
+        return clean_line(f"{recipe.get('family', '')} on {run.info.data or recipe.get('dataset')}")
+    project = f", project {run.info.project}" if run.info.project else ""
+    return clean_line(f"a script's own run{project}")
 
 
 def model_card(model: ModelInfo) -> Content:

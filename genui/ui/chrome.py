@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from genui.render.sanitise import clean_line
 from genui.ui import keys
-from genui.ui.keys import Key, PaneName, Scope
+from genui.ui.key_table import Key, PaneName, Scope
 from genui.ui.messages import ViewName
 
 VIEWS: tuple[tuple[str, str, ViewName], ...] = (
@@ -51,17 +51,23 @@ class HeaderLine(Line):
     def __init__(self) -> None:
         super().__init__(id="header")
         self._view: ViewName = "home"
+        self._alone = False
         self._right: tuple[tuple[str, str], ...] = ()
 
-    def set(self, view: ViewName, trainings: int, machine: str, traffic: str) -> None:
-        """The screen shown, live trainings, the worker's device and precision, bytes a second."""
+    def set(
+        self, view: ViewName, trainings: int, machine: str, traffic: str, alone: bool = False
+    ) -> None:
+        """The screen shown, live trainings, the worker's device and precision, bytes a second.
+
+        `alone`: there is no other screen to go to.
+        """
         right: list[tuple[str, str]] = []
         if trainings:
             right += [("● ", "$text-success"), (f"{trainings} training", "$foreground")]
         for word in (machine, traffic):
             if word:
                 right.append((f" · {word}" if right else word, "$text-muted"))
-        self._view, self._right = view, tuple(right)
+        self._view, self._alone, self._right = view, alone, tuple(right)
         self._draw()
 
     def on_resize(self) -> None:
@@ -71,8 +77,13 @@ class HeaderLine(Line):
         left = [(" genui ", Style.parse("bold $background on $primary")), ("  ", Style())]
         for digit, name, view in VIEWS:
             here = view == self._view
+            if self._alone and not here:
+                continue
             action = f"screen.view('{view}')"
-            left.append(clickable(f"{digit} ", "bold $primary" if here else "$text-muted", action))
+            if not self._alone:
+                left.append(
+                    clickable(f"{digit} ", "bold $primary" if here else "$text-muted", action)
+                )
             left.append(
                 clickable(f"{name}  ", "bold $foreground" if here else "$text-muted", action)
             )

@@ -1,45 +1,26 @@
-"""The command palette: every action, model, run, recipe and theme, by name."""
+"""The main screen's palette: every action, model, run, recipe and theme, by name."""
 
 import asyncio
 import contextlib
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from textual.app import App
-from textual.command import DiscoveryHit, Hit, Hits, Provider
-from textual.types import IgnoreReturnCallbackType
+from typing import TYPE_CHECKING
 
 from genui.errors import GenuiError
 from genui.protocol import TextSettings
 from genui.recipes import RECIPES
 from genui.render.sanitise import clean_line
 from genui.ui import keys
-from genui.ui.keys import Key, Scope
+from genui.ui.key_table import Scope
+from genui.ui.palette import Command, Palette, key_commands, theme_commands
 from genui.ui.screens.home import HomeScreen
 
 if TYPE_CHECKING:
     from genui.saved import Listed
 
 
-class Command(NamedTuple):
-    """One line of the palette."""
-
-    title: str
-    help: str
-    run: IgnoreReturnCallbackType
-
-
-async def run_key(app: App[Any], home: HomeScreen, key: Key) -> None:
-    """Do what the key does, wherever the focus is."""
-    if key.pane != "app" and home.current != key.pane:
-        home.action_show_pane(key.pane)
-    namespace = home if key.pane == "app" else home.query_one(f"#{key.pane}")
-    await app.run_action(key.action, namespace)
-
-
-class GenuiCommands(Provider):
-    """Everything that can be done, searched by what it is called."""
+class HomeCommands(Palette):
+    """What can be done on the main screen."""
 
     _saved: "tuple[Listed, ...]" = ()
 
@@ -50,27 +31,13 @@ class GenuiCommands(Provider):
         with contextlib.suppress(OSError, GenuiError):  # the other commands do without them
             self._saved = tuple(await asyncio.to_thread(list_trees))
 
-    def _commands(self) -> Iterator[Command]:
-        home, app = self.screen, self.app
+    def commands(self) -> Iterator[Command]:
+        home = self.screen
         if not isinstance(home, HomeScreen):
             return
-
-        def action(key: Key) -> IgnoreReturnCallbackType:
-            async def run() -> None:
-                await run_key(app, home, key)
-
-            return run
-
-        panes: list[Scope] = [home.current, *(p for p in keys.TITLES if p != home.current)]
-        for pane in panes:
-            for key in keys.of_pane(pane):
-                if key.id == "app.palette":
-                    continue
-                yield Command(
-                    f"{keys.TITLES[pane]}: {key.description}",
-                    f"{key.tooltip}  ({' '.join(keys.readable(key.keys))})",
-                    action(key),
-                )
+        scopes: list[Scope] = [home.current, *keys.HOME_SCOPES]
+        for scope in dict.fromkeys(scopes):
+            yield from key_commands(scope, keys.of_pane(scope), home.press)
         for model in home.models:
             if model.source != "run":
                 yield Command(
@@ -92,19 +59,7 @@ class GenuiCommands(Provider):
                 f"{recipe.summary} ({recipe.family} on {recipe.dataset})",
                 lambda recipe=recipe: home.action_new_run(recipe.name),
             )
-        for theme in app.available_themes:
-            yield Command(f"Theme {theme}", "Change the colours", lambda t=theme: _dress(app, t))
-
-    async def discover(self) -> Hits:
-        for command in self._commands():
-            yield DiscoveryHit(command.title, command.run, help=command.help)
-
-    async def search(self, query: str) -> Hits:
-        matcher = self.matcher(query)
-        for command in self._commands():
-            score = max(matcher.match(command.title), 0.8 * matcher.match(command.help))
-            if score > 0:
-                yield Hit(score, matcher.highlight(command.title), command.run, help=command.help)
+        yield from theme_commands(self.app)
 
 
 def saved_command(home: HomeScreen, listed: "Listed") -> Command:
@@ -122,7 +77,3 @@ def saved_command(home: HomeScreen, listed: "Listed") -> Command:
         f"{clean_line(tree.recipe.model, 40)}, {branches}, saved {when}",
         lambda: home.open_saved(listed.path, medium),
     )
-
-
-def _dress(app: App[Any], theme: str) -> None:
-    app.theme = theme

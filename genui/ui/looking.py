@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genui.errors import GenuiError
 from genui.runs.layout import RunDir
-from genui.runs.listing import RunSummary
+from genui.runs.listing import RunSummary, summarise
 from genui.runs.logs import open_tail, summarise_log
 from genui.ui.samples import Sample, load_sample, sample_files
 
@@ -56,6 +56,7 @@ class RunLook:
         self.behind = False  # more is there to be read
         self._format = summary.format
         self._own = summary.format == "genui"
+        self._info = summary.info  # of another tool's log: its name as the list has it
         self._tail: Tail = open_tail(summary)
         self._system: MetricsTail | None = _system_tail(self.run) if self._own else None
         self._config: Mapping[str, Any] | None = None
@@ -70,7 +71,7 @@ class RunLook:
 
     def read(self) -> RunView | None:
         """A new view, or None where nothing changed."""
-        summary = summarise_log(self.run.path, self._format)
+        summary = self._summarise()
         self.live = summary.state in {"starting", "running", "paused", "writing"}
         grown = self._read_series()
         if self._own:
@@ -96,6 +97,12 @@ class RunLook:
             self._console,
             time.time(),
         )
+
+    def _summarise(self) -> RunSummary:
+        if self._own:
+            return summarise(self.run)
+        seen = summarise_log(self.run.path, self._format, self._tail.ended)
+        return replace(seen, info=self._info)
 
     def _read_series(self) -> bool:
         """Whether there are new points. A log that cannot be read keeps what was read of it."""

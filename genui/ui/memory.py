@@ -1,4 +1,4 @@
-"""The small things the app remembers between starts: the theme, and that the hint was seen."""
+"""The small things the app remembers between starts: the theme, the bell, the hint seen."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +15,7 @@ class Memory(msgspec.Struct, frozen=True):
 
     theme: str = ""
     hint_seen: bool = False
+    quiet: bool = False  # alerts are shown, and neither ring nor notify
 
 
 def _path() -> Path:

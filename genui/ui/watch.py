@@ -20,6 +20,7 @@ __all__ = ["RunView", "Watcher"]
 
 LIVE_POLL = 0.1  # seconds between looks at a run that trains
 IDLE_POLL = 1.0
+PATIENCE = 1.0  # seconds for which a screen may hold up the reading
 MODELS_POLL = 5.0  # new checkpoints of running trainings
 
 
@@ -39,13 +40,20 @@ class Watcher:
         self._lists = _Lists(runs, models)
         self._wake = threading.Event()
         self._stop = threading.Event()
+        self._hurry = threading.Event()
         self._wanted: tuple[RunSummary | RunDir, ...] = ()
         self._stale = True  # the lists are to be read again at once
         self._thread = threading.Thread(target=self._loop, name="genui-watch", daemon=True)
 
-    def start(self) -> None:
-        """Begin looking."""
+    def start(self, hurry: bool = True) -> None:
+        """Begin looking; without `hurry` only the first part of each log is read until it is."""
+        if hurry:
+            self._hurry.set()
         self._thread.start()
+
+    def hurry(self) -> None:
+        """Read on: the first curves are on the screen, which reading would have held up."""
+        self._hurry.set()
 
     def stop(self) -> None:
         """End the thread after the look it is at; does not wait for it."""
@@ -56,6 +64,11 @@ class Watcher:
         """Look at these runs from now on, and at no other; the first matters most."""
         self._wanted = runs
         self._wake.set()
+
+    @property
+    def watched(self) -> tuple[RunDir, ...]:
+        """The runs that are looked at, the first of them first."""
+        return tuple(one.run if isinstance(one, RunSummary) else one for one in self._wanted)
 
     def refresh(self) -> None:
         """Read the lists again at once: a run was just started."""
@@ -78,7 +91,9 @@ class Watcher:
                     if look.fault:
                         self._host.post_message(messages.Say(look.fault))
             self._read_lists()
-            if not any(look.behind for look in looks.values()):
+            if any(look.behind for look in looks.values()):
+                self._hurry.wait(PATIENCE)
+            else:
                 live = any(look.live for look in looks.values())
                 self._wake.wait(LIVE_POLL if live else IDLE_POLL)
 

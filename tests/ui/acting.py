@@ -12,7 +12,9 @@ from textual.widgets import Static
 
 from genui.ui.app import GenuiApp
 from genui.ui.screens.home import HomeScreen
+from genui.ui.screens.training import TrainingScreen
 from genui.ui.session import Session
+from genui.ui.watching import WatchApp
 
 HERE = Path(__file__).parent
 FAST = (sys.executable, str(HERE / "fake_worker.py"), "--delay", "0")
@@ -25,6 +27,15 @@ def home_of(pilot: Pilot[None]) -> HomeScreen:
     app = pilot.app
     assert isinstance(app, GenuiApp)
     return app.home
+
+
+def board_of(pilot: Pilot[None]) -> TrainingScreen:
+    """The Training screen, alone or over the main one."""
+    app = pilot.app
+    assert isinstance(app, GenuiApp | WatchApp)
+    board = app.board if isinstance(app, WatchApp) else app.home.board
+    assert board is not None
+    return board
 
 
 def session_of(pilot: Pilot[None]) -> Session:

@@ -10,7 +10,9 @@ from acting import FAST, HERE, Opener, until
 from textual.pilot import Pilot
 
 from genui import paths
+from genui.runs.listing import list_runs
 from genui.ui.app import GenuiApp
+from genui.ui.watching import WatchApp
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +44,24 @@ def open_app() -> Opener:
         async with app.run_test(size=size) as pilot:
             if lists:
                 await until(pilot, lambda: bool(app.home.models or app.home.runs))
+            yield pilot
+
+    return opened
+
+
+@pytest.fixture
+def open_watch() -> Opener:
+    """`async with open_watch(size=(120, 40)) as pilot`: the Training screen on the newest run."""
+
+    @asynccontextmanager
+    async def opened(
+        size: tuple[int, int] = (120, 40), key: str = "", listing: bool = False
+    ) -> AsyncIterator[Pilot[None]]:
+        runs = list_runs()
+        app = WatchApp(key or (runs[0].run.id if runs else ""), runs, list_runs, listing)
+        async with app.run_test(size=size) as pilot:
+            if runs:
+                await until(pilot, lambda: bool(app.board.board.plots()))
             yield pilot
 
     return opened

@@ -79,13 +79,13 @@ async def test_a_resized_terminal_is_laid_out_again(shipped, open_app: Opener) -
 
 async def test_digits_fill_the_screen_and_escape_goes_back(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
-        for digit, pane in (("2", "text"), ("3", "canvas"), ("4", "training")):
+        for digit, pane in (("2", "text"), ("3", "canvas")):
             await pilot.press(digit)
             assert visible(pilot) == [pane]
         await pilot.press("escape")
         assert len(visible(pilot)) == 4
         await pilot.press("z")
-        assert visible(pilot) == ["training"]
+        assert visible(pilot) == ["canvas"]
         await pilot.press("1")
         assert len(visible(pilot)) == 4
 
@@ -129,7 +129,7 @@ async def test_it_draws_without_colours(
         await pilot.press("3", "end")
         await until_seen(pilot, "20/20")
         await pilot.press("2", "end", "4")
-        await until_seen(pilot, "grad norm")
+        await until_seen(pilot, "grad_norm")
 
 
 def test_the_farewell_names_what_goes_on() -> None:

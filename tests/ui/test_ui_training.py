@@ -1,6 +1,7 @@
 """The Training pane and the window that starts a run."""
 
 import time
+from contextlib import ExitStack
 
 import pytest
 import stage
@@ -10,33 +11,30 @@ from genui import paths
 from genui.errors import GenuiError
 from genui.recipes import RECIPES
 from genui.runs import control
+from genui.runs.control import Order
 from genui.runs.layout import RunDir
 from genui.runs.lock import RunLock
 from genui.ui.panes.sample import SampleView
 from genui.ui.panes.training import TrainingPane
-from genui.ui.panes.training_words import console_text
 from genui.ui.screens import new_run
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.picture import Picture
 
 
-async def test_a_run_is_shown_with_curve_sample_and_console(shipped, open_app: Opener) -> None:
-    run = stage.make_run(name="plays", step=1240, steps=4000)
-    run.console.write_text("12:00:00 [red]no markup[/red] \x1b[31mno code\n")
+async def test_a_run_is_shown_with_its_curve_and_its_sample(shipped, open_app: Opener) -> None:
+    stage.make_run(name="plays", step=1240, steps=4000)
     async with open_app() as pilot:
         await until_seen(pilot, "1,240")
-        await pilot.press("4")
-        await until_seen(pilot, "[red]no markup[/red]")
+        await until_seen(pilot, "KING RICHARD")
         screen = seen(pilot)
-        for text in ("/4,000", "31 %", "KING RICHARD", "no code", "grad norm", "1 column ="):
+        for text in ("/4,000", "31 %", "train 1.4", "last written"):
             assert text in screen
-        assert "\x1b" not in screen
 
 
 async def test_a_sample_of_pictures_is_drawn(shipped, open_app: Opener) -> None:
     stage.make_run(recipe="emoji", name="faces", step=400)
     async with open_app() as pilot:
-        await pilot.press("4")
+        await pilot.press("tab")
         await until_seen(pilot, "at step 400")
         picture = home_of(pilot).query_one(SampleView).query_one(Picture)
         await until(pilot, lambda: picture.has_picture)
@@ -48,9 +46,9 @@ async def test_comma_and_full_stop_walk_through_the_samples(shipped, open_app: O
     for step in (100, 200):
         run.sample(step, ".txt").write_text(f"as it was at {step}")
     async with open_app() as pilot:
-        await pilot.press("4")
+        await pilot.press("tab")
         await until_seen(pilot, "at step 300  3 of 3")
-        curve = home_of(pilot).query_one(".loss Curve", Curve)
+        curve = home_of(pilot).query_one(TrainingPane).query_one(Curve)
         for key, text, cursor in (
             ("comma", "as it was at 200", 200),
             ("comma", "as it was at 100", 100),
@@ -61,20 +59,6 @@ async def test_comma_and_full_stop_walk_through_the_samples(shipped, open_app: O
             await pilot.press(key)
             await until_seen(pilot, text)
             await until(pilot, lambda cursor=cursor: curve.cursor == cursor)
-
-
-def test_the_console_shows_its_newest_lines_at_the_bottom() -> None:
-    lines = [f"2026-11-25 13:12:{n:02} line {n}" for n in range(60)]
-    lines.append("2026-11-25 13:13:00 step 2,250 evaluation: val_loss 1.4176 in 2.3 s")
-    rows = console_text(lines, 40, 4).plain.splitlines()
-    assert rows == [
-        "13:12:58 line 58",
-        "13:12:59 line 59",
-        "13:13:00 step 2,250 evaluation: val_loss",
-        "         1.4176 in 2.3 s",
-    ]
-    assert console_text([], 40, 4).plain == ""
-    assert console_text(lines, 40, 0).plain == ""
 
 
 async def test_the_curve_follows_a_living_run(shipped, open_app: Opener) -> None:
@@ -96,32 +80,32 @@ async def test_keys_leave_commands_for_the_trainer(shipped, open_app: Opener) ->
         stage.set_state(run, "running", 100, 400)
         async with open_app() as pilot:
             pane = home_of(pilot).query_one(TrainingPane)
-            await pilot.press("4")
+            await pilot.press("tab")
             await until(pilot, lambda: pane.run is not None and pane.run.summary.alive)
             await pilot.press("space")
             await until_seen(pilot, "asked to pause")
-            assert control.poll(run) == ["pause"]
+            assert control.poll(run) == [Order("pause")]
             await pilot.press("c")
             await until_seen(pilot, "asked for a checkpoint")
-            assert control.poll(run) == ["checkpoint"]
+            assert control.poll(run) == [Order("checkpoint")]
             await pilot.press("x")
             await until_seen(pilot, "Stop plays?")
             await pilot.press("escape")
             assert control.poll(run) == []
             await pilot.press("x", "y")
             await until_seen(pilot, "asked to stop")
-            assert control.poll(run) == ["stop"]
+            assert control.poll(run) == [Order("stop")]
             stage.set_state(run, "paused", 100, 400)
             await until_seen(pilot, "paused")
             await pilot.press("p")
             await until_seen(pilot, "asked to go on")
-            assert control.poll(run) == ["resume"]
+            assert control.poll(run) == [Order("resume")]
 
 
 async def test_a_run_that_does_not_train_cannot_be_paused(shipped, open_app: Opener) -> None:
     run = stage.make_run(name="plays", state="stopped")
     async with open_app() as pilot:
-        await pilot.press("4")
+        await pilot.press("tab")
         await until_seen(pilot, "stopped")
         await pilot.press("space")
         await until_seen(pilot, "u resumes it")
@@ -139,10 +123,10 @@ async def test_a_killed_trainer_is_seen_as_dead_and_can_be_resumed(
     with RunLock(run):
         stage.set_state(run, "running", 100, 400)
         async with open_app() as pilot:
-            await pilot.press("4")
+            await pilot.press("tab")
             await until_seen(pilot, "running")
     async with open_app() as pilot:  # the lock is free now, the status as it was
-        await pilot.press("4")
+        await pilot.press("tab")
         await until_seen(pilot, "dead")
         await pilot.press("u")
         await until(pilot, lambda: resumed == [run])
@@ -157,7 +141,7 @@ async def test_a_full_disk_is_one_line(
     monkeypatch.setattr("genui.ui.panes.training.steer", full)
     stage.make_run(name="plays")
     async with open_app() as pilot:
-        await pilot.press("4")
+        await pilot.press("tab")
         await until_seen(pilot, "stopped")
         await pilot.press("c")
         await until_seen(pilot, "✗ cannot write")
@@ -195,10 +179,13 @@ async def test_a_new_run_is_started_and_shown(
     shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, dict[str, str], str]] = []
+    training = ExitStack()
 
-    def launch(recipe, overrides, name):
+    def launch(recipe, overrides, name, start_from):
         asked.append((recipe.name, overrides, name))
-        return stage.make_run(recipe.name, name, state="stopped", step=1, steps=500)
+        run = stage.make_run(recipe.name, name, state="running", step=1, steps=500)
+        training.enter_context(RunLock(run))
+        return run
 
     monkeypatch.setattr(new_run, "launch", launch)
     async with open_app() as pilot:
@@ -210,3 +197,4 @@ async def test_a_new_run_is_started_and_shown(
         await until_seen(pilot, "it goes on when you quit")
         await until(pilot, lambda: home_of(pilot).current == "training")
         await until_seen(pilot, "mine")
+    training.close()

@@ -6,7 +6,7 @@ from textual.widget import Widget
 
 from genui.protocol import TextFrame, TextSettings
 from genui.ui import messages
-from genui.ui.panes.pane import set_border
+from genui.ui.frame import set_border
 from genui.ui.panes.trace_pane import TracePane
 from genui.ui.widgets.attention import AttentionList, Heads
 

@@ -23,7 +23,8 @@ from genui.runs.catalog import ModelInfo
 from genui.ui import keys, schedule
 from genui.ui.chrome import Line
 from genui.ui.driver import metered
-from genui.ui.keys import PaneName
+from genui.ui.frame import set_border
+from genui.ui.key_table import PaneName
 from genui.ui.media import recipe_of
 from genui.ui.messages import ViewName
 from genui.ui.panes.canvas_edits import CanvasEdits
@@ -35,7 +36,6 @@ from genui.ui.panes.canvas_inspector import (
     CanvasInspector,
 )
 from genui.ui.panes.line_input import LineInput
-from genui.ui.panes.pane import set_border
 from genui.ui.panes.timeline import Timeline
 from genui.ui.session import Session
 from genui.ui.settings import SAMPLER_NAMES, image_lines, settings_content

@@ -8,7 +8,7 @@ from textual.content import Content
 
 from genui.protocol import ImageFrame
 from genui.ui.chrome import Line
-from genui.ui.panes.pane import set_border
+from genui.ui.frame import set_border
 from genui.ui.trace import Trace
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.picture import Picture, View

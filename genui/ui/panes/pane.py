@@ -1,13 +1,12 @@
 """What the four panes share: a border that shows the focus, and zooming."""
 
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from textual.containers import Container
 from textual.content import Content
-from textual.geometry import Region
-from textual.widget import Widget
 
-from genui.ui.keys import PaneName
+from genui.ui.frame import Framed, set_border
+from genui.ui.key_table import PaneName
 from genui.ui.leaving import DeafWhenLeaving
 from genui.ui.messages import ViewName, ZoomPane
 
@@ -17,7 +16,7 @@ _BORDER_RULES = (
 )
 
 
-class Pane(DeafWhenLeaving, Container, can_focus=True):
+class Pane(DeafWhenLeaving, Framed, Container, can_focus=True):
     """A bordered part of the screen with its own keys.
 
     The screen sets the class `-zoom` while the pane fills it, and `-current` on the pane
@@ -75,29 +74,6 @@ class Pane(DeafWhenLeaving, Container, can_focus=True):
             self.app.stylesheet.update_nodes(self.walk_children(with_self=True))
         self.refresh()
 
-    def refresh(
-        self,
-        *regions: Region,
-        repaint: bool = True,
-        layout: bool = False,
-        recompose: bool = False,
-    ) -> Self:
-        """As any widget, but of itself a pane draws its border alone, so repaints that alone."""
-        if not regions and not layout:
-            regions = self._border_regions()
-        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
-
-    def _border_regions(self) -> tuple[Region, ...]:
-        """The four sides, as `refresh` counts: from the corner of the content."""
-        width, height = self.outer_size
-        sides = (
-            Region(0, 0, width, 1),
-            Region(0, height - 1, width, 1),
-            Region(0, 1, 1, height - 2),
-            Region(width - 1, 1, 1, height - 2),
-        )
-        return tuple(side.translate(-self.content_offset) for side in sides)
-
     @property
     def zoomed(self) -> bool:
         """Whether this pane fills the screen."""
@@ -106,17 +82,3 @@ class Pane(DeafWhenLeaving, Container, can_focus=True):
     def action_zoom(self) -> None:
         """Fill the screen, or go back."""
         self.post_message(ZoomPane("home" if self.zoomed else self.view))
-
-
-def set_border(
-    widget: Widget, title: Content | str | None = None, subtitle: Content | str | None = None
-) -> None:
-    """Changes the words in a border where they differ from those it has."""
-    # Textual keeps them as Content under these names, and gives them out as markup.
-    for name, text in (("border_title", title), ("border_subtitle", subtitle)):
-        if text is None:
-            continue
-        content = Content(text) if isinstance(text, str) else text
-        shown = getattr(widget, f"_{name}") or Content("")
-        if not shown.is_same(content):
-            setattr(widget, name, content or None)

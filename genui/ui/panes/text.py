@@ -17,12 +17,12 @@ from genui.render import numbers
 from genui.render.sanitise import clean_line
 from genui.runs.catalog import ModelInfo
 from genui.ui import keys, messages
-from genui.ui.keys import PaneName
+from genui.ui.frame import set_border
+from genui.ui.key_table import PaneName
 from genui.ui.media import recipe_of
 from genui.ui.messages import ViewName
 from genui.ui.panes.attending import AttendingPane
 from genui.ui.panes.line_input import LineInput, unescape_newlines
-from genui.ui.panes.pane import set_border
 from genui.ui.screens.value import ValueScreen
 from genui.ui.session import Session
 from genui.ui.settings import settings_content, text_lines

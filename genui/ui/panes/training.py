@@ -9,7 +9,6 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
 
@@ -22,11 +21,11 @@ from genui.ui import keys, messages
 from genui.ui.cards import mark
 from genui.ui.chrome import Line
 from genui.ui.driver import metered
-from genui.ui.keys import PaneName
+from genui.ui.key_table import PaneName
 from genui.ui.messages import ViewName
-from genui.ui.panes.pane import Pane, set_border
+from genui.ui.panes.pane import Pane
 from genui.ui.panes.sample import SampleView
-from genui.ui.panes.training_words import console_text, stats_line, waiting_text
+from genui.ui.panes.training_words import stats_line, waiting_text
 from genui.ui.screens.confirm import ConfirmScreen
 from genui.ui.watch import RunView
 from genui.ui.widgets.curve import Curve
@@ -60,23 +59,14 @@ class TrainingPane(Pane):
             yield StepBar()
             yield Line(classes="stats")
         with Horizontal(classes="body"):
-            with Vertical(classes="curves"):
-                with Vertical(classes="box loss"):
-                    yield Curve(EMPTY, legend=False)
-                with Horizontal(classes="small"):
-                    with Vertical(classes="box grad"):
-                        yield Curve(" ", legend=False)
-                    with Vertical(classes="box rate"):
-                        yield Curve(" ", legend=False)
+            with Vertical(classes="curves"), Vertical(classes="box loss"):
+                yield Curve(EMPTY, legend=False)
             with Vertical(classes="side"):
                 yield SampleView(classes="box sample")
-                with Vertical(classes="box console"):
-                    yield Line(classes="console-lines")
 
     def on_mount(self) -> None:
         self.set_title()
         self.set_subtitle("n new run")
-        self.query_one(".console").border_title = "Console"
         self.set_interval(1.0, self._tell_age)
 
     # --- showing ----------------------------------------------------------------------
@@ -100,8 +90,7 @@ class TrainingPane(Pane):
         """Another run will be shown as soon as it is read."""
         if self.run is not None and self.run.summary.run != run:
             self.run = None
-            for curve in self.query(Curve):
-                curve.clear("reading …")
+            self.query_one(Curve).clear("reading …")
             self.query_one(StepBar).clear()
             self.query_one(".stats", Static).update("")
             self.query_one(SampleView).clear()
@@ -121,8 +110,6 @@ class TrainingPane(Pane):
         self._tell_age()
         self._paint_curves(view)
         self.query_one(SampleView).show(view.sample, view.sample_files)
-        if self.zoomed:
-            self._paint_zoomed(view)
 
     def _subtitle(self) -> str:
         state = self.run.summary.state if self.run is not None else ""
@@ -139,7 +126,7 @@ class TrainingPane(Pane):
             self.query_one(".stats", Line).show(stats_line(self.run, time.time()))
 
     def _paint_curves(self, view: RunView) -> None:
-        loss = self.query_one(".loss Curve", Curve)
+        loss = self.query_one(Curve)
         names = {"loss": "train", "val_loss": "val"}
         shown = {label: view.series[key][:2] for key, label in names.items() if key in view.series}
         if shown:
@@ -147,41 +134,9 @@ class TrainingPane(Pane):
         else:
             loss.clear(waiting_text(view))
 
-    def _paint_zoomed(self, view: RunView) -> None:
-        summary = view.summary
-        loss = self.query_one(".loss")
-        curve = self.query_one(".loss Curve", Curve)
-        head = self.query_one(".head")
-        sign, colour = mark(summary.state)
-        where = f"{summary.state} · {summary.info.host} · pid {summary.status.pid}"
-        on_quit = " · goes on when you quit" if summary.alive else ""
-        title = Content.assemble(
-            (f"{clean_line(summary.info.name, 32)}  ", "bold $foreground"),
-            (sign, colour),
-            f" {clean_line(where + on_quit)}",
-        )
-        set_border(head, title=title)
-        set_border(loss, title=f"loss  {curve.legend_text}")
-        for box, key, title in ((".grad", "grad_norm", "grad norm"), (".rate", "lr", "lr")):
-            small = self.query_one(f"{box} Curve", Curve)
-            set_border(self.query_one(box), title=title)
-            if key in view.series:
-                small.set_series({title: view.series[key][:2]})
-            else:
-                small.clear(" ")
-        console = self.query_one(".console-lines", Line)
-        console.show(console_text(view.console, *console.size))
-
-    @on(Curve.Drawn)
-    def _curve_drawn(self, event: Curve.Drawn) -> None:
-        event.stop()
-        box = event.curve.parent
-        if self.zoomed and isinstance(box, Vertical) and box.has_class("loss"):
-            set_border(box, subtitle=event.caption)
-
     def action_log(self) -> None:
         """Loss on a logarithmic axis, or back."""
-        curve = self.query_one(".loss Curve", Curve)
+        curve = self.query_one(Curve)
         curve.log_y = not curve.log_y
 
     def action_sample(self, by: int) -> None:
@@ -192,7 +147,7 @@ class TrainingPane(Pane):
     @on(SampleView.Walked)
     def _walked(self, event: SampleView.Walked) -> None:
         event.stop()
-        self.query_one(".loss Curve", Curve).cursor = event.step
+        self.query_one(Curve).cursor = event.step
 
     # --- steering ---------------------------------------------------------------------
 

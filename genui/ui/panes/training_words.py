@@ -1,7 +1,6 @@
 """How a run goes, in one line."""
 
-import re
-import textwrap
+import time
 from collections.abc import Sequence
 
 from textual.content import Content
@@ -11,25 +10,10 @@ from genui.render.sanitise import clean_line
 from genui.ui.cards import Part
 from genui.ui.watch import RunView
 
-_STAMPED = re.compile(r"(?:\d{4}-\d\d-\d\d )?(\d\d:\d\d:\d\d) (.*)")
-_STAMP = 9  # cells: "12:03:58 "
-
-
-def console_text(lines: Sequence[str], width: int, height: int) -> Content:
-    """The newest `height` rows of a console, wrapped beside the time of day."""
-    rows: list[Content] = []
-    for line in reversed(lines):
-        if len(rows) >= height:
-            break
-        found = _STAMPED.match(line)
-        stamp, text = found.groups() if found else ("", line)
-        wrapped = textwrap.wrap(clean_line(text), max(width - _STAMP, 8)) or [""]
-        heads = [f"{stamp:<{_STAMP}}", *[" " * _STAMP] * (len(wrapped) - 1)]
-        rows[:0] = [
-            Content.assemble((head, "$text-muted"), (part, "$foreground"))
-            for head, part in zip(heads, wrapped, strict=True)
-        ]
-    return Content("\n").join(rows[-height:] if height > 0 else [])
+# Ours first, then as other tools name them.
+_TRAIN = ("loss", "train_loss", "train/loss")
+_HELD_OUT = ("val_loss", "eval_loss", "val/loss", "eval/loss")
+_RATE = ("lr", "learning_rate", "train/learning_rate")
 
 
 def waiting_text(view: RunView) -> str:
@@ -42,39 +26,48 @@ def waiting_text(view: RunView) -> str:
     return "no points yet"
 
 
-def stats_line(view: RunView, now: float) -> Content:
-    """`val 1.712 ▾0.08  train 1.604  lr 3.0e-04  5.8k tok/s  data 0.2 s old`."""
+def stats_line(view: RunView, now: float, *between: Part) -> Content:
+    """`val 1.712 ▾0.08  train 1.604  lr 3.0e-04  5.8k tok/s  data 0.2 s old`.
+
+    `between` goes before the age, which is the last to be cut where there is no room.
+    """
     summary, status = view.summary, view.summary.status
     if summary.fault or (status.error and not summary.alive):
         return Content.assemble((clean_line(summary.fault or status.error), "$text-error"))
     parts: list[Part] = []
-
-    def add(label: str, value: str, style: str, unit: str = "") -> None:
-        if label:
-            parts.append((f"{label} ", "$text-muted"))
-        parts.append((value, style))
-        parts.append((f"{unit}  ", "$text-muted"))
-
-    values = _values(view, "val_loss")
+    values = _values(view, _HELD_OUT)
     if len(values):
         change = float(values[-1] - values[-2]) if len(values) > 1 else 0.0
         arrow = f" {'▾' if change < 0 else '▴'}{abs(change):.2f}" if abs(change) >= 0.005 else ""
-        add("val", numbers.value(float(values[-1])), "bold $accent", arrow)
-    losses = _values(view, "loss")
+        parts += _stat("val", numbers.value(float(values[-1])), "bold $accent", arrow)
+    losses = _values(view, _TRAIN)
     if len(losses):
-        add("train", numbers.value(float(losses[-1])), "bold $primary")
-    rates = _values(view, "lr")
+        parts += _stat("train", numbers.value(float(losses[-1])), "bold $primary")
+    rates = _values(view, _RATE)
     if len(rates):
-        add("lr", f"{float(rates[-1]):.1e}", "$foreground")
+        parts += _stat("lr", f"{float(rates[-1]):.1e}", "$foreground")
     if status.unit_rate > 0 and summary.state == "running":
-        add("", numbers.short(status.unit_rate), "$foreground", f" {status.unit}")
-    if summary.alive:
-        age = view.age(now)
+        parts += _stat("", numbers.short(status.unit_rate), "$foreground", f" {status.unit}")
+    return Content.assemble(*parts, *between, *_age(view, now))
+
+
+def _age(view: RunView, now: float) -> list[Part]:
+    """How old the data are while more is to come; else when the last were written."""
+    summary = view.summary
+    age = view.age(now)
+    if summary.alive or summary.state == "writing":
         style = "bold $text-warning" if age > 10 else "$foreground"
-        add("data", f"{age:.1f} s" if age < 10 else numbers.clock(age), style, " old")
-    return Content.assemble(*parts)
+        return _stat("data", f"{age:.1f} s" if age < 10 else numbers.clock(age), style, " old")
+    when = time.strftime("%d %b %H:%M", time.localtime(now - age))
+    return _stat("last written", when, "$foreground")
 
 
-def _values(view: RunView, name: str) -> Sequence[float]:
-    """The newest two values of a metric, or fewer."""
-    return view.series[name][1][-2:].tolist() if name in view.series else []
+def _stat(label: str, value: str, style: str, unit: str = "") -> list[Part]:
+    head: list[Part] = [(f"{label} ", "$text-muted")] if label else []
+    return [*head, (value, style), (f"{unit}  ", "$text-muted")]
+
+
+def _values(view: RunView, names: Sequence[str]) -> Sequence[float]:
+    """The newest two values, or fewer, of the first of these metrics that the run has."""
+    name = next((name for name in names if name in view.series), None)
+    return view.series[name][1][-2:].tolist() if name is not None else []

@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from genui.ui import keys
-from genui.ui.keys import Key, Scope
+from genui.ui.key_table import Key, Scope
 from genui.ui.screens.window import Window
 
 
@@ -48,7 +48,7 @@ class HelpScreen(Window[None]):
 def help_text(pane: Scope, keymap: dict[str, str]) -> Content:
     """Two blocks of `key  what it does`."""
     own = [] if pane == "app" else keys.of_pane(pane)
-    common = keys.of_pane("app")
+    common = keys.common(pane)
     words = {key.id: _words(key, keymap) for key in [*own, *common]}
     width = max(cell_len(word) for word in words.values())
     parts: list[str | tuple[str, str]] = []

@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from textual import events, on, work
 from textual.app import ComposeResult
@@ -17,10 +17,10 @@ from textual.widgets import Static
 from genui.errors import GenuiError
 from genui.runs.catalog import ModelInfo
 from genui.runs.layout import RunDir
-from genui.runs.listing import RunSummary
+from genui.runs.listing import RunSummary, summarise
 from genui.ui import keys, messages
 from genui.ui.chrome import TABS, FooterLine, HeaderLine, StatusLine, TabsLine
-from genui.ui.keys import PaneName
+from genui.ui.key_table import PaneName
 from genui.ui.layout import Arrangement, arrange, too_small
 from genui.ui.leaving import DeafWhenLeaving
 from genui.ui.media import IMAGE_MEDIA, TEXT_MEDIA, newest_model
@@ -34,6 +34,19 @@ from genui.ui.panes.training import TrainingPane
 from genui.ui.session import Session
 from genui.ui.watch import RunView, Watcher
 
+if TYPE_CHECKING:
+    from textual.command import Provider
+
+    from genui.ui.screens.training import Left, TrainingScreen
+
+
+def _commands() -> "type[Provider]":
+    """The palette's provider, imported when the palette first opens."""
+    from genui.ui.commands import HomeCommands
+
+    return HomeCommands
+
+
 HINT = "↑↓ choose a model · Enter opens it · space plays · n trains · ? every key"
 
 
@@ -41,6 +54,7 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
     """Owns the view (all panes, or one full-screen) and the lists the panes are filled from."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("app")]
+    COMMANDS = {_commands}  # noqa: RUF012 - as Textual declares it
     AUTO_FOCUS = ""  # `_show` gives the focus; Textual would give it to a hidden input
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
     """As Textual has it, but a move of the focus does not paint the whole screen anew: the
@@ -59,6 +73,7 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
         self.traffic = ""  # what the terminal takes
         self.user_keys: dict[str, str] = {}
         self._watched: RunDir | None = None
+        self.board: TrainingScreen | None = None  # over this screen, where it is
         self._expected: RunDir | None = None  # just started, and not in the list yet
         self._hinting = False
 
@@ -149,7 +164,10 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
             self.refresh_chrome()
 
     def action_view(self, view: ViewName) -> None:
-        """Home, or one pane full-screen."""
+        """Home, or one pane full-screen; Training has a screen of its own."""
+        if view == "training":
+            self.open_board()
+            return
         self.view = view
         if view != "home":
             self.current = view
@@ -157,6 +175,9 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
 
     def action_show_pane(self, pane: PaneName) -> None:
         """Give a pane the focus; full-screen stays full-screen."""
+        if pane == "training" and self.view != "home":
+            self.open_board()
+            return
         self.current = pane
         if self.alone:
             self.view = pane if self.view != "home" else "home"
@@ -191,6 +212,21 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
         live = sum(run.alive for run in self.runs)
         self.query_one(HeaderLine).set(self.view, live, self.machine, self.traffic)
         self.query_one(FooterLine).set(self.current, self.view != "home", self.user_keys)
+
+    def set_machine(self, machine: str) -> None:
+        """The worker's device and precision, "" while there is none."""
+        self.machine = machine
+        if self.board is not None:
+            self.board.machine = machine
+            self.board.refresh_chrome()
+        self.refresh_chrome()
+
+    async def press(self, key: keys.Key) -> None:
+        """Do what the key does, wherever the focus is."""
+        if key.pane not in {"app", "board", self.current}:
+            self.action_show_pane(cast("PaneName", key.pane))
+        namespace = self if key.pane == "app" else self.query_one(f"#{key.pane}")
+        await self.app.run_action(key.action, namespace)
 
     def say(self, line: str, kind: Literal["error", "note", "hint"] = "error") -> None:
         """One line above the footer."""
@@ -231,6 +267,8 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
         if self._expected is not None:
             self.query_one(ModelsPane).choose_run(self._expected)
             self._expected = None
+        if self.board is not None:
+            self.board.set_lists(runs)
         self.refresh_chrome()
 
     def offered_models(self) -> list[str]:
@@ -295,6 +333,40 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
         self.query_one(ModelsPane).choose_run(run)
         self._watch(run)
         self.action_show_pane("training")
+
+    def open_board(self) -> None:
+        """The Training screen, on the run that is watched."""
+        from genui.ui.screens.training import TrainingScreen
+
+        if self.board is not None:
+            return
+        run, pane = self._watched, self.query_one(TrainingPane)
+        shown = [summarise(run)] if run is not None else []
+        views = {run: pane.run} if run is not None and pane.run is not None else {}
+        board = TrainingScreen(
+            self._watcher, run.id if run else "", shown, known=self.runs, views=views
+        )
+        board.machine, board.traffic = self.machine, self.traffic
+        board.user_keys = self.user_keys
+        self.board = board
+        self._acted()
+        self.app.push_screen(board, self._board_left)
+
+    def _board_left(self, left: "Left | None") -> None:
+        self.board = None
+        run, self._watched = self._watched, None  # the watcher is to look at it alone again
+        view = left.first if left is not None else None
+        if view is not None:
+            run = view.summary.run
+            self.query_one(ModelsPane).choose_run(run)
+        if run is not None:
+            self._watch(run)
+        if view is not None:
+            self.query_one(TrainingPane).show_run(view)
+        if left is not None:
+            self.action_view(left.view)
+            if left.generate and run is not None:
+                self.generate_from(run)
 
     @on(messages.Generate)
     def _generate(self, event: messages.Generate) -> None:

@@ -7,9 +7,9 @@ from textual.content import Content
 from genui.protocol import ImageFrame
 from genui.render.sanitise import clean_line
 from genui.ui.compare import Part
+from genui.ui.frame import set_border
 from genui.ui.in_step import Column
 from genui.ui.leaving import DeafWhenLeaving
-from genui.ui.panes.pane import set_border
 from genui.ui.widgets.picture import Picture
 from genui.ui.widgets.prose import Prose
 

@@ -25,6 +25,7 @@ class LineWidget(Widget):
         super().__init__(name=name, id=id, classes=classes)
         self._strips: list[Strip] = []
         self._stale = True
+        self._styles_kept: dict[str, Style] = {}
 
     def draw(self, width: int, height: int) -> list[Strip]:
         """At most `height` strips of at most `width` cells; missing lines are blank."""
@@ -67,13 +68,16 @@ class LineWidget(Widget):
         """The theme or a class changed, so every style kept in a strip is out of date."""
         super().notify_style_update()
         self._stale = True
+        self._styles_kept.clear()
 
     def on_resize(self) -> None:
         self._stale = True
 
     def style(self, component: str) -> Style:
         """The component class `component` as a style with foreground and background."""
-        return self.get_component_rich_style(component)
+        if component not in self._styles_kept:  # to compute all of a curve's takes 3 ms
+            self._styles_kept[component] = self.get_component_rich_style(component)
+        return self._styles_kept[component]
 
     def message(self, text: str, component: str, width: int, height: int) -> list[Strip]:
         """`text` in the middle of the room, for a widget that has nothing to show yet."""

@@ -1,0 +1,129 @@
+"""`genui watch`: the app on any log, or on what a command prints."""
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genui.commands import output
+from genui.commands.logs import find_path
+from genui.errors import MisuseError
+
+if TYPE_CHECKING:
+    from genui.runs.layout import RunDir
+    from genui.runs.listing import RunSummary
+
+STDIN = "-"
+TERMINAL = "/dev/tty"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "PATH is a log or a folder of logs: TensorBoard event files, W&B offline runs, CSV as\n"
+        "Lightning writes it, trainer_state.json of Hugging Face, SQLite of trackio, JSONL, or a\n"
+        "run of genui by path, id or name. Without PATH: your runs. With -: what a command\n"
+        "prints, kept as a run; it goes on being kept when you leave the app.\n\n"
+        "examples:\n"
+        "  genui watch                                   your runs\n"
+        "  genui watch lightning_logs wandb              every log in two folders\n"
+        "  python train.py 2>&1 | genui watch -          a script as it is, read from its output\n"
+        "  python train.py 2>&1 | genui watch - | tee log.txt"
+    )
+    parser.add_argument("paths", metavar="PATH", nargs="*", help="a log, a folder of them, or -")
+    parser.add_argument("--name", metavar="NAME", default="", help="with -: what to call the run")
+    parser.add_argument("--project", metavar="NAME", default="", help="with -: its project")
+
+
+def run(args: argparse.Namespace) -> int:
+    if STDIN in args.paths:
+        if len(args.paths) > 1:
+            raise MisuseError("watch -: reads standard input alone; leave the other paths out")
+        return _watch_pipe(args.name, args.project)
+    if args.name or args.project:
+        raise MisuseError("watch: --name and --project are for a command piped to `genui watch -`")
+    from genui.commands.home import has_terminal
+
+    paths = [_path_of(word) for word in args.paths]
+    if has_terminal():
+        from genui.ui import watching
+
+        return watching.run_watch(paths or None, None)
+    if not paths:
+        from genui.commands import runs
+
+        runs.listing()
+    else:
+        from genui.runs.logs import find_logs
+
+        found = [_row(summary) for path in paths for summary in find_logs(path)]
+        output.table(("LOG", "FORMAT", "STATE", "LAST WRITE"), found)
+    return 0
+
+
+def _path_of(word: str) -> Path:
+    """The path of a log or folder, or of a run's folder. Raises MisuseError."""
+    from genui.runs.listing import find_run
+
+    path = find_path(word)
+    return find_run(word).path if path is None else path
+
+
+def _row(summary: "RunSummary") -> tuple[str, ...]:
+    from genui.commands.logs import title
+    from genui.commands.runs import span
+
+    state = summary.fault or summary.state
+    return (title(summary), summary.format, state, f"{span(summary.age)} ago")
+
+
+def _watch_pipe(name: str, project: str) -> int:
+    """Keeps what is piped in as a run, and opens the app on it where there is a terminal.
+
+    With one, a recorder of its own reads the pipe, so that leaving the app never closes it
+    under the command. Without, this process does, and passes every byte on.
+    """
+    if sys.stdin is None or sys.stdin.isatty():
+        raise MisuseError("watch -: nothing is piped in; use `COMMAND 2>&1 | genui watch -`")
+    from genui.runs import recorder
+
+    run = recorder.create(name, project)
+    terminal = _open_terminal()
+    if terminal is None:
+        output.note(f"recording as run {run.id}: `genui watch {run.id}` shows it")
+        # Ctrl-C is for the command; what it still prints on its way out is recorded.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        sys.stdout.flush()
+        recorder.record(run, sys.stdin.fileno(), sys.stdout.fileno())
+        return 0
+    recorder.detach(run)
+    os.dup2(terminal, sys.stdin.fileno())  # Textual reads keys from standard input
+    os.close(terminal)
+    try:
+        from genui.ui import watching
+
+        return watching.run_watch(None, run)
+    finally:
+        _farewell(run)
+
+
+def _open_terminal() -> int | None:
+    """The terminal's keyboard; None where no app can be shown."""
+    shown = sys.stdout.isatty() and sys.stderr.isatty() and os.environ.get("TERM", "") != "dumb"
+    try:
+        return os.open(TERMINAL, os.O_RDWR) if shown else None
+    except OSError:  # cron, a container
+        return None
+
+
+def _farewell(run: "RunDir") -> None:
+    from genui.runs.listing import summarise
+
+    if summarise(run).alive:
+        output.note(
+            f"recording goes on as run {run.id} until the command ends: "
+            f"`genui watch {run.id}` shows it again"
+        )
+    else:
+        output.note(f"recorded as run {run.id}")

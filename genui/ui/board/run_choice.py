@@ -1,0 +1,88 @@
+"""The keys that choose which runs lie over each other, and which of them is steered."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from textual import on
+from textual.screen import Screen
+
+from genui.runs.listing import RunSummary, summarise
+from genui.ui import messages
+from genui.ui.board.board import Board
+from genui.ui.board.run_list import RunList
+from genui.ui.watch import Watcher
+
+MOST_RUNS = 8  # that lie over each other: as many as there are signs
+
+
+class RunChoice(Screen[Any]):
+    """Actions for the runs of a board, and the list of all that there are."""
+
+    board: Board
+    known: Sequence[RunSummary]
+    watcher: Watcher
+
+    def change(self, **fields: Any) -> None:
+        """Take another view: fields of ViewState by name, painted at once."""
+        raise NotImplementedError
+
+    def say(self, line: str, kind: Literal["error", "note", "hint"] = "error") -> None:
+        """One line above the footer."""
+        raise NotImplementedError
+
+    def watch_runs(self) -> None:
+        """Have the watcher look at the runs that are shown, and at no other."""
+        self.watcher.watch(*self.board.runs)
+
+    def show_runs(self, runs: Sequence[RunSummary]) -> None:
+        """Lay these over each other; the first is the one that is steered."""
+        self.board.set_runs(runs)
+        self.watch_runs()
+        self.query_one(RunList).show(self.known, self.board.runs)
+        self.change()
+
+    def action_runs(self) -> None:
+        """Open the list of runs, or close it."""
+        listed = self.query_one(RunList)
+        listed.display = not listed.display
+        if listed.display:
+            listed.show(self.known, self.board.runs)
+            listed.focus_rows()
+        else:
+            self.set_focus(None)
+
+    @on(RunList.Closed)
+    def _list_closed(self) -> None:
+        self.query_one(RunList).display = False
+        self.set_focus(None)
+
+    @on(RunList.Toggled)
+    def _toggled(self, event: RunList.Toggled) -> None:
+        self.toggle(event.run)
+
+    def toggle(self, run: RunSummary) -> None:
+        """Lay this run over the others, or take it away."""
+        runs = [one for one in self.board.runs if one.run != run.run]
+        if len(runs) == len(self.board.runs):
+            runs.append(run)
+        if not runs:
+            self.say("one run stays: show another first", "note")
+        elif len(runs) > MOST_RUNS:
+            self.say(f"{MOST_RUNS} runs at most lie over each other: take one away first", "note")
+        else:
+            self.show_runs(runs)
+
+    def action_turn(self, by: int) -> None:
+        """Steer another of the runs that are shown."""
+        if len(self.board.runs) < 2:
+            self.say("only one run is shown: o adds others", "note")
+            return
+        self.board.turn(by)
+        self.show_runs(self.board.runs)
+
+    @on(messages.OpenRun)
+    def _open_run(self, event: messages.OpenRun) -> None:
+        """A run that was just started from one of these: it comes first, the others under it."""
+        event.stop()
+        self.watcher.refresh()
+        self.show_runs([summarise(event.run), *self.board.runs][:MOST_RUNS])

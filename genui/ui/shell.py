@@ -1,0 +1,247 @@
+"""What every app of genui's shares: its looks, its terminal, and how it comes and goes."""
+
+import gc
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Literal, Protocol
+
+import msgspec
+from textual import events, on
+from textual.app import App
+from textual.binding import BindingType
+from textual.color import Color
+from textual.filter import LineFilter
+from textual.theme import Theme
+from textual.timer import Timer
+
+from genui.errors import GenuiError
+from genui.render import numbers
+from genui.render.colour import detect
+from genui.runs.layout import RunDir
+from genui.ui import keys, memory, messages, themes
+from genui.ui.board.alerting import AlertDesk
+from genui.ui.driver import driver_class, metered
+from genui.ui.leaving import DeafWhenLeaving
+from genui.ui.panes.line_input import LineInput
+from genui.ui.plain import NoColour
+from genui.ui.screens.window import TypingWindow
+from genui.ui.signals import leave_on_signals
+from genui.ui.watch import RunView, Watcher
+
+LOOKS = Path(__file__).with_name("app.tcss")  # in full: also for subclasses elsewhere
+KEY_FIRST = 0.25  # seconds after a key in which what moves by itself waits
+RUN_WAITS = 0.5  # seconds that keys may hold up the watched runs' curves
+GARBAGE = 2_000, 10_000, 10_000  # the collector by itself looks at the newest objects only
+TIDY_EVERY = 1.0  # seconds between looks at those that survived, where no key waits
+MOST_UNTIDY = 60  # looks at the newest after which the next comes though one does
+SPRING_CLEAN_EVERY, SPRING_CLEAN_AFTER = 60.0, 5.0  # seconds between full looks, and after a key
+TRAFFIC_PERIOD = 1.0  # seconds over which the header counts what the terminal took
+
+
+class Front(Protocol):
+    """The screen that the app's own news are for."""
+
+    user_keys: dict[str, str]
+    traffic: str
+
+    def say(self, line: str, kind: Literal["error", "note", "hint"] = "error") -> None: ...
+
+    def refresh_chrome(self) -> None: ...
+
+    def show_run(self, view: RunView) -> None: ...
+
+    async def press(self, key: keys.Key) -> None: ...
+
+
+class Shell(DeafWhenLeaving, App[None]):
+    """An app around a watcher; subclasses say which screen is at the front.
+
+    They make `watcher`, which is started once something is on the screen.
+    """
+
+    TITLE = "genui"
+    CSS_PATH = LOOKS
+    ENABLE_COMMAND_PALETTE = True
+    COMMANDS = set()  # noqa: RUF012 - as Textual declares it; each screen has its own
+    BINDINGS: ClassVar[list[BindingType]] = []
+
+    watcher: Watcher
+
+    def __init__(self) -> None:
+        super().__init__(driver_class=driver_class())
+        self.user_keys: dict[str, str] = {}
+        self.key_at = 0.0
+        self._memory = memory.recall()
+        self.desk = AlertDesk(self, lambda: self.watcher.watched, self._memory.quiet)
+        self._bytes = 0
+        self._cleaned_at = time.monotonic()
+        self._run_views: dict[RunDir, RunView] = {}  # not shown yet
+        self._runs_wait: Timer | None = None
+        for theme in themes.OWN:
+            self.register_theme(theme)
+        start = themes.default_theme(detect(os.environ, True))
+        known = self._memory.theme in self.available_themes
+        self._dress(self._memory.theme if known else start)
+
+    def _dress(self, theme: str) -> None:
+        """Begin in this theme: set the usual way, everything would be styled twice."""
+        self.set_reactive(App.theme, theme)
+        self.stylesheet.set_variables(self.get_css_variables())
+        dark = self.current_theme.dark
+        self.set_classes([f"-theme-{theme}", "-dark-mode" if dark else "-light-mode"])
+
+    @property
+    def front(self) -> Front:
+        """Where what is new is shown."""
+        raise NotImplementedError
+
+    def on_load(self) -> None:
+        leave_on_signals(self)
+
+    def on_resize(self) -> None:
+        if (driver := metered(self)) is not None:
+            driver.forget()  # terminals keep what they show, or do not
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        if not self.no_color:
+            return super().get_line_filters()
+        return [NoColour(Color.parse(self.theme_variables["background"]))]
+
+    def on_mount(self) -> None:
+        self.theme_changed_signal.subscribe(self, self._redress)
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        """What can wait until something is on the screen."""
+        front = self.front
+        try:
+            self.user_keys = front.user_keys = keys.load_keymap()
+        except GenuiError as error:
+            front.say(str(error))
+        else:
+            self.set_keymap(self.user_keys)
+            if not self._memory.hint_seen:
+                self.hint()
+        front.refresh_chrome()
+        # What is alive now lives as long as the app, and what a full look for garbage finds
+        # later is little: each would hold up a key for 50 to 150 ms.
+        gc.freeze()
+        gc.set_threshold(*GARBAGE)
+        self.begin()
+        self.desk.begin()
+        self.set_interval(TRAFFIC_PERIOD, self._count_traffic)
+        self.set_interval(TIDY_EVERY, self._tidy)
+
+    def begin(self) -> None:
+        """Start what works for the app, now that something is on the screen."""
+        self.watcher.start()
+
+    def hint(self) -> None:
+        """Say what a new user reads first, where there is such a thing."""
+
+    async def on_unmount(self) -> None:
+        self.watcher.stop()
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key):
+            self.key_at = time.monotonic()
+            if event.is_forwarded and self._taken_late(event):
+                return
+        await super().on_event(event)
+
+    def _taken_late(self, event: events.Key) -> bool:
+        """Whether a key that nothing wanted was meant for the line that has come up since."""
+        if isinstance(self.focused, LineInput):
+            return self.focused.take(event)
+        if self.focused is None and isinstance(self.screen, TypingWindow):
+            self.screen.take_early(event)
+            return True
+        return False
+
+    @property
+    def answering(self) -> bool:
+        """Whether a key was just pressed: its answer goes before what moves by itself."""
+        return time.monotonic() - self.key_at < KEY_FIRST
+
+    # --- from the watcher ---------------------------------------------------------------
+
+    @on(messages.RunChanged)
+    def _run_changed(self, event: messages.RunChanged) -> None:
+        """Curves grow; while keys are answered they wait, and only their newest look is kept."""
+        self.desk.take(event.view)
+        self._run_views[event.view.summary.run] = event.view
+        if not self.answering:
+            self._show_runs()
+        elif self._runs_wait is None:
+            self._runs_wait = self.set_timer(RUN_WAITS, self._show_runs)
+
+    def _show_runs(self) -> None:
+        if self._runs_wait is not None:
+            self._runs_wait.stop()
+            self._runs_wait = None
+        views, self._run_views = self._run_views, {}
+        for view in views.values():
+            self.front.show_run(view)
+
+    @on(messages.Say)
+    def _said(self, event: messages.Say) -> None:
+        self.front.say(event.line, event.kind)
+
+    # --- small things -----------------------------------------------------------------
+
+    def _tidy(self) -> None:
+        """Look for garbage where it holds up no key.
+
+        Textual's strips are cycles: some thousand objects a second while a picture moves.
+        """
+        now = time.monotonic()
+        if now - max(self._cleaned_at, self.key_at + SPRING_CLEAN_AFTER) > SPRING_CLEAN_EVERY:
+            self._cleaned_at = now
+            gc.collect()
+        elif not self.answering or gc.get_count()[1] > MOST_UNTIDY:
+            gc.collect(1)
+
+    def _count_traffic(self) -> None:
+        driver = metered(self)
+        if driver is None:
+            return
+        taken = driver.bytes_written - self._bytes
+        self._bytes = driver.bytes_written
+        kilobytes = round(taken / TRAFFIC_PERIOD / 1024)
+        self.front.traffic = f"{numbers.count(kilobytes)} KB/s"
+        self.front.refresh_chrome()
+
+    @on(messages.HintSeen)
+    def _hint_seen(self) -> None:
+        self._remember(msgspec.structs.replace(self._memory, hint_seen=True))
+
+    def _redress(self, theme: Theme) -> None:
+        """Another theme: the lines around the panes name their colours when they are made."""
+        self.front.refresh_chrome()
+        self._remember(msgspec.structs.replace(self._memory, theme=theme.name))
+
+    def _remember(self, new: memory.Memory) -> None:
+        if new != self._memory:
+            self._memory = new
+            self.run_worker(lambda: memory.remember(new), thread=True, group="memory")
+
+    def action_alerts(self) -> None:
+        """What was told of the runs that are watched."""
+        self.desk.open()
+
+    def action_ringing(self) -> None:
+        """Let alerts ring and notify, or not; this is remembered."""
+        self.desk.quiet = quiet = not self.desk.quiet
+        self._remember(msgspec.structs.replace(self._memory, quiet=quiet))
+        line = "alerts no longer ring: B lets them" if quiet else "alerts ring and notify again"
+        self.front.say(line, "note")
+
+    async def action_press(self, key_id: str) -> None:
+        """Do what a key of the table does: the footer was clicked."""
+        await self.front.press(next(key for key in keys.TABLE if key.id == key_id))
+
+    def action_help_quit(self) -> None:
+        """Ctrl+C: say how to leave, as Textual does, but in the status line."""
+        self.front.say("press q to quit; training goes on", "note")

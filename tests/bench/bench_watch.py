@@ -1,0 +1,259 @@
+"""Watching a training: opening a long log, following a live one, and doing nothing.
+
+    python tests/bench/bench_watch.py --peers /path/to/a/venv/bin/python [--logs FOLDER]
+
+`--peers` is an interpreter that has wandb, torch, tensorboard and terminalboard (with
+"plotext<6"); each is run on the same training as its own library logged it, in turns with
+genui, in real terminals of 120×40. Without it genui is measured alone. The peers' logs take
+some minutes to write, and are kept in `--logs`.
+"""
+
+import argparse
+import json
+import os
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import watch_logs
+from harness import Figure, Terminal, home, machine, report
+
+BRAILLE = re.compile(rb"\xe2[\xa0-\xa3][\x80-\xbf]")
+CHART = 30  # signs of dots: more than a spinner or a logo
+QUIET = 2.5  # seconds without a change after which all has been drawn
+STEPS = 100_000
+GENUI = (sys.executable, "-m", "genui")
+
+
+def opening(
+    argv: Sequence[str], keys: str = "", env: dict[str, str] | None = None
+) -> dict[str, float]:
+    """Seconds to the first chart and to the last change of the screen; megabytes resident."""
+    with Terminal(argv, env=env) as terminal:
+        for key in keys:
+            time.sleep(0.5)
+            terminal.press(key)
+        first = _first_chart(terminal)
+        last = _settled(terminal)
+        return {"first": first, "all": last, "memory": _memory(terminal.process.pid)}
+
+
+def _first_chart(terminal: Terminal) -> float:
+    end = time.perf_counter() + 60
+    while time.perf_counter() < end:
+        seen = 0
+        for chunk in list(terminal._chunks):
+            seen += len(BRAILLE.findall(chunk.data))
+            if seen >= CHART:
+                return chunk.at - terminal.started
+        time.sleep(0.01)
+    raise AssertionError(f"no chart in 60 s; the screen:\n{_drawn(terminal)}")
+
+
+def _settled(terminal: Terminal) -> float:
+    """When dots came last, before a silence of `QUIET` seconds in which no dots came."""
+    end = time.perf_counter() + 90
+    while time.perf_counter() < end:
+        last = max(
+            (c.at for c in list(terminal._chunks) if BRAILLE.search(c.data)),
+            default=terminal.started,
+        )
+        if time.perf_counter() - last > QUIET:
+            return last - terminal.started
+        time.sleep(0.1)
+    return float("nan")
+
+
+def _drawn(terminal: Terminal) -> str:
+    terminal.settle()
+    return terminal.text
+
+
+def _memory(pid: int) -> float:
+    """Megabytes resident of a process and its children."""
+    tree = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    return sum(one.memory_info().rss for one in tree) / 1e6
+
+
+def _processor(pid: int) -> float:
+    """Seconds of processor time of a process and its children so far."""
+    tree = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    return sum(sum(one.cpu_times()[:2]) for one in tree)
+
+
+def resting(path: Path, seconds: float = 20) -> tuple[float, int]:
+    """Per cent of a core, and bytes to the terminal, with a finished run on the screen."""
+    with Terminal([*GENUI, "watch", str(path)]) as terminal:
+        _first_chart(terminal)
+        _settled(terminal)
+        sent, used = len(terminal.output), _processor(terminal.process.pid)
+        time.sleep(seconds)
+        used = _processor(terminal.process.pid) - used
+        return 100 * used / seconds, len(terminal.output) - sent
+
+
+LIVE = """
+import sys, time, genui
+run = genui.init(project="bench", name="live")
+print(run.dir, flush=True)
+for step in range(10**9):
+    run.log(dict(loss=1 / (step + 1) + (step * 7919 % 1000) / 5e3, marker=100000 + step), step=step)
+    print(step, time.time(), flush=True)
+    time.sleep(float(sys.argv[1]))
+"""
+
+
+@contextmanager
+def live_script(pause: float) -> Iterator[tuple[Path, "subprocess.Popen[str]"]]:
+    """A script of its own that logs every `pause` seconds through `genui.init`."""
+    with subprocess.Popen(
+        [sys.executable, "-c", LIVE, str(pause)], stdout=subprocess.PIPE, text=True
+    ) as script:
+        assert script.stdout is not None
+        try:
+            yield Path(script.stdout.readline().strip()), script
+        finally:
+            script.kill()
+
+
+def following(seconds: float = 20) -> float:
+    """Per cent of a core while 20 steps a second are logged."""
+    with live_script(0.05) as (path, _), Terminal([*GENUI, "watch", str(path)]) as terminal:
+        _first_chart(terminal)
+        time.sleep(3)
+        used = _processor(terminal.process.pid)
+        time.sleep(seconds)
+        return 100 * (_processor(terminal.process.pid) - used) / seconds
+
+
+def delays(count: int) -> list[float]:
+    """Seconds from the return of a `log` call until its step is on the screen."""
+    found: list[float] = []
+    with live_script(1.37) as (path, script), Terminal([*GENUI, "watch", str(path)]) as terminal:
+        assert script.stdout is not None
+        terminal.until(lambda text: "step" in text)
+        for _ in range(count):
+            step, at = script.stdout.readline().split()
+            logged = time.perf_counter() - (time.time() - float(at))
+            with suppress(AssertionError):
+                pattern = re.compile(rf"\b{int(step):,}\b")
+                seen = terminal.until(lambda text, p=pattern: p.search(text) is not None, 5)
+                found.append(max(seen - logged, 0))
+    return found
+
+
+def many_runs(count: int) -> float:
+    """Seconds until a folder of that many runs is listed."""
+    from genui import paths
+
+    for number in range(count):
+        watch_logs.own_run(f"many{number:04d}", 20)
+    argv = [*GENUI, "watch", str(paths.runs_dir())]
+    with Terminal(argv) as terminal:
+        terminal.until_sent(rb"many\d{4}")
+        return terminal.until(lambda text: "many0" in text) - terminal.started
+
+
+def tensorboard(python: str, folder: Path) -> float:
+    """Seconds until TensorBoard serves the first 1,000 points of a curve."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/data/plugin/scalars/scalars?run=.&tag=loss"
+    argv = [python, "-m", "tensorboard.main", "--logdir", str(folder), "--port", str(port)]
+    begin = time.perf_counter()
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            while time.perf_counter() - begin < 60:
+                with suppress(OSError, ValueError), urllib.request.urlopen(url, timeout=5) as reply:
+                    if len(json.load(reply)) >= 900:
+                        return time.perf_counter() - begin
+                time.sleep(0.02)
+        finally:
+            server.terminate()
+    return float("nan")
+
+
+def peers(python: str, logs: Path, repeats: int) -> dict[str, dict[str, list[float]]]:
+    """The peers on the same training: name to the lists of what `opening` measures."""
+    with_wandb = watch_logs.peer_log(python, watch_logs.WANDB, logs / f"wandb-{STEPS}", STEPS)
+    events = watch_logs.peer_log(python, watch_logs.TENSORBOARD, logs / f"tb-{STEPS}", STEPS)
+    run = next((with_wandb / "wandb").glob("offline-run-*"))
+    bin = Path(python).parent
+    settings = {"WANDB_CONFIG_DIR": str(logs / "leet"), "WANDB_ERROR_REPORTING": "false"}
+    calls: dict[str, Callable[[], dict[str, float]]] = {
+        "wandb leet": lambda: opening([str(bin / "wandb"), "leet", str(run)], env=settings),
+        "terminalboard": lambda: opening(
+            [str(bin / "terminalboard"), "--reset-view", str(events)],
+            env={"XDG_STATE_HOME": str(logs)},
+        ),
+        "tensorboard": lambda: {"first": tensorboard(python, events)},
+        "genui, W&B log": lambda: opening([*GENUI, "watch", str(run)]),
+        "genui, TensorBoard log": lambda: opening([*GENUI, "watch", str(events)]),
+    }
+    return {name: _gathered(call, repeats) for name, call in calls.items()}
+
+
+def _gathered(call: Callable[[], dict[str, float]], repeats: int) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for _ in range(repeats):
+        for key, value in call().items():
+            found.setdefault(key, []).append(value)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="watching, measured beside other tools")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--repeats", type=int, default=3, metavar="N")
+    parser.add_argument("--peers", metavar="PYTHON", help="an interpreter that has the peers")
+    parser.add_argument("--logs", type=Path, metavar="FOLDER", help="where their logs are kept")
+    args = parser.parse_args()
+    before = machine()
+    figures: list[Figure] = []
+
+    def add(name: str, values: Sequence[float], unit: str, limit: float | None = None) -> None:
+        figures.append(Figure(name, statistics.median(values), unit, limit=limit))
+
+    with home():
+        run = watch_logs.own_run("long", STEPS)
+        _gathered(lambda: opening([*GENUI, "watch", str(run)]), 1)  # compiled, and in the cache
+        ours = _gathered(lambda: opening([*GENUI, "watch", str(run)]), args.repeats)
+        add(f"first chart of {STEPS:,} steps × 5", ours["first"], "s", 0.4)
+        add("all 500,000 points drawn", ours["all"], "s", 1.0)
+        add("memory", ours["memory"], "MB", 120)
+        used, sent = resting(run)
+        add("idle, of a core", [used], "%", 0.5)
+        add("idle, to the terminal in 20 s", [sent], "B", 0)
+        add("live at 20 steps/s, of a core", [following()], "%", 5)
+        late = delays(12)
+        add(f"a logged step on the screen, median of {len(late)}", late, "s", 0.3)
+        add("the slowest of them", [max(late)], "s", 0.3)
+        big = watch_logs.own_run("longer", 10 * STEPS)
+        huge = opening([*GENUI, "watch", str(big)])
+        add("1,000,000 steps × 5: first chart", [huge["first"]], "s")
+        add("all 5,000,000 points drawn", [huge["all"]], "s", 6)
+        add("memory", [huge["memory"]], "MB")
+    with home():
+        add("1,000 runs listed", [many_runs(1000)], "s", 1)
+    if args.peers:
+        os.environ.pop("GENUI_HOME", None)
+        logs = args.logs or Path(tempfile.mkdtemp(prefix="genui-peers-"))
+        with home():
+            for name, found in peers(args.peers, logs, args.repeats).items():
+                for key, unit in (("first", "s"), ("all", "s"), ("memory", "MB")):
+                    if key in found:
+                        add(f"{name}: {key}", found[key], unit)
+    report(before, figures, args.json)
+
+
+if __name__ == "__main__":
+    main()

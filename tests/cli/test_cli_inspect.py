@@ -1,0 +1,289 @@
+"""`genui inspect`: its summary, what it waits for, what it tells, and other tools' logs."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from genui.cli import main
+from genui.runs.layout import RunDir, create_script_run
+from genui.runs.writer import RunWriter
+
+Capture = pytest.CaptureFixture[str]
+
+
+def log_lines(*losses: float | str, first: int = 0) -> str:
+    records = ({"step": first + i, "time": 1.7e9 + i, "loss": x} for i, x in enumerate(losses))
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+@pytest.fixture
+def finished(make_run: Callable[..., RunDir]) -> RunDir:
+    """A run whose loss fell from 4 to 1.5 over 40 steps, and rose to 2 in the last."""
+    run = make_run("finished")
+    run.metrics.write_text(log_lines(*(4 - 2.5 * i / 39 for i in range(40)), 2.0))
+    return run
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    """Another program's JSONL."""
+    path = tmp_path / "elsewhere" / "log.jsonl"
+    path.parent.mkdir()
+    path.write_text(log_lines(3.0, 2.0, 1.0))
+    return path
+
+
+@contextmanager
+def written(run: RunDir, act: Callable[[RunWriter], None]) -> Iterator[None]:
+    """A trainer that does that, a moment after the block is entered."""
+    with RunWriter(run) as writer:
+        writer.update(state="running")
+
+        def go_on() -> None:
+            time.sleep(0.1)
+            act(writer)
+
+        thread = threading.Thread(target=go_on)
+        thread.start()
+        yield
+        thread.join()
+
+
+# --- the summary ---------------------------------------------------------------------
+
+
+def test_the_summary_has_each_metric_and_its_lowest(finished: RunDir, capsys: Capture) -> None:
+    assert main(["inspect", "last", "--summary"]) == 0
+    out = capsys.readouterr().out
+    (row,) = [line.split() for line in out.splitlines() if line.startswith("loss ")]
+    assert row[:5] == ["loss", "4.000", "2.000", "1.500", "39"]
+    assert row[5][0] == "█"
+    assert "▁" in row[5][-3:]
+    assert "finish: finished at step 40" in out
+
+
+def test_the_summary_as_json(finished: RunDir, capsys: Capture) -> None:
+    assert main(["inspect", "last", "--summary", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["state"], found["step"], found["steps"]) == ("finished", 40, 40)
+    loss = found["metrics"]["loss"]
+    assert (loss["count"], loss["first"], loss["last"]) == (41, 4.0, 2.0)
+    assert (loss["lowest"], loss["lowest_step"]) == (1.5, 39)
+    assert [alert["kind"] for alert in found["alerts"]] == ["finish"]
+
+
+def test_the_summary_tells_of_a_nan(make_run: Callable[..., RunDir], capsys: Capture) -> None:
+    make_run("failed").metrics.write_text(log_lines(3.0, "NaN", "NaN"))
+    assert main(["inspect", "last", "--summary"]) == 0
+    out = capsys.readouterr().out
+    assert "nan: loss is NaN at step 1" in out
+    assert "crash: failed at step 40" in out
+    (row,) = [line for line in out.splitlines() if line.startswith("loss ")]
+    assert row.endswith("▁××")
+
+
+def test_the_summary_of_a_run_without_metrics(
+    make_run: Callable[..., RunDir], capsys: Capture
+) -> None:
+    make_run("failed")
+    assert main(["inspect", "last", "--summary"]) == 0
+    assert "no metrics yet" in capsys.readouterr().out
+
+
+def test_a_thousand_metrics_stay_on_one_screen(
+    make_run: Callable[..., RunDir], capsys: Capture
+) -> None:
+    record = {"step": 1} | {f"layer{i}": 1.0 for i in range(400)}
+    make_run().metrics.write_text(json.dumps(record) + "\n")
+    assert main(["inspect", "last", "--summary"]) == 0
+    out = capsys.readouterr().out
+    assert "and 380 more" in out
+    assert len(out.splitlines()) <= 30
+
+
+@pytest.mark.parametrize("values", [(1.7e308, -1.7e308), (5e-324, 0.0), ("Infinity",), (1e308,)])
+def test_numbers_at_the_ends_of_what_a_float_can_hold(
+    values: tuple, make_run: Callable[..., RunDir], capsys: Capture
+) -> None:
+    make_run().metrics.write_text(log_lines(*values))
+    assert main(["inspect", "last", "--summary"]) == 0
+    assert "loss" in capsys.readouterr().out
+
+
+def test_a_name_with_escape_codes_is_shown_without_them(
+    make_run: Callable[..., RunDir], capsys: Capture
+) -> None:
+    make_run().metrics.write_text('{"step": 1, "\\u001b[31mred[/]\\n": 1.0}\n')
+    assert main(["inspect", "last", "--summary"]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "red[/]" in out
+
+
+# --- until ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("until", "said"),
+    [
+        ("done", "finished at step 40"),
+        ("20", "step 20 reached"),
+        ("loss<1.6", "loss is 1.564 at step 38"),
+        ("loss <= 1.5", "loss is 1.500 at step 39"),
+        ("loss>3.9", "loss is 4.000 at step 0"),
+    ],
+)
+def test_what_was_reached_before_ends_it_at_once(
+    until: str, said: str, finished: RunDir, capsys: Capture
+) -> None:
+    assert main(["inspect", "last", "--until", until]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == said
+
+
+@pytest.mark.parametrize("until", ["50", "loss<1.0", "loss>9"])
+def test_an_end_before_it_was_reached_is_a_failure(
+    until: str, finished: RunDir, capsys: Capture
+) -> None:
+    assert main(["inspect", "last", "--until", until]) == 1
+    assert f"finished at step 40, before {until}" in capsys.readouterr().err
+
+
+def test_a_run_that_is_killed_is_a_failure_with_its_line(
+    make_run: Callable[..., RunDir], capsys: Capture
+) -> None:
+    run = make_run("running", step=7)
+    assert main(["inspect", "last", "--until", "done"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"genui: {run.id} dead at step 7: its process is gone")
+    assert said.count("\n") == 1
+
+
+def test_a_step_is_waited_for(make_run: Callable[..., RunDir], capsys: Capture) -> None:
+    run = make_run("stopped", step=0)
+
+    def act(writer: RunWriter) -> None:
+        for step in range(6):
+            writer.log(step, loss=1.0)
+
+    with written(run, act):
+        assert main(["inspect", "last", "--follow", "--until", "5", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["step"] for line in out.splitlines()] == [0, 1, 2, 3, 4, 5]
+    assert err == "step 5 reached\n"
+
+
+def test_a_nan_is_told_while_one_waits(make_run: Callable[..., RunDir], capsys: Capture) -> None:
+    run = make_run("stopped", step=0)
+
+    def act(writer: RunWriter) -> None:
+        writer.log(1, loss=float("nan"))
+        writer.update(state="finished")
+
+    with written(run, act):
+        assert main(["inspect", "last", "--until", "done"]) == 0
+    assert "nan: loss is NaN at step 1" in capsys.readouterr().out.splitlines()
+
+
+def test_a_metric_that_nobody_logs_is_remarked_on(finished: RunDir, capsys: Capture) -> None:
+    assert main(["inspect", "last", "--until", "los<1"]) == 1
+    assert "no metric 'los' so far: did you mean 'loss'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("until", ["", "soon", "loss", "loss<", "<3", "loss<x", "loss<nan", "-3"])
+def test_what_cannot_be_waited_for_is_misuse(until: str, finished: RunDir, capsys: Capture) -> None:
+    assert main(["inspect", "last", f"--until={until}"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_summary_cannot_be_followed(finished: RunDir, capsys: Capture) -> None:
+    assert main(["inspect", "last", "--summary", "--follow"]) == 2
+    assert "leave --follow out" in capsys.readouterr().err
+
+
+# --- any log -------------------------------------------------------------------------
+
+
+def test_another_programs_log_is_described(foreign: Path, capsys: Capture) -> None:
+    assert main(["inspect", str(foreign)]) == 0
+    facts = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines())
+    assert facts["log"] == str(foreign)
+    assert (facts["format"], facts["step"], facts["metrics"]) == ("jsonl", "2", "loss")
+
+
+def test_its_summary(foreign: Path, capsys: Capture) -> None:
+    assert main(["inspect", str(foreign), "--summary", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["metrics"]["loss"]["lowest_step"] == 2
+    assert found["state"] == "writing"
+
+
+def test_it_is_followed_while_it_is_written(foreign: Path, capsys: Capture) -> None:
+    def go_on() -> None:
+        time.sleep(0.1)
+        with foreign.open("a") as file:
+            file.write(log_lines(0.5, 0.4, first=3))
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    assert main(["inspect", str(foreign), "--until", "loss<0.45", "--json"]) == 0
+    thread.join()
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(r["step"], r["loss"]) for r in records] == [
+        (0, 3.0), (1, 2.0), (2, 1.0), (3, 0.5), (4, 0.4),
+    ]  # fmt: skip
+
+
+def test_a_log_that_says_how_it_ended_ends_it(tmp_path: Path, capsys: Capture) -> None:
+    state = {
+        "global_step": 20, "max_steps": 20, "epoch": 1.0, "num_train_epochs": 1,
+        "log_history": [{"step": 10, "epoch": 0.5, "loss": 2.0}, {"step": 20, "loss": 1.0}],
+    }  # fmt: skip
+    (tmp_path / "checkpoint-20").mkdir()
+    (tmp_path / "checkpoint-20" / "trainer_state.json").write_text(json.dumps(state))
+    assert main(["inspect", str(tmp_path), "--until", "done"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "finished at step 20"
+
+
+def test_a_log_that_is_removed_ends_it(foreign: Path, capsys: Capture) -> None:
+    thread = threading.Timer(0.1, foreign.unlink)
+    thread.start()
+    assert main(["inspect", str(foreign), "--until", "done"]) == 1
+    assert "is gone" in capsys.readouterr().err
+
+
+def test_a_folder_of_several_logs_is_not_one(foreign: Path, capsys: Capture) -> None:
+    (foreign.parent / "b").mkdir()
+    (foreign.parent / "b" / "log.jsonl").write_text(log_lines(1.0))
+    assert main(["inspect", str(foreign.parent)]) == 2
+    said = capsys.readouterr().err
+    assert "holds 2 logs" in said
+    assert str(foreign) in said
+
+
+@pytest.mark.parametrize(
+    "word", ["nowhere/log.jsonl", "no\0where/x", "x" * 5000, "/", "", "\x1b[2J"]
+)
+def test_what_is_neither_run_nor_log_is_one_line(
+    word: str, finished: RunDir, capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    assert main(["inspect", word.replace("/", "./", 1) if word == "/" else word]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("genui: ")
+    assert said.count("\n") == 1
+    assert "\x1b" not in said
+
+
+def test_a_script_of_ones_own_is_described_by_its_config(capsys: Capture) -> None:
+    create_script_run("mine", "digits", {"lr": 3e-4, "layers": 6})
+    assert main(["inspect", "mine"]) == 0
+    facts = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines())
+    assert facts["project"] == "digits"
+    assert facts["config"] == "lr=0.0003 layers=6"
+    assert "recipe" not in facts

@@ -1,0 +1,223 @@
+"""`genui watch` without a terminal: what there is to watch, and what a command prints."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from genui.cli import main
+from genui.runs.layout import RunDir, read_info
+from genui.runs.listing import RunSummary, list_runs, summarise
+from genui.runs.logs import open_tail
+
+Capture = pytest.CaptureFixture[str]
+ROOT = Path(__file__).resolve().parents[2]
+WATCH = (sys.executable, "-m", "genui", "watch", "-")
+
+
+def piped(data: bytes, *words: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([*WATCH, *words], input=data, capture_output=True, cwd=ROOT, timeout=60)
+
+
+def values(run: RunSummary, name: str) -> list[tuple[int, float]]:
+    tail = open_tail(run)
+    while tail.read():
+        pass
+    series = tail.series[name]
+    return list(zip(series.steps.tolist(), series.values.tolist(), strict=True))
+
+
+def only_run() -> RunSummary:
+    (run,) = list_runs()
+    return run
+
+
+# --- listings ------------------------------------------------------------------------
+
+
+def test_without_a_path_your_runs_are_listed(
+    make_run: Callable[..., RunDir], capsys: Capture
+) -> None:
+    run = make_run()
+    assert main(["watch"]) == 0
+    assert run.id in capsys.readouterr().out
+
+
+def test_the_logs_of_a_folder_are_listed(tmp_path: Path, capsys: Capture) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metrics.csv").write_text("step,loss\n1,0.5\n")
+    assert main(["watch", str(tmp_path)]) == 0
+    head, *rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert head[:3] == ["LOG", "FORMAT", "STATE"]
+    assert {row[0] for row in rows} == {str(tmp_path / n / "metrics.csv") for n in "ab"}
+    assert {tuple(row[1:3]) for row in rows} == {("csv", "writing")}
+
+
+def test_a_run_is_watched_by_name_and_a_file_of_that_name_by_its_path(
+    make_run: Callable[..., RunDir],
+    capsys: Capture,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = make_run(name="tiny")
+    monkeypatch.chdir(tmp_path)
+    Path("tiny").write_text("step,loss\n1,0.5\n")
+    assert main(["watch", "tiny"]) == 0
+    assert run.id in capsys.readouterr().out
+    assert main(["watch", "./tiny"]) == 0
+    assert " csv " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (["nowhere"], "no run 'nowhere'"),
+        (["./nowhere"], "there is no such file or folder"),
+        (["empty"], "nothing to watch"),
+        (["-", "empty"], "standard input alone"),
+        (["empty", "--name", "x"], "--name"),
+    ],
+)
+def test_what_cannot_be_watched_is_one_line(
+    words: list[str], fault: str, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    assert main(["watch", *words]) == 2
+    said = capsys.readouterr().err
+    assert fault in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_without_permission_is_one_line(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "closed").mkdir(mode=0)
+    assert main(["watch", str(tmp_path / "closed")]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+# --- a command's output --------------------------------------------------------------
+
+
+def test_what_a_command_prints_is_kept_as_a_run_and_passed_on() -> None:
+    lines = [f"step {i}: loss {3 - i / 100:.2f}, lr 3e-4" for i in range(100)]
+    data = ("start\n" + "\n".join(lines) + "\nSaved to model.pt").encode()
+    done = piped(data, "--name", "mine", "--project", "digits")
+    assert (done.returncode, done.stdout) == (0, data)
+    run = only_run()
+    assert done.stderr.decode() == (
+        f"recording as run {run.run.id}: `genui watch {run.run.id}` shows it\n"
+    )
+    info = read_info(run.run)
+    assert (run.state, info.kind, info.name, info.project) == (
+        "finished", "script", "mine", "digits",
+    )  # fmt: skip
+    assert values(run, "loss") == [(i, float(f"{3 - i / 100:.2f}")) for i in range(100)]
+    console = run.run.console.read_text().splitlines()
+    assert console[0].endswith(" start")
+    assert console[-1].endswith(" Saved to model.pt")
+    assert len(console) == 102
+
+
+def test_a_progress_bar_is_read_as_it_is_drawn_but_kept_only_where_it_stays() -> None:
+    bar = b"".join(
+        f"\r{n}%|###   | {n}/100 [00:0{n % 10}<00:01, 10.0it/s, loss={n / 100}]".encode()
+        for n in range(1, 101)
+    )
+    assert piped(bar + b"\n").returncode == 0
+    run = only_run()
+    assert values(run, "loss") == [(n, n / 100) for n in range(1, 101)]
+    (console,) = run.run.console.read_text().splitlines()
+    assert "100/100" in console
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\n\n\r\r", b"\xff\xfe\x00garbage\x80\n", b"x" * 1_000_000, b"no numbers\n" * 10],
+    ids=["empty", "blank", "binary", "a line of a megabyte", "words"],
+)
+def test_output_without_metrics_is_a_run_without_metrics(data: bytes) -> None:
+    done = piped(data)
+    assert (done.returncode, done.stdout) == (0, data)
+    assert only_run().state == "finished"
+    assert only_run().run.metrics.read_bytes() == b""
+
+
+def start(words: Sequence[str] = ()) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [*WATCH, *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=ROOT,
+    )
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_line_is_in_the_run_as_soon_as_it_is_printed() -> None:
+    with start() as process:
+        assert process.stdin is not None
+        process.stdin.write(b"step 1 loss 0.5\n")
+        process.stdin.flush()
+        wait_for(lambda: bool(list_runs()) and bool(_written(only_run())))
+        assert summarise(only_run().run).state == "running"
+        assert values(only_run(), "loss") == [(1, 0.5)]
+        process.stdin.close()
+    assert only_run().state == "finished"
+
+
+def _written(run: RunSummary) -> bytes:
+    return run.run.metrics.read_bytes() if run.run.metrics.exists() else b""
+
+
+def test_recording_goes_on_when_whoever_read_our_output_left() -> None:
+    with start() as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.close()
+        for step in range(2000):
+            process.stdin.write(b"step %d loss 0.5 %s\n" % (step, b"." * 100))
+        process.stdin.close()
+    assert process.returncode == 0
+    assert len(values(only_run(), "loss")) == 2000
+
+
+def test_ctrl_c_is_for_the_command_whose_last_words_are_kept() -> None:
+    with start() as process:
+        assert process.stdin is not None
+        process.stdin.write(b"step 1 loss 0.5\n")
+        process.stdin.flush()
+        wait_for(lambda: bool(list_runs()) and bool(_written(only_run())))
+        process.send_signal(signal.SIGINT)
+        process.stdin.write(b"interrupted\nstep 2 loss 0.4\n")
+        process.stdin.close()
+    assert process.returncode == 0
+    assert values(only_run(), "loss") == [(1, 0.5), (2, 0.4)]
+
+
+def test_nowhere_to_keep_it_is_one_line(genui_home: Path) -> None:
+    genui_home.write_text("a file where the folder should be")
+    done = piped(b"step 1 loss 0.5\n")
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"genui: cannot write ")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_nothing_piped_in_is_misuse() -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{' '.join(WATCH)} <&-"], capture_output=True, cwd=ROOT, timeout=60
+    )
+    assert done.returncode == 2
+    assert b"nothing is piped in" in done.stderr

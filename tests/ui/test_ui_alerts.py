@@ -1,0 +1,221 @@
+"""What happens to a run is told once: in a line, by bell and notification, and in a list."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+import stage
+from acting import Opener, seen, until, until_seen
+from textual.pilot import Pilot
+
+from genui.runs.layout import RunDir
+from genui.runs.lock import RunLock
+from genui.ui import memory, notify
+from genui.ui.board import alerting
+from genui.ui.notify import LONGEST, Channel, channel, notification
+from genui.ui.screens.training import TrainingScreen
+from genui.ui.shell import Shell
+
+Rung = list[tuple[str, str]]
+
+
+@pytest.fixture
+def rung(monkeypatch: pytest.MonkeyPatch) -> Rung:
+    """What the terminal was asked to ring for."""
+    bells: Rung = []
+
+    async def ring(app: object, title: str, body: str) -> None:
+        bells.append((title, body))
+
+    monkeypatch.setattr(alerting, "ring", ring)
+    return bells
+
+
+@pytest.fixture
+def run() -> Iterator[RunDir]:
+    """A run at step 100 that trains, as far as can be seen from outside."""
+    made = stage.make_run(name="plays", step=100, steps=400)
+    with RunLock(made):
+        stage.set_state(made, "running", 100, 400)
+        yield made
+
+
+def log(run: RunDir, step: int, loss: str) -> None:
+    with run.metrics.open("a") as file:
+        file.write(f'{{"step":{step},"time":{time.time()},"loss":{loss}}}\n')
+
+
+async def board(pilot: Pilot[None]) -> TrainingScreen:
+    await pilot.press("4")
+    await until(pilot, lambda: isinstance(pilot.app.screen, TrainingScreen))
+    screen = pilot.app.screen
+    assert isinstance(screen, TrainingScreen)
+    await until(pilot, lambda: screen.board.first is not None)
+    return screen
+
+
+def newest_step(screen: TrainingScreen) -> int:
+    view = screen.board.first
+    return int(view.series["loss"][0][-1]) if view is not None else -1
+
+
+async def test_a_nan_is_told_once_and_the_list_leads_to_its_step(
+    shipped, open_app: Opener, run: RunDir, rung: Rung
+) -> None:
+    async with open_app() as pilot:
+        screen = await board(pilot)
+        log(run, 101, '"NaN"')
+        await until_seen(pilot, "✗ plays: loss is NaN at step 101")
+        log(run, 102, '"NaN"')
+        first = screen.board.first
+        await until(pilot, lambda: screen.board.first is not first)
+        await pilot.press("exclamation_mark")
+        await until_seen(pilot, "Alerts (B silences them)")
+        assert seen(pilot).count("✗ plays: loss is NaN at step 101") == 1 + 1  # list, line below
+        await pilot.press("enter")
+        await until(pilot, lambda: screen.board.state.cursor == 101)
+        assert rung == [("genui", "plays: loss is NaN at step 101")]
+
+
+async def test_an_old_run_that_failed_does_not_ring_when_it_is_opened(
+    shipped, open_app: Opener, rung: Rung
+) -> None:
+    run = stage.make_run(name="plays", step=100, steps=400)
+    stage.set_state(run, "failed", 100, 400, error="the loss became nan")
+    status = run.status.read_text().replace('"heartbeat":', '"heartbeat":1.0,"_":')
+    run.status.write_text(status)
+    async with open_app() as pilot:
+        await board(pilot)
+        app = pilot.app
+        assert isinstance(app, Shell)
+        await until(pilot, lambda: bool(app.desk.past))
+        await pilot.press("exclamation_mark")
+        await until_seen(pilot, "failed at step 100: the loss became nan")
+        assert "before" in seen(pilot)
+        assert rung == []
+
+
+async def test_a_run_that_finishes_while_it_is_watched_rings(
+    shipped, open_app: Opener, run: RunDir, rung: Rung
+) -> None:
+    async with open_app() as pilot:
+        await board(pilot)
+        stage.set_state(run, "finished", 400, 400)
+        await until_seen(pilot, "plays: finished at step 400")
+        await until(pilot, lambda: len(rung) == 1)
+
+
+async def test_the_bell_can_be_turned_off_and_that_is_remembered(
+    shipped, open_app: Opener, run: RunDir, rung: Rung
+) -> None:
+    async with open_app() as pilot:
+        await board(pilot)
+        await pilot.press("B")
+        await until_seen(pilot, "alerts no longer ring")
+        await until(pilot, lambda: memory.recall().quiet)
+        log(run, 101, '"NaN"')
+        await until_seen(pilot, "loss is NaN at step 101")
+        await pilot.press("exclamation_mark")
+        await until_seen(pilot, "Alerts, silent")
+        await pilot.press("B")
+        await until_seen(pilot, "Alerts (B silences them)")
+        await until(pilot, lambda: not memory.recall().quiet)
+    assert rung == []
+
+
+async def test_a_run_that_is_looked_at_again_tells_nothing_twice(
+    shipped, open_app: Opener, run: RunDir, rung: Rung, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerting, "LOOK_AGAIN", 0.05)
+    async with open_app() as pilot:
+        screen = await board(pilot)
+        app = pilot.app
+        assert isinstance(app, Shell)
+        log(run, 101, '"NaN"')
+        await until(pilot, lambda: len(app.desk.past) == 1)
+        app.watcher.watch()
+        await until(pilot, lambda: not app.desk.following)
+        first = screen.board.first
+        app.watcher.watch(run)
+        await until(pilot, lambda: screen.board.first is not first and bool(app.desk.following))
+        log(run, 102, "2.0")
+        await until(pilot, lambda: newest_step(screen) == 102)
+        await pilot.pause(0.2)
+        assert len(app.desk.past) == 1
+        assert len(rung) == 1
+
+
+async def test_without_alerts_the_list_says_what_there_could_be(
+    shipped, open_app: Opener, run: RunDir, rung: Rung
+) -> None:
+    async with open_app() as pilot:
+        await board(pilot)
+        await pilot.press("exclamation_mark")
+        await until_seen(pilot, "Nothing to tell so far")
+
+
+# --- the terminal -----------------------------------------------------------------------
+
+XTERM = {"TERM": "xterm-256color"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "tmux", "to"),
+    [
+        (XTERM, "", Channel()),
+        ({}, "", Channel()),
+        (XTERM | {"TERM_PROGRAM": "iTerm.app"}, "", Channel("9")),
+        (XTERM | {"LC_TERMINAL": "iTerm2"}, "", Channel("9")),  # as SSH hands it on
+        ({"TERM": "xterm-kitty"}, "", Channel("9")),
+        ({"TERM": "xterm-ghostty"}, "", Channel("9")),
+        (XTERM | {"WEZTERM_PANE": "3"}, "", Channel("9")),
+        ({"TERM": "foot"}, "", Channel("777")),
+        ({"TERM": "rxvt-unicode-256color"}, "", Channel("777")),
+        (XTERM | {"VTE_VERSION": "7600"}, "", Channel("777")),
+        ({"TERM": "linux", "TERM_PROGRAM": "iTerm.app"}, "", Channel()),
+        # Within tmux the variables may be of a terminal that is gone.
+        (
+            {"TERM": "tmux-256color", "TMUX": "x", "LC_TERMINAL": "iTerm2"},
+            "ghostty 1.1.0\nxterm-ghostty",
+            Channel("9", "tmux"),
+        ),
+        (
+            {"TERM": "tmux-256color", "TMUX": "x", "LC_TERMINAL": "iTerm2"},
+            "\nxterm-256color",
+            Channel("", "tmux"),
+        ),
+        ({"TERM": "screen", "STY": "1.pts", "KITTY_WINDOW_ID": "1"}, "", Channel("9", "screen")),
+        (XTERM | {"GENUI_NOTIFY": "777"}, "", Channel("777")),
+        ({"TERM": "xterm-kitty", "GENUI_NOTIFY": "off"}, "", Channel()),
+    ],
+)
+def test_a_terminal_is_sent_what_it_knows(environ: dict[str, str], tmux: str, to: Channel) -> None:
+    assert channel(environ, lambda: tmux) == to
+
+
+@pytest.mark.parametrize(
+    ("to", "sequence"),
+    [
+        (Channel("9"), "\x1b]9;genui: plays: done\x1b\\"),
+        (Channel("777"), "\x1b]777;notify;genui;plays: done\x1b\\"),
+        (Channel("9", "tmux"), "\x1bPtmux;\x1b\x1b]9;genui: plays: done\x1b\x1b\\\x1b\\"),
+        (Channel("9", "screen"), "\x1bP\x1b]9;genui: plays: done\a\x1b\\"),
+        (Channel("", "tmux"), ""),
+    ],
+)
+def test_the_sequence_is_wrapped_for_what_it_goes_through(to: Channel, sequence: str) -> None:
+    assert notification("genui", "plays: done", to) == sequence
+
+
+@pytest.mark.parametrize("way", ["9", "777"])
+@pytest.mark.parametrize("wrap", ["", "tmux", "screen"])
+def test_no_text_can_end_the_sequence_or_make_it_long(way: notify.Way, wrap: notify.Wrap) -> None:
+    evil = "a\x1b\\b\x07c\x9cd\n;e\x1b]0;title\x07 " + "漢" * 500
+    sequence = notification(evil, evil, Channel(way, wrap))
+    plain = notification("t", "b", Channel(way, wrap))
+    assert sequence
+    assert len(sequence) <= LONGEST
+    for control in ("\x1b", "\x07", "\n", "\x9c"):
+        assert sequence.count(control) == plain.count(control)
+    if way == "777":
+        assert sequence.split("notify;", 1)[1].split(";", 1)[0].startswith("abcd")

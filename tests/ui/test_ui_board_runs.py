@@ -1,0 +1,182 @@
+"""Several runs on the Training screen, how it is left and found again, and runs that go away."""
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+import stage
+from acting import Opener, board_of, home_of, seen, until, until_seen
+
+from genui.runs.layout import RunDir
+from genui.ui.board.grid import CurveGrid
+from genui.ui.panes.training import TrainingPane
+from genui.ui.watching import run_watch
+
+
+def made(name: str, loss: float, age: float = 0.0) -> RunDir:
+    """A run with a constant loss, created so many seconds ago."""
+    run = stage.make_run(name=name, step=1)
+    records = ({"step": n, "time": time.time(), "loss": loss, "lr": 0.5} for n in range(1, 101))
+    run.metrics.write_text("".join(json.dumps(record) + "\n" for record in records))
+    info = json.loads(run.run_json.read_text())
+    run.run_json.write_text(json.dumps({**info, "created": time.time() - age}))
+    return run
+
+
+def labels(pilot) -> list[str]:
+    """The lines of the first curve."""
+    cell = board_of(pilot).query_one(CurveGrid).cells[0]
+    return [trace.name for trace in cell.curve._traces]
+
+
+async def test_runs_lie_over_each_other_with_signs_in_the_legend(open_watch: Opener) -> None:
+    made("new", 1.5)
+    made("old", 2.5, age=60)
+    async with open_watch() as pilot:
+        await until_seen(pilot, "loss  1.500")
+        await pilot.press("o")
+        await until_seen(pilot, "Runs  2")
+        await pilot.press("down", "space")
+        await until_seen(pilot, "loss  ━ new 1.500  ◆ old 2.500")
+        assert "━ new  ○ stopped   ◆ old" in seen(pilot).splitlines()[1]
+        await pilot.press("escape", "right_square_bracket")
+        await until_seen(pilot, "loss  ━ old 2.500  ◆ new 1.500")
+        await pilot.press("left_square_bracket")
+        await until_seen(pilot, "loss  ━ new 1.500  ◆ old 2.500")
+        await pilot.press("o", "up", "enter")
+        await until_seen(pilot, "loss  2.500")
+        await pilot.press("down", "enter")
+        await until_seen(pilot, "one run stays: show another first")
+
+
+async def test_runs_of_one_name_are_told_apart(open_watch: Opener) -> None:
+    first, second = made("plays", 1.5), made("plays", 2.5, age=60)
+    async with open_watch() as pilot:
+        await pilot.press("o", "down", "space")
+        await until(pilot, lambda: len(labels(pilot)) == 2)
+        assert labels(pilot) == [f"plays {first.id[-4:]}", f"plays {second.id[-4:]}"]
+
+
+async def test_the_list_of_runs_is_filtered(open_watch: Opener) -> None:
+    for number in range(12):
+        made(f"run-{number}", 1.0, age=number)
+    async with open_watch() as pilot:
+        await pilot.press("o")
+        await until_seen(pilot, "Runs  12")
+        await pilot.press("slash", *"run-1[01]", "enter")
+        await until_seen(pilot, "Runs  2  /run-1[01]")
+        await pilot.press("space")
+        await until(pilot, lambda: labels(pilot) == ["run-0", "run-10"])
+        await pilot.press("slash", "left_parenthesis")
+        await until_seen(pilot, "'(' is no regular expression")
+        await pilot.press("escape")
+        await until_seen(pilot, "Runs  12")
+
+
+async def test_more_runs_than_there_are_signs_are_refused(open_watch: Opener) -> None:
+    for number in range(9):
+        made(f"run-{number}", 1.0, age=number)
+    async with open_watch() as pilot:
+        await pilot.press("o")
+        for _ in range(8):
+            await pilot.press("down", "space")
+        await until_seen(pilot, "8 runs at most lie over each other")
+        await until(pilot, lambda: len(labels(pilot)) == 8)
+
+
+async def test_everything_is_as_it_was_in_the_next_app(open_watch: Opener) -> None:
+    made("new", 1.5)
+    made("old", 2.5, age=60)
+    async with open_watch(key="here") as pilot:
+        await pilot.press("o", "down", "space", "escape", "tab", "p", "enter", "plus", "end")
+        await pilot.press("left", "y", "s", "t", "slash", *"l", "enter")
+        await until(pilot, lambda: len(labels(pilot)) == 2)
+        left = board_of(pilot).board.state
+    async with open_watch(key="here") as pilot:
+        assert board_of(pilot).board.state == left
+        await until_seen(pilot, "lr  ━ new 0.5000  ◆ old 0.5000")
+        assert left.alone
+        assert left.cursor is not None
+        assert left.view is not None
+        assert left.pins == ("lr",)
+        curve = board_of(pilot).query_one(CurveGrid).cells[0].curve
+        assert curve.log_y
+        assert curve.cursor == left.cursor
+        assert curve.span() == left.view
+    async with open_watch(key="elsewhere") as pilot:
+        await until_seen(pilot, "loss  1.500")
+        assert labels(pilot) == ["loss"]
+
+
+async def test_the_view_is_written_while_the_app_runs(open_watch: Opener) -> None:
+    made("new", 1.5)
+    async with open_watch(key="here") as pilot:
+        await pilot.press("y")
+        await until(pilot, lambda: b"log_y" in b"".join(map(Path.read_bytes, views())))
+
+
+def views() -> list[Path]:
+    from genui import paths
+
+    return list((paths.state_dir() / "views").glob("*.json"))
+
+
+async def test_a_run_that_is_deleted_keeps_its_curves(open_watch: Opener) -> None:
+    run = made("plays", 1.5)
+    async with open_watch() as pilot:
+        await until_seen(pilot, "loss  1.500")
+        shutil.rmtree(run.path)
+        await until_seen(pilot, "run.json")
+        assert "loss  1.500" in seen(pilot)
+        assert "1 column =" in seen(pilot)
+        await pilot.press("end", "plus", "y")
+        await until_seen(pilot, "loss  1.500")
+
+
+async def test_a_log_that_is_replaced_is_read_anew(open_watch: Opener) -> None:
+    run = made("plays", 1.5)
+    async with open_watch() as pilot:
+        await until_seen(pilot, "loss  1.500")
+        aside = run.path / "aside"
+        aside.write_text('{"step": 1, "time": 1, "loss": 7.25}\n')
+        os.replace(aside, run.metrics)
+        await until_seen(pilot, "loss  7.250")
+
+
+async def test_the_first_run_is_the_one_that_home_shows_next(shipped, open_app: Opener) -> None:
+    made("new", 1.5)
+    made("old", 2.5, age=60)
+    async with open_app() as pilot:
+        pane = home_of(pilot).query_one(TrainingPane)
+        await until(pilot, lambda: pane.run is not None and pane.run.summary.info.name == "new")
+        await pilot.press("4")
+        await until_seen(pilot, "loss  1.500")
+        await pilot.press("o", "down", "space", "escape", "right_square_bracket")
+        await until_seen(pilot, "loss  ━ old 2.500  ◆ new 1.500")
+        await pilot.press("escape")
+        await until(pilot, lambda: pane.run is not None and pane.run.summary.info.name == "old")
+        await until_seen(pilot, "train 2.500")
+
+
+async def test_a_list_that_is_there_from_the_start(open_watch: Opener) -> None:
+    made("new", 1.5)
+    made("old", 2.5, age=60)
+    async with open_watch(listing=True) as pilot:
+        await until_seen(pilot, "Runs  2")
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: labels(pilot) == ["new", "old"])
+
+
+async def test_without_any_run_it_waits_for_one(open_watch: Opener) -> None:
+    async with open_watch() as pilot:
+        await until_seen(pilot, "No log here yet")
+        made("plays", 1.5)
+        await until_seen(pilot, "loss  1.500")
+
+
+def test_a_path_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match=r"there is no .*nowhere"):
+        run_watch([tmp_path / "nowhere"], None)

@@ -1,0 +1,199 @@
+"""The console beside the curves: followed, searched, and read whole."""
+
+import re
+
+import pytest
+import stage
+from acting import Opener, seen, until, until_seen
+from hypothesis import given
+from hypothesis import strategies as st
+from panel_stage import app_of, look, opened, with_info
+from rich.cells import cell_len
+
+from genui.runs.layout import RunDir
+from genui.ui.board import console_file
+from genui.ui.board.console_file import ConsoleFile
+from genui.ui.board.console_lines import ConsoleLines
+from genui.ui.board.console_panel import ConsolePanel
+from genui.ui.board.console_text import ConsoleText
+
+
+def console(*lines: str) -> RunDir:
+    run = stage.make_run(step=10)
+    run.console.write_text("".join(f"{line}\n" for line in lines))
+    return run
+
+
+async def test_the_console_follows_its_end_until_someone_scrolls_up() -> None:
+    run = console(*(f"2026-11-25 12:00:{n % 60:02} line {n}" for n in range(300)))
+    panel = ConsolePanel()
+    async with opened(panel) as pilot:
+        app_of(pilot).show(look(run))
+        await until_seen(pilot, "12:00:59   line 299")
+        with run.console.open("a") as file:
+            file.write("12:00:00 line 300\n")
+        app_of(pilot).show(look(run))
+        await until_seen(pilot, "line 300")
+        panel.enter()
+        await pilot.press("home")
+        await until_seen(pilot, "line 0 ")
+        with run.console.open("a") as file:
+            file.write("12:00:00 line 301\n")
+        app_of(pilot).show(look(run))
+        lines = panel.query_one(ConsoleLines)
+        await until(pilot, lambda: lines.text.texts[-1] == "line 301")
+        assert "line 0 " in seen(pilot)
+        await pilot.press("end")
+        await until_seen(pilot, "line 301")
+
+
+async def test_levels_have_a_sign_beside_their_colour() -> None:
+    run = console(
+        "12:00:00 ValueError: bad", "12:00:01 warning: odd", "12:00:02 checkpoint step-1",
+        "12:00:03 step 4 evaluation: val_loss 1", "12:00:04 step 5", "0 errors so far",
+    )  # fmt: skip
+    async with opened(ConsolePanel()) as pilot:
+        app_of(pilot).show(look(run))
+        await until_seen(pilot, "0 errors")
+        screen = seen(pilot)
+        for line in ("✗ ValueError", "! warning", "✓ checkpoint", "◆ step 4", "  step 5"):
+            assert line in screen
+        assert "✗ 0 errors" not in screen
+
+
+async def test_a_search_counts_its_hits_and_goes_from_one_to_the_next() -> None:
+    run = console(*(f"12:00:00 step {n} Loss {n / 7:.3f}" for n in range(210)))
+    panel = ConsolePanel()
+    async with opened(panel) as pilot:
+        app_of(pilot).show(look(run))
+        await until_seen(pilot, "step 209")
+        panel.enter()
+        await pilot.press("slash", *"loss 1", ".", *"00", "enter")
+        await until_seen(pilot, "hit 1 of 1")
+        assert "step 7 " in seen(pilot)
+        await pilot.press("slash")
+        panel.query_one("LineInput").value = r"step 1\d0 "  # type: ignore[attr-defined]
+        await pilot.press("enter")
+        await until_seen(pilot, "hit 10 of 10")
+        assert "step 190 " in seen(pilot)
+        await pilot.press("n")
+        await until_seen(pilot, "hit 1 of 10")
+        assert "step 100 " in seen(pilot)
+        await pilot.press("N", "N")
+        await until_seen(pilot, "hit 9 of 10")
+        with run.console.open("a") as file:
+            file.write("12:00:00 step 1x0 step 170 again\n")
+        app_of(pilot).show(look(run))
+        await until_seen(pilot, "hit 9 of 11")
+
+
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [("(", "not a regular expression"), ("nowhere", "no hit"), ("Loss", "no hit")],
+)
+async def test_a_search_that_finds_nothing_says_so(typed: str, line: str) -> None:
+    panel = ConsolePanel()
+    async with opened(panel) as pilot:
+        app_of(pilot).show(look(console("12:00:00 loss 1")))
+        await until_seen(pilot, "loss 1")
+        panel.enter()
+        await pilot.press("slash", *("left_parenthesis" if c == "(" else c for c in typed))
+        await until_seen(pilot, line)
+        await pilot.press("escape")
+        await until_seen(pilot, "/ search")
+
+
+async def test_of_a_huge_console_the_end_is_kept_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(console_file, "MOST", 1000)
+    run = console(*(f"line {n}" for n in range(1000)))
+    panel = ConsolePanel()
+    async with opened(panel) as pilot:
+        app_of(pilot).show(look(run))
+        await until_seen(pilot, "line 999")
+        panel.enter()
+        await pilot.press("home")
+        await until_seen(pilot, "before this are in console.log only")
+        first = re.search(r"line (\d+)", seen(pilot))
+        assert first is not None
+        assert 850 < int(first[1]) < 950
+
+
+async def test_a_console_written_anew_is_shown_anew_and_a_progress_bar_as_it_is_now() -> None:
+    run = console("old 1", "old 2")
+    async with opened(ConsolePanel()) as pilot:
+        app_of(pilot).show(look(run))
+        await until_seen(pilot, "old 2")
+        run.console.write_text("new\n 10%|#   |\r 50%|##  |")
+        app_of(pilot).show(look(run))
+        await until_seen(pilot, "50%|##  |")
+        assert "old" not in seen(pilot)
+        assert "10%" not in seen(pilot)
+        with run.console.open("a") as file:
+            file.write("\r100%|####|\ndone\n")
+        app_of(pilot).show(look(run))
+        await until_seen(pilot, "done")
+        assert "100%|####|" in seen(pilot)
+        assert "50%" not in seen(pilot)
+
+
+async def test_control_codes_and_markup_of_a_console_are_plain_text() -> None:
+    run = console("12:00:00 [red]no markup[/red] \x1b[31mno code\x1b]0;title\x07")
+    async with opened(ConsolePanel()) as pilot:
+        app_of(pilot).show(look(run))
+        await until_seen(pilot, "[red]no markup[/red] no code")
+        assert "title" not in seen(pilot)
+
+
+async def test_a_console_that_cannot_be_read_and_a_foreign_log_say_so() -> None:
+    run = console("x")
+    view = look(run)
+    run.console.unlink()
+    run.console.mkdir()
+    async with opened(ConsolePanel()) as pilot:
+        app_of(pilot).show(view)
+        await until(pilot, lambda: any("cannot read" in line for line in app_of(pilot).said))
+        app_of(pilot).show(with_info(view, "tensorboard"))
+        await until(pilot, lambda: "is not in it" in " ".join(seen(pilot).replace("│", "").split()))
+
+
+texts = st.text(st.characters(exclude_characters="\n"), max_size=60)
+
+
+@given(st.lists(texts, min_size=1, max_size=12), st.integers(2, 30))
+def test_wrapped_lines_keep_every_word_and_no_row_is_too_wide(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str], width: int
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "console.log"
+    path.write_text("\n".join(lines) + "\n", errors="replace")
+    read = ConsoleFile(path).read()
+    assert read is not None
+    text = ConsoleText()
+    text.resize(width)
+    text.take(read)
+    parts = [""] * len(lines)
+    for row in range(text.rows):
+        line, start, end = text.at(row)
+        assert cell_len(text.texts[line][start:end]) <= width
+        parts[line] += text.texts[line][start:end]
+    for part, line in zip(parts, text.texts, strict=True):
+        assert part.replace(" ", "") == line.replace(" ", "")
+
+
+async def test_i_gives_the_keys_to_the_console_and_escape_takes_them_back(
+    shipped, open_app: Opener
+) -> None:
+    run = stage.make_run(name="plays", step=300)
+    run.console.write_text("".join(f"12:00:00 line {n}\n" for n in range(300)))
+    async with open_app() as pilot:
+        await pilot.press("4")
+        await until_seen(pilot, "Sample")
+        await pilot.press("i")
+        await until_seen(pilot, "/ search · esc leave")
+        await pilot.press("slash", *"line 7", "enter")
+        await until_seen(pilot, "of 11 · n N")
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.focused is None)
+        await pilot.press("slash")
+        await until(pilot, lambda: getattr(pilot.app.focused, "id", "") == "metric-filter")

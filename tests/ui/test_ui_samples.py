@@ -1,0 +1,189 @@
+"""The samples beside the curves: at the cursor, walked through, and played as a film."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+import stage
+from acting import Opener, seen, until, until_seen
+from panel_stage import app_of, look, opened, with_info
+from PIL import Image
+
+from genui.runs.layout import RunDir
+from genui.ui.board import samples_panel
+from genui.ui.board.reel import LONGEST, film
+from genui.ui.board.samples_panel import SamplesPanel
+from genui.ui.screens.training import TrainingScreen
+from genui.ui.widgets.picture import Picture
+
+
+def writer(name: str = "plays", *steps: int) -> RunDir:
+    """A run at step 300 with a sample at 300 and at each of `steps`."""
+    run = stage.make_run(name=name, step=300, steps=400)
+    for step in steps:
+        run.sample(step, ".txt").write_text(f"as {name} was at {step}")
+    return run
+
+
+async def test_the_newest_sample_is_shown_with_the_steps_beside_it() -> None:
+    run = writer("plays", 100, 200)
+    async with opened(SamplesPanel()) as pilot:
+        app_of(pilot).show(look(run))
+        await until_seen(pilot, "KING RICHARD")
+        assert "step 300 of 300   ◂ 200" in seen(pilot)
+
+
+@pytest.mark.parametrize(
+    ("cursor", "text", "place"),
+    [
+        (200, "as plays was at 200", "step 200 of 300   ◂ 100  300 ▸"),
+        (299.9, "as plays was at 200", "step 200 of 300"),
+        (100, "as plays was at 100", "step 100 of 300   200 ▸"),
+        (99, "The first sample shows here", "step before the first, at 100"),
+        (5000, "KING RICHARD", "step 300 of 300"),
+    ],
+)
+async def test_the_cursor_shows_the_newest_sample_until_then(
+    cursor: float, text: str, place: str
+) -> None:
+    run = writer("plays", 100, 200)
+    async with opened(SamplesPanel()) as pilot:
+        app_of(pilot).show(look(run), cursor=cursor)
+        await until_seen(pilot, text)
+        assert place in seen(pilot)
+        assert "Sample at the cursor" in seen(pilot)
+
+
+async def test_walking_moves_the_cursor_and_the_last_sample_is_followed_again() -> None:
+    panel = SamplesPanel()
+    async with opened(panel) as pilot:
+        app = app_of(pilot)
+        app.show(look(writer("plays", 100, 200)))
+        for by, text in (
+            (-1, "at 200"),
+            (-1, "at 100"),
+            (-1, "at 100"),
+            (1, "at 200"),
+            (1, "KING"),
+        ):
+            panel.go(by)
+            await until_seen(pilot, text)
+        assert app.pointed == [200, 100, 200, None]
+
+
+async def test_the_film_shows_every_sample_and_stops_at_the_newest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(samples_panel, "FRAMES_A_SECOND", 50)
+    panel = SamplesPanel()
+    async with opened(panel) as pilot:
+        app = app_of(pilot)
+        app.show(look(writer("plays", 50, 100, 150, 200, 250)))
+        panel.play()
+        await until(pilot, lambda: not panel.playing)
+        await until_seen(pilot, "KING RICHARD")
+        assert app.pointed == [50, 100, 150, 200, 250, None]
+        app.pointed.clear()
+        app.show(*app.views, cursor=201)
+        panel.play()  # from the cursor on
+        await until(pilot, lambda: not panel.playing)
+        assert app.pointed == [200, 250, None]
+
+
+async def test_any_key_stops_the_film() -> None:
+    panel = SamplesPanel()
+    async with opened(panel) as pilot:
+        app = app_of(pilot)
+        app.show(look(writer("plays", 100, 200)))
+        panel.play()
+        await until_seen(pilot, "any key stops")
+        app.key_at = float("inf")  # later than the film began
+        await until(pilot, lambda: not panel.playing)
+        assert app.pointed == [100]
+
+
+def test_a_film_of_many_samples_lasts_a_minute_and_ends_with_the_newest() -> None:
+    steps = list(range(0, 100_000, 10))
+    shown = film(steps, None)
+    assert len(shown) <= LONGEST
+    assert shown[-1] == steps[-1]
+    assert len(set(np.diff(shown))) == 1
+
+
+async def test_runs_over_each_other_show_their_samples_at_the_same_step() -> None:
+    first, second = writer("plays", 100), writer("verse", 60)
+    async with opened(SamplesPanel()) as pilot:
+        app_of(pilot).show(look(first), look(second), cursor=80)
+        await until_seen(pilot, "as verse was at 60")
+        assert "plays  had made none by then" in seen(pilot)
+        app_of(pilot).show(look(first), look(second), cursor=150)
+        await until_seen(pilot, "as plays was at 100")
+        assert "as verse was at 60" in seen(pilot)
+
+
+async def test_runs_that_do_not_fit_are_counted() -> None:
+    views = [look(writer(f"run{number}")) for number in range(4)]
+    async with opened(SamplesPanel(), size=(50, 14)) as pilot:
+        app_of(pilot).show(*views)
+        await until_seen(pilot, "2 more runs do not fit")
+
+
+@pytest.mark.parametrize(
+    ("kind", "format", "line"),
+    [
+        ("recipe", "genui", "makes one every 100 steps"),
+        ("script", "genui", "genui.Image"),
+        ("recipe", "wandb", "log of another tool"),
+    ],
+)
+async def test_without_samples_it_says_what_makes_them(kind: str, format: str, line: str) -> None:
+    run = writer()
+    for path in run.samples.iterdir():
+        path.unlink()
+    async with opened(SamplesPanel()) as pilot:
+        app_of(pilot).show(with_info(look(run), format, kind=kind))
+        await until(pilot, lambda: line in " ".join(seen(pilot).replace("│", " ").split()))
+
+
+async def test_a_picture_of_any_size_is_drawn_and_text_is_never_markup() -> None:
+    run = writer("plays")
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((50, 90, 3), 200, np.uint8)).save(buffer, "PNG")
+    run.sample(50, ".png").write_bytes(buffer.getvalue())
+    run.sample(60, ".txt").write_text("[red]no markup[/red] \x1b[31mno code")
+    run.sample(70, ".png").write_text("no picture at all")
+    panel = SamplesPanel()
+    async with opened(panel) as pilot:
+        app_of(pilot).show(look(run), cursor=50)
+        picture = panel.query(Picture).first()
+        await until(pilot, lambda: picture.has_picture and picture.display)
+        app_of(pilot).show(look(run), cursor=60)
+        await until_seen(pilot, "[red]no markup[/red] no code")
+        app_of(pilot).show(look(run), cursor=70)
+        await until_seen(pilot, "The first sample shows here")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_w_plays_the_samples_and_the_cursor_goes_along(
+    shipped, open_app: Opener, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samples_panel, "FRAMES_A_SECOND", 50)
+    writer("plays", 100, 200)
+    async with open_app(size) as pilot:
+        await pilot.press("4")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TrainingScreen))
+        await until_seen(pilot, "300")
+        screen = pilot.app.screen
+        assert isinstance(screen, TrainingScreen)
+        cursors: list[float | None] = []
+        change = screen.change
+
+        def changed(**fields: Any) -> None:
+            cursors.append(fields.get("cursor"))
+            change(**fields)
+
+        monkeypatch.setattr(screen, "change", changed)
+        await pilot.press("w")
+        await until(pilot, lambda: cursors[-3:] == [100, 200, None])
+        await until_seen(pilot, "KING RICHARD")
