@@ -13,7 +13,7 @@ import numpy as np
 
 from genui.render.axis import nice_step
 
-_LEAP = 0.05  # of the steps so far: how far the end moves once it is passed
+_LEAP = 0.1  # of the steps so far: how far the end moves once it is passed
 _PARTS = 10  # of the values: the edges are rounded to one
 _SLACK = 0.6  # of the window that the values must fill, or it closes on them again
 _LEAST = 1e-300  # a distance that can be divided by what a plot divides by

@@ -125,14 +125,54 @@ def live_script(pause: float) -> Iterator[tuple[Path, "subprocess.Popen[str]"]]:
             script.kill()
 
 
-def following(seconds: float = 20) -> float:
-    """Per cent of a core while 20 steps a second are logged."""
-    with live_script(0.05) as (path, _), Terminal([*GENUI, "watch", str(path)]) as terminal:
+TRAINING = """
+import sys, time
+from pathlib import Path
+from genui.runs.layout import RunDir
+from genui.runs.writer import RunWriter
+sys.path.insert(0, sys.argv[1])
+import watch_logs
+start, path = int(sys.argv[3]), Path(sys.argv[2])
+with RunWriter(RunDir(path)) as writer:
+    writer.update(state="running", step=start, steps=2 * start)
+    for step in range(start + 1, 10**9):
+        writer.log(step, **watch_logs.values(step))
+        writer.update(step=step)
+        time.sleep(0.05)
+"""
+
+
+@contextmanager
+def training_on(path: Path, start: int) -> Iterator[None]:
+    """A process that goes on with that run at 20 steps a second, five metrics each."""
+    argv = [sys.executable, "-c", TRAINING, str(Path(__file__).parent), str(path), str(start)]
+    with subprocess.Popen(argv) as trainer:
+        try:
+            yield
+        finally:
+            trainer.kill()
+
+
+def load(path: Path, seconds: float = 20) -> float:
+    """Per cent of a core of the app that watches that run."""
+    with Terminal([*GENUI, "watch", str(path)]) as terminal:
         _first_chart(terminal)
-        time.sleep(3)
+        time.sleep(4)
         used = _processor(terminal.process.pid)
         time.sleep(seconds)
         return 100 * (_processor(terminal.process.pid) - used) / seconds
+
+
+def following_young() -> float:
+    """The load of a script that has just begun, at 20 steps a second: its axes still grow."""
+    with live_script(0.05) as (path, _):
+        return load(path)
+
+
+def following(path: Path) -> float:
+    """The load of a run of many steps that goes on at 20 a second."""
+    with training_on(path, STEPS):
+        return load(path)
 
 
 def delays(count: int) -> list[float]:
@@ -233,7 +273,8 @@ def main() -> None:
         used, sent = resting(run)
         add("idle, of a core", [used], "%", 0.5)
         add("idle, to the terminal in 20 s", [sent], "B", 0)
-        add("live at 20 steps/s, of a core", [following()], "%", 5)
+        add("live at 20 steps/s after 100,000, of a core", [following(run)], "%", 5)
+        add("the same in a run's first half minute", [following_young()], "%")
         late = delays(12)
         add(f"a logged step on the screen, median of {len(late)}", late, "s", 0.3)
         add("the slowest of them", [max(late)], "s", 0.3)

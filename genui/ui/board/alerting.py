@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from genui.runs.alerts import Alert, Alerts
     from genui.ui.looking import RunView
 
+GATHER = 1.0  # seconds between looks at runs that log all the time
 LOOK_AGAIN = 5.0  # seconds after which a run that says nothing is looked at for a stall
 MOST = 500  # alerts that are kept
 RING_GAP = 2.0  # seconds between two bells: of many runs that end at once one is enough
@@ -107,12 +108,12 @@ class AlertDesk:
         """Go through the runs that are due, each on a thread."""
         try:
             while self._due:
-                run = next(iter(self._due))
-                del self._due[run]
-                view = self._views.get(run)
-                if view is not None:
-                    found = await asyncio.to_thread(self._look, view)
-                    await self._tell(view, found)
+                due, self._due = self._due, {}
+                for run in due:
+                    if (view := self._views.get(run)) is not None:
+                        found = await asyncio.to_thread(self._look, view)
+                        await self._tell(view, found)
+                await asyncio.sleep(GATHER)
         finally:
             self._working = False
 
@@ -120,7 +121,7 @@ class AlertDesk:
         from genui.runs.alerts import Alerts  # brings numpy, which no first frame waits for
 
         run = view.summary.run
-        return self._alerts.setdefault(run, Alerts()).look(view.summary, view.series)
+        return self._alerts.setdefault(run, Alerts()).look(view.summary, view.series, whole=True)
 
     async def _tell(self, view: "RunView", found: "list[Alert]") -> None:
         run, name = view.summary.run, clean_line(view.summary.info.name, 40)

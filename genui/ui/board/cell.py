@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -29,6 +31,7 @@ _BORDER_RULES = (
     *("border_title_color", "border_title_style"),
 )
 PIN = "★"
+LATEST = 2.0  # seconds after which a curve is drawn again though little has come
 
 
 class Cell(DeafWhenLeaving, Framed, Vertical):
@@ -52,6 +55,7 @@ class Cell(DeafWhenLeaving, Framed, Vertical):
         self.plot: Plot | None = None
         self._lines: Sequence[Line] = ()
         self._sources: object = None
+        self._drawn_at, self._drawn_to = 0.0, [0]  # when, and how many points of each line
         self._waiting: tuple[Plot, Sequence[Line], ViewState, int] | None = None  # to be mounted
         self.chosen = False
         self._titled: tuple[ViewState, int] | None = None  # what the title was written for
@@ -68,12 +72,22 @@ class Cell(DeafWhenLeaving, Framed, Vertical):
         if self._waiting is not None:
             self.show(*self._waiting)
 
-    def show(self, plot: Plot, lines: Sequence[Line], state: ViewState, runs: int) -> None:
-        """This plot's lines, of so many runs, looked at in this way. Cheap where nothing is new."""
+    def show(
+        self, plot: Plot, lines: Sequence[Line], state: ViewState, runs: int, flowing: bool = False
+    ) -> None:
+        """This plot's lines, of so many runs, looked at in this way. Cheap where nothing is new.
+
+        While data are `flowing`, the values in the title are the newest, and the curve is
+        drawn anew once that would show.
+        """
         if not self._ready:
             self._waiting = plot, lines, state, runs
             return
         self._waiting = None
+        if flowing and plot is self.plot and self._may_wait(lines):
+            self._lines = lines
+            self._write_title(state, runs)
+            return
         curve = self.curve
         curve.unit = UNITS[state.axis]
         curve.smoothing = state.smoothing
@@ -84,6 +98,7 @@ class Cell(DeafWhenLeaving, Framed, Vertical):
         fresh = sources != self._sources  # a series that has grown hands out other arrays
         self.plot, self._lines, self._sources = plot, lines, sources
         if fresh:
+            self._drawn_at, self._drawn_to = time.monotonic(), [len(line.x) for line in lines]
             if lines:
                 curve.set_series(
                     {line.label: (line.x, line.values) for line in lines},
@@ -92,6 +107,19 @@ class Cell(DeafWhenLeaving, Framed, Vertical):
             else:
                 curve.clear("no points on this axis")
         self._write_title(state, runs)
+
+    def _may_wait(self, lines: Sequence[Line]) -> bool:
+        """Whether what these lines have beyond the drawn ones takes less room than a dot."""
+        if len(lines) != len(self._drawn_to) or time.monotonic() - self._drawn_at > LATEST:
+            return False
+        room = self.curve.column() / 4
+        for line, drawn in zip(lines, self._drawn_to, strict=True):
+            new = line.values[drawn:]
+            if not 0 < drawn <= len(line.x) or not math.isfinite(float(new.sum())):
+                return False
+            if line.x[-1] - line.x[drawn - 1] > room:
+                return False
+        return True
 
     def say(self, text: str) -> None:
         """There is nothing to show: why not, or what to press."""

@@ -63,7 +63,6 @@ class CurveGrid(DeafWhenLeaving, Container):
         self._layout = Layout(0, 0)
         self._count = -1
         self._state: ViewState | None = None  # as last shown
-        self._turn = 0
 
     def compose(self) -> ComposeResult:
         yield from self._cells
@@ -105,21 +104,18 @@ class CurveGrid(DeafWhenLeaving, Container):
         state: "ViewState",
         lines: Callable[["Plot"], Sequence["Line"]],
         runs: int,
-        sparing: bool = False,
+        flowing: bool = False,
     ) -> None:
         """The page of `plots` that holds the chosen one; `lines` gives what to draw of each.
 
-        `sparing` shows what is new in the chosen one and, every other time, in one of the others
-        in turn: nothing but data has changed, and more will follow at once.
+        `flowing`: nothing but data has changed, and more will follow at once.
         """
         page = self.page(chosen, len(plots), state.alone)
         self._arrange(len(page))
-        sparing = sparing and state is self._state
-        self._state, self._turn = state, (self._turn + 1) % max(2 * len(page), 1)
-        for place, (cell, at) in enumerate(zip(self.cells, page, strict=True)):
-            if sparing and cell.plot == plots[at] and at != chosen and 2 * place != self._turn:
-                continue
-            cell.show(plots[at], lines(plots[at]), state, runs)
+        flowing = flowing and state is self._state
+        self._state = state
+        for cell, at in zip(self.cells, page, strict=True):
+            cell.show(plots[at], lines(plots[at]), state, runs, flowing)
             cell.mark_chosen(at == chosen)
 
     def say(self, text: str) -> None:

@@ -37,7 +37,8 @@ from genui.ui.watch import RunView, Watcher
 if TYPE_CHECKING:
     from textual.command import Provider
 
-REPAINT = 0.25  # seconds between paints of what flows in; the first is at once
+REPAINT = 0.2  # seconds between paints of what flows in; the first is at once
+TICK = 1.0  # seconds between looks at the clock
 FLOWING = 0.6  # seconds since the last paint within which more data are one flow
 MOST_ALONE = 0.3  # seconds for which what is beside the curves waits for them
 SAVE_AFTER = 1.0  # seconds after which another view is written
@@ -130,7 +131,7 @@ class TrainingScreen(
         self.paint()
         self.refresh_chrome()
         self.set_timer(MOST_ALONE, self._curves_shown)
-        self.set_interval(1.0, self._tick)
+        self.set_interval(TICK, self._tick)
         if self._listing:
             self.action_runs()
 
@@ -162,9 +163,9 @@ class TrainingScreen(
         self._due = None
         if may_move(self.app, self._painted_at):
             self.follow()
-            # While data flow, each paint takes in a part; once they have stopped, one takes all.
+            # Once data have stopped, one paint more takes in what did not show yet.
             flowing = time.monotonic() - self._painted_at < FLOWING
-            self.paint(sparing=flowing)
+            self.paint(flowing)
             if self._rest is not None:
                 self._rest.stop()
             self._rest = self.set_timer(FLOWING, self.paint) if flowing else None
@@ -197,8 +198,8 @@ class TrainingScreen(
         key, state = self._key, self.board.state
         self.run_worker(lambda: view_state.remember(key, state), thread=True, group="views")
 
-    def paint(self, sparing: bool = False) -> None:
-        """Everything, from the board; only what is new is drawn, `sparing` a part of that."""
+    def paint(self, flowing: bool = False) -> None:
+        """Everything, from the board; only what is new is drawn, `flowing` once that shows."""
         if not self._ready:
             return
         self._painted_at = time.monotonic()
@@ -211,7 +212,7 @@ class TrainingScreen(
         if plots:
             if not self._curves_seen:
                 self.call_after_refresh(self._curves_shown)
-            self.grid.show(plots, chosen, state, board.lines, len(board.runs), sparing)
+            self.grid.show(plots, chosen, state, board.lines, len(board.runs), flowing)
         else:
             self.grid.say(self._why_empty())
         self.query_one(BoardHead).show(board, self._page_words(len(plots), chosen), self.grid.look)
@@ -252,7 +253,8 @@ class TrainingScreen(
 
     def _tick(self) -> None:
         """The age of the data goes on, and nothing else."""
-        self.query_one(BoardHead).tell()
+        if time.monotonic() - self._painted_at > TICK / 2:  # a paint has just said it
+            self.query_one(BoardHead).tell()
 
     # --- the lines around -------------------------------------------------------------
 

@@ -88,7 +88,13 @@ def _difference(old: Strip, new: Strip) -> list[tuple[int, int]]:
     """The first cell in which two strips of one width differ, and one past the last; or none."""
     if old == new:
         return []
-    before, after = _cells(old), _cells(new)
+    least = min(len(old), len(new))
+    head = next((n for n, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), least)
+    ends = zip(reversed(old), reversed(new), strict=False)
+    tail = min(next((n for n, (a, b) in enumerate(ends) if a != b), least), least - head)
+    start = sum(part.cell_length for part in list(new)[:head])
+    before = _cells(list(old)[head : len(old) - tail])
+    after = _cells(list(new)[head : len(new) - tail])
     if len(before) != len(after):
         return [(0, new.cell_length)]
     differ = [x for x, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
@@ -97,13 +103,13 @@ def _difference(old: Strip, new: Strip) -> list[tuple[int, int]]:
     first, last = differ[0], differ[-1] + 1
     while first and not (before[first][0] and after[first][0]):  # a wide character's second cell
         first -= 1
-    return [(first, min(last + 1, len(after)))]
+    return [(start + first, min(start + last + 1, new.cell_length))]
 
 
-def _cells(strip: Strip) -> list[tuple[str, Style | None]]:
+def _cells(parts: Iterable[Segment]) -> list[tuple[str, Style | None]]:
     """Every cell's character and style; a wide character's second cell has none."""
     cells: list[tuple[str, Style | None]] = []
-    for text, style, _ in strip:
+    for text, style, _ in parts:
         for character in text:
             size = get_character_cell_size(character)
             cells += [(character, style), ("", style)][:size] if size else []
