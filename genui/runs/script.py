@@ -169,10 +169,10 @@ class Run:
 
     def forked(self) -> None:
         """In a child after a fork: the run is the parent's, and here it is over."""
-        self._ended = True
-        if self._writer is not None:
+        # The descriptors of a run that has ended are closed, and may be another file's by now.
+        if self._writer is not None and not self._ended:
             self._writer.abandon()
-            self._writer = None
+        self._ended, self._writer = True, None
 
     @property
     def ended(self) -> bool:

@@ -15,7 +15,7 @@ LARGEST = 1 << 20  # bytes
 
 @dataclass(frozen=True)
 class Sample:
-    """One of them: a text, or a picture of several."""
+    """One of them: a text, a picture, often of several, or both."""
 
     step: int
     text: str = ""
@@ -23,13 +23,28 @@ class Sample:
 
 
 def sample_files(run: RunDir) -> Mapping[int, Path]:
-    """Step to file, in ascending order. Raises OSError."""
+    """Step to file, in ascending order; of a text and a picture the text. Raises OSError."""
     files = (path for path in run.samples.iterdir() if path.suffix in {".txt", ".png"})
     return dict(sorted((step, path) for path in files if (step := _step_of(path)) >= 0))
 
 
 def load_sample(path: Path, step: int) -> Sample | None:
-    """None where the file is no sample. Raises OSError."""
+    """The sample of a step, with the text or picture beside `path` too, if there is one.
+
+    None where the file is no sample. Raises OSError.
+    """
+    found = _load(path, step)
+    beside = path.with_suffix(".png" if path.suffix == ".txt" else ".txt")
+    if found is None or not beside.exists():
+        return found
+    other = _load(beside, step)
+    if other is None:
+        return found
+    picture = found.picture if found.picture is not None else other.picture
+    return Sample(step, found.text or other.text, picture)
+
+
+def _load(path: Path, step: int) -> Sample | None:
     if path.stat().st_size > LARGEST:
         return None
     if path.suffix == ".txt":

@@ -159,3 +159,21 @@ if __name__ == "__main__":
         "good": ("finished", ""),
         "bad": ("failed", "ValueError: no data"),
     }
+
+
+def test_a_fork_after_the_end_of_a_run_closes_nothing():
+    said, _ = script(
+        """
+import os
+run = genui.init("ended")
+run.log({"loss": 1.0})
+run.finish()
+mine = [os.open(os.devnull, os.O_RDONLY) for _ in range(16)]  # among them the run's old numbers
+if os.fork() == 0:
+    for fd in mine:
+        os.fstat(fd)
+    os._exit(0)
+print("child", os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+    )
+    assert "child 0" in said

@@ -180,3 +180,16 @@ async def test_without_any_run_it_waits_for_one(open_watch: Opener) -> None:
 def test_a_path_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(Exception, match=r"there is no .*nowhere"):
         run_watch([tmp_path / "nowhere"], None)
+
+
+async def test_steps_written_again_after_a_resume_are_marked_on_the_axis(
+    open_watch: Opener,
+) -> None:
+    run = stage.make_run(name="plays", step=100, steps=400)
+    with run.metrics.open("a") as file:
+        file.write(json.dumps({"step": 60, "time": time.time(), "rewind": True}) + "\n")
+        for step in range(61, 120):
+            file.write(json.dumps({"step": step, "time": time.time(), "loss": 1.5}) + "\n")
+    async with open_watch() as pilot:
+        await until_seen(pilot, "↺")
+        assert "steps 61–100 written again" in seen(pilot)

@@ -12,7 +12,7 @@ from genui import paths
 from genui.protocol import AddNoise, SetSeed
 from genui.saved import list_trees, load_tree
 from genui.ui import keys
-from genui.ui.commands import GenuiCommands
+from genui.ui.commands import HomeCommands
 from genui.ui.panes.canvas import CanvasPane
 from genui.ui.panes.text import TextPane
 from genui.ui.panes.trace_pane import TracePane
@@ -320,5 +320,5 @@ async def test_every_action_is_in_the_palette(shipped: Path, open_app: Opener) -
             if key.action in {"branches", "compare", "save", "export", "side_by_side"}
         }
         assert len(titles) == 9
-        provider = GenuiCommands(home_of(pilot))
-        assert titles <= {command.title for command in provider._commands()}
+        provider = HomeCommands(home_of(pilot))
+        assert titles <= {command.title for command in provider.commands()}

@@ -187,3 +187,16 @@ async def test_w_plays_the_samples_and_the_cursor_goes_along(
         await pilot.press("w")
         await until(pilot, lambda: cursors[-3:] == [100, 200, None])
         await until_seen(pilot, "KING RICHARD")
+
+
+async def test_a_picture_and_a_text_of_one_step_are_shown_together() -> None:
+    run = writer()
+    picture = io.BytesIO()
+    noise = np.random.default_rng(1).integers(0, 255, (32, 32, 3), np.uint8)
+    Image.fromarray(noise).save(picture, "PNG")
+    run.sample(300, ".png").write_bytes(picture.getvalue())
+    panel = SamplesPanel()
+    async with opened(panel, size=(60, 30)) as pilot:
+        app_of(pilot).show(look(run))
+        await until_seen(pilot, "KING RICHARD")
+        assert "▀" in seen(pilot) or "▄" in seen(pilot)

@@ -13,11 +13,13 @@ from genui.render.xaxis import Axis, Points
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
 from genui.ui.board.axes import along, began, known_axes
+from genui.ui.board.noise import is_noisy
 from genui.ui.board.plots import Plot, pattern, plots, wanted
 from genui.ui.board.view_state import ViewState
 from genui.ui.looking import RunView
 
 _FEW = 400  # points that are drawn one by one, where another metric beside them has many
+_FEWEST = 8  # points more after which a short series is looked at again
 _NAME = 24  # cells of a run's name in a legend
 
 
@@ -42,6 +44,7 @@ class Board:
         self.views: dict[RunDir, RunView] = {}
         self._began: dict[RunDir, float | None] = {}
         self._places: dict[tuple[RunDir, str, Axis], tuple[Points, np.ndarray | None]] = {}
+        self._noisy: dict[tuple[RunDir, str], tuple[int, bool]] = {}
         self._every: tuple[object, list[Plot]] = (None, [])
         self._wanted: tuple[object, list[Plot]] = (None, [])
 
@@ -138,7 +141,7 @@ class Board:
                 if points is None or x is None or not len(x):
                     continue
                 few = len(x) <= _FEW and len(x) * 4 <= most
-                kind: Kind = "marks" if few else "smoothed"
+                kind: Kind = "marks" if few else self._kind(view.summary.run, metric, points[1])
                 part = ""
                 if len(plot.metrics) > 1:
                     part = "train" if metric == plot.key else "val"
@@ -146,6 +149,13 @@ class Board:
                 label = f"{run} {part}".strip() or clean_line(metric, 60)
                 found.append(Line(label, part, x, points[1], kind, points))
         return found
+
+    def _kind(self, run: RunDir, metric: str, values: np.ndarray) -> Kind:
+        """As a noisy series or as one that is smooth by itself; asked again once it has grown."""
+        known = self._noisy.get((run, metric))
+        if known is None or not known[0] <= len(values) < 1.5 * known[0] + _FEWEST:
+            known = self._noisy[run, metric] = (len(values), is_noisy(values))
+        return "smoothed" if known[1] else "line"
 
     # --- the x axis -------------------------------------------------------------------
 
@@ -167,6 +177,12 @@ class Board:
         view = self.first
         steps = [points[0] for points in view.series.values()] if view is not None else []
         return max((int(one[-1]) for one in steps if len(one)), default=0)
+
+    def overlaps(self) -> tuple[tuple[float, float], ...]:
+        """From where to where the first run wrote steps again, on the axis."""
+        written = self.first.overlaps if self.first is not None else ()
+        ends = ((self.place_of(first), self.place_of(last)) for first, last in written)
+        return tuple((a, b) for a, b in ends if a is not None and b is not None)
 
     def place_of(self, step: float) -> float | None:
         """Where the axis has that step of the first run."""

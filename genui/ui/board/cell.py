@@ -156,13 +156,17 @@ class Cell(DeafWhenLeaving, Framed, Vertical):
         self._titled = state, runs
         if self.plot is None:
             return
-        title = self._title(state, short=False)
+        title = self._title(state)
         whole = len(self._lines) == runs * len(self.plot.metrics)
-        if title.cell_length > self.size.width - 4 and runs > 1 and whole:
-            title = self._title(state, short=True)  # the head says which sign is which run's
+        ways = [(False, " ")]
+        if runs > 1 and whole:  # the head says which sign is which run's
+            ways += [(True, "  "), (True, " ")]
+        for short, gap in ways:
+            if title.cell_length > self.size.width - 4:
+                title = self._title(state, short, gap)
         set_border(self, title=title)
 
-    def _title(self, state: ViewState, short: bool) -> Content:
+    def _title(self, state: ViewState, short: bool = False, gap: str = "  ") -> Content:
         assert self.plot is not None
         name = clean_line(self.plot.key, 60)
         parts: list[str | tuple[str, str | Style]] = [name]
@@ -180,7 +184,7 @@ class Cell(DeafWhenLeaving, Framed, Vertical):
             elif line.label == name:
                 label = ""
             value = readings[line.label][1] if line.label in readings else line.values[-1]
-            parts += ["  ", (label, self.look(index))]
+            parts += [gap, (label, self.look(index))]
             parts.append((numbers.value(float(value)), "bold $foreground"))
         return Content.assemble(*parts)
 

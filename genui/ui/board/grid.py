@@ -104,6 +104,7 @@ class CurveGrid(DeafWhenLeaving, Container):
         state: "ViewState",
         lines: Callable[["Plot"], Sequence["Line"]],
         runs: int,
+        overlaps: Sequence[tuple[float, float]] = (),
         flowing: bool = False,
     ) -> None:
         """The page of `plots` that holds the chosen one; `lines` gives what to draw of each.
@@ -115,6 +116,7 @@ class CurveGrid(DeafWhenLeaving, Container):
         flowing = flowing and state is self._state
         self._state = state
         for cell, at in zip(self.cells, page, strict=True):
+            cell.curve.overlaps = overlaps
             cell.show(plots[at], lines(plots[at]), state, runs, flowing)
             cell.mark_chosen(at == chosen)
 

@@ -30,7 +30,7 @@ class ViewState(msgspec.Struct, frozen=True, omit_defaults=True):
     filter: str = ""  # a regular expression
     pins: tuple[str, ...] = ()
     axis: Axis = "step"
-    smoothing: float = 0.97  # 0 off, below 1
+    smoothing: float = 0.9  # 0 off, below 1
     log_y: bool = False
     log_x: bool = False
     view: tuple[float, float] | None = None  # None: everything, following the newest

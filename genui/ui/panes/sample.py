@@ -39,9 +39,9 @@ class SampleBody(DeafWhenLeaving, Vertical):
 
     def compose(self) -> ComposeResult:
         yield Static(classes="sample-step")
+        yield Picture(" ")
         with VerticalScroll(classes="sample-room", can_focus=False):
             yield Static(EMPTY, classes="sample-text", markup=False)
-        yield Picture(" ")
 
     def show_one(self, sample: Sample | None, label: Content, before: str = "") -> None:
         """This sample; of a text the words that are not in `before` stand out."""
@@ -57,13 +57,14 @@ class SampleBody(DeafWhenLeaving, Vertical):
 
     def _put(self, sample: Sample | None, label: Content, before: str) -> None:
         self.set_class(sample is not None and sample.picture is not None, "-picture")
+        self.set_class(sample is not None and bool(sample.text), "-text")
         self.query_one(".sample-step", Static).update(label)
         text = self.query_one(".sample-text", Static)
         if sample is None:
             text.update(EMPTY)
-        elif sample.picture is None:
-            text.update(marked(clean(sample.text), before) if before else clean(sample.text))
-        else:
+            return
+        text.update(marked(clean(sample.text), before) if before else clean(sample.text))
+        if sample.picture is not None:
             self.query_one(Picture).show(self._fitting(sample.picture))
 
     def _fitting(self, picture: "np.ndarray") -> "np.ndarray":
@@ -71,7 +72,8 @@ class SampleBody(DeafWhenLeaving, Vertical):
         if picture.shape[0] % CELL or picture.shape[1] % CELL:
             return picture  # of somebody else's making: all of it, as small as it must be
         room = self.content_size
-        height = 2 * (room.height - 1)  # pixels, two to a row
+        rows = (room.height - 1) * (3 if self.has_class("-text") else 5) // 5
+        height = 2 * rows  # pixels, two to a row
         whole = room.width >= CELL and height >= CELL
         side = CELL if whole else CELL // 2  # as many at half the size as fit, if not one whole
         columns, rows = max(1, room.width // side), max(1, height // side)

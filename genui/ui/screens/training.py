@@ -212,7 +212,8 @@ class TrainingScreen(
         if plots:
             if not self._curves_seen:
                 self.call_after_refresh(self._curves_shown)
-            self.grid.show(plots, chosen, state, board.lines, len(board.runs), flowing)
+            runs, again = len(board.runs), board.overlaps()
+            self.grid.show(plots, chosen, state, board.lines, runs, again, flowing)
         else:
             self.grid.say(self._why_empty())
         self.query_one(BoardHead).show(board, self._page_words(len(plots), chosen), self.grid.look)
@@ -249,7 +250,9 @@ class TrainingScreen(
         if pages > 1:
             words = f"page {page.start // each + 1} of {numbers.count(pages)}, {words}"
         filter = clean_line(self.board.state.filter, 24)
-        return f"{words} match /{filter}" if filter else words
+        if not filter:
+            return words
+        return f"{words} {'matches' if count == 1 else 'match'} /{filter}"
 
     def _tick(self) -> None:
         """The age of the data goes on, and nothing else."""

@@ -41,8 +41,8 @@ async def test_the_caption_is_told_when_it_changes() -> None:
             curve.set_series({"loss": (STEPS[:end], LOSS[:end])})
             lines_of(curve)
             await pilot.pause()
-        # Twice the steps, and the room of 5 % that the axis takes when it grows.
-        assert app.captions == ["1 column = 10 steps, min–max", "1 column = 21 steps, min–max"]
+        # Twice the steps, and the room of 10 % that the axis takes when it grows.
+        assert app.captions == ["1 column = 10 steps, min–max", "1 column = 22 steps, min–max"]
         assert curve.caption == app.captions[-1]
 
 
