@@ -1,7 +1,7 @@
 """Draw the pictures in this folder from the app itself: `python screenshots/draw.py`.
 
-Everything on them is real: the shipped models write and draw, and a small `prose` run is
-trained for them, on the spot and in a folder that is removed again. Takes about two
+Everything on them is real: the shipped models write and draw, and two small `prose` runs are
+trained for them, on the spot and in a folder that is removed again. Takes about four
 minutes on two cores; needs the `dev` extra (resvg) and a monospace font.
 """
 
@@ -45,26 +45,29 @@ async def until(pilot: object, ready: object, seconds: float = 120.0) -> None:
 
 
 async def draw() -> None:
-    from genui.recipes import find_recipe, override
+    from genui.recipes import find_recipe
     from genui.runs import control
     from genui.runs.launch import launch
     from genui.runs.layout import read_status
     from genui.ui.app import GenuiApp
 
-    run = launch(override(find_recipe("prose"), SMALL), SMALL, "manual")
+    hot = launch(find_recipe("prose"), SMALL | {"learning_rate": "0.02"}, "manual-hot")
+    run = launch(find_recipe("prose"), SMALL, "manual")
     app = GenuiApp()
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: read_status(run).step >= TRAINED_STEPS, 600)
-        control.send(run, "pause")  # the models on the pictures get the processor
-        await until(pilot, lambda: read_status(run).state == "paused")
+        for one in (hot, run):
+            await until(pilot, lambda one=one: read_status(one).step >= TRAINED_STEPS, 600)
+            control.send(one, "pause")  # the models on the pictures get the processor
+            await until(pilot, lambda one=one: read_status(one).state == "paused")
         await prepare(pilot)
         control.send(run, "resume")
         await pilot.pause(2.0)
         save(app, "home.png")
-        for key, name in (("2", "text.png"), ("3", "canvas.png"), ("4", "training.png")):
+        for key, name in (("2", "text.png"), ("3", "canvas.png")):
             await pilot.press(key)
             await pilot.pause(1.5)
             save(app, name)
+        await watching(pilot)
         await beside(pilot)
         await grid(pilot)
         await pilot.press("1", "question_mark")
@@ -75,8 +78,9 @@ async def draw() -> None:
             await pilot.resize_terminal(columns, rows)
             await pilot.pause(2.0)
             save(app, name)
-    control.send(run, "stop")
-    await asyncio.to_thread(wait_for_end, run)
+    for one in (hot, run):
+        control.send(one, "stop")
+        await asyncio.to_thread(wait_for_end, one)
 
 
 async def prepare(pilot: object) -> None:
@@ -92,6 +96,23 @@ async def prepare(pilot: object) -> None:
     await pause(6.0)
     await press(*["left"] * 6)
     await press("escape", "1")
+
+
+async def watching(pilot: object) -> None:
+    """The Training screen with its cursor, and two runs over each other."""
+    press, pause = pilot.press, pilot.pause  # type: ignore[attr-defined]
+    await press("1", "4")
+    await pause(2.0)
+    await press(*["left"] * 12)
+    await pause(1.5)
+    save(pilot.app, "training.png")  # type: ignore[attr-defined]
+    await press("end", "o")
+    await pause(0.8)
+    await press("down", "space", "escape", "t", "t")
+    await pause(2.0)
+    save(pilot.app, "runs.png")  # type: ignore[attr-defined]
+    await press("t", "t", "1")
+    await pause(1.0)
 
 
 async def beside(pilot: object) -> None:

@@ -1,6 +1,7 @@
 """A run on one screen of text: how far it is, what its metrics did, what there is to be told."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from genui.commands import output, terminal
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 MOST_METRICS = 20  # rows; a terminal has 24
 CELLS = 24  # of a curve
+MOST_SPANS = 3
 _BARS, _PLAIN_BARS = "▁▂▃▄▅▆▇█", "_.-=+*%#"
 _BROKEN = "×", "x"  # where a part of the curve is no finite number
 
@@ -45,6 +47,8 @@ def digest(summary: "RunSummary") -> dict[str, Any]:
         "system": system,
         "alerts": [_as_dict(alert) for alert in Alerts().look(summary, points, whole=True)],
         "bad_lines": tail.bad_lines,
+        "dropped": tail.dropped,
+        "overlaps": tail.overlaps,
     }
 
 
@@ -61,7 +65,9 @@ def show(summary: "RunSummary") -> None:
             ("left", clock(found["eta"]) if found["eta"] >= 0 else ""),
             ("written", f"{clock(found['age'])} ago"),
             ("system", ", ".join(f"{name} {short(x)}" for name, x in found["system"].items())),
-            ("damaged", f"{count(found['bad_lines'])} records" if found["bad_lines"] else ""),
+            ("damaged", _several(found["bad_lines"], "record")),
+            ("left out", _several(found["dropped"], "value")),
+            ("overlap", _spans(found["overlaps"])),
         ]
     )
     output.say()
@@ -76,6 +82,17 @@ def show(summary: "RunSummary") -> None:
             output.say(f"and {count(len(metrics) - MOST_METRICS)} more: --json has them all")
     for alert in found["alerts"]:
         output.say(f"{alert['kind']}: {alert['line']}")
+
+
+def _several(number: int, thing: str) -> str:
+    return f"{count(number)} {thing}{'s' if number > 1 else ''}" if number else ""
+
+
+def _spans(overlaps: Sequence[tuple[int, int]]) -> str:
+    """The steps that were written again, of which the last values count."""
+    spans = [f"{count(first)} to {count(last)}" for first, last in overlaps[:MOST_SPANS]]
+    more = f" and {count(len(overlaps) - len(spans))} more" if len(overlaps) > len(spans) else ""
+    return f"steps {', '.join(spans)}{more} written again" if spans else ""
 
 
 def _figures(series: "Series") -> dict[str, Any]:

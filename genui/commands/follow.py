@@ -1,6 +1,5 @@
 """New metric records of a run or log as they are written, and what is to be told of it."""
 
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,27 +25,28 @@ _GOES_ON = frozenset({"writing", "quiet"})
 class RecordTail:
     """Reads whole records of a growing metrics.jsonl, each once.
 
-    A torn last line waits until it is whole; a file that shrank is read from its start;
+    A torn last line waits until it is whole; a file that became another is read from its start;
     a line that is no record is passed over.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._offset = 0
+        from genui.runs.logs.growing import LineFile
+
+        self._lines = LineFile(path)
 
     def read(self) -> list[Record]:
-        """The records completed since the last call."""
-        try:
-            with self._path.open("rb") as file:
-                if file.seek(0, 2) < self._offset:
-                    self._offset = 0
-                file.seek(self._offset)
-                data = file.read()
-        except FileNotFoundError:
-            return []
-        whole = data[: data.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        return [record for line in whole.splitlines() if (record := _parse(line)) is not None]
+        """The records completed since the last call. Raises GenuiError where the file may not
+        be read."""
+        from genui.runs.logs.base import CHUNK
+        from genui.runs.logs.records import decode_lines
+
+        found: list[Record] = []
+        while True:
+            before = self._lines.offset
+            lines = self._lines.read_lines(CHUNK)
+            found += decode_lines(lines)[0]
+            if not lines and self._lines.offset == before:
+                return found
 
 
 class SeriesRecords:
@@ -117,11 +117,3 @@ def line(record: Record) -> str:
         if key not in _NOT_SHOWN:
             parts.append(f"{key} {value(number) if isinstance(number, int | float) else number}")
     return "  ".join(parts)
-
-
-def _parse(text: bytes) -> Record | None:
-    try:
-        record = json.loads(text)  # takes NaN and Infinity, which trainings do write
-    except ValueError:
-        return None
-    return record if isinstance(record, dict) else None

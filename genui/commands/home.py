@@ -7,14 +7,21 @@ import sys
 def run() -> int:
     """Open the app, or say in plain text what it would list."""
     if has_terminal():
-        # Textual paints at most this often; a key waits for half of a frame on average. What
-        # moves by itself has slower clocks of its own, so nothing is painted more often.
-        os.environ.setdefault("TEXTUAL_FPS", "120")
+        answer_keys_at_once()
         from genui.ui import app
 
         return app.run()
     overview()
     return 0
+
+
+def answer_keys_at_once() -> None:
+    """To be called before Textual is imported, which reads this once.
+
+    It paints at most this often; a key waits for half of a frame on average. What moves by
+    itself has slower clocks of its own, so nothing is painted more often.
+    """
+    os.environ.setdefault("TEXTUAL_FPS", "120")
 
 
 def has_terminal() -> bool:

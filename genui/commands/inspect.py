@@ -72,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
 
 def describe(summary: "RunSummary") -> None:
     """What a run is, how far it is and where its files are."""
+    from genui.runs.origin import spelled
+
     _refuse_broken(summary)
     if summary.format != "genui":
         _describe_foreign(summary)
@@ -91,10 +93,12 @@ def describe(summary: "RunSummary") -> None:
             ("recipe", made if recipe else ""),
             ("config", _settings(info.config)),
             ("changed", _settings(info.overrides)),
+            ("from", spelled(info.start_from)),
+            ("learning rate", _learning_rate(summary)),
             ("data", info.data),
             ("machine", ", ".join(f"{key} {item}" for key, item in info.machine.items())),
             ("step", step),
-            ("left", clock(status.eta) if summary.state == "running" else ""),
+            ("left", clock(status.eta) if summary.state == "running" and status.eta >= 0 else ""),
             ("rate", f"{short(status.unit_rate)} {status.unit}" if status.unit_rate else ""),
             ("loss", "" if status.loss is None else value(status.loss)),
             ("val", "" if status.val is None else value(status.val)),
@@ -121,6 +125,17 @@ def _describe_foreign(summary: "RunSummary") -> None:
             ("written", f"{clock(summary.age)} ago"),
         ]
     )
+
+
+def _learning_rate(summary: "RunSummary") -> str:
+    """The base rate that the schedule takes a share of, as last changed."""
+    from genui.runs.events import changed_rate
+
+    planned = summary.info.recipe.get("learning_rate")
+    changed = changed_rate(summary.run)
+    if changed is not None:
+        return f"{changed:g}, at first {planned}"
+    return "" if planned is None else str(planned)
 
 
 def _settings(settings: Mapping[str, object]) -> str:

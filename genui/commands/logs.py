@@ -43,7 +43,7 @@ def find_one(word: str) -> "RunSummary":
         return summarise(find_run(word))
     from genui.runs.logs import find_logs
 
-    if path.exists():
+    if _exists(path):
         found = find_logs(path)
     else:
         found = [one for one in find_logs(path.parent) if one.run.path == path]
@@ -82,10 +82,14 @@ def title(summary: "RunSummary") -> str:
 
 
 def _exists(path: Path) -> bool:
+    """Whether there is, or may be, something at the path: what reads it says why it may not."""
     try:
-        return path.exists()
-    except (OSError, ValueError):  # no permission on the way, a name too long, a null byte
+        path.stat()
+    except PermissionError:
+        return True
+    except (OSError, ValueError):  # a name too long, a null byte
         return False
+    return True
 
 
 def _is_file(path: Path) -> bool:

@@ -64,7 +64,7 @@ def _row(summary: "RunSummary") -> tuple[str, ...]:
         summary.state,
         f"{count(status.step)}/{count(status.steps)}" if status.steps else count(status.step),
         "" if status.val is None else value(status.val),
-        clock(status.eta) if summary.state == "running" else "",
+        clock(status.eta) if summary.state == "running" and status.eta >= 0 else "",
         f"{span(summary.age)} ago",
     )
 

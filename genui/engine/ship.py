@@ -5,8 +5,10 @@ card claims is measured on those very eight-bit weights, not on the ones they ca
 """
 
 import json
+import shlex
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -23,6 +25,7 @@ from genui.recipes import DiffusionRecipe, Recipe, TransformerRecipe, recipe_fro
 from genui.runs.catalog import find_model
 from genui.runs.layout import RunDir, read_info
 from genui.runs.listing import find_run
+from genui.runs.origin import spelled
 from genui.runs.tail import MetricsTail
 
 HONESTY = {
@@ -90,10 +93,14 @@ def trained(run: RunDir, recipe: Recipe) -> dict[str, Any]:
     gaps = times[1:] - times[:-1]
     minutes = float(gaps[gaps < 60].sum()) / 60
     kept = {k: v for k, v in info.overrides.items() if k not in ("data", "checkpoint_every")}
-    sets = " ".join(f"--set {k}={v}" for k, v in kept.items())
+    words = ["genui", "train", recipe.name]
+    if start := spelled(info.start_from):
+        words += ["--from", Path(start).name]
+    for key, value in kept.items():
+        words += ["--set", f"{key}={value}"]
     threads = info.machine.get("threads")
     return {
-        "command": f"genui train {recipe.name} {sets}".strip(),
+        "command": shlex.join(words),
         "steps": int(steps[-1]),
         "minutes": round(minutes),
         "machine": (

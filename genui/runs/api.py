@@ -54,15 +54,16 @@ def init(project: str | None = None, config: Any = None, name: str | None = None
     """
     _mention(ignored)
     previous = current()
+    wanted = reinit if isinstance(reinit, bool | str) else None  # an array compares to an array
     if previous is not None:
-        if reinit in (True, "finish_previous"):
+        if wanted in (True, "finish_previous"):
             previous.finish()
-        elif reinit != "create_new":
+        elif wanted != "create_new":
             _notes.say("twice", f"init() again while {previous.id or 'a run'} goes on returns that "
                        "run; finish() it first, or give reinit=True")  # fmt: skip
             return previous
-    run = _start(project, config, name, mode == "disabled")
-    if not (previous is not None and reinit == "create_new"):
+    run = _start(project, config, name, isinstance(mode, str) and mode == "disabled")
+    if not (previous is not None and wanted == "create_new"):
         _process.current = run
     return run
 

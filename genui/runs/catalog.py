@@ -116,6 +116,10 @@ def _checkpoint_of(run: RunDir, step: str | None, ref: str) -> ModelInfo:
     """The model of a run: its newest whole checkpoint, or the one of a given step."""
     steps = checkpoint_steps(run)
     if not steps:
+        if summarise(run).info.kind == "script":
+            raise MisuseError(
+                f"run {run.id} is a script of your own: genui has its metrics, not its weights"
+            )
         raise MisuseError(
             f"run {run.id} has no checkpoint yet: wait for one, or ask with "
             f"genui checkpoint {run.id}"

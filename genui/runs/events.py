@@ -5,6 +5,7 @@ its course. There are as many as somebody asked for, so the file stays small.
 """
 
 import os
+import re
 import time
 from collections.abc import Iterable
 
@@ -17,6 +18,8 @@ from genui.runs.layout import RunDir
 
 RESUMED = "resumed"
 """The event of a training that goes on from a checkpoint: what came after that step is undone."""
+
+_RATE = re.compile(r"→ (\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?:,|$)")  # as the trainer words it
 
 
 class Event(Struct, frozen=True):
@@ -63,6 +66,15 @@ def read_events(run: RunDir) -> list[Event]:
         except (msgspec.DecodeError, RecursionError, UnicodeError):
             continue
     return events
+
+
+def changed_rate(run: RunDir) -> float | None:
+    """The base learning rate that somebody changed it to and that is in force; None where
+    nobody did. Raises GenuiError as `read_events` does."""
+    for event in reversed(in_force(read_events(run))):
+        if event.event == "rate" and (said := _RATE.search(event.text)):
+            return float(said[1])
+    return None
 
 
 def in_force(events: Iterable[Event]) -> list[Event]:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -22,8 +22,10 @@ from msgspec import Struct
 import genui
 from genui import paths
 from genui.errors import GenuiError, MisuseError
-from genui.recipes import Recipe, override
 from genui.runs.disk import atomic_write, cannot_write, plain, read_small, shown
+
+if TYPE_CHECKING:
+    from genui.recipes import Recipe
 
 State = Literal["starting", "running", "paused", "stopped", "finished", "failed"]
 """What a trainer says of itself. What is seen from outside may also be "dead"."""
@@ -146,12 +148,14 @@ class Status(Struct, frozen=True, kw_only=True):
     loss: float | None = None
 
 
-def create_run(recipe: Recipe, overrides: Mapping[str, str], name: str = "") -> RunDir:
+def create_run(recipe: "Recipe", overrides: Mapping[str, str], name: str = "") -> RunDir:
     """Makes the directory of a new run of `recipe` with `overrides` applied; nothing is started.
 
     Raises MisuseError for a name or override that will not do, before anything is written,
     and GenuiError where the disk refuses.
     """
+    from genui.recipes import override  # not needed to watch runs
+
     name = name or recipe.name
     if not _NAME.fullmatch(name):
         raise MisuseError(

@@ -8,9 +8,11 @@ that dies before its first checkpoint must find them again. They go when it has 
 import hashlib
 import os
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -59,6 +61,13 @@ def find_origin(ref: str) -> Origin:
         state=state if state.is_file() else None,
         run=folder.parent.name if of_a_run else "",
     )
+
+
+def spelled(start_from: Mapping[str, Any]) -> str:
+    """`RunInfo.start_from` as `genui train --from` takes it; "" where it is empty."""
+    if start_from.get("run"):
+        return f"{start_from['run']}@{start_from.get('step', 0)}"
+    return str(start_from.get("ref", ""))
 
 
 def check_fits(recipe: Recipe, origin: Origin) -> None:

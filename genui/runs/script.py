@@ -133,7 +133,7 @@ class Run:
     def finish(self, exit_code: int | None = None, **ignored: Any) -> None:
         """Ends the run: "failed" for an exit code other than 0, "stopped" where that was asked
         for, else "finished". Again is harmless."""
-        if exit_code:
+        if number(exit_code):  # not its truth, which an array has not
             self.end("failed", f"exit code {exit_code}")
         else:
             self.end("stopped" if self._stop_requested else "finished")

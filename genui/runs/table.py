@@ -40,7 +40,8 @@ class Table:
         times: Floats = np.full(len(steps), np.nan)
         columns: list[list[float | None]] = []
         for points in self._points:
-            first, last = np.searchsorted(points[0], (steps[0], steps[-1] + 1))
+            first = np.searchsorted(points[0], steps[0])
+            last = np.searchsorted(points[0], steps[-1], side="right")
             own, values, when = (array[first:last] for array in points)
             at = np.searchsorted(steps, own)
             times[at] = np.where(np.isnan(times[at]), when, times[at])

@@ -145,7 +145,9 @@ class _Part:
             if name not in both and len(both) < MOST_SERIES:
                 before = self.found.series.get(name, nothing)
                 after = later.found.series.get(name, nothing)
-                both[name] = before.followed_by(after, later._rewound)
+                joined = before.followed_by(after, later._rewound)
+                if len(joined):
+                    both[name] = joined
         return both
 
     def read(self, limit: int) -> bool:

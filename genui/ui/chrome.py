@@ -146,17 +146,25 @@ class FooterLine(Line):
         self._pane: Scope = "models"
         self._zoomed = False
         self._keymap: dict[str, str] = {}
+        self._without: frozenset[str] = frozenset()
 
-    def set(self, pane: Scope, zoomed: bool, keymap: dict[str, str]) -> None:
-        """The pane whose keys to show."""
+    def set(
+        self,
+        pane: Scope,
+        zoomed: bool,
+        keymap: dict[str, str],
+        without: frozenset[str] = frozenset(),
+    ) -> None:
+        """The pane whose keys to show, but not those `without`, by their ids."""
         self._pane, self._zoomed, self._keymap = pane, zoomed, keymap
+        self._without = without
         self._draw()
 
     def on_resize(self) -> None:
         self._draw()
 
     def _draw(self) -> None:
-        offered = keys.footer(self._pane)
+        offered = [key for key in keys.footer(self._pane) if key.id not in self._without]
         if self._zoomed:
             back = next(key for key in keys.TABLE if key.id == "app.back")
             offered = [back if key.action == "zoom" else key for key in offered]

@@ -37,6 +37,7 @@ class RunView:
     config: Mapping[str, Any] = field(default_factory=dict)
     progress: float = 1.0  # share of its log that has been read
     bad_lines: int = 0
+    dropped: int = 0  # values left out, of more metrics than are held
     sample: Sample | None = None  # the newest
     sample_files: Mapping[int, Path] = field(default_factory=dict)  # step to file, ascending
     console: tuple[str, ...] = ()
@@ -92,6 +93,7 @@ class RunLook:
             self._config_of(summary),
             self._tail.progress,
             self._tail.bad_lines,
+            self._tail.dropped,
             self._sample,
             self._sample_files,
             self._console,

@@ -43,6 +43,7 @@ class Watcher:
         self._hurry = threading.Event()
         self._wanted: tuple[RunSummary | RunDir, ...] = ()
         self._stale = True  # the lists are to be read again at once
+        self._lists_fault = ""  # why they could not be read, as was said
         self._thread = threading.Thread(target=self._loop, name="genui-watch", daemon=True)
 
     def start(self, hurry: bool = True) -> None:
@@ -102,10 +103,14 @@ class Watcher:
         try:
             changed = self._lists.read(fresh=stale)
         except GenuiError as error:
-            self._host.post_message(messages.Say(str(error)))
+            fault = str(error)
+            if fault != self._lists_fault:  # once, not every second: Esc clears it
+                self._host.post_message(messages.Say(fault))
         else:
+            fault = ""
             if changed is not None:
                 self._host.post_message(changed)
+        self._lists_fault = fault
 
 
 def _look_at(run: RunSummary | RunDir) -> RunLook:

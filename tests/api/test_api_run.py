@@ -6,9 +6,12 @@ import os
 import pickle
 import sys
 import time
+from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from api_runs import folder, records, said, wait_for
 
@@ -99,6 +102,32 @@ def test_init_again_returns_the_run_unless_it_is_to_be_finished(
         "finished", "running", "running",
     ]  # fmt: skip
     beside.finish()
+
+
+class Hostile:
+    """Raises whatever is asked of it."""
+
+    def __getattr__(self, *_: object) -> Any:
+        raise ValueError("no")
+
+    __bool__ = __eq__ = __str__ = __repr__ = __float__ = __iter__ = __len__ = __getattr__
+    __hash__ = object.__hash__
+
+
+@pytest.mark.parametrize(
+    "make", [Hostile, lambda: np.zeros(2), lambda: Decimal("sNaN"), dict, bytes, complex]
+)
+def test_no_argument_whatever_raises(make: Callable[[], Any]):
+    odd = make()
+    run = genui.init("first")
+    assert genui.init(reinit=odd) is run
+    genui.init(odd, odd, odd, mode=odd, reinit=True, entity=odd)
+    genui.log(odd, step=odd, commit=odd)
+    genui.log({"loss": odd, "nested": {"a": [odd]}})
+    genui.config["odd"] = genui.summary["odd"] = odd
+    genui.config.update(a={"b": odd})
+    genui.finish(odd)
+    assert genui.run is None
 
 
 def test_logging_before_init_and_after_finish_is_said_once_and_ignored(

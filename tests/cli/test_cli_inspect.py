@@ -1,16 +1,19 @@
 """`genui inspect`: its summary, what it waits for, what it tells, and other tools' logs."""
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from genui.cli import main
-from genui.runs.layout import RunDir, create_script_run
+from genui.runs import events
+from genui.runs.layout import RunDir, create_script_run, read_info, write_info
 from genui.runs.writer import RunWriter
 
 Capture = pytest.CaptureFixture[str]
@@ -75,6 +78,19 @@ def test_the_summary_as_json(finished: RunDir, capsys: Capture) -> None:
     assert (loss["count"], loss["first"], loss["last"]) == (41, 4.0, 2.0)
     assert (loss["lowest"], loss["lowest_step"]) == (1.5, 39)
     assert [alert["kind"] for alert in found["alerts"]] == ["finish"]
+
+
+def test_the_summary_tells_of_steps_written_again_and_of_damage(
+    finished: RunDir, capsys: Capture
+) -> None:
+    with finished.metrics.open("a") as file:
+        file.write("no record\n" + log_lines(9.0, 8.0, first=20))
+    assert main(["inspect", finished.id, "--summary"]) == 0
+    out = capsys.readouterr().out
+    assert "overlap  steps 20 to 40 written again" in out
+    assert "damaged  1 record\n" in out
+    assert main(["inspect", finished.id, "--summary", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["overlaps"] == [[20, 40]]
 
 
 def test_the_summary_tells_of_a_nan(make_run: Callable[..., RunDir], capsys: Capture) -> None:
@@ -205,6 +221,48 @@ def test_a_summary_cannot_be_followed(finished: RunDir, capsys: Capture) -> None
     assert "leave --follow out" in capsys.readouterr().err
 
 
+def test_a_record_nested_without_end_is_passed_over(finished: RunDir, capsys: Capture) -> None:
+    with finished.metrics.open("a") as file:
+        file.write("[" * 100_000 + "\n" + log_lines(1.0, first=50))
+    assert main(["inspect", finished.id, "--follow", "--json"]) == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [record["step"] for record in records] == [*range(41), 50]
+
+
+@pytest.mark.parametrize("how", [["--summary"], ["--follow"], ["--until", "done"], ["--json"], []])
+def test_a_metric_that_a_resume_undid_wholly(
+    how: list[str], finished: RunDir, capsys: Capture
+) -> None:
+    with finished.metrics.open("a") as file:
+        file.write('{"step":60,"undone":1}\n{"step":40,"rewind":true}\n')
+    assert main(["inspect", finished.id, *how]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_whose_weights_it_began_with_and_the_rate_in_force(
+    finished: RunDir, capsys: Capture
+) -> None:
+    def facts() -> dict[str, str]:
+        capsys.readouterr()
+        assert main(["inspect", finished.id]) == 0
+        return dict(
+            re.split("  +", line, maxsplit=1) for line in capsys.readouterr().out.splitlines()
+        )
+
+    info = read_info(finished)
+    assert (facts()["learning rate"], "from" in facts()) == (
+        str(info.recipe["learning_rate"]),
+        False,
+    )
+    source = {"ref": "last", "run": "plays-1", "step": 40}
+    write_info(finished, msgspec.structs.replace(info, start_from=source))
+    events.record(finished, 10, "rate", "learning rate 0.003 → 2e-05, Muon's 0.02 → 0.01")
+    assert facts()["from"] == "plays-1@40"
+    assert facts()["learning rate"] == f"2e-05, at first {info.recipe['learning_rate']}"
+    events.record(finished, 5, events.RESUMED, "resumed from the checkpoint")
+    assert facts()["learning rate"] == str(info.recipe["learning_rate"])
+
+
 # --- any log -------------------------------------------------------------------------
 
 
@@ -286,4 +344,26 @@ def test_a_script_of_ones_own_is_described_by_its_config(capsys: Capture) -> Non
     facts = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines())
     assert facts["project"] == "digits"
     assert facts["config"] == "lr=0.0003 layers=6"
-    assert "recipe" not in facts
+    assert facts["step"] == "0"
+    assert not {"recipe", "from", "learning", "left"} & set(facts)
+
+
+def test_a_living_script_whose_end_nobody_knows_has_no_time_left(capsys: Capture) -> None:
+    run = create_script_run("mine", "", {})
+    with RunWriter(run) as writer:
+        writer.update(state="running", step=119)
+        assert main(["inspect", "mine"]) == 0
+        facts = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines())
+        assert main(["runs"]) == 0
+        row = capsys.readouterr().out.splitlines()[1].split()
+    assert (facts["state"], facts["step"]) == ("running", "119")
+    assert "left" not in facts
+    assert row[1:3] == ["running", "119"]
+    assert "–" not in row
+
+
+@pytest.mark.parametrize("words", [["generate"], ["train", "--from"], ["show"]])
+def test_a_script_of_ones_own_has_no_weights(words: list[str], capsys: Capture) -> None:
+    create_script_run("mine", "", {})
+    assert main([*words, "mine"]) == 2
+    assert "is a script of your own: genui has its metrics" in capsys.readouterr().err

@@ -4,13 +4,17 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+import types
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from genui.cli import main
+from genui.commands import home
 from genui.runs.layout import RunDir, read_info
 from genui.runs.listing import RunSummary, list_runs, summarise
 from genui.runs.logs import open_tail
@@ -35,6 +39,19 @@ def values(run: RunSummary, name: str) -> list[tuple[int, float]]:
 def only_run() -> RunSummary:
     (run,) = list_runs()
     return run
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Without root's right to read everything."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 # --- listings ------------------------------------------------------------------------
@@ -95,11 +112,49 @@ def test_what_cannot_be_watched_is_one_line(
     assert said.count("\n") == 1
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_without_permission_is_one_line(tmp_path: Path, capsys: Capture) -> None:
-    (tmp_path / "closed").mkdir(mode=0)
-    assert main(["watch", str(tmp_path / "closed")]) == 1
-    assert capsys.readouterr().err.count("\n") == 1
+@pytest.mark.parametrize("command", ["watch", "inspect"])
+@pytest.mark.parametrize("below", ["", "log.jsonl"])
+def test_a_folder_without_permission_is_one_line(
+    command: str, below: str, tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open" / "log.jsonl").write_text('{"step":1,"loss":2}\n')
+    main([command, str(tmp_path / "open")])  # everything is imported, from wherever root has it
+    capsys.readouterr()
+    with tempfile.TemporaryDirectory() as parent:  # not below tmp_path, which is root's own
+        closed = Path(parent) / "closed"
+        closed.mkdir()
+        (closed / "log.jsonl").write_text('{"step":1,"loss":2}\n')
+        os.chmod(parent, 0o755)
+        closed.chmod(0)
+        try:
+            with as_nobody():
+                code = main([command, str(closed / below)])
+        finally:
+            closed.chmod(0o700)
+    said = capsys.readouterr().err
+    assert (code, said.count("\n")) == (2, 1)
+    assert "permission" in said
+    assert str(closed) in said
+
+
+def test_with_a_terminal_it_opens_the_app_which_answers_keys_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[tuple[object, ...]] = []
+
+    def run_watch(*given: object) -> int:
+        opened.append((*given, os.environ["TEXTUAL_FPS"]))
+        return 0
+
+    monkeypatch.setenv("TEXTUAL_FPS", "")  # so that what is set here is undone
+    monkeypatch.delenv("TEXTUAL_FPS")
+    monkeypatch.setattr(
+        "genui.ui.watching", types.SimpleNamespace(run_watch=run_watch), raising=False
+    )
+    monkeypatch.setattr(home, "has_terminal", lambda: True)
+    assert main(["watch", str(tmp_path)]) == main(["watch"]) == 0
+    assert opened == [([tmp_path], None, "120"), (None, None, "120")]
 
 
 # --- a command's output --------------------------------------------------------------

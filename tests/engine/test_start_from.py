@@ -1,6 +1,7 @@
 """Trainings that start from the weights of another: the real trainer on tiny recipes."""
 
 import json
+import shlex
 import shutil
 import signal
 import subprocess
@@ -13,11 +14,11 @@ import pytest
 import torch
 
 from genui import paths
-from genui.engine import trainer
+from genui.engine import ship, trainer
 from genui.engine.train import checkpoint
 from genui.engine.train.families import build_task
 from genui.engine.train.quantise import quantise
-from genui.recipes import find_recipe, override
+from genui.recipes import find_recipe, override, recipe_from_dict
 from genui.runs import launch, origin
 from genui.runs.events import read_events
 from genui.runs.layout import RunDir, create_run, read_info, read_status
@@ -210,3 +211,24 @@ def test_the_recipe_of_a_checkpoint_is_that_of_the_run(source: RunDir) -> None:
         key: tuple(value) if isinstance(value, list) else value
         for key, value in read_info(source).recipe.items()
     }
+
+
+def test_the_card_of_a_shipped_model_says_how_to_train_it_again(source: RunDir) -> None:
+    recipe = recipe_from_dict(read_info(source).recipe)
+    assert "--from" not in ship.trained(source, recipe)["command"]
+    run = started(f"{source.id}@16", steps="6", learning_rate="0.02")
+    assert trainer.train(run) == 0
+    words = shlex.split(ship.trained(run, recipe)["command"])
+    assert words[:5] == ["genui", "train", recipe.name, "--from", f"{source.id}@16"]
+    assert "learning_rate=0.02" in words
+
+
+def test_whose_path_a_model_came_from_is_nobodys_business(source: RunDir, tmp_path: Path) -> None:
+    kept = tmp_path / "secret" / "mine.safetensors"
+    kept.parent.mkdir()
+    shutil.copy(source.checkpoint(16), kept)
+    run = started(str(kept))
+    assert trainer.train(run) == 0
+    command = ship.trained(run, recipe_from_dict(read_info(run).recipe))["command"]
+    assert "--from mine.safetensors" in command
+    assert "secret" not in command

@@ -61,7 +61,7 @@ async def test_a_run_is_shown_with_all_its_curves(open_watch: Opener) -> None:
         ):
             assert text in screen
         assert "1 Home" not in screen
-        assert titles(pilot) == ["loss", "grad_norm", "lr"]
+        assert titles(pilot) == ["loss", "lr", "grad_norm"]
 
 
 async def test_the_main_app_goes_there_and_back_by_digits(shipped, open_app: Opener) -> None:
@@ -216,22 +216,22 @@ async def test_curves_are_chosen_opened_and_pinned(open_watch: Opener) -> None:
     async with open_watch() as pilot:
         assert chosen(pilot) == "loss"
         await pilot.press("tab")
-        assert chosen(pilot) == "grad_norm"
+        assert chosen(pilot) == "lr"
         await pilot.press("j", "down")
         assert chosen(pilot) == "loss"  # round
         await pilot.press("k")
-        assert chosen(pilot) == "lr"
+        assert chosen(pilot) == "grad_norm"
         await pilot.press("enter")
-        assert titles(pilot) == ["lr"]
-        await pilot.press("up")
         assert titles(pilot) == ["grad_norm"]
+        await pilot.press("up")
+        assert titles(pilot) == ["lr"]
         await pilot.press("escape")
         assert len(titles(pilot)) == 3
         await pilot.press("p")
-        assert titles(pilot) == ["grad_norm", "loss", "lr"]
-        assert f"{PIN} grad_norm" in seen(pilot)
+        assert titles(pilot) == ["lr", "loss", "grad_norm"]
+        assert f"{PIN} lr" in seen(pilot)
         await pilot.press("p")
-        assert titles(pilot) == ["loss", "grad_norm", "lr"]
+        assert titles(pilot) == ["loss", "lr", "grad_norm"]
 
 
 async def test_more_curves_than_fit_come_in_pages(open_watch: Opener) -> None:
@@ -350,6 +350,67 @@ async def test_an_order_is_left_for_the_first_run(open_watch: Opener) -> None:
             assert [order.command for order in control.poll(run)] == ["checkpoint"]
 
 
+async def test_the_footer_offers_what_the_run_obeys(open_watch: Opener) -> None:
+    run = stage.make_run(name="plays", step=100, steps=400)
+    with RunLock(run):
+        stage.set_state(run, "running", 100, 400)
+        async with open_watch(size=(80, 24)) as pilot:
+            await until_seen(pilot, "space pause/resume  c checkpoint")
+            stage.set_state(run, "finished", 400, 400)
+            await until_seen(pilot, "✓ finished")
+            footer = seen(pilot).splitlines()[-1]
+            assert "pause" not in footer
+            assert "n run from here  ←→ cursor  +- zoom" in footer
+            assert footer.rstrip().endswith("q quit")
+
+
+async def test_values_for_which_there_is_no_room_are_left_out_whole(open_watch: Opener) -> None:
+    run = stage.make_run(name="plays", step=300)
+    with RunLock(run):
+        stage.set_state(run, "running", 300, 400)
+        async with open_watch(size=(80, 24)) as pilot:
+            await until_seen(pilot, "tok/s")
+            await pilot.press("left")
+            await until_seen(pilot, "cursor step")
+            line = next(line for line in seen(pilot).splitlines() if "cursor step" in line)
+            assert "s old" in line
+            assert "…" not in line
+            assert "tok/s" not in line
+
+
+async def test_a_line_above_the_footer_takes_no_curve_away(open_watch: Opener) -> None:
+    many(6)
+    async with open_watch(size=(80, 24)) as pilot:
+        await until(pilot, lambda: len(titles(pilot)) == 4)
+        await pilot.press("c")
+        await until_seen(pilot, "this run is")
+        assert len(titles(pilot)) == 4
+        await pilot.press("t")
+        await until_seen(pilot, "t next")
+        assert "page" not in seen(pilot)
+        assert "6 curves" in seen(pilot)
+
+
+async def test_keys_about_curves_say_that_there_are_none(open_watch: Opener) -> None:
+    async with open_watch() as pilot:
+        for key in ("enter", "tab", "p"):
+            await pilot.press(key)
+            await until_seen(pilot, "there are no curves yet")
+            await pilot.press("escape")
+        assert not board_of(pilot).board.state.alone
+        await pilot.press("slash")
+        await until_seen(pilot, "match a regular expression")
+
+
+async def test_values_of_too_many_metrics_are_said_to_be_left_out(
+    open_watch: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genui.runs.logs.collect.MOST_SERIES", 3)
+    many(5)
+    async with open_watch() as pilot:
+        await until_seen(pilot, "4 values left out: too many metrics · 3 curves")
+
+
 async def test_damage_in_the_log_is_said_quietly(open_watch: Opener) -> None:
     run = stage.make_run(name="plays", step=100)
     with run.metrics.open("a") as file:
@@ -389,8 +450,8 @@ async def test_a_clicked_footer_and_tab_do_what_the_key_does(open_watch: Opener)
     stage.make_run(name="plays", step=100)
     async with open_watch() as pilot:
         footer = seen(pilot).splitlines()[-1]
-        await pilot.click("#footer", offset=(footer.index("checkpoint") + 1, 0))
-        await until_seen(pilot, "nothing to checkpoint")
+        await pilot.click("#footer", offset=(footer.index("smooth") + 1, 0))
+        await until_seen(pilot, "smoothing 0.97")
         tabs = next(line for line in seen(pilot).splitlines() if " Console " in line)
         side = tabs.index(" Sample ")
         await pilot.click(".side-tabs", offset=(tabs.index(" Config ") - side + 2, 0))

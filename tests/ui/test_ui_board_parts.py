@@ -84,6 +84,11 @@ def test_tokens_and_epochs_are_offered_where_they_are_known() -> None:
     assert places("epochs", logged) == [0, 5]
 
 
+def test_time_is_no_axis_of_a_log_without_times() -> None:
+    steps, values, times = points(0, 10)
+    assert known_axes(view_of({"loss": (steps, values, times * float("nan"))})) == ["step"]
+
+
 def test_a_step_is_found_again_on_another_axis() -> None:
     view = view_of({"loss": points(0, 5, 10)})
     board = Board([view.summary], ViewState(axis="time"))

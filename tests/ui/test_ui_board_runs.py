@@ -10,10 +10,13 @@ import pytest
 import stage
 from acting import Opener, board_of, home_of, seen, until, until_seen
 
+from genui.errors import GenuiError
 from genui.runs.layout import RunDir
+from genui.runs.listing import RunSummary, list_runs
+from genui.ui import messages
 from genui.ui.board.grid import CurveGrid
 from genui.ui.panes.training import TrainingPane
-from genui.ui.watching import run_watch
+from genui.ui.watching import WatchApp, run_watch
 
 
 def made(name: str, loss: float, age: float = 0.0) -> RunDir:
@@ -50,6 +53,27 @@ async def test_runs_lie_over_each_other_with_signs_in_the_legend(open_watch: Ope
         await until_seen(pilot, "loss  2.500")
         await pilot.press("down", "enter")
         await until_seen(pilot, "one run stays: show another first")
+
+
+async def test_a_young_run_beside_an_old_one_is_a_line_too(open_watch: Opener) -> None:
+    young = made("young", 1.5)
+    young.metrics.write_text("".join(young.metrics.read_text().splitlines(True)[:10]))
+    made("old", 2.5, age=60)
+    async with open_watch(listing=True) as pilot:
+        await until_seen(pilot, "Runs  2")
+        await pilot.press("down", "enter")
+        await until_seen(pilot, "━ young 1.500  ◆ old 2.500")
+
+
+async def test_a_run_started_from_another_is_in_sight(open_watch: Opener) -> None:
+    made("old", 2.5, age=60)
+    async with open_watch() as pilot:
+        await pilot.press("plus")
+        await until(pilot, lambda: board_of(pilot).board.state.view is not None)
+        new = made("new", 1.5)
+        board_of(pilot).post_message(messages.OpenRun(new))
+        await until(pilot, lambda: labels(pilot) == ["new", "old"])
+        assert board_of(pilot).board.state.view is None
 
 
 async def test_runs_of_one_name_are_told_apart(open_watch: Opener) -> None:
@@ -175,6 +199,32 @@ async def test_without_any_run_it_waits_for_one(open_watch: Opener) -> None:
         await until_seen(pilot, "No log here yet")
         made("plays", 1.5)
         await until_seen(pilot, "loss  1.500")
+
+
+async def test_lists_that_cannot_be_read_are_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made("plays", 1.5)
+    looks: list[int] = []
+
+    def gone() -> list[RunSummary]:
+        looks.append(1)
+        raise GenuiError("there is no /logs: name a log, or a folder of logs")
+
+    app = WatchApp("", list_runs(), gone, listing=False)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_seen(pilot, "there is no /logs")
+        await pilot.press("escape")
+        count = len(looks)
+        app.watcher.refresh()
+        await until(pilot, lambda: len(looks) > count)
+        await pilot.pause(0.1)
+        assert "there is no /logs" not in seen(pilot)
+
+
+async def test_what_was_not_looked_at_is_said(tmp_path: Path) -> None:
+    runs = list_runs()
+    app = WatchApp("", runs, list_runs, listing=False, note="only the first 3 files were read")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_seen(pilot, "only the first 3 files were read")
 
 
 def test_a_path_that_is_not_there_is_one_line(tmp_path: Path) -> None:

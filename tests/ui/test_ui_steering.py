@@ -176,9 +176,21 @@ def test_a_script_is_only_asked_to_stop(run: RunDir, command: control.Command) -
     assert "only read" in orders.refusal(view_of(run, "wandb"), "stop")
 
 
+@pytest.mark.parametrize("state", ["finished", "stopped"])
+def test_a_script_that_has_ended_is_not_said_to_have_a_checkpoint(state: str) -> None:
+    run = stage.make_run(name="plays", state=state)
+    write_info(run, msgspec.structs.replace(read_info(run), kind="script"))
+    for command in ("stop", "pause"):
+        line = orders.refusal(view_of(run), command)
+        assert line == f"this run is {state}: start its script again yourself"
+
+
 @pytest.mark.parametrize(
     ("state", "line"),
-    [("stopped", "nothing to pause; u resumes it"), ("finished", "n starts another from its")],
+    [
+        ("stopped", "this run is stopped: u resumes it"),
+        ("finished", "this run is finished: n starts another from its"),
+    ],
 )
 async def test_a_run_that_does_not_train_says_what_can_be_done(
     shipped, open_app: Opener, state: str, line: str

@@ -3,6 +3,7 @@
 import time
 from contextlib import ExitStack
 
+import msgspec
 import pytest
 import stage
 from acting import Opener, fault, home_of, seen, until, until_seen
@@ -12,7 +13,7 @@ from genui.errors import GenuiError
 from genui.recipes import RECIPES
 from genui.runs import control
 from genui.runs.control import Order
-from genui.runs.layout import RunDir
+from genui.runs.layout import RunDir, read_info, write_info
 from genui.runs.lock import RunLock
 from genui.ui.panes.sample import SampleView
 from genui.ui.panes.training import TrainingPane
@@ -109,9 +110,27 @@ async def test_a_run_that_does_not_train_cannot_be_paused(shipped, open_app: Ope
         await until_seen(pilot, "stopped")
         await pilot.press("space")
         await until_seen(pilot, "u resumes it")
-        await pilot.press("c")
-        await until_seen(pilot, "nothing to checkpoint")
+        assert "ETA" not in seen(pilot)
+        await pilot.press("escape", "c")
+        await until_seen(pilot, "u resumes it")
+        await pilot.press("escape", "x")
+        await until_seen(pilot, "this run is stopped: u resumes it")
         assert control.poll(run) == []
+
+
+async def test_a_script_is_not_asked_for_what_it_cannot_do(shipped, open_app: Opener) -> None:
+    run = stage.make_run(name="plays", step=100, steps=400)
+    write_info(run, msgspec.structs.replace(read_info(run), kind="script"))
+    with RunLock(run):
+        stage.set_state(run, "running", 100, 400)
+        async with open_app() as pilot:
+            await pilot.press("tab")
+            await until_seen(pilot, "running")
+            await pilot.press("space")
+            await until_seen(pilot, "this run is a script's own")
+            await pilot.press("x")
+            await until_seen(pilot, "ends where it looks")
+            assert control.poll(run) == []
 
 
 async def test_a_killed_trainer_is_seen_as_dead_and_can_be_resumed(
@@ -139,12 +158,14 @@ async def test_a_full_disk_is_one_line(
         raise GenuiError(f"cannot write {run.control}: no space left on device")
 
     monkeypatch.setattr("genui.ui.panes.training.steer", full)
-    stage.make_run(name="plays")
-    async with open_app() as pilot:
-        await pilot.press("tab")
-        await until_seen(pilot, "stopped")
-        await pilot.press("c")
-        await until_seen(pilot, "✗ cannot write")
+    run = stage.make_run(name="plays")
+    with RunLock(run):
+        stage.set_state(run, "running", 100, 400)
+        async with open_app() as pilot:
+            await pilot.press("tab")
+            await until_seen(pilot, "running")
+            await pilot.press("c")
+            await until_seen(pilot, "✗ cannot write")
 
 
 @pytest.mark.parametrize(

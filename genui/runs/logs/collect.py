@@ -17,10 +17,10 @@ Column = tuple[str, Steps, Floats, Floats]
 
 
 class Collected:
-    """The series of a log as far as it was read.
+    """The series of a log as far as it was read, each with a point at least.
 
-    `series` is replaced, never changed, when a metric appears, and so is `overlaps`: the spans,
-    first and last step, that were written again after going back, of all metrics together.
+    `series` is replaced, never changed, when a metric appears or goes, and so is `overlaps`: the
+    spans, first and last step, that were written again after going back, of all metrics together.
     `dropped` counts the values left out because there were more than MOST_SERIES metrics.
     """
 
@@ -28,15 +28,16 @@ class Collected:
         self.series: Mapping[str, Series] = {}
         self.overlaps: tuple[tuple[int, int], ...] = ()
         self.dropped = 0
+        self._every: dict[str, Series] = {}  # also those without a point, as a resume leaves them
 
     def add(self, columns: Iterable[Column]) -> None:
         """Adds points, of which later ones win over earlier ones. Steps are 0 or more."""
         found = [column for column in columns if len(column[1])]
-        known = self.series
+        known = self._every
         new = dict.fromkeys(name for name, *_ in found if name not in known)
         if new:
             room = max(0, MOST_SERIES - len(known))
-            self.series = known = {**known, **{name: Series() for name in list(new)[:room]}}
+            known.update((name, Series()) for name in list(new)[:room])
         same: Steps | None = None
         rising, first = True, 0
         for name, steps, values, times in found:
@@ -49,11 +50,18 @@ class Collected:
             if not rising or first < series.written:
                 self._compare(series.written, steps)
             series.extend(steps, values, times, rising=rising)
+        if len(self.series) < len(known):
+            self._show()
 
     def forget_after(self, step: int) -> None:
-        """Drops the points of steps later than `step`: what follows replaces them."""
-        for series in self.series.values():
+        """Drops the points of steps later than `step`, and the metrics that have no other: what
+        follows replaces them."""
+        for series in self._every.values():
             series.forget_after(step)
+        self._show()
+
+    def _show(self) -> None:
+        self.series = {name: series for name, series in self._every.items() if len(series)}
 
     def _compare(self, written: int, steps: Steps) -> None:
         """Notes where the steps go back."""

@@ -6,26 +6,21 @@ as another file.
 """
 
 import csv
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genui.errors import GenuiError
 from genui.runs.disk import plain, shown
-from genui.runs.logs.base import CHUNK, PIECE, Reader
 from genui.runs.logs.formats import STEP_KEYS
-from genui.runs.logs.growing import LineFile
 from genui.runs.logs.keys import step_key, time_key, times_of, whole
+from genui.runs.logs.line_reader import LineReader
 from genui.runs.series import Floats
 
 
-class CsvTail(Reader):
-    """The numbers in a CSV file that has a column with the step."""
-
-    def __init__(self, path: Path) -> None:
-        self._lines = LineFile(path)
-        super().__init__(path)
+class CsvTail(LineReader):
+    """The numbers in a CSV file that has a column with the step; `read` raises GenuiError where
+    it has none."""
 
     def _forget(self) -> None:
         super()._forget()
@@ -34,29 +29,17 @@ class CsvTail(Reader):
         self._step: str | None = None
         self._time: str | None = None
 
-    @property
-    def bad_lines(self) -> int:
-        return self._damaged + self._lines.too_long
+    def _add_lines(self, lines: bytes) -> None:
+        self._add(_text(lines).split("\n"))
 
-    def read(self, limit_bytes: int = CHUNK) -> bool:
-        """Takes in about `limit_bytes`; True if anything changed: call again until False.
-
-        Raises GenuiError where it may not be read or has no column with the step.
-        """
-        changed = False
-        while limit_bytes > 0:
-            before = self._lines.offset
-            lines = self._lines.read_lines(min(limit_bytes, PIECE))
-            if self._lines.restarted:
-                self._forget()
-                before, changed = 0, True
-            if self._lines.offset == before:
-                break
-            changed = True
-            limit_bytes -= self._lines.offset - before
-            self._add(lines.decode(errors="replace").replace("\0", "").split("\n"))
-        self.progress = 1.0 if limit_bytes > 0 else self._lines.progress
-        return changed
+    def _add_rest(self) -> bool:
+        """Adds a last row that has no newline, once it can hardly be half of one."""
+        line = _text(self._lines.rest())
+        if not line or [len(row) for row in _rows([line], self._delimiter)] != [len(self._names)]:
+            return False
+        self._lines.take_rest()
+        self._add([line])
+        return True
 
     def _add(self, lines: list[str]) -> None:
         if lines and not self._names:
@@ -101,6 +84,10 @@ def header(line: str) -> tuple[list[str], str]:
     delimiter = max(",;\t", key=line.count)
     names = next(iter(_rows([line], delimiter)), [])
     return [name.strip() or f"column {at}" for at, name in enumerate(names, 1)], delimiter
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace").replace("\0", "")
 
 
 def _rows(lines: list[str], delimiter: str) -> list[list[str]]:

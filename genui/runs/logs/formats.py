@@ -103,9 +103,13 @@ def format_of(name: str, head: bytes) -> Format | None:
 
 
 def format_by_content(name: str, head: bytes) -> Format | None:
-    """The same for a file somebody named: its contents count, whatever its name."""
+    """The same for a file somebody named: its contents count, whatever its name, unless it is
+    still empty."""
+    if not head:
+        rows = (row for row in FORMATS.values() if row.name != "trackio")
+        return next((row for row in rows if row.file.fullmatch(name)), None)
     named = format_of(name, head)
-    if named is not None or not head:
+    if named is not None:
         return named
     return next(
         (row for row in FORMATS.values() if row.name != "trainer-state" and row.looks(head)), None
@@ -130,7 +134,7 @@ def looks_like(head: bytes) -> str:
         if head.startswith(magic):
             return kind
     if not head:
-        return "an empty file"
+        return "an empty file: name it when something is written"
     if head[8:9] == b"{" and head[:8].rstrip(b"\0") != head[:8]:
         return "a safetensors file"
     if b"\0" in head:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import time
 from pathlib import Path
 
 from genui.errors import GenuiError
@@ -9,6 +10,9 @@ from genui.runs.disk import cannot_read, shown
 
 LONGEST_LINE = 1024 * 1024
 """Bytes; a longer line is garbage and is skipped without being held in memory."""
+
+SETTLED = 2.0
+"""Seconds without a write after which what follows the last newline may be a line."""
 
 _HEAD = 4096  # bytes at the beginning, and
 _FOOT = 64  # before the offset, that tell a rewritten file from one that grew
@@ -96,7 +100,7 @@ class GrowingFile:
 
 
 class LineFile(GrowingFile):
-    """The same, in whole lines: what is after the last newline is not taken yet.
+    """The same, in whole lines: what is after the last newline is not taken by `read_lines`.
 
     From an offset in the middle it begins with the line after the one that is there.
     """
@@ -105,18 +109,21 @@ class LineFile(GrowingFile):
         super().__init__(path, offset)
         self.too_long = 0  # lines that were
         self._skipping = offset > 0  # inside a line that is too long, or was begun elsewhere
+        self._rest = b""  # after the last newline, at the last look
+        self._guessed = False  # the line before the offset had no newline
+        self._tears = False  # the writer was seen to leave lines half written
 
     def read_lines(self, limit: int) -> bytes:
         """Whole lines, about `limit` bytes; none where no line was finished."""
-        chunk = self.read(limit)
-        if self.restarted:
-            self.too_long, self._skipping = 0, False
+        chunk = self._read_on(limit)
         end = chunk.rfind(b"\n") + 1
         if not end and limit <= len(chunk) < LONGEST_LINE:
             restarted = self.restarted
             chunk = self.read(LONGEST_LINE)
             self.restarted |= restarted
             end = chunk.rfind(b"\n") + 1
+        if chunk:
+            self._rest = chunk[end:]
         if not end:
             if len(chunk) >= LONGEST_LINE:
                 self.take(chunk, len(chunk))
@@ -128,3 +135,33 @@ class LineFile(GrowingFile):
             start, self._skipping = chunk.index(b"\n") + 1, False
         self.take(chunk, end)
         return chunk[start:end]
+
+    def rest(self, settled: float = SETTLED) -> bytes:
+        """What is after the last newline, if `read_lines` found nothing else and nothing was
+        written for `settled` seconds: perhaps a line whose newline never came, perhaps half of
+        one that the writer holds back. Empty also where a guess was wrong before."""
+        whole = self.offset + len(self._rest) == self.size
+        if self._seen is None or not whole or self._skipping or self._tears:
+            return b""
+        return self._rest if time.time() - self._seen[1] / 1e9 >= settled else b""
+
+    def take_rest(self) -> None:
+        """Takes what `rest` gave for a line. Should it go on after all, everything is read
+        again: `restarted`."""
+        self.take(self._rest, len(self._rest))
+        self._rest, self._guessed = b"", True
+
+    def _read_on(self, limit: int) -> bytes:
+        chunk = self.read(limit)
+        if self.restarted:
+            self.too_long, self._skipping = 0, False
+            self._rest, self._guessed, self._tears = b"", False, False
+        if self._guessed and chunk:
+            self._guessed = False
+            if chunk[:1] not in (b"\r", b"\n"):
+                self._tears = True
+                self.offset, self._foot, self._seen = 0, b"", None
+                chunk = self.read(limit)
+                self.restarted = True
+                self.too_long = 0
+        return chunk

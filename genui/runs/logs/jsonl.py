@@ -5,23 +5,16 @@ is the number of the record. Records before the first with a step, settings perh
 without it later on are counted as bad.
 """
 
-from pathlib import Path
-
 import numpy as np
 
-from genui.runs.logs.base import CHUNK, PIECE, Reader
 from genui.runs.logs.collect import Collected
-from genui.runs.logs.growing import LineFile
 from genui.runs.logs.keys import step_key, time_key, times_of, whole
-from genui.runs.logs.records import Record, columns, decode_lines, flat
+from genui.runs.logs.line_reader import LineReader
+from genui.runs.logs.records import Record, columns, decode_lines, decode_record, flat
 
 
-class JsonlTail(Reader):
+class JsonlTail(LineReader):
     """The numbers in a JSONL file."""
-
-    def __init__(self, path: Path) -> None:
-        self._lines = LineFile(path)
-        super().__init__(path)
 
     def _forget(self) -> None:
         super()._forget()
@@ -29,31 +22,19 @@ class JsonlTail(Reader):
         self._step: str | None = None
         self._time: str | None = None
 
-    @property
-    def bad_lines(self) -> int:
-        return self._damaged + self._lines.too_long
+    def _add_lines(self, lines: bytes) -> None:
+        records, damaged = decode_lines(lines)
+        self._damaged += damaged
+        self._add(records)
 
-    def read(self, limit_bytes: int = CHUNK) -> bool:
-        """Takes in about `limit_bytes`; True if anything changed: call again until False.
-
-        Raises GenuiError where it may not be read.
-        """
-        changed = False
-        while limit_bytes > 0:
-            before = self._lines.offset
-            lines = self._lines.read_lines(min(limit_bytes, PIECE))
-            if self._lines.restarted:
-                self._forget()
-                before, changed = 0, True
-            if self._lines.offset == before:
-                break
-            changed = True
-            limit_bytes -= self._lines.offset - before
-            records, damaged = decode_lines(lines)
-            self._damaged += damaged
-            self._add(records)
-        self.progress = 1.0 if limit_bytes > 0 else self._lines.progress
-        return changed
+    def _add_rest(self) -> bool:
+        """Adds a last record that has no newline: no part of an object is one itself."""
+        record = decode_record(self._lines.rest(settled=0))
+        if record is None:
+            return False
+        self._lines.take_rest()
+        self._add([record])
+        return True
 
     def _add(self, records: list[Record]) -> None:
         if self._step is None:

@@ -14,6 +14,7 @@ TIME_KEYS = ("time", "timestamp", "_timestamp", "wall_time", "datetime", "date")
 
 _BEYOND = 2**53  # the whole numbers a float64 tells apart
 _EARLIEST = 1e8  # seconds; less is the time since something began, and no date
+_LATEST = 1e20  # nanoseconds in the year 5138; more is no date
 _UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))  # from this on: nano-, micro-, milliseconds
 
 
@@ -56,7 +57,7 @@ def unix_time(cell: object) -> float:
 
 def unix_times(figures: Floats) -> Floats:
     """The same for numbers; each by its size."""
-    result = np.where((figures >= _EARLIEST) & np.isfinite(figures), figures, np.nan)
+    result = np.where((figures >= _EARLIEST) & (figures < _LATEST), figures, np.nan)
     for limit, divisor in _UNITS:
         result = np.where(result >= limit, result / divisor, result)
     return result

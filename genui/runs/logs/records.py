@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Collection, Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -16,6 +17,9 @@ Record = dict[str, Any]
 
 _DEEPEST = 8  # levels of nesting that become a name with slashes
 _SPELLED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+"""Half of a character beyond U+FFFF, as JSON escapes it; on its own it is no text."""
 
 _EMPTY = re.compile(rb"^[ \t\r]*\n", re.MULTILINE)
 
@@ -49,13 +53,17 @@ def one_a_line(count: int, lines: bytes) -> bool:
 
 
 def decode_record(text: bytes) -> Record | None:
-    """One record, also in Python's own dialect with a bare NaN; None for anything else."""
+    """One record, also in Python's own dialect with a bare NaN; None for anything else.
+
+    Its names can be written as UTF-8: half a surrogate pair in one becomes "?".
+    """
     try:
         return _decoder.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         pass
     try:
-        record = json.loads(text)
+        hook = _encodable if _SURROGATE.search(text) else None
+        record = json.loads(text, object_pairs_hook=hook)
     except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None
@@ -68,12 +76,13 @@ def columns(
 
     Numbers count, and the words "NaN", "Infinity" and "-Infinity" (JSON has no numbers for
     them); what is nested is named with slashes, "train/loss"; anything else is no metric.
+    They come in the order in which they first appear.
     """
-    names = set().union(*records).difference(skip)
+    names = [name for name in dict.fromkeys(chain.from_iterable(records)) if name not in skip]
     if 2 * sum(map(len, records)) < len(names) * len(records):
         return _sparse(records, steps, times, skip)
     found: list[Column] = []
-    for name in sorted(names):
+    for name in names:
         cells = [record.get(name) for record in records]
         types = set(map(type, cells))
         if types <= {int, float}:
@@ -112,6 +121,10 @@ def number(cell: object) -> float | None:
     return _SPELLED.get(cell) if isinstance(cell, str) else None
 
 
+def _encodable(pairs: list[tuple[str, Any]]) -> Record:
+    return {name.encode(errors="replace").decode(): value for name, value in pairs}
+
+
 def _sparse(
     records: Sequence[Record], steps: Steps, times: Floats, skip: Collection[str]
 ) -> list[Column]:
@@ -126,7 +139,7 @@ def _sparse(
                 values.append(value)
     return [
         (name, steps[where], np.array(values, np.float64), times[where])
-        for name, (where, values) in sorted(cells.items())
+        for name, (where, values) in cells.items()
     ]
 
 

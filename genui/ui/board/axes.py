@@ -14,7 +14,7 @@ _COUNTED = {
 
 def known_axes(view: RunView) -> list[Axis]:
     """Those along which this run's points have a place."""
-    return [axis for axis in AXES if axis in {"step", "time"} or _says(view, axis)]
+    return [axis for axis in AXES if axis == "step" or _says(view, axis)]
 
 
 def along(axis: Axis, view: RunView, points: Points, since: float | None) -> np.ndarray | None:
@@ -40,6 +40,8 @@ def began(view: RunView) -> float | None:
 
 
 def _says(view: RunView, axis: Axis) -> bool:
+    if axis == "time":
+        return began(view) is not None
     return _per_step(view, axis) > 0 or _counted(view, axis) is not None
 
 

@@ -131,16 +131,17 @@ class Board:
         """
         found: list[Line] = []
         names, shown = self.run_names(), self.shown
-        lengths = [len(view.series[name][0]) for view in shown for name in plot.metrics
-                   if name in view.series]  # fmt: skip
-        most = max(lengths, default=0)
+        most = [  # of each run by itself: a young one beside an old one is a line as well
+            max((len(view.series[name][0]) for name in _had(view, plot)), default=0)
+            for view in shown
+        ]
         for metric in plot.metrics:
-            for view in shown:
+            for view, longest in zip(shown, most, strict=True):
                 points = view.series.get(metric)
                 x = self._along(view, metric, points) if points is not None else None
                 if points is None or x is None or not len(x):
                     continue
-                few = len(x) <= _FEW and len(x) * 4 <= most
+                few = len(x) <= _FEW and len(x) * 4 <= longest
                 kind: Kind = "marks" if few else self._kind(view.summary.run, metric, points[1])
                 part = ""
                 if len(plot.metrics) > 1:
@@ -214,3 +215,8 @@ class Board:
             known = (points, along(axis, view, points, self._began[run]))
             self._places[run, name, axis] = known
         return known[1]
+
+
+def _had(view: RunView, plot: Plot) -> list[str]:
+    """The plot's metrics that the run has."""
+    return [name for name in plot.metrics if name in view.series]

@@ -63,11 +63,15 @@ class CurveGrid(DeafWhenLeaving, Container):
         self._layout = Layout(0, 0)
         self._count = -1
         self._state: ViewState | None = None  # as last shown
+        self._screen = self._whole = Size(0, 0)  # of the screen, and of the grid at its highest
 
     def compose(self) -> ComposeResult:
         yield from self._cells
 
     def on_resize(self) -> None:
+        lines = self._whole.height if self.screen.size == self._screen else 0
+        self._screen = self.screen.size
+        self._whole = Size(self.size.width, max(lines, self.size.height))
         self.post_message(self.Resized())
 
     @property
@@ -86,8 +90,8 @@ class CurveGrid(DeafWhenLeaving, Container):
 
     @property
     def room(self) -> Layout:
-        """Of a page, at the present size."""
-        return room_for(self.size)
+        """Of a page; a line above the footer, which comes and goes, takes no curve away."""
+        return room_for(self._whole)
 
     def page(self, chosen: int, count: int, alone: bool) -> range:
         """The indices of the plots that are seen when that one of `count` is chosen."""
@@ -128,7 +132,7 @@ class CurveGrid(DeafWhenLeaving, Container):
 
     def _arrange(self, count: int) -> None:
         """Let that many cells be seen, the first as wide as what the others leave free."""
-        layout = laid_out(count, self.size)
+        layout = laid_out(count, self._whole)
         if (layout, count) == (self._layout, self._count):
             return
         self._layout, self._count = layout, count

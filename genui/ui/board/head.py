@@ -55,8 +55,8 @@ class BoardHead(DeafWhenLeaving, Framed, Vertical):
         view = board.first if board is not None else None
         if board is None or view is None:
             return
-        line = stats_line(view, time.time(), *_cursor(board))
-        self.query_one(".stats", Line).show(line)
+        stats = self.query_one(".stats", Line)
+        stats.show(stats_line(view, time.time(), stats.size.width, *_cursor(board)))
 
 
 def _title(board: Board, view: RunView, look: Callable[[int], Style]) -> Content:
@@ -94,6 +94,9 @@ def _oddities(views: list[RunView], page: str) -> str:
         words.append(f"reading {int(100 * reading)} %")
     if bad := sum(view.bad_lines for view in views):
         words.append(f"{numbers.count(bad)} {'line' if bad == 1 else 'lines'} could not be read")
+    if dropped := sum(view.dropped for view in views):
+        values = "value" if dropped == 1 else "values"
+        words.append(f"{numbers.count(dropped)} {values} left out: too many metrics")
     stretches = [stretch for view in views for stretch in view.overlaps]
     if stretches:
         first, last = stretches[-1]

@@ -16,7 +16,11 @@ class FilterLine(LineInput):
     """Where the regular expression is typed."""
 
     def __init__(self) -> None:
-        super().__init__(id="metric-filter", compact=True)
+        super().__init__(
+            placeholder="metrics that match a regular expression, as in loss|lr; esc takes it back",
+            id="metric-filter",
+            compact=True,
+        )
 
 
 class FilterActions(Screen[Any]):

@@ -18,9 +18,14 @@ from genui.ui.board.pointing import Pointed
 from genui.ui.widgets.curve import Curve
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from genui.render.window import View
+    from genui.ui.board.plots import Plot
 
 SMOOTHINGS = (0.0, 0.5, 0.9, 0.97, 0.99)
+_COUNTS = {"step": "steps", "time": "the time since the first record", "tokens": "tokens",
+           "epochs": "epochs"}  # fmt: skip
 _ZOOM = 2.0  # a key: so many times wider, or narrower
 _PAN = 0.25  # a key: this share of what is in sight
 
@@ -50,6 +55,13 @@ class Navigation(Screen[Any]):
             self.say("there are no points yet", "note")
             return None
         return cell.curve, extent
+
+    def _plots(self) -> Sequence[Plot]:
+        """Those to choose from; where there is none, that is said."""
+        plots = self.board.plots()
+        if not plots:
+            self.say("there are no curves yet", "note")
+        return plots
 
     # --- the cursor -------------------------------------------------------------------
 
@@ -141,6 +153,7 @@ class Navigation(Screen[Any]):
         self.board.change(follow=True)
         self.follow()
         self.change(cursor=None)
+        self.say("following the newest", "note")
 
     def follow(self) -> None:
         """Move the view on where it follows and the newest has left it."""
@@ -172,6 +185,7 @@ class Navigation(Screen[Any]):
         axis = axes[(axes.index(now) + 1) % len(axes)] if now in axes else axes[0]
         board.change(axis=axis, view=None, follow=True)
         self.change(cursor=board.place_of(step) if step is not None else None)
+        self.say(f"the x axis counts {_COUNTS[axis]}", "note")
 
     def action_log(self, axis: Literal["x", "y"]) -> None:
         """A logarithmic axis, or back."""
@@ -206,14 +220,12 @@ class Navigation(Screen[Any]):
 
     def action_choose(self, by: int) -> None:
         """The next curve, or the one before, on the next page after the last of this."""
-        plots = self.board.plots()
-        if plots:
+        if plots := self._plots():
             self.change(chosen=plots[(self.board.chosen() + by) % len(plots)].key)
 
     def action_page(self, by: int) -> None:
         """The next page of curves, or the one before."""
-        plots = self.board.plots()
-        if plots:
+        if plots := self._plots():
             each = 1 if self.board.state.alone else self.grid.room.capacity
             first = self.board.chosen() // each * each + by * each
             if 0 <= first < len(plots):
@@ -221,12 +233,12 @@ class Navigation(Screen[Any]):
 
     def action_open(self) -> None:
         """The chosen curve alone, or all of them again."""
-        self.change(alone=not self.board.state.alone)
+        if self._plots():
+            self.change(alone=not self.board.state.alone)
 
     def action_pin(self) -> None:
         """Pin the chosen curve to the front, or let it go."""
-        plots = self.board.plots()
-        if plots:
+        if plots := self._plots():
             key, pins = plots[self.board.chosen()].key, self.board.state.pins
             kept = tuple(pin for pin in pins if pin != key)
             self.change(pins=kept if key in pins else (*pins, key), chosen=key)

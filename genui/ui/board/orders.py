@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from genui.errors import GenuiError, MisuseError
+from genui.render.sanitise import clean_line
 from genui.runs.control import HIGHEST_RATE, Command, Order
 from genui.runs.events import Event, read_events
 from genui.runs.layout import RunDir
@@ -35,20 +36,29 @@ def refusal(view: RunView, command: Command) -> str:
     """Why a run cannot be asked this, with what can be done instead; "" where it can."""
     summary = view.summary
     if summary.format != "genui":
-        return "a log of another tool is only read: stop its script where you started it"
-    if summary.info.kind == "script" and command != "stop":
+        return "a log of another tool is only read: steer its script where you started it"
+    script = summary.info.kind == "script"
+    if not summary.alive:
+        after = "n starts another from its checkpoint"
+        if script:
+            after = "start its script again yourself"
+        elif summary.state != "finished":
+            after = "u resumes it"
+        return f"this run is {summary.state}: {after}"
+    if script and command != "stop":
         return (
             "this run is a script's own: only x (stop), which it obeys where it looks at "
             "run.stop_requested"
         )
-    if summary.alive:
-        return ""
-    verb = "change" if command == "rate" else command
-    if summary.state == "finished":
-        return f"this run is finished: nothing to {verb}; n starts another from its checkpoint"
-    if summary.info.kind == "script":
-        return f"this run is {summary.state} already"
-    return f"this run is {summary.state}: nothing to {verb}; u resumes it"
+    return ""
+
+
+def stop_question(view: RunView) -> str:
+    """What is asked before a run is stopped."""
+    name = clean_line(view.summary.info.name, 40)
+    if view.summary.info.kind == "script":
+        return f"Stop {name}? Its script is asked to, and ends where it looks."
+    return f"Stop {name}? It writes a checkpoint first; u resumes it later."
 
 
 class Answer(NamedTuple):

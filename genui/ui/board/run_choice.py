@@ -75,14 +75,19 @@ class RunChoice(Screen[Any]):
     def action_turn(self, by: int) -> None:
         """Steer another of the runs that are shown."""
         if len(self.board.runs) < 2:
-            self.say("only one run is shown: o adds others", "note")
+            shown = "only one run" if self.board.runs else "no run"
+            self.say(f"{shown} is shown: o adds others", "note")
             return
         self.board.turn(by)
         self.show_runs(self.board.runs)
 
     @on(messages.OpenRun)
     def _open_run(self, event: messages.OpenRun) -> None:
-        """A run that was just started from one of these: it comes first, the others under it."""
+        """A run that was just started from one of these: it comes first, the others under it.
+
+        It begins at step 0, so all of the axis is shown.
+        """
         event.stop()
         self.watcher.refresh()
         self.show_runs([summarise(event.run), *self.board.runs][:MOST_RUNS])
+        self.change(view=None, follow=True, cursor=None)

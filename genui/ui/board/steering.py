@@ -22,7 +22,15 @@ from genui.ui.screens.new_run import NewRunScreen, Source
 from genui.ui.screens.value import ValueScreen
 
 LOOK = 0.25  # seconds between looks for an answer
-NO_RUN = "no training here yet: n on the main screen starts one"
+NO_RUN = "no training here yet: nothing to steer"
+
+
+_COMMANDS: tuple[Command, ...] = ("pause", "checkpoint", "rate", "stop")  # that the footer has
+
+
+def _trains_here(view: RunView) -> bool:
+    """Whether genui started it: then it has checkpoints that can be read."""
+    return view.summary.format == "genui" and view.summary.info.kind != "script"
 
 
 class _Asked(NamedTuple):
@@ -42,6 +50,18 @@ class SteeringActions(Screen[Any]):
     def say(self, line: str, kind: Literal["error", "note", "hint"] = "error") -> None:
         """One line above the footer."""
         raise NotImplementedError
+
+    def refused_keys(self) -> frozenset[str]:
+        """The ids of the keys to which the first run would only answer why not."""
+        view = self.board.first
+        refused = {
+            f"board.{command}"
+            for command in _COMMANDS
+            if view is None or orders.refusal(view, command)
+        }
+        if view is None or not _trains_here(view):
+            refused.add("board.branch")
+        return frozenset(refused)
 
     # --- orders -------------------------------------------------------------------------
 
@@ -68,16 +88,12 @@ class SteeringActions(Screen[Any]):
         view = self._may("stop")
         if view is None:
             return
-        name = clean_line(view.summary.info.name, 40)
-        question = f"Stop {name}? It writes a checkpoint first; u resumes it later."
-        if view.summary.info.kind == "script":
-            question = f"Stop {name}? Its script is asked to, and ends where it looks."
 
         def answered(yes: bool | None) -> None:
             if yes:
                 self._give(view.summary.run, Order("stop"))
 
-        self.app.push_screen(ConfirmScreen(question, "stop"), answered)
+        self.app.push_screen(ConfirmScreen(orders.stop_question(view), "stop"), answered)
 
     def action_rate(self) -> None:
         """Train on with another learning rate."""
@@ -148,7 +164,7 @@ class SteeringActions(Screen[Any]):
         summary = view.summary
         if summary.state == "paused":
             self._order("resume")
-        elif summary.format != "genui" or summary.info.kind == "script":
+        elif not _trains_here(view):
             self.say("genui did not start this run: start its script again yourself", "note")
         else:
             self._resume(summary.run)
@@ -182,7 +198,7 @@ class SteeringActions(Screen[Any]):
         view = self._first()
         if view is None:
             return None
-        if view.summary.format != "genui" or view.summary.info.kind == "script":
+        if not _trains_here(view):
             self.say(f"this run has no checkpoint of genui's to {verb}", "note")
             return None
         return view

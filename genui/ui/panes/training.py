@@ -14,10 +14,11 @@ from textual.widgets import Static
 
 from genui.errors import GenuiError
 from genui.render.sanitise import clean_line
-from genui.runs.control import Command, steer
+from genui.runs.control import Command, Order, steer
 from genui.runs.launch import resume
 from genui.runs.layout import RunDir
 from genui.ui import keys, messages
+from genui.ui.board import orders
 from genui.ui.cards import mark
 from genui.ui.chrome import Line
 from genui.ui.driver import metered
@@ -33,12 +34,6 @@ from genui.ui.widgets.progress import StepBar
 
 RETRY = 0.1  # seconds until a view is tried again that a busy terminal could not take
 EMPTY = "No training yet: press n to start one"
-DONE: dict[Command, str] = {
-    "pause": "asked to pause: it holds after this step",
-    "resume": "asked to go on",
-    "stop": "asked to stop: it writes a checkpoint and ends; u resumes it",
-    "checkpoint": "asked for a checkpoint after this step",
-}
 
 
 class TrainingPane(Pane):
@@ -106,7 +101,8 @@ class TrainingPane(Pane):
         name = clean_line(summary.info.name, 32)
         self.set_title((name, "bold"), "  ", (sign, colour), f" {summary.state}")
         self.set_subtitle(self._subtitle())
-        self.query_one(StepBar).set(status.step, status.steps, status.eta)
+        eta = status.eta if summary.state == "running" else -1.0
+        self.query_one(StepBar).set(status.step, status.steps, eta)
         self._tell_age()
         self._paint_curves(view)
         self.query_one(SampleView).show(view.sample, view.sample_files)
@@ -123,7 +119,8 @@ class TrainingPane(Pane):
 
     def _tell_age(self) -> None:
         if self.run is not None:
-            self.query_one(".stats", Line).show(stats_line(self.run, time.time()))
+            stats = self.query_one(".stats", Line)
+            stats.show(stats_line(self.run, time.time(), stats.size.width))
 
     def _paint_curves(self, view: RunView) -> None:
         loss = self.query_one(Curve)
@@ -153,9 +150,6 @@ class TrainingPane(Pane):
 
     def action_pause(self) -> None:
         """Pause, or go on."""
-        if self.run is not None and self.run.summary.state in {"stopped", "dead", "failed"}:
-            self._say("this run is not training: u resumes it", "note")
-            return
         paused = self.run is not None and self.run.summary.state == "paused"
         self._command("resume" if paused else "pause")
 
@@ -165,20 +159,15 @@ class TrainingPane(Pane):
 
     def action_stop(self) -> None:
         """Stop the run, once the user has said yes."""
-        view = self._needed()
+        view = self._may("stop")
         if view is None:
             return
-        if not view.summary.alive:
-            self._say(f"this run is {view.summary.state} already", "note")
-            return
-        name = clean_line(view.summary.info.name, 40)
 
         def answered(yes: bool | None) -> None:
             if yes:
                 self._steer(view.summary.run, "stop")
 
-        question = f"Stop {name}? It writes a checkpoint first; u resumes it later."
-        self.app.push_screen(ConfirmScreen(question, "stop"), answered)
+        self.app.push_screen(ConfirmScreen(orders.stop_question(view), "stop"), answered)
 
     def action_resume(self) -> None:
         """Start a trainer on it again, from its newest checkpoint."""
@@ -204,13 +193,21 @@ class TrainingPane(Pane):
             self.post_message(messages.Acted())
         return self.run
 
-    def _command(self, command: Command) -> None:
+    def _may(self, command: Command) -> RunView | None:
+        """The run, where it can be asked that; else why not is said."""
         view = self._needed()
+        if view is not None and (line := orders.refusal(view, command)):
+            self._say(line, "note")
+            return None
+        return view
+
+    def _command(self, command: Command) -> None:
+        view = self._may(command)
         if view is not None:
             self._steer(view.summary.run, command)
 
     def _steer(self, run: RunDir, command: Command) -> None:
-        self._offload(lambda: steer(run, command), DONE[command])
+        self._offload(lambda: steer(run, command), orders.asked(Order(command)))
 
     @work(group="disk", exit_on_error=False)
     async def _offload(self, call: Callable[[], object], done: str) -> None:

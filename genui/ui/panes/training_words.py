@@ -26,29 +26,47 @@ def waiting_text(view: RunView) -> str:
     return "no points yet"
 
 
-def stats_line(view: RunView, now: float, *between: Part) -> Content:
+def stats_line(view: RunView, now: float, room: int, *between: Part) -> Content:
     """`val 1.712 ▾0.08  train 1.604  lr 3.0e-04  5.8k tok/s  data 0.2 s old`.
 
-    `between` goes before the age, which is the last to be cut where there is no room.
+    `between` goes before the age. Where `room`, in cells, is too little for all of it, whole
+    parts are left out, the speed first; 0 is not known yet.
     """
     summary, status = view.summary, view.summary.status
     if summary.fault or (status.error and not summary.alive):
         return Content.assemble((clean_line(summary.fault or status.error), "$text-error"))
-    parts: list[Part] = []
+    held_out, train, rate, speed = _parts(view)
+    age = _age(view, now)
+    parts = [held_out, train, rate, speed, [*between], age]
+    for least in (speed, rate, train, held_out):
+        line = Content.assemble(*(part for group in parts for part in group)).rstrip()
+        if not 0 < room < line.cell_length:
+            return line
+        least.clear()
+    return Content.assemble(*between, *age).rstrip()
+
+
+def _parts(view: RunView) -> tuple[list[Part], list[Part], list[Part], list[Part]]:
+    """Held-out loss, training loss, learning rate and speed; each empty where not known."""
+    held_out: list[Part] = []
+    train: list[Part] = []
+    rate: list[Part] = []
+    speed: list[Part] = []
     values = _values(view, _HELD_OUT)
     if len(values):
         change = float(values[-1] - values[-2]) if len(values) > 1 else 0.0
         arrow = f" {'▾' if change < 0 else '▴'}{abs(change):.2f}" if abs(change) >= 0.005 else ""
-        parts += _stat("val", numbers.value(float(values[-1])), "bold $accent", arrow)
+        held_out += _stat("val", numbers.value(float(values[-1])), "bold $accent", arrow)
     losses = _values(view, _TRAIN)
     if len(losses):
-        parts += _stat("train", numbers.value(float(losses[-1])), "bold $primary")
+        train += _stat("train", numbers.value(float(losses[-1])), "bold $primary")
     rates = _values(view, _RATE)
     if len(rates):
-        parts += _stat("lr", f"{float(rates[-1]):.1e}", "$foreground")
-    if status.unit_rate > 0 and summary.state == "running":
-        parts += _stat("", numbers.short(status.unit_rate), "$foreground", f" {status.unit}")
-    return Content.assemble(*parts, *between, *_age(view, now))
+        rate += _stat("lr", f"{float(rates[-1]):.1e}", "$foreground")
+    status = view.summary.status
+    if status.unit_rate > 0 and view.summary.state == "running":
+        speed += _stat("", numbers.short(status.unit_rate), "$foreground", f" {status.unit}")
+    return held_out, train, rate, speed
 
 
 def _age(view: RunView, now: float) -> list[Part]:

@@ -10,14 +10,13 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.geometry import Size
 from textual.reactive import Reactive
-from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
 from genui.errors import GenuiError
 from genui.runs.catalog import ModelInfo
 from genui.runs.layout import RunDir
-from genui.runs.listing import RunSummary, summarise
+from genui.runs.listing import RunSummary
 from genui.ui import keys, messages
 from genui.ui.chrome import TABS, FooterLine, HeaderLine, StatusLine, TabsLine
 from genui.ui.key_table import PaneName
@@ -31,13 +30,12 @@ from genui.ui.panes.pane import Pane
 from genui.ui.panes.text import TextPane
 from genui.ui.panes.trace_pane import TracePane
 from genui.ui.panes.training import TrainingPane
+from genui.ui.screens.board_over import BoardOver
 from genui.ui.session import Session
 from genui.ui.watch import RunView, Watcher
 
 if TYPE_CHECKING:
     from textual.command import Provider
-
-    from genui.ui.screens.training import Left, TrainingScreen
 
 
 def _commands() -> "type[Provider]":
@@ -50,7 +48,7 @@ def _commands() -> "type[Provider]":
 HINT = "↑↓ choose a model · Enter opens it · space plays · n trains · ? every key"
 
 
-class HomeScreen(DeafWhenLeaving, Screen[None]):
+class HomeScreen(DeafWhenLeaving, BoardOver):
     """Owns the view (all panes, or one full-screen) and the lists the panes are filled from."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("app")]
@@ -63,7 +61,7 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
     def __init__(self, session: Session, watcher: Watcher) -> None:
         super().__init__()
         self._session = session
-        self._watcher = watcher
+        self.watcher = watcher
         self.view: ViewName = "home"
         self.current: PaneName = "models"
         self.runs: tuple[RunSummary, ...] = ()
@@ -72,8 +70,7 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
         self.machine = ""  # the worker's device and precision
         self.traffic = ""  # what the terminal takes
         self.user_keys: dict[str, str] = {}
-        self._watched: RunDir | None = None
-        self.board: TrainingScreen | None = None  # over this screen, where it is
+        self.watched: RunDir | None = None
         self._expected: RunDir | None = None  # just started, and not in the list yet
         self._hinting = False
 
@@ -172,6 +169,11 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
         if view != "home":
             self.current = view
         self._show()
+
+    def open_board(self) -> None:
+        """The Training screen, on the run that is watched."""
+        self._acted()
+        super().open_board()
 
     def action_show_pane(self, pane: PaneName) -> None:
         """Give a pane the focus; full-screen stays full-screen."""
@@ -277,7 +279,7 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
 
     def show_run(self, view: RunView) -> None:
         """A new look at the watched run; one that comes late, of another run, is dropped."""
-        if view.summary.run == self._watched:
+        if view.summary.run == self.watched:
             self.query_one(TrainingPane).show_run(view)
 
     @property
@@ -288,12 +290,13 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
     def _canvas(self) -> CanvasPane:
         return self.query_one(CanvasPane)
 
-    def _watch(self, run: RunDir) -> None:
-        if run == self._watched:
+    def look_at(self, run: RunDir) -> None:
+        """Show this run from now on, and have no other read."""
+        if run == self.watched:
             return
-        self._watched = run
+        self.watched = run
         self.query_one(TrainingPane).expect(run)
-        self._watcher.watch(run)
+        self.watcher.watch(run)
 
     @on(messages.OpenModel)
     def _open_model(self, event: messages.OpenModel) -> None:
@@ -321,7 +324,7 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
 
     @on(messages.RunHighlighted)
     def _run_highlighted(self, event: messages.RunHighlighted) -> None:
-        self._watch(event.run)
+        self.look_at(event.run)
 
     @on(messages.OpenRun)
     def _open_run(self, event: messages.OpenRun) -> None:
@@ -331,50 +334,19 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
         """Show its curves."""
         self._acted()
         self.query_one(ModelsPane).choose_run(run)
-        self._watch(run)
+        self.look_at(run)
         self.action_show_pane("training")
-
-    def open_board(self) -> None:
-        """The Training screen, on the run that is watched."""
-        from genui.ui.screens.training import TrainingScreen
-
-        if self.board is not None:
-            return
-        run, pane = self._watched, self.query_one(TrainingPane)
-        shown = [summarise(run)] if run is not None else []
-        views = {run: pane.run} if run is not None and pane.run is not None else {}
-        board = TrainingScreen(
-            self._watcher, run.id if run else "", shown, known=self.runs, views=views
-        )
-        board.machine, board.traffic = self.machine, self.traffic
-        board.user_keys = self.user_keys
-        self.board = board
-        self._acted()
-        self.app.push_screen(board, self._board_left)
-
-    def _board_left(self, left: "Left | None") -> None:
-        self.board = None
-        run, self._watched = self._watched, None  # the watcher is to look at it alone again
-        view = left.first if left is not None else None
-        if view is not None:
-            run = view.summary.run
-            self.query_one(ModelsPane).choose_run(run)
-        if run is not None:
-            self._watch(run)
-        if view is not None:
-            self.query_one(TrainingPane).show_run(view)
-        if left is not None:
-            self.action_view(left.view)
-            if left.generate and run is not None:
-                self.generate_from(run)
 
     @on(messages.Generate)
     def _generate(self, event: messages.Generate) -> None:
         self.generate_from(event.run)
 
+    def generate_from(self, run: RunDir) -> None:
+        """Generate from its newest checkpoint, pinned to its step: the trace can be repeated."""
+        self._find(run)
+
     @work(group="find", exclusive=True, exit_on_error=False)
-    async def generate_from(self, run: RunDir) -> None:
-        """The newest checkpoint of a run, pinned to its step so that the trace can be repeated."""
+    async def _find(self, run: RunDir) -> None:
         try:
             model = await asyncio.to_thread(newest_model, run)
         except GenuiError as error:
@@ -391,7 +363,7 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
         def started(run: RunDir | None) -> None:
             if run is not None:
                 self._expected = run
-                self._watcher.refresh()
+                self.watcher.refresh()
                 self.open_run(run)
                 self.say(f"{run.id} is starting; it goes on when you quit", "note")
 

@@ -96,8 +96,10 @@ class TrainingScreen(
         self.machine = self.traffic = ""
         self.user_keys: dict[str, str] = {}
         self._ready = False  # what is on it is there
+        self._unsaid: tuple[str, Literal["error", "note", "hint"]] | None = None  # until then
         self._curves_seen = False
         self._painted_at = 0.0
+        self._steered: tuple[object, ...] = ()  # what the footer was written for
         self._due: Timer | None = None
         self._rest: Timer | None = None
         self._unsaved: Timer | None = None
@@ -132,6 +134,8 @@ class TrainingScreen(
         self.refresh_chrome()
         self.set_timer(MOST_ALONE, self._curves_shown)
         self.set_interval(TICK, self._tick)
+        if self._unsaid is not None:
+            self.say(*self._unsaid)
         if self._listing:
             self.action_runs()
 
@@ -203,6 +207,8 @@ class TrainingScreen(
         if not self._ready:
             return
         self._painted_at = time.monotonic()
+        if self._steered_now() != self._steered:
+            self.refresh_chrome()
         board, state = self.board, self.board.state
         wide = self.has_class("-wide")
         side = wide or state.side_shown
@@ -243,6 +249,8 @@ class TrainingScreen(
     def _page_words(self, count: int, chosen: int) -> str:
         if not count:
             return ""
+        if not self.grid.display:  # the side is in their place
+            return f"{numbers.count(count)} {'curve' if count == 1 else 'curves'}"
         page = self.grid.page(chosen, count, self.board.state.alone)
         each = max(len(page), 1) if self.board.state.alone else self.grid.room.capacity
         pages = -(-count // each)
@@ -268,12 +276,20 @@ class TrainingScreen(
         live = sum(run.alive for run in self.known)
         header = self.query_one(HeaderLine)
         header.set("training", live, self.machine, self.traffic, alone=not self._home)
-        self.query_one(FooterLine).set("board", False, self.user_keys)
+        self._steered = self._steered_now()
+        self.query_one(FooterLine).set("board", False, self.user_keys, self.refused_keys())
+
+    def _steered_now(self) -> tuple[object, ...]:
+        """What decides which keys the footer offers."""
+        view = self.board.first
+        return () if view is None else (view.summary.run, view.summary.state)
 
     def say(self, line: str, kind: Literal["error", "note", "hint"] = "error") -> None:
-        """One line above the footer."""
+        """One line above the footer; before there is one, as soon as it is there."""
         if self._ready:
             self.query_one(StatusLine).say(line, kind)
+        else:
+            self._unsaid = line, kind
 
     @on(messages.Say)
     def _said(self, event: messages.Say) -> None:

@@ -120,6 +120,16 @@ def test_a_file_of_another_program_is_told_for_what_it_is(
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("name", ["a.jsonl", "metrics.csv", "run-1.wandb", "events.out.tfevents.1"])
+def test_a_log_that_is_still_empty_can_be_named(name: str, tmp_path: Path):
+    path = tmp_path / name
+    path.touch()
+    (found,) = find_logs(path)
+    tail = open_tail(found)
+    read_all(tail)
+    assert (seen(tail), tail.bad_lines) == ({}, 0)
+
+
 def test_a_database_of_another_program_is_told_for_what_it_is(tmp_path: Path):
     with sqlite3.connect(tmp_path / "other.db") as connection:
         connection.execute("CREATE TABLE metrics (name)")

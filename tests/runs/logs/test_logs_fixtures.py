@@ -20,6 +20,7 @@ from log_makers import (
 )  # fmt: skip
 
 from genui.runs.logs.base import Tail
+from genui.runs.logs.jsonl import JsonlTail
 from genui.runs.logs.trackio import TrackioTail
 from genui.runs.logs.wandb import WandbTail
 
@@ -132,6 +133,19 @@ def test_jsonl_in_many_dialects(tmp_path: Path, line: str, step: int, time: floa
     assert (steps.tolist(), values.tolist()) == ([step], [1.0])
     assert times.tolist() == pytest.approx([time], nan_ok=True)
     assert tail.series.keys() <= {"loss", "epoch"}
+
+
+@pytest.mark.parametrize("time", ["1e300", "-5", '"noon"', "1e999", "[]", "true", "9" * 400])
+def test_a_time_that_is_none_is_unknown_and_costs_nothing_else(time: str, tmp_path: Path):
+    path = tmp_path / "log.jsonl"
+    path.write_text(
+        f'{{"step":1,"time":1.7e9,"loss":2}}\n{{"step":2,"time":{time},"loss":1}}\n'
+        '{"step":3,"time":1.6e9,"loss":0}\n'
+    )
+    tail = JsonlTail(path)
+    read_all(tail)
+    assert seen(tail) == {"loss": [(1, "2.0"), (2, "1.0"), (3, "0.0")]}
+    assert str(tail.series["loss"].times.tolist()) == "[1700000000.0, nan, 1600000000.0]"
 
 
 def test_jsonl_settings_before_the_first_step_are_no_points(tmp_path: Path):
