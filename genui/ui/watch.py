@@ -18,7 +18,7 @@ from genui.ui.looking import RunLook, RunView
 
 __all__ = ["RunView", "Watcher"]
 
-LIVE_POLL = 0.25  # seconds between looks at a run that trains
+LIVE_POLL = 0.26  # seconds between looks at a run that trains
 IDLE_POLL = 1.0
 PATIENCE = 1.0  # seconds for which a screen may hold up the reading
 MODELS_POLL = 5.0  # new checkpoints of running trainings

@@ -1,5 +1,6 @@
 """The real trainer, steered at steps chosen beforehand, and killed and resumed in between."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 import safetensors.torch
 
 from genui.engine import trainer
+from genui.errors import GenuiError
 from genui.runs import control
 from genui.runs.control import Order
 from genui.runs.events import in_force, read_events
@@ -178,3 +180,23 @@ def test_a_checkpoint_from_before_rates_were_kept_goes_on_at_the_recipes(
     steered({})
     assert trainer.train(run) == 0
     assert series(run, "lr")[8] == 2e-3
+
+
+def test_a_run_whose_folder_is_removed_ends(
+    tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tiny_run(steps="1000")
+    poll, polls = control.poll, iter(range(1_000))
+
+    def removed_at_the_third(
+        asked: RunDir, note: Callable[[str], None] | None = None
+    ) -> list[Order]:
+        if next(polls) == 3:
+            shutil.rmtree(run.path)
+        return poll(asked, note)
+
+    monkeypatch.setattr(control, "poll", removed_at_the_third)
+    with pytest.raises(GenuiError):  # its last status has no place to go
+        trainer.train(run)
+    assert "the run's folder is gone" in capsys.readouterr().err
+    assert next(polls) == 4

@@ -119,7 +119,12 @@ class Trainer:
             raise _misfit(path, error) from None
 
     def _obey(self) -> None:
-        """Do what was asked since the last step, in the order it was asked."""
+        """Do what was asked since the last step, in the order it was asked.
+
+        Raises GenuiError where the run's folder was removed: nothing more could be kept.
+        """
+        if not self._run.path.is_dir():
+            raise GenuiError(f"{self._run.path}: the run's folder is gone, so its training ends")
         for order in control.poll(self._run, self._writer.say):
             match order.command:
                 case "stop":

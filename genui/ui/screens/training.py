@@ -99,6 +99,7 @@ class TrainingScreen(
         self._unsaid: tuple[str, Literal["error", "note", "hint"]] | None = None  # until then
         self._curves_seen = False
         self._painted_at = 0.0
+        self._flowed_at = 0.0  # the last paint of what had flowed in
         self._steered: tuple[object, ...] = ()  # what the footer was written for
         self._due: Timer | None = None
         self._rest: Timer | None = None
@@ -157,7 +158,7 @@ class TrainingScreen(
         """A new look at one of the runs: painted at once if the last paint is a while ago."""
         awaited = view.summary.run not in self.board.views
         if self.board.receive(view) and self._ready and self._due is None:
-            wait = 0.0 if awaited else self._painted_at + REPAINT - time.monotonic()
+            wait = 0.0 if awaited else self._flowed_at + REPAINT - time.monotonic()
             if wait <= 0 and may_move(self.app, self._painted_at):
                 self._repaint()
             else:
@@ -168,7 +169,8 @@ class TrainingScreen(
         if may_move(self.app, self._painted_at):
             self.follow()
             # Once data have stopped, one paint more takes in what did not show yet.
-            flowing = time.monotonic() - self._painted_at < FLOWING
+            now = time.monotonic()
+            flowing, self._flowed_at = now - self._flowed_at < FLOWING, now
             self.paint(flowing)
             if self._rest is not None:
                 self._rest.stop()
