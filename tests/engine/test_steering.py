@@ -185,7 +185,7 @@ def test_a_checkpoint_from_before_rates_were_kept_goes_on_at_the_recipes(
 def test_a_run_whose_folder_is_removed_ends(
     tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = tiny_run(steps="1000")
+    run = tiny_run(steps="1000", eval_every="900", sample_every="900", checkpoint_every="900")
     poll, polls = control.poll, iter(range(1_000))
 
     def removed_at_the_third(
