@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from textual.command import Provider
 
 REPAINT = 0.2  # seconds between paints of what flows in; the first is at once
+WHILE_READING = 0.8  # the same while a log is read: each paint holds the reading up
 TICK = 1.0  # seconds between looks at the clock
 FLOWING = 0.6  # seconds since the last paint within which more data are one flow
 MOST_ALONE = 0.3  # seconds for which what is beside the curves waits for them
@@ -99,6 +100,7 @@ class TrainingScreen(
         self._unsaid: tuple[str, Literal["error", "note", "hint"]] | None = None  # until then
         self._curves_seen = False
         self._painted_at = 0.0
+        self._reading = False  # a long log, of which more will come at once
         self._flowed_at = 0.0  # the last paint of what had flowed in
         self._steered: tuple[object, ...] = ()  # what the footer was written for
         self._due: Timer | None = None
@@ -157,12 +159,20 @@ class TrainingScreen(
     def show_run(self, view: RunView) -> None:
         """A new look at one of the runs: painted at once if the last paint is a while ago."""
         awaited = view.summary.run not in self.board.views
-        if self.board.receive(view) and self._ready and self._due is None:
-            wait = 0.0 if awaited else self._flowed_at + REPAINT - time.monotonic()
-            if wait <= 0 and may_move(self.app, self._painted_at):
-                self._repaint()
-            else:
-                self._due = self.set_timer(max(wait, REPAINT / 4), self._repaint)
+        if not self.board.receive(view) or not self._ready:
+            return
+        reading, self._reading = self._reading, view.progress < 1
+        if self._due is not None:
+            if self._reading or not reading:
+                return
+            self._due.stop()  # the last of a long log has come: that waits no longer
+            self._due = None
+        pause = WHILE_READING if self._reading else REPAINT
+        wait = 0.0 if awaited else self._flowed_at + pause - time.monotonic()
+        if wait <= 0 and may_move(self.app, self._painted_at):
+            self._repaint()
+        else:
+            self._due = self.set_timer(max(wait, REPAINT / 4), self._repaint)
 
     def _repaint(self) -> None:
         self._due = None
