@@ -56,7 +56,12 @@ time.sleep(60)
         ("genui.finish()", "finished", ""),
         ("genui.finish(exit_code=2)", "failed", "exit code 2"),
         ("raise ValueError('no data')", "failed", "ValueError: no data"),
-        ("os.kill(os.getpid(), signal.SIGINT); time.sleep(9)", "stopped", ""),
+        # A shell starts what it puts in the background with this signal ignored.
+        (
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+            "os.kill(os.getpid(), signal.SIGINT); time.sleep(9)",
+            *("stopped", ""),
+        ),
         ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(9)", "dead", ""),
         ("sys.exit()", "finished", ""),
         ("sys.exit(3)", "failed", "exit code 3"),
