@@ -20,7 +20,7 @@ from genui.runs.logs.records import Record, columns, decode_lines, number
 from genui.runs.logs.shape import Shapes
 from genui.runs.series import Series
 
-NEWEST = 1024 * 1024
+NEWEST = 128 * 1024
 """Bytes at the end of a file that are read first if it is more than twice as large."""
 
 _CELLS = 100_000
