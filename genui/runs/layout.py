@@ -170,25 +170,14 @@ def create_run(recipe: "Recipe", overrides: Mapping[str, str], name: str = "") -
         recipe = dataclasses.replace(recipe, data=data)
         overrides["data"] = data
 
-    now = time.time()
-    run = _make_folder(name, now)
-    host = socket.gethostname()
-    write_info(
-        run,
-        RunInfo(
-            id=run.id,
-            name=name,
-            recipe=dataclasses.asdict(recipe),
-            overrides=overrides,
-            data=recipe.data,
-            seed=recipe.seed,
-            versions=_versions(),
-            host=host,
-            created=now,
-        ),
+    return _make_run(
+        name,
+        steps=recipe.steps,
+        recipe=dataclasses.asdict(recipe),
+        overrides=overrides,
+        data=recipe.data,
+        seed=recipe.seed,
     )
-    write_status(run, Status(state="starting", steps=recipe.steps, host=host, heartbeat=now))
-    return run
 
 
 def create_script_run(name: str, project: str, config: Mapping[str, Any]) -> RunDir:
@@ -198,25 +187,7 @@ def create_script_run(name: str, project: str, config: Mapping[str, Any]) -> Run
     `config` is plain JSON data. Raises GenuiError where the disk refuses.
     """
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:_LONGEST_NAME] or "run"
-    now = time.time()
-    run = _make_folder(name, now)
-    host = socket.gethostname()
-    write_info(
-        run,
-        RunInfo(
-            id=run.id,
-            name=name,
-            recipe={},
-            versions=_versions(),
-            host=host,
-            created=now,
-            kind="script",
-            project=project,
-            config=dict(config),
-        ),
-    )
-    write_status(run, Status(state="starting", host=host, heartbeat=now))
-    return run
+    return _make_run(name, recipe={}, kind="script", project=project, config=dict(config))
 
 
 def read_info(run: RunDir) -> RunInfo:
@@ -259,6 +230,16 @@ def _read(path: Path, kind: type[T]) -> T:
         raise GenuiError(
             f"{shown(path)} is damaged ({reason}): restore it or remove the run's folder"
         ) from None
+
+
+def _make_run(name: str, *, steps: int = 0, **asked: Any) -> RunDir:
+    """The folder of a new run, with its two records; `asked` are fields of RunInfo."""
+    now, host = time.time(), socket.gethostname()
+    run = _make_folder(name, now)
+    info = RunInfo(id=run.id, name=name, versions=_versions(), host=host, created=now, **asked)
+    write_info(run, info)
+    write_status(run, Status(state="starting", steps=steps, host=host, heartbeat=now))
+    return run
 
 
 def _make_folder(name: str, now: float) -> RunDir:

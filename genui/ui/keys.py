@@ -29,10 +29,16 @@ KEYMAP_FILE = "keys.toml"
 
 
 # Moving in a list is the list's own business: arrows, as everywhere, and these beside them.
-LIST_KEYS = (
-    ("j", "down", "The row below"),
-    ("k", "up", "The row above"),
-)
+_LIST_KEYS = {"j": "down", "k": "up"}
+
+
+def list_bindings(by: str, first: str, last: str) -> list[Binding]:
+    """The keys of a list: the action `by` moves so many rows, `first` and `last` to the ends."""
+    rows = {"down": f"{by}(1)", "up": f"{by}(-1)"}
+    ends = {"pagedown": "page(1)", "pageup": "page(-1)", "home": first, "end": last}
+    letters = {letter: rows[arrow] for letter, arrow in _LIST_KEYS.items()}
+    return [Binding(key, act, show=False) for key, act in (rows | letters | ends).items()]
+
 
 _ALWAYS_SHOWN = ("app.help", "app.quit")
 _ON_THE_BOARD = (

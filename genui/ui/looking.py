@@ -60,7 +60,6 @@ class RunLook:
         self._info = summary.info  # of another tool's log: its name as the list has it
         self._tail: Tail = open_tail(summary)
         self._system: MetricsTail | None = _system_tail(self.run) if self._own else None
-        self._config: Mapping[str, Any] | None = None
         self._fault = ""
         self._last: tuple[object, ...] = ()
         self._sample_key: tuple[Path, float] | None = None
@@ -167,4 +166,4 @@ class RunLook:
 def _system_tail(run: RunDir) -> "MetricsTail":
     from genui.runs.tail import MetricsTail  # brings numpy, which no first frame waits for
 
-    return MetricsTail(run.path / "system.jsonl")
+    return MetricsTail(run.system)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from genui.runs.catalog import ModelInfo
     from genui.runs.layout import RunDir
     from genui.runs.listing import RunSummary
-    from genui.ui.watch import RunView
+    from genui.ui.looking import RunView
 
 ViewName = PaneName | Literal["home"]
 

@@ -24,11 +24,12 @@ from genui.ui import keys, memory, messages, themes
 from genui.ui.board.alerting import AlertDesk
 from genui.ui.driver import driver_class, metered
 from genui.ui.leaving import DeafWhenLeaving
+from genui.ui.looking import RunView
 from genui.ui.panes.line_input import LineInput
 from genui.ui.plain import NoColour
 from genui.ui.screens.window import TypingWindow
 from genui.ui.signals import leave_on_signals
-from genui.ui.watch import RunView, Watcher
+from genui.ui.watch import Watcher
 
 LOOKS = Path(__file__).with_name("app.tcss")  # in full: also for subclasses elsewhere
 KEY_FIRST = 0.25  # seconds after a key in which what moves by itself waits

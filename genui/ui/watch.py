@@ -14,9 +14,7 @@ from genui.runs.catalog import ModelInfo, list_models
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, list_runs, summarise
 from genui.ui import messages
-from genui.ui.looking import RunLook, RunView
-
-__all__ = ["RunView", "Watcher"]
+from genui.ui.looking import RunLook
 
 LIVE_POLL = 0.26  # seconds between looks at a run that trains
 IDLE_POLL = 1.0

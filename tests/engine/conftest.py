@@ -1,6 +1,7 @@
 """Tiny models and runs, made by the real code."""
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,15 @@ def picture_generator() -> DiffusionGenerator:
         for parameter in model.parameters():
             parameter.normal_(std=0.1)
     return DiffusionGenerator(model, vocabulary, MACHINE)
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """The trainer installs handlers of its own: those before come back."""
+    before = [(s, signal.getsignal(s)) for s in (signal.SIGTERM, signal.SIGINT)]
+    yield
+    for number, handler in before:
+        signal.signal(number, handler)
 
 
 @pytest.fixture

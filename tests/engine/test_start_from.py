@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -24,6 +24,8 @@ from genui.runs.events import read_events
 from genui.runs.layout import RunDir, create_run, read_info, read_status
 from genui.runs.tail import MetricsTail
 
+pytestmark = pytest.mark.usefixtures("signals")
+
 MakeRun = Callable[..., RunDir]
 
 _KILLED = """
@@ -39,15 +41,6 @@ control.poll = lambda run, note=None: (
 trainer.train(RunDir(Path(sys.argv[1])))
 """
 """Dies before its third step."""
-
-
-@pytest.fixture(autouse=True)
-def _signals() -> Iterator[None]:
-    """The trainer installs handlers of its own."""
-    before = [(s, signal.getsignal(s)) for s in (signal.SIGTERM, signal.SIGINT)]
-    yield
-    for number, handler in before:
-        signal.signal(number, handler)
 
 
 @pytest.fixture

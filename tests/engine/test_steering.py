@@ -4,7 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import safetensors.torch
@@ -16,6 +16,8 @@ from genui.runs.control import Order
 from genui.runs.events import in_force, read_events
 from genui.runs.layout import RunDir, read_status
 from genui.runs.tail import MetricsTail
+
+pytestmark = pytest.mark.usefixtures("signals")
 
 MakeRun = Callable[..., RunDir]
 
@@ -41,15 +43,6 @@ control.poll = steered
 trainer.train(run)
 """
 """Gives an order before one step and dies before another. It polls once a step."""
-
-
-@pytest.fixture(autouse=True)
-def _signals() -> Iterator[None]:
-    """The trainer installs handlers of its own."""
-    before = [(s, signal.getsignal(s)) for s in (signal.SIGTERM, signal.SIGINT)]
-    yield
-    for number, handler in before:
-        signal.signal(number, handler)
 
 
 @pytest.fixture

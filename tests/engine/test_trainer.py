@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +23,9 @@ from genui.runs.layout import RunDir, read_info, read_status
 from genui.runs.listing import summarise
 from genui.runs.tail import MetricsTail
 
+pytestmark = pytest.mark.usefixtures("signals")
+
 MakeRun = Callable[..., RunDir]
-
-
-@pytest.fixture(autouse=True)
-def _signals() -> Iterator[None]:
-    """The trainer installs handlers of its own."""
-    before = [(s, signal.getsignal(s)) for s in (signal.SIGTERM, signal.SIGINT)]
-    yield
-    for number, handler in before:
-        signal.signal(number, handler)
 
 
 def losses(run: RunDir) -> dict[int, float]:

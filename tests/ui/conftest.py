@@ -1,6 +1,6 @@
 """A stage for the app: shipped models, a fake worker, and an app opened on them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -10,7 +10,9 @@ from acting import FAST, HERE, Opener, until
 from textual.pilot import Pilot
 
 from genui import paths
+from genui.runs.layout import RunDir
 from genui.runs.listing import list_runs
+from genui.runs.lock import RunLock
 from genui.ui.app import GenuiApp
 from genui.ui.watching import WatchApp
 
@@ -65,3 +67,12 @@ def open_watch() -> Opener:
             yield pilot
 
     return opened
+
+
+@pytest.fixture
+def run() -> Iterator[RunDir]:
+    """A run at step 100 that trains, as far as can be seen from outside."""
+    made = stage.make_run(name="plays", step=100, steps=400)
+    with RunLock(made):
+        stage.set_state(made, "running", 100, 400)
+        yield made

@@ -1,7 +1,6 @@
 """What happens to a run is told once: in a line, by bell and notification, and in a list."""
 
 import time
-from collections.abc import Iterator
 
 import pytest
 import stage
@@ -9,7 +8,6 @@ from acting import Opener, seen, until, until_seen
 from textual.pilot import Pilot
 
 from genui.runs.layout import RunDir
-from genui.runs.lock import RunLock
 from genui.ui import memory, notify
 from genui.ui.board import alerting
 from genui.ui.notify import LONGEST, Channel, channel, notification
@@ -29,15 +27,6 @@ def rung(monkeypatch: pytest.MonkeyPatch) -> Rung:
 
     monkeypatch.setattr(alerting, "ring", ring)
     return bells
-
-
-@pytest.fixture
-def run() -> Iterator[RunDir]:
-    """A run at step 100 that trains, as far as can be seen from outside."""
-    made = stage.make_run(name="plays", step=100, steps=400)
-    with RunLock(made):
-        stage.set_state(made, "running", 100, 400)
-        yield made
 
 
 def log(run: RunDir, step: int, loss: str) -> None:

@@ -19,7 +19,7 @@ from genui.ui.board.grid import laid_out, room_for
 from genui.ui.board.moves import following, showing
 from genui.ui.board.plots import pattern, plots, wanted
 from genui.ui.board.view_state import ViewState
-from genui.ui.watch import RunView
+from genui.ui.looking import RunView
 
 ALL = pattern("")
 

@@ -11,10 +11,10 @@ from genui.runs.catalog import list_models
 from genui.runs.listing import list_runs, summarise
 from genui.ui import messages
 from genui.ui.app import GenuiApp
+from genui.ui.looking import RunView
 from genui.ui.panes.canvas import CanvasPane
 from genui.ui.panes.text import TextPane
 from genui.ui.panes.training import TrainingPane
-from genui.ui.watch import RunView
 
 
 def news() -> list[messages.Message]:

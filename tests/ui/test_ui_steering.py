@@ -1,7 +1,6 @@
 """The keys of the Training screen that steer a run, and what it answers."""
 
 import dataclasses
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -22,15 +21,6 @@ from genui.ui.screens import new_run
 from genui.ui.screens.new_run import NewRunScreen
 from genui.ui.screens.training import TrainingScreen
 from genui.ui.screens.value import ValueScreen
-
-
-@pytest.fixture
-def run() -> Iterator[RunDir]:
-    """A run at step 100 that trains, as far as can be seen from outside."""
-    made = stage.make_run(name="plays", step=100, steps=400)
-    with RunLock(made):
-        stage.set_state(made, "running", 100, 400)
-        yield made
 
 
 async def board(pilot: Pilot[None]) -> TrainingScreen:

@@ -103,6 +103,20 @@ async def test_keys_leave_commands_for_the_trainer(shipped, open_app: Opener) ->
             assert control.poll(run) == [Order("resume")]
 
 
+async def test_the_key_pressed_again_means_the_other_though_the_run_has_not_answered(
+    shipped, open_app: Opener, run: RunDir
+) -> None:
+    async with open_app() as pilot:
+        pane = home_of(pilot).query_one(TrainingPane)
+        await pilot.press("tab")
+        await until(pilot, lambda: pane.run is not None and pane.run.summary.alive)
+        given: list[Order] = []
+        for _ in range(2):
+            await pilot.press("space")
+            await until(pilot, lambda: bool(found := control.poll(run)) and not given.extend(found))
+        assert given == [Order("pause"), Order("resume")]
+
+
 async def test_a_run_that_does_not_train_cannot_be_paused(shipped, open_app: Opener) -> None:
     run = stage.make_run(name="plays", state="stopped")
     async with open_app() as pilot:
@@ -137,7 +151,7 @@ async def test_a_killed_trainer_is_seen_as_dead_and_can_be_resumed(
     shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resumed: list[RunDir] = []
-    monkeypatch.setattr("genui.ui.panes.training.resume", resumed.append)
+    monkeypatch.setattr("genui.ui.steering.resume", resumed.append)
     run = stage.make_run(name="plays", step=100, steps=400)
     with RunLock(run):
         stage.set_state(run, "running", 100, 400)
@@ -154,10 +168,10 @@ async def test_a_killed_trainer_is_seen_as_dead_and_can_be_resumed(
 async def test_a_full_disk_is_one_line(
     shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(run: RunDir, command: str) -> None:
+    def full(run: RunDir, command: str, value: float | None) -> None:
         raise GenuiError(f"cannot write {run.control}: no space left on device")
 
-    monkeypatch.setattr("genui.ui.panes.training.steer", full)
+    monkeypatch.setattr("genui.ui.steering.steer", full)
     run = stage.make_run(name="plays")
     with RunLock(run):
         stage.set_state(run, "running", 100, 400)

@@ -1,22 +1,13 @@
 """The keys that go into the panel beside the curves, or let it play."""
 
-from typing import Any
-
-from textual.screen import Screen
 from textual.widget import Widget
 
-from genui.ui.board.board import Board
+from genui.ui.board.actions import BoardActions
 from genui.ui.board.side import SideColumn
 
 
-class SideActions(Screen[Any]):
+class SideActions(BoardActions):
     """Actions for the panels of a board's side."""
-
-    board: Board
-
-    def change(self, **fields: Any) -> None:
-        """Take another view: fields of ViewState by name, painted at once."""
-        raise NotImplementedError
 
     def action_into(self) -> None:
         """Give the panel the keys; where it has no use for them, show the console."""

@@ -1,13 +1,10 @@
 """The line that asks which metrics are wanted."""
 
-from typing import Any, Literal
-
 from textual import on
-from textual.screen import Screen
 from textual.widgets import Input
 
 from genui.errors import MisuseError
-from genui.ui.board.board import Board
+from genui.ui.board.actions import BoardActions
 from genui.ui.board.plots import pattern
 from genui.ui.panes.line_input import LineInput
 
@@ -23,19 +20,10 @@ class FilterLine(LineInput):
         )
 
 
-class FilterActions(Screen[Any]):
+class FilterActions(BoardActions):
     """Opens the line; what is typed is applied at once, and Esc takes it back."""
 
-    board: Board
     _before = ""  # the filter when the line was opened
-
-    def change(self, **fields: Any) -> None:
-        """Take another view: fields of ViewState by name, painted at once."""
-        raise NotImplementedError
-
-    def say(self, line: str, kind: Literal["error", "note", "hint"] = "error") -> None:
-        """One line above the footer."""
-        raise NotImplementedError
 
     def action_filter(self) -> None:
         """Ask which metrics are wanted; what is typed is applied at once."""

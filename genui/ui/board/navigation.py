@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from textual import on
-from textual.screen import Screen
 
 from genui.errors import MisuseError
 from genui.render.view import panned, zoomed
 from genui.ui.board import reel
-from genui.ui.board.board import Board
+from genui.ui.board.actions import BoardActions
 from genui.ui.board.grid import CurveGrid
 from genui.ui.board.moves import following, showing
 from genui.ui.board.pointing import Pointed
@@ -30,18 +29,8 @@ _ZOOM = 2.0  # a key: so many times wider, or narrower
 _PAN = 0.25  # a key: this share of what is in sight
 
 
-class Navigation(Screen[Any]):
+class Navigation(BoardActions):
     """Actions that change the view of a board; the screen that has them paints it."""
-
-    board: Board
-
-    def change(self, **fields: Any) -> None:
-        """Take another view: fields of ViewState by name, painted at once."""
-        raise NotImplementedError
-
-    def say(self, line: str, kind: Literal["error", "note", "hint"] = "error") -> None:
-        """One line above the footer."""
-        raise NotImplementedError
 
     @property
     def grid(self) -> CurveGrid:

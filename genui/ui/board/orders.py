@@ -27,6 +27,11 @@ PATIENCE = 120.0  # seconds until nothing more is expected: an evaluation may ta
 _RATE_SAID = re.compile(r"learning rate \S+ → ([\d.e+-]+)")
 
 
+def trains_here(view: RunView) -> bool:
+    """Whether genui started it: then it has checkpoints that can be read."""
+    return view.summary.format == "genui" and view.summary.info.kind != "script"
+
+
 def asked(order: Order) -> str:
     """What is said as soon as the order is given."""
     return ASKED[order.command].format(order.value)

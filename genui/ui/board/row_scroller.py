@@ -2,12 +2,12 @@
 
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from genui.ui.keys import LIST_KEYS
+from genui.ui.keys import list_bindings
 from genui.ui.widgets.lines import message_strips
 
 
@@ -44,18 +44,7 @@ class RowScroller(ScrollView, can_focus=True, inherit_bindings=False):
         }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down", "by(1)", "Down", show=False),
-        Binding("up", "by(-1)", "Up", show=False),
-        *(
-            Binding(key, f"by({1 if arrow == 'down' else -1})", text, show=False)
-            for key, arrow, text in LIST_KEYS
-        ),
-        Binding("pagedown", "page(1)", "Page down", show=False),
-        Binding("pageup", "page(-1)", "Page up", show=False),
-        Binding("home", "scroll_home", "First", show=False),
-        Binding("end", "scroll_end", "Last", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*list_bindings("by", "scroll_home", "scroll_end")]
 
     def __init__(self, empty: str, *, follows: bool = False, id: str | None = None) -> None:
         super().__init__(id=id)

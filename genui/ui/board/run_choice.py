@@ -1,34 +1,23 @@
 """The keys that choose which runs lie over each other, and which of them is steered."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
 
 from textual import on
-from textual.screen import Screen
 
 from genui.runs.listing import RunSummary, summarise
 from genui.ui import messages
-from genui.ui.board.board import Board
+from genui.ui.board.actions import BoardActions
 from genui.ui.board.run_list import RunList
 from genui.ui.watch import Watcher
 
 MOST_RUNS = 8  # that lie over each other: as many as there are signs
 
 
-class RunChoice(Screen[Any]):
+class RunChoice(BoardActions):
     """Actions for the runs of a board, and the list of all that there are."""
 
-    board: Board
     known: Sequence[RunSummary]
     watcher: Watcher
-
-    def change(self, **fields: Any) -> None:
-        """Take another view: fields of ViewState by name, painted at once."""
-        raise NotImplementedError
-
-    def say(self, line: str, kind: Literal["error", "note", "hint"] = "error") -> None:
-        """One line above the footer."""
-        raise NotImplementedError
 
     def watch_runs(self) -> None:
         """Have the watcher look at the runs that are shown, and at no other."""

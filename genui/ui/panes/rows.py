@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
@@ -16,7 +16,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from genui.render.sanitise import clean_line
-from genui.ui.keys import LIST_KEYS
+from genui.ui.keys import list_bindings
 
 _LEAST_RIGHT = 13  # cells: "training 31 %"
 
@@ -46,16 +46,7 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
     }  # fmt: skip
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down", "move(1)", "Down", show=False),
-        Binding("up", "move(-1)", "Up", show=False),
-        *(
-            Binding(key, f"move({1 if arrow == 'down' else -1})", text, show=False)
-            for key, arrow, text in LIST_KEYS
-        ),
-        Binding("pagedown", "page(1)", "Page down", show=False),
-        Binding("pageup", "page(-1)", "Page up", show=False),
-        Binding("home", "move(-100000)", "First", show=False),
-        Binding("end", "move(100000)", "Last", show=False),
+        *list_bindings("move", "move(-100000)", "move(100000)")
     ]
 
     chosen: reactive[str] = reactive("")

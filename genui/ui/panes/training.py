@@ -1,34 +1,28 @@
 """The Training pane: one run as it goes, its curves and samples, and the keys that steer it."""
 
-import asyncio
 import time
-from collections.abc import Callable
 from typing import ClassVar, Literal
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.timer import Timer
 from textual.widgets import Static
 
-from genui.errors import GenuiError
 from genui.render.sanitise import clean_line
-from genui.runs.control import Command, Order, steer
-from genui.runs.launch import resume
 from genui.runs.layout import RunDir
 from genui.ui import keys, messages
-from genui.ui.board import orders
 from genui.ui.cards import mark
 from genui.ui.chrome import Line
 from genui.ui.driver import metered
 from genui.ui.key_table import PaneName
+from genui.ui.looking import RunView
 from genui.ui.messages import ViewName
 from genui.ui.panes.pane import Pane
 from genui.ui.panes.sample import SampleView
 from genui.ui.panes.training_words import stats_line, waiting_text
-from genui.ui.screens.confirm import ConfirmScreen
-from genui.ui.watch import RunView
+from genui.ui.steering import Steering
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.progress import StepBar
 
@@ -36,13 +30,14 @@ RETRY = 0.1  # seconds until a view is tried again that a busy terminal could no
 EMPTY = "No training yet: press n to start one"
 
 
-class TrainingPane(Pane):
+class TrainingPane(Steering, Pane):
     """Shows a RunView; steers through the run's folder."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("training")]
     pane: ClassVar[PaneName] = "training"
     view: ClassVar[ViewName] = "training"
     heading: ClassVar[str] = "Training"
+    NO_RUN = EMPTY
 
     def __init__(self) -> None:
         super().__init__(id=self.pane)
@@ -148,76 +143,14 @@ class TrainingPane(Pane):
 
     # --- steering ---------------------------------------------------------------------
 
-    def action_pause(self) -> None:
-        """Pause, or go on."""
-        paused = self.run is not None and self.run.summary.state == "paused"
-        self._command("resume" if paused else "pause")
-
-    def action_checkpoint(self) -> None:
-        """Write a checkpoint now."""
-        self._command("checkpoint")
-
-    def action_stop(self) -> None:
-        """Stop the run, once the user has said yes."""
-        view = self._may("stop")
-        if view is None:
-            return
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self._steer(view.summary.run, "stop")
-
-        self.app.push_screen(ConfirmScreen(orders.stop_question(view), "stop"), answered)
-
-    def action_resume(self) -> None:
-        """Start a trainer on it again, from its newest checkpoint."""
-        view = self._needed()
-        if view is None:
-            return
-        if view.summary.state == "paused":
-            self._steer(view.summary.run, "resume")
-        else:
-            run = view.summary.run
-            self._offload(lambda: resume(run), "resuming from the newest checkpoint")
-
-    def action_generate(self) -> None:
-        """Generate from the newest checkpoint, also while it trains."""
-        view = self._needed()
-        if view is not None:
-            self.post_message(messages.Generate(view.summary.run))
-
-    def _needed(self) -> RunView | None:
-        if self.run is None:
-            self._say(EMPTY, "note")
-        else:
-            self.post_message(messages.Acted())
+    @property
+    def steered(self) -> RunView | None:
         return self.run
 
-    def _may(self, command: Command) -> RunView | None:
-        """The run, where it can be asked that; else why not is said."""
-        view = self._needed()
-        if view is not None and (line := orders.refusal(view, command)):
-            self._say(line, "note")
-            return None
-        return view
-
-    def _command(self, command: Command) -> None:
-        view = self._may(command)
-        if view is not None:
-            self._steer(view.summary.run, command)
-
-    def _steer(self, run: RunDir, command: Command) -> None:
-        self._offload(lambda: steer(run, command), orders.asked(Order(command)))
-
-    @work(group="disk", exit_on_error=False)
-    async def _offload(self, call: Callable[[], object], done: str) -> None:
-        """Something that touches the disk, on a thread; says how it went."""
-        try:
-            await asyncio.to_thread(call)
-        except GenuiError as error:
-            self._say(str(error))
-        else:
-            self._say(done, "note")
-
-    def _say(self, line: str, kind: Literal["error", "note"] = "error") -> None:
+    def say(self, line: str, kind: Literal["error", "note"] = "error") -> None:
         self.post_message(messages.Say(clean_line(line), kind))
+
+    def _needed(self) -> RunView | None:
+        if self.run is not None:
+            self.post_message(messages.Acted())
+        return super()._needed()

@@ -22,6 +22,7 @@ from genui.ui.chrome import TABS, FooterLine, HeaderLine, StatusLine, TabsLine
 from genui.ui.key_table import PaneName
 from genui.ui.layout import Arrangement, arrange, too_small
 from genui.ui.leaving import DeafWhenLeaving
+from genui.ui.looking import RunView
 from genui.ui.media import IMAGE_MEDIA, TEXT_MEDIA, newest_model
 from genui.ui.messages import ViewName
 from genui.ui.panes.canvas import CanvasPane
@@ -32,7 +33,7 @@ from genui.ui.panes.trace_pane import TracePane
 from genui.ui.panes.training import TrainingPane
 from genui.ui.screens.board_over import BoardOver
 from genui.ui.session import Session
-from genui.ui.watch import RunView, Watcher
+from genui.ui.watch import Watcher
 
 if TYPE_CHECKING:
     from textual.command import Provider

@@ -30,9 +30,10 @@ from genui.ui.board.view_state import SIDE_TABS, SideTab
 from genui.ui.chrome import FooterLine, HeaderLine, StatusLine
 from genui.ui.driver import may_move
 from genui.ui.leaving import DeafWhenLeaving
+from genui.ui.looking import RunView
 from genui.ui.messages import ViewName
 from genui.ui.panes.training_words import waiting_text
-from genui.ui.watch import RunView, Watcher
+from genui.ui.watch import Watcher
 
 if TYPE_CHECKING:
     from textual.command import Provider
