@@ -1,5 +1,6 @@
 """The Models pane: the list, the card, the filter, and opening what is chosen."""
 
+import pytest
 import stage
 from acting import Opener, home_of, seen, until, until_seen
 from textual.widgets import Static
@@ -82,14 +83,19 @@ async def test_keys_are_not_eaten_while_typing(shipped, open_app: Opener) -> Non
         assert pilot.app.is_running
 
 
-async def test_generating_from_a_run_takes_its_newest_checkpoint(shipped, open_app: Opener) -> None:
-    run = stage.make_run(name="plays", step=300)
+@pytest.mark.parametrize(
+    ("recipe", "pane", "place"), [("shakespeare", "text", 0), ("icons", "canvas", 1)]
+)
+async def test_generating_from_a_run_takes_its_newest_checkpoint(
+    shipped, open_app: Opener, recipe: str, pane: str, place: int
+) -> None:
+    run = stage.make_run(recipe, name="plays", step=300)
     async with open_app() as pilot:
         await until_seen(pilot, "plays")
         await pilot.press("g")
         home = home_of(pilot)
-        await until(pilot, lambda: home.current == "text")
-        assert home.offered_models()[0] == f"{run.id}@300"
+        await until(pilot, lambda: home.current == pane)
+        assert home.offered_models()[place] == f"{run.id}@300"
         await until_seen(pilot, "@300")
 
 

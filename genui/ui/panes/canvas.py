@@ -17,7 +17,6 @@ from genui.edits import in_force
 from genui.grids import grid_words
 from genui.protocol import SAMPLERS, Axis, ImageFrame, ImageSettings
 from genui.recipes import DiffusionRecipe
-from genui.render import numbers
 from genui.render.sanitise import clean_line
 from genui.runs.catalog import ModelInfo
 from genui.ui import keys, schedule
@@ -25,7 +24,7 @@ from genui.ui.chrome import Line
 from genui.ui.driver import metered
 from genui.ui.frame import set_border
 from genui.ui.key_table import PaneName
-from genui.ui.media import recipe_of
+from genui.ui.media import at_step, recipe_of, which
 from genui.ui.messages import ViewName
 from genui.ui.panes.canvas_edits import CanvasEdits
 from genui.ui.panes.canvas_inspector import (
@@ -215,8 +214,7 @@ class CanvasPane(CanvasEdits):
             return
         name = clean_line(self.model.name, 16)
         if not self.zoomed:
-            size = numbers.short(self.model.parameters)
-            self.set_title((name, "bold"), f" · {size}")
+            self.set_title((name, "bold"), which(self.model))
             short = SAMPLER_NAMES[self.settings.sampler].replace("DPM-Solver++", "dpm++")
             usual = f"{short} · cfg {self.settings.guidance:g} · seed {self.seed}"
             self.set_subtitle(self._branch_words(clean_line(self._grid_words(), 30)) or usual)
@@ -226,7 +224,9 @@ class CanvasPane(CanvasEdits):
         words = LONG_WORDS if main.size.width >= ROOMY else SHORT_WORDS
         what = "the three pictures" if self._three else words[self.shown]
         scale = f" · {picture.scale_text}" if picture.scale_text else ""
-        set_border(main, title=Content.assemble((name, "bold"), f" · {what}{scale}"))
+        set_border(
+            main, title=Content.assemble((name, "bold"), f"{at_step(self.model)} · {what}{scale}")
+        )
         set_border(main, subtitle=Content(self._branch_words(self._grid_words())))
 
     def _branch_words(self, grid: str) -> str:

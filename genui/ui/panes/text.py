@@ -19,7 +19,7 @@ from genui.runs.catalog import ModelInfo
 from genui.ui import keys, messages
 from genui.ui.frame import set_border
 from genui.ui.key_table import PaneName
-from genui.ui.media import recipe_of
+from genui.ui.media import recipe_of, which
 from genui.ui.messages import ViewName
 from genui.ui.panes.attending import AttendingPane
 from genui.ui.panes.line_input import LineInput, unescape_newlines
@@ -249,10 +249,8 @@ class TextPane(AttendingPane):
             self.set_title()
             self.set_subtitle()
             return
-        size = numbers.short(self.model.parameters)
-        step = f" @{numbers.count(self.model.step)}" if self.model.source == "run" else ""
         name = clean_line(self.model.name, 24)
-        self.set_title((name, "bold"), (f"{step} · {size}", ""), (self._branch(name), ""))
+        self.set_title((name, "bold"), (which(self.model), ""), (self._branch(name), ""))
         trace = self.trace
         if trace is None or not trace.started:
             self.set_subtitle()
