@@ -6,7 +6,6 @@ from genui.errors import MisuseError
 from genui.recipes import (
     RECIPES,
     DiffusionRecipe,
-    check,
     find_recipe,
     override,
     parse_settings,
@@ -16,7 +15,7 @@ from genui.recipes import (
 
 def test_every_built_in_recipe_is_sound_and_survives_being_written() -> None:
     for recipe in RECIPES.values():
-        check(recipe)
+        recipe.check()
         assert recipe_from_dict(dataclasses.asdict(recipe)) == recipe
         assert recipe.summary
 

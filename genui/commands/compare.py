@@ -9,7 +9,7 @@ from genui.commands.parser import add_json
 from genui.commands.request import Asked, asked
 from genui.commands.samples import Generated, generate
 from genui.errors import MisuseError
-from genui.protocol import ImageFrame
+from genui.protocol import ImageFrame, TextSettings
 from genui.ui.compare import Gap, gap, gap_words, parting, token_words
 
 
@@ -36,15 +36,15 @@ def run(args: argparse.Namespace) -> int:
         args.seed = str(one.drawn)
         output.note(f"--seed {one.drawn}")
     other = _asked(args, args.other)
-    media = [asked.model.medium == "image" for asked in (one, other)]
-    if media[0] != media[1]:
+    kinds = [asked.kind.settings for asked in (one, other)]
+    if (kinds[0] is TextSettings) != (kinds[1] is TextSettings):
         raise MisuseError(f"{args.one} and {args.other}: one draws and the other writes")
     made = [generate(asked.starts[0]) for asked in (one, other)]
     facts = _facts(made)
     if args.json:
         output.emit(facts)
         return 0
-    _show(args, made, media[0])
+    _show(args, made, kinds[0] is not TextSettings)
     output.say(_words(facts, made))
     return 0
 

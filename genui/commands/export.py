@@ -7,23 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genui.errors import GenuiError, MisuseError
+from genui.kinds import Kind
 from genui.runs.disk import atomic_write
 from genui.saved import SUFFIXES, Sample, TraceRecipe, encode
 
-PICTURES = (".png", ".gif", ".apng", ".cast")
-TEXTS = (".txt", ".cast")
 _FRAME = re.compile(r"frame-\d{4,}\.png")
 
 
-def check_target(target: Path, medium: str, name: str = "--out") -> None:
+def check_target(target: Path, kind: Kind, name: str = "--out") -> None:
     """Refuse a file that could not be written, before anything is generated.
 
     Raises MisuseError for an extension of another medium, a folder that is not there or a
     path that is a folder, and GenuiError where the folder takes no file.
     """
-    wanted = PICTURES if medium == "image" else TEXTS
-    what = "a picture" if medium == "image" else "text"
-    check_file(target, name, wanted, what)
+    check_file(target, name, kind.files, kind.makes)
 
 
 def check_file(target: Path, name: str, wanted: Sequence[str], what: str) -> None:

@@ -2,13 +2,14 @@
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from genui.commands.settings import seed_from, setting
 from genui.errors import MisuseError, did_you_mean
+from genui.kinds import kind_of
 from genui.protocol import (
     AddNoise,
     Denoise,
@@ -27,7 +28,12 @@ from genui.protocol import (
 if TYPE_CHECKING:
     from genui.runs.catalog import ModelInfo
 
-_OTHERS = {"image": ("seed", "caption", "noise", "denoise"), "text": ("seed", "token", "text")}
+_OTHERS: Mapping[type[Settings], tuple[str, ...]] = {
+    ImageSettings: ("seed", "caption", "noise", "denoise"),
+    TextSettings: ("seed", "token", "text"),
+}
+"""The edits of a kind of trace beside its settings."""
+
 _FORM = re.compile(r"(\d{1,9}):([A-Za-z_-]+)(?:=(.*))?", re.DOTALL)
 
 
@@ -75,13 +81,11 @@ def _split(text: str) -> tuple[int, str, str | None, str]:
 def _edit(
     asked: str, name: str, value: str | None, model: "ModelInfo", settings: Settings, mask: bytes
 ) -> Edit:
-    medium = "image" if model.medium == "image" else "text"
-    kind = ImageSettings if medium == "image" else TextSettings
-    known = (*_OTHERS[medium], *kind.__struct_fields__)
+    kind = kind_of(model.family, model.medium, model.ref)
+    known = (*_OTHERS[kind.settings], *kind.settings.__struct_fields__)
     if name not in known:
-        makes = "draws pictures" if medium == "image" else "writes text"
         raise MisuseError(
-            f"{asked}: no edit of {model.ref}, which {makes}; {did_you_mean(name, known)}"
+            f"{asked}: no edit of {model.ref}, which {kind.does}; {did_you_mean(name, known)}"
         )
     if (value is None) != (name == "denoise"):
         needs = "takes no value" if name == "denoise" else f"give {name}=VALUE"
@@ -97,7 +101,7 @@ def _edit(
     }
     if name in others:
         return others[name]()
-    changed = {name: setting(kind, name, text, asked)}
+    changed = {name: setting(kind.settings, name, text, asked)}
     return SetSettings(msgspec.structs.replace(settings, **changed))
 
 

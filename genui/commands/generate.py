@@ -8,7 +8,7 @@ from genui.commands import output, outputs, steps
 from genui.commands.parser import add_json
 from genui.commands.request import MOST, asked
 from genui.commands.samples import Generated, generate
-from genui.protocol import FROM_DATA, SAMPLERS
+from genui.protocol import FROM_DATA, SAMPLERS, TextSettings
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
         output.note(f"--seed {what.drawn}")
     made = []
     quiet = args.json or args.every_step
-    live = what.model.medium != "image" and args.out is None and not quiet
+    live = what.kind.settings is TextSettings and args.out is None and not quiet
     for start in what.starts:
         if live and len(what.starts) > 1:
             output.say(f"--- seed {start.seed}")
@@ -129,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
     if what.fingerprint not in ("", made[0].started.fingerprint):
         output.note(f"{args.model} was made with other weights ({what.fingerprint})")
     outputs.write(args, made)
-    if what.model.medium == "image" and not (quiet or outputs.wanted(args)):
+    if what.kind.settings is not TextSettings and not (quiet or outputs.wanted(args)):
         _draw(made)
     return 0
 

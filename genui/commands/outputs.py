@@ -12,7 +12,7 @@ from genui.commands import export, forks, output
 from genui.commands.request import Asked
 from genui.commands.samples import Generated
 from genui.errors import MisuseError
-from genui.protocol import ImageSettings, SetSettings
+from genui.protocol import ImageSettings, SetSettings, TextSettings
 from genui.saved import (
     Branch,
     SavedTree,
@@ -39,14 +39,14 @@ def check(args: argparse.Namespace, what: Asked) -> None:
 
     Raises MisuseError for what cannot be meant and GenuiError where the disk refuses.
     """
-    medium, several = what.model.medium, len(what.starts) > 1
+    several = len(what.starts) > 1
     if args.scale is not None and not 1 <= args.scale <= MOST_SCALE:
         raise MisuseError(f"--scale {args.scale}: between 1 and {MOST_SCALE}")
     if args.rate is not None and not LEAST_RATE <= args.rate <= MOST_RATE:
         raise MisuseError(f"--rate {args.rate}: between {LEAST_RATE} and {MOST_RATE:.0f}")
     if args.out is not None:
-        export.check_target(args.out, medium)
-        if several and medium != "image" and args.out.suffix.lower() == ".cast":
+        export.check_target(args.out, what.kind)
+        if several and what.kind.settings is TextSettings and args.out.suffix.lower() == ".cast":
             raise MisuseError(f"--out {args.out}: a recording is of one text; leave out -n")
     if args.trace is not None:
         export.check_file(args.trace, "--trace", (".trace",), "a trace")

@@ -14,8 +14,8 @@ from genui.commands import forks
 from genui.commands.settings import OPTIONS, seed_from, settings_for
 from genui.errors import MisuseError
 from genui.grids import parse_axes
-from genui.protocol import FROM_DATA, Axis, EditAt, Settings, Start
-from genui.recipes import DiffusionRecipe, TransformerRecipe
+from genui.kinds import Kind, kind_of
+from genui.protocol import FROM_DATA, Axis, EditAt, ImageSettings, Settings, Start
 from genui.saved import SUFFIXES, SavedTree, branch_start, read, to_start
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Asked:
     weights that a saved generation was made with."""
 
     model: "ModelInfo"
+    kind: Kind
     starts: list[Start]
     drawn: int | None = None
     fingerprint: str = ""
@@ -44,7 +45,8 @@ def asked(args: argparse.Namespace) -> Asked:
     base, count, fingerprint = saved or (None, 1, "")
     model = find_model(base.model if base else args.model)
     given = {name: value for name in OPTIONS if (value := getattr(args, name)) is not None}
-    settings = settings_for(model.medium, model.ref, given, base.settings if base else None)
+    kind = kind_of(model.family, model.medium, model.ref)
+    settings = settings_for(kind, model.ref, given, base.settings if base else None)
     wanted = getattr(args, "count", None)
     count = count if wanted is None else wanted
     if not 1 <= count <= MOST:
@@ -56,10 +58,10 @@ def asked(args: argparse.Namespace) -> Asked:
     if args.prompt is not None:
         # What no encoding can say (an argument in another locale) cannot be asked for.
         base = replace(base, prompt=args.prompt.encode("utf-8", "replace").decode())
-    if model.medium == "image":
+    if kind.settings is ImageSettings:
         base = _as_pictures(args, base, count)
     else:
-        _refuse_pictures(args, model)
+        _refuse_pictures(args, model, kind)
     drawn = None
     if args.seed is not None:
         base = replace(base, seed=seed_from(args.seed))
@@ -68,7 +70,7 @@ def asked(args: argparse.Namespace) -> Asked:
         base = replace(base, seed=drawn)
     start = replace(base, settings=settings, edits=_edits(args, model, base, settings))
     starts = [replace(start, trace=i, seed=start.seed + i) for i in range(count)]
-    return Asked(model, starts, drawn, fingerprint)
+    return Asked(model, kind, starts, drawn, fingerprint)
 
 
 def _saved(model: str) -> tuple[Start, int, str] | None:
@@ -122,20 +124,17 @@ def _strength(text: str) -> float:
     return strength
 
 
-def _refuse_pictures(args: argparse.Namespace, model: "ModelInfo") -> None:
+def _refuse_pictures(args: argparse.Namespace, model: "ModelInfo", kind: Kind) -> None:
     for name in PICTURES_ONLY:
         if getattr(args, name, None) not in (None, False, []):
-            raise MisuseError(f"--{name}: {model.ref} writes text; it is for models that draw")
+            raise MisuseError(f"--{name}: {model.ref} {kind.does}; it is for models that denoise")
 
 
 def _default_prompt(model: "ModelInfo") -> str:
     """What the model's own recipe samples with while it trains."""
     from genui.runs.checkpoints import read_header
 
-    recipe = read_header(model.path).recipe
-    if isinstance(recipe, DiffusionRecipe):
-        return next(iter(recipe.sample_captions), "")
-    return recipe.sample_prompt if isinstance(recipe, TransformerRecipe) else ""
+    return next(iter(read_header(model.path).recipe.prompts), "")
 
 
 def _pinned(model: "ModelInfo") -> str:

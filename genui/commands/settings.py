@@ -6,7 +6,8 @@ from typing import Any, get_type_hints
 import msgspec
 
 from genui.errors import MisuseError, did_you_mean
-from genui.protocol import SAMPLERS, ImageSettings, Seed, Settings, TextSettings
+from genui.kinds import Kind
+from genui.protocol import SAMPLERS, Seed, Settings
 
 OPTIONS = (
     "tokens",
@@ -24,21 +25,21 @@ OPTIONS = (
 
 
 def settings_for(
-    medium: str, model: str, given: Mapping[str, str], base: Settings | None = None
+    kind: Kind, model: str, given: Mapping[str, str], base: Settings | None = None
 ) -> Settings:
-    """The settings of one medium: `base` (else the defaults) with the options that were given.
+    """The settings of a kind of model: `base` (else the defaults) with the options given.
 
-    Raises MisuseError for an option of the other medium, a wrong type or a value out of range.
+    Raises MisuseError for an option of another kind, a wrong type or a value out of range.
     """
-    kind = ImageSettings if medium == "image" else TextSettings
+    fields = kind.settings.__struct_fields__
     values: dict[str, Any] = {}
     for name, text in given.items():
-        if name not in kind.__struct_fields__:
-            makes = "draws pictures" if medium == "image" else "writes text"
-            fits = ", ".join(option(known) for known in OPTIONS if known in kind.__struct_fields__)
-            raise MisuseError(f"{option(name)}: {model} {makes}; it takes {fits}")
-        values[name] = setting(kind, name, text, f"{option(name)} {text}")
-    return msgspec.structs.replace(base if isinstance(base, kind) else kind(), **values)
+        if name not in fields:
+            fits = ", ".join(option(known) for known in OPTIONS if known in fields)
+            raise MisuseError(f"{option(name)}: {model} {kind.does}; it takes {fits}")
+        values[name] = setting(kind.settings, name, text, f"{option(name)} {text}")
+    begin = base if isinstance(base, kind.settings) else kind.settings()
+    return msgspec.structs.replace(begin, **values)
 
 
 def setting(kind: type[Settings], name: str, text: str, asked: str) -> Any:

@@ -61,14 +61,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from genui.engine import data
+    from genui.engine import kinds
     from genui.runs import launch
 
     settings = _settings(args)
     base = _base(args.recipe, args.start_from, settings)
     recipe = override(base, settings)
     _refuse_missing(recipe)
-    output.note(f"data: {data.check(recipe)}")
+    output.note(f"data: {kinds.check_data(recipe)}")
     if args.foreground:
         from genui.commands.foreground import train_here
 

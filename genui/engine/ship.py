@@ -16,7 +16,7 @@ import msgspec
 from genui import paths
 from genui.engine.device import processor_name
 from genui.engine.generate import stream
-from genui.engine.probes import measure
+from genui.engine.kinds import honesty, measure
 from genui.engine.train.checkpoint import load_weights, write_tensors
 from genui.engine.train.quantise import quantise
 from genui.errors import GenuiError
@@ -27,18 +27,6 @@ from genui.runs.layout import RunDir, read_info
 from genui.runs.listing import find_run
 from genui.runs.origin import spelled
 from genui.runs.tail import MetricsTail
-
-HONESTY = {
-    "transformer": (
-        "It has read one small body of text and nothing else: it writes in that manner, invents "
-        "words, and knows no facts."
-    ),
-    "diffusion": (
-        "It has seen one picture a caption: a trained name gives back the trained picture, the "
-        "less exactly the more 'error' says. New are the combinations with colours and, seldom "
-        "well, names it never saw."
-    ),
-}
 
 
 def main() -> int:
@@ -73,7 +61,7 @@ def ship(run: RunDir) -> dict[str, Any]:
             "fingerprint": described["fingerprint"],
         },
         "licence": "MIT",
-        "honesty": HONESTY[recipe.family],
+        "honesty": honesty(recipe),
         "size": f"{target.stat().st_size / 1e6:.1f} MB, 8 bits a weight",
         "sample": sample(str(target), recipe),
     }

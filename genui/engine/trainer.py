@@ -14,9 +14,9 @@ import msgspec
 import torch
 
 from genui.engine import device
+from genui.engine.kinds import build_task
 from genui.engine.priority import give_way
 from genui.engine.train.checkpoint import newest_metadata
-from genui.engine.train.families import build_task
 from genui.engine.train.loop import Trainer
 from genui.engine.train.task import Task
 from genui.errors import GenuiError

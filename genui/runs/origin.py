@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from genui.errors import MisuseError
-from genui.recipes import ARCHITECTURE, Recipe
+from genui.recipes import Recipe
 from genui.runs.catalog import find_model
 from genui.runs.checkpoints import read_header
 from genui.runs.disk import cannot_read, cannot_write, plain
@@ -77,7 +77,7 @@ def check_fits(recipe: Recipe, origin: Origin) -> None:
             f"{origin.named()} is a {origin.recipe.family} and recipe {recipe.name} trains a "
             f"{recipe.family}: leave RECIPE out, or start from another model"
         )
-    wrong = [name for name in ARCHITECTURE[recipe.family] if not _same(name, recipe, origin.recipe)]
+    wrong = [name for name in recipe.ARCHITECTURE if not _same(name, recipe, origin.recipe)]
     if wrong:
         asked = ", ".join(f"{name}={getattr(recipe, name)}" for name in wrong)
         made = " ".join(f"--set {name}={getattr(origin.recipe, name)}" for name in wrong)

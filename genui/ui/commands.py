@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from genui.errors import GenuiError
-from genui.protocol import TextSettings
 from genui.recipes import RECIPES
 from genui.render.sanitise import clean_line
 from genui.ui import keys
 from genui.ui.key_table import Scope
+from genui.ui.media import pane_of_saved
 from genui.ui.palette import Command, Palette, key_commands, theme_commands
 from genui.ui.screens.home import HomeScreen
 
@@ -71,9 +71,9 @@ def saved_command(home: HomeScreen, listed: "Listed") -> Command:
     when = time.strftime("%d %B %H:%M", time.localtime(tree.created))
     count = len(tree.branches)
     branches = "1 branch" if count == 1 else f"{count} branches"
-    medium = "text" if isinstance(tree.recipe.settings, TextSettings) else "image"
+    pane = pane_of_saved(tree.recipe, home.models)
     return Command(
         f"Open saved trace {clean_line(tree.name, 60)}",
         f"{clean_line(tree.recipe.model, 40)}, {branches}, saved {when}",
-        lambda: home.open_saved(listed.path, medium),
+        lambda: home.open_saved(listed.path, pane),
     )

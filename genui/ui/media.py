@@ -1,12 +1,39 @@
 """Which pane shows which medium, and what a model is best asked first."""
 
+from collections.abc import Sequence
+from typing import cast
+
+from genui.kinds import KINDS
 from genui.recipes import RECIPES, Recipe
 from genui.render import numbers
 from genui.runs.catalog import ModelInfo, find_model
 from genui.runs.layout import RunDir
+from genui.saved.recipe import TraceRecipe
+from genui.ui.key_table import PaneName
 
-TEXT_MEDIA = frozenset({"text", "code"})
-IMAGE_MEDIA = frozenset({"image"})
+
+def pane_of(model: ModelInfo) -> PaneName | None:
+    """The pane that shows its traces; None where it generates nothing."""
+    kind = KINDS.get((model.family, model.medium))
+    return cast(PaneName, kind.pane) if kind is not None and kind.pane else None
+
+
+def pane_of_saved(recipe: TraceRecipe, models: Sequence[ModelInfo]) -> PaneName:
+    """The pane of a saved trace: its model's, or, where that is gone, that of its settings."""
+    known = next((model for model in models if model.ref == recipe.model), None)
+    if known is not None and (pane := pane_of(known)) is not None:
+        return pane
+    return next(
+        cast(PaneName, kind.pane)
+        for kind in KINDS.values()
+        if isinstance(recipe.settings, kind.settings)
+    )
+
+
+def does(model: ModelInfo) -> str:
+    """What it does, in a sentence after its name."""
+    kind = KINDS.get((model.family, model.medium))
+    return kind.does if kind is not None else "is of a kind this genui does not know"
 
 
 def recipe_of(model: ModelInfo) -> Recipe | None:

@@ -14,7 +14,7 @@ from cli_fakes import write_checkpoint
 
 from genui import paths
 from genui.cli import main
-from genui.engine import data
+from genui.engine import kinds
 from genui.recipes import find_recipe, override
 from genui.runs import launch
 from genui.runs.layout import RunDir, create_run, read_info, read_status
@@ -48,7 +48,7 @@ TRAINER = textwrap.dedent(
 
 @pytest.fixture(autouse=True)
 def _data_is_fine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data, "check", lambda recipe: f"{recipe.dataset}: fine", raising=False)
+    monkeypatch.setattr(kinds, "check_data", lambda recipe: f"{recipe.dataset}: fine")
 
 
 @pytest.fixture
@@ -198,6 +198,7 @@ def test_starting_a_training_imports_no_torch(tmp_path: Path) -> None:
     code = f"""
 import sys
 from genui.cli import main
+from genui.engine import kinds
 from genui.runs import launch
 launch.launch = launch.create
 assert main(["train", "shakespeare", "--data", {str(tmp_path / "mine.txt")!r}]) == 0
@@ -228,9 +229,9 @@ def test_a_failure_in_the_foreground_is_told(capsys: pytest.CaptureFixture[str])
 def test_ctrl_c_stops_a_foreground_training_gently(genui_home: Path) -> None:
     code = f"""
 import sys
-from genui.engine import data
+from genui.engine import kinds
 from genui.runs import launch
-data.check = lambda recipe: "fine"
+kinds.check_data = lambda recipe: "fine"
 launch.foreground = lambda run: [sys.executable, "-c", {TRAINER!r}, str(run.path)]
 from genui.cli import main
 sys.exit(main(["train", "shakespeare", "--steps", "1000", "--foreground"]))

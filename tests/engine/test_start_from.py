@@ -15,8 +15,8 @@ import torch
 
 from genui import paths
 from genui.engine import ship, trainer
+from genui.engine.kinds import build_task
 from genui.engine.train import checkpoint
-from genui.engine.train.families import build_task
 from genui.engine.train.quantise import quantise
 from genui.recipes import find_recipe, override, recipe_from_dict
 from genui.runs import launch, origin

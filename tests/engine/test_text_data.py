@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from genui import paths
-from genui.engine.data import check
 from genui.engine.data.download import fetch
 from genui.engine.data.text import load_text, read_text
+from genui.engine.kinds import check_data
 from genui.errors import GenuiError, MisuseError
 from genui.recipes import find_recipe, override
 
@@ -83,9 +83,9 @@ def test_unknown_dataset_names_the_nearest() -> None:
 
 def test_check_reads_the_data_before_a_run_exists(tmp_path: Path, plays: Path) -> None:
     recipe = find_recipe("shakespeare")
-    assert "plays.txt" in check(override(recipe, {"data": str(plays)}))
+    assert "plays.txt" in check_data(override(recipe, {"data": str(plays)}))
     with pytest.raises(MisuseError):
-        check(override(recipe, {"data": str(tmp_path / "gone")}))
+        check_data(override(recipe, {"data": str(tmp_path / "gone")}))
 
 
 def test_a_download_is_kept_only_with_the_pinned_checksum(tmp_path: Path) -> None:

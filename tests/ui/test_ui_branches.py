@@ -196,7 +196,7 @@ async def test_opened_after_the_worker_was_killed_it_gives_the_same_frames(
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
         await until_seen(pilot, "the worker was killed")
-        home_of(pilot).open_saved(path, "image")
+        home_of(pilot).open_saved(path, "canvas")
         await until(pilot, lambda: len(pane.traces.branches) == 6)
         await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 20)
         assert pane.traces.shown is pane.traces.branches[5]
@@ -239,7 +239,7 @@ async def test_a_branch_that_is_not_shown_computes_once_it_is_gone_to(
         pane = await grow(pilot)
         frames = [frame.x for frame in pane.traces.branches[1].trace.frames]
         path = await saved(pilot)
-        home_of(pilot).open_saved(path, "image")
+        home_of(pilot).open_saved(path, "canvas")
         await until(pilot, lambda: len(pane.traces.branches) == 6)
         again = pane.traces.branches[4]
         assert again.trace.frames == []
@@ -257,7 +257,7 @@ async def test_other_weights_than_it_was_saved_with_are_named(
         path = await saved(pilot)
     text = "fedcba9876543210"
     async with open_app(worker=(*FAST, "--fingerprint", text)) as pilot:
-        home_of(pilot).open_saved(path, "image")
+        home_of(pilot).open_saved(path, "canvas")
         await until_seen(pilot, f"({text})")
         assert "0123456789abcdef" in seen(pilot)
 
@@ -267,7 +267,7 @@ async def test_a_saved_trace_without_its_model_is_one_line(shipped: Path, open_a
         await grow(pilot)
         path = await saved(pilot)
         (shipped / "emoji" / "model.safetensors").unlink()
-        home_of(pilot).open_saved(path, "image")
+        home_of(pilot).open_saved(path, "canvas")
         await until_seen(pilot, "its model is not here")
         assert len(canvas(pilot).traces.branches) == 3
 

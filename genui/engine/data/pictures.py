@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from genui.engine.data.captions import split_words
 from genui.engine.data.palette import COLOURS, DEFAULT_GROUND
 from genui.errors import MisuseError, did_you_mean
+from genui.recipes import DiffusionRecipe
 
 SIDE = 32  # pixels
 CANVAS = 16  # pixels of the coarse picture a caption alone is trained to draw
@@ -229,6 +230,20 @@ def load_pictures(dataset: str, data: str = "") -> Pictures:
 
         return load_emoji()
     raise MisuseError(f"no picture set '{dataset}': {did_you_mean(dataset, ('icons', 'emoji'))}")
+
+
+def check_pictures(recipe: DiffusionRecipe) -> str:
+    """One line describing the pictures a recipe would train on, having read them."""
+    pictures = load_pictures(recipe.dataset, recipe.data)
+    line = f"{pictures.name}: {len(pictures):,} pictures"
+    match pictures.notes:
+        case []:
+            return line
+        case [note]:
+            return f"{line}; left out: {note}"
+        case _:
+            more = len(pictures.notes) - 1
+            return f"{line}; left out: {pictures.notes[0]} (and {more} more like it)"
 
 
 def fingerprint(rgba: NDArray[np.uint8], captions: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from genui.engine.data.download import fetch
 from genui.errors import GenuiError, MisuseError, did_you_mean
+from genui.recipes import TransformerRecipe
 
 MAX_BYTES = 512 * 1024 * 1024
 MIN_CHARACTERS = 1_000
@@ -177,3 +178,8 @@ def load_text(dataset: str, data: str = "") -> TextData:
             f"no text dataset '{dataset}': {did_you_mean(dataset, TEXT_DATASETS)}"
         ) from None
     return load()
+
+
+def check_text(recipe: TransformerRecipe) -> str:
+    """One line describing the text a recipe would train on, having read it."""
+    return load_text(recipe.dataset, recipe.data).describe()

@@ -1,29 +1,20 @@
-"""From a checkpoint to something that generates. Adding a family adds a row here."""
+"""From a checkpoint to something that generates."""
 
 import hashlib
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from msgspec.structs import replace
-from torch import nn
 
 from genui.engine import device
-from genui.engine.data.captions import Vocabulary
-from genui.engine.data.tokenizer import tokenizer_from_dict
-from genui.engine.generate.diffusion import DiffusionGenerator
-from genui.engine.generate.text import TextGenerator
 from genui.engine.generate.trace import Generator, Trace
-from genui.engine.models.dit import Denoiser, DiT, dit_config
-from genui.engine.models.transformer import Transformer, transformer_config
+from genui.engine.kinds import build_generator
 from genui.engine.train.checkpoint import load_weights
 from genui.errors import GenuiError
 from genui.protocol import Start
-from genui.recipes import DiffusionRecipe, TransformerRecipe, recipe_from_dict
+from genui.recipes import recipe_from_dict
 from genui.runs.catalog import find_model
-
-M = TypeVar("M", bound=nn.Module)
 
 
 def load(path: Path) -> Generator:
@@ -34,26 +25,11 @@ def load(path: Path) -> Generator:
     tensors, described = load_weights(path)
     recipe = recipe_from_dict(described.get("recipe", {}))
     machine = device.for_generation()
-    place = torch.device(machine.device)
     try:
-        if isinstance(recipe, TransformerRecipe):
-            tokenizer = tokenizer_from_dict(described["tokenizer"])
-            model = _filled(Transformer(transformer_config(recipe, tokenizer.size)), tensors)
-            return TextGenerator(model.to(place), tokenizer, machine)
-        if isinstance(recipe, DiffusionRecipe):
-            vocabulary = Vocabulary(tuple(described["words"]))
-            network = DiT(dit_config(recipe, vocabulary.size))
-            model = _filled(Denoiser(network, recipe.sigma_data), tensors)
-            return DiffusionGenerator(model.to(place), vocabulary, machine, recipe)
+        return build_generator(recipe, tensors, described, machine, torch.device(machine.device))
     except (KeyError, TypeError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise GenuiError(f"{path}: does not fit its own recipe ({reason})") from None
-    raise GenuiError(f"{path}: family {recipe.family!r} cannot generate here")
-
-
-def _filled(model: M, tensors: dict[str, torch.Tensor]) -> M:
-    model.load_state_dict(tensors)
-    return model.eval().requires_grad_(False)
 
 
 def open_trace(request: Start) -> Trace:

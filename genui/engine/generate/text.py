@@ -1,11 +1,15 @@
 """Writing text a token at a time, by a Transformer or by hand."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import msgspec
 import numpy as np
+import torch
+from torch import Tensor
 
-from genui.engine.data.tokenizer import Tokenizer
+from genui.engine.data.tokenizer import Tokenizer, tokenizer_from_dict
 from genui.engine.device import Machine
 from genui.engine.generate.choosing import (
     Distribution,
@@ -18,7 +22,8 @@ from genui.engine.generate.choosing import (
 )
 from genui.engine.generate.kv_caches import KVCaches, span
 from genui.engine.generate.token_list import TokenList
-from genui.engine.models.transformer import Transformer
+from genui.engine.models.filled import filled
+from genui.engine.models.transformer import Transformer, transformer_config
 from genui.errors import MisuseError
 from genui.protocol import (
     Candidate,
@@ -32,6 +37,7 @@ from genui.protocol import (
     WriteText,
     WriteToken,
 )
+from genui.recipes import TransformerRecipe
 from genui.render.sanitise import clean
 
 CANDIDATES = 12
@@ -288,3 +294,16 @@ def _text_settings(settings: object) -> TextSettings:
 def _quoted(text: str) -> str:
     """The beginning of what a person typed, escaped so that any of it can be shown."""
     return clean(repr(text[:24]))
+
+
+def load_text_model(
+    recipe: TransformerRecipe,
+    tensors: dict[str, Tensor],
+    described: Mapping[str, Any],
+    machine: Machine,
+    device: torch.device,
+) -> TextGenerator:
+    """The generator of a checkpoint's weights; errors as `kinds.build_generator` says."""
+    tokenizer = tokenizer_from_dict(described["tokenizer"])
+    model = Transformer(transformer_config(recipe, tokenizer.size))
+    return TextGenerator(filled(model, tensors).to(device), tokenizer, machine)

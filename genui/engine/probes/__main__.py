@@ -3,7 +3,7 @@
 import json
 import sys
 
-from genui.engine.probes import measure
+from genui.engine.kinds import measure
 from genui.errors import GenuiError
 from genui.runs.catalog import find_model
 from genui.runs.checkpoints import read_header

@@ -16,7 +16,6 @@ from textual.widgets import Static
 from genui.edits import in_force
 from genui.grids import grid_words
 from genui.protocol import SAMPLERS, Axis, ImageFrame, ImageSettings
-from genui.recipes import DiffusionRecipe
 from genui.render.sanitise import clean_line
 from genui.runs.catalog import ModelInfo
 from genui.ui import keys, schedule
@@ -83,9 +82,7 @@ class CanvasPane(CanvasEdits):
 
     def default_prompt(self, model: ModelInfo) -> str:
         recipe = recipe_of(model)
-        if isinstance(recipe, DiffusionRecipe) and recipe.sample_captions:
-            return recipe.sample_captions[0]
-        return ""
+        return next(iter(recipe.prompts), "") if recipe is not None else ""
 
     def total_steps(self) -> int:
         return self.settings.steps

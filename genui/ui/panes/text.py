@@ -12,7 +12,6 @@ from textual.widgets import Static
 from genui.edits import in_force
 from genui.errors import MisuseError
 from genui.protocol import TextFrame, TextSettings, WriteText, WriteToken
-from genui.recipes import TransformerRecipe
 from genui.render import numbers
 from genui.render.sanitise import clean_line
 from genui.runs.catalog import ModelInfo
@@ -81,7 +80,7 @@ class TextPane(AttendingPane):
 
     def default_prompt(self, model: ModelInfo) -> str:
         recipe = recipe_of(model)
-        return recipe.sample_prompt if isinstance(recipe, TransformerRecipe) else "\n"
+        return next(iter(recipe.prompts), "\n") if recipe is not None else "\n"
 
     def total_steps(self) -> int:
         return self.settings.tokens

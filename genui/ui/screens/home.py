@@ -1,8 +1,9 @@
 """The main screen: the panes, which of them are seen, and what they ask of each other."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from textual import events, on, work
 from textual.app import ComposeResult
@@ -23,11 +24,11 @@ from genui.ui.key_table import PaneName
 from genui.ui.layout import Arrangement, arrange, too_small
 from genui.ui.leaving import DeafWhenLeaving
 from genui.ui.looking import RunView
-from genui.ui.media import IMAGE_MEDIA, TEXT_MEDIA, newest_model
+from genui.ui.media import does, newest_model, pane_of
 from genui.ui.messages import ViewName
-from genui.ui.panes.canvas import CanvasPane
 from genui.ui.panes.models import ModelsPane
 from genui.ui.panes.pane import Pane
+from genui.ui.panes.slot import SLOT, make_pane, tab_of
 from genui.ui.panes.text import TextPane
 from genui.ui.panes.trace_pane import TracePane
 from genui.ui.panes.training import TrainingPane
@@ -45,6 +46,9 @@ def _commands() -> "type[Provider]":
 
     return HomeCommands
 
+
+Use = Callable[[TracePane[Any, Any]], object]
+"""What is done with a pane once it is there."""
 
 HINT = "↑↓ choose a model · Enter opens it · space plays · n trains · ? every key"
 
@@ -65,6 +69,7 @@ class HomeScreen(DeafWhenLeaving, BoardOver):
         self.watcher = watcher
         self.view: ViewName = "home"
         self.current: PaneName = "models"
+        self.slot: PaneName = "canvas"  # which pane is in the place that several share
         self.runs: tuple[RunSummary, ...] = ()
         self.models: tuple[ModelInfo, ...] = ()
         self.arrangement: Arrangement = "grid"
@@ -85,7 +90,7 @@ class HomeScreen(DeafWhenLeaving, BoardOver):
                 yield TrainingPane()
                 with Horizontal(id="lower"):
                     yield TextPane(self._session)
-                    yield CanvasPane(self._session)
+                    yield make_pane("canvas", self._session)
         yield Static(id="tiny", markup=False)
         yield StatusLine()
         yield FooterLine()
@@ -117,7 +122,8 @@ class HomeScreen(DeafWhenLeaving, BoardOver):
         """The screen's classes, all at once: each change costs a restyling of every widget."""
         arrangements: tuple[Arrangement, ...] = ("grid", "large", "tabs", "tiny")
         classes = {f"-{name}": self.arrangement == name for name in arrangements}
-        classes |= {f"-only-{name}": self.alone and self.current == name for name in TABS}
+        tab = tab_of(self.current)
+        classes |= {f"-only-{name}": self.alone and tab == name for name in TABS}
         classes["-alone"] = self.alone
         classes["-tabbed"] = self.arrangement == "tabs" and self.view == "home"
         return classes
@@ -125,7 +131,8 @@ class HomeScreen(DeafWhenLeaving, BoardOver):
     def _show(self) -> None:
         """Give the classes that make the view, and the focus to its pane."""
         for pane in self.query(Pane):
-            shown = not self.alone or pane.pane == self.current
+            shown = pane.pane not in SLOT or pane.pane == self.slot
+            shown = shown and (not self.alone or pane.pane == self.current)
             zoomed = shown and self.view != "home"
             pane.update_classes({"-hidden": not shown, "-zoom": zoomed}, animate=False)
         self.update_classes(self._classes_now(), animate=False)
@@ -168,7 +175,7 @@ class HomeScreen(DeafWhenLeaving, BoardOver):
             return
         self.view = view
         if view != "home":
-            self.current = view
+            self.current = self.slot if view == "canvas" else view
         self._show()
 
     def open_board(self) -> None:
@@ -177,7 +184,12 @@ class HomeScreen(DeafWhenLeaving, BoardOver):
         super().open_board()
 
     def action_show_pane(self, pane: PaneName) -> None:
-        """Give a pane the focus; full-screen stays full-screen."""
+        """Give a pane the focus; full-screen stays full-screen.
+
+        The Canvas stands for whichever pane is in its place.
+        """
+        if pane == "canvas":
+            pane = self.slot
         if pane == "training" and self.view != "home":
             self.open_board()
             return
@@ -192,7 +204,7 @@ class HomeScreen(DeafWhenLeaving, BoardOver):
 
     def action_next_pane(self, by: int) -> None:
         """Go round the panes."""
-        at = TABS.index(self.current) if self.current in TABS else 0
+        at = TABS.index(tab_of(self.current))
         self.action_show_pane(TABS[(at + by) % len(TABS)])
 
     def action_back(self) -> None:
@@ -211,9 +223,10 @@ class HomeScreen(DeafWhenLeaving, BoardOver):
 
     def refresh_chrome(self) -> None:
         """Header, tabs and footer as things stand."""
-        self.query_one(TabsLine).set(self.current)
+        self.query_one(TabsLine).set(tab_of(self.current))
         live = sum(run.alive for run in self.runs)
-        self.query_one(HeaderLine).set(self.view, live, self.machine, self.traffic)
+        view = self.view if self.view == "home" else tab_of(self.view)
+        self.query_one(HeaderLine).set(view, live, self.machine, self.traffic)
         self.query_one(FooterLine).set(self.current, self.view != "home", self.user_keys)
 
     def set_machine(self, machine: str) -> None:
@@ -262,8 +275,8 @@ class HomeScreen(DeafWhenLeaving, BoardOver):
         """What is on disk now."""
         self.models, self.runs = models, runs
         self.query_one(ModelsPane).set_lists(models, runs)
-        for pane, media in ((self._text, TEXT_MEDIA), (self._canvas, IMAGE_MEDIA)):
-            mine = [model for model in models if model.medium in media]
+        for pane in self.query(TracePane):
+            mine = [model for model in models if pane_of(model) == pane.pane]
             pane.set_catalogue(mine)
             if mine:
                 pane.offer(mine[0])
@@ -275,21 +288,13 @@ class HomeScreen(DeafWhenLeaving, BoardOver):
         self.refresh_chrome()
 
     def offered_models(self) -> list[str]:
-        """The refs of the models that Text and Canvas would use now."""
-        return [pane.model.ref for pane in (self._text, self._canvas) if pane.model is not None]
+        """The refs of the models that the panes would use now."""
+        return [pane.model.ref for pane in self.query(TracePane) if pane.model is not None]
 
     def show_run(self, view: RunView) -> None:
         """A new look at the watched run; one that comes late, of another run, is dropped."""
         if view.summary.run == self.watched:
             self.query_one(TrainingPane).show_run(view)
-
-    @property
-    def _text(self) -> TextPane:
-        return self.query_one(TextPane)
-
-    @property
-    def _canvas(self) -> CanvasPane:
-        return self.query_one(CanvasPane)
 
     def look_at(self, run: RunDir) -> None:
         """Show this run from now on, and have no other read."""
@@ -306,22 +311,41 @@ class HomeScreen(DeafWhenLeaving, BoardOver):
     def open_model(self, model: ModelInfo) -> None:
         """Generate with it, in the pane of its medium."""
         self._acted()
-        if model.medium in TEXT_MEDIA:
-            pane: TextPane | CanvasPane = self._text
-        elif model.medium in IMAGE_MEDIA:
-            pane = self._canvas
-        else:
-            self.say(f"{model.name} makes {model.medium}, which this version cannot show yet")
+        name = pane_of(model)
+        if name is None:
+            self.say(f"{model.name} generates nothing: it {does(model)}")
             return
-        self.action_show_pane(pane.pane)
-        pane.open_model(model)
+        self._in_pane(name, lambda pane: pane.open_model(model))
 
-    def open_saved(self, path: Path, medium: str) -> None:
-        """Show a saved trace, in the pane of its medium."""
+    def open_saved(self, path: Path, pane: PaneName) -> None:
+        """Show a saved trace, in its pane."""
         self._acted()
-        pane = self._text if medium in TEXT_MEDIA else self._canvas
-        self.action_show_pane(pane.pane)
-        pane.open_saved(path)
+        self._in_pane(pane, lambda pane: pane.open_saved(path))
+
+    def _in_pane(self, name: PaneName, use: Use) -> None:
+        """Give a pane the focus and use it; one that is not there yet is made."""
+        if self.query(f"#{name}"):
+            self._focus_pane(name, use)
+        else:
+            self._make_pane(name, use)
+
+    @work(group="slot", exclusive=True, exit_on_error=False)
+    async def _make_pane(self, name: PaneName, use: Use) -> None:
+        pane = make_pane(name, self._session)
+        pane.add_class("-hidden")
+        await self.query_one("#lower").mount(pane)
+        pane.set_catalogue([model for model in self.models if pane_of(model) == name])
+        self._focus_pane(name, use)
+
+    def _focus_pane(self, name: PaneName, use: Use) -> None:
+        if name in SLOT and name != self.slot:
+            self.slot = name
+            if self.view in SLOT:
+                self.view = name
+            self.current = name
+            self._show()
+        self.action_show_pane(name)
+        use(self.query_one(f"#{name}", TracePane))
 
     @on(messages.RunHighlighted)
     def _run_highlighted(self, event: messages.RunHighlighted) -> None:

@@ -12,7 +12,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Label, Static
 
 from genui.errors import GenuiError, MisuseError
-from genui.recipes import ARCHITECTURE, RECIPES, Recipe, override, parse_settings
+from genui.recipes import RECIPES, Recipe, override, parse_settings
 from genui.render.sanitise import clean_line
 from genui.runs.launch import launch
 from genui.runs.layout import RunDir
@@ -95,7 +95,7 @@ class NewRunScreen(Window[RunDir | None]):
         recipe = self.recipe
         self.query_one("#field-steps", LineInput).placeholder = f"{recipe.steps:,}"
         if self._source is not None:
-            fixed = ", ".join(ARCHITECTURE[recipe.family])
+            fixed = ", ".join(recipe.ARCHITECTURE)
             about = f"The weights fix {fixed}: all other settings may be changed."
             self.query_one("#field-set", LineInput).placeholder = SET_FROM
         else:

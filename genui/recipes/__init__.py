@@ -1,0 +1,117 @@
+"""The built-in recipes, as one readable table, and the rules for overriding them.
+
+A recipe is everything needed to train a model again: dataset, family, hyperparameters
+and budget. It is a frozen dataclass; `override` changes any field from text, as
+`--set width=384` does, and says in one line what is wrong where it cannot.
+
+A kind of recipe is a file here, and a row in each of `KINDS` and `RECIPES`.
+"""
+
+import dataclasses
+import itertools
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from genui.errors import MisuseError, did_you_mean
+from genui.recipes import diffusion, transformer
+from genui.recipes.base import Recipe
+from genui.recipes.diffusion import DiffusionRecipe
+from genui.recipes.transformer import TransformerRecipe
+
+KINDS: Mapping[tuple[str, str], type[Recipe]] = types.MappingProxyType(
+    {
+        ("transformer", "text"): TransformerRecipe,
+        ("transformer", "code"): TransformerRecipe,
+        ("diffusion", "image"): DiffusionRecipe,
+    }
+)
+"""(family, medium) to the fields that such a recipe has."""
+
+RECIPES: Mapping[str, Recipe] = types.MappingProxyType(
+    {
+        recipe.name: recipe
+        for recipe in itertools.chain(
+            transformer.RECIPES,
+            diffusion.RECIPES,
+        )
+    }
+)
+
+FIXED = frozenset({"name", "family", "medium"})
+"""Fields that say what a recipe is and so cannot be overridden."""
+
+
+def find_recipe(name: str) -> Recipe:
+    """The built-in recipe of that name.
+
+    Raises MisuseError naming the nearest one.
+    """
+    try:
+        return RECIPES[name]
+    except KeyError:
+        raise MisuseError(f"no recipe '{name}': {did_you_mean(name, RECIPES)}") from None
+
+
+def parse_settings(pairs: Iterable[str]) -> dict[str, str]:
+    """`["width=384"]` to `{"width": "384"}`. Raises MisuseError on a pair without `=`."""
+    settings: dict[str, str] = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign or not key.strip():
+            raise MisuseError(f"--set {pair!r}: expected KEY=VALUE, as in --set steps=500")
+        settings[key.strip()] = value.strip()
+    return settings
+
+
+def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
+    """The recipe with fields replaced from text.
+
+    Raises MisuseError for an unknown field (with the nearest name), a value of the wrong
+    type or out of range, or sizes that do not fit each other.
+    """
+    changed = dataclasses.asdict(recipe)
+    hints = typing.get_type_hints(type(recipe), include_extras=True)
+    hints = {name: hints[name] for name in changed}
+    for key, text in settings.items():
+        if key not in hints or key in FIXED:
+            raise MisuseError(
+                f"--set {key}: the {recipe.family} recipe has no such setting; "
+                f"{did_you_mean(key, hints.keys() - FIXED)}"
+            )
+        value: Any = text
+        if typing.get_origin(hints[key]) is tuple:
+            value = [part.strip() for part in text.split(",") if part.strip()]
+        try:
+            changed[key] = msgspec.convert(value, hints[key], strict=False)
+        except msgspec.ValidationError as error:
+            raise MisuseError(f"--set {key}={text}: {_plainly(error)}") from None
+    result = recipe_from_dict(changed)
+    result.check()
+    return result
+
+
+def _plainly(error: msgspec.ValidationError) -> str:
+    """The library's reason in words for someone who does not write Python."""
+    reason = str(error).partition(", got")[0].replace("Expected", "expected")
+    return reason.replace("`int`", "a whole number").replace("`float`", "a number")
+
+
+def recipe_from_dict(fields: Mapping[str, Any]) -> Recipe:
+    """A recipe read back from a file. Raises MisuseError where it does not fit its family."""
+    family, medium = str(fields.get("family")), str(fields.get("medium"))
+    kind = KINDS.get((family, medium))
+    if kind is None:
+        families = dict.fromkeys(family for family, _ in KINDS)
+        if family not in families:
+            raise MisuseError(f"family {family[:40]!r}: {did_you_mean(family, families)}")
+        media = [theirs for of, theirs in KINDS if of == family]
+        raise MisuseError(f"medium {medium[:40]!r} of {family}: {did_you_mean(medium, media)}")
+    known = {f.name for f in dataclasses.fields(kind)}
+    try:
+        return msgspec.convert({k: v for k, v in fields.items() if k in known}, kind)
+    except msgspec.ValidationError as error:
+        raise MisuseError(f"recipe does not fit family {family}: {error}") from None
