@@ -42,7 +42,12 @@ COMMANDS = MappingProxyType(
         "evaluate": Command("steer", "measure a run on held-out data and sample it now"),
         "set": Command("change", "change the learning rate of a run while it trains"),
         "generate": Command("generate", "write text or draw a picture with a model"),
+        "lab": Command("lab", "train a small network on points in the plane"),
         "compare": Command("compare", "run two generations in step, and say where they part"),
+        "twins": Command("twins", "learn the same labels by p(y|x) and by p(x|y)p(y)"),
+        "probes": Command("probes", "measure models on the same data, as a table"),
+        "worth": Command("worth", "train on generated data and on as much real data, and compare"),
+        "sheet": Command("sheet", "put saved generations on one contact sheet"),
         "replay": Command(
             "replay", "make a saved generation again, and say whether it is the same"
         ),

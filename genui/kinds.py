@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from genui.errors import MisuseError
-from genui.protocol import ImageSettings, Settings, TextSettings
+from genui.protocol import ImageSettings, LabSettings, LatentSettings, Settings, TextSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +20,12 @@ class Kind:
     makes: str  # with its article: "a picture"
     pane: str  # the id of the pane that shows its traces
     files: tuple[str, ...]  # suffixes that `--out` can write, the usual one first
+    usual: Settings | None = None  # what it is asked with, where that is not the type's own
+
+    @property
+    def defaults(self) -> Settings:
+        """The settings that it is asked with unless others are named."""
+        return self.usual or self.settings()
 
 
 _WRITES = Kind(
@@ -32,20 +38,82 @@ _DRAWS = Kind(
     pane="canvas",
     files=(".png", ".gif", ".apng", ".cast"),
 )
+_COMPOSES = Kind(
+    settings=TextSettings,
+    does="writes four-voice music",
+    makes="a piece",
+    pane="roll",
+    files=(".mid", ".wav"),
+    usual=TextSettings(tokens=1600),  # 25 bars; most pieces end before
+)
+_WALKS = Kind(
+    settings=LatentSettings,
+    does="draws pictures at one stroke",
+    makes="a walk",
+    pane="walk",
+    files=(".gif", ".apng", ".png", ".cast"),
+)
+_FILMS = Kind(
+    settings=ImageSettings,
+    does="draws short clips",
+    makes="a clip",
+    pane="canvas",
+    files=(".gif", ".apng", ".mp4", ".png", ".cast"),
+)
+_SPEAKS = Kind(
+    settings=ImageSettings,
+    does="speaks",
+    makes="a sound",
+    pane="canvas",
+    files=(".wav", ".png", ".gif", ".apng", ".cast"),
+)
+_LEARNS = Kind(
+    settings=LabSettings,
+    does="learns points in the plane",
+    makes="a training in the Lab",
+    pane="lab",
+    files=(".gif", ".apng", ".png", ".csv"),
+)
 
 KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
     {
         ("transformer", "text"): _WRITES,
         ("transformer", "code"): _WRITES,
+        ("transformer", "music"): _COMPOSES,
         ("diffusion", "image"): _DRAWS,
+        ("diffusion", "video"): _FILMS,
+        ("diffusion", "audio"): _SPEAKS,
+        ("gan", "image"): _WALKS,
+        ("gan", "points"): _LEARNS,
+        ("diffusion", "points"): _LEARNS,
+        ("flow", "points"): _LEARNS,
+        ("autoregressive", "points"): _LEARNS,
+        ("classifier", "points"): _LEARNS,
     }
 )
 """(family, medium) to how its models are met."""
 
+LABELS: Mapping[tuple[str, str], str] = types.MappingProxyType(
+    {
+        ("classifier", "image"): "labels pictures",
+        ("classifier", "text"): "labels text",
+        ("classifier", "audio"): "labels sounds",
+    }
+)
+"""What those do that generate nothing."""
+
 
 def kind_of(family: str, medium: str, name: str) -> Kind:
-    """The row of a model. Raises MisuseError, which begins with the model's name."""
+    """The row of a model that generates. Raises MisuseError, which begins with its name."""
     kind = KINDS.get((family, medium))
     if kind is None:
-        raise MisuseError(f"{name}: a {family} of {medium} is none this genui knows; update genui")
+        raise MisuseError(f"{name} {does(family, medium)}; `genui models` lists what generates")
     return kind
+
+
+def does(family: str, medium: str) -> str:
+    """What such a model does, in a sentence after its name."""
+    if (family, medium) in LABELS:
+        return f"{LABELS[family, medium]}, and generates nothing"
+    kind = KINDS.get((family, medium))
+    return kind.does if kind is not None else "is of a kind that this genui does not know"

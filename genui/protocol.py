@@ -12,8 +12,16 @@ from typing import Annotated, Generic, Literal, TypeVar, get_args
 import msgspec
 from msgspec import Meta, Struct
 
-VERSION = 2
+VERSION = 3
 MAX_MESSAGE = 16 * 1024 * 1024
+
+EDGE = 1.25
+"""The Lab shows the plane from -EDGE to EDGE; data lie within -1 and 1 or close by."""
+GRID = 48
+"""Cells along each side of what the Lab draws as a surface."""
+LAB = "lab:"
+"""A model's name that begins so is a family that the Lab trains."""
+
 _LENGTH = struct.Struct("<I")
 
 T = TypeVar("T")
@@ -21,6 +29,8 @@ T = TypeVar("T")
 Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 SamplerName = Literal["dpmpp-2m", "heun", "euler", "ddim", "ddpm"]
+BasisName = Literal["sefa", "pca"]
+BASES: tuple[BasisName, ...] = get_args(BasisName)
 SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
 
 
@@ -54,7 +64,37 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
     eta: Annotated[float, Meta(ge=0, le=1)] = 0.0
 
 
-Settings = TextSettings | ImageSettings
+class LatentSettings(Struct, frozen=True, tag="latent", kw_only=True):
+    """How a walk through a generator's latent space goes, `steps` moves of one length.
+
+    Along a direction it begins `reach` before the seed's point and ends as far behind it, so
+    that the seed itself is in the middle. With `to` it goes from the seed's point to that of
+    another seed instead. Lengths are standard deviations of the latents that were trained on.
+    """
+
+    steps: Annotated[int, Meta(ge=1, le=1000)] = 40
+    direction: Annotated[int, Meta(ge=1, le=64)] = 1  # the strongest is 1
+    basis: BasisName = "sefa"  # how directions are found
+    reach: Annotated[float, Meta(gt=0, le=20)] = 3.0
+    at: Annotated[tuple[float, ...], Meta(max_length=64)] = ()  # moved so far along each direction
+    to: Seed | None = None
+    share: Annotated[float, Meta(gt=0, le=1)] = 1.0  # of the way to `to` that is gone
+    blend: Annotated[tuple[Seed, ...], Meta(max_length=15)] = ()  # seeds mixed in, in equal parts
+    truncation: Annotated[float, Meta(ge=0, le=2)] = 1.0  # what latents are multiplied by
+
+
+class LabSettings(Struct, frozen=True, tag="lab", kw_only=True):
+    """How a network of the Lab is trained. Every step can be seen; `every` so many of them
+    are looked at on the way, which the divergence is measured at."""
+
+    learning_rate: Annotated[float, Meta(gt=0, le=1)] = 0.004
+    width: Annotated[int, Meta(ge=4, le=128)] = 64  # of each hidden layer
+    batch: Annotated[int, Meta(ge=8, le=4096)] = 256  # points a step
+    steps: Annotated[int, Meta(ge=1, le=50_000)] = 2000
+    every: Annotated[int, Meta(ge=1, le=1000)] = 20
+
+
+Settings = TextSettings | ImageSettings | LatentSettings | LabSettings
 
 
 # --- edits: what makes a fork ---------------------------------------------------------
@@ -128,6 +168,10 @@ FROM_DATA = "data:"
 """As `Start.init`: the training picture nearest to the caption."""
 
 
+FILL = "<FILL>"
+"""In the prompt of a model that fills gaps: the gap, which the text written goes into."""
+
+
 class Picture(Struct, frozen=True, kw_only=True):
     """A picture to begin from: height × width × 3 bytes, RGB, row by row."""
 
@@ -157,9 +201,9 @@ class Start(Struct, frozen=True, tag="start", kw_only=True):
     seed: Seed
     settings: Settings
     edits: tuple[EditAt, ...] = ()  # in the order of their steps
-    # Pictures only. `init` is a picture to begin from, the path of one for the worker to
-    # read, or FROM_DATA; `strength` is the share of the steps that it is drowned for, so 1
-    # leaves nothing of it.
+    # `init` is what to begin from: a picture, the path of a file for the worker to read,
+    # FROM_DATA, or voices that are given (`score.Given`). Pictures only: `strength` is the share
+    # of the steps that it is drowned for, so 1 leaves nothing of it.
     init: Picture | str | None = None
     strength: Annotated[float, Meta(gt=0, le=1)] = 0.6
     forward: bool = False  # the forward process: `init` drowns in noise
@@ -176,6 +220,7 @@ class Fork(Struct, frozen=True, tag="fork", kw_only=True):
     parent: int
     step: int
     edit: Edit
+    then: Edit | None = None  # a second edit at the same step, made after the first
 
 
 class Advance(Struct, frozen=True, tag="advance", kw_only=True):
@@ -205,13 +250,42 @@ class Attend(Struct, frozen=True, tag="attend", kw_only=True):
     step: int
 
 
+class Nearest(Struct, frozen=True, tag="nearest", kw_only=True):
+    """What of the training data is most like `step`. Answered by Neighbours or Failed."""
+
+    trace: int
+    step: int
+    count: Annotated[int, Meta(ge=1, le=16)] = 6  # of pictures
+
+
+class Look(Struct, frozen=True, tag="look", kw_only=True):
+    """What a network of the Lab makes of the plane after `step` steps, at a noise level (0: none,
+    1: all noise) where it has such; with `paths`, how particles get from noise to there.
+
+    Answered by Seen or Failed.
+    """
+
+    trace: int
+    step: int
+    noise: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    paths: bool = False
+
+
+class Label(Struct, frozen=True, tag="label", kw_only=True):
+    """What a classifier says of the sample as it stands at `step`. Answered by Labels or Failed."""
+
+    trace: int
+    step: int
+    model: str  # the classifier
+
+
 class Warm(Struct, frozen=True, tag="warm"):
     """Load a model before it is asked for."""
 
     model: str
 
 
-Request = Hello | Start | Fork | Advance | Cancel | Close | Attend | Warm
+Request = Hello | Start | Fork | Advance | Cancel | Close | Attend | Nearest | Label | Warm | Look
 
 
 # --- worker to app ------------------------------------------------------------------
@@ -235,10 +309,11 @@ class Started(Struct, frozen=True, tag="started", kw_only=True):
     family: str
     medium: str
     prompt: str  # as the model saw it
+    suffix: str = ""  # of a prompt with a gap (FILL): what stands after the text
     total_steps: int
     step: int = 0  # the last step that is given: of a fork the one it forks at
     note: str = ""  # e.g. which words or characters the model does not know
-    init: Picture | None = None  # the picture it began from, as the model sees it
+    init: Picture | str | None = None  # what it began from, as the model sees it
     fingerprint: str = ""  # of the weights
 
 
@@ -280,9 +355,10 @@ class TextFrame(Struct, frozen=True, tag="text_frame", kw_only=True, gc=False):
 
 
 class ImageFrame(Struct, frozen=True, tag="image_frame", kw_only=True, gc=False):
-    """One denoising step. Pictures are height × width × 3 bytes, RGB, row by row.
+    """One step of what is drawn. Pictures are height × width × 3 bytes, RGB, row by row.
 
-    A grid is one picture, its cells side by side.
+    A grid is one picture, its cells side by side. Of a film each of `x`, `guess` and `noise`
+    holds `pictures` of them, one after the other.
     """
 
     trace: int
@@ -293,9 +369,43 @@ class ImageFrame(Struct, frozen=True, tag="image_frame", kw_only=True, gc=False)
     x: bytes  # the noisy picture, scaled to the spread of a clean one
     guess: bytes  # the model's current guess of the clean picture
     noise: bytes = b""  # the noise it sees: (x - guess) / σ, from -3 to 3
+    pictures: int = 1
+    sound: bytes = b""  # of the guess: int16, one channel, little-endian
+    rate: int = 0  # samples of it a second
+    score: float | None = None  # what a discriminator says of the guess, as a logit
+    along: tuple[float, ...] = ()  # of a latent walk: where it is along each direction
 
 
-Frame = TextFrame | ImageFrame
+class Plane(Struct, frozen=True, kw_only=True, gc=False):
+    """What a network of the Lab makes of the plane, at one step of its training.
+
+    Places are uint16 little-endian, 0 to 65535 for -EDGE to EDGE of each coordinate. A grid is
+    GRID × GRID bytes, row by row, its first row at the top.
+    """
+
+    samples: bytes = b""  # [N, 2] places
+    surface: bytes = b""  # a grid: 0 to 255 for `low` to `high`
+    low: float = 0.0
+    high: float = 0.0
+    chances: bytes = b""  # a grid a class: its probability, 0 to 255 for 0 to 1
+    arrows: bytes = b""  # [A, 2, 2] places: from, to
+
+
+class PointsFrame(Struct, frozen=True, tag="points_frame", kw_only=True, gc=False):
+    """One training step in the Lab."""
+
+    trace: int
+    step: int  # training steps done
+    measures: tuple[tuple[str, float], ...]  # each loss by its name
+    digest: bytes  # of all that is trained: two states are the same where this is
+    divergence: float | None = None  # bits from the true density, where it was measured
+    plane: Plane | None = None  # every so many steps
+    data: bytes = b""  # the first frame's: [N, 2] places of the data, and
+    classes: bytes = b""  # [N] their classes
+    floor: float | None = None  # and the divergence that samples of the truth itself come to
+
+
+Frame = TextFrame | ImageFrame | PointsFrame
 
 
 class Idle(Struct, frozen=True, tag="idle", kw_only=True):
@@ -331,11 +441,74 @@ class Attention(Struct, frozen=True, tag="attention", kw_only=True):
     weights: bytes
 
 
+class Labels(Struct, frozen=True, tag="labels", kw_only=True):
+    """The answer to a Label: labels and their probabilities, the likeliest first.
+
+    Where the classifier can say nothing of such a sample `fault` says why.
+    """
+
+    trace: int
+    step: int
+    model: str
+    labels: tuple[tuple[str, float], ...] = ()
+    fault: str = ""
+
+
+class Neighbour(Struct, frozen=True, kw_only=True, gc=False):
+    """A training picture: height × width × 3 bytes, RGB, row by row."""
+
+    caption: str
+    distance: float  # from the sample, as `Neighbours.measured` says
+    width: int
+    height: int
+    rgb: bytes
+
+
+class Quote(Struct, frozen=True, kw_only=True, gc=False):
+    """The longest run that stands word for word in the training text."""
+
+    text: str
+    first: int  # the steps whose tokens it is made of, both included
+    last: int
+    where: str  # "line 1,204 of 36,000"
+    before: str  # what stands around it there
+    after: str
+
+
+class Neighbours(Struct, frozen=True, tag="neighbours", kw_only=True):
+    """What a sample is like among the training data: pictures nearest first, or a quote.
+
+    Where the data cannot be had `fault` says why and what to do.
+    """
+
+    trace: int
+    step: int
+    data: str = ""  # what was looked through: "icons, 7,236 pictures"
+    measured: str = ""  # how: "root mean square of the colours, 0 to 255"
+    pictures: tuple[Neighbour, ...] = ()
+    quote: Quote | None = None
+    fault: str = ""
+
+
+class Seen(Struct, frozen=True, tag="seen", kw_only=True, gc=False):
+    """The answer to a Look. `paths` is [levels, N, 2] places, from noise to samples."""
+
+    trace: int
+    step: int
+    noise: float
+    plane: Plane
+    levels: int = 0
+    paths: bytes = b""
+
+
 class Warmed(Struct, frozen=True, tag="warmed"):
     model: str
 
 
-Reply = Ready | Started | TextFrame | ImageFrame | Attention | Idle | Failed | Warmed
+Reply = (
+    Ready | Started | TextFrame | ImageFrame | PointsFrame | Attention | Neighbours | Labels
+    | Seen | Idle | Failed | Warmed
+)  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()
 

@@ -17,6 +17,7 @@ import resvg_py
 HERE = Path(__file__).parent
 FONT = "DejaVu Sans Mono"
 TRAINED_STEPS = 420
+LAB_STEPS = 600
 SMALL = {"layers": "3", "width": "96", "context": "96", "batch": "12", "steps": "900"} | {
     "eval_every": "60",
     "sample_every": "60",
@@ -74,6 +75,7 @@ async def draw() -> None:
         await pilot.pause(1.0)
         save(app, "help.png")
         await pilot.press("escape")
+        await lab(pilot)
         for columns, rows, name in ((80, 24, "small.png"), (200, 60, "large.png")):
             await pilot.resize_terminal(columns, rows)
             await pilot.pause(2.0)
@@ -127,6 +129,22 @@ async def beside(pilot: object) -> None:
     save(pilot.app, "beside.png")  # type: ignore[attr-defined]
     await press("escape")
     await pause(0.5)
+
+
+async def lab(pilot: object) -> None:
+    """Flow matching on two moons in the Lab, half way."""
+    press, app = pilot.press, pilot.app  # type: ignore[attr-defined]
+    await press("1", "5", "space")
+
+    def trained() -> bool:
+        trace = app.home.lab.lab.trace
+        return trace is not None and trace.position >= LAB_STEPS
+
+    await until(pilot, trained)
+    await press("space")
+    await pilot.pause(2.0)  # type: ignore[attr-defined]
+    save(app, "lab.png")
+    await press("1")
 
 
 async def grid(pilot: object) -> None:

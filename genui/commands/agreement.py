@@ -9,7 +9,11 @@ from genui.commands.samples import Generated
 from genui.protocol import TextFrame
 from genui.render.numbers import count
 from genui.saved import CastFile, Result, SavedFile, SavedTree, encode, result_of
+from genui.saved.music import ScoreFile
+from genui.saved.sound import SoundFile
 from genui.saved.write import body
+
+LOSSY = ("gif", "mp4")  # kinds of files that do not keep every colour as it was
 
 
 @dataclass(frozen=True)
@@ -30,9 +34,10 @@ class Comparison:
 def compare(file: SavedFile, made: Sequence[Generated]) -> Comparison:
     """The file against the samples made again, written in the same way.
 
-    Pictures are compared pixel for pixel, texts character for character, recordings output
-    for output; and all by the digest of every frame, which is what a GIF (it keeps 256
-    colours) and a `.trace` (it keeps no frame) have of them.
+    Pictures are compared pixel for pixel, sounds sample for sample, texts character for
+    character, recordings output for output; and all by the digest of every frame, which is what a
+    GIF (it keeps 256 colours), an MP4 (it keeps what is seen) and a `.trace` (it keeps no frame)
+    have of them.
     """
     result = result_of(*(one.frames for one in made))
     if isinstance(file.content, SavedTree):
@@ -40,31 +45,69 @@ def compare(file: SavedFile, made: Sequence[Generated]) -> Comparison:
     else:
         saved, seen = file.recipe.result, _seen(file, file.content, made)
     if not seen.identical:
-        if file.kind == "gif" and result == saved:
-            line = f"{seen.line}; every frame agrees by digest, so only the GIF's colours differ"
+        if file.kind in LOSSY and result == saved:
+            kept = f"the {file.kind.upper()}'s colours differ"
+            line = f"{seen.line}; every frame agrees by digest, so only {kept}"
             return replace(seen, line=line)
         return seen
     if result == saved:
-        how = {"compared": "by digest"} if file.kind in ("gif", "trace") else {}
+        how = {"compared": "by digest"} if file.kind in (*LOSSY, "trace") else {}
         return Comparison(True, numbers={**seen.numbers, **how})
     return _by_result(saved, result)
 
 
 def _seen(
-    file: SavedFile, content: list[Any] | str | CastFile, made: Sequence[Generated]
+    file: SavedFile,
+    content: list[Any] | str | CastFile | SoundFile | ScoreFile,
+    made: Sequence[Generated],
 ) -> Comparison:
     """What the file shows against what it would show if it were written now."""
     samples = [one.sample for one in made]
+    if file.kind == "csv":
+        from genui.saved import plane
+
+        one, step = made[0], file.recipe.view.steps[-1]
+        return _rows(content, plane.rows(one.frames, one.started.prompt, step))
     if isinstance(content, str):
         return _texts(content, body(samples), made)
+    if file.kind == "mp4" and not content:  # there is no ffmpeg to look into it
+        return Comparison(True)
     again = encode(file.kind, samples, file.recipe)
     if isinstance(content, CastFile):
         from genui.saved.files import cast_in
 
         return _outputs(content.outputs, cast_in(again, str(file.path))[1].outputs)
+    if isinstance(content, SoundFile):
+        return _sounds(content, again)
+    if isinstance(content, ScoreFile):
+        return _scores(content, again)
+    if file.kind == "mp4":
+        from genui.saved import mp4
+
+        return _pictures(content, mp4.decode(again))
     from genui.render import film
 
     return _pictures(content, film.read(again).frames)
+
+
+def _scores(saved: ScoreFile, again: bytes) -> Comparison:
+    from genui.saved import music
+
+    at = music.difference(saved, music.decode(again)[0])
+    if at is None:
+        return Comparison(True)
+    return Comparison(False, f"other notes from sixteenth {at + 1} on", {"sixteenth": at + 1})
+
+
+def _sounds(saved: SoundFile, again: bytes) -> Comparison:
+    from genui.saved import sound
+
+    apart = sound.difference(saved, sound.decode(again)[0])
+    if apart is None:
+        return Comparison(True)
+    second, largest = apart
+    line = f"differs from second {second:.3f} on, by {largest:,} of 32,768 at most"
+    return Comparison(False, line, {"second": second, "largest": largest})
 
 
 def _pictures(saved: Sequence[Any], again: Sequence[Any]) -> Comparison:
@@ -112,6 +155,14 @@ def _step_of(at: int, made: Generated) -> int:
         if at < end:
             return frame.step
     return frames[-1].step + 1
+
+
+def _rows(content: object, again: str) -> Comparison:
+    """Rows of a CSV, line for line."""
+    at = _first(str(content).split("\n"), again.split("\n"))
+    if at is None:
+        return Comparison(True)
+    return Comparison(False, f"differs from line {at + 1} on", {"line": at + 1})
 
 
 def _outputs(saved: Sequence[str], again: Sequence[str]) -> Comparison:

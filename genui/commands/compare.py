@@ -20,17 +20,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "examples:\n"
         "  genui compare emoji icons --prompt 'cat on black' --seed 7\n"
         "  genui compare heart.png other.png\n"
-        "  genui compare run@400 run@1200 --prompt $'ROMEO:\\n'"
+        "  genui compare run@400 run@1200 --prompt $'ROMEO:\\n'\n"
+        "  genui compare fashion fashion-gan --probes"
     )
     for name in ("one", "other"):
         parser.add_argument(
             name, metavar="MODEL", help="a model, RUN@STEP, or a file that carries a recipe"
         )
+    parser.add_argument(
+        "--probes", action="store_true", help="measure both on their data instead (genui probes)"
+    )
     add_start(parser)
     add_json(parser, "as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.probes:
+        from genui.commands import probes
+
+        return probes.table_of([args.one, args.other], as_json=args.json)
     one = _asked(args, args.one)
     if one.drawn is not None:
         args.seed = str(one.drawn)

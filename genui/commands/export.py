@@ -18,9 +18,14 @@ def check_target(target: Path, kind: Kind, name: str = "--out") -> None:
     """Refuse a file that could not be written, before anything is generated.
 
     Raises MisuseError for an extension of another medium, a folder that is not there or a
-    path that is a folder, and GenuiError where the folder takes no file.
+    path that is a folder, and GenuiError where the folder takes no file or a program to write
+    it with is not installed.
     """
     check_file(target, name, kind.files, kind.makes)
+    if target.suffix.lower() == ".mp4":
+        from genui.saved import mp4
+
+        mp4.ffmpeg()
 
 
 def check_file(target: Path, name: str, wanted: Sequence[str], what: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from genui import notes
 from genui.commands.settings import seed_from, setting
 from genui.errors import MisuseError, did_you_mean
 from genui.kinds import kind_of
@@ -16,6 +17,7 @@ from genui.protocol import (
     Edit,
     EditAt,
     ImageSettings,
+    LatentSettings,
     SetPrompt,
     SetSeed,
     SetSettings,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 _OTHERS: Mapping[type[Settings], tuple[str, ...]] = {
     ImageSettings: ("seed", "caption", "noise", "denoise"),
+    LatentSettings: ("seed", "caption"),
     TextSettings: ("seed", "token", "text"),
 }
 """The edits of a kind of trace beside its settings."""
@@ -118,6 +121,8 @@ def _token(asked: str, text: str, model: "ModelInfo") -> int:
 
     if text.startswith("#") and text[1:].isdecimal() and len(text) < 12:
         return int(text[1:])
+    if model.medium == "music":
+        return notes.parse_token(text)
     described = read_header(model.path).metadata.get("tokenizer")
     tokenizer = tokenizer_from_dict(described if isinstance(described, dict) else {})
     spelled: dict[str, int] = {}

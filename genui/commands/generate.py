@@ -4,11 +4,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from genui.commands import output, outputs, steps
+from genui.commands import output, outputs, steps, synthetic
 from genui.commands.parser import add_json
 from genui.commands.request import MOST, asked
 from genui.commands.samples import Generated, generate
-from genui.protocol import FROM_DATA, SAMPLERS, TextSettings
+from genui.edits import sample_step
+from genui.protocol import BASES, FROM_DATA, SAMPLERS
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -18,10 +19,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "it again and compares, and as MODEL it is the start of another.\n\n"
         "examples:\n"
         "  genui generate shakespeare --prompt $'JULIET:\\n' --temperature 0.7\n"
+        "  genui generate python --prompt $'def area(r):\\n    return <FILL> * r ** 2'\n"
         "  genui generate icons --prompt 'green cat on white' --seed 7 -n 4 --out cats.png\n"
         "  genui generate icons --prompt 'red heart' --out heart.gif --scale 8\n"
+        "  genui generate video --prompt 'red heart moving up on black' --out up.gif --scale 8\n"
+        "  genui generate voice --prompt 'four two seven jackson' --out 427.wav\n"
+        "  ssh box genui generate voice --prompt '4 2 7' --out - | aplay     heard here\n"
+        "  genui generate chorales --prompt 'G minor, 3/4' --out tune.mid\n"
+        "  genui generate chorales --melody hymn.mid --out four.wav\n"
+        "  genui generate icons -n 1000 --out made/     a labelled folder to train on\n"
         "  genui generate cats.png --fork 10:guidance=6 --out other.png\n"
         "  genui generate icons --grid seed=1..6 --grid guidance=1,2,4 --out grid.png\n"
+        "  genui generate fashion-gan --prompt sneaker --direction 2 --out walk.gif --scale 8\n"
         "  genui generate last --prompt 'def '          the newest checkpoint of your newest run"
     )
     parser.add_argument(
@@ -36,10 +45,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         dest="count",
         metavar="COUNT",
         type=int,
-        help=f"samples, from seeds N, N+1, … (at most {MOST})",
+        help=f"samples, from seeds N, N+1, … (at most {MOST}; {synthetic.MOST:,} in a folder)",
     )
     parser.add_argument(
-        "--out", metavar="FILE", type=Path, help="write to a .png, .gif, .apng, .txt or .cast file"
+        "--out",
+        metavar="FILE",
+        type=Path,
+        help="write to a .png, .gif, .apng, .mp4, .wav, .mid, .txt or .cast file; - is standard "
+        "output; a folder takes many samples, with their labels",
     )
     parser.add_argument(
         "--trace", metavar="FILE", type=Path, help="save the trace to a .trace file to go on from"
@@ -58,6 +71,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     image = parser.add_argument_group("files of picture models")
     image.add_argument("--film", metavar="FILE", type=Path, help="a filmstrip as .png")
     image.add_argument("--frames", metavar="DIR", type=Path, help="every step as a .png")
+    image.add_argument(
+        "--denoising",
+        action="store_true",
+        help="of a clip: --out shows all its frames at every step, not the clip",
+    )
     image.add_argument("--scale", metavar="K", type=int, help="pixels drawn a pixel in files")
 
 
@@ -81,8 +99,20 @@ def add_start(parser: argparse.ArgumentParser) -> None:
     text.add_argument("--top-p", metavar="P", help="only the likeliest that reach P together")
     text.add_argument("--min-p", metavar="P", help="only those P times as likely as the likeliest")
     text.add_argument("--repetition-penalty", metavar="R", help="1 is none")
+    music = parser.add_argument_group("music models")
+    music.add_argument(
+        "--melody", metavar="FILE", help="a MIDI file to harmonise: its highest part is the soprano"
+    )
+    music.add_argument(
+        "--gm",
+        action="store_true",
+        help="with --out FILE.wav: play it with General MIDI instruments, by fluidsynth",
+    )
+    music.add_argument(
+        "--voices", metavar="V,V", help="those of its tracks that are given, as soprano,bass"
+    )
     image = parser.add_argument_group("picture models")
-    image.add_argument("--steps", metavar="N", help="denoising steps")
+    image.add_argument("--steps", metavar="N", help="denoising steps, or moves of a walk")
     image.add_argument("--sampler", metavar="NAME", help=", ".join(SAMPLERS))
     image.add_argument("--guidance", metavar="G", help="how hard the caption pulls (1: as trained)")
     image.add_argument("--eta", metavar="E", help="fresh noise in each step of ddim, 0 to 1")
@@ -104,9 +134,21 @@ def add_start(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="vary seed, caption, guidance, eta or sampler along x, and given again along y",
     )
+    walk = parser.add_argument_group("GANs: a walk through latent space")
+    walk.add_argument("--direction", metavar="D", help="walk along the D-th strongest direction")
+    walk.add_argument("--basis", metavar="NAME", help=f"finds directions: {', '.join(BASES)}")
+    walk.add_argument("--reach", metavar="R", help="how far to either side, in standard deviations")
+    walk.add_argument("--to", metavar="SEED", help="walk to another seed's picture instead")
+    walk.add_argument("--share", metavar="S", help="of the way there that is gone (1: all of it)")
+    walk.add_argument("--blend", metavar="N,N,…", help="seeds mixed in with --seed, in equal parts")
+    walk.add_argument(
+        "--truncation", metavar="T", help="below 1: nearer to the average picture (0: all alike)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
+    if synthetic.wanted(args):
+        return synthetic.run(args)
     what = asked(args)
     if args.attention is not None:
         steps.show_attention(what.starts[0], args.attention, args.json)
@@ -116,7 +158,7 @@ def run(args: argparse.Namespace) -> int:
         output.note(f"--seed {what.drawn}")
     made = []
     quiet = args.json or args.every_step
-    live = what.kind.settings is TextSettings and args.out is None and not quiet
+    live = what.kind.pane == "text" and args.out is None and not quiet
     for start in what.starts:
         if live and len(what.starts) > 1:
             output.say(f"--- seed {start.seed}")
@@ -128,17 +170,23 @@ def run(args: argparse.Namespace) -> int:
             output.emit(outputs.as_json(made[-1], args.scale or 1), indent=False)
     if what.fingerprint not in ("", made[0].started.fingerprint):
         output.note(f"{args.model} was made with other weights ({what.fingerprint})")
-    outputs.write(args, made)
-    if what.kind.settings is not TextSettings and not (quiet or outputs.wanted(args)):
+    outputs.write(args, made, what.kind)
+    if what.kind.pane != "text" and not (quiet or outputs.wanted(args)):
         _draw(made)
     return 0
 
 
 def _draw(made: Sequence[Generated]) -> None:
-    """The pictures in the terminal, as many in a row as fit."""
+    """The pictures in the terminal, as many in a row as fit; of music a piano roll."""
+    if made[0].started.medium == "music":
+        from genui.commands.rolls import draw_rolls
+
+        draw_rolls(made)
+        return
     from genui.commands.terminal import columns, draw
     from genui.render.film import sheet
     from genui.saved.write import last_picture
 
-    pictures = [last_picture(one.sample) for one in made]
+    steps = [sample_step(one.start, one.frames[-1].step) for one in made]
+    pictures = [last_picture(one.sample, step) for one, step in zip(made, steps, strict=True)]
     draw(sheet(pictures, max(1, columns() // pictures[0].shape[1])))

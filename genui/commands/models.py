@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = "example:\n  genui models --json | jq -r '.[].ref'"
+    parser.epilog = (
+        "genui show MODEL prints one model's whole card.\n\n"
+        "example:\n  genui models --json | jq -r '.[].ref'"
+    )
     add_json(parser, "a JSON list with each model's card")
 
 
@@ -29,28 +32,32 @@ def run(args: argparse.Namespace) -> int:
 
 def listing() -> None:
     """The models as a table, or what to do where there is none."""
-    from genui.runs.catalog import list_models
+    from genui.runs.catalog import group_rank, list_models
 
     models = list_models()
     if not models:
         output.say("none yet: `genui train icons` makes one")
         return
-    output.table(
-        ("MODEL", "MEDIUM", "FAMILY", "PARAMETERS", "STEP", "FROM", "QUALITY"),
-        [
+    models.sort(key=group_rank)  # a run's checkpoint stands with the models of its kind
+    rows: list[tuple[str, ...]] = []
+    before = ("", "")
+    for model in models:
+        group = (model.medium, model.family)
+        named = ("", "") if group == before else group
+        before = group
+        rows.append(
             (
+                *named,
                 model.ref,
-                model.medium,
-                model.family,
                 short(model.parameters),
                 count(model.step),
                 model.source,
+                model.dataset,
                 model.summary,
             )
-            for model in models
-        ],
-        right=(3, 4),
-    )
+        )
+    heads = ("MEDIUM", "FAMILY", "MODEL", "PARAMETERS", "STEP", "FROM", "DATA", "QUALITY")
+    output.table(heads, rows, right=(3, 4))
 
 
 def as_dict(model: "ModelInfo") -> dict[str, Any]:

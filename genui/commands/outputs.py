@@ -8,17 +8,21 @@ from typing import Any
 
 import msgspec
 
-from genui.commands import export, forks, output
+from genui.commands import export, forks, output, piped
 from genui.commands.request import Asked
 from genui.commands.samples import Generated
+from genui.edits import sample_step
 from genui.errors import MisuseError
-from genui.protocol import ImageSettings, SetSettings, TextSettings
+from genui.kinds import Kind
+from genui.protocol import ImageFrame, SetSettings, TextSettings
 from genui.saved import (
+    SUFFIXES,
     Branch,
     SavedTree,
     TraceRecipe,
     View,
     encode,
+    music,
     recipe_of,
     result_of,
     save_tree,
@@ -26,6 +30,7 @@ from genui.saved import (
 from genui.saved.write import film_steps
 
 MOST_SCALE = 32
+_HEARD = {".wav": "sound", ".mid": "score"}
 LEAST_RATE, MOST_RATE = 0.1, 50.0  # steps a second: a GIF counts in hundredths of one
 
 
@@ -44,7 +49,15 @@ def check(args: argparse.Namespace, what: Asked) -> None:
         raise MisuseError(f"--scale {args.scale}: between 1 and {MOST_SCALE}")
     if args.rate is not None and not LEAST_RATE <= args.rate <= MOST_RATE:
         raise MisuseError(f"--rate {args.rate}: between {LEAST_RATE} and {MOST_RATE:.0f}")
-    if args.out is not None:
+    if args.denoising and (what.model.medium != "video" or args.out is None):
+        raise MisuseError(
+            "--denoising: says what --out shows of a clip; give it with a video model and --out"
+        )
+    if args.gm:
+        _check_orchestra(args, what)
+    if args.out == piped.DASH:
+        piped.check(args, what.kind)
+    elif args.out is not None:
         export.check_target(args.out, what.kind)
         if several and what.kind.settings is TextSettings and args.out.suffix.lower() == ".cast":
             raise MisuseError(f"--out {args.out}: a recording is of one text; leave out -n")
@@ -58,14 +71,30 @@ def check(args: argparse.Namespace, what: Asked) -> None:
         export.check_folder(args.frames)
 
 
-def write(args: argparse.Namespace, made: Sequence[Generated]) -> None:
+def _check_orchestra(args: argparse.Namespace, what: Asked) -> None:
+    from genui.saved import fluid
+
+    heard = args.out is not None and piped.target(args.out, what.kind).suffix.lower() == ".wav"
+    if what.model.medium != "music" or not heard:
+        raise MisuseError("--gm: says how --out FILE.wav of a music model is played; give one")
+    fluid.fluidsynth()
+
+
+def write(args: argparse.Namespace, made: Sequence[Generated], kind: Kind) -> None:
     """Every file that was asked for, and a remark for each."""
     samples = [one.sample for one in made]
     scale = args.scale or 1
     if args.out is not None:
-        view = View(kind=_kind(args.out, made[0]), scale=scale)
-        export.write(args.out, samples, _recipe(made, view), args.rate)
-        output.note(f"wrote {args.out}")
+        target = piped.target(args.out, kind)
+        view = _view(target, made[0], args.denoising, scale)
+        if args.gm:
+            view = msgspec.structs.replace(view, kind="orchestra")
+        recipe = _recipe(made, view)
+        if args.out == piped.DASH:
+            piped.write(encode(SUFFIXES[target.suffix], samples, recipe, args.rate))
+        else:
+            export.write(target, samples, recipe, args.rate)
+            output.note(f"wrote {target}")
     if args.film is not None:
         view = View(kind="film", steps=film_steps(samples), scale=scale)
         export.write(args.film, samples, _recipe(made, view))
@@ -78,23 +107,55 @@ def write(args: argparse.Namespace, made: Sequence[Generated]) -> None:
         output.note(f"wrote {args.trace}")
 
 
+def as_file(made: Generated, name: Path, kind: Kind) -> bytes:
+    """One sample as the bytes of a file of that name, with its recipe."""
+    view = _view(piped.target(name, kind), made, denoising=False)
+    return encode(SUFFIXES[name.suffix], [made.sample], _recipe([made], view))
+
+
 def as_json(made: Generated, scale: int) -> dict[str, Any]:
     """One sample as a script reads it: its recipe, and the text or a PNG in base64."""
+    if made.started.medium == "music":
+        piece = music.piece_of(made.started.init, made.started.prompt, made.frames)
+        recipe = msgspec.to_builtins(_recipe([made], View(kind="score")))
+        return {**recipe, "notes": [note._asdict() for note in piece.notes]}
     if not _draws(made):
         return {**msgspec.to_builtins(_recipe([made], View(kind="text"))), "text": made.text}
-    recipe = _recipe([made], View(scale=scale))
+    recipe = _recipe([made], _still(made, scale))
     data = base64.b64encode(encode("png", [made.sample], recipe)).decode()
     return {**msgspec.to_builtins(recipe), "png_base64": data}
 
 
 def _draws(made: Generated) -> bool:
-    return isinstance(made.start.settings, ImageSettings)
+    return isinstance(made.frames[-1], ImageFrame)
 
 
-def _kind(target: Path, made: Generated) -> Any:
+def _kind(target: Path, made: Generated, denoising: bool) -> Any:
+    if target.suffix.lower() in _HEARD:
+        return _HEARD[target.suffix.lower()]
     if not _draws(made):
         return "text"
-    return "frame" if target.suffix.lower() == ".png" else "animation"
+    if target.suffix.lower() == ".png":
+        return "frame"
+    return "clip" if _is_clip(made) and not denoising else "animation"
+
+
+def _view(target: Path, made: Generated, denoising: bool, scale: int = 1) -> View:
+    """How the file shows what was made."""
+    kind = _kind(target, made, denoising)
+    return _still(made, scale) if kind == "frame" else View(kind=kind, scale=scale)
+
+
+def _still(made: Generated, scale: int) -> View:
+    """The one step that stands for all of it."""
+    last = made.frames[-1].step
+    step = sample_step(made.start, last)
+    return View(steps=() if step == last else (step,), scale=scale)
+
+
+def _is_clip(made: Generated) -> bool:
+    last = made.frames[-1]
+    return isinstance(last, ImageFrame) and last.pictures > 1
 
 
 def _recipe(made: Sequence[Generated], view: View) -> TraceRecipe:

@@ -26,7 +26,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "  genui replay play.txt --json"
     )
     parser.add_argument(
-        "file", metavar="FILE", type=Path, help="a .png, .gif, .apng, .txt, .cast or .trace file"
+        "file",
+        metavar="FILE",
+        type=Path,
+        help="a .png, .gif, .apng, .mp4, .wav, .txt, .cast or .trace file",
     )
     add_json(parser, "the comparison as JSON")
 

@@ -10,19 +10,23 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from genui import score
 from genui.commands import forks
 from genui.commands.settings import OPTIONS, seed_from, settings_for
 from genui.errors import MisuseError
 from genui.grids import parse_axes
 from genui.kinds import Kind, kind_of
-from genui.protocol import FROM_DATA, Axis, EditAt, ImageSettings, Settings, Start
+from genui.protocol import FROM_DATA, Axis, EditAt, ImageSettings, LatentSettings, Settings, Start
 from genui.saved import SUFFIXES, SavedTree, branch_start, read, to_start
 
 if TYPE_CHECKING:
     from genui.runs.catalog import ModelInfo
 
 MOST = 64  # samples of one command
-PICTURES_ONLY = ("init", "strength", "forward", "mask", "grid", "film", "frames", "scale")
+PICTURES_ONLY = (
+    *("init", "strength", "forward", "mask", "grid", "film", "frames", "scale"),
+    "denoising",
+)
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,16 @@ def asked(args: argparse.Namespace) -> Asked:
     if args.prompt is not None:
         # What no encoding can say (an argument in another locale) cannot be asked for.
         base = replace(base, prompt=args.prompt.encode("utf-8", "replace").decode())
-    if kind.settings is ImageSettings:
+    if model.medium != "music" and (args.melody, args.voices) != (None, None):
+        raise MisuseError(f"--melody: {model.ref} {kind.does}; it is for models of music")
+    if kind.settings is LatentSettings:
+        _refuse(args, ("init", "strength", "forward", "mask", "denoising"), model, kind)
+        base = _as_grid(args, base, count)
+    elif kind.settings is ImageSettings:
         base = _as_pictures(args, base, count)
     else:
+        if model.medium == "music":
+            base = _round_melody(args, base)
         _refuse_pictures(args, model, kind)
     drawn = None
     if args.seed is not None:
@@ -107,11 +118,27 @@ def _as_pictures(args: argparse.Namespace, base: Start, count: int) -> Start:
         if base.init is None or base.forward:
             raise MisuseError("--strength: says how far --init IMAGE is drowned; give one with it")
         base = replace(base, strength=_strength(args.strength))
+    return _as_grid(args, base, count)
+
+
+def _as_grid(args: argparse.Namespace, base: Start, count: int) -> Start:
+    """With what varies along the sides of a grid, where that is asked for."""
     if args.grid:
         base = replace(base, grid=_axes(args.grid))
     if base.grid and count > 1:
         raise MisuseError("-n: a grid is several pictures already; leave out -n or --grid")
     return base
+
+
+def _round_melody(args: argparse.Namespace, base: Start) -> Start:
+    """With the voices of a MIDI file that are given, where one is named."""
+    path = args.melody or args.init
+    if path is None:
+        if args.voices is not None:
+            raise MisuseError("--voices: says which voices of --melody FILE are given; name one")
+        return base
+    init = str(Path(path).expanduser().absolute())
+    return replace(base, init=init + (score.VOICES_OF + args.voices if args.voices else ""))
 
 
 def _strength(text: str) -> float:
@@ -125,7 +152,13 @@ def _strength(text: str) -> float:
 
 
 def _refuse_pictures(args: argparse.Namespace, model: "ModelInfo", kind: Kind) -> None:
-    for name in PICTURES_ONLY:
+    names = [n for n in PICTURES_ONLY if not (n == "init" and model.medium == "music")]
+    _refuse(args, names, model, kind)
+
+
+def _refuse(args: argparse.Namespace, names: Sequence[str], model: "ModelInfo", kind: Kind) -> None:
+    """Raises MisuseError where one of these options is given."""
+    for name in names:
         if getattr(args, name, None) not in (None, False, []):
             raise MisuseError(f"--{name}: {model.ref} {kind.does}; it is for models that denoise")
 

@@ -8,7 +8,7 @@ from genui.commands import output
 from genui.commands.progress import Progress
 from genui.commands.request import first_edit_fits
 from genui.errors import GenuiError
-from genui.protocol import Frame, ImageFrame, Start, Started, TextFrame
+from genui.protocol import Frame, Start, Started, TextFrame
 from genui.saved import Sample
 
 
@@ -25,7 +25,8 @@ class Generated:
         """As files are written from it."""
         from genui.render.sanitise import clean
 
-        return Sample(self.start.seed, clean(self.started.prompt), self.frames)
+        prompt, suffix = clean(self.started.prompt), clean(self.started.suffix)
+        return Sample(self.start.seed, prompt, self.frames, suffix)
 
     @property
     def text(self) -> str:
@@ -51,7 +52,7 @@ def generate(start: Start, of: int = 1, live: bool = False, until: int | None = 
             if isinstance(message, Started):
                 started = message
                 first_edit_fits(start, started.total_steps)
-            elif isinstance(message, TextFrame | ImageFrame):
+            elif isinstance(message, Frame):
                 frames.append(message)
                 if started is not None and not live:
                     progress.show(f"{which}step {message.step}/{started.total_steps}")
@@ -73,10 +74,11 @@ def _said(start: Start, messages: Iterable[Started | Frame]) -> Iterator[Started
 
 
 def _written(messages: Iterable[Started | Frame]) -> Iterator[Started | Frame]:
-    """The trace, its text on stdout as it comes; the last line is ended."""
+    """The trace, its text on stdout as it comes, between what stands before and after it; the
+    last line is ended."""
     from genui.render.sanitise import clean
 
-    last = ""
+    last = suffix = ""
     try:
         for message in messages:
             if isinstance(message, Started | TextFrame):
@@ -84,7 +86,11 @@ def _written(messages: Iterable[Started | Frame]) -> Iterator[Started | Frame]:
                 last = text or last
                 sys.stdout.write(text)
                 sys.stdout.flush()
+            if isinstance(message, Started):
+                suffix = clean(message.suffix)
             yield message
+        sys.stdout.write(suffix)
+        last = suffix or last
     finally:
         if last and not last.endswith("\n"):
             print(flush=True)

@@ -7,7 +7,7 @@ import msgspec
 
 from genui.errors import MisuseError, did_you_mean
 from genui.kinds import Kind
-from genui.protocol import SAMPLERS, Seed, Settings
+from genui.protocol import BASES, SAMPLERS, Seed, Settings
 
 OPTIONS = (
     "tokens",
@@ -20,8 +20,18 @@ OPTIONS = (
     "sampler",
     "guidance",
     "eta",
+    "direction",
+    "basis",
+    "reach",
+    "to",
+    "share",
+    "blend",
+    "truncation",
 )
 """Every setting the command line offers, as named in protocol.py."""
+
+LISTS = frozenset({"blend", "at"})
+"""Settings that are several numbers with commas between."""
 
 
 def settings_for(
@@ -38,7 +48,7 @@ def settings_for(
             fits = ", ".join(option(known) for known in OPTIONS if known in fields)
             raise MisuseError(f"{option(name)}: {model} {kind.does}; it takes {fits}")
         values[name] = setting(kind.settings, name, text, f"{option(name)} {text}")
-    begin = base if isinstance(base, kind.settings) else kind.settings()
+    begin = base if isinstance(base, kind.settings) else kind.defaults
     return msgspec.structs.replace(begin, **values)
 
 
@@ -46,7 +56,11 @@ def setting(kind: type[Settings], name: str, text: str, asked: str) -> Any:
     """One setting from its text. Raises MisuseError, which begins with `asked`."""
     if name == "sampler" and text not in SAMPLERS:
         raise MisuseError(f"{asked}: no such sampler; {did_you_mean(text, SAMPLERS)}")
-    return _convert(asked, text, get_type_hints(kind, include_extras=True)[name])
+    if name == "basis" and text not in BASES:
+        raise MisuseError(f"{asked}: no such basis; {did_you_mean(text, BASES)}")
+    hint = get_type_hints(kind, include_extras=True)[name]
+    value = _parts(text) if name in LISTS else text
+    return _convert(asked, value, hint)
 
 
 def seed_from(text: str, asked: str = "") -> int:
@@ -54,7 +68,11 @@ def seed_from(text: str, asked: str = "") -> int:
     return _convert(asked or f"--seed {text}", text, Seed)
 
 
-def _convert(asked: str, text: str, kind: Any) -> Any:
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _convert(asked: str, text: str | list[str], kind: Any) -> Any:
     try:
         return msgspec.convert(text, kind, strict=False)
     except msgspec.ValidationError as error:

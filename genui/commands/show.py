@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from genui import notes, score
 from genui.commands import output
 from genui.commands.forks import spell_all
 from genui.errors import GenuiError, MisuseError
@@ -15,10 +16,11 @@ from genui.recipes import FIXED
 from genui.render.numbers import count, short
 from genui.saved import SUFFIXES, Machine, SavedFile, SavedTree, read
 from genui.saved.files import RECIPE_LINE, UnmarkedError
+from genui.saved.music import ScoreFile
 
 PICTURES = frozenset({".png", ".apng", ".jpg", ".jpeg", ".gif", ".webp", ".bmp"})
 TEXTS = frozenset({".txt", ".md", ".log", ".py"})
-SAVED = frozenset({".trace", ".cast"})
+SAVED = frozenset({".trace", ".cast", ".mp4", ".wav", ".mid"})
 MOST_TEXT = 1_000_000  # bytes printed of a text
 
 
@@ -78,6 +80,9 @@ def _model(ref: str) -> None:
     from genui.runs.checkpoints import read_header
 
     model = find_model(ref)
+    sample = model.path.with_name("sample.png")
+    if model.source == "shipped" and sample.is_file():
+        _picture(sample)
     recipe = dataclasses.asdict(read_header(model.path).recipe)
     output.facts(
         [
@@ -139,6 +144,11 @@ def _saved(file: Path) -> None:
     """A recording's or a trace's recipe, and of a trace its branches."""
     found = read(file)
     facts_of(found)
+    if isinstance(found.content, ScoreFile):
+        from genui.commands.rolls import draw_score
+
+        output.say()
+        draw_score(found.content, found.recipe)
     if isinstance(found.content, SavedTree):
         tree = found.content
         output.say()
@@ -163,6 +173,10 @@ def facts_of(found: SavedFile) -> None:
     settings = msgspec.structs.asdict(recipe.settings)
     grid = [f"{axis.name} {', '.join(axis.values)}" for axis in recipe.grid]
     begun = "" if recipe.init is None else f"a picture, strength {recipe.strength:g}"
+    if isinstance(recipe.init, str):
+        given = score.Given.from_text(recipe.init)
+        named = " and ".join(notes.VOICES[voice] for voice in sorted(given.leads))
+        begun = f"a given {named}, {notes.spell_opening(given.opening)}"
     output.facts(
         [
             ("model", recipe.model),

@@ -6,18 +6,23 @@ import msgspec
 
 from genui.commands import output
 from genui.errors import MisuseError
-from genui.protocol import Attention, Frame, Start, TextFrame
+from genui.protocol import Attention, Frame, ImageFrame, Start, TextFrame
 
 STRONGEST = 12  # tokens that a person is shown
 
 
 def facts(frame: Frame) -> dict[str, Any]:
-    """A step as JSON: of a token its candidates and how the choice fell, of a picture its σ."""
+    """A step as JSON: of a token its candidates and how the choice fell, of a picture its σ, of
+    a walk where it is and the discriminator's score."""
     if isinstance(frame, TextFrame):
         told = msgspec.structs.asdict(frame)
         del told["trace"]
         return told | {"candidates": [msgspec.structs.asdict(c) for c in frame.candidates]}
-    return {"step": frame.step, "sigma": frame.sigma}
+    if isinstance(frame, ImageFrame) and frame.score is not None:
+        return {"step": frame.step, "score": frame.score, "along": frame.along}
+    if isinstance(frame, ImageFrame):
+        return {"step": frame.step, "sigma": frame.sigma}
+    return {"step": frame.step, **dict(frame.measures)}
 
 
 def show_attention(start: Start, text: str, as_json: bool) -> None:

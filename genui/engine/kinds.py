@@ -5,21 +5,34 @@ model that writes imports nothing of those that draw, and this file imports no t
 """
 
 import types
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from genui.errors import MisuseError
-from genui.recipes import DiffusionRecipe, Recipe, TransformerRecipe
+from genui.recipes import (
+    DiffusionRecipe,
+    GanRecipe,
+    ImageClassifierRecipe,
+    MusicRecipe,
+    Recipe,
+    SoundClassifierRecipe,
+    TextClassifierRecipe,
+    TransformerRecipe,
+    VideoRecipe,
+    VoiceRecipe,
+)
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
     from genui.engine.device import Machine
-    from genui.engine.generate.trace import Generator
+    from genui.engine.generate.trace import Generator, Trace
+    from genui.engine.probes.labels import Judge
     from genui.engine.train.task import Task
+    from genui.protocol import Neighbours
     from genui.runs.catalog import ModelInfo
 
 
@@ -43,6 +56,14 @@ class Kind:
     check: str
     honesty: str
     """What a person should know before believing such a model; ends up in its card."""
+    honesty_of: Mapping[str, str] = field(default_factory=dict)
+    """Data set to what is to be known instead of models of that data."""
+    nearest: str = ""
+    """`nearest(recipe, trace, step, count)` is what of the training data is most like a step of a
+    trace, as Neighbours; "" where a model of the kind is not compared with its data."""
+    judge: str = ""
+    """`judge(ref)` is a classifier as an instrument (`genui.engine.probes.labels.Judge`); "" of a
+    kind that gives no labels."""
 
 
 KINDS: Mapping[type[Recipe], Kind] = types.MappingProxyType(
@@ -54,6 +75,7 @@ KINDS: Mapping[type[Recipe], Kind] = types.MappingProxyType(
             check="genui.engine.data.text:check_text",
             honesty="It has read one small body of text and nothing else: it writes in that "
             "manner, invents words, and knows no facts.",
+            nearest="genui.engine.probes.quotes:nearest_text",
         ),
         DiffusionRecipe: Kind(
             task="genui.engine.train.picture_task:PictureTask",
@@ -63,6 +85,90 @@ KINDS: Mapping[type[Recipe], Kind] = types.MappingProxyType(
             honesty="It has seen one picture a caption: a trained name gives back the trained "
             "picture, the less exactly the more 'error' says. New are the combinations with "
             "colours and, seldom well, names it never saw.",
+            honesty_of=types.MappingProxyType(
+                {
+                    "fashion": "It draws ten kinds of clothing, grey and 28×28, as a shop's "
+                    "catalogue shows them; a word that is none of its ten captions means nothing "
+                    "to it. Seeds of one caption differ as the pictures do, and 'copying' says how "
+                    "far they are new. Guidance above 1 draws what is typical rather than what "
+                    "there is."
+                }
+            ),
+            nearest="genui.engine.probes.nearest:nearest_pictures",
+        ),
+        MusicRecipe: Kind(
+            task="genui.engine.train.music_task:MusicTask",
+            generator="genui.engine.generate.music:load_music_model",
+            measure="genui.engine.probes.music:measure_music",
+            check="genui.engine.data.chorales:check_music",
+            honesty="It has read the notes of Bach's chorales and nothing else: no words, no "
+            "fermatas, no sense of a whole piece beyond eight bars. It breaks the rules of "
+            "part-writing more often than Bach, as the figures say.",
+            nearest="genui.engine.probes.music_copying:nearest_music",
+        ),
+        GanRecipe: Kind(
+            task="genui.engine.train.gan_task:GanTask",
+            generator="genui.engine.generate.latent:load_latent_model",
+            measure="genui.engine.probes.gan:measure_gan",
+            check="genui.engine.data.pictures:check_pictures",
+            honesty="It never saw a picture, only a discriminator's opinion of its own: what it "
+            "draws is new, but what it found hard to draw it leaves out, and 'coverage' and "
+            "'recall' say how much that is.",
+            nearest="genui.engine.probes.nearest:nearest_pictures",
+        ),
+        VideoRecipe: Kind(
+            task="genui.engine.train.video_task:VideoTask",
+            generator="genui.engine.generate.video:load_video_model",
+            measure="genui.engine.probes.clips:measure_clips",
+            check="genui.engine.data.motion:check_clips",
+            honesty="It knows 159 icons and 10 motions by name. An icon's shape is remembered: "
+            "its caption draws it, and the network is built to move it. New are where it begins, "
+            "how large it is and how far it goes, and pairs of icon, motion and colours never "
+            "trained together; a word that it never saw is no icon to it.",
+        ),
+        VoiceRecipe: Kind(
+            task="genui.engine.train.voice_task:VoiceTask",
+            generator="genui.engine.generate.voice:load_voice_model",
+            measure="genui.engine.probes.voice:measure_voice",
+            check="genui.engine.data.speech:check_speech",
+            honesty="It says the words that it was trained on, in the voices that it was trained "
+            "on, and no others: digits are joined, not spoken as one. Phases are estimated from "
+            "64 mel bands at 8 kHz, so it sounds like a telephone in a pipe.",
+            nearest="genui.engine.probes.nearest_takes:nearest_takes",
+        ),
+        SoundClassifierRecipe: Kind(
+            task="genui.engine.train.sound_classifier_task:SoundClassifierTask",
+            generator="",
+            measure="genui.engine.probes.hearing:measure_listener",
+            check="genui.engine.data.labelled_speech:check_labelled_speech",
+            honesty="It knows ten digits, or six people, from recordings of theirs: whatever it "
+            "hears it gives one of them, a stranger too.",
+        ),
+        ImageClassifierRecipe: Kind(
+            task="genui.engine.train.classifier_task:ImageClassifierTask",
+            generator="",
+            measure="genui.engine.probes.judge:measure_classifier",
+            check="genui.engine.data.picture_labels:check_labelled",
+            honesty="It knows its own labels and no others: whatever it is shown, it gives one of "
+            "them, and how sure it is says nothing of a picture unlike those it was trained on.",
+            honesty_of=types.MappingProxyType(
+                dict.fromkeys(
+                    ("icons", "emoji"),
+                    "Its kinds of things are ours: words of the pictures' names tell them, and a "
+                    "picture without such a word was left out of training and test alike. A few "
+                    "hundred small pictures teach it little: 'held-out accuracy' says how little.",
+                )
+            ),
+            judge="genui.engine.probes.judge:load_judge",
+        ),
+        TextClassifierRecipe: Kind(
+            task="genui.engine.train.text_classifier_task:TextClassifierTask",
+            generator="",
+            measure="genui.engine.probes.text_judge:measure_text_classifier",
+            check="genui.engine.data.labelled_text:check_labelled_text",
+            honesty="It counts words and letters and knows its own labels only: whatever it "
+            "reads, it gives one of them.",
+            judge="genui.engine.probes.text_judge:load_text_judge",
         ),
     }
 )
@@ -101,6 +207,24 @@ def measure(info: "ModelInfo", recipe: Recipe) -> Mapping[str, str]:
     )
 
 
+def nearest(recipe: Recipe, trace: "Trace", step: int, count: int) -> "Neighbours":
+    """What of the training data is most like the sample at a step.
+
+    Raises MisuseError for a kind that is not compared, MisuseError or GenuiError where the
+    data cannot be read.
+    """
+    name = _kind(recipe).nearest
+    if not name:
+        raise MisuseError(f"a {recipe.family} of {recipe.medium} is not compared with its data")
+    return _function(name)(recipe, trace, step, count)
+
+
+def judge_loader(recipe: Recipe) -> "Callable[[str], Judge] | None":
+    """What loads a classifier of this kind by its name; None where the kind gives no labels."""
+    name = _kind(recipe).judge
+    return _function(name) if name else None
+
+
 def check_data(recipe: Recipe) -> str:
     """One line describing the data a recipe would train on, having read it.
 
@@ -112,7 +236,8 @@ def check_data(recipe: Recipe) -> str:
 
 def honesty(recipe: Recipe) -> str:
     """What a person should know before believing a model of this recipe."""
-    return _kind(recipe).honesty
+    kind = _kind(recipe)
+    return kind.honesty_of.get(recipe.dataset, kind.honesty)
 
 
 def _kind(recipe: Recipe) -> Kind:

@@ -5,9 +5,8 @@ from dataclasses import replace
 import torch
 
 from genui.engine import device
-from genui.engine.generate.load import find_and_load, fingerprint
+from genui.engine.generate.load import find_and_load, fingerprint_of
 from genui.errors import GenuiError
-from genui.runs.catalog import find_model
 from genui.saved import Machine, TraceRecipe
 
 MOST_THREADS = 256  # that a file is believed
@@ -26,12 +25,11 @@ def prepare(recipe: TraceRecipe, name: str) -> Machine:
     other weights.
     """
     try:
-        path = find_model(recipe.model).path
+        here = fingerprint_of(recipe.model)
     except GenuiError as error:
         raise GenuiError(
             f"{name}: its model '{recipe.model}' is not to be had here ({error})"
         ) from None
-    here = fingerprint(path)
     if recipe.fingerprint != here:
         raise GenuiError(
             f"{name}: was made with weights {recipe.fingerprint or 'unknown'}, and "

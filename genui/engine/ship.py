@@ -6,6 +6,7 @@ card claims is measured on those very eight-bit weights, not on the ones they ca
 
 import json
 import shlex
+import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -21,12 +22,16 @@ from genui.engine.train.checkpoint import load_weights, write_tensors
 from genui.engine.train.quantise import quantise
 from genui.errors import GenuiError
 from genui.protocol import Start, TextFrame, TextSettings
-from genui.recipes import DiffusionRecipe, Recipe, TransformerRecipe, recipe_from_dict
+from genui.recipes import Recipe, TransformerRecipe, recipe_from_dict
 from genui.runs.catalog import find_model
 from genui.runs.layout import RunDir, read_info
 from genui.runs.listing import find_run
+from genui.runs.minutes import run_minutes
 from genui.runs.origin import spelled
 from genui.runs.tail import MetricsTail
+
+SAMPLE = "sample.png"
+"""Beside the weights: what the model drew at the end of its training."""
 
 
 def main() -> int:
@@ -67,6 +72,8 @@ def ship(run: RunDir) -> dict[str, Any]:
     }
     text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
     target.with_name("card.json").write_text(text, encoding="utf-8")
+    if pictures := sorted(run.samples.glob("*.png")):
+        shutil.copyfile(pictures[-1], target.with_name(SAMPLE))  # `genui show` draws it
     return card
 
 
@@ -76,10 +83,7 @@ def trained(run: RunDir, recipe: Recipe) -> dict[str, Any]:
     tail = MetricsTail(run.metrics)
     while tail.read():
         pass
-    steps, _, times = tail.series["loss"].points
-    # A gap of more than a minute is a pause, not training.
-    gaps = times[1:] - times[:-1]
-    minutes = float(gaps[gaps < 60].sum()) / 60
+    steps = tail.series["step_seconds"].points[0]
     kept = {k: v for k, v in info.overrides.items() if k not in ("data", "checkpoint_every")}
     words = ["genui", "train", recipe.name]
     if start := spelled(info.start_from):
@@ -90,7 +94,7 @@ def trained(run: RunDir, recipe: Recipe) -> dict[str, Any]:
     return {
         "command": shlex.join(words),
         "steps": int(steps[-1]),
-        "minutes": round(minutes),
+        "minutes": round(run_minutes(run) or 0),
         "machine": (
             f"{threads} thread of {processor_name()}, {info.machine.get('precision')}, "
             "shared with other work"
@@ -100,10 +104,9 @@ def trained(run: RunDir, recipe: Recipe) -> dict[str, Any]:
 
 
 def sample(ref: str, recipe: Recipe) -> str:
-    """A text as it came, seed 1; for pictures the captions worth trying."""
-    if isinstance(recipe, DiffusionRecipe):
-        return "; ".join(recipe.sample_captions)
-    assert isinstance(recipe, TransformerRecipe)
+    """A text as it came, seed 1; of other kinds the prompts worth trying."""
+    if not isinstance(recipe, TransformerRecipe):
+        return "; ".join(recipe.prompts)
     settings = TextSettings(tokens=recipe.sample_tokens)
     start = Start(trace=0, model=ref, prompt=recipe.sample_prompt, seed=1, settings=settings)
     written = (frame.text for frame in stream(start) if isinstance(frame, TextFrame))

@@ -38,8 +38,7 @@ def settle_machine(run: RunDir, recipe: Recipe) -> device.Machine:
         machine = device.Machine(kept["device"], kept["precision"], int(kept["threads"]))
         torch.set_num_threads(machine.threads)
         return machine
-    width = int(getattr(recipe, "width", 0))
-    machine = device.choose(recipe.device, recipe.precision, recipe.threads, width)
+    machine = device.choose(recipe.device, recipe.precision, recipe.threads, recipe.widest)
     versions = {**info.versions, "torch": str(torch.__version__)}
     write_info(run, msgspec.structs.replace(info, machine=machine.to_dict(), versions=versions))
     return machine

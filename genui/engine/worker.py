@@ -28,6 +28,9 @@ from genui.protocol import (
     Fork,
     Hello,
     Idle,
+    Label,
+    Look,
+    Nearest,
     Ready,
     Start,
     Warm,
@@ -124,13 +127,17 @@ class Worker:
             case Start():
                 self._start(request)
             case Fork():
-                self._open(
-                    self._known(request.parent).fork(request.trace, request.step, request.edit)
-                )
+                self._fork(request)
             case Advance():
                 self._advance(request)
             case Attend():
                 self._attend(request)
+            case Nearest():
+                self._nearest(request)
+            case Label():
+                self._label(request)
+            case Look():
+                self._look(request)
             case Warm(model=model):
                 self._warm(model)
             case Cancel(trace=trace):
@@ -191,6 +198,27 @@ class Worker:
         if trace is None:
             raise GenuiError("this trace is no longer in the worker: start it again")
         return trace
+
+    def _fork(self, request: Fork) -> None:
+        branch = self._known(request.parent).fork(request.trace, request.step, request.edit)
+        if request.then is not None:
+            branch = branch.fork(request.trace, request.step, request.then)
+        self._open(branch)
+
+    def _label(self, request: Label) -> None:
+        from genui.engine.probes.labels import labels
+
+        self._send(labels(self._known(request.trace), request.step, request.model))
+
+    def _nearest(self, request: Nearest) -> None:
+        from genui.engine.probes.nearest import nearest
+
+        self._send(nearest(self._known(request.trace), request.step, request.count))
+
+    def _look(self, request: Look) -> None:
+        from genui.engine.lab.generator import look
+
+        self._send(look(self._known(request.trace), request))
 
     def _attend(self, request: Attend) -> None:
         from genui.engine.generate.attention import attention

@@ -17,16 +17,40 @@ from typing import Any
 import msgspec
 
 from genui.errors import MisuseError, did_you_mean
-from genui.recipes import diffusion, transformer
+from genui.recipes import (
+    classifier,
+    diffusion,
+    gan,
+    music,
+    sound_classifier,
+    text_classifier,
+    transformer,
+    video,
+    voice,
+)
 from genui.recipes.base import Recipe
+from genui.recipes.classifier import ImageClassifierRecipe
 from genui.recipes.diffusion import DiffusionRecipe
+from genui.recipes.gan import GanRecipe
+from genui.recipes.music import MusicRecipe
+from genui.recipes.sound_classifier import SoundClassifierRecipe
+from genui.recipes.text_classifier import TextClassifierRecipe
 from genui.recipes.transformer import TransformerRecipe
+from genui.recipes.video import VideoRecipe
+from genui.recipes.voice import VoiceRecipe
 
 KINDS: Mapping[tuple[str, str], type[Recipe]] = types.MappingProxyType(
     {
         ("transformer", "text"): TransformerRecipe,
         ("transformer", "code"): TransformerRecipe,
+        ("transformer", "music"): MusicRecipe,
         ("diffusion", "image"): DiffusionRecipe,
+        ("diffusion", "video"): VideoRecipe,
+        ("diffusion", "audio"): VoiceRecipe,
+        ("gan", "image"): GanRecipe,
+        ("classifier", "image"): ImageClassifierRecipe,
+        ("classifier", "text"): TextClassifierRecipe,
+        ("classifier", "audio"): SoundClassifierRecipe,
     }
 )
 """(family, medium) to the fields that such a recipe has."""
@@ -37,6 +61,13 @@ RECIPES: Mapping[str, Recipe] = types.MappingProxyType(
         for recipe in itertools.chain(
             transformer.RECIPES,
             diffusion.RECIPES,
+            gan.RECIPES,
+            video.RECIPES,
+            voice.RECIPES,
+            sound_classifier.RECIPES,
+            music.RECIPES,
+            classifier.RECIPES,
+            text_classifier.RECIPES,
         )
     }
 )

@@ -59,6 +59,11 @@ class Recipe:
         """Raises MisuseError where two fields contradict each other."""
 
     @property
+    def widest(self) -> int:
+        """How wide the products are that a step spends its time in; precision goes by it."""
+        return int(getattr(self, "width", 0))
+
+    @property
     def prompts(self) -> tuple[str, ...]:
         """What a model of this recipe is best asked first."""
         return ()

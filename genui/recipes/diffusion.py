@@ -1,7 +1,7 @@
 """Diffusion models that draw captioned pictures."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -12,7 +12,10 @@ from genui.recipes.transformer import whole_heads
 
 @dataclass(frozen=True, kw_only=True)
 class DiffusionRecipe(Recipe):
-    """A captioned diffusion Transformer at 32×32 RGB (Karras et al. 2022; Peebles & Xie 2023)."""
+    """A captioned diffusion model of 32×32 pictures (Karras et al. 2022).
+
+    Its network is a Transformer of patches (Peebles & Xie 2023) or a U-Net (Ho et al. 2020).
+    """
 
     family: str = "diffusion"
     medium: str = "image"
@@ -24,9 +27,12 @@ class DiffusionRecipe(Recipe):
     weight_decay: Annotated[float, Meta(ge=0, le=10)] = 0.01
     eval_every: Positive = 200
     sample_every: Positive = 200
-    patch: Annotated[int, Meta(ge=2, le=8)] = 4  # pixels
-    layers: Annotated[int, Meta(ge=1, le=64)] = 4
-    width: Annotated[int, Meta(ge=16, le=4096)] = 256
+    network: Literal["dit", "unet"] = "dit"
+    channels: Literal[1, 3] = 3  # 1 for grey pictures
+    border: Annotated[int, Meta(ge=0, le=8)] = 0  # pixels around each picture that are black
+    patch: Annotated[int, Meta(ge=2, le=8)] = 4  # pixels; the DiT's
+    layers: Annotated[int, Meta(ge=1, le=64)] = 4  # of the U-Net: blocks on each side at each size
+    width: Annotated[int, Meta(ge=16, le=4096)] = 256  # of the U-Net: channels at half the side
     heads: Annotated[int, Meta(ge=1, le=64)] = 4
     caption_width: Annotated[int, Meta(ge=16, le=2048)] = 192
     caption_words: Annotated[int, Meta(ge=2, le=64)] = 12  # longest caption, in words
@@ -37,15 +43,33 @@ class DiffusionRecipe(Recipe):
     log_sigma_std: Annotated[float, Meta(gt=0)] = 1.3
     sample_captions: tuple[str, ...] = ()
 
+    # training pictures are moved, scaled and mirrored at random, so that fewer are remembered
+    shift: Annotated[float, Meta(ge=0, le=16)] = 0.0  # pixels at most
+    zoom: Annotated[float, Meta(ge=0, lt=1)] = 0.0  # share they are enlarged or reduced at most
+    flip: bool = False
+
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (
+        *("network", "channels", "border"),
         *("patch", "layers", "width", "heads", "caption_width", "caption_words"),
         *("canvas_batch", "sigma_data"),
     )
 
     def check(self) -> None:
+        if self.network == "unet":
+            self._check_unet()
+            return
         whole_heads(self.width, self.heads)
+        if self.border or self.channels == 1:
+            raise MisuseError("channels=1 and border are for the U-Net: set network=unet")
         if 32 % self.patch:
             raise MisuseError(f"patch={self.patch} does not divide 32: use 2, 4 or 8")
+
+    def _check_unet(self) -> None:
+        whole_heads(3 * self.width, self.heads)
+        if self.border % 2:
+            raise MisuseError(f"border={self.border}: use an even one, what is left is folded 4×4")
+        if self.canvas_batch:
+            raise MisuseError("the U-Net has no caption canvas: set canvas_batch=0")
 
     @property
     def prompts(self) -> tuple[str, ...]:
@@ -85,6 +109,26 @@ RECIPES: tuple[Recipe, ...] = (
             "sunflower on white",
             "crying face",
             "soccer ball on green",
+        ),
+    ),
+    DiffusionRecipe(
+        name="fashion",
+        dataset="fashion",
+        summary="clothing in grey, new every time",
+        steps=5000,
+        network="unet",
+        channels=1,
+        border=2,
+        layers=1,
+        width=64,
+        caption_width=64,
+        caption_words=2,
+        canvas_batch=0,
+        sigma_data=0.8,
+        ema=0.999,
+        sample_captions=(
+            *("t-shirt", "trouser", "pullover", "dress", "coat"),
+            *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
         ),
     ),
 )

@@ -5,35 +5,91 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
+from genui.errors import MisuseError
 from genui.recipes.base import Count, Fraction, Positive, Rate, Recipe, Share
 
 
 @dataclass(frozen=True, kw_only=True)
 class GanRecipe(Recipe):
-    """A captioned GAN at 32×32 with R3GAN's objective (Huang et al. 2024)."""
+    """A captioned GAN at 32×32 RGB with R3GAN's objective (Huang et al. 2024)."""
 
     family: str = "gan"
     medium: str = "image"
-    batch: Positive = 64
+    batch: Positive = 32
     learning_rate: Rate = 1e-3
     muon_rate: Annotated[float, Meta(ge=0, le=10)] = 0.0
+    # Momentum answers to what the other side no longer is.
     beta1: Fraction = 0.0
     beta2: Fraction = 0.99
     weight_decay: Annotated[float, Meta(ge=0, le=10)] = 0.0
     warmup: Count = 50
     decay_from: Share = 0.5
     grad_clip: Annotated[float, Meta(gt=0)] = 10.0
-    ema: Fraction = 0.998
-    latent: Annotated[int, Meta(ge=2, le=1024)] = 64
+    ema: Fraction = 0.999
+    eval_every: Positive = 500
+    sample_every: Positive = 250
+    width: Annotated[int, Meta(ge=4, le=512)] = 32  # channels at 16×16; twice at 8×8, 4× at 4×4
+    blocks: Annotated[int, Meta(ge=1, le=16)] = 2  # residual blocks at each of the three sizes
+    latent: Annotated[int, Meta(ge=2, le=1024)] = 64  # numbers that a picture is drawn from
+    channels: Literal[1, 3] = 3  # 1: grey
     caption_width: Annotated[int, Meta(ge=4, le=1024)] = 32
-    caption_words: Annotated[int, Meta(ge=1, le=64)] = 12
-    width: Annotated[int, Meta(ge=4, le=512)] = 64
-    blocks: Annotated[int, Meta(ge=1, le=16)] = 2
-    channels: Literal[1, 3] = 3
-    penalty: Annotated[float, Meta(ge=0)] = 1.0
-    penalty_batch: Positive = 32
+    caption_words: Annotated[int, Meta(ge=1, le=64)] = 12  # longest caption, in words
+    penalty: Annotated[float, Meta(ge=0, le=1e6)] = 1.0  # γ of R₁ and R₂
+    penalty_batch: Positive = 16  # pictures of each kind that they are measured on
     sample_captions: tuple[str, ...] = ()
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (
         *("width", "blocks", "latent", "channels", "caption_width", "caption_words"),
     )
+
+    def check(self) -> None:
+        if self.width % 2:
+            raise MisuseError(f"width={self.width} is odd: a block halves it; use {self.width + 1}")
+
+    @property
+    def widest(self) -> int:
+        return 9 * self.width  # of a 3×3 convolution
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        return self.sample_captions
+
+
+RECIPES: tuple[Recipe, ...] = (
+    GanRecipe(
+        name="fashion-gan",
+        dataset="fashion",
+        summary="clothing in grey, drawn at one stroke",
+        steps=4000,
+        width=56,
+        channels=1,
+        caption_words=2,
+        sample_captions=(
+            *("t-shirt", "trouser", "pullover", "dress", "coat"),
+            *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
+        ),
+    ),
+    GanRecipe(
+        name="icons-gan",
+        dataset="icons",
+        summary="icons, one colour on another, drawn at one stroke",
+        steps=6000,
+        width=48,
+        caption_width=96,
+        caption_words=8,
+        sample_captions=(
+            *("red heart on black", "blue heart on yellow", "green cat on white"),
+            *("white rocket on blue", "yellow star on black"),
+        ),
+    ),
+    GanRecipe(
+        name="emoji-gan",
+        dataset="emoji",
+        summary="colour emoji by name, drawn at one stroke",
+        steps=6000,
+        width=48,
+        caption_width=96,
+        caption_words=10,
+        sample_captions=("octopus", "red apple", "cat face on blue", "pizza", "rocket"),
+    ),
+)

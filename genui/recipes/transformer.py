@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from genui.errors import MisuseError
-from genui.recipes.base import Fraction, Positive, Recipe
+from genui.recipes.base import Fraction, Positive, Recipe, Share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,7 @@ class TransformerRecipe(Recipe):
     heads: Annotated[int, Meta(ge=1, le=128)] = 4
     context: Annotated[int, Meta(ge=8, le=8192)] = 256  # tokens
     dropout: Fraction = 0.1
+    fim_rate: Share = 0.0  # of the windows shown with a gap to fill; with bpe
     sample_prompt: str = "\n"
     sample_tokens: Positive = 300
 
@@ -34,10 +35,10 @@ class TransformerRecipe(Recipe):
     )
 
     def check(self) -> None:
-        whole_heads(self.width, self.heads)
-        if (self.width // self.heads) % 2:
+        even_heads(self.width, self.heads)
+        if self.fim_rate and self.tokenizer != "bpe":
             raise MisuseError(
-                f"width/heads={self.width // self.heads} is odd: rotary positions need it even"
+                f"fim_rate={self.fim_rate} needs tokenizer=bpe: no other marks the gaps to fill"
             )
 
     @property
@@ -49,6 +50,13 @@ def whole_heads(width: int, heads: int) -> None:
     """Raises MisuseError where the heads of attention do not share the width."""
     if width % heads:
         raise MisuseError(f"width={width} is not a multiple of heads={heads}: change one of them")
+
+
+def even_heads(width: int, heads: int) -> None:
+    """`whole_heads`, and that positions can turn them (Su et al. 2021: pair by pair)."""
+    whole_heads(width, heads)
+    if (width // heads) % 2:
+        raise MisuseError(f"width/heads={width // heads} is odd: rotary positions need it even")
 
 
 RECIPES: tuple[Recipe, ...] = (
@@ -65,9 +73,10 @@ RECIPES: tuple[Recipe, ...] = (
         name="python",
         medium="code",
         dataset="python",
-        summary="Python source, BPE tokens",
+        summary="Python source, BPE tokens; fills gaps",
         tokenizer="bpe",
-        steps=1500,
+        fim_rate=0.5,
+        steps=3000,
         eval_every=200,
         eval_batches=6,
         dropout=0.0,
@@ -77,12 +86,10 @@ RECIPES: tuple[Recipe, ...] = (
     TransformerRecipe(
         name="prose",
         dataset="prose",
-        summary="Python's own manual, BPE tokens",
+        summary="Python's manual and docstrings, BPE tokens",
         tokenizer="bpe",
-        vocab_size=1024,
         steps=1200,
         layers=4,
-        dropout=0.2,
         sample_prompt="The ",
         sample_tokens=120,
     ),

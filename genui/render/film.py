@@ -68,23 +68,25 @@ def png(picture: Pixels, text: str) -> bytes:
     return file.getvalue()
 
 
-def apng(frames: Sequence[Pixels], text: str, milliseconds: int = 80) -> bytes:
-    """Frames as an animated PNG that repeats; the last one is held."""
-    return _animated("PNG", frames, milliseconds, pnginfo=_chunk(text))
+def apng(frames: Sequence[Pixels], text: str, milliseconds: int = 80, hold: int = HOLD) -> bytes:
+    """Frames as an animated PNG that repeats; the last one is held for `hold` milliseconds."""
+    return _animated("PNG", frames, milliseconds, hold, pnginfo=_chunk(text))
 
 
-def gif(frames: Sequence[Pixels], text: str, milliseconds: int = 80) -> bytes:
-    """Frames as a GIF that repeats, 256 colours chosen for each frame; the last one is held."""
-    return _animated("GIF", frames, milliseconds, comment=text.encode(), optimize=False)
+def gif(frames: Sequence[Pixels], text: str, milliseconds: int = 80, hold: int = HOLD) -> bytes:
+    """Frames as a GIF that repeats, 256 colours chosen for each; the last one is held."""
+    return _animated("GIF", frames, milliseconds, hold, comment=text.encode(), optimize=False)
 
 
-def _animated(kind: str, frames: Sequence[Pixels], milliseconds: int, **options: Any) -> bytes:
+def _animated(
+    kind: str, frames: Sequence[Pixels], milliseconds: int, hold: int, **options: Any
+) -> bytes:
     from PIL import Image
 
     pictures = [Image.fromarray(frame) for frame in frames]
     if kind == "GIF":
         pictures = [p.quantize(256, dither=Image.Dither.NONE) for p in pictures]
-    durations = [milliseconds] * (len(frames) - 1) + [max(milliseconds, HOLD)]
+    durations = [milliseconds] * (len(frames) - 1) + [max(milliseconds, hold)]
     file = io.BytesIO()
     pictures[0].save(
         file,

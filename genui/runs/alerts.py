@@ -1,7 +1,7 @@
 """What someone who is not looking wants to be told of a training, each thing once.
 
-Numbers that are none, a loss that diverges, a training that stalls, crashes or finishes. Every
-look costs what is new since the last; nothing is read from disk here.
+Numbers that are none, a loss that diverges, a generator that collapses, a training that stalls,
+crashes or finishes. Every look costs what is new since the last; nothing is read from disk here.
 """
 
 import time
@@ -13,10 +13,11 @@ import numpy as np
 
 from genui.runs.disk import plain
 from genui.runs.divergence import Divergence, Rise, is_training_loss
+from genui.runs.falling import Fall, Falling, should_hold
 from genui.runs.listing import RunSummary
 from genui.runs.series import Floats, Steps
 
-Kind = Literal["nan", "divergence", "stall", "crash", "finish"]
+Kind = Literal["nan", "divergence", "collapse", "stall", "crash", "finish"]
 Points = tuple[Steps, Floats, Floats]
 """(steps int64 [N], values float64 [N], unix times float64 [N]) of a metric, as `Series.points`."""
 
@@ -81,6 +82,9 @@ class Alerts:
             if (rise := metric.rise(fresh)) is not None:
                 when = fresh[2][np.searchsorted(fresh[0], rise.step)]
                 found.append(Alert("divergence", rise.step, self._moment(when), _told(name, rise)))
+            if (fall := metric.fall(fresh)) is not None:
+                when = fresh[2][np.searchsorted(fresh[0], fall.step)]
+                found.append(Alert("collapse", fall.step, self._moment(when), _lost(name, fall)))
         if broken:
             broken.sort()
             step, when, line = broken[0]
@@ -123,9 +127,11 @@ class _Metric:
     def __init__(self, name: str) -> None:
         self._is_loss = is_training_loss(name)
         self._divergence = Divergence()
+        self._falling = Falling() if should_hold(name) else None
         self._seen: Points = (np.empty(0, np.int64), np.empty(0), np.empty(0))
         self._not_finite: int | None = None  # step it was told of
         self._rose: int | None = None
+        self._fell = -1  # step of the last collapse that was told
 
     @property
     def newest(self) -> int:
@@ -141,6 +147,7 @@ class _Metric:
             known = len(seen[0])
             return points[0][known:], points[1][known:], points[2][known:]
         self._divergence = Divergence()
+        self._falling = Falling() if self._falling is not None else None
         # What was told of steps that are no longer there may happen again.
         if self._not_finite is not None and self.newest < self._not_finite:
             self._not_finite = None
@@ -166,6 +173,14 @@ class _Metric:
         if rise is not None:
             self._rose = rise.step
         return rise
+
+    def fall(self, fresh: Points) -> Fall | None:
+        """The collapse that `fresh` completes, if it was not told of before."""
+        fall = self._falling.take(fresh[0], fresh[1]) if self._falling is not None else None
+        if fall is None or fall.step <= self._fell:
+            return None
+        self._fell = fall.step
+        return fall
 
 
 class _Stall:
@@ -230,6 +245,13 @@ def _begins_with(points: Points, seen: Points) -> bool:
 
 def _spelled(value: float) -> str:
     return "NaN" if np.isnan(value) else "infinite"
+
+
+def _lost(name: str, fall: Fall) -> str:
+    return (
+        f"{plain(name, 60)} has collapsed since step {fall.began:,}: "
+        f"{fall.level:.3g}, was {fall.best:.3g}"
+    )
 
 
 def _told(name: str, rise: Rise) -> str:

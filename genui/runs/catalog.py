@@ -15,6 +15,7 @@ from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, find_run, list_runs, matching, names_of, summarise
 
 _MEDIA = ("text", "code", "image", "music", "audio", "video", "points")
+_FAMILIES = ("transformer", "diffusion", "gan", "classifier")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,8 @@ class ModelInfo:
 
 
 def list_models() -> list[ModelInfo]:
-    """Shipped models by medium, then the newest whole checkpoint of each run, newest run first.
+    """Shipped models by medium and family, then the newest whole checkpoint of each run, newest
+    run first.
 
     Never raises: what cannot be read is left out, and `find_model` says what is wrong with it.
     """
@@ -45,7 +47,7 @@ def list_models() -> list[ModelInfo]:
             models.append(_shipped(name))
         except GenuiError:
             continue
-    models.sort(key=lambda model: (_medium_rank(model.medium), model.name))
+    models.sort(key=lambda model: (*group_rank(model), model.name))
     try:
         runs = list_runs()
     except GenuiError:
@@ -181,5 +183,10 @@ def _model(
     )
 
 
-def _medium_rank(medium: str) -> int:
-    return _MEDIA.index(medium) if medium in _MEDIA else len(_MEDIA)
+def group_rank(model: ModelInfo) -> tuple[int, int]:
+    """Where its group stands in a list: by its medium, then by its family."""
+    return _rank(model.medium, _MEDIA), _rank(model.family, _FAMILIES)
+
+
+def _rank(word: str, known: tuple[str, ...]) -> int:
+    return known.index(word) if word in known else len(known)

@@ -3,6 +3,7 @@
 The app and the shell both write and read these files, so nothing here knows torch or Textual.
 """
 
+from genui.saved.favourites import drop_favourite, is_favourite, list_favourites, save_favourite
 from genui.saved.files import MOST_BYTES, SUFFIXES, CastFile, Content, SavedFile, read
 from genui.saved.machine import Machine
 from genui.saved.recipe import (
@@ -44,13 +45,17 @@ __all__ = [
     "TraceRecipe",
     "View",
     "branch_start",
+    "drop_favourite",
     "encode",
     "from_json",
+    "is_favourite",
+    "list_favourites",
     "list_trees",
     "load_tree",
     "read",
     "recipe_of",
     "result_of",
+    "save_favourite",
     "save_tree",
     "to_json",
     "to_start",

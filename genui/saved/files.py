@@ -14,16 +14,22 @@ import msgspec
 from genui.errors import GenuiError, MisuseError
 from genui.runs.disk import open_regular, shown
 from genui.saved import tree as trees
+from genui.saved.music import ScoreFile
 from genui.saved.recipe import TraceRecipe, from_json
+from genui.saved.sound import SoundFile
 
 MOST_BYTES = 64 * 1024 * 1024
 RECIPE_LINE = "genui-recipe: "  # begins the last line of a text
 
-Kind = Literal["png", "gif", "apng", "txt", "cast", "trace"]
+Kind = Literal["png", "gif", "apng", "mp4", "wav", "mid", "csv", "txt", "cast", "trace"]
 SUFFIXES: dict[str, Kind] = {
     ".png": "png",
     ".gif": "gif",
     ".apng": "apng",
+    ".mp4": "mp4",
+    ".wav": "wav",
+    ".mid": "mid",
+    ".csv": "csv",
     ".txt": "txt",
     ".cast": "cast",
     ".trace": "trace",
@@ -37,8 +43,9 @@ class CastFile:
     outputs: tuple[str, ...]
 
 
-Content: TypeAlias = list[Any] | str | CastFile | trees.SavedTree
-"""What a file shows: frames uint8 [H, W, 3], a text, a recording, or a trace with its forks."""
+Content: TypeAlias = list[Any] | str | CastFile | SoundFile | ScoreFile | trees.SavedTree
+"""What a file shows: frames uint8 [H, W, 3], a text, a recording of the terminal, a sound, notes,
+or a trace with its forks."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +74,16 @@ def read(path: Path) -> SavedFile:
     if kind == "trace":
         tree = trees.tree_from(data, name)
         return SavedFile(path, tree.recipe, kind, tree)
-    if kind == "txt":
-        return SavedFile(path, *_of_text(data, name))
+    if kind in ("txt", "csv"):
+        return SavedFile(path, *_of_text(data, name, kind))
     if kind == "cast":
         return SavedFile(path, *_of_cast(data, name))
+    if kind == "mp4":
+        return SavedFile(path, *_of_video(data, name))
+    if kind == "wav":
+        return SavedFile(path, *_of_sound(data, name))
+    if kind == "mid":
+        return SavedFile(path, *_of_music(data, name))
     return SavedFile(path, *_of_picture(data, name, kind))
 
 
@@ -111,12 +124,52 @@ def _of_picture(data: bytes, name: str, kind: Kind) -> tuple[TraceRecipe, Kind, 
     return recipe, "apng" if moves else kind, found.frames
 
 
-def _of_text(data: bytes, name: str) -> tuple[TraceRecipe, Kind, str]:
+def _of_video(data: bytes, name: str) -> tuple[TraceRecipe, Kind, list[Any]]:
+    """Without ffmpeg the frames are left out: the recipe is read without it."""
+    from genui.saved import mp4
+
+    try:
+        text = mp4.comment(data)
+        if not (text.startswith("{") and '"format"' in text):
+            raise UnmarkedError(name)
+        recipe = from_json(text, name)
+        return recipe, "mp4", mp4.decode(data) if mp4.installed() else []
+    except ValueError as error:
+        raise GenuiError(f"{name}: cannot be read: {error}; write or copy it again") from None
+
+
+def _of_sound(data: bytes, name: str) -> tuple[TraceRecipe, Kind, SoundFile]:
+    from genui.saved import sound
+
+    try:
+        content, text = sound.decode(data)
+    except ValueError as reason:
+        raise GenuiError(f"{name}: {reason}") from None
+    if not (text.startswith("{") and '"format"' in text):
+        raise UnmarkedError(name)
+    return from_json(text, name), "wav", content
+
+
+def _of_music(data: bytes, name: str) -> tuple[TraceRecipe, Kind, ScoreFile]:
+    from genui.saved import music
+
+    try:
+        content, text = music.decode(data)
+    except ValueError as error:
+        raise GenuiError(f"{name}: {error}; write or copy it again") from None
+    if '"format"' not in text:
+        raise UnmarkedError(name)
+    return from_json(text, name), "mid", content
+
+
+def _of_text(data: bytes, name: str, kind: Kind) -> tuple[TraceRecipe, Kind, str]:
+    """In a CSV the recipe's line is a comment."""
     text = _decoded(data, name)
-    content, mark, recipe = text.rpartition(f"\n{RECIPE_LINE}")
+    begins = f"\n# {RECIPE_LINE}" if kind == "csv" else f"\n{RECIPE_LINE}"
+    content, mark, recipe = text.rpartition(begins)
     if not mark or "\n" in recipe.rstrip("\n"):
         raise UnmarkedError(name)
-    return from_json(recipe, name), "txt", content
+    return from_json(recipe, name), kind, content
 
 
 def _of_cast(data: bytes, name: str) -> tuple[TraceRecipe, Kind, CastFile]:

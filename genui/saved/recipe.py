@@ -13,14 +13,15 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from genui import __version__
-from genui.errors import GenuiError
+from genui import __version__, score
+from genui.errors import GenuiError, MisuseError
 from genui.protocol import (
     Axis,
     EditAt,
     Frame,
     ImageFrame,
     Picture,
+    PointsFrame,
     Seed,
     Settings,
     Start,
@@ -52,7 +53,11 @@ class Result(Struct, frozen=True, kw_only=True):
 class View(Struct, frozen=True, kw_only=True):
     """Which frames of the trace a file shows, and how."""
 
-    kind: Literal["frame", "film", "animation", "text", "tree"] = "frame"
+    # "clip" moves through the pictures of one step, "animation" through the steps.
+    # "orchestra" is a sound by General MIDI's instruments.
+    kind: Literal[
+        "frame", "film", "animation", "clip", "sound", "orchestra", "score", "text", "tree"
+    ] = "frame"
     steps: tuple[_Step, ...] = ()  # those shown; none given: the last of a frame, else all
     part: Literal["x", "guess", "noise"] = "x"
     scale: Annotated[int, Meta(ge=1, le=32)] = 1  # pixels drawn a pixel
@@ -70,7 +75,7 @@ class TraceRecipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     count: Annotated[int, Meta(ge=1, le=64)] = 1  # samples, from seeds seed, seed + 1, …
     settings: Settings
     edits: Annotated[tuple[EditAt, ...], Meta(max_length=10_000)] = ()
-    init: Picture | None = None
+    init: Picture | str | None = None  # a text is of voices that are given: `score.Given`
     strength: Annotated[float, Meta(gt=0, le=1)] = 0.6
     forward: bool = False
     grid: Annotated[tuple[Axis, ...], Meta(max_length=2)] = ()
@@ -101,7 +106,7 @@ def recipe_of(
 
     A picture that the worker read from a file is in `started`: the recipe keeps the picture.
     """
-    init = started.init or (start.init if isinstance(start.init, Picture) else None)
+    init = started.init or (start.init if _is_kept(start.init) else None)
     return sealed(
         TraceRecipe(
             model=start.model,
@@ -122,10 +127,16 @@ def recipe_of(
     )
 
 
+def _is_kept(init: Picture | str | None) -> bool:
+    """Whether it says itself what a trace begins from, and is no name of a file."""
+    return not isinstance(init, str) or init.startswith(score.GIVEN)
+
+
 def result_of(*samples: Sequence[Frame]) -> Result:
     """What the frames of one or more samples came to; each has at least one frame.
 
-    A frame is its noisy picture, or its text: what else it carries is for looking at.
+    A frame is its noisy picture, its text or, in the Lab, all that is trained: what else it
+    carries is for looking at.
     """
     last, every = hashlib.sha256(), hashlib.sha256()
     tokens = []
@@ -147,6 +158,8 @@ def result_of(*samples: Sequence[Frame]) -> Result:
 
 
 def _content(frame: Frame) -> bytes:
+    if isinstance(frame, PointsFrame):
+        return frame.digest
     return frame.x if isinstance(frame, ImageFrame) else frame.text.encode()
 
 
@@ -231,9 +244,15 @@ def edited_by_hand(name: str) -> GenuiError:
 
 
 def check_pictures(recipe: TraceRecipe, name: str) -> None:
-    """Raises GenuiError where the picture that a recipe begins from is none."""
+    """Raises GenuiError where the picture or the voices that a recipe begins from are none."""
     init = recipe.init
     if init is None:
+        return
+    if isinstance(init, str):
+        try:
+            score.Given.from_text(init if init.startswith(score.GIVEN) else "")
+        except MisuseError as error:
+            raise GenuiError(f"{name}: {error}") from None
         return
     sides = range(1, MOST_SIDE + 1)
     fits = init.width in sides and init.height in sides

@@ -112,7 +112,7 @@ def save_tree(tree: SavedTree, path: Path | None = None) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(folder, error) from None
-        path = _free(folder, tree)
+        path = free_name(folder, tree.name, tree.created)
     atomic_write(path, msgspec.json.format(msgspec.json.encode(data), indent=1) + b"\n")
     return path
 
@@ -187,13 +187,13 @@ def _sealed(tree: SavedTree) -> SavedTree:
     return replace(tree, digest=digest_of(tree))
 
 
-def _free(folder: Path, tree: SavedTree) -> Path:
-    """A name in the folder that no file has."""
-    when = time.strftime("%Y%m%d-%H%M%S", time.localtime(tree.created))
-    stem = f"{_plain(tree.name) or 'trace'}-{when}"
-    path, number = folder / f"{stem}{SUFFIX}", 2
+def free_name(folder: Path, name: str, created: float, mark: str = "") -> Path:
+    """A name in the folder that no file has; `mark` stands before the suffix."""
+    when = time.strftime("%Y%m%d-%H%M%S", time.localtime(created))
+    stem = f"{_plain(name) or 'trace'}-{when}"
+    path, number = folder / f"{stem}{mark}{SUFFIX}", 2
     while path.exists():
-        path, number = folder / f"{stem}-{number}{SUFFIX}", number + 1
+        path, number = folder / f"{stem}-{number}{mark}{SUFFIX}", number + 1
     return path
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from genui.errors import GenuiError
-from genui.protocol import Frame, ImageFrame, TextFrame
+from genui.protocol import Frame, ImageFrame, PointsFrame, TextFrame
 from genui.saved.files import MOST_BYTES, RECIPE_LINE, Kind
 from genui.saved.recipe import TraceRecipe, to_json
 
@@ -13,19 +13,25 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-COLUMNS = 4  # samples side by side
+COLUMNS = 4  # samples, or the frames of a clip, side by side
+FILM_COLUMNS = 10  # steps in a row of a filmstrip
 RATE = 12.0  # pictures a second of a moving one
+CLIP_RATE = 10.0  # frames a second of a clip
 TEXT_RATE = 20.0  # tokens a second of a recording
 _SMALLER = "draw it smaller or take fewer steps"
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One generation: the prompt as the model saw it, and its frames in order."""
+    """One generation: the prompt as the model saw it, and its frames in order.
+
+    `suffix` is what stands after the text, of a prompt with a gap.
+    """
 
     seed: int
     prompt: str
     frames: Sequence[Frame]
+    suffix: str = ""
 
 
 def encode(
@@ -49,20 +55,41 @@ def _encoded(
     text = to_json(recipe)
     if kind == "txt":
         return f"{body(samples)}\n{RECIPE_LINE}{text}\n".encode()
+    if kind == "csv":
+        from genui.saved import plane
+
+        one, step = samples[0], (recipe.view.steps or _all_steps(samples))[-1]
+        return f"{plane.rows(one.frames, one.prompt, step)}\n# {RECIPE_LINE}{text}\n".encode()
     if kind == "cast":
         return _cast(samples, recipe, rate)
+    if kind == "mid" or (kind == "wav" and isinstance(samples[0].frames[0], TextFrame)):
+        from genui.saved import music
+
+        pieces = [music.piece_of(recipe.init, one.prompt, one.frames) for one in samples]
+        return music.encode(kind, pieces, text, recipe.view.kind == "orchestra")
+    if kind == "wav":
+        from genui.saved import sound
+
+        return sound.encode([sample.frames for sample in samples], text, recipe.view.steps)
     from genui.render import film
 
     pictures = shown_pictures(samples, recipe)
     if kind == "png":
         return film.png(pictures[0], text)
-    milliseconds = max(20, round(1000 / (rate or RATE)))
-    return (film.gif if kind == "gif" else film.apng)(pictures, text, milliseconds)
+    clip = recipe.view.kind == "clip"
+    rate = rate or (CLIP_RATE if clip else RATE)
+    if kind == "mp4":
+        from genui.saved import mp4
+
+        return mp4.encode(pictures, text, rate)
+    milliseconds = max(20, round(1000 / rate))
+    hold = 0 if clip else film.HOLD  # a clip goes on at once
+    return (film.gif if kind == "gif" else film.apng)(pictures, text, milliseconds, hold)
 
 
 def body(samples: Sequence[Sample]) -> str:
     """The text as it is written to a file: each under its seed where there are several."""
-    texts = [sample.prompt + "".join(_texts(sample)) for sample in samples]
+    texts = [sample.prompt + "".join(_texts(sample)) + sample.suffix for sample in samples]
     if len(texts) == 1:
         return texts[0]
     heads = [f"--- seed {sample.seed}\n" for sample in samples]
@@ -75,33 +102,47 @@ def shown_pictures(samples: Sequence[Sample], recipe: TraceRecipe) -> "list[NDAr
 
     view = recipe.view
     steps = view.steps or _all_steps(samples)
-    if view.kind == "frame":
+    if view.kind in ("frame", "clip"):
         steps = steps[-1:]
-    first = _picture(samples[0], steps[0], view.part)
-    drawn = len(steps) * len(samples) * first.shape[0] * first.shape[1] * view.scale**2
+    clips = [[_clip(sample, step, view.part) for sample in samples] for step in steps]
+    drawn = sum(clip.size // 3 for of_step in clips for clip in of_step) * view.scale**2
     if drawn > film.MOST_PIXELS:
         raise GenuiError(f"this would be over {film.MOST_PIXELS:,} pixels; {_SMALLER}")
-    pictures = [
-        film.enlarged(
-            film.sheet([_picture(s, step, view.part) for s in samples], COLUMNS), view.scale
-        )
-        for step in steps
-    ]
+    if view.kind == "clip":
+        moments = [list(moment) for moment in zip(*clips[0], strict=True)]
+    else:  # a film has the steps below each other where each is a row of its own
+        across = max(len(clips[0][0]), 1) if view.kind == "film" else COLUMNS
+        moments = [[flat(clip, across) for clip in of_step] for of_step in clips]
+    pictures = [film.enlarged(film.sheet(moment, COLUMNS), view.scale) for moment in moments]
     if view.kind == "film":
-        return [film.strip(pictures, gap=max(1, view.scale // 2))]
+        columns = 1 if len(clips[0][0]) > 1 else FILM_COLUMNS
+        return [film.strip(pictures, columns, gap=max(1, view.scale // 2))]
     return pictures
 
 
-def last_picture(sample: Sample) -> "NDArray[np.uint8]":
-    """What a sample of pictures came to, [H, W, 3]."""
-    return _picture(sample, sample.frames[-1].step, "x")
+def last_picture(sample: Sample, step: int | None = None) -> "NDArray[np.uint8]":
+    """What a sample of pictures came to, or stood at in a step, [H, W, 3]."""
+    return flat(_clip(sample, sample.frames[-1].step if step is None else step, "x"))
 
 
 def pixels(frame: ImageFrame, part: str) -> "NDArray[np.uint8]":
-    """The `x`, `guess` or `noise` of a frame, [H, W, 3]."""
+    """The `x`, `guess` or `noise` of a frame, [H, W, 3]; of a clip the first of its pictures."""
+    return clip_pixels(frame, part)[0]
+
+
+def clip_pixels(frame: ImageFrame, part: str) -> "NDArray[np.uint8]":
+    """All pictures of that part of a frame, [T, H, W, 3]: one, unless it is of a clip."""
     import numpy as np
 
-    return np.frombuffer(getattr(frame, part), np.uint8).reshape(frame.height, frame.width, 3)
+    shape = (frame.pictures, frame.height, frame.width, 3)
+    return np.frombuffer(getattr(frame, part), np.uint8).reshape(shape)
+
+
+def flat(clip: "NDArray[np.uint8]", columns: int = COLUMNS) -> "NDArray[np.uint8]":
+    """The pictures [T, H, W, 3] of a clip as one, `columns` in a row; a single one as it is."""
+    from genui.render import film
+
+    return film.sheet(list(clip), columns, gap=1, shade=film.GAP_SHADE)
 
 
 def film_steps(samples: Sequence[Sample], most: int = 10) -> tuple[int, ...]:
@@ -112,15 +153,24 @@ def film_steps(samples: Sequence[Sample], most: int = 10) -> tuple[int, ...]:
 
 
 def _all_steps(samples: Sequence[Sample]) -> tuple[int, ...]:
+    frames = samples[0].frames
+    if frames and isinstance(frames[0], PointsFrame):
+        from genui.saved import plane
+
+        return plane.steps(frames)
     return tuple(frame.step for frame in samples[0].frames)
 
 
-def _picture(sample: Sample, step: int, part: str) -> "NDArray[np.uint8]":
+def _clip(sample: Sample, step: int, part: str) -> "NDArray[np.uint8]":
+    if sample.frames and isinstance(sample.frames[0], PointsFrame):
+        from genui.saved import plane
+
+        return plane.picture(sample.frames, step)[None]
     for frame in reversed(sample.frames):
         if frame.step == step and isinstance(frame, ImageFrame):
-            if len(getattr(frame, part)) != frame.height * frame.width * 3:
+            if len(getattr(frame, part)) != frame.pictures * frame.height * frame.width * 3:
                 continue
-            return pixels(frame, part)
+            return clip_pixels(frame, part)
     raise GenuiError(f"step {step}: this trace has no such picture; show another step")
 
 
@@ -136,7 +186,8 @@ def _cast(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None) ->
     title = f"genui {recipe.model}: {samples[0].prompt}"[:200]
     first = samples[0]
     if first.frames and isinstance(first.frames[0], TextFrame):
-        recording = cast.of_text(first.prompt, _texts(first), title)
+        texts = [*_texts(first), first.suffix] if first.suffix else _texts(first)
+        recording = cast.of_text(first.prompt, texts, title)
         return cast.encode(recording, to_json(recipe), rate or TEXT_RATE)
     recording = cast.of_pictures(shown_pictures(samples, recipe), title)
     return cast.encode(recording, to_json(recipe), rate or RATE)

@@ -40,7 +40,7 @@ class GenuiApp(Shell):
 
     @property
     def front(self) -> Front:
-        return self.home.board or self.home
+        return self.home.board or self.home.lab_shown or self.home
 
     def begin(self) -> None:
         super().begin()

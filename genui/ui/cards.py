@@ -3,9 +3,10 @@
 from textual.content import Content
 
 from genui.render import numbers
-from genui.render.sanitise import clean_line
+from genui.render.sanitise import clean, clean_line
 from genui.runs.catalog import ModelInfo
 from genui.runs.listing import RunSummary
+from genui.ui.media import pane_of
 from genui.ui.panes.rows import Row
 
 MARKS = {
@@ -24,6 +25,8 @@ COLOURS = {
 }  # fmt: skip
 
 Part = str | tuple[str, str]
+
+SAMPLE, SAMPLE_LINES = 400, 12  # characters and lines of a card's sample
 
 
 def mark(state: str) -> tuple[str, str]:
@@ -116,16 +119,29 @@ def model_card(model: ModelInfo) -> Content:
         machine = _text(trained.get("machine"))
         where = f" on {machine}" if machine else ""
         lines.append([("trained ", "$text-muted"), f"{minutes} min{where}"])
+    if licence := _text(card.get("licence")):
+        lines.append([("licence ", "$text-muted"), f"{licence}, of the weights"])
     quality = card.get("quality")
     if isinstance(quality, dict):
         for label, value in quality.items():
             lines.append([(f"{_text(label)} ", "$text-muted"), (_text(value), "bold")])
     if honesty := _text(card.get("honesty")):
         lines.append([(honesty, "$text-muted italic")])
-    hints: list[Part] = [("⏎", "bold $primary"), (" open  ", "$text-muted")]
+    hints: list[Part] = []
+    if pane_of(model) is not None:
+        hints += [("⏎", "bold $primary"), (" open  ", "$text-muted")]
     hints += [("n", "bold $primary"), (" train", "$text-muted")]
-    lines.append(hints)
+    lines += [hints, *_sample(card.get("sample"))]
     return _lines(lines)
+
+
+def _sample(sample: object) -> list[list[Part]]:
+    """The beginning of what it made, or what it is best asked."""
+    text = clean(sample).strip() if isinstance(sample, str) else ""
+    if not text:
+        return []
+    shown = text[:SAMPLE].splitlines()[:SAMPLE_LINES]
+    return [[("sample", "$text-muted")], *([line] for line in shown)]
 
 
 def _text(value: object) -> str:

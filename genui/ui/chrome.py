@@ -19,6 +19,7 @@ VIEWS: tuple[tuple[str, str, ViewName], ...] = (
     ("2", "Text", "text"),
     ("3", "Canvas", "canvas"),
     ("4", "Training", "training"),
+    ("5", "Lab", "lab"),
 )
 TABS: tuple[PaneName, ...] = ("models", "training", "text", "canvas")
 

@@ -72,8 +72,11 @@ def saved_command(home: HomeScreen, listed: "Listed") -> Command:
     count = len(tree.branches)
     branches = "1 branch" if count == 1 else f"{count} branches"
     pane = pane_of_saved(tree.recipe, home.models)
+    from genui.saved import is_favourite
+
+    what = "favourite" if is_favourite(listed.path) else "saved trace"
     return Command(
-        f"Open saved trace {clean_line(tree.name, 60)}",
+        f"Open {what} {clean_line(tree.name, 60)}",
         f"{clean_line(tree.recipe.model, 40)}, {branches}, saved {when}",
         lambda: home.open_saved(listed.path, pane),
     )

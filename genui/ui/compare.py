@@ -57,12 +57,13 @@ def in_common(columns: Sequence[Sequence[Frame]]) -> int:
 
 def gap(one: ImageFrame, other: ImageFrame, part: Part) -> Gap | None:
     """How far apart that part of two frames is; None for pictures of different sizes."""
-    if (one.width, one.height) != (other.width, other.height):
+    sizes = [(frame.pictures, frame.width, frame.height) for frame in (one, other)]
+    if sizes[0] != sizes[1]:
         return None
     from genui.render.film import difference
-    from genui.saved.write import pixels
+    from genui.saved.write import clip_pixels
 
-    found = difference([pixels(one, part)], [pixels(other, part)])
+    found = difference([*clip_pixels(one, part)], [*clip_pixels(other, part)])
     assert found is not None, "equal sizes can be compared"
     return Gap(found[0], found[2])
 

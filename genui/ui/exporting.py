@@ -1,6 +1,7 @@
 """The files a trace can be written to, and writing them. Runs on a thread; no screen here."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ from msgspec.structs import replace
 
 from genui.edits import in_force
 from genui.errors import GenuiError, MisuseError
-from genui.protocol import ImageFrame
+from genui.protocol import ImageFrame, LabSettings, LatentSettings
 from genui.render.sanitise import clean_line
 from genui.runs.disk import atomic_write, shown
 from genui.saved import Machine, SavedTree, View, encode, result_of, save_tree
 from genui.saved.files import Kind
+from genui.saved.plane import looked_at
 from genui.saved.write import film_steps
 from genui.ui import keeping
 from genui.ui.compare import Part
@@ -44,6 +46,29 @@ PICTURES = (
     Format("cast", "cast", "a recording of the terminal, for asciinema"),
     Format("trace", "trace", "the branches, to open again; no pictures"),
 )
+CLIPS = (
+    Format("gif", "gif", "the clip as it is at step {step}, 256 colours"),
+    Format("apng", "apng", "the clip as it is at step {step}, all colours"),
+    Format("mp4", "mp4", "the clip as it is at step {step}, for players; needs ffmpeg"),
+    Format("png", "png", "all frames of the {part} at step {step}"),
+    Format("film", "png", "a filmstrip, ten steps from noise to clip, a row each"),
+    Format("steps", "gif", "every step, moving, all frames side by side"),
+    Format("cast", "cast", "the clip as a recording of the terminal, for asciinema"),
+    Format("trace", "trace", "the branches, to open again; no pictures"),
+)
+WALKS = (
+    Format("png", "png", "the picture at step {step}"),
+    Format("film", "png", "a filmstrip, ten steps of the walk"),
+    *PICTURES[2:],
+)
+SOUNDS = (Format("wav", "wav", "the sound of the guess at step {step}"), *PICTURES)
+PLANES = (
+    Format("gif", "gif", "the training, moving, 256 colours"),
+    Format("apng", "apng", "the training, moving, all colours"),
+    Format("png", "png", "the plane as it was last looked at, up to step {step}"),
+    Format("csv", "csv", "the samples of that step, x,y a line"),
+    Format("trace", "trace", "the branches, to open again; no pictures"),
+)
 TEXTS = (
     Format("txt", "txt", "prompt and text"),
     Format("cast", "cast", "a recording of the terminal, for asciinema"),
@@ -51,9 +76,28 @@ TEXTS = (
 )
 
 
+PIECES = (
+    Format("mid", "mid", "a MIDI file, a track a voice"),
+    Format("wav", "wav", "the piece played by a small synthesiser"),
+    Format("gm", "wav", "the same with General MIDI instruments; needs fluidsynth"),
+    Format("trace", "trace", "the branches, to open again; no notes"),
+)
+
+
 def formats(trace: Trace[Any]) -> tuple[Format, ...]:
     """What a trace of its medium can be written as."""
-    return TEXTS if trace.first else PICTURES
+    if trace.medium == "music":
+        return PIECES
+    if trace.first:
+        return TEXTS
+    if isinstance(trace.request.settings, LabSettings):
+        return PLANES
+    if isinstance(trace.request.settings, LatentSettings):
+        return WALKS
+    frame = trace.frames[0] if trace.frames else None
+    if isinstance(frame, ImageFrame) and frame.sound:
+        return SOUNDS
+    return CLIPS if isinstance(frame, ImageFrame) and frame.pictures > 1 else PICTURES
 
 
 @dataclass(frozen=True)
@@ -98,7 +142,10 @@ class Export:
         sample = keeping.sample_of(trace)
         if not sample.frames:
             raise GenuiError("no step is here yet to write: press space in the pane first")
-        view = _view(form, sample.frames[0], self.step, self.part)
+        if isinstance(trace.request.settings, LabSettings):
+            view = _plane_view(form, sample.frames, self.step)
+        else:
+            view = _view(form, sample.frames[0], self.step, self.part)
         if form.key == "film":
             view = replace(view, steps=film_steps([sample]))
         result = result_of(sample.frames)
@@ -107,10 +154,16 @@ class Export:
 
 def _view(form: Format, frame: Any, step: int, part: Part) -> View:
     """How the file shows the trace: as the pane does, and large enough to be seen."""
+    if form.key == "mid":
+        return View(kind="score")
     if not isinstance(frame, ImageFrame):
-        return View(kind="text")
+        return View(kind={"wav": "sound", "gm": "orchestra"}.get(form.key, "text"))
     scale = max(1, min(_MOST_SCALE, _SIDE // max(frame.width, frame.height)))
+    if frame.pictures > 1:
+        return _clip_view(form, step, part, scale)
     match form.key:
+        case "wav":
+            return View(kind="sound", steps=(step,))
         case "png":
             return View(kind="frame", steps=(step,), part=part, scale=scale)
         case "film":
@@ -118,6 +171,28 @@ def _view(form: Format, frame: Any, step: int, part: Part) -> View:
         case "cast":
             return View(kind="animation", part=part)
     return View(kind="animation", part=part, scale=scale)
+
+
+def _plane_view(form: Format, frames: Sequence[Any], step: int) -> View:
+    """The same of a training in the Lab; a still shows the last step that was looked at."""
+    if form.key in ("png", "csv"):
+        return View(kind="frame", steps=(looked_at(frames, step),))
+    return View(kind="animation")
+
+
+def _clip_view(form: Format, step: int, part: Part, scale: int) -> View:
+    """The same of a clip; what shows all its frames at once is drawn smaller."""
+    smaller = max(1, scale // 4)
+    match form.key:
+        case "png":
+            return View(kind="frame", steps=(step,), part=part, scale=smaller)
+        case "film":
+            return View(kind="film", part=part, scale=max(1, scale // 8))
+        case "steps":
+            return View(kind="animation", part=part, scale=smaller)
+        case "cast":
+            return View(kind="clip", steps=(step,), part=part)
+    return View(kind="clip", steps=(step,), part=part, scale=scale)
 
 
 def default_name(trace: Trace[Any], form: Format) -> str:

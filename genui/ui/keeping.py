@@ -62,7 +62,8 @@ def recipe_for(
 
 def sample_of(trace: Trace[Any]) -> Sample:
     """The frames that are here, as files are written from them."""
-    return Sample(trace.request.seed, clean(trace.seen_prompt), tuple(trace.frames))
+    prompt, suffix = clean(trace.seen_prompt), clean(trace.seen_suffix)
+    return Sample(trace.request.seed, prompt, tuple(trace.frames), suffix)
 
 
 # --- saving ----------------------------------------------------------------------------
@@ -93,6 +94,33 @@ def saved_tree(tree: trees.Tree[Any], current: trees.Branch[Any], machine: Machi
         ),
         current=current.number,
         playhead=current.trace.position,
+    )
+
+
+def tree_of(trace: Trace[Any], machine: Machine) -> SavedTree:
+    """One trace as a tree of its own: a branch for each of its edits, grown one from another."""
+    edits = trace.request.edits
+    root = replace(trace.request, edits=())
+    recipe = replace(recipe_for(trace, machine, view=View(kind="tree")), edits=())
+    branches = [Branch(id=0, total=trace.total, label=f"seed {root.seed}")]
+    for number, at in enumerate(edits, 1):
+        last = number == len(edits)
+        branches.append(
+            Branch(
+                id=number,
+                parent=number - 1,
+                step=at.step,
+                edit=at.edit,
+                total=trace.total,
+                label=f"edit at {at.step}" if last or edits[number].step != at.step else "",
+            )
+        )
+    return SavedTree(
+        name=name_of(trace.request),
+        recipe=recipe,
+        branches=tuple(branches),
+        current=len(edits),
+        playhead=trace.position,
     )
 
 
@@ -146,6 +174,10 @@ def opened(path: Path) -> tuple[SavedTree, ModelInfo]:
     """
     saved = load_tree(path)
     try:
+        if saved.recipe.model.startswith(protocol.LAB):
+            from genui.ui.lab.words import family_named
+
+            return saved, family_named(saved.recipe.model)
         return saved, find_model(saved.recipe.model)
     except GenuiError as error:
         raise GenuiError(f"{plain(path.name)}: its model is not here ({error})") from None

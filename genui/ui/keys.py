@@ -5,6 +5,7 @@ The bindings, the footer, the help panel and the README's table are all made fro
 """
 
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 from textual.binding import Binding
@@ -19,10 +20,14 @@ TITLES: dict[Scope, str] = {
     "training": "Training",
     "text": "Text",
     "canvas": "Canvas",
+    "roll": "Roll",
+    "walk": "Walk",
     "board": "Training screen",
+    "lab": "Lab",
+    "points": "Setting points in the Lab",
 }
 
-HOME_SCOPES: tuple[Scope, ...] = ("app", "models", "training", "text", "canvas")
+HOME_SCOPES: tuple[Scope, ...] = ("app", "models", "training", "text", "canvas", "roll", "walk")
 """Of the main screen."""
 
 KEYMAP_FILE = "keys.toml"
@@ -41,8 +46,8 @@ def list_bindings(by: str, first: str, last: str) -> list[Binding]:
 
 
 _ALWAYS_SHOWN = ("app.help", "app.quit")
-_ON_THE_BOARD = (
-    *("app.home", "app.text", "app.canvas", "app.training", "app.back"),
+_ON_OTHER_SCREENS = (
+    *("app.home", "app.text", "app.canvas", "app.training", "app.lab", "app.back"),
     *("app.palette", "app.help", "app.quit"),
 )
 
@@ -53,9 +58,14 @@ def of_pane(pane: Scope) -> list[Key]:
 
 
 def common(pane: Scope) -> list[Key]:
-    """The rows for everywhere that hold there: the Training screen has other keys for some."""
+    """The rows for everywhere that hold there: other screens than the main one have other keys
+    for some."""
     rows = of_pane("app")
-    return [key for key in rows if key.id in _ON_THE_BOARD] if pane == "board" else rows
+    if pane not in ("board", "lab", "points"):
+        return rows
+    own = {word for key in of_pane(pane) for word in key.keys.split(",")}
+    there = [key for key in rows if key.id in _ON_OTHER_SCREENS]
+    return [key for key in there if own.isdisjoint(key.keys.split(","))]
 
 
 def bindings(pane: Scope) -> list[Binding]:
@@ -63,6 +73,11 @@ def bindings(pane: Scope) -> list[Binding]:
     own = of_pane(pane)
     if pane == "board":
         own = own + common(pane)
+    return bound(own)
+
+
+def bound(rows: Iterable[Key]) -> list[Binding]:
+    """Textual's bindings for these rows."""
     return [
         Binding(
             key.keys,
@@ -72,7 +87,7 @@ def bindings(pane: Scope) -> list[Binding]:
             tooltip=key.tooltip,
             id=key.id,
         )
-        for key in own
+        for key in rows
     ]
 
 
@@ -105,9 +120,11 @@ def keys_markdown() -> str:
 
 _NAMES = {
     "slash": "/", "comma": ",", "full_stop": ".", "question_mark": "?", "exclamation_mark": "!",
+    "asterisk": "*",
     "plus": "+", "equals_sign": "=", "minus": "-",
     "left_square_bracket": "[", "right_square_bracket": "]",
     "less_than_sign": "<", "greater_than_sign": ">", "pageup": "PgUp", "pagedown": "PgDn",
+    "backspace": "⌫", "delete": "Del",
     "left": "←", "right": "→", "up": "↑", "down": "↓", "escape": "Esc", "enter": "Enter",
     "space": "Space", "tab": "Tab", "home": "Home", "end": "End", "f1": "F1",
 }  # fmt: skip

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import cast
 
-from genui.kinds import KINDS
+from genui.kinds import KINDS, LABELS
 from genui.recipes import RECIPES, Recipe
 from genui.render import numbers
 from genui.runs.catalog import ModelInfo, find_model
@@ -15,7 +15,7 @@ from genui.ui.key_table import PaneName
 def pane_of(model: ModelInfo) -> PaneName | None:
     """The pane that shows its traces; None where it generates nothing."""
     kind = KINDS.get((model.family, model.medium))
-    return cast(PaneName, kind.pane) if kind is not None and kind.pane else None
+    return cast(PaneName, kind.pane) if kind is not None else None
 
 
 def pane_of_saved(recipe: TraceRecipe, models: Sequence[ModelInfo]) -> PaneName:
@@ -30,10 +30,9 @@ def pane_of_saved(recipe: TraceRecipe, models: Sequence[ModelInfo]) -> PaneName:
     )
 
 
-def does(model: ModelInfo) -> str:
-    """What it does, in a sentence after its name."""
-    kind = KINDS.get((model.family, model.medium))
-    return kind.does if kind is not None else "is of a kind this genui does not know"
+def classifiers(models: Sequence[ModelInfo]) -> list[ModelInfo]:
+    """Those that give labels to what others make."""
+    return [model for model in models if (model.family, model.medium) in LABELS]
 
 
 def recipe_of(model: ModelInfo) -> Recipe | None:

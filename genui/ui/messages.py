@@ -78,6 +78,24 @@ class AttentionArrived(TraceMessage):
         self.attention = attention
 
 
+class LabelsArrived(TraceMessage):
+    def __init__(self, labels: protocol.Labels) -> None:
+        super().__init__()
+        self.labels = labels
+
+
+class NeighboursArrived(TraceMessage):
+    def __init__(self, neighbours: protocol.Neighbours) -> None:
+        super().__init__()
+        self.neighbours = neighbours
+
+
+class SeenArrived(TraceMessage):
+    def __init__(self, seen: protocol.Seen) -> None:
+        super().__init__()
+        self.seen = seen
+
+
 class TraceLost(TraceMessage):
     """The worker that held the owner's traces is gone; they can be started again."""
 

@@ -2,33 +2,11 @@
 
 from collections.abc import Iterable
 
-from genui.edits import in_force
-from genui.protocol import AddNoise, Denoise, ImageFrame, ImageSettings, Start
+from genui.edits import place, steps_at
+from genui.protocol import Denoise, ImageFrame, Start
 from genui.ui.trace import Trace
 
-
-def steps_at(request: Start, step: int) -> int:
-    """How many denoising steps the settings in force at `step` ask for."""
-    settings = in_force(request, step)[2]
-    return settings.steps if isinstance(settings, ImageSettings) else 0
-
-
-def place(request: Start, step: int) -> int:
-    """The step of a plain schedule, 0 for pure noise, that has the noise of `step` here."""
-    steps = steps_at(request, step)
-    rising = request.forward
-    offset = 0
-    if request.init is not None and not rising:
-        offset = min(round((1 - request.strength) * steps), steps - 1)
-    for at in request.edits:
-        if at.step > step:
-            break
-        if isinstance(at.edit, AddNoise):
-            offset = at.edit.to - at.step
-        elif isinstance(at.edit, Denoise):
-            rising, offset = False, steps - 2 * at.step
-    here = steps - step if rising else step + offset
-    return max(0, min(here, steps))
+__all__ = ["known_levels", "place", "rises", "steps_at"]
 
 
 def rises(request: Start, step: int) -> bool:

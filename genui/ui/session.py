@@ -66,10 +66,17 @@ class Session:
         self._send(replace(request, trace=trace))
         return trace
 
-    def fork(self, owner: MessagePump, parent: int, step: int, edit: protocol.Edit) -> int:
+    def fork(
+        self,
+        owner: MessagePump,
+        parent: int,
+        step: int,
+        edit: protocol.Edit,
+        then: protocol.Edit | None = None,
+    ) -> int:
         """Begin a trace that shares another's steps up to `step`. Returns its number."""
         trace = self._adopt(owner)
-        self._send(protocol.Fork(trace=trace, parent=parent, step=step, edit=edit))
+        self._send(protocol.Fork(trace=trace, parent=parent, step=step, edit=edit, then=then))
         return trace
 
     def ask(self, owner: MessagePump, trace: Trace[Any]) -> Ask | None:
@@ -80,8 +87,8 @@ class Session:
                 trace.id = self.start(owner, trace.request)
             case "fork":
                 assert trace.parent is not None
-                edit = trace.request.edits[-1].edit
-                trace.id = self.fork(owner, trace.parent.id, trace.forked_at, edit)
+                edits = [at.edit for at in trace.request.edits[-trace.made_by :]]
+                trace.id = self.fork(owner, trace.parent.id, trace.forked_at, *edits)
             case "cancel":
                 self.cancel(trace.id)
             case (start, steps):
@@ -96,6 +103,18 @@ class Session:
     def attend(self, trace: int, step: int) -> None:
         """Ask what the token of `step` attended to."""
         self._send(protocol.Attend(trace=trace, step=step))
+
+    def label(self, trace: int, step: int, model: str) -> None:
+        """Ask what a classifier says of a step."""
+        self._send(protocol.Label(trace=trace, step=step, model=model))
+
+    def nearest(self, trace: int, step: int) -> None:
+        """Ask what of the training data is most like a step."""
+        self._send(protocol.Nearest(trace=trace, step=step))
+
+    def look(self, trace: int, step: int, noise: float, paths: bool = False) -> None:
+        """Ask what a network of the Lab makes of the plane after `step` steps."""
+        self._send(protocol.Look(trace=trace, step=step, noise=noise, paths=paths))
 
     def _adopt(self, owner: MessagePump) -> int:
         trace = next(self._ids)
@@ -231,7 +250,7 @@ class Session:
         frames: dict[int, list[protocol.Frame]] = {}
         for reply in replies:
             match reply:
-                case protocol.TextFrame() | protocol.ImageFrame():
+                case protocol.TextFrame() | protocol.ImageFrame() | protocol.PointsFrame():
                     frames.setdefault(reply.trace, []).append(reply)
                     continue
                 case protocol.Ready():
@@ -252,6 +271,12 @@ class Session:
                     self._on_failed(reply)
                 case protocol.Attention():
                     self._post(reply.trace, messages.AttentionArrived(reply))
+                case protocol.Labels():
+                    self._post(reply.trace, messages.LabelsArrived(reply))
+                case protocol.Neighbours():
+                    self._post(reply.trace, messages.NeighboursArrived(reply))
+                case protocol.Seen():
+                    self._post(reply.trace, messages.SeenArrived(reply))
                 case protocol.Warmed():
                     pass
         for trace, group in frames.items():

@@ -1,15 +1,17 @@
 """How the settings of a generation are shown, nudged and typed."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
 import msgspec
 from textual.content import Content
 
 from genui.errors import MisuseError
-from genui.protocol import ImageSettings, TextSettings
+from genui.grids import grid_words
+from genui.protocol import Axis, ImageSettings, LabSettings, LatentSettings, TextSettings
 from genui.render.sanitise import clean_line
 
-S = TypeVar("S", TextSettings, ImageSettings)
+S = TypeVar("S", TextSettings, ImageSettings, LatentSettings, LabSettings)
 
 TOP_KS = (0, 1, 2, 3, 5, 10, 20, 40, 80, 160)  # what + and - walk through; 0 is off
 SAMPLER_NAMES = {
@@ -19,6 +21,9 @@ SAMPLER_NAMES = {
     "ddim": "DDIM",
     "ddpm": "DDPM",
 }
+
+
+BASIS_NAMES = {"sefa": "SeFa", "pca": "PCA"}
 
 
 class Line(NamedTuple):
@@ -38,15 +43,21 @@ HINTS = {
     "repetition_penalty": "1 to 10; how much less likely what was written becomes; 1 is off",
     "eta": "0 to 1; DDIM's share of fresh noise a step; 0 is none, 1 is DDPM",
     "tokens": "how many tokens to write, 1 to 100,000",
-    "steps": "denoising steps, 1 to 1000; more are finer and slower",
+    "steps": "steps, 1 to 1000; more are finer and slower",
+    "truncation": "0 to 2; below 1 nearer to the average picture, above 1 farther from it",
+    "reach": "above 0, up to 20; standard deviations to either side of the seed's picture",
     "guidance": "0 to 20; how strongly the caption pulls; 1 is not at all",
+    "learning_rate": "above 0, up to 1; usual here are 0.0005 to 0.01",
+    "batch": "points a training step, 8 to 4096",
+    "width": "of the hidden layers, 4 to 128; another begins again",
+    "every": "training steps from one look at the plane to the next, 1 to 1000",
 }
 
 _NUDGES = {
     "temperature": 0.05, "top_p": 0.05, "min_p": 0.01, "repetition_penalty": 0.05,
-    "tokens": 50, "steps": 1, "guidance": 0.5, "eta": 0.1,
+    "tokens": 50, "steps": 1, "guidance": 0.5, "eta": 0.1, "truncation": 0.1, "reach": 0.5,
 }  # fmt: skip
-_LOWEST = {"top_p": 0.05, "repetition_penalty": 1, "tokens": 1, "steps": 1}
+_LOWEST = {"top_p": 0.05, "repetition_penalty": 1, "tokens": 1, "steps": 1, "reach": 0.5}
 _HIGHEST = {"top_p": 1, "min_p": 1, "eta": 1}
 
 
@@ -73,6 +84,27 @@ def image_lines(settings: ImageSettings, seed: int, caption: str) -> list[Line]:
         Line("g", "guidance", f"{settings.guidance:g}", "guidance"),
         Line("r", "seed", str(seed)),
     ]
+
+
+def latent_lines(
+    settings: LatentSettings, seed: int, caption: str, grid: Sequence[Axis]
+) -> list[Line]:
+    """The Walk pane's settings."""
+    way = f"to seed {settings.to}" if settings.to is not None else f"{settings.direction}"
+    lines = [
+        Line("e", "caption", f"“{caption}”" if caption else "none"),
+        Line("d", "direction", way),
+        Line("p", "found by", BASIS_NAMES[settings.basis]),
+        Line("a", "reach", f"±{settings.reach:g} σ", "reach"),
+        Line("s", "steps", str(settings.steps), "steps"),
+        Line("t", "truncation", f"{settings.truncation:g}", "truncation"),
+        Line("r", "seed", str(seed)),
+    ]
+    if settings.blend:
+        lines.append(Line("m", "blended with", ", ".join(map(str, settings.blend))))
+    if grid:
+        lines.append(Line("w", "grid", grid_words(grid, with_values=False)))
+    return lines
 
 
 def _penalty(settings: TextSettings) -> str:

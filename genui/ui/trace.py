@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from genui import protocol
 from genui.edits import forked
 
-F = TypeVar("F", protocol.TextFrame, protocol.ImageFrame)
+F = TypeVar("F", protocol.TextFrame, protocol.ImageFrame, protocol.PointsFrame)
 
 Ask = Literal["start", "fork", "cancel"] | tuple[int, int]
 """What to ask the worker: begin the trace, by itself or as a fork of its parent, stop
@@ -31,6 +31,7 @@ class Trace(Generic[F]):
     first: int
     parent: "Trace[F] | None" = None  # what it forked from
     forked_at: int = 0
+    made_by: int = 1  # how many edits at that step the fork made: the last of the request's
     id: int = 0  # the worker's number, 0 until asked to start
     total: int = 0  # steps there are, as asked and then as the worker says
     frames: list[F] = field(default_factory=list)
@@ -40,20 +41,24 @@ class Trace(Generic[F]):
     started: bool = False  # the worker knows it
     note: str = ""
     seen_prompt: str = ""  # the prompt as the model saw it, once it is begun
+    seen_suffix: str = ""  # what stands after the text, where it goes into a gap
     fingerprint: str = ""  # of the weights, once it is begun
+    medium: str = ""  # of the model, where it is known
     reached: int = 0  # the last step the worker has computed
     _opening_due: bool = False  # the edited frame at `forked_at` is still to come
     _asked_to: int | None = None  # the last step of the Advance under way
     _cancelling: bool = False
     _arrivals: deque[tuple[float, int]] = field(default_factory=deque)
 
-    def fork(self, step: int, edit: protocol.Edit) -> "Trace[F]":
-        """Another branch that is this one up to `step`, where `edit` applies.
+    def fork(self, step: int, edit: protocol.Edit, then: protocol.Edit | None = None) -> "Trace[F]":
+        """Another branch that is this one up to `step`, where `edit` applies, and then `then`.
 
         The frames up to there are shared; nothing is asked of the worker yet.
         """
+        request = forked(self.request, step, edit)
         return Trace(
-            request=forked(self.request, step, edit),
+            request=request if then is None else forked(request, step, then),
+            made_by=1 if then is None else 2,
             first=self.first,
             parent=self,
             forked_at=step,
@@ -62,6 +67,8 @@ class Trace(Generic[F]):
             position=step,
             goal=step,
             seen_prompt=self.seen_prompt,
+            medium=self.medium,
+            seen_suffix=self.seen_suffix,
             _opening_due=self.first == 0,
         )
 
@@ -117,8 +124,9 @@ class Trace(Generic[F]):
         """The worker has it; play on to the total it names."""
         self.started = True
         self.note = started.note
-        self.seen_prompt = started.prompt
+        self.seen_prompt, self.seen_suffix = started.prompt, started.suffix
         self.fingerprint = started.fingerprint
+        self.medium = started.medium or self.medium
         self.reached = started.step
         if started.init is not None:
             self.request = replace(self.request, init=started.init)

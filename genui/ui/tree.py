@@ -59,9 +59,7 @@ class Tree(Generic[F]):
             if alone and not isinstance(edit, protocol.WriteText | protocol.WriteToken):
                 self._drop(shown)
             shown = parent
-        trace = shown.trace.fork(step, edit)
-        if then is not None:
-            trace = trace.fork(step, then)
+        trace = shown.trace.fork(step, edit, then)
         return self._add(Branch(self._made, trace, label, shown.number))
 
     def graft(self, trace: Trace[F], label: str, parent: int = -1) -> Branch[F]:

@@ -14,10 +14,10 @@ from genui.runs.layout import RunDir
 def test_models_shows_what_each_is(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
     head, first, second = capsys.readouterr().out.splitlines()
-    assert head.split()[0] == "MODEL"
-    assert first.split()[:4] == ["plays", "text", "transformer", "1.2M"]
+    assert head.split()[:3] == ["MEDIUM", "FAMILY", "MODEL"]
+    assert first.split()[:4] == ["text", "transformer", "plays", "1.2M"]
     assert "1.44 nats/char" in first
-    assert second.split()[:3] == ["shapes", "image", "diffusion"]
+    assert second.split()[:3] == ["image", "diffusion", "shapes"]
 
 
 def test_models_as_json_carries_the_card(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:

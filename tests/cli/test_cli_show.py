@@ -146,3 +146,16 @@ def test_a_card_is_shown_on_one_line_an_entry(
     facts = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines())
     assert facts["data"] == "a, b"
     assert facts["honesty"] == "two lines"
+
+
+def test_a_shipped_model_s_sample_is_drawn_above_its_card(
+    shipped: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (8, 8), (200, 30, 30)).save(shipped / "shapes" / "sample.png")
+    assert main(["show", "shapes"]) == 0
+    with_sample = capsys.readouterr().out
+    assert main(["show", "plays"]) == 0
+    without = capsys.readouterr().out
+    assert with_sample.splitlines()[0].split()[0] != "model"
+    assert "kind" in with_sample
+    assert without.splitlines()[0].split()[0] == "model"

@@ -7,11 +7,23 @@ import torch
 from torch import nn
 
 from genui.engine.data.captions import Vocabulary
-from genui.engine.data.tokenizer import CharTokenizer
+from genui.engine.data.tokenizer import CharTokenizer, train_bpe
+from genui.engine.models.chorale import ChoraleTransformer, chorale_config
 from genui.engine.models.dit import Denoiser, DiT, dit_config
+from genui.engine.models.gan import GAN, gan_config
+from genui.engine.models.mel_dit import MelDiT, mel_dit_config
 from genui.engine.models.transformer import Transformer, transformer_config
 from genui.engine.train.checkpoint import model_metadata, write_tensors
-from genui.recipes import DiffusionRecipe, Recipe, TransformerRecipe, find_recipe, override
+from genui.recipes import (
+    DiffusionRecipe,
+    GanRecipe,
+    MusicRecipe,
+    Recipe,
+    TransformerRecipe,
+    VoiceRecipe,
+    find_recipe,
+    override,
+)
 
 ALPHABET = "\n abcdefghijklmnopqrstuvwxyz"
 CONTEXT = 32  # tokens
@@ -33,6 +45,51 @@ def write_models(weights: Path, seed: int = 0) -> None:
     vocabulary = Vocabulary.build(["cat", "dog"])
     drawer = Denoiser(DiT(dit_config(drawing, vocabulary.size)), drawing.sigma_data)
     _write(weights / "shapes", drawing, _scattered(drawer, 0.1), {"words": vocabulary.words})
+
+
+def write_coder(weights: Path) -> None:
+    """`coder`, which fills gaps."""
+    torch.manual_seed(0)
+    small = {"layers": "1", "width": "32", "heads": "2", "context": "64", "vocab_size": "300"}
+    recipe = override(find_recipe("python"), small)
+    assert isinstance(recipe, TransformerRecipe)
+    text = "".join(f"def f_{n}(a, b):\n    return a * {n} + b\n\n\n" for n in range(60))
+    tokenizer = train_bpe([text], recipe.vocab_size).with_gaps()
+    model = Transformer(transformer_config(recipe, tokenizer.size))
+    _write(weights / "coder", recipe, _scattered(model, 0.3), {"tokenizer": tokenizer.to_dict()})
+
+
+def write_music(weights: Path) -> None:
+    """`tunes`, which writes four-voice music."""
+    torch.manual_seed(0)
+    small = {"layers": "1", "width": "32", "heads": "2", "context": "64"}
+    recipe = override(find_recipe("chorales"), small)
+    assert isinstance(recipe, MusicRecipe)
+    model = ChoraleTransformer(chorale_config(recipe))
+    _write(weights / "tunes", recipe, _scattered(model, 0.3), {})
+
+
+def write_gan(weights: Path) -> None:
+    """`clothes`, which is walked through."""
+    torch.manual_seed(0)
+    recipe = override(find_recipe("fashion-gan"), {"width": "8", "blocks": "1", "latent": "8"})
+    assert isinstance(recipe, GanRecipe)
+    vocabulary = Vocabulary.build(["boot", "bag"])
+    model = GAN(gan_config(recipe, vocabulary.size))
+    extra = {"words": vocabulary.words, "captions": ["boot", "bag"]}
+    _write(weights / "clothes", recipe, _scattered(model, 0.2), extra)
+
+
+def write_voice(weights: Path) -> None:
+    """`talk`, which speaks."""
+    torch.manual_seed(0)
+    changes = {"layers": "1", "width": "32", "heads": "2", "patch": "8", "caption_width": "16"}
+    recipe = override(find_recipe("voice"), changes)
+    assert isinstance(recipe, VoiceRecipe)
+    vocabulary = Vocabulary(("anna", "four", "two"))
+    model = Denoiser(MelDiT(mel_dit_config(recipe, vocabulary.size)), recipe.sigma_data)
+    extra = {"words": vocabulary.words, "voices": ("anna",)}
+    _write(weights / "talk", recipe, _scattered(model, 0.1), extra)
 
 
 def _scattered(model: nn.Module, spread: float) -> nn.Module:

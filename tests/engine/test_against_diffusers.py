@@ -33,6 +33,7 @@ from torch import Tensor
 
 from genui.engine.generate.diffusion import DiffusionGenerator
 from genui.engine.generate.diffusion_state import noise
+from genui.engine.generate.picture_medium import PictureMedium
 from genui.engine.generate.samplers import RHO, SIGMA_MAX, SIGMA_MIN, noise_levels
 from genui.engine.generate.trace import Trace
 from genui.protocol import ImageSettings, SamplerName, Start
@@ -66,7 +67,7 @@ def theirs(
     """x at every step, as the scheduler has it; `scaled` where it holds x·√ᾱ."""
     scheduler.set_timesteps(STEPS)
     words = generator.words(["cat"])
-    first = torch.from_numpy(noise(SEED, 0))[None] * LEVELS[0]
+    first = torch.from_numpy(noise(PictureMedium.shape, SEED, 0))[None] * LEVELS[0]
     sample = first / math.hypot(1, LEVELS[0]) if scaled else first
     found = [sample]
     for t in scheduler.timesteps:
@@ -95,7 +96,10 @@ def agree(one: list[Tensor], two: list[Tensor]) -> None:
 
 def drawn() -> Any:
     """The noise of step 1, 2, …"""
-    return (torch.from_numpy(noise(SEED, step))[None] for step in itertools.count(1))
+    return (
+        torch.from_numpy(noise(PictureMedium.shape, SEED, step))[None]
+        for step in itertools.count(1)
+    )
 
 
 def test_our_noise_levels_are_karras() -> None:

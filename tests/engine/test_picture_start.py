@@ -12,6 +12,7 @@ from genui.engine.data.palette import COLOURS
 from genui.engine.data.pictures import Pictures, fingerprint
 from genui.engine.device import Machine
 from genui.engine.generate.diffusion import DiffusionGenerator
+from genui.engine.generate.picture_medium import PictureMedium
 from genui.engine.generate.picture_start import nearest, opening_picture
 from genui.errors import MisuseError
 from genui.protocol import ImageSettings, Picture, Start
@@ -216,7 +217,9 @@ def test_a_trace_begins_from_its_models_own_data(
     recipe = override(find_recipe("icons"), {"data": str(tmp_path)})
     assert isinstance(recipe, DiffusionRecipe)
     vocabulary = Vocabulary.build(["cat", "dog"])
-    generator = DiffusionGenerator(picture_generator.model, vocabulary, MACHINE, recipe)
+    generator = DiffusionGenerator(
+        picture_generator.model, vocabulary, MACHINE, PictureMedium(recipe)
+    )
     asked = Start(
         trace=1, model="m", prompt="a dog", seed=1, settings=ImageSettings(), init="data:"
     )

@@ -1,8 +1,8 @@
 """A worker with no model behind it: speaks the real protocol over its pipes, deterministically.
 
 Run as `python fake_worker.py [--delay S] [--version N] [--slow-load S] [--die-at-start]`. A model
-whose name holds "image" (or is emoji or icons) draws; a model called "broken" cannot be loaded;
-other models write.
+whose name holds "image" (or is emoji, icons or video) draws; a model called "broken" cannot be
+loaded; other models write, one whose name holds "python" code.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import time
 import numpy as np
 from msgspec.structs import replace
 
-from genui import protocol
+from genui import notes, protocol, score
 from genui.edits import forked, in_force
 
 TEXT = (
@@ -24,6 +24,7 @@ TEXT = (
     "fair maid, or by the stars I swear\nto love thee truly.\n\nJULIET:\n"
     "The night hath ears, my lord;\nswear not by stars, that wander as they shine.\n\n"
 )
+CODE = 'area(r):\n "twice" # so\n return 2 * r\n\ndef broken):\n pass\n'
 SIDE = 32
 
 
@@ -93,6 +94,10 @@ class FakeWorker:
                 self.fork(request)
             case protocol.Attend():
                 self.attend(request)
+            case protocol.Nearest():
+                self.nearest(request)
+            case protocol.Label():
+                self.label(request)
             case protocol.Advance():
                 self.advance(request)
             case protocol.Close(trace):
@@ -116,6 +121,8 @@ class FakeWorker:
     def fork(self, request: protocol.Fork) -> None:
         parent = self.traces[request.parent]
         branch = forked(parent, request.step, request.edit)
+        if request.then is not None:
+            branch = forked(branch, request.step, request.then)
         self.opened(replace(branch, trace=request.trace), request.step)
 
     def attend(self, request: protocol.Attend) -> None:
@@ -138,6 +145,49 @@ class FakeWorker:
             )
         )
 
+    def nearest(self, request: protocol.Nearest) -> None:
+        """Three pictures, the nearest first, or the first words; nothing for a zebra."""
+        start = self.traces[request.trace]
+        found = protocol.Neighbours(trace=request.trace, step=request.step, data="four, 4 things")
+        if "zebra" in start.prompt:
+            line = "nothing to compare with: zebras: no such file; name it with --data"
+            found = replace(found, fault=line)
+        elif isinstance(start.settings, protocol.ImageSettings):
+            pictures = (
+                protocol.Neighbour(
+                    caption=f"disc {n}", distance=10.0 * n + 5, width=SIDE, height=SIDE,
+                    rgb=to_bytes(picture(n)),
+                )
+                for n in range(min(3, request.count))
+            )  # fmt: skip
+            found = replace(found, measured="a ruler", pictures=tuple(pictures))
+        elif request.step >= 3:
+            words = [self.frame(start, step) for step in (2, 3)]
+            text = "".join(w.text for w in words if isinstance(w, protocol.TextFrame))
+            quote = protocol.Quote(
+                text=text, first=2, last=3, where="line 7", before="before it ", after="after it"
+            )
+            found = replace(found, measured="word for word", quote=quote)
+        self.send(found)
+
+    def label(self, request: protocol.Label) -> None:
+        """Surer of its first label with every step; nothing of a zebra."""
+        sure = request.step / (request.step + 1)
+        labels = (("ROMEO", sure), ("JULIET", (1 - sure) * 0.7), ("[b]NURSE", (1 - sure) * 0.3))
+        fault = "zebras: it gives labels to plays" if self.zebra(request.trace) else ""
+        self.send(
+            protocol.Labels(
+                trace=request.trace,
+                step=request.step,
+                model=request.model,
+                labels=() if fault else labels,
+                fault=fault,
+            )
+        )
+
+    def zebra(self, trace: int) -> bool:
+        return "zebra" in self.traces[trace].prompt
+
     def opened(self, request: protocol.Start, step: int) -> None:
         self.traces[request.trace] = request
         settings = in_force(request)[2]
@@ -150,11 +200,12 @@ class FakeWorker:
                 trace=request.trace,
                 model=request.model,
                 family="diffusion" if image else "transformer",
-                medium="image" if image else "text",
-                prompt=request.prompt,
+                medium="image" if image else "music" if sings(request) else "text",
+                prompt=request.prompt.partition(protocol.FILL)[0],
+                suffix=request.prompt.partition(protocol.FILL)[2],
                 total_steps=total,
                 step=step,
-                init=None if request.init is None else training_picture(),
+                init=begun_from(request),
                 fingerprint=self.options.fingerprint,
                 note="the model does not know 'zebra'" if "zebra" in request.prompt else "",
             )
@@ -195,6 +246,8 @@ class FakeWorker:
         so_far = tuple(at for at in start.edits if at.step <= last)
         prompt, seed, settings = in_force(replace(start, edits=so_far))
         start = replace(start, prompt=prompt, seed=seed, settings=settings)
+        if sings(start):
+            return music_frame(start, step, [a for a in so_far if a.step == step - 1])
         if isinstance(settings, protocol.ImageSettings):
             return image_frame(start, step, levels(replace(start, edits=so_far)))
         forced = [a for a in so_far if a.step == step - 1]
@@ -206,6 +259,45 @@ class FakeWorker:
             text = next((c.text for c in frame.candidates if c.token == token), "?")
             return replace(frame, token=token, text=text, forced=True)
         return text_frame(start, step)
+
+
+def sings(start: protocol.Start) -> bool:
+    """Whether its model writes music."""
+    return "chorales" in start.model
+
+
+def begun_from(start: protocol.Start) -> protocol.Picture | str | None:
+    """What a model says that it began from: of music, of any path four quarters of G4."""
+    if start.init is None:
+        return None
+    if not sings(start):
+        return training_picture()
+    tune = bytes([notes.note_token(67), *[notes.HOLD] * 15])
+    return score.Given(notes.parse_opening("G major"), (tune, b"", b"", b"")).to_text()
+
+
+def music_frame(
+    start: protocol.Start, step: int, edits: list[protocol.EditAt]
+) -> protocol.TextFrame:
+    """Quarters that go up the scale, each voice an octave below the one above it."""
+    init = begun_from(start)
+    grid, _ = score.grid_of(init if isinstance(init, str) else None, start.prompt)
+    slot = grid.slot(step)
+    quarter, rest = divmod(slot.sixteenth, 4)
+    pitch = (72, 64, 55, 48)[slot.voice] + (0, 2, 4, 5)[(quarter + start.seed) % 4]
+    token = notes.HOLD if rest else notes.note_token(pitch)
+    edit = edits[-1].edit if edits else None
+    forced = isinstance(edit, protocol.WriteToken)
+    if isinstance(edit, protocol.WriteToken):
+        token = edit.token
+    others = [notes.note_token(pitch + by) for by in (12, -2)]
+    frame = text_frame(start, step)
+    candidates = tuple(
+        replace(frame.candidates[n], token=t, text=notes.spell_token(t))
+        for n, t in enumerate([token, *others])
+    )
+    text = notes.spell_token(token)
+    return replace(frame, token=token, text=text, forced=forced, candidates=candidates)
 
 
 def known_picture(path: str) -> bool:
@@ -245,8 +337,12 @@ def image_frame(start: protocol.Start, step: int, sigmas: list[float]) -> protoc
     blur = 0.45 + (clean - 0.45) * (1 - share) ** 0.5
     across, down = ([len(axis.values) for axis in start.grid] + [1, 1])[:2]
 
+    pictures = 16 if "video" in start.model else 1
+
     def sheet(pixels: np.ndarray) -> bytes:
-        return to_bytes(np.tile(pixels, (down, across, 1)))
+        """Of a clip all its frames: the picture moves two pixels to the right in each."""
+        moved = (np.roll(pixels, 2 * at, axis=1) for at in range(pictures))
+        return b"".join(to_bytes(np.tile(one, (down, across, 1))) for one in moved)
 
     return protocol.ImageFrame(
         trace=start.trace,
@@ -254,14 +350,23 @@ def image_frame(start: protocol.Start, step: int, sigmas: list[float]) -> protoc
         sigma=sigma,
         width=SIDE * across,
         height=SIDE * down,
+        pictures=pictures,
         x=sheet(x),
         guess=sheet(blur),
         noise=sheet(0.5 + noise / 6),
+        sound=spoken(step) if "voice" in start.model else b"",
+        rate=8000 if "voice" in start.model else 0,
     )
 
 
+def spoken(step: int) -> bytes:
+    """A tone that gets louder from step to step: 16 bits, a tenth of a second at 8 kHz."""
+    tone = 100 * (step + 1) * np.sin(np.arange(800) / 5)
+    return tone.astype("<i2").tobytes()
+
+
 def text_frame(start: protocol.Start, step: int) -> protocol.TextFrame:
-    words = TEXT.replace("\n", " \n").split(" ")
+    words = (CODE if "python" in start.model else TEXT).replace("\n", " \n").split(" ")
     at = (start.seed + step - 2) % len(words)
     word = words[at]
     token = f"{word} "

@@ -22,6 +22,9 @@ CARDS = {
         "data": {"name": "tiny-shakespeare", "licence": "public domain"},
         "honesty": "Invents words now and then.",
     },
+    "speakers": {"summary": "who speaks", "quality": {"accuracy": "45 %"}},
+    "fashion-labels": {"summary": "which garment", "quality": {"accuracy": "92 %"}},
+    "fashion-gan": {"summary": "clothing in grey", "quality": {"coverage": "0.8"}},
     "python": {"summary": "Python source", "quality": {"parses": "81 % parse"}},
     "emoji": {
         "summary": "colour emoji by name",
@@ -30,6 +33,9 @@ CARDS = {
         "data": {"name": "Noto Color Emoji, 1,231 pictures", "licence": "OFL-1.1"},
         "honesty": "For its shapes such a model is a very good memory.",
     },
+    "chorales": {"summary": "four voices after Bach", "quality": {"test loss": "0.42 nats"}},
+    "voice": {"summary": "spoken digits", "quality": {"digit heard": "98 %"}},
+    "video": {"summary": "icons in motion, 16 frames", "quality": {"motion": "95 %"}},
     "icons": {"summary": "icons, one colour on another", "quality": {"colours": "100 of 100"}},
 }
 

@@ -176,8 +176,8 @@ async def forked(pilot: Pilot[None]) -> CanvasPane:
 
 
 async def compare_first(pilot: Pilot[None]) -> CompareScreen:
-    """`v` and the first row."""
-    await pilot.press("v")
+    """`V` and the first row."""
+    await pilot.press("V")
     await until(pilot, lambda: isinstance(pilot.app.screen, ChooseScreen))
     await pilot.press("enter")
     return await opened(pilot)
@@ -255,7 +255,7 @@ async def test_what_is_computed_in_step_stays_with_the_branch(
         assert trace is not None
         screen = await compare_first(pilot)
         await until(pilot, lambda: screen.columns[1].trace.computed == 3)
-        await until_seen(pilot, "identical so far, 3 steps")
+        await until_seen(pilot, "they part at step 1")  # the other model writes code
         await pilot.press("right", "right")
         await until(pilot, lambda: screen.going.position == 5)
         await pilot.press("escape")
@@ -314,7 +314,7 @@ async def test_with_nothing_to_compare_with_the_window_says_how_to_get_it(
 ) -> None:
     (shipped / "python" / "model.safetensors").unlink()
     async with open_app() as pilot:
-        await pilot.press("2", "v")
+        await pilot.press("2", "V")
         await until_seen(pilot, "Nothing to compare with: f forks this one")
         await pilot.press("enter", "escape")
         await until(pilot, lambda: pilot.app.screen is home_of(pilot))

@@ -18,7 +18,7 @@ async def test_runs_and_models_are_grouped_with_the_card_of_the_chosen_one(
     async with open_app() as pilot:
         await until_seen(pilot, "cats")
         screen = seen(pilot)
-        assert screen.index("RUNS") < screen.index("TEXT") < screen.index("IMAGE")
+        assert screen.index("RUNS") < screen.index("TEXT · tr") < screen.index("IMAGE · diff")
         assert "failed at 120" in screen
         assert "loss is NaN" in screen
         await pilot.press("down")

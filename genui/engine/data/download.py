@@ -4,6 +4,7 @@ import hashlib
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 from genui import paths
@@ -13,13 +14,19 @@ MAX_BYTES = 64 * 1024 * 1024
 TIMEOUT_S = 20
 
 
-def fetch(name: str, url: str, sha256: str) -> Path:
+def sha256_of(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def fetch(name: str, url: str, sha256: str, digest: Callable[[bytes], str] = sha256_of) -> Path:
     """The file of that name in the downloads folder, fetched from `url` where it is missing.
+
+    `digest` is what `sha256` pins of its bytes: of an archive, say, what is in it.
 
     Raises GenuiError where the network or the checksum fails; nothing wrong is ever kept.
     """
     target = paths.downloads_dir() / name
-    if target.exists() and _sha256(target.read_bytes()) == sha256:
+    if target.exists() and digest(target.read_bytes()) == sha256:
         return target
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as reply:
@@ -29,7 +36,7 @@ def fetch(name: str, url: str, sha256: str) -> Path:
             f"{name}: cannot be downloaded ({getattr(error, 'reason', error)}); put the file at "
             f"{target}, or name its folder in GENUI_DATA, or pass --data FILE"
         ) from None
-    if _sha256(body) != sha256:
+    if digest(body) != sha256:
         raise GenuiError(f"{name}: what {url} sent has another checksum than pinned; not kept")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +46,3 @@ def fetch(name: str, url: str, sha256: str) -> Path:
     except OSError as error:
         raise GenuiError(f"{target}: cannot be written ({error.strerror})") from None
     return target
-
-
-def _sha256(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()

@@ -6,7 +6,7 @@ Hugging Face's imagefolder), else from a `name.txt` beside `name.png`, else from
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -20,10 +20,14 @@ from genui.errors import MisuseError
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
 METADATA = "metadata.jsonl"
 EXAMPLE_ROW = '{"file_name": "cat.png", "text": "a cat"}'
-MOST_PICTURES = 50_000  # 200 MB as 32×32 RGBA
+MOST_PICTURES = 100_000  # 400 MB as 32×32 RGBA
 MOST_PIXELS = 50_000_000  # of a picture before it is reduced
 MOST_CAPTION = 300  # characters
 MOST_NOTES = 20
+
+
+CaptionOf = Callable[[Path, Path], str]
+"""(file, the folder given) to the caption that its name says, or ""."""
 
 
 class _Row(msgspec.Struct):
@@ -43,31 +47,22 @@ def load_folder(path: str | os.PathLike[str]) -> Pictures:
     What is left out is listed in `notes`. Raises MisuseError where the path is no folder
     or nothing in it can be used.
     """
-    folder = Path(os.path.expanduser(path))
-    # os.path and not Path: a name too long or a folder above it closed is False, not an error.
-    if not os.path.exists(folder):
-        raise MisuseError(f"{_shown(folder)}: no such folder; check the path given to --data")
-    if not os.path.isdir(folder):
-        raise MisuseError(
-            f"{_shown(folder)}: is a file; pictures need a folder, such as cat.png with cat.txt"
-        )
-    if not os.access(folder, os.R_OK | os.X_OK):
-        raise MisuseError(f"{_shown(folder)}: may not be read; change its permissions")
-    files = _picture_files(folder)
+    folder = open_folder(path, "pictures need a folder, such as cat.png with cat.txt")
+    files = files_below(folder, SUFFIXES)
     if not files:
-        raise MisuseError(f"{_shown(folder)}: no pictures in it; looked for {', '.join(SUFFIXES)}")
+        raise MisuseError(f"{shown(folder)}: no pictures in it; looked for {', '.join(SUFFIXES)}")
     notes: list[str] = []
     if len(files) > MOST_PICTURES:
-        notes.append(f"{_shown(folder)}: only the first {MOST_PICTURES:,} of {len(files):,} taken")
+        notes.append(f"{shown(folder)}: only the first {MOST_PICTURES:,} of {len(files):,} taken")
     usable: list[tuple[NDArray[np.uint8], str]] = []
-    for captioned in _captioned(folder, files[:MOST_PICTURES], notes):
+    for file, caption in captioned(folder, files[:MOST_PICTURES], notes):
         try:
-            usable.append((read_picture(captioned[0]), captioned[1]))
+            usable.append((read_picture(file), caption))
         except _LeftOutError as reason:
             notes.append(str(reason))
     if not usable:
         first = notes[0] if notes else f"{METADATA} names none of them"
-        raise MisuseError(f"{_shown(folder)}: none of its {len(files)} pictures works: {first}")
+        raise MisuseError(f"{shown(folder)}: none of its {len(files)} pictures works: {first}")
     rgba = np.stack([picture for picture, _ in usable])
     captions = tuple(caption for _, caption in usable)
     trained, held_out = hold_out_pictures(len(captions))
@@ -80,8 +75,22 @@ def load_folder(path: str | os.PathLike[str]) -> Pictures:
         scheme="plain",
         train=trained,
         held_out=held_out,
-        notes=_shortened(notes),
+        notes=shortened(notes),
     )
+
+
+def open_folder(path: str | os.PathLike[str], needs: str) -> Path:
+    """The folder that `--data` names. Raises MisuseError, saying what it `needs`, where it is
+    none or may not be read."""
+    folder = Path(os.path.expanduser(path))
+    # os.path and not Path: a name too long or a folder above it closed is False, not an error.
+    if not os.path.exists(folder):
+        raise MisuseError(f"{shown(folder)}: no such folder; check the path given to --data")
+    if not os.path.isdir(folder):
+        raise MisuseError(f"{shown(folder)}: is a file; {needs}")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise MisuseError(f"{shown(folder)}: may not be read; change its permissions")
+    return folder
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
@@ -89,7 +98,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     try:
         return read_square(path, MOST_PIXELS).rgba
     except UnusableError as reason:
-        raise _LeftOutError(f"{_shown(path)}: {reason}") from None
+        raise _LeftOutError(f"{shown(path)}: {reason}") from None
 
 
 def clean_caption(text: str) -> str:
@@ -98,18 +107,24 @@ def clean_caption(text: str) -> str:
     return " ".join(printable.lower().split())[:MOST_CAPTION].rstrip()
 
 
-def _picture_files(folder: Path) -> list[Path]:
+def files_below(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """The regular files in a folder and its sub-folders that end so, sorted, but hidden ones."""
     found = (
         Path(root) / name
         for root, _, names in os.walk(folder)
         for name in names
-        if name.lower().endswith(SUFFIXES) and not name.startswith(".")
+        if name.lower().endswith(suffixes) and not name.startswith(".")
     )
     return sorted(path for path in found if os.path.isfile(path))
 
 
-def _captioned(folder: Path, files: list[Path], notes: list[str]) -> Iterator[tuple[Path, str]]:
-    """Each picture with its caption; one without is noted and left out."""
+def captioned(
+    folder: Path, files: list[Path], notes: list[str], of_name: CaptionOf | None = None
+) -> Iterator[tuple[Path, str]]:
+    """Each file with its caption; one without is noted and left out.
+
+    `of_name(path, folder)` is what a name says where nothing else does.
+    """
     from_metadata = _metadata(folder, notes)
     beside = {path for path in files if path.with_suffix(".txt").is_file()}
     for path in files:
@@ -118,11 +133,14 @@ def _captioned(folder: Path, files: list[Path], notes: list[str]) -> Iterator[tu
         elif beside:
             caption, wanted = _text_beside(path), f"its caption in {path.stem}.txt"
         else:
-            caption, wanted = _caption_from_name(path, folder), "a name that says what it shows"
+            caption, wanted = (
+                (of_name or caption_from_name)(path, folder),
+                "a name that says what it is",
+            )
         if caption:
             yield path, caption
         else:
-            notes.append(f"{_shown(path)}: no caption; give it {wanted}")
+            notes.append(f"{shown(path)}: no caption; give it {wanted}")
 
 
 def _metadata(folder: Path, notes: list[str]) -> dict[Path, str] | None:
@@ -133,11 +151,11 @@ def _metadata(folder: Path, notes: list[str]) -> dict[Path, str] | None:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise MisuseError(
-                f"{_shown(path)}: larger than {MOST_BYTES >> 20} MiB; split the folder"
+                f"{shown(path)}: larger than {MOST_BYTES >> 20} MiB; split the folder"
             )
         lines = path.read_bytes().splitlines()
     except OSError as error:
-        raise MisuseError(f"{_shown(path)}: {error.strerror}; make it readable") from None
+        raise MisuseError(f"{shown(path)}: {error.strerror}; make it readable") from None
     decoder = msgspec.json.Decoder(_Row)
     captions: dict[Path, str] = {}
     for number, line in enumerate(lines, 1):
@@ -147,7 +165,7 @@ def _metadata(folder: Path, notes: list[str]) -> dict[Path, str] | None:
             row = decoder.decode(line)
             captions[(folder / row.file_name).resolve()] = clean_caption(row.text)
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError, OSError):
-            notes.append(f"{_shown(path)} line {number}: expected {EXAMPLE_ROW}")
+            notes.append(f"{shown(path)} line {number}: expected {EXAMPLE_ROW}")
     return captions
 
 
@@ -159,7 +177,7 @@ def _text_beside(path: Path) -> str:
         return ""
 
 
-def _caption_from_name(path: Path, folder: Path) -> str:
+def caption_from_name(path: Path, folder: Path) -> str:
     """The name "red-cat_012.png" says "red cat", and "cats/012.png" says "cats"."""
     name = re.sub(r"[\s_-]*\d+$", "", path.stem)
     if not name and path.parent != folder:
@@ -167,11 +185,12 @@ def _caption_from_name(path: Path, folder: Path) -> str:
     return clean_caption(re.sub(r"[_-]+", " ", name))
 
 
-def _shortened(notes: list[str]) -> tuple[str, ...]:
+def shortened(notes: list[str]) -> tuple[str, ...]:
+    """The first notes, and how many more there are."""
     more = len(notes) - MOST_NOTES
     return (*notes[:MOST_NOTES], f"and {more} more like these") if more > 0 else tuple(notes)
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
     """A file name fit for a message: names may hold control characters."""
     return "".join(c if c.isprintable() else "?" for c in str(path))

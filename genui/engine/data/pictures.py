@@ -21,6 +21,7 @@ CANVAS = 16  # pixels of the coarse picture a caption alone is trained to draw
 HELD_OUT = 60  # names
 SMALLEST_SPLIT = 50  # pictures; with fewer, all are trained
 HELD_PAIRS = 8  # of the 90 pairs of different colours
+PICTURE_SETS = ("icons", "emoji", "fashion")
 BARE = 0.4  # share of pictures on a ground whose caption does not name it
 
 Scheme = Literal["figure-ground", "ground", "plain"]
@@ -113,6 +114,23 @@ class Pictures:
         _, figure, ground = self._read(caption)
         return None if ground is None else self._drawn(np.arange(len(self)), figure, ground)
 
+    def captions_in_usual_colours(self, indices: NDArray[np.int64]) -> list[str]:
+        """Their captions as `in_colours_of` draws them where no colour is named."""
+        names = [self.captions[i] for i in indices]
+        if self.scheme == "figure-ground":
+            return [f"white {name} on {DEFAULT_GROUND}" for name in names]
+        return names
+
+    def in_colours_of(self, caption: str, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """These pictures in the colours a caption names: [B, 3, 32, 32] in -1 to 1.
+
+        Where it names none they are white on black, or on black.
+        """
+        _, figure, ground = self._read(caption)
+        if self.scheme == "figure-ground" and (figure is None or ground is None):
+            figure, ground = _NAMES.index("white"), _DEFAULT
+        return self._drawn(indices, figure, _DEFAULT if ground is None else ground)
+
     def _read(self, caption: str) -> tuple[str, int | None, int | None]:
         """A caption's name, figure colour and ground colour, as far as the scheme has them."""
         words = " ".join(split_words(caption))
@@ -139,30 +157,6 @@ class Pictures:
     # --- what is worked out once -----------------------------------------------------
 
     @cached_property
-    def _planes(self) -> NDArray[np.uint8]:
-        return np.ascontiguousarray(self.rgba.transpose(0, 3, 1, 2))  # [N, 4, 32, 32]
-
-    @cached_property
-    def _canvases(self) -> NDArray[np.uint8]:
-        """[N, 4, 16, 16]; bytes, so that a large folder still fits in memory."""
-        if self.scheme == "figure-ground":
-            folded = self._planes[:, 3].reshape(-1, CANVAS, 2, CANVAS, 2).transpose(0, 2, 4, 1, 3)
-            return np.ascontiguousarray(folded.reshape(-1, 4, CANVAS, CANVAS))
-        canvases = np.empty((len(self), 4, CANVAS, CANVAS), np.uint8)
-        for start in range(0, len(self), 1024):
-            indices = np.arange(start, min(start + 1024, len(self)))
-            if self.scheme == "plain":
-                planes = np.ones((len(indices), 4, SIDE, SIDE), np.float32)
-                on_black = self._over(indices, np.full(len(indices), _DEFAULT))
-                planes[:, :3] = (on_black + 1) / 2
-            else:
-                planes = self._planes[indices] / np.float32(255)
-                planes[:, :3] *= planes[:, 3:]
-            coarse = planes.reshape(-1, 4, CANVAS, 2, CANVAS, 2).mean(axis=(3, 5))
-            canvases[indices] = np.rint(coarse * 255).astype(np.uint8)
-        return canvases
-
-    @cached_property
     def _index(self) -> dict[str, NDArray[np.int64]]:
         """The first picture of each name."""
         keyed = ((" ".join(split_words(name)), i) for i, name in enumerate(self.captions))
@@ -178,15 +172,34 @@ class Pictures:
 
     # --- drawing ---------------------------------------------------------------------
 
+    def _planes(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """[B, 4, 32, 32]"""
+        return np.ascontiguousarray(self.rgba[indices].transpose(0, 3, 1, 2))
+
     def _canvas_of(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        canvas = self._canvases[indices].astype(np.float32)
+        canvas = self._coarse(indices).astype(np.float32)
         canvas *= 2 / 255
         canvas -= 1
         return canvas
 
+    def _coarse(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The canvases [B, 4, 16, 16] of these pictures, 0 to 255."""
+        if self.scheme == "figure-ground":
+            alpha = self.rgba[indices, ..., 3].reshape(-1, CANVAS, 2, CANVAS, 2)
+            return alpha.transpose(0, 2, 4, 1, 3).reshape(-1, 4, CANVAS, CANVAS)
+        if self.scheme == "plain":
+            planes = np.ones((len(indices), 4, SIDE, SIDE), np.float32)
+            on_black = self._over(indices, np.full(len(indices), _DEFAULT))
+            planes[:, :3] = (on_black + 1) / 2
+        else:
+            planes = self._planes(indices) / np.float32(255)
+            planes[:, :3] *= planes[:, 3:]
+        coarse = planes.reshape(-1, 4, CANVAS, 2, CANVAS, 2).mean(axis=(3, 5))
+        return np.rint(coarse * 255).astype(np.uint8)
+
     def _over(self, indices: NDArray[np.int64], ground: NDArray[np.int64]) -> NDArray[np.float32]:
         """The pictures composited on one colour each: [B, 3, 32, 32] in -1 to 1."""
-        planes = self._planes[indices].astype(np.float32)
+        planes = self._planes(indices).astype(np.float32)
         planes /= 255
         below = _COLOURS[ground][:, :, None, None]
         rgb = planes[:, :3] - below
@@ -200,7 +213,7 @@ class Pictures:
         self, indices: NDArray[np.int64], figure: NDArray[np.int64], ground: NDArray[np.int64]
     ) -> NDArray[np.float32]:
         """The shapes in one colour on another: [B, 3, 32, 32] in -1 to 1."""
-        alpha = self._planes[indices, 3][:, None].astype(np.float32)
+        alpha = self.rgba[indices, ..., 3][:, None].astype(np.float32)
         alpha /= 255
         below = _COLOURS[ground][:, :, None, None]
         rgb = np.multiply(alpha, _COLOURS[figure][:, :, None, None] - below, dtype=np.float32)
@@ -217,6 +230,11 @@ def load_pictures(dataset: str, data: str = "") -> Pictures:
     is not installed.
     """
     # The loaders need Pillow and a font; a model that is only asked to draw needs neither.
+    if dataset == "fashion":
+        from genui.engine.data.fashion import holds_idx, load_fashion
+
+        if not data or holds_idx(data):
+            return load_fashion(data)
     if data:
         from genui.engine.data.folder import load_folder
 
@@ -229,21 +247,24 @@ def load_pictures(dataset: str, data: str = "") -> Pictures:
         from genui.engine.data.emoji_font import load_emoji
 
         return load_emoji()
-    raise MisuseError(f"no picture set '{dataset}': {did_you_mean(dataset, ('icons', 'emoji'))}")
+    raise MisuseError(f"no picture set '{dataset}': {did_you_mean(dataset, PICTURE_SETS)}")
 
 
 def check_pictures(recipe: DiffusionRecipe) -> str:
     """One line describing the pictures a recipe would train on, having read them."""
     pictures = load_pictures(recipe.dataset, recipe.data)
-    line = f"{pictures.name}: {len(pictures):,} pictures"
-    match pictures.notes:
+    return with_notes(f"{pictures.name}: {len(pictures):,} pictures", pictures.notes)
+
+
+def with_notes(line: str, notes: Sequence[str]) -> str:
+    """A line on a picture set, and what of it was left out."""
+    match notes:
         case []:
             return line
         case [note]:
             return f"{line}; left out: {note}"
         case _:
-            more = len(pictures.notes) - 1
-            return f"{line}; left out: {pictures.notes[0]} (and {more} more like it)"
+            return f"{line}; left out: {notes[0]} (and {len(notes) - 1} more like it)"
 
 
 def fingerprint(rgba: NDArray[np.uint8], captions: Sequence[str]) -> str:

@@ -1,13 +1,16 @@
 """Text datasets: plays, Python's own source and manual, and the user's files."""
 
 import hashlib
+import inspect
 import os
+import re
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from genui.engine.data.download import fetch
+from genui.engine.data.jsonl import PLAN, documents
 from genui.errors import GenuiError, MisuseError, did_you_mean
 from genui.recipes import TransformerRecipe
 
@@ -118,10 +121,24 @@ def _python() -> TextData:
     return TextData("python", "PSF-2.0", train, validation, _fingerprint(train, validation))
 
 
+_DOCSTRING = re.compile(r'^ *[rR]?"""(.*?)"""', re.MULTILINE | re.DOTALL)
+LONG_DOCSTRING = 160
+"""Characters: shorter ones are labels rather than prose."""
+
+
+def docstrings(source: str) -> str:
+    """The longer docstrings of a module as one text, each without its indentation."""
+    found = (inspect.cleandoc(text) for text in _DOCSTRING.findall(source))
+    return "\n\n".join(text for text in found if len(text) >= LONG_DOCSTRING)
+
+
 def _prose() -> TextData:
+    """The manual of the language, and what the library's modules say of themselves."""
     from pydoc_data.topics import topics
 
-    train, validation = _split_documents(dict(sorted(topics.items())))
+    documents = dict(sorted(topics.items()))
+    documents |= {name: docstrings(source) for name, source in standard_library().items()}
+    train, validation = _split_documents({n: text for n, text in documents.items() if text})
     return TextData("prose", "PSF-2.0", train, validation, _fingerprint(train, validation))
 
 
@@ -135,26 +152,42 @@ TEXT_DATASETS: Mapping[str, Callable[[], TextData]] = {
 def _user_files(path: Path) -> Iterator[tuple[str, str | None]]:
     """Each text file below a folder and its text, or None where it cannot be used."""
     for file in sorted(path.rglob("*")):
-        if file.is_file() and file.suffix.lower() in TEXT_SUFFIXES:
+        if file.is_file() and file.suffix.lower() in TEXT_SUFFIXES and file.name != PLAN:
             try:
                 yield file.relative_to(path).as_posix(), read_text(file)
             except MisuseError:
                 yield file.relative_to(path).as_posix(), None
 
 
+def _cut_lines(files: Mapping[str, str]) -> tuple[dict[str, str], int]:
+    """Documents by name, a file of JSON lines cut into its texts; and how many lines have none."""
+    cut: dict[str, str] = {}
+    broken = 0
+    for name, text in files.items():
+        found, without = documents(name, text) if name.endswith(".jsonl") else ({name: text}, 0)
+        cut |= found
+        broken += without
+    return cut, broken
+
+
 def _user(path: Path) -> TextData:
     notes: tuple[str, ...] = ()
     if path.is_dir():
         files = dict(_user_files(path))
-        documents = {name: text for name, text in files.items() if text is not None}
-        if not documents:
+        read = {name: text for name, text in files.items() if text is not None}
+        texts, broken = _cut_lines(read)
+        if not texts:
             kinds = " ".join(sorted(TEXT_SUFFIXES))
             raise MisuseError(f"{path}: no readable text file in this folder (looked for {kinds})")
-        if len(documents) < len(files):
-            notes = (f"{len(files) - len(documents)} of {len(files)} files could not be read",)
-        train, validation = _split_documents(documents)
+        if len(read) < len(files):
+            notes = (f"{len(files) - len(read)} of {len(files)} files could not be read",)
+        train, validation = _split_documents(texts)
     else:
-        train, validation = _split_one(read_text(path))
+        texts, broken = _cut_lines({path.name: read_text(path)})
+        only = next(iter(texts.values()))
+        train, validation = _split_one(only) if len(texts) == 1 else _split_documents(texts)
+    if broken:
+        notes += (f'{broken} lines of JSON have no "text"',)
     total = sum(map(len, train + validation))
     if total < MIN_CHARACTERS:
         raise MisuseError(

@@ -2,12 +2,25 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from genui.errors import GenuiError
 
 END = "<|end|>"
 """Separates documents in BPE-tokenised data (one token, never typed by a user)."""
+
+
+@dataclass(frozen=True)
+class GapMarks:
+    """The tokens that stand before a gap's suffix and before its prefix (see `data.fim`).
+
+    They are numbers beyond the vocabulary and no text at all, so nothing that is written in
+    the data or by a person can be mistaken for them.
+    """
+
+    suffix: int
+    middle: int
 
 
 class Tokenizer(Protocol):
@@ -21,6 +34,11 @@ class Tokenizer(Protocol):
     @property
     def end(self) -> int | None:
         """The token that ends a document, where there is one."""
+        ...
+
+    @property
+    def gap(self) -> GapMarks | None:
+        """The marks of a gap to fill, where the tokenizer has them."""
         ...
 
     def encode(self, text: str) -> list[int]:
@@ -48,6 +66,7 @@ class CharTokenizer:
     """One token a character."""
 
     end = None
+    gap = None
 
     def __init__(self, characters: str) -> None:
         self.characters = characters
@@ -75,6 +94,7 @@ class ByteTokenizer:
 
     size = 256
     end = None
+    gap = None
 
     def encode(self, text: str) -> list[int]:
         return list(text.encode("utf-8", errors="replace"))
@@ -93,14 +113,21 @@ class ByteTokenizer:
 
 
 class BPETokenizer:
-    """Byte-level byte-pair encoding (Sennrich et al. 2016) by the `tokenizers` library."""
+    """Byte-level byte-pair encoding (Sennrich et al. 2016) by the `tokenizers` library.
 
-    def __init__(self, serialised: str) -> None:
+    With `gaps` it has two tokens more, the marks of a gap to fill.
+    """
+
+    def __init__(self, serialised: str, gaps: bool = False) -> None:
         from tokenizers import Tokenizer as HFTokenizer
 
         self._serialised = serialised
         self._tokenizer = HFTokenizer.from_str(serialised)
-        self.size = self._tokenizer.get_vocab_size()
+        # A text that spells a special token is text like any other.
+        self._tokenizer.encode_special_tokens = True
+        words = self._tokenizer.get_vocab_size()
+        self.gap = GapMarks(words, words + 1) if gaps else None
+        self.size = words + (2 if gaps else 0)
         self.end = self._tokenizer.token_to_id(END)
         self._byte_of = _byte_alphabet()
 
@@ -111,7 +138,7 @@ class BPETokenizer:
         return b"".join(map(self.token_bytes, tokens)).decode("utf-8", errors="replace")
 
     def token_bytes(self, token: int) -> bytes:
-        if token == self.end:
+        if token == self.end or token >= self._tokenizer.get_vocab_size():
             return b""
         return bytes(self._byte_of[c] for c in self._tokenizer.id_to_token(token) or "")
 
@@ -119,7 +146,12 @@ class BPETokenizer:
         return ""
 
     def to_dict(self) -> dict[str, str]:
-        return {"kind": "bpe", "tokenizer": self._serialised}
+        fields = {"kind": "bpe", "tokenizer": self._serialised}
+        return fields | {"gaps": "marked"} if self.gap else fields
+
+    def with_gaps(self) -> "BPETokenizer":
+        """The same tokenizer, with the marks of gaps."""
+        return BPETokenizer(self._serialised, gaps=True)
 
 
 def _byte_alphabet() -> dict[str, int]:
@@ -157,7 +189,7 @@ def tokenizer_from_dict(fields: dict[str, str]) -> Tokenizer:
             return ByteTokenizer()
         case "bpe":
             try:
-                return BPETokenizer(fields["tokenizer"])
+                return BPETokenizer(fields["tokenizer"], gaps=fields.get("gaps") == "marked")
             except Exception as error:  # the library raises bare Exception on bad JSON
                 raise GenuiError(f"the checkpoint's BPE tokenizer is damaged: {error}") from None
     raise GenuiError(f"unknown tokenizer {json.dumps(fields)[:60]} in the checkpoint")

@@ -1,9 +1,10 @@
-"""Where a text model looked when it chose a token."""
+"""Where a model that writes looked when it chose a token."""
 
 import torch
 
 from genui.engine.device import autocast
 from genui.engine.generate.kv_caches import span
+from genui.engine.generate.music import MusicGenerator, MusicState
 from genui.engine.generate.text import TextGenerator, TextState
 from genui.engine.generate.trace import Trace
 from genui.errors import MisuseError
@@ -18,18 +19,18 @@ def attention(trace: Trace, step: int) -> Attention:
     layer and head, as float16 [layers, heads, T]. They are computed in one pass, so they
     agree to rounding with those of the generation, which read a token at a time.
 
-    Raises MisuseError for what is not a text model, and for a step not reached.
+    Raises MisuseError for what writes neither text nor music, and for a step not reached.
     """
     generator, reached = trace.generator, trace.reached
-    if not isinstance(generator, TextGenerator):
-        raise MisuseError("attention is of text models")
+    if not isinstance(generator, TextGenerator | MusicGenerator):
+        raise MisuseError("attention is of models that write text or music")
     if not 1 <= step <= reached:
         raise MisuseError(
             f"step {step}: this trace has tokens 1 to {reached}; ask for one of them"
             if reached
             else f"step {step}: this trace has no token yet; take a step first"
         )
-    state: TextState = trace.state(step - 1)
+    state: TextState | MusicState = trace.state(step - 1)
     seen = span(len(state.tokens), state.prompt, generator.model.config.context)
     tokens = state.tokens.since(seen.first).tolist()
     row = torch.tensor([tokens], device=next(generator.model.parameters()).device)
@@ -41,7 +42,7 @@ def attention(trace: Trace, step: int) -> Attention:
         step=step,
         layers=layers,
         heads=heads,
-        texts=tuple(generator.texts[token] for token in tokens),
+        texts=generator.spelled(tokens),
         first=seen.first,
         weights=weights.to("cpu", torch.float16).numpy().tobytes(),
     )

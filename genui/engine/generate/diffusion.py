@@ -1,9 +1,10 @@
-"""Turning noise into captioned pictures, a denoising step at a time."""
+"""Turning noise into what a caption says, a denoising step at a time."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,10 +21,13 @@ from genui.engine.generate.diffusion_state import (
 )
 from genui.engine.generate.grid import Grid, Row, picture_settings
 from genui.engine.generate.inpaint import Held, read_mask
-from genui.engine.generate.picture_frame import from_rgb, picture_frame, to_rgb
-from genui.engine.generate.picture_start import opening_picture
+from genui.engine.generate.medium import Medium
+from genui.engine.generate.picture_frame import to_rgb
+from genui.engine.generate.picture_medium import PictureMedium
 from genui.engine.generate.samplers import SAMPLERS, Move, noise_levels
 from genui.engine.models.dit import Denoiser
+from genui.engine.models.filled import filled
+from genui.engine.models.picture_denoiser import picture_denoiser
 from genui.errors import MisuseError
 from genui.protocol import (
     AddNoise,
@@ -47,24 +51,24 @@ ADDED_NOISE = 2  # noise added back, and the next numbers when it is added again
 
 
 class DiffusionGenerator:
-    """One diffusion model; `step` is one denoising step of every picture in the state.
+    """One diffusion model; `step` is one denoising step of everything in the state.
 
-    `recipe` says what it was trained on, for traces that begin from a training picture.
+    `medium` says what it denoises: pictures, unless told otherwise.
     """
 
     family = "diffusion"
 
     def __init__(
         self,
-        model: Denoiser,
+        model: Denoiser[Any],
         vocabulary: Vocabulary,
         machine: Machine,
-        recipe: DiffusionRecipe | None = None,
+        medium: Medium | None = None,
     ) -> None:
         self.model = model.eval()
+        self.medium = medium or PictureMedium()
         self._vocabulary = vocabulary
         self._machine = machine
-        self._recipe = recipe
         self._device = next(model.parameters()).device
 
     # --- a trace ----------------------------------------------------------------------
@@ -77,24 +81,24 @@ class DiffusionGenerator:
         """
         settings = picture_settings(request.settings)
         caption = clean(request.prompt)
-        init, taken = None, ""
+        opening = None
         if request.init is not None:
-            init, taken = opening_picture(request.init, caption, self._recipe)
+            opening = self.medium.opening(request.init, caption)
         grid = Grid(Row(caption, request.seed, settings), request.grid)
-        picture = None if init is None else from_rgb(init.rgb).to(self._device)
+        clean_part = None if opening is None else opening.clean.to(self._device)
         levels = opening_levels(request, settings.steps)
-        state = self._first(grid, grid.rows(), levels, picture)
+        state = self._first(grid, self._rows(grid), levels, clean_part)
         if request.forward:
             state = replace(state, clean=state.x)
         return state, Started(
             trace=request.trace,
             model=request.model,
             family=self.family,
-            medium="image",
+            medium=self.medium.medium,
             prompt=caption,
             total_steps=state.total,
-            note="; ".join(filter(None, (taken, self._note(state.rows)))),
-            init=init,
+            note="; ".join(filter(None, (opening and opening.note, self.note(state)))),
+            init=opening and opening.picture,
         )
 
     def step(self, state: DiffusionState) -> tuple[DiffusionState, ImageFrame]:
@@ -111,11 +115,11 @@ class DiffusionGenerator:
                 return self._with_noise(state, edit)
             case Denoise():
                 return turned_round(state)
-        raise MisuseError("a picture has no tokens; edit its caption, seed, settings or noise")
+        raise MisuseError("a denoising has no tokens; edit its caption, seed, settings or noise")
 
     def note(self, state: DiffusionState) -> str:
         """Words of the captions in force that the model does not know or does not read."""
-        return self._note(state.rows)
+        return self._note(state.grid, state.rows)
 
     def finished(self, state: DiffusionState) -> bool:
         return state.step >= state.total
@@ -125,28 +129,40 @@ class DiffusionGenerator:
         return state.total
 
     def frame(self, state: DiffusionState) -> ImageFrame:
-        """What a person sees of the state's pictures, side by side."""
-        return picture_frame(state, self.model.sigma_data)
+        """What a person sees of the state, side by side."""
+        return self.medium.frame(state, self.model.sigma_data)
 
     def draw(self, captions: list[str], seeds: list[int], settings: ImageSettings) -> np.ndarray:
         """Finished pictures uint8 [B, 32, 32, 3], one a caption and seed, as one batch."""
+        return to_rgb(self.denoised(captions, seeds, settings))
+
+    def denoised(self, captions: list[str], seeds: list[int], settings: ImageSettings) -> Tensor:
+        """Finished arrays [B, C, H, W], one a caption and seed, as one batch."""
         rows = tuple(Row(*each, settings) for each in zip(captions, seeds, strict=True))
         state = self._first(Grid(rows[0]), rows, noise_levels(settings.steps), None)
         while not self.finished(state):
             state = self._next(state)
-        return to_rgb(state.x)
+        return state.x
 
     def words(self, captions: Sequence[str]) -> Tensor:
         """Captions as word numbers [B, L]."""
-        length = self.model.network.config.caption_words
+        length = self.model.network.caption_words
         return torch.from_numpy(self._vocabulary.encode(captions, length)).to(self._device)
 
     # --- how ----------------------------------------------------------------------------
 
+    def _rows(self, grid: Grid) -> tuple[Row, ...]:
+        """The cells of a grid, each in the parts that its caption is drawn in."""
+        return tuple(
+            replace(row, caption=caption, part=part)
+            for row in grid.rows()
+            for part, caption in enumerate(self.medium.parts(row.caption))
+        )
+
     def _first(
         self, grid: Grid, rows: tuple[Row, ...], levels: tuple[float, ...], init: Tensor | None
     ) -> DiffusionState:
-        """At `levels[0]`: pure noise, or a picture [3, 32, 32] under that much of it."""
+        """At `levels[0]`: pure noise, or an array [C, H, W] under that much of it."""
         words, sigma = self.words([row.caption for row in rows]), levels[0]
         x = sigma * self._noise(rows, 0)
         if init is not None:
@@ -160,16 +176,18 @@ class DiffusionGenerator:
             guess=self._guess(x, sigma, words, rows),
         )
 
-    def _note(self, rows: Sequence[Row]) -> str:
-        """What the captions hold that the model cannot read."""
+    def _note(self, grid: Grid, rows: Sequence[Row]) -> str:
+        """What the captions hold that the model cannot read, and how the medium takes them."""
         notes = []
         captions = dict.fromkeys(row.caption for row in rows)
-        longest = self.model.network.config.caption_words
+        longest = self.model.network.caption_words
         unknown = [word for caption in captions for word in self._vocabulary.unknown(caption)]
         if unknown:
             notes.append("words this model never saw: " + ", ".join(dict.fromkeys(unknown)))
         if any(len(split_words(caption)) > longest for caption in captions):
             notes.append(f"only the first {longest} words are read")
+        asked = dict.fromkeys(row.caption for row in grid.rows())
+        notes += dict.fromkeys(filter(None, map(self.medium.note, asked)))
         return "; ".join(notes)
 
     def _next(self, state: DiffusionState) -> DiffusionState:
@@ -214,7 +232,13 @@ class DiffusionGenerator:
         levels = state.levels
         if now.settings.steps != before.settings.steps:
             levels = respaced(state, now.settings.steps)
-        state = replace(state, grid=grid, rows=grid.rows(), levels=levels)
+        rows = self._rows(grid)
+        if len(rows) != len(state.rows):
+            raise MisuseError(
+                f"{now.caption!r} is drawn in {len(rows)} parts and this trace in "
+                f"{len(state.rows)}: start another for it"
+            )
+        state = replace(state, grid=grid, rows=rows, levels=levels)
         if (now.caption, now.settings.guidance) == (before.caption, before.settings.guidance):
             return state
         words = self.words([row.caption for row in state.rows])
@@ -237,7 +261,8 @@ class DiffusionGenerator:
             )
         held = None
         if edit.mask:
-            held = Held(read_mask(edit.mask, self._device), _known(state))
+            _, height, width = self.medium.shape
+            held = Held(read_mask(edit.mask, height, width, self._device), _known(state))
         more = math.sqrt(target**2 - state.sigma**2)
         x = state.x + more * self._noise(state.rows, state.step, ADDED_NOISE + state.added)
         if held is not None:
@@ -254,8 +279,10 @@ class DiffusionGenerator:
         )
 
     def _noise(self, rows: Sequence[Row], *key: int) -> Tensor:
-        """Standard normal [B, 3, 32, 32] of the rows' seeds."""
-        return torch.from_numpy(np.stack([noise(row.seed, *key) for row in rows])).to(self._device)
+        """Standard normal [B, C, H, W] of the rows' seeds."""
+        shape = self.medium.shape
+        drawn = [noise(shape, row.seed, *key, part=row.part) for row in rows]
+        return torch.from_numpy(np.stack(drawn)).to(self._device)
 
     @torch.inference_mode()
     def _guess(self, x: Tensor, sigma: float, words: Tensor, rows: Sequence[Row]) -> Tensor:
@@ -263,7 +290,7 @@ class DiffusionGenerator:
         if sigma == 0:
             return x
         guidance = [row.settings.guidance for row in rows]
-        if all(scale == 1 for scale in guidance):
+        if all(scale == 1 for scale in guidance) or sigma < self.model.unguided_below:
             return self._evaluate(x, sigma, words)
         both = torch.cat((words, torch.zeros_like(words)))
         with_caption, without = self._evaluate(torch.cat((x, x)), sigma, both).chunk(2)
@@ -287,9 +314,22 @@ def _by_sampler(rows: Sequence[Row]) -> dict[tuple[SamplerName, float], list[int
 
 
 def _known(state: DiffusionState) -> Tensor:
-    """The clean pictures, as far as they are known here: [B, 3, 32, 32]."""
+    """What is clean, as far as it is known here: [B, C, H, W]."""
     if state.clean is not None:
         return state.clean
     if state.held is not None:
         return torch.where(state.held.mask, state.guess, state.held.known)
     return state.guess
+
+
+def load_picture_model(
+    recipe: DiffusionRecipe,
+    tensors: dict[str, Tensor],
+    described: Mapping[str, Any],
+    machine: Machine,
+    device: torch.device,
+) -> DiffusionGenerator:
+    """The generator of a checkpoint's weights; errors as `kinds.build_generator` says."""
+    vocabulary = Vocabulary(tuple(described["words"]))
+    model = filled(picture_denoiser(recipe, vocabulary.size), tensors).to(device)
+    return DiffusionGenerator(model, vocabulary, machine, PictureMedium(recipe))

@@ -1,4 +1,4 @@
-"""Where a trace of pictures stands: immutable, with the noise levels it goes along."""
+"""Where a diffusion trace stands: immutable, with the noise levels it goes along."""
 
 from dataclasses import dataclass, field, replace
 
@@ -8,30 +8,33 @@ from torch import Tensor
 from genui.engine.generate.grid import Grid, Row
 from genui.engine.generate.inpaint import Held
 from genui.engine.generate.samplers import SIGMA_MAX, noise_levels, ramp
-from genui.engine.models.dit import SIDE
 from genui.errors import MisuseError
 from genui.protocol import Start
 
 
-def noise(*key: int) -> np.ndarray:
-    """Standard normal float32 [3, 32, 32], drawn from (seed, step, …), never from a stream."""
-    return np.random.default_rng(key).standard_normal((3, SIDE, SIDE), np.float32)
+def noise(shape: tuple[int, int, int], *key: int, part: int = 0) -> np.ndarray:
+    """Standard normal float32 [C, H, W], drawn from (seed, step, …), never from a stream.
+
+    The parts of one request have a stream each.
+    """
+    sequence = np.random.SeedSequence(key, spawn_key=(part,) if part else ())
+    return np.random.default_rng(sequence).standard_normal(shape, np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DiffusionState:
-    """B pictures at the noise level `levels[step]`.
+    """B arrays (pictures, spectrograms, …) at the noise level `levels[step]`.
 
     A fork changes the levels that are ahead; those behind are what the trace went through.
     """
 
     grid: Grid
-    rows: tuple[Row, ...]  # B, what each picture is drawn from
+    rows: tuple[Row, ...]  # B, what each is drawn from: the cells of the grid, or their parts
     words: Tensor = field(repr=False)  # [B, L]
     levels: tuple[float, ...] = field(repr=False)  # σ at every step of the trace
     step: int = 0
-    x: Tensor = field(repr=False)  # [B, 3, 32, 32]
-    guess: Tensor = field(repr=False)  # the clean picture as the model sees it in `x`
+    x: Tensor = field(repr=False)  # [B, C, H, W]
+    guess: Tensor = field(repr=False)  # the clean array as the model sees it in `x`
     previously: Tensor | None = field(default=None, repr=False)  # the guess at levels[step - 1]
     held: Held | None = field(default=None, repr=False)  # of inpainting
     clean: Tensor | None = field(default=None, repr=False)  # of a forward process: x₀

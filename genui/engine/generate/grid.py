@@ -28,6 +28,7 @@ class Row:
     caption: str
     seed: int
     settings: ImageSettings
+    part: int = 0  # which part of a request this is, where it is drawn in several
 
     def value(self, name: str) -> str | int | float:
         """What it has of the thing an axis of that name varies."""

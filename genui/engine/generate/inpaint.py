@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genui.engine.models.dit import SIDE
 from genui.errors import MisuseError
 
 
@@ -14,8 +13,8 @@ from genui.errors import MisuseError
 class Held:
     """What may change, and what the rest is held to."""
 
-    mask: Tensor = field(repr=False)  # bool [32, 32], True where the picture may change
-    known: Tensor = field(repr=False)  # [B, 3, 32, 32]
+    mask: Tensor = field(repr=False)  # bool [H, W], True where the picture may change
+    known: Tensor = field(repr=False)  # [B, C, H, W]
 
     def over(self, x: Tensor, sigma: float, noise: Tensor) -> Tensor:
         """x inside the mask, and outside it what is known, at the same noise level.
@@ -27,11 +26,12 @@ class Held:
         return torch.where(self.mask, x, self.known + sigma * noise)
 
 
-def read_mask(mask: bytes, device: torch.device) -> Tensor:
-    """bool [32, 32] of one byte a pixel. Raises MisuseError for one that cannot be meant."""
-    if len(mask) != SIDE * SIDE:
+def read_mask(mask: bytes, height: int, width: int, device: torch.device) -> Tensor:
+    """bool [H, W] of one byte a pixel. Raises MisuseError for one that cannot be meant."""
+    if len(mask) != height * width:
         raise MisuseError(
-            f"mask of {len(mask)} bytes: give {SIDE * SIDE}, one for each of {SIDE}×{SIDE} pixels"
+            f"mask of {len(mask)} bytes: give {height * width}, "
+            f"one for each of {width}×{height} pixels"
         )
     pixels = np.frombuffer(mask, np.uint8)
     if pixels.max() > 1:
@@ -40,4 +40,4 @@ def read_mask(mask: bytes, device: torch.device) -> Tensor:
         raise MisuseError("mask of nothing: mark at least one pixel to draw again")
     if pixels.all():
         raise MisuseError("mask of everything: leave a pixel unmarked, or add noise without a mask")
-    return torch.from_numpy(pixels.reshape(SIDE, SIDE).astype(bool)).to(device)
+    return torch.from_numpy(pixels.reshape(height, width).astype(bool)).to(device)

@@ -12,7 +12,7 @@ from genui.engine.generate.trace import Generator, Trace
 from genui.engine.kinds import build_generator
 from genui.engine.train.checkpoint import load_weights
 from genui.errors import GenuiError
-from genui.protocol import Start
+from genui.protocol import LAB, Start
 from genui.recipes import recipe_from_dict
 from genui.runs.catalog import find_model
 
@@ -34,9 +34,8 @@ def load(path: Path) -> Generator:
 
 def open_trace(request: Start) -> Trace:
     """A trace of the model that the request names, with the fingerprint of its weights."""
-    info = find_model(request.model)
-    trace = Trace(_loaded(*_as_it_stands(info.path)), request)
-    trace.started = replace(trace.started, fingerprint=fingerprint(info.path))
+    trace = Trace(find_and_load(request.model), request)
+    trace.started = replace(trace.started, fingerprint=fingerprint_of(request.model))
     return trace
 
 
@@ -44,9 +43,22 @@ def find_and_load(ref: str) -> Generator:
     """`load` of what `find_model` finds under a name or path; the last few stay loaded.
 
     A run's newest checkpoint is looked up each time, so a model that still trains is never
-    an old one.
+    an old one. `lab:` before a family's name is a training in the Lab, which has no weights yet.
     """
+    if ref.startswith(LAB):
+        from genui.engine.lab.generator import LabGenerator
+
+        return LabGenerator(ref)
     return _loaded(*_as_it_stands(find_model(ref).path))
+
+
+def fingerprint_of(ref: str) -> str:
+    """Of a model's weights; of a family in the Lab, of the way in which it is trained."""
+    if ref.startswith(LAB):
+        from genui.engine.lab.generator import fingerprint as of_the_lab
+
+        return of_the_lab()
+    return fingerprint(find_model(ref).path)
 
 
 def fingerprint(path: Path) -> str:

@@ -33,9 +33,9 @@ def picture_frame(state: DiffusionState, spread: float) -> ImageFrame:
 
 
 def to_rgb(x: Tensor) -> np.ndarray:
-    """Pictures [B, 3, H, W] in -1 to 1 as uint8 [B, H, W, 3]."""
-    scaled = ((x.float().clamp(-1, 1) + 1) * 127.5).round()
-    return scaled.permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy()
+    """Pictures [B, 3, H, W], or grey ones [B, 1, H, W], in -1 to 1 as uint8 [B, H, W, 3]."""
+    scaled = ((x.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return scaled.permute(0, 2, 3, 1).expand(-1, -1, -1, 3).cpu().numpy()
 
 
 def from_rgb(rgb: bytes) -> Tensor:
@@ -45,6 +45,6 @@ def from_rgb(rgb: bytes) -> Tensor:
 
 
 def _sheet(x: Tensor, columns: int) -> bytes:
-    """Pictures [B, 3, H, W] as one, `columns` of them side by side: RGB, row by row."""
+    """Pictures [B, C, H, W] as one, `columns` of them side by side: RGB, row by row."""
     rgb = to_rgb(x)
     return rgb.reshape(-1, columns, *rgb.shape[1:]).swapaxes(1, 2).tobytes()

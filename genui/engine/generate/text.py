@@ -11,6 +11,7 @@ from torch import Tensor
 
 from genui.engine.data.tokenizer import Tokenizer, tokenizer_from_dict
 from genui.engine.device import Machine
+from genui.engine.generate import filling
 from genui.engine.generate.choosing import (
     Distribution,
     Draw,
@@ -43,6 +44,9 @@ from genui.render.sanitise import clean
 CANDIDATES = 12
 """How many of the likeliest tokens a frame carries."""
 
+NEVER = -1e4
+"""The logit of what cannot be written: its probability is 0."""
+
 JOIN = 16
 """How many tokens before a written text are looked at for how it is cut into tokens."""
 
@@ -64,6 +68,7 @@ class TextState:
     pending: bytes = b""  # of a character that is not whole yet
     written: tuple[int, ...] = ()  # by hand: the tokens of step `written_from` + 1 and after
     written_from: int = 0
+    most: int | None = None  # of a gap: the tokens that the context has room for
 
     @property
     def forced(self) -> int | None:
@@ -87,8 +92,11 @@ class TextGenerator:
     def begin(self, request: Start) -> tuple[TextState, Started]:
         """The first state and what a person should know of it.
 
-        Raises MisuseError where nothing of the prompt is known to the tokenizer.
+        Raises MisuseError where nothing of the prompt is known to the tokenizer, and for a
+        gap that cannot be filled.
         """
+        if (gap := filling.split(request.prompt, self.tokenizer)) is not None:
+            return self._begin_gap(request, *gap)
         unknown = self.tokenizer.unknown(request.prompt)
         known = "".join(c for c in request.prompt if c not in unknown)
         notes = []
@@ -113,6 +121,34 @@ class TextGenerator:
             prompt=known.removesuffix(" ") if self.tokenizer.end is not None else known,
             total_steps=state.settings.tokens,
             note="; ".join(notes),
+        )
+        return state, started
+
+    def _begin_gap(self, request: Start, prefix: str, suffix: str) -> tuple[TextState, Started]:
+        """`begin` of a prompt with a gap."""
+        settings, context = _text_settings(request.settings), self.model.config.context
+        read, whole = filling.read(prefix, suffix, self.tokenizer, context, settings.tokens)
+        tokens = TokenList(tuple(read))
+        state = TextState(
+            tokens,
+            len(tokens),
+            self._read(tokens, len(tokens)),
+            0,
+            request.seed,
+            settings,
+            most=context - len(tokens),
+        )
+        left_out = whole - len(tokens)
+        note = f"the model reads {len(tokens)} tokens around the gap: {left_out} are left out"
+        started = Started(
+            trace=request.trace,
+            model=request.model,
+            family=self.family,
+            medium="text",
+            prompt=prefix,
+            suffix=suffix,
+            total_steps=self.total(state),
+            note=note if left_out else "",
         )
         return state, started
 
@@ -146,11 +182,15 @@ class TextGenerator:
         return state.step >= self.total(state)
 
     def total(self, state: TextState) -> int:
-        """How many tokens there will be: those asked for, and any more written by hand."""
+        """How many tokens there will be: those asked for, and any more written by hand.
+
+        Of a gap no more than the context has room for, and its end token may come before.
+        """
         if state.ended:
             return state.step
         written = state.written_from + len(state.written)
-        return max(state.settings.tokens, written, state.step)
+        total = max(state.settings.tokens, written, state.step)
+        return total if state.most is None else min(total, state.most)
 
     def edit(self, state: TextState, edit: Edit) -> TextState:
         """Other settings, another seed or a text by hand, from the next token on.
@@ -240,6 +280,10 @@ class TextGenerator:
         )
         return state, frame
 
+    def spelled(self, tokens: list[int]) -> tuple[str, ...]:
+        """The text of each token."""
+        return tuple(self.texts[token] for token in tokens)
+
     def write(self, prompt: str, seed: int, settings: TextSettings, until: str = "") -> str:
         """What the model writes after a prompt, ended by `until` where that is given."""
         start = Start(trace=0, model="", prompt=prompt, seed=seed, settings=settings)
@@ -280,9 +324,16 @@ class TextGenerator:
         return clean(raw.decode("utf-8", errors="replace")), b""
 
     def _read(self, tokens: TokenList, prompt: int) -> np.ndarray:
-        """Logits float32 [V] after `tokens`, the first `prompt` of which were the prompt."""
+        """Logits float32 [V] after `tokens`, the first `prompt` of which were the prompt.
+
+        The marks of a gap are never written: they are where training put them.
+        """
         seen = span(len(tokens), prompt, self.model.config.context)
-        return self._caches.read(tokens.since(seen.first), seen.at_once)
+        logits = self._caches.read(tokens.since(seen.first), seen.at_once)
+        if (gap := self.tokenizer.gap) is not None:
+            logits = logits.copy()
+            logits[[gap.suffix, gap.middle]] = NEVER
+        return logits
 
 
 def _text_settings(settings: object) -> TextSettings:

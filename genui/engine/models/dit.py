@@ -8,6 +8,7 @@ what to draw is learned in minutes there, how to draw it by diffusion.
 
 import math
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -109,17 +110,24 @@ class CaptionEncoder(nn.Module):
         return x, (x * there).sum(1) / there.sum(1).clamp(min=1)
 
 
-class DiT(nn.Module):
-    """Noisy pictures [B, 3, 32, 32], ln σ / 4 [B] and word numbers [B, L] to [B, 3, 32, 32].
+class Network(nn.Module):
+    """What a Denoiser wraps: x [B, C, H, W], ln σ / 4 [B] and words [B, L] to [B, C, H, W].
 
     Words that are all 0 mean "no caption" (for classifier-free guidance).
     """
+
+    caption_words: int  # the longest caption that it reads, in words
+
+
+class DiT(Network):
+    """Noisy pictures [B, 3, 32, 32], ln σ / 4 [B] and word numbers [B, L] to [B, 3, 32, 32]."""
 
     EMBEDDING_RATE = 4.0  # rare words see few gradients: their vectors learn faster
 
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()
         self.config = config
+        self.caption_words = config.caption_words
         width, patch = config.width, config.patch
         channels = 3 + (CANVAS_CHANNELS if config.canvas else 0)
         self.caption = CaptionEncoder(config.words, config.caption_words, config.caption_width)
@@ -180,21 +188,26 @@ def noise_features(level: Tensor) -> Tensor:
     return torch.cat((angle.sin(), angle.cos()), dim=1)
 
 
-class Denoiser(nn.Module):
+N = TypeVar("N", bound=Network)
+
+
+class Denoiser(nn.Module, Generic[N]):
     """EDM preconditioning (Karras et al. 2022, eq. 7 and table 1) around a network."""
 
-    def __init__(self, network: DiT, sigma_data: float) -> None:
+    unguided_below = 0.0  # σ under which nothing is left for guidance to decide
+
+    def __init__(self, network: N, sigma_data: float) -> None:
         super().__init__()
         self.network = network
         self.sigma_data = sigma_data
 
     def forward(self, x: Tensor, sigma: Tensor, words: Tensor) -> Tensor:
-        """The expected clean picture of x = clean + σ·noise; x [B, 3, 32, 32], σ [B]."""
+        """The expected clean array of x = clean + σ·noise; x [B, C, H, W], σ [B]."""
         c_skip, c_out, c_in = self._coefficients(sigma)
         return c_skip * x + c_out * self.network(c_in * x, sigma.log() / 4, words).float()
 
     def loss(self, clean: Tensor, noise: Tensor, sigma: Tensor, words: Tensor) -> Tensor:
-        """EDM's weighted denoising error (eq. 8), one value a picture [B]."""
+        """EDM's weighted denoising error (eq. 8), one value an array [B]."""
         c_skip, c_out, c_in = self._coefficients(sigma)
         noisy = clean + sigma.view(-1, 1, 1, 1) * noise
         target = (clean - c_skip * noisy) / c_out

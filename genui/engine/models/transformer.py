@@ -174,11 +174,15 @@ class Transformer(nn.Module):
             nn.init.zeros_(block.attention.out.weight)
             nn.init.zeros_(block.feed_forward.down.weight)
 
+    def embed(self, tokens: Tensor) -> Tensor:
+        """What is read at each position: tokens [B, T] to [B, T, C]."""
+        return self.embedding(tokens)
+
     def forward(self, tokens: Tensor, cache: KVCache | None = None) -> Tensor:
         start = cache.length if cache is not None else 0
         T = tokens.shape[1]
         cos, sin = self.cos[start : start + T], self.sin[start : start + T]
-        x = F.rms_norm(self.embedding(tokens), (self.config.width,))
+        x = F.rms_norm(self.embed(tokens), (self.config.width,))
         x = F.dropout(x, self.config.dropout / 2, self.training)
         for layer, block in enumerate(self.blocks):
             x = block(x, cos, sin, cache, layer)
@@ -190,7 +194,7 @@ class Transformer(nn.Module):
     def attention_weights(self, tokens: Tensor, last: int = 1) -> Tensor:
         """What the last positions of tokens [B, T] attend to: fp32 [layers, B, H, last, T]."""
         cos, sin = self.cos[: tokens.shape[1]], self.sin[: tokens.shape[1]]
-        x = F.rms_norm(self.embedding(tokens), (self.config.width,))
+        x = F.rms_norm(self.embed(tokens), (self.config.width,))
         weights = []
         for block in self.blocks:
             assert isinstance(block, Block)

@@ -8,10 +8,18 @@ from numpy.typing import NDArray
 from genui.engine.data.palette import COLOURS
 from genui.engine.data.pictures import Pictures, load_pictures
 from genui.engine.generate.diffusion import DiffusionGenerator
+from genui.engine.models.dit import DiT
+from genui.engine.probes.distance import copying_share
+from genui.engine.probes.distribution import JUDGES, measure_distribution
 from genui.protocol import ImageSettings
 from genui.recipes import DiffusionRecipe
 
 SAMPLES = 100
+DISTRIBUTION_SAMPLES = 1000  # where the whole distribution is measured
+DISTRIBUTION_SETTINGS = ImageSettings(steps=12, guidance=1.0)
+"""Guided samples are more typical than the data: their distribution is another."""
+
+BATCH = 100
 SETTINGS = ImageSettings(steps=12, guidance=2.0)
 COPY_ERROR = 0.003
 """Mean squared error (range -1 to 1) under which a sample is its training picture again."""
@@ -21,7 +29,22 @@ _PALETTE = np.array(list(COLOURS.values()), np.float32) / 127.5 - 1  # [10, 3]
 
 
 def measure_pictures(generator: DiffusionGenerator, recipe: DiffusionRecipe) -> dict[str, str]:
-    """Right object, right colours, held-out names, and how much of it the canvas draws."""
+    """Right object, right colours, held-out names, and how much of it the canvas draws.
+
+    For a set of many pictures a caption, how near the samples are to its held-out pictures.
+    """
+    if recipe.dataset in JUDGES and not recipe.data:
+
+        def draw(captions: list[str], seeds: list[int]) -> NDArray[np.uint8]:
+            parts = [
+                generator.draw(
+                    captions[at : at + BATCH], seeds[at : at + BATCH], DISTRIBUTION_SETTINGS
+                )
+                for at in range(0, len(captions), BATCH)
+            ]
+            return np.concatenate(parts)
+
+        return measure_distribution(draw, recipe.dataset, DISTRIBUTION_SAMPLES)
     pictures = load_pictures(recipe.dataset, recipe.data)
     rng = np.random.default_rng(0)
     chosen = rng.choice(pictures.train, SAMPLES, replace=len(pictures.train) < SAMPLES)
@@ -44,6 +67,8 @@ def measure_pictures(generator: DiffusionGenerator, recipe: DiffusionRecipe) -> 
         found |= _held_out(generator, pictures, rng)
     found["error"] = f"{errors.mean():.4f} mean squared, of the true picture"
     found["memory"] = f"{_percent(errors < COPY_ERROR)} % are their training picture again"
+    if len(pictures.held_out):
+        found["copying"] = _copying(generator, pictures)
     found["seeds differ by"] = f"{_spread(generator, batch.captions[:8]):.3f} rms"
     if recipe.canvas_batch:
         found["canvas alone"] = (
@@ -102,6 +127,19 @@ def _held_out(
     return {"names never trained": f"{first} % right first, {five} % among five"}
 
 
+def _copying(generator: DiffusionGenerator, pictures: Pictures) -> str:
+    """The share of samples nearer to trained pictures than to as many that were held out."""
+    rng = np.random.default_rng(1)
+    names = pictures.captions_in_usual_colours(rng.choice(pictures.train, SAMPLES))
+    drawn = _draw(generator, names).reshape(SAMPLES, -1)
+    train, held = (
+        pictures.in_colours_of("", indices).reshape(len(indices), -1)
+        for indices in (pictures.train, pictures.held_out)
+    )
+    share = copying_share(drawn, train, held)
+    return f"{share:.2f} are nearer to training than to as many held-out pictures (0.5: none)"
+
+
 def _spread(generator: DiffusionGenerator, captions: list[str]) -> float:
     """Root mean square difference between two seeds of one caption (range -1 to 1)."""
     one = generator.draw(captions, list(range(len(captions))), SETTINGS)
@@ -115,5 +153,7 @@ def _canvas_error(
     generator: DiffusionGenerator, captions: list[str], canvas: NDArray[np.float32]
 ) -> float:
     """Mean squared error of the coarse picture that the caption alone draws."""
-    drawn = generator.model.network.draw_canvas(generator.words(captions))
+    network = generator.model.network
+    assert isinstance(network, DiT)  # the recipe's check says so
+    drawn = network.draw_canvas(generator.words(captions))
     return float(F.mse_loss(drawn.float().cpu(), torch.from_numpy(canvas)))

@@ -14,8 +14,9 @@ from torch import Tensor
 from genui.engine.device import Machine, autocast
 from genui.engine.train import checkpoint
 from genui.engine.train.ema import EMA
+from genui.engine.train.growing import grown
 from genui.engine.train.optimizer import Optimizers, gradient_norm
-from genui.engine.train.task import Task
+from genui.engine.train.task import Side, Task, sides_of
 from genui.errors import GenuiError
 from genui.recipes import Recipe
 from genui.runs import control, events, origin
@@ -44,7 +45,8 @@ class Trainer:
     ) -> None:
         self._run, self._writer, self._recipe = run, writer, recipe
         self._task, self._machine = task, machine
-        self._optimizers = Optimizers(task.model, recipe)
+        self._sides = sides_of(task)
+        self._optimizers = Optimizers(self._sides, recipe)
         self._ema = EMA(task.model, recipe.ema)
         self._start_from = start_from
         self._age = int(start_from.get("step", 0))  # steps
@@ -103,9 +105,9 @@ class Trainer:
             self._writer.say(f"resumed from the checkpoint at step {step:,}")
             self._mark(events.RESUMED, "resumed from the checkpoint")
         elif (start := checkpoint.load_start(self._run)) is not None:
-            averaged, raw = start
+            averaged, raw = (grown(tensors, self._task.model) for tensors in start)
             self._load(origin.placed(self._run)[0], averaged, raw)
-            kind = "averaged weights" if raw is averaged else "weights"
+            kind = "averaged weights" if start[0] is start[1] else "weights"
             source = self._start_from.get("run") or self._start_from.get("ref")
             text = f"started from the {kind} of {source} at step {self._age:,}"
             self._writer.say(text)
@@ -177,34 +179,47 @@ class Trainer:
         # training drops exactly what an uninterrupted one would have.
         torch.manual_seed((self._recipe.seed << 32) + step)
         task.model.train()
-        with autocast(self._machine):
-            loss = task.loss(step)
-        loss.backward()
-        norm = gradient_norm(task.model.parameters(), self._recipe.grad_clip)
-        value = float(loss.detach())
-        if not (math.isfinite(value) and math.isfinite(norm)):
-            # Logged before it fails, so that the curve shows where.
-            self._writer.log(step + 1, loss=value, grad_norm=norm)
-            raise self._diverged(value, norm)
-        rate = self._optimizers.step(step)
+        found: dict[str, float] = {}
+        for side in self._sides:
+            found |= self._move(side)
+        rate = self._optimizers.due(step)
         self._ema.update(task.model, step + self._age)
         self._step = step + 1
         seconds = time.perf_counter() - begin
         keep = RATE_MEMORY if self._seconds else 0.0
         self._seconds = keep * self._seconds + (1 - keep) * seconds
         speed = task.units_per_step / self._seconds
-        self._writer.log(
-            self._step, loss=value, lr=rate, grad_norm=norm, rate=speed, step_seconds=seconds
-        )
+        self._writer.log(self._step, **found, lr=rate, rate=speed, step_seconds=seconds)
         self._writer.update(
             step=self._step,
-            loss=value,
+            loss=found[self._sides[0].metric("loss")],
             rate=1 / self._seconds,
             unit_rate=speed,
             eta=(self._recipe.steps - self._step) * self._seconds,
         )
 
-    def _diverged(self, loss: float, norm: float) -> GenuiError:
+    def _move(self, side: Side) -> dict[str, float]:
+        """One side's share of this step; what there is to log of it.
+
+        Raises GenuiError where its loss or gradient is no longer finite.
+        """
+        for other in self._sides:
+            other.module.requires_grad_(other is side)
+        with autocast(self._machine):
+            loss = side.loss(self._step)
+        loss.backward()
+        norm = gradient_norm(side.module.parameters(), self._recipe.grad_clip)
+        value = float(loss.detach())
+        found = {side.metric("loss"): value, **side.measured(), side.metric("grad_norm"): norm}
+        if not (math.isfinite(value) and math.isfinite(norm)):
+            # Logged before it fails, so that the curve shows where.
+            self._writer.log(self._step + 1, **found)
+            raise self._diverged(side, value, norm)
+        self._optimizers.step(self._step, side)
+        return found
+
+    def _diverged(self, side: Side, loss: float, norm: float) -> GenuiError:
+        whose = f"{side.name}'s " if side.name else ""
         broken = f"gradient norm became {norm}" if math.isfinite(loss) else f"loss became {loss}"
         lower = f"--set learning_rate={self._optimizers.learning_rate / 3:.1g}"
         remedy = f"train again with {lower}"
@@ -213,7 +228,7 @@ class Trainer:
                 f"genui resume {self._run.id} {lower} goes on at a lower rate from the checkpoint "
                 f"at step {self._saved:,}"
             )
-        return GenuiError(f"the {broken} at step {self._step + 1:,}: {remedy}")
+        return GenuiError(f"the {whose}{broken} at step {self._step + 1:,}: {remedy}")
 
     def _occasions(self) -> None:
         """Evaluate, sample and checkpoint when their step has come."""
@@ -241,8 +256,8 @@ class Trainer:
         return values
 
     def _sample(self) -> None:
-        sample = self._task.sample(self._ema.model, self._machine)
-        self._writer.save_sample(self._step, sample.suffix, sample.content)
+        for sample in self._task.sample(self._ema.model, self._machine):
+            self._writer.save_sample(self._step, sample.suffix, sample.content)
 
     def _checkpoint(self) -> None:
         path = checkpoint.save(

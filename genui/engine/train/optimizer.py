@@ -1,11 +1,12 @@
 """The optimisers and the schedule of their rates."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from genui.engine.train.task import Side
 from genui.recipes import Recipe
 
 RATE = "learning_rate"
@@ -28,13 +29,20 @@ class Optimizers:
     Muon orthogonalises the momentum of a matrix, which suits hidden matrices and not
     embeddings, heads or vectors. With `muon_rate=0` AdamW does it all.
 
-    `learning_rate` is AdamW's, before the schedule. Setting it scales the rates of both
-    optimisers by the same factor, so that what the recipe balanced stays balanced.
+    Every side has its own. `learning_rate` is AdamW's, before the schedule. Setting it scales
+    the rates of all optimisers by the same factor, so that what the recipe balanced stays
+    balanced.
     """
 
-    def __init__(self, model: nn.Module, recipe: Recipe) -> None:
+    def __init__(self, sides: Sequence[Side], recipe: Recipe) -> None:
         self._recipe = recipe
         self.learning_rate = recipe.learning_rate
+        self._of = {side.name: self._built(side) for side in sides}
+        self._all = {name: each for of in self._of.values() for name, each in of.items()}
+
+    def _built(self, side: Side) -> dict[str, Optimizer]:
+        """The optimisers of a side by name."""
+        recipe, model = self._recipe, side.module
         hidden, embeddings, rest = [], [], []
         for name, parameter in model.named_parameters():
             if recipe.muon_rate > 0 and parameter.ndim == 2 and "blocks." in name:
@@ -43,14 +51,14 @@ class Optimizers:
                 embeddings.append(parameter)
             else:
                 rest.append(parameter)
-        scale = getattr(model, "EMBEDDING_RATE", 1.0)
+        scale = max(getattr(part, "EMBEDDING_RATE", 1.0) for part in model.modules())
         base, decay = recipe.learning_rate, recipe.weight_decay
         groups = [
             {"params": rest, "lr": base, "full": base, "weight_decay": decay},
             {"params": embeddings, "lr": base, "full": base * scale, "weight_decay": 0.0},
         ]
         betas = (recipe.beta1, recipe.beta2)
-        self._all: dict[str, Optimizer] = {"adamw": torch.optim.AdamW(groups, betas=betas)}
+        built: dict[str, Optimizer] = {side.metric("adamw"): torch.optim.AdamW(groups, betas=betas)}
         if hidden:
             muon = torch.optim.Muon(
                 hidden,
@@ -60,22 +68,22 @@ class Optimizers:
                 adjust_lr_fn="original",
             )
             muon.param_groups[0]["full"] = recipe.muon_rate
-            self._all["muon"] = muon
+            built[side.metric("muon")] = muon
+        return built
 
     def due(self, step: int) -> float:
         """AdamW's rate at `step`: what the schedule leaves of `learning_rate`."""
         return self.learning_rate * rate_factor(step, self._recipe)
 
-    def step(self, step: int) -> float:
-        """Apply the gradients at the rate due at `step`; AdamW's rate, for the log."""
+    def step(self, step: int, side: Side) -> None:
+        """Apply a side's gradients at the rates due at `step`."""
         factor = rate_factor(step, self._recipe)
         factor *= self.learning_rate / self._recipe.learning_rate
-        for optimizer in self._all.values():
+        for optimizer in self._of[side.name].values():
             for group in optimizer.param_groups:
                 group["lr"] = group["full"] * factor
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        return self.due(step)
 
     def state(self) -> dict[str, Tensor]:
         """Every state tensor by `<optimiser>.<parameter>.<name>`, and the learning rate."""

@@ -14,7 +14,10 @@ from genui.engine.data.captions import Vocabulary
 from genui.engine.data.pictures import load_pictures
 from genui.engine.device import Machine, autocast
 from genui.engine.generate.diffusion import DiffusionGenerator
-from genui.engine.models.dit import Denoiser, DiT, dit_config
+from genui.engine.generate.picture_medium import PictureMedium
+from genui.engine.models.dit import Denoiser, DiT
+from genui.engine.models.picture_denoiser import picture_denoiser
+from genui.engine.train.augment import augment
 from genui.engine.train.task import Sample
 from genui.protocol import ImageSettings
 from genui.recipes import DiffusionRecipe
@@ -51,9 +54,14 @@ class PictureTask:
         self._pictures, self._vocabulary = pictures, vocabulary
         self.data_line = (
             f"{pictures.name}: {len(pictures.train):,} pictures to train on, "
-            f"{len(pictures.held_out):,} names held out, {len(vocabulary.words):,} words"
+            f"{len(pictures.held_out):,} held out, {len(vocabulary.words):,} words"
         )
         self.notes = pictures.notes + (left_out(vocabulary, pictures.captions) if extra else ())
+        if recipe.border and recipe.data:
+            self.notes += (
+                f"the outer {recipe.border} pixels of every picture are left black; "
+                "--set border=0 draws them too",
+            )
         self.units_per_step = recipe.batch
         self.units_per_epoch = len(pictures.train)  # drawn at random: seen once on average
         captions = recipe.sample_captions if not recipe.data else ()
@@ -66,9 +74,7 @@ class PictureTask:
             "licence": pictures.licence,
         }
         torch.manual_seed(recipe.seed)
-        self.model = Denoiser(DiT(dit_config(recipe, vocabulary.size)), recipe.sigma_data).to(
-            device
-        )
+        self.model = picture_denoiser(recipe, vocabulary.size).to(device)
 
     def _words(self, captions: list[str]) -> Tensor:
         words = self._vocabulary.encode(captions, self._recipe.caption_words)
@@ -80,14 +86,20 @@ class PictureTask:
         batch = pictures.batch(rng.choice(pictures.train, recipe.batch), rng)
         words = self._words(batch.captions)
         words[torch.from_numpy(rng.random(recipe.batch) < recipe.caption_dropout)] = 0
-        clean = torch.from_numpy(batch.rgb).to(self._device)
-        noise = torch.from_numpy(rng.standard_normal(batch.rgb.shape, np.float32))
+        clean = self._clean(batch.rgb)
+        clean = augment(clean, rng, recipe.shift, recipe.zoom, recipe.flip)
+        noise = torch.from_numpy(rng.standard_normal(clean.shape, np.float32))
         log_sigma = recipe.log_sigma_mean + recipe.log_sigma_std * rng.standard_normal(recipe.batch)
         sigma = torch.from_numpy(np.exp(log_sigma).astype(np.float32)).to(self._device)
         loss = self.model.loss(clean, noise.to(self._device), sigma, words).mean()
         if recipe.canvas_batch:
             loss = loss + self._canvas_loss(batch.captions, batch.canvas, rng)
         return loss
+
+    def _clean(self, rgb: np.ndarray) -> Tensor:
+        """Pictures [B, 3, 32, 32] as the network has them: [B, channels, 32, 32]."""
+        clean = torch.from_numpy(rgb).to(self._device)
+        return clean.mean(dim=1, keepdim=True) if self._recipe.channels == 1 else clean
 
     def _canvas_loss(
         self, captions: list[str], canvas: np.ndarray, rng: np.random.Generator
@@ -96,14 +108,16 @@ class PictureTask:
         pictures, recipe = self._pictures, self._recipe
         more, theirs = pictures.canvas_batch(rng.choice(pictures.train, recipe.canvas_batch))
         target = torch.from_numpy(np.concatenate((canvas, theirs))).to(self._device)
-        drawn = self.model.network.draw_canvas(self._words(captions + more))
+        network = self.model.network
+        assert isinstance(network, DiT)  # the recipe's check says so
+        drawn = network.draw_canvas(self._words(captions + more))
         return F.mse_loss(drawn.float(), target)
 
     @torch.inference_mode()
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
         """EDM loss summed over six fixed noise levels, on the same pictures every time.
 
-        `seen_loss` is on trained names, `val_loss` on names held out, where there are any.
+        `seen_loss` is on trained pictures, `val_loss` on those held out, where there are any.
         """
         pictures = self._pictures
         found = {}
@@ -120,23 +134,24 @@ class PictureTask:
         rng = np.random.default_rng(0)
         batch = self._pictures.batch(rng.choice(indices, count), rng)
         words = self._words(batch.captions)
-        clean = torch.from_numpy(batch.rgb).to(self._device)
+        clean = self._clean(batch.rgb)
         total = 0.0
         for sigma in EVALUATION_SIGMAS:
-            noise = torch.from_numpy(rng.standard_normal(batch.rgb.shape, np.float32))
+            noise = torch.from_numpy(rng.standard_normal(clean.shape, np.float32))
             level = torch.full((count,), sigma, device=self._device)
             with autocast(machine):
                 total += float(model.loss(clean, noise.to(self._device), level, words).mean())
         return total
 
-    def sample(self, model: nn.Module, machine: Machine) -> Sample:
+    def sample(self, model: nn.Module, machine: Machine) -> tuple[Sample, ...]:
         assert isinstance(model, Denoiser)
-        generator = DiffusionGenerator(model, self._vocabulary, machine)
+        medium = PictureMedium(self._recipe)
+        generator = DiffusionGenerator(model, self._vocabulary, machine, medium)
         seeds = [self._recipe.seed + i for i in range(len(self._captions))]
         rgb = generator.draw(list(self._captions), seeds, SAMPLE_SETTINGS)
         file = io.BytesIO()
         Image.fromarray(grid(rgb)).save(file, "PNG")
-        return Sample(".png", file.getvalue())
+        return (Sample(".png", file.getvalue()),)
 
 
 def grid(rgb: np.ndarray, columns: int = 4) -> np.ndarray:

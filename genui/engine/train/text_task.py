@@ -6,8 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from genui.engine.data import fim
 from genui.engine.data.text import load_text
 from genui.engine.data.tokenizer import (
+    BPETokenizer,
     ByteTokenizer,
     CharTokenizer,
     Tokenizer,
@@ -120,6 +122,8 @@ class TextTask:
             tokenizer = tokenizer_from_dict(extra["tokenizer"])
         else:
             tokenizer = build_tokenizer(recipe, data.train)
+        if recipe.fim_rate and isinstance(tokenizer, BPETokenizer):
+            tokenizer = tokenizer.with_gaps()  # the network's new rows are learnt
         self._recipe, self._device, self._tokenizer = recipe, device, tokenizer
         self._train = encode_documents(tokenizer, data.train)
         self._held = encode_documents(tokenizer, data.validation)
@@ -149,8 +153,21 @@ class TextTask:
         recipe = self._recipe
         starts = windows(step, recipe.batch, len(self._train), recipe.context, recipe.seed)
         span = np.arange(recipe.context + 1)
-        batch = torch.from_numpy(self._train[starts[:, None] + span]).to(self._device)
+        rows = self._train[starts[:, None] + span]
+        if recipe.fim_rate:
+            self._leave_gaps(rows, starts, np.random.default_rng((recipe.seed, step)))
+        batch = torch.from_numpy(rows).to(self._device)
         return self.model.loss(batch[:, :-1], batch[:, 1:])
+
+    def _leave_gaps(self, rows: np.ndarray, starts: np.ndarray, rng: np.random.Generator) -> None:
+        """Rearrange `fim_rate` of the rows int64 [batch, context + 1] in place."""
+        length = rows.shape[1]
+        for index in np.flatnonzero(rng.random(len(rows)) < self._recipe.fim_rate):
+            start = int(starts[index])
+            end = start + length + fim.MOST_PIECES * fim.SPARE
+            if end <= len(self._train):
+                tokens = self._train[start:end].tolist()
+                rows[index] = fim.rearranged(tokens, length, self._tokenizer, rng)
 
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
         """`val_loss` in nats a token, over windows side by side; `val_bpc` in bits a character."""
@@ -160,11 +177,11 @@ class TextTask:
         nats = held_out_loss(model, self._held, machine, recipe.batch, most)
         return {"val_loss": nats, "val_bpc": nats * self._tokens_per_character / np.log(2)}
 
-    def sample(self, model: nn.Module, machine: Machine) -> Sample:
+    def sample(self, model: nn.Module, machine: Machine) -> tuple[Sample, ...]:
         recipe = self._recipe
         assert isinstance(model, Transformer)
         generator = TextGenerator(model, self._tokenizer, machine)
         settings = TextSettings(tokens=recipe.sample_tokens)
         prompt = recipe.sample_prompt
         text = prompt + generator.write(prompt, recipe.seed, settings)
-        return Sample(".txt", text.encode())
+        return (Sample(".txt", text.encode()),)

@@ -28,12 +28,13 @@ RING_GAP = 2.0  # seconds between two bells: of many runs that end at once one i
 _SIGNS = {
     "nan": ("✗", "bad"),
     "divergence": ("✗", "bad"),
+    "collapse": ("✗", "bad"),
     "crash": ("✗", "bad"),
     "stall": ("!", "warn"),
     "finish": ("✓", "good"),
 }
-_RINGS = frozenset({"nan", "divergence", "crash", "finish"})
-EMPTY = "Nothing to tell so far: no NaN, divergence, stall, crash or finish"
+_RINGS = frozenset({"nan", "divergence", "collapse", "crash", "finish"})
+EMPTY = "Nothing to tell so far: no NaN, divergence, collapse, stall, crash or finish"
 
 
 class Told(NamedTuple):

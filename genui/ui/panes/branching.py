@@ -141,7 +141,9 @@ class Branching(Saving[F]):
         for branch in self.traces.branches:
             if replace(branch.trace.request, trace=0) == replace(request, trace=0):
                 return self._column(branch)
-        trace: Trace[F] = Trace(request=request, first=self.first_step, total=total)
+        model = self.known.get(request.model, self.model)
+        medium = model.medium if model is not None else ""
+        trace: Trace[F] = Trace(request=request, first=self.first_step, total=total, medium=medium)
         return Column(trace, self._branch_label(Branch(-1, trace, f"seed {request.seed}")))
 
     def _side_by_side(self, columns: list[Column], playing: bool) -> None:

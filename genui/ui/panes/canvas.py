@@ -25,7 +25,6 @@ from genui.ui.frame import set_border
 from genui.ui.key_table import PaneName
 from genui.ui.media import at_step, recipe_of, which
 from genui.ui.messages import ViewName
-from genui.ui.panes.canvas_edits import CanvasEdits
 from genui.ui.panes.canvas_inspector import (
     LONG_WORDS,
     SHORT_WORDS,
@@ -33,20 +32,24 @@ from genui.ui.panes.canvas_inspector import (
     WORDS,
     CanvasInspector,
 )
+from genui.ui.panes.canvas_sound import CanvasSound
 from genui.ui.panes.line_input import LineInput
 from genui.ui.panes.timeline import Timeline
 from genui.ui.session import Session
 from genui.ui.settings import SAMPLER_NAMES, image_lines, settings_content
 from genui.ui.settings import Line as Setting
+from genui.ui.widgets.label_bars import LabelBars
 from genui.ui.widgets.picture import Picture, View
+from genui.ui.widgets.waveform import Waveform
 
 CYCLE: tuple[View, ...] = ("guess", "x", "noise")  # what `o` goes round
 REST = 0.5  # seconds without a move, after which a picture is drawn finer
 SHORT = 20  # lines within which three pictures stand alone
+CLIP_KEYS = ", . frames · ; play or hold · p all of them"
 ROOMY = 60  # cells of a border with room for whole sentences
 
 
-class CanvasPane(CanvasEdits):
+class CanvasPane(CanvasSound):
     """Caption, picture, timeline and, zoomed, the other pictures, the schedule and the settings."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("canvas")]
@@ -73,6 +76,8 @@ class CanvasPane(CanvasEdits):
                     with Vertical(classes=f"view -{view}"):
                         yield Static(SHORT_WORDS[view], classes="view-title", markup=False)
                         yield Picture()
+            yield Waveform()
+            yield LabelBars()
             yield Timeline("noise  ", "picture")
         yield CanvasInspector()
 
@@ -95,11 +100,13 @@ class CanvasPane(CanvasEdits):
         self._look_at(CYCLE[(CYCLE.index(self.shown) + 1) % len(CYCLE)])
 
     def action_layout(self) -> None:
-        """One picture large, or all three side by side, full-screen."""
-        self.set_class(not (self.zoomed and self.has_class("-three")), "-three")
+        """One picture large, all three side by side or all frames of a clip, full-screen."""
+        spread = self._three and self.frames > 1
+        self.set_class(not (self._three or self.spread), "-three")
+        self.set_class(spread, "-spread")
         if not self.zoomed:
             self.action_zoom()
-        self.call_after_refresh(self.paint)
+        self.call_after_refresh(self._moved)
 
     def action_sampler(self) -> None:
         """The next sampler in the protocol's list."""
@@ -133,9 +140,11 @@ class CanvasPane(CanvasEdits):
             if frame is None:
                 picture.clear(self.empty_text() if view == self.shown else " ")
             else:
-                picture.show_frame(frame, view)
+                self.show_in(picture, frame, view)
+        self.show_sound(frame)
         self._paint_timeline(frame)
         self.query_one(".caption", Line).show(self._caption_line())
+        self.paint_labels()
         self._paint_border()
         if self.zoomed and not self._inspecting:
             self._inspecting = True
@@ -144,6 +153,17 @@ class CanvasPane(CanvasEdits):
             self._rested.stop()
         self._rested = self.set_timer(REST, self._sharpen)
 
+    def paint_drift(self) -> None:
+        """The clip went on: its frame and the number of it, and nothing else."""
+        frame = self.trace.frame if self.trace is not None else None
+        if frame is None:
+            return
+        for view, picture in self._pictures():
+            self.show_in(picture, frame, view)
+        if self.zoomed and not self._three:
+            self.query_one(CanvasInspector).show_others(frame, self.shown, self.moment)
+        self._paint_timeline(frame)
+
     def _paint_inspector(self) -> None:
         """What is beside the picture, after it: a key is answered by the picture."""
         self._inspecting = False
@@ -151,12 +171,15 @@ class CanvasPane(CanvasEdits):
             return
         trace, inspector = self.trace, self.query_one(CanvasInspector)
         if not self._three:
-            inspector.show_others(trace.frame if trace is not None else None, self.shown)
+            frame = trace.frame if trace is not None else None
+            inspector.show_others(frame, self.shown, self.moment)
         inspector.show_schedule(trace)
         inspector.show_settings(settings_content(self._setting_lines(), self._touched))
 
     def _sharpen(self) -> None:
         """Draw finer what stands still, once the terminal has taken all else."""
+        if self.drifting:
+            return
         driver = metered(self.app)
         if driver is not None and driver.busy:
             self._rested = self.set_timer(REST, self._sharpen)
@@ -179,6 +202,8 @@ class CanvasPane(CanvasEdits):
         start = "picture" if rising else "noise  "
         timeline.left = f"σ {frame.sigma:<5.2g}" if frame is not None else start
         timeline.right = "noise  " if rising else "picture"
+        if self.frames > 1:
+            timeline.right = self.clip.words(self.frames)
         timeline.total = trace.total if trace is not None else 0
         timeline.computed = trace.computed if trace is not None else 0
         timeline.position = trace.position if trace is not None else 0
@@ -220,11 +245,16 @@ class CanvasPane(CanvasEdits):
         main = self.query_one(".main")
         words = LONG_WORDS if main.size.width >= ROOMY else SHORT_WORDS
         what = "the three pictures" if self._three else words[self.shown]
+        if self.spread:
+            what = f"{words[self.shown]}, all {self.frames} frames"
         scale = f" · {picture.scale_text}" if picture.scale_text else ""
         set_border(
             main, title=Content.assemble((name, "bold"), f"{at_step(self.model)} · {what}{scale}")
         )
-        set_border(main, subtitle=Content(self._branch_words(self._grid_words())))
+        below = self._branch_words(self._grid_words())
+        if not below and self.frames > 1:
+            below = CLIP_KEYS
+        set_border(main, subtitle=Content(below))
 
     def _branch_words(self, grid: str) -> str:
         """`branch 2 of 3 · noise back to 8` where there are several, and what a grid varies."""

@@ -15,6 +15,11 @@ from genui.ui.trace import Trace
 class CanvasEdits(CanvasOpenings):
     """The actions of Canvas that ask, and then fork from the playhead."""
 
+    @property
+    def moment(self) -> int:
+        """Which frame of a clip is shown; of a picture the only one."""
+        return 0
+
     # --- forks ------------------------------------------------------------------------
 
     def action_fork(self) -> None:
@@ -99,7 +104,7 @@ class CanvasEdits(CanvasOpenings):
         if trace.request.grid:
             self._note("a mask is painted on one picture: this is a grid; w ends it")
             return
-        from genui.saved.write import pixels
+        from genui.saved.write import clip_pixels
         from genui.ui.screens.mask import SMALLEST, MaskScreen
 
         size = self.app.size
@@ -113,7 +118,7 @@ class CanvasEdits(CanvasOpenings):
                 self._ask_back(trace, "Draw the masked part again", mask)
 
         trace.pause()
-        self.app.push_screen(MaskScreen(pixels(frame, "guess")), done)
+        self.app.push_screen(MaskScreen(clip_pixels(frame, "guess")[self.moment]), done)
 
     def _noisable(self) -> Trace[ImageFrame] | None:
         """The trace, where noise can be added back at the playhead; else says why not."""

@@ -50,15 +50,15 @@ class CanvasInspector(Vertical):
         set_border(self.query_one(".settings"), title="Settings", subtitle="+ − change")
         set_border(self.query_one(".schedule"), title="Noise schedule")
 
-    def show_others(self, frame: ImageFrame | None, shown: View) -> None:
-        """The pictures of the step that are not the large one."""
+    def show_others(self, frame: ImageFrame | None, shown: View, moment: int = 0) -> None:
+        """The pictures of the step that are not the large one; of a clip those of a moment."""
         others: list[View] = [view for view in VIEWS if view != shown]
         for box, view in zip(self.query(".other"), others, strict=True):
             picture = box.query_one(Picture)
             if frame is None:
                 picture.clear(" ")
             else:
-                picture.show_frame(frame, view)
+                picture.show_frame(frame, view, moment)
             set_border(box, title=SHORT_WORDS[view], subtitle=_scale(picture))
 
     def show_schedule(self, trace: Trace[ImageFrame] | None) -> None:

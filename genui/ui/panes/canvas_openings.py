@@ -120,7 +120,7 @@ class CanvasOpenings(TracePane[ImageFrame, ImageSettings]):
             return
         finished = trace is not None and frame is not None and frame.sigma == 0
         if finished and frame is not None and (frame.width, frame.height) == (SIDE, SIDE):
-            init: Picture | str = Picture(width=SIDE, height=SIDE, rgb=frame.guess)
+            init: Picture | str = Picture(width=SIDE, height=SIDE * frame.pictures, rgb=frame.guess)
             name = "this picture"
         else:
             init, name = FROM_DATA, "a training picture"

@@ -78,13 +78,14 @@ class ModelsPane(Pane, can_focus=False):
         rows: list[Row] = []
         found = [(key, run_row(key, s)) for key, s in self._runs.items()]
         self._group(rows, "RUNS", [row for _, row in found])
-        for medium in dict.fromkeys(m.medium for m in self._models.values()):
+        for of in dict.fromkeys((m.medium, m.family) for m in self._models.values()):
             group = [
                 Row(key, m.name, m.summary or m.family)
                 for key, m in self._models.items()
-                if m.medium == medium
+                if (m.medium, m.family) == of
             ]
-            self._group(rows, medium.upper(), group)
+            medium, family = (clean_line(word, 20) for word in of)
+            self._group(rows, f"{medium.upper()} · {family}", group)
         if self._read:
             everything = len(self._runs) + len(self._models)
             shown = sum(not row.is_heading for row in rows)

@@ -12,7 +12,13 @@ from genui.ui.key_table import PaneName
 from genui.ui.panes.trace_pane import TracePane
 from genui.ui.session import Session
 
-SLOT: Mapping[PaneName, str] = MappingProxyType({"canvas": "genui.ui.panes.canvas:CanvasPane"})
+SLOT: Mapping[PaneName, str] = MappingProxyType(
+    {
+        "canvas": "genui.ui.panes.canvas:CanvasPane",
+        "roll": "genui.ui.panes.roll:RollPane",
+        "walk": "genui.ui.panes.walk:LatentPane",
+    }
+)
 """The id of each pane that may stand there, and its class as `module:class`."""
 
 

@@ -20,7 +20,7 @@ from genui.ui.frame import set_border
 from genui.ui.key_table import PaneName
 from genui.ui.media import recipe_of, which
 from genui.ui.messages import ViewName
-from genui.ui.panes.attending import AttendingPane
+from genui.ui.panes.code import CodePane
 from genui.ui.panes.line_input import LineInput, unescape_newlines
 from genui.ui.screens.value import ValueScreen
 from genui.ui.session import Session
@@ -28,9 +28,11 @@ from genui.ui.settings import settings_content, text_lines
 from genui.ui.trace import Trace
 from genui.ui.widgets.attention import AttentionList, levels
 from genui.ui.widgets.candidates import Candidates, token_text
-from genui.ui.widgets.prose import Prose
+from genui.ui.widgets.code import CodeProse
+from genui.ui.widgets.label_bars import LabelBars
 
 LABEL_CELLS = 16  # of a branch's words
+MARGIN = 6  # cells of a border that stay free of words
 LEGEND = (
     ("expected ", "$success"),
     ("unsure ", "$warning"),
@@ -40,7 +42,7 @@ LEGEND = (
 LEGEND_CELLS = sum(cell_len(text) for text, _ in LEGEND)
 
 
-class TextPane(AttendingPane):
+class TextPane(CodePane):
     """Prompt, streamed text, the next token's distribution and, zoomed, the settings.
 
     Zoomed and held, the token at the playhead is under a cursor: its odds are a table to fork
@@ -54,24 +56,35 @@ class TextPane(AttendingPane):
     first_step: ClassVar[int] = 1
     paints_a_second: ClassVar[float] = 15
     catch_up: ClassVar[float] = 0.2
+    unit: ClassVar[str] = "tok"
+    asks: ClassVar[str] = "the prompt; \\n is a new line"
+    inserts: ClassVar[tuple[str, str]] = (
+        "Your own words",
+        "written after the token at the cursor, then the model goes on; \\n is a new line",
+    )
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session, TextSettings(), touched="temperature")
+    def __init__(self, session: Session, settings: TextSettings | None = None) -> None:
+        super().__init__(session, settings or TextSettings(), touched="temperature")
         self._painted: Trace[TextFrame] | None = None  # the trace in the prose
         self._odds_of: TextFrame | None = None  # the frame in the candidates
 
     def compose(self) -> ComposeResult:
-        prose = Prose()
-        prose.can_focus = False  # the pane has the keys
         with Vertical(classes="main"):
-            yield LineInput(placeholder="the prompt; \\n is a new line", compact=True)
-            yield prose
+            yield LineInput(placeholder=self.asks, compact=True)
+            yield from self.compose_view()
+            yield LabelBars()
         with Vertical(classes="inspector"):
             with Vertical(classes="box odds"):
                 yield Candidates()
                 yield AttentionList()
             with Vertical(classes="box settings"):
                 yield Static(classes="settings-lines")
+
+    def compose_view(self) -> ComposeResult:
+        """What the trace is seen in."""
+        prose = CodeProse()
+        prose.can_focus = False  # the pane has the keys
+        yield prose
 
     def on_mount(self) -> None:
         self.query_one(".settings").border_title = "Settings"
@@ -89,7 +102,7 @@ class TextPane(AttendingPane):
 
     def action_scroll_text(self, by: int) -> None:
         """Scroll, without moving the playhead."""
-        self.query_one(Prose).scroll_relative(y=by, animate=False)
+        self.query_one(CodeProse).scroll_relative(y=by, animate=False)
 
     def action_choose(self, by: int) -> None:
         """Zoomed, another candidate for the token at the cursor; else scroll."""
@@ -132,8 +145,12 @@ class TextPane(AttendingPane):
             if text is not None:
                 self._write(text)
 
-        hint = "written after the token at the cursor, then the model goes on; \\n is a new line"
-        self.app.push_screen(ValueScreen("Your own words", "", hint, _words), done)
+        title, hint = self.inserts
+        self.app.push_screen(ValueScreen(title, "", hint, self.words), done)
+
+    def words(self, text: str) -> str:
+        """What was typed to insert. Raises MisuseError where it is nothing."""
+        return _words(text)
 
     def _write(self, text: str) -> None:
         self.fork(WriteText(text), f"wrote ‘{_word(text)}’", play=False)
@@ -167,17 +184,20 @@ class TextPane(AttendingPane):
         self.paint()
 
     def paint(self) -> None:
-        self._paint_prose()
+        self.paint_view()
         self._paint_odds()
+        self.paint_labels()
         self._paint_border()
         lines = text_lines(self.settings, self.seed)
         self.query_one(".settings-lines", Static).update(settings_content(lines, self._touched))
 
-    def _paint_prose(self) -> None:
-        prose = self.query_one(Prose)
+    def paint_view(self) -> None:
+        """Draw what was written, up to the playhead or, held, all of it."""
+        prose = self.query_one(CodeProse)
         trace = self.trace
         if trace is None or not (trace.started or trace.frames or trace.seen_prompt):
             self._painted = None
+            self.checked = None
             prose.writing = False
             prose.clear(self.empty_text())
             return
@@ -193,17 +213,19 @@ class TextPane(AttendingPane):
             prose.append_frames(trace.frames[written:end])
         prose.writing = trace.playing or trace.computing
         prose.point(trace.position if held else None)
+        self.check_code(prose)
         heads = self.heads
         if not (held and self.attending) or trace.frame is None:
             prose.shade(None)
         elif heads is not None:  # else the shades stay as they are until the answer comes
             prose.shade(levels(heads.weights(self.head)), heads.prompt)
 
-    def _change_text(self, prose: Prose, trace: Trace[TextFrame]) -> None:
+    def _change_text(self, prose: CodeProse, trace: Trace[TextFrame]) -> None:
         """To that of another trace; what a fork shares with it stays as it is."""
         before, self._painted = self._painted, trace
-        if before is None or before.seen_prompt != trace.seen_prompt:
-            prose.begin(trace.seen_prompt)
+        given = trace.seen_prompt, trace.seen_suffix
+        if before is None or (before.seen_prompt, before.seen_suffix) != given:
+            prose.begin(*given)
             return
         pairs = zip(before.frames[: prose.token_count], trace.frames, strict=False)
         shared = 0
@@ -233,8 +255,12 @@ class TextPane(AttendingPane):
         room = odds.size.width >= 64  # the note is cut where there is less
         note = f"T {self.settings.temperature:g} · seed {self.seed}" if room else ""
         odds.show_frame(frame, note, _greedy(trace, frame.step))
-        title = f"Token {numbers.count(frame.step)}" if self.zoomed else "Next token"
-        set_border(box, title=title, subtitle=self._odds_hint(frame, odds.selected))
+        hint = self._odds_hint(frame, odds.selected)
+        set_border(box, title=self.odds_title(frame.step), subtitle=hint)
+
+    def odds_title(self, step: int) -> str:
+        """What the odds are of."""
+        return f"Token {numbers.count(step)}" if self.zoomed else "Next token"
 
     def _odds_hint(self, frame: TextFrame, selected: int | None) -> str:
         if not self.zoomed:
@@ -254,16 +280,31 @@ class TextPane(AttendingPane):
         if trace is None or not trace.started:
             self.set_subtitle()
             return
-        parts = [f"{numbers.count(trace.position)}/{numbers.count(trace.total)} tok"]
+        parts = [f"{numbers.count(trace.position)}/{numbers.count(trace.total)} {self.unit}"]
         if trace.playing and (rate := trace.rate(time.monotonic())) > 0:
-            parts.append(f"{numbers.short(rate)} tok/s")
-        bits = self.query_one(Prose).bits_per_token
+            parts.append(f"{numbers.short(rate)} {self.unit}/s")
+        bits = self.bits_per_token()
         if bits > 0:
-            parts.append(f"{bits:.1f} bits/tok")
+            parts.append(f"{bits:.1f} bits/{self.unit}")
         line = " · ".join(parts)
         room = self.query_one(".main").size.width - cell_len(line)
-        legend = LEGEND if self.zoomed and not self.attending and room > LEGEND_CELLS else ()
-        self.set_subtitle(*legend, line)
+        if self.checked is not None:
+            words = self.checked.words
+            if room - cell_len(words) < MARGIN:  # where it breaks matters more than how fast
+                line = parts[0]
+            room += cell_len(" · ".join(parts)) - cell_len(line) - 3
+            words = clean_line(words, max(room - MARGIN, 10))
+            line, room = f"{words} · {line}", room - cell_len(words)
+        self.set_subtitle(*self.legend(room), line)
+
+    def bits_per_token(self) -> float:
+        """The mean surprisal of what is seen."""
+        return self.query_one(CodeProse).bits_per_token
+
+    def legend(self, room: int) -> tuple[tuple[str, str], ...]:
+        """What the colours mean, where there is room for it."""
+        told = self.zoomed and not self.attending and not self.highlighted
+        return LEGEND if told and room > LEGEND_CELLS else ()
 
     def _branch(self, name: str) -> str:
         """Which branch is shown, of how many; with its label where there is room for it."""

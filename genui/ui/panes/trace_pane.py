@@ -14,7 +14,7 @@ from genui.render.sanitise import clean_line
 from genui.runs.catalog import ModelInfo
 from genui.ui import messages
 from genui.ui.driver import may_move
-from genui.ui.panes.branching import Branching
+from genui.ui.panes.labelling import Labelling
 from genui.ui.panes.line_input import LineInput, escape_newlines, unescape_newlines
 from genui.ui.panes.saving import other_weights
 from genui.ui.screens.value import ValueScreen
@@ -26,7 +26,7 @@ from genui.ui.tree import Tree
 RESTART_DELAY = 0.25  # seconds after the last change of a setting until the trace starts again
 
 
-class TracePane(Branching[F], Generic[F, S]):
+class TracePane(Labelling[F], Generic[F, S]):
     """Owns a trace. Subclasses draw it (`paint`) and say what their medium's defaults are."""
 
     first_step: ClassVar[int]
@@ -66,6 +66,18 @@ class TracePane(Branching[F], Generic[F, S]):
     @abstractmethod
     def total_steps(self) -> int:
         """The steps asked for by the settings."""
+
+    @property
+    def drifting(self) -> bool:
+        """Whether what is shown of a step moves by itself, as a clip does."""
+        return False
+
+    def drift(self) -> bool:
+        """Move that on by a tick's time. Returns whether it moved."""
+        return False
+
+    def paint_drift(self) -> None:
+        """Draw what such a move has changed."""
 
     # --- choosing what to generate with -----------------------------------------------
 
@@ -112,7 +124,12 @@ class TracePane(Branching[F], Generic[F, S]):
     def begin(self, request: protocol.Start, label: str, play: bool = True) -> None:
         """Show a new trace beside those that are here."""
         self._hold()
-        trace: Trace[F] = Trace(request=request, first=self.first_step, total=self.total_steps())
+        trace: Trace[F] = Trace(
+            request=request,
+            first=self.first_step,
+            total=self.total_steps(),
+            medium=self.model.medium if self.model is not None else "",
+        )
         self.traces.root(trace, label)
         self._go(play)
 
@@ -363,11 +380,16 @@ class TracePane(Branching[F], Generic[F, S]):
             return
         if trace.tick(self.catch_up, self.paints_a_second) or trace.loading:
             self._stale = True
-        if self._stale and may_move(self.app, self._painted_at):
+        drifted = self.drift()
+        if (self._stale or drifted) and may_move(self.app, self._painted_at):
             self._painted_at = time.monotonic()
-            self._stale = False
-            self.paint()
-        if not (trace.playing or trace.computing or trace.loading or self._stale):
+            if self._stale:
+                self._stale = False
+                self.paint()
+            else:
+                self.paint_drift()
+        moving = trace.playing or trace.computing or trace.loading or self.drifting
+        if not (moving or self._stale):
             self._rest()
 
     def _rest(self) -> None:

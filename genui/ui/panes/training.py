@@ -1,7 +1,8 @@
 """The Training pane: one run as it goes, its curves and samples, and the keys that steer it."""
 
 import time
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textual import on
 from textual.app import ComposeResult
@@ -26,8 +27,20 @@ from genui.ui.steering import Steering
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.progress import StepBar
 
+if TYPE_CHECKING:
+    from genui.render.series import Kind
+
 RETRY = 0.1  # seconds until a view is tried again that a busy terminal could not take
 EMPTY = "No training yet: press n to start one"
+
+CURVES = {
+    "loss": "train",
+    "val_loss": "val",
+    "generator_loss": "generator",
+    "discriminator_loss": "discriminator",
+}
+"""The metrics that are drawn here, where a run has them, and what they are called."""
+KINDS: "Mapping[str, Kind]" = {"val": "marks"}
 
 
 class TrainingPane(Steering, Pane):
@@ -119,10 +132,10 @@ class TrainingPane(Steering, Pane):
 
     def _paint_curves(self, view: RunView) -> None:
         loss = self.query_one(Curve)
-        names = {"loss": "train", "val_loss": "val"}
-        shown = {label: view.series[key][:2] for key, label in names.items() if key in view.series}
+        series = view.series
+        shown = {label: series[key][:2] for key, label in CURVES.items() if key in series}
         if shown:
-            loss.set_series(shown, {"train": "smoothed", "val": "marks"})
+            loss.set_series(shown, {label: KINDS.get(label, "smoothed") for label in shown})
         else:
             loss.clear(waiting_text(view))
 

@@ -13,6 +13,7 @@ from genui.ui.looking import RunView
 # Ours first, then as other tools name them.
 _TRAIN = ("loss", "train_loss", "train/loss")
 _HELD_OUT = ("val_loss", "eval_loss", "val/loss", "eval/loss")
+_WINS = ("real_wins",)  # of a GAN: pairs in which the real picture scores higher
 _RATE = ("lr", "learning_rate", "train/learning_rate")
 
 
@@ -60,6 +61,9 @@ def _parts(view: RunView) -> tuple[list[Part], list[Part], list[Part], list[Part
     losses = _values(view, _TRAIN)
     if len(losses):
         train += _stat("train", numbers.value(float(losses[-1])), "bold $primary")
+    wins = _values(view, _WINS)
+    if len(wins):
+        train += _stat("real wins", f"{wins[-1]:.0%}", "bold $primary", " of pairs")
     rates = _values(view, _RATE)
     if len(rates):
         rate += _stat("lr", f"{float(rates[-1]):.1e}", "$foreground")

@@ -29,7 +29,7 @@ class BranchesScreen(Window[Choice | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose('show')", "Go to it", show=False),
-        Binding("v", "compare", "Compare", show=False),
+        Binding("V,v", "compare", "Compare", show=False),
         Binding("x", "choose('export')", "Export", show=False),
         Binding("s,ctrl+s", "choose('save')", "Save all", show=False),
         Binding("d,delete", "drop", "Drop", show=False),
@@ -53,7 +53,7 @@ class BranchesScreen(Window[Choice | None]):
     def on_mount(self) -> None:
         window = self.query_one(".window")
         window.border_title = "Branches"
-        full = "⏎ go to it · v compare · x export · s save all · d drop · esc leave"
+        full = "⏎ go to it · V compare · x export · s save all · d drop · esc leave"
         window.border_subtitle = full if self._tree.branches else "esc leave"
         rows = self.query_one(RowList)
         if self._tree.shown is not None:

@@ -12,13 +12,12 @@ from textual.message_pump import MessagePump
 from textual.widgets import Static
 
 from genui.protocol import ImageFrame
-from genui.ui import messages
+from genui.ui.clip import ClipHead
 from genui.ui.compare import PARTS, Part, gap, gap_words, token_words
 from genui.ui.driver import may_move
 from genui.ui.in_step import Column, InStep
-from genui.ui.panes.saving import other_weights
 from genui.ui.panes.timeline import Timeline
-from genui.ui.screens.window import Window
+from genui.ui.screens.columns import ColumnsWindow
 from genui.ui.session import Session
 from genui.ui.widgets.column import ColumnView
 
@@ -27,12 +26,8 @@ SHORT: dict[Part, str] = {"guess": "guess", "x": "noisy", "noise": "noise"}
 CATCH_UP = {"text": 0.2, "image": 4.0}  # seconds within which the playhead is at the newest step
 
 
-class CompareScreen(Window[Column | None]):
-    """Dismissed with the column to take into the pane, or None.
-
-    While it is open it owns the traces; then those of the pane go back to `pane`, and the
-    others are closed, but for the one that is taken.
-    """
+class CompareScreen(ColumnsWindow):
+    """The columns move along one timeline; the line below says where they part."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "play", "Play or hold", show=False),
@@ -46,7 +41,11 @@ class CompareScreen(Window[Column | None]):
         Binding("tab", "turn(1)", "The next column", show=False),
         Binding("shift+tab", "turn(-1)", "The column before", show=False),
         *(Binding(str(n), f"column({n - 1})", f"Column {n}", show=False) for n in range(1, 10)),
+        Binding("p", "probes", "Measure the models", show=False),
         Binding("o", "swap", "Guess, noisy or noise", show=False),
+        Binding("full_stop", "frame(1)", "The next frame of the clips", show=False),
+        Binding("comma", "frame(-1)", "The frame before", show=False),
+        Binding("semicolon", "roll", "Let the clips play, or hold them", show=False),
         Binding("up,k", "scroll_text(-1)", "Scroll up", show=False),
         Binding("down,j", "scroll_text(1)", "Scroll down", show=False),
         Binding("pageup", "scroll_text(-8)", "Scroll up", show=False),
@@ -64,18 +63,15 @@ class CompareScreen(Window[Column | None]):
         playing: bool = False,
         part: Part = "guess",
     ) -> None:
-        super().__init__()
-        self._session = session
-        self._pane = pane
-        self.columns = tuple(columns)
+        super().__init__(session, pane, columns)
         self.going = InStep(self.columns, goal=position, playing=playing)
         self.focus_at = 0
+        self.clip = ClipHead()  # of clips: the frame that all of them show
         self._view: Part = part
         self._note = ""
         self._said = ""  # what the line below the columns says
         self._stale = True
         self._seen: list[tuple[int, bool]] = []  # how far each trace was when last drawn
-        self._left = False
         self._begun_at = self._painted_at = time.monotonic()
 
     def compose(self) -> ComposeResult:
@@ -88,12 +84,11 @@ class CompareScreen(Window[Column | None]):
             yield Static(classes="keys", markup=False)
 
     def on_mount(self) -> None:
-        for column in self.columns:
-            self._session.hand_over(column.trace.id, self)
+        self._take_over()
         self.query_one(".parting").set_class(self._pictures, "-two")
-        look = "o view · " if self.going.pictures else ""
+        look = "o view · p probes · " if self.going.pictures else ""
         self.query_one(".keys", Static).update(
-            f"space play · ←→ step · = parting · tab column · {look}⏎ take · esc leave"
+            f"space play · ←→ · = parts · tab next · {look}⏎ take · esc leave"
         )
         self.going.compare()
         self._go()
@@ -138,6 +133,35 @@ class CompareScreen(Window[Column | None]):
         self._view = views[(views.index(self._view) + 1) % len(views)]
         self._go()
 
+    def action_frame(self, by: int) -> None:
+        """Of clips: hold them, at the frame after or before."""
+        if self._frames > 1:
+            self.clip.step(by, self._frames)
+            self._go()
+
+    def action_roll(self) -> None:
+        """Of clips: let them play, or hold them."""
+        self.clip.hold(self.clip.moving(self._frames))
+        self._go()
+
+    @property
+    def _frames(self) -> int:
+        """Frames of the clips that are shown; 1 of pictures."""
+        shown = [column.frame_at(self.going.position) for column in self.columns]
+        return max((f.pictures for f in shown if isinstance(f, ImageFrame)), default=1)
+
+    def action_probes(self) -> None:
+        """Measure the models of the columns beside each other."""
+        if not self.going.pictures:
+            self._say("the probes' table is of models that draw")
+            return
+        from genui.ui.screens.probes import ProbesScreen
+
+        models = dict.fromkeys(column.trace.request.model for column in self.columns)
+        self.going.hold()
+        self._go()
+        self.app.push_screen(ProbesScreen(tuple(models)))
+
     def action_scroll_text(self, by: int) -> None:
         """Scroll the column that has the focus."""
         self.query(ColumnView)[self.focus_at].scroll_text(by)
@@ -168,63 +192,20 @@ class CompareScreen(Window[Column | None]):
         if not column.trace.started and not column.trace.frames:
             self._say("this column has not begun: nothing to take yet")
         elif self.is_active:
-            self._give_back(column)
-            self.leave(column)
+            self._close(column)
 
     def action_leave(self) -> None:
         if self.is_active:
-            self._give_back(None)
-            self.leave(None)
+            self._close(None)
 
-    def _give_back(self, taken: Column | None) -> None:
-        self._left = True
+    def _close(self, taken: Column | None) -> None:
         for column in self.columns:
-            trace = column.trace
-            trace.seek(self.going.position)
-            if column.branch is not None or column is taken:
-                self._session.hand_over(trace.id, self._pane)
-                if trace.computing:
-                    self._session.ask(self._pane, trace)  # to stop there
-            elif trace.id:
-                self._session.forget(trace.id)
-                trace.lose()
+            column.trace.seek(self.going.position)
+        self._leave_with(taken)
 
     # --- what the worker says ---------------------------------------------------------
 
-    def _column(self, trace: int) -> Column | None:
-        return next((column for column in self.columns if column.trace.id == trace), None)
-
-    @on(messages.TraceStarted)
-    def _trace_started(self, event: messages.TraceStarted) -> None:
-        if column := self._column(event.started.trace):
-            if line := other_weights(column.trace.fingerprint, event.started):
-                self._say(line)
-            column.trace.begin(event.started)
-            self._news()
-
-    @on(messages.FramesArrived)
-    def _frames_arrived(self, event: messages.FramesArrived) -> None:
-        if column := self._column(event.trace):
-            column.trace.receive(event.frames, time.monotonic())
-            self._news()
-
-    @on(messages.TraceIdle)
-    def _trace_idle(self, event: messages.TraceIdle) -> None:
-        if column := self._column(event.idle.trace):
-            column.trace.idle(event.idle)
-            self._news()
-
-    @on(messages.TraceFailed)
-    def _trace_failed(self, event: messages.TraceFailed) -> None:
-        if column := self._column(event.trace):
-            column.trace.lose()
-            column.fault = event.line
-            self._news()
-
-    @on(messages.TraceLost)
-    def _trace_lost(self) -> None:
-        for column in self.columns:
-            column.trace.lose()
+    def _lost(self) -> None:
         self.going.hold()
         self._say("the worker ended; another starts — press space to go on")
 
@@ -247,6 +228,7 @@ class CompareScreen(Window[Column | None]):
         moved = self.going.tick(CATCH_UP["image" if self.going.pictures else "text"] * TICKS)
         seen = [(trace.computed, trace.started) for trace in self.going.traces]
         loading = any(trace.loading for trace in self.going.traces)
+        moved = self.clip.tick(self._frames) or moved
         if seen != self._seen:
             self._stale, self._seen = True, seen
             self.going.compare()
@@ -262,13 +244,14 @@ class CompareScreen(Window[Column | None]):
         going, waited = self.going, self._painted_at - self._begun_at
         for index, view in enumerate(self.query(ColumnView)):
             focused = index == self.focus_at
-            view.paint(going.position, self._view, focused, going.playing, waited)
+            view.paint(going.position, self._view, focused, going.playing, waited, self.clip.at)
         timeline = self.query_one(Timeline)
         total = going.total
         timeline.left = f"step {going.position:>{len(str(total))}}/{total}"
         timeline.total = total
         timeline.computed = going.available
         timeline.position = going.position
+        timeline.right = self.clip.words(self._frames) if self._frames > 1 else ""
         line = self._note or self._parting_line()
         if self._pictures:
             line += f"\n{self._gap_line()}"

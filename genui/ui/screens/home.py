@@ -15,6 +15,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from genui.errors import GenuiError
+from genui.kinds import does
 from genui.runs.catalog import ModelInfo
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
@@ -24,7 +25,7 @@ from genui.ui.key_table import PaneName
 from genui.ui.layout import Arrangement, arrange, too_small
 from genui.ui.leaving import DeafWhenLeaving
 from genui.ui.looking import RunView
-from genui.ui.media import does, newest_model, pane_of
+from genui.ui.media import classifiers, newest_model, pane_of, pane_of_saved
 from genui.ui.messages import ViewName
 from genui.ui.panes.models import ModelsPane
 from genui.ui.panes.pane import Pane
@@ -33,6 +34,7 @@ from genui.ui.panes.text import TextPane
 from genui.ui.panes.trace_pane import TracePane
 from genui.ui.panes.training import TrainingPane
 from genui.ui.screens.board_over import BoardOver
+from genui.ui.screens.lab_over import LabOver
 from genui.ui.session import Session
 from genui.ui.watch import Watcher
 
@@ -53,7 +55,7 @@ Use = Callable[[TracePane[Any, Any]], object]
 HINT = "↑↓ choose a model · Enter opens it · space plays · n trains · ? every key"
 
 
-class HomeScreen(DeafWhenLeaving, BoardOver):
+class HomeScreen(DeafWhenLeaving, BoardOver, LabOver):
     """Owns the view (all panes, or one full-screen) and the lists the panes are filled from."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("app")]
@@ -169,7 +171,11 @@ class HomeScreen(DeafWhenLeaving, BoardOver):
             self.refresh_chrome()
 
     def action_view(self, view: ViewName) -> None:
-        """Home, or one pane full-screen; Training has a screen of its own."""
+        """Home, or one pane full-screen; Training and the Lab have screens of their own."""
+        if view == "lab":
+            self._acted()
+            self.open_lab()
+            return
         if view == "training":
             self.open_board()
             return
@@ -235,6 +241,7 @@ class HomeScreen(DeafWhenLeaving, BoardOver):
         if self.board is not None:
             self.board.machine = machine
             self.board.refresh_chrome()
+        self.tell_lab()
         self.refresh_chrome()
 
     async def press(self, key: keys.Key) -> None:
@@ -278,6 +285,7 @@ class HomeScreen(DeafWhenLeaving, BoardOver):
         for pane in self.query(TracePane):
             mine = [model for model in models if pane_of(model) == pane.pane]
             pane.set_catalogue(mine)
+            pane.set_classifiers(classifiers(models))
             if mine:
                 pane.offer(mine[0])
         if self._expected is not None:
@@ -313,13 +321,16 @@ class HomeScreen(DeafWhenLeaving, BoardOver):
         self._acted()
         name = pane_of(model)
         if name is None:
-            self.say(f"{model.name} generates nothing: it {does(model)}")
+            self.say(f"{model.name} {does(model.family, model.medium)}")
             return
         self._in_pane(name, lambda pane: pane.open_model(model))
 
     def open_saved(self, path: Path, pane: PaneName) -> None:
         """Show a saved trace, in its pane."""
         self._acted()
+        if pane == "lab":
+            self.open_lab(path)
+            return
         self._in_pane(pane, lambda pane: pane.open_saved(path))
 
     def _in_pane(self, name: PaneName, use: Use) -> None:
@@ -335,6 +346,7 @@ class HomeScreen(DeafWhenLeaving, BoardOver):
         pane.add_class("-hidden")
         await self.query_one("#lower").mount(pane)
         pane.set_catalogue([model for model in self.models if pane_of(model) == name])
+        pane.set_classifiers(classifiers(self.models))
         self._focus_pane(name, use)
 
     def _focus_pane(self, name: PaneName, use: Use) -> None:
@@ -393,6 +405,16 @@ class HomeScreen(DeafWhenLeaving, BoardOver):
                 self.say(f"{run.id} is starting; it goes on when you quit", "note")
 
         self.app.push_screen(NewRunScreen(recipe), started)
+
+    def action_favourites(self) -> None:
+        """What was kept, to open again."""
+        from genui.ui.screens.favourites import Favourite, FavouritesScreen
+
+        def chosen(favourite: Favourite | None) -> None:
+            if favourite is not None:
+                self.open_saved(favourite.path, pane_of_saved(favourite.recipe, self.models))
+
+        self.app.push_screen(FavouritesScreen(), chosen)
 
     def action_help(self) -> None:
         """The keys of the focused pane."""

@@ -12,6 +12,7 @@ from genui.ui.in_step import Column
 from genui.ui.leaving import DeafWhenLeaving
 from genui.ui.widgets.picture import Picture
 from genui.ui.widgets.prose import Prose
+from genui.ui.widgets.roll import Roll
 
 NARROW = 20  # cells; a column that is narrower has no room beside its border
 
@@ -25,7 +26,9 @@ class ColumnView(DeafWhenLeaving, Vertical):
         self._painted: object = None  # the prompt in the prose
 
     def compose(self) -> ComposeResult:
-        if self.column.trace.first:
+        if self.column.trace.medium == "music":
+            yield Roll()
+        elif self.column.trace.first:
             prose = Prose()
             prose.can_focus = False  # the screen has the keys
             yield prose
@@ -36,12 +39,25 @@ class ColumnView(DeafWhenLeaving, Vertical):
         self.set_class(self.outer_size.width < NARROW, "-narrow")
 
     def scroll_text(self, by: int) -> None:
-        """Scroll, where it is text."""
+        """Scroll, where it is text or music."""
         for prose in self.query(Prose):
             prose.scroll_relative(y=by, animate=False)
+        for roll in self.query(Roll):
+            roll.scroll_bars(1 if by > 0 else -1)
 
-    def paint(self, step: int, part: Part, focused: bool, playing: bool, waited: float) -> None:
-        """Show the step; `waited` is for how long, in seconds, this may have been loading."""
+    def paint(
+        self,
+        step: int,
+        part: Part,
+        focused: bool,
+        playing: bool,
+        waited: float,
+        moment: int = 0,
+    ) -> None:
+        """Show the step; `waited` is for how long, in seconds, this may have been loading.
+
+        `moment` is the frame of a clip.
+        """
         trace = self.column.trace
         self.set_class(focused, "-focused")
         label, mark = clean_line(self.column.label), "▸ " if focused else ""
@@ -53,12 +69,15 @@ class ColumnView(DeafWhenLeaving, Vertical):
         if not empty:
             model = clean_line(trace.request.model, 30)
             empty = f"loading {model} … {waited:.0f} s" if trace.loading else "Press space to begin"
+        if trace.medium == "music":
+            self._paint_roll(step, empty)
+            return
         if trace.first:
             self._paint_prose(step, playing, empty)
             return
         picture, frame = self.query_one(Picture), self.column.frame_at(step)
         if isinstance(frame, ImageFrame):
-            picture.show_frame(frame, part)
+            picture.show_frame(frame, part, moment)
         else:
             picture.clear(empty)
 
@@ -71,6 +90,14 @@ class ColumnView(DeafWhenLeaving, Vertical):
             return f"ended at {trace.total}"
         return clean_line(trace.note, 60)
 
+    def _paint_roll(self, step: int, empty: str) -> None:
+        roll, trace = self.query_one(Roll), self.column.trace
+        if not (trace.started or trace.frames):
+            roll.clear(empty)
+            return
+        shown = min(step, trace.computed)
+        roll.show_frames(trace.request.init, trace.seen_prompt, trace.frames[:shown], shown)
+
     def _paint_prose(self, step: int, playing: bool, empty: str) -> None:
         prose, trace = self.query_one(Prose), self.column.trace
         if not (trace.started or trace.frames):
@@ -80,7 +107,7 @@ class ColumnView(DeafWhenLeaving, Vertical):
             return
         if self._painted != trace.seen_prompt:
             self._painted = trace.seen_prompt
-            prose.begin(trace.seen_prompt)
+            prose.begin(trace.seen_prompt, trace.seen_suffix)
         written, shown = prose.token_count, min(step, trace.computed)
         if written > shown:
             prose.truncate(shown)

@@ -33,7 +33,8 @@ class LineWidget(Widget):
 
     def redraw(self) -> bool:
         """Draw again and send the lines that differ; False where none did."""
-        if not self.is_mounted or not self.size or self._stale:
+        resized = len(self._strips) != self.size.height  # and not told so yet
+        if not self.is_mounted or not self.size or self._stale or resized:
             # Nothing was painted yet, or all of it is about to be.
             self._stale = True
             self.refresh()

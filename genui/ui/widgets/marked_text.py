@@ -6,6 +6,7 @@ Every change returns the lines that look different by it.
 from collections.abc import Iterable, Iterator, Sequence
 
 from genui.render.flow import SOLID, Flow, Span
+from genui.ui.widgets.syntax import Coloured
 from genui.ui.widgets.token_looks import (
     AHEAD,
     CURSOR,
@@ -18,19 +19,29 @@ from genui.ui.widgets.token_looks import (
 Lines = set[int]
 
 
+def _without_newlines(text: str, first: int, last: int) -> Iterator[tuple[int, int]]:
+    """Characters `first` to `last` of a text, in pieces between its new lines."""
+    while first < last:
+        newline = text.find("\n", first, last)
+        end = last if newline < 0 else newline
+        if end > first:
+            yield first, end
+        first = end + 1
+
+
 class MarkedText:
     """Each character has a mark (see token_looks): surprise, ahead or not, attention, cursor."""
 
-    def __init__(self, width: int, prompt: str = "") -> None:
-        """`width` in terminal cells."""
+    def __init__(self, width: int, prompt: str = "", suffix: str = "") -> None:
+        """`width` in terminal cells; `suffix` stands after the tokens."""
         self.flow = Flow(width)
         self.cursor: int | None = None  # the number of the token at the cursor; 0 is the prompt
         self.shaded = False
         self._shades: tuple[int | None, Sequence[str], Sequence[int]] | None = None
         self._bits: list[float | None] = []
         self._prompted = bool(prompt)
-        if prompt:
-            self.flow.extend([(prompt, PROMPT)])
+        self._suffix = [(suffix, PROMPT)] if suffix else []
+        self.flow.extend([*([(prompt, PROMPT)] if prompt else []), *self._suffix])
 
     def __len__(self) -> int:
         """The number of tokens, those after the cursor too."""
@@ -38,9 +49,14 @@ class MarkedText:
 
     @property
     def text(self) -> str:
-        """The prompt and the tokens up to the cursor, cleaned."""
-        text = self.flow.text
-        return text if self.cursor is None else text[: self.token(self.cursor)[1]]
+        """The prompt, the tokens up to the cursor and the suffix, cleaned."""
+        text, end = self.flow.text, self.token(len(self))[1]
+        return text if self.cursor is None else text[: self.token(self.cursor)[1]] + text[end:]
+
+    @property
+    def suffixed(self) -> bool:
+        """Whether something stands after the tokens."""
+        return bool(self._suffix)
 
     @property
     def bits_per_token(self) -> float:
@@ -59,12 +75,21 @@ class MarkedText:
 
     def extend(self, tokens: Sequence[tuple[str, float | None]]) -> int:
         """Add tokens with their surprisal in bits; returns the first line that changed."""
+        changed = self._without_suffix()
         self._bits += [bits for _, bits in tokens]
-        return self.flow.extend((text, surprise_class(bits)) for text, bits in tokens)
+        pieces = [(text, surprise_class(bits)) for text, bits in tokens]
+        return min(changed, self.flow.extend([*pieces, *self._suffix]))
 
     def truncate(self, tokens: int) -> int:
         """Keep the first `tokens` tokens and the prompt; returns the first line that changed."""
         del self._bits[max(tokens, 0) :]
+        changed = self.flow.truncate(len(self._bits) + self._prompted)
+        return min(changed, self.flow.extend(self._suffix)) if self._suffix else changed
+
+    def _without_suffix(self) -> int:
+        """Take the suffix off, to be put on again; returns the first line that changed."""
+        if not self._suffix:
+            return len(self.flow)
         return self.flow.truncate(len(self._bits) + self._prompted)
 
     # --- the cursor and the shades ------------------------------------------------------
@@ -116,6 +141,17 @@ class MarkedText:
             return set()
         self._shades, self.shaded = None, False
         return self._remark(0, self.token(len(self))[1], levelled(0))
+
+    def colour(self, start: int, coloured: Iterable[Coloured]) -> Lines:
+        """Give characters the kinds of words in code, and those from `start` on none else."""
+        text = self.flow.text
+        end = len(text)
+        changed = self._remark(start, end, levelled(0))
+        for first, last, kind in coloured:
+            # New lines are no part of it: one that has a level is drawn.
+            for piece in _without_newlines(text, first, min(last, end)):
+                changed |= self._remark(*piece, levelled(kind))
+        return changed
 
     def past_end(self, line: int, spans: Iterable[Span]) -> Span:
         """What `spans` of a line do not show, and should: a new line or a space at the cursor,

@@ -112,11 +112,13 @@ class Picture(LineWidget):
             self._sharp = True
             self.redraw()
 
-    def show_frame(self, frame: ImageFrame, view: View = "guess") -> bool:
-        """Show one picture of a denoising step."""
+    def show_frame(self, frame: ImageFrame, view: View = "guess", moment: int = 0) -> bool:
+        """Show one picture of a denoising step; of a clip that of a moment, counted from 0."""
         rgb = {"guess": frame.guess, "x": frame.x, "noise": frame.noise}[view]
         if rgb:
-            return self.show(rgb, frame.width, frame.height)
+            size = frame.width * frame.height * 3
+            start = moment % frame.pictures * size
+            return self.show(rgb[start : start + size], frame.width, frame.height)
         had, self._rgb = self.has_picture, None
         return self.redraw() if had else False
 

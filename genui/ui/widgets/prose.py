@@ -91,9 +91,9 @@ class Prose(ScrollView, can_focus=True):
 
     # --- what is written ------------------------------------------------------------
 
-    def begin(self, prompt: str = "") -> None:
-        """Start a new text with its prompt."""
-        self._text = MarkedText(self._flow.width, prompt)
+    def begin(self, prompt: str = "", suffix: str = "") -> None:
+        """Start a new text with its prompt; `suffix` stands after the tokens."""
+        self._text = MarkedText(self._flow.width, prompt, suffix)
         self._looks = {}
         self._kept.clear()
         self._following = True
@@ -206,11 +206,15 @@ class Prose(ScrollView, can_focus=True):
         was = self._text.shaded
         changed = self._text.unshade() if levels is None else self._text.shade(levels, prompt)
         if was != self._text.shaded:  # every token looks different
-            self._looks = {}
-            self._kept.clear()
-            self.refresh()
+            self._relook()
         else:
             self._renew(changed)
+
+    def _relook(self) -> None:
+        """Every line looks different now."""
+        self._looks = {}
+        self._kept.clear()
+        self.refresh()
 
     def _unmark(self) -> None:
         """Take away the cursor and the shades: the text is about to change."""

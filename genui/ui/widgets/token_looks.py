@@ -1,7 +1,7 @@
 """What a token of a text looks like: its surprise, whether it is still ahead, the cursor on it.
 
-A mark is one byte: three bits of class, one of `AHEAD`, three of the level of attention,
-one of `CURSOR`.
+A mark is one byte: three bits of class, one of `AHEAD`, three of the level of attention or of
+the kind of a word in code, one of `CURSOR`.
 """
 
 from bisect import bisect_right
@@ -81,6 +81,11 @@ def attention_style(
     if not level:
         words = shade.blend(words, 0.55)
     return base + Style(color=words.rich_color, bgcolor=shade.rich_color)
+
+
+def syntax_of(mark: int) -> int:
+    """The kind of a word in code, 0 to 7, which is kept where else the attention is."""
+    return (mark & _ALL_LEVELS) >> _LEVEL_SHIFT
 
 
 def level_of(mark: int) -> int:

@@ -1,0 +1,157 @@
+"""A lean captioned U-Net for small pictures, whole in one file.
+
+Residual convolutions at half and at a quarter of the picture's side, with attention between
+places at the quarter (Ronneberger et al. 2015; Ho et al. 2020), modulated by the noise level and
+the caption. One norm and one activation a block and nothing at full size: on a processor that is
+where the time goes. It learns local texture from fewer pictures than a Transformer of patches.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genui.engine.models.dit import (
+    NOISE_FEATURES,
+    CaptionEncoder,
+    Network,
+    attend,
+    noise_features,
+)
+from genui.recipes import DiffusionRecipe
+
+FOLD = 2  # pixels of a side that become channels
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """Sizes of the network. `width` are the channels at half the side, tripled at a quarter."""
+
+    words: int
+    caption_words: int
+    caption_width: int
+    layers: int  # residual blocks on each side at each size
+    width: int
+    heads: int
+    channels: int
+
+
+def unet_config(recipe: DiffusionRecipe, words: int) -> UNetConfig:
+    """The network a recipe asks for, for a vocabulary of that many rows."""
+    return UNetConfig(
+        words=words,
+        caption_words=recipe.caption_words,
+        caption_width=recipe.caption_width,
+        layers=recipe.layers,
+        width=recipe.width,
+        heads=recipe.heads,
+        channels=recipe.channels,
+    )
+
+
+class Conv(nn.Module):
+    """A convolution whose kernel is kept as a matrix [out, in·k·k], which Muon can take."""
+
+    def __init__(self, into: int, out: int, kernel: int = 3, gain: float = 1.0) -> None:
+        super().__init__()
+        self.shape = (out, into, kernel, kernel)
+        self.weight = nn.Parameter(torch.empty(out, into * kernel**2))
+        self.bias = nn.Parameter(torch.zeros(out))
+        nn.init.normal_(self.weight, std=gain * (into * kernel**2) ** -0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight.view(self.shape), self.bias, padding=self.shape[-1] // 2)
+
+
+class Block(nn.Module):
+    """x + two convolutions, scaled and shifted between them by the condition [B, W]."""
+
+    def __init__(self, into: int, out: int, condition: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(1, into)
+        self.first = Conv(into, out)
+        self.modulation = nn.Linear(condition, 2 * out)
+        self.second = Conv(out, out, gain=0)
+        self.skip = nn.Identity() if into == out else Conv(into, out, 1)
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.modulation.bias)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        scale, shift = self.modulation(condition)[:, :, None, None].chunk(2, dim=1)
+        h = F.silu(self.first(self.norm(x)) * (1 + scale) + shift)
+        return self.skip(x) + self.second(h)
+
+
+class Attention(nn.Module):
+    """x + attention between its places, [B, C, H, W]."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = x.flatten(2).transpose(1, 2)
+        tokens = F.rms_norm(tokens, tokens.shape[-1:])
+        found = self.out(attend(self.qkv(tokens), self.heads))
+        return x + found.transpose(1, 2).reshape(x.shape)
+
+
+class Stage(nn.Module):
+    """Blocks at one size, and attention after them where there are heads."""
+
+    def __init__(self, into: int, out: int, layers: int, condition: int, heads: int = 0) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            Block(into if i == 0 else out, out, condition) for i in range(layers)
+        )
+        # Named as blocks, so that Muon takes its matrices too.
+        self.attention_blocks = nn.ModuleList([Attention(out, heads)] if heads else [])
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x, condition)
+        for attention in self.attention_blocks:
+            x = attention(x)
+        return x
+
+
+class UNet(Network):
+    """Noisy pictures [B, C, S, S], ln σ / 4 [B] and word numbers [B, L] to [B, C, S, S].
+
+    S is a multiple of 4. Words that are all 0 mean "no caption".
+    """
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.caption_words = config.caption_words
+        fine, coarse, condition = config.width, 3 * config.width, 4 * config.width
+        folded = FOLD * FOLD
+        layers, heads = config.layers, config.heads
+        self.caption = CaptionEncoder(config.words, config.caption_words, config.caption_width)
+        self.caption_to_condition = nn.Linear(config.caption_width, condition)
+        self.noise = nn.Sequential(
+            nn.Linear(NOISE_FEATURES, condition), nn.SiLU(), nn.Linear(condition, condition)
+        )
+        self.picture_in = Conv(config.channels * folded, fine)
+        self.down_fine = Stage(fine, fine, layers, condition)
+        self.to_coarse = Conv(fine * folded, coarse, 1)
+        self.down_coarse = Stage(coarse, coarse, layers, condition, heads)
+        self.up_coarse = Stage(coarse, coarse, layers, condition, heads)
+        self.to_fine = Conv(coarse, fine * folded, 1)
+        self.up_fine = Stage(2 * fine, fine, layers, condition)
+        self.picture_out = Conv(fine, config.channels * folded, gain=0)
+
+    def forward(self, x: Tensor, noise_level: Tensor, words: Tensor) -> Tensor:
+        _, pooled = self.caption(words)
+        told = self.noise(noise_features(noise_level)) + self.caption_to_condition(pooled)
+        condition = F.silu(told)
+        fine = self.down_fine(self.picture_in(F.pixel_unshuffle(x, FOLD)), condition)
+        h = self.down_coarse(self.to_coarse(F.pixel_unshuffle(fine, FOLD)), condition)
+        h = F.pixel_shuffle(self.to_fine(self.up_coarse(h, condition)), FOLD)
+        h = self.up_fine(torch.cat((h, fine), dim=1), condition)
+        return F.pixel_shuffle(self.picture_out(F.silu(h)), FOLD)

@@ -1,0 +1,163 @@
+"""Whether a model of code writes code, fills gaps, and predicts better than a compressor."""
+
+import ast
+import builtins
+import io
+import keyword
+import lzma
+import tokenize
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from genui.engine.data import fim
+from genui.engine.data.text import TextData
+from genui.engine.generate.text import TextGenerator
+from genui.engine.generate.together import write_together
+from genui.protocol import TextSettings
+
+FUNCTION = TextSettings(temperature=0.6, top_p=0.95, tokens=400)
+GREEDY = TextSettings(temperature=0, tokens=16)
+FUNCTIONS, GAPS = 200, 400  # measured
+BATCH = 50
+MARGIN = 120  # characters before and after an identifier that is masked, at least
+
+
+def measure_code(generator: TextGenerator, data: TextData) -> dict[str, str]:
+    """How many functions parse, gaps filled, and bits a byte of xz beside the model's."""
+    share = sum(map(parses, functions(generator, FUNCTIONS))) / FUNCTIONS
+    found = {"functions": f"{share:.0%} of {FUNCTIONS} parse"}
+    if generator.tokenizer.gap is not None:
+        masked = masked_identifiers(data.validation, GAPS)
+        usual = most_frequent(data.train)
+        right = np.mean(restored(generator, masked))
+        base = np.mean([one.name == usual for one in masked])
+        found["gaps"] = (
+            f"{right:.0%} of {len(masked)} masked identifiers of held-out modules restored; "
+            f"always '{usual}' would be {base:.0%}"
+        )
+    train, held = ("".join(part).encode() for part in (data.train, data.validation))
+    xz = xz_bits_per_byte(train, held)
+    found["xz -9e"] = f"{xz:.3f} bits a byte once it has read the training text"
+    return found
+
+
+# --- functions ---------------------------------------------------------------------------------
+
+
+def functions(generator: TextGenerator, count: int) -> Iterator[str]:
+    """Top-level functions that the model writes, from seeds 0, 1, … (settings: FUNCTION).
+
+    Each goes from "def" to the next line at the margin; one that fills the context is cut
+    after its last whole line.
+    """
+    prompt = generator.tokenizer.encode("\n\n\ndef")
+    for first in range(0, count, BATCH):
+        seeds = range(first, min(first + BATCH, count))
+        for text in write_together(generator, prompt, seeds, FUNCTION, b"\n\n\n"):
+            yield _first_function("def" + text.decode("utf-8", "replace"))
+
+
+def _first_function(text: str) -> str:
+    lines = text.split("\n")
+    body = [lines[0]]
+    for line in lines[1:]:
+        if line and not line[0].isspace() and not line.startswith(")"):
+            break
+        body.append(line)
+    else:
+        body = body[:-1] or body  # the last line may be cut off by the budget
+    return "\n".join(body)
+
+
+def parses(source: str) -> bool:
+    """Whether this interpreter reads it as Python."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of escapes in strings
+            ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
+# --- gaps ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Masked:
+    """An identifier in its module, and what stands before and after it."""
+
+    prefix: str
+    name: str
+    suffix: str
+
+
+def identifiers(source: str) -> list[tuple[str, int]]:
+    """Names in a module that somebody chose, and where each begins, in characters.
+
+    Neither keywords nor builtins, and no single letters. Empty where it cannot be read.
+    """
+    starts = np.cumsum([0, *(len(line) for line in source.splitlines(keepends=True))]).tolist()
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+    except (tokenize.TokenError, SyntaxError):
+        return []
+    return [
+        (token.string, starts[token.start[0] - 1] + token.start[1])
+        for token in tokens
+        if token.type == tokenize.NAME and len(token.string) > 1 and _chosen(token.string)
+    ]
+
+
+def _chosen(name: str) -> bool:
+    return not keyword.iskeyword(name) and not hasattr(builtins, name)
+
+
+def masked_identifiers(modules: Iterable[str], count: int, seed: int = 0) -> list[Masked]:
+    """`count` of the identifiers of these modules, drawn without replacement."""
+    every = [
+        Masked(module[:at], name, module[at + len(name) :])
+        for module in modules
+        for name, at in identifiers(module)
+        if MARGIN <= at <= len(module) - MARGIN
+    ]
+    order = np.random.default_rng(seed).permutation(len(every))[:count]
+    return [every[at] for at in order]
+
+
+def most_frequent(modules: Iterable[str]) -> str:
+    """The identifier that a guesser who knows only these modules always names."""
+    counts = Counter(name for module in modules for name, _ in identifiers(module))
+    return counts.most_common(1)[0][0]
+
+
+def restored(generator: TextGenerator, masked: Iterable[Masked]) -> list[bool]:
+    """Whether the likeliest filling of each gap is the identifier that was there."""
+    context = generator.model.config.context
+    found = []
+    for one in masked:
+        prompt = fim.asked(generator.tokenizer, one.prefix, one.suffix, context - GREEDY.tokens)
+        (text,) = write_together(generator, prompt, [0], GREEDY)
+        found.append(text.decode("utf-8", "replace") == one.name)
+    return found
+
+
+# --- prediction ------------------------------------------------------------------------------
+
+
+def xz_bits_per_byte(train: bytes, held: bytes) -> float:
+    """What `xz -9e` needs for each byte of `held` once it has read `train`: its dictionary.
+
+    The window is made as large as both, where -9e alone would have 64 MB.
+    """
+    size = 1 << max(20, (len(train) + len(held)).bit_length())
+    chain = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": size}]
+
+    def compressed(data: bytes) -> int:
+        return len(lzma.compress(data, format=lzma.FORMAT_RAW, filters=chain))
+
+    return 8 * (compressed(train + held) - compressed(train)) / len(held)

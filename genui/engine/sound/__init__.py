@@ -1,0 +1,1 @@
+"""Sound as a network sees it and back: spectrograms, mels, phases. numpy, no torch."""

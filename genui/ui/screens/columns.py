@@ -1,0 +1,103 @@
+"""A window that shows several traces, and owns them while it is open."""
+
+import time
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+
+from textual import on
+from textual.message_pump import MessagePump
+
+from genui.ui import messages
+from genui.ui.in_step import Column
+from genui.ui.panes.saving import other_weights
+from genui.ui.screens.window import Window
+from genui.ui.session import Session
+
+
+class ColumnsWindow(Window[Column | None]):
+    """Dismissed with the column to take into the pane, or None.
+
+    While it is open it gets what the worker says of its traces; then those of the pane go back
+    to `pane`, and the others are closed, but for the one that is taken.
+    """
+
+    def __init__(self, session: Session, pane: MessagePump, columns: Sequence[Column]) -> None:
+        super().__init__()
+        self._session = session
+        self._pane = pane
+        self.columns: tuple[Column, ...] = tuple(columns)
+        self._left = False
+
+    def _take_over(self) -> None:
+        """From now on the traces' messages come here."""
+        for column in self.columns:
+            self._session.hand_over(column.trace.id, self)
+
+    # --- for subclasses ---------------------------------------------------------------
+
+    @abstractmethod
+    def _news(self) -> None:
+        """A trace has begun, come further, ended or failed."""
+
+    @abstractmethod
+    def _lost(self) -> None:
+        """The worker has ended; every trace can be asked for again."""
+
+    @abstractmethod
+    def _say(self, line: str) -> None:
+        """Show a line for a person."""
+
+    def _leave_with(self, taken: Column | None) -> None:
+        """Close, and give the traces back."""
+        self._left = True
+        self._give_back(self.columns, taken)
+        self.leave(taken)
+
+    def _give_back(self, columns: Iterable[Column], taken: Column | None = None) -> None:
+        for column in columns:
+            trace = column.trace
+            if column.branch is not None or column is taken:
+                self._session.hand_over(trace.id, self._pane)
+                if trace.computing:
+                    self._session.ask(self._pane, trace)  # to stop there
+            elif trace.id:
+                self._session.forget(trace.id)
+                trace.lose()
+
+    # --- what the worker says ---------------------------------------------------------
+
+    def _column(self, trace: int) -> Column | None:
+        return next((column for column in self.columns if column.trace.id == trace), None)
+
+    @on(messages.TraceStarted)
+    def _trace_started(self, event: messages.TraceStarted) -> None:
+        if column := self._column(event.started.trace):
+            if line := other_weights(column.trace.fingerprint, event.started):
+                self._say(line)
+            column.trace.begin(event.started)
+            self._news()
+
+    @on(messages.FramesArrived)
+    def _frames_arrived(self, event: messages.FramesArrived) -> None:
+        if column := self._column(event.trace):
+            column.trace.receive(event.frames, time.monotonic())
+            self._news()
+
+    @on(messages.TraceIdle)
+    def _trace_idle(self, event: messages.TraceIdle) -> None:
+        if column := self._column(event.idle.trace):
+            column.trace.idle(event.idle)
+            self._news()
+
+    @on(messages.TraceFailed)
+    def _trace_failed(self, event: messages.TraceFailed) -> None:
+        if column := self._column(event.trace):
+            column.trace.lose()
+            column.fault = event.line
+            self._news()
+
+    @on(messages.TraceLost)
+    def _trace_lost(self) -> None:
+        for column in self.columns:
+            column.trace.lose()
+        self._lost()

@@ -1,0 +1,108 @@
+"""Hearing a sound on this machine, beside the event loop: a player, or the extra `sounddevice`."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+PLAYERS: tuple[tuple[str, ...], ...] = (
+    ("pw-play",),
+    ("paplay",),
+    ("aplay", "-q"),
+    ("afplay",),
+    ("ffplay", "-nodisp", "-autoexit", "-loglevel", "error"),
+    ("play", "-q"),  # SoX
+    ("mpv", "--no-terminal", "--no-video"),
+)
+"""Commands that play the WAV named after them and end with it."""
+
+ELSEWHERE = "write it with x, or over SSH: ssh HOST genui generate MODEL --out - | aplay"
+NO_PLAYER = (
+    "no player here: install aplay, paplay, afplay or ffplay, or pip install 'genui[sound]'; "
+    f"or {ELSEWHERE}"
+)
+LONGEST = 600.0  # seconds after which a player is ended
+
+# Run as a process of its own: PortAudio may hang, and must not take the app with it.
+_SOUNDDEVICE = (
+    "import sys, wave, numpy, sounddevice\n"
+    "with wave.open(sys.argv[1]) as file:\n"
+    "    pcm = numpy.frombuffer(file.readframes(file.getnframes()), '<i2')\n"
+    "    pcm = pcm.reshape(-1, file.getnchannels())\n"
+    "    sounddevice.play(pcm, file.getframerate(), blocking=True)\n"
+)
+
+
+def player() -> tuple[str, ...]:
+    """The command that plays a WAV on this machine; () where there is none."""
+    import sys
+
+    for command in PLAYERS:
+        if shutil.which(command[0]):
+            return command
+    if find_spec("sounddevice") is not None:
+        return (sys.executable, "-c", _SOUNDDEVICE)
+    return ()
+
+
+class Speaker:
+    """Plays one sound at a time."""
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def playing(self) -> bool:
+        return self._process is not None
+
+    def stop(self) -> None:
+        """Be silent now."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+    async def play(self, wav: bytes) -> str:
+        """Play a WAV file's bytes to their end; what went wrong in one line, "" where nothing did.
+
+        What plays already is stopped.
+        """
+        self.stop()
+        command = player()
+        if not command:
+            return NO_PLAYER
+        handle, name = tempfile.mkstemp(prefix="genui-", suffix=".wav")
+        path = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(wav)
+            return await self._run(command, path)
+        except OSError as error:
+            return f"{command[0]}: cannot be started ({error.strerror}); install another player"
+        finally:
+            path.unlink(missing_ok=True)
+
+    async def _run(self, command: tuple[str, ...], path: Path) -> str:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            str(path),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        self._process = process
+        try:
+            _, errors = await asyncio.wait_for(process.communicate(), LONGEST)
+        except TimeoutError:
+            errors = b""
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            if self._process is process:
+                self._process = None
+        if process.returncode is None or process.returncode <= 0:  # killed: someone said stop
+            return ""
+        lines = errors.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
+        return f"{Path(command[0]).name} could not play it ({lines[0][:80]}); {ELSEWHERE}"

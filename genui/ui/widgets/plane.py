@@ -1,0 +1,136 @@
+"""The Lab's plane in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.color import Color
+from rich.color_triplet import ColorTriplet
+from rich.style import Style
+from textual.strip import Strip
+
+from genui.ui.widgets.colours import colour_mode
+from genui.ui.widgets.lines import LineWidget, strip_of
+
+# What computes is imported with the first plane: an app that has none yet paints sooner.
+if TYPE_CHECKING:
+    import numpy as np
+
+    from genui.render.plane import Cells
+    from genui.render.scene import Scene
+
+CLASSES = 4
+STRONGEST = 0.42  # how much of a class's colour its darkest shade has
+
+
+class PlaneView(LineWidget):
+    """The largest square plane that fits, in the middle; only cells that changed are sent."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "plane--empty", "plane--shade", "plane--samples", "plane--arrows", "plane--boundary",
+        "plane--cursor",
+        *(f"plane--data-{number}" for number in range(1, CLASSES + 1)),
+        *(f"plane--ground-{number}" for number in range(1, CLASSES + 1)),
+    }  # fmt: skip
+    DEFAULT_CSS = """
+    PlaneView {
+        width: 1fr;
+        height: 1fr;
+        & > .plane--empty { color: $text-muted; }
+        & > .plane--shade { color: $text-muted; }
+        & > .plane--samples { color: $foreground; text-style: bold; }
+        & > .plane--arrows { color: $warning; }
+        & > .plane--boundary { color: $foreground; text-style: bold; }
+        & > .plane--cursor { color: $background; background: $warning; text-style: bold; }
+        & > .plane--data-1 { color: $foreground 55%; }
+        & > .plane--data-2 { color: #e3b341; }
+        & > .plane--data-3 { color: $success; }
+        & > .plane--data-4 { color: #f778ba; }
+        & > .plane--ground-1 { color: $primary; }
+        & > .plane--ground-2 { color: #bd7a1e; }
+        & > .plane--ground-3 { color: $success; }
+        & > .plane--ground-4 { color: #bf3989; }
+        &:light > .plane--data-2 { color: #9a6700; }
+    }
+    """
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._scene: Scene | None = None
+        self._empty = ""
+        self.cursor: tuple[float, float] | None = None  # a place, as shares of the plane
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Columns and rows of the plane; (0, 0) where there is no room."""
+        if not self.size:
+            return 0, 0
+        from genui.render.plane import room
+
+        return room(*self.size)
+
+    def show(self, scene: Scene, cursor: tuple[float, float] | None = None) -> None:
+        """Show a scene, and where given a cursor on it."""
+        self._scene, self.cursor = scene, cursor
+        self.redraw()
+
+    def clear(self, empty: str) -> None:
+        """Nothing but these words."""
+        if self._scene is not None or empty != self._empty:
+            self._scene, self._empty = None, empty
+            self.redraw()
+
+    def draw(self, width: int, height: int) -> list[Strip]:
+        if self._scene is None:
+            return self.message(self._empty, "plane--empty", width, height)
+        from genui.render.plane import draw
+
+        columns, rows = self.cells
+        shaded = colour_mode(self.app) in ("truecolor", "256")
+        cells = draw(self._scene, columns, rows, shaded=shaded, cursor=self.cursor)
+        blank = Strip.blank(width, self.rich_style)
+        before = (" " * ((width - columns) // 2), self.rich_style)
+        drawn = [strip_of([before, *self._runs(cells, y)]) for y in range(rows)]
+        return [blank] * ((height - rows) // 2) + drawn
+
+    def _runs(self, cells: Cells, y: int) -> Iterator[tuple[str, Style]]:
+        """A row as texts of one style each. A blank has whichever look its neighbour has."""
+        from genui.render.plane import LOOKS
+
+        codes, looks, ground = cells.codes[y], cells.looks[y], cells.ground[y]
+        text = codes.astype("<u4").tobytes().decode("utf-32-le")
+        for start, end in pairwise(_edges(looks, ground)):
+            look = f"plane--{LOOKS[int(looks[start])]}"
+            yield text[start:end], self._style(look, int(ground[start]))
+
+    def _style(self, look: str, ground: int) -> Style:
+        from genui.render.plane import SHADES
+
+        style = self.style(look)
+        shade = ground % SHADES
+        if not shade or look == "plane--cursor":
+            return style
+        full = self.style(f"plane--ground-{ground // SHADES % CLASSES + 1}").color
+        base = self.rich_style.bgcolor
+        if full is None or base is None:
+            return style
+        return style + _shaded(base, full, STRONGEST * shade / (SHADES - 1))
+
+
+def _edges(looks: np.ndarray, ground: np.ndarray) -> list[int]:
+    """Where runs of one look begin, and the end of the row."""
+    import numpy as np
+
+    changes = (looks[1:] != looks[:-1]) | (ground[1:] != ground[:-1])
+    return [0, *(np.flatnonzero(changes) + 1).tolist(), len(looks)]
+
+
+@lru_cache(maxsize=256)
+def _shaded(base: Color, full: Color, share: float) -> Style:
+    """A ground so far from `base` towards `full`."""
+    pairs = zip(base.get_truecolor(), full.get_truecolor(), strict=True)
+    mixed = ColorTriplet(*(round(low + share * (high - low)) for low, high in pairs))
+    return Style(bgcolor=Color.from_triplet(mixed))

@@ -1,0 +1,53 @@
+"""How right the shipped classifiers of pictures are, beside logistic regression on the same data.
+
+    python tests/bench/bench_labels.py [--model fashion-labels ...]
+
+Each is tested on pictures that no training saw: fashion's official test set, and one in six of the
+icons and emoji whose names say what kind of thing they are. Logistic regression sees averages of
+2×2 pixels of the same training pictures, icons and emoji in four colourings.
+"""
+
+import argparse
+
+from harness import Figure, home, machine, report
+
+from genui.engine.data.picture_labels import load_labelled
+from genui.engine.probes.calibration import accuracy, calibration_error, log_loss
+from genui.engine.probes.judge import linear_beside, load_judge, pictures_of
+from genui.runs.catalog import find_model
+
+SHIPPED = ("fashion-labels", "icons-labels", "emoji-labels")
+
+
+def figures(model: str) -> list[Figure]:
+    """Accuracy, log-loss and calibration on held-out pictures."""
+    judge, data = load_judge(model), load_labelled(find_model(model).dataset)
+    rgb, targets = pictures_of(data, data.held_out)
+    own, linear = judge.probabilities(rgb), linear_beside(data, rgb)
+    peer = "logistic regression"
+    return [
+        Figure(
+            f"{model}: {name}, {len(targets):,} held out",
+            measure(own, targets), unit, measure(linear, targets), peer,
+        )
+        for name, measure, unit in (
+            ("right", accuracy, ""),
+            ("log-loss", log_loss, "nats"),
+            ("calibration error", calibration_error, ""),
+        )
+    ]  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="classifiers of pictures on held-out pictures")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--model", action="append", metavar="MODEL", help="(all that are shipped)")
+    args = parser.parse_args()
+    before = machine()
+    with home():
+        found = [figure for model in args.model or SHIPPED for figure in figures(model)]
+    report(before, found, args.json)
+
+
+if __name__ == "__main__":
+    main()

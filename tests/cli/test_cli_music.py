@@ -1,0 +1,120 @@
+"""`genui generate` of music: in the terminal, to files that replay, round a melody."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tiny_models import write_music
+
+from genui import paths
+from genui.cli import main
+from genui.render.midi import decode_midi, encode_midi
+from genui.render.wav import decode_wav
+from genui.saved import fluid
+
+TOKENS = ("--tokens", "90", "--seed", "3")
+TUNE = [(0, 67 + n, 4 * n, 4 * n + 4) for n in range(4)]
+
+
+@pytest.fixture
+def tunes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    weights = tmp_path / "weights"
+    write_music(weights)
+    monkeypatch.setattr(paths, "weights_dir", lambda: weights)
+    return tmp_path
+
+
+def test_a_piece_is_drawn_as_a_piano_roll(tunes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["generate", "tunes", "--prompt", "G minor, 3/4", *TOKENS]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "G minor, 3/4, seed 3"
+    assert lines[1].split() == ["1", "2", "3"]
+    assert {"S", "A", "T", "B"} < set("".join(lines[2:]))
+
+
+@pytest.mark.parametrize("name", ["tune.mid", "tune.wav"])
+def test_a_file_carries_its_recipe_and_replays(
+    tunes: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tunes / name
+    assert main(["generate", "tunes", *TOKENS, "-n", "2", "--out", str(target)]) == 0
+    data = target.read_bytes()
+    text = decode_midi(data).texts[0] if name.endswith("mid") else decode_wav(data).text
+    assert json.loads(text)["count"] == 2
+    capsys.readouterr()
+    assert main(["replay", str(target)]) == 0
+    assert capsys.readouterr().out == "identical\n"
+    assert main(["show", str(target)]) == 0
+    assert "G major, 4/4, upbeat" in capsys.readouterr().out
+
+
+def test_notes_that_were_changed_are_found(tunes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tunes / "tune.mid"
+    assert main(["generate", "tunes", *TOKENS, "--out", str(target)]) == 0
+    text = decode_midi(target.read_bytes()).texts[0]
+    target.write_bytes(encode_midi(TUNE, 16, 0, text))
+    capsys.readouterr()
+    assert main(["replay", str(target)]) == 1
+    assert "other notes from sixteenth 1 on" in capsys.readouterr().out
+
+
+def test_a_melody_is_harmonised_and_stands_in_the_file(tunes: Path) -> None:
+    melody, target = tunes / "melody.mid", tunes / "four.mid"
+    melody.write_bytes(encode_midi(TUNE, 16))
+    assert main(["generate", "tunes", "--melody", str(melody), "--out", str(target)]) == 0
+    parts = {track.name: track.notes for track in decode_midi(target.read_bytes()).tracks}
+    assert [pitch for pitch, _, _ in parts["soprano"]] == [67, 68, 69, 70]
+    melody.unlink()  # its notes are in the recipe
+    assert main(["replay", str(target)]) == 0
+
+
+def test_the_notes_come_as_json(tunes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["generate", "tunes", *TOKENS, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["prompt"] == "G major, 4/4, upbeat"
+    assert set(told["notes"][0]) == {"voice", "pitch", "first", "last"}
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--prompt", "a cat"], "a piece is asked for by its key"),
+        (["--melody", "none.mid"], "none.mid"),
+        (["--voices", "bass"], "--voices: says which voices of --melody FILE"),
+        (["--out", "tune.png"], "a piece is written as .mid or .wav"),
+        (["--gm"], "--gm: says how --out FILE.wav of a music model is played"),
+        (["--grid", "seed=1..4"], "--grid: tunes writes four-voice music"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(
+    tunes: Path, words: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["generate", "tunes", *TOKENS, *words]) in (1, 2)
+    out, err = capsys.readouterr()
+    assert reason in err
+    assert (out, err.count("\n")) == ("", 1)
+
+
+def test_a_midi_file_of_others_is_no_start_and_says_so(
+    tunes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = tunes / "theirs.mid"
+    theirs.write_bytes(encode_midi(TUNE, 16))
+    assert main(["replay", str(theirs)]) == 1
+    assert "carries no recipe" in capsys.readouterr().err
+
+
+def test_general_midi_is_played_by_fluidsynth_and_missed_in_one_line(
+    tunes: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tunes / "tune.wav"
+    words = ["generate", "tunes", *TOKENS, "--gm", "--out", str(target)]
+    if fluid.installed():
+        assert main(words) == 0
+        assert decode_wav(target.read_bytes()).rate == fluid.RATE
+        assert main(["replay", str(target)]) == 0
+        target.unlink()
+    monkeypatch.setattr(fluid.shutil, "which", lambda name: None)
+    assert main(words) == 1
+    assert "--gm: needs fluidsynth, which is not installed" in capsys.readouterr().err
+    assert not target.exists()

@@ -1,0 +1,178 @@
+"""`genui generate MODEL -n 1000 --out FOLDER` and what is done with such folders."""
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+from genui.cli import main
+from genui.commands import labelled_folder
+from genui.engine.data.folder import load_folder
+from genui.engine.data.text import load_text
+from genui.engine.generate import batches
+
+SHAPES = ["generate", "shapes", "--steps", "1", "--prompt", "cat", "--seed", "5"]
+PLAYS = ["generate", "plays", "--prompt", "to be", "--seed", "5", "--tokens", "12"]
+
+
+def lines(folder: Path, name: str = "metadata.jsonl") -> list[dict]:
+    return [json.loads(line) for line in (folder / name).read_text().splitlines()]
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().err
+
+
+def test_pictures_are_a_folder_that_training_reads_back(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "made"
+    assert main([*SHAPES, "-n", "3", "--out", str(out)]) == 0
+    assert [(line["text"], line["seed"]) for line in lines(out)] == [
+        ("cat", 5), ("cat", 6), ("cat", 7)
+    ]  # fmt: skip
+    assert "the prompt given, seeds 5 to 7" in told(capsys)
+    pictures = load_folder(out)
+    assert pictures.captions == ("cat",) * 3
+    assert pictures.rgba.shape == (3, 32, 32, 4)
+    assert not pictures.notes
+
+
+def test_texts_are_json_lines_that_training_reads_back(tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "made"
+    assert main([*PLAYS, "-n", "60", "--tokens", "40", "--out", str(out)]) == 0
+    found = lines(out, "data.jsonl")
+    assert len(found) == 60
+    assert all(line["text"].startswith("to be") for line in found)
+    assert all(line["prompt"] == "to be" for line in found)
+    data = load_text("", str(out))
+    assert sorted(data.train + data.validation) == sorted(line["text"] for line in found)
+    assert not data.notes
+
+
+def test_captions_come_from_the_training_data_where_none_is_given(
+    tiny: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "made"
+    words = ["generate", "shapes", "--steps", "1", "--seed", "1", "-n", "4", "--out", str(out)]
+    assert main(words) == 0
+    captions = [line["text"] for line in lines(out)]
+    assert len(set(captions)) == 4
+    assert all(" on " in caption for caption in captions)
+
+
+def test_the_same_command_goes_on_where_it_was_interrupted(
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "made"
+    monkeypatch.setattr("genui.commands.synthetic.BATCH", 2)
+    assert main([*SHAPES, "-n", "6", "--out", str(whole)]) == 0
+    draw, drawn = batches.draw, []
+
+    def until_interrupted(*args: object) -> list[bytes]:
+        drawn.append(args)
+        if len(drawn) == 3:
+            raise KeyboardInterrupt
+        return draw(*args)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(batches, "draw", until_interrupted)
+        told(capsys)
+        assert main([*SHAPES, "-n", "6", "--out", str(out)]) == 130
+    assert "4 of 6 are whole" in told(capsys)
+    assert len(lines(out)) == 4
+    with (out / "metadata.jsonl").open("a") as file:
+        file.write('{"file_name": "000/0000')  # as a kill leaves it
+    words = [word for word in SHAPES if word not in ("--seed", "5")]
+    assert main([*words, "-n", "6", "--out", str(out)]) == 0
+    assert "4 are there already" in told(capsys)
+    assert lines(out) == lines(whole)
+    for line in lines(out):
+        name = line["file_name"]
+        assert (out / name).read_bytes() == (whole / name).read_bytes()
+    assert main([*SHAPES, "-n", "6", "--out", str(out)]) == 0
+    assert "has 6 samples already" in told(capsys)
+
+
+def test_a_full_disk_leaves_what_is_whole_and_says_so(
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "made"
+    monkeypatch.setattr("genui.commands.synthetic.BATCH", 2)
+    write = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        if path.name == "000003.png":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert main([*SHAPES, "-n", "4", "--out", str(out)]) == 1
+    error = told(capsys)
+    assert "no space left on device; 2 are whole, and the same command goes on" in error
+    assert len(lines(out)) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["-n", "0"], "-n 0: between 1 and 1,000,000"),
+        (["-n", "-3"], "-n -3: between 1"),
+        (["-n", "1000000000"], "-n 1000000000: between 1 and 1,000,000"),
+        (["-n", "2", "--film", "x.png"], "--film: is of one sample"),
+        (["-n", "2", "--json"], "--json: prints samples"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_generated(
+    words: list[str], line: str, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "made"
+    assert main([*SHAPES, *words, "--out", str(out)]) == 2
+    assert line in told(capsys)
+    assert not out.exists()
+
+
+def test_a_folder_with_other_things_in_it_is_left_alone(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.txt").write_text("precious")
+    assert main([*SHAPES, "-n", "2", "--out", str(tmp_path)]) == 2
+    assert "holds other files" in told(capsys)
+    assert (tmp_path / "mine.txt").read_text() == "precious"
+    assert not list(tmp_path.glob("*.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--steps", "2"], "was begun with other settings"),
+        (["--seed", "9"], "was begun with seed 5"),
+        (["--prompt", "dog"], "was begun with prompt cat"),
+    ],
+)
+def test_a_folder_that_was_begun_otherwise_is_refused(
+    words: list[str], line: str, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "made"
+    assert main([*SHAPES, "-n", "1", "--out", str(out)]) == 0
+    assert main([*SHAPES, *words, "-n", "2", "--out", str(out)]) == 2
+    assert line in told(capsys)
+
+
+def test_a_damaged_plan_is_said_in_one_line(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "made"
+    out.mkdir()
+    (out / labelled_folder.PLAN).write_text("{")
+    assert main([*SHAPES, "-n", "1", "--out", str(out)]) == 1
+    error = told(capsys)
+    assert "genui.json: is damaged" in error
+    assert error.count("\n") == 1

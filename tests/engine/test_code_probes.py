@@ -1,0 +1,102 @@
+"""What is measured of a model of code: functions, gaps, and a compressor beside it."""
+
+import lzma
+
+import pytest
+import torch
+
+from genui.engine.data.tokenizer import train_bpe
+from genui.engine.device import Machine
+from genui.engine.generate.text import TextGenerator
+from genui.engine.generate.together import write_together
+from genui.engine.models.transformer import Transformer, TransformerConfig
+from genui.engine.probes import code
+from genui.protocol import Start, TextSettings
+
+MODULE = "import os\n\n\ndef total(values, start):\n    return sum(values) + start\n"
+TEXT = "".join(f"def f_{n}(a, b):\n    return a * {n} + b\n\n\n" for n in range(60))
+
+
+@pytest.fixture(scope="module")
+def writer() -> TextGenerator:
+    torch.manual_seed(0)
+    tokenizer = train_bpe([TEXT], 300).with_gaps()
+    config = TransformerConfig(tokenizer.size, layers=2, width=32, heads=2, context=48)
+    model = Transformer(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.3)
+    return TextGenerator(model, tokenizer, Machine("cpu", "fp32", 1))
+
+
+def written(writer: TextGenerator, prompt: str, seed: int, settings: TextSettings) -> bytes:
+    """What it writes by itself, as bytes."""
+    start = Start(trace=0, model="", prompt=prompt, seed=seed, settings=settings)
+    state, text = writer.start(start), b""
+    while not writer.finished(state):
+        state, frame = writer.step(state)
+        text += writer.tokenizer.token_bytes(frame.token)
+    return text
+
+
+def test_texts_written_together_are_those_written_alone(writer: TextGenerator) -> None:
+    settings = TextSettings(tokens=30)
+    prompt = "def f_1(a"
+    tokens = writer.tokenizer.encode(prompt)
+    alone = [written(writer, prompt, seed, settings) for seed in range(4)]
+    assert write_together(writer, tokens, range(4), settings) == alone
+
+
+def test_a_text_ends_with_what_it_is_to_end_with(writer: TextGenerator) -> None:
+    settings = TextSettings(tokens=40)
+    tokens = writer.tokenizer.encode("def f_1(a")
+    whole = write_together(writer, tokens, [3], settings)[0]
+    until = whole[5:7]
+    cut = write_together(writer, tokens, [3], settings, until)[0]
+    assert whole.startswith(cut)
+    assert until in cut
+    assert until not in cut[:-1] or len(cut) < len(whole)
+
+
+def test_a_function_ends_at_the_margin() -> None:
+    text = "def f(\n    a,\n):\n    return a\n\n\nclass B:\n    pass\n"
+    assert code._first_function(text) == "def f(\n    a,\n):\n    return a\n\n"
+    assert code._first_function("def f():\n    x = 1\n    y = (") == "def f():\n    x = 1"
+
+
+def test_only_what_the_interpreter_reads_parses() -> None:
+    assert code.parses("def f():\n    return '\\d'")
+    assert not code.parses("def f(:\n    return")
+    assert not code.parses("\0")
+    assert not code.parses("(" * 500)
+
+
+def test_identifiers_are_names_that_somebody_chose() -> None:
+    found = code.identifiers(MODULE)
+    assert [name for name, _ in found] == ["os", "total", "values", "start", "values", "start"]
+    assert all(MODULE[at:].startswith(name) for name, at in found)
+    assert code.identifiers("def (:\n  '''") == []
+    assert code.most_frequent([MODULE]) in ("values", "start")
+
+
+def test_a_masked_identifier_stands_in_its_module() -> None:
+    modules = [TEXT, "x = (\n"]
+    masked = code.masked_identifiers(modules, 20)
+    assert len(masked) == 20 == len(set(masked))
+    for one in masked:
+        assert one.prefix + one.name + one.suffix == TEXT
+    assert masked == code.masked_identifiers(modules, 20)
+
+
+def test_a_gap_is_restored_only_by_the_name_that_was_there(
+    writer: TextGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(code, "write_together", lambda *_: [b"values"])
+    masked = [code.Masked("a", "values", "b"), code.Masked("a", "start", "b")]
+    assert code.restored(writer, masked) == [True, False]
+
+
+def test_the_compressor_has_read_the_training_text_first() -> None:
+    train, held = TEXT.encode(), TEXT[:400].encode()
+    alone = 8 * len(lzma.compress(held, preset=9)) / len(held)
+    assert code.xz_bits_per_byte(train, held) < alone / 4

@@ -1,0 +1,112 @@
+"""Samples against the held-out set, with a judge whose features are known."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from genui.engine.data.picture_labels import LabelledPictures
+from genui.engine.data.pictures import Pictures
+from genui.engine.probes.distribution import Ruler, in_words, measure_distribution
+from genui.engine.probes.judge import pictures_of
+from genui.errors import GenuiError
+
+TRAINED, HELD = 240, 60
+LABELS = ("dark", "bright")
+
+
+class ByBrightness:
+    """Says what is brighter than mid-grey is bright; its features are a picture's three means."""
+
+    labels = LABELS
+
+    def probabilities(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        bright = rgb.mean(axis=(1, 2, 3)) / 255
+        return np.stack((1 - bright, bright), axis=1).astype(np.float32)
+
+    def features(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return rgb.mean(axis=(1, 2)).astype(np.float32)
+
+
+def levels(count: int, seed: int) -> tuple[NDArray[np.uint8], list[str]]:
+    """Pictures of one colour each, half of them dark, and their captions."""
+    rng = np.random.default_rng(seed)
+    bright = rng.random(count) < 0.5
+    colours = np.where(bright[:, None], 190, 60) + rng.normal(0, 12, (count, 3))
+    rgb = np.tile(colours.astype(np.uint8)[:, None, None], (1, 32, 32, 1))
+    return rgb, [LABELS[int(each)] for each in bright]
+
+
+@pytest.fixture
+def ruler() -> Ruler:
+    rgb, captions = levels(TRAINED + HELD, 0)
+    alpha = np.full((*rgb.shape[:3], 1), 255, np.uint8)
+    pictures = Pictures(
+        name="levels",
+        licence="none",
+        fingerprint="",
+        rgba=np.concatenate((rgb, alpha), axis=3),
+        captions=tuple(captions),
+        scheme="plain",
+        train=np.arange(TRAINED),
+        held_out=np.arange(TRAINED, TRAINED + HELD),
+    )
+    data = LabelledPictures(
+        pictures=pictures,
+        labels=LABELS,
+        targets=np.array([LABELS.index(caption) for caption in captions]),
+        train=pictures.train,
+        held_out=pictures.held_out,
+    )
+    judge: Any = ByBrightness()
+    return Ruler(judge, data)
+
+
+def test_fresh_draws_of_the_same_kind_are_near_right_and_new(ruler: Ruler) -> None:
+    found = ruler.measure(*levels(200, 1))
+    assert found.right == 1
+    assert found.coverage > 0.8
+    assert found.copying == pytest.approx(0.5, abs=0.12)
+    assert found.frechet < 10 * found.frechet_real + 20
+
+
+def test_the_training_set_again_is_told_to_be_a_copy(ruler: Ruler) -> None:
+    rgb, targets = pictures_of(ruler.data, ruler.data.train[:HELD])
+    found = ruler.measure(rgb, [LABELS[target] for target in targets])
+    # Each is itself in one of the four parts of the training set, and as near as chance in three.
+    assert found.copying > 0.58
+
+
+def test_one_picture_again_and_again_covers_nothing(ruler: Ruler) -> None:
+    rgb, captions = levels(1, 2)
+    found = ruler.measure(np.repeat(rgb, 100, axis=0), captions * 100)
+    assert found.coverage < 0.2
+    assert found.recall < 0.2
+    assert found.frechet > 1000
+
+
+def test_the_wrong_caption_is_the_wrong_object(ruler: Ruler) -> None:
+    rgb, captions = levels(50, 3)
+    other = [LABELS[1 - LABELS.index(caption)] for caption in captions]
+    assert ruler.measure(rgb, other).right == 0
+
+
+def test_captions_come_in_the_shares_of_the_training_set(ruler: Ruler) -> None:
+    captions = ruler.captions(1000)
+    bright = float((ruler.data.targets[ruler.data.train] == 1).mean())
+    assert captions.count("bright") / 1000 == pytest.approx(bright, abs=0.06)
+    assert captions == ruler.captions(1000)
+
+
+def test_in_words_every_number_says_what_it_is(ruler: Ruler) -> None:
+    words = in_words(ruler.measure(*levels(100, 4)), "the judge")
+    assert words["right object"].startswith("100% by the judge")
+    assert "100 samples, own features" in words["Fréchet distance"]
+    assert "0.5: none" in words["copying"]
+    assert not any("FID" in key + value for key, value in words.items())
+
+
+def test_data_without_a_judge_cannot_be_measured() -> None:
+    with pytest.raises(GenuiError, match="icons: no shipped classifier"):
+        measure_distribution(lambda captions, seeds: levels(1, 0)[0], "icons", 10)

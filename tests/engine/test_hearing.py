@@ -1,0 +1,127 @@
+"""Classifiers of sound: what is said and who says it, learnt from takes and asked of sounds."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from genui.engine.data.labelled_speech import load_labelled_speech
+from genui.engine.data.speech import Speech, Take, prepared
+from genui.engine.device import Machine
+from genui.engine.models.sound_net import SoundNet
+from genui.engine.probes.hearing import Listener, load_listener
+from genui.engine.probes.voice import asked, copied
+from genui.engine.sound.mel import FRAMES, MELS
+from genui.engine.sound.stft import RATE
+from genui.engine.train.checkpoint import model_metadata, write_tensors
+from genui.engine.train.sound_classifier_task import SoundClassifierTask, varied
+from genui.errors import MisuseError
+from genui.recipes import find_recipe, override
+from genui.recipes.sound_classifier import SoundClassifierRecipe
+from genui.render.wav import encode_wav, to_pcm
+
+MACHINE = Machine("cpu", "fp32", 1)
+PITCHES = {"two": 300, "four": 900, "seven": 2000}
+
+
+def tone(hertz: float, seconds: float = 0.3) -> np.ndarray:
+    t = np.arange(round(seconds * RATE)) / RATE
+    return (0.3 * np.sin(2 * np.pi * hertz * t)).astype(np.float32)
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    """Digits that are tones, by two people."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for word, pitch in PITCHES.items():
+        for number, who in enumerate(("anna", "bob")):
+            for take in range(2):
+                sound = tone(pitch + 60 * number, 0.3 + take / 20)
+                path = folder / f"{word}_{who}_{take}.wav"
+                path.write_bytes(encode_wav(to_pcm(sound), RATE, ""))
+    return folder
+
+
+def recipe_of(folder: Path, name: str = "voice-digits") -> SoundClassifierRecipe:
+    made = override(find_recipe(name), {"data": str(folder), "batch": "12", "width": "8"})
+    assert isinstance(made, SoundClassifierRecipe)
+    return made
+
+
+def test_labels_are_the_word_that_the_recipe_asks_for(recordings: Path) -> None:
+    assert load_labelled_speech(recipe_of(recordings)).labels == ("two", "four", "seven")
+    assert load_labelled_speech(recipe_of(recordings, "voice-speakers")).labels == ("anna", "bob")
+
+
+def test_takes_of_one_label_are_refused(recordings: Path) -> None:
+    for path in recordings.glob("*_bob_*"):
+        path.unlink()
+    with pytest.raises(MisuseError, match="every take has the one label 'anna'"):
+        load_labelled_speech(recipe_of(recordings, "voice-speakers"))
+
+
+def test_a_take_without_a_label_is_refused(recordings: Path) -> None:
+    (recordings / "good morning.wav").write_bytes(encode_wav(to_pcm(tone(500)), RATE, ""))
+    with pytest.raises(MisuseError, match="“good morning” names no digit"):
+        load_labelled_speech(recipe_of(recordings))
+
+
+def test_it_learns_to_tell_digits_and_a_listener_hears_them(recordings: Path) -> None:
+    task = SoundClassifierTask(recipe_of(recordings), torch.device("cpu"))
+    optimizer = torch.optim.Adam(task.model.parameters(), 5e-3)
+    for step in range(25):
+        optimizer.zero_grad()
+        task.loss(step).backward()
+        optimizer.step()
+    assert task.evaluate(task.model, MACHINE, True)["val_accuracy"] == 1
+    (sample,) = task.sample(task.model, MACHINE)
+    assert sample.content.decode().startswith("two    100% right")
+    assert isinstance(task.model, SoundNet)
+    listener = Listener(task.model, ("two", "four", "seven"))
+    found = listener.probabilities([tone(300), tone(900), tone(2000)], RATE)
+    assert found.argmax(1).tolist() == [0, 1, 2]
+    np.testing.assert_allclose(found.sum(1), 1, rtol=1e-5)
+
+
+def test_silence_is_no_word(recordings: Path) -> None:
+    listener = Listener(SoundNet(2, 8), ("anna", "bob"))
+    with pytest.raises(ValueError, match="silence"):
+        listener.probabilities([np.zeros(800, np.float32)], RATE)
+
+
+def test_a_listener_is_loaded_from_its_file_and_nothing_else_is(
+    recordings: Path, tmp_path: Path
+) -> None:
+    recipe = recipe_of(recordings)
+    task = SoundClassifierTask(recipe, torch.device("cpu"))
+    path = tmp_path / "digits.safetensors"
+    described = model_metadata(recipe, 1, task.model, task.extra)
+    write_tensors(path, dict(task.model.state_dict()), {"genui": json.dumps(described)})
+    assert load_listener(str(path)).labels == ("two", "four", "seven")
+
+
+def test_variations_keep_silence_silent_and_the_rest_in_range() -> None:
+    mels = np.full((3, 1, MELS, FRAMES), -1, np.float32)
+    mels[:, :, 10:40, 5:30] = 0.9
+    found = varied(mels, np.random.default_rng(0))
+    assert found.dtype == np.float32
+    assert (found[mels == -1] == -1).all()
+    assert found.max() <= 1
+    assert not np.array_equal(found[0], found[1])
+
+
+def test_every_digit_is_asked_for_in_every_voice() -> None:
+    captions = asked(["anna", "bob"], 20)
+    assert len(set(captions)) == 20
+    assert captions[0] == "zero anna"
+    assert asked(["anna"], 12)[10] == "zero anna"
+
+
+def test_a_copy_is_nearer_to_what_was_trained() -> None:
+    takes = tuple(Take("two anna", prepared(tone(200 + 90 * i), RATE)) for i in range(8))
+    speech = Speech(name="x", licence="", takes=takes, train=np.arange(4), held_out=np.arange(4, 8))
+    assert copied(speech, speech.mels(np.arange(4))) == 1
+    assert copied(speech, speech.mels(np.arange(4, 8))) == 0

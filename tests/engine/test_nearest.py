@@ -1,0 +1,119 @@
+"""Whether a sample is copied: what the worker says of it."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from genui.engine import trainer
+from genui.engine.data.folder import load_folder
+from genui.engine.data.speech import Speech, Take, placed
+from genui.engine.generate.diffusion_state import DiffusionState
+from genui.engine.generate.grid import Grid, Row
+from genui.engine.generate.load import open_trace
+from genui.engine.probes import nearest_takes
+from genui.engine.probes.nearest import nearest, nearest_of
+from genui.engine.sound.mel import log_mel
+from genui.errors import MisuseError
+from genui.protocol import EditAt, ImageSettings, Start, TextSettings, WriteText
+from genui.recipes.voice import VoiceRecipe
+from genui.runs.layout import RunDir
+
+
+@pytest.fixture
+def trained(tiny_run, signals: None) -> RunDir:
+    run = tiny_run(steps="2", sample_prompt="to", tokenizer="chars")
+    assert trainer.train(run) == 0
+    return run
+
+
+def start(run: RunDir, text: str) -> Start:
+    settings = TextSettings(tokens=len(text))
+    edits = (EditAt(step=0, edit=WriteText(text)),)
+    return Start(trace=7, model=run.id, prompt="to", seed=1, settings=settings, edits=edits)
+
+
+def test_a_copied_line_is_quoted_with_where_it_stands(trained: RunDir) -> None:
+    trace = open_trace(start(trained, "tt or not to be that is"))
+    list(trace.advance(0, 99))
+    found = nearest(trace, trace.reached, 6)
+    assert (found.trace, found.step, found.fault) == (7, trace.reached, "")
+    assert found.quote is not None
+    assert found.quote.text == " or not to be that is"
+    assert found.quote.last == trace.reached
+    assert found.quote.last - found.quote.first + 1 == len(found.quote.text)
+    assert found.quote.before.endswith("to be")
+    assert found.quote.where.startswith("line ")
+    assert "plays.txt" in found.data
+
+
+def test_what_stands_nowhere_has_no_quote(trained: RunDir) -> None:
+    trace = open_trace(start(trained, "tttttttttttttttttttttt"))
+    list(trace.advance(0, 99))
+    assert nearest(trace, trace.reached, 6).quote is None
+
+
+def test_where_the_data_is_gone_one_line_says_so(trained: RunDir, plays: Path) -> None:
+    from genui.engine.probes.quotes import training_text
+
+    training_text.cache_clear()
+    trace = open_trace(start(trained, "to be"))
+    list(trace.advance(0, 99))
+    plays.unlink()
+    found = nearest(trace, trace.reached, 6)
+    assert found.quote is None
+    assert found.fault.startswith("nothing to compare with: ")
+    assert "plays.txt: cannot be read" in found.fault
+    assert "\n" not in found.fault
+
+
+def test_a_step_that_is_not_reached_is_refused(trained: RunDir) -> None:
+    trace = open_trace(start(trained, "to be"))
+    with pytest.raises(MisuseError, match="stands at step 0"):
+        nearest(trace, 3, 6)
+
+
+def test_the_nearest_pictures_come_first_with_their_distances(tmp_path: Path) -> None:
+    for name, shade in (("black", 0), ("grey", 100), ("white", 255)):
+        Image.new("RGB", (32, 32), (shade,) * 3).save(tmp_path / f"{name}.png")
+    pictures = load_folder(tmp_path)
+    drawn = np.full((32, 32, 3), 90, np.uint8)
+    order, distances = nearest_of(pictures, drawn, "anything", 2)
+    assert [pictures.captions[i] for i in order] == ["grey", "black"]
+    assert distances == pytest.approx([10, 90], abs=0.1)
+
+
+def test_the_nearest_takes_of_a_spoken_word_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    takes = tuple(
+        Take(samples=rng.normal(0, 0.1, 4000).astype(np.float32), caption=f"{name} jackson")
+        for name in ("one", "two", "three")
+    )
+    speech = Speech(
+        name="mine", licence="", takes=takes, train=np.array([0, 1]), held_out=np.array([2])
+    )
+    monkeypatch.setattr(nearest_takes, "_speech", lambda dataset, data: speech)
+    nearest_takes._spectrograms.cache_clear()
+    mel = log_mel(np.stack([placed(takes[1].samples)]))
+    guess = torch.from_numpy(mel.astype(np.float32))[:, None]
+    row = Row("two jackson", 1, ImageSettings(steps=1))
+    state = DiffusionState(
+        grid=Grid(row),
+        rows=(row,),
+        words=torch.zeros(1, 1),
+        levels=(1.0, 0.0),
+        x=guess,
+        guess=guess,
+    )
+    request = Start(trace=1, model="voice", prompt=row.caption, seed=1, settings=row.settings)
+    trace: Any = SimpleNamespace(state=lambda step: state, request=request)
+    found = nearest_takes.nearest_takes(VoiceRecipe(name="v", dataset="mine"), trace, 0, 5)
+    assert [each.caption for each in found.pictures] == ["two jackson", "one jackson"]
+    assert found.pictures[0].distance < 0.01 < found.pictures[1].distance
+    near = found.pictures[0]
+    assert len(near.rgb) == near.width * near.height * 3
+    assert found.data == "mine, 2 takes"

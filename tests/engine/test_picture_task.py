@@ -1,0 +1,75 @@
+"""What a picture model is trained on: grey where it is grey, and moved where it is asked for."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from genui.engine.models.picture_denoiser import Bordered
+from genui.engine.train.picture_task import PictureTask
+from genui.recipes import DiffusionRecipe, find_recipe, override
+
+DEVICE = torch.device("cpu")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """One picture: black, with a red square left of the middle."""
+    pixels = np.zeros((32, 32, 3), np.uint8)
+    pixels[12:20, 6:14, 0] = 255
+    Image.fromarray(pixels).save(tmp_path / "square.png")
+    return tmp_path
+
+
+def task_with(folder: Path, recipe: str, **settings: str) -> PictureTask:
+    small = {"data": str(folder), "width": "16", "heads": "2", "caption_width": "16", "batch": "64"}
+    changed = override(find_recipe(recipe), small | settings)
+    assert isinstance(changed, DiffusionRecipe)
+    return PictureTask(changed, DEVICE)
+
+
+def trained_on(task: PictureTask, monkeypatch: pytest.MonkeyPatch) -> Tensor:
+    """The clean pictures of the first step."""
+    seen: list[Tensor] = []
+
+    def loss(clean: Tensor, noise: Tensor, sigma: Tensor, words: Tensor) -> Tensor:
+        seen.append(clean)
+        return torch.zeros(len(clean), requires_grad=True)
+
+    monkeypatch.setattr(task.model, "loss", loss)
+    task.loss(0)
+    return seen[0]
+
+
+def test_without_augmentation_every_picture_is_as_it_is(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clean = trained_on(task_with(folder, "icons", canvas_batch="0", layers="1"), monkeypatch)
+    assert clean.shape == (64, 3, 32, 32)
+    assert (clean == clean[:1]).all()
+
+
+def test_with_it_a_caption_has_many_pictures_and_the_same_step_the_same_ones(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moving = {"canvas_batch": "0", "layers": "1", "shift": "3", "zoom": "0.1", "flip": "true"}
+    clean = trained_on(task_with(folder, "icons", **moving), monkeypatch)
+    assert len(torch.unique(clean.flatten(1), dim=0)) == 64
+    sides = clean[:, 0, 16].argmax(dim=1) < 16
+    assert 10 < int(sides.sum()) < 54  # mirrored or not
+    again = trained_on(task_with(folder, "icons", **moving), monkeypatch)
+    assert torch.equal(clean, again)
+
+
+def test_a_grey_model_is_trained_on_one_channel(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = task_with(folder, "fashion")
+    assert isinstance(task.model, Bordered)
+    assert "outer 2 pixels of every picture are left black" in task.notes[-1]
+    clean = trained_on(task, monkeypatch)
+    assert clean.shape == (64, 1, 32, 32)
+    assert float(clean[0, 0, 15, 10]) == pytest.approx((1 - 1 - 1) / 3, abs=0.02)

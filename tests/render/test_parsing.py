@@ -1,0 +1,76 @@
+"""Code that is still being written: whether it parses, is unfinished, or breaks, and where."""
+
+import pytest
+
+from genui.render.parsing import MOST_CHARACTERS, parsing, position
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "",
+        "x = 1\n",
+        "def f(x):\n    return x",
+        "x = '\\d'\n",
+        "# only a remark\n",
+        "async def f(): ...",
+    ],
+)
+def test_what_the_interpreter_reads_parses(source: str) -> None:
+    assert parsing(source).words == "parses"
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ("def f(x):", 1),
+        ("def f(x):\n", 1),
+        ("def f(x):\n    x = foo.", 2),  # a name is still to come
+        ("def f(x):\n    '''What it is", 2),
+        ("x = (1,\n     2", 2),
+        ("x = 'abc", 1),  # the other quote may come on this line
+        ("try:\n    x\n", 2),
+        ("@cache\n", 1),
+    ],
+)
+def test_what_more_text_can_still_end_is_unfinished(source: str, line: int) -> None:
+    found = parsing(source)
+    assert found.words == f"unfinished at line {line}"
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "there"),
+    [
+        ("def f(x):\n    x = foo.\n", 2, "\n"),
+        ("x = 'abc\ny = 1\n", 1, "'abc"),
+        ("x = 1)\n", 1, ")"),
+        ("if x:\ny = 1\n", 2, "y = 1"),
+        ("a = 1\nb c\nd = 2\ne = 3", 2, "c"),
+    ],
+)
+def test_what_no_text_can_mend_breaks_where_the_interpreter_says(
+    source: str, line: int, there: str
+) -> None:
+    found = parsing(source)
+    assert found.state == "breaks"
+    assert found.line == line
+    assert found.words.startswith(f"breaks at line {line}: ")
+    at = position(source, found)
+    assert source[at:].startswith(there) or source[at + 1 :].startswith(there)
+
+
+def test_a_break_stays_where_it_is_while_the_text_goes_on() -> None:
+    broken = "def f(:\n    pass\n"
+    assert parsing(broken + "x = ").line == parsing(broken + "x = 1\ny = (").line == 1
+
+
+@pytest.mark.parametrize("source", ["\0\n", "(" * 500 + "\n", "x = 1\n" * MOST_CHARACTERS])
+def test_what_is_not_python_or_too_long_raises_nothing(source: str) -> None:
+    assert parsing(source).state in ("breaks", "unfinished", "unchecked")
+
+
+def test_a_place_is_always_within_the_text() -> None:
+    for source in ("x = 1)", "\n\nx y", "if x:\ny", "x = '"):
+        for end in range(len(source) + 1):
+            found = parsing(source[:end])
+            assert 0 <= position(source[:end], found) <= end

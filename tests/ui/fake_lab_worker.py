@@ -1,0 +1,160 @@
+"""A worker that trains nothing: what the Lab asks it answers at once, the same each time."""
+
+import argparse
+import os
+import selectors
+import sys
+import time
+
+import numpy as np
+from msgspec.structs import replace
+
+from genui import protocol
+from genui.edits import forked, in_force
+
+LEVELS = 5
+
+
+def places(*points: tuple[float, float]) -> bytes:
+    """Shares of the plane as they travel."""
+    return (np.array(points) * 65535).round().astype("<u2").tobytes()
+
+
+def plane(step: int, noise: float = 0.0) -> protocol.Plane:
+    """Samples on a line that rises with the step, over a surface that is brighter to the right."""
+    height = 0.2 + 0.5 * (step % 100) / 100
+    surface = np.tile(np.linspace(0, 255, protocol.GRID), (protocol.GRID, 1))
+    return protocol.Plane(
+        samples=places(*((x, height) for x in np.linspace(0.1, 0.9, 40))),
+        surface=surface.astype(np.uint8).tobytes(),
+        low=0.0,
+        high=1.0 + noise,
+        arrows=places((0.5, 0.9), (0.6, 0.9)),
+    )
+
+
+class FakeLab:
+    def __init__(self, delay: float) -> None:
+        self.delay = delay
+        self.traces: dict[int, protocol.Start] = {}
+        self.reader = protocol.requests()
+        self.queue: list[protocol.Request] = []
+        self.cancelled: set[int] = set()
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(sys.stdin.fileno(), selectors.EVENT_READ)
+
+    def send(self, reply: protocol.Reply) -> None:
+        sys.stdout.buffer.write(protocol.encode(reply))
+        sys.stdout.buffer.flush()
+
+    def read(self, timeout: float | None) -> None:
+        if self.selector.select(timeout):
+            data = os.read(sys.stdin.fileno(), 65536)
+            if not data:
+                sys.exit(0)
+            for request in self.reader.feed(data):
+                if isinstance(request, protocol.Cancel):
+                    self.cancelled.add(request.trace)
+                else:
+                    self.queue.append(request)
+
+    def run(self) -> None:
+        while True:
+            self.read(None if not self.queue else 0)
+            if self.queue:
+                self.answer(self.queue.pop(0))
+
+    def answer(self, request: protocol.Request) -> None:
+        match request:
+            case protocol.Hello():
+                self.send(
+                    protocol.Ready(
+                        version=protocol.VERSION, device="cpu", precision="fp32", threads=1,
+                        pid=os.getpid(),
+                    )
+                )  # fmt: skip
+            case protocol.Start():
+                self.opened(request, 0)
+            case protocol.Fork():
+                branch = forked(self.traces[request.parent], request.step, request.edit)
+                branch = replace(branch, trace=request.trace)
+                self.opened(branch, request.step)
+            case protocol.Advance():
+                self.advance(request)
+            case protocol.Look():
+                self.look(request)
+            case protocol.Warm(model):
+                self.send(protocol.Warmed(model))
+
+    def opened(self, request: protocol.Start, step: int) -> None:
+        if "one class" in request.prompt:
+            self.send(protocol.Failed(request.trace, "these points are all of one class"))
+            return
+        self.traces[request.trace] = request
+        self.send(
+            protocol.Started(
+                trace=request.trace,
+                model=request.model,
+                family=request.model.partition(":")[2],
+                medium="points",
+                prompt=request.prompt,
+                total_steps=in_force(request)[2].steps,
+                step=step,
+                fingerprint="0123456789abcdef",
+            )
+        )
+        self.send(self.frame(request, step))
+
+    def look(self, request: protocol.Look) -> None:
+        ways = [(0.1 + 0.8 * level / (LEVELS - 1), 0.5) for level in range(LEVELS)]
+        self.send(
+            protocol.Seen(
+                trace=request.trace,
+                step=request.step,
+                noise=request.noise,
+                plane=plane(request.step, request.noise),
+                levels=LEVELS if request.paths else 0,
+                paths=b"".join(places(way) for way in ways) if request.paths else b"",
+            )
+        )
+
+    def frame(self, start: protocol.Start, step: int) -> protocol.PointsFrame:
+        settings = in_force(start, step)[2]
+        looked = step % settings.every == 0
+        return protocol.PointsFrame(
+            trace=start.trace,
+            step=step,
+            measures=(("loss", 3 / (step + 1)),) if step else (),
+            digest=bytes(8),
+            divergence=1 / (step + 1) if looked else None,
+            plane=plane(step) if looked else None,
+            data=b"" if step else places((0.25, 0.25), (0.75, 0.75)),
+            classes=b"" if step else bytes((0, 1)),
+        )
+
+    def advance(self, request: protocol.Advance) -> None:
+        start = self.traces.get(request.trace)
+        if start is None:
+            return
+        self.cancelled.discard(request.trace)
+        total = in_force(start)[2].steps
+        step, reason = request.start, "done"
+        for step in range(request.start + 1, min(request.start + request.steps, total) + 1):
+            time.sleep(self.delay)
+            self.send(self.frame(start, step))
+            self.read(0)
+            if request.trace in self.cancelled:
+                reason = "cancelled"
+                break
+        self.send(
+            protocol.Idle(
+                trace=request.trace, step=step, steps=step - request.start, seconds=0.0,
+                total=total, reason="finished" if step >= total else reason,
+            )
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--delay", type=float, default=0.001, help="seconds a step")
+    FakeLab(parser.parse_args().delay).run()

@@ -1,0 +1,83 @@
+"""A worker whose models are walked through: the real geometry of a walk, and a picture that is
+only as bright as the first number of its latent."""
+
+import argparse
+import math
+from dataclasses import replace
+
+import numpy as np
+from fake_worker import SIDE, FakeWorker
+
+from genui import protocol
+from genui.engine.generate.latent_state import Spot, WalkState, beginning
+
+DIRECTIONS = np.eye(8, 16, dtype=np.float32)
+
+
+def state_at(start: protocol.Start, step: int) -> WalkState:
+    """Where a walk stands after so many moves, the edits up to there made."""
+    settings = start.settings
+    assert isinstance(settings, protocol.LatentSettings)
+    origin = beginning(start.seed, settings, DIRECTIONS)
+    spot = Spot(caption=start.prompt, seed=start.seed, origin=origin)
+    state = WalkState(spots=(spot,), columns=1, settings=settings, directions=DIRECTIONS)
+    for at in range(step + 1):
+        for made in start.edits:
+            if made.step == at:
+                state = edited(state, made.edit)
+        if at < step:
+            state = replace(state, step=at + 1)
+    return state
+
+
+def edited(state: WalkState, edit: protocol.Edit) -> WalkState:
+    match edit:
+        case protocol.SetSettings(settings=protocol.LatentSettings() as settings):
+            return state.turned(settings, DIRECTIONS)
+        case protocol.SetSeed(seed=seed):
+            return state.turned(state.settings, DIRECTIONS, seed)
+        case protocol.SetPrompt(prompt=prompt):
+            spots = tuple(replace(spot, caption=prompt) for spot in state.spots)
+            return replace(state, spots=spots)
+    raise AssertionError(edit)
+
+
+class FakeWalk(FakeWorker):
+    """Answers as a GAN does."""
+
+    def opened(self, request: protocol.Start, step: int) -> None:
+        self.traces[request.trace] = request
+        self.send(
+            protocol.Started(
+                trace=request.trace,
+                model=request.model,
+                family="gan",
+                medium="image",
+                prompt=request.prompt,
+                total_steps=state_at(request, step).total,
+                step=step,
+            )
+        )
+        self.send(self.frame(request, step))
+
+    def frame(self, start: protocol.Start, step: int) -> protocol.ImageFrame:
+        state = state_at(start, step)
+        first = float(state.settings.truncation * state.latents()[0][0])
+        level = round(255 / (1 + math.exp(-first)))
+        rgb = bytes([level]) * (SIDE * SIDE * 3)
+        return protocol.ImageFrame(
+            trace=start.trace,
+            step=step,
+            sigma=0.0,
+            width=SIDE,
+            height=SIDE,
+            x=rgb,
+            guess=rgb,
+            score=round(first, 4),
+            along=state.along(),
+        )
+
+
+if __name__ == "__main__":
+    usual = {"version": protocol.VERSION, "delay": 0.0, "slow_load": 0.0}
+    FakeWalk(argparse.Namespace(fingerprint="0123456789abcdef", **usual)).run()

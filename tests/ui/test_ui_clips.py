@@ -1,0 +1,188 @@
+"""Canvas with a model of video: its clips play, are stepped through and lie side by side."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import stage
+from acting import SLOW, Opener, seen, until, until_seen
+from canvas_acting import SIZES, pane_of, shown
+from textual.pilot import Pilot
+
+from genui import paths
+from genui.protocol import ImageFrame
+from genui.protocol import Picture as Given
+from genui.saved.write import clip_pixels
+from genui.ui.clip import ROUNDS, ClipHead
+from genui.ui.panes.canvas_clips import arranged
+from genui.ui.screens.compare import CompareScreen
+from genui.ui.widgets.mask import MaskPainter
+from genui.ui.widgets.picture import Picture
+
+
+@pytest.fixture
+def video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "weights"
+    stage.ship(folder, "video")
+    monkeypatch.setattr(paths, "weights_dir", lambda: folder)
+    return folder
+
+
+async def clip_drawn(pilot: Pilot[None], *keys: str) -> None:
+    """A finished clip in Canvas, and then these keys."""
+    await pilot.press("3", "end")
+    await until_seen(pilot, "20/20")
+    await pilot.press(*keys)
+
+
+def frame_at(pilot: Pilot[None], moment: int) -> np.ndarray:
+    frame = shown(pilot).frame
+    assert isinstance(frame, ImageFrame)
+    return clip_pixels(frame, "guess")[moment]
+
+
+# --- the frames -----------------------------------------------------------------------
+
+
+async def test_a_clip_plays_by_itself_and_says_which_frame_it_is_at(
+    video: Path, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        await clip_drawn(pilot)
+        before = pane_of(pilot).moment
+        await until(pilot, lambda: pane_of(pilot).moment not in (before, (before + 1) % 16))
+        assert "/16 ▸" in seen(pilot)
+        assert "20/20" in seen(pilot)
+
+
+async def test_full_stop_and_comma_hold_the_clip_and_go_through_its_frames(
+    video: Path, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        await clip_drawn(pilot, "full_stop")
+        at = pane_of(pilot).moment
+        await pilot.press("full_stop", "full_stop", "comma")
+        assert pane_of(pilot).moment == (at + 1) % 16
+        await pilot.pause(0.3)
+        assert pane_of(pilot).moment == (at + 1) % 16
+        assert f"frame {(at + 1) % 16 + 1:>2}/16 ‖" in seen(pilot)
+
+
+async def test_a_step_back_along_the_denoising_keeps_the_frame(
+    video: Path, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        await clip_drawn(pilot, "full_stop")
+        at = pane_of(pilot).moment
+        await pilot.press("left", "left")
+        assert "18/20" in seen(pilot)
+        assert pane_of(pilot).moment == at
+
+
+async def test_semicolon_lets_a_held_clip_go_on(video: Path, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await clip_drawn(pilot, "full_stop", "semicolon")
+        at = pane_of(pilot).moment
+        await until(pilot, lambda: pane_of(pilot).moment != at)
+
+
+async def test_a_picture_has_no_frames_and_says_so(shipped: Path, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await clip_drawn(pilot, "full_stop")
+        await until_seen(pilot, "a picture has no frames")
+        assert "/16" not in seen(pilot)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_all_frames_lie_side_by_side(
+    video: Path, open_app: Opener, size: tuple[int, int]
+) -> None:
+    async with open_app(size) as pilot:
+        await clip_drawn(pilot, "p", "p")
+        await until(pilot, lambda: pane_of(pilot).spread)
+        assert "all 16 frames" in seen(pilot)
+        await pilot.press("p")
+        await until(pilot, lambda: not pane_of(pilot).spread)
+
+
+async def test_a_mask_is_painted_on_the_frame_that_is_shown(video: Path, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await clip_drawn(pilot, "full_stop", "full_stop", "full_stop")
+        wanted = frame_at(pilot, pane_of(pilot).moment)
+        await pilot.press("m")
+        await until(pilot, lambda: len(pilot.app.screen_stack) > 1)
+        painter = pilot.app.screen.query_one(MaskPainter)
+        assert np.array_equal(painter._rgb, wanted)
+
+
+async def test_a_clip_that_drowns_begins_from_all_its_frames(video: Path, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await clip_drawn(pilot, "u")
+        init = pane_of(pilot).opening.init
+        assert isinstance(init, Given)
+        assert (init.width, init.height) == (32, 32 * 16)
+        assert len(init.rgb) == 32 * 32 * 16 * 3
+
+
+async def test_clips_are_compared_at_the_same_frame(video: Path, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await clip_drawn(pilot, "f")
+        await until(pilot, lambda: len(pane_of(pilot).traces.branches) == 2)
+        await pilot.press("V")
+        await until(pilot, lambda: len(pilot.app.screen_stack) > 1)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
+        screen = pilot.app.screen
+        assert isinstance(screen, CompareScreen)
+        await until(pilot, lambda: screen.clip.at > 1)
+        await pilot.press("full_stop")
+        assert f"frame {screen.clip.at + 1:>2}/16 ‖" in seen(pilot)
+        left, right = screen.query(Picture)
+        assert left._rgb is not None
+        assert right._rgb is not None
+        assert np.array_equal(left._rgb[:, :, 0] > 0, right._rgb[:, :, 0] > 0)
+
+
+async def test_a_slow_worker_does_not_keep_the_clip_from_playing(
+    video: Path, open_app: Opener
+) -> None:
+    async with open_app(worker=SLOW) as pilot:
+        await pilot.press("3", "space")
+        await until_seen(pilot, "/16 ▸")
+        at = pane_of(pilot).moment
+        await until(pilot, lambda: pane_of(pilot).moment != at)
+
+
+# --- the head and the arrangement -------------------------------------------------------
+
+
+def test_a_clip_left_alone_rests_after_its_rounds() -> None:
+    head = ClipHead()
+    moves = 0
+    while head.tick(16):
+        moves += 1
+        assert moves <= ROUNDS * 16
+    assert moves == ROUNDS * 16
+    head.again()
+    assert head.tick(16)
+
+
+def test_a_picture_never_moves() -> None:
+    assert not ClipHead().tick(1)
+
+
+def test_frames_go_round_both_ways() -> None:
+    head = ClipHead()
+    head.step(-1, 16)
+    assert head.at == 15
+    head.step(1, 16)
+    assert head.at == 0
+    assert not head.moving(16)
+
+
+def test_frames_are_arranged_to_be_as_large_as_they_can() -> None:
+    clip = np.zeros((16, 32, 32, 3), np.uint8)
+    wide = arranged(clip, 560, 20)
+    assert wide.shape[:2] == (32, 16 * 33 - 1)
+    square = arranged(clip, 140, 70)
+    assert square.shape[:2] == (4 * 33 - 1, 4 * 33 - 1)

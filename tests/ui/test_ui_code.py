@@ -1,0 +1,115 @@
+"""Code in the Text pane: its words coloured while it streams, and whether it parses."""
+
+import pytest
+from acting import Opener, home_of, seen, until, until_seen
+from rich.style import Style
+from textual.pilot import Pilot
+
+from genui.ui.panes.text import TextPane
+from genui.ui.widgets.code import CodeProse
+
+
+async def write(pilot: Pilot[None], tokens: int, prompt: str = "def ") -> TextPane:
+    """Full-screen, that many tokens of code written, held at the last."""
+    home = home_of(pilot)
+    pane = home.query_one(TextPane)
+    model = next(model for model in home.models if model.name == "python")
+    pane._take(model)
+    pane.prompt = prompt
+    await pilot.press("2", *["right"] * tokens)
+    await until(pilot, lambda: pane.trace is not None and pane.trace.position == tokens)
+    return pane
+
+
+def looks(pilot: Pilot[None], word: str) -> Style:
+    """The style of the segment of the prose that a word is drawn in."""
+    prose = home_of(pilot).query_one(CodeProse)
+    for y in range(prose.size.height):
+        for segment in prose.render_line(y):
+            if word in segment.text and segment.style is not None:
+                return segment.style
+    pytest.fail(f"{word!r} is not on the screen:\n{seen(pilot)}")
+
+
+async def test_words_are_coloured_by_their_kind(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await write(pilot, 9)
+        await pilot.press("right")
+        kinds = {word: looks(pilot, word).color for word in ("return", "twice", "so", "2")}
+        assert len(set(kinds.values())) == 4
+        assert looks(pilot, "return").bold
+        assert looks(pilot, "so").italic
+
+
+async def test_a_key_turns_the_colours_to_surprise_and_back(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await write(pilot, 9)
+        by_kind = looks(pilot, "return").color
+        await pilot.press("s")
+        assert not looks(pilot, "return").bold
+        await pilot.press("s")
+        assert looks(pilot, "return").color == by_kind
+
+
+async def test_the_kinds_need_no_colour(
+    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with open_app() as pilot:
+        await write(pilot, 9)
+        assert looks(pilot, "return").bold
+        assert looks(pilot, "so").italic
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_it_says_whether_it_parses_as_it_goes(
+    shipped, open_app: Opener, size: tuple[int, int]
+) -> None:
+    async with open_app(size=size) as pilot:
+        await write(pilot, 1)
+        await until_seen(pilot, "unfinished at line 1")
+        await pilot.press(*["right"] * 7)
+        await until_seen(pilot, "parses")
+        await pilot.press(*["right"] * 8)
+        await until_seen(pilot, "breaks at line 5")
+        await pilot.press(*["left"] * 8)
+        await until_seen(pilot, "parses")
+
+
+async def test_where_it_breaks_the_line_is_marked(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        pane = await write(pilot, 16)
+        await until_seen(pilot, "breaks at line 5")
+        assert looks(pilot, "broken").underline is None
+        prose = pane.query_one(CodeProse)
+        lines = [prose.render_line(y) for y in range(prose.size.height)]
+        marked = [s.text for line in lines for s in line if s.style and s.style.underline]
+        assert "".join(marked).strip() == "):"
+
+
+async def test_other_text_is_neither_coloured_nor_parsed(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await pilot.press("2", "right", "right")
+        pane = home_of(pilot).query_one(TextPane)
+        await until(pilot, lambda: pane.trace is not None and pane.trace.position == 2)
+        assert "parses" not in seen(pilot)
+        assert pane.checked is None
+        await pilot.press("s")
+        await until_seen(pilot, "only code is coloured")
+
+
+async def test_the_middle_streams_between_what_stands_around_the_gap(
+    shipped, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        pane = await write(pilot, 2, "x = <FILL>\nprint(x)")
+        prose = pane.query_one(CodeProse)
+        before = prose.text
+        assert before.startswith("x = area(r):")
+        assert before.endswith("\nprint(x)")
+        await pilot.press("right")
+        await until(pilot, lambda: prose.text != before)
+        assert prose.text.endswith("\nprint(x)")
+        assert "print(x)" in seen(pilot)
+        await pilot.press("home")
+        assert prose.text == "x = \nprint(x)"

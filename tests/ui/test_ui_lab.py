@@ -1,0 +1,342 @@
+"""The Lab's screen: training, stepping, families and data, noise, particles, points, files."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from acting import HERE, Opener, home_of, seen, until, until_seen
+from msgspec.structs import replace
+from textual.pilot import Pilot
+
+from genui.protocol import SetSettings
+from genui.ui.lab.pane import LabPane
+from genui.ui.screens.home import HomeScreen
+from genui.ui.screens.lab import LabScreen
+from genui.ui.widgets.plane import PlaneView
+
+LAB = (sys.executable, str(HERE / "fake_lab_worker.py"))
+STEPS = 120
+SIZES = [(80, 24), (120, 40), (200, 60)]
+
+
+async def enter(pilot: Pilot[None]) -> LabPane:
+    """The Lab, opened from the main screen."""
+    await pilot.press("5")
+    await until(pilot, lambda: isinstance(pilot.app.screen, LabScreen))
+    lab = lab_of(pilot)
+    lab.settings = replace(lab.settings, steps=STEPS)
+    return lab
+
+
+def lab_of(pilot: Pilot[None]) -> LabPane:
+    screen = home_of(pilot).lab
+    assert screen is not None
+    return screen.lab
+
+
+async def train_to(pilot: Pilot[None], step: int) -> LabPane:
+    """The Lab with a training whose playhead is at a step, and rests."""
+    lab = await enter(pilot)
+    await pilot.press("right")
+    await until(pilot, lambda: lab.trace is not None and lab.trace.computed >= 1)
+    assert lab.trace is not None
+    lab.trace.seek(step)
+    lab._moved()
+    await until(pilot, lambda: at(lab) == step)
+    return lab
+
+
+def at(lab: LabPane) -> int:
+    return lab.trace.position if lab.trace is not None else -1
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_an_empty_lab_says_what_to_press(open_app: Opener, size: tuple[int, int]) -> None:
+    async with open_app(size, LAB, lists=False) as pilot:
+        await enter(pilot)
+        assert "space trains" in " ".join(seen(pilot).split())
+        assert "5 Lab" in seen(pilot)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_training_shows_plane_curve_and_settings(
+    open_app: Opener, size: tuple[int, int]
+) -> None:
+    async with open_app(size, LAB, lists=False) as pilot:
+        await train_to(pilot, 60)
+        text = seen(pilot)
+        assert "60 of 120" in text
+        assert "+× data" in text
+        assert "loss 0.0492" in text
+        assert any(0x2800 < ord(sign) < 0x2900 for sign in text)
+
+
+async def test_space_trains_and_holds(open_app: Opener) -> None:
+    async with open_app(worker=LAB, lists=False) as pilot:
+        lab = await enter(pilot)
+        await pilot.press("space")
+        await until(pilot, lambda: at(lab) > 5)
+        await pilot.press("space")
+        await pilot.pause(0.2)
+        before = at(lab)
+        await pilot.pause(0.2)
+        assert at(lab) == before
+
+
+async def test_arrows_go_one_step_and_ten_and_to_the_ends(open_app: Opener) -> None:
+    async with open_app(worker=LAB, lists=False) as pilot:
+        lab = await train_to(pilot, 30)
+        for key, step in (("right", 31), ("left", 30), ("shift+right", 40), ("shift+left", 30)):
+            await pilot.press(key)
+            await until(pilot, lambda step=step: at(lab) == step)
+        await pilot.press("home")
+        assert at(lab) == 0
+        await pilot.press("end")
+        await until(pilot, lambda: at(lab) == STEPS)
+
+
+async def test_a_step_between_two_looks_is_looked_at_when_the_playhead_rests(
+    open_app: Opener,
+) -> None:
+    async with open_app(worker=LAB, lists=False) as pilot:
+        lab = await train_to(pilot, 33)
+        trace = lab.trace
+        assert trace is not None
+        assert trace.frame is not None
+        assert trace.frame.plane is None
+        await until(pilot, lambda: lab._sights.exact(trace, 0.0) is not None)
+
+
+async def test_another_family_trains_on_the_same_data_as_a_branch(open_app: Opener) -> None:
+    async with open_app(worker=LAB, lists=False) as pilot:
+        lab = await train_to(pilot, 5)
+        await pilot.press("m")
+        assert lab.trace is not None
+        assert lab.trace.request.model == "lab:autoregressive"
+        assert lab.trace.request.prompt == "two moons"
+        assert len(lab.traces.branches) == 2
+        await pilot.press("d")
+        assert lab.trace.request.prompt == "eight Gaussians"
+
+
+async def test_before_anything_is_trained_a_choice_starts_nothing(open_app: Opener) -> None:
+    async with open_app(worker=LAB, lists=False) as pilot:
+        lab = await enter(pilot)
+        await pilot.press("m", "d")
+        assert lab.trace is None
+        assert "autoregressive on eight Gaussians" in " ".join(seen(pilot).split())
+
+
+async def test_plus_forks_with_twice_the_learning_rate(open_app: Opener) -> None:
+    async with open_app(worker=LAB, lists=False) as pilot:
+        lab = await train_to(pilot, 40)
+        await pilot.press("plus")
+        await until(pilot, lambda: len(lab.traces.branches) == 2)
+        assert lab.trace is not None
+        (edit,) = lab.trace.request.edits
+        assert edit.step == 40
+        assert isinstance(edit.edit, SetSettings)
+        assert lab.settings.learning_rate == pytest.approx(0.008)
+
+
+async def test_another_width_begins_again(open_app: Opener) -> None:
+    async with open_app(worker=LAB, lists=False) as pilot:
+        lab = await train_to(pilot, 40)
+        await pilot.press("u")
+        await pilot.press("home", "ctrl+k", *"32", "enter")
+        await until(pilot, lambda: len(lab.traces.branches) == 2)
+        assert lab.trace is not None
+        assert lab.trace.request.edits == ()
+        assert lab.trace.request.settings.width == 32  # type: ignore[union-attr]
+
+
+async def test_the_noise_level_goes_round_and_asks_for_another_sight(open_app: Opener) -> None:
+    async with open_app(worker=LAB, lists=False) as pilot:
+        lab = await train_to(pilot, 20)
+        await pilot.press("t")
+        assert lab.noise == 0.25
+        trace = lab.trace
+        assert trace is not None
+        await until(pilot, lambda: lab._sights.exact(trace, 0.25) is not None)
+        for _ in range(4):
+            await pilot.press("t")
+        assert lab.noise == 0.0
+
+
+async def test_families_without_noise_levels_say_so(open_app: Opener) -> None:
+    async with open_app(worker=LAB, lists=False) as pilot:
+        lab = await enter(pilot)
+        await pilot.press("m", "t")
+        await until_seen(pilot, "autoregressive has no noise levels")
+        assert lab.noise == 0.0
+
+
+async def test_particles_go_from_noise_to_data_and_rest(open_app: Opener) -> None:
+    async with open_app(worker=LAB, lists=False) as pilot:
+        lab = await train_to(pilot, 20)
+        await pilot.press("w")
+        await until(pilot, lambda: lab.particles is not None)
+        await until_seen(pilot, "particles at noise")
+        await pilot.press("left")
+        assert lab.particles is None
+        assert at(lab) == 19
+
+
+async def test_layers_go_round(open_app: Opener) -> None:
+    async with open_app(worker=LAB, lists=False) as pilot:
+        await train_to(pilot, 20)
+        assert "→ flow to data" in seen(pilot)
+        await pilot.press("g")
+        await until(pilot, lambda: "→ flow to data" not in seen(pilot))
+        assert "∴ samples" in seen(pilot)
+        await pilot.press("g")
+        await until(pilot, lambda: "░ density" in seen(pilot))
+        assert "∴ samples" not in seen(pilot)
+
+
+async def test_points_are_set_by_keys_and_trained_on(open_app: Opener) -> None:
+    async with open_app(worker=LAB, lists=False) as pilot:
+        lab = await enter(pilot)
+        await pilot.press("p")
+        await until_seen(pilot, "done: train")
+        await pilot.press("enter", "shift+right", "l", "c", "shift+up", "enter")
+        assert [point.label for point in lab.editor.points] == [0, 1]
+        left, right = lab.editor.points
+        assert right.x > left.x
+        assert right.y > left.y
+        await pilot.press("enter", "backspace")
+        assert len(lab.editor.points) == 2
+        await pilot.press("escape")
+        await until(pilot, lambda: lab.trace is not None)
+        assert lab.trace is not None
+        assert lab.trace.request.prompt.startswith("x,y,class\n")
+        await until_seen(pilot, "2 your points")
+        assert pilot.app.focused is lab
+
+
+async def test_one_point_is_too_few_and_is_kept(open_app: Opener) -> None:
+    async with open_app(worker=LAB, lists=False) as pilot:
+        lab = await enter(pilot)
+        await pilot.press("p", "enter", "escape")
+        await until_seen(pilot, "set points at two places or more")
+        assert lab.trace is None
+        assert len(lab.own) == 1
+
+
+async def test_a_csv_is_loaded_and_trained_on(open_app: Opener, tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text("a,b\n100,200\n300,400\n")
+    async with open_app(worker=LAB, lists=False) as pilot:
+        lab = await enter(pilot)
+        await pilot.press("o")
+        await pilot.press(*str(file).replace("/", "!"))
+        pilot.app.screen.query_one("LineInput").value = str(file)  # type: ignore[attr-defined]
+        await pilot.press("enter")
+        await until(pilot, lambda: lab.trace is not None)
+        assert lab.trace is not None
+        assert lab.trace.request.prompt == "x,y,class\n100,200,0\n300,400,0"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [("x,y\n1,2\n", "has one point"), ("1,2\n3,nan\n", "which is no place"), ("", "has no points")],
+)
+async def test_a_csv_that_will_not_do_is_one_line(
+    open_app: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, said: str
+) -> None:
+    (tmp_path / "bad.csv").write_text(content)
+    monkeypatch.chdir(tmp_path)
+    async with open_app(worker=LAB, lists=False) as pilot:
+        lab = await enter(pilot)
+        await pilot.press("o", *"bad", "full_stop", *"csv", "enter")
+        await until_seen(pilot, said)
+        assert lab.trace is None
+
+
+async def test_a_training_is_saved_and_opened_again(open_app: Opener) -> None:
+    async with open_app(worker=LAB, lists=False) as pilot:
+        lab = await train_to(pilot, 40)
+        await pilot.press("ctrl+s")
+        await until_seen(pilot, "saved 1 branch")
+        (file,) = Path(os.environ["GENUI_HOME"]).rglob("*.trace")
+        home = pilot.app.screen_stack[0]
+        assert isinstance(home, HomeScreen)
+        home.open_saved(file, "lab")
+        await until(pilot, lambda: len(lab.traces.branches) == 2)
+        await until(pilot, lambda: at(lab) == 40)
+
+
+async def test_a_training_is_exported_with_what_replays_it(
+    open_app: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from genui.saved import read
+
+    monkeypatch.chdir(tmp_path)
+    async with open_app(worker=LAB, lists=False) as pilot:
+        await train_to(pilot, 40)
+        await pilot.press("x", "down", "down", "enter")
+        await until_seen(pilot, "y finishes first")
+        await pilot.press("n")
+        await until_seen(pilot, "wrote")
+        file = read(tmp_path / "lab-flow-1.png")
+        assert file.recipe.model == "lab:flow"
+        assert file.recipe.view.steps == (40,)
+
+
+async def test_the_lab_is_as_it_was_left(open_app: Opener) -> None:
+    async with open_app(worker=LAB, lists=False) as pilot:
+        lab = await train_to(pilot, 25)
+        await pilot.press("1")
+        await until(pilot, lambda: isinstance(pilot.app.screen, HomeScreen))
+        await pilot.press("5")
+        await until(pilot, lambda: isinstance(pilot.app.screen, LabScreen))
+        assert lab_of(pilot) is lab
+        assert at(lab) == 25
+        assert pilot.app.focused is lab
+
+
+async def test_other_views_are_reached_from_the_lab(open_app: Opener) -> None:
+    async with open_app(worker=LAB, lists=False) as pilot:
+        await enter(pilot)
+        await pilot.press("4")
+        await until(pilot, lambda: home_of(pilot).board is not None)
+        await pilot.press("5")
+        await until(pilot, lambda: isinstance(pilot.app.screen, LabScreen))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, HomeScreen))
+
+
+async def test_the_worker_dies_and_the_training_goes_on(open_app: Opener) -> None:
+    async with open_app(worker=LAB, lists=False) as pilot:
+        lab = await train_to(pilot, 25)
+        pid = pilot.app.session.pid  # type: ignore[attr-defined]
+        os.kill(pid, 9)
+        await until_seen(pilot, "the worker was killed")
+        assert at(lab) == 25
+        await pilot.press("right")
+        await until(pilot, lambda: at(lab) == 26)
+
+
+async def test_without_colour_the_marks_differ(
+    open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with open_app(worker=LAB, lists=False) as pilot:
+        await train_to(pilot, 20)
+        plane = pilot.app.screen.query_one(".plane", PlaneView)
+        drawn = "".join(plane.render_line(y).text for y in range(plane.size.height))
+        assert "+" in drawn
+        assert "×" in drawn
+        assert "→" in drawn
+        assert "▓" in drawn
+
+
+async def test_help_and_palette_open_in_the_lab(open_app: Opener) -> None:
+    async with open_app(worker=LAB, lists=False) as pilot:
+        await enter(pilot)
+        await pilot.press("question_mark")
+        await until_seen(pilot, "Watch particles go back")
+        await pilot.press("escape", "ctrl+p")
+        await pilot.press(*"particles")
+        await until_seen(pilot, "Lab: particles")

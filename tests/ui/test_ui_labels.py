@@ -1,0 +1,136 @@
+"""Labels: what a classifier says of what is shown, while it is generated."""
+
+from pathlib import Path
+
+import pytest
+import stage
+from acting import SLOW, Opener, home_of, seen, until, until_seen
+from textual.pilot import Pilot
+
+from genui import protocol
+from genui.ui.messages import TraceLost
+from genui.ui.panes.canvas import CanvasPane
+from genui.ui.panes.text import TextPane
+from genui.ui.widgets.label_bars import LabelBars
+
+SIZES = [(80, 24), (120, 40), (200, 60)]
+
+
+@pytest.fixture
+def judged(shipped: Path) -> Path:
+    """Beside the models that generate, a classifier of texts and one of pictures."""
+    stage.ship(shipped, "speakers", "fashion-labels")
+    return shipped
+
+
+def bars(pilot: Pilot[None], pane: type[TextPane] | type[CanvasPane] = TextPane) -> LabelBars:
+    return home_of(pilot).query_one(pane).query_one(LabelBars)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_key_shows_the_likeliest_labels_of_the_text(
+    judged, open_app: Opener, size: tuple[int, int]
+) -> None:
+    async with open_app(size=size) as pilot:
+        await pilot.press("2", "right", "right", "right", "J")
+        await until_seen(pilot, "speakers · of step 3")
+        assert "ROMEO" in seen(pilot)
+        assert "75%" in seen(pilot)
+        assert "█" in seen(pilot)
+        assert "[b]NURSE" in seen(pilot)  # shown as it is, no markup
+
+
+async def test_they_follow_the_playhead_forwards_and_back(judged, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await pilot.press("2", "right", "right", "J")
+        await until_seen(pilot, "of step 2")
+        await pilot.press("right")
+        await until_seen(pilot, "of step 3")
+        await pilot.press("left", "left")
+        await until_seen(pilot, "of step 1")
+
+
+async def test_they_are_asked_a_few_times_a_second_while_it_writes(
+    judged, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from genui.ui.session import Session
+
+    asked: list[int] = []
+    ask = Session.label
+
+    def counted(self: Session, trace: int, step: int, model: str) -> None:
+        asked.append(step)
+        ask(self, trace, step, model)
+
+    monkeypatch.setattr(Session, "label", counted)
+    async with open_app() as pilot:  # a worker that writes hundreds of tokens a second
+        await pilot.press("2", "J", "space")
+        pane = home_of(pilot).query_one(TextPane)
+        await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
+        await until(pilot, lambda: bool(asked) and asked[-1] == 400)
+        assert len(asked) < 100
+        await until_seen(pilot, "of step 400")
+
+
+async def test_the_key_walks_off_and_on_again(judged, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await pilot.press("2", "right", "J")
+        await until_seen(pilot, "speakers · of step 1")
+        await pilot.press("J")
+        assert not bars(pilot).display
+        assert "ROMEO  " not in seen(pilot)
+
+
+async def test_before_there_is_a_text_it_says_what_to_press(judged, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await pilot.press("2", "J")
+        await until_seen(pilot, "speakers · press space")
+
+
+async def test_the_canvas_asks_classifiers_of_pictures_only(judged, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await pilot.press("3", "right", "right", "J")
+        await until_seen(pilot, "fashion-labels · of step 2")
+        assert "speakers" not in bars(pilot, CanvasPane).heading
+        await pilot.press("J")
+        assert not bars(pilot, CanvasPane).display
+
+
+async def test_what_a_classifier_cannot_say_is_a_line(judged, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        home_of(pilot).query_one(TextPane).prompt = "zebra"
+        await pilot.press("2", "right", "J")
+        await until_seen(pilot, "zebras: it gives labels to plays")
+
+
+async def test_without_a_fitting_classifier_the_key_says_so(shipped, open_app: Opener) -> None:
+    stage.ship(shipped, "fashion-labels")
+    async with open_app() as pilot:
+        await pilot.press("2", "J")
+        await until_seen(pilot, "no classifier here reads what")
+        assert "fashion-labels" in seen(pilot)
+
+
+async def test_labels_need_no_colour(
+    judged, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with open_app() as pilot:
+        await pilot.press("2", "right", "J")
+        await until_seen(pilot, "50%")
+
+
+async def test_a_worker_that_dies_is_asked_again(judged, open_app: Opener) -> None:
+    async with open_app(worker=SLOW) as pilot:
+        await pilot.press("2", "right", "J")
+        await until_seen(pilot, "of step 1")
+        pane = home_of(pilot).query_one(TextPane)
+        pane._label_asked = (99, 1)  # a question that the next worker knows nothing of
+        pane.post_message(TraceLost())
+        await pilot.press("right")
+        await until_seen(pilot, "of step 2")
+
+
+def test_the_answer_travels_as_it_is() -> None:
+    told = protocol.Labels(trace=1, step=2, model="speakers", labels=(("ROMEO", 0.5),))
+    assert list(protocol.replies().feed(protocol.encode(told))) == [told]

@@ -1,0 +1,103 @@
+"""Canvas with a model that speaks: its waveform, and hearing it where there is a player."""
+
+from pathlib import Path
+
+import pytest
+import stage
+from acting import Opener, seen, until, until_seen
+from canvas_acting import drawn_to, pane_of, shown
+from textual.pilot import Pilot
+
+from genui import paths
+from genui.render.wav import decode_wav
+from genui.ui import sound
+from genui.ui.widgets.waveform import Waveform
+
+NO_DEVICE = 'echo "no sound card" >&2; exit 1'
+
+
+@pytest.fixture
+def voice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "weights"
+    stage.ship(folder, "voice")
+    monkeypatch.setattr(paths, "weights_dir", lambda: folder)
+    return folder
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without any player."""
+    monkeypatch.setattr(sound, "PLAYERS", ())
+    monkeypatch.setattr(sound, "find_spec", lambda name: None)
+
+
+def playing(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """A machine whose player is this script; the WAV is its $0."""
+    monkeypatch.setattr(sound, "PLAYERS", (("sh", "-c", script),))
+
+
+def wave_of(pilot: Pilot[None]) -> Waveform:
+    return pane_of(pilot).query_one(Waveform)
+
+
+async def test_the_waveform_stands_below_the_spectrogram(voice: Path, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        assert not wave_of(pilot).display
+        await drawn_to(pilot)
+        assert wave_of(pilot).display
+        assert "S hear · 0.10 s at 8,000 samples a second" in seen(pilot)
+        assert any("⣿" in line or "⠿" in line for line in seen(pilot).splitlines())
+
+
+async def test_a_picture_has_no_waveform(shipped: Path, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await drawn_to(pilot, "S")
+        assert not wave_of(pilot).display
+        assert "no sound here" in seen(pilot)
+
+
+async def test_without_a_player_one_line_says_what_to_do(
+    voice: Path, silent: None, open_app: Opener
+) -> None:
+    async with open_app((200, 60)) as pilot:
+        await drawn_to(pilot, "S")
+        await until_seen(pilot, "no player here")
+        assert "genui[sound]" in seen(pilot)
+        assert "--out - | aplay" in seen(pilot)
+
+
+async def test_what_is_heard_is_the_sound_of_the_step(
+    voice: Path, open_app: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = tmp_path / "heard.wav"
+    playing(monkeypatch, f'cp "$0" {heard}.part; mv {heard}.part {heard}')
+    async with open_app() as pilot:
+        await drawn_to(pilot, "S")
+        await until(pilot, heard.exists)
+        frame = shown(pilot).frame
+        assert frame is not None
+        found = decode_wav(heard.read_bytes())
+        assert found.rate == 8000
+        assert (found.samples * 32768).astype("<i2").tobytes() == frame.sound
+
+
+async def test_a_player_that_fails_is_told_in_its_own_words(
+    voice: Path, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    playing(monkeypatch, NO_DEVICE)
+    async with open_app((200, 60)) as pilot:
+        await drawn_to(pilot, "S")
+        await until_seen(pilot, "sh could not play it (no sound card)")
+
+
+async def test_pressed_again_it_is_silent_and_says_nothing(
+    voice: Path, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    playing(monkeypatch, "exec sleep 60")
+    async with open_app() as pilot:
+        await drawn_to(pilot, "S")
+        pane = pane_of(pilot)
+        await until(pilot, lambda: pane.speaking)
+        await pilot.press("S")
+        await until(pilot, lambda: not pane.speaking)
+        assert "could not play" not in seen(pilot)

@@ -1,0 +1,330 @@
+"""More like this one, kept ones, and: is it copied? In the app, on a worker that is not real."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from acting import FAST, Opener, home_of, seen, until, until_seen
+from PIL import Image
+from textual.pilot import Pilot
+
+from genui.protocol import AddNoise, SetSeed
+from genui.saved import list_favourites
+from genui.ui.panes.trace_pane import TracePane
+from genui.ui.screens.favourites import FavouritesScreen
+from genui.ui.screens.nearest import NearestScreen
+from genui.ui.screens.probes import ProbesScreen, table
+from genui.ui.screens.variations import COUNT, VariationsScreen
+
+SIZES = [(80, 24), (120, 40), (200, 60)]
+
+
+async def shown(pilot: Pilot[None], model: str, pane: str) -> TracePane[Any, Any]:
+    """A finished sample of that model."""
+    home = home_of(pilot)
+    home.open_model(next(each for each in home.models if each.name == model))
+    found = home.query_one(f"#{pane}", TracePane)
+    await until(pilot, lambda: found.trace is not None and found.trace.finished)
+    return found
+
+
+async def varied(pilot: Pilot[None]) -> VariationsScreen:
+    """`v`, and all of them finished."""
+    await pilot.press("v")
+    await until(pilot, lambda: isinstance(pilot.app.screen, VariationsScreen))
+    screen = pilot.app.screen
+    assert isinstance(screen, VariationsScreen)
+    await finished(pilot, screen)
+    return screen
+
+
+async def finished(pilot: Pilot[None], screen: VariationsScreen) -> None:
+    def done() -> bool:
+        others = screen.columns[1:]
+        return len(others) == COUNT and all(column.trace.finished for column in others)
+
+    await until(pilot, done)
+
+
+def noise_of(screen: VariationsScreen) -> int:
+    edit = screen.columns[1].trace.request.edits[-1].edit
+    assert isinstance(edit, AddNoise)
+    return edit.to
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_variations_of_a_picture_are_a_grid_to_choose_from(
+    size: tuple[int, int], shipped: Path, open_app: Opener
+) -> None:
+    async with open_app(size=size) as pilot:
+        pane = await shown(pilot, "emoji", "canvas")
+        screen = await varied(pilot)
+        text = seen(pilot)
+        assert "1 this one" in text
+        assert "between: noise added back" in text
+        assert "⏎ take" in text
+        seeds = {column.trace.request.edits[0].edit for column in screen.columns[1:]}
+        assert len(seeds) == COUNT
+        assert all(isinstance(seed, SetSeed) for seed in seeds)
+        await pilot.press("right", "down")
+        assert screen.chosen == 4
+        chosen = screen.columns[4].trace
+        before = len(pane.traces.branches)
+        await pilot.press("enter")
+        await until(pilot, lambda: pilot.app.screen is home_of(pilot))
+        assert pane.trace is chosen
+        assert len(pane.traces.branches) == before + 1
+        assert pane.traces.shown is not None
+        assert pane.traces.shown.parent == pane.traces.branches[0].number
+        await pilot.press("left")  # it goes on like any branch
+        await until(pilot, lambda: pane.trace is not None and not pane.trace.finished)
+
+
+async def test_farther_and_nearer_add_more_and_less_noise_and_r_makes_others(
+    shipped: Path, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        pane = await shown(pilot, "emoji", "canvas")
+        screen = await varied(pilot)
+        usual = noise_of(screen)
+        await pilot.press("plus")
+        await finished(pilot, screen)
+        assert noise_of(screen) < usual
+        await until_seen(pilot, "far: noise added back")
+        await pilot.press("minus", "minus")
+        await finished(pilot, screen)
+        assert noise_of(screen) > usual
+        before = [column.trace.request.edits[0].edit for column in screen.columns[1:]]
+        await pilot.press("r")
+        await finished(pilot, screen)
+        after = [column.trace.request.edits[0].edit for column in screen.columns[1:]]
+        assert not {edit.seed for edit in before} & {edit.seed for edit in after}  # type: ignore[union-attr]
+        await pilot.press("minus")
+        await finished(pilot, screen)
+        await pilot.press("minus")
+        await until_seen(pilot, "they are very near already")
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen is home_of(pilot))
+        assert len(pane.traces.branches) == 1
+        assert pane.trace is not None
+        assert pane.trace.finished
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_variations_of_a_text_are_a_list_that_says_where_they_go_on(
+    size: tuple[int, int], shipped: Path, open_app: Opener
+) -> None:
+    async with open_app(size=size) as pilot:
+        pane = await shown(pilot, "shakespeare", "text")
+        assert pane.trace is not None
+        total = pane.trace.total
+        screen = await varied(pilot)
+        await until_seen(pilot, f"from token {round(total * 0.6)}")
+        assert "written again from an earlier token" in seen(pilot)
+        await pilot.press("down", "down")
+        assert screen.chosen == 2
+        chosen = screen.columns[2].trace
+        await pilot.press("enter")
+        await until(pilot, lambda: pane.trace is chosen)
+        assert (
+            chosen.frames[: chosen.forked_at]
+            == pane.traces.branches[0].trace.frames[: chosen.forked_at]
+        )
+
+
+async def test_with_nothing_to_vary_one_line_says_what_to_do(
+    shipped: Path, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        pane = await shown(pilot, "emoji", "canvas")
+        await pilot.press("home", "v")
+        await until_seen(pilot, "pure noise still")
+        await pilot.press("w")
+        await until_seen(pilot, "along x")
+        await pilot.press("enter", "enter")
+        await until(pilot, lambda: pane.trace is not None and bool(pane.trace.request.grid))
+        await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
+        await pilot.press("v")
+        await until_seen(pilot, "vary one picture of it")
+
+
+async def test_a_favourite_is_kept_listed_opened_and_let_go(
+    shipped: Path, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        pane = await shown(pilot, "emoji", "canvas")
+        screen = await varied(pilot)
+        await pilot.press("right", "asterisk")
+        await until_seen(pilot, "kept as a favourite")
+        await until_seen(pilot, "★ 2 noise back")
+        request = screen.columns[1].trace.request
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen is home_of(pilot))
+        await pilot.press("asterisk")
+        await until(pilot, lambda: len(list_favourites()) == 2)
+        await pilot.press("F")
+        await until(pilot, lambda: isinstance(pilot.app.screen, FavouritesScreen))
+        await until_seen(pilot, "★")
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: pilot.app.screen is home_of(pilot))
+        await until(pilot, lambda: pane.trace is not None and bool(pane.trace.request.edits))
+        assert pane.trace is not None
+        assert pane.trace.request.edits == request.edits
+        await pilot.press("F")
+        await until_seen(pilot, "★")
+        await pilot.press("d")
+        await until(pilot, lambda: len(list_favourites()) == 1)
+
+
+async def test_an_empty_list_of_favourites_says_how_to_keep_one(
+    shipped: Path, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        await pilot.press("F")
+        await until_seen(pilot, "None yet: * in Text or Canvas")
+
+
+async def test_variations_go_on_a_contact_sheet(
+    shipped: Path, open_app: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with open_app() as pilot:
+        await shown(pilot, "emoji", "canvas")
+        await varied(pilot)
+        await pilot.press("x")
+        await until_seen(pilot, "variations.png")
+        await pilot.press("enter")
+        await until_seen(pilot, "6 on it")
+        with Image.open(tmp_path / "variations.png") as sheet:
+            assert sheet.width > 3 * 160
+        await pilot.press("x")
+        await until_seen(pilot, "variations-2.png")
+        await pilot.press("backspace", *"variations", "full_stop", *"png", "enter")
+        await until_seen(pilot, "is there already")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_nearest_training_pictures_stand_beside_the_sample(
+    size: tuple[int, int], shipped: Path, open_app: Opener
+) -> None:
+    async with open_app(size=size) as pilot:
+        await shown(pilot, "emoji", "canvas")
+        await pilot.press("N")
+        await until_seen(pilot, "nearest in four, 4 things · a ruler")
+        screen = pilot.app.screen
+        assert isinstance(screen, NearestScreen)
+        await until_seen(pilot, "disc 0 · 5 from the sample")
+        await pilot.press("right")
+        await until_seen(pilot, "disc 1 · 15 from the sample")
+        await pilot.press("enter")
+        await until(pilot, lambda: "─ the sample ─" not in seen(pilot))
+        assert "disc 1" in seen(pilot)
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen is home_of(pilot))
+
+
+async def test_a_quotation_is_marked_in_the_text_with_where_it_stands(
+    shipped: Path, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        await shown(pilot, "shakespeare", "text")
+        await pilot.press("N")
+        await until_seen(pilot, "longest run")
+        await until_seen(pilot, "tokens 2–3, of four, 4 things")
+        text = seen(pilot)
+        assert "the training text, line 7" in text
+        assert "…before it" in text
+
+
+async def test_where_the_data_is_not_here_one_line_says_so(shipped: Path, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        pane = await shown(pilot, "emoji", "canvas")
+        pane.prompt = "zebra"
+        pane.start_over(play=True)
+        await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
+        await pilot.press("N")
+        await until_seen(pilot, "nothing to compare with: zebras: no such file")
+
+
+async def test_before_anything_is_made_it_says_what_to_press(
+    shipped: Path, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        home_of(pilot).action_show_pane("canvas")
+        await pilot.press("N")
+        await until_seen(pilot, "nothing to compare yet")
+        await pilot.press("asterisk")
+        await until_seen(pilot, "nothing to keep yet")
+
+
+# --- the table of probes ------------------------------------------------------------------
+
+ROWS = [
+    {"model": "real pictures", "found": {
+        "frechet": 1.5, "precision": 0.9, "recall": 0.8, "density": 1.0, "coverage": 0.95,
+        "copying": 0.5, "right": 0.92}},
+    {"model": "m\x1b[31m", "family": "gan", "fault": "m: draws nothing"},
+]  # fmt: skip
+
+MEASURER = """
+import json, sys, time
+print("torch says something", flush=True)
+print(json.dumps({"model": sys.argv[1], "done": 50, "of": 500}), flush=True)
+row = {"model": sys.argv[1], "family": "diffusion", "found": None, "minutes": 33.0}
+print(json.dumps({"row": row}), flush=True)
+if sys.argv[1] == "slow":
+    time.sleep(600)
+if sys.argv[1] == "bad":
+    sys.exit("genui: bad: no classifier of icons is here")
+"""
+
+
+def measurer(tmp_path: Path) -> tuple[str, str]:
+    path = tmp_path / "measure.py"
+    path.write_text(MEASURER)
+    return sys.executable, str(path)
+
+
+async def test_the_table_fills_and_says_what_it_measured(
+    shipped: Path, open_app: Opener, tmp_path: Path
+) -> None:
+    async with open_app() as pilot:
+        pilot.app.push_screen(ProbesScreen(("one",), measurer(tmp_path)))
+        await until_seen(pilot, "33 min")
+        await until_seen(pilot, "measured by 500 samples each")
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen is home_of(pilot))
+
+
+async def test_leaving_ends_the_measuring(shipped: Path, open_app: Opener, tmp_path: Path) -> None:
+    async with open_app() as pilot:
+        screen = ProbesScreen(("slow",), measurer(tmp_path))
+        pilot.app.push_screen(screen)
+        await until_seen(pilot, "33 min")
+        process = screen._process
+        assert process is not None
+        await pilot.press("escape")
+        await until(pilot, lambda: process.returncode is not None)
+        assert process.returncode != 0
+
+
+async def test_what_cannot_be_measured_is_one_line(
+    shipped: Path, open_app: Opener, tmp_path: Path
+) -> None:
+    async with open_app(worker=FAST) as pilot:
+        pilot.app.push_screen(ProbesScreen(("bad",), measurer(tmp_path)))
+        await until_seen(pilot, "bad: no classifier of icons is here")
+
+
+def test_a_wide_table_has_a_line_a_model_and_a_narrow_one_a_column_a_model() -> None:
+    wide = str(table(ROWS, 200)).split("\n")
+    assert wide[0].startswith("model")
+    assert wide[1].startswith("real pictures")
+    assert wide[2].startswith("m[31m") or wide[2].startswith("m ")
+    assert wide[-1] == "m: draws nothing"
+    narrow = str(table(ROWS, 60)).split("\n")
+    assert narrow[0].split()[0] == "model"
+    assert any(line.startswith("coverage") and "0.950" in line for line in narrow)
+    assert max(map(len, narrow)) <= 60
+    assert "\x1b" not in "".join(wide + narrow)

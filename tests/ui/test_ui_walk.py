@@ -1,0 +1,242 @@
+"""The Walk pane: a GAN's picture, and the directions, seeds and captions that lead from it."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import stage
+from acting import HERE, Opener, fault, home_of, seen, until, until_seen
+from canvas_acting import SIZES, answered
+from fake_walk_worker import DIRECTIONS
+from textual.pilot import Pilot
+
+from genui import paths
+from genui.engine.generate.latent_state import seed_latent
+from genui.engine.train.scores import score_text
+from genui.protocol import ImageFrame, LatentSettings, SetPrompt, SetSettings
+from genui.runs.catalog import find_model
+from genui.ui.panes.training import TrainingPane
+from genui.ui.panes.walk import LatentPane
+from genui.ui.trace import Trace
+from genui.ui.widgets.bearings import Bearings
+from genui.ui.widgets.curve import Curve
+
+WALKER = (sys.executable, str(HERE / "fake_walk_worker.py"))
+
+
+@pytest.fixture(autouse=True)
+def fashion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "weights"
+    stage.ship(folder, "shakespeare", "icons", "fashion-gan")
+    monkeypatch.setattr(paths, "weights_dir", lambda: folder)
+
+
+def pane_of(pilot: Pilot[None]) -> LatentPane:
+    return home_of(pilot).query_one(LatentPane)
+
+
+def shown(pilot: Pilot[None]) -> Trace[ImageFrame]:
+    trace = pane_of(pilot).trace
+    assert trace is not None
+    return trace
+
+
+def frame(pilot: Pilot[None]) -> ImageFrame:
+    found = shown(pilot).frame
+    assert found is not None
+    return found
+
+
+async def walking(pilot: Pilot[None], step: str = "20/40") -> LatentPane:
+    """A GAN opened, at its seed's own picture."""
+    home_of(pilot).open_model(find_model("fashion-gan"))
+    await until_seen(pilot, f"step {step}")
+    return pane_of(pilot)
+
+
+async def test_a_gan_opens_at_the_seeds_own_picture(open_app: Opener) -> None:
+    async with open_app(worker=WALKER) as pilot:
+        await walking(pilot)
+        assert frame(pilot).along == pytest.approx(seed_latent(1, 16)[:8], abs=1e-3)
+        text = seen(pilot)
+        assert f"score {frame(pilot).score:+.2f}" in text
+        assert "“t-shirt”" in text
+        assert "direction 1 · seed 1" in text
+        assert home_of(pilot).slot == "walk"
+
+
+async def test_arrows_walk_along_the_direction_both_ways(open_app: Opener) -> None:
+    async with open_app(worker=WALKER) as pilot:
+        await walking(pilot)
+        own = frame(pilot).along
+        await pilot.press("right", "right", "right")
+        await until_seen(pilot, "step 23/40")
+        gone = [there - here for there, here in zip(frame(pilot).along, own, strict=True)]
+        assert gone == pytest.approx([3 * 6 / 40, *[0] * 7], abs=1e-3)
+        await pilot.press("left", "left", "left", "left")
+        await until_seen(pilot, "step 19/40")
+        assert frame(pilot).along[0] < own[0]
+        await pilot.press("home")
+        await until_seen(pilot, "step 0/40")
+        assert frame(pilot).along[0] == pytest.approx(own[0] - 3, abs=1e-3)
+
+
+async def test_another_direction_leads_through_this_very_point(open_app: Opener) -> None:
+    async with open_app(worker=WALKER) as pilot:
+        await walking(pilot)
+        await pilot.press("right", "right")
+        await until_seen(pilot, "step 22/40")
+        here = frame(pilot)
+        await pilot.press("right_square_bracket")
+        await until(pilot, lambda: pane_of(pilot).settings.direction == 2)
+        await until_seen(pilot, "step 20/40")
+        assert frame(pilot).along == pytest.approx(here.along, abs=1e-3)
+        await pilot.press("right")
+        await until_seen(pilot, "step 21/40")
+        changed = [
+            i
+            for i, (a, b) in enumerate(zip(frame(pilot).along, here.along, strict=True))
+            if abs(a - b) > 1e-3
+        ]
+        assert changed == [1]
+        await pilot.press("left_square_bracket", "left_square_bracket")
+        await until(pilot, lambda: pane_of(pilot).settings.direction == len(DIRECTIONS))
+
+
+async def test_a_path_to_a_seed_plays_and_ends_at_its_picture(open_app: Opener) -> None:
+    async with open_app(worker=WALKER) as pilot:
+        await walking(pilot)
+        await pilot.press("i")
+        await answered(pilot, "9")
+        await until_seen(pilot, "step 40/40")
+        assert frame(pilot).along == pytest.approx(seed_latent(9, 16)[:8], abs=1e-3)
+        assert "seed 1 → 9" in seen(pilot) or "seed 1 to 9" in seen(pilot)
+        assert not shown(pilot).request.edits
+
+
+async def test_f_turns_off_to_a_random_seed_as_a_branch(open_app: Opener) -> None:
+    async with open_app(worker=WALKER) as pilot:
+        await walking(pilot)
+        await pilot.press("right", "right")
+        await until_seen(pilot, "step 22/40")
+        here = frame(pilot)
+        await pilot.press("f")
+        await until(pilot, lambda: bool(shown(pilot).request.edits))
+        await until_seen(pilot, "step 42/42")
+        (made,) = shown(pilot).request.edits
+        assert isinstance(made.edit, SetSettings)
+        assert isinstance(made.edit.settings, LatentSettings)
+        assert made.step == 22
+        assert shown(pilot).frames[22].x == here.x
+        goal = made.edit.settings.to
+        assert goal is not None
+        assert frame(pilot).along == pytest.approx(seed_latent(goal, 16)[:8], abs=1e-3)
+
+
+async def test_truncation_holds_for_the_whole_walk_and_keeps_the_place(open_app: Opener) -> None:
+    async with open_app(worker=WALKER) as pilot:
+        await walking(pilot)
+        await pilot.press("right", "right", "right", "right")
+        await until_seen(pilot, "step 24/40")
+        before = frame(pilot)
+        await pilot.press("t")
+        await answered(pilot, "0.5")
+        await until(pilot, lambda: shown(pilot).request.settings.truncation == 0.5)  # type: ignore[union-attr]
+        await until_seen(pilot, "step 24/40")
+        assert not shown(pilot).request.edits
+        assert frame(pilot).along == before.along
+        assert frame(pilot).score == pytest.approx(0.5 * (before.score or 0), abs=1e-3)
+
+
+async def test_seeds_are_blended(open_app: Opener) -> None:
+    async with open_app(worker=WALKER) as pilot:
+        await walking(pilot)
+        await pilot.press("m")
+        await answered(pilot, "7, 12")
+        await until(pilot, lambda: pane_of(pilot).settings.blend == (7, 12))
+        await until_seen(pilot, "step 20/40")
+        mean = sum(seed_latent(seed, 16) for seed in (1, 7, 12)) / 3**0.5
+        assert frame(pilot).along == pytest.approx(mean[:8], abs=1e-3)  # type: ignore[index]
+        await pilot.press("enter")
+        await until_seen(pilot, "blended with")
+
+
+async def test_another_caption_from_here_is_a_branch(open_app: Opener) -> None:
+    async with open_app(worker=WALKER) as pilot:
+        await walking(pilot)
+        await pilot.press("c")
+        await answered(pilot, "bag")
+        await until_seen(pilot, "“bag”")
+        (made,) = shown(pilot).request.edits
+        assert made.edit == SetPrompt("bag")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_full_screen_shows_directions_score_and_settings(
+    size: tuple[int, int], open_app: Opener
+) -> None:
+    async with open_app(size=size, worker=WALKER) as pilot:
+        await walking(pilot)
+        await pilot.press("enter")
+        await until_seen(pilot, "Directions")
+        text = seen(pilot)
+        assert "Settings" in text
+        assert "truncation" in text
+        assert "Discriminator's score" in text
+        assert "▸1" in text
+        assert pane_of(pilot).query_one(Bearings).size.height >= len(DIRECTIONS)
+
+
+@pytest.mark.parametrize(
+    ("key", "typed", "words"),
+    [
+        ("d", "99", "a number from 1 to 8"),
+        ("d", "two", "a number from 1 to 8"),
+        ("i", "-3", "expected a whole number"),
+        ("m", "1, x", "expected a whole number"),
+        ("t", "9", "expected"),
+    ],
+)
+async def test_what_cannot_be_is_said_in_the_window(
+    key: str, typed: str, words: str, open_app: Opener
+) -> None:
+    async with open_app(worker=WALKER) as pilot:
+        await walking(pilot)
+        await pilot.press(key)
+        await answered(pilot, typed)
+        await until(pilot, lambda: words in fault(pilot))
+
+
+async def test_a_grid_of_what_a_walk_has_not_is_refused(open_app: Opener) -> None:
+    async with open_app(worker=WALKER) as pilot:
+        await walking(pilot)
+        await pilot.press("w", "ctrl+u", "ctrl+k", *"guidance 1, 2", "enter", "enter")
+        await until(pilot, lambda: "a walk has no guidance" in fault(pilot))
+        await pilot.press("escape")
+
+
+async def test_keys_without_a_picture_yet_do_no_harm(open_app: Opener) -> None:
+    async with open_app(worker=(*WALKER[:1], "-c", "import time; time.sleep(60)")) as pilot:
+        home_of(pilot).open_model(find_model("fashion-gan"))
+        await until(pilot, lambda: bool(home_of(pilot).query(LatentPane)))
+        await pilot.press("right_square_bracket", "f", "left", "right", "p", "enter")
+        await until_seen(pilot, "loading fashion-gan")
+
+
+async def test_home_shows_both_sides_of_the_game_while_a_gan_trains(open_app: Opener) -> None:
+    run = stage.make_run(recipe="fashion-gan", name="game", step=40, steps=100)
+    with run.metrics.open("w") as file:
+        for step in range(1, 41):
+            told = {"generator_loss": 1.2, "discriminator_loss": 0.4, "real_wins": 0.75}
+            file.write(json.dumps({"step": step, "time": 1.0 * step, **told}) + "\n")
+    run.sample(40, ".txt").write_text(
+        score_text(np.array([1.0, 2.0], np.float32), np.array([-1.0, 0.5], np.float32))
+    )
+    async with open_app(size=(200, 60)) as pilot:
+        await until_seen(pilot, "real wins 75% of pairs")
+        curve = home_of(pilot).query_one(TrainingPane).query_one(Curve)
+        await until(pilot, lambda: bool(curve.caption))
+        assert "no points yet" not in seen(pilot)
+        await until_seen(pilot, "real is higher: 100%")
