@@ -102,7 +102,7 @@ KINDS: Mapping[type[Recipe], Kind] = types.MappingProxyType(
             measure="genui.engine.probes.music:measure_music",
             check="genui.engine.data.chorales:check_music",
             honesty="It has read the notes of Bach's chorales and nothing else: no words, no "
-            "fermatas, no sense of a whole piece beyond eight bars. It breaks the rules of "
+            "fermatas, no sense of a whole piece beyond six bars. It breaks the rules of "
             "part-writing more often than Bach, as the figures say.",
             nearest="genui.engine.probes.music_copying:nearest_music",
         ),
@@ -124,7 +124,8 @@ KINDS: Mapping[type[Recipe], Kind] = types.MappingProxyType(
             honesty="It knows 159 icons and 10 motions by name. An icon's shape is remembered: "
             "its caption draws it, and the network is built to move it. New are where it begins, "
             "how large it is and how far it goes, and pairs of icon, motion and colours never "
-            "trained together; a word that it never saw is no icon to it.",
+            "trained together; a word that it never saw is no icon to it. Bouncing and orbiting it "
+            "has hardly learned: the figure hovers instead.",
         ),
         VoiceRecipe: Kind(
             task="genui.engine.train.voice_task:VoiceTask",

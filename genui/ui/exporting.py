@@ -157,7 +157,12 @@ def _view(form: Format, frame: Any, step: int, part: Part) -> View:
     if form.key == "mid":
         return View(kind="score")
     if not isinstance(frame, ImageFrame):
-        return View(kind={"wav": "sound", "gm": "orchestra"}.get(form.key, "text"))
+        match form.key:
+            case "wav":
+                return View(kind="sound")
+            case "gm":
+                return View(kind="orchestra")
+        return View(kind="text")
     scale = max(1, min(_MOST_SCALE, _SIDE // max(frame.width, frame.height)))
     if frame.pictures > 1:
         return _clip_view(form, step, part, scale)

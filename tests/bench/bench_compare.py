@@ -18,7 +18,7 @@ from genui.render.probe_table import HEADS, cells
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="models of the same data, as a table")
     parser.add_argument("--models", nargs="+", default=["fashion", "fashion-gan"])
     parser.add_argument("-n", dest="count", type=int, default=2000, help="samples of each")
     args = parser.parse_args()

@@ -6,7 +6,9 @@ For each model, in the features of the shipped `fashion-labels` (never comparabl
 numbers): Fréchet distance to the test set, precision and recall (Kynkäänniemi et al. 2019),
 density and coverage (Naeem et al. 2020), copying share, and whether the judge sees the caption;
 milliseconds a picture on one thread, one by one; and what the card says of its training. The goal
-is the GAN's: coverage of the test set at least 0.5, so that it has not collapsed.
+is the GAN's: coverage of the test set at least 0.5, so that it has not collapsed. Coverage is of
+5,000 test pictures and rises with how many are drawn, so it is that of as many: with fewer only
+the models can be compared.
 
 It exits with 1 where the goal is missed.
 """

@@ -37,7 +37,7 @@ from genui.recipes import recipe_from_dict
 from genui.runs.catalog import find_model
 
 MOTION, SAME = 10.0, 20.0  # percent that may be wrong: what the issue asks for
-STEPS, GUIDANCE = 12, 1.5
+STEPS, GUIDANCE = 12, 2.0
 
 
 def generator_of(model: str) -> DiffusionGenerator:

@@ -98,7 +98,7 @@ def test_attention_is_told_of_every_head(capsys: pytest.CaptureFixture[str]) -> 
     [
         ([*TEXT, "--attention", "99"], "step 99: this trace has tokens 1 to 8"),
         ([*TEXT, "--attention", "x"], "--attention x: give the step of a token"),
-        ([*PICTURE, "--attention", "1"], "attention is of text models"),
+        ([*PICTURE, "--attention", "1"], "attention is of models that write"),
     ],
 )
 def test_attention_that_cannot_be_is_one_line(

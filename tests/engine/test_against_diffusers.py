@@ -67,7 +67,7 @@ def theirs(
     """x at every step, as the scheduler has it; `scaled` where it holds x·√ᾱ."""
     scheduler.set_timesteps(STEPS)
     words = generator.words(["cat"])
-    first = torch.from_numpy(noise(PictureMedium.shape, SEED, 0))[None] * LEVELS[0]
+    first = torch.from_numpy(noise(PictureMedium().shape, SEED, 0))[None] * LEVELS[0]
     sample = first / math.hypot(1, LEVELS[0]) if scaled else first
     found = [sample]
     for t in scheduler.timesteps:
@@ -97,7 +97,7 @@ def agree(one: list[Tensor], two: list[Tensor]) -> None:
 def drawn() -> Any:
     """The noise of step 1, 2, …"""
     return (
-        torch.from_numpy(noise(PictureMedium.shape, SEED, step))[None]
+        torch.from_numpy(noise(PictureMedium().shape, SEED, step))[None]
         for step in itertools.count(1)
     )
 

@@ -90,5 +90,5 @@ def test_pictures_have_no_attention_to_show(picture_generator: DiffusionGenerato
     trace = Trace(
         picture_generator, Start(trace=1, model="m", prompt="cat", seed=1, settings=settings)
     )
-    with pytest.raises(MisuseError, match="text models"):
+    with pytest.raises(MisuseError, match="models that write"):
         attention(trace, 1)

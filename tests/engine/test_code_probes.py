@@ -91,7 +91,7 @@ def test_a_masked_identifier_stands_in_its_module() -> None:
 def test_a_gap_is_restored_only_by_the_name_that_was_there(
     writer: TextGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(code, "write_together", lambda *_: [b"values"])
+    monkeypatch.setattr(code, "write_together", lambda *_, **__: [b"values"])
     masked = [code.Masked("a", "values", "b"), code.Masked("a", "start", "b")]
     assert code.restored(writer, masked) == [True, False]
 

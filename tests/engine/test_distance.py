@@ -24,7 +24,7 @@ def drawn(seed: int, count: int, width: int = 3, spread: float = 1.0) -> NDArray
 
 def apart(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     """Every distance, one at a time."""
-    return np.array([[np.linalg.norm(x - y) for y in b] for x in a])
+    return np.array([[np.linalg.norm(x - y) for y in b] for x in a], np.float64)
 
 
 # --- Fréchet distance ------------------------------------------------------------------

@@ -17,6 +17,7 @@ from genui.engine.data.tokenizer import (
     train_bpe,
 )
 from genui.engine.device import Machine
+from genui.engine.generate import filling
 from genui.engine.generate.text import TextGenerator
 from genui.engine.generate.trace import Trace
 from genui.engine.models.transformer import Transformer, TransformerConfig
@@ -255,3 +256,15 @@ def test_a_model_that_fills_no_gaps_says_so() -> None:
     writer = TextGenerator(Transformer(config), tokenizer, Machine("cpu", "fp32", 1))
     with pytest.raises(MisuseError, match="not trained to fill <FILL>"):
         writer.begin(request(f"a {FILL}"))
+
+
+def test_a_middle_ends_where_it_would_go_on_as_the_suffix_begins(tokenizer: BPETokenizer) -> None:
+    logits = np.zeros(tokenizer.size, np.float32)
+    assert tokenizer.end is not None
+    assert tokenizer.gap is not None
+    logits[9] = 5.0  # what the suffix begins with is likeliest
+    changed = filling.masked(logits, tokenizer, resumes=9)
+    assert int(changed.argmax()) == tokenizer.end
+    assert changed[9] == changed[tokenizer.gap.middle] == filling.NEVER
+    assert logits[9] == 5.0  # the model's own answer stays as it is
+    assert np.array_equal(filling.masked(logits, tokenizer)[:-2], logits[:-2])

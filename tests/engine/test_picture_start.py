@@ -224,5 +224,5 @@ def test_a_trace_begins_from_its_models_own_data(
         trace=1, model="m", prompt="a dog", seed=1, settings=ImageSettings(), init="data:"
     )
     _, started = generator.begin(asked)
-    assert started.init is not None
+    assert isinstance(started.init, Picture)
     assert tuple(pixels(started.init)[16, 16]) == (0, 0, 255)

@@ -18,6 +18,7 @@ from genui.engine import ship, trainer
 from genui.engine.kinds import build_task
 from genui.engine.train import checkpoint
 from genui.engine.train.quantise import quantise
+from genui.engine.train.task import Minimised
 from genui.recipes import find_recipe, override, recipe_from_dict
 from genui.runs import launch, origin
 from genui.runs.events import read_events
@@ -76,6 +77,7 @@ def test_it_begins_where_the_checkpoint_was(step: int, source: RunDir) -> None:
     if step == 16:  # the state of step 8 is pruned, and the averaged weights stand in
         raw = checkpoint.load_state(source, step)[1]
     task = build_task(origin.find_origin(run.id).recipe, torch.device("cpu"), described)
+    assert isinstance(task, Minimised)
     task.model.load_state_dict(raw)
     assert series(run, "loss")[1] == float(task.loss(0).detach())
 

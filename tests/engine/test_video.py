@@ -23,6 +23,7 @@ from genui.engine.models.video_dit import (
     moved,
     pose_numbers,
     to_patches,
+    two_colours,
     video_dit_config,
 )
 from genui.engine.probes.clips import copied, look, real
@@ -157,6 +158,15 @@ def test_the_network_moves_a_figure_to_where_the_data_drew_it(clips: Clips) -> N
     alpha = (drawn - drawn.min()) / (drawn.max() - drawn.min())
     shapes, numbers = torch.from_numpy(clips.shapes(scenes)), pose_numbers(torch.from_numpy(poses))
     assert np.square(moved(shapes, numbers).numpy() - alpha).mean() < 3e-4
+
+
+def test_what_is_settled_has_the_two_colours_that_it_had_under_grain(clips: Clips) -> None:
+    scene, rng = Scene("heart", "orbit", "red", "cyan"), np.random.default_rng(3)
+    batch = clips.batch([scene], rng)
+    clean = torch.from_numpy(batch.clips).flatten(1, 2)
+    alpha = moved(torch.from_numpy(batch.shapes), pose_numbers(torch.from_numpy(batch.poses)))
+    grainy = clean + 0.3 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    assert (two_colours(grainy, alpha) - clean).square().mean() < 2e-3
 
 
 def test_frames_attend_to_each_other(generator: DiffusionGenerator) -> None:

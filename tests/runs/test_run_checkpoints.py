@@ -15,7 +15,7 @@ from genui.errors import GenuiError, MisuseError
 from genui.runs.checkpoints import checkpoint_steps, newest_checkpoint, read_header
 
 TENSOR = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
-OURS = {"genui": json.dumps({"format": 1, "recipe": {"family": "transformer"}})}
+OURS = {"genui": json.dumps({"format": 1, "recipe": {"family": "transformer", "medium": "text"}})}
 
 
 def test_a_whole_header(tmp_path: Path):

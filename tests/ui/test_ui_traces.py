@@ -175,7 +175,7 @@ async def test_a_killed_worker_costs_one_line(shipped, open_app: Opener) -> None
     ("flags", "line"),
     [
         (("--die-at-start",), "the worker does not start: no module named torch"),
-        (("--version", "99"), "the worker speaks protocol 99, this app 2; reinstall genui"),
+        (("--version", "99"), "the worker speaks protocol 99, this app 3; reinstall genui"),
     ],
 )
 async def test_a_worker_that_cannot_serve_is_explained_once(

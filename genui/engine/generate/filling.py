@@ -1,5 +1,7 @@
 """The gap in a prompt: where it is, and what a model that fills gaps reads of it."""
 
+import numpy as np
+
 from genui.engine.data import fim
 from genui.engine.data.tokenizer import Tokenizer
 from genui.errors import MisuseError
@@ -29,6 +31,28 @@ def split(prompt: str, tokenizer: Tokenizer) -> tuple[str, str] | None:
     if not prefix and not suffix:
         raise MisuseError(f"prompt: nothing stands before or after {FILL}; write what is there")
     return prefix, suffix
+
+
+NEVER = -1e4
+"""The logit of what cannot be written: its probability is 0."""
+
+
+def masked(logits: np.ndarray, tokenizer: Tokenizer, resumes: int | None = None) -> np.ndarray:
+    """Logits [..., V] of what may be written next, as a copy where they change.
+
+    The marks of a gap never are: they are where training put them. In a gap the text ends
+    where it would go on as the suffix begins: the end token takes over the probability of
+    the suffix's first token, `resumes`.
+    """
+    if tokenizer.gap is None:
+        return logits
+    logits = logits.copy()
+    logits[..., [tokenizer.gap.suffix, tokenizer.gap.middle]] = NEVER
+    if resumes is not None and tokenizer.end is not None:
+        both = logits[..., tokenizer.end], logits[..., resumes]
+        logits[..., tokenizer.end] = np.logaddexp(*both)
+        logits[..., resumes] = NEVER
+    return logits
 
 
 def read(

@@ -44,9 +44,6 @@ from genui.render.sanitise import clean
 CANDIDATES = 12
 """How many of the likeliest tokens a frame carries."""
 
-NEVER = -1e4
-"""The logit of what cannot be written: its probability is 0."""
-
 JOIN = 16
 """How many tokens before a written text are looked at for how it is cut into tokens."""
 
@@ -69,6 +66,7 @@ class TextState:
     written: tuple[int, ...] = ()  # by hand: the tokens of step `written_from` + 1 and after
     written_from: int = 0
     most: int | None = None  # of a gap: the tokens that the context has room for
+    resumes: int | None = None  # of a gap: the first token of what stands after it
 
     @property
     def forced(self) -> int | None:
@@ -129,14 +127,16 @@ class TextGenerator:
         settings, context = _text_settings(request.settings), self.model.config.context
         read, whole = filling.read(prefix, suffix, self.tokenizer, context, settings.tokens)
         tokens = TokenList(tuple(read))
+        resumes = next(iter(self.tokenizer.encode(suffix)), None)
         state = TextState(
             tokens,
             len(tokens),
-            self._read(tokens, len(tokens)),
+            self._read(tokens, len(tokens), resumes),
             0,
             request.seed,
             settings,
             most=context - len(tokens),
+            resumes=resumes,
         )
         left_out = whole - len(tokens)
         note = f"the model reads {len(tokens)} tokens around the gap: {left_out} are left out"
@@ -274,7 +274,7 @@ class TextGenerator:
         )
         ended = token == self.tokenizer.end
         tokens = state.tokens.appended(token)
-        logits = state.logits if ended else self._read(tokens, state.prompt)
+        logits = state.logits if ended else self._read(tokens, state.prompt, state.resumes)
         state = replace(
             state, tokens=tokens, logits=logits, step=step, ended=ended, pending=pending
         )
@@ -323,17 +323,11 @@ class TextGenerator:
                 continue
         return clean(raw.decode("utf-8", errors="replace")), b""
 
-    def _read(self, tokens: TokenList, prompt: int) -> np.ndarray:
-        """Logits float32 [V] after `tokens`, the first `prompt` of which were the prompt.
-
-        The marks of a gap are never written: they are where training put them.
-        """
+    def _read(self, tokens: TokenList, prompt: int, resumes: int | None = None) -> np.ndarray:
+        """Logits float32 [V] after `tokens`, the first `prompt` of which were the prompt."""
         seen = span(len(tokens), prompt, self.model.config.context)
         logits = self._caches.read(tokens.since(seen.first), seen.at_once)
-        if (gap := self.tokenizer.gap) is not None:
-            logits = logits.copy()
-            logits[[gap.suffix, gap.middle]] = NEVER
-        return logits
+        return filling.masked(logits, self.tokenizer, resumes)
 
 
 def _text_settings(settings: object) -> TextSettings:

@@ -7,7 +7,8 @@ import torch
 
 from genui.engine.device import autocast
 from genui.engine.generate.choosing import distribution, pick, uniform
-from genui.engine.generate.text import NEVER, TextGenerator
+from genui.engine.generate.filling import masked
+from genui.engine.generate.text import TextGenerator
 from genui.engine.models.transformer import KVCache
 from genui.protocol import TextSettings
 
@@ -19,11 +20,13 @@ def write_together(
     seeds: Sequence[int],
     settings: TextSettings,
     until: bytes = b"",
+    resumes: int | None = None,
 ) -> list[bytes]:
     """What follows the tokens of `prompt`, a text a seed, as `TextGenerator` would choose it.
 
     A text ends with its end token, with `until`, which stays in it, after `settings.tokens`,
-    or where the context is full. The numbers agree with those of a text alone to rounding.
+    or where the context is full; of a gap where the suffix's first token `resumes` it. The
+    numbers agree with those of a text alone to rounding.
     """
     model, tokenizer = generator.model, generator.tokenizer
     device = next(model.parameters()).device
@@ -35,8 +38,7 @@ def write_together(
     for step in range(1, steps + 1):
         with autocast(generator.machine):
             logits = model(torch.from_numpy(tokens).to(device), cache)[:, -1].float().cpu().numpy()
-        if tokenizer.gap is not None:
-            logits[:, [tokenizer.gap.suffix, tokenizer.gap.middle]] = NEVER
+        logits = masked(logits, tokenizer, resumes)
         tokens = np.zeros((len(seeds), 1), np.int64)
         for row in sorted(open_rows):
             chances = distribution(logits[row], settings).probability

@@ -105,14 +105,12 @@ class VideoDiT(Network):
         )
         self.pose = nn.Linear(width, span * POSE_NUMBERS)
         self.correction = nn.Linear(width, span * POSE_NUMBERS)
-        self.path = nn.Linear(width, FRAMES * FRAMES)  # what each frame's pose takes from all
         self.patches_out = nn.Linear(width, 3 * pixels)
         self.gains_out = nn.Linear(width, span * 6)  # a frame: 3 colours of canvas, 3 of the input
         for zero in (
             self.modulation,
             self.pose,
             self.correction,
-            self.path,
             self.patches_out,
             self.gains_out,
         ):
@@ -146,18 +144,13 @@ class VideoDiT(Network):
         half = config.layers // 2
         for block in self.blocks[:half]:
             h = block(h, modulation)
-        # A path is known from its motion but for a few numbers, and each of those is a sum over
-        # the frames: a matrix, told by caption and noise, makes of poses a path.
-        path = self.path(condition).float().view(-1, FRAMES, FRAMES)
         pose = F.pad(centres, (0, POSE_NUMBERS - 2)) + self._per_frame(self.pose, h[:, :count])
-        pose = pose + path @ pose
         moved = self._moved(figure, pose)
         h = torch.cat((h[:, :count] + self.canvas_in(moved), h[:, count:]), dim=1)
         for block in self.blocks[half:]:
             h = block(h, modulation)
         h = h[:, :count]
         corrected = pose.detach() + self._per_frame(self.correction, h)
-        corrected = corrected + path @ corrected
         moved = self._moved(figure, corrected, FINER)
         h = F.rms_norm(h, h.shape[-1:])
         out = self.patches_out(h) + self._pixelwise(self.gains_out(h), moved, pixels)

@@ -17,7 +17,7 @@ from genui.recipes.video import VideoRecipe
 SAMPLES = 120  # of pairs that were trained
 HELD_SAMPLES = 80  # of those held out
 BATCH = 20
-SETTINGS = ImageSettings(steps=12, guidance=1.5)
+SETTINGS = ImageSettings(steps=12, guidance=2.0)
 COMPARED = 1000  # clips trained on, and as many others, that copying is judged against
 COARSE = 4  # pixels along a side that are one where clips are compared
 

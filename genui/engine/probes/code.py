@@ -19,7 +19,7 @@ from genui.engine.generate.text import TextGenerator
 from genui.engine.generate.together import write_together
 from genui.protocol import TextSettings
 
-FUNCTION = TextSettings(temperature=0.6, top_p=0.95, tokens=400)
+FUNCTION = TextSettings(temperature=0.4, top_p=0.95, tokens=400)
 GREEDY = TextSettings(temperature=0, tokens=16)
 FUNCTIONS, GAPS = 200, 400  # measured
 BATCH = 50
@@ -141,7 +141,8 @@ def restored(generator: TextGenerator, masked: Iterable[Masked]) -> list[bool]:
     found = []
     for one in masked:
         prompt = fim.asked(generator.tokenizer, one.prefix, one.suffix, context - GREEDY.tokens)
-        (text,) = write_together(generator, prompt, [0], GREEDY)
+        resumes = next(iter(generator.tokenizer.encode(one.suffix)), None)
+        (text,) = write_together(generator, prompt, [0], GREEDY, resumes=resumes)
         found.append(text.decode("utf-8", "replace") == one.name)
     return found
 

@@ -35,7 +35,7 @@ POSE_SIGMA = 1.5  # at which the poses are measured
 ENLARGED = 3  # times, so that the animation is seen
 
 CANVAS_WEIGHT = 4.0  # of its squared error on alphas from 0 to 1
-POSE_WEIGHT = 2.0
+POSE_WEIGHT = 0.5
 
 
 class VideoTask:

@@ -1,12 +1,12 @@
 """What a classifier says of what is shown, live, in any pane of traces."""
 
 import time
+from abc import abstractmethod
 from collections.abc import Sequence
 
 from textual import on
 from textual.timer import Timer
 
-from genui.kinds import does
 from genui.render.sanitise import clean_line
 from genui.runs.catalog import ModelInfo
 from genui.ui import messages
@@ -32,6 +32,10 @@ class Labelling(Likening[F]):
     _label_of: tuple[int, int, str] | None = None  # the trace, step and classifier last answered
     _label_asked_at = 0.0  # in monotonic seconds
     _label_timer: Timer | None = None
+
+    @abstractmethod
+    def paint(self) -> None:
+        """Draw the trace as it is now."""
 
     def set_classifiers(self, models: Sequence[ModelInfo]) -> None:
         """Those there are, of every medium."""
@@ -67,8 +71,8 @@ class Labelling(Likening[F]):
             return "no model is chosen yet: pick one in Models and press Enter"
         known = ", ".join(clean_line(m.name, 24) for m in self._classifiers) or "none"
         return (
-            f"no classifier here reads what {clean_line(self.model.name, 24)} "
-            f"{does(self.model.family, self.model.medium)}; there is {known}"
+            f"no classifier here reads what {clean_line(self.model.name, 24)} makes; "
+            f"there is {known}"
         )
 
     def paint_labels(self) -> None:

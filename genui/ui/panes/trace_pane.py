@@ -56,10 +56,6 @@ class TracePane(Labelling[F], Generic[F, S]):
     # --- for subclasses ---------------------------------------------------------------
 
     @abstractmethod
-    def paint(self) -> None:
-        """Draw the trace as it is now."""
-
-    @abstractmethod
     def default_prompt(self, model: ModelInfo) -> str:
         """A prompt this model answers well."""
 

@@ -145,7 +145,8 @@ class Roll(LineWidget):
         if not self._columns:
             return self.message(self._empty, "roll--empty", width, height)
         room = self._room()
-        scale = scale_of(self._columns, height - 1)
+        in_view = self._columns[self._first : self._first + room]
+        scale = scale_of(in_view, height - 1)
         looks = self._looks()
         top = bar_numbers(self._first, room, self._bar, self._begins)
         at = self._head - self._first
