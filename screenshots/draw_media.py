@@ -11,8 +11,8 @@ import tempfile
 
 from draw import choose, save, until
 
-SCENES = (("fashion-gan", "walk", 26), ("chorales", "roll", 420), ("voice", "voice", 14))
-CLIP = ("video", "video", 20)
+SCENES = (("fashion-gan", "walk", 26), ("chorales", "roll", 420), ("voice", "voice", 12))
+CLIP = ("video", "video", 12)
 
 
 async def draw() -> None:
@@ -22,11 +22,13 @@ async def draw() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause(2.0)
         for model, name, step in (*SCENES, CLIP):
-            await choose(pilot, model)
-            await until(pilot, lambda step=step: shown(app) >= step)
+            await choose(pilot, model)  # which holds it
             await pilot.press("space")
+            await until(pilot, lambda step=step: shown(app) >= step)
             await pilot.press("z")
             await pilot.pause(3.0)
+            if model == "chorales":
+                await pilot.press("space")
             if (model, name, step) == CLIP:
                 await pilot.press("p", "p")  # all sixteen frames
                 await pilot.pause(2.0)

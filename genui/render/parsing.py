@@ -56,7 +56,7 @@ def position(source: str, found: Parsing) -> int:
 
 def _read(source: str) -> Parsing:
     """As the interpreter's parser says, which tells what is incomplete from what is wrong."""
-    flags = ast.PyCF_ONLY_AST | codeop.PyCF_ALLOW_INCOMPLETE_INPUT
+    flags = ast.PyCF_ONLY_AST | codeop.PyCF_ALLOW_INCOMPLETE_INPUT  # type: ignore[attr-defined]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of escapes in strings
