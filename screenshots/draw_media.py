@@ -8,10 +8,11 @@ import asyncio
 import os
 import sys
 import tempfile
+from typing import Any
 
 from draw import choose, save, until
 
-SCENES = (("fashion-gan", "walk", 26), ("chorales", "roll", 420), ("voice", "voice", 12))
+SCENES = (("fashion-gan", "walk", 40), ("chorales", "roll", 420), ("voice", "voice", 12))
 CLIP = ("video", "video", 12)
 
 
@@ -22,13 +23,18 @@ async def draw() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause(2.0)
         for model, name, step in (*SCENES, CLIP):
-            await choose(pilot, model)  # which holds it
-            await pilot.press("space")
-            await until(pilot, lambda step=step: shown(app) >= step)
+            await choose(pilot, model)
+            await until(pilot, lambda model=model: trace_of(app, model) is not None)
+            if not trace_of(app, model).playing:
+                await pilot.press("space")
+            await until(pilot, lambda m=model, step=step: trace_of(app, m).position >= step)
             await pilot.press("z")
             await pilot.pause(3.0)
-            if model == "chorales":
+            if trace_of(app, model).playing:
                 await pilot.press("space")
+            if name == "walk":
+                await pilot.press(*["left"] * 16)  # back towards the seed's own picture
+                await pilot.pause(2.0)
             if (model, name, step) == CLIP:
                 await pilot.press("p", "p")  # all sixteen frames
                 await pilot.pause(2.0)
@@ -37,11 +43,10 @@ async def draw() -> None:
             await pilot.pause(0.5)
 
 
-def shown(app: object) -> int:
-    """The step that the pane in the Canvas's place shows."""
-    home = app.home  # type: ignore[attr-defined]
-    trace = home.query_one(f"#{home.slot}").trace
-    return trace.position if trace is not None else 0
+def trace_of(app: Any, model: str) -> Any:
+    """The trace in the Canvas's place, once it is of that model."""
+    pane = app.home.query_one(f"#{app.home.slot}")
+    return pane.trace if pane.model is not None and pane.model.name == model else None
 
 
 if __name__ == "__main__":
