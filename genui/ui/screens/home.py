@@ -1,9 +1,8 @@
 """The main screen: the panes, which of them are seen, and what they ask of each other."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from textual import events, on, work
 from textual.app import ComposeResult
@@ -35,6 +34,7 @@ from genui.ui.panes.trace_pane import TracePane
 from genui.ui.panes.training import TrainingPane
 from genui.ui.screens.board_over import BoardOver
 from genui.ui.screens.lab_over import LabOver
+from genui.ui.screens.slot_over import SlotOver
 from genui.ui.session import Session
 from genui.ui.watch import Watcher
 
@@ -49,13 +49,10 @@ def _commands() -> "type[Provider]":
     return HomeCommands
 
 
-Use = Callable[[TracePane[Any, Any]], object]
-"""What is done with a pane once it is there."""
-
 HINT = "↑↓ choose a model · Enter opens it · space plays · n trains · ? every key"
 
 
-class HomeScreen(DeafWhenLeaving, BoardOver, LabOver):
+class HomeScreen(DeafWhenLeaving, SlotOver, BoardOver, LabOver):
     """Owns the view (all panes, or one full-screen) and the lists the panes are filled from."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("app")]
@@ -71,7 +68,6 @@ class HomeScreen(DeafWhenLeaving, BoardOver, LabOver):
         self.watcher = watcher
         self.view: ViewName = "home"
         self.current: PaneName = "models"
-        self.slot: PaneName = "canvas"  # which pane is in the place that several share
         self.runs: tuple[RunSummary, ...] = ()
         self.models: tuple[ModelInfo, ...] = ()
         self.arrangement: Arrangement = "grid"
@@ -332,32 +328,6 @@ class HomeScreen(DeafWhenLeaving, BoardOver, LabOver):
             self.open_lab(path)
             return
         self._in_pane(pane, lambda pane: pane.open_saved(path))
-
-    def _in_pane(self, name: PaneName, use: Use) -> None:
-        """Give a pane the focus and use it; one that is not there yet is made."""
-        if self.query(f"#{name}"):
-            self._focus_pane(name, use)
-        else:
-            self._make_pane(name, use)
-
-    @work(group="slot", exclusive=True, exit_on_error=False)
-    async def _make_pane(self, name: PaneName, use: Use) -> None:
-        pane = make_pane(name, self._session)
-        pane.add_class("-hidden")
-        await self.query_one("#lower").mount(pane)
-        pane.set_catalogue([model for model in self.models if pane_of(model) == name])
-        pane.set_classifiers(classifiers(self.models))
-        self._focus_pane(name, use)
-
-    def _focus_pane(self, name: PaneName, use: Use) -> None:
-        if name in SLOT and name != self.slot:
-            self.slot = name
-            if self.view in SLOT:
-                self.view = name
-            self.current = name
-            self._show()
-        self.action_show_pane(name)
-        use(self.query_one(f"#{name}", TracePane))
 
     @on(messages.RunHighlighted)
     def _run_highlighted(self, event: messages.RunHighlighted) -> None:
