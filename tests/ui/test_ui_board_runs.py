@@ -153,7 +153,7 @@ async def test_a_run_that_is_deleted_keeps_its_curves(open_watch: Opener) -> Non
     async with open_watch() as pilot:
         await until_seen(pilot, "loss  1.500")
         shutil.rmtree(run.path)
-        await until_seen(pilot, "run.json")
+        await until_seen(pilot, "cannot read")
         assert "loss  1.500" in seen(pilot)
         assert "1 column =" in seen(pilot)
         await pilot.press("end", "plus", "y")

@@ -7,8 +7,7 @@ from genui import notes, score
 from genui.errors import GenuiError, MisuseError
 from genui.protocol import Picture
 from genui.render import midi
-from genui.render.sanitise import clean_line
-from genui.runs.disk import open_regular
+from genui.runs.disk import open_regular, shown
 
 OFF_GRID = 1 / 8  # of a sixteenth: a note that is further from the grid than this was moved
 
@@ -41,7 +40,7 @@ def from_midi(path: Path, voices: str = "") -> tuple[score.Given, tuple[str, ...
 
     Raises MisuseError or GenuiError, one line that begins with the path.
     """
-    name = clean_line(str(path), 80)
+    name = shown(path)
     strange = GenuiError(f"{name}: is no file; name a MIDI file")
     with open_regular(path, strange) as file:
         if os.fstat(file.fileno()).st_size > midi.MOST_BYTES:
