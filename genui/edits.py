@@ -61,13 +61,19 @@ def sample_step(request: Start, last: int) -> int:
     return last
 
 
+def drowned_at(strength: float, steps: int) -> int:
+    """The step of a schedule that has the noise `Start.init` begins under. One step is left at
+    the least: no strength leaves a picture as it is."""
+    return min(round((1 - strength) * steps), steps - 1)
+
+
 def place(request: Start, step: int) -> int:
     """The step of a plain schedule, 0 for pure noise, that has the noise of `step` here."""
     steps = steps_at(request, step)
     rising = request.forward
     offset = 0
     if request.init is not None and not rising:
-        offset = min(round((1 - request.strength) * steps), steps - 1)
+        offset = drowned_at(request.strength, steps)
     for at in request.edits:
         if at.step > step:
             break

@@ -33,6 +33,9 @@ FIRST_LEAD = FIRST_KEY + ANY_KEY + 1
 SIZE = FIRST_LEAD + (1 << len(VOICES))
 """How many tokens there are: these three, the notes, the keys, the sets of leading voices."""
 
+STANDING = frozenset({HOLD, REST, *range(FIRST_NOTE, FIRST_KEY)})
+"""The tokens that a voice has."""
+
 INPUTS = SIZE + HIGHEST - LOWEST + 1
 """How many the network reads: a HOLD is read as the note that it holds."""
 
@@ -114,6 +117,14 @@ def first_voice(leads: frozenset[int]) -> int:
     return min(leads or range(len(VOICES)), key=_RANK.__getitem__)
 
 
+def fitting(slot: Slot, leads: frozenset[int], sixteenths: int | None) -> frozenset[int]:
+    """The tokens that can stand in a slot of a piece whose length, where it is known, is this."""
+    if sixteenths is not None:
+        return frozenset({END}) if slot.sixteenth == sixteenths else STANDING
+    ends = slot.voice == first_voice(leads) and slot.sixteenth > 0
+    return STANDING | {END} if ends else STANDING
+
+
 def place(slot: Slot, leads: frozenset[int], opening: Opening) -> int:
     """Which beat of the bar a slot is at, of which voice, and whether that leads: 0 to PLACES."""
     beat = (opening.begins + slot.sixteenth) % opening.bar
@@ -137,6 +148,13 @@ def seen(token: int, sounds: int, voice: int, asked: int) -> int:
     if token == HOLD and sounds >= FIRST_NOTE:
         token = SIZE + sounds - FIRST_NOTE
     return token + INPUTS * (voice + (len(VOICES) + 1) * asked)
+
+
+def head(leads: frozenset[int], opening: Opening) -> tuple[int, int]:
+    """What the network reads first: the key, and which voices lead."""
+    asked = place(Slot(first_voice(leads), 0), leads, opening)
+    key, lead = key_token(opening.key), lead_token(leads)
+    return seen(key, HOLD, NOBODY, asked), seen(lead, HOLD, NOBODY, asked)
 
 
 # --- words for people -----------------------------------------------------------------

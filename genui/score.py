@@ -51,8 +51,7 @@ class Given:
         given = cls(notes.Opening(key, bar, begins), (soprano, alto, tenor, bass))
         lengths = {len(tokens) for tokens in given.voices if tokens}
         sane = key in range(notes.ANY_KEY + 1) and bar in notes.BARS and begins in range(bar)
-        stand = {notes.HOLD, notes.REST, *range(notes.FIRST_NOTE, notes.FIRST_KEY)}
-        sung = stand.issuperset(b"".join(given.voices))
+        sung = notes.STANDING.issuperset(b"".join(given.voices))
         if not (sane and sung and len(lengths) == 1 and max(lengths) <= notes.MOST_SIXTEENTHS):
             raise MisuseError("the voices that are given are damaged: give them again")
         return given

@@ -7,10 +7,11 @@ minutes on two cores; needs the `dev` extra (resvg) and a monospace font.
 
 import asyncio
 import os
-import sys
 import tempfile
 import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import resvg_py
 
@@ -182,8 +183,13 @@ def wait_for_end(run: object) -> None:
         time.sleep(0.2)
 
 
-if __name__ == "__main__":
+def at_home(draw: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Draw with a GENUI_HOME that is gone afterwards, for a terminal of all colours."""
     with tempfile.TemporaryDirectory() as home:
         os.environ["GENUI_HOME"] = home
         os.environ.setdefault("COLORTERM", "truecolor")
-        sys.exit(asyncio.run(draw()))
+        asyncio.run(draw())
+
+
+if __name__ == "__main__":
+    at_home(draw)

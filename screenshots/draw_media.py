@@ -4,16 +4,17 @@ The shipped models of these kinds, each full-screen and part of the way through 
 Takes about a minute; needs the `dev` extra (resvg) and a monospace font.
 """
 
-import asyncio
-import os
-import sys
-import tempfile
 from typing import Any
 
-from draw import choose, save, until
+from draw import at_home, choose, save, until
 
-SCENES = (("fashion-gan", "walk", 40), ("chorales", "roll", 420), ("voice", "voice", 12))
-CLIP = ("video", "video", 12)
+SCENES = (
+    ("fashion-gan", "walk", 40, ["left"] * 16),  # back towards the seed's own picture
+    ("chorales", "roll", 420, []),
+    ("voice", "voice", 12, []),
+    ("video", "video", 12, ["p", "p"]),  # all sixteen frames
+)
+"""Model, picture, the step that it has reached, and the keys pressed then."""
 
 
 async def draw() -> None:
@@ -22,7 +23,7 @@ async def draw() -> None:
     app = GenuiApp()
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause(2.0)
-        for model, name, step in (*SCENES, CLIP):
+        for model, name, step, keys in SCENES:
             await choose(pilot, model)
             await until(pilot, lambda model=model: trace_of(app, model) is not None)
             if not trace_of(app, model).playing:
@@ -32,11 +33,8 @@ async def draw() -> None:
             await pilot.pause(3.0)
             if trace_of(app, model).playing:
                 await pilot.press("space")
-            if name == "walk":
-                await pilot.press(*["left"] * 16)  # back towards the seed's own picture
-                await pilot.pause(2.0)
-            if (model, name, step) == CLIP:
-                await pilot.press("p", "p")  # all sixteen frames
+            if keys:
+                await pilot.press(*keys)
                 await pilot.pause(2.0)
             save(app, f"{name}.png")
             await pilot.press("escape", "1")
@@ -50,7 +48,4 @@ def trace_of(app: Any, model: str) -> Any:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as home:
-        os.environ["GENUI_HOME"] = home
-        os.environ.setdefault("COLORTERM", "truecolor")
-        sys.exit(asyncio.run(draw()))
+    at_home(draw)

@@ -10,9 +10,10 @@ from types import FrameType
 from genui.commands import output
 from genui.commands.follow import POLL_SECONDS, RecordTail, line
 from genui.errors import GenuiError
+from genui.kinds import KINDS
 from genui.render.numbers import clock, count, short, value
 from genui.runs import launch
-from genui.runs.layout import RunDir, Status, read_status
+from genui.runs.layout import RunDir, Status, read_info, read_status
 
 INTERRUPTED = 130
 
@@ -42,8 +43,16 @@ def train_here(run: RunDir) -> int:
             f"{run.id} failed at step {status.step}: "
             f"{status.error or f'exit code {child.returncode}'}; see {run.console}"
         )
-    output.note(f"{status.state} at step {count(status.step)}; `genui generate {run.id}` uses it")
+    output.note(f"{status.state} at step {count(status.step)}; {_what_then(run)}")
     return 0
+
+
+def _what_then(run: RunDir) -> str:
+    """What can be done with what was trained: a classifier generates nothing."""
+    recipe = read_info(run).recipe
+    if (recipe.get("family"), recipe.get("medium")) in KINDS:
+        return f"`genui generate {run.id}` uses it"
+    return f"`genui show {run.id}` tells of it"
 
 
 @contextmanager

@@ -3,11 +3,10 @@
 import argparse
 import secrets
 from pathlib import Path
-from typing import Any
 
 from genui.commands import export, output
 from genui.commands.parser import add_json
-from genui.commands.settings import seed_from, setting
+from genui.commands.settings import seed_from, settings_for
 from genui.errors import MisuseError
 from genui.kinds import KINDS, kind_of
 from genui.points import read_csv, to_text
@@ -63,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         model=LAB + args.family,
         prompt=_points(args.points),
         seed=seed,
-        settings=_settings(args),
+        settings=settings_for(kind, args.family, _given(args)),
     )
     started, frames = _trained(start, args.json)
     if args.out is not None:
@@ -79,13 +78,10 @@ def _points(asked: str) -> str:
     return asked
 
 
-def _settings(args: argparse.Namespace) -> LabSettings:
-    given: dict[str, Any] = {}
-    for name in LabSettings.__struct_fields__:
-        text = getattr(args, name)
-        if text is not None:
-            given[name] = setting(LabSettings, name, text, f"--{name.replace('_', '-')} {text}")
-    return LabSettings(**given)
+def _given(args: argparse.Namespace) -> dict[str, str]:
+    """The settings that are named, as they are spelled."""
+    named = ((name, getattr(args, name)) for name in LabSettings.__struct_fields__)
+    return {name: text for name, text in named if text is not None}
 
 
 def _trained(start: Start, as_json: bool) -> tuple[Started, list[Frame]]:

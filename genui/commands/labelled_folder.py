@@ -76,7 +76,7 @@ def prepare(folder: Path, plan: Plan, index: str) -> int:
         done = kept.count(b"\n") // plan.batch * plan.batch  # a batch is drawn whole
         kept = b"".join(line + b"\n" for line in kept.split(b"\n")[:done])
         if kept != whole:
-            path.write_bytes(kept)
+            os.truncate(path, len(kept))  # what is kept is never at risk
     except OSError as error:
         raise _full(folder, error, 0) from None
     return done
@@ -131,13 +131,3 @@ def difference(before: Plan, now: Plan) -> str:
 def file_name(number: int, suffix: str) -> str:
     """A thousand files a folder."""
     return f"{number // 1000:03d}/{number:06d}{suffix}"
-
-
-def lines_of(folder: Path) -> Sequence[Line]:
-    """The samples of a folder as they were written. Raises GenuiError where there are none."""
-    for name in (METADATA, TEXTS):
-        path = folder / name
-        if path.is_file():
-            decoder = msgspec.json.Decoder(Line)
-            return [decoder.decode(line) for line in path.read_bytes().splitlines() if line]
-    raise GenuiError(f"{folder}: no {METADATA} in it; genui generate … --out {folder} writes one")

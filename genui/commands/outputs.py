@@ -107,9 +107,9 @@ def write(args: argparse.Namespace, made: Sequence[Generated], kind: Kind) -> No
         output.note(f"wrote {args.trace}")
 
 
-def as_file(made: Generated, name: Path, kind: Kind) -> bytes:
+def as_file(made: Generated, name: Path) -> bytes:
     """One sample as the bytes of a file of that name, with its recipe."""
-    view = _view(piped.target(name, kind), made, denoising=False)
+    view = _view(name, made, denoising=False)
     return encode(SUFFIXES[name.suffix], [made.sample], _recipe([made], view))
 
 

@@ -159,8 +159,13 @@ def _refuse_pictures(args: argparse.Namespace, model: "ModelInfo", kind: Kind) -
 def _refuse(args: argparse.Namespace, names: Sequence[str], model: "ModelInfo", kind: Kind) -> None:
     """Raises MisuseError where one of these options is given."""
     for name in names:
-        if getattr(args, name, None) not in (None, False, []):
+        if is_given(args, name):
             raise MisuseError(f"--{name}: {model.ref} {kind.does}; it is for models that denoise")
+
+
+def is_given(args: argparse.Namespace, name: str) -> bool:
+    """Whether an option was given; a command that does not have it was not given it."""
+    return getattr(args, name, None) not in (None, False, [])
 
 
 def _default_prompt(model: "ModelInfo") -> str:

@@ -6,20 +6,15 @@ from genui import notes, score
 from genui.commands import output
 from genui.commands.samples import Generated
 from genui.commands.terminal import columns
-from genui.protocol import TextFrame
 from genui.render.roll_lines import Column, text_roll
 from genui.saved import TraceRecipe
-from genui.saved.music import ScoreFile
+from genui.saved.music import ScoreFile, written
 
 
 def draw_rolls(made: Sequence[Generated]) -> None:
     """Each piece under what it began as."""
     for one in made:
-        init = one.started.init
-        grid, opening = score.grid_of(init if isinstance(init, str) else None, one.started.prompt)
-        for frame in one.frames:
-            if isinstance(frame, TextFrame):
-                grid.write(frame.token)
+        grid, opening = written(one.started.init, one.started.prompt, one.frames)
         output.say(f"{notes.spell_opening(opening)}, seed {one.start.seed}")
         _draw(grid.columns, opening.bar, opening.begins)
 

@@ -28,7 +28,7 @@ OPTIONS = (
     "blend",
     "truncation",
 )
-"""Every setting the command line offers, as named in protocol.py."""
+"""Every setting the command line offers, as `genui.protocol` names them."""
 
 LISTS = frozenset({"blend", "at"})
 """Settings that are several numbers with commas between."""

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         what = (
             "no favourite is kept yet: * in the app keeps one"
             if args.favourites
-            else ("name files, or --favourites")
+            else "name files, or --favourites"
         )
         raise MisuseError(f"sheet: {what}")
     if len(paths) > MOST:

@@ -20,7 +20,7 @@ from genui.commands.labelled_folder import (
     prepare,
     write,
 )
-from genui.commands.request import asked
+from genui.commands.request import asked, is_given
 from genui.commands.samples import Generated
 from genui.errors import GenuiError, MisuseError
 from genui.kinds import Kind
@@ -106,7 +106,7 @@ def _refuse_others(args: argparse.Namespace) -> None:
     """Raises MisuseError for options that are of one sample's file."""
     options = ("trace", "rate", "film", "frames", "scale", "grid", "init", "fork", "attention")
     for name in options:
-        if getattr(args, name, None) not in (None, False, []):
+        if is_given(args, name):
             raise MisuseError(f"--{name}: is of one sample; leave it out where --out is a folder")
     if args.json or args.every_step:
         raise MisuseError("--json: prints samples; leave it out where --out is a folder")
@@ -149,4 +149,4 @@ def _traced(start: Start, prompt: str, number: int, kind: Kind) -> tuple[Line, b
     if kind.pane == "text":
         return Line(text=made.text, prompt=begun.prompt, seed=seed), b""
     name = file_name(number, kind.files[0])
-    return Line(file_name=name, text=prompt, seed=seed), outputs.as_file(made, Path(name), kind)
+    return Line(file_name=name, text=prompt, seed=seed), outputs.as_file(made, Path(name))

@@ -95,7 +95,6 @@ def _generated(args: argparse.Namespace) -> Path:
             f"{args.what}: a {model.family} of {model.medium}; what pictures are worth is measured"
         )
     folder = cache_dir() / "synthetic" / f"{model.name}-{fingerprint(model.path)}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
     words = [args.what, "-n", str(number), "--seed", "1", "--out", str(folder)]
     synthetic.run(command_parser("generate").parse_args(words))
     return folder

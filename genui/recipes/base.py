@@ -10,6 +10,7 @@ Count = Annotated[int, Meta(ge=0)]
 Rate = Annotated[float, Meta(gt=0, le=10)]
 Fraction = Annotated[float, Meta(ge=0, lt=1)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+Strength = Annotated[float, Meta(ge=0, le=10)]  # of what 0 turns off
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +30,10 @@ class Recipe:
 
     # optimiser: Muon on matrices inside blocks (0 turns it off), AdamW on the rest
     learning_rate: Rate = 3e-3
-    muon_rate: Annotated[float, Meta(ge=0, le=10)] = 0.02
+    muon_rate: Strength = 0.02
     beta1: Fraction = 0.9
     beta2: Fraction = 0.95
-    weight_decay: Annotated[float, Meta(ge=0, le=10)] = 0.1
+    weight_decay: Strength = 0.1
     warmup: Count = 50
     decay_from: Share = 0.4  # share of the budget after which the rate falls linearly to zero
     grad_clip: Annotated[float, Meta(gt=0)] = 1.0

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from genui.recipes.base import Count, Fraction, Positive, Rate, Recipe
+from genui.recipes.base import Count, Fraction, Positive, Rate, Recipe, Share, Strength
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,17 +24,17 @@ class ImageClassifierRecipe(ClassifierRecipe):
     batch: Positive = 128
     steps: Positive = 3000
     learning_rate: Rate = 2e-3
-    muon_rate: Annotated[float, Meta(ge=0, le=10)] = 0.0  # no matrices to speak of
+    muon_rate: Strength = 0.0  # no matrices to speak of
     beta2: Fraction = 0.99
-    weight_decay: Annotated[float, Meta(ge=0, le=10)] = 0.05
+    weight_decay: Strength = 0.05
     warmup: Count = 100
-    decay_from: Annotated[float, Meta(ge=0, le=1)] = 0.3
+    decay_from: Share = 0.3
     eval_every: Positive = 200
     sample_every: Positive = 500
     width: Annotated[int, Meta(ge=8, le=1024)] = 32  # channels at 16×16; doubled twice
     figure: bool = False  # also shown what stands out from the ground
     shift: Annotated[float, Meta(ge=0, le=16)] = 2.0  # pixels a training picture is moved at most
-    zoom: Annotated[float, Meta(ge=0, lt=1)] = 0.1  # share it is enlarged or reduced at most
+    zoom: Fraction = 0.1  # share it is enlarged or reduced at most
     flip: bool = True  # half of them mirrored
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = ("width", "figure")

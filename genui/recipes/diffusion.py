@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from genui.errors import MisuseError
-from genui.recipes.base import Count, Fraction, Positive, Rate, Recipe, Share
+from genui.recipes.base import Count, Fraction, Positive, Rate, Recipe, Share, Strength
 from genui.recipes.transformer import whole_heads
 
 
@@ -24,7 +24,7 @@ class DiffusionRecipe(Recipe):
     beta2: Fraction = 0.98
     warmup: Count = 100
     decay_from: Share = 0.5
-    weight_decay: Annotated[float, Meta(ge=0, le=10)] = 0.01
+    weight_decay: Strength = 0.01
     eval_every: Positive = 200
     sample_every: Positive = 200
     network: Literal["dit", "unet"] = "dit"
@@ -45,7 +45,7 @@ class DiffusionRecipe(Recipe):
 
     # training pictures are moved, scaled and mirrored at random, so that fewer are remembered
     shift: Annotated[float, Meta(ge=0, le=16)] = 0.0  # pixels at most
-    zoom: Annotated[float, Meta(ge=0, lt=1)] = 0.0  # share they are enlarged or reduced at most
+    zoom: Fraction = 0.0  # share they are enlarged or reduced at most
     flip: bool = False
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (

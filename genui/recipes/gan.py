@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from genui.errors import MisuseError
-from genui.recipes.base import Count, Fraction, Positive, Rate, Recipe, Share
+from genui.recipes.base import Count, Fraction, Positive, Rate, Recipe, Share, Strength
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,11 +17,11 @@ class GanRecipe(Recipe):
     medium: str = "image"
     batch: Positive = 32
     learning_rate: Rate = 1e-3
-    muon_rate: Annotated[float, Meta(ge=0, le=10)] = 0.0
+    muon_rate: Strength = 0.0
     # Momentum answers to what the other side no longer is.
     beta1: Fraction = 0.0
     beta2: Fraction = 0.99
-    weight_decay: Annotated[float, Meta(ge=0, le=10)] = 0.0
+    weight_decay: Strength = 0.0
     warmup: Count = 50
     decay_from: Share = 0.5
     grad_clip: Annotated[float, Meta(gt=0)] = 10.0

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from genui.recipes.base import Count, Positive, Rate, Recipe
+from genui.recipes.base import Count, Fraction, Positive, Rate, Recipe, Share, Strength
 from genui.recipes.classifier import ClassifierRecipe
 
 
@@ -18,12 +18,12 @@ class SoundClassifierRecipe(ClassifierRecipe):
     batch: Positive = 64
     steps: Positive = 500
     learning_rate: Rate = 2e-3
-    muon_rate: Annotated[float, Meta(ge=0, le=10)] = 0.0  # no matrices to speak of
-    beta2: Annotated[float, Meta(ge=0, lt=1)] = 0.99
-    weight_decay: Annotated[float, Meta(ge=0, le=10)] = 0.05
+    muon_rate: Strength = 0.0  # no matrices to speak of
+    beta2: Fraction = 0.99
+    weight_decay: Strength = 0.05
     warmup: Count = 50
-    decay_from: Annotated[float, Meta(ge=0, le=1)] = 0.3
-    ema: Annotated[float, Meta(ge=0, lt=1)] = 0.99
+    decay_from: Share = 0.3
+    ema: Fraction = 0.99
     eval_every: Positive = 100
     sample_every: Positive = 250
     width: Annotated[int, Meta(ge=8, le=1024)] = 24  # channels at half the size; doubled twice

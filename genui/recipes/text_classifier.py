@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from genui.recipes.base import Count, Fraction, Positive, Rate, Recipe
+from genui.recipes.base import Count, Fraction, Positive, Rate, Recipe, Strength
 from genui.recipes.classifier import ClassifierRecipe
 
 
@@ -19,7 +19,7 @@ class TextClassifierRecipe(ClassifierRecipe):
     dropout: Fraction = 0.2  # of the features
     left_out: Fraction = 0.5  # share of a text's n-grams that a training step does not see
     learning_rate: Rate = 1e-2
-    muon_rate: Annotated[float, Meta(ge=0, le=10)] = 0.0
+    muon_rate: Strength = 0.0
     batch: Positive = 64
     warmup: Count = 10
     ema: Fraction = 0.98

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from genui.errors import MisuseError
-from genui.recipes.base import Count, Fraction, Positive, Rate, Recipe, Share
+from genui.recipes.base import Count, Fraction, Positive, Rate, Recipe, Share, Strength
 from genui.recipes.transformer import whole_heads
 
 
@@ -22,7 +22,7 @@ class VideoRecipe(Recipe):
     beta2: Fraction = 0.98
     warmup: Count = 100
     decay_from: Share = 0.5
-    weight_decay: Annotated[float, Meta(ge=0, le=10)] = 0.01
+    weight_decay: Strength = 0.01
     eval_every: Positive = 200
     sample_every: Positive = 200
     patch: Literal[4, 8, 16] = 8  # pixels

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from genui.errors import MisuseError
-from genui.recipes.base import Fraction, Positive, Rate, Recipe, Share
+from genui.recipes.base import Count, Fraction, Positive, Rate, Recipe, Share, Strength
 from genui.recipes.transformer import whole_heads
 
 FRAMES = 80  # of a spectrogram: a second
@@ -21,9 +21,9 @@ class VoiceRecipe(Recipe):
     batch: Positive = 48
     learning_rate: Rate = 1.5e-3
     beta2: Fraction = 0.98
-    warmup: Annotated[int, Meta(ge=0)] = 100
+    warmup: Count = 100
     decay_from: Share = 0.5
-    weight_decay: Annotated[float, Meta(ge=0, le=10)] = 0.01
+    weight_decay: Strength = 0.01
     eval_every: Positive = 200
     sample_every: Positive = 400
     patch: Annotated[int, Meta(ge=1, le=16)] = 2  # frames a token

@@ -13,10 +13,18 @@ from genui.render.window import GREATEST
 
 DOTS_ACROSS, DOTS_DOWN = 2, 4
 
-_BLANK = 0x2800
+BLANK = 0x2800  # the character without a dot
 _HALF_UP = 0.5 + 1e-6
 # The dots of a cell, row by row, in the order of their bits in the character's code.
 _BIT_ORDER = [0, 2, 4, 1, 3, 5, 6, 7]
+
+
+def bits_of(dots: np.ndarray) -> np.ndarray:
+    """Dots bool [rows * 4, cols * 2] as uint8 [rows, cols]: what a cell adds to BLANK."""
+    rows, cols = dots.shape[0] // DOTS_DOWN, dots.shape[1] // DOTS_ACROSS
+    cells = dots.reshape(rows, DOTS_DOWN, cols, DOTS_ACROSS).swapaxes(1, 2)
+    bits = cells.reshape(rows, cols, -1)[..., _BIT_ORDER]
+    return np.packbits(bits, axis=2, bitorder="little")[..., 0]
 
 
 class Canvas:
@@ -47,9 +55,7 @@ class Canvas:
             # Every other dot, as a halftone, but both ends: they are the extremes.
             column = np.arange(self.cols * DOTS_ACROSS)
             dots &= ((row + column) % 2 == 0) | (row == top) | (row == bottom)
-        cells = dots.reshape(self.rows, DOTS_DOWN, self.cols, DOTS_ACROSS).swapaxes(1, 2)
-        bits = cells.reshape(self.rows, self.cols, -1)[..., _BIT_ORDER]
-        codes = np.packbits(bits, axis=2, bitorder="little")[..., 0]
+        codes = bits_of(dots)
         if faint:
             self._faint |= codes
             self._layers[(codes != 0) & (self._strong == 0)] = layer
@@ -71,7 +77,7 @@ class Canvas:
     def lines(self) -> list[list[tuple[str, int]]]:
         """Each row as texts with the layer they belong to; a cell without dots is a space."""
         dots = np.where(self._strong, self._strong, self._faint)
-        codes = np.where(dots, _BLANK + dots.astype(np.uint32), ord(" ")).astype("<u4")
+        codes = np.where(dots, BLANK + dots.astype(np.uint32), ord(" ")).astype("<u4")
         for (row, col), sign in self._signs.items():
             codes[row, col] = ord(sign)
         changes = self._layers[:, 1:] != self._layers[:, :-1]

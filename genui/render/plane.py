@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from genui.render.scene import Floats, Scene, boundary, looked_up
+from genui.render.braille import BLANK, DOTS_ACROSS, DOTS_DOWN, bits_of
+from genui.render.scene import Floats, Scene, boundary, likeliest, looked_up
 
 MARKS = "+×○□"  # of data, a class each
 ARROWS = "→↗↑↖←↙↓↘"
@@ -26,9 +27,6 @@ LOOKS = (
     "cursor",
     *(f"data-{number}" for number in range(1, len(MARKS) + 1)),
 )
-_BLANK = ord(" ")
-_DOT = 0x2800
-_BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], np.uint32)
 _STILL = 0.012  # an arrow shorter than this share of the plane is a point
 
 
@@ -59,7 +57,7 @@ def draw(
     """A scene in cells. Where grounds have no colours `shaded` is false, and shades are
     characters; `cursor` is a place, as shares of the plane."""
     cells = Cells(
-        np.full((rows, columns), _BLANK, np.uint32),
+        np.full((rows, columns), ord(" "), np.uint32),
         np.zeros((rows, columns), np.int8),
         _ground(scene, columns, rows),
     )
@@ -67,9 +65,10 @@ def draw(
         cells.codes[:] = _signs(cells.ground, by_class=scene.chances is not None)
         cells.ground[:] = 0
     _put_data(cells, scene)
-    _put_dots(cells, _dots(scene.samples, columns, rows), "samples")
+    across, down = DOTS_ACROSS * columns, DOTS_DOWN * rows
+    _put_dots(cells, _dots(scene.samples, across, down), "samples")
     if scene.chances is not None:
-        _put_dots(cells, boundary(scene.chances, 2 * columns, 4 * rows), "boundary")
+        _put_dots(cells, boundary(scene.chances, across, down), "boundary")
     _put_arrows(cells, scene.arrows)
     if cursor is not None:
         (row,), (column,) = _cell_of(np.array([cursor]), columns, rows)
@@ -80,9 +79,8 @@ def draw(
 
 def _ground(scene: Scene, columns: int, rows: int) -> NDArray[np.int16]:
     if scene.chances is not None:
-        chances = looked_up(scene.chances, columns, rows)
-        sure = (chances.max(axis=0) - 1 / len(chances)) / (1 - 1 / len(chances))
-        return (chances.argmax(axis=0) * SHADES + _shade(sure)).astype(np.int16)
+        label, sure = likeliest(scene.chances, columns, rows)
+        return (label * SHADES + _shade(sure)).astype(np.int16)
     if scene.surface is not None:
         return _shade(looked_up(scene.surface, columns, rows)).astype(np.int16)
     return np.zeros((rows, columns), np.int16)
@@ -121,20 +119,18 @@ def _put_data(cells: Cells, scene: Scene) -> None:
     cells.looks[there] = LOOKS.index("data-1") + label[there]
 
 
-def _dots(places: Floats, columns: int, rows: int) -> NDArray[np.bool_]:
-    dots = np.zeros((4 * rows, 2 * columns), bool)
+def _dots(places: Floats, across: int, down: int) -> NDArray[np.bool_]:
+    dots = np.zeros((down, across), bool)
     inside = ((places > 0) & (places < 1)).all(axis=1)  # what lies beyond is not at the edge
-    dots[_cell_of(places[inside], 2 * columns, 4 * rows)] = True
+    dots[_cell_of(places[inside], across, down)] = True
     return dots
 
 
 def _put_dots(cells: Cells, dots: NDArray[np.bool_], look: str) -> None:
     """Braille, in the cells where there is a dot."""
-    rows, columns = cells.codes.shape
-    split = dots.reshape(rows, 4, columns, 2).transpose(0, 2, 1, 3)
-    bits = (split * _BITS).sum(axis=(2, 3)).astype(np.uint32)
+    bits = bits_of(dots).astype(np.uint32)
     there = bits > 0
-    cells.codes[there] = _DOT + bits[there]
+    cells.codes[there] = BLANK + bits[there]
     cells.looks[there] = LOOKS.index(look)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from genui.render.scene import Floats, Scene, boundary, looked_up
+from genui.render.scene import Floats, Scene, boundary, likeliest, looked_up
 
 Pixels = NDArray[np.uint8]
 
@@ -40,10 +40,8 @@ def picture(scene: Scene, caption: str = "", side: int = SIDE) -> Pixels:
 
 def _ground(scene: Scene, side: int) -> Pixels:
     if scene.chances is not None:
-        chances = looked_up(scene.chances, side, side)
-        label = chances.argmax(axis=0) % len(CLASSES)
-        sure = (chances.max(axis=0) - 1 / len(chances)) / (1 - 1 / len(chances))
-        shaded = GROUND + sure[..., None] * (CLASSES[label] - GROUND)
+        label, sure = likeliest(scene.chances, side, side)
+        shaded = GROUND + sure[..., None] * (CLASSES[label % len(CLASSES)] - GROUND)
         shaded[boundary(scene.chances, side, side)] = LINE
     elif scene.surface is not None:
         share = looked_up(scene.surface, side, side)

@@ -63,6 +63,16 @@ def looked_up(values: NDArray[np.float64], columns: int, rows: int) -> NDArray[n
     return above[..., low_x] * (1 - across) + above[..., high_x] * across
 
 
+def likeliest(
+    chances: NDArray[np.float64], columns: int, rows: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The likeliest class in each of `rows` × `columns` cells, and how sure it is: 0 where all
+    are equally likely, 1 where no other is."""
+    found = looked_up(chances, columns, rows)
+    sure = (found.max(axis=0) - 1 / len(found)) / (1 - 1 / len(found))
+    return found.argmax(axis=0), sure
+
+
 def boundary(chances: NDArray[np.float64], columns: int, rows: int) -> NDArray[np.bool_]:
     """Where another class becomes the likeliest, in `rows` × `columns`."""
     winner = looked_up(chances, columns, rows).argmax(axis=0)

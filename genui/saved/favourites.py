@@ -3,12 +3,10 @@
 Such a file is a trace like any other; renaming it makes it one or not.
 """
 
-import time
 from pathlib import Path
 
 from genui.errors import GenuiError
-from genui.runs.disk import cannot_write
-from genui.saved.tree import SUFFIX, Listed, SavedTree, free_name, list_trees, save_tree, traces_dir
+from genui.saved.tree import SUFFIX, Listed, SavedTree, list_trees, save_tree
 
 MARK = ".favourite"
 
@@ -20,12 +18,7 @@ def is_favourite(path: Path) -> bool:
 
 def save_favourite(tree: SavedTree) -> Path:
     """Write a trace as a favourite beside its model. Raises GenuiError where the disk refuses."""
-    folder = traces_dir(tree.recipe.model)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(folder, error) from None
-    return save_tree(tree, free_name(folder, tree.name, tree.created or time.time(), MARK))
+    return save_tree(tree, mark=MARK)
 
 
 def list_favourites() -> list[Listed]:

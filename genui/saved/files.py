@@ -5,6 +5,7 @@ before they are decoded, and its recipe is validated.
 """
 
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -70,21 +71,7 @@ def read(path: Path) -> SavedFile:
         raise MisuseError(
             f"{shown(path)}: a recipe is in files that end in {' '.join(SUFFIXES)}; name one"
         )
-    data, name = read_bytes(path), shown(path)
-    if kind == "trace":
-        tree = trees.tree_from(data, name)
-        return SavedFile(path, tree.recipe, kind, tree)
-    if kind in ("txt", "csv"):
-        return SavedFile(path, *_of_text(data, name, kind))
-    if kind == "cast":
-        return SavedFile(path, *_of_cast(data, name))
-    if kind == "mp4":
-        return SavedFile(path, *_of_video(data, name))
-    if kind == "wav":
-        return SavedFile(path, *_of_sound(data, name))
-    if kind == "mid":
-        return SavedFile(path, *_of_music(data, name))
-    return SavedFile(path, *_of_picture(data, name, kind))
+    return SavedFile(path, *_READERS[kind](read_bytes(path), shown(path), kind))
 
 
 def read_bytes(path: Path) -> bytes:
@@ -110,59 +97,65 @@ class UnmarkedError(GenuiError):
         )
 
 
-def _of_picture(data: bytes, name: str, kind: Kind) -> tuple[TraceRecipe, Kind, list[Any]]:
+def _recipe_in(text: str, name: str) -> TraceRecipe:
+    """The recipe that a file's comment is. Raises GenuiError where it is another text."""
+    if not (text.startswith("{") and '"format"' in text):
+        raise UnmarkedError(name)
+    return from_json(text, name)
+
+
+_Read: TypeAlias = tuple[TraceRecipe, Kind, Content]
+
+
+def _of_trace(data: bytes, name: str, kind: Kind) -> _Read:
+    tree = trees.tree_from(data, name)
+    return tree.recipe, kind, tree
+
+
+def _of_picture(data: bytes, name: str, kind: Kind) -> _Read:
     from genui.render import film
 
     try:
         found = film.read(data)
     except ValueError as error:
         raise GenuiError(f"{name}: cannot be read: {error}; write or copy it again") from None
-    if not (found.text.startswith("{") and '"format"' in found.text):
-        raise UnmarkedError(name)
-    recipe = from_json(found.text, name)
+    recipe = _recipe_in(found.text, name)
     moves = kind == "png" and recipe.view.kind == "animation"  # an APNG of another name
     return recipe, "apng" if moves else kind, found.frames
 
 
-def _of_video(data: bytes, name: str) -> tuple[TraceRecipe, Kind, list[Any]]:
+def _of_video(data: bytes, name: str, kind: Kind) -> _Read:
     """Without ffmpeg the frames are left out: the recipe is read without it."""
     from genui.saved import mp4
 
     try:
-        text = mp4.comment(data)
-        if not (text.startswith("{") and '"format"' in text):
-            raise UnmarkedError(name)
-        recipe = from_json(text, name)
-        return recipe, "mp4", mp4.decode(data) if mp4.installed() else []
+        recipe = _recipe_in(mp4.comment(data), name)
+        return recipe, kind, mp4.decode(data) if mp4.installed() else []
     except ValueError as error:
         raise GenuiError(f"{name}: cannot be read: {error}; write or copy it again") from None
 
 
-def _of_sound(data: bytes, name: str) -> tuple[TraceRecipe, Kind, SoundFile]:
+def _of_sound(data: bytes, name: str, kind: Kind) -> _Read:
     from genui.saved import sound
 
     try:
         content, text = sound.decode(data)
     except ValueError as reason:
         raise GenuiError(f"{name}: {reason}") from None
-    if not (text.startswith("{") and '"format"' in text):
-        raise UnmarkedError(name)
-    return from_json(text, name), "wav", content
+    return _recipe_in(text, name), kind, content
 
 
-def _of_music(data: bytes, name: str) -> tuple[TraceRecipe, Kind, ScoreFile]:
+def _of_music(data: bytes, name: str, kind: Kind) -> _Read:
     from genui.saved import music
 
     try:
         content, text = music.decode(data)
     except ValueError as error:
         raise GenuiError(f"{name}: {error}; write or copy it again") from None
-    if '"format"' not in text:
-        raise UnmarkedError(name)
-    return from_json(text, name), "mid", content
+    return _recipe_in(text, name), kind, content
 
 
-def _of_text(data: bytes, name: str, kind: Kind) -> tuple[TraceRecipe, Kind, str]:
+def _of_text(data: bytes, name: str, kind: Kind) -> _Read:
     """In a CSV the recipe's line is a comment."""
     text = _decoded(data, name)
     begins = f"\n# {RECIPE_LINE}" if kind == "csv" else f"\n{RECIPE_LINE}"
@@ -172,11 +165,25 @@ def _of_text(data: bytes, name: str, kind: Kind) -> tuple[TraceRecipe, Kind, str
     return from_json(recipe, name), kind, content
 
 
-def _of_cast(data: bytes, name: str) -> tuple[TraceRecipe, Kind, CastFile]:
+def _of_cast(data: bytes, name: str, kind: Kind) -> _Read:
     recipe, content = cast_in(data, name)
     if not recipe:
         raise UnmarkedError(name)
-    return from_json(recipe, name), "cast", content
+    return from_json(recipe, name), kind, content
+
+
+_READERS: Mapping[Kind, Callable[[bytes, str, Kind], _Read]] = {
+    "png": _of_picture,
+    "gif": _of_picture,
+    "apng": _of_picture,
+    "mp4": _of_video,
+    "wav": _of_sound,
+    "mid": _of_music,
+    "csv": _of_text,
+    "txt": _of_text,
+    "cast": _of_cast,
+    "trace": _of_trace,
+}
 
 
 def cast_in(data: bytes, name: str) -> tuple[bytes, CastFile]:

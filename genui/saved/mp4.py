@@ -125,7 +125,8 @@ def _escaped(text: str) -> str:
     return "".join(f"\\{c}" if c in "=;#\\\n" else c for c in text)
 
 
-def _run(command: list[str], data: bytes) -> bytes:
+def _run(command: list[str], data: bytes) -> None:
+    """ffmpeg on what is piped into it. Raises GenuiError, its own last line, where it fails."""
     try:
         done = subprocess.run(
             command, input=data, capture_output=True, timeout=SECONDS, check=False
@@ -136,4 +137,3 @@ def _run(command: list[str], data: bytes) -> bytes:
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["failed"]
         raise GenuiError(f"ffmpeg: {said[-1][:160]}; write a .gif or .apng instead")
-    return done.stdout

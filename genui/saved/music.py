@@ -26,12 +26,20 @@ class ScoreFile:
     notes: tuple[score.Note, ...]
 
 
-def piece_of(init: Picture | str | None, prompt: str, frames: Sequence[Frame]) -> Piece:
-    """The piece that a trace's frames are, begun from `init` or as `prompt` asks."""
+def written(
+    init: Picture | str | None, prompt: str, frames: Sequence[Frame]
+) -> tuple[score.Grid, notes.Opening]:
+    """What a trace's frames wrote, begun from `init` or as `prompt` asks."""
     grid, opening = score.grid_of(init if isinstance(init, str) else None, prompt)
     for frame in frames:
         if isinstance(frame, TextFrame):
             grid.write(frame.token)
+    return grid, opening
+
+
+def piece_of(init: Picture | str | None, prompt: str, frames: Sequence[Frame]) -> Piece:
+    """The piece that a trace's frames are, begun from `init` or as `prompt` asks."""
+    grid, opening = written(init, prompt, frames)
     return Piece(opening, tuple(grid.heard()), grid.complete)
 
 

@@ -28,8 +28,7 @@ def sheet(
     for (sample, _), caption in zip(samples, captions, strict=True):
         last = sample.frames[-1]
         if isinstance(last, ImageFrame):
-            picture = pixels(last, "guess" if last.guess else "x")
-            cards.append(Card(caption, picture=picture[: last.height]))
+            cards.append(Card(caption, picture=pixels(last, "guess" if last.guess else "x")))
         else:
             cards.append(Card(caption, text=body([sample])))
     recipes = ",".join(to_json(recipe) for _, recipe in samples)

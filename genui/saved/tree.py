@@ -100,9 +100,9 @@ def branch_start(tree: SavedTree, branch: int | None = None) -> Start:
     return start
 
 
-def save_tree(tree: SavedTree, path: Path | None = None) -> Path:
+def save_tree(tree: SavedTree, path: Path | None = None, *, mark: str = "") -> Path:
     """Write a trace, whole or not at all, and say where: beside its model, where no path is
-    given. Raises GenuiError where the disk refuses."""
+    given, with `mark` before its suffix. Raises GenuiError where the disk refuses."""
     if not tree.created:
         tree = replace(tree, created=time.time())
     data = _sealed(tree)
@@ -112,7 +112,7 @@ def save_tree(tree: SavedTree, path: Path | None = None) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(folder, error) from None
-        path = free_name(folder, tree.name, tree.created)
+        path = _free_name(folder, tree.name, tree.created, mark)
     atomic_write(path, msgspec.json.format(msgspec.json.encode(data), indent=1) + b"\n")
     return path
 
@@ -187,7 +187,7 @@ def _sealed(tree: SavedTree) -> SavedTree:
     return replace(tree, digest=digest_of(tree))
 
 
-def free_name(folder: Path, name: str, created: float, mark: str = "") -> Path:
+def _free_name(folder: Path, name: str, created: float, mark: str) -> Path:
     """A name in the folder that no file has; `mark` stands before the suffix."""
     when = time.strftime("%Y%m%d-%H%M%S", time.localtime(created))
     stem = f"{_plain(name) or 'trace'}-{when}"

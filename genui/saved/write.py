@@ -158,7 +158,7 @@ def _all_steps(samples: Sequence[Sample]) -> tuple[int, ...]:
         from genui.saved import plane
 
         return plane.steps(frames)
-    return tuple(frame.step for frame in samples[0].frames)
+    return tuple(frame.step for frame in frames)
 
 
 def _clip(sample: Sample, step: int, part: str) -> "NDArray[np.uint8]":

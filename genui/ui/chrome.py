@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from genui.render.sanitise import clean_line
 from genui.ui import keys
-from genui.ui.key_table import Key, PaneName, Scope
+from genui.ui.key import Key, PaneName, Scope
 from genui.ui.messages import ViewName
 
 VIEWS: tuple[tuple[str, str, ViewName], ...] = (
@@ -44,6 +44,12 @@ class Line(Static):
         shown = self.content
         if not (isinstance(shown, Content) and shown.is_same(content)):
             self.update(content, layout=self.WRAPS)
+
+
+class SettingLines(Line):
+    """A line for each setting of a pane."""
+
+    WRAPS = True  # it may get a line more
 
 
 class HeaderLine(Line):

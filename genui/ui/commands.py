@@ -10,7 +10,7 @@ from genui.errors import GenuiError
 from genui.recipes import RECIPES
 from genui.render.sanitise import clean_line
 from genui.ui import keys
-from genui.ui.key_table import Scope
+from genui.ui.key import Scope
 from genui.ui.media import pane_of_saved
 from genui.ui.palette import Command, Palette, key_commands, theme_commands
 from genui.ui.screens.home import HomeScreen

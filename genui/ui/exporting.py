@@ -4,13 +4,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from msgspec.structs import replace
 
 from genui.edits import in_force
 from genui.errors import GenuiError, MisuseError
-from genui.protocol import ImageFrame, LabSettings, LatentSettings
+from genui.protocol import ImageFrame, LabSettings, LatentSettings, PointsFrame
 from genui.render.sanitise import clean_line
 from genui.runs.disk import atomic_write, shown
 from genui.saved import Machine, SavedTree, View, encode, result_of, save_tree
@@ -25,62 +25,90 @@ _SIDE = 256  # pixels that a small picture is enlarged to, about
 _MOST_SCALE = 32
 
 
+Shows = Literal["frame", "film", "animation", "clip", "sound", "orchestra", "score", "text", "tree"]
+
+
 @dataclass(frozen=True)
 class Format:
-    """A kind of file; `words` say what it shows."""
+    """A kind of file: what it shows, in words and as a `View` has it."""
 
     key: str
     kind: Kind
     words: str
+    shows: Shows
+    still: bool = False  # of the step shown alone
+    shrink: int = 0  # pictures: enlarged, and then so many times smaller; 0: as they are
 
     @property
     def suffix(self) -> str:
         return f".{self.kind}"
 
+    def view(self, frames: Sequence[Any], step: int, part: Part) -> View:
+        """The view of a trace's frames: as the pane has it, and large enough to be seen."""
+        first, scale = frames[0], 1
+        steps: tuple[int, ...] = ()
+        if self.still:
+            steps = (looked_at(frames, step) if isinstance(first, PointsFrame) else step,)
+        if self.shrink and isinstance(first, ImageFrame):
+            large = max(1, min(_MOST_SCALE, _SIDE // max(first.width, first.height)))
+            scale = max(1, large // self.shrink)
+        if self.shows == "sound":
+            part = "x"  # it has none
+        return View(kind=self.shows, steps=steps, part=part, scale=scale)
+
 
 PICTURES = (
-    Format("png", "png", "the {part} at step {step}"),
-    Format("film", "png", "a filmstrip, ten steps from noise to picture"),
-    Format("gif", "gif", "every step, moving, 256 colours"),
-    Format("apng", "apng", "every step, moving, all colours"),
-    Format("cast", "cast", "a recording of the terminal, for asciinema"),
-    Format("trace", "trace", "the branches, to open again; no pictures"),
+    Format("png", "png", "the {part} at step {step}", "frame", still=True, shrink=1),
+    Format("film", "png", "a filmstrip, ten steps from noise to picture", "film", shrink=4),
+    Format("gif", "gif", "every step, moving, 256 colours", "animation", shrink=1),
+    Format("apng", "apng", "every step, moving, all colours", "animation", shrink=1),
+    Format("cast", "cast", "a recording of the terminal, for asciinema", "animation"),
+    Format("trace", "trace", "the branches, to open again; no pictures", "tree"),
 )
 CLIPS = (
-    Format("gif", "gif", "the clip as it is at step {step}, 256 colours"),
-    Format("apng", "apng", "the clip as it is at step {step}, all colours"),
-    Format("mp4", "mp4", "the clip as it is at step {step}, for players; needs ffmpeg"),
-    Format("png", "png", "all frames of the {part} at step {step}"),
-    Format("film", "png", "a filmstrip, ten steps from noise to clip, a row each"),
-    Format("steps", "gif", "every step, moving, all frames side by side"),
-    Format("cast", "cast", "the clip as a recording of the terminal, for asciinema"),
-    Format("trace", "trace", "the branches, to open again; no pictures"),
-)
+    Format("gif", "gif", "the clip as it is at step {step}, 256 colours",
+        "clip", still=True, shrink=1),
+    Format("apng", "apng", "the clip as it is at step {step}, all colours",
+        "clip", still=True, shrink=1),
+    Format("mp4", "mp4", "the clip as it is at step {step}, for players; needs ffmpeg",
+        "clip", still=True, shrink=1),
+    Format("png", "png", "all frames of the {part} at step {step}",
+        "frame", still=True, shrink=4),
+    Format("film", "png", "a filmstrip, ten steps from noise to clip, a row each",
+        "film", shrink=8),
+    Format("steps", "gif", "every step, moving, all frames side by side",
+        "animation", shrink=4),
+    Format("cast", "cast", "the clip as a recording of the terminal, for asciinema",
+        "clip", still=True),
+    Format("trace", "trace", "the branches, to open again; no pictures", "tree"),
+)  # fmt: skip
 WALKS = (
-    Format("png", "png", "the picture at step {step}"),
-    Format("film", "png", "a filmstrip, ten steps of the walk"),
+    Format("png", "png", "the picture at step {step}", "frame", still=True, shrink=1),
+    Format("film", "png", "a filmstrip, ten steps of the walk", "film", shrink=4),
     *PICTURES[2:],
 )
-SOUNDS = (Format("wav", "wav", "the sound of the guess at step {step}"), *PICTURES)
+SOUNDS = (
+    Format("wav", "wav", "the sound of the guess at step {step}", "sound", still=True),
+    *PICTURES,
+)
 PLANES = (
-    Format("gif", "gif", "the training, moving, 256 colours"),
-    Format("apng", "apng", "the training, moving, all colours"),
-    Format("png", "png", "the plane as it was last looked at, up to step {step}"),
-    Format("csv", "csv", "the samples of that step, x,y a line"),
-    Format("trace", "trace", "the branches, to open again; no pictures"),
-)
+    Format("gif", "gif", "the training, moving, 256 colours", "animation"),
+    Format("apng", "apng", "the training, moving, all colours", "animation"),
+    Format("png", "png", "the plane as it was last looked at, up to step {step}",
+        "frame", still=True),
+    Format("csv", "csv", "the samples of that step, x,y a line", "frame", still=True),
+    Format("trace", "trace", "the branches, to open again; no pictures", "tree"),
+)  # fmt: skip
 TEXTS = (
-    Format("txt", "txt", "prompt and text"),
-    Format("cast", "cast", "a recording of the terminal, for asciinema"),
-    Format("trace", "trace", "the branches, to open again; no text"),
+    Format("txt", "txt", "prompt and text", "text"),
+    Format("cast", "cast", "a recording of the terminal, for asciinema", "text"),
+    Format("trace", "trace", "the branches, to open again; no text", "tree"),
 )
-
-
 PIECES = (
-    Format("mid", "mid", "a MIDI file, a track a voice"),
-    Format("wav", "wav", "the piece played by a small synthesiser"),
-    Format("gm", "wav", "the same with General MIDI instruments; needs fluidsynth"),
-    Format("trace", "trace", "the branches, to open again; no notes"),
+    Format("mid", "mid", "a MIDI file, a track a voice", "score"),
+    Format("wav", "wav", "the piece played by a small synthesiser", "sound"),
+    Format("gm", "wav", "the same with General MIDI instruments; needs fluidsynth", "orchestra"),
+    Format("trace", "trace", "the branches, to open again; no notes", "tree"),
 )
 
 
@@ -142,62 +170,11 @@ class Export:
         sample = keeping.sample_of(trace)
         if not sample.frames:
             raise GenuiError("no step is here yet to write: press space in the pane first")
-        if isinstance(trace.request.settings, LabSettings):
-            view = _plane_view(form, sample.frames, self.step)
-        else:
-            view = _view(form, sample.frames[0], self.step, self.part)
-        if form.key == "film":
+        view = form.view(sample.frames, self.step, self.part)
+        if view.kind == "film":
             view = replace(view, steps=film_steps([sample]))
         result = result_of(sample.frames)
         return encode(form.kind, [sample], keeping.recipe_for(trace, self.machine, result, view))
-
-
-def _view(form: Format, frame: Any, step: int, part: Part) -> View:
-    """How the file shows the trace: as the pane does, and large enough to be seen."""
-    if form.key == "mid":
-        return View(kind="score")
-    if not isinstance(frame, ImageFrame):
-        match form.key:
-            case "wav":
-                return View(kind="sound")
-            case "gm":
-                return View(kind="orchestra")
-        return View(kind="text")
-    scale = max(1, min(_MOST_SCALE, _SIDE // max(frame.width, frame.height)))
-    if frame.pictures > 1:
-        return _clip_view(form, step, part, scale)
-    match form.key:
-        case "wav":
-            return View(kind="sound", steps=(step,))
-        case "png":
-            return View(kind="frame", steps=(step,), part=part, scale=scale)
-        case "film":
-            return View(kind="film", part=part, scale=max(1, scale // 4))
-        case "cast":
-            return View(kind="animation", part=part)
-    return View(kind="animation", part=part, scale=scale)
-
-
-def _plane_view(form: Format, frames: Sequence[Any], step: int) -> View:
-    """The same of a training in the Lab; a still shows the last step that was looked at."""
-    if form.key in ("png", "csv"):
-        return View(kind="frame", steps=(looked_at(frames, step),))
-    return View(kind="animation")
-
-
-def _clip_view(form: Format, step: int, part: Part, scale: int) -> View:
-    """The same of a clip; what shows all its frames at once is drawn smaller."""
-    smaller = max(1, scale // 4)
-    match form.key:
-        case "png":
-            return View(kind="frame", steps=(step,), part=part, scale=smaller)
-        case "film":
-            return View(kind="film", part=part, scale=max(1, scale // 8))
-        case "steps":
-            return View(kind="animation", part=part, scale=smaller)
-        case "cast":
-            return View(kind="clip", steps=(step,), part=part)
-    return View(kind="clip", steps=(step,), part=part, scale=scale)
 
 
 def default_name(trace: Trace[Any], form: Format) -> str:

@@ -12,7 +12,8 @@ from textual.binding import Binding
 
 from genui import paths
 from genui.errors import MisuseError, did_you_mean
-from genui.ui.key_table import TABLE, Key, Scope
+from genui.ui.key import Key, Scope
+from genui.ui.key_table import TABLE
 
 TITLES: dict[Scope, str] = {
     "app": "Everywhere",

@@ -9,7 +9,7 @@ from genui.render import numbers
 from genui.runs.catalog import ModelInfo, find_model
 from genui.runs.layout import RunDir
 from genui.saved.recipe import TraceRecipe
-from genui.ui.key_table import PaneName
+from genui.ui.key import PaneName
 
 
 def pane_of(model: ModelInfo) -> PaneName | None:

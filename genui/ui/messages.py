@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from textual.message import Message
 
 from genui import protocol
-from genui.ui.key_table import PaneName
+from genui.ui.key import PaneName
 
 if TYPE_CHECKING:
     from genui.runs.catalog import ModelInfo

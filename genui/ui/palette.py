@@ -8,7 +8,7 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.types import IgnoreReturnCallbackType
 
 from genui.ui import keys
-from genui.ui.key_table import Key, Scope
+from genui.ui.key import Key, Scope
 
 
 class Command(NamedTuple):

@@ -153,11 +153,11 @@ def nudged(settings: S, name: str, direction: int) -> S:
         return settings
 
 
-def changed_label(old: S, new: S) -> str:
-    """What differs, in few words: "temperature 0.9"."""
+def changed_label(old: S, new: S, joint: str = "-") -> str:
+    """What differs, in few words: "temperature 0.9"; `joint` is in names of several words."""
     before = msgspec.structs.asdict(old)
     changed = [
-        f"{name.replace('_', '-')} {value:g}" if isinstance(value, int | float) else f"{value}"
+        f"{name.replace('_', joint)} {value:g}" if isinstance(value, int | float) else f"{value}"
         for name, value in msgspec.structs.asdict(new).items()
         if before.get(name) != value
     ]

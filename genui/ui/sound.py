@@ -5,8 +5,11 @@ import contextlib
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+
+from genui.errors import GenuiError
 
 PLAYERS: tuple[tuple[str, ...], ...] = (
     ("pw-play",),
@@ -63,6 +66,14 @@ class Speaker:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
+
+    async def hear(self, make: Callable[[], bytes]) -> str:
+        """Make a WAV file's bytes on a thread, and play them; what went wrong, or ""."""
+        try:
+            wav = await asyncio.to_thread(make)
+        except GenuiError as error:
+            return str(error)
+        return await self.play(wav)
 
     async def play(self, wav: bytes) -> str:
         """Play a WAV file's bytes to their end; what went wrong in one line, "" where nothing did.

@@ -84,6 +84,11 @@ class Trace(Generic[F]):
         return self.frames[index] if 0 <= index < len(self.frames) else None
 
     @property
+    def at_hand(self) -> bool:
+        """Whether the worker has the step that is shown, and can be asked about it."""
+        return self.started and self.reached >= self.position
+
+    @property
     def computing(self) -> bool:
         """Whether the worker is at it."""
         return self._asked_to is not None

@@ -24,21 +24,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from harness import Figure, machine, report
+from harness import Figure, machine, quick_generator, report
 from numpy.typing import NDArray
 
-from genui.engine import device
 from genui.engine.data.picture_labels import load_labelled
 from genui.engine.generate.batches import Draws
-from genui.engine.kinds import build_generator
 from genui.engine.probes.distance import frechet_distance
 from genui.engine.probes.distribution import Ruler
 from genui.engine.probes.judge import load_judge, pictures_of
 from genui.engine.probes.worth import trained
-from genui.engine.train.checkpoint import load_weights
 from genui.protocol import ImageSettings, LatentSettings
-from genui.recipes import recipe_from_dict
 from genui.runs.catalog import find_model
 
 HALVES = 20  # draws of a train half and a bootstrap of the test set
@@ -51,13 +46,10 @@ STEPS = 12  # of denoising
 
 def generator_of(model: str, guidance: float) -> tuple[Draws, ImageSettings | LatentSettings]:
     """What draws, in the precision that this processor is fast at, and how it is asked."""
-    tensors, described = load_weights(find_model(model).path)
-    recipe = recipe_from_dict(described["recipe"])
-    place = device.choose("auto", "auto", 1, 256)
-    found = build_generator(recipe, tensors, described, place, torch.device(place.device))
+    found = quick_generator(model)
     if not isinstance(found, Draws):
         sys.exit(f"{model}: draws no batches of pictures")
-    if recipe.family == "gan":
+    if find_model(model).family == "gan":
         return found, LatentSettings()
     return found, ImageSettings(steps=STEPS, guidance=guidance)
 

@@ -26,13 +26,13 @@ from genui.engine.generate.batches import Draws
 from genui.engine.generate.load import find_and_load
 from genui.engine.probes.distribution import Distribution, Ruler
 from genui.engine.probes.judge import load_judge
-from genui.protocol import ImageSettings, LatentSettings
+from genui.engine.probes.table import UNGUIDED
+from genui.protocol import LatentSettings
 from genui.runs.catalog import find_model
 
 COVERAGE = 0.5
 BATCH = 100
 TIMED = 10  # pictures drawn one by one
-UNGUIDED = ImageSettings(steps=12, guidance=1.0)  # guided samples are another distribution
 
 
 def measured(name: str, ruler: Ruler, count: int) -> tuple[Distribution, float]:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from typing import IO, Any
 
-from harness import Figure, arguments, home, machine, report, seconds
+from harness import arguments, home, import_torch, machine, report, seconds
 
 from genui import protocol
 from genui.kinds import KINDS
@@ -66,17 +66,9 @@ def _until(replies: Iterator[protocol.Reply], kind: type[Any]) -> None:
     raise AssertionError(f"the worker ended before {kind.__name__}")
 
 
-def import_torch() -> float:
-    """Seconds of a process that imports torch and nothing else."""
-    begin = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "import torch"], check=True)
-    return time.perf_counter() - begin
-
-
 def main() -> None:
     args = arguments("how soon each shipped model is ready to generate", repeats=3)
     before = machine()
-    figures: list[Figure] = []
     with home():
         models = [
             model
@@ -90,9 +82,7 @@ def main() -> None:
             for model in models:
                 found.setdefault(model.ref, []).append(ready(model))
     ups = [each["up"] for runs in found.values() for each in runs]
-    torch = sorted(bare)[len(bare) // 2]
-    up = sorted(ups)[len(ups) // 2]
-    figures.append(Figure("worker up", up, "s", peer=torch, peer_name="import torch"))
+    figures = [seconds("worker up", ups, bare, "import torch")]
     for ref, runs in found.items():
         figures.append(
             seconds(f"{ref} begun after that", [each["begun"] for each in runs], limit=1.0)

@@ -7,12 +7,10 @@ Static) and `import torch` alone, in turns.
 """
 
 import re
-import subprocess
 import sys
-import time
 from pathlib import Path
 
-from harness import Figure, Terminal, arguments, home, machine, report, seconds
+from harness import Figure, Terminal, arguments, home, import_torch, machine, report, seconds
 
 BARE = """
 from textual.app import App
@@ -50,13 +48,6 @@ def start_and_write(folder: Path) -> dict[str, float]:
         token = terminal.until(lambda text: TOKEN.search(text) is not None)
         events |= {"ready": ready, "token": token}
         return {name: at - terminal.started for name, at in events.items()}
-
-
-def import_torch() -> float:
-    """Seconds of a process that imports torch and nothing else."""
-    begin = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "import torch"], check=True)
-    return time.perf_counter() - begin
 
 
 def has_text_model() -> bool:

@@ -20,20 +20,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
-from harness import Figure, machine, report
+from harness import Figure, machine, quick_generator, report
 from numpy.typing import NDArray
 
-from genui.engine import device
 from genui.engine.data.motion import Clips, load_clips
 from genui.engine.data.motions import MOTIONS
 from genui.engine.generate.diffusion import DiffusionGenerator
-from genui.engine.kinds import build_generator
 from genui.engine.probes.clips import Seen, copied, draw, look, real
-from genui.engine.train.checkpoint import load_weights
 from genui.engine.train.video_task import sheet
 from genui.protocol import ImageSettings
-from genui.recipes import recipe_from_dict
 from genui.runs.catalog import find_model
 
 MOTION, SAME = 10.0, 20.0  # percent that may be wrong: what the issue asks for
@@ -42,11 +37,8 @@ STEPS, GUIDANCE = 12, 2.0
 
 def generator_of(model: str) -> DiffusionGenerator:
     """What draws, in the precision that this processor is fast at."""
-    tensors, described = load_weights(find_model(model).path)
-    recipe = recipe_from_dict(described["recipe"])
-    place = device.choose("auto", "auto", 1, 256)
-    found = build_generator(recipe, tensors, described, place, torch.device(place.device))
-    if not isinstance(found, DiffusionGenerator) or recipe.medium != "video":
+    found = quick_generator(model)
+    if not isinstance(found, DiffusionGenerator) or find_model(model).medium != "video":
         sys.exit(f"{model}: draws no clips")
     return found
 

@@ -6,12 +6,14 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "tty")]
@@ -19,8 +21,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "tty")]
 import tiny  # noqa: E402 - the tests' tiny runs and terminal, once they can be found
 from terminal import PATIENCE, Terminal  # noqa: E402
 
-__all__ = ["PATIENCE", "Figure", "Terminal", "arguments", "home", "machine", "percentile",
-           "report", "seconds", "tiny"]  # fmt: skip
+if TYPE_CHECKING:
+    from genui.engine.generate.trace import Generator
+
+__all__ = ["PATIENCE", "Figure", "Terminal", "arguments", "home", "import_torch", "machine",
+           "percentile", "quick_generator", "report", "seconds", "tiny"]  # fmt: skip
 
 LIBRARIES = ("textual", "torch", "numpy")
 
@@ -90,6 +95,29 @@ def seconds(name: str, values: Sequence[float], peers: Sequence[float] = (), pee
     """The median of repeated timings beside the median of a peer's."""
     other = statistics.median(peers) if peers else None
     return Figure(name, statistics.median(values), "s", other, peer, limit)
+
+
+def import_torch() -> float:
+    """Seconds of a process that imports torch and nothing else."""
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import torch"], check=True)
+    return time.perf_counter() - begin
+
+
+def quick_generator(model: str) -> "Generator":
+    """What a model generates by, on one thread in the precision this processor is fast at."""
+    import torch
+
+    from genui.engine import device
+    from genui.engine.kinds import build_generator
+    from genui.engine.train.checkpoint import load_weights
+    from genui.recipes import recipe_from_dict
+    from genui.runs.catalog import find_model
+
+    tensors, described = load_weights(find_model(model).path)
+    recipe = recipe_from_dict(described["recipe"])
+    place = device.choose("auto", "auto", 1, 256)
+    return build_generator(recipe, tensors, described, place, torch.device(place.device))
 
 
 def report(before: dict[str, str], figures: Sequence[Figure], as_json: bool) -> None:

@@ -217,6 +217,17 @@ def test_the_foreground_reports_evaluations_and_the_end(
     assert read_status(run).state == "finished"
     assert "val_loss 0.5" in err
     assert "finished at step 5" in err
+    assert f"`genui generate {run.id}` uses it" in err
+
+
+@pytest.mark.usefixtures("trainer")
+def test_a_classifier_that_is_trained_is_not_said_to_generate(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["train", "fashion-labels", "--steps", "5", "--foreground"]) == 0
+    out, err = capsys.readouterr()
+    assert f"`genui show {out.strip()}` tells of it" in err
+    assert "genui generate" not in err
 
 
 @pytest.mark.usefixtures("trainer")

@@ -129,6 +129,12 @@ def test_lines_that_say_nothing_are_counted(jsonl: Path) -> None:
     assert data.notes == ("2 of 82 lines have no text and label",)
 
 
+def test_a_line_nested_without_end_is_one_that_says_nothing(jsonl: Path) -> None:
+    jsonl.write_text(jsonl.read_text() + "\n" + "[" * 100_000 + "\n")
+    data = load_labelled_text("speakers", str(jsonl))
+    assert any(note.startswith("1 of ") for note in data.notes)
+
+
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(MisuseError, match="speakers"):
         load_labelled_text("speaker")
@@ -220,7 +226,7 @@ def test_a_judge_is_loaded_once(
 ) -> None:
     trace = text_trace(text_generator)
     labels(trace, 1, str(classifier))
-    monkeypatch.setattr("genui.engine.probes.text_judge.load_weights", None)
+    monkeypatch.setattr("genui.engine.probes.classifiers.load_weights", None)
     assert labels(trace, 2, str(classifier)).labels
 
 

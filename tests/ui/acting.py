@@ -19,6 +19,8 @@ from genui.ui.watching import WatchApp
 HERE = Path(__file__).parent
 FAST = (sys.executable, str(HERE / "fake_worker.py"), "--delay", "0")
 SLOW = (*FAST[:2], "--delay", "0.1")
+SIZES = [(80, 24), (120, 40), (200, 60)]
+"""Of terminals: the smallest that everything fits, the usual one and a large one."""
 
 Opener = Callable[..., AbstractAsyncContextManager[Pilot[None]]]
 

@@ -7,8 +7,6 @@ from genui.protocol import ImageFrame
 from genui.ui.panes.canvas import CanvasPane
 from genui.ui.trace import Trace
 
-SIZES = [(80, 24), (120, 40), (200, 60)]
-
 
 def pane_of(pilot: Pilot[None]) -> CanvasPane:
     return home_of(pilot).query_one(CanvasPane)

@@ -2,11 +2,9 @@
 
 import argparse
 import os
-import selectors
-import sys
-import time
 
 import numpy as np
+from fake_pipes import FakePipes
 from msgspec.structs import replace
 
 from genui import protocol
@@ -33,37 +31,7 @@ def plane(step: int, noise: float = 0.0) -> protocol.Plane:
     )
 
 
-class FakeLab:
-    def __init__(self, delay: float) -> None:
-        self.delay = delay
-        self.traces: dict[int, protocol.Start] = {}
-        self.reader = protocol.requests()
-        self.queue: list[protocol.Request] = []
-        self.cancelled: set[int] = set()
-        self.selector = selectors.DefaultSelector()
-        self.selector.register(sys.stdin.fileno(), selectors.EVENT_READ)
-
-    def send(self, reply: protocol.Reply) -> None:
-        sys.stdout.buffer.write(protocol.encode(reply))
-        sys.stdout.buffer.flush()
-
-    def read(self, timeout: float | None) -> None:
-        if self.selector.select(timeout):
-            data = os.read(sys.stdin.fileno(), 65536)
-            if not data:
-                sys.exit(0)
-            for request in self.reader.feed(data):
-                if isinstance(request, protocol.Cancel):
-                    self.cancelled.add(request.trace)
-                else:
-                    self.queue.append(request)
-
-    def run(self) -> None:
-        while True:
-            self.read(None if not self.queue else 0)
-            if self.queue:
-                self.answer(self.queue.pop(0))
-
+class FakeLab(FakePipes):
     def answer(self, request: protocol.Request) -> None:
         match request:
             case protocol.Hello():
@@ -136,16 +104,8 @@ class FakeLab:
         start = self.traces.get(request.trace)
         if start is None:
             return
-        self.cancelled.discard(request.trace)
         total = in_force(start)[2].steps
-        step, reason = request.start, "done"
-        for step in range(request.start + 1, min(request.start + request.steps, total) + 1):
-            time.sleep(self.delay)
-            self.send(self.frame(start, step))
-            self.read(0)
-            if request.trace in self.cancelled:
-                reason = "cancelled"
-                break
+        step, reason = self.step_to(request, min(request.start + request.steps, total))
         self.send(
             protocol.Idle(
                 trace=request.trace, step=step, steps=step - request.start, seconds=0.0,

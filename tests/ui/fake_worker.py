@@ -9,11 +9,11 @@ import argparse
 import math
 import os
 import re
-import selectors
 import sys
 import time
 
 import numpy as np
+from fake_pipes import FakePipes
 from msgspec.structs import replace
 
 from genui import notes, protocol, score
@@ -44,37 +44,10 @@ def to_bytes(pixels: np.ndarray) -> bytes:
     return (np.clip(pixels, 0, 1) * 255).astype(np.uint8).tobytes()
 
 
-class FakeWorker:
+class FakeWorker(FakePipes):
     def __init__(self, options: argparse.Namespace) -> None:
+        super().__init__(options.delay)
         self.options = options
-        self.traces: dict[int, protocol.Start] = {}
-        self.reader = protocol.requests()
-        self.queue: list[protocol.Request] = []
-        self.cancelled: set[int] = set()
-        self.selector = selectors.DefaultSelector()
-        self.selector.register(sys.stdin.fileno(), selectors.EVENT_READ)
-
-    def send(self, reply: protocol.Reply) -> None:
-        sys.stdout.buffer.write(protocol.encode(reply))
-        sys.stdout.buffer.flush()
-
-    def read(self, timeout: float | None) -> None:
-        """Takes what has arrived; leaves when the app is gone."""
-        if self.selector.select(timeout):
-            data = os.read(sys.stdin.fileno(), 65536)
-            if not data:
-                sys.exit(0)
-            for request in self.reader.feed(data):
-                if isinstance(request, protocol.Cancel):
-                    self.cancelled.add(request.trace)
-                else:
-                    self.queue.append(request)
-
-    def run(self) -> None:
-        while True:
-            self.read(None if not self.queue else 0)
-            if self.queue:
-                self.answer(self.queue.pop(0))
 
     def answer(self, request: protocol.Request) -> None:
         match request:
@@ -217,20 +190,11 @@ class FakeWorker:
         start = self.traces.get(request.trace)
         if start is None:
             return
-        self.cancelled.discard(request.trace)
         began = time.monotonic()
-        step = request.start
-        reason = "done"
         end = request.start + request.steps
         if sings(start) and start.init is not None:
             end = min(end, GIVEN_STEPS)
-        for step in range(request.start + 1, end + 1):
-            time.sleep(self.options.delay)
-            self.send(self.frame(start, step))
-            self.read(0)
-            if request.trace in self.cancelled:
-                reason = "cancelled"
-                break
+        step, reason = self.step_to(request, end)
         seconds = time.monotonic() - began
         self.send(
             protocol.Idle(

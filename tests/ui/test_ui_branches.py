@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from acting import FAST, Opener, fault, home_of, seen, session_of, until, until_seen
+from acting import FAST, SIZES, Opener, fault, home_of, seen, session_of, until, until_seen
 from textual.pilot import Pilot
 
 from genui import paths
@@ -17,8 +17,6 @@ from genui.ui.panes.canvas import CanvasPane
 from genui.ui.panes.text import TextPane
 from genui.ui.panes.trace_pane import TracePane
 from genui.ui.screens.branches import BranchesScreen, tree_lines
-
-SIZES = [(80, 24), (120, 40), (200, 60)]
 
 
 def canvas(pilot: Pilot[None]) -> CanvasPane:

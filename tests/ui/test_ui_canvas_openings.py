@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from acting import Opener, fault, seen, until, until_seen
-from canvas_acting import SIZES, answered, drawn_to, edits, pane_of, shown
+from acting import SIZES, Opener, fault, seen, until, until_seen
+from canvas_acting import answered, drawn_to, edits, pane_of, shown
 from textual import events
 
 from genui.protocol import Axis, Denoise, Picture

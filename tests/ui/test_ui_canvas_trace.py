@@ -1,8 +1,8 @@
 """Canvas full-screen: three pictures, forks and masks."""
 
 import pytest
-from acting import SLOW, Opener, fault, home_of, seen, until, until_seen
-from canvas_acting import SIZES, answered, drawn_to, edits, pane_of, shown
+from acting import SIZES, SLOW, Opener, fault, home_of, seen, until, until_seen
+from canvas_acting import answered, drawn_to, edits, pane_of, shown
 from textual.widgets import Static
 
 from genui.protocol import AddNoise, SetPrompt, SetSeed

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import stage
-from acting import SLOW, Opener, seen, until, until_seen
-from canvas_acting import SIZES, pane_of, shown
+from acting import SIZES, SLOW, Opener, seen, until, until_seen
+from canvas_acting import pane_of, shown
 from textual.pilot import Pilot
 
 from genui import paths

@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from acting import FAST, Opener, home_of, seen, session_of, until, until_seen
+from acting import FAST, SIZES, Opener, home_of, seen, session_of, until, until_seen
 from msgspec.structs import replace
 from textual.pilot import Pilot
 
@@ -28,9 +28,6 @@ from genui.ui.screens.choose import ChooseScreen
 from genui.ui.screens.compare import CompareScreen
 from genui.ui.screens.value import ValueScreen
 from genui.ui.trace import Trace
-
-SIZES = [(80, 24), (120, 40), (200, 60)]
-
 
 # --- pure -------------------------------------------------------------------------------
 

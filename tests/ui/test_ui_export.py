@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from acting import SLOW, Opener, fault, home_of, seen, session_of, until, until_seen
+from acting import SIZES, SLOW, Opener, fault, home_of, seen, session_of, until, until_seen
 from textual.pilot import Pilot
 
 from genui.protocol import SetSeed, SetSettings, TextSettings
@@ -14,8 +14,6 @@ from genui.ui.panes.line_input import LineInput
 from genui.ui.panes.rows import RowList
 from genui.ui.panes.text import TextPane
 from genui.ui.screens.export import ExportScreen
-
-SIZES = [(80, 24), (120, 40), (200, 60)]
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from acting import HERE, Opener, home_of, seen, until, until_seen
+from acting import HERE, SIZES, Opener, home_of, seen, until, until_seen
 from msgspec.structs import replace
 from textual.pilot import Pilot
 
@@ -17,7 +17,6 @@ from genui.ui.widgets.plane import PlaneView
 
 LAB = (sys.executable, str(HERE / "fake_lab_worker.py"))
 STEPS = 120
-SIZES = [(80, 24), (120, 40), (200, 60)]
 
 
 async def enter(pilot: Pilot[None]) -> LabPane:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import stage
-from acting import SLOW, Opener, home_of, seen, until, until_seen
+from acting import SIZES, SLOW, Opener, home_of, seen, until, until_seen
 from textual.pilot import Pilot
 
 from genui import protocol
@@ -12,8 +12,6 @@ from genui.ui.messages import TraceLost
 from genui.ui.panes.canvas import CanvasPane
 from genui.ui.panes.text import TextPane
 from genui.ui.widgets.label_bars import LabelBars
-
-SIZES = [(80, 24), (120, 40), (200, 60)]
 
 
 @pytest.fixture

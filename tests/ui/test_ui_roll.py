@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import stage
-from acting import SLOW, Opener, fault, home_of, seen, until, until_seen
+from acting import SIZES, SLOW, Opener, fault, home_of, seen, until, until_seen
 from textual.pilot import Pilot
 
 from genui import notes, paths
@@ -13,8 +13,6 @@ from genui.render.midi import decode_midi
 from genui.ui.panes.roll import RollPane
 from genui.ui.widgets.candidates import Candidates
 from genui.ui.widgets.roll import Roll
-
-SIZES = [(80, 24), (120, 40), (200, 60)]
 
 
 @pytest.fixture

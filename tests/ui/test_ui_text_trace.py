@@ -1,7 +1,7 @@
 """The Text screen: a cursor in the text, its odds, forks with another token or words, attention."""
 
 import pytest
-from acting import SLOW, Opener, fault, home_of, seen, until, until_seen
+from acting import SIZES, SLOW, Opener, fault, home_of, seen, until, until_seen
 from textual.pilot import Pilot
 
 from genui.protocol import SetSettings, TextSettings, WriteText, WriteToken
@@ -9,8 +9,6 @@ from genui.ui.panes.text import TextPane
 from genui.ui.widgets.attention import AttentionList
 from genui.ui.widgets.candidates import Candidates
 from genui.ui.widgets.prose import Prose
-
-SIZES = [(80, 24), (120, 40), (200, 60)]
 
 
 def pane_of(pilot: Pilot[None]) -> TextPane:

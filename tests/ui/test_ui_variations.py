@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from acting import FAST, Opener, home_of, seen, until, until_seen
+from acting import FAST, SIZES, Opener, home_of, seen, until, until_seen
 from PIL import Image
 from textual.pilot import Pilot
 
@@ -16,8 +16,6 @@ from genui.ui.screens.favourites import FavouritesScreen
 from genui.ui.screens.nearest import NearestScreen
 from genui.ui.screens.probes import ProbesScreen, table
 from genui.ui.screens.variations import COUNT, VariationsScreen
-
-SIZES = [(80, 24), (120, 40), (200, 60)]
 
 
 async def shown(pilot: Pilot[None], model: str, pane: str) -> TracePane[Any, Any]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import stage
-from acting import HERE, Opener, fault, home_of, seen, until, until_seen
-from canvas_acting import SIZES, answered
+from acting import HERE, SIZES, Opener, fault, home_of, seen, until, until_seen
+from canvas_acting import answered
 from fake_walk_worker import DIRECTIONS
 from textual.pilot import Pilot
 

@@ -68,3 +68,15 @@ class Vocabulary:
     def unknown(self, caption: str) -> list[str]:
         """The words of a caption the model has never seen, in order."""
         return [word for word in split_words(caption) if word not in self._number]
+
+    def unread(self, captions: Iterable[str], length: int) -> list[str]:
+        """What a person should know of captions of which so many words are read: none, or one
+        remark on the words never seen and one on those beyond."""
+        captions = dict.fromkeys(captions)
+        remarks = []
+        unknown = [word for caption in captions for word in self.unknown(caption)]
+        if unknown:
+            remarks.append("words this model never saw: " + ", ".join(dict.fromkeys(unknown)))
+        if any(len(split_words(caption)) > length for caption in captions):
+            remarks.append(f"only the first {length} words are read")
+        return remarks

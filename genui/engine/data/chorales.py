@@ -125,6 +125,11 @@ def row(
     return tokens + notes.INPUTS * (voices + (len(notes.VOICES) + 1) * next_places), answers
 
 
+def row_length(piece: Chorale) -> int:
+    """How many tokens `row` of a piece has, without making it."""
+    return len(notes.VOICES) * len(piece.pitch) + 3
+
+
 def _as_read(grid: NDArray[np.int64]) -> NDArray[np.int64]:
     """A grid [T, 4] with each HOLD as the network reads it: the note that it holds."""
     rows = np.arange(len(grid))[:, None]

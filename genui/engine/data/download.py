@@ -18,6 +18,13 @@ def sha256_of(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
+def shared(name: str) -> Path | None:
+    """The file or folder of that name in the folder GENUI_DATA, where it is there already."""
+    folder = os.environ.get("GENUI_DATA", "")
+    path = Path(folder).expanduser() / name
+    return path if folder and path.exists() else None
+
+
 def fetch(name: str, url: str, sha256: str, digest: Callable[[bytes], str] = sha256_of) -> Path:
     """The file of that name in the downloads folder, fetched from `url` where it is missing.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from genui.engine.data.download import fetch
+from genui.engine.data.download import fetch, shared
 from genui.engine.data.idx import read_idx
 from genui.engine.data.pictures import SIDE, Pictures, fingerprint
 from genui.errors import MisuseError
@@ -91,10 +91,9 @@ def _folder(data: str) -> Path | None:
     if data:
         path = Path(os.path.expanduser(data))
         return path if os.path.isdir(path) else path.parent
-    shared = os.environ.get("GENUI_DATA", "")
-    places = [Path(shared).expanduser() / "fashion-mnist"] if shared else []
-    places += map(Path, FOLDERS)
-    return next((each for each in places if all(_found(each, name) for name in SHA256)), None)
+    places = (shared("fashion-mnist"), *map(Path, FOLDERS))
+    whole = (each for each in places if each and all(_found(each, name) for name in SHA256))
+    return next(whole, None)
 
 
 def _part(folder: Path | None, part: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

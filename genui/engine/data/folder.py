@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -25,7 +26,7 @@ MOST_PIXELS = 50_000_000  # of a picture before it is reduced
 MOST_CAPTION = 300  # characters
 MOST_NOTES = 20
 
-
+T = TypeVar("T")
 CaptionOf = Callable[[Path, Path], str]
 """(file, the folder given) to the caption that its name says, or ""."""
 
@@ -37,10 +38,6 @@ class _Row(msgspec.Struct):
     text: str
 
 
-class _LeftOutError(Exception):
-    """One picture cannot be used; the message says which and why."""
-
-
 def load_folder(path: str | os.PathLike[str]) -> Pictures:
     """Every usable picture in the folder and its sub-folders, with its caption.
 
@@ -48,21 +45,8 @@ def load_folder(path: str | os.PathLike[str]) -> Pictures:
     or nothing in it can be used.
     """
     folder = open_folder(path, "pictures need a folder, such as cat.png with cat.txt")
-    files = files_below(folder, SUFFIXES)
-    if not files:
-        raise MisuseError(f"{shown(folder)}: no pictures in it; looked for {', '.join(SUFFIXES)}")
     notes: list[str] = []
-    if len(files) > MOST_PICTURES:
-        notes.append(f"{shown(folder)}: only the first {MOST_PICTURES:,} of {len(files):,} taken")
-    usable: list[tuple[NDArray[np.uint8], str]] = []
-    for file, caption in captioned(folder, files[:MOST_PICTURES], notes):
-        try:
-            usable.append((read_picture(file), caption))
-        except _LeftOutError as reason:
-            notes.append(str(reason))
-    if not usable:
-        first = notes[0] if notes else f"{METADATA} names none of them"
-        raise MisuseError(f"{shown(folder)}: none of its {len(files)} pictures works: {first}")
+    usable, _ = read_captioned(folder, SUFFIXES, "pictures", MOST_PICTURES, read_picture, notes)
     rgba = np.stack([picture for picture, _ in usable])
     captions = tuple(caption for _, caption in usable)
     trained, held_out = hold_out_pictures(len(captions))
@@ -93,12 +77,47 @@ def open_folder(path: str | os.PathLike[str], needs: str) -> Path:
     return folder
 
 
+def read_captioned(
+    folder: Path,
+    suffixes: tuple[str, ...],
+    things: str,
+    most: int,
+    read: Callable[[Path], T],
+    notes: list[str],
+    of_name: CaptionOf | None = None,
+) -> tuple[list[tuple[T, str]], int]:
+    """What `read` makes of each file in a folder and its sub-folders that ends so, with its
+    caption; and how many such files there are.
+
+    Each that has no caption, or for which `read` raises MisuseError, is noted and left out.
+    Raises MisuseError where none is left; `things` is what a person calls them.
+    """
+    files = _files_below(folder, suffixes)
+    if not files:
+        raise MisuseError(f"{shown(folder)}: no {things} in it; looked for {', '.join(suffixes)}")
+    if len(files) > most:
+        notes.append(f"{shown(folder)}: only the first {most:,} of {len(files):,} taken")
+    usable: list[tuple[T, str]] = []
+    for file, caption in _captioned(folder, files[:most], notes, of_name or caption_from_name):
+        try:
+            usable.append((read(file), caption))
+        except MisuseError as reason:
+            notes.append(str(reason))
+    if not usable:
+        first = notes[0] if notes else f"{METADATA} names none of them"
+        raise MisuseError(f"{shown(folder)}: none of its {len(files)} {things} works: {first}")
+    return usable, len(files)
+
+
 def read_picture(path: Path) -> NDArray[np.uint8]:
-    """The picture, upright, padded to a square and fitted to [32, 32, 4]."""
+    """The picture, upright, padded to a square and fitted to [32, 32, 4].
+
+    Raises MisuseError naming the file where it cannot be used.
+    """
     try:
         return read_square(path, MOST_PIXELS).rgba
     except UnusableError as reason:
-        raise _LeftOutError(f"{shown(path)}: {reason}") from None
+        raise MisuseError(f"{shown(path)}: {reason}") from None
 
 
 def clean_caption(text: str) -> str:
@@ -107,7 +126,7 @@ def clean_caption(text: str) -> str:
     return " ".join(printable.lower().split())[:MOST_CAPTION].rstrip()
 
 
-def files_below(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+def _files_below(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     """The regular files in a folder and its sub-folders that end so, sorted, but hidden ones."""
     found = (
         Path(root) / name
@@ -118,8 +137,8 @@ def files_below(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     return sorted(path for path in found if os.path.isfile(path))
 
 
-def captioned(
-    folder: Path, files: list[Path], notes: list[str], of_name: CaptionOf | None = None
+def _captioned(
+    folder: Path, files: list[Path], notes: list[str], of_name: CaptionOf
 ) -> Iterator[tuple[Path, str]]:
     """Each file with its caption; one without is noted and left out.
 
@@ -133,10 +152,7 @@ def captioned(
         elif beside:
             caption, wanted = _text_beside(path), f"its caption in {path.stem}.txt"
         else:
-            caption, wanted = (
-                (of_name or caption_from_name)(path, folder),
-                "a name that says what it is",
-            )
+            caption, wanted = of_name(path, folder), "a name that says what it is"
         if caption:
             yield path, caption
         else:

@@ -5,7 +5,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from genui.engine.data.text import TEXT_SUFFIXES, load_text, read_text, standard_library
@@ -130,9 +130,7 @@ def _user(path: Path) -> LabelledText:
             f"{path}: {len(data.labels)} labels are too many to tell apart; give at most "
             f"{MOST_LABELS}"
         )
-    return LabelledText(
-        data.name, data.licence, data.labels, data.train, data.validation, (*data.notes, *notes)
-    )
+    return replace(data, notes=notes)
 
 
 def _folder(path: Path) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
@@ -161,7 +159,7 @@ def _jsonl(path: Path) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
         try:
             fields = json.loads(line)
             text, label = fields["text"], fields["label"]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             broken += 1
             continue
         if isinstance(text, str) and text.strip() and isinstance(label, str | int):

@@ -8,7 +8,6 @@ import hashlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -90,7 +89,7 @@ class Clips:
         """These scenes as clips, where and how fast they move drawn from `rng`."""
         poses = np.stack([draw_poses(scene.motion, rng) for scene in scenes])
         return ClipBatch(
-            captions=[_said(scene, rng) for scene in scenes],
+            captions=self.captions(scenes, rng),
             clips=self.draw(scenes, poses),
             shapes=self.shapes(scenes),
             poses=poses,
@@ -225,7 +224,6 @@ def _colours(names: Sequence[str]) -> NDArray[np.float32]:
     return _COLOURS[[_NAMES.index(name) for name in names]][:, None, :, None, None]
 
 
-@lru_cache(maxsize=1)
 def vocabulary_captions() -> tuple[str, ...]:
     """Captions with every word that a model of clips is to know."""
     return (*FIGURES, *(words for words, _ in MOTIONS.values()), *_NAMES)

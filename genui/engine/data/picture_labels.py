@@ -1,6 +1,5 @@
 """Pictures with a label each: what a classifier is trained on and tested by."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from genui.engine.data.kinds_of_things import FEWEST as FEWEST_OF_KIND
 from genui.engine.data.kinds_of_things import kind_of_thing
-from genui.engine.data.pictures import Pictures, load_pictures, with_notes
+from genui.engine.data.pictures import Pictures, load_pictures, shuffle_key, with_notes
 from genui.errors import MisuseError
 from genui.recipes.classifier import ImageClassifierRecipe
 
@@ -91,11 +90,7 @@ def _split(
     held: list[int] = []
     for label in range(targets.max() + 1):
         there = np.flatnonzero(targets == label).tolist()
-        of = sorted(there, key=lambda i: _key(f"{names[i]} {i}"))
+        of = sorted(there, key=lambda i: shuffle_key(f"{names[i]} {i}"))
         held += of[: max(1, len(of) // TEST_SHARE)]
     trained = np.setdiff1d(np.flatnonzero(targets >= 0), held)
     return trained, np.array(sorted(held), np.int64)
-
-
-def _key(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()

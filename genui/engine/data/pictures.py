@@ -284,7 +284,7 @@ def hold_out_names(
     """
     left = Counter(word for name in captions for word in set(split_words(name)))
     held: list[int] = []
-    for i in sorted(range(len(captions)), key=lambda i: _shuffle_key(captions[i])):
+    for i in sorted(range(len(captions)), key=lambda i: shuffle_key(captions[i])):
         words = set(split_words(captions[i]))
         eligible = len(words) > 1 and captions[i] not in keep
         if len(held) < HELD_OUT and eligible and all(left[word] > 1 for word in words):
@@ -297,13 +297,13 @@ def hold_out_pictures(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]
     """(trained, held out) indices for pictures of any captions: one in 16, at most 60."""
     if count < SMALLEST_SPLIT:
         return _split(count, [])
-    order = sorted(range(count), key=lambda i: _shuffle_key(str(i)))
+    order = sorted(range(count), key=lambda i: shuffle_key(str(i)))
     return _split(count, order[: min(HELD_OUT, count // 16)])
 
 
 def hold_out_pairs() -> frozenset[Pair]:
     """The colour pairs never trained: every colour is still trained as figure and as ground."""
-    pairs = sorted(itertools.permutations(_NAMES, 2), key=lambda pair: _shuffle_key(" ".join(pair)))
+    pairs = sorted(itertools.permutations(_NAMES, 2), key=lambda pair: shuffle_key(" ".join(pair)))
     return frozenset(pairs[:HELD_PAIRS])
 
 
@@ -313,7 +313,7 @@ def _split(count: int, held: list[int]) -> tuple[NDArray[np.int64], NDArray[np.i
     return np.flatnonzero(trained), np.array(sorted(held), np.int64)
 
 
-def _shuffle_key(text: str) -> bytes:
+def shuffle_key(text: str) -> bytes:
     """An order that looks random and is the same on every machine."""
     return hashlib.sha256(text.encode()).digest()
 

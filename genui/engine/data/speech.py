@@ -5,7 +5,6 @@ The Free Spoken Digit Dataset, or the user's own recordings.
 
 import hashlib
 import io
-import os
 import zipfile
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genui.engine.data.captions import split_words
-from genui.engine.data.download import fetch
+from genui.engine.data.download import fetch, shared
 from genui.engine.sound.mel import FRAMES, MELS, SAMPLES, Mels, log_mel
 from genui.engine.sound.stft import HOP, RATE, Samples
 from genui.errors import GenuiError, MisuseError
@@ -136,10 +135,7 @@ def load_speech(dataset: str, data: str = "") -> Speech:
 
 def load_fsdd() -> Speech:
     """The Free Spoken Digit Dataset: 3,000 takes of ten digits by six speakers."""
-    shared = os.environ.get("GENUI_DATA", "")
-    path = Path(shared).expanduser() / FSDD
-    if not shared or not path.is_file():
-        path = fetch(FSDD, FSDD_URL, FSDD_SHA256, _digest)
+    path = shared(FSDD) or fetch(FSDD, FSDD_URL, FSDD_SHA256, _digest)
     try:
         recordings = _recordings(path.read_bytes())
     except (OSError, zipfile.BadZipFile) as error:

@@ -8,20 +8,11 @@ import os
 import re
 from pathlib import Path
 
-import numpy as np
-
 from genui.engine.data.captions import split_words
-from genui.engine.data.folder import (
-    caption_from_name,
-    captioned,
-    files_below,
-    open_folder,
-    shortened,
-    shown,
-)
+from genui.engine.data.folder import caption_from_name, open_folder, read_captioned, shortened
 from genui.engine.data.pictures import hold_out_pictures
 from genui.engine.data.speech import DIGITS, Speech, Take, read_take
-from genui.errors import MisuseError
+from genui.engine.sound.stft import Samples
 from genui.render.sanitise import clean_line
 
 SUFFIXES = (".wav",)
@@ -36,34 +27,27 @@ def load_speech_folder(path: str | os.PathLike[str]) -> Speech:
     where the path is no folder or nothing in it can be used.
     """
     folder = open_folder(path, "recordings need a folder, such as one with 4_anna_0.wav")
-    files = files_below(folder, SUFFIXES)
-    if not files:
-        raise MisuseError(f"{shown(folder)}: no recordings in it; looked for .wav")
     notes: list[str] = []
-    if len(files) > MOST_TAKES:
-        notes.append(f"{shown(folder)}: only the first {MOST_TAKES:,} of {len(files):,} taken")
-    takes: list[Take] = []
-    for file, caption in captioned(folder, files[:MOST_TAKES], notes, caption_of_name):
-        try:
-            samples, changes = read_take(file)
-        except MisuseError as reason:
-            notes.append(str(reason))
-            continue
-        takes.append(Take(caption, samples))
+
+    def samples_of(file: Path) -> Samples:
+        samples, changes = read_take(file)
         if changes:
             notes.append(changes)
-    if not takes:
-        first = notes[0] if notes else "metadata.jsonl names none of them"
-        raise MisuseError(f"{shown(folder)}: none of its {len(files)} recordings works: {first}")
-    if len(takes) < len(files):
-        notes.insert(0, f"{len(takes)} of {len(files)} recordings are used")
+        return samples
+
+    usable, files = read_captioned(
+        folder, SUFFIXES, "recordings", MOST_TAKES, samples_of, notes, caption_of_name
+    )
+    takes = tuple(Take(caption, samples) for samples, caption in usable)
+    if len(takes) < files:
+        notes.insert(0, f"{len(takes)} of {files} recordings are used")
     trained, held_out = hold_out_pictures(len(takes))
     return Speech(
         name=clean_line(folder.resolve().name, 60) or "folder",
         licence="the user's own",
-        takes=tuple(takes),
-        train=np.asarray(trained),
-        held_out=np.asarray(held_out),
+        takes=takes,
+        train=trained,
+        held_out=held_out,
         notes=shortened(notes),
     )
 

@@ -2,14 +2,13 @@
 
 import hashlib
 import inspect
-import os
 import re
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from genui.engine.data.download import fetch
+from genui.engine.data.download import fetch, shared
 from genui.engine.data.jsonl import PLAN, documents
 from genui.errors import GenuiError, MisuseError, did_you_mean
 from genui.recipes import TransformerRecipe
@@ -87,10 +86,8 @@ def read_text(path: Path) -> str:
 
 
 def _shakespeare() -> TextData:
-    folder = os.environ.get("GENUI_DATA", "")
-    local = Path(folder).expanduser() / "shakespeare.txt" if folder else None
-    if local is None or not local.exists():
-        local = fetch("shakespeare.txt", SHAKESPEARE_URL, SHAKESPEARE_SHA256)
+    name = "shakespeare.txt"
+    local = shared(name) or fetch(name, SHAKESPEARE_URL, SHAKESPEARE_SHA256)
     train, validation = _split_one(read_text(local))
     fingerprint = _fingerprint(train, validation)
     return TextData("shakespeare", "public domain", train, validation, fingerprint)

@@ -10,6 +10,9 @@ import numpy as np
 
 from genui.protocol import TextSettings
 
+NEVER = -1e4
+"""The logit of what cannot be written: its probability is 0."""
+
 FILTERS = ("", "top-k", "top-p", "min-p")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genui.engine.data.captions import Vocabulary, split_words
+from genui.engine.data.captions import Vocabulary
 from genui.engine.device import Machine, autocast
 from genui.engine.generate.diffusion_state import (
     DiffusionState,
@@ -22,8 +22,8 @@ from genui.engine.generate.diffusion_state import (
 from genui.engine.generate.grid import Grid, Row, picture_settings
 from genui.engine.generate.inpaint import Held, read_mask
 from genui.engine.generate.medium import Medium
-from genui.engine.generate.picture_frame import to_rgb
 from genui.engine.generate.picture_medium import PictureMedium
+from genui.engine.generate.pixels import to_rgb
 from genui.engine.generate.samplers import SAMPLERS, Move, noise_levels
 from genui.engine.models.dit import Denoiser
 from genui.engine.models.filled import filled
@@ -178,14 +178,8 @@ class DiffusionGenerator:
 
     def _note(self, grid: Grid, rows: Sequence[Row]) -> str:
         """What the captions hold that the model cannot read, and how the medium takes them."""
-        notes = []
-        captions = dict.fromkeys(row.caption for row in rows)
-        longest = self.model.network.caption_words
-        unknown = [word for caption in captions for word in self._vocabulary.unknown(caption)]
-        if unknown:
-            notes.append("words this model never saw: " + ", ".join(dict.fromkeys(unknown)))
-        if any(len(split_words(caption)) > longest for caption in captions):
-            notes.append(f"only the first {longest} words are read")
+        captions = [row.caption for row in rows]
+        notes = self._vocabulary.unread(captions, self.model.network.caption_words)
         asked = dict.fromkeys(row.caption for row in grid.rows())
         notes += dict.fromkeys(filter(None, map(self.medium.note, asked)))
         return "; ".join(notes)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from torch import Tensor
 
+from genui.edits import drowned_at
 from genui.engine.generate.grid import Grid, Row
 from genui.engine.generate.inpaint import Held
 from genui.engine.generate.samplers import SIGMA_MAX, noise_levels, ramp
@@ -64,8 +65,7 @@ def opening_levels(request: Start, steps: int) -> tuple[float, ...]:
         return levels
     if not 0 < request.strength <= 1:
         raise MisuseError(f"strength {request.strength:g}: give a share above 0 and up to 1")
-    # One step is left at the least: no strength leaves the picture as it is.
-    return levels[min(round((1 - request.strength) * steps), steps - 1) :]
+    return levels[drowned_at(request.strength, steps) :]
 
 
 def respaced(state: DiffusionState, steps: int) -> tuple[float, ...]:

@@ -4,6 +4,7 @@ import numpy as np
 
 from genui.engine.data import fim
 from genui.engine.data.tokenizer import Tokenizer
+from genui.engine.generate.choosing import NEVER
 from genui.errors import MisuseError
 from genui.protocol import FILL
 
@@ -31,10 +32,6 @@ def split(prompt: str, tokenizer: Tokenizer) -> tuple[str, str] | None:
     if not prefix and not suffix:
         raise MisuseError(f"prompt: nothing stands before or after {FILL}; write what is there")
     return prefix, suffix
-
-
-NEVER = -1e4
-"""The logit of what cannot be written: its probability is 0."""
 
 
 def masked(logits: np.ndarray, tokenizer: Tokenizer, resumes: int | None = None) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Which pictures a trace draws at once: one, or a grid with a setting along either side."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -62,14 +63,7 @@ class Grid:
     axes: tuple[Axis, ...] = ()  # along x, along y
 
     def __post_init__(self) -> None:
-        names = [axis.name for axis in self.axes]
-        if len(set(names)) < len(names):
-            raise MisuseError(f"grid: {names[0]} is along both sides; vary two different things")
-        if len(self.axes) > 2:
-            raise MisuseError(f"grid: {len(names)} axes ({', '.join(names)}); at most 2 fit")
-        count = math.prod(len(axis.values) for axis in self.axes)
-        if count > MOST_CELLS:
-            raise MisuseError(f"grid: {count} pictures; at most {MOST_CELLS} are drawn at once")
+        check_axes(self.axes)
 
     @property
     def columns(self) -> int:
@@ -79,7 +73,7 @@ class Grid:
         """One a picture, in the order of reading: left to right, then down."""
         rows = [self.base]
         for axis in self.axes:
-            values = [_parsed(axis.name, text) for text in axis.values]
+            values = [parsed(axis.name, text) for text in axis.values]
             rows = [row.with_value(axis.name, value) for value in values for row in rows]
         return tuple(rows)
 
@@ -95,6 +89,18 @@ class Grid:
         return Grid(base, self.axes)
 
 
+def check_axes(axes: Sequence[Axis]) -> None:
+    """Raises MisuseError where they do not go together, or are of too many pictures."""
+    names = [axis.name for axis in axes]
+    if len(set(names)) < len(names):
+        raise MisuseError(f"grid: {names[0]} is along both sides; vary two different things")
+    if len(axes) > 2:
+        raise MisuseError(f"grid: {len(names)} axes ({', '.join(names)}); at most 2 fit")
+    count = math.prod(len(axis.values) for axis in axes)
+    if count > MOST_CELLS:
+        raise MisuseError(f"grid: {count} pictures; at most {MOST_CELLS} are drawn at once")
+
+
 def picture_settings(settings: Settings) -> ImageSettings:
     """The settings, which must be those of pictures (else MisuseError)."""
     if not isinstance(settings, ImageSettings):
@@ -102,7 +108,7 @@ def picture_settings(settings: Settings) -> ImageSettings:
     return settings
 
 
-def _parsed(name: str, text: str) -> str | int | float:
+def parsed(name: str, text: str) -> str | int | float:
     """A value as it is typed. Raises MisuseError where the setting cannot be that."""
     text = clean(text)
     if name == "caption":

@@ -4,26 +4,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import msgspec
 import numpy as np
 import torch
 from torch import Tensor
 
-from genui.engine.data.captions import Vocabulary, split_words
+from genui.engine.data.captions import Vocabulary
 from genui.engine.device import Machine, autocast
 from genui.engine.generate.directions import directions
+from genui.engine.generate.grid import check_axes, parsed
 from genui.engine.generate.latent_state import Spot, WalkState, beginning, point
+from genui.engine.generate.pixels import sheet, to_rgb
 from genui.engine.models.filled import filled
 from genui.engine.models.gan import GAN, SIDE, gan_config
 from genui.errors import MisuseError
-from genui.grids import MOST_CELLS
 from genui.protocol import (
     Axis,
     BasisName,
     Edit,
     ImageFrame,
     LatentSettings,
-    Seed,
     SetPrompt,
     SetSeed,
     SetSettings,
@@ -108,8 +107,7 @@ class LatentGenerator:
         first."""
         latents = state.settings.truncation * state.latents()
         drawn, scores = self._drawn(latents, [spot.caption for spot in state.spots])
-        sheet = drawn.reshape(-1, state.columns, SIDE, SIDE, 3).swapaxes(1, 2)
-        rgb = sheet.tobytes()
+        rgb = sheet(drawn, state.columns)
         return ImageFrame(
             trace=0,  # the trace numbers its frames
             step=state.step,
@@ -124,14 +122,8 @@ class LatentGenerator:
 
     def note(self, state: WalkState) -> str:
         """Words of the captions in force that the model does not know or does not read."""
-        captions = dict.fromkeys(spot.caption for spot in state.spots)
-        unknown = [word for caption in captions for word in self._vocabulary.unknown(caption)]
-        notes = []
-        if unknown:
-            notes.append("words this model never saw: " + ", ".join(dict.fromkeys(unknown)))
-        if any(len(split_words(caption)) > self._longest for caption in captions):
-            notes.append(f"only the first {self._longest} words are read")
-        return "; ".join(notes)
+        captions = [spot.caption for spot in state.spots]
+        return "; ".join(self._vocabulary.unread(captions, self._longest))
 
     def finished(self, state: WalkState) -> bool:
         return state.step >= state.total
@@ -163,8 +155,7 @@ class LatentGenerator:
         with autocast(self._machine):
             pictures = self.model.generator(z, words).float().clamp(-1, 1)
             scores = self.model.discriminator(pictures, words).float()
-        pixels = ((pictures + 1) * 127.5).round().permute(0, 2, 3, 1).to(torch.uint8)
-        return pixels.expand(-1, -1, -1, 3).cpu().numpy(), scores.cpu().numpy()
+        return to_rgb(pictures), scores.cpu().numpy()
 
     def _words(self, captions: Sequence[str]) -> Tensor:
         return torch.from_numpy(self._vocabulary.encode(captions, self._longest)).to(self._device)
@@ -196,28 +187,17 @@ def _spread(caption: str, seed: int, grid: Sequence[Axis]) -> list[tuple[str, in
 
     Raises MisuseError for what does not vary in a walk, or for too many pictures.
     """
+    check_axes(grid)
     rows = [(caption, seed)]
-    if len({axis.name for axis in grid}) < len(grid):
-        raise MisuseError(f"grid: {grid[0].name} is along both sides; vary two different things")
     for axis in grid:
         if axis.name == "caption":
             rows = [(clean(value), at) for value in axis.values for _, at in rows]
         elif axis.name == "seed":
-            seeds = [_seed(value) for value in axis.values]
+            seeds = [int(parsed(axis.name, value)) for value in axis.values]
             rows = [(words, value) for value in seeds for words, _ in rows]
         else:
             raise MisuseError(f"grid: a walk has no {axis.name}; vary seed or caption")
-    if len(rows) > MOST_CELLS:
-        raise MisuseError(f"grid: {len(rows)} pictures; at most {MOST_CELLS} are drawn at once")
     return rows
-
-
-def _seed(text: str) -> int:
-    try:
-        return msgspec.convert(text.strip(), Seed, strict=False)
-    except msgspec.ValidationError as error:
-        reason = str(error).lower().replace("`", "")
-        raise MisuseError(f"grid: seed {clean(text)[:40]!r}: {reason}") from None
 
 
 def load_latent_model(

@@ -1,6 +1,8 @@
 """From a checkpoint to something that generates."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,8 +27,15 @@ def load(path: Path) -> Generator:
     tensors, described = load_weights(path)
     recipe = recipe_from_dict(described.get("recipe", {}))
     machine = device.for_generation()
-    try:
+    with fitting_its_recipe(path):
         return build_generator(recipe, tensors, described, machine, torch.device(machine.device))
+
+
+@contextmanager
+def fitting_its_recipe(path: Path) -> Iterator[None]:
+    """Building a network from a checkpoint. Raises GenuiError naming it where that fails."""
+    try:
+        yield
     except (KeyError, TypeError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise GenuiError(f"{path}: does not fit its own recipe ({reason})") from None

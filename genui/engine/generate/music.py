@@ -4,28 +4,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from torch import Tensor
 
 from genui import notes, score
 from genui.engine.device import Machine
-from genui.engine.generate.choosing import (
-    Draw,
-    distribution,
-    entropy,
-    pick,
-    softmax,
-    uniform,
-)
+from genui.engine.generate.choosing import NEVER
 from genui.engine.generate.kv_caches import KVCaches, span
 from genui.engine.generate.melody import read_given
+from genui.engine.generate.token_frame import next_token
 from genui.engine.generate.token_list import TokenList
 from genui.engine.models.chorale import ChoraleTransformer, chorale_config
 from genui.engine.models.filled import filled
 from genui.errors import MisuseError
 from genui.protocol import (
-    Candidate,
     Edit,
     SetSeed,
     SetSettings,
@@ -37,12 +31,6 @@ from genui.protocol import (
     WriteToken,
 )
 from genui.recipes import MusicRecipe
-
-CANDIDATES = 12
-"""How many of the likeliest tokens a frame carries."""
-
-NEVER = -1e4
-"""The logit of what cannot stand in a slot: its probability is 0."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +51,7 @@ class MusicState:
     step: int
     seed: int
     settings: TextSettings
-    ended: bool = False  # the END is written: `slots` are all there will be
+    sixteenths: int | None = None  # of the piece: of given voices, and once its END is written
     written: tuple[int, ...] = ()  # by hand: the tokens of step `written_from` + 1 and after
     written_from: int = 0
 
@@ -81,7 +69,7 @@ class MusicState:
         if self.given is None or self.step >= len(self.slots):
             return None
         slot = self.slots[self.step]
-        if slot.sixteenth == self.given.sixteenths:
+        if slot.sixteenth == self.sixteenths:
             return notes.END
         tokens = self.given.voices[slot.voice]
         return tokens[slot.sixteenth] if tokens else None
@@ -122,18 +110,19 @@ class MusicGenerator:
         self, request: Start, opening: notes.Opening, given: score.Given | None
     ) -> MusicState:
         leads = given.leads if given is not None else notes.MELODY_FIRST
-        slots = notes.order(leads, given.sixteenths if given is not None else notes.MOST_SIXTEENTHS)
-        asked = notes.place(slots[0], leads, opening)
-        tokens = TokenList(
-            tuple(
-                notes.seen(token, notes.HOLD, notes.NOBODY, asked)
-                for token in (notes.key_token(opening.key), notes.lead_token(leads))
-            )
-        )
-        settings = _text_settings(request.settings)
-        sounds = (notes.HOLD,) * len(notes.VOICES)
+        sixteenths = given.sixteenths if given is not None else None
         state = MusicState(
-            tokens, slots, opening, leads, given, sounds, np.empty(0), 0, request.seed, settings
+            tokens=TokenList(notes.head(leads, opening)),
+            slots=notes.order(leads, sixteenths or notes.MOST_SIXTEENTHS),
+            opening=opening,
+            leads=leads,
+            given=given,
+            sounds=(notes.HOLD,) * len(notes.VOICES),
+            logits=np.empty(0),
+            step=0,
+            seed=request.seed,
+            settings=_text_settings(request.settings),
+            sixteenths=sixteenths,
         )
         return replace(state, logits=self._answer(state))
 
@@ -149,7 +138,7 @@ class MusicGenerator:
 
     def total(self, state: MusicState) -> int:
         """How many tokens there will be: a given or ended piece is written to its end."""
-        if state.ended or state.given is not None:
+        if state.sixteenths is not None:
             return len(state.slots)
         written = state.written_from + len(state.written)
         return min(max(state.settings.tokens, written, state.step), len(state.slots))
@@ -181,7 +170,7 @@ class MusicGenerator:
         if len(written) > len(state.slots) - state.step:
             raise MisuseError(f"{len(written)} notes: the piece has room for fewer")
         for at, token in enumerate(written, state.step):
-            if not _fits(token, state.slots[at], state):
+            if token not in notes.fitting(state.slots[at], state.leads, state.sixteenths):
                 raise MisuseError(
                     f"{notes.spell_token(token)!r} cannot stand at step {at + 1}: "
                     "a note from A1 to C6, hold or rest does"
@@ -190,47 +179,12 @@ class MusicGenerator:
 
     def step(self, state: MusicState) -> tuple[MusicState, TextFrame]:
         """Choose the next token, or take the one that is given or written by hand."""
-        step = state.step + 1
-        penalised = state.settings.repetition_penalty != 1
-        sampled = distribution(
-            state.logits, state.settings, _notes_in(state.tokens) if penalised else None
-        )
-        forced = state.forced
-        if forced is None:
-            draw = pick(sampled.probability, uniform(state.seed, step))
-        else:
-            draw = Draw(forced, 0.0, 0.0, 0.0)
-        token, model = draw.token, softmax(state.logits)
-        top = np.argsort(-model, kind="stable")[:CANDIDATES].tolist()
-        if token not in top:
-            top[-1] = token
         flats = notes.has_flats(state.opening.key)
-        frame = TextFrame(
-            trace=0,
-            step=step,
-            token=token,
-            text=notes.spell_token(token, flats) + " ",
-            surprisal=float(-np.log2(max(model[token], 1e-30))),
-            entropy=entropy(model),
-            candidates=tuple(
-                Candidate(
-                    token=t,
-                    text=notes.spell_token(t, flats),
-                    model=float(model[t]),
-                    sampled=float(sampled.probability[t]),
-                    logit=float(state.logits[t]),
-                    dropped=sampled.dropped(t),
-                )
-                for t in top
-            ),
-            sampled_entropy=entropy(sampled.probability),
-            u=draw.u,
-            low=draw.low,
-            high=draw.high,
-            forced=forced is not None,
-            kept=sampled.kept,
+        frame = next_token(
+            state, lambda: _notes_in(state.tokens), lambda token: notes.spell_token(token, flats)
         )
-        return self._written(state, token), frame
+        after = self._written(state, frame.token)
+        return after, msgspec.structs.replace(frame, text=frame.text + " ")
 
     def spelled(self, tokens: list[int]) -> tuple[str, ...]:
         """Each thing that was read, as a person reads it: "S G4", "B hold"."""
@@ -238,37 +192,36 @@ class MusicGenerator:
 
     def _written(self, state: MusicState, token: int) -> MusicState:
         """The state after a token, and the network's answer for the slot after it."""
-        slot, slots = state.slots[state.step], state.slots
-        ended = state.ended or token == notes.END
-        if token == notes.END and state.given is None:
-            slots = notes.order(state.leads, slot.sixteenth)
+        slot, slots, sixteenths = state.slots[state.step], state.slots, state.sixteenths
+        if token == notes.END:
+            sixteenths = slot.sixteenth
+            slots = notes.order(state.leads, sixteenths)
         step = state.step + 1
         asked = notes.place(slots[step], state.leads, state.opening) if step < len(slots) else 0
         sounds = state.sounds
         if token not in (notes.HOLD, notes.END):
             sounds = tuple(token if v == slot.voice else s for v, s in enumerate(sounds))
         tokens = state.tokens.appended(notes.seen(token, sounds[slot.voice], slot.voice, asked))
-        state = replace(state, tokens=tokens, slots=slots, step=step, ended=ended, sounds=sounds)
+        state = replace(
+            state, tokens=tokens, slots=slots, step=step, sixteenths=sixteenths, sounds=sounds
+        )
         return replace(state, logits=self._answer(state)) if step < len(slots) else state
 
     def _answer(self, state: MusicState) -> np.ndarray:
         """Logits float32 [SIZE] for the next slot; what cannot stand there is NEVER."""
         seen = span(len(state.tokens), state.prompt, self.model.config.context)
-        logits = self._caches.read(state.tokens.since(seen.first), seen.at_once).copy()
-        slot = state.slots[state.step]
-        allowed = [_fits(token, slot, state) for token in range(notes.SIZE)]
-        logits[~np.array(allowed)] = NEVER
-        return logits
+        logits = self._caches.read(state.tokens.since(seen.first), seen.at_once)
+        return masked(logits, state.slots[state.step], state.leads, state.sixteenths)
 
 
-def _fits(token: int, slot: notes.Slot, state: MusicState) -> bool:
-    """Whether a token can stand in a slot."""
-    if state.given is not None and slot.sixteenth == state.given.sixteenths:
-        return token == notes.END
-    if token == notes.END:
-        first = slot.voice == notes.first_voice(state.leads) and slot.sixteenth > 0
-        return first and not state.ended and state.given is None
-    return token in (notes.HOLD, notes.REST) or notes.pitch_of(token) is not None
+def masked(
+    logits: np.ndarray, slot: notes.Slot, leads: frozenset[int], sixteenths: int | None
+) -> np.ndarray:
+    """Logits [SIZE] of a slot, as a copy in which what cannot stand there is NEVER."""
+    fitting = list(notes.fitting(slot, leads, sixteenths))
+    found = np.full_like(logits, NEVER)
+    found[fitting] = logits[fitting]
+    return found
 
 
 def _notes_in(read: TokenList) -> np.ndarray:

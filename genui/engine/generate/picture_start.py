@@ -77,12 +77,17 @@ def nearest(pictures: Pictures, caption: str) -> tuple[Picture, str]:
     return picture, f"begins from the training picture “{clean_line(named)}”"
 
 
+def ground_in(words: tuple[str, ...]) -> str:
+    """The ground that a caption of these words has: the last of them, or the default one."""
+    *_, before, last = "", *words
+    return last if before == "on" and last in COLOURS else DEFAULT_GROUND
+
+
 def _recoloured(name: str, words: tuple[str, ...], scheme: str) -> str:
     """The caption of that name which the set's scheme has, in the colours among the words."""
     if scheme == "plain":
         return name
-    *_, before, last = "", *words
-    ground = last if before == "on" and last in COLOURS else DEFAULT_GROUND
+    ground = ground_in(words)
     if scheme == "ground":
         return f"{name} on {ground}"
     figures = [
@@ -97,12 +102,18 @@ def _checked(picture: Picture) -> Picture:
             f"the picture to begin from is {picture.width}×{picture.height}: "
             f"this model draws {SIDE}×{SIDE}"
         )
-    if len(picture.rgb) != SIDE * SIDE * 3:
-        raise MisuseError(
-            f"the picture to begin from has {len(picture.rgb)} bytes: "
-            f"{SIDE}×{SIDE} RGB has {SIDE * SIDE * 3}"
-        )
+    check_bytes(picture)
     return picture
+
+
+def check_bytes(picture: Picture, what: str = "picture") -> None:
+    """Raises MisuseError for a picture to begin from that has not three bytes a pixel."""
+    wanted = picture.width * picture.height * 3
+    if len(picture.rgb) != wanted:
+        raise MisuseError(
+            f"the {what} to begin from has {len(picture.rgb)} bytes: "
+            f"{picture.width}×{picture.height} RGB has {wanted}"
+        )
 
 
 def _picture(rgb: NDArray[np.float32]) -> Picture:

@@ -12,6 +12,7 @@ from genui.engine.data.captions import split_words
 from genui.engine.data.speech import DIGITS, load_speech, placed, read_take
 from genui.engine.generate.diffusion_state import DiffusionState
 from genui.engine.generate.medium import Opening
+from genui.engine.generate.picture_start import check_bytes
 from genui.engine.generate.spoken import spoken_frame
 from genui.engine.sound.mel import FRAMES, MELS, Mels, log_mel
 from genui.errors import MisuseError
@@ -114,10 +115,6 @@ def _from_picture(picture: Picture) -> torch.Tensor:
             f"the spectrogram to begin from is {picture.width}×{picture.height}: this model "
             f"speaks {FRAMES}×{MELS}, one word; name a WAV file"
         )
-    if len(picture.rgb) != FRAMES * MELS * 3:
-        raise MisuseError(
-            f"the spectrogram to begin from has {len(picture.rgb)} bytes: "
-            f"{FRAMES}×{MELS} RGB has {FRAMES * MELS * 3}"
-        )
+    check_bytes(picture, "spectrogram")
     rgb = np.frombuffer(picture.rgb, np.uint8).reshape(MELS, FRAMES, 3)
     return torch.from_numpy(values_of(rgb)[::-1].copy())[None]

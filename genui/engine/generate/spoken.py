@@ -1,6 +1,5 @@
 """Spoken words made of what a diffusion model guesses: a picture to see and a sound to hear."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 
 from genui.engine.generate.diffusion_state import DiffusionState
 from genui.engine.generate.grid import Row
-from genui.engine.generate.picture_frame import NOISE_SHOWN
+from genui.engine.generate.picture_frame import shown
 from genui.engine.sound.griffin_lim import vocoded
 from genui.engine.sound.mel import FRAMES, MELS, RANGE_DB, Mels
 from genui.engine.sound.stft import HOP, RATE, Samples
@@ -30,11 +29,10 @@ MARGIN = 2  # frames kept around a word
 def spoken_frame(state: DiffusionState, spread: float) -> ImageFrame:
     """The words of a state side by side, a line a cell, and the sound of what is guessed."""
     sigma = state.sigma
-    x = state.x * spread / math.hypot(sigma, spread)
-    noise = (state.x - state.guess) / sigma if sigma else torch.zeros_like(x)
+    x, noise = shown(state, spread)
     cells = cells_of(state.rows)
     guess = _mels(state.guess)
-    pictures = [_sheet(each, cells, state.grid.columns) for each in (_mels(x), guess)]
+    pictures = [_sheet(each, cells, state.grid.columns) for each in (_mels(x), guess, _mels(noise))]
     height, width, _ = pictures[0].shape
     return ImageFrame(
         trace=0,  # the trace numbers its frames
@@ -44,7 +42,7 @@ def spoken_frame(state: DiffusionState, spread: float) -> ImageFrame:
         height=height,
         x=pictures[0].tobytes(),
         guess=pictures[1].tobytes(),
-        noise=_sheet(_mels(noise / NOISE_SHOWN), cells, state.grid.columns).tobytes(),
+        noise=pictures[2].tobytes(),
         sound=to_pcm(sound_of(guess, cells, PREVIEW_ROUNDS if sigma else FINAL_ROUNDS)).tobytes(),
         rate=RATE,
     )

@@ -12,22 +12,13 @@ from torch import Tensor
 from genui.engine.data.tokenizer import Tokenizer, tokenizer_from_dict
 from genui.engine.device import Machine
 from genui.engine.generate import filling
-from genui.engine.generate.choosing import (
-    Distribution,
-    Draw,
-    distribution,
-    entropy,
-    pick,
-    softmax,
-    uniform,
-)
 from genui.engine.generate.kv_caches import KVCaches, span
+from genui.engine.generate.token_frame import next_token
 from genui.engine.generate.token_list import TokenList
 from genui.engine.models.filled import filled
 from genui.engine.models.transformer import Transformer, transformer_config
 from genui.errors import MisuseError
 from genui.protocol import (
-    Candidate,
     Edit,
     SetSeed,
     SetSettings,
@@ -40,9 +31,6 @@ from genui.protocol import (
 )
 from genui.recipes import TransformerRecipe
 from genui.render.sanitise import clean
-
-CANDIDATES = 12
-"""How many of the likeliest tokens a frame carries."""
 
 JOIN = 16
 """How many tokens before a written text are looked at for how it is cut into tokens."""
@@ -244,41 +232,15 @@ class TextGenerator:
 
     def step(self, state: TextState) -> tuple[TextState, TextFrame]:
         """Choose the next token, or take the one written by hand, and read it."""
-        step = state.step + 1
-        penalised = state.settings.repetition_penalty != 1
-        sampled = distribution(
-            state.logits, state.settings, state.tokens.since(0) if penalised else None
-        )
-        forced = state.forced
-        if forced is None:
-            draw = pick(sampled.probability, uniform(state.seed, step))
-        else:
-            draw = Draw(forced, 0.0, 0.0, 0.0)
-        token = draw.token
-        text, pending = self._spell(token, state.pending)
-        model = softmax(state.logits)
-        frame = TextFrame(
-            trace=0,
-            step=step,
-            token=token,
-            text=text,
-            surprisal=float(-np.log2(max(model[token], 1e-30))),
-            entropy=entropy(model),
-            candidates=self._candidates(state.logits, model, sampled, token),
-            sampled_entropy=entropy(sampled.probability),
-            u=draw.u,
-            low=draw.low,
-            high=draw.high,
-            forced=forced is not None,
-            kept=sampled.kept,
-        )
-        ended = token == self.tokenizer.end
-        tokens = state.tokens.appended(token)
+        frame = next_token(state, lambda: state.tokens.since(0), self.texts.__getitem__)
+        text, pending = self._spell(frame.token, state.pending)
+        ended = frame.token == self.tokenizer.end
+        tokens = state.tokens.appended(frame.token)
         logits = state.logits if ended else self._read(tokens, state.prompt, state.resumes)
-        state = replace(
-            state, tokens=tokens, logits=logits, step=step, ended=ended, pending=pending
+        after = replace(
+            state, tokens=tokens, logits=logits, step=frame.step, ended=ended, pending=pending
         )
-        return state, frame
+        return after, msgspec.structs.replace(frame, text=text)
 
     def spelled(self, tokens: list[int]) -> tuple[str, ...]:
         """The text of each token."""
@@ -292,25 +254,6 @@ class TextGenerator:
             state, frame = self.step(state)
             text += frame.text
         return text
-
-    def _candidates(
-        self, logits: np.ndarray, model: np.ndarray, sampled: Distribution, token: int
-    ) -> tuple[Candidate, ...]:
-        """The likeliest tokens, and the chosen one wherever it stood."""
-        top = np.argsort(-model, kind="stable")[:CANDIDATES].tolist()
-        if token not in top:
-            top[-1] = token
-        return tuple(
-            Candidate(
-                token=t,
-                text=self.texts[t],
-                model=float(model[t]),
-                sampled=float(sampled.probability[t]),
-                logit=float(logits[t]),
-                dropped=sampled.dropped(t),
-            )
-            for t in top
-        )
 
     def _spell(self, token: int, pending: bytes) -> tuple[str, bytes]:
         """The text a token adds; bytes of a character not yet whole wait for the next token."""

@@ -1,6 +1,5 @@
 """Clips as what is denoised: 16 frames of 32×32 RGB, time folded into the channels."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,8 @@ from genui.engine.data.figures import FIGURES
 from genui.engine.data.motions import FRAMES, MOTIONS
 from genui.engine.generate.diffusion_state import DiffusionState
 from genui.engine.generate.medium import Opening
-from genui.engine.generate.picture_frame import NOISE_SHOWN, to_rgb
+from genui.engine.generate.picture_frame import shown
+from genui.engine.generate.pixels import to_rgb
 from genui.engine.generate.video_start import named_motion, opening_clip
 from genui.engine.models.dit import SIDE
 from genui.engine.models.video_dit import CHANNELS
@@ -48,19 +48,18 @@ class VideoMedium:
 
     def frame(self, state: DiffusionState, spread: float) -> ImageFrame:
         """The state's clips side by side: each picture shows all of them at one time."""
-        sigma, columns = state.sigma, state.grid.columns
-        x = state.x * spread / math.hypot(sigma, spread)  # or it would be all black and white
-        noise = (state.x - state.guess) / sigma if sigma else torch.zeros_like(x)
+        columns = state.grid.columns
+        x, noise = shown(state, spread)
         return ImageFrame(
             trace=0,  # the trace numbers its frames
             step=state.step,
-            sigma=sigma,
+            sigma=state.sigma,
             width=columns * SIDE,
             height=len(state.rows) // columns * SIDE,
             pictures=FRAMES,
             x=_film(x, columns),
             guess=_film(state.guess, columns),
-            noise=_film(noise / NOISE_SHOWN, columns),
+            noise=_film(noise, columns),
         )
 
     def opening(self, init: Picture | str, caption: str) -> Opening:

@@ -8,9 +8,9 @@ import numpy as np
 from genui.engine.data.captions import split_words
 from genui.engine.data.motion import Scene, load_clips
 from genui.engine.data.motions import FRAMES, MOTIONS, draw_poses
-from genui.engine.data.palette import COLOURS, DEFAULT_GROUND
+from genui.engine.data.palette import COLOURS
 from genui.engine.data.pictures import SIDE
-from genui.engine.generate.picture_start import read
+from genui.engine.generate.picture_start import check_bytes, ground_in, read
 from genui.errors import MisuseError
 from genui.protocol import FROM_DATA, Picture
 from genui.recipes.video import VideoRecipe
@@ -45,8 +45,7 @@ def scene_of(caption: str) -> Scene | None:
     figures = [word for word in words if word in load_clips().figures]
     if not figures:
         return None
-    *_, before, last = "", *words
-    ground = last if before == "on" and last in COLOURS else DEFAULT_GROUND
+    ground = ground_in(words)
     colours = [word for word in words[:1] if word in COLOURS and word != ground]
     colour = colours[0] if colours else ("black" if ground == "white" else "white")
     return Scene(figures[0], named_motion(caption) or "still", colour, ground)
@@ -80,9 +79,5 @@ def _checked(picture: Picture) -> Picture:
             f"the picture to begin from is {picture.width}×{picture.height}: give {SIDE}×{SIDE}, "
             f"or {FRAMES} such frames one below the other"
         )
-    if len(picture.rgb) != picture.width * picture.height * 3:
-        raise MisuseError(
-            f"the picture to begin from has {len(picture.rgb)} bytes: "
-            f"{picture.width}×{picture.height} RGB has {picture.width * picture.height * 3}"
-        )
+    check_bytes(picture)
     return picture

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from genui.engine.lab.draws import uniform
-from genui.engine.lab.family import Learned, Measures, Sight, mesh
-from genui.engine.lab.nets import MLP, Net, averaged, descended, tracked
+from genui.engine.lab.family import Learned, Measures, Sight, middles
+from genui.engine.lab.nets import MLP
 from genui.protocol import EDGE, GRID
 
 BIN = 2 * EDGE / GRID
@@ -25,13 +25,13 @@ class Autoregressive:
 
     def __init__(self, width: int, classes: int) -> None:
         self._net = MLP((1 + 2 * len(WAVES), width, width, GRID))
-        middles = mesh()[:GRID, :1]  # of the bins of x
-        angles = middles * WAVES
-        self._told = torch.cat([middles, angles.sin(), angles.cos()], dim=1)
+        x = middles()[:, None]  # of the bins
+        angles = x * WAVES
+        self._told = torch.cat([x, angles.sin(), angles.cos()], dim=1)
 
     def begin(self, draw: np.random.Generator) -> Learned:
         weights = torch.cat([torch.zeros(GRID), self._net.begin(draw, last=0.1)])
-        return Learned((Net.of(weights),), weights)
+        return Learned.of(weights)
 
     def _logs(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         """ln p of the bins of x [GRID], and of those of y for each of them [GRID, GRID]."""
@@ -41,21 +41,17 @@ class Autoregressive:
     def train(
         self, learned: Learned, x: Tensor, labels: Tensor, draw: np.random.Generator, rate: float
     ) -> tuple[Learned, Measures]:
-        (net,) = learned.nets
-        weights = tracked(net.weights)
-        first, second = self._logs(weights)
         at = ((x + EDGE) / BIN).long().clamp(0, GRID - 1)
-        nats = F.nll_loss(first.expand(len(x), GRID), at[:, 0])
-        nats = nats + F.nll_loss(second[at[:, 0]], at[:, 1])
-        (gradient,) = descended(nats, weights)
-        net = net.stepped(gradient, rate)
-        assert learned.average is not None
-        average = averaged(learned.average, net.weights, net.steps)
-        bits = (float(nats.detach()) - 2 * math.log(GRID)) / math.log(2)
-        return Learned((net,), average), (("loss", bits),)
+
+        def loss(weights: Tensor) -> Tensor:
+            first, second = self._logs(weights)
+            nats = F.nll_loss(first.expand(len(x), GRID), at[:, 0])
+            return nats + F.nll_loss(second[at[:, 0]], at[:, 1])
+
+        learned, nats = learned.stepped(loss, rate)
+        return learned, (("loss", (nats - 2 * math.log(GRID)) / math.log(2)),)
 
     def _sample(self, learned: Learned, draw: np.random.Generator, count: int) -> Tensor:
-        assert learned.average is not None
         first, second = self._logs(learned.average)
         u = uniform(draw, count, 4)
         column = _drawn(first.exp().cumsum(dim=0).expand(count, GRID), u[:, :1])
@@ -64,7 +60,6 @@ class Autoregressive:
 
     def look(self, learned: Learned, draw: np.random.Generator, count: int, noise: float) -> Sight:
         """The samples and the density, which is known without them."""
-        assert learned.average is not None
         first, second = self._logs(learned.average)
         density = (first[:, None] + second).exp().T.flip(0) / BIN**2
         return Sight(self._sample(learned, draw, count), density)

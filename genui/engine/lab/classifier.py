@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from genui.engine.lab.family import Learned, Measures, Sight, as_grid, mesh
-from genui.engine.lab.nets import MLP, SPREAD, Net, averaged, descended, tracked
+from genui.engine.lab.nets import MLP, SPREAD
 from genui.errors import MisuseError
 
 
@@ -23,24 +23,19 @@ class Classifier:
         self._net = MLP((2, width, width, width, classes))
 
     def begin(self, draw: np.random.Generator) -> Learned:
-        weights = self._net.begin(draw, last=0.1)
-        return Learned((Net.of(weights),), weights)
+        return Learned.of(self._net.begin(draw, last=0.1))
 
     def train(
         self, learned: Learned, x: Tensor, labels: Tensor, draw: np.random.Generator, rate: float
     ) -> tuple[Learned, Measures]:
-        (net,) = learned.nets
-        weights = tracked(net.weights)
-        loss = F.cross_entropy(self._net(weights, x / SPREAD), labels) / np.log(2)
-        (gradient,) = descended(loss, weights)
-        net = net.stepped(gradient, rate)
-        assert learned.average is not None
-        average = averaged(learned.average, net.weights, net.steps)
-        return Learned((net,), average), (("loss", float(loss.detach())),)
+        def loss(weights: Tensor) -> Tensor:
+            return F.cross_entropy(self._net(weights, x / SPREAD), labels) / np.log(2)
+
+        learned, bits = learned.stepped(loss, rate)
+        return learned, (("loss", bits),)
 
     def chances(self, learned: Learned, x: Tensor) -> Tensor:
         """The probability of each class [classes, N] at places [N, 2]."""
-        assert learned.average is not None
         return self._net(learned.average, x / SPREAD).softmax(dim=1).T
 
     def look(self, learned: Learned, draw: np.random.Generator, count: int, noise: float) -> Sight:

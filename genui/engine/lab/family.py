@@ -1,6 +1,6 @@
 """What a family of the Lab can do: begin, train one step, and be looked at."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genui.engine.lab.nets import Net
+from genui.engine.lab.nets import Net, averaged, slope, tracked
 from genui.errors import MisuseError, did_you_mean
 from genui.protocol import EDGE, GRID, LAB
 
@@ -21,10 +21,24 @@ Measures = tuple[tuple[str, float], ...]
 
 @dataclass(frozen=True)
 class Learned:
-    """All that is trained: the networks and, of the one that samples, the averaged weights."""
+    """All that is trained: the networks, and the averaged weights of the one that is looked at."""
 
     nets: tuple[Net, ...]
-    average: Tensor | None = None
+    average: Tensor
+
+    @staticmethod
+    def of(weights: Tensor) -> "Learned":
+        """One network before its first step."""
+        return Learned((Net.of(weights),), weights)
+
+    def stepped(self, loss: Callable[[Tensor], Tensor], rate: float) -> tuple["Learned", float]:
+        """After a step of the only network down a loss of its weights; and what that loss was."""
+        (net,) = self.nets
+        weights = tracked(net.weights)
+        value = loss(weights)
+        net = net.stepped(slope(value, weights), rate)
+        average = averaged(self.average, net.weights, net.steps)
+        return Learned((net,), average), float(value.detach())
 
 
 @dataclass(frozen=True)
@@ -84,12 +98,16 @@ def make_family(model: str, width: int, classes: int) -> Family:
     return getattr(import_module(module), kind)(width, classes)
 
 
+def middles(side: int = GRID) -> Tensor:
+    """Of the cells along one side of a grid over the plane, from the lowest: float32 [side]."""
+    return ((torch.arange(side) + 0.5) / side * 2 - 1) * EDGE
+
+
 @lru_cache(maxsize=4)
 def mesh(side: int = GRID) -> Tensor:
     """The middles of the cells of a grid over the plane: float32 [side · side, 2], row by row
     from the top."""
-    middles = ((torch.arange(side) + 0.5) / side * 2 - 1) * EDGE
-    y, x = torch.meshgrid(middles.flip(0), middles, indexing="ij")
+    y, x = torch.meshgrid(middles(side).flip(0), middles(side), indexing="ij")
     return torch.stack([x, y], dim=-1).reshape(-1, 2)
 
 

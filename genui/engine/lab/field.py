@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genui.engine.lab.family import Learned, Sight, arrows_at, as_grid, mesh
-from genui.engine.lab.nets import MLP, TOLD, Net, averaged, descended, told, tracked
-from genui.protocol import EDGE, GRID
+from genui.engine.lab.family import Learned, Measures, Sight, arrows_at, as_grid, mesh, middles
+from genui.engine.lab.nets import MLP, TOLD, told
 
 STEPS = 16  # of Heun's method from noise to data
 FREQUENCIES = (1.0, 2.0, 4.0, 8.0)  # quarter turns in which a network is told the level
@@ -55,24 +54,16 @@ class FieldFamily:
     # --- as a Family --------------------------------------------------------------------
 
     def begin(self, draw: np.random.Generator) -> Learned:
-        weights = self._net.begin(draw, last=0.1)
-        return Learned((Net.of(weights),), weights)
+        return Learned.of(self._net.begin(draw, last=0.1))
 
     def train(
         self, learned: Learned, x: Tensor, labels: Tensor, draw: np.random.Generator, rate: float
-    ) -> tuple[Learned, tuple[tuple[str, float], ...]]:
-        (net,) = learned.nets
-        weights = tracked(net.weights)
-        loss = self.loss(weights, x, draw)
-        (gradient,) = descended(loss, weights)
-        net = net.stepped(gradient, rate)
-        assert learned.average is not None
-        average = averaged(learned.average, net.weights, net.steps)
-        return Learned((net,), average), (("loss", float(loss.detach())),)
+    ) -> tuple[Learned, Measures]:
+        learned, loss = learned.stepped(lambda weights: self.loss(weights, x, draw), rate)
+        return learned, (("loss", loss),)
 
     def look(self, learned: Learned, draw: np.random.Generator, count: int, noise: float) -> Sight:
         """The particles that have come down to a level, their density, and the field there."""
-        assert learned.average is not None
         paths = self._way(learned, draw, count, noise)
         level = max(noise, LEAST)
         places = mesh(SIDE)
@@ -83,7 +74,6 @@ class FieldFamily:
 
     def _way(self, learned: Learned, draw: np.random.Generator, count: int, noise: float) -> Tensor:
         """Particles [levels, count, 2] from noise down to a level, by Heun's method."""
-        assert learned.average is not None
         weights = learned.average
         above = (1 - i / STEPS for i in range(STEPS))
         levels = [*(level for level in above if level > noise), noise]
@@ -103,9 +93,8 @@ class FieldFamily:
 
 def density(samples: Tensor) -> Tensor:
     """The density of samples [N, 2] smoothed with a Gaussian, as a grid."""
-    middles = ((torch.arange(GRID) + 0.5) / GRID * 2 - 1) * EDGE
     across, up = (
         torch.exp(-((at[:, None] - samples[:, i]) ** 2) / (2 * KERNEL**2))
-        for i, at in enumerate((middles, middles.flip(0)))
+        for i, at in enumerate((middles(), middles().flip(0)))
     )
     return as_grid((up @ across.T).flatten()) / (len(samples) * 2 * torch.pi * KERNEL**2)

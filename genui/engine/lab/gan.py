@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from genui.engine.lab.draws import normal
 from genui.engine.lab.family import Learned, Measures, Sight, arrows_at, as_grid, mesh
-from genui.engine.lab.nets import MLP, TOLD, Net, averaged, descended, told, tracked
+from genui.engine.lab.nets import MLP, TOLD, Net, averaged, slope, told, tracked
 
 LATENT = 4  # numbers that a sample is made from
 PENALTY = 0.05  # γ: for points within ±1 the discriminator may be steep
@@ -46,19 +46,17 @@ class Gan:
         scores = self._judge(weights, both)
         real_score, fake_score = scores.chunk(2)
         loss = F.softplus(fake_score - real_score).mean()
-        (slope,) = torch.autograd.grad(scores.sum(), both, create_graph=True)
-        penalty = slope.square().sum(dim=1).mean() * 2  # of both halves
-        (gradient,) = descended(loss + PENALTY / 2 * penalty, weights)
-        discriminator = discriminator.stepped(gradient, rate, BETAS)
+        (steep,) = torch.autograd.grad(scores.sum(), both, create_graph=True)
+        penalty = steep.square().sum(dim=1).mean() * 2  # of both halves
+        down = slope(loss + PENALTY / 2 * penalty, weights)
+        discriminator = discriminator.stepped(down, rate, BETAS)
 
         weights = tracked(generator.weights)
         fake = self._generate(weights, normal(draw, len(x), LATENT))
         scores = self._judge(discriminator.weights, torch.cat([x, fake]))
         real_score, fake_score = scores.chunk(2)
         against = F.softplus(real_score - fake_score).mean()
-        (gradient,) = descended(against, weights)
-        generator = generator.stepped(gradient, rate, BETAS)
-        assert learned.average is not None
+        generator = generator.stepped(slope(against, weights), rate, BETAS)
         average = averaged(learned.average, generator.weights, generator.steps)
         found = (("discriminator", float(loss.detach())), ("generator", float(against.detach())))
         return Learned((generator, discriminator), average), found
@@ -69,11 +67,10 @@ class Gan:
 
     def look(self, learned: Learned, draw: np.random.Generator, count: int, noise: float) -> Sight:
         """The samples, the discriminator's score, and where it would have the samples go."""
-        assert learned.average is not None
         samples = self._generate(learned.average, normal(draw, count, LATENT))
         weights = learned.nets[1].weights
         surface = as_grid(self._judge(weights, mesh())[:, 0])
         with torch.enable_grad():
             places = tracked(samples[:ARROWS])
-            (slope,) = torch.autograd.grad(self._judge(weights, places).sum(), places)
-        return Sight(samples, surface, arrows=arrows_at(places.detach(), slope, REACH))
+            upwards = slope(self._judge(weights, places).sum(), places)
+        return Sight(samples, surface, arrows=arrows_at(places.detach(), upwards, REACH))

@@ -208,8 +208,7 @@ def _digest(learned: Learned) -> bytes:
 def _tensors(learned: Learned) -> Iterator[Tensor]:
     for net in learned.nets:
         yield from (net.weights, net.first, net.second)
-    if learned.average is not None:
-        yield learned.average
+    yield learned.average
 
 
 @contextmanager

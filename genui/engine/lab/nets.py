@@ -79,9 +79,10 @@ class Net:
         return Net(self.weights - rate * mean / spread.add_(1e-8), first, second, steps)
 
 
-def descended(loss: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
-    """The gradient of a loss by each of the weights."""
-    return torch.autograd.grad(loss, weights)
+def slope(loss: Tensor, weights: Tensor) -> Tensor:
+    """The gradient of a loss by the weights."""
+    (gradient,) = torch.autograd.grad(loss, weights)
+    return gradient
 
 
 def averaged(average: Tensor, weights: Tensor, steps: int, most: float = 0.995) -> Tensor:

@@ -14,14 +14,12 @@ from genui.engine.data.speech import placed, prepared
 from genui.engine.models.filled import filled
 from genui.engine.models.sound_net import SoundNet
 from genui.engine.probes.calibration import accuracy, calibration_error, log_loss
+from genui.engine.probes.classifiers import load_classifier
 from genui.engine.probes.linear import fit_logistic
 from genui.engine.sound.mel import Mels, log_mel
 from genui.engine.sound.stft import RATE, Samples
-from genui.engine.train.checkpoint import load_weights
-from genui.errors import GenuiError, MisuseError
-from genui.recipes import recipe_from_dict
 from genui.recipes.sound_classifier import SoundClassifierRecipe
-from genui.runs.catalog import ModelInfo, find_model
+from genui.runs.catalog import ModelInfo
 
 BATCH = 64
 
@@ -53,16 +51,7 @@ def load_listener(ref: str) -> Listener:
 
     Raises MisuseError where it is no classifier of sound, GenuiError where it is damaged.
     """
-    info = find_model(ref)
-    tensors, described = load_weights(info.path)
-    recipe = recipe_from_dict(described.get("recipe", {}))
-    if not isinstance(recipe, SoundClassifierRecipe):
-        raise MisuseError(f"{ref}: a {recipe.family} of {recipe.medium}, no classifier of sound")
-    try:
-        return listener_of(recipe, tensors, described)
-    except (KeyError, TypeError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise GenuiError(f"{info.path}: does not fit its own recipe ({reason})") from None
+    return load_classifier(ref, SoundClassifierRecipe, "sound", listener_of)
 
 
 def listener_of(

@@ -18,12 +18,10 @@ from genui.engine.data.pictures import SIDE
 from genui.engine.models.convnet import ConvNet
 from genui.engine.models.filled import filled
 from genui.engine.probes.calibration import accuracy, calibration_error, log_loss
+from genui.engine.probes.classifiers import load_classifier
 from genui.engine.probes.linear import fit_logistic
-from genui.engine.train.checkpoint import load_weights
-from genui.errors import GenuiError, MisuseError
-from genui.recipes import recipe_from_dict
 from genui.recipes.classifier import ImageClassifierRecipe
-from genui.runs.catalog import ModelInfo, find_model
+from genui.runs.catalog import ModelInfo
 
 BATCH = 512
 COLOURINGS = 4  # of each training picture that logistic regression sees, where there are many
@@ -63,16 +61,7 @@ def load_judge(ref: str) -> Judge:
 
     Raises MisuseError where it is no classifier of pictures, GenuiError where it is damaged.
     """
-    info = find_model(ref)
-    tensors, described = load_weights(info.path)
-    recipe = recipe_from_dict(described.get("recipe", {}))
-    if not isinstance(recipe, ImageClassifierRecipe):
-        raise MisuseError(f"{ref}: a {recipe.family} of {recipe.medium}, no classifier of pictures")
-    try:
-        return judge_of(recipe, tensors, described)
-    except (KeyError, TypeError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise GenuiError(f"{info.path}: does not fit its own recipe ({reason})") from None
+    return load_classifier(ref, ImageClassifierRecipe, "pictures", judge_of)
 
 
 def judge_of(

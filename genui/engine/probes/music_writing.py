@@ -8,6 +8,7 @@ import torch
 from genui import notes, score
 from genui.engine.device import Machine, autocast
 from genui.engine.generate.choosing import distribution, pick, uniform
+from genui.engine.generate.music import masked
 from genui.engine.models.chorale import ChoraleTransformer
 from genui.engine.models.transformer import KVCache
 from genui.protocol import TextSettings
@@ -28,13 +29,7 @@ def write_pieces(
     leads = notes.MELODY_FIRST
     grids = [score.Grid(leads) for _ in seeds]
     sounds = [[notes.HOLD] * len(notes.VOICES) for _ in seeds]
-    slots = notes.order(leads, notes.MOST_SIXTEENTHS)
-    asked = notes.place(slots[0], leads, opening)
-    head = [
-        notes.seen(token, notes.HOLD, notes.NOBODY, asked)
-        for token in (notes.key_token(opening.key), notes.lead_token(leads))
-    ]
-    read = np.tile(np.array(head, np.int64), (len(seeds), 1))
+    read = np.tile(np.array(notes.head(leads, opening), np.int64), (len(seeds), 1))
     reader = _Reader(model, machine, len(seeds))
     for step in range(settings.tokens):
         if all(grid.next is None for grid in grids):
@@ -45,8 +40,7 @@ def write_pieces(
             slot = grid.next
             if slot is None:
                 continue
-            allowed = logits[at].copy()
-            allowed[_barred(slot, grid)] = -1e4
+            allowed = masked(logits[at], slot, leads, grid.sixteenths)
             chosen = distribution(allowed, settings).probability
             token = pick(chosen, uniform(seed, step + 1)).token
             grid.write(token)
@@ -57,13 +51,6 @@ def write_pieces(
             column[at] = notes.seen(token, sounds[at][slot.voice], slot.voice, place)
         read = np.concatenate([read, column[:, None]], axis=1)
     return grids
-
-
-def _barred(slot: notes.Slot, grid: score.Grid) -> list[int]:
-    """The tokens that cannot stand in a slot."""
-    barred = list(range(notes.FIRST_KEY, notes.SIZE))
-    first = slot.voice == notes.first_voice(grid.leads) and slot.sixteenth > 0
-    return barred if first and grid.sixteenths is None else [*barred, notes.END]
 
 
 class _Reader:

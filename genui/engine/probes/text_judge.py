@@ -13,12 +13,9 @@ from genui.engine.data.ngrams import bag
 from genui.engine.models.filled import filled
 from genui.engine.models.text_classifier import NGramClassifier
 from genui.engine.probes.calibration import accuracy, calibration_error
-from genui.engine.train.checkpoint import load_weights
+from genui.engine.probes.classifiers import load_classifier
 from genui.engine.train.text_classifier_task import bags_of
-from genui.errors import GenuiError, MisuseError
-from genui.recipes import recipe_from_dict
 from genui.recipes.text_classifier import TextClassifierRecipe
-from genui.runs.catalog import find_model
 
 if TYPE_CHECKING:
     from genui.runs.catalog import ModelInfo
@@ -71,18 +68,19 @@ def load_text_judge(ref: str) -> TextJudge:
 
     Raises MisuseError where it is no classifier of texts, GenuiError where it is damaged.
     """
-    info = find_model(ref)
-    tensors, described = load_weights(info.path)
-    recipe = recipe_from_dict(described.get("recipe", {}))
-    if not isinstance(recipe, TextClassifierRecipe):
-        raise MisuseError(f"{ref}: a {recipe.family} of {recipe.medium}, no classifier of texts")
-    try:
-        labels = tuple(map(str, described["labels"]))
-        network = filled(NGramClassifier(len(labels), recipe.buckets, recipe.width), tensors)
-        return TextJudge(network, labels, str(described["dataset"]))
-    except (KeyError, TypeError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise GenuiError(f"{info.path}: does not fit its own recipe ({reason})") from None
+    return load_classifier(ref, TextClassifierRecipe, "texts", text_judge_of)
+
+
+def text_judge_of(
+    recipe: TextClassifierRecipe, tensors: dict[str, torch.Tensor], described: Mapping[str, Any]
+) -> TextJudge:
+    """The classifier of a checkpoint's weights.
+
+    Raises KeyError, TypeError or RuntimeError where they do not fit the recipe.
+    """
+    labels = tuple(map(str, described["labels"]))
+    network = filled(NGramClassifier(len(labels), recipe.buckets, recipe.width), tensors)
+    return TextJudge(network, labels, str(described["dataset"]))
 
 
 def measure_text_classifier(info: "ModelInfo", recipe: TextClassifierRecipe) -> dict[str, str]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from genui.engine.data.speech import DIGITS, Speech, load_speech
 from genui.engine.generate.diffusion import DiffusionGenerator
 from genui.engine.generate.spoken import FINAL_ROUNDS, sound_of
+from genui.engine.probes.distance import nearest
 from genui.engine.probes.hearing import Listener, load_listener
 from genui.engine.sound.stft import RATE, Samples
 from genui.protocol import ImageSettings
@@ -84,15 +85,9 @@ def copied(speech: Speech, mels: NDArray[np.float32], seed: int = 0) -> float:
     trained one: half of them where nothing is copied."""
     held = speech.held_out
     train = np.random.default_rng(seed).choice(speech.train, len(held), replace=False)
-    distances = [_nearest(mels, speech.mels(indices)) for indices in (train, held)]
-    return float((distances[0] < distances[1]).mean())
-
-
-def _nearest(mels: NDArray[np.float32], takes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The squared distance of each spectrogram to the nearest take."""
-    ones, others = mels.reshape(len(mels), -1), takes.reshape(len(takes), -1)
-    squares = (ones**2).sum(1)[:, None] + (others**2).sum(1) - 2 * ones @ others.T
-    return squares.min(axis=1)
+    rows, *takes = (m.reshape(len(m), -1) for m in (mels, speech.mels(train), speech.mels(held)))
+    to_train, to_held = (nearest(rows, each)[0] for each in takes)
+    return float((to_train < to_held).mean())
 
 
 def _heard(

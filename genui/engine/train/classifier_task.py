@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from genui.engine.data.picture_labels import LabelledPictures, describe, load_labelled
 from genui.engine.device import Machine, autocast
 from genui.engine.models.convnet import ConvNet
-from genui.engine.probes.calibration import accuracy, calibration_error, log_loss
 from genui.engine.train.augment import augment
+from genui.engine.train.epochs import examples_of
+from genui.engine.train.labelling import confusions, held_out_figures, refuse_other_labels
 from genui.engine.train.task import Sample
-from genui.errors import MisuseError
 from genui.recipes.classifier import ImageClassifierRecipe
 
 EVALUATION_PICTURES = 2000
@@ -36,11 +36,7 @@ class ImageClassifierTask:
     ) -> None:
         if data is None:
             data = load_labelled(recipe.dataset, recipe.data)
-        if extra and tuple(extra["labels"]) != data.labels:
-            raise MisuseError(
-                f"{data.pictures.name}: its {len(data.labels)} labels are not the "
-                f"{len(extra['labels'])} that these weights were trained for; train anew"
-            )
+        refuse_other_labels(data.pictures.name, data.labels, extra)
         self._recipe, self._device, self._data = recipe, device, data
         self.data_line = describe(data)
         self.notes = data.pictures.notes
@@ -66,16 +62,9 @@ class ImageClassifierTask:
         return F.cross_entropy(logits, wanted, label_smoothing=recipe.smoothing)
 
     def _indices(self, step: int) -> NDArray[np.int64]:
-        """The pictures of a step: every one once an epoch, in an order of that epoch's own."""
+        """The pictures of a step."""
         recipe, train = self._recipe, self._data.train
-        first = step * recipe.batch
-        positions = np.arange(first, first + recipe.batch)
-        chosen = np.empty(recipe.batch, np.int64)
-        for epoch in np.unique(positions // len(train)):
-            order = np.random.default_rng((recipe.seed, 0, int(epoch))).permutation(len(train))
-            of_epoch = positions // len(train) == epoch
-            chosen[of_epoch] = train[order[positions[of_epoch] % len(train)]]
-        return chosen
+        return train[examples_of(step, recipe.batch, len(train), recipe.seed)]
 
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
         """`val_loss` (nats), `val_accuracy` and `val_ece`, shares, on held-out pictures."""
@@ -83,11 +72,7 @@ class ImageClassifierTask:
         if not whole and len(held) > EVALUATION_PICTURES:
             held = np.random.default_rng(0).choice(held, EVALUATION_PICTURES, replace=False)
         probabilities, targets = self._judged(model, machine, held)
-        return {
-            "val_loss": log_loss(probabilities, targets),
-            "val_accuracy": accuracy(probabilities, targets),
-            "val_ece": calibration_error(probabilities, targets),
-        }
+        return held_out_figures(probabilities, targets)
 
     @torch.inference_mode()
     def _judged(
@@ -110,22 +95,3 @@ class ImageClassifierTask:
         probabilities, targets = self._judged(model, machine, held)
         text = confusions(self._data.labels, probabilities.argmax(1), targets)
         return (Sample(".txt", text.encode()),)
-
-
-def confusions(
-    labels: tuple[str, ...], found: NDArray[np.int64], targets: NDArray[np.int64]
-) -> str:
-    """For every label, a line a label: how often it is right, and what it is most taken for."""
-    width = max(map(len, labels))
-    lines = []
-    for number, label in enumerate(labels):
-        of = found[targets == number]
-        if not len(of):
-            continue
-        counts = np.bincount(of, minlength=len(labels))
-        line = f"{label:{width}}  {counts[number] / len(of):4.0%} right"
-        counts[number] = 0
-        if counts.max():
-            line += f", {counts.max() / len(of):4.0%} taken for {labels[int(counts.argmax())]}"
-        lines.append(line)
-    return "\n".join(lines) + "\n"

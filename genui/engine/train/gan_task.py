@@ -1,24 +1,23 @@
 """Training a captioned GAN by the objective of R3GAN (Huang et al. 2024)."""
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor, nn
 
-from genui.engine.data.captions import Vocabulary
-from genui.engine.data.pictures import Batch, load_pictures
+from genui.engine.data.pictures import Batch
 from genui.engine.device import Machine, autocast
+from genui.engine.generate.pixels import to_rgb
 from genui.engine.models.gan import GAN, gan_config
 from genui.engine.probes.collapse import Drawn, collapse, pairs_of_a_caption
-from genui.engine.train.picture_task import grid, left_out
+from genui.engine.train.captioned import CaptionedPicturesTask
 from genui.engine.train.scores import score_text
-from genui.engine.train.task import Sample, Side
+from genui.engine.train.task import Sample, Side, png
 from genui.recipes.gan import GanRecipe
+from genui.render.film import sheet
 
 SAMPLE_SEEDS = 6  # rows of the sample, a column a caption
 SCORED = 256  # pictures of each kind in the histograms
@@ -28,7 +27,7 @@ CHECKED = 512  # generated pictures that an evaluation measures, against as many
 _GENERATOR, _DISCRIMINATOR = 1, 2
 
 
-class GanTask:
+class GanTask(CaptionedPicturesTask[GanRecipe]):
     """The relativistic pairing loss with R₁ and R₂ (section 2 of the paper).
 
     In a step the generator moves first, then the discriminator, each on latents of its own and
@@ -36,37 +35,14 @@ class GanTask:
     Both losses are ln 2 where neither side is ahead.
     """
 
-    unit = "img"
-
     def __init__(
         self, recipe: GanRecipe, device: torch.device, extra: dict[str, Any] | None = None
     ) -> None:
-        pictures = load_pictures(recipe.dataset, recipe.data)
-        vocabulary = (
-            Vocabulary(tuple(extra["words"])) if extra else Vocabulary.build(pictures.captions)
-        )
-        self._recipe, self._device = recipe, device
-        self._pictures, self._vocabulary = pictures, vocabulary
-        self.data_line = (
-            f"{pictures.name}: {len(pictures.train):,} pictures to train on, "
-            f"{len(pictures.held_out):,} held out, {len(vocabulary.words):,} words"
-        )
-        self.notes = pictures.notes + (left_out(vocabulary, pictures.captions) if extra else ())
-        self.units_per_step = recipe.batch
-        self.units_per_epoch = len(pictures.train)  # drawn at random: seen once on average
-        captions = recipe.sample_captions if not recipe.data else ()
-        self._captions = captions or tuple(pictures.captions[i] for i in pictures.train[:8])
-        self.extra = {
-            "words": list(vocabulary.words),
-            "captions": list(self._captions),
-            "dataset": pictures.name,
-            "fingerprint": pictures.fingerprint,
-            "licence": pictures.licence,
-        }
+        super().__init__(recipe, device, extra)
         self._held: tuple[int, tuple[Tensor, Tensor]] | None = None
         self._found: dict[str, float] = {}
         torch.manual_seed(recipe.seed)
-        network = GAN(gan_config(recipe, vocabulary.size))
+        network = GAN(gan_config(recipe, self._vocabulary.size))
         # Channels last is what a processor's convolutions are fastest at.
         self.model = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -147,10 +123,6 @@ class GanTask:
             rgb = rgb.mean(dim=1, keepdim=True)
         return rgb.contiguous(memory_format=torch.channels_last), self._words(batch.captions)
 
-    def _words(self, captions: list[str]) -> Tensor:
-        words = self._vocabulary.encode(captions, self._recipe.caption_words)
-        return torch.from_numpy(words).to(self._device)
-
     def _latents(self, step: int, side: int) -> Tensor:
         return self._normal(self._recipe.batch, self._recipe.seed, step, side)
 
@@ -190,13 +162,10 @@ class GanTask:
         latents = self._normal(SAMPLE_SEEDS, self._recipe.seed).repeat_interleave(across, dim=0)
         words = self._words(list(self._captions)).repeat(SAMPLE_SEEDS, 1)
         with autocast(machine):
-            made = model.generator(latents, words).float().clamp(-1, 1)
-        rgb = ((made + 1) * 127.5).round().permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy()
-        file = io.BytesIO()
-        sheet = grid(np.broadcast_to(rgb, (*rgb.shape[:3], 3)), across)
-        Image.fromarray(sheet).save(file, "PNG")
+            made = model.generator(latents, words)
+        picture = sheet(list(to_rgb(made)), across)
         scores = score_text(*self._scores(machine))
-        return Sample(".png", file.getvalue()), Sample(".txt", scores.encode())
+        return Sample(".png", png(picture)), Sample(".txt", scores.encode())
 
     def _scores(self, machine: Machine) -> tuple[np.ndarray, np.ndarray]:
         """Scores [SCORED] of trained and of generated pictures of the same captions."""

@@ -1,15 +1,12 @@
 """What a model of music writes while it trains: a piano roll to look at, and a MIDI file."""
 
-import io
 from collections.abc import Sequence
-
-from PIL import Image
 
 from genui import notes, score
 from genui.engine.device import Machine
 from genui.engine.generate.music import MusicGenerator
 from genui.engine.models.chorale import ChoraleTransformer
-from genui.engine.train.task import Sample
+from genui.engine.train.task import Sample, png
 from genui.protocol import Start, TextSettings
 from genui.recipes import MusicRecipe
 from genui.render.midi import encode_midi
@@ -26,9 +23,8 @@ def samples(model: ChoraleTransformer, machine: Machine, recipe: MusicRecipe) ->
         TextSettings(tokens=recipe.sample_tokens),
     )
     heard, length = grid.heard(), grid.complete
-    picture = io.BytesIO()
-    Image.fromarray(roll_picture(heard, length, opening.bar, opening.begins)).save(picture, "PNG")
-    return Sample(".png", picture.getvalue()), Sample(".mid", encode_midi(heard, opening.bar))
+    picture = roll_picture(heard, length, opening.bar, opening.begins)
+    return Sample(".png", png(picture)), Sample(".mid", encode_midi(heard, opening.bar))
 
 
 def write_piece(

@@ -1,7 +1,6 @@
 """Training a Transformer to write four-voice music."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,13 @@ from genui.engine.data.chorales import (
     describe,
     fingerprint,
     load_dataset,
+    notes_begun,
     row,
+    row_length,
 )
 from genui.engine.device import Machine, autocast
 from genui.engine.models.chorale import ChoraleTransformer, chorale_config
+from genui.engine.train.epochs import examples_of
 from genui.engine.train.task import Sample
 from genui.recipes import MusicRecipe
 
@@ -45,25 +47,22 @@ class MusicTask:
         self.notes: tuple[str, ...] = ()
         self.data_line = describe(parts)
         # A window a context of each piece, and so every part of it about once an epoch.
-        lengths = [len(row(piece)[0]) for piece in self._train]
+        counts = [-(-row_length(piece) // recipe.context) for piece in self._train]
         self._windows = [
-            (piece, at, -(-length // recipe.context))
-            for piece, length in enumerate(lengths)
-            for at in range(-(-length // recipe.context))
+            (piece, at, count) for piece, count in enumerate(counts) for at in range(count)
         ]
         self.units_per_step = recipe.batch * recipe.context
         self.units_per_epoch = len(self._windows) * recipe.context
         self.extra = {"dataset": "chorales", "fingerprint": fingerprint(), "licence": LICENCE}
-        self._order = lru_cache(maxsize=2)(self._shuffled)
         torch.manual_seed(recipe.seed)
         self.model = ChoraleTransformer(chorale_config(recipe)).to(device)
 
     def loss(self, step: int) -> Tensor:
-        recipe, count = self._recipe, len(self._windows)
+        recipe = self._recipe
         rows = []
-        for number in range(step * recipe.batch, (step + 1) * recipe.batch):
-            epoch, at = divmod(number, count)
-            piece, part, parts = self._windows[self._order(epoch)[at]]
+        chosen = examples_of(step, recipe.batch, len(self._windows), recipe.seed)
+        for number, window in enumerate(chosen, step * recipe.batch):
+            piece, part, parts = self._windows[window]
             rng = np.random.default_rng((recipe.seed, 1, number))
             rows.append(_window(self._train[piece], part, parts, recipe.context, rng))
         tokens, answers = (np.stack(column) for column in zip(*rows, strict=True))
@@ -72,19 +71,14 @@ class MusicTask:
             torch.from_numpy(tokens).to(device), torch.from_numpy(answers).to(device)
         )
 
-    def _shuffled(self, epoch: int) -> NDArray[np.int64]:
-        rng = np.random.default_rng((self._recipe.seed, 0, epoch))
-        return rng.permutation(len(self._windows))
-
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
         """`val_loss` in nats a token (a voice a sixteenth), `val_note` in nats a note begun."""
         assert isinstance(model, ChoraleTransformer)
         every = 1 if whole else max(1, len(self._held) // self._recipe.eval_batches)
         pieces = self._held[::every]
         nats = [held_out(model, piece, machine) for piece in pieces]
-        begun = sum(int((p.onset & (p.pitch > 0)).sum()) for p in pieces)
         total = float(sum(one.sum() for one in nats))
-        return {"val_loss": total / sum(map(len, nats)), "val_note": total / begun}
+        return {"val_loss": total / sum(map(len, nats)), "val_note": total / notes_begun(pieces)}
 
     def sample(self, model: nn.Module, machine: Machine) -> Sequence[Sample]:
         from genui.engine.train.music_sample import samples
@@ -119,7 +113,6 @@ def _leads(rng: np.random.Generator) -> frozenset[int]:
     return frozenset(chosen.tolist())
 
 
-@torch.inference_mode()
 def held_out(
     model: ChoraleTransformer,
     piece: Chorale,

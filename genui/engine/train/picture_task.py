@@ -1,97 +1,55 @@
 """Training a captioned diffusion model to denoise (Karras et al. 2022)."""
 
-import io
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor, nn
 
-from genui.engine.data.captions import Vocabulary
-from genui.engine.data.pictures import load_pictures
-from genui.engine.device import Machine, autocast
+from genui.engine.device import Machine
 from genui.engine.generate.diffusion import DiffusionGenerator
 from genui.engine.generate.picture_medium import PictureMedium
 from genui.engine.models.dit import Denoiser, DiT
 from genui.engine.models.picture_denoiser import picture_denoiser
 from genui.engine.train.augment import augment
-from genui.engine.train.task import Sample
+from genui.engine.train.captioned import CaptionedPicturesTask
+from genui.engine.train.denoising import denoising_error, drop_captions, noise_for
+from genui.engine.train.task import Sample, png
 from genui.protocol import ImageSettings
 from genui.recipes import DiffusionRecipe
+from genui.render.film import sheet
 
-EVALUATION_SIGMAS = (0.1, 0.25, 0.6, 1.5, 4.0, 10.0)
 EVALUATION_PICTURES = 48
 SAMPLE_SETTINGS = ImageSettings(steps=12)
+COLUMNS = 4  # of the sample
 
 
-def left_out(vocabulary: Vocabulary, captions: Sequence[str]) -> tuple[str, ...]:
-    """A note on the words a vocabulary made for other data does not know, where there are any."""
-    unknown = sorted({word for caption in captions for word in vocabulary.unknown(caption)})
-    if not unknown:
-        return ()
-    return (
-        f"{len(unknown)} words of these captions are not in the vocabulary the model came with "
-        f"and all count as one: {', '.join(unknown[:8])}",
-    )
-
-
-class PictureTask:
+class PictureTask(CaptionedPicturesTask[DiffusionRecipe]):
     """EDM's denoising loss, and beside it the canvas's squared error on further captions."""
-
-    unit = "img"
 
     def __init__(
         self, recipe: DiffusionRecipe, device: torch.device, extra: dict[str, Any] | None = None
     ) -> None:
-        pictures = load_pictures(recipe.dataset, recipe.data)
-        vocabulary = (
-            Vocabulary(tuple(extra["words"])) if extra else Vocabulary.build(pictures.captions)
-        )
-        self._recipe, self._device = recipe, device
-        self._pictures, self._vocabulary = pictures, vocabulary
-        self.data_line = (
-            f"{pictures.name}: {len(pictures.train):,} pictures to train on, "
-            f"{len(pictures.held_out):,} held out, {len(vocabulary.words):,} words"
-        )
-        self.notes = pictures.notes + (left_out(vocabulary, pictures.captions) if extra else ())
+        super().__init__(recipe, device, extra)
         if recipe.border and recipe.data:
             self.notes += (
                 f"the outer {recipe.border} pixels of every picture are left black; "
                 "--set border=0 draws them too",
             )
-        self.units_per_step = recipe.batch
-        self.units_per_epoch = len(pictures.train)  # drawn at random: seen once on average
-        captions = recipe.sample_captions if not recipe.data else ()
-        self._captions = captions or tuple(pictures.captions[i] for i in pictures.train[:8])
-        self.extra = {
-            "words": list(vocabulary.words),
-            "captions": list(self._captions),
-            "dataset": pictures.name,
-            "fingerprint": pictures.fingerprint,
-            "licence": pictures.licence,
-        }
         torch.manual_seed(recipe.seed)
-        self.model = picture_denoiser(recipe, vocabulary.size).to(device)
-
-    def _words(self, captions: list[str]) -> Tensor:
-        words = self._vocabulary.encode(captions, self._recipe.caption_words)
-        return torch.from_numpy(words).to(self._device)
+        self.model = picture_denoiser(recipe, self._vocabulary.size).to(device)
 
     def loss(self, step: int) -> Tensor:
         recipe, pictures = self._recipe, self._pictures
         rng = np.random.default_rng((recipe.seed, step))
         batch = pictures.batch(rng.choice(pictures.train, recipe.batch), rng)
         words = self._words(batch.captions)
-        words[torch.from_numpy(rng.random(recipe.batch) < recipe.caption_dropout)] = 0
+        drop_captions(words, recipe.caption_dropout, rng)
         clean = self._clean(batch.rgb)
         clean = augment(clean, rng, recipe.shift, recipe.zoom, recipe.flip)
-        noise = torch.from_numpy(rng.standard_normal(clean.shape, np.float32))
-        log_sigma = recipe.log_sigma_mean + recipe.log_sigma_std * rng.standard_normal(recipe.batch)
-        sigma = torch.from_numpy(np.exp(log_sigma).astype(np.float32)).to(self._device)
-        loss = self.model.loss(clean, noise.to(self._device), sigma, words).mean()
+        noise, sigma = noise_for(clean, recipe, rng)
+        loss = self.model.loss(clean, noise, sigma, words).mean()
         if recipe.canvas_batch:
             loss = loss + self._canvas_loss(batch.captions, batch.canvas, rng)
         return loss
@@ -134,14 +92,7 @@ class PictureTask:
         rng = np.random.default_rng(0)
         batch = self._pictures.batch(rng.choice(indices, count), rng)
         words = self._words(batch.captions)
-        clean = self._clean(batch.rgb)
-        total = 0.0
-        for sigma in EVALUATION_SIGMAS:
-            noise = torch.from_numpy(rng.standard_normal(clean.shape, np.float32))
-            level = torch.full((count,), sigma, device=self._device)
-            with autocast(machine):
-                total += float(model.loss(clean, noise.to(self._device), level, words).mean())
-        return total
+        return denoising_error(model, self._clean(batch.rgb), words, rng, machine)
 
     def sample(self, model: nn.Module, machine: Machine) -> tuple[Sample, ...]:
         assert isinstance(model, Denoiser)
@@ -149,18 +100,4 @@ class PictureTask:
         generator = DiffusionGenerator(model, self._vocabulary, machine, medium)
         seeds = [self._recipe.seed + i for i in range(len(self._captions))]
         rgb = generator.draw(list(self._captions), seeds, SAMPLE_SETTINGS)
-        file = io.BytesIO()
-        Image.fromarray(grid(rgb)).save(file, "PNG")
-        return (Sample(".png", file.getvalue()),)
-
-
-def grid(rgb: np.ndarray, columns: int = 4) -> np.ndarray:
-    """Pictures uint8 [N, H, W, 3] side by side in rows, as one uint8 picture."""
-    count, height, width, _ = rgb.shape
-    columns = min(columns, count)
-    rows = -(-count // columns)
-    sheet = np.zeros((rows * height, columns * width, 3), np.uint8)
-    for i, picture in enumerate(rgb):
-        y, x = i // columns * height, i % columns * width
-        sheet[y : y + height, x : x + width] = picture
-    return sheet
+        return (Sample(".png", png(sheet(list(rgb), COLUMNS))),)

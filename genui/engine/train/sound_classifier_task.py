@@ -12,11 +12,9 @@ from torch import Tensor, nn
 from genui.engine.data.labelled_speech import load_labelled_speech
 from genui.engine.device import Machine, autocast
 from genui.engine.models.sound_net import SoundNet
-from genui.engine.probes.calibration import accuracy, calibration_error, log_loss
 from genui.engine.sound.mel import Mels
-from genui.engine.train.classifier_task import confusions
+from genui.engine.train.labelling import confusions, held_out_figures, refuse_other_labels
 from genui.engine.train.task import Sample
-from genui.errors import MisuseError
 from genui.recipes.sound_classifier import SoundClassifierRecipe
 
 LOUDER = 0.15  # of the scale of -1 to 1: standard deviation of a take's level, and of its tilt
@@ -35,11 +33,7 @@ class SoundClassifierTask:
         extra: Mapping[str, Any] | None = None,
     ) -> None:
         data = load_labelled_speech(recipe)
-        if extra and tuple(extra["labels"]) != data.labels:
-            raise MisuseError(
-                f"{data.speech.name}: its {len(data.labels)} labels are not the "
-                f"{len(extra['labels'])} that these weights were trained for; train anew"
-            )
+        refuse_other_labels(data.speech.name, data.labels, extra)
         self._recipe, self._device, self._data = recipe, device, data
         speech = data.speech
         self.data_line = (
@@ -69,12 +63,7 @@ class SoundClassifierTask:
 
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
         """`val_loss` (nats), `val_accuracy` and `val_ece`, shares, on held-out takes."""
-        probabilities, targets = self._judged(model, machine)
-        return {
-            "val_loss": log_loss(probabilities, targets),
-            "val_accuracy": accuracy(probabilities, targets),
-            "val_ece": calibration_error(probabilities, targets),
-        }
+        return held_out_figures(*self._judged(model, machine))
 
     def sample(self, model: nn.Module, machine: Machine) -> tuple[Sample, ...]:
         """What it takes for what, as a table of text."""

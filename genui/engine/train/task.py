@@ -1,9 +1,13 @@
 """What the trainer asks of a family: a model, its loss, its evaluation, its samples."""
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 
 from genui.engine.device import Machine
@@ -15,6 +19,13 @@ class Sample:
 
     suffix: str
     content: bytes
+
+
+def png(picture: NDArray[np.uint8]) -> bytes:
+    """A picture [H, W, 3] as what a Sample holds; nothing is written inside."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return file.getvalue()
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,10 +12,9 @@ from genui.engine.data.labelled_text import Example, load_labelled_text
 from genui.engine.data.ngrams import bag
 from genui.engine.device import Machine
 from genui.engine.models.text_classifier import NGramClassifier
-from genui.engine.probes.calibration import accuracy, calibration_error, log_loss
-from genui.engine.train.classifier_task import confusions
+from genui.engine.train.epochs import examples_of
+from genui.engine.train.labelling import confusions, held_out_figures, refuse_other_labels
 from genui.engine.train.task import Sample
-from genui.errors import MisuseError
 from genui.recipes.text_classifier import TextClassifierRecipe
 
 
@@ -31,11 +30,7 @@ class TextClassifierTask:
         extra: Mapping[str, Any] | None = None,
     ) -> None:
         data = load_labelled_text(recipe.dataset, recipe.data)
-        if extra and tuple(extra["labels"]) != data.labels:
-            raise MisuseError(
-                f"{data.name}: its {len(data.labels)} labels are not the "
-                f"{len(extra['labels'])} that these weights were trained for; train anew"
-            )
+        refuse_other_labels(data.name, data.labels, extra)
         self._recipe, self._labels = recipe, data.labels
         self._train, self._targets = bags_of(data.train, recipe.buckets)
         self._held, self._held_targets = bags_of(data.validation, recipe.buckets)
@@ -64,24 +59,12 @@ class TextClassifierTask:
         return F.cross_entropy(logits, targets, label_smoothing=recipe.smoothing)
 
     def _indices(self, step: int) -> np.ndarray:
-        """The texts of a step: every one once an epoch, in an order of that epoch's own."""
-        recipe, count = self._recipe, len(self._train)
-        epochs, places = np.divmod(step * recipe.batch + np.arange(recipe.batch), count)
-        orders = {
-            int(epoch): np.random.default_rng((recipe.seed, 0, int(epoch))).permutation(count)
-            for epoch in np.unique(epochs)
-        }
-        pairs = zip(epochs, places, strict=True)
-        return np.array([orders[int(epoch)][place] for epoch, place in pairs])
+        """The texts of a step."""
+        return examples_of(step, self._recipe.batch, len(self._train), self._recipe.seed)
 
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
         """`val_loss` (nats), `val_accuracy` and `val_ece`, shares, on all held-out texts."""
-        probabilities = self._judged(model)
-        return {
-            "val_loss": log_loss(probabilities, self._held_targets),
-            "val_accuracy": accuracy(probabilities, self._held_targets),
-            "val_ece": calibration_error(probabilities, self._held_targets),
-        }
+        return held_out_figures(self._judged(model), self._held_targets)
 
     @torch.inference_mode()
     def _judged(self, model: nn.Module) -> np.ndarray:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from genui.engine.data.captions import Vocabulary
 from genui.engine.data.motion import ClipBatch, describe, load_clips, vocabulary_captions
-from genui.engine.data.motions import FPS, FRAMES
+from genui.engine.data.motions import FPS
 from genui.engine.device import Machine, autocast
 from genui.engine.generate.diffusion import DiffusionGenerator
 from genui.engine.generate.video_medium import VideoMedium, to_clips
@@ -23,9 +23,11 @@ from genui.engine.models.video_dit import (
     pose_numbers,
     video_dit_config,
 )
-from genui.engine.train.task import Sample
+from genui.engine.train.denoising import denoising_error, drop_captions, noise_for
+from genui.engine.train.task import Sample, png
 from genui.protocol import ImageSettings
 from genui.recipes.video import VideoRecipe
+from genui.render import film
 
 EVALUATION_SIGMAS = (0.2, 0.6, 1.5, 4.0, 10.0, 25.0)
 EVALUATION_CLIPS = 24
@@ -81,13 +83,11 @@ class VideoTask:
         scenes = clips.scenes(recipe.batch, rng)
         batch = clips.batch(scenes, rng)
         words = self._words(batch.captions)
-        words[torch.from_numpy(rng.random(recipe.batch) < recipe.caption_dropout)] = 0
+        drop_captions(words, recipe.caption_dropout, rng)
         clean = self._clean(batch)
-        noise = torch.from_numpy(rng.standard_normal(tuple(clean.shape), np.float32))
-        log_sigma = recipe.log_sigma_mean + recipe.log_sigma_std * rng.standard_normal(recipe.batch)
-        sigma = torch.from_numpy(np.exp(log_sigma).astype(np.float32)).to(self._device)
+        noise, sigma = noise_for(clean, recipe, rng)
         poses = torch.from_numpy(batch.poses).to(self._device)
-        denoising, posing = self.model.losses(clean, noise.to(self._device), sigma, words, poses)
+        denoising, posing = self.model.losses(clean, noise, sigma, words, poses)
         return denoising.mean() + POSE_WEIGHT * posing.mean() + self._canvas_loss(batch, rng)
 
     def _canvas_loss(self, batch: ClipBatch, rng: np.random.Generator) -> Tensor:
@@ -112,20 +112,9 @@ class VideoTask:
         for name, held_out in (("seen_loss", False), ("val_loss", True)):
             rng = np.random.default_rng(0)
             batch = self._clips.batch(self._clips.scenes(count, rng, held_out), rng)
-            found[name] = self._denoising_error(model, machine, batch, rng)
+            words, clean = self._words(batch.captions), self._clean(batch)
+            found[name] = denoising_error(model, clean, words, rng, machine, EVALUATION_SIGMAS)
         return found | self._figure_errors(model, machine, batch)
-
-    def _denoising_error(
-        self, model: VideoDenoiser, machine: Machine, batch: ClipBatch, rng: np.random.Generator
-    ) -> float:
-        words, clean = self._words(batch.captions), self._clean(batch)
-        total = 0.0
-        for sigma in EVALUATION_SIGMAS:
-            noise = torch.from_numpy(rng.standard_normal(tuple(clean.shape), np.float32))
-            level = torch.full((len(clean),), sigma, device=self._device)
-            with autocast(machine):
-                total += float(model.loss(clean, noise.to(self._device), level, words).mean())
-        return total
 
     def _figure_errors(
         self, model: VideoDenoiser, machine: Machine, batch: ClipBatch
@@ -158,22 +147,22 @@ class VideoTask:
 
 def sheet(clips: np.ndarray, columns: int = 2) -> bytes:
     """A PNG of clips uint8 [N, 16, 32, 32, 3], each as four of its frames in a row."""
-    strips = np.concatenate(list(clips[:, SHOWN_FRAMES].swapaxes(0, 1)), axis=2)
-    rows = [np.concatenate(list(strips[i : i + columns]), 1) for i in range(0, len(clips), columns)]
-    whole = [row for row in rows if row.shape == rows[0].shape]
-    file = io.BytesIO()
-    Image.fromarray(np.concatenate(whole)).save(file, "PNG")
-    return file.getvalue()
+    frames = _whole_rows(clips, columns)[:, SHOWN_FRAMES]
+    pictures = list(frames.reshape(-1, *frames.shape[2:]))
+    return png(film.sheet(pictures, columns * len(SHOWN_FRAMES)))
 
 
 def animation(clips: np.ndarray, columns: int = 4) -> bytes:
     """A GIF of clips uint8 [N, 16, 32, 32, 3] playing side by side, over and over."""
-    whole = clips[: len(clips) - len(clips) % columns] if len(clips) > columns else clips
-    across = min(columns, len(whole))
-    cells = whole.reshape(-1, across, FRAMES, 32, 32, 3).transpose(2, 0, 3, 1, 4, 5)
-    frames = cells.reshape(FRAMES, -1, across * 32, 3)
+    whole = _whole_rows(clips, columns)
+    frames = np.stack([film.sheet(list(pictures), columns) for pictures in whole.swapaxes(0, 1)])
     large = frames.repeat(ENLARGED, 1).repeat(ENLARGED, 2)
     first, *rest = (Image.fromarray(frame) for frame in large)
     file = io.BytesIO()
     first.save(file, "GIF", save_all=True, append_images=rest, duration=1000 // FPS, loop=0)
     return file.getvalue()
+
+
+def _whole_rows(clips: np.ndarray, columns: int) -> np.ndarray:
+    """As many clips as fill rows of so many; fewer than one row's are all kept."""
+    return clips[: len(clips) - len(clips) % columns] if len(clips) > columns else clips

@@ -1,27 +1,26 @@
 """Training a captioned diffusion model to speak (Karras et al. 2022)."""
 
-import io
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from genui.engine.data.captions import Vocabulary
 from genui.engine.data.speech import load_speech
-from genui.engine.device import Machine, autocast
+from genui.engine.device import Machine
 from genui.engine.generate.diffusion import DiffusionGenerator
 from genui.engine.generate.sound_medium import SoundMedium, voices_of
 from genui.engine.generate.spoken import FINAL_ROUNDS, sound_of
 from genui.engine.models.dit import Denoiser
 from genui.engine.models.mel_dit import MelDiT, mel_dit_config
 from genui.engine.sound.stft import RATE
-from genui.engine.train.picture_task import EVALUATION_SIGMAS, grid
-from genui.engine.train.task import Sample
+from genui.engine.train.denoising import denoising_error, drop_captions, noise_for
+from genui.engine.train.task import Sample, png
 from genui.protocol import ImageSettings
 from genui.recipes.voice import VoiceRecipe
 from genui.render.cubehelix import coloured
+from genui.render.film import sheet
 from genui.render.wav import encode_wav, to_pcm
 
 EVALUATION_TAKES = 48
@@ -75,16 +74,10 @@ class VoiceTask:
         rng = np.random.default_rng((recipe.seed, step))
         batch = speech.batch(rng.choice(speech.train, recipe.batch), rng)
         words = self._words(batch.captions)
-        words[torch.from_numpy(rng.random(recipe.batch) < recipe.caption_dropout)] = 0
-        noise = torch.from_numpy(rng.standard_normal(batch.mels.shape, np.float32))
-        log_sigma = recipe.log_sigma_mean + recipe.log_sigma_std * rng.standard_normal(recipe.batch)
-        sigma = torch.from_numpy(np.exp(log_sigma).astype(np.float32))
-        return self.model.loss(
-            torch.from_numpy(batch.mels).to(self._device),
-            noise.to(self._device),
-            sigma.to(self._device),
-            words,
-        ).mean()
+        drop_captions(words, recipe.caption_dropout, rng)
+        clean = torch.from_numpy(batch.mels).to(self._device)
+        noise, sigma = noise_for(clean, recipe, rng)
+        return self.model.loss(clean, noise, sigma, words).mean()
 
     @torch.inference_mode()
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
@@ -107,13 +100,7 @@ class VoiceTask:
         rng = np.random.default_rng(0)
         batch = self._speech.batch(rng.choice(indices, count), rng)
         words, clean = self._words(batch.captions), torch.from_numpy(batch.mels).to(self._device)
-        total = 0.0
-        for sigma in EVALUATION_SIGMAS:
-            noise = torch.from_numpy(rng.standard_normal(batch.mels.shape, np.float32))
-            level = torch.full((count,), sigma, device=self._device)
-            with autocast(machine):
-                total += float(model.loss(clean, noise.to(self._device), level, words).mean())
-        return total
+        return denoising_error(model, clean, words, rng, machine)
 
     def sample(self, model: nn.Module, machine: Machine) -> tuple[Sample, ...]:
         """The spectrograms of the recipe's captions, and all of them spoken."""
@@ -123,12 +110,10 @@ class VoiceTask:
         words = [word for each in parts for word in each]
         seeds = [self._recipe.seed + i for i in range(len(words))]
         mels = generator.denoised(words, seeds, SAMPLE_SETTINGS)[:, 0].cpu().numpy()
-        file = io.BytesIO()
-        columns = max(map(len, parts))
-        Image.fromarray(grid(coloured(mels[:, ::-1]), columns)).save(file, "PNG")
+        picture = sheet(list(coloured(mels[:, ::-1])), columns=max(map(len, parts)))
         spoken = sound_of(mels, [slice(i, i + 1) for i in range(len(mels))], FINAL_ROUNDS)
         return (
-            Sample(".png", file.getvalue()),
+            Sample(".png", png(picture)),
             Sample(".wav", encode_wav(to_pcm(spoken), RATE, "")),
         )
 

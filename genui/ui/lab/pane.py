@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 from msgspec.structs import replace
-from textual import events, on
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
@@ -24,14 +24,14 @@ from genui.runs.catalog import ModelInfo
 from genui.saved.plane import scene_of
 from genui.ui import keys, messages
 from genui.ui.frame import set_border
-from genui.ui.key_table import PaneName
+from genui.ui.key import PaneName
 from genui.ui.lab import words
 from genui.ui.lab.curves import Curves
 from genui.ui.lab.own_points import OwnPoints
 from genui.ui.messages import ViewName
 from genui.ui.panes.timeline import Timeline
 from genui.ui.session import Session
-from genui.ui.settings import settings_content
+from genui.ui.settings import changed_label, settings_content
 from genui.ui.trace import Trace
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.plane import PlaneView
@@ -103,8 +103,7 @@ class LabPane(OwnPoints):
 
     def _compare_with(self, other: object) -> None:
         """Branches are compared by going from one to the other."""
-        line = "in the Lab go from branch to branch: b, then ⏎ shows one at its own step"
-        self.post_message(messages.Say(line, "note"))
+        self._tell("in the Lab go from branch to branch: b, then ⏎ shows one at its own step")
 
     def _apply(self) -> None:
         """Settings hold from here on, as a fork; before the first step, and of a width that is
@@ -116,12 +115,8 @@ class LabPane(OwnPoints):
         if trace.position == 0 or self.settings.width != before.width:
             self.start_over(play=True)
             return
-        label = ", ".join(
-            f"{name.replace('_', ' ')} {value:g}"
-            for name in self.settings.__struct_fields__
-            if (value := getattr(self.settings, name)) != getattr(before, name)
-        )
-        self.fork(protocol.SetSettings(self.settings), label or "the same settings")
+        label = changed_label(before, self.settings, joint=" ")
+        self.fork(protocol.SetSettings(self.settings), label)
 
     # --- keys -------------------------------------------------------------------------
 
@@ -163,12 +158,6 @@ class LabPane(OwnPoints):
         names = [*words.LAYERS]
         self.drawn = names[(names.index(self.drawn) + 1) % len(names)]
         self.paint()
-
-    @on(Timeline.Sought)
-    def _sought(self, event: Timeline.Sought) -> None:
-        if self.trace is not None:
-            self.trace.seek(event.step)
-            self._moved()
 
     # --- drawing ----------------------------------------------------------------------
 
@@ -217,9 +206,7 @@ class LabPane(OwnPoints):
         total = count(trace.total if trace is not None else self.settings.steps)
         here = count(trace.position if trace is not None else 0)
         timeline.left = f"step {here:>{len(total)}} of {total}"  # so the bar keeps its place
-        timeline.total = trace.total if trace is not None else 0
-        timeline.computed = trace.computed if trace is not None else 0
-        timeline.position = trace.position if trace is not None else 0
+        timeline.follow(trace)
 
     def _paint_curves(self, trace: Trace[PointsFrame] | None) -> None:
         self._curves.take(trace)

@@ -2,10 +2,9 @@
 
 from textual.timer import Timer
 
-from genui.protocol import PointsFrame, Seen
+from genui.protocol import Seen
 from genui.render import scene
 from genui.render.scene import Floats
-from genui.ui.trace import Trace
 
 RATE = 8.0  # noise levels a second
 REST = 12  # ticks that the samples stay before the usual sight comes back
@@ -45,8 +44,3 @@ class Particles:
     def places(self) -> Floats:
         """Shares of the plane, [N, 2]."""
         return self._ways[self.at]
-
-
-def may_ask(trace: Trace[PointsFrame]) -> bool:
-    """Whether the worker has the step that is shown."""
-    return trace.started and bool(trace.frames) and trace.reached >= trace.position

@@ -47,7 +47,7 @@ class Sights:
 
     def wanted(self, trace: Trace[PointsFrame], noise: float) -> Place | None:
         """What should be asked of the worker now, and marks it as asked."""
-        here = trace.started and trace.reached >= trace.position and bool(trace.frames)
+        here = trace.at_hand and trace.frames
         if not here or self.asked is not None or self.exact(trace, noise) is not None:
             return None
         if noise == 0 and trace.playing:

@@ -5,7 +5,7 @@ from textual import events, on
 from genui.protocol import LabSettings, Plane, PointsFrame
 from genui.ui import messages
 from genui.ui.lab import words
-from genui.ui.lab.particles import RATE, Particles, may_ask
+from genui.ui.lab.particles import RATE, Particles
 from genui.ui.lab.sights import Sights
 from genui.ui.panes.trace_pane import TracePane
 from genui.ui.session import Session
@@ -32,7 +32,7 @@ class Watching(TracePane[PointsFrame, LabSettings]):
         return (
             self._sights.exact(trace, noise)
             or self._sights.latest(trace, noise)
-            or (self._sights.latest(trace, 0.0))
+            or self._sights.latest(trace, 0.0)
         )
 
     @on(messages.SeenArrived)
@@ -83,7 +83,7 @@ class Watching(TracePane[PointsFrame, LabSettings]):
         if trace is None or not self._has_noise("particles"):
             return
         self._hold()
-        if not may_ask(trace):
+        if not (trace.at_hand and trace.frames):
             self._tell("this step is not computed yet: space trains, then w again")
             return
         self._way_asked = True

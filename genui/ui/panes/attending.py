@@ -47,7 +47,7 @@ class AttendingPane(TracePane[TextFrame, TextSettings]):
     def action_head(self, by: int) -> None:
         """The next head of the attention, or the one before."""
         if self._heads is None or not self.attending:
-            self.post_message(messages.Say("press a first: [ ] walk through its heads", "note"))
+            self._tell("press a first: [ ] walk through its heads")
             return
         self.head = (self.head + by) % self._heads.count
         self.paint()
@@ -72,7 +72,7 @@ class AttendingPane(TracePane[TextFrame, TextSettings]):
             return "No token is at the cursor: press → for one"
         if trace.playing:
             return "Press space to hold it: then the token at the cursor tells"
-        if not trace.started or trace.reached < trace.position:
+        if not trace.at_hand:
             return "The worker does not have this text yet: press space to go on"
         if self._asked is None:
             self._asked = (trace.id, trace.position)

@@ -4,26 +4,22 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import msgspec
-from rich.cells import cell_len
-from textual import events, on
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.timer import Timer
 from textual.widgets import Static
 
 from genui.edits import in_force
 from genui.grids import grid_words
 from genui.protocol import SAMPLERS, Axis, ImageFrame, ImageSettings
 from genui.render.sanitise import clean_line
-from genui.runs.catalog import ModelInfo
 from genui.ui import keys, schedule
 from genui.ui.chrome import Line
-from genui.ui.driver import metered
 from genui.ui.frame import set_border
-from genui.ui.key_table import PaneName
-from genui.ui.media import at_step, recipe_of, which
+from genui.ui.key import PaneName
+from genui.ui.media import at_step, which
 from genui.ui.messages import ViewName
 from genui.ui.panes.canvas_inspector import (
     LONG_WORDS,
@@ -34,6 +30,7 @@ from genui.ui.panes.canvas_inspector import (
 )
 from genui.ui.panes.canvas_sound import CanvasSound
 from genui.ui.panes.line_input import LineInput
+from genui.ui.panes.picture_pane import ROOMY
 from genui.ui.panes.timeline import Timeline
 from genui.ui.session import Session
 from genui.ui.settings import SAMPLER_NAMES, image_lines, settings_content
@@ -43,10 +40,8 @@ from genui.ui.widgets.picture import Picture, View
 from genui.ui.widgets.waveform import Waveform
 
 CYCLE: tuple[View, ...] = ("guess", "x", "noise")  # what `o` goes round
-REST = 0.5  # seconds without a move, after which a picture is drawn finer
 SHORT = 20  # lines within which three pictures stand alone
 CLIP_KEYS = ", . frames · ; play or hold · p all of them"
-ROOMY = 60  # cells of a border with room for whole sentences
 
 
 class CanvasPane(CanvasSound):
@@ -56,15 +51,10 @@ class CanvasPane(CanvasSound):
     pane: ClassVar[PaneName] = "canvas"
     view: ClassVar[ViewName] = "canvas"
     heading: ClassVar[str] = "Canvas"
-    first_step: ClassVar[int] = 0
-    paints_a_second: ClassVar[float] = 10
-    catch_up: ClassVar[float] = 4.0
 
     def __init__(self, session: Session) -> None:
         super().__init__(session, ImageSettings(), touched="guidance")
         self.shown: View = "guess"
-        self._rested: Timer | None = None
-        self._inspecting = False  # what is beside the picture is to be painted
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="main"):
@@ -84,10 +74,6 @@ class CanvasPane(CanvasSound):
     def on_resize(self, event: events.Resize) -> None:
         """Three pictures on a short terminal leave no room for what is below them."""
         self.set_class(event.size.height < SHORT, "-short")
-
-    def default_prompt(self, model: ModelInfo) -> str:
-        recipe = recipe_of(model)
-        return next(iter(recipe.prompts), "") if recipe is not None else ""
 
     def total_steps(self) -> int:
         return self.settings.steps
@@ -118,12 +104,6 @@ class CanvasPane(CanvasSound):
         self.paint()
         self.call_after_refresh(self.paint)
 
-    @on(Timeline.Sought)
-    def _sought(self, event: Timeline.Sought) -> None:
-        if self.trace is not None:
-            self.trace.seek(event.step)
-            self._moved()
-
     # --- drawing ----------------------------------------------------------------------
 
     @property
@@ -131,8 +111,7 @@ class CanvasPane(CanvasSound):
         return self.zoomed and self.has_class("-three")
 
     def paint(self) -> None:
-        trace = self.trace
-        frame = trace.frame if trace is not None else None
+        trace, frame = self.trace, self._frame
         self.set_class(trace is not None and bool(trace.request.grid), "-grid")
         for view, picture in self._pictures():
             labels = [axis.values for axis in trace.request.grid] if trace is not None else []
@@ -146,16 +125,11 @@ class CanvasPane(CanvasSound):
         self.query_one(".caption", Line).show(self._caption_line())
         self.paint_labels()
         self._paint_border()
-        if self.zoomed and not self._inspecting:
-            self._inspecting = True
-            self.call_after_refresh(self._paint_inspector)
-        if self._rested is not None:
-            self._rested.stop()
-        self._rested = self.set_timer(REST, self._sharpen)
+        self.settle()
 
     def paint_drift(self) -> None:
         """The clip went on: its frame and the number of it, and nothing else."""
-        frame = self.trace.frame if self.trace is not None else None
+        frame = self._frame
         if frame is None:
             return
         for view, picture in self._pictures():
@@ -164,27 +138,15 @@ class CanvasPane(CanvasSound):
             self.query_one(CanvasInspector).show_others(frame, self.shown, self.moment)
         self._paint_timeline(frame)
 
-    def _paint_inspector(self) -> None:
-        """What is beside the picture, after it: a key is answered by the picture."""
-        self._inspecting = False
-        if not self.zoomed:
-            return
-        trace, inspector = self.trace, self.query_one(CanvasInspector)
+    def paint_inspector(self) -> None:
+        inspector = self.query_one(CanvasInspector)
         if not self._three:
-            frame = trace.frame if trace is not None else None
-            inspector.show_others(frame, self.shown, self.moment)
-        inspector.show_schedule(trace)
+            inspector.show_others(self._frame, self.shown, self.moment)
+        inspector.show_schedule(self.trace)
         inspector.show_settings(settings_content(self._setting_lines(), self._touched))
 
-    def _sharpen(self) -> None:
-        """Draw finer what stands still, once the terminal has taken all else."""
-        if self.drifting:
-            return
-        driver = metered(self.app)
-        if driver is not None and driver.busy:
-            self._rested = self.set_timer(REST, self._sharpen)
-            return
-        frame = self.trace.frame if self.trace is not None else None
+    def sharpen(self) -> None:
+        frame = self._frame
         for view, picture in self._pictures():
             if view == "guess" or (frame is not None and frame.sigma == 0):  # noise gains nothing
                 picture.sharpen()
@@ -204,28 +166,18 @@ class CanvasPane(CanvasSound):
         timeline.right = "noise  " if rising else "picture"
         if self.frames > 1:
             timeline.right = self.clip.words(self.frames)
-        timeline.total = trace.total if trace is not None else 0
-        timeline.computed = trace.computed if trace is not None else 0
-        timeline.position = trace.position if trace is not None else 0
+        timeline.follow(trace)
 
     def _caption_line(self) -> Content:
         """The caption in force and, at the right, which picture it is and at which step."""
         trace = self.trace
         if trace is None or trace.frame is None:
-            caption = f"“{clean_line(self.prompt)}”" if self.prompt else ""
-            return Content.assemble((caption, "bold"))
-        end = Content.assemble(
-            ("step " if self._three else f"{WORDS[self.shown]} ", "$text-muted"),
-            (str(trace.position), "bold $foreground"),
-            (f"/{trace.total}", "$text-muted"),
-        )
-        width = self.query_one(".caption").size.width
+            return self.waiting_line()
         prompt = in_force(trace.request, trace.position)[0]
         varied = _varied(trace.request.grid).get("caption")
         words = f"captions {varied}" if varied else f"“{prompt}”"
-        caption = clean_line(words, max(4, width - end.cell_length - 1))
-        gap = max(1, width - cell_len(caption) - end.cell_length)
-        return Content.assemble((caption, "bold"), " " * gap, end)
+        what = "step" if self._three else WORDS[self.shown]
+        return self.captioned(words, trace, (f"{what} ", "$text-muted"))
 
     # --- words in the border ----------------------------------------------------------
 
@@ -239,7 +191,7 @@ class CanvasPane(CanvasSound):
             self.set_title((name, "bold"), which(self.model))
             short = SAMPLER_NAMES[self.settings.sampler].replace("DPM-Solver++", "dpm++")
             usual = f"{short} · cfg {self.settings.guidance:g} · seed {self.seed}"
-            self.set_subtitle(self._branch_words(clean_line(self._grid_words(), 30)) or usual)
+            self.set_subtitle(self.branch_words(clean_line(self._grid_words(), 30)) or usual)
             return
         _, picture = self._pictures()[0]
         main = self.query_one(".main")
@@ -251,19 +203,10 @@ class CanvasPane(CanvasSound):
         set_border(
             main, title=Content.assemble((name, "bold"), f"{at_step(self.model)} · {what}{scale}")
         )
-        below = self._branch_words(self._grid_words())
+        below = self.branch_words(self._grid_words())
         if not below and self.frames > 1:
             below = CLIP_KEYS
         set_border(main, subtitle=Content(below))
-
-    def _branch_words(self, grid: str) -> str:
-        """`branch 2 of 3 · noise back to 8` where there are several, and what a grid varies."""
-        branches, shown = self.traces.branches, self.traces.shown
-        words = [grid] if grid else []
-        if shown is not None and len(branches) > 1:
-            at = next((i for i, b in enumerate(branches, 1) if b is shown), len(branches))
-            words = [f"branch {at} of {len(branches)}", grid or clean_line(shown.label, 32)]
-        return " · ".join(words)
 
     def _grid_words(self) -> str:
         """What varies along the sides; with the values where the picture has no room for them."""

@@ -24,8 +24,7 @@ class CanvasClips(CanvasEdits):
     @property
     def frames(self) -> int:
         """Frames of what is shown: one of a picture, none before there is any."""
-        frame = self.trace.frame if self.trace is not None else None
-        return frame.pictures if frame is not None else 0
+        return self._frame.pictures if self._frame is not None else 0
 
     @property
     def moment(self) -> int:
@@ -64,7 +63,7 @@ class CanvasClips(CanvasEdits):
     def _is_clip(self) -> bool:
         if self.frames > 1:
             return True
-        self._note("a picture has no frames to step through: models of video draw clips")
+        self._tell("a picture has no frames to step through: models of video draw clips")
         return False
 
     # --- drawing ----------------------------------------------------------------------

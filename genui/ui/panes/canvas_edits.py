@@ -36,7 +36,7 @@ class CanvasEdits(CanvasOpenings):
         seeds = any(axis.name == "seed" for axis in self.opening.grid)
         draws = self._draws() and not trace.finished
         if seeds and draws:
-            self._note("the seed varies along this grid: a adds other noise to all of it")
+            self._tell("the seed varies along this grid: a adds other noise to all of it")
             return
         if not seeds:
             self.seed = random.randrange(1, 10_000)
@@ -50,7 +50,7 @@ class CanvasEdits(CanvasOpenings):
         first = noise if seeds else protocol.SetSeed(self.seed)
         self.fork(first, f"noise back to {to}, seed {self.seed}", then=None if seeds else noise)
         why = "it is finished" if trace.finished else "this sampler draws no noise on the way"
-        self._note(f"{why}: other noise was added, back to step {to}, and denoised again")
+        self._tell(f"{why}: other noise was added, back to step {to}, and denoised again")
 
     def _draws(self) -> bool:
         """Whether the sampler draws random numbers after the first step."""
@@ -60,7 +60,7 @@ class CanvasEdits(CanvasOpenings):
     def _denoise(self, trace: Trace[ImageFrame]) -> None:
         step = trace.position
         if step == 0:
-            self._note("there is no noise yet to take away: go a step forward first")
+            self._tell("there is no noise yet to take away: go a step forward first")
             return
         self.fork(Denoise(), f"denoise from {step}")
 
@@ -70,7 +70,7 @@ class CanvasEdits(CanvasOpenings):
         if trace is None:
             return
         if any(axis.name == "caption" for axis in self.opening.grid):
-            self._note("the caption varies along this grid: w changes it")
+            self._tell("the caption varies along this grid: w changes it")
             return
         step, ends = trace.position, trace.position == 0 or trace.finished
 
@@ -102,7 +102,7 @@ class CanvasEdits(CanvasOpenings):
         if trace is None or frame is None:
             return
         if trace.request.grid:
-            self._note("a mask is painted on one picture: this is a grid; w ends it")
+            self._tell("a mask is painted on one picture: this is a grid; w ends it")
             return
         from genui.saved.write import clip_pixels
         from genui.ui.screens.mask import SMALLEST, MaskScreen
@@ -110,7 +110,7 @@ class CanvasEdits(CanvasOpenings):
         size = self.app.size
         if size.width < SMALLEST.width or size.height < SMALLEST.height:
             needed = f"{SMALLEST.width}×{SMALLEST.height}"
-            self._note(f"painting a mask needs {needed} cells: make the terminal larger")
+            self._tell(f"painting a mask needs {needed} cells: make the terminal larger")
             return
 
         def done(mask: bytes | None) -> None:
@@ -126,10 +126,10 @@ class CanvasEdits(CanvasOpenings):
         if trace is None or trace.frame is None:
             return None
         if schedule.rises(trace.request, trace.position):
-            self._note("the forward process adds noise by itself: f denoises from here")
+            self._tell("the forward process adds noise by itself: f denoises from here")
             return None
         if schedule.place(trace.request, trace.position) == 0:
-            self._note("this is pure noise still: go some steps forward first")
+            self._tell("this is pure noise still: go some steps forward first")
             return None
         return trace
 
@@ -168,7 +168,7 @@ class CanvasEdits(CanvasOpenings):
     def action_setting(self, name: str) -> None:
         """Ask for a value; η only where the sampler has it."""
         if name == "eta" and self.settings.sampler != "ddim":
-            self._note("eta is DDIM's alone: press s until the sampler is DDIM")
+            self._tell("eta is DDIM's alone: press s until the sampler is DDIM")
             return
         super().action_setting(name)
 

@@ -7,7 +7,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 
 from genui.protocol import ImageFrame
-from genui.ui.chrome import Line
+from genui.ui.chrome import SettingLines
 from genui.ui.frame import set_border
 from genui.ui.trace import Trace
 from genui.ui.widgets.curve import Curve
@@ -22,12 +22,6 @@ LONG_WORDS: dict[View, str] = {
 SHORT_WORDS: dict[View, str] = {"x": "xₜ noisy", "guess": "x̂₀ guess", "noise": "ε noise"}
 VIEWS: tuple[View, ...] = ("x", "guess", "noise")
 NARROW = 38  # cells of a border that holds only few words
-
-
-class SettingLines(Line):
-    """A line for each setting."""
-
-    WRAPS = True  # it may get a line more
 
 
 class CanvasInspector(Vertical):

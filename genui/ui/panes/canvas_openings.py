@@ -9,11 +9,11 @@ from msgspec.structs import replace
 from genui import protocol
 from genui.errors import MisuseError
 from genui.grids import axis_text, parse_axes
-from genui.protocol import FROM_DATA, Axis, ImageFrame, ImageSettings, Picture
+from genui.protocol import FROM_DATA, Axis, ImageSettings, Picture
 from genui.render.sanitise import clean_line
 from genui.runs.catalog import ModelInfo
 from genui.ui import messages
-from genui.ui.panes.trace_pane import TracePane
+from genui.ui.panes.picture_pane import PicturePane
 from genui.ui.screens.form import Field, FormScreen
 from genui.ui.widgets.picture import View
 
@@ -31,7 +31,7 @@ class Opening(NamedTuple):
     name: str = ""  # of the picture, as a person calls it
 
 
-class CanvasOpenings(TracePane[ImageFrame, ImageSettings]):
+class CanvasOpenings(PicturePane[ImageSettings]):
     """The actions of Canvas that begin a trace otherwise than from pure noise."""
 
     opening = Opening()
@@ -112,11 +112,11 @@ class CanvasOpenings(TracePane[ImageFrame, ImageSettings]):
         """The forward process, of the finished picture or a training picture; and back."""
         if not self._has_model():
             return
-        trace, frame = self.trace, self.trace.frame if self.trace is not None else None
+        trace, frame = self.trace, self._frame
         if self.opening.forward:
             self._look_at("guess")
             self._open(Opening())
-            self._note("from pure noise again")
+            self._tell("from pure noise again")
             return
         finished = trace is not None and frame is not None and frame.sigma == 0
         if finished and frame is not None and (frame.width, frame.height) == (SIDE, SIDE):
@@ -126,7 +126,7 @@ class CanvasOpenings(TracePane[ImageFrame, ImageSettings]):
             init, name = FROM_DATA, "a training picture"
         self._look_at("x")
         self._open(Opening(init, forward=True, name=name))
-        self._note(f"{name} drowns in noise: f denoises from any step, u leaves the process")
+        self._tell(f"{name} drowns in noise: f denoises from any step, u leaves the process")
 
     def action_grid(self) -> None:
         """Ask what varies along either side, and draw all of it as one batch."""
@@ -153,15 +153,7 @@ class CanvasOpenings(TracePane[ImageFrame, ImageSettings]):
 
         self.app.push_screen(FormScreen("Grid", fields, hint, parse), done)
 
-    # --- words ------------------------------------------------------------------------
-
-    def _has_model(self) -> bool:
-        if self.model is None:
-            self._note("no model is chosen yet: pick one in Models and press Enter")
-        return self.model is not None
-
-    def _note(self, line: str) -> None:
-        self.post_message(messages.Say(line, "note"))
+    # --- for subclasses ---------------------------------------------------------------
 
     @abstractmethod
     def _look_at(self, view: View) -> None:

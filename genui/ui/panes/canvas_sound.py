@@ -32,21 +32,23 @@ class CanvasSound(CanvasClips):
         if self.speaking:
             self._speaker.stop()
             return
-        frame = self.trace.frame if self.trace is not None else None
+        frame = self._frame
         if frame is None or not frame.sound:
-            self._note("there is no sound here: models of audio speak, as voice does")
+            self._tell("there is no sound here: models of audio speak, as voice does")
             return
         self._hear(frame.sound, frame.rate)
 
     @work(group="sound", exclusive=True, exit_on_error=False)
     async def _hear(self, sound: bytes, rate: int) -> None:
-        import numpy as np
+        def wav() -> bytes:
+            import numpy as np
 
-        from genui.render.wav import encode_wav
+            from genui.render.wav import encode_wav
 
-        line = await self._speaker.play(encode_wav(np.frombuffer(sound, "<i2"), rate, ""))
-        if line:
-            self._note(line)
+            return encode_wav(np.frombuffer(sound, "<i2"), rate, "")
+
+        if line := await self._speaker.hear(wav):
+            self._tell(line)
 
     def show_sound(self, frame: ImageFrame | None) -> None:
         """The waveform of a step, or none."""

@@ -3,7 +3,6 @@
 import time
 
 from genui.render.parsing import Parsing, parsing, position
-from genui.ui import messages
 from genui.ui.panes.attending import AttendingPane
 from genui.ui.widgets.code import CodeProse
 
@@ -31,9 +30,7 @@ class CodePane(AttendingPane):
     def action_highlight(self) -> None:
         """Code by the kind of its words, or by how surprising its tokens were."""
         if not self._is_code:
-            self.post_message(
-                messages.Say("only code is coloured by the kind of its words", "note")
-            )
+            self._tell("only code is coloured by the kind of its words")
             return
         self._by_surprise = not self._by_surprise
         self.paint()

@@ -11,6 +11,7 @@ from genui.render.sanitise import clean_line
 from genui.runs.catalog import ModelInfo
 from genui.ui import messages
 from genui.ui.panes.likening import Likening
+from genui.ui.panes.saving import NO_MODEL
 from genui.ui.trace import F
 from genui.ui.widgets.label_bars import LabelBars
 
@@ -54,7 +55,7 @@ class Labelling(Likening[F]):
         """The next classifier; after the last one none."""
         judges, shown = self.judges, self.judge.ref if self.judge is not None else None
         if not judges and self.judge is None:
-            self.post_message(messages.Say(self._no_judge(), "note"))
+            self._tell(self._no_judge())
             return
         refs = [judge.ref for judge in judges]
         following = refs.index(shown) + 1 if shown in refs else 0 if shown is None else len(refs)
@@ -68,7 +69,7 @@ class Labelling(Likening[F]):
 
     def _no_judge(self) -> str:
         if self.model is None:
-            return "no model is chosen yet: pick one in Models and press Enter"
+            return NO_MODEL
         known = ", ".join(clean_line(m.name, 24) for m in self._classifiers) or "none"
         return (
             f"no classifier here reads what {clean_line(self.model.name, 24)} makes; "
@@ -84,7 +85,7 @@ class Labelling(Likening[F]):
         if trace is None or not trace.started or trace.position < self.first_step:
             bars.say(self._label_heading("press space: it reads what is shown"))
             return
-        if trace.reached < trace.position:
+        if not trace.at_hand:
             bars.say(self._label_heading("the worker does not have this yet: space goes on"))
             return
         if self._label_of == (trace.id, trace.position, self.judge.ref):

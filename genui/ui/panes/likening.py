@@ -63,13 +63,10 @@ class Likening(Branching[F]):
         if trace.frame is None:
             self._tell(f"nothing to {verb} yet: space begins, then press this again")
             return None
-        if not trace.started or trace.reached < trace.position:
+        if not trace.at_hand:
             self._tell("the worker does not have this step yet: press space to go on")
             return None
         return trace
-
-    def _tell(self, line: str) -> None:
-        self.post_message(messages.Say(line, "note"))
 
     # --- variations -------------------------------------------------------------------------
 

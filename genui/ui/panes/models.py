@@ -16,7 +16,7 @@ from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
 from genui.ui import keys, messages
 from genui.ui.cards import model_card, run_card, run_row
-from genui.ui.key_table import PaneName
+from genui.ui.key import PaneName
 from genui.ui.messages import ViewName
 from genui.ui.panes.line_input import LineInput
 from genui.ui.panes.pane import Pane

@@ -6,7 +6,7 @@ from textual.containers import Container
 from textual.content import Content
 
 from genui.ui.frame import Framed, set_border
-from genui.ui.key_table import PaneName
+from genui.ui.key import PaneName
 from genui.ui.leaving import DeafWhenLeaving
 from genui.ui.messages import ViewName, ZoomPane
 

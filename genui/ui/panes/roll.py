@@ -1,6 +1,5 @@
 """The Roll pane: four voices written note by note, with the odds of each note beside them."""
 
-import asyncio
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,14 +10,12 @@ from textual.binding import BindingType
 from textual.widgets import Static
 
 from genui import notes, protocol, score
-from genui.errors import GenuiError, MisuseError
+from genui.errors import MisuseError
 from genui.kinds import KINDS
 from genui.protocol import TextFrame, TextSettings
 from genui.render.sanitise import clean_line
-from genui.runs.catalog import ModelInfo
 from genui.ui import keys, messages
-from genui.ui.key_table import PaneName
-from genui.ui.media import recipe_of
+from genui.ui.key import PaneName
 from genui.ui.messages import ViewName
 from genui.ui.panes.text import TextPane
 from genui.ui.screens.value import ValueScreen
@@ -43,6 +40,7 @@ class RollPane(TextPane, inherit_bindings=False):
     pane: ClassVar[PaneName] = "roll"
     view: ClassVar[ViewName] = "roll"
     heading: ClassVar[str] = "Roll"
+    blank: ClassVar[str] = ""
     asks: ClassVar[str] = "a key, a metre, upbeat: G minor, 3/4, upbeat"
     inserts: ClassVar[tuple[str, str]] = (
         "Notes of your own",
@@ -58,10 +56,6 @@ class RollPane(TextPane, inherit_bindings=False):
     def compose_view(self) -> ComposeResult:
         yield Static(classes="caption", markup=False)
         yield Roll()
-
-    def default_prompt(self, model: ModelInfo) -> str:
-        recipe = recipe_of(model)
-        return next(iter(recipe.prompts), "") if recipe is not None else ""
 
     def request(self) -> protocol.Start:
         return replace(super().request(), init=self.given)
@@ -80,8 +74,7 @@ class RollPane(TextPane, inherit_bindings=False):
 
     def action_melody(self) -> None:
         """Ask for a MIDI file to harmonise."""
-        if self.model is None:
-            self._needed()
+        if not self._has_model():
             return
         hint = "a MIDI file: its highest part is harmonised; nothing: no melody is given"
         path = ""
@@ -103,23 +96,19 @@ class RollPane(TextPane, inherit_bindings=False):
             return
         trace = self.trace
         if trace is None or not trace.position:
-            self._note("no note is written yet: press space first")
+            self._tell("no note is written yet: press space first")
             return
         self._hear(trace.request.init, trace.seen_prompt, trace.frames[: trace.position])
 
     @work(group="sound", exclusive=True, exit_on_error=False)
     async def _hear(self, init: Any, prompt: str, frames: list[TextFrame]) -> None:
-        def sound() -> bytes:
+        def wav() -> bytes:
             from genui.saved import music
 
             return music.encode("wav", [music.piece_of(init, prompt, frames)], "")
 
-        try:
-            line = await self._speaker.play(await asyncio.to_thread(sound))
-        except GenuiError as error:
-            line = str(error)
-        if line:
-            self._note(line)
+        if line := await self._speaker.hear(wav):
+            self._tell(line)
 
     def on_unmount(self) -> None:
         self._speaker.stop()

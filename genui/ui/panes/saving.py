@@ -22,6 +22,7 @@ from genui.ui.tree import Branch, Tree
 if TYPE_CHECKING:
     from genui.ui.compare import Part
 
+NO_MODEL = "no model is chosen yet: pick one in Models and press Enter"
 NOTHING = "nothing is begun yet: press space, then there is something to {}"
 
 
@@ -61,6 +62,10 @@ class Saving(Pane, Generic[F]):
     @abstractmethod
     def _forget_dropped(self) -> None: ...
 
+    def _tell(self, line: str) -> None:
+        """A note to the user."""
+        self.post_message(messages.Say(line, "note"))
+
     def know(self, models: Iterable[ModelInfo]) -> None:
         """Remember which models there are names for."""
         self.known.update((model.ref, model) for model in models)
@@ -81,7 +86,7 @@ class Saving(Pane, Generic[F]):
     def action_save(self) -> None:
         """The tree of what is shown, beside its model."""
         if self.traces.shown is None:
-            self.post_message(messages.Say(NOTHING.format("save"), "note"))
+            self._tell(NOTHING.format("save"))
         else:
             self._save([self.traces.shown])
 
@@ -117,8 +122,7 @@ class Saving(Pane, Generic[F]):
         count = sum(len(tree.branches) for tree, _ in trees)
         what = "1 branch" if count == 1 else f"{count} branches"
         where = shown_path(files[0] if len(files) == 1 else files[0].parent)
-        line = f"saved {what} in {where} · ^p Open saved trace"
-        self.post_message(messages.Say(line, "note"))
+        self._tell(f"saved {what} in {where} · ^p Open saved trace")
 
     @work(group="open", exclusive=True, exit_on_error=False)
     async def open_saved(self, path: Path) -> None:
@@ -137,7 +141,7 @@ class Saving(Pane, Generic[F]):
         self._follow_shown()
         count = len(saved.branches)
         what = "1 branch" if count == 1 else f"{count} branches, b lists them"
-        self.post_message(messages.Say(f"opened {clean_line(saved.name, 60)}: {what}", "note"))
+        self._tell(f"opened {clean_line(saved.name, 60)}: {what}")
         self._moved()
 
     # --- export ---------------------------------------------------------------------------
@@ -146,7 +150,7 @@ class Saving(Pane, Generic[F]):
         """What is shown, to a file that replays."""
         shown = self.traces.shown
         if shown is None or not (shown.trace.started or shown.trace.frames):
-            self.post_message(messages.Say(NOTHING.format("export"), "note"))
+            self._tell(NOTHING.format("export"))
         else:
             self._export(shown)
 
@@ -170,8 +174,7 @@ class Saving(Pane, Generic[F]):
         def done(path: Path | None) -> None:
             if path is not None:
                 name = shown_path(path)
-                line = f"wrote {name} · genui replay {name} makes it again and compares"
-                self.post_message(messages.Say(line, "note"))
+                self._tell(f"wrote {name} · genui replay {name} makes it again and compares")
             self._moved()
 
         self.app.push_screen(ExportScreen(trace, self.shown_part, export, finish), done)

@@ -8,7 +8,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any, cast
 
-from genui.ui.key_table import PaneName
+from genui.ui.key import PaneName
 from genui.ui.panes.trace_pane import TracePane
 from genui.ui.session import Session
 

@@ -14,11 +14,10 @@ from genui.errors import MisuseError
 from genui.protocol import TextFrame, TextSettings, WriteText, WriteToken
 from genui.render import numbers
 from genui.render.sanitise import clean_line
-from genui.runs.catalog import ModelInfo
 from genui.ui import keys, messages
 from genui.ui.frame import set_border
-from genui.ui.key_table import PaneName
-from genui.ui.media import recipe_of, which
+from genui.ui.key import PaneName
+from genui.ui.media import which
 from genui.ui.messages import ViewName
 from genui.ui.panes.code import CodePane
 from genui.ui.panes.line_input import LineInput, unescape_newlines
@@ -56,6 +55,7 @@ class TextPane(CodePane):
     first_step: ClassVar[int] = 1
     paints_a_second: ClassVar[float] = 15
     catch_up: ClassVar[float] = 0.2
+    blank: ClassVar[str] = "\n"
     unit: ClassVar[str] = "tok"
     asks: ClassVar[str] = "the prompt; \\n is a new line"
     inserts: ClassVar[tuple[str, str]] = (
@@ -91,10 +91,6 @@ class TextPane(CodePane):
         self.query_one(".settings").border_subtitle = "+ − change"
         super().on_mount()
 
-    def default_prompt(self, model: ModelInfo) -> str:
-        recipe = recipe_of(model)
-        return next(iter(recipe.prompts), "\n") if recipe is not None else "\n"
-
     def total_steps(self) -> int:
         return self.settings.tokens
 
@@ -128,7 +124,7 @@ class TextPane(CodePane):
             return
         candidate = frame.candidates[at] if at is not None and not self.attending else None
         if candidate is None or candidate.token == frame.token:
-            self._note("choose another candidate with ↑ ↓: Enter forks with it")
+            self._tell("choose another candidate with ↑ ↓: Enter forks with it")
             return
         label = f"‘{_word(candidate.text)}’ at {frame.step}"
         self.post_message(messages.Acted())
@@ -167,16 +163,13 @@ class TextPane(CodePane):
             return None
         self._hold_at_cursor(trace)
         if trace.frame is None:
-            self._note("no token is at the cursor: press → for one")
+            self._tell("no token is at the cursor: press → for one")
         return trace.frame
 
     def _hold_at_cursor(self, trace: Trace[TextFrame]) -> None:
         if trace.playing:
             trace.pause()
             self._moved()
-
-    def _note(self, line: str) -> None:
-        self.post_message(messages.Say(line, "note"))
 
     # --- drawing ----------------------------------------------------------------------
 

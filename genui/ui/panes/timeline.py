@@ -1,6 +1,6 @@
 """A bar with a playhead: where in a trace one is, and how much of it is computed."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.segment import Segment
 from textual import events
@@ -8,6 +8,8 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
+
+from genui.ui.trace import Trace
 
 
 class Timeline(Widget):
@@ -35,6 +37,12 @@ class Timeline(Widget):
         super().__init__()
         self.set_reactive(Timeline.left, left)
         self.set_reactive(Timeline.right, right)
+
+    def follow(self, trace: Trace[Any] | None) -> None:
+        """Where that trace is; the start of nothing where there is none."""
+        self.total = trace.total if trace is not None else 0
+        self.computed = trace.computed if trace is not None else 0
+        self.position = trace.position if trace is not None else 0
 
     @property
     def _bar_width(self) -> int:

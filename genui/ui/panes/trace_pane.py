@@ -14,9 +14,9 @@ from genui.render.sanitise import clean_line
 from genui.runs.catalog import ModelInfo
 from genui.ui import messages
 from genui.ui.driver import may_move
-from genui.ui.panes.labelling import Labelling
-from genui.ui.panes.line_input import LineInput, escape_newlines, unescape_newlines
-from genui.ui.panes.saving import other_weights
+from genui.ui.panes.prompting import Prompting
+from genui.ui.panes.saving import NO_MODEL, other_weights
+from genui.ui.panes.timeline import Timeline
 from genui.ui.screens.value import ValueScreen
 from genui.ui.session import Session
 from genui.ui.settings import HINTS, S, changed_label, nudged, typed
@@ -26,7 +26,7 @@ from genui.ui.tree import Tree
 RESTART_DELAY = 0.25  # seconds after the last change of a setting until the trace starts again
 
 
-class TracePane(Labelling[F], Generic[F, S]):
+class TracePane(Prompting[F], Generic[F, S]):
     """Owns a trace. Subclasses draw it (`paint`) and say what their medium's defaults are."""
 
     first_step: ClassVar[int]
@@ -38,7 +38,6 @@ class TracePane(Labelling[F], Generic[F, S]):
         self._session = session
         self.model: ModelInfo | None = None
         self.traces: Tree[F] = Tree()
-        self.prompt = ""
         self.seed = 1
         self.settings: S = settings
         self._touched = touched  # the setting + and - change
@@ -54,10 +53,6 @@ class TracePane(Labelling[F], Generic[F, S]):
         return self.traces.trace
 
     # --- for subclasses ---------------------------------------------------------------
-
-    @abstractmethod
-    def default_prompt(self, model: ModelInfo) -> str:
-        """A prompt this model answers well."""
 
     @abstractmethod
     def total_steps(self) -> int:
@@ -183,12 +178,15 @@ class TracePane(Labelling[F], Generic[F, S]):
 
     # --- keys -------------------------------------------------------------------------
 
+    def _has_model(self) -> bool:
+        """Whether a model is chosen; else says so."""
+        if self.model is None:
+            self._tell(NO_MODEL)
+        return self.model is not None
+
     def _needed(self) -> Trace[F] | None:
         """The trace, begun if there is none; None (and a word to the user) without a model."""
-        if self.model is None:
-            self.post_message(
-                messages.Say("no model is chosen yet: pick one in Models and press Enter", "note")
-            )
+        if not self._has_model():
             return None
         if self.trace is None:
             self.start_over(play=False)
@@ -277,30 +275,11 @@ class TracePane(Labelling[F], Generic[F, S]):
             self.seed = random.randrange(1, 10_000)
             self.fork(protocol.SetSeed(self.seed), f"seed {self.seed}")
 
-    # --- the prompt -------------------------------------------------------------------
-
-    @property
-    def _input(self) -> LineInput:
-        return self.query_one("LineInput", LineInput)
-
-    def action_edit(self) -> None:
-        """Type another prompt."""
-        self._input.value = escape_newlines(self.prompt)
-        self.add_class("-editing")
-        self.screen.set_focus(self._input)
-
-    @on(LineInput.Submitted)
-    def _prompt_typed(self, event: LineInput.Submitted) -> None:
-        event.stop()
-        self.prompt = unescape_newlines(event.value)
-        self._leave_input()
-        self.post_message(messages.Acted())
-        self.start_over(play=True)
-
-    @on(LineInput.Cancelled)
-    def _leave_input(self) -> None:
-        self.remove_class("-editing")
-        self.screen.set_focus(self)
+    @on(Timeline.Sought)
+    def _sought(self, event: Timeline.Sought) -> None:
+        if self.trace is not None:
+            self.trace.seek(event.step)
+            self._moved()
 
     # --- what the worker says ---------------------------------------------------------
 
@@ -311,7 +290,7 @@ class TracePane(Labelling[F], Generic[F, S]):
             trace.begin(event.started)
             line = line or clean_line(trace.note)
             if line and trace is self.trace:
-                self.post_message(messages.Say(line, "note"))
+                self._tell(line)
             self._moved()
 
     @on(messages.FramesArrived)

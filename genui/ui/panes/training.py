@@ -17,7 +17,7 @@ from genui.ui import keys, messages
 from genui.ui.cards import mark
 from genui.ui.chrome import Line
 from genui.ui.driver import metered
-from genui.ui.key_table import PaneName
+from genui.ui.key import PaneName
 from genui.ui.looking import RunView
 from genui.ui.messages import ViewName
 from genui.ui.panes.pane import Pane

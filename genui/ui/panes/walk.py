@@ -2,27 +2,23 @@
 
 from typing import ClassVar
 
-from rich.cells import cell_len
-from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.timer import Timer
 
 from genui.edits import in_force
 from genui.grids import grid_words
-from genui.protocol import ImageFrame, LatentSettings
+from genui.protocol import LatentSettings
 from genui.render.sanitise import clean_line
-from genui.runs.catalog import ModelInfo
 from genui.ui import keys
 from genui.ui.chrome import Line
-from genui.ui.driver import metered
 from genui.ui.frame import set_border
-from genui.ui.key_table import PaneName
-from genui.ui.media import at_step, recipe_of, which
+from genui.ui.key import PaneName
+from genui.ui.media import at_step, which
 from genui.ui.messages import ViewName
 from genui.ui.panes.line_input import LineInput
+from genui.ui.panes.picture_pane import ROOMY
 from genui.ui.panes.timeline import Timeline
 from genui.ui.panes.walk_inspector import WalkInspector
 from genui.ui.panes.walk_moves import WalkMoves
@@ -30,9 +26,6 @@ from genui.ui.session import Session
 from genui.ui.settings import latent_lines, settings_content
 from genui.ui.widgets.label_bars import LabelBars
 from genui.ui.widgets.picture import Picture
-
-REST = 0.5  # seconds without a move, after which the picture is drawn finer
-ROOMY = 60  # cells of a border with room for whole sentences
 
 
 class LatentPane(WalkMoves):
@@ -42,14 +35,9 @@ class LatentPane(WalkMoves):
     pane: ClassVar[PaneName] = "walk"
     view: ClassVar[ViewName] = "walk"
     heading: ClassVar[str] = "Walk"
-    first_step: ClassVar[int] = 0
-    paints_a_second: ClassVar[float] = 10
-    catch_up: ClassVar[float] = 4.0
 
     def __init__(self, session: Session) -> None:
         super().__init__(session, LatentSettings(), touched="truncation")
-        self._rested: Timer | None = None
-        self._inspecting = False  # what is beside the picture is to be painted
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="main"):
@@ -60,10 +48,6 @@ class LatentPane(WalkMoves):
             yield Timeline("", "")
         yield WalkInspector()
 
-    def default_prompt(self, model: ModelInfo) -> str:
-        recipe = recipe_of(model)
-        return next(iter(recipe.prompts), "") if recipe is not None else ""
-
     def total_steps(self) -> int:
         return self.settings.steps
 
@@ -71,16 +55,6 @@ class LatentPane(WalkMoves):
     def directions(self) -> int:
         frame = self._frame
         return len(frame.along) if frame is not None else 0
-
-    @property
-    def _frame(self) -> ImageFrame | None:
-        return self.trace.frame if self.trace is not None else None
-
-    @on(Timeline.Sought)
-    def _sought(self, event: Timeline.Sought) -> None:
-        if self.trace is not None:
-            self.trace.seek(event.step)
-            self._moved()
 
     # --- drawing ----------------------------------------------------------------------
 
@@ -96,26 +70,12 @@ class LatentPane(WalkMoves):
         self.query_one(".caption", Line).show(self._caption_line())
         self._paint_border()
         self.paint_labels()
-        if self.zoomed and not self._inspecting:
-            self._inspecting = True
-            self.call_after_refresh(self._paint_inspector)
-        if self._rested is not None:
-            self._rested.stop()
-        self._rested = self.set_timer(REST, self._sharpen)
+        self.settle()
 
-    def _sharpen(self) -> None:
-        """Draw finer what stands still, once the terminal has taken all else."""
-        driver = metered(self.app)
-        if driver is not None and driver.busy:
-            self._rested = self.set_timer(REST, self._sharpen)
-        else:
-            self.query_one(".large", Picture).sharpen()
+    def sharpen(self) -> None:
+        self.query_one(".large", Picture).sharpen()
 
-    def _paint_inspector(self) -> None:
-        """What is beside the picture, after it: a key is answered by the picture."""
-        self._inspecting = False
-        if not self.zoomed:
-            return
+    def paint_inspector(self) -> None:
         inspector = self.query_one(WalkInspector)
         inspector.show_place(self._frame, self._in_force())
         inspector.show_score(self.trace)
@@ -136,26 +96,17 @@ class LatentPane(WalkMoves):
             timeline.right = f"seed {settings.to}"
         else:
             timeline.left, timeline.right = f"−{settings.reach:g}σ", f"+{settings.reach:g}σ"
-        timeline.total = trace.total if trace is not None else 0
-        timeline.computed = trace.computed if trace is not None else 0
-        timeline.position = trace.position if trace is not None else 0
+        timeline.follow(trace)
 
     def _caption_line(self) -> Content:
         """The caption in force and, at the right, the discriminator's score and the step."""
         trace, frame = self.trace, self._frame
         if trace is None or frame is None:
-            return Content.assemble((f"“{clean_line(self.prompt)}”" if self.prompt else "", "bold"))
+            return self.waiting_line()
         score = f"{frame.score:+.2f}" if frame.score is not None else "none"
-        end = Content.assemble(
-            ("score ", "$text-muted"), (score, "bold $accent"),
-            ("  step ", "$text-muted"), (str(trace.position), "bold $foreground"),
-            (f"/{trace.total}", "$text-muted"),
-        )  # fmt: skip
-        width = self.query_one(".caption").size.width
+        told = ("score ", "$text-muted"), (score, "bold $accent"), ("  step ", "$text-muted")
         prompt = in_force(trace.request, trace.position)[0]
-        caption = clean_line(f"“{prompt}”", max(4, width - end.cell_length - 1))
-        gap = max(1, width - cell_len(caption) - end.cell_length)
-        return Content.assemble((caption, "bold"), " " * gap, end)
+        return self.captioned(f"“{prompt}”", trace, *told)
 
     # --- words in the border ----------------------------------------------------------
 
@@ -167,14 +118,14 @@ class LatentPane(WalkMoves):
         name = clean_line(self.model.name, 16)
         if not self.zoomed:
             self.set_title((name, "bold"), which(self.model))
-            self.set_subtitle(self._branch_words() or self._way())
+            self.set_subtitle(self.branch_words() or self._way())
             return
         main, picture = self.query_one(".main"), self.query_one(".large", Picture)
         scale = f" · {picture.scale_text}" if picture.scale_text else ""
         way = f" · {self._way()}" if main.size.width >= ROOMY else ""
         title = Content.assemble((name, "bold"), f"{at_step(self.model)}{way}{scale}")
         set_border(main, title=title)
-        set_border(main, subtitle=Content(self._branch_words()))
+        set_border(main, subtitle=Content(self.branch_words()))
 
     def _way(self) -> str:
         """`direction 2 · seed 7`, or `seed 7 → 12`."""
@@ -185,11 +136,3 @@ class LatentPane(WalkMoves):
         if settings.to is not None:
             return f"{seed} → {settings.to}"
         return f"direction {settings.direction} · {seed}"
-
-    def _branch_words(self) -> str:
-        """`branch 2 of 3 · to seed 8`, where there are several."""
-        branches, shown = self.traces.branches, self.traces.shown
-        if shown is None or len(branches) < 2:
-            return ""
-        at = next((i for i, b in enumerate(branches, 1) if b is shown), len(branches))
-        return f"branch {at} of {len(branches)} · {clean_line(shown.label, 32)}"

@@ -5,7 +5,7 @@ from textual.containers import Vertical
 from textual.content import Content
 
 from genui.protocol import ImageFrame, LatentSettings
-from genui.ui.chrome import Line
+from genui.ui.chrome import SettingLines
 from genui.ui.frame import set_border
 from genui.ui.settings import BASIS_NAMES
 from genui.ui.trace import Trace
@@ -13,12 +13,6 @@ from genui.ui.widgets.bearings import Bearings
 from genui.ui.widgets.curve import Curve
 
 NARROW = 40  # cells of a border that holds only few words
-
-
-class SettingLines(Line):
-    """A line for each setting."""
-
-    WRAPS = True  # it may get a line more
 
 
 class WalkInspector(Vertical):

@@ -14,7 +14,7 @@ from genui.protocol import BASES, Axis, ImageFrame, LatentSettings, Seed
 from genui.render.sanitise import clean_line
 from genui.runs.catalog import ModelInfo
 from genui.ui import messages
-from genui.ui.panes.trace_pane import TracePane
+from genui.ui.panes.picture_pane import PicturePane
 from genui.ui.screens.form import Field, FormScreen
 from genui.ui.screens.value import ValueScreen
 from genui.ui.settings import changed_label
@@ -24,7 +24,7 @@ LABEL_CELLS = 32  # of a branch's words
 LEAST_MOVES = 10  # to a seed that a walk turns to midway
 
 
-class WalkMoves(TracePane[ImageFrame, LatentSettings]):
+class WalkMoves(PicturePane[LatentSettings]):
     """The actions of a walk. A walk that nothing was changed in begins anew and stays in its
     place; one that has turned off goes on from there, as a branch."""
 
@@ -217,8 +217,7 @@ class WalkMoves(TracePane[ImageFrame, LatentSettings]):
 
     def action_grid(self) -> None:
         """Ask which seeds and captions to walk with at once."""
-        if self.model is None:
-            self._needed()
+        if not self._has_model():
             return
         now = [axis_text(axis) for axis in self.grid]
         along_x, along_y = (*now, "", "")[:2] if now else ("seed 1..4", "")

@@ -8,10 +8,13 @@ from textual import on
 from textual.message_pump import MessagePump
 
 from genui.ui import messages
+from genui.ui.compare import PARTS, Part
 from genui.ui.in_step import Column
 from genui.ui.panes.saving import other_weights
 from genui.ui.screens.window import Window
 from genui.ui.session import Session
+
+TICKS = 12.0  # times a second that what is new is drawn
 
 
 class ColumnsWindow(Window[Column | None]):
@@ -21,12 +24,18 @@ class ColumnsWindow(Window[Column | None]):
     to `pane`, and the others are closed, but for the one that is taken.
     """
 
-    def __init__(self, session: Session, pane: MessagePump, columns: Sequence[Column]) -> None:
+    def __init__(
+        self, session: Session, pane: MessagePump, columns: Sequence[Column], part: Part
+    ) -> None:
         super().__init__()
         self._session = session
         self._pane = pane
         self.columns: tuple[Column, ...] = tuple(columns)
         self._left = False
+        self._view: Part = part
+        self._note = ""  # said in place of what is said usually
+        self._stale = True
+        self._begun_at = self._painted_at = time.monotonic()
 
     def _take_over(self) -> None:
         """From now on the traces' messages come here."""
@@ -44,8 +53,18 @@ class ColumnsWindow(Window[Column | None]):
         """The worker has ended; every trace can be asked for again."""
 
     @abstractmethod
+    def _paint(self) -> None:
+        """Draw everything as it is now; nothing once it is left."""
+
     def _say(self, line: str) -> None:
         """Show a line for a person."""
+        self._note = line
+        self._paint()
+
+    def _next_view(self) -> None:
+        """The guess, the noisy picture or the noise: the next of them."""
+        views = tuple(PARTS)
+        self._view = views[(views.index(self._view) + 1) % len(views)]
 
     def _leave_with(self, taken: Column | None) -> None:
         """Close, and give the traces back."""

@@ -13,15 +13,14 @@ from textual.widgets import Static
 
 from genui.protocol import ImageFrame
 from genui.ui.clip import ClipHead
-from genui.ui.compare import PARTS, Part, gap, gap_words, token_words
+from genui.ui.compare import Part, gap, gap_words, token_words
 from genui.ui.driver import may_move
 from genui.ui.in_step import Column, InStep
 from genui.ui.panes.timeline import Timeline
-from genui.ui.screens.columns import ColumnsWindow
+from genui.ui.screens.columns import TICKS, ColumnsWindow
 from genui.ui.session import Session
 from genui.ui.widgets.column import ColumnView
 
-TICKS = 12.0  # times a second that what is new is drawn
 SHORT: dict[Part, str] = {"guess": "guess", "x": "noisy", "noise": "noise"}
 CATCH_UP = {"text": 0.2, "image": 4.0}  # seconds within which the playhead is at the newest step
 
@@ -63,16 +62,12 @@ class CompareScreen(ColumnsWindow):
         playing: bool = False,
         part: Part = "guess",
     ) -> None:
-        super().__init__(session, pane, columns)
+        super().__init__(session, pane, columns, part)
         self.going = InStep(self.columns, goal=position, playing=playing)
         self.focus_at = 0
         self.clip = ClipHead()  # of clips: the frame that all of them show
-        self._view: Part = part
-        self._note = ""
         self._said = ""  # what the line below the columns says
-        self._stale = True
         self._seen: list[tuple[int, bool]] = []  # how far each trace was when last drawn
-        self._begun_at = self._painted_at = time.monotonic()
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="compare"):
@@ -129,8 +124,7 @@ class CompareScreen(ColumnsWindow):
 
     def action_swap(self) -> None:
         """The guess, the noisy picture or the noise: the next of them."""
-        views = tuple(PARTS)
-        self._view = views[(views.index(self._view) + 1) % len(views)]
+        self._next_view()
         self._go()
 
     def action_frame(self, by: int) -> None:
@@ -178,10 +172,6 @@ class CompareScreen(ColumnsWindow):
         """The user moved something: ask, and show it at once."""
         self._note = ""
         self._aim()
-        self._paint()
-
-    def _say(self, line: str) -> None:
-        self._note = line
         self._paint()
 
     # --- leaving ----------------------------------------------------------------------

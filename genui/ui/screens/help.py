@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from genui.ui import keys
-from genui.ui.key_table import Key, Scope
+from genui.ui.key import Key, Scope
 from genui.ui.screens.window import Window
 
 

@@ -20,11 +20,11 @@ from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
 from genui.ui import keys, messages
 from genui.ui.chrome import TABS, FooterLine, HeaderLine, StatusLine, TabsLine
-from genui.ui.key_table import PaneName
+from genui.ui.key import PaneName
 from genui.ui.layout import Arrangement, arrange, too_small
 from genui.ui.leaving import DeafWhenLeaving
 from genui.ui.looking import RunView
-from genui.ui.media import classifiers, newest_model, pane_of, pane_of_saved
+from genui.ui.media import newest_model, pane_of, pane_of_saved
 from genui.ui.messages import ViewName
 from genui.ui.panes.models import ModelsPane
 from genui.ui.panes.pane import Pane
@@ -279,11 +279,9 @@ class HomeScreen(DeafWhenLeaving, SlotOver, BoardOver, LabOver):
         self.models, self.runs = models, runs
         self.query_one(ModelsPane).set_lists(models, runs)
         for pane in self.query(TracePane):
-            mine = [model for model in models if pane_of(model) == pane.pane]
-            pane.set_catalogue(mine)
-            pane.set_classifiers(classifiers(models))
-            if mine:
-                pane.offer(mine[0])
+            self._tell_models(pane)
+            if pane.catalogue:
+                pane.offer(pane.catalogue[0])
         if self._expected is not None:
             self.query_one(ModelsPane).choose_run(self._expected)
             self._expected = None

@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from genui.ui import keys, messages
 from genui.ui.chrome import FooterLine, HeaderLine, StatusLine
-from genui.ui.key_table import Scope
+from genui.ui.key import Scope
 from genui.ui.lab.own_points import OwnPoints
 from genui.ui.lab.pane import LabPane
 from genui.ui.layout import arrange, too_small

@@ -8,7 +8,7 @@ from textual import work
 from textual.screen import Screen
 
 from genui.runs.catalog import ModelInfo
-from genui.ui.key_table import PaneName
+from genui.ui.key import PaneName
 from genui.ui.media import classifiers, pane_of
 from genui.ui.messages import ViewName
 from genui.ui.panes.slot import SLOT, make_pane
@@ -47,9 +47,13 @@ class SlotOver(Screen[None]):
         pane = make_pane(name, self._session)
         pane.add_class("-hidden")
         await self.query_one("#lower").mount(pane)
-        pane.set_catalogue([model for model in self.models if pane_of(model) == name])
-        pane.set_classifiers(classifiers(self.models))
+        self._tell_models(pane)
         self._focus_pane(name, use)
+
+    def _tell_models(self, pane: TracePane[Any, Any]) -> None:
+        """Which models there are for it now, and which label what they make."""
+        pane.set_catalogue([model for model in self.models if pane_of(model) == pane.pane])
+        pane.set_classifiers(classifiers(self.models))
 
     def _focus_pane(self, name: PaneName, use: Use) -> None:
         if name in SLOT and name != self.slot:

@@ -13,17 +13,16 @@ from textual.widgets import Static
 
 from genui.errors import MisuseError
 from genui.render.sanitise import clean_line
-from genui.ui.compare import PARTS, Part
+from genui.ui.compare import Part
 from genui.ui.driver import may_move
 from genui.ui.in_step import Column
 from genui.ui.panes.rows import Row, RowList
-from genui.ui.screens.columns import ColumnsWindow
+from genui.ui.screens.columns import TICKS, ColumnsWindow
 from genui.ui.session import Session
 from genui.ui.trace import Trace
 from genui.ui.widgets.column import ColumnView
 from genui.variations import DISTANCES, USUAL, Variation, means_of, variations
 
-TICKS = 12.0  # times a second that what is new is drawn
 ACROSS = 3  # pictures in a row
 COUNT = 5  # variations at once: with the sample they vary, two rows
 PREVIEW = 200  # characters of a text in the list
@@ -70,20 +69,16 @@ class VariationsScreen(ColumnsWindow):
         keep: Keep,
         sheet: Sheet,
     ) -> None:
-        super().__init__(session, pane, [sample])
+        super().__init__(session, pane, [sample], part)
         self._sample = sample
         self._step = step
         self._seed = seed  # of the first variation
-        self._view: Part = part
         self._keep = keep
         self._sheet = sheet
         self.distance = USUAL
         self.chosen = 0
-        self._note = ""
         self._forked_at: list[int] = [0]  # of every column, where it leaves the sample
         self._kept: set[int] = set()  # ids of traces
-        self._stale = False
-        self._begun_at = self._painted_at = time.monotonic()
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="variations"):
@@ -184,8 +179,7 @@ class VariationsScreen(ColumnsWindow):
     def action_swap(self) -> None:
         """The guess, the noisy picture or the noise: the next of them."""
         if not self._sample.trace.first:
-            views = tuple(PARTS)
-            self._view = views[(views.index(self._view) + 1) % len(views)]
+            self._next_view()
             self._paint()
 
     def action_scroll_text(self, by: int) -> None:
@@ -222,10 +216,6 @@ class VariationsScreen(ColumnsWindow):
             self._say(line)
 
     # --- asking and painting ----------------------------------------------------------
-
-    def _say(self, line: str) -> None:
-        self._note = line
-        self._paint()
 
     def _lost(self) -> None:
         self._say("the worker ended; another starts — press r for others")

@@ -20,7 +20,6 @@ from genui.render.roll_lines import (
 )
 from genui.ui.widgets.lines import LineWidget, strip_of
 
-_VOICES = ("soprano", "alto", "tenor", "bass")
 _HEAD = "▾"
 
 
@@ -33,7 +32,7 @@ class Roll(LineWidget):
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "roll--empty", "roll--line", "roll--name", "roll--head", "roll--ahead", "roll--struck",
-        *(f"roll--{voice}" for voice in _VOICES),
+        *(f"roll--{voice}" for voice in notes.VOICES),
     }  # fmt: skip
     DEFAULT_CSS = """
     Roll {
@@ -181,7 +180,7 @@ class Roll(LineWidget):
         line, ahead = self.style("roll--line"), self.style("roll--ahead")
         looks = {(-1, struck, later): line for struck in (False, True) for later in (False, True)}
         bold = Style(bold=True)
-        for voice, name in enumerate(_VOICES):
+        for voice, name in enumerate(notes.VOICES):
             style = self.style(f"roll--{name}")
             looks[voice, False, False], looks[voice, True, False] = style, style + bold
             looks[voice, False, True] = looks[voice, True, True] = ahead

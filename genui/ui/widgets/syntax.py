@@ -5,6 +5,7 @@ bracket was open in the lexer's eyes.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from rich.style import Style
@@ -43,9 +44,10 @@ class Highlighter:
         start = self._read_to if self._read_to <= len(text) else 0
         found, settled = [], start
         for at, kind, value in self._lexer.get_tokens_unprocessed(text[start:]):
-            if "\n" in value and _kind(kind) in (PLAIN, COMMENT):
+            which = _kind(kind)
+            if "\n" in value and which in (PLAIN, COMMENT):
                 settled = start + at + value.rindex("\n") + 1
-            elif (which := _kind(kind)) != PLAIN:
+            elif which != PLAIN:
                 found.append(Coloured(start + at, start + at + len(value), which))
         # The last whole line may still belong to what comes: a string over several lines.
         self._read_to = settled
@@ -56,6 +58,7 @@ class Highlighter:
         self._read_to = 0
 
 
+@cache
 def _kind(token: Any) -> int:
     """The kind of a token of pygments', which are nested: the first that holds it."""
     from pygments.token import Comment, Keyword, Name, Number, Operator, String

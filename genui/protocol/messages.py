@@ -1,19 +1,12 @@
-"""The messages between the app and the worker: frozen, typed, versioned.
+"""The messages themselves: what the app asks of the worker, and what it answers."""
 
-On the pipe each message is four bytes of little-endian length and that many bytes of
-msgpack. Nothing here knows a family: a trace starts, advances by steps, forks by edits,
-and every step sends one frame.
-"""
+from typing import Annotated, Literal
 
-import struct
-from collections.abc import Iterator
-from typing import Annotated, Generic, Literal, TypeVar, get_args
-
-import msgspec
 from msgspec import Meta, Struct
 
+from genui.protocol.generation import Axis, Edit, EditAt, Picture, Seed, Settings
+
 VERSION = 3
-MAX_MESSAGE = 16 * 1024 * 1024
 
 EDGE = 1.25
 """The Lab shows the plane from -EDGE to EDGE; data lie within -1 and 1 or close by."""
@@ -21,163 +14,6 @@ GRID = 48
 """Cells along each side of what the Lab draws as a surface."""
 LAB = "lab:"
 """A model's name that begins so is a family that the Lab trains."""
-
-_LENGTH = struct.Struct("<I")
-
-T = TypeVar("T")
-
-Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-
-SamplerName = Literal["dpmpp-2m", "heun", "euler", "ddim", "ddpm"]
-BasisName = Literal["sefa", "pca"]
-BASES: tuple[BasisName, ...] = get_args(BasisName)
-SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
-
-
-class ProtocolError(Exception):
-    """The other side sent something that is not this protocol."""
-
-
-# --- settings -----------------------------------------------------------------------
-
-
-class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
-    """How a token is chosen; the filters apply in this order.
-
-    `repetition_penalty=1`, `top_k=0`, `top_p=1` and `min_p=0` switch theirs off.
-    """
-
-    repetition_penalty: Annotated[float, Meta(ge=1, le=10)] = 1.0  # Keskar et al. 2019
-    temperature: Annotated[float, Meta(ge=0, le=10)] = 0.8  # 0 is greedy
-    top_k: Annotated[int, Meta(ge=0)] = 0  # Fan et al. 2018
-    top_p: Annotated[float, Meta(gt=0, le=1)] = 0.95  # Holtzman et al. 2020
-    min_p: Annotated[float, Meta(ge=0, le=1)] = 0.0  # Nguyen et al. 2024
-    tokens: Annotated[int, Meta(ge=1, le=100_000)] = 400
-
-
-class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
-    """How noise becomes a picture. `eta` is DDIM's share of fresh noise a step; 1 is DDPM."""
-
-    sampler: SamplerName = "dpmpp-2m"
-    steps: Annotated[int, Meta(ge=1, le=1000)] = 20
-    guidance: Annotated[float, Meta(ge=0, le=20)] = 2.0
-    eta: Annotated[float, Meta(ge=0, le=1)] = 0.0
-
-
-class LatentSettings(Struct, frozen=True, tag="latent", kw_only=True):
-    """How a walk through a generator's latent space goes, `steps` moves of one length.
-
-    Along a direction it begins `reach` before the seed's point and ends as far behind it, so
-    that the seed itself is in the middle. With `to` it goes from the seed's point to that of
-    another seed instead. Lengths are standard deviations of the latents that were trained on.
-    """
-
-    steps: Annotated[int, Meta(ge=1, le=1000)] = 40
-    direction: Annotated[int, Meta(ge=1, le=64)] = 1  # the strongest is 1
-    basis: BasisName = "sefa"  # how directions are found
-    reach: Annotated[float, Meta(gt=0, le=20)] = 3.0
-    at: Annotated[tuple[float, ...], Meta(max_length=64)] = ()  # moved so far along each direction
-    to: Seed | None = None
-    share: Annotated[float, Meta(gt=0, le=1)] = 1.0  # of the way to `to` that is gone
-    blend: Annotated[tuple[Seed, ...], Meta(max_length=15)] = ()  # seeds mixed in, in equal parts
-    truncation: Annotated[float, Meta(ge=0, le=2)] = 1.0  # what latents are multiplied by
-
-
-class LabSettings(Struct, frozen=True, tag="lab", kw_only=True):
-    """How a network of the Lab is trained. Every step can be seen; `every` so many of them
-    are looked at on the way, which the divergence is measured at."""
-
-    learning_rate: Annotated[float, Meta(gt=0, le=1)] = 0.004
-    width: Annotated[int, Meta(ge=4, le=128)] = 64  # of each hidden layer
-    batch: Annotated[int, Meta(ge=8, le=4096)] = 256  # points a step
-    steps: Annotated[int, Meta(ge=1, le=50_000)] = 2000
-    every: Annotated[int, Meta(ge=1, le=1000)] = 20
-
-
-Settings = TextSettings | ImageSettings | LatentSettings | LabSettings
-
-
-# --- edits: what makes a fork ---------------------------------------------------------
-# An edit changes the state at one step; the steps after it differ from then on.
-
-
-class SetSettings(Struct, frozen=True, tag="settings"):
-    """Other settings from here. Of pictures, `steps` counts those of the whole trace."""
-
-    settings: Settings
-
-
-class SetSeed(Struct, frozen=True, tag="seed"):
-    """Other random numbers from here."""
-
-    seed: Seed
-
-
-class SetPrompt(Struct, frozen=True, tag="prompt"):
-    """Another caption from here."""
-
-    prompt: str
-
-
-class WriteText(Struct, frozen=True, tag="write"):
-    """The next tokens are those of this text, whatever the model would choose."""
-
-    text: str
-
-
-class WriteToken(Struct, frozen=True, tag="token"):
-    """The next token is this one."""
-
-    token: Annotated[int, Meta(ge=0)]
-
-
-class AddNoise(Struct, frozen=True, tag="noise", kw_only=True):
-    """Noise added back, up to the level that step `to` of the schedule has (0: pure noise).
-
-    With a mask (bytes, one a pixel row by row, 1 where the picture may change) the rest
-    is held to the clean picture of this step while the masked part is drawn again.
-    """
-
-    to: Annotated[int, Meta(ge=0)]
-    mask: bytes = b""
-
-
-class Denoise(Struct, frozen=True, tag="denoise"):
-    """Of a forward process: from here back towards a clean picture."""
-
-
-Edit = SetSettings | SetSeed | SetPrompt | WriteText | WriteToken | AddNoise | Denoise
-
-
-class EditAt(Struct, frozen=True, kw_only=True):
-    """An edit of the state at `step`: the steps up to and including it stand."""
-
-    step: Annotated[int, Meta(ge=0)]
-    edit: Edit
-
-
-class Axis(Struct, frozen=True, kw_only=True):
-    """One side of a grid: a setting (`seed`, `caption`, `guidance`, `eta`, `sampler`) and its
-    values, as they are typed."""
-
-    name: Literal["seed", "caption", "guidance", "eta", "sampler"]
-    values: Annotated[tuple[str, ...], Meta(min_length=1, max_length=16)]
-
-
-FROM_DATA = "data:"
-"""As `Start.init`: the training picture nearest to the caption."""
-
-
-FILL = "<FILL>"
-"""In the prompt of a model that fills gaps: the gap, which the text written goes into."""
-
-
-class Picture(Struct, frozen=True, kw_only=True):
-    """A picture to begin from: height × width × 3 bytes, RGB, row by row."""
-
-    width: int
-    height: int
-    rgb: bytes
 
 
 # --- app to worker ------------------------------------------------------------------
@@ -509,48 +345,3 @@ Reply = (
     Ready | Started | TextFrame | ImageFrame | PointsFrame | Attention | Neighbours | Labels
     | Seen | Idle | Failed | Warmed
 )  # fmt: skip
-
-_encoder = msgspec.msgpack.Encoder()
-
-
-def encode(message: Request | Reply) -> bytes:
-    """The message as it goes on the pipe."""
-    body = _encoder.encode(message)
-    if len(body) > MAX_MESSAGE:
-        raise ProtocolError(f"message of {len(body)} bytes is over the limit of {MAX_MESSAGE}")
-    return _LENGTH.pack(len(body)) + body
-
-
-class Reader(Generic[T]):
-    """Cuts a byte stream into messages; `feed` takes whatever arrived."""
-
-    def __init__(self, kind: type[T]) -> None:
-        self._decoder = msgspec.msgpack.Decoder(kind)
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> Iterator[T]:
-        """The messages completed by `data`. Raises ProtocolError on anything else."""
-        self._buffer += data
-        while len(self._buffer) >= _LENGTH.size:
-            (length,) = _LENGTH.unpack_from(self._buffer)
-            if length > MAX_MESSAGE:
-                raise ProtocolError(f"message of {length} bytes is over the limit")
-            end = _LENGTH.size + length
-            if len(self._buffer) < end:
-                return
-            body = bytes(self._buffer[_LENGTH.size : end])
-            del self._buffer[:end]
-            try:
-                yield self._decoder.decode(body)
-            except (msgspec.DecodeError, msgspec.ValidationError) as error:
-                raise ProtocolError(f"not a genui message: {error}") from None
-
-
-def replies() -> "Reader[Reply]":
-    """Reads what a worker sends."""
-    return Reader(Reply)  # type: ignore[arg-type]
-
-
-def requests() -> "Reader[Request]":
-    """Reads what an app sends."""
-    return Reader(Request)  # type: ignore[arg-type]
