@@ -47,10 +47,13 @@ def run(args: argparse.Namespace) -> int:
 
     paths = [_path_of(word) for word in args.paths]
     if has_terminal():
+        from genui.ui import early
+
+        first = early.begin(paths or None)
         answer_keys_at_once()
         from genui.ui import watching
 
-        return watching.run_watch(paths or None, None)
+        return watching.run_watch(paths or None, None, first)
     if not paths:
         from genui.commands import runs
 

@@ -124,8 +124,8 @@ KINDS: Mapping[type[Recipe], Kind] = types.MappingProxyType(
             honesty="It knows 159 icons and 10 motions by name. An icon's shape is remembered: "
             "its caption draws it, and the network is built to move it. New are where it begins, "
             "how large it is and how far it goes, and pairs of icon, motion and colours never "
-            "trained together; a word that it never saw is no icon to it. Bouncing and orbiting it "
-            "has hardly learned: the figure hovers instead.",
+            "trained together; a word that it never saw is no icon to it. A motion begins at the "
+            "same place of its path every time: a bounce on the ground, an orbit at the top.",
         ),
         VoiceRecipe: Kind(
             task="genui.engine.train.voice_task:VoiceTask",

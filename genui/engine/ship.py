@@ -52,6 +52,7 @@ def ship(run: RunDir) -> dict[str, Any]:
     tensors, described = load_weights(source.path)
     recipe = recipe_from_dict(described["recipe"])
     target = paths.weights_dir() / recipe.name / "model.safetensors"
+    earlier = card_beside(target)
     # The path of whoever trained it is nobody else's business.
     described["recipe"] = asdict(recipe) | {"data": ""}
     write_tensors(target, quantise(tensors), {"genui": json.dumps(described)})
@@ -59,7 +60,7 @@ def ship(run: RunDir) -> dict[str, Any]:
         "name": recipe.name,
         "summary": recipe.summary,
         "quality": dict(measure(find_model(str(target)), recipe)),
-        "trained": trained(run, recipe),
+        "trained": trained(run, recipe) | lineage(run, recipe.name, earlier),
         "data": {
             "name": described["dataset"],
             "licence": described["licence"],
@@ -101,6 +102,22 @@ def trained(run: RunDir, recipe: Recipe) -> dict[str, Any]:
         ),
         "versions": msgspec.to_builtins(info.versions),
     }
+
+
+def card_beside(weights: Path) -> dict[str, Any]:
+    """The card of the model shipped until now; empty where there is none."""
+    card = weights.with_name("card.json")
+    return json.loads(card.read_text(encoding="utf-8")) if card.exists() else {}
+
+
+def lineage(run: RunDir, name: str, earlier: dict[str, Any]) -> dict[str, str]:
+    """What the training began with, where that is the shipped model it takes the place of."""
+    if spelled(read_info(run).start_from) != name or "trained" not in earlier:
+        return {}
+    before = earlier["trained"]
+    began = f"; {before['started']}" if "started" in before else ""
+    spent = f"{before['steps']:,} steps, {before['minutes']} minutes{began}"
+    return {"started": f"from the {name} model shipped before ({spent})"}
 
 
 def sample(ref: str, recipe: Recipe) -> str:

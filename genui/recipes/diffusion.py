@@ -47,6 +47,7 @@ class DiffusionRecipe(Recipe):
     shift: Annotated[float, Meta(ge=0, le=16)] = 0.0  # pixels at most
     zoom: Fraction = 0.0  # share they are enlarged or reduced at most
     flip: bool = False
+    one_word: Share = 0.0  # of the captions say one word of their picture's name: many answer to it
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (
         *("network", "channels", "border"),
@@ -83,6 +84,9 @@ RECIPES: tuple[Recipe, ...] = (
         caption_words=8,
         summary="icons, one colour on another",
         steps=1500,
+        shift=1.5,
+        zoom=0.1,
+        one_word=0.3,
         sample_captions=(
             "red heart on black",
             "blue heart on yellow",
@@ -100,6 +104,9 @@ RECIPES: tuple[Recipe, ...] = (
         caption_words=10,
         summary="colour emoji by name",
         steps=1500,
+        shift=1.5,
+        zoom=0.1,
+        one_word=0.3,
         sample_captions=(
             "octopus",
             "red apple",

@@ -5,18 +5,10 @@ take a fraction of a millisecond, so nothing is kept between redraws.
 """
 
 from dataclasses import dataclass
-from enum import IntFlag
 
 import numpy as np
 
-
-class Fault(IntFlag):
-    """What a column holds that has no place on the axis of values."""
-
-    NAN = 1
-    ABOVE = 2  # +∞
-    BELOW = 4  # -∞
-    NOT_POSITIVE = 8  # zero or less, on a logarithmic axis
+from genui.render.fault import Fault
 
 
 @dataclass(frozen=True)

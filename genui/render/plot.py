@@ -9,7 +9,8 @@ from rich.cells import cell_len
 
 from genui.render.axis import Tick, log_ticks, ticks
 from genui.render.braille import DOTS_ACROSS, DOTS_DOWN, Canvas, joined
-from genui.render.envelope import Columns, Fault, envelope
+from genui.render.envelope import Columns, envelope
+from genui.render.fault import Fault
 from genui.render.frame import Frame
 from genui.render.series import Trace
 from genui.render.series_looks import (

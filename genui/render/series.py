@@ -6,7 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from genui.render.envelope import Fault, faults_in
+from genui.render.envelope import faults_in
+from genui.render.fault import Fault
 from genui.render.window import Window
 
 Kind = Literal["line", "smoothed", "marks"]

@@ -1,15 +1,20 @@
 """How series are told apart, by colour and without it, and the legend that says so."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from genui.render.envelope import Fault
+from genui.render.fault import Fault
 from genui.render.numbers import value as spelled
 from genui.render.sanitise import clean_line
-from genui.render.series import Kind, Trace
+
+if TYPE_CHECKING:
+    from genui.render.series import Kind, Trace
 
 Part = tuple[str, str]
 

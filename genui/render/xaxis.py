@@ -1,19 +1,12 @@
 """What a curve is drawn along: steps, seconds, tokens or epochs."""
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
-from genui.render.units import EPOCHS, SECONDS, TOKENS
+from genui.render.axis_names import Axis
 
-Axis = Literal["step", "time", "tokens", "epochs"]
 Points = tuple[np.ndarray, np.ndarray, np.ndarray]
 """(steps int64 [N] ascending, values float64 [N], unix times float64 [N], NaN where unknown)"""
-
-AXES: tuple[Axis, ...] = ("step", "time", "tokens", "epochs")
-UNITS: dict[Axis, str] = {"step": "step", "time": SECONDS, "tokens": TOKENS, "epochs": EPOCHS}
-"""What one of an axis is called, as a Curve's `unit`."""
 
 _LATEST = 1e11  # a unix time beyond the year 5000 is no time
 _MOST = 1e18  # tokens or epochs; a number beyond it counts nothing

@@ -9,6 +9,7 @@ from textual import on
 
 from genui.errors import GenuiError
 from genui.render.sanitise import clean_line
+from genui.runs.catalog import list_models
 from genui.runs.listing import list_runs
 from genui.ui import messages
 from genui.ui.screens.home import HomeScreen
@@ -31,7 +32,7 @@ class GenuiApp(Shell):
     def __init__(self, worker: Sequence[str] = WORKER) -> None:
         super().__init__()
         self.session = Session(self, worker)
-        self.watcher = Watcher(self)
+        self.watcher = Watcher(self, models=list_models)
         self.home = HomeScreen(self.session, self.watcher)
         self._warmed = False
 

@@ -130,6 +130,7 @@ class Shell(DeafWhenLeaving, App[None]):
         # later is little: each would hold up a key for 50 to 150 ms.
         gc.freeze()
         gc.set_threshold(*GARBAGE)
+        gc.enable()
         self.begin()
         self.desk.begin()
         self.set_interval(TRAFFIC_PERIOD, self._count_traffic)

@@ -9,7 +9,6 @@ from textual.message_pump import MessagePump
 from genui.errors import GenuiError
 from genui.render.sanitise import clean_line
 from genui.runs.control import Command, Order, steer
-from genui.runs.launch import resume
 from genui.runs.layout import RunDir
 from genui.ui import messages
 from genui.ui.board import orders
@@ -141,6 +140,8 @@ class Steering(MessagePump):
 
     @work(group="orders", exit_on_error=False)
     async def _resume(self, run: RunDir) -> None:
+        from genui.runs.launch import resume  # with all recipes: not before it is asked for
+
         try:
             await asyncio.to_thread(resume, run)
         except GenuiError as error:

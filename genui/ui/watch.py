@@ -6,15 +6,18 @@ Every look compares with the last and posts only what changed: an idle app repai
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from textual.message_pump import MessagePump
 
 from genui.errors import GenuiError
-from genui.runs.catalog import ModelInfo, list_models
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, list_runs, summarise
 from genui.ui import messages
 from genui.ui.looking import RunLook
+
+if TYPE_CHECKING:
+    from genui.runs.catalog import ModelInfo
 
 LIVE_POLL = 0.26  # seconds between looks at a run that trains
 IDLE_POLL = 1.0
@@ -32,7 +35,7 @@ class Watcher:
         self,
         host: MessagePump,
         runs: Callable[[], list[RunSummary]] = list_runs,
-        models: Callable[[], list[ModelInfo]] = list_models,
+        models: "Callable[[], list[ModelInfo]]" = list,
     ) -> None:
         self._host = host
         self._lists = _Lists(runs, models)
@@ -51,8 +54,10 @@ class Watcher:
         self._thread.start()
 
     def hurry(self) -> None:
-        """Read on: the first curves are on the screen, which reading would have held up."""
+        """Read on, or begin: the first curves are on the screen, which that would have held up."""
         self._hurry.set()
+        if self._thread.ident is None and not self._stop.is_set():
+            self._thread.start()
 
     def stop(self) -> None:
         """End the thread after the look it is at; does not wait for it."""
@@ -119,7 +124,7 @@ class _Lists:
     """The lists of models and runs, and when they were read."""
 
     def __init__(
-        self, runs: Callable[[], list[RunSummary]], models: Callable[[], list[ModelInfo]]
+        self, runs: Callable[[], list[RunSummary]], models: "Callable[[], list[ModelInfo]]"
     ) -> None:
         self._list_runs, self._list_models = runs, models
         self._models: list[ModelInfo] = []

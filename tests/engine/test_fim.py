@@ -90,7 +90,7 @@ def test_gaps_are_words_lines_and_anything(tokenizer: BPETokenizer) -> None:
     gaps = [fim.cut(CODE[:200], np.random.default_rng(seed)) for seed in range(200)]
     assert all(gap.prefix + gap.middle + gap.suffix == CODE[:200] for gap in gaps)
     middles = {gap.middle for gap in gaps}
-    assert "return" in middles
+    assert " return" in middles
     assert any("\n" in middle for middle in middles)
     assert any(gap.suffix.startswith("\n") and gap.middle for gap in gaps)
 
@@ -133,6 +133,14 @@ def test_a_checkpoint_keeps_the_marks(tokenizer: BPETokenizer) -> None:
     plain = tokenizer_from_dict(train_bpe([CODE], 300).to_dict())
     assert plain.gap is None
     assert plain.size == again.size - 2
+
+
+def test_the_space_before_a_gap_goes_into_it() -> None:
+    for seed in range(200):
+        gap = fim.cut("total = first + second  # of  all", np.random.default_rng(seed))
+        assert gap.prefix + gap.middle + gap.suffix == "total = first + second  # of  all"
+        after = gap.middle + gap.suffix
+        assert not (gap.prefix.endswith(" ") and not after.startswith(" ")), gap
 
 
 # --- training ----------------------------------------------------------------------------------
@@ -196,7 +204,7 @@ def test_weights_of_another_width_are_not_grown(tmp_path: Path) -> None:
 
 def test_the_text_goes_between_what_stands_around_the_gap(writer: TextGenerator) -> None:
     trace = Trace(writer, request(f"def f_1(a, b):\n    return {FILL} + b\n"))
-    assert trace.started.prompt == "def f_1(a, b):\n    return "
+    assert trace.started.prompt == "def f_1(a, b):\n    return"  # the model writes the space
     assert trace.started.suffix == " + b\n"
     frames = list(trace.advance(0, 12))
     assert 0 < len(frames) <= 12

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from genui.engine.data.captions import in_one_word
 from genui.engine.models.picture_denoiser import Bordered
 from genui.engine.train.picture_task import PictureTask
 from genui.recipes import DiffusionRecipe, find_recipe, override
@@ -47,7 +48,8 @@ def trained_on(task: PictureTask, monkeypatch: pytest.MonkeyPatch) -> Tensor:
 def test_without_augmentation_every_picture_is_as_it_is(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clean = trained_on(task_with(folder, "icons", canvas_batch="0", layers="1"), monkeypatch)
+    still = {"canvas_batch": "0", "layers": "1", "shift": "0", "zoom": "0"}
+    clean = trained_on(task_with(folder, "icons", **still), monkeypatch)
     assert clean.shape == (64, 3, 32, 32)
     assert (clean == clean[:1]).all()
 
@@ -73,3 +75,15 @@ def test_a_grey_model_is_trained_on_one_channel(
     clean = trained_on(task, monkeypatch)
     assert clean.shape == (64, 1, 32, 32)
     assert float(clean[0, 0, 15, 10]) == pytest.approx((1 - 1 - 1) / 3, abs=0.02)
+
+
+def test_some_captions_say_one_word_of_a_name_and_keep_the_colours() -> None:
+    captions = ["red cowboy hat on black", "blue star on white", "cat with tears of joy on blue"]
+    names = ["cowboy hat", "star", "cat with tears of joy"]
+    rng = np.random.default_rng(0)
+    seen = [in_one_word(captions, names, 0.5, rng) for _ in range(200)]
+    hats, stars, cats = (set(column) for column in zip(*seen, strict=True))
+    assert hats == {"red cowboy hat on black", "red cowboy on black", "red hat on black"}
+    assert stars == {"blue star on white"}
+    assert cats == {captions[2], "cat on blue", "tears on blue", "joy on blue"}
+    assert in_one_word(captions, names, 0, rng) == captions

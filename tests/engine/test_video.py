@@ -118,6 +118,17 @@ def test_a_figure_stays_in_the_frame(motion: str) -> None:
             assert (centre + size / 2 <= 32.01).all()
 
 
+def test_a_path_begins_at_the_same_place_of_its_shape_and_goes_the_same_way() -> None:
+    for seed in range(20):
+        x, y, _, _ = draw_poses("orbit", np.random.default_rng(seed)).T
+        assert y[0] == y.min()  # from the top
+        assert x[4] == x.max()  # with the clock: a quarter round it is at the right
+        _, y, _, _ = draw_poses("bounce", np.random.default_rng(seed)).T
+        assert y[0] == y[8] == y.max()  # two hops from the ground
+        angle = draw_poses("turn", np.random.default_rng(seed))[:, 3]
+        assert (np.diff(angle) < 0).all()
+
+
 def test_a_figure_moves_by_tenths_of_a_pixel(clips: Clips) -> None:
     scene = Scene("heart", "still", "white", "black")
     poses = np.tile(np.array([16, 16, 14, 0], np.float32), (1, FRAMES, 1))

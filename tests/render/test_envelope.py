@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genui.render.envelope import Fault, edges_of, envelope, faults_in
+from genui.render.envelope import edges_of, envelope, faults_in
+from genui.render.fault import Fault
 
 ANY = st.one_of(st.floats(allow_nan=True, allow_infinity=True), st.just(0.0))
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from genui.render.envelope import Fault
+from genui.render.fault import Fault
 from genui.render.series import Trace, drawn_lines, faults_in_sight, in_order
 from genui.render.window import Window
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 
-from genui.render.envelope import Fault
+from genui.render.fault import Fault
 from genui.render.series import Trace
 from genui.render.series_looks import Part, legend, sign_of, unlike
 

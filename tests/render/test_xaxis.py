@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genui.render.xaxis import AXES, UNITS, Points, x_of
+from genui.render.axis_names import AXES, UNITS
+from genui.render.xaxis import Points, x_of
 
 
 def points(steps: list[int], times: list[float] | None = None) -> Points:

@@ -14,6 +14,7 @@ from genui.runs.layout import RunDir
 from genui.runs.listing import list_runs
 from genui.runs.lock import RunLock
 from genui.ui.app import GenuiApp
+from genui.ui.sought import Sought
 from genui.ui.watching import WatchApp
 
 
@@ -60,7 +61,8 @@ def open_watch() -> Opener:
         size: tuple[int, int] = (120, 40), key: str = "", listing: bool = False
     ) -> AsyncIterator[Pilot[None]]:
         runs = list_runs()
-        app = WatchApp(key or (runs[0].run.id if runs else ""), runs, list_runs, listing)
+        known = key or (runs[0].run.id if runs else "")
+        app = WatchApp(Sought(known, runs, list_runs, listing))
         async with app.run_test(size=size) as pilot:
             if runs:
                 await until(pilot, lambda: bool(app.board.board.plots()))

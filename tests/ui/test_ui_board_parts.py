@@ -9,7 +9,7 @@ from textual.geometry import Size
 
 from genui import paths
 from genui.errors import MisuseError
-from genui.render.xaxis import Axis
+from genui.render.axis_names import Axis
 from genui.runs.layout import RunInfo
 from genui.runs.listing import summarise
 from genui.ui.board import view_state

@@ -16,6 +16,7 @@ from genui.runs.listing import RunSummary, list_runs
 from genui.ui import messages
 from genui.ui.board.grid import CurveGrid
 from genui.ui.panes.training import TrainingPane
+from genui.ui.sought import Sought
 from genui.ui.watching import WatchApp, run_watch
 
 
@@ -209,7 +210,7 @@ async def test_lists_that_cannot_be_read_are_said_once(monkeypatch: pytest.Monke
         looks.append(1)
         raise GenuiError("there is no /logs: name a log, or a folder of logs")
 
-    app = WatchApp("", list_runs(), gone, listing=False)
+    app = WatchApp(Sought("", list_runs(), gone, listing=False))
     async with app.run_test(size=(120, 40)) as pilot:
         await until_seen(pilot, "there is no /logs")
         await pilot.press("escape")
@@ -222,7 +223,7 @@ async def test_lists_that_cannot_be_read_are_said_once(monkeypatch: pytest.Monke
 
 async def test_what_was_not_looked_at_is_said(tmp_path: Path) -> None:
     runs = list_runs()
-    app = WatchApp("", runs, list_runs, listing=False, note="only the first 3 files were read")
+    app = WatchApp(Sought("", runs, list_runs, False, "only the first 3 files were read"))
     async with app.run_test(size=(120, 40)) as pilot:
         await until_seen(pilot, "only the first 3 files were read")
 

@@ -151,7 +151,7 @@ async def test_a_killed_trainer_is_seen_as_dead_and_can_be_resumed(
     shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resumed: list[RunDir] = []
-    monkeypatch.setattr("genui.ui.steering.resume", resumed.append)
+    monkeypatch.setattr("genui.runs.launch.resume", resumed.append)
     run = stage.make_run(name="plays", step=100, steps=400)
     with RunLock(run):
         stage.set_state(run, "running", 100, 400)

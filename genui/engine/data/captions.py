@@ -19,6 +19,9 @@ RESERVED = 2
 MOST_WORDS = 20_000
 """A vocabulary larger than this would be most of a small model; the rarest words go."""
 
+JOINING = frozenset(("and", "in", "of", "on", "the", "to", "with", "without"))
+"""Words of a name that say nothing alone."""
+
 
 @lru_cache(maxsize=1 << 16)
 def split_words(caption: str) -> tuple[str, ...]:
@@ -29,6 +32,25 @@ def split_words(caption: str) -> tuple[str, ...]:
     text = unicodedata.normalize("NFKC", caption).lower()
     spaced = "".join(c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in text)
     return tuple(word for word in spaced.split() if any(c.isalnum() for c in word))
+
+
+def in_one_word(
+    captions: Sequence[str], names: Sequence[str], share: float, rng: np.random.Generator
+) -> list[str]:
+    """`share` of these captions with one word of the `names` in them for the whole name.
+
+    "cat face on blue" becomes "face on blue", which many pictures answer to.
+    """
+    chosen = rng.random(len(captions)) < share
+    return [
+        caption.replace(name, _word_of(name, rng), 1) if short else caption
+        for caption, name, short in zip(captions, names, chosen, strict=True)
+    ]
+
+
+def _word_of(name: str, rng: np.random.Generator) -> str:
+    words = [word for word in split_words(name) if word not in JOINING]
+    return words[rng.integers(len(words))] if words else name
 
 
 @dataclass(frozen=True)

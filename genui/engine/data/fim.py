@@ -20,7 +20,7 @@ from genui.engine.data.tokenizer import Tokenizer
 SPARE = 4
 """Tokens a window is read beyond its share: cutting text anew seldom makes fewer of it."""
 
-_PIECES = (1, 4, 8, 8)  # of a window, each with a gap of its own: more ends are learnt
+_PIECES = (1, 2, 4, 4)  # of a window, each with a gap of its own: more ends are learnt
 MOST_PIECES = max(_PIECES)
 _WORD = re.compile(r"[^\W\d]\w+")
 
@@ -38,7 +38,8 @@ def cut(text: str, rng: np.random.Generator) -> Gap:
     """A gap in `text`: anywhere, the rest of a line, or one word.
 
     The paper cuts at two places drawn uniformly. Most of the gaps here are the short ones
-    that people leave when they write.
+    that people leave when they write. A space before the gap goes into it: it is a part of
+    the next word's token, and `before_gap` asks in the same way.
     """
     kind = rng.random()
     if kind < 0.5 and (words := list(_WORD.finditer(text))):
@@ -49,7 +50,13 @@ def cut(text: str, rng: np.random.Generator) -> Gap:
         end = len(text) if newline < 0 else newline
     else:
         start, end = sorted(rng.integers(len(text) + 1, size=2).tolist())
+    start = len(before_gap(text[:start]))
     return Gap(text[:start], text[start:end], text[end:])
+
+
+def before_gap(prefix: str) -> str:
+    """What a model reads of a prefix: without a last space, which it writes itself."""
+    return prefix.removesuffix(" ")
 
 
 def asked(tokenizer: Tokenizer, prefix: str, suffix: str, most: int) -> list[int]:

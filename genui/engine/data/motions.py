@@ -2,6 +2,10 @@
 
 A pose is (x, y, size, angle): the centre of the figure and the side of the square around
 it, in pixels of a 32×32 frame, and the angle it is turned by, in radians counter-clockwise.
+
+A caption tells the shape of a path: where on it a figure begins and which way round it goes are
+the same every time, as a mean over all beginnings would be a figure that hovers (what a model
+expects of pure noise is that mean). Place, size and length are drawn.
 """
 
 import math
@@ -70,21 +74,21 @@ def _right(rng: np.random.Generator) -> Poses:
 
 
 def _orbit(rng: np.random.Generator) -> Poses:
-    """Once round, either way, from anywhere on the circle."""
+    """Once round with the clock, from the top."""
     size = rng.uniform(10, 13)
     radius = rng.uniform(7, 9)
     room = SIDE / 2 - size / 2 - radius
     x, y = SIDE / 2 + rng.uniform(-room, room, 2)
-    turn = 2 * math.pi * (rng.uniform() + rng.choice((-1, 1)) * _PHASE)
-    return _poses(x + radius * np.cos(turn), y + radius * np.sin(turn), size)
+    turn = 2 * math.pi * _PHASE
+    return _poses(x + radius * np.sin(turn), y - radius * np.cos(turn), size)
 
 
 def _bounce(rng: np.random.Generator) -> Poses:
-    """Two hops, each a parabola, from anywhere in the first."""
+    """Two hops from the ground, each a parabola."""
     size = rng.uniform(12, 15)
     ground = SIDE - size / 2 - rng.uniform(0, 2)
     height = (ground - size / 2) * rng.uniform(0.75, 1)
-    part = (2 * _PHASE + rng.uniform()) % 1
+    part = 2 * _PHASE % 1
     return _poses(_inside(rng, size), ground - height * 4 * part * (1 - part), size)
 
 
@@ -98,10 +102,10 @@ def _shrink(rng: np.random.Generator) -> Poses:
 
 
 def _turn(rng: np.random.Generator) -> Poses:
-    """Once round itself, either way, upright at first."""
+    """Once round itself with the clock, upright at first."""
     size = rng.uniform(16, 20)
     around = size * 1.15  # the corners come round too
-    angle = 2 * math.pi * rng.choice((-1, 1)) * _PHASE
+    angle = -2 * math.pi * _PHASE
     return _poses(_inside(rng, around), _inside(rng, around), size, angle)
 
 

@@ -61,6 +61,7 @@ def read(
     a text too long for that is cut away from the gap.
     """
     most = context - min(wanted, context // LEAST_SHARE)
+    prefix = fim.before_gap(prefix)
     tokens = fim.asked(tokenizer, prefix, suffix, most)
     whole = len(tokenizer.encode(prefix)) + len(tokenizer.encode(suffix)) + 2
     return tokens, whole

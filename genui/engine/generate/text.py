@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genui.engine.data import fim
 from genui.engine.data.tokenizer import Tokenizer, tokenizer_from_dict
 from genui.engine.device import Machine
 from genui.engine.generate import filling
@@ -133,7 +134,7 @@ class TextGenerator:
             model=request.model,
             family=self.family,
             medium="text",
-            prompt=prefix,
+            prompt=fim.before_gap(prefix),
             suffix=suffix,
             total_steps=self.total(state),
             note=note if left_out else "",

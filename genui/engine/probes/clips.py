@@ -14,8 +14,8 @@ from genui.engine.probes.tracking import Track, Tracker, motion_of
 from genui.protocol import ImageSettings
 from genui.recipes.video import VideoRecipe
 
-SAMPLES = 120  # of pairs that were trained
-HELD_SAMPLES = 80  # of those held out
+SAMPLES = 200  # of pairs that were trained
+HELD_SAMPLES = 100  # of those held out
 BATCH = 20
 SETTINGS = ImageSettings(steps=12, guidance=2.0)
 COMPARED = 1000  # clips trained on, and as many others, that copying is judged against

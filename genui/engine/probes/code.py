@@ -140,10 +140,11 @@ def restored(generator: TextGenerator, masked: Iterable[Masked]) -> list[bool]:
     context = generator.model.config.context
     found = []
     for one in masked:
-        prompt = fim.asked(generator.tokenizer, one.prefix, one.suffix, context - GREEDY.tokens)
+        prefix = fim.before_gap(one.prefix)
+        prompt = fim.asked(generator.tokenizer, prefix, one.suffix, context - GREEDY.tokens)
         resumes = next(iter(generator.tokenizer.encode(one.suffix)), None)
         (text,) = write_together(generator, prompt, [0], GREEDY, resumes=resumes)
-        found.append(text.decode("utf-8", "replace") == one.name)
+        found.append(prefix + text.decode("utf-8", "replace") == one.prefix + one.name)
     return found
 
 

@@ -11,6 +11,7 @@ from genui.engine.generate.diffusion import DiffusionGenerator
 from genui.engine.models.dit import DiT
 from genui.engine.probes.distance import copying_share
 from genui.engine.probes.distribution import JUDGES, measure_distribution
+from genui.engine.probes.readings import SEEDS, readings
 from genui.protocol import ImageSettings
 from genui.recipes import DiffusionRecipe
 
@@ -69,6 +70,11 @@ def measure_pictures(generator: DiffusionGenerator, recipe: DiffusionRecipe) -> 
     found["memory"] = f"{_percent(errors < COPY_ERROR)} % are their training picture again"
     if len(pictures.held_out):
         found["copying"] = _copying(generator, pictures)
+    if (said := readings(generator, pictures)) is not None:
+        found["a word alone"] = (
+            f"{said.different:.1f} different pictures in {SEEDS} seeds; {said.bearing:.0%} bear "
+            f"the word (at random {said.chance:.0%})"
+        )
     found["seeds differ by"] = f"{_spread(generator, batch.captions[:8]):.3f} rms"
     if recipe.canvas_batch:
         found["canvas alone"] = (

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genui.engine.data.captions import in_one_word
 from genui.engine.device import Machine
 from genui.engine.generate.diffusion import DiffusionGenerator
 from genui.engine.generate.picture_medium import PictureMedium
@@ -43,16 +44,27 @@ class PictureTask(CaptionedPicturesTask[DiffusionRecipe]):
     def loss(self, step: int) -> Tensor:
         recipe, pictures = self._recipe, self._pictures
         rng = np.random.default_rng((recipe.seed, step))
-        batch = pictures.batch(rng.choice(pictures.train, recipe.batch), rng)
-        words = self._words(batch.captions)
+        chosen = rng.choice(pictures.train, recipe.batch)
+        batch = pictures.batch(chosen, rng)
+        captions = self._said(batch.captions, chosen, rng)
+        words = self._words(captions)
         drop_captions(words, recipe.caption_dropout, rng)
         clean = self._clean(batch.rgb)
         clean = augment(clean, rng, recipe.shift, recipe.zoom, recipe.flip)
         noise, sigma = noise_for(clean, recipe, rng)
         loss = self.model.loss(clean, noise, sigma, words).mean()
         if recipe.canvas_batch:
-            loss = loss + self._canvas_loss(batch.captions, batch.canvas, rng)
+            loss = loss + self._canvas_loss(captions, batch.canvas, rng)
         return loss
+
+    def _said(
+        self, captions: list[str], indices: np.ndarray, rng: np.random.Generator
+    ) -> list[str]:
+        """The captions of these pictures, some of them with one word of a name for all of it."""
+        if not self._recipe.one_word:
+            return captions
+        names = [self._pictures.captions[i] for i in indices]
+        return in_one_word(captions, names, self._recipe.one_word, rng)
 
     def _clean(self, rgb: np.ndarray) -> Tensor:
         """Pictures [B, 3, 32, 32] as the network has them: [B, channels, 32, 32]."""
@@ -64,7 +76,9 @@ class PictureTask(CaptionedPicturesTask[DiffusionRecipe]):
     ) -> Tensor:
         """The canvas of this batch's captions and of `canvas_batch` more, which cost little."""
         pictures, recipe = self._pictures, self._recipe
-        more, theirs = pictures.canvas_batch(rng.choice(pictures.train, recipe.canvas_batch))
+        chosen = rng.choice(pictures.train, recipe.canvas_batch)
+        names, theirs = pictures.canvas_batch(chosen)
+        more = self._said(names, chosen, rng)
         target = torch.from_numpy(np.concatenate((canvas, theirs))).to(self._device)
         network = self.model.network
         assert isinstance(network, DiT)  # the recipe's check says so

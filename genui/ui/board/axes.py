@@ -1,9 +1,16 @@
 """A run's points along another axis than its steps: which are known, and what says so."""
 
-import numpy as np
+from __future__ import annotations
 
-from genui.render.xaxis import AXES, Axis, Points, x_of
+from typing import TYPE_CHECKING
+
+from genui.render.axis_names import AXES, Axis
 from genui.ui.looking import RunView
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from genui.render.xaxis import Points
 
 _COUNTED = {
     "tokens": ("tokens", "num_tokens", "tokens_seen", "num_input_tokens_seen"),
@@ -24,6 +31,8 @@ def along(axis: Axis, view: RunView, points: Points, since: float | None) -> np.
     """
     if axis == "step":
         return points[0]
+    from genui.render.xaxis import x_of
+
     return x_of(
         points,
         axis,

@@ -1,22 +1,28 @@
 """What is watched and how it is looked at: the state of the Training screen, without widgets."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 
 from genui.render.sanitise import clean_line
-from genui.render.series_looks import Kind
-from genui.render.xaxis import Axis, Points
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
 from genui.ui.board.axes import along, began, known_axes
-from genui.ui.board.noise import is_noisy
 from genui.ui.board.plots import Plot, pattern, plots, wanted
 from genui.ui.board.view_state import ViewState
 from genui.ui.looking import RunView
+
+# What computes is imported with the first points: a screen that has none yet is there sooner.
+if TYPE_CHECKING:
+    import numpy as np
+
+    from genui.render.axis_names import Axis
+    from genui.render.series import Kind
+    from genui.render.xaxis import Points
 
 _FEW = 400  # points that are drawn one by one, where another metric beside them has many
 _FEWEST = 8  # points more after which a short series is looked at again
@@ -155,6 +161,8 @@ class Board:
         """As a noisy series or as one that is smooth by itself; asked again once it has grown."""
         known = self._noisy.get((run, metric))
         if known is None or not known[0] <= len(values) < 1.5 * known[0] + _FEWEST:
+            from genui.ui.board.noise import is_noisy
+
             known = self._noisy[run, metric] = (len(values), is_noisy(values))
         return "smoothed" if known[1] else "line"
 

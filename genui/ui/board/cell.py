@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -14,17 +15,18 @@ from textual.content import Content
 from textual.style import Style
 
 from genui.render import numbers
+from genui.render.axis_names import UNITS
 from genui.render.sanitise import clean_line
 from genui.render.series_looks import look_of, sign_of
-from genui.render.xaxis import UNITS
+from genui.ui.board.plots import Plot
 from genui.ui.frame import Framed, set_border
 from genui.ui.leaving import DeafWhenLeaving
-from genui.ui.widgets.curve import Curve
+from genui.ui.widgets.curve import Curve, Drawing
 
 if TYPE_CHECKING:
     from genui.ui.board.board import Line
-    from genui.ui.board.plots import Plot
     from genui.ui.board.view_state import ViewState
+    from genui.ui.early import Drawn, EarlyLine, EarlyPlot
 
 _BORDER_RULES = (
     *("border_top", "border_right", "border_bottom", "border_left"),
@@ -53,10 +55,10 @@ class Cell(DeafWhenLeaving, Framed, Vertical):
         super().__init__(classes="box")
         self.curve = Curve(empty, legend=False)
         self.plot: Plot | None = None
-        self._lines: Sequence[Line] = ()
+        self._lines: Sequence[Line] | Sequence[EarlyLine] = ()
         self._sources: object = None
         self._drawn_at, self._drawn_to = 0.0, [0]  # when, and how many points of each line
-        self._waiting: tuple[Plot, Sequence[Line], ViewState, int] | None = None  # to be mounted
+        self._waiting: Callable[[], None] | None = None  # what to show once it is mounted
         self.chosen = False
         self._titled: tuple[ViewState, int] | None = None  # what the title was written for
         self._ready = False  # there is a curve, with its colours
@@ -70,7 +72,7 @@ class Cell(DeafWhenLeaving, Framed, Vertical):
         if self.chosen:
             self._mark()
         if self._waiting is not None:
-            self.show(*self._waiting)
+            self._waiting()
 
     def show(
         self, plot: Plot, lines: Sequence[Line], state: ViewState, runs: int, flowing: bool = False
@@ -81,7 +83,7 @@ class Cell(DeafWhenLeaving, Framed, Vertical):
         drawn anew once that would show.
         """
         if not self._ready:
-            self._waiting = plot, lines, state, runs
+            self._waiting = partial(self.show, plot, lines, state, runs)
             return
         self._waiting = None
         if flowing and plot is self.plot and self._may_wait(lines):
@@ -106,6 +108,27 @@ class Cell(DeafWhenLeaving, Framed, Vertical):
                 )
             else:
                 curve.clear("no points on this axis")
+        self._write_title(state, runs)
+
+    def show_early(
+        self,
+        plot: EarlyPlot,
+        state: ViewState,
+        runs: int,
+        draw: Callable[[int, int], Drawn | None],
+    ) -> None:
+        """This plot as another process draws it, until there are points."""
+        if not self._ready:
+            self._waiting = partial(self.show_early, plot, state, runs, draw)
+            return
+        self._waiting = None
+
+        def drawn(width: int, height: int) -> Drawing | None:
+            found = draw(width, height)
+            return (found.lines, found.caption) if found is not None and found.lines else None
+
+        self.plot, self._lines, self._sources = Plot(plot.metrics), plot.lines, None
+        self.curve.show_from(drawn)
         self._write_title(state, runs)
 
     def _may_wait(self, lines: Sequence[Line]) -> bool:

@@ -9,15 +9,15 @@ from textual.content import Content
 from textual.style import Style
 
 from genui.render import numbers, units
+from genui.render.axis_names import UNITS
 from genui.render.sanitise import clean_line
 from genui.render.series_looks import sign_of
-from genui.render.xaxis import UNITS
 from genui.ui.board.board import Board
-from genui.ui.cards import Part, mark
 from genui.ui.chrome import Line
 from genui.ui.frame import Framed, set_border
 from genui.ui.leaving import DeafWhenLeaving
 from genui.ui.looking import RunView
+from genui.ui.marks import Part, mark
 from genui.ui.panes.training_words import stats_line
 from genui.ui.widgets.progress import StepBar
 

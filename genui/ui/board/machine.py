@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from genui.render.axis_names import Axis
 from genui.render.sanitise import clean_line
 from genui.render.window import View
-from genui.render.xaxis import Axis
 from genui.ui.board.axes import along, began
 from genui.ui.looking import RunView
 

@@ -1,6 +1,11 @@
 """A view that is moved to keep something in sight."""
 
-from genui.render.window import View
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from genui.render.window import View
 
 _AHEAD = 0.1  # of its width: how far a following view is ahead of the newest
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 from textual import on
 
 from genui.errors import MisuseError
-from genui.render.view import panned, zoomed
 from genui.ui.board import reel
 from genui.ui.board.actions import BoardActions
 from genui.ui.board.grid import CurveGrid
@@ -119,6 +118,8 @@ class Navigation(BoardActions):
             state = self.board.state
             about = state.cursor if state.cursor is not None else min(curve.span()[1], extent[1])
             factor = _ZOOM**-direction
+            from genui.render.view import zoomed
+
             view = zoomed(state.view, extent, factor, about, log_x=state.log_x)
             follow = view is None or (state.follow and state.cursor is None)
             self.change(view=view, follow=follow)
@@ -130,6 +131,8 @@ class Navigation(BoardActions):
             if state.view is None:
                 self.say("everything is in sight: + zooms in", "note")
                 return
+            from genui.render.view import panned
+
             view = panned(state.view, found[1], _PAN * direction, log_x=state.log_x)
             self.change(view=view, follow=view is None)
 

@@ -15,9 +15,9 @@ from genui.render import numbers
 from genui.runs.listing import RunSummary
 from genui.ui import messages
 from genui.ui.board.plots import pattern
-from genui.ui.cards import MARKS, progress
 from genui.ui.frame import Framed, set_border
 from genui.ui.leaving import DeafWhenLeaving
+from genui.ui.marks import MARKS, progress
 from genui.ui.panes.line_input import LineInput
 from genui.ui.panes.rows import Row, RowList
 

@@ -14,8 +14,8 @@ from genui.ui.leaving import DeafWhenLeaving
 from genui.ui.looking import RunView
 
 if TYPE_CHECKING:
+    from genui.render.axis_names import Axis
     from genui.render.window import View
-    from genui.render.xaxis import Axis
     from genui.ui.board.system_panel import SystemPanel
 
 

@@ -5,16 +5,13 @@ import asyncio
 from textual import work
 
 from genui.errors import GenuiError
-from genui.recipes import recipe_from_dict
 from genui.render.sanitise import clean_line
-from genui.runs.checkpoints import checkpoint_steps
 from genui.runs.control import HIGHEST_RATE, Command, Order
 from genui.runs.layout import RunDir
 from genui.ui import messages
 from genui.ui.board import orders
 from genui.ui.board.actions import BoardActions
 from genui.ui.looking import RunView
-from genui.ui.screens.new_run import NewRunScreen, Source
 from genui.ui.screens.value import ValueScreen
 from genui.ui.steering import Steering
 
@@ -73,6 +70,11 @@ class SteeringActions(BoardActions, Steering):
 
     @work(group="branch", exclusive=True, exit_on_error=False)
     async def _branch(self, view: RunView, step: float | None) -> None:
+        # Only this needs the recipes: imported at the top, they would hold up the first curve.
+        from genui.recipes import recipe_from_dict
+        from genui.runs.checkpoints import checkpoint_steps
+        from genui.ui.screens.new_run import NewRunScreen, Source
+
         run, name = view.summary.run, view.summary.info.name
         try:
             recipe = recipe_from_dict(view.summary.info.recipe)

@@ -7,9 +7,9 @@ from textual.containers import Vertical
 from textual.content import Content
 
 from genui.render import numbers
+from genui.render.axis_names import UNITS, Axis
 from genui.render.sanitise import clean_line
 from genui.render.window import View
-from genui.render.xaxis import UNITS, Axis
 from genui.ui.board import machine
 from genui.ui.board.machine import Clock, Group
 from genui.ui.chrome import Line

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 import msgspec
 
 from genui import paths
-from genui.render.xaxis import Axis
+from genui.render.axis_names import Axis
 
 FOLDER = "views"
 MOST = 200  # files that are kept: the ones used last

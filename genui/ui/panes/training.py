@@ -14,11 +14,11 @@ from textual.widgets import Static
 from genui.render.sanitise import clean_line
 from genui.runs.layout import RunDir
 from genui.ui import keys, messages
-from genui.ui.cards import mark
 from genui.ui.chrome import Line
 from genui.ui.driver import metered
 from genui.ui.key import PaneName
 from genui.ui.looking import RunView
+from genui.ui.marks import mark
 from genui.ui.messages import ViewName
 from genui.ui.panes.pane import Pane
 from genui.ui.panes.sample import SampleView

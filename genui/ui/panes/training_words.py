@@ -7,8 +7,8 @@ from textual.content import Content
 
 from genui.render import numbers
 from genui.render.sanitise import clean_line
-from genui.ui.cards import Part
 from genui.ui.looking import RunView
+from genui.ui.marks import Part
 
 # Ours first, then as other tools name them.
 _TRAIN = ("loss", "train_loss", "train/loss")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.message import Message
@@ -18,11 +18,13 @@ from genui.ui.widgets.lines import strip_of
 if TYPE_CHECKING:
     import numpy as np
 
+    from genui.render.curves import Curves, Look
     from genui.render.frame import Frame
-    from genui.render.plot import Chart
     from genui.render.series import Kind, Trace
-    from genui.render.smooth import Smoother
-    from genui.render.window import View, Window
+    from genui.render.window import View
+
+Drawing = tuple[list[list[tuple[str, str]]], str]
+"""Lines of (text, look), as `render.plot` makes them, and a caption."""
 
 
 class Curve(ChartMouse):
@@ -116,9 +118,8 @@ class Curve(ChartMouse):
         self._with_legend = legend
         self._readout = readout
         self._alone = alone
-        self._traces: list[Trace] = []
-        self._smoothers: dict[str, Smoother] = {}
-        self._window: Window | None = None
+        self._curves: Curves | None = None
+        self._elsewhere: Callable[[int, int], Drawing | None] | None = None
         self._frame: Frame | None = None
         self._awaited = False  # something was set that is still to be drawn
         self.caption = ""
@@ -138,18 +139,18 @@ class Curve(ChartMouse):
         their moving average) or `marks` (few points, each with a sign). x that goes back is
         put in order, and points without a finite x are left out.
         """
-        kinds = kinds or {}
-        if not series:
-            self._window = None
-        self._smoothers = {name: kept for name, kept in self._smoothers.items() if name in series}
-        self._traces = []
-        if series:
-            from genui.render.series import in_order
+        self._elsewhere = None
+        if series and self._curves is None:
+            from genui.render.curves import Curves
 
-            self._traces = [
-                in_order(name, x, values, kinds.get(name, "line"))
-                for name, (x, values) in series.items()
-            ]
+            self._curves = Curves()
+        if self._curves is not None:
+            self._curves.set_series(series, kinds or {})
+        self.redraw()
+
+    def show_from(self, elsewhere: Callable[[int, int], Drawing | None]) -> None:
+        """Show what `elsewhere` draws in so many cells, until there are series."""
+        self._elsewhere = elsewhere
         self.redraw()
 
     def clear(self, empty: str | None = None) -> None:
@@ -161,28 +162,15 @@ class Curve(ChartMouse):
     @property
     def legend_text(self) -> str:
         """The legend as plain text, for a border title."""
-        if not self._traces:
-            return ""
-        from genui.render.envelope import Fault
-        from genui.render.series import faults_in_sight
-        from genui.render.series_looks import legend
-
-        traces = self._smoothed()
-        window = self._chosen_window(traces)
-        faults = faults_in_sight(traces, window) if window is not None else Fault(0)
-        parts = legend(traces, faults, rewritten=bool(self.overlaps), readings=self._readings())
-        return "".join(text for text, _ in parts)
+        return self._curves.legend(self._look()) if self._curves is not None else ""
 
     def values_at(self, x: float) -> dict[str, tuple[float, float]]:
         """Of each series that has a point, (x, value) of the one nearest to `x`, not smoothed."""
-        from genui.render.nearest import nearest
-
-        found = {trace.name: nearest(trace.steps, trace.values, x) for trace in self._traces}
-        return {name: point for name, point in found.items() if point is not None}
+        return self._curves.values_at(x) if self._curves is not None else {}
 
     def span(self) -> tuple[float, float]:
         """The first and the last x in sight; (0, 1) where there is nothing."""
-        window = self._chosen_window(self._smoothed())
+        window = self._curves.window(self._look()) if self._curves is not None else None
         return (window.start, window.end) if window is not None else (0.0, 1.0)
 
     def column(self, at: float | None = None) -> float:
@@ -207,77 +195,47 @@ class Curve(ChartMouse):
             self.redraw()
 
     watch_log_y = watch_log_x = watch_cursor = watch_view = _redraw_soon
-    watch_unit = watch_overlaps = _redraw_soon
+    watch_unit = watch_overlaps = watch_smoothing = _redraw_soon
 
     def redraw(self) -> bool:
         self._awaited = False
         return super().redraw()
 
-    def watch_smoothing(self) -> None:
-        self._smoothers = {}
-        self._redraw_soon()
-
     def draw(self, width: int, height: int) -> list[Strip]:
-        drawn = self._chart(width, height) if self._traces else None
-        self._frame = drawn.frame if drawn else None
-        self._set_caption(drawn)
+        drawn: Drawing | None = None
+        if self._elsewhere is not None:
+            drawn = self._elsewhere(width, height)
+        elif self._curves is not None:
+            chart = self._curves.chart(width, height, self._look())
+            self._frame = chart.frame if chart else None
+            drawn = (chart.lines, chart.caption) if chart else None
+        self._set_caption(drawn[1] if drawn else "")
         if drawn is None:
             empty = "" if any(len(trace.steps) for trace in self._traces) else self._empty
             return self.message(empty, "curve--empty", width, height)
         looks = {look: self.style(f"curve--{look}") for look in LOOKS}
-        return [strip_of((text, looks[look]) for text, look in line) for line in drawn.lines]
+        return [strip_of((text, looks[look]) for text, look in line) for line in drawn[0]]
 
-    def _chart(self, width: int, height: int) -> Chart | None:
-        from genui.render.plot import chart
+    @property
+    def _traces(self) -> Sequence[Trace]:
+        return self._curves.traces if self._curves is not None else ()
 
-        traces = self._smoothed()
-        self._window = self._chosen_window(traces)
-        return chart(
-            traces,
-            width,
-            height,
+    def _look(self) -> Look:
+        from genui.render.curves import Look
+
+        return Look(
+            log_y=self.log_y,
+            log_x=self.log_x,
+            smoothing=self.smoothing,
             cursor=self.cursor,
-            with_legend=self._with_legend,
-            within=self._window,
+            view=self.view,
             unit=self.unit,
             overlaps=self.overlaps,
-            readings=self._readings(),
+            legend=self._with_legend,
+            readout=self._readout,
         )
 
-    def _chosen_window(self, traces: Sequence[Trace]) -> Window | None:
-        from genui.render.series import drawn_lines
-        from genui.render.window import window
-
-        shown = drawn_lines(traces)
-        if not shown:
-            return None
-        return window(shown, self.log_y, self._window, log_x=self.log_x, view=self.view)
-
-    def _smoothed(self) -> list[Trace]:
-        """The series with their moving averages, where they have one."""
-        from genui.render.smooth import Smoother
-        from genui.render.window import extent
-
-        wanted = [trace for trace in self._traces if trace.kind == "smoothed"]
-        if self.smoothing <= 0 or not any(len(trace.steps) for trace in wanted):
-            return self._traces
-        start, end = extent([trace for trace in self._traces if len(trace.steps)])
-        traces = []
-        for trace in self._traces:
-            if trace.kind == "smoothed" and len(trace.steps):
-                smoother = self._smoothers.setdefault(trace.name, Smoother(self.smoothing))
-                average = smoother.extend(trace.steps, trace.values, end - start)
-                trace = replace(trace, smoothed=average)
-            traces.append(trace)
-        return traces
-
-    def _readings(self) -> dict[str, float] | None:
-        if not self._readout or self.cursor is None:
-            return None
-        return {name: value for name, (_, value) in self.values_at(self.cursor).items()}
-
-    def _set_caption(self, drawn: Chart | None) -> None:
-        caption = drawn.caption if drawn else ""
+    def _set_caption(self, caption: str) -> None:
         if caption != self.caption:
             self.caption = caption
             # Whoever paints is taken for the sender, and messages do not rise beyond that one.
@@ -289,10 +247,7 @@ class Curve(ChartMouse):
         return self._frame
 
     def extent(self) -> View | None:
-        from genui.render.window import extent
-
-        shown = [trace for trace in self._traces if len(trace.steps)]
-        return extent(shown, self.log_x) if shown else None
+        return self._curves.extent(self.log_x) if self._curves is not None else None
 
     def view_now(self) -> View | None:
         return self.view
