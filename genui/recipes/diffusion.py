@@ -84,8 +84,6 @@ RECIPES: tuple[Recipe, ...] = (
         caption_words=8,
         summary="icons, one colour on another",
         steps=1500,
-        shift=1.5,
-        zoom=0.1,
         one_word=0.3,
         sample_captions=(
             "red heart on black",
@@ -104,8 +102,6 @@ RECIPES: tuple[Recipe, ...] = (
         caption_words=10,
         summary="colour emoji by name",
         steps=1500,
-        shift=1.5,
-        zoom=0.1,
         one_word=0.3,
         sample_captions=(
             "octopus",

@@ -19,6 +19,7 @@ from genui.render.sanitise import clean_line
 from genui.ui.keys import list_bindings
 
 _LEAST_RIGHT = 13  # cells: "training 31 %"
+_JOINTS = (", ", " of ", " by ")  # before what a longer text can be understood without
 
 
 @dataclass(frozen=True)
@@ -150,9 +151,9 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
             return _padded([Segment(text, self._style("heading"))], width, base)
         # The name comes first, but for the few words a state needs.
         room = max(1, width - 5 - cell_len(row.lead))
-        least = min(cell_len(clean_line(row.right)), _LEAST_RIGHT)
-        left = clean_line(row.left, max(1, room - least))
-        right = clean_line(row.right, max(0, room - cell_len(left)))
+        right = fitting(row.right, max(_LEAST_RIGHT, room - cell_len(clean_line(row.left))))
+        left = clean_line(row.left, max(1, room - cell_len(right)))
+        right = clean_line(right, max(0, room - cell_len(left)))
         mark = f" {row.mark} "
         styles = (self._style(row.mark_kind), self._style("name"), self._style("dim"))
         if row.key == self.chosen:
@@ -169,6 +170,14 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _style(self, part: str) -> Style:
         return self.get_component_rich_style(f"rows--{part}")
+
+
+def fitting(text: str, room: int) -> str:
+    """The text in so many cells: without its last parts where it is longer."""
+    text = clean_line(text)
+    while cell_len(text) > room and (at := max(map(text.rfind, _JOINTS))) > 0:
+        text = text[:at].rstrip(",")
+    return clean_line(text, room)
 
 
 def _padded(segments: list[Segment], width: int, style: Style) -> Strip:

@@ -90,8 +90,10 @@ class NearestScreen(Window[None]):
             return clean_line(found.fault)
         where = clean_line(f"{found.data} · {found.measured}")
         if found.quote is not None:
-            length, steps = len(found.quote.text), f"{found.quote.first}–{found.quote.last}"
-            return f"longest run {length} characters, tokens {steps}, of {where}"
+            steps = f"tokens {found.quote.first}–{found.quote.last}"
+            if self._trace.medium != "music":
+                steps = f"{len(found.quote.text)} characters, {steps}"
+            return f"longest run {steps}, of {where}"
         if found.pictures:
             return f"nearest in {where}"
         return f"no run of it stands in {where}"
