@@ -57,7 +57,7 @@ def rows(tokenizer: BPETokenizer, count: int = 60) -> Iterator[list[int]]:
     for seed in range(count):
         rng = np.random.default_rng(seed)
         start = int(rng.integers(len(tokens) - 100))
-        yield fim.rearranged(tokens[start : start + 100], LENGTH, tokenizer, rng).tolist()
+        yield fim.rearranged(tokens[start : start + 100], LENGTH, tokenizer, rng)[0].tolist()
 
 
 # --- windows to train on ---------------------------------------------------------------------
@@ -73,6 +73,22 @@ def test_a_window_keeps_its_length_and_ends_what_it_fills(tokenizer: BPETokenize
         assert marks == [tokenizer.gap.suffix, tokenizer.gap.middle, tokenizer.end] * (
             len(marks) // 3
         )
+
+
+def test_what_fills_a_gap_goes_from_its_prefix_to_its_end(tokenizer: BPETokenizer) -> None:
+    assert tokenizer.gap is not None
+    tokens = tokenizer.encode(CODE)
+    found = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        row, fills = fim.rearranged(tokens[:100], LENGTH, tokenizer, rng)
+        assert (row[fills] != tokenizer.gap.suffix).all()
+        ends = np.flatnonzero(row == tokenizer.end)
+        assert fills[ends].all()
+        assert not fills[np.flatnonzero(row == tokenizer.gap.middle)].any()
+        assert np.count_nonzero(fills & ~np.roll(fills, -1)) == len(ends)
+        found += int(fills.sum())
+    assert found
 
 
 def test_put_in_order_again_a_window_is_the_text(tokenizer: BPETokenizer) -> None:
@@ -102,7 +118,7 @@ def test_an_empty_text_is_cut_too() -> None:
 def test_a_window_over_the_end_of_a_document_stays_as_it_is(tokenizer: BPETokenizer) -> None:
     assert tokenizer.end is not None
     tokens = [tokenizer.end, *tokenizer.encode(CODE)[:5]] * 20
-    row = fim.rearranged(tokens, LENGTH, tokenizer, np.random.default_rng(0)).tolist()
+    row = fim.rearranged(tokens, LENGTH, tokenizer, np.random.default_rng(0))[0].tolist()
     assert tokenizer.gap is not None
     assert tokenizer.gap.suffix not in row
     assert row[:6] == tokens[:6]
@@ -160,7 +176,7 @@ def test_a_share_of_the_windows_has_a_gap(tmp_path: Path) -> None:
     task = TextTask(recipe(tmp_path, fim_rate=0.5), torch.device("cpu"))
     seen = []
 
-    def kept(tokens: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def kept(tokens: torch.Tensor, targets: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
         seen.append((tokens == task.model.config.vocab_size - 2).any(dim=1))
         return torch.zeros(())
 

@@ -20,7 +20,7 @@ from genui.engine.data.tokenizer import Tokenizer
 SPARE = 4
 """Tokens a window is read beyond its share: cutting text anew seldom makes fewer of it."""
 
-_PIECES = (1, 2, 4, 4)  # of a window, each with a gap of its own: more ends are learnt
+_PIECES = (1, 2, 4, 8)  # of a window, each with a gap of its own: more ends are learnt
 MOST_PIECES = max(_PIECES)
 _WORD = re.compile(r"[^\W\d]\w+")
 
@@ -75,8 +75,9 @@ def asked(tokenizer: Tokenizer, prefix: str, suffix: str, most: int) -> list[int
 
 def rearranged(
     tokens: Sequence[int], length: int, tokenizer: Tokenizer, rng: np.random.Generator
-) -> np.ndarray:
-    """A training window with gaps: int64 [length], made of the first of `tokens`.
+) -> tuple[np.ndarray, np.ndarray]:
+    """A training window with gaps: int64 [length], made of the first of `tokens`; and which of
+    its tokens fill one or end it, bool [length].
 
     The paper's context-level FIM: windows first, gaps within them. `tokens` are those of the
     text from the window's first on, at least `length` + MOST_PIECES × SPARE. A piece that holds
@@ -86,23 +87,27 @@ def rearranged(
     pieces = _PIECES[rng.integers(len(_PIECES))]
     shares = [length // pieces + (index < length % pieces) for index in range(pieces)]
     row: list[int] = []
+    fills = np.zeros(length, bool)
     at = 0
     for share in shares:
         piece = tokens[at : at + share + SPARE]
         at += share + SPARE
-        row += _with_gap(piece, share, tokenizer, rng) or piece[:share]
-    return np.array(row, np.int64)
+        found, middle = _with_gap(piece, share, tokenizer, rng)
+        row += found or piece[:share]
+        fills[len(row) - middle : len(row)] = True
+    return np.array(row, np.int64), fills
 
 
 def _with_gap(
     piece: Sequence[int], length: int, tokenizer: Tokenizer, rng: np.random.Generator
-) -> list[int]:
-    """One piece in SPM order, cut to `length` tokens away from its gap; empty where none fits."""
+) -> tuple[list[int], int]:
+    """One piece in SPM order, cut to `length` tokens away from its gap, and how many of its last
+    tokens are the middle and its end; empty where none fits."""
     assert tokenizer.end is not None
     text = tokenizer.decode(piece)
     if tokenizer.end in piece or "\ufffd" in text:
-        return []
+        return [], 0
     gap = cut(text, rng)
     middle = [*tokenizer.encode(gap.middle), tokenizer.end]
     row = asked(tokenizer, gap.prefix, gap.suffix, max(2, length - len(middle))) + middle
-    return row if len(row) == length else []
+    return (row, len(middle)) if len(row) == length else ([], 0)

@@ -33,6 +33,8 @@ def write_together(
     cache = KVCache(model.config, len(seeds), device)
     tokens = np.tile(np.array(prompt, np.int64), (len(seeds), 1))
     texts = [b""] * len(seeds)
+    read = [list(prompt) for _ in seeds]  # what a penalty is for
+    penalised = settings.repetition_penalty != 1
     open_rows = set(range(len(seeds)))
     steps = min(settings.tokens, model.config.context - len(prompt))
     for step in range(1, steps + 1):
@@ -41,9 +43,11 @@ def write_together(
         logits = masked(logits, tokenizer, resumes)
         tokens = np.zeros((len(seeds), 1), np.int64)
         for row in sorted(open_rows):
-            chances = distribution(logits[row], settings).probability
+            seen = np.array(read[row]) if penalised else None
+            chances = distribution(logits[row], settings, seen).probability
             token = pick(chances, uniform(seeds[row], step)).token
             tokens[row] = token
+            read[row].append(token)
             texts[row] += tokenizer.token_bytes(token)
             if token == tokenizer.end or (until and until in texts[row]):
                 open_rows.discard(row)

@@ -202,7 +202,10 @@ class Transformer(nn.Module):
             x = block(x, cos, sin)
         return torch.stack(weights)
 
-    def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross-entropy in nats a token; both [B, T]."""
-        logits = self(tokens)
-        return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+    def loss(self, tokens: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Mean cross-entropy in nats a token, by `weights` where they are given; all [B, T]."""
+        logits = self(tokens).flatten(0, 1)
+        if weights is None:
+            return F.cross_entropy(logits, targets.flatten())
+        each = F.cross_entropy(logits, targets.flatten(), reduction="none")
+        return (each * weights.flatten()).sum() / weights.sum()

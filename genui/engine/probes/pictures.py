@@ -16,7 +16,7 @@ from genui.protocol import ImageSettings
 from genui.recipes import DiffusionRecipe
 
 SAMPLES = 100
-DISTRIBUTION_SAMPLES = 1000  # where the whole distribution is measured
+DISTRIBUTION_SAMPLES = 5000  # where the whole distribution is measured
 DISTRIBUTION_SETTINGS = ImageSettings(steps=12, guidance=1.0)
 """Guided samples are more typical than the data: their distribution is another."""
 

@@ -24,6 +24,9 @@ from genui.errors import MisuseError
 from genui.protocol import TextSettings
 from genui.recipes import TransformerRecipe
 
+FILL_WEIGHT = 6.0
+"""How much a token that fills a gap counts: few of a window do, and they are what is learnt."""
+
 
 def build_tokenizer(recipe: TransformerRecipe, documents: tuple[str, ...]) -> Tokenizer:
     """The tokenizer the recipe names, made from the training documents."""
@@ -154,20 +157,29 @@ class TextTask:
         starts = windows(step, recipe.batch, len(self._train), recipe.context, recipe.seed)
         span = np.arange(recipe.context + 1)
         rows = self._train[starts[:, None] + span]
+        weights = None
         if recipe.fim_rate:
-            self._leave_gaps(rows, starts, np.random.default_rng((recipe.seed, step)))
+            fills = self._leave_gaps(rows, starts, np.random.default_rng((recipe.seed, step)))
+            weights = torch.from_numpy(1 + (FILL_WEIGHT - 1) * fills[:, 1:]).to(self._device)
         batch = torch.from_numpy(rows).to(self._device)
-        return self.model.loss(batch[:, :-1], batch[:, 1:])
+        return self.model.loss(batch[:, :-1], batch[:, 1:], weights)
 
-    def _leave_gaps(self, rows: np.ndarray, starts: np.ndarray, rng: np.random.Generator) -> None:
-        """Rearrange `fim_rate` of the rows int64 [batch, context + 1] in place."""
+    def _leave_gaps(
+        self, rows: np.ndarray, starts: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Rearrange `fim_rate` of the rows int64 [batch, context + 1] in place.
+
+        Which of their tokens fill a gap: fp32 [batch, context + 1], 0 or 1.
+        """
         length = rows.shape[1]
+        fills = np.zeros(rows.shape, np.float32)
         for index in np.flatnonzero(rng.random(len(rows)) < self._recipe.fim_rate):
             start = int(starts[index])
             end = start + length + fim.MOST_PIECES * fim.SPARE
             if end <= len(self._train):
                 tokens = self._train[start:end].tolist()
-                rows[index] = fim.rearranged(tokens, length, self._tokenizer, rng)
+                rows[index], fills[index] = fim.rearranged(tokens, length, self._tokenizer, rng)
+        return fills
 
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
         """`val_loss` in nats a token, over windows side by side; `val_bpc` in bits a character."""
