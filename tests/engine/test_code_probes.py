@@ -39,8 +39,11 @@ def written(writer: TextGenerator, prompt: str, seed: int, settings: TextSetting
     return text
 
 
-def test_texts_written_together_are_those_written_alone(writer: TextGenerator) -> None:
-    settings = TextSettings(tokens=30)
+@pytest.mark.parametrize("penalty", [1.0, 1.4])
+def test_texts_written_together_are_those_written_alone(
+    writer: TextGenerator, penalty: float
+) -> None:
+    settings = TextSettings(tokens=30, repetition_penalty=penalty)
     prompt = "def f_1(a"
     tokens = writer.tokenizer.encode(prompt)
     alone = [written(writer, prompt, seed, settings) for seed in range(4)]

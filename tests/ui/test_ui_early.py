@@ -104,3 +104,11 @@ async def test_a_child_without_anything_to_draw_is_let_go() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await until_seen(pilot, "No log here yet")
         assert not early.asked
+
+
+def test_the_app_is_imported_without_what_only_a_chart_or_a_model_needs() -> None:
+    code = (
+        "import sys, genui.ui.watching as _; print({'numpy', 'genui.recipes'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("set()\n", "")
