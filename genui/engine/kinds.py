@@ -126,6 +126,7 @@ KINDS: Mapping[type[Recipe], Kind] = types.MappingProxyType(
             "how large it is and how far it goes, and pairs of icon, motion and colours never "
             "trained together; a word that it never saw is no icon to it. A motion begins at the "
             "same place of its path every time: a bounce on the ground, an orbit at the top.",
+            nearest="genui.engine.probes.nearest_clips:nearest_clips",
         ),
         VoiceRecipe: Kind(
             task="genui.engine.train.voice_task:VoiceTask",

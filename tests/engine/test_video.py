@@ -27,6 +27,7 @@ from genui.engine.models.video_dit import (
     video_dit_config,
 )
 from genui.engine.probes.clips import copied, look, real
+from genui.engine.probes.nearest_clips import nearest_clips
 from genui.engine.train.video_task import VideoTask
 from genui.errors import MisuseError
 from genui.protocol import FROM_DATA, Axis, ImageFrame, ImageSettings, Picture, Start
@@ -241,6 +242,36 @@ def test_a_frame_holds_all_pictures_of_the_clip_one_after_the_other(
         assert len(frame.x) == len(frame.guess) == len(frame.noise) == 16 * 32 * 32 * 3
     clip = to_clips(generator.denoised([asked().prompt], [7], ImageSettings(steps=4)))
     assert frames[-1].x == clip.tobytes()
+
+
+def test_the_trained_clips_that_it_is_compared_with_are_those_the_training_drew(
+    clips: Clips, generator: DiffusionGenerator
+) -> None:
+    recipe = small_recipe(steps="40", batch="24")
+    rng = np.random.default_rng((recipe.seed, 3))
+    scenes = clips.scenes(24, rng)
+    trained, scene = clips.batch(scenes, rng), scenes[5]
+    prompt = scene.caption
+    trace = Trace(generator, asked(prompt))
+    list(trace.advance(0, 10))
+    found = nearest_clips(recipe, trace, 4, 16)
+    assert f"trained clips of {scene.figure} {scene.motion}" in found.data
+    distances = [one.distance for one in found.pictures]
+    assert distances == sorted(distances)
+    wanted = np.rint((trained.clips[5].transpose(0, 2, 3, 1) + 1) * 127.5).astype(np.uint8)
+    four = np.concatenate([np.concatenate(wanted[[a, b]], 1) for a, b in ((0, 5), (10, 15))], 0)
+    assert four.tobytes() in [one.rgb for one in found.pictures]
+
+
+def test_a_clip_of_no_icon_and_a_grid_of_clips_are_not_compared(
+    clips: Clips, generator: DiffusionGenerator
+) -> None:
+    nothing = Trace(generator, asked("blue on black"))
+    with pytest.raises(MisuseError, match="names no icon"):
+        nearest_clips(small_recipe(), nothing, 0, 4)
+    grid = Trace(generator, asked(grid=(Axis(name="seed", values=("7", "8")),)))
+    with pytest.raises(MisuseError, match="one clip is compared"):
+        nearest_clips(small_recipe(), grid, 0, 4)
 
 
 def test_going_back_and_forward_again_gives_the_same_clip(generator: DiffusionGenerator) -> None:
