@@ -46,6 +46,12 @@ def sheet(pictures: Sequence[Pixels], columns: int, gap: int = 0, shade: int = 0
     return canvas
 
 
+def four(clip: Pixels) -> Pixels:
+    """Four frames of a clip [T, H, W, 3], from the first to the last, two by two."""
+    shown = np.linspace(0, len(clip) - 1, 4).astype(int)
+    return sheet([clip[at] for at in shown], 2)
+
+
 def strip(pictures: Sequence[Pixels], columns: int = 10, gap: int = 1) -> Pixels:
     """A filmstrip: pictures in rows of at most `columns`, a line `gap` pixels wide between."""
     return sheet(pictures, columns, gap, GAP_SHADE)

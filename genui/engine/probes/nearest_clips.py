@@ -13,11 +13,10 @@ from genui.engine.generate.video_start import scene_of
 from genui.errors import MisuseError
 from genui.protocol import ImageFrame, Neighbour, Neighbours
 from genui.recipes.video import VideoRecipe
-from genui.render.film import sheet
+from genui.render.film import four
 from genui.render.sanitise import clean_line
 
 MEASURED = "root mean square of the colours' differences over all 16 frames, 0 to 255"
-SHOWN = (0, 5, 10, 15)  # frames of a clip, two by two
 MOST = 200  # clips compared
 
 Poses = NDArray[np.float32]
@@ -56,7 +55,7 @@ def nearest_clips(recipe: VideoRecipe, trace: Trace, step: int, count: int) -> N
 
 
 def _neighbour(scene: Scene, clip: NDArray[np.float32], distance: float) -> Neighbour:
-    shown = sheet([clip[at].astype(np.uint8) for at in SHOWN], 2)
+    shown = four(clip.astype(np.uint8))
     height, width, _ = shown.shape
     return Neighbour(
         caption=scene.caption, distance=distance, width=width, height=height, rgb=shown.tobytes()

@@ -71,7 +71,7 @@ class NearestScreen(Window[None]):
             frame = self._trace.frame
             set_border(self.query_one(".sample"), title="the sample")
             if isinstance(frame, ImageFrame):
-                self.query_one(".sample Picture", Picture).show_frame(frame, "guess")
+                self._show_sample(self.query_one(".sample Picture", Picture), frame)
         self._begun = True
         self._paint()
 
@@ -127,6 +127,19 @@ class NearestScreen(Window[None]):
         self.leave(None)
 
     # --- drawing ----------------------------------------------------------------------
+
+    def _show_sample(self, picture: Picture, frame: ImageFrame) -> None:
+        """As the training examples are shown: of a clip four frames."""
+        if frame.pictures == 1:
+            picture.show_frame(frame, "guess")
+            return
+        import numpy as np
+
+        from genui.render.film import four
+
+        clip = np.frombuffer(frame.guess, np.uint8)
+        shown = four(clip.reshape(frame.pictures, frame.height, frame.width, 3))
+        picture.show(shown.tobytes(), shown.shape[1], shown.shape[0])
 
     @property
     def _pictures(self) -> tuple[Neighbour, ...]:
