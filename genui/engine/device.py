@@ -14,6 +14,7 @@ import torch
 from genui.errors import MisuseError
 
 BF16_WORTH = 1.3  # bf16 must be this much faster on matrices to pay for its casts
+_COMPARED = (torch.float32, torch.bfloat16)
 BF16_WIDTH = 192  # narrower networks spend their time elsewhere
 
 
@@ -50,15 +51,20 @@ def choose_device(wanted: str = "auto") -> str:
     return wanted
 
 
-def _seconds(dtype: torch.dtype, width: int) -> float:
-    """The best of a few products [2048, width] × [width, 4·width], in seconds."""
-    a, b = torch.randn(2048, width, dtype=dtype), torch.randn(width, 4 * width, dtype=dtype)
-    best = float("inf")
-    for _ in range(6):
-        begin = time.perf_counter()
-        torch.mm(a, b)
-        best = min(best, time.perf_counter() - begin)
-    return best
+def _gain(width: int) -> float:
+    """How much faster bf16 multiplies [2048, width] by [width, 4·width] than fp32 does.
+
+    Of the best of some products each, in turns: what else runs slows both down.
+    """
+    shapes = ((2048, width), (width, 4 * width))
+    pairs = {dtype: [torch.randn(shape, dtype=dtype) for shape in shapes] for dtype in _COMPARED}
+    best = dict.fromkeys(_COMPARED, float("inf"))
+    for _ in range(8):
+        for dtype, (a, b) in pairs.items():
+            begin = time.perf_counter()
+            torch.mm(a, b)
+            best[dtype] = min(best[dtype], time.perf_counter() - begin)
+    return best[torch.float32] / best[torch.bfloat16]
 
 
 def choose_precision(wanted: str, device: str, width: int) -> str:
@@ -69,8 +75,7 @@ def choose_precision(wanted: str, device: str, width: int) -> str:
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
     if device == "mps" or width < BF16_WIDTH:
         return "fp32"
-    gain = _seconds(torch.float32, width) / _seconds(torch.bfloat16, width)
-    return "bf16" if gain >= BF16_WORTH else "fp32"
+    return "bf16" if _gain(width) >= BF16_WORTH else "fp32"
 
 
 def choose(device: str, precision: str, threads: int, width: int) -> Machine:
@@ -108,7 +113,7 @@ def describe() -> dict[str, str]:
     device = choose_device()
     threads = default_threads()
     torch.set_num_threads(threads)
-    gain = _seconds(torch.float32, 256) / _seconds(torch.bfloat16, 256)
+    gain = _gain(256)
     name = torch.cuda.get_device_name(0) if device == "cuda" else processor_name()
     return {
         "torch": torch.__version__,

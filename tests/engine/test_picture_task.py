@@ -87,3 +87,7 @@ def test_some_captions_say_one_word_of_a_name_and_keep_the_colours() -> None:
     assert stars == {"blue star on white"}
     assert cats == {captions[2], "cat on blue", "tears on blue", "joy on blue"}
     assert in_one_word(captions, names, 0, rng) == captions
+    known = {"cowboy", "star"}  # as the name of a picture each
+    assert {in_one_word(captions, names, 1, rng, known)[0] for _ in range(50)} == {
+        "red hat on black"
+    }

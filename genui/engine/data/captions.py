@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -35,21 +35,26 @@ def split_words(caption: str) -> tuple[str, ...]:
 
 
 def in_one_word(
-    captions: Sequence[str], names: Sequence[str], share: float, rng: np.random.Generator
+    captions: Sequence[str],
+    names: Sequence[str],
+    share: float,
+    rng: np.random.Generator,
+    known: Collection[str] = (),
 ) -> list[str]:
     """`share` of these captions with one word of the `names` in them for the whole name.
 
-    "cat face on blue" becomes "face on blue", which many pictures answer to.
+    "cat face on blue" becomes "face on blue", which many pictures answer to. A word that is
+    itself one of the `known` names means that picture and no other.
     """
     chosen = rng.random(len(captions)) < share
     return [
-        caption.replace(name, _word_of(name, rng), 1) if short else caption
+        caption.replace(name, _word_of(name, rng, known), 1) if short else caption
         for caption, name, short in zip(captions, names, chosen, strict=True)
     ]
 
 
-def _word_of(name: str, rng: np.random.Generator) -> str:
-    words = [word for word in split_words(name) if word not in JOINING]
+def _word_of(name: str, rng: np.random.Generator, known: Collection[str]) -> str:
+    words = [word for word in split_words(name) if word not in JOINING and word not in known]
     return words[rng.integers(len(words))] if words else name
 
 

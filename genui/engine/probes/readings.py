@@ -26,15 +26,16 @@ class Readings(NamedTuple):
 
 
 def answers(pictures: Pictures) -> dict[str, frozenset[int]]:
-    """The trained pictures of each word that `LEAST` of their names have."""
+    """The trained pictures of each word that `LEAST` of their names have, and is no name."""
     found: defaultdict[str, set[int]] = defaultdict(set)
+    names = frozenset(pictures.captions)
     for index in pictures.train.tolist():
         for word in split_words(pictures.captions[index]):
             found[word].add(index)
     return {
         word: frozenset(indices)
         for word, indices in sorted(found.items())
-        if len(indices) >= LEAST and word not in JOINING
+        if len(indices) >= LEAST and word not in JOINING and word not in names
     }
 
 
