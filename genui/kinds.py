@@ -5,7 +5,7 @@ How a kind is trained and asked is the engine's table, `genui.engine.kinds`.
 
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from genui.errors import MisuseError
 from genui.protocol import ImageSettings, LabSettings, LatentSettings, Settings, TextSettings
@@ -30,6 +30,11 @@ class Kind:
 
 _WRITES = Kind(
     settings=TextSettings, does="writes text", makes="text", pane="text", files=(".txt", ".cast")
+)
+_CODES = replace(
+    _WRITES,
+    # Small models of code repeat themselves: cooler, and what was written counts against it.
+    usual=TextSettings(temperature=0.6, top_p=0.9, repetition_penalty=1.1),
 )
 _DRAWS = Kind(
     settings=ImageSettings,
@@ -78,7 +83,7 @@ _LEARNS = Kind(
 KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
     {
         ("transformer", "text"): _WRITES,
-        ("transformer", "code"): _WRITES,
+        ("transformer", "code"): _CODES,
         ("transformer", "music"): _COMPOSES,
         ("diffusion", "image"): _DRAWS,
         ("diffusion", "video"): _FILMS,

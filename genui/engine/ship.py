@@ -21,7 +21,8 @@ from genui.engine.kinds import honesty, measure
 from genui.engine.train.checkpoint import load_weights, write_tensors
 from genui.engine.train.quantise import quantise
 from genui.errors import GenuiError
-from genui.protocol import Start, TextFrame, TextSettings
+from genui.kinds import KINDS
+from genui.protocol import Start, TextFrame
 from genui.recipes import Recipe, TransformerRecipe, recipe_from_dict
 from genui.runs.catalog import find_model
 from genui.runs.layout import RunDir, read_info
@@ -111,12 +112,19 @@ def card_beside(weights: Path) -> dict[str, Any]:
 
 
 def lineage(run: RunDir, name: str, earlier: dict[str, Any]) -> dict[str, str]:
-    """What the training began with, where that is the shipped model it takes the place of."""
-    if spelled(read_info(run).start_from) != name or "trained" not in earlier:
+    """What the training began with: other runs of this machine, the model shipped before."""
+    start = read_info(run).start_from
+    if start.get("run"):
+        before = find_run(start["run"])
+        spent = f"{int(start.get('step', 0)):,} steps, {round(run_minutes(before) or 0)} minutes"
+        words = f"from a run of the same recipe ({spent})"
+        further = lineage(before, name, earlier).get("started", "")
+        return {"started": f"{words}, that {further}" if further else words}
+    if spelled(start) != name or "trained" not in earlier:
         return {}
-    before = earlier["trained"]
-    began = f"; {before['started']}" if "started" in before else ""
-    spent = f"{before['steps']:,} steps, {before['minutes']} minutes{began}"
+    trained = earlier["trained"]
+    began = f"; {trained['started']}" if "started" in trained else ""
+    spent = f"{trained['steps']:,} steps, {trained['minutes']} minutes{began}"
     return {"started": f"from the {name} model shipped before ({spent})"}
 
 
@@ -124,7 +132,8 @@ def sample(ref: str, recipe: Recipe) -> str:
     """A text as it came, seed 1; of other kinds the prompts worth trying."""
     if not isinstance(recipe, TransformerRecipe):
         return "; ".join(recipe.prompts)
-    settings = TextSettings(tokens=recipe.sample_tokens)
+    usual = KINDS[recipe.family, recipe.medium].defaults
+    settings = msgspec.structs.replace(usual, tokens=recipe.sample_tokens)
     start = Start(trace=0, model=ref, prompt=recipe.sample_prompt, seed=1, settings=settings)
     written = (frame.text for frame in stream(start) if isinstance(frame, TextFrame))
     return recipe.sample_prompt + "".join(written)

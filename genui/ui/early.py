@@ -74,11 +74,17 @@ class Early:
         return True
 
     def draw(self, plot: int, width: int, height: int) -> Drawn | None:
-        """That plot in so many cells; None where the child has gone or is late."""
+        """That plot in so many cells; None where the child has gone or is late.
+
+        It is let go then: a late answer would be taken for that to the next question.
+        """
+        drawn = None
         with suppress(OSError):
             self._link.send(msgspec.msgpack.encode(Ask(plot, width, height)))
-            return self._receive(Drawn, ANSWER)
-        return None
+            drawn = self._receive(Drawn, ANSWER)
+        if drawn is None:
+            self.close()
+        return drawn
 
     def close(self) -> None:
         """Let the child go."""

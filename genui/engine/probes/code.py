@@ -19,7 +19,8 @@ from genui.engine.generate.text import TextGenerator
 from genui.engine.generate.together import write_together
 from genui.protocol import TextSettings
 
-FUNCTION = TextSettings(temperature=0.4, top_p=0.95, tokens=400)
+FUNCTION = TextSettings(temperature=0.6, top_p=0.9, repetition_penalty=1.1, tokens=400)
+"""As code is written unless it is asked otherwise (`genui.kinds`)."""
 GREEDY = TextSettings(temperature=0, tokens=16)
 FUNCTIONS, GAPS = 200, 400  # measured
 BATCH = 50
