@@ -9,6 +9,7 @@ import stage
 from acting import seen, until, until_seen
 
 from genui.runs.listing import list_runs
+from genui.ui.board.view_state import ViewState
 from genui.ui.early import Drawn, Early, EarlyLine, EarlyPlot, Page
 from genui.ui.sought import Sought, seek
 from genui.ui.watching import WatchApp
@@ -112,3 +113,30 @@ def test_the_app_is_imported_without_what_only_a_chart_or_a_model_needs() -> Non
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("set()\n", "")
+
+
+async def test_a_key_pressed_while_there_is_only_a_picture_waits_for_the_log() -> None:
+    stage.make_run(name="plays", step=100, steps=400)
+    app = WatchApp(seek(None, None), FakeEarly())
+    app.watcher.hurry = lambda: None  # type: ignore[method-assign]
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_seen(pilot, "drawn early")
+        await pilot.press("s")
+        assert app.board.board.state.smoothing == ViewState().smoothing
+        del app.watcher.hurry
+        app.watcher.hurry()
+        await until(pilot, lambda: app.board.board.state.smoothing != ViewState().smoothing)
+        assert app.board.board.plots()
+
+
+async def test_keys_wait_no_longer_than_a_second_and_quitting_not_at_all() -> None:
+    stage.make_run(name="plays", step=100, steps=400)
+    early = FakeEarly()
+    app = WatchApp(seek(None, None), early)
+    app.watcher.hurry = lambda: None  # type: ignore[method-assign]
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_seen(pilot, "drawn early")
+        await pilot.press("s")
+        await until(pilot, lambda: early.closed)
+        await pilot.press("q")
+    assert app.return_code == 0

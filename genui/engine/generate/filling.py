@@ -52,6 +52,17 @@ def masked(logits: np.ndarray, tokenizer: Tokenizer, resumes: int | None = None)
     return logits
 
 
+def spaced(logits: np.ndarray, tokenizer: Tokenizer, prefix: str) -> np.ndarray:
+    """Logits [..., V] of a gap's first token: where the model was not shown the last space of the
+    prefix (`fim.before_gap`), it writes that first."""
+    if fim.before_gap(prefix) == prefix:
+        return logits
+    bare = [t for t in range(tokenizer.size) if not tokenizer.token_bytes(t).startswith(b" ")]
+    logits = logits.copy()
+    logits[..., bare] = NEVER
+    return logits
+
+
 def read(
     prefix: str, suffix: str, tokenizer: Tokenizer, context: int, wanted: int
 ) -> tuple[list[int], int]:

@@ -117,10 +117,11 @@ class TextGenerator:
         read, whole = filling.read(prefix, suffix, self.tokenizer, context, settings.tokens)
         tokens = TokenList(tuple(read))
         resumes = next(iter(self.tokenizer.encode(suffix)), None)
+        logits = self._read(tokens, len(tokens), resumes)
         state = TextState(
             tokens,
             len(tokens),
-            self._read(tokens, len(tokens), resumes),
+            filling.spaced(logits, self.tokenizer, prefix),
             0,
             request.seed,
             settings,

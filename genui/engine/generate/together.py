@@ -7,7 +7,7 @@ import torch
 
 from genui.engine.device import autocast
 from genui.engine.generate.choosing import distribution, pick, uniform
-from genui.engine.generate.filling import masked
+from genui.engine.generate.filling import masked, spaced
 from genui.engine.generate.text import TextGenerator
 from genui.engine.models.transformer import KVCache
 from genui.protocol import TextSettings
@@ -21,11 +21,13 @@ def write_together(
     settings: TextSettings,
     until: bytes = b"",
     resumes: int | None = None,
+    prefix: str = "",
 ) -> list[bytes]:
     """What follows the tokens of `prompt`, a text a seed, as `TextGenerator` would choose it.
 
     A text ends with its end token, with `until`, which stays in it, after `settings.tokens`,
-    or where the context is full; of a gap where the suffix's first token `resumes` it. The
+    or where the context is full; of a gap where the suffix's first token `resumes` it, and what
+    stands before is `prefix`. The
     numbers agree with those of a text alone to rounding.
     """
     model, tokenizer = generator.model, generator.tokenizer
@@ -41,6 +43,8 @@ def write_together(
         with autocast(generator.machine):
             logits = model(torch.from_numpy(tokens).to(device), cache)[:, -1].float().cpu().numpy()
         logits = masked(logits, tokenizer, resumes)
+        if step == 1:
+            logits = spaced(logits, tokenizer, prefix)
         tokens = np.zeros((len(seeds), 1), np.int64)
         for row in sorted(open_rows):
             seen = np.array(read[row]) if penalised else None

@@ -144,7 +144,7 @@ def restored(generator: TextGenerator, masked: Iterable[Masked]) -> list[bool]:
         prefix = fim.before_gap(one.prefix)
         prompt = fim.asked(generator.tokenizer, prefix, one.suffix, context - GREEDY.tokens)
         resumes = next(iter(generator.tokenizer.encode(one.suffix)), None)
-        (text,) = write_together(generator, prompt, [0], GREEDY, resumes=resumes)
+        (text,) = write_together(generator, prompt, [0], GREEDY, resumes=resumes, prefix=one.prefix)
         found.append(prefix + text.decode("utf-8", "replace") == one.prefix + one.name)
     return found
 

@@ -147,7 +147,7 @@ class TrainingScreen(
             self.action_runs()
 
     def on_unmount(self) -> None:
-        self._close_early()
+        self.close_early()
         if self._unsaved is not None:
             view_state.remember(self._key, self.board.state)
 
@@ -235,7 +235,7 @@ class TrainingScreen(
         if (plots or self._early is not None) and not self._curves_seen:
             self.call_after_refresh(self._curves_shown)
         if plots:
-            self._close_early()
+            self.close_early()
             runs, again = len(board.runs), board.overlaps()
             self.grid.show(plots, chosen, state, board.lines, runs, again, flowing)
         elif self._early is not None and self._early.page is not None:
@@ -256,7 +256,13 @@ class TrainingScreen(
             self.watcher.hurry()
             self.paint()
 
-    def _close_early(self) -> None:
+    @property
+    def only_pictured(self) -> bool:
+        """Whether the curves are those that another process drew: there are no data yet."""
+        return self._early is not None
+
+    def close_early(self) -> None:
+        """From here on only what was read is shown."""
         if self._early is not None:
             self._early.close()
             self._early = None
