@@ -24,7 +24,7 @@ def measure_text(generator: TextGenerator, recipe: TransformerRecipe) -> dict[st
     found = {}
     if recipe.tokenizer == "chars":
         found["validation loss"] = f"{nats:.3f} nats/char"
-    found["bits per character"] = f"{bits:.3f}, whole validation split"
+    found["held-out text"] = f"{bits:.3f} bits/char, whole validation split"
     if recipe.medium == "code":
         # First, since it is what a reader of code cares for.
         found = code.measure_code(generator, data) | found
