@@ -8,7 +8,7 @@ import sys
 def run() -> int:
     """Open the app, or say in plain text what it would list."""
     if has_terminal():
-        answer_keys_at_once()
+        before_textual()
         from genui.ui import app
 
         return app.run()
@@ -16,8 +16,8 @@ def run() -> int:
     return 0
 
 
-def answer_keys_at_once() -> None:
-    """To be called before Textual is imported, which reads this once.
+def before_textual() -> None:
+    """To be called before Textual is imported, which reads its frame rate once.
 
     It paints at most this often; a key waits for half of a frame on average. What moves by
     itself has slower clocks of its own, so nothing is painted more often. Until the app has

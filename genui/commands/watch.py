@@ -43,14 +43,14 @@ def run(args: argparse.Namespace) -> int:
         return _watch_pipe(args.name, args.project)
     if args.name or args.project:
         raise MisuseError("watch: --name and --project are for a command piped to `genui watch -`")
-    from genui.commands.home import answer_keys_at_once, has_terminal
+    from genui.commands.home import before_textual, has_terminal
 
     paths = [_path_of(word) for word in args.paths]
     if has_terminal():
         from genui.ui import early
 
         first = early.begin(paths or None)
-        answer_keys_at_once()
+        before_textual()
         from genui.ui import watching
 
         return watching.run_watch(paths or None, None, first)
@@ -90,7 +90,7 @@ def _watch_pipe(name: str, project: str) -> int:
     """
     if sys.stdin is None or sys.stdin.isatty():
         raise MisuseError("watch -: nothing is piped in; use `COMMAND 2>&1 | genui watch -`")
-    from genui.commands.home import answer_keys_at_once
+    from genui.commands.home import before_textual
     from genui.runs import recorder
 
     run = recorder.create(name, project)
@@ -106,7 +106,7 @@ def _watch_pipe(name: str, project: str) -> int:
     os.dup2(terminal, sys.stdin.fileno())  # Textual reads keys from standard input
     os.close(terminal)
     try:
-        answer_keys_at_once()
+        before_textual()
         from genui.ui import watching
 
         return watching.run_watch(None, run)

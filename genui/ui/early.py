@@ -142,9 +142,10 @@ def _be_quiet() -> None:
 
 def _serve(link: socket.socket, paths: Sequence[Path] | None) -> None:
     """Say what there is to draw, then draw what is asked for until nobody asks any more."""
-    from genui.render.axis_names import UNITS
     from genui.render.curves import Curves, Look
+    from genui.ui.board.board import series_of
     from genui.ui.board.opening import opened
+    from genui.ui.board.view_state import looked_at
     from genui.ui.looking import RunLook
     from genui.ui.sought import seek
 
@@ -154,7 +155,7 @@ def _serve(link: socket.socket, paths: Sequence[Path] | None) -> None:
         view = RunLook(one).read()
         if view is not None:
             board.receive(view)
-    plots, state = board.plots(), board.state
+    plots = board.plots()
     lines = [board.lines(plot) for plot in plots]
     said = tuple(
         EarlyPlot(
@@ -164,23 +165,11 @@ def _serve(link: socket.socket, paths: Sequence[Path] | None) -> None:
         for plot, its in zip(plots, lines, strict=True)
     )
     link.send(msgspec.msgpack.encode(Page(board.chosen(), said)))
-    look = Look(
-        log_y=state.log_y,
-        log_x=state.log_x,
-        smoothing=state.smoothing,
-        cursor=state.cursor,
-        view=state.view,
-        unit=UNITS[state.axis],
-        overlaps=board.overlaps(),
-        legend=False,
-    )
+    look = Look(**looked_at(board.state), overlaps=board.overlaps(), legend=False)
     while asked := link.recv(_LARGEST):
         ask = msgspec.msgpack.decode(asked, type=Ask)
         curves = Curves()
-        curves.set_series(
-            {line.label: (line.x, line.values) for line in lines[ask.plot]},
-            {line.label: line.kind for line in lines[ask.plot]},
-        )
+        curves.set_series(*series_of(lines[ask.plot]))
         chart = curves.chart(ask.width, ask.height, look)
         drawn = Drawn(chart.lines, chart.caption) if chart else Drawn([], "")
         link.send(msgspec.msgpack.encode(drawn))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from genui.engine.data.tokenizer import Tokenizer
+from genui.engine.data.tokenizer import Tokenizer, left_open
 
 SPARE = 4
 """Tokens a window is read beyond its share: cutting text anew seldom makes fewer of it."""
@@ -39,7 +39,7 @@ def cut(text: str, rng: np.random.Generator) -> Gap:
 
     The paper cuts at two places drawn uniformly. Most of the gaps here are the short ones
     that people leave when they write. A space before the gap goes into it: it is a part of
-    the next word's token, and `before_gap` asks in the same way.
+    the next word's token, and `left_open` asks in the same way.
     """
     kind = rng.random()
     if kind < 0.5 and (words := list(_WORD.finditer(text))):
@@ -50,13 +50,8 @@ def cut(text: str, rng: np.random.Generator) -> Gap:
         end = len(text) if newline < 0 else newline
     else:
         start, end = sorted(rng.integers(len(text) + 1, size=2).tolist())
-    start = len(before_gap(text[:start]))
+    start = len(left_open(text[:start]))
     return Gap(text[:start], text[start:end], text[end:])
-
-
-def before_gap(prefix: str) -> str:
-    """What a model reads of a prefix: without a last space, which it writes itself."""
-    return prefix.removesuffix(" ")
 
 
 def asked(tokenizer: Tokenizer, prefix: str, suffix: str, most: int) -> list[int]:

@@ -116,10 +116,13 @@ class Pictures:
 
     def captions_in_usual_colours(self, indices: NDArray[np.int64]) -> list[str]:
         """Their captions as `in_colours_of` draws them where no colour is named."""
-        names = [self.captions[i] for i in indices]
+        return self.in_usual_colours([self.captions[i] for i in indices])
+
+    def in_usual_colours(self, names: Sequence[str]) -> list[str]:
+        """Captions that name these in those colours."""
         if self.scheme == "figure-ground":
             return [f"white {name} on {DEFAULT_GROUND}" for name in names]
-        return names
+        return list(names)
 
     def in_colours_of(self, caption: str, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         """These pictures in the colours a caption names: [B, 3, 32, 32] in -1 to 1.
@@ -161,6 +164,11 @@ class Pictures:
         """The first picture of each name."""
         keyed = ((" ".join(split_words(name)), i) for i, name in enumerate(self.captions))
         return {words: np.array([i]) for words, i in reversed(list(keyed))}
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Every caption once."""
+        return frozenset(self.captions)
 
     @cached_property
     def _trained_pairs(self) -> NDArray[np.int64]:

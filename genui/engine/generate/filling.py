@@ -3,7 +3,7 @@
 import numpy as np
 
 from genui.engine.data import fim
-from genui.engine.data.tokenizer import Tokenizer
+from genui.engine.data.tokenizer import Tokenizer, left_open
 from genui.engine.generate.choosing import NEVER
 from genui.errors import MisuseError
 from genui.protocol import FILL
@@ -54,8 +54,8 @@ def masked(logits: np.ndarray, tokenizer: Tokenizer, resumes: int | None = None)
 
 def spaced(logits: np.ndarray, tokenizer: Tokenizer, prefix: str) -> np.ndarray:
     """Logits [..., V] of a gap's first token: where the model was not shown the last space of the
-    prefix (`fim.before_gap`), it writes that first."""
-    if fim.before_gap(prefix) == prefix:
+    prefix (`left_open`), it writes that first."""
+    if left_open(prefix) == prefix:
         return logits
     bare = [t for t in range(tokenizer.size) if not tokenizer.token_bytes(t).startswith(b" ")]
     logits = logits.copy()
@@ -72,7 +72,7 @@ def read(
     a text too long for that is cut away from the gap.
     """
     most = context - min(wanted, context // LEAST_SHARE)
-    prefix = fim.before_gap(prefix)
+    prefix = left_open(prefix)
     tokens = fim.asked(tokenizer, prefix, suffix, most)
     whole = len(tokenizer.encode(prefix)) + len(tokenizer.encode(suffix)) + 2
     return tokens, whole

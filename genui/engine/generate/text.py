@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genui.engine.data import fim
-from genui.engine.data.tokenizer import Tokenizer, tokenizer_from_dict
+from genui.engine.data.tokenizer import Tokenizer, left_open, tokenizer_from_dict
 from genui.engine.device import Machine
 from genui.engine.generate import filling
 from genui.engine.generate.kv_caches import KVCaches, span
@@ -105,7 +104,7 @@ class TextGenerator:
             model=request.model,
             family=self.family,
             medium="text",
-            prompt=known.removesuffix(" ") if self.tokenizer.end is not None else known,
+            prompt=left_open(known) if self.tokenizer.end is not None else known,
             total_steps=state.settings.tokens,
             note="; ".join(notes),
         )
@@ -135,7 +134,7 @@ class TextGenerator:
             model=request.model,
             family=self.family,
             medium="text",
-            prompt=fim.before_gap(prefix),
+            prompt=left_open(prefix),
             suffix=suffix,
             total_steps=self.total(state),
             note=note if left_out else "",
@@ -152,12 +151,11 @@ class TextGenerator:
     def _prompt_tokens(self, prompt: str) -> tuple[int, ...]:
         """What the model reads first; never empty.
 
-        With BPE a last space is left for the model to write: it belongs to the next word's
-        token, and a space of its own was hardly ever seen in training.
+        With BPE a last space is left for the model to write.
         """
         end = self.tokenizer.end
         if end is not None:
-            return tuple(self.tokenizer.encode(prompt.removesuffix(" "))) or (end,)
+            return tuple(self.tokenizer.encode(left_open(prompt))) or (end,)
         newline = self.tokenizer.encode("\n")
         return tuple(self.tokenizer.encode(prompt)) or tuple(newline[:1]) or (0,)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from genui.engine.data.captions import split_words
-from genui.engine.data.motion import Scene, load_clips
+from genui.engine.data.motion import Scene, as_pixels, load_clips
 from genui.engine.data.motions import FRAMES, MOTIONS, draw_poses
 from genui.engine.data.palette import COLOURS
 from genui.engine.data.pictures import SIDE
@@ -66,8 +66,7 @@ def _trained(caption: str) -> tuple[Picture, str]:
             "name one, as in 'red heart moving up on black', or give a picture"
         )
     poses = draw_poses(scene.motion, np.random.default_rng(0))
-    clip = load_clips().draw([scene], poses[None])[0]
-    rgb = np.rint((clip.transpose(0, 2, 3, 1) + 1) * 127.5).astype(np.uint8)
+    rgb = as_pixels(load_clips().draw([scene], poses[None])[0])
     picture = Picture(width=SIDE, height=FRAMES * SIDE, rgb=rgb.tobytes())
     return picture, f"begins from a training clip, “{scene.caption}”"
 

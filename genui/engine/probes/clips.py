@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from genui.engine.data.motion import Clips, Scene, load_clips
+from genui.engine.data.motion import Clips, Scene, as_pixels, load_clips
 from genui.engine.generate.diffusion import DiffusionGenerator
 from genui.engine.generate.video_medium import to_clips
 from genui.engine.probes.distance import copying_share
@@ -104,8 +104,7 @@ def percent(seen: Sequence[Seen], right: Callable[[Seen], bool]) -> str:
 
 def real(clips: Clips, scenes: Sequence[Scene], *seed: int) -> NDArray[np.uint8]:
     """Clips of scenes as those that were trained on: uint8 [N, 16, 32, 32, 3]."""
-    drawn = clips.batch(scenes, np.random.default_rng(seed)).clips
-    return np.rint((drawn.transpose(0, 1, 3, 4, 2) + 1) * 127.5).astype(np.uint8)
+    return as_pixels(clips.batch(scenes, np.random.default_rng(seed)).clips)
 
 
 def copied(clips: Clips, scenes: Sequence[Scene], drawn: NDArray[np.uint8], seed: int) -> float:

@@ -15,6 +15,7 @@ import numpy as np
 
 from genui.engine.data import fim
 from genui.engine.data.text import TextData
+from genui.engine.data.tokenizer import left_open
 from genui.engine.generate.text import TextGenerator
 from genui.engine.generate.together import write_together
 from genui.protocol import TextSettings
@@ -141,7 +142,7 @@ def restored(generator: TextGenerator, masked: Iterable[Masked]) -> list[bool]:
     context = generator.model.config.context
     found = []
     for one in masked:
-        prefix = fim.before_gap(one.prefix)
+        prefix = left_open(one.prefix)
         prompt = fim.asked(generator.tokenizer, prefix, one.suffix, context - GREEDY.tokens)
         resumes = next(iter(generator.tokenizer.encode(one.suffix)), None)
         (text,) = write_together(generator, prompt, [0], GREEDY, resumes=resumes, prefix=one.prefix)

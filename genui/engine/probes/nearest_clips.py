@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genui.edits import in_force
-from genui.engine.data.motion import Clips, Scene, load_clips
+from genui.engine.data.motion import Scene, as_pixels, load_clips
 from genui.engine.data.motions import FRAMES, draw_poses
 from genui.engine.generate.trace import Trace
 from genui.engine.generate.video_start import scene_of
@@ -42,7 +42,7 @@ def nearest_clips(recipe: VideoRecipe, trace: Trace, step: int, count: int) -> N
         return Neighbours(trace=0, step=0, data=where, measured=MEASURED)
     shape = (FRAMES, frame.height, frame.width, 3)
     drawn = np.frombuffer(frame.guess, np.uint8).reshape(shape).astype(np.float32)
-    theirs = _drawn(clips, scene, poses)
+    theirs = as_pixels(clips.draw([scene] * len(poses), poses))
     distances = np.sqrt(((theirs - drawn) ** 2).mean(axis=(1, 2, 3, 4)))
     order = np.argsort(distances, kind="stable")[:count]
     return Neighbours(
@@ -54,18 +54,12 @@ def nearest_clips(recipe: VideoRecipe, trace: Trace, step: int, count: int) -> N
     )
 
 
-def _neighbour(scene: Scene, clip: NDArray[np.float32], distance: float) -> Neighbour:
-    shown = four(clip.astype(np.uint8))
+def _neighbour(scene: Scene, clip: NDArray[np.uint8], distance: float) -> Neighbour:
+    shown = four(clip)
     height, width, _ = shown.shape
     return Neighbour(
         caption=scene.caption, distance=distance, width=width, height=height, rgb=shown.tobytes()
     )
-
-
-def _drawn(clips: Clips, scene: Scene, poses: Poses) -> NDArray[np.float32]:
-    """[N, 16, 32, 32, 3], 0 to 255."""
-    drawn = clips.draw([scene] * len(poses), poses)
-    return np.rint((drawn.transpose(0, 1, 3, 4, 2) + 1) * 127.5)
 
 
 @lru_cache(maxsize=8)

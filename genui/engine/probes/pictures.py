@@ -1,5 +1,7 @@
 """Whether a picture model draws what its caption says, and how much of it is memory."""
 
+from functools import partial
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -70,7 +72,7 @@ def measure_pictures(generator: DiffusionGenerator, recipe: DiffusionRecipe) -> 
     found["memory"] = f"{_percent(errors < COPY_ERROR)} % are their training picture again"
     if len(pictures.held_out):
         found["copying"] = _copying(generator, pictures)
-    if (said := readings(generator, pictures)) is not None:
+    if (said := readings(partial(_draw, generator), pictures)) is not None:
         found["a word alone"] = (
             f"{said.different:.1f} different pictures in {SEEDS} seeds; {said.bearing:.0%} bear "
             f"the word (at random {said.chance:.0%})"

@@ -38,7 +38,6 @@ class PictureTask(CaptionedPicturesTask[DiffusionRecipe]):
                 f"the outer {recipe.border} pixels of every picture are left black; "
                 "--set border=0 draws them too",
             )
-        self._names = frozenset(self._pictures.captions)
         torch.manual_seed(recipe.seed)
         self.model = picture_denoiser(recipe, self._vocabulary.size).to(device)
 
@@ -65,7 +64,7 @@ class PictureTask(CaptionedPicturesTask[DiffusionRecipe]):
         if not self._recipe.one_word:
             return captions
         names = [self._pictures.captions[i] for i in indices]
-        return in_one_word(captions, names, self._recipe.one_word, rng, self._names)
+        return in_one_word(captions, names, self._recipe.one_word, rng, self._pictures.names)
 
     def _clean(self, rgb: np.ndarray) -> Tensor:
         """Pictures [B, 3, 32, 32] as the network has them: [B, channels, 32, 32]."""

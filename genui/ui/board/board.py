@@ -41,6 +41,14 @@ class Line:
     points: Points  # the arrays they are from: the same object while nothing is new
 
 
+def series_of(
+    lines: Sequence[Line],
+) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], dict[str, Kind]]:
+    """The lines as curves take them: their points and their kinds, by label."""
+    points = {line.label: (line.x, line.values) for line in lines}
+    return points, {line.label: line.kind for line in lines}
+
+
 class Board:
     """The runs that lie over each other, the newest look at each, and the view of them."""
 

@@ -15,17 +15,16 @@ from textual.content import Content
 from textual.style import Style
 
 from genui.render import numbers
-from genui.render.axis_names import UNITS
 from genui.render.sanitise import clean_line
 from genui.render.series_looks import look_of, sign_of
+from genui.ui.board.board import Line, series_of
 from genui.ui.board.plots import Plot
+from genui.ui.board.view_state import ViewState, looked_at
 from genui.ui.frame import Framed, set_border
 from genui.ui.leaving import DeafWhenLeaving
-from genui.ui.widgets.curve import Curve, Drawing
+from genui.ui.widgets.curve import Curve
 
 if TYPE_CHECKING:
-    from genui.ui.board.board import Line
-    from genui.ui.board.view_state import ViewState
     from genui.ui.early import Drawn, EarlyLine, EarlyPlot
 
 _BORDER_RULES = (
@@ -91,21 +90,15 @@ class Cell(DeafWhenLeaving, Framed, Vertical):
             self._write_title(state, runs)
             return
         curve = self.curve
-        curve.unit = UNITS[state.axis]
-        curve.smoothing = state.smoothing
-        curve.log_x, curve.log_y = state.log_x, state.log_y
-        curve.view = state.view
-        curve.cursor = state.cursor
+        for name, value in looked_at(state).items():
+            setattr(curve, name, value)
         sources = (plot, state.axis, [(line.label, line.kind, id(line.points)) for line in lines])
         fresh = sources != self._sources  # a series that has grown hands out other arrays
         self.plot, self._lines, self._sources = plot, lines, sources
         if fresh:
             self._drawn_at, self._drawn_to = time.monotonic(), [len(line.x) for line in lines]
             if lines:
-                curve.set_series(
-                    {line.label: (line.x, line.values) for line in lines},
-                    {line.label: line.kind for line in lines},
-                )
+                curve.set_series(*series_of(lines))
             else:
                 curve.clear("no points on this axis")
         self._write_title(state, runs)
@@ -122,13 +115,8 @@ class Cell(DeafWhenLeaving, Framed, Vertical):
             self._waiting = partial(self.show_early, plot, state, runs, draw)
             return
         self._waiting = None
-
-        def drawn(width: int, height: int) -> Drawing | None:
-            found = draw(width, height)
-            return (found.lines, found.caption) if found is not None and found.lines else None
-
         self.plot, self._lines, self._sources = Plot(plot.metrics), plot.lines, None
-        self.curve.show_from(drawn)
+        self.curve.show_from(draw)
         self._write_title(state, runs)
 
     def _may_wait(self, lines: Sequence[Line]) -> bool:

@@ -11,6 +11,8 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.style import Style
 
+from genui.render import numbers
+from genui.render.sanitise import clean_line
 from genui.ui.board.cell import Cell
 from genui.ui.leaving import DeafWhenLeaving
 
@@ -102,6 +104,23 @@ class CurveGrid(DeafWhenLeaving, Container):
         each = self.room.capacity
         first = chosen // each * each
         return range(first, min(first + each, count))
+
+    def words(self, count: int, chosen: int, state: "ViewState") -> str:
+        """Which of `count` plots are seen, and why no others."""
+        if not count:
+            return ""
+        curves = f"{numbers.count(count)} {'curve' if count == 1 else 'curves'}"
+        if not self.display:  # the side is in their place
+            return curves
+        page = self.page(chosen, count, state.alone)
+        each = max(len(page), 1) if state.alone else self.room.capacity
+        pages = -(-count // each)
+        if pages > 1:
+            curves = f"page {page.start // each + 1} of {numbers.count(pages)}, {curves}"
+        filter = clean_line(state.filter, 24)
+        if not filter:
+            return curves
+        return f"{curves} {'matches' if count == 1 else 'match'} /{filter}"
 
     def show(
         self,

@@ -113,26 +113,26 @@ class Navigation(BoardActions):
 
     def action_zoom(self, direction: int) -> None:
         """Closer, or further away, about the cursor or else the newest in sight."""
+        from genui.render.view import zoomed
+
         if (found := self._curve()) is not None:
             curve, extent = found
             state = self.board.state
             about = state.cursor if state.cursor is not None else min(curve.span()[1], extent[1])
             factor = _ZOOM**-direction
-            from genui.render.view import zoomed
-
             view = zoomed(state.view, extent, factor, about, log_x=state.log_x)
             follow = view is None or (state.follow and state.cursor is None)
             self.change(view=view, follow=follow)
 
     def action_pan(self, direction: int) -> None:
         """Earlier, or later."""
+        from genui.render.view import panned
+
         if (found := self._curve()) is not None:
             state = self.board.state
             if state.view is None:
                 self.say("everything is in sight: + zooms in", "note")
                 return
-            from genui.render.view import panned
-
             view = panned(state.view, found[1], _PAN * direction, log_x=state.log_x)
             self.change(view=view, follow=view is None)
 

@@ -9,12 +9,12 @@ import math
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 
 from genui import paths
-from genui.render.axis_names import Axis
+from genui.render.axis_names import UNITS, Axis
 
 FOLDER = "views"
 MOST = 200  # files that are kept: the ones used last
@@ -40,6 +40,18 @@ class ViewState(msgspec.Struct, frozen=True, omit_defaults=True):
     alone: bool = False  # the chosen plot has all the room
     side: SideTab = "sample"
     side_shown: bool = False  # in place of the curves, where there is no room for both
+
+
+def looked_at(state: ViewState) -> dict[str, Any]:
+    """How curves are drawn for it, by the names that a Curve and a Look have for that."""
+    return {
+        "unit": UNITS[state.axis],
+        "smoothing": state.smoothing,
+        "log_x": state.log_x,
+        "log_y": state.log_y,
+        "view": state.view,
+        "cursor": state.cursor,
+    }
 
 
 def recall(key: str) -> ViewState:

@@ -10,7 +10,6 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.timer import Timer
 
-from genui.render import numbers
 from genui.render.sanitise import clean_line
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
@@ -242,7 +241,9 @@ class TrainingScreen(
             self.grid.show_early(self._early.page, state, len(board.runs), self._early.draw)
         else:
             self.grid.say(self._why_empty())
-        self.query_one(BoardHead).show(board, self._page_words(len(plots), chosen), self.grid.look)
+        self.query_one(BoardHead).show(
+            board, self.grid.words(len(plots), chosen, state), self.grid.look
+        )
         if side and self._curves_seen:
             step = board.step_at(state.cursor) if state.cursor is not None else None
             column = self.query_one(SideColumn)
@@ -276,22 +277,6 @@ class TrainingScreen(
         if self.board.runs:
             return "reading …"
         return EMPTY if self._home else NO_LOG
-
-    def _page_words(self, count: int, chosen: int) -> str:
-        if not count:
-            return ""
-        if not self.grid.display:  # the side is in their place
-            return f"{numbers.count(count)} {'curve' if count == 1 else 'curves'}"
-        page = self.grid.page(chosen, count, self.board.state.alone)
-        each = max(len(page), 1) if self.board.state.alone else self.grid.room.capacity
-        pages = -(-count // each)
-        words = f"{numbers.count(count)} {'curve' if count == 1 else 'curves'}"
-        if pages > 1:
-            words = f"page {page.start // each + 1} of {numbers.count(pages)}, {words}"
-        filter = clean_line(self.board.state.filter, 24)
-        if not filter:
-            return words
-        return f"{words} {'matches' if count == 1 else 'match'} /{filter}"
 
     def _tick(self) -> None:
         """The age of the data goes on, and nothing else."""

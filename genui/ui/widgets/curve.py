@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from textual.message import Message
 from textual.reactive import reactive
@@ -23,8 +23,17 @@ if TYPE_CHECKING:
     from genui.render.series import Kind, Trace
     from genui.render.window import View
 
-Drawing = tuple[list[list[tuple[str, str]]], str]
-"""Lines of (text, look), as `render.plot` makes them, and a caption."""
+
+class Drawing(Protocol):
+    """What a curve looks like: a chart of its own, or one that was drawn elsewhere."""
+
+    @property
+    def lines(self) -> list[list[tuple[str, str]]]:
+        """Lines of (text, look); none where there is no room for one."""
+        ...
+
+    @property
+    def caption(self) -> str: ...
 
 
 class Curve(ChartMouse):
@@ -206,15 +215,14 @@ class Curve(ChartMouse):
         if self._elsewhere is not None:
             drawn = self._elsewhere(width, height)
         elif self._curves is not None:
-            chart = self._curves.chart(width, height, self._look())
+            drawn = chart = self._curves.chart(width, height, self._look())
             self._frame = chart.frame if chart else None
-            drawn = (chart.lines, chart.caption) if chart else None
-        self._set_caption(drawn[1] if drawn else "")
-        if drawn is None:
+        self._set_caption(drawn.caption if drawn else "")
+        if drawn is None or not drawn.lines:
             empty = "" if any(len(trace.steps) for trace in self._traces) else self._empty
             return self.message(empty, "curve--empty", width, height)
         looks = {look: self.style(f"curve--{look}") for look in LOOKS}
-        return [strip_of((text, looks[look]) for text, look in line) for line in drawn[0]]
+        return [strip_of((text, looks[look]) for text, look in line) for line in drawn.lines]
 
     @property
     def _traces(self) -> Sequence[Trace]:
