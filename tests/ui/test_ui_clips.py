@@ -16,6 +16,8 @@ from genui.saved.write import clip_pixels
 from genui.ui.clip import ROUNDS, ClipHead
 from genui.ui.panes.canvas_clips import arranged
 from genui.ui.screens.compare import CompareScreen
+from genui.ui.screens.variations import VariationsScreen
+from genui.ui.widgets.column import ColumnView
 from genui.ui.widgets.mask import MaskPainter
 from genui.ui.widgets.picture import Picture
 
@@ -186,3 +188,23 @@ def test_frames_are_arranged_to_be_as_large_as_they_can() -> None:
     assert wide.shape[:2] == (32, 16 * 33 - 1)
     square = arranged(clip, 140, 70)
     assert square.shape[:2] == (4 * 33 - 1, 4 * 33 - 1)
+
+
+async def test_variations_of_a_clip_play_in_step_and_are_held(
+    video: Path, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        await clip_drawn(pilot, "v")
+        await until(pilot, lambda: isinstance(pilot.app.screen, VariationsScreen))
+        screen = pilot.app.screen
+        assert isinstance(screen, VariationsScreen)
+        await until(pilot, lambda: all(column.trace.finished for column in screen.columns))
+        before = screen.clip.at
+        await until(pilot, lambda: screen.clip.at != before)
+        await pilot.press("full_stop")
+        held = screen.clip.at
+        await until_seen(pilot, "‖")
+        for column, view in zip(screen.columns, screen.query(ColumnView), strict=True):
+            clip, picture = column.frame_at(column.trace.computed), view.query_one(Picture)
+            assert isinstance(clip, ImageFrame)
+            assert not picture.show(clip_pixels(clip, "guess")[held])  # it is the one shown

@@ -3,11 +3,15 @@
 import time
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 from textual import on
+from textual.binding import Binding, BindingType
 from textual.message_pump import MessagePump
 
+from genui.protocol import ImageFrame
 from genui.ui import messages
+from genui.ui.clip import ClipHead
 from genui.ui.compare import PARTS, Part
 from genui.ui.in_step import Column
 from genui.ui.panes.saving import other_weights
@@ -21,8 +25,14 @@ class ColumnsWindow(Window[Column | None]):
     """Dismissed with the column to take into the pane, or None.
 
     While it is open it gets what the worker says of its traces; then those of the pane go back
-    to `pane`, and the others are closed, but for the one that is taken.
+    to `pane`, and the others are closed, but for the one that is taken. Clips play in step.
     """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("full_stop", "frame(1)", "The next frame of the clips", show=False),
+        Binding("comma", "frame(-1)", "The frame before", show=False),
+        Binding("semicolon", "roll", "Let the clips play, or hold them", show=False),
+    ]
 
     def __init__(
         self, session: Session, pane: MessagePump, columns: Sequence[Column], part: Part
@@ -33,6 +43,7 @@ class ColumnsWindow(Window[Column | None]):
         self.columns: tuple[Column, ...] = tuple(columns)
         self._left = False
         self._view: Part = part
+        self.clip = ClipHead()  # of clips: the frame that all of them show
         self._note = ""  # said in place of what is said usually
         self._stale = True
         self._begun_at = self._painted_at = time.monotonic()
@@ -55,6 +66,31 @@ class ColumnsWindow(Window[Column | None]):
     @abstractmethod
     def _paint(self) -> None:
         """Draw everything as it is now; nothing once it is left."""
+
+    @abstractmethod
+    def _place(self, column: Column) -> int:
+        """The step of a column that is shown."""
+
+    # --- clips ------------------------------------------------------------------------
+
+    def action_frame(self, by: int) -> None:
+        """Of clips: hold them, at the frame after or before."""
+        if self._frames > 1:
+            self.clip.step(by, self._frames)
+            self._paint()
+
+    def action_roll(self) -> None:
+        """Of clips: let them play, or hold them."""
+        self.clip.hold(self.clip.moving(self._frames))
+        self._paint()
+
+    @property
+    def _frames(self) -> int:
+        """Frames of the clips that are shown; 1 of pictures."""
+        shown = [column.frame_at(self._place(column)) for column in self.columns]
+        return max((f.pictures for f in shown if isinstance(f, ImageFrame)), default=1)
+
+    # --- for the keys -----------------------------------------------------------------
 
     def _say(self, line: str) -> None:
         """Show a line for a person."""

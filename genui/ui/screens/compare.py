@@ -12,7 +12,6 @@ from textual.message_pump import MessagePump
 from textual.widgets import Static
 
 from genui.protocol import ImageFrame
-from genui.ui.clip import ClipHead
 from genui.ui.compare import Part, gap, gap_words, token_words
 from genui.ui.driver import may_move
 from genui.ui.in_step import Column, InStep
@@ -42,9 +41,6 @@ class CompareScreen(ColumnsWindow):
         *(Binding(str(n), f"column({n - 1})", f"Column {n}", show=False) for n in range(1, 10)),
         Binding("p", "probes", "Measure the models", show=False),
         Binding("o", "swap", "Guess, noisy or noise", show=False),
-        Binding("full_stop", "frame(1)", "The next frame of the clips", show=False),
-        Binding("comma", "frame(-1)", "The frame before", show=False),
-        Binding("semicolon", "roll", "Let the clips play, or hold them", show=False),
         Binding("up,k", "scroll_text(-1)", "Scroll up", show=False),
         Binding("down,j", "scroll_text(1)", "Scroll down", show=False),
         Binding("pageup", "scroll_text(-8)", "Scroll up", show=False),
@@ -65,7 +61,6 @@ class CompareScreen(ColumnsWindow):
         super().__init__(session, pane, columns, part)
         self.going = InStep(self.columns, goal=position, playing=playing)
         self.focus_at = 0
-        self.clip = ClipHead()  # of clips: the frame that all of them show
         self._said = ""  # what the line below the columns says
         self._seen: list[tuple[int, bool]] = []  # how far each trace was when last drawn
 
@@ -126,23 +121,6 @@ class CompareScreen(ColumnsWindow):
         """The guess, the noisy picture or the noise: the next of them."""
         self._next_view()
         self._go()
-
-    def action_frame(self, by: int) -> None:
-        """Of clips: hold them, at the frame after or before."""
-        if self._frames > 1:
-            self.clip.step(by, self._frames)
-            self._go()
-
-    def action_roll(self) -> None:
-        """Of clips: let them play, or hold them."""
-        self.clip.hold(self.clip.moving(self._frames))
-        self._go()
-
-    @property
-    def _frames(self) -> int:
-        """Frames of the clips that are shown; 1 of pictures."""
-        shown = [column.frame_at(self.going.position) for column in self.columns]
-        return max((f.pictures for f in shown if isinstance(f, ImageFrame)), default=1)
 
     def action_probes(self) -> None:
         """Measure the models of the columns beside each other."""
@@ -211,6 +189,9 @@ class CompareScreen(ColumnsWindow):
             return  # messages that were under way still reach the traces
         for trace in self.going.aim():
             self._session.ask(self, trace)
+
+    def _place(self, column: Column) -> int:
+        return self.going.position
 
     def _tick(self) -> None:
         if self._left:

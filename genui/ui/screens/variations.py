@@ -224,14 +224,19 @@ class VariationsScreen(ColumnsWindow):
         self._stale = True
         if self._left:
             return
+        self.clip.again()
         for column in self.columns[1:]:
             if not column.fault:
                 column.trace.goal = column.trace.total
                 self._session.ask(self, column.trace)
 
     def _tick(self) -> None:
+        if self._left:
+            return
+        moved = self.clip.tick(self._frames)
         loading = any(column.trace.loading for column in self.columns)
-        if not self._left and (self._stale or loading) and may_move(self.app, self._painted_at):
+        self._stale = self._stale or loading or moved
+        if self._stale and may_move(self.app, self._painted_at):
             self._stale = False
             self._paint()
 
@@ -248,9 +253,10 @@ class VariationsScreen(ColumnsWindow):
     def _words(self) -> str:
         """Where these are, and by what means."""
         means = means_of(self._sample.trace.request.settings).words
-        return f"{self.chosen + 1} of {len(self.columns)} · {DISTANCES[self.distance]}: {means}"
+        place = f"{self.chosen + 1} of {len(self.columns)} · {DISTANCES[self.distance]}: {means}"
+        return f"{place} · {self.clip.words(self._frames)}" if self._frames > 1 else place
 
-    def _at(self, column: Column) -> int:
+    def _place(self, column: Column) -> int:
         return self._step if column is self._sample else column.trace.computed
 
     def _paint_pictures(self) -> None:
@@ -260,7 +266,9 @@ class VariationsScreen(ColumnsWindow):
             if view.display:
                 column = self.columns[index]
                 view.column = Column(column.trace, self._title(index), None, column.fault)
-                view.paint(self._at(column), self._view, index == self.chosen, False, waited)
+                chosen = index == self.chosen
+                at = self._place(column)
+                view.paint(at, self._view, chosen, False, waited, self.clip.at)
 
     def _title(self, index: int) -> str:
         column = self.columns[index]
@@ -278,7 +286,7 @@ class VariationsScreen(ColumnsWindow):
         column = self.columns[self.chosen]
         view.column = Column(column.trace, self._title(self.chosen), None, column.fault)
         going = column is not self._sample and not column.trace.finished
-        view.paint(self._at(column), self._view, True, going, self._painted_at - self._begun_at)
+        view.paint(self._place(column), self._view, True, going, self._painted_at - self._begun_at)
 
     def _preview(self, index: int) -> str:
         """What it says where it leaves the sample."""
@@ -286,6 +294,6 @@ class VariationsScreen(ColumnsWindow):
         if column.fault:
             return clean_line(column.fault, PREVIEW)
         first = self._forked_at[index] if index else self._forked_at[-1]
-        frames = column.trace.frames[first : self._at(column)]
+        frames = column.trace.frames[first : self._place(column)]
         text = "".join(frame.text for frame in frames[:PREVIEW])
         return clean_line(text, PREVIEW)
