@@ -224,11 +224,6 @@ def _colours(names: Sequence[str]) -> NDArray[np.float32]:
     return _COLOURS[[_NAMES.index(name) for name in names]][:, None, :, None, None]
 
 
-def as_pixels(clips: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Clips [..., 3, 32, 32] in -1 to 1 as bytes [..., 32, 32, 3]."""
-    return np.rint((np.moveaxis(clips, -3, -1) + 1) * 127.5).astype(np.uint8)
-
-
 def vocabulary_captions() -> tuple[str, ...]:
     """Captions with every word that a model of clips is to know."""
     return (*FIGURES, *(words for words, _ in MOTIONS.values()), *_NAMES)

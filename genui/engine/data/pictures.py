@@ -315,6 +315,11 @@ def hold_out_pairs() -> frozenset[Pair]:
     return frozenset(pairs[:HELD_PAIRS])
 
 
+def as_pixels(x: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Pictures [..., 3, H, W] in -1 to 1 as bytes [..., H, W, 3]."""
+    return np.rint((np.moveaxis(x, -3, -1) + 1) * 127.5).astype(np.uint8)
+
+
 def _split(count: int, held: list[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     trained = np.ones(count, bool)
     trained[held] = False

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from genui.engine.data.captions import split_words
 from genui.engine.data.palette import COLOURS, DEFAULT_GROUND
 from genui.engine.data.picture_file import UnusableError, read_square
-from genui.engine.data.pictures import SIDE, Pictures, load_pictures
+from genui.engine.data.pictures import SIDE, Pictures, as_pixels, load_pictures
 from genui.errors import MisuseError
 from genui.protocol import FROM_DATA, Picture
 from genui.recipes import DiffusionRecipe
@@ -45,7 +45,7 @@ def read(path: Path) -> tuple[Picture, str]:
         raise MisuseError(f"{clean_line(str(path))}: {reason}") from None
     rgba = square.rgba.astype(np.float32)
     alpha = rgba[..., 3:] / 255
-    picture = _picture(np.rint(rgba[..., :3] * alpha + 255 * (1 - alpha)))
+    picture = _picture(np.rint(rgba[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8))
     note = f"{clean_line(path.name)}: {', '.join(square.changes)}" if square.changes else ""
     return picture, note.replace("filled", "made white")
 
@@ -73,7 +73,7 @@ def nearest(pictures: Pictures, caption: str) -> tuple[Picture, str]:
     named = _recoloured(name, words, pictures.scheme)
     rgb = pictures.compose(named)
     assert rgb is not None  # a training picture in two different colours of the palette
-    picture = _picture(np.rint((rgb.transpose(1, 2, 0) + 1) * 127.5))
+    picture = _picture(as_pixels(rgb))
     return picture, f"begins from the training picture “{clean_line(named)}”"
 
 
@@ -116,6 +116,6 @@ def check_bytes(picture: Picture, what: str = "picture") -> None:
         )
 
 
-def _picture(rgb: NDArray[np.float32]) -> Picture:
-    """[32, 32, 3] in 0 to 255."""
-    return Picture(width=SIDE, height=SIDE, rgb=rgb.astype(np.uint8).tobytes())
+def _picture(rgb: NDArray[np.uint8]) -> Picture:
+    """Of [32, 32, 3]."""
+    return Picture(width=SIDE, height=SIDE, rgb=rgb.tobytes())

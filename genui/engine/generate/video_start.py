@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from genui.engine.data.captions import split_words
-from genui.engine.data.motion import Scene, as_pixels, load_clips
+from genui.engine.data.motion import Scene, load_clips
 from genui.engine.data.motions import FRAMES, MOTIONS, draw_poses
 from genui.engine.data.palette import COLOURS
-from genui.engine.data.pictures import SIDE
+from genui.engine.data.pictures import SIDE, as_pixels
 from genui.engine.generate.picture_start import check_bytes, ground_in, read
 from genui.errors import MisuseError
 from genui.protocol import FROM_DATA, Picture

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from genui.engine.data.motion import Clips, Scene, as_pixels, load_clips
+from genui.engine.data.motion import Clips, Scene, load_clips
+from genui.engine.data.pictures import as_pixels
 from genui.engine.generate.diffusion import DiffusionGenerator
 from genui.engine.generate.video_medium import to_clips
 from genui.engine.probes.distance import copying_share

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from genui.engine import device
 from genui.engine.data.picture_labels import LabelledPictures, load_labelled
-from genui.engine.data.pictures import SIDE
+from genui.engine.data.pictures import SIDE, as_pixels
 from genui.engine.models.convnet import ConvNet
 from genui.engine.models.filled import filled
 from genui.engine.probes.calibration import accuracy, calibration_error, log_loss
@@ -107,7 +107,7 @@ def pictures_of(
     rgb = np.empty((len(indices), SIDE, SIDE, 3), np.uint8)
     for at in range(0, len(indices), BATCH):
         part, _ = data.batch(indices[at : at + BATCH], rng)
-        rgb[at : at + BATCH] = np.rint((part.transpose(0, 2, 3, 1) + 1) * 127.5)
+        rgb[at : at + BATCH] = as_pixels(part)
     return rgb, data.targets[indices]
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from genui.edits import in_force
 from genui.engine import kinds
-from genui.engine.data.pictures import SIDE, Pictures, load_pictures
+from genui.engine.data.pictures import SIDE, Pictures, as_pixels, load_pictures
 from genui.engine.generate.trace import Trace
 from genui.errors import GenuiError, MisuseError
 from genui.protocol import ImageFrame, Neighbour, Neighbours
@@ -61,7 +61,7 @@ def nearest_pictures(recipe: Recipe, trace: Trace, step: int, count: int) -> Nei
                 distance=float(distance),
                 width=SIDE,
                 height=SIDE,
-                rgb=_bytes(pictures.in_colours_of(caption, np.array([index]))[0]).tobytes(),
+                rgb=as_pixels(pictures.in_colours_of(caption, np.array([index]))[0]).tobytes(),
             )
             for index, distance in zip(order, distances, strict=True)
         ),
@@ -89,8 +89,3 @@ def nearest_of(
 @lru_cache(maxsize=2)
 def _pictures(dataset: str, data: str) -> Pictures:
     return load_pictures(dataset, data)
-
-
-def _bytes(x: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """[3, H, W] in -1 to 1 as [H, W, 3]."""
-    return np.rint((x.transpose(1, 2, 0) + 1) * 127.5).astype(np.uint8)

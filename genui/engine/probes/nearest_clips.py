@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genui.edits import in_force
-from genui.engine.data.motion import Scene, as_pixels, load_clips
+from genui.engine.data.motion import Scene, load_clips
 from genui.engine.data.motions import FRAMES, draw_poses
+from genui.engine.data.pictures import as_pixels
 from genui.engine.generate.trace import Trace
 from genui.engine.generate.video_start import scene_of
 from genui.errors import MisuseError
