@@ -10,6 +10,13 @@ from dataclasses import dataclass, replace
 from genui.errors import MisuseError
 from genui.protocol import ImageSettings, LabSettings, LatentSettings, Settings, TextSettings
 
+UNGUIDED = ImageSettings(steps=20, guidance=1.0, eta=0.5)
+"""What pictures that stand for their data are drawn with.
+
+Guided ones are more typical than the data. Fresh noise on the way makes good again what the
+network gets wrong at the levels before (Karras et al. 2022, §4).
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:

@@ -23,7 +23,7 @@ from genui.commands.labelled_folder import (
 from genui.commands.request import asked, is_given
 from genui.commands.samples import Generated
 from genui.errors import GenuiError, MisuseError
-from genui.kinds import Kind
+from genui.kinds import UNGUIDED, Kind
 from genui.protocol import ImageSettings, Settings, Start, Started
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 MOST = 1_000_000
 BATCH = 32
-UNGUIDED = ImageSettings(steps=12, guidance=1.0)
-"""Guided samples are more typical than the data they stand for: unless asked, none is."""
 
 
 def wanted(args: argparse.Namespace) -> bool:
@@ -93,10 +91,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _settings(args: argparse.Namespace, start: Start) -> Settings:
-    """As asked; of pictures unguided, and in few steps, where nothing else is said."""
+    """As asked; of pictures those that stand for their data, where nothing else is said."""
     settings = start.settings
     if isinstance(settings, ImageSettings):
-        for name in ("guidance", "steps"):
+        for name in ("guidance", "steps", "eta"):
             if getattr(args, name) is None:
                 settings = msgspec.structs.replace(settings, **{name: getattr(UNGUIDED, name)})
     return settings

@@ -13,6 +13,8 @@ SamplerName = Literal["dpmpp-2m", "heun", "euler", "ddim", "ddpm"]
 BasisName = Literal["sefa", "pca"]
 BASES: tuple[BasisName, ...] = get_args(BasisName)
 SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
+WITH_ETA: tuple[SamplerName, ...] = ("dpmpp-2m", "ddim")
+"""Samplers that add as much fresh noise a step as they are asked to."""
 
 
 # --- settings -----------------------------------------------------------------------
@@ -33,7 +35,12 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
 
 
 class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
-    """How noise becomes a picture. `eta` is DDIM's share of fresh noise a step; 1 is DDPM."""
+    """How noise becomes a picture.
+
+    `eta` is the share of fresh noise a step: from 0, the probability-flow ODE, to 1, the reverse
+    SDE, which is DDPM for DDIM and SDE-DPM-Solver++ for DPM-Solver++. Others than WITH_ETA
+    have none of their own choice.
+    """
 
     sampler: SamplerName = "dpmpp-2m"
     steps: Annotated[int, Meta(ge=1, le=1000)] = 20

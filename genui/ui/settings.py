@@ -8,7 +8,7 @@ from textual.content import Content
 
 from genui.errors import MisuseError
 from genui.grids import grid_words
-from genui.protocol import Axis, ImageSettings, LabSettings, LatentSettings, TextSettings
+from genui.protocol import WITH_ETA, Axis, ImageSettings, LabSettings, LatentSettings, TextSettings
 from genui.render.sanitise import clean_line
 
 S = TypeVar("S", TextSettings, ImageSettings, LatentSettings, LabSettings)
@@ -41,7 +41,7 @@ HINTS = {
     "top_p": "above 0, up to 1; keep the likeliest tokens that make up this share; 1 is off",
     "min_p": "0 to 1; drop tokens less likely than this share of the likeliest; 0 is off",
     "repetition_penalty": "1 to 10; how much less likely what was written becomes; 1 is off",
-    "eta": "0 to 1; DDIM's share of fresh noise a step; 0 is none, 1 is DDPM",
+    "eta": "0 to 1; share of fresh noise a step; 0 is none, 1 is DDPM, or the SDE of DPM++",
     "tokens": "how many tokens to write, 1 to 100,000",
     "steps": "steps, 1 to 1000; more are finer and slower",
     "truncation": "0 to 2; below 1 nearer to the average picture, above 1 farther from it",
@@ -113,8 +113,8 @@ def _penalty(settings: TextSettings) -> str:
 
 
 def _eta(settings: ImageSettings) -> str:
-    """DDIM alone has the choice."""
-    return f"{settings.eta:g}" if settings.sampler == "ddim" else "of DDIM only"
+    """Not every sampler has the choice."""
+    return f"{settings.eta:g}" if settings.sampler in WITH_ETA else "of DPM++ and DDIM"
 
 
 def typed(settings: S, name: str, text: str) -> S:

@@ -193,7 +193,7 @@ TRACE_KEYS: tuple[Key, ...] = (
     Key("canvas.guidance", "canvas", "g", "g", "setting('guidance')", "guidance",
         "How strongly the caption pulls; 1 is not at all"),
     Key("canvas.eta", "canvas", "d", "d", "setting('eta')", "eta",
-        "DDIM's share of fresh noise a step", False),
+        "Share of fresh noise a step, of DPM++ and DDIM", False),
     Key("canvas.layout", "canvas", "p", "p", "layout", "three/one",
         "All three pictures side by side, or one large; of a clip also all its frames", False),
     Key("canvas.frame", "canvas", "full_stop", ".", "frame(1)", "next frame",

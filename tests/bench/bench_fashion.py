@@ -12,8 +12,8 @@
 - A classifier trained only on drawn pictures, tested on the real test set, at least 85 %; beside
   it the same one, trained as long on as many real pictures.
 
-Drawing 10,000 pictures takes minutes; --keep saves them and the next call reads them. Smaller
-numbers are named in what is printed.
+Drawing 10,000 pictures takes minutes; --keep saves them on the way and the next call goes on
+from there. Smaller numbers are named in what is printed.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from harness import Figure, machine, quick_generator, report
 from numpy.typing import NDArray
@@ -33,6 +34,7 @@ from genui.engine.probes.distance import frechet_distance
 from genui.engine.probes.distribution import Ruler
 from genui.engine.probes.judge import load_judge, pictures_of
 from genui.engine.probes.worth import trained
+from genui.kinds import UNGUIDED
 from genui.protocol import ImageSettings, LatentSettings
 from genui.runs.catalog import find_model
 
@@ -41,7 +43,7 @@ WITHIN = 1.3  # times the distance of a train half
 COPYING = (0.47, 0.53)
 WORTH = 0.85
 BATCH = 100
-STEPS = 12  # of denoising
+SAVED = 50  # batches from one saving to the next
 
 
 def generator_of(model: str, guidance: float) -> tuple[Draws, ImageSettings | LatentSettings]:
@@ -51,7 +53,7 @@ def generator_of(model: str, guidance: float) -> tuple[Draws, ImageSettings | La
         sys.exit(f"{model}: draws no batches of pictures")
     if find_model(model).family == "gan":
         return found, LatentSettings()
-    return found, ImageSettings(steps=STEPS, guidance=guidance)
+    return found, msgspec.structs.replace(UNGUIDED, guidance=guidance)
 
 
 def drawn(model: str, captions: list[str], guidance: float, keep: Path | None) -> NDArray[np.uint8]:
@@ -68,8 +70,10 @@ def drawn(model: str, captions: list[str], guidance: float, keep: Path | None) -
             seeds = list(range(at, min(at + BATCH, len(captions))))
             parts.append(generator.draw(captions[at : at + BATCH], seeds, settings))
             told(at)
-        if keep is not None:
-            np.savez_compressed(keep, rgb=np.concatenate(parts))
+            if keep is not None and (seeds[-1] + 1 == len(captions) or not (at // BATCH) % SAVED):
+                part = keep.with_suffix(".part.npz")
+                np.savez(part, rgb=np.concatenate(parts))
+                part.replace(keep)
     return np.concatenate(parts)
 
 

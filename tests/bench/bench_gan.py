@@ -26,7 +26,7 @@ from genui.engine.generate.batches import Draws
 from genui.engine.generate.load import find_and_load
 from genui.engine.probes.distribution import Distribution, Ruler
 from genui.engine.probes.judge import load_judge
-from genui.engine.probes.table import UNGUIDED
+from genui.kinds import UNGUIDED
 from genui.protocol import LatentSettings
 from genui.runs.catalog import find_model
 

@@ -125,6 +125,14 @@ def test_dpm_solver_plus_plus(picture_generator: DiffusionGenerator) -> None:
     agree(ours(picture_generator, "dpmpp-2m"), theirs(picture_generator, scheduler, scaled=True))
 
 
+def test_sde_dpm_solver_plus_plus(picture_generator: DiffusionGenerator) -> None:
+    scheduler = DPMSolverMultistepScheduler(
+        **trained(), algorithm_type="sde-dpmsolver++", solver_order=2, solver_type="midpoint"
+    )
+    found = theirs(picture_generator, scheduler, scaled=True, noises=drawn())
+    agree(ours(picture_generator, "dpmpp-2m", 1.0), found)
+
+
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 def test_ddim(picture_generator: DiffusionGenerator, eta: float) -> None:
     scheduler = DDIMScheduler(**trained(), clip_sample=False)

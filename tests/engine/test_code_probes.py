@@ -43,7 +43,7 @@ def written(writer: TextGenerator, prompt: str, seed: int, settings: TextSetting
 def test_texts_written_together_are_those_written_alone(
     writer: TextGenerator, penalty: float
 ) -> None:
-    settings = TextSettings(tokens=30, repetition_penalty=penalty)
+    settings = TextSettings(tokens=90, repetition_penalty=penalty)  # past the context of 48
     prompt = "def f_1(a"
     tokens = writer.tokenizer.encode(prompt)
     alone = [written(writer, prompt, seed, settings) for seed in range(4)]
@@ -94,7 +94,7 @@ def test_a_masked_identifier_stands_in_its_module() -> None:
 def test_a_gap_is_restored_only_by_the_name_that_was_there(
     writer: TextGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(code, "write_together", lambda *_, **__: [b"values"])
+    monkeypatch.setattr(code, "likeliest", lambda *_: writer.tokenizer.encode("values"))
     masked = [code.Masked("a", "values", "b"), code.Masked("a", "start", "b")]
     assert code.restored(writer, masked) == [True, False]
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from genui.engine.generate.samplers import SAMPLERS, Denoise, Move, noise_levels
 from genui.protocol import SAMPLERS as NAMES
-from genui.protocol import SamplerName
+from genui.protocol import WITH_ETA, SamplerName
 
 SPREAD = 0.75
 
@@ -65,11 +65,12 @@ def test_second_order_beats_first_at_equal_steps() -> None:
     assert error("dpmpp-2m", 20) < error("euler", 20) / 3
 
 
+@pytest.mark.parametrize("name", WITH_ETA)
 @pytest.mark.parametrize("eta", [0.3, 1.0])
-def test_fresh_noise_leaves_the_right_spread(eta: float) -> None:
+def test_fresh_noise_leaves_the_right_spread(name: SamplerName, eta: float) -> None:
     torch.manual_seed(0)
     x = noise_levels(200)[0] * torch.randn(20_000)
-    drawn = sample(SAMPLERS["ddim"], 200, x, eta)
+    drawn = sample(SAMPLERS[name], 200, x, eta)
     assert float(drawn.std()) == pytest.approx(SPREAD, rel=0.05)
 
 
@@ -82,6 +83,11 @@ def one_move(name: SamplerName, eta: float = 0.0, noise: float = 1.0) -> Tensor:
 def test_ddim_without_fresh_noise_is_eulers_method() -> None:
     torch.testing.assert_close(one_move("ddim"), one_move("euler"))
     assert torch.equal(one_move("ddim", noise=1), one_move("ddim", noise=-1))
+
+
+def test_samplers_without_the_choice_ignore_eta() -> None:
+    for name in SAMPLERS:
+        assert torch.equal(one_move(name, eta=1.0), one_move(name)) == (name not in WITH_ETA)
 
 
 def test_ddim_with_all_its_noise_is_ddpm() -> None:

@@ -183,12 +183,12 @@ async def test_a_setting_midway_forks_and_at_the_end_begins_again(
         assert shown(pilot).request.edits == ()
 
 
-async def test_eta_is_offered_with_ddim_alone(shipped, open_app: Opener) -> None:
+async def test_eta_is_offered_where_the_sampler_has_it(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
-        await pilot.press("3", "d")
-        await until_seen(pilot, "eta is DDIM's alone")
+        await pilot.press("3", "s", "d")
+        await until_seen(pilot, "eta is of DPM++ and DDIM")
         assert "d eta" not in seen(pilot)
-        await pilot.press("s", "s", "s")
+        await pilot.press("s", "s")
         await until_seen(pilot, "d eta")
         await pilot.press("d")
         await answered(pilot, "0.5")
@@ -244,7 +244,7 @@ async def test_a_mask_needs_room(shipped, open_app: Opener) -> None:
 # --- all of it ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", ["a", "c", "f", "i", "m", "u", "w", "p", "o", "d"])
+@pytest.mark.parametrize("key", ["a", "c", "f", "i", "m", "u", "w", "p", "o"])
 async def test_every_key_says_so_where_there_is_no_model(open_app: Opener, key: str) -> None:
     async with open_app(lists=False) as pilot:
         await pilot.press("3", key)
@@ -259,4 +259,4 @@ async def test_a_fork_at_the_end_plays_on_however_late_the_worker_answers(
         await drawn_to(pilot, "f")
         await until_seen(pilot, "30/30")
         assert [edit for _, edit in edits(pilot)][1] == AddNoise(to=10)
-        assert pane_of(pilot).query_one(".settings-lines", Static).size.height == 5
+        assert pane_of(pilot).query_one(".settings-lines", Static).size.height == 6

@@ -2,11 +2,12 @@
 
 Bavarian et al. 2022, "Efficient training of language models to fill in the middle": a part of
 the training windows is cut into prefix, middle and suffix and shown in another order, with
-sentinel tokens between. Of the paper's orders this is SPM, suffix first (its variant 2, with
-<PRE><SUF> as one token): the middle follows its prefix as in plain text, so what a model knows
-of going on with a text serves at once, which a short training needs.
+sentinel tokens between. Of the paper's orders this is SPM, suffix first, so that the middle
+follows its prefix as in plain text and what a model knows of going on with a text serves at
+once, which a short training needs. Unlike there, a mark stands where the middle begins, so that
+a small model need not find out which of the places after the prefix are inside the gap.
 
-    <|suffix|> suffix <|middle|> prefix middle <|end|>
+    <|suffix|> suffix <|end|> prefix <|middle|> middle <|end|>
 """
 
 import re
@@ -20,8 +21,12 @@ from genui.engine.data.tokenizer import Tokenizer, left_open
 SPARE = 4
 """Tokens a window is read beyond its share: cutting text anew seldom makes fewer of it."""
 
-_PIECES = (1, 2, 4, 8)  # of a window, each with a gap of its own: more ends are learnt
-MOST_PIECES = max(_PIECES)
+MARKS = 3
+"""Tokens around a gap that are no text."""
+
+LEAST = 16
+"""Tokens of the shortest piece with a gap of its own."""
+
 _WORD = re.compile(r"[^\W\d]\w+")
 
 
@@ -62,10 +67,11 @@ def asked(tokenizer: Tokenizer, prefix: str, suffix: str, most: int) -> list[int
     """
     assert tokenizer.gap is not None
     before, after = tokenizer.encode(prefix), tokenizer.encode(suffix)
-    room = most - 2
+    room = most - MARKS
     after = after[: max(room // 2, room - len(before))]
     before = before[max(0, len(before) - (room - len(after))) :]
-    return [tokenizer.gap.suffix, *after, tokenizer.gap.middle, *before]
+    end = [] if tokenizer.end is None else [tokenizer.end]
+    return [tokenizer.gap.suffix, *after, *end, *before, tokenizer.gap.middle]
 
 
 def rearranged(
@@ -74,23 +80,30 @@ def rearranged(
     """A training window with gaps: int64 [length], made of the first of `tokens`; and which of
     its tokens fill one or end it, bool [length].
 
-    The paper's context-level FIM: windows first, gaps within them. `tokens` are those of the
-    text from the window's first on, at least `length` + MOST_PIECES × SPARE. A piece that holds
-    the end of a document or a part of a character, or whose middle leaves no room, stays as
-    it is.
+    The paper's context-level FIM: windows first, gaps within them, and several to a window, so
+    that more ends are learnt. How long a piece is, is drawn: the end of the gap is its last token,
+    and in pieces of one length a model learns to count to it and never looks at the suffix.
+    `tokens` are those of the text from the window's first on, at least `needed(length)`. A piece
+    that holds the end of a document or a part of a character, or whose middle leaves no room,
+    stays as it is.
     """
-    pieces = _PIECES[rng.integers(len(_PIECES))]
-    shares = [length // pieces + (index < length % pieces) for index in range(pieces)]
     row: list[int] = []
     fills = np.zeros(length, bool)
     at = 0
-    for share in shares:
+    while (room := length - len(row)) >= LEAST:
+        share = int(rng.integers(LEAST, room + 1))
         piece = tokens[at : at + share + SPARE]
         at += share + SPARE
         found, middle = _with_gap(piece, share, tokenizer, rng)
         row += found or piece[:share]
         fills[len(row) - middle : len(row)] = True
+    row += tokens[at : at + room]
     return np.array(row, np.int64), fills
+
+
+def needed(length: int) -> int:
+    """How many tokens of the text `rearranged` reads at most."""
+    return length + SPARE * (length // LEAST)
 
 
 def _with_gap(
@@ -104,5 +117,5 @@ def _with_gap(
         return [], 0
     gap = cut(text, rng)
     middle = [*tokenizer.encode(gap.middle), tokenizer.end]
-    row = asked(tokenizer, gap.prefix, gap.suffix, max(2, length - len(middle))) + middle
+    row = asked(tokenizer, gap.prefix, gap.suffix, max(MARKS, length - len(middle))) + middle
     return (row, len(middle)) if len(row) == length else ([], 0)

@@ -19,7 +19,7 @@ def left_open(text: str) -> str:
 
 @dataclass(frozen=True)
 class GapMarks:
-    """The tokens that stand before a gap's suffix and before its prefix (see `data.fim`).
+    """The tokens that stand before a gap's suffix and before what fills it (see `data.fim`).
 
     They are numbers beyond the vocabulary and no text at all, so nothing that is written in
     the data or by a person can be mistaken for them.

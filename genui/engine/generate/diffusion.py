@@ -30,6 +30,7 @@ from genui.engine.models.filled import filled
 from genui.engine.models.picture_denoiser import picture_denoiser
 from genui.errors import MisuseError
 from genui.protocol import (
+    WITH_ETA,
     AddNoise,
     Denoise,
     Edit,
@@ -302,7 +303,7 @@ def _by_sampler(rows: Sequence[Row]) -> dict[tuple[SamplerName, float], list[int
     groups: dict[tuple[SamplerName, float], list[int]] = {}
     for i, row in enumerate(rows):
         settings = row.settings
-        eta = settings.eta if settings.sampler == "ddim" else 0.0
+        eta = settings.eta if settings.sampler in WITH_ETA else 0.0
         groups.setdefault((settings.sampler, eta), []).append(i)
     return groups
 

@@ -34,21 +34,13 @@ def split(prompt: str, tokenizer: Tokenizer) -> tuple[str, str] | None:
     return prefix, suffix
 
 
-def masked(logits: np.ndarray, tokenizer: Tokenizer, resumes: int | None = None) -> np.ndarray:
-    """Logits [..., V] of what may be written next, as a copy where they change.
-
-    The marks of a gap never are: they are where training put them. In a gap the text ends
-    where it would go on as the suffix begins: the end token takes over the probability of
-    the suffix's first token, `resumes`.
-    """
+def masked(logits: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
+    """Logits [..., V] of what may be written next, as a copy where they change: the marks of a
+    gap never are, they are where training put them."""
     if tokenizer.gap is None:
         return logits
     logits = logits.copy()
     logits[..., [tokenizer.gap.suffix, tokenizer.gap.middle]] = NEVER
-    if resumes is not None and tokenizer.end is not None:
-        both = logits[..., tokenizer.end], logits[..., resumes]
-        logits[..., tokenizer.end] = np.logaddexp(*both)
-        logits[..., resumes] = NEVER
     return logits
 
 
@@ -74,5 +66,5 @@ def read(
     most = context - min(wanted, context // LEAST_SHARE)
     prefix = left_open(prefix)
     tokens = fim.asked(tokenizer, prefix, suffix, most)
-    whole = len(tokenizer.encode(prefix)) + len(tokenizer.encode(suffix)) + 2
+    whole = len(tokenizer.encode(prefix)) + len(tokenizer.encode(suffix)) + fim.MARKS
     return tokens, whole

@@ -46,7 +46,7 @@ class Move:
     previous: float | None  # the level before, and
     previously: Tensor | None  # what the model said there
     noise: Tensor  # standard normal, for samplers that add some
-    eta: float = 0.0  # how much of it DDIM adds
+    eta: float = 0.0  # how much of it those add that have the choice
 
 
 def euler(move: Move, denoise: Denoise) -> Tensor:
@@ -66,7 +66,11 @@ def heun(move: Move, denoise: Denoise) -> Tensor:
 
 
 def dpmpp_2m(move: Move, denoise: Denoise) -> Tensor:
-    """DPM-Solver++ (2M), multistep second order (Lu et al. 2022, algorithm 2)."""
+    """DPM-Solver++ (2M), multistep second order (Lu et al. 2022, algorithm 2).
+
+    At η = 1 it is SDE-DPM-Solver++ (2M) of the same paper. Between, a share η of the
+    reverse SDE's noise is added and taken away again, as k-diffusion does.
+    """
     if move.target == 0:
         return move.denoised
     h = math.log(move.sigma / move.target)
@@ -74,7 +78,10 @@ def dpmpp_2m(move: Move, denoise: Denoise) -> Tensor:
     if move.previous is not None and move.previously is not None:
         r = math.log(move.previous / move.sigma) / h
         guess = (1 + 1 / (2 * r)) * guess - 1 / (2 * r) * move.previously
-    return move.target / move.sigma * move.x - math.expm1(-h) * guess
+    fresh = move.eta * h
+    kept = move.target / move.sigma * math.exp(-fresh)
+    x = kept * move.x - math.expm1(-h - fresh) * guess
+    return x + move.target * math.sqrt(-math.expm1(-2 * fresh)) * move.noise if fresh else x
 
 
 def ddim(move: Move, denoise: Denoise) -> Tensor:

@@ -54,7 +54,6 @@ class TextState:
     written: tuple[int, ...] = ()  # by hand: the tokens of step `written_from` + 1 and after
     written_from: int = 0
     most: int | None = None  # of a gap: the tokens that the context has room for
-    resumes: int | None = None  # of a gap: the first token of what stands after it
 
     @property
     def forced(self) -> int | None:
@@ -115,8 +114,7 @@ class TextGenerator:
         settings, context = _text_settings(request.settings), self.model.config.context
         read, whole = filling.read(prefix, suffix, self.tokenizer, context, settings.tokens)
         tokens = TokenList(tuple(read))
-        resumes = next(iter(self.tokenizer.encode(suffix)), None)
-        logits = self._read(tokens, len(tokens), resumes)
+        logits = self._read(tokens, len(tokens))
         state = TextState(
             tokens,
             len(tokens),
@@ -125,7 +123,6 @@ class TextGenerator:
             request.seed,
             settings,
             most=context - len(tokens),
-            resumes=resumes,
         )
         left_out = whole - len(tokens)
         note = f"the model reads {len(tokens)} tokens around the gap: {left_out} are left out"
@@ -236,7 +233,7 @@ class TextGenerator:
         text, pending = self._spell(frame.token, state.pending)
         ended = frame.token == self.tokenizer.end
         tokens = state.tokens.appended(frame.token)
-        logits = state.logits if ended else self._read(tokens, state.prompt, state.resumes)
+        logits = state.logits if ended else self._read(tokens, state.prompt)
         after = replace(
             state, tokens=tokens, logits=logits, step=frame.step, ended=ended, pending=pending
         )
@@ -266,11 +263,11 @@ class TextGenerator:
                 continue
         return clean(raw.decode("utf-8", errors="replace")), b""
 
-    def _read(self, tokens: TokenList, prompt: int, resumes: int | None = None) -> np.ndarray:
+    def _read(self, tokens: TokenList, prompt: int) -> np.ndarray:
         """Logits float32 [V] after `tokens`, the first `prompt` of which were the prompt."""
         seen = span(len(tokens), prompt, self.model.config.context)
         logits = self._caches.read(tokens.since(seen.first), seen.at_once)
-        return filling.masked(logits, self.tokenizer, resumes)
+        return filling.masked(logits, self.tokenizer)
 
 
 def _text_settings(settings: object) -> TextSettings:

@@ -7,7 +7,8 @@ import torch
 
 from genui.engine.device import autocast
 from genui.engine.generate.choosing import distribution, pick, uniform
-from genui.engine.generate.filling import masked, spaced
+from genui.engine.generate.filling import masked
+from genui.engine.generate.kv_caches import span
 from genui.engine.generate.text import TextGenerator
 from genui.engine.models.transformer import KVCache
 from genui.protocol import TextSettings
@@ -20,41 +21,39 @@ def write_together(
     seeds: Sequence[int],
     settings: TextSettings,
     until: bytes = b"",
-    resumes: int | None = None,
-    prefix: str = "",
 ) -> list[bytes]:
     """What follows the tokens of `prompt`, a text a seed, as `TextGenerator` would choose it.
 
-    A text ends with its end token, with `until`, which stays in it, after `settings.tokens`,
-    or where the context is full; of a gap where the suffix's first token `resumes` it, and what
-    stands before is `prefix`. The
-    numbers agree with those of a text alone to rounding.
+    A text ends with its end token, with `until`, which stays in it, or after `settings.tokens`.
+    The numbers agree with those of a text alone to rounding.
     """
     model, tokenizer = generator.model, generator.tokenizer
     device = next(model.parameters()).device
-    cache = KVCache(model.config, len(seeds), device)
-    tokens = np.tile(np.array(prompt, np.int64), (len(seeds), 1))
-    texts = [b""] * len(seeds)
-    read = [list(prompt) for _ in seeds]  # what a penalty is for
     penalised = settings.repetition_penalty != 1
-    open_rows = set(range(len(seeds)))
-    steps = min(settings.tokens, model.config.context - len(prompt))
-    for step in range(1, steps + 1):
+    texts = [b""] * len(seeds)
+    rows = np.arange(len(seeds))  # that are still written
+    read = np.tile(np.array(prompt, np.int64), (len(seeds), 1))
+    cache, first = KVCache(model.config, len(seeds), device), -1
+    for step in range(1, settings.tokens + 1):
+        seen = span(read.shape[1], len(prompt), model.config.context)
+        news = read[:, -1:]
+        if seen.first != first:  # past the context it goes on from the newest half
+            cache, first = KVCache(model.config, len(rows), device), seen.first
+            news = read[:, first:]
         with autocast(generator.machine):
-            logits = model(torch.from_numpy(tokens).to(device), cache)[:, -1].float().cpu().numpy()
-        logits = masked(logits, tokenizer, resumes)
-        if step == 1:
-            logits = spaced(logits, tokenizer, prefix)
-        tokens = np.zeros((len(seeds), 1), np.int64)
-        for row in sorted(open_rows):
-            seen = np.array(read[row]) if penalised else None
-            chances = distribution(logits[row], settings, seen).probability
-            token = pick(chances, uniform(seeds[row], step)).token
-            tokens[row] = token
-            read[row].append(token)
-            texts[row] += tokenizer.token_bytes(token)
-            if token == tokenizer.end or (until and until in texts[row]):
-                open_rows.discard(row)
-        if not open_rows:
+            answer = model(torch.from_numpy(news).to(device), cache)[:, -1].float().cpu()
+        logits = masked(answer.numpy(), tokenizer)
+        tokens = np.empty((len(rows), 1), np.int64)
+        for at, row in enumerate(rows):
+            chances = distribution(logits[at], settings, read[at] if penalised else None)
+            tokens[at] = pick(chances.probability, uniform(seeds[row], step)).token
+            texts[row] += tokenizer.token_bytes(int(tokens[at, 0]))
+        ended = [until and until in texts[row] for row in rows]
+        still = np.flatnonzero(~(np.array(ended, bool) | (tokens[:, 0] == tokenizer.end)))
+        if not len(still):
             break
+        read = np.concatenate((read, tokens), axis=1)
+        if len(still) < len(rows):
+            rows, read = rows[still], read[still]
+            cache.keep(torch.from_numpy(still).to(device))
     return texts

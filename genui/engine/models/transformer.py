@@ -75,6 +75,10 @@ class KVCache:
         self.values[layer, :, :, self.length : end] = value
         return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
 
+    def keep(self, rows: Tensor) -> None:
+        """From now on row k is what row `rows[k]` was; `rows` int64 [B], any number."""
+        self.keys, self.values = self.keys[:, rows], self.values[:, rows]
+
 
 class Attention(nn.Module):
     """Causal multi-head self-attention."""

@@ -14,14 +14,12 @@ from genui.engine.models.dit import DiT
 from genui.engine.probes.distance import copying_share
 from genui.engine.probes.distribution import JUDGES, measure_distribution
 from genui.engine.probes.readings import SEEDS, readings
+from genui.kinds import UNGUIDED
 from genui.protocol import ImageSettings
 from genui.recipes import DiffusionRecipe
 
 SAMPLES = 100
 DISTRIBUTION_SAMPLES = 5000  # where the whole distribution is measured
-DISTRIBUTION_SETTINGS = ImageSettings(steps=12, guidance=1.0)
-"""Guided samples are more typical than the data: their distribution is another."""
-
 BATCH = 100
 SETTINGS = ImageSettings(steps=12, guidance=2.0)
 COPY_ERROR = 0.003
@@ -40,9 +38,7 @@ def measure_pictures(generator: DiffusionGenerator, recipe: DiffusionRecipe) -> 
 
         def draw(captions: list[str], seeds: list[int]) -> NDArray[np.uint8]:
             parts = [
-                generator.draw(
-                    captions[at : at + BATCH], seeds[at : at + BATCH], DISTRIBUTION_SETTINGS
-                )
+                generator.draw(captions[at : at + BATCH], seeds[at : at + BATCH], UNGUIDED)
                 for at in range(0, len(captions), BATCH)
             ]
             return np.concatenate(parts)

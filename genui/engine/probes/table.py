@@ -16,13 +16,12 @@ from genui.engine.generate.load import find_and_load
 from genui.engine.probes.distribution import JUDGES, Distribution, Ruler
 from genui.engine.probes.judge import load_judge, pictures_of
 from genui.errors import GenuiError, MisuseError
-from genui.kinds import kind_of
+from genui.kinds import UNGUIDED, kind_of
 from genui.protocol import ImageSettings
 from genui.runs.catalog import ModelInfo, find_model
 from genui.runs.minutes import training_minutes
 
 BATCH = 50
-UNGUIDED = ImageSettings(steps=12, guidance=1.0)
 REAL = "real pictures"
 
 Progress = Callable[[str, int, int], None]

@@ -175,7 +175,7 @@ class TextTask:
         fills = np.zeros(rows.shape, np.float32)
         for index in np.flatnonzero(rng.random(len(rows)) < self._recipe.fim_rate):
             start = int(starts[index])
-            end = start + length + fim.MOST_PIECES * fim.SPARE
+            end = start + fim.needed(length)
             if end <= len(self._train):
                 tokens = self._train[start:end].tolist()
                 rows[index], fills[index] = fim.rearranged(tokens, length, self._tokenizer, rng)

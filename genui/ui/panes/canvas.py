@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from genui.edits import in_force
 from genui.grids import grid_words
-from genui.protocol import SAMPLERS, Axis, ImageFrame, ImageSettings
+from genui.protocol import SAMPLERS, WITH_ETA, Axis, ImageFrame, ImageSettings
 from genui.render.sanitise import clean_line
 from genui.ui import keys, schedule
 from genui.ui.chrome import Line
@@ -223,7 +223,7 @@ class CanvasPane(CanvasSound):
         lines = [
             line._replace(value=varied.get(line.label, line.value))
             for line in image_lines(self.settings, self.seed, self.prompt)
-            if line.name != "eta" or self.settings.sampler == "ddim" or "eta" in varied
+            if line.name != "eta" or self.settings.sampler in WITH_ETA or "eta" in varied
         ]
         if opening.forward:
             lines.append(Setting("u", "drowns", opening.name))

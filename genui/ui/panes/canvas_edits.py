@@ -4,7 +4,7 @@ import random
 
 from genui import protocol
 from genui.errors import MisuseError
-from genui.protocol import AddNoise, Denoise, ImageFrame
+from genui.protocol import WITH_ETA, AddNoise, Denoise, ImageFrame
 from genui.render.sanitise import clean_line
 from genui.ui import messages, schedule
 from genui.ui.panes.canvas_openings import LABEL_CELLS, CanvasOpenings
@@ -55,7 +55,7 @@ class CanvasEdits(CanvasOpenings):
     def _draws(self) -> bool:
         """Whether the sampler draws random numbers after the first step."""
         settings = self.settings
-        return settings.sampler == "ddpm" or (settings.sampler == "ddim" and settings.eta > 0)
+        return settings.sampler == "ddpm" or (settings.sampler in WITH_ETA and settings.eta > 0)
 
     def _denoise(self, trace: Trace[ImageFrame]) -> None:
         step = trace.position
@@ -167,8 +167,8 @@ class CanvasEdits(CanvasOpenings):
 
     def action_setting(self, name: str) -> None:
         """Ask for a value; η only where the sampler has it."""
-        if name == "eta" and self.settings.sampler != "ddim":
-            self._tell("eta is DDIM's alone: press s until the sampler is DDIM")
+        if name == "eta" and self.settings.sampler not in WITH_ETA:
+            self._tell("eta is of DPM++ and DDIM: press s until the sampler is one of them")
             return
         super().action_setting(name)
 
