@@ -115,7 +115,7 @@ def add_start(parser: argparse.ArgumentParser) -> None:
     image.add_argument("--steps", metavar="N", help="denoising steps, or moves of a walk")
     image.add_argument("--sampler", metavar="NAME", help=", ".join(SAMPLERS))
     image.add_argument("--guidance", metavar="G", help="how hard the caption pulls (1: as trained)")
-    image.add_argument("--eta", metavar="E", help="fresh noise in each step of ddim, 0 to 1")
+    image.add_argument("--eta", metavar="E", help="fresh noise a step of dpmpp-2m or ddim, 0 to 1")
     image.add_argument(
         "--init", metavar="IMAGE", help=f"begin from a picture; {FROM_DATA} is a training picture"
     )
