@@ -44,11 +44,11 @@ def write_together(
             answer = model(torch.from_numpy(news).to(device), cache)[:, -1].float().cpu()
         logits = masked(answer.numpy(), tokenizer)
         tokens = np.empty((len(rows), 1), np.int64)
-        for at, row in enumerate(rows):
+        for at, row in enumerate(rows.tolist()):
             chances = distribution(logits[at], settings, read[at] if penalised else None)
             tokens[at] = pick(chances.probability, uniform(seeds[row], step)).token
             texts[row] += tokenizer.token_bytes(int(tokens[at, 0]))
-        ended = [until and until in texts[row] for row in rows]
+        ended = [bool(until) and until in texts[row] for row in rows]
         still = np.flatnonzero(~(np.array(ended, bool) | (tokens[:, 0] == tokenizer.end)))
         if not len(still):
             break
