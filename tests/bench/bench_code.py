@@ -4,10 +4,10 @@
 
 - Bits a byte of the held-out modules, beside `xz -9e` that has read the training text first.
 - How many of 200 top-level functions do not parse (as the app writes code: temperature 0.6,
-  top-p 0.9, repetition penalty 1.1, at most a context).
-- How often the likeliest filling of a gap is the identifier of a held-out module that stood
-  there, beside always naming the most frequent identifier of the training modules. The
-  identifiers are drawn from all occurrences; keywords, builtins and single letters are none.
+  top-p 0.9, repetition penalty 1.1, to its end or for 1,000 tokens).
+- How often the likeliest filling of a gap, of 4 beams, is the identifier of a held-out module
+  that stood there, beside always naming the most frequent identifier of the training modules.
+  The identifiers are drawn from all occurrences; keywords, builtins and single letters are none.
 """
 
 import argparse

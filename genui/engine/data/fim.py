@@ -66,12 +66,12 @@ def asked(tokenizer: Tokenizer, prefix: str, suffix: str, most: int) -> list[int
     it has as much. The tokenizer must have the marks of gaps.
     """
     assert tokenizer.gap is not None
+    assert tokenizer.end is not None
     before, after = tokenizer.encode(prefix), tokenizer.encode(suffix)
     room = most - MARKS
     after = after[: max(room // 2, room - len(before))]
     before = before[max(0, len(before) - (room - len(after))) :]
-    end = [] if tokenizer.end is None else [tokenizer.end]
-    return [tokenizer.gap.suffix, *after, *end, *before, tokenizer.gap.middle]
+    return [tokenizer.gap.suffix, *after, tokenizer.end, *before, tokenizer.gap.middle]
 
 
 def rearranged(

@@ -11,18 +11,19 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
-from genui.engine.data import fim
 from genui.engine.data.text import TextData
 from genui.engine.data.tokenizer import left_open
+from genui.engine.generate import filling
 from genui.engine.generate.beam import likeliest
 from genui.engine.generate.text import TextGenerator
 from genui.engine.generate.together import write_together
+from genui.kinds import KINDS
 from genui.protocol import TextSettings
 
-FUNCTION = TextSettings(temperature=0.6, top_p=0.9, repetition_penalty=1.1, tokens=1000)
-"""As code is written unless it is asked otherwise (`genui.kinds`)."""
+TOKENS = 1000  # of a function
 LONGEST = 16  # tokens that fill a gap
 BEAMS = 4
 FUNCTIONS, GAPS = 200, 400  # measured
@@ -54,15 +55,18 @@ def measure_code(generator: TextGenerator, data: TextData) -> dict[str, str]:
 
 
 def functions(generator: TextGenerator, count: int) -> Iterator[str]:
-    """Top-level functions that the model writes, from seeds 0, 1, … (settings: FUNCTION).
+    """Top-level functions that the model writes, from seeds 0, 1, …
 
-    Each goes from "def" to the next line at the margin; one that has no end after so many
-    tokens is cut after its last whole line.
+    They are written as code is unless it is asked otherwise. Each goes from "def" to the next
+    line at the margin; one that has no end after TOKENS is cut after its last whole line.
     """
+    usual = KINDS["transformer", "code"].defaults
+    assert isinstance(usual, TextSettings)
+    settings = msgspec.structs.replace(usual, tokens=TOKENS)
     prompt = generator.tokenizer.encode("\n\n\ndef")
     for first in range(0, count, BATCH):
         seeds = range(first, min(first + BATCH, count))
-        for text in write_together(generator, prompt, seeds, FUNCTION, b"\n\n\n"):
+        for text in write_together(generator, prompt, seeds, settings, b"\n\n\n"):
             yield _first_function("def" + text.decode("utf-8", "replace"))
 
 
@@ -145,14 +149,12 @@ def restored(generator: TextGenerator, masked: Iterable[Masked], width: int = BE
 
     It is sought among `width` beams; with 1 it is what greedy choosing writes.
     """
-    tokenizer = generator.tokenizer
-    room = generator.model.config.context - LONGEST
+    tokenizer, context = generator.tokenizer, generator.model.config.context
     found = []
     for one in masked:
-        prefix = left_open(one.prefix)
-        prompt = fim.asked(tokenizer, prefix, one.suffix, room)
-        filling = likeliest(generator, prompt, one.prefix, width, LONGEST)
-        found.append(prefix + tokenizer.decode(filling) == one.prefix + one.name)
+        prompt, _ = filling.read(one.prefix, one.suffix, tokenizer, context, LONGEST)
+        middle = tokenizer.decode(likeliest(generator, prompt, one.prefix, width, LONGEST))
+        found.append(left_open(one.prefix) + middle == one.prefix + one.name)
     return found
 
 
