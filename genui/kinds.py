@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from genui.errors import MisuseError
 from genui.protocol import ImageSettings, LabSettings, LatentSettings, Settings, TextSettings
 
-UNGUIDED = ImageSettings(steps=20, guidance=1.0, eta=0.5)
+UNGUIDED = ImageSettings(steps=20, guidance=1.0, autoguidance=1.5, eta=0.5)
 """What pictures that stand for their data are drawn with.
 
-Guided ones are more typical than the data. Fresh noise on the way makes good again what the
-network gets wrong at the levels before (Karras et al. 2022, §4).
+Those that their caption guides are more typical than the data; away from a weaker copy, where the
+model has one, they are not. Fresh noise on the way makes good again what the network gets wrong at
+the levels before (Karras et al. 2022, §4).
 """
 
 
@@ -40,8 +41,11 @@ _WRITES = Kind(
 )
 _CODES = replace(
     _WRITES,
-    # Small models of code repeat themselves: cooler, and what was written counts against it.
-    usual=TextSettings(temperature=0.6, top_p=0.9, repetition_penalty=1.1),
+    # Small models of code repeat themselves and lose their place: cooler, what was written counts
+    # against it, and what cannot be Python is refused.
+    usual=TextSettings(
+        temperature=0.5, top_p=0.9, repetition_penalty=1.1, dry=0.8, grammar="python"
+    ),
 )
 _DRAWS = Kind(
     settings=ImageSettings,

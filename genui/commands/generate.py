@@ -99,6 +99,9 @@ def add_start(parser: argparse.ArgumentParser) -> None:
     text.add_argument("--top-p", metavar="P", help="only the likeliest that reach P together")
     text.add_argument("--min-p", metavar="P", help="only those P times as likely as the likeliest")
     text.add_argument("--repetition-penalty", metavar="R", help="1 is none")
+    text.add_argument("--dry", metavar="M", help="how much less likely a repeated run of tokens is")
+    text.add_argument("--dry-length", metavar="N", help="tokens that may be repeated freely")
+    text.add_argument("--grammar", metavar="NAME", help="refuse what cannot be: python, or none")
     music = parser.add_argument_group("music models")
     music.add_argument(
         "--melody", metavar="FILE", help="a MIDI file to harmonise: its highest part is the soprano"
@@ -115,6 +118,9 @@ def add_start(parser: argparse.ArgumentParser) -> None:
     image.add_argument("--steps", metavar="N", help="denoising steps, or moves of a walk")
     image.add_argument("--sampler", metavar="NAME", help=", ".join(SAMPLERS))
     image.add_argument("--guidance", metavar="G", help="how hard the caption pulls (1: as trained)")
+    image.add_argument(
+        "--autoguidance", metavar="W", help="how far from its weaker copy (1: not; fashion has one)"
+    )
     image.add_argument("--eta", metavar="E", help="fresh noise a step of dpmpp-2m or ddim, 0 to 1")
     image.add_argument(
         "--init", metavar="IMAGE", help=f"begin from a picture; {FROM_DATA} is a training picture"

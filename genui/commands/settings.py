@@ -7,7 +7,7 @@ import msgspec
 
 from genui.errors import MisuseError, did_you_mean
 from genui.kinds import Kind
-from genui.protocol import BASES, SAMPLERS, Seed, Settings
+from genui.protocol import BASES, GRAMMARS, SAMPLERS, Seed, Settings
 
 OPTIONS = (
     "tokens",
@@ -16,9 +16,13 @@ OPTIONS = (
     "top_p",
     "min_p",
     "repetition_penalty",
+    "dry",
+    "dry_length",
+    "grammar",
     "steps",
     "sampler",
     "guidance",
+    "autoguidance",
     "eta",
     "direction",
     "basis",
@@ -56,6 +60,8 @@ def setting(kind: type[Settings], name: str, text: str, asked: str) -> Any:
     """One setting from its text. Raises MisuseError, which begins with `asked`."""
     if name == "sampler" and text not in SAMPLERS:
         raise MisuseError(f"{asked}: no such sampler; {did_you_mean(text, SAMPLERS)}")
+    if name == "grammar" and text not in GRAMMARS:
+        raise MisuseError(f"{asked}: no such grammar; {did_you_mean(text, GRAMMARS)}")
     if name == "basis" and text not in BASES:
         raise MisuseError(f"{asked}: no such basis; {did_you_mean(text, BASES)}")
     hint = get_type_hints(kind, include_extras=True)[name]

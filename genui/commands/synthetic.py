@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         fingerprint=fingerprint(what.model.path),
         prompt=args.prompt,
         seed=start.seed,
-        settings=_settings(args, start),
+        settings=_settings(args, start, what.model.guided),
         batch=BATCH if batched else 1,
     )
     if before is not None and before != plan:
@@ -90,11 +90,13 @@ def run(args: argparse.Namespace) -> int:
 # --- what is asked ---------------------------------------------------------------------
 
 
-def _settings(args: argparse.Namespace, start: Start) -> Settings:
+def _settings(args: argparse.Namespace, start: Start, guided: bool) -> Settings:
     """As asked; of pictures those that stand for their data, where nothing else is said."""
     settings = start.settings
     if isinstance(settings, ImageSettings):
-        for name in ("guidance", "steps", "eta"):
+        for name in ("guidance", "autoguidance", "steps", "eta"):
+            if name == "autoguidance" and not guided:
+                continue
             if getattr(args, name) is None:
                 settings = msgspec.structs.replace(settings, **{name: getattr(UNGUIDED, name)})
     return settings

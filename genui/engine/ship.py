@@ -1,7 +1,8 @@
-"""`python -m genui.engine.ship RUN`: make a run's newest checkpoint one of the shipped models.
+"""`python -m genui.engine.ship RUN [GUIDE]`: make a run's newest checkpoint a shipped model.
 
 Writes `genui/weights/<recipe>/`: the averaged weights in eight bits and a card. What the
 card claims is measured on those very eight-bit weights, not on the ones they came from.
+GUIDE is a weaker model of the same data, which autoguidance leads away from.
 """
 
 import json
@@ -18,6 +19,7 @@ from genui import paths
 from genui.engine.device import processor_name
 from genui.engine.generate import stream
 from genui.engine.kinds import honesty, measure
+from genui.engine.models import guiding
 from genui.engine.train.checkpoint import load_weights, write_tensors
 from genui.engine.train.quantise import quantise
 from genui.errors import GenuiError
@@ -36,21 +38,25 @@ SAMPLE = "sample.png"
 
 
 def main() -> int:
-    if len(sys.argv) != 2:
-        print("usage: python -m genui.engine.ship RUN", file=sys.stderr)
+    if len(sys.argv) not in (2, 3):
+        print("usage: python -m genui.engine.ship RUN [GUIDE]", file=sys.stderr)
         return 2
     try:
-        print(json.dumps(ship(find_run(sys.argv[1])), indent=2, ensure_ascii=False))
+        card = ship(find_run(sys.argv[1]), *sys.argv[2:])
+        print(json.dumps(card, indent=2, ensure_ascii=False))
     except GenuiError as error:
         print(f"genui: {error}", file=sys.stderr)
         return error.exit_code
     return 0
 
 
-def ship(run: RunDir) -> dict[str, Any]:
+def ship(run: RunDir, guide: str = "") -> dict[str, Any]:
     """Write the weights and their card; the card."""
-    source = find_model(str(run.path))
-    tensors, described = load_weights(source.path)
+    tensors, described = load_weights(find_model(str(run.path)).path)
+    if guide:
+        weaker = load_weights(find_model(guide).path)
+        tensors, described = guiding.joined((tensors, described), weaker)
+        described["guide"]["recipe"]["data"] = ""
     recipe = recipe_from_dict(described["recipe"])
     target = paths.weights_dir() / recipe.name / "model.safetensors"
     earlier = card_beside(target)
@@ -61,7 +67,7 @@ def ship(run: RunDir) -> dict[str, Any]:
         "name": recipe.name,
         "summary": recipe.summary,
         "quality": dict(measure(find_model(str(target)), recipe)),
-        "trained": trained(run, recipe) | lineage(run, recipe.name, earlier),
+        "trained": trained(run, recipe) | lineage(run, recipe.name, earlier) | guided_by(described),
         "data": {
             "name": described["dataset"],
             "licence": described["licence"],
@@ -103,6 +109,13 @@ def trained(run: RunDir, recipe: Recipe) -> dict[str, Any]:
         ),
         "versions": msgspec.to_builtins(info.versions),
     }
+
+
+def guided_by(described: dict[str, Any]) -> dict[str, str]:
+    """What the guide beside the weights is."""
+    if "guide" not in described:
+        return {}
+    return {"guide": f"the same recipe after {described['guide']['step']:,} steps"}
 
 
 def card_beside(weights: Path) -> dict[str, Any]:

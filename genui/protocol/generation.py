@@ -13,6 +13,8 @@ SamplerName = Literal["dpmpp-2m", "heun", "euler", "ddim", "ddpm"]
 BasisName = Literal["sefa", "pca"]
 BASES: tuple[BasisName, ...] = get_args(BasisName)
 SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
+GrammarName = Literal["none", "python"]
+GRAMMARS: tuple[GrammarName, ...] = get_args(GrammarName)
 WITH_ETA: tuple[SamplerName, ...] = ("dpmpp-2m", "ddim")
 """Samplers that add as much fresh noise a step as they are asked to."""
 
@@ -23,14 +25,18 @@ WITH_ETA: tuple[SamplerName, ...] = ("dpmpp-2m", "ddim")
 class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
     """How a token is chosen; the filters apply in this order.
 
-    `repetition_penalty=1`, `top_k=0`, `top_p=1` and `min_p=0` switch theirs off.
+    `repetition_penalty=1`, `dry=0`, `top_k=0`, `top_p=1` and `min_p=0` switch theirs off.
+    With a `grammar` a token is refused after which the text could not become what it describes.
     """
 
     repetition_penalty: Annotated[float, Meta(ge=1, le=10)] = 1.0  # Keskar et al. 2019
+    dry: Annotated[float, Meta(ge=0, le=10)] = 0.0  # p-e-w 2024; the multiplier
+    dry_length: Annotated[int, Meta(ge=1, le=50)] = 2  # tokens that may be repeated freely
     temperature: Annotated[float, Meta(ge=0, le=10)] = 0.8  # 0 is greedy
     top_k: Annotated[int, Meta(ge=0)] = 0  # Fan et al. 2018
     top_p: Annotated[float, Meta(gt=0, le=1)] = 0.95  # Holtzman et al. 2020
     min_p: Annotated[float, Meta(ge=0, le=1)] = 0.0  # Nguyen et al. 2024
+    grammar: GrammarName = "none"
     tokens: Annotated[int, Meta(ge=1, le=100_000)] = 400
 
 
@@ -39,12 +45,14 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
 
     `eta` is the share of fresh noise a step: from 0, the probability-flow ODE, to 1, the reverse
     SDE, which is DDPM for DDIM and SDE-DPM-Solver++ for DPM-Solver++. Others than WITH_ETA
-    have none of their own choice.
+    have none of their own choice. `autoguidance` is away from the model's guide, a weaker copy
+    of it, where it has one; 1 is not at all.
     """
 
     sampler: SamplerName = "dpmpp-2m"
     steps: Annotated[int, Meta(ge=1, le=1000)] = 20
     guidance: Annotated[float, Meta(ge=0, le=20)] = 2.0
+    autoguidance: Annotated[float, Meta(ge=0, le=20)] = 1.0  # Karras et al. 2024
     eta: Annotated[float, Meta(ge=0, le=1)] = 0.0
 
 

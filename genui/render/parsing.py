@@ -1,7 +1,10 @@
-"""Whether Python that is still being written parses, and where it stops doing so."""
+"""Whether Python that is still being written parses, where it stops, and what may follow."""
 
 import ast
 import codeop
+import keyword
+import re
+import token
 import warnings
 from dataclasses import dataclass
 from typing import Literal
@@ -44,6 +47,49 @@ def parsing(source: str) -> Parsing:
     head = source[: source.rfind("\n") + 1]
     before = _read(head)
     return before if before.state == "breaks" else Parsing("unfinished", head.count("\n") + 1)
+
+
+def viable(source: str) -> bool:
+    """Whether `source` is the beginning of some Python, however it may go on.
+
+    It may end anywhere, in the middle of a word, a number, an operator or a string. True of
+    what is too long to read between two tokens.
+    """
+    if len(source) > MOST_CHARACTERS:
+        return True
+    line = source[source.rfind("\n") + 1 :]
+    if not line.strip():  # how far the next line is indented is still open
+        return _read(source[: len(source) - len(line)]).state != "breaks"
+    if _continues(source) or (source.endswith("\\") and _continues(source[:-1])):
+        return True
+    found = _read(source)
+    if found.why.startswith("unterminated") and found.line == source.count("\n") + 1:
+        return True  # a string in one line, which is not over yet
+    last = _LAST.search(source)
+    if last is None:
+        return False
+    word = last[0]
+    if word[0].isdigit():
+        return _continues(source + "0")  # 0x, 1e
+    if word.isidentifier():  # it may become a keyword, or stop being one
+        longer = [one for one in _KEYWORDS if one.startswith(word) and one != word]
+        return any(_continues(source + end) for end in ("_", *(w[len(word) :] for w in longer)))
+    return any(
+        _continues(source[: -len(part)] + operator)
+        for part in {word[-1:], word[-2:]}
+        for operator in token.EXACT_TOKEN_TYPES
+        if operator.startswith(part) and operator != part
+    )
+
+
+_LAST = re.compile(r"(\w+|[^\w\s]+)\Z")
+_KEYWORDS = (*keyword.kwlist, *keyword.softkwlist)
+
+
+def _continues(source: str) -> bool:
+    """Whether more may follow in the same line: the parser reaches its end, which is left open
+    by a backslash, without having met anything wrong."""
+    return _read(source + " \\").state != "breaks"
 
 
 def position(source: str, found: Parsing) -> int:

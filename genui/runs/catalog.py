@@ -32,6 +32,7 @@ class ModelInfo:
     summary: str  # how good it is, measured, e.g. "1.44 nats/char"; may be empty
     path: Path  # the safetensors file
     source: Literal["shipped", "run", "file"]
+    guided: bool = False  # whether it has a weaker copy of itself to be led away from
     card: dict[str, Any] = field(default_factory=dict)  # of a shipped model
 
 
@@ -179,6 +180,7 @@ def _model(
         summary=summary,
         path=header.path,
         source=source,
+        guided="guide" in header.metadata,
         card=card or {},
     )
 

@@ -40,12 +40,14 @@ HINTS = {
     "top_k": "keep only the k likeliest tokens; 0 is off",
     "top_p": "above 0, up to 1; keep the likeliest tokens that make up this share; 1 is off",
     "min_p": "0 to 1; drop tokens less likely than this share of the likeliest; 0 is off",
+    "dry": "0 to 10; how much less likely a token is that repeats a run of tokens; 0 is off",
     "repetition_penalty": "1 to 10; how much less likely what was written becomes; 1 is off",
     "eta": "0 to 1; share of fresh noise a step; 0 is none, 1 is DDPM, or the SDE of DPM++",
     "tokens": "how many tokens to write, 1 to 100,000",
     "steps": "steps, 1 to 1000; more are finer and slower",
     "truncation": "0 to 2; below 1 nearer to the average picture, above 1 farther from it",
     "reach": "above 0, up to 20; standard deviations to either side of the seed's picture",
+    "autoguidance": "0 to 20; how far from what its weaker copy would draw; 1 is not at all",
     "guidance": "0 to 20; how strongly the caption pulls; 1 is not at all",
     "learning_rate": "above 0, up to 1; usual here are 0.0005 to 0.01",
     "batch": "points a training step, 8 to 4096",
@@ -54,8 +56,9 @@ HINTS = {
 }
 
 _NUDGES = {
-    "temperature": 0.05, "top_p": 0.05, "min_p": 0.01, "repetition_penalty": 0.05,
-    "tokens": 50, "steps": 1, "guidance": 0.5, "eta": 0.1, "truncation": 0.1, "reach": 0.5,
+    "temperature": 0.05, "top_p": 0.05, "min_p": 0.01, "repetition_penalty": 0.05, "dry": 0.1,
+    "tokens": 50, "steps": 1, "guidance": 0.5, "autoguidance": 0.25, "eta": 0.1,
+    "truncation": 0.1, "reach": 0.5,
 }  # fmt: skip
 _LOWEST = {"top_p": 0.05, "repetition_penalty": 1, "tokens": 1, "steps": 1, "reach": 0.5}
 _HIGHEST = {"top_p": 1, "min_p": 1, "eta": 1}
@@ -63,12 +66,21 @@ _HIGHEST = {"top_p": 1, "min_p": 1, "eta": 1}
 
 def text_lines(settings: TextSettings, seed: int) -> list[Line]:
     """The Text pane's settings."""
+    lines = token_lines(settings, seed)
+    grammar = "Python" if settings.grammar == "python" else "off"
+    lines.insert(-2, Line("g", "grammar", grammar))
+    return lines
+
+
+def token_lines(settings: TextSettings, seed: int) -> list[Line]:
+    """The settings of whatever is written a token at a time."""
     return [
         Line("t", "temperature", f"{settings.temperature:.2f}", "temperature"),
         Line("k", "top-k", str(settings.top_k) if settings.top_k else "off", "top_k"),
         Line("p", "top-p", f"{settings.top_p:.2f}" if settings.top_p < 1 else "off", "top_p"),
         Line("u", "min-p", f"{settings.min_p:.2f}" if settings.min_p else "off", "min_p"),
         Line("y", "repetition", _penalty(settings), "repetition_penalty"),
+        Line("d", "DRY", f"{settings.dry:.2f}" if settings.dry else "off", "dry"),
         Line("m", "tokens", f"{settings.tokens:,}", "tokens"),
         Line("r", "seed", str(seed)),
     ]
@@ -82,6 +94,7 @@ def image_lines(settings: ImageSettings, seed: int, caption: str) -> list[Line]:
         Line("d", "eta", _eta(settings), "eta"),
         Line("t", "steps", str(settings.steps), "steps"),
         Line("g", "guidance", f"{settings.guidance:g}", "guidance"),
+        Line("G", "autoguidance", f"{settings.autoguidance:g}", "autoguidance"),
         Line("r", "seed", str(seed)),
     ]
 
@@ -157,7 +170,11 @@ def changed_label(old: S, new: S, joint: str = "-") -> str:
     """What differs, in few words: "temperature 0.9"; `joint` is in names of several words."""
     before = msgspec.structs.asdict(old)
     changed = [
-        f"{name.replace('_', joint)} {value:g}" if isinstance(value, int | float) else f"{value}"
+        f"{name.replace('_', joint)} {value:g}"
+        if isinstance(value, int | float)
+        else f"no {name}"
+        if value == "none"
+        else f"{value}"
         for name, value in msgspec.structs.asdict(new).items()
         if before.get(name) != value
     ]
@@ -171,7 +188,7 @@ def settings_content(lines: list[Line], touched: str) -> Content:
         marked = bool(line.name) and line.name == touched
         parts += [
             (f"{line.key} ", "bold $primary"),
-            (f"{line.label:<12}", "$text-muted"),
+            (f"{line.label:<13}", "$text-muted"),
             (clean_line(line.value), "bold $foreground" if marked else "$foreground"),
             ("  − +" if marked else "", "$primary"),
             "\n",

@@ -66,6 +66,10 @@ def test_settings_reach_the_engine(engine: FakeEngine) -> None:
         (["plays", "--temperature", "hot"], "--temperature hot: "),
         (["plays", "--tokens", "0"], "--tokens 0: "),
         (["shapes", "--sampler", "huen"], "did you mean 'heun'?"),
+        (["plays", "--grammar", "pyton"], "no such grammar; did you mean 'python'?"),
+        (["plays", "--dry", "-1"], "--dry -1: "),
+        (["plays", "--dry-length", "0"], "--dry-length 0: "),
+        (["shapes", "--autoguidance", "21"], "--autoguidance 21: "),
         (["shapes", "--seed", "-1"], "--seed -1: "),
         (["shapes", "-n", "0"], "-n 0: between 1 and"),
         (["shapes", "--out", "x.txt"], "a picture is written as .png, .gif, .apng or .cast"),
@@ -176,8 +180,10 @@ def test_a_grid_of_seeds_in_one_png_that_carries_its_recipe(
     assert recipe["model"] == "shapes"
     assert recipe["prompt"] == "red heart — big"
     assert (recipe["seed"], recipe["count"]) == (10, 5)
-    settings = {"type": "image", "sampler": "dpmpp-2m", "steps": 20, "guidance": 2.0, "eta": 0.0}
-    assert recipe["settings"] == settings
+    assert recipe["settings"] == {
+        "type": "image", "sampler": "dpmpp-2m", "steps": 20, "guidance": 2.0, "autoguidance": 1.0,
+        "eta": 0.0,
+    }  # fmt: skip
 
 
 def test_every_step_as_a_picture_in_a_folder_of_their_own(

@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genui.engine.generate.choosing import distribution, entropy, penalised, pick, softmax, uniform
+from genui.engine.generate.choosing import (
+    REFUSALS,
+    distribution,
+    drawn,
+    entropy,
+    penalised,
+    pick,
+    softmax,
+    uniform,
+)
 from genui.protocol import TextSettings
 
 LOGITS = np.log(np.array([0.5, 0.25, 0.125, 0.125]))
@@ -82,3 +91,32 @@ def test_entropy_is_in_bits_and_of_certainty_nothing() -> None:
     certain = entropy(np.array([0.0, 1.0]))
     assert certain == 0
     assert math.copysign(1, certain) == 1  # never shown as -0.00
+
+
+def test_what_is_refused_is_never_drawn_and_the_rest_as_often_as_it_is_likely() -> None:
+    settings = TextSettings(temperature=1, top_p=1)
+    tries = [drawn(LOGITS, settings, None, (1, k), lambda t: t not in (0, 3)) for k in range(4000)]
+    counts = np.bincount([draw.token for _, draw in tries], minlength=4) / 4000
+    np.testing.assert_allclose(counts, [0, 2 / 3, 1 / 3, 0], atol=0.03)
+    refusing = next(found for found, _ in tries if found.dropped(0))
+    assert refusing.dropped(0) == "grammar"
+    assert refusing.probability[0] == 0
+    assert refusing.dropped(1) == ""
+
+
+def test_greedy_takes_the_likeliest_that_is_allowed() -> None:
+    found, draw = drawn(LOGITS, TextSettings(temperature=0), None, (1, 1), lambda t: t > 1)
+    assert draw.token == 2
+    assert found.probability.tolist() == [0, 0, 1, 0]
+
+
+def test_where_nothing_is_allowed_a_token_is_taken_all_the_same() -> None:
+    asked: list[int] = []
+
+    def never(token: int) -> bool:
+        asked.append(token)
+        return False
+
+    _, draw = drawn(np.zeros(1000), TextSettings(), None, (1, 1), never)
+    assert len(asked) == len(set(asked)) == REFUSALS
+    assert draw.token not in asked

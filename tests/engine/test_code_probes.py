@@ -1,17 +1,20 @@
 """What is measured of a model of code: functions, gaps, and a compressor beside it."""
 
 import lzma
+from typing import Any
 
 import pytest
 import torch
 
 from genui.engine.data.tokenizer import train_bpe
 from genui.engine.device import Machine
+from genui.engine.generate import choosing
 from genui.engine.generate.text import TextGenerator
 from genui.engine.generate.together import write_together
 from genui.engine.models.transformer import Transformer, TransformerConfig
 from genui.engine.probes import code
-from genui.protocol import Start, TextSettings
+from genui.protocol import FILL, Start, TextFrame, TextSettings
+from genui.render.parsing import viable
 
 MODULE = "import os\n\n\ndef total(values, start):\n    return sum(values) + start\n"
 TEXT = "".join(f"def f_{n}(a, b):\n    return a * {n} + b\n\n\n" for n in range(60))
@@ -39,15 +42,64 @@ def written(writer: TextGenerator, prompt: str, seed: int, settings: TextSetting
     return text
 
 
-@pytest.mark.parametrize("penalty", [1.0, 1.4])
+@pytest.mark.parametrize(
+    "changed", [{}, {"repetition_penalty": 1.4}, {"dry": 0.8, "grammar": "python"}]
+)
 def test_texts_written_together_are_those_written_alone(
-    writer: TextGenerator, penalty: float
+    writer: TextGenerator, changed: dict[str, Any]
 ) -> None:
-    settings = TextSettings(tokens=90, repetition_penalty=penalty)  # past the context of 48
+    settings = TextSettings(tokens=90, **changed)  # past the context of 48
     prompt = "def f_1(a"
     tokens = writer.tokenizer.encode(prompt)
     alone = [written(writer, prompt, seed, settings) for seed in range(4)]
     assert write_together(writer, tokens, range(4), settings) == alone
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_under_the_grammar_even_noise_could_become_python(
+    writer: TextGenerator, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choosing, "REFUSALS", 10_000)
+    settings = TextSettings(tokens=40, temperature=1, top_p=1)
+    free = written(writer, "def f_1(a", seed, settings).decode("utf-8", "replace")
+    assert not viable("def f_1(a" + free)
+    held = TextSettings(tokens=40, temperature=1, top_p=1, grammar="python")
+    text = written(writer, "def f_1(a", seed, held).decode("utf-8", "ignore")
+    assert viable("def f_1(a" + text)
+
+
+def test_what_the_grammar_refuses_says_so(writer: TextGenerator) -> None:
+    settings = TextSettings(tokens=30, temperature=1, top_p=1, grammar="python")
+    state = writer.start(Start(trace=0, model="", prompt="x = )", seed=1, settings=settings))
+    frames: list[TextFrame] = []
+    while not writer.finished(state):  # of what is broken already nothing is refused
+        state, frame = writer.step(state)
+        frames.append(frame)
+    assert not any(c.dropped for frame in frames for c in frame.candidates)
+    state = writer.start(Start(trace=0, model="", prompt="x = (", seed=1, settings=settings))
+    refused = set()
+    while not writer.finished(state):
+        state, frame = writer.step(state)
+        refused |= {c.text for c in frame.candidates if c.dropped == "grammar"}
+        assert not {c.text for c in frame.candidates if c.dropped and c.token == frame.token}
+    assert refused
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_gap_is_filled_with_what_may_follow_before_it(
+    writer: TextGenerator, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choosing, "REFUSALS", 10_000)  # after "!" only "=" is left of them all
+    settings = TextSettings(tokens=20, temperature=1, top_p=1, grammar="python")
+    prompt = f"def f_1(a):\n    return {FILL}\n"
+    request = Start(trace=0, model="", prompt=prompt, seed=seed, settings=settings)
+    state, started = writer.begin(request)
+    text = started.prompt
+    while not writer.finished(state):
+        state, frame = writer.step(state)
+        text += frame.text
+    assert text.startswith("def f_1(a):\n    return")
+    assert viable(text)
 
 
 def test_a_text_ends_with_what_it_is_to_end_with(writer: TextGenerator) -> None:

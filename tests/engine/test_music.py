@@ -229,6 +229,14 @@ def test_other_settings_and_seeds_hold_from_the_fork_on() -> None:
     assert all(f.token == max(f.candidates, key=lambda c: c.model).token for f in made[10:])
 
 
+def test_music_has_no_grammar_of_python() -> None:
+    python = TextSettings(grammar="python")
+    with pytest.raises(MisuseError, match="grammar python: this model writes music"):
+        Trace(small_generator(), start(settings=python))
+    with pytest.raises(MisuseError, match="grammar python: this model writes music"):
+        Trace(small_generator(), start()).fork(1, 0, SetSettings(python))
+
+
 def test_a_prompt_that_asks_for_no_piece_is_refused() -> None:
     with pytest.raises(MisuseError, match="asked for by its key"):
         Trace(small_generator(), start(prompt="a cat"))

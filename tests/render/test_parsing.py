@@ -1,8 +1,14 @@
 """Code that is still being written: whether it parses, is unfinished, or breaks, and where."""
 
-import pytest
+import ast
+import inspect
 
-from genui.render.parsing import MOST_CHARACTERS, parsing, position
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genui.render import parsing as module
+from genui.render.parsing import MOST_CHARACTERS, parsing, position, viable
 
 
 @pytest.mark.parametrize(
@@ -74,3 +80,53 @@ def test_a_place_is_always_within_the_text() -> None:
         for end in range(len(source) + 1):
             found = parsing(source[:end])
             assert 0 <= position(source[:end], found) <= end
+
+
+@pytest.mark.parametrize("source", [inspect.getsource(module), inspect.getsource(ast)[:9000]])
+def test_python_is_viable_wherever_it_is_cut(source: str) -> None:
+    cut = [at for at in range(len(source)) if not viable(source[:at])]
+    assert [source[max(0, at - 30) : at] for at in cut] == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "x = foo bar(",
+        "def f(:",
+        "def f()\n",
+        "x = 1 2 +",
+        "if x = 3",
+        "x = 'abc\n",
+        "x = (1]",
+        ")",
+        "def f():\nreturn",
+        "def f():\n    x = 1\n  y",
+        "x = $",
+        "import 3",
+        "return = 1",
+        "x = 0xg",
+        "class A(B): pass pass",
+    ],
+)
+def test_what_cannot_become_python_is_not_viable(source: str) -> None:
+    assert not viable(source)
+
+
+PIECES = st.sampled_from(
+    ["def ", "f", "(", ")", ":", "\n", "\n    ", "x", " ", "=", "'", '"""', "if ", "else", "1", ".",
+     "0x", "#", "\\", "return ", "is", "im", ",", "[", "]", "!", "->", "f'", "{", "}", "class"]
+)  # fmt: skip
+
+
+@given(st.lists(PIECES, max_size=14))
+def test_nothing_mends_what_is_not_viable(pieces: list[str]) -> None:
+    broken = False
+    for at in range(len(pieces) + 1):
+        text = "".join(pieces[:at])
+        broken = broken or not viable(text)
+        if broken:
+            assert parsing(text).state != "parses", text
+
+
+def test_what_is_too_long_to_read_is_let_be() -> None:
+    assert viable(")" * (MOST_CHARACTERS + 1))

@@ -23,6 +23,7 @@ CARDS = {
         "honesty": "Invents words now and then.",
     },
     "speakers": {"summary": "who speaks", "quality": {"accuracy": "45 %"}},
+    "python-or-prose": {"summary": "Python, or English", "quality": {"accuracy": "95 %"}},
     "fashion-labels": {"summary": "which garment", "quality": {"accuracy": "92 %"}},
     "fashion-gan": {"summary": "clothing in grey", "quality": {"coverage": "0.8"}},
     "python": {"summary": "Python source", "quality": {"parses": "81 % parse"}},

@@ -5,6 +5,8 @@ from acting import Opener, home_of, seen, until, until_seen
 from rich.style import Style
 from textual.pilot import Pilot
 
+from genui.kinds import KINDS
+from genui.protocol import TextSettings
 from genui.ui.panes.text import TextPane
 from genui.ui.widgets.code import CodeProse
 
@@ -113,3 +115,32 @@ async def test_the_middle_streams_between_what_stands_around_the_gap(
         assert "print(x)" in seen(pilot)
         await pilot.press("home")
         assert prose.text == "x = \nprint(x)"
+
+
+async def test_code_has_settings_of_its_own_and_each_kind_keeps_them(
+    shipped, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        pane = await write(pilot, 3)
+        assert pane.settings == KINDS["transformer", "code"].defaults
+        await pilot.press("minus")
+        cooler = pane.settings
+        assert cooler != KINDS["transformer", "code"].defaults
+        models = {model.name: model for model in home_of(pilot).models}
+        pane._take(models["shakespeare"])
+        assert pane.settings == TextSettings()
+        pane._take(models["python"])
+        assert pane.settings == cooler
+
+
+async def test_g_lets_it_write_what_is_no_python_or_not(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        pane = await write(pilot, 3)
+        await until_seen(pilot, "g grammar      Python")
+        await pilot.press("g")
+        await until_seen(pilot, "g grammar      off")
+        assert isinstance(pane.settings, TextSettings)
+        assert pane.settings.grammar == "none"
+        await until_seen(pilot, "no grammar")  # the branch
+        await pilot.press("g")
+        await until_seen(pilot, "g grammar      Python")

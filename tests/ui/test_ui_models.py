@@ -1,5 +1,7 @@
 """The Models pane: the list, the card, the filter, and opening what is chosen."""
 
+from pathlib import Path
+
 import pytest
 import stage
 from acting import Opener, home_of, seen, until, until_seen
@@ -59,6 +61,18 @@ async def test_the_filter_is_a_regular_expression(shipped, open_app: Opener) -> 
         assert isinstance(pilot.app.focused, RowList)
         await pilot.press("escape")
         assert "shakespeare" in _list(pilot)
+
+
+async def test_of_several_that_match_the_one_of_that_name_is_chosen(
+    shipped: Path, open_app: Opener
+) -> None:
+    stage.ship(shipped, "python-or-prose")
+    async with open_app() as pilot:
+        rows = home_of(pilot).query_one(RowList)
+        await pilot.press("slash", *"pytho")
+        await until(pilot, lambda: rows.chosen == "model:python-or-prose")
+        await pilot.press("n")
+        await until(pilot, lambda: rows.chosen == "model:python")
 
 
 async def test_a_bad_regular_expression_is_named_and_changes_nothing(

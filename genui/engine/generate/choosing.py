@@ -1,19 +1,23 @@
-"""From a model's logits to one token: penalty, temperature, filters, and the draw.
+"""From a model's logits to one token: penalties, temperature, filters, and the draw.
 
-The order is that of `transformers`' logits processors: repetition penalty, temperature,
+The order is that of `transformers`' logits processors: repetition penalty, DRY, temperature,
 top-k, top-p, min-p; each filter looks at what the one before left.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from genui.engine.generate.repeating import dried
 from genui.protocol import TextSettings
 
 NEVER = -1e4
 """The logit of what cannot be written: its probability is 0."""
 
-FILTERS = ("", "top-k", "top-p", "min-p")
+FILTERS = ("", "top-k", "top-p", "min-p", "grammar")
+REFUSALS = 64
+"""So many tokens are refused at one place, then the next one drawn is taken whatever it is."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Draw:
 def distribution(
     logits: np.ndarray, settings: TextSettings, seen: np.ndarray | None = None
 ) -> Distribution:
-    """What `settings` make of logits [V]; `seen` (tokens, each any number of times) are penalised.
+    """What `settings` make of logits [V]; `seen`, tokens in their order, are penalised.
 
     top-k keeps the k likeliest (Fan et al. 2018); top-p the smallest set whose probability
     reaches p (Holtzman et al. 2020); min-p those at least min_p times as likely as the
@@ -59,6 +63,8 @@ def distribution(
     """
     if seen is not None and settings.repetition_penalty != 1:
         logits = penalised(logits, seen, settings.repetition_penalty)
+    if seen is not None and settings.dry:
+        logits = dried(logits, seen, settings.dry, settings.dry_length)
     filters = np.zeros(len(logits), dtype=np.uint8)
     if settings.temperature == 0:
         greedy = np.zeros(len(logits))
@@ -73,6 +79,35 @@ def distribution(
         keep = left
     probability[order[keep:]] = 0.0
     return Distribution(probability / probability.sum(), filters)
+
+
+def penalises(settings: TextSettings) -> bool:
+    """Whether `distribution` looks at the tokens that were seen."""
+    return settings.repetition_penalty != 1 or settings.dry > 0
+
+
+def drawn(
+    logits: np.ndarray,
+    settings: TextSettings,
+    seen: np.ndarray | None,
+    key: tuple[int, int],
+    allowed: Callable[[int], bool] | None = None,
+) -> tuple[Distribution, Draw]:
+    """The token of a seed and step (`key`), and what it was drawn from.
+
+    One that is not `allowed` is refused: it gets no probability at all, and another is drawn
+    by the next random number (rejection, as PICARD does to beams, Scholak et al. 2021).
+    """
+    refused: list[int] = []
+    while True:
+        found = distribution(logits, settings, seen)
+        draw = pick(found.probability, uniform(*key, *([len(refused)] if refused else [])))
+        if allowed is None or len(refused) == REFUSALS or allowed(draw.token):
+            found.filters[refused] = FILTERS.index("grammar")
+            return found, draw
+        refused.append(draw.token)
+        logits = logits.copy()
+        logits[draw.token] = NEVER
 
 
 def _left(name: str, falling: np.ndarray, settings: TextSettings) -> int:
@@ -112,9 +147,9 @@ def entropy(probability: np.ndarray) -> float:
     return 0.0 - float((probability * np.log2(np.maximum(probability, 1e-30))).sum())
 
 
-def uniform(seed: int, step: int) -> float:
-    """The one random number of a step, in [0, 1): drawn from (seed, step), never from a stream."""
-    return float(np.random.default_rng((seed, step)).random())
+def uniform(*key: int) -> float:
+    """A random number in [0, 1), drawn from (seed, step) and never from a stream."""
+    return float(np.random.default_rng(key).random())
 
 
 def pick(probability: np.ndarray, u: float) -> Draw:

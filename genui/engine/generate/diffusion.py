@@ -25,6 +25,7 @@ from genui.engine.generate.medium import Medium
 from genui.engine.generate.picture_medium import PictureMedium
 from genui.engine.generate.pixels import to_rgb
 from genui.engine.generate.samplers import SAMPLERS, Move, noise_levels
+from genui.engine.models import guiding
 from genui.engine.models.dit import Denoiser
 from genui.engine.models.filled import filled
 from genui.engine.models.picture_denoiser import picture_denoiser
@@ -43,18 +44,23 @@ from genui.protocol import (
     Start,
     Started,
 )
-from genui.recipes import DiffusionRecipe
+from genui.recipes import DiffusionRecipe, recipe_from_dict
 from genui.render.sanitise import clean
 
 # Beside (seed, step), what other noise than a sampler's own is drawn from.
 HELD_NOISE = 1  # what is outside a mask, the same at every step
 ADDED_NOISE = 2  # noise added back, and the next numbers when it is added again
 
+AUTOGUIDED_FROM = 0.3
+"""The σ under which a weaker copy no longer guides: it would cost as much and change nothing
+(the Fréchet distance of `fashion` is the same to two digits)."""
+
 
 class DiffusionGenerator:
     """One diffusion model; `step` is one denoising step of everything in the state.
 
-    `medium` says what it denoises: pictures, unless told otherwise.
+    `medium` says what it denoises: pictures, unless told otherwise. `guide` is a weaker model of
+    the same data, which autoguidance leads away from.
     """
 
     family = "diffusion"
@@ -65,8 +71,10 @@ class DiffusionGenerator:
         vocabulary: Vocabulary,
         machine: Machine,
         medium: Medium | None = None,
+        guide: Denoiser[Any] | None = None,
     ) -> None:
         self.model = model.eval()
+        self.guide = guide
         self.medium = medium or PictureMedium()
         self._vocabulary = vocabulary
         self._machine = machine
@@ -80,7 +88,7 @@ class DiffusionGenerator:
         It is pure noise; or `init` under noise (SDEdit, Meng et al. 2022); or, of a forward
         process, `init` itself. Raises MisuseError where the request does not fit.
         """
-        settings = picture_settings(request.settings)
+        settings = self._guidable(picture_settings(request.settings))
         caption = clean(request.prompt)
         opening = None
         if request.init is not None:
@@ -223,6 +231,7 @@ class DiffusionGenerator:
         self, state: DiffusionState, edit: SetSettings | SetSeed | SetPrompt
     ) -> DiffusionState:
         grid = state.grid.edited(edit)
+        self._guidable(grid.base.settings)
         before, now = state.grid.base, grid.base
         levels = state.levels
         if now.settings.steps != before.settings.steps:
@@ -234,7 +243,7 @@ class DiffusionGenerator:
                 f"{len(state.rows)}: start another for it"
             )
         state = replace(state, grid=grid, rows=rows, levels=levels)
-        if (now.caption, now.settings.guidance) == (before.caption, before.settings.guidance):
+        if (now.caption, _scales(now)) == (before.caption, _scales(before)):
             return state
         words = self.words([row.caption for row in state.rows])
         guess = self._guess(state.x, state.sigma, words, state.rows)
@@ -279,23 +288,49 @@ class DiffusionGenerator:
         drawn = [noise(shape, row.seed, *key, part=row.part) for row in rows]
         return torch.from_numpy(np.stack(drawn)).to(self._device)
 
+    def _guidable(self, settings: ImageSettings) -> ImageSettings:
+        """The settings. Raises MisuseError where they ask for a guide that the model has not."""
+        if settings.autoguidance != 1 and self.guide is None:
+            raise MisuseError(
+                f"autoguidance {settings.autoguidance:g}: this model has no guide, a weaker copy "
+                "of itself to be led away from; leave it at 1"
+            )
+        return settings
+
     @torch.inference_mode()
     def _guess(self, x: Tensor, sigma: float, words: Tensor, rows: Sequence[Row]) -> Tensor:
-        """The guess, guided: away from no caption, towards this one (Ho & Salimans 2022)."""
+        """The guess, guided: away from no caption, towards this one (Ho & Salimans 2022), and
+        away from what the guide would guess (Karras et al. 2024, "Guiding a diffusion model with
+        a bad version of itself")."""
         if sigma == 0:
             return x
-        guidance = [row.settings.guidance for row in rows]
+        guidance, autoguidance = zip(*map(_scales, rows), strict=True)
         if all(scale == 1 for scale in guidance) or sigma < self.model.unguided_below:
-            return self._evaluate(x, sigma, words)
-        both = torch.cat((words, torch.zeros_like(words)))
-        with_caption, without = self._evaluate(torch.cat((x, x)), sigma, both).chunk(2)
-        scales = torch.tensor(guidance, device=self._device).view(-1, 1, 1, 1)
-        return without + scales * (with_caption - without)
+            guess = with_caption = self._evaluate(x, sigma, words)
+        else:
+            both = torch.cat((words, torch.zeros_like(words)))
+            with_caption, without = self._evaluate(torch.cat((x, x)), sigma, both).chunk(2)
+            guess = without + self._column(guidance) * (with_caption - without)
+        if self.guide is None or sigma < AUTOGUIDED_FROM or all(w == 1 for w in autoguidance):
+            return guess
+        weaker = self._evaluate(x, sigma, words, self.guide)
+        return guess + (self._column(autoguidance) - 1) * (with_caption - weaker)
 
-    def _evaluate(self, x: Tensor, sigma: float, words: Tensor) -> Tensor:
+    def _column(self, scales: Sequence[float]) -> Tensor:
+        """One number a picture, [B, 1, 1, 1]."""
+        return torch.tensor(scales, device=self._device).view(-1, 1, 1, 1)
+
+    def _evaluate(
+        self, x: Tensor, sigma: float, words: Tensor, by: Denoiser[Any] | None = None
+    ) -> Tensor:
         level = torch.full((len(x),), sigma, device=self._device)
         with autocast(self._machine):
-            return self.model(x, level, words).float()
+            return (by or self.model)(x, level, words).float()
+
+
+def _scales(row: Row) -> tuple[float, float]:
+    """How strongly a picture is guided: by its caption, and by the guide."""
+    return row.settings.guidance, row.settings.autoguidance
 
 
 def _by_sampler(rows: Sequence[Row]) -> dict[tuple[SamplerName, float], list[int]]:
@@ -326,5 +361,11 @@ def load_picture_model(
 ) -> DiffusionGenerator:
     """The generator of a checkpoint's weights; errors as `kinds.build_generator` says."""
     vocabulary = Vocabulary(tuple(described["words"]))
-    model = filled(picture_denoiser(recipe, vocabulary.size), tensors).to(device)
-    return DiffusionGenerator(model, vocabulary, machine, PictureMedium(recipe))
+    own, weaker = guiding.apart(tensors)
+    model = filled(picture_denoiser(recipe, vocabulary.size), own).to(device)
+    guide = None
+    if weaker:
+        asked = recipe_from_dict(described["guide"]["recipe"])
+        assert isinstance(asked, DiffusionRecipe)
+        guide = filled(picture_denoiser(asked, vocabulary.size), weaker).to(device)
+    return DiffusionGenerator(model, vocabulary, machine, PictureMedium(recipe), guide)

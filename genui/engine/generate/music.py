@@ -233,6 +233,8 @@ def _notes_in(read: TokenList) -> np.ndarray:
 def _text_settings(settings: object) -> TextSettings:
     if not isinstance(settings, TextSettings):
         raise MisuseError("a model of music needs text settings")
+    if settings.grammar != "none":
+        raise MisuseError(f"grammar {settings.grammar}: this model writes music; leave it out")
     return settings
 
 

@@ -1,6 +1,6 @@
 """Writing text a token at a time, by a Transformer or by hand."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from genui.engine.data.tokenizer import Tokenizer, left_open, tokenizer_from_dict
 from genui.engine.device import Machine
-from genui.engine.generate import filling
+from genui.engine.generate import filling, grammar
 from genui.engine.generate.kv_caches import KVCaches, span
 from genui.engine.generate.token_frame import next_token
 from genui.engine.generate.token_list import TokenList
@@ -54,6 +54,7 @@ class TextState:
     written: tuple[int, ...] = ()  # by hand: the tokens of step `written_from` + 1 and after
     written_from: int = 0
     most: int | None = None  # of a gap: the tokens that the context has room for
+    before: str | None = None  # of a gap: what stands before it, which `tokens` have elsewhere
 
     @property
     def forced(self) -> int | None:
@@ -123,6 +124,7 @@ class TextGenerator:
             request.seed,
             settings,
             most=context - len(tokens),
+            before=left_open(prefix),
         )
         left_out = whole - len(tokens)
         note = f"the model reads {len(tokens)} tokens around the gap: {left_out} are left out"
@@ -229,7 +231,8 @@ class TextGenerator:
 
     def step(self, state: TextState) -> tuple[TextState, TextFrame]:
         """Choose the next token, or take the one written by hand, and read it."""
-        frame = next_token(state, lambda: state.tokens.since(0), self.texts.__getitem__)
+        fits = self._fits(state) if state.settings.grammar == "python" else None
+        frame = next_token(state, lambda: state.tokens.since(0), self.texts.__getitem__, fits)
         text, pending = self._spell(frame.token, state.pending)
         ended = frame.token == self.tokenizer.end
         tokens = state.tokens.appended(frame.token)
@@ -238,6 +241,16 @@ class TextGenerator:
             state, tokens=tokens, logits=logits, step=frame.step, ended=ended, pending=pending
         )
         return after, msgspec.structs.replace(frame, text=text)
+
+    def _fits(self, state: TextState) -> Callable[[int], bool]:
+        """Whether a token may follow in Python; a gap may be closed wherever the model does."""
+        if state.before is None:
+            before = b"".join(map(self.tokenizer.token_bytes, state.tokens.since(0).tolist()))
+        else:
+            written = state.tokens.since(state.prompt).tolist()
+            before = state.before.encode() + b"".join(map(self.tokenizer.token_bytes, written))
+        whole = state.before is None
+        return lambda token: grammar.follows(before, token, self.tokenizer, whole=whole)
 
     def spelled(self, tokens: list[int]) -> tuple[str, ...]:
         """The text of each token."""

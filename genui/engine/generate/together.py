@@ -1,12 +1,14 @@
 """Many texts at once, for measuring: a step of all costs little more than a step of one."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
 
 from genui.engine.device import autocast
-from genui.engine.generate.choosing import distribution, pick, uniform
+from genui.engine.generate import grammar
+from genui.engine.generate.choosing import drawn, penalises
 from genui.engine.generate.filling import masked
 from genui.engine.generate.kv_caches import span
 from genui.engine.generate.text import TextGenerator
@@ -29,7 +31,8 @@ def write_together(
     """
     model, tokenizer = generator.model, generator.tokenizer
     device = next(model.parameters()).device
-    penalised = settings.repetition_penalty != 1
+    penalised, constrained = penalises(settings), settings.grammar == "python"
+    given = b"".join(map(tokenizer.token_bytes, prompt))
     texts = [b""] * len(seeds)
     rows = np.arange(len(seeds))  # that are still written
     read = np.tile(np.array(prompt, np.int64), (len(seeds), 1))
@@ -45,8 +48,11 @@ def write_together(
         logits = masked(answer.numpy(), tokenizer)
         tokens = np.empty((len(rows), 1), np.int64)
         for at, row in enumerate(rows.tolist()):
-            chances = distribution(logits[at], settings, read[at] if penalised else None)
-            tokens[at] = pick(chances.probability, uniform(seeds[row], step)).token
+            before = given + texts[row]
+            fits = partial(grammar.follows, before, tokenizer=tokenizer) if constrained else None
+            seen = read[at] if penalised else None
+            _, draw = drawn(logits[at], settings, seen, (seeds[row], step), fits)
+            tokens[at] = draw.token
             texts[row] += tokenizer.token_bytes(int(tokens[at, 0]))
         ended = [bool(until) and until in texts[row] for row in rows]
         still = np.flatnonzero(~(np.array(ended, bool) | (tokens[:, 0] == tokenizer.end)))

@@ -5,7 +5,14 @@ from typing import Protocol
 
 import numpy as np
 
-from genui.engine.generate.choosing import Draw, distribution, entropy, pick, softmax, uniform
+from genui.engine.generate.choosing import (
+    Draw,
+    distribution,
+    drawn,
+    entropy,
+    penalises,
+    softmax,
+)
 from genui.protocol import Candidate, TextFrame, TextSettings
 
 CANDIDATES = 12
@@ -36,18 +43,21 @@ class Writing(Protocol):
 
 
 def next_token(
-    state: Writing, seen: Callable[[], np.ndarray], spelled: Callable[[int], str]
+    state: Writing,
+    seen: Callable[[], np.ndarray],
+    spelled: Callable[[int], str],
+    allowed: Callable[[int], bool] | None = None,
 ) -> TextFrame:
-    """The next token: the forced one, or one that is drawn.
+    """The next token: the forced one, or one that is drawn and, where that is asked, `allowed`.
 
     `seen` gives the tokens that are penalised, where any are, and `spelled` the text of one.
     """
     step, settings, forced = state.step + 1, state.settings, state.forced
-    penalised = settings.repetition_penalty != 1
-    sampled = distribution(state.logits, settings, seen() if penalised else None)
+    before = seen() if penalises(settings) else None
     if forced is None:
-        draw = pick(sampled.probability, uniform(state.seed, step))
+        sampled, draw = drawn(state.logits, settings, before, (state.seed, step), allowed)
     else:
+        sampled = distribution(state.logits, settings, before)
         draw = Draw(forced, 0.0, 0.0, 0.0)
     token, model = draw.token, softmax(state.logits)
     top = np.argsort(-model, kind="stable")[:CANDIDATES].tolist()

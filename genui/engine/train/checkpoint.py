@@ -16,6 +16,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor, nn
 
+from genui.engine.models import guiding
 from genui.engine.train.quantise import dequantise
 from genui.errors import GenuiError
 from genui.recipes import Recipe
@@ -131,7 +132,7 @@ def load_start(run: RunDir) -> tuple[dict[str, Tensor], dict[str, Tensor]] | Non
     weights, state = origin.placed(run)
     if not weights.exists():
         return None
-    averaged, _ = load_weights(weights)
+    averaged, _ = guiding.apart(load_weights(weights)[0])
     if not state.exists():
         return averaged, averaged
     try:

@@ -217,13 +217,18 @@ class CanvasPane(CanvasSound):
         return grid_words(trace.request.grid, with_values=self.zoomed and not picture.labelled)
 
     def _setting_lines(self) -> list[Setting]:
-        """The settings; η where the sampler has it, and what the trace begins from."""
+        """The settings; η where the sampler has it, autoguidance where the model has a guide,
+        and what the trace begins from."""
         opening = self.opening
         varied = _varied(opening.grid)
+        has = {
+            "eta": self.settings.sampler in WITH_ETA or "eta" in varied,
+            "autoguidance": self.model is not None and self.model.guided,
+        }
         lines = [
             line._replace(value=varied.get(line.label, line.value))
             for line in image_lines(self.settings, self.seed, self.prompt)
-            if line.name != "eta" or self.settings.sampler in WITH_ETA or "eta" in varied
+            if has.get(line.name, True)
         ]
         if opening.forward:
             lines.append(Setting("u", "drowns", opening.name))

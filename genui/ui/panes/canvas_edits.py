@@ -166,9 +166,13 @@ class CanvasEdits(CanvasOpenings):
     # --- settings ---------------------------------------------------------------------
 
     def action_setting(self, name: str) -> None:
-        """Ask for a value; η only where the sampler has it."""
+        """Ask for a value; η and autoguidance only where there is such a choice."""
         if name == "eta" and self.settings.sampler not in WITH_ETA:
             self._tell("eta is of DPM++ and DDIM: press s until the sampler is one of them")
+            return
+        if name == "autoguidance" and not (self.model and self.model.guided):
+            who = self.model.name if self.model else "no model"
+            self._tell(f"{clean_line(who, 24)} has no weaker copy of itself to be led away from")
             return
         super().action_setting(name)
 

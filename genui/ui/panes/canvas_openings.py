@@ -70,6 +70,8 @@ class CanvasOpenings(PicturePane[ImageSettings]):
 
     def _take(self, model: ModelInfo) -> None:
         super()._take(model)
+        if not model.guided:
+            self.settings = replace(self.settings, autoguidance=1)
         self.opening = Opening()
 
     def _follow_shown(self) -> None:

@@ -161,6 +161,14 @@ class ModelsPane(Pane, can_focus=False):
             return
         fault.remove_class("-shown")
         self._fill()
+        self._choose_named(event.value)
+
+    def _choose_named(self, name: str) -> None:
+        """The model with this very name, where others match too."""
+        rows = self.query_one(RowList)
+        named = [key for key, model in self._models.items() if model.name == name]
+        if any(row.key in named for row in rows.rows):
+            rows.chosen = named[0]
 
     @on(LineInput.Submitted)
     def _filter_done(self, event: LineInput.Submitted) -> None:

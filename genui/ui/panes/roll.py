@@ -20,6 +20,7 @@ from genui.ui.messages import ViewName
 from genui.ui.panes.text import TextPane
 from genui.ui.screens.value import ValueScreen
 from genui.ui.session import Session
+from genui.ui.settings import token_lines
 from genui.ui.sound import Speaker
 from genui.ui.widgets.roll import Roll
 
@@ -41,6 +42,7 @@ class RollPane(TextPane, inherit_bindings=False):
     view: ClassVar[ViewName] = "roll"
     heading: ClassVar[str] = "Roll"
     blank: ClassVar[str] = ""
+    lines = staticmethod(token_lines)
     asks: ClassVar[str] = "a key, a metre, upbeat: G minor, 3/4, upbeat"
     inserts: ClassVar[tuple[str, str]] = (
         "Notes of your own",

@@ -3,6 +3,7 @@
 import time
 from typing import ClassVar
 
+import msgspec
 from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -57,6 +58,7 @@ class TextPane(CodePane):
     catch_up: ClassVar[float] = 0.2
     blank: ClassVar[str] = "\n"
     unit: ClassVar[str] = "tok"
+    lines = staticmethod(text_lines)
     asks: ClassVar[str] = "the prompt; \\n is a new line"
     inserts: ClassVar[tuple[str, str]] = (
         "Your own words",
@@ -99,6 +101,11 @@ class TextPane(CodePane):
     def action_scroll_text(self, by: int) -> None:
         """Scroll, without moving the playhead."""
         self.query_one(CodeProse).scroll_relative(y=by, animate=False)
+
+    def action_grammar(self) -> None:
+        """Hold what is written to Python, or let it be anything."""
+        following = "none" if self.settings.grammar == "python" else "python"
+        self._set(msgspec.structs.replace(self.settings, grammar=following))
 
     def action_choose(self, by: int) -> None:
         """Zoomed, another candidate for the token at the cursor; else scroll."""
@@ -181,7 +188,7 @@ class TextPane(CodePane):
         self._paint_odds()
         self.paint_labels()
         self._paint_border()
-        lines = text_lines(self.settings, self.seed)
+        lines = self.lines(self.settings, self.seed)
         self.query_one(".settings-lines", Static).update(settings_content(lines, self._touched))
 
     def paint_view(self) -> None:

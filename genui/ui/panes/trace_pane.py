@@ -10,6 +10,7 @@ from textual.timer import Timer
 
 from genui import protocol
 from genui.edits import in_force
+from genui.kinds import KINDS
 from genui.render.sanitise import clean_line
 from genui.runs.catalog import ModelInfo
 from genui.ui import messages
@@ -40,6 +41,8 @@ class TracePane(Prompting[F], Generic[F, S]):
         self.traces: Tree[F] = Tree()
         self.seed = 1
         self.settings: S = settings
+        self._first_settings = settings
+        self._settings_of: dict[protocol.Settings, S] = {}  # by what a kind is usually asked with
         self._touched = touched  # the setting + and - change
         self._asked_at = 0.0
         self._stale = False  # something new is to be painted
@@ -88,11 +91,26 @@ class TracePane(Prompting[F], Generic[F, S]):
 
     def _take(self, model: ModelInfo) -> None:
         changed = self.model is None or self.model.name != model.name
+        self.settings = self._settings_for(model)
         self.model = model
         self.know([model])
         if changed:
             self.prompt = self.default_prompt(model)
         self.traces.shown = None
+
+    def _settings_for(self, model: ModelInfo) -> S:
+        """The settings as they are; for a model of a kind that is asked otherwise, those that
+        its kind had here last, or is usually asked with."""
+        before, usual = self._usual(self.model), self._usual(model)
+        if usual == before:
+            return self.settings
+        self._settings_of[before] = self.settings
+        return self._settings_of.get(usual, usual)
+
+    def _usual(self, model: ModelInfo | None) -> S:
+        kind = KINDS.get((model.family, model.medium)) if model is not None else None
+        usual = kind.defaults if kind is not None else None
+        return usual if isinstance(usual, type(self._first_settings)) else self._first_settings
 
     def request(self) -> protocol.Start:
         """What would make a new trace with the model, prompt, seed and settings as they are."""
