@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tail_reading import read_all, seen
 
 from genui.errors import GenuiError
 from genui.runs import tail as tail_module
@@ -41,20 +42,6 @@ garbage = st.one_of(
     ),
 )  # fmt: skip
 lines = st.lists(st.one_of(record_lines, record_lines, garbage), max_size=30)
-
-
-def read_all(tail: MetricsTail) -> None:
-    while tail.read():
-        continue
-
-
-def seen(tail: MetricsTail) -> dict[str, dict[int, str]]:
-    """Every point as text, so that NaN equals NaN."""
-    return {
-        name: {int(s): repr(float(v)) for s, v in zip(series.steps, series.values, strict=True)}
-        for name, series in tail.series.items()
-        if len(series)
-    }
 
 
 def as_number(value: Any) -> float | None:
@@ -358,56 +345,3 @@ def test_half_a_character_in_a_name_is_a_question_mark(tmp_path: Path):
     tail = MetricsTail(path)
     read_all(tail)
     assert seen(tail) == {"?x": {1: "2.0"}, "\U0001f600": {1: "3.0"}}
-
-
-def test_metrics_keep_the_order_in_which_they_appeared(tmp_path: Path):
-    path = tmp_path / "m"
-    path.write_text(
-        "".join(f'{{"step":{n},"loss":1,"acc":2,"Zeta":{{"b":1,"a":2}}}}\n' for n in range(40))
-        + '{"step":40,"acc":1,"above":1}\n'
-    )
-    tail = MetricsTail(path)
-    read_all(tail)
-    assert list(tail.series) == ["loss", "acc", "Zeta/b", "Zeta/a", "above"]
-
-
-def test_a_metric_whose_points_are_all_undone_is_gone_until_it_comes_again(tmp_path: Path):
-    path = tmp_path / "m"
-    path.write_text('{"step":1,"loss":1}\n{"step":2,"val":1}\n{"step":1,"rewind":true}\n')
-    tail = MetricsTail(path)
-    read_all(tail)
-    assert seen(tail) == {"loss": {1: "1.0"}}
-    with path.open("a") as file:
-        file.write('{"step":2,"val":3}\n')
-    read_all(tail)
-    assert seen(tail) == {"loss": {1: "1.0"}, "val": {2: "3.0"}}
-
-
-def test_arrays_taken_earlier_do_not_change(tmp_path: Path):
-    path = tmp_path / "m"
-    path.write_text("".join(f'{{"step":{n},"loss":{n}}}\n' for n in range(300)))
-    tail = MetricsTail(path)
-    read_all(tail)
-    steps, before, _ = tail.series["loss"].points
-    copy = before.copy()
-    with path.open("a") as file:
-        file.write('{"step":100,"rewind":true}\n')
-        file.write("".join(f'{{"step":{n},"loss":-1}}\n' for n in range(101, 2000)))
-    read_all(tail)
-    assert np.array_equal(before, copy)
-    assert len(steps) == 300
-    with pytest.raises(ValueError, match="read-only"):
-        before[0] = 5.0
-    assert tail.series["loss"].values[101:].tolist() == [-1.0] * 1899
-
-
-def test_times_belong_to_their_points(tmp_path: Path):
-    path = tmp_path / "m"
-    path.write_bytes(
-        b'{"step":2,"time":20,"loss":1}\n{"step":1,"time":30,"loss":1}\n{"step":3,"loss":1}\n'
-    )
-    tail = MetricsTail(path)
-    read_all(tail)
-    times = tail.series["loss"].times
-    assert times[:2].tolist() == [30.0, 20.0]
-    assert math.isnan(times[2])

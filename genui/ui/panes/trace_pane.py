@@ -10,7 +10,6 @@ from textual.timer import Timer
 
 from genui import protocol
 from genui.edits import in_force
-from genui.kinds import KINDS
 from genui.render.sanitise import clean_line
 from genui.runs.catalog import ModelInfo
 from genui.ui import messages
@@ -18,6 +17,7 @@ from genui.ui.driver import may_move
 from genui.ui.panes.prompting import Prompting
 from genui.ui.panes.saving import NO_MODEL, other_weights
 from genui.ui.panes.timeline import Timeline
+from genui.ui.panes.usual import UsualSettings
 from genui.ui.screens.value import ValueScreen
 from genui.ui.session import Session
 from genui.ui.settings import HINTS, S, changed_label, nudged, typed
@@ -41,8 +41,7 @@ class TracePane(Prompting[F], Generic[F, S]):
         self.traces: Tree[F] = Tree()
         self.seed = 1
         self.settings: S = settings
-        self._first_settings = settings
-        self._settings_of: dict[protocol.Settings, S] = {}  # by what a kind is usually asked with
+        self._usual = UsualSettings(settings)
         self._touched = touched  # the setting + and - change
         self._asked_at = 0.0
         self._stale = False  # something new is to be painted
@@ -91,26 +90,12 @@ class TracePane(Prompting[F], Generic[F, S]):
 
     def _take(self, model: ModelInfo) -> None:
         changed = self.model is None or self.model.name != model.name
-        self.settings = self._settings_for(model)
+        self.settings = self._usual.for_model(model, self.model, self.settings)
         self.model = model
         self.know([model])
         if changed:
             self.prompt = self.default_prompt(model)
         self.traces.shown = None
-
-    def _settings_for(self, model: ModelInfo) -> S:
-        """The settings as they are; for a model of a kind that is asked otherwise, those that
-        its kind had here last, or is usually asked with."""
-        before, usual = self._usual(self.model), self._usual(model)
-        if usual == before:
-            return self.settings
-        self._settings_of[before] = self.settings
-        return self._settings_of.get(usual, usual)
-
-    def _usual(self, model: ModelInfo | None) -> S:
-        kind = KINDS.get((model.family, model.medium)) if model is not None else None
-        usual = kind.defaults if kind is not None else None
-        return usual if isinstance(usual, type(self._first_settings)) else self._first_settings
 
     def request(self) -> protocol.Start:
         """What would make a new trace with the model, prompt, seed and settings as they are."""

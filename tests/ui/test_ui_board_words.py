@@ -1,0 +1,159 @@
+"""The Training screen: what is said of a run, and the mouse."""
+
+import re
+
+import pytest
+import stage
+from acting import Opener, board_of, seen, until, until_seen
+from board_acting import log, many, titles
+
+from genui.runs.lock import RunLock
+from genui.ui.board.cell import PIN
+from genui.ui.board.grid import CurveGrid
+
+
+async def test_what_is_logged_is_seen_and_its_age_told(open_watch: Opener) -> None:
+    run = stage.make_run(name="plays", step=100, steps=400)
+    with RunLock(run):
+        stage.set_state(run, "running", 100, 400)
+        async with open_watch() as pilot:
+            await until_seen(pilot, "goes on when you quit")
+            log(run, {"step": 101, "loss": 0.125})
+            await until_seen(pilot, "━ train 0.1250")
+            assert re.search(r"data \d+\.\d s old", seen(pilot))
+
+
+async def test_an_order_is_left_for_the_first_run(open_watch: Opener) -> None:
+    from genui.runs import control
+
+    run = stage.make_run(name="plays", step=100, steps=400)
+    with RunLock(run):
+        stage.set_state(run, "running", 100, 400)
+        async with open_watch() as pilot:
+            await until_seen(pilot, "running")
+            await pilot.press("c")
+            await until_seen(pilot, "asked for a checkpoint")
+            assert [order.command for order in control.poll(run)] == ["checkpoint"]
+
+
+async def test_the_footer_offers_what_the_run_obeys(open_watch: Opener) -> None:
+    run = stage.make_run(name="plays", step=100, steps=400)
+    with RunLock(run):
+        stage.set_state(run, "running", 100, 400)
+        async with open_watch(size=(80, 24)) as pilot:
+            await until_seen(pilot, "space pause/resume  c checkpoint")
+            stage.set_state(run, "finished", 400, 400)
+            await until_seen(pilot, "✓ finished")
+            footer = seen(pilot).splitlines()[-1]
+            assert "pause" not in footer
+            assert "n run from here  ←→ cursor  +- zoom" in footer
+            assert footer.rstrip().endswith("q quit")
+
+
+async def test_values_for_which_there_is_no_room_are_left_out_whole(open_watch: Opener) -> None:
+    run = stage.make_run(name="plays", step=300)
+    with RunLock(run):
+        stage.set_state(run, "running", 300, 400)
+        async with open_watch(size=(80, 24)) as pilot:
+            await until_seen(pilot, "tok/s")
+            await pilot.press("left")
+            await until_seen(pilot, "cursor step")
+            line = next(line for line in seen(pilot).splitlines() if "cursor step" in line)
+            assert "s old" in line
+            assert "…" not in line
+            assert "tok/s" not in line
+
+
+async def test_a_line_above_the_footer_takes_no_curve_away(open_watch: Opener) -> None:
+    many(6)
+    async with open_watch(size=(80, 24)) as pilot:
+        await until(pilot, lambda: len(titles(pilot)) == 4)
+        await pilot.press("c")
+        await until_seen(pilot, "this run is")
+        assert len(titles(pilot)) == 4
+        await pilot.press("t")
+        await until_seen(pilot, "t next")
+        assert "page" not in seen(pilot)
+        assert "6 curves" in seen(pilot)
+
+
+async def test_keys_about_curves_say_that_there_are_none(open_watch: Opener) -> None:
+    async with open_watch() as pilot:
+        for key in ("enter", "tab", "p"):
+            await pilot.press(key)
+            await until_seen(pilot, "there are no curves yet")
+            await pilot.press("escape")
+        assert not board_of(pilot).board.state.alone
+        await pilot.press("slash")
+        await until_seen(pilot, "match a regular expression")
+
+
+async def test_values_of_too_many_metrics_are_said_to_be_left_out(
+    open_watch: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genui.runs.logs.collect.MOST_SERIES", 3)
+    many(5)
+    async with open_watch() as pilot:
+        await until_seen(pilot, "4 values left out: too many metrics · 3 curves")
+
+
+async def test_damage_in_the_log_is_said_quietly(open_watch: Opener) -> None:
+    run = stage.make_run(name="plays", step=100)
+    with run.metrics.open("a") as file:
+        file.write("not json\n")
+    log(run, *({"step": step, "loss": 1.0} for step in range(40, 110)))
+    async with open_watch() as pilot:
+        await until_seen(pilot, "1 line could not be read · steps 40–100 written again · 3 curves")
+
+
+async def test_the_palette_and_the_help_have_its_keys(open_watch: Opener) -> None:
+    stage.make_run(name="plays", step=100)
+    async with open_watch() as pilot:
+        await pilot.press("question_mark")
+        await until_seen(pilot, "Keys of Training screen")
+        assert "Zoom" in seen(pilot)
+        await pilot.press("escape", "ctrl+p", *"pin the chosen")
+        await until_seen(pilot, "Training screen: pin")
+        await pilot.press("down", "enter")
+        await until_seen(pilot, f"{PIN} loss")
+        await pilot.press("ctrl+p", *"theme genui-light")
+        await until_seen(pilot, "Theme genui-light")
+
+
+async def test_the_mouse_sets_the_cursor_and_zooms(open_watch: Opener) -> None:
+    stage.make_run(name="plays", step=1000)
+    async with open_watch() as pilot:
+        cells = board_of(pilot).query_one(CurveGrid).cells
+        await pilot.click(cells[1].curve, offset=(20, 3))
+        await until_seen(pilot, "cursor step")
+        cursor = board_of(pilot).board.state.cursor
+        assert [cell.curve.cursor for cell in cells] == [cursor] * 3
+        await pilot.mouse_down(cells[0].curve, offset=(20, 3))
+        await pilot.mouse_up(cells[0].curve, offset=(20, 3))
+
+
+async def test_a_clicked_footer_and_tab_do_what_the_key_does(open_watch: Opener) -> None:
+    stage.make_run(name="plays", step=100)
+    async with open_watch() as pilot:
+        footer = seen(pilot).splitlines()[-1]
+        await pilot.click("#footer", offset=(footer.index("smooth") + 1, 0))
+        await until_seen(pilot, "smoothing 0.97")
+        tabs = next(line for line in seen(pilot).splitlines() if " Console " in line)
+        side = tabs.index(" Sample ")
+        await pilot.click(".side-tabs", offset=(tabs.index(" Config ") - side + 2, 0))
+        await until_seen(pilot, "learning_rate")
+
+
+async def test_another_theme_changes_the_colours_in_the_borders(open_watch: Opener) -> None:
+    stage.make_run(name="plays", step=300)
+    async with open_watch() as pilot:
+        cell = board_of(pilot).query_one(CurveGrid).cells[0]
+
+        def colour_of_the_sign() -> str:
+            strip = cell.render_lines(cell.outer_size.region)[0]
+            return next(str(part.style and part.style.color) for part in strip if "━ " in part.text)
+
+        before = colour_of_the_sign()
+        pilot.app.theme = "genui-light"
+        await pilot.pause()
+        await until(pilot, lambda: colour_of_the_sign() != before)
