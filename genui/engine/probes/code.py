@@ -30,8 +30,14 @@ FUNCTIONS, GAPS = 200, 400  # measured
 BATCH = 50
 MARGIN = 120  # characters before and after an identifier that is masked, at least
 
-USUAL = KINDS["transformer", "code"].defaults
-assert isinstance(USUAL, TextSettings)
+
+def _usual() -> TextSettings:
+    settings = KINDS["transformer", "code"].defaults
+    assert isinstance(settings, TextSettings)
+    return settings
+
+
+USUAL = _usual()
 FREE = msgspec.structs.replace(USUAL, grammar="none", dry=0.0)
 """As usual, but nothing is refused and runs may be repeated."""
 
