@@ -49,11 +49,11 @@ def probe(generator: Any, recipe: Any) -> dict[str, str]:
 
 def test_true_pictures_are_all_right_and_all_memory() -> None:
     found = probe(Oracle(), ICONS)
-    assert found["trained captions"].startswith("100 %")
-    assert found["colours right"] == "100 %"
-    assert found["new colour pairs right"] == "100 %"
-    assert found["names never trained"].startswith("100 % right first, 100 %")
-    assert found["memory"].startswith("100 %")
+    assert found["trained captions"].startswith("100%")
+    assert found["colours right"] == "100%"
+    assert found["new colour pairs right"] == "100%"
+    assert found["names never trained"].startswith("100% right first, 100%")
+    assert found["memory"].startswith("100%")
     assert found["seeds differ by"].startswith("0.000")
     assert float(found["copying"].split()[0]) > 0.5
 
@@ -61,7 +61,7 @@ def test_true_pictures_are_all_right_and_all_memory() -> None:
 def test_wrong_shapes_and_wrong_colours_are_told_apart() -> None:
     upside_down = probe(Oracle(mirrored=True), ICONS)
     assert int(upside_down["trained captions"].split()[0]) < 70
-    assert upside_down["colours right"] == "100 %"
+    assert upside_down["colours right"] == "100%"
     discoloured = probe(Oracle(rolled=True), ICONS)
     assert int(discoloured["colours right"].split()[0]) < 50
 

@@ -100,7 +100,7 @@ def look(clips: Clips, scenes: Sequence[Scene], drawn: NDArray[np.uint8]) -> lis
 
 def percent(seen: Sequence[Seen], right: Callable[[Seen], bool]) -> str:
     """The share of clips, as "97 % of 120"."""
-    return f"{100 * np.mean([right(one) for one in seen]):.0f} % of {len(seen)}"
+    return f"{100 * np.mean([right(one) for one in seen]):.0f}% of {len(seen)}"
 
 
 def real(clips: Clips, scenes: Sequence[Scene], *seed: int) -> NDArray[np.uint8]:

@@ -52,20 +52,20 @@ def measure_pictures(generator: DiffusionGenerator, recipe: DiffusionRecipe) -> 
     ranks = [_rank(pictures, *each) for each in zip(batch.captions, chosen, drawn, strict=True)]
     errors = ((drawn - batch.rgb) ** 2).mean(axis=(1, 2, 3))
     found = {
-        "trained captions": f"{_percent(r == 0 for r in ranks)} % right",
+        "trained captions": f"{_percent(r == 0 for r in ranks)}% right",
     }
     if pictures.scheme != "plain":
         right = [_colours_right(c, d) for c, d in zip(batch.captions, drawn, strict=True)]
-        found["colours right"] = f"{_percent(right)} %"
+        found["colours right"] = f"{_percent(right)}%"
     if pictures.held_pairs:
         pairs = pictures.batch(chosen, rng, held_pairs=True)
         theirs = _draw(generator, pairs.captions)
         right = [_colours_right(c, d) for c, d in zip(pairs.captions, theirs, strict=True)]
-        found["new colour pairs right"] = f"{_percent(right)} %"
+        found["new colour pairs right"] = f"{_percent(right)}%"
     if len(pictures.held_out):
         found |= _held_out(generator, pictures, rng)
     found["error"] = f"{errors.mean():.4f} mean squared, of the true picture"
-    found["memory"] = f"{_percent(errors < COPY_ERROR)} % are their training picture again"
+    found["memory"] = f"{_percent(errors < COPY_ERROR)}% are their training picture again"
     if len(pictures.held_out):
         found["copying"] = _copying(generator, pictures)
     if (said := readings(partial(_draw, generator), pictures)) is not None:
@@ -128,7 +128,7 @@ def _held_out(
     held = pictures.held_out
     ranks = [_rank(pictures, *each) for each in zip(batch.captions, held, drawn, strict=True)]
     first, five = _percent(r == 0 for r in ranks), _percent(r < 5 for r in ranks)
-    return {"names never trained": f"{first} % right first, {five} % among five"}
+    return {"names never trained": f"{first}% right first, {five}% among five"}
 
 
 def _copying(generator: DiffusionGenerator, pictures: Pictures) -> str:
