@@ -19,7 +19,7 @@ from genui.engine.models import guiding
 from genui.engine.models.dit import Denoiser, DiT, dit_config
 from genui.engine.train.checkpoint import load_weights, write_tensors
 from genui.engine.train.quantise import quantise
-from genui.errors import MisuseError
+from genui.errors import GenuiError, MisuseError
 from genui.protocol import ImageFrame, ImageSettings, SetSettings, Start
 from genui.recipes import DiffusionRecipe, find_recipe, override
 from genui.runs import launch
@@ -133,11 +133,20 @@ def test_a_guide_has_no_guide_of_its_own(guided: Path) -> None:
 
 def test_a_guide_of_other_data_or_of_another_kind_is_refused() -> None:
     tensors, described = weights(1)
-    with pytest.raises(MisuseError, match="guide: its fingerprint is not the model's"):
+    with pytest.raises(MisuseError, match="guide: of other fingerprint than the model"):
         guiding.joined(weights(0), (tensors, described | {"fingerprint": "other"}))
     recipe = asdict(find_recipe("chorales"))
     with pytest.raises(MisuseError, match="not transformer music"):
         guiding.joined(weights(0), (tensors, described | {"recipe": recipe}))
+
+
+@pytest.mark.parametrize("told", [{}, {"guide": {}}, {"guide": {"recipe": {"name": "icons"}}}])
+def test_a_guide_that_does_not_fit_is_one_line(tmp_path: Path, told: dict[str, Any]) -> None:
+    tensors, described = guiding.joined(weights(0), weights(1))
+    del described["guide"]
+    path = written(tmp_path / "odd.safetensors", (tensors, described | told))
+    with pytest.raises(GenuiError, match=r"odd\.safetensors: does not fit its own recipe"):
+        load(path)
 
 
 def test_training_goes_on_from_the_model_and_leaves_its_guide(guided: Path, tmp_path: Path) -> None:

@@ -365,7 +365,17 @@ def load_picture_model(
     model = filled(picture_denoiser(recipe, vocabulary.size), own).to(device)
     guide = None
     if weaker:
-        asked = recipe_from_dict(described["guide"]["recipe"])
-        assert isinstance(asked, DiffusionRecipe)
+        asked = _guide_recipe(described["guide"]["recipe"])
         guide = filled(picture_denoiser(asked, vocabulary.size), weaker).to(device)
     return DiffusionGenerator(model, vocabulary, machine, PictureMedium(recipe), guide)
+
+
+def _guide_recipe(fields: dict[str, Any]) -> DiffusionRecipe:
+    """Of the guide in a model's file. Raises TypeError where it is none."""
+    try:
+        recipe = recipe_from_dict(fields)
+    except MisuseError as error:
+        raise TypeError(f"its guide: {error}") from None
+    if not isinstance(recipe, DiffusionRecipe):
+        raise TypeError("its guide is no diffusion model")
+    return recipe

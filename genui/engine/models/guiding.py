@@ -39,10 +39,7 @@ def joined(
             raise MisuseError(f"guide: is of diffusion models of pictures, not {' '.join(kind)}")
     for what in ALIKE:
         if described.get(what) != of_guide.get(what):
-            raise MisuseError(f"guide: its {what} is not the model's; use one of the same data")
+            raise MisuseError(f"guide: of other {what} than the model; use one of the same data")
     told = {key: of_guide[key] for key in ("recipe", "step")}
-    own, _ = apart(tensors)
-    weaker, _ = apart(weaker)
-    return own | {PREFIX + name: value for name, value in weaker.items()}, described | {
-        "guide": told
-    }
+    beside = {PREFIX + name: value for name, value in apart(weaker)[0].items()}
+    return apart(tensors)[0] | beside, described | {"guide": told}
