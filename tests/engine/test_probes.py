@@ -63,7 +63,7 @@ def test_wrong_shapes_and_wrong_colours_are_told_apart() -> None:
     assert int(upside_down["trained captions"].partition("%")[0]) < 70
     assert upside_down["colours right"] == "100%"
     discoloured = probe(Oracle(rolled=True), ICONS)
-    assert int(discoloured["colours right"].split()[0]) < 50
+    assert int(discoloured["colours right"].partition("%")[0]) < 50
 
 
 def test_an_untrained_text_model_predicts_no_better_than_chance(
