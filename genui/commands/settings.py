@@ -34,6 +34,9 @@ OPTIONS = (
 )
 """Every setting the command line offers, as `genui.protocol` names them."""
 
+NAMED: Mapping[str, tuple[str, ...]] = {"sampler": SAMPLERS, "basis": BASES, "grammar": GRAMMARS}
+"""Settings that are one of a few names."""
+
 LISTS = frozenset({"blend", "at"})
 """Settings that are several numbers with commas between."""
 
@@ -58,12 +61,8 @@ def settings_for(
 
 def setting(kind: type[Settings], name: str, text: str, asked: str) -> Any:
     """One setting from its text. Raises MisuseError, which begins with `asked`."""
-    if name == "sampler" and text not in SAMPLERS:
-        raise MisuseError(f"{asked}: no such sampler; {did_you_mean(text, SAMPLERS)}")
-    if name == "grammar" and text not in GRAMMARS:
-        raise MisuseError(f"{asked}: no such grammar; {did_you_mean(text, GRAMMARS)}")
-    if name == "basis" and text not in BASES:
-        raise MisuseError(f"{asked}: no such basis; {did_you_mean(text, BASES)}")
+    if name in NAMED and text not in NAMED[name]:
+        raise MisuseError(f"{asked}: no such {name}; {did_you_mean(text, NAMED[name])}")
     hint = get_type_hints(kind, include_extras=True)[name]
     value = _parts(text) if name in LISTS else text
     return _convert(asked, value, hint)

@@ -94,9 +94,7 @@ def _settings(args: argparse.Namespace, start: Start, guided: bool) -> Settings:
     """As asked; of pictures those that stand for their data, where nothing else is said."""
     settings = start.settings
     if isinstance(settings, ImageSettings):
-        for name in ("guidance", "autoguidance", "steps", "eta"):
-            if name == "autoguidance" and not guided:
-                continue
+        for name in ("guidance", "steps", "eta", *(["autoguidance"] if guided else [])):
             if getattr(args, name) is None:
                 settings = msgspec.structs.replace(settings, **{name: getattr(UNGUIDED, name)})
     return settings

@@ -5,6 +5,8 @@ continuation could parse is refused. Nothing else is known of the language: name
 """
 
 import codecs
+from collections.abc import Callable
+from functools import cache
 
 from genui.engine.data.tokenizer import Tokenizer
 from genui.render.parsing import parsing, viable
@@ -12,15 +14,20 @@ from genui.render.parsing import parsing, viable
 LETTER = "é"
 
 
-def follows(before: bytes, token: int, tokenizer: Tokenizer, *, whole: bool = True) -> bool:
+def following(before: bytes, tokenizer: Tokenizer, *, whole: bool = True) -> Callable[[int], bool]:
     """Whether the text may go on with a token; always, where it is no Python already.
 
     The end token may follow what parses; where the text is not all there is (`whole`), anything.
     """
     text = _decoded(before)
-    if token == tokenizer.end:
-        return not whole or parsing(text).state in ("parses", "unchecked") or not viable(text)
-    return viable(_decoded(before + tokenizer.token_bytes(token))) or not viable(text)
+    sound = cache(lambda: viable(text))  # asked only where a token is refused, and then once
+
+    def fits(token: int) -> bool:
+        if token == tokenizer.end:
+            return not whole or parsing(text).state in ("parses", "unchecked") or not sound()
+        return viable(_decoded(before + tokenizer.token_bytes(token))) or not sound()
+
+    return fits
 
 
 def _decoded(data: bytes) -> str:

@@ -244,13 +244,10 @@ class TextGenerator:
 
     def _fits(self, state: TextState) -> Callable[[int], bool]:
         """Whether a token may follow in Python; a gap may be closed wherever the model does."""
-        if state.before is None:
-            before = b"".join(map(self.tokenizer.token_bytes, state.tokens.since(0).tolist()))
-        else:
-            written = state.tokens.since(state.prompt).tolist()
-            before = state.before.encode() + b"".join(map(self.tokenizer.token_bytes, written))
         whole = state.before is None
-        return lambda token: grammar.follows(before, token, self.tokenizer, whole=whole)
+        written = state.tokens.since(0 if whole else state.prompt).tolist()
+        before = (state.before or "").encode() + b"".join(map(self.tokenizer.token_bytes, written))
+        return grammar.following(before, self.tokenizer, whole=whole)
 
     def spelled(self, tokens: list[int]) -> tuple[str, ...]:
         """The text of each token."""

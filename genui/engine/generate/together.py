@@ -1,7 +1,6 @@
 """Many texts at once, for measuring: a step of all costs little more than a step of one."""
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 import torch
@@ -48,8 +47,7 @@ def write_together(
         logits = masked(answer.numpy(), tokenizer)
         tokens = np.empty((len(rows), 1), np.int64)
         for at, row in enumerate(rows.tolist()):
-            before = given + texts[row]
-            fits = partial(grammar.follows, before, tokenizer=tokenizer) if constrained else None
+            fits = grammar.following(given + texts[row], tokenizer) if constrained else None
             seen = read[at] if penalised else None
             _, draw = drawn(logits[at], settings, seen, (seeds[row], step), fits)
             tokens[at] = draw.token
