@@ -106,8 +106,9 @@ def _settings(args: argparse.Namespace) -> dict[str, str]:
     for key in ("steps", "data"):
         if (value := getattr(args, key)) is not None:
             settings[key] = value
-    if settings.get("data"):  # the trainer runs in another folder
-        settings["data"] = str(Path(settings["data"]).expanduser().absolute())
+    for key in ("data", "against"):
+        if settings.get(key):  # the trainer runs in another folder
+            settings[key] = str(Path(settings[key]).expanduser().absolute())
     return settings
 
 

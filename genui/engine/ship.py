@@ -16,6 +16,8 @@ from typing import Any
 import msgspec
 
 from genui import paths
+from genui.engine.data.drawn import PLAN
+from genui.engine.data.folder import METADATA
 from genui.engine.device import processor_name
 from genui.engine.generate import stream
 from genui.engine.kinds import honesty, measure
@@ -23,7 +25,7 @@ from genui.engine.models import guiding
 from genui.engine.train.checkpoint import load_weights, write_tensors
 from genui.engine.train.quantise import quantise
 from genui.errors import GenuiError
-from genui.kinds import KINDS
+from genui.kinds import KINDS, UNGUIDED
 from genui.protocol import Start, TextFrame
 from genui.recipes import Recipe, TransformerRecipe, recipe_from_dict
 from genui.runs.catalog import find_model
@@ -32,6 +34,8 @@ from genui.runs.listing import find_run
 from genui.runs.minutes import run_minutes
 from genui.runs.origin import spelled
 from genui.runs.tail import MetricsTail
+
+PATHS = {"data", "against"}  # of a recipe
 
 SAMPLE = "sample.png"
 """Beside the weights: what the model drew at the end of its training."""
@@ -56,12 +60,11 @@ def ship(run: RunDir, guide: str = "") -> dict[str, Any]:
     if guide:
         weaker = load_weights(find_model(guide).path)
         tensors, described = guiding.joined((tensors, described), weaker)
-        described["guide"]["recipe"]["data"] = ""
+        described["guide"]["recipe"] = without_paths(described["guide"]["recipe"])
     recipe = recipe_from_dict(described["recipe"])
     target = paths.weights_dir() / recipe.name / "model.safetensors"
     earlier = card_beside(target)
-    # The path of whoever trained it is nobody else's business.
-    described["recipe"] = asdict(recipe) | {"data": ""}
+    described["recipe"] = without_paths(asdict(recipe))
     write_tensors(target, quantise(tensors), {"genui": json.dumps(described)})
     card = {
         "name": recipe.name,
@@ -85,6 +88,11 @@ def ship(run: RunDir, guide: str = "") -> dict[str, Any]:
     return card
 
 
+def without_paths(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Its fields but the paths of whoever trained it, which are nobody else's business."""
+    return recipe | dict.fromkeys(PATHS & recipe.keys(), "")
+
+
 def trained(run: RunDir, recipe: Recipe) -> dict[str, Any]:
     """How to train it again, how long it took, and where."""
     info = read_info(run)
@@ -92,15 +100,19 @@ def trained(run: RunDir, recipe: Recipe) -> dict[str, Any]:
     while tail.read():
         pass
     steps = tail.series["step_seconds"].points[0]
-    kept = {k: v for k, v in info.overrides.items() if k not in ("data", "checkpoint_every")}
+    kept = {k: v for k, v in info.overrides.items() if k not in {*PATHS, "checkpoint_every"}}
     words = ["genui", "train", recipe.name]
     if start := spelled(info.start_from):
         words += ["--from", Path(start).name]
+    drew = str(info.recipe.get("against", ""))
+    if drew:
+        kept["against"] = Path(drew).name
     for key, value in kept.items():
         words += ["--set", f"{key}={value}"]
     threads = info.machine.get("threads")
     return {
         "command": shlex.join(words),
+        **({"against": against(drew)} if drew else {}),
         "steps": int(steps[-1]),
         "minutes": round(run_minutes(run) or 0),
         "machine": (
@@ -109,6 +121,26 @@ def trained(run: RunDir, recipe: Recipe) -> dict[str, Any]:
         ),
         "versions": msgspec.to_builtins(info.versions),
     }
+
+
+def against(folder: str) -> str:
+    """What a model was trained against: how many pictures, and by which command they were drawn.
+
+    Raises GenuiError where the folder is gone.
+    """
+    path = Path(folder)
+    try:
+        plan = json.loads((path / PLAN).read_bytes())
+        count = (path / METADATA).read_bytes().count(b"\n")
+    except (OSError, ValueError) as error:
+        raise GenuiError(f"{path}: what the run was trained against is gone ({error})") from None
+    words = ["genui", "generate", plan["model"], "-n", str(count), "--seed", str(plan["seed"])]
+    for key, usual in msgspec.to_builtins(UNGUIDED).items():
+        if (asked := plan["settings"].get(key, usual)) != usual:
+            words += [f"--{key.replace('_', '-')}", str(asked)]
+    return f"{count:,} pictures that {plan['model']} drew: " + shlex.join(
+        [*words, "--out", path.name]
+    )
 
 
 def guided_by(described: dict[str, Any]) -> dict[str, str]:

@@ -4,6 +4,7 @@ Only headers are read here, with every size checked before memory is taken; tens
 engine's. The format: 8 bytes of little-endian length, that many bytes of JSON, the data.
 """
 
+import hashlib
 import math
 import os
 import re
@@ -148,3 +149,9 @@ def _unfit(
     path: Path, fault: str, remedy: str = "use a checkpoint written by genui"
 ) -> MisuseError:
     return MisuseError(f"{shown(path)}: {fault}; {remedy}")
+
+
+def weights_fingerprint(path: Path) -> str:
+    """Of a file of weights: the first 16 hexadecimal digits of its SHA-256. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

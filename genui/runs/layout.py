@@ -164,11 +164,11 @@ def create_run(recipe: "Recipe", overrides: Mapping[str, str], name: str = "") -
         )
     recipe = override(recipe, overrides)
     overrides = dict(overrides)
-    if recipe.data:
+    for name_of_path in ("data", "against"):
         # The trainer runs in another working directory, perhaps on another day.
-        data = os.path.abspath(os.path.expanduser(recipe.data))
-        recipe = dataclasses.replace(recipe, data=data)
-        overrides["data"] = data
+        if path := getattr(recipe, name_of_path, ""):
+            overrides[name_of_path] = os.path.abspath(os.path.expanduser(path))
+            recipe = override(recipe, {name_of_path: overrides[name_of_path]})
 
     return _make_run(
         name,

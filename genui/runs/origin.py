@@ -5,7 +5,6 @@ system allows: the run they come from may prune its checkpoints at any moment, a
 that dies before its first checkpoint must find them again. They go when it has written one.
 """
 
-import hashlib
 import os
 import shutil
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ import msgspec
 from genui.errors import MisuseError
 from genui.recipes import Recipe
 from genui.runs.catalog import find_model
-from genui.runs.checkpoints import read_header
+from genui.runs.checkpoints import read_header, weights_fingerprint
 from genui.runs.disk import cannot_read, cannot_write, plain
 from genui.runs.layout import RunDir, read_info, write_info
 
@@ -107,8 +106,7 @@ def place(run: RunDir, origin: Origin) -> None:
     if origin.state is not None and origin.state.exists():  # else the averaged ones will do
         _link(origin.state, state)
     try:
-        with kept.open("rb") as file:
-            fingerprint = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        fingerprint = weights_fingerprint(kept)
     except OSError as error:
         raise cannot_read(kept, error) from None
     said = {

@@ -75,6 +75,15 @@ async def test_the_curve_follows_a_living_run(shipped, open_app: Opener) -> None
             await until_seen(pilot, "0.125")
 
 
+async def test_before_the_first_step_it_says_what_takes_so_long(shipped, open_app: Opener) -> None:
+    run = stage.make_run(name="plays", step=0, steps=400)
+    run.metrics.write_text("")
+    with RunLock(run):
+        stage.set_state(run, "running", 0, 400)
+        async with open_app() as pilot:
+            await until_seen(pilot, "measuring and sampling before the first step")
+
+
 async def test_keys_leave_commands_for_the_trainer(shipped, open_app: Opener) -> None:
     run = stage.make_run(name="plays", step=100, steps=400)
     with RunLock(run):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from genui.engine.data.captions import split_words
 from genui.engine.data.palette import COLOURS, DEFAULT_GROUND
 from genui.errors import MisuseError, did_you_mean
-from genui.recipes import DiffusionRecipe
+from genui.recipes import DiffusionRecipe, GanRecipe
 
 SIDE = 32  # pixels
 CANVAS = 16  # pixels of the coarse picture a caption alone is trained to draw
@@ -258,10 +258,15 @@ def load_pictures(dataset: str, data: str = "") -> Pictures:
     raise MisuseError(f"no picture set '{dataset}': {did_you_mean(dataset, PICTURE_SETS)}")
 
 
-def check_pictures(recipe: DiffusionRecipe) -> str:
+def check_pictures(recipe: DiffusionRecipe | GanRecipe) -> str:
     """One line describing the pictures a recipe would train on, having read them."""
     pictures = load_pictures(recipe.dataset, recipe.data)
-    return with_notes(f"{pictures.name}: {len(pictures):,} pictures", pictures.notes)
+    line = f"{pictures.name}: {len(pictures):,} pictures"
+    if isinstance(recipe, DiffusionRecipe) and recipe.against:
+        from genui.engine.data.drawn import drawn_by
+
+        line += f", against what {drawn_by(recipe.against).name} drew"
+    return with_notes(line, pictures.notes)
 
 
 def with_notes(line: str, notes: Sequence[str]) -> str:

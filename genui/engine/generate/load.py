@@ -1,6 +1,5 @@
 """From a checkpoint to something that generates."""
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -17,6 +16,7 @@ from genui.errors import GenuiError
 from genui.protocol import LAB, Start
 from genui.recipes import recipe_from_dict
 from genui.runs.catalog import find_model
+from genui.runs.checkpoints import weights_fingerprint
 
 
 def load(path: Path) -> Generator:
@@ -87,5 +87,4 @@ def _loaded(path: Path, changed: int) -> Generator:
 
 @lru_cache(maxsize=64)
 def _fingerprint(path: Path, changed: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return weights_fingerprint(path)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genui.engine.data.captions import in_one_word
+from genui.engine.data.pictures import Pictures
 from genui.engine.device import Machine
 from genui.engine.generate.diffusion import DiffusionGenerator
 from genui.engine.generate.picture_medium import PictureMedium
@@ -15,8 +16,9 @@ from genui.engine.models.dit import Denoiser, DiT
 from genui.engine.models.picture_denoiser import picture_denoiser
 from genui.engine.train.augment import augment
 from genui.engine.train.captioned import CaptionedPicturesTask
+from genui.engine.train.contrast import Contrast, paired
 from genui.engine.train.denoising import denoising_error, drop_captions, noise_for
-from genui.engine.train.task import Sample, png
+from genui.engine.train.task import Sample, Side, png
 from genui.protocol import ImageSettings
 from genui.recipes import DiffusionRecipe
 from genui.render.film import sheet
@@ -27,7 +29,10 @@ COLUMNS = 4  # of the sample
 
 
 class PictureTask(CaptionedPicturesTask[DiffusionRecipe]):
-    """EDM's denoising loss, and beside it the canvas's squared error on further captions."""
+    """EDM's denoising loss, and beside it the canvas's squared error on further captions.
+
+    Where the recipe names pictures that a model drew, their contrast takes the place of the former.
+    """
 
     def __init__(
         self, recipe: DiffusionRecipe, device: torch.device, extra: dict[str, Any] | None = None
@@ -38,8 +43,17 @@ class PictureTask(CaptionedPicturesTask[DiffusionRecipe]):
                 f"the outer {recipe.border} pixels of every picture are left black; "
                 "--set border=0 draws them too",
             )
+        self._contrast = Contrast(recipe, self._vocabulary, device) if recipe.against else None
+        if self._contrast:
+            self.notes += (f"against {self._contrast.told}",)
         torch.manual_seed(recipe.seed)
         self.model = picture_denoiser(recipe, self._vocabulary.size).to(device)
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """The whole model, and what there is to know of its contrast with what was drawn."""
+        measured = self._contrast.measured if self._contrast else dict
+        return (Side("", self.model, self.loss, measured),)
 
     def loss(self, step: int) -> Tensor:
         recipe, pictures = self._recipe, self._pictures
@@ -52,10 +66,22 @@ class PictureTask(CaptionedPicturesTask[DiffusionRecipe]):
         clean = self._clean(batch.rgb)
         clean = augment(clean, rng, recipe.shift, recipe.zoom, recipe.flip)
         noise, sigma = noise_for(clean, recipe, rng)
-        loss = self.model.loss(clean, noise, sigma, words).mean()
+        if self._contrast:
+            drawn = self._drawn(self._contrast.pictures, rng)
+            pairs = (torch.cat(pair) for pair in zip((clean, words), drawn, strict=True))
+            loss = self._contrast.loss(self.model, *pairs, *map(paired, (noise, sigma)))
+        else:
+            loss = self.model.loss(clean, noise, sigma, words).mean()
         if recipe.canvas_batch:
             loss = loss + self._canvas_loss(captions, batch.canvas, rng)
         return loss
+
+    def _drawn(self, pictures: Pictures, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """As many pictures that a model drew as a step has real ones, and their words."""
+        batch = pictures.batch(rng.choice(pictures.train, self._recipe.batch), rng)
+        words = self._words(batch.captions)
+        drop_captions(words, self._recipe.caption_dropout, rng)
+        return self._clean(batch.rgb), words
 
     def _said(
         self, captions: list[str], indices: np.ndarray, rng: np.random.Generator

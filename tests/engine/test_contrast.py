@@ -1,0 +1,210 @@
+"""Training against what a model drew: its loss, its folder, and the real trainer with it."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from genui import paths
+from genui.cli import main
+from genui.engine import ship, trainer
+from genui.engine.data.pictures import check_pictures
+from genui.engine.train import checkpoint
+from genui.engine.train.contrast import paired
+from genui.engine.train.picture_task import PictureTask
+from genui.errors import GenuiError, MisuseError
+from genui.recipes import DiffusionRecipe, find_recipe, override
+from genui.runs import launch
+from genui.runs.layout import read_info
+from genui.runs.tail import MetricsTail
+
+DEVICE = torch.device("cpu")
+SMALL = {
+    "network": "dit",
+    "layers": "1",
+    "width": "32",
+    "heads": "2",
+    "patch": "8",
+    "caption_width": "16",
+    "canvas_batch": "0",
+    "caption_dropout": "0",
+    "batch": "8",
+    "one_word": "0",
+    "threads": "1",
+    "precision": "fp32",
+    "device": "cpu",
+}
+
+
+def own(folder: Path, value: int) -> Path:
+    """Squares of one brightness, alternately called cat and dog."""
+    folder.mkdir()
+    for i in range(8):
+        grey = np.full((32, 32, 3), value, np.uint8)
+        grey[i : i + 4] = 0
+        Image.fromarray(grey).save(folder / f"{('cat', 'dog')[i % 2]}_{i}.png")
+    return folder
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signals: None) -> str:
+    """A run that drew nothing yet: two steps on bright squares."""
+    monkeypatch.setenv("GENUI_HOME", str(tmp_path / "home"))
+    data = own(tmp_path / "bright", 200)
+    settings = SMALL | {"data": str(data), "steps": "2"}
+    run = launch.create(find_recipe("icons"), settings, "first")
+    assert trainer.train(run) == 0
+    return run.id
+
+
+@pytest.fixture
+def drawn(model: str, tmp_path: Path) -> Path:
+    """Twelve pictures that it drew."""
+    out = tmp_path / "drawn"
+    words = ["--prompt", "cat", "--steps", "1", "--seed", "1", "-n", "12", "--out", str(out)]
+    assert main(["generate", model, *words]) == 0
+    return out
+
+
+def recipe_of(tmp_path: Path, drawn: Path, **settings: str) -> DiffusionRecipe:
+    data = {"data": str(tmp_path / "bright"), "against": str(drawn)}
+    recipe = override(find_recipe("icons"), SMALL | data | settings)
+    assert isinstance(recipe, DiffusionRecipe)
+    return recipe
+
+
+def task_of(model: str, recipe: DiffusionRecipe) -> PictureTask:
+    """As a training that starts from the model's weights has it."""
+    from genui.runs.catalog import find_model
+
+    tensors, described = checkpoint.load_weights(find_model(model).path)
+    task = PictureTask(recipe, DEVICE, described)
+    task.model.load_state_dict(tensors)
+    return task
+
+
+def test_the_model_itself_cannot_tell_them_apart(model: str, drawn: Path, tmp_path: Path) -> None:
+    task = task_of(model, recipe_of(tmp_path, drawn))
+    assert any("against 12 pictures that first drew" in note for note in task.notes)
+    assert float(task.loss(0).detach()) == pytest.approx(2 * math.log(2), abs=1e-4)
+    (side,) = task.sides
+    assert side.measured()["told_apart"] == pytest.approx(0.5)
+
+
+def test_a_step_down_the_loss_favours_the_real_pictures(
+    model: str, drawn: Path, tmp_path: Path
+) -> None:
+    task = task_of(model, recipe_of(tmp_path, drawn, against_scale="1000"))
+    optimizer = torch.optim.AdamW(task.model.parameters(), lr=1e-3)
+    losses = []
+    for step in range(12):
+        optimizer.zero_grad()
+        loss = task.loss(step)
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    found = task.sides[0].measured()
+    assert losses[-1] < 2 * math.log(2)
+    assert found["real_gain"] > found["drawn_gain"]
+    assert found["told_apart"] > 0.6
+
+
+def test_a_step_is_the_same_whenever_it_is_taken(model: str, drawn: Path, tmp_path: Path) -> None:
+    recipe = recipe_of(tmp_path, drawn)
+    one, other = task_of(model, recipe), task_of(model, recipe)
+    for task in (one, other):
+        with torch.no_grad():
+            for parameter in task.model.parameters():
+                parameter.mul_(1.1)
+    one.loss(3)
+    assert float(one.loss(5).detach()) == float(other.loss(5).detach())
+
+
+def test_pairs_share_their_noise() -> None:
+    assert paired(torch.arange(3)).tolist() == [0, 1, 2, 0, 1, 2]
+
+
+def test_the_real_trainer_goes_on_from_the_model_and_says_how_it_fares(
+    model: str, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ["--set", f"against={drawn}", "--set", "steps=3", "--set", "eval_every=2"]
+    assert main(["train", "--from", model, *settings, "--name", "next", "--foreground"]) == 0
+    told = capsys.readouterr()
+    assert "against what first drew" in told.err
+    run = paths.runs_dir() / told.out.split()[0]
+    from genui.runs.layout import RunDir
+
+    info = read_info(RunDir(run))
+    assert info.recipe["against"] == str(drawn)
+    tail = MetricsTail(run / "metrics.jsonl")
+    while tail.read():
+        pass
+    assert {"told_apart", "real_gain", "drawn_gain", "val_loss"} & set(tail.series) >= {
+        "told_apart", "real_gain", "drawn_gain"
+    }  # fmt: skip
+
+
+def test_a_shipped_model_says_what_it_was_trained_against_and_no_path(drawn: Path) -> None:
+    told = ship.against(str(drawn))
+    assert told.startswith("12 pictures that first")
+    assert str(drawn.parent) not in told
+    fields = ship.without_paths({"against": str(drawn), "data": "/x", "width": 3})
+    assert fields == {"against": "", "data": "", "width": 3}
+
+
+# --- bad input -------------------------------------------------------------------------
+
+
+def test_a_folder_that_no_model_drew(model: str, tmp_path: Path) -> None:
+    recipe = recipe_of(tmp_path, tmp_path / "bright")
+    for check in (check_pictures, lambda recipe: PictureTask(recipe, DEVICE)):
+        with pytest.raises(MisuseError, match=r"bright: is no folder of pictures that a model"):
+            check(recipe)
+
+
+def test_a_folder_that_is_not_there(model: str, tmp_path: Path) -> None:
+    with pytest.raises(MisuseError, match="nowhere: is no folder of pictures"):
+        check_pictures(recipe_of(tmp_path, tmp_path / "nowhere"))
+
+
+def test_a_damaged_plan(drawn: Path, tmp_path: Path) -> None:
+    (drawn / "genui.json").write_text("{")
+    with pytest.raises(MisuseError, match="is no folder of pictures that a model drew"):
+        check_pictures(recipe_of(tmp_path, drawn))
+
+
+def test_a_model_whose_weights_are_others_now(drawn: Path, tmp_path: Path) -> None:
+    plan = json.loads((drawn / "genui.json").read_text())
+    (drawn / "genui.json").write_text(json.dumps(plan | {"fingerprint": "0" * 16}))
+    with pytest.raises(MisuseError, match="was drawn with other weights of"):
+        check_pictures(recipe_of(tmp_path, drawn))
+
+
+def test_a_model_that_is_gone(model: str, drawn: Path, tmp_path: Path) -> None:
+    shutil.rmtree(paths.runs_dir() / model)
+    with pytest.raises(GenuiError, match=model):
+        check_pictures(recipe_of(tmp_path, drawn))
+
+
+def test_a_model_of_other_arrays_or_words(model: str, drawn: Path, tmp_path: Path) -> None:
+    with pytest.raises(MisuseError, match=r"has sigma_data=0\.75 and this recipe 0\.5; start from"):
+        PictureTask(recipe_of(tmp_path, drawn, sigma_data="0.5"), DEVICE)
+    other = own(tmp_path / "others", 99)
+    for file in other.glob("cat_*"):
+        file.rename(file.with_name(file.name.replace("cat", "bird")))
+    with pytest.raises(MisuseError, match="knows other words; start from it: --from first"):
+        PictureTask(recipe_of(tmp_path, drawn, data=str(other)), DEVICE)
+
+
+def test_on_the_shell_it_is_one_line(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "--from", model, "--set", f"against={tmp_path / 'bright'}"]) == 2
+    told = capsys.readouterr().err
+    assert "is no folder of pictures that a model drew" in told
+    assert "Traceback" not in told
