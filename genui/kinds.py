@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 from genui.errors import MisuseError
 from genui.protocol import ImageSettings, LabSettings, LatentSettings, Settings, TextSettings
 
-UNGUIDED = ImageSettings(steps=20, guidance=1.0, autoguidance=1.5, eta=0.5)
+UNGUIDED = ImageSettings(steps=20, guidance=1.0, eta=0.5)
 """What pictures that stand for their data are drawn with.
 
-Those that their caption guides are more typical than the data; away from a weaker copy, where the
-model has one, they are not. Fresh noise on the way makes good again what the network gets wrong at
-the levels before (Karras et al. 2022, §4).
+Those that their caption guides are more typical than the data. Fresh noise on the way makes good
+again what the network gets wrong at the levels before (Karras et al. 2022, §4).
 """
 
 

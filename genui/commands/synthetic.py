@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         fingerprint=fingerprint(what.model.path),
         prompt=args.prompt,
         seed=start.seed,
-        settings=_settings(args, start, what.model.guided),
+        settings=_settings(args, start),
         batch=BATCH if batched else 1,
     )
     if before is not None and before != plan:
@@ -90,11 +90,11 @@ def run(args: argparse.Namespace) -> int:
 # --- what is asked ---------------------------------------------------------------------
 
 
-def _settings(args: argparse.Namespace, start: Start, guided: bool) -> Settings:
+def _settings(args: argparse.Namespace, start: Start) -> Settings:
     """As asked; of pictures those that stand for their data, where nothing else is said."""
     settings = start.settings
     if isinstance(settings, ImageSettings):
-        for name in ("guidance", "steps", "eta", *(["autoguidance"] if guided else [])):
+        for name in ("guidance", "steps", "eta"):
             if getattr(args, name) is None:
                 settings = msgspec.structs.replace(settings, **{name: getattr(UNGUIDED, name)})
     return settings

@@ -15,6 +15,7 @@ from genui.errors import MisuseError
 
 BF16_WORTH = 1.3  # bf16 must be this much faster on matrices to pay for its casts
 _COMPARED = (torch.float32, torch.bfloat16)
+_COMPARED_WIDTH = 256
 BF16_WIDTH = 192  # narrower networks spend their time elsewhere
 
 
@@ -91,6 +92,11 @@ def for_generation() -> Machine:
     return choose("auto", "fp32", 0, 0)
 
 
+def for_batches() -> Machine:
+    """What draws by the thousand, many at once: the precision that this processor is fast at."""
+    return choose("auto", "auto", 0, _COMPARED_WIDTH)
+
+
 def autocast(machine: Machine) -> torch.autocast:
     """The context in which the network computes."""
     return torch.autocast(machine.device, dtype=torch.bfloat16, enabled=machine.precision == "bf16")
@@ -113,13 +119,13 @@ def describe() -> dict[str, str]:
     device = choose_device()
     threads = default_threads()
     torch.set_num_threads(threads)
-    gain = _gain(256)
+    gain = _gain(_COMPARED_WIDTH)
     name = torch.cuda.get_device_name(0) if device == "cuda" else processor_name()
     return {
         "torch": torch.__version__,
         "device": device,
         "processor": name,
-        "precision": choose_precision("auto", device, 256),
-        "bf16 speed": f"{gain:.1f}× fp32 on 256-wide matrices",
+        "precision": choose_precision("auto", device, _COMPARED_WIDTH),
+        "bf16 speed": f"{gain:.1f}× fp32 on {_COMPARED_WIDTH}-wide matrices",
         "threads": str(threads),
     }

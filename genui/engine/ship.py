@@ -162,7 +162,8 @@ def lineage(run: RunDir, name: str, earlier: dict[str, Any]) -> dict[str, str]:
     if start.get("run"):
         before = find_run(start["run"])
         spent = f"{int(start.get('step', 0)):,} steps, {round(run_minutes(before) or 0)} minutes"
-        words = f"from a run of the same recipe ({spent})"
+        own = ", against what it drew before" if read_info(before).recipe.get("against") else ""
+        words = f"from a run of the same recipe ({spent}{own})"
         further = lineage(before, name, earlier).get("started", "")
         return {"started": f"{words}, that {further}" if further else words}
     if spelled(start) != name or "trained" not in earlier:

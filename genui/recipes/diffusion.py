@@ -52,7 +52,7 @@ class DiffusionRecipe(Recipe):
     # on against what a model drew (`genui generate MODEL -n 20000 --out FOLDER`): its contrast
     # with the data is the loss then, and the model that drew is what it starts from, best of all
     against: str = ""  # that folder
-    against_scale: Annotated[float, Meta(gt=0, le=1e6)] = 400.0  # nats a unit of denoising error
+    against_scale: Annotated[float, Meta(gt=0, le=1e6)] = 100.0  # nats a unit of denoising error
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (
         *("network", "channels", "border"),

@@ -19,14 +19,15 @@ from genui.runs.catalog import find_model
 from genui.runs.checkpoints import weights_fingerprint
 
 
-def load(path: Path) -> Generator:
-    """A checkpoint's network with its weights, ready to generate.
+def load(path: Path, machine: device.Machine | None = None) -> Generator:
+    """A checkpoint's network with its weights, ready to generate; one sample at a time, unless
+    told what on.
 
     Raises GenuiError naming the file where it is damaged or does not fit its own recipe.
     """
     tensors, described = load_weights(path)
     recipe = recipe_from_dict(described.get("recipe", {}))
-    machine = device.for_generation()
+    machine = machine or device.for_generation()
     with fitting_its_recipe(path):
         return build_generator(recipe, tensors, described, machine, torch.device(machine.device))
 
