@@ -49,7 +49,7 @@ class DiffusionRecipe(Recipe):
     flip: bool = False
     one_word: Share = 0.0  # of the captions say one word of their picture's name: many answer to it
 
-    # on against what a model drew (`genui generate MODEL -n 20000 --out FOLDER`): its contrast
+    # on against what a model drew (`genui generate MODEL -n 6000 --out FOLDER`): its contrast
     # with the data is the loss then, and the model that drew is what it starts from, best of all
     against: str = ""  # that folder
     against_scale: Annotated[float, Meta(gt=0, le=1e6)] = 100.0  # nats a unit of denoising error

@@ -14,6 +14,7 @@ from genui import paths
 from genui.cli import main
 from genui.engine import ship, trainer
 from genui.engine.data.pictures import check_pictures
+from genui.engine.generate.load import fingerprint_of
 from genui.engine.train import checkpoint
 from genui.engine.train.contrast import paired
 from genui.engine.train.picture_task import PictureTask
@@ -185,6 +186,13 @@ def test_a_model_whose_weights_are_others_now(drawn: Path, tmp_path: Path) -> No
         check_pictures(recipe_of(tmp_path, drawn))
 
 
+def test_a_model_of_another_family(drawn: Path, tmp_path: Path) -> None:
+    gan = {"model": "fashion-gan", "fingerprint": fingerprint_of("fashion-gan")}
+    (drawn / "genui.json").write_text(json.dumps(gan))
+    with pytest.raises(MisuseError, match="fashion-gan is no diffusion model of pictures"):
+        check_pictures(recipe_of(tmp_path, drawn))
+
+
 def test_a_model_that_is_gone(model: str, drawn: Path, tmp_path: Path) -> None:
     shutil.rmtree(paths.runs_dir() / model)
     with pytest.raises(GenuiError, match=model):
@@ -193,7 +201,7 @@ def test_a_model_that_is_gone(model: str, drawn: Path, tmp_path: Path) -> None:
 
 def test_a_model_of_other_arrays_or_words(model: str, drawn: Path, tmp_path: Path) -> None:
     with pytest.raises(MisuseError, match=r"has sigma_data=0\.75 and this recipe 0\.5; start from"):
-        PictureTask(recipe_of(tmp_path, drawn, sigma_data="0.5"), DEVICE)
+        check_pictures(recipe_of(tmp_path, drawn, sigma_data="0.5"))
     other = own(tmp_path / "others", 99)
     for file in other.glob("cat_*"):
         file.rename(file.with_name(file.name.replace("cat", "bird")))

@@ -1,18 +1,21 @@
-"""Pictures that a model drew, as `genui generate MODEL -n 20000 --out FOLDER` writes them."""
+"""Pictures that a model drew, as `genui generate MODEL -n 6000 --out FOLDER` writes them."""
 
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from genui.engine.data.folder import load_folder, shown
-from genui.engine.data.pictures import Pictures
+from genui.engine.data.folder import shown
 from genui.errors import MisuseError
+from genui.recipes import DiffusionRecipe
 from genui.runs.catalog import ModelInfo, find_model
-from genui.runs.checkpoints import weights_fingerprint
+from genui.runs.checkpoints import read_header, weights_fingerprint
 
 PLAN = "genui.json"
-AGAIN = "genui generate MODEL -n 20000 --out FOLDER"
+ALIKE = ("channels", "border", "sigma_data")
+"""What the errors of two models can be compared by: the same arrays, weighted alike."""
+
+AGAIN = "genui generate MODEL -n 6000 --out FOLDER"
 
 
 class _Plan(Struct):
@@ -22,12 +25,13 @@ class _Plan(Struct):
     fingerprint: str
 
 
-def drawn_by(path: str) -> ModelInfo:
-    """The model that drew a folder of pictures.
+def drawn_by(recipe: DiffusionRecipe) -> ModelInfo:
+    """The model that drew the folder of pictures that a recipe is to be trained against.
 
-    Raises MisuseError where no model did, it is there no more, or its weights are others now.
+    Raises MisuseError where no model did, it is there no more, its weights are others now, or it
+    cannot be compared with.
     """
-    folder = Path(path)
+    folder = Path(recipe.against)
     try:
         plan = msgspec.json.decode((folder / PLAN).read_bytes(), type=_Plan)
     except (OSError, msgspec.DecodeError):
@@ -40,9 +44,15 @@ def drawn_by(path: str) -> ModelInfo:
             f"against={shown(folder)}: was drawn with other weights of {plan.model}; "
             f"name a new folder: {AGAIN}"
         )
+    theirs = read_header(model.path).recipe
+    if not isinstance(theirs, DiffusionRecipe):
+        raise MisuseError(
+            f"against={shown(folder)}: {model.name} is no diffusion model of pictures"
+        )
+    for name in ALIKE:
+        if getattr(theirs, name) != getattr(recipe, name):
+            raise MisuseError(
+                f"against={shown(folder)}: {model.name} has {name}={getattr(theirs, name)} and "
+                f"this recipe {getattr(recipe, name)}; start from it: --from {model.name}"
+            )
     return model
-
-
-def load_drawn(path: str) -> Pictures:
-    """The pictures of such a folder, all of them to train with. Raises MisuseError."""
-    return load_folder(path)

@@ -265,7 +265,7 @@ def check_pictures(recipe: DiffusionRecipe | GanRecipe) -> str:
     if isinstance(recipe, DiffusionRecipe) and recipe.against:
         from genui.engine.data.drawn import drawn_by
 
-        line += f", against what {drawn_by(recipe.against).name} drew"
+        line += f", against what {drawn_by(recipe).name} drew"
     return with_notes(line, pictures.notes)
 
 

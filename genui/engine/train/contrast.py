@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genui.engine.data.captions import Vocabulary
-from genui.engine.data.drawn import drawn_by, load_drawn
+from genui.engine.data.drawn import drawn_by
+from genui.engine.data.folder import load_folder
 from genui.engine.models import guiding
 from genui.engine.models.dit import Denoiser, Network
 from genui.engine.models.filled import filled
@@ -25,9 +26,6 @@ from genui.errors import MisuseError
 from genui.recipes import DiffusionRecipe, recipe_from_dict
 from genui.runs.catalog import ModelInfo
 
-ALIKE = ("channels", "border", "sigma_data")
-"""What the reference's errors can be compared by: the same arrays, weighted alike."""
-
 
 class Contrast:
     """The pictures of `recipe.against` and the model that drew them, which stays as it was."""
@@ -36,10 +34,10 @@ class Contrast:
         self, recipe: DiffusionRecipe, vocabulary: Vocabulary, device: torch.device
     ) -> None:
         self._scale = recipe.against_scale
-        model = drawn_by(recipe.against)
-        self.pictures = load_drawn(recipe.against)
+        model = drawn_by(recipe)
+        self.pictures = load_folder(recipe.against)
         self.told = f"{len(self.pictures.train):,} pictures that {model.name} drew"
-        self._reference = _reference(model, recipe, vocabulary).to(device)
+        self._reference = _reference(model, vocabulary).to(device)
         self._found: dict[str, float] = {}
 
     def loss(
@@ -75,23 +73,14 @@ def paired(x: Tensor) -> Tensor:
     return torch.cat((x, x))
 
 
-def _reference(
-    model: ModelInfo, recipe: DiffusionRecipe, vocabulary: Vocabulary
-) -> Denoiser[Network]:
-    """The model that drew the pictures. Raises MisuseError where it cannot be compared with."""
+def _reference(model: ModelInfo, vocabulary: Vocabulary) -> Denoiser[Network]:
+    """The model that drew the pictures. Raises MisuseError where it knows other words."""
     tensors, described = load_weights(model.path)
-    theirs = recipe_from_dict(described["recipe"])
-    if not isinstance(theirs, DiffusionRecipe):
-        raise MisuseError(f"against: {model.name} is no diffusion model of pictures")
-    for name in ALIKE:
-        if getattr(theirs, name) != getattr(recipe, name):
-            raise MisuseError(
-                f"against: {model.name} has {name}={getattr(theirs, name)} and this recipe "
-                f"{getattr(recipe, name)}; start from it: --from {model.name}"
-            )
+    recipe = recipe_from_dict(described["recipe"])
+    assert isinstance(recipe, DiffusionRecipe)  # drawn_by has looked
     if tuple(described["words"]) != vocabulary.words:
         raise MisuseError(
             f"against: {model.name} knows other words; start from it: --from {model.name}"
         )
-    denoiser = picture_denoiser(theirs, vocabulary.size)
+    denoiser = picture_denoiser(recipe, vocabulary.size)
     return filled(denoiser, guiding.apart(tensors)[0])
