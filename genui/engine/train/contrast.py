@@ -4,8 +4,8 @@ A denoiser that has learned all it can by likelihood covers the data and more: w
 smoother than the data. Here the ratio of its likelihood to that of the model which drew the
 pictures, the reference, is a discriminator of real from drawn (Zheng et al. 2025, "Direct
 Discriminative Optimization: Your Likelihood-Based Visual Generative Model is Secretly a GAN
-Discriminator", eq. 10 and section 3.4), and to train that discriminator is to train the model.
-Where they cannot be told apart any more the loss is 2 ln 2.
+Discriminator"), and to train that discriminator is to train the model. The loss begins at 2 ln 2,
+where both models are the same.
 """
 
 from collections.abc import Mapping
@@ -47,8 +47,7 @@ class Contrast:
 
         `arrays` [2B, C, H, W] are B real pictures and as many drawn ones, in pairs that share
         their noise and σ. r is ln p(x) / p_reference(x), estimated from one noise level: how much
-        smaller the denoising error is than the reference's, times `against_scale` (β of the paper
-        and the number of pixels in one).
+        smaller the denoising error is than the reference's, in units of 1 / `against_scale`.
         """
         with torch.no_grad():
             before = self._reference.loss(arrays, noise, sigma, words)
