@@ -16,22 +16,10 @@ from msgspec import Struct
 from genui.commands import output
 from genui.commands.progress import Progress
 from genui.errors import GenuiError, MisuseError
-from genui.protocol import Settings
 from genui.render.units import duration
+from genui.saved.drawn import PLAN, Plan, read_plan
 
-PLAN = "genui.json"
 METADATA, TEXTS = "metadata.jsonl", "data.jsonl"
-
-
-class Plan(Struct, frozen=True, kw_only=True):
-    """What makes the samples again: kept in the folder, and compared when it is gone on with."""
-
-    model: str
-    fingerprint: str
-    prompt: str | None
-    seed: int
-    settings: Settings
-    batch: int
 
 
 class Line(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -56,7 +44,7 @@ def plan_in(folder: Path) -> Plan | None:
     if not names:
         return None
     try:
-        return msgspec.json.decode((folder / PLAN).read_bytes(), type=Plan)
+        return read_plan(folder)
     except FileNotFoundError:
         raise MisuseError(
             f"--out {folder}: holds other files ({sorted(names)[0]}); name an empty or a new folder"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from genui.commands import output
 from genui.commands.parser import add_json
 from genui.errors import MisuseError
-from genui.recipes import Recipe, find_recipe, override, parse_settings
+from genui.recipes import PATHS, Recipe, find_recipe, override, parse_settings
 
 if TYPE_CHECKING:
     from genui.runs.layout import RunDir
@@ -106,7 +106,7 @@ def _settings(args: argparse.Namespace) -> dict[str, str]:
     for key in ("steps", "data"):
         if (value := getattr(args, key)) is not None:
             settings[key] = value
-    for key in ("data", "against"):
+    for key in PATHS:
         if settings.get(key):  # the trainer runs in another folder
             settings[key] = str(Path(settings[key]).expanduser().absolute())
     return settings

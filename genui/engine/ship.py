@@ -16,7 +16,6 @@ from typing import Any
 import msgspec
 
 from genui import paths
-from genui.engine.data.drawn import PLAN
 from genui.engine.data.folder import METADATA
 from genui.engine.device import processor_name
 from genui.engine.generate import stream
@@ -27,15 +26,14 @@ from genui.engine.train.quantise import quantise
 from genui.errors import GenuiError
 from genui.kinds import KINDS, UNGUIDED
 from genui.protocol import Start, TextFrame
-from genui.recipes import Recipe, TransformerRecipe, recipe_from_dict
+from genui.recipes import PATHS, Recipe, TransformerRecipe, recipe_from_dict
 from genui.runs.catalog import find_model
 from genui.runs.layout import RunDir, read_info
 from genui.runs.listing import find_run
 from genui.runs.minutes import run_minutes
 from genui.runs.origin import spelled
 from genui.runs.tail import MetricsTail
-
-PATHS = {"data", "against"}  # of a recipe
+from genui.saved.drawn import read_plan
 
 SAMPLE = "sample.png"
 """Beside the weights: what the model drew at the end of its training."""
@@ -90,7 +88,7 @@ def ship(run: RunDir, guide: str = "") -> dict[str, Any]:
 
 def without_paths(recipe: dict[str, Any]) -> dict[str, Any]:
     """Its fields but the paths of whoever trained it, which are nobody else's business."""
-    return recipe | dict.fromkeys(PATHS & recipe.keys(), "")
+    return recipe | {name: "" for name in PATHS if name in recipe}
 
 
 def trained(run: RunDir, recipe: Recipe) -> dict[str, Any]:
@@ -130,17 +128,16 @@ def against(folder: str) -> str:
     """
     path = Path(folder)
     try:
-        plan = json.loads((path / PLAN).read_bytes())
+        plan = read_plan(path)
         count = (path / METADATA).read_bytes().count(b"\n")
-    except (OSError, ValueError) as error:
+    except (OSError, msgspec.DecodeError) as error:
         raise GenuiError(f"{path}: what the run was trained against is gone ({error})") from None
-    words = ["genui", "generate", plan["model"], "-n", str(count), "--seed", str(plan["seed"])]
-    for key, usual in msgspec.to_builtins(UNGUIDED).items():
-        if (asked := plan["settings"].get(key, usual)) != usual:
-            words += [f"--{key.replace('_', '-')}", str(asked)]
-    return f"{count:,} pictures that {plan['model']} drew: " + shlex.join(
-        [*words, "--out", path.name]
-    )
+    words = ["genui", "generate", plan.model, "-n", str(count), "--seed", str(plan.seed)]
+    for key in UNGUIDED.__struct_fields__:
+        if (asked := getattr(plan.settings, key)) != getattr(UNGUIDED, key):
+            words += [f"--{key}", str(asked)]
+    words += ["--out", path.name]
+    return f"{count:,} pictures that {plan.model} drew: {shlex.join(words)}"
 
 
 def guided_by(described: dict[str, Any]) -> dict[str, str]:

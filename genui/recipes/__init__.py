@@ -28,6 +28,7 @@ from genui.recipes import (
     video,
     voice,
 )
+from genui.recipes.base import PATHS as PATHS
 from genui.recipes.base import Recipe
 from genui.recipes.classifier import ImageClassifierRecipe
 from genui.recipes.diffusion import DiffusionRecipe

@@ -13,6 +13,10 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 Strength = Annotated[float, Meta(ge=0, le=10)]  # of what 0 turns off
 
 
+PATHS = ("data", "against")
+"""The settings, where a recipe has them, that are paths of whoever trains."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """What every family shares. Sizes are counts; times are steps unless a unit is named."""

@@ -154,7 +154,7 @@ def create_run(recipe: "Recipe", overrides: Mapping[str, str], name: str = "") -
     Raises MisuseError for a name or override that will not do, before anything is written,
     and GenuiError where the disk refuses.
     """
-    from genui.recipes import override  # not needed to watch runs
+    from genui.recipes import PATHS, override  # not needed to watch runs
 
     name = name or recipe.name
     if not _NAME.fullmatch(name):
@@ -163,12 +163,11 @@ def create_run(recipe: "Recipe", overrides: Mapping[str, str], name: str = "") -
             "'-', '_' and '.', starting with a letter or digit"
         )
     recipe = override(recipe, overrides)
-    overrides = dict(overrides)
-    for name_of_path in ("data", "against"):
-        # The trainer runs in another working directory, perhaps on another day.
-        if path := getattr(recipe, name_of_path, ""):
-            overrides[name_of_path] = os.path.abspath(os.path.expanduser(path))
-            recipe = override(recipe, {name_of_path: overrides[name_of_path]})
+    # The trainer runs in another working directory, perhaps on another day.
+    given = {name: path for name in PATHS if (path := getattr(recipe, name, ""))}
+    absolute = {name: os.path.abspath(os.path.expanduser(path)) for name, path in given.items()}
+    recipe = override(recipe, absolute)
+    overrides = {**overrides, **absolute}
 
     return _make_run(
         name,

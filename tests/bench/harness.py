@@ -106,18 +106,11 @@ def import_torch() -> float:
 
 def quick_generator(model: str) -> "Generator":
     """What a model generates by, on one thread in the precision this processor is fast at."""
-    import torch
-
     from genui.engine import device
-    from genui.engine.kinds import build_generator
-    from genui.engine.train.checkpoint import load_weights
-    from genui.recipes import recipe_from_dict
+    from genui.engine.generate.load import load
     from genui.runs.catalog import find_model
 
-    tensors, described = load_weights(find_model(model).path)
-    recipe = recipe_from_dict(described["recipe"])
-    place = device.choose("auto", "auto", 1, 256)
-    return build_generator(recipe, tensors, described, place, torch.device(place.device))
+    return load(find_model(model).path, device.choose("auto", "auto", 1, 256))
 
 
 def report(before: dict[str, str], figures: Sequence[Figure], as_json: bool) -> None:

@@ -3,26 +3,18 @@
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
 
 from genui.engine.data.folder import shown
 from genui.errors import MisuseError
 from genui.recipes import DiffusionRecipe
 from genui.runs.catalog import ModelInfo, find_model
 from genui.runs.checkpoints import read_header, weights_fingerprint
+from genui.saved.drawn import read_plan
 
-PLAN = "genui.json"
 ALIKE = ("channels", "border", "sigma_data")
 """What the errors of two models can be compared by: the same arrays, weighted alike."""
 
 AGAIN = "genui generate MODEL -n 6000 --out FOLDER"
-
-
-class _Plan(Struct):
-    """What the folder says of how it was made; the rest does not matter here."""
-
-    model: str
-    fingerprint: str
 
 
 def drawn_by(recipe: DiffusionRecipe) -> ModelInfo:
@@ -33,7 +25,7 @@ def drawn_by(recipe: DiffusionRecipe) -> ModelInfo:
     """
     folder = Path(recipe.against)
     try:
-        plan = msgspec.json.decode((folder / PLAN).read_bytes(), type=_Plan)
+        plan = read_plan(folder)
     except (OSError, msgspec.DecodeError):
         raise MisuseError(
             f"against={shown(folder)}: is no folder of pictures that a model drew; {AGAIN}"

@@ -3,16 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genui.engine import device
 from genui.engine.data.pictures import Pictures, load_pictures
-from genui.engine.generate.load import find_and_load, load
-from genui.engine.generate.trace import Generator
+from genui.engine.generate.load import find_and_load
 from genui.errors import GenuiError
 from genui.protocol import Settings
 from genui.recipes import Recipe
@@ -32,7 +29,7 @@ class Draws(Protocol):
 def draws(model: str) -> bool:
     """Whether `draw` can be asked of a model; what cannot is generated a trace at a time."""
     info = find_model(model)
-    return info.medium == "image" and isinstance(find_and_load(model), Draws)
+    return info.medium == "image" and isinstance(find_and_load(model, many=True), Draws)
 
 
 def draw(
@@ -41,14 +38,9 @@ def draw(
     """A PNG for each caption and seed, drawn as one batch, in the precision this is fastest in."""
     from genui.render.film import png
 
-    generator = _quick(find_model(model).path)
+    generator = find_and_load(model, many=True)
     assert isinstance(generator, Draws)
     return [png(rgb, "") for rgb in generator.draw(list(captions), list(seeds), settings)]
-
-
-@lru_cache(maxsize=1)
-def _quick(path: Path) -> Generator:
-    return load(path, device.for_batches())
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,26 @@
+"""What a folder of generated samples says of itself: the plan by which they are made again."""
+
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from genui.protocol import Settings
+
+PLAN = "genui.json"
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What makes the samples again: kept in the folder, and compared when it is gone on with."""
+
+    model: str
+    fingerprint: str
+    prompt: str | None
+    seed: int
+    settings: Settings
+    batch: int
+
+
+def read_plan(folder: Path) -> Plan:
+    """The plan that a folder was begun with. Raises OSError or DecodeError where it has none."""
+    return msgspec.json.decode((folder / PLAN).read_bytes(), type=Plan)
