@@ -94,9 +94,10 @@ def _settings(args: argparse.Namespace, start: Start) -> Settings:
     """As asked; of pictures those that stand for their data, where nothing else is said."""
     settings = start.settings
     if isinstance(settings, ImageSettings):
-        for name in ("guidance", "steps", "eta"):
-            if getattr(args, name) is None:
-                settings = msgspec.structs.replace(settings, **{name: getattr(UNGUIDED, name)})
+        kept = {name for name in ImageSettings.__struct_fields__ if is_given(args, name)}
+        kept |= {"sampler", "autoguidance"}
+        usual = {k: v for k, v in msgspec.structs.asdict(UNGUIDED).items() if k not in kept}
+        settings = msgspec.structs.replace(settings, **usual)
     return settings
 
 

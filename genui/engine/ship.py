@@ -9,6 +9,7 @@ import json
 import shlex
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,14 +27,18 @@ from genui.engine.train.quantise import quantise
 from genui.errors import GenuiError
 from genui.kinds import KINDS, UNGUIDED
 from genui.protocol import Start, TextFrame
-from genui.recipes import PATHS, Recipe, TransformerRecipe, recipe_from_dict
+from genui.recipes import PATHS, Recipe, TransformerRecipe, find_recipe, recipe_from_dict
 from genui.runs.catalog import find_model
+from genui.runs.checkpoints import read_header
 from genui.runs.layout import RunDir, read_info
 from genui.runs.listing import find_run
 from genui.runs.minutes import run_minutes
 from genui.runs.origin import spelled
 from genui.runs.tail import MetricsTail
 from genui.saved.drawn import read_plan
+
+WATCHING = ("eval_every", "sample_every", "checkpoint_every")
+"""What of a recipe changes nothing of the weights."""
 
 SAMPLE = "sample.png"
 """Beside the weights: what the model drew at the end of its training."""
@@ -62,7 +67,7 @@ def ship(run: RunDir, guide: str = "") -> dict[str, Any]:
     recipe = recipe_from_dict(described["recipe"])
     target = paths.weights_dir() / recipe.name / "model.safetensors"
     earlier = card_beside(target)
-    described["recipe"] = without_paths(asdict(recipe))
+    described["recipe"] = without_paths(asdict(recipe)) | usually_watched(recipe.name)
     write_tensors(target, quantise(tensors), {"genui": json.dumps(described)})
     card = {
         "name": recipe.name,
@@ -91,6 +96,13 @@ def without_paths(recipe: dict[str, Any]) -> dict[str, Any]:
     return recipe | {name: "" for name in PATHS if name in recipe}
 
 
+def usually_watched(name: str) -> dict[str, Any]:
+    """How often a run of that recipe looks at itself, whatever this one did: whoever trains on
+    from the weights wants to see how it fares."""
+    usual = asdict(find_recipe(name))
+    return {key: usual[key] for key in WATCHING}
+
+
 def trained(run: RunDir, recipe: Recipe) -> dict[str, Any]:
     """How to train it again, how long it took, and where."""
     info = read_info(run)
@@ -98,7 +110,7 @@ def trained(run: RunDir, recipe: Recipe) -> dict[str, Any]:
     while tail.read():
         pass
     steps = tail.series["step_seconds"].points[0]
-    kept = {k: v for k, v in info.overrides.items() if k not in {*PATHS, "checkpoint_every"}}
+    kept = {k: v for k, v in info.overrides.items() if k not in {*PATHS, *WATCHING}}
     words = ["genui", "train", recipe.name]
     if start := spelled(info.start_from):
         words += ["--from", Path(start).name]
@@ -107,14 +119,14 @@ def trained(run: RunDir, recipe: Recipe) -> dict[str, Any]:
         kept["against"] = Path(drew).name
     for key, value in kept.items():
         words += ["--set", f"{key}={value}"]
-    threads = info.machine.get("threads")
+    threads, precision = info.machine.get("threads"), info.machine.get("precision")
     return {
         "command": shlex.join(words),
         **({"against": against(drew)} if drew else {}),
         "steps": int(steps[-1]),
         "minutes": round(run_minutes(run) or 0),
         "machine": (
-            f"{threads} thread of {processor_name()}, {info.machine.get('precision')}, "
+            f"{threads} thread{'' if threads == 1 else 's'} of {processor_name()}, {precision}, "
             "shared with other work"
         ),
         "versions": msgspec.to_builtins(info.versions),
@@ -132,12 +144,13 @@ def against(folder: str) -> str:
         count = (path / METADATA).read_bytes().count(b"\n")
     except (OSError, msgspec.DecodeError) as error:
         raise GenuiError(f"{path}: what the run was trained against is gone ({error})") from None
-    words = ["genui", "generate", plan.model, "-n", str(count), "--seed", str(plan.seed)]
+    model = Path(plan.model).name
+    words = ["genui", "generate", model, "-n", str(count), "--seed", str(plan.seed)]
     for key in UNGUIDED.__struct_fields__:
         if (asked := getattr(plan.settings, key)) != getattr(UNGUIDED, key):
-            words += [f"--{key}", str(asked)]
+            words += [f"--{key.replace('_', '-')}", str(asked)]
     words += ["--out", path.name]
-    return f"{count:,} pictures that {plan.model} drew: {shlex.join(words)}"
+    return f"{count:,} pictures that {model} drew: {shlex.join(words)}"
 
 
 def guided_by(described: dict[str, Any]) -> dict[str, str]:
@@ -158,17 +171,35 @@ def lineage(run: RunDir, name: str, earlier: dict[str, Any]) -> dict[str, str]:
     start = read_info(run).start_from
     if start.get("run"):
         before = find_run(start["run"])
-        spent = f"{int(start.get('step', 0)):,} steps, {round(run_minutes(before) or 0)} minutes"
-        own = ", against what it drew before" if read_info(before).recipe.get("against") else ""
-        words = f"from a run of the same recipe ({spent}{own})"
+        words = f"from a run of the same recipe ({spent(before, int(start.get('step', 0)))})"
         further = lineage(before, name, earlier).get("started", "")
         return {"started": f"{words}, that {further}" if further else words}
+    if soup := averaged(start):
+        ref, _, step = soup[-1].partition("@")
+        last = find_run(ref)
+        further = lineage(last, name, earlier).get("started", "from nothing")
+        return {
+            "started": f"from the average of the weights of {', '.join(soup)}, of which the last "
+            f"({spent(last, int(step))}) began {further}"
+        }
     if spelled(start) != name or "trained" not in earlier:
         return {}
     trained = earlier["trained"]
     began = f"; {trained['started']}" if "started" in trained else ""
-    spent = f"{trained['steps']:,} steps, {trained['minutes']} minutes{began}"
-    return {"started": f"from the {name} model shipped before ({spent})"}
+    told = f"{trained['steps']:,} steps, {trained['minutes']} minutes{began}"
+    return {"started": f"from the {name} model shipped before ({told})"}
+
+
+def spent(run: RunDir, step: int) -> str:
+    """How long a run was trained, and against what."""
+    own = ", against what it drew before" if read_info(run).recipe.get("against") else ""
+    return f"{step:,} steps, {round(run_minutes(run) or 0)} minutes{own}"
+
+
+def averaged(start: Mapping[str, Any]) -> list[str]:
+    """The checkpoints of runs that a file is the average of, if a training began with such."""
+    path = Path(start.get("path", ""))
+    return read_header(path).metadata.get("averaged", []) if path.is_file() else []
 
 
 def sample(ref: str, recipe: Recipe) -> str:

@@ -46,7 +46,9 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
     `eta` is the share of fresh noise a step: from 0, the probability-flow ODE, to 1, the reverse
     SDE, which is DDPM for DDIM and SDE-DPM-Solver++ for DPM-Solver++. Others than WITH_ETA
     have none of their own choice. `autoguidance` is away from the model's guide, a weaker copy
-    of it, where it has one; 1 is not at all.
+    of it, where it has one; 1 is not at all. The last three are EDM's (Karras et al. 2022, table
+    1): the least noise level but none, how the levels crowd towards it, and the one at and under
+    which no sampler of WITH_ETA adds noise.
     """
 
     sampler: SamplerName = "dpmpp-2m"
@@ -54,6 +56,9 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
     guidance: Annotated[float, Meta(ge=0, le=20)] = 2.0
     autoguidance: Annotated[float, Meta(ge=0, le=20)] = 1.0  # Karras et al. 2024
     eta: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    sigma_min: Annotated[float, Meta(ge=0.0001, le=1)] = 0.03
+    rho: Annotated[float, Meta(ge=1, le=20)] = 5.0
+    s_tmin: Annotated[float, Meta(ge=0, le=40)] = 0.0
 
 
 class LatentSettings(Struct, frozen=True, tag="latent", kw_only=True):

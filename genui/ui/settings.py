@@ -92,7 +92,7 @@ def image_lines(settings: ImageSettings, seed: int, caption: str) -> list[Line]:
         Line("e", "caption", f"“{caption}”" if caption else "none"),
         Line("s", "sampler", SAMPLER_NAMES[settings.sampler]),
         Line("d", "eta", _eta(settings), "eta"),
-        Line("t", "steps", str(settings.steps), "steps"),
+        Line("t", "steps", _steps(settings), "steps"),
         Line("g", "guidance", f"{settings.guidance:g}", "guidance"),
         Line("G", "autoguidance", f"{settings.autoguidance:g}", "autoguidance"),
         Line("r", "seed", str(seed)),
@@ -127,7 +127,21 @@ def _penalty(settings: TextSettings) -> str:
 
 def _eta(settings: ImageSettings) -> str:
     """Not every sampler has the choice."""
-    return f"{settings.eta:g}" if settings.sampler in WITH_ETA else "of DPM++ and DDIM"
+    if settings.sampler not in WITH_ETA:
+        return "of DPM++ and DDIM"
+    above = f" above σ {settings.s_tmin:g}" if settings.s_tmin else ""
+    return f"{settings.eta:g}{above}"
+
+
+def _steps(settings: ImageSettings) -> str:
+    """How many, and where they lie if that was chosen, which is the shell's to choose."""
+    usual = ImageSettings()
+    parts = [str(settings.steps)]
+    if settings.sigma_min != usual.sigma_min:
+        parts.append(f"σ ≥ {settings.sigma_min:g}")
+    if settings.rho != usual.rho:
+        parts.append(f"ρ {settings.rho:g}")
+    return ", ".join(parts)
 
 
 def typed(settings: S, name: str, text: str) -> S:

@@ -4,6 +4,7 @@ import errno
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from genui.cli import main
@@ -11,6 +12,8 @@ from genui.commands import labelled_folder
 from genui.engine.data.folder import load_folder
 from genui.engine.data.text import load_text
 from genui.engine.generate import batches
+from genui.kinds import UNGUIDED
+from genui.saved.drawn import read_plan
 
 SHAPES = ["generate", "shapes", "--steps", "1", "--prompt", "cat", "--seed", "5"]
 PLAYS = ["generate", "plays", "--prompt", "to be", "--seed", "5", "--tokens", "12"]
@@ -60,6 +63,23 @@ def test_captions_come_from_the_training_data_where_none_is_given(
     captions = [line["text"] for line in lines(out)]
     assert len(set(captions)) == 4
     assert all(" on " in caption for caption in captions)
+
+
+def test_they_stand_for_the_data_but_where_told_otherwise(tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "made"
+    asked = ["--rho", "3", "--s-tmin", "0", "--sampler", "ddim"]
+    assert main([*SHAPES, *asked, "-n", "1", "--out", str(out)]) == 0
+    usual = msgspec.structs.replace(UNGUIDED, steps=1, rho=3.0, s_tmin=0.0, sampler="ddim")
+    assert read_plan(out).settings == usual
+
+
+@pytest.mark.parametrize("words", [["--sigma-min", "0"], ["--rho", "0.5"], ["--s-tmin", "-1"]])
+def test_levels_that_cannot_be_are_one_line(
+    words: list[str], tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*SHAPES, *words, "-n", "1", "--out", str(tmp_path / "made")]) == 2
+    assert words[0] in told(capsys)
+    assert not (tmp_path / "made").exists()
 
 
 def test_the_same_command_goes_on_where_it_was_interrupted(

@@ -19,6 +19,7 @@ import itertools
 import math
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -34,7 +35,7 @@ from torch import Tensor
 from genui.engine.generate.diffusion import DiffusionGenerator
 from genui.engine.generate.diffusion_state import noise
 from genui.engine.generate.picture_medium import PictureMedium
-from genui.engine.generate.samplers import RHO, SIGMA_MAX, SIGMA_MIN, noise_levels
+from genui.engine.generate.samplers import SIGMA_MAX, noise_levels
 from genui.engine.generate.trace import Trace
 from genui.protocol import ImageSettings, SamplerName, Start
 
@@ -42,13 +43,14 @@ from genui.protocol import ImageSettings, SamplerName, Start
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 STEPS, SEED = 12, 3
-LEVELS = noise_levels(STEPS)
+ASKED = ImageSettings(steps=STEPS, guidance=1.0)
+LEVELS = noise_levels(ASKED)
 TOLERANCE = 2e-5  # of the spread of x at its level: single precision (3e-6 was seen)
 
 
 def ours(generator: DiffusionGenerator, sampler: SamplerName, eta: float = 0.0) -> list[Tensor]:
     """x at every step."""
-    settings = ImageSettings(sampler=sampler, steps=STEPS, guidance=1.0, eta=eta)
+    settings = msgspec.structs.replace(ASKED, sampler=sampler, eta=eta)
     trace = Trace(generator, Start(trace=1, model="m", prompt="cat", seed=SEED, settings=settings))
     assert len(list(trace.advance(0, STEPS))) == STEPS
     return [trace.state(step).x for step in range(STEPS + 1)]
@@ -103,7 +105,7 @@ def drawn() -> Any:
 
 
 def test_our_noise_levels_are_karras() -> None:
-    scheduler = EDMEulerScheduler(sigma_min=SIGMA_MIN, sigma_max=SIGMA_MAX, rho=RHO)
+    scheduler = EDMEulerScheduler(sigma_min=ASKED.sigma_min, sigma_max=SIGMA_MAX, rho=ASKED.rho)
     scheduler.set_timesteps(STEPS)
     np.testing.assert_allclose(scheduler.sigmas.numpy(), LEVELS, rtol=1e-5)
 

@@ -28,6 +28,7 @@ from genui.protocol import (
 )
 
 STEPS = 6
+LEVELS = noise_levels(ImageSettings(steps=STEPS))
 MASK = bytes(1 if x < 16 else 0 for _ in range(32) for x in range(32))  # the left half
 PICTURE = Picture(
     width=32, height=32, rgb=np.random.default_rng(5).integers(0, 256, 3072, np.uint8).tobytes()
@@ -91,6 +92,15 @@ def test_another_seed_matters_where_noise_is_drawn(opened: Callable[..., Trace])
     assert torch.equal(final(quiet.fork(2, 3, SetSeed(9))).x, final(quiet).x)
 
 
+def test_fresh_noise_ends_where_it_is_told_to(opened: Callable[..., Trace]) -> None:
+    asked = settings(sampler="dpmpp-2m", eta=1.0, s_tmin=LEVELS[2])
+    trace = opened(2, settings=asked)
+    other = trace.fork(2, 2, SetSeed(9))
+    assert torch.equal(final(other).x, final(trace).x)  # from levels[2] on it draws none
+    earlier = trace.fork(3, 1, SetSeed(9))
+    assert not torch.equal(earlier.state(2).x, trace.state(2).x)
+
+
 def test_the_guess_follows_caption_and_guidance_at_once(opened: Callable[..., Trace]) -> None:
     trace = opened(3)
     here = trace.state(3)
@@ -108,9 +118,18 @@ def test_another_number_of_steps_counts_those_of_the_whole(
     forked = trace.fork(2, 3, SetSettings(settings(steps=steps)))
     assert forked.started.total_steps == total
     levels = forked.state(3).levels
-    assert levels[:4] == noise_levels(STEPS)[:4]
+    assert levels[:4] == LEVELS[:4]
     assert list(levels) == sorted(levels, reverse=True)
     assert final(forked).step == total
+
+
+def test_other_levels_are_those_ahead(opened: Callable[..., Trace]) -> None:
+    trace = opened(3)
+    forked = trace.fork(2, 3, SetSettings(settings(sigma_min=0.002, rho=7.0)))
+    levels = forked.state(3).levels
+    assert levels[:4] == LEVELS[:4]
+    assert levels[-2:] == (0.002, 0)
+    assert len(levels) == len(LEVELS)
 
 
 def test_the_multistep_memory_goes_on_where_it_still_fits(opened: Callable[..., Trace]) -> None:
@@ -135,7 +154,7 @@ def test_noise_comes_back_to_the_level_of_that_step(opened: Callable[..., Trace]
     trace = opened(STEPS)
     forked = trace.fork(2, STEPS, AddNoise(to=2))
     state = forked.state(STEPS)
-    assert state.sigma == noise_levels(STEPS)[2]
+    assert state.sigma == LEVELS[2]
     added = (state.x - trace.state(STEPS).x) / state.sigma  # at the end σ was 0
     assert float(added.std()) == pytest.approx(1, abs=0.05)
     assert forked.started.total_steps == STEPS + STEPS - 2
@@ -230,7 +249,7 @@ def test_a_picture_drowns_in_one_noise(opened: Callable[..., Trace]) -> None:
     trace = opened(STEPS, init=PICTURE, forward=True)
     assert trace.finished_at(STEPS)
     states = [trace.state(k) for k in range(STEPS + 1)]
-    assert tuple(state.sigma for state in states) == noise_levels(STEPS)[::-1]
+    assert tuple(state.sigma for state in states) == LEVELS[::-1]
     clean = states[0].x
     noises = [(state.x - clean) / state.sigma for state in states[1:]]
     for noise in noises:
@@ -265,7 +284,7 @@ def test_the_forward_process_may_change_its_steps(
 ) -> None:
     trace = opened(at, init=PICTURE, forward=True)
     levels = trace.fork(2, at, SetSettings(settings(steps=steps))).state(at).levels
-    assert levels[: at + 1] == noise_levels(STEPS)[::-1][: at + 1]
+    assert levels[: at + 1] == LEVELS[::-1][: at + 1]
     assert list(levels) == sorted(levels)
     assert levels[-1] == SIGMA_MAX
 
@@ -279,7 +298,7 @@ def test_strength_is_the_share_of_the_steps_that_are_left(
 ) -> None:
     trace = opened(init=PICTURE, strength=strength)
     assert trace.started.total_steps == left
-    assert trace.state(0).levels == noise_levels(STEPS)[-left - 1 :]
+    assert trace.state(0).levels == LEVELS[-left - 1 :]
     assert final(trace).sigma == 0
 
 

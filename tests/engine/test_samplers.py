@@ -12,11 +12,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from genui.engine.generate.samplers import SAMPLERS, Denoise, Move, noise_levels
+from genui.engine.generate.samplers import SAMPLERS, SIGMA_MAX, Denoise, Move, noise_levels
 from genui.protocol import SAMPLERS as NAMES
-from genui.protocol import WITH_ETA, SamplerName
+from genui.protocol import WITH_ETA, ImageSettings, SamplerName
 
 SPREAD = 0.75
+
+
+def levels_of(steps: int, top: float = SIGMA_MAX) -> tuple[float, ...]:
+    return noise_levels(ImageSettings(steps=steps), top)
 
 
 def denoise(x: Tensor, sigma: float) -> Tensor:
@@ -27,7 +31,7 @@ def sample(
     sampler: Callable[[Move, Denoise], Tensor], steps: int, x: Tensor, eta: float = 0.0
 ) -> Tensor:
     torch.manual_seed(1)
-    levels = noise_levels(steps)
+    levels = levels_of(steps)
     previous = previously = None
     for sigma, target in itertools.pairwise(levels):
         noise = torch.randn_like(x)
@@ -38,14 +42,14 @@ def sample(
 
 
 def error(name: SamplerName, steps: int) -> float:
-    x = torch.full((4,), noise_levels(steps)[0])
-    true = x * SPREAD / math.sqrt(SPREAD**2 + noise_levels(steps)[0] ** 2)
+    x = torch.full((4,), levels_of(steps)[0])
+    true = x * SPREAD / math.sqrt(SPREAD**2 + levels_of(steps)[0] ** 2)
     return float((sample(SAMPLERS[name], steps, x) - true).abs().max())
 
 
 def test_levels_fall_from_all_noise_to_none() -> None:
     for steps in (1, 2, 20):
-        levels = noise_levels(steps)
+        levels = levels_of(steps)
         assert len(levels) == steps + 1
         assert levels[-1] == 0
         assert list(levels) == sorted(levels, reverse=True)
@@ -69,7 +73,7 @@ def test_second_order_beats_first_at_equal_steps() -> None:
 @pytest.mark.parametrize("eta", [0.3, 1.0])
 def test_fresh_noise_leaves_the_right_spread(name: SamplerName, eta: float) -> None:
     torch.manual_seed(0)
-    x = noise_levels(200)[0] * torch.randn(20_000)
+    x = levels_of(200)[0] * torch.randn(20_000)
     drawn = sample(SAMPLERS[name], 200, x, eta)
     assert float(drawn.std()) == pytest.approx(SPREAD, rel=0.05)
 
@@ -106,7 +110,17 @@ def test_ddpm_draws_from_the_posterior() -> None:
 @pytest.mark.parametrize("top", [40.0, 1.0, 0.031, 0.03, 0.001])
 @pytest.mark.parametrize("steps", [1, 2, 1000])
 def test_levels_fall_from_any_level_whatever(top: float, steps: int) -> None:
-    levels = noise_levels(steps, top)
+    levels = levels_of(steps, top)
     assert levels[0] == top
     assert levels[-1] == 0
     assert all(before > after for before, after in itertools.pairwise(levels))
+
+
+@pytest.mark.parametrize("low", [0.0001, 0.03, 1.0])
+@pytest.mark.parametrize("rho", [1.0, 7.0, 20.0])
+def test_levels_end_at_the_least_asked_for(low: float, rho: float) -> None:
+    levels = noise_levels(ImageSettings(steps=9, sigma_min=low, rho=rho))
+    assert levels[-2:] == (low, 0)
+    even = [sigma ** (1 / rho) for sigma in levels[:-1]]
+    gaps = [before - after for before, after in itertools.pairwise(even)]
+    assert gaps == pytest.approx([gaps[0]] * 8)

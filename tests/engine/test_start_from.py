@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from genui import paths
+from genui.cli import main
 from genui.engine import ship, trainer
 from genui.engine.kinds import build_task
 from genui.engine.train import checkpoint
@@ -227,3 +228,15 @@ def test_whose_path_a_model_came_from_is_nobodys_business(source: RunDir, tmp_pa
     command = ship.trained(run, recipe_from_dict(read_info(run).recipe))["command"]
     assert "--from mine.safetensors" in command
     assert "secret" not in command
+
+
+def test_the_card_names_what_an_average_was_made_of(source: RunDir, tmp_path: Path) -> None:
+    soup = tmp_path / "soup.safetensors"
+    assert main(["average", f"{source.id}@16", f"{source.id}@20", "--out", str(soup)]) == 0
+    run = started(str(soup))
+    assert trainer.train(run) == 0
+    words = ship.lineage(run, "plays", {})["started"]
+    assert words == (
+        f"from the average of the weights of {source.id}@16, {source.id}@20, "
+        "of which the last (20 steps, 0 minutes) began from nothing"
+    )

@@ -95,7 +95,7 @@ class DiffusionGenerator:
             opening = self.medium.opening(request.init, caption)
         grid = Grid(Row(caption, request.seed, settings), request.grid)
         clean_part = None if opening is None else opening.clean.to(self._device)
-        levels = opening_levels(request, settings.steps)
+        levels = opening_levels(request, settings)
         state = self._first(grid, self._rows(grid), levels, clean_part)
         if request.forward:
             state = replace(state, clean=state.x)
@@ -148,7 +148,7 @@ class DiffusionGenerator:
     def denoised(self, captions: list[str], seeds: list[int], settings: ImageSettings) -> Tensor:
         """Finished arrays [B, C, H, W], one a caption and seed, as one batch."""
         rows = tuple(Row(*each, settings) for each in zip(captions, seeds, strict=True))
-        state = self._first(Grid(rows[0]), rows, noise_levels(settings.steps), None)
+        state = self._first(Grid(rows[0]), rows, noise_levels(settings), None)
         while not self.finished(state):
             state = self._next(state)
         return state.x
@@ -210,7 +210,7 @@ class DiffusionGenerator:
         """x at the target level, each row by its own sampler."""
         noise = self._noise(state.rows, state.step + 1)
         x = torch.empty_like(state.x)
-        for (sampler, eta), at in _by_sampler(state.rows).items():
+        for (sampler, eta), at in _by_sampler(state.rows, state.sigma).items():
             rows, words = [state.rows[i] for i in at], state.words[at]
             guess = partial(self._guess, words=words, rows=rows)
             before = state.previously
@@ -234,8 +234,8 @@ class DiffusionGenerator:
         self._guidable(grid.base.settings)
         before, now = state.grid.base, grid.base
         levels = state.levels
-        if now.settings.steps != before.settings.steps:
-            levels = respaced(state, now.settings.steps)
+        if _spacing(now.settings) != _spacing(before.settings):
+            levels = respaced(state, now.settings)
         rows = self._rows(grid)
         if len(rows) != len(state.rows):
             raise MisuseError(
@@ -252,7 +252,7 @@ class DiffusionGenerator:
 
     def _with_noise(self, state: DiffusionState, edit: AddNoise) -> DiffusionState:
         """Noise up to an earlier level: σ² adds up, and the levels from there come again."""
-        levels = noise_levels(state.grid.base.settings.steps)
+        levels = noise_levels(state.grid.base.settings)
         if edit.to > len(levels) - 2:
             raise MisuseError(
                 f"noise of step {edit.to}: the schedule has noise at steps 0 to {len(levels) - 2}"
@@ -333,12 +333,18 @@ def _scales(row: Row) -> tuple[float, float]:
     return row.settings.guidance, row.settings.autoguidance
 
 
-def _by_sampler(rows: Sequence[Row]) -> dict[tuple[SamplerName, float], list[int]]:
-    """Which rows move alike: by sampler, and by η where it matters."""
+def _spacing(settings: ImageSettings) -> tuple[int, float, float]:
+    """What the noise levels follow from."""
+    return settings.steps, settings.sigma_min, settings.rho
+
+
+def _by_sampler(rows: Sequence[Row], sigma: float) -> dict[tuple[SamplerName, float], list[int]]:
+    """Which rows move alike from σ: by sampler, and by η where it matters."""
     groups: dict[tuple[SamplerName, float], list[int]] = {}
     for i, row in enumerate(rows):
         settings = row.settings
-        eta = settings.eta if settings.sampler in WITH_ETA else 0.0
+        fresh = settings.sampler in WITH_ETA and sigma > settings.s_tmin
+        eta = settings.eta if fresh else 0.0
         groups.setdefault((settings.sampler, eta), []).append(i)
     return groups
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
+import msgspec
 import numpy as np
 from torch import Tensor
 
@@ -10,7 +11,7 @@ from genui.engine.generate.grid import Grid, Row
 from genui.engine.generate.inpaint import Held
 from genui.engine.generate.samplers import SIGMA_MAX, noise_levels, ramp
 from genui.errors import MisuseError
-from genui.protocol import Start
+from genui.protocol import ImageSettings, Start
 
 
 def noise(shape: tuple[int, int, int], *key: int, part: int = 0) -> np.ndarray:
@@ -51,12 +52,12 @@ class DiffusionState:
         return len(self.levels) - 1
 
 
-def opening_levels(request: Start, steps: int) -> tuple[float, ...]:
+def opening_levels(request: Start, settings: ImageSettings) -> tuple[float, ...]:
     """The levels a trace begins with: all of them, the last of them, or all of them rising.
 
     Raises MisuseError where the request asks for what it gives no picture for.
     """
-    levels = noise_levels(steps)
+    levels = noise_levels(settings)
     if request.forward:
         if request.init is None:
             raise MisuseError("the forward process needs a picture to begin from: give one")
@@ -65,19 +66,20 @@ def opening_levels(request: Start, steps: int) -> tuple[float, ...]:
         return levels
     if not 0 < request.strength <= 1:
         raise MisuseError(f"strength {request.strength:g}: give a share above 0 and up to 1")
-    return levels[drowned_at(request.strength, steps) :]
+    return levels[drowned_at(request.strength, settings.steps) :]
 
 
-def respaced(state: DiffusionState, steps: int) -> tuple[float, ...]:
+def respaced(state: DiffusionState, settings: ImageSettings) -> tuple[float, ...]:
     """The levels with as many ahead as make `steps` of the whole, and one at the least."""
     if state.step == state.total:
         return state.levels
-    behind, sigma, ahead = state.levels[: state.step], state.sigma, max(1, steps - state.step)
+    behind, sigma = state.levels[: state.step], state.sigma
+    ahead = msgspec.structs.replace(settings, steps=max(1, settings.steps - state.step))
     if state.clean is None:
         return behind + noise_levels(ahead, sigma)
     if sigma == 0:
         return noise_levels(ahead)[::-1]
-    return behind + ramp(sigma, SIGMA_MAX, ahead + 1)
+    return behind + ramp(sigma, SIGMA_MAX, ahead.steps + 1, ahead.rho)
 
 
 def turned_round(state: DiffusionState) -> DiffusionState:

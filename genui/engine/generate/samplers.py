@@ -11,28 +11,27 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from genui.protocol import SamplerName
+from genui.protocol import ImageSettings, SamplerName
 
 SIGMA_MAX = 40.0
-SIGMA_MIN = 0.03
-RHO = 5.0
 
 Denoise = Callable[[Tensor, float], Tensor]
 """(x, σ) to the expected clean picture."""
 
 
-def noise_levels(steps: int, top: float = SIGMA_MAX) -> tuple[float, ...]:
-    """`steps` + 1 σ falling from `top`, the last 0 (Karras et al. 2022, eq. 5, with ρ = 5)."""
+def noise_levels(settings: ImageSettings, top: float = SIGMA_MAX) -> tuple[float, ...]:
+    """`steps` + 1 σ falling from `top`, the last 0 (Karras et al. 2022, eq. 5)."""
     # From a level that is nearly clean there must still be somewhere to fall to.
-    low = min(SIGMA_MIN, top / 2)
-    return (*(ramp(top, low, steps) if steps > 1 else (top,)), 0.0)
+    low = min(settings.sigma_min, top / 2)
+    falling = ramp(top, low, settings.steps, settings.rho) if settings.steps > 1 else (top,)
+    return (*falling, 0.0)
 
 
-def ramp(start: float, end: float, count: int) -> tuple[float, ...]:
+def ramp(start: float, end: float, count: int, rho: float) -> tuple[float, ...]:
     """`count` σ, at least two, from `start` to `end` exactly, evenly spaced in σ^(1/ρ)."""
-    first, last = start ** (1 / RHO), end ** (1 / RHO)
+    first, last = start ** (1 / rho), end ** (1 / rho)
     shares = (i / (count - 1) for i in range(1, count - 1))
-    return (start, *((first + share * (last - first)) ** RHO for share in shares), end)
+    return (start, *((first + share * (last - first)) ** rho for share in shares), end)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,20 @@
+"""How the settings of a picture read in the inspector."""
+
+from genui.protocol import ImageSettings
+from genui.ui.settings import image_lines
+
+
+def shown(settings: ImageSettings) -> dict[str, str]:
+    return {line.label: line.value for line in image_lines(settings, 1, "cat")}
+
+
+def test_what_is_usual_is_not_spelled_out() -> None:
+    lines = shown(ImageSettings(steps=12, eta=0.5))
+    assert (lines["steps"], lines["eta"]) == ("12", "0.5")
+
+
+def test_levels_chosen_on_the_shell_are_seen() -> None:
+    lines = shown(ImageSettings(steps=20, sigma_min=0.01, rho=7, eta=0.5, s_tmin=0.3))
+    assert lines["steps"] == "20, σ ≥ 0.01, ρ 7"
+    assert lines["eta"] == "0.5 above σ 0.3"
+    assert shown(ImageSettings(sampler="heun", s_tmin=1))["eta"] == "of DPM++ and DDIM"
