@@ -12,6 +12,7 @@ from genui import notes, score
 from genui.commands import output
 from genui.commands.forks import spell_all
 from genui.errors import GenuiError, MisuseError
+from genui.protocol import LEVELS, ImageSettings, Settings
 from genui.recipes import FIXED
 from genui.render.numbers import count, short
 from genui.saved import SUFFIXES, Machine, SavedFile, SavedTree, read
@@ -170,7 +171,6 @@ def _saved(file: Path) -> None:
 def facts_of(found: SavedFile) -> None:
     """How a file was made, one fact a line."""
     recipe, machine = found.recipe, found.recipe.machine
-    settings = msgspec.structs.asdict(recipe.settings)
     grid = [f"{axis.name} {', '.join(axis.values)}" for axis in recipe.grid]
     begun = "" if recipe.init is None else f"a picture, strength {recipe.strength:g}"
     if isinstance(recipe.init, str):
@@ -184,7 +184,7 @@ def facts_of(found: SavedFile) -> None:
             ("prompt", recipe.prompt),
             ("seed", str(recipe.seed)),
             ("samples", str(recipe.count) if recipe.count > 1 else ""),
-            ("settings", _flat(settings)),
+            ("settings", _flat(_told(recipe.settings))),
             ("edits", "; ".join(spell_all(recipe.edits, recipe.settings))),
             ("begins from", f"{begun}, drowned" if recipe.forward else begun),
             ("grid", " × ".join(grid)),
@@ -194,6 +194,16 @@ def facts_of(found: SavedFile) -> None:
             ("made on", ", ".join(filter(None, _where(machine)))),
         ]
     )
+
+
+def _told(settings: Settings) -> dict[str, Any]:
+    """The settings by name; where the noise levels lie only if that was chosen."""
+    usual = msgspec.structs.asdict(ImageSettings())
+    return {
+        name: value
+        for name, value in msgspec.structs.asdict(settings).items()
+        if name not in LEVELS or value != usual[name]
+    }
 
 
 def _where(machine: Machine) -> tuple[str, ...]:

@@ -40,6 +40,10 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
     tokens: Annotated[int, Meta(ge=1, le=100_000)] = 400
 
 
+LEVELS = ("sigma_min", "rho", "s_tmin")
+"""Of EDM's sampler (Karras et al. 2022, table 1), seldom chosen: they are told where they are."""
+
+
 class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
     """How noise becomes a picture.
 

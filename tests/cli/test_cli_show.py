@@ -38,6 +38,7 @@ def test_a_picture_is_drawn_and_says_how_it_was_made(
     assert facts["prompt"] == "red heart"
     assert "steps 30" in facts["settings"]
     assert facts["edits"] == "4:seed=9"
+    assert "rho" not in facts["settings"]  # told only where it was chosen
     assert max(map(len, out.splitlines())) <= 80  # a wide picture is made to fit
     assert "\x1b" not in out
 
