@@ -67,7 +67,9 @@ def setting(kind: type[Settings], name: str, text: str, asked: str) -> Any:
     if name in NAMED and text not in NAMED[name]:
         raise MisuseError(f"{asked}: no such {name}; {did_you_mean(text, NAMED[name])}")
     hint = get_type_hints(kind, include_extras=True)[name]
-    value = _parts(text) if name in LISTS else text
+    value = _parts(text) if name in LISTS else text.strip()
+    if isinstance(value, str) and value.startswith("."):
+        value = f"0{value}"  # .5, which JSON has not
     return _convert(asked, value, hint)
 
 

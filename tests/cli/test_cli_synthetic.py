@@ -67,9 +67,9 @@ def test_captions_come_from_the_training_data_where_none_is_given(
 
 def test_they_stand_for_the_data_but_where_told_otherwise(tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "made"
-    asked = ["--rho", "3", "--s-tmin", "0", "--sampler", "ddim"]
+    asked = ["--rho", "3", "--s-tmin", ".5", "--sampler", "ddim"]
     assert main([*SHAPES, *asked, "-n", "1", "--out", str(out)]) == 0
-    usual = msgspec.structs.replace(UNGUIDED, steps=1, rho=3.0, s_tmin=0.0, sampler="ddim")
+    usual = msgspec.structs.replace(UNGUIDED, steps=1, rho=3.0, s_tmin=0.5, sampler="ddim")
     assert read_plan(out).settings == usual
 
 
