@@ -175,13 +175,14 @@ def lineage(run: RunDir, name: str, earlier: dict[str, Any]) -> dict[str, str]:
         further = lineage(before, name, earlier).get("started", "")
         return {"started": f"{words}, that {further}" if further else words}
     if soup := averaged(start):
+        words = f"from the average of the weights of {', '.join(soup)}"
         ref, _, step = soup[-1].partition("@")
+        if not step:  # a file's, or a shipped model's: they tell of themselves
+            return {"started": words}
         last = find_run(ref)
         further = lineage(last, name, earlier).get("started", "from nothing")
-        return {
-            "started": f"from the average of the weights of {', '.join(soup)}, of which the last "
-            f"({spent(last, int(step))}) began {further}"
-        }
+        words += f", of which the last ({spent(last, int(step))}) began {further}"
+        return {"started": words}
     if spelled(start) != name or "trained" not in earlier:
         return {}
     trained = earlier["trained"]
@@ -197,7 +198,7 @@ def spent(run: RunDir, step: int) -> str:
 
 
 def averaged(start: Mapping[str, Any]) -> list[str]:
-    """The checkpoints of runs that a file is the average of, if a training began with such."""
+    """The models that a file is the average of, if a training began with such a file."""
     path = Path(start.get("path", ""))
     return read_header(path).metadata.get("averaged", []) if path.is_file() else []
 
