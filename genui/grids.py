@@ -9,6 +9,7 @@ import msgspec
 
 from genui.errors import MisuseError, did_you_mean
 from genui.protocol import SAMPLERS, Axis, ImageSettings, Seed
+from genui.typed import from_text
 
 NAMES: tuple[str, ...] = get_args(get_type_hints(Axis)["name"])
 MOST_VALUES = 16  # along one side
@@ -96,7 +97,7 @@ def _check(name: str, value: str) -> None:
         raise MisuseError(f"no sampler '{value}': {did_you_mean(value, SAMPLERS)}")
     if name in NUMBERS:
         try:
-            msgspec.convert(value, NUMBERS[name], strict=False)
+            from_text(value, NUMBERS[name])
         except msgspec.ValidationError:
             ranges = {"seed": "a whole number", "guidance": "a number, 0 to 20",
                       "eta": "a number, 0 to 1"}  # fmt: skip

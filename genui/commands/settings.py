@@ -8,6 +8,7 @@ import msgspec
 from genui.errors import MisuseError, did_you_mean
 from genui.kinds import Kind
 from genui.protocol import BASES, GRAMMARS, SAMPLERS, Seed, Settings
+from genui.typed import from_text
 
 OPTIONS = (
     "tokens",
@@ -67,9 +68,7 @@ def setting(kind: type[Settings], name: str, text: str, asked: str) -> Any:
     if name in NAMED and text not in NAMED[name]:
         raise MisuseError(f"{asked}: no such {name}; {did_you_mean(text, NAMED[name])}")
     hint = get_type_hints(kind, include_extras=True)[name]
-    value = _parts(text) if name in LISTS else text.strip()
-    if isinstance(value, str) and value.startswith("."):
-        value = f"0{value}"  # .5, which JSON has not
+    value = _parts(text) if name in LISTS else text
     return _convert(asked, value, hint)
 
 
@@ -84,7 +83,7 @@ def _parts(text: str) -> list[str]:
 
 def _convert(asked: str, text: str | list[str], kind: Any) -> Any:
     try:
-        return msgspec.convert(text, kind, strict=False)
+        return from_text(text, kind)
     except msgspec.ValidationError as error:
         reason = str(error).replace("`", "'")
         raise MisuseError(f"{asked}: {reason}") from None

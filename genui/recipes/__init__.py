@@ -39,6 +39,7 @@ from genui.recipes.text_classifier import TextClassifierRecipe
 from genui.recipes.transformer import TransformerRecipe
 from genui.recipes.video import VideoRecipe
 from genui.recipes.voice import VoiceRecipe
+from genui.typed import from_text
 
 KINDS: Mapping[tuple[str, str], type[Recipe]] = types.MappingProxyType(
     {
@@ -118,7 +119,7 @@ def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
         if typing.get_origin(hints[key]) is tuple:
             value = [part.strip() for part in text.split(",") if part.strip()]
         try:
-            changed[key] = msgspec.convert(value, hints[key], strict=False)
+            changed[key] = from_text(value, hints[key])
         except msgspec.ValidationError as error:
             raise MisuseError(f"--set {key}={text}: {_plainly(error)}") from None
     result = recipe_from_dict(changed)

@@ -1,7 +1,7 @@
 """How the settings of a generation are shown, nudged and typed."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, get_type_hints
 
 import msgspec
 from textual.content import Content
@@ -10,6 +10,7 @@ from genui.errors import MisuseError
 from genui.grids import grid_words
 from genui.protocol import WITH_ETA, Axis, ImageSettings, LabSettings, LatentSettings, TextSettings
 from genui.render.sanitise import clean_line
+from genui.typed import from_text
 
 S = TypeVar("S", TextSettings, ImageSettings, LatentSettings, LabSettings)
 
@@ -147,9 +148,8 @@ def _steps(settings: ImageSettings) -> str:
 def typed(settings: S, name: str, text: str) -> S:
     """The settings with one field as typed. Raises MisuseError, one line, where it cannot be."""
     try:
-        number = f"0{text.strip()}" if text.strip().startswith(".") else text.strip()
-        fields = {**msgspec.structs.asdict(settings), name: number}
-        return msgspec.convert(fields, type(settings), strict=False)
+        hint = get_type_hints(type(settings), include_extras=True)[name]
+        return msgspec.structs.replace(settings, **{name: from_text(text.strip(), hint)})
     except msgspec.ValidationError as error:
         label = name.replace("_", "-")
         raise MisuseError(f"{label} {text.strip()!r}: {_plainly(str(error))}") from None

@@ -18,6 +18,7 @@ from genui.protocol import (
     Settings,
 )
 from genui.render.sanitise import clean
+from genui.typed import from_text
 
 _SHOWN = 40  # characters of a value that does not fit
 
@@ -119,7 +120,7 @@ def parsed(name: str, text: str) -> str | int | float:
             raise MisuseError(f"{shown}: no such sampler; {did_you_mean(text, SAMPLERS)}")
         return text
     try:
-        value = msgspec.convert(text.strip(), NUMBERS[name], strict=False)
+        value = from_text(text.strip(), NUMBERS[name])
         if not math.isfinite(value):
             raise ValueError
     except msgspec.ValidationError as error:

@@ -1,0 +1,24 @@
+"""Numbers as people type them, wherever they are typed."""
+
+import msgspec
+import pytest
+
+from genui.grids import parse_axes
+from genui.protocol import ImageSettings
+from genui.recipes import find_recipe, override
+from genui.typed import from_text
+from genui.ui.settings import typed
+
+
+@pytest.mark.parametrize(("text", "value"), [(".5", 0.5), (" .25", 0.25), ("1e-3", 0.001)])
+def test_a_number_may_begin_with_its_point(text: str, value: float) -> None:
+    assert from_text(text, float) == value
+    assert override(find_recipe("prose"), {"learning_rate": text}).learning_rate == value
+    assert typed(ImageSettings(), "eta", text).eta == value
+    assert parse_axes(f"eta {text}, 1", "")
+
+
+@pytest.mark.parametrize("text", ["", ".", ".x", "..5", "-", "0.5.1"])
+def test_what_is_no_number_stays_none(text: str) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        from_text(text, float)
