@@ -126,6 +126,11 @@ def add_start(parser: argparse.ArgumentParser) -> None:
     image.add_argument("--sigma-min", metavar="σ", help="the least noise level but none")
     image.add_argument("--rho", metavar="R", help="how noise levels crowd to the least, 1 to 20")
     image.add_argument(
+        "--rejection",
+        metavar="M",
+        help="of a folder: how strictly the model's critic sifts it, from 1 (0: not)",
+    )
+    image.add_argument(
         "--init", metavar="IMAGE", help=f"begin from a picture; {FROM_DATA} is a training picture"
     )
     image.add_argument("--strength", metavar="S", help="how much of --init drowns (1: all of it)")

@@ -28,6 +28,7 @@ OPTIONS = (
     "sigma_min",
     "rho",
     "s_tmin",
+    "rejection",
     "direction",
     "basis",
     "reach",

@@ -12,7 +12,7 @@ from genui import notes, score
 from genui.commands import output
 from genui.commands.forks import spell_all
 from genui.errors import GenuiError, MisuseError
-from genui.protocol import LEVELS, ImageSettings, Settings
+from genui.protocol import SELDOM, ImageSettings, Settings
 from genui.recipes import FIXED
 from genui.render.numbers import count, short
 from genui.saved import SUFFIXES, Machine, SavedFile, SavedTree, read
@@ -202,7 +202,7 @@ def _told(settings: Settings) -> dict[str, Any]:
     return {
         name: value
         for name, value in msgspec.structs.asdict(settings).items()
-        if name not in LEVELS or value != usual[name]
+        if name not in SELDOM or value != usual[name]
     }
 
 

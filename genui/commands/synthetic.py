@@ -24,7 +24,7 @@ from genui.commands.request import asked, is_given
 from genui.commands.samples import Generated
 from genui.errors import GenuiError, MisuseError
 from genui.kinds import UNGUIDED, Kind
-from genui.protocol import LEVELS, ImageSettings, Settings, Start, Started
+from genui.protocol import SELDOM, ImageSettings, Settings, Start, Started
 
 if TYPE_CHECKING:
     from genui.engine.generate.batches import Prompts
@@ -94,7 +94,7 @@ def _settings(args: argparse.Namespace, start: Start) -> Settings:
     """As asked; of pictures those that stand for their data, where nothing else is said."""
     settings = start.settings
     if isinstance(settings, ImageSettings):
-        for name in ("guidance", "steps", "eta", *LEVELS):
+        for name in ("guidance", "steps", "eta", *SELDOM):
             if getattr(args, name) is None:
                 settings = msgspec.structs.replace(settings, **{name: getattr(UNGUIDED, name)})
     return settings

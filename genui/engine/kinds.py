@@ -79,7 +79,7 @@ KINDS: Mapping[type[Recipe], Kind] = types.MappingProxyType(
         ),
         DiffusionRecipe: Kind(
             task="genui.engine.train.picture_task:PictureTask",
-            generator="genui.engine.generate.diffusion:load_picture_model",
+            generator="genui.engine.generate.picture_model:load_picture_model",
             measure="genui.engine.probes.pictures:measure_pictures",
             check="genui.engine.data.pictures:check_pictures",
             honesty="It has seen one picture a caption: a trained name gives back the trained "

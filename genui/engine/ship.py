@@ -1,10 +1,13 @@
 """`python -m genui.engine.ship RUN [GUIDE]`: make a run's newest checkpoint a shipped model.
 
-Writes `genui/weights/<recipe>/`: the averaged weights in eight bits and a card. What the
-card claims is measured on those very eight-bit weights, not on the ones they came from.
-GUIDE is a weaker model of the same data, which autoguidance leads away from.
+Writes `genui/weights/<recipe>/`: the averaged weights in eight bits, or with `--bits 16` in
+sixteen, and a card. What the card claims is measured on those very weights, not on the ones they
+came from.
+GUIDE is a weaker model of the same data, which autoguidance leads away from; eight bits do for it.
+With `--critic FILE`, the run's model as `genui.engine.criticise` wrote it, it has that critic.
 """
 
+import argparse
 import json
 import shlex
 import shutil
@@ -15,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from torch import Tensor
 
 from genui import paths
 from genui.engine.data.folder import METADATA
@@ -23,8 +27,8 @@ from genui.engine.generate import stream
 from genui.engine.kinds import honesty, measure
 from genui.engine.models import guiding
 from genui.engine.train.checkpoint import load_weights, write_tensors
-from genui.engine.train.quantise import quantise
-from genui.errors import GenuiError
+from genui.engine.train.quantise import halved, quantise
+from genui.errors import GenuiError, MisuseError
 from genui.kinds import KINDS, UNGUIDED
 from genui.protocol import Start, TextFrame
 from genui.recipes import PATHS, Recipe, TransformerRecipe, find_recipe, recipe_from_dict
@@ -45,11 +49,14 @@ SAMPLE = "sample.png"
 
 
 def main() -> int:
-    if len(sys.argv) not in (2, 3):
-        print("usage: python -m genui.engine.ship RUN [GUIDE]", file=sys.stderr)
-        return 2
+    parser = argparse.ArgumentParser("python -m genui.engine.ship", description=__doc__)
+    parser.add_argument("run", metavar="RUN")
+    parser.add_argument("guide", metavar="GUIDE", nargs="?", default="")
+    parser.add_argument("--critic", metavar="FILE", default="")
+    parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="of a weight")
+    asked = parser.parse_args()
     try:
-        card = ship(find_run(sys.argv[1]), *sys.argv[2:])
+        card = ship(find_run(asked.run), asked.guide, asked.critic, asked.bits)
         print(json.dumps(card, indent=2, ensure_ascii=False))
     except GenuiError as error:
         print(f"genui: {error}", file=sys.stderr)
@@ -57,9 +64,11 @@ def main() -> int:
     return 0
 
 
-def ship(run: RunDir, guide: str = "") -> dict[str, Any]:
+def ship(run: RunDir, guide: str = "", critic: str = "", bits: int = 8) -> dict[str, Any]:
     """Write the weights and their card; the card."""
     tensors, described = load_weights(find_model(str(run.path)).path)
+    if critic:
+        tensors, described = with_critic((tensors, described), critic)
     if guide:
         weaker = load_weights(find_model(guide).path)
         tensors, described = guiding.joined((tensors, described), weaker)
@@ -68,12 +77,12 @@ def ship(run: RunDir, guide: str = "") -> dict[str, Any]:
     target = paths.weights_dir() / recipe.name / "model.safetensors"
     earlier = card_beside(target)
     described["recipe"] = without_paths(asdict(recipe)) | usually_watched(recipe.name)
-    write_tensors(target, quantise(tensors), {"genui": json.dumps(described)})
+    write_tensors(target, narrowed(tensors, bits), {"genui": json.dumps(described)})
     card = {
         "name": recipe.name,
         "summary": recipe.summary,
         "quality": dict(measure(find_model(str(target)), recipe)),
-        "trained": trained(run, recipe) | lineage(run, recipe.name, earlier) | guided_by(described),
+        "trained": trained(run, recipe) | lineage(run, recipe.name, earlier) | beside(described),
         "data": {
             "name": described["dataset"],
             "licence": described["licence"],
@@ -81,7 +90,7 @@ def ship(run: RunDir, guide: str = "") -> dict[str, Any]:
         },
         "licence": "MIT",
         "honesty": honesty(recipe),
-        "size": f"{target.stat().st_size / 1e6:.1f} MB, 8 bits a weight",
+        "size": f"{target.stat().st_size / 1e6:.1f} MB, {bits} bits a weight",
         "sample": sample(str(target), recipe),
     }
     text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
@@ -89,6 +98,28 @@ def ship(run: RunDir, guide: str = "") -> dict[str, Any]:
     if pictures := sorted(run.samples.glob("*.png")):
         shutil.copyfile(pictures[-1], target.with_name(SAMPLE))  # `genui show` draws it
     return card
+
+
+def narrowed(tensors: dict[str, Tensor], bits: int) -> dict[str, Tensor]:
+    """A model's weights in `bits`, those of its guide in eight."""
+    if bits == 8:
+        return quantise(tensors)
+    guide = {n: value for n, value in tensors.items() if n.startswith(guiding.PREFIX)}
+    own = {n: value for n, value in tensors.items() if n not in guide}
+    return halved(own) | quantise(guide)
+
+
+def with_critic(
+    model: tuple[dict[str, Tensor], dict[str, Any]], file: str
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """A model with the critic of that file. Raises MisuseError where its weights are others."""
+    theirs, told = load_weights(find_model(file).path)
+    tensors, described = model
+    if "critic" not in told:
+        raise MisuseError(f"{file}: has no critic; write one with python -m genui.engine.criticise")
+    if not all(name in theirs and theirs[name].equal(tensors[name]) for name in tensors):
+        raise MisuseError(f"{file}: is a critic of other weights than the run's")
+    return theirs, described | {"critic": told["critic"]}
 
 
 def without_paths(recipe: dict[str, Any]) -> dict[str, Any]:
@@ -153,11 +184,17 @@ def against(folder: str) -> str:
     return f"{count:,} pictures that {model} drew: {shlex.join(words)}"
 
 
-def guided_by(described: dict[str, Any]) -> dict[str, str]:
-    """What the guide beside the weights is."""
-    if "guide" not in described:
-        return {}
-    return {"guide": f"the same recipe after {described['guide']['step']:,} steps"}
+def beside(described: dict[str, Any]) -> dict[str, str]:
+    """What the guide and the critic beside the weights are."""
+    found = {}
+    if guide := described.get("guide"):
+        found["guide"] = f"the same recipe after {guide['step']:,} steps"
+    if critic := described.get("critic"):
+        found["critic"] = (
+            f"logistic regression on {len(critic['classifiers'])} classifiers that learned from "
+            f"{critic['share']:.0%} of the pictures: {critic['drawn']:,} drawn against the others"
+        )
+    return found
 
 
 def card_beside(weights: Path) -> dict[str, Any]:

@@ -40,8 +40,8 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
     tokens: Annotated[int, Meta(ge=1, le=100_000)] = 400
 
 
-LEVELS = ("sigma_min", "rho", "s_tmin")
-"""Of EDM's sampler (Karras et al. 2022, table 1), seldom chosen: they are told where they are."""
+SELDOM = ("sigma_min", "rho", "s_tmin", "rejection")
+"""Settings of pictures that are seldom chosen: they are told where they are."""
 
 
 class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
@@ -50,9 +50,11 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
     `eta` is the share of fresh noise a step: from 0, the probability-flow ODE, to 1, the reverse
     SDE, which is DDPM for DDIM and SDE-DPM-Solver++ for DPM-Solver++. Others than WITH_ETA
     have none of their own choice. `autoguidance` is away from the model's guide, a weaker copy
-    of it, where it has one; 1 is not at all. The last three are EDM's (Karras et al. 2022, table
-    1): the least noise level but none, how the levels crowd towards it, and the one at and under
-    which no sampler of WITH_ETA adds noise.
+    of it, where it has one; 1 is not at all. Three are EDM's (Karras et al. 2022, table 1): the
+    least noise level but none, how the levels crowd towards it, and the one at and under which no
+    sampler of WITH_ETA adds noise. `rejection` is of pictures by the thousand, where the model has
+    a critic: one that is r times as likely among real ones as among drawn ones is kept with
+    probability r / rejection (Azadi et al. 2019); 0 keeps all.
     """
 
     sampler: SamplerName = "dpmpp-2m"
@@ -63,6 +65,7 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
     sigma_min: Annotated[float, Meta(ge=0.0001, le=1)] = 0.03
     rho: Annotated[float, Meta(ge=1, le=20)] = 5.0
     s_tmin: Annotated[float, Meta(ge=0, le=40)] = 0.0
+    rejection: Annotated[float, Meta(ge=0, le=100)] = 0.0
 
 
 class LatentSettings(Struct, frozen=True, tag="latent", kw_only=True):

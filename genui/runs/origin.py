@@ -33,7 +33,7 @@ class Origin:
     ref: str  # as it was asked for
     recipe: Recipe
     step: int
-    weights: Path  # those that generate: averaged, and of a shipped model in eight bits
+    weights: Path  # those that generate: averaged, and of a shipped model in fewer bits
     state: Path | None  # has the weights as they were trained, where a run still keeps them
     run: str  # the id of the run it is a checkpoint of, or ""
 

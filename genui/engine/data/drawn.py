@@ -6,6 +6,7 @@ import msgspec
 
 from genui.engine.data.folder import shown
 from genui.errors import MisuseError
+from genui.protocol import ImageSettings
 from genui.recipes import DiffusionRecipe
 from genui.runs.catalog import ModelInfo, find_model
 from genui.runs.checkpoints import read_header, weights_fingerprint
@@ -36,7 +37,13 @@ def drawn_by(recipe: DiffusionRecipe) -> ModelInfo:
             f"against={shown(folder)}: was drawn with other weights of {plan.model}; "
             f"name a new folder: {AGAIN}"
         )
-    theirs = read_header(model.path).recipe
+    header = read_header(model.path)
+    sifted = isinstance(plan.settings, ImageSettings) and plan.settings.rejection
+    if sifted and "critic" in header.metadata:
+        raise MisuseError(
+            f"against={shown(folder)}: {model.name}'s critic has sifted it; draw with --rejection 0"
+        )
+    theirs = header.recipe
     if not isinstance(theirs, DiffusionRecipe):
         raise MisuseError(
             f"against={shown(folder)}: {model.name} is no diffusion model of pictures"

@@ -83,6 +83,16 @@ def describe(data: LabelledPictures) -> str:
     )
 
 
+def parted(train: NDArray[np.int64], share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(those a classifier learns from, the rest, which are as new to it as what a model draws).
+
+    Which they are depends on the share alone, whatever the seed of its training.
+    """
+    order = np.random.default_rng(0).permutation(train)
+    count = max(1, round(share * len(train)))
+    return np.sort(order[:count]), np.sort(order[count:])
+
+
 def _split(
     targets: NDArray[np.int64], names: Sequence[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

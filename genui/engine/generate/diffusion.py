@@ -1,7 +1,7 @@
 """Turning noise into what a caption says, a denoising step at a time."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -25,10 +25,9 @@ from genui.engine.generate.medium import Medium
 from genui.engine.generate.picture_medium import PictureMedium
 from genui.engine.generate.pixels import to_rgb
 from genui.engine.generate.samplers import SAMPLERS, Move, noise_levels
-from genui.engine.models import guiding
+from genui.engine.generate.sifting import sifted
+from genui.engine.models.critic import Critic
 from genui.engine.models.dit import Denoiser
-from genui.engine.models.filled import filled
-from genui.engine.models.picture_denoiser import picture_denoiser
 from genui.errors import MisuseError
 from genui.protocol import (
     WITH_ETA,
@@ -44,7 +43,6 @@ from genui.protocol import (
     Start,
     Started,
 )
-from genui.recipes import DiffusionRecipe, recipe_from_dict
 from genui.render.sanitise import clean
 
 # Beside (seed, step), what other noise than a sampler's own is drawn from.
@@ -60,7 +58,7 @@ class DiffusionGenerator:
     """One diffusion model; `step` is one denoising step of everything in the state.
 
     `medium` says what it denoises: pictures, unless told otherwise. `guide` is a weaker model of
-    the same data, which autoguidance leads away from.
+    the same data, which autoguidance leads away from; `critic` sifts pictures by the thousand.
     """
 
     family = "diffusion"
@@ -72,9 +70,10 @@ class DiffusionGenerator:
         machine: Machine,
         medium: Medium | None = None,
         guide: Denoiser[Any] | None = None,
+        critic: Critic | None = None,
     ) -> None:
         self.model = model.eval()
-        self.guide = guide
+        self.guide, self.critic = guide, critic
         self.medium = medium or PictureMedium()
         self._vocabulary = vocabulary
         self._machine = machine
@@ -142,8 +141,17 @@ class DiffusionGenerator:
         return self.medium.frame(state, self.model.sigma_data)
 
     def draw(self, captions: list[str], seeds: list[int], settings: ImageSettings) -> np.ndarray:
-        """Finished pictures uint8 [B, 32, 32, 3], one a caption and seed, as one batch."""
-        return to_rgb(self.denoised(captions, seeds, settings))
+        """Finished pictures uint8 [B, 32, 32, 3], one a caption and seed, as one batch.
+
+        Where there is a critic and the settings ask for it, those it rejects are drawn again.
+        """
+
+        def once(captions: list[str], seeds: list[int]) -> np.ndarray:
+            return to_rgb(self.denoised(captions, seeds, settings))
+
+        if self.critic is None or not settings.rejection:
+            return once(captions, seeds)
+        return sifted(once, captions, seeds, self.critic, settings.rejection)
 
     def denoised(self, captions: list[str], seeds: list[int], settings: ImageSettings) -> Tensor:
         """Finished arrays [B, C, H, W], one a caption and seed, as one batch."""
@@ -289,7 +297,10 @@ class DiffusionGenerator:
         return torch.from_numpy(np.stack(drawn)).to(self._device)
 
     def _guidable(self, settings: ImageSettings) -> ImageSettings:
-        """The settings. Raises MisuseError where they ask for a guide that the model has not."""
+        """The settings. Raises MisuseError where they ask for a guide that the model has not, or
+        for a critic, which is for pictures by the thousand: a trace shows whatever it draws."""
+        if settings.rejection:
+            raise MisuseError("rejection: is of pictures by the thousand, -n N --out FOLDER")
         if settings.autoguidance != 1 and self.guide is None:
             raise MisuseError(
                 f"autoguidance {settings.autoguidance:g}: this model has no guide, a weaker copy "
@@ -356,32 +367,3 @@ def _known(state: DiffusionState) -> Tensor:
     if state.held is not None:
         return torch.where(state.held.mask, state.guess, state.held.known)
     return state.guess
-
-
-def load_picture_model(
-    recipe: DiffusionRecipe,
-    tensors: dict[str, Tensor],
-    described: Mapping[str, Any],
-    machine: Machine,
-    device: torch.device,
-) -> DiffusionGenerator:
-    """The generator of a checkpoint's weights; errors as `kinds.build_generator` says."""
-    vocabulary = Vocabulary(tuple(described["words"]))
-    own, weaker = guiding.apart(tensors)
-    model = filled(picture_denoiser(recipe, vocabulary.size), own).to(device)
-    guide = None
-    if weaker:
-        asked = _guide_recipe(described["guide"]["recipe"])
-        guide = filled(picture_denoiser(asked, vocabulary.size), weaker).to(device)
-    return DiffusionGenerator(model, vocabulary, machine, PictureMedium(recipe), guide)
-
-
-def _guide_recipe(fields: dict[str, Any]) -> DiffusionRecipe:
-    """Of the guide in a model's file. Raises TypeError where it is none."""
-    try:
-        recipe = recipe_from_dict(fields)
-    except MisuseError as error:
-        raise TypeError(f"its guide: {error}") from None
-    if not isinstance(recipe, DiffusionRecipe):
-        raise TypeError("its guide is no diffusion model")
-    return recipe

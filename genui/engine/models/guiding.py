@@ -11,12 +11,17 @@ from torch import Tensor
 from genui.errors import MisuseError
 
 PREFIX = "guide."
+CRITIC = "critic."
 ALIKE = ("fingerprint", "words")  # what a model and its guide have in common
 
 
 def apart(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """A model's own tensors, and those of its guide; the latter are none where it has none."""
-    own = {name: value for name, value in tensors.items() if not name.startswith(PREFIX)}
+    """A model's own tensors, and those of its guide; the latter are none where it has none.
+
+    Those of a critic are neither.
+    """
+    beside = (PREFIX, CRITIC)
+    own = {name: value for name, value in tensors.items() if not name.startswith(beside)}
     guide = {
         name.removeprefix(PREFIX): value
         for name, value in tensors.items()
@@ -42,4 +47,5 @@ def joined(
             raise MisuseError(f"guide: of other {what} than the model; use one of the same data")
     told = {key: of_guide[key] for key in ("recipe", "step")}
     beside = {PREFIX + name: value for name, value in apart(weaker)[0].items()}
-    return apart(tensors)[0] | beside, described | {"guide": told}
+    own = {name: value for name, value in tensors.items() if not name.startswith(PREFIX)}
+    return own | beside, described | {"guide": told}

@@ -23,8 +23,8 @@ def average(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """(fp32 tensors, description) of the mean of some models' weights, at least two.
 
-    A guide beside the weights is left out. Raises MisuseError naming the first model that does
-    not fit the first one.
+    A guide or a critic beside the weights is left out. Raises MisuseError naming the first model
+    that does not fit the first one.
     """
     total, described = load_weights(paths[0])
     total = guiding.apart(total)[0]
@@ -38,7 +38,7 @@ def average(
         if _shapes(tensors) != _shapes(total):
             raise MisuseError(f"{name}: its network is not that of {names[0]}")
         total = {key: value + tensors[key] for key, value in total.items()}
-    told = {key: value for key, value in described.items() if key != "guide"}
+    told = {key: value for key, value in described.items() if key not in ("guide", "critic")}
     mean = {key: value / len(names) for key, value in total.items()}
     return mean, told | {"averaged": list(names)}
 

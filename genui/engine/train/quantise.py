@@ -1,7 +1,7 @@
-"""Weights in eight bits, for shipping: a quarter of the size for a loss that is measured.
+"""Weights in fewer bits, for shipping: a quarter of the size, or half of it for a smaller loss.
 
-Each row of a matrix is scaled by its largest magnitude and rounded to int8 (symmetric,
-per channel; Jacob et al. 2018 without the zero point). Vectors stay fp16.
+In eight bits each row of a matrix is scaled by its largest magnitude and rounded to int8
+(symmetric, per channel; Jacob et al. 2018 without the zero point). Vectors stay fp16.
 """
 
 import torch
@@ -24,6 +24,11 @@ def quantise(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         small[name] = (rows / scale).round().clamp(-127, 127).to(torch.int8).view(value.shape)
         small[name + SCALE] = scale.half()
     return small
+
+
+def halved(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """fp32 tensors by name to fp16, for weights whose last small moves eight bits would undo."""
+    return {name: value.half() for name, value in tensors.items()}
 
 
 def dequantise(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
