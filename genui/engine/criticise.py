@@ -13,26 +13,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from torch import Tensor
 
-from genui.engine.data.drawn import AGAIN
+from genui.engine.data.drawn import AGAIN, is_sifted, plan_of
 from genui.engine.data.folder import load_folder
 from genui.engine.data.picture_labels import load_labelled, parted
 from genui.engine.data.pictures import Pictures
 from genui.engine.models.convnet import ConvNet
 from genui.engine.models.critic import Critic
-from genui.engine.models.filled import filled
-from genui.engine.models.guiding import CRITIC
+from genui.engine.models.guiding import CRITIC, prefixed, split
+from genui.engine.probes.classifiers import load_classifier
+from genui.engine.probes.judge import network_of
 from genui.engine.train.checkpoint import load_weights, write_tensors
 from genui.engine.train.critic_fit import fit, seen_by
 from genui.errors import GenuiError, MisuseError
-from genui.protocol import ImageSettings
 from genui.recipes import DiffusionRecipe, recipe_from_dict
 from genui.recipes.classifier import ImageClassifierRecipe
 from genui.runs.catalog import find_model
 from genui.runs.checkpoints import weights_fingerprint
-from genui.saved.drawn import read_plan
 
 LEAST = 50  # pictures of a caption on each side that a critic is fitted to
 
@@ -66,7 +64,7 @@ def criticised(
     recipe = recipe_from_dict(described["recipe"])
     if not isinstance(recipe, DiffusionRecipe):
         raise MisuseError(f"{model}: draws no pictures by denoising; a critic is for those")
-    drawn = _drawn(folder, model, path, sifted="critic" in described)
+    drawn = _drawn(folder, model, path, critic="critic" in described)
     networks, recipes = zip(*map(_classifier, classifiers), strict=True)
     _check(classifiers, recipes, recipe)
     data = load_labelled(recipe.dataset, recipe.data)
@@ -82,38 +80,33 @@ def criticised(
         raise MisuseError(f"{folder}: no caption has {LEAST} pictures there and in the data")
     critic = Critic(networks, captions)
     fit(critic, ours, theirs)
-    beside = {CRITIC + name: value for name, value in critic.state_dict().items()}
-    own = {name: value for name, value in tensors.items() if not name.startswith(CRITIC)}
+    own, _ = split(tensors, CRITIC)
     told = {
         "classifiers": [(each.width, each.figure) for each in recipes],
         "captions": captions,
         "share": recipes[0].share,
         "drawn": len(drawn.train),
     }
-    return own | beside, described | {"critic": told}
+    return own | prefixed(critic.state_dict(), CRITIC), described | {"critic": told}
 
 
-def _drawn(folder: str, model: str, path: Path, sifted: bool) -> Pictures:
+def _drawn(folder: str, model: str, path: Path, critic: bool) -> Pictures:
     """The pictures of a folder that this very model drew, all of them."""
-    try:
-        plan = read_plan(Path(folder))
-    except (OSError, msgspec.DecodeError):
-        raise MisuseError(
-            f"{folder}: is no folder of pictures that a model drew; {AGAIN}"
-        ) from None
+    plan = plan_of(folder, folder)
     if plan.fingerprint != weights_fingerprint(path):
         raise MisuseError(f"{folder}: was drawn by {plan.model}, not by {model} as it is; {AGAIN}")
-    if sifted and isinstance(plan.settings, ImageSettings) and plan.settings.rejection:
+    if critic and is_sifted(plan):
         raise MisuseError(f"{folder}: a critic has sifted it; draw with --rejection 0")
     return load_folder(folder)
 
 
 def _classifier(ref: str) -> tuple[ConvNet, ImageClassifierRecipe]:
-    tensors, described = load_weights(find_model(ref).path)
-    recipe = recipe_from_dict(described["recipe"])
-    if not isinstance(recipe, ImageClassifierRecipe):
-        raise MisuseError(f"{ref}: a {recipe.family} of {recipe.medium}, no classifier of pictures")
-    return filled(ConvNet(len(described["labels"]), recipe.width, recipe.figure), tensors), recipe
+    return load_classifier(
+        ref,
+        ImageClassifierRecipe,
+        "pictures",
+        lambda recipe, tensors, described: (network_of(recipe, tensors, described), recipe),
+    )
 
 
 def _check(

@@ -104,9 +104,8 @@ def narrowed(tensors: dict[str, Tensor], bits: int) -> dict[str, Tensor]:
     """A model's weights in `bits`, those of its guide in eight."""
     if bits == 8:
         return quantise(tensors)
-    guide = {n: value for n, value in tensors.items() if n.startswith(guiding.PREFIX)}
-    own = {n: value for n, value in tensors.items() if n not in guide}
-    return halved(own) | quantise(guide)
+    own, guide = guiding.split(tensors, guiding.PREFIX)
+    return halved(own) | guiding.prefixed(quantise(guide), guiding.PREFIX)
 
 
 def with_critic(

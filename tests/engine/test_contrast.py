@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from small_recipes import SMALL
 
 from genui import paths
 from genui.cli import main
@@ -26,21 +27,6 @@ from genui.runs.layout import RunDir, read_info
 from genui.runs.tail import MetricsTail
 
 DEVICE = torch.device("cpu")
-SMALL = {
-    "network": "dit",
-    "layers": "1",
-    "width": "32",
-    "heads": "2",
-    "patch": "8",
-    "caption_width": "16",
-    "canvas_batch": "0",
-    "caption_dropout": "0",
-    "batch": "8",
-    "one_word": "0",
-    "threads": "1",
-    "precision": "fp32",
-    "device": "cpu",
-}
 
 
 def own(folder: Path, value: int) -> Path:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from small_recipes import HERE, SMALL
 
 from genui.cli import main
 from genui.engine import criticise, ship, trainer
@@ -28,20 +29,6 @@ from genui.recipes import DiffusionRecipe, find_recipe, override
 from genui.runs import launch
 from genui.runs.catalog import find_model
 from genui.saved.drawn import read_plan
-
-SMALL = {
-    "network": "dit",
-    "layers": "1",
-    "width": "32",
-    "heads": "2",
-    "patch": "8",
-    "caption_width": "16",
-    "canvas_batch": "0",
-    "batch": "8",
-    "one_word": "0",
-    "steps": "2",
-}
-HERE = {"threads": "1", "precision": "fp32", "device": "cpu"}
 
 
 class Bright:
@@ -132,7 +119,7 @@ def trained(recipe: str, name: str, settings: dict[str, str]) -> str:
 
 @pytest.fixture
 def model(folder: Path) -> str:
-    return trained("icons", "first", SMALL | {"data": str(folder)})
+    return trained("icons", "first", SMALL | {"data": str(folder), "steps": "2"})
 
 
 @pytest.fixture

@@ -10,12 +10,26 @@ from genui.protocol import ImageSettings
 from genui.recipes import DiffusionRecipe
 from genui.runs.catalog import ModelInfo, find_model
 from genui.runs.checkpoints import read_header, weights_fingerprint
-from genui.saved.drawn import read_plan
+from genui.saved.drawn import Plan, read_plan
 
 ALIKE = ("channels", "border", "sigma_data")
 """What the errors of two models can be compared by: the same arrays, weighted alike."""
 
 AGAIN = "genui generate MODEL -n 6000 --out FOLDER"
+
+
+def plan_of(folder: str | Path, asked: str) -> Plan:
+    """What a folder says of how it was drawn. Raises MisuseError, which begins with `asked`,
+    where no model drew it."""
+    try:
+        return read_plan(Path(folder))
+    except (OSError, msgspec.DecodeError):
+        raise MisuseError(f"{asked}: is no folder of pictures that a model drew; {AGAIN}") from None
+
+
+def is_sifted(plan: Plan) -> bool:
+    """Whether a critic, where the model has one, chose among what was drawn."""
+    return isinstance(plan.settings, ImageSettings) and plan.settings.rejection > 0
 
 
 def drawn_by(recipe: DiffusionRecipe) -> ModelInfo:
@@ -25,12 +39,7 @@ def drawn_by(recipe: DiffusionRecipe) -> ModelInfo:
     cannot be compared with.
     """
     folder = Path(recipe.against)
-    try:
-        plan = read_plan(folder)
-    except (OSError, msgspec.DecodeError):
-        raise MisuseError(
-            f"against={shown(folder)}: is no folder of pictures that a model drew; {AGAIN}"
-        ) from None
+    plan = plan_of(folder, f"against={shown(folder)}")
     model = find_model(plan.model)
     if weights_fingerprint(model.path) != plan.fingerprint:
         raise MisuseError(
@@ -38,8 +47,7 @@ def drawn_by(recipe: DiffusionRecipe) -> ModelInfo:
             f"name a new folder: {AGAIN}"
         )
     header = read_header(model.path)
-    sifted = isinstance(plan.settings, ImageSettings) and plan.settings.rejection
-    if sifted and "critic" in header.metadata:
+    if "critic" in header.metadata and is_sifted(plan):
         raise MisuseError(
             f"against={shown(folder)}: {model.name}'s critic has sifted it; draw with --rejection 0"
         )

@@ -88,9 +88,9 @@ def parted(train: NDArray[np.int64], share: float) -> tuple[NDArray[np.int64], N
 
     Which they are depends on the share alone, whatever the seed of its training.
     """
-    order = np.random.default_rng(0).permutation(train)
+    order = np.random.default_rng(0).permutation(len(train))
     count = max(1, round(share * len(train)))
-    return np.sort(order[:count]), np.sort(order[count:])
+    return train[np.sort(order[:count])], train[np.sort(order[count:])]
 
 
 def _split(

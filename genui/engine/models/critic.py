@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from genui.engine.data.captions import split_words
 from genui.engine.models.convnet import ConvNet
 from genui.engine.models.filled import filled
-from genui.engine.models.guiding import CRITIC
+from genui.engine.models.guiding import CRITIC, split
 
 
 class Critic(nn.Module):
@@ -61,11 +61,7 @@ def critic_of(tensors: Mapping[str, Tensor], told: Mapping[str, Any]) -> Critic:
     `told` is what the file says of it: (width, figure) of the classifiers, and the captions.
     Raises KeyError, TypeError or RuntimeError where they do not fit.
     """
-    own = {
-        name.removeprefix(CRITIC): value
-        for name, value in tensors.items()
-        if name.startswith(CRITIC)
-    }
+    _, own = split(tensors, CRITIC)
     classifiers = [
         ConvNet(len(own[f"classifiers.{i}.head.bias"]), int(width), bool(figure))
         for i, (width, figure) in enumerate(told["classifiers"])

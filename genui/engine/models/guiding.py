@@ -15,19 +15,31 @@ CRITIC = "critic."
 ALIKE = ("fingerprint", "words")  # what a model and its guide have in common
 
 
+def split(
+    tensors: Mapping[str, Tensor], prefix: str
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """(all others, those whose names begin with `prefix`, by the rest of their names)."""
+    others = {name: value for name, value in tensors.items() if not name.startswith(prefix)}
+    found = {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
+    return others, found
+
+
+def prefixed(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """What `split` takes apart."""
+    return {prefix + name: value for name, value in tensors.items()}
+
+
 def apart(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """A model's own tensors, and those of its guide; the latter are none where it has none.
 
     Those of a critic are neither.
     """
-    beside = (PREFIX, CRITIC)
-    own = {name: value for name, value in tensors.items() if not name.startswith(beside)}
-    guide = {
-        name.removeprefix(PREFIX): value
-        for name, value in tensors.items()
-        if name.startswith(PREFIX)
-    }
-    return own, guide
+    others, guide = split(tensors, PREFIX)
+    return split(others, CRITIC)[0], guide
 
 
 def joined(
@@ -46,6 +58,5 @@ def joined(
         if described.get(what) != of_guide.get(what):
             raise MisuseError(f"guide: of other {what} than the model; use one of the same data")
     told = {key: of_guide[key] for key in ("recipe", "step")}
-    beside = {PREFIX + name: value for name, value in apart(weaker)[0].items()}
-    own = {name: value for name, value in tensors.items() if not name.startswith(PREFIX)}
-    return own | beside, described | {"guide": told}
+    beside = prefixed(apart(weaker)[0], PREFIX)
+    return split(tensors, PREFIX)[0] | beside, described | {"guide": told}

@@ -38,7 +38,7 @@ class ImageClassifierTask:
             data = load_labelled(recipe.dataset, recipe.data)
         refuse_other_labels(data.pictures.name, data.labels, extra)
         self._recipe, self._device, self._data = recipe, device, data
-        self._train = data.train if recipe.share == 1 else parted(data.train, recipe.share)[0]
+        self._train, _ = parted(data.train, recipe.share)
         self.data_line = describe(data)
         self.notes = data.pictures.notes
         if len(self._train) < len(data.train):

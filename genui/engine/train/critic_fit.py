@@ -4,16 +4,15 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from genui.engine.data.pictures import Pictures
 from genui.engine.models.critic import Critic
+from genui.engine.probes.linear import fit_logistic
 
 BATCH = 500
-ITERATIONS = 60  # of L-BFGS
-PENALTY = 0.01  # times |weights|², on features of unit variance
+PENALTY = 0.02  # precision of the weights' prior an example, on features of unit variance
 
 
 def fit(critic: Critic, real: Mapping[str, Tensor], drawn: Mapping[str, Tensor]) -> None:
@@ -48,21 +47,13 @@ def _between(real: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
     """(weights [D], bias) whose sigmoid is p(real | row), both kinds as likely beforehand."""
     both = torch.cat((real, drawn))
     mean, spread = both.mean(dim=0), both.std(dim=0).clamp(min=1e-5)
-    ours, theirs = (real - mean) / spread, (drawn - mean) / spread
-    weight = torch.zeros(both.shape[1], requires_grad=True)
-    bias = torch.zeros((), requires_grad=True)
-    optimizer = torch.optim.LBFGS(
-        [weight, bias], max_iter=ITERATIONS, line_search_fn="strong_wolfe"
+    found = fit_logistic(
+        ((both - mean) / spread).numpy(),
+        np.repeat([1, 0], [len(real), len(drawn)]),
+        labels=2,
+        precision=PENALTY * len(both),
+        balanced=True,
     )
-
-    def loss() -> Tensor:
-        optimizer.zero_grad()
-        value = F.softplus(-(ours @ weight + bias)).mean()
-        value = value + F.softplus(theirs @ weight + bias).mean()
-        value = value + PENALTY * weight.square().sum()
-        value.backward()
-        return value
-
-    optimizer.step(loss)  # type: ignore[arg-type]  # a Tensor serves as its float
-    unscaled = (weight / spread).detach()
-    return unscaled, bias.detach() - (mean * unscaled).sum()
+    weight = torch.from_numpy(found.weights[:, 1] - found.weights[:, 0]) / spread
+    bias = torch.tensor(found.bias[1] - found.bias[0])
+    return weight, bias - (mean * weight).sum()
