@@ -11,7 +11,7 @@ from genui.errors import MisuseError
 from genui.protocol import ImageSettings, LabSettings, LatentSettings, Settings, TextSettings
 
 UNGUIDED = ImageSettings(
-    steps=20, guidance=1.0, eta=0.5, sigma_min=0.01, rho=7.0, s_tmin=0.3, rejection=1.5
+    steps=20, guidance=1.0, eta=0.5, sigma_min=0.01, rho=7.0, s_tmin=0.3, rejection=2
 )
 """What pictures that stand for their data are drawn with.
 

@@ -128,7 +128,7 @@ def add_start(parser: argparse.ArgumentParser) -> None:
     image.add_argument(
         "--rejection",
         metavar="M",
-        help="of a folder: how strictly the model's critic sifts it, from 1 (0: not)",
+        help="of a folder: how strictly the model's critic sifts it, from 1 (2; 0: not)",
     )
     image.add_argument(
         "--init", metavar="IMAGE", help=f"begin from a picture; {FROM_DATA} is a training picture"

@@ -19,7 +19,7 @@ from genui.errors import GenuiError, MisuseError
 from genui.render.units import duration
 from genui.saved.drawn import PLAN, Plan, read_plan
 
-METADATA, TEXTS = "metadata.jsonl", "data.jsonl"
+TEXTS = "data.jsonl"
 
 
 class Line(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genui.commands import output, synthetic
-from genui.commands.labelled_folder import METADATA, plan_in
+from genui.commands.labelled_folder import plan_in
 from genui.commands.parser import add_json
 from genui.commands.progress import Progress
 from genui.errors import MisuseError
 from genui.render.numbers import count
+from genui.saved.drawn import METADATA
 
 if TYPE_CHECKING:
     from genui.engine.probes.worth import Worth

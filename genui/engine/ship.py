@@ -4,7 +4,6 @@ Writes `genui/weights/<recipe>/`: the averaged weights in eight bits, or with `-
 sixteen, and a card. What the card claims is measured on those very weights, not on the ones they
 came from.
 GUIDE is a weaker model of the same data, which autoguidance leads away from; eight bits do for it.
-With `--critic FILE`, the run's model as `genui.engine.criticise` wrote it, it has that critic.
 """
 
 import argparse
@@ -21,15 +20,15 @@ import msgspec
 from torch import Tensor
 
 from genui import paths
-from genui.engine.data.folder import METADATA
+from genui.engine.data.drawn import count_drawn, drawing
 from genui.engine.device import processor_name
 from genui.engine.generate import stream
 from genui.engine.kinds import honesty, measure
 from genui.engine.models import guiding
 from genui.engine.train.checkpoint import load_weights, write_tensors
 from genui.engine.train.quantise import halved, quantise
-from genui.errors import GenuiError, MisuseError
-from genui.kinds import KINDS, UNGUIDED
+from genui.errors import GenuiError
+from genui.kinds import KINDS
 from genui.protocol import Start, TextFrame
 from genui.recipes import PATHS, Recipe, TransformerRecipe, find_recipe, recipe_from_dict
 from genui.runs.catalog import find_model
@@ -52,23 +51,20 @@ def main() -> int:
     parser = argparse.ArgumentParser("python -m genui.engine.ship", description=__doc__)
     parser.add_argument("run", metavar="RUN")
     parser.add_argument("guide", metavar="GUIDE", nargs="?", default="")
-    parser.add_argument("--critic", metavar="FILE", default="")
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="of a weight")
     asked = parser.parse_args()
     try:
-        card = ship(find_run(asked.run), asked.guide, asked.critic, asked.bits)
-        print(json.dumps(card, indent=2, ensure_ascii=False))
+        card = ship(find_run(asked.run), asked.guide, asked.bits)
+        print(written(card), end="")
     except GenuiError as error:
         print(f"genui: {error}", file=sys.stderr)
         return error.exit_code
     return 0
 
 
-def ship(run: RunDir, guide: str = "", critic: str = "", bits: int = 8) -> dict[str, Any]:
+def ship(run: RunDir, guide: str = "", bits: int = 8) -> dict[str, Any]:
     """Write the weights and their card; the card."""
     tensors, described = load_weights(find_model(str(run.path)).path)
-    if critic:
-        tensors, described = with_critic((tensors, described), critic)
     if guide:
         weaker = load_weights(find_model(guide).path)
         tensors, described = guiding.joined((tensors, described), weaker)
@@ -90,11 +86,10 @@ def ship(run: RunDir, guide: str = "", critic: str = "", bits: int = 8) -> dict[
         },
         "licence": "MIT",
         "honesty": honesty(recipe),
-        "size": f"{target.stat().st_size / 1e6:.1f} MB, {bits} bits a weight",
+        "size": size(target, bits),
         "sample": sample(str(target), recipe),
     }
-    text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-    target.with_name("card.json").write_text(text, encoding="utf-8")
+    target.with_name("card.json").write_text(written(card), encoding="utf-8")
     if pictures := sorted(run.samples.glob("*.png")):
         shutil.copyfile(pictures[-1], target.with_name(SAMPLE))  # `genui show` draws it
     return card
@@ -108,17 +103,13 @@ def narrowed(tensors: dict[str, Tensor], bits: int) -> dict[str, Tensor]:
     return halved(own) | guiding.prefixed(quantise(guide), guiding.PREFIX)
 
 
-def with_critic(
-    model: tuple[dict[str, Tensor], dict[str, Any]], file: str
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """A model with the critic of that file. Raises MisuseError where its weights are others."""
-    theirs, told = load_weights(find_model(file).path)
-    tensors, described = model
-    if "critic" not in told:
-        raise MisuseError(f"{file}: has no critic; write one with python -m genui.engine.criticise")
-    if not all(name in theirs and theirs[name].equal(tensors[name]) for name in tensors):
-        raise MisuseError(f"{file}: is a critic of other weights than the run's")
-    return theirs, described | {"critic": told["critic"]}
+def written(card: dict[str, Any]) -> str:
+    """A card as it lies beside the weights."""
+    return json.dumps(card, indent=2, ensure_ascii=False) + "\n"
+
+
+def size(weights: Path, bits: int) -> str:
+    return f"{weights.stat().st_size / 1e6:.1f} MB, {bits} bits a weight"
 
 
 def without_paths(recipe: dict[str, Any]) -> dict[str, Any]:
@@ -170,30 +161,17 @@ def against(folder: str) -> str:
     """
     path = Path(folder)
     try:
-        plan = read_plan(path)
-        count = (path / METADATA).read_bytes().count(b"\n")
+        plan, count = read_plan(path), count_drawn(path)
     except (OSError, msgspec.DecodeError) as error:
         raise GenuiError(f"{path}: what the run was trained against is gone ({error})") from None
-    model = Path(plan.model).name
-    words = ["genui", "generate", model, "-n", str(count), "--seed", str(plan.seed)]
-    for key in UNGUIDED.__struct_fields__:
-        if (asked := getattr(plan.settings, key)) != getattr(UNGUIDED, key):
-            words += [f"--{key.replace('_', '-')}", str(asked)]
-    words += ["--out", path.name]
-    return f"{count:,} pictures that {model} drew: {shlex.join(words)}"
+    return f"{count:,} pictures that {Path(plan.model).name} drew: {drawing(path, plan, count)}"
 
 
 def beside(described: dict[str, Any]) -> dict[str, str]:
-    """What the guide and the critic beside the weights are."""
-    found = {}
+    """What the guide beside the weights is."""
     if guide := described.get("guide"):
-        found["guide"] = f"the same recipe after {guide['step']:,} steps"
-    if critic := described.get("critic"):
-        found["critic"] = (
-            f"logistic regression on {len(critic['classifiers'])} classifiers that learned from "
-            f"{critic['share']:.0%} of the pictures: {critic['drawn']:,} drawn against the others"
-        )
-    return found
+        return {"guide": f"the same recipe after {guide['step']:,} steps"}
+    return {}
 
 
 def card_beside(weights: Path) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from msgspec import Struct
 from genui.protocol import Settings
 
 PLAN = "genui.json"
+METADATA = "metadata.jsonl"
+"""A line a picture, clip or sound, as in Hugging Face's imagefolder."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):

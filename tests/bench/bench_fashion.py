@@ -7,7 +7,8 @@
   is what no model can beat by more than chance. The goal is 1.3 times that, plus its sampling
   error: the standard deviation over random halves against bootstraps of the test set. A finite
   sample is farther than its distribution, so the distance of as many training pictures as were
-  drawn is there too.
+  drawn is there too, and the distance in plain pixels, averaged eight by eight, which no network
+  had a part in.
 - Copying share: samples nearer to training than to test pictures; 0.47 to 0.53.
 - A classifier trained only on drawn pictures, tested on the real test set, at least 85 %; beside
   it the same one, trained as long on as many real pictures.
@@ -28,7 +29,7 @@ import numpy as np
 from harness import Figure, machine, quick_generator, report
 from numpy.typing import NDArray
 
-from genui.engine.data.picture_labels import load_labelled
+from genui.engine.data.picture_labels import LabelledPictures, load_labelled
 from genui.engine.generate.batches import Draws
 from genui.engine.probes.distance import frechet_distance
 from genui.engine.probes.distribution import Ruler
@@ -46,17 +47,21 @@ BATCH = 32  # larger ones are no quicker a picture
 SAVED = 150  # batches from one saving to the next
 
 
-def generator_of(model: str, guidance: float) -> tuple[Draws, ImageSettings | LatentSettings]:
+def generator_of(
+    model: str, asked: dict[str, float]
+) -> tuple[Draws, ImageSettings | LatentSettings]:
     """What draws, in the precision that this processor is fast at, and how it is asked."""
     found = quick_generator(model)
     if not isinstance(found, Draws):
         sys.exit(f"{model}: draws no batches of pictures")
     if find_model(model).family == "gan":
         return found, LatentSettings()
-    return found, msgspec.structs.replace(UNGUIDED, guidance=guidance)
+    return found, msgspec.structs.replace(UNGUIDED, **asked)
 
 
-def drawn(model: str, captions: list[str], guidance: float, keep: Path | None) -> NDArray[np.uint8]:
+def drawn(
+    model: str, captions: list[str], asked: dict[str, float], keep: Path | None
+) -> NDArray[np.uint8]:
     """Pictures uint8 [N, 32, 32, 3], seeds 0, 1, …; those in `keep` are not drawn again."""
     parts = []
     if keep is not None and keep.exists():
@@ -64,7 +69,7 @@ def drawn(model: str, captions: list[str], guidance: float, keep: Path | None) -
             parts.append(stored["rgb"][: len(captions)])
     done = len(parts[0]) if parts else 0
     if done < len(captions):
-        generator, settings = generator_of(model, guidance)
+        generator, settings = generator_of(model, asked)
         told = say("drawn")
         for at in range(done, len(captions), BATCH):
             seeds = list(range(at, min(at + BATCH, len(captions))))
@@ -88,6 +93,20 @@ def say(what: str) -> Callable[[int], None]:
             print(f"{what}: {done:,}", file=sys.stderr, flush=True)
 
     return told
+
+
+def coarse(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Grey pictures [N, 32, 32, 3] as the means [N, 64] of their blocks, 0 to 8."""
+    return rgb[..., 0].reshape(-1, 8, 4, 8, 4).mean((2, 4)).reshape(len(rgb), -1) / 32
+
+
+def distance_of_pixels(data: LabelledPictures, rgb: NDArray[np.uint8]) -> Figure:
+    """Fréchet's in plain pixels: of the samples, and of a half of the training set."""
+    half = np.random.default_rng(0).choice(data.train, len(data.train) // 2, replace=False)
+    test, real = (coarse(pictures_of(data, each)[0]) for each in (data.held_out, half))
+    found = frechet_distance(coarse(rgb), test)
+    peer = frechet_distance(real, test)
+    return Figure("Fréchet distance of the pixels, 8×8", found, "", peer, "a train half's")
 
 
 def distances(ruler: Ruler, found: NDArray[np.float32]) -> list[Figure]:
@@ -146,6 +165,8 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=10_000, metavar="N", help="(10000)")
     parser.add_argument("--guidance", type=float, default=1.0, metavar="G",
                         help="of a diffusion model (1: none)")  # fmt: skip
+    parser.add_argument("--rejection", type=float, default=UNGUIDED.rejection, metavar="M",
+                        help=f"by its critic ({UNGUIDED.rejection:g}; 0: none)")  # fmt: skip
     parser.add_argument("--classifier-steps", type=int, default=1500, metavar="N",
                         help="steps of 128 pictures (1500); 0 trains none")  # fmt: skip
     parser.add_argument("--keep", type=Path, metavar="FILE", help="an .npz of what was drawn")
@@ -153,10 +174,12 @@ def main() -> None:
     before = machine()
     ruler = Ruler(load_judge(args.judge), load_labelled("fashion"))
     captions = ruler.captions(args.pictures)
-    rgb = drawn(args.model, captions, args.guidance, args.keep)
+    asked = {"guidance": args.guidance, "rejection": args.rejection}
+    rgb = drawn(args.model, captions, asked, args.keep)
     found = ruler.measure(rgb, captions)
     figures = distances(ruler, ruler.judge.features(rgb))
     figures += [
+        distance_of_pixels(ruler.data, rgb),
         Figure("copying share", found.copying, "", 0.5, "none copied"),
         Figure("coverage of the test set (k 5)", found.coverage, ""),
         Figure("density (k 5)", found.density, ""),

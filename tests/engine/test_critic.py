@@ -1,6 +1,8 @@
 """The critic: what it learns, what it keeps, and the files and folders it goes by."""
 
+import json
 import math
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from small_recipes import HERE, SMALL
 
 from genui.cli import main
-from genui.engine import criticise, ship, trainer
+from genui.engine import ship_critic, trainer
 from genui.engine.data.drawn import drawn_by
 from genui.engine.data.picture_labels import parted
 from genui.engine.generate.diffusion import DiffusionGenerator
@@ -21,8 +24,10 @@ from genui.engine.generate.load import find_and_load
 from genui.engine.generate.sifting import TRIES, sifted
 from genui.engine.models.convnet import ConvNet
 from genui.engine.models.critic import Critic
-from genui.engine.train.checkpoint import load_weights
-from genui.engine.train.critic_fit import fit
+from genui.engine.models.guiding import prefixed
+from genui.engine.train.checkpoint import load_weights, write_tensors
+from genui.engine.train.critic_fit import averaged, fit
+from genui.engine.train.quantise import halved, quantise
 from genui.errors import MisuseError
 from genui.kinds import UNGUIDED
 from genui.recipes import DiffusionRecipe, find_recipe, override
@@ -90,6 +95,24 @@ def test_it_learns_what_tells_real_from_drawn_and_is_one_on_average() -> None:
     assert abs(float((weights * drawn["cat"][:, :1]).sum() / weights.sum())) < 0.5
 
 
+def test_two_are_one_by_the_mean_of_their_log_ratios() -> None:
+    torch.manual_seed(0)
+    critics, drawn = [], []
+    for captions in (["cat", "dog"], ["dog"]):
+        critic = Critic([ConvNet(2, 8)], captions)
+        torch.nn.init.normal_(critic.weight, std=0.1)
+        critics.append(critic)
+        drawn.append({"dog": torch.randn(50, critic.weight.shape[1])})
+    both = averaged(critics, drawn, ["dog"])
+    seen = torch.cat([each["dog"] for each in drawn], dim=1)
+    found = (seen @ both.weight[0] + both.bias[0]).detach()
+    first = drawn[0]["dog"] @ critics[0].weight[1]
+    second = drawn[1]["dog"] @ critics[1].weight[0]
+    wanted = ((first + second) / 2).detach()
+    torch.testing.assert_close(found - found[0], wanted - wanted[0])
+    assert float(found.exp().mean()) == pytest.approx(1, rel=1e-4)
+
+
 def test_captions_it_does_not_know_are_as_they_are() -> None:
     critic = Critic([ConvNet(2, 8)], ["cat", "t-shirt"]).eval()
     with torch.no_grad():
@@ -124,8 +147,12 @@ def model(folder: Path) -> str:
 
 @pytest.fixture
 def judge(folder: Path) -> str:
-    asked = {"data": str(folder), "steps": "2", "width": "8", "share": "0.4", "figure": "false"}
-    return trained("icons-labels", "half", asked)
+    return half_judge(folder, "first")
+
+
+def half_judge(folder: Path, half: str) -> str:
+    asked = {"data": str(folder), "steps": "2", "width": "8", "half": half, "figure": "false"}
+    return trained("icons-labels", f"{half}-half", asked)
 
 
 def drawn(model: str, out: Path, count: int, *words: str) -> Path:
@@ -138,13 +165,18 @@ def pixels(folder: Path) -> np.ndarray:
     return np.stack([np.asarray(Image.open(p)) for p in sorted(folder.rglob("*.png"))])
 
 
+def criticised(out: Path, model: str, *words: str) -> int:
+    return main(["criticise", model, *words, "--out", str(out)])
+
+
 def test_a_model_with_its_critic_draws_other_pictures_than_without(
-    model: str, judge: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: str, judge: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pool = drawn(model, tmp_path / "pool", 200)
+    pools = [drawn(model, tmp_path / "pool", 120), drawn(model, tmp_path / "more", 80)]
     out = tmp_path / "sifted.safetensors"
-    monkeypatch.setattr("sys.argv", ["criticise", model, str(pool), judge, "--out", str(out)])
-    assert criticise.main() == 0
+    judges = [half_judge(folder, "second"), judge]
+    assert criticised(out, model, "--drawn", *map(str, pools), "--by", *judges) == 0
+    assert "critic of 2 captions, fitted to 200 drawn pictures" in capsys.readouterr().err
     generator = find_and_load(str(out), many=True)
     assert isinstance(generator, DiffusionGenerator)
     assert generator.critic
@@ -154,19 +186,8 @@ def test_a_model_with_its_critic_draws_other_pictures_than_without(
     plain = drawn(str(out), tmp_path / "plain", 8, "--rejection", "0")
     assert not np.array_equal(pixels(strict), pixels(plain))
     np.testing.assert_array_equal(pixels(plain), pixels(drawn(model, tmp_path / "own", 8)))
-    assert read_plan(pool).settings == msgspec.structs.replace(UNGUIDED, steps=1)
-
-    tensors, told = ship.with_critic(load_weights(find_model(model).path), str(out))
-    small = ship.narrowed(tensors | {"guide.w": torch.ones(4, 4)}, 16)
-    assert told["critic"]["drawn"] > 150
-    assert {str(value.dtype) for name, value in small.items() if name != "guide.w"} == {
-        "torch.float16"
-    }
-    assert small["guide.w"].dtype == torch.int8
-    with pytest.raises(MisuseError, match="has no critic"):
-        ship.with_critic((tensors, told), model)
-    with pytest.raises(MisuseError, match="of other weights"):
-        ship.with_critic(load_weights(find_model(judge).path), str(out))
+    alone = msgspec.structs.replace(UNGUIDED, steps=1, rejection=0.0)
+    assert read_plan(pools[0]).settings == alone
 
     recipe = override(find_recipe("icons"), SMALL | {"data": str(tmp_path / "squares")})
     assert isinstance(recipe, DiffusionRecipe)
@@ -181,22 +202,72 @@ def test_what_cannot_be_a_critic_is_one_line(
     pool = drawn(model, tmp_path / "pool", 12)
     everything = {"data": str(folder), "steps": "1", "width": "8"}
     whole = trained("icons-labels", "whole", everything)
-    for words, told in (
-        ((model, str(folder), [judge]), "is no folder of pictures that a model drew"),
-        ((model, str(pool), [whole]), "learned from a share of 1 of the pictures"),
-        ((model, str(pool), [model]), "no classifier of pictures"),
-        ((judge, str(pool), [judge]), "draws no pictures by denoising"),
-        ((model, str(pool), [judge]), "no caption has 50 pictures"),
+    out = tmp_path / "sifted.safetensors"
+    for critic_of, where, by, told in (
+        (model, folder, judge, "is no folder of pictures that a model drew"),
+        (model, pool, whole, "learned from all of the pictures; train one with --set half=first"),
+        (model, pool, model, "no classifier of pictures"),
+        (judge, pool, judge, "draws no pictures by denoising"),
+        (model, pool, judge, "no caption has 50 pictures"),
     ):
-        with pytest.raises(MisuseError, match=told) as caught:
-            criticise.criticised(*words)
-        assert "\n" not in str(caught.value)
+        assert criticised(out, critic_of, "--drawn", str(where), "--by", by) == 2
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert told in said
+        assert not out.exists()
+    out.touch()
+    assert criticised(out, model, "--drawn", str(pool), "--by", judge) == 2
+    assert "is there already; --force replaces it" in capsys.readouterr().err
+    asked = ["generate", model, "-n", "2", "--rejection", "2", "--out", str(tmp_path / "none")]
+    assert main(asked) == 2
+    assert "has no critic; leave it out, or give it one" in capsys.readouterr().err
     assert main(["generate", model, "--prompt", "cat", "--rejection", "2"]) == 2
     assert "rejection: is of pictures by the thousand" in capsys.readouterr().err
 
 
-def test_a_classifier_learns_from_its_share_alone() -> None:
-    learned, left = parted(np.arange(10, 30), 0.4)
-    assert (len(learned), len(left)) == (8, 12)
-    assert sorted((*learned, *left)) == list(range(10, 30))
-    np.testing.assert_array_equal(learned, parted(np.arange(10, 30), 0.4)[0])
+def test_a_classifier_learns_from_its_half_alone() -> None:
+    learned, left = parted(np.arange(10, 31), "first")
+    assert (len(learned), len(left)) == (10, 11)
+    assert sorted((*learned, *left)) == list(range(10, 31))
+    for one, other in zip(parted(np.arange(10, 31), "second"), (left, learned), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert [len(each) for each in parted(np.arange(10, 31), "both")] == [21, 0]
+
+
+def test_a_shipped_model_stays_what_it_is_beside_its_critic(
+    model: str, judge: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genui.paths.weights_dir", lambda: tmp_path / "weights")
+    monkeypatch.setattr(ship_critic, "measure", lambda *_: {"Fréchet distance": "0.01"})
+    home = tmp_path / "weights" / "squares"
+    home.mkdir(parents=True)
+    tensors, described = load_weights(find_model(model).path)
+    guide = prefixed(tensors, "guide.")
+    small = halved(tensors) | prefixed(quantise(tensors), "guide.")
+    assert len(small) > len(tensors | guide)  # scales
+    told = described | {"guide": {"recipe": described["recipe"], "step": 2}}
+    write_tensors(home / "model.safetensors", small, {"genui": json.dumps(told)})
+    (home / "card.json").write_text('{"trained": {"steps": 2}, "quality": {}}')
+
+    pool = drawn("squares", tmp_path / "pool", 200)
+    out = tmp_path / "sifted.safetensors"
+    assert criticised(out, "squares", "--drawn", str(pool), "--by", judge) == 0
+    strict = drawn(str(out), tmp_path / "strict", 8, "--rejection", "50")
+    card = ship_critic.give_critic("squares", str(out))
+    assert card == json.loads((home / "card.json").read_text())
+    assert card["trained"]["steps"] == 2
+    assert (
+        "between 200 drawn pictures and 125 real ones, on what 1 classifier that"
+        in (card["trained"]["critic"])
+    )
+    assert "16 bits" in card["size"]
+    stored = load_file(home / "model.safetensors")
+    assert all(stored[name].equal(value) for name, value in small.items())
+    np.testing.assert_array_equal(
+        pixels(strict), pixels(drawn("squares", tmp_path / "again", 8, "--rejection", "50"))
+    )
+    with pytest.raises(MisuseError, match="has no critic"):
+        ship_critic.give_critic("squares", model)
+    other = trained("icons", "other", SMALL | {"data": str(tmp_path / "squares"), "seed": "7"})
+    shutil.copy(find_model(other).path, home / "model.safetensors")
+    with pytest.raises(MisuseError, match="of other weights"):
+        ship_critic.give_critic("squares", str(out))

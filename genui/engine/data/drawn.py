@@ -1,16 +1,18 @@
 """Pictures that a model drew, as `genui generate MODEL -n 6000 --out FOLDER` writes them."""
 
+import shlex
 from pathlib import Path
 
 import msgspec
 
 from genui.engine.data.folder import shown
 from genui.errors import MisuseError
+from genui.kinds import UNGUIDED
 from genui.protocol import ImageSettings
 from genui.recipes import DiffusionRecipe
 from genui.runs.catalog import ModelInfo, find_model
 from genui.runs.checkpoints import read_header, weights_fingerprint
-from genui.saved.drawn import Plan, read_plan
+from genui.saved.drawn import METADATA, Plan, read_plan
 
 ALIKE = ("channels", "border", "sigma_data")
 """What the errors of two models can be compared by: the same arrays, weighted alike."""
@@ -28,8 +30,22 @@ def plan_of(folder: str | Path, asked: str) -> Plan:
 
 
 def is_sifted(plan: Plan) -> bool:
-    """Whether a critic, where the model has one, chose among what was drawn."""
+    """Whether the model's critic chose among what was drawn."""
     return isinstance(plan.settings, ImageSettings) and plan.settings.rejection > 0
+
+
+def count_drawn(folder: Path) -> int:
+    """How many pictures are in a folder that a model drew. Raises OSError."""
+    return (folder / METADATA).read_bytes().count(b"\n")
+
+
+def drawing(folder: Path, plan: Plan, count: int) -> str:
+    """The command that draws such a folder, without where the model and the folder are."""
+    words = ["genui", "generate", Path(plan.model).name, "-n", str(count), "--seed", str(plan.seed)]
+    for key in UNGUIDED.__struct_fields__:
+        if (asked := getattr(plan.settings, key)) != getattr(UNGUIDED, key):
+            words += [f"--{key.replace('_', '-')}", str(asked)]
+    return shlex.join([*words, "--out", folder.name])
 
 
 def drawn_by(recipe: DiffusionRecipe) -> ModelInfo:
@@ -46,12 +62,11 @@ def drawn_by(recipe: DiffusionRecipe) -> ModelInfo:
             f"against={shown(folder)}: was drawn with other weights of {plan.model}; "
             f"name a new folder: {AGAIN}"
         )
-    header = read_header(model.path)
-    if "critic" in header.metadata and is_sifted(plan):
+    if is_sifted(plan):
         raise MisuseError(
             f"against={shown(folder)}: {model.name}'s critic has sifted it; draw with --rejection 0"
         )
-    theirs = header.recipe
+    theirs = read_header(model.path).recipe
     if not isinstance(theirs, DiffusionRecipe):
         raise MisuseError(
             f"against={shown(folder)}: {model.name} is no diffusion model of pictures"

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from genui.engine.data.picture_file import MOST_BYTES, UnusableError, read_square
 from genui.engine.data.pictures import Pictures, fingerprint, hold_out_pictures
 from genui.errors import MisuseError
+from genui.saved.drawn import METADATA
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
-METADATA = "metadata.jsonl"
 EXAMPLE_ROW = '{"file_name": "cat.png", "text": "a cat"}'
 MOST_PICTURES = 100_000  # 400 MB as 32×32 RGBA
 MOST_PIXELS = 50_000_000  # of a picture before it is reduced

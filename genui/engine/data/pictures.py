@@ -325,6 +325,11 @@ def as_pixels(x: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.rint((np.moveaxis(x, -3, -1) + 1) * 127.5).astype(np.uint8)
 
 
+def as_floats(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What `as_pixels` takes: pictures [..., H, W, 3] as [..., 3, H, W] in -1 to 1."""
+    return np.moveaxis(rgb, -1, -3).astype(np.float32) / 127.5 - 1
+
+
 def _split(count: int, held: list[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     trained = np.ones(count, bool)
     trained[held] = False

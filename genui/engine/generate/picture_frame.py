@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genui.engine.data.pictures import as_floats
 from genui.engine.generate.diffusion_state import DiffusionState
 from genui.engine.generate.pixels import sheet, to_rgb
 from genui.engine.models.dit import SIDE
@@ -43,5 +44,4 @@ def shown(state: DiffusionState, spread: float) -> tuple[Tensor, Tensor]:
 
 def from_rgb(rgb: bytes) -> Tensor:
     """A picture of 32×32 RGB as [3, 32, 32] in -1 to 1."""
-    pixels = np.frombuffer(rgb, np.uint8).reshape(SIDE, SIDE, 3).transpose(2, 0, 1)
-    return torch.from_numpy(pixels.astype(np.float32) / 127.5 - 1)
+    return torch.from_numpy(as_floats(np.frombuffer(rgb, np.uint8).reshape(SIDE, SIDE, 3)))

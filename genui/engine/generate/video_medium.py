@@ -9,6 +9,7 @@ from torch import Tensor
 from genui.engine.data.captions import split_words
 from genui.engine.data.figures import FIGURES
 from genui.engine.data.motions import FRAMES, MOTIONS
+from genui.engine.data.pictures import as_floats
 from genui.engine.generate.diffusion_state import DiffusionState
 from genui.engine.generate.medium import Opening
 from genui.engine.generate.picture_frame import shown
@@ -76,8 +77,8 @@ def to_clips(x: Tensor) -> np.ndarray:
 def from_strip(picture: Picture) -> Tensor:
     """[48, 32, 32] in -1 to 1 of 16 pictures one below the other, or of one that stands still."""
     pixels = np.frombuffer(picture.rgb, np.uint8).reshape(-1, SIDE, SIDE, 3)
-    frames = np.broadcast_to(pixels, (FRAMES, SIDE, SIDE, 3)).transpose(0, 3, 1, 2)
-    return torch.from_numpy(frames.reshape(CHANNELS, SIDE, SIDE).astype(np.float32) / 127.5 - 1)
+    frames = as_floats(np.broadcast_to(pixels, (FRAMES, SIDE, SIDE, 3)))
+    return torch.from_numpy(frames.reshape(CHANNELS, SIDE, SIDE))
 
 
 def _film(x: Tensor, columns: int) -> bytes:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genui.engine.data.captions import split_words
+from genui.engine.data.pictures import as_floats
 from genui.engine.models.convnet import ConvNet
 from genui.engine.models.filled import filled
 from genui.engine.models.guiding import CRITIC, split
@@ -27,6 +28,7 @@ class Critic(nn.Module):
         super().__init__()
         self.captions = tuple(captions)
         self._number = {_said(caption): i for i, caption in enumerate(captions)}
+        self.networks = tuple(classifiers)
         self.classifiers = nn.ModuleList(classifiers)
         width = sum(sum(each.head.weight.shape) for each in classifiers)
         self.weight = nn.Parameter(torch.zeros(len(captions), width))
@@ -38,8 +40,7 @@ class Critic(nn.Module):
         The features and the log-probabilities of each.
         """
         parts = []
-        for each in self.classifiers:
-            assert isinstance(each, ConvNet)
+        for each in self.networks:
             features = each.features(rgb)
             parts += [features, each.head(features).log_softmax(dim=1)]
         return torch.cat(parts, dim=1)
@@ -47,7 +48,7 @@ class Critic(nn.Module):
     @torch.inference_mode()
     def log_ratio(self, rgb: NDArray[np.uint8], captions: Sequence[str]) -> NDArray[np.float32]:
         """[B], of pictures uint8 [B, 32, 32, 3]; 0 where it does not know the caption."""
-        x = torch.from_numpy(rgb).to(self.weight.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        x = torch.from_numpy(as_floats(rgb)).to(self.weight.device)
         numbers = torch.tensor([self._number.get(_said(caption), -1) for caption in captions])
         numbers = numbers.to(x.device)
         row = numbers.clamp(min=0)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from genui.engine.data.pictures import as_floats
 from genui.engine.generate.diffusion import DiffusionGenerator
 
 SIGMAS = (0.1, 10.0)
@@ -49,7 +50,7 @@ def _energies(
 ) -> NDArray[np.float64]:
     """The bound on -ln p(picture | label) of each label, without its constant."""
     words = generator.words(labels)
-    clean = torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1) / 127.5 - 1
+    clean = torch.from_numpy(as_floats(picture))
     if generator.medium.shape[0] == 1:
         clean = clean.mean(dim=0, keepdim=True)
     low, high = np.log(SIGMAS)

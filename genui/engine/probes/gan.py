@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from genui.engine.data.pictures import Pictures, load_pictures
+from genui.engine.data.pictures import Pictures, as_floats, load_pictures
 from genui.engine.generate.latent import LatentGenerator
 from genui.engine.probes.collapse import Drawn, collapse, pairs_of_a_caption
 from genui.engine.probes.distribution import JUDGES, measure_distribution
@@ -45,8 +45,7 @@ def _drawn(generator: LatentGenerator, pictures: Pictures, part: int) -> Drawn:
     rng = np.random.default_rng(0)
     batch = pictures.batch(pairs_of_a_caption(pictures.captions, pool, PAIRS, rng)[part], rng)
     rgb = generator.draw(batch.captions, [part * PAIRS + i for i in range(PAIRS)], SETTINGS)
-    made = rgb.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
-    return Drawn(batch.rgb, made)
+    return Drawn(batch.rgb, as_floats(rgb))
 
 
 def _milliseconds(generator: LatentGenerator, caption: str) -> float:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from genui.engine import device
 from genui.engine.data.picture_labels import LabelledPictures, load_labelled
-from genui.engine.data.pictures import SIDE, as_pixels
+from genui.engine.data.pictures import SIDE, as_floats, as_pixels
 from genui.engine.models.convnet import ConvNet
 from genui.engine.models.filled import filled
 from genui.engine.probes.calibration import accuracy, calibration_error, log_loss
@@ -50,8 +50,7 @@ class Judge:
             raise ValueError(f"pictures are uint8 [N, {SIDE}, {SIDE}, 3], not {rgb.shape}")
         parts = []
         for at in range(0, len(rgb), BATCH):
-            x = torch.from_numpy(rgb[at : at + BATCH]).to(self._device)
-            x = x.permute(0, 3, 1, 2).float() / 127.5 - 1
+            x = torch.from_numpy(as_floats(rgb[at : at + BATCH])).to(self._device)
             parts.append(function(x).float().cpu().numpy())
         return np.concatenate(parts)
 

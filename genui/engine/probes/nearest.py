@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from genui.edits import in_force
 from genui.engine import kinds
-from genui.engine.data.pictures import SIDE, Pictures, as_pixels, load_pictures
+from genui.engine.data.pictures import SIDE, Pictures, as_floats, as_pixels, load_pictures
 from genui.engine.generate.trace import Trace
 from genui.errors import GenuiError, MisuseError
 from genui.protocol import ImageFrame, Neighbour, Neighbours
@@ -75,7 +75,7 @@ def nearest_of(
 
     Indices and root mean squares, 0 to 255, nearest first.
     """
-    target = drawn.transpose(2, 0, 1).astype(np.float32) / 127.5 - 1
+    target = as_floats(drawn)
     squares = np.empty(len(pictures.train), np.float32)
     for at in range(0, len(squares), CHUNK):
         indices = pictures.train[at : at + CHUNK]

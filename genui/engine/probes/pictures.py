@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from genui.engine.data.palette import COLOURS
-from genui.engine.data.pictures import Pictures, load_pictures
+from genui.engine.data.pictures import Pictures, as_floats, load_pictures
 from genui.engine.generate.diffusion import DiffusionGenerator
 from genui.engine.models.dit import DiT
 from genui.engine.probes.distance import copying_share
@@ -84,7 +84,7 @@ def measure_pictures(generator: DiffusionGenerator, recipe: DiffusionRecipe) -> 
 def _draw(generator: DiffusionGenerator, captions: list[str]) -> NDArray[np.float32]:
     """Samples float32 [B, 3, 32, 32] in -1 to 1, seeds 0, 1, …"""
     rgb = generator.draw(captions, list(range(len(captions))), SETTINGS)
-    return rgb.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
+    return as_floats(rgb)
 
 
 def _percent(hits: object) -> int:

@@ -38,7 +38,7 @@ class ImageClassifierTask:
             data = load_labelled(recipe.dataset, recipe.data)
         refuse_other_labels(data.pictures.name, data.labels, extra)
         self._recipe, self._device, self._data = recipe, device, data
-        self._train, _ = parted(data.train, recipe.share)
+        self._train, _ = parted(data.train, recipe.half)
         self.data_line = describe(data)
         self.notes = data.pictures.notes
         if len(self._train) < len(data.train):

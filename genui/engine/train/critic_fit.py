@@ -1,6 +1,6 @@
 """Fitting a critic: logistic regression between real and drawn pictures, a caption at a time."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -27,19 +27,47 @@ def fit(critic: Critic, real: Mapping[str, Tensor], drawn: Mapping[str, Tensor])
             critic.weight[number], critic.bias[number] = weight, bias
 
 
-def seen_by(critic: Critic, pictures: Pictures, indices: NDArray[np.int64]) -> dict[str, Tensor]:
-    """What a critic sees in these pictures: rows [N, D] by caption."""
+def averaged(
+    critics: Sequence[Critic], drawn: Sequence[Mapping[str, Tensor]], captions: Sequence[str]
+) -> Critic:
+    """One critic of those captions whose log-ratio is the mean of theirs.
+
+    `drawn` is what each sees in the same pictures. Its ratio too is 1 over them on average.
+    """
+    found = Critic([network for each in critics for network in each.networks], captions)
+    for number, caption in enumerate(captions):
+        rows = [each.captions.index(caption) for each in critics]
+        weights = [each.weight[row] / len(critics) for each, row in zip(critics, rows, strict=True)]
+        with torch.no_grad():
+            found.weight[number] = torch.cat(weights)
+            ratio = torch.cat([seen[caption] for seen in drawn], dim=1) @ found.weight[number]
+            found.bias[number] = -ratio.exp().mean().log()
+    return found
+
+
+def seen_by(
+    critic: Critic,
+    sources: Iterable[tuple[Pictures, NDArray[np.int64]]],
+    looked: Callable[[int], None],
+) -> dict[str, Tensor]:
+    """What a critic sees in pictures of some sets, by their indices: rows [N, D] by caption.
+
+    `looked` is told of each batch how many they are.
+    """
     rng = np.random.default_rng(0)  # has nothing to choose in plain pictures
-    parts = []
+    parts, captions = [], []
     with torch.inference_mode():
-        for at in range(0, len(indices), BATCH):
-            rgb = torch.from_numpy(pictures.batch(indices[at : at + BATCH], rng).rgb)
-            parts.append(critic.seen(rgb))
+        for pictures, indices in sources:
+            captions += [pictures.captions[i] for i in indices]
+            for at in range(0, len(indices), BATCH):
+                rgb = torch.from_numpy(pictures.batch(indices[at : at + BATCH], rng).rgb)
+                parts.append(critic.seen(rgb))
+                looked(len(rgb))
     rows = torch.cat(parts).clone()
-    captions = np.array([pictures.captions[i] for i in indices])
+    said = np.array(captions)
     return {
-        caption: rows[torch.from_numpy(np.flatnonzero(captions == caption))]
-        for caption in dict.fromkeys(captions.tolist())
+        caption: rows[torch.from_numpy(np.flatnonzero(said == caption))]
+        for caption in dict.fromkeys(captions)
     }
 
 
