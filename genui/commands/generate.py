@@ -6,9 +6,10 @@ from pathlib import Path
 
 from genui.commands import output, outputs, steps, synthetic
 from genui.commands.parser import add_json
-from genui.commands.request import MOST, asked
+from genui.commands.request import MOST, asked, is_given
 from genui.commands.samples import Generated, generate
 from genui.edits import sample_step
+from genui.errors import MisuseError
 from genui.protocol import BASES, FROM_DATA, SAMPLERS
 
 
@@ -167,6 +168,8 @@ def run(args: argparse.Namespace) -> int:
     if args.attention is not None:
         steps.show_attention(what.starts[0], args.attention, args.json)
         return 0
+    if is_given(args, "rejection"):
+        raise MisuseError("--rejection: is of pictures by the thousand, -n N --out FOLDER")
     outputs.check(args, what)
     if what.drawn is not None:
         output.note(f"--seed {what.drawn}")

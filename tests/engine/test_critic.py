@@ -221,7 +221,9 @@ def test_what_cannot_be_a_critic_is_one_line(
     assert main(asked) == 2
     assert "has no critic; leave it out, or give it one" in capsys.readouterr().err
     assert main(["generate", model, "--prompt", "cat", "--rejection", "2"]) == 2
-    assert "rejection: is of pictures by the thousand" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "genui: --rejection: is of pictures by the thousand, -n N --out FOLDER\n"
+    )
 
 
 def test_a_classifier_learns_from_its_half_alone() -> None:
