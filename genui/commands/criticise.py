@@ -1,17 +1,11 @@
 """`genui criticise`: a model with a critic, which sifts what it draws by the thousand."""
 
 import argparse
-import json
-import os
-from pathlib import Path
 
 from genui.commands import output
-from genui.commands.export import check_file
+from genui.commands.model_file import add_out, check_out
 from genui.commands.parser import Parser
 from genui.commands.progress import Progress
-from genui.errors import MisuseError
-
-SUFFIX = ".safetensors"
 
 
 def configure(parser: Parser) -> None:
@@ -36,18 +30,13 @@ def configure(parser: Parser) -> None:
         required=True,
         help="classifiers that each learned from a half of the same data",
     )
-    parser.add_argument(
-        "--out", metavar="FILE", type=Path, required=True, help=f"where to write it: {SUFFIX}"
-    )
-    parser.add_argument("--force", action="store_true", help="replace what is there")
+    add_out(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    check_file(args.out, "--out", (SUFFIX,), "a model")
-    if os.path.lexists(args.out) and not args.force:
-        raise MisuseError(f"--out {args.out}: is there already; --force replaces it")
+    check_out(args)
     from genui.engine.criticise import criticised
-    from genui.engine.train.checkpoint import write_tensors
+    from genui.engine.train.checkpoint import write_model
 
     progress = Progress()
     try:
@@ -59,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         )
     finally:
         progress.clear()
-    write_tensors(args.out, tensors, {"genui": json.dumps(described)})
+    write_model(args.out, tensors, described)
     told = described["critic"]
     output.note(
         f"wrote {args.model} with a critic of {len(told['captions'])} captions, fitted to "

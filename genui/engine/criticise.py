@@ -5,6 +5,7 @@ a half of the real pictures (`genui train fashion-labels --set half=first`) and 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,14 @@ from genui.engine.train.checkpoint import load_weights
 from genui.engine.train.critic_fit import averaged, fit, seen_by
 from genui.engine.train.quantise import dequantise, quantise
 from genui.errors import MisuseError
-from genui.recipes import DiffusionRecipe, find_recipe, recipe_from_dict
+from genui.recipes import (
+    MACHINE,
+    PATHS,
+    WATCHING,
+    DiffusionRecipe,
+    find_recipe,
+    recipe_from_dict,
+)
 from genui.recipes.classifier import ImageClassifierRecipe
 from genui.runs.catalog import find_model
 from genui.runs.checkpoints import weights_fingerprint
@@ -53,7 +61,8 @@ def criticised(
     recipe = recipe_from_dict(described["recipe"])
     if not isinstance(recipe, DiffusionRecipe):
         raise MisuseError(f"{model}: draws no pictures by denoising; a critic is for those")
-    plans = [_plan(folder, model, path) for folder in folders]
+    own = weights_fingerprint(path)
+    plans = [_plan(folder, model, own) for folder in folders]
     drawn = [load_folder(folder) for folder in folders]
     found = [_classifier(name, recipe) for name in classifiers]
     found.sort(key=lambda each: each[1].half)
@@ -82,7 +91,7 @@ def criticised(
     if not shared:
         raise MisuseError(f"{folders[0]}: no caption has {LEAST} pictures there and in the data")
     critic = averaged(critics, seen, shared)
-    own, _ = split(tensors, CRITIC)
+    others, _ = split(tensors, CRITIC)
     told = {
         "classifiers": [(known.width, known.figure) for _, known in found],
         "captions": shared,
@@ -96,17 +105,17 @@ def criticised(
             ),
         ],
     }
-    return own | prefixed(critic.state_dict(), CRITIC), described | {"critic": told}
+    return others | prefixed(critic.state_dict(), CRITIC), described | {"critic": told}
 
 
 def _captions(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> list[str]:
     return [name for name in ours if min(len(ours[name]), len(theirs.get(name, ()))) >= LEAST]
 
 
-def _plan(folder: str, model: str, path: Path) -> Plan:
+def _plan(folder: str, model: str, fingerprint: str) -> Plan:
     """How this very model drew a folder. Raises MisuseError where it did not, or sifted it."""
     plan = plan_of(folder, folder)
-    if plan.fingerprint != weights_fingerprint(path):
+    if plan.fingerprint != fingerprint:
         raise MisuseError(f"{folder}: was drawn by {plan.model}, not by {model} as it is; {AGAIN}")
     if is_sifted(plan):
         raise MisuseError(f"{folder}: a critic has sifted it; draw with --rejection 0")
@@ -115,10 +124,10 @@ def _plan(folder: str, model: str, path: Path) -> Plan:
 
 def _training(recipe: ImageClassifierRecipe) -> str:
     """The command that trains such a classifier."""
-    usual = find_recipe(recipe.name)
+    usual = asdict(find_recipe(recipe.name))
     words = [f"genui train {recipe.name}"]
-    for name in ("half", "seed", "steps", "width"):
-        if (value := getattr(recipe, name)) != getattr(usual, name):
+    for name, value in asdict(recipe).items():
+        if name not in (*PATHS, *WATCHING, *MACHINE) and value != usual[name]:
             words.append(f"--set {name}={value}")
     return " ".join(words)
 

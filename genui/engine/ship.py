@@ -25,12 +25,12 @@ from genui.engine.device import processor_name
 from genui.engine.generate import stream
 from genui.engine.kinds import honesty, measure
 from genui.engine.models import guiding
-from genui.engine.train.checkpoint import load_weights, write_tensors
+from genui.engine.train.checkpoint import load_weights, write_model
 from genui.engine.train.quantise import halved, quantise
 from genui.errors import GenuiError
 from genui.kinds import KINDS
 from genui.protocol import Start, TextFrame
-from genui.recipes import PATHS, Recipe, TransformerRecipe, find_recipe, recipe_from_dict
+from genui.recipes import PATHS, WATCHING, Recipe, TransformerRecipe, find_recipe, recipe_from_dict
 from genui.runs.catalog import find_model
 from genui.runs.checkpoints import read_header
 from genui.runs.layout import RunDir, read_info
@@ -39,9 +39,6 @@ from genui.runs.minutes import run_minutes
 from genui.runs.origin import spelled
 from genui.runs.tail import MetricsTail
 from genui.saved.drawn import read_plan
-
-WATCHING = ("eval_every", "sample_every", "checkpoint_every")
-"""What of a recipe changes nothing of the weights."""
 
 SAMPLE = "sample.png"
 """Beside the weights: what the model drew at the end of its training."""
@@ -73,7 +70,7 @@ def ship(run: RunDir, guide: str = "", bits: int = 8) -> dict[str, Any]:
     target = paths.weights_dir() / recipe.name / "model.safetensors"
     earlier = card_beside(target)
     described["recipe"] = without_paths(asdict(recipe)) | usually_watched(recipe.name)
-    write_tensors(target, narrowed(tensors, bits), {"genui": json.dumps(described)})
+    write_model(target, narrowed(tensors, bits), described)
     card = {
         "name": recipe.name,
         "summary": recipe.summary,

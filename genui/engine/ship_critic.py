@@ -6,7 +6,6 @@ fitted. The card's figures are measured again, on pictures that it has sifted.
 """
 
 import argparse
-import json
 import sys
 from typing import Any
 
@@ -17,7 +16,7 @@ from genui import paths
 from genui.engine.kinds import measure
 from genui.engine.models.guiding import CRITIC, prefixed, split
 from genui.engine.ship import card_beside, size, written
-from genui.engine.train.checkpoint import load_weights, write_tensors
+from genui.engine.train.checkpoint import load_weights, write_model
 from genui.engine.train.quantise import quantise
 from genui.errors import GenuiError, MisuseError
 from genui.recipes import recipe_from_dict
@@ -53,7 +52,7 @@ def give_critic(name: str, file: str) -> dict[str, Any]:
     described |= {"critic": told["critic"]}
     stored, _ = split(safetensors.torch.load_file(target), CRITIC)
     critic = prefixed(narrowed(split(theirs, CRITIC)[1]), CRITIC)
-    write_tensors(target, stored | critic, {"genui": json.dumps(described)})
+    write_model(target, stored | critic, described)
     earlier = card_beside(target)
     card = earlier | {
         "quality": dict(measure(find_model(name), recipe_from_dict(described["recipe"]))),

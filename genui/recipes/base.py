@@ -16,6 +16,12 @@ Strength = Annotated[float, Meta(ge=0, le=10)]  # of what 0 turns off
 PATHS = ("data", "against")
 """The settings, where a recipe has them, that are paths of whoever trains."""
 
+WATCHING = ("eval_every", "sample_every", "checkpoint_every")
+"""What of a recipe changes nothing of the weights."""
+
+MACHINE = ("device", "precision", "threads")
+"""What of a recipe changes how its numbers are rounded, and no more."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:

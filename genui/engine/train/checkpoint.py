@@ -50,6 +50,11 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
         ) from None
 
 
+def write_model(path: Path, tensors: dict[str, Tensor], described: dict[str, Any]) -> None:
+    """The file of a model and what it says of itself. Raises GenuiError as `write_tensors`."""
+    write_tensors(path, tensors, {"genui": json.dumps(described)})
+
+
 def model_metadata(recipe: Recipe, step: int, model: nn.Module, extra: dict[str, Any]) -> dict:
     """What a checkpoint says of itself."""
     return {
@@ -76,7 +81,7 @@ def save(
     write_tensors(run.checkpoint_state(step), state, {"genui-state": str(FORMAT)})
     described = model_metadata(recipe, step, averaged, extra)
     target = run.checkpoint(step)
-    write_tensors(target, dict(averaged.state_dict()), {"genui": json.dumps(described)})
+    write_model(target, dict(averaged.state_dict()), described)
     _prune(run.checkpoints)
     return target
 
