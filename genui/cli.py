@@ -47,7 +47,6 @@ COMMANDS = MappingProxyType(
         "twins": Command("twins", "learn the same labels by p(y|x) and by p(x|y)p(y)"),
         "probes": Command("probes", "measure models on the same data, as a table"),
         "average": Command("average", "write a model of the mean of several models' weights"),
-        "criticise": Command("criticise", "give a model a critic, which sifts what it draws"),
         "worth": Command("worth", "train on generated data and on as much real data, and compare"),
         "sheet": Command("sheet", "put saved generations on one contact sheet"),
         "replay": Command(

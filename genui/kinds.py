@@ -10,15 +10,12 @@ from dataclasses import dataclass, replace
 from genui.errors import MisuseError
 from genui.protocol import ImageSettings, LabSettings, LatentSettings, Settings, TextSettings
 
-UNGUIDED = ImageSettings(
-    steps=20, guidance=1.0, eta=0.5, sigma_min=0.01, rho=7.0, s_tmin=0.3, rejection=2
-)
+UNGUIDED = ImageSettings(steps=20, guidance=1.0, eta=0.5, sigma_min=0.01, rho=7.0, s_tmin=0.3)
 """What pictures that stand for their data are drawn with.
 
 Those that their caption guides are more typical than the data. Fresh noise on the way makes good
 again what the network gets wrong at the levels before (Karras et al. 2022, §4); where little noise
-is left it would only take their grain. Levels end lower than for a picture to look at. A critic,
-where there is one, sifts what is drawn.
+is left it would only take their grain. Levels end lower than for a picture to look at.
 """
 
 

@@ -1,5 +1,7 @@
 """Recipes and frames as they are saved."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import msgspec
@@ -82,3 +84,14 @@ def written(tmp_path: Path, kind: str, view: View | None = None) -> Path:
     samples = [Sample(7, "A", picture_frames())]
     path.write_bytes(saved.encode(kind, samples, picture_recipe(view)))  # type: ignore[arg-type]
     return path
+
+
+def as_once_written(text: str | bytes) -> str:
+    """A recipe, or a trace, as an earlier version wrote and sealed it: with `rejection`."""
+    fields = json.loads(text)
+    recipe = fields.get("recipe", fields)
+    recipe["settings"]["rejection"] = 2.0
+    for sealed in (recipe, fields):
+        data = msgspec.json.encode(sealed | {"digest": ""})
+        sealed["digest"] = hashlib.sha256(data).hexdigest()
+    return json.dumps(fields)

@@ -15,6 +15,7 @@ from saved_samples import (
     SIDE,
     START,
     STARTED,
+    as_once_written,
     picture_frames,
     picture_recipe,
     text_frames,
@@ -78,6 +79,16 @@ def test_a_file_too_large_to_be_read_back_is_not_written(tmp_path: Path) -> None
 def test_other_formatting_of_the_json_is_no_edit() -> None:
     text = json.dumps(json.loads(saved.to_json(picture_recipe())), indent=3, sort_keys=True)
     assert saved.from_json(text, "x") == picture_recipe()
+
+
+def test_a_recipe_with_a_setting_that_is_gone_is_read_and_guarded_still() -> None:
+    text = as_once_written(saved.to_json(picture_recipe()))
+    assert "rejection" in text
+    found = saved.from_json(text, "x")
+    assert saved.to_start(found) == saved.to_start(picture_recipe())
+    with pytest.raises(GenuiError, match="edited by hand"):
+        saved.from_json(text.replace('"rejection": 2.0', '"rejection": 3.0'), "x")
+    assert "rejection" not in saved.to_json(found.showing(View(kind="film")))
 
 
 @pytest.mark.parametrize(

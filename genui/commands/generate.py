@@ -6,10 +6,9 @@ from pathlib import Path
 
 from genui.commands import output, outputs, steps, synthetic
 from genui.commands.parser import add_json
-from genui.commands.request import MOST, asked, is_given
+from genui.commands.request import MOST, asked
 from genui.commands.samples import Generated, generate
 from genui.edits import sample_step
-from genui.errors import MisuseError
 from genui.protocol import BASES, FROM_DATA, SAMPLERS
 
 
@@ -127,11 +126,6 @@ def add_start(parser: argparse.ArgumentParser) -> None:
     image.add_argument("--sigma-min", metavar="σ", help="the least noise level but none")
     image.add_argument("--rho", metavar="R", help="how noise levels crowd to the least, 1 to 20")
     image.add_argument(
-        "--rejection",
-        metavar="M",
-        help="of a folder: how strictly the model's critic sifts it, from 1 (2; 0: not)",
-    )
-    image.add_argument(
         "--init", metavar="IMAGE", help=f"begin from a picture; {FROM_DATA} is a training picture"
     )
     image.add_argument("--strength", metavar="S", help="how much of --init drowns (1: all of it)")
@@ -168,8 +162,6 @@ def run(args: argparse.Namespace) -> int:
     if args.attention is not None:
         steps.show_attention(what.starts[0], args.attention, args.json)
         return 0
-    if is_given(args, "rejection"):
-        raise MisuseError("--rejection: is of pictures by the thousand, -n N --out FOLDER")
     outputs.check(args, what)
     if what.drawn is not None:
         output.note(f"--seed {what.drawn}")

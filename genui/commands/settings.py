@@ -28,7 +28,6 @@ OPTIONS = (
     "sigma_min",
     "rho",
     "s_tmin",
-    "rejection",
     "direction",
     "basis",
     "reach",

@@ -24,7 +24,7 @@ from genui.commands.samples import Generated
 from genui.errors import GenuiError, MisuseError
 from genui.kinds import UNGUIDED, Kind
 from genui.protocol import SELDOM, ImageSettings, Settings, Start, Started
-from genui.saved.drawn import METADATA
+from genui.saved.drawn import METADATA, used_critic
 
 if TYPE_CHECKING:
     from genui.engine.generate.batches import Prompts
@@ -64,9 +64,14 @@ def run(args: argparse.Namespace) -> int:
         fingerprint=fingerprint(what.model.path),
         prompt=args.prompt,
         seed=start.seed,
-        settings=_settings(args, start, what.model.critic),
+        settings=_settings(args, start),
         batch=BATCH if batched else 1,
     )
+    if before is not None and used_critic(folder):
+        raise MisuseError(
+            f"--out {folder}: was begun with a critic, which genui no longer has; "
+            "name an empty or a new folder"
+        )
     if before is not None and before != plan:
         raise MisuseError(
             f"--out {folder}: was begun {difference(before, plan)}; "
@@ -90,23 +95,13 @@ def run(args: argparse.Namespace) -> int:
 # --- what is asked ---------------------------------------------------------------------
 
 
-def _settings(args: argparse.Namespace, start: Start, critic: bool) -> Settings:
-    """As asked; of pictures those that stand for their data, where nothing else is said.
-
-    Raises MisuseError where a critic is asked for that the model has not.
-    """
+def _settings(args: argparse.Namespace, start: Start) -> Settings:
+    """As asked; of pictures those that stand for their data, where nothing else is said."""
     settings = start.settings
     if isinstance(settings, ImageSettings):
         for name in ("guidance", "steps", "eta", *SELDOM):
             if getattr(args, name) is None:
                 settings = msgspec.structs.replace(settings, **{name: getattr(UNGUIDED, name)})
-        if settings.rejection and not critic:
-            if args.rejection is not None:
-                raise MisuseError(
-                    f"--rejection {args.rejection}: {start.model} has no critic; leave it out, or "
-                    "give it one: genui criticise --help"
-                )
-            settings = msgspec.structs.replace(settings, rejection=0.0)
     return settings
 
 

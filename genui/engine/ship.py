@@ -20,7 +20,6 @@ import msgspec
 from torch import Tensor
 
 from genui import paths
-from genui.engine.data.drawn import count_drawn, drawing
 from genui.engine.device import processor_name
 from genui.engine.generate import stream
 from genui.engine.kinds import honesty, measure
@@ -28,7 +27,7 @@ from genui.engine.models import guiding
 from genui.engine.train.checkpoint import load_weights, write_model
 from genui.engine.train.quantise import halved, quantise
 from genui.errors import GenuiError
-from genui.kinds import KINDS
+from genui.kinds import KINDS, UNGUIDED
 from genui.protocol import Start, TextFrame
 from genui.recipes import PATHS, WATCHING, Recipe, TransformerRecipe, find_recipe, recipe_from_dict
 from genui.runs.catalog import find_model
@@ -38,7 +37,7 @@ from genui.runs.listing import find_run
 from genui.runs.minutes import run_minutes
 from genui.runs.origin import spelled
 from genui.runs.tail import MetricsTail
-from genui.saved.drawn import read_plan
+from genui.saved.drawn import METADATA, read_plan
 
 SAMPLE = "sample.png"
 """Beside the weights: what the model drew at the end of its training."""
@@ -158,10 +157,16 @@ def against(folder: str) -> str:
     """
     path = Path(folder)
     try:
-        plan, count = read_plan(path), count_drawn(path)
+        plan, count = read_plan(path), (path / METADATA).read_bytes().count(b"\n")
     except (OSError, msgspec.DecodeError) as error:
         raise GenuiError(f"{path}: what the run was trained against is gone ({error})") from None
-    return f"{count:,} pictures that {Path(plan.model).name} drew: {drawing(path, plan, count)}"
+    model = Path(plan.model).name
+    words = ["genui", "generate", model, "-n", str(count), "--seed", str(plan.seed)]
+    for key in UNGUIDED.__struct_fields__:
+        if (asked := getattr(plan.settings, key)) != getattr(UNGUIDED, key):
+            words += [f"--{key.replace('_', '-')}", str(asked)]
+    command = shlex.join([*words, "--out", path.name])
+    return f"{count:,} pictures that {model} drew: {command}"
 
 
 def beside(described: dict[str, Any]) -> dict[str, str]:

@@ -40,7 +40,7 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
     tokens: Annotated[int, Meta(ge=1, le=100_000)] = 400
 
 
-SELDOM = ("sigma_min", "rho", "s_tmin", "rejection")
+SELDOM = ("sigma_min", "rho", "s_tmin")
 """Settings of pictures that are seldom chosen: they are told where they are."""
 
 
@@ -52,9 +52,8 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
     have none of their own choice. `autoguidance` is away from the model's guide, a weaker copy
     of it, where it has one; 1 is not at all. Three are EDM's (Karras et al. 2022, table 1): the
     least noise level but none, how the levels crowd towards it, and the one at and under which no
-    sampler of WITH_ETA adds noise. `rejection` is of pictures by the thousand, where the model has
-    a critic: one that is r times as likely among real ones as among drawn ones is kept with
-    probability r / rejection (Azadi et al. 2019); 0 keeps all.
+    sampler of WITH_ETA adds noise. Files of earlier versions also have `rejection`, which is
+    ignored: it chose among the pictures of a folder.
     """
 
     sampler: SamplerName = "dpmpp-2m"
@@ -65,7 +64,6 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
     sigma_min: Annotated[float, Meta(ge=0.0001, le=1)] = 0.03
     rho: Annotated[float, Meta(ge=1, le=20)] = 5.0
     s_tmin: Annotated[float, Meta(ge=0, le=40)] = 0.0
-    rejection: Annotated[float, Meta(ge=0, le=100)] = 0.0
 
 
 class LatentSettings(Struct, frozen=True, tag="latent", kw_only=True):

@@ -1,7 +1,7 @@
 """Classifiers: the discriminative twin of what generates, which says what a thing is."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
@@ -36,7 +36,6 @@ class ImageClassifierRecipe(ClassifierRecipe):
     shift: Annotated[float, Meta(ge=0, le=16)] = 2.0  # pixels a training picture is moved at most
     zoom: Fraction = 0.1  # share it is enlarged or reduced at most
     flip: bool = True  # half of them mirrored
-    half: Literal["both", "first", "second"] = "both"  # of the training pictures: those it learns
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = ("width", "figure")
 

@@ -33,7 +33,6 @@ class ModelInfo:
     path: Path  # the safetensors file
     source: Literal["shipped", "run", "file"]
     guided: bool = False  # whether it has a weaker copy of itself to be led away from
-    critic: bool = False  # whether it has one, which sifts what it draws by the thousand
     card: dict[str, Any] = field(default_factory=dict)  # of a shipped model
 
 
@@ -182,7 +181,6 @@ def _model(
         path=header.path,
         source=source,
         guided="guide" in header.metadata,
-        critic="critic" in header.metadata,
         card=card or {},
     )
 

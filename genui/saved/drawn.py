@@ -26,3 +26,12 @@ class Plan(Struct, frozen=True, kw_only=True):
 def read_plan(folder: Path) -> Plan:
     """The plan that a folder was begun with. Raises OSError or DecodeError where it has none."""
     return msgspec.json.decode((folder / PLAN).read_bytes(), type=Plan)
+
+
+def used_critic(folder: Path) -> bool:
+    """Whether it was begun by an earlier version that left out what a critic rejected.
+
+    Raises OSError or DecodeError where the folder has no plan.
+    """
+    settings = msgspec.json.decode((folder / PLAN).read_bytes())["settings"]
+    return bool(settings.get("rejection"))

@@ -7,7 +7,7 @@ told from one that was written. The digest is no signature: it guards against sl
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -203,6 +203,16 @@ def digest_of(struct: Struct) -> str:
     return hashlib.sha256(canonical).hexdigest()
 
 
+def is_sealed(struct: Struct, fields: dict[str, Any]) -> bool:
+    """Whether the digest of a struct that was read from `fields` is that of what it says.
+
+    What an earlier version wrote may have settings that are gone and lack later ones: its digest
+    is that of the fields as they stand.
+    """
+    as_written = msgspec.json.encode(fields | {"digest": ""})
+    return fields.get("digest") in (digest_of(struct), hashlib.sha256(as_written).hexdigest())
+
+
 def to_json(recipe: TraceRecipe) -> str:
     """One line of ASCII: fit for a PNG chunk, a GIF comment and a last line of text."""
     return json.dumps(msgspec.to_builtins(recipe), separators=(",", ":"))
@@ -211,15 +221,18 @@ def to_json(recipe: TraceRecipe) -> str:
 def from_json(text: str | bytes, name: str) -> TraceRecipe:
     """The recipe in `text`. Raises GenuiError, one line that begins with `name`, where it is
     damaged, of a newer format or edited by hand."""
-    recipe = decoded(text, TraceRecipe, name)
-    if recipe.digest != digest_of(recipe):
+    recipe, fields = decoded(text, TraceRecipe, name)
+    if not is_sealed(recipe, fields):
         raise edited_by_hand(name)
     check_pictures(recipe, name)
     return recipe
 
 
-def decoded(text: str | bytes, kind: type[T], name: str) -> T:
-    """JSON as a struct that has a `format`. Raises GenuiError where it is neither."""
+def decoded(text: str | bytes, kind: type[T], name: str) -> tuple[T, dict[str, Any]]:
+    """JSON as a struct that has a `format`, and all of its fields as they stand there.
+
+    Raises GenuiError where it is neither.
+    """
     try:
         version = msgspec.json.decode(text, type=_Versioned).format
         if version > FORMAT:
@@ -227,7 +240,7 @@ def decoded(text: str | bytes, kind: type[T], name: str) -> T:
                 f"{name}: its recipe has format {version} and this genui reads {FORMAT}; "
                 "install a newer genui"
             )
-        return msgspec.json.decode(text, type=kind)
+        return msgspec.json.decode(text, type=kind), msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         reason = str(error).replace("`", "'").splitlines()[0][:160]
         raise GenuiError(

@@ -25,6 +25,7 @@ from genui.saved.recipe import (
     decoded,
     digest_of,
     edited_by_hand,
+    is_sealed,
     sealed,
     to_start,
 )
@@ -126,9 +127,9 @@ def load_tree(path: Path) -> SavedTree:
 
 def tree_from(data: bytes, name: str) -> SavedTree:
     """The trace in `data`. Raises GenuiError, one line that begins with `name`."""
-    tree = decoded(data, SavedTree, name)
+    tree, fields = decoded(data, SavedTree, name)
     recipe = tree.recipe
-    if tree.digest != digest_of(tree) or recipe.digest != digest_of(recipe):
+    if not (is_sealed(tree, fields) and is_sealed(recipe, fields["recipe"])):
         raise edited_by_hand(name)
     check_pictures(recipe, name)
     if not _is_tree(tree):

@@ -47,21 +47,17 @@ BATCH = 32  # larger ones are no quicker a picture
 SAVED = 150  # batches from one saving to the next
 
 
-def generator_of(
-    model: str, asked: dict[str, float]
-) -> tuple[Draws, ImageSettings | LatentSettings]:
+def generator_of(model: str, guidance: float) -> tuple[Draws, ImageSettings | LatentSettings]:
     """What draws, in the precision that this processor is fast at, and how it is asked."""
     found = quick_generator(model)
     if not isinstance(found, Draws):
         sys.exit(f"{model}: draws no batches of pictures")
     if find_model(model).family == "gan":
         return found, LatentSettings()
-    return found, msgspec.structs.replace(UNGUIDED, **asked)
+    return found, msgspec.structs.replace(UNGUIDED, guidance=guidance)
 
 
-def drawn(
-    model: str, captions: list[str], asked: dict[str, float], keep: Path | None
-) -> NDArray[np.uint8]:
+def drawn(model: str, captions: list[str], guidance: float, keep: Path | None) -> NDArray[np.uint8]:
     """Pictures uint8 [N, 32, 32, 3], seeds 0, 1, …; those in `keep` are not drawn again."""
     parts = []
     if keep is not None and keep.exists():
@@ -69,7 +65,7 @@ def drawn(
             parts.append(stored["rgb"][: len(captions)])
     done = len(parts[0]) if parts else 0
     if done < len(captions):
-        generator, settings = generator_of(model, asked)
+        generator, settings = generator_of(model, guidance)
         told = say("drawn")
         for at in range(done, len(captions), BATCH):
             seeds = list(range(at, min(at + BATCH, len(captions))))
@@ -165,8 +161,6 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=10_000, metavar="N", help="(10000)")
     parser.add_argument("--guidance", type=float, default=1.0, metavar="G",
                         help="of a diffusion model (1: none)")  # fmt: skip
-    parser.add_argument("--rejection", type=float, default=UNGUIDED.rejection, metavar="M",
-                        help=f"by its critic ({UNGUIDED.rejection:g}; 0: none)")  # fmt: skip
     parser.add_argument("--classifier-steps", type=int, default=1500, metavar="N",
                         help="steps of 128 pictures (1500); 0 trains none")  # fmt: skip
     parser.add_argument("--keep", type=Path, metavar="FILE", help="an .npz of what was drawn")
@@ -174,8 +168,7 @@ def main() -> None:
     before = machine()
     ruler = Ruler(load_judge(args.judge), load_labelled("fashion"))
     captions = ruler.captions(args.pictures)
-    asked = {"guidance": args.guidance, "rejection": args.rejection}
-    rgb = drawn(args.model, captions, asked, args.keep)
+    rgb = drawn(args.model, captions, args.guidance, args.keep)
     found = ruler.measure(rgb, captions)
     figures = distances(ruler, ruler.judge.features(rgb))
     figures += [

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from saved_samples import as_once_written
 from tiny_models import write_models
 
 from genui import paths, saved
@@ -58,6 +59,15 @@ def test_filmstrips_frames_and_traces_replay_too(
     assert main([*PICTURE, "--fork", "2:seed=5", *words]) == 0
     for path in (film_file, folder / "frame-0000.png", folder / "frame-0002.png", trace):
         assert replay(path, capsys) == (0, "identical\n")
+
+
+def test_a_trace_with_a_setting_that_is_gone_replays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = tmp_path / "x.trace"
+    assert main([*PICTURE, "--fork", "2:seed=5", "--trace", str(trace)]) == 0
+    trace.write_text(as_once_written(trace.read_text()))
+    assert replay(trace, capsys) == (0, "identical\n")
 
 
 def test_a_fresh_process_says_identical(tmp_path: Path) -> None:

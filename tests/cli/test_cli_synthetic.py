@@ -69,7 +69,7 @@ def test_they_stand_for_the_data_but_where_told_otherwise(tiny: Path, tmp_path: 
     out = tmp_path / "made"
     asked = ["--rho", "3", "--s-tmin", ".5", "--sampler", "ddim"]
     assert main([*SHAPES, *asked, "-n", "1", "--out", str(out)]) == 0
-    told = {"steps": 1, "rho": 3.0, "s_tmin": 0.5, "sampler": "ddim", "rejection": 0.0}
+    told = {"steps": 1, "rho": 3.0, "s_tmin": 0.5, "sampler": "ddim"}
     assert read_plan(out).settings == msgspec.structs.replace(UNGUIDED, **told)
 
 
@@ -116,6 +116,27 @@ def test_the_same_command_goes_on_where_it_was_interrupted(
         assert (out / name).read_bytes() == (whole / name).read_bytes()
     assert main([*SHAPES, "-n", "6", "--out", str(out)]) == 0
     assert "has 6 samples already" in told(capsys)
+
+
+@pytest.mark.parametrize("rejection", [0.0, 2.0])
+def test_a_folder_begun_with_a_critic_that_is_gone_is_not_gone_on_with(
+    rejection: float, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "made"
+    assert main([*SHAPES, "-n", "32", "--out", str(out)]) == 0
+    plan = json.loads((out / "genui.json").read_text())
+    plan["settings"]["rejection"] = rejection
+    (out / "genui.json").write_text(json.dumps(plan))
+    told(capsys)
+    code = main([*SHAPES, "-n", "64", "--out", str(out)])
+    if rejection:
+        assert told(capsys) == (
+            f"genui: --out {out}: was begun with a critic, which genui no longer has; "
+            "name an empty or a new folder\n"
+        )
+        assert (code, len(lines(out))) == (2, 32)
+    else:
+        assert (code, len(lines(out))) == (0, 64)
 
 
 def test_a_full_disk_leaves_what_is_whole_and_says_so(

@@ -83,19 +83,6 @@ def describe(data: LabelledPictures) -> str:
     )
 
 
-def parted(train: NDArray[np.int64], half: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(those a classifier learns from, the rest, which are as new to it as what a model draws).
-
-    `half` is "both", "first" or "second"; the halves are the same whatever the training's seed.
-    """
-    if half == "both":
-        return train, train[:0]
-    order = np.random.default_rng(0).permutation(len(train))
-    first, second = np.sort(order[: len(train) // 2]), np.sort(order[len(train) // 2 :])
-    learned, left = (first, second) if half == "first" else (second, first)
-    return train[learned], train[left]
-
-
 def _split(
     targets: NDArray[np.int64], names: Sequence[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

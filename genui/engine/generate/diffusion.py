@@ -25,8 +25,6 @@ from genui.engine.generate.medium import Medium
 from genui.engine.generate.picture_medium import PictureMedium
 from genui.engine.generate.pixels import to_rgb
 from genui.engine.generate.samplers import SAMPLERS, Move, noise_levels
-from genui.engine.generate.sifting import sifted
-from genui.engine.models.critic import Critic
 from genui.engine.models.dit import Denoiser
 from genui.errors import MisuseError
 from genui.protocol import (
@@ -58,7 +56,7 @@ class DiffusionGenerator:
     """One diffusion model; `step` is one denoising step of everything in the state.
 
     `medium` says what it denoises: pictures, unless told otherwise. `guide` is a weaker model of
-    the same data, which autoguidance leads away from; `critic` sifts pictures by the thousand.
+    the same data, which autoguidance leads away from.
     """
 
     family = "diffusion"
@@ -70,10 +68,9 @@ class DiffusionGenerator:
         machine: Machine,
         medium: Medium | None = None,
         guide: Denoiser[Any] | None = None,
-        critic: Critic | None = None,
     ) -> None:
         self.model = model.eval()
-        self.guide, self.critic = guide, critic
+        self.guide = guide
         self.medium = medium or PictureMedium()
         self._vocabulary = vocabulary
         self._machine = machine
@@ -141,17 +138,8 @@ class DiffusionGenerator:
         return self.medium.frame(state, self.model.sigma_data)
 
     def draw(self, captions: list[str], seeds: list[int], settings: ImageSettings) -> np.ndarray:
-        """Finished pictures uint8 [B, 32, 32, 3], one a caption and seed, as one batch.
-
-        Where there is a critic and the settings ask for it, those it rejects are drawn again.
-        """
-
-        def once(captions: list[str], seeds: list[int]) -> np.ndarray:
-            return to_rgb(self.denoised(captions, seeds, settings))
-
-        if self.critic is None or not settings.rejection:
-            return once(captions, seeds)
-        return sifted(once, captions, seeds, self.critic, settings.rejection)
+        """Finished pictures uint8 [B, 32, 32, 3], one a caption and seed, as one batch."""
+        return to_rgb(self.denoised(captions, seeds, settings))
 
     def denoised(self, captions: list[str], seeds: list[int], settings: ImageSettings) -> Tensor:
         """Finished arrays [B, C, H, W], one a caption and seed, as one batch."""
@@ -297,10 +285,7 @@ class DiffusionGenerator:
         return torch.from_numpy(np.stack(drawn)).to(self._device)
 
     def _guidable(self, settings: ImageSettings) -> ImageSettings:
-        """The settings. Raises MisuseError where they ask for a guide that the model has not, or
-        for a critic, which is for pictures by the thousand: a trace shows whatever it draws."""
-        if settings.rejection:
-            raise MisuseError("rejection: is of pictures by the thousand, -n N --out FOLDER")
+        """The settings. Raises MisuseError where they ask for a guide that the model has not."""
         if settings.autoguidance != 1 and self.guide is None:
             raise MisuseError(
                 f"autoguidance {settings.autoguidance:g}: this model has no guide, a weaker copy "

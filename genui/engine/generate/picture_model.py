@@ -11,7 +11,6 @@ from genui.engine.device import Machine
 from genui.engine.generate.diffusion import DiffusionGenerator
 from genui.engine.generate.picture_medium import PictureMedium
 from genui.engine.models import guiding
-from genui.engine.models.critic import critic_of
 from genui.engine.models.filled import filled
 from genui.engine.models.picture_denoiser import picture_denoiser
 from genui.errors import MisuseError
@@ -33,10 +32,7 @@ def load_picture_model(
     if weaker:
         asked = _guide_recipe(described["guide"]["recipe"])
         guide = filled(picture_denoiser(asked, vocabulary.size), weaker).to(device)
-    critic = None
-    if told := described.get("critic"):
-        critic = critic_of(tensors, told).to(device)
-    return DiffusionGenerator(model, vocabulary, machine, PictureMedium(recipe), guide, critic)
+    return DiffusionGenerator(model, vocabulary, machine, PictureMedium(recipe), guide)
 
 
 def _guide_recipe(fields: dict[str, Any]) -> DiffusionRecipe:

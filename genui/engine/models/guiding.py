@@ -11,7 +11,7 @@ from torch import Tensor
 from genui.errors import MisuseError
 
 PREFIX = "guide."
-CRITIC = "critic."
+CRITIC = "critic."  # of what files of earlier versions hold beside the weights; not read
 ALIKE = ("fingerprint", "words")  # what a model and its guide have in common
 
 
@@ -36,7 +36,7 @@ def prefixed(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def apart(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """A model's own tensors, and those of its guide; the latter are none where it has none.
 
-    Those of a critic are neither.
+    Those of a critic, which `fashion` was shipped with, are neither.
     """
     others, guide = split(tensors, PREFIX)
     return split(others, CRITIC)[0], guide
@@ -59,4 +59,4 @@ def joined(
             raise MisuseError(f"guide: of other {what} than the model; use one of the same data")
     told = {key: of_guide[key] for key in ("recipe", "step")}
     beside = prefixed(apart(weaker)[0], PREFIX)
-    return split(tensors, PREFIX)[0] | beside, described | {"guide": told}
+    return apart(tensors)[0] | beside, described | {"guide": told}

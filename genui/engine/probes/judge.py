@@ -70,15 +70,9 @@ def judge_of(
 
     Raises KeyError, TypeError or RuntimeError where they do not fit the recipe.
     """
-    network = network_of(recipe, tensors, described)
-    return Judge(network.to(device.choose_device()), tuple(map(str, described["labels"])))
-
-
-def network_of(
-    recipe: ImageClassifierRecipe, tensors: dict[str, Tensor], described: Mapping[str, Any]
-) -> ConvNet:
-    """The network alone; errors as `judge_of`."""
-    return filled(ConvNet(len(described["labels"]), recipe.width, recipe.figure), tensors)
+    labels = tuple(map(str, described["labels"]))
+    network = filled(ConvNet(len(labels), recipe.width, recipe.figure), tensors)
+    return Judge(network.to(device.choose_device()), labels)
 
 
 def measure_classifier(info: ModelInfo, recipe: ImageClassifierRecipe) -> dict[str, str]:

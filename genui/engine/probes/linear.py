@@ -36,22 +36,15 @@ class Linear:
 
 
 def fit_logistic(
-    x: Examples,
-    targets: Targets,
-    labels: int,
-    iterations: int = ITERATIONS,
-    precision: float = PRIOR_PRECISION,
-    balanced: bool = False,
+    x: Examples, targets: Targets, labels: int, iterations: int = ITERATIONS
 ) -> Linear:
-    """Logistic regression: max of Σ ln p(label | x) - precision |weights|²/2, by L-BFGS.
+    """Logistic regression: max of Σ ln p(label | x) - |weights|²/2, by L-BFGS.
 
-    Where `balanced`, every label counts as much in the sum, however many examples it has. `x`
-    [N, D] should be of about unit scale. Raises ValueError where there is no example.
+    `x` [N, D] should be of about unit scale. Raises ValueError where there is no example.
     """
     _check(x, targets, labels)
     inputs = torch.from_numpy(np.ascontiguousarray(x, np.float32))
     wanted = torch.from_numpy(targets)
-    shares = 1 / torch.bincount(wanted, minlength=labels).clamp(min=1) if balanced else None
     weights = torch.zeros(x.shape[1], labels, requires_grad=True)
     bias = torch.zeros(labels, requires_grad=True)
     optimizer = torch.optim.LBFGS(
@@ -60,8 +53,8 @@ def fit_logistic(
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
-        penalty = precision / 2 * weights.square().sum() / len(inputs)
-        value = F.cross_entropy(inputs @ weights + bias, wanted, shares) + penalty
+        penalty = PRIOR_PRECISION / 2 * weights.square().sum() / len(inputs)
+        value = F.cross_entropy(inputs @ weights + bias, wanted) + penalty
         value.backward()
         return value
 

@@ -23,7 +23,7 @@ def average(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """(fp32 tensors, description) of the mean of some models' weights, at least two.
 
-    A guide or a critic beside the weights is left out. Raises MisuseError naming the first model
+    A guide beside the weights is left out. Raises MisuseError naming the first model
     that does not fit the first one.
     """
     total, described = load_weights(paths[0])

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from genui.engine.data.picture_labels import LabelledPictures, describe, load_labelled, parted
+from genui.engine.data.picture_labels import LabelledPictures, describe, load_labelled
 from genui.engine.device import Machine, autocast
 from genui.engine.models.convnet import ConvNet
 from genui.engine.train.augment import augment
@@ -38,13 +38,10 @@ class ImageClassifierTask:
             data = load_labelled(recipe.dataset, recipe.data)
         refuse_other_labels(data.pictures.name, data.labels, extra)
         self._recipe, self._device, self._data = recipe, device, data
-        self._train, _ = parted(data.train, recipe.half)
         self.data_line = describe(data)
         self.notes = data.pictures.notes
-        if len(self._train) < len(data.train):
-            self.notes += (f"learns from {len(self._train):,} of them",)
         self.units_per_step = recipe.batch
-        self.units_per_epoch = len(self._train)
+        self.units_per_epoch = len(data.train)
         self.extra = {
             "labels": list(data.labels),
             "dataset": data.pictures.name,
@@ -66,7 +63,7 @@ class ImageClassifierTask:
 
     def _indices(self, step: int) -> NDArray[np.int64]:
         """The pictures of a step."""
-        recipe, train = self._recipe, self._train
+        recipe, train = self._recipe, self._data.train
         return train[examples_of(step, recipe.batch, len(train), recipe.seed)]
 
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
