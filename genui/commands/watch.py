@@ -47,13 +47,10 @@ def run(args: argparse.Namespace) -> int:
 
     paths = [_path_of(word) for word in args.paths]
     if has_terminal():
-        from genui.ui import early
-
-        first = early.begin(paths or None)
         before_textual()
         from genui.ui import watching
 
-        return watching.run_watch(paths or None, None, first)
+        return watching.run_watch(paths or None, None)
     if not paths:
         from genui.commands import runs
 

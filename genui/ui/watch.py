@@ -54,10 +54,8 @@ class Watcher:
         self._thread.start()
 
     def hurry(self) -> None:
-        """Read on, or begin: the first curves are on the screen, which that would have held up."""
+        """Read on: the first curves are on the screen, which reading would have held up."""
         self._hurry.set()
-        if self._thread.ident is None and not self._stop.is_set():
-            self._thread.start()
 
     def stop(self) -> None:
         """End the thread after the look it is at; does not wait for it."""

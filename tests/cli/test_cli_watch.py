@@ -152,11 +152,10 @@ def test_with_a_terminal_it_opens_the_app_which_answers_keys_at_once(
     monkeypatch.setattr(
         "genui.ui.watching", types.SimpleNamespace(run_watch=run_watch), raising=False
     )
-    monkeypatch.setattr("genui.ui.early.begin", lambda paths: paths)
     monkeypatch.setattr("gc.disable", lambda: None)  # not in the tests' own process
     monkeypatch.setattr(home, "has_terminal", lambda: True)
     assert main(["watch", str(tmp_path)]) == main(["watch"]) == 0
-    assert opened == [([tmp_path], None, [tmp_path], "120"), (None, None, None, "120")]
+    assert opened == [([tmp_path], None, "120"), (None, None, "120")]
 
 
 # --- a command's output --------------------------------------------------------------

@@ -138,3 +138,11 @@ def test_the_farewell_names_what_goes_on() -> None:
     with RunLock(run):
         stage.set_state(run, "running", 10, 100)
         assert farewell() == "1 training goes on: plays — open genui to see it"
+
+
+def test_watching_is_imported_without_what_only_a_chart_or_a_model_needs() -> None:
+    code = (
+        "import sys, genui.ui.watching as _; print({'numpy', 'genui.recipes'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("set()\n", "")

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -23,9 +23,6 @@ from genui.ui.board.view_state import ViewState, looked_at
 from genui.ui.frame import Framed, set_border
 from genui.ui.leaving import DeafWhenLeaving
 from genui.ui.widgets.curve import Curve
-
-if TYPE_CHECKING:
-    from genui.ui.early import Drawn, EarlyLine, EarlyPlot
 
 _BORDER_RULES = (
     *("border_top", "border_right", "border_bottom", "border_left"),
@@ -54,7 +51,7 @@ class Cell(DeafWhenLeaving, Framed, Vertical):
         super().__init__(classes="box")
         self.curve = Curve(empty, legend=False)
         self.plot: Plot | None = None
-        self._lines: Sequence[Line] | Sequence[EarlyLine] = ()
+        self._lines: Sequence[Line] = ()
         self._sources: object = None
         self._drawn_at, self._drawn_to = 0.0, [0]  # when, and how many points of each line
         self._waiting: Callable[[], None] | None = None  # what to show once it is mounted
@@ -101,22 +98,6 @@ class Cell(DeafWhenLeaving, Framed, Vertical):
                 curve.set_series(*series_of(lines))
             else:
                 curve.clear("no points on this axis")
-        self._write_title(state, runs)
-
-    def show_early(
-        self,
-        plot: EarlyPlot,
-        state: ViewState,
-        runs: int,
-        draw: Callable[[int, int], Drawn | None],
-    ) -> None:
-        """This plot as another process draws it, until there are points."""
-        if not self._ready:
-            self._waiting = partial(self.show_early, plot, state, runs, draw)
-            return
-        self._waiting = None
-        self.plot, self._lines, self._sources = Plot(plot.metrics), plot.lines, None
-        self.curve.show_from(draw)
         self._write_title(state, runs)
 
     def _may_wait(self, lines: Sequence[Line]) -> bool:

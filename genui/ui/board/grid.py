@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from textual.app import ComposeResult
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from genui.ui.board.board import Line
     from genui.ui.board.plots import Plot
     from genui.ui.board.view_state import ViewState
-    from genui.ui.early import Drawn, Page
 
 LEAST = Size(36, 9)  # cells of a curve in its border
 SHAPE = 3.0  # columns a row of the best curve: half as wide again as high, in a usual font
@@ -144,20 +142,6 @@ class CurveGrid(DeafWhenLeaving, Container):
             cell.curve.overlaps = overlaps
             cell.show(plots[at], lines(plots[at]), state, runs, flowing)
             cell.mark_chosen(at == chosen)
-
-    def show_early(
-        self,
-        page: "Page",
-        state: "ViewState",
-        runs: int,
-        draw: Callable[[int, int, int], "Drawn | None"],
-    ) -> None:
-        """The page of plots that are drawn elsewhere: `draw` the plot of that number so large."""
-        seen = self.page(page.chosen, len(page.plots), state.alone)
-        self._arrange(len(seen))
-        for cell, at in zip(self.cells, seen, strict=True):
-            cell.show_early(page.plots[at], state, runs, partial(draw, at))
-            cell.mark_chosen(at == page.chosen)
 
     def say(self, text: str) -> None:
         """There is nothing to show: why not, or what to press."""

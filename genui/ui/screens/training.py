@@ -16,11 +16,11 @@ from genui.runs.listing import RunSummary
 from genui.ui import keys, messages
 from genui.ui.board import view_state
 from genui.ui.board.beside import SideActions
+from genui.ui.board.board import Board
 from genui.ui.board.grid import CurveGrid, room_for
 from genui.ui.board.head import BoardHead
 from genui.ui.board.metric_filter import FilterActions, FilterLine
 from genui.ui.board.navigation import Navigation
-from genui.ui.board.opening import opened
 from genui.ui.board.run_choice import RunChoice
 from genui.ui.board.run_list import RunList
 from genui.ui.board.side import SideColumn
@@ -37,7 +37,6 @@ from genui.ui.watch import Watcher
 if TYPE_CHECKING:
     from textual.command import Provider
 
-    from genui.ui.early import Early
 
 REPAINT = 0.2  # seconds between paints of what flows in; the first is at once
 WHILE_READING = 0.8  # the same while a log is read: each paint holds the reading up
@@ -88,13 +87,11 @@ class TrainingScreen(
         views: Mapping[RunDir, RunView] | None = None,
         home: bool = True,
         listing: bool = False,
-        early: "Early | None" = None,
     ) -> None:
         super().__init__()
         self.watcher = watcher
         self._home = home
         self._listing = listing
-        self._early = early  # has the first curves, until there are some
         self.known = known
         self._open(key, runs)
         self.board.views.update(views or {})
@@ -114,7 +111,10 @@ class TrainingScreen(
     def _open(self, key: str, runs: Sequence[RunSummary]) -> None:
         """Begin with these runs, or with those that were shown when `key` was watched last."""
         self._key = key
-        self.board = opened(key, runs, self.known)
+        state = view_state.recall(key)
+        there = {str(one.run.path): one for one in [*runs, *self.known]}
+        again = [there[path] for path in state.runs if path in there]
+        self.board = Board(again or runs, state)
 
     def compose(self) -> ComposeResult:
         size = self.app.size
@@ -124,9 +124,7 @@ class TrainingScreen(
         yield BoardHead()
         with Horizontal(id="board"):
             yield RunList()
-            page = self._early.page if self._early is not None else None
-            plots = page.plots if page is not None else self.board.plots()
-            yield CurveGrid(min(room, max(len(plots), 3)))
+            yield CurveGrid(min(room, max(len(self.board.plots()), 3)))
             yield SideColumn()
         yield FilterLine()
         yield StatusLine()
@@ -146,7 +144,6 @@ class TrainingScreen(
             self.action_runs()
 
     def on_unmount(self) -> None:
-        self.close_early()
         if self._unsaved is not None:
             view_state.remember(self._key, self.board.state)
 
@@ -231,14 +228,11 @@ class TrainingScreen(
         self.query_one(SideColumn).display = side
         self.grid.display = wide or not state.side_shown
         plots, chosen = board.plots(), board.chosen()
-        if (plots or self._early is not None) and not self._curves_seen:
+        if plots and not self._curves_seen:
             self.call_after_refresh(self._curves_shown)
         if plots:
-            self.close_early()
             runs, again = len(board.runs), board.overlaps()
             self.grid.show(plots, chosen, state, board.lines, runs, again, flowing)
-        elif self._early is not None and self._early.page is not None:
-            self.grid.show_early(self._early.page, state, len(board.runs), self._early.draw)
         else:
             self.grid.say(self._why_empty())
         self.query_one(BoardHead).show(
@@ -256,17 +250,6 @@ class TrainingScreen(
             self._curves_seen = True
             self.watcher.hurry()
             self.paint()
-
-    @property
-    def only_pictured(self) -> bool:
-        """Whether the curves are those that another process drew: there are no data yet."""
-        return self._early is not None
-
-    def close_early(self) -> None:
-        """From here on only what was read is shown."""
-        if self._early is not None:
-            self._early.close()
-            self._early = None
 
     def _why_empty(self) -> str:
         view = self.board.first

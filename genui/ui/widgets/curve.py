@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.message import Message
 from textual.reactive import reactive
@@ -22,18 +22,6 @@ if TYPE_CHECKING:
     from genui.render.frame import Frame
     from genui.render.series import Kind, Trace
     from genui.render.window import View
-
-
-class Drawing(Protocol):
-    """What a curve looks like: a chart of its own, or one that was drawn elsewhere."""
-
-    @property
-    def lines(self) -> list[list[tuple[str, str]]]:
-        """Lines of (text, look); none where there is no room for one."""
-        ...
-
-    @property
-    def caption(self) -> str: ...
 
 
 class Curve(ChartMouse):
@@ -128,7 +116,6 @@ class Curve(ChartMouse):
         self._readout = readout
         self._alone = alone
         self._curves: Curves | None = None
-        self._elsewhere: Callable[[int, int], Drawing | None] | None = None
         self._frame: Frame | None = None
         self._awaited = False  # something was set that is still to be drawn
         self.caption = ""
@@ -148,18 +135,12 @@ class Curve(ChartMouse):
         their moving average) or `marks` (few points, each with a sign). x that goes back is
         put in order, and points without a finite x are left out.
         """
-        self._elsewhere = None
         if series and self._curves is None:
             from genui.render.curves import Curves
 
             self._curves = Curves()
         if self._curves is not None:
             self._curves.set_series(series, kinds or {})
-        self.redraw()
-
-    def show_from(self, elsewhere: Callable[[int, int], Drawing | None]) -> None:
-        """Show what `elsewhere` draws in so many cells, until there are series."""
-        self._elsewhere = elsewhere
         self.redraw()
 
     def clear(self, empty: str | None = None) -> None:
@@ -211,18 +192,16 @@ class Curve(ChartMouse):
         return super().redraw()
 
     def draw(self, width: int, height: int) -> list[Strip]:
-        drawn: Drawing | None = None
-        if self._elsewhere is not None:
-            drawn = self._elsewhere(width, height)
-        elif self._curves is not None:
-            drawn = chart = self._curves.chart(width, height, self._look())
+        chart = None
+        if self._curves is not None:
+            chart = self._curves.chart(width, height, self._look())
             self._frame = chart.frame if chart else None
-        self._set_caption(drawn.caption if drawn else "")
-        if drawn is None or not drawn.lines:
+        self._set_caption(chart.caption if chart else "")
+        if chart is None:
             empty = "" if any(len(trace.steps) for trace in self._traces) else self._empty
             return self.message(empty, "curve--empty", width, height)
         looks = {look: self.style(f"curve--{look}") for look in LOOKS}
-        return [strip_of((text, looks[look]) for text, look in line) for line in drawn.lines]
+        return [strip_of((text, looks[look]) for text, look in line) for line in chart.lines]
 
     @property
     def _traces(self) -> Sequence[Trace]:
