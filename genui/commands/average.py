@@ -1,13 +1,16 @@
 """`genui average`: one model of the mean of several models' weights."""
 
 import argparse
+import os
 from pathlib import Path
 
 from genui.commands import output
-from genui.commands.model_file import add_out, check_out
+from genui.commands.export import check_file
 from genui.commands.parser import Parser
 from genui.errors import MisuseError
 from genui.runs.origin import Origin, find_origin
+
+SUFFIX = ".safetensors"
 
 
 def configure(parser: Parser) -> None:
@@ -22,13 +25,18 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "models", metavar="MODEL", nargs="+", help="RUN, RUN@STEP, a shipped model or a file"
     )
-    add_out(parser)
+    parser.add_argument(
+        "--out", metavar="FILE", type=Path, required=True, help=f"where to write it: {SUFFIX}"
+    )
+    parser.add_argument("--force", action="store_true", help="replace what is there")
 
 
 def run(args: argparse.Namespace) -> int:
     if len(args.models) < 2:
         raise MisuseError(f"{args.models[0]}: one model has no average; name two or more")
-    check_out(args)
+    check_file(args.out, "--out", (SUFFIX,), "a model")
+    if os.path.lexists(args.out) and not args.force:
+        raise MisuseError(f"--out {args.out}: is there already; --force replaces it")
     found = [find_origin(ref) for ref in args.models]
     names = [_named(model) for model in found]
     from genui.engine.train.average import average

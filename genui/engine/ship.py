@@ -95,8 +95,8 @@ def narrowed(tensors: dict[str, Tensor], bits: int) -> dict[str, Tensor]:
     """A model's weights in `bits`, those of its guide in eight."""
     if bits == 8:
         return quantise(tensors)
-    own, guide = guiding.split(tensors, guiding.PREFIX)
-    return halved(own) | guiding.prefixed(quantise(guide), guiding.PREFIX)
+    own, guide = guiding.apart(tensors)
+    return halved(own) | guiding.prefixed(quantise(guide))
 
 
 def written(card: dict[str, Any]) -> str:

@@ -28,7 +28,6 @@ from genui.recipes import (
     video,
     voice,
 )
-from genui.recipes.base import MACHINE as MACHINE
 from genui.recipes.base import PATHS as PATHS
 from genui.recipes.base import WATCHING as WATCHING
 from genui.recipes.base import Recipe

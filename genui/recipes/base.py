@@ -19,9 +19,6 @@ PATHS = ("data", "against")
 WATCHING = ("eval_every", "sample_every", "checkpoint_every")
 """What of a recipe changes nothing of the weights."""
 
-MACHINE = ("device", "precision", "threads")
-"""What of a recipe changes how its numbers are rounded, and no more."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:

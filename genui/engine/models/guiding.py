@@ -15,31 +15,21 @@ CRITIC = "critic."  # of what files of earlier versions hold beside the weights;
 ALIKE = ("fingerprint", "words")  # what a model and its guide have in common
 
 
-def split(
-    tensors: Mapping[str, Tensor], prefix: str
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """(all others, those whose names begin with `prefix`, by the rest of their names)."""
-    others = {name: value for name, value in tensors.items() if not name.startswith(prefix)}
-    found = {
-        name.removeprefix(prefix): value
-        for name, value in tensors.items()
-        if name.startswith(prefix)
-    }
-    return others, found
-
-
-def prefixed(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """What `split` takes apart."""
-    return {prefix + name: value for name, value in tensors.items()}
-
-
 def apart(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """A model's own tensors, and those of its guide; the latter are none where it has none.
 
     Those of a critic, which `fashion` was shipped with, are neither.
     """
-    others, guide = split(tensors, PREFIX)
-    return split(others, CRITIC)[0], guide
+    own = {name: of for name, of in tensors.items() if not name.startswith((PREFIX, CRITIC))}
+    guide = {
+        name.removeprefix(PREFIX): of for name, of in tensors.items() if name.startswith(PREFIX)
+    }
+    return own, guide
+
+
+def prefixed(guide: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A guide's tensors by their names beside those of its model."""
+    return {PREFIX + name: value for name, value in guide.items()}
 
 
 def joined(
@@ -58,5 +48,4 @@ def joined(
         if described.get(what) != of_guide.get(what):
             raise MisuseError(f"guide: of other {what} than the model; use one of the same data")
     told = {key: of_guide[key] for key in ("recipe", "step")}
-    beside = prefixed(apart(weaker)[0], PREFIX)
-    return apart(tensors)[0] | beside, described | {"guide": told}
+    return apart(tensors)[0] | prefixed(apart(weaker)[0]), described | {"guide": told}
