@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from genui.render.sanitise import clean, clean_line
+from genui.render.sanitise import clean, clean_line, escape_json
 
 
 def say(line: str = "") -> None:
@@ -20,11 +20,14 @@ def note(line: str) -> None:
 
 
 def emit(value: Any, indent: bool = True) -> None:
-    """`value` as JSON: indented for one answer, one line for a stream. NaN becomes null."""
+    """`value` as JSON: indented for one answer, one line for a stream. NaN becomes null.
+
+    What a terminal would obey is escaped: the data stays the same.
+    """
     data = msgspec.json.encode(value, enc_hook=str)
     if indent:
         data = msgspec.json.format(data, indent=2)
-    print(data.decode(), flush=True)
+    print(escape_json(data.decode()), flush=True)
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> None:

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from genui.cli import main
+from genui.render.sanitise import clean
 from genui.runs import events
 from genui.runs.layout import RunDir, create_script_run, read_info, write_info
 from genui.runs.writer import RunWriter
@@ -139,6 +140,36 @@ def test_a_name_with_escape_codes_is_shown_without_them(
     out = capsys.readouterr().out
     assert "\x1b" not in out
     assert "red[/]" in out
+
+
+UNSAFE = "a\x7fb\x9b31mc\u202ed\u200be\u2028f\U000e0041g\x1b]0;h\x07"
+
+
+@pytest.mark.parametrize("how", [[], ["--summary"], ["--follow"]])
+def test_json_shows_no_control_or_invisible_characters_and_keeps_them(
+    how: list[str], finished: RunDir, capsys: Capture
+) -> None:
+    finished.metrics.write_text(json.dumps({"step": 1, UNSAFE: 2.0}) + "\n")
+    info = read_info(finished)
+    write_info(finished, msgspec.structs.replace(info, project=UNSAFE, config={UNSAFE: UNSAFE}))
+    assert main(["inspect", finished.id, "--json", *how]) == 0
+    out = capsys.readouterr().out
+    assert clean(out) == out
+    found = json.loads(out)
+    if how == ["--follow"]:
+        assert found == {"step": 1, UNSAFE: 2.0}
+    elif how:
+        assert found["metrics"][UNSAFE]["last"] == 2.0
+    else:
+        assert (found["info"]["project"], found["info"]["config"]) == (UNSAFE, {UNSAFE: UNSAFE})
+
+
+def test_the_list_of_runs_as_json_is_safe_to_show(finished: RunDir, capsys: Capture) -> None:
+    write_info(finished, msgspec.structs.replace(read_info(finished), project=UNSAFE))
+    assert main(["runs", "--json"]) == 0
+    out = capsys.readouterr().out
+    assert clean(out) == out
+    assert json.loads(out)[0]["info"]["project"] == UNSAFE
 
 
 # --- until ---------------------------------------------------------------------------
