@@ -304,6 +304,17 @@ def test_another_programs_log_is_described(foreign: Path, capsys: Capture) -> No
     assert (facts["format"], facts["step"], facts["metrics"]) == ("jsonl", "2", "loss")
 
 
+def test_the_largest_step_there_is_is_shown_exactly(foreign: Path, capsys: Capture) -> None:
+    foreign.write_text(log_lines(1.0, first=2**63 - 1))
+    assert main(["inspect", str(foreign)]) == 0
+    assert "9,223,372,036,854,775,807" in capsys.readouterr().out
+    assert main(["inspect", str(foreign), "--summary"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("9,223,372,036,854,775,807") == 2
+    assert main(["inspect", str(foreign), "--follow", "--until", "loss<2"]) == 0
+    assert "step 9,223,372,036,854,775,807  loss" in capsys.readouterr().out
+
+
 def test_its_summary(foreign: Path, capsys: Capture) -> None:
     assert main(["inspect", str(foreign), "--summary", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

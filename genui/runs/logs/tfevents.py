@@ -184,9 +184,9 @@ class _EventFile:
                 rest = rest[~alike]
             for index in rest.tolist():
                 self._decode_one(data, int(starts[index]), length, index, points, restarts, tail)
-        good = [p for p in points if p.steps.min() >= 0]
+        good = [_of_steps(part) for part in points]
         self._damaged += sum(len(p.steps) for p in points) - sum(len(p.steps) for p in good)
-        tail.add(good, sorted(restarts))
+        tail.add([part for part in good if len(part.steps)], sorted(restarts))
 
     def _whole(
         self, rows: tfrecord.Bytes, starts: NDArray[np.int64], length: int, which: NDArray[np.int64]
@@ -220,6 +220,15 @@ class _EventFile:
             restarts.append((index, max(step, 0)))
         if event.config:
             tail.learn(event.config)
+
+
+def _of_steps(part: Points) -> Points:
+    """The points without those whose step is negative."""
+    right = part.steps >= 0
+    if right.all():
+        return part
+    tag, records, steps, times, values = part
+    return Points(tag, records[right], steps[right], times[right], values[right])
 
 
 def _in_order(parts: list[Points]) -> Points:
