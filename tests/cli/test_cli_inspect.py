@@ -1,6 +1,7 @@
 """`genui inspect`: its summary, what it waits for, what it tells, and other tools' logs."""
 
 import json
+import os
 import re
 import threading
 import time
@@ -302,6 +303,24 @@ def test_another_programs_log_is_described(foreign: Path, capsys: Capture) -> No
     facts = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines())
     assert facts["log"] == str(foreign)
     assert (facts["format"], facts["step"], facts["metrics"]) == ("jsonl", "2", "loss")
+
+
+@pytest.mark.parametrize("how", [[], ["--summary"], ["--follow", "--until", "loss<1.5"]])
+def test_a_file_name_that_is_no_text_is_kept_in_json(
+    how: list[str], foreign: Path, capsys: Capture
+) -> None:
+    path = foreign.with_name(os.fsdecode(b"log\xff\x9b.jsonl"))
+    foreign.rename(path)
+    with path.open("a") as file:
+        file.write('{"step": 3, "loss": NaN}\n')
+    assert main(["inspect", str(path), "--json", *how]) == 0
+    out = capsys.readouterr().out
+    assert clean(out) == out
+    if not how:
+        found = json.loads(out)
+        assert (found["path"], found["step"], found["loss"]) == (str(path), 3, None)
+    elif how == ["--summary"]:
+        assert json.loads(out)["log"] == str(path)
 
 
 def test_the_largest_step_there_is_is_shown_exactly(foreign: Path, capsys: Capture) -> None:
