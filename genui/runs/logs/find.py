@@ -158,7 +158,8 @@ class _Walk:
         if self._too_deep:
             notes.append(f"folders more than {DEEPEST} deep were not looked into")
         if self._refused:
-            notes.append(f"what may not be read was left out ({self._refused})")
+            why = "" if self.refusal is None else f": {self.refusal}"
+            notes.append(f"what may not be read was left out ({self._refused}){why}")
         return "; ".join(notes)
 
     def logs(self) -> list[RunSummary]:

@@ -95,8 +95,13 @@ def test_a_log_that_cannot_even_be_listed_costs_no_other(
     found = find_logs(tmp_path)
     assert [one.run.path for one in found] == [good]
     assert "left out (1)" in found.note
-    assert main(["inspect", str(tmp_path)]) == 0
-    assert "metrics" in capsys.readouterr().out
+    for command in ("inspect", "watch"):
+        assert main([command, str(tmp_path)]) == 0
+        out, err = capsys.readouterr()
+        assert "good.csv" in out
+        assert err.count("\n") == 1
+        assert "left out (1): cannot read" in err
+        assert "myproject.db" in err
 
 
 def test_a_file_that_is_none_among_event_files_costs_only_itself(tmp_path: Path):
