@@ -1,4 +1,6 @@
 import contextlib
+import struct
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -42,3 +44,25 @@ def test_values_out_of_range_are_refused() -> None:
     wrong = Start(trace=1, model="m", prompt="p", seed=1, settings=TextSettings(temperature=-1))
     with pytest.raises(protocol.ProtocolError, match="not a genui message"):
         list(protocol.requests().feed(protocol.encode(wrong)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda body: body.replace(b"good text", b"bad \xff\xfe\xfd.."),
+        # one more field, which nobody knows, in a map of so many fields
+        lambda body: bytes([body[0] + 1]) + b"\xa1z" + b"\x91" * 200_000 + b"\xc0" + body[1:],
+        lambda body: bytes([body[0] + 1]) + b"\xa1z" + b"\x81\xa1a" * 200_000 + b"\xc0" + body[1:],
+        lambda body: body[:-1],
+        lambda body: b"\xc1",
+    ],
+    ids=["invalid UTF-8", "nested arrays", "nested maps", "cut short", "reserved byte"],
+)
+def test_a_damaged_message_is_a_protocol_error(change: Callable[[bytes], bytes]) -> None:
+    start = Start(trace=1, model="m", prompt="good text", seed=1, settings=TextSettings())
+    body = protocol.encode(start)[4:]
+    damaged = change(body)
+    assert damaged != body
+    with pytest.raises(protocol.ProtocolError, match="not a genui message") as refusal:
+        list(protocol.requests().feed(struct.pack("<I", len(damaged)) + damaged))
+    assert "\n" not in str(refusal.value)

@@ -2,7 +2,8 @@
 
 import argparse
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genui.commands import output
 from genui.commands.logs import find_one, look_again, read_whole, title
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from genui.commands.follow import Look
     from genui.commands.until import Until
     from genui.runs.listing import RunSummary
+    from genui.runs.logs.base import Tail
 
 EARLIER = 10  # records shown before the new ones, for a person
 LOST = ("failed", "dead")
@@ -62,9 +64,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             digest.show(found)
     elif args.json:
-        from genui.commands.runs import as_dict
-
-        output.emit({**as_dict(found), "format": found.format})
+        output.emit(as_dict(found))
     else:
         describe(found)
     return 0
@@ -108,21 +108,59 @@ def describe(summary: "RunSummary") -> None:
     )
 
 
+def as_dict(summary: "RunSummary") -> dict[str, Any]:
+    """What `describe` tells, for scripts; of a folder that is broken what is known of it.
+
+    Raises GenuiError where another tool's log cannot be read.
+    """
+    from genui.commands import runs
+
+    if summary.format == "genui":
+        return {**runs.as_dict(summary), "format": summary.format}
+    log = _read_foreign(summary)
+    last = {name: float(series.values[-1]) for name, series in log.tail.series.items()}
+    told = runs.as_dict(log.summary)
+    told["info"]["config"] = log.tail.config
+    return {
+        **told,
+        "format": summary.format,
+        "step": log.step,
+        "loss": last.get("loss"),
+        "val": last.get("val"),
+        "metrics": last,
+    }
+
+
+class _Foreign(NamedTuple):
+    """Another tool's log, read to its end."""
+
+    summary: "RunSummary"
+    tail: "Tail"
+    step: int | None  # the last; None where nothing was logged yet
+
+
+def _read_foreign(summary: "RunSummary") -> _Foreign:
+    """Raises GenuiError where it cannot be read."""
+    tail = read_whole(summary)
+    now = replace(look_again(summary, tail.ended), info=summary.info)
+    steps = [int(series.steps[-1]) for series in tail.series.values()]
+    return _Foreign(now, tail, max(steps, default=None))
+
+
 def _describe_foreign(summary: "RunSummary") -> None:
     """Another tool's log, which has to be read for what it says."""
-    tail = read_whole(summary)
-    steps = [int(series.steps[-1]) for series in tail.series.values()]
+    now, tail, step = _read_foreign(summary)
     names = list(tail.series)
     more = len(names) - EARLIER
     output.facts(
         [
             ("log", title(summary)),
             ("format", summary.format),
-            ("state", look_again(summary, tail.ended).state),
+            ("state", now.state),
             ("config", _settings(tail.config)),
-            ("step", count(max(steps)) if steps else ""),
+            ("step", "" if step is None else count(step)),
             ("metrics", ", ".join(names[:EARLIER]) + (f" and {more} more" if more > 0 else "")),
-            ("written", f"{clock(summary.age)} ago"),
+            ("written", f"{clock(now.age)} ago"),
         ]
     )
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from genui.commands import output
 from genui.errors import MisuseError
 
 if TYPE_CHECKING:
@@ -41,18 +42,27 @@ def find_one(word: str) -> "RunSummary":
     path = find_path(word)
     if path is None:
         return summarise(find_run(word))
-    from genui.runs.logs import find_logs
-
     if _exists(path):
-        found = find_logs(path)
+        found = find_all(path)
     else:
-        found = [one for one in find_logs(path.parent) if one.run.path == path]
+        found = [one for one in find_all(path.parent) if one.run.path == path]
         if not found:
             raise MisuseError(f"{word}: {path.parent} holds no such run; name another")
     if len(found) > 1:
         some = ", ".join(str(s.run.path) for s in found[:3]) + (", …" if len(found) > 3 else "")
         raise MisuseError(f"{word}: holds {len(found)} logs ({some}); name one of them")
     return found[0]
+
+
+def find_all(path: Path) -> "list[RunSummary]":
+    """The logs at or below the path; what of it may not be read is remarked on. Raises as
+    `find_logs`."""
+    from genui.runs.logs import find_logs
+
+    found = find_logs(path)
+    if found.note:
+        output.note(f"{path}: {found.note}")
+    return found
 
 
 def look_again(summary: "RunSummary", ended: str = "") -> "RunSummary":

@@ -1,12 +1,14 @@
 """How commands speak: answers on stdout, remarks on stderr, nothing from disk unsanitised."""
 
+import json
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
-from genui.render.sanitise import clean, clean_line
+from genui.render.sanitise import clean, clean_line, escape_json
 
 
 def say(line: str = "") -> None:
@@ -20,11 +22,28 @@ def note(line: str) -> None:
 
 
 def emit(value: Any, indent: bool = True) -> None:
-    """`value` as JSON: indented for one answer, one line for a stream. NaN becomes null."""
-    data = msgspec.json.encode(value, enc_hook=str)
-    if indent:
-        data = msgspec.json.format(data, indent=2)
-    print(data.decode(), flush=True)
+    """`value` as JSON: indented for one answer, one line for a stream. NaN becomes null.
+
+    What a terminal would obey is escaped: the data stays the same.
+    """
+    print(escape_json(_encode(value, indent)), flush=True)
+
+
+def _encode(value: Any, indent: bool) -> str:
+    try:
+        data = msgspec.json.encode(value, enc_hook=str)
+        return (msgspec.json.format(data, indent=2) if indent else data).decode()
+    except UnicodeEncodeError:  # a file name that is no text, for which JSON has escapes
+        known = _without_nan(msgspec.to_builtins(value, enc_hook=str))
+        return json.dumps(known, indent=2 if indent else None)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> None:

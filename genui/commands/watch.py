@@ -56,9 +56,9 @@ def run(args: argparse.Namespace) -> int:
 
         runs.listing()
     else:
-        from genui.runs.logs import find_logs
+        from genui.commands.logs import find_all
 
-        found = [_row(summary) for path in paths for summary in find_logs(path)]
+        found = [_row(summary) for path in paths for summary in find_all(path)]
         output.table(("LOG", "FORMAT", "STATE", "LAST WRITE"), found)
     return 0
 

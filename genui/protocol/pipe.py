@@ -51,7 +51,7 @@ class Reader(Generic[T]):
             del self._buffer[:end]
             try:
                 yield self._decoder.decode(body)
-            except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
                 raise ProtocolError(f"not a genui message: {error}") from None
 
 

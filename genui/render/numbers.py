@@ -6,8 +6,8 @@ _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def count(value: float) -> str:
-    """A whole number with separated thousands: `1,240`."""
-    return f"{value:,.0f}"
+    """A whole number with separated thousands: `1,240`; an integer exactly, however large."""
+    return f"{value:,d}" if isinstance(value, int) else f"{value:,.0f}"
 
 
 def short(value: float) -> str:

@@ -19,6 +19,7 @@ _ESCAPES = re.compile(
     r"|\x1b[ -/]*[0-~]"
 )
 _PLAIN = re.compile(r"[\t\n -~\u00a0-\u00ac\u00ae-\u02ff]*\Z")
+_UNUSUAL = re.compile(r"[^\n -~]")
 # Characters that join or reshape their neighbours: terminals disagree about their width.
 _JOINERS = frozenset("\ufe0e\ufe0f")
 # Control, format (bidi overrides, zero-width joiners), surrogate; line and paragraph separators.
@@ -43,6 +44,23 @@ def _clean_character(character: str) -> str:
     if category == "Cs":
         return _UNKNOWN
     return "" if category in _DROPPED or character in _JOINERS else character
+
+
+def escape_json(text: str) -> str:
+    """JSON that means the same and is safe on a terminal.
+
+    Every character that `clean` would drop becomes its JSON escape, U+009B `\\u009b`; one beyond
+    U+FFFF becomes a pair of them. In valid JSON such characters are inside strings only.
+    """
+    return text if _PLAIN.match(text) else _UNUSUAL.sub(_escape_character, text)
+
+
+def _escape_character(match: re.Match[str]) -> str:
+    character = match[0]
+    if _clean_character(character) == character:
+        return character
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
 def clean_line(text: str, width: int | None = None) -> str:

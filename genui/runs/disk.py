@@ -45,6 +45,14 @@ def cannot_read(path: Path, error: OSError) -> GenuiError:
     )
 
 
+def defect(path: Path, error: Exception) -> GenuiError:
+    """The one line for a file that a reader failed on in a way that nobody thought of."""
+    return GenuiError(
+        f"cannot read {shown(path)}: {type(error).__name__} ({plain(str(error), 80)}); it is "
+        "damaged, or genui has a defect: GENUI_DEBUG=1 genui inspect PATH shows where"
+    )
+
+
 @contextmanager
 def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yields a path beside `path` to write to; renames it to `path` if the block succeeds.

@@ -1,6 +1,7 @@
 """`genui inspect`: its summary, what it waits for, what it tells, and other tools' logs."""
 
 import json
+import os
 import re
 import threading
 import time
@@ -12,6 +13,7 @@ import msgspec
 import pytest
 
 from genui.cli import main
+from genui.render.sanitise import clean
 from genui.runs import events
 from genui.runs.layout import RunDir, create_script_run, read_info, write_info
 from genui.runs.writer import RunWriter
@@ -139,6 +141,36 @@ def test_a_name_with_escape_codes_is_shown_without_them(
     out = capsys.readouterr().out
     assert "\x1b" not in out
     assert "red[/]" in out
+
+
+UNSAFE = "a\x7fb\x9b31mc\u202ed\u200be\u2028f\U000e0041g\x1b]0;h\x07"
+
+
+@pytest.mark.parametrize("how", [[], ["--summary"], ["--follow"]])
+def test_json_shows_no_control_or_invisible_characters_and_keeps_them(
+    how: list[str], finished: RunDir, capsys: Capture
+) -> None:
+    finished.metrics.write_text(json.dumps({"step": 1, UNSAFE: 2.0}) + "\n")
+    info = read_info(finished)
+    write_info(finished, msgspec.structs.replace(info, project=UNSAFE, config={UNSAFE: UNSAFE}))
+    assert main(["inspect", finished.id, "--json", *how]) == 0
+    out = capsys.readouterr().out
+    assert clean(out) == out
+    found = json.loads(out)
+    if how == ["--follow"]:
+        assert found == {"step": 1, UNSAFE: 2.0}
+    elif how:
+        assert found["metrics"][UNSAFE]["last"] == 2.0
+    else:
+        assert (found["info"]["project"], found["info"]["config"]) == (UNSAFE, {UNSAFE: UNSAFE})
+
+
+def test_the_list_of_runs_as_json_is_safe_to_show(finished: RunDir, capsys: Capture) -> None:
+    write_info(finished, msgspec.structs.replace(read_info(finished), project=UNSAFE))
+    assert main(["runs", "--json"]) == 0
+    out = capsys.readouterr().out
+    assert clean(out) == out
+    assert json.loads(out)[0]["info"]["project"] == UNSAFE
 
 
 # --- until ---------------------------------------------------------------------------
@@ -271,6 +303,35 @@ def test_another_programs_log_is_described(foreign: Path, capsys: Capture) -> No
     facts = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines())
     assert facts["log"] == str(foreign)
     assert (facts["format"], facts["step"], facts["metrics"]) == ("jsonl", "2", "loss")
+
+
+@pytest.mark.parametrize("how", [[], ["--summary"], ["--follow", "--until", "loss<1.5"]])
+def test_a_file_name_that_is_no_text_is_kept_in_json(
+    how: list[str], foreign: Path, capsys: Capture
+) -> None:
+    path = foreign.with_name(os.fsdecode(b"log\xff\x9b.jsonl"))
+    foreign.rename(path)
+    with path.open("a") as file:
+        file.write('{"step": 3, "loss": NaN}\n')
+    assert main(["inspect", str(path), "--json", *how]) == 0
+    out = capsys.readouterr().out
+    assert clean(out) == out
+    if not how:
+        found = json.loads(out)
+        assert (found["path"], found["step"], found["loss"]) == (str(path), 3, None)
+    elif how == ["--summary"]:
+        assert json.loads(out)["log"] == str(path)
+
+
+def test_the_largest_step_there_is_is_shown_exactly(foreign: Path, capsys: Capture) -> None:
+    foreign.write_text(log_lines(1.0, first=2**63 - 1))
+    assert main(["inspect", str(foreign)]) == 0
+    assert "9,223,372,036,854,775,807" in capsys.readouterr().out
+    assert main(["inspect", str(foreign), "--summary"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("9,223,372,036,854,775,807") == 2
+    assert main(["inspect", str(foreign), "--follow", "--until", "loss<2"]) == 0
+    assert "step 9,223,372,036,854,775,807  loss" in capsys.readouterr().out
 
 
 def test_its_summary(foreign: Path, capsys: Capture) -> None:

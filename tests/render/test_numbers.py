@@ -5,6 +5,8 @@ from genui.render import numbers
 
 def test_counts_have_separated_thousands() -> None:
     assert numbers.count(1240) == "1,240"
+    assert numbers.count(1240.0) == "1,240"
+    assert numbers.count(2**63 - 1) == "9,223,372,036,854,775,807"
 
 
 @pytest.mark.parametrize(

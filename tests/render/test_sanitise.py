@@ -1,9 +1,11 @@
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from genui.render.sanitise import clean, clean_line
+from genui.render.sanitise import clean, clean_line, escape_json
 
 
 @pytest.mark.parametrize(
@@ -41,3 +43,16 @@ def test_a_line_is_folded_and_cut_with_an_ellipsis() -> None:
     assert clean_line("abcdef", 4) == "abc…"
     assert clean_line("abcd", 4) == "abcd"
     assert cell_len(clean_line("日本語テキスト", 6)) <= 6
+
+
+@given(st.dictionaries(st.text(), st.text()))
+def test_escaped_json_is_the_same_data_and_safe_to_show(value: dict[str, str]) -> None:
+    escaped = escape_json(json.dumps(value, ensure_ascii=False, indent=2))
+    assert json.loads(escaped) == value
+    assert clean(escaped) == escaped
+
+
+def test_json_of_ordinary_text_stays_as_it_is() -> None:
+    text = '{"naïve": "日本 🎉\\n"}'
+    assert escape_json(text) == text
+    assert escape_json('"\x9b \x7f \u202e \U000e0041"') == r'"\u009b \u007f \u202e \udb40\udc41"'

@@ -3,7 +3,7 @@
 Finding logs needs no numpy, which no first frame waits for; reading one does.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from genui.runs.logs.find import FoundLogs, find_logs, summarise_log
 from genui.runs.logs.formats import FORMATS
@@ -16,9 +16,16 @@ __all__ = ["FORMATS", "FoundLogs", "find_logs", "open_tail", "summarise_log"]
 
 
 def open_tail(summary: "RunSummary") -> "Tail":
-    """The reader of that log, at its beginning. Reads nothing yet."""
-    if summary.format in FORMATS:
-        return FORMATS[summary.format].open(summary.run.path)
-    from genui.runs.tail import MetricsTail
+    """The reader of that log, at its beginning. Reads nothing yet.
 
-    return MetricsTail(summary.run.metrics)
+    Its `read` raises GenuiError whatever goes wrong in it, so that one log costs no other.
+    """
+    from genui.runs.logs.base import Guarded
+
+    if summary.format in FORMATS:
+        tail = FORMATS[summary.format].open(summary.run.path)
+    else:
+        from genui.runs.tail import MetricsTail
+
+        tail = MetricsTail(summary.run.metrics)
+    return cast("Tail", Guarded(tail, summary.run.path))

@@ -1,9 +1,12 @@
 """What every reader of a training's log offers, ours and other tools'."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from genui.errors import GenuiError
+from genui.runs.disk import defect
 from genui.runs.logs.collect import Collected
 from genui.runs.series import Series
 
@@ -94,3 +97,30 @@ class Reader:
     @property
     def overlaps(self) -> tuple[tuple[int, int], ...]:
         return self._found.overlaps
+
+
+class Guarded:
+    """A Tail of which nothing but GenuiError comes: a defect in a reader, or a log that no test
+    thought of, is one line about one log. It is read no further then."""
+
+    def __init__(self, tail: Tail, path: Path) -> None:
+        self._tail = tail
+        self._path = path
+        self._defect: GenuiError | None = None
+
+    def read(self, limit_bytes: int = CHUNK) -> bool:
+        """As the reader's own; raises the same line again once it has failed."""
+        if self._defect is not None:
+            raise self._defect
+        try:
+            return self._tail.read(limit_bytes)
+        except GenuiError:
+            raise
+        except Exception as error:
+            if os.environ.get("GENUI_DEBUG"):
+                raise
+            self._defect = defect(self._path, error)
+            raise self._defect from None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tail, name)

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from genui.errors import GenuiError, MisuseError
-from genui.runs.disk import shown
+from genui.runs.disk import defect, shown
 from genui.runs.layout import RunDir, RunInfo, Status
 from genui.runs.listing import RunSummary, summarise
 from genui.runs.logs.formats import (
@@ -58,6 +58,8 @@ def find_logs(path: Path) -> FoundLogs:
         walk = _Walk(path)
         found = FoundLogs(walk.logs())
         found.note = walk.note
+        if not found and walk.refusal is not None:
+            raise walk.refusal
     elif stat.S_ISREG(about.st_mode):
         found = FoundLogs(_log_of_file(path))
     else:
@@ -145,6 +147,7 @@ class _Walk:
         self._names = 0
         self._too_deep = False
         self._refused = 0
+        self.refusal: GenuiError | None = None  # why the first log of those could not be read
 
     @property
     def note(self) -> str:
@@ -155,7 +158,8 @@ class _Walk:
         if self._too_deep:
             notes.append(f"folders more than {DEEPEST} deep were not looked into")
         if self._refused:
-            notes.append(f"what may not be read was left out ({self._refused})")
+            why = "" if self.refusal is None else f": {self.refusal}"
+            notes.append(f"what may not be read was left out ({self._refused}){why}")
         return "; ".join(notes)
 
     def logs(self) -> list[RunSummary]:
@@ -224,14 +228,25 @@ class _Walk:
                 inside = output == self._root or self._root in output.parents
                 yield from self._of(output if inside else path, row)
             else:
-                try:
-                    yield from self._of(path, row)
-                except GenuiError:
-                    self._refused += 1
+                yield from self._of(path, row)
         for name in whole:
             yield from self._of(folder, FORMATS[name])
 
     def _of(self, path: Path, row: Format) -> list[RunSummary]:
+        """The logs there; none, and a note, where that goes wrong: others are listed all the
+        same."""
+        try:
+            return self._summaries(path, row)
+        except GenuiError as error:
+            self.refusal = self.refusal or error
+        except Exception as error:
+            if os.environ.get("GENUI_DEBUG"):
+                raise
+            self.refusal = self.refusal or defect(path, error)
+        self._refused += 1
+        return []
+
+    def _summaries(self, path: Path, row: Format) -> list[RunSummary]:
         relative = path.relative_to(self._root)
         place = str(relative)
         if path.name in _TELLS_NOTHING or row.name == "wandb":

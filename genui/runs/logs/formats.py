@@ -41,8 +41,21 @@ class Format:
 
 
 def _is_event_file(head: bytes) -> bool:
-    # The first record says "brain.Event:2".
-    return not head or b"brain.Event:" in head[:64]
+    # A length and its checksum begin the first record, which usually says "brain.Event:2".
+    if not head or b"brain.Event:" in head[:64]:
+        return True
+    return len(head) >= 12 and _crc32c(head[:8]) == int.from_bytes(head[8:12], "little")
+
+
+def _crc32c(data: bytes) -> int:
+    """The masked checksum of TFRecord (tfrecord.py), of a few bytes without numpy."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    crc ^= 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def _is_wandb(head: bytes) -> bool:

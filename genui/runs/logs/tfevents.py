@@ -47,13 +47,21 @@ class EventsTail(Reader):
     def read(self, limit_bytes: int = CHUNK) -> bool:
         """Takes in about `limit_bytes`; True if anything changed: call again until False.
 
-        Raises GenuiError where it may not be read or is of another program.
+        Raises GenuiError where it may not be read or is of another program; of several files one
+        at least has to be an event file.
         """
         changed = False
-        for path in self._paths():
+        paths = self._paths()
+        refusal: GenuiError | None = None
+        for path in paths:
             file = self._files.setdefault(path, _EventFile(path))
             while limit_bytes > 0:
-                taken = file.take_piece(min(limit_bytes, _PIECE), self)
+                try:
+                    taken = file.take_piece(min(limit_bytes, _PIECE), self)
+                except GenuiError as error:
+                    refusal = refusal or error
+                    file.refuse()
+                    break
                 if file.restarted:
                     self._forget()
                     return True
@@ -61,6 +69,8 @@ class EventsTail(Reader):
                     break
                 changed = True
                 limit_bytes -= taken
+        if refusal is not None and all(self._files[path].refused for path in paths):
+            raise refusal
         size = sum(file.size for file in self._files.values())
         left = sum(file.unread for file in self._files.values())
         self.progress = 1.0 - left / size if size else 1.0
@@ -109,10 +119,16 @@ class _EventFile:
         self._damaged = 0
         self._stuck = False  # at a header that makes no sense: nothing after it can be found
         self._waiting = 0  # bytes at the end that are no whole record yet
+        self.refused = False  # it may not be read, or is none
+
+    def refuse(self) -> None:
+        """Counts the file as damaged, and what is in it as read."""
+        self.refused = True
+        self._waiting = self._file.size
 
     @property
     def bad(self) -> int:
-        return self._damaged + self._stuck
+        return self._damaged + (self._stuck or self.refused)
 
     @property
     def restarted(self) -> bool:
@@ -129,6 +145,8 @@ class _EventFile:
     def take_piece(self, limit: int, tail: EventsTail) -> int:
         """Adds the scalars of up to about `limit` bytes to the tail; the bytes taken."""
         data = self._file.read(limit)
+        if data or self._file.restarted:
+            self.refused = False
         if self._file.restarted or len(data) < tfrecord.HEADER:
             self._waiting = max(self._waiting, len(data))
             return 0
@@ -184,9 +202,9 @@ class _EventFile:
                 rest = rest[~alike]
             for index in rest.tolist():
                 self._decode_one(data, int(starts[index]), length, index, points, restarts, tail)
-        good = [p for p in points if p.steps.min() >= 0]
+        good = [_of_steps(part) for part in points]
         self._damaged += sum(len(p.steps) for p in points) - sum(len(p.steps) for p in good)
-        tail.add(good, sorted(restarts))
+        tail.add([part for part in good if len(part.steps)], sorted(restarts))
 
     def _whole(
         self, rows: tfrecord.Bytes, starts: NDArray[np.int64], length: int, which: NDArray[np.int64]
@@ -220,6 +238,15 @@ class _EventFile:
             restarts.append((index, max(step, 0)))
         if event.config:
             tail.learn(event.config)
+
+
+def _of_steps(part: Points) -> Points:
+    """The points without those whose step is negative."""
+    right = part.steps >= 0
+    if right.all():
+        return part
+    tag, records, steps, times, values = part
+    return Points(tag, records[right], steps[right], times[right], values[right])
 
 
 def _in_order(parts: list[Points]) -> Points:

@@ -15,8 +15,13 @@ from genui.runs.logs.keys import times_of
 from genui.runs.logs.records import Record, columns, decode_lines, decode_record
 from genui.runs.logs.trackio_db import id_column, opened, parts_of
 
-_ROWS = 2000  # fetched at once
-_ABOUT = 200  # bytes a row, to keep the limit
+_ROWS = 2000  # decoded at once
+_BATCH = 32  # rows in memory before their size is known
+_ABOUT = 100  # bytes of a row beside its metrics
+
+
+Row = tuple[int, object, object, bytes]
+"""Its id, time, step and metrics."""
 
 
 class TrackioTail(Reader):
@@ -25,7 +30,9 @@ class TrackioTail(Reader):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._database, self._run = parts_of(path)
-        self._seen: tuple[object, ...] = ()
+        self._seen: tuple[object, ...] = ()  # of a look that gave all there was
+        self._looked: tuple[object, ...] = ()  # of the last look
+        self._refusal = ""  # what was wrong with it then
         self._inode: tuple[int, int] | None = None
 
     def _forget(self) -> None:
@@ -45,29 +52,41 @@ class TrackioTail(Reader):
         seen = (about.st_ino, about.st_size, about.st_mtime_ns, *_written(self._database))
         if seen == self._seen:
             return False
+        if self._refusal and seen == self._looked:
+            raise GenuiError(self._refusal)  # a second look would take as long as the first
         inode = (about.st_dev, about.st_ino)
         changed = False
         if self._inode not in (None, inode):
             changed = bool(self._last)
             self._forget()
         self._inode = inode
+        written, self._looked = seen != self._looked, seen
         try:
             with opened(self._database) as connection:
-                changed = self._read(connection, max(1, limit_bytes // _ABOUT)) or changed
+                changed = self._read(connection, limit_bytes, written) or changed
+            self._refusal = ""
         except BlockingIOError:
+            self._looked = ()
             return changed  # somebody writes: at the next look
+        except GenuiError as error:
+            self._refusal = str(error)
+            raise
         if self.progress == 1.0:
             self._seen = seen
         return changed
 
-    def _read(self, connection: sqlite3.Connection, limit: int) -> bool:
-        """Takes in up to `limit` rows."""
+    def _read(self, connection: sqlite3.Connection, limit: int, written: bool) -> bool:
+        """Takes in about `limit` bytes of rows; `written` is false where the file is as it was."""
         column = id_column(connection)
         if column is None:
             raise GenuiError(f"{shown(self._database)} is no trackio project: name another")
         changed = False
         known = f"SELECT 1 FROM metrics WHERE id = ? AND {column} = ?"
-        if self._last and not connection.execute(known, (self._last, self._run)).fetchone():
+        if (
+            self._last
+            and written  # else a damaged file would be read from its beginning for ever
+            and not connection.execute(known, (self._last, self._run)).fetchone()
+        ):
             self._forget()  # the run was deleted, and perhaps begun again
             changed = True
         if not self.config:
@@ -75,21 +94,36 @@ class TrackioTail(Reader):
         (newest,) = connection.execute("SELECT max(id) FROM metrics").fetchone()
         # The plus keeps SQLite from taking the index on the run, and sorting what it finds.
         query = (
-            f"SELECT id, timestamp, step, metrics FROM metrics WHERE id > ? AND +{column} = ? "
-            "ORDER BY id LIMIT ?"
+            "SELECT id, timestamp, step, CAST(ifnull(metrics, '') AS BLOB) FROM metrics "
+            f"WHERE id > ? AND +{column} = ? ORDER BY id"
         )
         first = self._last
-        while limit > 0:
-            rows = connection.execute(query, (self._last, self._run, min(limit, _ROWS))).fetchall()
-            if not rows:
-                break
-            self._last = rows[-1][0]
-            limit -= len(rows)
-            self._add(rows)
-        self.progress = 1.0 if limit > 0 else min(0.99, self._last / max(1, newest or 1))
+        rows: list[Row] = []
+        try:
+            cursor = connection.execute(query, (first, self._run))
+            while limit > 0 and (batch := cursor.fetchmany(_BATCH)):
+                last = batch[-1][0]
+                if type(last) is not int or last <= self._last:
+                    raise GenuiError(
+                        f"{shown(self._database)} is damaged: its rows are out of order; "
+                        "repair it with sqlite3's .recover, or name another"
+                    )
+                rows += batch
+                self._last = last
+                limit -= _ABOUT * len(batch) + sum([len(text) for *_, text in batch])
+                if len(rows) >= _ROWS:
+                    self._add(rows)
+                    rows = []
+        finally:  # what was read before the damage counts
+            if rows:
+                self._add(rows)
+        if limit > 0 or not isinstance(newest, int):
+            self.progress = 1.0
+        else:
+            self.progress = min(0.99, self._last / max(1, newest))
         return changed or self._last != first
 
-    def _add(self, rows: list[tuple[int, object, object, object]]) -> None:
+    def _add(self, rows: list[Row]) -> None:
         found = [
             (record, step, time)
             for record, (_, time, step, _) in zip(_records(rows), rows, strict=True)
@@ -103,9 +137,9 @@ class TrackioTail(Reader):
             )
 
 
-def _records(rows: list[tuple[int, object, object, object]]) -> Sequence[Record | None]:
+def _records(rows: list[Row]) -> Sequence[Record | None]:
     """The metrics of each row; None for one that is no record."""
-    texts = [text if isinstance(text, bytes) else str(text).encode() for *_, text in rows]
+    texts = [text for *_, text in rows]
     if not any(b"\n" in text for text in texts):
         records, damaged = decode_lines(b"\n".join([*texts, b""]))  # at once: in half the time
         if not damaged and len(records) == len(rows):

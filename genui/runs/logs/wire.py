@@ -11,6 +11,7 @@ from collections.abc import Iterator
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 _LONGEST_VARINT = 10
+_LARGEST = 2**64 - 1
 _DOUBLE = struct.Struct("<d")
 _FLOAT = struct.Struct("<f")
 
@@ -20,13 +21,16 @@ class WireError(ValueError):
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:
-    """(value, where it ends). Raises WireError."""
+    """(value, where it ends); of ten bytes the low 64 bits count, as protobuf has it.
+
+    Raises WireError.
+    """
     value = shift = 0
     for position in range(at, min(at + _LONGEST_VARINT, len(data))):
         byte = data[position]
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value, position + 1
+            return value & _LARGEST, position + 1
         shift += 7
     raise WireError("a number without an end")
 

@@ -122,11 +122,16 @@ def tfrecord(data: bytes) -> bytes:
 
 def event(step: int, scalars: Iterable[tuple[str, float]], time: float = 1.0) -> bytes:
     """One record of an event file."""
+    return tfrecord(event_body(step, scalars, time))
+
+
+def event_body(step: int, scalars: Iterable[tuple[str, float]], time: float = 1.0) -> bytes:
+    """What is in such a record."""
     values = b"".join(
         _field(1, _field(1, tag.encode()) + b"\x15" + struct.pack("<f", value))
         for tag, value in scalars
     )
-    return tfrecord(b"\x09" + struct.pack("<d", time) + b"\x10" + varint(step) + _field(5, values))
+    return b"\x09" + struct.pack("<d", time) + b"\x10" + varint(step) + _field(5, values)
 
 
 def wandb_log(*records: bytes) -> bytes:

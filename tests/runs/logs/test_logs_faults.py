@@ -9,12 +9,15 @@ import pytest
 from log_makers import (
     READERS,
     event,
+    event_body,
     read_all,
     read_whole,
     refusal,
     seen,
+    tfrecord,
     trackio_database,
     trackio_run,
+    varint,
     whole_log,
 )  # fmt: skip
 
@@ -222,6 +225,34 @@ def test_many_scalars_in_one_event_and_steps_of_every_length(tmp_path: Path):
     }  # fmt: skip
     assert seen(tail)[""][0] == (0, "1.401298464324817e-45")
     assert tail.bad_lines == 1
+
+
+@pytest.mark.parametrize("around", [0, 1, 30])
+@pytest.mark.parametrize("step", [b"\xff" * 9 + b"\x7f", b"\xff" * 10, b"\xff" * 9 + b"\x01"])
+def test_a_step_of_ten_bytes_costs_only_its_event(step: bytes, around: int, tmp_path: Path):
+    path = tmp_path / "log"
+    marker = 2**63 - 1  # nine bytes
+    bad = tfrecord(
+        event_body(marker, [("loss", 1.0)]).replace(b"\x10" + varint(marker), b"\x10" + step)
+    )
+    good = [event(step, [("loss", 2.0)]) for step in range(around)]
+    path.write_bytes(b"".join([*good, bad, *good]))
+    tail = read_whole("tensorboard", path)
+    assert seen(tail).get("loss", []) == [(step, "2.0") for step in range(around)]
+    assert tail.bad_lines == 1
+
+
+def test_a_bad_step_costs_no_good_one_of_the_same_length(tmp_path: Path):
+    path = tmp_path / "log"
+    long = 2**63  # negative as an int64, ten bytes like every negative number
+    records = [event(-1, [("loss", 1.0)]), *(event(long - n, [("a", 1.0)]) for n in (1, 2))]
+    mixed = [event_body(long, [("loss", 1.0)]), event_body(3, [("loss", 4.0)])]
+    padded = mixed[1].replace(b"\x10\x03", b"\x10\x83" + b"\x80" * 8 + b"\x00")
+    assert len(padded) == len(mixed[0])
+    path.write_bytes(b"".join([*records, tfrecord(mixed[0]), tfrecord(padded)]))
+    tail = read_whole("tensorboard", path)
+    assert seen(tail) == {"a": [(long - 2, "1.0"), (long - 1, "1.0")], "loss": [(3, "4.0")]}
+    assert tail.bad_lines == 2
 
 
 def test_a_damaged_block_of_a_wandb_log_costs_only_itself(tmp_path: Path):

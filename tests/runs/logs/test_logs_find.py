@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from log_makers import FIXTURES, read_all, seen, trackio_database, whole_log
+from log_makers import FIXTURES, event, read_all, seen, trackio_database, whole_log
 
 from genui.errors import GenuiError, MisuseError
 from genui.recipes import find_recipe
@@ -118,6 +118,22 @@ def test_a_file_of_another_program_is_told_for_what_it_is(
         find_logs(path)
     assert words in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_an_event_file_needs_no_version_in_its_first_record(tmp_path: Path):
+    path = tmp_path / "events.out.tfevents.1"
+    path.write_bytes(b"".join(event(step, [("loss", 1.0)]) for step in range(3)))
+    for where in (path, tmp_path):
+        (summary,) = find_logs(where)
+        assert summary.format == "tensorboard"
+        tail = open_tail(summary)
+        read_all(tail)
+        assert seen(tail) == {"loss": [(step, "1.0") for step in range(3)]}
+    damaged = bytearray(path.read_bytes())
+    damaged[8] ^= 1  # the checksum of the length
+    path.write_bytes(damaged)
+    with pytest.raises(MisuseError, match=r"is no log of a training|nothing to watch"):
+        find_logs(path)
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "metrics.csv", "run-1.wandb", "events.out.tfevents.1"])

@@ -1,0 +1,90 @@
+"""`genui inspect LOG --json` tells of every format what the text tells."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from log_makers import FIXTURES, trackio_database, trackio_run, whole_log
+
+from genui.cli import main
+from genui.runs.logs.formats import FORMATS
+
+Capture = pytest.CaptureFixture[str]
+
+
+def log_of(format: str, folder: Path) -> Path:
+    """A log of that format, of more than one step."""
+    if format == "trackio":
+        return trackio_run(trackio_database(folder))
+    if format == "tensorboard":
+        return FIXTURES / "tensorboard-hparams"
+    suffix = {"wandb": ".wandb", "csv": ".csv", "jsonl": ".jsonl"}.get(format, "")
+    path = folder / (f"log{suffix}" if suffix else "trainer_state.json")
+    path.write_bytes(whole_log(format))
+    return path
+
+
+def inspected(path: Path, capsys: Capture) -> tuple[dict[str, str], dict[str, Any]]:
+    """The facts of the text, and the JSON."""
+    assert main(["inspect", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert main(["inspect", str(path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    return dict(re.split("  +", line, maxsplit=1) for line in lines), told
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_json_tells_what_the_text_tells(format: str, tmp_path: Path, capsys: Capture):
+    path = log_of(format, tmp_path)
+    text, told = inspected(path, capsys)
+    assert told["path"] == text["log"] == str(path)
+    assert told["format"] == text["format"] == format
+    assert told["state"] == text["state"]
+    assert f"{told['step']:,}" == text["step"]
+    names = [name for name in told["metrics"] if name not in text["metrics"].split(", ")]
+    assert len(told["metrics"]) - len(names) == min(10, len(told["metrics"]))
+    assert not names or text["metrics"].endswith(f" and {len(names)} more")
+    config = told["info"]["config"]
+    assert config.keys() == set(re.findall(r"(\S+?)=", text.get("config", "")))
+    assert told["age"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("format", "step", "metric", "last", "state"),
+    [
+        ("tensorboard", 0, "score", 0.5, None),
+        ("wandb", 9, "late", 1.0, "finished"),
+        ("csv", 5, "train_loss", 2 / 6, "writing"),
+        ("jsonl", 29, "train/loss", 29.5, "writing"),
+        ("trainer-state", 40, "loss", 2 / 41, "finished"),
+        ("trackio", 2, "loss", 2 / 3, "writing"),
+    ],
+)
+def test_json_tells_the_step_the_state_and_the_last_values(
+    format: str, step: int, metric: str, last: float, state: str | None, tmp_path: Path,
+    capsys: Capture,
+):  # fmt: skip
+    _, told = inspected(log_of(format, tmp_path), capsys)
+    assert told["step"] == step
+    assert told["metrics"][metric] == pytest.approx(last)
+    assert told["state"] == state or state is None
+    assert told["loss"] == told["metrics"].get("loss")
+
+
+def test_json_tells_the_settings_and_the_value_called_val(tmp_path: Path, capsys: Capture):
+    _, told = inspected(log_of("wandb", tmp_path), capsys)
+    assert told["info"]["config"] == {"lr": 3e-4, "model": {"dim": 64}}
+    assert (told["val"], told["metrics"]["nan"]) == (None, None)
+    path = tmp_path / "val.jsonl"
+    path.write_text('{"step": 5, "loss": 2.5, "val": 1.5}\n')
+    text, told = inspected(path, capsys)
+    assert (told["step"], told["loss"], told["val"], text["step"]) == (5, 2.5, 1.5, "5")
+
+
+def test_of_a_log_without_points_there_is_no_step(tmp_path: Path, capsys: Capture):
+    path = tmp_path / "log.csv"
+    path.write_text("step,loss\n")
+    text, told = inspected(path, capsys)
+    assert (told["step"], told["metrics"], "step" in text) == (None, {}, False)

@@ -1,0 +1,119 @@
+"""One log that cannot be read among others, which are listed and read as if it were not there."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+from log_makers import FIXTURES, read_all, seen, trackio_database, trackio_run, whole_log
+
+from genui.cli import main
+from genui.errors import GenuiError
+from genui.recipes import find_recipe
+from genui.runs.layout import create_run
+from genui.runs.logs import find_logs, open_tail
+from genui.runs.logs.formats import FORMATS
+from genui.runs.tail import MetricsTail
+
+Capture = pytest.CaptureFixture[str]
+
+
+def bad_log(folder: Path, format: str) -> Path:
+    """A good log of that format, whose reader is to fail, in a folder; its path."""
+    if format == "trackio":
+        return trackio_run(trackio_database(folder))
+    if format == "genui":
+        run = create_run(find_recipe("shakespeare"), {})
+        run.path.rename(folder / "bad")
+        return folder / "bad"
+    name = {
+        "tensorboard": "bad/events.out.tfevents.1", "wandb": "run-bad.wandb",
+        "csv": "bad.csv", "jsonl": "bad.jsonl", "trainer-state": "bad/trainer_state.json",
+    }[format]  # fmt: skip
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(whole_log(format))
+    return path.parent if format in ("tensorboard", "trainer-state") else path
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("by\nzero"), MemoryError(), OSError(5, "x")])
+@pytest.mark.parametrize("format", ["genui", *FORMATS])
+def test_a_reader_that_fails_costs_only_its_log(
+    format: str, error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+):
+    monkeypatch.setenv("GENUI_HOME", str(tmp_path / "home"))
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    bad = bad_log(folder, format)
+    good = folder / ("good.csv" if format != "csv" else "good.jsonl")
+    good.write_bytes(whole_log("csv" if format != "csv" else "jsonl"))
+    reader = MetricsTail
+    if format in FORMATS:
+        module, name = FORMATS[format].reader.split(":")
+        reader = getattr(importlib.import_module(f"genui.runs.{module}"), name)
+
+    def fail(*_: object) -> bool:
+        raise error
+
+    monkeypatch.setattr(reader, "read", fail)
+    found = {one.run.path: one for one in find_logs(folder)}
+    assert {bad, good} <= found.keys()
+    tail = open_tail(found[bad])
+    for _ in range(2):
+        with pytest.raises(GenuiError, match=r"bad|myproject") as refusal:
+            tail.read()
+        assert "\n" not in str(refusal.value)
+        assert seen(tail) == {}
+    tail = open_tail(found[good])
+    read_all(tail)
+    assert seen(tail)
+    assert main(["watch", str(folder)]) == 0
+    listed = capsys.readouterr()
+    assert bad.name in listed.out
+    assert str(good) in listed.out
+    assert main(["inspect", str(bad), "--summary"]) == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "unexpected" not in told
+    assert main(["inspect", str(good), "--summary"]) == 0
+
+
+def test_a_log_that_cannot_even_be_listed_costs_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+):
+    trackio_database(tmp_path)
+
+    def fail(*_: object) -> list[object]:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("genui.runs.logs.find.runs_in", fail)
+    assert main(["inspect", str(tmp_path)]) == 1  # nothing else is there: why not is said
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "myproject.db" in told
+    good = tmp_path / "good.csv"
+    good.write_bytes(whole_log("csv"))
+    found = find_logs(tmp_path)
+    assert [one.run.path for one in found] == [good]
+    assert "left out (1)" in found.note
+    for command in ("inspect", "watch"):
+        assert main([command, str(tmp_path)]) == 0
+        out, err = capsys.readouterr()
+        assert "good.csv" in out
+        assert err.count("\n") == 1
+        assert "left out (1): cannot read" in err
+        assert "myproject.db" in err
+
+
+def test_a_file_that_is_none_among_event_files_costs_only_itself(tmp_path: Path):
+    for file in (FIXTURES / "tensorboard").glob("events*"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (clean,) = find_logs(tmp_path)
+    expected = open_tail(clean)
+    read_all(expected)
+    (tmp_path / "events.out.tfevents.0.broken").write_bytes(b"no event file, but long enough")
+    (summary,) = find_logs(tmp_path)
+    tail = open_tail(summary)
+    for _ in range(2):
+        read_all(tail)
+        assert seen(tail) == seen(expected) != {}
+        assert (tail.bad_lines, tail.progress) == (1, 1.0)
