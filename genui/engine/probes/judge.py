@@ -16,7 +16,7 @@ from genui.engine import device
 from genui.engine.data.picture_labels import LabelledPictures, load_labelled
 from genui.engine.data.pictures import SIDE, as_floats, as_pixels
 from genui.engine.models.convnet import ConvNet
-from genui.engine.models.filled import filled
+from genui.engine.models.filled import load_frozen
 from genui.engine.probes.calibration import accuracy, calibration_error, log_loss
 from genui.engine.probes.classifiers import load_classifier
 from genui.engine.probes.linear import fit_logistic
@@ -78,7 +78,8 @@ def network_of(
     recipe: ImageClassifierRecipe, tensors: dict[str, Tensor], described: Mapping[str, Any]
 ) -> ConvNet:
     """The network alone; errors as `judge_of`."""
-    return filled(ConvNet(len(described["labels"]), recipe.width, recipe.figure), tensors)
+    labels = len(described["labels"])
+    return load_frozen(lambda: ConvNet(labels, recipe.width, recipe.figure), tensors)
 
 
 def measure_classifier(info: ModelInfo, recipe: ImageClassifierRecipe) -> dict[str, str]:

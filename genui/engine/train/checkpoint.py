@@ -168,8 +168,8 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
                     "genui; update it"
                 )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return dequantise(tensors), described
     except OSError as error:
         raise GenuiError(f"{path}: cannot be read ({error.strerror or error})") from None
     except (safetensors.SafetensorError, ValueError) as error:
         raise GenuiError(f"{path}: truncated or not a safetensors file ({error})") from None
-    return dequantise(tensors), described
