@@ -1,7 +1,7 @@
 """Files of models that lie about themselves: refused in one line, before memory is taken."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,13 @@ import safetensors
 import safetensors.torch
 import tiny_models
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from genui.engine.generate.load import find_and_load
+from genui.cli import main
+from genui.engine.generate.load import find_and_load, load
+from genui.engine.generate.trace import Trace
 from genui.engine.models.convnet import ConvNet
 from genui.engine.models.sound_net import SoundNet
 from genui.engine.models.text_classifier import NGramClassifier
@@ -23,8 +27,12 @@ from genui.engine.probes.text_judge import load_text_judge
 from genui.engine.train.checkpoint import model_metadata, write_model
 from genui.engine.train.quantise import SCALE, quantise
 from genui.errors import GenuiError
+from genui.kinds import KINDS
+from genui.protocol import Start
 from genui.recipes import VideoRecipe, find_recipe, override
+from genui.runs.checkpoints import read_header
 
+PROMPTS = {"plays": "to be", "coder": "def f", "shapes": "cat", "clothes": "boot", "talk": "two"}
 ROOM = 1 << 20  # bytes: more than any tensor of these models
 
 
@@ -64,6 +72,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one small model of each kind."""
     folder = tmp_path_factory.mktemp("models")
     tiny_models.write_models(folder)
+    tiny_models.write_coder(folder)
     tiny_models.write_music(folder)
     tiny_models.write_gan(folder)
     tiny_models.write_voice(folder)
@@ -82,7 +91,7 @@ def described_in(path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("name", "load"),
+    ("name", "loads"),
     [
         ("plays", find_and_load),
         ("shapes", find_and_load),
@@ -96,20 +105,126 @@ def described_in(path: Path) -> dict[str, Any]:
     ],
 )
 def test_a_network_larger_than_its_file_is_refused_before_memory_is_taken(
-    models: Path, tmp_path: Path, name: str, load: Callable[[str], Any]
+    models: Path, tmp_path: Path, name: str, loads: Callable[[str], Any]
 ) -> None:
     honest = models / name / "model.safetensors"
-    load(str(honest))
+    loads(str(honest))
     described = described_in(honest)
     described["recipe"]["width"] = 512
     forged = tmp_path / "forged.safetensors"
     write_model(forged, safetensors.torch.load_file(honest), described)
     with Largest() as largest, pytest.raises(GenuiError) as caught:
-        load(str(forged))
+        loads(str(forged))
     read = max(value.nbytes for value in safetensors.torch.load_file(honest).values())
     assert largest.bytes <= max(ROOM, read)
     assert str(caught.value).startswith(f"{forged}: does not fit its own recipe (")
     assert "by the recipe" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("plays", {"tokenizer": "x"}),
+        ("plays", {"tokenizer": True}),
+        ("plays", {"tokenizer": {"kind": "chars", "characters": 7}}),
+        ("plays", {"recipe": []}),
+        ("shapes", {"words": None}),
+        ("shapes", {"guide": {"recipe": None}}),
+        ("talk", {"voices": [1]}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
+)
+def test_metadata_of_another_type_is_told_by_every_command(
+    models: Path,
+    tmp_path: Path,
+    name: str,
+    changes: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    honest = models / name / "model.safetensors"
+    forged = tmp_path / "forged.safetensors"
+    write_model(forged, safetensors.torch.load_file(honest), described_in(honest) | changes)
+    for command in (
+        ["generate", str(forged)],
+        ["show", str(forged)],
+        ["train", "--from", str(forged)],
+    ):
+        assert main(command) in (1, 2)
+        (said,) = (line for line in capsys.readouterr().err.splitlines() if "genui:" in line)
+        assert said.startswith(f"genui: {forged}: its genui metadata is damaged (")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where anything stands in a JSON value, as keys from the outside in."""
+    if at:
+        yield at
+    inner: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        inner = value.items()
+    elif isinstance(value, list):
+        inner = enumerate(value[:3])
+    for key, one in inner:
+        yield from places(one, (*at, key))
+
+
+def changed(described: dict[str, Any], at: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    """The description with one place of it replaced; taken out where `value` is `...`."""
+    described = json.loads(json.dumps(described))
+    inside: Any = described
+    for key in at[:-1]:
+        inside = inside[key]
+    if value is ...:
+        del inside[at[-1]]
+    else:
+        inside[at[-1]] = value
+    return described
+
+
+@settings(deadline=None, max_examples=25)
+@pytest.mark.parametrize("name", ["plays", "coder", "shapes", "tunes", "clothes", "talk", "films"])
+@given(data=st.data())
+def test_a_model_file_changed_anywhere_generates_or_is_refused_in_one_line(
+    models: Path, tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject
+) -> None:
+    honest = models / name / "model.safetensors"
+    described = described_in(honest)
+    at = data.draw(st.sampled_from(list(places(described))))
+    value = data.draw(st.just(...) | json_values)
+    forged = tmp_path_factory.getbasetemp() / "mutated.safetensors"
+    write_model(forged, safetensors.torch.load_file(honest), changed(described, at, value))
+    fault = fault_of(lambda: load(forged))
+    if fault is not None:
+        assert fault.startswith(f"{forged}: ")
+        return
+    recipe = read_header(forged).recipe
+    start = Start(
+        trace=0,
+        seed=1,
+        model=str(forged),
+        prompt=PROMPTS.get(name, ""),
+        settings=KINDS[recipe.family, recipe.medium].defaults,
+    )
+    # What is wrong now may be the request: it fits another model.
+    fault_of(lambda: list(Trace(load(forged), start).advance(0, 1)))
+
+
+def fault_of(work: Callable[[], Any]) -> str | None:
+    """What a person is told went wrong, which is one line; None where all went well."""
+    try:
+        work()
+    except GenuiError as error:
+        assert "\n" not in str(error)  # noqa: PT017 - it may well go right
+        return str(error)
+    return None
 
 
 def test_scales_that_would_make_a_matrix_of_a_row_are_refused(models: Path, tmp_path: Path) -> None:

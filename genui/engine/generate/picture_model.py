@@ -43,6 +43,7 @@ def _guide_recipe(fields: dict[str, Any]) -> DiffusionRecipe:
     """Of the guide in a model's file. Raises TypeError where it is none."""
     try:
         recipe = recipe_from_dict(fields)
+        recipe.check()
     except MisuseError as error:
         raise TypeError(f"its guide: {error}") from None
     if not isinstance(recipe, DiffusionRecipe):
