@@ -6,13 +6,13 @@ whatever is saved of it, and a person can read them there.
 
 import csv
 import math
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from genui.errors import GenuiError, MisuseError
+from genui.errors import MisuseError
 from genui.protocol import EDGE
+from genui.runs.disk import read_regular
 
 MOST_POINTS = 5000
 MOST_CLASSES = 4
@@ -84,20 +84,11 @@ def read_csv(path: Path) -> list[Point]:
     (up to four, by any names). A first line of names is skipped, and lines that begin with #;
     commas, semicolons or tabs stand between.
 
-    Raises MisuseError or GenuiError, one line that names the file, where it cannot be read, has
+    Raises MisuseError, one line that names the file, where it cannot be read, has
     other columns, a text or a NaN for a number, fewer than two points or too many.
     """
     name = str(path)
-    try:
-        if not path.is_file():
-            reason = "is a folder" if path.is_dir() else "there is no such file"
-            raise MisuseError(f"{name}: {reason}; name a CSV file of points")
-        if os.path.getsize(path) > MOST_BYTES:
-            raise MisuseError(f"{name}: is over {MOST_BYTES >> 20} MB; {_FEWER}")
-        data = path.read_bytes()
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise GenuiError(f"{name}: cannot be read ({reason}); name another file") from None
+    data = read_regular(path, MOST_BYTES, _FEWER, MisuseError)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -10,6 +10,8 @@ TICKS = 480  # of a quarter, in what is written
 TEMPO = 76.0  # quarters a minute
 MOST_BYTES = 2 * 1024 * 1024
 MOST_NOTES = 100_000
+MOST_EVENTS = 400_000
+MOST_QUARTERS = 100_000  # of a file's length; 64 of the longest pieces have two thirds of it
 DRUMS = 9  # the channel that General MIDI keeps for percussion
 VELOCITY = 80
 CHOIR = 52  # General MIDI's "Choir Aahs", counted from 0
@@ -84,12 +86,14 @@ def decode_midi(data: bytes) -> MidiMusic:
     """What a Standard MIDI File of type 0 or 1 holds.
 
     Raises ValueError, one line, where it is none, truncated, over MOST_BYTES or MOST_NOTES, or
-    counted in seconds instead of beats.
+    counted in seconds instead of beats, over MOST_EVENTS or MOST_QUARTERS, or has a number of over
+    four bytes. These are counted before `mido` reads it, which has no bounds of its own.
     """
     if not data.startswith(b"MThd"):
         raise ValueError("is no MIDI file")
     if len(data) > MOST_BYTES:
         raise ValueError(f"is over {MOST_BYTES >> 20} MB")
+    _check_bounds(data)
     try:
         file = mido.MidiFile(file=io.BytesIO(data), clip=True)
     except EOFError:
@@ -102,13 +106,80 @@ def decode_midi(data: bytes) -> MidiMusic:
     if not 0 < file.ticks_per_beat < 0x8000:
         raise ValueError("counts in seconds (SMPTE), not in beats; save it with a tempo")
     music = MidiMusic(file.ticks_per_beat, [])
+    metres: dict[tuple[int, int], None] = {}
+    texts: list[str] = []
     for track in file.tracks:
-        _read_track(track, music)
+        _read_track(track, music, metres, texts)
     music.tracks = [track for track in music.tracks if track.notes]
+    music.metres, music.texts = tuple(metres), tuple(texts)
+    if sum(len(track.notes) for track in music.tracks) > MOST_NOTES:
+        raise ValueError(f"has over {MOST_NOTES:,} notes")
     return music
 
 
-def _read_track(track: mido.MidiTrack, music: MidiMusic) -> None:
+def _check_bounds(data: bytes) -> None:
+    """Walk the events of a file without keeping any (Standard MIDI Files 1.0, 1996).
+
+    Raises ValueError, one line, where they are too many, last too long or are cut off. What else
+    may be wrong with them is for `mido` to say.
+    """
+    tracks, quarter = (int.from_bytes(data[i : i + 2], "big") for i in (10, 12))
+    at = 8 + int.from_bytes(data[4:8], "big")
+    events = 0
+    for _ in range(tracks):
+        end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "big")
+        at, now, status = at + 8, 0, 0
+        if end > len(data):
+            raise ValueError("is truncated")
+        while at < end:
+            events += 1
+            if events > MOST_EVENTS:
+                raise ValueError(f"has over {MOST_EVENTS:,} events")
+            delta, at = _variable(data, at)
+            now += delta
+            if now > MOST_QUARTERS * max(1, quarter):
+                raise ValueError(f"is over {MOST_QUARTERS:,} quarter notes long")
+            kind, at = data[at] if at < end else 0, at + 1
+            known = kind < 0x80  # the status is that of the event before, and this its first byte
+            if known:
+                kind = status
+            elif kind != 0xFF:
+                status = kind
+            if kind in (0xF0, 0xF7, 0xFF):
+                size, at = _variable(data, at + (kind == 0xFF))
+            else:
+                size = max(0, _SIZES.get(kind & 0xF0 if kind < 0xF0 else kind, 0) - known)
+            at += size
+        if at > end:
+            raise ValueError("is a damaged MIDI file (an event goes on past the end of its track)")
+
+
+_SIZES = {
+    **dict.fromkeys((0x80, 0x90, 0xA0, 0xB0, 0xE0, 0xF2), 2),
+    **dict.fromkeys((0xC0, 0xD0, 0xF1, 0xF3), 1),
+}
+"""Bytes of an event after its status byte; of those that are not here, none."""
+
+
+def _variable(data: bytes, at: int) -> tuple[int, int]:
+    """The number of seven bits a byte that begins there, and where it ends.
+
+    Raises ValueError where it has over four bytes or is cut off.
+    """
+    value = 0
+    for byte in data[at : at + 4]:
+        value, at = value << 7 | byte & 0x7F, at + 1
+        if byte < 0x80:
+            return value, at
+    raise ValueError("is truncated" if at >= len(data) else "has a number of over four bytes")
+
+
+def _read_track(
+    track: mido.MidiTrack,
+    music: MidiMusic,
+    metres: dict[tuple[int, int], None],
+    texts: list[str],
+) -> None:
     """Add what one track holds."""
     now, name = 0, ""
     channels: dict[int, MidiTrack] = {}
@@ -119,14 +190,13 @@ def _read_track(track: mido.MidiTrack, music: MidiMusic) -> None:
             case "track_name":
                 name = message.name
             case "time_signature":
-                metre = (message.numerator, message.denominator)
-                music.metres += () if metre in music.metres else (metre,)
+                metres[message.numerator, message.denominator] = None
             case "key_signature":
                 music.key = music.key or message.key
             case "set_tempo" if message.tempo:
                 music.tempo = mido.tempo2bpm(message.tempo)
             case "text":
-                music.texts += (message.text,)
+                texts.append(message.text)
             case "note_on" | "note_off":
                 here = (message.channel, message.note)
                 first = sounding.pop(here, None)
@@ -155,5 +225,3 @@ def _add(
         return
     track = channels.setdefault(channel, MidiTrack("", channel))
     track.notes.append((pitch, *span))
-    if sum(len(one.notes) for one in music.tracks) + len(track.notes) > MOST_NOTES:
-        raise ValueError(f"has over {MOST_NOTES:,} notes")

@@ -36,15 +36,33 @@ class _Tensor(Struct, frozen=True):
     data_offsets: tuple[_Size, _Size]
 
 
-class _Metadata(Struct, frozen=True):
-    """Our part of a header; what else the trainer put there stays in `extra`."""
-
+class _Versioned(Struct, frozen=True):
     format: int
+
+
+class _Guide(Struct, frozen=True):
+    """What a file says of the weaker model beside its own weights."""
+
+    recipe: dict[str, Any]
+    step: _Size = 0
+
+
+class _Metadata(Struct, frozen=True):
+    """Our part of a header: every field that is read of it, by whatever kind of model."""
+
     recipe: dict[str, Any]
     step: _Size = 0
     parameters: _Size = 0
     fingerprint: str = ""
     dataset: str = ""
+    licence: str = ""
+    tokenizer: dict[str, str] = {}
+    words: list[str] = []
+    captions: list[str] = []
+    voices: list[str] = []
+    labels: list[str] = []
+    averaged: list[str] = []
+    guide: _Guide | None = None
 
 
 class Header(Struct, frozen=True):
@@ -80,7 +98,7 @@ def read_header(path: Path) -> Header:
         raise _unfit(path, "its header does not fit its data")
     if "genui" not in texts:
         raise _unfit(path, "it was not written by genui (no genui metadata)")
-    return _ours(path, texts["genui"], sum(math.prod(tensor.shape) for tensor in tensors))
+    return parse_metadata(path, texts["genui"], sum(math.prod(tensor.shape) for tensor in tensors))
 
 
 def checkpoint_steps(run: RunDir) -> list[int]:
@@ -121,17 +139,26 @@ def _header_bytes(path: Path) -> tuple[bytes, int]:
     return raw, size
 
 
-def _ours(path: Path, text: str, counted: int) -> Header:
-    """The header from our own metadata, a JSON text."""
+def parse_metadata(path: Path, text: str, counted: int = 0) -> Header:
+    """The header of the file `path` from our own metadata in it, a JSON text; `counted` are its
+    parameters, where the metadata says none.
+
+    Every field has its type and the recipe its bounds; whoever reads the file reads it by this.
+    Raises MisuseError, one line naming the file, where that is not so.
+    """
     try:
         fields = msgspec.json.decode(text, type=dict[str, Any])
+        version = msgspec.convert(fields, _Versioned).format
+        if version != FORMAT:
+            reads = f"it has format {version} and this genui reads {FORMAT}"
+            raise _unfit(path, reads, "upgrade")
         meta = msgspec.convert(fields, _Metadata)
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
-        raise _unfit(path, "its genui metadata is damaged") from None
-    if meta.format != FORMAT:
-        raise _unfit(path, f"it has format {meta.format} and this genui reads {FORMAT}", "upgrade")
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        reason = plain(str(error)).replace("`", "'")
+        raise _unfit(path, f"its genui metadata is damaged ({reason})") from None
     try:
         recipe = recipe_from_dict(meta.recipe)
+        recipe.check()
     except MisuseError as error:
         raise _unfit(path, plain(str(error))) from None
     return Header(

@@ -127,6 +127,32 @@ def open_regular(path: Path, strange: GenuiError) -> Iterator[BinaryIO]:
         raise cannot_read(path, error) from None
 
 
+def read_regular(path: Path, most: int, remedy: str, fault: type[GenuiError] = GenuiError) -> bytes:
+    """The whole of a regular file of a user's, which has at most `most` bytes.
+
+    Both are looked at before anything is read: a named pipe would keep us waiting and a device
+    never ends. Raises `fault`, one line that names the file and ends with the `remedy`.
+    """
+    name = shown(path)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            status = os.fstat(fd)
+            if stat.S_ISDIR(status.st_mode):
+                raise fault(f"{name}: is a folder; {remedy}")
+            if not stat.S_ISREG(status.st_mode):
+                raise fault(f"{name}: is not a regular file; {remedy}")
+            if status.st_size > most:
+                raise fault(f"{name}: is over {most >> 20} MB; {remedy}")
+            with open(fd, "rb", closefd=False) as file:
+                return file.read(most)
+        finally:
+            os.close(fd)
+    except (OSError, ValueError) as error:  # ValueError: no name that a file can have
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise fault(f"{name}: cannot be read ({reason}); {remedy}") from None
+
+
 def read_small(path: Path) -> bytes:
     """The whole of a regular file of at most SMALL bytes. Raises GenuiError naming it."""
     strange = GenuiError(f"{shown(path)} is not a regular file: remove it")

@@ -9,6 +9,7 @@ import math
 import os
 import platform
 import re
+import shutil
 import socket
 import time
 from collections.abc import Mapping
@@ -232,12 +233,18 @@ def _read(path: Path, kind: type[T]) -> T:
 
 
 def _make_run(name: str, *, steps: int = 0, **asked: Any) -> RunDir:
-    """The folder of a new run, with its two records; `asked` are fields of RunInfo."""
+    """The folder of a new run, with its two records; `asked` are fields of RunInfo.
+
+    Where the disk refuses one of them nothing is left of it."""
     now, host = time.time(), socket.gethostname()
     run = _make_folder(name, now)
-    info = RunInfo(id=run.id, name=name, versions=_versions(), host=host, created=now, **asked)
-    write_info(run, info)
-    write_status(run, Status(state="starting", steps=steps, host=host, heartbeat=now))
+    try:
+        info = RunInfo(id=run.id, name=name, versions=_versions(), host=host, created=now, **asked)
+        write_info(run, info)
+        write_status(run, Status(state="starting", steps=steps, host=host, heartbeat=now))
+    except BaseException:
+        shutil.rmtree(run.path, ignore_errors=True)  # a full disk, say: half a run is a broken one
+        raise
     return run
 
 
@@ -255,6 +262,7 @@ def _make_folder(name: str, now: float) -> RunDir:
             if not run.path.is_dir():  # a file where a folder above should be
                 raise cannot_write(run.path, error) from None
         except OSError as error:
+            shutil.rmtree(run.path, ignore_errors=True)  # its name was nobody's
             raise cannot_write(run.path, error) from None
         else:
             return run

@@ -4,7 +4,6 @@ Nothing in a file is believed: its size is checked before it is read, its pixels
 before they are decoded, and its recipe is validated.
 """
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from genui.errors import GenuiError, MisuseError
-from genui.runs.disk import open_regular, shown
+from genui.runs.disk import read_regular, shown
 from genui.saved import tree as trees
 from genui.saved.music import ScoreFile
 from genui.saved.recipe import TraceRecipe, from_json
@@ -76,13 +75,7 @@ def read(path: Path) -> SavedFile:
 
 def read_bytes(path: Path) -> bytes:
     """The whole of a regular file of 1 to MOST_BYTES bytes. Raises GenuiError naming it."""
-    strange = GenuiError(f"{shown(path)}: not a regular file; name a file")
-    with open_regular(path, strange) as file:
-        if os.fstat(file.fileno()).st_size > MOST_BYTES:
-            raise GenuiError(
-                f"{shown(path)}: is over {MOST_BYTES >> 20} MB and so not ours; name another"
-            )
-        data = file.read(MOST_BYTES)
+    data = read_regular(path, MOST_BYTES, "name a file that genui wrote")
     if not data:
         raise GenuiError(f"{shown(path)}: is empty; write it again")
     return data

@@ -87,7 +87,7 @@ def encode(kind: str, pieces: Sequence[Piece], text: str, orchestra: bool = Fals
 def decode(data: bytes) -> tuple[ScoreFile, str]:
     """The notes of a MIDI file that genui wrote, and the text in it.
 
-    Raises ValueError, a reason, where it is no MIDI file.
+    Raises ValueError, a reason, where it is no MIDI file, or notes of one voice sound at once.
     """
     from genui.render.midi import decode_midi
 
@@ -98,6 +98,9 @@ def decode(data: bytes) -> tuple[ScoreFile, str]:
         for pitch, *ticks in track.notes:
             first, last = (4 * tick // music.quarter for tick in ticks)
             found.append(score.Note(voice, pitch, first, last))
+    end = max((note.last for note in found), default=0)
+    if sum(note.last - note.first for note in found) > end * len(notes.VOICES):
+        raise ValueError("has notes that overlap, which genui writes none of")
     text = next((text for text in music.texts if text.startswith("{")), "")
     return ScoreFile(tuple(sorted(found))), text
 

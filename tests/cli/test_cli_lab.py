@@ -67,7 +67,7 @@ def test_samples_are_in_the_coordinates_of_the_points(
         (("two-moons", "--width", "wide"), "--width wide:"),
         (("two-moons", "--learning-rate", "2"), "--learning-rate 2:"),
         (("two-moons", "--out", "lab.wav"), "end the name in it"),
-        (("none.csv",), "none.csv: there is no such file"),
+        (("none.csv",), "none.csv: cannot be read (no such file or directory)"),
         (("two-moons", "--family", "classifier", "--out", "c.csv"), "has no samples"),
     ],
 )

@@ -58,6 +58,41 @@ def test_notes_that_were_changed_are_found(tunes: Path, capsys: pytest.CaptureFi
     assert "other notes from sixteenth 1 on" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("forged", "reason"),
+    [
+        ([(0, 67, 0, 2_000_000)], "is over 100,000 quarter notes long"),
+        ([(0, pitch, 0, 300_000) for pitch in range(60, 70)], "has notes that overlap"),
+    ],
+    ids=["long", "together"],
+)
+def test_a_forged_file_of_long_notes_is_refused(
+    tunes: Path, forged: list, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tunes / "tune.mid"
+    assert main(["generate", "tunes", *TOKENS, "--out", str(target)]) == 0
+    text = decode_midi(target.read_bytes()).texts[0]
+    target.write_bytes(encode_midi(forged, 16, 0, text))
+    capsys.readouterr()
+    for command in ("show", "replay"):
+        assert main([command, str(target)]) == 1
+        said = capsys.readouterr().err
+        assert said.startswith(f"genui: {target}: {reason}")
+        assert said.count("\n") == 1
+
+
+def test_a_melody_that_would_take_too_long_to_read_is_refused(
+    tunes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    melody = tunes / "melody.mid"
+    melody.write_bytes(encode_midi([(0, 67, 0, 2_000_000)], 16))
+    assert main(["generate", "tunes", *TOKENS, "--melody", str(melody)]) == 1
+    said = capsys.readouterr().err
+    assert said == (
+        f"genui: {melody}: is over 100,000 quarter notes long; give a MIDI file of one melody\n"
+    )
+
+
 def test_a_melody_is_harmonised_and_stands_in_the_file(tunes: Path) -> None:
     melody, target = tunes / "melody.mid", tunes / "four.mid"
     melody.write_bytes(encode_midi(TUNE, 16))

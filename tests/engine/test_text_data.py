@@ -55,7 +55,7 @@ def test_a_file_that_is_no_text_is_refused_by_name(
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(MisuseError, match="No such file"):
+    with pytest.raises(MisuseError, match="no such file"):
         load_text("shakespeare", str(tmp_path / "gone.txt"))
 
 

@@ -2,6 +2,8 @@ import dataclasses
 import math
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -59,6 +61,27 @@ def test_a_data_directory_that_cannot_be_written_is_named(
     monkeypatch.setenv("GENUI_HOME", str(blocked))
     with pytest.raises(GenuiError, match=f"cannot write {re.escape(str(blocked))}.*GENUI_HOME"):
         a_run()
+
+
+NO_ROOM = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); "
+"""Files can be made and nothing written into them, as on a full disk."""
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "from genui import cli; cli.main(['train', 'shakespeare', '--data', cli.__file__])",
+        "import genui; genui.init(project='mine', name='first').finish()",
+    ],
+    ids=["train", "init"],
+)
+def test_a_full_disk_leaves_no_run_behind(start: str, genui_home: Path):
+    done = subprocess.run(
+        [sys.executable, "-c", NO_ROOM + start], capture_output=True, text=True, check=False
+    )
+    assert "cannot write" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list((genui_home / "data" / "runs").glob("*")) == []
 
 
 def test_a_runs_folder_that_is_a_file_is_named(genui_home: Path):

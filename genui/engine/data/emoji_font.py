@@ -19,6 +19,7 @@ from genui.engine.data.fitting import fit_square
 from genui.engine.data.picture_cache import Drawn, read_cache, write_cache
 from genui.engine.data.pictures import Pictures, fingerprint, hold_out_names
 from genui.errors import GenuiError
+from genui.runs.disk import read_regular
 
 LICENCE = "OFL-1.1 (Noto Color Emoji, by Google)"
 FONT_NAME = "NotoColorEmoji.ttf"
@@ -33,6 +34,7 @@ FOLDERS = (
 )
 ONLY_SIZE = 109  # the one size of the bitmaps inside the font
 MARGIN = 1  # pixels around the longest side
+MOST_BYTES = 64 << 20  # of a font
 DRAWING = 1  # raise whenever the same emoji would come out as another picture
 
 UNWANTED_WORDS = frozenset(
@@ -143,10 +145,7 @@ def draw_emoji(font: ImageFont.FreeTypeFont, glyph: str) -> NDArray[np.uint8] | 
 
 def _drawn(path: Path, glyphs: dict[str, str]) -> Drawn:
     """Pictures [N, 32, 32, 4] and their captions; of equal pictures the first is kept."""
-    try:
-        font = path.read_bytes()
-    except OSError as error:
-        raise GenuiError(f"{path}: {error.strerror}; name another in GENUI_EMOJI_FONT") from None
+    font = read_regular(path, MOST_BYTES, "name another in GENUI_EMOJI_FONT")
     listed = "\n".join(f"{caption}={glyph}" for caption, glyph in glyphs.items())
     key = hashlib.sha256(font + f"{DRAWING} {pillow_version}\n{listed}".encode()).hexdigest()[:16]
     cached = read_cache(f"emoji-{key}")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from genui.engine.data.picture_file import MOST_BYTES, UnusableError, read_square
 from genui.engine.data.pictures import Pictures, fingerprint, hold_out_pictures
 from genui.errors import MisuseError
+from genui.runs.disk import read_regular
 from genui.saved.drawn import METADATA
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
@@ -164,14 +165,7 @@ def _metadata(folder: Path, notes: list[str]) -> dict[Path, str] | None:
     path = folder / METADATA
     if not path.is_file():
         return None
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise MisuseError(
-                f"{shown(path)}: larger than {MOST_BYTES >> 20} MiB; split the folder"
-            )
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise MisuseError(f"{shown(path)}: {error.strerror}; make it readable") from None
+    lines = read_regular(path, MOST_BYTES, "split the folder", MisuseError).splitlines()
     decoder = msgspec.json.Decoder(_Row)
     captions: dict[Path, str] = {}
     for number, line in enumerate(lines, 1):

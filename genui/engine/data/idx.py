@@ -5,6 +5,7 @@ big-endian 32-bit integers, then the values (LeCun et al., http://yann.lecun.com
 """
 
 import gzip
+import io
 import math
 import struct
 import zlib
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genui.errors import MisuseError
+from genui.runs.disk import read_regular
 
 UNSIGNED_BYTE = 0x08
 GZIP_MAGIC = b"\x1f\x8b"
@@ -26,16 +28,15 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     Raises MisuseError naming the file where it is missing, truncated, of another type or shape,
     or longer than it says.
     """
-    try:
-        with path.open("rb") as file:
-            packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-        with gzip.open(path) if packed else path.open("rb") as file:
-            body = file.read(MOST_BYTES + 1)
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise MisuseError(f"{path}: its gzip stream is cut off or broken; fetch it again") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise MisuseError(f"{path}: cannot be read ({reason})") from None
+    body = read_regular(path, MOST_BYTES, "fetch it again", MisuseError)
+    if body.startswith(GZIP_MAGIC):
+        try:
+            with gzip.open(io.BytesIO(body)) as file:
+                body = file.read(MOST_BYTES + 1)
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            raise MisuseError(
+                f"{path}: its gzip stream is cut off or broken; fetch it again"
+            ) from None
     if len(body) > MOST_BYTES:
         raise MisuseError(f"{path}: unpacks to more than {MOST_BYTES >> 20} MiB; not read")
     if len(body) < 4 or body[:2] != b"\0\0":

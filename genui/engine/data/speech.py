@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genui.engine.data.captions import split_words
-from genui.engine.data.download import fetch, shared
+from genui.engine.data.download import MAX_BYTES, fetch, shared
 from genui.engine.sound.mel import FRAMES, MELS, SAMPLES, Mels, log_mel
 from genui.engine.sound.stft import HOP, RATE, Samples
 from genui.errors import GenuiError, MisuseError
@@ -23,6 +23,7 @@ from genui.recipes.voice import VoiceRecipe
 from genui.render.resample import resampled
 from genui.render.sanitise import clean_line
 from genui.render.wav import decode_wav, to_pcm
+from genui.runs.disk import read_regular
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 TEST_TAKES = 5  # takes 0 to 4 of each digit and speaker are the test split
@@ -137,7 +138,7 @@ def load_fsdd() -> Speech:
     """The Free Spoken Digit Dataset: 3,000 takes of ten digits by six speakers."""
     path = shared(FSDD) or fetch(FSDD, FSDD_URL, FSDD_SHA256, _digest)
     try:
-        recordings = _recordings(path.read_bytes())
+        recordings = _recordings(read_regular(path, MAX_BYTES, "delete it or copy it again"))
     except (OSError, zipfile.BadZipFile) as error:
         raise GenuiError(f"{path}: cannot be read ({error}); delete it or copy it again") from None
     takes, test = [], []
@@ -181,14 +182,9 @@ def read_take(path: Path) -> tuple[Samples, str]:
     """
     shown = clean_line(str(path))
     try:
-        if not path.is_file():
-            raise MisuseError(f"{shown}: no such file; name a WAV file")
-        if path.stat().st_size > MOST_BYTES:
-            raise MisuseError(f"{shown}: over {MOST_BYTES >> 20} MB; cut the word out of it")
-        sound = decode_wav(path.read_bytes(), MOST_SECONDS)
+        wav = read_regular(path, MOST_BYTES, "name a WAV file of one word", MisuseError)
+        sound = decode_wav(wav, MOST_SECONDS)
         samples = prepared(sound.samples, sound.rate)
-    except OSError as error:
-        raise MisuseError(f"{shown}: cannot be read ({error.strerror}); check it") from None
     except ValueError as reason:
         raise MisuseError(f"{shown}: {reason}") from None
     changes = []

@@ -12,6 +12,7 @@ from genui.engine.data.download import fetch, shared
 from genui.engine.data.jsonl import PLAN, documents
 from genui.errors import GenuiError, MisuseError, did_you_mean
 from genui.recipes import TransformerRecipe
+from genui.runs.disk import read_regular
 
 MAX_BYTES = 512 * 1024 * 1024
 MIN_CHARACTERS = 1_000
@@ -65,14 +66,9 @@ def _split_documents(documents: Mapping[str, str]) -> tuple[tuple[str, ...], tup
 
 
 def read_text(path: Path) -> str:
-    """A text file as str. Raises MisuseError where it is missing, empty, binary or not UTF-8."""
-    try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise MisuseError(f"{path}: {size >> 20} MiB is over the limit of {MAX_BYTES >> 20}")
-        raw = path.read_bytes()
-    except OSError as error:
-        raise MisuseError(f"{path}: cannot be read ({error.strerror})") from None
+    """A text file as str. Raises MisuseError where it is missing, no regular file, too large,
+    empty, binary or not UTF-8."""
+    raw = read_regular(path, MAX_BYTES, "give a text file", MisuseError)
     if not raw.strip():
         raise MisuseError(f"{path}: the file is empty")
     if b"\0" in raw[:65536]:

@@ -136,6 +136,9 @@ class BPETokenizer:
         self.size = words + (2 if gaps else 0)
         self.end = self._tokenizer.token_to_id(END)
         self._byte_of = _byte_alphabet()
+        for text, number in self._tokenizer.get_vocab().items():
+            if number >= words or not self._byte_of.keys() >= set(text):
+                raise ValueError(f"token {number} is {text[:20]!r}, which stands for no bytes")
 
     def encode(self, text: str) -> list[int]:
         return self._tokenizer.encode(text).ids

@@ -14,7 +14,7 @@ from genui.engine.generate.directions import directions
 from genui.engine.generate.grid import check_axes, parsed
 from genui.engine.generate.latent_state import Spot, WalkState, beginning, point
 from genui.engine.generate.pixels import sheet, to_rgb
-from genui.engine.models.filled import filled
+from genui.engine.models.filled import load_frozen
 from genui.engine.models.gan import GAN, SIDE, gan_config
 from genui.errors import MisuseError
 from genui.protocol import (
@@ -209,6 +209,6 @@ def load_latent_model(
 ) -> LatentGenerator:
     """The generator of a checkpoint's weights; errors as `kinds.build_generator` says."""
     vocabulary = Vocabulary(tuple(described["words"]))
-    model = filled(GAN(gan_config(recipe, vocabulary.size)), tensors).to(device)
+    model = load_frozen(lambda: GAN(gan_config(recipe, vocabulary.size)), tensors).to(device)
     captions = tuple(map(str, described["captions"]))
     return LatentGenerator(model, vocabulary, machine, captions, recipe.caption_words)

@@ -12,11 +12,12 @@ from genui.engine import device
 from genui.engine.generate.trace import Generator, Trace
 from genui.engine.kinds import build_generator
 from genui.engine.train.checkpoint import load_weights
-from genui.errors import GenuiError
+from genui.errors import GenuiError, MisuseError
 from genui.protocol import LAB, Start
 from genui.recipes import recipe_from_dict
 from genui.runs.catalog import find_model
 from genui.runs.checkpoints import weights_fingerprint
+from genui.runs.writer import one_line
 
 
 def load(path: Path, machine: device.Machine | None = None) -> Generator:
@@ -26,7 +27,7 @@ def load(path: Path, machine: device.Machine | None = None) -> Generator:
     Raises GenuiError naming the file where it is damaged or does not fit its own recipe.
     """
     tensors, described = load_weights(path)
-    recipe = recipe_from_dict(described.get("recipe", {}))
+    recipe = recipe_from_dict(described["recipe"])
     machine = machine or device.for_generation()
     with fitting_its_recipe(path):
         return build_generator(recipe, tensors, described, machine, torch.device(machine.device))
@@ -34,12 +35,27 @@ def load(path: Path, machine: device.Machine | None = None) -> Generator:
 
 @contextmanager
 def fitting_its_recipe(path: Path) -> Iterator[None]:
-    """Building a network from a checkpoint. Raises GenuiError naming it where that fails."""
+    """Building a network from what a checkpoint holds.
+
+    Raises GenuiError naming it, one line, whatever fails there.
+    """
     try:
         yield
-    except (KeyError, TypeError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise GenuiError(f"{path}: does not fit its own recipe ({reason})") from None
+    except MisuseError:
+        raise  # of the request, not of the file
+    except GenuiError as error:
+        raise GenuiError(f"{path}: {error}") from None
+    except KeyError as error:
+        raise GenuiError(f"{path}: does not fit its own recipe (it has no {error})") from None
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise GenuiError(f"{path}: does not fit its own recipe ({one_line(error)})") from None
 
 
 def open_trace(request: Start) -> Trace:

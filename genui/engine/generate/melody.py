@@ -1,13 +1,12 @@
 """What a piece is written round: voices that are given, from a recipe or from a MIDI file."""
 
-import os
 from pathlib import Path
 
 from genui import notes, score
 from genui.errors import GenuiError, MisuseError
 from genui.protocol import Picture
 from genui.render import midi
-from genui.runs.disk import open_regular, shown
+from genui.runs.disk import read_regular, shown
 
 OFF_GRID = 1 / 8  # of a sixteenth: a note that is further from the grid than this was moved
 
@@ -41,11 +40,7 @@ def from_midi(path: Path, voices: str = "") -> tuple[score.Given, tuple[str, ...
     Raises MisuseError or GenuiError, one line that begins with the path.
     """
     name = shown(path)
-    strange = GenuiError(f"{name}: is no file; name a MIDI file")
-    with open_regular(path, strange) as file:
-        if os.fstat(file.fileno()).st_size > midi.MOST_BYTES:
-            raise GenuiError(f"{name}: is over {midi.MOST_BYTES >> 20} MB; give one piece")
-        data = file.read(midi.MOST_BYTES + 1)
+    data = read_regular(path, midi.MOST_BYTES, "give a MIDI file of one melody")
     if not data:
         raise GenuiError(f"{name}: is empty; write it again")
     try:

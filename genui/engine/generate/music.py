@@ -17,7 +17,7 @@ from genui.engine.generate.melody import read_given
 from genui.engine.generate.token_frame import next_token
 from genui.engine.generate.token_list import TokenList
 from genui.engine.models.chorale import ChoraleTransformer, chorale_config
-from genui.engine.models.filled import filled
+from genui.engine.models.filled import load_frozen
 from genui.errors import MisuseError
 from genui.protocol import (
     Edit,
@@ -246,5 +246,5 @@ def load_music_model(
     device: torch.device,
 ) -> MusicGenerator:
     """The generator of a checkpoint's weights; errors as `kinds.build_generator` says."""
-    model = ChoraleTransformer(chorale_config(recipe))
-    return MusicGenerator(filled(model, tensors).to(device), machine)
+    model = load_frozen(lambda: ChoraleTransformer(chorale_config(recipe)), tensors)
+    return MusicGenerator(model.to(device), machine)

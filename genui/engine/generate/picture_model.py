@@ -11,7 +11,7 @@ from genui.engine.device import Machine
 from genui.engine.generate.diffusion import DiffusionGenerator
 from genui.engine.generate.picture_medium import PictureMedium
 from genui.engine.models import guiding
-from genui.engine.models.filled import filled
+from genui.engine.models.filled import load_frozen
 from genui.engine.models.picture_denoiser import picture_denoiser
 from genui.errors import MisuseError
 from genui.recipes import DiffusionRecipe, recipe_from_dict
@@ -27,11 +27,11 @@ def load_picture_model(
     """The generator of a checkpoint's weights; errors as `kinds.build_generator` says."""
     vocabulary = Vocabulary(tuple(described["words"]))
     own, weaker = guiding.apart(tensors)
-    model = filled(picture_denoiser(recipe, vocabulary.size), own).to(device)
+    model = load_frozen(lambda: picture_denoiser(recipe, vocabulary.size), own).to(device)
     guide = None
     if weaker:
         asked = _guide_recipe(described["guide"]["recipe"])
-        guide = filled(picture_denoiser(asked, vocabulary.size), weaker).to(device)
+        guide = load_frozen(lambda: picture_denoiser(asked, vocabulary.size), weaker).to(device)
     return DiffusionGenerator(model, vocabulary, machine, PictureMedium(recipe), guide)
 
 
@@ -39,6 +39,7 @@ def _guide_recipe(fields: dict[str, Any]) -> DiffusionRecipe:
     """Of the guide in a model's file. Raises TypeError where it is none."""
     try:
         recipe = recipe_from_dict(fields)
+        recipe.check()
     except MisuseError as error:
         raise TypeError(f"its guide: {error}") from None
     if not isinstance(recipe, DiffusionRecipe):

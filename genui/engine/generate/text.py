@@ -15,7 +15,7 @@ from genui.engine.generate import filling, grammar
 from genui.engine.generate.kv_caches import KVCaches, span
 from genui.engine.generate.token_frame import next_token
 from genui.engine.generate.token_list import TokenList
-from genui.engine.models.filled import filled
+from genui.engine.models.filled import load_frozen
 from genui.engine.models.transformer import Transformer, transformer_config
 from genui.errors import MisuseError
 from genui.protocol import (
@@ -300,5 +300,6 @@ def load_text_model(
 ) -> TextGenerator:
     """The generator of a checkpoint's weights; errors as `kinds.build_generator` says."""
     tokenizer = tokenizer_from_dict(described["tokenizer"])
-    model = Transformer(transformer_config(recipe, tokenizer.size))
-    return TextGenerator(filled(model, tensors).to(device), tokenizer, machine)
+    config = transformer_config(recipe, tokenizer.size)
+    model = load_frozen(lambda: Transformer(config), tensors)
+    return TextGenerator(model.to(device), tokenizer, machine)

@@ -10,7 +10,7 @@ from genui.engine.data.captions import Vocabulary
 from genui.engine.device import Machine
 from genui.engine.generate.diffusion import DiffusionGenerator
 from genui.engine.generate.video_medium import VideoMedium
-from genui.engine.models.filled import filled
+from genui.engine.models.filled import load_frozen
 from genui.engine.models.video_dit import VideoDenoiser, VideoDiT, video_dit_config
 from genui.recipes.video import VideoRecipe
 
@@ -24,6 +24,6 @@ def load_video_model(
 ) -> DiffusionGenerator:
     """The generator of a checkpoint's weights; errors as `kinds.build_generator` says."""
     vocabulary = Vocabulary(tuple(described["words"]))
-    model = VideoDenoiser(VideoDiT(video_dit_config(recipe, vocabulary.size)), recipe.sigma_data)
-    network = filled(model, tensors).to(device)
-    return DiffusionGenerator(network, vocabulary, machine, VideoMedium(recipe))
+    config = video_dit_config(recipe, vocabulary.size)
+    model = load_frozen(lambda: VideoDenoiser(VideoDiT(config), recipe.sigma_data), tensors)
+    return DiffusionGenerator(model.to(device), vocabulary, machine, VideoMedium(recipe))

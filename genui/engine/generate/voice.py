@@ -11,7 +11,7 @@ from genui.engine.device import Machine
 from genui.engine.generate.diffusion import DiffusionGenerator
 from genui.engine.generate.sound_medium import SoundMedium
 from genui.engine.models.dit import Denoiser
-from genui.engine.models.filled import filled
+from genui.engine.models.filled import load_frozen
 from genui.engine.models.mel_dit import MelDiT, mel_dit_config
 from genui.recipes.voice import VoiceRecipe
 
@@ -25,6 +25,7 @@ def load_voice_model(
 ) -> DiffusionGenerator:
     """The generator of a checkpoint's weights; errors as `kinds.build_generator` says."""
     vocabulary = Vocabulary(tuple(described["words"]))
-    model = Denoiser(MelDiT(mel_dit_config(recipe, vocabulary.size)), recipe.sigma_data)
+    config = mel_dit_config(recipe, vocabulary.size)
+    model = load_frozen(lambda: Denoiser(MelDiT(config), recipe.sigma_data), tensors)
     medium = SoundMedium(recipe, tuple(described["voices"]))
-    return DiffusionGenerator(filled(model, tensors).to(device), vocabulary, machine, medium)
+    return DiffusionGenerator(model.to(device), vocabulary, machine, medium)

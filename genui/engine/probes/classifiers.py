@@ -27,7 +27,7 @@ def load_classifier(
     """
     info = find_model(ref)
     tensors, described = load_weights(info.path)
-    recipe = recipe_from_dict(described.get("recipe", {}))
+    recipe = recipe_from_dict(described["recipe"])
     if not isinstance(recipe, kind):
         raise MisuseError(f"{ref}: a {recipe.family} of {recipe.medium}, no classifier of {of}")
     with fitting_its_recipe(info.path):

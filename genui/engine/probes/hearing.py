@@ -11,7 +11,7 @@ from torch import Tensor
 from genui.engine import device
 from genui.engine.data.labelled_speech import load_labelled_speech
 from genui.engine.data.speech import placed, prepared
-from genui.engine.models.filled import filled
+from genui.engine.models.filled import load_frozen
 from genui.engine.models.sound_net import SoundNet
 from genui.engine.probes.calibration import accuracy, calibration_error, log_loss
 from genui.engine.probes.classifiers import load_classifier
@@ -62,7 +62,7 @@ def listener_of(
     Raises KeyError, TypeError or RuntimeError where they do not fit the recipe.
     """
     labels = tuple(map(str, described["labels"]))
-    network = filled(SoundNet(len(labels), recipe.width), tensors)
+    network = load_frozen(lambda: SoundNet(len(labels), recipe.width), tensors)
     return Listener(network.to(device.choose_device()), labels)
 
 

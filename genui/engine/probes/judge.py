@@ -16,7 +16,7 @@ from genui.engine import device
 from genui.engine.data.picture_labels import LabelledPictures, load_labelled
 from genui.engine.data.pictures import SIDE, as_floats, as_pixels
 from genui.engine.models.convnet import ConvNet
-from genui.engine.models.filled import filled
+from genui.engine.models.filled import load_frozen
 from genui.engine.probes.calibration import accuracy, calibration_error, log_loss
 from genui.engine.probes.classifiers import load_classifier
 from genui.engine.probes.linear import fit_logistic
@@ -71,7 +71,7 @@ def judge_of(
     Raises KeyError, TypeError or RuntimeError where they do not fit the recipe.
     """
     labels = tuple(map(str, described["labels"]))
-    network = filled(ConvNet(len(labels), recipe.width, recipe.figure), tensors)
+    network = load_frozen(lambda: ConvNet(len(labels), recipe.width, recipe.figure), tensors)
     return Judge(network.to(device.choose_device()), labels)
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from genui.engine.data.labelled_text import PASSAGE, load_labelled_text
 from genui.engine.data.ngrams import bag
-from genui.engine.models.filled import filled
+from genui.engine.models.filled import load_frozen
 from genui.engine.models.text_classifier import NGramClassifier
 from genui.engine.probes.calibration import accuracy, calibration_error
 from genui.engine.probes.classifiers import load_classifier
@@ -79,7 +79,9 @@ def text_judge_of(
     Raises KeyError, TypeError or RuntimeError where they do not fit the recipe.
     """
     labels = tuple(map(str, described["labels"]))
-    network = filled(NGramClassifier(len(labels), recipe.buckets, recipe.width), tensors)
+    network = load_frozen(
+        lambda: NGramClassifier(len(labels), recipe.buckets, recipe.width), tensors
+    )
     return TextJudge(network, labels, str(described["dataset"]))
 
 

@@ -21,7 +21,7 @@ from genui.engine.train.quantise import dequantise
 from genui.errors import GenuiError
 from genui.recipes import Recipe
 from genui.runs import origin
-from genui.runs.checkpoints import FORMAT, checkpoint_steps
+from genui.runs.checkpoints import FORMAT, checkpoint_steps, parse_metadata
 from genui.runs.layout import RunDir
 
 KEEP_STATES = 2
@@ -159,17 +159,12 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            described = json.loads(metadata.get("genui", "null"))
-            if not isinstance(described, dict):
+            if "genui" not in metadata:
                 raise GenuiError(f"{path}: not a genui checkpoint (it names no recipe)")
-            if described.get("format") != FORMAT:
-                raise GenuiError(
-                    f"{path}: checkpoint format {described.get('format')} is not known to this "
-                    "genui; update it"
-                )
+            described = parse_metadata(path, metadata["genui"]).metadata
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return dequantise(tensors), described
     except OSError as error:
         raise GenuiError(f"{path}: cannot be read ({error.strerror or error})") from None
     except (safetensors.SafetensorError, ValueError) as error:
         raise GenuiError(f"{path}: truncated or not a safetensors file ({error})") from None
-    return dequantise(tensors), described

@@ -19,7 +19,7 @@ from genui.engine.data.drawn import drawn_by
 from genui.engine.data.folder import load_folder
 from genui.engine.models import guiding
 from genui.engine.models.dit import Denoiser, Network
-from genui.engine.models.filled import filled
+from genui.engine.models.filled import load_frozen
 from genui.engine.models.picture_denoiser import picture_denoiser
 from genui.engine.train.checkpoint import load_weights
 from genui.errors import MisuseError
@@ -81,5 +81,5 @@ def _reference(model: ModelInfo, vocabulary: Vocabulary) -> Denoiser[Network]:
         raise MisuseError(
             f"against: {model.name} knows other words; start from it: --from {model.name}"
         )
-    denoiser = picture_denoiser(recipe, vocabulary.size)
-    return filled(denoiser, guiding.apart(tensors)[0])
+    own, _ = guiding.apart(tensors)
+    return load_frozen(lambda: picture_denoiser(recipe, vocabulary.size), own)

@@ -32,7 +32,10 @@ def halved(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def dequantise(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Any checkpoint's tensors as fp32; those that were never quantised are only widened."""
+    """Any checkpoint's tensors as fp32; those that were never quantised are only widened.
+
+    Raises ValueError where a scale is not one number a row.
+    """
     wide: dict[str, Tensor] = {}
     for name, value in tensors.items():
         if name.endswith(SCALE) and name.removesuffix(SCALE) in tensors:
@@ -40,6 +43,8 @@ def dequantise(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         scale = tensors.get(name + SCALE)
         if scale is None:
             wide[name] = value.float()
+        elif value.ndim < 2 or scale.shape != (value.shape[0], 1):
+            raise ValueError(f"{name}{SCALE} is {list(scale.shape)} for {list(value.shape)}")
         else:
             wide[name] = (value.flatten(1).float() * scale.float()).view(value.shape)
     return wide

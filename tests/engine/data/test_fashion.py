@@ -129,7 +129,7 @@ def test_missing_test_files_are_named(folder: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(MisuseError, match="No such file"):
+    with pytest.raises(MisuseError, match="no such file"):
         read_idx(tmp_path / "nowhere", 1)
 
 

@@ -1,0 +1,87 @@
+"""Whatever a user names as data: only regular files are read, and their size is looked at first."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genui import points
+from genui.cli import main
+from genui.engine.data import idx, speech, text
+from genui.engine.generate import melody, picture_start
+from genui.errors import GenuiError
+from genui.render import midi
+from genui.runs.disk import read_regular
+from genui.saved import files
+
+READERS: dict[str, Callable[[Path], Any]] = {
+    "text.txt": text.read_text,
+    "melody.mid": melody.from_midi,
+    "points.csv": points.read_csv,
+    "take.wav": speech.read_take,
+    "train-images-idx3-ubyte": lambda path: idx.read_idx(path, 3),
+    "init.png": picture_start.read,
+    "saved.png": files.read,
+    "saved.trace": files.read,
+}
+MOST = {
+    "text.txt": text.MAX_BYTES,
+    "melody.mid": midi.MOST_BYTES,
+    "points.csv": points.MOST_BYTES,
+    "take.wav": speech.MOST_BYTES,
+    "train-images-idx3-ubyte": idx.MOST_BYTES,
+    "saved.trace": files.MOST_BYTES,
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(GenuiError) as caught:
+        READERS[name](tmp_path / name)
+    assert str(caught.value).startswith(f"{tmp_path / name}: is no")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_device_that_never_ends_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).symlink_to("/dev/zero")
+    with pytest.raises(GenuiError, match=r"is no ordinary file|is not a regular file"):
+        READERS[name](tmp_path / name)
+
+
+@pytest.mark.parametrize("name", MOST)
+def test_a_file_that_is_too_large_is_refused_unread(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(MOST[name] + 1)
+    monkeypatch.setattr("genui.runs.disk.open", None, raising=False)  # nothing is to be read
+    with pytest.raises(GenuiError, match=f"is over {MOST[name] >> 20} MB; "):
+        READERS[name](tmp_path / name)
+
+
+def test_a_file_of_the_largest_size_is_read_whole(tmp_path: Path) -> None:
+    whole = bytes(range(256)) * 4
+    (tmp_path / "whole").write_bytes(whole)
+    assert read_regular(tmp_path / "whole", len(whole), "…") == whole
+
+
+@pytest.mark.parametrize("recipe", ["shakespeare", "speakers"])
+def test_training_on_a_named_pipe_is_refused_before_a_run_is_made(
+    tmp_path: Path, recipe: str, genui_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe = tmp_path / "text.txt"
+    os.mkfifo(pipe)
+    assert main(["train", recipe, "--data", str(pipe)]) == 2
+    said = capsys.readouterr().err
+    assert said == f"genui: {pipe}: is not a regular file; give a text file\n"
+    assert not list(genui_home.glob("data/runs/*"))
+
+
+def test_a_pipe_among_the_files_of_a_folder_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "good.txt").write_text("words " * 500)
+    os.mkfifo(tmp_path / "pipe.txt")
+    assert text.load_text("", str(tmp_path)).train

@@ -1,0 +1,242 @@
+"""Files of models that lie about themselves: refused in one line, before memory is taken."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors
+import safetensors.torch
+import tiny_models
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from genui.cli import main
+from genui.engine.generate.load import find_and_load, load
+from genui.engine.generate.trace import Trace
+from genui.engine.models.convnet import ConvNet
+from genui.engine.models.sound_net import SoundNet
+from genui.engine.models.text_classifier import NGramClassifier
+from genui.engine.models.video_dit import VideoDenoiser, VideoDiT, video_dit_config
+from genui.engine.probes.hearing import load_listener
+from genui.engine.probes.judge import load_judge
+from genui.engine.probes.text_judge import load_text_judge
+from genui.engine.train.checkpoint import model_metadata, write_model
+from genui.engine.train.quantise import SCALE, quantise
+from genui.errors import GenuiError
+from genui.kinds import KINDS
+from genui.protocol import Start
+from genui.recipes import VideoRecipe, find_recipe, override
+from genui.runs.checkpoints import read_header
+
+PROMPTS = {"plays": "to be", "coder": "def f", "shapes": "cat", "clothes": "boot", "talk": "two"}
+ROOM = 1 << 20  # bytes: more than any tensor of these models
+
+
+class Largest(TorchDispatchMode):
+    """The bytes of the largest tensor that was made."""
+
+    bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor) and not made.is_meta:
+            self.bytes = max(self.bytes, made.nbytes)
+        return made
+
+
+def _classifier(folder: Path, recipe: str, network: Callable[[int], torch.nn.Module]) -> None:
+    asked = override(find_recipe(recipe), {"width": "8"})
+    extra = {"labels": ["one", "two"], "dataset": "mine"}
+    model = network(8)
+    write_model(
+        folder / "model.safetensors",
+        dict(model.state_dict()),
+        model_metadata(asked, 1, model, extra),
+    )
+
+
+def _video(folder: Path) -> None:
+    recipe = override(find_recipe("video"), {"layers": "2", "width": "32", "heads": "2"})
+    assert isinstance(recipe, VideoRecipe)
+    model = VideoDenoiser(VideoDiT(video_dit_config(recipe, 4)), recipe.sigma_data)
+    described = model_metadata(recipe, 1, model, {"words": ["cat", "up"]})
+    write_model(folder / "model.safetensors", dict(model.state_dict()), described)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one small model of each kind."""
+    folder = tmp_path_factory.mktemp("models")
+    tiny_models.write_models(folder)
+    tiny_models.write_coder(folder)
+    tiny_models.write_music(folder)
+    tiny_models.write_gan(folder)
+    tiny_models.write_voice(folder)
+    _video(folder / "films")
+    _classifier(folder / "looks", "icons-labels", lambda width: ConvNet(2, width, True))
+    _classifier(folder / "hears", "voice-digits", lambda width: SoundNet(2, width))
+    buckets = find_recipe("speakers").buckets  # type: ignore[attr-defined]
+    _classifier(folder / "reads", "speakers", lambda width: NGramClassifier(2, buckets, width))
+    return folder
+
+
+def described_in(path: Path) -> dict[str, Any]:
+    """What a model's file says of itself."""
+    with safetensors.safe_open(path, framework="pt") as file:
+        return json.loads(file.metadata()["genui"])
+
+
+@pytest.mark.parametrize(
+    ("name", "loads"),
+    [
+        ("plays", find_and_load),
+        ("shapes", find_and_load),
+        ("tunes", find_and_load),
+        ("clothes", find_and_load),
+        ("talk", find_and_load),
+        ("films", find_and_load),
+        ("looks", load_judge),
+        ("hears", load_listener),
+        ("reads", load_text_judge),
+    ],
+)
+def test_a_network_larger_than_its_file_is_refused_before_memory_is_taken(
+    models: Path, tmp_path: Path, name: str, loads: Callable[[str], Any]
+) -> None:
+    honest = models / name / "model.safetensors"
+    loads(str(honest))
+    described = described_in(honest)
+    described["recipe"]["width"] = 512
+    forged = tmp_path / "forged.safetensors"
+    write_model(forged, safetensors.torch.load_file(honest), described)
+    with Largest() as largest, pytest.raises(GenuiError) as caught:
+        loads(str(forged))
+    read = max(value.nbytes for value in safetensors.torch.load_file(honest).values())
+    assert largest.bytes <= max(ROOM, read)
+    assert str(caught.value).startswith(f"{forged}: does not fit its own recipe (")
+    assert "by the recipe" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("plays", {"tokenizer": "x"}),
+        ("plays", {"tokenizer": True}),
+        ("plays", {"tokenizer": {"kind": "chars", "characters": 7}}),
+        ("plays", {"recipe": []}),
+        ("shapes", {"words": None}),
+        ("shapes", {"guide": {"recipe": None}}),
+        ("talk", {"voices": [1]}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
+)
+def test_metadata_of_another_type_is_told_by_every_command(
+    models: Path,
+    tmp_path: Path,
+    name: str,
+    changes: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    honest = models / name / "model.safetensors"
+    forged = tmp_path / "forged.safetensors"
+    write_model(forged, safetensors.torch.load_file(honest), described_in(honest) | changes)
+    for command in (
+        ["generate", str(forged)],
+        ["show", str(forged)],
+        ["train", "--from", str(forged)],
+    ):
+        assert main(command) in (1, 2)
+        (said,) = (line for line in capsys.readouterr().err.splitlines() if "genui:" in line)
+        assert said.startswith(f"genui: {forged}: its genui metadata is damaged (")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where anything stands in a JSON value, as keys from the outside in."""
+    if at:
+        yield at
+    inner: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        inner = value.items()
+    elif isinstance(value, list):
+        inner = enumerate(value[:3])
+    for key, one in inner:
+        yield from places(one, (*at, key))
+
+
+def changed(described: dict[str, Any], at: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    """The description with one place of it replaced; taken out where `value` is `...`."""
+    described = json.loads(json.dumps(described))
+    inside: Any = described
+    for key in at[:-1]:
+        inside = inside[key]
+    if value is ...:
+        del inside[at[-1]]
+    else:
+        inside[at[-1]] = value
+    return described
+
+
+@settings(deadline=None, max_examples=25)
+@pytest.mark.parametrize("name", ["plays", "coder", "shapes", "tunes", "clothes", "talk", "films"])
+@given(data=st.data())
+def test_a_model_file_changed_anywhere_generates_or_is_refused_in_one_line(
+    models: Path, tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject
+) -> None:
+    honest = models / name / "model.safetensors"
+    described = described_in(honest)
+    at = data.draw(st.sampled_from(list(places(described))))
+    value = data.draw(st.just(...) | json_values)
+    forged = tmp_path_factory.getbasetemp() / "mutated.safetensors"
+    write_model(forged, safetensors.torch.load_file(honest), changed(described, at, value))
+    fault = fault_of(lambda: load(forged))
+    if fault is not None:
+        assert fault.startswith(f"{forged}: ")
+        return
+    recipe = read_header(forged).recipe
+    start = Start(
+        trace=0,
+        seed=1,
+        model=str(forged),
+        prompt=PROMPTS.get(name, ""),
+        settings=KINDS[recipe.family, recipe.medium].defaults,
+    )
+    # What is wrong now may be the request: it fits another model.
+    fault_of(lambda: list(Trace(load(forged), start).advance(0, 1)))
+
+
+def fault_of(work: Callable[[], Any]) -> str | None:
+    """What a person is told went wrong, which is one line; None where all went well."""
+    try:
+        work()
+    except GenuiError as error:
+        assert "\n" not in str(error)  # noqa: PT017 - it may well go right
+        return str(error)
+    return None
+
+
+def test_scales_that_would_make_a_matrix_of_a_row_are_refused(models: Path, tmp_path: Path) -> None:
+    honest = models / "plays" / "model.safetensors"
+    tensors = quantise(safetensors.torch.load_file(honest))
+    name = next(name for name in tensors if name + SCALE in tensors)
+    tensors[name + SCALE] = torch.ones(1, 4096, dtype=torch.float16)
+    tensors[name] = torch.ones(4096, 1, dtype=torch.int8)
+    forged = tmp_path / "forged.safetensors"
+    write_model(forged, tensors, described_in(honest))
+    with Largest() as largest, pytest.raises(GenuiError) as caught:
+        find_and_load(str(forged))
+    assert str(caught.value).startswith(f"{forged}: ")
+    assert "\n" not in str(caught.value)
+    assert largest.bytes <= ROOM
