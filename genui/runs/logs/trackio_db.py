@@ -32,7 +32,7 @@ LONGEST_NAME = 64 * 1024
 MOST_RUNS = 20_000
 """Runs of one file that are listed."""
 
-SECONDS = 5.0
+SECONDS = 3.0
 """Processor time for one look at a file: some ten million rows."""
 
 _PATIENCE = 0.2  # seconds to wait for a writer that holds the lock
@@ -79,7 +79,7 @@ def opened(database: Path, longest: int = LONGEST) -> "Iterator[sqlite3.Connecti
             raise BlockingIOError(str(error)) from None
         why = "damaged text" if isinstance(error, UnicodeError) else plain(str(error))
         if why == "interrupted":
-            why = f"not read within {SECONDS:.0f} s, so it is damaged or far too large"
+            why = f"not read within {SECONDS:.0f} s of work, so it is damaged or far too large"
         raise GenuiError(
             f"cannot read {shown(database)} as a trackio project: {why}; "
             "check that it is one and that you may read it and its folder"

@@ -129,6 +129,53 @@ def test_a_database_that_takes_too_long_is_left(tmp_path: Path, monkeypatch: pyt
     assert seen(tail)["loss"][:2] == [(1, "2.0"), (2, "1.0")]  # what was read until then
 
 
+def shared_pages(path: Path) -> Path:
+    """A table as a tree of 17 levels, in which every child of a page is the same page: 20 KB, and
+    more rows than can ever be counted."""
+    size, levels = 1024, 16
+    database(
+        path,
+        f"PRAGMA page_size = {size}; {TABLE} WITH RECURSIVE n(i) AS "
+        "(SELECT 2 UNION ALL SELECT i + 1 FROM n LIMIT 400) "
+        "INSERT INTO metrics SELECT i, 'other', 'name', '', i, '{}' FROM n",
+    )
+    data = bytearray(path.read_bytes())
+    connection = sqlite3.connect(path)
+    (root,) = connection.execute("SELECT rootpage FROM sqlite_master").fetchone()
+    connection.close()
+    start = (root - 1) * size
+    assert data[start] == 5  # a page of pointers, of which each has four bytes
+    cells = int.from_bytes(data[start + 3 : start + 5], "big")
+    assert cells > 4
+    pointers = [start + 8] + [
+        start + int.from_bytes(data[start + 12 + 2 * n : start + 14 + 2 * n], "big")
+        for n in range(cells)
+    ]
+    leaf = data[pointers[1] : pointers[1] + 4]
+    pages = len(data) // size
+    for level in range(levels):
+        child = leaf if level == levels - 1 else (pages + 1 + level).to_bytes(4, "big")
+        for at in pointers:
+            data[at : at + 4] = child
+        if level < levels - 1:
+            data += data[start : start + size]  # which points on at the next turn
+            pointers = [at + len(data) - size - start for at in pointers]
+            start = len(data) - size
+    data[28:32] = (len(data) // size).to_bytes(4, "big")
+    path.write_bytes(data)
+    return path
+
+
+def test_a_tree_of_pages_without_end_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = shared_pages(tmp_path / "tree.db")
+    assert path.stat().st_size < 64 * 1024
+    monkeypatch.setattr(trackio_db, "SECONDS", 0.2)
+    with pytest.raises(GenuiError, match=r"tree\.db .*not read within"):
+        runs_in(path)
+    with pytest.raises(GenuiError, match=r"tree\.db .*(not read within|malformed|out of order)"):
+        read_all(TrackioTail(run_path(path, "nobody")))
+
+
 def test_a_large_database_is_read_in_parts_within_the_bounds(tmp_path: Path):
     path = database(
         tmp_path / "large.db",
