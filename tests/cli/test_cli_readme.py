@@ -1,5 +1,6 @@
 """The README and the manual say what the code does: their commands, links and names."""
 
+import dataclasses
 import json
 import re
 import shlex
@@ -17,7 +18,7 @@ from tiny_models import write_coder, write_gan, write_models, write_music, write
 from genui import paths
 from genui.cli import COMMANDS, command_parser, main
 from genui.engine.train.checkpoint import load_weights, write_tensors
-from genui.recipes import RECIPES, find_recipe, override, parse_settings
+from genui.recipes import RECIPES, Recipe, find_recipe, override, parse_settings
 from genui.render.midi import encode_midi
 from genui.render.wav import encode_wav
 from genui.runs.layout import create_run
@@ -229,6 +230,8 @@ def test_every_path_of_the_code_that_is_named_is_there() -> None:
             if path.endswith("bench_"):  # tests/bench/bench_*.py
                 continue
             assert (ROOT / path).exists(), f"{document.name}: {path}"
+        for bench in re.findall(r"(?<![/\w])bench_\w+\.py", document.read_text()):
+            assert (ROOT / "tests" / "bench" / bench).is_file(), f"{document.name}: {bench}"
 
 
 def test_the_table_of_families_has_every_shipped_model() -> None:
@@ -237,6 +240,14 @@ def test_the_table_of_families_has_every_shipped_model() -> None:
     named = set(re.findall(r"`([a-z-]+)`", table))
     assert shipped <= named
     assert named & RECIPES.keys() >= shipped
+
+
+def test_the_settings_of_recipes_that_are_named_exist() -> None:
+    page = (ROOT / "genui" / "help" / "recipes.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", page.partition("that all share")[2], re.M)
+    named = {name for row in rows for name in re.findall(r"\w+", row)}
+    assert len(named) > 10
+    assert named <= {field.name for field in dataclasses.fields(Recipe)}
 
 
 def test_the_readme_is_short_and_keeps_its_two_commands() -> None:

@@ -7,7 +7,7 @@ from acting import Opener, home_of, seen, until, until_seen
 from textual import events
 from textual.color import Color
 from textual.widget import Widget
-from textual.widgets import MarkdownViewer
+from textual.widgets import Markdown, MarkdownViewer
 
 from genui import paths
 from genui.errors import MisuseError
@@ -82,6 +82,22 @@ async def test_the_manual_turns_pages_and_goes_back(shipped, open_app: Opener) -
         await until_seen(pilot, "Manual: text")
         await pilot.press("i", "down", "enter")  # the topics: start, then models
         await until_seen(pilot, "Manual: models")
+        await pilot.press("t")
+        await until_seen(pilot, "Ⅱ Limitations")  # a heading further down
+        await pilot.press("t")
+        assert "Ⅱ Limitations" not in seen(pilot)
+
+
+async def test_the_manual_closes_while_a_page_is_being_made(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await pilot.press("f1")
+        await until_seen(pilot, "Manual: models")
+        viewer = pilot.app.screen.query_one(MarkdownViewer)
+        viewer.post_message(Markdown.LinkClicked(viewer.document, "commands.md"))
+        await pilot.press("escape")
+        await until(pilot, lambda: "Manual: " not in seen(pilot))
+        await pilot.press("3")
+        await until_seen(pilot, "Canvas")
 
 
 async def test_the_manual_has_the_generated_pages(

@@ -56,7 +56,7 @@ class ManualScreen(Window[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,f1", "leave", "Close", show=False),
-        Binding("i,enter", "topics", "Topics", show=False),
+        Binding("i", "topics", "Topics", show=False),
         Binding("t", "contents", "Contents of the page", show=False),
         Binding("left,backspace", "back", "Page before", show=False),
         Binding("right", "forward", "Page after", show=False),
