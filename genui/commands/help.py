@@ -22,7 +22,7 @@ GENERATED = ("keys", "commands")
 WIDEST = 100  # columns of text that are easy to read
 
 _TOPIC = re.compile(r"^- \[(\w+)\]\(\1\.md\): (.+)$", re.MULTILINE)
-_LINK = re.compile(r"\[[^\]]*\]\((\w+)\.md(?:#[\w-]*)?\)")
+_LINK = re.compile(r"\[[^\[\]]*\]\((\w+)\.md(?:#[\w-]*)?\)")
 _MARKS = re.compile(r"\*\*|`")
 
 

@@ -1,5 +1,6 @@
 """`genui help`: topics, pages, generated pages and passages."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -101,6 +102,17 @@ def test_links_between_pages_are_commands_in_the_shell(capsys: Capture) -> None:
     out = capsys.readouterr().out
     assert ".md)" not in out
     assert "`genui help samplers`" in out
+    assert main(["help", "walk"]) == 0  # which names the keys ] and [ before a link
+    assert "`]` `[` take the next direction through this very point" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("topic", sorted({*manual.topics()} - {*manual.GENERATED}))
+def test_a_page_is_printed_whole(topic: str, capsys: Capture) -> None:
+    assert main(["help", topic]) == 0
+    out = capsys.readouterr().out
+    source = (manual.PAGES / f"{topic}.md").read_text("utf-8")
+    plain = re.sub(r"\[(\w+)\]\(\w+\.md\)", r"`genui help \1`", source)
+    assert out == plain
 
 
 def test_reading_the_manual_imports_neither_textual_nor_torch(tmp_path: Path) -> None:
