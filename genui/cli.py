@@ -55,6 +55,7 @@ COMMANDS = MappingProxyType(
         "traces": Command("traces", "list the traces that were saved"),
         "show": Command("show", "show a picture, a sample, a trace, a model or a run folder"),
         "doctor": Command("doctor", "say what genui found: paste it into a bug report"),
+        "help": Command("help", "read the manual, by topic or by words"),
     }
 )
 
@@ -65,6 +66,7 @@ examples:
   genui generate icons --prompt 'red heart on black'
   genui train shakespeare --set steps=500
   genui inspect last --follow
+  genui help                                   the manual, by topic
 """
 
 

@@ -1,6 +1,10 @@
 """The rows of the table of keys: what each is called, where it holds and what it does."""
 
-from genui.ui.key import Key
+import textwrap
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from genui.ui.key import TITLES, Key, readable
 from genui.ui.trace_keys import TRACE_KEYS
 
 TABLE: tuple[Key, ...] = (
@@ -168,8 +172,37 @@ TABLE: tuple[Key, ...] = (
         "Every action, model, recipe and theme, by name", False),
     Key("app.favourites", "app", "F", "F", "favourites", "favourites",
         "What was kept as a favourite, to open again", False),
-    Key("app.help", "app", "question_mark,f1", "?", "help", "help",
+    Key("app.help", "app", "question_mark", "?", "help", "help",
         "The keys of this pane"),
+    Key("app.manual", "app", "f1", "f1", "manual", "manual",
+        "The manual, open at the page of this pane", False),
     Key("app.quit", "app", "q,ctrl+q", "q", "quit", "quit",
         "Close the app; training goes on"),
 )  # fmt: skip
+
+
+_KEY_PAGE_WIDTH = 90  # columns, which a window of the app has
+
+
+def keys_markdown(keymap: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The manual's page of keys: a block for each pane. `keymap` has a user's own, id to key."""
+    lines = ["# Keys", "", "Every key of the app, by pane: the key, its id, and what it does.", ""]
+    lines += ["To give an action other keys, name its id in `keys.toml` in the state folder that"]
+    lines += ['`genui doctor` prints, one a line: `"app.quit" = "ctrl+q"`.', ""]
+    for pane, title in TITLES.items():
+        rows = {
+            key: (" ".join(readable(keymap.get(key.id, key.keys))), key.id)
+            for key in TABLE
+            if key.pane == pane
+        }
+        first, second = (max(len(cells[i]) for cells in rows.values()) for i in (0, 1))
+        lines += [f"## {title}", "", "```text"]
+        for key, (shown, name) in rows.items():
+            lines += textwrap.wrap(
+                key.tooltip,
+                _KEY_PAGE_WIDTH,
+                initial_indent=f"{shown:{first}}  {name:{second}}  ",
+                subsequent_indent=" " * (first + second + 4),
+            )
+        lines += ["```", ""]
+    return "\n".join(lines)

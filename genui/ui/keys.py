@@ -1,7 +1,7 @@
 """Every key of the app, in one table.
 
-The bindings, the footer, the help panel and the README's table are all made from
-`TABLE`, so they cannot disagree. A user remaps a key by its id in `keys.toml`.
+The bindings, the footer, the help panel and the manual's page are all made from `TABLE`, so
+they cannot disagree. A user remaps a key by its id in `keys.toml`.
 """
 
 import tomllib
@@ -12,21 +12,10 @@ from textual.binding import Binding
 
 from genui import paths
 from genui.errors import MisuseError, did_you_mean
+from genui.ui.key import TITLES as TITLES
 from genui.ui.key import Key, Scope
+from genui.ui.key import readable as readable
 from genui.ui.key_table import TABLE
-
-TITLES: dict[Scope, str] = {
-    "app": "Everywhere",
-    "models": "Models",
-    "training": "Training",
-    "text": "Text",
-    "canvas": "Canvas",
-    "roll": "Roll",
-    "walk": "Walk",
-    "board": "Training screen",
-    "lab": "Lab",
-    "points": "Setting points in the Lab",
-}
 
 HOME_SCOPES: tuple[Scope, ...] = ("app", "models", "training", "text", "canvas", "roll", "walk")
 """Of the main screen."""
@@ -49,7 +38,7 @@ def list_bindings(by: str, first: str, last: str) -> list[Binding]:
 _ALWAYS_SHOWN = ("app.help", "app.quit")
 _ON_OTHER_SCREENS = (
     *("app.home", "app.text", "app.canvas", "app.training", "app.lab", "app.back"),
-    *("app.palette", "app.help", "app.quit"),
+    *("app.palette", "app.help", "app.manual", "app.quit"),
 )
 
 
@@ -107,41 +96,6 @@ def pinned(key: Key) -> bool:
 def shown_after(key: Key, keymap: dict[str, str]) -> str:
     """The key as a person reads it, after the user's remapping."""
     return keymap.get(key.id, key.shown)
-
-
-def keys_markdown() -> str:
-    """The README's table of keys."""
-    lines = []
-    for pane in TITLES:
-        lines += [f"**{TITLES[pane]}**", "", "| key | | id |", "|---|---|---|"]
-        lines += [f"| {_keys_text(key)} | {key.tooltip} | `{key.id}` |" for key in of_pane(pane)]
-        lines.append("")
-    return "\n".join(lines)
-
-
-_NAMES = {
-    "slash": "/", "comma": ",", "full_stop": ".", "question_mark": "?", "exclamation_mark": "!",
-    "asterisk": "*",
-    "plus": "+", "equals_sign": "=", "minus": "-",
-    "left_square_bracket": "[", "right_square_bracket": "]",
-    "less_than_sign": "<", "greater_than_sign": ">", "pageup": "PgUp", "pagedown": "PgDn",
-    "backspace": "⌫", "delete": "Del",
-    "left": "←", "right": "→", "up": "↑", "down": "↓", "escape": "Esc", "enter": "Enter",
-    "space": "Space", "tab": "Tab", "home": "Home", "end": "End", "f1": "F1",
-}  # fmt: skip
-
-
-def readable(keys: str) -> list[str]:
-    """`"shift+left,H"` to `["Shift+←", "H"]`."""
-    words = []
-    for key in keys.split(","):
-        *modifiers, last = key.split("+")
-        words.append("+".join([*(m.title() for m in modifiers), _NAMES.get(last, last)]))
-    return words
-
-
-def _keys_text(key: Key) -> str:
-    return " ".join(f"`{word}`" for word in readable(key.keys))
 
 
 def load_keymap(path: Path | None = None) -> dict[str, str]:

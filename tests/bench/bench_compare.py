@@ -1,4 +1,4 @@
-"""Diffusion against GAN on the same data, as the README's table: `genui probes` in one call.
+"""Diffusion against GAN on the same data: `genui probes` in one call.
 
     python tests/bench/bench_compare.py [--models fashion fashion-gan] [-n 2000]
 

@@ -1,31 +1,257 @@
-"""The README says what the code does."""
+"""The README and the manual say what the code does: their commands, links and names."""
 
+import dataclasses
+import json
 import re
+import shlex
+import shutil
+import string
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from genui.cli import COMMANDS
-from genui.recipes import RECIPES
-from genui.ui.keys import keys_markdown
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_models import write_coder, write_gan, write_models, write_music, write_video, write_voice
 
-README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+from genui import paths
+from genui.cli import COMMANDS, command_parser, main
+from genui.engine.train.checkpoint import load_weights, write_tensors
+from genui.recipes import RECIPES, Recipe, find_recipe, override, parse_settings
+from genui.render.midi import encode_midi
+from genui.render.wav import encode_wav
+from genui.runs.layout import create_run
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+PAGES = sorted((ROOT / "genui" / "help").glob("*.md"))
+DOCUMENTS = [README, *PAGES]
+
+_QUOTED = re.compile(r"\$'((?:\\.|[^'\\])*)'")
 
 
-def test_the_table_of_keys_is_the_one_the_app_uses() -> None:
-    between = README.partition("genui.ui.keys.keys_markdown() -->")[2].partition("<!-- /keys")[0]
-    assert between.strip() == keys_markdown().strip(), "paste keys_markdown() between the marks"
+class Command(NamedTuple):
+    """A call of genui in an example."""
+
+    document: str
+    line: str
+    words: list[str]  # after `genui`
 
 
-def test_every_command_is_in_the_table_of_commands() -> None:
-    section = README.partition("## Commands")[2].partition("\n## ")[0]
-    table = "\n".join(line for line in section.splitlines() if line.startswith("|"))
-    assert [
-        name for name in COMMANDS if f"`genui {name}" not in table and f"`{name}`" not in table
-    ] == []
+def examples(document: Path) -> Iterator[Command]:
+    """Each call of genui in the shell examples, in order."""
+    for block in re.findall(r"```sh\n(.*?)```", document.read_text("utf-8"), re.DOTALL):
+        for line in block.splitlines():
+            for words in _calls(line):
+                yield Command(document.name, line, words)
 
 
-def test_its_examples_name_commands_and_recipes_that_exist() -> None:
-    shell = "".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
-    commands = set(re.findall(r"(?<![./~\w])genui ([a-z]+)", shell))
-    assert commands <= COMMANDS.keys()
-    assert set(re.findall(r"genui train (\w+)", shell)) <= RECIPES.keys()
-    assert {"train", "generate", "show", "inspect"} <= commands
+def _calls(line: str) -> Iterator[list[str]]:
+    unescaped = _QUOTED.sub(
+        lambda quoted: shlex.quote(quoted[1].encode().decode("unicode_escape")), line
+    )
+    lexer = shlex.shlex(unescaped, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    part: list[str] = []
+    for word in [*lexer, ";"]:
+        if word and set(word) <= set("();|&<>"):
+            if "genui" in part:
+                yield part[part.index("genui") + 1 :]
+            part = []
+        else:
+            part.append(word)
+
+
+EXAMPLES = [command for document in DOCUMENTS for command in examples(document)]
+
+
+def test_the_examples_are_found() -> None:
+    assert {command.words[0] for command in EXAMPLES if command.words} >= {
+        *("train", "generate", "show", "replay", "inspect", "watch", "help", "compare", "worth")
+    }
+    words = next(c.words for c in EXAMPLES if "<FILL>" in c.line)
+    assert words == ["generate", "python", "--prompt", "def area(r):\n    return <FILL> * r ** 2"]
+    assert list(_calls("RUN=$(genui train icons) && genui show a.png | less  # b")) == [
+        ["train", "icons"],
+        ["show", "a.png"],
+    ]
+
+
+@pytest.mark.parametrize("command", EXAMPLES, ids=lambda c: f"{c.document}: {c.line[:60]}")
+def test_every_example_is_a_call_that_is_understood(command: Command) -> None:
+    if not command.words:
+        return  # `genui` alone
+    name, *arguments = command.words
+    args, unknown = command_parser(name).parse_known_args(arguments)
+    assert unknown == []
+    if name in {"train", "recipes"} and args.recipe:
+        override(find_recipe(args.recipe), parse_settings(getattr(args, "set", None) or ()))
+    if name == "help" and args.topic not in {None, "TOPIC"}:
+        from genui.commands.help import page
+
+        assert page(args.topic)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_named_in_the_text_exist_with_their_options(document: Path) -> None:
+    text = re.sub(r"```.*?```", "", document.read_text("utf-8"), flags=re.DOTALL)
+    for inline in re.findall(r"`([^`]+)`", text):
+        called = re.match(r"(?:.*\| |\w+=\S+ )?(?:~/\.genui/bin/)?genui (.+)", inline, re.DOTALL)
+        if called is None:
+            continue
+        name, *words = called[1].split()
+        if name in {"COMMAND", "…"}:
+            continue
+        assert name in COMMANDS, inline
+        known = command_parser(name)._option_string_actions
+        options = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
+        assert options <= known.keys(), inline
+    options = set(re.findall(r"`(--[a-z][a-z-]*)", text))
+    known = {o for name in COMMANDS for o in command_parser(name)._option_string_actions}
+    assert options - {"--extra-index-url", "--durations"} <= known
+
+
+# --- run --------------------------------------------------------------------------------
+
+
+TINY = {
+    "plays": ("shakespeare", "prose"),
+    "shapes": ("icons", "emoji", "fashion"),
+    "coder": ("python",),
+    "tunes": ("chorales",),
+    "clothes": ("fashion-gan",),
+    "talk": ("voice",),
+    "film": ("video",),
+}
+"""Tiny models, and the names of the shipped ones whose place they take."""
+
+RUN = (
+    *("generate", "show", "replay", "compare", "sheet", "average", "models", "recipes", "runs"),
+    *("inspect", "export", "traces", "doctor", "help"),
+)
+"""Commands that need no network, no cluster, no training and no terminal."""
+
+NOT_RUN = {
+    "$RUN": "names the run of the line before, which would be trained",
+    "-n 60000": "long",
+    "-n 6000": "long",
+    "--probes": "needs a data set and a classifier",
+    "427.wav": "three words of sound take long; one is made from a recording",
+    "cat.mp4": "needs ffmpeg",
+    "| aplay": "needs a loudspeaker",
+    "anna": "speaks with a model that would be trained",
+    "wandb/": "another tool's run",
+    "--favourites": "needs favourites, which the app keeps",
+}
+"""A part of an example, to why it is only parsed."""
+
+
+@pytest.fixture(scope="module")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made, weights = (tmp_path_factory.mktemp(name) for name in ("made", "weights"))
+    write_models(made, alphabet="\n" + string.printable[:95])
+    for write in (write_coder, write_music, write_gan, write_voice, write_video):
+        write(made)
+    for name, places in TINY.items():
+        for place in places:
+            shutil.copytree(made / name, weights / place)
+    return weights
+
+
+@pytest.fixture
+def at_home(tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with what the examples take for granted: files, a log, a run with checkpoints."""
+    monkeypatch.setattr(paths, "weights_dir", lambda: tiny_weights)
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    Image.new("RGB", (32, 32), "red").save("mine.png")
+    tone = (8000 * np.sin(np.arange(8000) / 5)).astype(np.int16)
+    Path("me.wav").write_bytes(encode_wav(tone, 8000, ""))
+    tune = [(0, 67 + n, 4 * n, 4 * n + 4) for n in range(4)]
+    low = [(3, 48 + n, 4 * n, 4 * n + 4) for n in range(4)]
+    Path("hymn.mid").write_bytes(encode_midi([*tune, *low], 16, 0, ""))
+    log = Path("lightning_logs", "version_3", "metrics.csv")
+    log.parent.mkdir(parents=True)
+    log.write_text("step,val_loss\n10,2.0\n20,1.2\n")
+    run = create_run(find_recipe("shakespeare"), {"steps": "40"}, "letters")
+    state = json.loads(run.status.read_bytes()) | {"state": "finished", "step": 40, "pid": 1}
+    run.status.write_text(json.dumps(state))
+    run.metrics.write_text('{"step": 40, "time": 1.7e9, "loss": 1.5}\n')
+    tensors, described = load_weights(tiny_weights / "shakespeare" / "model.safetensors")
+    for step in (400, 500, 600, 1200):
+        described["step"] = step
+        write_tensors(run.checkpoint(step), tensors, {"genui": json.dumps(described)})
+    return here
+
+
+RUNNABLE = {
+    document.name: [
+        command
+        for command in examples(document)
+        if command.words
+        and command.words[0] in RUN
+        and not any(part in command.line for part in NOT_RUN)
+    ]
+    for document in DOCUMENTS
+}
+
+
+@pytest.mark.parametrize("document", [name for name, commands in RUNNABLE.items() if commands])
+def test_the_examples_run(document: str, at_home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for command in RUNNABLE[document]:
+        code = main(command.words)
+        said = capfd.readouterr().err
+        assert code == 0, f"{command.line}\n{said}"
+
+
+def test_most_examples_run_and_what_does_not_is_still_there() -> None:
+    lines = "\n".join(command.line for command in EXAMPLES)
+    assert [part for part in NOT_RUN if part not in lines] == []
+    run = {command.words[0] for commands in RUNNABLE.values() for command in commands}
+    assert run == {command.words[0] for command in EXAMPLES if command.words} & {*RUN}
+
+
+# --- links and names ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_and_picture_is_there(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", document.read_text("utf-8")):
+        assert "://" not in target, "the manual works without a network"
+        generated = document in PAGES and target == "keys.md"
+        assert generated or (document.parent / target).is_file(), target
+
+
+def test_every_path_of_the_code_that_is_named_is_there() -> None:
+    for document in DOCUMENTS:
+        for path in re.findall(r"(?<![\w./])(?:genui|tests)/[\w/]+(?:\.py)?", document.read_text()):
+            if path.endswith("bench_"):  # tests/bench/bench_*.py
+                continue
+            assert (ROOT / path).exists(), f"{document.name}: {path}"
+        for bench in re.findall(r"(?<![/\w])bench_\w+\.py", document.read_text()):
+            assert (ROOT / "tests" / "bench" / bench).is_file(), f"{document.name}: {bench}"
+
+
+def test_the_table_of_families_has_every_shipped_model() -> None:
+    shipped = {folder.name for folder in (ROOT / "genui" / "weights").iterdir() if folder.is_dir()}
+    table = README.read_text("utf-8").partition("## Families and media")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`([a-z-]+)`", table))
+    assert shipped <= named
+    assert named & RECIPES.keys() >= shipped
+
+
+def test_the_settings_of_recipes_that_are_named_exist() -> None:
+    page = (ROOT / "genui" / "help" / "recipes.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", page.partition("that all share")[2], re.M)
+    named = {name for row in rows for name in re.findall(r"\w+", row)}
+    assert len(named) > 10
+    assert named <= {field.name for field in dataclasses.fields(Recipe)}
+
+
+def test_the_readme_is_short_and_keeps_its_two_commands() -> None:
+    text = README.read_text("utf-8")
+    assert len(text.splitlines()) <= 220
+    assert "python3 -m venv ~/.genui && ~/.genui/bin/pip install . && ~/.genui/bin/genui\n" in text
+    assert "pip install -e '.[dev]' && python -m pytest -n auto --dist loadfile\n" in text

@@ -13,6 +13,7 @@ from genui.engine.models.dit import Denoiser, DiT, dit_config
 from genui.engine.models.gan import GAN, gan_config
 from genui.engine.models.mel_dit import MelDiT, mel_dit_config
 from genui.engine.models.transformer import Transformer, transformer_config
+from genui.engine.models.video_dit import VideoDenoiser, VideoDiT, video_dit_config
 from genui.engine.train.checkpoint import model_metadata, write_tensors
 from genui.recipes import (
     DiffusionRecipe,
@@ -20,6 +21,7 @@ from genui.recipes import (
     MusicRecipe,
     Recipe,
     TransformerRecipe,
+    VideoRecipe,
     VoiceRecipe,
     find_recipe,
     override,
@@ -29,13 +31,13 @@ ALPHABET = "\n abcdefghijklmnopqrstuvwxyz"
 CONTEXT = 32  # tokens
 
 
-def write_models(weights: Path, seed: int = 0) -> None:
+def write_models(weights: Path, seed: int = 0, alphabet: str = ALPHABET) -> None:
     """`plays` and `shapes` in a folder of shipped models; another seed gives other weights."""
     torch.manual_seed(seed)
     small = {"layers": "1", "width": "32", "heads": "2"}
     text = override(find_recipe("shakespeare"), small | {"context": str(CONTEXT)})
     assert isinstance(text, TransformerRecipe)
-    tokenizer = CharTokenizer(ALPHABET)
+    tokenizer = CharTokenizer(alphabet)
     writer = Transformer(transformer_config(text, tokenizer.size))
     _write(weights / "plays", text, _scattered(writer, 0.3), {"tokenizer": tokenizer.to_dict()})
 
@@ -90,6 +92,18 @@ def write_voice(weights: Path) -> None:
     model = Denoiser(MelDiT(mel_dit_config(recipe, vocabulary.size)), recipe.sigma_data)
     extra = {"words": vocabulary.words, "voices": ("anna",)}
     _write(weights / "talk", recipe, _scattered(model, 0.1), extra)
+
+
+def write_video(weights: Path) -> None:
+    """`film`, which draws clips."""
+    torch.manual_seed(0)
+    changes = {"layers": "2", "width": "32", "heads": "2", "caption_width": "16"}
+    recipe = override(find_recipe("video"), changes | {"canvas_batch": "4"})
+    assert isinstance(recipe, VideoRecipe)
+    vocabulary = Vocabulary.build(["red heart moving up on black"])
+    network = VideoDiT(video_dit_config(recipe, vocabulary.size))
+    model = VideoDenoiser(network, recipe.sigma_data)
+    _write(weights / "film", recipe, _scattered(model, 0.1), {"words": vocabulary.words})
 
 
 def _scattered(model: nn.Module, spread: float) -> nn.Module:

@@ -1,16 +1,20 @@
 """The table of keys and what is made from it."""
 
+from pathlib import Path
+
 import pytest
 from acting import Opener, home_of, seen, until, until_seen
 from textual import events
 from textual.color import Color
 from textual.widget import Widget
+from textual.widgets import Markdown, MarkdownViewer
 
 from genui import paths
 from genui.errors import MisuseError
 from genui.ui import keys
 from genui.ui.chrome import FooterLine, fitting
 from genui.ui.panes.text import TextPane
+from genui.ui.screens.manual import topic_of
 
 
 def test_no_pane_has_a_key_twice() -> None:
@@ -20,13 +24,6 @@ def test_no_pane_has_a_key_twice() -> None:
             own += [k for key in keys.common(pane) for k in key.keys.split(",")]
         assert len(own) == len(set(own)), pane
     assert len({key.id for key in keys.TABLE}) == len(keys.TABLE)
-
-
-def test_the_readme_table_has_every_key() -> None:
-    markdown = keys.keys_markdown()
-    for key in keys.TABLE:
-        assert key.tooltip in markdown
-        assert f"`{key.id}`" in markdown
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
@@ -44,8 +41,79 @@ async def test_the_help_shows_the_keys_of_the_focused_pane(shipped, open_app: Op
         assert "Draw again from other noise" in seen(pilot)
         await pilot.press("escape")
         assert "Keys of Canvas" not in seen(pilot)
+
+
+async def test_f1_opens_the_manual_at_the_page_of_the_focused_pane(
+    shipped, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        for view, page, sentence in (
+            ("2", "text", "Attention"),
+            ("3", "images", "Step"),
+            ("4", "watching", "What is read"),
+            ("5", "lab", "learns points in the plane"),
+        ):
+            await pilot.press(view, "f1")
+            await until_seen(pilot, f"Manual: {page}")
+            await until_seen(pilot, sentence)
+            await pilot.press("escape")
+            assert "Manual: " not in seen(pilot)
+            await pilot.press("1")
+
+
+async def test_the_manual_of_a_medium_that_has_its_own_page() -> None:
+    assert topic_of("canvas") == "images"
+    assert topic_of("canvas", "image") == "images"
+    assert topic_of("canvas", "video") == "video"
+    assert topic_of("canvas", "audio") == "audio"
+    assert topic_of("text", "code") == "code"
+
+
+async def test_the_manual_turns_pages_and_goes_back(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await pilot.press("2", "question_mark")
+        await until_seen(pilot, "Keys of Text")
+        await pilot.press("f1")  # from the keys of a pane to its page
+        await until_seen(pilot, "Manual: text")
+        viewer = pilot.app.screen.query_one(MarkdownViewer)
+        await viewer.go("settings.md")  # as a link on the page does
+        await until_seen(pilot, "Manual: settings")
+        await pilot.press("left")
+        await until_seen(pilot, "Manual: text")
+        await pilot.press("i", "down", "enter")  # the topics: start, then models
+        await until_seen(pilot, "Manual: models")
+        await pilot.press("t")
+        await until_seen(pilot, "Ⅱ Limitations")  # a heading further down
+        await pilot.press("t")
+        assert "Ⅱ Limitations" not in seen(pilot)
+
+
+async def test_the_manual_closes_while_a_page_is_being_made(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
         await pilot.press("f1")
-        await until_seen(pilot, "Keys of Canvas")
+        await until_seen(pilot, "Manual: models")
+        viewer = pilot.app.screen.query_one(MarkdownViewer)
+        viewer.post_message(Markdown.LinkClicked(viewer.document, "commands.md"))
+        await pilot.press("escape")
+        await until(pilot, lambda: "Manual: " not in seen(pilot))
+        await pilot.press("3")
+        await until_seen(pilot, "Canvas")
+
+
+async def test_the_manual_has_the_generated_pages(
+    shipped, open_app: Opener, genui_home: Path
+) -> None:
+    state = paths.state_dir()
+    state.mkdir(parents=True)
+    (state / keys.KEYMAP_FILE).write_text('"app.new_run" = "f9"\n')
+    async with open_app() as pilot:
+        await pilot.press("f1")
+        await until_seen(pilot, "Manual: models")
+        viewer = pilot.app.screen.query_one(MarkdownViewer)
+        await viewer.go("keys.md")
+        await until_seen(pilot, "f9 ")  # the user's own, not n
+        await viewer.go("commands.md")
+        await until_seen(pilot, "genui models")
 
 
 async def test_the_border_shows_the_focus_through_zoom_and_theme(shipped, open_app: Opener) -> None:

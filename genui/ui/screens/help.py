@@ -18,7 +18,8 @@ class HelpScreen(Window[None]):
     """The rows of the table for one pane, then those for everywhere."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,f1,enter,space", "leave", "Back", show=False),
+        Binding("escape,q,question_mark,enter,space", "leave", "Back", show=False),
+        Binding("f1", "manual", "Manual", show=False),
         Binding("j,down", "scroll_by(1)", "Down", show=False),
         Binding("k,up", "scroll_by(-1)", "Up", show=False),
     ]
@@ -35,11 +36,17 @@ class HelpScreen(Window[None]):
     def on_mount(self) -> None:
         window = self.query_one(".window")
         window.border_title = f"Keys of {keys.TITLES[self._pane]}"
-        window.border_subtitle = "esc leave · ctrl+p every action by name"
+        window.border_subtitle = "esc close · f1 manual · ctrl+p every action by name"
         window.focus()
 
     def action_leave(self) -> None:
         self.leave(None)
+
+    def action_manual(self) -> None:
+        """The manual in place of the keys."""
+        from genui.ui.screens.manual import ManualScreen
+
+        self.app.switch_screen(ManualScreen(self._pane, keymap=self._keymap))
 
     def action_scroll_by(self, lines: int) -> None:
         self.query_one(".window").scroll_relative(y=lines, animate=False)

@@ -390,6 +390,15 @@ class HomeScreen(DeafWhenLeaving, SlotOver, BoardOver, LabOver):
 
         self.app.push_screen(HelpScreen(self.current, self.user_keys))
 
+    def action_manual(self) -> None:
+        """The manual, at the page of the focused pane."""
+        from genui.ui.screens.manual import ManualScreen
+
+        pane = self.query_one(f"#{self.current}")
+        model = pane.model if isinstance(pane, TracePane) else None
+        medium = model.medium if model is not None else ""
+        self.app.push_screen(ManualScreen(self.current, medium, self.user_keys))
+
     def action_quit(self) -> None:
         """Close the app; training goes on."""
         self.app.exit()

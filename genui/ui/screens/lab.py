@@ -134,6 +134,12 @@ class LabScreen(DeafWhenLeaving, Screen[ViewName]):
 
         self.app.push_screen(HelpScreen(self.scope, self.user_keys))
 
+    def action_manual(self) -> None:
+        """The manual, at the page of this screen."""
+        from genui.ui.screens.manual import ManualScreen
+
+        self.app.push_screen(ManualScreen(self.scope, keymap=self.user_keys))
+
     def action_quit(self) -> None:
         """Close the app; training of runs goes on."""
         self.app.exit()

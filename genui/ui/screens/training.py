@@ -368,6 +368,12 @@ class TrainingScreen(
 
         self.app.push_screen(HelpScreen("board", self.user_keys))
 
+    def action_manual(self) -> None:
+        """The manual, at the page of this screen."""
+        from genui.ui.screens.manual import ManualScreen
+
+        self.app.push_screen(ManualScreen("board", keymap=self.user_keys))
+
     def action_quit(self) -> None:
         """Close the app; training goes on."""
         self.app.exit()

@@ -1,0 +1,125 @@
+"""`genui help`: topics, pages, generated pages and passages."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.markdown import Markdown
+
+from genui.cli import COMMANDS, command_parser, main
+from genui.commands import help as manual
+from genui.ui.key_table import TABLE
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_the_topics_are_the_pages_there_are(capsys: Capture) -> None:
+    written = {path.stem for path in manual.PAGES.glob("*.md")}
+    assert {*manual.topics()} == written - {"index"} | {"keys"}
+    assert main(["help"]) == 0
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert [row.split()[0] for row in rows] == list(manual.topics())
+    assert all(len(row) <= 80 for row in rows)
+
+
+@pytest.mark.parametrize("topic", manual.topics())
+def test_every_topic_is_printed_and_can_be_drawn(topic: str, capsys: Capture) -> None:
+    assert main(["help", topic]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("# ")
+    assert "\x1b" not in text
+    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(Markdown(text))
+    assert len(console.export_text().splitlines()) > 5
+
+
+def test_the_page_of_keys_has_every_key(capsys: Capture) -> None:
+    assert main(["help", "keys"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for key in TABLE:
+        assert f" {key.id} {key.tooltip}" in text
+
+
+def test_the_page_of_commands_has_every_command_and_option(capsys: Capture) -> None:
+    assert main(["help", "commands"]) == 0
+    text = capsys.readouterr().out
+    for name in COMMANDS:
+        part = text.partition(f"\n## genui {name}\n")[2].partition("\n## ")[0]
+        options = command_parser(name)._option_string_actions
+        assert [option for option in options if option not in part] == [], name
+
+
+def test_a_command_that_is_no_topic_has_its_part_of_the_page(capsys: Capture) -> None:
+    assert main(["help", "generate"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("## genui generate")
+    assert "--guidance" in text
+    assert "## genui compare" not in text
+
+
+def test_an_unknown_topic_is_one_line_with_a_near_name(capsys: Capture) -> None:
+    assert main(["help", "imagse"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == ("genui: no topic 'imagse': did you mean 'images'?; genui help lists them\n")
+
+
+def test_search_finds_passages_with_all_words(capsys: Capture) -> None:
+    assert main(["help", "--search", "flush_secs"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("watching: Watching › What is read\n")
+    assert "two minutes" in out
+    assert main(["help", "--search", "GRID", "guidance"]) == 0
+    passages = capsys.readouterr().out.casefold().strip().split("\n\n")
+    assert len(passages) > 1
+    assert all("grid" in passage and "guidance" in passage for passage in passages)
+
+
+def test_search_finds_a_single_key_and_a_single_option(capsys: Capture) -> None:
+    assert main(["help", "--search", "walk.truncation"]) == 0
+    assert capsys.readouterr().out.count("walk.") == 1
+    assert main(["help", "--search", "--top-p"]) == 2  # an option, unless it is quoted
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_search_in_vain_is_one_line(capsys: Capture) -> None:
+    assert main(["help", "--search", "xylophone"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "genui: help: no passage has all of 'xylophone'; genui help lists the topics\n"
+
+
+def test_a_topic_and_a_search_are_not_both_taken(capsys: Capture) -> None:
+    assert main(["help", "text", "--search", "fork"]) == 2
+    assert capsys.readouterr().err == "genui: help: give a TOPIC or --search WORDS, not both\n"
+
+
+def test_links_between_pages_are_commands_in_the_shell(capsys: Capture) -> None:
+    assert main(["help", "images"]) == 0
+    out = capsys.readouterr().out
+    assert ".md)" not in out
+    assert "`genui help samplers`" in out
+    assert main(["help", "walk"]) == 0  # which names the keys ] and [ before a link
+    assert "`]` `[` take the next direction through this very point" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("topic", sorted({*manual.topics()} - {*manual.GENERATED}))
+def test_a_page_is_printed_whole(topic: str, capsys: Capture) -> None:
+    assert main(["help", topic]) == 0
+    out = capsys.readouterr().out
+    source = (manual.PAGES / f"{topic}.md").read_text("utf-8")
+    plain = re.sub(r"\[(\w+)\]\(\w+\.md\)", r"`genui help \1`", source)
+    assert out == plain
+
+
+def test_reading_the_manual_imports_neither_textual_nor_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys; from genui.cli import main;"
+        "main(['help', 'keys']); main(['help', 'commands']);"
+        "print({'textual', 'torch'} & sys.modules.keys(), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "set()\n"
