@@ -166,6 +166,12 @@ def test_a_box_that_says_it_is_longer_than_the_file_is_refused() -> None:
         mp4.comment(data)
 
 
+def test_an_mp4_of_millions_of_boxes_is_refused() -> None:
+    data = b"\0\0\0\x10ftypisom\0\0\0\0" + b"\0\0\0\x08free" * mp4.MOST_BOXES
+    with pytest.raises(ValueError, match="over 100,000 boxes"):
+        mp4.comment(data)
+
+
 def test_a_gif_of_a_hundred_million_pixels_is_refused_before_it_is_decoded(
     tmp_path: Path,
 ) -> None:

@@ -116,6 +116,8 @@ def _picture(file: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file) as picture:
+                if picture.format == "GIF":
+                    _check_gif(file)
                 picture.seek(getattr(picture, "n_frames", 1) - 1)  # what a moving one comes to
                 rgb = picture.convert("RGB")
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
@@ -127,6 +129,19 @@ def _picture(file: Path) -> None:
     draw(np.asarray(rgb))
     if file.suffix.lower() in SUFFIXES:
         _made_by(file)
+
+
+def _check_gif(file: Path) -> None:
+    """Raises MisuseError for more frames than are read of one file."""
+    import mmap
+
+    from genui.render import film
+
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            film.check_gif(data)
+        except ValueError as error:
+            raise MisuseError(f"{file}: {error}; cut it") from None
 
 
 def _made_by(file: Path) -> None:

@@ -5,6 +5,7 @@ Pictures are uint8 [H, W, 3]. The text is the recipe: in PNG and APNG a text chu
 """
 
 import io
+import mmap
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -18,6 +19,9 @@ CHUNK = "genui"  # the keyword of the PNG text chunk
 GAP_SHADE = 96  # between the pictures of a filmstrip
 HOLD = 1500  # milliseconds that a moving picture rests on its last frame
 MOST_PIXELS = 64_000_000  # read of one file, all its frames together
+
+
+MOST_FRAMES = 10_000  # of one file
 
 
 class Film(NamedTuple):
@@ -119,10 +123,12 @@ def read(data: bytes, most_pixels: int = MOST_PIXELS) -> Film:
     """All frames of a PNG, APNG or GIF, and the text inside.
 
     Raises ValueError, with the reason for a person, where `data` is truncated, no such
-    picture, or has more pixels than `most_pixels`: they are counted before any is decoded.
+    picture, or has more pixels than `most_pixels` or frames than MOST_FRAMES: they are counted
+    before any is decoded.
     """
     from PIL import Image, UnidentifiedImageError
 
+    check_gif(data)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -130,6 +136,8 @@ def read(data: bytes, most_pixels: int = MOST_PIXELS) -> Film:
             count = getattr(image, "n_frames", 1)
             if image.width * image.height * count > most_pixels:
                 raise Image.DecompressionBombError
+            if count > MOST_FRAMES:
+                raise OverflowError
             text = _text(image)
             frames, durations = [], []
             for number in range(count):
@@ -138,11 +146,46 @@ def read(data: bytes, most_pixels: int = MOST_PIXELS) -> Film:
                 durations.append(int(image.info.get("duration", 0)))
     except Image.DecompressionBombError:
         raise ValueError(f"over {most_pixels:,} pixels") from None
+    except OverflowError:
+        raise ValueError(f"over {MOST_FRAMES:,} frames") from None
     except UnidentifiedImageError:
         raise ValueError("not a readable picture") from None
     except Exception as error:  # a broken file makes Pillow's decoders raise nearly anything
         raise ValueError(f"damaged or truncated ({error})") from None
     return Film(frames, text, durations)
+
+
+def check_gif(data: bytes | mmap.mmap) -> None:
+    """Raises ValueError where `data` is a GIF of more than MOST_FRAMES frames.
+
+    Pillow decodes its way from each frame to the next, so they are counted here, block by block
+    (GIF89a, 1990).
+    """
+    if data[:4] != b"GIF8" or len(data) < 13:
+        return
+    at, frames = 13 + _table(data[10]), 0
+    while at + 9 < len(data) and data[at : at + 1] != b";":
+        if data[at : at + 1] == b"!":
+            at = _after_blocks(data, at + 2)
+        elif data[at : at + 1] == b",":
+            frames += 1
+            if frames > MOST_FRAMES:
+                raise ValueError(f"over {MOST_FRAMES:,} frames")
+            at = _after_blocks(data, at + 11 + _table(data[at + 9]))
+        else:
+            at += 1  # as Pillow passes over it
+
+
+def _table(flags: int) -> int:
+    """The bytes of the colour table that a screen's or a frame's flags announce."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _after_blocks(data: bytes | mmap.mmap, at: int) -> int:
+    """Where the sub-blocks that begin there end."""
+    while at < len(data) and data[at]:
+        at += 1 + data[at]
+    return at + 1
 
 
 def _text(image: Any) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SECONDS = 60  # that ffmpeg may take
 QUALITY = "10"  # libx264's constant rate factor: nothing is seen to be lost
+MOST_BOXES = 100_000  # of the file, or of one box
 MOST_FRAMES = 4096  # decoded of one file
 MOST_DECODED = 256 * 1024 * 1024  # bytes of the frames as ffmpeg gives them
 
@@ -91,24 +92,32 @@ def decode(data: bytes) -> "list[NDArray[np.uint8]]":
 def comment(data: bytes) -> str:
     """The comment in an MP4's metadata; "" where there is none.
 
-    Raises ValueError where the file is no MP4 or is cut off.
+    Raises ValueError where the file is no MP4, is cut off, or has more than MOST_BOXES boxes.
     """
     if data[4:8] != b"ftyp":
         raise ValueError("no MP4")
-    inside = data
+    inside = memoryview(data)
     for name in _PATH:
-        boxes = list(_boxes(inside))  # all of them, so that a file cut off anywhere is told
-        found = next((body for kind, body in boxes if kind == name), None)
+        found = None
+        for kind, body in _boxes(inside):  # all of them, so that a file cut off anywhere is told
+            if found is None and kind == name:
+                found = body
         if found is None:
             return ""
         inside = found[_SKIP.get(name, 0) :]
-    return inside.decode("utf-8", "replace")
+    return bytes(inside).decode("utf-8", "replace")
 
 
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The boxes side by side in `data` (ISO/IEC 14496-12, 4.2): their types and contents."""
-    at = 0
+def _boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    """The boxes side by side in `data` (ISO/IEC 14496-12, 4.2): their types and contents.
+
+    Raises ValueError where one is cut off, or there are more than MOST_BOXES.
+    """
+    at = count = 0
     while at + 8 <= len(data):
+        count += 1
+        if count > MOST_BOXES:
+            raise ValueError(f"over {MOST_BOXES:,} boxes")
         size, head = int.from_bytes(data[at : at + 4], "big"), 8
         if size == 1:  # a size of 64 bits follows
             size, head = int.from_bytes(data[at + 8 : at + 16], "big"), 16
@@ -116,7 +125,7 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             size = len(data) - at
         if size < head or at + size > len(data):
             raise ValueError("damaged or truncated")
-        yield data[at + 4 : at + 8], data[at + head : at + size]
+        yield bytes(data[at + 4 : at + 8]), data[at + head : at + size]
         at += size
 
 

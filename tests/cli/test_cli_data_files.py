@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from genui import points
+from genui import paths, points
 from genui.cli import main
-from genui.engine.data import idx, speech, text
+from genui.engine.data import download, idx, speech, text
 from genui.engine.generate import melody, picture_start
 from genui.errors import GenuiError
 from genui.render import midi
@@ -79,6 +79,14 @@ def test_training_on_a_named_pipe_is_refused_before_a_run_is_made(
     said = capsys.readouterr().err
     assert said == f"genui: {pipe}: is not a regular file; give a text file\n"
     assert not list(genui_home.glob("data/runs/*"))
+
+
+def test_a_named_pipe_where_a_download_belongs_is_refused() -> None:
+    target = paths.downloads_dir() / "words.txt"
+    target.parent.mkdir(parents=True)
+    os.mkfifo(target)
+    with pytest.raises(GenuiError, match="is not a regular file; remove it"):
+        download.fetch("words.txt", "https://localhost:1/words.txt", "0" * 64)
 
 
 def test_a_pipe_among_the_files_of_a_folder_is_left_out(tmp_path: Path) -> None:

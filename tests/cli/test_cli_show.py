@@ -138,6 +138,19 @@ def test_a_picture_too_large_to_open_is_refused(
         assert "make it smaller" in capsys.readouterr().err
 
 
+def test_a_gif_of_more_frames_than_are_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shades = [Image.new("RGB", (8, 8), (50 * n, 0, 0)) for n in range(5)]
+    shades[0].save(tmp_path / "x.gif", "GIF", save_all=True, append_images=shades[1:])
+    monkeypatch.setattr("genui.render.film.MOST_FRAMES", 5)
+    assert main(["show", str(tmp_path / "x.gif")]) == 0
+    monkeypatch.setattr("genui.render.film.MOST_FRAMES", 4)
+    capsys.readouterr()
+    assert main(["show", str(tmp_path / "x.gif")]) == 2
+    assert capsys.readouterr().err == f"genui: {tmp_path / 'x.gif'}: over 4 frames; cut it\n"
+
+
 def test_a_card_is_shown_on_one_line_an_entry(
     shipped: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

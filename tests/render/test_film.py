@@ -101,6 +101,25 @@ def test_pixels_are_counted_before_they_are_decoded() -> None:
         film.read(film.apng(NOISE, TEXT), most_pixels=100)
 
 
+FRAME = b"!\xf9\4\0\1\0\0\0,\0\0\0\0\1\0\1\0\0\2\2D\1\0"  # one pixel, and its delay
+HEAD = b"GIF89a\1\0\1\0\x80\0\0" + bytes(6)
+
+
+def test_frames_are_counted_before_they_are_decoded() -> None:
+    assert len(film.read(HEAD + FRAME * 50 + b";").frames) == 50
+    film.check_gif(HEAD + FRAME * film.MOST_FRAMES + b";")
+    with pytest.raises(ValueError, match="over 10,000 frames"):
+        film.read(HEAD + FRAME * (film.MOST_FRAMES + 1) + b";")
+
+
+def test_frames_of_a_gif_with_tables_of_its_own_are_counted(monkeypatch) -> None:
+    monkeypatch.setattr(film, "MOST_FRAMES", len(NOISE) - 1)
+    with pytest.raises(ValueError, match=f"over {len(NOISE) - 1} frames"):
+        film.check_gif(film.gif(NOISE, TEXT * 100))
+    monkeypatch.setattr(film, "MOST_FRAMES", len(NOISE))
+    film.check_gif(film.gif(NOISE, TEXT * 100))
+
+
 def test_what_is_no_png_or_gif_is_refused() -> None:
     with pytest.raises(ValueError, match="not a readable picture"):
         film.read(b"BM" + bytes(100))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from genui import paths
 from genui.errors import GenuiError
+from genui.runs.disk import read_regular
 
 MAX_BYTES = 64 * 1024 * 1024
 TIMEOUT_S = 20
@@ -30,10 +31,11 @@ def fetch(name: str, url: str, sha256: str, digest: Callable[[bytes], str] = sha
 
     `digest` is what `sha256` pins of its bytes: of an archive, say, what is in it.
 
-    Raises GenuiError where the network or the checksum fails; nothing wrong is ever kept.
+    Raises GenuiError where the network or the checksum fails, or something that is no file of
+    its size has its name; nothing wrong is ever kept.
     """
     target = paths.downloads_dir() / name
-    if target.exists() and digest(target.read_bytes()) == sha256:
+    if target.exists() and digest(read_regular(target, MAX_BYTES, "remove it")) == sha256:
         return target
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as reply:
