@@ -73,7 +73,7 @@ class Shell(DeafWhenLeaving, App[None]):
     def __init__(self) -> None:
         super().__init__(driver_class=driver_class())
         self.user_keys: dict[str, str] = {}
-        self.key_at = 0.0
+        self.last_key_at = 0.0
         self._memory = memory.recall()
         self.desk = AlertDesk(self, lambda: self.watcher.watched, self._memory.quiet)
         self._bytes = 0
@@ -148,7 +148,7 @@ class Shell(DeafWhenLeaving, App[None]):
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key):
-            self.key_at = time.monotonic()
+            self.last_key_at = time.monotonic()
             if event.is_forwarded and self._taken_late(event):
                 return
         await super().on_event(event)
@@ -165,7 +165,7 @@ class Shell(DeafWhenLeaving, App[None]):
     @property
     def answering(self) -> bool:
         """Whether a key was just pressed: its answer goes before what moves by itself."""
-        return time.monotonic() - self.key_at < KEY_FIRST
+        return time.monotonic() - self.last_key_at < KEY_FIRST
 
     # --- from the watcher ---------------------------------------------------------------
 
@@ -199,7 +199,7 @@ class Shell(DeafWhenLeaving, App[None]):
         Textual's strips are cycles: some thousand objects a second while a picture moves.
         """
         now = time.monotonic()
-        if now - max(self._cleaned_at, self.key_at + SPRING_CLEAN_AFTER) > SPRING_CLEAN_EVERY:
+        if now - max(self._cleaned_at, self.last_key_at + SPRING_CLEAN_AFTER) > SPRING_CLEAN_EVERY:
             self._cleaned_at = now
             gc.collect()
         elif not self.answering or gc.get_count()[1] > MOST_UNTIDY:

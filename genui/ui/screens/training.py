@@ -135,7 +135,7 @@ class TrainingScreen(
     def on_mount(self) -> None:
         self._ready = True
         self.query_one(RunList).display = False
-        self.watch_runs()
+        self.begin_watching()
         self.paint()
         self.refresh_chrome()
         self.set_timer(MOST_ALONE, self._curves_shown)
@@ -197,7 +197,7 @@ class TrainingScreen(
         self.known = runs
         if runs and not self.board.runs:
             self._open(self._key or runs[0].run.id, runs[:1])
-            self.watch_runs()
+            self.begin_watching()
             self.paint()
         if self._ready:
             self.query_one(RunList).show(runs, self.board.runs)
