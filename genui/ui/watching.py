@@ -4,12 +4,11 @@ It has no worker, no models and no panes, so that the first curve is there at on
 """
 
 import gc
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textual import events, on
+from textual import on
 
 from genui.runs.layout import RunDir
 from genui.ui import messages
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
 
-LOOK = 0.02  # seconds between looks whether keys need no longer wait
-LONGEST_HOLD = 1.0  # seconds
 LEAVING = ("q", "ctrl+q", "ctrl+c")
 
 
@@ -34,8 +31,6 @@ class WatchApp(Shell):
     def __init__(self, sought: Sought, early: Early | None = None) -> None:
         super().__init__()
         self._note = sought.note
-        self._held: list[events.Key] = []  # until the log has been read
-        self._held_at = 0.0
         self._early = early if early is not None and early.ready() else None
         self.watcher = Watcher(self, runs=sought.find)
         self.board = TrainingScreen(
@@ -48,25 +43,14 @@ class WatchApp(Shell):
             early=self._early,
         )
 
-    async def on_event(self, event: events.Event) -> None:
+    def must_wait(self, key: str) -> bool:
         """Keys wait for the log, whose first curves are only a picture of it until it is read."""
-        if isinstance(event, events.Key) and self.board.only_pictured and event.key not in LEAVING:
-            if not self._held:
-                self._held_at = time.monotonic()
-                self.set_timer(LOOK, self._let_go)
-            self._held.append(event)
-            return
-        await super().on_event(event)
+        if key in LEAVING:
+            return False
+        return self.board.only_pictured or super().must_wait(key)
 
-    def _let_go(self) -> None:
-        """Do what the keys say that were held, as soon as there is something to do it to."""
-        if self.board.only_pictured and time.monotonic() - self._held_at < LONGEST_HOLD:
-            self.set_timer(LOOK, self._let_go)
-            return
+    def stop_waiting(self) -> None:
         self.board.close_early()
-        held, self._held = self._held, []
-        for key in held:
-            self.post_message(events.Key(key.key, key.character))
 
     def get_default_screen(self) -> "Screen":
         return self.board
