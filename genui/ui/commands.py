@@ -37,7 +37,7 @@ class HomeCommands(Palette):
             return
         scopes: list[Scope] = [home.current, *keys.HOME_SCOPES]
         for scope in dict.fromkeys(scopes):
-            yield from key_commands(scope, keys.of_pane(scope), home.press)
+            yield from key_commands(scope, home.offered_keys(scope), home.press)
         for model in home.models:
             if model.source != "run":
                 yield Command(

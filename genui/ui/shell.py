@@ -25,6 +25,7 @@ from genui.ui.board.alerting import AlertDesk
 from genui.ui.driver import driver_class, metered
 from genui.ui.leaving import DeafWhenLeaving
 from genui.ui.looking import RunView
+from genui.ui.palette import PaletteScreen
 from genui.ui.panes.line_input import LineInput
 from genui.ui.plain import NoColour
 from genui.ui.screens.window import TypingWindow
@@ -32,6 +33,8 @@ from genui.ui.signals import leave_on_signals
 from genui.ui.watch import Watcher
 
 LOOKS = Path(__file__).with_name("app.tcss")  # in full: also for subclasses elsewhere
+LOOK = 0.02  # seconds between looks whether keys need no longer wait
+LONGEST_HOLD = 1.0  # seconds
 KEY_FIRST = 0.25  # seconds after a key in which what moves by itself waits
 RUN_WAITS = 0.5  # seconds that keys may hold up the watched runs' curves
 GARBAGE = 2_000, 10_000, 10_000  # the collector by itself looks at the newest objects only
@@ -73,7 +76,9 @@ class Shell(DeafWhenLeaving, App[None]):
     def __init__(self) -> None:
         super().__init__(driver_class=driver_class())
         self.user_keys: dict[str, str] = {}
-        self.key_at = 0.0
+        self.last_key_at = 0.0
+        self._held: list[events.Key] = []  # until the screen that they are for is there
+        self._held_since: float | None = None
         self._memory = memory.recall()
         self.desk = AlertDesk(self, lambda: self.watcher.watched, self._memory.quiet)
         self._bytes = 0
@@ -148,10 +153,53 @@ class Shell(DeafWhenLeaving, App[None]):
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key):
-            self.key_at = time.monotonic()
-            if event.is_forwarded and self._taken_late(event):
+            self.last_key_at = time.monotonic()
+            if self._hold(event) or (event.is_forwarded and self._taken_late(event)):
                 return
         await super().on_event(event)
+
+    # --- keys that come before their screen is there ------------------------------------
+
+    def must_wait(self, key: str) -> bool:
+        """Whether what a key is for is not there yet."""
+        if isinstance(self.screen, PaletteScreen):
+            return not self.screen.ready_for(key)
+        return isinstance(self.screen, DeafWhenLeaving) and not self.screen.is_mounted
+
+    def stop_waiting(self) -> None:
+        """The keys that were held come now, whether or not what they are for is there."""
+
+    def _hold(self, event: events.Key) -> bool:
+        """Keep a key that must wait, and any that comes after one, so that none overtakes."""
+        if not self._held:
+            if not self.must_wait(event.key):
+                self._held_since = None
+                return False
+            if self._held_since is not None:
+                return False  # it has waited long enough
+            self._held_since = time.monotonic()
+            self.set_timer(LOOK, self._let_go)
+        self._held.append(event)
+        return True
+
+    def _let_go(self) -> None:
+        """Do what the keys say that were held, as soon as there is something to do it to."""
+        since = self._held_since or 0.0
+        if self.must_wait(self._held[0].key):
+            if time.monotonic() - since < LONGEST_HOLD:
+                self.set_timer(LOOK, self._let_go)
+                return
+        else:
+            self._held_since = None
+        self.stop_waiting()
+        held, self._held = self._held, []
+        for key in held:
+            self.post_message(events.Key(key.key, key.character))
+
+    def action_command_palette(self) -> None:
+        """Everything that can be done, by name."""
+        if not isinstance(self.screen, PaletteScreen):
+            self.push_screen(PaletteScreen(id="--command-palette"))
 
     def _taken_late(self, event: events.Key) -> bool:
         """Whether a key that nothing wanted was meant for the line that has come up since."""
@@ -165,7 +213,7 @@ class Shell(DeafWhenLeaving, App[None]):
     @property
     def answering(self) -> bool:
         """Whether a key was just pressed: its answer goes before what moves by itself."""
-        return time.monotonic() - self.key_at < KEY_FIRST
+        return time.monotonic() - self.last_key_at < KEY_FIRST
 
     # --- from the watcher ---------------------------------------------------------------
 
@@ -199,7 +247,7 @@ class Shell(DeafWhenLeaving, App[None]):
         Textual's strips are cycles: some thousand objects a second while a picture moves.
         """
         now = time.monotonic()
-        if now - max(self._cleaned_at, self.key_at + SPRING_CLEAN_AFTER) > SPRING_CLEAN_EVERY:
+        if now - max(self._cleaned_at, self.last_key_at + SPRING_CLEAN_AFTER) > SPRING_CLEAN_EVERY:
             self._cleaned_at = now
             gc.collect()
         elif not self.answering or gc.get_count()[1] > MOST_UNTIDY:

@@ -16,6 +16,7 @@ from genui.ui.looking import RunView
 from genui.ui.screens.confirm import ConfirmScreen
 
 LOOK = 0.25  # seconds between looks for an answer
+ORDERS: tuple[Command, ...] = ("pause", "checkpoint", "rate", "stop")  # that keys give
 
 
 class _Asked(NamedTuple):
@@ -41,6 +42,11 @@ class Steering(MessagePump):
     def say(self, line: str, kind: Literal["error", "note"] = "error") -> None:
         """One line above the footer."""
         raise NotImplementedError
+
+    def refused_commands(self) -> set[str]:
+        """The orders to which the run would only answer why not."""
+        view = self.steered
+        return {order for order in ORDERS if view is None or orders.refusal(view, order)}
 
     # --- orders -------------------------------------------------------------------------
 

@@ -45,7 +45,7 @@ class WatchApp(Shell):
         return self.board
 
     def on_load(self) -> None:
-        self.board.watch_runs()
+        self.board.begin_watching()
         self.watcher.start(hurry=False)  # it reads while the screen is put together
 
     def begin(self) -> None:

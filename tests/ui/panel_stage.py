@@ -33,7 +33,7 @@ class PanelApp(App[None]):
         self.cursor: float | None = None
         self.pointed: list[int | None] = []
         self.said: list[str] = []
-        self.key_at = 0.0
+        self.last_key_at = 0.0
 
     def compose(self) -> ComposeResult:
         panel: Widget = self.panel

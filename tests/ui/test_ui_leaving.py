@@ -5,9 +5,12 @@ import asyncio
 import pytest
 import stage
 from acting import FAST, Opener, home_of, until
+from textual import events
+from textual.widgets import Static
 
 from genui import protocol
 from genui.runs.catalog import list_models
+from genui.runs.layout import RunDir
 from genui.runs.listing import list_runs, summarise
 from genui.ui import messages
 from genui.ui.app import GenuiApp
@@ -15,6 +18,10 @@ from genui.ui.looking import RunView
 from genui.ui.panes.canvas import CanvasPane
 from genui.ui.panes.text import TextPane
 from genui.ui.panes.training import TrainingPane
+from genui.ui.screens.nearest import NearestScreen
+from genui.ui.screens.training import TrainingScreen
+
+NONE_FOUND = protocol.Neighbours(trace=1, step=1, data="plays", measured="a ruler")
 
 
 def news() -> list[messages.Message]:
@@ -79,3 +86,71 @@ async def test_it_can_be_left_before_it_is_all_there(shipped, turns: int) -> Non
     await app.run_async(headless=True, size=(120, 40), auto_pilot=leave)
     assert app.return_code == 0
     assert app._exception is None
+
+
+async def test_a_screen_that_was_left_answers_no_key_and_no_news(
+    shipped, open_app: Opener, run: RunDir
+) -> None:
+    async with open_app() as pilot:  # leaving raises what any of them raised
+        home, app = home_of(pilot), pilot.app
+        await until(pilot, lambda: home.watched is not None)
+        await pilot.press("4")
+        await until(pilot, lambda: isinstance(app.screen, TrainingScreen))
+        board = app.screen
+        assert isinstance(board, TrainingScreen)
+        board.action_view("home")  # and before it is gone, and after:
+        for _ in range(2):
+            assert not await app.run_action("pause", board)
+            board.say("too late")
+            board.show_run(RunView(summarise(run)))
+            board.post_message(messages.Say("too late"))
+            board.call_after_refresh(board.paint)
+            await until(pilot, lambda: board not in app.screen_stack and not board.is_attached)
+
+
+async def test_an_answer_for_a_window_that_was_left_is_dropped(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        home, app = home_of(pilot), pilot.app
+        await pilot.press("2", "space")
+        pane = home.query_one(TextPane)
+        await until(pilot, lambda: pane.trace is not None and pane.trace.computed > 3)
+        trace = pane.trace
+        assert trace is not None
+        window = NearestScreen(trace, trace.position)
+        app.push_screen(window)
+        window.show(NONE_FOUND)  # before it is there
+        await until(pilot, lambda: window.is_mounted)
+        assert str(window.query_one(".what", Static).content).startswith("no run of it")
+        window.action_leave()
+        window.call_after_refresh(window.action_alone)
+        await until(pilot, lambda: not window.is_attached)
+        window.show(NONE_FOUND)
+        window.fail("too late")
+
+
+async def test_a_key_that_comes_back_before_its_window_is_there_waits_for_it(
+    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered: list[bool] = []
+    alone = NearestScreen.action_alone
+
+    def counted(self: NearestScreen) -> None:
+        answered.append(self.is_mounted)
+        alone(self)
+
+    monkeypatch.setattr(NearestScreen, "action_alone", counted)
+    async with open_app() as pilot:
+        home, app = home_of(pilot), pilot.app
+        await pilot.press("3", "space")
+        pane = home.query_one(CanvasPane)
+        await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
+        trace = pane.trace
+        assert trace is not None
+        window = NearestScreen(trace, trace.position)
+        app.push_screen(window)
+        for key in ("z", "escape"):  # typed to the pane, which did not want them
+            event = events.Key(key, None)
+            event._set_forwarded()
+            app.post_message(event)
+        await until(pilot, lambda: app.screen is home)
+        assert answered == [True]

@@ -98,7 +98,7 @@ async def test_any_key_stops_the_film() -> None:
         app.show(look(writer("plays", 100, 200)))
         panel.play()
         await until_seen(pilot, "any key stops")
-        app.key_at = float("inf")  # later than the film began
+        app.last_key_at = float("inf")  # later than the film began
         await until(pilot, lambda: not panel.playing)
         assert app.pointed == [100]
 

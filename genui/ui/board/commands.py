@@ -15,7 +15,9 @@ class BoardCommands(Palette):
         board = self.screen
         if not isinstance(board, TrainingScreen):
             return
-        yield from key_commands("board", keys.of_pane("board"), board.press)
+        refused = board.refused_keys()
+        own = [key for key in keys.of_pane("board") if key.id not in refused]
+        yield from key_commands("board", own, board.press)
         rows = keys.common("board")
         offered = [key for key in rows if board.check_action(key.action.partition("(")[0], ())]
         yield from key_commands("app", offered, board.press)

@@ -19,14 +19,14 @@ class RunChoice(BoardActions):
     known: Sequence[RunSummary]
     watcher: Watcher
 
-    def watch_runs(self) -> None:
+    def begin_watching(self) -> None:
         """Have the watcher look at the runs that are shown, and at no other."""
         self.watcher.watch(*self.board.runs)
 
     def show_runs(self, runs: Sequence[RunSummary]) -> None:
         """Lay these over each other; the first is the one that is steered."""
         self.board.set_runs(runs)
-        self.watch_runs()
+        self.begin_watching()
         self.query_one(RunList).show(self.known, self.board.runs)
         self.change()
 

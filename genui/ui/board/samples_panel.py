@@ -247,7 +247,7 @@ class SamplesPanel(DeafWhenLeaving, Framed, Vertical):
         self._tell()
 
     def _next(self) -> None:
-        if getattr(self.app, "key_at", 0.0) > self._began or not self._film:
+        if getattr(self.app, "last_key_at", 0.0) > self._began or not self._film:
             self.stop()
             return
         if not may_move(self.app, self._painted):

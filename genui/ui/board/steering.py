@@ -6,7 +6,7 @@ from textual import work
 
 from genui.errors import GenuiError
 from genui.render.sanitise import clean_line
-from genui.runs.control import HIGHEST_RATE, Command, Order
+from genui.runs.control import HIGHEST_RATE, Order
 from genui.runs.layout import RunDir
 from genui.ui import messages
 from genui.ui.board import orders
@@ -14,8 +14,6 @@ from genui.ui.board.actions import BoardActions
 from genui.ui.looking import RunView
 from genui.ui.screens.value import ValueScreen
 from genui.ui.steering import Steering
-
-_COMMANDS: tuple[Command, ...] = ("pause", "checkpoint", "rate", "stop")  # that the footer has
 
 
 class SteeringActions(BoardActions, Steering):
@@ -28,11 +26,7 @@ class SteeringActions(BoardActions, Steering):
     def refused_keys(self) -> frozenset[str]:
         """The ids of the keys to which the first run would only answer why not."""
         view = self.board.first
-        refused = {
-            f"board.{command}"
-            for command in _COMMANDS
-            if view is None or orders.refusal(view, command)
-        }
+        refused = {f"board.{command}" for command in self.refused_commands()}
         if view is None or not orders.trains_here(view):
             refused.add("board.branch")
         return frozenset(refused)

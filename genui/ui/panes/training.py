@@ -40,6 +40,8 @@ CURVES = {
     "discriminator_loss": "discriminator",
 }
 """The metrics that are drawn here, where a run has them, and what they are called."""
+ALONE = ("training.zoom", "training.log")
+"""The ids of the keys that need no run."""
 KINDS: "Mapping[str, Kind]" = {"val": "marks"}
 
 
@@ -159,6 +161,12 @@ class TrainingPane(Steering, Pane):
     @property
     def steered(self) -> RunView | None:
         return self.run
+
+    def refused_keys(self) -> frozenset[str]:
+        """The ids of the keys to which the pane would only answer why not."""
+        if self.run is None:
+            return frozenset(key.id for key in keys.of_pane("training") if key.id not in ALONE)
+        return frozenset(f"training.{command}" for command in self.refused_commands())
 
     def say(self, line: str, kind: Literal["error", "note"] = "error") -> None:
         self.post_message(messages.Say(clean_line(line), kind))

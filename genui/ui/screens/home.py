@@ -20,7 +20,7 @@ from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
 from genui.ui import keys, messages
 from genui.ui.chrome import TABS, FooterLine, HeaderLine, StatusLine, TabsLine
-from genui.ui.key import PaneName
+from genui.ui.key import PaneName, Scope
 from genui.ui.layout import Arrangement, arrange, too_small
 from genui.ui.leaving import DeafWhenLeaving
 from genui.ui.looking import RunView
@@ -239,6 +239,18 @@ class HomeScreen(DeafWhenLeaving, SlotOver, BoardOver, LabOver):
             self.board.refresh_chrome()
         self.tell_lab()
         self.refresh_chrome()
+
+    def offered_keys(self, scope: Scope) -> list[keys.Key]:
+        """The keys of a scope that there is something to do with: of the panes that share a
+        place, those of the one that is in it."""
+        rows = keys.of_pane(scope)
+        if scope == "app":
+            return rows
+        if scope in SLOT and scope != self.slot:
+            return []
+        pane = self.query_one(f"#{scope}", Pane)
+        refused = pane.refused_keys() if isinstance(pane, TrainingPane) else frozenset()
+        return [key for key in rows if key.id not in refused]
 
     async def press(self, key: keys.Key) -> None:
         """Do what the key does, wherever the focus is."""

@@ -44,7 +44,6 @@ class LabScreen(DeafWhenLeaving, Screen[ViewName]):
         self.machine = self.traffic = ""
         self.live = 0  # trainings of runs
         self.user_keys: dict[str, str] = {}
-        self._ready = False  # what is on it is there
 
     def compose(self) -> ComposeResult:
         yield HeaderLine()
@@ -54,7 +53,6 @@ class LabScreen(DeafWhenLeaving, Screen[ViewName]):
         yield FooterLine()
 
     def on_mount(self) -> None:
-        self._ready = True
         self._fit(self.app.size.width, self.app.size.height)
         self.set_focus(self.lab)
         self.refresh_chrome()
@@ -71,7 +69,7 @@ class LabScreen(DeafWhenLeaving, Screen[ViewName]):
 
     def on_screen_resume(self) -> None:
         """Shown again: what came meanwhile is painted."""
-        if self._ready and not self.lab.editing:
+        if self.usable and not self.lab.editing:
             self.set_focus(self.lab)
             self.lab.paint()
 
@@ -89,7 +87,7 @@ class LabScreen(DeafWhenLeaving, Screen[ViewName]):
     @on(OwnPoints.Editing)
     def refresh_chrome(self) -> None:
         """Header and footer as things stand."""
-        if not self._ready:
+        if not self.usable:
             return
         self.query_one(HeaderLine).set("lab", self.live, self.machine, self.traffic)
         self.query_one(FooterLine).set(self.scope, False, self.user_keys)

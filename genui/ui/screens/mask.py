@@ -76,7 +76,7 @@ class MaskScreen(Window[bytes | None]):
             ("  brush ", "$text-muted"),
             (f"{painter.brush}", "bold $foreground"),
             (f"  at {painter.x},{painter.y} ", "$text-muted"),
-            ("painted" if painter.on_painted else "kept", "$foreground"),
+            ("painted" if painter.painted_here else "kept", "$foreground"),
         )
         line = Content.assemble((f"✗ {fault}", "$text-error")) if fault else state
         self.query_one(".state", Static).update(line)

@@ -40,7 +40,6 @@ class NearestScreen(Window[None]):
         self._step = step
         self.found: Neighbours | None = None
         self._words_now = "looking through the training data …"
-        self._begun = False  # there is something to draw in
         self.chosen = 0
 
     def compose(self) -> ComposeResult:
@@ -72,7 +71,6 @@ class NearestScreen(Window[None]):
             set_border(self.query_one(".sample"), title="the sample")
             if isinstance(frame, ImageFrame):
                 self._show_sample(self.query_one(".sample Picture", Picture), frame)
-        self._begun = True
         self._paint()
 
     def show(self, found: Neighbours) -> None:
@@ -146,7 +144,7 @@ class NearestScreen(Window[None]):
         return self.found.pictures[:MOST] if self.found is not None else ()
 
     def _paint(self) -> None:
-        if not self._begun:
+        if not self.usable:
             return
         self.query_one(".what", Static).update(self._words_now)
         if self._trace.first:

@@ -97,7 +97,6 @@ class TrainingScreen(
         self.board.views.update(views or {})
         self.machine = self.traffic = ""
         self.user_keys: dict[str, str] = {}
-        self._ready = False  # what is on it is there
         self._unsaid: tuple[str, Literal["error", "note", "hint"]] | None = None  # until then
         self._curves_seen = False
         self._painted_at = 0.0
@@ -131,9 +130,8 @@ class TrainingScreen(
         yield FooterLine()
 
     def on_mount(self) -> None:
-        self._ready = True
         self.query_one(RunList).display = False
-        self.watch_runs()
+        self.begin_watching()
         self.paint()
         self.refresh_chrome()
         self.set_timer(MOST_ALONE, self._curves_shown)
@@ -160,7 +158,7 @@ class TrainingScreen(
     def show_run(self, view: RunView) -> None:
         """A new look at one of the runs: painted at once if the last paint is a while ago."""
         awaited = view.summary.run not in self.board.views
-        if not self.board.receive(view) or not self._ready:
+        if not self.board.receive(view) or not self.usable:
             return
         reading, self._reading = self._reading, view.progress < 1
         if self._due is not None:
@@ -194,9 +192,9 @@ class TrainingScreen(
         self.known = runs
         if runs and not self.board.runs:
             self._open(self._key or runs[0].run.id, runs[:1])
-            self.watch_runs()
+            self.begin_watching()
             self.paint()
-        if self._ready:
+        if self.usable:
             self.query_one(RunList).show(runs, self.board.runs)
             self.refresh_chrome()
 
@@ -217,7 +215,7 @@ class TrainingScreen(
 
     def paint(self, flowing: bool = False) -> None:
         """Everything, from the board; only what is new is drawn, `flowing` once that shows."""
-        if not self._ready:
+        if not self.usable:
             return
         self._painted_at = time.monotonic()
         if self._steered_now() != self._steered:
@@ -270,7 +268,7 @@ class TrainingScreen(
 
     def refresh_chrome(self) -> None:
         """Header and footer as things stand."""
-        if not self._ready:
+        if not self.usable:
             return
         live = sum(run.alive for run in self.known)
         header = self.query_one(HeaderLine)
@@ -285,7 +283,7 @@ class TrainingScreen(
 
     def say(self, line: str, kind: Literal["error", "note", "hint"] = "error") -> None:
         """One line above the footer; before there is one, as soon as it is there."""
-        if self._ready:
+        if self.usable:
             self.query_one(StatusLine).say(line, kind)
         else:
             self._unsaid = line, kind
@@ -327,7 +325,7 @@ class TrainingScreen(
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Nothing before all is there; without a main screen there is no other view to go to."""
-        return self._ready and (self._home or action != "view")
+        return (self._home or action != "view") and super().check_action(action, parameters)
 
     def action_view(self, view: ViewName) -> None:
         """Back to the main screen."""

@@ -79,7 +79,7 @@ class MaskPainter(LineWidget):
         return self._mask.astype("uint8").tobytes()
 
     @property
-    def on_painted(self) -> bool:
+    def painted_here(self) -> bool:
         """Whether the pixel in the middle of the brush is painted."""
         return bool(self._mask[self.y, self.x])
 
@@ -96,7 +96,7 @@ class MaskPainter(LineWidget):
 
     def toggle(self) -> None:
         """Paint under the brush, or unpaint where its middle is painted already."""
-        self._mask[self._under()] = not self.on_painted
+        self._mask[self._under()] = not self.painted_here
         self.redraw()
 
     def resize_brush(self, by: int) -> None:

@@ -1,0 +1,216 @@
+"""The palette: it lists only what can be done, does it once, and waits for its own list."""
+
+import inspect
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import pytest
+import stage
+from acting import Opener, board_of, home_of, seen, until, until_seen
+from textual import events
+from textual.command import CommandInput, CommandList
+from textual.pilot import Pilot
+from textual.screen import Screen
+
+from genui.ui import keys
+from genui.ui.board.commands import BoardCommands
+from genui.ui.commands import HomeCommands
+from genui.ui.lab.commands import LabCommands
+from genui.ui.palette import Palette, PaletteScreen
+from genui.ui.panes.roll import RollPane
+from genui.ui.screens.home import HomeScreen
+from genui.ui.screens.lab import LabScreen
+from genui.ui.screens.training import TrainingScreen
+
+ALIKE = 2  # of commands that differ in a name alone (themes, recipes, models), so many are tried
+
+
+def at_once(pilot: Pilot[None], *pressed: str) -> None:
+    """Keys that are all there before the first is answered, as of a paste or a slow link."""
+    for key in pressed:
+        pilot.app.post_message(events.Key(key, key if len(key) == 1 else None))
+
+
+async def titles(palette: Palette) -> list[str]:
+    """What the palette lists when it opens."""
+    return [str(hit.text) async for hit in palette.discover()]
+
+
+async def run_all(pilot: Pilot[None], palette: Palette, back: Callable[[], Awaitable[None]]) -> int:
+    """The commands but for the one that ends the app; the number of them."""
+    app, run, alike = pilot.app, 0, Counter[str]()
+    async for hit in palette.discover():
+        title = str(hit.text)
+        if ":" not in title:
+            alike[title.split()[0]] += 1
+        if title == "Everywhere: quit" or alike[title.split()[0]] > ALIKE:
+            continue
+        result = hit.command()
+        if inspect.isawaitable(result):
+            await result
+        await pilot.pause()
+        assert app._exception is None, title
+        await back()
+        run += 1
+    return run
+
+
+async def test_every_command_of_the_main_screen_can_be_done(shipped, open_app: Opener) -> None:
+    stage.make_run()
+    async with open_app() as pilot:
+        app, home = pilot.app, home_of(pilot)
+        palette = HomeCommands(home, None)
+
+        async def back() -> None:
+            while app.screen is not home:
+                if isinstance(app.screen, LabScreen | TrainingScreen):
+                    app.screen.action_view("home")
+                else:
+                    app.pop_screen()
+                await pilot.pause()
+
+        assert await run_all(pilot, palette, back) > 60
+
+
+async def test_every_command_of_the_training_screen_can_be_done(open_watch: Opener) -> None:
+    stage.make_run()
+    async with open_watch() as pilot:
+        app, board = pilot.app, board_of(pilot)
+
+        async def back() -> None:
+            while app.screen is not board:
+                app.pop_screen()
+                await pilot.pause()
+
+        assert await run_all(pilot, BoardCommands(board, None), back) > 30
+
+
+async def test_every_command_of_the_lab_can_be_done(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        app, home = pilot.app, home_of(pilot)
+
+        async def back() -> None:
+            while not isinstance(app.screen, LabScreen):
+                if app.screen is home:
+                    home.open_lab()
+                elif isinstance(app.screen, TrainingScreen):
+                    app.screen.action_view("home")
+                else:
+                    app.pop_screen()
+                await pilot.pause()
+
+        await back()
+        lab = home.lab
+        assert lab is not None
+        assert await run_all(pilot, LabCommands(lab, None), back) > 20
+
+
+async def test_only_panes_that_are_there_have_commands(
+    shipped, open_app: Opener, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.ship(shipped, "chorales")
+    async with open_app() as pilot:
+        home = home_of(pilot)
+        palette = HomeCommands(home, None)
+
+        def slots(listed: list[str]) -> set[str]:
+            scopes = {line.partition(":")[0] for line in listed}
+            return scopes & {keys.TITLES["canvas"], keys.TITLES["roll"], keys.TITLES["walk"]}
+
+        assert slots(await titles(palette)) == {"Canvas"}
+        home.open_model(next(model for model in home.models if model.name == "chorales"))
+        await until(pilot, lambda: bool(home.query(RollPane)) and home.slot == "roll")
+        assert slots(await titles(palette)) == {"Roll"}
+        await pilot.press("ctrl+p", *"walk: ")
+        await until(pilot, lambda: isinstance(pilot.app.screen, PaletteScreen))
+        await pilot.press("enter")
+        assert "Walk: " not in seen(pilot)
+
+
+async def test_a_command_whose_screen_was_left_is_not_done(shipped, open_app: Opener) -> None:
+    stage.make_run()
+    async with open_app() as pilot:
+        await until_seen(pilot, "plays-2")
+        await pilot.press("4")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TrainingScreen))
+        board = board_of(pilot)
+        commands = [hit.command async for hit in BoardCommands(board, None).discover()]
+        board.action_view("home")
+        await until(pilot, lambda: not board.is_attached)
+        for command in commands:
+            result = command()
+            if inspect.isawaitable(result):
+                await result
+        await pilot.pause()
+        assert pilot.app.screen is home_of(pilot)
+
+
+async def test_without_a_run_there_is_nothing_to_steer(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        listed = await titles(HomeCommands(home_of(pilot), None))
+        assert "Training: log axis" in listed
+        assert not {"Training: pause/resume", "Training: stop"} & {*listed}
+
+
+@pytest.mark.parametrize("screen", ["home", "lab"])
+async def test_two_enters_at_once_do_a_command_once(
+    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch, screen: str
+) -> None:
+    done: list[Screen] = []
+    kind = HomeScreen if screen == "home" else LabScreen
+    monkeypatch.setattr(kind, "action_help", lambda self: done.append(self))
+    async with open_app() as pilot:
+        front: Screen = home_of(pilot)
+        if screen == "lab":
+            await pilot.press("5")
+            await until(pilot, lambda: isinstance(pilot.app.screen, LabScreen))
+            front = pilot.app.screen
+        await pilot.press("ctrl+p", *"everywhere: help")
+        await until_seen(pilot, "The keys of this pane")
+        at_once(pilot, "enter", "enter")
+        await until(pilot, lambda: bool(done))
+        await pilot.pause(0.1)
+        assert done == [front]
+        assert pilot.app.screen is front
+
+
+async def test_what_is_typed_with_the_key_that_opens_the_palette_is_searched_and_done(
+    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[Screen] = []
+    monkeypatch.setattr(HomeScreen, "action_help", lambda self: done.append(self))
+    async with open_app() as pilot:
+        at_once(pilot, "ctrl+p", *"help", "enter")
+        await until(pilot, lambda: bool(done))
+        assert pilot.app.screen is home_of(pilot)
+
+
+async def test_a_page_down_before_the_list_is_laid_out_waits_for_it(
+    shipped, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        at_once(pilot, "ctrl+p", "down", "down", "pagedown")
+
+        def moved() -> bool:
+            palette = pilot.app.screen
+            if not isinstance(palette, PaletteScreen) or not palette.query(CommandInput):
+                return False
+            at = palette.query_one(CommandList).highlighted
+            return at is not None and at > 2
+
+        await until(pilot, moved)
+
+
+async def test_pages_of_a_list_without_room_are_no_fault(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await pilot.press("ctrl+p")
+        palette = pilot.app.screen
+        assert isinstance(palette, PaletteScreen)
+        rows = palette.query_one(CommandList)
+        await until(pilot, lambda: rows.option_count > 3)
+        await pilot.press("down", "down")
+        rows.styles.display = "none"
+        await pilot.pause()
+        await pilot.press("pagedown", "pageup")
+        await pilot.pause(1.2)  # longer than any key is held
+        assert pilot.app._exception is None

@@ -1,0 +1,114 @@
+"""Any character typed on any screen: the app answers it or does nothing, and never ends."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import string
+import sys
+from collections.abc import Iterator
+
+import pytest
+import stage
+from acting import Opener, home_of, until, until_seen
+from textual import events
+from textual.keys import _character_to_key
+from textual.message_pump import MessagePump
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+import genui.ui
+from genui.ui.app import GenuiApp
+from genui.ui.key import PaneName
+from genui.ui.screens.lab import LabScreen
+from genui.ui.screens.training import TrainingScreen
+
+CALLED_BY_NAME = ("key_", "action_", "on_")
+"""Textual calls what begins so, with an event or a key: it must be a method."""
+OF_A_REACTIVE = ("watch_", "compute_", "validate_")
+"""Textual calls what begins so with a new value of the reactive named after it."""
+PANES: tuple[PaneName, ...] = ("models", "text", "canvas", "training")
+LEAVING = "12345q"  # of a view, or of the app
+TYPED = [c for c in string.printable + "éß字€" if c.isprintable() and c not in LEAVING]
+
+
+def pumps(of: type = MessagePump) -> Iterator[type]:
+    """Every class of the package that takes messages."""
+    for kind in of.__subclasses__():
+        if kind.__module__.startswith("genui."):
+            yield kind
+        yield from pumps(kind)
+
+
+def stored_on_self(kind: type) -> set[str]:
+    """The names that the module of a class stores on `self`."""
+    tree = ast.parse(inspect.getsource(sys.modules[kind.__module__]))
+    return {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "self"
+    }
+
+
+def test_no_name_is_taken_by_textual_for_a_handler() -> None:
+    for module in pkgutil.walk_packages(genui.ui.__path__, "genui.ui."):
+        importlib.import_module(module.name)
+    kinds = set(pumps())
+    assert GenuiApp in kinds
+    wrong = []
+    for kind in kinds:
+        for name in {*vars(kind), *stored_on_self(kind)}:
+            bare = name.removeprefix("_")
+            method = inspect.isfunction(vars(kind).get(name))
+            if bare.startswith("key_") or (bare.startswith(CALLED_BY_NAME) and not method):
+                wrong.append(f"{kind.__name__}.{name}")
+            for prefix in OF_A_REACTIVE:
+                reactive = bare.removeprefix(prefix)
+                if reactive != bare and reactive not in kind._reactives:  # type: ignore[attr-defined]
+                    wrong.append(f"{kind.__name__}.{name}")
+    assert not wrong
+
+
+async def type_all(pilot: Pilot[None]) -> None:
+    """Every printable character on the screen at the front; what one opens is left again."""
+    app = pilot.app
+    front, keys = app.screen, [_character_to_key(c) for c in TYPED]
+    for key, character in zip(keys, TYPED, strict=True):
+        bound = key in front.active_bindings
+        app.post_message(events.Key(key, character))
+        if not bound:
+            continue
+        await pilot.pause()
+        assert front in app.screen_stack
+        while app.screen is not front:
+            app.pop_screen()
+            await pilot.pause()
+        if isinstance(app.focused, Input):  # else what follows would be typed into the line
+            app.post_message(events.Key("escape", None))
+            await pilot.pause()
+    await pilot.pause()
+
+
+@pytest.mark.parametrize("view", [*PANES, "lab", "watch"])
+async def test_no_character_ends_the_app(
+    shipped, open_app: Opener, open_watch: Opener, view: str
+) -> None:
+    stage.make_run()
+    if view == "watch":
+        async with open_watch() as pilot:
+            assert isinstance(pilot.app.screen, TrainingScreen)
+            await type_all(pilot)
+        return
+    async with open_app() as pilot:  # leaving raises what any key raised
+        await until_seen(pilot, "plays-2")
+        home = home_of(pilot)
+        if view == "lab":
+            await pilot.press("5")
+            await until(pilot, lambda: isinstance(pilot.app.screen, LabScreen))
+        elif view in PANES:
+            home.action_show_pane(PANES[PANES.index(view)])
+            await pilot.pause()
+        await type_all(pilot)
