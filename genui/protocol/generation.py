@@ -51,10 +51,11 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
     SDE, which is DDPM for DDIM and SDE-DPM-Solver++ for DPM-Solver++. Others than WITH_ETA
     have none of their own choice. `autoguidance` is away from the model's guide, a weaker copy
     of it, where it has one; 1 is not at all. Three are EDM's (Karras et al. 2022, table 1): the
-    least noise level but none, how the levels crowd towards it, and the one at and under which no
-    sampler of WITH_ETA adds noise. `rejection` is of pictures by the thousand, where the model has
-    a critic: one that is r times as likely among real ones as among drawn ones is kept with
-    probability r / rejection (Azadi et al. 2019); 0 keeps all.
+    least noise level but none (None: what suits the number of steps, `lowest_sigma`), how the
+    levels crowd towards it, and the one at and under which no sampler of WITH_ETA adds noise.
+    `rejection` is of pictures by the thousand, where the model has a critic: one that is r times
+    as likely among real ones as among drawn ones is kept with probability r / rejection (Azadi et
+    al. 2019); 0 keeps all.
     """
 
     sampler: SamplerName = "dpmpp-2m"
@@ -62,10 +63,22 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
     guidance: Annotated[float, Meta(ge=0, le=20)] = 2.0
     autoguidance: Annotated[float, Meta(ge=0, le=20)] = 1.0  # Karras et al. 2024
     eta: Annotated[float, Meta(ge=0, le=1)] = 0.0
-    sigma_min: Annotated[float, Meta(ge=0.0001, le=1)] = 0.03
+    sigma_min: Annotated[float, Meta(ge=0.0001, le=1)] | None = None
     rho: Annotated[float, Meta(ge=1, le=20)] = 5.0
     s_tmin: Annotated[float, Meta(ge=0, le=40)] = 0.0
     rejection: Annotated[float, Meta(ge=0, le=100)] = 0.0
+
+    @property
+    def lowest_sigma(self) -> float:
+        """The noise level before 0: `sigma_min`, or what suits the number of steps.
+
+        Ten steps or more end at 0.03. Fewer end higher, as one step from a high level to a very
+        low one is worse than stopping earlier (`tests/bench/bench_few_steps.py --table`). Traces
+        saved before this was so have a `sigma_min`, and are drawn at the levels they had.
+        """
+        if self.sigma_min is not None:
+            return self.sigma_min
+        return min(1.0, 0.03 * max(1.0, 10 / self.steps) ** 3.5)
 
 
 class LatentSettings(Struct, frozen=True, tag="latent", kw_only=True):

@@ -138,8 +138,8 @@ def _steps(settings: ImageSettings) -> str:
     """How many, and where they lie if that was chosen, which is the shell's to choose."""
     usual = ImageSettings()
     parts = [str(settings.steps)]
-    if settings.sigma_min != usual.sigma_min:
-        parts.append(f"σ ≥ {settings.sigma_min:g}")
+    if settings.lowest_sigma != ImageSettings(steps=settings.steps).lowest_sigma:
+        parts.append(f"σ ≥ {settings.lowest_sigma:g}")
     if settings.rho != usual.rho:
         parts.append(f"ρ {settings.rho:g}")
     return ", ".join(parts)
@@ -187,7 +187,7 @@ def changed_label(old: S, new: S, joint: str = "-") -> str:
         f"{name.replace('_', joint)} {value:g}"
         if isinstance(value, int | float)
         else f"no {name}"
-        if value == "none"
+        if value in (None, "none")
         else f"{value}"
         for name, value in msgspec.structs.asdict(new).items()
         if before.get(name) != value

@@ -105,7 +105,7 @@ def drawn() -> Any:
 
 
 def test_our_noise_levels_are_karras() -> None:
-    scheduler = EDMEulerScheduler(sigma_min=ASKED.sigma_min, sigma_max=SIGMA_MAX, rho=ASKED.rho)
+    scheduler = EDMEulerScheduler(sigma_min=ASKED.lowest_sigma, sigma_max=SIGMA_MAX, rho=ASKED.rho)
     scheduler.set_timesteps(STEPS)
     np.testing.assert_allclose(scheduler.sigmas.numpy(), LEVELS, rtol=1e-5)
 

@@ -1,7 +1,7 @@
 """Turning noise into what a caption says, a denoising step at a time."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -24,7 +24,8 @@ from genui.engine.generate.inpaint import Held, read_mask
 from genui.engine.generate.medium import Medium
 from genui.engine.generate.picture_medium import PictureMedium
 from genui.engine.generate.pixels import to_rgb
-from genui.engine.generate.samplers import SAMPLERS, Move, noise_levels
+from genui.engine.generate.samplers import Denoise as DenoiseAt
+from genui.engine.generate.samplers import Move, noise_levels, sampler_of
 from genui.engine.generate.sifting import sifted
 from genui.engine.models.critic import Critic
 from genui.engine.models.dit import Denoiser
@@ -36,7 +37,6 @@ from genui.protocol import (
     Edit,
     ImageFrame,
     ImageSettings,
-    SamplerName,
     SetPrompt,
     SetSeed,
     SetSettings,
@@ -232,7 +232,7 @@ class DiffusionGenerator:
                 noise=noise[at],
                 eta=eta,
             )
-            x[at] = SAMPLERS[sampler](move, guess)
+            x[at] = sampler(move, guess)
         return x
 
     def _set(
@@ -344,19 +344,22 @@ def _scales(row: Row) -> tuple[float, float]:
     return row.settings.guidance, row.settings.autoguidance
 
 
-def _spacing(settings: ImageSettings) -> tuple[int, float, float]:
+def _spacing(settings: ImageSettings) -> tuple[int, float | None, float]:
     """What the noise levels follow from."""
     return settings.steps, settings.sigma_min, settings.rho
 
 
-def _by_sampler(rows: Sequence[Row], sigma: float) -> dict[tuple[SamplerName, float], list[int]]:
+Sampler = Callable[[Move, DenoiseAt], Tensor]
+
+
+def _by_sampler(rows: Sequence[Row], sigma: float) -> dict[tuple[Sampler, float], list[int]]:
     """Which rows move alike from σ: by sampler, and by η where it matters."""
-    groups: dict[tuple[SamplerName, float], list[int]] = {}
+    groups: dict[tuple[Sampler, float], list[int]] = {}
     for i, row in enumerate(rows):
         settings = row.settings
         fresh = settings.sampler in WITH_ETA and sigma > settings.s_tmin
         eta = settings.eta if fresh else 0.0
-        groups.setdefault((settings.sampler, eta), []).append(i)
+        groups.setdefault((sampler_of(settings), eta), []).append(i)
     return groups
 
 

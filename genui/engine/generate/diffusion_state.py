@@ -74,7 +74,12 @@ def respaced(state: DiffusionState, settings: ImageSettings) -> tuple[float, ...
     if state.step == state.total:
         return state.levels
     behind, sigma = state.levels[: state.step], state.sigma
-    ahead = msgspec.structs.replace(settings, steps=max(1, settings.steps - state.step))
+    # How low they end goes by the steps of the whole, however few are left.
+    ahead = msgspec.structs.replace(
+        settings,
+        steps=max(1, settings.steps - state.step),
+        sigma_min=settings.lowest_sigma,
+    )
     if state.clean is None:
         return behind + noise_levels(ahead, sigma)
     if sigma == 0:
