@@ -122,7 +122,7 @@ def add_start(parser: argparse.ArgumentParser) -> None:
     image.add_argument(
         "--autoguidance", metavar="W", help="how far from its weaker copy (1: not; fashion has one)"
     )
-    image.add_argument("--eta", metavar="E", help="fresh noise a step of dpmpp-2m or ddim, 0 to 1")
+    image.add_argument("--eta", metavar="E", help="fresh noise a step of DPM++ and DDIM, 0 to 1")
     image.add_argument("--s-tmin", metavar="σ", help="no fresh noise at or under this noise level")
     image.add_argument(
         "--sigma-min", metavar="σ", help="the last noise level before 0 (what suits the steps)"

@@ -8,22 +8,13 @@ from textual.content import Content
 
 from genui.errors import MisuseError
 from genui.grids import grid_words
-from genui.protocol import WITH_ETA, Axis, ImageSettings, LabSettings, LatentSettings, TextSettings
+from genui.protocol import SAMPLERS, Axis, ImageSettings, LabSettings, LatentSettings, TextSettings
 from genui.render.sanitise import clean_line
 from genui.typed import from_text
 
 S = TypeVar("S", TextSettings, ImageSettings, LatentSettings, LabSettings)
 
 TOP_KS = (0, 1, 2, 3, 5, 10, 20, 40, 80, 160)  # what + and - walk through; 0 is off
-SAMPLER_NAMES = {
-    "dpmpp-2m": "DPM-Solver++ 2M",
-    "heun": "Heun",
-    "euler": "Euler",
-    "ddim": "DDIM",
-    "ddpm": "DDPM",
-}
-
-
 BASIS_NAMES = {"sefa": "SeFa", "pca": "PCA"}
 
 
@@ -91,7 +82,7 @@ def image_lines(settings: ImageSettings, seed: int, caption: str) -> list[Line]:
     """The Canvas pane's settings."""
     return [
         Line("e", "caption", f"“{caption}”" if caption else "none"),
-        Line("s", "sampler", SAMPLER_NAMES[settings.sampler]),
+        Line("s", "sampler", SAMPLERS[settings.sampler].title),
         Line("d", "eta", _eta(settings), "eta"),
         Line("t", "steps", _steps(settings), "steps"),
         Line("g", "guidance", f"{settings.guidance:g}", "guidance"),
@@ -128,7 +119,7 @@ def _penalty(settings: TextSettings) -> str:
 
 def _eta(settings: ImageSettings) -> str:
     """Not every sampler has the choice."""
-    if settings.sampler not in WITH_ETA:
+    if SAMPLERS[settings.sampler].noise != "eta":
         return "of DPM++ and DDIM"
     above = f" above σ {settings.s_tmin:g}" if settings.s_tmin else ""
     return f"{settings.eta:g}{above}"
