@@ -121,9 +121,11 @@ def add_start(parser: argparse.ArgumentParser) -> None:
     image.add_argument(
         "--autoguidance", metavar="W", help="how far from its weaker copy (1: not; fashion has one)"
     )
-    image.add_argument("--eta", metavar="E", help="fresh noise a step of dpmpp-2m or ddim, 0 to 1")
+    image.add_argument("--eta", metavar="E", help="fresh noise a step of DPM++ and DDIM, 0 to 1")
     image.add_argument("--s-tmin", metavar="σ", help="no fresh noise at or under this noise level")
-    image.add_argument("--sigma-min", metavar="σ", help="the least noise level but none")
+    image.add_argument(
+        "--sigma-min", metavar="σ", help="the last noise level before 0 (what suits the steps)"
+    )
     image.add_argument("--rho", metavar="R", help="how noise levels crowd to the least, 1 to 20")
     image.add_argument(
         "--init", metavar="IMAGE", help=f"begin from a picture; {FROM_DATA} is a training picture"

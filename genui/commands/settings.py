@@ -1,6 +1,6 @@
 """Options of `genui generate` to the settings of a trace."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, get_type_hints
 
 import msgspec
@@ -38,7 +38,7 @@ OPTIONS = (
 )
 """Every setting the command line offers, as `genui.protocol` names them."""
 
-NAMED: Mapping[str, tuple[str, ...]] = {"sampler": SAMPLERS, "basis": BASES, "grammar": GRAMMARS}
+NAMED: Mapping[str, Collection[str]] = {"sampler": SAMPLERS, "basis": BASES, "grammar": GRAMMARS}
 """Settings that are one of a few names."""
 
 LISTS = frozenset({"blend", "at"})

@@ -102,6 +102,8 @@ def _settings(args: argparse.Namespace, start: Start) -> Settings:
         for name in ("guidance", "steps", "eta", *SELDOM):
             if getattr(args, name) is None:
                 settings = msgspec.structs.replace(settings, **{name: getattr(UNGUIDED, name)})
+        if args.sigma_min is None and settings.steps < UNGUIDED.steps // 2:
+            settings = msgspec.structs.replace(settings, sigma_min=None)  # few end higher
     return settings
 
 

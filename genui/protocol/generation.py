@@ -3,20 +3,59 @@
 Every request, saved file and shell command has these; nothing here knows a process.
 """
 
-from typing import Annotated, Literal, get_args
+import types
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from msgspec import Meta, Struct
 
 Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
-SamplerName = Literal["dpmpp-2m", "heun", "euler", "ddim", "ddpm"]
 BasisName = Literal["sefa", "pca"]
 BASES: tuple[BasisName, ...] = get_args(BasisName)
-SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
 GrammarName = Literal["none", "python"]
 GRAMMARS: tuple[GrammarName, ...] = get_args(GrammarName)
-WITH_ETA: tuple[SamplerName, ...] = ("dpmpp-2m", "ddim")
-"""Samplers that add as much fresh noise a step as they are asked to."""
+
+# --- samplers -----------------------------------------------------------------------
+
+
+class Sampler(Struct, frozen=True, kw_only=True):
+    """A way from one noise level to the next. Adding one is a row below and its function."""
+
+    title: str  # as it is shown
+    function: str  # of `genui.engine`, as `pkgutil.resolve_name` takes it
+    history: int = 0  # how many earlier levels it looks back on
+    # Fresh noise a step: none of it, the share η of the settings, or always all of it.
+    noise: Literal["none", "eta", "full"] = "none"
+    # Whether it corrects the x that its own last step came to, so that it cannot go on from
+    # where another sampler was.
+    corrects: bool = False
+
+
+_FUNCTIONS = "genui.engine.generate.samplers"
+
+SAMPLERS: Mapping[str, Sampler] = types.MappingProxyType(
+    {
+        "dpmpp-2m": Sampler(
+            title="DPM-Solver++ 2M", function=f"{_FUNCTIONS}:dpmpp_2m", history=1, noise="eta"
+        ),
+        "dpmpp-3m": Sampler(
+            title="DPM-Solver++ 3M", function=f"{_FUNCTIONS}:dpmpp_3m", history=2, noise="eta"
+        ),
+        "unipc": Sampler(title="UniPC", function=f"{_FUNCTIONS}:unipc", history=2, corrects=True),
+        "deis": Sampler(title="DEIS", function=f"{_FUNCTIONS}:deis", history=2),
+        "heun": Sampler(title="Heun", function=f"{_FUNCTIONS}:heun"),
+        "euler": Sampler(title="Euler", function=f"{_FUNCTIONS}:euler"),
+        "ddim": Sampler(title="DDIM", function=f"{_FUNCTIONS}:ddim", noise="eta"),
+        "ddpm": Sampler(title="DDPM", function=f"{_FUNCTIONS}:ddpm", noise="full"),
+    }
+)
+"""Every sampler by the name that is typed, in the order that the app goes through."""
+
+if TYPE_CHECKING:
+    SamplerName = str
+else:
+    SamplerName = Literal[*SAMPLERS]
 
 
 # --- settings -----------------------------------------------------------------------
@@ -48,12 +87,12 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
     """How noise becomes a picture.
 
     `eta` is the share of fresh noise a step: from 0, the probability-flow ODE, to 1, the reverse
-    SDE, which is DDPM for DDIM and SDE-DPM-Solver++ for DPM-Solver++. Others than WITH_ETA
-    have none of their own choice. `autoguidance` is away from the model's guide, a weaker copy
+    SDE, which is DDPM for DDIM and SDE-DPM-Solver++ for DPM-Solver++. Others have no
+    such choice. `autoguidance` is away from the model's guide, a weaker copy
     of it, where it has one; 1 is not at all. Three are EDM's (Karras et al. 2022, table 1): the
-    least noise level but none, how the levels crowd towards it, and the one at and under which no
-    sampler of WITH_ETA adds noise. Files of earlier versions also have `rejection`, which is
-    ignored: it chose among the pictures of a folder.
+    least noise level but none (None: what suits the number of steps, `lowest_sigma`), how the
+    levels crowd towards it, and the one at and under which none is added. Files of earlier
+    versions also have `rejection`, which is ignored: it chose among the pictures of a folder.
     """
 
     sampler: SamplerName = "dpmpp-2m"
@@ -61,9 +100,21 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
     guidance: Annotated[float, Meta(ge=0, le=20)] = 2.0
     autoguidance: Annotated[float, Meta(ge=0, le=20)] = 1.0  # Karras et al. 2024
     eta: Annotated[float, Meta(ge=0, le=1)] = 0.0
-    sigma_min: Annotated[float, Meta(ge=0.0001, le=1)] = 0.03
+    sigma_min: Annotated[float, Meta(ge=0.0001, le=1)] | None = None
     rho: Annotated[float, Meta(ge=1, le=20)] = 5.0
     s_tmin: Annotated[float, Meta(ge=0, le=40)] = 0.0
+
+    @property
+    def lowest_sigma(self) -> float:
+        """The noise level before 0: `sigma_min`, or what suits the number of steps.
+
+        Ten steps or more end at 0.03. Fewer end higher, as one step from a high level to a very
+        low one is worse than stopping earlier (`tests/bench/bench_few_steps.py --table`). Traces
+        saved before this was so have a `sigma_min`, and are drawn at the levels they had.
+        """
+        if self.sigma_min is not None:
+            return self.sigma_min
+        return min(1.0, 0.03 * max(1.0, 10 / self.steps) ** 3.5)
 
 
 class LatentSettings(Struct, frozen=True, tag="latent", kw_only=True):

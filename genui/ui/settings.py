@@ -8,22 +8,13 @@ from textual.content import Content
 
 from genui.errors import MisuseError
 from genui.grids import grid_words
-from genui.protocol import WITH_ETA, Axis, ImageSettings, LabSettings, LatentSettings, TextSettings
+from genui.protocol import SAMPLERS, Axis, ImageSettings, LabSettings, LatentSettings, TextSettings
 from genui.render.sanitise import clean_line
 from genui.typed import from_text
 
 S = TypeVar("S", TextSettings, ImageSettings, LatentSettings, LabSettings)
 
 TOP_KS = (0, 1, 2, 3, 5, 10, 20, 40, 80, 160)  # what + and - walk through; 0 is off
-SAMPLER_NAMES = {
-    "dpmpp-2m": "DPM-Solver++ 2M",
-    "heun": "Heun",
-    "euler": "Euler",
-    "ddim": "DDIM",
-    "ddpm": "DDPM",
-}
-
-
 BASIS_NAMES = {"sefa": "SeFa", "pca": "PCA"}
 
 
@@ -91,7 +82,7 @@ def image_lines(settings: ImageSettings, seed: int, caption: str) -> list[Line]:
     """The Canvas pane's settings."""
     return [
         Line("e", "caption", f"“{caption}”" if caption else "none"),
-        Line("s", "sampler", SAMPLER_NAMES[settings.sampler]),
+        Line("s", "sampler", SAMPLERS[settings.sampler].title),
         Line("d", "eta", _eta(settings), "eta"),
         Line("t", "steps", _steps(settings), "steps"),
         Line("g", "guidance", f"{settings.guidance:g}", "guidance"),
@@ -128,7 +119,7 @@ def _penalty(settings: TextSettings) -> str:
 
 def _eta(settings: ImageSettings) -> str:
     """Not every sampler has the choice."""
-    if settings.sampler not in WITH_ETA:
+    if SAMPLERS[settings.sampler].noise != "eta":
         return "of DPM++ and DDIM"
     above = f" above σ {settings.s_tmin:g}" if settings.s_tmin else ""
     return f"{settings.eta:g}{above}"
@@ -138,8 +129,8 @@ def _steps(settings: ImageSettings) -> str:
     """How many, and where they lie if that was chosen, which is the shell's to choose."""
     usual = ImageSettings()
     parts = [str(settings.steps)]
-    if settings.sigma_min != usual.sigma_min:
-        parts.append(f"σ ≥ {settings.sigma_min:g}")
+    if settings.lowest_sigma != ImageSettings(steps=settings.steps).lowest_sigma:
+        parts.append(f"σ ≥ {settings.lowest_sigma:g}")
     if settings.rho != usual.rho:
         parts.append(f"ρ {settings.rho:g}")
     return ", ".join(parts)
@@ -187,7 +178,7 @@ def changed_label(old: S, new: S, joint: str = "-") -> str:
         f"{name.replace('_', joint)} {value:g}"
         if isinstance(value, int | float)
         else f"no {name}"
-        if value == "none"
+        if value in (None, "none")
         else f"{value}"
         for name, value in msgspec.structs.asdict(new).items()
         if before.get(name) != value

@@ -64,10 +64,10 @@ def held() -> tuple[int, int]:
     states = [it for it in gc.get_objects() if type(it) is DiffusionState]
     storages: dict[int, int] = {}
     for state in states:
-        for tensor in (state.x, state.guess, state.previously, state.words):
-            if tensor is not None:
-                storage = tensor.untyped_storage()
-                storages[storage.data_ptr()] = storage.nbytes()
+        before = (tensor for point in state.history for tensor in (point.x, point.denoised))
+        for tensor in (state.x, state.denoised, state.words, *before):
+            storage = tensor.untyped_storage()
+            storages[storage.data_ptr()] = storage.nbytes()
     return len(states), sum(storages.values())
 
 

@@ -8,7 +8,7 @@ import torch
 
 from genui.engine.generate.diffusion import DiffusionGenerator
 from genui.engine.generate.diffusion_state import DiffusionState
-from genui.engine.generate.samplers import SIGMA_MAX, noise_levels
+from genui.engine.generate.samplers import SIGMA_MAX, sigmas
 from genui.engine.generate.trace import Trace
 from genui.errors import MisuseError
 from genui.protocol import (
@@ -28,7 +28,7 @@ from genui.protocol import (
 )
 
 STEPS = 6
-LEVELS = noise_levels(ImageSettings(steps=STEPS))
+LEVELS = sigmas(ImageSettings(steps=STEPS))
 MASK = bytes(1 if x < 16 else 0 for _ in range(32) for x in range(32))  # the left half
 PICTURE = Picture(
     width=32, height=32, rgb=np.random.default_rng(5).integers(0, 256, 3072, np.uint8).tobytes()
@@ -107,7 +107,7 @@ def test_the_guess_follows_caption_and_guidance_at_once(opened: Callable[..., Tr
     for edit in (SetPrompt("dog"), SetSettings(settings(guidance=5.0))):
         changed = trace.fork(2, 3, edit).state(3)
         assert torch.equal(changed.x, here.x)
-        assert not torch.equal(changed.guess, here.guess)
+        assert not torch.equal(changed.denoised, here.denoised)
 
 
 @pytest.mark.parametrize(("steps", "total"), [(20, 20), (4, 4), (2, 4), (1, 4)])
@@ -135,9 +135,10 @@ def test_other_levels_are_those_ahead(opened: Callable[..., Trace]) -> None:
 def test_the_multistep_memory_goes_on_where_it_still_fits(opened: Callable[..., Trace]) -> None:
     trace = opened(3, settings=settings(sampler="dpmpp-2m"))
     more = settings(sampler="dpmpp-2m", steps=12)
-    assert trace.fork(2, 3, SetSettings(more)).state(3).previously is not None
-    assert trace.fork(3, 3, AddNoise(to=1)).state(3).previously is None
-    assert trace.fork(4, 3, SetPrompt("dog")).state(3).previously is None
+    assert trace.fork(2, 3, SetSettings(more)).state(3).history
+    assert not trace.fork(3, 3, AddNoise(to=1)).state(3).history
+    assert not trace.fork(4, 3, SetPrompt("dog")).state(3).history
+    assert not trace.fork(5, 3, SetSettings(settings(sampler="unipc"))).state(3).history  # corrects
 
 
 def test_settings_may_change_where_nothing_is_left(opened: Callable[..., Trace]) -> None:

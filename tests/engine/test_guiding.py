@@ -97,11 +97,11 @@ def test_it_leads_as_far_beyond_the_model_as_the_guide_lags_behind(guided: Path)
     by = generator(guided)
     assert by.guide is not None
     at = {scale: by.begin(request(guidance=1, autoguidance=scale))[0] for scale in (0, 1, 3)}
-    away = at[1].guess - at[0].guess
-    torch.testing.assert_close(at[3].guess, at[1].guess + 2 * away, rtol=1e-4, atol=1e-4)
+    away = at[1].denoised - at[0].denoised
+    torch.testing.assert_close(at[3].denoised, at[1].denoised + 2 * away, rtol=1e-4, atol=1e-4)
     assert away.abs().max() > 0.01
     level = torch.full((1,), at[0].sigma)  # at 0 it is the guide itself
-    torch.testing.assert_close(at[0].guess, by.guide(at[0].x, level, at[0].words))
+    torch.testing.assert_close(at[0].denoised, by.guide(at[0].x, level, at[0].words))
     assert at[0].sigma > AUTOGUIDED_FROM
 
 

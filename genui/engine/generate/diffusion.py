@@ -14,9 +14,9 @@ from genui.engine.data.captions import Vocabulary
 from genui.engine.device import Machine, autocast
 from genui.engine.generate.diffusion_state import (
     DiffusionState,
+    initial_sigmas,
     noise,
-    opening_levels,
-    respaced,
+    respace,
     turned_round,
 )
 from genui.engine.generate.grid import Grid, Row, picture_settings
@@ -24,17 +24,16 @@ from genui.engine.generate.inpaint import Held, read_mask
 from genui.engine.generate.medium import Medium
 from genui.engine.generate.picture_medium import PictureMedium
 from genui.engine.generate.pixels import to_rgb
-from genui.engine.generate.samplers import SAMPLERS, Move, noise_levels
+from genui.engine.generate.samplers import Point, Step, StepFunction, find_sampler, sigmas
 from genui.engine.models.dit import Denoiser
 from genui.errors import MisuseError
 from genui.protocol import (
-    WITH_ETA,
+    SAMPLERS,
     AddNoise,
     Denoise,
     Edit,
     ImageFrame,
     ImageSettings,
-    SamplerName,
     SetPrompt,
     SetSeed,
     SetSettings,
@@ -91,7 +90,7 @@ class DiffusionGenerator:
             opening = self.medium.opening(request.init, caption)
         grid = Grid(Row(caption, request.seed, settings), request.grid)
         clean_part = None if opening is None else opening.clean.to(self._device)
-        levels = opening_levels(request, settings)
+        levels = initial_sigmas(request, settings)
         state = self._first(grid, self._rows(grid), levels, clean_part)
         if request.forward:
             state = replace(state, clean=state.x)
@@ -144,7 +143,7 @@ class DiffusionGenerator:
     def denoised(self, captions: list[str], seeds: list[int], settings: ImageSettings) -> Tensor:
         """Finished arrays [B, C, H, W], one a caption and seed, as one batch."""
         rows = tuple(Row(*each, settings) for each in zip(captions, seeds, strict=True))
-        state = self._first(Grid(rows[0]), rows, noise_levels(settings), None)
+        state = self._first(Grid(rows[0]), rows, sigmas(settings), None)
         while not self.finished(state):
             state = self._next(state)
         return state.x
@@ -178,7 +177,7 @@ class DiffusionGenerator:
             words=words,
             levels=levels,
             x=x,
-            guess=self._guess(x, sigma, words, rows),
+            denoised=self._denoise(x, sigma, words, rows),
         )
 
     def _note(self, grid: Grid, rows: Sequence[Row]) -> str:
@@ -195,32 +194,32 @@ class DiffusionGenerator:
         if state.clean is not None:  # q(xₜ|x₀) with one and the same noise at every level
             x = state.clean + target * self._noise(state.rows, 0)
         else:
-            x = self._moved(state, target)
+            x = self._take_step(state, target)
             if state.held is not None:
                 x = state.held.over(x, target, self._noise(state.rows, 0, HELD_NOISE))
-        guess = self._guess(x, target, state.words, state.rows)
-        previously = state.guess if state.clean is None else None
-        return replace(state, x=x, guess=guess, previously=previously, step=to)
+        denoised = self._denoise(x, target, state.words, state.rows)
+        history: tuple[Point, ...] = ()
+        if state.clean is None:
+            here = Point(state.sigma, state.x, state.denoised)
+            history = (here, *state.history)[: _looks_back(state.rows)]
+        return replace(state, x=x, denoised=denoised, history=history, step=to)
 
-    def _moved(self, state: DiffusionState, target: float) -> Tensor:
-        """x at the target level, each row by its own sampler."""
+    def _take_step(self, state: DiffusionState, sigma_next: float) -> Tensor:
+        """x at the next level, each row by its own sampler."""
         noise = self._noise(state.rows, state.step + 1)
         x = torch.empty_like(state.x)
-        for (sampler, eta), at in _by_sampler(state.rows, state.sigma).items():
+        for (sampler, eta), at in _group_by_sampler(state.rows, state.sigma).items():
             rows, words = [state.rows[i] for i in at], state.words[at]
-            guess = partial(self._guess, words=words, rows=rows)
-            before = state.previously
-            move = Move(
+            step = Step(
                 x=state.x[at],
-                denoised=state.guess[at],
+                denoised=state.denoised[at],
                 sigma=state.sigma,
-                target=target,
-                previous=None if before is None else state.levels[state.step - 1],
-                previously=None if before is None else before[at],
+                sigma_next=sigma_next,
                 noise=noise[at],
                 eta=eta,
+                history=tuple(Point(p.sigma, p.x[at], p.denoised[at]) for p in state.history),
             )
-            x[at] = SAMPLERS[sampler](move, guess)
+            x[at] = sampler(step, partial(self._denoise, words=words, rows=rows))
         return x
 
     def _set(
@@ -231,24 +230,25 @@ class DiffusionGenerator:
         before, now = state.grid.base, grid.base
         levels = state.levels
         if _spacing(now.settings) != _spacing(before.settings):
-            levels = respaced(state, now.settings)
+            levels = respace(state, now.settings)
         rows = self._rows(grid)
         if len(rows) != len(state.rows):
             raise MisuseError(
                 f"{now.caption!r} is drawn in {len(rows)} parts and this trace in "
                 f"{len(state.rows)}: start another for it"
             )
-        state = replace(state, grid=grid, rows=rows, levels=levels)
+        kept = state.history if _can_go_on(state.rows, rows) else ()
+        state = replace(state, grid=grid, rows=rows, levels=levels, history=kept)
         if (now.caption, _scales(now)) == (before.caption, _scales(before)):
             return state
         words = self.words([row.caption for row in state.rows])
-        guess = self._guess(state.x, state.sigma, words, state.rows)
-        # What was guessed before was of another caption or guidance: nothing to go on from.
-        return replace(state, words=words, guess=guess, previously=None)
+        denoised = self._denoise(state.x, state.sigma, words, state.rows)
+        # What came before was of another caption or guidance: nothing to go on from.
+        return replace(state, words=words, denoised=denoised, history=())
 
     def _with_noise(self, state: DiffusionState, edit: AddNoise) -> DiffusionState:
         """Noise up to an earlier level: σ² adds up, and the levels from there come again."""
-        levels = noise_levels(state.grid.base.settings)
+        levels = sigmas(state.grid.base.settings)
         if edit.to > len(levels) - 2:
             raise MisuseError(
                 f"noise of step {edit.to}: the schedule has noise at steps 0 to {len(levels) - 2}"
@@ -270,8 +270,8 @@ class DiffusionGenerator:
         return replace(
             state,
             x=x,
-            guess=self._guess(x, target, state.words, state.rows),
-            previously=None,
+            denoised=self._denoise(x, target, state.words, state.rows),
+            history=(),
             levels=state.levels[: state.step] + levels[edit.to :],
             held=held,
             clean=None,
@@ -294,23 +294,23 @@ class DiffusionGenerator:
         return settings
 
     @torch.inference_mode()
-    def _guess(self, x: Tensor, sigma: float, words: Tensor, rows: Sequence[Row]) -> Tensor:
-        """The guess, guided: away from no caption, towards this one (Ho & Salimans 2022), and
-        away from what the guide would guess (Karras et al. 2024, "Guiding a diffusion model with
-        a bad version of itself")."""
+    def _denoise(self, x: Tensor, sigma: float, words: Tensor, rows: Sequence[Row]) -> Tensor:
+        """What the model predicts of the clean arrays [B, C, H, W], guided: away from no caption
+        towards this one (Ho & Salimans 2022), and away from what the guide predicts (Karras et
+        al. 2024, "Guiding a diffusion model with a bad version of itself")."""
         if sigma == 0:
             return x
         guidance, autoguidance = zip(*map(_scales, rows), strict=True)
         if all(scale == 1 for scale in guidance) or sigma < self.model.unguided_below:
-            guess = with_caption = self._evaluate(x, sigma, words)
+            denoised = with_caption = self._evaluate(x, sigma, words)
         else:
             both = torch.cat((words, torch.zeros_like(words)))
             with_caption, without = self._evaluate(torch.cat((x, x)), sigma, both).chunk(2)
-            guess = without + self._column(guidance) * (with_caption - without)
+            denoised = without + self._column(guidance) * (with_caption - without)
         if self.guide is None or sigma < AUTOGUIDED_FROM or all(w == 1 for w in autoguidance):
-            return guess
+            return denoised
         weaker = self._evaluate(x, sigma, words, self.guide)
-        return guess + (self._column(autoguidance) - 1) * (with_caption - weaker)
+        return denoised + (self._column(autoguidance) - 1) * (with_caption - weaker)
 
     def _column(self, scales: Sequence[float]) -> Tensor:
         """One number a picture, [B, 1, 1, 1]."""
@@ -329,19 +329,33 @@ def _scales(row: Row) -> tuple[float, float]:
     return row.settings.guidance, row.settings.autoguidance
 
 
-def _spacing(settings: ImageSettings) -> tuple[int, float, float]:
+def _spacing(settings: ImageSettings) -> tuple[int, float | None, float]:
     """What the noise levels follow from."""
     return settings.steps, settings.sigma_min, settings.rho
 
 
-def _by_sampler(rows: Sequence[Row], sigma: float) -> dict[tuple[SamplerName, float], list[int]]:
+def _looks_back(rows: Sequence[Row]) -> int:
+    """How many steps are kept for the samplers of these rows, and one for others to go on from."""
+    return max(1, *(SAMPLERS[row.settings.sampler].history for row in rows))
+
+
+def _can_go_on(before: Sequence[Row], now: Sequence[Row]) -> bool:
+    """Whether the samplers of rows can go on from where those before were."""
+    pairs = zip(before, now, strict=True)
+    names = [(old.settings.sampler, new.settings.sampler) for old, new in pairs]
+    return not any(old != new and SAMPLERS[new].corrects for old, new in names)
+
+
+def _group_by_sampler(
+    rows: Sequence[Row], sigma: float
+) -> dict[tuple[StepFunction, float], list[int]]:
     """Which rows move alike from σ: by sampler, and by η where it matters."""
-    groups: dict[tuple[SamplerName, float], list[int]] = {}
+    groups: dict[tuple[StepFunction, float], list[int]] = {}
     for i, row in enumerate(rows):
         settings = row.settings
-        fresh = settings.sampler in WITH_ETA and sigma > settings.s_tmin
+        fresh = SAMPLERS[settings.sampler].noise == "eta" and sigma > settings.s_tmin
         eta = settings.eta if fresh else 0.0
-        groups.setdefault((settings.sampler, eta), []).append(i)
+        groups.setdefault((find_sampler(settings), eta), []).append(i)
     return groups
 
 
@@ -350,5 +364,5 @@ def _known(state: DiffusionState) -> Tensor:
     if state.clean is not None:
         return state.clean
     if state.held is not None:
-        return torch.where(state.held.mask, state.guess, state.held.known)
-    return state.guess
+        return torch.where(state.held.mask, state.denoised, state.held.known)
+    return state.denoised

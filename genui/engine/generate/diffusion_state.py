@@ -9,7 +9,7 @@ from torch import Tensor
 from genui.edits import drowned_at
 from genui.engine.generate.grid import Grid, Row
 from genui.engine.generate.inpaint import Held
-from genui.engine.generate.samplers import SIGMA_MAX, noise_levels, ramp
+from genui.engine.generate.samplers import SIGMA_MAX, Point, karras_sigmas, sigmas
 from genui.errors import MisuseError
 from genui.protocol import ImageSettings, Start
 
@@ -36,8 +36,10 @@ class DiffusionState:
     levels: tuple[float, ...] = field(repr=False)  # σ at every step of the trace
     step: int = 0
     x: Tensor = field(repr=False)  # [B, C, H, W]
-    guess: Tensor = field(repr=False)  # the clean array as the model sees it in `x`
-    previously: Tensor | None = field(default=None, repr=False)  # the guess at levels[step - 1]
+    denoised: Tensor = field(repr=False)  # the clean array as the model sees it in `x`
+    # The steps before, the last first: as many as the samplers look back on, at least one, and
+    # none of before an edit that they do not go on from.
+    history: tuple[Point, ...] = field(default=(), repr=False)
     held: Held | None = field(default=None, repr=False)  # of inpainting
     clean: Tensor | None = field(default=None, repr=False)  # of a forward process: x₀
     added: int = 0  # how often noise was added back
@@ -52,12 +54,12 @@ class DiffusionState:
         return len(self.levels) - 1
 
 
-def opening_levels(request: Start, settings: ImageSettings) -> tuple[float, ...]:
+def initial_sigmas(request: Start, settings: ImageSettings) -> tuple[float, ...]:
     """The levels a trace begins with: all of them, the last of them, or all of them rising.
 
     Raises MisuseError where the request asks for what it gives no picture for.
     """
-    levels = noise_levels(settings)
+    levels = sigmas(settings)
     if request.forward:
         if request.init is None:
             raise MisuseError("the forward process needs a picture to begin from: give one")
@@ -69,17 +71,22 @@ def opening_levels(request: Start, settings: ImageSettings) -> tuple[float, ...]
     return levels[drowned_at(request.strength, settings.steps) :]
 
 
-def respaced(state: DiffusionState, settings: ImageSettings) -> tuple[float, ...]:
+def respace(state: DiffusionState, settings: ImageSettings) -> tuple[float, ...]:
     """The levels with as many ahead as make `steps` of the whole, and one at the least."""
     if state.step == state.total:
         return state.levels
     behind, sigma = state.levels[: state.step], state.sigma
-    ahead = msgspec.structs.replace(settings, steps=max(1, settings.steps - state.step))
+    # How low they end goes by the steps of the whole, however few are left.
+    ahead = msgspec.structs.replace(
+        settings,
+        steps=max(1, settings.steps - state.step),
+        sigma_min=settings.lowest_sigma,
+    )
     if state.clean is None:
-        return behind + noise_levels(ahead, sigma)
+        return behind + sigmas(ahead, sigma)
     if sigma == 0:
-        return noise_levels(ahead)[::-1]
-    return behind + ramp(sigma, SIGMA_MAX, ahead.steps + 1, ahead.rho)
+        return sigmas(ahead)[::-1]
+    return behind + karras_sigmas(sigma, SIGMA_MAX, ahead.steps + 1, ahead.rho)
 
 
 def turned_round(state: DiffusionState) -> DiffusionState:

@@ -26,7 +26,7 @@ def picture_frame(state: DiffusionState, spread: float) -> ImageFrame:
         width=columns * SIDE,
         height=len(state.rows) // columns * SIDE,
         x=sheet(to_rgb(x), columns),
-        guess=sheet(to_rgb(state.guess), columns),
+        guess=sheet(to_rgb(state.denoised), columns),
         noise=sheet(to_rgb(noise), columns),
     )
 
@@ -38,7 +38,7 @@ def shown(state: DiffusionState, spread: float) -> tuple[Tensor, Tensor]:
     """
     sigma = state.sigma
     x = state.x * spread / math.hypot(sigma, spread)
-    noise = (state.x - state.guess) / sigma if sigma else torch.zeros_like(x)
+    noise = (state.x - state.denoised) / sigma if sigma else torch.zeros_like(x)
     return x, noise / NOISE_SHOWN
 
 

@@ -31,7 +31,7 @@ def spoken_frame(state: DiffusionState, spread: float) -> ImageFrame:
     sigma = state.sigma
     x, noise = shown(state, spread)
     cells = cells_of(state.rows)
-    guess = _mels(state.guess)
+    guess = _mels(state.denoised)
     pictures = [_sheet(each, cells, state.grid.columns) for each in (_mels(x), guess, _mels(noise))]
     height, width, _ = pictures[0].shape
     return ImageFrame(

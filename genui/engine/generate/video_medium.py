@@ -59,7 +59,7 @@ class VideoMedium:
             height=len(state.rows) // columns * SIDE,
             pictures=FRAMES,
             x=_film(x, columns),
-            guess=_film(state.guess, columns),
+            guess=_film(state.denoised, columns),
             noise=_film(noise, columns),
         )
 

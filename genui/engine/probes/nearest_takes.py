@@ -30,7 +30,7 @@ def nearest_takes(recipe: VoiceRecipe, trace: Trace, step: int, count: int) -> N
     if trace.request.grid:
         raise MisuseError("one sound is compared, and not a grid: speak one")
     speech = _speech(recipe.dataset, recipe.data)
-    word = state.guess[0, 0].float().cpu().numpy()  # [MELS, FRAMES]
+    word = state.denoised[0, 0].float().cpu().numpy()  # [MELS, FRAMES]
     takes = _spectrograms(recipe.dataset, recipe.data)
     distances = np.sqrt(((takes - word) ** 2).mean(axis=(1, 2)))
     order = np.argsort(distances, kind="stable")[:count]

@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from genui.edits import in_force
 from genui.grids import grid_words
-from genui.protocol import SAMPLERS, WITH_ETA, Axis, ImageFrame, ImageSettings
+from genui.protocol import SAMPLERS, Axis, ImageFrame, ImageSettings
 from genui.render.sanitise import clean_line
 from genui.ui import keys, schedule
 from genui.ui.chrome import Line
@@ -33,8 +33,8 @@ from genui.ui.panes.line_input import LineInput
 from genui.ui.panes.picture_pane import ROOMY
 from genui.ui.panes.timeline import Timeline
 from genui.ui.session import Session
-from genui.ui.settings import SAMPLER_NAMES, image_lines, settings_content
 from genui.ui.settings import Line as Setting
+from genui.ui.settings import image_lines, settings_content
 from genui.ui.widgets.label_bars import LabelBars
 from genui.ui.widgets.picture import Picture, View
 from genui.ui.widgets.waveform import Waveform
@@ -96,7 +96,8 @@ class CanvasPane(CanvasSound):
 
     def action_sampler(self) -> None:
         """The next sampler in the protocol's list."""
-        following = SAMPLERS[(SAMPLERS.index(self.settings.sampler) + 1) % len(SAMPLERS)]
+        names = list(SAMPLERS)
+        following = names[(names.index(self.settings.sampler) + 1) % len(names)]
         self._set(msgspec.structs.replace(self.settings, sampler=following))
 
     def _look_at(self, view: View) -> None:
@@ -189,7 +190,7 @@ class CanvasPane(CanvasSound):
         name = clean_line(self.model.name, 16)
         if not self.zoomed:
             self.set_title((name, "bold"), which(self.model))
-            short = SAMPLER_NAMES[self.settings.sampler].replace("DPM-Solver++", "dpm++")
+            short = SAMPLERS[self.settings.sampler].title.replace("DPM-Solver++", "dpm++")
             usual = f"{short} · cfg {self.settings.guidance:g} · seed {self.seed}"
             self.set_subtitle(self.branch_words(clean_line(self._grid_words(), 30)) or usual)
             return
@@ -222,7 +223,7 @@ class CanvasPane(CanvasSound):
         opening = self.opening
         varied = _varied(opening.grid)
         has = {
-            "eta": self.settings.sampler in WITH_ETA or "eta" in varied,
+            "eta": SAMPLERS[self.settings.sampler].noise == "eta" or "eta" in varied,
             "autoguidance": self.model is not None and self.model.guided,
         }
         lines = [

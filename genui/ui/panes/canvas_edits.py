@@ -4,7 +4,7 @@ import random
 
 from genui import protocol
 from genui.errors import MisuseError
-from genui.protocol import WITH_ETA, AddNoise, Denoise, ImageFrame
+from genui.protocol import SAMPLERS, AddNoise, Denoise, ImageFrame
 from genui.render.sanitise import clean_line
 from genui.ui import messages, schedule
 from genui.ui.panes.canvas_openings import LABEL_CELLS, CanvasOpenings
@@ -55,7 +55,8 @@ class CanvasEdits(CanvasOpenings):
     def _draws(self) -> bool:
         """Whether the sampler draws random numbers after the first step."""
         settings = self.settings
-        return settings.sampler == "ddpm" or (settings.sampler in WITH_ETA and settings.eta > 0)
+        noise = SAMPLERS[settings.sampler].noise
+        return noise == "full" or (noise == "eta" and settings.eta > 0)
 
     def _denoise(self, trace: Trace[ImageFrame]) -> None:
         step = trace.position
@@ -167,7 +168,7 @@ class CanvasEdits(CanvasOpenings):
 
     def action_setting(self, name: str) -> None:
         """Ask for a value; η and autoguidance only where there is such a choice."""
-        if name == "eta" and self.settings.sampler not in WITH_ETA:
+        if name == "eta" and SAMPLERS[self.settings.sampler].noise != "eta":
             self._tell("eta is of DPM++ and DDIM: press s until the sampler is one of them")
             return
         if name == "autoguidance" and not (self.model and self.model.guided):
