@@ -15,7 +15,7 @@ from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, find_run, list_runs, matching, names_of, summarise
 
 _MEDIA = ("text", "code", "image", "music", "audio", "video", "points")
-_FAMILIES = ("transformer", "diffusion", "gan", "classifier")
+_FAMILIES = ("transformer", "recurrent", "diffusion", "gan", "classifier")
 
 
 @dataclass(frozen=True, kw_only=True)
