@@ -53,40 +53,40 @@ class RecurrentState:
         self.hidden, self.length = hidden, 0
         self._first = 0  # tokens of the first reading
         self._stride = 1
-        self._kept = {0: hidden}
+        self.kept = {0: hidden}
 
     def advance(self, hidden: Tensor, tokens: int) -> None:
         """`tokens` more have been read; `hidden` is what they led to."""
         self.hidden, self.length = hidden, self.length + tokens
         self._first = self._first or self.length
         if (self.length - self._first) % self._stride == 0:
-            self._kept[self.length] = hidden
-        if len(self._kept) > PLACES:
+            self.kept[self.length] = hidden
+        if len(self.kept) > PLACES:
             self._stride *= 2
-            self._kept = {
-                at: kept
-                for at, kept in self._kept.items()
+            self.kept = {
+                at: hidden
+                for at, hidden in self.kept.items()
                 if at == 0 or (at - self._first) % self._stride == 0
             }
 
     def seek(self, length: int) -> int:
         """The nearest place that is kept, where `length` itself is not."""
         if length != self.length:
-            self.length = max(at for at in self._kept if at <= length)
-            self.hidden = self._kept[self.length]
+            self.length = max(at for at in self.kept if at <= length)
+            self.hidden = self.kept[self.length]
         return self.length
 
     def snapshot(self, length: int) -> "RecurrentState":
         copy = object.__new__(RecurrentState)
         copy.hidden, copy.length = self.hidden, self.length
         copy._first, copy._stride = self._first, self._stride
-        copy._kept = {at: kept for at, kept in self._kept.items() if at <= length}
+        copy.kept = {at: h for at, h in self.kept.items() if at <= length}
         copy.seek(length)
         return copy
 
     def select(self, rows: Tensor) -> None:
         self.hidden = self.hidden[:, rows]
-        self._kept = {at: kept[:, rows] for at, kept in self._kept.items()}
+        self.kept = {at: h[:, rows] for at, h in self.kept.items()}
 
 
 class Recurrence(nn.Module):
