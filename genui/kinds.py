@@ -96,6 +96,8 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
         ("transformer", "text"): _WRITES,
         ("transformer", "code"): _CODES,
         ("transformer", "music"): _COMPOSES,
+        ("recurrent", "text"): _WRITES,
+        ("recurrent", "code"): _CODES,
         ("diffusion", "image"): _DRAWS,
         ("diffusion", "video"): _FILMS,
         ("diffusion", "audio"): _SPEAKS,

@@ -6,7 +6,7 @@ model that writes imports nothing of those that draw, and this file imports no t
 
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,10 @@ from genui.recipes import (
     ImageClassifierRecipe,
     MusicRecipe,
     Recipe,
+    RecurrentRecipe,
     SoundClassifierRecipe,
     TextClassifierRecipe,
+    TextRecipe,
     TransformerRecipe,
     VideoRecipe,
     VoiceRecipe,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from genui.engine.device import Machine
     from genui.engine.generate.trace import Generator, Trace
+    from genui.engine.models.language_model import TokenNetwork
     from genui.engine.probes.labels import Judge
     from genui.engine.train.task import Task
     from genui.protocol import Neighbours
@@ -61,22 +64,30 @@ class Kind:
     nearest: str = ""
     """`nearest(recipe, trace, step, count)` is what of the training data is most like a step of a
     trace, as Neighbours; "" where a model of the kind is not compared with its data."""
+    network: str = ""
+    """`network(recipe, vocab_size)` is the TokenNetwork of a kind that `TextTask` trains; "" of
+    the others, whose task builds its own."""
     judge: str = ""
     """`judge(ref)` is a classifier as an instrument (`genui.engine.probes.labels.Judge`); "" of a
     kind that gives no labels."""
 
 
+_TEXT = Kind(
+    task="genui.engine.train.text_task:TextTask",
+    generator="genui.engine.generate.text:load_text_model",
+    measure="genui.engine.probes.text:measure_text",
+    check="genui.engine.data.text:check_text",
+    honesty="It has read one small body of text and nothing else: it writes in that manner, "
+    "invents words, and knows no facts.",
+    nearest="genui.engine.probes.quotes:nearest_text",
+)
+
 KINDS: Mapping[type[Recipe], Kind] = types.MappingProxyType(
     {
-        TransformerRecipe: Kind(
-            task="genui.engine.train.text_task:TextTask",
-            generator="genui.engine.generate.text:load_text_model",
-            measure="genui.engine.probes.text:measure_text",
-            check="genui.engine.data.text:check_text",
-            honesty="It has read one small body of text and nothing else: it writes in that "
-            "manner, invents words, and knows no facts.",
-            nearest="genui.engine.probes.quotes:nearest_text",
+        TransformerRecipe: replace(
+            _TEXT, network="genui.engine.models.transformer:build_transformer"
         ),
+        RecurrentRecipe: replace(_TEXT, network="genui.engine.models.recurrent:build_min_gru"),
         DiffusionRecipe: Kind(
             task="genui.engine.train.picture_task:PictureTask",
             generator="genui.engine.generate.picture_model:load_picture_model",
@@ -179,6 +190,11 @@ KINDS: Mapping[type[Recipe], Kind] = types.MappingProxyType(
 def build_task(recipe: Recipe, device: "torch.device", extra: dict[str, Any] | None) -> "Task":
     """The task of a recipe; `extra` is a checkpoint's."""
     return _function(_kind(recipe).task)(recipe, device, extra)
+
+
+def build_network(recipe: TextRecipe, vocab_size: int) -> "TokenNetwork":
+    """The network that a recipe of text asks for, its weights drawn anew."""
+    return _function(_kind(recipe).network)(recipe, vocab_size)
 
 
 def build_generator(

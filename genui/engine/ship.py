@@ -29,7 +29,7 @@ from genui.engine.train.quantise import halved, quantise
 from genui.errors import GenuiError
 from genui.kinds import KINDS, UNGUIDED
 from genui.protocol import Start, TextFrame
-from genui.recipes import PATHS, WATCHING, Recipe, TransformerRecipe, find_recipe, recipe_from_dict
+from genui.recipes import PATHS, WATCHING, Recipe, TextRecipe, find_recipe, recipe_from_dict
 from genui.runs.catalog import find_model
 from genui.runs.checkpoints import read_header
 from genui.runs.layout import RunDir, read_info
@@ -221,7 +221,7 @@ def averaged(start: Mapping[str, Any]) -> list[str]:
 
 def sample(ref: str, recipe: Recipe) -> str:
     """A text as it came, seed 1; of other kinds the prompts worth trying."""
-    if not isinstance(recipe, TransformerRecipe):
+    if not isinstance(recipe, TextRecipe):
         return "; ".join(recipe.prompts)
     usual = KINDS[recipe.family, recipe.medium].defaults
     settings = msgspec.structs.replace(usual, tokens=recipe.sample_tokens)

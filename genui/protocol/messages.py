@@ -266,15 +266,19 @@ class Failed(Struct, frozen=True, tag="failed"):
 
 
 class Attention(Struct, frozen=True, tag="attention", kw_only=True):
-    """Where one token looked: `weights` is float16 [layers, heads, tokens], rows summing to 1."""
+    """Where one token looked: `weights` is float16 [layers, heads, tokens], rows summing to 1.
+
+    Of a network that has no attention there are no weights, and `fault` says so.
+    """
 
     trace: int
     step: int
-    layers: int
-    heads: int
-    texts: tuple[str, ...]  # the tokens it could see, the last itself
-    first: int  # how many tokens of prompt and text come before those
-    weights: bytes
+    first: int  # how many tokens of prompt and text come before `texts`
+    layers: int = 0
+    heads: int = 0
+    texts: tuple[str, ...] = ()  # the tokens it could see, the last itself
+    weights: bytes = b""
+    fault: str = ""
 
 
 class Labels(Struct, frozen=True, tag="labels", kw_only=True):

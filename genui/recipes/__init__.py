@@ -37,7 +37,9 @@ from genui.recipes.gan import GanRecipe
 from genui.recipes.music import MusicRecipe
 from genui.recipes.sound_classifier import SoundClassifierRecipe
 from genui.recipes.text_classifier import TextClassifierRecipe
-from genui.recipes.transformer import TransformerRecipe
+from genui.recipes.transformer import RecurrentRecipe as RecurrentRecipe
+from genui.recipes.transformer import TextRecipe as TextRecipe
+from genui.recipes.transformer import TransformerRecipe as TransformerRecipe
 from genui.recipes.video import VideoRecipe
 from genui.recipes.voice import VoiceRecipe
 from genui.typed import from_text
@@ -47,6 +49,8 @@ KINDS: Mapping[tuple[str, str], type[Recipe]] = types.MappingProxyType(
         ("transformer", "text"): TransformerRecipe,
         ("transformer", "code"): TransformerRecipe,
         ("transformer", "music"): MusicRecipe,
+        ("recurrent", "text"): RecurrentRecipe,
+        ("recurrent", "code"): RecurrentRecipe,
         ("diffusion", "image"): DiffusionRecipe,
         ("diffusion", "video"): VideoRecipe,
         ("diffusion", "audio"): VoiceRecipe,

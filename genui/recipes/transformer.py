@@ -1,4 +1,4 @@
-"""Transformers that write: text, code."""
+"""Networks that write a token at a time, text or code: Transformers and recurrent ones."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -10,16 +10,14 @@ from genui.recipes.base import Fraction, Positive, Recipe, Share
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransformerRecipe(Recipe):
-    """A decoder-only Transformer on tokens (Vaswani et al. 2017; Radford et al. 2019)."""
+class TextRecipe(Recipe):
+    """A network that predicts the next token of a text, whatever it is inside."""
 
-    family: str = "transformer"
     medium: str = "text"
     tokenizer: Literal["chars", "bytes", "bpe"] = "chars"
     vocab_size: Annotated[int, Meta(ge=256, le=65536)] = 2048  # for bpe
     layers: Annotated[int, Meta(ge=1, le=96)] = 6
     width: Annotated[int, Meta(ge=8, le=8192)] = 256
-    heads: Annotated[int, Meta(ge=1, le=128)] = 4
     context: Annotated[int, Meta(ge=8, le=8192)] = 256  # tokens
     dropout: Fraction = 0.1
     fim_rate: Share = 0.0  # of the windows shown with a gap to fill; with bpe
@@ -31,11 +29,9 @@ class TransformerRecipe(Recipe):
         "vocab_size",
         "layers",
         "width",
-        "heads",
     )
 
     def check(self) -> None:
-        even_heads(self.width, self.heads)
         if self.fim_rate and self.tokenizer != "bpe":
             raise MisuseError(
                 f"fim_rate={self.fim_rate} needs tokenizer=bpe: no other marks the gaps to fill"
@@ -44,6 +40,27 @@ class TransformerRecipe(Recipe):
     @property
     def prompts(self) -> tuple[str, ...]:
         return (self.sample_prompt,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerRecipe(TextRecipe):
+    """A decoder-only Transformer on tokens (Vaswani et al. 2017; Radford et al. 2019)."""
+
+    family: str = "transformer"
+    heads: Annotated[int, Meta(ge=1, le=128)] = 4
+
+    ARCHITECTURE: ClassVar[tuple[str, ...]] = (*TextRecipe.ARCHITECTURE, "heads")
+
+    def check(self) -> None:
+        even_heads(self.width, self.heads)
+        super().check()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecurrentRecipe(TextRecipe):
+    """A minGRU on tokens (Feng et al. 2024): one state of fixed size, however long the text."""
+
+    family: str = "recurrent"
 
 
 def whole_heads(width: int, heads: int) -> None:
@@ -92,5 +109,15 @@ RECIPES: tuple[Recipe, ...] = (
         layers=4,
         sample_prompt="The ",
         sample_tokens=120,
+    ),
+    RecurrentRecipe(
+        name="shakespeare-gru",
+        dataset="shakespeare",
+        summary="plays, by a recurrent network",
+        steps=2400,
+        layers=4,
+        eval_every=150,
+        eval_batches=6,
+        sample_prompt="ROMEO:\n",
     ),
 )

@@ -9,13 +9,14 @@ import msgspec
 
 from genui import paths
 from genui.errors import GenuiError, MisuseError, did_you_mean
+from genui.recipes import KINDS
 from genui.runs.checkpoints import Header, checkpoint_steps, newest_checkpoint, read_header
 from genui.runs.disk import plain, read_small, shown
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, find_run, list_runs, matching, names_of, summarise
 
 _MEDIA = ("text", "code", "image", "music", "audio", "video", "points")
-_FAMILIES = ("transformer", "diffusion", "gan", "classifier")
+_FAMILIES = tuple(dict.fromkeys(family for family, _ in KINDS))
 
 
 @dataclass(frozen=True, kw_only=True)

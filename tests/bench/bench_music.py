@@ -141,7 +141,7 @@ def pitch_nats(generator: MusicGenerator, grid: NDArray[np.int64]) -> float:
 
 def _logits(generator: MusicGenerator, tokens: NDArray[np.int64]) -> torch.Tensor:
     """[T, SIZE], each position read with at least half a context before it."""
-    context = generator.model.config.context
+    context = generator.model.context
     starts = [*range(0, max(1, len(tokens) - context), context // 2), max(0, len(tokens) - context)]
     out = torch.zeros(len(tokens), notes.SIZE)
     done = 0

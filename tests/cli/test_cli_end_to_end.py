@@ -8,16 +8,20 @@ from genui.cli import main
 from genui.runs.layout import read_status
 from genui.runs.listing import find_run
 
-SMALL = "width=16 heads=1 layers=1 context=16 batch=2 eval_batches=1 sample_tokens=4 device=cpu"
+SMALL = "width=16 layers=1 context=16 batch=2 eval_batches=1 sample_tokens=4 device=cpu"
 
 
+@pytest.mark.parametrize(
+    ("recipe", "family", "more"),
+    [("shakespeare", "transformer", " heads=1"), ("shakespeare-gru", "recurrent", "")],
+)
 def test_a_text_model_is_trained_and_writes(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], recipe: str, family: str, more: str
 ) -> None:
     data = tmp_path / "mine.txt"
     data.write_text("Good morrow, friend. What news? " * 60)
-    settings = [word for pair in SMALL.split() for word in ("--set", pair)]
-    words = ["train", "shakespeare", "--data", str(data), "--steps", "3", "--name", "mine"]
+    settings = [word for pair in (SMALL + more).split() for word in ("--set", pair)]
+    words = ["train", recipe, "--data", str(data), "--steps", "3", "--name", "mine"]
     assert main([*words, *settings, "--foreground"]) == 0
     assert read_status(find_run("mine")).state == "finished"
     capsys.readouterr()
@@ -30,3 +34,13 @@ def test_a_text_model_is_trained_and_writes(
     assert texts[0].startswith("Good")
     assert len(texts[0].rstrip("\n")) == len("Good") + 12
     assert texts[0] == texts[1] != texts[2]
+
+    made = tmp_path / "made.txt"
+    assert main([*sample, "1", "--fork", "4:seed=3", "--out", str(made)]) == 0
+    capsys.readouterr()
+    assert main(["replay", str(made)]) == 0
+    assert capsys.readouterr().out.strip() == "identical"
+    assert main(["show", "mine"]) == 0
+    assert f"{family}, text" in capsys.readouterr().out
+    assert main(["models"]) == 0
+    assert "mine" in capsys.readouterr().out

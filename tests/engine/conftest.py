@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from networks import NETWORKS, random_network
 
 from genui.engine.data.captions import Vocabulary
 from genui.engine.data.tokenizer import CharTokenizer
@@ -13,7 +14,6 @@ from genui.engine.device import Machine
 from genui.engine.generate.diffusion import DiffusionGenerator
 from genui.engine.generate.text import TextGenerator
 from genui.engine.models.dit import Denoiser, DiT, DiTConfig
-from genui.engine.models.transformer import Transformer, TransformerConfig
 from genui.recipes import find_recipe, override
 from genui.runs.layout import RunDir, create_run
 
@@ -22,15 +22,16 @@ torch.set_num_threads(MACHINE.threads)  # two at once are far slower where the c
 ALPHABET = "\n abcdefghijklmnopqrstuvwxyz"
 
 
+@pytest.fixture(params=NETWORKS)
+def network(request: pytest.FixtureRequest) -> str:
+    """The family of the network that writes: what is asserted of one holds for all."""
+    return request.param
+
+
 @pytest.fixture
-def text_generator() -> TextGenerator:
-    torch.manual_seed(0)
-    config = TransformerConfig(len(ALPHABET), layers=2, width=32, heads=2, context=32)
-    model = Transformer(config)
-    with torch.no_grad():  # the head starts at zero, which would make every token equal
-        for parameter in model.parameters():
-            parameter.normal_(std=0.3)
-    return TextGenerator(model, CharTokenizer(ALPHABET), MACHINE)
+def text_generator(network: str) -> TextGenerator:
+    model = random_network(network, len(ALPHABET))
+    return TextGenerator(model, CharTokenizer(ALPHABET), MACHINE, network)
 
 
 @pytest.fixture
@@ -65,14 +66,14 @@ def plays(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tiny_run(plays: Path) -> Callable[..., RunDir]:
-    """Makes a run of a very small Transformer on `plays`."""
+    """Makes a run of a very small network on `plays`."""
 
-    def make(**settings: str) -> RunDir:
+    def make(recipe: str = "shakespeare", **settings: str) -> RunDir:
+        heads = {"heads": "2"} if recipe == "shakespeare" else {}
         small = {
             "data": str(plays),
             "layers": "1",
             "width": "32",
-            "heads": "2",
             "context": "32",
             "batch": "4",
             "steps": "12",
@@ -82,7 +83,8 @@ def tiny_run(plays: Path) -> Callable[..., RunDir]:
             "sample_prompt": "to",
             "checkpoint_every": "4",
             "threads": "1",
-        } | settings
-        return create_run(override(find_recipe("shakespeare"), small), small, "tiny")
+        }
+        small |= heads | settings
+        return create_run(override(find_recipe(recipe), small), small, "tiny")
 
     return make

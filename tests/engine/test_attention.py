@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from networks import TRANSFORMER
 
 from genui.engine.generate.attention import attention
 from genui.engine.generate.diffusion import DiffusionGenerator
 from genui.engine.generate.text import TextGenerator
 from genui.engine.generate.trace import Trace
-from genui.engine.models.transformer import Attention, Block, rotary_tables
+from genui.engine.models.transformer import Attention, Block, Transformer, rotary_tables
 from genui.errors import MisuseError
 from genui.protocol import ImageSettings, SetSeed, Start, TextSettings
 
@@ -21,7 +22,9 @@ def trace_of(generator: TextGenerator, steps: int, prompt: str = "to be") -> Tra
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("network", TRANSFORMER)
 def test_the_weights_are_what_the_fused_kernel_computes(text_generator: TextGenerator) -> None:
+    assert isinstance(text_generator.model, Transformer)
     block = text_generator.model.blocks[0]
     assert isinstance(block, Block)
     layer: Attention = block.attention
@@ -37,10 +40,12 @@ def test_the_weights_are_what_the_fused_kernel_computes(text_generator: TextGene
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("network", TRANSFORMER)
 def test_what_a_layer_attends_to_depends_on_the_layers_before(
     text_generator: TextGenerator,
 ) -> None:
     model = text_generator.model
+    assert isinstance(model, Transformer)
     tokens = torch.arange(12)[None]
     weights = model.attention_weights(tokens)
     assert weights.shape == (2, 1, 2, 1, 12)
@@ -54,6 +59,7 @@ def test_what_a_layer_attends_to_depends_on_the_layers_before(
     torch.testing.assert_close(weights[1], expected)
 
 
+@pytest.mark.parametrize("network", TRANSFORMER)
 @pytest.mark.parametrize(("step", "first", "seen"), [(1, 0, 5), (8, 0, 12), (40, 16, 28)])
 def test_a_token_was_chosen_from_what_the_one_before_it_saw(
     text_generator: TextGenerator, step: int, first: int, seen: int
@@ -70,7 +76,9 @@ def test_a_token_was_chosen_from_what_the_one_before_it_saw(
     np.testing.assert_allclose(weights.astype(np.float64).sum(-1), 1, atol=2e-3)
     assert (weights >= 0).all()
     row = torch.tensor([tokens[first:]])
-    expected = text_generator.model.attention_weights(row)[:, 0, :, 0].detach().numpy()
+    expected = text_generator.model.attention_weights(row)
+    assert expected is not None
+    expected = expected[:, 0, :, 0].detach().numpy()
     np.testing.assert_allclose(weights, expected, atol=1e-3)
 
 
@@ -83,6 +91,13 @@ def test_a_step_not_reached_has_attended_to_nothing(text_generator: TextGenerato
         attention(trace_of(text_generator, 0), 1)
     fork = trace.fork(4, 3, SetSeed(1))
     assert attention(fork, 3).weights == attention(trace, 3).weights
+
+
+@pytest.mark.parametrize("network", ["recurrent"])
+def test_a_network_without_attention_says_so(text_generator: TextGenerator) -> None:
+    found = attention(trace_of(text_generator, 5), 3)
+    assert (found.trace, found.step, found.layers, found.weights) == (3, 3, 0, b"")
+    assert found.fault == "A recurrent network has no attention: a step sees only its state"
 
 
 def test_pictures_have_no_attention_to_show(picture_generator: DiffusionGenerator) -> None:

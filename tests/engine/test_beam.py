@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from networks import NETWORKS, random_network
 
 from genui.engine.data import fim
 from genui.engine.data.tokenizer import train_bpe
@@ -10,21 +11,20 @@ from genui.engine.device import Machine
 from genui.engine.generate.beam import likeliest
 from genui.engine.generate.text import TextGenerator
 from genui.engine.generate.trace import Trace
-from genui.engine.models.transformer import Transformer, TransformerConfig
 from genui.protocol import FILL, Start, TextFrame, TextSettings
 
 TEXT = "".join(f"def f_{n}(a, b):\n    return a * {n} + b\n\n\n" for n in range(60))
 PREFIX, SUFFIX = "def f_7(a, b):\n    return (", ") + b\n"
 
 
-def writer(seed: int) -> TextGenerator:
-    torch.manual_seed(seed)
+pytestmark = pytest.mark.parametrize("network", NETWORKS)
+
+
+def writer(network: str, seed: int) -> TextGenerator:
     tokenizer = train_bpe([TEXT], 280).with_gaps()
-    model = Transformer(TransformerConfig(tokenizer.size, layers=2, width=32, heads=2, context=64))
+    model = random_network(network, tokenizer.size, seed, spread=0.2, context=64)
     with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.2)
-        model.head.weight[tokenizer.end] *= 3  # ends come often enough to be found
+        model.get_parameter("head.weight")[tokenizer.end] *= 3  # ends come often enough
     return TextGenerator(model, tokenizer, Machine("cpu", "fp32", 1))
 
 
@@ -41,8 +41,10 @@ def log_probability(generator: TextGenerator, prompt: list[int], filling: list[i
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_as_many_beams_as_tokens_find_the_likeliest_of_all_short_fillings(seed: int) -> None:
-    generator = writer(seed)
+def test_as_many_beams_as_tokens_find_the_likeliest_of_all_short_fillings(
+    network: str, seed: int
+) -> None:
+    generator = writer(network, seed)
     tokenizer = generator.tokenizer
     prompt = fim.asked(tokenizer, PREFIX, SUFFIX, 40)
     assert tokenizer.end is not None
@@ -53,8 +55,8 @@ def test_as_many_beams_as_tokens_find_the_likeliest_of_all_short_fillings(seed: 
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_more_beams_never_find_a_less_likely_filling(seed: int) -> None:
-    generator = writer(seed)
+def test_more_beams_never_find_a_less_likely_filling(network: str, seed: int) -> None:
+    generator = writer(network, seed)
     prompt = fim.asked(generator.tokenizer, PREFIX, SUFFIX, 40)
     found = [likeliest(generator, prompt, PREFIX, width, most=4) for width in (1, 300)]
     if found[0]:
@@ -62,10 +64,10 @@ def test_more_beams_never_find_a_less_likely_filling(seed: int) -> None:
         assert many >= one - 1e-4
 
 
-def test_one_beam_is_what_greedy_choosing_writes() -> None:
+def test_one_beam_is_what_greedy_choosing_writes(network: str) -> None:
     ended = 0
     for seed in range(8):
-        generator = writer(seed)
+        generator = writer(network, seed)
         settings = TextSettings(temperature=0, tokens=16)
         request = Start(
             trace=1, model="m", prompt=PREFIX + FILL + SUFFIX, seed=0, settings=settings
@@ -79,8 +81,8 @@ def test_one_beam_is_what_greedy_choosing_writes() -> None:
     assert ended
 
 
-def test_a_space_before_the_gap_is_written_first() -> None:
-    generator = writer(0)
+def test_a_space_before_the_gap_is_written_first(network: str) -> None:
+    generator = writer(network, 0)
     tokenizer = generator.tokenizer
     prompt = fim.asked(tokenizer, "x =", "\n", 40)
     found = likeliest(generator, prompt, "x = ", 300, most=3)

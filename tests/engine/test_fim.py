@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from msgspec.structs import replace
+from networks import random_network
 
 from genui.engine.data import fim
 from genui.engine.data.tokenizer import (
@@ -19,7 +20,6 @@ from genui.engine.data.tokenizer import (
 from genui.engine.device import Machine
 from genui.engine.generate.text import TextGenerator
 from genui.engine.generate.trace import Trace
-from genui.engine.models.transformer import Transformer, TransformerConfig
 from genui.engine.train.growing import grown
 from genui.engine.train.text_task import TextTask
 from genui.errors import MisuseError
@@ -36,13 +36,8 @@ def tokenizer() -> BPETokenizer:
 
 
 @pytest.fixture
-def writer(tokenizer: BPETokenizer) -> TextGenerator:
-    torch.manual_seed(0)
-    config = TransformerConfig(tokenizer.size, layers=1, width=32, heads=2, context=64)
-    model = Transformer(config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.3)
+def writer(network: str, tokenizer: BPETokenizer) -> TextGenerator:
+    model = random_network(network, tokenizer.size, layers=1, context=64)
     return TextGenerator(model, tokenizer, Machine("cpu", "fp32", 1))
 
 
@@ -186,7 +181,7 @@ def test_a_share_of_the_windows_has_a_gap(tmp_path: Path) -> None:
     seen = []
 
     def kept(tokens: torch.Tensor, targets: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
-        seen.append((tokens == task.model.config.vocab_size - 2).any(dim=1))
+        seen.append((tokens == task.model.get_parameter("head.weight").shape[0] - 2).any(dim=1))
         return torch.zeros(())
 
     task.model.loss = kept  # type: ignore[method-assign]
@@ -212,9 +207,9 @@ def test_weights_without_the_marks_are_a_start_for_a_model_with_them(tmp_path: P
     task = TextTask(recipe(tmp_path, fim_rate=0.5), torch.device("cpu"), kept)
     tensors = grown(dict(without.model.state_dict()), task.model)
     task.model.load_state_dict(tensors)
-    old = without.model.config.vocab_size
-    assert task.model.config.vocab_size == old + 2
-    assert torch.equal(task.model.embedding.weight[:old], without.model.embedding.weight)
+    before, after = (t.model.get_parameter("embedding.weight") for t in (without, task))
+    assert len(after) == len(before) + 2
+    assert torch.equal(after[: len(before)], before)
 
 
 def test_weights_of_another_width_are_not_grown(tmp_path: Path) -> None:
@@ -285,7 +280,7 @@ def test_a_gap_that_cannot_be_filled_is_one_line(
 
 def test_a_model_that_fills_no_gaps_says_so() -> None:
     tokenizer = CharTokenizer("\n abcdef<>FIL")
-    config = TransformerConfig(tokenizer.size, layers=1, width=32, heads=2, context=32)
-    writer = TextGenerator(Transformer(config), tokenizer, Machine("cpu", "fp32", 1))
+    model = random_network("transformer", tokenizer.size)
+    writer = TextGenerator(model, tokenizer, Machine("cpu", "fp32", 1))
     with pytest.raises(MisuseError, match="not trained to fill <FILL>"):
         writer.begin(request(f"a {FILL}"))

@@ -150,7 +150,7 @@ def test_what_the_network_reads_while_it_writes_is_what_it_was_trained_on() -> N
         state = replace(state, written=(token,), written_from=state.step)
         state, _ = generator.step(state)
     assert generator.finished(state)
-    assert state.tokens.since(0).tolist() == tokens.tolist()
+    assert state.token_ids.since(0).tolist() == tokens.tolist()
 
 
 def test_going_back_and_forward_gives_the_same_bits() -> None:

@@ -10,7 +10,7 @@ from genui.engine.data.pictures import load_pictures
 from genui.engine.generate.text import TextGenerator
 from genui.engine.probes.pictures import measure_pictures
 from genui.engine.probes.text import measure_text
-from genui.recipes import TransformerRecipe, find_recipe, override
+from genui.recipes import TextRecipe, find_recipe, override
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +70,7 @@ def test_an_untrained_text_model_predicts_no_better_than_chance(
     text_generator: TextGenerator, plays: Path
 ) -> None:
     recipe = override(find_recipe("shakespeare"), {"data": str(plays)})
-    assert isinstance(recipe, TransformerRecipe)
+    assert isinstance(recipe, TextRecipe)
     found = measure_text(text_generator, recipe)
     assert float(found["validation loss"].split()[0]) > 2
     assert float(found["held-out text"].split()[0]) > 3

@@ -1,12 +1,11 @@
 import msgspec
 import pytest
-import torch
+from networks import random_network
 
 from genui.engine.data.tokenizer import ByteTokenizer, Tokenizer, train_bpe
 from genui.engine.device import Machine
 from genui.engine.generate.text import TextGenerator
 from genui.engine.generate.trace import Trace
-from genui.engine.models.transformer import Transformer, TransformerConfig
 from genui.errors import MisuseError
 from genui.protocol import (
     AddNoise,
@@ -26,11 +25,7 @@ from genui.protocol import (
 
 
 def generator_of(tokenizer: Tokenizer) -> TextGenerator:
-    torch.manual_seed(0)
-    model = Transformer(TransformerConfig(tokenizer.size, layers=1, width=32, heads=2, context=32))
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.3)
+    model = random_network("transformer", tokenizer.size, layers=1)
     return TextGenerator(model, tokenizer, Machine("cpu", "fp32", 1))
 
 

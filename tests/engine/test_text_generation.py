@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from networks import TRANSFORMER
 
 from genui.engine.generate.text import TextGenerator
 from genui.engine.generate.trace import Trace
@@ -54,6 +55,7 @@ def test_unknown_characters_are_left_out_and_told(text_generator: TextGenerator)
         text_generator.begin(request("☕☕"))
 
 
+@pytest.mark.parametrize("network", TRANSFORMER)
 def test_of_a_prompt_longer_than_the_context_it_says_what_is_not_read(
     text_generator: TextGenerator,
 ) -> None:

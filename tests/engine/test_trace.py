@@ -1,4 +1,7 @@
-"""Traces of a text model: any walk through them gives the bits of a plain generation."""
+"""Traces of a text model: any walk through them gives the bits of a plain generation.
+
+All of it of every network that writes, whether it can cut back what it read or not.
+"""
 
 import tracemalloc
 from collections.abc import Iterator
@@ -9,7 +12,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from networks import random_network
+from torch import Tensor, nn
 
 from genui.engine.data.tokenizer import CharTokenizer
 from genui.engine.device import Machine
@@ -67,13 +71,9 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def long_generator() -> TextGenerator:
+def long_generator(network: str) -> TextGenerator:
     """With the context that the shipped models have, and next to no network."""
-    torch.manual_seed(0)
-    model = Transformer(TransformerConfig(28, layers=1, width=16, heads=2, context=256))
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.3)
+    model = random_network(network, 28, layers=1, width=16, context=256)
     return TextGenerator(model, CharTokenizer(ALPHABET), Machine("cpu", "fp32", 1))
 
 
@@ -187,6 +187,7 @@ def test_seeking_in_a_thousand_tokens_reads_little(long_generator: TextGenerator
 def count_reading(generator: TextGenerator) -> list[int]:
     """How many tokens each pass of the network reads from now on."""
     read: list[int] = []
+    assert isinstance(generator.model, nn.Module)
     generator.model.register_forward_hook(lambda _, tokens, __: read.append(tokens[0].shape[1]))
     return read
 
@@ -194,8 +195,8 @@ def count_reading(generator: TextGenerator) -> list[int]:
 class Quick(Transformer):
     """Answers by the last token alone."""
 
-    def forward(self, tokens: Tensor, cache: KVCache | None = None) -> Tensor:
-        return self.embedding(tokens)
+    def forward(self, token_ids: Tensor, state: KVCache | None = None) -> Tensor:
+        return self.embedding(token_ids)
 
 
 def test_a_trace_of_ten_thousand_tokens_holds_a_bounded_amount() -> None:

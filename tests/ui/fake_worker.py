@@ -99,8 +99,14 @@ class FakeWorker(FakePipes):
         self.opened(replace(branch, trace=request.trace), request.step)
 
     def attend(self, request: protocol.Attend) -> None:
-        """Two layers of two heads that look at the newest tokens most."""
+        """Two layers of two heads that look at the newest tokens most; a recurrent one has none."""
         start = self.traces[request.trace]
+        if start.model == "shakespeare-gru":
+            none = protocol.Attention(
+                trace=request.trace, step=request.step, first=0, fault="It has no attention"
+            )
+            self.send(none)
+            return
         frames = (self.frame(start, step) for step in range(1, request.step))
         written = (frame.text for frame in frames if isinstance(frame, protocol.TextFrame))
         texts = (*re.findall(r"\S+|\s", start.prompt), *written)

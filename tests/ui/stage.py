@@ -65,7 +65,7 @@ def ship(folder: Path, *names: str) -> None:
         place = folder / name
         place.mkdir(parents=True)
         (place / "model.safetensors").write_bytes(safetensors(name, 2400))
-        (place / "card.json").write_text(json.dumps({"name": name, **CARDS[name]}))
+        (place / "card.json").write_text(json.dumps({"name": name, **CARDS.get(name, {})}))
 
 
 def make_run(

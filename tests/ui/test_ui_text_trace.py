@@ -1,9 +1,13 @@
 """The Text screen: a cursor in the text, its odds, forks with another token or words, attention."""
 
+from pathlib import Path
+
 import pytest
+import stage
 from acting import SIZES, SLOW, Opener, fault, home_of, seen, until, until_seen
 from textual.pilot import Pilot
 
+from genui import paths
 from genui.protocol import SetSettings, TextSettings, WriteText, WriteToken
 from genui.ui.panes.text import TextPane
 from genui.ui.widgets.attention import AttentionList
@@ -275,6 +279,25 @@ async def test_attention_has_marks_without_colour(
         assert styled(pilot, "underline").startswith("ROMEO:")
         assert styled(pilot, "bold").startswith("What")
         assert styled(pilot, "italic").startswith("is")
+
+
+async def test_a_recurrent_model_writes_here_and_says_that_it_has_no_attention(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_app: Opener
+) -> None:
+    stage.ship(tmp_path / "weights", "shakespeare-gru")
+    monkeypatch.setattr(paths, "weights_dir", lambda: tmp_path / "weights")
+    async with open_app() as pilot:
+        pane = await write(pilot)
+        trace = pane.trace
+        assert trace is not None
+        assert trace.request.model == "shakespeare-gru"
+        await pilot.press("a")
+        await until_seen(pilot, "It has no attention")
+        await pilot.press("right_square_bracket", "left")
+        await until(pilot, lambda: trace.position == 4)
+        await until_seen(pilot, "It has no attention")
+        await pilot.press("a")
+        assert "model logit drawn" in seen(pilot)
 
 
 async def test_without_a_token_or_attention_the_keys_say_what_to_press(

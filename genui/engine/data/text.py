@@ -11,7 +11,7 @@ from pathlib import Path
 from genui.engine.data.download import fetch, shared
 from genui.engine.data.jsonl import PLAN, documents
 from genui.errors import GenuiError, MisuseError, did_you_mean
-from genui.recipes import TransformerRecipe
+from genui.recipes import TextRecipe
 from genui.runs.disk import read_regular
 
 MAX_BYTES = 512 * 1024 * 1024
@@ -206,6 +206,6 @@ def load_text(dataset: str, data: str = "") -> TextData:
     return load()
 
 
-def check_text(recipe: TransformerRecipe) -> str:
+def check_text(recipe: TextRecipe) -> str:
     """One line describing the text a recipe would train on, having read it."""
     return load_text(recipe.dataset, recipe.data).describe()

@@ -1,11 +1,12 @@
 """Where a model that writes looked when it chose a token."""
 
+import msgspec
 import torch
 
 from genui.engine.device import autocast
-from genui.engine.generate.kv_caches import span
-from genui.engine.generate.music import MusicGenerator, MusicState
-from genui.engine.generate.text import TextGenerator, TextState
+from genui.engine.generate.reader import span
+from genui.engine.generate.token_frame import TokenState
+from genui.engine.generate.token_generator import TokenGenerator
 from genui.engine.generate.trace import Trace
 from genui.errors import MisuseError
 from genui.protocol import Attention
@@ -19,10 +20,11 @@ def attention(trace: Trace, step: int) -> Attention:
     layer and head, as float16 [layers, heads, T]. They are computed in one pass, so they
     agree to rounding with those of the generation, which read a token at a time.
 
-    Raises MisuseError for what writes neither text nor music, and for a step not reached.
+    Of a network without attention the answer has no weights, and `fault` says so. Raises
+    MisuseError for what writes neither text nor music, and for a step not reached.
     """
     generator, reached = trace.generator, trace.reached
-    if not isinstance(generator, TextGenerator | MusicGenerator):
+    if not isinstance(generator, TokenGenerator):
         raise MisuseError("attention is of models that write text or music")
     if not 1 <= step <= reached:
         raise MisuseError(
@@ -30,19 +32,21 @@ def attention(trace: Trace, step: int) -> Attention:
             if reached
             else f"step {step}: this trace has no token yet; take a step first"
         )
-    state: TextState | MusicState = trace.state(step - 1)
-    seen = span(len(state.tokens), state.prompt, generator.model.config.context)
-    tokens = state.tokens.since(seen.first).tolist()
-    row = torch.tensor([tokens], device=next(generator.model.parameters()).device)
+    state: TokenState = trace.state(step - 1)
+    seen = span(len(state.token_ids), state.prompt, generator.model)
+    token_ids = state.token_ids.since(seen.first).tolist()
+    row = torch.tensor([token_ids], device=generator.model.device)
     with torch.inference_mode(), autocast(generator.machine):
-        weights = generator.model.attention_weights(row)[:, 0, :, 0]
-    layers, heads, _ = weights.shape
-    return Attention(
-        trace=trace.request.trace,
-        step=step,
+        weights = generator.model.attention_weights(row)
+    answer = Attention(trace=trace.request.trace, step=step, first=seen.first)
+    if weights is None:
+        fault = f"A {generator.family} network has no attention: a step sees only its state"
+        return msgspec.structs.replace(answer, fault=fault)
+    layers, _, heads, _, _ = weights.shape
+    return msgspec.structs.replace(
+        answer,
         layers=layers,
         heads=heads,
-        texts=generator.spelled(tokens),
-        first=seen.first,
-        weights=weights.to("cpu", torch.float16).numpy().tobytes(),
+        texts=generator.spelled(token_ids),
+        weights=weights[:, 0, :, 0].to("cpu", torch.float16).numpy().tobytes(),
     )

@@ -3,13 +3,11 @@
 import numpy as np
 import torch
 
-from genui.engine.device import autocast
 from genui.engine.generate.filling import masked, spaced
+from genui.engine.generate.reader import read
 from genui.engine.generate.text import TextGenerator
-from genui.engine.models.transformer import KVCache
 
 
-@torch.inference_mode()
 def likeliest(
     generator: TextGenerator, prompt: list[int], prefix: str, width: int, most: int
 ) -> list[int]:
@@ -21,15 +19,12 @@ def likeliest(
     """
     model, tokenizer = generator.model, generator.tokenizer
     assert tokenizer.end is not None
-    device = next(model.parameters()).device
-    cache = KVCache(model.config, 1, device)
+    state = model.new_state(1)
     beams: list[tuple[float, list[int]]] = [(0.0, [])]
     best: tuple[float, list[int]] = (-np.inf, [])
-    read = np.array([prompt], np.int64)
-    for step in range(min(most, model.config.context - len(prompt))):
-        with autocast(generator.machine):
-            answer = model(torch.from_numpy(read).to(device), cache)[:, -1].float().cpu()
-        logits = masked(answer.numpy(), tokenizer)
+    token_ids = np.array([prompt], np.int64)
+    for step in range(min(most, model.context - len(prompt))):
+        logits = masked(read(model, generator.machine, token_ids, state), tokenizer)
         if step == 0:
             logits = spaced(logits, tokenizer, prefix)
         chances = torch.from_numpy(logits).log_softmax(-1).numpy()
@@ -47,6 +42,6 @@ def likeliest(
             (float(scores[row, token]), [*beams[row][1], int(token)])
             for row, token in zip(rows, tokens, strict=True)
         ]
-        cache.keep(torch.from_numpy(rows).to(device))
-        read = tokens[:, None]
+        state.select(torch.from_numpy(rows).to(model.device))
+        token_ids = tokens[:, None]
     return best[1]

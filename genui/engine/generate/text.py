@@ -1,7 +1,7 @@
-"""Writing text a token at a time, by a Transformer or by hand."""
+"""Writing text a token at a time, by a language model or by hand."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -12,67 +12,48 @@ from torch import Tensor
 from genui.engine.data.tokenizer import Tokenizer, left_open, tokenizer_from_dict
 from genui.engine.device import Machine
 from genui.engine.generate import filling, grammar
-from genui.engine.generate.kv_caches import KVCaches, span
-from genui.engine.generate.token_frame import next_token
+from genui.engine.generate.reader import span
+from genui.engine.generate.token_frame import TokenState, next_token
+from genui.engine.generate.token_generator import TokenGenerator
 from genui.engine.generate.token_list import TokenList
+from genui.engine.kinds import build_network
 from genui.engine.models.filled import load_frozen
-from genui.engine.models.transformer import Transformer, transformer_config
+from genui.engine.models.language_model import LanguageModel
 from genui.errors import MisuseError
-from genui.protocol import (
-    Edit,
-    SetSeed,
-    SetSettings,
-    Start,
-    Started,
-    TextFrame,
-    TextSettings,
-    WriteText,
-    WriteToken,
-)
-from genui.recipes import TransformerRecipe
+from genui.protocol import Start, Started, TextFrame, TextSettings
+from genui.recipes import TextRecipe
 from genui.render.sanitise import clean
 
 JOIN = 16
 """How many tokens before a written text are looked at for how it is cut into tokens."""
 
 
-@dataclass(frozen=True)
-class TextState:
-    """A text so far. `logits` [V] is the model's answer after the last of `tokens`.
+@dataclass(frozen=True, kw_only=True)
+class TextState(TokenState):
+    """A text so far."""
 
-    The states that a trace keeps hold V × 4 bytes each, and 4 bytes a token between them.
-    """
-
-    tokens: TokenList
-    prompt: int  # how many of the tokens were given
-    logits: np.ndarray = field(repr=False)
-    step: int
-    seed: int
-    settings: TextSettings
     ended: bool = False
     pending: bytes = b""  # of a character that is not whole yet
-    written: tuple[int, ...] = ()  # by hand: the tokens of step `written_from` + 1 and after
-    written_from: int = 0
     most: int | None = None  # of a gap: the tokens that the context has room for
-    before: str | None = None  # of a gap: what stands before it, which `tokens` have elsewhere
-
-    @property
-    def forced(self) -> int | None:
-        """The next token, where it was written by hand."""
-        at = self.step - self.written_from
-        return self.written[at] if at < len(self.written) else None
+    before: str | None = None  # of a gap: what stands before it, which `token_ids` have elsewhere
 
 
-class TextGenerator:
-    """One Transformer writing one text; `step` is one token. `texts` are its tokens' own."""
+class TextGenerator(TokenGenerator[TextState]):
+    """One model writing one text; `step` is one token. `texts` are its tokens' own."""
 
-    family = "transformer"
+    medium = "text"
+    writer = "a text model"
+    edits = "a text takes other settings, a seed, a text or a token"
 
-    def __init__(self, model: Transformer, tokenizer: Tokenizer, machine: Machine) -> None:
-        self.model = model.eval()
+    def __init__(
+        self,
+        model: LanguageModel,
+        tokenizer: Tokenizer,
+        machine: Machine,
+        family: str = "transformer",
+    ) -> None:
+        super().__init__(model, machine, family)
         self.tokenizer = tokenizer
-        self.machine = machine
-        self._caches = KVCaches(model, machine)
         self.texts = [clean(tokenizer.decode([t])) for t in range(tokenizer.size)]
 
     def begin(self, request: Start) -> tuple[TextState, Started]:
@@ -93,59 +74,48 @@ class TextGenerator:
                 f"prompt {_quoted(request.prompt)}: the model knows none of its characters"
             )
         state = self.start(msgspec.structs.replace(request, prompt=known))
-        unread = span(state.prompt, state.prompt, self.model.config.context).first
+        unread = span(state.prompt, state.prompt, self.model).first
         if unread:
             notes.append(
                 f"the model reads the last {state.prompt - unread} tokens of this prompt: "
                 f"the first {unread} of its {state.prompt} are left out"
             )
-        started = Started(
-            trace=request.trace,
-            model=request.model,
-            family=self.family,
-            medium="text",
-            prompt=left_open(known) if self.tokenizer.end is not None else known,
-            total_steps=state.settings.tokens,
-            note="; ".join(notes),
-        )
-        return state, started
+        prompt = left_open(known) if self.tokenizer.end is not None else known
+        return state, self.started(request, state, prompt, "; ".join(notes))
 
     def _begin_gap(self, request: Start, prefix: str, suffix: str) -> tuple[TextState, Started]:
         """`begin` of a prompt with a gap."""
-        settings, context = _text_settings(request.settings), self.model.config.context
+        settings, context = self.check_settings(request.settings), self.model.context
         read, whole = filling.read(prefix, suffix, self.tokenizer, context, settings.tokens)
-        tokens = TokenList(tuple(read))
-        logits = self._read(tokens, len(tokens))
+        token_ids = TokenList(tuple(read))
         state = TextState(
-            tokens,
-            len(tokens),
-            filling.spaced(logits, self.tokenizer, prefix),
-            0,
-            request.seed,
-            settings,
-            most=context - len(tokens),
+            token_ids=token_ids,
+            prompt=len(token_ids),
+            logits=filling.spaced(self._read(token_ids, len(token_ids)), self.tokenizer, prefix),
+            step=0,
+            seed=request.seed,
+            settings=settings,
+            most=context - len(token_ids),
             before=left_open(prefix),
         )
-        left_out = whole - len(tokens)
-        note = f"the model reads {len(tokens)} tokens around the gap: {left_out} are left out"
-        started = Started(
-            trace=request.trace,
-            model=request.model,
-            family=self.family,
-            medium="text",
-            prompt=left_open(prefix),
-            suffix=suffix,
-            total_steps=self.total(state),
-            note=note if left_out else "",
-        )
-        return state, started
+        read_of = f"the model reads {len(token_ids)} tokens around the gap"
+        left_out = whole - len(token_ids)
+        note = f"{read_of}: {left_out} are left out" if left_out else ""
+        started = self.started(request, state, left_open(prefix), note)
+        return state, msgspec.structs.replace(started, suffix=suffix)
 
     def start(self, request: Start) -> TextState:
         """Read the prompt."""
-        settings = _text_settings(request.settings)
-        tokens = TokenList(self._prompt_tokens(request.prompt))
-        logits = self._read(tokens, len(tokens))
-        return TextState(tokens, len(tokens), logits, 0, request.seed, settings)
+        settings = self.check_settings(request.settings)
+        token_ids = TokenList(self._prompt_tokens(request.prompt))
+        return TextState(
+            token_ids=token_ids,
+            prompt=len(token_ids),
+            logits=self._read(token_ids, len(token_ids)),
+            step=0,
+            seed=request.seed,
+            settings=settings,
+        )
 
     def _prompt_tokens(self, prompt: str) -> tuple[int, ...]:
         """What the model reads first; never empty.
@@ -158,16 +128,6 @@ class TextGenerator:
         newline = self.tokenizer.encode("\n")
         return tuple(self.tokenizer.encode(prompt)) or tuple(newline[:1]) or (0,)
 
-    def frame(self, state: TextState) -> None:
-        """Nothing: a token is seen as it is written."""
-
-    def note(self, state: TextState) -> str:
-        """Nothing: only a prompt is not wholly read, and `begin` tells of that."""
-        return ""
-
-    def finished(self, state: TextState) -> bool:
-        return state.step >= self.total(state)
-
     def total(self, state: TextState) -> int:
         """How many tokens there will be: those asked for, and any more written by hand.
 
@@ -175,41 +135,21 @@ class TextGenerator:
         """
         if state.ended:
             return state.step
-        written = state.written_from + len(state.written)
-        total = max(state.settings.tokens, written, state.step)
-        return total if state.most is None else min(total, state.most)
+        return state.wanted if state.most is None else min(state.wanted, state.most)
 
-    def edit(self, state: TextState, edit: Edit) -> TextState:
-        """Other settings, another seed or a text by hand, from the next token on.
-
-        What was still to be written by hand gives way to a new text. Raises MisuseError
-        for edits of pictures, after the end token, and for a text or token unknown to the
-        tokenizer.
-        """
+    def check_editable(self, state: TextState) -> None:
         if state.ended:
             raise MisuseError(f"the text ended at step {state.step}: edit it at an earlier step")
-        match edit:
-            case SetSettings(settings=settings):
-                return replace(state, settings=_text_settings(settings))
-            case SetSeed(seed=seed):
-                return replace(state, seed=seed)
-            case WriteText(text=text):
-                written = self._cut(text, state.tokens)
-            case WriteToken(token=token):
-                if not 0 <= token < self.tokenizer.size:
-                    raise MisuseError(
-                        f"token {token}: this model has {self.tokenizer.size}, "
-                        f"from 0 to {self.tokenizer.size - 1}"
-                    )
-                written = (token,)
-            case _:
-                raise MisuseError(
-                    f"'{type(edit).__struct_config__.tag}' is an edit of pictures; "
-                    "a text takes other settings, a seed, a text or a token"
-                )
-        return replace(state, written=written, written_from=state.step)
 
-    def _cut(self, text: str, before: TokenList) -> tuple[int, ...]:
+    def check_written(self, state: TextState, written: tuple[int, ...]) -> None:
+        for token in written:
+            if not 0 <= token < self.tokenizer.size:
+                raise MisuseError(
+                    f"token {token}: this model has {self.tokenizer.size}, "
+                    f"from 0 to {self.tokenizer.size - 1}"
+                )
+
+    def parse(self, state: TextState, text: str) -> tuple[int, ...]:
         """The tokens of a text that follows others, cut as the model saw such texts cut.
 
         BPE cuts words differently by what they follow; where the tokens before would be
@@ -220,6 +160,7 @@ class TextGenerator:
             raise MisuseError(
                 f"text {_quoted(text)}: this model has no {_quoted(unknown)}; leave it out"
             )
+        before = state.token_ids
         tail = before.since(max(0, len(before) - JOIN)).tolist()
         joined = self.tokenizer.encode(self.tokenizer.decode(tail) + text)
         follows = joined[: len(tail)] == tail
@@ -232,26 +173,26 @@ class TextGenerator:
     def step(self, state: TextState) -> tuple[TextState, TextFrame]:
         """Choose the next token, or take the one written by hand, and read it."""
         fits = self._fits(state) if state.settings.grammar == "python" else None
-        frame = next_token(state, lambda: state.tokens.since(0), self.texts.__getitem__, fits)
+        frame = next_token(state, lambda: state.token_ids.since(0), self.texts.__getitem__, fits)
         text, pending = self._spell(frame.token, state.pending)
         ended = frame.token == self.tokenizer.end
-        tokens = state.tokens.appended(frame.token)
-        logits = state.logits if ended else self._read(tokens, state.prompt)
+        token_ids = state.token_ids.appended(frame.token)
+        logits = state.logits if ended else self._read(token_ids, state.prompt)
         after = replace(
-            state, tokens=tokens, logits=logits, step=frame.step, ended=ended, pending=pending
+            state, token_ids=token_ids, logits=logits, step=frame.step, ended=ended, pending=pending
         )
         return after, msgspec.structs.replace(frame, text=text)
 
     def _fits(self, state: TextState) -> Callable[[int], bool]:
         """Whether a token may follow in Python; a gap may be closed wherever the model does."""
         whole = state.before is None
-        written = state.tokens.since(0 if whole else state.prompt).tolist()
+        written = state.token_ids.since(0 if whole else state.prompt).tolist()
         before = (state.before or "").encode() + b"".join(map(self.tokenizer.token_bytes, written))
         return grammar.following(before, self.tokenizer, whole=whole)
 
-    def spelled(self, tokens: list[int]) -> tuple[str, ...]:
+    def spelled(self, token_ids: list[int]) -> tuple[str, ...]:
         """The text of each token."""
-        return tuple(self.texts[token] for token in tokens)
+        return tuple(self.texts[token] for token in token_ids)
 
     def write(self, prompt: str, seed: int, settings: TextSettings, until: str = "") -> str:
         """What the model writes after a prompt, ended by `until` where that is given."""
@@ -273,17 +214,9 @@ class TextGenerator:
                 continue
         return clean(raw.decode("utf-8", errors="replace")), b""
 
-    def _read(self, tokens: TokenList, prompt: int) -> np.ndarray:
-        """Logits float32 [V] after `tokens`, the first `prompt` of which were the prompt."""
-        seen = span(len(tokens), prompt, self.model.config.context)
-        logits = self._caches.read(tokens.since(seen.first), seen.at_once)
-        return filling.masked(logits, self.tokenizer)
-
-
-def _text_settings(settings: object) -> TextSettings:
-    if not isinstance(settings, TextSettings):
-        raise MisuseError("a text model needs text settings")
-    return settings
+    def _read(self, token_ids: TokenList, prompt: int) -> np.ndarray:
+        """Logits float32 [V] after `token_ids`, the first `prompt` of which were the prompt."""
+        return filling.masked(self.read(token_ids, prompt), self.tokenizer)
 
 
 def _quoted(text: str) -> str:
@@ -292,7 +225,7 @@ def _quoted(text: str) -> str:
 
 
 def load_text_model(
-    recipe: TransformerRecipe,
+    recipe: TextRecipe,
     tensors: dict[str, Tensor],
     described: Mapping[str, Any],
     machine: Machine,
@@ -300,6 +233,5 @@ def load_text_model(
 ) -> TextGenerator:
     """The generator of a checkpoint's weights; errors as `kinds.build_generator` says."""
     tokenizer = tokenizer_from_dict(described["tokenizer"])
-    config = transformer_config(recipe, tokenizer.size)
-    model = load_frozen(lambda: Transformer(config), tensors)
-    return TextGenerator(model.to(device), tokenizer, machine)
+    model = load_frozen(lambda: build_network(recipe, tokenizer.size), tensors).to(device)
+    return TextGenerator(model, tokenizer, machine, recipe.family)

@@ -1,7 +1,7 @@
 """One token chosen, and what a person sees of the choice."""
 
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,37 +13,43 @@ from genui.engine.generate.choosing import (
     penalises,
     softmax,
 )
+from genui.engine.generate.token_list import TokenList
 from genui.protocol import Candidate, TextFrame, TextSettings
 
 CANDIDATES = 12
 """How many of the likeliest tokens a frame carries."""
 
 
-class Writing(Protocol):
-    """A state of what is written a token at a time: text or music."""
+@dataclass(frozen=True, kw_only=True)
+class TokenState:
+    """What is written a token at a time, so far. `logits` [V] is the answer for the next token.
 
-    @property
-    def logits(self) -> np.ndarray:
-        """The model's answer for the next token, [V]."""
-        ...
+    The states that a trace keeps hold V × 4 bytes each, and 4 bytes a token between them.
+    """
 
-    @property
-    def step(self) -> int: ...
-
-    @property
-    def seed(self) -> int: ...
-
-    @property
-    def settings(self) -> TextSettings: ...
+    token_ids: TokenList  # what the model has read
+    prompt: int  # how many of them were given
+    logits: np.ndarray = field(repr=False)
+    step: int
+    seed: int
+    settings: TextSettings
+    written: tuple[int, ...] = ()  # by hand: the tokens of step `written_from` + 1 and after
+    written_from: int = 0
 
     @property
     def forced(self) -> int | None:
-        """The next token, where it is not the model's to choose."""
-        ...
+        """The next token, where it is not the model's to choose: it was written by hand."""
+        at = self.step - self.written_from
+        return self.written[at] if at < len(self.written) else None
+
+    @property
+    def wanted(self) -> int:
+        """How many tokens are asked for, those written by hand and those there are counted."""
+        return max(self.settings.tokens, self.written_from + len(self.written), self.step)
 
 
 def next_token(
-    state: Writing,
+    state: TokenState,
     seen: Callable[[], np.ndarray],
     spelled: Callable[[int], str],
     allowed: Callable[[int], bool] | None = None,

@@ -23,8 +23,8 @@ class ChoraleTransformer(Transformer):
         for embedding in (self.embedding, self.voice_embedding, self.place_embedding):
             nn.init.normal_(embedding.weight, std=0.7)
 
-    def embed(self, tokens: Tensor) -> Tensor:
-        voices, token = tokens // notes.INPUTS, tokens % notes.INPUTS
+    def embed(self, token_ids: Tensor) -> Tensor:
+        voices, token = token_ids // notes.INPUTS, token_ids % notes.INPUTS
         places = voices // (len(notes.VOICES) + 1)
         return (
             self.embedding(token)

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genui.engine.models.language_model import TokenNetwork
 from genui.recipes import TransformerRecipe
 
 LOGIT_CAP = 15.0
@@ -40,6 +41,11 @@ def transformer_config(recipe: TransformerRecipe, vocab_size: int) -> Transforme
     )
 
 
+def build_transformer(recipe: TransformerRecipe, vocab_size: int) -> "Transformer":
+    """The network of a recipe, its weights drawn anew."""
+    return Transformer(transformer_config(recipe, vocab_size))
+
+
 def rotary_tables(length: int, head_width: int, base: float = 10_000.0) -> tuple[Tensor, Tensor]:
     """Cosines and sines, fp32 [length, head_width / 2] (Su et al. 2021, eq. 15)."""
     frequency = base ** (-torch.arange(0, head_width, 2).float() / head_width)
@@ -57,8 +63,8 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 class KVCache:
     """Keys and values of the tokens already read: two [layers, B, H, context, D] buffers.
 
-    `length` tokens are valid. Writing position k always writes the same values for the same
-    tokens before it, so going back is a matter of lowering `length`.
+    The first `length` tokens are valid. Writing position k always writes the same values for the
+    same tokens before it, so going back is a matter of lowering `length`.
     """
 
     def __init__(self, config: TransformerConfig, batch: int, device: torch.device) -> None:
@@ -75,7 +81,20 @@ class KVCache:
         self.values[layer, :, :, self.length : end] = value
         return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
 
-    def keep(self, rows: Tensor) -> None:
+    def seek(self, length: int) -> int:
+        """Every place that was read is kept."""
+        self.length = length
+        return length
+
+    def snapshot(self, length: int) -> "KVCache":
+        copy = object.__new__(KVCache)
+        copy.keys, copy.values = torch.zeros_like(self.keys), torch.zeros_like(self.values)
+        copy.keys[..., :length, :] = self.keys[..., :length, :]
+        copy.values[..., :length, :] = self.values[..., :length, :]
+        copy.length = length
+        return copy
+
+    def select(self, rows: Tensor) -> None:
         """From now on row k is what row `rows[k]` was; `rows` int64 [B], any number."""
         self.keys, self.values = self.keys[:, rows], self.values[:, rows]
 
@@ -125,10 +144,10 @@ class Attention(nn.Module):
 class FeedForward(nn.Module):
     """Two matrices with ReLU² between."""
 
-    def __init__(self, config: TransformerConfig) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.up = nn.Linear(config.width, 4 * config.width, bias=False)
-        self.down = nn.Linear(4 * config.width, config.width, bias=False)
+        self.up = nn.Linear(width, 4 * width, bias=False)
+        self.down = nn.Linear(4 * width, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.down(F.relu(self.up(x)).square())
@@ -140,7 +159,7 @@ class Block(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.attention = Attention(config)
-        self.feed_forward = FeedForward(config)
+        self.feed_forward = FeedForward(config.width)
         self.dropout = config.dropout
 
     def forward(
@@ -152,11 +171,11 @@ class Block(nn.Module):
         return x + F.dropout(f, self.dropout, self.training)
 
 
-class Transformer(nn.Module):
-    """Tokens [B, T] in, logits [B, T, vocab_size] out."""
+class Transformer(TokenNetwork):
+    """Token ids [B, T] in, logits [B, T, vocab_size] out."""
 
     def __init__(self, config: TransformerConfig) -> None:
-        super().__init__()
+        super().__init__(config.context)
         self.config = config
         self.embedding = nn.Embedding(config.vocab_size, config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
@@ -178,38 +197,34 @@ class Transformer(nn.Module):
             nn.init.zeros_(block.attention.out.weight)
             nn.init.zeros_(block.feed_forward.down.weight)
 
-    def embed(self, tokens: Tensor) -> Tensor:
-        """What is read at each position: tokens [B, T] to [B, T, C]."""
-        return self.embedding(tokens)
+    def new_state(self, rows: int) -> KVCache:
+        return KVCache(self.config, rows, self.device)
 
-    def forward(self, tokens: Tensor, cache: KVCache | None = None) -> Tensor:
-        start = cache.length if cache is not None else 0
-        T = tokens.shape[1]
+    def embed(self, token_ids: Tensor) -> Tensor:
+        """What is read at each position: token_ids [B, T] to [B, T, C]."""
+        return self.embedding(token_ids)
+
+    def hidden_states(self, token_ids: Tensor, state: KVCache | None = None) -> tuple[Tensor, ...]:
+        start, T = state.length if state is not None else 0, token_ids.shape[1]
         cos, sin = self.cos[start : start + T], self.sin[start : start + T]
-        x = F.rms_norm(self.embed(tokens), (self.config.width,))
-        x = F.dropout(x, self.config.dropout / 2, self.training)
+        x = F.rms_norm(self.embed(token_ids), (self.config.width,))
+        hidden_states = [F.dropout(x, self.config.dropout / 2, self.training)]
         for layer, block in enumerate(self.blocks):
-            x = block(x, cos, sin, cache, layer)
-        if cache is not None:
-            cache.length = start + T
+            hidden_states.append(block(hidden_states[-1], cos, sin, state, layer))
+        if state is not None:
+            state.length = start + T
+        return tuple(hidden_states)
+
+    def forward(self, token_ids: Tensor, state: KVCache | None = None) -> Tensor:
+        x = self.hidden_states(token_ids, state)[-1]
         logits = self.head(F.rms_norm(x, x.shape[-1:])).float()
         return LOGIT_CAP * torch.tanh(logits / LOGIT_CAP)
 
-    def attention_weights(self, tokens: Tensor, last: int = 1) -> Tensor:
-        """What the last positions of tokens [B, T] attend to: fp32 [layers, B, H, last, T]."""
-        cos, sin = self.cos[: tokens.shape[1]], self.sin[: tokens.shape[1]]
-        x = F.rms_norm(self.embed(tokens), (self.config.width,))
+    def attention_weights(self, token_ids: Tensor, last: int = 1) -> Tensor:
+        """What the last positions of token_ids [B, T] attend to: fp32 [layers, B, H, last, T]."""
+        cos, sin = self.cos[: token_ids.shape[1]], self.sin[: token_ids.shape[1]]
         weights = []
-        for block in self.blocks:
+        for block, x in zip(self.blocks, self.hidden_states(token_ids), strict=False):
             assert isinstance(block, Block)
             weights.append(block.attention.weights(F.rms_norm(x, x.shape[-1:]), cos, sin, last))
-            x = block(x, cos, sin)
         return torch.stack(weights)
-
-    def loss(self, tokens: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Mean cross-entropy in nats a token, by `weights` where they are given; all [B, T]."""
-        logits = self(tokens).flatten(0, 1)
-        if weights is None:
-            return F.cross_entropy(logits, targets.flatten())
-        each = F.cross_entropy(logits, targets.flatten(), reduction="none")
-        return (each * weights.flatten()).sum() / weights.sum()

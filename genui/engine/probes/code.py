@@ -164,7 +164,7 @@ def restored(generator: TextGenerator, masked: Iterable[Masked], width: int = BE
 
     It is sought among `width` beams; with 1 it is what greedy choosing writes.
     """
-    tokenizer, context = generator.tokenizer, generator.model.config.context
+    tokenizer, context = generator.tokenizer, generator.model.context
     found = []
     for one in masked:
         prompt, _ = filling.read(one.prefix, one.suffix, tokenizer, context, LONGEST)

@@ -71,7 +71,7 @@ def _text(trace: Trace, step: int, recipe: Recipe) -> str:
     generator, state = trace.generator, trace.state(step)
     if not (isinstance(generator, TextGenerator) and isinstance(state, TextState)):
         raise _other_medium(trace, recipe)
-    written = generator.tokenizer.decode(state.tokens.since(state.prompt).tolist())
+    written = generator.tokenizer.decode(state.token_ids.since(state.prompt).tolist())
     return trace.started.prompt + written + trace.started.suffix
 
 

@@ -117,7 +117,9 @@ def nearest_music(recipe: MusicRecipe, trace: Trace, step: int, count: int) -> N
 
 def written(state: MusicState) -> list[int]:
     """The tokens of a state, as they were written."""
-    read = state.tokens.since(state.prompt) % notes.INPUTS  # after the key and the leading voices
+    read = (
+        state.token_ids.since(state.prompt) % notes.INPUTS
+    )  # after the key and the leading voices
     return [notes.HOLD if token >= notes.SIZE else token for token in read.tolist()]
 
 

@@ -9,7 +9,7 @@ from genui.engine.generate.text import TextGenerator, TextState
 from genui.engine.generate.trace import Trace
 from genui.engine.probes.verbatim import SHORTEST, Verbatim
 from genui.protocol import Neighbours, Quote
-from genui.recipes import TransformerRecipe
+from genui.recipes import TextRecipe
 from genui.render.sanitise import clean
 
 AROUND = 60  # bytes shown before and after the run, where it stands in the training text
@@ -25,7 +25,7 @@ def training_text(dataset: str, data: str) -> tuple[str, Verbatim]:
     return f"{text.name}, {count:,} characters{part}", index
 
 
-def nearest_text(recipe: TransformerRecipe, trace: Trace, step: int, count: int) -> Neighbours:
+def nearest_text(recipe: TextRecipe, trace: Trace, step: int, count: int) -> Neighbours:
     """The longest run of what was written (not of the prompt) that the training text has.
 
     `count` is of pictures. Raises MisuseError or GenuiError where the data cannot be read.
@@ -34,7 +34,9 @@ def nearest_text(recipe: TransformerRecipe, trace: Trace, step: int, count: int)
     assert isinstance(generator, TextGenerator)
     assert isinstance(state, TextState)
     data, index = training_text(recipe.dataset, recipe.data)
-    pieces = [generator.tokenizer.token_bytes(t) for t in state.tokens.since(state.prompt).tolist()]
+    pieces = [
+        generator.tokenizer.token_bytes(t) for t in state.token_ids.since(state.prompt).tolist()
+    ]
     run = index.longest(b"".join(pieces))
     measured = f"word for word; runs under {SHORTEST} bytes are not looked for"
     if not run.length:

@@ -8,13 +8,13 @@ from genui.engine.probes import code
 from genui.engine.probes.copying import copying
 from genui.engine.train.text_task import encode_documents, held_out_loss
 from genui.protocol import TextSettings
-from genui.recipes import TransformerRecipe
+from genui.recipes import TextRecipe
 
 BATCH = 16
 COPY_SAMPLES = 12  # of 400 tokens
 
 
-def measure_text(generator: TextGenerator, recipe: TransformerRecipe) -> dict[str, str]:
+def measure_text(generator: TextGenerator, recipe: TextRecipe) -> dict[str, str]:
     """Validation loss on the whole held-out split; for code also how much of it parses."""
     data = load_text(recipe.dataset, recipe.data)
     held = encode_documents(generator.tokenizer, data.validation)
@@ -31,7 +31,7 @@ def measure_text(generator: TextGenerator, recipe: TransformerRecipe) -> dict[st
     return found | copied(generator, recipe, data)
 
 
-def copied(generator: TextGenerator, recipe: TransformerRecipe, data: TextData) -> dict[str, str]:
+def copied(generator: TextGenerator, recipe: TextRecipe, data: TextData) -> dict[str, str]:
     """How much of what it writes stands verbatim in the training text, beside what chance has."""
     settings = TextSettings(tokens=400)
     written = [

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from genui import notes, score
 from genui.engine.device import Machine
 from genui.engine.generate.music import MusicGenerator
-from genui.engine.models.chorale import ChoraleTransformer
+from genui.engine.models.language_model import LanguageModel
 from genui.engine.train.task import Sample, png
 from genui.protocol import Start, TextSettings
 from genui.recipes import MusicRecipe
@@ -13,7 +13,7 @@ from genui.render.midi import encode_midi
 from genui.render.roll import roll_picture
 
 
-def samples(model: ChoraleTransformer, machine: Machine, recipe: MusicRecipe) -> Sequence[Sample]:
+def samples(model: LanguageModel, machine: Machine, recipe: MusicRecipe) -> Sequence[Sample]:
     """The piece that the recipe's prompt and seed give: as .png and as .mid."""
     opening = notes.parse_opening(recipe.sample_prompt)
     grid = write_piece(

@@ -22,6 +22,7 @@ from genui.engine.data.chorales import (
 )
 from genui.engine.device import Machine, autocast
 from genui.engine.models.chorale import ChoraleTransformer, chorale_config
+from genui.engine.models.language_model import LanguageModel
 from genui.engine.train.epochs import examples_of
 from genui.engine.train.task import Sample
 from genui.recipes import MusicRecipe
@@ -114,7 +115,7 @@ def _leads(rng: np.random.Generator) -> frozenset[int]:
 
 
 def held_out(
-    model: ChoraleTransformer,
+    model: LanguageModel,
     piece: Chorale,
     machine: Machine,
     leads: frozenset[int] = NO_LEADS,
@@ -130,19 +131,18 @@ def held_out(
 
 @torch.inference_mode()
 def nats_of(
-    model: ChoraleTransformer,
+    model: LanguageModel,
     tokens: NDArray[np.int64],
     answers: NDArray[np.int64],
     machine: Machine,
 ) -> NDArray[np.float64]:
     """Nats of each answer that is asked for, in order."""
-    context = model.config.context
+    context = model.context
     starts = [*range(0, max(1, len(tokens) - context), context // 2), max(0, len(tokens) - context)]
-    device = next(model.parameters()).device
     found = np.full(len(tokens), np.nan)
     for first in dict.fromkeys(starts):
-        read = torch.from_numpy(tokens[first : first + context])[None].to(device)
-        asked = torch.from_numpy(answers[first : first + context]).to(device)
+        read = torch.from_numpy(tokens[first : first + context])[None].to(model.device)
+        asked = torch.from_numpy(answers[first : first + context]).to(model.device)
         with autocast(machine):
             nats = F.cross_entropy(model(read)[0], asked, reduction="none").double().cpu().numpy()
         end = first + len(nats)

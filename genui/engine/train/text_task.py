@@ -1,4 +1,4 @@
-"""Training a Transformer to predict the next token."""
+"""Training a network to predict the next token."""
 
 from typing import Any
 
@@ -18,17 +18,18 @@ from genui.engine.data.tokenizer import (
 )
 from genui.engine.device import Machine, autocast
 from genui.engine.generate.text import TextGenerator
-from genui.engine.models.transformer import Transformer, transformer_config
+from genui.engine.kinds import build_network
+from genui.engine.models.language_model import LanguageModel, TokenNetwork
 from genui.engine.train.task import Sample
 from genui.errors import MisuseError
 from genui.protocol import TextSettings
-from genui.recipes import TransformerRecipe
+from genui.recipes import TextRecipe
 
 FILL_WEIGHT = 6.0
 """How much a token that fills a gap counts: few of a window do, and they are what is learnt."""
 
 
-def build_tokenizer(recipe: TransformerRecipe, documents: tuple[str, ...]) -> Tokenizer:
+def build_tokenizer(recipe: TextRecipe, documents: tuple[str, ...]) -> Tokenizer:
     """The tokenizer the recipe names, made from the training documents."""
     if recipe.tokenizer == "bpe":
         return train_bpe(documents, recipe.vocab_size)
@@ -81,7 +82,7 @@ def encode_documents(tokenizer: Tokenizer, documents: tuple[str, ...]) -> np.nda
 
 @torch.inference_mode()
 def held_out_loss(
-    model: Transformer,
+    model: LanguageModel,
     held: np.ndarray,
     machine: Machine,
     batch: int,
@@ -91,8 +92,7 @@ def held_out_loss(
 
     All of `held` where `most_batches` is None, else that many batches spread evenly over it.
     """
-    context = model.config.context
-    device = next(model.parameters()).device
+    context = model.context
     starts = np.arange(0, len(held) - 1, context)
     whole = starts[starts + context + 1 <= len(held)]
     if most_batches is not None and len(whole) > most_batches * batch:
@@ -104,7 +104,7 @@ def held_out_loss(
     total, count = 0.0, 0
     for group in [*groups, *([rest] if len(rest) else [])]:
         length = min(context, len(held) - 1 - int(group[-1]))
-        rows = torch.from_numpy(held[group[:, None] + np.arange(length + 1)]).to(device)
+        rows = torch.from_numpy(held[group[:, None] + np.arange(length + 1)]).to(model.device)
         with autocast(machine):
             loss = model.loss(rows[:, :-1], rows[:, 1:])
         total += float(loss) * length * len(group)
@@ -118,7 +118,7 @@ class TextTask:
     unit = "tok"
 
     def __init__(
-        self, recipe: TransformerRecipe, device: torch.device, extra: dict[str, Any] | None = None
+        self, recipe: TextRecipe, device: torch.device, extra: dict[str, Any] | None = None
     ) -> None:
         data = load_text(recipe.dataset, recipe.data)
         if extra:
@@ -150,7 +150,7 @@ class TextTask:
             "licence": data.licence,
         }
         torch.manual_seed(recipe.seed)
-        self.model = Transformer(transformer_config(recipe, tokenizer.size)).to(device)
+        self.model = build_network(recipe, tokenizer.size).to(device)
 
     def loss(self, step: int) -> Tensor:
         recipe = self._recipe
@@ -184,15 +184,15 @@ class TextTask:
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
         """`val_loss` in nats a token, over windows side by side; `val_bpc` in bits a character."""
         recipe = self._recipe
-        assert isinstance(model, Transformer)
+        assert isinstance(model, TokenNetwork)
         most = None if whole else recipe.eval_batches
         nats = held_out_loss(model, self._held, machine, recipe.batch, most)
         return {"val_loss": nats, "val_bpc": nats * self._tokens_per_character / np.log(2)}
 
     def sample(self, model: nn.Module, machine: Machine) -> tuple[Sample, ...]:
         recipe = self._recipe
-        assert isinstance(model, Transformer)
-        generator = TextGenerator(model, self._tokenizer, machine)
+        assert isinstance(model, TokenNetwork)
+        generator = TextGenerator(model, self._tokenizer, machine, recipe.family)
         settings = TextSettings(tokens=recipe.sample_tokens)
         prompt = recipe.sample_prompt
         text = prompt + generator.write(prompt, recipe.seed, settings)

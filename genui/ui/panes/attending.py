@@ -57,6 +57,7 @@ class AttendingPane(TracePane[TextFrame, TextSettings]):
         shown, heads = box.query_one(AttentionList), self.heads
         if heads is not None:
             told = heads.attention
+            shown.clear(told.fault)
             shown.show(told.texts, heads.weights(self.head), told.first)
         elif reason := self._ask():
             shown.clear(reason)

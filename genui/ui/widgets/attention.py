@@ -39,6 +39,8 @@ class Heads:
     def weights(self, at: int) -> list[float]:
         """[T], summing to 1: of the average or of one head."""
         told, tokens = self.attention, len(self.attention.texts)
+        if not tokens:  # a network without attention
+            return []
         if at:
             return list(struct.unpack_from(f"<{tokens}e", told.weights, 2 * (at - 1) * tokens))
         heads = struct.iter_unpack(f"<{tokens}e", told.weights)

@@ -1,0 +1,179 @@
+"""What every network of tokens promises to those that write with it."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from networks import random_network, small_recipe
+
+from genui.engine import trainer
+from genui.engine.data.tokenizer import CharTokenizer
+from genui.engine.device import Machine
+from genui.engine.generate import stream
+from genui.engine.generate.text import TextGenerator
+from genui.engine.kinds import build_network
+from genui.engine.models import recurrent
+from genui.engine.models.language_model import TokenNetwork
+from genui.protocol import Start, Started, TextFrame, TextSettings
+from genui.runs.layout import RunDir, read_status
+
+VOCABULARY = 28
+RECURRENT = pytest.mark.parametrize("network", ["recurrent"])
+
+
+@pytest.fixture
+def model(network: str) -> TokenNetwork:
+    return random_network(network, VOCABULARY).eval()
+
+
+def row(length: int) -> torch.Tensor:
+    return torch.arange(length)[None] % VOCABULARY
+
+
+@torch.inference_mode()
+def test_a_token_never_sees_later_ones(model: TokenNetwork) -> None:
+    tokens = row(16)
+    changed = tokens.clone()
+    changed[0, 10] = 3
+    difference = (model(tokens) - model(changed)).abs().amax(dim=-1)[0]
+    assert float(difference[:10].max()) == 0
+    assert float(difference[10:].min()) > 0
+
+
+@torch.inference_mode()
+def test_read_on_from_a_state_the_answers_are_those_of_the_whole(model: TokenNetwork) -> None:
+    tokens = row(20)
+    state = model.new_state(1)
+    parts = [model.prefill(tokens[:, :5], state)]
+    parts += [model.decode(tokens[:, at], state) for at in range(5, 20)]
+    assert state.length == 20
+    torch.testing.assert_close(torch.cat(parts), model(tokens)[0, 4:], atol=1e-4, rtol=1e-4)
+
+
+@torch.inference_mode()
+def test_going_back_in_a_state_gives_the_same_bits(model: TokenNetwork) -> None:
+    tokens = row(30)
+    state = model.new_state(1)
+    answers = {5: model.prefill(tokens[:, :5], state)}
+    for at in range(5, 30):
+        answers[at + 1] = model.decode(tokens[:, at], state)
+    for to in (29, 12, 20, 5):
+        stands = state.seek(to)
+        assert 5 <= stands <= to
+        assert state.length == stands
+        for at in range(stands, to):
+            model.decode(tokens[:, at], state)
+        assert torch.equal(model.decode(tokens[:, to], state), answers[to + 1])
+
+
+@torch.inference_mode()
+def test_what_is_read_into_a_snapshot_leaves_the_state(model: TokenNetwork) -> None:
+    tokens = row(12)
+    state = model.new_state(1)
+    model.prefill(tokens[:, :8], state)
+    expected = model.decode(tokens[:, 8], state)
+    copy = state.snapshot(8)
+    for token in (1, 2, 3):
+        model.decode(torch.tensor([token]), copy)
+    state.seek(8)
+    assert torch.equal(model.decode(tokens[:, 8], state), expected)
+    again = model.new_state(1)
+    model.prefill(tokens[:, :8], again)
+    for token in (1, 2, 3):
+        model.decode(torch.tensor([token]), again)
+    assert torch.equal(model.decode(tokens[:, 9], copy), model.decode(tokens[:, 9], again))
+
+
+@torch.inference_mode()
+def test_selected_rows_go_on_as_they_would_have(model: TokenNetwork) -> None:
+    tokens = torch.stack([row(9)[0], row(9)[0].flip(0), row(9)[0] + 5])
+    state = model.new_state(3)
+    model.prefill(tokens[:, :8], state)
+    state.select(torch.tensor([2, 0, 2, 2]))
+    answers = model.decode(tokens[[2, 0, 2, 2], 8], state)
+    torch.testing.assert_close(answers, model(tokens)[[2, 0, 2, 2], -1], atol=1e-4, rtol=1e-4)
+
+
+@torch.inference_mode()
+def test_hidden_states_go_from_the_embedding_to_what_the_head_reads(model: TokenNetwork) -> None:
+    hidden_states = model.hidden_states(row(7))
+    assert [tuple(x.shape) for x in hidden_states] == [(1, 7, 32)] * 3  # of two layers
+    last = torch.nn.functional.rms_norm(hidden_states[-1], (32,))
+    logits = last @ model.get_parameter("head.weight").T
+    torch.testing.assert_close(15 * torch.tanh(logits / 15), model(row(7)))
+    changed = row(7).clone()
+    changed[0, 0] = 9
+    other = model.hidden_states(changed)
+    assert torch.equal(hidden_states[0][:, 1:], other[0][:, 1:])  # nothing is mixed in yet
+    assert not torch.equal(hidden_states[-1][:, 1:], other[-1][:, 1:])
+
+
+def test_a_new_model_finds_every_token_equally_likely(network: str) -> None:
+    model = build_network(small_recipe(network), VOCABULARY)
+    tokens = torch.zeros(1, 8, dtype=torch.long)
+    torch.testing.assert_close(model.loss(tokens, tokens), torch.tensor(float(VOCABULARY)).log())
+
+
+# --- only of recurrent networks ----------------------------------------------------------------
+
+
+@RECURRENT
+@torch.inference_mode()
+def test_of_a_long_text_few_places_are_kept(model: TokenNetwork) -> None:
+    state = model.new_state(1)
+    assert isinstance(state, recurrent.RecurrentState)
+    model.prefill(row(3), state)
+    for at in range(1000):
+        model.decode(torch.tensor([at % VOCABULARY]), state)
+        assert len(state.kept) <= recurrent.PLACES + 1
+    for to in range(3, 1003, 50):
+        assert to - state.seek(to) < 2 * 1000 / recurrent.PLACES + 1
+
+
+@RECURRENT
+def test_of_a_prompt_longer_than_the_context_nothing_is_left_out(network: str) -> None:
+    tokenizer = CharTokenizer("\n abcdefghijklmnopqrstuvwxyz")
+    writer = TextGenerator(random_network(network, 28), tokenizer, Machine("cpu", "fp32", 1))
+    settings = TextSettings(tokens=5)
+    prompt = "x" + "to be or not to be " * 2  # 39 tokens, and a context of 32
+    one, other = (
+        writer.begin(Start(trace=1, model="m", prompt=prompt, seed=1, settings=settings))
+        for prompt in (prompt, prompt.replace("x", "y"))
+    )
+    assert one[1].note == ""
+    assert not (one[0].logits == other[0].logits).all()
+
+
+@RECURRENT
+@torch.inference_mode()
+def test_a_long_prompt_is_read_in_portions(
+    model: TokenNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = model.prefill(row(50), model.new_state(1))
+    monkeypatch.setattr(recurrent, "PORTION", 8)
+    state = model.new_state(1)
+    torch.testing.assert_close(model.prefill(row(50), state), whole, atol=1e-4, rtol=1e-4)
+    assert state.length == 50
+
+
+@pytest.mark.usefixtures("signals")
+def test_a_recurrent_run_learns_goes_on_and_writes(tiny_run: Callable[..., RunDir]) -> None:
+    run = tiny_run(
+        recipe="shakespeare-gru", steps="30", learning_rate="0.01", checkpoint_every="10"
+    )
+    assert trainer.train(run) == 0, run.console.read_text()
+    status = read_status(run)
+    assert (status.state, status.step) == ("finished", 30)
+    assert status.val is not None
+    assert status.val < 2.3  # nats; of 13 characters ln 13 = 2.56 is known to nobody
+    whole = run.checkpoint(30).read_bytes()
+    for path in (run.checkpoint(30), run.checkpoint_state(30)):
+        path.unlink()
+    assert trainer.train(run) == 0
+    assert "resumed from the checkpoint at step 20" in run.console.read_text()
+    assert run.checkpoint(30).read_bytes() == whole
+    start = Start(trace=0, model=run.id, prompt="to b", seed=1, settings=TextSettings(tokens=40))
+    started, *frames = stream(start)
+    assert isinstance(started, Started)
+    assert (started.family, started.medium) == ("recurrent", "text")
+    assert len([frame for frame in frames if isinstance(frame, TextFrame)]) == 40
