@@ -17,10 +17,8 @@ TYPE_CHECKING = False  # as in typing, whose import would cost more than this wh
 if TYPE_CHECKING:
     from typing import Any
 
-    from genui.runs.api import finish, init, log
-    from genui.runs.config import Config
+    from genui.runs.api import Config, Run, finish, init, log
     from genui.runs.media import Image, Text
-    from genui.runs.script import Run
 
     run: Run | None
     config: Config
@@ -54,7 +52,7 @@ def __getattr__(name: str) -> "Any":
     if name in _CURRENT:
         return getattr(import_module("genui.runs.api"), _CURRENT[name])()
     if not name.startswith("_"):
-        from genui.runs.ignored import FUNCTIONS
+        from genui.runs.api import FUNCTIONS
 
         if name in FUNCTIONS:
             return import_module("genui.runs.api").ignored_function(name)

@@ -2,7 +2,7 @@
 
 import sys
 
-from genui.cli import main
+from genui.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

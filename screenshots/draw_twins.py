@@ -14,7 +14,7 @@ from draw import save
 
 async def draw() -> None:
     from genui.runs.listing import list_runs
-    from genui.ui.watching import WatchApp
+    from genui.ui.app import WatchApp
 
     app = WatchApp("", list_runs(), list_runs, listing=False, note="")
     async with app.run_test(size=(120, 40)) as pilot:
@@ -26,7 +26,7 @@ async def draw() -> None:
 
 
 def main() -> int:
-    from genui.cli import main as genui
+    from genui.cli.main import main as genui
 
     with tempfile.TemporaryDirectory() as home:
         os.environ["GENUI_HOME"] = os.environ.get("GENUI_HOME") or home

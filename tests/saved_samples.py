@@ -7,7 +7,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from genui import saved
+from genui.formats import codec
+from genui.formats import recipe as saved
+from genui.formats.codec import Sample
+from genui.formats.recipe import Machine, View
 from genui.protocol import (
     AddNoise,
     Axis,
@@ -21,7 +24,6 @@ from genui.protocol import (
     TextFrame,
     TextSettings,
 )
-from genui.saved import Machine, Sample, View
 
 MACHINE = Machine(device="cpu", precision="fp32", threads=1, processor="a", torch="2.13")
 SIDE = 4
@@ -82,7 +84,7 @@ def text_recipe(*texts: str) -> saved.TraceRecipe:
 def written(tmp_path: Path, kind: str, view: View | None = None) -> Path:
     path = tmp_path / f"x.{kind}"
     samples = [Sample(7, "A", picture_frames())]
-    path.write_bytes(saved.encode(kind, samples, picture_recipe(view)))  # type: ignore[arg-type]
+    path.write_bytes(codec.encode(kind, samples, picture_recipe(view)))  # type: ignore[arg-type]
     return path
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genui import notes
-from genui.errors import MisuseError
+from genui.base.errors import MisuseError
+from genui.protocol import notes
 
 LEADS = st.frozensets(st.integers(0, 3))
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from genui import paths
+from genui.base import paths
 
 
 def test_genui_home_moves_everything(genui_home: Path) -> None:

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from genui.errors import GenuiError, MisuseError
-from genui.points import (
+from genui.base.errors import GenuiError, MisuseError
+from genui.formats.points import (
     MOST_BYTES,
     MOST_CLASSES,
     MOST_POINTS,
     Point,
-    fit,
+    fit_to_plane,
     from_text,
     is_points,
     read_csv,
@@ -109,7 +109,7 @@ def test_a_disk_that_refuses_is_one_line(tmp_path: Path, monkeypatch: pytest.Mon
     def refused(*_: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("genui.runs.disk.os.open", refused)
+    monkeypatch.setattr("genui.base.files.os.open", refused)
     with pytest.raises(GenuiError, match=r"points.csv: cannot be read \(permission denied\)"):
         read_csv(file)
 
@@ -139,7 +139,7 @@ def test_points_come_back_from_a_prompt_and_from_the_plane(points: list[Point]) 
     text = to_text(points)
     assert is_points(text)
     assert from_text(text) == points
-    chosen = fit(points)
+    chosen = fit_to_plane(points)
     for point in points:
         x, y, _ = chosen.place(point)
         assert max(abs(x), abs(y)) <= EDGE
@@ -147,7 +147,7 @@ def test_points_come_back_from_a_prompt_and_from_the_plane(points: list[Point]) 
 
 
 def test_points_in_the_plane_stay_where_they_are() -> None:
-    assert fit([Point(-0.5, 0.2), Point(0.5, 1.2)]).scale == 1
+    assert fit_to_plane([Point(-0.5, 0.2), Point(0.5, 1.2)]).scale == 1
 
 
 def test_names_of_data_are_no_points() -> None:

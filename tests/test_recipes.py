@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from genui.errors import MisuseError
+from genui.base.errors import MisuseError
 from genui.recipes import (
     RECIPES,
     DiffusionRecipe,

@@ -23,14 +23,12 @@ from saved_samples import (
     written,
 )
 
-from genui import saved
-from genui.errors import GenuiError, MisuseError
-from genui.protocol import (
-    ImageSettings,
-    Picture,
-    Start,
-)
-from genui.saved import Sample, View
+from genui.base.errors import GenuiError, MisuseError
+from genui.formats import codec
+from genui.formats import recipe as saved
+from genui.formats.codec import Sample
+from genui.formats.recipe import View
+from genui.protocol import ImageSettings, Picture, Start
 
 # --- recipes ------------------------------------------------------------------------
 
@@ -88,12 +86,12 @@ def test_what_no_reader_would_take_is_not_written() -> None:
 
 
 def test_a_file_too_large_to_be_read_back_is_not_written(tmp_path: Path) -> None:
-    from genui.render import film
+    from genui.formats import image
 
-    frames = picture_frames()[:1] * (film.MOST_PIXELS // (SIDE * SIDE * 32 * 32) + 1)
+    frames = picture_frames()[:1] * (image.MOST_PIXELS // (SIDE * SIDE * 32 * 32) + 1)
     recipe = picture_recipe(View(kind="animation", scale=32))
     with pytest.raises(GenuiError, match="this would be over 64,000,000 pixels; draw it smaller"):
-        saved.encode("gif", [Sample(7, "A", frames)], recipe)
+        codec.encode("gif", [Sample(7, "A", frames)], recipe)
 
 
 def test_other_formatting_of_the_json_is_no_edit() -> None:
@@ -180,7 +178,7 @@ def test_a_result_of_text_has_its_tokens() -> None:
 @pytest.mark.parametrize("kind", ["png", "apng", "gif"])
 def test_a_picture_file_gives_back_its_recipe_and_frames(kind: str, tmp_path: Path) -> None:
     view = View(kind="frame" if kind == "png" else "animation", scale=2)
-    file = saved.read(written(tmp_path, kind, view))
+    file = codec.read(written(tmp_path, kind, view))
     assert file.recipe == picture_recipe(view)
     assert file.kind == kind
     assert isinstance(file.content, list)
@@ -191,7 +189,7 @@ def test_a_picture_file_gives_back_its_recipe_and_frames(kind: str, tmp_path: Pa
 
 
 def test_a_step_and_a_part_can_be_shown(tmp_path: Path) -> None:
-    file = saved.read(written(tmp_path, "png", View(steps=(1,), part="guess")))
+    file = codec.read(written(tmp_path, "png", View(steps=(1,), part="guess")))
     assert isinstance(file.content, list)
     assert file.content[0].tobytes() == picture_frames()[1].guess
 
@@ -205,8 +203,8 @@ def test_a_part_that_was_not_computed_cannot_be_shown(tmp_path: Path) -> None:
 def test_a_text_is_kept_exactly_above_its_recipe(texts: tuple, tmp_path: Path) -> None:
     path = tmp_path / "x.txt"
     recipe = text_recipe(*texts)
-    path.write_bytes(saved.encode("txt", [Sample(1, "A", text_frames(*texts))], recipe))
-    file = saved.read(path)
+    path.write_bytes(codec.encode("txt", [Sample(1, "A", text_frames(*texts))], recipe))
+    file = codec.read(path)
     assert file.content == "A" + "".join(texts)
     assert file.recipe == recipe
 
@@ -214,9 +212,9 @@ def test_a_text_is_kept_exactly_above_its_recipe(texts: tuple, tmp_path: Path) -
 def test_a_recording_gives_back_its_outputs(tmp_path: Path) -> None:
     path = tmp_path / "x.cast"
     frames = text_frames("b\n", "\x1b]0;title\x07c")
-    path.write_bytes(saved.encode("cast", [Sample(1, "A", frames)], text_recipe("b\n", "c")))
-    file = saved.read(path)
-    assert file.content == saved.CastFile(("A", "b\r\n", "c"))
+    path.write_bytes(codec.encode("cast", [Sample(1, "A", frames)], text_recipe("b\n", "c")))
+    file = codec.read(path)
+    assert file.content == codec.CastFile(("A", "b\r\n", "c"))
     assert file.recipe == text_recipe("b\n", "c")
 
 
@@ -224,8 +222,8 @@ def test_a_recording_of_pictures_paints_each_over_the_one_before(tmp_path: Path)
     path = written(tmp_path, "cast", View(kind="animation"))
     header = json.loads(path.read_text().splitlines()[0])
     assert (header["width"], header["height"]) == (SIDE, SIDE // 2)
-    file = saved.read(path)
-    assert isinstance(file.content, saved.CastFile)
+    file = codec.read(path)
+    assert isinstance(file.content, codec.CastFile)
     assert len(file.content.outputs) == 3
     assert all("\x1b[H" in output and output.count("\r\n") == 1 for output in file.content.outputs)
 
@@ -255,18 +253,18 @@ def test_a_file_that_cannot_be_used_is_one_line_naming_it(
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(GenuiError) as caught:
-        saved.read(path)
+        codec.read(path)
     assert str(path) in str(caught.value)
     assert fault in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_picture_without_a_recipe_says_so(tmp_path: Path) -> None:
-    from genui.render import film
+    from genui.formats import image
 
-    (tmp_path / "x.png").write_bytes(film.png(np.zeros((2, 2, 3), np.uint8), "my holiday"))
+    (tmp_path / "x.png").write_bytes(image.png(np.zeros((2, 2, 3), np.uint8), "my holiday"))
     with pytest.raises(GenuiError, match="carries no recipe"):
-        saved.read(tmp_path / "x.png")
+        codec.read(tmp_path / "x.png")
 
 
 @pytest.mark.parametrize("kind", ["png", "gif"])
@@ -274,23 +272,23 @@ def test_a_truncated_file_is_refused(kind: str, tmp_path: Path) -> None:
     path = written(tmp_path, kind)
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(GenuiError, match="cannot be read"):
-        saved.read(path)
+        codec.read(path)
 
 
 def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "x.txt"
     with path.open("wb") as file:
-        file.truncate(saved.MOST_BYTES + 1)
+        file.truncate(codec.MOST_BYTES + 1)
     with pytest.raises(GenuiError, match="over 64 MB"):
-        saved.read(path)
+        codec.read(path)
 
 
 def test_a_kind_of_file_that_has_no_recipe_is_named(tmp_path: Path) -> None:
     with pytest.raises(MisuseError, match=r"x\.jpg: a recipe is in files that end in \.png"):
-        saved.read(tmp_path / "x.jpg")
+        codec.read(tmp_path / "x.jpg")
 
 
 def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.txt")
     with pytest.raises(GenuiError, match="not a regular file"):
-        saved.read(tmp_path / "x.txt")
+        codec.read(tmp_path / "x.txt")

@@ -10,12 +10,13 @@ import pytest
 from PIL import Image
 from saved_samples import MACHINE, START, STARTED
 
-from genui import saved
-from genui.errors import GenuiError
+from genui.base.errors import GenuiError
+from genui.formats import codec, video
+from genui.formats import recipe as saved
+from genui.formats.codec import Kind, Sample
+from genui.formats.recipe import TraceRecipe, View
 from genui.protocol import ImageFrame
-from genui.saved import Sample, TraceRecipe, View, mp4
-from genui.saved.files import Kind
-from genui.ui.compare import gap
+from genui.ui.traces.compare import gap
 
 TIMES, SIDE, STEPS = 16, 6, 3
 ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
@@ -45,7 +46,7 @@ def recipe_for(frames: list[ImageFrame], view: View) -> TraceRecipe:
 def written(folder: Path, kind: Kind, view: View) -> Path:
     frames = clip_frames()
     path = folder / f"clip.{kind}"
-    path.write_bytes(saved.encode(kind, [Sample(7, "x", frames)], recipe_for(frames, view)))
+    path.write_bytes(codec.encode(kind, [Sample(7, "x", frames)], recipe_for(frames, view)))
     return path
 
 
@@ -57,7 +58,7 @@ def colours_of(frame: ImageFrame) -> np.ndarray:
 def test_a_clip_moves_through_the_pictures_of_its_last_step_without_a_rest(
     tmp_path: Path, kind: Kind
 ) -> None:
-    file = saved.read(written(tmp_path, kind, View(kind="clip", scale=2)))
+    file = codec.read(written(tmp_path, kind, View(kind="clip", scale=2)))
     assert isinstance(file.content, list)
     assert len(file.content) == TIMES
     assert file.content[0].shape == (2 * SIDE, 2 * SIDE, 3)
@@ -69,14 +70,14 @@ def test_a_clip_moves_through_the_pictures_of_its_last_step_without_a_rest(
 
 
 def test_a_clip_of_an_earlier_step_is_that_steps(tmp_path: Path) -> None:
-    file = saved.read(written(tmp_path, "apng", View(kind="clip", steps=(1,))))
+    file = codec.read(written(tmp_path, "apng", View(kind="clip", steps=(1,))))
     assert isinstance(file.content, list)
     seen = np.array([picture[0, 0] for picture in file.content])
     assert np.array_equal(seen, colours_of(clip_frames()[1]))
 
 
 def test_a_png_of_a_clip_has_all_its_pictures(tmp_path: Path) -> None:
-    file = saved.read(written(tmp_path, "png", View(kind="frame")))
+    file = codec.read(written(tmp_path, "png", View(kind="frame")))
     assert isinstance(file.content, list)
     (sheet,) = file.content
     assert sheet.shape == (4 * (SIDE + 1) - 1, 4 * (SIDE + 1) - 1, 3)
@@ -85,7 +86,7 @@ def test_a_png_of_a_clip_has_all_its_pictures(tmp_path: Path) -> None:
 
 
 def test_a_filmstrip_of_a_clip_has_a_row_a_step(tmp_path: Path) -> None:
-    file = saved.read(written(tmp_path, "png", View(kind="film", steps=(0, 1, 2))))
+    file = codec.read(written(tmp_path, "png", View(kind="film", steps=(0, 1, 2))))
     assert isinstance(file.content, list)
     (strip,) = file.content
     assert strip.shape == (STEPS * (SIDE + 1) - 1, TIMES * (SIDE + 1) - 1, 3)
@@ -94,7 +95,7 @@ def test_a_filmstrip_of_a_clip_has_a_row_a_step(tmp_path: Path) -> None:
 
 
 def test_the_denoising_of_a_clip_moves_through_its_steps(tmp_path: Path) -> None:
-    file = saved.read(written(tmp_path, "apng", View(kind="animation")))
+    file = codec.read(written(tmp_path, "apng", View(kind="animation")))
     assert isinstance(file.content, list)
     assert len(file.content) == STEPS
 
@@ -102,7 +103,7 @@ def test_the_denoising_of_a_clip_moves_through_its_steps(tmp_path: Path) -> None
 @ffmpeg
 def test_an_mp4_carries_the_recipe_and_looks_like_the_clip(tmp_path: Path) -> None:
     path = written(tmp_path, "mp4", View(kind="clip", scale=8))
-    file = saved.read(path)
+    file = codec.read(path)
     assert file.recipe == recipe_for(clip_frames(), View(kind="clip", scale=8))
     assert isinstance(file.content, list)
     seen = np.array([picture[20, 20] for picture in file.content]).astype(int)
@@ -117,8 +118,8 @@ def test_an_mp4_of_a_recipe_longer_than_a_command_line_is_written(tmp_path: Path
         long, STARTED, MACHINE, saved.result_of(frames), view=View(kind="clip")
     )
     path = tmp_path / "long.mp4"
-    path.write_bytes(saved.encode("mp4", [Sample(7, "x", frames)], recipe))
-    assert saved.read(path).recipe == recipe
+    path.write_bytes(codec.encode("mp4", [Sample(7, "x", frames)], recipe))
+    assert codec.read(path).recipe == recipe
 
 
 @ffmpeg
@@ -127,7 +128,7 @@ def test_without_ffmpeg_an_mp4_still_says_how_it_was_made(
 ) -> None:
     path = written(tmp_path, "mp4", View(kind="clip"))
     monkeypatch.setenv("PATH", str(tmp_path))
-    file = saved.read(path)
+    file = codec.read(path)
     assert file.recipe.prompt == START.prompt
     assert file.content == []
 
@@ -147,7 +148,7 @@ def test_a_cut_off_mp4_is_one_line(tmp_path: Path, kept: int) -> None:
     path = written(tmp_path, "mp4", View(kind="clip"))
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(GenuiError) as raised:
-        saved.read(path)
+        codec.read(path)
     assert str(raised.value).startswith(str(path))
     assert "\n" not in str(raised.value)
 
@@ -155,21 +156,21 @@ def test_a_cut_off_mp4_is_one_line(tmp_path: Path, kept: int) -> None:
 @ffmpeg
 def test_an_mp4_of_somebody_else_carries_no_recipe(tmp_path: Path) -> None:
     path = tmp_path / "holiday.mp4"
-    path.write_bytes(mp4.encode([np.zeros((8, 8, 3), np.uint8)] * 3, "on the beach", 10))
+    path.write_bytes(video.encode([np.zeros((8, 8, 3), np.uint8)] * 3, "on the beach", 10))
     with pytest.raises(GenuiError, match="carries no recipe"):
-        saved.read(path)
+        codec.read(path)
 
 
 def test_a_box_that_says_it_is_longer_than_the_file_is_refused() -> None:
     data = b"\0\0\0\x10ftypisom\0\0\0\0" + (2**31).to_bytes(4, "big") + b"moov"
     with pytest.raises(ValueError, match="truncated"):
-        mp4.comment(data)
+        video.comment(data)
 
 
 def test_an_mp4_of_millions_of_boxes_is_refused() -> None:
-    data = b"\0\0\0\x10ftypisom\0\0\0\0" + b"\0\0\0\x08free" * mp4.MOST_BOXES
+    data = b"\0\0\0\x10ftypisom\0\0\0\0" + b"\0\0\0\x08free" * video.MOST_BOXES
     with pytest.raises(ValueError, match="over 100,000 boxes"):
-        mp4.comment(data)
+        video.comment(data)
 
 
 def test_a_gif_of_a_hundred_million_pixels_is_refused_before_it_is_decoded(
@@ -181,7 +182,7 @@ def test_a_gif_of_a_hundred_million_pixels_is_refused_before_it_is_decoded(
     first.save(file, "GIF", save_all=True, append_images=[second, first] * 3)
     path.write_bytes(file.getvalue())
     with pytest.raises(GenuiError, match="over 64,000,000 pixels"):
-        saved.read(path)
+        codec.read(path)
 
 
 def test_clips_drawn_too_large_are_refused(tmp_path: Path) -> None:
@@ -191,7 +192,7 @@ def test_clips_drawn_too_large_are_refused(tmp_path: Path) -> None:
     ]
     recipe = recipe_for(frames, View(kind="clip", scale=32))
     with pytest.raises(GenuiError, match="pixels; draw it smaller or take fewer steps"):
-        saved.encode("gif", [Sample(7, "x", frames)], recipe)
+        codec.encode("gif", [Sample(7, "x", frames)], recipe)
 
 
 def test_how_far_two_clips_are_apart_counts_all_their_pictures() -> None:

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genui import notes, score
-from genui.errors import MisuseError
+from genui.base.errors import MisuseError
+from genui.formats import score
+from genui.protocol import notes
 
 C4, D4 = notes.note_token(60), notes.note_token(62)
 

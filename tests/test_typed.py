@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 
-from genui.grids import parse_axes
+from genui.base.text import from_text
 from genui.protocol import ImageSettings
+from genui.protocol.settings import parse_axes
 from genui.recipes import find_recipe, override
-from genui.typed import from_text
 from genui.ui.settings import typed
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from genui.errors import MisuseError
+from genui.base.errors import MisuseError
 from genui.protocol import (
     AddNoise,
     EditAt,
@@ -15,7 +15,7 @@ from genui.protocol import (
     Start,
     TextSettings,
 )
-from genui.variations import DISTANCES, variations
+from genui.protocol.edits import DISTANCES, variations
 
 
 def start(settings: Settings, *edits: EditAt) -> Start:

@@ -4,14 +4,16 @@ Precision is chosen by measuring, not from a table: bf16 pays where the processo
 multiplies it fast (AMX, AVX512-BF16, GPUs) and the network is wide enough.
 """
 
+import contextlib
 import os
 import platform
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 
-from genui.errors import MisuseError
+from genui.base.errors import MisuseError
 
 BF16_WORTH = 1.3  # bf16 must be this much faster on matrices to pay for its casts
 _COMPARED = (torch.float32, torch.bfloat16)
@@ -129,3 +131,20 @@ def describe() -> dict[str, str]:
         "bf16 speed": f"{gain:.1f}× fp32 on {_COMPARED_WIDTH}-wide matrices",
         "threads": str(threads),
     }
+
+
+# --- Giving way: training yields the processor to whoever is looking at it --------------------
+
+
+def give_way(niceness: int) -> None:
+    """Lower this process's priority by `niceness` (0 to 19), as far as the system lets it.
+
+    Linux groups processes by session and shares the processor between the groups first,
+    so a process in a session of its own, as the trainer is, must lower its group too:
+    `nice` alone would change nothing (sched(7), "The autogroup feature").
+    """
+    with contextlib.suppress(OSError):
+        os.nice(niceness)
+    with contextlib.suppress(OSError):
+        if os.getsid(0) == os.getpid():
+            Path("/proc/self/autogroup").write_text(str(niceness))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from genui.errors import MisuseError
+from genui.base.errors import MisuseError
 from genui.recipes import (
     DiffusionRecipe,
     GanRecipe,
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from genui.engine.device import Machine
-    from genui.engine.generate.trace import Generator, Trace
+    from genui.engine.metrics.classifiers import Judge
     from genui.engine.models.language_model import TokenNetwork
-    from genui.engine.probes.labels import Judge
+    from genui.engine.sample.trace import Generator, Trace
     from genui.engine.train.task import Task
     from genui.protocol import Neighbours
-    from genui.runs.catalog import ModelInfo
+    from genui.runs.models import ModelInfo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,18 +68,18 @@ class Kind:
     """`network(recipe, vocab_size)` is the TokenNetwork of a kind that `TextTask` trains; "" of
     the others, whose task builds its own."""
     judge: str = ""
-    """`judge(ref)` is a classifier as an instrument (`genui.engine.probes.labels.Judge`); "" of a
-    kind that gives no labels."""
+    """`judge(ref)` is a classifier as an instrument, `Judge` of `genui.engine.metrics.classifiers`;
+    "" of a kind that gives no labels."""
 
 
 _TEXT = Kind(
-    task="genui.engine.train.text_task:TextTask",
-    generator="genui.engine.generate.text:load_text_model",
-    measure="genui.engine.probes.text:measure_text",
+    task="genui.engine.train.language:TextTask",
+    generator="genui.engine.sample.text:load_text_model",
+    measure="genui.engine.metrics.language:measure_text",
     check="genui.engine.data.text:check_text",
     honesty="It has read one small body of text and nothing else: it writes in that manner, "
     "invents words, and knows no facts.",
-    nearest="genui.engine.probes.quotes:nearest_text",
+    nearest="genui.engine.metrics.copying:nearest_text",
 )
 
 KINDS: Mapping[type[Recipe], Kind] = types.MappingProxyType(
@@ -89,10 +89,10 @@ KINDS: Mapping[type[Recipe], Kind] = types.MappingProxyType(
         ),
         RecurrentRecipe: replace(_TEXT, network="genui.engine.models.recurrent:build_min_gru"),
         DiffusionRecipe: Kind(
-            task="genui.engine.train.picture_task:PictureTask",
-            generator="genui.engine.generate.picture_model:load_picture_model",
-            measure="genui.engine.probes.pictures:measure_pictures",
-            check="genui.engine.data.pictures:check_pictures",
+            task="genui.engine.train.diffusion:PictureTask",
+            generator="genui.engine.sample.diffusion:load_picture_model",
+            measure="genui.engine.metrics.images:measure_pictures",
+            check="genui.engine.data.images:check_pictures",
             honesty="It has seen one picture a caption: a trained name gives back the trained "
             "picture, the less exactly the more 'error' says. New are the combinations with "
             "colours and, seldom well, names it never saw.",
@@ -105,63 +105,63 @@ KINDS: Mapping[type[Recipe], Kind] = types.MappingProxyType(
                     "there is."
                 }
             ),
-            nearest="genui.engine.probes.nearest:nearest_pictures",
+            nearest="genui.engine.metrics.copying:nearest_pictures",
         ),
         MusicRecipe: Kind(
-            task="genui.engine.train.music_task:MusicTask",
-            generator="genui.engine.generate.music:load_music_model",
-            measure="genui.engine.probes.music:measure_music",
+            task="genui.engine.train.language:MusicTask",
+            generator="genui.engine.sample.music:load_music_model",
+            measure="genui.engine.metrics.music:measure_music",
             check="genui.engine.data.chorales:check_music",
             honesty="It has read the notes of Bach's chorales and nothing else: no words, no "
             "fermatas, no sense of a whole piece beyond six bars. It breaks the rules of "
             "part-writing more often than Bach, as the figures say.",
-            nearest="genui.engine.probes.music_copying:nearest_music",
+            nearest="genui.engine.metrics.music:nearest_music",
         ),
         GanRecipe: Kind(
-            task="genui.engine.train.gan_task:GanTask",
-            generator="genui.engine.generate.latent:load_latent_model",
-            measure="genui.engine.probes.gan:measure_gan",
-            check="genui.engine.data.pictures:check_pictures",
+            task="genui.engine.train.gan:GanTask",
+            generator="genui.engine.sample.latent:load_latent_model",
+            measure="genui.engine.metrics.images:measure_gan",
+            check="genui.engine.data.images:check_pictures",
             honesty="It never saw a picture, only a discriminator's opinion of its own: what it "
             "draws is new, but what it found hard to draw it leaves out, and 'coverage' and "
             "'recall' say how much that is.",
-            nearest="genui.engine.probes.nearest:nearest_pictures",
+            nearest="genui.engine.metrics.copying:nearest_pictures",
         ),
         VideoRecipe: Kind(
-            task="genui.engine.train.video_task:VideoTask",
-            generator="genui.engine.generate.video:load_video_model",
-            measure="genui.engine.probes.clips:measure_clips",
-            check="genui.engine.data.motion:check_clips",
+            task="genui.engine.train.diffusion:VideoTask",
+            generator="genui.engine.sample.diffusion:load_video_model",
+            measure="genui.engine.metrics.clips:measure_clips",
+            check="genui.engine.data.clips:check_clips",
             honesty="It knows 159 icons and 10 motions by name. An icon's shape is remembered: "
             "its caption draws it, and the network is built to move it. New are where it begins, "
             "how large it is and how far it goes, and pairs of icon, motion and colours never "
             "trained together; a word that it never saw is no icon to it. A motion begins at the "
             "same place of its path every time: a bounce on the ground, an orbit at the top.",
-            nearest="genui.engine.probes.nearest_clips:nearest_clips",
+            nearest="genui.engine.metrics.copying:nearest_clips",
         ),
         VoiceRecipe: Kind(
-            task="genui.engine.train.voice_task:VoiceTask",
-            generator="genui.engine.generate.voice:load_voice_model",
-            measure="genui.engine.probes.voice:measure_voice",
+            task="genui.engine.train.diffusion:VoiceTask",
+            generator="genui.engine.sample.diffusion:load_voice_model",
+            measure="genui.engine.metrics.clips:measure_voice",
             check="genui.engine.data.speech:check_speech",
             honesty="It says the words that it was trained on, in the voices that it was trained "
             "on, and no others: digits are joined, not spoken as one. Phases are estimated from "
             "64 mel bands at 8 kHz, so it sounds like a telephone in a pipe.",
-            nearest="genui.engine.probes.nearest_takes:nearest_takes",
+            nearest="genui.engine.metrics.copying:nearest_takes",
         ),
         SoundClassifierRecipe: Kind(
-            task="genui.engine.train.sound_classifier_task:SoundClassifierTask",
+            task="genui.engine.train.classifier:SoundClassifierTask",
             generator="",
-            measure="genui.engine.probes.hearing:measure_listener",
-            check="genui.engine.data.labelled_speech:check_labelled_speech",
+            measure="genui.engine.metrics.classifiers:measure_listener",
+            check="genui.engine.data.speech:check_labelled_speech",
             honesty="It knows ten digits, or six people, from recordings of theirs: whatever it "
             "hears it gives one of them, a stranger too.",
         ),
         ImageClassifierRecipe: Kind(
-            task="genui.engine.train.classifier_task:ImageClassifierTask",
+            task="genui.engine.train.classifier:ImageClassifierTask",
             generator="",
-            measure="genui.engine.probes.judge:measure_classifier",
-            check="genui.engine.data.picture_labels:check_labelled",
+            measure="genui.engine.metrics.classifiers:measure_classifier",
+            check="genui.engine.data.image_labels:check_labelled",
             honesty="It knows its own labels and no others: whatever it is shown, it gives one of "
             "them, and how sure it is says nothing of a picture unlike those it was trained on.",
             honesty_of=types.MappingProxyType(
@@ -172,16 +172,16 @@ KINDS: Mapping[type[Recipe], Kind] = types.MappingProxyType(
                     "hundred small pictures teach it little: 'held-out accuracy' says how little.",
                 )
             ),
-            judge="genui.engine.probes.judge:load_judge",
+            judge="genui.engine.metrics.classifiers:load_judge",
         ),
         TextClassifierRecipe: Kind(
-            task="genui.engine.train.text_classifier_task:TextClassifierTask",
+            task="genui.engine.train.classifier:TextClassifierTask",
             generator="",
-            measure="genui.engine.probes.text_judge:measure_text_classifier",
-            check="genui.engine.data.labelled_text:check_labelled_text",
+            measure="genui.engine.metrics.classifiers:measure_text_classifier",
+            check="genui.engine.data.text:check_labelled_text",
             honesty="It counts words and letters and knows its own labels only: whatever it "
             "reads, it gives one of them.",
-            judge="genui.engine.probes.text_judge:load_text_judge",
+            judge="genui.engine.metrics.classifiers:load_text_judge",
         ),
     }
 )
@@ -217,7 +217,7 @@ def build_generator(
 
 def measure(info: "ModelInfo", recipe: Recipe) -> Mapping[str, str]:
     """Label to value with its unit, the most telling one first."""
-    from genui.engine.generate.load import find_and_load
+    from genui.engine.load import find_and_load
 
     kind = _kind(recipe)
     return _function(kind.measure)(

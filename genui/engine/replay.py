@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import torch
 
+from genui.base.errors import GenuiError
 from genui.engine import device
-from genui.engine.generate.load import find_and_load, fingerprint_of
-from genui.errors import GenuiError
-from genui.saved import Machine, TraceRecipe
+from genui.engine.load import find_and_load, fingerprint_of
+from genui.formats.recipe import Machine, TraceRecipe
 
 MOST_THREADS = 256  # that a file is believed
 

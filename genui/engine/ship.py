@@ -11,7 +11,7 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,25 +19,21 @@ from typing import Any
 import msgspec
 from torch import Tensor
 
-from genui import paths
+from genui.base import paths
+from genui.base.errors import GenuiError, MisuseError
 from genui.engine.device import processor_name
-from genui.engine.generate import stream
 from genui.engine.kinds import honesty, measure
-from genui.engine.models import guiding
-from genui.engine.train.checkpoint import load_weights, write_model
-from genui.engine.train.quantise import halved, quantise
-from genui.errors import GenuiError
-from genui.kinds import KINDS, UNGUIDED
+from genui.engine.load import stream
+from genui.engine.models import frozen
+from genui.engine.train.checkpoint import halved, load_weights, quantise, write_model
+from genui.formats.recipe import METADATA, read_plan
+from genui.logs.native import MetricsTail, run_minutes
 from genui.protocol import Start, TextFrame
+from genui.protocol.registry import KINDS, UNGUIDED
 from genui.recipes import PATHS, WATCHING, Recipe, TextRecipe, find_recipe, recipe_from_dict
-from genui.runs.catalog import find_model
-from genui.runs.checkpoints import read_header
 from genui.runs.layout import RunDir, read_info
 from genui.runs.listing import find_run
-from genui.runs.minutes import run_minutes
-from genui.runs.origin import spelled
-from genui.runs.tail import MetricsTail
-from genui.saved.drawn import METADATA, read_plan
+from genui.runs.models import find_model, read_header, spelled
 
 SAMPLE = "sample.png"
 """Beside the weights: what the model drew at the end of its training."""
@@ -63,7 +59,7 @@ def ship(run: RunDir, guide: str = "", bits: int = 8) -> dict[str, Any]:
     tensors, described = load_weights(find_model(str(run.path)).path)
     if guide:
         weaker = load_weights(find_model(guide).path)
-        tensors, described = guiding.joined((tensors, described), weaker)
+        tensors, described = frozen.joined((tensors, described), weaker)
         described["guide"]["recipe"] = without_paths(described["guide"]["recipe"])
     recipe = recipe_from_dict(described["recipe"])
     target = paths.weights_dir() / recipe.name / "model.safetensors"
@@ -95,8 +91,8 @@ def narrowed(tensors: dict[str, Tensor], bits: int) -> dict[str, Tensor]:
     """A model's weights in `bits`, those of its guide in eight."""
     if bits == 8:
         return quantise(tensors)
-    own, guide = guiding.apart(tensors)
-    return halved(own) | guiding.prefixed(quantise(guide))
+    own, guide = frozen.apart(tensors)
+    return halved(own) | frozen.prefixed(quantise(guide))
 
 
 def written(card: dict[str, Any]) -> str:
@@ -232,3 +228,40 @@ def sample(ref: str, recipe: Recipe) -> str:
 
 if __name__ == "__main__":
     sys.exit(main())
+
+
+# --- Weights averaged over models that were trained from one another, or from one model -------
+# Such a "soup" (Wortsman et al. 2022) costs no more to use than one of them, and what each training
+# left to chance in the weights is averaged out.
+
+ALIKE = ("fingerprint", "words", "tokenizer", "labels")
+"""What the weights mean: of other data or other words they cannot be averaged."""
+
+
+def average(
+    names: Sequence[str], paths: Sequence[Path]
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """(fp32 tensors, description) of the mean of some models' weights, at least two.
+
+    A guide beside the weights is left out. Raises MisuseError naming the first model
+    that does not fit the first one.
+    """
+    total, described = load_weights(paths[0])
+    total = frozen.apart(total)[0]
+    for name, path in zip(names[1:], paths[1:], strict=True):
+        tensors, theirs = load_weights(path)
+        tensors = frozen.apart(tensors)[0]
+        for what in ALIKE:
+            if described.get(what) != theirs.get(what):
+                data = "data" if what == "fingerprint" else what
+                raise MisuseError(f"{name}: is of other {data} than {names[0]}")
+        if _shapes(tensors) != _shapes(total):
+            raise MisuseError(f"{name}: its network is not that of {names[0]}")
+        total = {key: value + tensors[key] for key, value in total.items()}
+    told = {key: value for key, value in described.items() if key not in ("guide", "critic")}
+    mean = {key: value / len(names) for key, value in total.items()}
+    return mean, told | {"averaged": list(names)}
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in tensors.items()}

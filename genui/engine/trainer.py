@@ -13,13 +13,13 @@ from pathlib import Path
 import msgspec
 import torch
 
+from genui.base.errors import GenuiError
 from genui.engine import device
+from genui.engine.device import give_way
 from genui.engine.kinds import build_task
-from genui.engine.priority import give_way
 from genui.engine.train.checkpoint import newest_metadata
 from genui.engine.train.loop import Trainer
 from genui.engine.train.task import Task
-from genui.errors import GenuiError
 from genui.recipes import Recipe, recipe_from_dict
 from genui.runs.layout import RunDir, read_info, write_info
 from genui.runs.writer import RunWriter

@@ -1,10 +1,4 @@
-"""The process that generates for the app: `python -m genui.engine.worker`.
-
-Requests come on stdin, replies go to stdout, both as `genui.protocol` frames them. A thread
-reads, the main thread computes and looks for requests between steps, so a Cancel takes effect
-within one step and several traces can be under way. It exits when its stdin closes, and may
-be killed at any moment: everything it knows can be computed again.
-"""
+"""Where a model that writes looked when it chose a token."""
 
 import gc
 import os
@@ -14,14 +8,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import BinaryIO, Literal
+
+import msgspec
+import torch
 
 from genui import protocol
-from genui.engine.priority import give_way
-from genui.errors import GenuiError
+from genui.base.errors import GenuiError, MisuseError
+from genui.engine.device import autocast, give_way
+from genui.engine.sample.tokens import TokenGenerator, TokenState, span
+from genui.engine.sample.trace import Trace
 from genui.protocol import (
     Advance,
     Attend,
+    Attention,
     Cancel,
     Close,
     Failed,
@@ -35,10 +35,54 @@ from genui.protocol import (
     Start,
     Warm,
     Warmed,
-)  # fmt: skip
+)
 
-if TYPE_CHECKING:
-    from genui.engine.generate.trace import Trace
+
+def attention(trace: Trace, step: int) -> Attention:
+    """What the token chosen at `step` was computed from.
+
+    The token was chosen from the logits of the position before it, so the weights are those
+    of that position's query over all tokens that the model saw, itself the last; of every
+    layer and head, as float16 [layers, heads, T]. They are computed in one pass, so they
+    agree to rounding with those of the generation, which read a token at a time.
+
+    Of a network without attention the answer has no weights, and `fault` says so. Raises
+    MisuseError for what writes neither text nor music, and for a step not reached.
+    """
+    generator, reached = trace.generator, trace.reached
+    if not isinstance(generator, TokenGenerator):
+        raise MisuseError("attention is of models that write text or music")
+    if not 1 <= step <= reached:
+        raise MisuseError(
+            f"step {step}: this trace has tokens 1 to {reached}; ask for one of them"
+            if reached
+            else f"step {step}: this trace has no token yet; take a step first"
+        )
+    state: TokenState = trace.state(step - 1)
+    seen = span(len(state.token_ids), state.prompt, generator.model)
+    token_ids = state.token_ids.since(seen.first).tolist()
+    row = torch.tensor([token_ids], device=generator.model.device)
+    with torch.inference_mode(), autocast(generator.machine):
+        weights = generator.model.attention_weights(row)
+    answer = Attention(trace=trace.request.trace, step=step, first=seen.first)
+    if weights is None:
+        fault = f"A {generator.family} network has no attention: a step sees only its state"
+        return msgspec.structs.replace(answer, fault=fault)
+    layers, _, heads, _, _ = weights.shape
+    return msgspec.structs.replace(
+        answer,
+        layers=layers,
+        heads=heads,
+        texts=generator.spell(token_ids),
+        weights=weights[:, 0, :, 0].to("cpu", torch.float16).numpy().tobytes(),
+    )
+
+
+# --- The process that generates for the app: `python -m genui.engine.worker` ------------------
+# Requests come on stdin, replies go to stdout, both as `genui.protocol` frames them. A thread
+# reads, the main thread computes and looks for requests between steps, so a Cancel takes effect
+# within one step and several traces can be under way. It exits when its stdin closes, and may
+# be killed at any moment: everything it knows can be computed again.
 
 NICE = 10  # after the app
 
@@ -175,13 +219,13 @@ class Worker:
         )
 
     def _warm(self, model: str) -> None:
-        from genui.engine.generate.load import find_and_load
+        from genui.engine.load import find_and_load
 
         find_and_load(model)
         self._send(Warmed(model))
 
     def _start(self, request: Start) -> None:
-        from genui.engine.generate.load import open_trace
+        from genui.engine.load import open_trace
 
         self._open(open_trace(request))
 
@@ -206,22 +250,21 @@ class Worker:
         self._open(branch)
 
     def _label(self, request: Label) -> None:
-        from genui.engine.probes.labels import labels
+        from genui.engine.metrics.classifiers import labels
 
         self._send(labels(self._known(request.trace), request.step, request.model))
 
     def _nearest(self, request: Nearest) -> None:
-        from genui.engine.probes.nearest import nearest
+        from genui.engine.metrics.copying import nearest
 
         self._send(nearest(self._known(request.trace), request.step, request.count))
 
     def _look(self, request: Look) -> None:
-        from genui.engine.lab.generator import look
+        from genui.engine.sample.points import look
 
         self._send(look(self._known(request.trace), request))
 
     def _attend(self, request: Attend) -> None:
-        from genui.engine.generate.attention import attention
 
         self._send(attention(self._known(request.trace), request.step))
 

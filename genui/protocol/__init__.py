@@ -8,6 +8,6 @@ sends one frame.
 - `pipe`: how messages travel.
 """
 
-from genui.protocol.generation import *  # noqa: F403
 from genui.protocol.messages import *  # noqa: F403
 from genui.protocol.pipe import *  # noqa: F403
+from genui.protocol.settings import *  # noqa: F403

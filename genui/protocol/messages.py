@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from genui.protocol.generation import Axis, Edit, EditAt, Picture, Seed, Settings
+from genui.protocol.settings import Axis, Edit, EditAt, Picture, Seed, Settings
 
 VERSION = 3
 

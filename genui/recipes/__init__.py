@@ -16,33 +16,21 @@ from typing import Any
 
 import msgspec
 
-from genui.errors import MisuseError, did_you_mean
-from genui.recipes import (
-    classifier,
-    diffusion,
-    gan,
-    music,
-    sound_classifier,
-    text_classifier,
-    transformer,
-    video,
-    voice,
-)
+from genui.base.errors import MisuseError, did_you_mean
+from genui.base.text import from_text
+from genui.recipes import classifier, diffusion, gan, transformer
 from genui.recipes.base import PATHS as PATHS
 from genui.recipes.base import WATCHING as WATCHING
 from genui.recipes.base import Recipe
-from genui.recipes.classifier import ImageClassifierRecipe
-from genui.recipes.diffusion import DiffusionRecipe
+from genui.recipes.classifier import (
+    ImageClassifierRecipe,
+    SoundClassifierRecipe,
+    TextClassifierRecipe,
+)
+from genui.recipes.diffusion import DiffusionRecipe, VideoRecipe, VoiceRecipe
 from genui.recipes.gan import GanRecipe
-from genui.recipes.music import MusicRecipe
-from genui.recipes.sound_classifier import SoundClassifierRecipe
-from genui.recipes.text_classifier import TextClassifierRecipe
-from genui.recipes.transformer import RecurrentRecipe as RecurrentRecipe
+from genui.recipes.transformer import MusicRecipe, RecurrentRecipe, TransformerRecipe
 from genui.recipes.transformer import TextRecipe as TextRecipe
-from genui.recipes.transformer import TransformerRecipe as TransformerRecipe
-from genui.recipes.video import VideoRecipe
-from genui.recipes.voice import VoiceRecipe
-from genui.typed import from_text
 
 KINDS: Mapping[tuple[str, str], type[Recipe]] = types.MappingProxyType(
     {
@@ -66,15 +54,15 @@ RECIPES: Mapping[str, Recipe] = types.MappingProxyType(
     {
         recipe.name: recipe
         for recipe in itertools.chain(
-            transformer.RECIPES,
-            diffusion.RECIPES,
-            gan.RECIPES,
-            video.RECIPES,
-            voice.RECIPES,
-            sound_classifier.RECIPES,
-            music.RECIPES,
-            classifier.RECIPES,
-            text_classifier.RECIPES,
+            transformer.TEXT_RECIPES,
+            diffusion.IMAGE_RECIPES,
+            gan.GAN_RECIPES,
+            diffusion.VIDEO_RECIPES,
+            diffusion.VOICE_RECIPES,
+            classifier.SOUND_CLASSIFIER_RECIPES,
+            transformer.MUSIC_RECIPES,
+            classifier.IMAGE_CLASSIFIER_RECIPES,
+            classifier.TEXT_CLASSIFIER_RECIPES,
         )
     }
 )

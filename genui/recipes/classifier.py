@@ -1,7 +1,7 @@
 """Classifiers: the discriminative twin of what generates, which says what a thing is."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -40,7 +40,7 @@ class ImageClassifierRecipe(ClassifierRecipe):
     ARCHITECTURE: ClassVar[tuple[str, ...]] = ("width", "figure")
 
 
-RECIPES: tuple[Recipe, ...] = (
+IMAGE_CLASSIFIER_RECIPES: tuple[Recipe, ...] = (
     ImageClassifierRecipe(
         name="fashion-labels",
         dataset="fashion",
@@ -70,5 +70,86 @@ RECIPES: tuple[Recipe, ...] = (
         zoom=0.25,
         eval_every=50,
         checkpoint_every=250,
+    ),
+)
+
+
+# --- Classifiers of text: what p(label | text) is, beside the models of p(text) ---------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextClassifierRecipe(ClassifierRecipe):
+    """A linear classifier of bags of n-grams (fastText, Joulin et al. 2017)."""
+
+    medium: str = "text"
+    buckets: Annotated[int, Meta(ge=64, le=1 << 22)] = 1 << 15  # that n-grams are hashed into
+    width: Annotated[int, Meta(ge=2, le=4096)] = 32
+    dropout: Fraction = 0.2  # of the features
+    left_out: Fraction = 0.5  # share of a text's n-grams that a training step does not see
+    learning_rate: Rate = 1e-2
+    muon_rate: Strength = 0.0
+    batch: Positive = 64
+    warmup: Count = 10
+    ema: Fraction = 0.98
+
+    ARCHITECTURE: ClassVar[tuple[str, ...]] = ("buckets", "width")
+
+
+TEXT_CLASSIFIER_RECIPES: tuple[Recipe, ...] = (
+    TextClassifierRecipe(
+        name="speakers",
+        dataset="speakers",
+        summary="who of eight speaks in a play",
+        steps=90,
+        eval_every=15,
+        sample_every=45,
+    ),
+    TextClassifierRecipe(
+        name="python-or-prose",
+        dataset="python-or-prose",
+        summary="Python, or English about it",
+        steps=120,
+        eval_every=15,
+        sample_every=60,
+    ),
+)
+
+
+# --- Classifiers of sound: what is said, and who says it --------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundClassifierRecipe(ClassifierRecipe):
+    """A small convolutional network over log-mel spectrograms of a second."""
+
+    medium: str = "audio"
+    asks: Literal["digit", "voice"] = "digit"  # which word of a caption is the label
+    batch: Positive = 64
+    steps: Positive = 500
+    learning_rate: Rate = 2e-3
+    muon_rate: Strength = 0.0  # no matrices to speak of
+    beta2: Fraction = 0.99
+    weight_decay: Strength = 0.05
+    warmup: Count = 50
+    decay_from: Share = 0.3
+    ema: Fraction = 0.99
+    eval_every: Positive = 100
+    sample_every: Positive = 250
+    width: Annotated[int, Meta(ge=8, le=1024)] = 24  # channels at half the size; doubled twice
+
+    ARCHITECTURE: ClassVar[tuple[str, ...]] = ("asks", "width")
+
+
+SOUND_CLASSIFIER_RECIPES: tuple[Recipe, ...] = (
+    SoundClassifierRecipe(
+        name="voice-digits",
+        dataset="fsdd",
+        summary="which digit is said",
+    ),
+    SoundClassifierRecipe(
+        name="voice-speakers",
+        dataset="fsdd",
+        asks="voice",
+        summary="who of six says it",
     ),
 )

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from genui.errors import MisuseError
+from genui.base.errors import MisuseError
 from genui.recipes.base import Count, Fraction, Positive, Rate, Recipe, Share, Strength
 
 
@@ -55,7 +55,7 @@ class GanRecipe(Recipe):
         return self.sample_captions
 
 
-RECIPES: tuple[Recipe, ...] = (
+GAN_RECIPES: tuple[Recipe, ...] = (
     GanRecipe(
         name="fashion-gan",
         dataset="fashion",

@@ -3,6 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genui.base.numbers import count
 
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 _WITH_EXPONENT = 1e15  # from here on a number is written with its power of ten
@@ -105,3 +111,191 @@ def _decade(factor: float, power: int) -> str:
     if -3 <= power < 6:
         return f"{round(factor * 10.0**power, 6 - power):,.6g}"
     return f"{factor:.3g}e{power}"
+
+
+# --- What the numbers along a chart's foot are: steps, seconds, tokens, epochs, or others by name
+
+SECONDS, TOKENS, EPOCHS = "s", "token", "epoch"
+
+_MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
+# Distances between ticks that a clock has; below a second and above ten days, round numbers.
+_CLOCK = (
+    *(1.0, 2.0, 5.0, 10.0, 15.0, 30.0),
+    *(n * _MINUTE for n in (1, 2, 5, 10, 15, 30)),
+    *(n * _HOUR for n in (1, 2, 3, 6, 12)),
+    *(n * _DAY for n in (1, 2, 5, 10)),
+)
+_TOKEN_PREFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+
+
+def x_ticks(low: float, high: float, most: int, unit: str, log: bool) -> list[Tick]:
+    """About `most` ticks from `low` to `high`, in words of `unit`.
+
+    Positions are those of the axis: of log₁₀ where `log`, and then both ends are logarithms.
+    """
+    if log:
+        found = log_ticks(low, high, most)
+        if unit not in (SECONDS, TOKENS):
+            return found
+        return [Tick(tick.position, _alone(10.0**tick.position, unit)) for tick in found]
+    if unit == SECONDS:
+        return _clock_ticks(low, high, most)
+    found = ticks(low, high, most)
+    if unit != TOKENS:
+        return found
+    step = found[1].position - found[0].position if len(found) > 1 else 0.0
+    return [Tick(tick.position, _tokens(tick.position, step)) for tick in found]
+
+
+def amount(number: float, unit: str) -> str:
+    """So much of a unit: `640 steps`, `12 s`, `1.2M tokens`, `0.05 epochs`."""
+    if unit == SECONDS:
+        return f"{number:.2g} s" if number < 10 else duration(number)
+    if unit == TOKENS and number >= 1000:
+        return f"{_tokens(number, 0.0)} tokens"
+    text = count(number) if number >= 9.5 else f"{number:.2g}"
+    return f"{text} {unit}{'' if text == '1' else 's'}"
+
+
+def place(x: float, unit: str) -> str:
+    """One place on the axis: `step 1,240`, `3:20`, `1.2M tokens`, `epoch 2.5`."""
+    if unit == SECONDS:
+        return f"{x:.2f} s" if abs(x) < 10 and x != int(x) else duration(x)
+    if unit == TOKENS:
+        return f"{_tokens(x, 0.0)} tokens"
+    whole = unit == "step" or x == int(x) or abs(x) >= 1000
+    return f"{unit} {count(x) if whole else f'{x:.4g}'}"
+
+
+def duration(seconds: float, step: float | None = None) -> str:
+    """A time since the start: `12 s`, `3:20`, `2 h`, `1 h 30`, `1:02:45`, `2 d 6 h`.
+
+    Where it is one of several that lie `step` seconds apart, as fine as they need.
+    """
+    sign = "-" if seconds < 0 else ""
+    seconds = abs(seconds)
+    if seconds < _MINUTE and (step is None or step < _MINUTE):
+        decimals = 0 if step is None or step >= 1 else -math.floor(math.log10(step) + 1e-9)
+        return f"{sign}{seconds:.{min(decimals, 9)}f} s"
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    fine = bool(second) if step is None else step < _MINUTE
+    if days:
+        if fine:
+            return f"{sign}{days} d {hour}:{minute:02}:{second:02}"
+        tail = f" {hour}:{minute:02}" if minute else f" {hour} h" if hour else ""
+        return f"{sign}{days} d{tail}"
+    if hour:
+        if fine:
+            return f"{sign}{hour}:{minute:02}:{second:02}"
+        return f"{sign}{hour} h {minute:02}" if minute else f"{sign}{hour} h"
+    return f"{sign}{minute}:{second:02}"
+
+
+def _clock_ticks(low: float, high: float, most: int) -> list[Tick]:
+    rough = (high - low) / max(most, 1)
+    if not high > low or rough < _CLOCK[0] or rough > _CLOCK[-1]:
+        found = [tick.position for tick in ticks(low, high, most)]
+    else:
+        step = next(step for step in _CLOCK if step >= rough)
+        found = multiples(low, high, step) or [tick.position for tick in ticks(low, high, most)]
+    step = found[1] - found[0] if len(found) > 1 else None
+    return [Tick(at, duration(at, step) if at else "0") for at in found]
+
+
+def _alone(number: float, unit: str) -> str:
+    if unit == SECONDS:
+        return duration(number, number if number < 1 else None)
+    return _tokens(number, 0.0)
+
+
+def _tokens(number: float, step: float) -> str:
+    """With the prefixes people say of tokens: `500k`, `1.2M`, `3B`."""
+    for scale, prefix in _TOKEN_PREFIXES:
+        if abs(number) >= scale * (1 - 1e-9):
+            if step:
+                decimals = max(0, -math.floor(math.log10(step / scale) + 1e-9))
+                return f"{number / scale:.{decimals}f}{prefix}"
+            return f"{number / scale:.3g}{prefix}"
+    return labels([number], step)[0]
+
+
+# --- What a curve may be drawn along, by name -------------------------------------------------
+
+Axis = Literal["step", "time", "tokens", "epochs"]
+
+AXES: tuple[Axis, ...] = ("step", "time", "tokens", "epochs")
+UNITS: dict[Axis, str] = {"step": "step", "time": SECONDS, "tokens": TOKENS, "epochs": EPOCHS}
+"""What one of an axis is called, as a Curve's `unit`."""
+
+
+# --- What a curve is drawn along: steps, seconds, tokens or epochs ----------------------------
+
+Points = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""(steps int64 [N] ascending, values float64 [N], unix times float64 [N], NaN where unknown)"""
+
+_LATEST = 1e11  # a unix time beyond the year 5000 is no time
+_MOST = 1e18  # tokens or epochs; a number beyond it counts nothing
+
+
+def x_of(
+    points: Points,
+    axis: Axis,
+    *,
+    since: float | None = None,
+    per_step: float | None = None,
+    counted: Points | None = None,
+) -> NDArray[np.float64] | None:
+    """Where each of `points` lies along `axis`: float64 [N], ascending and finite.
+
+    step: the step itself.
+    time: seconds since `since`, a unix time; by itself, since the first time known here. A
+        clock set back repeats the last value and never goes backwards, a pause stays as the
+        gap it was, a time not known is interpolated between its neighbours by step.
+    tokens, epochs: `counted`, the points of a metric that tells how many were done by a step,
+        is interpolated between its steps and goes on at its average rate outside them;
+        without it, `per_step` times the step.
+
+    None where the points do not say: no time is known, or neither `counted` nor `per_step`.
+    """
+    steps, _, times = points
+    if axis == "step":
+        return steps.astype(np.float64)
+    if axis == "time":
+        return _seconds(steps, times, since)
+    if counted is not None:
+        along = _interpolated(steps, counted)
+        if along is not None:
+            return along
+    return steps * float(per_step) if per_step is not None and per_step > 0 else None
+
+
+def _seconds(
+    steps: np.ndarray, times: np.ndarray, since: float | None
+) -> NDArray[np.float64] | None:
+    known = np.abs(times) < _LATEST
+    if not known.any():
+        return np.empty(0) if not len(steps) else None
+    if not known.all():
+        times = np.interp(steps, steps[known], times[known])
+    start = float(times[0]) if since is None else since
+    return np.maximum.accumulate(times - start)
+
+
+def _interpolated(steps: np.ndarray, counted: Points) -> NDArray[np.float64] | None:
+    """How many were done by each of `steps`; None where the metric counts nothing."""
+    fits = np.abs(counted[1]) < _MOST
+    at, done = counted[0][fits], counted[1][fits]
+    if not len(at):
+        return None
+    done = np.maximum.accumulate(done)
+    along = np.interp(steps, at, done)
+    first, last = float(at[0]), float(at[-1])
+    rate = float(done[-1] - done[0]) / (last - first) if last > first else 0.0
+    if not rate and last > 0:
+        rate = float(done[-1]) / last  # one known place: as if it began with nothing at step 0
+    # The ends go on, but not below nothing.
+    along = np.where(steps > last, done[-1] + (steps - last) * rate, along)
+    along = np.where(steps < first, np.maximum(done[0] - (first - steps) * rate, 0.0), along)
+    return np.maximum.accumulate(along)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genui.render.ansi import picture_to_ansi
-from genui.render.sanitise import clean, clean_line
+from genui.base.text import clean, clean_line
+from genui.render.image import picture_to_ansi
 
 COLUMNS, LINES = 80, 24  # of a recording of text
 _CLEAR_AND_HIDE = "\x1b[2J\x1b[?25l"

@@ -18,13 +18,20 @@ from pathlib import Path
 import msgspec
 
 import genui
-from genui.errors import GenuiError
+from genui.base.errors import GenuiError
+from genui.base.files import cannot_write
 from genui.recipes import Recipe, override
-from genui.runs import control, origin
-from genui.runs.disk import cannot_write
-from genui.runs.layout import RunDir, create_run, read_info, read_status, write_status
+from genui.runs import control, models
+from genui.runs.layout import (
+    HANDED_OVER,
+    RunDir,
+    RunLock,
+    create_run,
+    read_info,
+    read_status,
+    write_status,
+)
 from genui.runs.listing import summarise
-from genui.runs.lock import HANDED_OVER, RunLock
 
 
 def create(
@@ -38,11 +45,11 @@ def create(
     """
     if not start_from:
         return create_run(recipe, overrides, name)
-    found = origin.find_origin(start_from)
-    origin.check_fits(override(recipe, overrides), found)
+    found = models.find_origin(start_from)
+    models.check_fits(override(recipe, overrides), found)
     run = create_run(recipe, overrides, name)
     try:
-        origin.place(run, found)
+        models.place(run, found)
     except BaseException:
         shutil.rmtree(run.path, ignore_errors=True)  # without its weights it would be another run
         raise

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from genui import paths
-from genui.errors import GenuiError, MisuseError, did_you_mean
-from genui.runs.disk import cannot_read, plain, shown
-from genui.runs.layout import LIVE, RunDir, RunInfo, Status, read_info, read_status
-from genui.runs.lock import is_locked
+from genui.base import paths
+from genui.base.errors import GenuiError, MisuseError, did_you_mean
+from genui.base.files import cannot_read, plain, shown
+from genui.runs.layout import LIVE, RunDir, RunInfo, Status, is_locked, read_info, read_status
 
 STALE = 10.0
 """Seconds without a heartbeat after which a trainer on another host counts as dead."""

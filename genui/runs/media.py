@@ -1,26 +1,51 @@
-"""Pictures and texts that a training script logs, made into the files of a run's samples/.
-
-numpy and Pillow are imported only when a picture is written.
-"""
+"""What a training script is told, on stderr: one line, once."""
 
 import io
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from genui.errors import GenuiError
-from genui.runs.disk import atomic_write
+from genui.base.errors import GenuiError
+from genui.base.files import atomic_write, plain
 from genui.runs.layout import RunDir
+from genui.runs.writer import RESERVED, json_number
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image as Pillow
 
+MOST_NOTES = 50
+"""Lines; a script with more faults than that has been told enough."""
+
+
+class Notes:
+    """Remembers what has been said. Never raises, whatever became of stderr."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def say(self, about: str, line: str) -> None:
+        """Prints `genui: line`, unless something was said `about` the same before."""
+        if about in self._said or len(self._said) >= MOST_NOTES:
+            return
+        self._said.add(about)
+        try:
+            # One write, so that lines of several processes do not mix.
+            sys.stderr.write(f"genui: {plain(line, 500)}\n")
+            sys.stderr.flush()
+        except Exception:  # closed, replaced by something odd, or None under pythonw
+            return
+
+
+# --- Pictures and texts that a training script logs, made into the files of a run's samples/ --
+# numpy and Pillow are imported only when a picture is written.
+
 LARGEST = 1 << 20
 """Bytes; what is larger the app does not show."""
 
-MOST = 64
+MOST_MEDIA = 64
 """Pictures in a tile; more would be too small to see."""
 
 _LARGEST_SIDE = 2048  # pixels of one picture
@@ -100,7 +125,9 @@ def tile(images: Sequence[Image]) -> bytes:
     """
     from PIL import Image as Pillow
 
-    pictures = [picture for image in images[:MOST] for picture in _pictures(image)][:MOST]
+    pictures = [picture for image in images[:MOST_MEDIA] for picture in _pictures(image)][
+        :MOST_MEDIA
+    ]
     width = max(picture.width for picture in pictures)
     height = max(picture.height for picture in pictures)
     columns = math.ceil(math.sqrt(len(pictures)))
@@ -170,7 +197,7 @@ def _arrays(data: Any) -> list["np.ndarray"]:
         raise ValueError(f"an empty array {list(array.shape)}")
     if array.dtype.kind not in "buif":
         raise ValueError(f"an array of {array.dtype}")
-    return [_to_rgb(part) for part in (array[:MOST] if array.ndim == 4 else [array])]
+    return [_to_rgb(part) for part in (array[:MOST_MEDIA] if array.ndim == 4 else [array])]
 
 
 def _to_rgb(array: "np.ndarray") -> "np.ndarray":
@@ -190,3 +217,77 @@ def _to_rgb(array: "np.ndarray") -> "np.ndarray":
         array = np.rint(np.clip(array * scale, 0, 255))
     pixels = np.clip(array, 0, 255).astype(np.uint8)[:, :, :3]
     return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+
+
+# --- What scripts log, made into what metrics.jsonl holds: names, steps and numbers -----------
+
+BEYOND = 2**63
+"""The first integer that neither a step nor a JSON reader holds."""
+
+_MOST_NAMES = 10_000
+_LONGEST_NAME = 200
+_DEEPEST = 8
+
+
+class Names:
+    """The metric's name for every key a script uses, worked out once."""
+
+    def __init__(self, say: Callable[[str, str], None]) -> None:
+        """`say` gets (about, line) where a key cannot be the name."""
+        self.known: dict[Any, str] = {}
+        self._say = say
+
+    def __getitem__(self, key: str) -> str:
+        name = self.known.get(key)
+        if name is None:
+            name = self._name(key)
+            if len(self.known) < _MOST_NAMES:
+                self.known[key] = name
+        return name
+
+    def _name(self, key: str) -> str:
+        name = key[:_LONGEST_NAME].encode(errors="replace").decode()
+        if name in RESERVED:
+            self._say(f"name {name}", f"a metric may not be called '{name}': it is 'logged/{name}'")
+            return f"logged/{name}"
+        return name
+
+
+def flat(values: Mapping[Any, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Every value under its path: {"val": {"loss": 1}} gives ("val/loss", 1)."""
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and depth < _DEEPEST:
+            yield from flat(value, f"{name}/", depth + 1)
+        else:
+            yield name, value
+
+
+def number(value: Any) -> float | int | str | None:
+    """As it is spelled in JSON; None for what is no number.
+
+    Anything with `.item()`, such as a numpy scalar or a tensor of one number, is asked for it,
+    and anything else that float() takes without parsing a text.
+    """
+    if not isinstance(value, int | float):
+        try:
+            value = value.item() if hasattr(value, "item") else value.__float__()
+        except Exception:
+            return None
+    if isinstance(value, int):  # bools are 0 and 1: a curve is drawn of them
+        whole = int(value)
+        if -BEYOND <= whole < BEYOND:
+            return whole
+        try:
+            value = float(whole)
+        except OverflowError:
+            return None
+    return json_number(float(value)) if isinstance(value, float) else None
+
+
+def as_step(value: object) -> int | None:
+    """A step counts from 0; None for what is none."""
+    found = number(value)
+    if isinstance(found, str) or found is None or not 0 <= found < BEYOND:
+        return None
+    return int(found)

@@ -1,24 +1,363 @@
-"""The app: paints at once, then reads the lists on a thread, then starts the worker."""
+"""Signals that ask the app to end: it leaves as by its own key, with the terminal given back."""
 
+import asyncio
 import gc
+import os
+import signal
 import sys
+import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from textual import on
+import msgspec
+from textual import events, on
+from textual.app import App
+from textual.binding import BindingType
+from textual.color import Color
+from textual.filter import LineFilter
+from textual.theme import Theme
+from textual.timer import Timer
 
-from genui.errors import GenuiError
-from genui.render.sanitise import clean_line
-from genui.runs.catalog import list_models
+from genui.base import numbers, paths
+from genui.base.errors import GenuiError
+from genui.base.text import clean_line
+from genui.render.image import detect
+from genui.runs.layout import RunDir
 from genui.runs.listing import list_runs
-from genui.ui import messages
-from genui.ui.screens.home import HomeScreen
+from genui.runs.models import list_models
+from genui.ui import keys, messages, themes
+from genui.ui.home import HomeScreen
+from genui.ui.palette import PaletteScreen
 from genui.ui.session import WORKER, Session
-from genui.ui.shell import LOOKS, Front, Shell
-from genui.ui.watch import Watcher
+from genui.ui.terminal import NoColour, driver_class, metered
+from genui.ui.training.controls import AlertDesk
+from genui.ui.training.screen import TrainingScreen
+from genui.ui.watcher import RunView, Sought, Watcher, seek
+from genui.ui.widgets.base import DeafWhenLeaving, LineInput
+from genui.ui.widgets.dialogs import TypingWindow
 
 if TYPE_CHECKING:
     from textual.screen import Screen
+
+
+def leave_on_signals(app: App[Any]) -> None:
+    """End `app` on SIGTERM and on SIGHUP, a lost terminal, with the exit code of shells.
+
+    To be called in the app's event loop. Trainers have sessions of their own and hear
+    nothing of it; the worker ends with the app.
+    """
+    if sys.platform == "win32":
+        return
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, partial(app.exit, return_code=128 + number))
+
+
+# --- The small things the app remembers between starts: the theme, the bell, the hint seen ----
+
+FILE = "app.json"
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """What is remembered; an absent or damaged file is a first start."""
+
+    theme: str = ""
+    hint_seen: bool = False
+    quiet: bool = False  # alerts are shown, and neither ring nor notify
+
+
+def _path() -> Path:
+    return paths.state_dir() / FILE
+
+
+def recall() -> Memory:
+    """What was remembered last time."""
+    with suppress(OSError, msgspec.DecodeError):
+        return msgspec.json.decode(_path().read_bytes(), type=Memory)
+    return Memory()
+
+
+def remember(memory: Memory) -> None:
+    """Keep it. Raises nothing: where the folder cannot be written, only a theme is lost."""
+    path = _path()
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(".new")
+        aside.write_bytes(msgspec.json.encode(memory))
+        aside.replace(path)
+
+
+# --- What every app of genui's shares: its looks, its terminal, and how it comes and goes -----
+
+LOOKS = Path(__file__).with_name("app.tcss")  # in full: also for subclasses elsewhere
+LOOK = 0.02  # seconds between looks whether keys need no longer wait
+LONGEST_HOLD = 1.0  # seconds
+KEY_FIRST = 0.25  # seconds after a key in which what moves by itself waits
+RUN_WAITS = 0.5  # seconds that keys may hold up the watched runs' curves
+GARBAGE = 2_000, 10_000, 10_000  # the collector by itself looks at the newest objects only
+TIDY_EVERY = 1.0  # seconds between looks at those that survived, where no key waits
+MOST_UNTIDY = 60  # looks at the newest after which the next comes though one does
+SPRING_CLEAN_EVERY, SPRING_CLEAN_AFTER = 60.0, 5.0  # seconds between full looks, and after a key
+TRAFFIC_PERIOD = 1.0  # seconds over which the header counts what the terminal took
+
+
+class Front(Protocol):
+    """The screen that the app's own news are for."""
+
+    user_keys: dict[str, str]
+    traffic: str
+
+    def say(self, line: str, kind: Literal["error", "note", "hint"] = "error") -> None: ...
+
+    def refresh_chrome(self) -> None: ...
+
+    def show_run(self, view: RunView) -> None: ...
+
+    async def press(self, key: keys.Key) -> None: ...
+
+
+class Shell(DeafWhenLeaving, App[None]):
+    """An app around a watcher; subclasses say which screen is at the front.
+
+    They make `watcher`, which is started once something is on the screen.
+    """
+
+    TITLE = "genui"
+    CSS_PATH = LOOKS
+    ENABLE_COMMAND_PALETTE = True
+    COMMANDS = set()  # noqa: RUF012 - as Textual declares it; each screen has its own
+    BINDINGS: ClassVar[list[BindingType]] = []
+
+    watcher: Watcher
+
+    def __init__(self) -> None:
+        super().__init__(driver_class=driver_class())
+        self.user_keys: dict[str, str] = {}
+        self.last_key_at = 0.0
+        self._held: list[events.Key] = []  # until the screen that they are for is there
+        self._held_since: float | None = None
+        self._memory = recall()
+        self.desk = AlertDesk(self, lambda: self.watcher.watched, self._memory.quiet)
+        self._bytes = 0
+        self._cleaned_at = time.monotonic()
+        self._run_views: dict[RunDir, RunView] = {}  # not shown yet
+        self._runs_wait: Timer | None = None
+        for theme in themes.OWN:
+            self.register_theme(theme)
+        start = themes.default_theme(detect(os.environ, True))
+        known = self._memory.theme in self.available_themes
+        self._dress(self._memory.theme if known else start)
+
+    def _dress(self, theme: str) -> None:
+        """Begin in this theme: set the usual way, everything would be styled twice."""
+        self.set_reactive(App.theme, theme)
+        self.stylesheet.set_variables(self.get_css_variables())
+        dark = self.current_theme.dark
+        self.set_classes([f"-theme-{theme}", "-dark-mode" if dark else "-light-mode"])
+
+    @property
+    def front(self) -> Front:
+        """Where what is new is shown."""
+        raise NotImplementedError
+
+    def on_load(self) -> None:
+        leave_on_signals(self)
+
+    def on_resize(self) -> None:
+        if (driver := metered(self)) is not None:
+            driver.forget()  # terminals keep what they show, or do not
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        if not self.no_color:
+            return super().get_line_filters()
+        return [NoColour(Color.parse(self.theme_variables["background"]))]
+
+    def on_mount(self) -> None:
+        self.theme_changed_signal.subscribe(self, self._redress)
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        """What can wait until something is on the screen."""
+        front = self.front
+        try:
+            self.user_keys = front.user_keys = keys.load_keymap()
+        except GenuiError as error:
+            front.say(str(error))
+        else:
+            self.set_keymap(self.user_keys)
+            if not self._memory.hint_seen:
+                self.hint()
+        front.refresh_chrome()
+        # What is alive now lives as long as the app, and what a full look for garbage finds
+        # later is little: each would hold up a key for 50 to 150 ms.
+        gc.freeze()
+        gc.set_threshold(*GARBAGE)
+        gc.enable()
+        self.begin()
+        self.desk.begin()
+        self.set_interval(TRAFFIC_PERIOD, self._count_traffic)
+        self.set_interval(TIDY_EVERY, self._tidy)
+
+    def begin(self) -> None:
+        """Start what works for the app, now that something is on the screen."""
+        self.watcher.start()
+
+    def hint(self) -> None:
+        """Say what a new user reads first, where there is such a thing."""
+
+    async def on_unmount(self) -> None:
+        self.watcher.stop()
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key):
+            self.last_key_at = time.monotonic()
+            if self._hold(event) or (event.is_forwarded and self._taken_late(event)):
+                return
+        await super().on_event(event)
+
+    # --- keys that come before their screen is there ------------------------------------
+
+    def must_wait(self, key: str) -> bool:
+        """Whether what a key is for is not there yet."""
+        if isinstance(self.screen, PaletteScreen):
+            return not self.screen.ready_for(key)
+        return isinstance(self.screen, DeafWhenLeaving) and not self.screen.is_mounted
+
+    def stop_waiting(self) -> None:
+        """The keys that were held come now, whether or not what they are for is there."""
+
+    def _hold(self, event: events.Key) -> bool:
+        """Keep a key that must wait, and any that comes after one, so that none overtakes."""
+        if not self._held:
+            if not self.must_wait(event.key):
+                self._held_since = None
+                return False
+            if self._held_since is not None:
+                return False  # it has waited long enough
+            self._held_since = time.monotonic()
+            self.set_timer(LOOK, self._let_go)
+        self._held.append(event)
+        return True
+
+    def _let_go(self) -> None:
+        """Do what the keys say that were held, as soon as there is something to do it to."""
+        since = self._held_since or 0.0
+        if self.must_wait(self._held[0].key):
+            if time.monotonic() - since < LONGEST_HOLD:
+                self.set_timer(LOOK, self._let_go)
+                return
+        else:
+            self._held_since = None
+        self.stop_waiting()
+        held, self._held = self._held, []
+        for key in held:
+            self.post_message(events.Key(key.key, key.character))
+
+    def action_command_palette(self) -> None:
+        """Everything that can be done, by name."""
+        if not isinstance(self.screen, PaletteScreen):
+            self.push_screen(PaletteScreen(id="--command-palette"))
+
+    def _taken_late(self, event: events.Key) -> bool:
+        """Whether a key that nothing wanted was meant for the line that has come up since."""
+        if isinstance(self.focused, LineInput):
+            return self.focused.take(event)
+        if self.focused is None and isinstance(self.screen, TypingWindow):
+            self.screen.take_early(event)
+            return True
+        return False
+
+    @property
+    def answering(self) -> bool:
+        """Whether a key was just pressed: its answer goes before what moves by itself."""
+        return time.monotonic() - self.last_key_at < KEY_FIRST
+
+    # --- from the watcher ---------------------------------------------------------------
+
+    @on(messages.RunChanged)
+    def _run_changed(self, event: messages.RunChanged) -> None:
+        """Curves grow; while keys are answered they wait, and only their newest look is kept."""
+        self.desk.take(event.view)
+        self._run_views[event.view.summary.run] = event.view
+        if not self.answering:
+            self._show_runs()
+        elif self._runs_wait is None:
+            self._runs_wait = self.set_timer(RUN_WAITS, self._show_runs)
+
+    def _show_runs(self) -> None:
+        if self._runs_wait is not None:
+            self._runs_wait.stop()
+            self._runs_wait = None
+        views, self._run_views = self._run_views, {}
+        for view in views.values():
+            self.front.show_run(view)
+
+    @on(messages.Say)
+    def _said(self, event: messages.Say) -> None:
+        self.front.say(event.line, event.kind)
+
+    # --- small things -----------------------------------------------------------------
+
+    def _tidy(self) -> None:
+        """Look for garbage where it holds up no key.
+
+        Textual's strips are cycles: some thousand objects a second while a picture moves.
+        """
+        now = time.monotonic()
+        if now - max(self._cleaned_at, self.last_key_at + SPRING_CLEAN_AFTER) > SPRING_CLEAN_EVERY:
+            self._cleaned_at = now
+            gc.collect()
+        elif not self.answering or gc.get_count()[1] > MOST_UNTIDY:
+            gc.collect(1)
+
+    def _count_traffic(self) -> None:
+        driver = metered(self)
+        if driver is None:
+            return
+        taken = driver.bytes_written - self._bytes
+        self._bytes = driver.bytes_written
+        kilobytes = round(taken / TRAFFIC_PERIOD / 1024)
+        self.front.traffic = f"{numbers.count(kilobytes)} KB/s"
+        self.front.refresh_chrome()
+
+    @on(messages.HintSeen)
+    def _hint_seen(self) -> None:
+        self._remember(msgspec.structs.replace(self._memory, hint_seen=True))
+
+    def _redress(self, theme: Theme) -> None:
+        """Another theme: the lines around the panes name their colours when they are made."""
+        self.front.refresh_chrome()
+        self._remember(msgspec.structs.replace(self._memory, theme=theme.name))
+
+    def _remember(self, new: Memory) -> None:
+        if new != self._memory:
+            self._memory = new
+            self.run_worker(lambda: remember(new), thread=True, group="memory")
+
+    def action_alerts(self) -> None:
+        """What was told of the runs that are watched."""
+        self.desk.open()
+
+    def action_ringing(self) -> None:
+        """Let alerts ring and notify, or not; this is remembered."""
+        self.desk.quiet = quiet = not self.desk.quiet
+        self._remember(msgspec.structs.replace(self._memory, quiet=quiet))
+        line = "alerts no longer ring: B lets them" if quiet else "alerts ring and notify again"
+        self.front.say(line, "note")
+
+    async def action_press(self, key_id: str) -> None:
+        """Do what a key of the table does: the footer was clicked."""
+        await self.front.press(next(key for key in keys.TABLE if key.id == key_id))
+
+    def action_help_quit(self) -> None:
+        """Ctrl+C: say how to leave, as Textual does, but in the status line."""
+        self.front.say("press q to quit; training goes on", "note")
+
+
+# --- The app: paints at once, then reads the lists on a thread, then starts the worker --------
 
 
 class GenuiApp(Shell):
@@ -101,4 +440,58 @@ def run() -> int:
     gc.freeze()  # a look through all of the app's objects would delay the prompt by a second
     if line := farewell():
         print(line, file=sys.stdout)
+    return app.return_code or 0
+
+
+# --- `genui watch`: an app that is the Training screen alone, for logs wherever they are ------
+# It has no worker, no models and no panes, so that the first curve is there at once.
+
+
+class WatchApp(Shell):
+    """Shows the first of what was `sought`, or what was shown last."""
+
+    def __init__(self, sought: Sought) -> None:
+        super().__init__()
+        self._note = sought.note
+        self.watcher = Watcher(self, runs=sought.find)
+        self.board = TrainingScreen(
+            self.watcher,
+            sought.key,
+            sought.runs[:1],
+            known=sought.runs,
+            home=False,
+            listing=sought.listing,
+        )
+
+    def get_default_screen(self) -> "Screen":
+        return self.board
+
+    @property
+    def front(self) -> Front:
+        return self.board
+
+    def on_load(self) -> None:
+        self.board.begin_watching()
+        self.watcher.start(hurry=False)  # it reads while the screen is put together
+
+    def begin(self) -> None:
+        """The watcher is at work already; say what it does not show."""
+        if self._note:
+            self.board.say(self._note, "note")
+
+    @on(messages.ListsChanged)
+    def _lists_changed(self, event: messages.ListsChanged) -> None:
+        self.board.set_lists(event.runs)
+
+
+def run_watch(paths: Sequence[Path] | None, run: RunDir | None) -> int:
+    """Watch one run of ours, or the logs found in `paths`, or all of ours; the exit code.
+
+    Raises GenuiError where a path may not be read, MisuseError where there is no log in it.
+    """
+    sought = seek(paths, run)
+    gc.freeze()  # what was imported stays: no look for garbage need go through it
+    app = WatchApp(sought)
+    app.run()
+    gc.freeze()  # a look through all of the app's objects would delay the prompt by a second
     return app.return_code or 0

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Literal
 from textual.message import Message
 
 from genui import protocol
-from genui.ui.key import PaneName
+from genui.ui.keys import PaneName
 
 if TYPE_CHECKING:
-    from genui.runs.catalog import ModelInfo
     from genui.runs.layout import RunDir
     from genui.runs.listing import RunSummary
-    from genui.ui.looking import RunView
+    from genui.runs.models import ModelInfo
+    from genui.ui.watcher import RunView
 
 ViewName = PaneName | Literal["home"]
 

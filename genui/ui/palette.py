@@ -18,8 +18,8 @@ from textual.types import IgnoreReturnCallbackType
 from textual.worker import Worker
 
 from genui.ui import keys
-from genui.ui.key import Key, Scope
-from genui.ui.leaving import DeafWhenLeaving
+from genui.ui.keys import Key, Scope
+from genui.ui.widgets.base import DeafWhenLeaving
 
 _IN_THE_LIST = frozenset({"enter", "up", "down", "pageup", "pagedown", "ctrl+home", "ctrl+end"})
 

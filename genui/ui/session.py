@@ -18,9 +18,9 @@ from msgspec.structs import replace
 from textual.message_pump import MessagePump
 
 from genui import protocol
-from genui.render.sanitise import clean_line
+from genui.base.text import clean_line
 from genui.ui import messages
-from genui.ui.trace import Ask, Trace
+from genui.ui.traces.controller import Ask, Trace
 
 WORKER = (sys.executable, "-m", "genui.engine.worker")
 READ_BYTES = 1 << 16

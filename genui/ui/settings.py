@@ -1,16 +1,72 @@
-"""How the settings of a generation are shown, nudged and typed."""
+"""Which pane shows which medium, and what a model is best asked first."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar, get_type_hints
+from typing import NamedTuple, TypeVar, cast, get_type_hints
 
 import msgspec
 from textual.content import Content
 
-from genui.errors import MisuseError
-from genui.grids import grid_words
+from genui.base import numbers
+from genui.base.errors import MisuseError
+from genui.base.text import clean, clean_line, from_text
+from genui.formats.recipe import TraceRecipe
 from genui.protocol import SAMPLERS, Axis, ImageSettings, LabSettings, LatentSettings, TextSettings
-from genui.render.sanitise import clean_line
-from genui.typed import from_text
+from genui.protocol.registry import KINDS, LABELS
+from genui.protocol.settings import grid_words
+from genui.recipes import RECIPES, Recipe
+from genui.runs.layout import RunDir
+from genui.runs.listing import RunSummary
+from genui.runs.models import ModelInfo, find_model
+from genui.ui.keys import PaneName
+from genui.ui.watcher import MARKS, Part, progress
+from genui.ui.widgets.base import Row
+
+
+def pane_of(model: ModelInfo) -> PaneName | None:
+    """The pane that shows its traces; None where it generates nothing."""
+    kind = KINDS.get((model.family, model.medium))
+    return cast(PaneName, kind.pane) if kind is not None else None
+
+
+def pane_of_saved(recipe: TraceRecipe, models: Sequence[ModelInfo]) -> PaneName:
+    """The pane of a saved trace: its model's, or, where that is gone, that of its settings."""
+    known = next((model for model in models if model.ref == recipe.model), None)
+    if known is not None and (pane := pane_of(known)) is not None:
+        return pane
+    return next(
+        cast(PaneName, kind.pane)
+        for kind in KINDS.values()
+        if isinstance(recipe.settings, kind.settings)
+    )
+
+
+def classifiers(models: Sequence[ModelInfo]) -> list[ModelInfo]:
+    """Those that give labels to what others make."""
+    return [model for model in models if (model.family, model.medium) in LABELS]
+
+
+def recipe_of(model: ModelInfo) -> Recipe | None:
+    """The built-in recipe nearest to the model, for its sample prompts."""
+    return RECIPES.get(model.name) or RECIPES.get(model.dataset)
+
+
+def newest_model(run: RunDir) -> ModelInfo:
+    """The run's newest checkpoint as `run@step`. Touches the disk; raises MisuseError."""
+    newest = find_model(run.id)
+    return find_model(f"{run.id}@{newest.step}")
+
+
+def at_step(model: ModelInfo) -> str:
+    """Behind the name of a run's model, the step of its checkpoint: ` @1,240`."""
+    return f" @{numbers.count(model.step)}" if model.source == "run" else ""
+
+
+def which(model: ModelInfo) -> str:
+    """The same with the model's size: ` @1,240 · 4.8M`."""
+    return f"{at_step(model)} · {numbers.short(model.parameters)}"
+
+
+# --- How the settings of a generation are shown, nudged and typed -----------------------------
 
 S = TypeVar("S", TextSettings, ImageSettings, LatentSettings, LabSettings)
 
@@ -199,3 +255,101 @@ def settings_content(lines: list[Line], touched: str) -> Content:
             "\n",
         ]
     return Content.assemble(*parts[:-1])
+
+
+# --- A model or a run in a few words: the rows of the list and the cards below it -------------
+
+SAMPLE, SAMPLE_LINES = 400, 12  # characters and lines of a card's sample
+
+
+def run_row(key: str, run: RunSummary) -> Row:
+    """The run as a row of the list."""
+    sign, kind = MARKS.get(run.state, ("?", "dim"))
+    return Row(key, run.info.name, progress(run), sign, kind)
+
+
+def run_card(run: RunSummary) -> Content:
+    """What a run is, how it stands, and what can be done with it."""
+    lines: list[list[Part]] = [[(clean_line(run.info.name), "bold"), (f" · {run.state}", "")]]
+    if run.fault:
+        lines.append([(clean_line(run.fault), "$text-error")])
+        return _lines(lines)
+    if run.status.error:
+        lines.append([(clean_line(run.status.error), "$text-error")])
+    lines.append([(_made_of(run), "$text-muted")])
+    status = run.status
+    of = f" of {numbers.count(status.steps)}" if status.steps else ""
+    lines.append([(f"step {numbers.count(status.step)}{of}", "")])
+    if status.val is not None:
+        lines.append([("validation loss ", "$text-muted"), (numbers.value(status.val), "")])
+    machine = run.info.machine
+    if machine:
+        words = " ".join(str(machine[k]) for k in ("device", "precision") if k in machine)
+        lines.append([(clean_line(f"{words} on {run.info.host}"), "$text-muted")])
+    hints: list[Part] = [("⏎", "bold $primary"), (" show  ", "$text-muted")]
+    if run.info.recipe:
+        hints += [("g", "bold $primary"), (" generate", "$text-muted")]
+    lines.append(hints)
+    return _lines(lines)
+
+
+def _made_of(run: RunSummary) -> str:
+    """What is trained on what; of a script's own run, what it calls itself."""
+    recipe = run.info.recipe
+    if recipe:
+        return clean_line(f"{recipe.get('family', '')} on {run.info.data or recipe.get('dataset')}")
+    project = f", project {run.info.project}" if run.info.project else ""
+    return clean_line(f"a script's own run{project}")
+
+
+def model_card(model: ModelInfo) -> Content:
+    """What the model is, what it was trained on, how good it is and how far to trust it."""
+    card = model.card
+    head: list[Part] = [(clean_line(model.name), "bold")]
+    head.append((f" · {model.family}, {numbers.short(model.parameters)} parameters", "$text-muted"))
+    lines = [head]
+    if summary := _text(card.get("summary")):
+        lines.append([summary])
+    data = card.get("data")
+    if isinstance(data, dict):
+        words = [_text(data.get("name")), _text(data.get("licence"))]
+        lines.append([("data ", "$text-muted"), " · ".join(w for w in words if w)])
+    elif model.dataset:
+        lines.append([("data ", "$text-muted"), clean_line(model.dataset)])
+    trained = card.get("trained")
+    if isinstance(trained, dict) and trained.get("minutes") is not None:
+        minutes = clean_line(str(trained["minutes"]))
+        machine = _text(trained.get("machine"))
+        where = f" on {machine}" if machine else ""
+        lines.append([("trained ", "$text-muted"), f"{minutes} min{where}"])
+    if licence := _text(card.get("licence")):
+        lines.append([("licence ", "$text-muted"), f"{licence}, of the weights"])
+    quality = card.get("quality")
+    if isinstance(quality, dict):
+        for label, value in quality.items():
+            lines.append([(f"{_text(label)} ", "$text-muted"), (_text(value), "bold")])
+    if honesty := _text(card.get("honesty")):
+        lines.append([(honesty, "$text-muted italic")])
+    hints: list[Part] = []
+    if pane_of(model) is not None:
+        hints += [("⏎", "bold $primary"), (" open  ", "$text-muted")]
+    hints += [("n", "bold $primary"), (" train", "$text-muted")]
+    lines += [hints, *_sample(card.get("sample"))]
+    return _lines(lines)
+
+
+def _sample(sample: object) -> list[list[Part]]:
+    """The beginning of what it made, or what it is best asked."""
+    text = clean(sample).strip() if isinstance(sample, str) else ""
+    if not text:
+        return []
+    shown = text[:SAMPLE].splitlines()[:SAMPLE_LINES]
+    return [[("sample", "$text-muted")], *([line] for line in shown)]
+
+
+def _text(value: object) -> str:
+    return clean_line(str(value)) if value is not None else ""
+
+
+def _lines(lines: list[list[Part]]) -> Content:
+    return Content("\n").join(Content.assemble(*line) for line in lines)

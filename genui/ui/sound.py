@@ -9,7 +9,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from genui.errors import GenuiError
+from genui.base.errors import GenuiError
 
 PLAYERS: tuple[tuple[str, ...], ...] = (
     ("pw-play",),

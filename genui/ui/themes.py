@@ -2,7 +2,7 @@
 
 from textual.theme import Theme
 
-from genui.render.colour import ColourMode
+from genui.render.image import ColourMode
 
 DARK = Theme(
     name="genui-dark",

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from genui.runs.api import Run
 from genui.runs.layout import RunDir
-from genui.runs.script import Run
 
 ROOT = Path(__file__).parents[2]
 

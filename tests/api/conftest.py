@@ -6,7 +6,7 @@ import pytest
 
 import genui
 from genui.runs import api
-from genui.runs.notes import Notes
+from genui.runs.media import Notes
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ from api_runs import folder, records, said
 from PIL import Image as Pillow
 
 import genui
+from genui.runs.api import Run
 from genui.runs.media import LARGEST
-from genui.runs.script import Run
 
 
 def picture(run: Run, step: int) -> "np.ndarray":

@@ -16,8 +16,7 @@ import pytest
 from api_runs import folder, records, said, wait_for
 
 import genui
-from genui.runs import control
-from genui.runs import writer as writer_module
+from genui.runs import control, writer
 from genui.runs.layout import read_status
 from genui.runs.listing import list_runs
 
@@ -50,7 +49,7 @@ def test_a_full_disk_is_said_once_and_a_later_log_works(
 def test_a_deleted_folder_is_said_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr(writer_module, "HEARTBEAT", 0.01)
+    monkeypatch.setattr(writer, "HEARTBEAT", 0.01)
     run = genui.init("gone")
     Path(run.dir).rename(tmp_path / "elsewhere")
     run.log({"loss": 1.0})
@@ -151,7 +150,7 @@ def test_logging_before_init_and_after_finish_is_said_once_and_ignored(
 
 
 def test_a_stop_from_the_app_is_seen_by_the_script(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(writer_module, "HEARTBEAT", 0.01)
+    monkeypatch.setattr(writer, "HEARTBEAT", 0.01)
     run = genui.init("stop me")
     assert not run.stop_requested
     control.steer(folder(run), "stop")
@@ -161,7 +160,7 @@ def test_a_stop_from_the_app_is_seen_by_the_script(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_list_of_runs_shows_step_and_losses(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(writer_module, "HEARTBEAT", 0.01)
+    monkeypatch.setattr(writer, "HEARTBEAT", 0.01)
     run = genui.init("digits", name="my run / 1")
     for step in range(1, 200):
         run.log({"loss": 2.5, "val": {"loss": 3.5}}, step=step)

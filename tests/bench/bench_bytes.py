@@ -20,7 +20,7 @@ from textual.drivers.headless_driver import HeadlessDriver
 from textual.widget import Widget
 from textual.widgets import Static
 
-from genui.ui.widgets.picture import Picture
+from genui.ui.widgets.image import ImageView
 
 BUDGET = 25_000
 os.environ["COLORTERM"] = "truecolor"  # what costs the most bytes
@@ -99,11 +99,11 @@ def main() -> None:
     ):
         frames = [make(size, step) for step in range(4)]
         ordinary = median(asyncio.run(octets_a_step(Static(id="picture"), show_ordinary, frames)))
-        ours = max(asyncio.run(octets_a_step(Picture(id="picture"), Picture.show, frames)))
+        ours = max(asyncio.run(octets_a_step(ImageView(id="picture"), ImageView.show, frames)))
         verdict = "" if ours <= BUDGET else "  OVER"
         print(f"{name:34}{ordinary:>10,}{ours:>10,}{verdict}")
     same = [noise(32, 0)] * 3
-    ours = max(asyncio.run(octets_a_step(Picture(id="picture"), Picture.show, same)))
+    ours = max(asyncio.run(octets_a_step(ImageView(id="picture"), ImageView.show, same)))
     print(f"{'the same frame again':34}{'':>10}{ours:>10,}")
 
 

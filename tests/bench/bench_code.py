@@ -18,10 +18,10 @@ import numpy as np
 from harness import Figure, machine, report
 
 from genui.engine.data.text import load_text
-from genui.engine.generate.load import find_and_load
-from genui.engine.generate.text import TextGenerator
-from genui.engine.probes import code
-from genui.engine.train.text_task import encode_documents, held_out_loss
+from genui.engine.load import find_and_load
+from genui.engine.metrics import language
+from genui.engine.sample.text import TextGenerator
+from genui.engine.train.language import encode_documents, held_out_loss
 
 BATCH = 16
 MOST_BROKEN = 20.0  # % of the functions
@@ -41,7 +41,7 @@ def main() -> None:
     held = "".join(data.validation).encode()
     tokens = encode_documents(generator.tokenizer, data.validation)
     nats = held_out_loss(generator.model, tokens, generator.machine, BATCH)
-    xz = code.xz_bits_per_byte("".join(data.train).encode(), held)
+    xz = language.xz_bits_per_byte("".join(data.train).encode(), held)
     figures = [
         Figure(
             "held-out modules",
@@ -53,8 +53,11 @@ def main() -> None:
         )
     ]
     broken, free = (
-        [not code.parses(source) for source in code.functions(generator, args.functions, how)]
-        for how in (code.USUAL, code.FREE)
+        [
+            not language.parses(source)
+            for source in language.functions(generator, args.functions, how)
+        ]
+        for how in (language.USUAL, language.FREE)
     )
     figures.append(
         Figure(
@@ -67,12 +70,12 @@ def main() -> None:
         )
     )
     if generator.tokenizer.gap is not None:
-        masked = code.masked_identifiers(data.validation, args.gaps)
-        usual = code.most_frequent(data.train)
+        masked = language.masked_identifiers(data.validation, args.gaps)
+        usual = language.most_frequent(data.train)
         figures.append(
             Figure(
                 f"{len(masked)} identifiers restored",
-                100 * float(np.mean(code.restored(generator, masked))),
+                100 * float(np.mean(language.restored(generator, masked))),
                 "%",
                 peer=100 * float(np.mean([one.name == usual for one in masked])),
                 peer_name=f"always '{usual}'",

@@ -12,9 +12,9 @@ import time
 
 from harness import machine
 
-from genui.commands.probes import as_dict
-from genui.engine.probes.table import rows
-from genui.render.probe_table import HEADS, cells
+from genui.cli.measure import as_dict
+from genui.engine.metrics.table import rows
+from genui.render.chart import HEADS, cells
 
 
 def main() -> int:

@@ -29,15 +29,14 @@ import numpy as np
 from harness import Figure, machine, quick_generator, report
 from numpy.typing import NDArray
 
-from genui.engine.data.picture_labels import LabelledPictures, load_labelled
-from genui.engine.generate.batches import Draws
-from genui.engine.probes.distance import frechet_distance
-from genui.engine.probes.distribution import Ruler
-from genui.engine.probes.judge import load_judge, pictures_of
-from genui.engine.probes.worth import trained
-from genui.kinds import UNGUIDED
+from genui.engine.data.image_labels import LabelledPictures, load_labelled
+from genui.engine.metrics.classifiers import load_judge, pictures_of
+from genui.engine.metrics.distance import Ruler, frechet_distance
+from genui.engine.metrics.twins import trained
+from genui.engine.sample.diffusion import Draws
 from genui.protocol import ImageSettings, LatentSettings
-from genui.runs.catalog import find_model
+from genui.protocol.registry import UNGUIDED
+from genui.runs.models import find_model
 
 HALVES = 20  # draws of a train half and a bootstrap of the test set
 WITHIN = 1.3  # times the distance of a train half

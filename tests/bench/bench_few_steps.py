@@ -32,15 +32,16 @@ from harness import Figure, home, machine, percentile, report
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from genui.engine.data.pictures import load_pictures
-from genui.engine.generate.diffusion import DiffusionGenerator
-from genui.engine.generate.load import find_and_load
+from genui import protocol
+from genui.engine.data.images import load_pictures
+from genui.engine.load import find_and_load
+from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.protocol import ImageSettings, SamplerName
 from genui.recipes import DiffusionRecipe, find_recipe
 
 FEW, MANY = 10, 100
 LIMIT = 1.1  # times the distance at MANY steps
-SAMPLERS: tuple[SamplerName, ...] = ("dpmpp-2m", "heun")
+COMPARED: tuple[SamplerName, ...] = ("dpmpp-2m", "heun")
 REAL = 4096  # training pictures
 COMPONENTS = 24
 BATCH = 32
@@ -52,8 +53,8 @@ CAPTIONS = {
     "icons": ("red heart", "blue star", "green house", "black user"),
     "emoji": ("red heart", "cat face", "pizza", "rocket"),
     "fashion": ("trouser", "bag", "sneaker", "dress"),
-    "video": ("5 moving right", "3 moving left"),
-    "voice": ("seven", "two"),
+    "video": ("red heart moving up on black", "green cat bouncing on white"),
+    "voice": ("seven george", "two jackson"),
 }
 
 Features = NDArray[np.float64]
@@ -133,7 +134,7 @@ def measure(model: str, count: int) -> tuple[list[Figure], dict[str, tuple[float
     many = features(drawn(generator, captions, "dpmpp-2m", MANY))
     reference = real.distance(Normal.of(many))
     figures, intervals = [], {}
-    for sampler in SAMPLERS:
+    for sampler in COMPARED:
         few = features(drawn(generator, captions, sampler, FEW))
         figures.append(
             Figure(
@@ -150,6 +151,11 @@ def measure(model: str, count: int) -> tuple[list[Figure], dict[str, tuple[float
     return figures, intervals
 
 
+def _followers() -> list[SamplerName]:
+    """The samplers that add no noise, so that they go where the reference goes."""
+    return [name for name, row in protocol.SAMPLERS.items() if row.noise != "full"]
+
+
 def table(model: str, count: int) -> Iterator[str]:
     """A line for each number of steps and sampler: the last σ and the error, once and now."""
     generator = find_and_load(model)
@@ -162,7 +168,7 @@ def table(model: str, count: int) -> Iterator[str]:
         return float((generator.denoised(captions, seeds, settings) - goal).square().mean())
 
     yield f"{'model':<9}{'sampler':<10}{'steps':>5}{'σ then':>8}{'σ now':>7}{'then':>10}{'now':>10}"
-    for sampler, steps in itertools.product(SAMPLERS, STEPS):
+    for sampler, steps in itertools.product(_followers(), STEPS):
         now = ImageSettings(sampler=sampler, steps=steps)
         then = replace(now, sigma_min=0.03)
         yield (

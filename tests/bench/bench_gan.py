@@ -21,14 +21,14 @@ import numpy as np
 import torch
 from harness import Figure, machine, report
 
-from genui.engine.data.picture_labels import load_labelled
-from genui.engine.generate.batches import Draws
-from genui.engine.generate.load import find_and_load
-from genui.engine.probes.distribution import Distribution, Ruler
-from genui.engine.probes.judge import load_judge
-from genui.kinds import UNGUIDED
+from genui.engine.data.image_labels import load_labelled
+from genui.engine.load import find_and_load
+from genui.engine.metrics.classifiers import load_judge
+from genui.engine.metrics.distance import Distribution, Ruler
+from genui.engine.sample.diffusion import Draws
 from genui.protocol import LatentSettings
-from genui.runs.catalog import find_model
+from genui.protocol.registry import UNGUIDED
+from genui.runs.models import find_model
 
 COVERAGE = 0.5
 BATCH = 100

@@ -14,21 +14,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from harness import (
-    PATIENCE,
-    Figure,
-    Terminal,
-    arguments,
-    home,
-    machine,
-    percentile,
-    report,
-    tiny,
-)
+from harness import PATIENCE, Figure, Terminal, arguments, home, machine, percentile, report, tiny
 
 from genui.runs import control
-from genui.runs.checkpoints import checkpoint_steps
 from genui.runs.layout import read_status
+from genui.runs.models import checkpoint_steps
 
 GAP = 0.06  # seconds in which the screen is not drawn after a key, and those after its answer
 TOKENS = 100_000

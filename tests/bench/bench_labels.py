@@ -11,10 +11,10 @@ import argparse
 
 from harness import Figure, home, machine, report
 
-from genui.engine.data.picture_labels import load_labelled
-from genui.engine.probes.calibration import accuracy, calibration_error, log_loss
-from genui.engine.probes.judge import linear_beside, load_judge, pictures_of
-from genui.runs.catalog import find_model
+from genui.engine.data.image_labels import load_labelled
+from genui.engine.metrics.classifiers import linear_beside, load_judge, pictures_of
+from genui.engine.models.linear import accuracy, calibration_error, log_loss
+from genui.runs.models import find_model
 
 SHIPPED = ("fashion-labels", "icons-labels", "emoji-labels")
 

@@ -34,15 +34,21 @@ import torch.nn.functional as F
 from harness import Figure, home, machine, report
 from numpy.typing import NDArray
 
-from genui import notes
 from genui.engine.data.chorales import PARTS, Chorale, load_chorales, notes_begun, row
 from genui.engine.device import autocast
-from genui.engine.generate.load import find_and_load
-from genui.engine.generate.music import MusicGenerator
-from genui.engine.probes.counterpoint import Faults, faults, sonorities
-from genui.engine.probes.music import heard, pieces
-from genui.engine.probes.music_copying import sonorities_of, training_pieces
-from genui.engine.train.music_task import held_out
+from genui.engine.load import find_and_load
+from genui.engine.metrics.music import (
+    Faults,
+    faults,
+    heard,
+    pieces,
+    sonorities,
+    sonorities_of,
+    training_pieces,
+)
+from genui.engine.sample.music import MusicGenerator
+from genui.engine.train.language import held_out
+from genui.protocol import notes
 from genui.recipes import MusicRecipe, find_recipe
 
 PUBLISHED = (

@@ -16,8 +16,8 @@ from typing import IO, Any
 from harness import arguments, home, import_torch, machine, report, seconds
 
 from genui import protocol
-from genui.kinds import KINDS
-from genui.runs.catalog import ModelInfo, list_models
+from genui.protocol.registry import KINDS
+from genui.runs.models import ModelInfo, list_models
 
 WORKER = (sys.executable, "-m", "genui.engine.worker")
 

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from harness import PATIENCE, Figure, Terminal, arguments, home, machine, report, tiny
 
+from genui.logs.native import MetricsTail
 from genui.recipes import find_recipe
 from genui.runs.launch import launch, resume
 from genui.runs.layout import RunDir, read_status
 from genui.runs.listing import summarise
-from genui.runs.tail import MetricsTail
 
 STEPS = 120
 COMMON = f"steps={STEPS} checkpoint_every=25 eval_every=30 sample_every=60 device=cpu threads=1"

@@ -20,12 +20,11 @@ from harness import Figure, arguments, machine, percentile, report
 
 from genui.engine.data.captions import Vocabulary
 from genui.engine.device import Machine
-from genui.engine.generate.diffusion import DiffusionGenerator
-from genui.engine.generate.diffusion_state import DiffusionState
-from genui.engine.generate.keyframes import RECENT, SPREAD
-from genui.engine.generate.load import open_trace
-from genui.engine.generate.trace import Trace
+from genui.engine.load import open_trace
 from genui.engine.models.dit import Denoiser, DiT, DiTConfig
+from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.engine.sample.media import DiffusionState
+from genui.engine.sample.trace import RECENT, SPREAD, Trace
 from genui.protocol import AddNoise, EditAt, ImageSettings, Start, TextSettings
 
 STEPS = 1000

@@ -52,7 +52,7 @@ def start_and_write(folder: Path) -> dict[str, float]:
 
 def has_text_model() -> bool:
     """Whether there is something to write with."""
-    from genui.runs.catalog import list_models
+    from genui.runs.models import list_models
 
     return any(model.medium in ("text", "code") for model in list_models())
 

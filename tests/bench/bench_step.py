@@ -62,7 +62,7 @@ def evaluations(repeats: int) -> list[float]:
 
     As far apart as the keys are: a processor that has just rested is slower.
     """
-    from genui.engine.generate.load import open_trace
+    from genui.engine.load import open_trace
 
     settings = ImageSettings(steps=STEPS)
     trace = open_trace(Start(trace=1, model="emoji", prompt="cat", seed=1, settings=settings))

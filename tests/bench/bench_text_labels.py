@@ -14,15 +14,14 @@ from collections import Counter
 import numpy as np
 from harness import Figure, arguments, home, machine, percentile, report
 
-from genui.engine.data.labelled_text import load_labelled_text
-from genui.engine.generate.load import open_trace
-from genui.engine.probes.calibration import accuracy
-from genui.engine.probes.labels import labels
-from genui.engine.probes.text_judge import load_text_judge, logistic_regression
-from genui.engine.train.text_classifier_task import bags_of
+from genui.engine.data.text import load_labelled_text
+from genui.engine.load import open_trace
+from genui.engine.metrics.classifiers import labels, load_text_judge, logistic_regression
+from genui.engine.models.linear import accuracy
+from genui.engine.train.classifier import bags_of
 from genui.protocol import Start, TextSettings
 from genui.recipes import find_recipe
-from genui.recipes.text_classifier import TextClassifierRecipe
+from genui.recipes.classifier import TextClassifierRecipe
 
 CLASSIFIERS = ("speakers", "python-or-prose")
 

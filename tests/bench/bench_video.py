@@ -23,13 +23,12 @@ import numpy as np
 from harness import Figure, machine, quick_generator, report
 from numpy.typing import NDArray
 
-from genui.engine.data.motion import Clips, load_clips
-from genui.engine.data.motions import MOTIONS
-from genui.engine.generate.diffusion import DiffusionGenerator
-from genui.engine.probes.clips import Seen, copied, draw, look, real
-from genui.engine.train.video_task import sheet
+from genui.engine.data.clips import MOTIONS, Clips, load_clips
+from genui.engine.metrics.clips import Seen, clips_copied, draw, look, real
+from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.engine.train.diffusion import sheet
 from genui.protocol import ImageSettings
-from genui.runs.catalog import find_model
+from genui.runs.models import find_model
 
 MOTION, SAME = 10.0, 20.0  # percent that may be wrong: what the issue asks for
 STEPS, GUIDANCE = 12, 2.0
@@ -82,7 +81,9 @@ def model_figures(
     held = clips.scenes(options.clips, rng, held_out=True)
     figures = shares("trained pairs", look(clips, scenes, drawn), limits=True)
     figures += shares("held-out pairs", look(clips, held, draw(generator, held, settings, _tell)))
-    figures.append(Figure("nearer to trained clips", copied(clips, scenes, drawn, 1), "share"))
+    figures.append(
+        Figure("nearer to trained clips", clips_copied(clips, scenes, drawn, 1), "share")
+    )
     figures.append(Figure("processor time a clip", 1000 * seconds, "ms"))
     return figures, drawn
 

@@ -14,24 +14,22 @@ from collections.abc import Sequence
 
 from harness import Figure, machine, report
 
-from genui.engine.data.speech import load_speech
-from genui.engine.generate.diffusion import DiffusionGenerator
-from genui.engine.generate.load import find_and_load
-from genui.engine.generate.spoken import FINAL_ROUNDS
-from genui.engine.probes.hearing import Listener, load_listener
-from genui.engine.probes.voice import (
-    BATCH,
+from genui.base.errors import MisuseError
+from genui.engine.data.speech import Samples, load_speech, vocoded
+from genui.engine.load import find_and_load
+from genui.engine.metrics.classifiers import Listener, load_listener
+from genui.engine.metrics.clips import (
     COPIES,
     DIGIT_LISTENER,
+    SPEECH_BATCH,
     VOICE_LISTENER,
     asked,
-    copied,
     right,
     speak,
+    speech_copied,
 )
-from genui.engine.sound.griffin_lim import vocoded
-from genui.engine.sound.stft import Samples
-from genui.errors import MisuseError
+from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.engine.sample.media import FINAL_ROUNDS
 from genui.protocol import ImageSettings
 from genui.recipes import find_recipe
 
@@ -75,8 +73,8 @@ def main() -> None:
     mels = speech.mels(speech.held_out)
     again = [
         sound
-        for at in range(0, len(mels), BATCH)
-        for sound in vocoded(mels[at : at + BATCH], FINAL_ROUNDS)
+        for at in range(0, len(mels), SPEECH_BATCH)
+        for sound in vocoded(mels[at : at + SPEECH_BATCH], FINAL_ROUNDS)
     ]
     figures += wrong(listeners, "real takes, vocoded", captions, again)
     words = asked(list(dict.fromkeys(caption.split()[-1] for caption in captions)), options.words)
@@ -85,7 +83,7 @@ def main() -> None:
     spoken = speak(generator, words, settings)
     seconds = (time.process_time() - begin) / len(words)
     figures += wrong(listeners, "generated", spoken.captions, spoken.sounds, limits=True)
-    nearer = 100 * copied(speech, spoken.mels[:COPIES])
+    nearer = 100 * speech_copied(speech, spoken.mels[:COPIES])
     figures.append(Figure("nearer to a trained take than to a held-out one", nearer, "%"))
     figures.append(Figure("computing a word", 1000 * seconds, "ms"))
     report(machine(), figures, options.json)

@@ -195,7 +195,7 @@ def delays(count: int) -> list[float]:
 
 def many_runs(count: int) -> float:
     """Seconds until a folder of that many runs is listed."""
-    from genui import paths
+    from genui.base import paths
 
     for number in range(count):
         watch_logs.own_run(f"many{number:04d}", 20)

@@ -15,14 +15,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import tiny
+from terminal import PATIENCE, Terminal
+
+if TYPE_CHECKING:
+    from genui.engine.sample.trace import Generator
+
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "tty")]
 
-import tiny  # noqa: E402 - the tests' tiny runs and terminal, once they can be found
-from terminal import PATIENCE, Terminal  # noqa: E402
-
-if TYPE_CHECKING:
-    from genui.engine.generate.trace import Generator
 
 __all__ = ["PATIENCE", "Figure", "Terminal", "arguments", "home", "import_torch", "machine",
            "percentile", "quick_generator", "report", "seconds", "tiny"]  # fmt: skip
@@ -107,8 +109,8 @@ def import_torch() -> float:
 def quick_generator(model: str) -> "Generator":
     """What a model generates by, on one thread in the precision this processor is fast at."""
     from genui.engine import device
-    from genui.engine.generate.load import load
-    from genui.runs.catalog import find_model
+    from genui.engine.load import load
+    from genui.runs.models import find_model
 
     return load(find_model(model).path, device.choose("auto", "auto", 1, 256))
 

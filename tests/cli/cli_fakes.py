@@ -21,7 +21,7 @@ def write_checkpoint(path: Path, recipe: Recipe, step: int = 100) -> Path:
 
 
 class FakeEngine:
-    """Stands in for `genui.engine.generate`; `starts` has every trace it was asked for."""
+    """Stands in for `genui.engine.load`; `starts` has every trace it was asked for."""
 
     words = ("Good", " \x1b[31mmorrow", ",", " friend")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from cli_fakes import FakeEngine, write_checkpoint
 
-from genui import paths
+from genui.base import paths
+from genui.formats.recipe import Machine
 from genui.recipes import find_recipe
 from genui.runs.layout import RunDir, create_run
-from genui.saved import Machine
 
 
 @pytest.fixture
@@ -43,9 +43,9 @@ def make_run() -> Callable[..., RunDir]:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     fake = FakeEngine()
-    module = types.ModuleType("genui.engine.generate")
+    module = types.ModuleType("genui.engine.load")
     module.__dict__["stream"] = fake.stream
-    monkeypatch.setitem(sys.modules, "genui.engine.generate", module)
+    monkeypatch.setitem(sys.modules, "genui.engine.load", module)
     replaying = types.ModuleType("genui.engine.replay")
     replaying.__dict__["machine"] = lambda: Machine(device="fake", precision="fp32", threads=1)
     monkeypatch.setitem(sys.modules, "genui.engine.replay", replaying)

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from genui.cli import main
+from genui.base.paths import weights_dir
+from genui.cli.main import main
 from genui.engine.train.checkpoint import load_weights, write_tensors
-from genui.paths import weights_dir
-from genui.runs.checkpoints import read_header
+from genui.runs.models import read_header
 
 
 def shipped(name: str) -> Path:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from cli_fakes import SIDE, FakeEngine, write_checkpoint
 
-from genui import saved
-from genui.cli import main
+from genui.cli.main import main
+from genui.formats import codec
 from genui.protocol import ImageFrame, Start
 from genui.recipes import find_recipe
 
@@ -52,7 +52,7 @@ def test_a_file_shows_the_clip_or_its_denoising(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["generate", "film", "--seed", "1", *arguments]) == 0
-    file = saved.read(tmp_path / arguments[1])
+    file = codec.read(tmp_path / arguments[1])
     assert file.recipe.view.kind == kind
     assert isinstance(file.content, list)
     assert len(file.content) == count
@@ -69,7 +69,7 @@ def test_the_caption_is_the_recipes_own_where_none_is_given(
 def test_an_mp4_replays(filmed: FakeEngine, tmp_path: Path, capsys: Capture) -> None:
     path = tmp_path / "a.mp4"
     assert main(["generate", "film", "--seed", "1", "--out", str(path), "--scale", "4"]) == 0
-    assert saved.read(path).recipe.model == "film"
+    assert codec.read(path).recipe.model == "film"
     assert main(["show", str(path)]) == 0
     assert "film" in capsys.readouterr().out
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from genui.cli import main
+from genui.cli.main import main
 
 pytestmark = pytest.mark.usefixtures("tiny")
 

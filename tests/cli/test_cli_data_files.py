@@ -7,32 +7,31 @@ from typing import Any
 
 import pytest
 
-from genui import paths, points
-from genui.cli import main
-from genui.engine.data import download, idx, speech, text
-from genui.engine.generate import melody, picture_start
-from genui.errors import GenuiError
-from genui.render import midi
-from genui.runs.disk import read_regular
-from genui.saved import files
+from genui.base import paths
+from genui.base.errors import GenuiError
+from genui.base.files import read_regular
+from genui.cli.main import main
+from genui.engine.data import download, image_files, speech, text
+from genui.engine.sample import media, music
+from genui.formats import codec, midi, points
 
 READERS: dict[str, Callable[[Path], Any]] = {
     "text.txt": text.read_text,
-    "melody.mid": melody.from_midi,
+    "melody.mid": music.from_midi,
     "points.csv": points.read_csv,
     "take.wav": speech.read_take,
-    "train-images-idx3-ubyte": lambda path: idx.read_idx(path, 3),
-    "init.png": picture_start.read,
-    "saved.png": files.read,
-    "saved.trace": files.read,
+    "train-images-idx3-ubyte": lambda path: image_files.read_idx(path, 3),
+    "init.png": media.read,
+    "saved.png": codec.read,
+    "saved.trace": codec.read,
 }
 MOST = {
     "text.txt": text.MAX_BYTES,
     "melody.mid": midi.MOST_BYTES,
     "points.csv": points.MOST_BYTES,
     "take.wav": speech.MOST_BYTES,
-    "train-images-idx3-ubyte": idx.MOST_BYTES,
-    "saved.trace": files.MOST_BYTES,
+    "train-images-idx3-ubyte": image_files.MOST_IDX_BYTES,
+    "saved.trace": codec.MOST_BYTES,
 }
 
 
@@ -58,7 +57,7 @@ def test_a_file_that_is_too_large_is_refused_unread(
 ) -> None:
     with (tmp_path / name).open("wb") as file:
         file.truncate(MOST[name] + 1)
-    monkeypatch.setattr("genui.runs.disk.open", None, raising=False)  # nothing is to be read
+    monkeypatch.setattr("genui.base.files.open", None, raising=False)  # nothing is to be read
     with pytest.raises(GenuiError, match=f"is over {MOST[name] >> 20} MB; "):
         READERS[name](tmp_path / name)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from genui.cli import main
+from genui.cli.main import main
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from genui.cli import main
+from genui.cli.main import main
 from genui.runs.layout import read_status
 from genui.runs.listing import find_run
 

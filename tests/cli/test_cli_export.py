@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from genui.cli import main
+from genui.cli.main import main
+from genui.logs import open_tail
+from genui.logs.find import find_logs
 from genui.runs.layout import RunDir
-from genui.runs.logs import find_logs, open_tail
 
 Capture = pytest.CaptureFixture[str]
 ROOT = Path(__file__).resolve().parents[2]

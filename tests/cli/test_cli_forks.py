@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 from tiny_models import CONTEXT
 
-from genui import saved
-from genui.cli import main
+from genui.cli.main import main
+from genui.formats import codec, favourites
+from genui.formats import recipe as saved
 from genui.protocol import (
     AddNoise,
     Axis,
@@ -43,7 +44,7 @@ def mask(tmp_path: Path) -> Path:
 def made(words: list[str], out: Path) -> saved.TraceRecipe:
     """The recipe of what a command wrote."""
     assert main([*words, "--out", str(out)]) == 0
-    return saved.read(out).recipe
+    return codec.read(out).recipe
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -78,7 +79,7 @@ def test_every_edit_of_a_text_is_spelled_on_the_command_line(tmp_path: Path) -> 
         EditAt(step=7, edit=SetSeed(9)),
     )
     assert recipe.result.steps == 9
-    text = saved.read(tmp_path / "x.txt").content
+    text = codec.read(tmp_path / "x.txt").content
     assert isinstance(text, str)
     assert text[len("to be") :][1:5] == "zdno"  # #5 is d
 
@@ -306,7 +307,7 @@ def test_a_fork_of_a_saved_text_keeps_what_came_before_and_drops_what_came_after
         EditAt(step=4, edit=WriteToken(26)),
     )
     shared = len("to be") + 4
-    texts = [saved.read(path).content for path in (first, again)]
+    texts = [codec.read(path).content for path in (first, again)]
     assert isinstance(texts[0], str)
     assert isinstance(texts[1], str)
     assert texts[0][:shared] == texts[1][:shared]
@@ -328,7 +329,7 @@ def test_a_saved_trace_goes_on_with_another_branch(
     first, second = tmp_path / "a.trace", tmp_path / "b.trace"
     assert main([*TEXT, "--fork", "2:token=z", "--trace", str(first)]) == 0
     assert main(["generate", str(first), "--fork", "5:seed=4", "--trace", str(second)]) == 0
-    tree = saved.load_tree(second)
+    tree = favourites.load_tree(second)
     assert [(branch.parent, branch.step, branch.edit) for branch in tree.branches] == [
         (-1, 0, None),
         (0, 2, WriteToken(27)),
@@ -369,7 +370,7 @@ def test_saved_traces_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(["traces"]) == 0
     assert capsys.readouterr().out.startswith("none yet")
     assert main([*TEXT, "--trace", str(tmp_path / "x.trace")]) == 0
-    kept = saved.save_tree(saved.load_tree(tmp_path / "x.trace"))
+    kept = favourites.save_tree(favourites.load_tree(tmp_path / "x.trace"))
     kept.with_name("broken.trace").write_bytes(b"")
     capsys.readouterr()
     assert main(["traces"]) == 0

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from tiny_models import write_coder
 
-from genui import paths
-from genui.cli import main
+from genui.base import paths
+from genui.cli.main import main
 
 PREFIX, SUFFIX = "def area(r):\n    return ", " * r ** 2\n"
 GENERATE = ["generate", "coder", "--seed", "3", "--tokens", "8", "--prompt"]

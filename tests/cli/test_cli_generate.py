@@ -9,7 +9,7 @@ import pytest
 from cli_fakes import SIDE, FakeEngine
 from PIL import Image
 
-from genui.cli import main
+from genui.cli.main import main
 from genui.protocol import ImageSettings, TextSettings
 from genui.recipes import RECIPES, DiffusionRecipe
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from genui.cli import main
-from genui.commands import home
+from genui.cli import watch
+from genui.cli.main import main
 
 
 def test_without_a_terminal_it_lists_models_and_runs(
@@ -23,7 +23,7 @@ def test_without_a_terminal_it_lists_models_and_runs(
 def test_with_a_terminal_it_opens_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[bool] = []
     monkeypatch.setattr("genui.ui.app.run", lambda: opened.append(True) or 0)
-    monkeypatch.setattr(home, "has_terminal", lambda: True)
+    monkeypatch.setattr(watch, "has_terminal", lambda: True)
     assert main([]) == 0
     assert opened == [True]
 
@@ -35,7 +35,7 @@ app = types.ModuleType("genui.ui.app")
 app.run = lambda: 0
 sys.modules["genui.ui.app"] = app
 from genui import cli
-from genui.commands import home
+from genui.cli import home
 home.has_terminal = lambda: True
 assert cli.main([]) == 0
 heavy = {"torch", "textual", "numpy", "msgspec", "rich", "argparse", "PIL"} & set(sys.modules)
@@ -48,7 +48,7 @@ assert not heavy, heavy
 def test_a_listing_imports_no_torch(command: str) -> None:
     code = f"""
 import sys
-from genui.cli import main
+from genui.cli.main import main
 assert main(["{command}"]) == 0
 assert "torch" not in sys.modules and "textual" not in sys.modules
 """

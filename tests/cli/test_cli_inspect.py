@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from genui.cli import main
-from genui.render.sanitise import clean
-from genui.runs import events
+from genui.base.text import clean
+from genui.cli.main import main
+from genui.runs import control
 from genui.runs.layout import RunDir, create_script_run, read_info, write_info
 from genui.runs.writer import RunWriter
 
@@ -288,10 +288,10 @@ def test_whose_weights_it_began_with_and_the_rate_in_force(
     )
     source = {"ref": "last", "run": "plays-1", "step": 40}
     write_info(finished, msgspec.structs.replace(info, start_from=source))
-    events.record(finished, 10, "rate", "learning rate 0.003 → 2e-05, Muon's 0.02 → 0.01")
+    control.record(finished, 10, "rate", "learning rate 0.003 → 2e-05, Muon's 0.02 → 0.01")
     assert facts()["from"] == "plays-1@40"
     assert facts()["learning rate"] == f"2e-05, at first {info.recipe['learning_rate']}"
-    events.record(finished, 5, events.RESUMED, "resumed from the checkpoint")
+    control.record(finished, 5, control.RESUMED, "resumed from the checkpoint")
     assert facts()["learning rate"] == str(info.recipe["learning_rate"])
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from genui.cli import main
-from genui.saved import read
+from genui.cli.main import main
+from genui.formats.codec import read
 
 SMALL = ("--steps", "8", "--every", "4", "--width", "8", "--batch", "16", "--seed", "5")
 

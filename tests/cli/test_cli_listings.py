@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from genui.cli import main
+from genui.cli.main import main
 from genui.recipes import RECIPES
 from genui.runs.layout import RunDir
 

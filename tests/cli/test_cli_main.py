@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from genui.cli import COMMANDS, main
-from genui.commands import recipes
+from genui.cli import train
+from genui.cli.main import COMMANDS, main
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -68,7 +68,7 @@ def test_no_fault_shows_a_traceback(
         raise error
 
     monkeypatch.delenv("GENUI_DEBUG", raising=False)
-    monkeypatch.setattr(recipes, "run", fail)
+    monkeypatch.setattr(train, "run_recipes", fail)
     assert main(["recipes"]) == code
     err = capsys.readouterr().err
     assert fault in err
@@ -80,7 +80,7 @@ def test_debug_shows_where_a_defect_is(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("here")
 
     monkeypatch.setenv("GENUI_DEBUG", "1")
-    monkeypatch.setattr(recipes, "run", fail)
+    monkeypatch.setattr(train, "run_recipes", fail)
     with pytest.raises(RuntimeError, match="here"):
         main(["recipes"])
 

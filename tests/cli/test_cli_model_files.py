@@ -14,23 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from genui.cli import main
-from genui.engine.generate.load import find_and_load, load
-from genui.engine.generate.trace import Trace
-from genui.engine.models.convnet import ConvNet
-from genui.engine.models.sound_net import SoundNet
-from genui.engine.models.text_classifier import NGramClassifier
+from genui.base.errors import GenuiError
+from genui.cli.main import main
+from genui.engine.load import find_and_load, load
+from genui.engine.metrics.classifiers import load_judge, load_listener, load_text_judge
+from genui.engine.models.classifiers import ConvNet, NGramClassifier, SoundNet
 from genui.engine.models.video_dit import VideoDenoiser, VideoDiT, video_dit_config
-from genui.engine.probes.hearing import load_listener
-from genui.engine.probes.judge import load_judge
-from genui.engine.probes.text_judge import load_text_judge
-from genui.engine.train.checkpoint import model_metadata, write_model
-from genui.engine.train.quantise import SCALE, quantise
-from genui.errors import GenuiError
-from genui.kinds import KINDS
+from genui.engine.sample.trace import Trace
+from genui.engine.train.checkpoint import SCALE, model_metadata, quantise, write_model
 from genui.protocol import Start
+from genui.protocol.registry import KINDS
 from genui.recipes import VideoRecipe, find_recipe, override
-from genui.runs.checkpoints import read_header
+from genui.runs.models import read_header
 
 PROMPTS = {"plays": "to be", "coder": "def f", "shapes": "cat", "clothes": "boot", "talk": "two"}
 ROOM = 1 << 20  # bytes: more than any tensor of these models

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from tiny_models import write_music
 
-from genui import paths
-from genui.cli import main
-from genui.render.midi import decode_midi, encode_midi
-from genui.render.wav import decode_wav
-from genui.saved import fluid
+from genui.base import paths
+from genui.cli.main import main
+from genui.formats import midi
+from genui.formats.audio import decode_wav
+from genui.formats.midi import decode_midi, encode_midi
 
 TOKENS = ("--tokens", "90", "--seed", "3")
 TUNE = [(0, 67 + n, 4 * n, 4 * n + 4) for n in range(4)]
@@ -144,12 +144,12 @@ def test_general_midi_is_played_by_fluidsynth_and_missed_in_one_line(
 ) -> None:
     target = tunes / "tune.wav"
     words = ["generate", "tunes", *TOKENS, "--gm", "--out", str(target)]
-    if fluid.installed():
+    if midi.installed():
         assert main(words) == 0
-        assert decode_wav(target.read_bytes()).rate == fluid.RATE
+        assert decode_wav(target.read_bytes()).rate == midi.FLUID_RATE
         assert main(["replay", str(target)]) == 0
         target.unlink()
-    monkeypatch.setattr(fluid.shutil, "which", lambda name: None)
+    monkeypatch.setattr(midi.shutil, "which", lambda name: None)
     assert main(words) == 1
     assert "--gm: needs fluidsynth, which is not installed" in capsys.readouterr().err
     assert not target.exists()

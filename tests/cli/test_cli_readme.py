@@ -15,12 +15,12 @@ import pytest
 from PIL import Image
 from tiny_models import write_coder, write_gan, write_models, write_music, write_video, write_voice
 
-from genui import paths
-from genui.cli import COMMANDS, command_parser, main
+from genui.base import paths
+from genui.cli.main import COMMANDS, command_parser, main
 from genui.engine.train.checkpoint import load_weights, write_tensors
+from genui.formats.audio import encode_wav
+from genui.formats.midi import encode_midi
 from genui.recipes import RECIPES, Recipe, find_recipe, override, parse_settings
-from genui.render.midi import encode_midi
-from genui.render.wav import encode_wav
 from genui.runs.layout import create_run
 
 ROOT = Path(__file__).parents[2]
@@ -88,7 +88,7 @@ def test_every_example_is_a_call_that_is_understood(command: Command) -> None:
     if name in {"train", "recipes"} and args.recipe:
         override(find_recipe(args.recipe), parse_settings(getattr(args, "set", None) or ()))
     if name == "help" and args.topic not in {None, "TOPIC"}:
-        from genui.commands.help import page
+        from genui.cli.help import page
 
         assert page(args.topic)
 

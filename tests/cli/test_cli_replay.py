@@ -10,9 +10,10 @@ import pytest
 from saved_samples import as_once_written
 from tiny_models import write_models
 
-from genui import paths, saved
-from genui.cli import main
-from genui.render import film
+from genui.base import paths
+from genui.cli.main import main
+from genui.formats import codec, image
+from genui.formats import recipe as saved
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
@@ -77,7 +78,9 @@ def test_a_fresh_process_says_identical(tmp_path: Path) -> None:
         words = TEXT if path.suffix == ".txt" else PICTURE
         weights = paths.weights_dir() / words[1] / "model.safetensors"
         assert main(["generate", str(weights), *words[2:], "--out", str(path)]) == 0
-    script = "import sys; from genui.cli import main\nfor f in sys.argv[1:]: main(['replay', f])"
+    script = (
+        "import sys; from genui.cli.main import main\nfor f in sys.argv[1:]: main(['replay', f])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script, *map(str, files)],
         capture_output=True,
@@ -93,10 +96,10 @@ def test_a_fresh_process_says_identical(tmp_path: Path) -> None:
 
 def rewritten(path: Path, change) -> None:
     """The pixels of a PNG changed, and its recipe left."""
-    found = film.read(path.read_bytes())
+    found = image.read(path.read_bytes())
     picture = found.frames[0].copy()
     change(picture)
-    path.write_bytes(film.png(picture, found.text))
+    path.write_bytes(image.png(picture, found.text))
 
 
 def test_a_changed_pixel_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,8 +127,8 @@ def test_a_picture_cut_to_another_size_is_told(
 ) -> None:
     path = tmp_path / "x.png"
     assert main([*PICTURE, "--out", str(path)]) == 0
-    found = film.read(path.read_bytes())
-    path.write_bytes(film.png(np.ascontiguousarray(found.frames[0][:16]), found.text))
+    found = image.read(path.read_bytes())
+    path.write_bytes(image.png(np.ascontiguousarray(found.frames[0][:16]), found.text))
     code, said = replay(path, capsys)
     assert code == 1
     assert "1 of 32×16, and again 1 of 32×32" in said
@@ -134,9 +137,9 @@ def test_a_picture_cut_to_another_size_is_told(
 def test_a_gif_painted_over_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "x.gif"
     assert main([*PICTURE, "--out", str(path)]) == 0
-    found = film.read(path.read_bytes())
+    found = image.read(path.read_bytes())
     frames = [np.zeros_like(frame) + 9 * i for i, frame in enumerate(found.frames)]
-    path.write_bytes(film.gif([frame.astype(np.uint8) for frame in frames], found.text))
+    path.write_bytes(image.gif([frame.astype(np.uint8) for frame in frames], found.text))
     code, said = replay(path, capsys)
     assert code == 1
     assert "of the pixels differ" in said
@@ -160,14 +163,14 @@ def test_another_machine_is_named_and_its_rounding_not_called_a_forgery(
 ) -> None:
     path = tmp_path / "x.png"
     assert main([*PICTURE, "--out", str(path)]) == 0
-    file = saved.read(path)
+    file = codec.read(path)
     machine = saved.Machine(device="tpu", precision="fp32", threads=1, processor="Z80", torch="1")
     assert isinstance(file.content, list)
     picture = file.content[0].copy()
     picture[0, 0, 0] ^= 1
     recipe = saved.to_start(file.recipe)
     started = saved.recipe_of(recipe, _started(file), machine, file.recipe.result)
-    path.write_bytes(film.png(picture, saved.to_json(started)))
+    path.write_bytes(image.png(picture, saved.to_json(started)))
     code, said = replay(path, capsys)
     assert code == 1
     assert "0.10% of the pixels differ, by 1 of 255 at most" in said
@@ -176,7 +179,7 @@ def test_another_machine_is_named_and_its_rounding_not_called_a_forgery(
     assert "changed" not in said
 
 
-def _started(file: saved.SavedFile):
+def _started(file: codec.SavedFile):
     from genui.protocol import Started
 
     recipe = file.recipe
@@ -199,7 +202,7 @@ def test_other_weights_are_refused_with_both_fingerprints(
 ) -> None:
     path = tmp_path / "x.txt"
     assert main([*TEXT, "--out", str(path)]) == 0
-    was = saved.read(path).recipe.fingerprint
+    was = codec.read(path).recipe.fingerprint
     write_models(tiny, seed=1)
     code, said = replay(path, capsys)
     assert code == 1

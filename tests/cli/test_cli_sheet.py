@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from genui.cli import main
+from genui.cli.main import main
 
 SHAPES = ["generate", "shapes", "--steps", "2", "--prompt", "cat", "--seed", "5"]
 
@@ -30,7 +30,7 @@ def test_pictures_texts_and_traces_are_on_one_sheet_with_their_recipes(
 
 
 def test_favourites_are_taken_without_naming_them(tiny: Path, tmp_path: Path) -> None:
-    from genui.paths import data_dir
+    from genui.base.paths import data_dir
 
     folder = data_dir() / "traces" / "shapes"
     folder.mkdir(parents=True)

@@ -10,13 +10,12 @@ import pytest
 from cli_fakes import write_checkpoint
 from PIL import Image
 
-from genui.cli import main
+from genui.cli.main import main
+from genui.formats import image
+from genui.formats.recipe import TraceRecipe, sealed, to_json
 from genui.protocol import EditAt, ImageSettings, SetSeed
 from genui.recipes import find_recipe
-from genui.render import film
 from genui.runs.layout import RunDir
-from genui.saved import TraceRecipe, to_json
-from genui.saved.recipe import sealed
 
 
 def test_a_picture_is_drawn_and_says_how_it_was_made(
@@ -31,7 +30,7 @@ def test_a_picture_is_drawn_and_says_how_it_was_made(
             edits=(EditAt(step=4, edit=SetSeed(9)),),
         )
     )
-    file.write_bytes(film.png(np.full((4, 200, 3), 255, np.uint8), to_json(recipe)))
+    file.write_bytes(image.png(np.full((4, 200, 3), 255, np.uint8), to_json(recipe)))
     assert main(["show", str(file)]) == 0
     out = capsys.readouterr().out
     facts = dict(line.split(None, 1) for line in out.splitlines() if not line.startswith("@"))
@@ -48,7 +47,7 @@ def test_a_recipe_edited_by_hand_is_shown_as_that(
 ) -> None:
     recipe = to_json(sealed(TraceRecipe(model="icons", settings=ImageSettings(), seed=7)))
     file = tmp_path / "x.png"
-    file.write_bytes(film.png(np.zeros((2, 2, 3), np.uint8), recipe.replace(":7,", ":8,")))
+    file.write_bytes(image.png(np.zeros((2, 2, 3), np.uint8), recipe.replace(":7,", ":8,")))
     assert main(["show", str(file)]) == 0
     assert f"{file}: its recipe was edited by hand" in capsys.readouterr().err
 
@@ -57,7 +56,7 @@ def test_a_recipe_edited_by_hand_is_shown_as_that(
 def test_a_chunk_that_is_not_ours_is_left_alone(
     chunk: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "x.png").write_bytes(film.png(np.zeros((2, 2, 3), np.uint8), chunk))
+    (tmp_path / "x.png").write_bytes(image.png(np.zeros((2, 2, 3), np.uint8), chunk))
     assert main(["show", str(tmp_path / "x.png")]) == 0
     assert capsys.readouterr().err == ""
 
@@ -143,9 +142,9 @@ def test_a_gif_of_more_frames_than_are_read_is_refused(
 ) -> None:
     shades = [Image.new("RGB", (8, 8), (50 * n, 0, 0)) for n in range(5)]
     shades[0].save(tmp_path / "x.gif", "GIF", save_all=True, append_images=shades[1:])
-    monkeypatch.setattr("genui.render.film.MOST_FRAMES", 5)
+    monkeypatch.setattr("genui.formats.image.MOST_FRAMES", 5)
     assert main(["show", str(tmp_path / "x.gif")]) == 0
-    monkeypatch.setattr("genui.render.film.MOST_FRAMES", 4)
+    monkeypatch.setattr("genui.formats.image.MOST_FRAMES", 4)
     capsys.readouterr()
     assert main(["show", str(tmp_path / "x.gif")]) == 2
     assert capsys.readouterr().err == f"genui: {tmp_path / 'x.gif'}: over 4 frames; cut it\n"

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from genui.cli import main
-from genui.runs import control, events, launch
+from genui.cli.main import main
+from genui.runs import control, launch
 from genui.runs.control import Order
 from genui.runs.layout import RunDir, create_script_run
 from genui.runs.writer import RunWriter
@@ -30,7 +30,7 @@ def trained(run: RunDir, obeys: bool = True) -> Iterator[RunWriter]:
                     if order.command in States:
                         writer.update(state=States[order.command])
                     else:
-                        events.record(run, 7, order.command, f"obeyed {order}")
+                        control.record(run, 7, order.command, f"obeyed {order}")
 
         thread = threading.Thread(target=obey)
         thread.start()
@@ -131,7 +131,7 @@ def test_a_learning_rate_is_given_to_a_run_when_it_is_resumed(
         writer.update(state="paused")
         assert main(["resume", "last", "--set", "learning_rate=2e-4"]) == 0
         assert writer.status.state == "running"
-    assert [event.text for event in events.read_events(run)] == ["obeyed rate 0.0002"]
+    assert [event.text for event in control.read_events(run)] == ["obeyed rate 0.0002"]
     assert asked == [1e-4]
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from genui.cli import main
-from genui.commands import labelled_folder
-from genui.engine.data.folder import load_folder
+from genui.cli.main import main
+from genui.engine.data.image_files import load_folder
 from genui.engine.data.text import load_text
-from genui.engine.generate import batches
-from genui.kinds import UNGUIDED
-from genui.saved.drawn import read_plan
+from genui.engine.sample import diffusion
+from genui.formats import recipe
+from genui.formats.recipe import read_plan
+from genui.protocol.registry import UNGUIDED
 
 SHAPES = ["generate", "shapes", "--steps", "1", "--prompt", "cat", "--seed", "5"]
 PLAYS = ["generate", "plays", "--prompt", "to be", "--seed", "5", "--tokens", "12"]
@@ -90,9 +90,9 @@ def test_the_same_command_goes_on_where_it_was_interrupted(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     whole, out = tmp_path / "whole", tmp_path / "made"
-    monkeypatch.setattr("genui.commands.synthetic.BATCH", 2)
+    monkeypatch.setattr("genui.cli.generate.BATCH", 2)
     assert main([*SHAPES, "-n", "6", "--out", str(whole)]) == 0
-    draw, drawn = batches.draw, []
+    draw, drawn = diffusion.draw, []
 
     def until_interrupted(*args: object) -> list[bytes]:
         drawn.append(args)
@@ -101,7 +101,7 @@ def test_the_same_command_goes_on_where_it_was_interrupted(
         return draw(*args)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patched:
-        patched.setattr(batches, "draw", until_interrupted)
+        patched.setattr(diffusion, "draw", until_interrupted)
         told(capsys)
         assert main([*SHAPES, "-n", "6", "--out", str(out)]) == 130
     assert "4 of 6 are whole" in told(capsys)
@@ -147,7 +147,7 @@ def test_a_full_disk_leaves_what_is_whole_and_says_so(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "made"
-    monkeypatch.setattr("genui.commands.synthetic.BATCH", 2)
+    monkeypatch.setattr("genui.cli.generate.BATCH", 2)
     write = Path.write_bytes
 
     def full(path: Path, data: bytes) -> int:
@@ -213,7 +213,7 @@ def test_a_damaged_plan_is_said_in_one_line(
 ) -> None:
     out = tmp_path / "made"
     out.mkdir()
-    (out / labelled_folder.PLAN).write_text("{")
+    (out / recipe.PLAN).write_text("{")
     assert main([*SHAPES, "-n", "1", "--out", str(out)]) == 1
     error = told(capsys)
     assert "genui.json: is damaged" in error

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from cli_fakes import write_checkpoint
 
-from genui import paths
-from genui.cli import main
+from genui.base import paths
+from genui.cli.main import main
 from genui.engine import kinds
 from genui.recipes import find_recipe, override
 from genui.runs import launch
@@ -197,7 +197,7 @@ def test_starting_a_training_imports_no_torch(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("To be, or not to be. " * 100)
     code = f"""
 import sys
-from genui.cli import main
+from genui.cli.main import main
 from genui.engine import kinds
 from genui.runs import launch
 launch.launch = launch.create
@@ -244,7 +244,7 @@ from genui.engine import kinds
 from genui.runs import launch
 kinds.check_data = lambda recipe: "fine"
 launch.foreground = lambda run: [sys.executable, "-c", {TRAINER!r}, str(run.path)]
-from genui.cli import main
+from genui.cli.main import main
 sys.exit(main(["train", "shakespeare", "--steps", "1000", "--foreground"]))
 """
     child = subprocess.Popen(

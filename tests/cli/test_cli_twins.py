@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genui.cli import main
+from genui.cli.main import main
 from genui.runs.listing import find_run
 
 

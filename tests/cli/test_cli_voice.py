@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from tiny_models import write_voice
 
-from genui import paths
-from genui.cli import main
-from genui.render.wav import decode_wav, encode_wav, to_pcm
+from genui.base import paths
+from genui.cli.main import main
+from genui.formats.audio import decode_wav, encode_wav, to_pcm
 
 WORDS = ["generate", "talk", "--prompt", "4 2 anna", "--seed", "3", "--steps", "2"]
 

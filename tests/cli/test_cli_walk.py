@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 from tiny_models import write_gan
 
-from genui import paths
-from genui.cli import main
-from genui.saved import read
+from genui.base import paths
+from genui.cli.main import main
+from genui.formats.codec import read
 
 
 @pytest.fixture(autouse=True)

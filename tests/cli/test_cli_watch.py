@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from genui.cli import main
-from genui.commands import home
+from genui.cli import watch
+from genui.cli.main import main
+from genui.logs import open_tail
 from genui.runs.layout import RunDir, read_info
 from genui.runs.listing import RunSummary, list_runs, summarise
-from genui.runs.logs import open_tail
 
 Capture = pytest.CaptureFixture[str]
 ROOT = Path(__file__).resolve().parents[2]
@@ -149,11 +149,9 @@ def test_with_a_terminal_it_opens_the_app_which_answers_keys_at_once(
 
     monkeypatch.setenv("TEXTUAL_FPS", "")  # so that what is set here is undone
     monkeypatch.delenv("TEXTUAL_FPS")
-    monkeypatch.setattr(
-        "genui.ui.watching", types.SimpleNamespace(run_watch=run_watch), raising=False
-    )
+    monkeypatch.setattr("genui.ui.app", types.SimpleNamespace(run_watch=run_watch), raising=False)
     monkeypatch.setattr("gc.disable", lambda: None)  # not in the tests' own process
-    monkeypatch.setattr(home, "has_terminal", lambda: True)
+    monkeypatch.setattr(watch, "has_terminal", lambda: True)
     assert main(["watch", str(tmp_path)]) == main(["watch"]) == 0
     assert opened == [([tmp_path], None, "120"), (None, None, "120")]
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genui.cli import main
-from genui.commands.labelled_folder import PLAN
-from genui.engine.data.picture_labels import LabelledPictures, load_labelled
-from genui.render.probe_table import HEADS, cells
+from genui.cli.main import main
+from genui.engine.data.image_labels import LabelledPictures, load_labelled
+from genui.formats.recipe import PLAN
+from genui.render.chart import HEADS, cells
 
 
 def folder_of(folder: Path, labels: dict[str, int], count: int = 12) -> Path:
@@ -38,7 +38,7 @@ def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LabelledPictures:
     """What `shapes` is said to be trained on: dark and light pictures."""
     pictures = folder_of(tmp_path / "real", {"dark": 40, "light": 210})
     data = load_labelled("mine", str(pictures))
-    monkeypatch.setattr("genui.engine.probes.worth.load_labelled", lambda dataset: data)
+    monkeypatch.setattr("genui.engine.metrics.twins.load_labelled", lambda dataset: data)
     return data
 
 

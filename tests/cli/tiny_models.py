@@ -8,11 +8,14 @@ from torch import nn
 
 from genui.engine.data.captions import Vocabulary
 from genui.engine.data.tokenizer import CharTokenizer, train_bpe
-from genui.engine.models.chorale import ChoraleTransformer, chorale_config
-from genui.engine.models.dit import Denoiser, DiT, dit_config
+from genui.engine.models.dit import Denoiser, DiT, MelDiT, dit_config, mel_dit_config
 from genui.engine.models.gan import GAN, gan_config
-from genui.engine.models.mel_dit import MelDiT, mel_dit_config
-from genui.engine.models.transformer import Transformer, transformer_config
+from genui.engine.models.transformer import (
+    ChoraleTransformer,
+    Transformer,
+    chorale_config,
+    transformer_config,
+)
 from genui.engine.models.video_dit import VideoDenoiser, VideoDiT, video_dit_config
 from genui.engine.train.checkpoint import model_metadata, write_tensors
 from genui.recipes import (

@@ -11,9 +11,9 @@ from networks import NETWORKS, random_network
 from genui.engine.data.captions import Vocabulary
 from genui.engine.data.tokenizer import CharTokenizer
 from genui.engine.device import Machine
-from genui.engine.generate.diffusion import DiffusionGenerator
-from genui.engine.generate.text import TextGenerator
 from genui.engine.models.dit import Denoiser, DiT, DiTConfig
+from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.engine.sample.text import TextGenerator
 from genui.recipes import find_recipe, override
 from genui.runs.layout import RunDir, create_run
 

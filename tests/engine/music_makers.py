@@ -8,8 +8,8 @@ import mido
 import torch
 
 from genui.engine.device import Machine
-from genui.engine.generate.music import MusicGenerator
-from genui.engine.models.chorale import ChoraleTransformer, chorale_config
+from genui.engine.models.transformer import ChoraleTransformer, chorale_config
+from genui.engine.sample.music import MusicGenerator
 from genui.recipes import MusicRecipe, find_recipe, override
 
 SMALL = {"width": "32", "heads": "2", "layers": "1", "context": "64"}

@@ -39,11 +39,10 @@ from diffusers.schedulers.scheduling_heun_discrete import HeunDiscreteScheduler
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 from torch import Tensor
 
-from genui.engine.generate.diffusion import DiffusionGenerator
-from genui.engine.generate.diffusion_state import noise
-from genui.engine.generate.picture_medium import PictureMedium
-from genui.engine.generate.samplers import SIGMA_MAX, sigmas
-from genui.engine.generate.trace import Trace
+from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.engine.sample.media import PictureMedium, noise
+from genui.engine.sample.samplers import SIGMA_MAX, sigmas
+from genui.engine.sample.trace import Trace
 from genui.protocol import ImageSettings, SamplerName, Start
 
 # diffusers' own, under numpy 2

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers.generation import logits_process as theirs
 
-from genui.engine.generate.choosing import distribution
+from genui.engine.sample.logits import distribution
 from genui.protocol import TextSettings
 
 SIZE = 40

@@ -4,12 +4,12 @@ import torch
 import torch.nn.functional as F
 from networks import TRANSFORMER
 
-from genui.engine.generate.attention import attention
-from genui.engine.generate.diffusion import DiffusionGenerator
-from genui.engine.generate.text import TextGenerator
-from genui.engine.generate.trace import Trace
+from genui.base.errors import MisuseError
 from genui.engine.models.transformer import Attention, Block, Transformer, rotary_tables
-from genui.errors import MisuseError
+from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.engine.sample.text import TextGenerator
+from genui.engine.sample.trace import Trace
+from genui.engine.worker import attention
 from genui.protocol import ImageSettings, SetSeed, Start, TextSettings
 
 

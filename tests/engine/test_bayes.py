@@ -8,9 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from genui.engine.probes.bayes import posterior
-from genui.engine.probes.trained_twins import answer
-from genui.errors import MisuseError
+from genui.base.errors import MisuseError
+from genui.engine.metrics.twins import answer, posterior
 
 LEVELS = torch.tensor([-0.5, 0.5])
 

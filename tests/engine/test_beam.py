@@ -8,9 +8,8 @@ from networks import NETWORKS, random_network
 from genui.engine.data import fim
 from genui.engine.data.tokenizer import train_bpe
 from genui.engine.device import Machine
-from genui.engine.generate.beam import likeliest
-from genui.engine.generate.text import TextGenerator
-from genui.engine.generate.trace import Trace
+from genui.engine.sample.text import TextGenerator, likeliest
+from genui.engine.sample.trace import Trace
 from genui.protocol import FILL, Start, TextFrame, TextSettings
 
 TEXT = "".join(f"def f_{n}(a, b):\n    return a * {n} + b\n\n\n" for n in range(60))

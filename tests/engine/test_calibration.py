@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from genui.engine.probes.calibration import accuracy, calibration_error, log_loss
+from genui.engine.models.linear import accuracy, calibration_error, log_loss
 
 P = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]], np.float32)
 RIGHT = np.array([0, 1, 1, 1])  # three of four

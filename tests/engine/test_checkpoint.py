@@ -6,10 +6,10 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from genui.engine.generate.load import find_and_load
+from genui.base.errors import GenuiError
+from genui.engine.load import find_and_load
 from genui.engine.train import checkpoint
-from genui.engine.train.quantise import dequantise, halved, quantise
-from genui.errors import GenuiError
+from genui.engine.train.checkpoint import dequantise, halved, quantise
 from genui.recipes import find_recipe
 from genui.runs.layout import RunDir
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genui.engine.generate.choosing import (
+from genui.engine.sample.logits import (
     REFUSALS,
     distribution,
     drawn,

@@ -6,14 +6,13 @@ from typing import Any
 import pytest
 from networks import NETWORKS, random_network
 
+from genui.base.parsing import viable
 from genui.engine.data.tokenizer import train_bpe
 from genui.engine.device import Machine
-from genui.engine.generate import choosing
-from genui.engine.generate.text import TextGenerator
-from genui.engine.generate.together import write_together
-from genui.engine.probes import code
+from genui.engine.metrics import language
+from genui.engine.sample import logits
+from genui.engine.sample.text import TextGenerator, write_together
 from genui.protocol import FILL, Start, TextFrame, TextSettings
-from genui.render.parsing import viable
 
 MODULE = "import os\n\n\ndef total(values, start):\n    return sum(values) + start\n"
 TEXT = "".join(f"def f_{n}(a, b):\n    return a * {n} + b\n\n\n" for n in range(60))
@@ -54,7 +53,7 @@ def test_texts_written_together_are_those_written_alone(
 def test_under_the_grammar_even_noise_could_become_python(
     writer: TextGenerator, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choosing, "REFUSALS", 10_000)
+    monkeypatch.setattr(logits, "REFUSALS", 10_000)
     settings = TextSettings(tokens=40, temperature=1, top_p=1)
     free = written(writer, "def f_1(a", seed, settings).decode("utf-8", "replace")
     assert not viable("def f_1(a" + free)
@@ -84,7 +83,7 @@ def test_what_the_grammar_refuses_says_so(writer: TextGenerator) -> None:
 def test_a_gap_is_filled_with_what_may_follow_before_it(
     writer: TextGenerator, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choosing, "REFUSALS", 10_000)  # after "!" only "=" is left of them all
+    monkeypatch.setattr(logits, "REFUSALS", 10_000)  # after "!" only "=" is left of them all
     settings = TextSettings(tokens=20, temperature=1, top_p=1, grammar="python")
     prompt = f"def f_1(a):\n    return {FILL}\n"
     request = Start(trace=0, model="", prompt=prompt, seed=seed, settings=settings)
@@ -110,43 +109,43 @@ def test_a_text_ends_with_what_it_is_to_end_with(writer: TextGenerator) -> None:
 
 def test_a_function_ends_at_the_margin() -> None:
     text = "def f(\n    a,\n):\n    return a\n\n\nclass B:\n    pass\n"
-    assert code._first_function(text) == "def f(\n    a,\n):\n    return a\n\n"
-    assert code._first_function("def f():\n    x = 1\n    y = (") == "def f():\n    x = 1"
+    assert language._first_function(text) == "def f(\n    a,\n):\n    return a\n\n"
+    assert language._first_function("def f():\n    x = 1\n    y = (") == "def f():\n    x = 1"
 
 
 def test_only_what_the_interpreter_reads_parses() -> None:
-    assert code.parses("def f():\n    return '\\d'")
-    assert not code.parses("def f(:\n    return")
-    assert not code.parses("\0")
-    assert not code.parses("(" * 500)
+    assert language.parses("def f():\n    return '\\d'")
+    assert not language.parses("def f(:\n    return")
+    assert not language.parses("\0")
+    assert not language.parses("(" * 500)
 
 
 def test_identifiers_are_names_that_somebody_chose() -> None:
-    found = code.identifiers(MODULE)
+    found = language.identifiers(MODULE)
     assert [name for name, _ in found] == ["os", "total", "values", "start", "values", "start"]
     assert all(MODULE[at:].startswith(name) for name, at in found)
-    assert code.identifiers("def (:\n  '''") == []
-    assert code.most_frequent([MODULE]) in ("values", "start")
+    assert language.identifiers("def (:\n  '''") == []
+    assert language.most_frequent([MODULE]) in ("values", "start")
 
 
 def test_a_masked_identifier_stands_in_its_module() -> None:
     modules = [TEXT, "x = (\n"]
-    masked = code.masked_identifiers(modules, 20)
+    masked = language.masked_identifiers(modules, 20)
     assert len(masked) == 20 == len(set(masked))
     for one in masked:
         assert one.prefix + one.name + one.suffix == TEXT
-    assert masked == code.masked_identifiers(modules, 20)
+    assert masked == language.masked_identifiers(modules, 20)
 
 
 def test_a_gap_is_restored_only_by_the_name_that_was_there(
     writer: TextGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(code, "likeliest", lambda *_: writer.tokenizer.encode("values"))
-    masked = [code.Masked("a", "values", "b"), code.Masked("a", "start", "b")]
-    assert code.restored(writer, masked) == [True, False]
+    monkeypatch.setattr(language, "likeliest", lambda *_: writer.tokenizer.encode("values"))
+    masked = [language.Masked("a", "values", "b"), language.Masked("a", "start", "b")]
+    assert language.restored(writer, masked) == [True, False]
 
 
 def test_the_compressor_has_read_the_training_text_first() -> None:
     train, held = TEXT.encode(), TEXT[:400].encode()
     alone = 8 * len(lzma.compress(held, preset=9)) / len(held)
-    assert code.xz_bits_per_byte(train, held) < alone / 4
+    assert language.xz_bits_per_byte(train, held) < alone / 4

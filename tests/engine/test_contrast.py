@@ -11,20 +11,19 @@ import torch
 from PIL import Image
 from small_recipes import SMALL
 
-from genui import paths
-from genui.cli import main
+from genui.base import paths
+from genui.base.errors import GenuiError, MisuseError
+from genui.cli.main import main
 from genui.engine import ship, trainer
-from genui.engine.data.pictures import check_pictures
-from genui.engine.generate.load import fingerprint_of
+from genui.engine.data.images import check_pictures
+from genui.engine.load import fingerprint_of
 from genui.engine.train import checkpoint
-from genui.engine.train.contrast import paired
-from genui.engine.train.picture_task import PictureTask
-from genui.errors import GenuiError, MisuseError
+from genui.engine.train.diffusion import PictureTask, paired
+from genui.logs.native import MetricsTail
 from genui.recipes import DiffusionRecipe, find_recipe, override
 from genui.runs import launch
-from genui.runs.catalog import find_model
 from genui.runs.layout import RunDir, read_info
-from genui.runs.tail import MetricsTail
+from genui.runs.models import find_model
 
 DEVICE = torch.device("cpu")
 

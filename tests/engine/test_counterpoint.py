@@ -2,8 +2,8 @@
 
 import pytest
 
-from genui.engine.probes.counterpoint import faults
-from genui.score import Note
+from genui.engine.metrics.music import faults
+from genui.formats.score import Note
 
 
 def two(upper: tuple[int, int], lower: tuple[int, int]) -> list[Note]:

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from genui.engine.generate.diffusion import DiffusionGenerator
-from genui.engine.generate.trace import Trace
-from genui.errors import MisuseError
+from genui.base.errors import MisuseError
+from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.engine.sample.trace import Trace
 from genui.protocol import SAMPLERS, ImageFrame, ImageSettings, Start, TextSettings
 
 

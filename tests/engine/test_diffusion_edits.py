@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from genui.engine.generate.diffusion import DiffusionGenerator
-from genui.engine.generate.diffusion_state import DiffusionState
-from genui.engine.generate.samplers import SIGMA_MAX, sigmas
-from genui.engine.generate.trace import Trace
-from genui.errors import MisuseError
+from genui.base.errors import MisuseError
+from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.engine.sample.media import DiffusionState
+from genui.engine.sample.samplers import SIGMA_MAX, sigmas
+from genui.engine.sample.trace import Trace
 from genui.protocol import (
     AddNoise,
     Denoise,

@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from genui.engine.generate import keyframes
-from genui.engine.generate.diffusion import DiffusionGenerator
-from genui.engine.generate.diffusion_state import DiffusionState
-from genui.engine.generate.trace import Trace
-from genui.errors import MisuseError
+from genui.base.errors import MisuseError
+from genui.engine.sample import trace as keyframes
+from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.engine.sample.media import DiffusionState
+from genui.engine.sample.trace import Trace
 from genui.protocol import (
     SAMPLERS,
     AddNoise,

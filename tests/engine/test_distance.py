@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from genui.engine.probes import distance
-from genui.engine.probes.distance import (
+from genui.engine.metrics import distance
+from genui.engine.metrics.distance import (
     copying_share,
     density_coverage,
     frechet_distance,

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from genui.engine.data.picture_labels import LabelledPictures
-from genui.engine.data.pictures import Pictures
-from genui.engine.probes.distribution import Ruler, in_words, measure_distribution
-from genui.engine.probes.judge import pictures_of
-from genui.errors import GenuiError
+from genui.base.errors import GenuiError
+from genui.engine.data.image_labels import LabelledPictures
+from genui.engine.data.images import Pictures
+from genui.engine.metrics.classifiers import pictures_of
+from genui.engine.metrics.distance import Ruler, in_words, measure_distribution
 
 TRAINED, HELD = 240, 60
 LABELS = ("dark", "bright")

@@ -9,6 +9,7 @@ import torch
 from msgspec.structs import replace
 from networks import random_network
 
+from genui.base.errors import MisuseError
 from genui.engine.data import fim
 from genui.engine.data.tokenizer import (
     END,
@@ -18,11 +19,10 @@ from genui.engine.data.tokenizer import (
     train_bpe,
 )
 from genui.engine.device import Machine
-from genui.engine.generate.text import TextGenerator
-from genui.engine.generate.trace import Trace
-from genui.engine.train.growing import grown
-from genui.engine.train.text_task import TextTask
-from genui.errors import MisuseError
+from genui.engine.sample.text import TextGenerator
+from genui.engine.sample.trace import Trace
+from genui.engine.train.checkpoint import grown
+from genui.engine.train.language import TextTask
 from genui.protocol import FILL, SetSeed, Start, TextFrame, TextSettings, WriteText
 from genui.recipes import TransformerRecipe, find_recipe, override
 

@@ -15,18 +15,17 @@ from torch import Tensor, nn
 
 from genui.engine import trainer
 from genui.engine.device import Machine
-from genui.engine.generate import stream
-from genui.engine.probes.collapse import Drawn, collapse, coverage, pairs_of_a_caption
-from genui.engine.train.gan_task import GanTask
+from genui.engine.load import stream
+from genui.engine.metrics.distance import Drawn, collapse, coverage, pairs_of_a_caption
+from genui.engine.train.gan import WIDTH, GanTask, score_text
 from genui.engine.train.loop import Trainer
 from genui.engine.train.optimizer import Optimizers
-from genui.engine.train.scores import WIDTH, score_text
 from genui.engine.train.task import Sample, Side, sides_of
+from genui.logs.native import MetricsTail
 from genui.protocol import ImageFrame, LatentSettings, Start
 from genui.recipes import find_recipe, override
 from genui.recipes.gan import GanRecipe
 from genui.runs.layout import RunDir, create_run, read_status
-from genui.runs.tail import MetricsTail
 from genui.runs.writer import RunWriter
 
 pytestmark = pytest.mark.usefixtures("signals")
@@ -74,8 +73,8 @@ def tiny_gan(tmp_path: Path) -> MakeRun:
 
 @pytest.fixture(autouse=True)
 def few_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genui.engine.train.gan_task.CHECKED", 8)
-    monkeypatch.setattr("genui.engine.train.gan_task.SCORED", 8)
+    monkeypatch.setattr("genui.engine.train.gan.CHECKED", 8)
+    monkeypatch.setattr("genui.engine.train.gan.SCORED", 8)
 
 
 def series(run: RunDir) -> dict[str, dict[int, float]]:
@@ -311,7 +310,7 @@ def test_histograms_say_who_is_ahead_without_colour() -> None:
 
 
 def test_a_width_that_cannot_be_halved_is_refused() -> None:
-    from genui.errors import MisuseError
+    from genui.base.errors import MisuseError
 
     with pytest.raises(MisuseError, match="width=7 is odd"):
         override(find_recipe("fashion-gan"), {"width": "7"})

@@ -10,20 +10,19 @@ import torch
 from msgspec.structs import replace
 from torch import Tensor
 
+from genui.base.errors import GenuiError, MisuseError
 from genui.engine import trainer
 from genui.engine.data.captions import Vocabulary
-from genui.engine.generate.diffusion import AUTOGUIDED_FROM, DiffusionGenerator
-from genui.engine.generate.load import load
-from genui.engine.generate.trace import Trace
-from genui.engine.models import guiding
+from genui.engine.load import load
+from genui.engine.models import frozen
 from genui.engine.models.dit import Denoiser, DiT, dit_config
-from genui.engine.train.checkpoint import load_weights, write_tensors
-from genui.engine.train.quantise import quantise
-from genui.errors import GenuiError, MisuseError
+from genui.engine.sample.diffusion import AUTOGUIDED_FROM, DiffusionGenerator
+from genui.engine.sample.trace import Trace
+from genui.engine.train.checkpoint import load_weights, quantise, write_tensors
 from genui.protocol import ImageFrame, ImageSettings, SetSettings, Start
 from genui.recipes import DiffusionRecipe, find_recipe, override
 from genui.runs import launch
-from genui.runs.catalog import find_model
+from genui.runs.models import find_model
 
 Weights = tuple[dict[str, Tensor], dict[str, Any]]
 SMALL = {
@@ -75,7 +74,7 @@ def drawn(by: DiffusionGenerator, scale: float, **changes: Any) -> bytes:
 @pytest.fixture
 def guided(tmp_path: Path) -> Path:
     """A model with a narrower one as its guide."""
-    return written(tmp_path / "g.safetensors", guiding.joined(weights(0), weights(1, width="16")))
+    return written(tmp_path / "g.safetensors", frozen.joined(weights(0), weights(1, width="16")))
 
 
 @pytest.fixture
@@ -127,22 +126,22 @@ def test_the_list_knows_which_model_has_one(guided: Path, plain: Path) -> None:
 
 
 def test_a_guide_has_no_guide_of_its_own(guided: Path) -> None:
-    twice, _ = guiding.joined(weights(0), load_weights(guided))
-    assert set(guiding.apart(twice)[1]) == set(weights(0)[0])
+    twice, _ = frozen.joined(weights(0), load_weights(guided))
+    assert set(frozen.apart(twice)[1]) == set(weights(0)[0])
 
 
 def test_a_guide_of_other_data_or_of_another_kind_is_refused() -> None:
     tensors, described = weights(1)
     with pytest.raises(MisuseError, match="guide: of other fingerprint than the model"):
-        guiding.joined(weights(0), (tensors, described | {"fingerprint": "other"}))
+        frozen.joined(weights(0), (tensors, described | {"fingerprint": "other"}))
     recipe = asdict(find_recipe("chorales"))
     with pytest.raises(MisuseError, match="not transformer music"):
-        guiding.joined(weights(0), (tensors, described | {"recipe": recipe}))
+        frozen.joined(weights(0), (tensors, described | {"recipe": recipe}))
 
 
 @pytest.mark.parametrize("told", [{}, {"guide": {}}, {"guide": {"recipe": {"name": "icons"}}}])
 def test_a_guide_that_does_not_fit_is_one_line(tmp_path: Path, told: dict[str, Any]) -> None:
-    tensors, described = guiding.joined(weights(0), weights(1))
+    tensors, described = frozen.joined(weights(0), weights(1))
     del described["guide"]
     path = written(tmp_path / "odd.safetensors", (tensors, described | told))
     with pytest.raises(GenuiError, match=r"odd\.safetensors: (does not fit|its genui metadata)"):
@@ -157,8 +156,8 @@ def test_a_critic_that_an_earlier_version_wrote_is_passed_over(plain: Path, tmp_
     settings = ImageSettings(steps=4, guidance=1)
     own, by = generator(plain), generator(old)
     assert (by.draw(["cat"], [1], settings) == own.draw(["cat"], [1], settings)).all()
-    assert set(guiding.joined(load_weights(old), weights(1))[0]) == {
-        *tensors, *(guiding.PREFIX + name for name in tensors)
+    assert set(frozen.joined(load_weights(old), weights(1))[0]) == {
+        *tensors, *(frozen.PREFIX + name for name in tensors)
     }  # fmt: skip
 
 
@@ -173,5 +172,5 @@ def test_training_goes_on_from_the_model_and_leaves_its_guide(guided: Path, tmp_
     run = launch.create(find_recipe("icons"), settings, "next", str(guided))
     assert trainer.train(run) == 0, run.console.read_text()
     tensors, described = load_weights(run.checkpoint(2))
-    assert not guiding.apart(tensors)[1]
+    assert not frozen.apart(tensors)[1]
     assert "guide" not in described

@@ -7,20 +7,25 @@ import numpy as np
 import pytest
 import torch
 
-from genui.engine.data.labelled_speech import load_labelled_speech
-from genui.engine.data.speech import Speech, Take, prepared
+from genui.base.errors import MisuseError
+from genui.engine.data.speech import (
+    MEL_FRAMES,
+    MELS,
+    RATE,
+    Speech,
+    Take,
+    load_labelled_speech,
+    prepared,
+)
 from genui.engine.device import Machine
-from genui.engine.models.sound_net import SoundNet
-from genui.engine.probes.hearing import Listener, load_listener
-from genui.engine.probes.voice import asked, copied
-from genui.engine.sound.mel import FRAMES, MELS
-from genui.engine.sound.stft import RATE
+from genui.engine.metrics.classifiers import Listener, load_listener
+from genui.engine.metrics.clips import asked, speech_copied
+from genui.engine.models.classifiers import SoundNet
 from genui.engine.train.checkpoint import model_metadata, write_tensors
-from genui.engine.train.sound_classifier_task import SoundClassifierTask, varied
-from genui.errors import MisuseError
+from genui.engine.train.classifier import SoundClassifierTask, varied
+from genui.formats.audio import encode_wav, to_pcm
 from genui.recipes import find_recipe, override
-from genui.recipes.sound_classifier import SoundClassifierRecipe
-from genui.render.wav import encode_wav, to_pcm
+from genui.recipes.classifier import SoundClassifierRecipe
 
 MACHINE = Machine("cpu", "fp32", 1)
 PITCHES = {"two": 300, "four": 900, "seven": 2000}
@@ -104,7 +109,7 @@ def test_a_listener_is_loaded_from_its_file_and_nothing_else_is(
 
 
 def test_variations_keep_silence_silent_and_the_rest_in_range() -> None:
-    mels = np.full((3, 1, MELS, FRAMES), -1, np.float32)
+    mels = np.full((3, 1, MELS, MEL_FRAMES), -1, np.float32)
     mels[:, :, 10:40, 5:30] = 0.9
     found = varied(mels, np.random.default_rng(0))
     assert found.dtype == np.float32
@@ -123,5 +128,5 @@ def test_every_digit_is_asked_for_in_every_voice() -> None:
 def test_a_copy_is_nearer_to_what_was_trained() -> None:
     takes = tuple(Take("two anna", prepared(tone(200 + 90 * i), RATE)) for i in range(8))
     speech = Speech(name="x", licence="", takes=takes, train=np.arange(4), held_out=np.arange(4, 8))
-    assert copied(speech, speech.mels(np.arange(4))) == 1
-    assert copied(speech, speech.mels(np.arange(4, 8))) == 0
+    assert speech_copied(speech, speech.mels(np.arange(4))) == 1
+    assert speech_copied(speech, speech.mels(np.arange(4, 8))) == 0

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genui.engine.generate.keyframes import RECENT, SPREAD, Keyframes
+from genui.engine.sample.trace import RECENT, SPREAD, Keyframes
 
 BOUND = SPREAD + 1 + RECENT
 

@@ -1,6 +1,8 @@
 """What every network of tokens promises to those that write with it."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Self
 
 import pytest
 import torch
@@ -9,12 +11,15 @@ from networks import random_network, small_recipe
 from genui.engine import trainer
 from genui.engine.data.tokenizer import CharTokenizer
 from genui.engine.device import Machine
-from genui.engine.generate import stream
-from genui.engine.generate.text import TextGenerator
 from genui.engine.kinds import build_network
+from genui.engine.load import stream
+from genui.engine.metrics.language import measure_text
 from genui.engine.models import recurrent
 from genui.engine.models.language_model import TokenNetwork
-from genui.protocol import Start, Started, TextFrame, TextSettings
+from genui.engine.sample.text import TextGenerator, write_together
+from genui.engine.sample.trace import Trace
+from genui.engine.worker import attention
+from genui.protocol import SetSeed, Start, Started, TextFrame, TextSettings
 from genui.runs.layout import RunDir, read_status
 
 VOCABULARY = 28
@@ -112,6 +117,86 @@ def test_a_new_model_finds_every_token_equally_likely(network: str) -> None:
     model = build_network(small_recipe(network), VOCABULARY)
     tokens = torch.zeros(1, 8, dtype=torch.long)
     torch.testing.assert_close(model.loss(tokens, tokens), torch.tensor(float(VOCABULARY)).log())
+
+
+# --- a model that is no network -----------------------------------------------------------------
+
+
+class LastTokens:
+    """How many tokens each row has read, and the last one of them. Going back forgets all."""
+
+    def __init__(self, rows: int) -> None:
+        self.length, self.last = 0, torch.zeros(rows, dtype=torch.long)
+
+    def seek(self, length: int) -> int:
+        self.length = length if length == self.length else 0
+        return self.length
+
+    def snapshot(self, length: int) -> Self:
+        copy = type(self)(len(self.last))
+        copy.length, copy.last = self.length, self.last
+        copy.seek(length)
+        return copy
+
+    def select(self, rows: torch.Tensor) -> None:
+        self.last = self.last[rows]
+
+
+class Bigrams:
+    """A table of what follows each token: no weights, no layers, nothing of ours."""
+
+    context, unlimited, device = 32, True, torch.device("cpu")
+
+    def __init__(self) -> None:
+        self.table = torch.randn(VOCABULARY, VOCABULARY, generator=torch.manual_seed(0))
+
+    def eval(self) -> Self:
+        return self
+
+    def new_state(self, rows: int) -> LastTokens:
+        return LastTokens(rows)
+
+    def prefill(self, token_ids: torch.Tensor, state: LastTokens) -> torch.Tensor:
+        state.length, state.last = state.length + token_ids.shape[1], token_ids[:, -1]
+        return self.table[state.last]
+
+    def decode(self, token_ids: torch.Tensor, state: LastTokens) -> torch.Tensor:
+        return self.prefill(token_ids[:, None], state)
+
+    def __call__(self, token_ids: torch.Tensor) -> torch.Tensor:
+        return self.table[token_ids]
+
+    def loss(
+        self, token_ids: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(self(token_ids).flatten(0, 1), targets.flatten())
+
+    def hidden_states(self, token_ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return ()
+
+    def attention_weights(self, token_ids: torch.Tensor, last: int = 1) -> None:
+        return None
+
+
+def test_any_model_of_tokens_writes_goes_back_forks_and_is_measured(plays: Path) -> None:
+    tokenizer = CharTokenizer("\n abcdefghijklmnopqrstuvwxyz")
+    writer = TextGenerator(Bigrams(), tokenizer, Machine("cpu", "fp32", 1), "bigrams")
+    settings = TextSettings(tokens=60)
+    trace = Trace(writer, Start(trace=1, model="m", prompt="to", seed=1, settings=settings))
+    frames = list(trace.advance(0, 60))
+    assert trace.started.family == "bigrams"
+    assert list(trace.advance(7, 9)) == frames[7:16]
+    branch = trace.fork(2, 20, SetSeed(5))
+    forked = list(branch.advance(0, 60))
+    assert [f.text for f in forked[:20]] == [f.text for f in frames[:20]]  # type: ignore[union-attr]
+    assert forked[20:] != frames[20:]
+    prompt = tokenizer.encode("to")
+    alone = [f.token for f in frames]  # type: ignore[union-attr]
+    (together,) = write_together(writer, prompt, [1], settings)
+    assert together == b"".join(map(tokenizer.token_bytes, alone))
+    assert attention(trace, 3).fault
+    found = measure_text(writer, small_recipe("transformer", data=plays))
+    assert float(found["validation loss"].split()[0]) > 1
 
 
 # --- only of recurrent networks ----------------------------------------------------------------

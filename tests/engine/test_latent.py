@@ -6,15 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from genui.edits import own_step, sample_step
+from genui.base.errors import MisuseError
 from genui.engine.data.captions import Vocabulary
 from genui.engine.device import Machine
-from genui.engine.generate.directions import directions
-from genui.engine.generate.latent import LatentGenerator
-from genui.engine.generate.latent_state import blended, seed_latent, slerp
-from genui.engine.generate.trace import Trace
 from genui.engine.models.gan import GAN, GANConfig
-from genui.errors import MisuseError
+from genui.engine.sample.latent import LatentGenerator, blended, directions, seed_latent, slerp
+from genui.engine.sample.trace import Trace
 from genui.protocol import (
     BASES,
     AddNoise,
@@ -31,7 +28,7 @@ from genui.protocol import (
     Settings,
     Start,
 )
-from genui.variations import variations
+from genui.protocol.edits import own_step, sample_step, variations
 
 LATENT = 10
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from genui.engine.probes.calibration import accuracy, log_loss
-from genui.engine.probes.linear import Linear, fit_logistic, fit_naive_bayes
+from genui.engine.models.linear import Linear, accuracy, fit_logistic, fit_naive_bayes, log_loss
 
 Fit = Callable[[NDArray[np.float64], NDArray[np.int64], int], Linear]
 

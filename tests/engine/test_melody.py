@@ -8,9 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from music_makers import write_midi
 
-from genui import notes, score
-from genui.engine.generate.melody import from_midi
-from genui.errors import GenuiError, MisuseError
+from genui.base.errors import GenuiError, MisuseError
+from genui.engine.sample.music import from_midi
+from genui.formats import score
+from genui.protocol import notes
 
 
 def spelled(given_: score.Given, voice: int = 0) -> list[tuple[str, int]]:

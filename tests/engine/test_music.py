@@ -7,16 +7,14 @@ import pytest
 import torch
 from music_makers import small_generator, small_model, small_recipe
 
-from genui import notes, score
+from genui.base.errors import MisuseError
 from genui.engine.data.chorales import Chorale, load_chorales, load_dataset, row
 from genui.engine.device import Machine
-from genui.engine.generate.attention import attention
-from genui.engine.generate.trace import Trace
-from genui.engine.probes.music_copying import Pieces, nearest_music, sonorities_of, written
-from genui.engine.probes.music_writing import write_pieces
-from genui.engine.train.music_sample import write_piece
-from genui.engine.train.music_task import MusicTask, held_out, nats_of
-from genui.errors import MisuseError
+from genui.engine.metrics.music import Pieces, nearest_music, sonorities_of, write_pieces, written
+from genui.engine.sample.trace import Trace
+from genui.engine.train.language import MusicTask, held_out, nats_of, write_piece
+from genui.engine.worker import attention
+from genui.formats import score
 from genui.protocol import (
     AddNoise,
     Edit,
@@ -29,6 +27,7 @@ from genui.protocol import (
     TextSettings,
     WriteText,
     WriteToken,
+    notes,
 )
 
 MACHINE = Machine("cpu", "fp32", 1)

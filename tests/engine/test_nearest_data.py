@@ -9,18 +9,16 @@ import pytest
 import torch
 from PIL import Image
 
+from genui.base.errors import MisuseError
 from genui.engine import trainer
-from genui.engine.data.folder import load_folder
-from genui.engine.data.speech import Speech, Take, placed
-from genui.engine.generate.diffusion_state import DiffusionState
-from genui.engine.generate.grid import Grid, Row
-from genui.engine.generate.load import open_trace
-from genui.engine.probes import nearest_takes
-from genui.engine.probes.nearest import nearest, nearest_of
-from genui.engine.sound.mel import log_mel
-from genui.errors import MisuseError
+from genui.engine.data.image_files import load_folder
+from genui.engine.data.speech import Speech, Take, log_mel, placed
+from genui.engine.load import open_trace
+from genui.engine.metrics import copying
+from genui.engine.metrics.copying import nearest, nearest_of
+from genui.engine.sample.media import DiffusionState, Grid, Row
 from genui.protocol import EditAt, ImageSettings, Start, TextSettings, WriteText
-from genui.recipes.voice import VoiceRecipe
+from genui.recipes.diffusion import VoiceRecipe
 from genui.runs.layout import RunDir
 
 
@@ -58,7 +56,7 @@ def test_what_stands_nowhere_has_no_quote(trained: RunDir) -> None:
 
 
 def test_where_the_data_is_gone_one_line_says_so(trained: RunDir, plays: Path) -> None:
-    from genui.engine.probes.quotes import training_text
+    from genui.engine.metrics.copying import training_text
 
     training_text.cache_clear()
     trace = open_trace(start(trained, "to be"))
@@ -96,8 +94,8 @@ def test_the_nearest_takes_of_a_spoken_word_come_first(monkeypatch: pytest.Monke
     speech = Speech(
         name="mine", licence="", takes=takes, train=np.array([0, 1]), held_out=np.array([2])
     )
-    monkeypatch.setattr(nearest_takes, "_speech", lambda dataset, data: speech)
-    nearest_takes._spectrograms.cache_clear()
+    monkeypatch.setattr(copying, "_speech", lambda dataset, data: speech)
+    copying._spectrograms.cache_clear()
     mel = log_mel(np.stack([placed(takes[1].samples)]))
     guess = torch.from_numpy(mel.astype(np.float32))[:, None]
     row = Row("two jackson", 1, ImageSettings(steps=1))
@@ -107,11 +105,11 @@ def test_the_nearest_takes_of_a_spoken_word_come_first(monkeypatch: pytest.Monke
         words=torch.zeros(1, 1),
         levels=(1.0, 0.0),
         x=guess,
-        guess=guess,
+        denoised=guess,
     )
     request = Start(trace=1, model="voice", prompt=row.caption, seed=1, settings=row.settings)
     trace: Any = SimpleNamespace(state=lambda step: state, request=request)
-    found = nearest_takes.nearest_takes(VoiceRecipe(name="v", dataset="mine"), trace, 0, 5)
+    found = copying.nearest_takes(VoiceRecipe(name="v", dataset="mine"), trace, 0, 5)
     assert [each.caption for each in found.pictures] == ["two jackson", "one jackson"]
     assert found.pictures[0].distance < 0.01 < found.pictures[1].distance
     near = found.pictures[0]

@@ -1,7 +1,7 @@
 import torch
 
+from genui.engine.models.denoisers import picture_denoiser
 from genui.engine.models.dit import DiT
-from genui.engine.models.picture_denoiser import picture_denoiser
 from genui.engine.train.optimizer import Optimizers
 from genui.engine.train.task import Side
 from genui.recipes import find_recipe, override

@@ -9,15 +9,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from genui.engine.data.kinds_of_things import kind_of_thing
-from genui.engine.data.picture_labels import load_labelled
+from genui.base.errors import MisuseError
+from genui.engine.data.image_labels import kind_of_thing, load_labelled
 from genui.engine.device import Machine
 from genui.engine.kinds import build_generator, build_task, check_data
-from genui.engine.models.convnet import standing_out
-from genui.engine.probes.judge import judge_of, load_judge, pooled
-from genui.engine.train.augment import augment
-from genui.engine.train.classifier_task import ImageClassifierTask, confusions
-from genui.errors import MisuseError
+from genui.engine.metrics.classifiers import judge_of, load_judge, pooled
+from genui.engine.models.classifiers import standing_out
+from genui.engine.train.classifier import ImageClassifierTask, confusions
+from genui.engine.train.optimizer import augment
 from genui.recipes import Recipe, find_recipe, override
 from genui.recipes.classifier import ImageClassifierRecipe
 
@@ -178,7 +177,7 @@ def test_a_judge_of_many_pictures_is_that_of_each(
     judge = judge_of(recipe, dict(task.model.state_dict()), described(task))
     rgb = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3)).astype(np.uint8)
     whole = judge.features(rgb)
-    monkeypatch.setattr("genui.engine.probes.judge.BATCH", 3)
+    monkeypatch.setattr("genui.engine.metrics.classifiers.IMAGE_BATCH", 3)
     np.testing.assert_allclose(judge.features(rgb), whole, atol=1e-5)
 
 

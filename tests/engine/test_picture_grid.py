@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from genui.engine.generate.diffusion import DiffusionGenerator
-from genui.engine.generate.trace import Trace
-from genui.errors import MisuseError
+from genui.base.errors import MisuseError
+from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.engine.sample.trace import Trace
 from genui.protocol import (
     SAMPLERS,
     AddNoise,
@@ -50,7 +50,7 @@ def test_each_cell_is_the_picture_of_its_own_settings(
     """Up to the rounding that a batch of another shape brings."""
     x, y = axis("sampler", *SAMPLERS), axis("seed", "1", "7", "9")
     frame = end(Trace(picture_generator, asked(x, y, guidance=3.0)))
-    assert (frame.width, frame.height) == (5 * 32, 3 * 32)
+    assert (frame.width, frame.height) == (len(SAMPLERS) * 32, 3 * 32)
     for column, sampler in enumerate(SAMPLERS):
         for row, seed in enumerate((1, 7, 9)):
             alone = Start(

@@ -7,14 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genui.engine.data.captions import Vocabulary
-from genui.engine.data.palette import COLOURS
-from genui.engine.data.pictures import Pictures, fingerprint
+from genui.base.errors import MisuseError
+from genui.engine.data.captions import COLOURS, Vocabulary
+from genui.engine.data.images import Pictures, fingerprint
 from genui.engine.device import Machine
-from genui.engine.generate.diffusion import DiffusionGenerator
-from genui.engine.generate.picture_medium import PictureMedium
-from genui.engine.generate.picture_start import nearest, opening_picture
-from genui.errors import MisuseError
+from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.engine.sample.media import PictureMedium, nearest, opening_picture
 from genui.protocol import ImageSettings, Picture, Start
 from genui.recipes import DiffusionRecipe, find_recipe, override
 

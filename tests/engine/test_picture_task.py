@@ -9,8 +9,8 @@ from PIL import Image
 from torch import Tensor
 
 from genui.engine.data.captions import in_one_word
-from genui.engine.models.picture_denoiser import Bordered
-from genui.engine.train.picture_task import PictureTask
+from genui.engine.models.denoisers import Bordered
+from genui.engine.train.diffusion import PictureTask
 from genui.recipes import DiffusionRecipe, find_recipe, override
 
 DEVICE = torch.device("cpu")

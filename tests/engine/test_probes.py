@@ -6,17 +6,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genui.engine.data.pictures import load_pictures
-from genui.engine.generate.text import TextGenerator
-from genui.engine.probes.pictures import measure_pictures
-from genui.engine.probes.text import measure_text
+from genui.engine.data.images import load_pictures
+from genui.engine.metrics.images import measure_pictures
+from genui.engine.metrics.language import measure_text
+from genui.engine.sample.text import TextGenerator
 from genui.recipes import TextRecipe, find_recipe, override
 
 
 @pytest.fixture(autouse=True)
 def _few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genui.engine.probes.pictures.SAMPLES", 24)
-    monkeypatch.setattr("genui.engine.probes.text.COPY_SAMPLES", 1)
+    monkeypatch.setattr("genui.engine.metrics.images.DIFFUSION_SAMPLES", 24)
+    monkeypatch.setattr("genui.engine.metrics.language.COPY_SAMPLES", 1)
 
 
 ICONS = override(find_recipe("icons"), {"canvas_batch": "0"})

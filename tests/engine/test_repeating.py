@@ -4,8 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genui.engine.generate.choosing import distribution
-from genui.engine.generate.repeating import LONGEST, dried, runs
+from genui.engine.sample.logits import LONGEST, distribution, dried, runs
 from genui.protocol import TextSettings
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genui.engine.generate.samplers import SIGMA_MAX, Denoise, Point, Step, find_sampler, sigmas
+from genui.engine.sample.samplers import SIGMA_MAX, Denoise, Point, Step, find_sampler, sigmas
 from genui.protocol import SAMPLERS, ImageSettings, SamplerName
 
 SPREAD = 0.75

@@ -2,9 +2,21 @@
 
 import numpy as np
 
-from genui.engine.sound.griffin_lim import linear_power, vocoded
-from genui.engine.sound.mel import FRAMES, MELS, SAMPLES, filters, log_mel, power_of
-from genui.engine.sound.stft import BINS, RATE, SIZE, istft, stft
+from genui.engine.data.speech import (
+    BINS,
+    MEL_FRAMES,
+    MELS,
+    RATE,
+    SAMPLES,
+    SIZE,
+    filters,
+    istft,
+    linear_power,
+    log_mel,
+    power_of,
+    stft,
+    vocoded,
+)
 
 
 def tone(hertz: float) -> np.ndarray:
@@ -18,12 +30,12 @@ def hiss() -> np.ndarray:
 def test_the_inverse_of_the_transform_is_the_sound() -> None:
     sound = np.random.default_rng(0).standard_normal((2, 3, SAMPLES)).astype(np.float32)
     spectra = stft(sound)
-    assert spectra.shape == (2, 3, FRAMES, BINS)
+    assert spectra.shape == (2, 3, MEL_FRAMES, BINS)
     np.testing.assert_allclose(istft(spectra), sound, atol=1e-5)
 
 
 def test_a_tone_is_in_its_bin() -> None:
-    magnitude = np.abs(stft(tone(1000)))[FRAMES // 2]
+    magnitude = np.abs(stft(tone(1000)))[MEL_FRAMES // 2]
     assert magnitude.argmax() == round(1000 * SIZE / RATE)
 
 
@@ -37,7 +49,7 @@ def test_filters_cover_every_bin_between_the_ends_and_weigh_one() -> None:
 
 def test_mels_are_in_range_and_silence_is_the_floor() -> None:
     mels = log_mel(np.stack((tone(500), np.zeros(SAMPLES, np.float32))))
-    assert mels.shape == (2, MELS, FRAMES)
+    assert mels.shape == (2, MELS, MEL_FRAMES)
     assert mels.dtype == np.float32
     assert (mels >= -1).all()
     assert (mels <= 1).all()

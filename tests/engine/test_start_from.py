@@ -13,18 +13,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from genui import paths
-from genui.cli import main
+from genui.base import paths
+from genui.cli.main import main
 from genui.engine import ship, trainer
 from genui.engine.kinds import build_task
 from genui.engine.train import checkpoint
-from genui.engine.train.quantise import quantise
+from genui.engine.train.checkpoint import quantise
 from genui.engine.train.task import Minimised
+from genui.logs.native import MetricsTail
 from genui.recipes import find_recipe, override, recipe_from_dict
-from genui.runs import launch, origin
-from genui.runs.events import read_events
+from genui.runs import launch, models
+from genui.runs.control import read_events
 from genui.runs.layout import RunDir, create_run, read_info, read_status
-from genui.runs.tail import MetricsTail
 
 pytestmark = pytest.mark.usefixtures("signals")
 
@@ -56,7 +56,7 @@ def source(tiny_run: MakeRun) -> RunDir:
 
 
 def started(start_from: str, name: str = "next", **settings: str) -> RunDir:
-    recipe = origin.find_origin(start_from).recipe
+    recipe = models.find_origin(start_from).recipe
     return launch.create(recipe, {"steps": "6"} | settings, name, start_from)
 
 
@@ -77,7 +77,7 @@ def test_it_begins_where_the_checkpoint_was(step: int, source: RunDir) -> None:
     raw = averaged
     if step == 16:  # the state of step 8 is pruned, and the averaged weights stand in
         raw = checkpoint.load_state(source, step)[1]
-    task = build_task(origin.find_origin(run.id).recipe, torch.device("cpu"), described)
+    task = build_task(models.find_origin(run.id).recipe, torch.device("cpu"), described)
     assert isinstance(task, Minimised)
     task.model.load_state_dict(raw)
     assert series(run, "loss")[1] == float(task.loss(0).detach())
@@ -203,7 +203,7 @@ def test_a_damaged_start_fails_the_run_with_the_name_of_the_file(source: RunDir)
 
 
 def test_the_recipe_of_a_checkpoint_is_that_of_the_run(source: RunDir) -> None:
-    assert asdict(origin.find_origin(source.id).recipe) == {
+    assert asdict(models.find_origin(source.id).recipe) == {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in read_info(source).recipe.items()
     }

@@ -9,13 +9,12 @@ from collections.abc import Callable
 import pytest
 import safetensors.torch
 
+from genui.base.errors import GenuiError
 from genui.engine import trainer
-from genui.errors import GenuiError
+from genui.logs.native import MetricsTail
 from genui.runs import control
-from genui.runs.control import Order
-from genui.runs.events import in_force, read_events
+from genui.runs.control import Order, in_force, read_events
 from genui.runs.layout import RunDir, read_status
-from genui.runs.tail import MetricsTail
 
 pytestmark = pytest.mark.usefixtures("signals")
 

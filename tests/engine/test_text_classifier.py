@@ -7,28 +7,28 @@ import numpy as np
 import pytest
 import torch
 
-from genui.engine.data.labelled_text import HELD_OUT, load_labelled_text, speeches
-from genui.engine.data.ngrams import bag
+from genui.base.errors import MisuseError
+from genui.engine.data.text import HELD_OUT, load_labelled_text, speeches
+from genui.engine.data.tokenizer import bag
 from genui.engine.device import Machine
-from genui.engine.generate.diffusion import DiffusionGenerator
-from genui.engine.generate.text import TextGenerator
-from genui.engine.generate.trace import Trace
-from genui.engine.probes import labels as probe
-from genui.engine.probes.labels import labels
-from genui.engine.probes.text_judge import (
+from genui.engine.metrics import classifiers
+from genui.engine.metrics.classifiers import (
+    labels,
     last_passage,
     last_speech,
     load_text_judge,
     logistic_regression,
     measure_text_classifier,
 )
+from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.engine.sample.text import TextGenerator
+from genui.engine.sample.trace import Trace
 from genui.engine.train.checkpoint import model_metadata, write_tensors
-from genui.engine.train.text_classifier_task import TextClassifierTask, bags_of
-from genui.errors import MisuseError
+from genui.engine.train.classifier import TextClassifierTask, bags_of
 from genui.protocol import ImageSettings, Start, TextSettings
 from genui.recipes import find_recipe, override
-from genui.recipes.text_classifier import TextClassifierRecipe
-from genui.runs.catalog import find_model
+from genui.recipes.classifier import TextClassifierRecipe
+from genui.runs.models import find_model
 
 CPU = torch.device("cpu")
 COLOURS = ("the sky is blue and the sea is blue", "a blue bird in a blue tree", "blue, all blue")
@@ -226,7 +226,7 @@ def test_a_judge_is_loaded_once(
 ) -> None:
     trace = text_trace(text_generator)
     labels(trace, 1, str(classifier))
-    monkeypatch.setattr("genui.engine.probes.classifiers.load_weights", None)
+    monkeypatch.setattr("genui.engine.metrics.classifiers.load_weights", None)
     assert labels(trace, 2, str(classifier)).labels
 
 
@@ -272,9 +272,9 @@ def test_labels_are_clean_and_few(
         def probabilities(self, texts: list[str]) -> np.ndarray:
             return np.full((1, 20), 0.05, np.float32)
 
-    monkeypatch.setattr(probe, "_loaded", lambda *_: Many())
+    monkeypatch.setattr(classifiers, "_loaded", lambda *_: Many())
     told = labels(text_trace(text_generator), 1, str(classifier))
-    assert len(told.labels) == probe.MOST_LABELS
+    assert len(told.labels) == classifiers.MOST_LABELS
     assert "\x1b" not in "".join(name for name, _ in told.labels)
 
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from genui import paths
+from genui.base import paths
+from genui.base.errors import GenuiError, MisuseError
 from genui.engine.data.download import fetch
 from genui.engine.data.text import load_text, read_text
 from genui.engine.kinds import check_data
-from genui.errors import GenuiError, MisuseError
 from genui.recipes import find_recipe, override
 
 

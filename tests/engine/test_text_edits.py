@@ -2,11 +2,11 @@ import msgspec
 import pytest
 from networks import random_network
 
+from genui.base.errors import MisuseError
 from genui.engine.data.tokenizer import ByteTokenizer, Tokenizer, train_bpe
 from genui.engine.device import Machine
-from genui.engine.generate.text import TextGenerator
-from genui.engine.generate.trace import Trace
-from genui.errors import MisuseError
+from genui.engine.sample.text import TextGenerator
+from genui.engine.sample.trace import Trace
 from genui.protocol import (
     AddNoise,
     Denoise,

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from networks import TRANSFORMER
 
-from genui.engine.generate.text import TextGenerator
-from genui.engine.generate.trace import Trace
-from genui.errors import MisuseError
+from genui.base.errors import MisuseError
+from genui.engine.sample.text import TextGenerator
+from genui.engine.sample.trace import Trace
 from genui.protocol import Frame, ImageSettings, Start, TextFrame, TextSettings
 
 

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genui.base.errors import GenuiError
 from genui.engine.data.tokenizer import (
     END,
     BPETokenizer,
@@ -11,7 +12,6 @@ from genui.engine.data.tokenizer import (
     tokenizer_from_dict,
     train_bpe,
 )
-from genui.errors import GenuiError
 
 CORPUS = ("def add(a, b):\n    return a + b\n", "für alle Fälle: naïve café ☕\n") * 20
 BPE = train_bpe(CORPUS, 300)

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from networks import random_network
 from torch import Tensor, nn
 
+from genui.base.errors import MisuseError
 from genui.engine.data.tokenizer import CharTokenizer
 from genui.engine.device import Machine
-from genui.engine.generate.text import TextGenerator
-from genui.engine.generate.trace import Trace
 from genui.engine.models.transformer import KVCache, Transformer, TransformerConfig
-from genui.errors import MisuseError
+from genui.engine.sample.text import TextGenerator
+from genui.engine.sample.trace import Trace
 from genui.protocol import (
     Edit,
     EditAt,

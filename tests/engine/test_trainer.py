@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 from genui.engine import trainer
-from genui.engine.generate import stream
+from genui.engine.load import stream
+from genui.logs.native import MetricsTail
 from genui.protocol import Start, Started, TextFrame, TextSettings
 from genui.runs import control
-from genui.runs.checkpoints import checkpoint_steps
 from genui.runs.launch import launch, resume
 from genui.runs.layout import RunDir, read_info, read_status
 from genui.runs.listing import summarise
-from genui.runs.tail import MetricsTail
+from genui.runs.models import checkpoint_steps
 
 pytestmark = pytest.mark.usefixtures("signals")
 
@@ -181,7 +181,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_says_so(
 
 
 def test_two_trainers_on_one_run_are_refused(tiny_run: MakeRun) -> None:
-    from genui.runs.lock import RunLock
+    from genui.runs.layout import RunLock
 
     run = tiny_run()
     with RunLock(run):

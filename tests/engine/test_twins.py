@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genui.engine.probes.linear import fit_word_bayes
-from genui.engine.probes.twins import Examples, curves, load_examples
-from genui.errors import MisuseError
+from genui.base.errors import MisuseError
+from genui.engine.metrics.twins import Examples, curves, load_examples
+from genui.engine.models.linear import fit_word_bayes
 
 
 @pytest.fixture

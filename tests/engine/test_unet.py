@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from genui.base.errors import GenuiError, MisuseError
 from genui.engine.data.captions import Vocabulary
 from genui.engine.device import Machine
-from genui.engine.generate.diffusion import DiffusionGenerator
-from genui.engine.generate.picture_medium import PictureMedium
-from genui.engine.models.picture_denoiser import Bordered, picture_denoiser
+from genui.engine.models.denoisers import Bordered, picture_denoiser
 from genui.engine.models.unet import UNet, unet_config
-from genui.errors import GenuiError, MisuseError
+from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.engine.sample.media import PictureMedium
 from genui.protocol import FROM_DATA, ImageFrame, ImageSettings, Picture, Start
 from genui.recipes import DiffusionRecipe, find_recipe, override
 

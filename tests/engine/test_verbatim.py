@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genui.engine.probes import verbatim
-from genui.engine.probes.copying import copying
-from genui.engine.probes.verbatim import SHORTEST, Verbatim
+from genui.engine.metrics import copying as verbatim
+from genui.engine.metrics.copying import SHORTEST, Verbatim, copying
 
 FEW = st.binary(max_size=150).map(lambda raw: bytes(97 + byte % 3 for byte in raw))
 

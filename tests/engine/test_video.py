@@ -8,14 +8,23 @@ import pytest
 import torch
 from PIL import Image
 
+from genui.base.errors import MisuseError
 from genui.engine.data.captions import Vocabulary
-from genui.engine.data.figures import FIGURES, ROUND
-from genui.engine.data.motion import Clips, Scene, check_clips, load_clips, vocabulary_captions
-from genui.engine.data.motions import FRAMES, MOTIONS, draw_poses
+from genui.engine.data.clips import (
+    CLIP_FRAMES,
+    FIGURES,
+    MOTIONS,
+    ROUND,
+    Clips,
+    Scene,
+    check_clips,
+    draw_poses,
+    load_clips,
+    vocabulary_captions,
+)
 from genui.engine.device import Machine
-from genui.engine.generate.diffusion import DiffusionGenerator
-from genui.engine.generate.trace import Trace
-from genui.engine.generate.video_medium import VideoMedium, to_clips
+from genui.engine.metrics.clips import clips_copied, look, real
+from genui.engine.metrics.copying import nearest_clips
 from genui.engine.models.video_dit import (
     VideoDenoiser,
     VideoDiT,
@@ -26,13 +35,13 @@ from genui.engine.models.video_dit import (
     two_colours,
     video_dit_config,
 )
-from genui.engine.probes.clips import copied, look, real
-from genui.engine.probes.nearest_clips import nearest_clips
-from genui.engine.train.video_task import VideoTask
-from genui.errors import MisuseError
+from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.engine.sample.media import VideoMedium, to_clips
+from genui.engine.sample.trace import Trace
+from genui.engine.train.diffusion import VideoTask
 from genui.protocol import FROM_DATA, Axis, ImageFrame, ImageSettings, Picture, Start
 from genui.recipes import find_recipe, override
-from genui.recipes.video import VideoRecipe
+from genui.recipes.diffusion import VideoRecipe
 
 SMALL = {"layers": "2", "width": "32", "heads": "2", "caption_width": "16", "canvas_batch": "4"}
 
@@ -106,7 +115,7 @@ def test_the_same_seed_draws_the_same_clips_and_another_does_not(clips: Clips) -
     assert one.captions == again.captions
     assert np.array_equal(one.clips, again.clips)
     assert not np.array_equal(one.clips, other.clips)
-    assert one.clips.shape == (6, FRAMES, 3, 32, 32)
+    assert one.clips.shape == (6, CLIP_FRAMES, 3, 32, 32)
     assert -1 <= one.clips.min() < one.clips.max() <= 1
 
 
@@ -132,8 +141,8 @@ def test_a_path_begins_at_the_same_place_of_its_shape_and_goes_the_same_way() ->
 
 def test_a_figure_moves_by_tenths_of_a_pixel(clips: Clips) -> None:
     scene = Scene("heart", "still", "white", "black")
-    poses = np.tile(np.array([16, 16, 14, 0], np.float32), (1, FRAMES, 1))
-    poses[0, :, 0] += np.arange(FRAMES) / 10
+    poses = np.tile(np.array([16, 16, 14, 0], np.float32), (1, CLIP_FRAMES, 1))
+    poses[0, :, 0] += np.arange(CLIP_FRAMES) / 10
     light = clips.draw([scene], poses)[0].mean(axis=1) + 1
     across = (light.sum(axis=1) * np.arange(32)).sum(axis=1)
     # The ground is not quite black, so its share is taken out.
@@ -156,9 +165,9 @@ def test_a_folder_of_ones_own_is_refused() -> None:
 
 @pytest.mark.parametrize(("patch", "span"), [(4, 1), (8, 2), (8, 4), (16, 4)])
 def test_patches_come_back_as_the_frames_they_were(patch: int, span: int) -> None:
-    frames = torch.randn(2, FRAMES, 3, 32, 32)
+    frames = torch.randn(2, CLIP_FRAMES, 3, 32, 32)
     tokens = to_patches(frames, patch, span)
-    assert tokens.shape == (2, FRAMES // span * (32 // patch) ** 2, span * 3 * patch**2)
+    assert tokens.shape == (2, CLIP_FRAMES // span * (32 // patch) ** 2, span * 3 * patch**2)
     assert torch.equal(from_patches(tokens, patch, span), frames)
 
 
@@ -225,7 +234,7 @@ def test_a_sample_is_a_sheet_and_an_animation(clips: Clips) -> None:
     with Image.open(io.BytesIO(picture.content)) as image:
         assert image.size == (4 * 32 * 2, 32)
     with Image.open(io.BytesIO(moving.content)) as image:
-        assert getattr(image, "n_frames", 1) <= FRAMES
+        assert getattr(image, "n_frames", 1) <= CLIP_FRAMES
         assert image.size == (2 * 32 * 3, 32 * 3)
 
 
@@ -379,5 +388,5 @@ def test_the_tracker_tells_a_clip_that_becomes_another_thing_or_does_nothing(cli
 
 def test_clips_that_were_trained_on_count_as_copied_and_fresh_ones_do_not(clips: Clips) -> None:
     scenes = clips.scenes(25, np.random.default_rng(6))
-    assert copied(clips, scenes, real(clips, scenes, 1, 0), 1) > 0.95
-    assert 0.3 < copied(clips, scenes, real(clips, scenes, 99), 1) < 0.7
+    assert clips_copied(clips, scenes, real(clips, scenes, 1, 0), 1) > 0.95
+    assert 0.3 < clips_copied(clips, scenes, real(clips, scenes, 99), 1) < 0.7

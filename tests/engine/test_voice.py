@@ -8,20 +8,17 @@ import pytest
 import torch
 from msgspec.structs import replace
 
+from genui.base.errors import MisuseError
 from genui.engine.data.captions import Vocabulary
+from genui.engine.data.speech import MEL_FRAMES, MELS, RATE, SAMPLES, log_mel
 from genui.engine.device import Machine
-from genui.engine.generate.diffusion import DiffusionGenerator
-from genui.engine.generate.sound_medium import SoundMedium, voices_of
-from genui.engine.generate.spoken import PAUSE, sound_of
-from genui.engine.generate.trace import Trace
-from genui.engine.generate.voice import load_voice_model
-from genui.engine.models.dit import Denoiser
-from genui.engine.models.mel_dit import MelDiT, MelDiTConfig
-from genui.engine.sound.mel import FRAMES, MELS, SAMPLES, log_mel
-from genui.engine.sound.stft import RATE
-from genui.engine.train.growing import grown
-from genui.engine.train.voice_task import VoiceTask
-from genui.errors import MisuseError
+from genui.engine.models.dit import Denoiser, MelDiT, MelDiTConfig
+from genui.engine.sample.diffusion import DiffusionGenerator, load_voice_model
+from genui.engine.sample.media import PAUSE, SoundMedium, sound_of, voices_of
+from genui.engine.sample.trace import Trace
+from genui.engine.train.checkpoint import grown
+from genui.engine.train.diffusion import VoiceTask
+from genui.formats.audio import decode_wav, encode_wav, to_pcm
 from genui.protocol import (
     AddNoise,
     Axis,
@@ -33,8 +30,7 @@ from genui.protocol import (
     Start,
 )
 from genui.recipes import find_recipe, override
-from genui.recipes.voice import VoiceRecipe
-from genui.render.wav import decode_wav, encode_wav, to_pcm
+from genui.recipes.diffusion import VoiceRecipe
 
 MACHINE = Machine("cpu", "fp32", 1)
 WORDS = ("anna", "bob", "four", "seven", "two")
@@ -116,8 +112,8 @@ def test_a_word_is_a_picture_and_a_sound(begun: Callable[..., Trace]) -> None:
     assert trace.started.medium == "audio"
     for frame in (opening, *rest):
         assert isinstance(frame, ImageFrame)
-        assert (frame.width, frame.height) == (FRAMES, MELS)
-        assert len(frame.x) == len(frame.guess) == len(frame.noise) == FRAMES * MELS * 3
+        assert (frame.width, frame.height) == (MEL_FRAMES, MELS)
+        assert len(frame.x) == len(frame.guess) == len(frame.noise) == MEL_FRAMES * MELS * 3
         assert frame.rate == RATE
         assert 0 < len(frame.sound) // 2 <= SAMPLES
 
@@ -130,7 +126,7 @@ def test_words_stand_side_by_side_and_follow_each_other(begun: Callable[..., Tra
 
 def test_the_same_digit_twice_is_said_twice_otherwise(begun: Callable[..., Trace]) -> None:
     frame = frames_of(begun("four four anna"))[-1]
-    picture = np.frombuffer(frame.x, np.uint8).reshape(MELS, 2, FRAMES, 3)
+    picture = np.frombuffer(frame.x, np.uint8).reshape(MELS, 2, MEL_FRAMES, 3)
     assert not np.array_equal(picture[:, 0], picture[:, 1])
 
 
@@ -166,20 +162,20 @@ def test_a_grid_of_captions_of_different_lengths_is_one_picture(
 ) -> None:
     axis = Axis(name="caption", values=("four anna", "two seven bob"))
     frame = frames_of(begun(grid=(axis,)))[-1]
-    assert (frame.width, frame.height) == (2 * 2 * FRAMES, MELS)
-    picture = np.frombuffer(frame.x, np.uint8).reshape(MELS, 4, FRAMES, 3)
+    assert (frame.width, frame.height) == (2 * 2 * MEL_FRAMES, MELS)
+    picture = np.frombuffer(frame.x, np.uint8).reshape(MELS, 4, MEL_FRAMES, 3)
     assert not picture[:, 1].any()  # the shorter one is silent there
 
 
 def test_part_of_a_spectrogram_is_drawn_again(begun: Callable[..., Trace]) -> None:
     trace = begun()
     list(trace.advance(0, 3))
-    mask = np.zeros((MELS, FRAMES), np.uint8)
-    mask[:, FRAMES // 2 :] = 1
+    mask = np.zeros((MELS, MEL_FRAMES), np.uint8)
+    mask[:, MEL_FRAMES // 2 :] = 1
     branch = trace.fork(2, 3, AddNoise(to=1, mask=mask.tobytes()))
     list(branch.advance(3, 9))
     before, after = trace.state(3).x, branch.state(branch.reached).x
-    torch.testing.assert_close(after[..., : FRAMES // 2], before[..., : FRAMES // 2])
+    torch.testing.assert_close(after[..., : MEL_FRAMES // 2], before[..., : MEL_FRAMES // 2])
     assert not torch.equal(after, before)
 
 
@@ -197,7 +193,7 @@ def test_it_begins_from_a_recording_of_any_rate(
     assert "mine.wav: 44,100 Hz made 8,000" in trace.started.note
     kept = trace.started.init
     assert isinstance(kept, Picture)
-    assert (kept.width, kept.height) == (FRAMES, MELS)
+    assert (kept.width, kept.height) == (MEL_FRAMES, MELS)
     again = begun(init=kept, strength=0.3)  # the recipe needs no file
     torch.testing.assert_close(again.state(0).x, trace.state(0).x)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pyte
 import pytest
 
-from genui.render.ansi import picture_to_ansi
+from genui.render.image import picture_to_ansi
 
 RGB = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]], np.uint8)
 

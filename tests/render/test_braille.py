@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from genui.render.braille import DOTS_ACROSS, DOTS_DOWN, Canvas, joined
-from genui.render.envelope import envelope
+from genui.render.chart import DOTS_ACROSS, DOTS_DOWN, Canvas, joined
+from genui.render.series import envelope
 
 COLS, ROWS = 6, 5
 # The bits of a cell's dots, by row and column: Unicode's order.

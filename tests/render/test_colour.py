@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from genui.render.colour import ColourMode, detect
-from genui.render.palette import nearest_16, nearest_256
+from genui.render.image import ColourMode, detect, nearest_16, nearest_256
 
 
 @pytest.mark.parametrize(

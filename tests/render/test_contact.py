@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from genui.render.contact import CELL, GROUND, PAD, Card, contact_sheet
+from genui.formats.image import CELL, GROUND, PAD, Card, contact_sheet
 
 
 def picture(shade: int, height: int = 32, width: int = 32) -> np.ndarray:

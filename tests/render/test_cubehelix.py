@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from genui.render.cubehelix import LEVELS, coloured, colours, values_of
+from genui.render.image import LEVELS, coloured, colours, values_of
 
 
 def test_it_goes_from_black_to_white_and_never_darker() -> None:

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genui.render.envelope import edges_of, envelope, faults_in
-from genui.render.fault import Fault
+from genui.render.series import Fault, edges_of, envelope, faults_in
 
 ANY = st.one_of(st.floats(allow_nan=True, allow_infinity=True), st.just(0.0))
 

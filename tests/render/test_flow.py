@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from genui.render.flow import SOLID, Flow
+from genui.render.prose import SOLID, Flow
 
 PIECES = st.lists(st.text(alphabet="abc  \n\t日é🎉", max_size=9), max_size=40)
 WIDTHS = st.integers(2, 24)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from genui.render.halfblocks import Drawing, Fit, draw, fit
+from genui.render.image import Drawing, Fit, draw, fit
 
 
 def noise(height: int, width: int) -> np.ndarray:

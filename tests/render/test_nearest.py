@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from genui.render.nearest import nearest
+from genui.render.series import nearest
 
 STEPS, VALUES = np.array([0, 10, 10, 20]), np.array([1.0, 2.0, 3.0, np.nan])
 

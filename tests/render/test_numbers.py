@@ -1,6 +1,6 @@
 import pytest
 
-from genui.render import numbers
+from genui.base import numbers
 
 
 def test_counts_have_separated_thousands() -> None:

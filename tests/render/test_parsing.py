@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genui.render import parsing as module
-from genui.render.parsing import MOST_CHARACTERS, parsing, position, viable
+from genui.base import parsing as module
+from genui.base.parsing import MOST_CHARACTERS, parsing, position, viable
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,21 @@
 
 import numpy as np
 
-from genui.render import scene as scenes
-from genui.render.plane import ARROWS, CURSOR, LOOKS, SHADES, Cells, draw, room
-from genui.render.plane_picture import SAMPLES, picture
-from genui.render.scene import Scene, boundary, looked_up
+from genui.render import plane
+from genui.render.plane import (
+    ARROWS,
+    CURSOR,
+    LOOKS,
+    SAMPLES,
+    SHADES,
+    Cells,
+    Scene,
+    boundary,
+    draw,
+    looked_up,
+    picture,
+    room,
+)
 
 EMPTY = Scene()
 
@@ -104,10 +115,10 @@ def test_layers_can_be_left_out() -> None:
 
 def test_bytes_become_shares_and_grids() -> None:
     data = np.array([0, 65535, 65535, 0], "<u2").tobytes()
-    assert scenes.places(data).tolist() == [[0.0, 1.0], [1.0, 0.0]]
-    assert scenes.pairs(data).tolist() == [[[0.0, 1.0], [1.0, 0.0]]]
-    assert scenes.grid(b"", 3) is None
-    assert scenes.grid(bytes([0, 255, 255, 0]), 2).tolist() == [[0, 1], [1, 0]]  # type: ignore[union-attr]
+    assert plane.places(data).tolist() == [[0.0, 1.0], [1.0, 0.0]]
+    assert plane.pairs(data).tolist() == [[[0.0, 1.0], [1.0, 0.0]]]
+    assert plane.grid(b"", 3) is None
+    assert plane.grid(bytes([0, 255, 255, 0]), 2).tolist() == [[0, 1], [1, 0]]  # type: ignore[union-attr]
 
 
 def test_a_picture_has_samples_where_they_are() -> None:

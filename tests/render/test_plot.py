@@ -4,10 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from genui.render.plot import Chart, chart
-from genui.render.series import Trace
-from genui.render.series_looks import legend
-from genui.render.window import window
+from genui.render.chart import Chart, chart, legend
+from genui.render.series import Trace, window
 
 STEPS = np.arange(1000)
 

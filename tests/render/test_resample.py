@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from genui.render.resample import resampled
+from genui.formats.audio import resampled
 
 
 def tone(hertz: float, rate: int, seconds: float = 0.2) -> np.ndarray:

@@ -1,14 +1,7 @@
 """A piano roll in characters."""
 
-from genui.render.roll_lines import (
-    GUTTER,
-    STRUCK,
-    bar_numbers,
-    roll_rows,
-    scale_of,
-    text_roll,
-)
-from genui.score import Note, columns_of
+from genui.formats.score import Note, columns_of
+from genui.render.piano_roll import GUTTER, STRUCK, bar_numbers, roll_rows, scale_of, text_roll
 
 PIECE = columns_of([Note(0, 67, 0, 4), Note(3, 48, 0, 2), Note(3, 50, 2, 4)], 4)
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from genui.render.sanitise import clean, clean_line, escape_json
+from genui.base.text import clean, clean_line, escape_json
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 import numpy as np
 
-from genui.render.fault import Fault
-from genui.render.series import Trace, drawn_lines, faults_in_sight, in_order
-from genui.render.window import Window
+from genui.render.series import Fault, Trace, Window, drawn_lines, faults_in_sight, in_order
 
 STEPS = np.arange(3)
 

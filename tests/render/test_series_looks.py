@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 
-from genui.render.fault import Fault
-from genui.render.series import Trace
-from genui.render.series_looks import Part, legend, sign_of, unlike
+from genui.render.chart import Part, legend, sign_of, unlike
+from genui.render.series import Fault, Trace
 
 STEPS = np.arange(3)
 

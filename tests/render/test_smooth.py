@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genui.render.smooth import Smoother, settled
+from genui.render.series import Smoother, settled
 
 
 def documented(

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genui.render.units import amount, duration, place, x_ticks
+from genui.render.axis import amount, duration, place, x_ticks
 
 
 def labels(low: float, high: float, most: int, unit: str, log: bool = False) -> list[str]:

@@ -2,8 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genui.render.view import panned, zoomed
-from genui.render.window import View
+from genui.render.series import View, panned, zoomed
 
 SHARES = st.floats(0, 1)
 

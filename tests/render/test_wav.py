@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genui.render.wav import decode_wav, encode_wav, to_pcm
+from genui.formats.audio import decode_wav, encode_wav, to_pcm
 
 TONE = (0.5 * np.sin(np.arange(400) / 5)).astype(np.float32)
 

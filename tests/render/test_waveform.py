@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from genui.render.waveform import waveform
+from genui.render.image import waveform
 
 
 def test_it_is_as_large_as_asked_and_silence_is_a_line() -> None:

@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genui.render.series import Trace
-from genui.render.window import Window, window
+from genui.render.series import Trace, Window, window
 
 
 def series(count: int, top: float = 4.2) -> list[Trace]:

@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genui.render.axis_names import AXES, UNITS
-from genui.render.xaxis import Points, x_of
+from genui.render.axis import AXES, UNITS, Points, x_of
 
 
 def points(steps: list[int], times: list[float] | None = None) -> Points:

@@ -1,6 +1,6 @@
 """What the tests of the tail share: reading it to the end, and what it holds."""
 
-from genui.runs.tail import MetricsTail
+from genui.logs.native import MetricsTail
 
 
 def read_all(tail: MetricsTail) -> None:

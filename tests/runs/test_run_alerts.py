@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
-from genui.runs.alerts import Alert, Alerts, Points
-from genui.runs.divergence import is_training_loss
+from genui.runs.alerts import Alert, Alerts, Points, is_training_loss
 from genui.runs.layout import RunDir, RunInfo, Status
 from genui.runs.listing import RunSummary
 from genui.runs.series import Series

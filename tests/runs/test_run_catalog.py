@@ -5,10 +5,10 @@ import msgspec
 import pytest
 from run_makers import a_run, add_checkpoint, checkpoint_bytes
 
-from genui import paths
-from genui.errors import GenuiError, MisuseError
-from genui.runs.catalog import find_model, list_models
+from genui.base import paths
+from genui.base.errors import GenuiError, MisuseError
 from genui.runs.layout import read_status, write_status
+from genui.runs.models import find_model, list_models
 
 IMAGE = {"name": "icons", "family": "diffusion", "medium": "image", "dataset": "icons"}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from run_makers import a_run, held
 
-from genui.errors import GenuiError, MisuseError
+from genui.base.errors import GenuiError, MisuseError
 from genui.runs import control
 from genui.runs.control import Order
 from genui.runs.layout import RunDir, Status, create_script_run, write_status

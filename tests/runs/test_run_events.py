@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from run_makers import a_run
 
-from genui.errors import GenuiError
-from genui.runs.events import Event, in_force, read_events, record
+from genui.base.errors import GenuiError
+from genui.runs.control import Event, in_force, read_events, record
 from genui.runs.layout import RunDir
 
 

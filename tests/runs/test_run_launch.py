@@ -10,19 +10,19 @@ from pathlib import Path
 import pytest
 from run_makers import a_run, held
 
-from genui.errors import GenuiError, MisuseError
+from genui.base.errors import GenuiError, MisuseError
 from genui.recipes import find_recipe
 from genui.runs import control, launch
 from genui.runs.layout import (
     RunDir,
     Status,
     create_script_run,
+    is_locked,
     read_info,
     read_status,
     write_status,
 )
 from genui.runs.listing import summarise
-from genui.runs.lock import is_locked
 
 _TRAINER = """
 import os, sys, time

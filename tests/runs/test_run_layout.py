@@ -10,10 +10,10 @@ import msgspec
 import pytest
 from run_makers import a_run
 
-from genui.errors import GenuiError, MisuseError
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.files import atomic_path, atomic_write
 from genui.recipes import find_recipe, recipe_from_dict
 from genui.runs import layout
-from genui.runs.disk import atomic_path, atomic_write
 from genui.runs.layout import RunDir, Status, create_run, read_info, read_status, write_status
 
 

@@ -5,7 +5,7 @@ import msgspec
 import pytest
 from run_makers import a_run, held
 
-from genui.errors import MisuseError
+from genui.base.errors import MisuseError
 from genui.runs.layout import RunDir, read_info, write_info
 from genui.runs.listing import find_run, list_runs, summarise
 

@@ -10,10 +10,9 @@ import msgspec
 import pytest
 from run_makers import a_run, held
 
-from genui.errors import GenuiError
-from genui.runs.layout import Status, read_status, write_status
+from genui.base.errors import GenuiError
+from genui.runs.layout import HANDED_OVER, RunLock, Status, is_locked, read_status, write_status
 from genui.runs.listing import STALE, summarise
-from genui.runs.lock import HANDED_OVER, RunLock, is_locked
 from genui.runs.writer import RunWriter
 
 
@@ -60,7 +59,7 @@ def test_the_lock_is_free_after_a_failure_inside():
 def test_a_lock_handed_over_is_never_free_in_between():
     run = a_run()
     code = (
-        "import os, sys; from pathlib import Path; from genui.runs.lock import RunLock;"
+        "import os, sys; from pathlib import Path; from genui.runs.layout import RunLock;"
         "from genui.runs.layout import RunDir\n"
         "with RunLock(RunDir(Path(sys.argv[1]))) as lock:\n"
         "    print('inheritable', os.get_inheritable(lock.fd), flush=True); sys.stdin.read()"

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from run_makers import a_run, add_checkpoint, checkpoint_bytes
 
-from genui import paths
-from genui.errors import GenuiError, MisuseError
+from genui.base import paths
+from genui.base.errors import GenuiError, MisuseError
 from genui.recipes import find_recipe, override
-from genui.runs import launch, origin
+from genui.runs import launch, models
 from genui.runs.layout import RunDir, read_info
 
 
@@ -24,7 +24,7 @@ def trained(recipe: str = "shakespeare", **settings: str) -> RunDir:
 def test_a_run_is_found_at_its_newest_checkpoint_or_at_the_step_asked_for():
     run = trained()
     add_checkpoint(run, 80)
-    newest, older = origin.find_origin("source"), origin.find_origin(f"{run.id}@40")
+    newest, older = models.find_origin("source"), models.find_origin(f"{run.id}@40")
     assert (newest.step, newest.run, newest.weights) == (80, run.id, run.checkpoint(80))
     assert (older.step, older.state) == (40, run.checkpoint_state(40))
     assert older.named() == f"run {run.id} at step 40"
@@ -33,7 +33,7 @@ def test_a_run_is_found_at_its_newest_checkpoint_or_at_the_step_asked_for():
 def test_a_file_of_weights_has_no_run_and_no_state(tmp_path: Path):
     path = tmp_path / "mine.safetensors"
     path.write_bytes(checkpoint_bytes(7))
-    found = origin.find_origin(str(path))
+    found = models.find_origin(str(path))
     assert (found.run, found.state, found.step) == ("", None, 7)
     assert found.named() == f"model {path}"
 
@@ -117,7 +117,7 @@ def test_where_there_are_no_links_the_weights_are_copied(monkeypatch: pytest.Mon
     monkeypatch.setattr("os.link", refuse)
     run = trained()
     made = launch.create(find_recipe("shakespeare"), {}, "next", run.id)
-    weights, state = origin.placed(made)
+    weights, state = models.placed(made)
     assert weights.read_bytes() == run.checkpoint(40).read_bytes()
     assert weights.stat().st_ino != run.checkpoint(40).stat().st_ino
     assert state.exists()

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genui.runs.printed import Lines, PrintedLog
-from genui.runs.printed_line import read_line
+from genui.logs.printed import Lines, PrintedLog, read_line
 
 Found = tuple[int, dict[str, float]] | None
 

@@ -11,11 +11,9 @@ from typing import Any
 import pytest
 from run_makers import a_run
 
-from genui.runs import system as system_module
-from genui.runs import writer as writer_module
-from genui.runs.system import SystemLog, SystemSampler
-from genui.runs.tail import MetricsTail
-from genui.runs.writer import RunWriter
+from genui.logs.native import MetricsTail
+from genui.runs import writer
+from genui.runs.writer import RunWriter, SystemLog, SystemSampler
 
 BUSY = "while True: pass"
 
@@ -94,8 +92,8 @@ def test_what_cannot_be_measured_is_left_out(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_writer_logs_the_system_beside_its_heartbeat(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(writer_module, "HEARTBEAT", 0.01)
-    monkeypatch.setattr(system_module, "EVERY", 0.15)
+    monkeypatch.setattr(writer, "HEARTBEAT", 0.01)
+    monkeypatch.setattr(writer, "EVERY", 0.15)
     run = a_run()
     tail = MetricsTail(run.system)
     with RunWriter(run):
@@ -118,7 +116,7 @@ def test_a_run_that_ends_at_once_never_measures():
 
 
 def test_a_folder_that_is_gone_costs_nothing(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(system_module, "EVERY", 0.0)
+    monkeypatch.setattr(writer, "EVERY", 0.0)
     run = a_run()
     log = SystemLog(run)
     log.beat()

@@ -14,10 +14,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tail_reading import read_all, seen
 
-from genui.errors import GenuiError
-from genui.runs import tail as tail_module
-from genui.runs.logs import collect, growing
-from genui.runs.tail import MetricsTail
+from genui.base.errors import GenuiError
+from genui.logs import base, native
+from genui.logs.native import MetricsTail
 
 values = st.one_of(
     st.floats(width=32),
@@ -178,7 +177,7 @@ def test_not_a_number_and_infinity_in_both_dialects(tmp_path: Path):
 
 
 def test_a_line_too_long_to_hold_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(growing, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(base, "LONGEST_LINE", 1000)
     path = tmp_path / "m"
     path.write_bytes(b'{"step":1,"loss":1}\n' + b"x" * 5000 + b'\n{"step":2,"loss":2}\n')
     tail = MetricsTail(path)
@@ -191,11 +190,11 @@ def test_a_line_too_long_to_hold_is_skipped(tmp_path: Path, monkeypatch: pytest.
 def test_a_file_of_endless_names_takes_bounded_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(collect, "MOST_SERIES", 5)
+    monkeypatch.setattr(base, "MOST_SERIES", 5)
     path = tmp_path / "m"
     path.write_text("".join(f'{{"step":1,"k{n}":1}}\n' for n in range(50)))
     tail = MetricsTail(path)
-    monkeypatch.setattr(tail_module, "MOST_SERIES", 5)
+    monkeypatch.setattr(native, "MOST_SERIES", 5)
     read_all(tail)
     assert len(tail.series) == 5
     assert tail.dropped == 45
@@ -219,8 +218,8 @@ def test_the_newest_part_first_and_in_the_end_the_same(
 ):
     content = b"".join(part + b"\n" for part in parts)
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tail_module, "NEWEST", newest)
-        patch.setattr(tail_module, "PIECE", 64)
+        patch.setattr(native, "NEWEST", newest)
+        patch.setattr(native, "PIECE", 64)
         path = Path(folder) / "metrics.jsonl"
         ends = [*sorted(c for c in cuts if c < len(content)), len(content)]
         path.write_bytes(content[: ends[0]])
@@ -233,7 +232,7 @@ def test_the_newest_part_first_and_in_the_end_the_same(
         read_all(tail)
         assert seen(tail) == expected(content)
         assert tail.progress == 1.0
-        patch.setattr(tail_module, "NEWEST", len(content) + 1)
+        patch.setattr(native, "NEWEST", len(content) + 1)
         from_the_beginning = MetricsTail(path)
         read_all(from_the_beginning)
         assert seen(from_the_beginning) == seen(tail)
@@ -244,8 +243,8 @@ def test_the_newest_part_first_and_in_the_end_the_same(
 def test_while_the_past_is_filled_in_the_curve_has_both_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(tail_module, "NEWEST", 200)
-    monkeypatch.setattr(tail_module, "PIECE", 100)
+    monkeypatch.setattr(native, "NEWEST", 200)
+    monkeypatch.setattr(native, "PIECE", 100)
     path = tmp_path / "m"
     with path.open("w") as file:
         file.writelines(f'{{"step":{step},"loss":{step}}}\n' for step in range(1000))
@@ -274,7 +273,7 @@ def test_while_the_past_is_filled_in_the_curve_has_both_ends(
 def test_another_file_while_the_past_is_filled_in_starts_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(tail_module, "NEWEST", 200)
+    monkeypatch.setattr(native, "NEWEST", 200)
     path = tmp_path / "m"
     path.write_text("".join(f'{{"step":{step},"loss":1}}\n' for step in range(1000)))
     tail = MetricsTail(path)
@@ -301,7 +300,7 @@ def test_the_steps_written_again_after_a_resume(tmp_path: Path):
 
 
 def test_a_log_out_of_order_is_one_overlap_and_not_thousands():
-    found = collect.Collected()
+    found = base.Collected()
     steps = np.arange(10_000).reshape(-1, 2)[:, ::-1].ravel()  # 1 0 3 2 5 4 …
     found.add([("loss", steps, np.zeros(10_000), np.zeros(10_000))])
     assert found.overlaps == ((0, 9999),)

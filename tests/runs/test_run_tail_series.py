@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tail_reading import read_all, seen
 
-from genui.runs.tail import MetricsTail
+from genui.logs.native import MetricsTail
 
 
 def test_metrics_keep_the_order_in_which_they_appeared(tmp_path: Path):

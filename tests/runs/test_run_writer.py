@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from run_makers import a_run
 
-from genui.errors import GenuiError, MisuseError
+from genui.base.errors import GenuiError, MisuseError
+from genui.logs.native import MetricsTail
 from genui.runs import writer as writer_module
 from genui.runs.layout import RunDir, read_status
 from genui.runs.listing import summarise
-from genui.runs.tail import MetricsTail
 from genui.runs.writer import RunWriter
 
 

@@ -12,8 +12,7 @@ import pytest
 from terminal import GENUI, Terminal
 
 from genui.recipes import RECIPES
-from genui.runs.layout import RunDir, Status, create_run, write_status
-from genui.runs.lock import RunLock
+from genui.runs.layout import RunDir, RunLock, Status, create_run, write_status
 
 
 @pytest.fixture

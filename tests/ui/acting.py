@@ -10,11 +10,10 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from genui.ui.app import GenuiApp
-from genui.ui.screens.home import HomeScreen
-from genui.ui.screens.training import TrainingScreen
+from genui.ui.app import GenuiApp, WatchApp
+from genui.ui.home import HomeScreen
 from genui.ui.session import Session
-from genui.ui.watching import WatchApp
+from genui.ui.training.screen import TrainingScreen
 
 HERE = Path(__file__).parent
 FAST = (sys.executable, str(HERE / "fake_worker.py"), "--delay", "0")

@@ -9,7 +9,7 @@ from acting import board_of
 from textual.pilot import Pilot
 
 from genui.runs.layout import RunDir
-from genui.ui.board.grid import CurveGrid
+from genui.ui.training.curves import CurveGrid
 
 
 def log(run: RunDir, *records: Mapping[str, object]) -> None:

@@ -4,8 +4,8 @@ from acting import home_of, until_seen
 from textual.pilot import Pilot
 
 from genui.protocol import ImageFrame
-from genui.ui.panes.canvas import CanvasPane
-from genui.ui.trace import Trace
+from genui.ui.generate.image import CanvasPane
+from genui.ui.traces.controller import Trace
 
 
 def pane_of(pilot: Pilot[None]) -> CanvasPane:

@@ -9,13 +9,11 @@ import stage
 from acting import FAST, HERE, Opener, until
 from textual.pilot import Pilot
 
-from genui import paths
-from genui.runs.layout import RunDir
+from genui.base import paths
+from genui.runs.layout import RunDir, RunLock
 from genui.runs.listing import list_runs
-from genui.runs.lock import RunLock
-from genui.ui.app import GenuiApp
-from genui.ui.sought import Sought
-from genui.ui.watching import WatchApp
+from genui.ui.app import GenuiApp, WatchApp
+from genui.ui.watcher import Sought
 
 
 @pytest.fixture(autouse=True)

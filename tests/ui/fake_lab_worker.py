@@ -8,7 +8,7 @@ from fake_pipes import FakePipes
 from msgspec.structs import replace
 
 from genui import protocol
-from genui.edits import forked, in_force
+from genui.protocol.edits import forked, in_force
 
 LEVELS = 5
 

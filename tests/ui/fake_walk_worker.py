@@ -9,7 +9,7 @@ import numpy as np
 from fake_worker import SIDE, FakeWorker
 
 from genui import protocol
-from genui.engine.generate.latent_state import Spot, WalkState, beginning
+from genui.engine.sample.latent import Spot, WalkState, beginning
 
 DIRECTIONS = np.eye(8, 16, dtype=np.float32)
 

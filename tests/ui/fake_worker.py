@@ -16,8 +16,10 @@ import numpy as np
 from fake_pipes import FakePipes
 from msgspec.structs import replace
 
-from genui import notes, protocol, score
-from genui.edits import forked, in_force
+from genui import protocol
+from genui.formats import score
+from genui.protocol import notes
+from genui.protocol.edits import forked, in_force
 
 TEXT = (
     "What light is this that breaks upon\nthe window of my soul? Speak,\n"

@@ -16,9 +16,8 @@ from textual.widget import Widget
 from genui.runs.layout import RunDir
 from genui.runs.listing import summarise
 from genui.ui import messages
-from genui.ui.board.pointing import Pointed
-from genui.ui.looking import RunView
-from genui.ui.samples import load_sample, sample_files
+from genui.ui.training.panels import Pointed
+from genui.ui.watcher import RunView, load_sample, sample_files
 
 Points = tuple[np.ndarray, np.ndarray, np.ndarray]
 

@@ -8,11 +8,12 @@ from acting import Opener, seen, until, until_seen
 from textual.pilot import Pilot
 
 from genui.runs.layout import RunDir
-from genui.ui import memory, notify
-from genui.ui.board import alerting
-from genui.ui.notify import LONGEST, Channel, channel, notification
-from genui.ui.screens.training import TrainingScreen
-from genui.ui.shell import Shell
+from genui.ui import app as memory
+from genui.ui import watcher
+from genui.ui.app import Shell
+from genui.ui.training import controls
+from genui.ui.training.screen import TrainingScreen
+from genui.ui.watcher import LONGEST, Channel, channel, notification
 
 Rung = list[tuple[str, str]]
 
@@ -25,7 +26,7 @@ def rung(monkeypatch: pytest.MonkeyPatch) -> Rung:
     async def ring(app: object, title: str, body: str) -> None:
         bells.append((title, body))
 
-    monkeypatch.setattr(alerting, "ring", ring)
+    monkeypatch.setattr(controls, "ring", ring)
     return bells
 
 
@@ -115,7 +116,7 @@ async def test_the_bell_can_be_turned_off_and_that_is_remembered(
 async def test_a_run_that_is_looked_at_again_tells_nothing_twice(
     shipped, open_app: Opener, run: RunDir, rung: Rung, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alerting, "LOOK_AGAIN", 0.05)
+    monkeypatch.setattr(controls, "LOOK_AGAIN", 0.05)
     async with open_app() as pilot:
         screen = await board(pilot)
         app = pilot.app
@@ -198,7 +199,7 @@ def test_the_sequence_is_wrapped_for_what_it_goes_through(to: Channel, sequence:
 
 @pytest.mark.parametrize("way", ["9", "777"])
 @pytest.mark.parametrize("wrap", ["", "tmux", "screen"])
-def test_no_text_can_end_the_sequence_or_make_it_long(way: notify.Way, wrap: notify.Wrap) -> None:
+def test_no_text_can_end_the_sequence_or_make_it_long(way: watcher.Way, wrap: watcher.Wrap) -> None:
     evil = "a\x1b\\b\x07c\x9cd\n;e\x1b]0;title\x07 " + "漢" * 500
     sequence = notification(evil, evil, Channel(way, wrap))
     plain = notification("t", "b", Channel(way, wrap))

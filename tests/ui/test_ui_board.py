@@ -7,8 +7,7 @@ import stage
 from acting import Opener, board_of, home_of, seen, until, until_seen
 from board_acting import chosen, log, many, span, titles
 
-from genui.ui.board.cell import PIN
-from genui.ui.board.grid import CurveGrid
+from genui.ui.training.curves import PIN, CurveGrid
 
 
 async def test_a_run_is_shown_with_all_its_curves(open_watch: Opener) -> None:

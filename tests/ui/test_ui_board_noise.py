@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from genui.ui.board.noise import is_noisy
+from genui.ui.training.model import is_noisy
 
 STEPS = np.arange(5_000, dtype=float)
 NOISE = np.random.default_rng(1).normal(size=5_000)

@@ -7,19 +7,26 @@ import pytest
 import stage
 from textual.geometry import Size
 
-from genui import paths
-from genui.errors import MisuseError
-from genui.render.axis_names import Axis
+from genui.base import paths
+from genui.base.errors import MisuseError
+from genui.render.axis import Axis
 from genui.runs.layout import RunInfo
 from genui.runs.listing import summarise
-from genui.ui.board import view_state
-from genui.ui.board.axes import along, began, known_axes
-from genui.ui.board.board import Board
-from genui.ui.board.grid import laid_out, room_for
-from genui.ui.board.moves import following, showing
-from genui.ui.board.plots import pattern, plots, wanted
-from genui.ui.board.view_state import ViewState
-from genui.ui.looking import RunView
+from genui.ui.training import model
+from genui.ui.training.curves import laid_out, room_for
+from genui.ui.training.model import (
+    Board,
+    ViewState,
+    along,
+    began,
+    following,
+    known_axes,
+    pattern,
+    plots,
+    showing,
+    wanted,
+)
+from genui.ui.watcher import RunView
 
 ALL = pattern("")
 
@@ -122,11 +129,11 @@ def test_every_plot_of_a_page_has_a_cell_of_the_least_size(size, count: int) -> 
 
 def test_a_view_is_kept_for_each_thing_that_is_watched() -> None:
     one = ViewState(filter="loss", pins=("lr",), view=(1.0, 2.5), cursor=2.0, axis="time")
-    view_state.remember("run-1", one)
-    view_state.remember("/a/b", ViewState(smoothing=0.5))
-    assert view_state.recall("run-1") == one
-    assert view_state.recall("/a/b").smoothing == 0.5
-    assert view_state.recall("other") == ViewState()
+    model.remember("run-1", one)
+    model.remember("/a/b", ViewState(smoothing=0.5))
+    assert model.recall("run-1") == one
+    assert model.recall("/a/b").smoothing == 0.5
+    assert model.recall("other") == ViewState()
 
 
 @pytest.mark.parametrize(
@@ -138,22 +145,22 @@ def test_a_view_is_kept_for_each_thing_that_is_watched() -> None:
     ],
 )  # fmt: skip
 def test_a_damaged_file_is_a_first_look(text: str) -> None:
-    view_state.remember("run-1", ViewState(filter="lr"))
-    (file,) = (paths.state_dir() / view_state.FOLDER).iterdir()
+    model.remember("run-1", ViewState(filter="lr"))
+    (file,) = (paths.state_dir() / model.FOLDER).iterdir()
     file.write_bytes(text.encode("latin-1"))
-    assert view_state.recall("run-1") == ViewState()
+    assert model.recall("run-1") == ViewState()
 
 
 def test_the_views_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(view_state, "MOST", 3)
+    monkeypatch.setattr(model, "MOST_VIEW_FILES", 3)
     for number in range(6):
-        view_state.remember(f"run-{number}", ViewState(filter=str(number)))
-    assert len(list((paths.state_dir() / view_state.FOLDER).iterdir())) == 3
-    assert view_state.recall("run-5").filter == "5"
+        model.remember(f"run-{number}", ViewState(filter=str(number)))
+    assert len(list((paths.state_dir() / model.FOLDER).iterdir())) == 3
+    assert model.recall("run-5").filter == "5"
 
 
 def test_a_state_folder_that_cannot_be_written_is_no_fault(tmp_path) -> None:
     paths.state_dir().parent.mkdir(parents=True, exist_ok=True)
     paths.state_dir().write_text("a file")
-    view_state.remember("run-1", ViewState(filter="lr"))
-    assert view_state.recall("run-1") == ViewState()
+    model.remember("run-1", ViewState(filter="lr"))
+    assert model.recall("run-1") == ViewState()

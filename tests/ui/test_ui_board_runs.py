@@ -10,14 +10,14 @@ import pytest
 import stage
 from acting import Opener, board_of, home_of, seen, until, until_seen
 
-from genui.errors import GenuiError
+from genui.base.errors import GenuiError
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, list_runs
 from genui.ui import messages
-from genui.ui.board.grid import CurveGrid
-from genui.ui.panes.training import TrainingPane
-from genui.ui.sought import Sought
-from genui.ui.watching import WatchApp, run_watch
+from genui.ui.app import WatchApp, run_watch
+from genui.ui.home_panes import TrainingPane
+from genui.ui.training.curves import CurveGrid
+from genui.ui.watcher import Sought
 
 
 def made(name: str, loss: float, age: float = 0.0) -> RunDir:
@@ -144,7 +144,7 @@ async def test_the_view_is_written_while_the_app_runs(open_watch: Opener) -> Non
 
 
 def views() -> list[Path]:
-    from genui import paths
+    from genui.base import paths
 
     return list((paths.state_dir() / "views").glob("*.json"))
 

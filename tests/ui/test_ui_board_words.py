@@ -7,9 +7,8 @@ import stage
 from acting import Opener, board_of, seen, until, until_seen
 from board_acting import log, many, titles
 
-from genui.runs.lock import RunLock
-from genui.ui.board.cell import PIN
-from genui.ui.board.grid import CurveGrid
+from genui.runs.layout import RunLock
+from genui.ui.training.curves import PIN, CurveGrid
 
 
 async def test_what_is_logged_is_seen_and_its_age_told(open_watch: Opener) -> None:
@@ -91,7 +90,7 @@ async def test_keys_about_curves_say_that_there_are_none(open_watch: Opener) -> 
 async def test_values_of_too_many_metrics_are_said_to_be_left_out(
     open_watch: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("genui.runs.logs.collect.MOST_SERIES", 3)
+    monkeypatch.setattr("genui.logs.base.MOST_SERIES", 3)
     many(5)
     async with open_watch() as pilot:
         await until_seen(pilot, "4 values left out: too many metrics · 3 curves")

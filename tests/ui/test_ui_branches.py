@@ -8,15 +8,15 @@ import pytest
 from acting import FAST, SIZES, Opener, fault, home_of, seen, session_of, until, until_seen
 from textual.pilot import Pilot
 
-from genui import paths
+from genui.base import paths
+from genui.formats.favourites import list_trees, load_tree
 from genui.protocol import AddNoise, SetSeed
-from genui.saved import list_trees, load_tree
 from genui.ui import keys
-from genui.ui.commands import HomeCommands
-from genui.ui.panes.canvas import CanvasPane
-from genui.ui.panes.text import TextPane
-from genui.ui.panes.trace_pane import TracePane
-from genui.ui.screens.branches import BranchesScreen, tree_lines
+from genui.ui.generate.image import CanvasPane
+from genui.ui.generate.pane import TracePane
+from genui.ui.generate.text import TextPane
+from genui.ui.home import HomeCommands
+from genui.ui.windows import BranchesScreen, tree_lines
 
 
 def canvas(pilot: Pilot[None]) -> CanvasPane:

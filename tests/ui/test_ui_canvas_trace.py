@@ -6,11 +6,11 @@ from canvas_acting import answered, drawn_to, edits, pane_of, shown
 from textual.widgets import Static
 
 from genui.protocol import AddNoise, SetPrompt, SetSeed
-from genui.ui.panes.canvas_inspector import CanvasInspector
-from genui.ui.screens.mask import MaskScreen
-from genui.ui.widgets import picture as pictures
+from genui.ui.generate.image import CanvasInspector
+from genui.ui.widgets import image
 from genui.ui.widgets.curve import Curve
-from genui.ui.widgets.mask import MaskPainter
+from genui.ui.widgets.image import MaskPainter
+from genui.ui.windows import MaskScreen
 
 # --- what is shown --------------------------------------------------------------------
 
@@ -21,7 +21,7 @@ async def test_o_goes_round_the_three_pictures(shipped, open_app: Opener) -> Non
         await until_seen(pilot, "guess 2/20")
         frame = shown(pilot).frame
         assert frame is not None
-        large = pane_of(pilot).query_one(".large", pictures.Picture)
+        large = pane_of(pilot).query_one(".large", image.ImageView)
         for words, long in (("noisy", "xₜ the noisy"), ("noise", "ε the predicted noise")):
             await pilot.press("o")
             await until_seen(pilot, f"{words} 2/20")
@@ -42,7 +42,7 @@ async def test_p_puts_three_pictures_of_one_size_side_by_side(
         await until_seen(pilot, "step 19/20")
         for words in ("xₜ noisy", "x̂₀ guess", "ε noise", "Noise schedule", "Settings"):
             assert words in seen(pilot)
-        three = list(pane_of(pilot).query(".view Picture").results(pictures.Picture))
+        three = list(pane_of(pilot).query(".view Picture").results(image.ImageView))
         assert len({(p.size.height, p.scale_text) for p in three}) == 1
         assert all(p.has_picture for p in three)
         await pilot.press("p")
@@ -65,7 +65,7 @@ async def test_the_others_are_small_beside_the_large_one_where_there_is_room(
     async with open_app(size=(200, 60)) as pilot:
         await drawn_to(pilot, "left")
         others = pane_of(pilot).query_one(CanvasInspector).query(".other Picture")
-        assert [p.scale_text for p in others.results(pictures.Picture)] == ["32×32 at 1×"] * 2
+        assert [p.scale_text for p in others.results(image.ImageView)] == ["32×32 at 1×"] * 2
 
 
 async def test_the_schedule_is_the_branch_s_own(shipped, open_app: Opener) -> None:

@@ -9,17 +9,14 @@ from acting import SIZES, SLOW, Opener, seen, until, until_seen
 from canvas_acting import pane_of, shown
 from textual.pilot import Pilot
 
-from genui import paths
+from genui.base import paths
+from genui.formats.codec import clip_pixels
 from genui.protocol import ImageFrame
 from genui.protocol import Picture as Given
-from genui.saved.write import clip_pixels
-from genui.ui.clip import ROUNDS, ClipHead
-from genui.ui.panes.canvas_clips import arranged
-from genui.ui.screens.compare import CompareScreen
-from genui.ui.screens.variations import VariationsScreen
-from genui.ui.widgets.column import ColumnView
-from genui.ui.widgets.mask import MaskPainter
-from genui.ui.widgets.picture import Picture
+from genui.ui.compare import CompareScreen, VariationsScreen
+from genui.ui.generate.image import arranged
+from genui.ui.traces.controller import ROUNDS, ClipHead
+from genui.ui.widgets.image import ColumnView, ImageView, MaskPainter
 
 
 @pytest.fixture
@@ -139,7 +136,7 @@ async def test_clips_are_compared_at_the_same_frame(video: Path, open_app: Opene
         await until(pilot, lambda: screen.clip.at > 1)
         await pilot.press("full_stop")
         assert f"frame {screen.clip.at + 1:>2}/16 ‖" in seen(pilot)
-        left, right = screen.query(Picture)
+        left, right = screen.query(ImageView)
         assert left._rgb is not None
         assert right._rgb is not None
         assert np.array_equal(left._rgb[:, :, 0] > 0, right._rgb[:, :, 0] > 0)
@@ -205,6 +202,6 @@ async def test_variations_of_a_clip_play_in_step_and_are_held(
         held = screen.clip.at
         await until_seen(pilot, "‖")
         for column, view in zip(screen.columns, screen.query(ColumnView), strict=True):
-            clip, picture = column.frame_at(column.trace.computed), view.query_one(Picture)
+            clip, picture = column.frame_at(column.trace.computed), view.query_one(ImageView)
             assert isinstance(clip, ImageFrame)
             assert not picture.show(clip_pixels(clip, "guess")[held])  # it is the one shown

@@ -5,10 +5,10 @@ from acting import Opener, home_of, seen, until, until_seen
 from rich.style import Style
 from textual.pilot import Pilot
 
-from genui.kinds import KINDS
 from genui.protocol import TextSettings
-from genui.ui.panes.text import TextPane
-from genui.ui.widgets.code import CodeProse
+from genui.protocol.registry import KINDS
+from genui.ui.generate.text import TextPane
+from genui.ui.widgets.prose import CodeProse
 
 
 async def write(pilot: Pilot[None], tokens: int, prompt: str = "def ") -> TextPane:

@@ -20,14 +20,20 @@ from genui.protocol import (
     WriteText,
     WriteToken,
 )
-from genui.ui.compare import Gap, for_model, gap, in_common, parting
-from genui.ui.in_step import Column, InStep
-from genui.ui.panes.canvas import CanvasPane
-from genui.ui.panes.text import TextPane
-from genui.ui.screens.choose import ChooseScreen
-from genui.ui.screens.compare import CompareScreen
-from genui.ui.screens.value import ValueScreen
-from genui.ui.trace import Trace
+from genui.ui.compare import CompareScreen
+from genui.ui.generate.image import CanvasPane
+from genui.ui.generate.text import TextPane
+from genui.ui.traces.compare import (
+    Column,
+    Gap,
+    InStep,
+    for_model,
+    gap,
+    in_common,
+    parting,
+)
+from genui.ui.traces.controller import Trace
+from genui.ui.widgets.dialogs import ChooseScreen, ValueScreen
 
 # --- pure -------------------------------------------------------------------------------
 

@@ -11,11 +11,9 @@ from panel_stage import app_of, look, opened, with_info
 from rich.cells import cell_len
 
 from genui.runs.layout import RunDir
-from genui.ui.board import console_file
-from genui.ui.board.console_file import ConsoleFile
-from genui.ui.board.console_lines import ConsoleLines
-from genui.ui.board.console_panel import ConsolePanel
-from genui.ui.board.console_text import ConsoleText
+from genui.ui.training import model
+from genui.ui.training.model import ConsoleFile, ConsoleText
+from genui.ui.training.panels import ConsoleLines, ConsolePanel
 
 
 def console(*lines: str) -> RunDir:
@@ -106,7 +104,7 @@ async def test_a_search_that_finds_nothing_says_so(typed: str, line: str) -> Non
 async def test_of_a_huge_console_the_end_is_kept_and_that_is_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(console_file, "MOST", 1000)
+    monkeypatch.setattr(model, "MOST_CONSOLE_BYTES", 1000)
     run = console(*(f"line {n}" for n in range(1000)))
     panel = ConsolePanel()
     async with opened(panel) as pilot:

@@ -7,13 +7,14 @@ import pytest
 from acting import SIZES, SLOW, Opener, fault, home_of, seen, session_of, until, until_seen
 from textual.pilot import Pilot
 
+from genui.formats.codec import CastFile, SavedFile, read
+from genui.formats.favourites import SavedTree, branch_start
+from genui.formats.recipe import result_of, to_start
 from genui.protocol import SetSeed, SetSettings, TextSettings
-from genui.saved import CastFile, SavedFile, SavedTree, branch_start, read, result_of, to_start
-from genui.ui.panes.canvas import CanvasPane
-from genui.ui.panes.line_input import LineInput
-from genui.ui.panes.rows import RowList
-from genui.ui.panes.text import TextPane
-from genui.ui.screens.export import ExportScreen
+from genui.ui.generate.image import CanvasPane
+from genui.ui.generate.text import TextPane
+from genui.ui.widgets.base import LineInput, RowList
+from genui.ui.widgets.dialogs import ExportScreen
 
 
 @pytest.fixture(autouse=True)
@@ -175,8 +176,8 @@ async def test_a_recording_and_the_branches_are_written_too(
 async def test_two_edits_at_once_are_saved_and_come_back_as_one_branch(
     shipped: Path, open_app: Opener, folder: Path
 ) -> None:
-    from genui.ui import keeping
-    from genui.ui.tree import Tree
+    from genui.ui.traces import export
+    from genui.ui.traces.trees import Tree
 
     async with open_app() as pilot:
         pane = await written(pilot)
@@ -185,10 +186,10 @@ async def test_two_edits_at_once_are_saved_and_come_back_as_one_branch(
         pane.fork(SetSeed(4), "both", then=SetSettings(TextSettings(tokens=9)))
         await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
         assert pane.traces.shown is not None
-        machine = keeping.machine_of(None)
-        saved = keeping.saved_tree(pane.traces, pane.traces.shown, machine)
+        machine = export.machine_of(None)
+        saved = export.saved_tree(pane.traces, pane.traces.shown, machine)
         again: Tree = Tree()
-        keeping.graft(saved, again)
+        export.graft(saved, again)
         assert [branch.label for branch in again.branches] == ["seed 1", "both"]
         assert again.trace is not None
         assert again.trace.request == pane.trace.request
@@ -295,7 +296,7 @@ async def test_a_full_disk_is_one_line_in_the_window(
     def full(fd: int, data: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("genui.runs.disk.write_all", full)
+    monkeypatch.setattr("genui.base.files.write_all", full)
     async with open_app() as pilot:
         await drawn(pilot)
         await window(pilot)

@@ -9,12 +9,12 @@ from textual.color import Color
 from textual.widget import Widget
 from textual.widgets import Markdown, MarkdownViewer
 
-from genui import paths
-from genui.errors import MisuseError
+from genui.base import paths
+from genui.base.errors import MisuseError
 from genui.ui import keys
-from genui.ui.chrome import FooterLine, fitting
-from genui.ui.panes.text import TextPane
-from genui.ui.screens.manual import topic_of
+from genui.ui.generate.text import TextPane
+from genui.ui.widgets.base import FooterLine, fitting_keys
+from genui.ui.windows import topic_of
 
 
 def test_no_pane_has_a_key_twice() -> None:
@@ -29,7 +29,7 @@ def test_no_pane_has_a_key_twice() -> None:
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
 def test_the_footer_never_loses_help_and_quit(width: int) -> None:
     for pane in keys.TITLES:
-        shown = fitting(keys.footer(pane), width, {})
+        shown = fitting_keys(keys.footer(pane), width, {})
         assert {"app.help", "app.quit"} <= {key.id for key in shown}
         assert sum(len(k.shown) + len(k.description) + 3 for k in shown) <= width
 

@@ -10,9 +10,8 @@ from msgspec.structs import replace
 from textual.pilot import Pilot
 
 from genui.protocol import SetSettings
-from genui.ui.lab.pane import LabPane
-from genui.ui.screens.home import HomeScreen
-from genui.ui.screens.lab import LabScreen
+from genui.ui.home import HomeScreen
+from genui.ui.lab import LabPane, LabScreen
 from genui.ui.widgets.plane import PlaneView
 
 LAB = (sys.executable, str(HERE / "fake_lab_worker.py"))
@@ -269,7 +268,7 @@ async def test_a_training_is_saved_and_opened_again(open_app: Opener) -> None:
 async def test_a_training_is_exported_with_what_replays_it(
     open_app: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from genui.saved import read
+    from genui.formats.codec import read
 
     monkeypatch.chdir(tmp_path)
     async with open_app(worker=LAB, lists=False) as pilot:

@@ -8,10 +8,10 @@ from acting import SIZES, SLOW, Opener, home_of, seen, until, until_seen
 from textual.pilot import Pilot
 
 from genui import protocol
+from genui.ui.generate.image import CanvasPane
+from genui.ui.generate.text import TextPane
 from genui.ui.messages import TraceLost
-from genui.ui.panes.canvas import CanvasPane
-from genui.ui.panes.text import TextPane
-from genui.ui.widgets.label_bars import LabelBars
+from genui.ui.widgets.candidates import LabelBars
 
 
 @pytest.fixture

@@ -9,17 +9,17 @@ from textual import events
 from textual.widgets import Static
 
 from genui import protocol
-from genui.runs.catalog import list_models
 from genui.runs.layout import RunDir
 from genui.runs.listing import list_runs, summarise
+from genui.runs.models import list_models
 from genui.ui import messages
 from genui.ui.app import GenuiApp
-from genui.ui.looking import RunView
-from genui.ui.panes.canvas import CanvasPane
-from genui.ui.panes.text import TextPane
-from genui.ui.panes.training import TrainingPane
-from genui.ui.screens.nearest import NearestScreen
-from genui.ui.screens.training import TrainingScreen
+from genui.ui.generate.image import CanvasPane
+from genui.ui.generate.text import TextPane
+from genui.ui.home_panes import TrainingPane
+from genui.ui.training.screen import TrainingScreen
+from genui.ui.watcher import RunView
+from genui.ui.windows import NearestScreen
 
 NONE_FOUND = protocol.Neighbours(trace=1, step=1, data="plays", measured="a ruler")
 

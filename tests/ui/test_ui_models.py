@@ -7,8 +7,8 @@ import stage
 from acting import Opener, home_of, seen, until, until_seen
 from textual.widgets import Static
 
-from genui.ui.panes.models import ModelsPane
-from genui.ui.panes.rows import RowList, fitting
+from genui.ui.home_panes import ModelsPane
+from genui.ui.widgets.base import RowList, shorten
 from genui.ui.widgets.prose import Prose
 
 
@@ -140,8 +140,8 @@ def _list(pilot) -> str:
 
 def test_a_quality_too_long_for_its_row_loses_its_last_words_and_not_its_number() -> None:
     told = "94.8% of 440 held-out texts, by python-or-prose"
-    assert fitting(told, 60) == told
-    assert fitting(told, 40) == "94.8% of 440 held-out texts"
-    assert fitting(told, 13) == "94.8%"
-    assert fitting("training 31 %", 13) == "training 31 %"
-    assert fitting("wordwithoutany", 6) == "wordw…"
+    assert shorten(told, 60) == told
+    assert shorten(told, 40) == "94.8% of 440 held-out texts"
+    assert shorten(told, 13) == "94.8%"
+    assert shorten("training 31 %", 13) == "training 31 %"
+    assert shorten("wordwithoutany", 6) == "wordw…"

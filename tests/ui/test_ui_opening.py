@@ -8,9 +8,9 @@ import pytest
 import stage
 from acting import FAST, Opener, home_of, seen, until, until_seen
 
-from genui.runs.lock import RunLock
+from genui.runs.layout import RunLock
 from genui.ui.app import farewell
-from genui.ui.panes.pane import Pane
+from genui.ui.widgets.base import Pane
 
 IMPORTS = """
 import sys
@@ -141,8 +141,6 @@ def test_the_farewell_names_what_goes_on() -> None:
 
 
 def test_watching_is_imported_without_what_only_a_chart_or_a_model_needs() -> None:
-    code = (
-        "import sys, genui.ui.watching as _; print({'numpy', 'genui.recipes'} & set(sys.modules))"
-    )
+    code = "import sys, genui.ui.app as _; print({'numpy', 'genui.recipes'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("set()\n", "")

@@ -13,14 +13,11 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 
 from genui.ui import keys
-from genui.ui.board.commands import BoardCommands
-from genui.ui.commands import HomeCommands
-from genui.ui.lab.commands import LabCommands
+from genui.ui.generate.roll import RollPane
+from genui.ui.home import HomeCommands, HomeScreen
+from genui.ui.lab import LabCommands, LabScreen
 from genui.ui.palette import Palette, PaletteScreen
-from genui.ui.panes.roll import RollPane
-from genui.ui.screens.home import HomeScreen
-from genui.ui.screens.lab import LabScreen
-from genui.ui.screens.training import TrainingScreen
+from genui.ui.training.screen import BoardCommands, TrainingScreen
 
 ALIKE = 2  # of commands that differ in a name alone (themes, recipes, models), so many are tried
 

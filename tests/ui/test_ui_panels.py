@@ -9,11 +9,9 @@ import stage
 from acting import seen, until_seen
 from panel_stage import app_of, look, opened, points, with_info
 
-from genui.ui.board.config_panel import ConfigPanel
-from genui.ui.board.machine import Clock
-from genui.ui.board.settings_table import flat
-from genui.ui.board.system_panel import SystemPanel
-from genui.ui.looking import RunView
+from genui.ui.training.model import Clock, flat
+from genui.ui.training.panels import ConfigPanel, SystemPanel
+from genui.ui.watcher import RunView
 
 # --- settings ---------------------------------------------------------------------------
 

@@ -17,11 +17,11 @@ from textual.message_pump import MessagePump
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-import genui.ui
+from genui import ui
 from genui.ui.app import GenuiApp
-from genui.ui.key import PaneName
-from genui.ui.screens.lab import LabScreen
-from genui.ui.screens.training import TrainingScreen
+from genui.ui.keys import PaneName
+from genui.ui.lab import LabScreen
+from genui.ui.training.screen import TrainingScreen
 
 CALLED_BY_NAME = ("key_", "action_", "on_")
 """Textual calls what begins so, with an event or a key: it must be a method."""
@@ -54,7 +54,7 @@ def stored_on_self(kind: type) -> set[str]:
 
 
 def test_no_name_is_taken_by_textual_for_a_handler() -> None:
-    for module in pkgutil.walk_packages(genui.ui.__path__, "genui.ui."):
+    for module in pkgutil.walk_packages(ui.__path__, "genui.ui."):
         importlib.import_module(module.name)
     kinds = set(pumps())
     assert GenuiApp in kinds

@@ -7,10 +7,10 @@ import stage
 from acting import SIZES, SLOW, Opener, fault, home_of, seen, until, until_seen
 from textual.pilot import Pilot
 
-from genui import notes, paths
-from genui.protocol import WriteText, WriteToken
-from genui.render.midi import decode_midi
-from genui.ui.panes.roll import RollPane
+from genui.base import paths
+from genui.formats.midi import decode_midi
+from genui.protocol import WriteText, WriteToken, notes
+from genui.ui.generate.roll import RollPane
 from genui.ui.widgets.candidates import Candidates
 from genui.ui.widgets.roll import Roll
 

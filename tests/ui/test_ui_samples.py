@@ -11,11 +11,11 @@ from panel_stage import app_of, look, opened, with_info
 from PIL import Image
 
 from genui.runs.layout import RunDir
-from genui.ui.board import samples_panel
-from genui.ui.board.reel import LONGEST, film
-from genui.ui.board.samples_panel import SamplesPanel
-from genui.ui.screens.training import TrainingScreen
-from genui.ui.widgets.picture import Picture
+from genui.ui.training import panels
+from genui.ui.training.model import LONGEST, film
+from genui.ui.training.panels import SamplesPanel
+from genui.ui.training.screen import TrainingScreen
+from genui.ui.widgets.image import ImageView
 
 
 def writer(name: str = "plays", *steps: int) -> RunDir:
@@ -75,7 +75,7 @@ async def test_walking_moves_the_cursor_and_the_last_sample_is_followed_again() 
 async def test_the_film_shows_every_sample_and_stops_at_the_newest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(samples_panel, "FRAMES_A_SECOND", 50)
+    monkeypatch.setattr(panels, "FRAMES_A_SECOND", 50)
     panel = SamplesPanel()
     async with opened(panel) as pilot:
         app = app_of(pilot)
@@ -156,7 +156,7 @@ async def test_a_picture_of_any_size_is_drawn_and_text_is_never_markup() -> None
     panel = SamplesPanel()
     async with opened(panel) as pilot:
         app_of(pilot).show(look(run), cursor=50)
-        picture = panel.query(Picture).first()
+        picture = panel.query(ImageView).first()
         await until(pilot, lambda: picture.has_picture and picture.display)
         app_of(pilot).show(look(run), cursor=60)
         await until_seen(pilot, "[red]no markup[/red] no code")
@@ -168,7 +168,7 @@ async def test_a_picture_of_any_size_is_drawn_and_text_is_never_markup() -> None
 async def test_w_plays_the_samples_and_the_cursor_goes_along(
     shipped, open_app: Opener, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(samples_panel, "FRAMES_A_SECOND", 50)
+    monkeypatch.setattr(panels, "FRAMES_A_SECOND", 50)
     writer("plays", 100, 200)
     async with open_app(size) as pilot:
         await pilot.press("4")

@@ -4,8 +4,8 @@ import pytest
 
 from genui import protocol
 from genui.protocol import AddNoise, Denoise, EditAt, ImageFrame, ImageSettings, SetSettings
-from genui.ui.schedule import known_levels, place, rises
-from genui.ui.trace import Trace
+from genui.protocol.edits import place
+from genui.ui.traces.controller import Trace, known_levels, rises
 
 
 def start(*edits: tuple[int, protocol.Edit], **more: object) -> protocol.Start:

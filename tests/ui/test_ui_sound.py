@@ -8,10 +8,10 @@ from acting import Opener, seen, until, until_seen
 from canvas_acting import drawn_to, pane_of, shown
 from textual.pilot import Pilot
 
-from genui import paths
-from genui.render.wav import decode_wav
+from genui.base import paths
+from genui.formats.audio import decode_wav
 from genui.ui import sound
-from genui.ui.widgets.waveform import Waveform
+from genui.ui.widgets.image import Waveform
 
 NO_DEVICE = 'echo "no sound card" >&2; exit 1'
 

@@ -10,17 +10,16 @@ import stage
 from acting import Opener, fault, seen, until, until_seen
 from textual.pilot import Pilot
 
-from genui.runs import control, events
+from genui.runs import control
 from genui.runs.control import Order
-from genui.runs.layout import RunDir, read_info, write_info
+from genui.runs.layout import RunDir, RunLock, read_info, write_info
 from genui.runs.listing import summarise
-from genui.runs.lock import RunLock
-from genui.ui.board import orders
-from genui.ui.looking import RunView
-from genui.ui.screens import new_run
-from genui.ui.screens.new_run import NewRunScreen
-from genui.ui.screens.training import TrainingScreen
-from genui.ui.screens.value import ValueScreen
+from genui.ui import windows
+from genui.ui.training import controls
+from genui.ui.training.screen import TrainingScreen
+from genui.ui.watcher import RunView
+from genui.ui.widgets.dialogs import ValueScreen
+from genui.ui.windows import NewRunScreen
 
 
 async def board(pilot: Pilot[None]) -> TrainingScreen:
@@ -45,13 +44,13 @@ async def test_what_was_asked_is_said_and_then_what_the_run_did(
     shipped, open_app: Opener, run: RunDir, key: str, command: control.Command, asked: str,
     answer: str,
 ) -> None:  # fmt: skip
-    events.record(run, 50, command, "what was asked before is no answer")
+    control.record(run, 50, command, "what was asked before is no answer")
     async with open_app() as pilot:
         await board(pilot)
         await pilot.press(key)
         await until_seen(pilot, asked)
         assert control.poll(run) == [Order(command)]
-        events.record(run, 101, command, answer)
+        control.record(run, 101, command, answer)
         await until_seen(pilot, f"step 101: {answer}")
         assert "no answer" not in seen(pilot)
 
@@ -116,15 +115,15 @@ async def test_a_run_that_dies_before_it_obeys_says_so(shipped, open_app: Opener
 def test_a_slow_answer_is_said_once_and_waited_for(
     run: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waiting = orders.Waiting(run, Order("pause"))
+    waiting = controls.Waiting(run, Order("pause"))
     assert waiting.look() is None
-    monkeypatch.setattr(orders, "SLOW", -1.0)
+    monkeypatch.setattr(controls, "SLOW", -1.0)
     answer = waiting.look()
     assert answer is not None
     assert answer.line.startswith("not yet")
     assert not answer.last
     assert waiting.look() is None
-    monkeypatch.setattr(orders, "PATIENCE", -1.0)
+    monkeypatch.setattr(controls, "PATIENCE", -1.0)
     answer = waiting.look()
     assert answer is not None
     assert answer.last
@@ -146,7 +145,7 @@ async def test_the_learning_rate_is_asked_for_and_checked_in_place(
         await pilot.press("enter")
         await until_seen(pilot, "asked to train on at 0.0003")
         assert control.poll(run) == [Order("rate", 3e-4)]
-        events.record(run, 101, "rate", "learning rate 0.003 → 0.0003")
+        control.record(run, 101, "rate", "learning rate 0.003 → 0.0003")
         await until_seen(pilot, "step 101: learning rate 0.003 → 0.0003")
         await pilot.press("r")  # the rate in force now is offered
         await until(pilot, lambda: isinstance(pilot.app.screen, ValueScreen))
@@ -161,9 +160,9 @@ def view_of(run: RunDir, format: str = "genui") -> RunView:
 @pytest.mark.parametrize("command", ["pause", "checkpoint", "evaluate", "rate"])
 def test_a_script_is_only_asked_to_stop(run: RunDir, command: control.Command) -> None:
     write_info(run, msgspec.structs.replace(read_info(run), kind="script"))
-    assert "run.stop_requested" in orders.refusal(view_of(run), command)
-    assert orders.refusal(view_of(run), "stop") == ""
-    assert "only read" in orders.refusal(view_of(run, "wandb"), "stop")
+    assert "run.stop_requested" in controls.refusal(view_of(run), command)
+    assert controls.refusal(view_of(run), "stop") == ""
+    assert "only read" in controls.refusal(view_of(run, "wandb"), "stop")
 
 
 @pytest.mark.parametrize("state", ["finished", "stopped"])
@@ -171,7 +170,7 @@ def test_a_script_that_has_ended_is_not_said_to_have_a_checkpoint(state: str) ->
     run = stage.make_run(name="plays", state=state)
     write_info(run, msgspec.structs.replace(read_info(run), kind="script"))
     for command in ("stop", "pause"):
-        line = orders.refusal(view_of(run), command)
+        line = controls.refusal(view_of(run), command)
         assert line == f"this run is {state}: start its script again yourself"
 
 
@@ -216,7 +215,7 @@ async def test_another_run_starts_from_the_checkpoint_before_the_cursor(
         asked.append((overrides, name, start_from))
         return stage.make_run(recipe.name, name, step=1)
 
-    monkeypatch.setattr(new_run, "launch", launch)
+    monkeypatch.setattr(windows, "launch", launch)
     for step in (40, 80):
         run.checkpoint(step).write_bytes(stage.safetensors("shakespeare", step))
     async with open_app() as pilot:

@@ -7,11 +7,10 @@ import stage
 from acting import SIZES, SLOW, Opener, fault, home_of, seen, until, until_seen
 from textual.pilot import Pilot
 
-from genui import paths
+from genui.base import paths
 from genui.protocol import SetSettings, TextSettings, WriteText, WriteToken
-from genui.ui.panes.text import TextPane
-from genui.ui.widgets.attention import AttentionList
-from genui.ui.widgets.candidates import Candidates
+from genui.ui.generate.text import TextPane
+from genui.ui.widgets.candidates import AttentionList, Candidates
 from genui.ui.widgets.prose import Prose
 
 

@@ -3,11 +3,11 @@
 import pytest
 
 from genui import protocol
-from genui.errors import MisuseError
+from genui.base.errors import MisuseError
 from genui.protocol import ImageSettings, TextSettings
-from genui.ui.panes.line_input import escape_newlines, unescape_newlines
 from genui.ui.settings import nudged, typed
-from genui.ui.trace import Trace
+from genui.ui.traces.controller import Trace
+from genui.ui.widgets.base import escape_newlines, unescape_newlines
 
 
 def picture(step: int) -> protocol.ImageFrame:

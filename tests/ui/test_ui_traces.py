@@ -8,9 +8,9 @@ from acting import FAST, SLOW, Opener, home_of, seen, session_of, until, until_s
 from msgspec.structs import replace
 
 from genui.protocol import SAMPLERS, ImageFrame
-from genui.ui.panes.canvas import CanvasPane
-from genui.ui.panes.text import TextPane
-from genui.ui.trace import Trace
+from genui.ui.generate.image import CanvasPane
+from genui.ui.generate.text import TextPane
+from genui.ui.traces.controller import Trace
 from genui.ui.widgets.prose import Prose
 
 KILLED = "the worker was killed (signal 9); started another — press space to go on"

@@ -8,18 +8,17 @@ import pytest
 import stage
 from acting import Opener, fault, home_of, seen, until, until_seen
 
-from genui import paths
-from genui.errors import GenuiError
+from genui.base import paths
+from genui.base.errors import GenuiError
 from genui.recipes import RECIPES
 from genui.runs import control
 from genui.runs.control import Order
-from genui.runs.layout import RunDir, read_info, write_info
-from genui.runs.lock import RunLock
-from genui.ui.panes.sample import SampleView
-from genui.ui.panes.training import TrainingPane
-from genui.ui.screens import new_run
+from genui.runs.layout import RunDir, RunLock, read_info, write_info
+from genui.ui import windows
+from genui.ui.home_panes import TrainingPane
+from genui.ui.training.panels import SampleView
 from genui.ui.widgets.curve import Curve
-from genui.ui.widgets.picture import Picture
+from genui.ui.widgets.image import ImageView
 
 
 async def test_a_run_is_shown_with_its_curve_and_its_sample(shipped, open_app: Opener) -> None:
@@ -37,7 +36,7 @@ async def test_a_sample_of_pictures_is_drawn(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         await pilot.press("tab")
         await until_seen(pilot, "at step 400")
-        picture = home_of(pilot).query_one(SampleView).query_one(Picture)
+        picture = home_of(pilot).query_one(SampleView).query_one(ImageView)
         await until(pilot, lambda: picture.has_picture)
         assert picture.display
 
@@ -180,7 +179,7 @@ async def test_a_full_disk_is_one_line(
     def full(run: RunDir, command: str, value: float | None) -> None:
         raise GenuiError(f"cannot write {run.control}: no space left on device")
 
-    monkeypatch.setattr("genui.ui.steering.steer", full)
+    monkeypatch.setattr("genui.ui.training.controls.steer", full)
     run = stage.make_run(name="plays")
     with RunLock(run):
         stage.set_state(run, "running", 100, 400)
@@ -213,7 +212,7 @@ async def test_a_new_run_that_cannot_be_says_why_in_place(
             await pilot.press(*text)
         await pilot.press("ctrl+s")
         await until(pilot, lambda: line in fault(pilot))
-        assert isinstance(pilot.app.screen, new_run.NewRunScreen)
+        assert isinstance(pilot.app.screen, windows.NewRunScreen)
         assert not list(paths.runs_dir().glob("*"))
         await pilot.press("escape")
         assert pilot.app.screen is home_of(pilot)
@@ -231,7 +230,7 @@ async def test_a_new_run_is_started_and_shown(
         training.enter_context(RunLock(run))
         return run
 
-    monkeypatch.setattr(new_run, "launch", launch)
+    monkeypatch.setattr(windows, "launch", launch)
     async with open_app() as pilot:
         await pilot.press("n", "down", "enter", *"mine", "enter", *"500", "enter", "enter")
         await pilot.press(*"width=128", "enter")

@@ -1,10 +1,10 @@
 """Branches and forks, without a worker or a screen."""
 
 from genui import protocol
-from genui.edits import in_force
 from genui.protocol import AddNoise, EditAt, ImageSettings, SetSeed, SetSettings
-from genui.ui.trace import Trace
-from genui.ui.tree import MOST, Tree
+from genui.protocol.edits import in_force
+from genui.ui.traces.controller import Trace
+from genui.ui.traces.trees import MOST, Tree
 
 Pictures = Trace[protocol.ImageFrame]
 

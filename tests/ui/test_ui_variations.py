@@ -9,13 +9,11 @@ from acting import FAST, SIZES, Opener, home_of, seen, until, until_seen
 from PIL import Image
 from textual.pilot import Pilot
 
+from genui.formats.favourites import list_favourites
 from genui.protocol import AddNoise, SetSeed
-from genui.saved import list_favourites
-from genui.ui.panes.trace_pane import TracePane
-from genui.ui.screens.favourites import FavouritesScreen
-from genui.ui.screens.nearest import NearestScreen
-from genui.ui.screens.probes import ProbesScreen, table
-from genui.ui.screens.variations import COUNT, VariationsScreen
+from genui.ui.compare import COUNT, VariationsScreen
+from genui.ui.generate.pane import TracePane
+from genui.ui.windows import FavouritesScreen, NearestScreen, ProbesScreen, table
 
 
 async def shown(pilot: Pilot[None], model: str, pane: str) -> TracePane[Any, Any]:

@@ -12,16 +12,16 @@ from canvas_acting import answered
 from fake_walk_worker import DIRECTIONS
 from textual.pilot import Pilot
 
-from genui import paths
-from genui.engine.generate.latent_state import seed_latent
-from genui.engine.train.scores import score_text
+from genui.base import paths
+from genui.engine.sample.latent import seed_latent
+from genui.engine.train.gan import score_text
 from genui.protocol import ImageFrame, LatentSettings, SetPrompt, SetSettings
-from genui.runs.catalog import find_model
-from genui.ui.panes.training import TrainingPane
-from genui.ui.panes.walk import LatentPane
-from genui.ui.trace import Trace
-from genui.ui.widgets.bearings import Bearings
+from genui.runs.models import find_model
+from genui.ui.generate.latent import LatentPane
+from genui.ui.home_panes import TrainingPane
+from genui.ui.traces.controller import Trace
 from genui.ui.widgets.curve import Curve
+from genui.ui.widgets.image import Bearings
 
 WALKER = (sys.executable, str(HERE / "fake_walk_worker.py"))
 

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from genui.runs.logs import find_logs
-from genui.runs.logs.jsonl import JsonlTail
+from genui.logs.find import find_logs
+from genui.logs.text import JsonlTail
 from genui.ui import messages
-from genui.ui.looking import RunView
-from genui.ui.watch import Watcher
+from genui.ui.watcher import RunView, Watcher
 
 
 class Host:

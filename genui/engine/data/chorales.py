@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from genui import notes
-from genui.errors import GenuiError, MisuseError
+from genui.base.errors import GenuiError, MisuseError
+from genui.protocol import notes
 from genui.recipes import MusicRecipe
 
 FILE = Path(__file__).with_name("chorales.npz")

@@ -7,9 +7,9 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from genui import paths
-from genui.errors import GenuiError
-from genui.runs.disk import read_regular
+from genui.base import paths
+from genui.base.errors import GenuiError
+from genui.base.files import read_regular
 
 MAX_BYTES = 64 * 1024 * 1024
 TIMEOUT_S = 20

@@ -12,13 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genui.engine.models.dit import (
-    NOISE_FEATURES,
-    CaptionEncoder,
-    Network,
-    attend,
-    noise_features,
-)
+from genui.engine.models.dit import NOISE_FEATURES, CaptionEncoder, Network, attend, noise_features
 from genui.recipes import DiffusionRecipe
 
 FOLD = 2  # pixels of a side that become channels

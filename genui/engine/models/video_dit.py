@@ -16,18 +16,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genui.engine.models.dit import (
+    DIT_SIDE,
     NOISE_FEATURES,
-    SIDE,
     Block,
     CaptionEncoder,
     Denoiser,
     Network,
     noise_features,
 )
-from genui.recipes.video import VideoRecipe
+from genui.recipes.diffusion import VideoRecipe
 
-FRAMES = 16
-CHANNELS = 3 * FRAMES  # of a clip whose time is folded into its channels: [48, 32, 32]
+VIDEO_FRAMES = 16
+CHANNELS = 3 * VIDEO_FRAMES  # of a clip whose time is folded into its channels: [48, 32, 32]
 INNER = 28.0  # pixels of the canvas's 32 that a pose's size is the side of
 POSE_NUMBERS = 5
 PLACE_UNIT = 8.0  # pixels
@@ -92,8 +92,8 @@ class VideoDiT(Network):
         self.found_in = nn.Linear(pixels, width)
         self.centres_in = nn.Linear(2 * span, width)
         self.canvas_in = nn.Linear(pixels, width)
-        self.place = nn.Parameter(torch.randn((SIDE // patch) ** 2, width) * 0.1)
-        self.time = nn.Parameter(torch.randn(FRAMES // span, 1, width) * 0.1)
+        self.place = nn.Parameter(torch.randn((DIT_SIDE // patch) ** 2, width) * 0.1)
+        self.time = nn.Parameter(torch.randn(VIDEO_FRAMES // span, 1, width) * 0.1)
         self.noise = nn.Sequential(
             nn.Linear(NOISE_FEATURES, width), nn.SiLU(), nn.Linear(width, width)
         )
@@ -101,7 +101,7 @@ class VideoDiT(Network):
         self.modulation = nn.Linear(width, 6 * width)
         self.blocks = nn.ModuleList(Block(width, config.heads) for _ in range(config.layers))
         self.canvas = nn.Sequential(
-            nn.Linear(config.caption_width, width), nn.SiLU(), nn.Linear(width, SIDE * SIDE)
+            nn.Linear(config.caption_width, width), nn.SiLU(), nn.Linear(width, DIT_SIDE * DIT_SIDE)
         )
         self.pose = nn.Linear(width, span * POSE_NUMBERS)
         self.correction = nn.Linear(width, span * POSE_NUMBERS)
@@ -132,7 +132,7 @@ class VideoDiT(Network):
         # Only its own loss teaches the canvas, and only theirs the poses: gradients through
         # a picture that is moved say little until both are nearly right.
         figure = canvas.detach().float() * (words > 0).any(1).view(-1, 1, 1)
-        frames = x.unflatten(1, (FRAMES, 3))
+        frames = x.unflatten(1, (VIDEO_FRAMES, 3))
         pixels = to_patches(frames, config.patch, config.span)
         condition = F.silu(self.noise(noise_features(noise_level)) + self.caption_to_noise(pooled))
         modulation = self.modulation(condition)
@@ -158,7 +158,7 @@ class VideoDiT(Network):
         return Seen(clip, canvas, (pose, corrected))
 
     def _canvas(self, pooled: Tensor) -> Tensor:
-        return self.canvas(pooled).view(-1, SIDE, SIDE)
+        return self.canvas(pooled).view(-1, DIT_SIDE, DIT_SIDE)
 
     def _found(self, frames: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
         """What of every pixel looks like the figure, in patches [B, N, span·patch²], and the
@@ -168,8 +168,8 @@ class VideoDiT(Network):
         likeness = (frames.float() * weights).sum(2) + bias.view(-1, 1, 1, 1)
         edge = (WINDOW - CELL) // 2
         windows = F.avg_pool2d(likeness, WINDOW, CELL, edge, count_include_pad=False).flatten(2)
-        chances = (windows * WINDOW**2).softmax(-1).unflatten(-1, (SIDE // CELL, -1))
-        places = (torch.arange(SIDE // CELL, device=frames.device) + 0.5) * CELL - SIDE / 2
+        chances = (windows * WINDOW**2).softmax(-1).unflatten(-1, (DIT_SIDE // CELL, -1))
+        places = (torch.arange(DIT_SIDE // CELL, device=frames.device) + 0.5) * CELL - DIT_SIDE / 2
         across = (chances.sum(2) * places).sum(-1)
         down = (chances.sum(3) * places).sum(-1)
         centres = torch.stack((across, down), dim=-1) / PLACE_UNIT
@@ -177,17 +177,17 @@ class VideoDiT(Network):
 
     def _for_each(self, centres: Tensor, count: int) -> Tensor:
         """The centres of a token's frames, for each of `count` tokens: [B, N, W]."""
-        told = self.centres_in(centres.view(len(centres), FRAMES // self.config.span, -1))
+        told = self.centres_in(centres.view(len(centres), VIDEO_FRAMES // self.config.span, -1))
         return told.repeat_interleave(count // told.shape[1], dim=1)
 
     def _per_frame(self, head: nn.Linear, h: Tensor) -> Tensor:
         """A head's numbers for every frame, the mean of what the tokens of its place say."""
         said = head(F.rms_norm(h, h.shape[-1:])).float()
-        times = FRAMES // self.config.span
+        times = VIDEO_FRAMES // self.config.span
         return (
             said.view(len(h), times, -1, self.config.span * POSE_NUMBERS)
             .mean(2)
-            .view(len(h), FRAMES, POSE_NUMBERS)
+            .view(len(h), VIDEO_FRAMES, POSE_NUMBERS)
         )
 
     def _moved(self, figure: Tensor, pose: Tensor, finer: int = 1) -> Tensor:
@@ -209,22 +209,24 @@ class VideoDiT(Network):
 def to_patches(frames: Tensor, patch: int, span: int) -> Tensor:
     """[B, 16, C, 32, 32] to tokens [B, N, span·C·patch²], those of the same time together."""
     B, T, C, _, _ = frames.shape
-    side = SIDE // patch
+    side = DIT_SIDE // patch
     parts = frames.view(B, T // span, span, C, side, patch, side, patch)
     return parts.permute(0, 1, 4, 6, 2, 3, 5, 7).reshape(B, -1, span * C * patch * patch)
 
 
 def from_patches(tokens: Tensor, patch: int, span: int) -> Tensor:
     """What `to_patches` undoes, of three channels: tokens to [B, 16, 3, 32, 32]."""
-    side = SIDE // patch
-    parts = tokens.view(len(tokens), FRAMES // span, side, side, span, 3, patch, patch)
-    return parts.permute(0, 1, 4, 5, 2, 6, 3, 7).reshape(len(tokens), FRAMES, 3, SIDE, SIDE)
+    side = DIT_SIDE // patch
+    parts = tokens.view(len(tokens), VIDEO_FRAMES // span, side, side, span, 3, patch, patch)
+    return parts.permute(0, 1, 4, 5, 2, 6, 3, 7).reshape(
+        len(tokens), VIDEO_FRAMES, 3, DIT_SIDE, DIT_SIDE
+    )
 
 
 def pose_numbers(poses: Tensor) -> Tensor:
     """Poses [B, 16, 4] in pixels and radians as a network is to say them: [B, 16, 5]."""
     x, y, size, angle = poses.unbind(-1)
-    middle = SIDE / 2
+    middle = DIT_SIDE / 2
     place = ((x - middle) / PLACE_UNIT, (y - middle) / PLACE_UNIT, (size / middle).log() * 2)
     return torch.stack((*place, angle.cos(), angle.sin()), dim=-1)
 
@@ -237,17 +239,17 @@ def moved(figure: Tensor, pose: Tensor, finer: int = FINER) -> Tensor:
     x, y, size, cos, sin = pose.float().unbind(-1)
     length = (cos**2 + sin**2).sqrt().clamp(min=1e-3)
     cos, sin = cos / length, sin / length
-    scale = INNER / (SIDE / 2) * (-size / 2).clamp(-1.5, 1.5).exp()  # source pixels a pixel
+    scale = INNER / (DIT_SIDE / 2) * (-size / 2).clamp(-1.5, 1.5).exp()  # source pixels a pixel
     # From a frame's coordinates, -1 to 1, to the canvas's: back to the middle, turned, enlarged.
-    across, down = x * PLACE_UNIT / (SIDE / 2), y * PLACE_UNIT / (SIDE / 2)
+    across, down = x * PLACE_UNIT / (DIT_SIDE / 2), y * PLACE_UNIT / (DIT_SIDE / 2)
     a, b = scale * cos, scale * sin
     rows = (a, -b, -(a * across - b * down), b, a, -(b * across + a * down))
     theta = torch.stack(rows, dim=-1).view(-1, 2, 3)
-    fine = finer * SIDE
+    fine = finer * DIT_SIDE
     grid = F.affine_grid(theta, [len(theta), 1, fine, fine], align_corners=False)
-    source = figure.float().clamp(0, 1).repeat_interleave(FRAMES, 0).unsqueeze(1)
+    source = figure.float().clamp(0, 1).repeat_interleave(VIDEO_FRAMES, 0).unsqueeze(1)
     drawn = F.grid_sample(source, grid, align_corners=False)
-    return F.avg_pool2d(drawn, finer).view(-1, FRAMES, SIDE, SIDE)
+    return F.avg_pool2d(drawn, finer).view(-1, VIDEO_FRAMES, DIT_SIDE, DIT_SIDE)
 
 
 def two_colours(clip: Tensor, alpha: Tensor) -> Tensor:
@@ -256,7 +258,7 @@ def two_colours(clip: Tensor, alpha: Tensor) -> Tensor:
     The ground is the mean of what is hardly covered, the figure's colour that of what is most,
     less its share of ground.
     """
-    frames = clip.unflatten(1, (FRAMES, 3))
+    frames = clip.unflatten(1, (VIDEO_FRAMES, 3))
     cover = alpha.unsqueeze(2).clamp(0, 1)
     bare, solid = (1 - cover) ** SHARPLY, cover**SHARPLY
     over = (1, 3, 4)

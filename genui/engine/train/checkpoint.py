@@ -1,9 +1,7 @@
-"""Checkpoints: written aside, synced, renamed; read back without trusting them.
+"""Weights in fewer bits, for shipping: a quarter of the size, or half of it for a smaller loss.
 
-A checkpoint is two files. `step-N.safetensors` is what generates: the (averaged) weights
-and, in its metadata, the recipe and what else the model needs. `step-N.state.safetensors`
-is what training goes on from: the raw weights and the optimisers' state. No random state
-is kept because none is needed: whatever is random in step k is drawn from (seed, k).
+In eight bits each row of a matrix is scaled by its largest magnitude and rounded to int8
+(symmetric, per channel; Jacob et al. 2018 without the zero point). Vectors stay fp16.
 """
 
 import json
@@ -14,15 +12,64 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 
-from genui.engine.models import guiding
-from genui.engine.train.quantise import dequantise
-from genui.errors import GenuiError
+from genui.base.errors import GenuiError
+from genui.engine.models import frozen
 from genui.recipes import Recipe
-from genui.runs import origin
-from genui.runs.checkpoints import FORMAT, checkpoint_steps, parse_metadata
+from genui.runs import models
 from genui.runs.layout import RunDir
+from genui.runs.models import FORMAT, checkpoint_steps, parse_metadata
+
+SCALE = ".scale"
+
+
+def quantise(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """fp32 tensors by name to int8 matrices with fp16 `<name>.scale` columns, and fp16 vectors."""
+    small: dict[str, Tensor] = {}
+    for name, value in tensors.items():
+        if value.ndim < 2:
+            small[name] = value.half()
+            continue
+        rows = value.flatten(1)
+        # Rounded to fp16 before it divides, so that reading back multiplies by the same number.
+        scale = (rows.abs().amax(dim=1, keepdim=True).clamp(min=1e-8) / 127).half().float()
+        scale = scale.clamp(min=float(torch.finfo(torch.float16).tiny))
+        small[name] = (rows / scale).round().clamp(-127, 127).to(torch.int8).view(value.shape)
+        small[name + SCALE] = scale.half()
+    return small
+
+
+def halved(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """fp32 tensors by name to fp16, for weights whose last small moves eight bits would undo."""
+    return {name: value.half() for name, value in tensors.items()}
+
+
+def dequantise(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Any checkpoint's tensors as fp32; those that were never quantised are only widened.
+
+    Raises ValueError where a scale is not one number a row.
+    """
+    wide: dict[str, Tensor] = {}
+    for name, value in tensors.items():
+        if name.endswith(SCALE) and name.removesuffix(SCALE) in tensors:
+            continue
+        scale = tensors.get(name + SCALE)
+        if scale is None:
+            wide[name] = value.float()
+        elif value.ndim < 2 or scale.shape != (value.shape[0], 1):
+            raise ValueError(f"{name}{SCALE} is {list(scale.shape)} for {list(value.shape)}")
+        else:
+            wide[name] = (value.flatten(1).float() * scale.float()).view(value.shape)
+    return wide
+
+
+# --- Checkpoints: written aside, synced, renamed; read back without trusting them -------------
+# A checkpoint is two files. `step-N.safetensors` is what generates: the (averaged) weights
+# and, in its metadata, the recipe and what else the model needs. `step-N.state.safetensors`
+# is what training goes on from: the raw weights and the optimisers' state. No random state
+# is kept because none is needed: whatever is random in step k is drawn from (seed, k).
 
 KEEP_STATES = 2
 KEEP_WEIGHTS = 8
@@ -113,7 +160,7 @@ def newest_metadata(run: RunDir) -> dict[str, Any] | None:
     None where there is neither.
     """
     step = newest_whole(run)
-    path = origin.placed(run)[0] if step is None else run.checkpoint(step)
+    path = models.placed(run)[0] if step is None else run.checkpoint(step)
     return load_weights(path)[1] if path.exists() else None
 
 
@@ -134,10 +181,10 @@ def load_start(run: RunDir) -> tuple[dict[str, Tensor], dict[str, Tensor]] | Non
     Where the raw weights are gone, or were never there, the averaged ones stand in for them.
     Raises GenuiError naming the file that is damaged.
     """
-    weights, state = origin.placed(run)
+    weights, state = models.placed(run)
     if not weights.exists():
         return None
-    averaged, _ = guiding.apart(load_weights(weights)[0])
+    averaged, _ = frozen.apart(load_weights(weights)[0])
     if not state.exists():
         return averaged, averaged
     try:
@@ -168,3 +215,26 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise GenuiError(f"{path}: cannot be read ({error.strerror or error})") from None
     except (safetensors.SafetensorError, ValueError) as error:
         raise GenuiError(f"{path}: truncated or not a safetensors file ({error})") from None
+
+
+# --- Weights for a network whose vocabulary has grown since they were trained -----------------
+
+
+def grown(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """The tensors, each that lacks last rows completed by those that `model` begins with.
+
+    New tokens are numbered after the old ones, so an embedding [V, C] and a head [V, C] keep
+    every row that was learnt. What differs otherwise is left as it is, to be refused.
+    """
+    begun = model.state_dict()
+    return {name: _completed(value, begun.get(name)) for name, value in tensors.items()}
+
+
+def _completed(value: Tensor, begun: Tensor | None) -> Tensor:
+    if begun is None or value.ndim < 2 or value.shape[1:] != begun.shape[1:]:
+        return value
+    if len(value) >= len(begun):
+        return value
+    whole = begun.clone()
+    whole[: len(value)] = value
+    return whole

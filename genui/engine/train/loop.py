@@ -11,15 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genui.base.errors import GenuiError
 from genui.engine.device import Machine, autocast
 from genui.engine.train import checkpoint
-from genui.engine.train.ema import EMA
-from genui.engine.train.growing import grown
-from genui.engine.train.optimizer import Optimizers, gradient_norm
+from genui.engine.train.checkpoint import grown
+from genui.engine.train.optimizer import EMA, Optimizers, gradient_norm
 from genui.engine.train.task import Side, Task, sides_of
-from genui.errors import GenuiError
 from genui.recipes import Recipe
-from genui.runs import control, events, origin
+from genui.runs import control, models
 from genui.runs.layout import RunDir
 from genui.runs.writer import RunWriter
 
@@ -103,10 +102,10 @@ class Trainer:
             self._step = self._saved = step
             self._writer.truncate_after(step)
             self._writer.say(f"resumed from the checkpoint at step {step:,}")
-            self._mark(events.RESUMED, "resumed from the checkpoint")
+            self._mark(control.RESUMED, "resumed from the checkpoint")
         elif (start := checkpoint.load_start(self._run)) is not None:
             averaged, raw = (grown(tensors, self._task.model) for tensors in start)
-            self._load(origin.placed(self._run)[0], averaged, raw)
+            self._load(models.placed(self._run)[0], averaged, raw)
             kind = "averaged weights" if start[0] is start[1] else "weights"
             source = self._start_from.get("run") or self._start_from.get("ref")
             text = f"started from the {kind} of {source} at step {self._age:,}"
@@ -170,7 +169,7 @@ class Trainer:
         self._mark("rate", text)
 
     def _mark(self, event: str, text: str) -> None:
-        events.record(self._run, self._step, event, text)
+        control.record(self._run, self._step, event, text)
 
     def _one_step(self) -> None:
         begin = time.perf_counter()
@@ -270,7 +269,7 @@ class Trainer:
             self._task.extra,
         )
         self._saved = self._step
-        origin.remove(self._run)
+        models.remove(self._run)
         self._writer.say(f"checkpoint {path.name}, {path.stat().st_size / 1e6:.1f} MB")
 
 

@@ -1,8 +1,13 @@
 """The optimisers and the schedule of their rates."""
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
+import numpy as np
 import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -112,3 +117,64 @@ class Optimizers:
 def gradient_norm(parameters: Iterable[nn.Parameter], limit: float) -> float:
     """Clip the gradients to a total norm of `limit`; the norm before clipping."""
     return float(nn.utils.clip_grad_norm_(parameters, limit))
+
+
+# --- A running average of the weights, which generates better than the last ones --------------
+
+
+class EMA:
+    """Exponential moving average; `model` holds it. Short memory at first, `decay` later."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Move towards the model's weights after `step` (counted from 0)."""
+        keep = min(self.decay, (1 + step) / (10 + step))
+        for own, new in zip(self.model.parameters(), model.parameters(), strict=True):
+            own.lerp_(new, 1 - keep)
+
+
+# --- Which examples a step trains on: each once an epoch, in an order of that epoch's own -----
+
+
+def examples_of(step: int, batch: int, count: int, seed: int) -> NDArray[np.int64]:
+    """The numbers of a step's `batch` examples, of 0 to `count` - 1."""
+    epochs, places = np.divmod(np.arange(step * batch, (step + 1) * batch), count)
+    chosen = np.empty(batch, np.int64)
+    for epoch in np.unique(epochs).tolist():
+        rows = epochs == epoch
+        chosen[rows] = _order(seed, epoch, count)[places[rows]]
+    return chosen
+
+
+@lru_cache(maxsize=2)  # a step lies in one epoch, or where two meet
+def _order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
+    return np.random.default_rng((seed, 0, epoch)).permutation(count)
+
+
+# --- Pictures moved, scaled and mirrored at random, so that a network learns kinds and not copies
+
+
+def augment(rgb: Tensor, rng: np.random.Generator, shift: float, zoom: float, flip: bool) -> Tensor:
+    """[B, C, H, W] each in its own place: moved up to `shift` pixels, scaled by 1 ± `zoom`.
+
+    With `flip` half of them are mirrored. What comes in from outside has the border's colour.
+    """
+    if not (shift or zoom or flip):
+        return rgb
+    count, _, height, width = rgb.shape
+    scale = 1 + rng.uniform(-zoom, zoom, count)
+    mirrored = np.where(rng.random(count) < 0.5, -1.0, 1.0) if flip else np.ones(count)
+    # affine_grid counts from -1 to 1 over the whole side: a pixel is 2 / side of it.
+    moved = rng.uniform(-shift, shift, (count, 2)) * 2 / np.array([width, height])
+    theta = np.zeros((count, 2, 3), np.float32)
+    theta[:, 0, 0] = mirrored / scale
+    theta[:, 1, 1] = 1 / scale
+    theta[:, :, 2] = moved
+    places = F.affine_grid(
+        torch.from_numpy(theta).to(rgb.device), list(rgb.shape), align_corners=False
+    )
+    return F.grid_sample(rgb, places.to(rgb.dtype), padding_mode="border", align_corners=False)

@@ -1,4 +1,7 @@
-"""Curves of training, in which every point counts."""
+"""The looks of a curve's parts: eight series that differ on a dark and on a light ground.
+
+Colour only helps: series have signs, and what is raw is a halftone (series_looks.py, braille.py).
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,173 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import events
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
-from genui.ui.widgets.curve_looks import CSS, LOOKS
-from genui.ui.widgets.curve_mouse import ChartMouse
-from genui.ui.widgets.lines import strip_of
+from genui.ui.widgets.base import LineWidget, strip_of
 
-# What computes is imported with the first points: an app that has none yet paints sooner.
 if TYPE_CHECKING:
     import numpy as np
 
-    from genui.render.curves import Curves, Look
-    from genui.render.frame import Frame
-    from genui.render.series import Kind, Trace
-    from genui.render.window import View
+    from genui.render.chart import Curves, Frame, Look
+    from genui.render.series import Kind, Trace, View
+
+_SERIES = 8  # as series_looks.py has them
+
+LOOKS = (
+    *("axis", "label", "cursor", "fault", "overlap", "reading"),
+    *(f"series-{number}" for number in range(1, _SERIES + 1)),
+    *(f"raw-{number}" for number in range(1, _SERIES + 1)),
+)
+
+CSS = """
+Curve {
+    width: 1fr;
+    height: 1fr;
+    & > .curve--empty { color: $text-muted; }
+    & > .curve--axis { color: $foreground 30%; }
+    & > .curve--label { color: $text-muted; }
+    & > .curve--reading { color: $foreground; text-style: bold; }
+    & > .curve--cursor { color: $warning; }
+    & > .curve--overlap { color: $warning; }
+    & > .curve--fault { color: $error; text-style: bold; }
+    & > .curve--series-1 { color: $primary; }
+    & > .curve--series-2 { color: $warning; }
+    & > .curve--series-3 { color: $success; }
+    & > .curve--series-4 { color: #d2a8ff; }
+    & > .curve--series-5 { color: #f778ba; }
+    & > .curve--series-6 { color: #56d4dd; }
+    & > .curve--series-7 { color: $accent; }
+    & > .curve--series-8 { color: $foreground; }
+    & > .curve--raw-1 { color: $primary 40%; }
+    & > .curve--raw-2 { color: $warning 40%; }
+    & > .curve--raw-3 { color: $success 40%; }
+    & > .curve--raw-4 { color: #d2a8ff 40%; }
+    & > .curve--raw-5 { color: #f778ba 40%; }
+    & > .curve--raw-6 { color: #56d4dd 40%; }
+    & > .curve--raw-7 { color: $accent 40%; }
+    & > .curve--raw-8 { color: $foreground 40%; }
+    &:light > .curve--series-4 { color: #8250df; }
+    &:light > .curve--series-5 { color: #bf3989; }
+    &:light > .curve--series-6 { color: #1b7c83; }
+    &:light > .curve--raw-4 { color: #8250df 40%; }
+    &:light > .curve--raw-5 { color: #bf3989 40%; }
+    &:light > .curve--raw-6 { color: #1b7c83 40%; }
+}
+"""
+
+
+# --- The mouse on a chart: click, wheel and drag as places and views along x ------------------
+
+_WHEEL = 0.8  # of the width in sight, for each notch towards the screen
+
+
+class ChartMouse(LineWidget):
+    """Turns events into `picked` and `asked`, which a subclass answers.
+
+    A click picks the x under it, the wheel zooms about the pointer, a drag pans and a double
+    click asks for everything. Nothing happens where nothing is drawn.
+    """
+
+    ALLOW_SELECT: ClassVar[bool] = False  # a drag pans, and marks no text elsewhere
+    _grabbed: tuple[float, View | None] | None = None  # column of the screen, and the view then
+    _moved = False
+
+    def drawn_frame(self) -> Frame | None:
+        """Where the plot is and what it spans, as last drawn."""
+        raise NotImplementedError
+
+    def extent(self) -> View | None:
+        """The first and last x there is."""
+        raise NotImplementedError
+
+    def view_now(self) -> View | None:
+        """The view in force; None for everything."""
+        raise NotImplementedError
+
+    def picked(self, x: float) -> None:
+        """The pointer chose this x."""
+        raise NotImplementedError
+
+    def asked(self, view: View | None) -> None:
+        """The pointer asks for this view; None for everything."""
+        raise NotImplementedError
+
+    def x_at(self, column: float) -> float | None:
+        """The x in the middle of a cell of the widget; that of an end beside the plot."""
+        frame = self.drawn_frame()
+        if frame is None:
+            return None
+        share = (column - frame.left + 0.5) / frame.cols
+        return frame.x_at(min(max(share, 0.0), 1.0))
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        self._wheel(event, _WHEEL)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        self._wheel(event, 1 / _WHEEL)
+
+    def _wheel(self, event: events.MouseEvent, factor: float) -> None:
+        from genui.render.series import zoomed
+
+        frame, extent = self.drawn_frame(), self.extent()
+        at = self.x_at(event.x)
+        if frame is None or extent is None or at is None:
+            return
+        event.stop()
+        event.prevent_default()
+        before = self.view_now()
+        view = zoomed(before, extent, factor, at, log_x=frame.window.log_x)
+        if view != before:
+            self.asked(view)
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        self._moved = False
+        if event.button == 1 and self.drawn_frame() is not None:
+            self._grabbed = event.screen_x, self.view_now()
+            self.capture_mouse()
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        from genui.render.series import panned
+
+        frame, extent = self.drawn_frame(), self.extent()
+        if self._grabbed is None or frame is None or extent is None:
+            return
+        start, view = self._grabbed
+        cells = event.screen_x - start
+        self._moved = self._moved or bool(cells)
+        if not self._moved:
+            return
+        moved = panned(view, extent, -cells / frame.cols, log_x=frame.window.log_x)
+        if moved != self.view_now():
+            self.asked(moved)
+
+    def on_mouse_up(self, event: events.MouseUp) -> None:
+        if self._grabbed is not None:
+            event.stop()
+            self._grabbed = None
+            self.release_mouse()
+
+    def on_unmount(self) -> None:
+        if self._grabbed is not None:
+            self.release_mouse()
+
+    def on_click(self, event: events.Click) -> None:
+        x = self.x_at(event.x)
+        if event.button != 1 or x is None or self._moved:
+            return
+        event.stop()
+        if event.chain == 2:
+            self.asked(None)
+        elif event.chain == 1:
+            self.picked(x)
+
+
+# --- Curves of training, in which every point counts ------------------------------------------
+
+# What computes is imported with the first points: an app that has none yet paints sooner.
 
 
 class Curve(ChartMouse):
@@ -136,7 +290,7 @@ class Curve(ChartMouse):
         put in order, and points without a finite x are left out.
         """
         if series and self._curves is None:
-            from genui.render.curves import Curves
+            from genui.render.chart import Curves
 
             self._curves = Curves()
         if self._curves is not None:
@@ -208,7 +362,7 @@ class Curve(ChartMouse):
         return self._curves.traces if self._curves is not None else ()
 
     def _look(self) -> Look:
-        from genui.render.curves import Look
+        from genui.render.chart import Look
 
         return Look(
             log_y=self.log_y,

@@ -12,15 +12,14 @@ from rich.color_triplet import ColorTriplet
 from rich.style import Style
 from textual.strip import Strip
 
-from genui.ui.widgets.colours import colour_mode
-from genui.ui.widgets.lines import LineWidget, strip_of
+from genui.ui.widgets.base import LineWidget, colour_mode, strip_of
 
-# What computes is imported with the first plane: an app that has none yet paints sooner.
 if TYPE_CHECKING:
     import numpy as np
 
-    from genui.render.plane import Cells
-    from genui.render.scene import Scene
+    from genui.render.plane import Cells, Scene
+
+# What computes is imported with the first plane: an app that has none yet paints sooner.
 
 CLASSES = 4
 STRONGEST = 0.42  # how much of a class's colour its darkest shade has

@@ -1,29 +1,370 @@
-"""Text as it is written, token by token, coloured by how surprising each was."""
+"""What a token of a text looks like: its surprise, whether it is still ahead, the cursor on it.
+
+A mark is one byte: three bits of class, one of `AHEAD`, three of the level of attention or of
+the kind of a word in code, one of `CURSOR`.
+"""
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from typing import Any, ClassVar, NamedTuple
 
 from rich.style import Style
 from textual.cache import LRUCache
+from textual.color import Color
 from textual.geometry import Size
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from genui.protocol import TextFrame
-from genui.render.flow import Flow
-from genui.ui.widgets.colours import colour_mode
-from genui.ui.widgets.lines import message_strips, strip_of
-from genui.ui.widgets.marked_text import MarkedText
-from genui.ui.widgets.token_looks import (
-    AHEAD,
-    CURSOR,
-    PROMPT,
-    attention_style,
-    level_of,
-    surprise_styles,
+from genui.render.image import ColourMode
+from genui.render.prose import SOLID, Flow, Span
+from genui.ui.widgets.base import colour_mode, message_strips, strip_of
+
+SURPRISE_EDGES = (1.0, 2.5, 4.5, 7.0)
+"""In bits: where one class of surprise ends and the next begins."""
+
+CLASSES = len(SURPRISE_EDGES) + 1
+PLAIN_TOKEN, PROMPT = CLASSES, CLASSES + 1
+AHEAD, CURSOR = 8, 128
+LEVELS = 5
+"""Levels of attention, the first of which is hardly any."""
+
+_LEVEL_SHIFT = 4
+_ALL_LEVELS = 7 << _LEVEL_SHIFT
+_GROUNDS = (0.0, 0.16, 0.32, 0.5, 0.72)  # how much of the accent a level's ground has
+_FEW_COLOURS = ("ascii", "16")
+_WITHOUT_COLOUR = (
+    Style(dim=True),
+    Style(),
+    Style(underline=True),
+    Style(underline=True, bold=True),
+    Style(underline=True, bold=True, italic=True),
 )
+
+
+def surprise_class(bits: float | None) -> int:
+    """0 (expected) to 4 (surprising); 5 where the surprisal is not known."""
+    return PLAIN_TOKEN if bits is None else bisect_right(SURPRISE_EDGES, bits)
+
+
+@cache
+def flagged(flag: int, on: bool) -> bytes:
+    """A table for `Flow.remark` that sets one flag, or clears it."""
+    return bytes(mark | flag if on else mark & ~flag for mark in range(256))
+
+
+@cache
+def levelled(level: int) -> bytes:
+    """A table for `Flow.remark` that gives marks a level of attention."""
+    return bytes(mark & ~_ALL_LEVELS | level << _LEVEL_SHIFT for mark in range(256))
+
+
+def surprise_styles(base: Style, ends: Sequence[Color], mode: ColourMode) -> list[Style]:
+    """A style for every class of surprise, from the colours of expected, unsure, surprising."""
+    expected, unsure, surprising = ends
+    shades = [
+        expected,
+        expected.blend(unsure, 0.5),
+        unsure,
+        unsure.blend(surprising, 0.5),
+        surprising,
+    ]
+    looks = [base + Style(color=shade.rich_color) for shade in shades]
+    looks[-1] += Style(underline=True)
+    if mode == "ascii":
+        looks[-2] += Style(underline=True)
+        looks[-1] += Style(bold=True)
+    return looks
+
+
+def attention_style(
+    level: int, base: Style, ground: Color, accent: Color, mode: ColourMode
+) -> Style:
+    """The style of a token that was looked at that much."""
+    if mode in _FEW_COLOURS:
+        return base + _WITHOUT_COLOUR[level]
+    shade = ground.blend(accent, _GROUNDS[level])
+    words = shade.get_contrast_text(1.0)
+    if not level:
+        words = shade.blend(words, 0.55)
+    return base + Style(color=words.rich_color, bgcolor=shade.rich_color)
+
+
+def syntax_of(mark: int) -> int:
+    """The kind of a word in code, 0 to 7, which is kept where else the attention is."""
+    return (mark & _ALL_LEVELS) >> _LEVEL_SHIFT
+
+
+def level_of(mark: int) -> int:
+    """The level of attention in a mark, 0 to 4."""
+    return min((mark & _ALL_LEVELS) >> _LEVEL_SHIFT, LEVELS - 1)
+
+
+# --- Python's words by kind, for colouring a text that is still being written -----------------
+# Only what may still change is read again: from the last new line at which no string and no
+# bracket was open in the lexer's eyes.
+
+PLAIN, KEYWORD, NAME, STRING, COMMENT, NUMBER, BUILTIN, BREAK = range(8)
+"""What a character may be part of: NAME is one that is being defined, BREAK where it stops
+parsing."""
+
+
+class Coloured(NamedTuple):
+    """Characters `start` to `end` of the text, and their kind."""
+
+    start: int
+    end: int
+    kind: int
+
+
+class Highlighter:
+    """One text, coloured as it grows."""
+
+    def __init__(self) -> None:
+        from pygments.lexers.python import PythonLexer
+
+        # As it is: no text is stripped and none is added.
+        self._lexer = PythonLexer(stripnl=False, ensurenl=False)
+        self._read_to = 0  # before here nothing changes any more
+
+    def update(self, text: str) -> tuple[int, list[Coloured]]:
+        """Where the reading began, and what is coloured from there on.
+
+        `text` is what it was the last time, grown or cut at its end.
+        """
+        start = self._read_to if self._read_to <= len(text) else 0
+        found, settled = [], start
+        for at, kind, value in self._lexer.get_tokens_unprocessed(text[start:]):
+            which = _kind(kind)
+            if "\n" in value and which in (PLAIN, COMMENT):
+                settled = start + at + value.rindex("\n") + 1
+            elif which != PLAIN:
+                found.append(Coloured(start + at, start + at + len(value), which))
+        # The last whole line may still belong to what comes: a string over several lines.
+        self._read_to = settled
+        return start, found
+
+    def again(self) -> None:
+        """Read all of the text the next time: it is another, or was cut."""
+        self._read_to = 0
+
+
+@cache
+def _kind(token: Any) -> int:
+    """The kind of a token of pygments', which are nested: the first that holds it."""
+    from pygments.token import Comment, Keyword, Name, Number, Operator, String
+
+    for within, kind in (
+        (Keyword.Constant, NUMBER),
+        (Keyword, KEYWORD),
+        (Operator.Word, KEYWORD),
+        (Name.Function, NAME),
+        (Name.Class, NAME),
+        (Name.Decorator, NAME),
+        (Name.Builtin, BUILTIN),
+        (Name.Exception, BUILTIN),
+        (String, STRING),
+        (Comment, COMMENT),
+        (Number, NUMBER),
+    ):
+        if token in within:
+            return kind
+    return PLAIN
+
+
+def syntax_styles(base: Style, colours: Sequence[Color], mode: ColourMode) -> list[Style]:
+    """A style for every kind; `colours` are those of keywords, names, strings, comments, numbers,
+    builtins and breaks. Each kind differs by more than its colour, or its words tell it."""
+    shapes = {
+        KEYWORD: Style(bold=True),
+        NAME: Style(bold=True),
+        COMMENT: Style(italic=True),
+        BREAK: Style(underline=True, bold=True),
+    }
+    styles = [base]
+    for kind, colour in enumerate(colours, 1):
+        style = base + shapes.get(kind, Style())
+        styles.append(style if mode == "ascii" else style + Style(color=colour.rich_color))
+    if mode == "ascii":
+        styles[COMMENT] += Style(dim=True)
+        styles[BREAK] += Style(reverse=True)
+    return styles
+
+
+# --- A prompt and its tokens as a flowing text, with a cursor and shades. Pure: it draws nothing
+# Every change returns the lines that look different by it.
+
+Lines = set[int]
+
+
+def _without_newlines(text: str, first: int, last: int) -> Iterator[tuple[int, int]]:
+    """Characters `first` to `last` of a text, in pieces between its new lines."""
+    while first < last:
+        newline = text.find("\n", first, last)
+        end = last if newline < 0 else newline
+        if end > first:
+            yield first, end
+        first = end + 1
+
+
+class MarkedText:
+    """Each character has a mark (see token_looks): surprise, ahead or not, attention, cursor."""
+
+    def __init__(self, width: int, prompt: str = "", suffix: str = "") -> None:
+        """`width` in terminal cells; `suffix` stands after the tokens."""
+        self.flow = Flow(width)
+        self.cursor: int | None = None  # the number of the token at the cursor; 0 is the prompt
+        self.shaded = False
+        self._shades: tuple[int | None, Sequence[str], Sequence[int]] | None = None
+        self._bits: list[float | None] = []
+        self._prompted = bool(prompt)
+        self._suffix = [(suffix, PROMPT)] if suffix else []
+        self.flow.extend([*([(prompt, PROMPT)] if prompt else []), *self._suffix])
+
+    def __len__(self) -> int:
+        """The number of tokens, those after the cursor too."""
+        return len(self._bits)
+
+    @property
+    def text(self) -> str:
+        """The prompt, the tokens up to the cursor and the suffix, cleaned."""
+        text, end = self.flow.text, self.token(len(self))[1]
+        return text if self.cursor is None else text[: self.token(self.cursor)[1]] + text[end:]
+
+    @property
+    def suffixed(self) -> bool:
+        """Whether something stands after the tokens."""
+        return bool(self._suffix)
+
+    @property
+    def bits_per_token(self) -> float:
+        """The mean surprisal of the tokens up to the cursor, in bits; 0 where none has any."""
+        known = [bits for bits in self._bits[: self.cursor] if bits is not None]
+        return sum(known) / len(known) if known else 0.0
+
+    def token(self, number: int) -> tuple[int, int]:
+        """Where token `number` begins and ends in the text; 0 is the end of the prompt."""
+        if number < 1:
+            end = self.flow.piece(0)[1] if self._prompted else 0
+            return end, end
+        return self.flow.piece(number - 1 + self._prompted)
+
+    # --- the tokens -------------------------------------------------------------------
+
+    def extend(self, tokens: Sequence[tuple[str, float | None]]) -> int:
+        """Add tokens with their surprisal in bits; returns the first line that changed."""
+        changed = self._without_suffix()
+        self._bits += [bits for _, bits in tokens]
+        pieces = [(text, surprise_class(bits)) for text, bits in tokens]
+        return min(changed, self.flow.extend([*pieces, *self._suffix]))
+
+    def truncate(self, tokens: int) -> int:
+        """Keep the first `tokens` tokens and the prompt; returns the first line that changed."""
+        del self._bits[max(tokens, 0) :]
+        changed = self.flow.truncate(len(self._bits) + self._prompted)
+        return min(changed, self.flow.extend(self._suffix)) if self._suffix else changed
+
+    def _without_suffix(self) -> int:
+        """Take the suffix off, to be put on again; returns the first line that changed."""
+        if not self._suffix:
+            return len(self.flow)
+        return self.flow.truncate(len(self._bits) + self._prompted)
+
+    # --- the cursor and the shades ------------------------------------------------------
+
+    def point(self, token: int) -> Lines:
+        """Put the cursor on a token (0: the prompt's end, where none has it)."""
+        token = max(0, min(token, len(self)))
+        end = self.token(len(self))[1]
+        was = self.token(self.cursor) if self.cursor is not None else (end, end)
+        now = self.token(token)
+        self.cursor = token
+        return (
+            self._remark(*was, flagged(CURSOR, False))
+            | self._remark(was[1], now[1], flagged(AHEAD, False))
+            | self._remark(now[1], was[1], flagged(AHEAD, True))
+            | self._remark(*now, flagged(CURSOR, True))
+            | self._ends(*was)
+            | self._ends(*now)
+        )
+
+    def unpoint(self) -> Lines:
+        """Take the cursor away."""
+        if self.cursor is None:
+            return set()
+        start, end = self.token(self.cursor)
+        self.cursor = None
+        last = self.token(len(self))[1]
+        return self._remark(start, last, flagged(CURSOR | AHEAD, False)) | self._ends(start, end)
+
+    def shade(self, levels: Sequence[int], prompt: Sequence[str]) -> Lines:
+        """Give the last tokens before the cursor levels of attention, and all others none.
+
+        `levels` [n], 0 to 4, in the order of the text; the first of them are those of the
+        tokens of the prompt, which are spelled `prompt`.
+        """
+        shades = (self.cursor, prompt, levels)
+        if shades == self._shades:
+            return set()
+        changed = self.unshade()
+        self._shades, self.shaded = shades, True
+        for level, (start, end) in zip(reversed(levels), self._before(prompt), strict=False):
+            if level:
+                changed |= self._remark(start, end, levelled(level))
+        return changed
+
+    def unshade(self) -> Lines:
+        """Take the shades away."""
+        if not self.shaded:
+            return set()
+        self._shades, self.shaded = None, False
+        return self._remark(0, self.token(len(self))[1], levelled(0))
+
+    def colour(self, start: int, coloured: Iterable[Coloured]) -> Lines:
+        """Give characters the kinds of words in code, and those from `start` on none else."""
+        text = self.flow.text
+        end = len(text)
+        changed = self._remark(start, end, levelled(0))
+        for first, last, kind in coloured:
+            # New lines are no part of it: one that has a level is drawn.
+            for piece in _without_newlines(text, first, min(last, end)):
+                changed |= self._remark(*piece, levelled(kind))
+        return changed
+
+    def past_end(self, line: int, spans: Iterable[Span]) -> Span:
+        """What `spans` of a line do not show, and should: a new line or a space at the cursor,
+        a new line that was looked at."""
+        newline = self.flow.newline(line)
+        if newline is not None and newline >= SOLID and not newline & AHEAD:
+            return Span("⏎", newline)
+        if self.cursor is not None and not any(mark & CURSOR for _, mark in spans):
+            here = self.flow.part(line, *self.token(self.cursor))
+            return Span(" " if here else "", CURSOR)
+        return Span("", 0)
+
+    def _before(self, prompt: Sequence[str]) -> Iterator[tuple[int, int]]:
+        """Where the tokens before the cursor are, the last first, then those of the prompt."""
+        for token in range((self.cursor or 0) - 1, 0, -1):
+            yield self.token(token)
+        end = self.token(0)[1]
+        if not self.flow.text[:end].endswith("".join(prompt)):
+            return  # the bytes of one character were cut into several tokens
+        for text in reversed(prompt):
+            yield end - len(text), end
+            end -= len(text)
+
+    def _remark(self, start: int, end: int, table: bytes) -> Lines:
+        return set(self.flow.remark(start, end, table))
+
+    def _ends(self, start: int, end: int) -> Lines:
+        """The lines a token begins and ends in, past whose ends it may be seen."""
+        return {self.flow.line_at(start), self.flow.line_at(max(end - 1, start))}
+
+
+# --- Text as it is written, token by token, coloured by how surprising each was ---------------
 
 _KEPT_STRIPS = 1024
 _WORDS = re.compile(r"\s+|\S+")
@@ -316,4 +657,105 @@ class Prose(ScrollView, can_focus=True):
             else:
                 look = classes[min(mark & 7, PROMPT)]
             looks[mark] = look + Style(reverse=True) if mark & CURSOR else look
+        return looks
+
+
+# --- Prose that may be code: its words coloured by their kind, and where it stops parsing marked
+
+_CLASS = 7  # the bits of a mark that say what kind of token it is
+
+
+class CodeProse(Prose):
+    """Prose as long as `highlight` says nothing else. The attention of a token goes before."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "code--keyword",
+        "code--name",
+        "code--string",
+        "code--comment",
+        "code--number",
+        "code--builtin",
+        "code--break",
+    }
+    DEFAULT_CSS = """
+    CodeProse {
+        & > .code--keyword { color: $secondary; }
+        & > .code--name { color: $primary; }
+        & > .code--string { color: $success; }
+        & > .code--comment { color: $text-muted; }
+        & > .code--number { color: $warning; }
+        & > .code--builtin { color: $accent; }
+        & > .code--break { color: $error; }
+    }
+    """
+
+    _words: Highlighter | None = None
+    _break: int | None = None  # the character at which it stops parsing
+
+    def highlight(self, on: bool, broken: int | None = None) -> None:
+        """Colour the words of Python by their kind instead of tokens by their surprise.
+
+        From character `broken` on its line is marked: there it stops parsing.
+        """
+        turned = on != (self._words is not None)
+        if not turned and (broken == self._break or not on):
+            return
+        if turned:
+            self._words = Highlighter() if on else None
+        self._break = broken
+        if self._text.shaded:
+            return
+        if on:
+            self._colour(again=True)
+        else:
+            self._renew(self._text.colour(0, ()))
+        if turned:
+            self._relook()
+
+    def begin(self, prompt: str = "", suffix: str = "") -> None:
+        super().begin(prompt, suffix)
+        self._break = None
+        self._colour(again=True)
+
+    def truncate(self, tokens: int) -> None:
+        super().truncate(tokens)
+        self._colour(again=True)
+
+    def _extend(self, tokens: list[tuple[str, float | None]]) -> None:
+        super()._extend(tokens)
+        self._colour(again=self._text.suffixed)
+
+    def shade(self, levels: Sequence[int] | None, prompt: Sequence[str] = ()) -> None:
+        was = self._text.shaded
+        super().shade(levels, prompt)
+        if was and not self._text.shaded:
+            self._colour(again=True)
+
+    def _colour(self, again: bool = False) -> None:
+        """The kinds of the words that are new, or of all of them."""
+        if self._words is None or self._text.shaded:
+            return
+        if again:
+            self._words.again()
+        text = self._flow.text
+        start, coloured = self._words.update(text)
+        if self._break is not None and start <= self._break < len(text):
+            newline = text.find("\n", self._break)
+            end = len(text) if newline < 0 else newline
+            coloured.append(Coloured(self._break, max(end, self._break + 1), BREAK))
+        self._renew(self._text.colour(start, coloured))
+
+    def _styles(self) -> dict[int, Style]:
+        looks = super()._styles()
+        if self._words is None or self._text.shaded:
+            return looks
+        names = ("keyword", "name", "string", "comment", "number", "builtin", "break")
+        colours = [self.get_component_styles(f"code--{name}").color for name in names]
+        styles = syntax_styles(self.rich_style, colours, colour_mode(self.app))
+        for mark in looks:
+            if not mark & AHEAD:
+                look = styles[syntax_of(mark)]
+                if mark & _CLASS == PROMPT:
+                    look += Style(bold=True)
+                looks[mark] = look + Style(reverse=True) if mark & CURSOR else look
         return looks

@@ -7,18 +7,11 @@ from typing import ClassVar
 from rich.style import Style
 from textual.strip import Strip
 
-from genui import notes, score
-from genui.errors import MisuseError
-from genui.protocol import TextFrame
-from genui.render.roll_lines import (
-    GUTTER,
-    Column,
-    Mark,
-    bar_numbers,
-    roll_rows,
-    scale_of,
-)
-from genui.ui.widgets.lines import LineWidget, strip_of
+from genui.base.errors import MisuseError
+from genui.formats import score
+from genui.protocol import TextFrame, notes
+from genui.render.piano_roll import GUTTER, Column, Mark, bar_numbers, roll_rows, scale_of
+from genui.ui.widgets.base import LineWidget, strip_of
 
 _HEAD = "▾"
 

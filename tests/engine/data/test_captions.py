@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genui.engine.data.captions import PAD, UNKNOWN, Vocabulary, split_words
-from genui.engine.data.palette import COLOURS
+from genui.engine.data.captions import COLOURS, PAD, UNKNOWN, Vocabulary, split_words
 
 
 @pytest.mark.parametrize(

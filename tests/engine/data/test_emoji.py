@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import features
 
-from genui.engine.data import emoji_font
-from genui.engine.data.emoji_font import choose, find_font, load_emoji
-from genui.engine.data.pictures import Pictures
-from genui.errors import GenuiError
+from genui.base.errors import GenuiError
+from genui.engine.data import icons
+from genui.engine.data.icons import choose_emoji, find_font, load_emoji
+from genui.engine.data.images import Pictures
 from genui.recipes import RECIPES, DiffusionRecipe
 
 
@@ -28,7 +28,7 @@ def emoji(tmp_path_factory: pytest.TempPathFactory) -> Pictures:
 @pytest.fixture
 def no_font(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GENUI_EMOJI_FONT", raising=False)
-    monkeypatch.setattr(emoji_font, "FOLDERS", ())
+    monkeypatch.setattr(icons, "FOLDERS", ())
     monkeypatch.setattr("shutil.which", lambda name: None)
 
 
@@ -56,7 +56,7 @@ def test_the_recipe_samples_only_trained_emoji(emoji: Pictures) -> None:
 
 
 def test_flags_skin_tones_and_families_are_left_out() -> None:
-    names = choose()
+    names = choose_emoji()
     assert "octopus" in names
     for left_out in ("france", "waving hand light skin tone", "family", "keycap 5", "man cook"):
         assert left_out not in names

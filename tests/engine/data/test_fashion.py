@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from genui.engine.data import fashion
-from genui.engine.data.fashion import CAPTIONS, load_fashion
-from genui.engine.data.idx import read_idx
-from genui.engine.data.pictures import load_pictures
-from genui.errors import GenuiError, MisuseError
+from genui.base.errors import GenuiError, MisuseError
+from genui.engine.data import image_files
+from genui.engine.data.image_files import CAPTIONS, load_fashion, read_idx
+from genui.engine.data.images import load_pictures
 
 TRAINED, TESTED = 30, 20
 
@@ -74,8 +73,8 @@ def test_without_any_files_they_are_fetched(monkeypatch: pytest.MonkeyPatch) -> 
         raise GenuiError(f"{name}: cannot be downloaded")
 
     monkeypatch.delenv("GENUI_DATA", raising=False)
-    monkeypatch.setattr(fashion, "FOLDERS", ())
-    monkeypatch.setattr(fashion, "fetch", fetch)
+    monkeypatch.setattr(image_files, "FOLDERS", ())
+    monkeypatch.setattr(image_files, "fetch", fetch)
     with pytest.raises(GenuiError, match="train-images"):
         load_fashion()
     name, url, sha256 = asked[0]
@@ -142,7 +141,7 @@ def test_debians_files_are_ten_captions_of_six_thousand_pictures(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("GENUI_DATA", raising=False)
-    if not Path(fashion.FOLDERS[0]).is_dir():
+    if not Path(image_files.FOLDERS[0]).is_dir():
         pytest.skip("Debian's dataset-fashion-mnist is not installed")
     pictures = load_fashion()
     trained = Counter(pictures.captions[i] for i in pictures.train)

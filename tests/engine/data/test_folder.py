@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genui.engine.data import folder as folder_module
-from genui.engine.data.folder import load_folder, read_picture
-from genui.engine.data.pictures import load_pictures
-from genui.errors import MisuseError
+from genui.base.errors import MisuseError
+from genui.engine.data import image_files
+from genui.engine.data.image_files import load_folder, read_picture
+from genui.engine.data.images import load_pictures
 
 MONSTERS = Path("/work/shared/data/monsters.zip")
 
@@ -197,12 +197,12 @@ def test_many_faults_stay_few_lines(folder: Path) -> None:
     for i in range(50):
         (folder / f"bad {i} x.png").write_bytes(b"")
     notes = load_folder(folder).notes
-    assert len(notes) == folder_module.MOST_NOTES + 1
+    assert len(notes) == image_files.MOST_NOTES + 1
     assert "30 more" in notes[-1]
 
 
 def test_only_so_many_pictures_are_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder_module, "MOST_PICTURES", 2)
+    monkeypatch.setattr(image_files, "MOST_PICTURES", 2)
     for name in ("a", "b", "c"):
         save(folder / f"{name}.png")
     pictures = load_folder(folder)

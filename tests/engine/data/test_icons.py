@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from genui.base.paths import cache_dir
 from genui.engine.data import icons as icons_module
-from genui.engine.data.icon_names import LONGEST, choose
-from genui.engine.data.icons import load_icons
-from genui.engine.data.pictures import Pictures
-from genui.paths import cache_dir
+from genui.engine.data.icons import LONGEST, choose_icons, load_icons
+from genui.engine.data.images import Pictures
 from genui.recipes import RECIPES, DiffusionRecipe
 
 
@@ -67,7 +66,9 @@ def test_about_sixty_names_and_eight_pairs_are_held_out(icons: Pictures) -> None
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only two icons, so that drawing costs nothing."""
-    monkeypatch.setattr(icons_module, "choose", lambda names: {"cat": "cat", "heart": "heart"})
+    monkeypatch.setattr(
+        icons_module, "choose_icons", lambda names: {"cat": "cat", "heart": "heart"}
+    )
 
 
 def test_the_second_load_reads_the_cache_and_equals_the_first(
@@ -101,12 +102,14 @@ def test_a_cache_that_cannot_be_written_is_no_fault(few: None, genui_home: Path)
 
 
 def test_variants_brands_and_signs_are_left_out() -> None:
-    chosen = choose(["heart", "heart_off", "github", "numeric_10_box", "food_taco", "taco_truck"])
+    chosen = choose_icons(
+        ["heart", "heart_off", "github", "numeric_10_box", "food_taco", "taco_truck"]
+    )
     assert chosen == {"heart": "heart", "taco": "food_taco", "taco truck": "taco_truck"}
 
 
 def test_a_category_never_takes_the_place_of_a_thing() -> None:
-    assert choose(["taco", "food_taco", "table", "table_furniture"]) == {
+    assert choose_icons(["taco", "food_taco", "table", "table_furniture"]) == {
         "table": "table_furniture",
         "taco": "taco",
     }

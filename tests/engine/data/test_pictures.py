@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from genui.engine.data.palette import COLOURS
-from genui.engine.data.pictures import (
+from genui.base.errors import MisuseError
+from genui.engine.data.captions import COLOURS
+from genui.engine.data.images import (
     Pictures,
     Scheme,
     fingerprint,
@@ -13,7 +14,6 @@ from genui.engine.data.pictures import (
     hold_out_pictures,
     load_pictures,
 )
-from genui.errors import MisuseError
 
 NAMES = ("left half", "dot", "light bulb on")
 

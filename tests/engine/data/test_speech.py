@@ -7,19 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from genui.base.errors import MisuseError
 from genui.engine.data.speech import (
     DIGITS,
     LATEST,
+    MEL_FRAMES,
+    MELS,
+    RATE,
+    SAMPLES,
     Speech,
     Take,
     load_speech,
     prepared,
     read_take,
 )
-from genui.engine.sound.mel import FRAMES, MELS, SAMPLES
-from genui.engine.sound.stft import RATE
-from genui.errors import MisuseError
-from genui.render.wav import encode_wav, to_pcm
+from genui.formats.audio import encode_wav, to_pcm
 
 
 def tone(seconds: float = 0.4, rate: int = RATE, loud: float = 0.3) -> np.ndarray:
@@ -66,7 +68,7 @@ def test_a_batch_begins_words_a_little_later_each_time() -> None:
     one = speech.batch(np.array([0, 1, 2]), np.random.default_rng(0))
     two = speech.batch(np.array([0, 1, 2]), np.random.default_rng(1))
     assert one.captions == ["zero anna", "one anna", "two anna"]
-    assert one.mels.shape == (3, 1, MELS, FRAMES)
+    assert one.mels.shape == (3, 1, MELS, MEL_FRAMES)
     assert one.mels.dtype == np.float32
     assert not np.array_equal(one.mels, two.mels)
     assert (one.mels[..., -1] == -1).all()  # none is so long

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from genui.engine.lab.data import NAMES, data_named
-from genui.engine.lab.divergence import Divergence, jensen_shannon, shares
-from genui.points import Point, to_text
+from genui.engine.train.points import NAMES, Divergence, data_named, jensen_shannon, shares
+from genui.formats.points import Point, to_text
 from genui.protocol import EDGE
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from genui.engine.generate.load import open_trace
-from genui.engine.generate.trace import Trace
-from genui.engine.lab.family import FAMILIES
-from genui.engine.lab.generator import look
-from genui.errors import MisuseError
-from genui.points import Point, to_text
+from genui.base.errors import MisuseError
+from genui.engine.load import open_trace
+from genui.engine.sample.points import look
+from genui.engine.sample.trace import Trace
+from genui.engine.train.points import FAMILIES
+from genui.formats.points import Point, to_text
 from genui.protocol import (
     GRID,
     AddNoise,

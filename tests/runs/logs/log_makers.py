@@ -8,16 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from genui.errors import GenuiError
-from genui.runs.logs.base import Tail
-from genui.runs.logs.csv import CsvTail
-from genui.runs.logs.jsonl import JsonlTail
-from genui.runs.logs.tfevents import EventsTail
-from genui.runs.logs.tfrecord import checksums
-from genui.runs.logs.trackio_db import run_path
-from genui.runs.logs.trainer_state import TrainerStateTail
-from genui.runs.logs.wandb import WandbTail
-from genui.runs.tail import MetricsTail
+from genui.base.errors import GenuiError
+from genui.logs.base import Tail
+from genui.logs.huggingface import TrainerStateTail
+from genui.logs.native import MetricsTail
+from genui.logs.tables import CsvTail
+from genui.logs.tensorboard import EventsTail, checksums
+from genui.logs.text import JsonlTail
+from genui.logs.trackio import run_path
+from genui.logs.wandb import WandbTail
 
 BLOCK = 32 * 1024
 FIXTURES = Path(__file__).parent / "fixtures"

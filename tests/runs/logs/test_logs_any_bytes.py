@@ -19,9 +19,9 @@ from log_makers import (
     wandb_log,
     wandb_row,
     whole_log,
-)  # fmt: skip
+)
 
-from genui.runs.logs.trackio import TrackioTail
+from genui.logs.trackio import TrackioTail
 
 APPENDED = [format for format in READERS if format != "trainer-state"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from log_makers import FIXTURES, trackio_database, trackio_run, whole_log
 
-from genui.cli import main
-from genui.runs.logs.formats import FORMATS
+from genui.cli.main import main
+from genui.logs.base import FORMATS
 
 Capture = pytest.CaptureFixture[str]
 

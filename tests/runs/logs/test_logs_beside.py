@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 from log_makers import FIXTURES, read_all, seen, trackio_database, trackio_run, whole_log
 
-from genui.cli import main
-from genui.errors import GenuiError
+from genui.base.errors import GenuiError
+from genui.cli.main import main
+from genui.logs import open_tail
+from genui.logs.base import FORMATS
+from genui.logs.find import find_logs
+from genui.logs.native import MetricsTail
 from genui.recipes import find_recipe
 from genui.runs.layout import create_run
-from genui.runs.logs import find_logs, open_tail
-from genui.runs.logs.formats import FORMATS
-from genui.runs.tail import MetricsTail
 
 Capture = pytest.CaptureFixture[str]
 
@@ -85,7 +86,7 @@ def test_a_log_that_cannot_even_be_listed_costs_no_other(
     def fail(*_: object) -> list[object]:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("genui.runs.logs.find.runs_in", fail)
+    monkeypatch.setattr("genui.logs.find.runs_in", fail)
     assert main(["inspect", str(tmp_path)]) == 1  # nothing else is there: why not is said
     told = capsys.readouterr().err
     assert told.count("\n") == 1

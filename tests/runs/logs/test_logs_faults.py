@@ -19,12 +19,12 @@ from log_makers import (
     trackio_run,
     varint,
     whole_log,
-)  # fmt: skip
+)
 
-from genui.errors import GenuiError
-from genui.runs.logs.tfevents import EventsTail
-from genui.runs.logs.trackio import TrackioTail
-from genui.runs.logs.wandb import WandbTail
+from genui.base.errors import GenuiError
+from genui.logs.tensorboard import EventsTail
+from genui.logs.trackio import TrackioTail
+from genui.logs.wandb import WandbTail
 
 APPENDED = [format for format in READERS if format != "trainer-state"]
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from log_makers import FIXTURES, event, read_all, seen, trackio_database, whole_log
 
-from genui.errors import GenuiError, MisuseError
+from genui.base.errors import GenuiError, MisuseError
+from genui.logs import find, open_tail
+from genui.logs.base import FORMATS
+from genui.logs.find import find_logs, summarise_log
 from genui.recipes import find_recipe
 from genui.runs.layout import create_run
-from genui.runs.logs import find, find_logs, open_tail, summarise_log
-from genui.runs.logs.formats import FORMATS
 
 
 @pytest.fixture
@@ -230,7 +231,7 @@ def test_a_log_being_written_is_told_from_a_line_half_written(tmp_path: Path):
 
 def test_finding_logs_needs_no_numpy(many: Path):
     code = (
-        "import sys, pathlib; from genui.runs.logs import find_logs; "
+        "import sys, pathlib; from genui.logs import find_logs; "
         "find_logs(pathlib.Path(sys.argv[1])); sys.exit('numpy' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(many)], check=True)

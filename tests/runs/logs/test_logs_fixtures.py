@@ -17,12 +17,12 @@ from log_makers import (
     wandb_exit,
     wandb_log,
     wandb_row,
-)  # fmt: skip
+)
 
-from genui.runs.logs.base import Tail
-from genui.runs.logs.jsonl import JsonlTail
-from genui.runs.logs.trackio import TrackioTail
-from genui.runs.logs.wandb import WandbTail
+from genui.logs.base import Tail
+from genui.logs.text import JsonlTail
+from genui.logs.trackio import TrackioTail
+from genui.logs.wandb import WandbTail
 
 
 def loss(step: int) -> float:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from log_makers import read_all, seen, whole_log
 
-from genui.errors import GenuiError
-from genui.runs.logs import find_logs, open_tail, trackio_db
-from genui.runs.logs.trackio import TrackioTail
-from genui.runs.logs.trackio_db import run_path, runs_in
+from genui.base.errors import GenuiError
+from genui.logs import open_tail, trackio
+from genui.logs.find import find_logs
+from genui.logs.trackio import TrackioTail, run_path, runs_in
 
 Capture = pytest.CaptureFixture[str]
 
@@ -47,7 +47,7 @@ HOSTILE = {
         "(1,", "('1',"
     ),
     "a value too long": f"{TABLE} INSERT INTO metrics VALUES "
-    f"(2, 'r', 'first', '2026-01-01', 2, zeroblob({trackio_db.LONGEST + 1}))",
+    f"(2, 'r', 'first', '2026-01-01', 2, zeroblob({trackio.LONGEST + 1}))",
 }
 
 
@@ -120,7 +120,7 @@ def test_a_database_that_takes_too_long_is_left(tmp_path: Path, monkeypatch: pyt
         "FROM n",
     )
     tail = TrackioTail(run_path(path, "r"))
-    monkeypatch.setattr(trackio_db, "SECONDS", 0.0)
+    monkeypatch.setattr(trackio, "SECONDS", 0.0)
     with pytest.raises(GenuiError, match=r"long\.db .*not read within 0 s"):
         runs_in(path)
     for _ in range(2):
@@ -169,7 +169,7 @@ def shared_pages(path: Path) -> Path:
 def test_a_tree_of_pages_without_end_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = shared_pages(tmp_path / "tree.db")
     assert path.stat().st_size < 64 * 1024
-    monkeypatch.setattr(trackio_db, "SECONDS", 0.2)
+    monkeypatch.setattr(trackio, "SECONDS", 0.2)
     with pytest.raises(GenuiError, match=r"tree\.db .*not read within"):
         runs_in(path)
     with pytest.raises(GenuiError, match=r"tree\.db .*(not read within|malformed|out of order)"):

@@ -14,14 +14,14 @@ from collections.abc import Iterator
 import pyte
 import pytest
 
-from genui.ui.driver import driver_class, metered
-from genui.ui.metered import MOST_PENDING, MeteredWriter
+from genui.ui.driver import MOST_PENDING, MeteredWriter
+from genui.ui.terminal import driver_class, metered
 
 APP = """
 import numpy as np
 from textual.app import App
-from genui.ui.driver import driver_class, metered
-from genui.ui.widgets.picture import Picture
+from genui.ui.terminal import driver_class, metered
+from genui.ui.widgets.image import ImageView as Picture
 
 class Flood(App):
     BINDINGS = [("q", "quit", "quit")]

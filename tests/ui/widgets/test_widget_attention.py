@@ -4,7 +4,7 @@ from rich.cells import cell_len
 from widget_stage import Stage, lines_of
 
 from genui.protocol import Attention
-from genui.ui.widgets.attention import AttentionList, Heads, levels
+from genui.ui.widgets.candidates import AttentionList, Heads, levels
 
 TEXTS = ("RO", "MEO", ":", " the", "\n")
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from widget_stage import Stage, lines_of, styles_of
 
-from genui.ui.widgets.mask import MaskPainter, whole_scale
+from genui.ui.widgets.image import MaskPainter, whole_scale
 
 GREY = np.full((32, 32, 3), 90, np.uint8)
 

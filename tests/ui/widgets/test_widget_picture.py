@@ -6,7 +6,7 @@ import pytest
 from widget_stage import CountingDriver, Stage, lines_of, styles_of
 
 from genui.protocol import ImageFrame
-from genui.ui.widgets.picture import Picture
+from genui.ui.widgets.image import ImageView
 
 
 def noise(seed: int, size: int = 32) -> np.ndarray:
@@ -14,7 +14,7 @@ def noise(seed: int, size: int = 32) -> np.ndarray:
 
 
 async def test_it_says_what_is_missing_until_there_is_a_picture() -> None:
-    picture = Picture("Press enter to draw")
+    picture = ImageView("Press enter to draw")
     async with Stage(picture).run_test(size=(40, 11)):
         assert lines_of(picture)[5].strip() == "Press enter to draw"
         assert picture.scale_text == ""
@@ -25,7 +25,7 @@ async def test_it_says_what_is_missing_until_there_is_a_picture() -> None:
 
 
 async def test_the_picture_is_in_the_middle_at_a_whole_scale() -> None:
-    picture = Picture()
+    picture = ImageView()
     async with Stage(picture).run_test(size=(80, 36)):
         picture.show(np.full((32, 32, 3), (200, 10, 20), np.uint8))
         assert picture.scale_text == "32×32 at 2×"
@@ -36,7 +36,7 @@ async def test_the_picture_is_in_the_middle_at_a_whole_scale() -> None:
 
 
 async def test_frames_choose_the_guess_or_the_noisy_picture() -> None:
-    picture = Picture()
+    picture = ImageView()
     async with Stage(picture).run_test(size=(8, 4)):
         frame = ImageFrame(
             trace=1, step=3, sigma=1.0, width=2, height=2, x=b"\xff\0\0" * 4, guess=b"\0\0\xff" * 4
@@ -47,7 +47,7 @@ async def test_frames_choose_the_guess_or_the_noisy_picture() -> None:
         assert any("#ff0000" in style for _, style in styles_of(picture))
 
 
-async def octets_of(picture: Picture, frame: np.ndarray) -> int:
+async def octets_of(picture: ImageView, frame: np.ndarray) -> int:
     driver = picture.app._driver
     assert isinstance(driver, CountingDriver)
     await asyncio.sleep(0.05)
@@ -60,7 +60,7 @@ async def octets_of(picture: Picture, frame: np.ndarray) -> int:
 @pytest.fixture
 async def shown():
     """A picture of 64×32 cells in an app that writes to a counted terminal."""
-    picture = Picture()
+    picture = ImageView()
     picture.styles.width, picture.styles.height = 64, 32
     app = Stage(picture)
     running = asyncio.create_task(app.run_async(size=(100, 40)))
@@ -72,19 +72,19 @@ async def shown():
 
 
 @pytest.mark.parametrize("size", [32, 64])
-async def test_a_step_of_full_noise_costs_at_most_25_kilobytes(shown: Picture, size: int) -> None:
+async def test_a_step_of_full_noise_costs_at_most_25_kilobytes(shown: ImageView, size: int) -> None:
     await octets_of(shown, noise(0, size))
     assert 1_000 < await octets_of(shown, noise(1, size)) <= 25_000
 
 
-async def test_an_identical_frame_costs_nothing(shown: Picture) -> None:
+async def test_an_identical_frame_costs_nothing(shown: ImageView) -> None:
     frame = noise(0)
     await octets_of(shown, frame)
     assert shown.show(frame) is False
     assert await octets_of(shown, frame.copy()) == 0
 
 
-async def test_only_rows_that_changed_are_sent(shown: Picture) -> None:
+async def test_only_rows_that_changed_are_sent(shown: ImageView) -> None:
     frame = np.zeros((32, 32, 3), np.uint8)
     frame[::2] = 255
     whole = await octets_of(shown, frame)
@@ -95,7 +95,7 @@ async def test_only_rows_that_changed_are_sent(shown: Picture) -> None:
 
 async def test_no_color_draws_in_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    picture = Picture()
+    picture = ImageView()
     async with Stage(picture).run_test(size=(8, 4)) as pilot:
         picture.show(np.full((2, 2, 3), 255, np.uint8))
         await pilot.pause()
@@ -104,7 +104,7 @@ async def test_no_color_draws_in_characters(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("shape", [(0, 4, 3), (4, 4), (4, 4, 4)])
 async def test_what_is_not_a_picture_is_refused(shape: tuple[int, ...]) -> None:
-    picture = Picture()
+    picture = ImageView()
     async with Stage(picture).run_test(size=(8, 4)):
         with pytest.raises(ValueError, match=r"uint8 \[H, W, 3\]|reshape"):
             picture.show(np.zeros(shape, np.uint8))
@@ -112,7 +112,7 @@ async def test_what_is_not_a_picture_is_refused(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 2), (200, 60)])
 async def test_any_room_will_do(size: tuple[int, int]) -> None:
-    picture = Picture()
+    picture = ImageView()
     async with Stage(picture).run_test(size=size) as pilot:
         picture.show(noise(0))
         await pilot.pause()
@@ -120,7 +120,7 @@ async def test_any_room_will_do(size: tuple[int, int]) -> None:
 
 
 async def test_the_noise_of_a_frame_is_a_picture_too() -> None:
-    picture = Picture()
+    picture = ImageView()
     async with Stage(picture).run_test(size=(8, 4)):
         frame = ImageFrame(
             trace=1, step=3, sigma=1.0, width=2, height=2, x=b"\xff\0\0" * 4, guess=b"\0\0\xff" * 4
@@ -133,7 +133,7 @@ async def test_the_noise_of_a_frame_is_a_picture_too() -> None:
 
 
 async def test_a_grid_is_labelled_where_that_leaves_it_as_large() -> None:
-    picture = Picture()
+    picture = ImageView()
     async with Stage(picture).run_test(size=(72, 34)):
         picture.show(noise(0, 64))
         picture.label(["1", "two"], ["heun", "a sampler with a long name"])
@@ -155,14 +155,14 @@ async def test_a_grid_is_labelled_where_that_leaves_it_as_large() -> None:
 
 
 async def test_a_grid_larger_than_its_room_is_sampled_down_and_says_so() -> None:
-    picture = Picture()
+    picture = ImageView()
     async with Stage(picture).run_test(size=(72, 34)):
         picture.show(np.zeros((128, 192, 3), np.uint8))
         assert picture.scale_text == "192×128 at 1/3"
 
 
 async def test_noise_is_not_enlarged_beyond_what_a_step_may_cost() -> None:
-    picture = Picture()
+    picture = ImageView()
     async with Stage(picture).run_test(size=(140, 70)):
         picture.show(noise(0))
         assert picture.scale_text == "32×32 at 2×"
@@ -170,7 +170,7 @@ async def test_noise_is_not_enlarged_beyond_what_a_step_may_cost() -> None:
         assert picture.scale_text == "8×8 at 17×"
 
 
-async def test_what_was_drawn_coarse_is_drawn_finer_once_it_stands_still(shown: Picture) -> None:
+async def test_what_was_drawn_coarse_is_drawn_finer_once_it_stands_still(shown: ImageView) -> None:
     frame = noise(0, 64)
     await octets_of(shown, frame)
     before = lines_of(shown), styles_of(shown)

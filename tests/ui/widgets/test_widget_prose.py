@@ -4,8 +4,7 @@ import pytest
 from widget_stage import CountingDriver, Stage, lines_of, styles_of
 
 from genui.protocol import TextFrame
-from genui.ui.widgets.prose import Prose
-from genui.ui.widgets.token_looks import surprise_class
+from genui.ui.widgets.prose import Prose, surprise_class
 
 
 def written(prose: Prose) -> list[str]:

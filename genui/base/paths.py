@@ -1,0 +1,54 @@
+"""Where every file genui reads or writes lives.
+
+`GENUI_HOME` moves all of them under one folder; without it they follow the platform's
+own rules (platformdirs).
+"""
+
+import os
+from pathlib import Path
+
+APP_NAME = "genui"
+
+
+def _home() -> Path | None:
+    value = os.environ.get("GENUI_HOME")
+    return Path(os.path.expanduser(value)).absolute() if value else None
+
+
+def _place(sub: str, kind: str) -> Path:
+    home = _home()
+    if home is not None:
+        return home / sub
+    import platformdirs  # 10 ms, and not needed where GENUI_HOME is set
+
+    return Path(getattr(platformdirs, f"user_{kind}_path")(APP_NAME))
+
+
+def data_dir() -> Path:
+    """Runs and downloads: what is worth a backup."""
+    return _place("data", "data")
+
+
+def runs_dir() -> Path:
+    """One folder a run."""
+    return data_dir() / "runs"
+
+
+def downloads_dir() -> Path:
+    """Checksummed data sets fetched on demand."""
+    return data_dir() / "downloads"
+
+
+def cache_dir() -> Path:
+    """What can be computed again: drawn pictures, trained tokenizers."""
+    return _place("cache", "cache")
+
+
+def state_dir() -> Path:
+    """Small things the app remembers: theme, hints already seen."""
+    return _place("state", "state")
+
+
+def weights_dir() -> Path:
+    """The checkpoints shipped inside the package (read-only)."""
+    return Path(__file__).parents[1] / "weights"

@@ -1,0 +1,86 @@
+"""Text nobody vouches for, made safe to show.
+
+Model output, logs, file names and metric names may hold escape codes, control
+characters and bidirectional overrides; a terminal would obey them.
+"""
+
+import re
+import unicodedata
+from typing import Any
+
+import msgspec
+from rich.cells import cell_len, set_cell_size
+
+ELLIPSIS = "…"
+_UNKNOWN = "\N{REPLACEMENT CHARACTER}"
+
+# CSI and OSC/DCS/APC/PM/SOS sequences, in their 7-bit and 8-bit forms, and two-byte escapes.
+_ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[ -/]*[0-~]"
+)
+_PLAIN = re.compile(r"[\t\n -~\u00a0-\u00ac\u00ae-\u02ff]*\Z")
+_UNUSUAL = re.compile(r"[^\n -~]")
+# Characters that join or reshape their neighbours: terminals disagree about their width.
+_JOINERS = frozenset("\ufe0e\ufe0f")
+# Control, format (bidi overrides, zero-width joiners), surrogate; line and paragraph separators.
+_DROPPED = frozenset(("Cc", "Cf", "Zl", "Zp"))
+
+
+def clean(text: str) -> str:
+    """`text` without escape sequences, control and invisible characters; newline and tab stay.
+
+    A lone surrogate becomes U+FFFD, so the result always encodes as UTF-8.
+    """
+    if _PLAIN.match(text):
+        return text
+    text = _ESCAPES.sub("", text.replace("\r\n", "\n"))
+    return "".join(map(_clean_character, text))
+
+
+def _clean_character(character: str) -> str:
+    if character in "\n\t":
+        return character
+    category = unicodedata.category(character)
+    if category == "Cs":
+        return _UNKNOWN
+    return "" if category in _DROPPED or character in _JOINERS else character
+
+
+def escape_json(text: str) -> str:
+    """JSON that means the same and is safe on a terminal.
+
+    Every character that `clean` would drop becomes its JSON escape, U+009B `\\u009b`; one beyond
+    U+FFFF becomes a pair of them. In valid JSON such characters are inside strings only.
+    """
+    return text if _PLAIN.match(text) else _UNUSUAL.sub(_escape_character, text)
+
+
+def _escape_character(match: re.Match[str]) -> str:
+    character = match[0]
+    if _clean_character(character) == character:
+        return character
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+
+
+def clean_line(text: str, width: int | None = None) -> str:
+    """`text` as one line, white space folded to single spaces.
+
+    Where it is wider than `width` terminal cells it ends in an ellipsis.
+    """
+    line = " ".join(clean(text).split())
+    if width is None or cell_len(line) <= width:
+        return line
+    return set_cell_size(line, max(width - 1, 0)).rstrip() + ELLIPSIS if width > 0 else ""
+
+
+# --- Values as a person types them: `.5` is a number too, which msgspec, reading JSON's, refuses
+
+
+def from_text(text: str | list[str], kind: Any) -> Any:
+    """The value of that type. Raises msgspec.ValidationError where the text is none."""
+    if isinstance(text, str) and text.strip().startswith("."):
+        text = f"0{text.strip()}"
+    return msgspec.convert(text, kind, strict=False)

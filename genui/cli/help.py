@@ -1,0 +1,193 @@
+"""`genui help`: the manual, a page a topic.
+
+The pages are the Markdown files of `genui/help`; `index.md` lists them, in reading order, with
+the line that each is offered with. The pages of keys and commands are made from the tables that
+the app and the shell use, so they are never out of date.
+"""
+
+import argparse
+import functools
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from genui.base.errors import GenuiError, MisuseError, did_you_mean
+from genui.cli import output
+
+PAGES = Path(__file__).parent.parent / "help"
+GENERATED = ("keys", "commands")
+WIDEST = 100  # columns of text that are easy to read
+
+_TOPIC = re.compile(r"^- \[(\w+)\]\(\1\.md\): (.+)$", re.MULTILINE)
+_LINK = re.compile(r"\[[^\[\]]*\]\((\w+)\.md(?:#[\w-]*)?\)")
+_MARKS = re.compile(r"\*\*|`")
+
+
+class Passage(NamedTuple):
+    """A paragraph, an item of a list, a row of a table or an example."""
+
+    topic: str
+    headings: str  # those it stands under, with › between
+    text: str
+
+
+def configure_help(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "topic", metavar="TOPIC", nargs="?", help="a page of the manual, or a command's name"
+    )
+    parser.add_argument("--search", metavar="WORDS", nargs="+", help="passages with all of these")
+    parser.epilog = (
+        "Without TOPIC the topics are listed. In the app F1 shows the same pages.\n\n"
+        "examples:\n"
+        "  genui help                        the topics\n"
+        "  genui help images\n"
+        "  genui help generate               a command: every option and examples\n"
+        "  genui help --search guidance grid\n"
+        "  genui help keys | less"
+    )
+
+
+def run_help(args: argparse.Namespace) -> int:
+    if args.search and args.topic:
+        raise MisuseError("help: give a TOPIC or --search WORDS, not both")
+    if args.search:
+        _print_passages(find_passages(" ".join(args.search)))
+    elif args.topic:
+        _print_page(page(args.topic))
+    else:
+        output.table(("TOPIC", ""), topics().items())
+        output.note("genui help TOPIC prints a page; genui help --search WORDS finds passages")
+    return 0
+
+
+def topics() -> dict[str, str]:
+    """The topics in reading order, each with the line that it is offered with."""
+    return dict(_TOPIC.findall(_read("index")))
+
+
+def page(topic: str) -> str:
+    """A page as Markdown; a command's name gives its part of the page of commands.
+
+    Raises MisuseError, one line with the nearest names, for a word that is neither.
+    """
+    from genui.cli.main import COMMANDS
+
+    if topic == "keys":
+        from genui.ui.keys import keys_markdown  # the table itself knows no Textual
+
+        return keys_markdown()
+    if topic == "commands":
+        return commands_markdown()
+    if topic in topics():
+        return _read(topic)
+    if topic in COMMANDS:
+        return command_markdown(topic)
+    known = {*topics(), *COMMANDS}
+    raise MisuseError(f"no topic '{topic}': {did_you_mean(topic, known)}; genui help lists them")
+
+
+def commands_markdown() -> str:
+    """Every command with its options and examples, read from the parsers."""
+    from genui.cli.main import COMMANDS
+
+    return "\n".join([_read("commands"), *(command_markdown(name) for name in COMMANDS)])
+
+
+def command_markdown(name: str) -> str:
+    """One command: what it does, its options, and what else its --help says."""
+    from genui.cli.main import command_parser
+
+    parser = command_parser(name)
+    description, parser.description = parser.description, None
+    parser.usage = argparse.SUPPRESS
+    parser.formatter_class = functools.partial(
+        argparse.RawDescriptionHelpFormatter, width=min(WIDEST, _columns()) - 4
+    )
+    body = parser.format_help().strip()
+    return "\n".join([f"## genui {name}", "", description or "", "", "```text", body, "```", ""])
+
+
+def find_passages(words: str) -> list[Passage]:
+    """The passages in which all words occur, in any case; the headings above count too.
+
+    Those with more of the words in themselves come first. Raises GenuiError where there is none.
+    """
+    wanted = words.casefold().split()
+    ranked = []
+    for topic in topics():
+        for passage in _passages(topic, page(topic)):
+            text = passage.text.casefold()
+            within = sum(word in text for word in wanted)
+            around = f"{topic} {passage.headings} {text}".casefold()
+            if within and all(word in around for word in wanted):
+                ranked.append((-within, passage))
+    if not ranked:
+        raise GenuiError(f"help: no passage has all of '{words}'; genui help lists the topics")
+    return [passage for _, passage in sorted(ranked, key=lambda pair: pair[0])]
+
+
+def _passages(topic: str, text: str) -> Iterator[Passage]:
+    headings: list[str] = []
+    for block in re.findall(r"```.*?^```$|(?:(?!```)[^\n]+\n?)+", text, re.DOTALL | re.MULTILINE):
+        if heading := re.match(r"(#+) (.+)", block):
+            del headings[len(heading[1]) - 1 :]
+            headings.append(heading[2])
+            block = block[heading.end() :]
+        if block.startswith("```"):
+            parts = ["\n".join(block.splitlines()[1:-1])]
+            if topic in GENERATED:  # a key or an option each
+                parts = re.split(r"\n(?= {0,2}\S)", parts[0])
+        elif block.startswith("|"):
+            rows = [line for line in block.splitlines() if not re.match(r"\|[-|]+\|$", line)]
+            parts = [
+                "  ".join(cell.strip() for cell in _cells(row) if cell.strip()) for row in rows
+            ]
+        else:
+            parts = re.split(r"\n(?=- |\d+\. )", block)
+        for part in parts:
+            if part.strip():
+                yield Passage(topic, " › ".join(headings), part.strip())
+
+
+def _cells(row: str) -> list[str]:
+    return [cell.replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", row)]
+
+
+def _read(topic: str) -> str:
+    return (PAGES / f"{topic}.md").read_text("utf-8")
+
+
+def _columns() -> int:
+    return shutil.get_terminal_size().columns
+
+
+def _for_shell(text: str) -> str:
+    """Links to other pages as the command that prints them."""
+    return _LINK.sub(r"`genui help \1`", text)
+
+
+def _print_page(text: str) -> None:
+    """Drawn on a terminal; as it is written anywhere else."""
+    text = _for_shell(text)
+    if not sys.stdout.isatty():
+        print(text.rstrip())
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+    from rich.theme import Theme
+
+    on_any_ground = Theme({"markdown.code": "bold cyan", "markdown.code_block": "cyan"})
+    console = Console(width=min(WIDEST, _columns()), theme=on_any_ground)
+    console.print(Markdown(text, code_theme="ansi_dark", hyperlinks=False))
+
+
+def _print_passages(passages: list[Passage]) -> None:
+    bold, plain = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
+    for passage in passages:
+        print(f"{bold}{passage.topic}{plain}: {passage.headings}")
+        for line in _MARKS.sub("", _for_shell(passage.text)).splitlines():
+            print(f"  {line}")
+        print()

@@ -1,0 +1,181 @@
+"""The `genui` command: one table of commands, their parser, and what every command shares.
+
+A command is two functions of a module of `genui.cli`: `configure_NAME(parser)` and
+`run_NAME(args) -> int`. Only the module of the command asked for is imported, so `genui` alone
+reaches the app without paying for the others.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+from genui import __version__
+from genui.base.errors import GenuiError, MisuseError, did_you_mean
+
+if TYPE_CHECKING:
+    import argparse
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+READER_GONE = 141  # 128 + SIGPIPE
+
+
+class Command(NamedTuple):
+    module: str  # of genui.cli
+    summary: str
+    name: str = ""  # of its two functions, where that is not its own
+
+
+COMMANDS = MappingProxyType(
+    {
+        "models": Command("models", "list what can generate: shipped models and your checkpoints"),
+        "recipes": Command("train", "list what can be trained, or every setting of one recipe"),
+        "train": Command("train", "train a recipe in the background (or here, --foreground)"),
+        "runs": Command("runs", "list your training runs"),
+        "watch": Command("watch", "open the app on any training's log, or on a command's output"),
+        "inspect": Command("runs", "show a run or log, or follow its metrics"),
+        "export": Command("runs", "write metrics as CSV, JSONL or TensorBoard events"),
+        "pause": Command("runs", "hold a run between two steps", "steer"),
+        "resume": Command("train", "let a paused run go on, or restart a stopped or dead one"),
+        "stop": Command("runs", "end a run after a checkpoint", "steer"),
+        "checkpoint": Command("runs", "write a checkpoint now", "steer"),
+        "evaluate": Command("runs", "measure a run on held-out data and sample it now", "steer"),
+        "set": Command("runs", "change the learning rate of a run while it trains"),
+        "generate": Command("generate", "write text or draw a picture with a model"),
+        "lab": Command("measure", "train a small network on points in the plane"),
+        "compare": Command("replay", "run two generations in step, and say where they part"),
+        "twins": Command("measure", "learn the same labels by p(y|x) and by p(x|y)p(y)"),
+        "probes": Command("measure", "measure models on the same data, as a table"),
+        "average": Command("models", "write a model of the mean of several models' weights"),
+        "worth": Command(
+            "measure", "train on generated data and on as much real data, and compare"
+        ),
+        "sheet": Command("replay", "put saved generations on one contact sheet"),
+        "replay": Command(
+            "replay", "make a saved generation again, and say whether it is the same"
+        ),
+        "traces": Command("replay", "list the traces that were saved"),
+        "show": Command("replay", "show a picture, a sample, a trace, a model or a run folder"),
+        "doctor": Command("models", "say what genui found: paste it into a bug report"),
+        "help": Command("help", "read the manual, by topic or by words"),
+    }
+)
+
+EXAMPLES = """\
+examples:
+  genui                                        open the app
+  genui generate shakespeare --prompt 'ROMEO:'
+  genui generate icons --prompt 'red heart on black'
+  genui train shakespeare --set steps=500
+  genui inspect last --follow
+  genui help                                   the manual, by topic
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; faults become one line on stderr.
+
+    0 done, 1 failed, 2 asked wrongly, 130 interrupted, 141 the reader of our output left.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    _make_streams_sturdy()
+    try:
+        code = _dispatch(words)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _drop_output()
+        return READER_GONE
+    except GenuiError as error:
+        return _fail(str(error), error.exit_code)
+    except OSError as error:
+        if error.filename is None:
+            _drop_output()
+        return _fail(f"{error.filename or 'standard output'}: {error.strerror or error}", 1)
+    except Exception as error:
+        if os.environ.get("GENUI_DEBUG"):
+            raise
+        return _fail(
+            f"unexpected {type(error).__name__}: {error}; this is a defect, please report it "
+            "with `genui doctor` (GENUI_DEBUG=1 shows where)",
+            1,
+        )
+
+
+def _drop_output() -> None:
+    """Python flushes stdout once more at exit: give what cannot be written somewhere to go."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def overall_parser() -> "argparse.ArgumentParser":
+    """What `genui --help` and `--version` are answered by; a command's options are its own."""
+    from genui.cli.options import Parser
+
+    width = max(map(len, COMMANDS))
+    listed = [f"  {name:{width}}  {summary}" for name, (_, summary, _) in COMMANDS.items()]
+    parser = Parser(
+        prog="genui",
+        description="A laboratory for generative models in a terminal. "
+        "Without a command it opens the app.",
+        epilog="\n".join(["commands:", *listed, "", EXAMPLES]),
+    )
+    parser.add_argument("--version", action="version", version=f"genui {__version__}")
+    parser.add_argument(
+        "command", metavar="COMMAND", nargs="?", help="one of those below; each has its own --help"
+    )
+    return parser
+
+
+def command_parser(command: str) -> "argparse.ArgumentParser":
+    """The parser of one command, with the command's name in `args.command`."""
+    from importlib import import_module
+
+    from genui.cli.options import Parser
+
+    module, summary, name = COMMANDS[command]
+    code = import_module(f"genui.cli.{module}")
+    name = name or command
+    parser = Parser(prog=f"genui {command}", description=f"{summary[0].upper()}{summary[1:]}.")
+    getattr(code, f"configure_{name}")(parser)
+    parser.set_defaults(run=getattr(code, f"run_{name}"), command=command)
+    return parser
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words:
+        from genui.cli import watch
+
+        return watch.run_home()
+    command = words[0]
+    known = command in COMMANDS
+    if not known and not command.startswith("-"):
+        raise MisuseError(f"no command '{command}': {did_you_mean(command, COMMANDS)}")
+    parser = command_parser(command) if known else overall_parser()
+    try:
+        args, unknown = parser.parse_known_args(words[1:] if known else words)
+    except SystemExit as done:  # --help and --version
+        return done.code if isinstance(done.code, int) else 0
+    if unknown or not known:
+        where, word = (f"{command}: ", unknown[0]) if known else ("", command)
+        raise MisuseError(f"{where}cannot use {word!r}; see {parser.prog} --help")
+    return args.run(args)
+
+
+def _fail(line: str, code: int) -> int:
+    from genui.base.text import clean_line
+
+    print(f"genui: {clean_line(line)}", file=sys.stderr)
+    return code
+
+
+def _make_streams_sturdy() -> None:
+    """Neither a closed stream nor a locale without our signs may end a command."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - lives as long as we do
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")

@@ -1,0 +1,498 @@
+"""`genui probes`: models of the same data beside each other, measured."""
+
+import argparse
+import dataclasses
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genui.base.errors import MisuseError
+from genui.base.numbers import count
+from genui.cli import generate, output
+from genui.cli.generate import plan_in
+from genui.cli.options import add_json, seed_from, settings_for
+from genui.cli.output import Progress
+from genui.formats.points import read_csv, to_text
+from genui.formats.recipe import METADATA
+from genui.protocol import LAB, Frame, LabSettings, PointsFrame, Start, Started
+from genui.protocol.registry import KINDS, kind_of
+from genui.render.chart import HEADS, cells
+
+if TYPE_CHECKING:
+    from genui.engine.metrics.table import Row
+    from genui.engine.metrics.twins import Answer, Point, Worth
+
+NICE = 10  # after the app, which asked
+USUAL_PROBES, FEWEST_PROBES, MOST = 1000, 100, 10_000  # samples
+
+
+def configure_probes(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "Fréchet distance, precision and recall (k 3), density and coverage (k 5) against the\n"
+        "test set, in the features of the classifier shipped for that data: they compare with\n"
+        "each other and with no published figure. COPYING is the share nearer to training than\n"
+        "to test pictures (0.5: nothing is copied), RIGHT what the classifier takes for its\n"
+        "caption.\n\n"
+        "examples:\n"
+        "  genui probes fashion fashion-gan\n"
+        "  genui probes fashion run@1200 -n 2000 --json"
+    )
+    parser.add_argument(
+        "models", metavar="MODEL", nargs="+", help="models that draw, of the same data"
+    )
+    parser.add_argument(
+        "-n",
+        dest="count",
+        metavar="COUNT",
+        type=int,
+        default=USUAL_PROBES,
+        help=f"samples ({USUAL_PROBES:,})",
+    )
+    parser.add_argument(
+        "--lines",
+        action="store_true",
+        help="print a JSON line whenever something is known, as the app reads them",
+    )
+    add_json(parser)
+
+
+def run_probes(args: argparse.Namespace) -> int:
+    if not FEWEST_PROBES <= args.count <= MOST:
+        raise MisuseError(f"-n {args.count}: between {FEWEST_PROBES} and {MOST:,}")
+    return table_of(args.models, args.count, args.json, args.lines)
+
+
+def table_of(
+    models: Sequence[str], count: int = USUAL_PROBES, as_json: bool = False, as_lines: bool = False
+) -> int:
+    """Measure the models and print the table; 1 where one could not be measured."""
+    from genui.engine.metrics.table import check, rows
+
+    check(models)
+    if as_lines:  # the app is open beside it
+        from genui.engine.device import give_way
+
+        give_way(NICE)
+    progress = Progress()
+
+    def tell(model: str, done: int, of: int) -> None:
+        progress.show(f"{model}: {done:,}/{of:,} samples")
+        if as_lines:
+            output.emit({"model": model, "done": done, "of": of}, indent=False)
+
+    found = []
+    try:
+        for row in rows(models, count, tell):
+            found.append(row)
+            if as_lines:
+                output.emit({"row": as_dict(row)}, indent=False)
+    finally:
+        progress.clear()
+    if as_json:
+        output.emit([as_dict(row) for row in found])
+    elif not as_lines:
+        heads = [head.upper() for head in HEADS]
+        output.table(heads, [cells(as_dict(row)) for row in found], range(2, len(HEADS)))
+    for row in found:
+        if row.fault:
+            output.note(row.fault)
+    return 1 if any(row.fault for row in found) else 0
+
+
+def as_dict(row: "Row") -> dict[str, Any]:
+    """A row as scripts and the app read it."""
+    return dataclasses.asdict(row)
+
+
+# --- `genui twins`: two questions of one data set, p(y|x) and p(x|y)p(y), against its size ----
+
+QUESTIONS = {
+    "discriminative": "p(y|x), logistic regression",
+    "generative": "p(x|y)p(y), naive Bayes",
+}
+
+
+def configure_twins(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "Labels are learned by a discriminative model (logistic regression) and by its generative\n"
+        "twin (naive Bayes), from more and more of the same examples (Ng & Jordan 2002). The\n"
+        "curves are two runs whose steps are numbers of examples: genui watch shows them.\n\n"
+        "examples:\n"
+        "  genui twins fashion\n"
+        "  genui twins speakers --counts 10,100,1000\n"
+        "  genui twins fashion --model fashion-labels --model fashion\n"
+        "  genui twins icons --data MY_PICTURES --json"
+    )
+    parser.add_argument(
+        "dataset", metavar="DATASET", help="fashion, icons, emoji; speakers, python-or-prose"
+    )
+    parser.add_argument("--data", metavar="PATH", default="", help="your own labelled data")
+    parser.add_argument(
+        "--counts", metavar="N,N,…", default="", help="numbers of training examples (10 to all)"
+    )
+    parser.add_argument(
+        "--repeats", metavar="N", type=int, default=5, help="draws of few examples (5)"
+    )
+    parser.add_argument(
+        "--model",
+        metavar="MODEL",
+        action="append",
+        default=[],
+        dest="models",
+        help="also a classifier, or a diffusion model by Bayes' rule; may be given again",
+    )
+    parser.add_argument(
+        "--tested", metavar="N", type=int, default=200, help="pictures that MODEL labels (200)"
+    )
+    parser.add_argument("--name", metavar="NAME", default="", help="what to call the run")
+    add_json(parser, "the points as JSON")
+
+
+def run_twins(args: argparse.Namespace) -> int:
+    from genui.engine.metrics.twins import curves, load_examples
+    from genui.runs.api import init
+    from genui.runs.media import Text
+
+    counts = _counts(args.counts)
+    for option, value in (("repeats", args.repeats), ("tested", args.tested)):
+        if value < 1:
+            raise MisuseError(f"--{option} {value}: one at the least")
+    examples = load_examples(args.dataset, args.data)
+    output.note(
+        f"{examples.name}: {len(examples.labels)} labels, {len(examples.x):,} examples to train "
+        f"on, {len(examples.test_x):,} held out, {examples.features}"
+    )
+    points = curves(examples, counts, args.repeats)
+    first = next(points)  # before a run is begun: it says whether the counts can be had
+    answers = _answers(args)
+    # A run a question, so that the Training screen draws one curve over the other.
+    runs = {
+        name: init(
+            project="twins",
+            name=f"{args.name or examples.name}-{name}",
+            config={"dataset": examples.name, "features": examples.features, "step": "examples"},
+            reinit="create_new",
+        )
+        for name in examples.pair
+    }
+    found = []
+    for point in (first, *points):
+        found.append(point)
+        for name, run in runs.items():
+            run.log(dataclasses.asdict(point.scores[name]), step=point.examples)
+        output.note(f"{point.examples:,} examples")
+    for name, run in runs.items():
+        text = _sample(found, name, QUESTIONS[name])
+        run.log({"table": Text(text)}, step=found[-1].examples)
+        run.finish()
+    ids = {name: run.id for name, run in runs.items()}
+    if args.json:
+        output.emit(
+            {
+                "runs": ids,
+                "points": [{"examples": p.examples, **_flat(p)} for p in found],
+                "models": answers,
+            }
+        )
+    else:
+        heads, rows = _table(found)
+        output.table(heads, rows, right=range(len(heads)))
+        output.say("; ".join(f"{name}: {question}" for name, question in QUESTIONS.items()))
+        for each in answers:
+            output.say(_words(each))
+        output.note(f"curves: genui watch {' '.join(ids.values())}   (o: both; Y: logarithmic)")
+    return 0
+
+
+def _answers(args: argparse.Namespace) -> list["Answer"]:
+    """What the named models say of held-out pictures."""
+    if not args.models:
+        return []
+    from genui.engine.metrics.twins import answer
+
+    found = []
+    for model in args.models:
+        output.note(f"{model}: labels {args.tested:,} pictures")
+        found.append(answer(model, args.dataset, args.tested))
+    return found
+
+
+def _words(found: "Answer") -> str:
+    by = "p(y|x)" if found.question == "discriminative" else "p(x|y)p(y), Bayes' rule"
+    scores = found.scores
+    return (
+        f"{found.model}, {by}: {scores.accuracy:.1%} right, log-loss {scores.log_loss:.3f}, "
+        f"calibration {scores.calibration_error:.3f} ({found.tested:,} pictures, trained on "
+        f"{found.examples:,})"
+    )
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    """`"10,100"` as numbers. Raises MisuseError where one is none."""
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise MisuseError(f"--counts {text!r}: give whole numbers, as in 10,100,1000") from None
+
+
+def _flat(point: "Point") -> dict[str, Any]:
+    """Metric name, `accuracy/discriminative`, to value."""
+    return {
+        f"{measure}/{name}": value
+        for name, scores in point.scores.items()
+        for measure, value in dataclasses.asdict(scores).items()
+    }
+
+
+def _table(points: list["Point"]) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows: a point a row, and every measure of both models."""
+    names = tuple(points[0].scores)
+    heads = ["EXAMPLES"]
+    for title in ("ACCURACY", "LOG-LOSS", "CALIBRATION"):
+        heads += [f"{title} {name[:4].upper()}." for name in names]
+    rows = []
+    for point in points:
+        row = [count(point.examples)]
+        row += [f"{point.scores[name].accuracy:.1%}" for name in names]
+        row += [f"{point.scores[name].log_loss:.3f}" for name in names]
+        row += [f"{point.scores[name].calibration_error:.3f}" for name in names]
+        rows.append(row)
+    return heads, rows
+
+
+def _sample(points: list["Point"], name: str, question: str) -> str:
+    """What lies beside the curves of one model."""
+    lines = [question, "", "examples  right  log-loss  calibration"]
+    for point in points:
+        scores = point.scores[name]
+        lines.append(
+            f"{point.examples:>8,}  {scores.accuracy:5.1%}  {scores.log_loss:8.3f}"
+            f"  {scores.calibration_error:11.3f}"
+        )
+    return "\n".join(lines)
+
+
+# --- `genui worth`: what synthetic data is worth, beside as much real data --------------------
+
+USUAL_WORTH, FEWEST_WORTH = 2000, 20  # pictures generated, where a model is named
+STEPS = 600
+
+
+def configure_worth(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "A classifier is trained on generated pictures and another on as many real ones; both are\n"
+        "tested on real pictures that neither the model nor the classifiers saw. MODEL generates\n"
+        "them first, into the cache, and goes on there if it was stopped.\n\n"
+        "examples:\n"
+        "  genui worth fashion -n 5000\n"
+        "  genui generate fashion -n 60000 --out made/ && genui worth made/ --steps 3600"
+    )
+    parser.add_argument(
+        "what", metavar="MODEL|FOLDER", help="a picture model, or a folder that generate wrote"
+    )
+    parser.add_argument(
+        "-n",
+        dest="count",
+        metavar="COUNT",
+        type=int,
+        help=f"pictures to generate ({USUAL_WORTH:,})",
+    )
+    parser.add_argument(
+        "--steps", metavar="N", type=int, default=STEPS, help=f"of training each ({STEPS})"
+    )
+    parser.add_argument("--seed", metavar="N", type=int, default=1, help="of the classifiers (1)")
+    add_json(parser)
+
+
+def run_worth(args: argparse.Namespace) -> int:
+    if args.steps < 1:
+        raise MisuseError(f"--steps {args.steps}: train for one step at the least")
+    if not 0 <= args.seed < 2**31:
+        raise MisuseError(f"--seed {args.seed}: between 0 and {2**31 - 1}")
+    folder = Path(args.what)
+    if os.path.isdir(folder) and (folder / METADATA).is_file():
+        if args.count is not None:
+            raise MisuseError("-n: is of a model; the folder's pictures are all taken")
+    else:
+        folder = _generated(args)
+    plan = plan_in(folder)
+    if plan is None:
+        raise MisuseError(f"{folder}: is empty; genui generate MODEL -n 1000 --out {folder}")
+    from genui.engine.metrics.twins import worth
+    from genui.runs.models import find_model
+
+    progress = Progress()
+    try:
+        found = worth(
+            folder,
+            find_model(plan.model).dataset,
+            args.steps,
+            args.seed,
+            lambda name, done, of: progress.show(f"classifier of {name} ones: step {done}/{of}"),
+        )
+    finally:
+        progress.clear()
+    for note in found.notes:
+        output.note(note)
+    if args.json:
+        output.emit(dataclasses.asdict(found))
+    else:
+        _show(found, plan.model)
+    return 0
+
+
+def _generated(args: argparse.Namespace) -> Path:
+    """The folder of pictures a model was asked for, in the cache; made where it is not whole."""
+    from genui.base.paths import cache_dir
+    from genui.cli.main import command_parser
+    from genui.engine.load import fingerprint
+    from genui.runs.models import find_model
+
+    number = USUAL_WORTH if args.count is None else args.count
+    if not FEWEST_WORTH <= number <= generate.MOST_GENERATED:
+        raise MisuseError(f"-n {number}: between {FEWEST_WORTH} and {generate.MOST_GENERATED:,}")
+    model = find_model(args.what)
+    if model.medium != "image" or model.family == "classifier":
+        raise MisuseError(
+            f"{args.what}: a {model.family} of {model.medium}; what pictures are worth is measured"
+        )
+    folder = cache_dir() / "synthetic" / f"{model.name}-{fingerprint(model.path)}"
+    words = [args.what, "-n", str(number), "--seed", "1", "--out", str(folder)]
+    generate.run(command_parser("generate").parse_args(words))
+    return folder
+
+
+def _show(found: "Worth", model: str) -> None:
+    output.table(
+        ("TRAINED ON", "PICTURES", "RIGHT OF REAL ONES"),
+        [
+            (
+                f"{score.trained_on} by {model}" if score.trained_on == "generated" else "real",
+                count(score.pictures),
+                f"{100 * score.right:.1f} %",
+            )
+            for score in found.scores
+        ],
+        right=(1, 2),
+    )
+    output.note(
+        f"{found.labels} labels, {found.test:,} real test pictures, {found.steps} steps each"
+    )
+
+
+# --- `genui lab`: a small network learns points in the plane, as in the app's Lab -------------
+
+FAMILIES = tuple(family for family, medium in KINDS if medium == "points")
+
+
+def configure_lab(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "A line a look at the plane: the losses and the divergence from the true density in\n"
+        "bits, where it is known. Files carry their recipe: `genui replay FILE` makes them\n"
+        "again.\n\n"
+        "examples:\n"
+        "  genui lab two-moons --family gan --steps 2000 --out lab.gif\n"
+        "  genui lab spirals --family diffusion --json | jq .divergence\n"
+        "  genui lab mine.csv --family flow --out samples.csv"
+    )
+    parser.add_argument(
+        "points",
+        metavar="POINTS",
+        help="two-moons, eight-gaussians, spirals, checkerboard, or a CSV of x,y or x,y,class",
+    )
+    parser.add_argument("--family", default="flow", metavar="F", help=", ".join(FAMILIES))
+    parser.add_argument("--seed", metavar="N", help="the same seed gives the same training")
+    parser.add_argument("--steps", metavar="N", help="training steps (2000)")
+    parser.add_argument("--learning-rate", metavar="R", help="Adam's step (0.004)")
+    parser.add_argument("--width", metavar="N", help="of each hidden layer (64)")
+    parser.add_argument("--batch", metavar="N", help="points a step (256)")
+    parser.add_argument("--every", metavar="N", help="steps between looks at the plane (20)")
+    parser.add_argument(
+        "--out", metavar="FILE", type=Path, help="a .gif or .apng of the training, a .png of its "
+        "end, or a .csv of samples"
+    )  # fmt: skip
+    add_json(parser, "one JSON line a look")
+
+
+def run_lab(args: argparse.Namespace) -> int:
+    if args.family not in FAMILIES:
+        raise MisuseError(f"--family {args.family}: one of {', '.join(FAMILIES)}")
+    kind = kind_of(args.family, "points", args.family)
+    if args.out is not None:
+        generate.check_target(args.out, kind)
+        if args.family == "classifier" and args.out.suffix.lower() == ".csv":
+            raise MisuseError(
+                f"--out {args.out}: a classifier has no samples; name a .png, .gif or .apng"
+            )
+    seed = secrets.randbelow(1_000_000) if args.seed is None else seed_from(args.seed)
+    if args.seed is None:
+        output.note(f"--seed {seed}")
+    start = Start(
+        trace=0,
+        model=LAB + args.family,
+        prompt=_points(args.points),
+        seed=seed,
+        settings=settings_for(kind, args.family, _given(args)),
+    )
+    started, frames = _trained(start, args.json)
+    if args.out is not None:
+        _write(args.out, start, started, frames)
+        output.note(f"wrote {args.out}")
+    return 0
+
+
+def _points(asked: str) -> str:
+    """The prompt: a name of data, or the points of a file."""
+    if asked.lower().endswith(".csv") or "/" in asked:
+        return to_text(read_csv(Path(asked).expanduser()))
+    return asked
+
+
+def _given(args: argparse.Namespace) -> dict[str, str]:
+    """The settings that are named, as they are spelled."""
+    named = ((name, getattr(args, name)) for name in LabSettings.__struct_fields__)
+    return {name: text for name, text in named if text is not None}
+
+
+def _trained(start: Start, as_json: bool) -> tuple[Started, list[Frame]]:
+    """The training, told a line a look."""
+    from genui.engine.load import stream
+
+    messages = stream(start)
+    started = next(messages)
+    assert isinstance(started, Started)
+    frames: list[Frame] = []
+    for frame in messages:
+        assert isinstance(frame, PointsFrame)
+        frames.append(frame)
+        if frame.floor is not None:
+            output.note(f"samples of the truth itself come to {frame.floor:.4f} bits")
+        if frame.plane is not None:
+            _tell(frame, as_json)
+    return started, frames
+
+
+def _tell(frame: PointsFrame, as_json: bool) -> None:
+    told = {"step": frame.step, **dict(frame.measures), "divergence": frame.divergence}
+    if as_json:
+        output.emit(told, indent=False)
+        return
+    words = [f"{name} {value:.4f}" for name, value in frame.measures]
+    if frame.divergence is not None:
+        words.append(f"{frame.divergence:.4f} bits from the truth")
+    output.say(f"step {frame.step:<6} {'  '.join(words)}")
+
+
+def _write(target: Path, start: Start, started: Started, frames: list[Frame]) -> None:
+    from genui.engine.replay import machine
+    from genui.formats.codec import Sample
+    from genui.formats.recipe import View, recipe_of, result_of
+
+    last = frames[-1].step
+    still = target.suffix.lower() in (".png", ".csv")
+    view = View(kind="frame", steps=(last,)) if still else View(kind="animation")
+    sample = Sample(start.seed, started.prompt, frames)
+    recipe = recipe_of(start, started, machine(), result_of(frames), view=view)
+    generate.write_trace(target, [sample], recipe)

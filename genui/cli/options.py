@@ -1,0 +1,491 @@
+"""argparse, with its faults as one line."""
+
+import argparse
+import difflib
+import os
+import re
+import secrets
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, get_type_hints
+
+import msgspec
+from msgspec.structs import replace
+
+from genui.base.errors import MisuseError, did_you_mean
+from genui.base.text import from_text
+from genui.formats import score
+from genui.formats.codec import SUFFIXES, read
+from genui.formats.favourites import SavedTree, branch_start
+from genui.formats.recipe import to_start
+from genui.protocol import (
+    BASES,
+    FROM_DATA,
+    GRAMMARS,
+    SAMPLERS,
+    AddNoise,
+    Axis,
+    Denoise,
+    Edit,
+    EditAt,
+    ImageSettings,
+    LatentSettings,
+    Seed,
+    SetPrompt,
+    SetSeed,
+    SetSettings,
+    Settings,
+    Start,
+    TextSettings,
+    WriteText,
+    WriteToken,
+    notes,
+)
+from genui.protocol.registry import Kind, kind_of
+from genui.protocol.settings import parse_axes
+
+if TYPE_CHECKING:
+    from genui.runs.models import ModelInfo
+
+
+class Parser(argparse.ArgumentParser):
+    """Takes options by their full name, keeps an example's line breaks, never exits on a fault."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raises MisuseError with the fault and where to read more."""
+        raise MisuseError(f"{message}; see {self.prog} --help")
+
+
+def add_json(parser: argparse.ArgumentParser, what: str = "as JSON") -> None:
+    """`--json`, for scripts."""
+    parser.add_argument("--json", action="store_true", help=f"print {what}")
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """RUN, as every command that names a run takes it."""
+    parser.add_argument(
+        "run_ref", metavar="RUN", help="a run's id, its name, the start of either, or 'last'"
+    )
+
+
+# --- Options of `genui generate` to the settings of a trace -----------------------------------
+
+OPTIONS = (
+    "tokens",
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
+    "repetition_penalty",
+    "dry",
+    "dry_length",
+    "grammar",
+    "steps",
+    "sampler",
+    "guidance",
+    "autoguidance",
+    "eta",
+    "sigma_min",
+    "rho",
+    "s_tmin",
+    "direction",
+    "basis",
+    "reach",
+    "to",
+    "share",
+    "blend",
+    "truncation",
+)
+"""Every setting the command line offers, as `genui.protocol` names them."""
+
+NAMED: Mapping[str, Collection[str]] = {"sampler": SAMPLERS, "basis": BASES, "grammar": GRAMMARS}
+"""Settings that are one of a few names."""
+
+LISTS = frozenset({"blend", "at"})
+"""Settings that are several numbers with commas between."""
+
+
+def settings_for(
+    kind: Kind, model: str, given: Mapping[str, str], base: Settings | None = None
+) -> Settings:
+    """The settings of a kind of model: `base` (else the defaults) with the options given.
+
+    Raises MisuseError for an option of another kind, a wrong type or a value out of range.
+    """
+    fields = kind.settings.__struct_fields__
+    values: dict[str, Any] = {}
+    for name, text in given.items():
+        if name not in fields:
+            fits = ", ".join(option(known) for known in OPTIONS if known in fields)
+            raise MisuseError(f"{option(name)}: {model} {kind.does}; it takes {fits}")
+        values[name] = setting(kind.settings, name, text, f"{option(name)} {text}")
+    begin = base if isinstance(base, kind.settings) else kind.defaults
+    return msgspec.structs.replace(begin, **values)
+
+
+def setting(kind: type[Settings], name: str, text: str, asked: str) -> Any:
+    """One setting from its text. Raises MisuseError, which begins with `asked`."""
+    if name in NAMED and text not in NAMED[name]:
+        raise MisuseError(f"{asked}: no such {name}; {did_you_mean(text, NAMED[name])}")
+    hint = get_type_hints(kind, include_extras=True)[name]
+    value = _parts(text) if name in LISTS else text
+    return _convert(asked, value, hint)
+
+
+def seed_from(text: str, asked: str = "") -> int:
+    """A seed from the command line. Raises MisuseError where it is none."""
+    return _convert(asked or f"--seed {text}", text, Seed)
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _convert(asked: str, text: str | list[str], kind: Any) -> Any:
+    try:
+        return from_text(text, kind)
+    except msgspec.ValidationError as error:
+        reason = str(error).replace("`", "'")
+        raise MisuseError(f"{asked}: {reason}") from None
+
+
+def option(name: str) -> str:
+    """A setting as the command line spells it."""
+    return "--" + name.replace("_", "-")
+
+
+# --- `--fork STEP:EDIT`: an edit of a trace, as it is typed and as it is said -----------------
+
+_OTHERS: Mapping[type[Settings], tuple[str, ...]] = {
+    ImageSettings: ("seed", "caption", "noise", "denoise"),
+    LatentSettings: ("seed", "caption"),
+    TextSettings: ("seed", "token", "text"),
+}
+"""The edits of a kind of trace beside its settings."""
+
+_FORM = re.compile(r"(\d{1,9}):([A-Za-z_-]+)(?:=(.*))?", re.DOTALL)
+
+
+def parse(
+    given: Sequence[str],
+    model: "ModelInfo",
+    settings: Settings,
+    before: Sequence[EditAt],
+    mask: bytes,
+) -> tuple[EditAt, ...]:
+    """The edits of a trace, in the order of their steps: `before`, as far as it still holds,
+    and those that were given.
+
+    `settings` are those the trace begins with. As of every fork, an edit of `before` at a
+    later step than the first of the given ones no longer holds. Raises MisuseError for what
+    is no edit of the model's medium.
+    """
+    asked = sorted((_split(text) for text in given), key=lambda parts: parts[0])
+    if mask and not any(name == "noise" for _, name, _, _ in asked):
+        raise MisuseError(
+            "--mask: says where noise is added back; give --fork STEP:noise=K with it"
+        )
+    first = asked[0][0] if asked else None
+    edits = [at for at in before if first is None or at.step <= first]
+    for at in edits:
+        if isinstance(at.edit, SetSettings):
+            settings = at.edit.settings
+    for step, name, value, text in asked:
+        edit = _edit(f"--fork {text}", name, value, model, settings, mask)
+        if isinstance(edit, SetSettings):
+            settings = edit.settings
+        edits.append(EditAt(step=step, edit=edit))
+    return tuple(edits)
+
+
+def _split(text: str) -> tuple[int, str, str | None, str]:
+    found = _FORM.fullmatch(text)
+    if found is None:
+        raise MisuseError(
+            f"--fork {text}: give STEP:EDIT, such as 10:seed=7, 4:guidance=3 or 25:text=and"
+        )
+    return int(found[1]), found[2].replace("-", "_"), found[3], text
+
+
+def _edit(
+    asked: str, name: str, value: str | None, model: "ModelInfo", settings: Settings, mask: bytes
+) -> Edit:
+    kind = kind_of(model.family, model.medium, model.ref)
+    known = (*_OTHERS[kind.settings], *kind.settings.__struct_fields__)
+    if name not in known:
+        raise MisuseError(
+            f"{asked}: no edit of {model.ref}, which {kind.does}; {did_you_mean(name, known)}"
+        )
+    if (value is None) != (name == "denoise"):
+        needs = "takes no value" if name == "denoise" else f"give {name}=VALUE"
+        raise MisuseError(f"{asked}: {needs}")
+    text = value or ""
+    others: dict[str, Callable[[], Edit]] = {
+        "seed": lambda: SetSeed(seed_from(text, asked)),
+        "caption": lambda: SetPrompt(text),
+        "noise": lambda: AddNoise(to=_step(asked, text), mask=mask),
+        "denoise": Denoise,
+        "text": lambda: WriteText(text),
+        "token": lambda: WriteToken(_token(asked, text, model)),
+    }
+    if name in others:
+        return others[name]()
+    changed = {name: setting(kind.settings, name, text, asked)}
+    return SetSettings(msgspec.structs.replace(settings, **changed))
+
+
+def _step(asked: str, text: str) -> int:
+    if not text.isdecimal() or len(text) > 9:
+        raise MisuseError(f"{asked}: give the step whose noise is added back, 0 for pure noise")
+    return int(text)
+
+
+def _token(asked: str, text: str, model: "ModelInfo") -> int:
+    """A token by its number (`#12`) or as it is spelled."""
+    from genui.engine.data.tokenizer import tokenizer_from_dict
+    from genui.runs.models import read_header
+
+    if text.startswith("#") and text[1:].isdecimal() and len(text) < 12:
+        return int(text[1:])
+    if model.medium == "music":
+        return notes.parse_token(text)
+    described = read_header(model.path).metadata.get("tokenizer")
+    tokenizer = tokenizer_from_dict(described if isinstance(described, dict) else {})
+    spelled: dict[str, int] = {}
+    for token in range(tokenizer.size):
+        spelled.setdefault(tokenizer.decode([token]), token)
+    if text in spelled and text:
+        return spelled[text]
+    near = difflib.get_close_matches(text, spelled, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else "text=… writes any text, #ID names a token"
+    raise MisuseError(f"{asked}: {model.ref} has no such token; {hint}")
+
+
+def spell(edit: Edit, settings: Settings) -> str:
+    """An edit as it is typed, `settings` being those it found."""
+    match edit:
+        case SetSettings(settings=new):
+            old = msgspec.structs.asdict(settings)
+            changed = [
+                f"{name}={value}"
+                for name, value in msgspec.structs.asdict(new).items()
+                if old.get(name) != value
+            ]
+            return " ".join(changed) or "the same settings"
+        case SetSeed(seed=seed):
+            return f"seed={seed}"
+        case SetPrompt(prompt=prompt):
+            return f"caption={prompt}"
+        case WriteText(text=text):
+            return f"text={text}"
+        case WriteToken(token=token):
+            return f"token=#{token}"
+        case AddNoise(to=to, mask=mask):
+            return f"noise={to}" + (" in a mask" if mask else "")
+        case Denoise():
+            return "denoise"
+
+
+def spell_all(edits: Sequence[EditAt], settings: Settings) -> list[str]:
+    """Each as `STEP:EDIT`."""
+    lines = []
+    for at in edits:
+        lines.append(f"{at.step}:{spell(at.edit, settings)}")
+        if isinstance(at.edit, SetSettings):
+            settings = at.edit.settings
+    return lines
+
+
+# --- What `genui generate` is asked for: a model or a saved generation, and what changes it ---
+
+MOST_SAMPLES = 64  # samples of one command
+PICTURES_ONLY = (
+    *("init", "strength", "forward", "mask", "grid", "film", "frames", "scale"),
+    "denoising",
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The traces to generate. `drawn` is a seed that nobody named; `fingerprint` is of the
+    weights that a saved generation was made with."""
+
+    model: "ModelInfo"
+    kind: Kind
+    starts: list[Start]
+    drawn: int | None = None
+    fingerprint: str = ""
+
+
+def asked(args: argparse.Namespace) -> Asked:
+    """The traces that the options describe. Raises MisuseError where they do not fit."""
+    from genui.runs.models import find_model
+
+    saved = _saved(args.model)
+    base, count, fingerprint = saved or (None, 1, "")
+    model = find_model(base.model if base else args.model)
+    given = {name: value for name in OPTIONS if (value := getattr(args, name)) is not None}
+    kind = kind_of(model.family, model.medium, model.ref)
+    settings = settings_for(kind, model.ref, given, base.settings if base else None)
+    wanted = getattr(args, "count", None)
+    count = count if wanted is None else wanted
+    if not 1 <= count <= MOST_SAMPLES:
+        raise MisuseError(f"-n {count}: between 1 and {MOST_SAMPLES}")
+    if base is None:
+        base = Start(trace=0, model=_pinned(model), prompt="", seed=0, settings=settings)
+        if args.prompt is None:
+            base = replace(base, prompt=_default_prompt(model))
+    if args.prompt is not None:
+        # What no encoding can say (an argument in another locale) cannot be asked for.
+        base = replace(base, prompt=args.prompt.encode("utf-8", "replace").decode())
+    if model.medium != "music" and (args.melody, args.voices) != (None, None):
+        raise MisuseError(f"--melody: {model.ref} {kind.does}; it is for models of music")
+    if kind.settings is LatentSettings:
+        _refuse(args, ("init", "strength", "forward", "mask", "denoising"), model, kind)
+        base = _as_grid(args, base, count)
+    elif kind.settings is ImageSettings:
+        base = _as_pictures(args, base, count)
+    else:
+        if model.medium == "music":
+            base = _round_melody(args, base)
+        _refuse_pictures(args, model, kind)
+    drawn = None
+    if args.seed is not None:
+        base = replace(base, seed=seed_from(args.seed))
+    elif not saved and all(axis.name != "seed" for axis in base.grid):
+        drawn = secrets.randbelow(1_000_000)
+        base = replace(base, seed=drawn)
+    start = replace(base, settings=settings, edits=_edits(args, model, base, settings))
+    starts = [replace(start, trace=i, seed=start.seed + i) for i in range(count)]
+    return Asked(model, kind, starts, drawn, fingerprint)
+
+
+def _saved(model: str) -> tuple[Start, int, str] | None:
+    """The start, the number of samples and the weights of a file with a recipe; None of a
+    model's name."""
+    path = Path(os.path.expanduser(model))
+    if path.suffix.lower() not in SUFFIXES or not ("/" in model or path.exists()):
+        return None
+    file = read(path)
+    tree = file.content
+    start = branch_start(tree) if isinstance(tree, SavedTree) else to_start(file.recipe)
+    return start, file.recipe.count, file.recipe.fingerprint
+
+
+def _edits(
+    args: argparse.Namespace, model: "ModelInfo", base: Start, settings: Settings
+) -> tuple[EditAt, ...]:
+    mask = b""
+    if args.mask is not None:
+        from genui.cli import generate
+
+        mask = generate.read(args.mask)
+    return parse(args.fork, model, settings, base.edits, mask)
+
+
+def _as_pictures(args: argparse.Namespace, base: Start, count: int) -> Start:
+    """With the options that only pictures have."""
+    if args.init is not None:
+        init = args.init if args.init == FROM_DATA else str(Path(args.init).expanduser().absolute())
+        base = replace(base, init=init)
+    if args.forward:
+        base = replace(base, forward=True, init=FROM_DATA if base.init is None else base.init)
+    if args.strength is not None:
+        if base.init is None or base.forward:
+            raise MisuseError("--strength: says how far --init IMAGE is drowned; give one with it")
+        base = replace(base, strength=_strength(args.strength))
+    return _as_grid(args, base, count)
+
+
+def _as_grid(args: argparse.Namespace, base: Start, count: int) -> Start:
+    """With what varies along the sides of a grid, where that is asked for."""
+    if args.grid:
+        base = replace(base, grid=_axes(args.grid))
+    if base.grid and count > 1:
+        raise MisuseError("-n: a grid is several pictures already; leave out -n or --grid")
+    return base
+
+
+def _round_melody(args: argparse.Namespace, base: Start) -> Start:
+    """With the voices of a MIDI file that are given, where one is named."""
+    path = args.melody or args.init
+    if path is None:
+        if args.voices is not None:
+            raise MisuseError("--voices: says which voices of --melody FILE are given; name one")
+        return base
+    init = str(Path(path).expanduser().absolute())
+    return replace(base, init=init + (score.VOICES_OF + args.voices if args.voices else ""))
+
+
+def _strength(text: str) -> float:
+    try:
+        strength = float(text)
+    except ValueError:
+        strength = 0.0
+    if not 0 < strength <= 1:
+        raise MisuseError(f"--strength {text}: more than 0, and at most 1, which leaves nothing")
+    return strength
+
+
+def _refuse_pictures(args: argparse.Namespace, model: "ModelInfo", kind: Kind) -> None:
+    names = [n for n in PICTURES_ONLY if not (n == "init" and model.medium == "music")]
+    _refuse(args, names, model, kind)
+
+
+def _refuse(args: argparse.Namespace, names: Sequence[str], model: "ModelInfo", kind: Kind) -> None:
+    """Raises MisuseError where one of these options is given."""
+    for name in names:
+        if is_given(args, name):
+            raise MisuseError(f"--{name}: {model.ref} {kind.does}; it is for models that denoise")
+
+
+def is_given(args: argparse.Namespace, name: str) -> bool:
+    """Whether an option was given; a command that does not have it was not given it."""
+    return getattr(args, name, None) not in (None, False, [])
+
+
+def _default_prompt(model: "ModelInfo") -> str:
+    """What the model's own recipe samples with while it trains."""
+    from genui.runs.models import read_header
+
+    return next(iter(read_header(model.path).recipe.prompts), "")
+
+
+def _pinned(model: "ModelInfo") -> str:
+    """The model by a name that still means these weights when the run has trained on."""
+    if model.source != "run":
+        return model.ref
+    run = model.path.parent.parent.name
+    return f"{run}@{model.step}"
+
+
+def first_edit_fits(start: Start, total: int) -> None:
+    """Raises MisuseError where the trace is over before its first edit, in the words of the
+    command line; what comes after may come within reach by the first, and is the engine's."""
+    for at in start.edits[:1]:
+        if at.step > total:
+            what = spell(at.edit, start.settings)
+            raise MisuseError(
+                f"--fork {at.step}:{what[:60]}: this trace has steps 0 to {total}; "
+                "fork at one of them"
+            )
+
+
+def _axes(given: Sequence[str]) -> tuple[Axis, ...]:
+    """`--grid NAME=VALUES`, along x and along y. Raises MisuseError for what cannot be."""
+    if len(given) > 2:
+        raise MisuseError(f"--grid {given[2]}: a grid has two sides; leave one out")
+    for side in given:
+        if "=" not in side:
+            raise MisuseError(f"--grid {side}: give NAME=V,V,…, as in seed=1..4 or guidance=1,2,4")
+    along_x, along_y, *_ = (*(side.replace("=", " ", 1) for side in given), "", "")
+    try:
+        return parse_axes(along_x, along_y)
+    except MisuseError as error:
+        raise MisuseError(f"--grid {' --grid '.join(given)}: {error}") from None

@@ -1,0 +1,167 @@
+"""How commands speak: answers on stdout, remarks on stderr, nothing from disk unsanitised."""
+
+import argparse
+import json
+import math
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.text import clean, clean_line, escape_json
+from genui.protocol.registry import Kind
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def say(line: str = "") -> None:
+    """One line of the answer."""
+    print(_one(line))
+
+
+def note(line: str) -> None:
+    """One remark for a person; a script that reads stdout never sees it."""
+    print(_one(line), file=sys.stderr, flush=True)
+
+
+def emit(value: Any, indent: bool = True) -> None:
+    """`value` as JSON: indented for one answer, one line for a stream. NaN becomes null.
+
+    What a terminal would obey is escaped: the data stays the same.
+    """
+    print(escape_json(_encode(value, indent)), flush=True)
+
+
+def _encode(value: Any, indent: bool) -> str:
+    try:
+        data = msgspec.json.encode(value, enc_hook=str)
+        return (msgspec.json.format(data, indent=2) if indent else data).decode()
+    except UnicodeEncodeError:  # a file name that is no text, for which JSON has escapes
+        known = _without_nan(msgspec.to_builtins(value, enc_hook=str))
+        return json.dumps(known, indent=2 if indent else None)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> None:
+    """Columns as wide as their widest cell; the columns numbered in `right` align right."""
+    from rich.cells import cell_len
+
+    lines = [list(heads), *([clean_line(cell) for cell in row] for row in rows)]
+    widths = [max(cell_len(line[i]) for line in lines) for i in range(len(heads))]
+    to_right = frozenset(right)
+    for line in lines:
+        cells = []
+        for i, cell in enumerate(line):
+            gap = " " * (widths[i] - cell_len(cell))
+            cells.append(gap + cell if i in to_right else cell + gap)
+        print("  ".join(cells).rstrip())
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> None:
+    """Name and value, one fact a line, values under each other."""
+    known = [(name, clean_line(value)) for name, value in pairs if value]
+    width = max((len(name) for name, _ in known), default=0)
+    for name, value in known:
+        print(f"{name:{width}}  {value}")
+
+
+def _one(line: str) -> str:
+    """Safe to print and on one line, its spacing kept."""
+    return clean(line).replace("\n", " ")
+
+
+# --- How far a command is, on stderr, where a person looks at it ------------------------------
+
+
+class Progress:
+    """One line that is painted over; nothing where stderr is no terminal."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+
+    def show(self, line: str) -> None:
+        """Say how far it is."""
+        if self._live:
+            sys.stderr.write(f"\r\x1b[K{line}")
+            sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Leave no line behind."""
+        if self._live:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
+# --- Pictures on stdout -----------------------------------------------------------------------
+
+
+def columns() -> int:
+    """Cells in a row; 80 where there is no terminal."""
+    return shutil.get_terminal_size().columns
+
+
+def speaks_unicode() -> bool:
+    """Whether stdout can carry half-blocks."""
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+
+
+def draw(picture: "NDArray[np.uint8]") -> None:
+    """An [H, W, 3] picture in the colours this terminal has.
+
+    As large as it fits on one screen, but made smaller only where it is too wide.
+    """
+    from genui.render.image import detect, fit, picture_to_ansi
+
+    height, width, _ = picture.shape
+    screen = shutil.get_terminal_size()
+    enlarged = fit(width, height, screen.columns, screen.lines - 2).scale * width
+    mode = detect(os.environ, sys.stdout.isatty()) if speaks_unicode() else "ascii"
+    print(picture_to_ansi(picture, mode, min(screen.columns, enlarged)), end="", flush=True)
+
+
+# --- `--out -`: the file on standard output, for what reads it at the other end of a pipe -----
+
+DASH = Path("-")
+
+
+def target(out: Path, kind: Kind) -> Path:
+    """A name with the suffix of what is written: of `-` a WAV where there is a sound to hear, else
+    what a model of that kind usually writes."""
+    if out != DASH:
+        return out
+    return Path(f"-{'.wav' if '.wav' in kind.files else kind.files[0]}")
+
+
+def check(args: argparse.Namespace, kind: Kind) -> None:
+    """Raises MisuseError where standard output is a screen, or asked for twice."""
+    if args.json or args.every_step:
+        raise MisuseError("--out -: standard output is for the file; leave out --json")
+    if sys.stdout.isatty():
+        suffix = target(DASH, kind).suffix
+        reader = "aplay" if suffix == ".wav" else f"cat > sample{suffix}"
+        raise MisuseError(f"--out -: would fill the screen with bytes; pipe it, as in | {reader}")
+
+
+def write(data: bytes) -> None:
+    """All of it, at once. Raises GenuiError where what reads it has gone."""
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        # Nothing is left for the interpreter to flush as it ends, which would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise GenuiError("--out -: what was to read it ended first; look at its message") from None

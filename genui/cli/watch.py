@@ -1,0 +1,180 @@
+"""`genui` alone: the app where there is a terminal, a plain listing where there is none."""
+
+import argparse
+import gc
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genui.base.errors import MisuseError
+from genui.cli import output
+from genui.cli.runs import find_path
+
+if TYPE_CHECKING:
+    from genui.runs.layout import RunDir
+    from genui.runs.listing import RunSummary
+
+
+def run_home() -> int:
+    """Open the app, or say in plain text what it would list."""
+    if has_terminal():
+        before_textual()
+        from genui.ui import app
+
+        return app.run()
+    overview()
+    return 0
+
+
+def before_textual() -> None:
+    """To be called before Textual is imported, which reads its frame rate once.
+
+    It paints at most this often; a key waits for half of a frame on average. What moves by
+    itself has slower clocks of its own, so nothing is painted more often. Until the app has
+    begun nobody looks for garbage either: all that is imported stays.
+    """
+    gc.disable()
+    os.environ.setdefault("TEXTUAL_FPS", "120")
+
+
+def has_terminal() -> bool:
+    """Whether a full-screen app can be drawn and answered here."""
+    return (
+        sys.stdin is not None  # None where it was closed
+        and sys.stdin.isatty()
+        and sys.stdout.isatty()
+        and os.environ.get("TERM", "") != "dumb"
+    )
+
+
+def overview() -> None:
+    """Models, then runs, then how to open the app."""
+    from genui.cli import models, runs
+    from genui.cli.output import say
+
+    say("MODELS")
+    models.listing()
+    say()
+    say("RUNS")
+    runs.listing()
+    say()
+    say("This is not a terminal: run `genui` in one (120×40 or larger is best) to open the app,")
+    say("or see `genui --help` for what the shell can do.")
+
+
+# --- `genui watch`: the app on any log, or on what a command prints ---------------------------
+
+STDIN = "-"
+TERMINAL = "/dev/tty"
+
+
+def configure_watch(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "PATH is a log or a folder of logs: TensorBoard event files, W&B offline runs, CSV as\n"
+        "Lightning writes it, trainer_state.json of Hugging Face, SQLite of trackio, JSONL, or a\n"
+        "run of genui by path, id or name. Without PATH: your runs. With -: what a command\n"
+        "prints, kept as a run; it goes on being kept when you leave the app.\n\n"
+        "examples:\n"
+        "  genui watch                                   your runs\n"
+        "  genui watch lightning_logs wandb              every log in two folders\n"
+        "  python train.py 2>&1 | genui watch -          a script as it is, read from its output\n"
+        "  python train.py 2>&1 | genui watch - | tee log.txt"
+    )
+    parser.add_argument("paths", metavar="PATH", nargs="*", help="a log, a folder of them, or -")
+    parser.add_argument("--name", metavar="NAME", default="", help="with -: what to call the run")
+    parser.add_argument("--project", metavar="NAME", default="", help="with -: its project")
+
+
+def run_watch(args: argparse.Namespace) -> int:
+    if STDIN in args.paths:
+        if len(args.paths) > 1:
+            raise MisuseError("watch -: reads standard input alone; leave the other paths out")
+        return _watch_pipe(args.name, args.project)
+    if args.name or args.project:
+        raise MisuseError("watch: --name and --project are for a command piped to `genui watch -`")
+
+    paths = [_path_of(word) for word in args.paths]
+    if has_terminal():
+        before_textual()
+        from genui.ui import app
+
+        return app.run_watch(paths or None, None)
+    if not paths:
+        from genui.cli import runs
+
+        runs.listing()
+    else:
+        from genui.cli.runs import find_all
+
+        found = [_row(summary) for path in paths for summary in find_all(path)]
+        output.table(("LOG", "FORMAT", "STATE", "LAST WRITE"), found)
+    return 0
+
+
+def _path_of(word: str) -> Path:
+    """The path of a log or folder, or of a run's folder. Raises MisuseError."""
+    from genui.runs.listing import find_run
+
+    path = find_path(word)
+    return find_run(word).path if path is None else path
+
+
+def _row(summary: "RunSummary") -> tuple[str, ...]:
+    from genui.cli.runs import span, title
+
+    state = summary.fault or summary.state
+    return (title(summary), summary.format, state, f"{span(summary.age)} ago")
+
+
+def _watch_pipe(name: str, project: str) -> int:
+    """Keeps what is piped in as a run, and opens the app on it where there is a terminal.
+
+    With one, a recorder of its own reads the pipe, so that leaving the app never closes it
+    under the command. Without, this process does, and passes every byte on.
+    """
+    if sys.stdin is None or sys.stdin.isatty():
+        raise MisuseError("watch -: nothing is piped in; use `COMMAND 2>&1 | genui watch -`")
+    from genui.logs import printed
+
+    run = printed.create(name, project)
+    terminal = _open_terminal()
+    if terminal is None:
+        output.note(f"recording as run {run.id}: `genui watch {run.id}` shows it")
+        # Ctrl-C is for the command; what it still prints on its way out is recorded.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        sys.stdout.flush()
+        printed.record(run, sys.stdin.fileno(), sys.stdout.fileno())
+        return 0
+    printed.detach(run)
+    os.dup2(terminal, sys.stdin.fileno())  # Textual reads keys from standard input
+    os.close(terminal)
+    try:
+        before_textual()
+        from genui.ui import app
+
+        return app.run_watch(None, run)
+    finally:
+        _farewell(run)
+
+
+def _open_terminal() -> int | None:
+    """The terminal's keyboard; None where no app can be shown."""
+    shown = sys.stdout.isatty() and sys.stderr.isatty() and os.environ.get("TERM", "") != "dumb"
+    try:
+        return os.open(TERMINAL, os.O_RDWR) if shown else None
+    except OSError:  # cron, a container
+        return None
+
+
+def _farewell(run: "RunDir") -> None:
+    from genui.runs.listing import summarise
+
+    if summarise(run).alive:
+        output.note(
+            f"recording goes on as run {run.id} until the command ends: "
+            f"`genui watch {run.id}` shows it again"
+        )
+    else:
+        output.note(f"recorded as run {run.id}")

@@ -1,4 +1,0 @@
-"""The commands of the shell, one module a group; `genui.cli` has the table.
-
-Answers go to stdout and can be piped; remarks, progress and hints go to stderr.
-"""

@@ -1,0 +1,382 @@
+"""The icons that clips are made of: plain ones, told apart when they are fourteen pixels wide."""
+
+import hashlib
+import itertools
+import math
+import types
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from genui.base.errors import GenuiError, MisuseError
+from genui.engine.data.captions import COLOURS
+from genui.engine.data.icons import ICONS_MARGIN, load_icons
+from genui.engine.data.images import SIDE, fingerprint
+from genui.recipes.diffusion import VideoRecipe
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+FIGURES = _words(
+    """
+    airplane anchor anvil apple axe balloon bat bell bird bone book bowl bread broom brush bucket
+    bus cactus candle candy car carrot cat cheese cherries church circle clock cloud cog cookie
+    cow crown croissant cupcake diamond dog dolphin donkey drumstick duck egg elephant feather
+    fire fish flag flash flask flower fork ghost guitar hammer hat heart helicopter hexagon home
+    horse hook human kangaroo kettlebell key kite knife lamp laptop leaf lighthouse lightbulb
+    lipstick lock lungs magnet medal microphone moon motorbike mouse mug muffin mushroom music
+    mustache nail owl panda pear peanut pencil penguin phone pickaxe pig pin pinwheel pistol
+    pizza pumpkin purse puzzle rabbit robot rocket rodent sack saxophone scissors scooter
+    screwdriver seal shark sheep shield shirt shoe shovel shuriken skateboard skull snail snake
+    snowflake snowman spear spider spoon star stocking sun sunglasses sword telescope television
+    tie toothbrush tooth torch tortoise tractor train tree triangle trophy truck trumpet tulip
+    turtle ufo umbrella unicorn violin volcano watch water whistle wrench
+    """
+)
+"""Names of icons, each a single word."""
+
+ROUND = frozenset(
+    _words("bone candy circle clock cog hexagon pinwheel shuriken snowflake star sun watch")
+)
+"""Those that look alike turned by some angle: they are never shown turning."""
+
+
+# --- How a figure moves through a clip: its pose in every frame, drawn from a generator -------
+# A pose is (x, y, size, angle): the centre of the figure and the side of the square around
+# it, in pixels of a 32×32 frame, and the angle it is turned by, in radians counter-clockwise.
+#
+# A caption tells the shape of a path: where on it a figure begins and which way round it goes are
+# the same every time, as a mean over all beginnings would be a figure that hovers (what a model
+# expects of pure noise is that mean). Place, size and length are drawn.
+
+CLIP_FRAMES = 16  # pictures of a clip
+FPS = 10  # pictures a second that a clip is meant to be seen at
+
+Poses = NDArray[np.float32]
+"""[16, 4]: x, y, size and angle in each frame."""
+
+_PHASE = (
+    np.arange(CLIP_FRAMES) / CLIP_FRAMES
+)  # of what goes round: the last frame leads to the first
+_SHARE = np.arange(CLIP_FRAMES) / (CLIP_FRAMES - 1)  # of what goes from here to there
+
+_Axis = float | NDArray[np.float64]
+
+
+def _poses(x: _Axis, y: _Axis, size: _Axis, angle: _Axis = 0.0) -> Poses:
+    return np.stack(np.broadcast_arrays(x, y, size, angle, np.zeros(CLIP_FRAMES))[:4], 1).astype(
+        np.float32
+    )
+
+
+def _inside(rng: np.random.Generator, size: float) -> float:
+    """A coordinate at which a figure of that size is wholly in the frame."""
+    return rng.uniform(size / 2, SIDE - size / 2)
+
+
+def _still(rng: np.random.Generator) -> Poses:
+    size = rng.uniform(13, 20)
+    return _poses(_inside(rng, size), _inside(rng, size), size)
+
+
+def _across(rng: np.random.Generator) -> tuple[float, float, NDArray[np.float64]]:
+    """(size, the coordinate that stays, the one that falls from one side to the other)."""
+    size = rng.uniform(13, 16)
+    start = SIDE - size / 2 - rng.uniform(0, 3)
+    end = size / 2 + rng.uniform(0, 3)
+    return size, _inside(rng, size), start + (end - start) * _SHARE
+
+
+def _up(rng: np.random.Generator) -> Poses:
+    size, x, y = _across(rng)
+    return _poses(x, y, size)
+
+
+def _down(rng: np.random.Generator) -> Poses:
+    size, x, y = _across(rng)
+    return _poses(x, SIDE - y, size)
+
+
+def _left(rng: np.random.Generator) -> Poses:
+    size, y, x = _across(rng)
+    return _poses(x, y, size)
+
+
+def _right(rng: np.random.Generator) -> Poses:
+    size, y, x = _across(rng)
+    return _poses(SIDE - x, y, size)
+
+
+def _orbit(rng: np.random.Generator) -> Poses:
+    """Once round with the clock, from the top."""
+    size = rng.uniform(10, 13)
+    radius = rng.uniform(7, 9)
+    room = SIDE / 2 - size / 2 - radius
+    x, y = SIDE / 2 + rng.uniform(-room, room, 2)
+    turn = 2 * math.pi * _PHASE
+    return _poses(x + radius * np.sin(turn), y - radius * np.cos(turn), size)
+
+
+def _bounce(rng: np.random.Generator) -> Poses:
+    """Two hops from the ground, each a parabola."""
+    size = rng.uniform(12, 15)
+    ground = SIDE - size / 2 - rng.uniform(0, 2)
+    height = (ground - size / 2) * rng.uniform(0.75, 1)
+    part = 2 * _PHASE % 1
+    return _poses(_inside(rng, size), ground - height * 4 * part * (1 - part), size)
+
+
+def _grow(rng: np.random.Generator) -> Poses:
+    start, end = rng.uniform(8, 11), rng.uniform(20, 26)
+    return _poses(_inside(rng, end), _inside(rng, end), start + (end - start) * _SHARE)
+
+
+def _shrink(rng: np.random.Generator) -> Poses:
+    return _grow(rng)[::-1]
+
+
+def _turn(rng: np.random.Generator) -> Poses:
+    """Once round itself with the clock, upright at first."""
+    size = rng.uniform(16, 20)
+    around = size * 1.15  # the corners come round too
+    angle = -2 * math.pi * _PHASE
+    return _poses(_inside(rng, around), _inside(rng, around), size, angle)
+
+
+MOTIONS: Mapping[str, tuple[str, Callable[[np.random.Generator], Poses]]] = types.MappingProxyType(
+    {
+        "still": ("standing still", _still),
+        "up": ("moving up", _up),
+        "down": ("moving down", _down),
+        "left": ("moving left", _left),
+        "right": ("moving right", _right),
+        "orbit": ("orbiting", _orbit),
+        "bounce": ("bouncing", _bounce),
+        "grow": ("growing", _grow),
+        "shrink": ("shrinking", _shrink),
+        "turn": ("turning", _turn),
+    }
+)
+"""Name to the words that say it in a caption and a function that draws poses for it."""
+
+
+def draw_poses(motion: str, rng: np.random.Generator) -> Poses:
+    """Poses [16, 4] of one such motion; where it begins, how far and how large is `rng`'s."""
+    return MOTIONS[motion][1](rng)
+
+
+# --- Icons set in motion: captioned clips of 16 frames, 32×32 RGB, as training batches --------
+# "red heart moving up on black": a colour, an icon, what it does, a colour. A share of the
+# pairs of icon and motion, and of the pairs of colours, is never trained.
+
+INNER = SIDE - 2 * ICONS_MARGIN  # pixels of an icon's own picture that are a pose's `size`
+PADDED = 48  # pixels, so that no corner is cut off when it turns
+HELD_MOTIONS = 10  # one of so many pairs of icon and motion is never trained
+UNSAID = 0.5  # share of clips that stand still whose caption does not say so
+SHORT = 0.2  # share of captions that say "up" rather than "moving up"
+
+_COLOURS: NDArray[np.float32] = np.divide(list(COLOURS.values()), 255, dtype=np.float32)  # [10, 3]
+_NAMES = tuple(COLOURS)
+
+
+class Scene(NamedTuple):
+    """What a clip shows."""
+
+    figure: str
+    motion: str
+    colour: str
+    ground: str
+
+    @property
+    def caption(self) -> str:
+        """In full: "red heart moving up on black"."""
+        return f"{self.colour} {self.figure} {MOTIONS[self.motion][0]} on {self.ground}"
+
+
+class ClipBatch(NamedTuple):
+    """B training examples."""
+
+    captions: list[str]
+    clips: NDArray[np.float32]  # [B, 16, 3, 32, 32] in -1 to 1
+    shapes: NDArray[np.float32]  # [B, 32, 32]: the figure's alpha, upright and large, 0 to 1
+    poses: NDArray[np.float32]  # [B, 16, 4], as `motions` has them
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Clips:
+    """A set of figures and every way they may move."""
+
+    name: str
+    licence: str
+    fingerprint: str
+    alpha: NDArray[np.uint8] = field(repr=False)  # [N, 32, 32]
+    figures: tuple[str, ...]
+    trained: tuple[tuple[int, str], ...] = field(repr=False)  # (figure, motion)
+    held_out: tuple[tuple[int, str], ...] = field(repr=False)
+    trained_colours: tuple[tuple[str, str], ...] = field(repr=False)  # (figure's, ground's)
+    held_colours: tuple[tuple[str, str], ...] = field(repr=False)
+
+    def scenes(self, count: int, rng: np.random.Generator, held_out: bool = False) -> list[Scene]:
+        """Scenes drawn from `rng`, every motion as often as any other.
+
+        With `held_out` neither the pair of figure and motion nor that of the colours was
+        ever trained together.
+        """
+        pairs = self.held_out if held_out else self.trained
+        colours = self.held_colours if held_out else self.trained_colours
+        by_motion = {m: [f for f, of in pairs if of == m] for m in MOTIONS}
+        names = [m for m in MOTIONS if by_motion[m]]
+        found = []
+        for motion in rng.choice(names, count):
+            figure = self.figures[rng.choice(by_motion[motion])]
+            found.append(Scene(figure, str(motion), *colours[rng.integers(len(colours))]))
+        return found
+
+    def batch(self, scenes: Sequence[Scene], rng: np.random.Generator) -> ClipBatch:
+        """These scenes as clips, where and how fast they move drawn from `rng`."""
+        poses = np.stack([draw_poses(scene.motion, rng) for scene in scenes])
+        return ClipBatch(
+            captions=self.captions(scenes, rng),
+            clips=self.draw(scenes, poses),
+            shapes=self.shapes(scenes),
+            poses=poses,
+        )
+
+    def shapes(self, scenes: Sequence[Scene]) -> NDArray[np.float32]:
+        """The figures' alphas [B, 32, 32], 0 to 1."""
+        numbers = [self.figures.index(scene.figure) for scene in scenes]
+        return np.divide(self.alpha[numbers], 255, dtype=np.float32)
+
+    def captions(self, scenes: Sequence[Scene], rng: np.random.Generator) -> list[str]:
+        """A caption each, in one of the ways it may be said."""
+        return [_said(scene, rng) for scene in scenes]
+
+    def draw(self, scenes: Sequence[Scene], poses: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Clips [B, 16, 3, 32, 32] in -1 to 1 of figures in these poses [B, 16, 4]."""
+        sources = np.stack(
+            [
+                self._turned(self.figures.index(scene.figure), of)
+                for scene, of in zip(scenes, poses, strict=True)
+            ]
+        )
+        columns = pixel_shares(poses[..., 0], poses[..., 2])
+        rows = pixel_shares(poses[..., 1], poses[..., 2])
+        alpha = (rows @ sources @ columns.swapaxes(-1, -2))[:, :, None]  # [B, 16, 1, 32, 32]
+        below = _colours([scene.ground for scene in scenes])
+        above = _colours([scene.colour for scene in scenes])
+        clips: NDArray[np.float32] = np.multiply(alpha, above - below, dtype=np.float32)
+        clips += below
+        clips *= 2
+        clips -= 1
+        return clips
+
+    def _turned(self, figure: int, poses: Poses) -> NDArray[np.float32]:
+        """The figure's alpha in each frame, turned: [16, 48, 48], 0 to 1."""
+        padded = Image.new("L", (PADDED, PADDED))
+        edge = (PADDED - SIDE) // 2
+        padded.paste(Image.fromarray(self.alpha[figure]), (edge, edge))
+        if not poses[:, 3].any():
+            upright = np.divide(np.asarray(padded), 255, dtype=np.float32)
+            return np.broadcast_to(upright, (CLIP_FRAMES, PADDED, PADDED))
+        turned = [
+            padded.rotate(float(angle), Image.Resampling.BICUBIC)
+            for angle in np.degrees(poses[:, 3])
+        ]
+        return np.divide(np.stack([np.asarray(each) for each in turned]), 255, dtype=np.float32)
+
+
+def load_clips() -> Clips:
+    """The figures of `FIGURES`. Raises GenuiError where the icons are not installed."""
+    icons = load_icons()
+    known = {name: i for i, name in enumerate(icons.captions)}
+    missing = [name for name in FIGURES if name not in known]
+    if missing:
+        raise GenuiError(
+            f"the icons installed have no {missing[0]!r}: pip install "
+            "'fonticon-materialdesignicons7>=7.2' or another version of it"
+        )
+    alpha = icons.rgba[[known[name] for name in FIGURES], :, :, 3]
+    pairs = [
+        (i, motion)
+        for i, figure in enumerate(FIGURES)
+        for motion in MOTIONS
+        if not (motion == "turn" and figure in ROUND)
+    ]
+    held = {pair for pair in pairs if _is_held(FIGURES[pair[0]], pair[1])}
+    colours = sorted(itertools.permutations(_NAMES, 2))
+    return Clips(
+        name="moving icons",
+        licence=icons.licence,
+        fingerprint=fingerprint(np.ascontiguousarray(alpha), (*FIGURES, *MOTIONS)),
+        alpha=alpha,
+        figures=FIGURES,
+        trained=tuple(pair for pair in pairs if pair not in held),
+        held_out=tuple(sorted(held)),
+        trained_colours=tuple(pair for pair in colours if pair not in icons.held_pairs),
+        held_colours=tuple(sorted(icons.held_pairs)),
+    )
+
+
+def check_clips(recipe: VideoRecipe) -> str:
+    """One line describing the clips a recipe would train on, having read them."""
+    if recipe.data:
+        raise MisuseError(
+            f"--data {recipe.data}: the video recipe sets its own icons in motion and reads no "
+            "folder; leave --data out"
+        )
+    return describe(load_clips())
+
+
+def describe(clips: Clips) -> str:
+    """What they are and what of them is held out, in one line."""
+    return (
+        f"{clips.name}: {len(clips.figures)} icons, {len(MOTIONS)} motions, "
+        f"{len(_NAMES)} colours; {len(clips.held_out)} of "
+        f"{len(clips.held_out) + len(clips.trained)} pairs of icon and motion and "
+        f"{len(clips.held_colours)} of {len(clips.held_colours) + len(clips.trained_colours)} "
+        "of colours held out"
+    )
+
+
+def _said(scene: Scene, rng: np.random.Generator) -> str:
+    """Its caption in one of the ways that a person may put it."""
+    bare, short = rng.random() < UNSAID, rng.random() < SHORT
+    if scene.motion == "still" and bare:
+        return f"{scene.colour} {scene.figure} on {scene.ground}"
+    return scene.caption.replace(" moving ", " ") if short else scene.caption
+
+
+def _is_held(figure: str, motion: str) -> bool:
+    """One in `HELD_MOTIONS`, the same on every machine; what people try first is trained."""
+    digest = hashlib.sha256(f"{figure} {motion}".encode()).digest()
+    return digest[0] % HELD_MOTIONS == 0 and figure not in ("heart", "star", "rocket")
+
+
+def pixel_shares(centre: NDArray[np.float32], size: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How much of each source pixel every pixel of a frame takes along one axis.
+
+    [..., 32, 48] for centres and sizes [...]: the overlap of their areas, so that a figure
+    moved by a tenth of a pixel looks so.
+    """
+    scale = INNER / size[..., None, None]
+    edges = np.arange(SIDE, dtype=np.float32)[:, None]
+    low = (edges - centre[..., None, None]) * scale + PADDED / 2
+    source = np.arange(PADDED, dtype=np.float32)
+    overlap = np.minimum(low + scale, source + 1) - np.maximum(low, source)
+    return np.divide(np.maximum(overlap, 0), scale, dtype=np.float32)
+
+
+def _colours(names: Sequence[str]) -> NDArray[np.float32]:
+    """[B, 1, 3, 1, 1], 0 to 1."""
+    return _COLOURS[[_NAMES.index(name) for name in names]][:, None, :, None, None]
+
+
+def vocabulary_captions() -> tuple[str, ...]:
+    """Captions with every word that a model of clips is to know."""
+    return (*FIGURES, *(words for words, _ in MOTIONS.values()), *_NAMES)

@@ -1,0 +1,462 @@
+"""What a classifier says of one step of a trace, while it is generated."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.text import clean_line
+from genui.engine import device, kinds
+from genui.engine.data.image_labels import LabelledPictures, load_labelled
+from genui.engine.data.images import SIDE, as_floats, as_pixels
+from genui.engine.data.speech import (
+    RATE,
+    Mels,
+    Samples,
+    load_labelled_speech,
+    log_mel,
+    placed,
+    prepared,
+)
+from genui.engine.data.text import PASSAGE, load_labelled_text
+from genui.engine.data.tokenizer import bag
+from genui.engine.load import fitting_its_recipe
+from genui.engine.models.classifiers import ConvNet, NGramClassifier, SoundNet
+from genui.engine.models.frozen import load_frozen
+from genui.engine.models.linear import accuracy, calibration_error, fit_logistic, log_loss
+from genui.engine.sample.text import TextGenerator, TextState
+from genui.engine.sample.trace import Trace
+from genui.engine.train.checkpoint import load_weights
+from genui.engine.train.classifier import bags_of
+from genui.protocol import ImageFrame, Labels
+from genui.recipes import Recipe, recipe_from_dict
+from genui.recipes.classifier import (
+    ImageClassifierRecipe,
+    SoundClassifierRecipe,
+    TextClassifierRecipe,
+)
+from genui.runs.models import ModelInfo, find_model, read_header
+
+MOST_LABELS = 8  # that are answered with, the likeliest first
+
+
+class Judge(Protocol):
+    """A trained classifier as an instrument."""
+
+    labels: tuple[str, ...]
+
+    def probabilities(self, examples: Any, /) -> np.ndarray:
+        """p(label | example), float32 [N, labels]; of texts, or of pictures uint8 [N, H, W, 3]."""
+        ...
+
+
+def labels(trace: Trace, step: int, model: str) -> Labels:
+    """What the classifier `model` says of the sample as it stands at `step`.
+
+    Where it cannot say anything, since it is of another medium or is no classifier, `fault`
+    says so. Raises MisuseError for a step that has not been reached.
+    """
+    if not 0 <= step <= trace.reached:
+        raise MisuseError(f"step {step}: this trace stands at step {trace.reached}")
+    try:
+        found, fault = _judged(trace, step, model), ""
+    except GenuiError as error:
+        found, fault = (), clean_line(str(error), 200)
+    return Labels(trace=trace.request.trace, step=step, model=model, labels=found, fault=fault)
+
+
+def _judged(trace: Trace, step: int, model: str) -> tuple[tuple[str, float], ...]:
+    info = find_model(model)
+    recipe = read_header(info.path).recipe
+    load = kinds.judge_loader(recipe)
+    if load is None:
+        raise MisuseError(
+            f"{info.name} is a {recipe.family} of {recipe.medium} and gives no labels: "
+            "name a classifier"
+        )
+    judge = _loaded(load, str(info.path), _changed(info.path))
+    if recipe.medium == "text":
+        example: Any = [judge.excerpt(_text(trace, step, recipe))]
+        if not example[0].strip():
+            raise MisuseError("there is no text yet to give a label to")
+    else:
+        example = _picture(trace, step, recipe)
+    chances = judge.probabilities(example)[0]
+    order = np.argsort(-chances, kind="stable")[:MOST_LABELS].tolist()
+    return tuple((clean_line(judge.labels[at], 40), float(chances[at])) for at in order)
+
+
+def _text(trace: Trace, step: int, recipe: Recipe) -> str:
+    """The text at a step, its prompt before it."""
+    generator, state = trace.generator, trace.state(step)
+    if not (isinstance(generator, TextGenerator) and isinstance(state, TextState)):
+        raise _other_medium(trace, recipe)
+    written = generator.tokenizer.decode(state.token_ids.since(state.prompt).tolist())
+    return trace.started.prompt + written + trace.started.suffix
+
+
+def _picture(trace: Trace, step: int, recipe: Recipe) -> np.ndarray:
+    """The clean picture as the model sees it at a step, uint8 [1, H, W, 3]."""
+    frame = trace.generator.frame(trace.state(step))
+    if not isinstance(frame, ImageFrame) or trace.started.medium != "image":
+        raise _other_medium(trace, recipe)
+    if trace.request.grid:
+        raise MisuseError("a grid is several pictures, and one is given a label: draw one")
+    return np.frombuffer(frame.guess, np.uint8).reshape(1, frame.height, frame.width, 3)
+
+
+def _other_medium(trace: Trace, recipe: Recipe) -> MisuseError:
+    return MisuseError(
+        f"{recipe.name} gives labels to {_PLURALS.get(recipe.medium, recipe.medium)}, and this is "
+        f"{trace.started.medium}: choose another classifier"
+    )
+
+
+_PLURALS = {"image": "pictures", "text": "texts"}
+
+
+def _changed(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
+@lru_cache(maxsize=4)
+def _loaded(load: Callable[[str], Any], path: str, changed: int) -> Any:
+    """A judge, kept until its file changes."""
+    return load(path)
+
+
+# --- From a classifier's checkpoint to an instrument: what those of all media have in common --
+
+R = TypeVar("R", bound=Recipe)
+J = TypeVar("J")
+
+
+def load_classifier(
+    ref: str,
+    kind: type[R],
+    of: str,
+    judge_of: Callable[[R, dict[str, Tensor], Mapping[str, Any]], J],
+) -> J:
+    """What `judge_of` makes of the weights of a classifier by its name, run or path.
+
+    Raises MisuseError where it is no classifier of `of`, GenuiError where it is damaged.
+    """
+    info = find_model(ref)
+    tensors, described = load_weights(info.path)
+    recipe = recipe_from_dict(described["recipe"])
+    if not isinstance(recipe, kind):
+        raise MisuseError(f"{ref}: a {recipe.family} of {recipe.medium}, no classifier of {of}")
+    with fitting_its_recipe(info.path):
+        return judge_of(recipe, tensors, described)
+
+
+# --- A trained classifier as a measuring instrument: what it says of pictures, and its features
+# Features of a network trained here, on the very kind of picture that is measured, stand where
+# papers use Inception's: distances in them can be compared with one another and with nothing else.
+
+IMAGE_BATCH = 512
+COLOURINGS = 4  # of each training picture that logistic regression sees, where there are many
+POOLED = 2  # pixels of a side that are averaged into one for it
+
+
+class ImageJudge:
+    """An image classifier; pictures are uint8 [N, 32, 32, 3]."""
+
+    def __init__(self, network: ConvNet, labels: tuple[str, ...]) -> None:
+        self.labels = labels
+        self._network = network.eval()
+        self._device = next(network.parameters()).device
+
+    def probabilities(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """p(label | picture), float32 [N, labels]."""
+        return self._of(rgb, lambda x: self._network(x).softmax(dim=1))
+
+    def features(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The penultimate layer, float32 [N, D]."""
+        return self._of(rgb, self._network.features)
+
+    @torch.inference_mode()
+    def _of(self, rgb: NDArray[np.uint8], function: Any) -> NDArray[np.float32]:
+        if rgb.dtype != np.uint8 or rgb.ndim != 4 or rgb.shape[1:] != (SIDE, SIDE, 3):
+            raise ValueError(f"pictures are uint8 [N, {SIDE}, {SIDE}, 3], not {rgb.shape}")
+        parts = []
+        for at in range(0, len(rgb), IMAGE_BATCH):
+            x = torch.from_numpy(as_floats(rgb[at : at + IMAGE_BATCH])).to(self._device)
+            parts.append(function(x).float().cpu().numpy())
+        return np.concatenate(parts)
+
+
+def load_judge(ref: str) -> ImageJudge:
+    """The classifier of that name, run or path.
+
+    Raises MisuseError where it is no classifier of pictures, GenuiError where it is damaged.
+    """
+    return load_classifier(ref, ImageClassifierRecipe, "pictures", judge_of)
+
+
+def judge_of(
+    recipe: ImageClassifierRecipe, tensors: dict[str, Tensor], described: Mapping[str, Any]
+) -> ImageJudge:
+    """The classifier of a checkpoint's weights.
+
+    Raises KeyError, TypeError or RuntimeError where they do not fit the recipe.
+    """
+    labels = tuple(map(str, described["labels"]))
+    network = load_frozen(lambda: ConvNet(len(labels), recipe.width, recipe.figure), tensors)
+    return ImageJudge(network.to(device.choose_device()), labels)
+
+
+def measure_classifier(info: ModelInfo, recipe: ImageClassifierRecipe) -> dict[str, str]:
+    """Accuracy and calibration on held-out pictures, and what logistic regression reaches there."""
+    judge, data = load_judge(str(info.path)), load_labelled(recipe.dataset, recipe.data)
+    rgb, targets = pictures_of(data, data.held_out)
+    found = judge.probabilities(rgb)
+    beside = linear_beside(data, rgb)
+    return {
+        "held-out accuracy": f"{accuracy(found, targets):.1%} of {len(targets):,} pictures",
+        "logistic regression": (
+            f"{accuracy(beside, targets):.1%}, on averages of {POOLED}×{POOLED} pixels"
+        ),
+        "log-loss": f"{log_loss(found, targets):.3f} nats",
+        "calibration error": f"{calibration_error(found, targets):.3f}, expected",
+        "labels": f"{len(data.labels)}: {', '.join(data.labels[:12])}",
+    }
+
+
+def linear_beside(data: LabelledPictures, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What logistic regression, trained on the same pictures, says of these: [N, labels]."""
+    train, targets = _training(data)
+    return fit_logistic(pooled(train), targets, len(data.labels)).probabilities(pooled(rgb))
+
+
+def pictures_of(
+    data: LabelledPictures, indices: NDArray[np.int64], seed: int = 0
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """These pictures as a judge takes them, uint8 [N, 32, 32, 3], and their labels."""
+    rng = np.random.default_rng(seed)
+    rgb = np.empty((len(indices), SIDE, SIDE, 3), np.uint8)
+    for at in range(0, len(indices), IMAGE_BATCH):
+        part, _ = data.batch(indices[at : at + IMAGE_BATCH], rng)
+        rgb[at : at + IMAGE_BATCH] = as_pixels(part)
+    return rgb, data.targets[indices]
+
+
+def pooled(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Pictures [N, 32, 32, 3] as rows of averages of 2×2 pixels, 0 to 1; of grey ones a third."""
+    if (rgb[..., :1] == rgb[..., 1:]).all():
+        rgb = rgb[..., :1]
+    count, height, width, channels = rgb.shape
+    blocks = rgb.reshape(count, height // POOLED, POOLED, width // POOLED, POOLED, channels)
+    means = blocks.sum(axis=(2, 4), dtype=np.uint16).reshape(count, -1)
+    return means.astype(np.float32) / (255 * POOLED**2)
+
+
+def _training(data: LabelledPictures) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Training pictures for logistic regression, each in several colourings where there are any."""
+    if data.pictures.scheme == "plain":
+        return pictures_of(data, data.train)
+    parts = [pictures_of(data, data.train, seed) for seed in range(1, COLOURINGS + 1)]
+    return np.concatenate([rgb for rgb, _ in parts]), np.concatenate([y for _, y in parts])
+
+
+# --- A trained classifier of texts as an instrument, and how good it is beside simpler ones ---
+
+REGRESSION_STEPS = 150
+REGRESSION_RATE = 0.05
+REGRESSION_DECAY = 1e-4  # of the squared weights
+
+
+class TextJudge:
+    """A classifier of texts. `excerpt` is the part of a longer text that it is asked about."""
+
+    def __init__(self, network: NGramClassifier, labels: tuple[str, ...], dataset: str) -> None:
+        self.labels = labels
+        self.excerpt = EXCERPTS.get(dataset, last_passage)
+        self._network = network
+
+    @torch.inference_mode()
+    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
+        """p(label | text), float32 [N, labels]."""
+        return self._network(self._bags(texts)).float().softmax(dim=1).cpu().numpy()
+
+    @torch.inference_mode()
+    def features(self, texts: Sequence[str]) -> np.ndarray:
+        """The penultimate layer, float32 [N, D]."""
+        return self._network.features(self._bags(texts)).cpu().numpy()
+
+    def _bags(self, texts: Sequence[str]) -> list[np.ndarray]:
+        return [bag(text, self._network.embedding.num_embeddings) for text in texts]
+
+
+def last_passage(text: str) -> str:
+    """The end of a text, as long as the passages of the training data."""
+    return text[-PASSAGE:]
+
+
+def last_speech(text: str) -> str:
+    """What is being said, without the name of who says it: that would tell all."""
+    said = text.rstrip("\n").rpartition("\n\n")[2].lstrip("\n")
+    name, colon, rest = said.partition(":\n")
+    return rest if colon and "\n" not in name else said
+
+
+EXCERPTS: Mapping[str, Callable[[str], str]] = {"shakespeare": last_speech}
+"""The data that a judge was trained on, to the part of a text that it is asked about."""
+
+
+def load_text_judge(ref: str) -> TextJudge:
+    """The classifier of that name, run or path.
+
+    Raises MisuseError where it is no classifier of texts, GenuiError where it is damaged.
+    """
+    return load_classifier(ref, TextClassifierRecipe, "texts", text_judge_of)
+
+
+def text_judge_of(
+    recipe: TextClassifierRecipe, tensors: dict[str, torch.Tensor], described: Mapping[str, Any]
+) -> TextJudge:
+    """The classifier of a checkpoint's weights.
+
+    Raises KeyError, TypeError or RuntimeError where they do not fit the recipe.
+    """
+    labels = tuple(map(str, described["labels"]))
+    network = load_frozen(
+        lambda: NGramClassifier(len(labels), recipe.buckets, recipe.width), tensors
+    )
+    return TextJudge(network, labels, str(described["dataset"]))
+
+
+def measure_text_classifier(info: "ModelInfo", recipe: TextClassifierRecipe) -> dict[str, str]:
+    """Held-out accuracy beside logistic regression on the same n-grams and the likeliest label."""
+    data = load_labelled_text(recipe.dataset, recipe.data)
+    judge = load_text_judge(str(info.path))
+    targets = np.array([label for _, label in data.validation], np.int64)
+    found = judge.probabilities([text for text, _ in data.validation])
+    bags, wanted = bags_of(data.train, recipe.buckets)
+    held, _ = bags_of(data.validation, recipe.buckets)
+    regression = logistic_regression(bags, wanted, held, recipe.buckets)
+    usual = Counter(wanted.tolist()).most_common(1)[0][0]
+    return {
+        "accuracy": f"{accuracy(found, targets):.1%} of {len(targets):,} held-out texts",
+        "logistic regression": f"{accuracy(regression, targets):.1%}, on the same n-grams",
+        "most frequent label": f"{(targets == usual).mean():.1%}",
+        "calibration error": f"{calibration_error(found, targets):.3f}",
+    }
+
+
+def logistic_regression(
+    bags: Sequence[np.ndarray], targets: np.ndarray, held: Sequence[np.ndarray], buckets: int
+) -> np.ndarray:
+    """p(label | bag) of the held-out bags, float32 [N, labels], by multinomial regression.
+
+    On the counts of n-grams divided by the root of their sum, with a ridge, by Adam on all
+    examples at once; nothing is random.
+    """
+    labels = int(targets.max()) + 1
+    known, others = _Counts(bags), _Counts(held)
+    weights = torch.zeros(buckets, labels, requires_grad=True)
+    bias = torch.zeros(labels, requires_grad=True)
+    optimizer: Any = torch.optim.Adam([weights, bias], lr=REGRESSION_RATE)
+    wanted = torch.from_numpy(targets)
+    for _ in range(REGRESSION_STEPS):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(known.weighted(weights) + bias, wanted)
+        (loss + REGRESSION_DECAY * weights.square().sum()).backward()
+        optimizer.step()
+    with torch.inference_mode():
+        return (others.weighted(weights) + bias).softmax(dim=1).numpy()
+
+
+class _Counts:
+    """How often each n-gram is in each bag, by the root of how many there are: [N, buckets]."""
+
+    def __init__(self, bags: Sequence[np.ndarray]) -> None:
+        sizes = np.array([len(bag) for bag in bags])
+        self._numbers = torch.from_numpy(np.concatenate(bags))
+        self._starts = torch.from_numpy(sizes.cumsum() - sizes)
+        self._scale = torch.from_numpy(sizes**-0.5).float()[:, None]
+
+    def weighted(self, weights: torch.Tensor) -> torch.Tensor:
+        """Their product with weights [buckets, labels]."""
+        return F.embedding_bag(self._numbers, weights, self._starts, mode="sum") * self._scale
+
+
+# --- A trained classifier of sound as a measuring instrument: what it hears in samples --------
+
+SOUND_BATCH = 64
+
+
+class Listener:
+    """A classifier of sound. What it hears is prepared as its training data was."""
+
+    def __init__(self, network: SoundNet, labels: tuple[str, ...]) -> None:
+        self.labels = labels
+        self._network = network.eval()
+        self._device = next(network.parameters()).device
+
+    @torch.inference_mode()
+    def probabilities(self, sounds: Sequence[Samples], rate: int) -> NDArray[np.float32]:
+        """p(label | sound), float32 [N, labels], of words [n] in -1 to 1 at `rate`.
+
+        Raises ValueError, a reason, where one of them is silence.
+        """
+        parts = []
+        for at in range(0, len(sounds), SOUND_BATCH):
+            words = [placed(prepared(sound, rate)) for sound in sounds[at : at + SOUND_BATCH]]
+            mels = torch.from_numpy(log_mel(np.stack(words)))[:, None].to(self._device)
+            parts.append(self._network(mels).softmax(dim=1).float().cpu().numpy())
+        return np.concatenate(parts)
+
+
+def load_listener(ref: str) -> Listener:
+    """The classifier of that name, run or path.
+
+    Raises MisuseError where it is no classifier of sound, GenuiError where it is damaged.
+    """
+    return load_classifier(ref, SoundClassifierRecipe, "sound", listener_of)
+
+
+def listener_of(
+    recipe: SoundClassifierRecipe, tensors: dict[str, Tensor], described: Mapping[str, Any]
+) -> Listener:
+    """The classifier of a checkpoint's weights.
+
+    Raises KeyError, TypeError or RuntimeError where they do not fit the recipe.
+    """
+    labels = tuple(map(str, described["labels"]))
+    network = load_frozen(lambda: SoundNet(len(labels), recipe.width), tensors)
+    return Listener(network.to(device.choose_device()), labels)
+
+
+def measure_listener(info: ModelInfo, recipe: SoundClassifierRecipe) -> dict[str, str]:
+    """Accuracy and calibration on held-out takes, and what logistic regression reaches there."""
+    listener, data = load_listener(str(info.path)), load_labelled_speech(recipe)
+    speech = data.speech
+    held = speech.held_out if len(speech.held_out) else speech.train
+    targets = data.targets[held]
+    found = listener.probabilities([speech.takes[i].samples for i in held], RATE)
+    linear = fit_logistic(
+        _coarse(speech.mels(speech.train)), data.targets[speech.train], len(data.labels)
+    )
+    beside = linear.probabilities(_coarse(speech.mels(held)))
+    return {
+        "held-out accuracy": f"{accuracy(found, targets):.1%} of {len(targets):,} takes",
+        "logistic regression": f"{accuracy(beside, targets):.1%}, on the same spectrograms, halved",
+        "log-loss": f"{log_loss(found, targets):.3f} nats",
+        "calibration error": f"{calibration_error(found, targets):.3f}, expected",
+        "labels": f"{len(data.labels)}: {', '.join(data.labels)}",
+    }
+
+
+def _coarse(mels: Mels) -> Mels:
+    """Spectrograms [N, MELS, FRAMES] at half the size either way, as rows of numbers."""
+    count, height, width = mels.shape
+    return mels.reshape(count, height // 2, 2, width // 2, 2).mean(axis=(2, 4)).reshape(count, -1)

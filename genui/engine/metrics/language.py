@@ -1,0 +1,232 @@
+"""Whether a model of code writes code, fills gaps, and predicts better than a compressor."""
+
+import ast
+import builtins
+import io
+import keyword
+import lzma
+import tokenize
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from genui.engine.data.text import TextData, load_text
+from genui.engine.data.tokenizer import left_open
+from genui.engine.metrics.copying import copying
+from genui.engine.sample import text as filling
+from genui.engine.sample.text import TextGenerator, likeliest, write_together
+from genui.engine.train.language import encode_documents, held_out_loss
+from genui.protocol import TextSettings
+from genui.protocol.registry import KINDS
+from genui.recipes import TextRecipe
+
+TOKENS = 1000  # of a function
+LONGEST = 16  # tokens that fill a gap
+BEAMS = 4
+FUNCTIONS, GAPS = 200, 400  # measured
+CODE_BATCH = 50
+MARGIN = 120  # characters before and after an identifier that is masked, at least
+
+
+def _usual() -> TextSettings:
+    settings = KINDS["transformer", "code"].defaults
+    assert isinstance(settings, TextSettings)
+    return settings
+
+
+USUAL = _usual()
+FREE = msgspec.structs.replace(USUAL, grammar="none", dry=0.0)
+"""As usual, but nothing is refused and runs may be repeated."""
+
+
+def measure_code(generator: TextGenerator, data: TextData) -> dict[str, str]:
+    """How many functions parse, gaps filled, and bits a byte of xz beside the model's."""
+    share = sum(map(parses, functions(generator, FUNCTIONS))) / FUNCTIONS
+    free = sum(map(parses, functions(generator, FUNCTIONS, FREE))) / FUNCTIONS
+    found = {
+        "functions": f"{share:.0%} of {FUNCTIONS} parse",
+        "left to itself": f"without the grammar and DRY {free:.0%} of them",
+    }
+    if generator.tokenizer.gap is not None:
+        masked = masked_identifiers(data.validation, GAPS)
+        usual = most_frequent(data.train)
+        right = np.mean(restored(generator, masked))
+        greedy = np.mean(restored(generator, masked, width=1))
+        base = np.mean([one.name == usual for one in masked])
+        found["gaps"] = (
+            f"{right:.0%} of {len(masked)} masked identifiers of held-out modules restored "
+            f"(likeliest of {BEAMS} beams; greedily {greedy:.0%}; always '{usual}' {base:.0%})"
+        )
+    train, held = ("".join(part).encode() for part in (data.train, data.validation))
+    xz = xz_bits_per_byte(train, held)
+    found["xz -9e"] = f"{xz:.3f} bits a byte once it has read the training text"
+    return found
+
+
+# --- functions ---------------------------------------------------------------------------------
+
+
+def functions(
+    generator: TextGenerator, count: int, settings: TextSettings = USUAL
+) -> Iterator[str]:
+    """Top-level functions that the model writes, from seeds 0, 1, …
+
+    They are written as code is unless it is asked otherwise. Each goes from "def" to the next
+    line at the margin; one that has no end after TOKENS is cut after its last whole line.
+    """
+    settings = msgspec.structs.replace(settings, tokens=TOKENS)
+    prompt = generator.tokenizer.encode("\n\n\ndef")
+    for first in range(0, count, CODE_BATCH):
+        seeds = range(first, min(first + CODE_BATCH, count))
+        for text in write_together(generator, prompt, seeds, settings, b"\n\n\n"):
+            yield _first_function("def" + text.decode("utf-8", "replace"))
+
+
+def _first_function(text: str) -> str:
+    lines = text.split("\n")
+    body = [lines[0]]
+    for line in lines[1:]:
+        if line and not line[0].isspace() and not line.startswith(")"):
+            break
+        body.append(line)
+    else:
+        body = body[:-1] or body  # the last line may be cut off by the budget
+    return "\n".join(body)
+
+
+def parses(source: str) -> bool:
+    """Whether this interpreter reads it as Python."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of escapes in strings
+            ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
+# --- gaps ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Masked:
+    """An identifier in its module, and what stands before and after it."""
+
+    prefix: str
+    name: str
+    suffix: str
+
+
+def identifiers(source: str) -> list[tuple[str, int]]:
+    """Names in a module that somebody chose, and where each begins, in characters.
+
+    Neither keywords nor builtins, and no single letters. Empty where it cannot be read.
+    """
+    starts = np.cumsum([0, *(len(line) for line in source.splitlines(keepends=True))]).tolist()
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+    except (tokenize.TokenError, SyntaxError):
+        return []
+    return [
+        (token.string, starts[token.start[0] - 1] + token.start[1])
+        for token in tokens
+        if token.type == tokenize.NAME and len(token.string) > 1 and _chosen(token.string)
+    ]
+
+
+def _chosen(name: str) -> bool:
+    return not keyword.iskeyword(name) and not hasattr(builtins, name)
+
+
+def masked_identifiers(modules: Iterable[str], count: int, seed: int = 0) -> list[Masked]:
+    """`count` of the identifiers of these modules, drawn without replacement."""
+    every = [
+        Masked(module[:at], name, module[at + len(name) :])
+        for module in modules
+        for name, at in identifiers(module)
+        if MARGIN <= at <= len(module) - MARGIN
+    ]
+    order = np.random.default_rng(seed).permutation(len(every))[:count]
+    return [every[at] for at in order]
+
+
+def most_frequent(modules: Iterable[str]) -> str:
+    """The identifier that a guesser who knows only these modules always names."""
+    counts = Counter(name for module in modules for name, _ in identifiers(module))
+    return counts.most_common(1)[0][0]
+
+
+def restored(generator: TextGenerator, masked: Iterable[Masked], width: int = BEAMS) -> list[bool]:
+    """Whether the likeliest filling of each gap is the identifier that was there.
+
+    It is sought among `width` beams; with 1 it is what greedy choosing writes.
+    """
+    tokenizer, context = generator.tokenizer, generator.model.context
+    found = []
+    for one in masked:
+        prompt, _ = filling.read_gap(one.prefix, one.suffix, tokenizer, context, LONGEST)
+        middle = tokenizer.decode(likeliest(generator, prompt, one.prefix, width, LONGEST))
+        found.append(left_open(one.prefix) + middle == one.prefix + one.name)
+    return found
+
+
+# --- prediction ------------------------------------------------------------------------------
+
+
+def xz_bits_per_byte(train: bytes, held: bytes) -> float:
+    """What `xz -9e` needs for each byte of `held` once it has read `train`: its dictionary.
+
+    The window is made as large as both, where -9e alone would have 64 MB.
+    """
+    size = 1 << max(20, (len(train) + len(held)).bit_length())
+    chain = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": size}]
+
+    def compressed(data: bytes) -> int:
+        return len(lzma.compress(data, format=lzma.FORMAT_RAW, filters=chain))
+
+    return 8 * (compressed(train + held) - compressed(train)) / len(held)
+
+
+# --- How well a text model predicts what it never saw, and whether its code is code -----------
+
+TEXT_BATCH = 16
+COPY_SAMPLES = 12  # of 400 tokens
+
+
+def measure_text(generator: TextGenerator, recipe: TextRecipe) -> dict[str, str]:
+    """Validation loss on the whole held-out split; for code also how much of it parses."""
+    data = load_text(recipe.dataset, recipe.data)
+    held = encode_documents(generator.tokenizer, data.validation)
+    nats = held_out_loss(generator.model, held, generator.machine, TEXT_BATCH)
+    characters = sum(map(len, data.validation))
+    bits = nats * len(held) / characters / np.log(2)
+    found = {}
+    if recipe.tokenizer == "chars":
+        found["validation loss"] = f"{nats:.3f} nats/char"
+    found["held-out text"] = f"{bits:.3f} bits/char, whole validation split"
+    if recipe.medium == "code":
+        # First, since it is what a reader of code cares for.
+        found = measure_code(generator, data) | found
+    return found | copied(generator, recipe, data)
+
+
+def copied(generator: TextGenerator, recipe: TextRecipe, data: TextData) -> dict[str, str]:
+    """How much of what it writes stands verbatim in the training text, beside what chance has."""
+    settings = TextSettings(tokens=400)
+    written = [
+        generator.write(recipe.sample_prompt, seed, settings).encode("utf-8", "replace")
+        for seed in range(COPY_SAMPLES)
+    ]
+    train, held = ([d.encode() for d in part] for part in (data.train, data.validation))
+    found = copying(written, train, held)
+    return {
+        "copying": str(found),
+        "longest run": (
+            f"{found.longest} bytes stand in the training text; of as much held-out text "
+            f"{found.longest_real}"
+        ),
+    }

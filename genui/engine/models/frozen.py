@@ -1,0 +1,80 @@
+"""Weights into a network."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from genui.base.errors import MisuseError
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def load_frozen(build: Callable[[], M], state_dict: Mapping[str, Tensor]) -> M:
+    """The network that `build` makes, with these weights, for use only.
+
+    It is planned first, on torch's meta device, where tensors have a shape and no memory: a small
+    file may name a huge network. Raises RuntimeError, one line, where names or shapes differ.
+    """
+    with torch.device("meta"):
+        planned = {name: list(value.shape) for name, value in build().state_dict().items()}
+    stored = {name: list(value.shape) for name, value in state_dict.items()}
+    for name, shape in planned.items():
+        if name not in stored:
+            raise RuntimeError(f"it has no tensor {name}")
+        if shape != stored[name]:
+            raise RuntimeError(f"{name} is {stored[name]} in it and {shape} by the recipe")
+    if extra := stored.keys() - planned.keys():
+        raise RuntimeError(f"the recipe knows no tensor {min(extra)}")
+    return filled(build(), dict(state_dict))
+
+
+def filled(model: M, tensors: dict[str, Tensor]) -> M:
+    """The model with these weights, for use only. Raises RuntimeError where they do not fit."""
+    model.load_state_dict(tensors)
+    return model.eval().requires_grad_(False)
+
+
+# --- The guide that a model's file may hold beside its own weights: a weaker model of the same data
+# Autoguidance (Karras et al. 2024) leads away from what the guide would do.
+
+PREFIX = "guide."
+CRITIC = "critic."  # of what files of earlier versions hold beside the weights; not read
+ALIKE = ("fingerprint", "words")  # what a model and its guide have in common
+
+
+def apart(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """A model's own tensors, and those of its guide; the latter are none where it has none.
+
+    Those of a critic, which `fashion` was shipped with, are neither.
+    """
+    own = {name: of for name, of in tensors.items() if not name.startswith((PREFIX, CRITIC))}
+    guide = {
+        name.removeprefix(PREFIX): of for name, of in tensors.items() if name.startswith(PREFIX)
+    }
+    return own, guide
+
+
+def prefixed(guide: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A guide's tensors by their names beside those of its model."""
+    return {PREFIX + name: value for name, value in guide.items()}
+
+
+def joined(
+    model: tuple[dict[str, Tensor], dict[str, Any]], guide: tuple[dict[str, Tensor], dict[str, Any]]
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """A model's (tensors, description) with another model as its guide.
+
+    Raises MisuseError where they were not trained on the same data, or draw no pictures.
+    """
+    (tensors, described), (weaker, of_guide) = model, guide
+    for one in (described, of_guide):
+        kind = one["recipe"]["family"], one["recipe"]["medium"]
+        if kind != ("diffusion", "image"):
+            raise MisuseError(f"guide: is of diffusion models of pictures, not {' '.join(kind)}")
+    for what in ALIKE:
+        if described.get(what) != of_guide.get(what):
+            raise MisuseError(f"guide: of other {what} than the model; use one of the same data")
+    told = {key: of_guide[key] for key in ("recipe", "step")}
+    return apart(tensors)[0] | prefixed(apart(weaker)[0]), described | {"guide": told}

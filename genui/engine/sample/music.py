@@ -1,0 +1,412 @@
+"""What a piece is written round: voices that are given, from a recipe or from a MIDI file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor
+
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.files import read_regular, shown
+from genui.engine.device import Machine
+from genui.engine.models.frozen import load_frozen
+from genui.engine.models.transformer import ChoraleTransformer, chorale_config
+from genui.engine.sample.logits import NEVER
+from genui.engine.sample.tokens import TokenGenerator, TokenList, TokenState, next_token
+from genui.formats import midi, score
+from genui.protocol import Picture, Start, Started, TextFrame, TextSettings, notes
+from genui.recipes import MusicRecipe
+
+OFF_GRID = 1 / 8  # of a sixteenth: a note that is further from the grid than this was moved
+
+# How much each degree of a scale is sounded in a key (Krumhansl & Kessler 1982, figure 2).
+_MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
+_MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
+
+
+def read_given(init: Picture | str | None) -> tuple[score.Given | None, tuple[str, ...]]:
+    """The voices that `Start.init` gives, and a remark on each thing that was changed for it.
+
+    Raises MisuseError or GenuiError, one line, for what gives none.
+    """
+    if init is None:
+        return None, ()
+    if isinstance(init, Picture):
+        raise MisuseError("music cannot begin from a picture: give a MIDI file")
+    if init.startswith(score.GIVEN):
+        given = score.Given.from_text(init)
+        if len(given.leads) == len(notes.VOICES):
+            raise MisuseError("all four voices are given: leave one for the model to write")
+        return given, ()
+    path, _, voices = init.partition(score.VOICES_OF)
+    return from_midi(Path(path), voices)
+
+
+def from_midi(path: Path, voices: str = "") -> tuple[score.Given, tuple[str, ...]]:
+    """The voices of a MIDI file that are given: those named in `voices` ("soprano,bass"), else
+    those its tracks are named after, else its highest part as the soprano.
+
+    Raises MisuseError or GenuiError, one line that begins with the path.
+    """
+    name = shown(path)
+    data = read_regular(path, midi.MOST_BYTES, "give a MIDI file of one melody")
+    if not data:
+        raise GenuiError(f"{name}: is empty; write it again")
+    try:
+        music = midi.decode_midi(data)
+    except ValueError as error:
+        raise GenuiError(f"{name}: {error}; give a MIDI file of one melody") from None
+    try:
+        return _given(music, voices)
+    except MisuseError as error:
+        raise MisuseError(f"{name}: {error}") from None
+
+
+def _given(music: midi.MidiMusic, voices: str) -> tuple[score.Given, tuple[str, ...]]:
+    if not music.tracks:
+        drums = f" but {music.drums} of percussion" if music.drums else ""
+        raise MisuseError(f"it has no notes{drums}; give a melody")
+    bar, remarks = _bar(music.metres)
+    if music.drums:
+        remarks.append(f"{music.drums} notes of percussion are left out")
+    parts, said = _parts(music, voices)
+    remarks += said
+    first = min(track.notes[0][1] for track in parts.values())
+    last = max(end for track in parts.values() for _, _, end in track.notes)
+    start = _sixteenth(first, music.quarter)
+    length = _sixteenth(last, music.quarter) - start
+    if length > notes.MOST_SIXTEENTHS:
+        raise MisuseError(
+            f"it is {length // bar} bars long; the most is {notes.MOST_SIXTEENTHS // bar}: cut it"
+        )
+    rows: list[bytes] = [b""] * len(notes.VOICES)
+    moved = total = 0
+    for voice, track in parts.items():
+        rows[voice], off, remark = _row(track, voice, start, max(1, length), music.quarter)
+        moved, total = moved + off, total + len(track.notes)
+        remarks += [remark] if remark else []
+    if moved:
+        remarks.append(f"{moved} of {total} notes are moved to the nearest sixteenth")
+    key = _key_of(music.key) if music.key else None
+    opening = notes.Opening(_likeliest_key(rows) if key is None else key, bar, start % bar)
+    soprano, alto, tenor, bass = rows
+    return score.Given(opening, (soprano, alto, tenor, bass)), tuple(remarks)
+
+
+def _bar(metres: tuple[tuple[int, int], ...]) -> tuple[int, list[str]]:
+    """The sixteenths of a bar, from the metres of a file; a file that names none is in 4/4."""
+    bars = dict.fromkeys(16 * above // below for above, below in metres or ((4, 4),))
+    named = ", ".join(f"{above}/{below}" for above, below in metres)
+    if len(bars) > 1:
+        raise MisuseError(f"its metre changes ({named}); the model writes in one, 4/4 or 3/4")
+    (bar,) = bars
+    compound = any(above % 3 == 0 and above > 3 for above, _ in metres)
+    if compound or bar not in (8, *notes.BARS):
+        raise MisuseError(f"its metre is {named}; the model knows 4/4 and 3/4: write it in one")
+    if bar == 8:
+        return 16, [f"its {named} is read as 4/4"]
+    return bar, []
+
+
+def _parts(music: midi.MidiMusic, voices: str) -> tuple[dict[int, midi.MidiTrack], list[str]]:
+    """The tracks that are given, by voice."""
+    named: dict[int, midi.MidiTrack] = {}
+    for track in music.tracks:
+        word = track.name.strip().lower()
+        for voice, name in enumerate(notes.VOICES):
+            if word == name and voice not in named:
+                named[voice] = track
+    if voices:
+        wanted = _wanted(voices)
+        missing = [notes.VOICES[voice] for voice in sorted(wanted - named.keys())]
+        if missing == [notes.VOICES[voice] for voice in sorted(wanted)] and len(missing) == 1:
+            return {wanted.pop(): _highest(music)}, []
+        if missing:
+            raise MisuseError(f"no track is named {missing[0]}; name its tracks after their voices")
+        return {voice: named[voice] for voice in wanted}, []
+    if named and len(named) < len(notes.VOICES):
+        return named, []
+    remark = []
+    if len(music.tracks) > 1:
+        remark = [f"of its {len(music.tracks)} parts the highest is taken as the soprano"]
+    return {0: named.get(0) or _highest(music)}, remark
+
+
+def _wanted(voices: str) -> set[int]:
+    wanted = set()
+    for word in voices.split(","):
+        if word.strip().lower() not in notes.VOICES:
+            raise MisuseError(f"no voice {word.strip()[:24]!r}: {', '.join(notes.VOICES)}")
+        wanted.add(notes.VOICES.index(word.strip().lower()))
+    if len(wanted) == len(notes.VOICES):
+        raise MisuseError("all four voices are given: leave one for the model to write")
+    return wanted
+
+
+def _highest(music: midi.MidiMusic) -> midi.MidiTrack:
+    """The part whose notes are highest, weighed by how long they sound."""
+
+    def height(track: midi.MidiTrack) -> float:
+        long = [(pitch, last - first) for pitch, first, last in track.notes]
+        return sum(pitch * ticks for pitch, ticks in long) / sum(ticks for _, ticks in long)
+
+    return max(music.tracks, key=height)
+
+
+def _row(
+    track: midi.MidiTrack, voice: int, start: int, length: int, quarter: int
+) -> tuple[bytes, int, str]:
+    """The tokens of one voice, how many of its notes were off the grid, and a remark.
+
+    Where several sound at once the highest is taken, of the bass the lowest.
+    """
+    tokens = [notes.REST, *[notes.HOLD] * (length - 1)]
+    shift = _octaves(track, voice)
+    outer = min if voice == len(notes.VOICES) - 1 else max
+    begun: dict[int, list[tuple[int, int]]] = {}
+    off = 0
+    for pitch, first, last in track.notes:
+        at = _sixteenth(first, quarter)
+        off += abs(first * 4 / quarter - at) > OFF_GRID
+        begun.setdefault(at - start, []).append((pitch + shift, _sixteenth(last, quarter) - start))
+    lost, until, before = 0, 0, 0
+    for at in sorted(begun):
+        lost += len(begun[at]) - 1
+        pitch, last = outer(begun[at])
+        if at >= length or (at < until and outer(pitch, before) == before):
+            lost += 1  # below a note that still sounds
+            continue
+        end = min(length, max(last, at + 1))
+        tokens[at:end] = [notes.note_token(pitch), *[notes.HOLD] * (end - at - 1)]
+        if end < length and end > until:
+            tokens[end] = notes.REST
+        until, before = end, pitch
+    remarks = []
+    if shift:
+        remarks.append(f"its {notes.VOICES[voice]} is moved by {shift // 12:+d} octaves")
+    if lost:
+        remarks.append(f"{lost} notes that sound under others are left out")
+    return bytes(tokens), off, "; ".join(remarks)
+
+
+def _octaves(track: midi.MidiTrack, voice: int) -> int:
+    """By how many semitones, whole octaves, a part is moved into its voice's range."""
+    low, high = notes.RANGES[voice]
+    lowest = min(pitch for pitch, _, _ in track.notes)
+    highest = max(pitch for pitch, _, _ in track.notes)
+    for octaves in (0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5):
+        if low <= lowest + 12 * octaves and highest + 12 * octaves <= high:
+            return 12 * octaves
+    span = f"{notes.spell(lowest)} to {notes.spell(highest)}"
+    where = f"the {notes.VOICES[voice]} sings from {notes.spell(low)} to {notes.spell(high)}"
+    if highest - lowest > high - low:
+        raise MisuseError(f"its notes span {span}, and {where}: no voice can sing them all")
+    # Octaves apart from what fits: the nearest of those is the least to transpose by.
+    nearest = min(((by + 6) % 12 - 6 for by in range(low - lowest, high - highest + 1)), key=abs)
+    raise MisuseError(f"its notes span {span}, and {where}: transpose it by {nearest:+d} semitones")
+
+
+def _sixteenth(tick: int, quarter: int) -> int:
+    return (8 * tick + quarter) // (2 * quarter)
+
+
+def _key_of(name: str) -> int | None:
+    """A key signature as mido spells it: "Bb", "F#m"."""
+    try:
+        opening = notes.parse_opening(name.removesuffix("m"))
+    except MisuseError:
+        return None
+    return opening.key + (12 if name.endswith("m") else 0)
+
+
+def _likeliest_key(rows: list[bytes]) -> int:
+    """The key whose profile goes best with the notes (Krumhansl 1990, chapter 4)."""
+    weight = [0.0] * 12
+    for voice, tokens in enumerate(rows):
+        for note in score.sounding(voice, tokens):
+            weight[note.pitch % 12] += note.last - note.first
+    mean = sum(weight) / 12
+
+    def fit(key: int) -> float:
+        profile = _MAJOR if key < 12 else _MINOR
+        middle = sum(profile) / 12
+        turned = [profile[(tone - key) % 12] - middle for tone in range(12)]
+        spread = sum(one * one for one in turned) ** 0.5
+        return sum(one * (w - mean) for one, w in zip(turned, weight, strict=True)) / spread
+
+    return max(range(notes.ANY_KEY), key=fit)
+
+
+# --- Writing four-voice music a token at a time, round voices that are given or alone ---------
+
+
+@dataclass(frozen=True, kw_only=True)
+class MusicState(TokenState):
+    """A piece so far.
+
+    `slots` is where each token goes, and `logits` [SIZE] the answer for slot number `step`.
+    """
+
+    prompt: int = 2  # a piece opens with its key, and which voices lead
+    slots: Sequence[notes.Slot] = field(repr=False)
+    opening: notes.Opening
+    leads: frozenset[int]
+    given: score.Given | None
+    sounds: tuple[int, ...]  # of each voice the token of its last note or rest, else HOLD
+    sixteenths: int | None = None  # of the piece: of given voices, and once its END is written
+
+    @property
+    def forced(self) -> int | None:
+        """The next token, where it is written by hand or given."""
+        if (by_hand := super().forced) is not None:
+            return by_hand
+        if self.given is None or self.step >= len(self.slots):
+            return None
+        slot = self.slots[self.step]
+        if slot.sixteenth == self.sixteenths:
+            return notes.END
+        tokens = self.given.voices[slot.voice]
+        return tokens[slot.sixteenth] if tokens else None
+
+
+class MusicGenerator(TokenGenerator[MusicState]):
+    """One model writing one piece; `step` is one voice at one sixteenth."""
+
+    medium = "music"
+    writer = "a model of music"
+    edits = "music takes other settings, a seed, or notes"
+
+    def begin(self, request: Start) -> tuple[MusicState, Started]:
+        """The first state and what a person should know of it.
+
+        Raises MisuseError for a prompt that asks for no piece and for voices that cannot be
+        given.
+        """
+        given, remarks = read_given(request.init)
+        opening = given.opening if given is not None else notes.parse_opening(request.prompt)
+        state = self._start(request, opening, given)
+        started = self.describe_start(
+            request, state, notes.spell_opening(opening), "; ".join(remarks)
+        )
+        init = None if given is None else given.to_text()
+        return state, msgspec.structs.replace(started, init=init)
+
+    def _start(
+        self, request: Start, opening: notes.Opening, given: score.Given | None
+    ) -> MusicState:
+        leads = given.leads if given is not None else notes.MELODY_FIRST
+        sixteenths = given.sixteenths if given is not None else None
+        state = MusicState(
+            token_ids=TokenList(notes.head(leads, opening)),
+            slots=notes.order(leads, sixteenths or notes.MOST_SIXTEENTHS),
+            opening=opening,
+            leads=leads,
+            given=given,
+            sounds=(notes.HOLD,) * len(notes.VOICES),
+            logits=np.empty(0),
+            step=0,
+            seed=request.seed,
+            settings=self.check_settings(request.settings),
+            sixteenths=sixteenths,
+        )
+        return replace(state, logits=self._answer(state))
+
+    def total(self, state: MusicState) -> int:
+        """How many tokens there will be: a given or ended piece is written to its end."""
+        if state.sixteenths is not None:
+            return len(state.slots)
+        return min(state.token_budget, len(state.slots))
+
+    def check_settings(self, settings: object) -> TextSettings:
+        checked = super().check_settings(settings)
+        if checked.grammar != "none":
+            raise MisuseError(f"grammar {checked.grammar}: this model writes music; leave it out")
+        return checked
+
+    def check_editable(self, state: MusicState) -> None:
+        if state.step >= len(state.slots):
+            raise MisuseError(f"the piece ended at step {state.step}: edit it at an earlier step")
+
+    def check_written(self, state: MusicState, written: tuple[int, ...]) -> None:
+        if len(written) > len(state.slots) - state.step:
+            raise MisuseError(f"{len(written)} notes: the piece has room for fewer")
+        for at, token in enumerate(written, state.step):
+            if token not in notes.fitting(state.slots[at], state.leads, state.sixteenths):
+                raise MisuseError(
+                    f"{notes.spell_token(token)!r} cannot stand at step {at + 1}: "
+                    "a note from A1 to C6, hold or rest does"
+                )
+
+    def parse(self, state: MusicState, text: str) -> tuple[int, ...]:
+        written = tuple(notes.parse_token(word) for word in text.split())
+        if not written:
+            raise MisuseError("no note is named: write one, as C4, or - to hold")
+        return written
+
+    def step(self, state: MusicState) -> tuple[MusicState, TextFrame]:
+        """Choose the next token, or take the one that is given or written by hand."""
+        flats = notes.has_flats(state.opening.key)
+        frame = next_token(
+            state, lambda: _notes_in(state.token_ids), lambda token: notes.spell_token(token, flats)
+        )
+        after = self._written(state, frame.token)
+        return after, msgspec.structs.replace(frame, text=frame.text + " ")
+
+    def spell(self, token_ids: list[int]) -> tuple[str, ...]:
+        """Each thing that was read, as a person reads it: "S G4", "B hold"."""
+        return tuple(notes.spell_seen(token) for token in token_ids)
+
+    def _written(self, state: MusicState, token: int) -> MusicState:
+        """The state after a token, and the network's answer for the slot after it."""
+        slot, slots, sixteenths = state.slots[state.step], state.slots, state.sixteenths
+        if token == notes.END:
+            sixteenths = slot.sixteenth
+            slots = notes.order(state.leads, sixteenths)
+        step = state.step + 1
+        asked = notes.place(slots[step], state.leads, state.opening) if step < len(slots) else 0
+        sounds = state.sounds
+        if token not in (notes.HOLD, notes.END):
+            sounds = tuple(token if v == slot.voice else s for v, s in enumerate(sounds))
+        read = notes.seen(token, sounds[slot.voice], slot.voice, asked)
+        token_ids = state.token_ids.appended(read)
+        state = replace(
+            state, token_ids=token_ids, slots=slots, step=step, sixteenths=sixteenths, sounds=sounds
+        )
+        return replace(state, logits=self._answer(state)) if step < len(slots) else state
+
+    def _answer(self, state: MusicState) -> np.ndarray:
+        """Logits float32 [SIZE] for the next slot; what cannot stand there is NEVER."""
+        logits = self.read(state.token_ids, state.prompt)
+        return masked(logits, state.slots[state.step], state.leads, state.sixteenths)
+
+
+def masked(
+    logits: np.ndarray, slot: notes.Slot, leads: frozenset[int], sixteenths: int | None
+) -> np.ndarray:
+    """Logits [SIZE] of a slot, as a copy in which what cannot stand there is NEVER."""
+    fitting = list(notes.fitting(slot, leads, sixteenths))
+    found = np.full_like(logits, NEVER)
+    found[fitting] = logits[fitting]
+    return found
+
+
+def _notes_in(read: TokenList) -> np.ndarray:
+    """The tokens of the notes that were begun, for the penalty on repeating them."""
+    tokens = read.since(0) % notes.INPUTS
+    return tokens[(tokens >= notes.FIRST_NOTE) & (tokens < notes.FIRST_KEY)]
+
+
+def load_music_model(
+    recipe: MusicRecipe,
+    tensors: dict[str, Tensor],
+    described: Mapping[str, Any],
+    machine: Machine,
+    device: torch.device,
+) -> MusicGenerator:
+    """The generator of a checkpoint's weights; errors as `kinds.build_generator` says."""
+    model = load_frozen(lambda: ChoraleTransformer(chorale_config(recipe)), tensors)
+    return MusicGenerator(model.to(device), machine)

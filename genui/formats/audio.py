@@ -1,0 +1,239 @@
+"""WAV files: bytes to samples and back, with a text inside.
+
+RIFF/WAVE as the Multimedia Programming Interface 1.0 (IBM & Microsoft 1991) describes it;
+the text is the `ICMT` of a `LIST`/`INFO` chunk, where players look for comments.
+"""
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genui.base.errors import GenuiError
+from genui.protocol import Frame, ImageFrame
+
+PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
+_NAMES = {2: "ADPCM", 6: "A-law", 7: "µ-law", 0x11: "IMA ADPCM", 0x55: "MP3"}
+_STREAMED = (0, 0xFFFFFFFF)  # sizes of a data chunk whose writer could not go back to fill it in
+HIGHEST_RATE = 768_000
+MOST_CHANNELS = 64
+
+
+class Sound(NamedTuple):
+    """What a WAV file holds: float32 [N] in -1 to 1, channels averaged, and the text or ""."""
+
+    samples: NDArray[np.float32]
+    rate: int  # samples a second
+    text: str
+
+
+class _Format(NamedTuple):
+    coding: int
+    channels: int
+    rate: int
+    bits: int
+
+
+def encode_wav(pcm: NDArray[np.int16], rate: int, text: str) -> bytes:
+    """Samples int16 [N], or [N, 2] for left and right, as a WAV file with a text inside."""
+    channels = 1 if pcm.ndim == 1 else pcm.shape[1]
+    block = 2 * channels
+    chunks = _chunk(b"fmt ", struct.pack("<HHIIHH", PCM, channels, rate, rate * block, block, 16))
+    if text:
+        comment = _chunk(b"ICMT", text.encode() + b"\0")
+        chunks += _chunk(b"LIST", b"INFO" + comment)
+    chunks += _chunk(b"data", np.ascontiguousarray(pcm, "<i2").tobytes())
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
+
+
+def decode_wav(data: bytes, most_seconds: float = float("inf")) -> Sound:
+    """The samples, rate and text of a WAV file: 8, 16, 24 or 32 bits or float, any channels.
+
+    Raises ValueError, a reason without the file's name, where it is no such file, is cut off,
+    holds no sound, or lasts longer than `most_seconds`.
+    """
+    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
+        raise ValueError("is no WAV file; convert it to WAV")
+    form, text, body = None, "", None
+    for name, start, size in _chunks(data):
+        whole = data[start : start + size]
+        if name == b"fmt ":
+            form = _format(whole)
+        elif name == b"LIST" and whole[:4] == b"INFO":
+            text = text or _comment(whole[4:])
+        elif name == b"data" and body is None:
+            streamed = size in _STREAMED
+            if not streamed and start + size > len(data):
+                there = len(data) - start
+                raise ValueError(f"is cut off: {there:,} of {size:,} bytes of sound are there")
+            body = data[start:] if streamed else whole
+    if form is None:
+        raise ValueError("is no whole WAV file: it does not say how its sound is coded")
+    if not body:
+        raise ValueError("holds no sound")
+    block = form.channels * form.bits // 8
+    seconds = len(body) / block / form.rate
+    if seconds > most_seconds:
+        raise ValueError(f"lasts {seconds:,.1f} s; cut it to at most {most_seconds:g} s")
+    samples = _samples(body[: len(body) // block * block], form)
+    if not len(samples):
+        raise ValueError("holds no sound")
+    if not np.isfinite(samples).all():
+        raise ValueError("holds samples that are no numbers; write it again")
+    return Sound(samples.reshape(-1, form.channels).mean(axis=1), form.rate, text)
+
+
+def to_pcm(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Samples in -1 to 1 as 16 bits, what is louder cut off."""
+    return np.rint(np.clip(samples, -1, 1) * 32767).astype(np.int16)
+
+
+def _chunk(name: bytes, body: bytes) -> bytes:
+    """A chunk is padded to an even length, which its size does not count."""
+    return name + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
+
+
+def _chunks(data: bytes, start: int = 12) -> Iterator[tuple[bytes, int, int]]:
+    """(name, where its body starts, its size as it says) of each chunk."""
+    while start + 8 <= len(data):
+        name, size = data[start : start + 4], struct.unpack_from("<I", data, start + 4)[0]
+        yield name, start + 8, size
+        if name == b"data" and size in _STREAMED:
+            return
+        start += 8 + size + size % 2
+
+
+def _format(body: bytes) -> _Format:
+    if len(body) < 16:
+        raise ValueError("is no whole WAV file: it does not say how its sound is coded")
+    coding, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", body)
+    if coding == EXTENSIBLE and len(body) >= 26:
+        coding = struct.unpack_from("<H", body, 24)[0]  # how its sub-format begins
+    widths = {PCM: (8, 16, 24, 32), FLOAT: (32, 64)}.get(coding)
+    if widths is None:
+        named = _NAMES.get(coding, f"coding {coding}")
+        raise ValueError(f"is coded as {named}; convert it to 16-bit PCM")
+    if bits not in widths:
+        raise ValueError(f"has {bits} bits a sample; convert it to 16-bit PCM")
+    if not 1 <= channels <= MOST_CHANNELS:
+        raise ValueError(f"says it has {channels} channels; write it again")
+    if not 1 <= rate <= HIGHEST_RATE:
+        raise ValueError(f"says it has {rate:,} samples a second; write it again")
+    return _Format(coding, channels, rate, bits)
+
+
+def _samples(body: bytes, form: _Format) -> NDArray[np.float32]:
+    """In -1 to 1, channels interleaved."""
+    if form.coding == FLOAT:
+        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and is told
+            return np.frombuffer(body, f"<f{form.bits // 8}").astype(np.float32)
+    if form.bits == 8:  # the only unsigned one
+        return np.frombuffer(body, np.uint8).astype(np.float32) / np.float32(128) - np.float32(1)
+    if form.bits == 24:
+        bytes_of = np.frombuffer(body, np.uint8).reshape(-1, 3)
+        wide = np.zeros((len(bytes_of), 4), np.uint8)
+        wide[:, 1:] = bytes_of
+        return wide.reshape(-1).view("<i4").astype(np.float32) / np.float32(2**31)
+    return np.frombuffer(body, f"<i{form.bits // 8}").astype(np.float32) / np.float32(
+        2 ** (form.bits - 1)
+    )
+
+
+def _comment(body: bytes) -> str:
+    for name, start, size in _chunks(body, 0):
+        if name == b"ICMT":
+            return body[start : start + size].split(b"\0")[0].decode("utf-8", "replace")
+    return ""
+
+
+# --- Sound at another rate: band-limited interpolation (Smith & Gossett 1984) -----------------
+
+ZEROS = 16  # of the sinc on either side
+BETA = 9.0  # of its Kaiser window: what would fold back is 90 dB down
+_AT_ONCE = 16_384  # samples
+
+
+def resampled(samples: NDArray[np.float32], rate: int, to: int) -> NDArray[np.float32]:
+    """float32 [N] at `rate` as [N · to / rate] at `to`, without what the lower one cannot hold."""
+    if rate == to or not len(samples):
+        return samples
+    count = max(1, round(len(samples) * to / rate))
+    cutoff = min(1.0, to / rate)  # of the sinc, in units of the input's own
+    reach = int(np.ceil(ZEROS / cutoff))
+    padded = np.pad(samples, reach + 1)
+    taps = np.arange(-reach, reach + 1)
+    found = np.empty(count, np.float32)
+    for start in range(0, count, _AT_ONCE):
+        at = np.arange(start, min(start + _AT_ONCE, count)) * (rate / to)
+        whole = np.minimum(at.astype(np.int64), len(samples) - 1)
+        distance = (at - whole)[:, None] - taps
+        inside = np.clip(1 - (distance / (reach + 1)) ** 2, 0, None)
+        window = np.i0(BETA * np.sqrt(inside)) / np.i0(BETA)
+        weights = cutoff * np.sinc(cutoff * distance) * window
+        near = padded[whole[:, None] + taps + reach + 1]
+        found[start : start + len(at)] = (near * weights).sum(axis=1)
+    return found
+
+
+# --- Sound as it is saved: a WAV with the recipe in its comment -------------------------------
+
+REST = 0.5  # seconds between samples
+
+
+@dataclass(frozen=True, eq=False)
+class SoundFile:
+    """What a saved WAV is heard as."""
+
+    pcm: Any  # int32 [N], in -32768 to 32767
+    rate: int  # samples a second
+
+
+def encode(samples: Sequence[Sequence[Frame]], text: str, steps: Sequence[int] = ()) -> bytes:
+    """The sound of each sample's last frame, or of that at the last of `steps`, in a WAV.
+
+    Raises GenuiError where there is none.
+    """
+    import numpy as np
+
+    heard = [_frame(frames, steps) for frames in samples]
+    rate = heard[0].rate
+    rest = np.zeros(round(REST * rate), np.int16)
+    pieces = [piece for frame in heard for piece in (rest, _pcm(frame))][1:]
+    return encode_wav(np.concatenate(pieces), rate, text)
+
+
+def decode(data: bytes) -> tuple[SoundFile, str]:
+    """The sound and the text of a WAV. Raises ValueError, a reason, where it is none."""
+    import numpy as np
+
+    samples, rate, text = decode_wav(data)
+    return SoundFile(np.rint(samples * 32768).astype(np.int32), rate), text
+
+
+def difference(one: SoundFile, other: SoundFile) -> tuple[float, int] | None:
+    """From which second on two sounds differ, and by how much at most; None where nowhere."""
+    import numpy as np
+
+    count = min(len(one.pcm), len(other.pcm))
+    apart = np.abs(one.pcm[:count] - other.pcm[:count])
+    if (len(one.pcm), one.rate) == (len(other.pcm), other.rate) and not apart.any():
+        return None
+    at = int((apart > 0).argmax()) if apart.any() else count
+    return at / one.rate, int(apart.max(initial=0))
+
+
+def _frame(frames: Sequence[Frame], steps: Sequence[int]) -> ImageFrame:
+    for frame in reversed(frames):
+        wanted = not steps or frame.step == steps[-1]
+        if wanted and isinstance(frame, ImageFrame) and frame.sound and frame.rate:
+            return frame
+    raise GenuiError("there is no sound here to write: a WAV is of a model that speaks")
+
+
+def _pcm(frame: ImageFrame) -> "NDArray[np.int16]":
+    import numpy as np
+
+    return np.frombuffer(frame.sound, "<i2")

@@ -1,0 +1,237 @@
+"""A trace with its forks, saved to be opened again: one `.trace` file, in JSON."""
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from genui.base import paths
+from genui.base.errors import GenuiError
+from genui.base.files import atomic_write, cannot_write
+from genui.formats.recipe import (
+    FORMAT,
+    Machine,
+    Result,
+    TraceRecipe,
+    as_read,
+    check_pictures,
+    decoded,
+    digest_of,
+    edited_by_hand,
+    is_sealed,
+    sealed,
+    to_start,
+)
+from genui.protocol import Edit, Start
+from genui.protocol.edits import forked
+
+SUFFIX = ".trace"
+_FOLDER = "traces"
+_STRANGE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+class Branch(Struct, frozen=True, kw_only=True):
+    """One branch: that of its parent up to `step`, where `edit` applies. The root has neither."""
+
+    id: int
+    parent: int = -1
+    step: Annotated[int, Meta(ge=0)] = 0
+    edit: Edit | None = None
+    total: Annotated[int, Meta(ge=0)] = 0  # its steps, where they are known
+    label: Annotated[str, Meta(max_length=1000)] = ""
+
+
+class SavedTree(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A trace as it was left. `recipe` is that of the root; parents come before children."""
+
+    format: int = FORMAT
+    name: Annotated[str, Meta(max_length=200)]
+    created: float = 0.0  # unix time
+    recipe: TraceRecipe
+    branches: Annotated[tuple[Branch, ...], Meta(min_length=1, max_length=10_000)]
+    current: int = 0  # the branch looked at, and
+    playhead: Annotated[int, Meta(ge=0)] = 0  # the step in it
+    result: Result | None = None  # of the current branch, as far as it was computed
+    digest: str = ""  # of all other fields
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the model's weights."""
+        return self.recipe.fingerprint
+
+    @property
+    def machine(self) -> Machine:
+        """What it was computed on."""
+        return self.recipe.machine
+
+    @property
+    def steps(self) -> int:
+        """Of the current branch, as far as they are known."""
+        branch = next((known for known in self.branches if known.id == self.current), None)
+        computed = self.result.steps if self.result is not None else 0
+        return max(computed, branch.total if branch is not None else 0)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A saved trace in a list; where it cannot be read `tree` is None and `fault` says why."""
+
+    path: Path
+    changed: float  # unix time
+    tree: SavedTree | None
+    fault: str = ""
+
+
+def branch_start(tree: SavedTree, branch: int | None = None) -> Start:
+    """What the worker is asked for a branch (the current one) with all the edits that led there."""
+    by_id = {known.id: known for known in tree.branches}
+    forks = []
+    at = by_id[tree.current if branch is None else branch]
+    while at.edit is not None:
+        forks.append((at.step, at.edit))
+        at = by_id[at.parent]
+    start = to_start(tree.recipe)
+    for step, edit in reversed(forks):
+        start = forked(start, step, edit)
+    return start
+
+
+def save_tree(tree: SavedTree, path: Path | None = None, *, mark: str = "") -> Path:
+    """Write a trace, whole or not at all, and say where: beside its model, where no path is
+    given, with `mark` before its suffix. Raises GenuiError where the disk refuses."""
+    if not tree.created:
+        tree = replace(tree, created=time.time())
+    data = _sealed(tree)
+    if path is None:
+        folder = traces_dir(tree.recipe.model)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(folder, error) from None
+        path = _free_name(folder, tree.name, tree.created, mark)
+    atomic_write(path, msgspec.json.format(msgspec.json.encode(data), indent=1) + b"\n")
+    return path
+
+
+def load_tree(path: Path) -> SavedTree:
+    """A saved trace. Raises GenuiError, one line naming the file, where it is none."""
+    from genui.formats.codec import read_bytes
+
+    return tree_from(read_bytes(path), str(path))
+
+
+def tree_from(data: bytes, name: str) -> SavedTree:
+    """The trace in `data`. Raises GenuiError, one line that begins with `name`."""
+    tree, fields = decoded(data, SavedTree, name)
+    recipe = tree.recipe
+    if not (is_sealed(tree, fields) and is_sealed(recipe, fields["recipe"])):
+        raise edited_by_hand(name)
+    check_pictures(recipe, name)
+    if not _is_tree(tree):
+        raise GenuiError(f"{name}: its branches do not fit together; write the file again")
+    return tree
+
+
+def _is_tree(tree: SavedTree) -> bool:
+    """Whether the first branch is the root, and every other grew from one before it."""
+    root, *others = tree.branches
+    known = {root.id}
+    for branch in others:
+        if branch.id in known or branch.parent not in known or branch.edit is None:
+            return False
+        known.add(branch.id)
+    return root.edit is None and tree.current in known
+
+
+def list_trees() -> list[Listed]:
+    """The saved traces of every model, newest first; one that is broken says so."""
+    places = (paths.data_dir() / _FOLDER, paths.runs_dir())
+    found = [
+        *places[0].glob(f"*/*{SUFFIX}"),
+        *places[1].glob(f"*/{_FOLDER}/*{SUFFIX}"),
+    ]
+    return sorted(map(_listed, found), key=lambda listed: (-listed.changed, str(listed.path)))
+
+
+def _listed(path: Path) -> Listed:
+    try:
+        tree = load_tree(path)
+        return Listed(path, tree.created, tree)
+    except GenuiError as error:
+        try:
+            changed = path.lstat().st_mtime
+        except OSError:
+            changed = 0.0
+        return Listed(path, changed, None, str(error))
+
+
+def traces_dir(model: str) -> Path:
+    """Where the traces of a model are kept: in its run, or by its name beside the runs."""
+    run = paths.runs_dir() / model.partition("@")[0]
+    if model and "/" not in model and run.is_dir():
+        return run / _FOLDER
+    path = Path(model)
+    for folder in (path, path.parent.parent):
+        if "/" in model and (folder / "run.json").is_file():
+            return folder / _FOLDER
+    name = path.stem if path.suffix == ".safetensors" else path.name
+    return paths.data_dir() / _FOLDER / (_plain(name) or "model")
+
+
+def _sealed(tree: SavedTree) -> SavedTree:
+    tree = as_read(replace(tree, recipe=sealed(tree.recipe)))
+    return replace(tree, digest=digest_of(tree))
+
+
+def _free_name(folder: Path, name: str, created: float, mark: str) -> Path:
+    """A name in the folder that no file has; `mark` stands before the suffix."""
+    when = time.strftime("%Y%m%d-%H%M%S", time.localtime(created))
+    stem = f"{_plain(name) or 'trace'}-{when}"
+    path, number = folder / f"{stem}{mark}{SUFFIX}", 2
+    while path.exists():
+        path, number = folder / f"{stem}-{number}{mark}{SUFFIX}", number + 1
+    return path
+
+
+def _plain(name: str) -> str:
+    """A name that any file system takes."""
+    return _STRANGE.sub("-", name).strip("-.")[:60]
+
+
+# --- Favourites: saved traces whose file says so in its name, `… .favourite.trace` ------------
+# Such a file is a trace like any other; renaming it makes it one or not.
+
+MARK = ".favourite"
+
+
+def is_favourite(path: Path) -> bool:
+    """Whether a file is marked as one."""
+    return path.name.endswith(MARK + SUFFIX)
+
+
+def save_favourite(tree: SavedTree) -> Path:
+    """Write a trace as a favourite beside its model. Raises GenuiError where the disk refuses."""
+    return save_tree(tree, mark=MARK)
+
+
+def list_favourites() -> list[Listed]:
+    """The favourites of every model, newest first; one that cannot be read says why."""
+    return [listed for listed in list_trees() if is_favourite(listed.path)]
+
+
+def drop_favourite(path: Path) -> None:
+    """Remove the file of a favourite.
+
+    Raises GenuiError for a file that is none, or where the disk refuses.
+    """
+    if not is_favourite(path):
+        raise GenuiError(f"{path}: is no favourite; it stays")
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise GenuiError(f"{path}: cannot be removed ({error.strerror})") from None

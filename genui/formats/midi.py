@@ -1,0 +1,470 @@
+"""Standard MIDI files to notes and back, by `mido`."""
+
+import io
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import mido
+import numpy as np
+from numpy.typing import NDArray
+
+from genui.base.errors import GenuiError
+from genui.formats import score
+from genui.protocol import Frame, Picture, TextFrame, notes
+
+TICKS = 480  # of a quarter, in what is written
+TEMPO = 76.0  # quarters a minute
+MOST_BYTES = 2 * 1024 * 1024
+MOST_NOTES = 100_000
+MOST_EVENTS = 400_000
+MOST_QUARTERS = 100_000  # of a file's length; 64 of the longest pieces have two thirds of it
+DRUMS = 9  # the channel that General MIDI keeps for percussion
+VELOCITY = 80
+CHOIR = 52  # General MIDI's "Choir Aahs", counted from 0
+NAMES = ("soprano", "alto", "tenor", "bass")
+
+
+@dataclass
+class MidiTrack:
+    """The notes of one channel of one track: (MIDI number, first tick, tick after the last)."""
+
+    name: str
+    channel: int
+    notes: list[tuple[int, int, int]] = field(default_factory=list)
+
+
+@dataclass
+class MidiMusic:
+    """What a file holds. `quarter` is in ticks; times are from the file's beginning."""
+
+    quarter: int
+    tracks: list[MidiTrack]  # those with notes, percussion apart
+    drums: int = 0  # notes of percussion
+    metres: tuple[tuple[int, int], ...] = ()  # in their order, each once: (4, 4)
+    key: str = ""  # the first, as mido spells it: "G", "F#m"
+    tempo: float = TEMPO
+    texts: tuple[str, ...] = ()
+
+
+def encode_midi(
+    notes: Sequence[tuple[int, int, int, int]],
+    bar: int,
+    begins: int = 0,
+    text: str = "",
+    tempo: float = TEMPO,
+    key: str = "",
+) -> bytes:
+    """A file of four tracks, one a voice, and one that has the metre, tempo, key and `text`.
+
+    `notes` are (voice, MIDI number, first sixteenth, sixteenth after the last); a bar has `bar`
+    sixteenths and the piece starts at sixteenth `begins` of one, silence before it. `text` is
+    ASCII.
+    """
+    file = mido.MidiFile(type=1, ticks_per_beat=TICKS)
+    head = file.add_track("genui")
+    head.append(mido.MetaMessage("time_signature", numerator=bar // 4, denominator=4))
+    head.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo)))
+    if key:
+        head.append(mido.MetaMessage("key_signature", key=key))
+    if text:
+        head.append(mido.MetaMessage("text", text=text))
+    for voice, name in enumerate(NAMES):
+        track = file.add_track(name)
+        track.append(mido.Message("program_change", channel=voice, program=CHOIR))
+        events = []
+        for at, pitch, first, last in notes:
+            if at == voice:
+                events += [(begins + last, 0, pitch), (begins + first, 1, pitch)]
+        now = 0
+        for at, on, pitch in sorted(events):  # a note ends before the next begins
+            kind = "note_on" if on else "note_off"
+            wait = (at - now) * TICKS // 4
+            track.append(
+                mido.Message(kind, channel=voice, note=pitch, velocity=VELOCITY * on, time=wait)
+            )
+            now = at
+    buffer = io.BytesIO()
+    file.save(file=buffer)
+    return buffer.getvalue()
+
+
+def decode_midi(data: bytes) -> MidiMusic:
+    """What a Standard MIDI File of type 0 or 1 holds.
+
+    Raises ValueError, one line, where it is none, truncated, over MOST_BYTES or MOST_NOTES, or
+    counted in seconds instead of beats, over MOST_EVENTS or MOST_QUARTERS, or has a number of over
+    four bytes. These are counted before `mido` reads it, which has no bounds of its own.
+    """
+    if not data.startswith(b"MThd"):
+        raise ValueError("is no MIDI file")
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"is over {MOST_BYTES >> 20} MB")
+    _check_bounds(data)
+    try:
+        file = mido.MidiFile(file=io.BytesIO(data), clip=True)
+    except EOFError:
+        raise ValueError("is truncated") from None
+    except Exception as error:  # mido raises whatever its parsing stumbles over
+        reason = " ".join(str(error).split())[:80]
+        raise ValueError(f"is a damaged MIDI file ({reason or type(error).__name__})") from None
+    if file.type == 2:
+        raise ValueError("holds several pieces (MIDI type 2); save one of them by itself")
+    if not 0 < file.ticks_per_beat < 0x8000:
+        raise ValueError("counts in seconds (SMPTE), not in beats; save it with a tempo")
+    music = MidiMusic(file.ticks_per_beat, [])
+    metres: dict[tuple[int, int], None] = {}
+    texts: list[str] = []
+    for track in file.tracks:
+        _read_track(track, music, metres, texts)
+    music.tracks = [track for track in music.tracks if track.notes]
+    music.metres, music.texts = tuple(metres), tuple(texts)
+    if sum(len(track.notes) for track in music.tracks) > MOST_NOTES:
+        raise ValueError(f"has over {MOST_NOTES:,} notes")
+    return music
+
+
+def _check_bounds(data: bytes) -> None:
+    """Walk the events of a file without keeping any (Standard MIDI Files 1.0, 1996).
+
+    Raises ValueError, one line, where they are too many, last too long or are cut off. What else
+    may be wrong with them is for `mido` to say.
+    """
+    tracks, quarter = (int.from_bytes(data[i : i + 2], "big") for i in (10, 12))
+    at = 8 + int.from_bytes(data[4:8], "big")
+    events = 0
+    for _ in range(tracks):
+        end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "big")
+        at, now, status = at + 8, 0, 0
+        if end > len(data):
+            raise ValueError("is truncated")
+        while at < end:
+            events += 1
+            if events > MOST_EVENTS:
+                raise ValueError(f"has over {MOST_EVENTS:,} events")
+            delta, at = _variable(data, at)
+            now += delta
+            if now > MOST_QUARTERS * max(1, quarter):
+                raise ValueError(f"is over {MOST_QUARTERS:,} quarter notes long")
+            kind, at = data[at] if at < end else 0, at + 1
+            known = kind < 0x80  # the status is that of the event before, and this its first byte
+            if known:
+                kind = status
+            elif kind != 0xFF:
+                status = kind
+            if kind in (0xF0, 0xF7, 0xFF):
+                size, at = _variable(data, at + (kind == 0xFF))
+            else:
+                size = max(0, _SIZES.get(kind & 0xF0 if kind < 0xF0 else kind, 0) - known)
+            at += size
+        if at > end:
+            raise ValueError("is a damaged MIDI file (an event goes on past the end of its track)")
+
+
+_SIZES = {
+    **dict.fromkeys((0x80, 0x90, 0xA0, 0xB0, 0xE0, 0xF2), 2),
+    **dict.fromkeys((0xC0, 0xD0, 0xF1, 0xF3), 1),
+}
+"""Bytes of an event after its status byte; of those that are not here, none."""
+
+
+def _variable(data: bytes, at: int) -> tuple[int, int]:
+    """The number of seven bits a byte that begins there, and where it ends.
+
+    Raises ValueError where it has over four bytes or is cut off.
+    """
+    value = 0
+    for byte in data[at : at + 4]:
+        value, at = value << 7 | byte & 0x7F, at + 1
+        if byte < 0x80:
+            return value, at
+    raise ValueError("is truncated" if at >= len(data) else "has a number of over four bytes")
+
+
+def _read_track(
+    track: mido.MidiTrack,
+    music: MidiMusic,
+    metres: dict[tuple[int, int], None],
+    texts: list[str],
+) -> None:
+    """Add what one track holds."""
+    now, name = 0, ""
+    channels: dict[int, MidiTrack] = {}
+    sounding: dict[tuple[int, int], int] = {}
+    for message in track:
+        now += message.time
+        match message.type:
+            case "track_name":
+                name = message.name
+            case "time_signature":
+                metres[message.numerator, message.denominator] = None
+            case "key_signature":
+                music.key = music.key or message.key
+            case "set_tempo" if message.tempo:
+                music.tempo = mido.tempo2bpm(message.tempo)
+            case "text":
+                texts.append(message.text)
+            case "note_on" | "note_off":
+                here = (message.channel, message.note)
+                first = sounding.pop(here, None)
+                if first is not None and now > first:
+                    _add(music, channels, here, (first, now))
+                if message.type == "note_on" and message.velocity:
+                    sounding[here] = now
+    for here, first in sounding.items():  # never ended: they end with the track
+        if now > first:
+            _add(music, channels, here, (first, now))
+    for one in channels.values():
+        one.name = name
+        one.notes.sort(key=lambda note: note[1:])
+        music.tracks.append(one)
+
+
+def _add(
+    music: MidiMusic,
+    channels: dict[int, MidiTrack],
+    here: tuple[int, int],
+    span: tuple[int, int],
+) -> None:
+    channel, pitch = here
+    if channel == DRUMS:
+        music.drums += 1
+        return
+    track = channels.setdefault(channel, MidiTrack("", channel))
+    track.notes.append((pitch, *span))
+
+
+# --- Notes as sound: a small additive synthesiser ---------------------------------------------
+# Each note is a sum of harmonic partials, the upper ones dying away sooner than the lower, under
+# an envelope that swells, stays and fades; each voice has its own mixture and its place between
+# left and right.
+
+RATE = 32_000  # samples a second
+ATTACK, RELEASE = 0.035, 0.22  # seconds
+BRIGHT = 0.5  # seconds in which the upper partials fall to a third
+_TABLE = 4096  # samples of one period
+_PANS = (0.35, 0.62, 0.42, 0.55)  # of each voice: 0 is left, 1 is right
+_LEVELS = (0.30, 0.24, 0.24, 0.32)
+_FALL = (1.6, 1.9, 1.7, 1.45)  # partial n of a voice has amplitude n ** -fall
+_LOWER = 3  # partials that stay as long as the note does
+_HIGHEST = 12_000.0  # Hz: of a partial
+
+
+def synthesise(
+    notes: Sequence[tuple[int, int, int, int]], tempo: float, rate: int = RATE
+) -> NDArray[np.int16]:
+    """The sound of notes (voice, MIDI number, first sixteenth, sixteenth after the last).
+
+    `tempo` is in quarters a minute. Returns int16 [N, 2], left and right, a second of silence
+    after the last note; its loudest sample is at most full scale.
+    """
+    second = 60 / tempo / 4  # of a sixteenth
+    end = max((last for _, _, _, last in notes), default=0)
+    sound = np.zeros((round((end * second + 1) * rate), 2), np.float32)
+    for voice, pitch, first, last in notes:
+        tone = _tone(voice, pitch, (last - first) * second, rate)
+        start = round(first * second * rate)
+        stop = min(len(sound), start + len(tone))
+        pan = _PANS[voice]
+        sides = np.array([np.cos(pan * np.pi / 2), np.sin(pan * np.pi / 2)], np.float32)
+        sound[start:stop] += tone[: stop - start, None] * sides
+    loudest = float(np.abs(sound).max(initial=0))
+    if loudest > 1:
+        sound /= loudest
+    return np.rint(sound * 32767).astype(np.int16)
+
+
+def _tone(voice: int, pitch: int, seconds: float, rate: int) -> NDArray[np.float32]:
+    """One note, float32: its length and the time that it takes to fade."""
+    frequency = 440 * 2 ** ((pitch - 69) / 12)
+    count = round((seconds + RELEASE) * rate)
+    time = np.arange(count, dtype=np.float32) / rate
+    at = (np.arange(count) * (frequency * _TABLE / rate)).astype(np.int64) & (_TABLE - 1)
+    lower, upper = _tables(voice, min(40, int(min(_HIGHEST, rate / 2) / frequency)))
+    wave = lower[at] + upper[at] * np.exp(-time / BRIGHT)
+    rise = np.minimum(time / ATTACK, 1)
+    fade = np.clip((seconds + RELEASE - time) / RELEASE, 0, 1) ** 2
+    return (wave * rise * fade * _LEVELS[voice]).astype(np.float32)
+
+
+@lru_cache(maxsize=256)
+def _tables(voice: int, partials: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A period of the partials that stay, and of those that die away."""
+    phase = np.arange(_TABLE) * (2 * np.pi / _TABLE)
+    waves = [n ** -_FALL[voice] * np.sin(n * phase) for n in range(1, max(1, partials) + 1)]
+    lower, upper = (
+        np.sum(part, axis=0) if part else np.zeros(_TABLE)
+        for part in (waves[:_LOWER], waves[_LOWER:])
+    )
+    return lower.astype(np.float32), upper.astype(np.float32)
+
+
+# --- Music played with General MIDI instruments, by fluidsynth where it is installed ----------
+
+FLUID_RATE = 32_000  # samples a second
+SECONDS = 120  # that fluidsynth may take
+FOLDERS = ("/usr/share/sounds/sf2", "/usr/share/soundfonts", "/usr/local/share/soundfonts")
+FONT = "default-GM.sf2"  # what Debian calls the one that is to be used
+VARIABLE = "SOUNDFONT"
+
+
+def installed() -> bool:
+    """Whether there are a fluidsynth and a soundfont to be used."""
+    return shutil.which("fluidsynth") is not None and soundfont() is not None
+
+
+def soundfont() -> Path | None:
+    """The file that $SOUNDFONT names, else one of those that are installed; None without any."""
+    if named := os.environ.get(VARIABLE):
+        return Path(named).expanduser()
+    found = [path for folder in FOLDERS for path in sorted(Path(folder).glob("*.sf2"))]
+    return next((path for path in found if path.name == FONT), next(iter(found), None))
+
+
+def fluidsynth() -> tuple[str, Path]:
+    """The program and the soundfont. Raises GenuiError where one is missing."""
+    program, font = shutil.which("fluidsynth"), soundfont()
+    if program is None:
+        raise GenuiError(
+            "--gm: needs fluidsynth, which is not installed (as in: apt install fluidsynth "
+            "fluid-soundfont-gm); leave it out for the synthesiser that genui brings"
+        )
+    if font is None or not font.is_file():
+        missing = f"{font} is no file" if font is not None else "none is installed"
+        raise GenuiError(
+            f"--gm: needs a soundfont, and {missing} (as in: apt install fluid-soundfont-gm; "
+            f"or set {VARIABLE})"
+        )
+    return program, font
+
+
+def play(midi: bytes) -> "NDArray[np.int16]":
+    """The sound of a MIDI file, int16 [N, 2], RATE samples a second.
+
+    Raises GenuiError where fluidsynth is missing or fails.
+    """
+    import numpy as np
+
+    program, font = fluidsynth()
+    with tempfile.TemporaryDirectory(prefix="genui-") as folder:
+        score, raw = Path(folder, "tune.mid"), Path(folder, "tune.raw")
+        score.write_bytes(midi)
+        how = ["-ni", "-q", "-F", str(raw), "-T", "raw", "-O", "s16", "-r", str(FLUID_RATE)]
+        try:
+            done = subprocess.run(
+                [program, *how, str(font), str(score)], capture_output=True, timeout=SECONDS
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise GenuiError(f"fluidsynth did not play it ({type(error).__name__})") from None
+        if done.returncode or not raw.is_file() or not raw.stat().st_size:
+            lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            reason = lines[-1][:100] if lines else f"exit code {done.returncode}"
+            raise GenuiError(f"fluidsynth did not play it ({reason})")
+        pcm = np.frombuffer(raw.read_bytes(), "<i2")
+    return pcm[: len(pcm) // 2 * 2].reshape(-1, 2)
+
+
+# --- Four-voice music as it is saved: a MIDI file, or the sound of it in a WAV ----------------
+
+BETWEEN = 1  # bars of rest between samples
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What a generation came to, as far as it is complete."""
+
+    opening: notes.Opening
+    notes: tuple[score.Note, ...]
+    sixteenths: int
+
+
+@dataclass(frozen=True)
+class ScoreFile:
+    """The notes of a saved MIDI file, in sixteenths from its beginning."""
+
+    notes: tuple[score.Note, ...]
+
+
+def written(
+    init: Picture | str | None, prompt: str, frames: Sequence[Frame]
+) -> tuple[score.Grid, notes.Opening]:
+    """What a trace's frames wrote, begun from `init` or as `prompt` asks."""
+    grid, opening = score.grid_of(init if isinstance(init, str) else None, prompt)
+    for frame in frames:
+        if isinstance(frame, TextFrame):
+            grid.write(frame.token)
+    return grid, opening
+
+
+def piece_of(init: Picture | str | None, prompt: str, frames: Sequence[Frame]) -> Piece:
+    """The piece that a trace's frames are, begun from `init` or as `prompt` asks."""
+    grid, opening = written(init, prompt, frames)
+    return Piece(opening, tuple(grid.heard()), grid.complete)
+
+
+def joined(pieces: Sequence[Piece]) -> Piece:
+    """The pieces one after the other; each begins where it does in a bar of the first."""
+    first = pieces[0]
+    bar, begins = first.opening.bar, first.opening.begins
+    heard = list(first.notes)
+    end = first.sixteenths
+    for piece in pieces[1:]:
+        bars = -(-(begins + end) // bar) + BETWEEN
+        start = bars * bar - begins + piece.opening.begins % bar
+        heard += [
+            note._replace(first=note.first + start, last=note.last + start) for note in piece.notes
+        ]
+        end = start + piece.sixteenths
+    return Piece(first.opening, tuple(heard), end)
+
+
+def encode(kind: str, pieces: Sequence[Piece], text: str, orchestra: bool = False) -> bytes:
+    """The pieces as "mid" or "wav", with `text` inside; `orchestra`: played by fluidsynth.
+
+    Raises GenuiError where there is no note, or no fluidsynth.
+    """
+
+    piece = joined(pieces)
+    if not piece.notes:
+        raise GenuiError("there is no note here to write yet: take more steps")
+    opening = piece.opening
+    key = notes.key_signature(opening.key)
+    if kind == "mid":
+        return encode_midi(piece.notes, opening.bar, opening.begins, text, key=key)
+    from genui.formats.audio import encode_wav
+
+    if orchestra:
+        return encode_wav(play(encode_midi(piece.notes, opening.bar)), FLUID_RATE, text)
+
+    return encode_wav(synthesise(piece.notes, TEMPO), RATE, text)
+
+
+def decode(data: bytes) -> tuple[ScoreFile, str]:
+    """The notes of a MIDI file that genui wrote, and the text in it.
+
+    Raises ValueError, a reason, where it is no MIDI file, or notes of one voice sound at once.
+    """
+
+    music = decode_midi(data)
+    found = []
+    for track in music.tracks:
+        voice = notes.VOICES.index(track.name) if track.name in notes.VOICES else 0
+        for pitch, *ticks in track.notes:
+            first, last = (4 * tick // music.quarter for tick in ticks)
+            found.append(score.Note(voice, pitch, first, last))
+    end = max((note.last for note in found), default=0)
+    if sum(note.last - note.first for note in found) > end * len(notes.VOICES):
+        raise ValueError("has notes that overlap, which genui writes none of")
+    text = next((text for text in music.texts if text.startswith("{")), "")
+    return ScoreFile(tuple(sorted(found))), text
+
+
+def difference(one: ScoreFile, other: ScoreFile) -> int | None:
+    """The first sixteenth at which two scores differ; None where nowhere."""
+    apart = set(one.notes) ^ set(other.notes)
+    return min((note.first for note in apart), default=None)

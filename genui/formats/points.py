@@ -1,0 +1,241 @@
+"""Points of the user's own: as a CSV file, as a prompt, and where they lie in the Lab's plane.
+
+A Lab training on one's own points has them as its prompt, in the form of a CSV: so they are in
+whatever is saved of it, and a person can read them there.
+"""
+
+import csv
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.files import read_regular
+from genui.protocol import EDGE, GRID, Frame, Plane, PointsFrame
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from genui.render.plane import Scene
+
+MOST_POINTS = 5000
+MOST_CLASSES = 4
+MOST_BYTES = 4 * 1024 * 1024
+LEAST_POINTS = 2
+_SMALLEST = 0.1  # the longer side of points that are left where they are
+_FURTHEST = 1e9  # a coordinate beyond it is a slip, and its neighbours would be one dot
+_HEAD = ("x,y", "x,y,class")
+
+
+class Point(NamedTuple):
+    """A place, and which class it is of: 0, 1, …"""
+
+    x: float
+    y: float
+    label: int = 0
+
+
+class Fit(NamedTuple):
+    """Where points lie in the plane: (point - centre) / scale."""
+
+    x: float = 0.0
+    y: float = 0.0
+    scale: float = 1.0
+
+    def place(self, point: Point) -> Point:
+        """The point in the plane."""
+        return Point((point.x - self.x) / self.scale, (point.y - self.y) / self.scale, point.label)
+
+    def back(self, x: float, y: float) -> tuple[float, float]:
+        """A place in the plane, as the file has it."""
+        return x * self.scale + self.x, y * self.scale + self.y
+
+
+def fit_to_plane(points: Sequence[Point]) -> Fit:
+    """How points are brought into the plane, undistorted; those that lie well in it stay."""
+    across, up = ([point[i] for point in points] for i in (0, 1))
+    side = max(max(across) - min(across), max(up) - min(up))
+    if side >= _SMALLEST and max(map(abs, (*across, *up))) <= EDGE:
+        return Fit()
+    middle = ((max(across) + min(across)) / 2, (max(up) + min(up)) / 2)
+    return Fit(*middle, side / 2 or 1.0)
+
+
+# --- as a prompt ----------------------------------------------------------------------
+
+
+def is_points(prompt: str) -> bool:
+    """Whether the prompt is points rather than the name of some."""
+    return prompt.split("\n", 1)[0].strip() in _HEAD
+
+
+def to_text(points: Iterable[Point]) -> str:
+    """The points as a prompt, which is a CSV with six digits of each number."""
+    rows = (f"{point.x:.6g},{point.y:.6g},{point.label}" for point in points)
+    return "\n".join([_HEAD[1], *rows])
+
+
+def from_text(text: str) -> list[Point]:
+    """The points of a prompt. Raises MisuseError, one line, where they are none."""
+    return _points(text, "the points")
+
+
+# --- as a file ------------------------------------------------------------------------
+
+
+def read_csv(path: Path) -> list[Point]:
+    """The points of a CSV: two columns of numbers, x and y, and where there is a third, a class
+    (up to four, by any names). A first line of names is skipped, and lines that begin with #;
+    commas, semicolons or tabs stand between.
+
+    Raises MisuseError, one line that names the file, where it cannot be read, has
+    other columns, a text or a NaN for a number, fewer than two points or too many.
+    """
+    name = str(path)
+    data = read_regular(path, MOST_BYTES, _FEWER, MisuseError)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise MisuseError(f"{name}: is no text; give lines of x,y or x,y,class") from None
+    return _points(text, name)
+
+
+_FEWER = f"the Lab takes {LEAST_POINTS} to {MOST_POINTS:,} points; give fewer"
+
+
+def _points(text: str, name: str) -> list[Point]:
+    """The points in a CSV. Raises MisuseError, which begins with `name`."""
+    rows = _rows(text, name)
+    if rows and not any(map(_is_number, rows[0][1][:2])):
+        del rows[0]  # the names of the columns
+    if len(rows) > MOST_POINTS:
+        raise MisuseError(f"{name}: has {len(rows):,} points; {_FEWER}")
+    found = [(line, *_place(cells, line, name), cells[2:]) for line, cells in rows]
+    labels = _labels([rest[0].strip() if rest else "" for *_, rest in found], name)
+    points = [Point(x, y, label) for (_, x, y, _), label in zip(found, labels, strict=True)]
+    if len(points) < LEAST_POINTS:
+        count = "one point" if points else "no points"
+        raise MisuseError(f"{name}: has {count}; give {LEAST_POINTS} or more, a line of x,y each")
+    if len({point[:2] for point in points}) < 2:
+        raise MisuseError(f"{name}: all its points are at one place; give two places or more")
+    return points
+
+
+def _rows(text: str, name: str) -> list[tuple[int, list[str]]]:
+    """The rows that hold anything, each with its line number."""
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    mark = next((sign for sign in "\t;," if sign in first), ",")
+    try:
+        reader = csv.reader(text.splitlines(), delimiter=mark, strict=True)
+        rows = ((reader.line_num, row) for row in reader if any(cell.strip() for cell in row))
+        return [(line, row) for line, row in rows if not row[0].startswith("#")]
+    except csv.Error as error:
+        reason = str(error).rstrip(".")
+        raise MisuseError(f"{name}: is no CSV ({reason}); give lines of x,y") from None
+
+
+def _place(cells: Sequence[str], line: int, name: str) -> tuple[float, float]:
+    if not 2 <= len(cells) <= 3:
+        count = "one column" if len(cells) == 1 else f"{len(cells)} columns"
+        raise MisuseError(f"{name}, line {line}: has {count}; give two, x and y, or a class beside")
+    for cell in cells[:2]:
+        if not _is_number(cell):
+            said = cell.strip()[:20]
+            raise MisuseError(f"{name}, line {line}: {said!r} is no number; give x and y")
+    x, y = float(cells[0]), float(cells[1])
+    if not (math.isfinite(x) and math.isfinite(y)):
+        raise MisuseError(f"{name}, line {line}: has {cells[0].strip()}, {cells[1].strip()}, "
+                          "which is no place; leave the line out")  # fmt: skip
+    if max(abs(x), abs(y)) > _FURTHEST:
+        raise MisuseError(f"{name}, line {line}: lies beyond {_FURTHEST:g}; scale the points")
+    return x, y
+
+
+def _labels(words: Sequence[str], name: str) -> list[int]:
+    """Numbers for the classes: in the order of their numbers, or of their names."""
+    kinds = sorted(set(words), key=lambda word: (not word.isdecimal(), word.zfill(20), word))
+    if len(kinds) > MOST_CLASSES:
+        raise MisuseError(f"{name}: has {len(kinds)} classes; give {MOST_CLASSES} at most")
+    if kinds and all(word in map(str, range(MOST_CLASSES)) for word in kinds):
+        return [int(word) for word in words]
+    return [kinds.index(word) for word in words]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+# --- What files show of a training in the Lab: its plane as pictures, its samples as rows -----
+
+MOST_STEPS = 120  # of a moving picture
+
+
+def steps(frames: Sequence[Frame]) -> tuple[int, ...]:
+    """The steps whose plane is there to be shown; of very many, so many evenly spread."""
+    from genui.formats import image
+
+    seen = [f.step for f in frames if isinstance(f, PointsFrame) and f.plane is not None]
+    return image.spread(seen, MOST_STEPS)
+
+
+def looked_at(frames: Sequence[Frame], step: int) -> int:
+    """The last step up to `step` whose plane is there; 0 where there is none."""
+    seen = (f.step for f in frames if isinstance(f, PointsFrame) and f.plane is not None)
+    return max((one for one in seen if one <= step), default=0)
+
+
+def scene_of(plane: Plane, first: PointsFrame) -> "Scene":
+    """A sight with the data, which came with the first frame of its training."""
+    import numpy as np
+
+    from genui.render import plane as scene
+
+    return scene.Scene(
+        scene.places(first.data),
+        np.frombuffer(first.classes, np.uint8),
+        scene.places(plane.samples),
+        scene.grid(plane.surface, GRID),
+        scene.grids(plane.chances, GRID),
+        scene.pairs(plane.arrows),
+    )
+
+
+def picture(frames: Sequence[Frame], step: int) -> "NDArray[np.uint8]":
+    """The plane after a step, [H, W, 3], with the step and the divergence below."""
+    from genui.render.plane import picture as drawn
+
+    frame, first = _frame(frames, step), frames[0]
+    assert frame.plane is not None
+    assert isinstance(first, PointsFrame)
+    bits = "" if frame.divergence is None else f"   {frame.divergence:.3f} bits from the truth"
+    return drawn(scene_of(frame.plane, first), f"step {step}{bits}")
+
+
+def rows(frames: Sequence[Frame], prompt: str, step: int) -> str:
+    """The samples after a step as a CSV, in the coordinates that the data were given in.
+
+    Raises GenuiError where there are none, as of a classifier.
+    """
+    from genui.render import plane as scene
+
+    plane = _frame(frames, step).plane
+    if plane is None or not plane.samples:
+        raise GenuiError("a classifier has no samples to write: write a .png or .gif of it")
+    own = is_points(prompt)
+    fit = fit_to_plane(from_text(prompt)) if own else Fit()
+    places = ((2 * scene.places(plane.samples) - 1) * EDGE).tolist()
+    lines = ("{:.5g},{:.5g}".format(*fit.back(x, y)) for x, y in places)
+    return "\n".join(["x,y", *lines])
+
+
+def _frame(frames: Sequence[Frame], step: int) -> PointsFrame:
+    for frame in frames:
+        if isinstance(frame, PointsFrame) and frame.step == step and frame.plane is not None:
+            return frame
+    raise GenuiError(f"step {step}: this training was not looked at there; show another step")

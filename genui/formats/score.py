@@ -1,0 +1,178 @@
+"""A piece as it is written: a grid of tokens that fills, the notes in it, voices that are given.
+
+`genui.protocol.notes` says what the tokens are. Nothing but numbers here either.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from genui.base.errors import MisuseError
+from genui.protocol import notes
+
+GIVEN = "notes:"
+"""As `Start.init`: what follows are voices, as `Given.to_text` writes them."""
+
+VOICES_OF = "\0"
+"""Between a path and the voices that are taken of it, where those are named."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """Voices that stand: of each its tokens, a sixteenth each; none of one to be written."""
+
+    opening: notes.Opening
+    voices: tuple[bytes, bytes, bytes, bytes]
+
+    @property
+    def leads(self) -> frozenset[int]:
+        """The voices that are given."""
+        return frozenset(at for at, tokens in enumerate(self.voices) if tokens)
+
+    @property
+    def sixteenths(self) -> int:
+        return max(map(len, self.voices))
+
+    def to_text(self) -> str:
+        """One line that `from_text` reads back."""
+        opening = self.opening
+        voices = (tokens.hex() for tokens in self.voices)
+        return GIVEN + ";".join([f"{opening.key};{opening.bar};{opening.begins}", *voices])
+
+    @classmethod
+    def from_text(cls, text: str) -> "Given":
+        """What `to_text` wrote. Raises MisuseError where it is not that."""
+        fields = text.removeprefix(GIVEN).split(";")
+        try:
+            key, bar, begins = map(int, fields[:3])
+            soprano, alto, tenor, bass = (bytes.fromhex(field) for field in fields[3:])
+        except ValueError:
+            raise MisuseError("the voices that are given are damaged: give them again") from None
+        given = cls(notes.Opening(key, bar, begins), (soprano, alto, tenor, bass))
+        lengths = {len(tokens) for tokens in given.voices if tokens}
+        sane = key in range(notes.ANY_KEY + 1) and bar in notes.BARS and begins in range(bar)
+        sung = notes.STANDING.issuperset(b"".join(given.voices))
+        if not (sane and sung and len(lengths) == 1 and max(lengths) <= notes.MOST_SIXTEENTHS):
+            raise MisuseError("the voices that are given are damaged: give them again")
+        return given
+
+
+class Note(NamedTuple):
+    """A note of `voice`: a MIDI number from sixteenth `first` up to `last`, which it leaves."""
+
+    voice: int
+    pitch: int
+    first: int
+    last: int
+
+
+def sounding(voice: int, tokens: Sequence[int]) -> list[Note]:
+    """The notes of one voice. A hold after nothing is silence."""
+    found: list[Note] = []
+    open_note: tuple[int, int] | None = None  # pitch, first
+    for at, token in enumerate(tokens):
+        if token == notes.HOLD:
+            continue
+        if open_note is not None:
+            found.append(Note(voice, *open_note, at))
+        pitch = notes.pitch_of(token)
+        open_note = None if pitch is None else (pitch, at)
+    if open_note is not None:
+        found.append(Note(voice, *open_note, len(tokens)))
+    return found
+
+
+class Sound(NamedTuple):
+    """What a voice sounds at a sixteenth: whether it is struck there, and the step (from 1)
+    that wrote it."""
+
+    pitch: int
+    struck: bool
+    step: int
+
+
+def columns_of(heard: Sequence[Note], sixteenths: int) -> list[list[Sound | None]]:
+    """Notes as they sound at each sixteenth; no step wrote them."""
+    columns: list[list[Sound | None]] = [[None] * len(notes.VOICES) for _ in range(sixteenths)]
+    for note in heard:
+        for at in range(note.first, note.last):
+            columns[at][note.voice] = Sound(note.pitch, at == note.first, 0)
+    return columns
+
+
+class Grid:
+    """A piece as it is written, token by token in its order.
+
+    `sixteenths` is its length where that is known: of given voices, and once its END came.
+    """
+
+    def __init__(self, leads: frozenset[int], sixteenths: int | None = None) -> None:
+        self.leads = leads
+        self.sixteenths = sixteenths
+        self.voices: tuple[list[int], ...] = tuple([] for _ in notes.VOICES)
+        self.columns: list[list[Sound | None]] = []  # a sixteenth each: what its voices sound
+        self._slots = notes.order(leads, sixteenths or notes.MOST_SIXTEENTHS)
+        self._written = 0
+
+    @property
+    def next(self) -> notes.Slot | None:
+        """The slot that is written next; None at the end."""
+        return self._slots[self._written] if self._written < len(self._slots) else None
+
+    def write(self, token: int) -> notes.Slot:
+        """Write the next token; where it went."""
+        slot = self._slots[self._written]
+        self._written += 1
+        if token == notes.END:
+            self.sixteenths = slot.sixteenth
+            self._slots = notes.order(self.leads, slot.sixteenth)
+        else:
+            self.voices[slot.voice].append(token)
+            self._sound(slot, token)
+        return slot
+
+    def _sound(self, slot: notes.Slot, token: int) -> None:
+        if slot.sixteenth == len(self.columns):
+            self.columns.append([None] * len(notes.VOICES))
+        pitch = notes.pitch_of(token)
+        if token == notes.HOLD and slot.sixteenth:
+            before = self.columns[slot.sixteenth - 1][slot.voice]
+            pitch = before.pitch if before is not None else None
+        if pitch is not None:
+            sound = Sound(pitch, token != notes.HOLD, self._written)
+            self.columns[slot.sixteenth][slot.voice] = sound
+
+    def slot(self, step: int) -> notes.Slot:
+        """Where the token of a step went, from 1 on."""
+        return self._slots[step - 1]
+
+    def head(self, step: int) -> int:
+        """The sixteenth that the voices which do not lead have come to with a step; -1 at 0."""
+        if not step:
+            return -1
+        voice, sixteenth = self.slot(step)
+        return max(0, sixteenth - notes.LOOKAHEAD) if voice in self.leads else sixteenth
+
+    @property
+    def complete(self) -> int:
+        """How many sixteenths have all their voices."""
+        return min(map(len, self.voices))
+
+    def heard(self) -> list[Note]:
+        """The notes of the sixteenths that are complete, voice by voice."""
+        return [
+            note
+            for voice, tokens in enumerate(self.voices)
+            for note in sounding(voice, tokens[: self.complete])
+        ]
+
+
+def grid_of(init: str | None, prompt: str) -> tuple[Grid, notes.Opening]:
+    """An empty grid for a trace begun from `Start.init` and its prompt, and how it begins.
+
+    Raises MisuseError where these are not such.
+    """
+    if init is None:
+        return Grid(notes.MELODY_FIRST), notes.parse_opening(prompt)
+    given = Given.from_text(init)
+    return Grid(given.leads, given.sixteenths), given.opening

@@ -1,0 +1,148 @@
+"""Clips as MP4, by ffmpeg where it is installed; the recipe is the file's comment.
+
+The comment is read without ffmpeg: a file says how it was made on any machine.
+"""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genui.base.errors import GenuiError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SECONDS = 60  # that ffmpeg may take
+QUALITY = "10"  # libx264's constant rate factor: nothing is seen to be lost
+MOST_BOXES = 100_000  # of the file, or of one box
+MOST_FRAMES = 4096  # decoded of one file
+MOST_DECODED = 256 * 1024 * 1024  # bytes of the frames as ffmpeg gives them
+
+_PATH = (b"moov", b"udta", b"meta", b"ilst", b"\xa9cmt", b"data")
+_SKIP = {b"meta": 4, b"data": 8}  # bytes between a box's header and what is in it
+
+
+def installed() -> bool:
+    """Whether there is an ffmpeg to be used."""
+    return shutil.which("ffmpeg") is not None
+
+
+def ffmpeg() -> str:
+    """The path of ffmpeg. Raises GenuiError where it is not installed."""
+    found = shutil.which("ffmpeg")
+    if found is None:
+        raise GenuiError(
+            ".mp4: needs ffmpeg, which is not installed (as in: apt install ffmpeg); "
+            "or end the name in .gif or .apng"
+        )
+    return found
+
+
+def encode(frames: "Sequence[NDArray[np.uint8]]", text: str, rate: float) -> bytes:
+    """Frames uint8 [H, W, 3] as H.264 at `rate` frames a second, the text as comment.
+
+    A side of an odd number of pixels gets a black one more. Raises GenuiError where
+    ffmpeg is missing or fails.
+    """
+    height, width, _ = frames[0].shape
+    with tempfile.TemporaryDirectory(prefix="genui-") as folder:
+        # Not on the command line, which is shorter than some recipes.
+        comment = Path(folder, "comment.txt")
+        comment.write_text(f";FFMETADATA1\ncomment={_escaped(text)}\n", encoding="utf-8")
+        target = Path(folder, "clip.mp4")
+        shape = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}")
+        looks = ("-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-c:v", "libx264", "-threads", "1")
+        _run(
+            [
+                *(ffmpeg(), "-v", "error", "-y", *shape, "-r", f"{rate:g}", "-i", "pipe:0"),
+                *("-i", str(comment), "-map_metadata", "1", *looks),
+                *("-crf", QUALITY, "-pix_fmt", "yuv420p", "-movflags", "+faststart", str(target)),
+            ],
+            b"".join(frame.tobytes() for frame in frames),
+        )
+        return target.read_bytes()
+
+
+def decode(data: bytes) -> "list[NDArray[np.uint8]]":
+    """The frames of an MP4, uint8 [H, W, 3].
+
+    Raises GenuiError where ffmpeg is missing, and ValueError, with the reason for a person,
+    where the file is damaged or too large.
+    """
+    from genui.formats import image
+
+    with tempfile.TemporaryDirectory(prefix="genui-") as folder:
+        target = Path(folder, "frames.apng")  # written to a pipe it would lack their number
+        command = [
+            *(ffmpeg(), "-v", "error", "-protocol_whitelist", "pipe", "-f", "mov", "-i", "pipe:0"),
+            *("-protocol_whitelist", "file", "-frames:v", str(MOST_FRAMES)),
+            *("-fs", str(MOST_DECODED), "-f", "apng", str(target)),
+        ]
+        try:
+            _run(command, data)
+            return image.read(target.read_bytes()).frames
+        except (GenuiError, OSError) as error:
+            raise ValueError(str(error)) from None
+
+
+def comment(data: bytes) -> str:
+    """The comment in an MP4's metadata; "" where there is none.
+
+    Raises ValueError where the file is no MP4, is cut off, or has more than MOST_BOXES boxes.
+    """
+    if data[4:8] != b"ftyp":
+        raise ValueError("no MP4")
+    inside = memoryview(data)
+    for name in _PATH:
+        found = None
+        for kind, body in _boxes(inside):  # all of them, so that a file cut off anywhere is told
+            if found is None and kind == name:
+                found = body
+        if found is None:
+            return ""
+        inside = found[_SKIP.get(name, 0) :]
+    return bytes(inside).decode("utf-8", "replace")
+
+
+def _boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    """The boxes side by side in `data` (ISO/IEC 14496-12, 4.2): their types and contents.
+
+    Raises ValueError where one is cut off, or there are more than MOST_BOXES.
+    """
+    at = count = 0
+    while at + 8 <= len(data):
+        count += 1
+        if count > MOST_BOXES:
+            raise ValueError(f"over {MOST_BOXES:,} boxes")
+        size, head = int.from_bytes(data[at : at + 4], "big"), 8
+        if size == 1:  # a size of 64 bits follows
+            size, head = int.from_bytes(data[at + 8 : at + 16], "big"), 16
+        elif size == 0:  # to the end
+            size = len(data) - at
+        if size < head or at + size > len(data):
+            raise ValueError("damaged or truncated")
+        yield bytes(data[at + 4 : at + 8]), data[at + head : at + size]
+        at += size
+
+
+def _escaped(text: str) -> str:
+    """As ffmpeg's metadata files have it: its own signs after a backslash."""
+    return "".join(f"\\{c}" if c in "=;#\\\n" else c for c in text)
+
+
+def _run(command: list[str], data: bytes) -> None:
+    """ffmpeg on what is piped into it. Raises GenuiError, its own last line, where it fails."""
+    try:
+        done = subprocess.run(
+            command, input=data, capture_output=True, timeout=SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        reason = getattr(error, "strerror", None) or f"took over {SECONDS} s"
+        raise GenuiError(f"ffmpeg: {reason}; write a .gif or .apng instead") from None
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["failed"]
+        raise GenuiError(f"ffmpeg: {said[-1][:160]}; write a .gif or .apng instead")

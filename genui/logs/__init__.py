@@ -1,0 +1,31 @@
+"""Logs of trainings, ours and other tools': what is there, and a reader for each format.
+
+Finding logs needs no numpy, which no first frame waits for; reading one does.
+"""
+
+from typing import TYPE_CHECKING, cast
+
+from genui.logs.base import FORMATS
+from genui.logs.find import FoundLogs, find_logs, summarise_log
+
+if TYPE_CHECKING:
+    from genui.logs.base import Tail
+    from genui.runs.listing import RunSummary
+
+__all__ = ["FORMATS", "FoundLogs", "find_logs", "open_tail", "summarise_log"]
+
+
+def open_tail(summary: "RunSummary") -> "Tail":
+    """The reader of that log, at its beginning. Reads nothing yet.
+
+    Its `read` raises GenuiError whatever goes wrong in it, so that one log costs no other.
+    """
+    from genui.logs.base import Guarded
+
+    if summary.format in FORMATS:
+        tail = FORMATS[summary.format].open(summary.run.path)
+    else:
+        from genui.logs.native import MetricsTail
+
+        tail = MetricsTail(summary.run.metrics)
+    return cast("Tail", Guarded(tail, summary.run.path))

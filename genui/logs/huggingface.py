@@ -1,0 +1,112 @@
+"""Hugging Face's trainer_state.json: the log so far, written whole at every checkpoint.
+
+Each checkpoint folder has one and the output folder too at the end; the newest counts. A file
+that is being written just now is read at the next look.
+"""
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genui.base.errors import GenuiError
+from genui.base.files import cannot_read, open_regular, shown
+from genui.logs.base import CHUNK, Collected, Reader
+from genui.logs.text import Record, columns, decode_record, whole
+
+NAME = "trainer_state.json"
+
+_LARGEST = 256 * 1024 * 1024  # bytes; more is no log
+_ABOUT = ("max_steps", "num_train_epochs", "train_batch_size", "logging_steps", "eval_steps",
+          "save_steps", "best_metric", "best_model_checkpoint", "trial_name")  # fmt: skip
+_RESERVED = frozenset({"step"})
+
+
+class TrainerStateTail(Reader):
+    """The log history in a trainer_state.json, or in the newest below an output folder."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._torn = False  # the newest file is not whole
+        self._seen: tuple[object, ...] = ()
+
+    @property
+    def bad_lines(self) -> int:
+        return self._damaged + self._torn
+
+    def read(self, limit_bytes: int = CHUNK) -> bool:
+        """Takes in the newest file, whole, if it is another than before; True if anything changed.
+
+        Raises GenuiError where it may not be read or is of another program.
+        """
+        self.progress = 1.0
+        newest = newest_state(self.path)
+        if newest is None:
+            return False
+        path, seen = newest
+        if seen == self._seen:
+            return False
+        with open_regular(path, GenuiError(f"{shown(path)} is not a regular file")) as file:
+            text = file.read(_LARGEST + 1)
+        if len(text) > _LARGEST:
+            raise GenuiError(f"{shown(path)} is over {_LARGEST} bytes and so no log of a training")
+        self._seen = seen
+        state = decode_record(text)
+        if state is None:
+            if text.strip() and not text.lstrip().startswith(b"{"):
+                raise GenuiError(f"{shown(path)} is not a trainer_state.json: name another")
+            self._torn = True
+            return True
+        self._torn = False
+        history = state.get("log_history")
+        if not isinstance(history, list):
+            raise GenuiError(f"{shown(path)} has no log_history: it is not of a Trainer")
+        self._take(state, history)
+        return True
+
+    def _take(self, state: Record, history: list[Any]) -> None:
+        records = [
+            record
+            for record in history
+            if isinstance(record, dict) and whole(record.get("step")) is not None
+        ]
+        self._damaged = len(history) - len(records)
+        self._found = Collected()
+        if records:
+            steps = np.array([whole(record["step"]) for record in records], np.int64)
+            no_times = np.full(len(records), np.nan)
+            self._found.add(columns(records, steps, no_times, _RESERVED))
+        self.config = {name: state[name] for name in _ABOUT if state.get(name) is not None}
+        reached, steps_asked = whole(state.get("global_step")), whole(state.get("max_steps"))
+        self.ended = "finished" if reached and steps_asked and reached >= steps_asked else ""
+
+
+def newest_state(path: Path) -> tuple[Path, tuple[object, ...]] | None:
+    """The file to read, given a file or an output folder, and what tells it from another.
+
+    None where there is none. Raises GenuiError where the folder may not be read.
+    """
+    candidates = [path]
+    try:
+        with os.scandir(path) as entries:
+            folders = [Path(e.path) for e in entries if e.name.startswith("checkpoint-")]
+        candidates = [path / NAME, *(folder / NAME for folder in folders)]
+    except (NotADirectoryError, FileNotFoundError):
+        pass
+    except OSError as error:
+        raise cannot_read(path, error) from None
+    found: list[tuple[int, Path, tuple[object, ...]]] = []
+    for candidate in candidates:
+        try:
+            about = candidate.stat()
+        except OSError:
+            continue
+        if stat.S_ISREG(about.st_mode):
+            seen = (candidate, about.st_ino, about.st_size, about.st_mtime_ns)
+            found.append((about.st_mtime_ns, candidate, seen))
+    if not found:
+        return None
+    _, newest, seen = max(found, key=lambda item: item[:2])
+    return newest, seen

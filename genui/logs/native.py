@@ -1,0 +1,317 @@
+"""Following metrics.jsonl while it is written: whole lines only, in large batches.
+
+The offset always stands after the last whole line taken, so a line seen half-written is
+simply read again, and a torn line a restarted trainer cuts off was never counted.
+
+Of a large file the newest part is read first, so that a curve is there at once, and once more
+when everything before it was: what is there in the end owes nothing to that first look.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genui.base.errors import GenuiError
+from genui.logs.base import CHUNK, MOST_SERIES, PIECE, Collected, LineFile, united
+from genui.logs.text import Record, Shapes, columns, decode_lines, number
+from genui.runs.layout import RunDir
+from genui.runs.models import ModelInfo
+from genui.runs.series import Floats, Series, Steps
+
+NEWEST = 128 * 1024
+"""Bytes at the end of a file that are read first if it is more than twice as large."""
+
+_CELLS = 100_000
+"""Values gathered before they go to their series; ten thousand metrics take a call each."""
+
+_BEYOND = 2**63
+_RESERVED = frozenset({"step", "time"})
+
+
+class MetricsTail:
+    """The series in a metrics file, brought up to date by `read`.
+
+    `series` maps a metric's name to its points; the mapping is replaced, never changed, when
+    a metric appears, so another thread may iterate over one it took. Until the past is filled
+    in it holds the past read so far joined with the newest. Lines that are not records are
+    counted in `bad_lines`, values of metrics beyond MOST_SERIES in `dropped`. When the file
+    shrinks or is replaced everything starts again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config: Mapping[str, Any] = {}
+        self.ended = ""
+        self._past = _Part(path)
+        self._newest: _Part | None = None
+        self._joined: Mapping[str, Series] | None = None
+
+    @property
+    def series(self) -> Mapping[str, Series]:
+        if self._newest is None:
+            return self._past.found.series
+        if self._joined is None:
+            self._joined = self._past.followed_by(self._newest)
+        return self._joined
+
+    @property
+    def bad_lines(self) -> int:
+        return sum(part.bad_lines for part in self._parts())
+
+    @property
+    def dropped(self) -> int:
+        """Values left out because there were more than MOST_SERIES metrics."""
+        return sum(part.found.dropped for part in self._parts())
+
+    @property
+    def overlaps(self) -> tuple[tuple[int, int], ...]:
+        return united(span for part in self._parts() for span in part.found.overlaps)
+
+    @property
+    def progress(self) -> float:
+        newest = self._newest.taken if self._newest else 0
+        size = max(self._past.lines.size, self._newest.lines.size if self._newest else 0)
+        if self._past.caught_up:
+            return 1.0
+        return min(1.0, (self._past.taken + newest) / size) if size else 0.0
+
+    def read(self, limit_bytes: int = CHUNK) -> bool:
+        """Takes in what was appended, and about `limit_bytes` of what is still unread (never
+        less than the longest line). True if anything changed: call again until False to reach
+        the end.
+
+        A file that is not there, yet or any more, changes nothing. Raises GenuiError where it
+        may not be read.
+        """
+        if not self._past.begun and self._newest is None:
+            start = _size(self.path) - NEWEST
+            if start > NEWEST:
+                self._newest = _Part(self.path, start)
+                self._newest.read(NEWEST)
+                self._joined = None
+                return True
+        changed = self._newest is not None and self._newest.read(limit_bytes)
+        changed = self._past.read(limit_bytes) or changed
+        newest = self._newest
+        if newest and (
+            newest.lines.restarted
+            or self._past.lines.restarted
+            or self._past.caught_up
+            or self._past.lines.offset >= newest.lines.offset
+        ):
+            self._newest, changed = None, True
+        self._joined = None
+        return changed
+
+    def _parts(self) -> Iterator["_Part"]:
+        yield self._past
+        if self._newest is not None:
+            yield self._newest
+
+
+class _Part:
+    """What was read from some offset on."""
+
+    def __init__(self, path: Path, start: int = 0) -> None:
+        self.lines = LineFile(path, start)
+        self.found = Collected()
+        self.caught_up = False
+        self._start = start
+        self._shapes = Shapes()
+        self._damaged = 0
+        self._rewound: int | None = None  # the earliest step gone back to
+        self._waiting: list[Record] = []  # until there are enough: a wide log has few to a piece
+
+    @property
+    def begun(self) -> bool:
+        return self.taken > 0
+
+    @property
+    def taken(self) -> int:
+        """Bytes that were read."""
+        return max(0, self.lines.offset - self._start)
+
+    @property
+    def bad_lines(self) -> int:
+        return self._damaged + self.lines.too_long
+
+    def followed_by(self, later: "_Part") -> Mapping[str, Series]:
+        """The series of both, `later` having been written after this."""
+        both: dict[str, Series] = {}
+        nothing = Series()
+        for name in (*self.found.series, *later.found.series):
+            if name not in both and len(both) < MOST_SERIES:
+                before = self.found.series.get(name, nothing)
+                after = later.found.series.get(name, nothing)
+                joined = before.followed_by(after, later._rewound)
+                if len(joined):
+                    both[name] = joined
+        return both
+
+    def read(self, limit: int) -> bool:
+        """Takes in about `limit` bytes; True if anything changed."""
+        changed = restarted = False
+        while limit > 0:
+            before = self.lines.offset
+            lines = self.lines.read_lines(min(limit, PIECE))
+            if self.lines.restarted:
+                restarted = True
+                before = 0
+                changed = changed or bool(self.found.series) or self.bad_lines > 0
+                self.found, self._damaged, self._rewound = Collected(), 0, None
+                self._waiting = []
+            if self.lines.offset == before:
+                break
+            changed = True
+            limit -= self.lines.offset - before
+            if lines:
+                self._take(lines)
+        self._add_waiting()
+        self.caught_up = limit > 0
+        self.lines.restarted = restarted
+        return changed
+
+    def _take(self, lines: bytes) -> None:
+        """Adds the points of whole lines."""
+        alike = self._shapes.decode(lines)
+        if alike is not None:
+            self._add_waiting()
+            self.found.add(alike)
+            return
+        self._waiting += self._decode(lines)
+        if sum(map(len, self._waiting)) > _CELLS:
+            self._add_waiting()
+
+    def _add_waiting(self) -> None:
+        """Adds the points of the records that were decoded one by one."""
+        records, self._waiting = self._waiting, []
+        for marker, part in _split_at_rewinds(records):
+            if marker is not None:
+                self.found.forget_after(marker)
+                self._rewound = marker if self._rewound is None else min(marker, self._rewound)
+            if part:
+                steps = np.array([record["step"] for record in part], np.int64)
+                times = np.array([number(record.get("time")) for record in part], np.float64)
+                found = columns(part, steps, times, _RESERVED)
+                self._shapes.learn(found)
+                self.found.add(found)
+
+    def _decode(self, lines: bytes) -> list[Record]:
+        """The records with a step; the rest is counted as bad."""
+        records, damaged = decode_lines(lines)
+        good = [record for record in records if _is_step(record.get("step"))]
+        self._damaged += damaged + len(records) - len(good)
+        return good
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # told by what reads it
+        return 0
+
+
+def _is_step(step: object) -> bool:
+    return type(step) is int and 0 <= step < _BEYOND
+
+
+def _split_at_rewinds(records: list[Record]) -> Iterator[tuple[int | None, list[Record]]]:
+    """Cuts the records at the markers of RunWriter.truncate_after: (step gone back to, what
+    follows); the step is None for what comes before the first marker."""
+    if not any("rewind" in record for record in records):
+        yield None, records
+        return
+    marker: int | None = None
+    part: list[Record] = []
+    for record in records:
+        if record.get("rewind") is True:
+            yield marker, part
+            marker, part = record["step"], []
+        else:
+            part.append(record)
+    yield marker, part
+
+
+# --- All metrics of a run as rows, one a step -------------------------------------------------
+
+_ROWS = 4096  # joined at once, so that memory does not grow with the run
+
+
+@dataclass(frozen=True)
+class Row:
+    """One step."""
+
+    step: int
+    time: float  # unix time; NaN where none was logged
+    values: list[float | None]  # in the order of `Table.names`; None where nothing was logged
+
+
+class Table:
+    """The join of series over their steps; `names` are in the order of the mapping."""
+
+    def __init__(self, series: Mapping[str, Series]) -> None:
+        self.names = list(series)
+        self._points = [one.points for one in series.values()]
+        every = [steps for steps, _, _ in self._points]
+        self._steps: Steps = np.unique(np.concatenate(every)) if every else np.empty(0, np.int64)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def rows(self) -> Iterator[Row]:
+        """The rows in ascending order of step."""
+        for start in range(0, len(self), _ROWS):
+            yield from self._piece(self._steps[start : start + _ROWS])
+
+    def _piece(self, steps: Steps) -> Iterator[Row]:
+        times: Floats = np.full(len(steps), np.nan)
+        columns: list[list[float | None]] = []
+        for points in self._points:
+            first = np.searchsorted(points[0], steps[0])
+            last = np.searchsorted(points[0], steps[-1], side="right")
+            own, values, when = (array[first:last] for array in points)
+            at = np.searchsorted(steps, own)
+            times[at] = np.where(np.isnan(times[at]), when, times[at])
+            column: list[float | None] = [None] * len(steps)
+            for row, value in zip(at.tolist(), values.tolist(), strict=True):
+                column[row] = value
+            columns.append(column)
+        rows = zip(*columns, strict=True)
+        for step, time, row in zip(steps.tolist(), times.tolist(), rows, strict=True):
+            yield Row(step, time, list(row))
+
+
+# --- How long a model was trained -------------------------------------------------------------
+
+PAUSE_S = 60  # between two steps: longer is a pause, not training
+
+
+def training_minutes(info: ModelInfo) -> float | None:
+    """Of a shipped model what its card says, of a run what its metrics say; else None."""
+    if info.source == "shipped":
+        trained = info.card.get("trained")
+        minutes = trained.get("minutes") if isinstance(trained, dict) else None
+        return float(minutes) if isinstance(minutes, int | float) else None
+    run = RunDir(info.path.parent.parent)
+    if not run.metrics.exists():
+        return None
+    return run_minutes(run, info.step)
+
+
+def run_minutes(run: RunDir, step: int | None = None) -> float | None:
+    """Of a run, up to a step where one is given; None where it has no metrics."""
+    tail = MetricsTail(run.metrics)
+    try:
+        while tail.read():
+            pass
+        longest = max(tail.series.values(), key=lambda series: len(series.points[0]))
+    except (GenuiError, OSError, ValueError):
+        return None
+    steps, _, times = longest.points
+    if step is not None:
+        times = times[steps <= step]
+    gaps = times[1:] - times[:-1]
+    return float(gaps[gaps < PAUSE_S].sum()) / 60

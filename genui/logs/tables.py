@@ -1,0 +1,118 @@
+"""A CSV file with a header: Lightning's metrics.csv, Keras's CSVLogger and their kin.
+
+Rows may be sparse: Lightning writes one for training and one for validation at the same step.
+It also writes the whole file again under a longer header when a metric appears, which is seen
+as another file.
+"""
+
+import csv
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genui.base.errors import GenuiError
+from genui.base.files import plain, shown
+from genui.logs.base import STEP_KEYS
+from genui.logs.text import LineReader, step_key, time_key, times_of, whole
+from genui.runs.series import Floats
+
+
+class CsvTail(LineReader):
+    """The numbers in a CSV file that has a column with the step; `read` raises GenuiError where
+    it has none."""
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._names: list[str] = []
+        self._delimiter = ","
+        self._step: str | None = None
+        self._time: str | None = None
+
+    def _add_lines(self, lines: bytes) -> None:
+        self._add(_text(lines).split("\n"))
+
+    def _add_rest(self) -> bool:
+        """Adds a last row that has no newline, once it can hardly be half of one."""
+        line = _text(self._lines.rest())
+        if not line or [len(row) for row in _rows([line], self._delimiter)] != [len(self._names)]:
+            return False
+        self._lines.take_rest()
+        self._add([line])
+        return True
+
+    def _add(self, lines: list[str]) -> None:
+        if lines and not self._names:
+            self._names, self._delimiter = header(lines.pop(0))
+            if not any(name.lower() in STEP_KEYS for name in self._names):
+                raise GenuiError(
+                    f"{shown(self.path)} has no column for the step "
+                    f"({plain(', '.join(self._names), 80)}): name one of them 'step'"
+                )
+        rows = [row for row in _rows(lines, self._delimiter) if row]
+        good = [row for row in rows if len(row) == len(self._names)]
+        if self._step is None:
+            for row in good:
+                record = dict(zip(self._names, row, strict=True))
+                self._step = step_key(record)
+                if self._step is not None:
+                    self._time = time_key(record)
+                    break
+            else:
+                self._damaged += len(rows)
+                return
+        at = self._names.index(self._step)
+        found = [(whole(row[at]), row) for row in good]
+        steps = np.array([step for step, _ in found if step is not None], np.int64)
+        good = [row for step, row in found if step is not None]
+        self._damaged += len(rows) - len(good)
+        if not good:
+            return
+        table = dict(zip(self._names, zip(*good, strict=True), strict=True))
+        table.pop(self._step)
+        times = times_of(table.pop(self._time)) if self._time else np.full(len(steps), np.nan)
+        self._found.add(
+            (name, steps[there], values[there], times[there])
+            for name, cells in table.items()
+            for values, there in [_numbers(cells)]
+        )
+
+
+def header(line: str) -> tuple[list[str], str]:
+    """The names of the columns, and what is between them."""
+    line = line.lstrip("\ufeff")
+    delimiter = max(",;\t", key=line.count)
+    names = next(iter(_rows([line], delimiter)), [])
+    return [name.strip() or f"column {at}" for at, name in enumerate(names, 1)], delimiter
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace").replace("\0", "")
+
+
+def _rows(lines: list[str], delimiter: str) -> list[list[str]]:
+    """The cells of each line. A line is a row, whatever its quotes say."""
+    if not any('"' in line for line in lines):
+        return [line.rstrip("\r").split(delimiter) for line in lines if line.strip()]
+    rows: list[list[str]] = []
+    for line in lines:
+        try:
+            rows += csv.reader([line], delimiter=delimiter)
+        except csv.Error:
+            rows.append([""])
+    return rows
+
+
+def _numbers(cells: tuple[str, ...]) -> tuple[Floats, NDArray[np.bool_]]:
+    """The numbers [rows], NaN where there is none, and where there is one."""
+    try:
+        return np.array(list(map(float, cells))), np.ones(len(cells), bool)
+    except ValueError:
+        numbers = list(map(_number, cells))
+        return np.array(numbers, np.float64), np.array([n is not None for n in numbers], bool)
+
+
+def _number(cell: str) -> float | None:
+    try:
+        return float(cell) if cell else None
+    except ValueError:
+        return None

@@ -1,0 +1,748 @@
+"""The protobuf wire format, as far as TensorBoard and W&B logs need it.
+
+A message is a sequence of fields: a varint of number and wire type, then a varint (type 0),
+eight bytes (1), a length and that many bytes (2), or four bytes (5).
+Source: protobuf.dev/programming-guides/encoding.
+"""
+
+import os
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genui.base.errors import GenuiError
+from genui.base.files import cannot_read, shown
+from genui.logs.base import CHUNK, GrowingFile, Reader
+from genui.logs.native import Row
+
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+
+_LONGEST_VARINT = 10
+_LARGEST_VARINT = 2**64 - 1
+_DOUBLE = struct.Struct("<d")
+_FLOAT = struct.Struct("<f")
+
+
+class WireError(ValueError):
+    """These bytes are no message."""
+
+
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    """(value, where it ends); of ten bytes the low 64 bits count, as protobuf has it.
+
+    Raises WireError.
+    """
+    value = shift = 0
+    for position in range(at, min(at + _LONGEST_VARINT, len(data))):
+        byte = data[position]
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value & _LARGEST_VARINT, position + 1
+        shift += 7
+    raise WireError("a number without an end")
+
+
+def fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """The fields of the message in data[start:end]: (number, wire type, value, where it ends).
+
+    The value of a varint is itself; of the other types it is where the contents start. Raises
+    WireError.
+    """
+    at = start
+    while at < end:
+        key, at = varint(data, at)
+        kind = key & 7
+        if kind == VARINT:
+            value, stop = varint(data, at)
+        elif kind == BYTES:
+            length, value = varint(data, at)
+            stop = value + length
+        elif kind == FIXED64:
+            value, stop = at, at + 8
+        elif kind == FIXED32:
+            value, stop = at, at + 4
+        else:
+            raise WireError(f"wire type {kind}")
+        if stop > end:
+            raise WireError("a field reaches beyond its message")
+        yield key >> 3, kind, value, stop
+        at = stop
+
+
+def double(data: bytes, at: int) -> float:
+    return _DOUBLE.unpack_from(data, at)[0]
+
+
+def float32(data: bytes, at: int) -> float:
+    return _FLOAT.unpack_from(data, at)[0]
+
+
+def text(data: bytes, start: int, end: int) -> str:
+    return data[start:end].decode(errors="replace")
+
+
+def signed(value: int) -> int:
+    """A varint as the int64 it stands for."""
+    return value - 2**64 if value >= 2**63 else value
+
+
+# --- TFRecord framing: length, its checksum, data, its checksum, over and over ----------------
+# Source: tensorflow/core/lib/io/record_writer.h; the checksum is CRC-32C, rotated and shifted.
+
+HEADER = 12  # bytes before the data: uint64 length, uint32 checksum of the length
+FOOTER = 4  # bytes after it: uint32 checksum of the data
+
+Bytes = NDArray[np.uint8]
+
+_LENGTH = struct.Struct("<Q")
+_POLYNOMIAL = 0x82F63B78  # Castagnoli, reflected
+_MASK = np.uint32(0xA282EAD8)
+
+
+def _table() -> NDArray[np.uint32]:
+    table = np.arange(256, dtype=np.uint32)
+    for _ in range(8):
+        table = (table >> np.uint32(1)) ^ (table & np.uint32(1)) * np.uint32(_POLYNOMIAL)
+    return table
+
+
+_TABLE = _table()
+
+
+def checksums(rows: Bytes) -> NDArray[np.uint32]:
+    """The masked CRC-32C of each row [records, bytes]."""
+    crc = np.full(len(rows), 0xFFFFFFFF, np.uint32)
+    for column in np.ascontiguousarray(rows.T):
+        crc = _TABLE[(crc ^ column) & 0xFF] ^ (crc >> 8)
+    crc = ~crc
+    rotated = (crc >> np.uint32(15)) | (crc << np.uint32(17))
+    return (rotated + _MASK).astype(np.uint32, copy=False)
+
+
+def rows_at(data: Bytes, starts: NDArray[np.int64], length: int) -> Bytes:
+    """The `length` bytes from each of the starts, as rows."""
+    return data[starts[:, None] + np.arange(length)]
+
+
+def length_of(header: bytes) -> int | None:
+    """The length of the data after this header of HEADER bytes; None where it is damaged."""
+    row = np.frombuffer(header, np.uint8, HEADER)
+    if checksums(row[None, :8])[0] != row[8:].view("<u4")[0]:
+        return None
+    return _LENGTH.unpack_from(header)[0]
+
+
+def split(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """(where the data of each whole record starts, its length, where the last record ends).
+
+    It ends before the first damaged header.
+    """
+    found: list[int] = []
+    at, end = 0, len(data)
+    unpack = _LENGTH.unpack_from
+    while at + HEADER <= end:
+        after = at + HEADER + unpack(data, at)[0] + FOOTER
+        if after > end:
+            break
+        found.append(at)
+        at = after
+    heads = np.array(found, np.int64)
+    if len(heads):
+        rows = rows_at(np.frombuffer(data, np.uint8), heads, HEADER)
+        wrong = checksums(rows[:, :8]) != np.ascontiguousarray(rows[:, 8:]).view("<u4")[:, 0]
+        if wrong.any():
+            first = int(wrong.argmax())
+            heads, at = heads[:first], found[first]
+    ends = np.append(heads[1:], at)[: len(heads)]
+    return heads + HEADER, ends - heads - HEADER - FOOTER, at
+
+
+# --- TensorBoard's Event message: the scalars of one, and of many that look alike at once -----
+# A log is the same few tags over and over, so most records of a length differ only in the time,
+# the step, the tag and the value. The first is read field by field; all that have the same bytes
+# everywhere else are then read as columns of a matrix. That is the reason for own code:
+# TensorBoard's EventFileLoader makes an object of every event: 500,000 scalars took it 30 times
+# as long.
+#
+# Source: tensorboard/compat/proto/{event,summary,tensor}.proto, plugins/hparams/plugin_data.proto.
+
+_START = 1  # SessionLog.SessionStatus
+_HPARAMS = "_hparams_/session_start_info"
+_PACKED = {4: None, 5: "<f4", 6: "<f8"}  # TensorProto: tensor_content, float_val, double_val
+_CONTENT = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8", 19: "<f2"}  # DataType of tensor_content
+_VARINTS = frozenset({7, 10, 11, 16, 17})  # TensorProto: int_val, int64_val, bool_val, uint…
+
+
+class Scalar(NamedTuple):
+    """One value of a summary: where its tag and its number lie in the message."""
+
+    tag: tuple[int, int]
+    at: int
+    kind: str  # the numpy type there; "" for a varint, whose value is `at`
+
+
+@dataclass
+class Event:
+    """What is of use in one message; places are offsets into the record."""
+
+    wall_time: int | None = None  # place of a float64
+    step: tuple[int, int] | None = None  # place of a varint
+    scalars: list[Scalar] = field(default_factory=list)
+    restarted: bool = False  # SessionLog.START: what was logged from this step on is void
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Points(NamedTuple):
+    """Scalars of one tag: record numbers, steps, unix times and values, each [points]."""
+
+    tag: bytes
+    records: NDArray[np.int64]
+    steps: NDArray[np.int64]
+    times: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+
+def read_event(record: bytes) -> Event:
+    """Raises WireError."""
+    event = Event()
+    for number, kind, value, end in fields(record, 0, len(record)):
+        if number == 1 and kind == FIXED64:
+            event.wall_time = value
+        elif number == 2 and kind == VARINT:
+            event.step = (_varint_start(record, end), end)
+        elif number == 5 and kind == BYTES:
+            for inner, inner_kind, start, stop in fields(record, value, end):
+                if inner == 1 and inner_kind == BYTES:
+                    _read_value(record, start, stop, event)
+        elif number == 7 and kind == BYTES:
+            for inner, inner_kind, status, _ in fields(record, value, end):
+                if inner == 1 and inner_kind == VARINT:
+                    event.restarted = status == _START
+    return event
+
+
+def step_of(record: bytes, event: Event) -> int:
+    return signed(varint(record, event.step[0])[0]) if event.step else 0
+
+
+def points_of(record: bytes, event: Event, index: int) -> list[Points]:
+    """The scalars of one record, the `index`th."""
+    where = np.array([index], np.int64)
+    step = np.array([step_of(record, event)], np.int64)
+    time = np.array([np.nan if event.wall_time is None else double(record, event.wall_time)])
+    return [
+        Points(record[slice(*scalar.tag)], where, step, time, _value(record, scalar))
+        for scalar in event.scalars
+    ]
+
+
+def points_alike(
+    data: Bytes, starts: NDArray[np.int64], length: int, records: NDArray[np.int64]
+) -> tuple[list[Points], NDArray[np.bool_]]:
+    """The scalars of all records of a length that look like the first of them, and which do.
+
+    `starts` and `records` are where each is in the data and its number. None does if the first
+    has no scalars or something besides. Raises WireError if the first is no message.
+    """
+    first = data[starts[0] : starts[0] + length].tobytes()
+    event = read_event(first)
+    if (
+        not event.scalars
+        or event.restarted
+        or event.config
+        or not all(scalar.kind for scalar in event.scalars)
+    ):
+        return [], np.zeros(len(starts), bool)
+    rows = rows_at(data, starts, length)
+    fixed = np.ones(length, bool)
+    if event.wall_time is not None:
+        fixed[event.wall_time : event.wall_time + 8] = False
+    for scalar in event.scalars:
+        fixed[slice(*scalar.tag)] = False
+        fixed[scalar.at : scalar.at + np.dtype(scalar.kind).itemsize] = False
+    alike = np.ones(len(rows), bool)
+    if event.step is not None:
+        span = slice(*event.step)
+        fixed[span] = False  # all but the bits that say where it ends
+        alike &= ((rows[:, span] ^ rows[0, span]) < 0x80).all(axis=1)
+    alike &= (rows[:, fixed] == rows[0, fixed]).all(axis=1)
+    rows, records = rows[alike], records[alike]
+    steps = np.zeros(len(rows), np.uint64)
+    for shift, place in enumerate(range(*event.step) if event.step else ()):
+        steps |= (rows[:, place] & np.uint8(0x7F)).astype(np.uint64) << np.uint64(7 * shift)
+    times = (
+        np.full(len(rows), np.nan)
+        if event.wall_time is None
+        else _numbers(rows, event.wall_time, "<f8")
+    )
+    found: list[Points] = []
+    for scalar in event.scalars:
+        values = _numbers(rows, scalar.at, scalar.kind)
+        for tag, where in _by_tag(rows[:, slice(*scalar.tag)]):
+            found.append(
+                Points(
+                    tag, records[where], steps.view(np.int64)[where], times[where], values[where]
+                )
+            )
+    return found, alike
+
+
+def _by_tag(tags: Bytes) -> list[tuple[bytes, Any]]:
+    """Each tag among the rows, and the index of its rows."""
+    if not tags.shape[1] or (tags == tags[0]).all():
+        return [(tags[0].tobytes(), slice(None))]
+    names = np.ascontiguousarray(tags).view(f"V{tags.shape[1]}")[:, 0]
+    unique, which = np.unique(names, return_inverse=True)
+    order = np.argsort(which, kind="stable")
+    groups = np.split(order, np.cumsum(np.bincount(which))[:-1])
+    return [(name.tobytes(), group) for name, group in zip(unique, groups, strict=True)]
+
+
+def _numbers(rows: Bytes, at: int, kind: str) -> NDArray[np.float64]:
+    size = np.dtype(kind).itemsize
+    return np.ascontiguousarray(rows[:, at : at + size]).view(kind)[:, 0].astype(np.float64)
+
+
+def _value(record: bytes, scalar: Scalar) -> NDArray[np.float64]:
+    if not scalar.kind:
+        return np.array([float(signed(scalar.at))])
+    return np.frombuffer(record, scalar.kind, 1, scalar.at).astype(np.float64)
+
+
+def _varint_start(record: bytes, end: int) -> int:
+    """Where the varint that ends there starts."""
+    start = end - 1
+    while start > 0 and record[start - 1] >= 0x80:
+        start -= 1
+    return start
+
+
+def _read_value(record: bytes, start: int, end: int, event: Event) -> None:
+    """One Summary.Value."""
+    tag = (start, start)
+    at, kind = -1, ""
+    tensor: tuple[int, int] | None = None
+    plugin, content = "", (0, 0)
+    for number, wired, value, stop in fields(record, start, end):
+        if number == 1 and wired == BYTES:
+            tag = (value, stop)
+        elif number == 2 and wired == FIXED32:
+            at, kind = value, "<f4"
+        elif number == 8 and wired == BYTES:
+            tensor = (value, stop)
+        elif number == 9 and wired == BYTES:
+            plugin, content = _plugin(record, value, stop)
+    if plugin == "hparams":
+        if text(record, *tag) == _HPARAMS:
+            event.config = _hparams(record, *content)
+    elif at >= 0:
+        event.scalars.append(Scalar(tag, at, kind))
+    elif tensor is not None and plugin in ("", "scalars"):
+        number_at = _tensor(record, *tensor)
+        if number_at is not None:
+            event.scalars.append(Scalar(tag, *number_at))
+
+
+def _plugin(record: bytes, start: int, end: int) -> tuple[str, tuple[int, int]]:
+    """The name in SummaryMetadata.PluginData, and where its content lies."""
+    name, content = "", (0, 0)
+    for number, kind, value, stop in fields(record, start, end):
+        if number == 1 and kind == BYTES:
+            for inner, inner_kind, at, inner_stop in fields(record, value, stop):
+                if inner == 1 and inner_kind == BYTES:
+                    name = text(record, at, inner_stop)
+                elif inner == 2 and inner_kind == BYTES:
+                    content = (at, inner_stop)
+    return name, content
+
+
+def _tensor(record: bytes, start: int, end: int) -> tuple[int, str] | None:
+    """Where the one number of a TensorProto lies, and its type; None if it is not one number."""
+    dtype, found = 0, None
+    for number, kind, value, stop in fields(record, start, end):
+        if number == 1 and kind == VARINT:
+            dtype = value
+        elif number == 2 and kind == BYTES:
+            if value != stop:
+                return None  # it has dimensions
+        elif number in _PACKED and kind in (BYTES, FIXED32, FIXED64):
+            place = _PACKED[number] or _CONTENT.get(dtype)
+            if place is None or stop - value != np.dtype(place).itemsize:
+                return None
+            found = (value, place)
+        elif number in _VARINTS:
+            found = (varint(record, value)[0] if kind == BYTES else value, "")
+    return found
+
+
+def _hparams(record: bytes, start: int, end: int) -> dict[str, Any]:
+    """The hyperparameters in HParamsPluginData.session_start_info."""
+    config: dict[str, Any] = {}
+    for number, kind, value, stop in fields(record, start, end):
+        if number != 3 or kind != BYTES:
+            continue
+        for inner, inner_kind, at, inner_stop in fields(record, value, stop):
+            if inner == 1 and inner_kind == BYTES:
+                key, entry = "", None
+                for part, part_kind, place, part_stop in fields(record, at, inner_stop):
+                    if part == 1 and part_kind == BYTES:
+                        key = text(record, place, part_stop)
+                    elif part == 2 and part_kind == BYTES:
+                        entry = _struct_value(record, place, part_stop)
+                config[key] = entry
+    return config
+
+
+def _struct_value(record: bytes, start: int, end: int) -> Any:
+    """A google.protobuf.Value: null, number, string or bool."""
+    result: Any = None
+    for number, kind, value, stop in fields(record, start, end):
+        if number == 2 and kind == FIXED64:
+            result = double(record, value)
+        elif number == 3 and kind == BYTES:
+            result = text(record, value, stop)
+        elif number == 4 and kind == VARINT:
+            result = bool(value)
+    return result
+
+
+# --- TensorBoard event files, in a folder of one or several, as they are written --------------
+# A training that is resumed begins another file in the same folder: they are read in the order
+# of their names, which begin with the time. What the hparams plugin says of the end is not
+# believed: most loggers write it at the beginning.
+
+_PIECE = 1024 * 1024  # bytes decoded at once
+_LARGEST_RECORD = (
+    4 * 1024 * 1024
+)  # bytes; larger records are pictures or graphs, and are passed over
+_ALIKE = 4096  # bytes; of larger records there are no thousands
+_MOST_LAYOUTS = 32  # of one length; the other records are read one by one
+
+
+class EventsTail(Reader):
+    """The scalars in an event file or in all event files of a folder."""
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._files: dict[Path, _EventFile] = {}
+
+    @property
+    def bad_lines(self) -> int:
+        return sum(file.bad for file in self._files.values())
+
+    def read(self, limit_bytes: int = CHUNK) -> bool:
+        """Takes in about `limit_bytes`; True if anything changed: call again until False.
+
+        Raises GenuiError where it may not be read or is of another program; of several files one
+        at least has to be an event file.
+        """
+        changed = False
+        paths = self._paths()
+        refusal: GenuiError | None = None
+        for path in paths:
+            file = self._files.setdefault(path, _EventFile(path))
+            while limit_bytes > 0:
+                try:
+                    taken = file.take_piece(min(limit_bytes, _PIECE), self)
+                except GenuiError as error:
+                    refusal = refusal or error
+                    file.refuse()
+                    break
+                if file.restarted:
+                    self._forget()
+                    return True
+                if not taken:
+                    break
+                changed = True
+                limit_bytes -= taken
+        if refusal is not None and all(self._files[path].refused for path in paths):
+            raise refusal
+        size = sum(file.size for file in self._files.values())
+        left = sum(file.unread for file in self._files.values())
+        self.progress = 1.0 - left / size if size else 1.0
+        return changed
+
+    def _paths(self) -> list[Path]:
+        try:
+            with os.scandir(self.path) as entries:
+                names = [e.name for e in entries if "tfevents" in e.name and e.is_file()]
+        except NotADirectoryError:
+            return [self.path]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise cannot_read(self.path, error) from None
+        return [self.path / name for name in sorted(names)]
+
+    def add(self, points: list[Points], restarts: list[tuple[int, int]]) -> None:
+        """Adds the scalars of a piece; `restarts` are record numbers and the steps from which
+        on everything before is void."""
+        by_tag: dict[bytes, list[Points]] = {}
+        for part in points:
+            by_tag.setdefault(part.tag, []).append(part)
+        whole = [_in_order(parts) for parts in by_tag.values()]
+        after = 0
+        for record, step in [*restarts, (np.iinfo(np.int64).max, -1)]:
+            self._found.add(
+                (part.tag.decode(errors="replace"), part.steps[here], part.values[here],
+                 part.times[here])
+                for part in whole
+                for here in [(after <= part.records) & (part.records < record)]
+            )  # fmt: skip
+            if step >= 0:
+                self._found.forget_after(step - 1)
+            after = record
+
+    def learn(self, config: Mapping[str, Any]) -> None:
+        self.config = {**self.config, **config}
+
+
+class _EventFile:
+    """One event file and how far it was read."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = GrowingFile(path)
+        self._damaged = 0
+        self._stuck = False  # at a header that makes no sense: nothing after it can be found
+        self._waiting = 0  # bytes at the end that are no whole record yet
+        self.refused = False  # it may not be read, or is none
+
+    def refuse(self) -> None:
+        """Counts the file as damaged, and what is in it as read."""
+        self.refused = True
+        self._waiting = self._file.size
+
+    @property
+    def bad(self) -> int:
+        return self._damaged + (self._stuck or self.refused)
+
+    @property
+    def restarted(self) -> bool:
+        return self._file.restarted
+
+    @property
+    def size(self) -> int:
+        return self._file.size
+
+    @property
+    def unread(self) -> int:
+        return max(0, self._file.size - self._file.offset - self._waiting)
+
+    def take_piece(self, limit: int, tail: EventsTail) -> int:
+        """Adds the scalars of up to about `limit` bytes to the tail; the bytes taken."""
+        data = self._file.read(limit)
+        if data or self._file.restarted:
+            self.refused = False
+        if self._file.restarted or len(data) < HEADER:
+            self._waiting = max(self._waiting, len(data))
+            return 0
+        starts, lengths, end = split(data)
+        self._stuck = False
+        if not end:
+            length = length_of(data[:HEADER])
+            if length is None:
+                if not self._file.offset:
+                    raise GenuiError(
+                        f"{shown(self._file.path)} is no TensorBoard event file, or its beginning "
+                        "is damaged: remove it, or name another"
+                    )
+                self._stuck = True
+                self._waiting = self._file.size - self._file.offset
+                return 0
+            whole = HEADER + length + FOOTER
+            if whole > self._file.size - self._file.offset:
+                self._waiting = self._file.size - self._file.offset
+                return 0
+            if whole > _LARGEST_RECORD:
+                self._file.skip(whole)
+                return whole
+            return self.take_piece(whole, tail)
+        self._waiting = 0
+        self._file.take(data, end)
+        self._decode(data, starts, lengths, tail)
+        return end
+
+    def _decode(
+        self, data: bytes, starts: NDArray[np.int64], lengths: NDArray[np.int64], tail: EventsTail
+    ) -> None:
+        rows = np.frombuffer(data, np.uint8)
+        points: list[Points] = []
+        restarts: list[tuple[int, int]] = []
+        for length in np.unique(lengths).tolist():
+            rest = np.flatnonzero(lengths == length)
+            if length <= _ALIKE:
+                rest = self._whole(rows, starts, length, rest)
+            for _ in range(_MOST_LAYOUTS):
+                if len(rest) < 2 or length > _ALIKE:
+                    break
+                try:
+                    found, alike = points_alike(rows, starts[rest], length, rest)
+                except WireError:
+                    break
+                if not alike.any():
+                    self._decode_one(data, int(starts[rest[0]]), length, int(rest[0]),
+                                     points, restarts, tail)  # fmt: skip
+                    rest = rest[1:]
+                    continue
+                points += found
+                rest = rest[~alike]
+            for index in rest.tolist():
+                self._decode_one(data, int(starts[index]), length, index, points, restarts, tail)
+        good = [_of_steps(part) for part in points]
+        self._damaged += sum(len(p.steps) for p in points) - sum(len(p.steps) for p in good)
+        tail.add([part for part in good if len(part.steps)], sorted(restarts))
+
+    def _whole(
+        self, rows: Bytes, starts: NDArray[np.int64], length: int, which: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Those of the records whose checksum is right; the others are counted as damaged."""
+        found = rows_at(rows, starts[which], length + FOOTER)
+        said = np.ascontiguousarray(found[:, length:]).view("<u4")[:, 0]
+        right = checksums(found[:, :length]) == said
+        self._damaged += int(len(which) - right.sum())
+        return which[right]
+
+    def _decode_one(
+        self,
+        data: bytes,
+        start: int,
+        length: int,
+        index: int,
+        points: list[Points],
+        restarts: list[tuple[int, int]],
+        tail: EventsTail,
+    ) -> None:
+        record = data[start : start + length]
+        try:
+            event = read_event(record)
+            step = step_of(record, event)
+        except WireError:
+            self._damaged += 1
+            return
+        points += points_of(record, event, index)
+        if event.restarted:
+            restarts.append((index, max(step, 0)))
+        if event.config:
+            tail.learn(event.config)
+
+
+def _of_steps(part: Points) -> Points:
+    """The points without those whose step is negative."""
+    right = part.steps >= 0
+    if right.all():
+        return part
+    tag, records, steps, times, values = part
+    return Points(tag, records[right], steps[right], times[right], values[right])
+
+
+def _in_order(parts: list[Points]) -> Points:
+    """The points of one tag as they were written."""
+    if len(parts) == 1:
+        return parts[0]
+    order = np.argsort(np.concatenate([part.records for part in parts]), kind="stable")
+    return Points(
+        parts[0].tag,
+        *(np.concatenate(column)[order] for column in zip(*(p[1:] for p in parts), strict=True)),
+    )
+
+
+# --- Writing scalars as a TensorBoard event file ----------------------------------------------
+# An own writer of the few fields that scalars need (tensorflow/core/util/event.proto and
+# summary.proto, framed as TFRecord): the `tensorboard` package would bring gRPC and protobuf for
+# them. TensorBoard keeps scalars as float32, so this is not the export for full precision.
+
+VERSION = b"brain.Event:2"
+"""What the first record of every event file says."""
+
+_BATCH = 4096  # records whose checksums are computed together
+_WRITE_DOUBLE = struct.Struct("<d")
+_WRITE_FLOAT = struct.Struct("<f")
+_WRITE_LENGTH = struct.Struct("<Q")
+_CHECKSUM = struct.Struct("<I")
+_LARGEST_STEP = float(np.finfo(np.float32).max)
+
+# Field number and wire type: number << 3 | type.
+_WALL_TIME, _STEP, _FILE_VERSION, _SUMMARY = b"\x09", b"\x10", b"\x1a", b"\x2a"
+_VALUE, _TAG, _SIMPLE_VALUE = b"\x0a", b"\x0a", b"\x15"
+
+
+def event_file(names: Sequence[str], rows: Iterable[Row], created: float) -> Iterator[bytes]:
+    """The bytes of an event file, in pieces: one event a row.
+
+    `names` are the tags; `created` is the unix time of what has no time of its own.
+    """
+    tags = [_bytes_field(_TAG, name.encode(errors="replace")) for name in names]
+    first = _WALL_TIME + _WRITE_DOUBLE.pack(created) + _bytes_field(_FILE_VERSION, VERSION)
+    batch = [first]
+    for row in rows:
+        batch.append(_event(tags, row, created))
+        if len(batch) == _BATCH:
+            yield _framed(batch)
+            batch = []
+    yield _framed(batch)
+
+
+def _event(tags: Sequence[bytes], row: Row, created: float) -> bytes:
+    values = b"".join(
+        _bytes_field(_VALUE, tag + _SIMPLE_VALUE + _float32(value))
+        for tag, value in zip(tags, row.values, strict=True)
+        if value is not None
+    )
+    time = created if row.time != row.time else row.time
+    step = row.step % 2**64  # int64, as two's complement
+    return (
+        _WALL_TIME
+        + _WRITE_DOUBLE.pack(time)
+        + _STEP
+        + _varint(step)
+        + _bytes_field(_SUMMARY, values)
+    )
+
+
+def _float32(value: float) -> bytes:
+    if abs(value) > _LARGEST_STEP:  # NaN is not
+        value = float("inf") if value > 0 else float("-inf")
+    return _WRITE_FLOAT.pack(value)
+
+
+def _bytes_field(key: bytes, data: bytes) -> bytes:
+    return key + _varint(len(data)) + data
+
+
+def _varint(value: int) -> bytes:
+    """Seven bits a byte, the lowest first."""
+    found = bytearray()
+    while value > 0x7F:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    found.append(value)
+    return bytes(found)
+
+
+def _framed(records: Sequence[bytes]) -> bytes:
+    """The records, each between its length and its checksum."""
+    lengths = [_WRITE_LENGTH.pack(len(record)) for record in records]
+    pieces: list[bytes] = []
+    for length, head, record, body in zip(
+        lengths, _checksums(lengths), records, _checksums(records), strict=True
+    ):
+        pieces += (length, head, record, body)
+    return b"".join(pieces)
+
+
+def _checksums(records: Sequence[bytes]) -> list[bytes]:
+    """The checksum of each record; records of one length are computed together."""
+    alike: dict[int, list[int]] = {}
+    for number, record in enumerate(records):
+        alike.setdefault(len(record), []).append(number)
+    found = [b""] * len(records)
+    for length, numbers in alike.items():
+        data = np.frombuffer(b"".join(records[i] for i in numbers), np.uint8)
+        for number, crc in zip(numbers, checksums(data.reshape(-1, length)), strict=True):
+            found[number] = _CHECKSUM.pack(int(crc))
+    return found

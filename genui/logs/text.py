@@ -1,0 +1,419 @@
+"""Which column of somebody's log is the step, and which the time."""
+
+import json
+import math
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from itertools import chain
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from genui.logs.base import CHUNK, PIECE, STEP_KEYS, Collected, Column, LineFile, Reader
+from genui.runs.series import Floats, Steps
+
+TIME_KEYS = ("time", "timestamp", "_timestamp", "wall_time", "datetime", "date")
+
+_BEYOND = 2**53  # the whole numbers a float64 tells apart
+_EARLIEST = 1e8  # seconds; less is the time since something began, and no date
+_LATEST = 1e20  # nanoseconds in the year 5138; more is no date
+_UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))  # from this on: nano-, micro-, milliseconds
+
+
+def step_key(record: Mapping[str, Any]) -> str | None:
+    """The name of the step in a record like this, if it has one that counts in whole numbers."""
+    return _first(record, STEP_KEYS, lambda cell: whole(cell) is not None)
+
+
+def time_key(record: Mapping[str, Any]) -> str | None:
+    """The name of the time of day in a record like this."""
+    return _first(record, TIME_KEYS, lambda cell: not math.isnan(unix_time(cell)))
+
+
+def whole(cell: object) -> int | None:
+    """The step a cell stands for; text as a CSV file has it counts as well."""
+    if type(cell) is int:
+        return cell if 0 <= cell < 2**63 else None
+    if isinstance(cell, str | float):
+        try:
+            figure = float(cell)
+        except ValueError:
+            return None
+        if 0 <= figure < _BEYOND and figure == int(figure):
+            return int(figure)
+    return None
+
+
+def unix_time(cell: object) -> float:
+    """Seconds since 1970 from seconds, milli-, micro- or nanoseconds, or an ISO date; else NaN."""
+    if isinstance(cell, bool) or cell is None:
+        return math.nan
+    try:
+        figure = float(cell)  # type: ignore[arg-type]
+    except (TypeError, OverflowError):
+        return math.nan
+    except ValueError:
+        return _iso(str(cell))
+    return float(unix_times(np.array([figure]))[0])
+
+
+def unix_times(figures: Floats) -> Floats:
+    """The same for numbers; each by its size."""
+    result = np.where((figures >= _EARLIEST) & (figures < _LATEST), figures, np.nan)
+    for limit, divisor in _UNITS:
+        result = np.where(result >= limit, result / divisor, result)
+    return result
+
+
+def times_of(cells: Sequence[object]) -> Floats:
+    """The same for a column."""
+    try:
+        return unix_times(np.array(cells, np.float64))
+    except (TypeError, ValueError, OverflowError):
+        pass
+    try:
+        return np.array([datetime.fromisoformat(str(cell)).timestamp() for cell in cells])
+    except (ValueError, OverflowError, OSError):
+        return np.array([unix_time(cell) for cell in cells], np.float64)
+
+
+def _iso(text: str) -> float:
+    try:
+        return datetime.fromisoformat(text.strip()).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return math.nan
+
+
+def _first(
+    record: Mapping[str, Any], keys: Sequence[str], fits: Callable[[Any], bool]
+) -> str | None:
+    lower = {name.lower(): name for name in record}
+    return next((lower[key] for key in keys if key in lower and fits(record[lower[key]])), None)
+
+
+# --- Records, which are dicts as JSON has them: out of lines, and into columns of numbers -----
+
+Record = dict[str, Any]
+
+_DEEPEST = 8  # levels of nesting that become a name with slashes
+_SPELLED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+"""Half of a character beyond U+FFFF, as JSON escapes it; on its own it is no text."""
+
+_EMPTY = re.compile(rb"^[ \t\r]*\n", re.MULTILINE)
+
+_decoder = msgspec.json.Decoder(Record)
+
+
+def decode_lines(lines: bytes) -> tuple[list[Record], int]:
+    """The records in whole lines, and the number of lines that are none."""
+    try:
+        records = _decoder.decode_lines(lines)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        records = []
+    if one_a_line(len(records), lines):
+        return records, 0
+    found = [decode_record(line) for line in lines.split(b"\n") if line.strip()]
+    good = [record for record in found if record is not None]
+    return good, len(found) - len(good)
+
+
+def one_a_line(count: int, lines: bytes) -> bool:
+    """Whether so many records are one a line.
+
+    Two run together on one line are none, but pass for two, and so might make up for an empty
+    line: what is damaged is told apart line by line, so that it counts the same in whatever
+    pieces it is read.
+    """
+    if count != lines.count(b"\n"):
+        return False
+    begun = lines.startswith(b"{") + lines.count(b"\n{")  # far quicker than to look for empty ones
+    return begun == count or not _EMPTY.search(lines)
+
+
+def decode_record(text: bytes) -> Record | None:
+    """One record, also in Python's own dialect with a bare NaN; None for anything else.
+
+    Its names can be written as UTF-8: half a surrogate pair in one becomes "?".
+    """
+    try:
+        return _decoder.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        pass
+    try:
+        hook = _encodable if _SURROGATE.search(text) else None
+        record = json.loads(text, object_pairs_hook=hook)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def columns(
+    records: Sequence[Record], steps: Steps, times: Floats, skip: Collection[str]
+) -> list[Column]:
+    """The metrics of some records, of which `steps` and `times` [records] are known already.
+
+    Numbers count, and the words "NaN", "Infinity" and "-Infinity" (JSON has no numbers for
+    them); what is nested is named with slashes, "train/loss"; anything else is no metric.
+    They come in the order in which they first appear.
+    """
+    names = [name for name in dict.fromkeys(chain.from_iterable(records)) if name not in skip]
+    if 2 * sum(map(len, records)) < len(names) * len(records):
+        return _sparse(records, steps, times, skip)
+    found: list[Column] = []
+    for name in names:
+        cells = [record.get(name) for record in records]
+        types = set(map(type, cells))
+        if types <= {int, float}:
+            try:
+                found.append((name, steps, np.array(cells, np.float64), times))
+                continue
+            except OverflowError:  # an integer no float can hold
+                pass
+        if dict in types:
+            return columns([flat(record) for record in records], steps, times, skip)
+        numbers = [number(cell) for cell in cells]
+        there = np.array([value is not None for value in numbers], bool)
+        values = np.array(numbers, np.float64)[there]  # None became NaN
+        found.append((name, steps[there], values, times[there]))
+    return found
+
+
+def flat(record: Record) -> Record:
+    """The record without nesting: {"train": {"loss": 2}} becomes {"train/loss": 2}."""
+    if not any(type(value) is dict for value in record.values()):
+        return record
+    result: Record = {}
+    _flatten(record, "", result, _DEEPEST)
+    return result
+
+
+def number(cell: object) -> float | None:
+    """A JSON number, or one of the spellings JSON has no number for; True is none."""
+    if isinstance(cell, bool):
+        return None
+    if isinstance(cell, int | float):
+        try:
+            return float(cell)
+        except OverflowError:
+            return None
+    return _SPELLED.get(cell) if isinstance(cell, str) else None
+
+
+def _encodable(pairs: list[tuple[str, Any]]) -> Record:
+    return {name.encode(errors="replace").decode(): value for name, value in pairs}
+
+
+def _sparse(
+    records: Sequence[Record], steps: Steps, times: Floats, skip: Collection[str]
+) -> list[Column]:
+    """The same cell by cell: for many names of which a record has few."""
+    cells: dict[str, tuple[list[int], list[float]]] = {}
+    for index, record in enumerate(records):
+        for name, cell in flat(record).items():
+            value = number(cell)
+            if value is not None and name not in skip:
+                where, values = cells.setdefault(name, ([], []))
+                where.append(index)
+                values.append(value)
+    return [
+        (name, steps[where], np.array(values, np.float64), times[where])
+        for name, (where, values) in cells.items()
+    ]
+
+
+def _flatten(record: Record, prefix: str, result: Record, depth: int) -> None:
+    for name, value in record.items():
+        if type(value) is not dict:
+            result[prefix + name] = value
+        elif depth:
+            _flatten(value, f"{prefix}{name}/", result, depth - 1)
+
+
+# --- Records that all look alike, decoded faster than as dicts --------------------------------
+# Most of a log is the same few names over and over. A struct of just these fields, all floats,
+# takes three quarters of the time and a third of the memory of a dict a record (msgspec), and
+# its columns need no look at the type of each cell. Whatever does not fit is left to the dicts.
+
+_MOST_NAMES = 64
+_NAN = float("nan")
+
+
+class Shapes:
+    """Decodes lines by the shape of those before them.
+
+    A shape that does not fit is tried again only after more and more misses, so that a log of
+    ever other records costs little more than without.
+    """
+
+    def __init__(self) -> None:
+        self._names: frozenset[str] = frozenset()
+        self._decoder: msgspec.json.Decoder[Any] | None = None
+        self._wait = self._patience = 0
+
+    def decode(self, lines: bytes) -> list[Column] | None:
+        """The metrics of the lines, or None where any of them has another shape."""
+        if self._decoder is None or self._wait:
+            self._wait = max(0, self._wait - 1)
+            return None
+        try:
+            records = self._decoder.decode_lines(lines)
+            if records and one_a_line(len(records), lines):
+                found = self._columns(records)
+                if found is not None:
+                    self._patience = 0
+                    return found
+        except (msgspec.DecodeError, OverflowError, RecursionError, UnicodeError):
+            pass
+        self._patience = min(64, 2 * self._patience + 1)
+        self._wait = self._patience
+        return None
+
+    def learn(self, columns: Collection[Column]) -> None:
+        """Takes the names of metrics that were decoded otherwise into the shape."""
+        names = self._names.union(column[0] for column in columns)
+        if names == self._names or len(names) > _MOST_NAMES:
+            return
+        self._names = names
+        fields = {f"f{index}": name for index, name in enumerate(sorted(names))}
+        try:
+            shape = msgspec.defstruct(
+                "Shape",
+                [("step", int), ("time", float, _NAN), *((field, float, _NAN) for field in fields)],
+                rename=fields,
+                forbid_unknown_fields=True,
+                gc=False,
+            )
+        except ValueError:  # a name with quotes or control characters, which msgspec refuses
+            self._decoder = None
+        else:
+            self._decoder = msgspec.json.Decoder(shape)
+
+    def _columns(self, records: list[Any]) -> list[Column] | None:
+        count = len(records)
+        steps = np.fromiter(map(attrgetter("step"), records), np.int64, count)
+        if steps.min() < 0:
+            return None
+        times = np.fromiter(map(attrgetter("time"), records), np.float64, count)
+        found: list[Column] = []
+        for index, name in enumerate(sorted(self._names)):
+            values = np.fromiter(map(attrgetter(f"f{index}"), records), np.float64, count)
+            there = ~np.isnan(values)  # JSON has no NaN, so NaN is a field that is not there
+            if there.all():
+                found.append((name, steps, values, times))
+            elif there.any():
+                found.append((name, steps[there], values[there], times[there]))
+        return found
+
+
+# --- What the readers of logs with a line a record have in common: how their file is read -----
+
+
+class LineReader(Reader, ABC):
+    """Reads whole lines, and a last one without a newline where that can be told."""
+
+    def __init__(self, path: Path) -> None:
+        self._lines = LineFile(path)
+        super().__init__(path)
+
+    @property
+    def bad_lines(self) -> int:
+        return self._damaged + self._lines.too_long
+
+    def read(self, limit_bytes: int = CHUNK) -> bool:
+        """Takes in about `limit_bytes`; True if anything changed: call again until False.
+
+        Raises GenuiError where it may not be read or is no such log.
+        """
+        changed = False
+        while limit_bytes > 0:
+            before = self._lines.offset
+            lines = self._lines.read_lines(min(limit_bytes, PIECE))
+            if self._lines.restarted:
+                self._forget()
+                before, changed = 0, True
+            if self._lines.offset == before:
+                changed = self._add_rest() or changed
+                break
+            changed = True
+            limit_bytes -= self._lines.offset - before
+            self._add_lines(lines)
+        self.progress = 1.0 if limit_bytes > 0 else self._lines.progress
+        return changed
+
+    @abstractmethod
+    def _add_lines(self, lines: bytes) -> None:
+        """Adds the points of whole lines."""
+
+    @abstractmethod
+    def _add_rest(self) -> bool:
+        """Adds those of the rest of the file (`LineFile.rest`) if it is a whole line; whether
+        it was."""
+
+
+# --- Any file of JSON records, one a line, of which some numbers are metrics ------------------
+# The step is the first of the usual names that a record has (keys.py); in a file without one it
+# is the number of the record. Records before the first with a step, settings perhaps, and those
+# without it later on are counted as bad.
+
+
+class JsonlTail(LineReader):
+    """The numbers in a JSONL file."""
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._count = 0  # records so far
+        self._step: str | None = None
+        self._time: str | None = None
+
+    def _add_lines(self, lines: bytes) -> None:
+        records, damaged = decode_lines(lines)
+        self._damaged += damaged
+        self._add(records)
+
+    def _add_rest(self) -> bool:
+        """Adds a last record that has no newline: no part of an object is one itself."""
+        record = decode_record(self._lines.rest(settled=0))
+        if record is None:
+            return False
+        self._lines.take_rest()
+        self._add([record])
+        return True
+
+    def _add(self, records: list[Record]) -> None:
+        if self._step is None:
+            for index, record in enumerate(records):
+                # Nested or not, "step" is looked for in the same place.
+                record = records[index] = flat(record)
+                self._step = step_key(record)
+                if self._step is not None:
+                    self._damaged += self._count + index
+                    self._found = Collected()
+                    records = records[index:]
+                    break
+        if self._time is None:
+            self._time = next((key for r in records for key in [time_key(r)] if key), None)
+        if not records:
+            return
+        first, self._count = self._count, self._count + len(records)
+        if self._step is None:
+            steps = [*range(first, self._count)]
+        else:
+            found = [(whole(r.get(self._step)), r) for r in map(flat, records)]
+            steps = [step for step, _ in found if step is not None]
+            records = [record for step, record in found if step is not None]
+            self._damaged += len(found) - len(records)
+        if records:
+            times = (
+                np.full(len(records), np.nan)
+                if self._time is None
+                else times_of([record.get(self._time) for record in records])
+            )
+            skip = {key for key in (self._step, self._time) if key}
+            self._found.add(columns(records, np.array(steps, np.int64), times, skip))

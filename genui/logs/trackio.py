@@ -1,0 +1,327 @@
+"""trackio's SQLite files, opened so that its writer notices nothing.
+
+One file a project in $TRACKIO_DIR (else $HF_HOME/trackio); any number of runs in it, told apart
+by `run_id`, in older versions by `run_name`. Source: trackio/sqlite_storage.py 0.43.
+
+A file that somebody else made can hold anything, so SQLite is kept within bounds: it reads two
+tables and nothing a view or another table would compute, no value of more than LONGEST bytes, and
+stops after SECONDS of work. Source: sqlite.org/security.html.
+"""
+
+import os
+import sqlite3
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote
+
+import numpy as np
+
+from genui.base.errors import GenuiError
+from genui.base.files import cannot_read, plain, shown
+from genui.logs.base import CHUNK, Reader
+from genui.logs.text import Record, columns, decode_lines, decode_record, times_of
+
+LONGEST = 4 * 1024 * 1024
+"""Bytes of a value that is read; a row of metrics with more is none."""
+
+LONGEST_NAME = 64 * 1024
+"""The same where only the names of runs are read."""
+
+MOST_RUNS = 20_000
+"""Runs of one file that are listed."""
+
+SECONDS = 3.0
+"""Processor time for one look at a file: some ten million rows."""
+
+_PATIENCE = 0.2  # seconds to wait for a writer that holds the lock
+_STEPS = 10_000  # of SQLite's machine between looks at the clock; a fraction of a millisecond
+_TABLES = frozenset({"metrics", "configs", "sqlite_master"})
+_FUNCTIONS = frozenset({"ifnull", "max", "min"})
+
+
+class TrackioRun(NamedTuple):
+    """One run in a project's file."""
+
+    id: str
+    name: str
+
+
+def run_path(database: Path, run_id: str) -> Path:
+    """A path for a run inside the file: there is no such file, but it names the run."""
+    return database / quote(run_id, safe="")
+
+
+def parts_of(path: Path) -> tuple[Path, str]:
+    """The file and the run's id that make such a path."""
+    return path.parent, unquote(path.name)
+
+
+@contextmanager
+def opened(database: Path, longest: int = LONGEST) -> "Iterator[sqlite3.Connection]":
+    """A read-only connection, within the bounds above. Raises GenuiError where it is no such file,
+    damaged or out of bounds, and BlockingIOError while a writer holds it."""
+    import sqlite3  # 10 ms that no list without such a file waits for
+
+    try:
+        if not stat.S_ISREG(database.stat().st_mode):  # a named pipe would hang the reader
+            raise GenuiError(f"{shown(database)} is not a regular file: name another")
+        where = f"file:{quote(os.fsencode(database))}?mode=ro{_no_traces(database)}"
+        with closing(sqlite3.connect(where, uri=True, timeout=_PATIENCE)) as connection:
+            connection.text_factory = lambda text: text.decode(errors="replace")
+            _bound(connection, longest)
+            yield connection
+    except OSError as error:
+        raise cannot_read(database, error) from None
+    except (sqlite3.Error, UnicodeError) as error:  # what SQLite says of a damaged name is no text
+        if "locked" in str(error) or "busy" in str(error):
+            raise BlockingIOError(str(error)) from None
+        why = "damaged text" if isinstance(error, UnicodeError) else plain(str(error))
+        if why == "interrupted":
+            why = f"not read within {SECONDS:.0f} s of work, so it is damaged or far too large"
+        raise GenuiError(
+            f"cannot read {shown(database)} as a trackio project: {why}; "
+            "check that it is one and that you may read it and its folder"
+        ) from None
+
+
+def _bound(connection: "sqlite3.Connection", longest: int) -> None:
+    """Limits what the connection reads, computes and holds in memory."""
+    import sqlite3
+
+    for limit, most in (
+        (sqlite3.SQLITE_LIMIT_LENGTH, longest),
+        (sqlite3.SQLITE_LIMIT_SQL_LENGTH, 100_000),
+        (sqlite3.SQLITE_LIMIT_COLUMN, 200),
+        (sqlite3.SQLITE_LIMIT_EXPR_DEPTH, 20),
+        (sqlite3.SQLITE_LIMIT_COMPOUND_SELECT, 3),
+        (sqlite3.SQLITE_LIMIT_VDBE_OP, 25_000),
+        (sqlite3.SQLITE_LIMIT_FUNCTION_ARG, 8),
+        (sqlite3.SQLITE_LIMIT_ATTACHED, 0),
+    ):
+        connection.setlimit(limit, most)
+    over = time.thread_time() + SECONDS
+    connection.set_progress_handler(lambda: time.thread_time() > over, _STEPS)
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+    connection.execute("PRAGMA mmap_size = 0")  # a file cut short would end the process
+
+    def authorise(
+        action: int, name: str | None, detail: str | None, _database: str | None, view: str | None
+    ) -> int:
+        if view is None and (
+            action == sqlite3.SQLITE_SELECT
+            or (action == sqlite3.SQLITE_READ and name in _TABLES)
+            or (action == sqlite3.SQLITE_FUNCTION and detail in _FUNCTIONS)
+            or (action == sqlite3.SQLITE_PRAGMA and name == "table_info")
+        ):
+            return sqlite3.SQLITE_OK
+        return sqlite3.SQLITE_DENY
+
+    connection.set_authorizer(authorise)
+
+
+def _no_traces(database: Path) -> str:
+    """What keeps SQLite from leaving two files beside a database nobody has open: in its
+    write-ahead mode, and without the log that a writer would have made, the file stands still."""
+    try:
+        with database.open("rb") as file:
+            header = file.read(20)
+    except OSError:
+        return ""  # told by SQLite
+    ahead = header[18:20] == b"\x02\x02"
+    return "&immutable=1" if ahead and not os.path.exists(f"{database}-wal") else ""
+
+
+def id_column(connection: "sqlite3.Connection") -> str | None:
+    """The column that tells runs apart; None where this is no trackio database, with views in
+    place of its tables perhaps, which compute whatever they like."""
+    kinds = connection.execute(
+        "SELECT type FROM sqlite_master WHERE name IN ('metrics', 'configs')"
+    )
+    if {kind for (kind,) in kinds} != {"table"}:
+        return None
+    names = {row[1] for row in connection.execute("PRAGMA table_info(metrics)")}
+    if not {"run_name", "step", "timestamp", "metrics"} <= names:
+        return None
+    return "run_id" if "run_id" in names else "run_name"
+
+
+def runs_in(database: Path) -> list[TrackioRun]:
+    """The runs of a project, in the order they began; none where it is another kind of
+    database. Raises as `opened`."""
+    with opened(database, LONGEST_NAME) as connection:
+        column = id_column(connection)
+        if column is None:
+            return []
+        query = (
+            f"SELECT {column}, max(run_name) FROM metrics GROUP BY {column} ORDER BY min(id) "
+            f"LIMIT {MOST_RUNS}"
+        )
+        found: list[TrackioRun] = []
+        room = LONGEST
+        for run_id, name in connection.execute(query):
+            found.append(TrackioRun(str(run_id), str(name)))
+            room -= len(found[-1].id) + len(found[-1].name)
+            if room < 0:
+                break
+        return found
+
+
+# --- trackio's runs: rows appended to a SQLite file, of which only those after the last are read
+
+_ROWS = 2000  # decoded at once
+_BATCH = 32  # rows in memory before their size is known
+_ABOUT = 100  # bytes of a row beside its metrics
+
+
+Row = tuple[int, object, object, bytes]
+"""Its id, time, step and metrics."""
+
+
+class TrackioTail(Reader):
+    """One run in a trackio project; `path` is as `trackio_db.run_path` makes it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._database, self._run = parts_of(path)
+        self._seen: tuple[object, ...] = ()  # of a look that gave all there was
+        self._looked: tuple[object, ...] = ()  # of the last look
+        self._refusal = ""  # what was wrong with it then
+        self._inode: tuple[int, int] | None = None
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._last = 0  # id of the last row read
+
+    def read(self, limit_bytes: int = CHUNK) -> bool:
+        """Takes in about `limit_bytes`; True if anything changed: call again until False.
+
+        Raises GenuiError where it may not be read or is no trackio project.
+        """
+        try:
+            about = self._database.stat()
+        except OSError:
+            self.progress = 1.0
+            return False
+        seen = (about.st_ino, about.st_size, about.st_mtime_ns, *_written(self._database))
+        if seen == self._seen:
+            return False
+        if self._refusal and seen == self._looked:
+            raise GenuiError(self._refusal)  # a second look would take as long as the first
+        inode = (about.st_dev, about.st_ino)
+        changed = False
+        if self._inode not in (None, inode):
+            changed = bool(self._last)
+            self._forget()
+        self._inode = inode
+        written, self._looked = seen != self._looked, seen
+        try:
+            with opened(self._database) as connection:
+                changed = self._read(connection, limit_bytes, written) or changed
+            self._refusal = ""
+        except BlockingIOError:
+            self._looked = ()
+            return changed  # somebody writes: at the next look
+        except GenuiError as error:
+            self._refusal = str(error)
+            raise
+        if self.progress == 1.0:
+            self._seen = seen
+        return changed
+
+    def _read(self, connection: sqlite3.Connection, limit: int, written: bool) -> bool:
+        """Takes in about `limit` bytes of rows; `written` is false where the file is as it was."""
+        column = id_column(connection)
+        if column is None:
+            raise GenuiError(f"{shown(self._database)} is no trackio project: name another")
+        changed = False
+        known = f"SELECT 1 FROM metrics WHERE id = ? AND {column} = ?"
+        if (
+            self._last
+            and written  # else a damaged file would be read from its beginning for ever
+            and not connection.execute(known, (self._last, self._run)).fetchone()
+        ):
+            self._forget()  # the run was deleted, and perhaps begun again
+            changed = True
+        if not self.config:
+            self.config = _config(connection, column, self._run)
+        (newest,) = connection.execute("SELECT max(id) FROM metrics").fetchone()
+        # The plus keeps SQLite from taking the index on the run, and sorting what it finds.
+        query = (
+            "SELECT id, timestamp, step, CAST(ifnull(metrics, '') AS BLOB) FROM metrics "
+            f"WHERE id > ? AND +{column} = ? ORDER BY id"
+        )
+        first = self._last
+        rows: list[Row] = []
+        try:
+            cursor = connection.execute(query, (first, self._run))
+            while limit > 0 and (batch := cursor.fetchmany(_BATCH)):
+                last = batch[-1][0]
+                if type(last) is not int or last <= self._last:
+                    raise GenuiError(
+                        f"{shown(self._database)} is damaged: its rows are out of order; "
+                        "repair it with sqlite3's .recover, or name another"
+                    )
+                rows += batch
+                self._last = last
+                limit -= _ABOUT * len(batch) + sum([len(text) for *_, text in batch])
+                if len(rows) >= _ROWS:
+                    self._add(rows)
+                    rows = []
+        finally:  # what was read before the damage counts
+            if rows:
+                self._add(rows)
+        if limit > 0 or not isinstance(newest, int):
+            self.progress = 1.0
+        else:
+            self.progress = min(0.99, self._last / max(1, newest))
+        return changed or self._last != first
+
+    def _add(self, rows: list[Row]) -> None:
+        found = [
+            (record, step, time)
+            for record, (_, time, step, _) in zip(_records(rows), rows, strict=True)
+            if record is not None and isinstance(step, int) and step >= 0
+        ]
+        self._damaged += len(rows) - len(found)
+        if found:
+            records, steps, times = zip(*found, strict=True)
+            self._found.add(
+                columns(list(records), np.array(steps, np.int64), times_of(times), frozenset())
+            )
+
+
+def _records(rows: list[Row]) -> Sequence[Record | None]:
+    """The metrics of each row; None for one that is no record."""
+    texts = [text for *_, text in rows]
+    if not any(b"\n" in text for text in texts):
+        records, damaged = decode_lines(b"\n".join([*texts, b""]))  # at once: in half the time
+        if not damaged and len(records) == len(rows):
+            return records
+    return [decode_record(text) for text in texts]
+
+
+def _config(connection: sqlite3.Connection, column: str, run: str) -> dict[str, Any]:
+    """What the run was begun with, without what trackio adds itself."""
+    try:
+        row = connection.execute(
+            f"SELECT config FROM configs WHERE {column} = ?", (run,)
+        ).fetchone()
+    except sqlite3.OperationalError:  # an older version has no such table
+        return {}
+    text = row[0] if row else b"{}"
+    record = decode_record(text if isinstance(text, bytes) else str(text).encode()) or {}
+    return {name: value for name, value in record.items() if not name.startswith("_")}
+
+
+def _written(database: Path) -> tuple[int, int]:
+    """Size and time of the write-ahead log, where new rows are first."""
+    try:
+        about = os.stat(f"{database}-wal")
+    except OSError:
+        return 0, 0
+    return about.st_size, about.st_mtime_ns

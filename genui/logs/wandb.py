@@ -1,0 +1,332 @@
+"""LevelDB's log framing: blocks of 32 KiB, in which records lie in pieces with a checksum each.
+
+A record that does not fit the rest of a block goes on in the next; the last bytes of a block
+that have no room for a piece's header are padding. After damage reading goes on with the next
+block. Source: leveldb's doc/log_format.md, with the CRC-32 of zlib as W&B writes it.
+"""
+
+import re
+import struct
+import zlib
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from genui.base.errors import GenuiError
+from genui.base.files import shown
+from genui.logs import tensorboard
+from genui.logs.base import CHUNK, PIECE, GrowingFile, Reader
+from genui.logs.tensorboard import BYTES, VARINT, WireError
+from genui.runs.series import Floats
+
+_BLOCK_HEADER = 7  # bytes: uint32 checksum of kind and data, uint16 length, uint8 kind
+_BLOCK = 32 * 1024
+_PIECE = struct.Struct("<IHB")
+_KIND = 6  # where it lies in the header: right before the data, and in the checksum with it
+_FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+_LARGEST = 64 * 1024 * 1024  # bytes of a record in pieces; more is garbage
+
+
+class LogBlocks:
+    """Takes a log apart that comes in chunks.
+
+    `damaged` counts the blocks that were given up, and `end` is where in the last chunk the last
+    whole piece ended: the next chunk has to begin there.
+    """
+
+    def __init__(self) -> None:
+        self.damaged = 0
+        self.end = 0
+        self._parts: list[bytes] = []  # of a record that is not whole yet
+
+    def records(self, data: bytes, at: int, offset: int) -> Iterator[tuple[bytes, int, int]]:
+        """The records that are whole with this chunk, which lies at `offset` of the file, from
+        `at` on: (bytes, where it starts there, where it ends)."""
+        size = len(data)
+        while True:
+            room = _BLOCK - (offset + at) % _BLOCK
+            if room >= _BLOCK_HEADER:
+                if at + _BLOCK_HEADER > size:
+                    break
+                checksum, length, kind = _PIECE.unpack_from(data, at)
+                start, end = at + _BLOCK_HEADER, at + _BLOCK_HEADER + length
+                if length <= room - _BLOCK_HEADER and _FULL <= kind <= _LAST:
+                    if end > size:
+                        break
+                    if zlib.crc32(data[at + _KIND : end]) == checksum:
+                        at = end
+                        if kind == _FULL:
+                            self._parts = []
+                            yield data, start, end
+                        else:
+                            whole = self._join(kind, data[start:end])
+                            if whole:
+                                yield whole, 0, len(whole)
+                        continue
+                if at + room > size:
+                    break  # perhaps not written yet: looked at again when the block is full
+                self.damaged += 1
+                self._parts = []
+            elif at + room > size:
+                break
+            at += room
+        self.end = at
+
+    def _join(self, kind: int, part: bytes) -> bytes:
+        """The record that this part ends, or nothing."""
+        if kind == _FIRST:
+            self._parts = [part]
+        elif self._parts:  # else its beginning was damaged
+            self._parts.append(part)
+            if kind == _LAST:
+                whole, self._parts = b"".join(self._parts), []
+                return whole
+            if len(self._parts) * _BLOCK > _LARGEST:
+                self._parts = []
+                self.damaged += 1
+        return b""
+
+
+# --- W&B's run-*.wandb: the log a run writes first of all, offline or online ------------------
+# LevelDB's log format (leveldb.py) around protobuf records.
+#
+# Source: wandb/core/pkg/leveldb/record.go and wandb/proto/wandb_internal.proto. The wandb package
+# reads them only on the way to its server, and would be a dependency of 100 MB. W&B writes a
+# block when it is full: what it has not written yet nobody can see.
+
+MAGIC = b":W&B"
+
+_FILE_HEADER = 7  # bytes of the file: magic, two bytes, version
+_CONSOLE = 1000  # pieces of output kept
+
+_CONFIG, _OUTPUT, _RUN, _EXIT = 5, 13, 17, 18  # fields of Record
+_NUMBER_KEY, _HISTORY_KEY, _SUMMARY_KEY = 0x08, 0x12, 0x1A  # the bytes that begin such a field
+_STEP_KEY = 0x12  # the same for HistoryRecord.step
+_KEY, _NESTED, _JSON = 1, 2, 16  # fields of HistoryItem and ConfigItem
+
+# Keys as they are in the file; the second is as older versions write them.
+_STEP, _OLD_STEP = b"\x12\x05_step", b"\n\x05_step"
+_TIMESTAMPS = (b"\x12\x0a_timestamp", b"\n\x0a_timestamp")
+
+# An item of one short key and a number: its key, with the field's first bytes, and the number.
+# What it takes for items in a row covers a row of such items exactly, and no other.
+_PLAIN_ITEM = re.compile(rb"\n.([\n\x12].[^\x82]{1,127}?)\x82\x01.([-+.0-9A-Za-z]+)", re.DOTALL)
+_ITEM_FRAME = 5  # bytes of an item around these two
+_SHORT = 12  # bytes; more than a HistoryStep has
+
+Row = dict[bytes, bytes]
+"""One row of the history: keys as their fields are in the file, values as JSON."""
+
+
+class WandbTail(Reader):
+    """The history in a .wandb file; also its config, its exit, and what the run printed."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = GrowingFile(path)
+        super().__init__(path)
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._output: deque[str] = deque(maxlen=_CONSOLE)
+        self._blocks = LogBlocks()
+        self._rows: list[Row] = []  # of the history, on their way to the series
+
+    @property
+    def bad_lines(self) -> int:
+        return self._damaged + self._blocks.damaged
+
+    @property
+    def console(self) -> tuple[str, ...]:
+        """The newest lines that the run printed."""
+        return tuple("".join(self._output).splitlines())
+
+    def read(self, limit_bytes: int = CHUNK) -> bool:
+        """Takes in about `limit_bytes`; True if anything changed: call again until False.
+
+        Raises GenuiError where it may not be read or is of another program.
+        """
+        changed = False
+        while limit_bytes > 0:
+            data = self._file.read(PIECE)
+            if self._file.restarted:
+                self._forget()
+                changed = True
+            start = 0
+            if not self._file.offset and data:
+                if not data.startswith(MAGIC[: len(data)]):
+                    raise GenuiError(f"{shown(self.path)} is no W&B log: name another")
+                if len(data) < _FILE_HEADER:
+                    break
+                start = _FILE_HEADER
+            for record in self._blocks.records(data, start, self._file.offset):
+                self._record(*record)
+            end = self._blocks.end
+            if not end:
+                break
+            self._file.take(data, end)
+            limit_bytes -= end
+            changed = True
+            self._add()
+        self.progress = 1.0 if limit_bytes > 0 else self._file.progress
+        return changed
+
+    def _record(self, data: bytes, start: int, end: int) -> None:
+        try:
+            at = start
+            if data[at] == _NUMBER_KEY:
+                at += 2
+                while data[at - 1] >= 0x80:
+                    at += 1
+            if data[at] == _SUMMARY_KEY:
+                return  # two of three records are one
+            if data[at] == _HISTORY_KEY:
+                length, at = tensorboard.varint(data, at + 1)
+                self._history(data[at : min(end, at + length)])
+            else:
+                self._other(data, at, end)
+        except (WireError, IndexError):
+            self._damaged += 1
+
+    def _history(self, data: bytes) -> None:
+        """One row of the history."""
+        pairs = _PLAIN_ITEM.findall(data)
+        row: Row = dict(pairs)
+        items = len(b"".join(row)) + len(b"".join(row.values())) + _ITEM_FRAME * len(row)
+        rest = data[items:]  # HistoryStep, mostly: `_step` is an item as well
+        plain = not rest or (rest[0] == _STEP_KEY and rest[1] == len(rest) - 2 < _SHORT)
+        if not plain or len(row) != len(pairs):
+            row = _row(data)
+        elif _STEP not in row:
+            row[_STEP] = row.get(_OLD_STEP) or _step_of(rest)
+        self._rows.append(row)
+
+    def _other(self, data: bytes, start: int, end: int) -> None:
+        """Any record but history and summary."""
+        for number, kind, value, stop in tensorboard.fields(data, start, end):
+            if kind != BYTES:
+                continue
+            if number == _CONFIG:
+                self._configure(data, value, stop)
+            elif number == _RUN:
+                for inner, inner_kind, at, inner_stop in tensorboard.fields(data, value, stop):
+                    if inner == 4 and inner_kind == BYTES:
+                        self._configure(data, at, inner_stop)
+            elif number == _EXIT:
+                self.ended = "failed" if _first_varint(data, value, stop) else "finished"
+            elif number == _OUTPUT:
+                for inner, inner_kind, at, inner_stop in tensorboard.fields(data, value, stop):
+                    if inner == 3 and inner_kind == BYTES:
+                        self._output.append(tensorboard.text(data, at, inner_stop))
+
+    def _configure(self, data: bytes, start: int, end: int) -> None:
+        """A ConfigRecord: what it updates."""
+        config = dict(self.config)
+        for number, kind, value, stop in tensorboard.fields(data, start, end):
+            if number == 1 and kind == BYTES:
+                key, text = _item(data, value, stop)
+                name = _name(key)
+                if not name.startswith("_"):
+                    try:
+                        config[name] = msgspec.json.decode(text)
+                    except (msgspec.DecodeError, RecursionError, UnicodeError):
+                        self._damaged += 1
+        self.config = config
+
+    def _add(self) -> None:
+        """Hands the rows taken so far to the series."""
+        rows, self._rows = self._rows, []
+        steps, good = _column([row.get(_STEP) for row in rows])
+        good = good & (steps >= 0) & (steps < 2**53) & (steps == np.floor(steps))
+        if not good.all():
+            self._damaged += int(len(rows) - good.sum())
+            rows = [row for row, fine in zip(rows, good, strict=True) if fine]
+            steps = steps[good]
+        there_are = sorted(set().union(*rows))
+        keys: dict[str, list[bytes]] = {}
+        for key in there_are:
+            keys.setdefault(_name(key), []).append(key)
+        times = _column(_cells(rows, [key for key in there_are if key in _TIMESTAMPS]))
+        self._found.add(
+            (name, steps[there].astype(np.int64), values[there], times[0][there])
+            for name, spellings in keys.items()
+            if not name.startswith("_")  # W&B's own
+            for values, there in [_column(_cells(rows, spellings))]
+        )
+
+
+def _cells(rows: list[Row], keys: Sequence[bytes]) -> list[bytes | None]:
+    """What each row has under the keys, which spell the same name."""
+    if len(keys) == 1:
+        key = keys[0]
+        return [row.get(key) for row in rows]
+    return [next((row[key] for key in row if key in keys), None) for row in rows]
+
+
+def _column(cells: Sequence[Any]) -> tuple[Floats, NDArray[np.bool_]]:
+    """The numbers [cells], which are bytes or None: NaN where there is none, and where is one."""
+    try:
+        return np.array(list(map(float, cells))), np.ones(len(cells), bool)
+    except (TypeError, ValueError):
+        numbers = list(map(_number, cells))
+        return np.array(numbers, np.float64), np.array([n is not None for n in numbers], bool)
+
+
+def _number(cell: bytes | None) -> float | None:
+    try:
+        return None if cell is None else float(cell)
+    except ValueError:
+        return None  # a word, a table, a picture
+
+
+def _row(data: bytes) -> Row:
+    """The items of a HistoryRecord. Raises WireError."""
+    row: Row = {}
+    step = b"0"
+    for number, kind, value, stop in tensorboard.fields(data, 0, len(data)):
+        if number == 1 and kind == BYTES:
+            key, text = _item(data, value, stop)
+            row[key] = text
+        elif number == 2 and kind == BYTES:
+            step = b"%d" % _first_varint(data, value, stop)
+    row.setdefault(_STEP, row.get(_OLD_STEP, step))
+    return row
+
+
+def _step_of(field: bytes) -> bytes:
+    """The number in HistoryRecord.step, as the text it would be as an item."""
+    return b"%d" % (_first_varint(field, 2, len(field)) if field else 0)
+
+
+def _first_varint(data: bytes, start: int, end: int) -> int:
+    """The field 1 of a message, which is 0 where it is left out."""
+    found = [v for n, k, v, _ in tensorboard.fields(data, start, end) if (n, k) == (1, VARINT)]
+    return found[-1] if found else 0
+
+
+def _item(data: bytes, start: int, end: int) -> tuple[bytes, bytes]:
+    """The key of a HistoryItem or ConfigItem, as its fields are in the file, and its JSON."""
+    key = text = b""
+    for number, kind, value, stop in tensorboard.fields(data, start, end):
+        if kind == BYTES and number in (_KEY, _NESTED):
+            key += data[start:stop]
+        elif kind == BYTES and number == _JSON:
+            text = data[value:stop]
+        start = stop
+    return key, text
+
+
+def _name(key: bytes) -> str:
+    """The name of a metric, nested ones with slashes."""
+    try:
+        return "/".join(
+            tensorboard.text(key, value, stop)
+            for _, kind, value, stop in tensorboard.fields(key, 0, len(key))
+            if kind == BYTES
+        )
+    except WireError:
+        return "_"

@@ -1,0 +1,179 @@
+"""What the edits of a branch come to: the request of a fork, and what is in force at a step."""
+
+import types
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+
+from genui.base.errors import MisuseError
+from genui.protocol.messages import Start
+from genui.protocol.settings import (
+    AddNoise,
+    Denoise,
+    Edit,
+    EditAt,
+    ImageSettings,
+    LatentSettings,
+    SetPrompt,
+    SetSeed,
+    SetSettings,
+    Settings,
+    TextSettings,
+)
+
+
+def forked(request: Start, step: int, edit: Edit) -> Start:
+    """The same up to and including `step`, where `edit` applies; later edits do not hold."""
+    before = (at for at in request.edits if at.step <= step)
+    return replace(request, edits=(*before, EditAt(step=step, edit=edit)))
+
+
+def in_force(request: Start, step: int | None = None) -> tuple[str, int, Any]:
+    """The prompt, the seed and the medium's settings at `step`, or at the end of the branch."""
+    prompt, seed, settings = request.prompt, request.seed, request.settings
+    for at in request.edits:
+        if step is not None and at.step > step:
+            continue
+        match at.edit:
+            case SetPrompt():
+                prompt = at.edit.prompt
+            case SetSeed():
+                seed = at.edit.seed
+            case SetSettings():
+                settings = at.edit.settings
+    return prompt, seed, settings
+
+
+def steps_at(request: Start, step: int) -> int:
+    """How many denoising steps the settings in force at `step` ask for."""
+    settings = in_force(request, step)[2]
+    return settings.steps if isinstance(settings, ImageSettings) else 0
+
+
+def own_step(settings: LatentSettings) -> int:
+    """The step of a walk at which it shows the seed's own picture: along a direction the middle,
+    to another seed the first."""
+    return settings.steps // 2 if settings.to is None else 0
+
+
+def sample_step(request: Start, last: int) -> int:
+    """The step that stands for the whole trace: the last, but of a walk along a direction, which
+    is about the picture in its middle."""
+    settings = request.settings
+    if isinstance(settings, LatentSettings) and settings.to is None and not request.edits:
+        return own_step(settings)
+    return last
+
+
+def drowned_at(strength: float, steps: int) -> int:
+    """The step of a schedule that has the noise `Start.init` begins under. One step is left at
+    the least: no strength leaves a picture as it is."""
+    return min(round((1 - strength) * steps), steps - 1)
+
+
+def place(request: Start, step: int) -> int:
+    """The step of a plain schedule, 0 for pure noise, that has the noise of `step` here."""
+    steps = steps_at(request, step)
+    rising = request.forward
+    offset = 0
+    if request.init is not None and not rising:
+        offset = drowned_at(request.strength, steps)
+    for at in request.edits:
+        if at.step > step:
+            break
+        if isinstance(at.edit, AddNoise):
+            offset = at.edit.to - at.step
+        elif isinstance(at.edit, Denoise):
+            rising, offset = False, steps - 2 * at.step
+    here = steps - step if rising else step + offset
+    return max(0, min(here, steps))
+
+
+# --- More like this one: what asks for samples near a step of a trace, nearer or farther ------
+# Each kind of settings has its own means, a row of `MEANS`: noise added back and taken away
+# again, or another choice of tokens from some token on. Everything is an edit of the trace, so
+# a variation is one of its branches.
+
+DISTANCES = ("very near", "near", "between", "far", "very far")
+USUAL = 2  # of DISTANCES
+SHARES = (0.12, 0.25, 0.4, 0.6, 0.85)  # of what led to the sample that is done again
+MOVES = 4  # of a walk to a variation
+
+
+class Variation(NamedTuple):
+    """A fork: `edits`, one or two, at `step`; what it is called, and its own seed."""
+
+    step: int
+    edits: tuple[Edit, ...]
+    label: str
+    seed: int
+
+    def start(self, start: Start) -> Start:
+        """The whole request, `start` being that of the trace it varies."""
+        for edit in self.edits:
+            start = forked(start, self.step, edit)
+        return start
+
+
+class Means(NamedTuple):
+    """How a kind of settings is varied: `fork(start, step, share, seed)`, and in words."""
+
+    fork: Callable[[Start, int, float, int], Variation]
+    words: str
+
+
+def variations(
+    start: Start, step: int, distance: int, seeds: Sequence[int]
+) -> tuple[Variation, ...]:
+    """A variation of the sample at `step` for each seed; `distance` is an index of DISTANCES.
+
+    Raises MisuseError where there is nothing to vary yet, or the kind has no such means.
+    """
+    means = means_of(start.settings)
+    return tuple(means.fork(start, step, SHARES[distance], seed) for seed in seeds)
+
+
+def means_of(settings: Settings) -> Means:
+    """The row of a kind of settings. Raises MisuseError where it has none."""
+    means = MEANS.get(type(settings))
+    if means is None:
+        raise MisuseError("this kind of model has no variations: fork it, or change its settings")
+    return means
+
+
+def _noise_back(start: Start, step: int, share: float, seed: int) -> Variation:
+    """Noise up to an earlier level, from another seed, and denoised again (SDEdit, Meng et al.
+    2022)."""
+    steps = steps_at(start, step)
+    here = place(start, step)
+    if here == 0:
+        raise MisuseError("this is pure noise still: go some steps forward first")
+    to = max(0, min(round(here * (1 - share)), here - 1, steps - 1))
+    return Variation(
+        step, (SetSeed(seed), AddNoise(to=to)), f"noise back to {to}, seed {seed}", seed
+    )
+
+
+def _resampled(start: Start, step: int, share: float, seed: int) -> Variation:
+    """Other random numbers from an earlier token on."""
+    if step == 0:
+        raise MisuseError("nothing is written yet: go some tokens forward first")
+    at = max(0, min(round(step * (1 - share)), step - 1))
+    return Variation(at, (SetSeed(seed),), f"from token {at}, seed {seed}", seed)
+
+
+def _some_of_the_way(start: Start, step: int, share: float, seed: int) -> Variation:
+    """From the point of a walk some of the way to another seed's, in few moves."""
+    settings = in_force(start, step)[2]
+    there = replace(settings, to=seed, share=share, steps=min(step + MOVES, 1000))
+    return Variation(step, (SetSettings(there),), f"{share:.0%} of the way to seed {seed}", seed)
+
+
+MEANS: Mapping[type[Settings], Means] = types.MappingProxyType(
+    {
+        ImageSettings: Means(_noise_back, "noise added back and taken away again"),
+        LatentSettings: Means(_some_of_the_way, "some of the way to another seed"),
+        TextSettings: Means(_resampled, "written again from an earlier token on"),
+    }
+)

@@ -1,0 +1,334 @@
+"""What is asked of a generation: its settings, the edits of a branch, what it begins from.
+
+Every request, saved file and shell command has these; nothing here knows a process.
+"""
+
+import math
+import re
+import types
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+from genui.base.errors import MisuseError, did_you_mean
+from genui.base.text import from_text
+
+Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+BasisName = Literal["sefa", "pca"]
+BASES: tuple[BasisName, ...] = get_args(BasisName)
+GrammarName = Literal["none", "python"]
+GRAMMARS: tuple[GrammarName, ...] = get_args(GrammarName)
+
+# --- samplers -----------------------------------------------------------------------
+
+
+class Sampler(Struct, frozen=True, kw_only=True):
+    """A way from one noise level to the next. Adding one is a row below and its function."""
+
+    title: str  # as it is shown
+    function: str  # of `genui.engine`, as `pkgutil.resolve_name` takes it
+    history: int = 0  # how many earlier levels it looks back on
+    # Fresh noise a step: none of it, the share η of the settings, or always all of it.
+    noise: Literal["none", "eta", "full"] = "none"
+    # Whether it corrects the x that its own last step came to, so that it cannot go on from
+    # where another sampler was.
+    corrects: bool = False
+
+
+_FUNCTIONS = "genui.engine.sample.samplers"
+
+SAMPLERS: Mapping[str, Sampler] = types.MappingProxyType(
+    {
+        "dpmpp-2m": Sampler(
+            title="DPM-Solver++ 2M", function=f"{_FUNCTIONS}:dpmpp_2m", history=1, noise="eta"
+        ),
+        "heun": Sampler(title="Heun", function=f"{_FUNCTIONS}:heun"),
+        "euler": Sampler(title="Euler", function=f"{_FUNCTIONS}:euler"),
+        "ddim": Sampler(title="DDIM", function=f"{_FUNCTIONS}:ddim", noise="eta"),
+        "ddpm": Sampler(title="DDPM", function=f"{_FUNCTIONS}:ddpm", noise="full"),
+        "dpmpp-3m": Sampler(
+            title="DPM-Solver++ 3M", function=f"{_FUNCTIONS}:dpmpp_3m", history=2, noise="eta"
+        ),
+        "unipc": Sampler(title="UniPC", function=f"{_FUNCTIONS}:unipc", history=2, corrects=True),
+        "deis": Sampler(title="DEIS", function=f"{_FUNCTIONS}:deis", history=2),
+    }
+)
+"""Every sampler by the name that is typed, in the order that the app goes through."""
+
+if TYPE_CHECKING:
+    SamplerName = str
+else:
+    SamplerName = Literal[*SAMPLERS]
+
+
+# --- settings -----------------------------------------------------------------------
+
+
+class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
+    """How a token is chosen; the filters apply in this order.
+
+    `repetition_penalty=1`, `dry=0`, `top_k=0`, `top_p=1` and `min_p=0` switch theirs off.
+    With a `grammar` a token is refused after which the text could not become what it describes.
+    """
+
+    repetition_penalty: Annotated[float, Meta(ge=1, le=10)] = 1.0  # Keskar et al. 2019
+    dry: Annotated[float, Meta(ge=0, le=10)] = 0.0  # p-e-w 2024; the multiplier
+    dry_length: Annotated[int, Meta(ge=1, le=50)] = 2  # tokens that may be repeated freely
+    temperature: Annotated[float, Meta(ge=0, le=10)] = 0.8  # 0 is greedy
+    top_k: Annotated[int, Meta(ge=0)] = 0  # Fan et al. 2018
+    top_p: Annotated[float, Meta(gt=0, le=1)] = 0.95  # Holtzman et al. 2020
+    min_p: Annotated[float, Meta(ge=0, le=1)] = 0.0  # Nguyen et al. 2024
+    grammar: GrammarName = "none"
+    tokens: Annotated[int, Meta(ge=1, le=100_000)] = 400
+
+
+SELDOM = ("sigma_min", "rho", "s_tmin")
+"""Settings of pictures that are seldom chosen: they are told where they are."""
+
+
+class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
+    """How noise becomes a picture.
+
+    `eta` is the share of fresh noise a step: from 0, the probability-flow ODE, to 1, the reverse
+    SDE, which is DDPM for DDIM and SDE-DPM-Solver++ for DPM-Solver++. Others have no
+    such choice. `autoguidance` is away from the model's guide, a weaker copy
+    of it, where it has one; 1 is not at all. Three are EDM's (Karras et al. 2022, table 1): the
+    least noise level but none (None: what suits the number of steps, `lowest_sigma`), how the
+    levels crowd towards it, and the one at and under which none is added. Files of earlier
+    versions also have `rejection`, which is ignored: it chose among the pictures of a folder.
+    """
+
+    sampler: SamplerName = "dpmpp-2m"
+    steps: Annotated[int, Meta(ge=1, le=1000)] = 20
+    guidance: Annotated[float, Meta(ge=0, le=20)] = 2.0
+    autoguidance: Annotated[float, Meta(ge=0, le=20)] = 1.0  # Karras et al. 2024
+    eta: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    sigma_min: Annotated[float, Meta(ge=0.0001, le=1)] | None = None
+    rho: Annotated[float, Meta(ge=1, le=20)] = 5.0
+    s_tmin: Annotated[float, Meta(ge=0, le=40)] = 0.0
+
+    @property
+    def lowest_sigma(self) -> float:
+        """The noise level before 0: `sigma_min`, or what suits the number of steps.
+
+        Ten steps or more end at 0.03. Fewer end higher, as one step from a high level to a very
+        low one is worse than stopping earlier (`tests/bench/bench_few_steps.py --table`). Traces
+        saved before this was so have a `sigma_min`, and are drawn at the levels they had.
+        """
+        if self.sigma_min is not None:
+            return self.sigma_min
+        return min(1.0, 0.03 * max(1.0, 10 / self.steps) ** 3.5)
+
+
+class LatentSettings(Struct, frozen=True, tag="latent", kw_only=True):
+    """How a walk through a generator's latent space goes, `steps` moves of one length.
+
+    Along a direction it begins `reach` before the seed's point and ends as far behind it, so
+    that the seed itself is in the middle. With `to` it goes from the seed's point to that of
+    another seed instead. Lengths are standard deviations of the latents that were trained on.
+    """
+
+    steps: Annotated[int, Meta(ge=1, le=1000)] = 40
+    direction: Annotated[int, Meta(ge=1, le=64)] = 1  # the strongest is 1
+    basis: BasisName = "sefa"  # how directions are found
+    reach: Annotated[float, Meta(gt=0, le=20)] = 3.0
+    at: Annotated[tuple[float, ...], Meta(max_length=64)] = ()  # moved so far along each direction
+    to: Seed | None = None
+    share: Annotated[float, Meta(gt=0, le=1)] = 1.0  # of the way to `to` that is gone
+    blend: Annotated[tuple[Seed, ...], Meta(max_length=15)] = ()  # seeds mixed in, in equal parts
+    truncation: Annotated[float, Meta(ge=0, le=2)] = 1.0  # what latents are multiplied by
+
+
+class LabSettings(Struct, frozen=True, tag="lab", kw_only=True):
+    """How a network of the Lab is trained. Every step can be seen; `every` so many of them
+    are looked at on the way, which the divergence is measured at."""
+
+    learning_rate: Annotated[float, Meta(gt=0, le=1)] = 0.004
+    width: Annotated[int, Meta(ge=4, le=128)] = 64  # of each hidden layer
+    batch: Annotated[int, Meta(ge=8, le=4096)] = 256  # points a step
+    steps: Annotated[int, Meta(ge=1, le=50_000)] = 2000
+    every: Annotated[int, Meta(ge=1, le=1000)] = 20
+
+
+Settings = TextSettings | ImageSettings | LatentSettings | LabSettings
+
+
+# --- edits: what makes a fork ---------------------------------------------------------
+# An edit changes the state at one step; the steps after it differ from then on.
+
+
+class SetSettings(Struct, frozen=True, tag="settings"):
+    """Other settings from here. Of pictures, `steps` counts those of the whole trace."""
+
+    settings: Settings
+
+
+class SetSeed(Struct, frozen=True, tag="seed"):
+    """Other random numbers from here."""
+
+    seed: Seed
+
+
+class SetPrompt(Struct, frozen=True, tag="prompt"):
+    """Another caption from here."""
+
+    prompt: str
+
+
+class WriteText(Struct, frozen=True, tag="write"):
+    """The next tokens are those of this text, whatever the model would choose."""
+
+    text: str
+
+
+class WriteToken(Struct, frozen=True, tag="token"):
+    """The next token is this one."""
+
+    token: Annotated[int, Meta(ge=0)]
+
+
+class AddNoise(Struct, frozen=True, tag="noise", kw_only=True):
+    """Noise added back, up to the level that step `to` of the schedule has (0: pure noise).
+
+    With a mask (bytes, one a pixel row by row, 1 where the picture may change) the rest
+    is held to the clean picture of this step while the masked part is drawn again.
+    """
+
+    to: Annotated[int, Meta(ge=0)]
+    mask: bytes = b""
+
+
+class Denoise(Struct, frozen=True, tag="denoise"):
+    """Of a forward process: from here back towards a clean picture."""
+
+
+Edit = SetSettings | SetSeed | SetPrompt | WriteText | WriteToken | AddNoise | Denoise
+
+
+class EditAt(Struct, frozen=True, kw_only=True):
+    """An edit of the state at `step`: the steps up to and including it stand."""
+
+    step: Annotated[int, Meta(ge=0)]
+    edit: Edit
+
+
+class Axis(Struct, frozen=True, kw_only=True):
+    """One side of a grid: a setting (`seed`, `caption`, `guidance`, `eta`, `sampler`) and its
+    values, as they are typed."""
+
+    name: Literal["seed", "caption", "guidance", "eta", "sampler"]
+    values: Annotated[tuple[str, ...], Meta(min_length=1, max_length=16)]
+
+
+FROM_DATA = "data:"
+"""As `Start.init`: the training picture nearest to the caption."""
+
+
+FILL = "<FILL>"
+"""In the prompt of a model that fills gaps: the gap, which the text written goes into."""
+
+
+class Picture(Struct, frozen=True, kw_only=True):
+    """A picture to begin from: height × width × 3 bytes, RGB, row by row."""
+
+    width: int
+    height: int
+    rgb: bytes
+
+
+# --- A grid of pictures as it is typed, one line a side: `seed 1..6`, `guidance 1, 2, 4, 8` ---
+
+NAMES: tuple[str, ...] = get_args(get_type_hints(Axis)["name"])
+MOST_VALUES = 16  # along one side
+MOST_CELLS = 64
+_RANGE = re.compile(r"(\d{1,19})\s*\.\.\s*(\d{1,19})")
+NUMBERS: dict[str, Any] = {"seed": Seed} | {
+    name: get_type_hints(ImageSettings, include_extras=True)[name] for name in ("guidance", "eta")
+}
+
+
+def parse_axes(along_x: str, along_y: str) -> tuple[Axis, ...]:
+    """Both sides; none at all where both lines are empty or `none`.
+
+    Raises MisuseError, one line, for what cannot be.
+    """
+    axes = tuple(axis for axis in (parse_axis(along_x), parse_axis(along_y)) if axis is not None)
+    if len(axes) == 2 and axes[0].name == axes[1].name:
+        raise MisuseError(f"{axes[0].name} is along both sides: vary two different things")
+    cells = math.prod(len(axis.values) for axis in axes)
+    if cells > MOST_CELLS:
+        raise MisuseError(f"{cells} pictures: at most {MOST_CELLS} are drawn at once")
+    return axes
+
+
+def parse_axis(text: str) -> Axis | None:
+    """One side; captions stand between semicolons, all else between commas."""
+    name, _, rest = text.strip().partition(" ")
+    name = name.lower()
+    if name in ("", "none"):
+        return None
+    if name not in NAMES:
+        raise MisuseError(f"no setting '{name}': {did_you_mean(name, (*NAMES, 'none'))}")
+    values = _values(name, rest.strip())
+    if len(values) > MOST_VALUES:
+        raise MisuseError(f"{name}: {len(values)} values; at most {MOST_VALUES} along one side")
+    for value in values:
+        _check(name, value)
+    return Axis(name=name, values=values)  # type: ignore[arg-type] - one of NAMES
+
+
+def axis_text(axis: Axis) -> str:
+    """The line that `parse_axis` reads as this axis."""
+    values = axis.values
+    if axis.name == "seed" and len(values) > 2:
+        first = int(values[0])
+        if values == tuple(str(first + i) for i in range(len(values))):
+            return f"seed {first}..{values[-1]}"
+    return f"{axis.name} {('; ' if axis.name == 'caption' else ', ').join(values)}"
+
+
+def grid_words(axes: Sequence[Axis], with_values: bool) -> str:
+    """Which setting varies along which side: `seed → · guidance ↓`, or with its values."""
+    sides = zip(axes, "→↓", strict=False)
+    return " · ".join(
+        f"{axis_text(axis) if with_values else axis.name} {arrow}" for axis, arrow in sides
+    )
+
+
+def _values(name: str, text: str) -> tuple[str, ...]:
+    found = _RANGE.fullmatch(text) if name == "seed" else None
+    if found is not None:
+        first, last = int(found[1]), int(found[2])
+        if not 0 <= last - first < MOST_VALUES:
+            raise MisuseError(f"seed {text}: give 1 to {MOST_VALUES} seeds, the lowest first")
+        return tuple(str(seed) for seed in range(first, last + 1))
+    parts = text.split(";" if name == "caption" else ",")
+    values = tuple(part.strip() for part in parts if part.strip())
+    if not values:
+        raise MisuseError(f"{name}: give its values, as in {_EXAMPLES[name]}")
+    return values
+
+
+_EXAMPLES = {
+    "seed": "seed 1..6",
+    "caption": "caption red heart; blue star",
+    "guidance": "guidance 1, 2, 4, 8",
+    "eta": "eta 0, 0.5, 1",
+    "sampler": "sampler heun, ddpm",
+}
+
+
+def _check(name: str, value: str) -> None:
+    """Raises MisuseError for a value that the setting cannot have."""
+    if name == "sampler" and value not in SAMPLERS:
+        raise MisuseError(f"no sampler '{value}': {did_you_mean(value, SAMPLERS)}")
+    if name in NUMBERS:
+        try:
+            from_text(value, NUMBERS[name])
+        except msgspec.ValidationError:
+            ranges = {"seed": "a whole number", "guidance": "a number, 0 to 20",
+                      "eta": "a number, 0 to 1"}  # fmt: skip
+            raise MisuseError(f"{name} '{value}': expected {ranges[name]}") from None

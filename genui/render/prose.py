@@ -1,0 +1,221 @@
+"""A growing text of marked pieces, wrapped at word boundaries.
+
+A line keeps the characters it was made of, with a mark for each. Appending wraps the
+last line only, so a piece costs the same at the end of a page as at the end of a book;
+what a line looks like is worked out when it is seen.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rich.cells import get_character_cell_size
+
+from genui.base.text import clean
+
+TAB = 4
+SOLID = 16
+"""Marks from here on are seen on white space too, which else takes the mark before it."""
+
+_NARROWEST = 2
+
+
+class Span(NamedTuple):
+    """Characters of one line that share a mark."""
+
+    text: str
+    mark: int
+
+
+@dataclass
+class _Line:
+    start: int  # of its first character in the whole text
+    source: str  # with the white space or newline that ended it
+    marks: bytes  # one a character of `source`
+
+
+class Flow:
+    """Text in lines, of which there is always at least one and the last one grows."""
+
+    def __init__(self, width: int) -> None:
+        """`width` in terminal cells; taken as 2 where it is less."""
+        self.width = max(width, _NARROWEST)
+        self._ends: list[int] = []  # where each piece ends in the whole text
+        self._lines = [_Line(0, "", b"")]
+
+    def __len__(self) -> int:
+        """The number of lines."""
+        return len(self._lines)
+
+    @property
+    def pieces(self) -> int:
+        return len(self._ends)
+
+    @property
+    def text(self) -> str:
+        """Everything appended, as it was cleaned, without the line breaks of wrapping."""
+        return "".join(line.source for line in self._lines)
+
+    def extend(self, pieces: Iterable[tuple[str, int]]) -> int:
+        """Add pieces of text with their marks, 0 to 255; returns the first line that changed."""
+        changed = len(self._lines) - 1
+        last = self._lines.pop()
+        texts, marks = [last.source], [last.marks]
+        end = last.start + len(last.source)
+        for text, mark in pieces:
+            text = clean(text)
+            texts.append(text)
+            marks.append(bytes((mark,)) * len(text))
+            end += len(text)
+            self._ends.append(end)
+        self._wrap(last.start, "".join(texts), b"".join(marks))
+        return changed
+
+    def truncate(self, pieces: int) -> int:
+        """Keep the first `pieces` pieces; returns the first line that changed."""
+        del self._ends[max(pieces, 0) :]
+        end = self._ends[-1] if self._ends else 0
+        while len(self._lines) > 1 and self._lines[-1].start >= end:
+            self._lines.pop()
+        # A word cut short may fit on the line before the one it was moved to.
+        tail = self._lines[-2:]
+        changed = len(self._lines) - len(tail)
+        del self._lines[changed:]
+        keep = end - tail[0].start
+        text = "".join(line.source for line in tail)[:keep]
+        self._wrap(tail[0].start, text, b"".join(line.marks for line in tail)[:keep])
+        return changed
+
+    def resize(self, width: int) -> None:
+        """Wrap everything again at another width."""
+        width = max(width, _NARROWEST)
+        if width != self.width:
+            self.width = width
+            text, marks = self.text, b"".join(line.marks for line in self._lines)
+            self._lines = []
+            self._wrap(0, text, marks)
+
+    def piece(self, number: int) -> tuple[int, int]:
+        """Where piece `number` begins and ends in the whole text, in characters."""
+        return self._ends[number - 1] if number > 0 else 0, self._ends[number]
+
+    def line_at(self, index: int) -> int:
+        """The line that holds character `index` of the whole text."""
+        return max(bisect_right(self._lines, index, key=lambda line: line.start) - 1, 0)
+
+    def part(self, line: int, start: int, end: int) -> str:
+        """Those characters of the whole text from `start` to `end` that are on a line."""
+        kept = self._lines[line]
+        return kept.source[max(start - kept.start, 0) : max(end - kept.start, 0)]
+
+    def newline(self, line: int) -> int | None:
+        """The mark of the new line that ends a line, which is not drawn; None without one."""
+        kept = self._lines[line]
+        return kept.marks[-1] if kept.source.endswith("\n") else None
+
+    def remark(self, start: int, end: int, table: bytes) -> range:
+        """Give characters `start` to `end` the marks that `table` [256] has for theirs.
+
+        Returns the lines that changed.
+        """
+        if start >= end:
+            return range(0)
+        lines = range(self.line_at(start), self.line_at(end - 1) + 1)
+        for number in lines:
+            line = self._lines[number]
+            low, high = max(start - line.start, 0), max(end - line.start, 0)
+            marks = line.marks
+            line.marks = marks[:low] + marks[low:high].translate(table) + marks[high:]
+        return lines
+
+    def spans(self, line: int) -> list[Span]:
+        """What line number `line` looks like; never wider than the width.
+
+        White space takes the mark before it (but see SOLID), so words of one mark are one
+        span.
+        """
+        kept = self._lines[line]
+        spans: list[Span] = []
+        used = 0
+        for character, mark in zip(kept.source, kept.marks, strict=True):
+            text, width = _shown(character, used)
+            if used + width > self.width:
+                break  # white space that hangs past the end
+            if not text:
+                continue
+            used += width
+            if spans and (spans[-1].mark == mark or _hidden(text, mark, spans[-1].mark)):
+                spans[-1] = Span(spans[-1].text + text, spans[-1].mark)
+            else:
+                spans.append(Span(text, mark))
+        return spans
+
+    def _wrap(self, start: int, text: str, marks: bytes) -> None:
+        """Append `text`, which begins a line, to the lines."""
+        begin = 0
+        for end in _line_ends(text, self.width):
+            self._lines.append(_Line(start + begin, text[begin:end], marks[begin:end]))
+            begin = end
+
+
+def _hidden(text: str, mark: int, before: int) -> bool:
+    """Whether the mark makes no difference to what is seen of `text`."""
+    return text.isspace() and mark < SOLID and before < SOLID
+
+
+def _shown(character: str, used: int) -> tuple[str, int]:
+    """A character as it is drawn after `used` cells, and its width."""
+    if character == "\t":
+        width = TAB - used % TAB
+        return " " * width, width
+    if character == "\n":
+        return "", 0
+    return character, get_character_cell_size(character)
+
+
+def _line_ends(text: str, width: int) -> Iterator[int]:
+    """Where each line of `text` ends; the last one at the end of the text, even when empty."""
+    begin = 0
+    while (newline := text.find("\n", begin)) >= 0:
+        yield from _soft_ends(text, begin, newline, width)
+        yield newline + 1
+        begin = newline + 1
+    yield from _soft_ends(text, begin, len(text), width)
+    yield len(text)
+
+
+def _soft_ends(text: str, begin: int, end: int, width: int) -> Iterator[int]:
+    """Where a line without newlines, `text[begin:end]`, is broken to fit `width` cells.
+
+    Breaks come after white space, which hangs past the end; a word wider than a line is
+    cut where the line ends.
+    """
+    plain = text.isascii() and "\t" not in text
+    while True:
+        room = begin + width if plain else _fitting(text, begin, end, width)
+        if room >= end:
+            return
+        cut = room
+        if text[room].isspace():
+            while cut < end and text[cut].isspace():
+                cut += 1
+            if cut == end:
+                return
+        else:
+            while cut > begin and not text[cut - 1].isspace():
+                cut -= 1
+            if not text[begin:cut].strip():
+                cut = room  # nothing but indentation before the word
+        yield cut
+        begin = cut
+
+
+def _fitting(text: str, begin: int, end: int, width: int) -> int:
+    """The first character of `text[begin:end]` that does not fit in `width` cells."""
+    used = 0
+    for index in range(begin, end):
+        used += _shown(text[index], used)[1]
+        if used > width:
+            return index
+    return end

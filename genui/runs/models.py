@@ -1,0 +1,502 @@
+"""Checkpoint files: what a safetensors header says, and which checkpoints a run has.
+
+Only headers are read here, with every size checked before memory is taken; tensors are the
+engine's. The format: 8 bytes of little-endian length, that many bytes of JSON, the data.
+"""
+
+import hashlib
+import math
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from genui.base import paths
+from genui.base.errors import GenuiError, MisuseError, did_you_mean
+from genui.base.files import cannot_read, cannot_write, open_regular, plain, read_small, shown
+from genui.recipes import KINDS, Recipe, recipe_from_dict
+from genui.runs.layout import RunDir, read_info, write_info
+from genui.runs.listing import RunSummary, find_run, list_runs, matching, names_of, summarise
+
+FORMAT = 1
+"""The version of our own metadata this code reads."""
+
+LARGEST_HEADER = 16 * 1024 * 1024  # bytes
+
+_WEIGHTS = re.compile(r"step-(\d{8,18})\.safetensors")
+_LENGTH = 8
+
+_Size = Annotated[int, Meta(ge=0, lt=2**62)]
+
+
+class _Tensor(Struct, frozen=True):
+    dtype: str
+    shape: Annotated[list[_Size], Meta(max_length=16)]
+    data_offsets: tuple[_Size, _Size]
+
+
+class _Versioned(Struct, frozen=True):
+    format: int
+
+
+class _Guide(Struct, frozen=True):
+    """What a file says of the weaker model beside its own weights."""
+
+    recipe: dict[str, Any]
+    step: _Size = 0
+
+
+class _Metadata(Struct, frozen=True):
+    """Our part of a header: every field that is read of it, by whatever kind of model."""
+
+    recipe: dict[str, Any]
+    step: _Size = 0
+    parameters: _Size = 0
+    fingerprint: str = ""
+    dataset: str = ""
+    licence: str = ""
+    tokenizer: dict[str, str] = {}
+    words: list[str] = []
+    captions: list[str] = []
+    voices: list[str] = []
+    labels: list[str] = []
+    averaged: list[str] = []
+    guide: _Guide | None = None
+
+
+class Header(Struct, frozen=True):
+    """What a checkpoint says of itself."""
+
+    path: Path
+    recipe: Recipe
+    step: int
+    parameters: int
+    dataset: str
+    fingerprint: str  # of the data it was trained on
+    metadata: dict[str, Any]  # all of it, as the trainer wrote it
+
+
+def read_header(path: Path) -> Header:
+    """The header of a checkpoint written by genui, without touching its tensors.
+
+    Raises MisuseError, one line naming the file, where it is truncated, hostile, not
+    safetensors or not ours; GenuiError where it cannot be read.
+    """
+    raw, size = _header_bytes(path)
+    try:
+        entries = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+        texts = msgspec.json.decode(entries.pop("__metadata__", b"{}"), type=dict[str, str])
+        tensors = [msgspec.json.decode(entry, type=_Tensor) for entry in entries.values()]
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        raise _unfit(path, "its header is not that of a safetensors file") from None
+    end = max((tensor.data_offsets[1] for tensor in tensors), default=0)
+    whole = _LENGTH + len(raw) + end
+    if size < whole:
+        raise _unfit(path, f"it is truncated ({size} of {whole} bytes)", "copy it again")
+    if size > whole or any(t.data_offsets[0] > t.data_offsets[1] for t in tensors):
+        raise _unfit(path, "its header does not fit its data")
+    if "genui" not in texts:
+        raise _unfit(path, "it was not written by genui (no genui metadata)")
+    return parse_metadata(path, texts["genui"], sum(math.prod(tensor.shape) for tensor in tensors))
+
+
+def checkpoint_steps(run: RunDir) -> list[int]:
+    """The steps the run has weights of, ascending; whether they are whole is not checked."""
+    try:
+        names = os.listdir(run.checkpoints)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise cannot_read(run.checkpoints, error) from None
+    found = (_WEIGHTS.fullmatch(name) for name in names)
+    return sorted(int(match[1]) for match in found if match)
+
+
+def newest_checkpoint(run: RunDir) -> Header | None:
+    """The newest whole checkpoint. Damaged ones are passed over: an older one beats an error."""
+    for step in reversed(checkpoint_steps(run)):
+        try:
+            return read_header(run.checkpoint(step))
+        except MisuseError:
+            continue
+    return None
+
+
+def _header_bytes(path: Path) -> tuple[bytes, int]:
+    """The JSON of the header, and the size of the file in bytes."""
+    with open_regular(path, _unfit(path, "it is not a regular file")) as file:
+        size = os.fstat(file.fileno()).st_size
+        prefix = file.read(_LENGTH)
+        length = int.from_bytes(prefix, "little")
+        if len(prefix) < _LENGTH:
+            raise _unfit(path, f"it is only {len(prefix)} bytes long", "copy it again")
+        if length > LARGEST_HEADER:
+            raise _unfit(path, f"its header claims {length} bytes, so it is not safetensors")
+        raw = file.read(length)
+    if len(raw) < length:
+        raise _unfit(path, "it is truncated inside its header", "copy it again")
+    return raw, size
+
+
+def parse_metadata(path: Path, text: str, counted: int = 0) -> Header:
+    """The header of the file `path` from our own metadata in it, a JSON text; `counted` are its
+    parameters, where the metadata says none.
+
+    Every field has its type and the recipe its bounds; whoever reads the file reads it by this.
+    Raises MisuseError, one line naming the file, where that is not so.
+    """
+    try:
+        fields = msgspec.json.decode(text, type=dict[str, Any])
+        version = msgspec.convert(fields, _Versioned).format
+        if version != FORMAT:
+            reads = f"it has format {version} and this genui reads {FORMAT}"
+            raise _unfit(path, reads, "upgrade")
+        meta = msgspec.convert(fields, _Metadata)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        reason = plain(str(error)).replace("`", "'")
+        raise _unfit(path, f"its genui metadata is damaged ({reason})") from None
+    try:
+        recipe = recipe_from_dict(meta.recipe)
+        recipe.check()
+    except MisuseError as error:
+        raise _unfit(path, plain(str(error))) from None
+    return Header(
+        path=path,
+        recipe=recipe,
+        step=meta.step,
+        parameters=meta.parameters or counted,
+        dataset=meta.dataset or recipe.dataset,
+        fingerprint=meta.fingerprint,
+        metadata=fields,
+    )
+
+
+def _unfit(
+    path: Path, fault: str, remedy: str = "use a checkpoint written by genui"
+) -> MisuseError:
+    return MisuseError(f"{shown(path)}: {fault}; {remedy}")
+
+
+def weights_fingerprint(path: Path) -> str:
+    """Of a file of weights: the first 16 hexadecimal digits of its SHA-256. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+# --- Which models there are to generate from: shipped ones, runs' checkpoints, files ----------
+
+_MEDIA = ("text", "code", "image", "music", "audio", "video", "points")
+_FAMILIES = tuple(dict.fromkeys(family for family, _ in KINDS))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """A model as the list shows it. `ref` finds it again with `find_model`."""
+
+    ref: str
+    name: str
+    family: str
+    medium: str
+    dataset: str
+    parameters: int
+    step: int
+    summary: str  # how good it is, measured, e.g. "1.44 nats/char"; may be empty
+    path: Path  # the safetensors file
+    source: Literal["shipped", "run", "file"]
+    guided: bool = False  # whether it has a weaker copy of itself to be led away from
+    card: dict[str, Any] = field(default_factory=dict)  # of a shipped model
+
+
+def list_models() -> list[ModelInfo]:
+    """Shipped models by medium and family, then the newest whole checkpoint of each run, newest
+    run first.
+
+    Never raises: what cannot be read is left out, and `find_model` says what is wrong with it.
+    """
+    models: list[ModelInfo] = []
+    for name in _shipped_names():
+        try:
+            models.append(_shipped(name))
+        except GenuiError:
+            continue
+    models.sort(key=lambda model: (*group_rank(model), model.name))
+    try:
+        runs = list_runs()
+    except GenuiError:
+        return models
+    for summary in runs:
+        try:
+            header = newest_checkpoint(summary.run)
+        except GenuiError:
+            continue
+        if header is not None:
+            models.append(_of_run(summary, header, summary.run.id))
+    return models
+
+
+def find_model(ref: str) -> ModelInfo:
+    """The model meant by `ref`: a shipped name, a run, run@step, or the path of a safetensors
+    file or run folder.
+
+    Raises MisuseError with the nearest name where there is none, or saying what is wrong
+    with the file.
+    """
+    if ref in _shipped_names():
+        return _shipped(ref)
+    path = Path(os.path.expanduser(ref))
+    if ref.endswith(".safetensors") or "/" in ref:
+        return _at_path(path)
+    name, at, step = ref.partition("@")
+    runs = list_runs()
+    if matching(name, runs):
+        return _checkpoint_of(find_run(name), step if at else None, ref)
+    if ref and os.path.exists(path):
+        return _at_path(path)
+    known = {*_shipped_names(), *names_of(runs)}
+    raise MisuseError(f"no model '{plain(ref, 80)}': {plain(did_you_mean(ref, known), 1000)}")
+
+
+def _shipped_names() -> list[str]:
+    return sorted(p.parent.name for p in paths.weights_dir().glob("*/model.safetensors"))
+
+
+def _shipped(name: str) -> ModelInfo:
+    folder = paths.weights_dir() / name
+    header = read_header(folder / "model.safetensors")
+    try:
+        card = msgspec.json.decode(read_small(folder / "card.json"), type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise GenuiError(
+            f"{shown(folder / 'card.json')} is damaged ({plain(str(error))}): install genui again"
+        ) from None
+    return _model(header, ref=name, name=name, source="shipped", card=card, summary=_quality(card))
+
+
+def _quality(card: dict[str, Any]) -> str:
+    """The first measured value of a card, or its summary where nothing was measured."""
+    quality = card.get("quality")
+    if isinstance(quality, dict) and quality:
+        return str(next(iter(quality.values())))
+    return str(card.get("summary", ""))
+
+
+def _of_run(summary: RunSummary, header: Header, ref: str) -> ModelInfo:
+    val = summary.status.val
+    measured = f"validation loss {val:.3f}" if val is not None else ""
+    return _model(header, ref=ref, name=summary.info.name, source="run", summary=measured)
+
+
+def _checkpoint_of(run: RunDir, step: str | None, ref: str) -> ModelInfo:
+    """The model of a run: its newest whole checkpoint, or the one of a given step."""
+    steps = checkpoint_steps(run)
+    if not steps:
+        if summarise(run).info.kind == "script":
+            raise MisuseError(
+                f"run {run.id} is a script of your own: genui has its metrics, not its weights"
+            )
+        raise MisuseError(
+            f"run {run.id} has no checkpoint yet: wait for one, or ask with "
+            f"genui checkpoint {run.id}"
+        )
+    summary = summarise(run)
+    if step is None:
+        header = newest_checkpoint(run)
+        if header is None:
+            read_header(run.checkpoint(steps[-1]))  # says what is wrong with the newest
+            raise MisuseError(f"run {run.id} changed while it was read: try again")
+        return _of_run(summary, header, ref)
+    if not step.isdecimal() or int(step) not in steps:
+        some = ", ".join(map(str, steps[-8:]))
+        raise MisuseError(
+            f"run {run.id} has no checkpoint at step {plain(step, 20)!r}: it has {some}"
+        )
+    header = read_header(run.checkpoint(int(step)))
+    # The status speaks of the newest step, not of this one.
+    return _model(header, ref=ref, name=summary.info.name, source="run", summary="")
+
+
+def _at_path(path: Path) -> ModelInfo:
+    """A safetensors file, or the newest checkpoint in a run folder."""
+    path = path.absolute()
+    if os.path.isdir(path):
+        run = RunDir(path)
+        if not run.run_json.exists():
+            raise MisuseError(f"{shown(path)}: the folder is not a run (no run.json in it)")
+        return _checkpoint_of(run, None, str(path))
+    if not os.path.exists(path):
+        raise MisuseError(
+            f"no model file {shown(path)}: check the path, or see genui models for names"
+        )
+    header = read_header(path)
+    return _model(header, ref=str(path), name=path.stem, source="file", summary="")
+
+
+def _model(
+    header: Header,
+    *,
+    ref: str,
+    name: str,
+    source: Literal["shipped", "run", "file"],
+    summary: str,
+    card: dict[str, Any] | None = None,
+) -> ModelInfo:
+    return ModelInfo(
+        ref=ref,
+        name=plain(name),
+        family=header.recipe.family,
+        medium=header.recipe.medium,
+        dataset=plain(header.dataset),
+        parameters=header.parameters,
+        step=header.step,
+        summary=summary,
+        path=header.path,
+        source=source,
+        guided="guide" in header.metadata,
+        card=card or {},
+    )
+
+
+def group_rank(model: ModelInfo) -> tuple[int, int]:
+    """Where its group stands in a list: by its medium, then by its family."""
+    return _rank(model.medium, _MEDIA), _rank(model.family, _FAMILIES)
+
+
+def _rank(word: str, known: tuple[str, ...]) -> int:
+    return known.index(word) if word in known else len(known)
+
+
+# --- Where a training starts from, when not from nothing: the weights of another model --------
+# The weights are put into the new run's folder when it is made, as hard links where the file
+# system allows: the run they come from may prune its checkpoints at any moment, and a trainer
+# that dies before its first checkpoint must find them again. They go when it has written one.
+
+_ORIGIN_FILE = ".safetensors"
+_STATE = ".state.safetensors"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A model that a training can start from."""
+
+    ref: str  # as it was asked for
+    recipe: Recipe
+    step: int
+    weights: Path  # those that generate: averaged, and of a shipped model in fewer bits
+    state: Path | None  # has the weights as they were trained, where a run still keeps them
+    run: str  # the id of the run it is a checkpoint of, or ""
+
+    def named(self) -> str:
+        """For a message: "run plays-… at step 400", or the model as it was asked for."""
+        return f"run {self.run} at step {self.step}" if self.run else f"model {plain(self.ref)}"
+
+
+def find_origin(ref: str) -> Origin:
+    """What `ref` names: a run's newest checkpoint, RUN@STEP, a shipped model, or a file.
+
+    Raises MisuseError with the nearest name, or saying what is wrong with the file.
+    """
+    model = find_model(ref)
+    header = read_header(model.path)
+    folder = model.path.parent
+    state = folder / f"{model.path.name.removesuffix(_ORIGIN_FILE)}{_STATE}"
+    of_a_run = folder.name == "checkpoints" and (folder.parent / "run.json").exists()
+    return Origin(
+        ref=ref,
+        recipe=header.recipe,
+        step=header.step,
+        weights=model.path,
+        state=state if state.is_file() else None,
+        run=folder.parent.name if of_a_run else "",
+    )
+
+
+def spelled(start_from: Mapping[str, Any]) -> str:
+    """`RunInfo.start_from` as `genui train --from` takes it; "" where it is empty."""
+    if start_from.get("run"):
+        return f"{start_from['run']}@{start_from.get('step', 0)}"
+    return str(start_from.get("ref", ""))
+
+
+def check_fits(recipe: Recipe, origin: Origin) -> None:
+    """Raises MisuseError naming the settings of `recipe` that the weights are not made for."""
+    if recipe.family != origin.recipe.family:
+        raise MisuseError(
+            f"{origin.named()} is a {origin.recipe.family} and recipe {recipe.name} trains a "
+            f"{recipe.family}: leave RECIPE out, or start from another model"
+        )
+    wrong = [name for name in recipe.ARCHITECTURE if not _same(name, recipe, origin.recipe)]
+    if wrong:
+        asked = ", ".join(f"{name}={getattr(recipe, name)}" for name in wrong)
+        made = " ".join(f"--set {name}={getattr(origin.recipe, name)}" for name in wrong)
+        raise MisuseError(
+            f"{asked} does not fit the weights of {origin.named()}: give {made}, or train from "
+            "nothing without --from"
+        )
+
+
+def _same(setting: str, one: Recipe, other: Recipe) -> bool:
+    """Whether both recipes build the same part of a network."""
+    a, b = getattr(one, setting), getattr(other, setting)
+    if setting == "canvas_batch":
+        return (a > 0) == (b > 0)  # only whether there is a canvas
+    if setting == "vocab_size" and getattr(one, "tokenizer", "") != "bpe":
+        return True  # means nothing without a trained vocabulary
+    return a == b
+
+
+def place(run: RunDir, origin: Origin) -> None:
+    """Puts the weights into the folder of a new run and says in its run.json whose they are.
+
+    Raises GenuiError where they are gone or the disk refuses.
+    """
+    kept, state = placed(run)
+    _link(origin.weights, kept)
+    if origin.state is not None and origin.state.exists():  # else the averaged ones will do
+        _link(origin.state, state)
+    try:
+        fingerprint = weights_fingerprint(kept)
+    except OSError as error:
+        raise cannot_read(kept, error) from None
+    said = {
+        "ref": origin.ref,
+        "run": origin.run,
+        "step": origin.step,
+        "path": str(origin.weights),
+        "fingerprint": fingerprint,
+    }
+    write_info(run, msgspec.structs.replace(read_info(run), start_from=said))
+
+
+def placed(run: RunDir) -> tuple[Path, Path]:
+    """Where a run keeps the weights it starts from, and their training state."""
+    return run.path / f"start{_ORIGIN_FILE}", run.path / f"start{_STATE}"
+
+
+def remove(run: RunDir) -> None:
+    """Drops the weights it started from: it has a checkpoint of its own."""
+    for path in placed(run):
+        with suppress(OSError):
+            path.unlink()
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file under another name; a copy where that cannot be.
+
+    Raises GenuiError: naming `source` where it is gone, else `target`.
+    """
+    try:
+        os.link(os.path.realpath(source), target)
+    except FileNotFoundError as error:
+        raise cannot_read(source, error) from None
+    except OSError:  # another file system, or one without links
+        try:
+            shutil.copyfile(source, target)
+        except OSError as error:
+            raise cannot_write(target, error) from None

@@ -1,0 +1,379 @@
+"""The Models pane: runs and models, filtered, with the card of the chosen one below."""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.timer import Timer
+from textual.widgets import Static
+
+from genui.base.text import clean_line
+from genui.runs.layout import RunDir
+from genui.runs.listing import RunSummary
+from genui.runs.models import ModelInfo
+from genui.ui import keys, messages
+from genui.ui.generate.pane import TracePane
+from genui.ui.keys import PaneName
+from genui.ui.messages import ViewName
+from genui.ui.session import Session
+from genui.ui.settings import model_card, run_card, run_row
+from genui.ui.terminal import metered
+from genui.ui.training.controls import Steering
+from genui.ui.training.model import stats_line, waiting_text
+from genui.ui.training.panels import SampleView
+from genui.ui.watcher import RunView, mark
+from genui.ui.widgets.base import Line, LineInput, Pane, Row, RowList, StepBar
+from genui.ui.widgets.curve import Curve
+
+if TYPE_CHECKING:
+    from genui.render.series import Kind
+
+RUN, MODEL = "run:", "model:"
+
+
+class ModelsPane(Pane, can_focus=False):
+    """What there is: one list, chosen from with the keyboard."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("models")]
+    pane: ClassVar[PaneName] = "models"
+    view: ClassVar[ViewName] = "models"
+    heading: ClassVar[str] = "Models"
+
+    def __init__(self) -> None:
+        super().__init__(id=self.pane)
+        self._models: dict[str, ModelInfo] = {}
+        self._runs: dict[str, RunSummary] = {}
+        self._pattern: re.Pattern[str] | None = None
+        self._read = False  # the lists have come once
+
+    def compose(self) -> ComposeResult:
+        yield LineInput(placeholder="a regular expression", compact=True)
+        yield Static(classes="fault", markup=False)
+        yield RowList(id="rows", empty="looking …")
+        with VerticalScroll(classes="card", can_focus=False):
+            yield Static(classes="card-text")
+
+    def on_mount(self) -> None:
+        self.set_title()
+        self.set_subtitle("/ filter · n new run")
+
+    def focus_list(self) -> None:
+        """Where the keys go when this pane is chosen."""
+        self.screen.set_focus(self.query_one(RowList))
+
+    def set_lists(self, models: Sequence[ModelInfo], runs: Sequence[RunSummary]) -> None:
+        """What is on disk now. A run's checkpoint is found under the run."""
+        self._models = {MODEL + m.ref: m for m in models if m.source != "run"}
+        self._runs = {RUN + s.run.id: s for s in runs}
+        first = not self._read
+        self._read = True
+        self._fill()
+        live = next((s.run for s in runs if s.alive), None)
+        if first and live is not None:
+            self.choose_run(live)
+
+    def choose_run(self, run: RunDir) -> None:
+        """Put the cursor on a run; nothing where the filter hides it."""
+        rows = self.query_one(RowList)
+        if any(row.key == RUN + run.id for row in rows.rows):
+            rows.chosen = RUN + run.id
+
+    # --- the list ---------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        rows: list[Row] = []
+        found = [(key, run_row(key, s)) for key, s in self._runs.items()]
+        self._group(rows, "RUNS", [row for _, row in found])
+        for of in dict.fromkeys((m.medium, m.family) for m in self._models.values()):
+            group = [
+                Row(key, m.name, m.summary or m.family)
+                for key, m in self._models.items()
+                if (m.medium, m.family) == of
+            ]
+            medium, family = (clean_line(word, 20) for word in of)
+            self._group(rows, f"{medium.upper()} · {family}", group)
+        if self._read:
+            everything = len(self._runs) + len(self._models)
+            shown = sum(not row.is_heading for row in rows)
+            self.query_one(RowList).set_rows(rows, self._empty_text(everything))
+            self.set_title(*([f"{shown} of {everything}"] if self._pattern else []))
+        self._show_card()
+
+    def _group(self, rows: list[Row], heading: str, group: list[Row]) -> None:
+        kept = [row for row in group if self._matches(f"{heading.lower()} {row.left} {row.right}")]
+        if kept:
+            rows += [Row("", heading), *kept]
+
+    def _matches(self, text: str) -> bool:
+        return self._pattern is None or self._pattern.search(text) is not None
+
+    def _empty_text(self, everything: int) -> str:
+        if everything:
+            return "nothing matches; esc clears"
+        return "nothing yet: press n to train"
+
+    # --- the card ---------------------------------------------------------------------
+
+    @on(RowList.Chosen)
+    def _show_card(self) -> None:
+        chosen = self.query_one(RowList).chosen
+        text = self.query_one(".card-text", Static)
+        if chosen in self._models:
+            text.update(model_card(self._models[chosen]))
+        elif chosen in self._runs:
+            text.update(run_card(self._runs[chosen]))
+            self.post_message(messages.RunHighlighted(self._runs[chosen].run))
+        else:
+            text.update("")
+
+    @property
+    def chosen_run(self) -> RunSummary | None:
+        """The run under the cursor, if it is one."""
+        return self._runs.get(self.query_one(RowList).chosen)
+
+    # --- keys -------------------------------------------------------------------------
+
+    @on(RowList.Opened)
+    def action_open_row(self) -> None:
+        """The model in Text or Canvas, the run in Training."""
+        chosen = self.query_one(RowList).chosen
+        if chosen in self._models:
+            self.post_message(messages.OpenModel(self._models[chosen]))
+        elif chosen in self._runs:
+            self.post_message(messages.OpenRun(self._runs[chosen].run))
+
+    def action_generate_row(self) -> None:
+        """From the chosen run's newest checkpoint, or with the chosen model."""
+        run = self.chosen_run
+        if run is None:
+            self.action_open_row()
+        else:
+            self.post_message(messages.Generate(run.run))
+
+    def action_filter(self) -> None:
+        """Type a regular expression; the list follows every letter."""
+        self.add_class("-editing")
+        self.screen.set_focus(self.query_one(LineInput))
+
+    @on(LineInput.Changed)
+    def _filter_typed(self, event: LineInput.Changed) -> None:
+        event.stop()
+        fault = self.query_one(".fault", Static)
+        try:
+            self._pattern = re.compile(event.value, re.IGNORECASE) if event.value else None
+        except re.error as error:
+            fault.update(f"not a regular expression: {clean_line(str(error))}")
+            fault.add_class("-shown")
+            return
+        fault.remove_class("-shown")
+        self._fill()
+        self._choose_named(event.value)
+
+    def _choose_named(self, name: str) -> None:
+        """The model with this very name, where others match too."""
+        rows = self.query_one(RowList)
+        named = [key for key, model in self._models.items() if model.name == name]
+        if any(row.key in named for row in rows.rows):
+            rows.chosen = named[0]
+
+    @on(LineInput.Submitted)
+    def _filter_done(self, event: LineInput.Submitted) -> None:
+        event.stop()
+        self.post_message(messages.Acted())
+        self.set_class(bool(event.value), "-editing")
+        self.focus_list()
+
+    @on(LineInput.Cancelled)
+    def _filter_left(self) -> None:
+        self.query_one(LineInput).value = ""
+        self.remove_class("-editing")
+        self.focus_list()
+
+    def clear_filter(self) -> bool:
+        """Show everything again. Returns whether anything was hidden."""
+        if self._pattern is None and not self.has_class("-editing"):
+            return False
+        self._filter_left()
+        return True
+
+
+# --- The panes that share one place on the main screen, each for its kinds of models ----------
+# The Canvas is there from the start; another is made when a model is opened that needs it.
+
+SLOT: Mapping[PaneName, str] = MappingProxyType(
+    {
+        "canvas": "genui.ui.generate.image:CanvasPane",
+        "roll": "genui.ui.generate.roll:RollPane",
+        "walk": "genui.ui.generate.latent:LatentPane",
+    }
+)
+"""The id of each pane that may stand there, and its class as `module:class`."""
+
+
+def make_pane(name: PaneName, session: Session) -> TracePane[Any, Any]:
+    """A new pane of that id, its module imported with the first."""
+    module, _, kind = SLOT[name].partition(":")
+    pane = cast("TracePane[Any, Any]", getattr(import_module(module), kind)(session))
+    pane.add_class("slot")
+    return pane
+
+
+def tab_of(pane: PaneName) -> PaneName:
+    """The tab a pane is under: all that share the place are under the Canvas's."""
+    return "canvas" if pane in SLOT else pane
+
+
+# --- The Training pane: one run as it goes, its curves and samples, and the keys that steer it
+
+RETRY = 0.1  # seconds until a view is tried again that a busy terminal could not take
+NO_TRAINING = "No training yet: press n to start one"
+
+CURVES = {
+    "loss": "train",
+    "val_loss": "val",
+    "generator_loss": "generator",
+    "discriminator_loss": "discriminator",
+}
+"""The metrics that are drawn here, where a run has them, and what they are called."""
+ALONE = ("training.zoom", "training.log")
+"""The ids of the keys that need no run."""
+KINDS: "Mapping[str, Kind]" = {"val": "marks"}
+
+
+class TrainingPane(Steering, Pane):
+    """Shows a RunView; steers through the run's folder."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("training")]
+    pane: ClassVar[PaneName] = "training"
+    view: ClassVar[ViewName] = "training"
+    heading: ClassVar[str] = "Training"
+    NO_RUN = NO_TRAINING
+
+    def __init__(self) -> None:
+        super().__init__(id=self.pane)
+        self.run: RunView | None = None
+        self._waiting: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="head box"):
+            yield StepBar()
+            yield Line(classes="stats")
+        with Horizontal(classes="body"):
+            with Vertical(classes="curves"), Vertical(classes="box loss"):
+                yield Curve(NO_TRAINING, legend=False)
+            with Vertical(classes="side"):
+                yield SampleView(classes="box sample")
+
+    def on_mount(self) -> None:
+        self.set_title()
+        self.set_subtitle("n new run")
+        self.set_interval(1.0, self._tell_age)
+
+    # --- showing ----------------------------------------------------------------------
+
+    def show_run(self, view: RunView) -> None:
+        """Draw this look at the run; later, if the terminal is still busy with the last."""
+        self.run = view
+        driver = metered(self.app)
+        if driver is not None and driver.busy:
+            if self._waiting is None:
+                self._waiting = self.set_timer(RETRY, self._try_again)
+            return
+        self.paint()
+
+    def _try_again(self) -> None:
+        self._waiting = None
+        if self.run is not None:
+            self.show_run(self.run)
+
+    def expect(self, run: RunDir) -> None:
+        """Another run will be shown as soon as it is read."""
+        if self.run is not None and self.run.summary.run != run:
+            self.run = None
+            self.query_one(Curve).clear("reading …")
+            self.query_one(StepBar).clear()
+            self.query_one(".stats", Static).update("")
+            self.query_one(SampleView).clear()
+
+    def paint(self) -> None:
+        """Draw the run as last seen."""
+        view = self.run
+        if view is None:
+            return
+        summary, status = view.summary, view.summary.status
+        self.set_class(True, "-has-run")
+        sign, colour = mark(summary.state)
+        name = clean_line(summary.info.name, 32)
+        self.set_title((name, "bold"), "  ", (sign, colour), f" {summary.state}")
+        self.set_subtitle(self._subtitle())
+        eta = status.eta if summary.state == "running" else -1.0
+        self.query_one(StepBar).set(status.step, status.steps, eta)
+        self._tell_age()
+        self._paint_curves(view)
+        self.query_one(SampleView).show(view.sample, view.sample_files)
+
+    def _subtitle(self) -> str:
+        state = self.run.summary.state if self.run is not None else ""
+        if state == "running":
+            return "space pause · x stop"
+        if state == "paused":
+            return "space go on · x stop"
+        if state in {"stopped", "dead", "failed"}:
+            return "u resume · g generate"
+        return "n new run · g generate"
+
+    def _tell_age(self) -> None:
+        if self.run is not None:
+            stats = self.query_one(".stats", Line)
+            stats.show(stats_line(self.run, time.time(), stats.size.width))
+
+    def _paint_curves(self, view: RunView) -> None:
+        loss = self.query_one(Curve)
+        series = view.series
+        shown = {label: series[key][:2] for key, label in CURVES.items() if key in series}
+        if shown:
+            loss.set_series(shown, {label: KINDS.get(label, "smoothed") for label in shown})
+        else:
+            loss.clear(waiting_text(view))
+
+    def action_log(self) -> None:
+        """Loss on a logarithmic axis, or back."""
+        curve = self.query_one(Curve)
+        curve.log_y = not curve.log_y
+
+    def action_sample(self, by: int) -> None:
+        """An earlier or a later sample."""
+        if self._needed() is not None:
+            self.query_one(SampleView).go(by)
+
+    @on(SampleView.Walked)
+    def _walked(self, event: SampleView.Walked) -> None:
+        event.stop()
+        self.query_one(Curve).cursor = event.step
+
+    # --- steering ---------------------------------------------------------------------
+
+    @property
+    def steered(self) -> RunView | None:
+        return self.run
+
+    def refused_keys(self) -> frozenset[str]:
+        """The ids of the keys to which the pane would only answer why not."""
+        if self.run is None:
+            return frozenset(key.id for key in keys.of_pane("training") if key.id not in ALONE)
+        return frozenset(f"training.{command}" for command in self.refused_commands())
+
+    def say(self, line: str, kind: Literal["error", "note"] = "error") -> None:
+        self.post_message(messages.Say(clean_line(line), kind))
+
+    def _needed(self) -> RunView | None:
+        if self.run is not None:
+            self.post_message(messages.Acted())
+        return super()._needed()

@@ -1,0 +1,990 @@
+"""The Lab: small networks that learn points in the plane, watched a training step at a time."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from msgspec.structs import replace
+from textual import events, on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.screen import Screen
+from textual.timer import Timer
+from textual.widget import Widget
+from textual.widgets import Static
+
+from genui import protocol
+from genui.base.errors import GenuiError, MisuseError, did_you_mean
+from genui.base.files import shown
+from genui.base.numbers import count
+from genui.base.numbers import value as spelled
+from genui.base.text import clean_line
+from genui.formats import points
+from genui.formats.points import (
+    MOST_CLASSES,
+    MOST_POINTS,
+    Fit,
+    Point,
+    fit_to_plane,
+    is_points,
+    scene_of,
+)
+from genui.protocol import EDGE, LAB, LabSettings, Plane, PointsFrame, Seen
+from genui.protocol.edits import in_force
+from genui.protocol.registry import KINDS
+from genui.render import plane
+from genui.render.plane import MARKS, Floats, Scene
+from genui.runs.models import ModelInfo
+from genui.ui import keys, messages
+from genui.ui.generate.pane import TracePane
+from genui.ui.home import arrange, too_small
+from genui.ui.keys import PaneName, Scope
+from genui.ui.messages import ViewName
+from genui.ui.palette import Command, Palette, key_commands, theme_commands
+from genui.ui.session import Session
+from genui.ui.settings import Line, changed_label, settings_content
+from genui.ui.traces.controller import Trace
+from genui.ui.watcher import RunView
+from genui.ui.widgets.base import (
+    DeafWhenLeaving,
+    FooterLine,
+    HeaderLine,
+    StatusLine,
+    Timeline,
+    set_border,
+)
+from genui.ui.widgets.curve import Curve
+from genui.ui.widgets.plane import PlaneView
+
+if TYPE_CHECKING:
+    from textual.command import Provider
+
+# --- What the Lab's families and data are called, and its settings in words -------------------
+
+FAMILIES: tuple[str, ...] = tuple(family for family, medium in KINDS if medium == "points")
+TITLES = {
+    "gan": "GAN",
+    "diffusion": "diffusion",
+    "flow": "flow matching",
+    "autoregressive": "autoregressive",
+    "classifier": "classifier",
+}
+DATA = ("two moons", "eight Gaussians", "spirals", "checkerboard")
+OWN = "your points"
+NOISY = frozenset({"diffusion", "flow"})
+"""Families that go through noise levels."""
+
+LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""The noise levels that `t` goes round."""
+
+LAYERS: dict[str, tuple[str, ...]] = {
+    "everything": (),
+    "samples": ("surface", "chances", "arrows"),
+    "surface": ("samples", "arrows"),
+    "arrows": ("samples", "surface", "chances"),
+}
+"""What `g` goes round: a name, and which parts of a scene it leaves out."""
+
+SURFACES = {
+    "gan": "the discriminator's score",
+    "diffusion": "density",
+    "flow": "density",
+    "autoregressive": "p(x) p(y | x)",
+    "classifier": "p(class | x, y)",
+}
+ARROWS = {
+    "gan": "its gradient",
+    "diffusion": "flow to data",
+    "flow": "flow to data",
+}
+
+
+def family_model(family: str) -> ModelInfo:
+    """A family as the panes know models; it has no file."""
+    return ModelInfo(
+        ref=LAB + family,
+        name=TITLES[family],
+        family=family,
+        medium="points",
+        dataset="",
+        parameters=0,
+        step=0,
+        summary="",
+        path=Path(),
+        source="shipped",
+    )
+
+
+def family_named(ref: str) -> ModelInfo:
+    """`lab:gan` as the panes know models. Raises MisuseError where there is no such family."""
+    family = ref.removeprefix(LAB)
+    if family not in TITLES:
+        raise MisuseError(f"the Lab has no family '{family[:40]}': {did_you_mean(family, TITLES)}")
+    return family_model(family)
+
+
+def divergence_words(family: str, floor: float | None) -> str:
+    """What the divergence is of, and what samples of the truth itself come to."""
+    if family == "classifier":
+        return "KL from the true p(class | x, y)"
+    least = "" if floor is None else f" · truth itself {floor:.3f}"
+    return f"Jensen–Shannon{least}"
+
+
+def data_name(prompt: str) -> str:
+    """The name of data, or how many points of one's own they are."""
+    if not is_points(prompt):
+        return prompt
+    return f"{prompt.count(chr(10))} {OWN}"
+
+
+def setting_lines(
+    family: str, data: str, settings: LabSettings, seed: int, noise: float, layers: str
+) -> list[Line]:
+    """The Lab's settings."""
+    lines = [
+        Line("m", "family", TITLES[family]),
+        Line("d", "data", data_name(data)),
+        Line("a", "rate", f"{settings.learning_rate:g}", "learning_rate"),
+        Line("c", "batch", f"{settings.batch}", "batch"),
+        Line("u", "width", f"3 × {settings.width}", "width"),
+        Line("s", "steps", f"{settings.steps:,}", "steps"),
+        Line("i", "look every", f"{settings.every} steps", "every"),
+        Line("r", "seed", str(seed)),
+        Line("g", "drawn", layers),
+    ]
+    if family in NOISY:
+        lines.append(Line("t", "noise", f"{noise:g}"))
+    return lines
+
+
+# --- Which sight of the plane there is for a step, and what is to be asked of the worker ------
+
+KEPT = 32  # sights that were asked for
+
+Place = tuple[int, int, float]
+"""The number of a trace, a step and a noise level."""
+
+
+class Sights:
+    """Sights of the steps of traces: those that came with frames, and those asked for."""
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[Place, Plane] = OrderedDict()
+        self.asked: Place | None = None  # under way
+
+    def keep(self, place: Place, plane: Plane) -> None:
+        """An answer has come."""
+        self.asked = None
+        self._seen[place] = plane
+        while len(self._seen) > KEPT:
+            self._seen.popitem(last=False)
+
+    def exact(self, trace: Trace[PointsFrame], noise: float) -> Plane | None:
+        """That of the step shown; None where it has not been seen."""
+        frame = trace.frame
+        if noise == 0 and frame is not None and frame.plane is not None:
+            return frame.plane
+        return self._seen.get((trace.id, trace.position, noise))
+
+    def latest(self, trace: Trace[PointsFrame], noise: float) -> Plane | None:
+        """The one nearest before the step shown: what is shown until the exact one is here."""
+        if noise > 0:
+            steps = [
+                step for number, step, level in self._seen if (number, level) == (trace.id, noise)
+            ]
+            before = max((step for step in steps if step <= trace.position), default=None)
+            return None if before is None else self._seen[trace.id, before, noise]
+        for frame in reversed(trace.frames[: trace.position + 1]):
+            if frame.plane is not None:
+                return frame.plane
+        return None
+
+    def wanted(self, trace: Trace[PointsFrame], noise: float) -> Place | None:
+        """What should be asked of the worker now, and marks it as asked."""
+        here = trace.at_hand and trace.frames
+        if not here or self.asked is not None or self.exact(trace, noise) is not None:
+            return None
+        if noise == 0 and trace.playing:
+            return None  # sights come with the frames
+        self.asked = (trace.id, trace.position, noise)
+        return self.asked
+
+
+# --- Particles that go back from noise to data, as the network moves them at the step shown ---
+
+RATE = 8.0  # noise levels a second
+REST = 12  # ticks that the samples stay before the usual sight comes back
+
+
+class Particles:
+    """One way from noise to samples, which a timer goes along."""
+
+    def __init__(self, seen: Seen, timer: Timer) -> None:
+        self._ways = plane.places(seen.paths).reshape(seen.levels, -1, 2)
+        self._timer = timer
+        self._tick = 0
+        self.plane = seen.plane
+
+    def tick(self) -> bool:
+        """Go on; False, and the timer is stopped, once they have come to rest."""
+        self._tick += 1
+        if self._tick < len(self._ways) + REST:
+            return True
+        self.stop()
+        return False
+
+    def stop(self) -> None:
+        """Stay, and tick no more."""
+        self._timer.stop()
+
+    @property
+    def at(self) -> int:
+        return min(self._tick, len(self._ways) - 1)
+
+    @property
+    def noise(self) -> float:
+        """The level they are at: 1 at first, 0 at last."""
+        return 1 - self.at / (len(self._ways) - 1)
+
+    @property
+    def places(self) -> Floats:
+        """Shares of the plane, [N, 2]."""
+        return self._ways[self.at]
+
+
+# --- The part of the Lab's pane that asks for sights of the plane, and moves particles --------
+
+
+class Watching(TracePane[PointsFrame, LabSettings]):
+    """Owns what is seen: the noise level looked at, sights that were asked for, particles."""
+
+    def __init__(self, session: Session, settings: LabSettings, touched: str) -> None:
+        super().__init__(session, settings, touched)
+        self.noise = 0.0
+        self.particles: Particles | None = None
+        self._sights = Sights()
+        self._way_asked = False
+
+    def sight(self, trace: Trace[PointsFrame]) -> Plane | None:
+        """What there is to see of the step shown; what is missing is asked for."""
+        family = trace.request.model.partition(":")[2]
+        noise = self.noise if family in NOISY else 0.0
+        place = self._sights.wanted(trace, noise)
+        if place is not None:
+            self._session.look(*place)
+        return (
+            self._sights.exact(trace, noise)
+            or self._sights.latest(trace, noise)
+            or self._sights.latest(trace, 0.0)
+        )
+
+    @on(messages.SeenArrived)
+    def _seen_arrived(self, event: messages.SeenArrived) -> None:
+        seen = event.seen
+        if not seen.levels:
+            self._sights.keep((seen.trace, seen.step, seen.noise), seen.plane)
+            self.paint()
+            return
+        trace = self.trace
+        if self._way_asked and trace is not None and trace.id == seen.trace:
+            self._way_asked = False
+            self.particles = Particles(seen, self.set_interval(1 / RATE, self._move_particles))
+            self.paint()
+
+    @on(messages.TraceFailed)
+    @on(messages.TraceLost)
+    def _asks_nothing(self) -> None:
+        self._sights.asked = None
+        self._way_asked = False
+
+    # --- noise levels -------------------------------------------------------------------
+
+    def action_noise(self) -> None:
+        """The next noise level to look at."""
+        if not self._has_noise("noise levels"):
+            return
+        at = LEVELS.index(self.noise)
+        self.noise = LEVELS[(at + 1) % len(LEVELS)]
+        self.paint()
+
+    def _has_noise(self, what: str) -> bool:
+        family = self.model.family if self.model is not None else ""
+        if family in NOISY:
+            return True
+        self._tell(f"{TITLES[family]} has no {what}: diffusion and flow matching do (m)")
+        return False
+
+    # --- particles ----------------------------------------------------------------------
+
+    def action_particles(self) -> None:
+        """Watch particles go from noise to data, at the step shown; again, and they stop."""
+        if self.particles is not None:
+            self.stop_particles()
+            self.paint()
+            return
+        trace = self._needed()
+        if trace is None or not self._has_noise("particles"):
+            return
+        self._hold()
+        if not (trace.at_hand and trace.frames):
+            self._tell("this step is not computed yet: space trains, then w again")
+            return
+        self._way_asked = True
+        self._session.look(trace.id, trace.position, 0.0, paths=True)
+
+    def _move_particles(self) -> None:
+        if self.particles is not None and not self.particles.tick():
+            self.particles = None
+        self.paint()
+
+    def stop_particles(self) -> None:
+        """Back to the usual sight."""
+        if self.particles is not None:
+            self.particles.stop()
+            self.particles = None
+
+    def leave(self) -> None:
+        """The screen is left: everything stays where it is."""
+        self.stop_particles()
+        self._hold()
+
+    def on_key(self, event: events.Key) -> None:
+        """Any other key ends the particles, and does what it does."""
+        if event.key not in ("w", "g"):
+            self.stop_particles()
+
+
+# --- Setting points of one's own: a cursor that the keys move over the plane ------------------
+
+
+class PointsEditor(PlaneView, can_focus=True):
+    """The points as they are set, with the cursor. Done is posted with them."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("points")]
+
+    class Done(Message):
+        """The points as they are now."""
+
+        def __init__(self, points: list[Point]) -> None:
+            super().__init__()
+            self.points = points
+
+    def __init__(self) -> None:
+        super().__init__(classes="editor")
+        self.points: list[Point] = []
+        self.label = 0
+        self._fit = Fit()  # of points that were loaded
+        self._column = self._row = -1
+
+    def begin(self, points: list[Point]) -> None:
+        """Go on from these, the cursor in the middle."""
+        self.points = list(points)
+        self._fit = fit_to_plane(points) if points else Fit()
+        self._column = self._row = -1
+        self.paint()
+
+    @property
+    def place(self) -> tuple[float, float]:
+        """Where the cursor is, as shares of the plane: the middle of a cell."""
+        columns, rows = self.cells
+        if not columns:  # not on the screen yet
+            return 0.5, 0.5
+        if self._column < 0:
+            self._column, self._row = columns // 2, rows // 2
+        self._column = max(0, min(self._column, columns - 1))
+        self._row = max(0, min(self._row, rows - 1))
+        return (self._column + 0.5) / columns, 1 - (self._row + 0.5) / rows
+
+    def paint(self) -> None:
+        """The points and the cursor."""
+        placed = [self._fit.place(point) for point in self.points]
+        shares = [((x / EDGE + 1) / 2, (y / EDGE + 1) / 2) for x, y, _ in placed]
+        labels = np.array([point.label for point in placed], np.uint8)
+        scene = Scene(np.array(shares).reshape(-1, 2), labels)
+        self.show(scene, self.place)
+        self._tell()
+
+    def _tell(self) -> None:
+        """How many there are and of which class the next will be, in the border around."""
+        count = len(self.points)
+        there = "no points yet" if not count else "1 point" if count == 1 else f"{count:,} points"
+        if isinstance(self.parent, Widget):
+            title = Content.assemble(("Setting points", "bold"), f" · {there}")
+            set_border(self.parent, title, f"next: class {MARKS[self.label]} (c) · esc trains")
+
+    def on_resize(self) -> None:
+        super().on_resize()
+        if self.display:
+            self.call_after_refresh(self.paint)
+
+    # --- keys -------------------------------------------------------------------------
+
+    def action_move(self, right: int, up: int) -> None:
+        """Move the cursor by that many cells."""
+        _ = self.place  # where it has none yet
+        self._column += right
+        self._row -= up
+        self.paint()
+
+    def action_set(self) -> None:
+        """Set a point at the cursor."""
+        if len(self.points) >= MOST_POINTS:
+            self.post_message(messages.Say(f"{MOST_POINTS:,} points: no more are taken", "note"))
+            return
+        across, up = self.place
+        x, y = self._fit.back((2 * across - 1) * EDGE, (2 * up - 1) * EDGE)
+        self.points.append(Point(x, y, self.label))
+        self.post_message(messages.Acted())
+        self.paint()
+
+    def action_remove(self) -> None:
+        """Remove the point nearest to the cursor."""
+        if not self.points:
+            self.post_message(messages.Say("no point is set yet: ⏎ sets one", "note"))
+            return
+        across, up = self.place
+        x, y = self._fit.back((2 * across - 1) * EDGE, (2 * up - 1) * EDGE)
+        nearest = min(self.points, key=lambda point: (point.x - x) ** 2 + (point.y - y) ** 2)
+        self.points.remove(nearest)
+        self.paint()
+
+    def action_next_class(self) -> None:
+        """Points that are set next are of the next class."""
+        self.label = (self.label + 1) % MOST_CLASSES
+        self.paint()
+
+    def action_clear(self) -> None:
+        """Remove every point."""
+        self.points = []
+        self._fit = Fit()
+        self.paint()
+
+    def action_done(self) -> None:
+        """Train on them."""
+        self.post_message(self.Done(list(self.points)))
+
+    def on_click(self, event: events.Click) -> None:
+        """A point where the mouse is."""
+        columns, rows = self.cells
+        self._column = event.x - (self.size.width - columns) // 2
+        self._row = event.y - (self.size.height - rows) // 2
+        self.action_set()
+
+
+# --- The part of the Lab's pane that has points of one's own: set by keys, or from a file -----
+
+
+class OwnPoints(Watching):
+    """Owns the editor, which is shown over the plane while points are set."""
+
+    class Editing(Message):
+        """Points are being set, or no longer."""
+
+        def __init__(self, now: bool) -> None:
+            super().__init__()
+            self.now = now
+
+    def __init__(self, session: Session, settings: LabSettings, touched: str) -> None:
+        super().__init__(session, settings, touched)
+        self.editor = PointsEditor()
+        self.own: list[Point] = []
+
+    @property
+    def own_text(self) -> str:
+        """The points as a prompt; "" where there are none."""
+        return points.to_text(self.own) if self.own else ""
+
+    # --- by keys --------------------------------------------------------------------------
+
+    @property
+    def editing(self) -> bool:
+        return self.has_class("-editing-points")
+
+    def action_points(self) -> None:
+        """Set points."""
+        self._hold()
+        self.stop_particles()
+        self.add_class("-editing-points")
+        self.editor.begin(self.own)
+        self.screen.set_focus(self.editor)
+        self.call_after_refresh(self.editor.paint)
+        self.post_message(self.Editing(True))
+
+    @on(PointsEditor.Done)
+    def _points_set(self, event: PointsEditor.Done) -> None:
+        event.stop()
+        self.remove_class("-editing-points")
+        self.screen.set_focus(self)
+        self.post_message(self.Editing(False))
+        changed, self.own = event.points != self.own, event.points
+        if not self.own:
+            self.paint()
+        elif len({point[:2] for point in self.own}) < points.LEAST_POINTS:
+            self._tell("set points at two places or more: p goes on setting, ⏎ sets one")
+        elif changed or self.prompt != self.own_text:
+            self._train_on_own()
+
+    def _train_on_own(self) -> None:
+        self.prompt = self.own_text
+        self.start_over(play=True)
+
+    # --- from a file ----------------------------------------------------------------------
+
+    def action_open(self) -> None:
+        """Ask for a CSV."""
+        from genui.ui.widgets.dialogs import ValueScreen
+
+        def parse(text: str) -> Path:
+            if not text.strip():
+                raise MisuseError("give the name of a CSV file")
+            return Path(text.strip())
+
+        hint = "a CSV with a line of x,y a point, or x,y,class; up to 5,000 of them"
+        self.app.push_screen(ValueScreen("Points from a CSV", "", hint, parse), self._open_csv)
+
+    def _open_csv(self, path: Path | None) -> None:
+        if path is not None:
+            self._read_csv(path)
+
+    @work(group="csv", exclusive=True, exit_on_error=False)
+    async def _read_csv(self, path: Path) -> None:
+        try:
+            found = await asyncio.to_thread(lambda: points.read_csv(path.expanduser()))
+        except RuntimeError as error:  # expanduser knows no such user
+            self.post_message(messages.Say(f"{path}: {error}"))
+        except GenuiError as error:
+            self.post_message(messages.Say(str(error)))
+        else:
+            self.own = found
+            self._tell(f"{len(found):,} points of {shown(path)}")
+            self._train_on_own()
+
+
+# --- The curves of a training in the Lab: its losses, and how far it is from the truth --------
+
+Series = dict[str, tuple[np.ndarray, np.ndarray]]
+"""Name to (x, values), as a Curve takes them."""
+
+
+class Curves:
+    """What the frames of one trace tell, read once each."""
+
+    def __init__(self) -> None:
+        self._trace: Trace[PointsFrame] | None = None
+        self._read = 0  # frames
+        self._losses: dict[str, tuple[list[float], list[float]]] = {}
+        self._divergence: tuple[list[float], list[float]] = ([], [])
+
+    def take(self, trace: Trace[PointsFrame] | None) -> None:
+        """Read what is new; of another trace, everything."""
+        if trace is not self._trace:
+            self._trace, self._read = trace, 0
+            self._losses, self._divergence = {}, ([], [])
+        if trace is None:
+            return
+        for frame in trace.frames[self._read :]:
+            for name, value in frame.measures:
+                steps, values = self._losses.setdefault(name, ([], []))
+                steps.append(frame.step)
+                values.append(value)
+            if frame.divergence is not None:
+                self._divergence[0].append(frame.step)
+                self._divergence[1].append(frame.divergence)
+        self._read = len(trace.frames)
+
+    @property
+    def losses(self) -> Series:
+        return {name: _arrays(pair) for name, pair in self._losses.items()}
+
+    @property
+    def divergence(self) -> Series:
+        """Empty where the true density is not known."""
+        return {"divergence": _arrays(self._divergence)} if self._divergence[0] else {}
+
+
+def _arrays(pair: tuple[list[float], list[float]]) -> tuple[np.ndarray, np.ndarray]:
+    return np.array(pair[0], np.float64), np.array(pair[1], np.float64)
+
+
+# --- The Lab's pane: a network that learns points, watched in the plane a training step at a time
+
+SHORT = 26  # lines below which the divergence has no curve of its own
+LEAST_SIDE = 36  # columns beside the plane
+LEAST_RATE, MOST_RATE = 1e-6, 1.0
+
+
+class LabPane(OwnPoints):
+    """The plane, the curves beside it, and what is trained; every step is kept or comes again."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("lab")]
+    pane: ClassVar[PaneName] = "lab"
+    view: ClassVar[ViewName] = "lab"
+    heading: ClassVar[str] = "Lab"
+    first_step: ClassVar[int] = 0
+    paints_a_second: ClassVar[float] = 10
+    catch_up: ClassVar[float] = 0.5
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session, LabSettings(), touched="learning_rate")
+        families = [family_model(family) for family in FAMILIES]
+        self.know(families)
+        self.model: ModelInfo | None = self.known[protocol.LAB + "flow"]
+        self.prompt = DATA[0]
+        self.drawn = "everything"
+        self._curves = Curves()
+        self._settings_shown = Content("")
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(classes="lab-body"):
+            with Vertical(classes="plane-box box"):
+                yield PlaneView(classes="plane")
+                yield self.editor
+                yield Timeline("step", "trained")
+            with Vertical(classes="lab-side"):
+                with Vertical(classes="loss-box box"):
+                    yield Curve("No steps yet", readout=True)
+                with Vertical(classes="divergence-box box"):
+                    yield Curve("No steps yet", readout=True)
+                with Vertical(classes="settings-box box"):
+                    yield Static(classes="lab-settings", markup=False)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """The plane is as large a square as leaves room for what is beside it."""
+        width, height = event.size
+        self.set_class(height < SHORT, "-short")
+        square = 2 * (height - 3) + 2
+        self.query_one(".plane-box").styles.width = max(12, min(square, width - LEAST_SIDE))
+        self.call_after_refresh(self.paint)
+
+    # --- what a TracePane asks ----------------------------------------------------------
+
+    def default_prompt(self, model: ModelInfo) -> str:
+        return self.prompt
+
+    def total_steps(self) -> int:
+        return self.settings.steps
+
+    def start_over(self, play: bool) -> None:
+        """A new training of the family on the data, with the seed and settings as they are."""
+        self.stop_particles()
+        self.begin(self.request(), f"{self._what()} · seed {self.seed}", play)
+
+    def _what(self) -> str:
+        assert self.model is not None
+        return f"{self.model.name} · {data_name(self.prompt)}"
+
+    def _compare_with(self, other: object) -> None:
+        """Branches are compared by going from one to the other."""
+        self._tell("in the Lab go from branch to branch: b, then ⏎ shows one at its own step")
+
+    def _apply(self) -> None:
+        """Settings hold from here on, as a fork; before the first step, and of a width that is
+        another, the training begins again."""
+        trace = self.trace
+        if trace is None:
+            return
+        before = in_force(trace.request)[2]
+        if trace.position == 0 or self.settings.width != before.width:
+            self.start_over(play=True)
+            return
+        label = changed_label(before, self.settings, joint=" ")
+        self.fork(protocol.SetSettings(self.settings), label)
+
+    # --- keys -------------------------------------------------------------------------
+
+    @property
+    def family(self) -> str:
+        """The family that is chosen."""
+        return self.model.family if self.model is not None else FAMILIES[0]
+
+    def action_family(self) -> None:
+        """The next family, on the same data."""
+        at = FAMILIES.index(self.family)
+        self.model = self.known[protocol.LAB + FAMILIES[(at + 1) % len(FAMILIES)]]
+        self._chosen_anew()
+
+    def action_data(self) -> None:
+        """The next data; points of one's own come last, where there are some."""
+        offered = [*DATA, *([self.own_text] if self.own_text else [])]
+        at = offered.index(self.prompt) if self.prompt in offered else -1
+        self.prompt = offered[(at + 1) % len(offered)]
+        self._chosen_anew()
+
+    def _chosen_anew(self) -> None:
+        """Train what is chosen now; before anything was trained, only say what that is."""
+        self.post_message(messages.Acted())
+        if self.trace is None:
+            self.paint()
+        else:
+            self.start_over(play=True)
+
+    def action_rate(self, direction: int) -> None:
+        """Twice the learning rate, or half of it."""
+        rate = self.settings.learning_rate * (2.0 if direction > 0 else 0.5)
+        if LEAST_RATE <= rate <= MOST_RATE:
+            self._touched = "learning_rate"
+            self._set(replace(self.settings, learning_rate=float(f"{rate:.3g}")))
+
+    def action_layers(self) -> None:
+        """What is drawn of what there is."""
+        names = [*LAYERS]
+        self.drawn = names[(names.index(self.drawn) + 1) % len(names)]
+        self.paint()
+
+    # --- drawing ----------------------------------------------------------------------
+
+    def paint(self) -> None:
+        trace = self.trace
+        scene = self._scene(trace)
+        plane = self.query_one(".plane", PlaneView)
+        if scene is None:
+            plane.clear(self.empty_text())
+        else:
+            plane.show(scene)
+        self._paint_timeline(trace)
+        self._paint_curves(trace)
+        self._paint_words(trace, scene)
+        lines = setting_lines(
+            self.family, self.prompt, self.settings, self.seed, self.noise, self.drawn
+        )
+        content = settings_content(lines, self._touched)
+        if not content.is_same(self._settings_shown):  # it costs a layout
+            self._settings_shown = content
+            self.query_one(".lab-settings", Static).update(content)
+
+    def _scene(self, trace: Trace[PointsFrame] | None) -> Scene | None:
+        if trace is None or not trace.frames:
+            return None
+        plane = self.sight(trace)
+        if plane is None:
+            return None
+        scene = scene_of(plane, trace.frames[0])
+        if self.particles is not None:
+            return Scene(scene.data, scene.classes, self.particles.places)
+        return scene.without(*LAYERS[self.drawn])
+
+    def empty_text(self) -> str:
+        """What to press."""
+        if self.trace is not None and self.trace.loading:
+            return f"starting … {time.monotonic() - self._asked_at:.0f} s"
+        data = data_name(self.prompt)
+        return (
+            f"space trains: {TITLES[self.family]} on {data}. m another family, d other "
+            "data, p sets points of your own, o opens a CSV"
+        )
+
+    def _paint_timeline(self, trace: Trace[PointsFrame] | None) -> None:
+        timeline = self.query_one(Timeline)
+        total = count(trace.total if trace is not None else self.settings.steps)
+        here = count(trace.position if trace is not None else 0)
+        timeline.left = f"step {here:>{len(total)}} of {total}"  # so the bar keeps its place
+        timeline.follow(trace)
+
+    def _paint_curves(self, trace: Trace[PointsFrame] | None) -> None:
+        self._curves.take(trace)
+        loss, divergence = self.query(Curve)
+        pairs = ((loss, self._curves.losses), (divergence, self._curves.divergence))
+        for curve, series in pairs:
+            if not curve.is_on_screen:
+                continue
+            if not series:
+                told = trace is not None and trace.computed > 0
+                curve.clear("the true density is not known" if told else "no steps yet")
+                continue
+            curve.set_series(series, dict.fromkeys(series, "line"))
+            curve.cursor = float(trace.position) if trace is not None else None
+
+    # --- words in the borders -----------------------------------------------------------
+
+    def _paint_words(self, trace: Trace[PointsFrame] | None, scene: Scene | None) -> None:
+        if not self.editing:
+            what = Content.assemble((self._what(), "bold"))
+            set_border(self.query_one(".plane-box"), what, self._legend(trace, scene))
+        rate = trace.rate(time.monotonic()) if trace is not None and trace.playing else 0.0
+        pace = f" · {count(round(rate))} steps/s" if rate >= 1 else ""
+        bits = f" · {self._bits()}" if self.has_class("-short") and self._bits() else ""
+        set_border(self.query_one(".loss-box"), title=Content(f"Loss{bits}{pace}"))
+        floor = trace.frames[0].floor if trace is not None and trace.frames else None
+        unit = divergence_words(self.family, floor)
+        box = self.query_one(".divergence-box")
+        set_border(box, title=Content("Divergence, bits"), subtitle=Content(unit))
+        branches = self.traces.branches
+        label = clean_line(self.traces.shown.label, 40) if self.traces.shown is not None else ""
+        many = f"{len(branches)} branches · {label}" if len(branches) > 1 else ""
+        settings = self.query_one(".settings-box")
+        set_border(settings, title=Content("Settings"), subtitle=Content(many))
+
+    def _bits(self) -> str:
+        """The divergence that was measured last before the step shown."""
+        trace, series = self.trace, self._curves.divergence
+        if trace is None or not series:
+            return ""
+        steps, values = series["divergence"]
+        at = int(np.searchsorted(steps, trace.position, side="right")) - 1
+        return f"{spelled(float(values[at]))} bits off" if at >= 0 else ""
+
+    def _legend(self, trace: Trace[PointsFrame] | None, scene: Scene | None) -> str:
+        """What the marks are, of those that are drawn."""
+        if scene is None or trace is None:
+            return ""
+        if self.particles is not None:
+            return f"∴ particles at noise {self.particles.noise:.2f} · any key ends"
+        family = trace.request.model.removeprefix(protocol.LAB)
+        classes = int(scene.classes.max()) + 1 if len(scene.classes) else 1
+        parts = [f"{MARKS[:classes]} data"]
+        if len(scene.samples):
+            parts.append("∴ samples")
+        if len(scene.arrows):
+            parts.append(f"→ {ARROWS.get(family, '')}")
+        if scene.chances is not None:
+            parts.append("┄ boundary")
+        if scene.surface is not None or scene.chances is not None:
+            parts.append(f"░ {SURFACES[family]}")
+        if self.noise and family in NOISY:
+            parts.append(f"noise {self.noise:g}")
+        return " · ".join(parts)
+
+
+# --- The Lab's screen: its pane between the header and the footer -----------------------------
+
+
+def _commands() -> "type[Provider]":
+    """The palette's provider, imported when the palette first opens."""
+
+    return LabCommands
+
+
+class LabScreen(DeafWhenLeaving, Screen[ViewName]):
+    """Dismissed with the view to go to; what is trained stays as it is until it is shown again."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.bound(keys.common("lab"))]
+    COMMANDS = {_commands}  # noqa: RUF012 - as Textual declares it
+    AUTO_FOCUS = ""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.lab = LabPane(session)
+        self.machine = self.traffic = ""
+        self.live = 0  # trainings of runs
+        self.user_keys: dict[str, str] = {}
+
+    def compose(self) -> ComposeResult:
+        yield HeaderLine()
+        yield self.lab
+        yield Static(id="lab-tiny", markup=False)
+        yield StatusLine()
+        yield FooterLine()
+
+    def on_mount(self) -> None:
+        self._fit(self.app.size.width, self.app.size.height)
+        self.set_focus(self.lab)
+        self.refresh_chrome()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._fit(*event.size)
+
+    def _fit(self, width: int, height: int) -> None:
+        """In too small a terminal, the plain word in place of the pane."""
+        tiny = arrange(width, height) == "tiny"
+        self.set_class(tiny, "-tiny")
+        if tiny:
+            self.query_one("#lab-tiny", Static).update(too_small(width, height))
+
+    def on_screen_resume(self) -> None:
+        """Shown again: what came meanwhile is painted."""
+        if self.usable and not self.lab.editing:
+            self.set_focus(self.lab)
+            self.lab.paint()
+
+    def open_saved(self, path: Path) -> None:
+        """Show a saved training."""
+        self.call_after_refresh(self.lab.open_saved, path)
+
+    # --- the lines around -----------------------------------------------------------------
+
+    @property
+    def scope(self) -> Scope:
+        """Whose keys hold."""
+        return "points" if self.lab.editing else "lab"
+
+    @on(OwnPoints.Editing)
+    def refresh_chrome(self) -> None:
+        """Header and footer as things stand."""
+        if not self.usable:
+            return
+        self.query_one(HeaderLine).set("lab", self.live, self.machine, self.traffic)
+        self.query_one(FooterLine).set(self.scope, False, self.user_keys)
+
+    def say(self, line: str, kind: Literal["error", "note", "hint"] = "error") -> None:
+        """One line above the footer."""
+        self.query_one(StatusLine).say(line, kind)
+
+    @on(messages.Say)
+    def _said(self, event: messages.Say) -> None:
+        event.stop()
+        self.say(event.line, event.kind)
+
+    @on(messages.Acted)
+    def _acted(self, event: messages.Acted) -> None:
+        event.stop()
+        self.query_one(StatusLine).clear_line()
+
+    def show_run(self, view: RunView) -> None:
+        """Runs are shown on the main screen."""
+
+    async def press(self, key: keys.Key) -> None:
+        """Do what the key does."""
+        where = {"lab": self.lab, "points": self.lab.editor}.get(key.pane, self)
+        await self.app.run_action(key.action, where)
+
+    # --- leaving ----------------------------------------------------------------------------
+
+    def action_view(self, view: ViewName) -> None:
+        """To another view of the app."""
+        if view != "lab" and self.is_active:
+            self.lab.leave()
+            self.dismiss(view)
+
+    def action_back(self) -> None:
+        """Home."""
+        self.action_view("home")
+
+    def action_help(self) -> None:
+        """The keys of this screen."""
+        from genui.ui.widgets.dialogs import HelpScreen
+
+        self.app.push_screen(HelpScreen(self.scope, self.user_keys))
+
+    def action_manual(self) -> None:
+        """The manual, at the page of this screen."""
+        from genui.ui.windows import ManualScreen
+
+        self.app.push_screen(ManualScreen(self.scope, keymap=self.user_keys))
+
+    def action_quit(self) -> None:
+        """Close the app; training of runs goes on."""
+        self.app.exit()
+
+
+# --- The Lab's palette: every action, saved training and theme, by name -----------------------
+
+
+class LabCommands(Palette):
+    """What can be done in the Lab."""
+
+    def commands(self) -> Iterator[Command]:
+        lab = self.screen
+        if not isinstance(lab, LabScreen):
+            return
+        for scope in ("points", "lab") if lab.lab.editing else ("lab",):
+            yield from key_commands(scope, keys.of_pane(scope), lab.press)
+        yield from key_commands("app", keys.common("lab"), lab.press)
+        yield from theme_commands(self.app)

@@ -1,0 +1,415 @@
+"""What the app's traces are on disk: their recipes, saved trees, and such a tree come back."""
+
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from msgspec.structs import replace
+
+from genui import protocol
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.files import atomic_write, plain, shown
+from genui.base.text import clean, clean_line
+from genui.formats.codec import Kind, Sample, encode, film_steps, sheet
+from genui.formats.favourites import Branch, SavedTree, branch_start, load_tree, save_tree
+from genui.formats.points import looked_at
+from genui.formats.recipe import Machine, Result, TraceRecipe, View, recipe_of, result_of
+from genui.protocol import ImageFrame, LabSettings, LatentSettings, PointsFrame
+from genui.protocol.edits import in_force
+from genui.runs.models import ModelInfo, find_model
+from genui.ui.traces import trees
+from genui.ui.traces.compare import Column, Part
+from genui.ui.traces.controller import Trace
+
+_LONGEST = 200  # characters of a machine's words
+
+
+def machine_of(ready: protocol.Ready | None) -> Machine:
+    """What the worker computes on, as a recipe keeps it; empty where no worker lives."""
+    if ready is None:
+        return Machine()
+    return Machine(
+        device=ready.device,
+        precision=ready.precision,
+        threads=ready.threads,
+        processor=ready.processor[:_LONGEST],
+        torch=ready.torch,
+    )
+
+
+def recipe_for(
+    trace: Trace[Any], machine: Machine, result: Result | None = None, view: View | None = None
+) -> TraceRecipe:
+    """The recipe of one branch, as far as it is begun."""
+    started = protocol.Started(
+        trace=0,
+        model=trace.request.model,
+        family="",
+        medium="",
+        prompt=trace.seen_prompt,
+        total_steps=trace.total,
+        fingerprint=trace.fingerprint,
+    )
+    return recipe_of(trace.request, started, machine, result, view=view)
+
+
+def sample_of(trace: Trace[Any]) -> Sample:
+    """The frames that are here, as files are written from them."""
+    prompt, suffix = clean(trace.seen_prompt), clean(trace.seen_suffix)
+    return Sample(trace.request.seed, prompt, tuple(trace.frames), suffix)
+
+
+# --- saving ----------------------------------------------------------------------------
+
+
+def roots(tree: trees.Tree[Any]) -> list[trees.Branch[Any]]:
+    """The branches that began by themselves, or whose parents are gone: each a tree to save."""
+    return [branch for branch, depth in tree.lines() if depth == 0]
+
+
+def root_of(tree: trees.Tree[Any], branch: trees.Branch[Any]) -> trees.Branch[Any]:
+    """Where the branch grew from."""
+    while (parent := tree.find(branch.parent)) is not None:
+        branch = parent
+    return branch
+
+
+def saved_tree(tree: trees.Tree[Any], current: trees.Branch[Any], machine: Machine) -> SavedTree:
+    """The tree that `current` belongs to, with its playhead; `with_result` adds what came of it."""
+    root = root_of(tree, current)
+    mine = [branch for branch in tree.branches if root_of(tree, branch) is root]
+    spare = itertools.count(max(branch.number for branch in mine) + 1)
+    return SavedTree(
+        name=name_of(root.trace.request),
+        recipe=recipe_for(root.trace, machine, view=View(kind="tree")),
+        branches=tuple(
+            saved for branch in mine for saved in _saved(branch, tree.find(branch.parent), spare)
+        ),
+        current=current.number,
+        playhead=current.trace.position,
+    )
+
+
+def tree_of(trace: Trace[Any], machine: Machine) -> SavedTree:
+    """One trace as a tree of its own: a branch for each of its edits, grown one from another."""
+    edits = trace.request.edits
+    root = replace(trace.request, edits=())
+    recipe = replace(recipe_for(trace, machine, view=View(kind="tree")), edits=())
+    branches = [Branch(id=0, total=trace.total, label=f"seed {root.seed}")]
+    for number, at in enumerate(edits, 1):
+        last = number == len(edits)
+        branches.append(
+            Branch(
+                id=number,
+                parent=number - 1,
+                step=at.step,
+                edit=at.edit,
+                total=trace.total,
+                label=f"edit at {at.step}" if last or edits[number].step != at.step else "",
+            )
+        )
+    return SavedTree(
+        name=name_of(trace.request),
+        recipe=recipe,
+        branches=tuple(branches),
+        current=len(edits),
+        playhead=trace.position,
+    )
+
+
+def with_result(saved: SavedTree, frames: Sequence[protocol.Frame]) -> SavedTree:
+    """The tree with what the shown branch has come to. Reads every frame: a thread's work."""
+    return replace(saved, result=result_of(frames) if frames else None)
+
+
+def _saved(
+    branch: trees.Branch[Any], parent: trees.Branch[Any] | None, spare: Iterator[int]
+) -> Iterator[Branch]:
+    """The branch as it is saved; where it made several edits at once, one after the other.
+
+    Those before the last have no label: they are no branches that anyone saw.
+    """
+    trace, label = branch.trace, clean_line(branch.label, 200) or "a branch"
+    if parent is None:
+        yield Branch(id=branch.number, total=trace.total, label=label)
+        return
+    step = trace.forked_at
+    shared = sum(at.step <= step for at in parent.trace.request.edits)
+    *others, last = trace.request.edits[shared:]
+    before = parent.number
+    for other in others:
+        number = next(spare)
+        yield Branch(id=number, parent=before, step=other.step, edit=other.edit, total=trace.total)
+        before = number
+    yield Branch(
+        id=branch.number,
+        parent=before,
+        step=step,
+        edit=last.edit,
+        total=trace.total,
+        label=label,
+    )
+
+
+def name_of(request: protocol.Start) -> str:
+    """What a trace is called until someone calls it otherwise: its prompt and its seed."""
+    words = clean_line(request.prompt, 40) or clean_line(request.model, 40)
+    return f"{words} · seed {request.seed}"
+
+
+# --- opening again -----------------------------------------------------------------------
+
+
+def opened(path: Path) -> tuple[SavedTree, ModelInfo]:
+    """A saved tree and its model. Touches the disk.
+
+    Raises GenuiError, one line, where the file is none or its model is not here.
+    """
+    saved = load_tree(path)
+    try:
+        if saved.recipe.model.startswith(protocol.LAB):
+            from genui.ui.lab import family_named
+
+            return saved, family_named(saved.recipe.model)
+        return saved, find_model(saved.recipe.model)
+    except GenuiError as error:
+        raise GenuiError(f"{plain(path.name)}: its model is not here ({error})") from None
+
+
+def graft(saved: SavedTree, tree: trees.Tree[Any]) -> None:
+    """Put a saved tree beside what the pane has, and show what was shown.
+
+    Nothing is computed: a branch begins by its recipe, from its first step, once it is
+    looked at.
+    """
+    first = 1 if isinstance(saved.recipe.settings, protocol.TextSettings) else 0
+    numbers: dict[int, int] = {}
+    for branch in saved.branches:
+        if not branch.label and branch.parent >= 0:
+            numbers[branch.id] = numbers[branch.parent]  # the first of several edits at once
+            continue
+        trace: Trace[Any] = Trace(
+            request=branch_start(saved, branch.id),
+            first=first,
+            forked_at=branch.step,
+            total=branch.total,
+            fingerprint=saved.fingerprint,
+        )
+        parent = numbers.get(branch.parent, -1)
+        numbers[branch.id] = tree.graft(trace, branch.label, parent).number
+    tree.show(numbers[saved.current])
+    if tree.trace is not None:
+        tree.trace.seek(saved.playhead)
+
+
+# --- The files a trace can be written to, and writing them. Runs on a thread; no screen here --
+
+_SIDE = 256  # pixels that a small picture is enlarged to, about
+_MOST_SCALE = 32
+
+
+Shows = Literal["frame", "film", "animation", "clip", "sound", "orchestra", "score", "text", "tree"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file: what it shows, in words and as a `View` has it."""
+
+    key: str
+    kind: Kind
+    words: str
+    shows: Shows
+    still: bool = False  # of the step shown alone
+    shrink: int = 0  # pictures: enlarged, and then so many times smaller; 0: as they are
+
+    @property
+    def suffix(self) -> str:
+        return f".{self.kind}"
+
+    def view(self, frames: Sequence[Any], step: int, part: Part) -> View:
+        """The view of a trace's frames: as the pane has it, and large enough to be seen."""
+        first, scale = frames[0], 1
+        steps: tuple[int, ...] = ()
+        if self.still:
+            steps = (looked_at(frames, step) if isinstance(first, PointsFrame) else step,)
+        if self.shrink and isinstance(first, ImageFrame):
+            large = max(1, min(_MOST_SCALE, _SIDE // max(first.width, first.height)))
+            scale = max(1, large // self.shrink)
+        if self.shows == "sound":
+            part = "x"  # it has none
+        return View(kind=self.shows, steps=steps, part=part, scale=scale)
+
+
+PICTURES = (
+    Format("png", "png", "the {part} at step {step}", "frame", still=True, shrink=1),
+    Format("film", "png", "a filmstrip, ten steps from noise to picture", "film", shrink=4),
+    Format("gif", "gif", "every step, moving, 256 colours", "animation", shrink=1),
+    Format("apng", "apng", "every step, moving, all colours", "animation", shrink=1),
+    Format("cast", "cast", "a recording of the terminal, for asciinema", "animation"),
+    Format("trace", "trace", "the branches, to open again; no pictures", "tree"),
+)
+CLIPS = (
+    Format("gif", "gif", "the clip as it is at step {step}, 256 colours",
+        "clip", still=True, shrink=1),
+    Format("apng", "apng", "the clip as it is at step {step}, all colours",
+        "clip", still=True, shrink=1),
+    Format("mp4", "mp4", "the clip as it is at step {step}, for players; needs ffmpeg",
+        "clip", still=True, shrink=1),
+    Format("png", "png", "all frames of the {part} at step {step}",
+        "frame", still=True, shrink=4),
+    Format("film", "png", "a filmstrip, ten steps from noise to clip, a row each",
+        "film", shrink=8),
+    Format("steps", "gif", "every step, moving, all frames side by side",
+        "animation", shrink=4),
+    Format("cast", "cast", "the clip as a recording of the terminal, for asciinema",
+        "clip", still=True),
+    Format("trace", "trace", "the branches, to open again; no pictures", "tree"),
+)  # fmt: skip
+WALKS = (
+    Format("png", "png", "the picture at step {step}", "frame", still=True, shrink=1),
+    Format("film", "png", "a filmstrip, ten steps of the walk", "film", shrink=4),
+    *PICTURES[2:],
+)
+SOUNDS = (
+    Format("wav", "wav", "the sound of the guess at step {step}", "sound", still=True),
+    *PICTURES,
+)
+PLANES = (
+    Format("gif", "gif", "the training, moving, 256 colours", "animation"),
+    Format("apng", "apng", "the training, moving, all colours", "animation"),
+    Format("png", "png", "the plane as it was last looked at, up to step {step}",
+        "frame", still=True),
+    Format("csv", "csv", "the samples of that step, x,y a line", "frame", still=True),
+    Format("trace", "trace", "the branches, to open again; no pictures", "tree"),
+)  # fmt: skip
+TEXTS = (
+    Format("txt", "txt", "prompt and text", "text"),
+    Format("cast", "cast", "a recording of the terminal, for asciinema", "text"),
+    Format("trace", "trace", "the branches, to open again; no text", "tree"),
+)
+PIECES = (
+    Format("mid", "mid", "a MIDI file, a track a voice", "score"),
+    Format("wav", "wav", "the piece played by a small synthesiser", "sound"),
+    Format("gm", "wav", "the same with General MIDI instruments; needs fluidsynth", "orchestra"),
+    Format("trace", "trace", "the branches, to open again; no notes", "tree"),
+)
+
+
+def formats(trace: Trace[Any]) -> tuple[Format, ...]:
+    """What a trace of its medium can be written as."""
+    if trace.medium == "music":
+        return PIECES
+    if trace.first:
+        return TEXTS
+    if isinstance(trace.request.settings, LabSettings):
+        return PLANES
+    if isinstance(trace.request.settings, LatentSettings):
+        return WALKS
+    frame = trace.frames[0] if trace.frames else None
+    if isinstance(frame, ImageFrame) and frame.sound:
+        return SOUNDS
+    return CLIPS if isinstance(frame, ImageFrame) and frame.pictures > 1 else PICTURES
+
+
+@dataclass(frozen=True)
+class Export:
+    """What is written: a trace as it is now, on which machine, and what the app shows of it."""
+
+    trace: Trace[Any]
+    tree: SavedTree  # of its branches
+    machine: Machine
+    step: int
+    part: Part = "x"
+
+    def write(self, form: Format, path: Path, overwrite: bool) -> None:
+        """Write the whole file or none of it.
+
+        Raises MisuseError for a path that cannot be one, FileExistsError where a file is
+        there and is not to be replaced, and GenuiError where the disk refuses.
+        """
+        check_path(path, form)
+        if not overwrite and os.path.lexists(path):
+            raise FileExistsError(path)
+        try:
+            if form.kind == "trace":
+                save_tree(with_result(self.tree, tuple(self.trace.frames)), path)
+            else:
+                atomic_write(path, self.encoded(form))
+        except GenuiError as error:
+            cause = error.__context__
+            if isinstance(cause, OSError):
+                reason = (cause.strerror or str(cause)).lower()
+                raise GenuiError(
+                    f"cannot write {shown(path)}: {reason}; name a file elsewhere"
+                ) from None
+            raise
+
+    def encoded(self, form: Format) -> bytes:
+        """The file's bytes, with the recipe in its own metadata.
+
+        Raises GenuiError where no step is here to be written.
+        """
+        trace = self.trace
+        sample = sample_of(trace)
+        if not sample.frames:
+            raise GenuiError("no step is here yet to write: press space in the pane first")
+        view = form.view(sample.frames, self.step, self.part)
+        if view.kind == "film":
+            view = replace(view, steps=film_steps([sample]))
+        result = result_of(sample.frames)
+        return encode(form.kind, [sample], recipe_for(trace, self.machine, result, view))
+
+
+def default_name(trace: Trace[Any], form: Format) -> str:
+    """`icons-7.png`: the model's name, the seed and what the file is."""
+    model = Path(trace.request.model).name.removesuffix(".safetensors")
+    stem = "".join(c if c.isalnum() or c in "._-" else "-" for c in clean_line(model, 40))
+    return f"{stem or 'genui'}-{in_force(trace.request)[1]}{form.suffix}"
+
+
+def check_path(path: Path, form: Format) -> None:
+    """Raises MisuseError, one line, where no file of that format can be at the path."""
+    if path.suffix.lower() != form.suffix:
+        raise MisuseError(f"{shown(path)}: end the name in {form.suffix}, or choose its format")
+    if path.is_dir():
+        raise MisuseError(f"{shown(path)}: is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise MisuseError(
+            f"{shown(path)}: there is no folder {shown(path.parent)}; make it, or name another"
+        )
+
+
+# --- Contact sheets of what a window shows. Runs on a thread; no screen here ------------------
+
+
+def free_file(stem: str) -> Path:
+    """`stem.png`, or the first of `stem-2.png`, … that is not there."""
+    path, number = Path(f"{stem}.png"), 2
+    while os.path.lexists(path):
+        path, number = Path(f"{stem}-{number}.png"), number + 1
+    return path
+
+
+def sheet_target(text: str) -> Path:
+    """The path that was typed.
+
+    Raises MisuseError where it does not end in .png, is there already, or its folder is not.
+    """
+    path = Path(os.path.expanduser(text.strip()))
+    if path.suffix.lower() != ".png":
+        raise MisuseError(f"'{clean_line(text, 60)}': a contact sheet is a picture; end it in .png")
+    if os.path.lexists(path):
+        raise MisuseError(f"{shown(path)}: is there already; name another file")
+    if not os.path.isdir(path.parent):
+        raise MisuseError(f"{shown(path)}: there is no such folder; make it first")
+    return path
+
+
+def write(columns: Sequence[Column], machine: Machine, path: Path) -> None:
+    """All columns on one sheet. Raises GenuiError where the disk refuses."""
+    samples = [(sample_of(column.trace), recipe_for(column.trace, machine)) for column in columns]
+    captions = [clean_line(column.label) for column in columns]
+    atomic_write(path, sheet(samples, captions, columns=min(3, len(columns))))

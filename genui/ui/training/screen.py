@@ -1,0 +1,398 @@
+"""The Training screen: all curves of a run, or several over each other, and what is beside them."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.timer import Timer
+
+from genui.base.text import clean_line
+from genui.runs.layout import RunDir
+from genui.runs.listing import RunSummary
+from genui.ui import keys, messages
+from genui.ui.messages import ViewName
+from genui.ui.palette import Command, Palette, key_commands, theme_commands
+from genui.ui.terminal import may_move
+from genui.ui.training import model
+from genui.ui.training.controls import (
+    FilterActions,
+    FilterLine,
+    Navigation,
+    RunChoice,
+    SideActions,
+    SteeringActions,
+)
+from genui.ui.training.curves import BoardHead, CurveGrid, RunList, room_for
+from genui.ui.training.model import SIDE_TABS, Board, SideTab, waiting_text
+from genui.ui.training.panels import SideColumn
+from genui.ui.watcher import RunView, Watcher
+from genui.ui.widgets.base import DeafWhenLeaving, FooterLine, HeaderLine, StatusLine
+
+if TYPE_CHECKING:
+    from textual.command import Provider
+
+REPAINT = 0.2  # seconds between paints of what flows in; the first is at once
+WHILE_READING = 0.8  # the same while a log is read: each paint holds the reading up
+TICK = 1.0  # seconds between looks at the clock
+FLOWING = 0.6  # seconds since the last paint within which more data are one flow
+MOST_ALONE = 0.3  # seconds for which what is beside the curves waits for them
+SAVE_AFTER = 1.0  # seconds after which another view is written
+WIDE = 110  # columns that have room for the side beside the curves
+EMPTY = "No training yet: press 1, and n there starts one"
+NO_LOG = "No log here yet: waiting for one, q quits"
+
+
+class Left(NamedTuple):
+    """How the screen was left: for which view of the main screen, and with which run."""
+
+    view: ViewName
+    first: RunView | None  # as last seen
+    generate: bool = False
+
+
+def _commands() -> "type[Provider]":
+    """The palette's provider, imported when the palette first opens."""
+
+    return BoardCommands
+
+
+class TrainingScreen(
+    DeafWhenLeaving, SteeringActions, SideActions, RunChoice, FilterActions, Navigation
+):
+    """Owns a Board; everything on it is painted from that.
+
+    `key` names what is watched: how it was looked at is remembered under it. With `home` there
+    is a main screen to go back to, which gets a Left.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("board")]
+    COMMANDS = {_commands}  # noqa: RUF012 - as Textual declares it
+    AUTO_FOCUS = ""
+
+    def __init__(
+        self,
+        watcher: Watcher,
+        key: str,
+        runs: Sequence[RunSummary] = (),
+        *,
+        known: Sequence[RunSummary] = (),
+        views: Mapping[RunDir, RunView] | None = None,
+        home: bool = True,
+        listing: bool = False,
+    ) -> None:
+        super().__init__()
+        self.watcher = watcher
+        self._home = home
+        self._listing = listing
+        self.known = known
+        self._open(key, runs)
+        self.board.views.update(views or {})
+        self.machine = self.traffic = ""
+        self.user_keys: dict[str, str] = {}
+        self._unsaid: tuple[str, Literal["error", "note", "hint"]] | None = None  # until then
+        self._curves_seen = False
+        self._painted_at = 0.0
+        self._reading = False  # a long log, of which more will come at once
+        self._flowed_at = 0.0  # the last paint of what had flowed in
+        self._steered: tuple[object, ...] = ()  # what the footer was written for
+        self._due: Timer | None = None
+        self._rest: Timer | None = None
+        self._unsaved: Timer | None = None
+
+    def _open(self, key: str, runs: Sequence[RunSummary]) -> None:
+        """Begin with these runs, or with those that were shown when `key` was watched last."""
+        self._key = key
+        state = model.recall(key)
+        there = {str(one.run.path): one for one in [*runs, *self.known]}
+        again = [there[path] for path in state.runs if path in there]
+        self.board = Board(again or runs, state)
+
+    def compose(self) -> ComposeResult:
+        size = self.app.size
+        self.set_class(size.width >= WIDE, "-wide")
+        room = room_for(size).capacity
+        yield HeaderLine()
+        yield BoardHead()
+        with Horizontal(id="board"):
+            yield RunList()
+            yield CurveGrid(min(room, max(len(self.board.plots()), 3)))
+            yield SideColumn()
+        yield FilterLine()
+        yield StatusLine()
+        yield FooterLine()
+
+    def on_mount(self) -> None:
+        self.query_one(RunList).display = False
+        self.begin_watching()
+        self.paint()
+        self.refresh_chrome()
+        self.set_timer(MOST_ALONE, self._curves_shown)
+        self.set_interval(TICK, self._tick)
+        if self._unsaid is not None:
+            self.say(*self._unsaid)
+        if self._listing:
+            self.action_runs()
+
+    def on_unmount(self) -> None:
+        if self._unsaved is not None:
+            model.remember(self._key, self.board.state)
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.set_class(event.size.width >= WIDE, "-wide")
+        self.call_after_refresh(self.paint)
+
+    @on(CurveGrid.Resized)
+    def _grid_resized(self) -> None:
+        self.paint()
+
+    # --- what is watched --------------------------------------------------------------
+
+    def show_run(self, view: RunView) -> None:
+        """A new look at one of the runs: painted at once if the last paint is a while ago."""
+        awaited = view.summary.run not in self.board.views
+        if not self.board.receive(view) or not self.usable:
+            return
+        reading, self._reading = self._reading, view.progress < 1
+        if self._due is not None:
+            if self._reading or not reading:
+                return
+            self._due.stop()  # the last of a long log has come: that waits no longer
+            self._due = None
+        pause = WHILE_READING if self._reading else REPAINT
+        wait = 0.0 if awaited else self._flowed_at + pause - time.monotonic()
+        if wait <= 0 and may_move(self.app, self._painted_at):
+            self._repaint()
+        else:
+            self._due = self.set_timer(max(wait, REPAINT / 4), self._repaint)
+
+    def _repaint(self) -> None:
+        self._due = None
+        if may_move(self.app, self._painted_at):
+            self.follow()
+            # Once data have stopped, one paint more takes in what did not show yet.
+            now = time.monotonic()
+            flowing, self._flowed_at = now - self._flowed_at < FLOWING, now
+            self.paint(flowing)
+            if self._rest is not None:
+                self._rest.stop()
+            self._rest = self.set_timer(FLOWING, self.paint) if flowing else None
+        else:
+            self._due = self.set_timer(REPAINT / 4, self._repaint)
+
+    def set_lists(self, runs: Sequence[RunSummary]) -> None:
+        """Every run there is now, newest first."""
+        self.known = runs
+        if runs and not self.board.runs:
+            self._open(self._key or runs[0].run.id, runs[:1])
+            self.begin_watching()
+            self.paint()
+        if self.usable:
+            self.query_one(RunList).show(runs, self.board.runs)
+            self.refresh_chrome()
+
+    # --- painting ---------------------------------------------------------------------
+
+    def change(self, **fields: Any) -> None:
+        """Take another view, paint it and, a little later, write it down."""
+        self.board.change(**fields)
+        if self._unsaved is None:
+            self._unsaved = self.set_timer(SAVE_AFTER, self._save)
+        self._acted()
+        self.paint()
+
+    def _save(self) -> None:
+        self._unsaved = None
+        key, state = self._key, self.board.state
+        self.run_worker(lambda: model.remember(key, state), thread=True, group="views")
+
+    def paint(self, flowing: bool = False) -> None:
+        """Everything, from the board; only what is new is drawn, `flowing` once that shows."""
+        if not self.usable:
+            return
+        self._painted_at = time.monotonic()
+        if self._steered_now() != self._steered:
+            self.refresh_chrome()
+        board, state = self.board, self.board.state
+        wide = self.has_class("-wide")
+        side = wide or state.side_shown
+        self.query_one(SideColumn).display = side
+        self.grid.display = wide or not state.side_shown
+        plots, chosen = board.plots(), board.chosen()
+        if plots and not self._curves_seen:
+            self.call_after_refresh(self._curves_shown)
+        if plots:
+            runs, again = len(board.runs), board.overlaps()
+            self.grid.show(plots, chosen, state, board.lines, runs, again, flowing)
+        else:
+            self.grid.say(self._why_empty())
+        self.query_one(BoardHead).show(
+            board, self.grid.words(len(plots), chosen, state), self.grid.look
+        )
+        if side and self._curves_seen:
+            step = board.step_at(state.cursor) if state.cursor is not None else None
+            column = self.query_one(SideColumn)
+            column.look_along(state.axis, state.view)
+            column.show(state.side, board.shown, step)
+
+    def _curves_shown(self) -> None:
+        """The first curves wait for nothing beside them, nor for the rest of the log."""
+        if not self._curves_seen:
+            self._curves_seen = True
+            self.watcher.hurry()
+            self.paint()
+
+    def _why_empty(self) -> str:
+        view = self.board.first
+        if self.board.state.filter and self.board.every_plot():
+            return f"no metric matches {clean_line(self.board.state.filter, 40)}: / changes it"
+        if view is not None:
+            return waiting_text(view)
+        if self.board.runs:
+            return "reading …"
+        return EMPTY if self._home else NO_LOG
+
+    def _tick(self) -> None:
+        """The age of the data goes on, and nothing else."""
+        if time.monotonic() - self._painted_at > TICK / 2:  # a paint has just said it
+            self.query_one(BoardHead).tell()
+
+    # --- the lines around -------------------------------------------------------------
+
+    def refresh_chrome(self) -> None:
+        """Header and footer as things stand."""
+        if not self.usable:
+            return
+        live = sum(run.alive for run in self.known)
+        header = self.query_one(HeaderLine)
+        header.set("training", live, self.machine, self.traffic, alone=not self._home)
+        self._steered = self._steered_now()
+        self.query_one(FooterLine).set("board", False, self.user_keys, self.refused_keys())
+
+    def _steered_now(self) -> tuple[object, ...]:
+        """What decides which keys the footer offers."""
+        view = self.board.first
+        return () if view is None else (view.summary.run, view.summary.state)
+
+    def say(self, line: str, kind: Literal["error", "note", "hint"] = "error") -> None:
+        """One line above the footer; before there is one, as soon as it is there."""
+        if self.usable:
+            self.query_one(StatusLine).say(line, kind)
+        else:
+            self._unsaid = line, kind
+
+    @on(messages.Say)
+    def _said(self, event: messages.Say) -> None:
+        event.stop()
+        self.say(event.line, event.kind)
+
+    @on(messages.Acted)
+    def _acted(self) -> None:
+        """The user goes on: what was said has been read."""
+        self.query_one(StatusLine).clear_line()
+
+    async def press(self, key: keys.Key) -> None:
+        """Do what the key does."""
+        await self.app.run_action(key.action, self)
+
+    # --- the side ---------------------------------------------------------------------
+
+    def action_next_side(self) -> None:
+        """The next panel; where there is no room beside the curves, in their place, and back."""
+        state = self.board.state
+        after = SIDE_TABS[(SIDE_TABS.index(state.side) + 1) % len(SIDE_TABS)]
+        if self.has_class("-wide"):
+            self.change(side=after)
+        elif not state.side_shown:
+            self.change(side_shown=True, side=SIDE_TABS[0])
+        elif state.side == SIDE_TABS[-1]:
+            self.change(side_shown=False)
+        else:
+            self.change(side=after)
+
+    def action_side(self, tab: SideTab) -> None:
+        """That panel."""
+        self.change(side=tab)
+
+    # --- leaving ----------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing before all is there; without a main screen there is no other view to go to."""
+        return (self._home or action != "view") and super().check_action(action, parameters)
+
+    def action_view(self, view: ViewName) -> None:
+        """Back to the main screen."""
+        if view != "training":
+            self._leave(view)
+
+    def action_back(self) -> None:
+        """From one curve to all of them, from the side to the curves, from here to home."""
+        if self.board.state.side_shown and not self.has_class("-wide"):
+            self.change(side_shown=False)
+        elif self.board.state.alone:
+            self.change(alone=False)
+        elif self.query_one(RunList).display:
+            self.action_runs()
+        elif self._home:
+            self._leave("home")
+        else:
+            self._acted()
+
+    def _leave(self, view: ViewName, generate: bool = False) -> None:
+        if self.is_active:
+            self.dismiss(Left(view, self.board.first, generate))
+
+    @on(messages.Generate)
+    def _generate(self, event: messages.Generate) -> None:
+        event.stop()
+        if self._home:
+            self._leave("home", generate=True)
+        else:
+            name = clean_line(event.run.id)
+            self.say(
+                f"this window only watches: genui generate {name}, or genui, does that", "note"
+            )
+
+    def action_help(self) -> None:
+        """The keys of this screen."""
+        from genui.ui.widgets.dialogs import HelpScreen
+
+        self.app.push_screen(HelpScreen("board", self.user_keys))
+
+    def action_manual(self) -> None:
+        """The manual, at the page of this screen."""
+        from genui.ui.windows import ManualScreen
+
+        self.app.push_screen(ManualScreen("board", keymap=self.user_keys))
+
+    def action_quit(self) -> None:
+        """Close the app; training goes on."""
+        self.app.exit()
+
+
+# --- The Training screen's palette: every action, run and theme, by name ----------------------
+
+
+class BoardCommands(Palette):
+    """What can be done on the Training screen."""
+
+    def commands(self) -> Iterator[Command]:
+        board = self.screen
+        if not isinstance(board, TrainingScreen):
+            return
+        refused = board.refused_keys()
+        own = [key for key in keys.of_pane("board") if key.id not in refused]
+        yield from key_commands("board", own, board.press)
+        rows = keys.common("board")
+        offered = [key for key in rows if board.check_action(key.action.partition("(")[0], ())]
+        yield from key_commands("app", offered, board.press)
+        for run in board.known:
+            yield Command(
+                f"Show run {clean_line(run.info.name)}",
+                clean_line(f"{run.state}, {run.run.id}: over the others, or no longer"),
+                lambda run=run: board.toggle(run),
+            )
+        yield from theme_commands(self.app)

@@ -1,0 +1,621 @@
+"""The state of a run in a sign, a colour and two words."""
+
+import asyncio
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from textual.app import App
+from textual.message_pump import MessagePump
+
+from genui.base import numbers
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.text import clean_line
+from genui.logs import open_tail
+from genui.logs.find import FoundLogs, find_logs, summarise_log
+from genui.runs.layout import RunDir
+from genui.runs.listing import RunSummary, list_runs, summarise
+from genui.ui import messages
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from genui.runs.models import ModelInfo
+
+MARKS = {
+    "starting": ("◌", "warn"),
+    "running": ("●", "good"),
+    "paused": ("‖", "warn"),
+    "stopped": ("○", "dim"),
+    "finished": ("✓", "good"),
+    "writing": ("●", "good"),
+    "quiet": ("○", "dim"),
+    "failed": ("✗", "bad"),
+    "dead": ("✗", "bad"),
+}
+COLOURS = {
+    "good": "$text-success", "warn": "$text-warning", "bad": "$text-error", "dim": "$text-muted",
+}  # fmt: skip
+
+Part = str | tuple[str, str]
+"""A part of `Content.assemble`: text, or text and its style."""
+
+
+def mark(state: str) -> tuple[str, str]:
+    """The sign of a state and its colour, as a part of `Content.assemble`."""
+    sign, kind = MARKS.get(state, ("?", "dim"))
+    return sign, COLOURS[kind]
+
+
+def percent(run: RunSummary) -> str:
+    """How far the run is, in whole percent."""
+    steps = run.status.steps
+    return f"{100 * run.status.step // steps} %" if steps else ""
+
+
+def progress(run: RunSummary) -> str:
+    """A run's state in two words."""
+    step = numbers.short(run.status.step)
+    match run.state:
+        case "running":
+            return f"training {percent(run) or step}"
+        case "starting":
+            return "starting"
+        case "paused":
+            return f"paused {percent(run) or step}"
+        case "failed":
+            return "damaged" if run.fault else f"failed at {step}"
+        case "dead":
+            return f"died at {step}"
+        case _:
+            return f"{run.state} {step}"
+
+
+# --- What a run made at each evaluation, always from the same seed ----------------------------
+
+LARGEST = 1 << 20  # bytes
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One of them: a text, a picture, often of several, or both."""
+
+    step: int
+    text: str = ""
+    picture: "np.ndarray | None" = None  # uint8 [H, W, 3]
+
+
+def sample_files(run: RunDir) -> Mapping[int, Path]:
+    """Step to file, in ascending order; of a text and a picture the text. Raises OSError."""
+    files = (path for path in run.samples.iterdir() if path.suffix in {".txt", ".png"})
+    return dict(sorted((step, path) for path in files if (step := _step_of(path)) >= 0))
+
+
+def load_sample(path: Path, step: int) -> Sample | None:
+    """The sample of a step, with the text or picture beside `path` too, if there is one.
+
+    None where the file is no sample. Raises OSError.
+    """
+    found = _load(path, step)
+    beside = path.with_suffix(".png" if path.suffix == ".txt" else ".txt")
+    if found is None or not beside.exists():
+        return found
+    other = _load(beside, step)
+    if other is None:
+        return found
+    picture = found.picture if found.picture is not None else other.picture
+    return Sample(step, found.text or other.text, picture)
+
+
+def _load(path: Path, step: int) -> Sample | None:
+    if path.stat().st_size > LARGEST:
+        return None
+    if path.suffix == ".txt":
+        return Sample(step, text=path.read_text(encoding="utf-8", errors="replace"))
+    import numpy as np
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            return Sample(step, picture=np.asarray(image.convert("RGB")))
+    except (UnidentifiedImageError, ValueError, Image.DecompressionBombError):
+        return None
+
+
+def _step_of(path: Path) -> int:
+    """`step-00001200.png` is of step 1200; other names are of none, -1."""
+    _, _, digits = path.stem.rpartition("-")
+    return int(digits) if digits.isdecimal() else -1
+
+
+# --- What `genui watch` was asked to show, found again whenever the app looks -----------------
+
+
+class Sought(NamedTuple):
+    """`runs` as they were found, `find` to look again."""
+
+    key: str  # under which it is remembered how they were looked at
+    runs: Sequence[RunSummary]
+    find: Callable[[], list[RunSummary]]
+    listing: bool  # whether the list of all is shown beside the first
+    note: str = ""  # what was not looked at
+
+
+def seek(paths: Sequence[Path] | None, run: RunDir | None) -> Sought:
+    """One run of ours, or the logs found in `paths`, or all of ours.
+
+    Raises GenuiError where a path may not be read, MisuseError where there is no log in it.
+    """
+    if run is not None:
+        return Sought(run.id, [summarise(run)], list_runs, listing=False)
+    if paths:
+        key = "\n".join(str(path.absolute()) for path in paths)
+        find = partial(_logs_in, tuple(paths))
+        found = find()
+        return Sought(key, found, find, len(found) > 1, found.note)
+    runs = list_runs()
+    return Sought("", runs, list_runs, len(runs) > 1)
+
+
+def _logs_in(paths: Sequence[Path]) -> FoundLogs:
+    """Every log in those files and folders, the one written last first.
+
+    A folder without any may get one later: it is looked at again.
+    """
+    found, notes = FoundLogs(), []
+    for path in paths:
+        try:
+            here = find_logs(path)
+        except MisuseError:
+            if not path.is_dir():
+                raise
+            continue
+        found += here
+        if here.note:
+            notes.append(f"{clean_line(str(path))}: {here.note}")
+    found.sort(key=lambda one: one.age)
+    found.note = "; ".join(notes)
+    return found
+
+
+# --- What was last seen of one run on disk, and what of it is new -----------------------------
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from genui.logs.base import Tail
+    from genui.logs.native import MetricsTail
+
+    Points = tuple[np.ndarray, np.ndarray, np.ndarray]
+    """Steps int64 [N], ascending; values float64 [N]; unix times float64 [N]."""
+
+CHUNK = 1024 * 1024  # bytes of a log read before what they hold is shown: some 50 ms of work
+CONSOLE_BYTES = 16_384
+CONSOLE_LINES = 200
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One look at a run: all that is shown of its training."""
+
+    summary: RunSummary
+    series: "Mapping[str, Points]" = field(default_factory=dict)
+    system: "Mapping[str, Points]" = field(default_factory=dict)  # its step is ten a second
+    overlaps: Sequence[tuple[int, int]] = ()  # steps written again, first and last
+    config: Mapping[str, Any] = field(default_factory=dict)
+    progress: float = 1.0  # share of its log that has been read
+    bad_lines: int = 0
+    dropped: int = 0  # values left out, of more metrics than are held
+    sample: Sample | None = None  # the newest
+    sample_files: Mapping[int, Path] = field(default_factory=dict)  # step to file, ascending
+    console: tuple[str, ...] = ()
+    seen: float = 0.0  # time.time() at the look
+
+    def age(self, now: float) -> float:
+        """Seconds since anything was written."""
+        return max(0.0, now - self.seen + self.summary.age)
+
+
+class RunLook:
+    """Reads one run, ours or another tool's log, a little at each `read`."""
+
+    def __init__(self, summary: RunSummary) -> None:
+        self.run: RunDir = summary.run
+        self.live = False  # it may change soon
+        self.behind = False  # more is there to be read
+        self._format = summary.format
+        self._own = summary.format == "genui"
+        self._info = summary.info  # of another tool's log: its name as the list has it
+        self._tail: Tail = open_tail(summary)
+        self._system: MetricsTail | None = _system_tail(self.run) if self._own else None
+        self._fault = ""
+        self._last: tuple[object, ...] = ()
+        self._sample_key: tuple[Path, float] | None = None
+        self._sample: Sample | None = None
+        self._sample_files: Mapping[int, Path] = {}
+        self._samples_at = -1.0
+        self._console_size = -1
+        self._console: tuple[str, ...] = ()
+
+    def read(self) -> RunView | None:
+        """A new view, or None where nothing changed."""
+        summary = self._summarise()
+        self.live = summary.state in {"starting", "running", "paused", "writing"}
+        grown = self._read_series()
+        if self._own:
+            self._read_sample()
+            self._read_console()
+        key = (
+            *(summary.state, summary.status, summary.fault, self._fault),
+            *(self._sample_key, len(self._sample_files), self._console_size),
+        )
+        if key == self._last and not grown:
+            return None
+        self._last = key
+        return RunView(
+            summary,
+            {name: one.points for name, one in self._tail.series.items()},
+            {name: one.points for name, one in self._system.series.items()} if self._system else {},
+            self._tail.overlaps,
+            self._config_of(summary),
+            self._tail.progress,
+            self._tail.bad_lines,
+            self._tail.dropped,
+            self._sample,
+            self._sample_files,
+            self._console,
+            time.time(),
+        )
+
+    def _summarise(self) -> RunSummary:
+        if self._own:
+            return summarise(self.run)
+        seen = summarise_log(self.run.path, self._format, self._tail.ended)
+        return replace(seen, info=self._info)
+
+    def _read_series(self) -> bool:
+        """Whether there are new points. A log that cannot be read keeps what was read of it."""
+        try:
+            grown = self._tail.read(CHUNK)
+            self._fault = ""
+        except GenuiError as error:
+            grown, self._fault = False, str(error)
+        self.behind = self._tail.progress < 1.0 and grown
+        if self._system is not None:
+            try:
+                grown |= self._system.read()
+            except GenuiError:
+                self._system = None
+        return grown
+
+    @property
+    def fault(self) -> str:
+        """Why the log cannot be read, in one line; empty where it can."""
+        return self._fault
+
+    def _config_of(self, summary: RunSummary) -> Mapping[str, Any]:
+        info = summary.info
+        return dict(self._tail.config or info.config or info.recipe)
+
+    def _read_sample(self) -> None:
+        try:
+            changed = self.run.samples.stat().st_mtime
+            if changed == self._samples_at:
+                return
+            self._sample_files = sample_files(self.run)
+            self._samples_at = changed
+            if not self._sample_files:
+                return
+            step, path = list(self._sample_files.items())[-1]
+            key = (path, path.stat().st_mtime)
+            if key != self._sample_key:
+                self._sample_key = key
+                self._sample = load_sample(path, step)
+        except OSError:
+            return  # removed while we looked; the next look tells
+
+    def _read_console(self) -> None:
+        try:
+            size = self.run.console.stat().st_size
+            if size == self._console_size:
+                return
+            with self.run.console.open("rb") as file:
+                file.seek(max(0, size - CONSOLE_BYTES))
+                text = file.read(CONSOLE_BYTES).decode(errors="replace")
+        except OSError:
+            return
+        self._console_size = size
+        lines = text.splitlines()
+        if size > CONSOLE_BYTES:
+            lines = lines[1:]  # the first is cut
+        self._console = tuple(lines[-CONSOLE_LINES:])
+
+
+def _system_tail(run: RunDir) -> "MetricsTail":
+    from genui.logs.native import MetricsTail  # brings numpy, which no first frame waits for
+
+    return MetricsTail(run.system)
+
+
+# --- The thread that reads runs and models from disk, so that the app never waits for one -----
+# Every look compares with the last and posts only what changed: an idle app repaints nothing.
+
+LIVE_POLL = 0.26  # seconds between looks at a run that trains
+IDLE_POLL = 1.0
+PATIENCE = 1.0  # seconds for which a screen may hold up the reading
+MODELS_POLL = 5.0  # new checkpoints of running trainings
+
+
+class Watcher:
+    """Looks at the lists and at some runs, on its own thread, and posts what changed to `host`.
+
+    `runs` lists what there is to watch, newest first; `models` what can generate.
+    """
+
+    def __init__(
+        self,
+        host: MessagePump,
+        runs: Callable[[], list[RunSummary]] = list_runs,
+        models: "Callable[[], list[ModelInfo]]" = list,
+    ) -> None:
+        self._host = host
+        self._lists = _Lists(runs, models)
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._hurry = threading.Event()
+        self._wanted: tuple[RunSummary | RunDir, ...] = ()
+        self._stale = True  # the lists are to be read again at once
+        self._lists_fault = ""  # why they could not be read, as was said
+        self._thread = threading.Thread(target=self._loop, name="genui-watch", daemon=True)
+
+    def start(self, hurry: bool = True) -> None:
+        """Begin looking; without `hurry` only the first part of each log is read until it is."""
+        if hurry:
+            self._hurry.set()
+        self._thread.start()
+
+    def hurry(self) -> None:
+        """Read on: the first curves are on the screen, which reading would have held up."""
+        self._hurry.set()
+
+    def stop(self) -> None:
+        """End the thread after the look it is at; does not wait for it."""
+        self._stop.set()
+        self._wake.set()
+
+    def watch(self, *runs: RunSummary | RunDir) -> None:
+        """Look at these runs from now on, and at no other; the first matters most."""
+        self._wanted = runs
+        self._wake.set()
+
+    @property
+    def watched(self) -> tuple[RunDir, ...]:
+        """The runs that are looked at, the first of them first."""
+        return tuple(one.run if isinstance(one, RunSummary) else one for one in self._wanted)
+
+    def refresh(self) -> None:
+        """Read the lists again at once: a run was just started."""
+        self._stale = True
+        self._wake.set()
+
+    def _loop(self) -> None:
+        looks: dict[RunDir, RunLook] = {}
+        faults: dict[RunDir, str] = {}
+        while not self._stop.is_set():
+            self._wake.clear()
+            wanted = {one.run if isinstance(one, RunSummary) else one: one for one in self._wanted}
+            looks = {run: looks.get(run) or _look_at(one) for run, one in wanted.items()}
+            for look in looks.values():
+                view = look.read()
+                if view is not None and not self._stop.is_set():
+                    self._host.post_message(messages.RunChanged(view))
+                if look.fault != faults.get(look.run, ""):
+                    faults[look.run] = look.fault
+                    if look.fault:
+                        self._host.post_message(messages.Say(look.fault))
+            self._read_lists()
+            if any(look.behind for look in looks.values()):
+                self._hurry.wait(PATIENCE)
+            else:
+                live = any(look.live for look in looks.values())
+                self._wake.wait(LIVE_POLL if live else IDLE_POLL)
+
+    def _read_lists(self) -> None:
+        stale, self._stale = self._stale, False
+        try:
+            changed = self._lists.read(fresh=stale)
+        except GenuiError as error:
+            fault = str(error)
+            if fault != self._lists_fault:  # once, not every second: Esc clears it
+                self._host.post_message(messages.Say(fault))
+        else:
+            fault = ""
+            if changed is not None:
+                self._host.post_message(changed)
+        self._lists_fault = fault
+
+
+def _look_at(run: RunSummary | RunDir) -> RunLook:
+    return RunLook(summarise(run) if isinstance(run, RunDir) else run)
+
+
+class _Lists:
+    """The lists of models and runs, and when they were read."""
+
+    def __init__(
+        self, runs: Callable[[], list[RunSummary]], models: "Callable[[], list[ModelInfo]]"
+    ) -> None:
+        self._list_runs, self._list_models = runs, models
+        self._models: list[ModelInfo] = []
+        self._runs: list[RunSummary] = []
+        self._runs_at = 0.0
+        self._models_at = 0.0
+        self._due = IDLE_POLL  # seconds; more where the runs are so many that a look takes long
+
+    def read(self, fresh: bool) -> messages.ListsChanged | None:
+        """The lists if they are due and changed since last time."""
+        now = time.monotonic()
+        if not fresh and now - self._runs_at < self._due:
+            return None
+        runs = self._list_runs()
+        self._runs_at = time.monotonic()
+        self._due = max(IDLE_POLL, 200 * (self._runs_at - now))  # half a percent of a core
+        models = self._models
+        if fresh or now - self._models_at >= MODELS_POLL:
+            self._models_at = now
+            models = self._list_models()
+        if not fresh and models == self._models and _shown(runs) == _shown(self._runs):
+            return None
+        self._models, self._runs = models, runs
+        return messages.ListsChanged(models, runs)
+
+
+def _shown(runs: Sequence[RunSummary]) -> list[tuple[object, ...]]:
+    """What of the runs can be seen in a list; heartbeats change every second and cannot."""
+    return [
+        (s.run.id, s.state, s.status.step, s.status.steps, s.status.error, s.fault) for s in runs
+    ]
+
+
+# --- Telling someone who looks elsewhere: the terminal's bell, and its desktop notification ---
+# OSC 9 came with iTerm2 and OSC 777 with urxvt; a terminal that knows neither is only rung.
+# tmux and screen keep such sequences for themselves unless they are wrapped in a DCS that they
+# pass on (tmux: `set -g allow-passthrough on`).
+
+BELL = "\a"
+
+Way = Literal["", "9", "777"]
+"""The number of the OSC sequence, or none."""
+
+Wrap = Literal["", "tmux", "screen"]
+
+_TITLE, _BODY = 32, 120  # cells
+LONGEST = 250
+"""Characters of a notification: screen takes no more, and the driver sends so short a text
+whatever waits for the terminal."""
+
+_TMUX_SECONDS = 1.0
+_TMUX = ("tmux", "display-message", "-p", "#{client_termtype}\n#{client_termname}")
+
+# What terminals call themselves, in TERM, TERM_PROGRAM, LC_TERMINAL or their answer to XTVERSION.
+_KNOWN: tuple[tuple[str, Way], ...] = (
+    ("iterm", "9"),
+    ("wezterm", "9"),
+    ("ghostty", "9"),
+    ("kitty", "9"),
+    ("warpterminal", "9"),
+    ("foot", "777"),
+    ("rxvt-unicode", "777"),
+    ("contour", "777"),
+)
+# Variables that only one terminal sets.
+_MARKS: tuple[tuple[str, Way], ...] = (
+    ("KITTY_WINDOW_ID", "9"),
+    ("WEZTERM_PANE", "9"),
+    ("GHOSTTY_RESOURCES_DIR", "9"),
+    ("ITERM_SESSION_ID", "9"),
+    ("VTE_VERSION", "777"),
+)
+
+
+class Channel(NamedTuple):
+    """How a notification reaches the terminal."""
+
+    way: Way = ""
+    wrap: Wrap = ""
+
+
+def ask_tmux() -> str:
+    """What tmux knows of the terminal that is attached now; empty where it does not answer.
+
+    Starts a process: not for the event loop.
+    """
+    with suppress(OSError, subprocess.SubprocessError):
+        answer = subprocess.run(
+            _TMUX, capture_output=True, text=True, timeout=_TMUX_SECONDS, check=True
+        )
+        return answer.stdout
+    return ""
+
+
+def channel(environ: Mapping[str, str] = os.environ, tmux: Callable[[], str] = ask_tmux) -> Channel:
+    """How the terminal of `environ` takes a notification.
+
+    GENUI_NOTIFY=9, 777 or off decides for a terminal that does not tell its name, as over SSH.
+    Within tmux the variables are those of the terminal it was started in, so it is asked.
+    """
+    term = environ.get("TERM", "")
+    wrap: Wrap = ""
+    if "TMUX" in environ:
+        wrap = "tmux"
+    elif "STY" in environ:
+        wrap = "screen"
+    match environ.get("GENUI_NOTIFY", ""):
+        case "9":
+            return Channel("9", wrap)
+        case "777":
+            return Channel("777", wrap)
+        case "off":
+            return Channel()
+    if term in {"", "dumb", "linux"}:  # the console of Linux prints what it does not know
+        return Channel()
+    if wrap == "tmux":
+        return Channel(_by_name(tmux()), wrap)
+    names = " ".join(environ.get(name, "") for name in ("TERM_PROGRAM", "LC_TERMINAL", "TERM"))
+    return Channel(_by_name(names) or _by_mark(environ), wrap)
+
+
+def _by_name(names: str) -> Way:
+    names = names.lower()
+    for name, way in _KNOWN:
+        if name in names:
+            return way
+    return ""
+
+
+def _by_mark(environ: Mapping[str, str]) -> Way:
+    for mark, way in _MARKS:
+        if mark in environ:
+            return way
+    return ""
+
+
+def notification(title: str, body: str, to: Channel) -> str:
+    """The sequence that shows it on the desktop, LONGEST characters at most; or nothing.
+
+    `title` and `body` may be anybody's text: what a terminal would obey is taken out.
+    """
+    if not to.way:
+        return ""
+    title = clean_line(title, _TITLE).replace(";", ",")  # which would end it
+    body = clean_line(body, _BODY)
+    text = f"{title}: {body}" if to.way == "9" else f"notify;{title};{body}"
+    # A DCS of screen ends with the first ST, so what is within ends with BEL.
+    end = BELL if to.wrap == "screen" else "\x1b\\"
+    sequence = f"\x1b]{to.way};{text}{end}"
+    if to.wrap == "tmux":
+        doubled = sequence.replace("\x1b", "\x1b\x1b")
+        sequence = f"\x1bPtmux;{doubled}\x1b\\"
+    elif to.wrap == "screen":
+        sequence = f"\x1bP{sequence}\x1b\\"
+    return sequence if len(sequence) <= LONGEST else ""
+
+
+async def ring(app: App[Any], title: str, body: str) -> None:
+    """The bell, and where the terminal has it a notification.
+
+    Both go through the app's own driver, between two repaints: neither changes a cell.
+    """
+    if app.is_headless or app._driver is None:
+        return
+    app.bell()
+    to = await asyncio.to_thread(channel)
+    if (text := notification(title, body, to)) and app._driver is not None:
+        app._driver.write(text)

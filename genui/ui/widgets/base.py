@@ -1,0 +1,947 @@
+"""What the parts of the app hear before they are there and while they are taken down: nothing.
+
+Textual takes a screen down part by part, and each still works off its queue on
+the way. A message from the worker or the watcher would then be handled by a part whose
+children are gone; and where the app ends before its screen is composed, they never come.
+The same holds for a screen that was dismissed while a key or an answer was under way to it.
+"""
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from rich.cells import cell_len, get_character_cell_size
+from rich.color import Color, ColorType
+from rich.color_triplet import ColorTriplet
+from rich.segment import Segment
+from rich.style import Style as RichStyle
+from textual import events, messages
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.content import Content
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.message_pump import MessagePump
+from textual.reactive import reactive
+from textual.screen import Screen
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.style import Style
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+from genui.base.numbers import clock, count
+from genui.base.text import clean_line
+from genui.render.image import ColourMode
+from genui.ui import keys
+from genui.ui.keys import Key, PaneName, Scope, list_bindings
+from genui.ui.messages import ViewName, ZoomPane
+from genui.ui.traces.controller import Trace
+
+if TYPE_CHECKING:
+    from textual.dom import DOMNode as _Node
+else:
+    _Node = MessagePump  # Textual takes its styles from the first base that is a DOMNode
+
+_STILL_HEARD = (
+    events.Unmount, events.Callback, events.ScreenSuspend, messages.CloseMessages,
+    messages.ExitApp, messages.Prune,
+)  # fmt: skip
+
+
+def leaving(app: App[Any]) -> bool:
+    """Whether the app has been told to end."""
+    return app._exit or not app.is_running
+
+
+class DeafWhenLeaving(_Node):
+    """Mixed into the app, its screens and every widget that looks up its children."""
+
+    _assembled = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether its children can be looked up: they are there, and not being taken down.
+
+        What is called from elsewhere (a worker's answer, a timer, a command of the palette)
+        asks this first; messages and actions need not.
+        """
+        return self._assembled and not self._taken_down
+
+    @property
+    def _taken_down(self) -> bool:
+        if leaving(self.app) or self._pruning or self._closing:
+            return True
+        if not isinstance(self, Screen) or not self._assembled:
+            return False
+        return self not in self.app.screen_stack and not self.app.is_screen_installed(self)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """No action of a part whose children are not there."""
+        return self.usable and super().check_action(action, parameters)
+
+    async def _dispatch_message(self, message: Message) -> None:
+        if isinstance(message, events.Mount):
+            self._assembled = True
+        if isinstance(message, _STILL_HEARD) or not self._taken_down:
+            await super()._dispatch_message(message)
+
+
+# --- A bordered part of the screen that repaints its border alone when only that has changed --
+
+_NONE = Content("")
+
+
+class Framed(Widget):
+    """Of itself it draws nothing but its border; what is inside draws itself."""
+
+    def refresh(
+        self,
+        *regions: Region,
+        repaint: bool = True,
+        layout: bool = False,
+        recompose: bool = False,
+    ) -> Self:
+        """As any widget, but without regions the border is repainted and nothing inside it."""
+        if not regions and not layout:
+            regions = self._border_regions()
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
+
+    def retitle(self, title: Content | None, subtitle: Content | None) -> None:
+        """Other words in the border: of that, only the side that they are in is repainted."""
+        width, height = self.outer_size
+        for name, words, y in (("title", title, 0), ("subtitle", subtitle, height - 1)):
+            if words is not None and not (getattr(self, f"_border_{name}") or _NONE).is_same(words):
+                # As Textual keeps them: its own setter repaints the widget.
+                setattr(self, f"_border_{name}", words or None)
+                self.refresh(Region(0, y, width, 1).translate(-self.content_offset))
+
+    def _border_regions(self) -> tuple[Region, ...]:
+        """The four sides, as `refresh` counts: from the corner of the content."""
+        width, height = self.outer_size
+        sides = (
+            Region(0, 0, width, 1),
+            Region(0, height - 1, width, 1),
+            Region(0, 1, 1, height - 2),
+            Region(width - 1, 1, 1, height - 2),
+        )
+        return tuple(side.translate(-self.content_offset) for side in sides)
+
+
+def set_border(
+    widget: Widget, title: Content | str | None = None, subtitle: Content | str | None = None
+) -> None:
+    """Changes the words in a border where they differ from those it has."""
+    title = Content(title) if isinstance(title, str) else title
+    subtitle = Content(subtitle) if isinstance(subtitle, str) else subtitle
+    if isinstance(widget, Framed):
+        widget.retitle(title, subtitle)
+        return
+    # Textual keeps them as Content under these names, and gives them out as markup.
+    for name, words in (("border_title", title), ("border_subtitle", subtitle)):
+        if words is not None and not (getattr(widget, f"_{name}") or _NONE).is_same(words):
+            setattr(widget, name, words or None)
+
+
+# --- The lines around the panes: what there is (top), what just happened, and the keys (bottom)
+
+VIEWS: tuple[tuple[str, str, ViewName], ...] = (
+    ("1", "Home", "home"),
+    ("2", "Text", "text"),
+    ("3", "Canvas", "canvas"),
+    ("4", "Training", "training"),
+    ("5", "Lab", "lab"),
+)
+TABS: tuple[PaneName, ...] = ("models", "training", "text", "canvas")
+
+
+def clickable(text: str, style: str, action: str) -> tuple[str, Style]:
+    """A part of a Line that runs an action when clicked (without the looks of a link)."""
+    return text, Style.parse(style) + Style.from_meta({"action": action})
+
+
+class Line(Static):
+    """One line that repaints only when what it says is new."""
+
+    WRAPS = False  # whether it may need another line, and so another layout
+
+    async def on_click(self, event: events.Click) -> None:
+        action = event.style.meta.get("action")
+        if action:
+            await self.run_action(action)
+
+    def show(self, content: Content) -> None:
+        """Say this."""
+        shown = self.content
+        if not (isinstance(shown, Content) and shown.is_same(content)):
+            self.update(content, layout=self.WRAPS)
+
+
+class SettingLines(Line):
+    """A line for each setting of a pane."""
+
+    WRAPS = True  # it may get a line more
+
+
+class HeaderLine(Line):
+    """`genui  1 Home 2 Text …` and, at the right, what runs where and what the link carries."""
+
+    def __init__(self) -> None:
+        super().__init__(id="header")
+        self._view: ViewName = "home"
+        self._alone = False
+        self._right: tuple[tuple[str, str], ...] = ()
+
+    def set(
+        self, view: ViewName, trainings: int, machine: str, traffic: str, alone: bool = False
+    ) -> None:
+        """The screen shown, live trainings, the worker's device and precision, bytes a second.
+
+        `alone`: there is no other screen to go to.
+        """
+        right: list[tuple[str, str]] = []
+        if trainings:
+            right += [("● ", "$text-success"), (f"{trainings} training", "$foreground")]
+        for word in (machine, traffic):
+            if word:
+                right.append((f" · {word}" if right else word, "$text-muted"))
+        self._view, self._alone, self._right = view, alone, tuple(right)
+        self._draw()
+
+    def on_resize(self) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        left = [(" genui ", Style.parse("bold $background on $primary")), ("  ", Style())]
+        for digit, name, view in VIEWS:
+            here = view == self._view
+            if self._alone and not here:
+                continue
+            action = f"screen.view('{view}')"
+            if not self._alone:
+                left.append(
+                    clickable(f"{digit} ", "bold $primary" if here else "$text-muted", action)
+                )
+            left.append(
+                clickable(f"{name}  ", "bold $foreground" if here else "$text-muted", action)
+            )
+        line = Content.assemble(*left)
+        end = Content.assemble(*self._right)
+        gap = self.size.width - line.cell_length - end.cell_length - 1
+        if gap >= 0:
+            line = Content.assemble(line, " " * gap, end)
+        self.show(line)
+
+
+class TabsLine(Line):
+    """Where one pane is shown at a time: which, and which others there are."""
+
+    def __init__(self) -> None:
+        super().__init__(id="tabs")
+
+    def set(self, current: PaneName) -> None:
+        """The pane that is shown."""
+        parts = []
+        for pane in TABS:
+            style = "bold $background on $primary" if pane == current else "$text-muted"
+            parts.append(clickable(f" {pane.title()} ", style, f"screen.show_pane('{pane}')"))
+            parts.append((" ", Style()))
+        self.show(Content.assemble(*parts, ("  tab next", "$text-disabled")))
+
+
+class StatusLine(Line):
+    """One plain line: a fault with its remedy, or what just happened."""
+
+    WRAPS = True
+
+    def __init__(self) -> None:
+        super().__init__(id="status")
+
+    @property
+    def text(self) -> str:
+        """What it says, "" while hidden."""
+        return str(self.content) if self.has_class("-shown") else ""
+
+    def say(self, line: str, kind: Literal["error", "note", "hint"]) -> None:
+        """Say this until the next thing, or until it is cleared."""
+        mark = {"error": ("✗ ", "bold $text-error"), "note": ("· ", "$primary")}.get(
+            kind, ("▸ ", "bold $accent")
+        )
+        style = "$text-error" if kind == "error" else "$foreground"
+        self.show(Content.assemble(mark, (clean_line(line), style)))
+        self.add_class("-shown")
+
+    def clear_line(self) -> None:
+        """Say nothing, and give the line back."""
+        self.remove_class("-shown")
+
+
+class FooterLine(Line):
+    """The keys of the focused pane: as many as fit whole, help and quit always among them."""
+
+    def __init__(self) -> None:
+        super().__init__(id="footer")
+        self._pane: Scope = "models"
+        self._zoomed = False
+        self._keymap: dict[str, str] = {}
+        self._without: frozenset[str] = frozenset()
+
+    def set(
+        self,
+        pane: Scope,
+        zoomed: bool,
+        keymap: dict[str, str],
+        without: frozenset[str] = frozenset(),
+    ) -> None:
+        """The pane whose keys to show, but not those `without`, by their ids."""
+        self._pane, self._zoomed, self._keymap = pane, zoomed, keymap
+        self._without = without
+        self._draw()
+
+    def on_resize(self) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        offered = [key for key in keys.footer(self._pane) if key.id not in self._without]
+        if self._zoomed:
+            back = next(key for key in keys.TABLE if key.id == "app.back")
+            offered = [back if key.action == "zoom" else key for key in offered]
+        parts = []
+        for key in fitting_keys(offered, self.size.width, self._keymap):
+            word, action = keys.shown_after(key, self._keymap), f"app.press('{key.id}')"
+            parts.append(clickable(f" {word}", "bold $primary", action))
+            parts.append(clickable(f" {key.description} ", "$text-muted", action))
+        self.show(Content.assemble(*parts))
+
+
+def fitting_keys(offered: Sequence[Key], width: int, keymap: dict[str, str]) -> list[Key]:
+    """The keys that fit whole into `width` cells, pinned ones first served, order kept."""
+
+    def cells(key: Key) -> int:
+        return cell_len(keys.shown_after(key, keymap)) + cell_len(key.description) + 3
+
+    room = width - sum(cells(key) for key in offered if keys.pinned(key))
+    kept = []
+    for key in offered:
+        if keys.pinned(key):
+            kept.append(key)
+        else:
+            room -= cells(key)  # once one does not fit, no less useful one takes its place
+            if room >= 0:
+                kept.append(key)
+    return kept
+
+
+# --- What the four panes share: a border that shows the focus, and zooming --------------------
+
+_BORDER_RULES = (
+    *("border_top", "border_right", "border_bottom", "border_left"),
+    *("border_title_color", "border_title_style"),
+)
+
+
+class Pane(DeafWhenLeaving, Framed, Container, can_focus=True):
+    """A bordered part of the screen with its own keys.
+
+    The screen sets the class `-zoom` while the pane fills it, and `-current` on the pane
+    that has the focus.
+    """
+
+    pane: ClassVar[PaneName]
+    view: ClassVar[ViewName]
+    heading: ClassVar[str]
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"pane--current"}
+
+    _marked: tuple[bool, bool] | None = None  # current, zoomed
+
+    def on_mount(self) -> None:
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._mark())
+
+    # A border is repainted with all that is inside it, so it is touched only for news.
+
+    def set_title(self, *parts: str | tuple[str, str]) -> None:
+        """The heading and, after it, parts as `Content.assemble` takes them."""
+        for widget in (self, *self.query(".main")):
+            heading = f"{self.heading}  " if parts else self.heading
+            set_border(widget, title=Content.assemble(heading, *parts))
+
+    def set_subtitle(self, *parts: str | tuple[str, str]) -> None:
+        """What the lower border says; nothing where there are no parts."""
+        for widget in (self, *self.query(".main")):
+            set_border(widget, subtitle=Content.assemble(*parts))
+
+    def watch_has_focus(self, has_focus: bool) -> None:
+        """Nothing looks at the focus itself, so nothing inside needs other styles.
+
+        Textual would compute those of every widget in the pane, twice a key.
+        """
+
+    def mark_current(self, current: bool) -> None:
+        """Look like the pane that has the focus, or not."""
+        if (current, self.zoomed) != self._marked:
+            self._marked = (current, self.zoomed)
+            self.set_class(current, "-current", update=False)
+            self._mark()
+
+    def _mark(self) -> None:
+        """Give the border its colour.
+
+        Through a class, Textual would set every rule anew and repaint all that is inside.
+        """
+        if self._marked is None:
+            return
+        current, zoomed = self._marked
+        look = self.get_component_styles("pane--current")
+        for rule in _BORDER_RULES:
+            self.styles.set_rule(rule, look.get_rule(rule) if current and not zoomed else None)
+        if zoomed:
+            self.app.stylesheet.update_nodes(self.walk_children(with_self=True))
+        self.refresh()
+
+    @property
+    def zoomed(self) -> bool:
+        """Whether this pane fills the screen."""
+        return self.has_class("-zoom")
+
+    def action_zoom(self) -> None:
+        """Fill the screen, or go back."""
+        self.post_message(ZoomPane("home" if self.zoomed else self.view))
+
+
+# --- A list of rows with a word on the left and one on the right, drawn line by line ----------
+
+_LEAST_RIGHT = 13  # cells: "training 31 %"
+_JOINTS = (", ", " of ", " by ")  # before what a longer text can be understood without
+
+
+@dataclass(frozen=True)
+class Row:
+    """`key` names the row; an empty one makes it a heading, which cannot be chosen."""
+
+    key: str
+    left: str
+    right: str = ""
+    mark: str = " "
+    mark_kind: str = "dim"  # a component class of RowList, without "rows--"
+    lead: str = ""  # before `left`, drawn as it is: the lines of a tree
+
+    @property
+    def is_heading(self) -> bool:
+        return not self.key
+
+
+class RowList(ScrollView, can_focus=True, inherit_bindings=False):
+    """Rows, one of them chosen; it stays chosen by key when the rows change."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "rows--heading", "rows--name", "rows--dim", "rows--chosen", "rows--chosen-blurred",
+        "rows--good", "rows--warn", "rows--bad",
+    }  # fmt: skip
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *list_bindings("move", "move(-100000)", "move(100000)")
+    ]
+
+    chosen: reactive[str] = reactive("")
+
+    class Chosen(Message):
+        """Another row is chosen."""
+
+        def __init__(self, key: str) -> None:
+            super().__init__()
+            self.key = key
+
+    class Opened(Message):
+        """The chosen row was clicked again."""
+
+        def __init__(self, key: str) -> None:
+            super().__init__()
+            self.key = key
+
+    def __init__(self, *, id: str | None = None, empty: str = "") -> None:
+        super().__init__(id=id)
+        self.rows: tuple[Row, ...] = ()
+        self._empty = empty
+
+    def set_rows(self, rows: Sequence[Row], empty: str = "") -> None:
+        """Show these rows; the chosen one is kept, or the first that can be is taken."""
+        rows = tuple(rows)
+        if rows != self.rows or empty != self._empty:
+            self._empty = empty
+            self.rows = rows
+            self.virtual_size = Size(0, len(rows))
+            self.styles.height = max(1, len(rows))  # as high as its rows, up to max-height
+            self.refresh()
+        keys = self._keys()
+        if self.chosen not in keys:
+            self.chosen = keys[0] if keys else ""
+        self._show_chosen()
+
+    def _keys(self) -> list[str]:
+        return [row.key for row in self.rows if not row.is_heading]
+
+    def _line_of(self, key: str) -> int:
+        for line, row in enumerate(self.rows):
+            if row.key and row.key == key:
+                return line
+        return -1
+
+    def watch_chosen(self, old: str, new: str) -> None:
+        for key in (old, new):
+            line = self._line_of(key)
+            if line >= 0:
+                self.refresh_line(line)
+        self._show_chosen()
+        if new:
+            self.post_message(self.Chosen(new))
+
+    def _show_chosen(self) -> None:
+        line = self._line_of(self.chosen)
+        if line < 0 or not self.size.height:
+            return
+        # The heading above the first row of a group belongs to it.
+        top = line - 1 if line and self.rows[line - 1].is_heading else line
+        self.scroll_to_region(
+            Region(0, top, 1, line - top + 1), animate=False, force=True, x_axis=False
+        )
+
+    def on_resize(self) -> None:
+        self._show_chosen()
+
+    # --- moving -----------------------------------------------------------------------
+
+    def action_move(self, by: int) -> None:
+        keys = self._keys()
+        if keys:
+            at = keys.index(self.chosen) if self.chosen in keys else 0
+            self.chosen = keys[max(0, min(len(keys) - 1, at + by))]
+
+    def action_page(self, direction: int) -> None:
+        self.action_move(direction * max(1, self.size.height - 2))
+
+    def on_click(self, event: events.Click) -> None:
+        line = event.y + self.scroll_offset.y
+        if 0 <= line < len(self.rows) and (key := self.rows[line].key):
+            if key == self.chosen:
+                self.post_message(self.Opened(key))
+            self.chosen = key
+
+    # --- drawing ----------------------------------------------------------------------
+
+    def render_line(self, y: int) -> Strip:
+        width = self.scrollable_content_region.width
+        line = y + self.scroll_offset.y
+        base = self.rich_style
+        if not self.rows and y == 0 and self._empty:
+            text = clean_line(self._empty, width)
+            return _padded([Segment(text, self._style("dim"))], width, base)
+        if line >= len(self.rows):
+            return Strip.blank(width, base)
+        row = self.rows[line]
+        if row.is_heading:
+            text = clean_line(row.left, width)
+            return _padded([Segment(text, self._style("heading"))], width, base)
+        # The name comes first, but for the few words a state needs.
+        room = max(1, width - 5 - cell_len(row.lead))
+        right = shorten(row.right, max(_LEAST_RIGHT, room - cell_len(clean_line(row.left))))
+        left = clean_line(row.left, max(1, room - cell_len(right)))
+        right = clean_line(right, max(0, room - cell_len(left)))
+        mark = f" {row.mark} "
+        styles = (self._style(row.mark_kind), self._style("name"), self._style("dim"))
+        if row.key == self.chosen:
+            cursor = self._style("chosen" if self.has_focus else "chosen-blurred")
+            styles = (cursor, cursor, cursor + RichStyle(bold=False))
+            base = cursor
+        left_strip = Strip(
+            [Segment(mark, styles[0]), Segment(row.lead, styles[2]), Segment(left, styles[1])]
+        )
+        gap = max(1, width - left_strip.cell_length - cell_len(right) - 1)
+        return Strip(
+            [*left_strip, Segment(" " * gap, base), Segment(right, styles[2]), Segment(" ", base)]
+        ).crop(0, width)
+
+    def _style(self, part: str) -> RichStyle:
+        return self.get_component_rich_style(f"rows--{part}")
+
+
+def shorten(text: str, room: int) -> str:
+    """The text in so many cells: without its last parts where it is longer."""
+    text = clean_line(text)
+    while cell_len(text) > room and (at := max(map(text.rfind, _JOINTS))) > 0:
+        text = text[:at].rstrip(",")
+    return clean_line(text, room)
+
+
+def _padded(segments: list[Segment], width: int, style: RichStyle) -> Strip:
+    return Strip(segments).adjust_cell_length(width, style)
+
+
+# --- A bar with a playhead: where in a trace one is, and how much of it is computed -----------
+
+
+class Timeline(Widget):
+    """`left ━━━━●━━──── right`: up to the playhead, computed beyond it, and still to come."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "timeline--past", "timeline--ahead", "timeline--future", "timeline--head",
+        "timeline--label",
+    }  # fmt: skip
+
+    position: reactive[int] = reactive(0)
+    computed: reactive[int] = reactive(0)
+    total: reactive[int] = reactive(0)
+    left: reactive[str] = reactive("")
+    right: reactive[str] = reactive("")
+
+    class Sought(Message):
+        """A place on the bar was clicked."""
+
+        def __init__(self, step: int) -> None:
+            super().__init__()
+            self.step = step
+
+    def __init__(self, left: str, right: str) -> None:
+        super().__init__()
+        self.set_reactive(Timeline.left, left)
+        self.set_reactive(Timeline.right, right)
+
+    def follow(self, trace: Trace[Any] | None) -> None:
+        """Where that trace is; the start of nothing where there is none."""
+        self.total = trace.total if trace is not None else 0
+        self.computed = trace.computed if trace is not None else 0
+        self.position = trace.position if trace is not None else 0
+
+    @property
+    def _bar_width(self) -> int:
+        return max(2, self.size.width - len(self.left) - len(self.right) - 2)
+
+    def _column(self, step: int) -> int:
+        return round((self._bar_width - 1) * step / self.total) if self.total else 0
+
+    def on_click(self, event: events.Click) -> None:
+        column = event.x - len(self.left) - 1
+        if self.total and 0 <= column < self._bar_width:
+            self.post_message(self.Sought(round(column / (self._bar_width - 1) * self.total)))
+
+    def render_line(self, y: int) -> Strip:
+        if y:
+            return Strip.blank(self.size.width, self.rich_style)
+        head = self._column(self.position)
+        ahead = max(0, self._column(self.computed) - head)
+        rest = self._bar_width - head - ahead - 1
+
+        def part(text: str, name: str) -> Segment:
+            return Segment(text, self.get_component_rich_style(f"timeline--{name}"))
+
+        segments = [
+            part(f"{self.left} ", "label"),
+            part("━" * head, "past"),
+            part("●", "head"),
+            part("━" * ahead, "ahead"),
+            part("─" * rest, "future"),
+            part(f" {self.right}", "label"),
+        ]
+        return Strip(segments).adjust_cell_length(self.size.width, self.rich_style)
+
+
+# --- A one-line input that can be left with Esc -----------------------------------------------
+
+
+class LineInput(Input):
+    """Enter submits (Input.Submitted), Esc gives up (LineInput.Cancelled)."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel", show=False)]
+
+    class Cancelled(Message):
+        """Esc was pressed."""
+
+        def __init__(self, input: "LineInput") -> None:
+            super().__init__()
+            self.input = input
+
+        @property
+        def control(self) -> "LineInput":
+            return self.input
+
+    def take(self, event: events.Key) -> bool:
+        """Write or do what a key means that went elsewhere, in the order of the typing.
+
+        Keys typed at once after the one that brings the line up are sent to what had the
+        focus then. False: the key means nothing here.
+        """
+        if not event.is_printable and event.key not in self._bindings.key_to_bindings:
+            return False
+        self.post_message(event.copy())
+        return True
+
+    async def on_key(self, event: events.Key) -> None:
+        """Act on a key of ours at once.
+
+        Textual sends it round the whole app first, so that letters typed after it, which
+        need no binding, would be written before a backspace deletes.
+        """
+        if not event.is_printable and event.key in self._bindings.key_to_bindings:
+            event.stop()
+            event.prevent_default()
+            for binding in self._bindings.get_bindings_for_key(event.key):
+                await self.run_action(binding.action)
+
+    def action_cancel(self) -> None:
+        self.post_message(self.Cancelled(self))
+
+
+def escape_newlines(text: str) -> str:
+    """A prompt on one line: a new line as \\n."""
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t")
+
+
+def unescape_newlines(text: str) -> str:
+    """What was typed, with \\n, \\t and \\\\ as they are meant."""
+    result: list[str] = []
+    characters = iter(text)
+    for character in characters:
+        if character != "\\":
+            result.append(character)
+            continue
+        following = next(characters, "")
+        result.append({"n": "\n", "t": "\t", "\\": "\\"}.get(following, "\\" + following))
+    return "".join(result)
+
+
+# --- Colours as Rich and Textual want them ----------------------------------------------------
+
+_MODES: dict[str | None, ColourMode] = {
+    "truecolor": "truecolor",
+    "256": "256",
+    "standard": "16",
+    "windows": "16",
+}
+
+
+def colour_mode(app: App[object]) -> ColourMode:
+    """The colours `app` draws with: `ascii` under NO_COLOR and on a terminal that has none."""
+    if app.no_color:
+        return "ascii"
+    return _MODES.get(app.console.color_system, "ascii")
+
+
+@lru_cache(maxsize=8192)
+def run_style(fg: int | None, bg: int | None, palette: bool, ground: RichStyle) -> RichStyle:
+    """The style of a run of picture cells; `ground` shows where a colour is None."""
+    return ground + RichStyle(color=_colour(fg, palette), bgcolor=_colour(bg, palette))
+
+
+def _colour(colour: int | None, palette: bool) -> Color | None:
+    if colour is None:
+        return None
+    if not palette:
+        return Color.from_triplet(ColorTriplet(colour >> 16, colour >> 8 & 255, colour & 255))
+    plain = Color.from_ansi(colour)
+    # Textual's ANSI filter turns palette colours without a triplet into truecolour, which
+    # takes more bytes in the terminal; one with a triplet it leaves as it is.
+    return Color(plain.name, ColorType.EIGHT_BIT, colour, plain.get_truecolor())
+
+
+# --- The base of widgets that draw all their lines at once and send only those that changed ---
+
+
+class LineWidget(Widget):
+    """A widget made of strips, kept until something changes.
+
+    Subclasses implement `draw` and call `redraw` when what they show has changed.
+    """
+
+    def __init__(
+        self, *, name: str | None = None, id: str | None = None, classes: str | None = None
+    ) -> None:
+        super().__init__(name=name, id=id, classes=classes)
+        self._strips: list[Strip] = []
+        self._stale = True
+        self._styles_kept: dict[str, RichStyle] = {}
+
+    def draw(self, width: int, height: int) -> list[Strip]:
+        """At most `height` strips of at most `width` cells; missing lines are blank."""
+        raise NotImplementedError
+
+    def redraw(self) -> bool:
+        """Draw again and send the lines that differ; False where none did."""
+        resized = len(self._strips) != self.size.height  # and not told so yet
+        if not self.is_mounted or not self.size or self._stale or resized:
+            # Nothing was painted yet, or all of it is about to be.
+            self._stale = True
+            self.refresh()
+            return True
+        before, self._strips = self._strips, self._drawn()
+        changed = [
+            Region(first, y, last - first, 1)
+            for y, (old, new) in enumerate(zip(before, self._strips, strict=True))
+            for first, last in _difference(old, new)
+        ]
+        if changed:
+            self.refresh(*changed)
+        return bool(changed)
+
+    def _drawn(self) -> list[Strip]:
+        width, height = self.size
+        base = self.rich_style
+        strips = [
+            strip.adjust_cell_length(width, base) for strip in self.draw(width, height)[:height]
+        ]
+        blank = Strip.blank(width, base)
+        return strips + [blank] * (height - len(strips))
+
+    def render_line(self, y: int) -> Strip:
+        if self._stale or len(self._strips) != self.size.height:
+            self._strips, self._stale = self._drawn(), False
+        if y < len(self._strips):
+            return self._strips[y]
+        return Strip.blank(self.size.width, self.rich_style)
+
+    def notify_style_update(self) -> None:
+        """The theme or a class changed, so every style kept in a strip is out of date."""
+        super().notify_style_update()
+        self._stale = True
+        self._styles_kept.clear()
+
+    def on_resize(self) -> None:
+        self._stale = True
+
+    def style(self, component: str) -> RichStyle:
+        """The component class `component` as a style with foreground and background."""
+        if component not in self._styles_kept:  # to compute all of a curve's takes 3 ms
+            self._styles_kept[component] = self.get_component_rich_style(component)
+        return self._styles_kept[component]
+
+    def message(self, text: str, component: str, width: int, height: int) -> list[Strip]:
+        """`text` in the middle of the room, for a widget that has nothing to show yet."""
+        return message_strips(text, self.style(component), self.rich_style, width, height)
+
+
+def _difference(old: Strip, new: Strip) -> list[tuple[int, int]]:
+    """The first cell in which two strips of one width differ, and one past the last; or none."""
+    if old == new:
+        return []
+    least = min(len(old), len(new))
+    head = next((n for n, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), least)
+    ends = zip(reversed(old), reversed(new), strict=False)
+    tail = min(next((n for n, (a, b) in enumerate(ends) if a != b), least), least - head)
+    start = sum(part.cell_length for part in list(new)[:head])
+    before = _split_cells(list(old)[head : len(old) - tail])
+    after = _split_cells(list(new)[head : len(new) - tail])
+    if len(before) != len(after):
+        return [(0, new.cell_length)]
+    differ = [x for x, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
+    if not differ:
+        return []
+    first, last = differ[0], differ[-1] + 1
+    while first and not (before[first][0] and after[first][0]):  # a wide character's second cell
+        first -= 1
+    return [(start + first, min(start + last + 1, new.cell_length))]
+
+
+def _split_cells(parts: Iterable[Segment]) -> list[tuple[str, RichStyle | None]]:
+    """Every cell's character and style; a wide character's second cell has none."""
+    cells: list[tuple[str, RichStyle | None]] = []
+    for text, style, _ in parts:
+        for character in text:
+            size = get_character_cell_size(character)
+            cells += [(character, style), ("", style)][:size] if size else []
+    return cells
+
+
+def strip_of(parts: Iterable[tuple[str, RichStyle]]) -> Strip:
+    """A strip of styled texts; empty ones are left out."""
+    return Strip([Segment(text, style) for text, style in parts if text])
+
+
+def message_strips(
+    text: str, style: RichStyle, base: RichStyle, width: int, height: int
+) -> list[Strip]:
+    """`text` wrapped and centred in `width` × `height` cells of `base`."""
+    lines = textwrap.wrap(clean_line(text), max(width - 2, 1))[:height]
+    above = [Strip.blank(width, base)] * ((height - len(lines)) // 2)
+    return above + [
+        strip_of([(" " * ((width - cell_len(line)) // 2), base), (line, style)]) for line in lines
+    ]
+
+
+# --- How far something is: a thin bar with step, percent and time left ------------------------
+
+_LEAST_BAR = 8
+
+
+class StepBar(LineWidget):
+    """`step 1,240/4,000 ━━━━━━━━────────── 31 %  ETA 4:12`, on one line of any width."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "step-bar--label",
+        "step-bar--value",
+        "step-bar--done",
+        "step-bar--rest",
+    }
+    DEFAULT_CSS = """
+    StepBar {
+        width: 1fr;
+        height: 1;
+        & > .step-bar--label { color: $text-muted; }
+        & > .step-bar--value { text-style: bold; }
+        & > .step-bar--done { color: $primary; }
+        & > .step-bar--rest { color: $foreground 20%; }
+    }
+    """
+
+    def __init__(
+        self,
+        label: str = "step",
+        *,
+        name: str | None = None,
+        id: str | None = None,
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(name=name, id=id, classes=classes)
+        self._label = clean_line(label)
+        self.clear()
+
+    def set(self, step: int, steps: int, eta: float = -1.0, note: str = "") -> None:
+        """`eta` in seconds, negative where it is not known; `steps` 0 where there is no end."""
+        self._state = (max(step, 0), max(steps, 0), eta, clean_line(note))
+        self.redraw()
+
+    def clear(self) -> None:
+        """Back to nothing done of nothing."""
+        self._state = (0, 0, -1.0, "")
+        self.redraw()
+
+    def draw(self, width: int, height: int) -> list[Strip]:
+        step, steps, eta, note = self._state
+        label, value = self.style("step-bar--label"), self.style("step-bar--value")
+        base = self.rich_style
+        before = [(f"{self._label} ", label), (count(step), value)]
+        # The last of these go first where there is no room: each is kept or dropped whole.
+        after: list[list[tuple[str, RichStyle]]] = []
+        share = min(step / steps, 1.0) if steps else 0.0
+        if steps:
+            before.append((f"/{count(steps)}", label))
+            after.append([(f" {int(share * 100)} %", base)])
+        if eta >= 0:
+            after.append([("  ETA ", label), (clock(eta), base)])
+        if note:
+            after.append([(f"  {note}", label)])
+        before.append((" ", base))
+        while (room := width - _count_cells(before, *after)) < _LEAST_BAR and after:
+            after.pop()
+        room = max(room, 0)
+        done = round(share * room)
+        # A heavy and a light line, so the bar reads without colour too.
+        bar = [
+            ("━" * done, self.style("step-bar--done")),
+            ("─" * (room - done), self.style("step-bar--rest")),
+        ]
+        return [strip_of([*before, *bar, *(part for group in after for part in group)])]
+
+
+def _count_cells(*groups: list[tuple[str, RichStyle]]) -> int:
+    return sum(cell_len(text) for group in groups for text, _ in group)

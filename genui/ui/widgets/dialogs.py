@@ -1,0 +1,537 @@
+"""What the windows over the main screen share."""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+
+from rich.cells import cell_len
+from textual import events, on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Label, Static
+
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.text import clean_line
+from genui.ui import keys
+from genui.ui.keys import Key, Scope
+from genui.ui.traces.compare import PARTS, Part
+from genui.ui.traces.controller import Trace
+from genui.ui.traces.export import Export, Format, default_name, formats
+from genui.ui.widgets.base import DeafWhenLeaving, LineInput, Row, RowList
+
+T = TypeVar("T")
+
+
+class Window(DeafWhenLeaving, ModalScreen[T], Generic[T]):
+    """A modal screen that closes once."""
+
+    def leave(self, result: T) -> None:
+        """Close with `result`; a second Enter or Esc, typed before the first acted, is late."""
+        if self.is_active:
+            self.dismiss(result)
+
+
+class TypingWindow(Window[T], Generic[T]):
+    """A window that opens with its first line to type in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._early: list[events.Key] = []
+
+    def take_early(self, event: events.Key) -> None:
+        """Keep for the line what was typed before there was one, as over a slow link."""
+        self._early.append(event)
+
+    def begin_typing(self) -> None:
+        """Give the first line the focus at once, and what was typed for it."""
+        line = self.query(LineInput).first()
+        self.set_focus(line)
+        for event in self._early:
+            line.take(event)
+
+
+# --- A question that needs a yes --------------------------------------------------------------
+
+
+class ConfirmScreen(Window[bool]):
+    """Dismissed with True on y or Enter, False on n or Esc."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y,enter", "answer(True)", "Yes", show=False),
+        Binding("n,escape,q", "answer(False)", "No", show=False),
+    ]
+
+    def __init__(self, question: str, verb: str) -> None:
+        super().__init__()
+        self._question = question
+        self._verb = verb
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="window"):
+            yield Static(self._question, markup=False)
+
+    def on_mount(self) -> None:
+        window = self.query_one(".window")
+        window.border_title = "Sure?"
+        window.border_subtitle = f"y {self._verb} · esc leave"
+
+    def action_answer(self, yes: bool) -> None:
+        self.leave(yes)
+
+
+# --- A window with a list to choose one row from ----------------------------------------------
+
+
+class ChooseScreen(Window[str | None]):
+    """Dismissed with the key of the row that was chosen, or None on Esc."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "take", "Take", show=False),
+        Binding("escape,q", "leave", "Leave", show=False),
+    ]
+
+    def __init__(self, title: str, rows: Sequence[Row], verb: str, empty: str) -> None:
+        super().__init__()
+        self._title = title
+        self._rows = tuple(rows)
+        self._verb = verb
+        self._empty = empty
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="window choose"):
+            yield RowList()
+
+    def on_mount(self) -> None:
+        window = self.query_one(".window")
+        window.border_title = self._title
+        window.border_subtitle = f"⏎ {self._verb} · esc leave" if self._rows else "esc leave"
+        rows = self.query_one(RowList)
+        rows.set_rows(self._rows, self._empty)
+        rows.focus()
+
+    @on(RowList.Opened)
+    def action_take(self) -> None:
+        if chosen := self.query_one(RowList).chosen:
+            self.leave(chosen)
+
+    def action_leave(self) -> None:
+        self.leave(None)
+
+
+# --- A small window that asks for one value and says in place what is wrong with it -----------
+
+VALUE_T = TypeVar("T")
+
+
+class ValueScreen(TypingWindow[VALUE_T | None], Generic[VALUE_T]):
+    """Dismissed with what `parse` made of the text, or None on Esc.
+
+    `parse` raises MisuseError for text that will not do; its line is shown and the
+    window stays.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = []
+
+    def __init__(self, title: str, value: str, hint: str, parse: Callable[[str], VALUE_T]) -> None:
+        super().__init__()
+        self._title = title
+        self._value = value
+        self._hint = hint
+        self._parse = parse
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="window"):
+            yield LineInput(self._value, compact=True)
+            yield Static(self._hint, classes="hint", markup=False)
+            yield Static(classes="fault", markup=False)
+
+    def on_mount(self) -> None:
+        window = self.query_one(".window")
+        window.border_title = self._title
+        window.border_subtitle = "⏎ set · esc leave"
+        self.begin_typing()
+
+    @on(LineInput.Submitted)
+    def _submitted(self, event: LineInput.Submitted) -> None:
+        try:
+            self.leave(self._parse(event.value))
+        except MisuseError as error:
+            self.query_one(".fault", Static).update(str(error))
+
+    @on(LineInput.Cancelled)
+    def _cancelled(self) -> None:
+        self.leave(None)
+
+
+# --- A small window of a few lines to fill in, which says in place what is wrong with them ----
+
+FORM_T = TypeVar("T")
+
+
+class Field(NamedTuple):
+    """One line of a form."""
+
+    label: str
+    value: str = ""
+    placeholder: str = ""
+
+
+class FormScreen(TypingWindow[FORM_T | None], Generic[FORM_T]):
+    """Dismissed with what `parse` made of the lines, in order, or None on Esc.
+
+    `parse` raises MisuseError for lines that will not do; its words are shown and the window
+    stays.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down", "app.focus_next", "Next", show=False),
+        Binding("up", "app.focus_previous", "Previous", show=False),
+    ]
+
+    def __init__(
+        self, title: str, fields: Sequence[Field], hint: str, parse: Callable[[list[str]], FORM_T]
+    ) -> None:
+        super().__init__()
+        self._title = title
+        self._fields = tuple(fields)
+        self._hint = hint
+        self._parse = parse
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="window form"):
+            for label, value, placeholder in self._fields:
+                with Horizontal(classes="field"):
+                    yield Label(label, markup=False)
+                    yield LineInput(value, placeholder=placeholder, compact=True)
+            yield Static(self._hint, classes="hint", markup=False)
+            yield Static(classes="fault", markup=False)
+
+    def on_mount(self) -> None:
+        window = self.query_one(".window")
+        window.border_title = self._title
+        window.border_subtitle = "⏎ next, then start · esc leave"
+        self.begin_typing()
+
+    @property
+    def _lines(self) -> list[LineInput]:
+        return list(self.query(LineInput))
+
+    @on(LineInput.Submitted)
+    def _submitted(self, event: LineInput.Submitted) -> None:
+        """Enter goes down the form; in its last line it is done.
+
+        One typed before the focus had moved was meant for the line that has it now.
+        """
+        lines = self._lines
+        at = next(at for at, line in enumerate(lines) if line is (self.focused or event.input))
+        if at < len(lines) - 1:
+            self.set_focus(lines[at + 1])
+            return
+        try:
+            self.leave(self._parse([line.value for line in self._lines]))
+        except MisuseError as error:
+            self.query_one(".fault", Static).update(str(error))
+
+    @on(LineInput.Changed)
+    def _typed(self) -> None:
+        self.query_one(".fault", Static).update("")
+
+    @on(LineInput.Cancelled)
+    def _cancelled(self) -> None:
+        self.leave(None)
+
+
+# --- What the keys of a pane do ---------------------------------------------------------------
+
+
+class HelpScreen(Window[None]):
+    """The rows of the table for one pane, then those for everywhere."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,question_mark,enter,space", "leave", "Back", show=False),
+        Binding("f1", "manual", "Manual", show=False),
+        Binding("j,down", "scroll_by(1)", "Down", show=False),
+        Binding("k,up", "scroll_by(-1)", "Up", show=False),
+    ]
+
+    def __init__(self, pane: Scope, keymap: dict[str, str]) -> None:
+        super().__init__()
+        self._pane: Scope = pane
+        self._keymap = keymap
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(classes="window help"):
+            yield Static(help_text(self._pane, self._keymap))
+
+    def on_mount(self) -> None:
+        window = self.query_one(".window")
+        window.border_title = f"Keys of {keys.TITLES[self._pane]}"
+        window.border_subtitle = "esc close · f1 manual · ctrl+p every action by name"
+        window.focus()
+
+    def action_leave(self) -> None:
+        self.leave(None)
+
+    def action_manual(self) -> None:
+        """The manual in place of the keys."""
+        from genui.ui.windows import ManualScreen
+
+        self.app.switch_screen(ManualScreen(self._pane, keymap=self._keymap))
+
+    def action_scroll_by(self, lines: int) -> None:
+        self.query_one(".window").scroll_relative(y=lines, animate=False)
+
+
+def help_text(pane: Scope, keymap: dict[str, str]) -> Content:
+    """Two blocks of `key  what it does`."""
+    own = [] if pane == "app" else keys.of_pane(pane)
+    common = keys.common(pane)
+    words = {key.id: _words(key, keymap) for key in [*own, *common]}
+    width = max(cell_len(word) for word in words.values())
+    parts: list[str | tuple[str, str]] = []
+    for heading, block in ((keys.TITLES[pane], own), ("Everywhere", common)):
+        if block:
+            parts.append((f"{heading}\n", "bold $text-muted"))
+        for key in block:
+            word = words[key.id]
+            parts.append((f"  {word}{' ' * (width - cell_len(word))}  ", "bold $primary"))
+            parts.append((f"{key.tooltip}\n", "$foreground"))
+        if block:
+            parts.append("\n")
+    parts.append(("In a list ↑ ↓ or j k move; the mouse works too.", "$text-muted"))
+    return Content.assemble(*parts)
+
+
+def _words(key: Key, keymap: dict[str, str]) -> str:
+    return "  ".join(keys.readable(keymap.get(key.id, key.keys)))
+
+
+# --- The window that writes a trace to a file which replays -----------------------------------
+
+LOOKS = 0.1  # seconds between two looks at how far the trace has come
+
+
+class ExportScreen(Window[Path | None]):
+    """Dismissed with the file that was written, or None.
+
+    `export` tells what is to be written as things stand; `finish` asks the worker for the
+    steps that are missing, and is called again until they are here.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Leave", show=False),
+        Binding("enter", "write", "Write", show=False),
+        Binding("tab", "app.focus_next", "Next", show=False),
+        Binding("y", "answer(True)", "Yes", show=False),
+        Binding("n", "answer(False)", "No", show=False),
+    ]
+
+    def __init__(
+        self,
+        trace: Trace[Any],
+        part: Part,
+        export: Callable[[], Export],
+        finish: Callable[[], None],
+    ) -> None:
+        super().__init__()
+        self._part = PARTS[part]
+        self._trace = trace
+        self._export = export
+        self._finish = finish
+        self._formats = {form.key: form for form in formats(trace)}
+        self._step = trace.position  # finishing moves the playhead
+        self._asked: Callable[[bool], None] | None = None  # a question stands
+        self._partly = False  # to be written although steps are missing
+        self._finishing = False
+        self._begun = False  # the worker was asked for the missing steps
+        self._writing = False
+        self._told = ""  # what the line below the name says
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="window export"):
+            yield RowList(id="formats")
+            with Horizontal(classes="field"):
+                yield Label("file")
+                yield LineInput(id="file", compact=True)
+            yield Static(classes="hint", markup=False)
+            yield Static(classes="fault", markup=False)
+
+    def on_mount(self) -> None:
+        window = self.query_one(".window")
+        window.border_title = "Export"
+        window.border_subtitle = "↑↓ format · tab file name · ⏎ write · esc leave"
+        rows = self.query_one(RowList)
+        rows.set_rows(
+            [
+                Row(
+                    form.key,
+                    form.words.format(part=self._part, step=self._step),
+                    lead=f"{form.key:<7}",
+                )
+                for form in self._formats.values()
+            ]
+        )
+        self._name_for(self.form)
+        self._tell()
+        rows.focus()
+        self.set_interval(LOOKS, self._look)
+
+    @property
+    def form(self) -> Format:
+        """The format under the cursor."""
+        return self._formats[self.query_one(RowList).chosen]
+
+    @property
+    def missing(self) -> bool:
+        """Whether the trace has steps that are not here."""
+        return self._trace.computed < self._trace.total
+
+    def _name_for(self, form: Format) -> None:
+        """A name that ends as the format does; one that was typed keeps its stem."""
+        line = self.query_one("#file", LineInput)
+        suffixes = tuple(known.suffix for known in self._formats.values())
+        stem, suffix = os.path.splitext(line.value)
+        if not line.value:
+            line.value = default_name(self._trace, form)
+        elif suffix in suffixes:
+            line.value = stem + form.suffix
+
+    def _tell(self) -> None:
+        """What will be in the file."""
+        trace = self._trace
+        here = f"{trace.computed:,} of {trace.total:,} steps"
+        if self._finishing:
+            line = f"finishing: {here}"
+        elif self.missing:
+            line = f"{here} are here"
+        else:
+            line = "its recipe is in the file: genui replay makes it again"
+        if line != self._told:
+            self._told = line
+            self.query_one(".hint", Static).update(line)
+
+    def _refuse(self, line: str) -> None:
+        fault = self.query_one(".fault", Static)
+        fault.set_class(self._asked is not None, "-asks")
+        fault.update(clean_line(line))
+
+    # --- keys -------------------------------------------------------------------------
+
+    @on(RowList.Chosen)
+    def _chosen(self) -> None:
+        self._drop_question()
+        self._name_for(self.form)
+
+    @on(LineInput.Changed)
+    def _typed(self) -> None:
+        if self._asked is not None:
+            self._drop_question()
+        elif not self._writing:
+            self._refuse("")
+
+    @on(LineInput.Submitted)
+    def _submitted(self) -> None:
+        self.action_write()
+
+    @on(LineInput.Cancelled)
+    def action_leave(self) -> None:
+        """Leave the question, or the window."""
+        if self._asked is not None:
+            self._drop_question()
+            return
+        if self._finishing:
+            self._trace.seek(self._step)
+        self.leave(None)
+
+    def _ask(self, question: str, then: Callable[[bool], None]) -> None:
+        """Ask in place; the list has the focus, so that y and n are no letters of a name."""
+        self.query_one(RowList).focus()
+        self._asked = then
+        self._refuse(question)
+
+    def _drop_question(self) -> None:
+        if self._asked is not None:
+            self._asked = None
+            self._refuse("")
+
+    def action_answer(self, yes: bool) -> None:
+        """To the question that stands."""
+        then = self._asked
+        if then is not None:
+            self._drop_question()
+            then(yes)
+
+    def action_write(self) -> None:
+        """Check, ask where that is needed, and write."""
+        if self._writing or self._finishing:
+            return
+        if self._asked is not None:
+            return  # Enter is no answer: pressed twice it would write over a file
+        if self.missing and not self._partly:
+            trace = self._trace
+            self._ask(
+                f"{trace.computed:,} of {trace.total:,} steps are here. "
+                "y finishes first · n writes these",
+                self._finish_first,
+            )
+        else:
+            self._write(overwrite=False)
+
+    def _finish_first(self, yes: bool) -> None:
+        if yes:
+            self._finishing, self._begun = True, False
+            self._look()
+        else:
+            self._partly = True
+            self._write(overwrite=False)
+
+    def _look(self) -> None:
+        """While the missing steps come, say how far they are; write once they are here."""
+        if not self._finishing:
+            self._tell()  # more may come while one thinks
+            return
+        lost = self._begun and not self._trace.id
+        if lost or not self.missing:
+            self._finishing = False
+            self._trace.seek(self._step)
+        self._tell()
+        if lost:
+            self._refuse("the worker stopped before the end; ⏎ tries again")
+        elif not self.missing:
+            self._write(overwrite=False)
+        else:
+            self._finish()
+            self._begun = True
+
+    def _overwrite(self, yes: bool) -> None:
+        if yes:
+            self._write(overwrite=True)
+        else:
+            self.query_one("#file").focus()
+
+    # --- writing ----------------------------------------------------------------------
+
+    @work(exit_on_error=False)
+    async def _write(self, overwrite: bool) -> None:
+        form = self.form
+        path = Path(self.query_one("#file", LineInput).value.strip())
+        self._writing = True
+        export = self._export()
+        try:
+            path = path.expanduser()
+            await asyncio.to_thread(export.write, form, path, overwrite)
+        except FileExistsError:
+            self._ask(f"{path} is there already. y writes over it", self._overwrite)
+        except (GenuiError, MisuseError) as error:
+            self._refuse(str(error))
+        except RuntimeError as error:  # expanduser knows no such user
+            self._refuse(f"{path}: {error}")
+        else:
+            self.leave(path)
+        finally:
+            self._writing = False

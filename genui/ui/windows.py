@@ -1,0 +1,1059 @@
+"""The manual in a window: the pages that `genui help` prints."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import re
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+
+import msgspec
+from rich.cells import cell_len
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.geometry import Size
+from textual.widgets import Label, Markdown, MarkdownViewer, Static
+from textual.widgets.markdown import MarkdownTableOfContents
+
+import genui
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.text import clean, clean_line
+from genui.formats.favourites import Listed, drop_favourite, list_favourites
+from genui.formats.recipe import TraceRecipe
+from genui.protocol import ImageFrame, Neighbour, Neighbours, Quote
+from genui.recipes import RECIPES, Recipe, override, parse_settings
+from genui.render.chart import HEADS, cells
+from genui.render.prose import Flow
+from genui.runs.launch import launch
+from genui.runs.layout import RunDir
+from genui.ui.keys import Scope, keys_markdown
+from genui.ui.traces.controller import Trace
+from genui.ui.traces.trees import Branch, Tree
+from genui.ui.widgets.base import LineInput, Row, RowList, set_border
+from genui.ui.widgets.dialogs import ChooseScreen, Window
+from genui.ui.widgets.image import ImageView, MaskPainter
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PAGES = Path(genui.__file__).with_name("help")
+
+_PANE_TOPICS: Mapping[Scope, str] = MappingProxyType(
+    {
+        "app": "start",
+        "models": "models",
+        "training": "training",
+        "text": "text",
+        "canvas": "images",
+        "roll": "music",
+        "walk": "walk",
+        "board": "watching",
+        "lab": "lab",
+        "points": "lab",
+    }
+)
+
+
+def topics() -> dict[str, str]:
+    """The topics in reading order, each with its line in the index."""
+    index = (PAGES / "index.md").read_text("utf-8")
+    return dict(re.findall(r"^- \[(\w+)\]\(\1\.md\): (.+)$", index, re.MULTILINE))
+
+
+def topic_of(pane: Scope, medium: str = "") -> str:
+    """The page about a pane; a medium that has a page of its own (video, audio, code) is nearer."""
+    return medium if medium in topics() else _PANE_TOPICS[pane]
+
+
+class ManualScreen(Window[None]):
+    """A page at a time; links lead to other pages, and the way back is kept."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,f1", "leave", "Close", show=False),
+        Binding("i", "topics", "Topics", show=False),
+        Binding("t", "contents", "Contents of the page", show=False),
+        Binding("left,backspace", "back", "Page before", show=False),
+        Binding("right", "forward", "Page after", show=False),
+        Binding("j,down", "scroll(1)", "Down", show=False),
+        Binding("k,up", "scroll(-1)", "Up", show=False),
+        Binding("pagedown,space", "scroll_page(1)", "A page down", show=False),
+        Binding("pageup", "scroll_page(-1)", "A page up", show=False),
+        Binding("home", "end(-1)", "To the beginning", show=False),
+        Binding("end", "end(1)", "To the end", show=False),
+    ]
+
+    def __init__(
+        self, pane: Scope, medium: str = "", keymap: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        super().__init__()
+        self._first = topic_of(pane, medium)
+        self._keymap = keymap
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="window manual"):
+            yield _Viewer(self._keymap)
+
+    async def on_mount(self) -> None:
+        window = self.query_one(".window")
+        window.border_subtitle = "esc close · i topics · t contents · ← → pages"
+        await self._viewer.go(PAGES / f"{self._first}.md")
+
+    @property
+    def _viewer(self) -> _Viewer:
+        return self.query_one(_Viewer)
+
+    @on(MarkdownViewer.NavigatorUpdated)
+    def _turned(self) -> None:
+        viewer = self._viewer
+        topic = Path(str(viewer.navigator.location).partition("#")[0]).stem
+        self.query_one(".window").border_title = f"Manual: {topic}"
+        if "#" not in str(viewer.navigator.location):
+            viewer.scroll_home(animate=False)
+        viewer.document.focus(scroll_visible=False)
+
+    def action_topics(self) -> None:
+        """Choose another page from the list."""
+        rows = [Row(name, name, line) for name, line in topics().items()]
+        self.app.push_screen(ChooseScreen("Manual", rows, "open", "no pages"), self._open)
+
+    async def _open(self, topic: str | None) -> None:
+        if topic is not None:
+            await self._viewer.go(PAGES / f"{topic}.md")
+
+    def action_contents(self) -> None:
+        """Show the headings of the page beside it, or hide them."""
+        viewer = self._viewer
+        viewer.show_table_of_contents = not viewer.show_table_of_contents
+        if viewer.show_table_of_contents:
+            viewer.query_one(MarkdownTableOfContents).query_one("Tree").focus()
+        else:
+            viewer.document.focus(scroll_visible=False)
+
+    async def action_back(self) -> None:
+        await self._viewer.back()
+
+    async def action_forward(self) -> None:
+        await self._viewer.forward()
+
+    def action_scroll(self, lines: int) -> None:
+        self._viewer.scroll_relative(y=lines, animate=False)
+
+    def action_scroll_page(self, pages: int) -> None:
+        viewer = self._viewer
+        viewer.scroll_relative(y=pages * max(1, viewer.size.height - 2), animate=False)
+
+    def action_end(self, towards: int) -> None:
+        viewer = self._viewer
+        viewer.scroll_to(y=0 if towards < 0 else viewer.max_scroll_y, animate=False)
+
+    def action_leave(self) -> None:
+        self.leave(None)
+
+
+class _Viewer(MarkdownViewer, inherit_bindings=False):
+    """Textual's viewer, without motion, over pages of which two are made when they are read."""
+
+    def __init__(self, keymap: Mapping[str, str]) -> None:
+        super().__init__(show_table_of_contents=False, open_links=False)
+        self._keymap = keymap
+
+    def compose(self) -> ComposeResult:
+        document = _Document(self._keymap)
+        document.can_focus = True
+        yield document
+        yield MarkdownTableOfContents(document)
+
+    async def _on_markdown_link_clicked(self, message: Markdown.LinkClicked) -> None:
+        if "://" in message.href:  # Textual would look for a file of that name
+            message.stop()
+            message.prevent_default()
+            self.app.open_url(message.href)
+
+
+class _Document(Markdown):
+    def __init__(self, keymap: Mapping[str, str]) -> None:
+        super().__init__(open_links=False)
+        self._keymap = keymap
+
+    async def load(self, path: Path) -> None:
+        """As Textual's, but the pages of keys and commands are made from their tables."""
+        topic = Path(str(path).partition("#")[0]).stem
+        if topic == "keys":
+            await self.update(keys_markdown(self._keymap))
+        elif topic == "commands":
+            await self.update("Reading every command's options …")
+            await self.update(await _printed(topic))
+        else:
+            await super().load(path)
+
+
+async def _printed(topic: str) -> str:
+    """A page as `genui help` prints it: no room knows the shell, so the shell is asked."""
+    words = (sys.executable, "-m", "genui", "help", topic)
+    child = await asyncio.create_subprocess_exec(
+        *words, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await child.communicate()
+    return (out or err).decode("utf-8", "replace")
+
+
+# --- The window that lists every branch of a pane, drawn as a tree ----------------------------
+
+NO_BRANCHES = "No branch yet. Press space in the pane to begin one, then f forks it"
+
+
+class Choice(NamedTuple):
+    """What is to be done with which branch; `save` is of all of them."""
+
+    action: Literal["show", "compare", "export", "save"]
+    branch: int
+
+
+class BranchesScreen(Window[Choice | None]):
+    """Dismissed with a Choice, or None. `drop` takes branches out, and stays in the window."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "choose('show')", "Go to it", show=False),
+        Binding("V,v", "compare", "Compare", show=False),
+        Binding("x", "choose('export')", "Export", show=False),
+        Binding("s,ctrl+s", "choose('save')", "Save all", show=False),
+        Binding("d,delete", "drop", "Drop", show=False),
+        Binding("escape,q,b", "leave", "Leave", show=False),
+    ]
+
+    def __init__(
+        self, tree: Tree[Any], model: str, drop: Callable[[int], list[Branch[Any]]]
+    ) -> None:
+        super().__init__()
+        self._tree = tree
+        self._model = model  # that the pane has now: it need not be named in a row
+        self._drop = drop
+        self._said_of = ""  # the row that the line below the list is about
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="window branches"):
+            yield RowList()
+            yield Static(classes="fault", markup=False)
+
+    def on_mount(self) -> None:
+        window = self.query_one(".window")
+        window.border_title = "Branches"
+        full = "⏎ go to it · V compare · x export · s save all · d drop · esc leave"
+        window.border_subtitle = full if self._tree.branches else "esc leave"
+        rows = self.query_one(RowList)
+        if self._tree.shown is not None:
+            rows.chosen = str(self._tree.shown.number)
+        self._list()
+        rows.focus()
+
+    def _list(self) -> None:
+        lines = list(self._tree.lines())
+        leads = tree_lines([depth for _, depth in lines])
+        rows = [
+            branch_row(branch, lead, branch is self._tree.shown, self._model)
+            for (branch, _), lead in zip(lines, leads, strict=True)
+        ]
+        self.query_one(RowList).set_rows(rows, NO_BRANCHES)
+
+    def _say(self, line: str) -> None:
+        self._said_of = self.query_one(RowList).chosen
+        self.query_one(".fault", Static).update(line)
+
+    @property
+    def _chosen(self) -> Branch[Any] | None:
+        key = self.query_one(RowList).chosen
+        return self._tree.find(int(key)) if key else None
+
+    # --- keys -------------------------------------------------------------------------
+
+    @on(RowList.Chosen)
+    def _moved(self, event: RowList.Chosen) -> None:
+        if event.key != self._said_of:
+            self._say("")
+
+    @on(RowList.Opened)
+    def _opened(self) -> None:
+        self.action_choose("show")
+
+    def action_choose(self, action: Literal["show", "compare", "export", "save"]) -> None:
+        """Leave, for that to be done with the branch under the cursor."""
+        if (branch := self._chosen) is not None:
+            self.leave(Choice(action, branch.number))
+
+    def action_compare(self) -> None:
+        """Beside the one that is shown."""
+        if self._tree.shown is None:
+            self._say("no branch is shown to compare with: ⏎ shows this one")
+        elif self._chosen is self._tree.shown:
+            self._say("this is the branch that is shown: choose another to compare it with")
+        else:
+            self.action_choose("compare")
+
+    def action_drop(self) -> None:
+        """Forget the branch and what grew from it."""
+        branch = self._chosen
+        if branch is None:
+            return
+        rows = self.query_one(RowList)
+        place = [row.key for row in rows.rows].index(rows.chosen)
+        dropped = self._drop(branch.number)
+        if not dropped:
+            shown = branch is self._tree.shown
+            why = "it is the one that is shown" if shown else "what is shown grew from it"
+            self._say(f"not dropped: {why}; go to another branch first")
+            return
+        left = [row.key for row in rows.rows if self._tree.find(int(row.key)) is not None]
+        # What was below moves up to the cursor; those that are gone were next to each other.
+        rows.chosen = left[min(place, len(left) - 1)]
+        self._list()
+        count = len(dropped)
+        self._say("" if count == 1 else f"dropped {count} branches: it and what grew from it")
+
+    def action_leave(self) -> None:
+        self.leave(None)
+
+
+def branch_row(branch: Branch[Any], lead: str, shown: bool, model: str) -> Row:
+    """A branch as a line: what it is, where it forked and how far it is computed."""
+    trace = branch.trace
+    parts = [clean_line(branch.label, 60)]
+    if trace.request.model != model:
+        parts.append(clean_line(trace.request.model, 30))
+    at = f"from step {trace.forked_at} · " if branch.parent >= 0 else ""
+    playhead = " · shown" if shown else ""
+    return Row(
+        str(branch.number),
+        " · ".join(parts),
+        f"{at}{trace.computed}/{trace.total} steps{playhead}",
+        "●" if shown else " ",
+        "good",
+        lead,
+    )
+
+
+def tree_lines(depths: Sequence[int]) -> list[str]:
+    """The lines before each entry of a tree, given how deep each is, as it is read."""
+    leads = []
+    for index, depth in enumerate(depths):
+        lead = ""
+        for level in range(1, depth + 1):
+            more = _goes_on(depths[index + 1 :], level)
+            if level == depth:
+                lead += "├─ " if more else "└─ "
+            else:
+                lead += "│  " if more else "   "
+        leads.append(lead)
+    return leads
+
+
+def _goes_on(after: Sequence[int], level: int) -> bool:
+    """Whether another entry of that level follows before one above it."""
+    for depth in after:
+        if depth <= level:
+            return depth == level
+    return False
+
+
+# --- What was kept as a favourite, to open again or let go ------------------------------------
+
+NO_FAVOURITES = "None yet: * in Text or Canvas, or among variations, keeps what is shown"
+
+
+class Favourite(NamedTuple):
+    """One that was chosen."""
+
+    path: Path
+    recipe: TraceRecipe
+
+
+class FavouritesScreen(Window[Favourite | None]):
+    """Dismissed with the favourite to open, or None. The list is read on a thread."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "take", "Open", show=False),
+        Binding("d,delete", "drop", "Let go", show=False),
+        Binding("escape,q,F", "leave", "Leave", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._listed: tuple[Listed, ...] = ()
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="window branches"):
+            yield RowList(empty="looking …")
+            yield Static(classes="fault", markup=False)
+
+    def on_mount(self) -> None:
+        window = self.query_one(".window")
+        window.border_title = "Favourites"
+        window.border_subtitle = (
+            "⏎ open · d let go · genui sheet makes a picture of all · esc leave"
+        )
+        self.query_one(RowList).focus()
+        self._read()
+
+    @work(group="favourites", exclusive=True, exit_on_error=False)
+    async def _read(self) -> None:
+        try:
+            self._listed = tuple(await asyncio.to_thread(list_favourites))
+        except (GenuiError, OSError) as error:
+            self._say(str(error))
+        self.query_one(RowList).set_rows([_row(listed) for listed in self._listed], NO_FAVOURITES)
+
+    @property
+    def _chosen(self) -> Listed | None:
+        key = self.query_one(RowList).chosen
+        return next((listed for listed in self._listed if str(listed.path) == key), None)
+
+    @on(RowList.Opened)
+    def action_take(self) -> None:
+        listed = self._chosen
+        if listed is None:
+            return
+        if listed.tree is None:
+            self._say(listed.fault)
+        else:
+            self.leave(Favourite(listed.path, listed.tree.recipe))
+
+    def action_drop(self) -> None:
+        """It is no favourite any more: its file goes."""
+        if (listed := self._chosen) is None:
+            return
+        try:
+            drop_favourite(listed.path)
+        except GenuiError as error:
+            self._say(str(error))
+        else:
+            self._say("")
+            self._read()
+
+    def action_leave(self) -> None:
+        self.leave(None)
+
+    def _say(self, line: str) -> None:
+        self.query_one(".fault", Static).update(clean_line(line))
+
+
+def _row(listed: Listed) -> Row:
+    tree = listed.tree
+    if tree is None:
+        return Row(str(listed.path), clean_line(listed.path.name, 60), "damaged", "✗", "bad")
+    when = time.strftime("%d %B %H:%M", time.localtime(tree.created))
+    model = clean_line(tree.recipe.model, 24)
+    return Row(str(listed.path), clean_line(tree.name, 60), f"{model} · {when}", "★", "good")
+
+
+# --- The window in which a mask is painted: what of the picture may be drawn again ------------
+
+SMALLEST = Size(42, 23)  # for a picture of 32×32 at a cell a column, its lines and its border
+_LINES = 6  # of the border and of words
+_KEYS = (
+    (("arrows", "move"), ("⇧arrows", "paint"), ("space", "paint/unpaint"), ("+ −", "brush")),
+    (("x", "clear"), ("n", "invert"), ("⏎", "draw again"), ("esc", "leave")),
+)
+_MOVES = (("left", "h", -1, 0), ("right", "l", 1, 0), ("up", "k", 0, -1), ("down", "j", 0, 1))
+
+
+class MaskScreen(Window[bytes | None]):
+    """Dismissed with the mask, one byte a pixel and 1 where it may change, or None on Esc."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(f"{arrow},{letter}", f"move({dx},{dy})", show=False)
+          for arrow, letter, dx, dy in _MOVES),
+        *(Binding(f"shift+{arrow},{letter.upper()}", f"move({dx},{dy},True)", show=False)
+          for arrow, letter, dx, dy in _MOVES),
+        Binding("space", "paint", "Paint or unpaint", show=False),
+        Binding("plus,equals_sign", "brush(1)", "Larger brush", show=False),
+        Binding("minus", "brush(-1)", "Smaller brush", show=False),
+        Binding("x", "clear", "Clear", show=False),
+        Binding("n", "invert", "Invert", show=False),
+        Binding("enter", "done", "Done", show=False),
+        Binding("escape,q", "leave_it", "Leave", show=False),
+    ]  # fmt: skip
+
+    def __init__(self, rgb: np.ndarray) -> None:
+        """`rgb`: uint8 [H, W, 3], the picture to paint on."""
+        super().__init__()
+        self._painter = MaskPainter(rgb)
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="window mask"):
+            yield self._painter
+            yield Static(classes="state")
+            yield Static(_keys_content(), classes="mask-keys")
+
+    def on_mount(self) -> None:
+        window = self.query_one(".window")
+        window.border_title = "Mask: paint what may change"
+        self._fit(self.app.size)
+        self._tell()
+
+    def on_resize(self) -> None:
+        self._fit(self.app.size)
+
+    def _fit(self, size: Size) -> None:
+        """As many lines as the picture takes at its largest whole scale."""
+        rows = 32 if size.height - _LINES >= 32 and size.width >= 72 else 16
+        self._painter.styles.height = rows
+
+    def _tell(self, fault: str = "") -> None:
+        painter = self._painter
+        state = Content.assemble(
+            (f"{painter.painted}", "bold $foreground"),
+            (f" of {painter.pixels} pixels may change", "$text-muted"),
+            ("  brush ", "$text-muted"),
+            (f"{painter.brush}", "bold $foreground"),
+            (f"  at {painter.x},{painter.y} ", "$text-muted"),
+            ("painted" if painter.painted_here else "kept", "$foreground"),
+        )
+        line = Content.assemble((f"✗ {fault}", "$text-error")) if fault else state
+        self.query_one(".state", Static).update(line)
+
+    # --- keys -------------------------------------------------------------------------
+
+    def action_move(self, dx: int, dy: int, painting: bool = False) -> None:
+        self._painter.move(dx, dy, painting)
+        self._tell()
+
+    def action_paint(self) -> None:
+        self._painter.toggle()
+        self._tell()
+
+    def action_brush(self, by: int) -> None:
+        self._painter.resize_brush(by)
+        self._tell()
+
+    def action_clear(self) -> None:
+        self._painter.clear()
+        self._tell()
+
+    def action_invert(self) -> None:
+        self._painter.invert()
+        self._tell()
+
+    def action_done(self) -> None:
+        """Leave with the mask, unless there is nothing or everything in it."""
+        painter = self._painter
+        if not painter.painted:
+            self._tell("nothing is painted: move, and press space where it may change")
+        elif painter.painted == painter.pixels:
+            self._tell("everything is painted: unpaint some, or leave and press a")
+        else:
+            self.leave(painter.mask)
+
+    def action_leave_it(self) -> None:
+        self.leave(None)
+
+
+def _keys_content() -> Content:
+    parts: list[str | tuple[str, str]] = []
+    for line in _KEYS:
+        for key, word in line:
+            parts += [(key, "bold $primary"), (f" {word}  ", "$text-muted")]
+        parts.append("\n")
+    return Content.assemble(*parts[:-1])
+
+
+# --- Is it copying? A sample beside what of the training data is most like it -----------------
+
+MOST = 6  # pictures in the strip
+CONTEXT = 4  # lines of the text above the quotation
+
+
+class NearestScreen(Window[None]):
+    """Opened at once and filled by `show`: pictures in a strip, the chosen one large beside the
+    sample; of a text its longest quotation, marked in it and where it is from."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("right,l,tab,down,j", "choose(1)", "The next", show=False),
+        Binding("left,h,shift+tab,up,k", "choose(-1)", "The one before", show=False),
+        *(Binding(str(n), f"pick({n - 1})", f"Number {n}", show=False) for n in range(1, MOST + 1)),
+        Binding("enter,z", "alone", "The training picture alone", show=False),
+        Binding("pageup", "scroll_text(-8)", "Scroll up", show=False),
+        Binding("pagedown", "scroll_text(8)", "Scroll down", show=False),
+        Binding("escape,q,N", "leave", "Leave", show=False),
+    ]
+
+    def __init__(self, trace: Trace[Any], step: int) -> None:
+        super().__init__()
+        self._trace = trace
+        self._step = step
+        self.found: Neighbours | None = None
+        self._words_now = "looking through the training data …"
+        self.chosen = 0
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="nearest"):
+            yield Static(classes="what", markup=False)
+            if self._trace.first:
+                yield Static(classes="source box")
+                with VerticalScroll(classes="texts", can_focus=False):
+                    yield Static(classes="written box")
+            else:
+                with Horizontal(classes="large"):
+                    with Vertical(classes="box sample"):
+                        yield ImageView()
+                    with Vertical(classes="box trained"):
+                        yield ImageView(" ")
+                with Horizontal(classes="strip"):
+                    for _ in range(MOST):
+                        with Vertical(classes="box near"):
+                            yield ImageView(" ")
+            yield Static(classes="keys", markup=False)
+
+    def on_mount(self) -> None:
+        keys = (
+            "PgUp PgDn scroll" if self._trace.first else "← → choose · ⏎ the training picture alone"
+        )
+        self.query_one(".keys", Static).update(f"{keys} · esc leave")
+        if not self._trace.first:
+            frame = self._trace.frame
+            set_border(self.query_one(".sample"), title="the sample")
+            if isinstance(frame, ImageFrame):
+                self._show_sample(self.query_one(".sample Picture", ImageView), frame)
+        self._paint()
+
+    def show(self, found: Neighbours) -> None:
+        """What came of the asking, maybe before the window is open."""
+        self.found, self._words_now = found, self._words(found)
+        self._paint()
+
+    def fail(self, line: str) -> None:
+        """It cannot be known."""
+        self._words_now = clean_line(line)
+        self._paint()
+
+    def _words(self, found: Neighbours) -> str:
+        if found.fault:
+            return clean_line(found.fault)
+        where = clean_line(f"{found.data} · {found.measured}")
+        if found.quote is not None:
+            steps = f"tokens {found.quote.first}–{found.quote.last}"
+            if self._trace.medium != "music":
+                steps = f"{len(found.quote.text)} characters, {steps}"
+            return f"longest run {steps}, of {where}"
+        if found.pictures:
+            return f"nearest in {where}"
+        return f"no run of it stands in {where}"
+
+    # --- keys -------------------------------------------------------------------------
+
+    def action_choose(self, by: int) -> None:
+        """Another of the training pictures; of a text, scroll."""
+        if self._trace.first:
+            self.action_scroll_text(by)
+        elif self._pictures:
+            self.action_pick((self.chosen + by) % len(self._pictures))
+
+    def action_pick(self, index: int) -> None:
+        """That one large."""
+        if index < len(self._pictures):
+            self.chosen = index
+            self._paint()
+
+    def action_alone(self) -> None:
+        """The training picture alone, as large as the screen, or the sample beside it again."""
+        if not self._trace.first:
+            self.query_one(".nearest").toggle_class("-alone")
+            self.call_after_refresh(self._paint)
+
+    def action_scroll_text(self, by: int) -> None:
+        for texts in self.query(".texts"):
+            texts.scroll_relative(y=by, animate=False)
+
+    def action_leave(self) -> None:
+        self.leave(None)
+
+    # --- drawing ----------------------------------------------------------------------
+
+    def _show_sample(self, picture: ImageView, frame: ImageFrame) -> None:
+        """As the training examples are shown: of a clip four frames."""
+        if frame.pictures == 1:
+            picture.show_frame(frame, "guess")
+            return
+        import numpy as np
+
+        from genui.formats.image import four
+
+        clip = np.frombuffer(frame.guess, np.uint8)
+        shown = four(clip.reshape(frame.pictures, frame.height, frame.width, 3))
+        picture.show(shown.tobytes(), shown.shape[1], shown.shape[0])
+
+    @property
+    def _pictures(self) -> tuple[Neighbour, ...]:
+        return self.found.pictures[:MOST] if self.found is not None else ()
+
+    def _paint(self) -> None:
+        if not self.usable:
+            return
+        self.query_one(".what", Static).update(self._words_now)
+        if self._trace.first:
+            self._show_text(self.found.quote if self.found is not None else None)
+        else:
+            self._show_pictures()
+
+    def _show_pictures(self) -> None:
+        for index, box in enumerate(self.query(".near")):
+            box.display = index < len(self._pictures) or not self._pictures
+            if index < len(self._pictures):
+                near = self._pictures[index]
+                chosen = index == self.chosen
+                box.set_class(chosen, "-chosen")
+                box.query_one(ImageView).show(near.rgb, near.width, near.height)
+                mark = "▸ " if chosen else ""
+                set_border(
+                    box, title=f"{mark}{near.distance:.3g}", subtitle=clean_line(near.caption)
+                )
+        if self._pictures:
+            near, box = self._pictures[self.chosen], self.query_one(".trained")
+            box.query_one(ImageView).show(near.rgb, near.width, near.height)
+            title = clean_line(f"{near.caption} · {near.distance:.3g} from the sample")
+            set_border(box, title=title, subtitle="a training picture")
+
+    def _show_text(self, quote: Quote | None) -> None:
+        """The text with the quotation marked, and where it stands."""
+        frames = self._trace.frames[: self._step]
+        texts = [clean(frame.text) for frame in frames]
+        first, last = (quote.first - 1, quote.last) if quote is not None else (0, 0)
+        written = Content.assemble(
+            (clean(self._trace.seen_prompt), "bold"),
+            "".join(texts[:first]),
+            ("".join(texts[first:last]), "reverse"),
+            "".join(texts[last:]),
+        )
+        box, source = self.query_one(".written", Static), self.query_one(".source", Static)
+        box.update(written)
+        set_border(box, title="the text")
+        if quote is not None:
+            flow = Flow(max(1, box.size.width - 2))
+            flow.extend([(clean(self._trace.seen_prompt), 0), ("".join(texts[:first]), 0)])
+            self.query_one(".texts").scroll_to(y=max(0, len(flow) - CONTEXT), animate=False)
+        source.display = quote is not None
+        if quote is not None:
+            around = ("…", quote.before), quote.text, (quote.after, "…")
+            source.update(
+                Content.assemble(
+                    (clean("".join(around[0])), "$text-muted"),
+                    (clean(around[1]), "reverse"),
+                    (clean("".join(around[2])), "$text-muted"),
+                )
+            )
+            set_border(source, title=f"the training text, {clean_line(quote.where)}")
+
+
+# --- Models of the same data, measured beside each other: a table that fills as it is known ---
+
+SAMPLES = 500
+MEASURER = (sys.executable, "-m", "genui", "probes", "--lines", "-n", str(SAMPLES))
+"""The process that measures; the models follow. Killing it is cancelling."""
+
+NOTE = (
+    "Fréchet distance, precision and recall (k 3), density and coverage (k 5) against the test "
+    "set, in the features of the classifier shipped for that data; copying 0.5: nothing is copied"
+)
+
+
+class ProbesScreen(Window[None]):
+    """Measures in a process of its own, which ends with the window."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,p", "leave", "Leave", show=False),
+        Binding("up,k", "scroll(-1)", "Up", show=False),
+        Binding("down,j", "scroll(1)", "Down", show=False),
+    ]
+
+    def __init__(self, models: Sequence[str], measurer: Sequence[str] = MEASURER) -> None:
+        super().__init__()
+        self._models = tuple(models)
+        self._argv = tuple(measurer)
+        self._process: Process | None = None
+        self.rows: list[Mapping[str, Any]] = []
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="window probes"):
+            yield Static("beginning …", classes="progress", markup=False)
+            with VerticalScroll(classes="table", can_focus=False):
+                yield Static(classes="rows")
+            yield Static(NOTE, classes="hint", markup=False)
+
+    def on_mount(self) -> None:
+        window = self.query_one(".window")
+        window.border_title = "Probes"
+        window.border_subtitle = "esc cancels and leaves"
+        self._measure()
+
+    def on_unmount(self) -> None:
+        self._kill()
+
+    def on_resize(self) -> None:
+        self._paint()
+
+    def action_leave(self) -> None:
+        self._kill()
+        self.leave(None)
+
+    def action_scroll(self, by: int) -> None:
+        self.query_one(".table").scroll_relative(y=by, animate=False)
+
+    def _kill(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+    # --- measuring --------------------------------------------------------------------
+
+    @work(group="measure", exclusive=True, exit_on_error=False)
+    async def _measure(self) -> None:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._argv, *self._models, stdout=PIPE, stderr=PIPE
+            )
+        except OSError as error:
+            self._say(f"cannot be measured: {error}")
+            return
+        self._process = process
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            async for line in process.stdout:
+                self._take(line)
+            said = (await process.stderr.read()).decode(errors="replace")
+            code = await process.wait()
+        finally:
+            self._kill()
+        if code and not any(row.get("fault") for row in self.rows):
+            last = said.strip().splitlines()[-1:] or [f"it ended with exit code {code}"]
+            self._say(last[0].removeprefix("genui: "))
+        else:
+            self._say(f"measured by {SAMPLES} samples each")
+
+    def _take(self, line: bytes) -> None:
+        """A line of the process: how far it is, or a row."""
+        try:
+            told = msgspec.json.decode(line, type=dict[str, Any])
+        except msgspec.DecodeError:
+            return
+        if isinstance(row := told.get("row"), dict):
+            self.rows.append(row)
+            self._paint()
+        elif "model" in told:
+            done, of = told.get("done", 0), told.get("of", 0)
+            self._say(f"{told['model']}: {done} of {of} samples")
+
+    def _say(self, line: str) -> None:
+        if self.is_mounted:
+            self.query_one(".progress", Static).update(clean_line(line))
+
+    # --- drawing ----------------------------------------------------------------------
+
+    def _paint(self) -> None:
+        if self.is_mounted:
+            room = self.query_one(".table").size.width
+            self.query_one(".rows", Static).update(table(self.rows, room))
+
+
+def table(rows: Sequence[Mapping[str, Any]], width: int) -> Content:
+    """A column a model where the heads do not fit side by side into so many cells."""
+    texts = [tuple(clean_line(cell, 24) for cell in cells(row)) for row in rows]
+    if not texts:
+        return Content("")
+    lines = _lines([HEADS, *texts], 2)
+    if max(map(cell_len, lines)) > width:
+        lines = _lines(list(zip(HEADS, *texts, strict=True)), 1)
+    faults = [clean_line(str(row["fault"])) for row in rows if row.get("fault")]
+    return Content("\n".join([*lines, *faults]))
+
+
+def _lines(grid: Sequence[Sequence[str]], left: int) -> list[str]:
+    """The cells under each other: the first `left` columns to the left, numbers to the right."""
+    widths = [max(cell_len(line[i]) for line in grid) for i in range(len(grid[0]))]
+    lines = []
+    for line in grid:
+        padded = [
+            cell + " " * (widths[i] - cell_len(cell))
+            if i < left
+            else " " * (widths[i] - cell_len(cell)) + cell
+            for i, cell in enumerate(line)
+        ]
+        lines.append("  ".join(padded).rstrip())
+    return lines
+
+
+# --- The window that starts a training: a recipe or a checkpoint, and what to change of it ----
+
+FIELDS = (
+    ("name", "name", "the recipe's name if empty"),
+    ("steps", "steps", ""),
+    ("data", "data", "your own text file, or a folder of pictures with captions"),
+    ("set", "set", "other settings, as in  width=384 layers=8"),
+)
+
+SET_FROM = "as in  learning_rate=3e-4 batch=32"
+
+
+class Source(NamedTuple):
+    """A run to start from: its recipe, the steps it has checkpoints of, and the one offered."""
+
+    run: RunDir
+    name: str
+    recipe: Recipe
+    steps: tuple[int, ...]
+    chosen: int
+
+
+class NewRunScreen(Window[RunDir | None]):
+    """Dismissed with the run once its trainer is started, or None.
+
+    With a `source` its checkpoints are there to choose from in place of the recipes.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Leave", show=False),
+        Binding("ctrl+s", "start", "Start", show=False),
+        Binding("enter", "next_field", "Next", show=False),
+        Binding("down", "app.focus_next", "Next", show=False),
+        Binding("up", "app.focus_previous", "Previous", show=False),
+    ]
+
+    def __init__(self, recipe: str = "", source: Source | None = None) -> None:
+        super().__init__()
+        self._first = recipe
+        self._source = source
+        self._starting = False
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="window new-run"):
+            yield RowList(id="recipes")
+            yield Static(id="about", markup=False)
+            for key, label, placeholder in FIELDS:
+                with Horizontal(classes="field"):
+                    yield Label(label)
+                    yield LineInput(placeholder=placeholder, id=f"field-{key}", compact=True)
+            yield Static(classes="fault", markup=False)
+
+    def on_mount(self) -> None:
+        window = self.query_one(".window")
+        source = self._source
+        window.border_title = f"New run from {source.name}" if source else "New run"
+        window.border_subtitle = "⏎ next, then start · ^s start now · esc leave"
+        rows = self.query_one(RowList)
+        if source is not None:
+            rows.chosen = str(source.chosen)
+            rows.set_rows([_checkpoint_row(step, source) for step in reversed(source.steps)])
+        else:
+            rows.set_rows([Row(r.name, r.name, r.summary) for r in RECIPES.values()])
+            if self._first in RECIPES:
+                rows.chosen = self._first
+        rows.focus()
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe under the cursor, or that of the run it starts from."""
+        return self._source.recipe if self._source else RECIPES[self.query_one(RowList).chosen]
+
+    @on(RowList.Chosen)
+    def _describe(self) -> None:
+        recipe = self.recipe
+        self.query_one("#field-steps", LineInput).placeholder = f"{recipe.steps:,}"
+        if self._source is not None:
+            fixed = ", ".join(recipe.ARCHITECTURE)
+            about = f"The weights fix {fixed}: all other settings may be changed."
+            self.query_one("#field-set", LineInput).placeholder = SET_FROM
+        else:
+            sizes = [
+                f"{name} {value}"
+                for name, value in dataclasses.asdict(recipe).items()
+                if name in {"layers", "width", "heads", "context", "batch", "tokenizer", "patch"}
+            ]
+            about = f"{recipe.family} on {recipe.dataset} · {' · '.join(sizes)}"
+        self.query_one("#about", Static).update(about)
+
+    def _value(self, key: str) -> str:
+        return self.query_one(f"#field-{key}", LineInput).value.strip()
+
+    def settings(self) -> dict[str, str]:
+        """The overrides as typed. Raises MisuseError, one line, for what cannot be."""
+        settings = parse_settings(self._value("set").split())
+        if steps := self._value("steps"):
+            settings["steps"] = steps.replace(",", "")
+        if data := self._value("data"):
+            settings["data"] = data
+        override(self.recipe, settings)
+        return settings
+
+    # --- keys -------------------------------------------------------------------------
+
+    @on(LineInput.Submitted)
+    def action_next_field(self) -> None:
+        """Enter goes down the form; in its last field it starts."""
+        focused = self.focused
+        if focused is not None and focused.id == f"field-{FIELDS[-1][0]}":
+            self.action_start()
+        else:
+            self.focus_next()
+
+    def action_leave(self) -> None:
+        self.leave(None)
+
+    @on(LineInput.Cancelled)
+    def _cancelled(self) -> None:
+        self.leave(None)
+
+    @on(LineInput.Changed)
+    def _typed(self) -> None:
+        self.query_one(".fault", Static).update("")
+
+    def action_start(self) -> None:
+        """Check, and start the trainer."""
+        if self._starting:
+            return
+        try:
+            settings = self.settings()
+        except MisuseError as error:
+            self._refuse(error)
+            return
+        self._starting = True
+        start_from = ""
+        if self._source is not None:
+            step = int(self.query_one(RowList).chosen)
+            start_from = str(self._source.run.checkpoint(step))
+        self._launch(self.recipe, settings, self._value("name"), start_from)
+
+    def _refuse(self, error: GenuiError) -> None:
+        self._starting = False
+        self.query_one(".fault", Static).update(clean_line(str(error).removeprefix("--set ")))
+
+    @work(exit_on_error=False)
+    async def _launch(
+        self, recipe: Recipe, settings: dict[str, str], name: str, start_from: str
+    ) -> None:
+        try:
+            run = await asyncio.to_thread(start_run, recipe, settings, name, start_from)
+        except GenuiError as error:
+            self._refuse(error)
+        else:
+            self.leave(run)
+
+
+def start_run(recipe: Recipe, settings: dict[str, str], name: str, start_from: str = "") -> RunDir:
+    """Launch a trainer, once the data path is known to exist. Touches the disk."""
+    data = settings.get("data", "")
+    if data and not Path(data).expanduser().exists():
+        raise MisuseError(f"{data}: no such file or folder; give a text file or a folder")
+    return launch(recipe, settings, name, start_from)
+
+
+def _checkpoint_row(step: int, source: Source) -> Row:
+    return Row(str(step), f"step {step:,}", "newest" if step == source.steps[-1] else "")
