@@ -51,7 +51,7 @@ class ImageView(LineWidget):
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"picture--empty", "picture--label"}
     DEFAULT_CSS = """
-    Picture {
+    ImageView {
         width: 1fr;
         height: 1fr;
         & > .picture--empty { color: $text-muted; }
