@@ -321,7 +321,7 @@ def driver_class() -> type[Driver] | None:
         return None
     if not all(stream and stream.isatty() for stream in (sys.__stdin__, sys.__stderr__)):
         return None
-    # MERGE-REMOVE  # needs termios
+    from genui.ui.driver import MeteredDriver  # needs termios, which Windows has not
 
     return MeteredDriver
 
@@ -346,6 +346,6 @@ def metered(app: App[Any]) -> MeteredDriver | None:
     """The driver of `app` where it is a metered one; None in tests and on other platforms."""
     if sys.platform == "win32":
         return None
-    # MERGE-REMOVE  # needs termios
+    from genui.ui.driver import MeteredDriver  # needs termios, which Windows has not
 
     return app._driver if isinstance(app._driver, MeteredDriver) else None
