@@ -122,6 +122,12 @@ def overall_parser() -> "argparse.ArgumentParser":
         "Without a command it opens the app.",
         epilog="\n".join(["commands:", *listed, "", EXAMPLES]),
     )
+    parser.add_argument(
+        "--plugin",
+        metavar="FILE",
+        help="a Python file with recipes, datasets or others of yours; "
+        "it is run (genui help extend)",
+    )
     parser.add_argument("--version", action="version", version=f"genui {__version__}")
     parser.add_argument(
         "command", metavar="COMMAND", nargs="?", help="one of those below; each has its own --help"
@@ -144,7 +150,23 @@ def command_parser(command: str) -> "argparse.ArgumentParser":
     return parser
 
 
+def _use_plugins(words: list[str]) -> list[str]:
+    """The words after `--plugin FILE`, as often as it is there; the files are loaded."""
+    files = []
+    while words and words[0].partition("=")[0] == "--plugin":
+        option, sign, file = words.pop(0).partition("=")
+        if not sign and not words:
+            raise MisuseError(f"{option}: name a Python file, as in --plugin my_recipe.py")
+        files.append(file if sign else words.pop(0))
+    if files or os.environ.get("GENUI_PLUGINS"):
+        from genui.base import plugins
+
+        plugins.use_files(files)
+    return words
+
+
 def _dispatch(words: list[str]) -> int:
+    words = _use_plugins(words)
     if not words:
         from genui.cli import watch
 

@@ -5,14 +5,14 @@ Every request, saved file and shell command has these; nothing here knows a proc
 
 import math
 import re
-import types
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
 
 from genui.base.errors import MisuseError, did_you_mean
+from genui.base.plugins import Table
 from genui.base.text import from_text
 
 Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -29,7 +29,7 @@ class Sampler(Struct, frozen=True, kw_only=True):
     """A way from one noise level to the next. Adding one is a row below and its function."""
 
     title: str  # as it is shown
-    function: str  # of `genui.engine`, as `pkgutil.resolve_name` takes it
+    function: str | Callable[..., Any]  # a StepFunction of `genui.engine`, or `module:function`
     history: int = 0  # how many earlier levels it looks back on
     # Fresh noise a step: none of it, the share η of the settings, or always all of it.
     noise: Literal["none", "eta", "full"] = "none"
@@ -40,7 +40,9 @@ class Sampler(Struct, frozen=True, kw_only=True):
 
 _FUNCTIONS = "genui.engine.sample.samplers"
 
-SAMPLERS: Mapping[str, Sampler] = types.MappingProxyType(
+SAMPLERS: Mapping[str, Sampler] = Table(
+    "genui.samplers",
+    Sampler,
     {
         "dpmpp-2m": Sampler(
             title="DPM-Solver++ 2M", function=f"{_FUNCTIONS}:dpmpp_2m", history=1, noise="eta"
@@ -54,14 +56,11 @@ SAMPLERS: Mapping[str, Sampler] = types.MappingProxyType(
         ),
         "unipc": Sampler(title="UniPC", function=f"{_FUNCTIONS}:unipc", history=2, corrects=True),
         "deis": Sampler(title="DEIS", function=f"{_FUNCTIONS}:deis", history=2),
-    }
+    },
 )
 """Every sampler by the name that is typed, in the order that the app goes through."""
 
-if TYPE_CHECKING:
-    SamplerName = str
-else:
-    SamplerName = Literal[*SAMPLERS]
+SamplerName = str  # of SAMPLERS
 
 
 # --- settings -----------------------------------------------------------------------
@@ -109,6 +108,13 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
     sigma_min: Annotated[float, Meta(ge=0.0001, le=1)] | None = None
     rho: Annotated[float, Meta(ge=1, le=20)] = 5.0
     s_tmin: Annotated[float, Meta(ge=0, le=40)] = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for an unknown sampler."""
+        if self.sampler not in SAMPLERS:
+            raise ValueError(
+                f"no sampler '{self.sampler[:40]}': {did_you_mean(self.sampler, SAMPLERS)}"
+            )
 
     @property
     def lowest_sigma(self) -> float:

@@ -1,4 +1,4 @@
-"""The built-in recipes, as one readable table, and the rules for overriding them.
+"""The recipes, as one readable table, and the rules for overriding them.
 
 A recipe is everything needed to train a model again: dataset, family, hyperparameters
 and budget. It is a frozen dataclass; `override` changes any field from text, as
@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from genui.base.errors import MisuseError, did_you_mean
+from genui.base.plugins import Table, by_name
 from genui.base.text import from_text
 from genui.recipes import classifier, diffusion, gan, transformer
 from genui.recipes.base import PATHS as PATHS
@@ -50,10 +51,11 @@ KINDS: Mapping[tuple[str, str], type[Recipe]] = types.MappingProxyType(
 )
 """(family, medium) to the fields that such a recipe has."""
 
-RECIPES: Mapping[str, Recipe] = types.MappingProxyType(
-    {
-        recipe.name: recipe
-        for recipe in itertools.chain(
+RECIPES: Mapping[str, Recipe] = Table(
+    "genui.recipes",
+    Recipe,
+    by_name(
+        itertools.chain(
             transformer.TEXT_RECIPES,
             diffusion.IMAGE_RECIPES,
             gan.GAN_RECIPES,
@@ -64,15 +66,16 @@ RECIPES: Mapping[str, Recipe] = types.MappingProxyType(
             classifier.IMAGE_CLASSIFIER_RECIPES,
             classifier.TEXT_CLASSIFIER_RECIPES,
         )
-    }
+    ),
 )
+"""Every recipe by its name, those of plug-ins last."""
 
 FIXED = frozenset({"name", "family", "medium"})
 """Fields that say what a recipe is and so cannot be overridden."""
 
 
 def find_recipe(name: str) -> Recipe:
-    """The built-in recipe of that name.
+    """The recipe of that name.
 
     Raises MisuseError naming the nearest one.
     """

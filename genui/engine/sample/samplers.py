@@ -9,13 +9,13 @@ level; a step that has less history than its method needs is of a lower order.
 """
 
 import math
-import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from torch import Tensor
 
+from genui.base.plugins import resolve
 from genui.protocol import SAMPLERS, ImageSettings
 
 SIGMA_MAX = 40.0
@@ -85,7 +85,7 @@ def find_sampler(settings: ImageSettings) -> StepFunction:
     """
     if settings.sampler == "heun" and settings.sigma_min is not None:
         return heun_in_sigma
-    return pkgutil.resolve_name(SAMPLERS[settings.sampler].function)
+    return resolve(SAMPLERS[settings.sampler].function)
 
 
 def euler(step: Step, denoise: Denoise) -> Tensor:

@@ -1,0 +1,260 @@
+"""Plug-ins: rows for genui's tables that come from outside the repository.
+
+A plug-in adds recipes, datasets, samplers, readers of logs and codecs. It is
+
+- a package with entry points in the groups of `GROUPS`: each names a row, a sequence of rows, or a
+  mapping of names to rows;
+- or a Python file, named by `genui --plugin FILE` or in the environment variable GENUI_PLUGINS
+  (several are separated as in PATH), with a module attribute of the same kind for each group.
+
+The variable is inherited by the worker and by trainers, so that they have the rows too.
+
+A plug-in is code that you run: it can do whatever you can do. Nothing is loaded until a table is
+asked for a name that is not built in, or for all its names. No file that genui reads names a
+plug-in, so a model, a trace or a run from somebody else loads none.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import ModuleType
+from typing import Any, Generic, TypeVar
+
+from genui.base.errors import MisuseError
+
+GROUPS: Mapping[str, str] = {
+    "genui.recipes": "RECIPES",
+    "genui.datasets": "DATASETS",
+    "genui.samplers": "SAMPLERS",
+    "genui.logs": "LOGS",
+    "genui.codecs": "CODECS",
+}
+"""The group of entry points to the attribute of a file."""
+
+VARIABLE = "GENUI_PLUGINS"
+
+Row = TypeVar("Row")
+
+
+class Table(Mapping[str, Row], Generic[Row]):
+    """Rows by name: the built-in ones in their order, then those of plug-ins.
+
+    Looking up a built-in name loads no plug-in. `base` is what every row of the group must be,
+    where other tables take some of them; `kind` by default.
+    """
+
+    def __init__(
+        self, group: str, kind: type[Row], built_in: Mapping[str, Row], base: type | None = None
+    ) -> None:
+        self.built_in = dict(built_in)
+        self._group = group
+        self._kind = kind
+        self._base = base or kind
+
+    def __getitem__(self, name: str) -> Row:
+        return self.built_in[name] if name in self.built_in else self._added()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.built_in
+        yield from self._added()
+
+    def __len__(self) -> int:
+        return len(self.built_in) + len(self._added())
+
+    def _added(self) -> dict[str, Row]:
+        added = {}
+        for name, row in rows(self._group, self._base).items():
+            if isinstance(row, self._kind):
+                if name in self.built_in:
+                    _report(f"plug-in: {self._group} has a '{name}' already; name yours otherwise")
+                else:
+                    added[name] = row
+        return added
+
+
+def by_name(rows: Iterable[Row]) -> dict[str, Row]:
+    """Rows that have a `name` each, as a mapping."""
+    return {row.name: row for row in rows}  # type: ignore[attr-defined]
+
+
+def rows(group: str, kind: type[Row] = object) -> dict[str, Row]:
+    """The rows of that group of every plug-in by name, those of files first.
+
+    A plug-in that cannot be loaded, and a row that is no `kind`, is one line on stderr and left
+    out.
+    """
+    found: dict[str, Row] = {}
+    for source, name, given in _given(group):
+        try:
+            named = _named(name, given)
+        except TypeError as error:
+            _report(f"plug-in {source}: {error}; skipped")
+            continue
+        for key, row in named.items():
+            if not isinstance(row, kind):
+                _report(
+                    f"plug-in {source}: {key} of {group} is a {type(row).__name__}, and not a "
+                    f"{kind.__name__}; skipped"
+                )
+            elif found.setdefault(key, row) is not row:
+                _report(f"plug-in {source}: another plug-in has a '{key}' already; skipped")
+    return found
+
+
+def resolve(reference: str | Callable[..., Any]) -> Callable[..., Any]:
+    """The function that a row names, as `module:function`, or has."""
+    if not isinstance(reference, str):
+        return reference
+    from pkgutil import resolve_name
+
+    return resolve_name(reference)
+
+
+def use_files(paths: Iterable[str]) -> None:
+    """Load these files, and those that the environment names, as plug-ins of this process and of
+    those that it starts.
+
+    Raises MisuseError for a path that is no file. One that fails to load is one line on stderr.
+    """
+    known = [path for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path]
+    absolute = [os.path.abspath(os.path.expanduser(path)) for path in (*known, *paths)]
+    for path in absolute:
+        if not os.path.isfile(path):
+            raise MisuseError(f"--plugin {path}: no such file; name a Python file")
+    if absolute:
+        os.environ[VARIABLE] = os.pathsep.join(dict.fromkeys(absolute))
+        for _ in map(_load_file, absolute):
+            pass
+
+
+def sources() -> list[str]:
+    """What is installed or named: `name of the distribution` or path, each once. Loads nothing."""
+    files = [path for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path]
+    return [*files, *dict.fromkeys(source for source, *_ in _entry_points())]
+
+
+# --- where rows come from -----------------------------------------------------------
+
+_modules: dict[str, ModuleType | None] = {}
+"""Files loaded so far by path; None for one that failed, or is being loaded."""
+_objects: dict[tuple[str, str, str], Any] = {}
+"""What entry points named, by source, group and name; None as above."""
+_reported: set[str] = set()
+
+
+def _given(group: str) -> Iterator[tuple[str, str, Any]]:
+    """(plug-in, name, what it gives for the group) of every one that can be loaded."""
+    for path in os.environ.get(VARIABLE, "").split(os.pathsep):
+        module = _load_file(path) if path else None
+        given = getattr(module, GROUPS[group], None)
+        if given is not None:
+            yield path, _stem(path), given
+    for source, of, name, entry_point in _entry_points():
+        if of == group:
+            key = source, of, name
+            if key not in _objects:
+                _objects[key] = None  # a plug-in that asks for its own group finds it empty
+                _objects[key] = _attempt(source, entry_point.load)
+            if _objects[key] is not None:
+                yield source, name, _objects[key]
+
+
+def _named(name: str, given: Any) -> dict[str, Any]:
+    """A row, a sequence of rows or a mapping, as a mapping."""
+    if isinstance(given, Mapping):
+        return dict(given)
+    if isinstance(given, list | tuple) and not hasattr(given, "_fields"):
+        without = next((row for row in given if not hasattr(row, "name")), None)
+        if without is not None:
+            raise TypeError(f"a {type(without).__name__} has no name: give a mapping of names")
+        return by_name(given)
+    return {getattr(given, "name", name): given}
+
+
+def _load_file(path: str) -> ModuleType | None:
+    if path not in _modules:
+        _modules[path] = None
+        _modules[path] = _attempt(path, lambda: _run_file(path))
+    return _modules[path]
+
+
+def _stem(path: str) -> str:
+    return os.path.splitext(os.path.basename(path))[0]
+
+
+def _run_file(path: str) -> ModuleType:
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    name = f"genui_plugin_{len(_modules)}_{_stem(path)}"
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError("is no Python file; its name has to end in .py")
+    module = module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    if not any(hasattr(module, attribute) for attribute in GROUPS.values()):
+        raise ImportError(f"has none of {', '.join(GROUPS.values())}")
+    return module
+
+
+def _attempt(source: str, load: Callable[[], Any]) -> Any:
+    """What `load` returns, or None where it fails, which is reported."""
+    try:
+        return load()
+    except (Exception, SystemExit) as error:
+        if os.environ.get("GENUI_DEBUG"):
+            raise
+        _report(f"plug-in {source}: {type(error).__name__}: {error}; skipped")
+        return None
+
+
+def _report(line: str) -> None:
+    from genui.base.text import clean_line
+
+    if line not in _reported:
+        _reported.add(line)
+        print(f"genui: {clean_line(line)}", file=sys.stderr)
+
+
+_scanned: dict[tuple[str, ...], list[tuple[str, str, str, Any]]] = {}
+
+
+def _entry_points() -> list[tuple[str, str, str, Any]]:
+    """(distribution, group, name, entry point) of every installed plug-in.
+
+    The files are looked through here first: `importlib.metadata` takes 50 ms to import, and most
+    people have no plug-in.
+    """
+    places = tuple(sys.path)
+    if places not in _scanned:
+        _scanned[places] = [
+            (distribution.metadata["Name"], point.group, point.name, point)
+            for path in dict.fromkeys(_plugin_folders(places))
+            for distribution in [_distribution(path)]
+            for point in distribution.entry_points
+            if point.group in GROUPS
+        ]
+    return _scanned[places]
+
+
+def _distribution(path: str) -> Any:
+    from importlib.metadata import Distribution
+
+    return Distribution.at(path)
+
+
+def _plugin_folders(places: Iterable[str]) -> Iterator[str]:
+    """Folders of installed distributions that have a group of ours."""
+    for place in places:
+        try:
+            with os.scandir(place or ".") as entries:
+                folders = [e.path for e in entries if e.name.endswith((".dist-info", ".egg-info"))]
+        except OSError:
+            continue
+        for folder in sorted(folders):
+            try:
+                with open(os.path.join(folder, "entry_points.txt"), "rb") as file:
+                    if b"[genui." in file.read():
+                        yield folder
+            except OSError:
+                continue
