@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from genui import __version__
 from genui.base.errors import GenuiError, MisuseError
 from genui.formats import score
+from genui.formats.migrate import upgrade
 from genui.protocol import (
     Axis,
     EditAt,
@@ -261,7 +262,8 @@ def decoded(text: str | bytes, kind: type[T], name: str) -> tuple[T, dict[str, A
                 f"{name}: its recipe has format {version} and this genui reads {FORMAT}; "
                 "install a newer genui"
             )
-        return msgspec.json.decode(text, type=kind), msgspec.json.decode(text)
+        fields = msgspec.json.decode(text)
+        return msgspec.convert(upgrade(fields), kind), fields
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         reason = str(error).replace("`", "'").splitlines()[0][:160]
         raise GenuiError(
