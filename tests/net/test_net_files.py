@@ -1,0 +1,117 @@
+"""Old saved generations: they open, and they are made again."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from net_shell import OLD, Warm, genui, machine
+
+FILES = sorted(path.relative_to(OLD).as_posix() for path in (OLD / "files").iterdir())
+TRACES = sorted(
+    path.relative_to(OLD).as_posix() for path in (OLD / "home/data/traces").glob("*/*.trace")
+)
+SHEET = "files/sheet.png"  # holds the recipes of several, and none of its own
+
+# How far a file may be from what another processor makes of its recipe. A text or a piece of
+# music may take another way after any step that is drawn, but not in the prompt.
+MEAN = 12.0  # of 255, over the pixels
+LARGEST = 6000  # of 32,768, of a sound
+NUMBERS = ("mean", "largest", "character", "step", "sixteenth", "line", "output", "compared")
+
+
+def near(said: dict[str, Any]) -> bool:
+    """Whether what `replay --json` says of a file that is not identical is near enough."""
+    if "mean" in said:
+        return said["mean"] <= MEAN
+    if "largest" in said:
+        return said["largest"] <= LARGEST
+    if "step" in said:
+        return said["step"] >= 1
+    return any(name in said for name in NUMBERS)
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name != SHEET] + TRACES)
+def test_an_old_file_is_made_again(name: str, old: Path, warm: Warm, made: dict[str, Any]) -> None:
+    done = warm("replay", name, "--json", cwd=old)
+    assert done.code in (0, 1), done.err
+    assert not done.err.startswith("genui:"), done.err  # only notes, as on a word unknown to it
+    said = done.json
+    assert said["identical"] is (done.code == 0)
+    assert said["file"] == name
+    if machine() == made["machine"]:
+        assert said["identical"], said
+    assert said["identical"] or near(said), said
+
+
+# of a file: what its recipe says, which `show` prints whatever words stand beside it
+RECIPES = {
+    "files/play.txt": ("shakespeare", "ROMEO:", "39141d20dcdfbe73"),
+    "files/heart.png": ("icons", "red heart on black", "b66e3633d89da7ec", "dpmpp-2m"),
+    "files/heun.png": ("icons", "heun", "red heart on black"),
+    "files/edited.png": ("icons", "red heart on black"),
+    "files/walk.gif": ("fashion-gan", "sneaker", "684fd2da88418b33"),
+    "files/tune.mid": ("chorales", "G minor, 3/4"),
+    "files/word.wav": ("voice", "four jackson", "04019af0f1aeb663"),
+    "files/clip.gif": ("video", "red heart moving up on black", "8990365616f3a5e3"),
+    "files/play.cast": ("shakespeare", "ROMEO:"),
+    "files/moons.gif": ("two-moons",),
+    "files/own.txt": ("text-", "@6"),
+    "files/sheet.png": ("icons", "emoji", "shakespeare"),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if not name.endswith(".csv")] + TRACES)
+def test_an_old_file_is_shown(name: str, old: Path, home: Path) -> None:
+    done = genui(home, "show", name, cwd=old).ok()
+    assert done.out.strip()
+    assert done.err == ""
+    assert [word for word in RECIPES.get(name, ()) if word not in done.out] == []
+
+
+def test_the_text_of_an_old_file_is_shown(old: Path, home: Path) -> None:
+    written = (old / "files/play.txt").read_text().rpartition("\ngenui-recipe: ")[0]
+    assert len(written) > len("ROMEO:")
+    assert written in genui(home, "show", "files/play.txt", cwd=old).ok().out
+
+
+def test_an_old_file_is_the_start_of_another(
+    old: Path, warm: Warm, made: dict[str, Any], tmp_path: Path
+) -> None:
+    """With a fork, it is the file that was made with that fork."""
+    forked = tmp_path / "forked.txt"
+    forks = ("--fork", "6:seed=9", "--fork", "9:temperature=0.4", "--fork", "12:token=a")
+    warm("generate", "files/play.txt", *forks, "--out", str(forked), cwd=old).ok()
+    saved = (old / "files/forked.txt").read_text()
+    if machine() == made["machine"]:
+        assert forked.read_text().splitlines()[:-1] == saved.splitlines()[:-1]
+    assert warm("replay", str(forked)).ok().out == "identical\n"
+
+
+def test_old_traces_are_listed(home: Path) -> None:
+    listed = {Path(row["path"]).name: row for row in genui(home, "traces", "--json").ok().json}
+    assert set(listed) == {Path(name).name for name in TRACES}
+    row = listed["heart-20260105-101600.favourite.trace"]
+    assert (row["model"], row["fingerprint"]) == ("icons", "b66e3633d89da7ec")
+    assert (row["prompt"], row["steps"], row["branches"]) == ("red heart on black", 4, 2)
+    assert listed["play-20260105-101500.trace"]["branches"] == 2
+
+
+def test_old_favourites_make_a_sheet(home: Path, warm: Warm, tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.png"
+    warm("sheet", "--favourites", "--out", str(sheet)).ok()
+    shown = genui(home, "show", str(sheet)).ok().out
+    assert "icons" in shown
+    assert "prose" in shown
+
+
+def test_what_was_sifted_by_the_critic_is_data_still(old: Path, warm: Warm, home: Path) -> None:
+    """A folder whose recipe has `rejection`, a setting of that time."""
+    assert '"rejection": 2.0' in (old / "sifted/genui.json").read_text()
+    pictures = sorted((old / "sifted").glob("*/*.png"))
+    assert len(pictures) == 24
+    genui(home, "show", str(pictures[0])).ok()
+    argv = ["train", "fashion-labels", "--data", "sifted", "--name", "again"]
+    tiny = ["width=8", "batch=4", "steps=1", "eval_batches=1", "threads=1", "device=cpu"]
+    settings = [word for pair in tiny for word in ("--set", pair)]
+    run = Path(warm(*argv, *settings, "--foreground", "--json", cwd=old).ok().json["path"])
+    assert (run / "checkpoints/step-00000001.safetensors").is_file()
