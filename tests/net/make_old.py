@@ -134,7 +134,7 @@ genui.finish()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--at", type=Path, default=Path(OLD_PLACE))
     parser.add_argument("--out", type=Path, default=OLD)
     args = parser.parse_args()

@@ -88,7 +88,7 @@ class Warm:
     See `warm.py`, which knows no more of genui than its name.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, root: Path = ROOT) -> None:
         self.home = home
         self._folder = Path(tempfile.mkdtemp(prefix="genui-net-"))
         self._process = subprocess.Popen(
@@ -97,7 +97,7 @@ class Warm:
             stdout=subprocess.PIPE,
             text=True,
             cwd=home,
-            env=environment(home),
+            env=environment(home, root),
         )
 
     def __call__(self, *argv: str, cwd: Path | None = None) -> Done:
