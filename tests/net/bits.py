@@ -155,7 +155,7 @@ def trainings(data: Path) -> Iterator[Job]:
         ("icons", "", f"{TRUNK} steps=4"),
         ("icons", "", f"{TRUNK} steps=4 seed=2 shift=2 zoom=0.1 flip=true"),
         ("emoji", "", f"{TRUNK} steps=3"),
-        ("fashion", "sifted", f"{TRUNK} steps=4"),
+        ("fashion", "sifted", f"{TRUNK.replace('canvas_batch=4', 'canvas_batch=0')} steps=4"),
         ("video", "", f"{TRUNK.replace('layers=1', 'layers=2')} steps=3"),
         ("voice", "words", words),
         ("icons-gan", "", f"{GAME} steps=4"),

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from net_shell import OLD, Warm, genui, machine
+from PIL import Image
 
 FILES = sorted(path.relative_to(OLD).as_posix() for path in (OLD / "files").iterdir())
 TRACES = sorted(
@@ -56,7 +57,6 @@ RECIPES = {
     "files/play.cast": ("shakespeare", "ROMEO:"),
     "files/moons.gif": ("two-moons",),
     "files/own.txt": ("text-", "@6"),
-    "files/sheet.png": ("icons", "emoji", "shakespeare"),
 }
 
 
@@ -99,9 +99,28 @@ def test_old_traces_are_listed(home: Path) -> None:
 def test_old_favourites_make_a_sheet(home: Path, warm: Warm, tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.png"
     warm("sheet", "--favourites", "--out", str(sheet)).ok()
-    shown = genui(home, "show", str(sheet)).ok().out
-    assert "icons" in shown
-    assert "prose" in shown
+    genui(home, "show", str(sheet)).ok()
+    told = recipes_beside(sheet)
+    assert "red heart on black" in told
+    assert '"prose"' in told
+
+
+def test_an_old_sheet_has_the_recipes_of_all(old: Path, home: Path) -> None:
+    """And what makes sheets now says them in the same words."""
+    told = recipes_beside(old / SHEET)
+    for model in ("icons", "emoji", "shakespeare"):
+        assert f'"{model}"' in told
+    again = old / "again.png"
+    genui(home, "sheet", "files/heart.png", "files/play.txt", "--out", str(again), cwd=old).ok()
+    told = recipes_beside(again)
+    for model in ("icons", "shakespeare"):
+        assert f'"model":"{model}"' in told.replace(" ", "")
+
+
+def recipes_beside(picture: Path) -> str:
+    """Every text that a PNG carries."""
+    with Image.open(picture) as image:
+        return "".join(str(value) for value in image.info.values())
 
 
 def test_what_was_sifted_by_the_critic_is_data_still(old: Path, warm: Warm, home: Path) -> None:
