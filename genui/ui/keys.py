@@ -5,12 +5,13 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, NamedTuple
-
-from textual.binding import Binding
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from genui.base import paths
 from genui.base.errors import MisuseError, did_you_mean
+
+if TYPE_CHECKING:
+    from textual.binding import Binding
 
 PaneName = Literal["models", "training", "text", "canvas", "lab", "roll", "walk"]
 Scope = PaneName | Literal["app", "board", "points"]
@@ -616,8 +617,10 @@ KEYMAP_FILE = "keys.toml"
 _LIST_KEYS = {"j": "down", "k": "up"}
 
 
-def list_bindings(by: str, first: str, last: str) -> list[Binding]:
+def list_bindings(by: str, first: str, last: str) -> "list[Binding]":
     """The keys of a list: the action `by` moves so many rows, `first` and `last` to the ends."""
+    from textual.binding import Binding  # the shell reads the table without Textual
+
     rows = {"down": f"{by}(1)", "up": f"{by}(-1)"}
     ends = {"pagedown": "page(1)", "pageup": "page(-1)", "home": first, "end": last}
     letters = {letter: rows[arrow] for letter, arrow in _LIST_KEYS.items()}
@@ -647,7 +650,7 @@ def common(pane: Scope) -> list[Key]:
     return [key for key in there if own.isdisjoint(key.keys.split(","))]
 
 
-def bindings(pane: Scope) -> list[Binding]:
+def bindings(pane: Scope) -> "list[Binding]":
     """Textual's bindings for that pane's widget; those of a screen, with those for everywhere."""
     own = of_pane(pane)
     if pane == "board":
@@ -655,8 +658,10 @@ def bindings(pane: Scope) -> list[Binding]:
     return bound(own)
 
 
-def bound(rows: Iterable[Key]) -> list[Binding]:
+def bound(rows: Iterable[Key]) -> "list[Binding]":
     """Textual's bindings for these rows."""
+    from textual.binding import Binding  # the shell reads the table without Textual
+
     return [
         Binding(
             key.keys,
