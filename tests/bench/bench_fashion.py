@@ -29,7 +29,7 @@ import numpy as np
 from harness import Figure, machine, quick_generator, report
 from numpy.typing import NDArray
 
-from genui.engine.data.image_labels import LabelledPictures, load_labelled
+from genui.engine.data.image_labels import LabelledImages, load_labelled_images
 from genui.engine.metrics.classifiers import load_judge, pictures_of
 from genui.engine.metrics.distance import Ruler, frechet_distance
 from genui.engine.metrics.twins import trained
@@ -95,7 +95,7 @@ def coarse(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
     return rgb[..., 0].reshape(-1, 8, 4, 8, 4).mean((2, 4)).reshape(len(rgb), -1) / 32
 
 
-def distance_of_pixels(data: LabelledPictures, rgb: NDArray[np.uint8]) -> Figure:
+def distance_of_pixels(data: LabelledImages, rgb: NDArray[np.uint8]) -> Figure:
     """Fréchet's in plain pixels: of the samples, and of a half of the training set."""
     half = np.random.default_rng(0).choice(data.train, len(data.train) // 2, replace=False)
     test, real = (coarse(pictures_of(data, each)[0]) for each in (data.held_out, half))
@@ -137,7 +137,7 @@ def classifiers(
     targets = np.array([real.labels.index(caption) for caption in captions[:count]])
     made = replace(
         real,
-        pictures=replace(real.pictures, rgba=rgba, captions=tuple(captions[:count])),
+        pictures=replace(real.images, rgba=rgba, captions=tuple(captions[:count])),
         targets=targets,
         train=np.arange(count),
         held_out=np.empty(0, np.int64),
@@ -165,7 +165,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, metavar="FILE", help="an .npz of what was drawn")
     args = parser.parse_args()
     before = machine()
-    ruler = Ruler(load_judge(args.judge), load_labelled("fashion"))
+    ruler = Ruler(load_judge(args.judge), load_labelled_images("fashion"))
     captions = ruler.captions(args.pictures)
     rgb = drawn(args.model, captions, args.guidance, args.keep)
     found = ruler.measure(rgb, captions)

@@ -33,7 +33,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from genui import protocol
-from genui.engine.data.images import load_pictures
+from genui.engine.data.images import load_images
 from genui.engine.load import find_and_load
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.protocol import ImageSettings, SamplerName
@@ -117,7 +117,7 @@ def measure(model: str, count: int) -> tuple[list[Figure], dict[str, tuple[float
     generator, recipe = find_and_load(model), find_recipe(model)
     assert isinstance(generator, DiffusionGenerator)
     assert isinstance(recipe, DiffusionRecipe)
-    pictures = load_pictures(recipe.dataset, recipe.data)
+    pictures = load_images(recipe.dataset, recipe.data)
     rng = np.random.default_rng(0)
     true = pictures.batch(rng.choice(pictures.train, REAL), rng)
     captions = pictures.batch(rng.choice(pictures.train, count), rng).captions

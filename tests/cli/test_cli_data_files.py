@@ -11,7 +11,7 @@ from genui.base import paths
 from genui.base.errors import GenuiError
 from genui.base.files import read_regular
 from genui.cli.main import main
-from genui.engine.data import download, image_files, speech, text
+from genui.engine.data import download, fashion, speech, text
 from genui.engine.sample import media, music
 from genui.formats import codec, midi, points
 
@@ -20,7 +20,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "melody.mid": music.from_midi,
     "points.csv": points.read_csv,
     "take.wav": speech.read_take,
-    "train-images-idx3-ubyte": lambda path: image_files.read_idx(path, 3),
+    "train-images-idx3-ubyte": lambda path: fashion.read_idx(path, 3),
     "init.png": media.read,
     "saved.png": codec.read,
     "saved.trace": codec.read,
@@ -30,7 +30,7 @@ MOST = {
     "melody.mid": midi.MOST_BYTES,
     "points.csv": points.MOST_BYTES,
     "take.wav": speech.MOST_BYTES,
-    "train-images-idx3-ubyte": image_files.MOST_IDX_BYTES,
+    "train-images-idx3-ubyte": fashion.MOST_IDX_BYTES,
     "saved.trace": codec.MOST_BYTES,
 }
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from genui.cli.main import main
-from genui.engine.data.image_labels import LabelledPictures, load_labelled
+from genui.engine.data.image_labels import LabelledImages, load_labelled_images
 from genui.formats.recipe import PLAN
 from genui.render.chart import HEADS, cells
 
@@ -34,16 +34,16 @@ def folder_of(folder: Path, labels: dict[str, int], count: int = 12) -> Path:
 
 
 @pytest.fixture
-def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LabelledPictures:
+def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LabelledImages:
     """What `shapes` is said to be trained on: dark and light pictures."""
     pictures = folder_of(tmp_path / "real", {"dark": 40, "light": 210})
-    data = load_labelled("mine", str(pictures))
-    monkeypatch.setattr("genui.engine.metrics.twins.load_labelled", lambda dataset: data)
+    data = load_labelled_images("mine", str(pictures))
+    monkeypatch.setattr("genui.engine.metrics.twins.load_labelled_images", lambda dataset: data)
     return data
 
 
 def test_generated_pictures_like_the_real_ones_are_worth_as_much(
-    tiny: Path, real: LabelledPictures, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny: Path, real: LabelledImages, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = folder_of(tmp_path / "good", {"dark": 40, "light": 210})
     assert main(["worth", str(good), "--steps", "12", "--json"]) == 0
@@ -69,7 +69,7 @@ def test_labels_of_one_class_or_of_none_are_refused(
     labels: dict[str, int],
     line: str,
     tiny: Path,
-    real: LabelledPictures,
+    real: LabelledImages,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -79,7 +79,7 @@ def test_labels_of_one_class_or_of_none_are_refused(
 
 
 def test_what_is_left_out_is_said(
-    tiny: Path, real: LabelledPictures, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny: Path, real: LabelledImages, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = folder_of(tmp_path / "made", {"dark": 40, "light": 210, "cat": 9}, count=3)
     assert main(["worth", str(folder), "--steps", "1"]) == 0

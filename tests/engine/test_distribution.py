@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError
-from genui.engine.data.image_labels import LabelledPictures
-from genui.engine.data.images import Pictures
+from genui.engine.data.image_labels import LabelledImages
+from genui.engine.data.images import CaptionedImages
 from genui.engine.metrics.classifiers import pictures_of
 from genui.engine.metrics.distance import Ruler, in_words, measure_distribution
 
@@ -42,7 +42,7 @@ def levels(count: int, seed: int) -> tuple[NDArray[np.uint8], list[str]]:
 def ruler() -> Ruler:
     rgb, captions = levels(TRAINED + HELD, 0)
     alpha = np.full((*rgb.shape[:3], 1), 255, np.uint8)
-    pictures = Pictures(
+    pictures = CaptionedImages(
         name="levels",
         licence="none",
         fingerprint="",
@@ -52,8 +52,8 @@ def ruler() -> Ruler:
         train=np.arange(TRAINED),
         held_out=np.arange(TRAINED, TRAINED + HELD),
     )
-    data = LabelledPictures(
-        pictures=pictures,
+    data = LabelledImages(
+        images=pictures,
         labels=LABELS,
         targets=np.array([LABELS.index(caption) for caption in captions]),
         train=pictures.train,

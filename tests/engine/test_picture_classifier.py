@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from genui.base.errors import MisuseError
-from genui.engine.data.image_labels import kind_of_thing, load_labelled
+from genui.engine.data.image_labels import kind_of_thing, load_labelled_images
 from genui.engine.device import Machine
 from genui.engine.kinds import build_generator, build_task, check_data
 from genui.engine.metrics.classifiers import judge_of, load_judge, pooled
@@ -47,7 +47,7 @@ def recipe_for(folder: Path, **settings: str) -> ImageClassifierRecipe:
 def test_the_captions_of_a_folder_are_its_labels_and_some_of_each_are_held_out(
     folder: Path,
 ) -> None:
-    data = load_labelled("fashion", str(folder))
+    data = load_labelled_images("fashion", str(folder))
     assert data.labels == ("day", "night")
     assert len(data.held_out) == 10
     assert set(data.targets[data.held_out]) == {0, 1}
@@ -68,7 +68,7 @@ def test_labels_with_one_class_are_refused(folder: Path) -> None:
     for path in folder.glob("night*"):
         path.unlink()
     with pytest.raises(MisuseError, match="every picture is 'day'") as fault:
-        load_labelled("fashion", str(folder))
+        load_labelled_images("fashion", str(folder))
     assert "\n" not in str(fault.value)
 
 
@@ -76,7 +76,7 @@ def test_captions_that_never_repeat_are_no_labels(tmp_path: Path) -> None:
     for name in ("one", "two", "three"):
         Image.new("RGB", (32, 32)).save(tmp_path / f"{name}.png")
     with pytest.raises(MisuseError, match="several pictures of each label"):
-        load_labelled("icons", str(tmp_path))
+        load_labelled_images("icons", str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -95,10 +95,10 @@ def test_the_words_of_a_name_tell_its_kind(caption: str, kind: str) -> None:
 
 
 def test_icons_are_labelled_by_their_words_and_the_rest_is_left_out() -> None:
-    data = load_labelled("icons")
+    data = load_labelled_images("icons")
     assert {"vehicle", "animal", "food"} <= set(data.labels)
     used = np.concatenate((data.train, data.held_out))
-    assert len(np.unique(used)) == len(used) < len(data.pictures)
+    assert len(np.unique(used)) == len(used) < len(data.images)
     assert (data.targets[used] >= 0).all()
 
 
@@ -133,7 +133,7 @@ def test_every_picture_is_seen_once_an_epoch_and_in_another_order_in_the_next(
         for first in (0, 5)
     ]
     for epoch in epochs:
-        np.testing.assert_array_equal(np.sort(epoch), load_labelled("", str(folder)).train)
+        np.testing.assert_array_equal(np.sort(epoch), load_labelled_images("", str(folder)).train)
     assert list(epochs[0]) != list(epochs[1])
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from genui.base.errors import MisuseError
 from genui.engine.data.captions import COLOURS, Vocabulary
-from genui.engine.data.images import Pictures, fingerprint
+from genui.engine.data.images import CaptionedImages, fingerprint
 from genui.engine.device import Machine
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.media import PictureMedium, nearest, opening_picture
@@ -153,12 +153,12 @@ def test_the_trace_keeps_what_it_read(
 # --- "data:" ------------------------------------------------------------------------------
 
 
-def named(scheme: str, *names: str) -> Pictures:
+def named(scheme: str, *names: str) -> CaptionedImages:
     """Opaque squares, each of its own shade of red; the last is held out."""
     rgba = np.zeros((len(names), 32, 32, 4), np.uint8)
     rgba[..., 0] = (np.arange(len(names)) * 10 + 100)[:, None, None]
     rgba[:, 8:24, 8:24, 3] = 255
-    return Pictures(
+    return CaptionedImages(
         name="squares",
         licence="",
         fingerprint=fingerprint(rgba, names),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genui.engine.data.images import load_pictures
+from genui.engine.data.images import load_images
 from genui.engine.metrics.images import measure_pictures
 from genui.engine.metrics.language import measure_text
 from genui.engine.sample.text import TextGenerator
@@ -26,7 +26,7 @@ class Oracle:
     """Draws the true picture of every caption, mirrored and with its colours rolled if asked."""
 
     def __init__(self, mirrored: bool = False, rolled: bool = False) -> None:
-        self._pictures = load_pictures("icons")
+        self._pictures = load_images("icons")
         self._mirrored, self._rolled = mirrored, rolled
 
     def draw(self, captions: list[str], seeds: list[int], settings: object) -> np.ndarray:

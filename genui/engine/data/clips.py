@@ -14,8 +14,8 @@ from PIL import Image
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine.data.captions import COLOURS
-from genui.engine.data.icons import ICONS_MARGIN, load_icons
-from genui.engine.data.images import SIDE, fingerprint
+from genui.engine.data.icons import ICONS_MARGIN
+from genui.engine.data.images import SIDE, fingerprint, load_images
 from genui.recipes.diffusion import VideoRecipe
 
 
@@ -293,7 +293,7 @@ class Clips:
 
 def load_clips() -> Clips:
     """The figures of `FIGURES`. Raises GenuiError where the icons are not installed."""
-    icons = load_icons()
+    icons = load_images("icons")
     known = {name: i for i, name in enumerate(icons.captions)}
     missing = [name for name in FIGURES if name not in known]
     if missing:

@@ -1,5 +1,6 @@
-"""Which of the 7,296 glyphs of Material Design Icons are plain things, and what to call them."""
+"""Icons and emoji: images drawn from the glyphs of two fonts, and kept between runs."""
 
+import contextlib
 import hashlib
 import io
 import os
@@ -7,6 +8,8 @@ import re
 import shutil
 import string
 import subprocess
+import tempfile
+import zipfile
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
@@ -19,16 +22,48 @@ from PIL import __version__ as pillow_version
 
 from genui.base.errors import GenuiError
 from genui.base.files import read_regular
+from genui.base.paths import cache_dir
 from genui.engine.data.captions import split_words
-from genui.engine.data.image_files import Drawn, read_cache, write_cache
-from genui.engine.data.images import (
-    SIDE,
-    Pictures,
-    fingerprint,
-    fit_square,
-    hold_out_names,
-    hold_out_pairs,
-)
+from genui.engine.data.images import SIDE, RawImages, fit_square
+
+# --- Drawn images kept between runs; a broken or read-only cache is ignored -----------------
+
+Drawn = tuple[NDArray[np.uint8], tuple[str, ...]]
+"""Images [N, 32, 32, 4] and their N captions."""
+
+
+def read_cache(key: str) -> Drawn | None:
+    """What was drawn under this key, or None."""
+    try:
+        with np.load(_path(key), allow_pickle=False) as stored:
+            rgba, captions = stored["rgba"], tuple(map(str, stored["captions"]))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    if rgba.dtype != np.uint8 or rgba.shape != (len(captions), 32, 32, 4):
+        return None
+    return rgba, captions
+
+
+def write_cache(key: str, drawn: Drawn) -> None:
+    """Keep what was drawn, if the disk allows; whole or not at all."""
+    path = _path(key)
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, aside = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez_compressed(file, rgba=drawn[0], captions=np.array(drawn[1]))
+            os.replace(aside, path)
+        except BaseException:
+            os.unlink(aside)
+            raise
+
+
+def _path(key: str) -> Path:
+    return cache_dir() / "pictures" / f"{key}.npz"
+
+
+# --- Which glyphs of Material Design Icons are plain things, and what to call them --------------
 
 
 def _icon_words(text: str) -> frozenset[str]:
@@ -194,30 +229,16 @@ def _is_plain(name: str) -> bool:
 
 # --- Plain shapes from Material Design Icons, each under its own name -------------------------
 
-ICONS_LICENCE = "Apache-2.0 (Material Design Icons 7, by Pictogrammers)"
 ICONS_MARGIN = 2  # pixels around the longest side
 LARGE = 8 * SIDE  # pixels a glyph is drawn at before it is reduced
 ICONS_DRAWING = 1  # raise whenever the same glyph would come out as another picture
 
 
-def load_icons() -> Pictures:
+def read_icons() -> RawImages:
     """The icons, drawn or from the cache. Raises GenuiError where the font is missing."""
     glyphs, font = _installed()
-    rgba, captions = _draw_icons(
-        font, {c: glyphs[name] for c, name in choose_icons(glyphs).items()}
-    )
-    trained, held_out = hold_out_names(captions)
-    return Pictures(
-        name="icons",
-        licence=ICONS_LICENCE,
-        fingerprint=fingerprint(rgba, captions),
-        rgba=rgba,
-        captions=captions,
-        scheme="figure-ground",
-        train=trained,
-        held_out=held_out,
-        held_pairs=hold_out_pairs(),
-    )
+    chosen = {caption: glyphs[name] for caption, name in choose_icons(glyphs).items()}
+    return RawImages(*_draw_icons(font, chosen))
 
 
 def draw_glyph(font: ImageFont.FreeTypeFont, glyph: str) -> NDArray[np.uint8] | None:
@@ -271,7 +292,6 @@ def _installed() -> tuple[dict[str, str], bytes]:
 
 # --- About 1,300 colour emoji from Noto Color Emoji, where that font is installed -------------
 
-EMOJI_LICENCE = "OFL-1.1 (Noto Color Emoji, by Google)"
 FONT_NAME = "NotoColorEmoji.ttf"
 FOLDERS = (
     "/usr/share/fonts/truetype/noto",
@@ -299,44 +319,13 @@ UNWANTED_WORDS = frozenset(
 GENDERED = frozenset({"man", "woman", "men", "women"})
 GENDERED_KEPT = frozenset({"man", "woman", "man dancing", "woman dancing"})
 
-FAMILIAR = frozenset(
-    {
-        "octopus",
-        "red apple",
-        "cat face",
-        "dog face",
-        "pizza",
-        "rocket",
-        "sunflower",
-        "crying face",
-        "soccer ball",
-        "red heart",
-        "smiling face",
-        "thumbs up",
-        "birthday cake",
-    }
-)
-"""Names always trained: the recipe's own samples and what people try first."""
 
-
-def load_emoji() -> Pictures:
+def read_emoji() -> RawImages:
     """The emoji, drawn or from the cache.
 
     Raises GenuiError where the font is missing or Pillow cannot draw it.
     """
-    path = find_font()
-    rgba, captions = _draw_emoji(path, choose_emoji())
-    trained, held_out = hold_out_names(captions, keep=FAMILIAR)
-    return Pictures(
-        name="emoji",
-        licence=EMOJI_LICENCE,
-        fingerprint=fingerprint(rgba, captions),
-        rgba=rgba,
-        captions=captions,
-        scheme="ground",
-        train=trained,
-        held_out=held_out,
-    )
+    return RawImages(*_draw_emoji(find_font(), choose_emoji()))
 
 
 def find_font() -> Path:

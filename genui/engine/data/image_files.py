@@ -1,17 +1,9 @@
-"""One picture file, of a user's own, read into a square of 32×32 pixels. It is not trusted."""
+"""A user's own images, one file or a folder with captions. Nothing in them is trusted."""
 
-import contextlib
-import gzip
-import io
-import math
 import os
 import re
 import stat
-import struct
-import tempfile
 import warnings
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -23,9 +15,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from genui.base.errors import MisuseError
 from genui.base.files import read_regular
-from genui.base.paths import cache_dir
-from genui.engine.data.download import fetch, shared
-from genui.engine.data.images import SIDE, Pictures, fingerprint, fit_square, hold_out_pictures
+from genui.engine.data.images import (
+    OWN_LICENCE,
+    SIDE,
+    CaptionedImages,
+    fingerprint,
+    fit_square,
+    hold_out_images,
+)
 from genui.formats.recipe import METADATA, read_plan, used_critic
 from genui.recipes import DiffusionRecipe
 from genui.runs.models import ModelInfo, find_model, read_header, weights_fingerprint
@@ -118,214 +115,6 @@ def _is_enlarged_pixel_art(picture: Image.Image) -> bool:
     return np.array_equal(pixels, blocks)
 
 
-# --- Drawn pictures kept between runs; a broken or read-only cache is ignored -----------------
-
-Drawn = tuple[NDArray[np.uint8], tuple[str, ...]]
-"""Pictures [N, 32, 32, 4] and their N captions."""
-
-
-def read_cache(key: str) -> Drawn | None:
-    """What was drawn under this key, or None."""
-    try:
-        with np.load(_path(key), allow_pickle=False) as stored:
-            rgba, captions = stored["rgba"], tuple(map(str, stored["captions"]))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None
-    if rgba.dtype != np.uint8 or rgba.shape != (len(captions), 32, 32, 4):
-        return None
-    return rgba, captions
-
-
-def write_cache(key: str, drawn: Drawn) -> None:
-    """Keep what was drawn, if the disk allows; whole or not at all."""
-    path = _path(key)
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, aside = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez_compressed(file, rgba=drawn[0], captions=np.array(drawn[1]))
-            os.replace(aside, path)
-        except BaseException:
-            os.unlink(aside)
-            raise
-
-
-def _path(key: str) -> Path:
-    return cache_dir() / "pictures" / f"{key}.npz"
-
-
-# --- IDX, the array format of MNIST's files, plain or gzipped. Nothing in such a file is trusted
-# Two zero bytes, a byte for the type, a byte for the number of dimensions, their sizes as
-# big-endian 32-bit integers, then the values (LeCun et al., http://yann.lecun.com/exdb/mnist).
-
-UNSIGNED_BYTE = 0x08
-GZIP_MAGIC = b"\x1f\x8b"
-MOST_IDX_BYTES = 256 * 2**20  # unpacked
-
-
-def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
-    """The array in an IDX file of unsigned bytes, with that many dimensions.
-
-    Raises MisuseError naming the file where it is missing, truncated, of another type or shape,
-    or longer than it says.
-    """
-    body = read_regular(path, MOST_IDX_BYTES, "fetch it again", MisuseError)
-    if body.startswith(GZIP_MAGIC):
-        try:
-            with gzip.open(io.BytesIO(body)) as file:
-                body = file.read(MOST_IDX_BYTES + 1)
-        except (EOFError, zlib.error, gzip.BadGzipFile):
-            raise MisuseError(
-                f"{path}: its gzip stream is cut off or broken; fetch it again"
-            ) from None
-    if len(body) > MOST_IDX_BYTES:
-        raise MisuseError(f"{path}: unpacks to more than {MOST_IDX_BYTES >> 20} MiB; not read")
-    if len(body) < 4 or body[:2] != b"\0\0":
-        raise MisuseError(f"{path}: no IDX file (it begins with {body[:4].hex(' ') or 'nothing'})")
-    if body[2] != UNSIGNED_BYTE:
-        raise MisuseError(f"{path}: IDX type 0x{body[2]:02x}; only unsigned bytes (0x08) are read")
-    if body[3] != dimensions:
-        raise MisuseError(f"{path}: an IDX array of {body[3]} dimensions; {dimensions} are needed")
-    start = 4 + 4 * dimensions
-    if len(body) < start:
-        raise MisuseError(f"{path}: cut off within its header; fetch it again")
-    shape = struct.unpack(f">{dimensions}I", body[4:start])
-    wanted = math.prod(shape)
-    if len(body) - start != wanted:
-        sizes = "×".join(map(str, shape))
-        raise MisuseError(
-            f"{path}: says {sizes} = {wanted:,} bytes and holds {len(body) - start:,}; "
-            "fetch it again"
-        )
-    return np.frombuffer(body, np.uint8, offset=start).reshape(shape)
-
-
-# --- Fashion-MNIST (Xiao et al. 2017): ten kinds of clothing, 6,000 grey pictures each --------
-# Many pictures to one caption, so that a sample can be new; and an official test set, so that
-# what is learned can be told from what is remembered. The test set is the held-out part of these
-# `Pictures` and is never trained.
-
-LICENCE = "MIT (Fashion-MNIST, by Zalando SE)"
-CAPTIONS = (
-    *("t-shirt", "trouser", "pullover", "dress", "coat"),
-    *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
-)
-"""Of the labels 0 to 9."""
-
-DRAWN = 28  # pixels along a side, as published
-MARGIN = (SIDE - DRAWN) // 2
-
-URL = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/"
-PARTS = ("train", "t10k")
-SHA256 = {
-    "train-images-idx3-ubyte.gz": (
-        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"
-    ),
-    "train-labels-idx1-ubyte.gz": (
-        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"
-    ),
-    "t10k-images-idx3-ubyte.gz": (
-        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"
-    ),
-    "t10k-labels-idx1-ubyte.gz": (
-        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"
-    ),
-}
-"""Of the files as the authors publish them; Debian's were packed again and are not checked."""
-
-FOLDERS = ("/usr/share/datasets/fashion-mnist",)  # Debian: apt install dataset-fashion-mnist
-
-
-def load_fashion(data: str = "") -> Pictures:
-    """All 70,000 pictures, the official test set held out.
-
-    From `data`, a folder of IDX files or one of them; or else GENUI_DATA/fashion-mnist, Debian's
-    package, or a pinned download. Raises MisuseError or GenuiError where they cannot be used.
-    """
-    folder = _folder(data)
-    (trained, trained_labels), (tested, tested_labels) = (_part(folder, part) for part in PARTS)
-    grey = np.concatenate((trained, tested))
-    labels = np.concatenate((trained_labels, tested_labels))
-    captions = tuple(CAPTIONS[label] for label in labels)
-    return Pictures(
-        name="fashion",
-        licence=LICENCE if not data else "the user's own",
-        fingerprint=fingerprint(grey, captions),
-        rgba=padded(grey),
-        captions=captions,
-        scheme="plain",
-        train=np.arange(len(trained)),
-        held_out=np.arange(len(trained), len(grey)),
-    )
-
-
-def holds_idx(data: str) -> bool:
-    """Whether a path of the user's is meant as IDX files: one of them, or a folder with some."""
-    path = Path(os.path.expanduser(data))
-    if os.path.isdir(path):
-        return any(_found(path, name) for name in SHA256)
-    return "ubyte" in path.name
-
-
-def padded(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Grey pictures [N, 28, 28] on black, repeated to RGB and opaque: [N, 32, 32, 4]."""
-    rgba = np.zeros((len(grey), SIDE, SIDE, 4), np.uint8)
-    rgba[:, MARGIN:-MARGIN, MARGIN:-MARGIN, :3] = grey[..., None]
-    rgba[..., 3] = 255
-    return rgba
-
-
-def _folder(data: str) -> Path | None:
-    """Where the four files are; None where they must be fetched."""
-    if data:
-        path = Path(os.path.expanduser(data))
-        return path if os.path.isdir(path) else path.parent
-    places = (shared("fashion-mnist"), *map(Path, FOLDERS))
-    whole = (each for each in places if each and all(_found(each, name) for name in SHA256))
-    return next(whole, None)
-
-
-def _part(folder: Path | None, part: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The pictures [N, 28, 28] and labels [N] of one part."""
-    images_path = _fashion_file(folder, f"{part}-images-idx3-ubyte.gz")
-    labels_path = _fashion_file(folder, f"{part}-labels-idx1-ubyte.gz")
-    images, labels = read_idx(images_path, 3), read_idx(labels_path, 1)
-    if images.shape[1:] != (DRAWN, DRAWN):
-        height, width = images.shape[1:]
-        raise MisuseError(f"{images_path}: pictures of {width}×{height}; {DRAWN}×{DRAWN} needed")
-    if len(images) != len(labels):
-        raise MisuseError(
-            f"{labels_path}: {len(labels):,} labels for {len(images):,} pictures; "
-            "take both files from one place"
-        )
-    if not len(labels):
-        raise MisuseError(f"{images_path}: holds no picture")
-    if labels.max() >= len(CAPTIONS):
-        raise MisuseError(f"{labels_path}: label {labels.max()}; they go from 0 to 9")
-    return images, labels
-
-
-def _fashion_file(folder: Path | None, name: str) -> Path:
-    if folder is None:
-        return fetch(name, URL + name, SHA256[name])
-    found = _found(folder, name)
-    if found is None:
-        raise MisuseError(
-            f"{folder}: {name} (or without .gz) is missing; all four files of the set are needed: "
-            f"{', '.join(SHA256)}"
-        )
-    return found
-
-
-def _found(folder: Path, name: str) -> Path | None:
-    """The file of that name, packed or not."""
-    for path in (folder / name, folder / name.removesuffix(".gz")):
-        if os.path.isfile(path):
-            return path
-    return None
-
-
 # --- A user's own folder of captioned pictures. Nothing in it is trusted ----------------------
 # Captions come from `metadata.jsonl` where there is one ({"file_name": …, "text": …}, as in
 # Hugging Face's imagefolder), else from a `name.txt` beside `name.png`, else from the names.
@@ -349,7 +138,7 @@ class _Row(msgspec.Struct):
     text: str
 
 
-def load_folder(path: str | os.PathLike[str]) -> Pictures:
+def load_folder(path: str | os.PathLike[str]) -> CaptionedImages:
     """Every usable picture in the folder and its sub-folders, with its caption.
 
     What is left out is listed in `notes`. Raises MisuseError where the path is no folder
@@ -360,10 +149,10 @@ def load_folder(path: str | os.PathLike[str]) -> Pictures:
     usable, _ = read_captioned(folder, SUFFIXES, "pictures", MOST_PICTURES, read_picture, notes)
     rgba = np.stack([picture for picture, _ in usable])
     captions = tuple(caption for _, caption in usable)
-    trained, held_out = hold_out_pictures(len(captions))
-    return Pictures(
+    trained, held_out = hold_out_images(len(captions))
+    return CaptionedImages(
         name=clean_caption(folder.resolve().name) or "folder",
-        licence="the user's own",
+        licence=OWN_LICENCE,
         fingerprint=fingerprint(rgba, captions),
         rgba=rgba,
         captions=captions,

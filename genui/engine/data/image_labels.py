@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genui.base.errors import MisuseError
+from genui.base.plugins import resolve
 from genui.engine.data.captions import split_words
-from genui.engine.data.images import Pictures, load_pictures, shuffle_key, with_notes
+from genui.engine.data.images import CaptionedImages, load_images, shuffle_key, with_notes
 from genui.recipes.classifier import ImageClassifierRecipe
 
 FEWEST = 12  # names of a kind; a rarer one is dropped
@@ -132,40 +133,39 @@ def kind_of_thing(caption: str) -> str:
 # --- Pictures with a label each: what a classifier is trained on and tested by ----------------
 
 TEST_SHARE = 6  # one picture in so many is held out where a set has no test set of its own
-PICTURE_LABELS_FEWEST = 2  # pictures of a label
+CAPTION_FEWEST = 2  # images of a caption that is a label
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class LabelledPictures:
-    """A picture set and the label of each picture; those without one are in neither part."""
+class LabelledImages:
+    """Images and the label of each; those without one are in neither part."""
 
-    pictures: Pictures
+    images: CaptionedImages
     labels: tuple[str, ...]
-    targets: NDArray[np.int64]  # [N], -1 where a picture has no label
+    targets: NDArray[np.int64]  # [N], -1 where an image has no label
     train: NDArray[np.int64]  # indices
     held_out: NDArray[np.int64]  # indices never trained
 
     def batch(
         self, indices: NDArray[np.int64], rng: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Pictures [B, 3, 32, 32] in -1 to 1, in colours drawn from `rng`, and their labels."""
-        return self.pictures.batch(indices, rng).rgb, self.targets[indices]
+        """Images [B, 3, 32, 32] in -1 to 1, in colours drawn from `rng`, and their labels."""
+        return self.images.batch(indices, rng).rgb, self.targets[indices]
 
 
-def load_labelled(dataset: str, data: str = "") -> LabelledPictures:
-    """The set of that name, or the user's folder.
+def load_labelled_images(dataset: str, data: str = "") -> LabelledImages:
+    """The dataset of that name, or the user's folder.
 
-    Labels are the captions; of icons and emoji, where each picture has one of its own, the kinds
-    of things that their words tell. Raises MisuseError where the labels cannot be learned, and
-    whatever `load_pictures` raises.
+    Labels are the captions, or what the dataset's `label_of` makes of them. Raises MisuseError
+    where the labels cannot be learned, and whatever `load_images` raises.
     """
-    pictures = load_pictures(dataset, data)
-    by_kind = pictures.scheme != "plain"
-    named = [kind_of_thing(each) for each in pictures.captions] if by_kind else pictures.captions
+    images = load_images(dataset, data)
+    named = images.captions
+    if images.label_of:
+        named = tuple(map(resolve(images.label_of), images.captions))
     counts = Counter(named)
-    fewest = FEWEST if by_kind else PICTURE_LABELS_FEWEST
-    known = dict.fromkeys(name for name in named if name and counts[name] >= fewest)
-    labels = tuple(known)
+    fewest = FEWEST if images.label_of else CAPTION_FEWEST
+    labels = tuple(dict.fromkeys(name for name in named if name and counts[name] >= fewest))
     where = data or dataset
     if len(counts) == 1:
         raise MisuseError(
@@ -173,30 +173,30 @@ def load_labelled(dataset: str, data: str = "") -> LabelledPictures:
         )
     if len(labels) < 2:
         raise MisuseError(
-            f"{where}: no two captions stand at {PICTURE_LABELS_FEWEST} pictures or more; "
+            f"{where}: no two captions stand at {fewest} pictures or more; "
             "a classifier needs several pictures of each label"
         )
     number = {label: i for i, label in enumerate(labels)}
     targets = np.array([number.get(name, -1) for name in named], np.int64)
-    if dataset == "fashion" and pictures.name == "fashion":
-        train, held_out = pictures.train, pictures.held_out
+    if images.test_set:
+        train, held_out = images.train, images.held_out
     else:
-        train, held_out = _split_labelled(targets, pictures.captions)
-    return LabelledPictures(
-        pictures=pictures, labels=labels, targets=targets, train=train, held_out=held_out
+        train, held_out = _split_labelled(targets, images.captions)
+    return LabelledImages(
+        images=images, labels=labels, targets=targets, train=train, held_out=held_out
     )
 
 
 def check_labelled(recipe: ImageClassifierRecipe) -> str:
     """One line describing the labelled pictures a recipe would train on, having read them."""
-    data = load_labelled(recipe.dataset, recipe.data)
-    return with_notes(describe(data), data.pictures.notes)
+    data = load_labelled_images(recipe.dataset, recipe.data)
+    return with_notes(describe(data), data.images.notes)
 
 
-def describe(data: LabelledPictures) -> str:
+def describe(data: LabelledImages) -> str:
     """One line for a person."""
     return (
-        f"{data.pictures.name}: {len(data.labels)} labels, {len(data.train):,} pictures to train "
+        f"{data.images.name}: {len(data.labels)} labels, {len(data.train):,} pictures to train "
         f"on, {len(data.held_out):,} held out"
     )
 

@@ -1,9 +1,9 @@
-"""Captioned 32×32 pictures as training batches: what icons, emoji and folders have in common."""
+"""Captioned 32×32 images as training batches, and the table of datasets that there are of them."""
 
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -12,17 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from genui.base.errors import MisuseError, did_you_mean
+from genui.base.errors import GenuiError
+from genui.base.plugins import resolve
 from genui.engine.data.captions import COLOURS, DEFAULT_GROUND, split_words
+from genui.engine.data.dataset import Dataset, dataset_table, find_dataset
 from genui.recipes import DiffusionRecipe, GanRecipe
 
 SIDE = 32  # pixels
-CANVAS = 16  # pixels of the coarse picture a caption alone is trained to draw
+CANVAS = 16  # pixels of the coarse image a caption alone is trained to draw
 HELD_OUT = 60  # names
-SMALLEST_SPLIT = 50  # pictures; with fewer, all are trained
+SMALLEST_SPLIT = 50  # images; with fewer, all are trained
 HELD_PAIRS = 8  # of the 90 pairs of different colours
-PICTURE_SETS = ("icons", "emoji", "fashion")
-BARE = 0.4  # share of pictures on a ground whose caption does not name it
+BARE = 0.4  # share of images on a ground whose caption does not name it
 
 Scheme = Literal["figure-ground", "ground", "plain"]
 Pair = tuple[str, str]
@@ -41,14 +42,14 @@ class Batch(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Pictures:
-    """A set of named pictures and the rule by which they become captioned examples.
+class CaptionedImages:
+    """Images with a name each, and the rule by which they become captioned examples.
 
     - `figure-ground`: the shape in one colour on another, "red heart on black"; the canvas
       is the shape's alpha, folded 2×2 into four channels.
-    - `ground`: the picture on a colour, "octopus on blue", or on black, "octopus"; the
-      canvas is the picture's colour, premultiplied, and its alpha, at half the size.
-    - `plain`: the picture on black under its own caption; the canvas is its colour at half
+    - `ground`: the image on a colour, "octopus on blue", or on black, "octopus"; the
+      canvas is the image's colour, premultiplied, and its alpha, at half the size.
+    - `plain`: the image on black under its own caption; the canvas is its colour at half
       the size, and an alpha that is 1 everywhere.
     """
 
@@ -61,6 +62,8 @@ class Pictures:
     train: NDArray[np.int64]  # indices
     held_out: NDArray[np.int64]  # indices never trained
     held_pairs: frozenset[Pair] = frozenset()  # (figure, ground) never trained together
+    test_set: bool = False  # `held_out` is the dataset's own test set, for classifiers too
+    label_of: str | Callable[[str], str] = ""  # as in ImageDataset
     notes: tuple[str, ...] = ()  # what was left out while reading, one line each
 
     def __len__(self) -> int:
@@ -231,46 +234,148 @@ class Pictures:
         return rgb
 
 
-def load_pictures(dataset: str, data: str = "") -> Pictures:
-    """The picture set of that name, or the user's own folder where `data` names one.
+# --- The datasets of images: one row each -----------------------------------------------------
+
+OWN_LICENCE = "the user's own"
+THINGS = "image dataset"
+
+
+class RawImages(NamedTuple):
+    """What `load` of a row returns; a tuple of as many of these will do."""
+
+    rgba: NDArray[np.uint8]  # [N, 32, 32, 4], alpha not premultiplied
+    captions: tuple[str, ...]  # lower case, one space between words
+    test: int = 0  # how many of the last are the dataset's own test set
+    fingerprint: str = ""  # where it is not that of these arrays
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageDataset(Dataset):
+    """A dataset of captioned images. `load()` returns RawImages.
+
+    `hold_out` says what is never trained on: some `images`, some `names` (of images with a name
+    each) or the dataset's own `test set`.
+    """
+
+    scheme: Scheme = "plain"
+    hold_out: Literal["images", "names", "test set"] = "images"
+    always_trained: frozenset[str] = frozenset()  # names never held out
+    label_of: str | Callable[[str], str] = ""
+    """The label of a caption, "" where it has none, for classifiers. Without this function the
+    caption is the label."""
+    reads: str | Callable[[str], bool] = ""
+    """Whether a path that `--data` names is in this dataset's own format. Then `load(path)` reads
+    it; any other is read as a folder of captioned images."""
+
+    def split(self, raw: RawImages) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(trained, held out) indices."""
+        match self.hold_out:
+            case "names":
+                return hold_out_names(raw.captions, self.always_trained)
+            case "images":
+                return hold_out_images(len(raw.captions))
+            case "test set":
+                trained = len(raw.captions) - raw.test
+                return np.arange(trained), np.arange(trained, len(raw.captions))
+
+
+IMAGE_DATASETS = dataset_table(
+    ImageDataset,
+    (
+        ImageDataset(
+            name="icons",
+            summary="plain shapes, each under its own name, in any two of ten colours",
+            licence="Apache-2.0 (Material Design Icons 7, by Pictogrammers)",
+            load="genui.engine.data.icons:read_icons",
+            scheme="figure-ground",
+            hold_out="names",
+            label_of="genui.engine.data.image_labels:kind_of_thing",
+        ),
+        ImageDataset(
+            name="emoji",
+            summary="about 1,300 colour emoji, where the font is installed",
+            licence="OFL-1.1 (Noto Color Emoji, by Google)",
+            load="genui.engine.data.icons:read_emoji",
+            scheme="ground",
+            hold_out="names",
+            # The recipe's own samples, and what people try first.
+            always_trained=frozenset(
+                (
+                    *("octopus", "red apple", "cat face", "dog face", "pizza", "rocket"),
+                    *("sunflower", "crying face", "soccer ball", "red heart", "smiling face"),
+                    *("thumbs up", "birthday cake"),
+                )
+            ),
+            label_of="genui.engine.data.image_labels:kind_of_thing",
+        ),
+        ImageDataset(
+            name="fashion",
+            summary="Fashion-MNIST: ten kinds of clothing, 7,000 grey pictures each",
+            licence="MIT (Fashion-MNIST, by Zalando SE)",
+            load="genui.engine.data.fashion:read_fashion",
+            hold_out="test set",
+            reads="genui.engine.data.fashion:holds_idx",
+        ),
+    ),
+)
+
+
+def load_images(dataset: str, data: str = "") -> CaptionedImages:
+    """The dataset of that name, or the user's own folder where `data` names one.
 
     Raises MisuseError for an unknown name or an unusable folder, GenuiError where a font
     is not installed.
     """
-    # The loaders need Pillow and a font; a model that is only asked to draw needs neither.
-    if dataset == "fashion":
-        from genui.engine.data.image_files import holds_idx, load_fashion
-
-        if not data or holds_idx(data):
-            return load_fashion(data)
-    if data:
+    row = IMAGE_DATASETS.get(dataset) if data else find_dataset(IMAGE_DATASETS, dataset, THINGS)
+    if row is None or (data and not (row.reads and resolve(row.reads)(data))):
+        # The loaders need Pillow; a model that is only asked to draw does not.
         from genui.engine.data.image_files import load_folder
 
         return load_folder(data)
-    if dataset == "icons":
-        from genui.engine.data.icons import load_icons
+    raw = RawImages(*row.read(data)) if data else RawImages(*row.read())
+    _check(row.name, raw)
+    train, held_out = row.split(raw)
+    return CaptionedImages(
+        name=row.name,
+        licence=OWN_LICENCE if data else row.licence,
+        fingerprint=raw.fingerprint or fingerprint(raw.rgba, raw.captions),
+        rgba=raw.rgba,
+        captions=raw.captions,
+        scheme=row.scheme,
+        train=train,
+        held_out=held_out,
+        held_pairs=hold_out_pairs() if row.scheme == "figure-ground" else frozenset(),
+        test_set=row.hold_out == "test set",
+        label_of=row.label_of,
+    )
 
-        return load_icons()
-    if dataset == "emoji":
-        from genui.engine.data.icons import load_emoji
 
-        return load_emoji()
-    raise MisuseError(f"no picture set '{dataset}': {did_you_mean(dataset, PICTURE_SETS)}")
+def _check(name: str, raw: RawImages) -> None:
+    """Raises GenuiError where a loader returned something else than it should."""
+    rgba = raw.rgba
+    if rgba.dtype != np.uint8 or rgba.ndim != 4 or rgba.shape[1:] != (SIDE, SIDE, 4):
+        found = f"{rgba.dtype} {list(rgba.shape)}"
+        raise GenuiError(f"dataset {name}: its images are {found}; uint8 [N, 32, 32, 4] are needed")
+    if not len(rgba) or len(rgba) != len(raw.captions) or raw.test >= len(rgba):
+        raise GenuiError(
+            f"dataset {name}: {len(rgba)} images, {len(raw.captions)} captions, {raw.test} to "
+            "test on; give a caption an image, and images to train on"
+        )
 
 
-def check_pictures(recipe: DiffusionRecipe | GanRecipe) -> str:
-    """One line describing the pictures a recipe would train on, having read them."""
-    pictures = load_pictures(recipe.dataset, recipe.data)
-    line = f"{pictures.name}: {len(pictures):,} pictures"
+def check_images(recipe: DiffusionRecipe | GanRecipe) -> str:
+    """One line describing the images a recipe would train on, having read them."""
+    images = load_images(recipe.dataset, recipe.data)
+    line = f"{images.name}: {len(images):,} pictures"
     if isinstance(recipe, DiffusionRecipe) and recipe.against:
         from genui.engine.data.image_files import drawn_by
 
         line += f", against what {drawn_by(recipe).name} drew"
-    return with_notes(line, pictures.notes)
+    return with_notes(line, images.notes)
 
 
 def with_notes(line: str, notes: Sequence[str]) -> str:
-    """A line on a picture set, and what of it was left out."""
+    """A line on a set of images, and what of it was left out."""
     match notes:
         case []:
             return line
@@ -281,7 +386,7 @@ def with_notes(line: str, notes: Sequence[str]) -> str:
 
 
 def fingerprint(rgba: NDArray[np.uint8], captions: Sequence[str]) -> str:
-    """16 hexadecimal digits that change when any picture or caption does."""
+    """16 hexadecimal digits that change when any image or caption does."""
     digest = hashlib.sha256(np.ascontiguousarray(rgba).tobytes())
     digest.update("\n".join(captions).encode())
     return digest.hexdigest()[:16]
@@ -306,8 +411,8 @@ def hold_out_names(
     return _split(len(captions), held)
 
 
-def hold_out_pictures(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(trained, held out) indices for pictures of any captions: one in 16, at most 60."""
+def hold_out_images(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(trained, held out) indices for images of any captions: one in 16, at most 60."""
     if count < SMALLEST_SPLIT:
         return _split(count, [])
     order = sorted(range(count), key=lambda i: shuffle_key(str(i)))
@@ -345,7 +450,7 @@ def _pair_numbers(pairs: Collection[Pair]) -> NDArray[np.int64]:
     return np.array([(_NAMES.index(f), _NAMES.index(g)) for f, g in sorted(pairs)], np.int64)
 
 
-# --- Any picture into a square of 32×32 pixels ------------------------------------------------
+# --- Any image into a square of 32×32 pixels ------------------------------------------------
 
 
 def fit_square(
@@ -362,3 +467,6 @@ def fit_square(
     result = Image.new(picture.mode, (SIDE, SIDE))
     result.paste(square.resize((inner, inner), resample), (margin, margin))
     return np.asarray(result)
+
+
+check_pictures = check_images

@@ -19,7 +19,7 @@ from genui.base.text import clean_line
 from genui.engine.data.captions import split_words
 from genui.engine.data.download import MAX_BYTES, fetch, shared
 from genui.engine.data.image_files import caption_from_name, open_folder, read_captioned, shortened
-from genui.engine.data.images import hold_out_pictures
+from genui.engine.data.images import hold_out_images
 from genui.formats.audio import decode_wav, resampled, to_pcm
 from genui.recipes.classifier import SoundClassifierRecipe
 from genui.recipes.diffusion import VoiceRecipe
@@ -419,7 +419,7 @@ def load_speech_folder(path: str | os.PathLike[str]) -> Speech:
     takes = tuple(Take(caption, samples) for samples, caption in usable)
     if len(takes) < files:
         notes.insert(0, f"{len(takes)} of {files} recordings are used")
-    trained, held_out = hold_out_pictures(len(takes))
+    trained, held_out = hold_out_images(len(takes))
     return Speech(
         name=clean_line(folder.resolve().name, 60) or "folder",
         licence="the user's own",

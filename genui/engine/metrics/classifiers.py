@@ -15,7 +15,7 @@ from torch import Tensor
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean_line
 from genui.engine import device, kinds
-from genui.engine.data.image_labels import LabelledPictures, load_labelled
+from genui.engine.data.image_labels import LabelledImages, load_labelled_images
 from genui.engine.data.images import SIDE, as_floats, as_pixels
 from genui.engine.data.speech import (
     RATE,
@@ -216,7 +216,7 @@ def judge_of(
 
 def measure_classifier(info: ModelInfo, recipe: ImageClassifierRecipe) -> dict[str, str]:
     """Accuracy and calibration on held-out pictures, and what logistic regression reaches there."""
-    judge, data = load_judge(str(info.path)), load_labelled(recipe.dataset, recipe.data)
+    judge, data = load_judge(str(info.path)), load_labelled_images(recipe.dataset, recipe.data)
     rgb, targets = pictures_of(data, data.held_out)
     found = judge.probabilities(rgb)
     beside = linear_beside(data, rgb)
@@ -231,14 +231,14 @@ def measure_classifier(info: ModelInfo, recipe: ImageClassifierRecipe) -> dict[s
     }
 
 
-def linear_beside(data: LabelledPictures, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+def linear_beside(data: LabelledImages, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     """What logistic regression, trained on the same pictures, says of these: [N, labels]."""
     train, targets = _training(data)
     return fit_logistic(pooled(train), targets, len(data.labels)).probabilities(pooled(rgb))
 
 
 def pictures_of(
-    data: LabelledPictures, indices: NDArray[np.int64], seed: int = 0
+    data: LabelledImages, indices: NDArray[np.int64], seed: int = 0
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """These pictures as a judge takes them, uint8 [N, 32, 32, 3], and their labels."""
     rng = np.random.default_rng(seed)
@@ -259,9 +259,9 @@ def pooled(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     return means.astype(np.float32) / (255 * POOLED**2)
 
 
-def _training(data: LabelledPictures) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _training(data: LabelledImages) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Training pictures for logistic regression, each in several colourings where there are any."""
-    if data.pictures.scheme == "plain":
+    if data.images.scheme == "plain":
         return pictures_of(data, data.train)
     parts = [pictures_of(data, data.train, seed) for seed in range(1, COLOURINGS + 1)]
     return np.concatenate([rgb for rgb, _ in parts]), np.concatenate([y for _, y in parts])

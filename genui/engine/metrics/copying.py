@@ -19,7 +19,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean, clean_line
 from genui.engine import kinds
 from genui.engine.data.clips import CLIP_FRAMES, Scene, draw_poses, load_clips
-from genui.engine.data.images import SIDE, Pictures, as_floats, as_pixels, load_pictures
+from genui.engine.data.images import SIDE, CaptionedImages, as_floats, as_pixels, load_images
 from genui.engine.data.speech import MEL_FRAMES, MELS, Speech, load_speech, log_mel, placed
 from genui.engine.data.text import load_text
 from genui.engine.sample.media import DiffusionState, scene_of
@@ -305,7 +305,7 @@ def nearest_pictures(recipe: Recipe, trace: Trace, step: int, count: int) -> Nei
     """The training pictures nearest to the clean picture as the model sees it at `step`.
 
     They are drawn in the colours of the caption in force. Raises MisuseError for a grid, and
-    what `load_pictures` raises.
+    what `load_images` raises.
     """
     frame = trace.generator.frame(trace.state(step))
     if not isinstance(frame, ImageFrame) or len(frame.guess) != SIDE * SIDE * 3:
@@ -333,7 +333,7 @@ def nearest_pictures(recipe: Recipe, trace: Trace, step: int, count: int) -> Nei
 
 
 def nearest_of(
-    pictures: Pictures, drawn: NDArray[np.uint8], caption: str, count: int
+    pictures: CaptionedImages, drawn: NDArray[np.uint8], caption: str, count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The `count` trained pictures nearest to `drawn` [32, 32, 3], and their distances.
 
@@ -351,8 +351,8 @@ def nearest_of(
 
 
 @lru_cache(maxsize=2)
-def _pictures(dataset: str, data: str) -> Pictures:
-    return load_pictures(dataset, data)
+def _pictures(dataset: str, data: str) -> CaptionedImages:
+    return load_images(dataset, data)
 
 
 # --- The clips that a video model was trained on and that one of its own is most like ---------

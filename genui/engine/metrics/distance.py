@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError
-from genui.engine.data.image_labels import LabelledPictures, load_labelled
+from genui.engine.data.image_labels import LabelledImages, load_labelled_images
 from genui.engine.metrics.classifiers import ImageJudge, load_judge, pictures_of
 
 Features = NDArray[np.floating]
@@ -178,7 +178,7 @@ class Distribution:
 class Ruler:
     """A judge, and the real pictures of its data in its features, computed once."""
 
-    def __init__(self, judge: ImageJudge, data: LabelledPictures) -> None:
+    def __init__(self, judge: ImageJudge, data: LabelledImages) -> None:
         self.judge, self.data = judge, data
         train_rgb, _ = pictures_of(data, data.train)
         self._held_rgb, self._held_targets = pictures_of(data, data.held_out)
@@ -228,7 +228,7 @@ def measure_distribution(draw: Draw, dataset: str, count: int) -> dict[str, str]
         judge = load_judge(JUDGES[dataset])
     except KeyError:
         raise GenuiError(f"{dataset}: no shipped classifier measures this data") from None
-    ruler = Ruler(judge, load_labelled(dataset))
+    ruler = Ruler(judge, load_labelled_images(dataset))
     captions = ruler.captions(count)
     return in_words(ruler.measure(draw(captions, list(range(count))), captions), JUDGES[dataset])
 

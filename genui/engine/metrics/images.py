@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from genui.engine.data.captions import COLOURS
-from genui.engine.data.images import Pictures, as_floats, load_pictures
+from genui.engine.data.images import CaptionedImages, as_floats, load_images
 from genui.engine.metrics.distance import (
     JUDGES,
     Drawn,
@@ -53,7 +53,7 @@ def measure_pictures(generator: DiffusionGenerator, recipe: DiffusionRecipe) -> 
             return np.concatenate(parts)
 
         return measure_distribution(draw, recipe.dataset, DISTRIBUTION_SAMPLES)
-    pictures = load_pictures(recipe.dataset, recipe.data)
+    pictures = load_images(recipe.dataset, recipe.data)
     rng = np.random.default_rng(0)
     chosen = rng.choice(
         pictures.train, DIFFUSION_SAMPLES, replace=len(pictures.train) < DIFFUSION_SAMPLES
@@ -103,7 +103,7 @@ def _percent(hits: object) -> int:
     return round(100 * float(values.mean()))
 
 
-def _rank(pictures: Pictures, caption: str, index: int, drawn: NDArray[np.float32]) -> int:
+def _rank(pictures: CaptionedImages, caption: str, index: int, drawn: NDArray[np.float32]) -> int:
     """How many other pictures in the same colours are nearer to what was drawn."""
     lineup = pictures.lineup(caption)
     if lineup is None:
@@ -131,7 +131,7 @@ def _colours_right(caption: str, drawn: NDArray[np.float32]) -> bool:
 
 
 def _held_out(
-    generator: DiffusionGenerator, pictures: Pictures, rng: np.random.Generator
+    generator: DiffusionGenerator, pictures: CaptionedImages, rng: np.random.Generator
 ) -> dict[str, str]:
     """Names never trained: is the sample nearest to the true picture of its name?"""
     batch = pictures.batch(pictures.held_out, rng)
@@ -142,7 +142,7 @@ def _held_out(
     return {"names never trained": f"{first}% right first, {five}% among five"}
 
 
-def _copying(generator: DiffusionGenerator, pictures: Pictures) -> str:
+def _copying(generator: DiffusionGenerator, pictures: CaptionedImages) -> str:
     """The share of samples nearer to trained pictures than to as many that were held out."""
     rng = np.random.default_rng(1)
     names = pictures.captions_in_usual_colours(rng.choice(pictures.train, DIFFUSION_SAMPLES))
@@ -193,7 +193,7 @@ def measure_gan(generator: LatentGenerator, recipe: GanRecipe) -> dict[str, str]
     found = {}
     if recipe.dataset in JUDGES and not recipe.data:
         found |= measure_distribution(draw, recipe.dataset, GAN_SAMPLES)
-    pictures = load_pictures(recipe.dataset, recipe.data)
+    pictures = load_images(recipe.dataset, recipe.data)
     collapsed = collapse(*(_drawn(generator, pictures, part) for part in (0, 1)))
     if "density, coverage" not in found:
         found["coverage"] = f"{collapsed['coverage']:.2f} of real pictures (k 5, 8×8 means)"
@@ -204,7 +204,7 @@ def measure_gan(generator: LatentGenerator, recipe: GanRecipe) -> dict[str, str]
     return found
 
 
-def _drawn(generator: LatentGenerator, pictures: Pictures, part: int) -> Drawn:
+def _drawn(generator: LatentGenerator, pictures: CaptionedImages, part: int) -> Drawn:
     """Real pictures of a pair's first or second part, and generated ones of their captions."""
     pool = pictures.held_out if len(pictures.held_out) >= PAIRS else pictures.train
     rng = np.random.default_rng(0)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine.data.captions import JOINING, split_words
-from genui.engine.data.image_labels import load_labelled
-from genui.engine.data.images import Pictures
+from genui.engine.data.image_labels import load_labelled_images
+from genui.engine.data.images import CaptionedImages
 from genui.engine.load import find_and_load
 from genui.engine.metrics.classifiers import load_judge, pictures_of
 from genui.engine.metrics.distance import JUDGES, Distribution, Ruler, nearest
@@ -44,7 +44,7 @@ class Readings(NamedTuple):
     chance: float  # the same share of pictures drawn from the set at random
 
 
-def answers(pictures: Pictures) -> dict[str, frozenset[int]]:
+def answers(pictures: CaptionedImages) -> dict[str, frozenset[int]]:
     """The trained pictures of each word that `LEAST` of their names have, and is no name."""
     found: defaultdict[str, set[int]] = defaultdict(set)
     for index in pictures.train.tolist():
@@ -57,7 +57,7 @@ def answers(pictures: Pictures) -> dict[str, frozenset[int]]:
     }
 
 
-def readings(draw: Draw, pictures: Pictures) -> Readings | None:
+def readings(draw: Draw, pictures: CaptionedImages) -> Readings | None:
     """Draws words of the set in its usual colours; None where no word has several pictures."""
     of_word = answers(pictures)
     if not of_word:
@@ -133,7 +133,7 @@ def rows(models: Sequence[str], count: int, progress: Progress) -> Iterator[Row]
     """The real pictures' row and then one a model, each when it is measured; as `check`."""
     infos, dataset = check(models)
     progress("the test set", 0, count)
-    ruler = Ruler(load_judge(JUDGES[dataset]), load_labelled(dataset))
+    ruler = Ruler(load_judge(JUDGES[dataset]), load_labelled_images(dataset))
     yield Row(REAL, found=_real(ruler, count))
     for model, info in zip(models, infos, strict=True):
         try:

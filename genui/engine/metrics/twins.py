@@ -21,8 +21,8 @@ from genui.base.errors import MisuseError, did_you_mean
 from genui.engine import device
 from genui.engine.data.captions import split_words
 from genui.engine.data.image_files import load_folder
-from genui.engine.data.image_labels import LabelledPictures, load_labelled
-from genui.engine.data.images import PICTURE_SETS, as_floats
+from genui.engine.data.image_labels import LabelledImages, load_labelled_images
+from genui.engine.data.images import IMAGE_DATASETS, as_floats
 from genui.engine.data.text import LABELLED_TEXTS, load_labelled_text
 from genui.engine.load import find_and_load
 from genui.engine.metrics.classifiers import ImageJudge, load_judge, pictures_of, pooled
@@ -145,13 +145,13 @@ class Point:
 def load_examples(dataset: str, data: str = "") -> Examples:
     """The labelled pictures or texts of that name, as features.
 
-    Raises MisuseError or GenuiError as `load_labelled` and `load_labelled_text` do.
+    Raises MisuseError or GenuiError as `load_labelled_images` and `load_labelled_text` do.
     """
     if dataset in LABELLED_TEXTS:
         return _texts(dataset, data)
-    if dataset in PICTURE_SETS:
+    if dataset in IMAGE_DATASETS:
         return _pictures(dataset, data)
-    known = (*PICTURE_SETS, *LABELLED_TEXTS)
+    known = (*IMAGE_DATASETS, *LABELLED_TEXTS)
     raise MisuseError(f"no labelled data '{dataset}': {did_you_mean(dataset, known)}")
 
 
@@ -197,12 +197,12 @@ def _mean(scores: Sequence[Scores]) -> Scores:
 
 
 def _pictures(dataset: str, data: str) -> Examples:
-    labelled = load_labelled(dataset, data)
+    labelled = load_labelled_images(dataset, data)
     rgb, targets = pictures_of(labelled, labelled.train, seed=1)
     test_rgb, test_targets = pictures_of(labelled, labelled.held_out[:MOST_TESTED])
     x = pooled(rgb)
     return Examples(
-        name=labelled.pictures.name,
+        name=labelled.images.name,
         features=f"{x.shape[1]} averages of 2×2 pixels",
         labels=labelled.labels,
         x=x,
@@ -269,7 +269,7 @@ def answer(model: str, dataset: str, tested: int) -> Answer:
         raise MisuseError(
             f"{model}: a model of {info.dataset} ({info.medium}); name one of {dataset} pictures"
         )
-    data = load_labelled(dataset)
+    data = load_labelled_images(dataset)
     rng = np.random.default_rng(0)
     chosen = rng.permutation(data.held_out)[:tested]
     rgb, targets = pictures_of(data, chosen)
@@ -280,7 +280,7 @@ def answer(model: str, dataset: str, tested: int) -> Answer:
         p, question = judge.probabilities(rgb), "discriminative"
     else:
         generator = find_and_load(model)
-        if not isinstance(generator, DiffusionGenerator) or data.pictures.scheme != "plain":
+        if not isinstance(generator, DiffusionGenerator) or data.images.scheme != "plain":
             raise MisuseError(
                 f"{model}: only a diffusion model whose captions are the labels gives "
                 "p(picture | label); fashion is one"
@@ -321,9 +321,9 @@ def worth(folder: Path, dataset: str, steps: int, seed: int, progress: Progress)
     """The worth of the pictures in `folder`, whose captions are labels of `dataset`.
 
     Raises MisuseError where no caption is a label, or only one is; and what `load_folder` and
-    `load_labelled` raise.
+    `load_labelled_images` raise.
     """
-    real = load_labelled(dataset)
+    real = load_labelled_images(dataset)
     made, notes = _labelled_as(real, folder)
     rng = np.random.default_rng(seed)
     count = min(len(made.train), len(real.train))
@@ -338,11 +338,11 @@ def worth(folder: Path, dataset: str, steps: int, seed: int, progress: Progress)
 
 
 def trained(
-    data: LabelledPictures, steps: int, seed: int, progress: Callable[[int], None]
+    data: LabelledImages, steps: int, seed: int, progress: Callable[[int], None]
 ) -> ImageJudge:
     """A classifier trained for so many steps of 128 pictures, with the usual augmentation."""
     recipe = ImageClassifierRecipe(
-        name="worth", dataset=data.pictures.name, steps=steps, seed=seed, warmup=min(100, steps)
+        name="worth", dataset=data.images.name, steps=steps, seed=seed, warmup=min(100, steps)
     )
     place = torch.device(device.choose_device())
     task = ImageClassifierTask(recipe, place, data=data)
@@ -358,7 +358,7 @@ def trained(
     return ImageJudge(task.model, data.labels)
 
 
-def _labelled_as(real: LabelledPictures, folder: Path) -> tuple[LabelledPictures, tuple[str, ...]]:
+def _labelled_as(real: LabelledImages, folder: Path) -> tuple[LabelledImages, tuple[str, ...]]:
     """The folder's pictures under the labels of the real ones, all to train on."""
     pictures = load_folder(folder)
     number = {label: i for i, label in enumerate(real.labels)}
@@ -368,7 +368,7 @@ def _labelled_as(real: LabelledPictures, folder: Path) -> tuple[LabelledPictures
     if len(kinds) < 2:
         found = f"only {real.labels[kinds[0]]!r}" if len(kinds) else "none"
         raise MisuseError(
-            f"{folder}: of the {len(real.labels)} labels of {real.pictures.name} its captions "
+            f"{folder}: of the {len(real.labels)} labels of {real.images.name} its captions "
             f"have {found}; generate without --prompt, so that all of them come"
         )
     notes = list(pictures.notes)
@@ -378,8 +378,8 @@ def _labelled_as(real: LabelledPictures, folder: Path) -> tuple[LabelledPictures
     if missing:
         notes.append(f"{missing} of {len(real.labels)} labels have no generated picture")
     order: NDArray[np.int64] = np.random.default_rng(0).permutation(known)
-    data = LabelledPictures(
-        pictures=pictures,
+    data = LabelledImages(
+        images=pictures,
         labels=real.labels,
         targets=targets,
         train=order,

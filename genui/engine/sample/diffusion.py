@@ -14,7 +14,7 @@ from torch import Tensor
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean
 from genui.engine.data.captions import Vocabulary
-from genui.engine.data.images import Pictures, load_pictures
+from genui.engine.data.images import CaptionedImages, load_images
 from genui.engine.device import Machine, autocast
 from genui.engine.load import find_and_load
 from genui.engine.models import frozen
@@ -453,17 +453,17 @@ class Prompts:
         return self._recipe.prompts or ("",)
 
     @cached_property
-    def _pictures(self) -> Pictures | None:
+    def _pictures(self) -> CaptionedImages | None:
         if self._recipe.medium != "image":
             return None
         try:
-            return load_pictures(self._recipe.dataset, self._recipe.data)
+            return load_images(self._recipe.dataset, self._recipe.data)
         except GenuiError:  # not on this machine
             return None
 
 
 @lru_cache(maxsize=4)
-def _block(pictures: Pictures, seed: int, number: int) -> tuple[str, ...]:
+def _block(pictures: CaptionedImages, seed: int, number: int) -> tuple[str, ...]:
     rng = np.random.default_rng((seed, number))
     return tuple(pictures.batch(rng.choice(pictures.train, BLOCK), rng).captions)
 

@@ -18,7 +18,7 @@ from genui.base.text import clean, clean_line, from_text
 from genui.engine.data.captions import COLOURS, DEFAULT_GROUND, split_words
 from genui.engine.data.clips import CLIP_FRAMES, FIGURES, MOTIONS, Scene, draw_poses, load_clips
 from genui.engine.data.image_files import UnusableError, read_square
-from genui.engine.data.images import SIDE, Pictures, as_floats, as_pixels, load_pictures
+from genui.engine.data.images import SIDE, CaptionedImages, as_floats, as_pixels, load_images
 from genui.engine.data.speech import (
     DIGITS,
     HOP,
@@ -379,7 +379,7 @@ def opening_picture(
     if init == FROM_DATA:
         if recipe is None:
             raise MisuseError("this model does not say what it was trained on: name a picture")
-        return nearest(load_pictures(recipe.dataset, recipe.data), caption)
+        return nearest(load_images(recipe.dataset, recipe.data), caption)
     return read(Path(os.path.expanduser(init)))
 
 
@@ -396,7 +396,7 @@ def read(path: Path) -> tuple[Picture, str]:
     return picture, note.replace("filled", "made white")
 
 
-def nearest(pictures: Pictures, caption: str) -> tuple[Picture, str]:
+def nearest(pictures: CaptionedImages, caption: str) -> tuple[Picture, str]:
     """The training picture that shares the most words with the caption, in its colours.
 
     With the caption it has.

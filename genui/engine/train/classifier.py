@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genui.base.errors import MisuseError
-from genui.engine.data.image_labels import LabelledPictures, describe, load_labelled
+from genui.engine.data.image_labels import LabelledImages, describe, load_labelled_images
 from genui.engine.data.speech import Mels, load_labelled_speech
 from genui.engine.data.text import Example, load_labelled_text
 from genui.engine.data.tokenizer import bag
@@ -84,21 +84,21 @@ class ImageClassifierTask:
         recipe: ImageClassifierRecipe,
         device: torch.device,
         extra: Mapping[str, Any] | None = None,
-        data: LabelledPictures | None = None,
+        data: LabelledImages | None = None,
     ) -> None:
         if data is None:
-            data = load_labelled(recipe.dataset, recipe.data)
-        refuse_other_labels(data.pictures.name, data.labels, extra)
+            data = load_labelled_images(recipe.dataset, recipe.data)
+        refuse_other_labels(data.images.name, data.labels, extra)
         self._recipe, self._device, self._data = recipe, device, data
         self.data_line = describe(data)
-        self.notes = data.pictures.notes
+        self.notes = data.images.notes
         self.units_per_step = recipe.batch
         self.units_per_epoch = len(data.train)
         self.extra = {
             "labels": list(data.labels),
-            "dataset": data.pictures.name,
-            "fingerprint": data.pictures.fingerprint,
-            "licence": data.pictures.licence,
+            "dataset": data.images.name,
+            "fingerprint": data.images.fingerprint,
+            "licence": data.images.licence,
         }
         torch.manual_seed(recipe.seed)
         self.model = ConvNet(len(data.labels), recipe.width, recipe.figure).to(device)

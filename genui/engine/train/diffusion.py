@@ -14,7 +14,7 @@ from genui.base.errors import MisuseError
 from genui.engine.data.captions import Vocabulary, in_one_word
 from genui.engine.data.clips import FPS, ClipBatch, describe, load_clips, vocabulary_captions
 from genui.engine.data.image_files import drawn_by, load_folder
-from genui.engine.data.images import Pictures, load_pictures
+from genui.engine.data.images import CaptionedImages, load_images
 from genui.engine.data.speech import RATE, load_speech
 from genui.engine.device import Machine, autocast
 from genui.engine.models import frozen
@@ -100,7 +100,7 @@ class CaptionedPicturesTask(Generic[R]):
     unit = "img"
 
     def __init__(self, recipe: R, device: torch.device, extra: dict[str, Any] | None) -> None:
-        pictures = load_pictures(recipe.dataset, recipe.data)
+        pictures = load_images(recipe.dataset, recipe.data)
         vocabulary = (
             Vocabulary(tuple(extra["words"])) if extra else Vocabulary.build(pictures.captions)
         )
@@ -261,7 +261,7 @@ class PictureTask(CaptionedPicturesTask[DiffusionRecipe]):
             loss = loss + self._canvas_loss(captions, batch.canvas, rng)
         return loss
 
-    def _drawn(self, pictures: Pictures, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def _drawn(self, pictures: CaptionedImages, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """As many pictures that a model drew as a step has real ones, and their words."""
         batch = pictures.batch(rng.choice(pictures.train, self._recipe.batch), rng)
         words = self._words(batch.captions)

@@ -9,20 +9,20 @@ from PIL import features
 
 from genui.base.errors import GenuiError
 from genui.engine.data import icons
-from genui.engine.data.icons import choose_emoji, find_font, load_emoji
-from genui.engine.data.images import Pictures
+from genui.engine.data.icons import choose_emoji, find_font
+from genui.engine.data.images import CaptionedImages, load_images
 from genui.recipes import RECIPES, DiffusionRecipe
 
 
 @pytest.fixture(scope="module")
-def emoji(tmp_path_factory: pytest.TempPathFactory) -> Pictures:
+def emoji(tmp_path_factory: pytest.TempPathFactory) -> CaptionedImages:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GENUI_HOME", str(tmp_path_factory.mktemp("emoji")))
         try:
             find_font()
         except GenuiError as reason:
             pytest.skip(str(reason))
-        return load_emoji()
+        return load_images("emoji")
 
 
 @pytest.fixture
@@ -32,13 +32,13 @@ def no_font(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
 
 
-def test_names_and_pictures_are_distinct(emoji: Pictures) -> None:
+def test_names_and_pictures_are_distinct(emoji: CaptionedImages) -> None:
     assert 1200 <= len(emoji) <= 1400
     assert list(emoji.captions) == sorted(set(emoji.captions))
     assert len(np.unique(emoji.rgba.reshape(len(emoji), -1), axis=0)) == len(emoji)
 
 
-def test_pictures_are_in_colour_on_transparency(emoji: Pictures) -> None:
+def test_pictures_are_in_colour_on_transparency(emoji: CaptionedImages) -> None:
     heart = emoji.rgba[emoji.captions.index("red heart")]
     red, green, blue, alpha = heart[14, 16]
     assert alpha == 255
@@ -46,7 +46,7 @@ def test_pictures_are_in_colour_on_transparency(emoji: Pictures) -> None:
     assert heart[0, 0, 3] == 0
 
 
-def test_the_recipe_samples_only_trained_emoji(emoji: Pictures) -> None:
+def test_the_recipe_samples_only_trained_emoji(emoji: CaptionedImages) -> None:
     recipe = RECIPES["emoji"]
     assert isinstance(recipe, DiffusionRecipe)
     held_out = {emoji.captions[i] for i in emoji.held_out}
@@ -65,7 +65,7 @@ def test_flags_skin_tones_and_families_are_left_out() -> None:
 
 def test_without_the_font_the_package_is_named(no_font: None) -> None:
     with pytest.raises(GenuiError, match="fonts-noto-color-emoji") as fault:
-        load_emoji()
+        load_images("emoji")
     assert "\n" not in str(fault.value)
 
 
@@ -99,7 +99,7 @@ def test_a_file_that_is_no_font_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pa
     fake.write_bytes(b"not a font")
     monkeypatch.setenv("GENUI_EMOJI_FONT", str(fake))
     with pytest.raises(GenuiError, match=r"fake\.ttf"):
-        load_emoji()
+        load_images("emoji")
 
 
 def test_a_pillow_without_raqm_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -108,4 +108,4 @@ def test_a_pillow_without_raqm_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setenv("GENUI_EMOJI_FONT", str(fake))
     monkeypatch.setattr(features, "check", lambda feature: False)
     with pytest.raises(GenuiError, match="RAQM"):
-        load_emoji()
+        load_images("emoji")

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.engine.data import image_files
-from genui.engine.data.image_files import CAPTIONS, load_fashion, read_idx
-from genui.engine.data.images import load_pictures
+from genui.engine.data import fashion
+from genui.engine.data.fashion import CAPTIONS, read_idx
+from genui.engine.data.images import load_images
 
 TRAINED, TESTED = 30, 20
 
@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_pictures_are_padded_to_32_and_grey_in_all_three_colours(folder: Path) -> None:
-    pictures = load_fashion(str(folder))
+    pictures = load_images("fashion", str(folder))
     assert pictures.rgba.shape == (TRAINED + TESTED, 32, 32, 4)
     assert (pictures.rgba[7, 2:30, 2:30, :3] == 7).all()
     assert (pictures.rgba[7, :2, :, :3] == 0).all()
@@ -47,14 +47,14 @@ def test_pictures_are_padded_to_32_and_grey_in_all_three_colours(folder: Path) -
 
 
 def test_the_official_test_set_is_held_out_and_never_trained(folder: Path) -> None:
-    pictures = load_fashion(str(folder))
+    pictures = load_images("fashion", str(folder))
     assert list(pictures.train) == list(range(TRAINED))
     assert list(pictures.held_out) == list(range(TRAINED, TRAINED + TESTED))
 
 
 def test_one_of_the_files_stands_for_its_folder(folder: Path) -> None:
-    one = load_pictures("fashion", str(folder / "t10k-images-idx3-ubyte.gz"))
-    assert one.fingerprint == load_pictures("fashion", str(folder)).fingerprint
+    one = load_images("fashion", str(folder / "t10k-images-idx3-ubyte.gz"))
+    assert one.fingerprint == load_images("fashion", str(folder)).fingerprint
 
 
 def test_a_folder_named_by_the_environment_comes_before_the_package(
@@ -62,7 +62,7 @@ def test_a_folder_named_by_the_environment_comes_before_the_package(
 ) -> None:
     folder.rename(tmp_path / "fashion-mnist")
     monkeypatch.setenv("GENUI_DATA", str(tmp_path))
-    assert len(load_fashion()) == TRAINED + TESTED
+    assert len(load_images("fashion")) == TRAINED + TESTED
 
 
 def test_without_any_files_they_are_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,10 +73,10 @@ def test_without_any_files_they_are_fetched(monkeypatch: pytest.MonkeyPatch) -> 
         raise GenuiError(f"{name}: cannot be downloaded")
 
     monkeypatch.delenv("GENUI_DATA", raising=False)
-    monkeypatch.setattr(image_files, "FOLDERS", ())
-    monkeypatch.setattr(image_files, "fetch", fetch)
+    monkeypatch.setattr(fashion, "FOLDERS", ())
+    monkeypatch.setattr(fashion, "fetch", fetch)
     with pytest.raises(GenuiError, match="train-images"):
-        load_fashion()
+        load_images("fashion")
     name, url, sha256 = asked[0]
     assert url.endswith(f"/fashion/{name}")
     assert len(sha256) == 64
@@ -110,7 +110,7 @@ def test_a_broken_file_is_one_line_that_names_it(
 ) -> None:
     (folder / name).write_bytes(body)
     with pytest.raises(MisuseError, match=says) as fault:
-        load_fashion(str(folder))
+        load_images("fashion", str(folder))
     assert name in str(fault.value)
     assert "\n" not in str(fault.value)
 
@@ -118,13 +118,13 @@ def test_a_broken_file_is_one_line_that_names_it(
 def test_a_file_cut_short_is_told_from_a_whole_one(folder: Path) -> None:
     cut(folder / "train-images-idx3-ubyte.gz")
     with pytest.raises(MisuseError, match="cut off"):
-        load_fashion(str(folder))
+        load_images("fashion", str(folder))
 
 
 def test_missing_test_files_are_named(folder: Path) -> None:
     (folder / "t10k-labels-idx1-ubyte").unlink()
     with pytest.raises(MisuseError, match=r"t10k-labels-idx1-ubyte\.gz .* is missing"):
-        load_fashion(str(folder))
+        load_images("fashion", str(folder))
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -134,16 +134,16 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_folder_of_captioned_pictures_is_read_as_such(tmp_path: Path) -> None:
     with pytest.raises(MisuseError, match="no pictures in it"):
-        load_pictures("fashion", str(tmp_path))
+        load_images("fashion", str(tmp_path))
 
 
 def test_debians_files_are_ten_captions_of_six_thousand_pictures(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("GENUI_DATA", raising=False)
-    if not Path(image_files.FOLDERS[0]).is_dir():
+    if not Path(fashion.FOLDERS[0]).is_dir():
         pytest.skip("Debian's dataset-fashion-mnist is not installed")
-    pictures = load_fashion()
+    pictures = load_images("fashion")
     trained = Counter(pictures.captions[i] for i in pictures.train)
     assert trained == dict.fromkeys(CAPTIONS, 6000)
     assert len(pictures.held_out) == 10_000

@@ -11,7 +11,7 @@ from PIL import Image
 from genui.base.errors import MisuseError
 from genui.engine.data import image_files
 from genui.engine.data.image_files import load_folder, read_picture
-from genui.engine.data.images import load_pictures
+from genui.engine.data.images import load_images
 
 MONSTERS = Path("/work/shared/data/monsters.zip")
 
@@ -215,7 +215,7 @@ def test_only_so_many_pictures_are_taken(folder: Path, monkeypatch: pytest.Monke
 
 def test_data_takes_the_place_of_a_named_set(folder: Path) -> None:
     save(folder / "cat.png")
-    pictures = load_pictures("icons", str(folder))
+    pictures = load_images("icons", str(folder))
     assert (pictures.name, pictures.captions) == ("mine", ("cat",))
     assert len(pictures.held_out) == 0
 

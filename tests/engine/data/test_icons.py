@@ -11,19 +11,19 @@ import pytest
 
 from genui.base.paths import cache_dir
 from genui.engine.data import icons as icons_module
-from genui.engine.data.icons import LONGEST, choose_icons, load_icons
-from genui.engine.data.images import Pictures
+from genui.engine.data.icons import LONGEST, choose_icons
+from genui.engine.data.images import CaptionedImages, load_images
 from genui.recipes import RECIPES, DiffusionRecipe
 
 
 @pytest.fixture(scope="module")
-def icons(tmp_path_factory: pytest.TempPathFactory) -> Pictures:
+def icons(tmp_path_factory: pytest.TempPathFactory) -> CaptionedImages:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GENUI_HOME", str(tmp_path_factory.mktemp("icons")))
-        return load_icons()
+        return load_images("icons")
 
 
-def test_names_are_short_distinct_and_in_order(icons: Pictures) -> None:
+def test_names_are_short_distinct_and_in_order(icons: CaptionedImages) -> None:
     assert len(icons) > 1400
     assert list(icons.captions) == sorted(set(icons.captions))
     for name in icons.captions:
@@ -31,7 +31,7 @@ def test_names_are_short_distinct_and_in_order(icons: Pictures) -> None:
         assert name == name.lower() == " ".join(name.split())
 
 
-def test_shapes_are_distinct_centred_and_keep_their_margin(icons: Pictures) -> None:
+def test_shapes_are_distinct_centred_and_keep_their_margin(icons: CaptionedImages) -> None:
     alpha = icons.rgba[..., 3]
     assert len(np.unique(alpha.reshape(len(icons), -1), axis=0)) == len(icons)
     assert not alpha[:, :2].any()
@@ -44,11 +44,11 @@ def test_shapes_are_distinct_centred_and_keep_their_margin(icons: Pictures) -> N
 
 
 @pytest.mark.parametrize("name", ["heart", "cat", "home", "tree", "sun", "letter a", "digit 7"])
-def test_what_people_try_first_is_trained(icons: Pictures, name: str) -> None:
+def test_what_people_try_first_is_trained(icons: CaptionedImages, name: str) -> None:
     assert icons.captions.index(name) in icons.train
 
 
-def test_the_recipe_samples_only_trained_shapes(icons: Pictures) -> None:
+def test_the_recipe_samples_only_trained_shapes(icons: CaptionedImages) -> None:
     recipe = RECIPES["icons"]
     assert isinstance(recipe, DiffusionRecipe)
     held_out = {icons.captions[i] for i in icons.held_out}
@@ -57,7 +57,7 @@ def test_the_recipe_samples_only_trained_shapes(icons: Pictures) -> None:
         assert caption.partition(" ")[2].rpartition(" on ")[0] not in held_out
 
 
-def test_about_sixty_names_and_eight_pairs_are_held_out(icons: Pictures) -> None:
+def test_about_sixty_names_and_eight_pairs_are_held_out(icons: CaptionedImages) -> None:
     assert 50 <= len(icons.held_out) <= 60
     assert len(icons.held_pairs) == 8
     assert set(icons.train).isdisjoint(icons.held_out)
@@ -74,23 +74,23 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_second_load_reads_the_cache_and_equals_the_first(
     few: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = load_icons()
+    first = load_images("icons")
     monkeypatch.setattr(icons_module, "draw_glyph", None)  # drawing now would raise
-    second = load_icons()
+    second = load_images("icons")
     assert second.captions == first.captions == ("cat", "heart")
     assert second.fingerprint == first.fingerprint
     np.testing.assert_array_equal(second.rgba, first.rgba)
 
 
 def test_a_broken_cache_is_drawn_again(few: None) -> None:
-    first = load_icons()
+    first = load_images("icons")
     (cached,) = (cache_dir() / "pictures").glob("icons-*.npz")
     whole = cached.read_bytes()
     foreign = io.BytesIO()
     np.savez(foreign, rgba=np.zeros((2, 8, 8)), captions=np.array(["cat", "heart"]))
     for broken in (b"", b"not an npz", whole[: len(whole) // 2], foreign.getvalue()):
         cached.write_bytes(broken)
-        assert load_icons().fingerprint == first.fingerprint
+        assert load_images("icons").fingerprint == first.fingerprint
         assert cached.read_bytes() == whole
     assert not list(cached.parent.glob("*.tmp"))
 
@@ -98,7 +98,7 @@ def test_a_broken_cache_is_drawn_again(few: None) -> None:
 def test_a_cache_that_cannot_be_written_is_no_fault(few: None, genui_home: Path) -> None:
     genui_home.mkdir()
     (genui_home / "cache").write_text("a file where the folder should be")
-    assert len(load_icons()) == 2
+    assert len(load_images("icons")) == 2
 
 
 def test_variants_brands_and_signs_are_left_out() -> None:
@@ -117,7 +117,7 @@ def test_a_category_never_takes_the_place_of_a_thing() -> None:
 
 def test_no_window_toolkit_and_no_torch_is_imported(tmp_path: Path) -> None:
     code = (
-        "import sys; from genui.engine.data.icons import load_icons; load_icons();"
+        "import sys; from genui.engine.data.images import load_images; load_images('icons');"
         "print([m for m in sys.modules if m.split('.')[0] in ('torch', 'superqt', 'qtpy')])"
     )
     environment = {**os.environ, "GENUI_HOME": str(tmp_path)}

@@ -6,19 +6,19 @@ import pytest
 from genui.base.errors import MisuseError
 from genui.engine.data.captions import COLOURS
 from genui.engine.data.images import (
-    Pictures,
+    CaptionedImages,
     Scheme,
     fingerprint,
+    hold_out_images,
     hold_out_names,
     hold_out_pairs,
-    hold_out_pictures,
-    load_pictures,
+    load_images,
 )
 
 NAMES = ("left half", "dot", "light bulb on")
 
 
-def made(scheme: Scheme, names: tuple[str, ...] = NAMES) -> Pictures:
+def made(scheme: Scheme, names: tuple[str, ...] = NAMES) -> CaptionedImages:
     """Three pictures: an opaque left half, an opaque 2×2 dot, and one half transparent."""
     rgba = np.zeros((len(names), 32, 32, 4), np.uint8)
     rgba[..., :3] = (200, 100, 50)
@@ -26,7 +26,7 @@ def made(scheme: Scheme, names: tuple[str, ...] = NAMES) -> Pictures:
     rgba[1, 10:12, 20:22, 3] = 255
     rgba[2, ..., 3] = 128
     pairs = hold_out_pairs() if scheme == "figure-ground" else frozenset()
-    return Pictures(
+    return CaptionedImages(
         name="made",
         licence="none",
         fingerprint=fingerprint(rgba, names),
@@ -195,11 +195,11 @@ def test_held_out_pairs_leave_every_colour_trained_both_ways() -> None:
 
 @pytest.mark.parametrize(("count", "held_count"), [(1, 0), (49, 0), (160, 10), (5000, 60)])
 def test_a_small_folder_is_trained_whole(count: int, held_count: int) -> None:
-    trained, held = hold_out_pictures(count)
+    trained, held = hold_out_images(count)
     assert len(held) == held_count
     assert sorted([*trained, *held]) == list(range(count))
 
 
 def test_an_unknown_set_names_the_nearest() -> None:
     with pytest.raises(MisuseError, match="'icons'"):
-        load_pictures("icon")
+        load_images("icon")

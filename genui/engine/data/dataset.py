@@ -1,0 +1,52 @@
+"""What a row of every table of datasets has; each medium's table is in its own file."""
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from genui.base.errors import GenuiError, MisuseError, did_you_mean
+from genui.base.plugins import Table, by_name, resolve
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Where the examples of one dataset come from, and what a person should know of it."""
+
+    name: str
+    summary: str
+    licence: str
+    load: str | Callable[..., Any]
+    """What reads the examples, or where it is: `module:function`. It is imported when it is
+    needed, so that a model that is only asked to draw needs no font."""
+
+    def read(self, *args: Any) -> Any:
+        """What `load` returns. Raises GenuiError, one line, whatever goes wrong in it."""
+        try:
+            return resolve(self.load)(*args)
+        except GenuiError:
+            raise
+        except Exception as error:
+            if os.environ.get("GENUI_DEBUG"):
+                raise
+            raise GenuiError(
+                f"dataset {self.name}: cannot be loaded: {type(error).__name__}: {error} "
+                "(GENUI_DEBUG=1 shows where)"
+            ) from error
+
+
+Row = TypeVar("Row", bound=Dataset)
+
+
+def dataset_table(kind: type[Row], rows: Iterable[Row]) -> Table[Row]:
+    """The built-in rows of a kind, and those of plug-ins (`genui.base.plugins`)."""
+    return Table("genui.datasets", kind, by_name(rows), base=Dataset)
+
+
+def find_dataset(table: Table[Row], name: str, things: str) -> Row:
+    """The row of that name. Raises MisuseError that names the nearest; `things` is what they
+    are called: "image dataset"."""
+    try:
+        return table[name]
+    except KeyError:
+        raise MisuseError(f"no {things} '{name[:40]}': {did_you_mean(name, table)}") from None
