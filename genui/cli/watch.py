@@ -73,9 +73,9 @@ TERMINAL = "/dev/tty"
 def configure_watch(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "PATH is a log or a folder of logs: TensorBoard event files, W&B offline runs, CSV as\n"
-        "Lightning writes it, trainer_state.json of Hugging Face, SQLite of trackio, JSONL, or a\n"
-        "run of genui by path, id or name. Without PATH: your runs. With -: what a command\n"
-        "prints, kept as a run; it goes on being kept when you leave the app.\n\n"
+        "Lightning writes it, trainer_state.json of Hugging Face, SQLite of trackio, MLflow's\n"
+        "mlruns, JSONL, or a run of genui by path, id or name. Without PATH: your runs. With -:\n"
+        "what a command prints, recorded as a run, also after you have left the app.\n\n"
         "examples:\n"
         "  genui watch                                   your runs\n"
         "  genui watch lightning_logs wandb              every log in two folders\n"

@@ -5,8 +5,9 @@ Finding logs needs no numpy, which no first frame waits for; reading one does.
 
 from typing import TYPE_CHECKING, cast
 
-from genui.logs.base import FORMATS
+from genui.logs.base import Guarded
 from genui.logs.find import FoundLogs, find_logs, summarise_log
+from genui.logs.formats import FORMATS
 
 if TYPE_CHECKING:
     from genui.logs.base import Tail
@@ -20,12 +21,5 @@ def open_tail(summary: "RunSummary") -> "Tail":
 
     Its `read` raises GenuiError whatever goes wrong in it, so that one log costs no other.
     """
-    from genui.logs.base import Guarded
-
-    if summary.format in FORMATS:
-        tail = FORMATS[summary.format].open(summary.run.path)
-    else:
-        from genui.logs.native import MetricsTail
-
-        tail = MetricsTail(summary.run.metrics)
-    return cast("Tail", Guarded(tail, summary.run.path))
+    path = summary.run.path
+    return cast("Tail", Guarded(FORMATS[summary.format].open(path), path))

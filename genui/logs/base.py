@@ -1,255 +1,118 @@
-"""The table of formats: how a log is recognised, and what reads it.
+"""What a format of logs is, and what every reader of one has in common.
 
-Another format is one file with a Tail and one row here. Recognising one takes its name and a
-few bytes, and never numpy, which no first frame waits for.
+Nothing here needs numpy, which no list of logs waits for; reading one does.
 """
 
 import importlib
-import json
 import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Protocol
 
 from genui.base.errors import GenuiError
 from genui.base.files import cannot_read, defect, shown
-from genui.runs.series import Floats, Series, Steps, is_rising
+from genui.runs.layout import RunDir, RunInfo, Status
+from genui.runs.listing import RunSummary
 
-SNIFFED = 4096
-"""Bytes at the beginning of a file that tell its format."""
+if TYPE_CHECKING:
+    from genui.runs.series import Series
 
-STEP_KEYS = ("step", "_step", "global_step", "trainer/global_step", "iter", "iteration", "steps",
-             "batch", "epoch")  # fmt: skip
-"""Names of a step in somebody's log, the surest first; one in capitals is the same."""
+WRITING = 30.0
+"""Seconds since the last write within which a log counts as being written."""
+
+NEVER = re.compile(r"(?!)")
+
+
+@dataclass(frozen=True)
+class Log:
+    """One log of a search: where it is, and what to call it."""
+
+    path: Path
+    name: str = ""  # empty: as the log says itself
+    id: str = ""  # no other log of the search has it
+    project: str = ""
 
 
 @dataclass(frozen=True)
 class Format:
-    """One row of the table."""
+    """How logs of one kind are recognised and named, how one is now, and what reads it.
+
+    The methods are what a log of one file needs; another kind of log overrides what differs.
+    """
 
     name: str  # RunSummary.format
     title: str  # for people
-    file: re.Pattern[str]  # the names its files have in a folder of runs
-    looks: Callable[[bytes], bool]  # whether a file begins like one
-    reader: str  # module:class, below genui.runs
-    whole_folder: bool = False  # the log is the folder of the file, with all such files in it
+    reader: str  # module:class
+    file: re.Pattern[str] = NEVER  # the names that its files have in a folder
+    begins: Callable[[bytes], bool] = lambda head: False  # whether a file begins like one
+    folder_names: re.Pattern[str] = NEVER  # of files that are called as their folder is
+
+    def fits(self, name: str, head: bytes) -> bool:
+        """Whether that is a file of this format, in a folder of files."""
+        return self.file.fullmatch(name) is not None and self.begins(head)
+
+    def fits_named(self, name: str, head: bytes) -> bool:
+        """The same for a file somebody named: its contents count, unless it is still empty."""
+        return self.begins(head) if head else self.file.fullmatch(name) is not None
+
+    def owns(self, folder: Path, names: Set[str]) -> bool:
+        """Whether the folder, in which these names are, is one log with all that is below it."""
+        return False
+
+    def place(self, file: Path, root: Path) -> Path:
+        """Where the log is that a file below `root`, which is searched, belongs to."""
+        return file
+
+    def logs(self, path: Path, root: Path) -> list[Log]:
+        """The log at that place, or several; raises GenuiError where it cannot be told."""
+        relative = path.relative_to(root)
+        place = str(relative)
+        if len(relative.parts) > 1 and self.folder_names.fullmatch(path.name):
+            relative = relative.parent
+        name = str(relative) if relative.parts else root.resolve().name or "log"
+        return [Log(path, name, place if path != root else path.name)]
+
+    def times(self, path: Path) -> Iterator[float]:
+        """When the files of the log were last written; nothing where it is gone. Raises OSError."""
+        try:
+            about = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        if not stat.S_ISDIR(about.st_mode):
+            yield about.st_mtime
+            return
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if self.file.fullmatch(entry.name):
+                    yield entry.stat().st_mtime
+
+    def summarise(self, path: Path, ended: str = "") -> RunSummary:
+        """How the log is now, by the time of its last write; `ended` is what its reader found.
+
+        Never raises: what is wrong is in `fault`.
+        """
+        fault = ""
+        written = 0.0
+        try:
+            written = max(self.times(path), default=0.0)
+        except OSError as error:
+            fault = f"cannot read {shown(path)}: {(error.strerror or str(error)).lower()}"
+        if not written and not fault:
+            fault = f"{shown(path)} is gone: it was removed or renamed"
+        age = max(0.0, time.time() - written)
+        state = "failed" if fault else ended or ("writing" if age < WRITING else "quiet")
+        status = Status(state="running" if state == "writing" else "stopped", heartbeat=written)
+        info = RunInfo(id=path.name, name=path.name, recipe={}, created=written, kind="script")
+        return RunSummary(RunDir(path), info, status, state, age, fault, self.name)
 
     def open(self, path: Path) -> "Tail":
         """The reader, at the beginning. Reads nothing yet."""
         module, name = self.reader.split(":")
-        return getattr(importlib.import_module(f"genui.runs.{module}"), name)(path)
-
-
-def _is_event_file(head: bytes) -> bool:
-    # A length and its checksum begin the first record, which usually says "brain.Event:2".
-    if not head or b"brain.Event:" in head[:64]:
-        return True
-    return len(head) >= 12 and _crc32c(head[:8]) == int.from_bytes(head[8:12], "little")
-
-
-def _crc32c(data: bytes) -> int:
-    """The masked checksum of TFRecord (tfrecord.py), of a few bytes without numpy."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
-    crc ^= 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-def _is_wandb(head: bytes) -> bool:
-    return not head or head.startswith(b":W&B")
-
-
-def _is_trainer_state(head: bytes) -> bool:
-    return head.lstrip().startswith(b"{")
-
-
-def _is_csv(head: bytes) -> bool:
-    first = head.split(b"\n", 1)[0].decode(errors="replace").lstrip("\ufeff").rstrip("\r")
-    names = [name.strip(' "').lower() for name in re.split(r"[,;\t]", first)]
-    return len(names) > 1 and any(name in STEP_KEYS for name in names)
-
-
-def _is_jsonl(head: bytes) -> bool:
-    line, newline, _ = head.partition(b"\n")
-    try:
-        record: Any = json.loads(line)
-    except (ValueError, RecursionError):
-        # Cut in the middle of a long line; a line of its own has to be whole.
-        return not newline and len(head) >= SNIFFED and re.match(rb'\s*\{\s*"', head) is not None
-    return isinstance(record, dict) and bool(record)
-
-
-def _is_sqlite(head: bytes) -> bool:
-    return head.startswith(b"SQLite format 3\0")
-
-
-FORMATS: dict[str, Format] = {
-    row.name: row
-    for row in (
-        Format("tensorboard", "TensorBoard event files", re.compile(r".*tfevents.*"),
-               _is_event_file, "logs.tfevents:EventsTail", whole_folder=True),
-        Format("wandb", "W&B runs (run-*.wandb)", re.compile(r".+\.wandb"),
-               _is_wandb, "logs.wandb:WandbTail"),
-        Format("trainer-state", "Hugging Face's trainer_state.json",
-               re.compile(r"trainer_state\.json"),
-               _is_trainer_state, "logs.trainer_state:TrainerStateTail"),
-        Format("trackio", "trackio projects (*.db)", re.compile(r".+\.db"),
-               _is_sqlite, "logs.trackio:TrackioTail"),
-        Format("jsonl", "JSON lines (*.jsonl)", re.compile(r".+\.(jsonl|ndjson)"),
-               _is_jsonl, "logs.jsonl:JsonlTail"),
-        Format("csv", "CSV with a column step, iteration or epoch", re.compile(r".+\.csv"),
-               _is_csv, "logs.csv:CsvTail"),
-    )
-}  # fmt: skip
-"""Formats of other tools by name."""
-
-
-def format_of(name: str, head: bytes) -> Format | None:
-    """The format of a file with that name in a folder of runs."""
-    for row in FORMATS.values():
-        if row.file.fullmatch(name):
-            return row if row.looks(head) else None
-    return None
-
-
-def format_by_content(name: str, head: bytes) -> Format | None:
-    """The same for a file somebody named: its contents count, whatever its name, unless it is
-    still empty."""
-    if not head:
-        rows = (row for row in FORMATS.values() if row.name != "trackio")
-        return next((row for row in rows if row.file.fullmatch(name)), None)
-    named = format_of(name, head)
-    if named is not None:
-        return named
-    return next(
-        (row for row in FORMATS.values() if row.name != "trainer-state" and row.looks(head)), None
-    )
-
-
-def looks_like(head: bytes) -> str:
-    """What a file is that no row of the table reads, in words for a message."""
-    kinds = {
-        b"\x89PNG": "a PNG picture",
-        b"\xff\xd8\xff": "a JPEG picture",
-        b"PK\x03\x04": "a zip archive (perhaps a PyTorch checkpoint)",
-        b"\x1f\x8b": "a gzip archive",
-        b"SQLite format 3\0": "an SQLite database that is not trackio's",
-        b"\x89HDF": "an HDF5 file",
-        b"\x93NUMPY": "a numpy array",
-        b"PAR1": "a Parquet file",
-        b"%PDF": "a PDF document",
-        b"\x7fELF": "a program",
-    }
-    for magic, kind in kinds.items():
-        if head.startswith(magic):
-            return kind
-    if not head:
-        return "an empty file: name it when something is written"
-    if head[8:9] == b"{" and head[:8].rstrip(b"\0") != head[:8]:
-        return "a safetensors file"
-    if b"\0" in head:
-        return "a binary file of another program"
-    if head.lstrip()[:1] in (b"{", b"["):
-        return "a JSON document without lines of metrics"
-    try:
-        head[:-4].decode()
-    except UnicodeDecodeError:
-        return "a binary file of another program"
-    return "text: follow it with genui watch - < FILE"
-
-
-# --- Where every reader puts its points: series by name, and the steps that were written again
-
-MOST_SERIES = 20_000
-"""Metrics kept; a log with more names than that is not a log of a training."""
-
-MOST_OVERLAPS = 100
-"""Spans kept apart; a log that goes backwards more often is out of order, not resumed."""
-
-Column = tuple[str, Steps, Floats, Floats]
-"""A metric's name and its points in the order of writing: steps, values, unix times."""
-
-
-class Collected:
-    """The series of a log as far as it was read, each with a point at least.
-
-    `series` is replaced, never changed, when a metric appears or goes, and so is `overlaps`: the
-    spans, first and last step, that were written again after going back, of all metrics together.
-    `dropped` counts the values left out because there were more than MOST_SERIES metrics.
-    """
-
-    def __init__(self) -> None:
-        self.series: Mapping[str, Series] = {}
-        self.overlaps: tuple[tuple[int, int], ...] = ()
-        self.dropped = 0
-        self._every: dict[str, Series] = {}  # also those without a point, as a resume leaves them
-
-    def add(self, columns: Iterable[Column]) -> None:
-        """Adds points, of which later ones win over earlier ones. Steps are 0 or more."""
-        found = [column for column in columns if len(column[1])]
-        known = self._every
-        new = dict.fromkeys(name for name, *_ in found if name not in known)
-        if new:
-            room = max(0, MOST_SERIES - len(known))
-            known.update((name, Series()) for name in list(new)[:room])
-        same: Steps | None = None
-        rising, first = True, 0
-        for name, steps, values, times in found:
-            series = known.get(name)
-            if series is None:
-                self.dropped += len(steps)
-                continue
-            if steps is not same:  # most columns of a batch have the same
-                same, rising, first = steps, is_rising(steps), int(steps[0])
-            if not rising or first < series.written:
-                self._compare(series.written, steps)
-            series.extend(steps, values, times, rising=rising)
-        if len(self.series) < len(known):
-            self._show()
-
-    def forget_after(self, step: int) -> None:
-        """Drops the points of steps later than `step`, and the metrics that have no other: what
-        follows replaces them."""
-        for series in self._every.values():
-            series.forget_after(step)
-        self._show()
-
-    def _show(self) -> None:
-        self.series = {name: series for name, series in self._every.items() if len(series)}
-
-    def _compare(self, written: int, steps: Steps) -> None:
-        """Notes where the steps go back."""
-        before = np.concatenate((np.array([written], np.int64), steps[:-1]))
-        back = steps < before
-        if back.any():
-            # Between two places where it goes back the steps ascend, so what is before such a
-            # place is the last step written until then.
-            self.overlaps = united(
-                [*self.overlaps, *zip(steps[back].tolist(), before[back].tolist(), strict=True)]
-            )
-
-
-def united(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """The same steps as ascending spans that do not touch; one single span where there would be
-    more than MOST_OVERLAPS."""
-    result: list[tuple[int, int]] = []
-    for first, last in sorted(spans):
-        if result and first <= result[-1][1] + 1:
-            result[-1] = (result[-1][0], max(result[-1][1], last))
-        else:
-            result.append((first, last))
-    if len(result) > MOST_OVERLAPS:
-        return ((result[0][0], result[-1][1]),)
-    return tuple(result)
+        return getattr(importlib.import_module(module), name)(path)
 
 
 # --- What every reader of a training's log offers, ours and other tools' ----------------------
@@ -268,7 +131,7 @@ class Tail(Protocol):
     """
 
     @property
-    def series(self) -> Mapping[str, Series]:
+    def series(self) -> "Mapping[str, Series]":
         """Metric name to its points, one a step."""
         ...
 
@@ -323,12 +186,14 @@ class Reader:
         """Back to the beginning: it is another log now."""
         self.config: Mapping[str, Any] = {}
         self.ended = ""
-        self._found = Collected()
+        from genui.logs.collected import Collected  # brings numpy
+
+        self._collected = Collected()
         self._damaged = 0
 
     @property
-    def series(self) -> Mapping[str, Series]:
-        return self._found.series
+    def series(self) -> "Mapping[str, Series]":
+        return self._collected.series
 
     @property
     def bad_lines(self) -> int:
@@ -336,11 +201,11 @@ class Reader:
 
     @property
     def dropped(self) -> int:
-        return self._found.dropped
+        return self._collected.dropped
 
     @property
     def overlaps(self) -> tuple[tuple[int, int], ...]:
-        return self._found.overlaps
+        return self._collected.overlaps
 
 
 class Guarded:

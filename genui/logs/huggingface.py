@@ -13,8 +13,10 @@ import numpy as np
 
 from genui.base.errors import GenuiError
 from genui.base.files import cannot_read, open_regular, shown
-from genui.logs.base import CHUNK, Collected, Reader
-from genui.logs.text import Record, columns, decode_record, whole
+from genui.logs.base import CHUNK, Reader
+from genui.logs.collected import Collected
+from genui.logs.records import Record, decode_record
+from genui.logs.text import columns, whole
 
 NAME = "trainer_state.json"
 
@@ -73,11 +75,11 @@ class TrainerStateTail(Reader):
             if isinstance(record, dict) and whole(record.get("step")) is not None
         ]
         self._damaged = len(history) - len(records)
-        self._found = Collected()
+        self._collected = Collected()
         if records:
             steps = np.array([whole(record["step"]) for record in records], np.int64)
             no_times = np.full(len(records), np.nan)
-            self._found.add(columns(records, steps, no_times, _RESERVED))
+            self._collected.add(columns(records, steps, no_times, _RESERVED))
         self.config = {name: state[name] for name in _ABOUT if state.get(name) is not None}
         reached, steps_asked = whole(state.get("global_step")), whole(state.get("max_steps"))
         self.ended = "finished" if reached and steps_asked and reached >= steps_asked else ""

@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 from genui.base.errors import GenuiError
-from genui.logs.base import CHUNK, MOST_SERIES, PIECE, Collected, LineFile, united
-from genui.logs.text import Record, Shapes, columns, decode_lines, number
+from genui.logs.base import CHUNK, PIECE, LineFile
+from genui.logs.collected import MOST_SERIES, Collected, united
+from genui.logs.records import Record, decode_lines, number
+from genui.logs.text import Shapes, columns
 from genui.runs.layout import RunDir
 from genui.runs.models import ModelInfo
 from genui.runs.series import Floats, Series, Steps
@@ -52,7 +54,7 @@ class MetricsTail:
     @property
     def series(self) -> Mapping[str, Series]:
         if self._newest is None:
-            return self._past.found.series
+            return self._past.collected.series
         if self._joined is None:
             self._joined = self._past.followed_by(self._newest)
         return self._joined
@@ -64,11 +66,11 @@ class MetricsTail:
     @property
     def dropped(self) -> int:
         """Values left out because there were more than MOST_SERIES metrics."""
-        return sum(part.found.dropped for part in self._parts())
+        return sum(part.collected.dropped for part in self._parts())
 
     @property
     def overlaps(self) -> tuple[tuple[int, int], ...]:
-        return united(span for part in self._parts() for span in part.found.overlaps)
+        return united(span for part in self._parts() for span in part.collected.overlaps)
 
     @property
     def progress(self) -> float:
@@ -117,7 +119,7 @@ class _Part:
 
     def __init__(self, path: Path, start: int = 0) -> None:
         self.lines = LineFile(path, start)
-        self.found = Collected()
+        self.collected = Collected()
         self.caught_up = False
         self._start = start
         self._shapes = Shapes()
@@ -142,10 +144,10 @@ class _Part:
         """The series of both, `later` having been written after this."""
         both: dict[str, Series] = {}
         nothing = Series()
-        for name in (*self.found.series, *later.found.series):
+        for name in (*self.collected.series, *later.collected.series):
             if name not in both and len(both) < MOST_SERIES:
-                before = self.found.series.get(name, nothing)
-                after = later.found.series.get(name, nothing)
+                before = self.collected.series.get(name, nothing)
+                after = later.collected.series.get(name, nothing)
                 joined = before.followed_by(after, later._rewound)
                 if len(joined):
                     both[name] = joined
@@ -160,8 +162,8 @@ class _Part:
             if self.lines.restarted:
                 restarted = True
                 before = 0
-                changed = changed or bool(self.found.series) or self.bad_lines > 0
-                self.found, self._damaged, self._rewound = Collected(), 0, None
+                changed = changed or bool(self.collected.series) or self.bad_lines > 0
+                self.collected, self._damaged, self._rewound = Collected(), 0, None
                 self._waiting = []
             if self.lines.offset == before:
                 break
@@ -179,7 +181,7 @@ class _Part:
         alike = self._shapes.decode(lines)
         if alike is not None:
             self._add_waiting()
-            self.found.add(alike)
+            self.collected.add(alike)
             return
         self._waiting += self._decode(lines)
         if sum(map(len, self._waiting)) > _CELLS:
@@ -190,14 +192,14 @@ class _Part:
         records, self._waiting = self._waiting, []
         for marker, part in _split_at_rewinds(records):
             if marker is not None:
-                self.found.forget_after(marker)
+                self.collected.forget_after(marker)
                 self._rewound = marker if self._rewound is None else min(marker, self._rewound)
             if part:
                 steps = np.array([record["step"] for record in part], np.int64)
                 times = np.array([number(record.get("time")) for record in part], np.float64)
-                found = columns(part, steps, times, _RESERVED)
-                self._shapes.learn(found)
-                self.found.add(found)
+                metrics = columns(part, steps, times, _RESERVED)
+                self._shapes.learn(metrics)
+                self.collected.add(metrics)
 
     def _decode(self, lines: bytes) -> list[Record]:
         """The records with a step; the rest is counted as bad."""

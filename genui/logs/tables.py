@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError
 from genui.base.files import plain, shown
-from genui.logs.base import STEP_KEYS
+from genui.logs.records import STEP_KEYS
 from genui.logs.text import LineReader, step_key, time_key, times_of, whole
 from genui.runs.series import Floats
 
@@ -70,7 +70,7 @@ class CsvTail(LineReader):
         table = dict(zip(self._names, zip(*good, strict=True), strict=True))
         table.pop(self._step)
         times = times_of(table.pop(self._time)) if self._time else np.full(len(steps), np.nan)
-        self._found.add(
+        self._collected.add(
             (name, steps[there], values[there], times[there])
             for name, cells in table.items()
             for values, there in [_numbers(cells)]

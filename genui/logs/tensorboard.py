@@ -488,14 +488,14 @@ class EventsTail(Reader):
         whole = [_in_order(parts) for parts in by_tag.values()]
         after = 0
         for record, step in [*restarts, (np.iinfo(np.int64).max, -1)]:
-            self._found.add(
+            self._collected.add(
                 (part.tag.decode(errors="replace"), part.steps[here], part.values[here],
                  part.times[here])
                 for part in whole
                 for here in [(after <= part.records) & (part.records < record)]
             )  # fmt: skip
             if step >= 0:
-                self._found.forget_after(step - 1)
+                self._collected.forget_after(step - 1)
             after = record
 
     def learn(self, config: Mapping[str, Any]) -> None:

@@ -9,21 +9,22 @@ stops after SECONDS of work. Source: sqlite.org/security.html.
 """
 
 import os
-import sqlite3
 import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote
-
-import numpy as np
 
 from genui.base.errors import GenuiError
 from genui.base.files import cannot_read, plain, shown
-from genui.logs.base import CHUNK, Reader
-from genui.logs.text import Record, columns, decode_lines, decode_record, times_of
+from genui.logs.base import CHUNK, Format, Log, Reader
+from genui.logs.records import Record, decode_lines, decode_record
+
+if TYPE_CHECKING:
+    import sqlite3
 
 LONGEST = 4 * 1024 * 1024
 """Bytes of a value that is read; a row of metrics with more is none."""
@@ -171,6 +172,32 @@ def runs_in(database: Path) -> list[TrackioRun]:
         return found
 
 
+@dataclass(frozen=True)
+class Trackio(Format):
+    """A project's file with any number of runs, each of which is a log."""
+
+    def fits_named(self, name: str, head: bytes) -> bool:
+        return self.begins(head)  # an empty file has no runs
+
+    def logs(self, path: Path, root: Path) -> list[Log]:
+        relative = path.relative_to(root)
+        try:
+            runs = runs_in(path)
+        except BlockingIOError:  # the writer is at work: it is found at the next look
+            return []
+        stem = str(relative).removesuffix(".db")
+        return [
+            Log(run_path(path, run.id), f"{stem}/{run.name}", f"{relative}/{run.id}", path.stem)
+            for run in runs
+        ]
+
+    def times(self, path: Path) -> Iterator[float]:
+        database = str(parts_of(path)[0])
+        for name in (database, f"{database}-wal"):
+            if os.path.isfile(name):
+                yield os.stat(name).st_mtime
+
+
 # --- trackio's runs: rows appended to a SQLite file, of which only those after the last are read
 
 _ROWS = 2000  # decoded at once
@@ -233,7 +260,7 @@ class TrackioTail(Reader):
             self._seen = seen
         return changed
 
-    def _read(self, connection: sqlite3.Connection, limit: int, written: bool) -> bool:
+    def _read(self, connection: "sqlite3.Connection", limit: int, written: bool) -> bool:
         """Takes in about `limit` bytes of rows; `written` is false where the file is as it was."""
         column = id_column(connection)
         if column is None:
@@ -282,6 +309,10 @@ class TrackioTail(Reader):
         return changed or self._last != first
 
     def _add(self, rows: list[Row]) -> None:
+        import numpy as np
+
+        from genui.logs.text import columns, times_of  # numpy, which no list of logs waits for
+
         found = [
             (record, step, time)
             for record, (_, time, step, _) in zip(_records(rows), rows, strict=True)
@@ -290,7 +321,7 @@ class TrackioTail(Reader):
         self._damaged += len(rows) - len(found)
         if found:
             records, steps, times = zip(*found, strict=True)
-            self._found.add(
+            self._collected.add(
                 columns(list(records), np.array(steps, np.int64), times_of(times), frozenset())
             )
 
@@ -305,8 +336,10 @@ def _records(rows: list[Row]) -> Sequence[Record | None]:
     return [decode_record(text) for text in texts]
 
 
-def _config(connection: sqlite3.Connection, column: str, run: str) -> dict[str, Any]:
+def _config(connection: "sqlite3.Connection", column: str, run: str) -> dict[str, Any]:
     """What the run was begun with, without what trackio adds itself."""
+    import sqlite3
+
     try:
         row = connection.execute(
             f"SELECT config FROM configs WHERE {column} = ?", (run,)

@@ -251,7 +251,7 @@ class WandbTail(Reader):
         for key in there_are:
             keys.setdefault(_name(key), []).append(key)
         times = _column(_cells(rows, [key for key in there_are if key in _TIMESTAMPS]))
-        self._found.add(
+        self._collected.add(
             (name, steps[there].astype(np.int64), values[there], times[0][there])
             for name, spellings in keys.items()
             if not name.startswith("_")  # W&B's own

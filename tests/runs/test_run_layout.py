@@ -70,7 +70,7 @@ NO_ROOM = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); "
 @pytest.mark.parametrize(
     "start",
     [
-        "from genui import cli; cli.main(['train', 'shakespeare', '--data', cli.__file__])",
+        "from genui.cli import main; main.main(['train', 'shakespeare', '--data', main.__file__])",
         "import genui; genui.init(project='mine', name='first').finish()",
     ],
     ids=["train", "init"],

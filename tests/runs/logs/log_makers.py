@@ -11,6 +11,7 @@ import numpy as np
 from genui.base.errors import GenuiError
 from genui.logs.base import Tail
 from genui.logs.huggingface import TrainerStateTail
+from genui.logs.mlflow import MlflowTail
 from genui.logs.native import MetricsTail
 from genui.logs.tables import CsvTail
 from genui.logs.tensorboard import EventsTail, checksums
@@ -28,7 +29,14 @@ READERS = {
     "csv": CsvTail,
     "jsonl": JsonlTail,
     "trainer-state": TrainerStateTail,
+    "mlflow": MlflowTail,
 }
+"""Readers of a path in which one file, `growing_file`, is written."""
+
+REWRITTEN = frozenset({"trainer-state"})
+"""Formats whose file is written whole, again and again."""
+
+APPENDED = [format for format in READERS if format not in REWRITTEN]
 
 Seen = dict[str, list[tuple[int, str]]]
 
@@ -38,8 +46,34 @@ def event_files() -> list[Path]:
     return sorted((FIXTURES / "tensorboard").glob("events*"))
 
 
+def growing_file(format: str, path: Path) -> Path:
+    """The file that is written in a log at that path; what it needs beside it is made."""
+    if format != "mlflow":
+        return path
+    (path / "metrics").mkdir(parents=True, exist_ok=True)
+    (path / "meta.yaml").write_text("run_id: abc\nrun_name: run\nstatus: 1\n")
+    return path / "metrics" / "loss"
+
+
+def write_log(format: str, path: Path) -> Path:
+    """Writes a whole log of that format at the path; the file that is written."""
+    file = growing_file(format, path)
+    file.write_bytes(whole_log(format))
+    return file
+
+
+def mlflow_run(name: str = "quiet") -> Path:
+    """The folder of a run in the real store, by how its name begins."""
+    (tag,) = [
+        tag
+        for tag in (FIXTURES / "mlruns").glob("*/*/tags/mlflow.runName")
+        if tag.read_text().startswith(name)
+    ]
+    return tag.parents[1]
+
+
 def whole_log(format: str) -> bytes:
-    """A valid log of that format that is appended to."""
+    """What is in the file of a valid log of that format."""
     match format:
         case "tensorboard":
             return event_files()[0].read_bytes()
@@ -58,6 +92,8 @@ def whole_log(format: str) -> bytes:
                 % (n, n, n)
                 for n in range(30)
             )
+        case "mlflow":
+            return (mlflow_run() / "metrics" / "loss").read_bytes()
         case "trainer-state":
             return (FIXTURES / "trainer_state.json").read_bytes()
     raise KeyError(format)

@@ -2,12 +2,15 @@
 
     python -m venv /tmp/tools
     /tmp/tools/bin/pip install torch tensorboard wandb trackio lightning-fabric transformers
+    /tmp/tools/bin/pip install mlflow-skinny
     /tmp/tools/bin/python tests/runs/logs/make_fixtures.py [NAME …]
 
 Written with torch 2.13, tensorboard 2.21, wandb 0.31, trackio 0.43, lightning-fabric 2.6,
-transformers 5.24. What the readers must find in them is in test_fixtures.py.
+transformers 5.24, mlflow-skinny 3.17. What the readers must find in them is in
+test_logs_fixtures.py.
 """
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -107,7 +110,35 @@ def trainer_state() -> None:
     state.save_to_json(str(HERE / "trainer_state.json"))
 
 
-WRITERS = {w.__name__: w for w in (tensorboard, wandb, trackio, lightning, trainer_state)}
+def mlflow() -> None:
+    os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
+    import mlflow as tool  # type: ignore[import-not-found]
+
+    folder = HERE / "mlruns"
+    shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        tool.set_tracking_uri(f"file://{scratch}/mlruns")
+        tool.set_experiment("owl: nest #1")
+        with tool.start_run(run_name="quiet: owl"):
+            tool.log_params({"lr": 3e-4, "model/dim": 64, "prompt": "two\nlines"})
+            for step in range(30):
+                tool.log_metrics({"loss": loss(step), "train/acc": step / 10}, step=step)
+            tool.log_metric("not finite", float("nan"), step=3)
+            tool.log_metric("not finite", float("-inf"), step=4)
+        with contextlib.suppress(ZeroDivisionError), tool.start_run(run_name=" ".join("n" * 60)):
+            tool.log_metric("loss", 1.0)
+            raise ZeroDivisionError
+        with tool.start_run(run_name="removed") as run:
+            tool.log_metric("loss", 1.0)
+        tool.delete_run(run.info.run_id)
+        for meta in Path(scratch).rglob("meta.yaml"):
+            meta.write_text(meta.read_text().replace(scratch, "/home/user"))
+        for tag in Path(scratch).rglob("mlflow.source.*"):
+            tag.unlink()
+        shutil.copytree(f"{scratch}/mlruns", folder, ignore=shutil.ignore_patterns(".trash", "0"))
+
+
+WRITERS = {w.__name__: w for w in (tensorboard, wandb, trackio, lightning, trainer_state, mlflow)}
 
 if __name__ == "__main__":
     HERE.mkdir(exist_ok=True)

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from log_makers import (
+    APPENDED,
     READERS,
     event,
+    growing_file,
     read_all,
     read_whole,
     refusal,
@@ -19,11 +21,10 @@ from log_makers import (
     wandb_log,
     wandb_row,
     whole_log,
+    write_log,
 )
 
 from genui.logs.trackio import TrackioTail
-
-APPENDED = [format for format in READERS if format != "trainer-state"]
 
 
 @st.composite
@@ -45,7 +46,7 @@ def test_damaged_logs_and_any_bytes_are_read_or_refused(format: str, data: st.Da
     content = data.draw(st.one_of(st.binary(max_size=300), damaged(whole)))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "log"
-        path.write_bytes(content)
+        growing_file(format, path).write_bytes(content)
         tail = READERS[format](path)
         line = refusal(tail)
         assert not line or str(path) in line
@@ -86,7 +87,7 @@ def test_any_split_of_a_log_gives_the_same(format: str, data: st.DataObject):
         path = Path(folder) / "log"
         tail = READERS[format](path)
         start = 0
-        with path.open("wb", buffering=0) as file:
+        with growing_file(format, path).open("wb", buffering=0) as file:
             for end in [*sorted(cuts), len(whole)]:
                 file.write(whole[start:end])
                 start = end
@@ -107,10 +108,10 @@ def test_a_log_cut_at_any_byte_gives_the_beginning(format: str, data: st.DataObj
     end = data.draw(st.integers(0, len(whole)))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "whole"
-        path.write_bytes(whole)
+        write_log(format, path)
         everything = seen(read_whole(format, path))
         cut = Path(folder) / "cut"
-        cut.write_bytes(whole[:end])
+        growing_file(format, cut).write_bytes(whole[:end])
         tail = read_whole(format, cut)
         assert tail.bad_lines == 0
         for name, points in seen(tail).items():

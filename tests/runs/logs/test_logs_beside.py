@@ -4,14 +4,13 @@ import importlib
 from pathlib import Path
 
 import pytest
-from log_makers import FIXTURES, read_all, seen, trackio_database, trackio_run, whole_log
+from log_makers import FIXTURES, read_all, seen, trackio_database, trackio_run, whole_log, write_log
 
 from genui.base.errors import GenuiError
 from genui.cli.main import main
 from genui.logs import open_tail
-from genui.logs.base import FORMATS
 from genui.logs.find import find_logs
-from genui.logs.native import MetricsTail
+from genui.logs.formats import FORMATS
 from genui.recipes import find_recipe
 from genui.runs.layout import create_run
 
@@ -26,6 +25,9 @@ def bad_log(folder: Path, format: str) -> Path:
         run = create_run(find_recipe("shakespeare"), {})
         run.path.rename(folder / "bad")
         return folder / "bad"
+    if format == "mlflow":
+        write_log(format, folder / "bad")
+        return folder / "bad"
     name = {
         "tensorboard": "bad/events.out.tfevents.1", "wandb": "run-bad.wandb",
         "csv": "bad.csv", "jsonl": "bad.jsonl", "trainer-state": "bad/trainer_state.json",
@@ -37,7 +39,7 @@ def bad_log(folder: Path, format: str) -> Path:
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("by\nzero"), MemoryError(), OSError(5, "x")])
-@pytest.mark.parametrize("format", ["genui", *FORMATS])
+@pytest.mark.parametrize("format", FORMATS)
 def test_a_reader_that_fails_costs_only_its_log(
     format: str, error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ):
@@ -47,10 +49,8 @@ def test_a_reader_that_fails_costs_only_its_log(
     bad = bad_log(folder, format)
     good = folder / ("good.csv" if format != "csv" else "good.jsonl")
     good.write_bytes(whole_log("csv" if format != "csv" else "jsonl"))
-    reader = MetricsTail
-    if format in FORMATS:
-        module, name = FORMATS[format].reader.split(":")
-        reader = getattr(importlib.import_module(f"genui.runs.{module}"), name)
+    module, name = FORMATS[format].reader.split(":")
+    reader = getattr(importlib.import_module(module), name)
 
     def fail(*_: object) -> bool:
         raise error
@@ -86,7 +86,7 @@ def test_a_log_that_cannot_even_be_listed_costs_no_other(
     def fail(*_: object) -> list[object]:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("genui.logs.find.runs_in", fail)
+    monkeypatch.setattr("genui.logs.trackio.runs_in", fail)
     assert main(["inspect", str(tmp_path)]) == 1  # nothing else is there: why not is said
     told = capsys.readouterr().err
     assert told.count("\n") == 1

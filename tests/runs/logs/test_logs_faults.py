@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from log_makers import (
+    APPENDED,
     READERS,
     event,
     event_body,
+    growing_file,
     read_all,
     read_whole,
     refusal,
@@ -19,14 +21,13 @@ from log_makers import (
     trackio_run,
     varint,
     whole_log,
+    write_log,
 )
 
 from genui.base.errors import GenuiError
 from genui.logs.tensorboard import EventsTail
 from genui.logs.trackio import TrackioTail
 from genui.logs.wandb import WandbTail
-
-APPENDED = [format for format in READERS if format != "trainer-state"]
 
 
 @pytest.mark.parametrize("format", READERS)
@@ -39,10 +40,10 @@ def test_a_log_that_is_not_there_changes_nothing(format: str, tmp_path: Path):
 @pytest.mark.parametrize("format", READERS)
 def test_a_log_removed_while_open_keeps_what_was_read(format: str, tmp_path: Path):
     path = tmp_path / "log"
-    path.write_bytes(whole_log(format))
+    file = write_log(format, path)
     tail = read_whole(format, path)
     before = seen(tail)
-    path.unlink()
+    file.unlink()
     assert not tail.read()
     assert seen(tail) == before
 
@@ -50,12 +51,12 @@ def test_a_log_removed_while_open_keeps_what_was_read(format: str, tmp_path: Pat
 @pytest.mark.parametrize("format", READERS)
 def test_a_log_put_back_is_read_again(format: str, tmp_path: Path):
     path = tmp_path / "log"
-    path.write_bytes(whole_log(format))
+    file = write_log(format, path)
     tail = read_whole(format, path)
     before = seen(tail)
-    path.rename(tmp_path / "aside")
+    file.rename(tmp_path / "aside")
     assert not tail.read()
-    path.write_bytes(whole_log(format))
+    write_log(format, path)
     read_all(tail)
     assert seen(tail) == before
     assert tail.bad_lines == 0
@@ -69,18 +70,18 @@ def test_a_log_that_became_another_is_read_from_its_beginning(
     whole = whole_log(format)
     at = {"tensorboard": 600, "wandb": 1200}.get(format, len(whole) // 2)
     path = tmp_path / "log"
-    path.write_bytes(whole)
+    file = write_log(format, path)
     tail = read_whole(format, path)
     if how == "replaced":
         (tmp_path / "other").write_bytes(whole[:at])
-        os.replace(tmp_path / "other", path)
+        os.replace(tmp_path / "other", file)
     elif how == "shrunk":
-        os.truncate(path, at)
+        os.truncate(file, at)
     else:
-        path.write_bytes(b"")
+        file.write_bytes(b"")
         assert tail.read()
         assert not any(map(len, tail.series.values()))
-        path.write_bytes(whole[:at])
+        file.write_bytes(whole[:at])
     read_all(tail)
     assert seen(tail) == seen(read_whole(format, path)) != {}
     assert tail.bad_lines == 0
@@ -131,13 +132,13 @@ def test_a_log_that_may_not_be_read_is_named(
     format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     path = tmp_path / "log"
-    path.write_bytes(whole_log(format))
+    write_log(format, path)
 
     def refused(name: object, *_: object, **__: object) -> int:
         raise PermissionError(13, "Permission denied", str(name))
 
     monkeypatch.setattr(os, "open", refused)
-    with pytest.raises(GenuiError, match=r"cannot read .*log: permission denied; check"):
+    with pytest.raises(GenuiError, match=r"cannot read .*log\S*: permission denied; check"):
         READERS[format](path).read()
 
 
@@ -155,7 +156,7 @@ def test_a_log_of_another_program_is_refused_in_one_line(
 
 @pytest.mark.parametrize("format", READERS)
 def test_a_pipe_in_place_of_a_log_never_hangs(format: str, tmp_path: Path):
-    os.mkfifo(tmp_path / "log")
+    os.mkfifo(growing_file(format, tmp_path / "log"))
     line = refusal(READERS[format](tmp_path / "log"))
     assert not line or "not a regular file" in line
 

@@ -8,14 +8,25 @@ import sys
 from pathlib import Path
 
 import pytest
-from log_makers import FIXTURES, event, read_all, seen, trackio_database, whole_log
+from log_makers import (
+    FIXTURES,
+    event,
+    mlflow_run,
+    read_all,
+    seen,
+    trackio_database,
+    whole_log,
+)
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.logs import find, open_tail
-from genui.logs.base import FORMATS
 from genui.logs.find import find_logs, summarise_log
+from genui.logs.formats import FORMATS
 from genui.recipes import find_recipe
 from genui.runs.layout import create_run
+
+FOLDERS = ("genui", "mlflow")
+"""Formats whose log is a folder of its own."""
 
 
 @pytest.fixture
@@ -23,6 +34,7 @@ def many(tmp_path: Path) -> Path:
     """A folder with a log of each kind."""
     root = tmp_path / "logs"
     shutil.copytree(FIXTURES / "tensorboard", root / "tb")
+    shutil.copytree(FIXTURES / "mlruns", root / "mlruns")
     for name, format in {
         "wandb/offline-run-1-x/run-x.wandb": "wandb",
         "lightning_logs/version_0/metrics.csv": "csv",
@@ -53,6 +65,8 @@ def test_logs_of_every_kind_are_found_and_opened(many: Path):
         ("jsonl", "plain/train.jsonl"),
         ("trackio", "myproject/first"),
         ("trackio", "myproject/second"),
+        ("mlflow", "mlruns/owl: nest #1/quiet: owl"),
+        ("mlflow", f"mlruns/owl: nest #1/{' '.join('n' * 60)}"),
     }
     assert found.note == ""
     assert len({summary.run.path for summary in found}) == len(found)
@@ -63,6 +77,72 @@ def test_logs_of_every_kind_are_found_and_opened(many: Path):
         tail = open_tail(summary)
         read_all(tail)
         assert seen(tail)
+
+
+def test_an_mlflow_run_is_named_by_its_store_its_experiment_and_itself(tmp_path: Path):
+    shutil.copytree(FIXTURES / "mlruns", tmp_path / "mlruns")
+    run = tmp_path / "mlruns" / mlflow_run().relative_to(FIXTURES / "mlruns")
+    for root, name in {
+        tmp_path: "mlruns/owl: nest #1/quiet: owl",
+        tmp_path / "mlruns": "owl: nest #1/quiet: owl",
+        run.parent: "quiet: owl",
+        run: "quiet: owl",
+    }.items():
+        (summary,) = [one for one in find_logs(root) if one.run.path == run]
+        assert (summary.info.name, summary.info.project) == (name, "owl: nest #1")
+        assert summary.state == "finished"
+    removed = [path for path in run.parent.glob("*/meta.yaml") if "deleted" in path.read_text()]
+    assert removed
+    assert not {path.parent for path in removed} & {one.run.path for one in find_logs(tmp_path)}
+
+
+def test_an_mlflow_run_is_followed_as_it_is_written(tmp_path: Path):
+    run = tmp_path / "1" / "abc"
+    (run / "metrics" / "val").mkdir(parents=True)
+    (run / "meta.yaml").write_text("run_id: abc\nrun_name: ''\nstatus: 1\n")
+    (run / "metrics" / "loss").write_text("1700000000000 2.5 1\n1700000000")
+    (summary,) = find_logs(tmp_path)
+    assert (summary.state, summary.info.name) == ("writing", "1/abc")
+    tail = open_tail(summary)
+    read_all(tail)
+    assert seen(tail) == {"loss": [(1, "2.5")]}
+    with (run / "metrics" / "loss").open("a") as file:
+        file.write("500 1.5 2\nno number\n1700000001000 1.0 -3\n")
+    (run / "metrics" / "val" / "loss").write_text("1700000000000 3\n1700000000000 4 7 data 0a\n")
+    (run / "params").mkdir()
+    (run / "params" / "lr").write_text("0.1")
+    read_all(tail)
+    assert seen(tail) == {"loss": [(1, "2.5"), (2, "1.5")], "val/loss": [(0, "3.0"), (7, "4.0")]}
+    assert tail.series["loss"].times.tolist() == [1.7e9, 1.7e9 + 0.5]
+    assert (tail.bad_lines, dict(tail.config), tail.ended) == (2, {"lr": "0.1"}, "")
+    (run / "meta.yaml").write_text("run_id: abc\nstatus: 5\n")
+    assert tail.read()
+    assert tail.ended == summarise_log(run, "mlflow").state == "stopped"
+
+
+def test_one_metric_of_an_mlflow_run_that_may_not_be_read_costs_only_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run = tmp_path / "run"
+    (run / "metrics").mkdir(parents=True)
+    (run / "meta.yaml").write_bytes(b"run_id: \xff\x00\n\x1b: [")
+    for name in ("loss", "secret"):
+        (run / "metrics" / name).write_text("1700000000000 2.5 1\n")
+    os.mkfifo(run / "metrics" / "pipe")
+    (run / "metrics" / "gone").symlink_to(run / "none")
+    opened = os.open
+
+    def refused(path: os.PathLike[str], *rest: int, **more: int) -> int:
+        if Path(path).name == "secret":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *rest, **more)
+
+    monkeypatch.setattr(os, "open", refused)
+    (summary,) = find_logs(tmp_path)
+    tail = open_tail(summary)
+    for _ in range(2):
+        read_all(tail)
+        assert (seen(tail), tail.bad_lines) == ({"loss": [(1, "2.5")]}, 1)
 
 
 def test_the_newest_is_first_and_an_old_one_is_quiet(tmp_path: Path):
@@ -89,7 +169,7 @@ def test_own_runs_are_found_beside_others(tmp_path: Path, monkeypatch: pytest.Mo
     assert [s.run for s in find_logs(run.path)] == [run]
 
 
-@pytest.mark.parametrize("format", [format for format in FORMATS if format != "trackio"])
+@pytest.mark.parametrize("format", [f for f in FORMATS if f not in FOLDERS and f != "trackio"])
 def test_a_single_file_of_any_name_is_told_by_its_contents(format: str, tmp_path: Path):
     name = "trainer_state.json" if format == "trainer-state" else "log.txt"
     path = tmp_path / name
@@ -197,7 +277,7 @@ def test_links_in_circles_end_and_nothing_is_listed_twice(many: Path):
     )
     (many / "broken").symlink_to(many / "none")
     names = [summary.info.name for summary in find_logs(many)]
-    assert len(names) == len(set(names)) == 9
+    assert len(names) == len(set(names)) == 11
     assert "wandb/offline-run-1-x" in names
 
 
@@ -217,7 +297,7 @@ def test_a_log_that_is_gone_is_told_in_its_summary(tmp_path: Path):
     for format in FORMATS:
         summary = summarise_log(tmp_path / "none" / "run", format)
         assert summary.state == "failed"
-        assert "is gone" in summary.fault
+        assert "is gone" in summary.fault or "cannot read" in summary.fault
 
 
 def test_a_log_being_written_is_told_from_a_line_half_written(tmp_path: Path):

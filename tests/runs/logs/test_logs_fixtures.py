@@ -9,6 +9,7 @@ import pytest
 from log_makers import (
     FIXTURES,
     READERS,
+    mlflow_run,
     read_all,
     read_whole,
     seen,
@@ -17,6 +18,7 @@ from log_makers import (
     wandb_exit,
     wandb_log,
     wandb_row,
+    write_log,
 )
 
 from genui.logs.base import Tail
@@ -36,10 +38,8 @@ def values_of(tail: Tail, name: str) -> list[tuple[int, float]]:
 
 @pytest.mark.parametrize("format", READERS)
 def test_nothing_in_a_good_log_is_bad(format: str, tmp_path: Path):
-    from log_makers import whole_log
-
     path = tmp_path / "log"
-    path.write_bytes(whole_log(format))
+    write_log(format, path)
     tail = READERS[format](path)
     assert tail.progress == 0.0
     read_all(tail)
@@ -112,6 +112,18 @@ def test_trackio_runs_in_one_database(tmp_path: Path):
         assert np.all(tail.series["loss"].times > 1.7e9)
         assert tail.config == {"lr": 1e-3}
         assert (tail.bad_lines, tail.progress) == (0, 1.0)
+
+
+def test_mlflow_metrics_parameters_and_state():
+    tail = read_whole("mlflow", mlflow_run())
+    assert values_of(tail, "loss") == [(step, loss(step)) for step in range(30)]
+    assert values_of(tail, "train/acc") == [(step, step / 10) for step in range(30)]
+    assert seen(tail)["not finite"] == [(3, "nan"), (4, "-inf")]
+    assert np.all(tail.series["loss"].times > 1.7e9)
+    assert np.all(tail.series["loss"].times < 2e9)
+    assert tail.config == {"lr": "0.0003", "model/dim": "64", "prompt": "two\nlines"}
+    assert (tail.bad_lines, tail.progress, tail.ended) == (0, 1.0, "finished")
+    assert read_whole("mlflow", mlflow_run("n n")).ended == "failed"
 
 
 @pytest.mark.parametrize(

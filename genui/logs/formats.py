@@ -1,0 +1,190 @@
+"""The table of formats. Another one is a file with its reader and a row here.
+
+Recognising one takes its name and a few bytes, and never numpy, which no first frame waits for.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genui.logs.base import Format, Log, Tail
+from genui.logs.mlflow import Mlflow
+from genui.logs.records import STEP_KEYS
+from genui.logs.trackio import Trackio
+from genui.runs.layout import RunDir
+from genui.runs.listing import RunSummary, summarise
+
+SNIFFED = 4096
+"""Bytes at the beginning of a file that tell its format."""
+
+
+@dataclass(frozen=True)
+class Native(Format):
+    """Runs of genui's own: a folder each."""
+
+    def owns(self, folder: Path, names: Set[str]) -> bool:
+        return "run.json" in names and not names.isdisjoint(("metrics.jsonl", "status.json"))
+
+    def logs(self, path: Path, root: Path) -> list[Log]:
+        return [Log(path)]
+
+    def summarise(self, path: Path, ended: str = "") -> RunSummary:
+        return summarise(RunDir(path))
+
+    def open(self, path: Path) -> Tail:
+        return super().open(RunDir(path).metrics)
+
+
+@dataclass(frozen=True)
+class TensorBoard(Format):
+    """Event files: all of a folder are one log."""
+
+    def place(self, file: Path, root: Path) -> Path:
+        return file.parent
+
+
+@dataclass(frozen=True)
+class HuggingFace(Format):
+    """trainer_state.json: those of all checkpoints in an output folder are one log."""
+
+    def fits_named(self, name: str, head: bytes) -> bool:
+        return self.fits(name, head or b"{")  # any JSON begins like one
+
+    def place(self, file: Path, root: Path) -> Path:
+        folder = file.parent
+        output = folder.parent if folder.name.startswith("checkpoint-") else folder
+        return output if output == root or root in output.parents else file
+
+    def times(self, path: Path) -> Iterator[float]:
+        yield from super().times(path)
+        for state in path.glob("checkpoint-*/trainer_state.json"):
+            yield state.stat().st_mtime
+
+
+def _is_event_file(head: bytes) -> bool:
+    # A length and its checksum begin the first record, which usually says "brain.Event:2".
+    if not head or b"brain.Event:" in head[:64]:
+        return True
+    return len(head) >= 12 and _crc32c(head[:8]) == int.from_bytes(head[8:12], "little")
+
+
+def _crc32c(data: bytes) -> int:
+    """The masked checksum of TFRecord (tfrecord.py), of a few bytes without numpy."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    crc ^= 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def _is_wandb(head: bytes) -> bool:
+    return not head or head.startswith(b":W&B")
+
+
+def _is_trainer_state(head: bytes) -> bool:
+    return head.lstrip().startswith(b"{")
+
+
+def _is_csv(head: bytes) -> bool:
+    first = head.split(b"\n", 1)[0].decode(errors="replace").lstrip("\ufeff").rstrip("\r")
+    names = [name.strip(' "').lower() for name in re.split(r"[,;\t]", first)]
+    return len(names) > 1 and any(name in STEP_KEYS for name in names)
+
+
+def _is_jsonl(head: bytes) -> bool:
+    line, newline, _ = head.partition(b"\n")
+    try:
+        record: Any = json.loads(line)
+    except (ValueError, RecursionError):
+        # Cut in the middle of a long line; a line of its own has to be whole.
+        return not newline and len(head) >= SNIFFED and re.match(rb'\s*\{\s*"', head) is not None
+    return isinstance(record, dict) and bool(record)
+
+
+def _is_sqlite(head: bytes) -> bool:
+    return head.startswith(b"SQLite format 3\0")
+
+
+FORMATS: dict[str, Format] = {
+    row.name: row
+    for row in (
+        Native("genui", "genui's own runs", "genui.logs.native:MetricsTail"),
+        TensorBoard(
+            "tensorboard", "TensorBoard event files", "genui.logs.tensorboard:EventsTail",
+            re.compile(r".*tfevents.*"), _is_event_file,
+        ),
+        Format(
+            "wandb", "W&B runs (run-*.wandb)", "genui.logs.wandb:WandbTail",
+            re.compile(r".+\.wandb"), _is_wandb, folder_names=re.compile(r".*"),
+        ),
+        HuggingFace(
+            "trainer-state", "Hugging Face's trainer_state.json",
+            "genui.logs.huggingface:TrainerStateTail",
+            re.compile(r"trainer_state\.json"), _is_trainer_state,
+            folder_names=re.compile(r"trainer_state\.json"),
+        ),
+        Trackio(
+            "trackio", "trackio projects (*.db)", "genui.logs.trackio:TrackioTail",
+            re.compile(r".+\.db"), _is_sqlite,
+        ),
+        Mlflow("mlflow", "MLflow runs (mlruns)", "genui.logs.mlflow:MlflowTail"),
+        Format(
+            "jsonl", "JSON lines (*.jsonl)", "genui.logs.text:JsonlTail",
+            re.compile(r".+\.(jsonl|ndjson)"), _is_jsonl,
+            folder_names=re.compile(r"metrics\.jsonl"),
+        ),
+        Format(
+            "csv", "CSV with a column step, iteration or epoch", "genui.logs.tables:CsvTail",
+            re.compile(r".+\.csv"), _is_csv, folder_names=re.compile(r"metrics\.csv"),
+        ),
+    )
+}  # fmt: skip
+"""Formats by name."""
+
+
+def format_of(name: str, head: bytes) -> Format | None:
+    """The format of a file with that name in a folder."""
+    return next((row for row in FORMATS.values() if row.fits(name, head)), None)
+
+
+def format_by_content(name: str, head: bytes) -> Format | None:
+    """The format of a file that somebody named, which may be called anything."""
+    named = (row for row in FORMATS.values() if row.fits_named(name, head))
+    return format_of(name, head) or next(named, None)
+
+
+def looks_like(head: bytes) -> str:
+    """What a file is that no row of the table reads, in words for a message."""
+    kinds = {
+        b"\x89PNG": "a PNG picture",
+        b"\xff\xd8\xff": "a JPEG picture",
+        b"PK\x03\x04": "a zip archive (perhaps a PyTorch checkpoint)",
+        b"\x1f\x8b": "a gzip archive",
+        b"SQLite format 3\0": "an SQLite database that is not trackio's",
+        b"\x89HDF": "an HDF5 file",
+        b"\x93NUMPY": "a numpy array",
+        b"PAR1": "a Parquet file",
+        b"%PDF": "a PDF document",
+        b"\x7fELF": "a program",
+    }
+    for magic, kind in kinds.items():
+        if head.startswith(magic):
+            return kind
+    if not head:
+        return "an empty file: name it when something is written"
+    if head[8:9] == b"{" and head[:8].rstrip(b"\0") != head[:8]:
+        return "a safetensors file"
+    if b"\0" in head:
+        return "a binary file of another program"
+    if head.lstrip()[:1] in (b"{", b"["):
+        return "a JSON document without lines of metrics"
+    try:
+        head[:-4].decode()
+    except UnicodeDecodeError:
+        return "a binary file of another program"
+    return "text: follow it with genui watch - < FILE"
