@@ -17,6 +17,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import read_regular
 from genui.base.text import clean_line
 from genui.engine.data.captions import split_words
+from genui.engine.data.dataset import Dataset, dataset_table, find_dataset
 from genui.engine.data.download import MAX_BYTES, fetch, shared
 from genui.engine.data.image_files import caption_from_name, open_folder, read_captioned, shortened
 from genui.engine.data.images import hold_out_images
@@ -283,31 +284,53 @@ def load_speech(dataset: str, data: str = "") -> Speech:
     """
     if data:
         return load_speech_folder(data)
-    if dataset == "fsdd":
-        return load_fsdd()
-    raise MisuseError(f"no recordings '{dataset[:40]}': there is fsdd, or --data FOLDER of WAVs")
+    row = find_dataset(SPEECH_DATASETS, dataset, "recordings")
+    takes, test = row.read()
+    return Speech(
+        name=row.title or row.name,
+        licence=row.licence,
+        takes=tuple(takes),
+        train=np.flatnonzero(~np.asarray(test)),
+        held_out=np.flatnonzero(test),
+    )
 
 
-def load_fsdd() -> Speech:
-    """The Free Spoken Digit Dataset: 3,000 takes of ten digits by six speakers."""
+@dataclass(frozen=True, kw_only=True)
+class SpeechDataset(Dataset):
+    """A dataset of captioned takes. `load()` returns them, and whether each is of the test set."""
+
+    title: str = ""  # what it is called, where that is not its name
+
+
+SPEECH_DATASETS = dataset_table(
+    SpeechDataset,
+    (
+        SpeechDataset(
+            name="fsdd",
+            title="Free Spoken Digit Dataset",
+            summary="3,000 takes of ten digits by six speakers",
+            licence="CC BY-SA 4.0",
+            load="genui.engine.data.speech:read_fsdd",
+        ),
+    ),
+)
+
+
+def read_fsdd() -> tuple[list[Take], list[bool]]:
+    """Every take of the Free Spoken Digit Dataset, and whether it is of the test set."""
     path = shared(FSDD) or fetch(FSDD, FSDD_URL, FSDD_SHA256, _digest)
     try:
         recordings = _recordings(read_regular(path, MAX_BYTES, "delete it or copy it again"))
     except (OSError, zipfile.BadZipFile) as error:
         raise GenuiError(f"{path}: cannot be read ({error}); delete it or copy it again") from None
-    takes, test = [], []
+    takes: list[Take] = []
+    test: list[bool] = []
     for name, wav in recordings:
         digit, speaker, number = name.split("_")
         sound = decode_wav(wav)
         takes.append(Take(f"{DIGITS[int(digit)]} {speaker}", prepared(sound.samples, sound.rate)))
         test.append(int(number) < TEST_TAKES)
-    return Speech(
-        name="Free Spoken Digit Dataset",
-        licence="CC BY-SA 4.0",
-        takes=tuple(takes),
-        train=np.flatnonzero(~np.array(test)),
-        held_out=np.flatnonzero(test),
-    )
+    return takes, test
 
 
 def prepared(samples: Samples, rate: int) -> Samples:

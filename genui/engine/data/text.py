@@ -1,4 +1,4 @@
-"""Texts in JSON lines, as datasets are published: an object a line, its text under "text"."""
+"""Texts to train on, and the tables of datasets that there are of them."""
 
 import hashlib
 import inspect
@@ -6,20 +6,25 @@ import json
 import re
 import sysconfig
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
-from genui.base.errors import GenuiError, MisuseError, did_you_mean
+from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import read_regular
 from genui.base.text import clean_line
+from genui.engine.data.dataset import Dataset, dataset_table, find_dataset
 from genui.engine.data.download import fetch, shared
 from genui.recipes import TextClassifierRecipe, TextRecipe
 
 PLAN = "genui.json"
 """What `genui generate --out FOLDER` keeps beside its samples; it is no text to learn."""
+
+
+# --- JSON lines, as datasets are published: an object a line, its text under "text" ------------
 
 
 class _Row(msgspec.Struct):
@@ -118,12 +123,9 @@ def read_text(path: Path) -> str:
         ) from None
 
 
-def _shakespeare() -> TextData:
+def _read_shakespeare() -> str:
     name = "shakespeare.txt"
-    local = shared(name) or fetch(name, SHAKESPEARE_URL, SHAKESPEARE_SHA256)
-    train, validation = _split_one(read_text(local))
-    fingerprint = _fingerprint(train, validation)
-    return TextData("shakespeare", "public domain", train, validation, fingerprint)
+    return read_text(shared(name) or fetch(name, SHAKESPEARE_URL, SHAKESPEARE_SHA256))
 
 
 _SKIP_FOLDERS = {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"}
@@ -146,11 +148,6 @@ def standard_library() -> dict[str, str]:
     return modules
 
 
-def _python() -> TextData:
-    train, validation = _split_documents(standard_library())
-    return TextData("python", "PSF-2.0", train, validation, _fingerprint(train, validation))
-
-
 _DOCSTRING = re.compile(r'^ *[rR]?"""(.*?)"""', re.MULTILINE | re.DOTALL)
 LONG_DOCSTRING = 160
 """Characters: shorter ones are labels rather than prose."""
@@ -162,21 +159,44 @@ def docstrings(source: str) -> str:
     return "\n\n".join(text for text in found if len(text) >= LONG_DOCSTRING)
 
 
-def _prose() -> TextData:
+def _read_prose() -> dict[str, str]:
     """The manual of the language, and what the library's modules say of themselves."""
     from pydoc_data.topics import topics
 
     documents = dict(sorted(topics.items()))
     documents |= {name: docstrings(source) for name, source in standard_library().items()}
-    train, validation = _split_documents({n: text for n, text in documents.items() if text})
-    return TextData("prose", "PSF-2.0", train, validation, _fingerprint(train, validation))
+    return {name: text for name, text in documents.items() if text}
 
 
-TEXT_DATASETS: Mapping[str, Callable[[], TextData]] = {
-    "shakespeare": _shakespeare,
-    "python": _python,
-    "prose": _prose,
-}
+@dataclass(frozen=True, kw_only=True)
+class TextDataset(Dataset):
+    """A dataset of texts. `load()` returns one text, whose last tenth is held out, or documents
+    by name, of which one in twenty is."""
+
+
+TEXT_DATASETS = dataset_table(
+    TextDataset,
+    (
+        TextDataset(
+            name="shakespeare",
+            summary="a million characters of plays",
+            licence="public domain",
+            load=_read_shakespeare,
+        ),
+        TextDataset(
+            name="python",
+            summary="the running interpreter's standard library",
+            licence="PSF-2.0",
+            load=standard_library,
+        ),
+        TextDataset(
+            name="prose",
+            summary="Python's manual, and the longer docstrings of its library",
+            licence="PSF-2.0",
+            load=_read_prose,
+        ),
+    ),
+)
 
 
 def _user_files(path: Path) -> Iterator[tuple[str, str | None]]:
@@ -234,13 +254,17 @@ def load_text(dataset: str, data: str = "") -> TextData:
     """
     if data:
         return _user(Path(data).expanduser())
-    try:
-        load = TEXT_DATASETS[dataset]
-    except KeyError:
-        raise MisuseError(
-            f"no text dataset '{dataset}': {did_you_mean(dataset, TEXT_DATASETS)}"
-        ) from None
-    return load()
+    row = find_dataset(TEXT_DATASETS, dataset, "text dataset")
+    read = row.read()
+    if not isinstance(read, str | Mapping):
+        raise GenuiError(
+            f"dataset {row.name}: it loads a {type(read).__name__}; a text, or texts by name, "
+            "are needed"
+        )
+    train, validation = _split_one(read) if isinstance(read, str) else _split_documents(read)
+    if not any(train) or not any(validation):
+        raise GenuiError(f"dataset {row.name}: too few texts to train on some and hold others out")
+    return TextData(row.name, row.licence, train, validation, _fingerprint(train, validation))
 
 
 def check_text(recipe: TextRecipe) -> str:
@@ -258,6 +282,15 @@ MOST_LABELS = 200
 _SPEECH = re.compile(r"^([A-Z][A-Za-z .']{1,30}):\n((?:.+\n?)+)", re.MULTILINE)
 
 Example = tuple[str, int]
+Labelled = tuple[str, str]
+"""A label, and a text that has it."""
+
+
+class Parts(NamedTuple):
+    """Labelled texts that say themselves which are never trained on."""
+
+    train: list[Labelled]
+    held_out: list[Labelled]
 
 
 @dataclass(frozen=True)
@@ -297,10 +330,11 @@ def load_labelled_text(dataset: str, data: str = "") -> LabelledText:
     """
     if data:
         return _user_labels(Path(data).expanduser())
-    load = LABELLED_TEXTS.get(dataset)
-    if load is None:
-        raise MisuseError(f"no labelled text '{dataset}': {did_you_mean(dataset, LABELLED_TEXTS)}")
-    return load()
+    row = find_dataset(LABELLED_TEXTS, dataset, "labelled text")
+    read = row.read()
+    if isinstance(read, Parts):
+        return _number_labels(row.name, row.licence, read.train, read.held_out)
+    return _split(row.name, row.licence, read)
 
 
 def check_labelled_text(recipe: TextClassifierRecipe) -> str:
@@ -308,22 +342,21 @@ def check_labelled_text(recipe: TextClassifierRecipe) -> str:
     return load_labelled_text(recipe.dataset, recipe.data).describe()
 
 
-def speeches(play: str) -> list[tuple[str, str]]:
+def speeches(play: str) -> list[Labelled]:
     """(speaker, what they say) of a play that is written as `NAME:`, then their lines."""
     return [(name, said.strip()) for name, said in _SPEECH.findall(play)]
 
 
-def _speakers() -> LabelledText:
+def _read_speakers() -> list[Labelled]:
     """The speeches of those who speak most often."""
-    data = load_text("shakespeare")
-    said = speeches("".join((*data.train, *data.validation)))
+    said = speeches(_read_shakespeare())
     # Names in small letters are of no one: "First Citizen", "Messenger".
     often = Counter(name for name, _ in said if name.isupper())
     chosen = {name for name, _ in often.most_common(SPEAKERS)}
-    return _split(data.name, data.licence, [(n, s) for n, s in said if n in chosen])
+    return [(name, speech) for name, speech in said if name in chosen]
 
 
-def _python_or_prose() -> LabelledText:
+def _read_python_or_prose() -> Parts:
     """Passages of the standard library's source, and as many of Python's manual.
 
     Whole documents are held out, chosen by the hash of their names.
@@ -339,7 +372,7 @@ def _python_or_prose() -> LabelledText:
         [(label, text) for label, texts in part.items() for text in texts[: _fewest(part)]]
         for part in parts.values()
     )
-    return _numbered("python-or-prose", "PSF-2.0", train, held)
+    return Parts(train, held)
 
 
 def _fewest(texts: Mapping[str, list[str]]) -> int:
@@ -353,10 +386,29 @@ def _passages(documents: Iterable[str]) -> list[str]:
     return [text for text in cut if len(text.strip()) > PASSAGE // 4]
 
 
-LABELLED_TEXTS: Mapping[str, Callable[[], LabelledText]] = {
-    "speakers": _speakers,
-    "python-or-prose": _python_or_prose,
-}
+@dataclass(frozen=True, kw_only=True)
+class LabelledTextDataset(Dataset):
+    """A dataset of labelled texts. `load()` returns pairs (label, text), of which one in five of
+    each label is held out, or both `Parts`."""
+
+
+LABELLED_TEXTS = dataset_table(
+    LabelledTextDataset,
+    (
+        LabelledTextDataset(
+            name="speakers",
+            summary="speeches of the eight who speak most in the plays",
+            licence="public domain",
+            load=_read_speakers,
+        ),
+        LabelledTextDataset(
+            name="python-or-prose",
+            summary="passages of Python's library and of its manual",
+            licence="PSF-2.0",
+            load=_read_python_or_prose,
+        ),
+    ),
+)
 
 
 def _user_labels(path: Path) -> LabelledText:
@@ -370,7 +422,7 @@ def _user_labels(path: Path) -> LabelledText:
     return replace(data, notes=notes)
 
 
-def _folder(path: Path) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
+def _folder(path: Path) -> tuple[list[Labelled], tuple[str, ...]]:
     """A folder a label, its text files the examples."""
     files = [f for f in sorted(path.glob("*/*")) if f.suffix.lower() in TEXT_SUFFIXES]
     if not files:
@@ -388,7 +440,7 @@ def _folder(path: Path) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
     return examples, notes
 
 
-def _jsonl(path: Path) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
+def _jsonl(path: Path) -> tuple[list[Labelled], tuple[str, ...]]:
     """A line an example: an object with "text" and "label"."""
     examples, broken = [], 0
     lines = [line for line in read_text(path).splitlines() if line.strip()]
@@ -413,7 +465,7 @@ def _digest(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode("utf-8", "replace")).digest()[:8], "big")
 
 
-def _split(name: str, licence: str, examples: list[tuple[str, str]]) -> LabelledText:
+def _split(name: str, licence: str, examples: list[Labelled]) -> LabelledText:
     """One text in HELD_OUT of each label is held out, chosen by its hash."""
     train, held = [], []
     labels = dict.fromkeys(label for label, _ in examples)
@@ -422,11 +474,11 @@ def _split(name: str, licence: str, examples: list[tuple[str, str]]) -> Labelled
         cut = len(texts) // HELD_OUT
         held += [(label, text) for text in texts[:cut]]
         train += [(label, text) for text in texts[cut:]]
-    return _numbered(name, licence, train, held)
+    return _number_labels(name, licence, train, held)
 
 
-def _numbered(
-    name: str, licence: str, train: list[tuple[str, str]], held: list[tuple[str, str]]
+def _number_labels(
+    name: str, licence: str, train: list[Labelled], held: list[Labelled]
 ) -> LabelledText:
     """Labels as indices. Raises MisuseError for a single label, or nothing to hold out."""
     labels = sorted({label for label, _ in train})

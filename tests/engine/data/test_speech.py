@@ -146,7 +146,7 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
 
 
 def test_an_unknown_set_names_what_there_is() -> None:
-    with pytest.raises(MisuseError, match="there is fsdd"):
+    with pytest.raises(MisuseError, match="did you mean 'fsdd'"):
         load_speech("fsd")
 
 
