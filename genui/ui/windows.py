@@ -622,7 +622,7 @@ class NearestScreen(Window[None]):
             frame = self._trace.frame
             set_border(self.query_one(".sample"), title="the sample")
             if isinstance(frame, ImageFrame):
-                self._show_sample(self.query_one(".sample Picture", ImageView), frame)
+                self._show_sample(self.query_one(".sample ImageView", ImageView), frame)
         self._paint()
 
     def show(self, found: Neighbours) -> None:

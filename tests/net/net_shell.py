@@ -33,7 +33,10 @@ OLD_PLACE = "/old"
 """Where the old files were made: their recipes name data in this folder."""
 
 TIMEOUT = 120.0  # seconds, for one command on a busy machine
-_DROPPED = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "COLUMNS", "LINES", "TMUX", "SSH_CONNECTION")
+_DROPPED = (
+    *("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "COLUMNS", "LINES", "TMUX", "SSH_CONNECTION"),
+    "PYTHONDONTWRITEBYTECODE",  # with which every command would compile genui again
+)
 
 
 def environment(home: Path, root: Path = ROOT, **changes: str) -> dict[str, str]:

@@ -137,7 +137,7 @@ def test_an_old_checkpoint_generates(name: str, warm: Warm, tmp_path: Path) -> N
 
 
 def test_an_old_run_is_the_start_of_another(warm: Warm, old: Path, made: dict[str, Any]) -> None:
-    """It leaves a run in the old home, under a name of its own."""
+    """With its weights."""
     settings = ["steps=1", "eval_every=1", "eval_batches=1", "threads=1", "precision=fp32"]
     argv = ["train", "--from", "text", "--data", "plays.txt", "--foreground", "--json",
             "--name", "tuned"]  # fmt: skip
@@ -147,19 +147,29 @@ def test_an_old_run_is_the_start_of_another(warm: Warm, old: Path, made: dict[st
     first = json.loads((run / "metrics.jsonl").read_text().splitlines()[0])
     last = made["runs"]["text"]["metrics"]["val_loss"][-1][1]
     assert first["val_loss"] == pytest.approx(last, rel=1e-3)
+    shutil.rmtree(run)
+
+
+@pytest.fixture(scope="module")
+def resumed(mine: Path) -> Path:
+    """The home in which the runs that were broken off go on, both at once."""
+    for name in ("stopped", "killed"):
+        genui(mine, "resume", name).ok()
+    return mine
 
 
 @pytest.mark.parametrize("name", ["stopped", "killed"])
 def test_a_resumed_run_comes_to_the_same_as_one_never_interrupted(
-    name: str, mine: Path, made: dict[str, Any]
+    name: str, resumed: Path, made: dict[str, Any]
 ) -> None:
     """By a trainer of its own, which nothing waits for: it is followed on disk."""
-    genui(mine, "resume", name).ok()
-    done = genui(mine, "inspect", name, "--until", "done", "--json")
+    done = genui(resumed, "inspect", name, "--until", "done", "--json")
     assert done.code == 0, done.err
-    (row,) = [row for row in genui(mine, "runs", "--json").ok().json if row["info"]["name"] == name]
+    (row,) = [
+        row for row in genui(resumed, "runs", "--json").ok().json if row["info"]["name"] == name
+    ]
     assert (row["state"], row["step"]) == ("finished", 60)
-    lines = genui(mine, "export", name, "--jsonl").ok().out.splitlines()
+    lines = genui(resumed, "export", name, "--jsonl").ok().out.splitlines()
     records = [json.loads(line) for line in lines]
     for metric in ("loss", "val_loss", "lr"):
         found = {r["step"]: r[metric] for r in records if r.get(metric) is not None}

@@ -5,6 +5,7 @@ output goes to. Each line on stdout is the exit code of one. The forks start as 
 starts: by runpy, with nothing of genui imported.
 """
 
+import gc
 import json
 import os
 import runpy
@@ -15,6 +16,7 @@ import torch  # noqa: F401 - imported here so that no command has to
 
 def serve() -> None:
     """Answers until stdin is closed. Returns in a fork, which is then to be the command."""
+    gc.freeze()  # so that a fork need not copy what it never changes
     for line in sys.stdin:
         request = json.loads(line)
         pid = os.fork()

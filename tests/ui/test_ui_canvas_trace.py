@@ -42,7 +42,7 @@ async def test_p_puts_three_pictures_of_one_size_side_by_side(
         await until_seen(pilot, "step 19/20")
         for words in ("xₜ noisy", "x̂₀ guess", "ε noise", "Noise schedule", "Settings"):
             assert words in seen(pilot)
-        three = list(pane_of(pilot).query(".view Picture").results(image.ImageView))
+        three = list(pane_of(pilot).query(".view ImageView").results(image.ImageView))
         assert len({(p.size.height, p.scale_text) for p in three}) == 1
         assert all(p.has_picture for p in three)
         await pilot.press("p")
@@ -64,7 +64,7 @@ async def test_the_others_are_small_beside_the_large_one_where_there_is_room(
 ) -> None:
     async with open_app(size=(200, 60)) as pilot:
         await drawn_to(pilot, "left")
-        others = pane_of(pilot).query_one(CanvasInspector).query(".other Picture")
+        others = pane_of(pilot).query_one(CanvasInspector).query(".other ImageView")
         assert [p.scale_text for p in others.results(image.ImageView)] == ["32×32 at 1×"] * 2
 
 

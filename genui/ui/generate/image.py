@@ -811,7 +811,7 @@ class CanvasPane(CanvasSound):
         """What is seen of the step in the main part."""
         if not self._three:
             return [(self.shown, self.query_one(".large", ImageView))]
-        return [(view, self.query_one(f".-{view} Picture", ImageView)) for view in VIEWS]
+        return [(view, self.query_one(f".-{view} ImageView", ImageView)) for view in VIEWS]
 
     def _paint_timeline(self, frame: ImageFrame | None) -> None:
         trace, timeline = self.trace, self.query_one(Timeline)
