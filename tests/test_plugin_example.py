@@ -1,0 +1,139 @@
+"""The example plug-in, installed as a package and named as a file, from the shell to a model."""
+
+import shutil
+import tomllib
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from genui.base import plugins
+from genui.cli.main import main
+from genui.engine.data.images import load_images
+from genui.engine.sample.samplers import find_sampler
+from genui.protocol import ImageSettings
+from genui.recipes import RECIPES
+
+EXAMPLE = Path(__file__).with_name("plugin_example")
+MODULE = "genui_patterns.py"
+SMALL = ("batch=4", "width=32", "heads=2", "layers=1", "patch=8", "device=cpu", "threads=1")
+
+
+@pytest.fixture(autouse=True)
+def unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(plugins.VARIABLE, "")
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `pip install tests/plugin_example` leaves, without a network or a build.
+
+    PYTHONPATH too, for the processes that genui starts.
+    """
+    project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
+    place = tmp_path / "site"
+    info = place / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    info.mkdir(parents=True)
+    shutil.copy(EXAMPLE / MODULE, place)
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    )
+    groups = (
+        "\n".join([f"[{group}]", *(f"{name} = {value}" for name, value in points.items()), ""])
+        for group, points in project["entry-points"].items()
+    )
+    (info / "entry_points.txt").write_text("\n".join(groups))
+    monkeypatch.syspath_prepend(str(place))
+    monkeypatch.setenv("PYTHONPATH", str(place), prepend=":")
+
+
+def test_its_rows_are_listed(installed: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipes"]) == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert listed[-2:] == ["patterns", "sums"]
+    assert "genui-patterns" in plugins.sources()
+
+
+def test_its_images_are_drawn_and_split_as_the_row_says(installed: None) -> None:
+    images = load_images("patterns")
+    assert (images.name, images.licence, images.scheme) == ("patterns", "CC0-1.0", "figure-ground")
+    assert len(images) == len(images.train) == 12
+    red_on_black = images.compose("red wide level stripes on black")
+    assert red_on_black is not None
+    assert red_on_black[0, 0].min() > 0.5 > red_on_black[0, 8].max()
+
+
+def test_a_model_of_its_recipe_is_trained_and_draws_with_its_sampler(
+    installed: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = [word for pair in SMALL for word in ("--set", pair)]
+    words = ["train", "patterns", "--steps", "2", "--name", "mine", *settings, "--foreground"]
+    assert main(words) == 0
+    drawn = tmp_path / "drawn.png"
+    words = ["generate", "mine", "--prompt", "red wide level stripes on black", "--steps", "3"]
+    assert main([*words, "--sampler", "midpoint", "--out", str(drawn)]) == 0
+    assert Image.open(drawn).size[0] % 32 == 0
+    capsys.readouterr()
+    assert main(["replay", str(drawn)]) == 0
+    assert capsys.readouterr().out.strip() == "identical"
+
+
+def test_its_sampler_is_exact_where_the_denoised_image_is_the_same_everywhere(
+    installed: None,
+) -> None:
+    import torch
+
+    from genui.engine.sample.samplers import Step
+
+    clean, noise = torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)
+    step = Step(x=8 * noise, denoised=clean, sigma=8.0, sigma_next=2.0, noise=noise)
+    sampler = find_sampler(ImageSettings(sampler="midpoint"))
+    assert torch.allclose(sampler(step, lambda x, sigma: clean), 2 * noise)
+
+
+def test_the_same_file_named_in_the_shell_trains_in_a_process_of_its_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = str(EXAMPLE / MODULE)
+    small = [word for pair in ("layers=1", "width=16", "device=cpu") for word in ("--set", pair)]
+    words = ["train", "sums", "--steps", "2", "--name", "adds", *small, "--foreground"]
+    assert main(["--plugin", file, *words]) == 0
+    capsys.readouterr()
+    assert main(["--plugin", file, "generate", "adds", "--prompt", "1+1=", "--tokens", "3"]) == 0
+    assert capsys.readouterr().out.startswith("1+1=")
+
+
+def test_without_the_plugin_its_names_are_unknown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "patterns" not in RECIPES
+    assert main(["train", "patterns"]) == 2
+    assert "no recipe 'patterns'" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="no sampler 'midpoint'"):
+        ImageSettings(sampler="midpoint")
+
+
+def test_what_a_loader_of_a_plugin_does_wrong_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GENUI_DEBUG", raising=False)
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text(
+        "import numpy as np\n"
+        "from genui.engine.data.images import ImageDataset\n"
+        "zeros = lambda side: np.zeros((2, side, side, 4), np.uint8)\n"
+        "row = dict(summary='', licence='none')\n"
+        "DATASETS = [\n"
+        "    ImageDataset(name='raises', load=lambda: 1 / 0, **row),\n"
+        "    ImageDataset(name='small', load=lambda: (zeros(8), 'ab'), **row),\n"
+        "    ImageDataset(name='bare', load=lambda: (zeros(32), ()), **row),\n"
+        "]\n"
+    )
+    for name, fault in (
+        ("raises", "cannot be loaded: ZeroDivisionError"),
+        ("small", "its images are uint8 [2, 8, 8, 4]"),
+        ("bare", "2 images, 0 captions"),
+    ):
+        words = ["--plugin", str(wrong), "train", "icons", "--set", f"dataset={name}"]
+        assert main(words) == 1
+        err = capsys.readouterr().err
+        assert err.startswith(f"genui: dataset {name}: {fault}")
+        assert err.count("\n") == 1
