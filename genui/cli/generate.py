@@ -50,11 +50,10 @@ from genui.protocol import (
     Start,
     Started,
     TextFrame,
-    TextSettings,
     notes,
 )
 from genui.protocol.edits import sample_step
-from genui.protocol.registry import UNGUIDED, Kind
+from genui.protocol.registry import Kind, resolve
 from genui.render.axis import duration
 from genui.render.piano_roll import Column, text_roll
 
@@ -280,17 +279,15 @@ def check(args: argparse.Namespace, what: Asked) -> None:
         raise MisuseError(f"--scale {args.scale}: between 1 and {MOST_SCALE}")
     if args.rate is not None and not LEAST_RATE <= args.rate <= MOST_RATE:
         raise MisuseError(f"--rate {args.rate}: between {LEAST_RATE} and {MOST_RATE:.0f}")
-    if args.denoising and (what.model.medium != "video" or args.out is None):
-        raise MisuseError(
-            "--denoising: says what --out shows of a clip; give it with a video model and --out"
-        )
+    if args.denoising and args.out is None:
+        raise MisuseError("--denoising: says what --out shows of a clip; give it with --out")
     if args.gm:
         _check_orchestra(args, what)
     if args.out == output.DASH:
         output.check(args, what.kind)
     elif args.out is not None:
         check_target(args.out, what.kind)
-        if several and what.kind.settings is TextSettings and args.out.suffix.lower() == ".cast":
+        if several and what.kind.streams and args.out.suffix.lower() == ".cast":
             raise MisuseError(f"--out {args.out}: a recording is of one text; leave out -n")
     if args.trace is not None:
         check_file(args.trace, "--trace", (".trace",), "a trace")
@@ -306,7 +303,7 @@ def _check_orchestra(args: argparse.Namespace, what: Asked) -> None:
     from genui.formats import midi
 
     heard = args.out is not None and output.target(args.out, what.kind).suffix.lower() == ".wav"
-    if what.model.medium != "music" or not heard:
+    if not heard:
         raise MisuseError("--gm: says how --out FILE.wav of a music model is played; give one")
     midi.fluidsynth()
 
@@ -344,14 +341,20 @@ def as_file(made: Generated, name: Path) -> bytes:
     return encode(SUFFIXES[name.suffix], [made.sample], _recipe([made], view))
 
 
-def as_json(made: Generated, scale: int) -> dict[str, Any]:
-    """One sample as a script reads it: its recipe, and the text or a PNG in base64."""
-    if made.started.medium == "music":
-        piece = midi.piece_of(made.started.init, made.started.prompt, made.frames)
-        recipe = msgspec.to_builtins(_recipe([made], View(kind="score")))
-        return {**recipe, "notes": [note._asdict() for note in piece.notes]}
-    if not _draws(made):
-        return {**msgspec.to_builtins(_recipe([made], View(kind="text"))), "text": made.text}
+def score_as_json(made: Generated, scale: int) -> dict[str, Any]:
+    """One piece as a script reads it: its recipe and its notes."""
+    piece = midi.piece_of(made.started.init, made.started.prompt, made.frames)
+    recipe = msgspec.to_builtins(_recipe([made], View(kind="score")))
+    return {**recipe, "notes": [note._asdict() for note in piece.notes]}
+
+
+def text_as_json(made: Generated, scale: int) -> dict[str, Any]:
+    """One text as a script reads it: its recipe and the text."""
+    return {**msgspec.to_builtins(_recipe([made], View(kind="text"))), "text": made.text}
+
+
+def picture_as_json(made: Generated, scale: int) -> dict[str, Any]:
+    """One sample as a script reads it: its recipe, and a PNG in base64."""
     recipe = _recipe([made], _still(made, scale))
     data = base64.b64encode(encode("png", [made.sample], recipe)).decode()
     return {**msgspec.to_builtins(recipe), "png_base64": data}
@@ -676,7 +679,7 @@ def run(args: argparse.Namespace) -> int:
         fingerprint=fingerprint(what.model.path),
         prompt=args.prompt,
         seed=start.seed,
-        settings=_settings(args, start),
+        settings=_settings(args, start, what.kind),
         batch=BATCH if batched else 1,
     )
     if before is not None and used_critic(folder):
@@ -689,7 +692,7 @@ def run(args: argparse.Namespace) -> int:
             f"--out {folder}: was begun {difference(before, plan)}; "
             "ask for the same, or name an empty or a new folder"
         )
-    index = TEXTS if what.kind.pane == "text" else METADATA
+    index = TEXTS if what.kind.streams else METADATA
     done = prepare(folder, plan, index)
     if done >= count:
         output.note(f"{folder} has {done:,} samples already")
@@ -707,14 +710,14 @@ def run(args: argparse.Namespace) -> int:
 # --- what is asked ---------------------------------------------------------------------
 
 
-def _settings(args: argparse.Namespace, start: Start) -> Settings:
+def _settings(args: argparse.Namespace, start: Start, kind: Kind) -> Settings:
     """As asked; of pictures those that stand for their data, where nothing else is said."""
-    settings = start.settings
-    if isinstance(settings, ImageSettings):
+    settings, usual = start.settings, kind.for_data
+    if isinstance(settings, ImageSettings) and isinstance(usual, ImageSettings):
         for name in ("guidance", "steps", "eta", *SELDOM):
             if getattr(args, name) is None:
-                settings = msgspec.structs.replace(settings, **{name: getattr(UNGUIDED, name)})
-        if args.sigma_min is None and settings.steps < UNGUIDED.steps // 2:
+                settings = msgspec.structs.replace(settings, **{name: getattr(usual, name)})
+        if args.sigma_min is None and settings.steps < usual.steps // 2:
             settings = msgspec.structs.replace(settings, sigma_min=None)  # few end higher
     return settings
 
@@ -763,7 +766,7 @@ def _traced(start: Start, prompt: str, number: int, kind: Kind) -> tuple[Line, b
     if not isinstance(begun, Started) or not frames:
         raise GenuiError(f"{start.model}: nothing came; `genui doctor` says what is installed")
     made = Generated(request, begun, frames)
-    if kind.pane == "text":
+    if kind.streams:
         return Line(text=made.text, prompt=begun.prompt, seed=seed), b""
     name = file_name(number, kind.files[0])
     return Line(file_name=name, text=prompt, seed=seed), as_file(made, Path(name))
@@ -930,7 +933,7 @@ def run_generate(args: argparse.Namespace) -> int:
         output.note(f"--seed {what.drawn}")
     made = []
     quiet = args.json or args.every_step
-    live = what.kind.pane == "text" and args.out is None and not quiet
+    live = what.kind.streams and args.out is None and not quiet
     for start in what.starts:
         if live and len(what.starts) > 1:
             output.say(f"--- seed {start.seed}")
@@ -939,20 +942,17 @@ def run_generate(args: argparse.Namespace) -> int:
             for frame in made[-1].frames:
                 output.emit(facts(frame), indent=False)
         elif args.json:
-            output.emit(as_json(made[-1], args.scale or 1), indent=False)
+            output.emit(resolve(what.kind.as_json)(made[-1], args.scale or 1), indent=False)
     if what.fingerprint not in ("", made[0].started.fingerprint):
         output.note(f"{args.model} was made with other weights ({what.fingerprint})")
     write_output(args, made, what.kind)
-    if what.kind.pane != "text" and not (quiet or wanted_outputs(args)):
-        _draw_samples(made)
+    if what.kind.draw and not (quiet or wanted_outputs(args)):
+        resolve(what.kind.draw)(made)
     return 0
 
 
-def _draw_samples(made: Sequence[Generated]) -> None:
-    """The pictures in the terminal, as many in a row as fit; of music a piano roll."""
-    if made[0].started.medium == "music":
-        draw_rolls(made)
-        return
+def draw_pictures(made: Sequence[Generated]) -> None:
+    """The pictures in the terminal, as many in a row as fit."""
     from genui.cli.output import columns, draw
     from genui.formats.codec import last_picture
     from genui.formats.image import sheet

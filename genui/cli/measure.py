@@ -17,7 +17,7 @@ from genui.cli.output import Progress
 from genui.formats.points import read_csv, to_text
 from genui.formats.recipe import METADATA
 from genui.protocol import LAB, Frame, LabSettings, PointsFrame, Start, Started
-from genui.protocol.registry import KINDS, kind_of
+from genui.protocol.registry import KINDS, LAB_FAMILIES, kind_of
 from genui.render.chart import HEADS, cells
 
 if TYPE_CHECKING:
@@ -354,7 +354,7 @@ def _generated(args: argparse.Namespace) -> Path:
     if not FEWEST_WORTH <= number <= generate.MOST_GENERATED:
         raise MisuseError(f"-n {number}: between {FEWEST_WORTH} and {generate.MOST_GENERATED:,}")
     model = find_model(args.what)
-    if model.medium != "image" or model.family == "classifier":
+    if not KINDS[model.family, model.medium].batches:
         raise MisuseError(
             f"{args.what}: a {model.family} of {model.medium}; what pictures are worth is measured"
         )
@@ -384,8 +384,6 @@ def _show(found: "Worth", model: str) -> None:
 
 # --- `genui lab`: a small network learns points in the plane, as in the app's Lab -------------
 
-FAMILIES = tuple(family for family, medium in KINDS if medium == "points")
-
 
 def configure_lab(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
@@ -402,7 +400,7 @@ def configure_lab(parser: argparse.ArgumentParser) -> None:
         metavar="POINTS",
         help="two-moons, eight-gaussians, spirals, checkerboard, or a CSV of x,y or x,y,class",
     )
-    parser.add_argument("--family", default="flow", metavar="F", help=", ".join(FAMILIES))
+    parser.add_argument("--family", default="flow", metavar="F", help=", ".join(LAB_FAMILIES))
     parser.add_argument("--seed", metavar="N", help="the same seed gives the same training")
     parser.add_argument("--steps", metavar="N", help="training steps (2000)")
     parser.add_argument("--learning-rate", metavar="R", help="Adam's step (0.004)")
@@ -417,15 +415,11 @@ def configure_lab(parser: argparse.ArgumentParser) -> None:
 
 
 def run_lab(args: argparse.Namespace) -> int:
-    if args.family not in FAMILIES:
-        raise MisuseError(f"--family {args.family}: one of {', '.join(FAMILIES)}")
+    if args.family not in LAB_FAMILIES:
+        raise MisuseError(f"--family {args.family}: one of {', '.join(LAB_FAMILIES)}")
     kind = kind_of(args.family, "points", args.family)
     if args.out is not None:
         generate.check_target(args.out, kind)
-        if args.family == "classifier" and args.out.suffix.lower() == ".csv":
-            raise MisuseError(
-                f"--out {args.out}: a classifier has no samples; name a .png, .gif or .apng"
-            )
     seed = secrets.randbelow(1_000_000) if args.seed is None else seed_from(args.seed)
     if args.seed is None:
         output.note(f"--seed {seed}")

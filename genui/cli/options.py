@@ -29,20 +29,17 @@ from genui.protocol import (
     Denoise,
     Edit,
     EditAt,
-    ImageSettings,
-    LatentSettings,
     Seed,
     SetPrompt,
     SetSeed,
     SetSettings,
     Settings,
     Start,
-    TextSettings,
     WriteText,
     WriteToken,
     notes,
 )
-from genui.protocol.registry import Kind, kind_of
+from genui.protocol.registry import KINDS, Kind, kind_of, resolve
 from genui.protocol.settings import parse_axes
 
 if TYPE_CHECKING:
@@ -118,14 +115,15 @@ def settings_for(
 
     Raises MisuseError for an option of another kind, a wrong type or a value out of range.
     """
-    fields = kind.settings.__struct_fields__
+    defaults = kind.defaults
+    fields = defaults.__struct_fields__
     values: dict[str, Any] = {}
     for name, text in given.items():
         if name not in fields:
             fits = ", ".join(option(known) for known in OPTIONS if known in fields)
             raise MisuseError(f"{option(name)}: {model} {kind.does}; it takes {fits}")
-        values[name] = setting(kind.settings, name, text, f"{option(name)} {text}")
-    begin = base if isinstance(base, kind.settings) else kind.defaults
+        values[name] = setting(type(defaults), name, text, f"{option(name)} {text}")
+    begin = base if isinstance(base, type(defaults)) else defaults
     return msgspec.structs.replace(begin, **values)
 
 
@@ -161,13 +159,6 @@ def option(name: str) -> str:
 
 
 # --- `--fork STEP:EDIT`: an edit of a trace, as it is typed and as it is said -----------------
-
-_OTHERS: Mapping[type[Settings], tuple[str, ...]] = {
-    ImageSettings: ("seed", "caption", "noise", "denoise"),
-    LatentSettings: ("seed", "caption"),
-    TextSettings: ("seed", "token", "text"),
-}
-"""The edits of a kind of trace beside its settings."""
 
 _FORM = re.compile(r"(\d{1,9}):([A-Za-z_-]+)(?:=(.*))?", re.DOTALL)
 
@@ -217,7 +208,7 @@ def _edit(
     asked: str, name: str, value: str | None, model: "ModelInfo", settings: Settings, mask: bytes
 ) -> Edit:
     kind = kind_of(model.family, model.medium, model.ref)
-    known = (*_OTHERS[kind.settings], *kind.settings.__struct_fields__)
+    known = (*kind.edits, *type(settings).__struct_fields__)
     if name not in known:
         raise MisuseError(
             f"{asked}: no edit of {model.ref}, which {kind.does}; {did_you_mean(name, known)}"
@@ -232,11 +223,11 @@ def _edit(
         "noise": lambda: AddNoise(to=_step(asked, text), mask=mask),
         "denoise": Denoise,
         "text": lambda: WriteText(text),
-        "token": lambda: WriteToken(_token(asked, text, model)),
+        "token": lambda: WriteToken(_token(asked, text, model, kind)),
     }
     if name in others:
         return others[name]()
-    changed = {name: setting(kind.settings, name, text, asked)}
+    changed = {name: setting(type(settings), name, text, asked)}
     return SetSettings(msgspec.structs.replace(settings, **changed))
 
 
@@ -246,15 +237,26 @@ def _step(asked: str, text: str) -> int:
     return int(text)
 
 
-def _token(asked: str, text: str, model: "ModelInfo") -> int:
+def _token(asked: str, text: str, model: "ModelInfo", kind: Kind) -> int:
     """A token by its number (`#12`) or as it is spelled."""
+    if text.startswith("#") and text[1:].isdecimal() and len(text) < 12:
+        return int(text[1:])
+    return resolve(kind.read_token)(text, model, asked)
+
+
+def read_note(text: str, model: "ModelInfo", asked: str) -> int:
+    """The token of a note as it is spelled. Raises MisuseError where it is none."""
+    return notes.parse_token(text)
+
+
+def read_vocabulary_token(text: str, model: "ModelInfo", asked: str) -> int:
+    """The token of a model's vocabulary that is spelled so.
+
+    Raises MisuseError, which begins with `asked`, where there is none.
+    """
     from genui.engine.data.tokenizer import tokenizer_from_dict
     from genui.runs.models import read_header
 
-    if text.startswith("#") and text[1:].isdecimal() and len(text) < 12:
-        return int(text[1:])
-    if model.medium == "music":
-        return notes.parse_token(text)
     described = read_header(model.path).metadata.get("tokenizer")
     tokenizer = tokenizer_from_dict(described if isinstance(described, dict) else {})
     spelled: dict[str, int] = {}
@@ -305,10 +307,8 @@ def spell_all(edits: Sequence[EditAt], settings: Settings) -> list[str]:
 # --- What `genui generate` is asked for: a model or a saved generation, and what changes it ---
 
 MOST_SAMPLES = 64  # samples of one command
-PICTURES_ONLY = (
-    *("init", "strength", "forward", "mask", "grid", "film", "frames", "scale"),
-    "denoising",
-)
+OF_SOME = tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind.options))
+"""The options that only some kinds of models take, beside their settings."""
 
 
 @dataclass(frozen=True)
@@ -344,17 +344,14 @@ def asked(args: argparse.Namespace) -> Asked:
     if args.prompt is not None:
         # What no encoding can say (an argument in another locale) cannot be asked for.
         base = replace(base, prompt=args.prompt.encode("utf-8", "replace").decode())
-    if model.medium != "music" and (args.melody, args.voices) != (None, None):
-        raise MisuseError(f"--melody: {model.ref} {kind.does}; it is for models of music")
-    if kind.settings is LatentSettings:
-        _refuse(args, ("init", "strength", "forward", "mask", "denoising"), model, kind)
-        base = _as_grid(args, base, count)
-    elif kind.settings is ImageSettings:
-        base = _as_pictures(args, base, count)
-    else:
-        if model.medium == "music":
-            base = _round_melody(args, base)
-        _refuse_pictures(args, model, kind)
+    for name in OF_SOME:
+        if name not in kind.options and is_given(args, name):
+            raise MisuseError(f"--{name}: {model.ref} {kind.does}; it is for {_takers(name)}")
+    base = _with_init(args, base, kind)
+    if args.grid:
+        base = replace(base, grid=_axes(args.grid))
+    if base.grid and count > 1:
+        raise MisuseError("-n: a grid is several pictures already; leave out -n or --grid")
     drawn = None
     if args.seed is not None:
         base = replace(base, seed=seed_from(args.seed))
@@ -389,8 +386,17 @@ def _edits(
     return parse(args.fork, model, settings, base.edits, mask)
 
 
-def _as_pictures(args: argparse.Namespace, base: Start, count: int) -> Start:
-    """With the options that only pictures have."""
+def _takers(name: str) -> str:
+    """The kinds of models that take an option, in words."""
+    media = dict.fromkeys(medium for (_, medium), kind in KINDS.items() if name in kind.options)
+    *most, last = media
+    return f"models of {', '.join(most)} and {last}" if most else f"models of {last}"
+
+
+def _with_init(args: argparse.Namespace, base: Start, kind: Kind) -> Start:
+    """With what the trace begins from: voices of a MIDI file, or a picture."""
+    if "melody" in kind.options:
+        return _with_melody(args, base)
     if args.init is not None:
         init = args.init if args.init == FROM_DATA else str(Path(args.init).expanduser().absolute())
         base = replace(base, init=init)
@@ -400,19 +406,10 @@ def _as_pictures(args: argparse.Namespace, base: Start, count: int) -> Start:
         if base.init is None or base.forward:
             raise MisuseError("--strength: says how far --init IMAGE is drowned; give one with it")
         base = replace(base, strength=_strength(args.strength))
-    return _as_grid(args, base, count)
-
-
-def _as_grid(args: argparse.Namespace, base: Start, count: int) -> Start:
-    """With what varies along the sides of a grid, where that is asked for."""
-    if args.grid:
-        base = replace(base, grid=_axes(args.grid))
-    if base.grid and count > 1:
-        raise MisuseError("-n: a grid is several pictures already; leave out -n or --grid")
     return base
 
 
-def _round_melody(args: argparse.Namespace, base: Start) -> Start:
+def _with_melody(args: argparse.Namespace, base: Start) -> Start:
     """With the voices of a MIDI file that are given, where one is named."""
     path = args.melody or args.init
     if path is None:
@@ -431,18 +428,6 @@ def _strength(text: str) -> float:
     if not 0 < strength <= 1:
         raise MisuseError(f"--strength {text}: more than 0, and at most 1, which leaves nothing")
     return strength
-
-
-def _refuse_pictures(args: argparse.Namespace, model: "ModelInfo", kind: Kind) -> None:
-    names = [n for n in PICTURES_ONLY if not (n == "init" and model.medium == "music")]
-    _refuse(args, names, model, kind)
-
-
-def _refuse(args: argparse.Namespace, names: Sequence[str], model: "ModelInfo", kind: Kind) -> None:
-    """Raises MisuseError where one of these options is given."""
-    for name in names:
-        if is_given(args, name):
-            raise MisuseError(f"--{name}: {model.ref} {kind.does}; it is for models that denoise")
 
 
 def is_given(args: argparse.Namespace, name: str) -> bool:

@@ -55,7 +55,8 @@ def train_here(run: RunDir) -> int:
 def _what_then(run: RunDir) -> str:
     """What can be done with what was trained: a classifier generates nothing."""
     recipe = read_info(run).recipe
-    if (recipe.get("family"), recipe.get("medium")) in KINDS:
+    kind = KINDS.get((recipe.get("family", ""), recipe.get("medium", "")))
+    if kind is not None and kind.generates:
         return f"`genui generate {run.id}` uses it"
     return f"`genui show {run.id}` tells of it"
 

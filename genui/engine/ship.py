@@ -22,7 +22,7 @@ from torch import Tensor
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine.device import processor_name
-from genui.engine.kinds import honesty, measure
+from genui.engine.kinds import limitations, measure
 from genui.engine.load import stream
 from genui.engine.models import frozen
 from genui.engine.train.checkpoint import halved, load_weights, quantise, write_model
@@ -77,7 +77,7 @@ def ship(run: RunDir, guide: str = "", bits: int = 8) -> dict[str, Any]:
             "fingerprint": described["fingerprint"],
         },
         "licence": "MIT",
-        "honesty": honesty(recipe),
+        "honesty": limitations(recipe),
         "size": size(target, bits),
         "sample": sample(str(target), recipe),
     }

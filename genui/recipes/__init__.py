@@ -4,7 +4,7 @@ A recipe is everything needed to train a model again: dataset, family, hyperpara
 and budget. It is a frozen dataclass; `override` changes any field from text, as
 `--set width=384` does, and says in one line what is wrong where it cannot.
 
-A kind of recipe is a file here, and a row in each of `KINDS` and `RECIPES`.
+A kind of recipe is a class here, named by its row of `genui.protocol.registry`.
 """
 
 import dataclasses
@@ -19,37 +19,22 @@ import msgspec
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.plugins import Table, by_name
 from genui.base.text import from_text
+from genui.protocol.registry import KINDS, resolve
 from genui.recipes import classifier, diffusion, gan, transformer
 from genui.recipes.base import PATHS as PATHS
 from genui.recipes.base import WATCHING as WATCHING
 from genui.recipes.base import Recipe
-from genui.recipes.classifier import (
-    ImageClassifierRecipe,
-    SoundClassifierRecipe,
-    TextClassifierRecipe,
-)
-from genui.recipes.diffusion import DiffusionRecipe, VideoRecipe, VoiceRecipe
-from genui.recipes.gan import GanRecipe
-from genui.recipes.transformer import MusicRecipe, RecurrentRecipe, TransformerRecipe
+from genui.recipes.classifier import ImageClassifierRecipe as ImageClassifierRecipe
+from genui.recipes.classifier import SoundClassifierRecipe as SoundClassifierRecipe
+from genui.recipes.classifier import TextClassifierRecipe as TextClassifierRecipe
+from genui.recipes.diffusion import DiffusionRecipe as DiffusionRecipe
+from genui.recipes.diffusion import VideoRecipe as VideoRecipe
+from genui.recipes.diffusion import VoiceRecipe as VoiceRecipe
+from genui.recipes.gan import GanRecipe as GanRecipe
+from genui.recipes.transformer import MusicRecipe as MusicRecipe
+from genui.recipes.transformer import RecurrentRecipe as RecurrentRecipe
 from genui.recipes.transformer import TextRecipe as TextRecipe
-
-KINDS: Mapping[tuple[str, str], type[Recipe]] = types.MappingProxyType(
-    {
-        ("transformer", "text"): TransformerRecipe,
-        ("transformer", "code"): TransformerRecipe,
-        ("transformer", "music"): MusicRecipe,
-        ("recurrent", "text"): RecurrentRecipe,
-        ("recurrent", "code"): RecurrentRecipe,
-        ("diffusion", "image"): DiffusionRecipe,
-        ("diffusion", "video"): VideoRecipe,
-        ("diffusion", "audio"): VoiceRecipe,
-        ("gan", "image"): GanRecipe,
-        ("classifier", "image"): ImageClassifierRecipe,
-        ("classifier", "text"): TextClassifierRecipe,
-        ("classifier", "audio"): SoundClassifierRecipe,
-    }
-)
-"""(family, medium) to the fields that such a recipe has."""
+from genui.recipes.transformer import TransformerRecipe as TransformerRecipe
 
 RECIPES: Mapping[str, Recipe] = Table(
     "genui.recipes",
@@ -132,15 +117,16 @@ def _plainly(error: msgspec.ValidationError) -> str:
 def recipe_from_dict(fields: Mapping[str, Any]) -> Recipe:
     """A recipe read back from a file. Raises MisuseError where it does not fit its family."""
     family, medium = str(fields.get("family")), str(fields.get("medium"))
-    kind = KINDS.get((family, medium))
-    if kind is None:
-        families = dict.fromkeys(family for family, _ in KINDS)
-        if family not in families:
+    trained = [key for key, kind in KINDS.items() if kind.recipe]
+    if (family, medium) not in trained:
+        media = [its_medium for its_family, its_medium in trained if its_family == family]
+        if not media:
+            families = dict.fromkeys(family for family, _ in trained)
             raise MisuseError(f"family {family[:40]!r}: {did_you_mean(family, families)}")
-        media = [theirs for of, theirs in KINDS if of == family]
         raise MisuseError(f"medium {medium[:40]!r} of {family}: {did_you_mean(medium, media)}")
-    known = {f.name for f in dataclasses.fields(kind)}
+    recipe_class = resolve(KINDS[family, medium].recipe)
+    known = {f.name for f in dataclasses.fields(recipe_class)}
     try:
-        return msgspec.convert({k: v for k, v in fields.items() if k in known}, kind)
+        return msgspec.convert({k: v for k, v in fields.items() if k in known}, recipe_class)
     except msgspec.ValidationError as error:
         raise MisuseError(f"recipe does not fit family {family}: {error}") from None

@@ -21,7 +21,8 @@ from msgspec import Meta, Struct
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import cannot_read, cannot_write, open_regular, plain, read_small, shown
-from genui.recipes import KINDS, Recipe, recipe_from_dict
+from genui.protocol.registry import FAMILIES, MEDIA
+from genui.recipes import Recipe, recipe_from_dict
 from genui.runs.layout import RunDir, read_info, write_info
 from genui.runs.listing import RunSummary, find_run, list_runs, matching, names_of, summarise
 
@@ -191,9 +192,6 @@ def weights_fingerprint(path: Path) -> str:
 
 
 # --- Which models there are to generate from: shipped ones, runs' checkpoints, files ----------
-
-_MEDIA = ("text", "code", "image", "music", "audio", "video", "points")
-_FAMILIES = tuple(dict.fromkeys(family for family, _ in KINDS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -365,7 +363,7 @@ def _model(
 
 def group_rank(model: ModelInfo) -> tuple[int, int]:
     """Where its group stands in a list: by its medium, then by its family."""
-    return _rank(model.medium, _MEDIA), _rank(model.family, _FAMILIES)
+    return _rank(model.medium, MEDIA), _rank(model.family, FAMILIES)
 
 
 def _rank(word: str, known: tuple[str, ...]) -> int:

@@ -3,7 +3,6 @@
 import re
 import time
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
@@ -15,6 +14,7 @@ from textual.timer import Timer
 from textual.widgets import Static
 
 from genui.base.text import clean_line
+from genui.protocol.registry import KINDS, resolve
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
 from genui.runs.models import ModelInfo
@@ -208,19 +208,14 @@ class ModelsPane(Pane, can_focus=False):
 # The Canvas is there from the start; another is made when a model is opened that needs it.
 
 SLOT: Mapping[PaneName, str] = MappingProxyType(
-    {
-        "canvas": "genui.ui.generate.image:CanvasPane",
-        "roll": "genui.ui.generate.roll:RollPane",
-        "walk": "genui.ui.generate.latent:LatentPane",
-    }
+    {cast("PaneName", kind.pane): kind.widget for kind in KINDS.values() if kind.shares_place}
 )
 """The id of each pane that may stand there, and its class as `module:class`."""
 
 
 def make_pane(name: PaneName, session: Session) -> TracePane[Any, Any]:
     """A new pane of that id, its module imported with the first."""
-    module, _, kind = SLOT[name].partition(":")
-    pane = cast("TracePane[Any, Any]", getattr(import_module(module), kind)(session))
+    pane = cast("TracePane[Any, Any]", resolve(SLOT[name])(session))
     pane.add_class("slot")
     return pane
 
@@ -244,7 +239,7 @@ CURVES = {
 """The metrics that are drawn here, where a run has them, and what they are called."""
 ALONE = ("training.zoom", "training.log")
 """The ids of the keys that need no run."""
-KINDS: "Mapping[str, Kind]" = {"val": "marks"}
+STYLES: "Mapping[str, Kind]" = {"val": "marks"}
 
 
 class TrainingPane(Steering, Pane):
@@ -339,7 +334,7 @@ class TrainingPane(Steering, Pane):
         series = view.series
         shown = {label: series[key][:2] for key, label in CURVES.items() if key in series}
         if shown:
-            loss.set_series(shown, {label: KINDS.get(label, "smoothed") for label in shown})
+            loss.set_series(shown, {label: STYLES.get(label, "smoothed") for label in shown})
         else:
             loss.clear(waiting_text(view))
 

@@ -38,7 +38,7 @@ from genui.formats.points import (
 )
 from genui.protocol import EDGE, LAB, LabSettings, Plane, PointsFrame, Seen
 from genui.protocol.edits import in_force
-from genui.protocol.registry import KINDS
+from genui.protocol.registry import LAB_FAMILIES
 from genui.render import plane
 from genui.render.plane import MARKS, Floats, Scene
 from genui.runs.models import ModelInfo
@@ -68,19 +68,9 @@ if TYPE_CHECKING:
 
 # --- What the Lab's families and data are called, and its settings in words -------------------
 
-FAMILIES: tuple[str, ...] = tuple(family for family, medium in KINDS if medium == "points")
-TITLES = {
-    "gan": "GAN",
-    "diffusion": "diffusion",
-    "flow": "flow matching",
-    "autoregressive": "autoregressive",
-    "classifier": "classifier",
-}
+FAMILIES = tuple(LAB_FAMILIES)
 DATA = ("two moons", "eight Gaussians", "spirals", "checkerboard")
 OWN = "your points"
-NOISY = frozenset({"diffusion", "flow"})
-"""Families that go through noise levels."""
-
 LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """The noise levels that `t` goes round."""
 
@@ -92,25 +82,12 @@ LAYERS: dict[str, tuple[str, ...]] = {
 }
 """What `g` goes round: a name, and which parts of a scene it leaves out."""
 
-SURFACES = {
-    "gan": "the discriminator's score",
-    "diffusion": "density",
-    "flow": "density",
-    "autoregressive": "p(x) p(y | x)",
-    "classifier": "p(class | x, y)",
-}
-ARROWS = {
-    "gan": "its gradient",
-    "diffusion": "flow to data",
-    "flow": "flow to data",
-}
-
 
 def family_model(family: str) -> ModelInfo:
     """A family as the panes know models; it has no file."""
     return ModelInfo(
         ref=LAB + family,
-        name=TITLES[family],
+        name=LAB_FAMILIES[family].title,
         family=family,
         medium="points",
         dataset="",
@@ -125,17 +102,17 @@ def family_model(family: str) -> ModelInfo:
 def family_named(ref: str) -> ModelInfo:
     """`lab:gan` as the panes know models. Raises MisuseError where there is no such family."""
     family = ref.removeprefix(LAB)
-    if family not in TITLES:
-        raise MisuseError(f"the Lab has no family '{family[:40]}': {did_you_mean(family, TITLES)}")
+    if family not in LAB_FAMILIES:
+        raise MisuseError(
+            f"the Lab has no family '{family[:40]}': {did_you_mean(family, LAB_FAMILIES)}"
+        )
     return family_model(family)
 
 
 def divergence_words(family: str, floor: float | None) -> str:
     """What the divergence is of, and what samples of the truth itself come to."""
-    if family == "classifier":
-        return "KL from the true p(class | x, y)"
     least = "" if floor is None else f" · truth itself {floor:.3f}"
-    return f"Jensen–Shannon{least}"
+    return f"{LAB_FAMILIES[family].divergence}{least}"
 
 
 def data_name(prompt: str) -> str:
@@ -150,7 +127,7 @@ def setting_lines(
 ) -> list[Line]:
     """The Lab's settings."""
     lines = [
-        Line("m", "family", TITLES[family]),
+        Line("m", "family", LAB_FAMILIES[family].title),
         Line("d", "data", data_name(data)),
         Line("a", "rate", f"{settings.learning_rate:g}", "learning_rate"),
         Line("c", "batch", f"{settings.batch}", "batch"),
@@ -160,7 +137,7 @@ def setting_lines(
         Line("r", "seed", str(seed)),
         Line("g", "drawn", layers),
     ]
-    if family in NOISY:
+    if LAB_FAMILIES[family].noisy:
         lines.append(Line("t", "noise", f"{noise:g}"))
     return lines
 
@@ -276,7 +253,7 @@ class Watching(TracePane[PointsFrame, LabSettings]):
     def sight(self, trace: Trace[PointsFrame]) -> Plane | None:
         """What there is to see of the step shown; what is missing is asked for."""
         family = trace.request.model.partition(":")[2]
-        noise = self.noise if family in NOISY else 0.0
+        noise = self.noise if LAB_FAMILIES[family].noisy else 0.0
         place = self._sights.wanted(trace, noise)
         if place is not None:
             self._session.look(*place)
@@ -316,11 +293,10 @@ class Watching(TracePane[PointsFrame, LabSettings]):
         self.paint()
 
     def _has_noise(self, what: str) -> bool:
-        family = self.model.family if self.model is not None else ""
-        if family in NOISY:
-            return True
-        self._tell(f"{TITLES[family]} has no {what}: diffusion and flow matching do (m)")
-        return False
+        lab = LAB_FAMILIES[self.model.family if self.model is not None else FAMILIES[0]]
+        if not lab.noisy:
+            self._tell(f"{lab.title} has no {what}: diffusion and flow matching do (m)")
+        return lab.noisy
 
     # --- particles ----------------------------------------------------------------------
 
@@ -777,7 +753,7 @@ class LabPane(OwnPoints):
             return f"starting … {time.monotonic() - self._asked_at:.0f} s"
         data = data_name(self.prompt)
         return (
-            f"space trains: {TITLES[self.family]} on {data}. m another family, d other "
+            f"space trains: {LAB_FAMILIES[self.family].title} on {data}. m another family, d other "
             "data, p sets points of your own, o opens a CSV"
         )
 
@@ -843,12 +819,12 @@ class LabPane(OwnPoints):
         if len(scene.samples):
             parts.append("∴ samples")
         if len(scene.arrows):
-            parts.append(f"→ {ARROWS.get(family, '')}")
+            parts.append(f"→ {LAB_FAMILIES[family].arrows}")
         if scene.chances is not None:
             parts.append("┄ boundary")
         if scene.surface is not None or scene.chances is not None:
-            parts.append(f"░ {SURFACES[family]}")
-        if self.noise and family in NOISY:
+            parts.append(f"░ {LAB_FAMILIES[family].surface}")
+        if self.noise and LAB_FAMILIES[family].noisy:
             parts.append(f"noise {self.noise:g}")
         return " · ".join(parts)
 

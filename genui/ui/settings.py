@@ -11,7 +11,7 @@ from genui.base.errors import MisuseError
 from genui.base.text import clean, clean_line, from_text
 from genui.formats.recipe import TraceRecipe
 from genui.protocol import SAMPLERS, Axis, ImageSettings, LabSettings, LatentSettings, TextSettings
-from genui.protocol.registry import KINDS, LABELS
+from genui.protocol.registry import KINDS
 from genui.protocol.settings import grid_words
 from genui.recipes import RECIPES, Recipe
 from genui.runs.layout import RunDir
@@ -25,7 +25,7 @@ from genui.ui.widgets.base import Row
 def pane_of(model: ModelInfo) -> PaneName | None:
     """The pane that shows its traces; None where it generates nothing."""
     kind = KINDS.get((model.family, model.medium))
-    return cast(PaneName, kind.pane) if kind is not None else None
+    return cast(PaneName, kind.pane) if kind is not None and kind.generates else None
 
 
 def pane_of_saved(recipe: TraceRecipe, models: Sequence[ModelInfo]) -> PaneName:
@@ -36,13 +36,14 @@ def pane_of_saved(recipe: TraceRecipe, models: Sequence[ModelInfo]) -> PaneName:
     return next(
         cast(PaneName, kind.pane)
         for kind in KINDS.values()
-        if isinstance(recipe.settings, kind.settings)
+        if type(recipe.settings) is kind.settings
     )
 
 
 def classifiers(models: Sequence[ModelInfo]) -> list[ModelInfo]:
     """Those that give labels to what others make."""
-    return [model for model in models if (model.family, model.medium) in LABELS]
+    kinds = ((model, KINDS.get((model.family, model.medium))) for model in models)
+    return [model for model, kind in kinds if kind is not None and not kind.generates]
 
 
 def recipe_of(model: ModelInfo) -> Recipe | None:

@@ -31,6 +31,7 @@ from genui.base.text import clean, clean_line
 from genui.formats.favourites import Listed, drop_favourite, list_favourites
 from genui.formats.recipe import TraceRecipe
 from genui.protocol import ImageFrame, Neighbour, Neighbours, Quote
+from genui.protocol.registry import kind_of_trace
 from genui.recipes import RECIPES, Recipe, override, parse_settings
 from genui.render.chart import HEADS, cells
 from genui.render.prose import Flow
@@ -641,7 +642,7 @@ class NearestScreen(Window[None]):
         where = clean_line(f"{found.data} · {found.measured}")
         if found.quote is not None:
             steps = f"tokens {found.quote.first}–{found.quote.last}"
-            if self._trace.medium != "music":
+            if kind_of_trace(self._trace.medium, self._trace.request.settings).streams:
                 steps = f"{len(found.quote.text)} characters, {steps}"
             return f"longest run {steps}, of {where}"
         if found.pictures:

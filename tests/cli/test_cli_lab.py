@@ -68,7 +68,10 @@ def test_samples_are_in_the_coordinates_of_the_points(
         (("two-moons", "--learning-rate", "2"), "--learning-rate 2:"),
         (("two-moons", "--out", "lab.wav"), "end the name in it"),
         (("none.csv",), "none.csv: cannot be read (no such file or directory)"),
-        (("two-moons", "--family", "classifier", "--out", "c.csv"), "has no samples"),
+        (
+            ("two-moons", "--family", "classifier", "--out", "c.csv"),
+            "is written as .gif, .apng or .png",
+        ),
     ],
 )
 def test_what_cannot_be_asked_is_one_line(

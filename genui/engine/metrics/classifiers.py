@@ -14,7 +14,7 @@ from torch import Tensor
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean_line
-from genui.engine import device, kinds
+from genui.engine import device
 from genui.engine.data.image_labels import LabelledImages, load_labelled_images
 from genui.engine.data.images import SIDE, as_floats, as_pixels
 from genui.engine.data.speech import (
@@ -37,6 +37,7 @@ from genui.engine.sample.trace import Trace
 from genui.engine.train.checkpoint import load_weights
 from genui.engine.train.classifier import bags_of
 from genui.protocol import ImageFrame, Labels
+from genui.protocol.registry import KINDS, resolve
 from genui.recipes import Recipe, recipe_from_dict
 from genui.recipes.classifier import (
     ImageClassifierRecipe,
@@ -76,37 +77,38 @@ def labels(trace: Trace, step: int, model: str) -> Labels:
 def _judged(trace: Trace, step: int, model: str) -> tuple[tuple[str, float], ...]:
     info = find_model(model)
     recipe = read_header(info.path).recipe
-    load = kinds.judge_loader(recipe)
-    if load is None:
+    kind = KINDS[recipe.family, recipe.medium]
+    if not kind.judge:
         raise MisuseError(
             f"{info.name} is a {recipe.family} of {recipe.medium} and gives no labels: "
             "name a classifier"
         )
-    judge = _loaded(load, str(info.path), _changed(info.path))
-    if recipe.medium == "text":
-        example: Any = [judge.excerpt(_text(trace, step, recipe))]
-        if not example[0].strip():
-            raise MisuseError("there is no text yet to give a label to")
-    else:
-        example = _picture(trace, step, recipe)
+    made = trace.started
+    if (KINDS[made.family, made.medium].labelled_as or made.medium) != recipe.medium:
+        raise _other_medium(trace, recipe)
+    judge = _loaded(resolve(kind.judge), str(info.path), _changed(info.path))
+    example = resolve(kind.example)(trace, step, recipe, judge)
     chances = judge.probabilities(example)[0]
     order = np.argsort(-chances, kind="stable")[:MOST_LABELS].tolist()
     return tuple((clean_line(judge.labels[at], 40), float(chances[at])) for at in order)
 
 
-def _text(trace: Trace, step: int, recipe: Recipe) -> str:
-    """The text at a step, its prompt before it."""
+def text_example(trace: Trace, step: int, recipe: Recipe, judge: Any) -> list[str]:
+    """The text at a step, its prompt before it. Raises MisuseError where there is none."""
     generator, state = trace.generator, trace.state(step)
     if not (isinstance(generator, TextGenerator) and isinstance(state, TextState)):
         raise _other_medium(trace, recipe)
     written = generator.tokenizer.decode(state.token_ids.since(state.prompt).tolist())
-    return trace.started.prompt + written + trace.started.suffix
+    text = judge.excerpt(trace.started.prompt + written + trace.started.suffix)
+    if not text.strip():
+        raise MisuseError("there is no text yet to give a label to")
+    return [text]
 
 
-def _picture(trace: Trace, step: int, recipe: Recipe) -> np.ndarray:
+def picture_example(trace: Trace, step: int, recipe: Recipe, judge: Any) -> np.ndarray:
     """The clean picture as the model sees it at a step, uint8 [1, H, W, 3]."""
     frame = trace.generator.frame(trace.state(step))
-    if not isinstance(frame, ImageFrame) or trace.started.medium != "image":
+    if not isinstance(frame, ImageFrame):
         raise _other_medium(trace, recipe)
     if trace.request.grid:
         raise MisuseError("a grid is several pictures, and one is given a label: draw one")

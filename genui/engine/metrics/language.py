@@ -198,8 +198,17 @@ COPY_SAMPLES = 12  # of 400 tokens
 
 
 def measure_text(generator: TextGenerator, recipe: TextRecipe) -> dict[str, str]:
-    """Validation loss on the whole held-out split; for code also how much of it parses."""
+    """Validation loss on the whole held-out split, and how much is copied."""
+    return _measure_text(generator, recipe, load_text(recipe.dataset, recipe.data))
+
+
+def measure_code_model(generator: TextGenerator, recipe: TextRecipe) -> dict[str, str]:
+    """`measure_code`, which a reader of code cares for most, and then as of any text."""
     data = load_text(recipe.dataset, recipe.data)
+    return measure_code(generator, data) | _measure_text(generator, recipe, data)
+
+
+def _measure_text(generator: TextGenerator, recipe: TextRecipe, data: TextData) -> dict[str, str]:
     held = encode_documents(generator.tokenizer, data.validation)
     nats = held_out_loss(generator.model, held, generator.machine, TEXT_BATCH)
     characters = sum(map(len, data.validation))
@@ -208,9 +217,6 @@ def measure_text(generator: TextGenerator, recipe: TextRecipe) -> dict[str, str]
     if recipe.tokenizer == "chars":
         found["validation loss"] = f"{nats:.3f} nats/char"
     found["held-out text"] = f"{bits:.3f} bits/char, whole validation split"
-    if recipe.medium == "code":
-        # First, since it is what a reader of code cares for.
-        found = measure_code(generator, data) | found
     return found | copied(generator, recipe, data)
 
 

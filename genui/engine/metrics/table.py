@@ -21,8 +21,7 @@ from genui.engine.metrics.classifiers import load_judge, pictures_of
 from genui.engine.metrics.distance import JUDGES, Distribution, Ruler, nearest
 from genui.engine.sample.diffusion import Draws
 from genui.logs.native import training_minutes
-from genui.protocol import ImageSettings
-from genui.protocol.registry import UNGUIDED, kind_of
+from genui.protocol.registry import KINDS
 from genui.runs.models import ModelInfo, find_model
 
 # --- How many pictures a model draws for a caption that many pictures answer to ---------------
@@ -111,7 +110,7 @@ def check(models: Sequence[str]) -> tuple[list[ModelInfo], str]:
     """
     infos = [find_model(model) for model in models]
     for model, info in zip(models, infos, strict=True):
-        if info.medium != "image" or info.family == "classifier":
+        if not KINDS[info.family, info.medium].batches:
             raise MisuseError(
                 f"{model}: a {info.family} of {info.medium}; the table is of models that draw"
             )
@@ -146,8 +145,8 @@ def _row(model: str, info: ModelInfo, ruler: Ruler, count: int, progress: Progre
     generator = find_and_load(model)
     if not isinstance(generator, Draws):
         raise MisuseError(f"{model}: draws no batches of pictures")
-    wanted = kind_of(info.family, info.medium, model).settings
-    settings = UNGUIDED if wanted is ImageSettings else wanted()
+    kind = KINDS[info.family, info.medium]
+    settings = kind.for_data or kind.defaults
     captions = ruler.captions(count)
     parts, seconds = [], 0.0
     for at in range(0, count, BATCH):

@@ -40,6 +40,7 @@ from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.train.classifier import ImageClassifierTask
 from genui.engine.train.optimizer import Optimizers, gradient_norm
 from genui.engine.train.task import sides_of
+from genui.protocol.registry import KINDS
 from genui.recipes.classifier import ImageClassifierRecipe
 from genui.runs.models import find_model
 
@@ -265,7 +266,8 @@ def answer(model: str, dataset: str, tested: int) -> Answer:
     Raises MisuseError for a model of other data or of no labels, and what `find_model` raises.
     """
     info = find_model(model)
-    if info.dataset != dataset or info.medium != "image":
+    kind = KINDS[info.family, info.medium]
+    if info.dataset != dataset or not (kind.judge or kind.batches):
         raise MisuseError(
             f"{model}: a model of {info.dataset} ({info.medium}); name one of {dataset} pictures"
         )
@@ -273,7 +275,7 @@ def answer(model: str, dataset: str, tested: int) -> Answer:
     rng = np.random.default_rng(0)
     chosen = rng.permutation(data.held_out)[:tested]
     rgb, targets = pictures_of(data, chosen)
-    if info.family == "classifier":
+    if kind.judge:
         judge = load_judge(model)
         if judge.labels != data.labels:
             raise MisuseError(f"{model}: its labels are not those of {dataset}; train it anew")

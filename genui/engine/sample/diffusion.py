@@ -54,6 +54,7 @@ from genui.protocol import (
     Start,
     Started,
 )
+from genui.protocol.registry import KINDS
 from genui.recipes import DiffusionRecipe, Recipe, recipe_from_dict
 from genui.recipes.diffusion import VideoRecipe, VoiceRecipe
 from genui.runs.models import find_model, read_header
@@ -399,7 +400,7 @@ class Draws(Protocol):
 def draws(model: str) -> bool:
     """Whether `draw` can be asked of a model; what cannot is generated a trace at a time."""
     info = find_model(model)
-    return info.medium == "image" and isinstance(find_and_load(model, many=True), Draws)
+    return KINDS[info.family, info.medium].batches
 
 
 def draw(
@@ -454,7 +455,7 @@ class Prompts:
 
     @cached_property
     def _pictures(self) -> CaptionedImages | None:
-        if self._recipe.medium != "image":
+        if not KINDS[self._recipe.family, self._recipe.medium].batches:
             return None
         try:
             return load_images(self._recipe.dataset, self._recipe.data)

@@ -9,9 +9,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from importlib import import_module
 from itertools import pairwise
-from types import MappingProxyType
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -23,6 +21,7 @@ from torch.nn import functional as F
 from genui.base.errors import MisuseError, did_you_mean
 from genui.formats import points
 from genui.protocol import EDGE, GRID, LAB, Plane
+from genui.protocol.registry import LAB_FAMILIES, resolve
 
 # --- Random numbers of a training, each from (seed, step, part) and never from a stream -------
 
@@ -377,25 +376,14 @@ class Family(Protocol):
         ...
 
 
-FAMILIES: Mapping[str, str] = MappingProxyType(
-    {
-        "gan": "genui.engine.train.points:Gan",
-        "diffusion": "genui.engine.train.points:Diffusion",
-        "flow": "genui.engine.train.points:FlowMatching",
-        "autoregressive": "genui.engine.train.points:Autoregressive",
-        "classifier": "genui.engine.train.points:Classifier",
-    }
-)
-"""The families, each as `module:class`; a class takes its width and the number of classes."""
-
-
 def make_family(model: str, width: int, classes: int) -> Family:
     """The family that a model's name, `lab:gan`, means. Raises MisuseError where there is none."""
     name = model.removeprefix(LAB)
-    if name not in FAMILIES:
-        raise MisuseError(f"the Lab has no family '{name[:40]}': {did_you_mean(name, FAMILIES)}")
-    module, _, kind = FAMILIES[name].partition(":")
-    return getattr(import_module(module), kind)(width, classes)
+    if name not in LAB_FAMILIES:
+        raise MisuseError(
+            f"the Lab has no family '{name[:40]}': {did_you_mean(name, LAB_FAMILIES)}"
+        )
+    return resolve(LAB_FAMILIES[name].learner)(width, classes)
 
 
 def middles(side: int = GRID) -> Tensor:

@@ -507,9 +507,6 @@ class Likening(Branching[F]):
 
 EVERY = 0.25  # seconds between two questions: generating is not to be slowed by them
 
-READS = {"code": "text"}
-"""A medium, to that of the classifiers that read it, where they differ."""
-
 
 class Labelling(Likening[F]):
     """Mixed into the pane that owns a tree of traces; it has a LabelBars and paints it.
@@ -537,7 +534,9 @@ class Labelling(Likening[F]):
         """Those that know what this pane's model makes, of its own data first."""
         if self.model is None:
             return []
-        medium, dataset = READS.get(self.model.medium, self.model.medium), self.model.dataset
+        kind = KINDS.get((self.model.family, self.model.medium))
+        medium = (kind and kind.labelled_as) or self.model.medium
+        dataset = self.model.dataset
         fitting = [judge for judge in self._classifiers if judge.medium == medium]
         return sorted(fitting, key=lambda judge: judge.dataset != dataset)
 

@@ -18,6 +18,7 @@ from genui.base.parsing import Parsing, parsing, position
 from genui.base.text import clean_line
 from genui.protocol import TextFrame, TextSettings, WriteText, WriteToken
 from genui.protocol.edits import in_force
+from genui.protocol.registry import KINDS
 from genui.ui import keys, messages
 from genui.ui.generate.pane import TracePane
 from genui.ui.keys import PaneName
@@ -141,7 +142,8 @@ class CodePane(AttendingPane):
 
     @property
     def _is_code(self) -> bool:
-        return self.model is not None and self.model.medium == "code"
+        kind = KINDS.get((self.model.family, self.model.medium)) if self.model else None
+        return kind is not None and kind.syntax == "python"
 
     def action_highlight(self) -> None:
         """Code by the kind of its words, or by how surprising its tokens were."""

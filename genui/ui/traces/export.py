@@ -17,8 +17,9 @@ from genui.formats.codec import Kind, Sample, encode, film_steps, sheet
 from genui.formats.favourites import Branch, SavedTree, branch_start, load_tree, save_tree
 from genui.formats.points import looked_at
 from genui.formats.recipe import Machine, Result, TraceRecipe, View, recipe_of, result_of
-from genui.protocol import ImageFrame, LabSettings, LatentSettings, PointsFrame
+from genui.protocol import ImageFrame, PointsFrame
 from genui.protocol.edits import in_force
+from genui.protocol.registry import kind_of_trace, resolve
 from genui.runs.models import ModelInfo, find_model
 from genui.ui.traces import trees
 from genui.ui.traces.compare import Column, Part
@@ -299,19 +300,8 @@ PIECES = (
 
 
 def formats(trace: Trace[Any]) -> tuple[Format, ...]:
-    """What a trace of its medium can be written as."""
-    if trace.medium == "music":
-        return PIECES
-    if trace.first:
-        return TEXTS
-    if isinstance(trace.request.settings, LabSettings):
-        return PLANES
-    if isinstance(trace.request.settings, LatentSettings):
-        return WALKS
-    frame = trace.frames[0] if trace.frames else None
-    if isinstance(frame, ImageFrame) and frame.sound:
-        return SOUNDS
-    return CLIPS if isinstance(frame, ImageFrame) and frame.pictures > 1 else PICTURES
+    """What a trace of its kind can be written as."""
+    return resolve(kind_of_trace(trace.medium, trace.request.settings).exports)
 
 
 @dataclass(frozen=True)

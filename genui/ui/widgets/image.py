@@ -14,6 +14,7 @@ from textual.strip import Strip
 
 from genui.base.text import clean_line
 from genui.protocol import ImageFrame
+from genui.protocol.registry import kind_of_trace, resolve
 from genui.ui.traces.compare import Column, Part
 from genui.ui.widgets.base import (
     DeafWhenLeaving,
@@ -230,14 +231,10 @@ class ColumnView(DeafWhenLeaving, Vertical):
         self._painted: object = None  # the prompt in the prose
 
     def compose(self) -> ComposeResult:
-        if self.column.trace.medium == "music":
-            yield Roll()
-        elif self.column.trace.first:
-            prose = Prose()
-            prose.can_focus = False  # the screen has the keys
-            yield prose
-        else:
-            yield ImageView()
+        trace = self.column.trace
+        view = resolve(kind_of_trace(trace.medium, trace.request.settings).view)()
+        view.can_focus = False  # the screen has the keys
+        yield view
 
     def on_resize(self) -> None:
         self.set_class(self.outer_size.width < NARROW, "-narrow")
@@ -273,10 +270,10 @@ class ColumnView(DeafWhenLeaving, Vertical):
         if not empty:
             model = clean_line(trace.request.model, 30)
             empty = f"loading {model} … {waited:.0f} s" if trace.loading else "Press space to begin"
-        if trace.medium == "music":
+        if self.query(Roll):
             self._paint_roll(step, empty)
             return
-        if trace.first:
+        if self.query(Prose):
             self._paint_prose(step, playing, empty)
             return
         picture, frame = self.query_one(ImageView), self.column.frame_at(step)
