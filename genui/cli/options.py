@@ -115,7 +115,7 @@ def settings_for(
 
     Raises MisuseError for an option of another kind, a wrong type or a value out of range.
     """
-    defaults = kind.defaults
+    defaults: Settings = kind.defaults
     fields = defaults.__struct_fields__
     values: dict[str, Any] = {}
     for name, text in given.items():
