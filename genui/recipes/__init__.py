@@ -9,7 +9,6 @@ A kind of recipe is a class here, named by its row of `genui.protocol.registry`.
 
 import dataclasses
 import itertools
-import types
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
