@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from tiny_models import write_coder, write_gan, write_models, write_music, write_video, write_voice
 
-from genui.base import paths
+from genui.base import paths, plugins
 from genui.cli.main import COMMANDS, command_parser, main
 from genui.engine.train.checkpoint import load_weights, write_tensors
 from genui.formats.audio import encode_wav
@@ -79,10 +79,21 @@ def test_the_examples_are_found() -> None:
 
 
 @pytest.mark.parametrize("command", EXAMPLES, ids=lambda c: f"{c.document}: {c.line[:60]}")
-def test_every_example_is_a_call_that_is_understood(command: Command) -> None:
+def test_every_example_is_a_call_that_is_understood(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if not command.words:
         return  # `genui` alone
     name, *arguments = command.words
+    if name == "--plugin":
+        # The page shows the file, under its name.
+        file, name, *arguments = arguments
+        text = (ROOT / "genui" / "help" / command.document).read_text("utf-8")
+        module = re.search(rf"```python\n# {re.escape(file)}\n(.*?)```", text, re.DOTALL)
+        assert module is not None
+        (tmp_path / file).write_text(module[1], "utf-8")
+        monkeypatch.setenv(plugins.VARIABLE, "")
+        plugins.use_files([str(tmp_path / file)])
     args, unknown = command_parser(name).parse_known_args(arguments)
     assert unknown == []
     if name in {"train", "recipes"} and args.recipe:

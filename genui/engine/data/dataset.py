@@ -49,4 +49,7 @@ def find_dataset(table: Table[Row], name: str, things: str) -> Row:
     try:
         return table[name]
     except KeyError:
-        raise MisuseError(f"no {things} '{name[:40]}': {did_you_mean(name, table)}") from None
+        raise MisuseError(
+            f"no {things} '{name[:40]}': {did_you_mean(name, table)} "
+            "(one of a plug-in needs genui --plugin FILE)"
+        ) from None
