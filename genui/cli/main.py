@@ -34,14 +34,16 @@ COMMANDS = MappingProxyType(
         "train": Command("train", "train a recipe in the background (or here, --foreground)"),
         "runs": Command("runs", "list your training runs"),
         "watch": Command("watch", "open the app on any training's log, or on a command's output"),
-        "inspect": Command("runs", "show a run or log, or follow its metrics"),
-        "export": Command("runs", "write metrics as CSV, JSONL or TensorBoard events"),
-        "pause": Command("runs", "hold a run between two steps", "steer"),
+        "inspect": Command("inspect", "show a run or log, or follow its metrics"),
+        "export": Command("export", "write metrics as CSV, JSONL or TensorBoard events"),
+        "pause": Command("control", "hold a run between two steps", "control"),
         "resume": Command("train", "let a paused run go on, or restart a stopped or dead one"),
-        "stop": Command("runs", "end a run after a checkpoint", "steer"),
-        "checkpoint": Command("runs", "write a checkpoint now", "steer"),
-        "evaluate": Command("runs", "measure a run on held-out data and sample it now", "steer"),
-        "set": Command("runs", "change the learning rate of a run while it trains"),
+        "stop": Command("control", "end a run after a checkpoint", "control"),
+        "checkpoint": Command("control", "write a checkpoint now", "control"),
+        "evaluate": Command(
+            "control", "measure a run on held-out data and sample it now", "control"
+        ),
+        "set": Command("control", "change the learning rate of a run while it trains"),
         "generate": Command("generate", "write text or draw a picture with a model"),
         "lab": Command("measure", "train a small network on points in the plane"),
         "compare": Command("replay", "run two generations in step, and say where they part"),
@@ -168,9 +170,9 @@ def _use_plugins(words: list[str]) -> list[str]:
 def _dispatch(words: list[str]) -> int:
     words = _use_plugins(words)
     if not words:
-        from genui.cli import watch
+        from genui.cli import home
 
-        return watch.run_home()
+        return home.run_home()
     command = words[0]
     known = command in COMMANDS
     if not known and not command.startswith("-"):

@@ -123,8 +123,8 @@ def _machine() -> dict[str, str]:
 
 
 def _terminal() -> dict[str, str]:
+    from genui.cli.home import has_terminal
     from genui.cli.output import speaks_unicode
-    from genui.cli.watch import has_terminal
     from genui.render.image import detect
 
     size = shutil.get_terminal_size()

@@ -536,7 +536,7 @@ def run_show(args: argparse.Namespace) -> int:
 
 
 def _run_folder(folder: Path) -> None:
-    from genui.cli.runs import describe
+    from genui.cli.inspect import describe
     from genui.runs.layout import RunDir
     from genui.runs.listing import summarise
 

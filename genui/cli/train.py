@@ -13,8 +13,9 @@ from types import FrameType
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.numbers import clock, count, short, value
 from genui.cli import output
+from genui.cli.control import add_wait, learning_rate, request
+from genui.cli.inspect import FOLLOW_SECONDS, RecordTail, line
 from genui.cli.options import add_json, add_run
-from genui.cli.runs import FOLLOW_SECONDS, RecordTail, add_wait, ask, learning_rate, line
 from genui.protocol.registry import KINDS
 from genui.recipes import FIXED, PATHS, RECIPES, Recipe, find_recipe, override, parse_settings
 from genui.runs import launch
@@ -265,18 +266,18 @@ def run_resume(args: argparse.Namespace) -> int:
     from genui.runs import launch
     from genui.runs.listing import find_run, summarise
 
-    found = find_run(args.run_ref)
-    rate = learning_rate(found, args.settings) if args.settings else None
-    summary = summarise(found)
-    if summary.alive and rate is not None:
-        ask(found, "rate", args.wait, rate)
+    run = find_run(args.run_ref)
+    new_rate = learning_rate(run, args.settings) if args.settings else None
+    summary = summarise(run)
+    if summary.alive and new_rate is not None:
+        request(run, "rate", args.wait, new_rate)
     if summary.state == "paused":
-        ask(found, "resume", args.wait)
+        request(run, "resume", args.wait)
     elif summary.state in ("running", "starting"):
-        output.say(f"{found.id}: already {summary.state}")
+        output.say(f"{run.id}: already {summary.state}")
     else:
-        launch.resume(found, rate)
-        output.say(f"{found.id}: restarted; `genui inspect {found.id} --follow` watches it")
+        launch.resume(run, new_rate)
+        output.say(f"{run.id}: restarted; `genui inspect {run.id} --follow` watches it")
     return 0
 
 

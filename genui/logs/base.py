@@ -3,7 +3,6 @@
 Nothing here needs numpy, which no list of logs waits for; reading one does.
 """
 
-import importlib
 import os
 import re
 import stat
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from genui.base.errors import GenuiError
 from genui.base.files import cannot_read, defect, shown
+from genui.base.plugins import resolve
 from genui.runs.layout import RunDir, RunInfo, Status
 from genui.runs.listing import RunSummary
 
@@ -46,7 +46,7 @@ class Format:
 
     name: str  # RunSummary.format
     title: str  # for people
-    reader: str  # module:class
+    reader: str | Callable[[Path], "Tail"]  # as `module:class`, where it is imported late
     file: re.Pattern[str] = NEVER  # the names that its files have in a folder
     begins: Callable[[bytes], bool] = lambda head: False  # whether a file begins like one
     folder_names: re.Pattern[str] = NEVER  # of files that are called as their folder is
@@ -111,8 +111,7 @@ class Format:
 
     def open(self, path: Path) -> "Tail":
         """The reader, at the beginning. Reads nothing yet."""
-        module, name = self.reader.split(":")
-        return getattr(importlib.import_module(module), name)(path)
+        return resolve(self.reader)(path)
 
 
 # --- What every reader of a training's log offers, ours and other tools' ----------------------

@@ -99,6 +99,7 @@ class _Walk:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._formats = tuple(FORMATS.values())
         self._seen: set[tuple[int, int]] = set()  # folders, so that links cannot lead in circles
         self._names = 0
         self._too_deep = False
@@ -143,7 +144,7 @@ class _Walk:
             if self._names > MOST_FILES:
                 break
             names = {entry.name for entry in entries}
-            owner = next((row for row in FORMATS.values() if row.owns(folder, names)), None)
+            owner = next((row for row in self._formats if row.owns(folder, names)), None)
             places = self._places(entries) if owner is None else {folder: owner}
             for place, row in places.items():
                 if place not in logs:
@@ -163,7 +164,7 @@ class _Walk:
         """Where the logs are that the files of one folder belong to."""
         places: dict[Path, Format] = {}
         for entry in entries:
-            if not any(row.file.fullmatch(entry.name) for row in FORMATS.values()):
+            if not any(row.file.fullmatch(entry.name) for row in self._formats):
                 continue
             try:
                 if not entry.is_file():

@@ -1,15 +1,16 @@
-"""The table of formats. Another one is a file with its reader and a row here.
+"""The table of formats. Another one is a file with its reader and a row here, or a plug-in's.
 
 Recognising one takes its name and a few bytes, and never numpy, which no first frame waits for.
 """
 
 import json
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from genui.base.plugins import Table, by_name
 from genui.logs.base import Format, Log, Tail
 from genui.logs.mlflow import Mlflow
 from genui.logs.records import STEP_KEYS
@@ -110,40 +111,37 @@ def _is_sqlite(head: bytes) -> bool:
     return head.startswith(b"SQLite format 3\0")
 
 
-FORMATS: dict[str, Format] = {
-    row.name: row
-    for row in (
-        Native("genui", "genui's own runs", "genui.logs.native:MetricsTail"),
-        TensorBoard(
-            "tensorboard", "TensorBoard event files", "genui.logs.tensorboard:EventsTail",
-            re.compile(r".*tfevents.*"), _is_event_file,
-        ),
-        Format(
-            "wandb", "W&B runs (run-*.wandb)", "genui.logs.wandb:WandbTail",
-            re.compile(r".+\.wandb"), _is_wandb, folder_names=re.compile(r".*"),
-        ),
-        HuggingFace(
-            "trainer-state", "Hugging Face's trainer_state.json",
-            "genui.logs.huggingface:TrainerStateTail",
-            re.compile(r"trainer_state\.json"), _is_trainer_state,
-            folder_names=re.compile(r"trainer_state\.json"),
-        ),
-        Trackio(
-            "trackio", "trackio projects (*.db)", "genui.logs.trackio:TrackioTail",
-            re.compile(r".+\.db"), _is_sqlite,
-        ),
-        Mlflow("mlflow", "MLflow runs (mlruns)", "genui.logs.mlflow:MlflowTail"),
-        Format(
-            "jsonl", "JSON lines (*.jsonl)", "genui.logs.text:JsonlTail",
-            re.compile(r".+\.(jsonl|ndjson)"), _is_jsonl,
-            folder_names=re.compile(r"metrics\.jsonl"),
-        ),
-        Format(
-            "csv", "CSV with a column step, iteration or epoch", "genui.logs.tables:CsvTail",
-            re.compile(r".+\.csv"), _is_csv, folder_names=re.compile(r"metrics\.csv"),
-        ),
-    )
-}  # fmt: skip
+FORMATS: Mapping[str, Format] = Table("genui.logs", Format, by_name((
+    Native("genui", "genui's own runs", "genui.logs.native:MetricsTail"),
+    TensorBoard(
+        "tensorboard", "TensorBoard event files", "genui.logs.tensorboard:EventsTail",
+        re.compile(r".*tfevents.*"), _is_event_file,
+    ),
+    Format(
+        "wandb", "W&B runs (run-*.wandb)", "genui.logs.wandb:WandbTail",
+        re.compile(r".+\.wandb"), _is_wandb, folder_names=re.compile(r".*"),
+    ),
+    HuggingFace(
+        "trainer-state", "Hugging Face's trainer_state.json",
+        "genui.logs.huggingface:TrainerStateTail",
+        re.compile(r"trainer_state\.json"), _is_trainer_state,
+        folder_names=re.compile(r"trainer_state\.json"),
+    ),
+    Trackio(
+        "trackio", "trackio projects (*.db)", "genui.logs.trackio:TrackioTail",
+        re.compile(r".+\.db"), _is_sqlite,
+    ),
+    Mlflow("mlflow", "MLflow runs (mlruns)", "genui.logs.mlflow:MlflowTail"),
+    Format(
+        "jsonl", "JSON lines (*.jsonl)", "genui.logs.text:JsonlTail",
+        re.compile(r".+\.(jsonl|ndjson)"), _is_jsonl,
+        folder_names=re.compile(r"metrics\.jsonl"),
+    ),
+    Format(
+        "csv", "CSV with a column step, iteration or epoch", "genui.logs.tables:CsvTail",
+        re.compile(r".+\.csv"), _is_csv, folder_names=re.compile(r"metrics\.csv"),
+    ),
+)))  # fmt: skip
 """Formats by name."""
 
 

@@ -34,6 +34,11 @@ class RunSummary:
     format: str = "genui"  # else another tool's log, which is only read; `run.path` is where it is
 
     @property
+    def native(self) -> bool:
+        """Whether it is a run of genui's own, which has status, samples and a trainer."""
+        return self.format == "genui"
+
+    @property
     def alive(self) -> bool:
         """Whether a trainer is there to obey commands."""
         return self.state in LIVE

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from genui.cli import watch
+from genui.cli import home
 from genui.cli.main import main
 
 
@@ -23,7 +23,7 @@ def test_without_a_terminal_it_lists_models_and_runs(
 def test_with_a_terminal_it_opens_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[bool] = []
     monkeypatch.setattr("genui.ui.app.run", lambda: opened.append(True) or 0)
-    monkeypatch.setattr(watch, "has_terminal", lambda: True)
+    monkeypatch.setattr(home, "has_terminal", lambda: True)
     assert main([]) == 0
     assert opened == [True]
 
@@ -34,10 +34,9 @@ import sys, types
 app = types.ModuleType("genui.ui.app")
 app.run = lambda: 0
 sys.modules["genui.ui.app"] = app
-from genui import cli
-from genui.cli import home
+from genui.cli import home, main
 home.has_terminal = lambda: True
-assert cli.main([]) == 0
+assert main.main([]) == 0
 heavy = {"torch", "textual", "numpy", "msgspec", "rich", "argparse", "PIL"} & set(sys.modules)
 assert not heavy, heavy
 """

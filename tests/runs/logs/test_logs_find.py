@@ -315,3 +315,48 @@ def test_finding_logs_needs_no_numpy(many: Path):
         "find_logs(pathlib.Path(sys.argv[1])); sys.exit('numpy' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(many)], check=True)
+
+
+PLUGIN = """
+import re
+from dataclasses import dataclass
+from genui.logs.base import Format, Log
+
+@dataclass(frozen=True)
+class Jobs(Format):
+    def owns(self, folder, names):
+        return "job.txt" in names
+
+    def logs(self, path, root):
+        return [Log(path, (path / "job.txt").read_text(), path.name)]
+
+    def times(self, path):
+        yield (path / "points").stat().st_mtime
+
+    def open(self, path):
+        return super().open(path / "points")
+
+LOGS = [
+    Jobs("jobs", "jobs of a cluster", "genui.logs.text:JsonlTail"),
+    Format("dots", "files of dots", "genui.logs.text:JsonlTail", re.compile(r".+[.]dots"),
+           lambda head: head.startswith(b"{")),
+]
+"""
+
+
+def test_formats_of_a_plug_in_are_found_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "plug.py").write_text(PLUGIN)
+    (tmp_path / "logs" / "7").mkdir(parents=True)
+    (tmp_path / "logs" / "7" / "job.txt").write_text("owl")
+    for name in ("7/points", "a.dots"):
+        (tmp_path / "logs" / name).write_bytes(whole_log("jsonl"))
+    with pytest.raises(MisuseError):
+        find_logs(tmp_path / "logs")
+    monkeypatch.setenv("GENUI_PLUGINS", str(tmp_path / "plug.py"))
+    found = {one.info.name: one for one in find_logs(tmp_path / "logs")}
+    assert {name: one.format for name, one in found.items()} == {"owl": "jobs", "a.dots": "dots"}
+    for one in found.values():
+        tail = open_tail(one)
+        read_all(tail)
+        assert len(seen(tail)["train/loss"]) == 30
+        assert summarise_log(one.run.path, one.format).state == "writing"

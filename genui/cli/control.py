@@ -1,0 +1,148 @@
+"""`genui pause`, `stop`, `checkpoint`, `evaluate` and `set`: control a run while it trains."""
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from genui.base.errors import MisuseError
+from genui.base.numbers import count
+from genui.cli import output
+from genui.cli.options import add_run
+from genui.recipes import FIXED, Recipe, override, recipe_from_dict
+
+if TYPE_CHECKING:
+    from genui.runs.control import Command
+    from genui.runs.layout import RunDir
+
+POLL_SECONDS = 0.05
+WAIT = 5.0  # seconds
+EVALUATION_WAIT = 120.0  # seconds; it measures, and then it generates
+
+
+def configure_control(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = f"example:\n  {parser.prog} last"
+    add_run(parser)
+    add_wait(parser, EVALUATION_WAIT if parser.prog.endswith(" evaluate") else WAIT)
+
+
+def add_wait(parser: argparse.ArgumentParser, default: float = WAIT) -> None:
+    parser.add_argument(
+        "--wait",
+        metavar="SECONDS",
+        type=float,
+        default=default,
+        help=f"how long to wait until the run has done it (default {default:g})",
+    )
+
+
+def run_control(args: argparse.Namespace) -> int:
+    from genui.runs.listing import find_run
+
+    request(find_run(args.run_ref), args.command, args.wait)
+    return 0
+
+
+def request(run: "RunDir", command: "Command", wait: float, value: float | None = None) -> None:
+    """Send `command` and say what the run did within `wait` seconds.
+
+    Raises GenuiError where no trainer is there to do it.
+    """
+    from genui.runs.control import steer
+
+    outcome = _outcome(run, command)
+    steer(run, command, value)
+    until = time.monotonic() + wait
+    while not (line := outcome()) and time.monotonic() < until:
+        time.sleep(POLL_SECONDS)
+    verb = "change its learning rate" if command == "rate" else command
+    output.say(f"{run.id}: {line or f'asked to {verb}; it does so between two steps'}")
+
+
+def _outcome(run: "RunDir", command: "Command") -> Callable[[], str]:
+    """A function for what the run has done since now, and at which step; "" until it has."""
+    from genui.runs.listing import summarise
+
+    before = len(_event_lines(run, command))
+
+    def from_events() -> str:
+        return next(iter(_event_lines(run, command)[before:]), "")
+
+    def from_status() -> str:
+        summary = summarise(run)
+        if command == "stop":
+            done = not summary.alive
+        else:
+            done = summary.state == ("paused" if command == "pause" else "running")
+        return f"{summary.state} at step {count(summary.status.step)}" if done else ""
+
+    # A state shows in status.json at once, also that of a script of the user's own.
+    return from_status if command in ("pause", "resume", "stop") else from_events
+
+
+def _event_lines(run: "RunDir", command: "Command") -> list[str]:
+    """Every time the run did that, as its trainer recorded it."""
+    from genui.runs.control import read_events
+
+    events = [event for event in read_events(run) if event.event == command]
+    return [f"{event.text} at step {count(event.step)}" for event in events]
+
+
+# --- `genui set`: change the learning rate of a run while it trains ---------------------------
+
+SETTING = "learning_rate"
+
+
+def configure_set(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "This is the recipe's base learning rate: warm-up and decay keep their shape, and Muon's\n"
+        "rate changes by the same factor. A checkpoint is written with it, so a run that is\n"
+        "killed later goes on as it would have. Other settings need a new run:\n"
+        "genui train --from RUN --set KEY=VALUE.\n\n"
+        "example:\n"
+        "  genui set last learning_rate=3e-4"
+    )
+    add_run(parser)
+    parser.add_argument("setting", metavar="learning_rate=VALUE", help="for example 3e-4")
+    add_wait(parser)
+
+
+def run_set(args: argparse.Namespace) -> int:
+    from genui.runs.listing import find_run
+
+    run = find_run(args.run_ref)
+    request(run, "rate", args.wait, learning_rate(run, [args.setting]))
+    return 0
+
+
+def learning_rate(run: "RunDir", pairs: list[str]) -> float:
+    """The one thing that can be set in a run, from `learning_rate=VALUE`.
+
+    Raises MisuseError for any other setting, with how to train with that one, and for a value
+    that will not do.
+    """
+    from genui.runs.layout import read_info
+
+    info = read_info(run)
+    if info.kind == "script":
+        raise MisuseError(f"run {run.id} is a script of your own: it sets its learning rate itself")
+    recipe = recipe_from_dict(info.recipe)
+    settings: dict[str, str] = {}
+    for pair in pairs:
+        key, sign, value = (part.strip() for part in pair.partition("="))
+        if not sign:
+            raise MisuseError(f"{pair!r}: expected {SETTING}=VALUE, as in {SETTING}=3e-4")
+        if key != SETTING:
+            raise _fixed(run, recipe, key, value)
+        settings[key] = value
+    try:
+        return override(recipe, settings).learning_rate
+    except MisuseError as error:
+        raise MisuseError(str(error).removeprefix("--set ")) from None
+
+
+def _fixed(run: "RunDir", recipe: Recipe, key: str, value: str) -> MisuseError:
+    remedy = f"start another with genui train --from {run.id} --set {key}={value}"
+    if not hasattr(recipe, key) or key in FIXED:
+        remedy = f"give {SETTING}=VALUE"
+    return MisuseError(f"{key}={value}: only {SETTING} can change in a run; {remedy}")

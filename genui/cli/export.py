@@ -1,0 +1,171 @@
+"""`genui export`: the metrics of a run or log in a form that other tools read."""
+
+import argparse
+import csv
+import io
+import math
+import os
+import socket
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.files import atomic_path
+from genui.base.numbers import count
+from genui.cli import output
+from genui.cli.runs import find_one, read_whole, title
+
+if TYPE_CHECKING:
+    from genui.logs.native import Table
+
+STDOUT = "-"
+PIECE = 64 * 1024  # characters written at once
+NON_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+EVENTS = "events.out.tfevents."  # the beginning by which TensorBoard finds them
+SUFFIX = ".genui"  # the end of the files that this command writes
+
+
+def configure_export(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "Any log that genui watches can be exported. CSV and JSONL have every number in full;\n"
+        "TensorBoard keeps 32-bit floats.\n\n"
+        "examples:\n"
+        "  genui export last --csv                      to standard output\n"
+        "  genui export plays --csv plays.csv\n"
+        "  genui export wandb/offline-run-20260105 --tensorboard runs/plays"
+    )
+    parser.add_argument(
+        "run_ref", metavar="RUN", help="a run's id, name or 'last', or the path of a log"
+    )
+    kinds = parser.add_mutually_exclusive_group(required=True)
+    kinds.add_argument(
+        "--csv", metavar="FILE", nargs="?", const=STDOUT, help="a row a step; FILE or - (default)"
+    )
+    kinds.add_argument(
+        "--jsonl", metavar="FILE", nargs="?", const=STDOUT, help="a JSON object a step"
+    )
+    kinds.add_argument("--tensorboard", metavar="DIR", help="an event file in the folder DIR")
+    parser.add_argument("--force", action="store_true", help="replace what is there")
+
+
+def run_export(args: argparse.Namespace) -> int:
+    if args.tensorboard is not None:
+        _to_tensorboard(args.run_ref, Path(args.tensorboard).expanduser(), args.force)
+        return 0
+    form, word = (_csv, args.csv) if args.csv is not None else (_jsonl, args.jsonl)
+    if word == STDOUT:
+        for piece in form(_read(args.run_ref)[0]):
+            sys.stdout.write(piece)
+        return 0
+    target = Path(word).expanduser()
+    _check_file(target, args.force)
+    table, _ = _read(args.run_ref)
+    _write(target, (piece.encode(errors="replace") for piece in form(table)))
+    _report(table, target)
+    return 0
+
+
+def _read(ref: str) -> tuple["Table", float]:
+    """The metrics of the run, and the unix time it was created. Raises GenuiError."""
+    from genui.logs.native import Table
+
+    summary = find_one(ref)
+    if summary.fault:
+        raise GenuiError(summary.fault)
+    table = Table(read_whole(summary).series)
+    if not len(table):
+        raise GenuiError(f"{title(summary)}: has no metrics; nothing is written")
+    return table, summary.info.created
+
+
+def _csv(table: "Table") -> Iterator[str]:
+    """The rows as RFC 4180 has them, but for the line ends, with every digit of a float."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("step", "time", *table.names))
+    for row in table.rows():
+        time = "" if math.isnan(row.time) else repr(row.time)
+        values = ("" if value is None else repr(value) for value in row.values)
+        writer.writerow((row.step, time, *values))
+        if text.tell() > PIECE:
+            yield text.getvalue()
+            text.seek(0)
+            text.truncate()
+    yield text.getvalue()
+
+
+def _jsonl(table: "Table") -> Iterator[str]:
+    """The rows as our own metrics.jsonl has them: NaN and infinities by name."""
+    encode = msgspec.json.Encoder().encode
+    for row in table.rows():
+        record: dict[str, float | str] = {"step": row.step}
+        if not math.isnan(row.time):
+            record["time"] = row.time
+        for name, number in zip(table.names, row.values, strict=True):
+            if number is not None:
+                record[name] = number if math.isfinite(number) else NON_FINITE[str(number)]
+        yield encode(record).decode() + "\n"
+
+
+def _to_tensorboard(ref: str, folder: Path, force: bool) -> None:
+    from genui.logs.tensorboard import event_file
+
+    _check_folder(folder, force)
+    table, created = _read(ref)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GenuiError(
+            f"{folder}: cannot be made ({error.strerror}); name another folder"
+        ) from None
+    # As TensorBoard's own writers name them: it reads the files of a folder in this order.
+    host, pid = socket.gethostname(), os.getpid()
+    target = folder / f"{EVENTS}{int(created):010d}.{host}.{pid}{SUFFIX}"
+    _write(target, event_file(table.names, table.rows(), created))
+    for old in folder.glob(f"{EVENTS}*{SUFFIX}"):
+        if old != target:
+            old.unlink(missing_ok=True)
+    _report(table, target)
+
+
+def _check_folder(folder: Path, force: bool) -> None:
+    """Refuses a folder that has event files: TensorBoard would draw both as one run."""
+    try:
+        names = [name for name in os.listdir(folder) if name.startswith(EVENTS)]
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise GenuiError(f"{folder}: {(error.strerror or '').lower()}; name a folder") from None
+    foreign = [name for name in names if not name.endswith(SUFFIX)]
+    if foreign:
+        raise MisuseError(f"{folder}: holds the event file {foreign[0]} of another program; "
+                          "name another folder")  # fmt: skip
+    if names and not force:
+        raise MisuseError(f"{folder}: holds {names[0]} already; --force replaces it")
+
+
+def _check_file(target: Path, force: bool) -> None:
+    if target.is_dir():
+        raise MisuseError(f"{target}: is a folder; name a file in it")
+    if os.path.lexists(target) and not target.is_file():
+        raise MisuseError(f"{target}: is no regular file; name another")
+    if target.exists() and not force:
+        raise MisuseError(f"{target}: is there already; --force replaces it")
+    if not target.parent.is_dir():
+        raise MisuseError(f"{target}: there is no folder {target.parent}; make it first")
+
+
+def _write(target: Path, pieces: Iterable[bytes]) -> None:
+    """The whole file or none of it. Raises GenuiError where the disk refuses."""
+    with atomic_path(target) as aside, aside.open("xb") as file:
+        for piece in pieces:
+            file.write(piece)
+
+
+def _report(table: "Table", target: Path) -> None:
+    metrics = "1 metric" if len(table.names) == 1 else f"{count(len(table.names))} metrics"
+    output.note(f"{target}: {count(len(table))} steps, {metrics}")

@@ -1,0 +1,538 @@
+"""`genui inspect`: one run or log, as it is now or as it goes on."""
+
+import argparse
+import math
+import operator
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genui.base.errors import GenuiError, MisuseError, did_you_mean
+from genui.base.numbers import clock, count, short, value
+from genui.cli import output
+from genui.cli.options import add_json
+from genui.cli.runs import as_dict, find_one, read_whole, title
+
+if TYPE_CHECKING:
+    from genui.logs.base import Tail
+    from genui.runs.alerts import Alert
+    from genui.runs.listing import RunSummary
+    from genui.runs.series import Floats, Series
+
+EARLIER = 10  # records shown before the new ones, for a person
+LOST = ("failed", "dead")
+
+
+def configure_inspect(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "examples:\n"
+        "  genui inspect last\n"
+        "  genui inspect last --summary             every metric on one screen\n"
+        "  genui inspect plays --follow             the last records, then each new one\n"
+        "  genui inspect plays --follow --json      every record from the first, a line each\n"
+        "  genui inspect plays --until done && genui generate plays\n"
+        "  genui inspect lightning_logs/version_3 --until 'val_loss<1.5'\n\n"
+        "--until exits with 0 when it is reached, and with 1 where the run fails or ends before."
+    )
+    parser.add_argument(
+        "run_ref", metavar="RUN", help="a run's id, name or 'last', or the path of a log"
+    )
+    parser.add_argument(
+        "--follow", action="store_true", help="print metric records until the run is over"
+    )
+    parser.add_argument(
+        "--until",
+        metavar="WHAT",
+        help="follow until 'done', a step, or a condition such as 'val_loss<1.5'",
+    )
+    parser.add_argument("--summary", action="store_true", help="every metric on one screen")
+    add_json(parser)
+
+
+def run_inspect(args: argparse.Namespace) -> int:
+
+    if args.summary and (args.follow or args.until is not None):
+        raise MisuseError("inspect: --summary shows a run as it is now; leave --follow out")
+    until = None if args.until is None else parse_until(args.until)
+    summary = find_one(args.run_ref)
+    if args.follow or until:
+        return _follow(summary, args.json, until)
+    if args.summary:
+        if args.json:
+            output.emit(summary_dict(summary))
+        else:
+            show_summary(summary)
+    elif args.json:
+        output.emit(inspect_dict(summary))
+    else:
+        describe(summary)
+    return 0
+
+
+def describe(summary: "RunSummary") -> None:
+    """What a run is, how far it is and where its files are."""
+    from genui.runs.models import spelled
+
+    _refuse_broken(summary)
+    if not summary.native:
+        _describe_foreign(summary)
+        return
+    info, status, run = summary.info, summary.status, summary.run
+    recipe = info.recipe
+    made = f"{recipe.get('name')} ({recipe.get('family')}, {recipe.get('medium')})"
+    step = count(status.step)
+    if status.steps:
+        step += f" of {count(status.steps)} ({100 * status.step / status.steps:.0f} %)"
+    newest = max(run.samples.glob("step-*"), default="", key=str)
+    output.facts(
+        [
+            ("run", run.id),
+            ("state", f"{summary.state}: {status.error}" if status.error else summary.state),
+            ("project", info.project),
+            ("recipe", made if recipe else ""),
+            ("config", _settings(info.config)),
+            ("changed", _settings(info.overrides)),
+            ("from", spelled(info.start_from)),
+            ("learning rate", _learning_rate(summary)),
+            ("data", info.data),
+            ("machine", ", ".join(f"{key} {item}" for key, item in info.machine.items())),
+            ("step", step),
+            ("left", clock(status.eta) if summary.state == "running" and status.eta >= 0 else ""),
+            ("rate", f"{short(status.unit_rate)} {status.unit}" if status.unit_rate else ""),
+            ("loss", "" if status.loss is None else value(status.loss)),
+            ("val", "" if status.val is None else value(status.val)),
+            ("sample", str(newest)),
+            ("folder", str(run.path)),
+        ]
+    )
+
+
+def inspect_dict(summary: "RunSummary") -> dict[str, Any]:
+    """What `describe` shows, for scripts; of a damaged folder what is known of it.
+
+    Raises GenuiError where another tool's log cannot be read.
+    """
+    if summary.native:
+        return {**as_dict(summary), "format": summary.format}
+    now, tail, step = _read_foreign(summary)
+    last = {name: float(series.values[-1]) for name, series in tail.series.items()}
+    fields = as_dict(now)
+    fields["info"]["config"] = tail.config
+    return {
+        **fields,
+        "format": summary.format,
+        "step": step,
+        "loss": last.get("loss"),
+        "val": last.get("val"),
+        "metrics": last,
+    }
+
+
+def _read_foreign(summary: "RunSummary") -> "tuple[RunSummary, Tail, int | None]":
+    """Another tool's log read to its end: how it is now, its reader, and the last step, None
+    where nothing was logged yet. Raises GenuiError where it cannot be read."""
+    tail = read_whole(summary)
+    now = replace(_now(summary, tail), info=summary.info)
+    steps = [int(series.steps[-1]) for series in tail.series.values()]
+    return now, tail, max(steps, default=None)
+
+
+def _now(summary: "RunSummary", tail: "Tail") -> "RunSummary":
+    """How the log is now."""
+    from genui.logs.find import summarise_log
+
+    return summarise_log(summary.run.path, summary.format, tail.ended)
+
+
+def _describe_foreign(summary: "RunSummary") -> None:
+    """Another tool's log, which has to be read first."""
+    now, tail, step = _read_foreign(summary)
+    names = list(tail.series)
+    more = len(names) - EARLIER
+    output.facts(
+        [
+            ("log", title(summary)),
+            ("format", summary.format),
+            ("state", now.state),
+            ("config", _settings(tail.config)),
+            ("step", "" if step is None else count(step)),
+            ("metrics", ", ".join(names[:EARLIER]) + (f" and {more} more" if more > 0 else "")),
+            ("written", f"{clock(now.age)} ago"),
+        ]
+    )
+
+
+def _learning_rate(summary: "RunSummary") -> str:
+    """The base rate that the schedule takes a share of, as last changed."""
+    from genui.runs.control import changed_rate
+
+    planned = summary.info.recipe.get("learning_rate")
+    changed = changed_rate(summary.run)
+    if changed is not None:
+        return f"{changed:g}, at first {planned}"
+    return "" if planned is None else str(planned)
+
+
+def _settings(settings: Mapping[str, object]) -> str:
+    return " ".join(f"{key}={item}" for key, item in settings.items())
+
+
+def _refuse_broken(summary: "RunSummary") -> None:
+    if summary.fault:
+        raise GenuiError(f"{summary.run.path}: {summary.fault}")
+
+
+def _follow(summary: "RunSummary", as_json: bool, until: "Until | None") -> int:
+    _refuse_broken(summary)
+    if not as_json:
+        describe(summary)
+    say = output.note if as_json else output.say  # stdout is for records alone
+    last: Look | None = None
+    warned = False
+    for look in follow(summary):
+        if as_json:
+            for record in look.records:
+                output.emit(record, indent=False)
+        else:
+            for record in look.records if last else look.records[-EARLIER:]:
+                output.say(line(record))
+        last = look
+        for alert in look.alerts:
+            if alert.kind not in ("crash", "finish"):  # reported at the end
+                say(f"{alert.kind}: {alert.line}")
+        if until is not None and (reached := until.reached(look)) is not None:
+            say(reached)
+            return 0
+        if until is not None and not warned:
+            warned = _warn(until, look)
+    assert last is not None  # there is always a first look
+    _report_end(last, until, say)
+    return 0
+
+
+def _report_end(look: "Look", until: "Until | None", say: Callable[[str], None]) -> None:
+    """Say how the run ended. Raises GenuiError where it failed, or ended before `until`."""
+    last = look.summary
+    state = f"{title(last)} {last.state} at step {look.step}"
+    if last.state in LOST:
+        why = last.fault or last.status.error or "its process is gone"
+        remedy = ""
+        if last.native and last.info.kind == "recipe":
+            remedy = f"; `genui resume {last.run.id}` goes on from its newest checkpoint"
+        raise GenuiError(f"{state}: {why}{remedy}")
+    if until is not None and not until.is_end:
+        raise GenuiError(f"{state}, before {until.text}")
+    say(f"{last.state} at step {count(look.step)}")
+
+
+def _warn(until: "Until", look: "Look") -> bool:
+    """Note that no metric of that name has been logged; whether that was so."""
+    if not until.metric or not look.metrics or until.metric in look.metrics:
+        return False
+    output.note(f"no metric '{until.metric}' so far: {did_you_mean(until.metric, look.metrics)}")
+    return True
+
+
+# --- `--summary`: how far a run is, what its metrics did and its alerts, on one screen ---------
+
+MOST_METRICS = 20  # rows; a terminal has 24
+CELLS = 24  # of a curve
+MOST_SPANS = 3
+_BARS, _PLAIN_BARS = "▁▂▃▄▅▆▇█", "_.-=+*%#"
+_BROKEN = "×", "x"  # where a part of the curve is no finite number
+
+
+def summary_dict(summary: "RunSummary") -> dict[str, Any]:
+    """What `show_summary` shows, for scripts. Raises GenuiError where the log is damaged."""
+    from genui.logs.native import MetricsTail
+    from genui.runs.alerts import Alerts
+
+    tail = read_whole(summary)
+    summary = _now(summary, tail)
+    points = {name: series.points for name, series in tail.series.items()}
+    system: dict[str, float] = {}
+    if summary.native:
+        system_tail = MetricsTail(summary.run.system)
+        while system_tail.read():
+            pass
+        system = {name: float(s.values[-1]) for name, s in system_tail.series.items()}
+    return {
+        "log": title(summary),
+        "format": summary.format,
+        "state": summary.state,
+        "step": max([summary.status.step, *(int(p[0][-1]) for p in points.values())]),
+        "steps": summary.status.steps,
+        "eta": summary.status.eta if summary.state == "running" else -1.0,
+        "age": summary.age,
+        "error": summary.fault or summary.status.error,
+        "metrics": {name: _statistics(series) for name, series in tail.series.items()},
+        "system": system,
+        "alerts": [_as_dict(alert) for alert in Alerts().look(summary, points, whole=True)],
+        "bad_lines": tail.bad_lines,
+        "dropped": tail.dropped,
+        "overlaps": tail.overlaps,
+    }
+
+
+def show_summary(summary: "RunSummary") -> None:
+    """The same as text. Raises GenuiError where the log is damaged."""
+    fields = summary_dict(summary)
+    total = f" of {count(fields['steps'])}" if fields["steps"] else ""
+    share = f" ({100 * fields['step'] / fields['steps']:.0f} %)" if fields["steps"] else ""
+    output.facts(
+        [
+            ("run", fields["log"]),
+            (
+                "state",
+                f"{fields['state']}: {fields['error']}" if fields["error"] else fields["state"],
+            ),
+            ("step", f"{count(fields['step'])}{total}{share}"),
+            ("left", clock(fields["eta"]) if fields["eta"] >= 0 else ""),
+            ("written", f"{clock(fields['age'])} ago"),
+            ("system", ", ".join(f"{name} {short(x)}" for name, x in fields["system"].items())),
+            ("damaged", _several(fields["bad_lines"], "record")),
+            ("left out", _several(fields["dropped"], "value")),
+            ("overlap", _spans(fields["overlaps"])),
+        ]
+    )
+    output.say()
+    metrics = fields["metrics"]
+    if not metrics:
+        output.say("no metrics yet")
+    else:
+        heads = ("METRIC", "FIRST", "LAST", "LOWEST", "AT STEP", "CURVE")
+        rows = [_metric_row(name, metrics[name]) for name in list(metrics)[:MOST_METRICS]]
+        output.table(heads, rows, right=(1, 2, 3, 4))
+        if len(metrics) > MOST_METRICS:
+            output.say(f"and {count(len(metrics) - MOST_METRICS)} more: --json has them all")
+    for alert in fields["alerts"]:
+        output.say(f"{alert['kind']}: {alert['line']}")
+
+
+def _several(number: int, thing: str) -> str:
+    return f"{count(number)} {thing}{'s' if number > 1 else ''}" if number else ""
+
+
+def _spans(overlaps: Sequence[tuple[int, int]]) -> str:
+    """The steps that were written again, of which the last values count."""
+    spans = [f"{count(first)} to {count(last)}" for first, last in overlaps[:MOST_SPANS]]
+    more = f" and {count(len(overlaps) - len(spans))} more" if len(overlaps) > len(spans) else ""
+    return f"steps {', '.join(spans)}{more} written again" if spans else ""
+
+
+def _statistics(series: "Series") -> dict[str, Any]:
+    steps, values, _ = series.points
+    import numpy as np
+
+    finite = np.flatnonzero(np.isfinite(values))
+    lowest = int(finite[values[finite].argmin()]) if len(finite) else 0
+    return {
+        "count": len(values),
+        "first": float(values[0]),
+        "last": float(values[-1]),
+        "last_step": int(steps[-1]),
+        "lowest": float(values[lowest]),
+        "lowest_step": int(steps[lowest]),
+        "curve": _levels(values),
+    }
+
+
+def _levels(values: "Floats") -> list[float | None]:
+    """The medians of up to CELLS equal parts, from 0 (the lowest) to 1; None where a part has
+    no finite number."""
+    import numpy as np
+
+    parts = np.array_split(values, min(CELLS, len(values)))
+    finite = [part[np.isfinite(part)] for part in parts]
+    medians = [float(np.median(part)) if len(part) else None for part in finite]
+    known = [median for median in medians if median is not None]
+    low, span = (min(known), max(known) - min(known)) if known else (0.0, 0.0)
+    if not math.isfinite(span):  # of values at the ends of what a float can hold
+        return [None if m is None else m / max(map(abs, known)) / 2 + 0.5 for m in medians]
+    return [None if m is None else (m - low) / span if span else 0.0 for m in medians]
+
+
+def _metric_row(name: str, figures: dict[str, Any]) -> tuple[str, ...]:
+    unicode = output.speaks_unicode()
+    bars, broken = (_BARS, _BROKEN[0]) if unicode else (_PLAIN_BARS, _BROKEN[1])
+    curve = "".join(
+        broken if level is None else bars[min(int(level * len(bars)), len(bars) - 1)]
+        for level in figures["curve"]
+    )
+    numbers = (value(figures[key]) for key in ("first", "last", "lowest"))
+    return (name, *numbers, count(figures["lowest_step"]), curve)
+
+
+def _as_dict(alert: "Alert") -> dict[str, Any]:
+    return {"kind": alert.kind, "step": alert.step, "time": alert.time, "line": alert.line}
+
+
+# --- `--follow`: new records of a run or log as they are written, and its alerts ---------------
+
+Record = dict[str, Any]
+
+FOLLOW_SECONDS = 0.25
+_NOT_SHOWN = frozenset({"step", "time", "rewind"})
+_GOES_ON = frozenset({"writing", "quiet"})
+"""States of another tool's log that did not say that it ended."""
+
+
+class RecordTail:
+    """Reads whole records of a growing metrics.jsonl, each once.
+
+    A torn last line waits until it is whole; a file that became another is read from its start;
+    a line that is no record is passed over.
+    """
+
+    def __init__(self, path: Path) -> None:
+        from genui.logs.base import LineFile
+
+        self._lines = LineFile(path)
+
+    def read(self) -> list[Record]:
+        """The records completed since the last call. Raises GenuiError where the file may not
+        be read."""
+        from genui.logs.base import CHUNK
+        from genui.logs.records import decode_lines
+
+        records: list[Record] = []
+        while True:
+            before = self._lines.offset
+            lines = self._lines.read_lines(CHUNK)
+            records += decode_lines(lines)[0]
+            if not lines and self._lines.offset == before:
+                return records
+
+
+class SeriesRecords:
+    """The points of another tool's log as records like those of genui's runs, each once; what is
+    written later of steps already read is left out."""
+
+    def __init__(self, tail: "Tail") -> None:
+        self._tail = tail
+        self._last: dict[str, int] = {}
+
+    def read(self) -> list[Record]:
+        """The records of the steps that came since the last call, in order of step."""
+        records: dict[int, Record] = {}
+        for name, series in self._tail.series.items():
+            steps, values, times = series.points
+            last = self._last.get(name)
+            start = 0 if last is None else int(steps.searchsorted(last, side="right"))
+            if start == len(steps):
+                continue
+            self._last[name] = int(steps[-1])
+            new = (steps[start:].tolist(), values[start:].tolist(), times[start:].tolist())
+            for step, number, when in zip(*new, strict=True):
+                record = records.setdefault(step, {"step": step, "time": when})
+                record[name] = number
+        return [records[step] for step in sorted(records)]
+
+
+@dataclass(frozen=True)
+class Look:
+    """A log at one moment."""
+
+    summary: "RunSummary"
+    records: list[Record]  # since the look before
+    alerts: "list[Alert]"
+    metrics: frozenset[str]  # all that were ever logged
+    step: int  # the newest
+
+
+def follow(summary: "RunSummary") -> Iterator[Look]:
+    """Every record of the run from its first, ending when the run is over. Raises GenuiError
+    where the log cannot be read."""
+    from genui.logs import open_tail
+    from genui.runs.alerts import Alerts
+
+    tail, alerts = open_tail(summary), Alerts()
+    records = RecordTail(summary.run.metrics) if summary.native else SeriesRecords(tail)
+    while True:
+        now = _now(summary, tail)  # before reading, so that the last record is seen
+        while tail.read():
+            pass
+        new = records.read()
+        points = {name: series.points for name, series in tail.series.items()}
+        step = max([now.status.step, *(int(steps[-1]) for steps, _, _ in points.values())])
+        yield Look(now, new, alerts.look(now, points, whole=True), frozenset(points), step)
+        if not (now.alive or now.state in _GOES_ON):
+            return
+        time.sleep(FOLLOW_SECONDS)
+
+
+def line(record: Record) -> str:
+    """A record for a person: step 1,240  loss 1.604  lr 0.0030."""
+    step = record.get("step")
+    parts = [f"step {count(step) if isinstance(step, int | float) else step}"]
+    if record.get("rewind"):
+        parts.append("goes on from here: later records above no longer count")
+    for key, number in record.items():
+        if key not in _NOT_SHOWN:
+            parts.append(f"{key} {value(number) if isinstance(number, int | float) else number}")
+    return "  ".join(parts)
+
+
+# --- `--until`: what is waited for -------------------------------------------------------------
+
+_COMPARES: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_CONDITION = re.compile(r"\s*(?P<metric>.*?\S)\s*(?P<sign><=|>=|<|>)\s*(?P<bound>[^<>=]+)")
+
+
+@dataclass(frozen=True)
+class Until:
+    """A step to be reached, a bound for a metric to pass, or, with neither, the end."""
+
+    text: str
+    step: int | None = None
+    metric: str = ""
+    sign: str = ""
+    bound: float = math.nan
+
+    def reached(self, look: "Look") -> str | None:
+        """The line that says so, where one of the look's records fulfils it."""
+        for record in look.records:
+            step = record.get("step")
+            at = step if isinstance(step, int | float) else 0
+            if self.step is not None and at >= self.step:
+                return f"step {count(at)} reached"  # not the newest, which may be far beyond
+            number = record.get(self.metric) if self.metric else None
+            if isinstance(number, int | float) and _COMPARES[self.sign](number, self.bound):
+                return f"{self.metric} is {value(number)} at step {count(at)}"
+        if self.step is not None and look.step >= self.step:
+            return f"step {count(look.step)} reached"
+        return None
+
+    @property
+    def is_end(self) -> bool:
+        """Whether it waits for the end of the run alone."""
+        return self.step is None and not self.metric
+
+
+def parse_until(text: str) -> Until:
+    """`done`, a step such as `5000`, or a condition such as `val_loss<1.5`. Raises MisuseError."""
+    word = text.strip()
+    if word == "done":
+        return Until(word)
+    digits = word.replace(",", "").replace("_", "")
+    if digits.isascii() and digits.isdecimal() and len(digits) < 16:
+        return Until(word, step=int(digits))
+    match = _CONDITION.fullmatch(word)
+    if match:
+        try:
+            bound = float(match["bound"])
+        except ValueError:
+            bound = math.nan
+        if not math.isnan(bound):
+            return Until(word, metric=match["metric"], sign=match["sign"], bound=bound)
+    raise MisuseError(
+        f"--until {text}: write done, a step such as 5000, or a condition such as 'val_loss<1.5'"
+    )
