@@ -1,5 +1,6 @@
 """The example plug-in, installed as a package and named as a file, from the shell to a model."""
 
+import json
 import shutil
 import tomllib
 from pathlib import Path
@@ -11,6 +12,7 @@ from genui.base import plugins
 from genui.cli.main import main
 from genui.engine.data.images import load_images
 from genui.engine.sample.samplers import find_sampler
+from genui.logs import find_logs, open_tail
 from genui.protocol import ImageSettings
 from genui.recipes import RECIPES
 
@@ -89,6 +91,28 @@ def test_its_sampler_is_exact_where_the_denoised_image_is_the_same_everywhere(
     step = Step(x=8 * noise, denoised=clean, sigma=8.0, sigma_next=2.0, noise=noise)
     sampler = find_sampler(ImageSettings(sampler="midpoint"))
     assert torch.allclose(sampler(step, lambda x, sigma: clean), 2 * noise)
+
+
+def test_its_log_is_read_and_followed_like_any_other(
+    installed: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "run.logfmt"
+    log.write_text("step=1 loss=2.5 lr=0.1 note=warm\nbroken\nstep=2 loss=1.25 lr=0.1\nstep=3 lo")
+    assert main(["inspect", str(log), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["metrics"], shown["step"]) == ({"loss": 1.25, "lr": 0.1}, 2)
+
+    (summary,) = find_logs(tmp_path)
+    assert summary.format == "logfmt"
+    tail = open_tail(summary)
+    while tail.read():
+        pass
+    assert (list(tail.series), tail.bad_lines) == (["loss", "lr"], 1)
+    with log.open("a") as file:
+        file.write("ss=1.0 lr=0.05\n")
+    while tail.read():
+        pass
+    assert tail.series["loss"].values.tolist() == [2.5, 1.25, 1.0]
 
 
 def test_the_same_file_named_in_the_shell_trains_in_a_process_of_its_own(

@@ -50,6 +50,7 @@ class Table(Mapping[str, Row], Generic[Row]):
         self._group = group
         self._kind = kind
         self._base = base or kind
+        self._last: tuple[Any, dict[str, Row]] | None = None
 
     def __getitem__(self, name: str) -> Row:
         return self.built_in[name] if name in self.built_in else self._added()[name]
@@ -62,6 +63,9 @@ class Table(Mapping[str, Row], Generic[Row]):
         return len(self.built_in) + len(self._added())
 
     def _added(self) -> dict[str, Row]:
+        """The rows of plug-ins, found again where there may be others."""
+        if self._last is not None and self._last[0] == _state():
+            return self._last[1]
         added = {}
         for name, row in rows(self._group, self._base).items():
             if isinstance(row, self._kind):
@@ -69,6 +73,7 @@ class Table(Mapping[str, Row], Generic[Row]):
                     _report(f"plug-in: {self._group} has a '{name}' already; name yours otherwise")
                 else:
                     added[name] = row
+        self._last = _state(), added
         return added
 
 
@@ -140,6 +145,12 @@ _modules: dict[str, ModuleType | None] = {}
 _objects: dict[tuple[str, str, str], Any] = {}
 """What entry points named, by source, group and name; None as above."""
 _reported: set[str] = set()
+_attempts = 0
+
+
+def _state() -> tuple[Any, ...]:
+    """What the rows of plug-ins depend on."""
+    return _attempts, os.environ.get(VARIABLE), tuple(sys.path)
 
 
 def _given(group: str) -> Iterator[tuple[str, str, Any]]:
@@ -199,6 +210,7 @@ def _run_file(path: str) -> ModuleType:
 
 def _attempt(source: str, load: Callable[[], Any]) -> Any:
     """What `load` returns, or None where it fails, which is reported."""
+    global _attempts
     try:
         return load()
     except (Exception, SystemExit) as error:
@@ -206,6 +218,8 @@ def _attempt(source: str, load: Callable[[], Any]) -> Any:
             raise
         _report(f"plug-in {source}: {type(error).__name__}: {error}; skipped")
         return None
+    finally:
+        _attempts += 1
 
 
 def _report(line: str) -> None:

@@ -1,14 +1,18 @@
-"""A plug-in of genui: patterns as a dataset of images, sums as one of text, a recipe for each, and
-a sampler.
+"""A plug-in of genui: patterns as a dataset of images, sums as one of text, a recipe for each, a
+sampler, and the reader of a log.
 
 Nothing here imports torch: the app reads these rows too, and it has none.
 """
+
+import re
 
 import numpy as np
 
 from genui.engine.data.dataset import Dataset
 from genui.engine.data.images import SIDE, ImageDataset, RawImages
 from genui.engine.data.text import TextDataset
+from genui.logs.base import Format
+from genui.logs.text import LineReader, columns, whole
 from genui.protocol.settings import Sampler
 from genui.recipes import DiffusionRecipe, Recipe, TransformerRecipe
 
@@ -98,3 +102,47 @@ def midpoint(step, denoise):  # a Step of genui.engine.sample.samplers, and (x, 
 MIDPOINT = Sampler(title="midpoint", function=midpoint)
 SAMPLERS = {"midpoint": MIDPOINT}
 """What `genui --plugin genui_patterns.py` takes; a package names the sampler in pyproject.toml."""
+
+
+# --- a reader of logs ---------------------------------------------------------------
+
+
+class LogfmtTail(LineReader):
+    """Lines such as `step=20 loss=1.25 lr=0.001`; a file that grows is followed."""
+
+    def _add_lines(self, lines: bytes) -> None:
+        texts = [line for line in lines.decode(errors="replace").splitlines() if line.strip()]
+        records = [record for record in map(parse, texts) if whole(record.get("step")) is not None]
+        self._damaged += len(texts) - len(records)
+        if records:
+            steps = np.array([whole(record["step"]) for record in records], np.int64)
+            no_times = np.full(len(records), np.nan)
+            self._collected.add(columns(records, steps, no_times, {"step"}))
+
+    def _add_rest(self) -> bool:
+        """A last line without a newline is left until it has one: `1.2` may become `1.25`."""
+        return False
+
+
+def parse(line: str) -> dict[str, float]:
+    """The numbers of a line by name; whatever else is in it is left out."""
+    record = {}
+    for part in line.split():
+        name, sign, value = part.partition("=")
+        try:
+            if sign:
+                record[name] = float(value)
+        except ValueError:
+            continue
+    return record
+
+
+LOGS = [
+    Format(
+        name="logfmt",
+        title="lines of name=value (*.logfmt)",
+        reader=LogfmtTail,
+        file=re.compile(r".+\.logfmt"),
+        begins=lambda head: head.startswith(b"step="),
+    )
+]

@@ -1,12 +1,12 @@
 """One log that cannot be read among others, which are listed and read as if it were not there."""
 
-import importlib
 from pathlib import Path
 
 import pytest
 from log_makers import FIXTURES, read_all, seen, trackio_database, trackio_run, whole_log, write_log
 
 from genui.base.errors import GenuiError
+from genui.base.plugins import resolve
 from genui.cli.main import main
 from genui.logs import open_tail
 from genui.logs.find import find_logs
@@ -49,8 +49,7 @@ def test_a_reader_that_fails_costs_only_its_log(
     bad = bad_log(folder, format)
     good = folder / ("good.csv" if format != "csv" else "good.jsonl")
     good.write_bytes(whole_log("csv" if format != "csv" else "jsonl"))
-    module, name = FORMATS[format].reader.split(":")
-    reader = getattr(importlib.import_module(module), name)
+    reader = resolve(FORMATS[format].reader)
 
     def fail(*_: object) -> bool:
         raise error
