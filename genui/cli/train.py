@@ -202,10 +202,10 @@ def _base(name: str | None, start_from: str, settings: dict[str, str]) -> Recipe
         return find_recipe(name)
     from genui.runs.models import check_fits, find_origin
 
-    found = find_origin(start_from)
-    base = found.recipe if name is None else find_recipe(name)
-    check_fits(override(base, settings), found)
-    output.note(f"from: {found.named()}")
+    origin = find_origin(start_from)
+    base = origin.recipe if name is None else find_recipe(name)
+    check_fits(override(base, settings), origin)
+    output.note(f"from: {origin.named()}")
     return base
 
 

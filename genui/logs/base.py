@@ -302,19 +302,19 @@ class GrowingFile:
         self._seen = None
 
     def _read(self, fd: int, limit: int) -> bytes:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):  # told by pread
+        about = os.fstat(fd)
+        if not stat.S_ISREG(about.st_mode) and not stat.S_ISDIR(about.st_mode):  # told by pread
             raise GenuiError(f"{shown(self.path)} is not a regular file: name another")
-        inode = (found.st_dev, found.st_ino)
-        written = (found.st_size, found.st_mtime_ns)
+        inode = (about.st_dev, about.st_ino)
+        written = (about.st_size, about.st_mtime_ns)
         same = self._inode in (None, inode)
         if same and written == self._seen and limit <= self._limit:
             return b""  # nothing was written since a look of which nothing could be taken
-        self.size = found.st_size
+        self.size = about.st_size
         head = os.pread(fd, _HEAD, 0)
         same = (
             same
-            and found.st_size >= self.offset
+            and about.st_size >= self.offset
             and head.startswith(self._head[: self.offset])
             and os.pread(fd, len(self._foot), self.offset - len(self._foot)) == self._foot
         )

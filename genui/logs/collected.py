@@ -32,15 +32,15 @@ class Collected:
 
     def add(self, columns: Iterable[Column]) -> None:
         """Adds points, of which later ones win over earlier ones. Steps are 0 or more."""
-        found = [column for column in columns if len(column[1])]
+        filled = [column for column in columns if len(column[1])]
         known = self._every
-        new = dict.fromkeys(name for name, *_ in found if name not in known)
+        new = dict.fromkeys(name for name, *_ in filled if name not in known)
         if new:
             room = max(0, MOST_SERIES - len(known))
             known.update((name, Series()) for name in list(new)[:room])
         same: Steps | None = None
         rising, first = True, 0
-        for name, steps, values, times in found:
+        for name, steps, values, times in filled:
             series = known.get(name)
             if series is None:
                 self.dropped += len(steps)

@@ -99,7 +99,7 @@ def newest_state(path: Path) -> tuple[Path, tuple[object, ...]] | None:
         pass
     except OSError as error:
         raise cannot_read(path, error) from None
-    found: list[tuple[int, Path, tuple[object, ...]]] = []
+    states: list[tuple[int, Path, tuple[object, ...]]] = []
     for candidate in candidates:
         try:
             about = candidate.stat()
@@ -107,8 +107,8 @@ def newest_state(path: Path) -> tuple[Path, tuple[object, ...]] | None:
             continue
         if stat.S_ISREG(about.st_mode):
             seen = (candidate, about.st_ino, about.st_size, about.st_mtime_ns)
-            found.append((about.st_mtime_ns, candidate, seen))
-    if not found:
+            states.append((about.st_mtime_ns, candidate, seen))
+    if not states:
         return None
-    _, newest, seen = max(found, key=lambda item: item[:2])
+    _, newest, seen = max(states, key=lambda item: item[:2])
     return newest, seen

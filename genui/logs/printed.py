@@ -454,9 +454,9 @@ def _take(run: Run, log: PrintedLog, lines: list[Printed]) -> None:
     if kept:
         run.say("\n".join(kept))
     for line in lines:
-        found = log.take(line.text)
-        if found is not None:
-            step, metrics = found
+        point = log.take(line.text)
+        if point is not None:
+            step, metrics = point
             run.log(metrics, step=step)
 
 

@@ -32,9 +32,9 @@ def decode_lines(lines: bytes) -> tuple[list[Record], int]:
         records = []
     if one_a_line(len(records), lines):
         return records, 0
-    found = [decode_record(line) for line in lines.split(b"\n") if line.strip()]
-    good = [record for record in found if record is not None]
-    return good, len(found) - len(good)
+    decoded = [decode_record(line) for line in lines.split(b"\n") if line.strip()]
+    good = [record for record in decoded if record is not None]
+    return good, len(decoded) - len(good)
 
 
 def one_a_line(count: int, lines: bytes) -> bool:

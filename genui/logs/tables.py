@@ -61,9 +61,9 @@ class CsvTail(LineReader):
                 self._damaged += len(rows)
                 return
         at = self._names.index(self._step)
-        found = [(whole(row[at]), row) for row in good]
-        steps = np.array([step for step, _ in found if step is not None], np.int64)
-        good = [row for step, row in found if step is not None]
+        numbered = [(whole(row[at]), row) for row in good]
+        steps = np.array([step for step, _ in numbered if step is not None], np.int64)
+        good = [row for step, row in numbered if step is not None]
         self._damaged += len(rows) - len(good)
         if not good:
             return

@@ -142,22 +142,22 @@ def split(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
 
     It ends before the first damaged header.
     """
-    found: list[int] = []
+    offsets: list[int] = []
     at, end = 0, len(data)
     unpack = _LENGTH.unpack_from
     while at + HEADER <= end:
         after = at + HEADER + unpack(data, at)[0] + FOOTER
         if after > end:
             break
-        found.append(at)
+        offsets.append(at)
         at = after
-    heads = np.array(found, np.int64)
+    heads = np.array(offsets, np.int64)
     if len(heads):
         rows = rows_at(np.frombuffer(data, np.uint8), heads, HEADER)
         wrong = checksums(rows[:, :8]) != np.ascontiguousarray(rows[:, 8:]).view("<u4")[:, 0]
         if wrong.any():
             first = int(wrong.argmax())
-            heads, at = heads[:first], found[first]
+            heads, at = heads[:first], offsets[first]
     ends = np.append(heads[1:], at)[: len(heads)]
     return heads + HEADER, ends - heads - HEADER - FOOTER, at
 
@@ -280,16 +280,16 @@ def points_alike(
         if event.wall_time is None
         else _numbers(rows, event.wall_time, "<f8")
     )
-    found: list[Points] = []
+    points: list[Points] = []
     for scalar in event.scalars:
         values = _numbers(rows, scalar.at, scalar.kind)
         for tag, where in _by_tag(rows[:, slice(*scalar.tag)]):
-            found.append(
+            points.append(
                 Points(
                     tag, records[where], steps.view(np.int64)[where], times[where], values[where]
                 )
             )
-    return found, alike
+    return points, alike
 
 
 def _by_tag(tags: Bytes) -> list[tuple[bytes, Any]]:
@@ -363,7 +363,7 @@ def _plugin(record: bytes, start: int, end: int) -> tuple[str, tuple[int, int]]:
 
 def _tensor(record: bytes, start: int, end: int) -> tuple[int, str] | None:
     """Where the one number of a TensorProto lies, and its type; None if it is not one number."""
-    dtype, found = 0, None
+    dtype, place_and_type = 0, None
     for number, kind, value, stop in fields(record, start, end):
         if number == 1 and kind == VARINT:
             dtype = value
@@ -374,10 +374,10 @@ def _tensor(record: bytes, start: int, end: int) -> tuple[int, str] | None:
             place = _PACKED[number] or _CONTENT.get(dtype)
             if place is None or stop - value != np.dtype(place).itemsize:
                 return None
-            found = (value, place)
+            place_and_type = (value, place)
         elif number in _VARINTS:
-            found = (varint(record, value)[0] if kind == BYTES else value, "")
-    return found
+            place_and_type = (varint(record, value)[0] if kind == BYTES else value, "")
+    return place_and_type
 
 
 def _hparams(record: bytes, start: int, end: int) -> dict[str, Any]:
@@ -581,7 +581,7 @@ class _EventFile:
                 if len(rest) < 2 or length > _ALIKE:
                     break
                 try:
-                    found, alike = points_alike(rows, starts[rest], length, rest)
+                    alike_points, alike = points_alike(rows, starts[rest], length, rest)
                 except WireError:
                     break
                 if not alike.any():
@@ -589,7 +589,7 @@ class _EventFile:
                                      points, restarts, tail)  # fmt: skip
                     rest = rest[1:]
                     continue
-                points += found
+                points += alike_points
                 rest = rest[~alike]
             for index in rest.tolist():
                 self._decode_one(data, int(starts[index]), length, index, points, restarts, tail)
@@ -601,9 +601,9 @@ class _EventFile:
         self, rows: Bytes, starts: NDArray[np.int64], length: int, which: NDArray[np.int64]
     ) -> NDArray[np.int64]:
         """Those of the records whose checksum is right; the others are counted as damaged."""
-        found = rows_at(rows, starts[which], length + FOOTER)
-        said = np.ascontiguousarray(found[:, length:]).view("<u4")[:, 0]
-        right = checksums(found[:, :length]) == said
+        records = rows_at(rows, starts[which], length + FOOTER)
+        said = np.ascontiguousarray(records[:, length:]).view("<u4")[:, 0]
+        right = checksums(records[:, :length]) == said
         self._damaged += int(len(which) - right.sum())
         return which[right]
 
@@ -716,12 +716,12 @@ def _bytes_field(key: bytes, data: bytes) -> bytes:
 
 def _varint(value: int) -> bytes:
     """Seven bits a byte, the lowest first."""
-    found = bytearray()
+    encoded = bytearray()
     while value > 0x7F:
-        found.append(value & 0x7F | 0x80)
+        encoded.append(value & 0x7F | 0x80)
         value >>= 7
-    found.append(value)
-    return bytes(found)
+    encoded.append(value)
+    return bytes(encoded)
 
 
 def _framed(records: Sequence[bytes]) -> bytes:
@@ -740,9 +740,9 @@ def _checksums(records: Sequence[bytes]) -> list[bytes]:
     alike: dict[int, list[int]] = {}
     for number, record in enumerate(records):
         alike.setdefault(len(record), []).append(number)
-    found = [b""] * len(records)
+    results = [b""] * len(records)
     for length, numbers in alike.items():
         data = np.frombuffer(b"".join(records[i] for i in numbers), np.uint8)
         for number, crc in zip(numbers, checksums(data.reshape(-1, length)), strict=True):
-            found[number] = _CHECKSUM.pack(int(crc))
-    return found
+            results[number] = _CHECKSUM.pack(int(crc))
+    return results

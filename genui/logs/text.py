@@ -119,13 +119,13 @@ def columns(
     names = [name for name in dict.fromkeys(chain.from_iterable(records)) if name not in skip]
     if 2 * sum(map(len, records)) < len(names) * len(records):
         return _sparse(records, steps, times, skip)
-    found: list[Column] = []
+    metrics: list[Column] = []
     for name in names:
         cells = [record.get(name) for record in records]
         types = set(map(type, cells))
         if types <= {int, float}:
             try:
-                found.append((name, steps, np.array(cells, np.float64), times))
+                metrics.append((name, steps, np.array(cells, np.float64), times))
                 continue
             except OverflowError:  # an integer no float can hold
                 pass
@@ -134,8 +134,8 @@ def columns(
         numbers = [number(cell) for cell in cells]
         there = np.array([value is not None for value in numbers], bool)
         values = np.array(numbers, np.float64)[there]  # None became NaN
-        found.append((name, steps[there], values, times[there]))
-    return found
+        metrics.append((name, steps[there], values, times[there]))
+    return metrics
 
 
 def _sparse(
@@ -185,10 +185,10 @@ class Shapes:
         try:
             records = self._decoder.decode_lines(lines)
             if records and one_a_line(len(records), lines):
-                found = self._columns(records)
-                if found is not None:
+                metrics = self._columns(records)
+                if metrics is not None:
                     self._patience = 0
-                    return found
+                    return metrics
         except (msgspec.DecodeError, OverflowError, RecursionError, UnicodeError):
             pass
         self._patience = min(64, 2 * self._patience + 1)
@@ -221,15 +221,15 @@ class Shapes:
         if steps.min() < 0:
             return None
         times = np.fromiter(map(attrgetter("time"), records), np.float64, count)
-        found: list[Column] = []
+        metrics: list[Column] = []
         for index, name in enumerate(sorted(self._names)):
             values = np.fromiter(map(attrgetter(f"f{index}"), records), np.float64, count)
             there = ~np.isnan(values)  # JSON has no NaN, so NaN is a field that is not there
             if there.all():
-                found.append((name, steps, values, times))
+                metrics.append((name, steps, values, times))
             elif there.any():
-                found.append((name, steps[there], values[there], times[there]))
-        return found
+                metrics.append((name, steps[there], values[there], times[there]))
+        return metrics
 
 
 # --- What the readers of logs with a line a record have in common: how their file is read -----
@@ -325,10 +325,10 @@ class JsonlTail(LineReader):
         if self._step is None:
             steps = [*range(first, self._count)]
         else:
-            found = [(whole(r.get(self._step)), r) for r in map(flat, records)]
-            steps = [step for step, _ in found if step is not None]
-            records = [record for step, record in found if step is not None]
-            self._damaged += len(found) - len(records)
+            numbered = [(whole(r.get(self._step)), r) for r in map(flat, records)]
+            steps = [step for step, _ in numbered if step is not None]
+            records = [record for step, record in numbered if step is not None]
+            self._damaged += len(numbered) - len(records)
         if records:
             times = (
                 np.full(len(records), np.nan)

@@ -162,14 +162,14 @@ def runs_in(database: Path) -> list[TrackioRun]:
             f"SELECT {column}, max(run_name) FROM metrics GROUP BY {column} ORDER BY min(id) "
             f"LIMIT {MOST_RUNS}"
         )
-        found: list[TrackioRun] = []
+        runs: list[TrackioRun] = []
         room = LONGEST
         for run_id, name in connection.execute(query):
-            found.append(TrackioRun(str(run_id), str(name)))
-            room -= len(found[-1].id) + len(found[-1].name)
+            runs.append(TrackioRun(str(run_id), str(name)))
+            room -= len(runs[-1].id) + len(runs[-1].name)
             if room < 0:
                 break
-        return found
+        return runs
 
 
 @dataclass(frozen=True)
@@ -313,14 +313,14 @@ class TrackioTail(Reader):
 
         from genui.logs.text import columns, times_of  # numpy, which no list of logs waits for
 
-        found = [
+        good = [
             (record, step, time)
             for record, (_, time, step, _) in zip(_records(rows), rows, strict=True)
             if record is not None and isinstance(step, int) and step >= 0
         ]
-        self._damaged += len(rows) - len(found)
-        if found:
-            records, steps, times = zip(*found, strict=True)
+        self._damaged += len(rows) - len(good)
+        if good:
+            records, steps, times = zip(*good, strict=True)
             self._collected.add(
                 columns(list(records), np.array(steps, np.int64), times_of(times), frozenset())
             )

@@ -304,8 +304,8 @@ def _step_of(field: bytes) -> bytes:
 
 def _first_varint(data: bytes, start: int, end: int) -> int:
     """The field 1 of a message, which is 0 where it is left out."""
-    found = [v for n, k, v, _ in tensorboard.fields(data, start, end) if (n, k) == (1, VARINT)]
-    return found[-1] if found else 0
+    values = [v for n, k, v, _ in tensorboard.fields(data, start, end) if (n, k) == (1, VARINT)]
+    return values[-1] if values else 0
 
 
 def _item(data: bytes, start: int, end: int) -> tuple[bytes, bytes]:

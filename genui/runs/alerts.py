@@ -188,18 +188,18 @@ class Falling:
 
         What is no finite number is passed over.
         """
-        found = None
+        first = None
         for step, value in zip(steps.tolist(), values.tolist(), strict=True):
             if not np.isfinite(value):
                 continue
             if self._best >= LEAST_BEST and value < SHARE * self._best:
                 self._low.append(step)
                 if len(self._low) == LOW_VALUES:
-                    found = found or Fall(self._low[0], step, value, self._best)
+                    first = first or Fall(self._low[0], step, value, self._best)
             else:
                 self._low = []
             self._best = max(self._best, value)
-        return found
+        return first
 
 
 # --- What someone who is not looking wants to be told of a training, each thing once ----------
@@ -258,7 +258,7 @@ class Alerts:
         """
         grown: list[Points] = []
         broken: list[tuple[int, float, str]] = []
-        found: list[Alert] = []
+        alerts: list[Alert] = []
         for name, points in series.items():
             metric = self._metrics.setdefault(name, _Metric(name))
             fresh = metric.fresh(points)
@@ -270,25 +270,25 @@ class Alerts:
                 broken.append((int(fresh[0][at]), self._moment(fresh[2][at]), line))
             if (rise := metric.rise(fresh)) is not None:
                 when = fresh[2][np.searchsorted(fresh[0], rise.step)]
-                found.append(Alert("divergence", rise.step, self._moment(when), _told(name, rise)))
+                alerts.append(Alert("divergence", rise.step, self._moment(when), _told(name, rise)))
             if (fall := metric.fall(fresh)) is not None:
                 when = fresh[2][np.searchsorted(fresh[0], fall.step)]
-                found.append(Alert("collapse", fall.step, self._moment(when), _lost(name, fall)))
+                alerts.append(Alert("collapse", fall.step, self._moment(when), _lost(name, fall)))
         if broken:
             broken.sort()
             step, when, line = broken[0]
             rest = f", and {len(broken) - _NAMED} more metrics" if len(broken) > _NAMED else ""
             line = ", ".join(line for *_, line in broken[:_NAMED]) + rest
-            found.append(Alert("nan", step, when, line))
-        found.sort(key=lambda alert: alert.step)
+            alerts.append(Alert("nan", step, when, line))
+        alerts.sort(key=lambda alert: alert.step)
 
         step = max((int(m.newest) for m in self._metrics.values()), default=summary.status.step)
         if (silence := self._stall.look(summary.state, grown, whole)) is not None:
             line = f"no new record for {silence} after step {step:,}"
-            found.append(Alert("stall", step, self._clock(), line))
+            alerts.append(Alert("stall", step, self._clock(), line))
         if (end := self._end(summary, step)) is not None:
-            found.append(end)
-        return found
+            alerts.append(end)
+        return alerts
 
     def _end(self, summary: RunSummary, step: int) -> Alert | None:
         state, status = summary.state, summary.status

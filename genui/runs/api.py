@@ -116,9 +116,9 @@ def small_data(values: Mapping[str, Any], say: Callable[[str, str], None]) -> di
 
     `say` is then told, as (about, line). Never raises.
     """
-    found = plain_data(dict(values))
-    if len(msgspec.json.encode(found)) < SMALL // 2:
-        return found
+    data = plain_data(dict(values))
+    if len(msgspec.json.encode(data)) < SMALL // 2:
+        return data
     say("size", f"a config or summary over {SMALL // 2048} KiB is left out")
     return {}
 
@@ -238,9 +238,9 @@ class Pulse:
 
 
 def _first(names: tuple[str, ...], values: Mapping[str, Any]) -> float | None:
-    found = next((values[name] for name in names if name in values), None)
+    value = next((values[name] for name in names if name in values), None)
     try:
-        return None if found is None else float(found)  # also "NaN"
+        return None if value is None else float(value)  # also "NaN"
     except (TypeError, ValueError):  # a summary may hold anything
         return None
 
@@ -459,19 +459,19 @@ class Run:
     def _step_of(self, step: object) -> int:
         if step is None:
             return self._next
-        found = as_step(step)
-        if found is None:
+        number_of_step = as_step(step)
+        if number_of_step is None:
             self._notes.say("step", f"step {step!r} is no step: counting on from {self._next}")
             return self._next
-        return found
+        return number_of_step
 
     def _sort(self, values: Mapping[Any, Any], record: dict[str, Any]) -> bool:
         """Puts numbers into the record and media aside; True if there was any of the latter."""
         shown = False
         for key, value in flat(values):
             name = self._names[key]
-            if (found := number(value)) is not None:
-                record[name] = found
+            if (figure := number(value)) is not None:
+                record[name] = figure
             elif self._samples is not None and (media := media_in(value)):
                 self._samples.add(record["step"], name, media)
                 shown = True

@@ -45,11 +45,11 @@ def create(
     """
     if not start_from:
         return create_run(recipe, overrides, name)
-    found = models.find_origin(start_from)
-    models.check_fits(override(recipe, overrides), found)
+    origin = models.find_origin(start_from)
+    models.check_fits(override(recipe, overrides), origin)
     run = create_run(recipe, overrides, name)
     try:
-        models.place(run, found)
+        models.place(run, origin)
     except BaseException:
         shutil.rmtree(run.path, ignore_errors=True)  # without its weights it would be another run
         raise

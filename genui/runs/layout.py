@@ -275,13 +275,13 @@ def _make_folder(name: str, now: float) -> RunDir:
 def _versions() -> dict[str, str]:
     from importlib import metadata  # 20 ms, and not needed to list runs
 
-    found = {"genui": genui.__version__, "python": platform.python_version()}
+    versions = {"genui": genui.__version__, "python": platform.python_version()}
     for package in ("torch", "numpy", "tokenizers"):
         try:
-            found[package] = metadata.version(package)
+            versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 # --- One trainer a run: a `flock` held for the trainer's whole life ---------------------------

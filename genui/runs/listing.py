@@ -83,12 +83,12 @@ def list_runs() -> list[RunSummary]:
     folder = paths.runs_dir()
     try:
         with os.scandir(folder) as entries:
-            found = [Path(e.path) for e in entries if e.is_dir() and not e.name.startswith(".")]
+            folders = [Path(e.path) for e in entries if e.is_dir() and not e.name.startswith(".")]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise cannot_read(folder, error) from None
-    summaries = [summarise(RunDir(path)) for path in found]
+    summaries = [summarise(RunDir(path)) for path in folders]
     return sorted(summaries, key=lambda s: (s.info.created, s.run.id), reverse=True)
 
 

@@ -76,8 +76,8 @@ class Text:
 def media_in(value: Any) -> list[Image | Text]:
     """The pictures and texts in a value that is one, or a list of nothing else; else none."""
     values = value if isinstance(value, list | tuple) else [value]
-    found = [Text(one) if isinstance(one, str) else one for one in values]
-    return found if all(isinstance(one, Image | Text) for one in found) else []
+    media = [Text(one) if isinstance(one, str) else one for one in values]
+    return media if all(isinstance(one, Image | Text) for one in media) else []
 
 
 class Samples:
@@ -170,15 +170,15 @@ def _pictures(image: Image) -> list["Pillow.Image"]:
 
     data = image.data
     if isinstance(data, Pillow.Image):
-        found = [data]
+        pictures = [data]
     elif isinstance(data, str | os.PathLike):
         with Pillow.open(data) as opened:
             opened.draft("RGB", (_LARGEST_SIDE, _LARGEST_SIDE))
             opened.load()
-            found = [opened]
+            pictures = [opened]
     else:
-        found = [Pillow.fromarray(array) for array in _arrays(data)]
-    whole = [picture.convert("RGB") for picture in found]
+        pictures = [Pillow.fromarray(array) for array in _arrays(data)]
+    whole = [picture.convert("RGB") for picture in pictures]
     for picture in whole:
         picture.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
     return whole
@@ -287,7 +287,7 @@ def number(value: Any) -> float | int | str | None:
 
 def as_step(value: object) -> int | None:
     """A step counts from 0; None for what is none."""
-    found = number(value)
-    if isinstance(found, str) or found is None or not 0 <= found < BEYOND:
+    step = number(value)
+    if isinstance(step, str) or step is None or not 0 <= step < BEYOND:
         return None
-    return int(found)
+    return int(step)

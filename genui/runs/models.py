@@ -116,8 +116,8 @@ def checkpoint_steps(run: RunDir) -> list[int]:
         return []
     except OSError as error:
         raise cannot_read(run.checkpoints, error) from None
-    found = (_WEIGHTS.fullmatch(name) for name in names)
-    return sorted(int(match[1]) for match in found if match)
+    matches = (_WEIGHTS.fullmatch(name) for name in names)
+    return sorted(int(match[1]) for match in matches if match)
 
 
 def newest_checkpoint(run: RunDir) -> Header | None:

@@ -133,13 +133,13 @@ class _Process:
         Linux tells the children of a thread (proc_pid_children(5))."""
         if not self._told:  # macOS, and kernels built without it
             return [child.pid for child in self._process.children(recursive=True)]
-        found = [self._process.pid]
-        for pid in found:  # grows as it goes
+        pids = [self._process.pid]
+        for pid in pids:  # grows as it goes
             with suppress(OSError):  # it has ended since
                 for thread in os.listdir(f"/proc/{pid}/task"):
                     with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
-                        found += map(int, file.read().split())
-        return found[1:]
+                        pids += map(int, file.read().split())
+        return pids[1:]
 
 
 class _Machine:
@@ -167,8 +167,8 @@ class _Machine:
 
     def _bytes(self) -> tuple[int, int] | None:
         """Read and written since the machine started; None where it has no disk of its own."""
-        found = self._psutil.disk_io_counters()
-        return (found.read_bytes, found.write_bytes) if found else None
+        counters = self._psutil.disk_io_counters()
+        return (counters.read_bytes, counters.write_bytes) if counters else None
 
 
 class _Gpus:
