@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from genui.base.errors import GenuiError
-from genui.logs.base import CHUNK, PIECE, LineFile
-from genui.logs.collected import MOST_SERIES, Collected, united
+from genui.logs.base import CHUNK
+from genui.logs.collected import MOST_SERIES, united
 from genui.logs.records import Record, decode_lines, number
-from genui.logs.text import Shapes, columns
+from genui.logs.text import LineReader, Shapes, columns
 from genui.runs.layout import RunDir
 from genui.runs.models import ModelInfo
 from genui.runs.series import Floats, Series, Steps
@@ -54,7 +54,7 @@ class MetricsTail:
     @property
     def series(self) -> Mapping[str, Series]:
         if self._newest is None:
-            return self._past.collected.series
+            return self._past.series
         if self._joined is None:
             self._joined = self._past.followed_by(self._newest)
         return self._joined
@@ -66,17 +66,17 @@ class MetricsTail:
     @property
     def dropped(self) -> int:
         """Values left out because there were more than MOST_SERIES metrics."""
-        return sum(part.collected.dropped for part in self._parts())
+        return sum(part.dropped for part in self._parts())
 
     @property
     def overlaps(self) -> tuple[tuple[int, int], ...]:
-        return united(span for part in self._parts() for span in part.collected.overlaps)
+        return united(span for part in self._parts() for span in part.overlaps)
 
     @property
     def progress(self) -> float:
         newest = self._newest.taken if self._newest else 0
         size = max(self._past.lines.size, self._newest.lines.size if self._newest else 0)
-        if self._past.caught_up:
+        if self._past.progress == 1.0:
             return 1.0
         return min(1.0, (self._past.taken + newest) / size) if size else 0.0
 
@@ -88,7 +88,7 @@ class MetricsTail:
         A file that is not there, yet or any more, changes nothing. Raises GenuiError where it
         may not be read.
         """
-        if not self._past.begun and self._newest is None:
+        if not self._past.taken and self._newest is None:
             start = _size(self.path) - NEWEST
             if start > NEWEST:
                 self._newest = _Part(self.path, start)
@@ -99,9 +99,9 @@ class MetricsTail:
         changed = self._past.read(limit_bytes) or changed
         newest = self._newest
         if newest and (
-            newest.lines.restarted
-            or self._past.lines.restarted
-            or self._past.caught_up
+            newest.restarted
+            or self._past.restarted
+            or self._past.progress == 1.0
             or self._past.lines.offset >= newest.lines.offset
         ):
             self._newest, changed = None, True
@@ -114,74 +114,46 @@ class MetricsTail:
             yield self._newest
 
 
-class _Part:
+class _Part(LineReader):
     """What was read from some offset on."""
 
     def __init__(self, path: Path, start: int = 0) -> None:
-        self.lines = LineFile(path, start)
-        self.collected = Collected()
-        self.caught_up = False
         self._start = start
         self._shapes = Shapes()
-        self._damaged = 0
-        self._rewound: int | None = None  # the earliest step gone back to
-        self._waiting: list[Record] = []  # until there are enough: a wide log has few to a piece
+        super().__init__(path, start)
 
-    @property
-    def begun(self) -> bool:
-        return self.taken > 0
+    def _forget(self) -> None:
+        super()._forget()
+        self._waiting: list[Record] = []  # until there are enough: a wide log has few to a piece
+        self._rewound: int | None = None  # the earliest step gone back to
 
     @property
     def taken(self) -> int:
         """Bytes that were read."""
         return max(0, self.lines.offset - self._start)
 
-    @property
-    def bad_lines(self) -> int:
-        return self._damaged + self.lines.too_long
-
     def followed_by(self, later: "_Part") -> Mapping[str, Series]:
         """The series of both, `later` having been written after this."""
         both: dict[str, Series] = {}
         nothing = Series()
-        for name in (*self.collected.series, *later.collected.series):
+        for name in (*self.series, *later.series):
             if name not in both and len(both) < MOST_SERIES:
-                before = self.collected.series.get(name, nothing)
-                after = later.collected.series.get(name, nothing)
-                joined = before.followed_by(after, later._rewound)
+                before = self.series.get(name, nothing)
+                joined = before.followed_by(later.series.get(name, nothing), later._rewound)
                 if len(joined):
                     both[name] = joined
         return both
 
-    def read(self, limit: int) -> bool:
-        """Takes in about `limit` bytes; True if anything changed."""
-        changed = restarted = False
-        while limit > 0:
-            before = self.lines.offset
-            lines = self.lines.read_lines(min(limit, PIECE))
-            if self.lines.restarted:
-                restarted = True
-                before = 0
-                changed = changed or bool(self.collected.series) or self.bad_lines > 0
-                self.collected, self._damaged, self._rewound = Collected(), 0, None
-                self._waiting = []
-            if self.lines.offset == before:
-                break
-            changed = True
-            limit -= self.lines.offset - before
-            if lines:
-                self._take(lines)
+    def read(self, limit_bytes: int = CHUNK) -> bool:
+        changed = super().read(limit_bytes)
         self._add_waiting()
-        self.caught_up = limit > 0
-        self.lines.restarted = restarted
         return changed
 
-    def _take(self, lines: bytes) -> None:
-        """Adds the points of whole lines."""
+    def _add_lines(self, lines: bytes) -> None:
         alike = self._shapes.decode(lines)
         if alike is not None:
             self._add_waiting()
-            self.collected.add(alike)
+            self._collected.add(alike)
             return
         self._waiting += self._decode(lines)
         if sum(map(len, self._waiting)) > _CELLS:
@@ -192,14 +164,14 @@ class _Part:
         records, self._waiting = self._waiting, []
         for marker, part in _split_at_rewinds(records):
             if marker is not None:
-                self.collected.forget_after(marker)
+                self._collected.forget_after(marker)
                 self._rewound = marker if self._rewound is None else min(marker, self._rewound)
             if part:
                 steps = np.array([record["step"] for record in part], np.int64)
                 times = np.array([number(record.get("time")) for record in part], np.float64)
                 metrics = columns(part, steps, times, _RESERVED)
                 self._shapes.learn(metrics)
-                self.collected.add(metrics)
+                self._collected.add(metrics)
 
     def _decode(self, lines: bytes) -> list[Record]:
         """The records with a step; the rest is counted as bad."""

@@ -33,10 +33,10 @@ class CsvTail(LineReader):
 
     def _add_rest(self) -> bool:
         """Adds a last row that has no newline, once it can hardly be half of one."""
-        line = _text(self._lines.rest())
+        line = _text(self.lines.rest())
         if not line or [len(row) for row in _rows([line], self._delimiter)] != [len(self._names)]:
             return False
-        self._lines.take_rest()
+        self.lines.take_rest()
         self._add([line])
         return True
 

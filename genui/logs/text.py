@@ -238,43 +238,44 @@ class Shapes:
 class LineReader(Reader, ABC):
     """Reads whole lines, and a last one without a newline where that can be told."""
 
-    def __init__(self, path: Path) -> None:
-        self._lines = LineFile(path)
+    def __init__(self, path: Path, offset: int = 0) -> None:
+        self.lines = LineFile(path, offset)
+        self.restarted = False  # the last `read` found another file
         super().__init__(path)
 
     @property
     def bad_lines(self) -> int:
-        return self._damaged + self._lines.too_long
+        return self._damaged + self.lines.too_long
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
         """Takes in about `limit_bytes`; True if anything changed: call again until False.
 
         Raises GenuiError where it may not be read or is no such log.
         """
-        changed = False
+        changed = self.restarted = False
         while limit_bytes > 0:
-            before = self._lines.offset
-            lines = self._lines.read_lines(min(limit_bytes, PIECE))
-            if self._lines.restarted:
+            before = self.lines.offset
+            lines = self.lines.read_lines(min(limit_bytes, PIECE))
+            if self.lines.restarted:
                 self._forget()
-                before, changed = 0, True
-            if self._lines.offset == before:
+                before, changed, self.restarted = 0, True, True
+            if self.lines.offset == before:
                 changed = self._add_rest() or changed
                 break
             changed = True
-            limit_bytes -= self._lines.offset - before
+            limit_bytes -= self.lines.offset - before
             self._add_lines(lines)
-        self.progress = 1.0 if limit_bytes > 0 else self._lines.progress
+        self.progress = 1.0 if limit_bytes > 0 else self.lines.progress
         return changed
 
     @abstractmethod
     def _add_lines(self, lines: bytes) -> None:
         """Adds the points of whole lines."""
 
-    @abstractmethod
     def _add_rest(self) -> bool:
         """Adds those of the rest of the file (`LineFile.rest`) if it is a whole line; whether
         it was."""
+        return False
 
 
 # --- Any file of JSON records, one a line, of which some numbers are metrics ------------------
@@ -299,10 +300,10 @@ class JsonlTail(LineReader):
 
     def _add_rest(self) -> bool:
         """Adds a last record that has no newline: no part of an object is one itself."""
-        record = decode_record(self._lines.rest(settled=0))
+        record = decode_record(self.lines.rest(settled=0))
         if record is None:
             return False
-        self._lines.take_rest()
+        self.lines.take_rest()
         self._add([record])
         return True
 
