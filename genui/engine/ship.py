@@ -59,7 +59,7 @@ def ship(run: RunDir, guide: str = "", bits: int = 8) -> dict[str, Any]:
     tensors, described = load_weights(find_model(str(run.path)).path)
     if guide:
         weaker = load_weights(find_model(guide).path)
-        tensors, described = frozen.joined((tensors, described), weaker)
+        tensors, described = frozen.join_guide((tensors, described), weaker)
         described["guide"]["recipe"] = without_paths(described["guide"]["recipe"])
     recipe = recipe_from_dict(described["recipe"])
     target = paths.weights_dir() / recipe.name / "model.safetensors"
@@ -91,8 +91,8 @@ def narrowed(tensors: dict[str, Tensor], bits: int) -> dict[str, Tensor]:
     """A model's weights in `bits`, those of its guide in eight."""
     if bits == 8:
         return quantise(tensors)
-    own, guide = frozen.apart(tensors)
-    return halved(own) | frozen.prefixed(quantise(guide))
+    own, guide = frozen.split_guide(tensors)
+    return halved(own) | frozen.add_prefix(quantise(guide))
 
 
 def written(card: dict[str, Any]) -> str:
@@ -247,10 +247,10 @@ def average(
     that does not fit the first one.
     """
     total, described = load_weights(paths[0])
-    total = frozen.apart(total)[0]
+    total = frozen.split_guide(total)[0]
     for name, path in zip(names[1:], paths[1:], strict=True):
         tensors, theirs = load_weights(path)
-        tensors = frozen.apart(tensors)[0]
+        tensors = frozen.split_guide(tensors)[0]
         for what in ALIKE:
             if described.get(what) != theirs.get(what):
                 data = "data" if what == "fingerprint" else what

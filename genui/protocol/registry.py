@@ -197,6 +197,7 @@ def _of_code(text: Kind) -> Kind:
 
 _DENOISED = Kind(
     does="draws pictures",
+    generator="genui.engine.sample.diffusion:load_diffusion_model",
     settings=ImageSettings,
     for_data=UNGUIDED,
     edits=("seed", "caption", "noise", "denoise"),
@@ -238,7 +239,7 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
         ("diffusion", "image"): replace(
             _DENOISED,
             recipe="genui.recipes:DiffusionRecipe",
-            task="genui.engine.train.diffusion:PictureTask",
+            task="genui.engine.train.diffusion:ImageTask",
             check="genui.engine.data.images:check_pictures",
             metrics="genui.engine.metrics.images:measure_pictures",
             nearest="genui.engine.metrics.copying:nearest_pictures",
@@ -254,7 +255,6 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
                     "there is."
                 }
             ),
-            generator="genui.engine.sample.diffusion:load_picture_model",
             batches=True,
         ),
         ("gan", "image"): Kind(
@@ -320,7 +320,6 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             limitations="It says the words that it was trained on, in the voices that it was "
             "trained on, and no others: digits are joined, not spoken as one. Phases are estimated "
             "from 64 mel bands at 8 kHz, so it sounds like a telephone in a pipe.",
-            generator="genui.engine.sample.diffusion:load_voice_model",
             makes="a sound",
             exports="genui.ui.traces.export:SOUNDS",
             files=(".wav", ".png", ".gif", ".apng", ".cast"),
@@ -338,7 +337,6 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             "how large it is and how far it goes, and pairs of icon, motion and colours never "
             "trained together; a word that it never saw is no icon to it. A motion begins at the "
             "same place of its path every time: a bounce on the ground, an orbit at the top.",
-            generator="genui.engine.sample.diffusion:load_video_model",
             options=(*_DENOISED.options, "denoising"),
             makes="a clip",
             exports="genui.ui.traces.export:CLIPS",

@@ -21,9 +21,10 @@ from harness import Figure, arguments, machine, percentile, report
 from genui.engine.data.captions import Vocabulary
 from genui.engine.device import Machine
 from genui.engine.load import open_trace
-from genui.engine.models.dit import Denoiser, DiT, DiTConfig
+from genui.engine.models.denoisers import EDMDenoiser
+from genui.engine.models.dit import DiT, DiTConfig
 from genui.engine.sample.diffusion import DiffusionGenerator
-from genui.engine.sample.media import DiffusionState
+from genui.engine.sample.diffusion_state import DiffusionState
 from genui.engine.sample.trace import RECENT, SPREAD, Trace
 from genui.protocol import AddNoise, EditAt, ImageSettings, Start, TextSettings
 
@@ -39,7 +40,7 @@ def tiny_generator() -> DiffusionGenerator:
     torch.manual_seed(0)
     vocabulary = Vocabulary.build(["cat"])
     config = DiTConfig(vocabulary.size, 6, 16, patch=8, layers=1, width=32, heads=2)
-    return DiffusionGenerator(Denoiser(DiT(config), 0.75), vocabulary, Machine("cpu", "fp32", 1))
+    return DiffusionGenerator(EDMDenoiser(DiT(config), 0.75), vocabulary, Machine("cpu", "fp32", 1))
 
 
 def opened(generator: DiffusionGenerator, times: int = 1) -> Trace:

@@ -19,7 +19,7 @@ from genui.cli.main import main
 from genui.engine.load import find_and_load, load
 from genui.engine.metrics.classifiers import load_judge, load_listener, load_text_judge
 from genui.engine.models.classifiers import ConvNet, NGramClassifier, SoundNet
-from genui.engine.models.video_dit import VideoDenoiser, VideoDiT, video_dit_config
+from genui.engine.models.denoisers import build_denoiser
 from genui.engine.sample.trace import Trace
 from genui.engine.train.checkpoint import SCALE, model_metadata, quantise, write_model
 from genui.protocol import Start
@@ -57,7 +57,7 @@ def _classifier(folder: Path, recipe: str, network: Callable[[int], torch.nn.Mod
 def _video(folder: Path) -> None:
     recipe = override(find_recipe("video"), {"layers": "2", "width": "32", "heads": "2"})
     assert isinstance(recipe, VideoRecipe)
-    model = VideoDenoiser(VideoDiT(video_dit_config(recipe, 4)), recipe.sigma_data)
+    model = build_denoiser(recipe, 4)
     described = model_metadata(recipe, 1, model, {"words": ["cat", "up"]})
     write_model(folder / "model.safetensors", dict(model.state_dict()), described)
 

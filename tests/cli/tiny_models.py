@@ -8,7 +8,7 @@ from torch import nn
 
 from genui.engine.data.captions import Vocabulary
 from genui.engine.data.tokenizer import CharTokenizer, train_bpe
-from genui.engine.models.dit import Denoiser, DiT, MelDiT, dit_config, mel_dit_config
+from genui.engine.models.denoisers import build_denoiser
 from genui.engine.models.gan import GAN, gan_config
 from genui.engine.models.transformer import (
     ChoraleTransformer,
@@ -16,7 +16,6 @@ from genui.engine.models.transformer import (
     chorale_config,
     transformer_config,
 )
-from genui.engine.models.video_dit import VideoDenoiser, VideoDiT, video_dit_config
 from genui.engine.train.checkpoint import model_metadata, write_tensors
 from genui.recipes import (
     DiffusionRecipe,
@@ -48,7 +47,7 @@ def write_models(weights: Path, seed: int = 0, alphabet: str = ALPHABET) -> None
     drawing = override(find_recipe("icons"), small | changes)
     assert isinstance(drawing, DiffusionRecipe)
     vocabulary = Vocabulary.build(["cat", "dog"])
-    drawer = Denoiser(DiT(dit_config(drawing, vocabulary.size)), drawing.sigma_data)
+    drawer = build_denoiser(drawing, vocabulary.size)
     _write(weights / "shapes", drawing, _scattered(drawer, 0.1), {"words": vocabulary.words})
 
 
@@ -92,7 +91,7 @@ def write_voice(weights: Path) -> None:
     recipe = override(find_recipe("voice"), changes)
     assert isinstance(recipe, VoiceRecipe)
     vocabulary = Vocabulary(("anna", "four", "two"))
-    model = Denoiser(MelDiT(mel_dit_config(recipe, vocabulary.size)), recipe.sigma_data)
+    model = build_denoiser(recipe, vocabulary.size)
     extra = {"words": vocabulary.words, "voices": ("anna",)}
     _write(weights / "talk", recipe, _scattered(model, 0.1), extra)
 
@@ -104,8 +103,7 @@ def write_video(weights: Path) -> None:
     recipe = override(find_recipe("video"), changes | {"canvas_batch": "4"})
     assert isinstance(recipe, VideoRecipe)
     vocabulary = Vocabulary.build(["red heart moving up on black"])
-    network = VideoDiT(video_dit_config(recipe, vocabulary.size))
-    model = VideoDenoiser(network, recipe.sigma_data)
+    model = build_denoiser(recipe, vocabulary.size)
     _write(weights / "film", recipe, _scattered(model, 0.1), {"words": vocabulary.words})
 
 

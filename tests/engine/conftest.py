@@ -11,7 +11,8 @@ from networks import NETWORKS, random_network
 from genui.engine.data.captions import Vocabulary
 from genui.engine.data.tokenizer import CharTokenizer
 from genui.engine.device import Machine
-from genui.engine.models.dit import Denoiser, DiT, DiTConfig
+from genui.engine.models.denoisers import EDMDenoiser
+from genui.engine.models.dit import DiT, DiTConfig
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.text import TextGenerator
 from genui.recipes import find_recipe, override
@@ -39,7 +40,7 @@ def picture_generator() -> DiffusionGenerator:
     torch.manual_seed(0)
     vocabulary = Vocabulary.build(["cat", "dog"])
     config = DiTConfig(vocabulary.size, 6, 16, patch=8, layers=1, width=32, heads=2)
-    model = Denoiser(DiT(config), 0.75)
+    model = EDMDenoiser(DiT(config), 0.75)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.1)

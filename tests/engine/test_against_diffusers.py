@@ -40,7 +40,8 @@ from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepSchedu
 from torch import Tensor
 
 from genui.engine.sample.diffusion import DiffusionGenerator
-from genui.engine.sample.media import PictureMedium, noise
+from genui.engine.sample.diffusion_state import noise
+from genui.engine.sample.media import ImageMedium
 from genui.engine.sample.samplers import SIGMA_MAX, sigmas
 from genui.engine.sample.trace import Trace
 from genui.protocol import ImageSettings, SamplerName, Start
@@ -74,8 +75,8 @@ def theirs(
 ) -> list[Tensor]:
     """x at every step, as the scheduler has it; `scaled` where it holds x·√ᾱ."""
     scheduler.set_timesteps(STEPS)
-    words = generator.words(["cat"])
-    first = torch.from_numpy(noise(PictureMedium().shape, SEED, 0))[None] * LEVELS[0]
+    token_ids = generator.token_ids(["cat"])
+    first = torch.from_numpy(noise(ImageMedium().shape, SEED, 0))[None] * LEVELS[0]
     sample = first / math.hypot(1, LEVELS[0]) if scaled else first
     found = [sample]
     for t in scheduler.timesteps:
@@ -83,7 +84,7 @@ def theirs(
         scheduler.scale_model_input(sample, t)
         x = sample * math.hypot(1, sigma) if scaled else sample
         with torch.inference_mode():
-            seen = (x - generator.model(x, torch.tensor([sigma]), words)) / sigma
+            seen = (x - generator.model(x, torch.tensor([sigma]), token_ids)) / sigma
         if noises is not None:
             options["variance_noise"] = next(noises)
         sample = scheduler.step(seen, t, sample, **options).prev_sample
@@ -106,7 +107,7 @@ def agree(one: list[Tensor], two: list[Tensor]) -> None:
 def drawn() -> Any:
     """The noise of step 1, 2, …"""
     return (
-        torch.from_numpy(noise(PictureMedium().shape, SEED, step))[None]
+        torch.from_numpy(noise(ImageMedium().shape, SEED, step))[None]
         for step in itertools.count(1)
     )
 

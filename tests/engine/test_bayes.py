@@ -23,7 +23,7 @@ class Knowing:
         self._sharpness = sharpness
         self.rows = 0
 
-    def words(self, labels: Any) -> Tensor:
+    def token_ids(self, labels: Any) -> Tensor:
         return torch.arange(len(labels))[:, None]
 
     def model(self, noisy: Tensor, sigma: Tensor, words: Tensor) -> Tensor:

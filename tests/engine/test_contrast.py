@@ -18,7 +18,7 @@ from genui.engine import ship, trainer
 from genui.engine.data.images import check_pictures
 from genui.engine.load import fingerprint_of
 from genui.engine.train import checkpoint
-from genui.engine.train.diffusion import PictureTask, paired
+from genui.engine.train.diffusion import ImageTask, twice
 from genui.logs.native import MetricsTail
 from genui.recipes import DiffusionRecipe, find_recipe, override
 from genui.runs import launch
@@ -65,10 +65,10 @@ def recipe_of(tmp_path: Path, drawn: Path, **settings: str) -> DiffusionRecipe:
     return recipe
 
 
-def task_of(model: str, recipe: DiffusionRecipe) -> PictureTask:
+def task_of(model: str, recipe: DiffusionRecipe) -> ImageTask:
     """As a training that starts from the model's weights has it."""
     tensors, described = checkpoint.load_weights(find_model(model).path)
-    task = PictureTask(recipe, DEVICE, described)
+    task = ImageTask(recipe, DEVICE, described)
     task.model.load_state_dict(tensors)
     return task
 
@@ -77,8 +77,8 @@ def test_the_model_itself_cannot_tell_them_apart(model: str, drawn: Path, tmp_pa
     task = task_of(model, recipe_of(tmp_path, drawn))
     assert any("against 12 pictures that first drew" in note for note in task.notes)
     assert float(task.loss(0).detach()) == pytest.approx(2 * math.log(2), abs=1e-4)
-    (side,) = task.sides
-    assert side.measured()["told_apart"] == pytest.approx(0.5)
+    (player,) = task.players
+    assert player.metrics()["told_apart"] == pytest.approx(0.5)
 
 
 def test_a_step_down_the_loss_favours_the_real_pictures(
@@ -93,10 +93,10 @@ def test_a_step_down_the_loss_favours_the_real_pictures(
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
-    found = task.sides[0].measured()
+    metrics = task.players[0].metrics()
     assert losses[-1] < 2 * math.log(2)
-    assert found["real_gain"] > found["drawn_gain"]
-    assert found["told_apart"] > 0.6
+    assert metrics["real_gain"] > metrics["drawn_gain"]
+    assert metrics["told_apart"] > 0.6
 
 
 def test_a_step_is_the_same_whenever_it_is_taken(model: str, drawn: Path, tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_step_is_the_same_whenever_it_is_taken(model: str, drawn: Path, tmp_pa
 
 
 def test_pairs_share_their_noise() -> None:
-    assert paired(torch.arange(3)).tolist() == [0, 1, 2, 0, 1, 2]
+    assert twice(torch.arange(3)).tolist() == [0, 1, 2, 0, 1, 2]
 
 
 def test_the_real_trainer_goes_on_from_the_model_and_says_how_it_fares(
@@ -143,7 +143,7 @@ def test_a_shipped_model_says_what_it_was_trained_against_and_no_path(drawn: Pat
 
 def test_a_folder_that_no_model_drew(model: str, tmp_path: Path) -> None:
     recipe = recipe_of(tmp_path, tmp_path / "bright")
-    for check in (check_pictures, lambda recipe: PictureTask(recipe, DEVICE)):
+    for check in (check_pictures, lambda recipe: ImageTask(recipe, DEVICE)):
         with pytest.raises(MisuseError, match=r"bright: is no folder of pictures that a model"):
             check(recipe)
 
@@ -195,7 +195,7 @@ def test_a_model_of_other_arrays_or_words(model: str, drawn: Path, tmp_path: Pat
     for file in other.glob("cat_*"):
         file.rename(file.with_name(file.name.replace("cat", "bird")))
     with pytest.raises(MisuseError, match="knows other words; start from it: --from first"):
-        PictureTask(recipe_of(tmp_path, drawn, data=str(other)), DEVICE)
+        ImageTask(recipe_of(tmp_path, drawn, data=str(other)), DEVICE)
 
 
 def test_on_the_shell_it_is_one_line(

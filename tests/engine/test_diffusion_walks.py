@@ -15,7 +15,7 @@ from torch import Tensor
 from genui.base.errors import MisuseError
 from genui.engine.sample import trace as keyframes
 from genui.engine.sample.diffusion import DiffusionGenerator
-from genui.engine.sample.media import DiffusionState
+from genui.engine.sample.diffusion_state import DiffusionState
 from genui.engine.sample.trace import Trace
 from genui.protocol import (
     SAMPLERS,
@@ -120,7 +120,7 @@ class Walker:
 
 def _tensors(state: DiffusionState) -> list[Tensor]:
     points = [tensor for point in state.history for tensor in (point.x, point.denoised)]
-    return [state.x, state.denoised, state.words, *points]
+    return [state.x, state.denoised, state.token_ids, *points]
 
 
 def same(one: DiffusionState, two: DiffusionState) -> None:

@@ -20,7 +20,7 @@ from genui.engine.metrics.distance import Drawn, collapse, coverage, pairs_of_a_
 from genui.engine.train.gan import WIDTH, GanTask, score_text
 from genui.engine.train.loop import Trainer
 from genui.engine.train.optimizer import Optimizers
-from genui.engine.train.task import Sample, Side, sides_of
+from genui.engine.train.task import Player, Sample, players_of
 from genui.logs.native import MetricsTail
 from genui.protocol import ImageFrame, LatentSettings, Start
 from genui.recipes import find_recipe, override
@@ -182,7 +182,7 @@ def test_the_same_step_sees_the_same_pictures_and_latents(tiny_gan: MakeRun) -> 
     for task in (one, other):
         task.model.load_state_dict(one.model.state_dict())
     for step in (3, 0, 3):
-        for mine, theirs in zip(one.sides, other.sides, strict=True):
+        for mine, theirs in zip(one.players, other.players, strict=True):
             assert float(mine.loss(step).detach()) == float(theirs.loss(step).detach())
 
 
@@ -217,8 +217,8 @@ class TugTask:
         return -self._product()
 
     @property
-    def sides(self) -> tuple[Side, ...]:
-        return Side("left", self.model.left, self._left), Side(
+    def players(self) -> tuple[Player, ...]:
+        return Player("left", self.model.left, self._left), Player(
             "right", self.model.right, self._right, lambda: {"tug": 1.0}
         )
 
@@ -251,13 +251,13 @@ def test_every_side_moves_only_its_own_part_in_order(genui_home: Path) -> None:
 def test_optimisers_of_two_sides_come_back_from_their_state() -> None:
     recipe = find_recipe("emoji-gan")
     task = TugTask()
-    optimizers = Optimizers(sides_of(task), recipe)
-    for side in task.sides:
-        side.loss(0).backward()
-        optimizers.step(0, side)
+    optimizers = Optimizers(players_of(task), recipe)
+    for player in task.players:
+        player.loss(0).backward()
+        optimizers.step(0, player)
     kept = optimizers.state()
     assert {key.split(".")[0] for key in kept} == {"learning_rate", "left_adamw", "right_adamw"}
-    other = Optimizers(sides_of(TugTask()), recipe)
+    other = Optimizers(players_of(TugTask()), recipe)
     other.load(kept)
     assert {k: v.tolist() for k, v in other.state().items()} == {
         k: v.tolist() for k, v in kept.items()

@@ -15,7 +15,7 @@ from genui.engine import trainer
 from genui.engine.data.captions import Vocabulary
 from genui.engine.load import load
 from genui.engine.models import frozen
-from genui.engine.models.dit import Denoiser, DiT, dit_config
+from genui.engine.models.denoisers import build_denoiser
 from genui.engine.sample.diffusion import AUTOGUIDED_FROM, DiffusionGenerator
 from genui.engine.sample.trace import Trace
 from genui.engine.train.checkpoint import load_weights, quantise, write_tensors
@@ -38,7 +38,7 @@ def weights(seed: int, **changes: str) -> Weights:
     recipe = override(find_recipe("icons"), SMALL | {"sample_captions": "cat"} | changes)
     assert isinstance(recipe, DiffusionRecipe)
     vocabulary = Vocabulary.build(["cat", "dog"])
-    model = Denoiser(DiT(dit_config(recipe, vocabulary.size)), recipe.sigma_data)
+    model = build_denoiser(recipe, vocabulary.size)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.1)
@@ -74,7 +74,9 @@ def drawn(by: DiffusionGenerator, scale: float, **changes: Any) -> bytes:
 @pytest.fixture
 def guided(tmp_path: Path) -> Path:
     """A model with a narrower one as its guide."""
-    return written(tmp_path / "g.safetensors", frozen.joined(weights(0), weights(1, width="16")))
+    return written(
+        tmp_path / "g.safetensors", frozen.join_guide(weights(0), weights(1, width="16"))
+    )
 
 
 @pytest.fixture
@@ -100,7 +102,7 @@ def test_it_leads_as_far_beyond_the_model_as_the_guide_lags_behind(guided: Path)
     torch.testing.assert_close(at[3].denoised, at[1].denoised + 2 * away, rtol=1e-4, atol=1e-4)
     assert away.abs().max() > 0.01
     level = torch.full((1,), at[0].sigma)  # at 0 it is the guide itself
-    torch.testing.assert_close(at[0].denoised, by.guide(at[0].x, level, at[0].words))
+    torch.testing.assert_close(at[0].denoised, by.guide(at[0].x, level, at[0].token_ids))
     assert at[0].sigma > AUTOGUIDED_FROM
 
 
@@ -126,22 +128,22 @@ def test_the_list_knows_which_model_has_one(guided: Path, plain: Path) -> None:
 
 
 def test_a_guide_has_no_guide_of_its_own(guided: Path) -> None:
-    twice, _ = frozen.joined(weights(0), load_weights(guided))
-    assert set(frozen.apart(twice)[1]) == set(weights(0)[0])
+    twice, _ = frozen.join_guide(weights(0), load_weights(guided))
+    assert set(frozen.split_guide(twice)[1]) == set(weights(0)[0])
 
 
 def test_a_guide_of_other_data_or_of_another_kind_is_refused() -> None:
     tensors, described = weights(1)
     with pytest.raises(MisuseError, match="guide: of other fingerprint than the model"):
-        frozen.joined(weights(0), (tensors, described | {"fingerprint": "other"}))
+        frozen.join_guide(weights(0), (tensors, described | {"fingerprint": "other"}))
     recipe = asdict(find_recipe("chorales"))
     with pytest.raises(MisuseError, match="not transformer music"):
-        frozen.joined(weights(0), (tensors, described | {"recipe": recipe}))
+        frozen.join_guide(weights(0), (tensors, described | {"recipe": recipe}))
 
 
 @pytest.mark.parametrize("told", [{}, {"guide": {}}, {"guide": {"recipe": {"name": "icons"}}}])
 def test_a_guide_that_does_not_fit_is_one_line(tmp_path: Path, told: dict[str, Any]) -> None:
-    tensors, described = frozen.joined(weights(0), weights(1))
+    tensors, described = frozen.join_guide(weights(0), weights(1))
     del described["guide"]
     path = written(tmp_path / "odd.safetensors", (tensors, described | told))
     with pytest.raises(GenuiError, match=r"odd\.safetensors: (does not fit|its genui metadata)"):
@@ -156,7 +158,7 @@ def test_a_critic_that_an_earlier_version_wrote_is_passed_over(plain: Path, tmp_
     settings = ImageSettings(steps=4, guidance=1)
     own, by = generator(plain), generator(old)
     assert (by.draw(["cat"], [1], settings) == own.draw(["cat"], [1], settings)).all()
-    assert set(frozen.joined(load_weights(old), weights(1))[0]) == {
+    assert set(frozen.join_guide(load_weights(old), weights(1))[0]) == {
         *tensors, *(frozen.PREFIX + name for name in tensors)
     }  # fmt: skip
 
@@ -172,5 +174,5 @@ def test_training_goes_on_from_the_model_and_leaves_its_guide(guided: Path, tmp_
     run = launch.create(find_recipe("icons"), settings, "next", str(guided))
     assert trainer.train(run) == 0, run.console.read_text()
     tensors, described = load_weights(run.checkpoint(2))
-    assert not frozen.apart(tensors)[1]
+    assert not frozen.split_guide(tensors)[1]
     assert "guide" not in described

@@ -16,7 +16,7 @@ from genui.engine.data.speech import Speech, Take, log_mel, placed
 from genui.engine.load import open_trace
 from genui.engine.metrics import copying
 from genui.engine.metrics.copying import nearest, nearest_of
-from genui.engine.sample.media import DiffusionState, Grid, Row
+from genui.engine.sample.diffusion_state import DiffusionState, Grid, Row
 from genui.protocol import EditAt, ImageSettings, Start, TextSettings, WriteText
 from genui.recipes.diffusion import VoiceRecipe
 from genui.runs.layout import RunDir
@@ -102,7 +102,7 @@ def test_the_nearest_takes_of_a_spoken_word_come_first(monkeypatch: pytest.Monke
     state = DiffusionState(
         grid=Grid(row),
         rows=(row,),
-        words=torch.zeros(1, 1),
+        token_ids=torch.zeros(1, 1),
         levels=(1.0, 0.0),
         x=guess,
         denoised=guess,

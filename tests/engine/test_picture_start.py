@@ -12,7 +12,7 @@ from genui.engine.data.captions import COLOURS, Vocabulary
 from genui.engine.data.images import CaptionedImages, fingerprint
 from genui.engine.device import Machine
 from genui.engine.sample.diffusion import DiffusionGenerator
-from genui.engine.sample.media import PictureMedium, nearest, opening_picture
+from genui.engine.sample.media import ImageMedium, initial_image, nearest_training_image
 from genui.protocol import ImageSettings, Picture, Start
 from genui.recipes import DiffusionRecipe, find_recipe, override
 
@@ -24,7 +24,7 @@ def pixels(picture: Picture) -> np.ndarray:
 
 
 def read(path: Path) -> np.ndarray:
-    return pixels(opening_picture(str(path), "", None)[0])
+    return pixels(initial_image(str(path), "", None)[0])
 
 
 def test_any_size_is_fitted_whole(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_what_was_done_to_a_picture_is_told(
     tmp_path: Path, picture: Image.Image, told: str
 ) -> None:
     picture.save(tmp_path / "x.png")
-    assert opening_picture(str(tmp_path / "x.png"), "", None)[1] == told
+    assert initial_image(str(tmp_path / "x.png"), "", None)[1] == told
 
 
 def test_what_is_transparent_is_white(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_file_that_cannot_be_used_is_named_in_one_line(tmp_path: Path, make, m
 )
 def test_no_name_breaks_it(name: str) -> None:
     with pytest.raises(MisuseError) as raised:
-        opening_picture(name, "", None)
+        initial_image(name, "", None)
     assert not {"\x1b", "\0", "\n"} & set(str(raised.value))
 
 
@@ -136,7 +136,7 @@ def test_no_name_breaks_it(name: str) -> None:
 )
 def test_a_picture_of_another_size_is_refused(picture: Picture, message: str) -> None:
     with pytest.raises(MisuseError, match=message):
-        opening_picture(picture, "", None)
+        initial_image(picture, "", None)
 
 
 def test_the_trace_keeps_what_it_read(
@@ -147,7 +147,7 @@ def test_the_trace_keeps_what_it_read(
     _, started = picture_generator.begin(
         Start(trace=1, model="m", prompt="cat", seed=1, settings=ImageSettings(), init=str(path))
     )
-    assert (started.init, started.note) == opening_picture(str(path), "", None)
+    assert (started.init, started.note) == initial_image(str(path), "", None)
 
 
 # --- "data:" ------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ def named(scheme: str, *names: str) -> CaptionedImages:
 )
 def test_the_nearest_shares_the_most_words(caption: str, which: int) -> None:
     pictures = named("ground", "cat", "cat face", "sad face", "wolf face")
-    assert pixels(nearest(pictures, caption)[0])[16, 16, 0] == 100 + 10 * which
+    assert pixels(nearest_training_image(pictures, caption)[0])[16, 16, 0] == 100 + 10 * which
 
 
 @pytest.mark.parametrize(
@@ -192,19 +192,19 @@ def test_the_nearest_shares_the_most_words(caption: str, which: int) -> None:
     ],
 )
 def test_it_comes_in_the_colours_of_the_caption(scheme, caption, figure, ground) -> None:
-    found = pixels(nearest(named(scheme, "cat", "dog"), caption)[0])
+    found = pixels(nearest_training_image(named(scheme, "cat", "dog"), caption)[0])
     assert tuple(found[16, 16]) == COLOURS.get(figure, figure)
     assert tuple(found[1, 1]) == COLOURS.get(ground, ground)
 
 
 def test_a_caption_that_names_nothing_trained_is_told() -> None:
     with pytest.raises(MisuseError, match=r"squares: no training picture .*'dog on red'"):
-        nearest(named("ground", "cat", "dog"), "dog on red")
+        nearest_training_image(named("ground", "cat", "dog"), "dog on red")
 
 
 def test_a_model_that_forgot_its_data_says_so() -> None:
     with pytest.raises(MisuseError, match="trained on"):
-        opening_picture("data:", "cat", None)
+        initial_image("data:", "cat", None)
 
 
 def test_a_trace_begins_from_its_models_own_data(
@@ -216,7 +216,7 @@ def test_a_trace_begins_from_its_models_own_data(
     assert isinstance(recipe, DiffusionRecipe)
     vocabulary = Vocabulary.build(["cat", "dog"])
     generator = DiffusionGenerator(
-        picture_generator.model, vocabulary, MACHINE, PictureMedium(recipe)
+        picture_generator.model, vocabulary, MACHINE, ImageMedium(recipe)
     )
     asked = Start(
         trace=1, model="m", prompt="a dog", seed=1, settings=ImageSettings(), init="data:"

@@ -9,8 +9,8 @@ from PIL import Image
 from torch import Tensor
 
 from genui.engine.data.captions import in_one_word
-from genui.engine.models.denoisers import Bordered
-from genui.engine.train.diffusion import PictureTask
+from genui.engine.models.denoisers import BorderedDenoiser
+from genui.engine.train.diffusion import ImageTask
 from genui.recipes import DiffusionRecipe, find_recipe, override
 
 DEVICE = torch.device("cpu")
@@ -25,14 +25,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def task_with(folder: Path, recipe: str, **settings: str) -> PictureTask:
+def task_with(folder: Path, recipe: str, **settings: str) -> ImageTask:
     small = {"data": str(folder), "width": "16", "heads": "2", "caption_width": "16", "batch": "64"}
     changed = override(find_recipe(recipe), small | settings)
     assert isinstance(changed, DiffusionRecipe)
-    return PictureTask(changed, DEVICE)
+    return ImageTask(changed, DEVICE)
 
 
-def trained_on(task: PictureTask, monkeypatch: pytest.MonkeyPatch) -> Tensor:
+def trained_on(task: ImageTask, monkeypatch: pytest.MonkeyPatch) -> Tensor:
     """The clean pictures of the first step."""
     seen: list[Tensor] = []
 
@@ -70,7 +70,7 @@ def test_a_grey_model_is_trained_on_one_channel(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = task_with(folder, "fashion")
-    assert isinstance(task.model, Bordered)
+    assert isinstance(task.model, BorderedDenoiser)
     assert "outer 2 pixels of every picture are left black" in task.notes[-1]
     clean = trained_on(task, monkeypatch)
     assert clean.shape == (64, 1, 32, 32)

@@ -19,7 +19,7 @@ from genui.engine import ship, trainer
 from genui.engine.kinds import build_task
 from genui.engine.train import checkpoint
 from genui.engine.train.checkpoint import quantise
-from genui.engine.train.task import Minimised
+from genui.engine.train.task import OneLoss
 from genui.logs.native import MetricsTail
 from genui.recipes import find_recipe, override, recipe_from_dict
 from genui.runs import launch, models
@@ -78,7 +78,7 @@ def test_it_begins_where_the_checkpoint_was(step: int, source: RunDir) -> None:
     if step == 16:  # the state of step 8 is pruned, and the averaged weights stand in
         raw = checkpoint.load_state(source, step)[1]
     task = build_task(models.find_origin(run.id).recipe, torch.device("cpu"), described)
-    assert isinstance(task, Minimised)
+    assert isinstance(task, OneLoss)
     task.model.load_state_dict(raw)
     assert series(run, "loss")[1] == float(task.loss(0).detach())
 

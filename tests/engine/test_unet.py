@@ -10,10 +10,10 @@ from torch import Tensor
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine.data.captions import Vocabulary
 from genui.engine.device import Machine
-from genui.engine.models.denoisers import Bordered, picture_denoiser
+from genui.engine.models.denoisers import BorderedDenoiser, build_denoiser
 from genui.engine.models.unet import UNet, unet_config
 from genui.engine.sample.diffusion import DiffusionGenerator
-from genui.engine.sample.media import PictureMedium
+from genui.engine.sample.media import ImageMedium
 from genui.protocol import FROM_DATA, ImageFrame, ImageSettings, Picture, Start
 from genui.recipes import DiffusionRecipe, find_recipe, override
 
@@ -31,7 +31,7 @@ def recipe_with(**settings: str) -> DiffusionRecipe:
 def alive(recipe: DiffusionRecipe) -> Any:
     """The recipe's denoiser with no weight at zero, as they begin."""
     torch.manual_seed(0)
-    model = picture_denoiser(recipe, VOCABULARY.size)
+    model = build_denoiser(recipe, VOCABULARY.size)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.1)
@@ -62,7 +62,7 @@ def test_the_caption_and_the_noise_level_change_what_is_drawn() -> None:
 
 def test_the_border_is_black_whatever_is_under_it_and_costs_no_loss() -> None:
     model = alive(recipe_with())
-    assert isinstance(model, Bordered)
+    assert isinstance(model, BorderedDenoiser)
     x = torch.randn(2, 1, 32, 32)
     sigma, captions = torch.ones(2), words("bag", "bag")
     found = model(x, sigma, captions)
@@ -80,7 +80,7 @@ def test_the_border_is_black_whatever_is_under_it_and_costs_no_loss() -> None:
 
 def test_its_loss_falls() -> None:
     torch.manual_seed(0)
-    model = picture_denoiser(recipe_with(), VOCABULARY.size)
+    model = build_denoiser(recipe_with(), VOCABULARY.size)
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     clean = torch.zeros(4, 1, 32, 32)
     losses = []
@@ -116,7 +116,7 @@ def test_sizes_that_do_not_fit_are_refused(settings: dict[str, str], says: str) 
 @pytest.fixture
 def generator() -> DiffusionGenerator:
     recipe = recipe_with()
-    return DiffusionGenerator(alive(recipe), VOCABULARY, MACHINE, PictureMedium(recipe))
+    return DiffusionGenerator(alive(recipe), VOCABULARY, MACHINE, ImageMedium(recipe))
 
 
 def start(**options: Any) -> Start:

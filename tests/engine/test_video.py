@@ -25,15 +25,13 @@ from genui.engine.data.clips import (
 from genui.engine.device import Machine
 from genui.engine.metrics.clips import clips_copied, look, real
 from genui.engine.metrics.copying import nearest_clips
+from genui.engine.models.denoisers import build_denoiser
 from genui.engine.models.video_dit import (
-    VideoDenoiser,
-    VideoDiT,
     from_patches,
-    moved,
+    place_figure,
     pose_numbers,
     to_patches,
     two_colours,
-    video_dit_config,
 )
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.media import VideoMedium, to_clips
@@ -62,7 +60,7 @@ def small_recipe(**changes: str) -> VideoRecipe:
 def generator() -> DiffusionGenerator:
     torch.manual_seed(0)
     recipe, vocabulary = small_recipe(), Vocabulary.build(vocabulary_captions())
-    model = VideoDenoiser(VideoDiT(video_dit_config(recipe, vocabulary.size)), recipe.sigma_data)
+    model = build_denoiser(recipe, vocabulary.size)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.1)
@@ -178,25 +176,27 @@ def test_the_network_moves_a_figure_to_where_the_data_drew_it(clips: Clips) -> N
     drawn = clips.draw(scenes, poses)[:, :, 0]
     alpha = (drawn - drawn.min()) / (drawn.max() - drawn.min())
     shapes, numbers = torch.from_numpy(clips.shapes(scenes)), pose_numbers(torch.from_numpy(poses))
-    assert np.square(moved(shapes, numbers).numpy() - alpha).mean() < 3e-4
+    assert np.square(place_figure(shapes, numbers).numpy() - alpha).mean() < 3e-4
 
 
 def test_what_is_settled_has_the_two_colours_that_it_had_under_grain(clips: Clips) -> None:
     scene, rng = Scene("heart", "orbit", "red", "cyan"), np.random.default_rng(3)
     batch = clips.batch([scene], rng)
     clean = torch.from_numpy(batch.clips).flatten(1, 2)
-    alpha = moved(torch.from_numpy(batch.shapes), pose_numbers(torch.from_numpy(batch.poses)))
+    alpha = place_figure(
+        torch.from_numpy(batch.shapes), pose_numbers(torch.from_numpy(batch.poses))
+    )
     grainy = clean + 0.3 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
     assert (two_colours(grainy, alpha) - clean).square().mean() < 2e-3
 
 
 def test_frames_attend_to_each_other(generator: DiffusionGenerator) -> None:
     x = torch.randn(1, 48, 32, 32)
-    words = generator.words(["red heart moving up on black"])
+    token_ids = generator.token_ids(["red heart moving up on black"])
     network = generator.model.network
-    before = network(x, torch.zeros(1), words)
+    before = network(x, torch.zeros(1), token_ids)
     x[:, 45:] += 1  # the last frame
-    after = network(x, torch.zeros(1), words)
+    after = network(x, torch.zeros(1), token_ids)
     assert not torch.allclose(before[:, :3], after[:, :3])  # the first
 
 

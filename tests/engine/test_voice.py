@@ -12,9 +12,10 @@ from genui.base.errors import MisuseError
 from genui.engine.data.captions import Vocabulary
 from genui.engine.data.speech import MEL_FRAMES, MELS, RATE, SAMPLES, log_mel
 from genui.engine.device import Machine
-from genui.engine.models.dit import Denoiser, MelDiT, MelDiTConfig
-from genui.engine.sample.diffusion import DiffusionGenerator, load_voice_model
-from genui.engine.sample.media import PAUSE, SoundMedium, sound_of, voices_of
+from genui.engine.models.denoisers import EDMDenoiser
+from genui.engine.models.dit import DiTConfig, MelDiT
+from genui.engine.sample.diffusion import DiffusionGenerator, load_diffusion_model
+from genui.engine.sample.media import PAUSE, SpeechMedium, sound_of, voices_of
 from genui.engine.sample.trace import Trace
 from genui.engine.train.checkpoint import grown
 from genui.engine.train.diffusion import VoiceTask
@@ -42,12 +43,12 @@ TINY = {"layers": "1", "width": "32", "heads": "2", "patch": "8", "caption_width
 def speaker() -> DiffusionGenerator:
     torch.manual_seed(0)
     vocabulary = Vocabulary(WORDS)
-    config = MelDiTConfig(vocabulary.size, 4, 16, patch=8, layers=1, width=32, heads=2)
-    model = Denoiser(MelDiT(config), 0.5)
+    config = DiTConfig(vocabulary.size, 4, 16, patch=8, layers=1, width=32, heads=2)
+    model = EDMDenoiser(MelDiT(config), 0.5)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.1)
-    return DiffusionGenerator(model, vocabulary, MACHINE, SoundMedium(None, ("anna", "bob")))
+    return DiffusionGenerator(model, vocabulary, MACHINE, SpeechMedium(None, ("anna", "bob")))
 
 
 @pytest.fixture
@@ -85,12 +86,12 @@ def word(seconds: float = 0.4) -> np.ndarray:
 def test_digits_are_spoken_one_by_one_in_the_voice_named(
     caption: str, parts: tuple[str, ...]
 ) -> None:
-    assert SoundMedium(None, ("george", "jackson")).parts(caption) == parts
+    assert SpeechMedium(None, ("george", "jackson")).parts(caption) == parts
 
 
 def test_too_many_digits_are_refused() -> None:
     with pytest.raises(MisuseError, match="13 digits: at most 12"):
-        SoundMedium().parts("1234567890123")
+        SpeechMedium().parts("1234567890123")
 
 
 def test_voices_are_the_words_beside_digits() -> None:
@@ -301,7 +302,7 @@ def test_a_checkpoint_speaks_as_the_task_did(recordings: Path) -> None:
     recipe = recipe_of(recordings)
     task = VoiceTask(recipe, torch.device("cpu"))
     tensors = dict(task.model.state_dict())
-    generator = load_voice_model(recipe, tensors, task.extra, MACHINE, torch.device("cpu"))
+    generator = load_diffusion_model(recipe, tensors, task.extra, MACHINE, torch.device("cpu"))
     request = Start(trace=0, model="m", prompt="4 2", seed=1, settings=SETTINGS)
     state, started = generator.begin(request)
     assert [row.caption for row in state.rows] == ["four carla", "two carla"]
@@ -311,7 +312,7 @@ def test_a_checkpoint_speaks_as_the_task_did(recordings: Path) -> None:
 def test_it_begins_from_a_take_that_it_was_trained_on(
     speaker: DiffusionGenerator, recordings: Path
 ) -> None:
-    speaker.medium = SoundMedium(recipe_of(recordings), ("carla",))
+    speaker.medium = SpeechMedium(recipe_of(recordings), ("carla",))
     start = Start(trace=1, model="m", prompt="seven", seed=1, settings=SETTINGS, init="data:")
     assert "the training take “seven carla”" in Trace(speaker, start).started.note
     with pytest.raises(MisuseError, match="no take is of 'dragon'"):

@@ -22,7 +22,8 @@ from genui.engine.data.clips import CLIP_FRAMES, Scene, draw_poses, load_clips
 from genui.engine.data.images import SIDE, CaptionedImages, as_floats, as_pixels, load_images
 from genui.engine.data.speech import MEL_FRAMES, MELS, Speech, load_speech, log_mel, placed
 from genui.engine.data.text import load_text
-from genui.engine.sample.media import DiffusionState, scene_of
+from genui.engine.sample.diffusion_state import DiffusionState
+from genui.engine.sample.media import scene_of
 from genui.engine.sample.text import TextGenerator, TextState
 from genui.engine.sample.trace import Trace
 from genui.formats.image import four

@@ -19,7 +19,7 @@ from genui.engine.metrics.distance import (
     pairs_of_a_caption,
 )
 from genui.engine.metrics.table import SEEDS, readings
-from genui.engine.models.dit import DiT
+from genui.engine.models.denoisers import EDMDenoiser
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.latent import LatentGenerator
 from genui.protocol import ImageSettings, LatentSettings
@@ -168,9 +168,8 @@ def _canvas_error(
     generator: DiffusionGenerator, captions: list[str], canvas: NDArray[np.float32]
 ) -> float:
     """Mean squared error of the coarse picture that the caption alone draws."""
-    network = generator.model.network
-    assert isinstance(network, DiT)  # the recipe's check says so
-    drawn = network.draw_canvas(generator.words(captions))
+    assert isinstance(generator.model, EDMDenoiser)
+    drawn = generator.model.draw_canvas(generator.token_ids(captions))
     return float(F.mse_loss(drawn.float().cpu(), torch.from_numpy(canvas)))
 
 

@@ -39,7 +39,7 @@ from genui.engine.models.linear import (
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.train.classifier import ImageClassifierTask
 from genui.engine.train.optimizer import Optimizers, gradient_norm
-from genui.engine.train.task import sides_of
+from genui.engine.train.task import players_of
 from genui.protocol.registry import KINDS
 from genui.recipes.classifier import ImageClassifierRecipe
 from genui.runs.models import find_model
@@ -76,7 +76,7 @@ def _energies(
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
     """The bound on -ln p(picture | label) of each label, without its constant."""
-    words = generator.words(labels)
+    token_ids = generator.token_ids(labels)
     clean = torch.from_numpy(as_floats(picture))
     if generator.medium.shape[0] == 1:
         clean = clean.mean(dim=0, keepdim=True)
@@ -84,15 +84,15 @@ def _energies(
     log_sigma = low + (high - low) * (np.arange(draws) + rng.random(draws)) / draws
     sigma = torch.from_numpy(np.exp(log_sigma).astype(np.float32))
     noise = torch.from_numpy(rng.standard_normal((draws, *clean.shape), np.float32))
-    clean, sigma, noise = (each.to(words.device) for each in (clean, sigma, noise))
+    clean, sigma, noise = (each.to(token_ids.device) for each in (clean, sigma, noise))
     noisy = clean + sigma.view(-1, 1, 1, 1) * noise
     total = np.zeros(len(labels))
     # One row a label and draw, the draws of a label beside each other.
     for at in range(0, len(labels) * draws, BATCH):
         rows = torch.arange(at, min(at + BATCH, len(labels) * draws))
         label, draw = rows // draws, rows % draws
-        guess = generator.model(noisy[draw], sigma[draw], words[label])
-        error = (guess - clean).square().sum(dim=(1, 2, 3)) / sigma[draw] ** 2
+        denoised = generator.model(noisy[draw], sigma[draw], token_ids[label])
+        error = (denoised - clean).square().sum(dim=(1, 2, 3)) / sigma[draw] ** 2
         np.add.at(total, label.numpy(), error.double().cpu().numpy())
     return total * (high - low) / draws
 
@@ -348,13 +348,13 @@ def trained(
     )
     place = torch.device(device.choose_device())
     task = ImageClassifierTask(recipe, place, data=data)
-    optimizers = Optimizers(sides_of(task), recipe)
+    optimizers = Optimizers(players_of(task), recipe)
     task.model.train()
     for step in range(steps):
         loss = task.loss(step)
         loss.backward()
         gradient_norm(task.model.parameters(), recipe.grad_clip)
-        optimizers.step(step, sides_of(task)[0])
+        optimizers.step(step, players_of(task)[0])
         progress(step + 1)
     assert isinstance(task.model, ConvNet)
     return ImageJudge(task.model, data.labels)

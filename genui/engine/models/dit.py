@@ -1,22 +1,19 @@
-"""A captioned diffusion Transformer for 32×32 pictures, whole in one file.
+"""Captioned diffusion Transformers: the trunk they share, and those of images and spectrograms.
 
 Patches and caption words share one sequence (Esser et al. 2024), modulated by the noise
 level and the pooled caption through one adaLN for all blocks (Peebles & Xie 2023; Chen et
-al. 2024). The caption also draws a coarse picture, the *canvas*, which joins the input:
-what to draw is learned in minutes there, how to draw it by diffusion.
+al. 2024). The one for clips is in `video_dit`.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genui.engine.data.speech import MEL_FRAMES, MELS
-from genui.recipes import DiffusionRecipe
-from genui.recipes.diffusion import VoiceRecipe
+from genui.recipes import DiffusionRecipe, VideoRecipe, VoiceRecipe
 
 DIT_SIDE = 32  # pixels
 CANVAS_SIDE = 16
@@ -26,29 +23,31 @@ NOISE_FEATURES = 64
 
 @dataclass(frozen=True)
 class DiTConfig:
-    """Sizes of the network. `words` counts the vocabulary, `caption_words` the longest caption."""
+    """Sizes of a captioned Transformer of any medium."""
 
-    words: int
-    caption_words: int
+    vocab_size: int
+    caption_words: int  # the longest caption, in words
     caption_width: int
-    patch: int
+    patch: int  # pixels of a token's side; of spectrograms, frames a token
     layers: int
     width: int
     heads: int
-    canvas: bool = True
+    canvas: bool = True  # whether the caption also draws a coarse image
+    span: int = 1  # of clips: frames a token
 
 
-def dit_config(recipe: DiffusionRecipe, words: int) -> DiTConfig:
-    """The network a recipe asks for, for a vocabulary of that many rows."""
+def dit_config(recipe: DiffusionRecipe | VideoRecipe | VoiceRecipe, vocab_size: int) -> DiTConfig:
+    """The sizes that a recipe asks for, for a vocabulary of that many rows."""
     return DiTConfig(
-        words=words,
+        vocab_size=vocab_size,
         caption_words=recipe.caption_words,
         caption_width=recipe.caption_width,
         patch=recipe.patch,
         layers=recipe.layers,
         width=recipe.width,
         heads=recipe.heads,
-        canvas=recipe.canvas_batch > 0,
+        canvas=not isinstance(recipe, VoiceRecipe) and recipe.canvas_batch > 0,
+        span=recipe.span if isinstance(recipe, VideoRecipe) else 1,
     )
 
 
@@ -90,11 +89,11 @@ class Block(nn.Module):
 
 
 class CaptionEncoder(nn.Module):
-    """Word numbers [B, L] to word vectors [B, L, W] and their pooled mean [B, W]."""
+    """Token ids [B, L] to word vectors [B, L, W] and their pooled mean [B, W]."""
 
-    def __init__(self, words: int, length: int, width: int) -> None:
+    def __init__(self, vocab_size: int, length: int, width: int) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(words, width)
+        self.embedding = nn.Embedding(vocab_size, width)
         self.position = nn.Parameter(torch.zeros(length, width))
         nn.init.normal_(self.embedding.weight, std=0.5)
         nn.init.normal_(self.position, std=0.1)
@@ -103,84 +102,13 @@ class CaptionEncoder(nn.Module):
         self.up = nn.Linear(width, 2 * width)
         self.down = nn.Linear(2 * width, width)
 
-    def forward(self, words: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.embedding(words) + self.position[: words.shape[1]]
+    def forward(self, token_ids: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.embedding(token_ids) + self.position[: token_ids.shape[1]]
         x = x + self.out(attend(self.qkv(F.rms_norm(x, x.shape[-1:])), heads=4))
         x = x + self.down(F.silu(self.up(F.rms_norm(x, x.shape[-1:]))))
         x = F.rms_norm(x, x.shape[-1:])
-        there = (words > 0).unsqueeze(-1).to(x.dtype)
-        return x, (x * there).sum(1) / there.sum(1).clamp(min=1)
-
-
-class Network(nn.Module):
-    """What a Denoiser wraps: x [B, C, H, W], ln σ / 4 [B] and words [B, L] to [B, C, H, W].
-
-    Words that are all 0 mean "no caption" (for classifier-free guidance).
-    """
-
-    caption_words: int  # the longest caption that it reads, in words
-
-
-class DiT(Network):
-    """Noisy pictures [B, 3, 32, 32], ln σ / 4 [B] and word numbers [B, L] to [B, 3, 32, 32]."""
-
-    EMBEDDING_RATE = 4.0  # rare words see few gradients: their vectors learn faster
-
-    def __init__(self, config: DiTConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.caption_words = config.caption_words
-        width, patch = config.width, config.patch
-        channels = 3 + (CANVAS_CHANNELS if config.canvas else 0)
-        self.caption = CaptionEncoder(config.words, config.caption_words, config.caption_width)
-        self.words_in = nn.Linear(config.caption_width, width)
-        self.patches_in = nn.Linear(channels * patch * patch, width)
-        self.place = nn.Parameter(torch.randn((DIT_SIDE // patch) ** 2, width) * 0.1)
-        self.noise = nn.Sequential(
-            nn.Linear(NOISE_FEATURES, width), nn.SiLU(), nn.Linear(width, width)
-        )
-        self.caption_to_noise = nn.Linear(config.caption_width, width)
-        self.modulation = nn.Linear(width, 6 * width)
-        nn.init.zeros_(self.modulation.weight)
-        nn.init.zeros_(self.modulation.bias)
-        self.blocks = nn.ModuleList(Block(width, config.heads) for _ in range(config.layers))
-        self.patches_out = nn.Linear(width, 3 * patch * patch)
-        nn.init.zeros_(self.patches_out.weight)
-        nn.init.zeros_(self.patches_out.bias)
-        if config.canvas:
-            size = CANVAS_CHANNELS * CANVAS_SIDE * CANVAS_SIDE
-            self.canvas = nn.Sequential(
-                nn.Linear(config.caption_width, width), nn.SiLU(), nn.Linear(width, size)
-            )
-
-    def draw_canvas(self, words: Tensor) -> Tensor:
-        """The coarse picture a caption alone draws: [B, 4, 16, 16], about -1 to 1."""
-        _, pooled = self.caption(words)
-        return self._canvas(pooled)
-
-    def _canvas(self, pooled: Tensor) -> Tensor:
-        return self.canvas(pooled).view(-1, CANVAS_CHANNELS, CANVAS_SIDE, CANVAS_SIDE)
-
-    def forward(self, x: Tensor, noise_level: Tensor, words: Tensor) -> Tensor:
-        patch = self.config.patch
-        tokens, pooled = self.caption(words)
-        if self.config.canvas:
-            captioned = (words > 0).any(1).view(-1, 1, 1, 1)
-            canvas = self._canvas(pooled) * captioned
-            # It is half as fine as the picture, so it is doubled to join it.
-            x = torch.cat((x, F.interpolate(canvas, scale_factor=2.0).to(x.dtype)), dim=1)
-        patches = F.pixel_unshuffle(x, patch).flatten(2).transpose(1, 2)
-        h = self.patches_in(patches) + self.place
-        count = h.shape[1]
-        condition = self.noise(noise_features(noise_level)) + self.caption_to_noise(pooled)
-        modulation = self.modulation(F.silu(condition))
-        h = torch.cat((h, self.words_in(tokens)), dim=1)
-        for block in self.blocks:
-            h = block(h, modulation)
-        h = F.rms_norm(h[:, :count], h.shape[-1:])
-        out = self.patches_out(h).transpose(1, 2)
-        side = DIT_SIDE // patch
-        return F.pixel_shuffle(out.reshape(-1, 3 * patch * patch, side, side), patch)
+        is_word = (token_ids > 0).unsqueeze(-1).to(x.dtype)
+        return x, (x * is_word).sum(1) / is_word.sum(1).clamp(min=1)
 
 
 def noise_features(level: Tensor) -> Tensor:
@@ -190,107 +118,128 @@ def noise_features(level: Tensor) -> Tensor:
     return torch.cat((angle.sin(), angle.cos()), dim=1)
 
 
-N = TypeVar("N", bound=Network)
+class Network(nn.Module):
+    """What EDM's preconditioning wraps: x [B, C, H, W], ln σ / 4 [B] and token ids [B, L] to
+    [B, C, H, W]. Token ids that are all 0 mean "no caption" (for classifier-free guidance).
+    """
+
+    caption_words: int  # the longest caption that it reads, in words
 
 
-class Denoiser(nn.Module, Generic[N]):
-    """EDM preconditioning (Karras et al. 2022, eq. 7 and table 1) around a network."""
+class CaptionedTransformer(Network):
+    """The trunk: a caption, a noise level, and blocks that attend over patches and words.
 
-    unguided_below = 0.0  # σ under which nothing is left for guidance to decide
-
-    def __init__(self, network: N, sigma_data: float) -> None:
-        super().__init__()
-        self.network = network
-        self.sigma_data = sigma_data
-
-    def forward(self, x: Tensor, sigma: Tensor, words: Tensor) -> Tensor:
-        """The expected clean array of x = clean + σ·noise; x [B, C, H, W], σ [B]."""
-        c_skip, c_out, c_in = self._coefficients(sigma)
-        return c_skip * x + c_out * self.network(c_in * x, sigma.log() / 4, words).float()
-
-    def loss(self, clean: Tensor, noise: Tensor, sigma: Tensor, words: Tensor) -> Tensor:
-        """EDM's weighted denoising error (eq. 8), one value an array [B]."""
-        c_skip, c_out, c_in = self._coefficients(sigma)
-        noisy = clean + sigma.view(-1, 1, 1, 1) * noise
-        target = (clean - c_skip * noisy) / c_out
-        found = self.network(c_in * noisy, sigma.log() / 4, words).float()
-        return (found - target).square().mean(dim=(1, 2, 3))
-
-    def _coefficients(self, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        s, d = sigma.view(-1, 1, 1, 1), self.sigma_data
-        total = (s**2 + d**2).sqrt()
-        return d**2 / total**2, s * d / total, 1 / total
-
-
-# --- A captioned diffusion Transformer for spectrograms: every token is a moment, all mels of it
-# The blocks, the captions and the noise level are the picture network's; only what a token is
-# differs. Neighbouring mels are not alike as neighbouring pixels are, moments are (Le et al. 2023
-# take spectrogram frames as tokens too), and 40 tokens cost less than a picture's 64.
-
-
-@dataclass(frozen=True)
-class MelDiTConfig:
-    """Sizes of the network. `words` counts the vocabulary, `caption_words` the longest caption."""
-
-    words: int
-    caption_words: int
-    caption_width: int
-    patch: int  # frames a token
-    layers: int
-    width: int
-    heads: int
-
-
-def mel_dit_config(recipe: VoiceRecipe, words: int) -> MelDiTConfig:
-    """The network a recipe asks for, for a vocabulary of that many rows."""
-    return MelDiTConfig(
-        words=words,
-        caption_words=recipe.caption_words,
-        caption_width=recipe.caption_width,
-        patch=recipe.patch,
-        layers=recipe.layers,
-        width=recipe.width,
-        heads=recipe.heads,
-    )
-
-
-class MelDiT(Network):
-    """Noisy spectrograms [B, 1, 64, 80], ln σ / 4 [B] and word numbers [B, L] to [B, 1, 64, 80]."""
+    A subclass adds how an array becomes patches and patches an array. It calls `add_blocks`
+    after its own input layers: the order in which weights are drawn decides a training's bits.
+    """
 
     EMBEDDING_RATE = 4.0  # rare words see few gradients: their vectors learn faster
 
-    def __init__(self, config: MelDiTConfig) -> None:
+    def __init__(self, config: DiTConfig) -> None:
         super().__init__()
         self.config = config
         self.caption_words = config.caption_words
-        width, moment = config.width, MELS * config.patch
-        self.caption = CaptionEncoder(config.words, config.caption_words, config.caption_width)
-        self.words_in = nn.Linear(config.caption_width, width)
-        self.moments_in = nn.Linear(moment, width)
-        self.place = nn.Parameter(torch.randn(MEL_FRAMES // config.patch, width) * 0.1)
+        self.caption = CaptionEncoder(config.vocab_size, config.caption_words, config.caption_width)
+        self.words_in = nn.Linear(config.caption_width, config.width)
+
+    def add_blocks(self) -> None:
+        """The layers of the noise level, the modulation and the blocks."""
+        config = self.config
+        width = config.width
         self.noise = nn.Sequential(
             nn.Linear(NOISE_FEATURES, width), nn.SiLU(), nn.Linear(width, width)
         )
         self.caption_to_noise = nn.Linear(config.caption_width, width)
-        self.modulation = nn.Linear(width, 6 * width)
-        nn.init.zeros_(self.modulation.weight)
-        nn.init.zeros_(self.modulation.bias)
+        self.modulation = zeroed(nn.Linear(width, 6 * width))
         self.blocks = nn.ModuleList(Block(width, config.heads) for _ in range(config.layers))
-        self.moments_out = nn.Linear(width, moment)
-        nn.init.zeros_(self.moments_out.weight)
-        nn.init.zeros_(self.moments_out.bias)
 
-    def forward(self, x: Tensor, noise_level: Tensor, words: Tensor) -> Tensor:
-        B, C, H, W = x.shape
-        patch = self.config.patch
-        tokens, pooled = self.caption(words)
-        moments = x.view(B, H, W // patch, patch).permute(0, 2, 1, 3).flatten(2)
-        h = self.moments_in(moments) + self.place
-        condition = self.noise(noise_features(noise_level)) + self.caption_to_noise(pooled)
-        modulation = self.modulation(F.silu(condition))
-        h = torch.cat((h, self.words_in(tokens)), dim=1)
+    def condition(self, noise_level: Tensor, pooled: Tensor) -> Tensor:
+        """The noise level [B] and the pooled caption [B, caption_width] as one vector [B, W]."""
+        return F.silu(self.noise(noise_features(noise_level)) + self.caption_to_noise(pooled))
+
+    def transform(self, h: Tensor, words: Tensor, condition: Tensor) -> Tensor:
+        """Patches [B, N, W] through all blocks, beside the words [B, L, caption_width]."""
+        modulation, count = self.modulation(condition), h.shape[1]
+        h = torch.cat((h, self.words_in(words)), dim=1)
         for block in self.blocks:
             h = block(h, modulation)
-        h = F.rms_norm(h[:, : W // patch], h.shape[-1:])
+        return F.rms_norm(h[:, :count], h.shape[-1:])
+
+
+def zeroed(layer: nn.Linear) -> nn.Linear:
+    """The layer, answering 0 at first."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+# --- Images: a token is a square of pixels ----------------------------------------------------
+# The caption also draws a coarse image, the *canvas*, which joins the input: what to draw is
+# learned in minutes there, how to draw it by diffusion.
+
+
+class DiT(CaptionedTransformer):
+    """Noisy images [B, 3, 32, 32], ln σ / 4 [B] and token ids [B, L] to [B, 3, 32, 32]."""
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__(config)
+        width, patch = config.width, config.patch
+        channels = 3 + (CANVAS_CHANNELS if config.canvas else 0)
+        self.patches_in = nn.Linear(channels * patch * patch, width)
+        self.place = nn.Parameter(torch.randn((DIT_SIDE // patch) ** 2, width) * 0.1)
+        self.add_blocks()
+        self.patches_out = zeroed(nn.Linear(width, 3 * patch * patch))
+        if config.canvas:
+            size = CANVAS_CHANNELS * CANVAS_SIDE * CANVAS_SIDE
+            self.canvas = nn.Sequential(
+                nn.Linear(config.caption_width, width), nn.SiLU(), nn.Linear(width, size)
+            )
+
+    def draw_canvas(self, token_ids: Tensor) -> Tensor:
+        """The coarse image that a caption alone draws: [B, 4, 16, 16], about -1 to 1."""
+        return self._canvas(self.caption(token_ids)[1])
+
+    def _canvas(self, pooled: Tensor) -> Tensor:
+        return self.canvas(pooled).view(-1, CANVAS_CHANNELS, CANVAS_SIDE, CANVAS_SIDE)
+
+    def forward(self, x: Tensor, noise_level: Tensor, token_ids: Tensor) -> Tensor:
+        patch = self.config.patch
+        words, pooled = self.caption(token_ids)
+        if self.config.canvas:
+            captioned = (token_ids > 0).any(1).view(-1, 1, 1, 1)
+            canvas = self._canvas(pooled) * captioned
+            # It is half as fine as the image, so it is doubled to join it.
+            x = torch.cat((x, F.interpolate(canvas, scale_factor=2.0).to(x.dtype)), dim=1)
+        patches = F.pixel_unshuffle(x, patch).flatten(2).transpose(1, 2)
+        h = self.patches_in(patches) + self.place
+        h = self.transform(h, words, self.condition(noise_level, pooled))
+        out = self.patches_out(h).transpose(1, 2)
+        side = DIT_SIDE // patch
+        return F.pixel_shuffle(out.reshape(-1, 3 * patch * patch, side, side), patch)
+
+
+# --- Spectrograms: a token is a moment, all mels of it ----------------------------------------
+# Neighbouring mels are not alike as neighbouring pixels are, moments are (Le et al. 2023 take
+# spectrogram frames as tokens too), and 40 tokens cost less than an image's 64.
+
+
+class MelDiT(CaptionedTransformer):
+    """Noisy spectrograms [B, 1, 64, 80], ln σ / 4 [B] and token ids [B, L] to [B, 1, 64, 80]."""
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__(config)
+        width, moment = config.width, MELS * config.patch
+        self.moments_in = nn.Linear(moment, width)
+        self.place = nn.Parameter(torch.randn(MEL_FRAMES // config.patch, width) * 0.1)
+        self.add_blocks()
+        self.moments_out = zeroed(nn.Linear(width, moment))
+
+    def forward(self, x: Tensor, noise_level: Tensor, token_ids: Tensor) -> Tensor:
+        B, C, H, W = x.shape
+        patch = self.config.patch
+        words, pooled = self.caption(token_ids)
+        moments = x.view(B, H, W // patch, patch).permute(0, 2, 1, 3).flatten(2)
+        h = self.moments_in(moments) + self.place
+        h = self.transform(h, words, self.condition(noise_level, pooled))
         out = self.moments_out(h).view(B, W // patch, H, patch)
         return out.permute(0, 2, 1, 3).reshape(B, C, H, W)

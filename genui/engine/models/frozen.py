@@ -1,4 +1,4 @@
-"""Weights into a network."""
+"""Weights of a file into a network that is used and not trained; the guide a file may hold."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -27,12 +27,8 @@ def load_frozen(build: Callable[[], M], state_dict: Mapping[str, Tensor]) -> M:
             raise RuntimeError(f"{name} is {stored[name]} in it and {shape} by the recipe")
     if extra := stored.keys() - planned.keys():
         raise RuntimeError(f"the recipe knows no tensor {min(extra)}")
-    return filled(build(), dict(state_dict))
-
-
-def filled(model: M, tensors: dict[str, Tensor]) -> M:
-    """The model with these weights, for use only. Raises RuntimeError where they do not fit."""
-    model.load_state_dict(tensors)
+    model = build()
+    model.load_state_dict(dict(state_dict))
     return model.eval().requires_grad_(False)
 
 
@@ -44,7 +40,7 @@ CRITIC = "critic."  # of what files of earlier versions hold beside the weights;
 ALIKE = ("fingerprint", "words")  # what a model and its guide have in common
 
 
-def apart(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def split_guide(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """A model's own tensors, and those of its guide; the latter are none where it has none.
 
     Those of a critic, which `fashion` was shipped with, are neither.
@@ -56,12 +52,12 @@ def apart(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, T
     return own, guide
 
 
-def prefixed(guide: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A guide's tensors by their names beside those of its model."""
+def add_prefix(guide: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A guide's tensors under the names that they have beside those of its model."""
     return {PREFIX + name: value for name, value in guide.items()}
 
 
-def joined(
+def join_guide(
     model: tuple[dict[str, Tensor], dict[str, Any]], guide: tuple[dict[str, Tensor], dict[str, Any]]
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """A model's (tensors, description) with another model as its guide.
@@ -76,5 +72,7 @@ def joined(
     for what in ALIKE:
         if described.get(what) != of_guide.get(what):
             raise MisuseError(f"guide: of other {what} than the model; use one of the same data")
-    told = {key: of_guide[key] for key in ("recipe", "step")}
-    return apart(tensors)[0] | prefixed(apart(weaker)[0]), described | {"guide": told}
+    description = {key: of_guide[key] for key in ("recipe", "step")}
+    return split_guide(tensors)[0] | add_prefix(split_guide(weaker)[0]), described | {
+        "guide": description
+    }

@@ -1,4 +1,4 @@
-"""The two sides of a captioned GAN for 32×32 pictures, whole in one file.
+"""A captioned GAN for 32×32 pictures: generator and discriminator, whole in one file.
 
 Residual networks without normalisation, after R3GAN (Huang et al. 2024, "The GAN is dead;
 long live the GAN!"), leaner: a bottleneck of dense convolutions instead of a wide grouped one,
@@ -29,7 +29,7 @@ class GANConfig:
     `channels` is 1 for grey pictures and 3 for coloured ones.
     """
 
-    words: int  # of the vocabulary
+    vocab_size: int
     latent: int
     caption_width: int
     widths: tuple[int, ...]
@@ -37,10 +37,10 @@ class GANConfig:
     channels: int
 
 
-def gan_config(recipe: GanRecipe, words: int) -> GANConfig:
+def gan_config(recipe: GanRecipe, vocab_size: int) -> GANConfig:
     """The networks a recipe asks for, for a vocabulary of that many rows."""
     return GANConfig(
-        words=words,
+        vocab_size=vocab_size,
         latent=recipe.latent,
         caption_width=recipe.caption_width,
         widths=(4 * recipe.width, 2 * recipe.width, recipe.width),
@@ -50,15 +50,15 @@ def gan_config(recipe: GanRecipe, words: int) -> GANConfig:
 
 
 class Captions(nn.Module):
-    """Word numbers [B, L] to the mean of their vectors [B, W]; no word at all is 0."""
+    """Token ids [B, L] to the mean of their vectors [B, W]; no word at all is 0."""
 
-    def __init__(self, words: int, width: int) -> None:
+    def __init__(self, vocab_size: int, width: int) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(words, width)
+        self.embedding = nn.Embedding(vocab_size, width)
 
-    def forward(self, words: Tensor) -> Tensor:
-        there = (words > 0).unsqueeze(-1).to(self.embedding.weight.dtype)
-        return (self.embedding(words) * there).sum(1) / there.sum(1).clamp(min=1)
+    def forward(self, token_ids: Tensor) -> Tensor:
+        is_word = (token_ids > 0).unsqueeze(-1).to(self.embedding.weight.dtype)
+        return (self.embedding(token_ids) * is_word).sum(1) / is_word.sum(1).clamp(min=1)
 
 
 class Block(nn.Module):
@@ -75,7 +75,7 @@ class Block(nn.Module):
         self.mix = nn.Conv2d(half, half, 3, padding=1)
         self.widen = nn.Conv2d(half, width, 1, bias=False)
         for conv in (self.narrow, self.mix):
-            scaled(conv, GAIN * depth**-0.25)
+            init_scaled(conv, GAIN * depth**-0.25)
         nn.init.zeros_(self.widen.weight)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -83,59 +83,59 @@ class Block(nn.Module):
         return x + self.widen(F.leaky_relu(self.mix(h), LEAK))
 
 
-def scaled(layer: nn.Conv2d | nn.Linear, gain: float = 1.0) -> None:
+def init_scaled(layer: nn.Conv2d | nn.Linear, gain: float = 1.0) -> None:
     """Weights whose outputs have `gain` times the spread of their inputs; biases 0."""
     nn.init.normal_(layer.weight, std=gain * layer.weight[0].numel() ** -0.5)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
 
 
-def doubled(x: Tensor) -> Tensor:
+def upsample(x: Tensor) -> Tensor:
     """[B, C, H, W] at twice the size."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 class Generator(nn.Module):
-    """Latents [B, Z] and word numbers [B, L] to pictures [B, channels, 32, 32], about -1 to 1."""
+    """Latents [B, Z] and token ids [B, L] to pictures [B, channels, 32, 32], about -1 to 1."""
 
     def __init__(self, config: GANConfig) -> None:
         super().__init__()
         self.config = config
         first, *_, last = config.widths
-        self.caption = Captions(config.words, config.caption_width)
+        self.caption = Captions(config.vocab_size, config.caption_width)
         self.first = nn.Linear(
             config.latent + config.caption_width, first * SMALLEST * SMALLEST, bias=False
         )
         self.base = nn.Parameter(torch.randn(first, SMALLEST, SMALLEST))
-        scaled(self.first)
+        init_scaled(self.first)
         self.stages = nn.ModuleList()
         self.resized = nn.ModuleList()
         depth = len(config.widths) * config.blocks
         for width, wider in zip(config.widths, (first, *config.widths), strict=False):
             resize = nn.Conv2d(wider, width, 1, bias=False)
-            scaled(resize)
+            init_scaled(resize)
             self.resized.append(resize if width != wider else nn.Identity())
             self.stages.append(nn.Sequential(*(Block(width, depth) for _ in range(config.blocks))))
         self.out = nn.Conv2d(last, config.channels * FOLD * FOLD, 3, padding=1)
-        scaled(self.out, 0.5)
+        init_scaled(self.out, 0.5)
         with torch.no_grad():  # the pixels of a fold begin alike, or a chequered pattern stays
             alike = self.out.weight[:: FOLD * FOLD].repeat_interleave(FOLD * FOLD, dim=0)
             self.out.weight.copy_(alike)
 
-    def begun(self, latent: Tensor, words: Tensor) -> Tensor:
-        """What the first stage makes of a latent and its caption: [B, C, 4, 4]."""
-        told = torch.cat((latent, self.caption(words)), dim=1)
-        return self.stages[0](self.first(told).view(-1, *self.base.shape) + self.base)
+    def first_stage(self, latent: Tensor, token_ids: Tensor) -> Tensor:
+        """The features of a latent and its caption after the first stage: [B, C, 4, 4]."""
+        inputs = torch.cat((latent, self.caption(token_ids)), dim=1)
+        return self.stages[0](self.first(inputs).view(-1, *self.base.shape) + self.base)
 
-    def forward(self, latent: Tensor, words: Tensor) -> Tensor:
-        h = self.begun(latent, words)
+    def forward(self, latent: Tensor, token_ids: Tensor) -> Tensor:
+        h = self.first_stage(latent, token_ids)
         for resize, stage in zip(self.resized[1:], self.stages[1:], strict=True):
-            h = stage(doubled(resize(h)))
+            h = stage(upsample(resize(h)))
         return F.pixel_shuffle(self.out(F.leaky_relu(h, LEAK)), FOLD)
 
 
 class Discriminator(nn.Module):
-    """Pictures [B, channels, 32, 32] and word numbers [B, L] to scores [B]: higher is more real.
+    """Pictures [B, channels, 32, 32] and token ids [B, L] to scores [B]: higher is more real.
 
     The caption joins at the end, as a projection (Miyato & Koyama 2018).
     """
@@ -144,37 +144,37 @@ class Discriminator(nn.Module):
         super().__init__()
         last, *_, first = config.widths
         self.folded_in = nn.Conv2d(config.channels * FOLD * FOLD, first, 3, padding=1)
-        scaled(self.folded_in)
+        init_scaled(self.folded_in)
         self.stages = nn.ModuleList()
         self.resized = nn.ModuleList()
         widths = config.widths[::-1]
         depth = len(widths) * config.blocks
         for width, narrower in zip(widths, (first, *widths), strict=False):
             resize = nn.Conv2d(narrower, width, 1, bias=False)
-            scaled(resize)
+            init_scaled(resize)
             self.resized.append(resize if width != narrower else nn.Identity())
             self.stages.append(nn.Sequential(*(Block(width, depth) for _ in range(config.blocks))))
         self.pooled = nn.Linear(last * SMALLEST * SMALLEST, last)
         self.score = nn.Linear(last, 1)
-        self.caption = Captions(config.words, config.caption_width)
+        self.caption = Captions(config.vocab_size, config.caption_width)
         self.asked = nn.Linear(config.caption_width, last, bias=False)
-        scaled(self.pooled, GAIN)
-        scaled(self.score)
-        scaled(self.asked)
+        init_scaled(self.pooled, GAIN)
+        init_scaled(self.score)
+        init_scaled(self.asked)
 
-    def forward(self, pictures: Tensor, words: Tensor) -> Tensor:
+    def forward(self, pictures: Tensor, token_ids: Tensor) -> Tensor:
         h = self.folded_in(F.pixel_unshuffle(pictures, FOLD))
         for i, (resize, stage) in enumerate(zip(self.resized, self.stages, strict=True)):
             if i:
                 h = resize(F.avg_pool2d(h, 2))
             h = stage(h)
         h = F.leaky_relu(self.pooled(F.leaky_relu(h, LEAK).flatten(1)), LEAK)
-        asked = self.asked(self.caption(words))
-        return self.score(h).squeeze(1) + (h * asked).sum(1) * h.shape[1] ** -0.5
+        caption = self.asked(self.caption(token_ids))
+        return self.score(h).squeeze(1) + (h * caption).sum(1) * h.shape[1] ** -0.5
 
 
 class GAN(nn.Module):
-    """Both sides, under one roof: what a checkpoint holds."""
+    """Generator and discriminator: what a checkpoint holds."""
 
     def __init__(self, config: GANConfig) -> None:
         super().__init__()

@@ -22,7 +22,7 @@ FOLD = 2  # pixels of a side that become channels
 class UNetConfig:
     """Sizes of the network. `width` are the channels at half the side, tripled at a quarter."""
 
-    words: int
+    vocab_size: int
     caption_words: int
     caption_width: int
     layers: int  # residual blocks on each side at each size
@@ -31,10 +31,10 @@ class UNetConfig:
     channels: int
 
 
-def unet_config(recipe: DiffusionRecipe, words: int) -> UNetConfig:
+def unet_config(recipe: DiffusionRecipe, vocab_size: int) -> UNetConfig:
     """The network a recipe asks for, for a vocabulary of that many rows."""
     return UNetConfig(
-        words=words,
+        vocab_size=vocab_size,
         caption_words=recipe.caption_words,
         caption_width=recipe.caption_width,
         layers=recipe.layers,
@@ -90,8 +90,8 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         tokens = x.flatten(2).transpose(1, 2)
         tokens = F.rms_norm(tokens, tokens.shape[-1:])
-        found = self.out(attend(self.qkv(tokens), self.heads))
-        return x + found.transpose(1, 2).reshape(x.shape)
+        attended = self.out(attend(self.qkv(tokens), self.heads))
+        return x + attended.transpose(1, 2).reshape(x.shape)
 
 
 class Stage(nn.Module):
@@ -114,9 +114,9 @@ class Stage(nn.Module):
 
 
 class UNet(Network):
-    """Noisy pictures [B, C, S, S], ln σ / 4 [B] and word numbers [B, L] to [B, C, S, S].
+    """Noisy pictures [B, C, S, S], ln σ / 4 [B] and token ids [B, L] to [B, C, S, S].
 
-    S is a multiple of 4. Words that are all 0 mean "no caption".
+    S is a multiple of 4. Token ids that are all 0 mean "no caption".
     """
 
     def __init__(self, config: UNetConfig) -> None:
@@ -126,7 +126,7 @@ class UNet(Network):
         fine, coarse, condition = config.width, 3 * config.width, 4 * config.width
         folded = FOLD * FOLD
         layers, heads = config.layers, config.heads
-        self.caption = CaptionEncoder(config.words, config.caption_words, config.caption_width)
+        self.caption = CaptionEncoder(config.vocab_size, config.caption_words, config.caption_width)
         self.caption_to_condition = nn.Linear(config.caption_width, condition)
         self.noise = nn.Sequential(
             nn.Linear(NOISE_FEATURES, condition), nn.SiLU(), nn.Linear(condition, condition)
@@ -140,10 +140,10 @@ class UNet(Network):
         self.up_fine = Stage(2 * fine, fine, layers, condition)
         self.picture_out = Conv(fine, config.channels * folded, gain=0)
 
-    def forward(self, x: Tensor, noise_level: Tensor, words: Tensor) -> Tensor:
-        _, pooled = self.caption(words)
-        told = self.noise(noise_features(noise_level)) + self.caption_to_condition(pooled)
-        condition = F.silu(told)
+    def forward(self, x: Tensor, noise_level: Tensor, token_ids: Tensor) -> Tensor:
+        _, pooled = self.caption(token_ids)
+        condition = self.noise(noise_features(noise_level)) + self.caption_to_condition(pooled)
+        condition = F.silu(condition)
         fine = self.down_fine(self.picture_in(F.pixel_unshuffle(x, FOLD)), condition)
         h = self.down_coarse(self.to_coarse(F.pixel_unshuffle(fine, FOLD)), condition)
         h = F.pixel_shuffle(self.to_fine(self.up_coarse(h, condition)), FOLD)

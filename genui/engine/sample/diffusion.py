@@ -1,4 +1,4 @@
-"""Turning noise into what a caption says, a denoising step at a time."""
+"""Diffusion models as generators: traces a denoising step at a time, and samples in batches."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,27 +18,21 @@ from genui.engine.data.images import CaptionedImages, load_images
 from genui.engine.device import Machine, autocast
 from genui.engine.load import find_and_load
 from genui.engine.models import frozen
-from genui.engine.models.denoisers import picture_denoiser
-from genui.engine.models.dit import Denoiser, MelDiT, mel_dit_config
+from genui.engine.models.denoisers import Denoiser, build_denoiser
 from genui.engine.models.frozen import load_frozen
-from genui.engine.models.video_dit import VideoDenoiser, VideoDiT, video_dit_config
-from genui.engine.sample.media import (
+from genui.engine.sample.diffusion_state import (
     DiffusionState,
     Grid,
     Held,
-    Medium,
-    PictureMedium,
     Row,
-    SoundMedium,
-    VideoMedium,
+    image_settings,
     initial_sigmas,
     noise,
-    picture_settings,
     read_mask,
     respace,
-    to_rgb,
-    turned_round,
+    reverse,
 )
+from genui.engine.sample.media import ImageMedium, Medium, medium_of, to_rgb
 from genui.engine.sample.samplers import Point, Step, StepFunction, find_sampler, sigmas
 from genui.protocol import (
     SAMPLERS,
@@ -55,8 +49,7 @@ from genui.protocol import (
     Started,
 )
 from genui.protocol.registry import KINDS
-from genui.recipes import DiffusionRecipe, Recipe, recipe_from_dict
-from genui.recipes.diffusion import VideoRecipe, VoiceRecipe
+from genui.recipes import DiffusionRecipe, Recipe, VideoRecipe, VoiceRecipe, recipe_from_dict
 from genui.runs.models import find_model, read_header
 
 # Beside (seed, step), what other noise than a sampler's own is drawn from.
@@ -71,26 +64,26 @@ AUTOGUIDED_FROM = 0.3
 class DiffusionGenerator:
     """One diffusion model; `step` is one denoising step of everything in the state.
 
-    `medium` says what it denoises: pictures, unless told otherwise. `guide` is a weaker model of
-    the same data, which autoguidance leads away from.
+    `medium` says what it denoises: RGB images by default. `guide` is a weaker model of the same
+    data, which autoguidance leads away from.
     """
 
     family = "diffusion"
 
     def __init__(
         self,
-        model: Denoiser[Any],
+        model: Denoiser,
         vocabulary: Vocabulary,
         machine: Machine,
         medium: Medium | None = None,
-        guide: Denoiser[Any] | None = None,
+        guide: Denoiser | None = None,
     ) -> None:
-        self.model = model.eval()
+        self.model = model
         self.guide = guide
-        self.medium = medium or PictureMedium()
+        self.medium = medium or ImageMedium()
         self._vocabulary = vocabulary
         self._machine = machine
-        self._device = next(model.parameters()).device
+        self._device = model.device
 
     # --- a trace ----------------------------------------------------------------------
 
@@ -100,7 +93,7 @@ class DiffusionGenerator:
         It is pure noise; or `init` under noise (SDEdit, Meng et al. 2022); or, of a forward
         process, `init` itself. Raises MisuseError where the request does not fit.
         """
-        settings = self._guidable(picture_settings(request.settings))
+        settings = self._guidable(image_settings(request.settings))
         caption = clean(request.prompt)
         opening = None
         if request.init is not None:
@@ -135,7 +128,7 @@ class DiffusionGenerator:
             case AddNoise():
                 return self._with_noise(state, edit)
             case Denoise():
-                return turned_round(state)
+                return reverse(state)
         raise MisuseError("a denoising has no tokens; edit its caption, seed, settings or noise")
 
     def note(self, state: DiffusionState) -> str:
@@ -165,9 +158,9 @@ class DiffusionGenerator:
             state = self._next(state)
         return state.x
 
-    def words(self, captions: Sequence[str]) -> Tensor:
-        """Captions as word numbers [B, L]."""
-        length = self.model.network.caption_words
+    def token_ids(self, captions: Sequence[str]) -> Tensor:
+        """Captions as token ids int64 [B, L]."""
+        length = self.model.caption_words
         return torch.from_numpy(self._vocabulary.encode(captions, length)).to(self._device)
 
     # --- how ----------------------------------------------------------------------------
@@ -184,25 +177,25 @@ class DiffusionGenerator:
         self, grid: Grid, rows: tuple[Row, ...], levels: tuple[float, ...], init: Tensor | None
     ) -> DiffusionState:
         """At `levels[0]`: pure noise, or an array [C, H, W] under that much of it."""
-        words, sigma = self.words([row.caption for row in rows]), levels[0]
+        token_ids, sigma = self.token_ids([row.caption for row in rows]), levels[0]
         x = sigma * self._noise(rows, 0)
         if init is not None:
             x = init + x
         return DiffusionState(
             grid=grid,
             rows=rows,
-            words=words,
+            token_ids=token_ids,
             levels=levels,
             x=x,
-            denoised=self._denoise(x, sigma, words, rows),
+            denoised=self._denoise(x, sigma, token_ids, rows),
         )
 
     def _note(self, grid: Grid, rows: Sequence[Row]) -> str:
         """What the captions hold that the model cannot read, and how the medium takes them."""
         captions = [row.caption for row in rows]
-        notes = self._vocabulary.unread(captions, self.model.network.caption_words)
-        asked = dict.fromkeys(row.caption for row in grid.rows())
-        notes += dict.fromkeys(filter(None, map(self.medium.note, asked)))
+        notes = self._vocabulary.unread(captions, self.model.caption_words)
+        requested = dict.fromkeys(row.caption for row in grid.rows())
+        notes += dict.fromkeys(filter(None, map(self.medium.note, requested)))
         return "; ".join(notes)
 
     def _next(self, state: DiffusionState) -> DiffusionState:
@@ -214,7 +207,7 @@ class DiffusionGenerator:
             x = self._take_step(state, target)
             if state.held is not None:
                 x = state.held.over(x, target, self._noise(state.rows, 0, HELD_NOISE))
-        denoised = self._denoise(x, target, state.words, state.rows)
+        denoised = self._denoise(x, target, state.token_ids, state.rows)
         history: tuple[Point, ...] = ()
         if state.clean is None:
             here = Point(state.sigma, state.x, state.denoised)
@@ -226,7 +219,7 @@ class DiffusionGenerator:
         noise = self._noise(state.rows, state.step + 1)
         x = torch.empty_like(state.x)
         for (sampler, eta), at in _group_by_sampler(state.rows, state.sigma).items():
-            rows, words = [state.rows[i] for i in at], state.words[at]
+            rows, token_ids = [state.rows[i] for i in at], state.token_ids[at]
             step = Step(
                 x=state.x[at],
                 denoised=state.denoised[at],
@@ -236,7 +229,7 @@ class DiffusionGenerator:
                 eta=eta,
                 history=tuple(Point(p.sigma, p.x[at], p.denoised[at]) for p in state.history),
             )
-            x[at] = sampler(step, partial(self._denoise, words=words, rows=rows))
+            x[at] = sampler(step, partial(self._denoise, token_ids=token_ids, rows=rows))
         return x
 
     def _set(
@@ -258,10 +251,10 @@ class DiffusionGenerator:
         state = replace(state, grid=grid, rows=rows, levels=levels, history=kept)
         if (now.caption, _scales(now)) == (before.caption, _scales(before)):
             return state
-        words = self.words([row.caption for row in state.rows])
-        denoised = self._denoise(state.x, state.sigma, words, state.rows)
+        token_ids = self.token_ids([row.caption for row in state.rows])
+        denoised = self._denoise(state.x, state.sigma, token_ids, state.rows)
         # What came before was of another caption or guidance: nothing to go on from.
-        return replace(state, words=words, denoised=denoised, history=())
+        return replace(state, token_ids=token_ids, denoised=denoised, history=())
 
     def _with_noise(self, state: DiffusionState, edit: AddNoise) -> DiffusionState:
         """Noise up to an earlier level: σ² adds up, and the levels from there come again."""
@@ -287,7 +280,7 @@ class DiffusionGenerator:
         return replace(
             state,
             x=x,
-            denoised=self._denoise(x, target, state.words, state.rows),
+            denoised=self._denoise(x, target, state.token_ids, state.rows),
             history=(),
             levels=state.levels[: state.step] + levels[edit.to :],
             held=held,
@@ -311,7 +304,7 @@ class DiffusionGenerator:
         return settings
 
     @torch.inference_mode()
-    def _denoise(self, x: Tensor, sigma: float, words: Tensor, rows: Sequence[Row]) -> Tensor:
+    def _denoise(self, x: Tensor, sigma: float, token_ids: Tensor, rows: Sequence[Row]) -> Tensor:
         """What the model predicts of the clean arrays [B, C, H, W], guided: away from no caption
         towards this one (Ho & Salimans 2022), and away from what the guide predicts (Karras et
         al. 2024, "Guiding a diffusion model with a bad version of itself")."""
@@ -319,14 +312,14 @@ class DiffusionGenerator:
             return x
         guidance, autoguidance = zip(*map(_scales, rows), strict=True)
         if all(scale == 1 for scale in guidance) or sigma < self.model.unguided_below:
-            denoised = with_caption = self._evaluate(x, sigma, words)
+            denoised = with_caption = self._evaluate(x, sigma, token_ids)
         else:
-            both = torch.cat((words, torch.zeros_like(words)))
+            both = torch.cat((token_ids, torch.zeros_like(token_ids)))
             with_caption, without = self._evaluate(torch.cat((x, x)), sigma, both).chunk(2)
             denoised = without + self._column(guidance) * (with_caption - without)
         if self.guide is None or sigma < AUTOGUIDED_FROM or all(w == 1 for w in autoguidance):
             return denoised
-        weaker = self._evaluate(x, sigma, words, self.guide)
+        weaker = self._evaluate(x, sigma, token_ids, self.guide)
         return denoised + (self._column(autoguidance) - 1) * (with_caption - weaker)
 
     def _column(self, scales: Sequence[float]) -> Tensor:
@@ -334,11 +327,11 @@ class DiffusionGenerator:
         return torch.tensor(scales, device=self._device).view(-1, 1, 1, 1)
 
     def _evaluate(
-        self, x: Tensor, sigma: float, words: Tensor, by: Denoiser[Any] | None = None
+        self, x: Tensor, sigma: float, token_ids: Tensor, by: Denoiser | None = None
     ) -> Tensor:
         level = torch.full((len(x),), sigma, device=self._device)
         with autocast(self._machine):
-            return (by or self.model)(x, level, words).float()
+            return (by or self.model)(x, level, token_ids).float()
 
 
 def _scales(row: Row) -> tuple[float, float]:
@@ -469,11 +462,11 @@ def _block(pictures: CaptionedImages, seed: int, number: int) -> tuple[str, ...]
     return tuple(pictures.batch(rng.choice(pictures.train, BLOCK), rng).captions)
 
 
-# --- From the file of a diffusion model of pictures to what draws by it -----------------------
+# --- From a checkpoint to the generator -------------------------------------------------------
 
 
-def load_picture_model(
-    recipe: DiffusionRecipe,
+def load_diffusion_model(
+    recipe: DiffusionRecipe | VideoRecipe | VoiceRecipe,
     tensors: dict[str, Tensor],
     described: Mapping[str, Any],
     machine: Machine,
@@ -481,13 +474,14 @@ def load_picture_model(
 ) -> DiffusionGenerator:
     """The generator of a checkpoint's weights; errors as `kinds.build_generator` says."""
     vocabulary = Vocabulary(tuple(described["words"]))
-    own, weaker = frozen.apart(tensors)
-    model = load_frozen(lambda: picture_denoiser(recipe, vocabulary.size), own).to(device)
+    own, of_guide = frozen.split_guide(tensors)
+    model = load_frozen(lambda: build_denoiser(recipe, vocabulary.size), own).to(device)
     guide = None
-    if weaker:
-        asked = _guide_recipe(described["guide"]["recipe"])
-        guide = load_frozen(lambda: picture_denoiser(asked, vocabulary.size), weaker).to(device)
-    return DiffusionGenerator(model, vocabulary, machine, PictureMedium(recipe), guide)
+    if of_guide:
+        guide_recipe = _guide_recipe(described["guide"]["recipe"])
+        guide = load_frozen(lambda: build_denoiser(guide_recipe, vocabulary.size), of_guide)
+        guide = guide.to(device)
+    return DiffusionGenerator(model, vocabulary, machine, medium_of(recipe, described), guide)
 
 
 def _guide_recipe(fields: dict[str, Any]) -> DiffusionRecipe:
@@ -500,38 +494,3 @@ def _guide_recipe(fields: dict[str, Any]) -> DiffusionRecipe:
     if not isinstance(recipe, DiffusionRecipe):
         raise TypeError("its guide is no diffusion model")
     return recipe
-
-
-# --- From a checkpoint of a video model to what generates clips -------------------------------
-
-
-def load_video_model(
-    recipe: VideoRecipe,
-    tensors: dict[str, Tensor],
-    described: Mapping[str, Any],
-    machine: Machine,
-    device: torch.device,
-) -> DiffusionGenerator:
-    """The generator of a checkpoint's weights; errors as `kinds.build_generator` says."""
-    vocabulary = Vocabulary(tuple(described["words"]))
-    config = video_dit_config(recipe, vocabulary.size)
-    model = load_frozen(lambda: VideoDenoiser(VideoDiT(config), recipe.sigma_data), tensors)
-    return DiffusionGenerator(model.to(device), vocabulary, machine, VideoMedium(recipe))
-
-
-# --- From a voice checkpoint to the generator that speaks -------------------------------------
-
-
-def load_voice_model(
-    recipe: VoiceRecipe,
-    tensors: dict[str, Tensor],
-    described: Mapping[str, Any],
-    machine: Machine,
-    device: torch.device,
-) -> DiffusionGenerator:
-    """The generator of a checkpoint's weights; errors as `kinds.build_generator` says."""
-    vocabulary = Vocabulary(tuple(described["words"]))
-    config = mel_dit_config(recipe, vocabulary.size)
-    model = load_frozen(lambda: Denoiser(MelDiT(config), recipe.sigma_data), tensors)
-    medium = SoundMedium(recipe, tuple(described["voices"]))
-    return DiffusionGenerator(model.to(device), vocabulary, machine, medium)

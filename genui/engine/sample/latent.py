@@ -15,7 +15,8 @@ from genui.engine.data.captions import Vocabulary
 from genui.engine.device import Machine, autocast
 from genui.engine.models.frozen import load_frozen
 from genui.engine.models.gan import GAN, SIDE, Generator, gan_config
-from genui.engine.sample.media import check_axes, parsed, sheet, to_rgb
+from genui.engine.sample.diffusion_state import check_axes, parse_value
+from genui.engine.sample.media import sheet, to_rgb
 from genui.protocol import (
     Axis,
     BasisName,
@@ -154,7 +155,7 @@ MOST = 8  # directions that are offered
 SAMPLES = 1024  # latents that the activations are looked at of
 
 
-def directions(generator: Generator, basis: BasisName, words: Tensor) -> Tensor:
+def directions(generator: Generator, basis: BasisName, token_ids: Tensor) -> Tensor:
     """The strongest first: unit vectors [min(MOST, Z), Z], the same for the same weights.
 
     - `sefa`: closed-form factorisation of the first layer (Shen & Zhou 2021): the latents
@@ -164,7 +165,7 @@ def directions(generator: Generator, basis: BasisName, words: Tensor) -> Tensor:
 
     Either end of a direction is as good: its largest number is made positive.
     """
-    found = _factorised(generator) if basis == "sefa" else _components(generator, words)
+    found = _factorised(generator) if basis == "sefa" else _components(generator, token_ids)
     found = found[:MOST] / found[:MOST].norm(dim=1, keepdim=True)
     largest = found.gather(1, found.abs().argmax(dim=1, keepdim=True))
     return found * largest.sign()
@@ -177,16 +178,17 @@ def _factorised(generator: Generator) -> Tensor:
 
 
 @torch.inference_mode()
-def _components(generator: Generator, words: Tensor) -> Tensor:
+def _components(generator: Generator, token_ids: Tensor) -> Tensor:
     """Directions as the regression of latents on the components' coordinates."""
     size = generator.config.latent
     drawn = np.random.default_rng(0).standard_normal((SAMPLES, size), np.float32)
-    latents = torch.from_numpy(drawn).to(words.device)
-    told = words[torch.arange(SAMPLES, device=words.device) % len(words)]
-    activations = generator.begun(latents, told).flatten(1)
+    latents = torch.from_numpy(drawn).to(token_ids.device)
+    count = len(token_ids)
+    repeated = token_ids[torch.arange(SAMPLES, device=token_ids.device) % count]
+    activations = generator.first_stage(latents, repeated).flatten(1)
     # What the caption decides is no direction of the latents.
-    for row in range(len(words)):
-        activations[row :: len(words)] -= activations[row :: len(words)].mean(dim=0)
+    for row in range(count):
+        activations[row::count] -= activations[row::count].mean(dim=0)
     count = min(MOST, size)
     coordinates, spread, _ = torch.linalg.svd(activations.double(), full_matrices=False)
     coordinates = coordinates[:, :count] * spread[:count]
@@ -312,14 +314,14 @@ class LatentGenerator:
     @torch.inference_mode()
     def _drawn(self, latents: np.ndarray, captions: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Pictures uint8 [B, 32, 32, 3] of latents [B, Z], and their scores [B]."""
-        words = self._words(captions)
+        token_ids = self._token_ids(captions)
         z = torch.from_numpy(np.asarray(latents, np.float32)).to(self._device)
         with autocast(self._machine):
-            pictures = self.model.generator(z, words).float().clamp(-1, 1)
-            scores = self.model.discriminator(pictures, words).float()
+            pictures = self.model.generator(z, token_ids).float().clamp(-1, 1)
+            scores = self.model.discriminator(pictures, token_ids).float()
         return to_rgb(pictures), scores.cpu().numpy()
 
-    def _words(self, captions: Sequence[str]) -> Tensor:
+    def _token_ids(self, captions: Sequence[str]) -> Tensor:
         return torch.from_numpy(self._vocabulary.encode(captions, self._longest)).to(self._device)
 
     # --- settings ---------------------------------------------------------------------
@@ -332,7 +334,9 @@ class LatentGenerator:
         if not isinstance(settings, LatentSettings):
             raise MisuseError("a GAN needs the settings of a walk: direction, steps, truncation …")
         if settings.basis not in self._bases:
-            found = directions(self.model.generator, settings.basis, self._words(self._captions))
+            found = directions(
+                self.model.generator, settings.basis, self._token_ids(self._captions)
+            )
             self._bases[settings.basis] = found.cpu().numpy()
         basis = self._bases[settings.basis]
         if settings.direction > len(basis):
@@ -355,7 +359,7 @@ def _spread(caption: str, seed: int, grid: Sequence[Axis]) -> list[tuple[str, in
         if axis.name == "caption":
             rows = [(clean(value), at) for value in axis.values for _, at in rows]
         elif axis.name == "seed":
-            seeds = [int(parsed(axis.name, value)) for value in axis.values]
+            seeds = [int(parse_value(axis.name, value)) for value in axis.values]
             rows = [(words, value) for value in seeds for words, _ in rows]
         else:
             raise MisuseError(f"grid: a walk has no {axis.name}; vary seed or caption")

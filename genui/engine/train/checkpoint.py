@@ -184,7 +184,7 @@ def load_start(run: RunDir) -> tuple[dict[str, Tensor], dict[str, Tensor]] | Non
     weights, state = models.placed(run)
     if not weights.exists():
         return None
-    averaged, _ = frozen.apart(load_weights(weights)[0])
+    averaged, _ = frozen.split_guide(load_weights(weights)[0])
     if not state.exists():
         return averaged, averaged
     try:

@@ -1,6 +1,5 @@
-"""What a discriminator says of real and of generated pictures, as two histograms in text."""
+"""Training captioned GANs, and the histograms of what the discriminator says of pictures."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,13 +8,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from genui.engine.data.images import Batch
+from genui.engine.data.images import Batch, load_images
 from genui.engine.device import Machine, autocast
 from genui.engine.metrics.distance import Drawn, collapse, pairs_of_a_caption
 from genui.engine.models.gan import GAN, gan_config
 from genui.engine.sample.media import to_rgb
-from genui.engine.train.diffusion import CaptionedPicturesTask
-from genui.engine.train.task import Sample, Side, png
+from genui.engine.train.diffusion import CaptionedTask, image_corpus
+from genui.engine.train.task import Player, Sample, png
 from genui.formats.image import sheet
 from genui.recipes.gan import GanRecipe
 
@@ -41,11 +40,11 @@ def score_text(real: Scores, generated: Scores) -> str:
     won = float((real > generated).mean())
     axis = f"{low:+.1f}"
     lines = [
-        _named("real", real),
+        _score_line("real", real),
         _bars(counts[0], most),
         _bars(counts[1], most),
         axis + f"{high:+.1f}".rjust(WIDTH - len(axis)),
-        _named("generated", generated),
+        _score_line("generated", generated),
         f"real is higher: {won:.0%}",
     ]
     return "\n".join(lines) + "\n"
@@ -56,10 +55,10 @@ def _bars(counts: NDArray[np.int64], most: int) -> str:
     return "".join(_EIGHTHS[int(n)] for n in np.ceil(counts / most * 8))
 
 
-def _named(name: str, scores: Scores) -> str:
+def _score_line(name: str, scores: Scores) -> str:
     """`real          +2.1 ± 0.8`."""
-    told = f"{scores.mean():+.1f} ± {scores.std():.1f}"
-    return name + told.rjust(WIDTH - len(name))
+    value = f"{scores.mean():+.1f} ± {scores.std():.1f}"
+    return name + value.rjust(WIDTH - len(name))
 
 
 # --- Training a captioned GAN by the objective of R3GAN (Huang et al. 2024) -------------------
@@ -72,43 +71,49 @@ CHECKED = 512  # generated pictures that an evaluation measures, against as many
 _GENERATOR, _DISCRIMINATOR = 1, 2
 
 
-class GanTask(CaptionedPicturesTask[GanRecipe]):
+class GanTask(CaptionedTask[GanRecipe]):
     """The relativistic pairing loss with R₁ and R₂ (section 2 of the paper).
 
-    In a step the generator moves first, then the discriminator, each on latents of its own and
+    In a step the generator is trained first, then the discriminator, each on latents of its own and
     on the same real pictures; a generated picture is paired with a real one of its caption.
-    Both losses are ln 2 where neither side is ahead.
+    Both losses are ln 2 where neither is ahead.
     """
 
     def __init__(
         self, recipe: GanRecipe, device: torch.device, extra: dict[str, Any] | None = None
     ) -> None:
-        super().__init__(recipe, device, extra)
-        self._held: tuple[int, tuple[Tensor, Tensor]] | None = None
-        self._found: dict[str, float] = {}
+        self._pictures = load_images(recipe.dataset, recipe.data)
+        super().__init__(recipe, device, image_corpus(recipe, self._pictures, extra))
+        self._last: tuple[int, tuple[Tensor, Tensor]] | None = None  # a step and its batch
+        self._metrics: dict[str, float] = {}
         torch.manual_seed(recipe.seed)
         network = GAN(gan_config(recipe, self._vocabulary.size))
         # Channels last is what a processor's convolutions are fastest at.
         self.model = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    # --- the game ---------------------------------------------------------------------
+    # --- losses -----------------------------------------------------------------------
 
     @property
-    def sides(self) -> tuple[Side, ...]:
+    def players(self) -> tuple[Player, ...]:
         """Generator and discriminator; what the pictures scored is logged by the second."""
         network = self.model
         return (
-            Side("generator", network.generator, self._generator_loss),
-            Side("discriminator", network.discriminator, self._discriminator_loss, self._measured),
+            Player("generator", network.generator, self._generator_loss),
+            Player(
+                "discriminator",
+                network.discriminator,
+                self._discriminator_loss,
+                lambda: self._metrics,
+            ),
         )
 
     def _generator_loss(self, step: int) -> Tensor:
         """-ln σ(D(generated) - D(real)), averaged over pairs."""
-        real, words = self._real(step)
+        real, token_ids = self._real(step)
         with torch.no_grad():
-            theirs = self.model.discriminator(real, words).float()
-        drawn = self.model.generator(self._latents(step, _GENERATOR), words)
-        return F.softplus(theirs - self.model.discriminator(drawn, words).float()).mean()
+            real_scores = self.model.discriminator(real, token_ids).float()
+        drawn = self.model.generator(self._latents(step, _GENERATOR), token_ids)
+        return F.softplus(real_scores - self.model.discriminator(drawn, token_ids).float()).mean()
 
     def _discriminator_loss(self, step: int) -> Tensor:
         """-ln σ(D(real) - D(generated)), averaged over pairs, and γ/2 · (R₁ + R₂).
@@ -117,59 +122,56 @@ class GanTask(CaptionedPicturesTask[GanRecipe]):
         gradients are what a step costs most for.
         """
         recipe = self._recipe
-        real, words = self._real(step)
+        real, token_ids = self._real(step)
         with torch.no_grad():
-            drawn = self.model.generator(self._latents(step, _DISCRIMINATOR), words).float()
+            drawn = self.model.generator(self._latents(step, _DISCRIMINATOR), token_ids).float()
         count = min(recipe.penalty_batch, recipe.batch)
-        scores, penalties = self._penalised(real[:count], drawn[:count], words[:count])
+        scores, penalties = self._penalised(real[:count], drawn[:count], token_ids[:count])
         if count < recipe.batch:
             rest = torch.cat((real[count:], drawn[count:]))
-            more = self.model.discriminator(rest, words[count:].repeat(2, 1)).float()
+            more = self.model.discriminator(rest, token_ids[count:].repeat(2, 1)).float()
             scores = torch.cat((scores, more.view(2, -1)), dim=1)
-        ours, theirs = scores
-        self._found = {
-            "real_score": float(ours.detach().mean()),
-            "generated_score": float(theirs.detach().mean()),
-            "real_score_spread": float(ours.detach().std(correction=0)),
-            "generated_score_spread": float(theirs.detach().std(correction=0)),
-            "real_wins": float((ours > theirs).float().mean()),
+        real_scores, drawn_scores = scores
+        self._metrics = {
+            "real_score": float(real_scores.detach().mean()),
+            "generated_score": float(drawn_scores.detach().mean()),
+            "real_score_spread": float(real_scores.detach().std(correction=0)),
+            "generated_score_spread": float(drawn_scores.detach().std(correction=0)),
+            "real_wins": float((real_scores > drawn_scores).float().mean()),
             "real_penalty": float(penalties[0].detach()),
             "generated_penalty": float(penalties[1].detach()),
         }
-        return F.softplus(theirs - ours).mean() + recipe.penalty / 2 * penalties.sum()
+        return F.softplus(drawn_scores - real_scores).mean() + recipe.penalty / 2 * penalties.sum()
 
-    def _penalised(self, real: Tensor, drawn: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
+    def _penalised(self, real: Tensor, drawn: Tensor, token_ids: Tensor) -> tuple[Tensor, Tensor]:
         """Scores [2, n] of real and generated pictures, and of each the mean squared length of
         the score's gradient by the picture, [2] (R₁: Mescheder et al. 2018; R₂ likewise)."""
         pictures = torch.cat((real, drawn)).detach().requires_grad_()
-        scores = self.model.discriminator(pictures, words.repeat(2, 1)).float()
+        scores = self.model.discriminator(pictures, token_ids.repeat(2, 1)).float()
         (slope,) = torch.autograd.grad(scores.sum(), pictures, create_graph=True)
         # Summed at full precision: of small squares a bf16 sum keeps little.
         lengths = slope.float().square().sum(dim=(1, 2, 3))
         return scores.view(2, -1), lengths.view(2, -1).mean(dim=1)
 
-    def _measured(self) -> Mapping[str, float]:
-        return self._found
-
     # --- data -------------------------------------------------------------------------
 
     def _real(self, step: int) -> tuple[Tensor, Tensor]:
-        """The pictures and words of a step, the same for both sides."""
-        if self._held is None or self._held[0] != step:
+        """The pictures and token ids of a step, the same for both players."""
+        if self._last is None or self._last[0] != step:
             rng = np.random.default_rng((self._recipe.seed, step))
             chosen = rng.choice(self._pictures.train, self._recipe.batch)
-            self._held = step, self._tensors(self._pictures.batch(chosen, rng))
-        return self._held[1]
+            self._last = step, self._tensors(self._pictures.batch(chosen, rng))
+        return self._last[1]
 
     def _tensors(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Pictures [B, channels, 32, 32] in -1 to 1, and words [B, L]."""
+        """Pictures [B, channels, 32, 32] in -1 to 1, and token ids [B, L]."""
         rgb = torch.from_numpy(batch.rgb).to(self._device)
         if self._recipe.channels == 1:
             rgb = rgb.mean(dim=1, keepdim=True)
-        return rgb.contiguous(memory_format=torch.channels_last), self._words(batch.captions)
+        return rgb.contiguous(memory_format=torch.channels_last), self._token_ids(batch.captions)
 
-    def _latents(self, step: int, side: int) -> Tensor:
-        return self._normal(self._recipe.batch, self._recipe.seed, step, side)
+    def _latents(self, step: int, player: int) -> Tensor:
+        return self._normal(self._recipe.batch, self._recipe.seed, step, player)
 
     def _normal(self, count: int, *key: int) -> Tensor:
         rng = np.random.default_rng(key)
@@ -189,10 +191,10 @@ class GanTask(CaptionedPicturesTask[GanRecipe]):
         rng = np.random.default_rng(0)
         drawn: list[Drawn] = []
         for part, chosen in enumerate(pairs_of_a_caption(pictures.captions, pool, CHECKED, rng)):
-            real, words = self._tensors(pictures.batch(chosen, rng))
+            real, token_ids = self._tensors(pictures.batch(chosen, rng))
             latents = self._normal(len(chosen), self._recipe.seed, part)
             with autocast(machine):
-                made = model.generator(latents, words)
+                made = model.generator(latents, token_ids)
             drawn.append(Drawn(real.cpu().numpy(), made.float().cpu().numpy()))
         return collapse(*drawn)
 
@@ -200,14 +202,14 @@ class GanTask(CaptionedPicturesTask[GanRecipe]):
     def sample(self, model: nn.Module, machine: Machine) -> tuple[Sample, ...]:
         """The fixed captions from fixed seeds, and what the discriminator thinks, as text.
 
-        The scores are those of the two sides as they play, not of their averages.
+        The scores are those of the networks being trained, not of their averages.
         """
         assert isinstance(model, GAN)
         across = len(self._captions)
         latents = self._normal(SAMPLE_SEEDS, self._recipe.seed).repeat_interleave(across, dim=0)
-        words = self._words(list(self._captions)).repeat(SAMPLE_SEEDS, 1)
+        token_ids = self._token_ids(list(self._captions)).repeat(SAMPLE_SEEDS, 1)
         with autocast(machine):
-            made = model.generator(latents, words)
+            made = model.generator(latents, token_ids)
         picture = sheet(list(to_rgb(made)), across)
         scores = score_text(*self._scores(machine))
         return Sample(".png", png(picture)), Sample(".txt", scores.encode())
@@ -216,9 +218,9 @@ class GanTask(CaptionedPicturesTask[GanRecipe]):
         """Scores [SCORED] of trained and of generated pictures of the same captions."""
         rng = np.random.default_rng(1)
         chosen = rng.choice(self._pictures.train, SCORED)
-        real, words = self._tensors(self._pictures.batch(chosen, rng))
+        real, token_ids = self._tensors(self._pictures.batch(chosen, rng))
         with autocast(machine):
-            made = self.model.generator(self._normal(SCORED, 1), words).float()
-            theirs = self.model.discriminator(made, words)
-            ours = self.model.discriminator(real, words)
-        return ours.float().cpu().numpy(), theirs.float().cpu().numpy()
+            made = self.model.generator(self._normal(SCORED, 1), token_ids).float()
+            made_scores = self.model.discriminator(made, token_ids)
+            real_scores = self.model.discriminator(real, token_ids)
+        return real_scores.float().cpu().numpy(), made_scores.float().cpu().numpy()

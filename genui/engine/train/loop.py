@@ -16,7 +16,7 @@ from genui.engine.device import Machine, autocast
 from genui.engine.train import checkpoint
 from genui.engine.train.checkpoint import grown
 from genui.engine.train.optimizer import EMA, Optimizers, gradient_norm
-from genui.engine.train.task import Side, Task, sides_of
+from genui.engine.train.task import Player, Task, players_of
 from genui.recipes import Recipe
 from genui.runs import control, models
 from genui.runs.layout import RunDir
@@ -44,8 +44,8 @@ class Trainer:
     ) -> None:
         self._run, self._writer, self._recipe = run, writer, recipe
         self._task, self._machine = task, machine
-        self._sides = sides_of(task)
-        self._optimizers = Optimizers(self._sides, recipe)
+        self._players = players_of(task)
+        self._optimizers = Optimizers(self._players, recipe)
         self._ema = EMA(task.model, recipe.ema)
         self._start_from = start_from
         self._age = int(start_from.get("step", 0))  # steps
@@ -134,9 +134,9 @@ class Trainer:
                     self._checkpoint()
                     self._mark("checkpoint", "checkpoint written")
                 case "evaluate":
-                    found = self._evaluate()
+                    values = self._evaluate()
                     self._sample()
-                    self._mark("evaluate", found)
+                    self._mark("evaluate", values)
                 case "rate" if order.value is not None:
                     self._change_rate(order.value)
                 case "pause" if not self._paused:
@@ -178,9 +178,9 @@ class Trainer:
         # training drops exactly what an uninterrupted one would have.
         torch.manual_seed((self._recipe.seed << 32) + step)
         task.model.train()
-        found: dict[str, float] = {}
-        for side in self._sides:
-            found |= self._move(side)
+        metrics: dict[str, float] = {}
+        for player in self._players:
+            metrics |= self._optimize(player)
         rate = self._optimizers.due(step)
         self._ema.update(task.model, step + self._age)
         self._step = step + 1
@@ -188,37 +188,41 @@ class Trainer:
         keep = RATE_MEMORY if self._seconds else 0.0
         self._seconds = keep * self._seconds + (1 - keep) * seconds
         speed = task.units_per_step / self._seconds
-        self._writer.log(self._step, **found, lr=rate, rate=speed, step_seconds=seconds)
+        self._writer.log(self._step, **metrics, lr=rate, rate=speed, step_seconds=seconds)
         self._writer.update(
             step=self._step,
-            loss=found[self._sides[0].metric("loss")],
+            loss=metrics[self._players[0].metric("loss")],
             rate=1 / self._seconds,
             unit_rate=speed,
             eta=(self._recipe.steps - self._step) * self._seconds,
         )
 
-    def _move(self, side: Side) -> dict[str, float]:
-        """One side's share of this step; what there is to log of it.
+    def _optimize(self, player: Player) -> dict[str, float]:
+        """One player's share of this step; the metrics to log of it.
 
         Raises GenuiError where its loss or gradient is no longer finite.
         """
-        for other in self._sides:
-            other.module.requires_grad_(other is side)
+        for other in self._players:
+            other.module.requires_grad_(other is player)
         with autocast(self._machine):
-            loss = side.loss(self._step)
+            loss = player.loss(self._step)
         loss.backward()
-        norm = gradient_norm(side.module.parameters(), self._recipe.grad_clip)
+        norm = gradient_norm(player.module.parameters(), self._recipe.grad_clip)
         value = float(loss.detach())
-        found = {side.metric("loss"): value, **side.measured(), side.metric("grad_norm"): norm}
+        metrics = {
+            player.metric("loss"): value,
+            **player.metrics(),
+            player.metric("grad_norm"): norm,
+        }
         if not (math.isfinite(value) and math.isfinite(norm)):
             # Logged before it fails, so that the curve shows where.
-            self._writer.log(self._step + 1, **found)
-            raise self._diverged(side, value, norm)
-        self._optimizers.step(self._step, side)
-        return found
+            self._writer.log(self._step + 1, **metrics)
+            raise self._diverged(player, value, norm)
+        self._optimizers.step(self._step, player)
+        return metrics
 
-    def _diverged(self, side: Side, loss: float, norm: float) -> GenuiError:
-        whose = f"{side.name}'s " if side.name else ""
+    def _diverged(self, player: Player, loss: float, norm: float) -> GenuiError:
+        whose = f"{player.name}'s " if player.name else ""
         broken = f"gradient norm became {norm}" if math.isfinite(loss) else f"loss became {loss}"
         lower = f"--set learning_rate={self._optimizers.learning_rate / 3:.1g}"
         remedy = f"train again with {lower}"
@@ -243,11 +247,11 @@ class Trainer:
         """Measure on held-out data, log it, and return the values for a person."""
         begin = time.perf_counter()
         self._ema.model.eval()
-        found = self._task.evaluate(self._ema.model, self._machine, whole)
-        self._writer.log(self._step, **found)
-        if "val_loss" in found:
-            self._writer.update(val=found["val_loss"])
-        values = ", ".join(f"{k} {v:.4f}" for k, v in found.items())
+        metrics = self._task.evaluate(self._ema.model, self._machine, whole)
+        self._writer.log(self._step, **metrics)
+        if "val_loss" in metrics:
+            self._writer.update(val=metrics["val_loss"])
+        values = ", ".join(f"{k} {v:.4f}" for k, v in metrics.items())
         share = "all held-out data" if whole else "evaluation"
         self._writer.say(
             f"step {self._step:,} {share}: {values} in {time.perf_counter() - begin:.1f} s"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from genui.engine.train.task import Side
+from genui.engine.train.task import Player
 from genui.recipes import Recipe
 
 RATE = "learning_rate"
@@ -34,20 +34,20 @@ class Optimizers:
     Muon orthogonalises the momentum of a matrix, which suits hidden matrices and not
     embeddings, heads or vectors. With `muon_rate=0` AdamW does it all.
 
-    Every side has its own. `learning_rate` is AdamW's, before the schedule. Setting it scales
+    Every player has its own. `learning_rate` is AdamW's, before the schedule. Setting it scales
     the rates of all optimisers by the same factor, so that what the recipe balanced stays
     balanced.
     """
 
-    def __init__(self, sides: Sequence[Side], recipe: Recipe) -> None:
+    def __init__(self, players: Sequence[Player], recipe: Recipe) -> None:
         self._recipe = recipe
         self.learning_rate = recipe.learning_rate
-        self._of = {side.name: self._built(side) for side in sides}
+        self._of = {player.name: self._build(player) for player in players}
         self._all = {name: each for of in self._of.values() for name, each in of.items()}
 
-    def _built(self, side: Side) -> dict[str, Optimizer]:
-        """The optimisers of a side by name."""
-        recipe, model = self._recipe, side.module
+    def _build(self, player: Player) -> dict[str, Optimizer]:
+        """The optimisers of a player by name."""
+        recipe, model = self._recipe, player.module
         hidden, embeddings, rest = [], [], []
         for name, parameter in model.named_parameters():
             if recipe.muon_rate > 0 and parameter.ndim == 2 and "blocks." in name:
@@ -63,7 +63,9 @@ class Optimizers:
             {"params": embeddings, "lr": base, "full": base * scale, "weight_decay": 0.0},
         ]
         betas = (recipe.beta1, recipe.beta2)
-        built: dict[str, Optimizer] = {side.metric("adamw"): torch.optim.AdamW(groups, betas=betas)}
+        optimizers: dict[str, Optimizer] = {
+            player.metric("adamw"): torch.optim.AdamW(groups, betas=betas)
+        }
         if hidden:
             muon = torch.optim.Muon(
                 hidden,
@@ -73,18 +75,18 @@ class Optimizers:
                 adjust_lr_fn="original",
             )
             muon.param_groups[0]["full"] = recipe.muon_rate
-            built[side.metric("muon")] = muon
-        return built
+            optimizers[player.metric("muon")] = muon
+        return optimizers
 
     def due(self, step: int) -> float:
         """AdamW's rate at `step`: what the schedule leaves of `learning_rate`."""
         return self.learning_rate * rate_factor(step, self._recipe)
 
-    def step(self, step: int, side: Side) -> None:
-        """Apply a side's gradients at the rates due at `step`."""
+    def step(self, step: int, player: Player) -> None:
+        """Apply a player's gradients at the rates due at `step`."""
         factor = rate_factor(step, self._recipe)
         factor *= self.learning_rate / self._recipe.learning_rate
-        for optimizer in self._of[side.name].values():
+        for optimizer in self._of[player.name].values():
             for group in optimizer.param_groups:
                 group["lr"] = group["full"] * factor
             optimizer.step()

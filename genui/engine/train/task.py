@@ -29,10 +29,10 @@ def png(picture: NDArray[np.uint8]) -> bytes:
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
-    """What one optimiser moves, and what it moves it by.
+class Player:
+    """What one optimiser trains, and by which loss.
 
-    A step of the training is one move of every side, in their order: the later sides see what
+    A step of the training is one step of every player, in their order: the later players see what
     the earlier ones have become. Whatever is random in `loss(step)` is drawn from
     (recipe.seed, step) alone, so that a resumed training sees exactly what an uninterrupted one
     would have.
@@ -41,15 +41,15 @@ class Side:
     name: str  # what its metrics begin with; "" where there is but one
     module: nn.Module  # the task's model, or a part of it: no other parameter gets a gradient
     loss: Callable[[int], Tensor]  # on the batch of this step, under the caller's autocast
-    measured: Callable[[], Mapping[str, float]] = dict  # what else the last loss found, to log
+    metrics: Callable[[], Mapping[str, float]] = dict  # of the last loss, to log beside it
 
     def metric(self, name: str) -> str:
-        """The name under which a metric of this side is logged: `generator_loss`, or `loss`."""
+        """The name under which a metric of this player is logged: `generator_loss`, or `loss`."""
         return f"{self.name}_{name}" if self.name else name
 
 
 class Task(Protocol):
-    """One family's training objective on one dataset: `Minimised`, or a `Game` of several sides."""
+    """One family's training objective on one dataset: with one loss, or with several players."""
 
     unit: str  # what is counted, e.g. "tok"
     units_per_step: int
@@ -76,27 +76,27 @@ class Task(Protocol):
 
 
 @runtime_checkable
-class Minimised(Task, Protocol):
+class OneLoss(Task, Protocol):
     """A task with one loss that the whole model is trained to lessen."""
 
     def loss(self, step: int) -> Tensor:
-        """As `Side.loss`."""
+        """As `Player.loss`."""
         ...
 
 
 @runtime_checkable
-class Game(Task, Protocol):
-    """A task whose sides each have a part of the model and a loss of their own."""
+class SeveralLosses(Task, Protocol):
+    """A task whose players each have a part of the model and a loss of their own."""
 
     @property
-    def sides(self) -> tuple[Side, ...]:
-        """In the order of their moves; names differ."""
+    def players(self) -> tuple[Player, ...]:
+        """In the order of their steps; names differ."""
         ...
 
 
-def sides_of(task: Task) -> tuple[Side, ...]:
-    """The sides of a task: its own, or the one that moves all of the model."""
-    if isinstance(task, Game):
-        return task.sides
-    assert isinstance(task, Minimised)
-    return (Side("", task.model, task.loss),)
+def players_of(task: Task) -> tuple[Player, ...]:
+    """The players of a task: its own, or one that has all of the model."""
+    if isinstance(task, SeveralLosses):
+        return task.players
+    assert isinstance(task, OneLoss)
+    return (Player("", task.model, task.loss),)
