@@ -53,7 +53,8 @@ def test_its_rows_are_listed(installed: None, capsys: pytest.CaptureFixture[str]
     assert main(["recipes"]) == 0
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert listed[-2:] == ["patterns", "sums"]
-    assert "genui-patterns" in plugins.sources()
+    assert main(["doctor", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["plug-ins"] == "genui-patterns"
 
 
 def test_its_images_are_drawn_and_split_as_the_row_says(installed: None) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genui import __version__
-from genui.base import paths
+from genui.base import paths, plugins
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.numbers import count, short
 from genui.cli import output
@@ -165,7 +165,8 @@ def _content() -> dict[str, str]:
         models = ", ".join(shipped) or "none"
     except GenuiError as error:
         models = str(error)
-    return {"shipped models": models, "emoji font": _emoji_font()}
+    loaded = ", ".join(plugins.sources()) or "none"
+    return {"shipped models": models, "plug-ins": loaded, "emoji font": _emoji_font()}
 
 
 def _emoji_font() -> str:
