@@ -305,7 +305,7 @@ def test_a_grid_of_clips_shows_all_of_them_in_each_picture(generator: DiffusionG
     [
         ("red heart moving up on black", ""),
         ("red heart on black", "no motion is named, so it stands still: moving up"),
-        ("red zebra moving up on black", "words this model never saw: zebra"),
+        ("red zebra moving up on black", "not in this model's vocabulary: zebra"),
         ("red zebra moving up on black", "no icon is named that this model knows"),
         ("", ""),
     ],

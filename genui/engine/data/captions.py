@@ -1,4 +1,4 @@
-"""The ten colours pictures are drawn in, by the names captions use."""
+"""Captions: the ten colours that they name, and their words as numbers."""
 
 import unicodedata
 from collections import Counter
@@ -21,24 +21,24 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "white": (244, 244, 240),
     "black": (16, 18, 24),
 }
-"""sRGB, 0 to 255. White and black are soft, so that no picture needs the ends of the range."""
+"""sRGB, 0 to 255. White and black are soft, so that no image needs the ends of the range."""
 
 DEFAULT_GROUND = "black"
-"""The ground of a picture whose caption names none."""
+"""The ground of an image whose caption names none."""
 
 
-# --- Captions as words: a caption is split, its words become numbers a network can look up ----
+# --- Captions as words: a caption is split, and its words become ids of an embedding ----------
 
 PAD = 0
 UNKNOWN = 1
 RESERVED = 2
-"""Numbers below this one are no words."""
+"""Numbers below this one stand for no word."""
 
 MOST_WORDS = 20_000
-"""A vocabulary larger than this would be most of a small model; the rarest words go."""
+"""Words at most, the commonest: a larger vocabulary would be most of a small model."""
 
 JOINING = frozenset(("and", "in", "of", "on", "the", "to", "with", "without"))
-"""Words of a name that say nothing alone."""
+"""Words of a name that mean nothing alone."""
 
 
 @lru_cache(maxsize=1 << 16)
@@ -61,8 +61,8 @@ def in_one_word(
 ) -> list[str]:
     """`share` of these captions with one word of the `names` in them for the whole name.
 
-    "cat face on blue" becomes "face on blue", which many pictures answer to. A word that is
-    itself one of the `known` names means that picture and no other.
+    "cat face on blue" becomes "face on blue", which fits many images. A word that is itself one
+    of the `known` names is not used: it means that image and no other.
     """
     chosen = rng.random(len(captions)) < share
     return [
@@ -100,28 +100,28 @@ class Vocabulary:
         return {word: i for i, word in enumerate(self.words, RESERVED)}
 
     def encode(self, captions: Sequence[str], length: int) -> NDArray[np.int64]:
-        """Numbers [B, length]: PAD after the last word, UNKNOWN for a word never seen.
+        """Ids [B, length]: PAD after the last word, UNKNOWN for a word not in the vocabulary.
 
         Words beyond `length` are cut off.
         """
         numbers = np.full((len(captions), length), PAD, np.int64)
         for row, caption in zip(numbers, captions, strict=True):
-            found = [self._number.get(word, UNKNOWN) for word in split_words(caption)[:length]]
-            row[: len(found)] = found
+            known = [self._number.get(word, UNKNOWN) for word in split_words(caption)[:length]]
+            row[: len(known)] = known
         return numbers
 
     def unknown(self, caption: str) -> list[str]:
-        """The words of a caption the model has never seen, in order."""
+        """The words of a caption that are not in the vocabulary, in order."""
         return [word for word in split_words(caption) if word not in self._number]
 
     def unread(self, captions: Iterable[str], length: int) -> list[str]:
-        """What a person should know of captions of which so many words are read: none, or one
-        remark on the words never seen and one on those beyond."""
+        """Remarks on captions of which `length` words are read: one on unknown words, one on words
+        beyond that length; none where every word is read."""
         captions = dict.fromkeys(captions)
         remarks = []
         unknown = [word for caption in captions for word in self.unknown(caption)]
         if unknown:
-            remarks.append("words this model never saw: " + ", ".join(dict.fromkeys(unknown)))
+            remarks.append("not in this model's vocabulary: " + ", ".join(dict.fromkeys(unknown)))
         if any(len(split_words(caption)) > length for caption in captions):
             remarks.append(f"only the first {length} words are read")
         return remarks

@@ -117,10 +117,10 @@ def row(
     at = np.where(last, 0, slots[:, 1]), slots[:, 0]
     written = np.where(last, notes.END, grid[at])
     heard = np.where(last, notes.END, _as_read(grid)[at])
-    asked = places(slots, leads, opening)
+    next_slots = places(slots, leads, opening)
     tokens = np.concatenate([[notes.key_token(key), notes.lead_token(leads)], heard])
     voices = np.concatenate([[notes.NOBODY, notes.NOBODY], slots[:, 0]])
-    next_places = np.concatenate([asked[:1], asked, [0]])
+    next_places = np.concatenate([next_slots[:1], next_slots, [0]])
     answers = np.concatenate([[-100], written, [-100]])
     return tokens + notes.INPUTS * (voices + (len(notes.VOICES) + 1) * next_places), answers
 

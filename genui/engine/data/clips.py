@@ -1,4 +1,4 @@
-"""The icons that clips are made of: plain ones, told apart when they are fourteen pixels wide."""
+"""Short clips: icons in motion, with captions that say which icon moves how and in what colour."""
 
 import hashlib
 import itertools
@@ -232,11 +232,11 @@ class Clips:
         colours = self.held_colours if held_out else self.trained_colours
         by_motion = {m: [f for f, of in pairs if of == m] for m in MOTIONS}
         names = [m for m in MOTIONS if by_motion[m]]
-        found = []
+        scenes = []
         for motion in rng.choice(names, count):
             figure = self.figures[rng.choice(by_motion[motion])]
-            found.append(Scene(figure, str(motion), *colours[rng.integers(len(colours))]))
-        return found
+            scenes.append(Scene(figure, str(motion), *colours[rng.integers(len(colours))]))
+        return scenes
 
     def batch(self, scenes: Sequence[Scene], rng: np.random.Generator) -> ClipBatch:
         """These scenes as clips, where and how fast they move drawn from `rng`."""
@@ -255,13 +255,13 @@ class Clips:
 
     def captions(self, scenes: Sequence[Scene], rng: np.random.Generator) -> list[str]:
         """A caption each, in one of the ways it may be said."""
-        return [_said(scene, rng) for scene in scenes]
+        return [_vary_caption(scene, rng) for scene in scenes]
 
     def draw(self, scenes: Sequence[Scene], poses: NDArray[np.float32]) -> NDArray[np.float32]:
         """Clips [B, 16, 3, 32, 32] in -1 to 1 of figures in these poses [B, 16, 4]."""
         sources = np.stack(
             [
-                self._turned(self.figures.index(scene.figure), of)
+                self._rotate(self.figures.index(scene.figure), of)
                 for scene, of in zip(scenes, poses, strict=True)
             ]
         )
@@ -276,7 +276,7 @@ class Clips:
         clips -= 1
         return clips
 
-    def _turned(self, figure: int, poses: Poses) -> NDArray[np.float32]:
+    def _rotate(self, figure: int, poses: Poses) -> NDArray[np.float32]:
         """The figure's alpha in each frame, turned: [16, 48, 48], 0 to 1."""
         padded = Image.new("L", (PADDED, PADDED))
         edge = (PADDED - SIDE) // 2
@@ -344,7 +344,7 @@ def describe(clips: Clips) -> str:
     )
 
 
-def _said(scene: Scene, rng: np.random.Generator) -> str:
+def _vary_caption(scene: Scene, rng: np.random.Generator) -> str:
     """Its caption in one of the ways that a person may put it."""
     bare, short = rng.random() < UNSAID, rng.random() < SHORT
     if scene.motion == "still" and bare:

@@ -94,8 +94,8 @@ def rearranged(
         share = int(rng.integers(LEAST, room + 1))
         piece = tokens[at : at + share + SPARE]
         at += share + SPARE
-        found, middle = _with_gap(piece, share, tokenizer, rng)
-        row += found or piece[:share]
+        cut_piece, middle = _with_gap(piece, share, tokenizer, rng)
+        row += cut_piece or piece[:share]
         fills[len(row) - middle : len(row)] = True
     row += tokens[at : at + room]
     return np.array(row, np.int64), fills

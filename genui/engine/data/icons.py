@@ -236,7 +236,7 @@ ICONS_DRAWING = 1  # raise whenever the same glyph would come out as another pic
 
 def read_icons() -> RawImages:
     """The icons, drawn or from the cache. Raises GenuiError where the font is missing."""
-    glyphs, font = _installed()
+    glyphs, font = _read_font()
     chosen = {caption: glyphs[name] for caption, name in choose_icons(glyphs).items()}
     return RawImages(*_draw_icons(font, chosen))
 
@@ -272,7 +272,7 @@ def _draw_icons(font: bytes, glyphs: dict[str, str]) -> Drawn:
     return drawn
 
 
-def _installed() -> tuple[dict[str, str], bytes]:
+def _read_font() -> tuple[dict[str, str], bytes]:
     """Every glyph by name, and the font file."""
     try:
         from fonticon_mdi7 import MDI7

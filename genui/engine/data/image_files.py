@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from genui.base.errors import MisuseError
-from genui.base.files import read_regular
+from genui.base.files import read_regular, shown
 from genui.engine.data.images import (
     OWN_LICENCE,
     SIDE,
@@ -60,7 +60,7 @@ def read_square(path: Path, most_pixels: int) -> Square:
     if status.st_size > MOST_IMAGE_BYTES:
         raise UnusableError(f"larger than {MOST_IMAGE_BYTES >> 20} MiB; make it smaller")
     try:
-        picture, mode = _opened(path, most_pixels)
+        picture, mode = _open(path, most_pixels)
     except Image.DecompressionBombError:
         raise UnusableError(f"more than {most_pixels:,} pixels; make it smaller") from None
     except PermissionError:
@@ -87,7 +87,7 @@ def _changes(picture: Image.Image, mode: str) -> tuple[str, ...]:
     return tuple(changes)
 
 
-def _opened(path: Path, most_pixels: int) -> tuple[Image.Image, str]:
+def _open(path: Path, most_pixels: int) -> tuple[Image.Image, str]:
     """The picture as RGBA, and its mode in the file."""
     with warnings.catch_warnings():
         # Pillow's own limits: the error is an error, the warning comes below `most_pixels`.
@@ -198,7 +198,7 @@ def read_captioned(
     if len(files) > most:
         notes.append(f"{shown(folder)}: only the first {most:,} of {len(files):,} taken")
     usable: list[tuple[T, str]] = []
-    for file, caption in _captioned(folder, files[:most], notes, of_name or caption_from_name):
+    for file, caption in _with_captions(folder, files[:most], notes, of_name or caption_from_name):
         try:
             usable.append((read(file), caption))
         except MisuseError as reason:
@@ -228,16 +228,16 @@ def clean_caption(text: str) -> str:
 
 def _files_below(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     """The regular files in a folder and its sub-folders that end so, sorted, but hidden ones."""
-    found = (
+    paths = (
         Path(root) / name
         for root, _, names in os.walk(folder)
         for name in names
         if name.lower().endswith(suffixes) and not name.startswith(".")
     )
-    return sorted(path for path in found if os.path.isfile(path))
+    return sorted(path for path in paths if os.path.isfile(path))
 
 
-def _captioned(
+def _with_captions(
     folder: Path, files: list[Path], notes: list[str], of_name: CaptionOf
 ) -> Iterator[tuple[Path, str]]:
     """Each file with its caption; one without is noted and left out.
@@ -300,11 +300,6 @@ def shortened(notes: list[str]) -> tuple[str, ...]:
     return (*notes[:MOST_NOTES], f"and {more} more like these") if more > 0 else tuple(notes)
 
 
-def shown(path: Path) -> str:
-    """A file name fit for a message: names may hold control characters."""
-    return "".join(c if c.isprintable() else "?" for c in str(path))
-
-
 # --- Pictures that a model drew, as `genui generate MODEL -n 6000 --out FOLDER` writes them ---
 
 ALIKE = ("channels", "border", "sigma_data")
@@ -337,15 +332,15 @@ def drawn_by(recipe: DiffusionRecipe) -> ModelInfo:
             f"against={shown(folder)}: was drawn with a critic, which genui no longer has; "
             f"name a new folder: {AGAIN}"
         )
-    theirs = read_header(model.path).recipe
-    if not isinstance(theirs, DiffusionRecipe):
+    drawer = read_header(model.path).recipe
+    if not isinstance(drawer, DiffusionRecipe):
         raise MisuseError(
             f"against={shown(folder)}: {model.name} is no diffusion model of pictures"
         )
     for name in ALIKE:
-        if getattr(theirs, name) != getattr(recipe, name):
+        if getattr(drawer, name) != getattr(recipe, name):
             raise MisuseError(
-                f"against={shown(folder)}: {model.name} has {name}={getattr(theirs, name)} and "
+                f"against={shown(folder)}: {model.name} has {name}={getattr(drawer, name)} and "
                 f"this recipe {getattr(recipe, name)}; start from it: --from {model.name}"
             )
     return model

@@ -1,8 +1,8 @@
-"""Which kind of thing an icon or emoji shows, told by the words of its name.
+"""Labels of images, for classifiers: the caption, or the kind of thing that a name stands for.
 
-Neither font says it in a form that is on every machine, so these lists are ours: plain words that
-stand in the names, and the first kind with one of them in a name has it. A name without any has
-no kind, and a classifier neither trains on it nor is tested by it.
+The fonts of icons and emoji do not say what kind of thing each shows, so genui has a list of words
+for each kind. A name is of the first kind that has one of its words. A name without such a word has
+no label: no classifier is trained on it or tested by it.
 """
 
 from collections import Counter
@@ -127,7 +127,7 @@ KINDS: Mapping[str, frozenset[str]] = {
 def kind_of_thing(caption: str) -> str:
     """The label of a name, or "" where no list has a word of it."""
     words = frozenset(split_words(caption))
-    return next((label for label, theirs in KINDS.items() if not words.isdisjoint(theirs)), "")
+    return next((label for label, of_kind in KINDS.items() if not words.isdisjoint(of_kind)), "")
 
 
 # --- Pictures with a label each: what a classifier is trained on and tested by ----------------

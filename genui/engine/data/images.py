@@ -72,7 +72,7 @@ class CaptionedImages:
     def batch(
         self, indices: NDArray[np.int64], rng: np.random.Generator, held_pairs: bool = False
     ) -> Batch:
-        """Examples of these pictures in colours drawn from `rng`.
+        """Examples of these images in colours drawn from `rng`.
 
         With `held_pairs` the colour pairs are those never trained, without it all others.
         Raises ValueError where they are asked for and the set has none.
@@ -82,7 +82,7 @@ class CaptionedImages:
         names = [self.captions[i] for i in indices]
         canvas = self._canvas_of(indices)
         if self.scheme == "plain":
-            return Batch(names, self._over(indices, np.full(len(indices), _DEFAULT)), canvas)
+            return Batch(names, self._composite(indices, np.full(len(indices), _DEFAULT)), canvas)
         if self.scheme == "ground":
             ground = rng.integers(len(_NAMES), size=len(indices))
             bare = rng.random(len(indices)) < BARE
@@ -91,31 +91,31 @@ class CaptionedImages:
                 name if is_bare else f"{name} on {_NAMES[g]}"
                 for name, g, is_bare in zip(names, ground, bare, strict=True)
             ]
-            return Batch(captions, self._over(indices, ground), canvas)
+            return Batch(captions, self._composite(indices, ground), canvas)
         pairs = self._held_pairs if held_pairs else self._trained_pairs
         figure, ground = pairs[rng.integers(len(pairs), size=len(indices))].T
         captions = [
             f"{_NAMES[f]} {name} on {_NAMES[g]}"
             for name, f, g in zip(names, figure, ground, strict=True)
         ]
-        return Batch(captions, self._filled(indices, figure, ground), canvas)
+        return Batch(captions, self._fill(indices, figure, ground), canvas)
 
     def canvas_batch(self, indices: NDArray[np.int64]) -> tuple[list[str], NDArray[np.float32]]:
-        """Bare names and canvases [B, 4, 16, 16] in -1 to 1, without drawing the pictures."""
+        """Bare names and canvases [B, 4, 16, 16] in -1 to 1, without drawing the images."""
         return [self.captions[i] for i in indices], self._canvas_of(indices)
 
     def compose(self, caption: str) -> NDArray[np.float32] | None:
-        """The true picture [3, 32, 32] in -1 to 1 of a caption, or None where there is none."""
+        """The true image [3, 32, 32] in -1 to 1 of a caption, or None where there is none."""
         name, figure, ground = self._read(caption)
         index = self._index.get(name)
         if index is None or ground is None or figure == ground:
             return None
-        return self._drawn(index, figure, ground)[0]
+        return self._draw(index, figure, ground)[0]
 
     def lineup(self, caption: str) -> NDArray[np.float32] | None:
-        """Every picture of the set in the colours of a caption: [N, 3, 32, 32] in -1 to 1."""
+        """Every image of the set in the colours of a caption: [N, 3, 32, 32] in -1 to 1."""
         _, figure, ground = self._read(caption)
-        return None if ground is None else self._drawn(np.arange(len(self)), figure, ground)
+        return None if ground is None else self._draw(np.arange(len(self)), figure, ground)
 
     def captions_in_usual_colours(self, indices: NDArray[np.int64]) -> list[str]:
         """Their captions as `in_colours_of` draws them where no colour is named."""
@@ -128,14 +128,14 @@ class CaptionedImages:
         return list(names)
 
     def in_colours_of(self, caption: str, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        """These pictures in the colours a caption names: [B, 3, 32, 32] in -1 to 1.
+        """These images in the colours a caption names: [B, 3, 32, 32] in -1 to 1.
 
         Where it names none they are white on black, or on black.
         """
         _, figure, ground = self._read(caption)
         if self.scheme == "figure-ground" and (figure is None or ground is None):
             figure, ground = _NAMES.index("white"), _DEFAULT
-        return self._drawn(indices, figure, _DEFAULT if ground is None else ground)
+        return self._draw(indices, figure, _DEFAULT if ground is None else ground)
 
     def _read(self, caption: str) -> tuple[str, int | None, int | None]:
         """A caption's name, figure colour and ground colour, as far as the scheme has them."""
@@ -151,20 +151,20 @@ class CaptionedImages:
             return name, None, None
         return name, _NAMES.index(figure_name), ground
 
-    def _drawn(
+    def _draw(
         self, indices: NDArray[np.int64], figure: int | None, ground: int
     ) -> NDArray[np.float32]:
-        """These pictures in one colour each for figure and ground."""
+        """These images in one colour each for figure and ground."""
         grounds = np.full(len(indices), ground)
         if figure is None:
-            return self._over(indices, grounds)
-        return self._filled(indices, np.full(len(indices), figure), grounds)
+            return self._composite(indices, grounds)
+        return self._fill(indices, np.full(len(indices), figure), grounds)
 
     # --- what is worked out once -----------------------------------------------------
 
     @cached_property
     def _index(self) -> dict[str, NDArray[np.int64]]:
-        """The first picture of each name."""
+        """The first image of each name."""
         keyed = ((" ".join(split_words(name)), i) for i, name in enumerate(self.captions))
         return {words: np.array([i]) for words, i in reversed(list(keyed))}
 
@@ -194,13 +194,13 @@ class CaptionedImages:
         return canvas
 
     def _coarse(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """The canvases [B, 4, 16, 16] of these pictures, 0 to 255."""
+        """The canvases [B, 4, 16, 16] of these images, 0 to 255."""
         if self.scheme == "figure-ground":
             alpha = self.rgba[indices, ..., 3].reshape(-1, CANVAS, 2, CANVAS, 2)
             return alpha.transpose(0, 2, 4, 1, 3).reshape(-1, 4, CANVAS, CANVAS)
         if self.scheme == "plain":
             planes = np.ones((len(indices), 4, SIDE, SIDE), np.float32)
-            on_black = self._over(indices, np.full(len(indices), _DEFAULT))
+            on_black = self._composite(indices, np.full(len(indices), _DEFAULT))
             planes[:, :3] = (on_black + 1) / 2
         else:
             planes = self._planes(indices) / np.float32(255)
@@ -208,8 +208,10 @@ class CaptionedImages:
         coarse = planes.reshape(-1, 4, CANVAS, 2, CANVAS, 2).mean(axis=(3, 5))
         return np.rint(coarse * 255).astype(np.uint8)
 
-    def _over(self, indices: NDArray[np.int64], ground: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The pictures composited on one colour each: [B, 3, 32, 32] in -1 to 1."""
+    def _composite(
+        self, indices: NDArray[np.int64], ground: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """The images on one colour each: [B, 3, 32, 32] in -1 to 1."""
         planes = self._planes(indices).astype(np.float32)
         planes /= 255
         below = _COLOURS[ground][:, :, None, None]
@@ -220,7 +222,7 @@ class CaptionedImages:
         rgb -= 1
         return rgb
 
-    def _filled(
+    def _fill(
         self, indices: NDArray[np.int64], figure: NDArray[np.int64], ground: NDArray[np.int64]
     ) -> NDArray[np.float32]:
         """The shapes in one colour on another: [B, 3, 32, 32] in -1 to 1."""
@@ -354,8 +356,8 @@ def _check(name: str, raw: RawImages) -> None:
     """Raises GenuiError where a loader returned something else than it should."""
     rgba = raw.rgba
     if rgba.dtype != np.uint8 or rgba.ndim != 4 or rgba.shape[1:] != (SIDE, SIDE, 4):
-        found = f"{rgba.dtype} {list(rgba.shape)}"
-        raise GenuiError(f"dataset {name}: its images are {found}; uint8 [N, 32, 32, 4] are needed")
+        form = f"{rgba.dtype} {list(rgba.shape)}"
+        raise GenuiError(f"dataset {name}: its images are {form}; uint8 [N, 32, 32, 4] are needed")
     if not len(rgba) or len(rgba) != len(raw.captions) or raw.test >= len(rgba):
         raise GenuiError(
             f"dataset {name}: {len(rgba)} images, {len(raw.captions)} captions, {raw.test} to "
@@ -426,12 +428,12 @@ def hold_out_pairs() -> frozenset[Pair]:
 
 
 def as_pixels(x: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Pictures [..., 3, H, W] in -1 to 1 as bytes [..., H, W, 3]."""
+    """Images [..., 3, H, W] in -1 to 1 as bytes [..., H, W, 3]."""
     return np.rint((np.moveaxis(x, -3, -1) + 1) * 127.5).astype(np.uint8)
 
 
 def as_floats(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What `as_pixels` takes: pictures [..., H, W, 3] as [..., 3, H, W] in -1 to 1."""
+    """What `as_pixels` takes: images [..., H, W, 3] as [..., 3, H, W] in -1 to 1."""
     return np.moveaxis(rgb, -1, -3).astype(np.float32) / 127.5 - 1
 
 
@@ -454,17 +456,17 @@ def _pair_numbers(pairs: Collection[Pair]) -> NDArray[np.int64]:
 
 
 def fit_square(
-    picture: Image.Image, margin: int = 0, resample: Image.Resampling = Image.Resampling.LANCZOS
+    image: Image.Image, margin: int = 0, resample: Image.Resampling = Image.Resampling.LANCZOS
 ) -> NDArray[np.uint8]:
-    """The whole picture, centred on nothing, its longer side `margin` pixels from the edges.
+    """The whole image in a transparent square, its longer side `margin` pixels from the edges.
 
     Returns [32, 32, 4] for mode RGBA and [32, 32] for mode L.
     """
-    longest = max(picture.size)
-    square = Image.new(picture.mode, (longest, longest))
-    square.paste(picture, ((longest - picture.width) // 2, (longest - picture.height) // 2))
+    longest = max(image.size)
+    square = Image.new(image.mode, (longest, longest))
+    square.paste(image, ((longest - image.width) // 2, (longest - image.height) // 2))
     inner = SIDE - 2 * margin
-    result = Image.new(picture.mode, (SIDE, SIDE))
+    result = Image.new(image.mode, (SIDE, SIDE))
     result.paste(square.resize((inner, inner), resample), (margin, margin))
     return np.asarray(result)
 

@@ -1,4 +1,4 @@
-"""Sound as a network sees it and back: spectrograms, mels, phases. numpy, no torch."""
+"""Speech: spectrograms and back, recordings of single words, and the dataset of them."""
 
 import hashlib
 import io
@@ -56,13 +56,13 @@ def istft(spectra: Spectra) -> Samples:
     """
     frames = spectra.shape[-2]
     windows = np.fft.irfft(spectra, SIZE)[..., :WINDOW].astype(np.float32) * _HANN
-    total = _overlapped(windows)
-    weight = _overlapped(np.broadcast_to(_HANN**2, (frames, WINDOW)))
+    total = _overlap_add(windows)
+    weight = _overlap_add(np.broadcast_to(_HANN**2, (frames, WINDOW)))
     samples = np.divide(total, np.maximum(weight, 1e-3), dtype=np.float32)
     return samples[..., _PAD : _PAD + frames * HOP]
 
 
-def _overlapped(windows: Samples) -> Samples:
+def _overlap_add(windows: Samples) -> Samples:
     """[…, frames, WINDOW] added up at every HOP: […, (frames - 1) · HOP + WINDOW]."""
     frames, share = windows.shape[-2], WINDOW // HOP
     total = np.zeros((*windows.shape[:-2], frames + share - 1, HOP), np.float32)
@@ -154,11 +154,11 @@ def linear_power(mels: Mels) -> Samples:
     """
     target = power_of(mels)
     weights = filters()  # [MELS, BINS]
-    found = target @ _spread()
+    power = target @ _spread()
     numerator = target @ weights
     for _ in range(NNLS_ROUNDS):
-        found *= numerator / np.maximum(found @ _gram(), 1e-12)
-    return found
+        power *= numerator / np.maximum(power @ _gram(), 1e-12)
+    return power
 
 
 @cache
@@ -263,12 +263,12 @@ class Speech:
     def _mels(self, phase: int) -> NDArray[np.float16]:
         """[N, MELS, FRAMES], the windows begun a share of a hop earlier."""
         if phase not in self._computed:
-            found = np.empty((len(self.takes), MELS, MEL_FRAMES), np.float16)
+            mels = np.empty((len(self.takes), MELS, MEL_FRAMES), np.float16)
             for start in range(0, len(self.takes), _AT_ONCE):
                 takes = self.takes[start : start + _AT_ONCE]
                 samples = [placed(take.samples, phase * HOP // PHASES) for take in takes]
-                found[start : start + len(takes)] = log_mel(np.stack(samples))
-            self._computed[phase] = found
+                mels[start : start + len(takes)] = log_mel(np.stack(samples))
+            self._computed[phase] = mels
         return self._computed[phase]
 
     @cached_property
@@ -483,20 +483,20 @@ def load_labelled_speech(recipe: SoundClassifierRecipe) -> LabelledSpeech:
     `load_speech` raises.
     """
     speech = load_speech(recipe.dataset, recipe.data)
-    found = [_label(take.caption, recipe.asks == "digit") for take in speech.takes]
+    named = [_label(take.caption, recipe.asks == "digit") for take in speech.takes]
     bare = next(
-        (t.caption for t, label in zip(speech.takes, found, strict=True) if not label), None
+        (t.caption for t, label in zip(speech.takes, named, strict=True) if not label), None
     )
     if bare is not None:
         raise MisuseError(
             f"{speech.name}: “{bare}” names no {recipe.asks}; name takes like 4_anna_0.wav"
         )
-    labels = tuple(sorted(set(found), key=_order))
-    if len(set(found)) < 2:
+    labels = tuple(sorted(set(named), key=_order))
+    if len(labels) < 2:
         raise MisuseError(
-            f"{speech.name}: every take has the one label {found[0]!r}; add takes of another"
+            f"{speech.name}: every take has the one label {named[0]!r}; add takes of another"
         )
-    return LabelledSpeech(speech, labels, np.array([labels.index(label) for label in found]))
+    return LabelledSpeech(speech, labels, np.array([labels.index(label) for label in named]))
 
 
 def check_labelled_speech(recipe: SoundClassifierRecipe) -> str:

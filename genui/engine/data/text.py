@@ -38,9 +38,9 @@ def documents(name: str, content: str) -> tuple[dict[str, str], int]:
 
     Where no line has one it is a file of another kind, and one text as it stands.
     """
-    found = dict(_texts(name, content))
+    texts = dict(_texts(name, content))
     lines = sum(1 for line in content.splitlines() if line.strip())
-    return (found, lines - len(found)) if found else ({name: content}, 0)
+    return (texts, lines - len(texts)) if texts else ({name: content}, 0)
 
 
 def _texts(name: str, content: str) -> Iterator[tuple[str, str]]:
@@ -155,8 +155,8 @@ LONG_DOCSTRING = 160
 
 def docstrings(source: str) -> str:
     """The longer docstrings of a module as one text, each without its indentation."""
-    found = (inspect.cleandoc(text) for text in _DOCSTRING.findall(source))
-    return "\n\n".join(text for text in found if len(text) >= LONG_DOCSTRING)
+    texts = (inspect.cleandoc(text) for text in _DOCSTRING.findall(source))
+    return "\n\n".join(text for text in texts if len(text) >= LONG_DOCSTRING)
 
 
 def _read_prose() -> dict[str, str]:
@@ -214,8 +214,8 @@ def _cut_lines(files: Mapping[str, str]) -> tuple[dict[str, str], int]:
     cut: dict[str, str] = {}
     broken = 0
     for name, text in files.items():
-        found, without = documents(name, text) if name.endswith(".jsonl") else ({name: text}, 0)
-        cut |= found
+        texts, without = documents(name, text) if name.endswith(".jsonl") else ({name: text}, 0)
+        cut |= texts
         broken += without
     return cut, broken
 

@@ -223,8 +223,8 @@ def bag(text: str, buckets: int) -> np.ndarray:
 
     The last bucket is that of nothing: an empty text has it alone.
     """
-    found = [zlib.crc32(gram.encode("utf-8", "replace")) % (buckets - 1) for gram in _grams(text)]
-    return np.array(found or [buckets - 1], np.int64)
+    ids = [zlib.crc32(gram.encode("utf-8", "replace")) % (buckets - 1) for gram in _grams(text)]
+    return np.array(ids or [buckets - 1], np.int64)
 
 
 def _grams(text: str) -> Iterator[str]:
