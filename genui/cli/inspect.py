@@ -74,7 +74,7 @@ def run_inspect(args: argparse.Namespace) -> int:
 
 def describe(summary: "RunSummary") -> None:
     """What a run is, how far it is and where its files are."""
-    from genui.runs.models import spelled
+    from genui.runs.models import format_origin
 
     _refuse_broken(summary)
     if not summary.native:
@@ -95,7 +95,7 @@ def describe(summary: "RunSummary") -> None:
             ("recipe", made if recipe else ""),
             ("config", _settings(info.config)),
             ("changed", _settings(info.overrides)),
-            ("from", spelled(info.start_from)),
+            ("from", format_origin(info.start_from)),
             ("learning rate", _learning_rate(summary)),
             ("data", info.data),
             ("machine", ", ".join(f"{key} {item}" for key, item in info.machine.items())),

@@ -205,7 +205,7 @@ def _base(name: str | None, start_from: str, settings: dict[str, str]) -> Recipe
     origin = find_origin(start_from)
     base = origin.recipe if name is None else find_recipe(name)
     check_fits(override(base, settings), origin)
-    output.note(f"from: {origin.named()}")
+    output.note(f"from: {origin.describe()}")
     return base
 
 

@@ -33,7 +33,7 @@ from genui.protocol.registry import KINDS, UNGUIDED
 from genui.recipes import PATHS, WATCHING, Recipe, TextRecipe, find_recipe, recipe_from_dict
 from genui.runs.layout import RunDir, read_info
 from genui.runs.listing import find_run
-from genui.runs.models import find_model, read_header, spelled
+from genui.runs.models import find_model, format_origin, read_header
 
 SAMPLE = "sample.png"
 """Beside the weights: what the model drew at the end of its training."""
@@ -125,7 +125,7 @@ def trained(run: RunDir, recipe: Recipe) -> dict[str, Any]:
     steps = tail.series["step_seconds"].points[0]
     kept = {k: v for k, v in info.overrides.items() if k not in {*PATHS, *WATCHING}}
     words = ["genui", "train", recipe.name]
-    if start := spelled(info.start_from):
+    if start := format_origin(info.start_from):
         words += ["--from", Path(start).name]
     drew = str(info.recipe.get("against", ""))
     if drew:
@@ -195,7 +195,7 @@ def lineage(run: RunDir, name: str, earlier: dict[str, Any]) -> dict[str, str]:
         further = lineage(last, name, earlier).get("started", "from nothing")
         words += f", of which the last ({spent(last, int(step))}) began {further}"
         return {"started": words}
-    if spelled(start) != name or "trained" not in earlier:
+    if format_origin(start) != name or "trained" not in earlier:
         return {}
     trained = earlier["trained"]
     began = f"; {trained['started']}" if "started" in trained else ""

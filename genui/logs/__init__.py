@@ -1,4 +1,4 @@
-"""Logs of trainings, ours and other tools': what is there, and a reader for each format.
+"""Logs of trainings, genui's and other tools': which there are, and a reader for each format.
 
 Finding logs needs no numpy, which no first frame waits for; reading one does.
 """

@@ -114,7 +114,7 @@ class Format:
         return resolve(self.reader)(path)
 
 
-# --- What every reader of a training's log offers, ours and other tools' ----------------------
+# --- Readers: the methods that all have, and what those of other tools' logs share -------------
 
 CHUNK = 4 * 1024 * 1024
 """Bytes a reader takes in at once, about: a fraction of a second's work."""
@@ -136,7 +136,7 @@ class Tail(Protocol):
 
     @property
     def bad_lines(self) -> int:
-        """Records that were no records."""
+        """Damaged records, which were left out."""
         ...
 
     @property
@@ -146,7 +146,7 @@ class Tail(Protocol):
 
     @property
     def overlaps(self) -> Sequence[tuple[int, int]]:
-        """First and last of the steps that were written again, after a resume: the last counts."""
+        """Spans of steps, first and last, that were written again; the last values count."""
         ...
 
     @property
@@ -156,25 +156,25 @@ class Tail(Protocol):
 
     @property
     def ended(self) -> str:
-        """What the log itself says: "finished", "failed" or "stopped"; empty if nothing."""
+        """How it ended, if the log says so: "finished", "failed" or "stopped"; else empty."""
         ...
 
     @property
     def progress(self) -> float:
-        """Share of what was there that has been read: 1.0 is caught up."""
+        """Share of the log that has been read: 1.0 is all there was."""
         ...
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
         """Takes in what was appended, about `limit_bytes` at most; True if anything changed.
 
-        A log that is not there, yet or any more, changes nothing. Raises GenuiError, one line,
-        where it may not be read or is none.
+        A missing log changes nothing. Raises GenuiError, one line, where it may not be read or
+        is of another format.
         """
         ...
 
 
 class Reader:
-    """What the readers of other tools' logs have in common: where their points go."""
+    """Base of the readers of other tools' logs: it holds the points."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -208,8 +208,8 @@ class Reader:
 
 
 class Guarded:
-    """A Tail of which nothing but GenuiError comes: a defect in a reader, or a log that no test
-    thought of, is one line about one log. It is read no further then."""
+    """Turns whatever a reader raises into GenuiError, so that a defect in it is one line about one
+    log. The log is read no further then."""
 
     def __init__(self, tail: Tail, path: Path) -> None:
         self._tail = tail
@@ -217,7 +217,7 @@ class Guarded:
         self._defect: GenuiError | None = None
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
-        """As the reader's own; raises the same line again once it has failed."""
+        """As the reader's own. Once that has failed, the same error is raised again."""
         if self._defect is not None:
             raise self._defect
         try:
@@ -234,7 +234,7 @@ class Guarded:
         return getattr(self._tail, name)
 
 
-# --- A file that another program is writing: what was appended, and whether it is still that file
+# --- Files that another program is writing: what was appended, and whether it is the same file --
 
 LONGEST_LINE = 1024 * 1024
 """Bytes; a longer line is garbage and is skipped without being held in memory."""
@@ -242,8 +242,8 @@ LONGEST_LINE = 1024 * 1024
 SETTLED = 2.0
 """Seconds without a write after which what follows the last newline may be a line."""
 
-_HEAD = 4096  # bytes at the beginning, and
-_FOOT = 64  # before the offset, that tell a rewritten file from one that grew
+_HEAD = 4096  # bytes at the beginning and
+_FOOT = 64  # before the offset: if they changed, the file was rewritten
 
 
 class GrowingFile:
@@ -303,7 +303,7 @@ class GrowingFile:
 
     def _read(self, fd: int, limit: int) -> bytes:
         about = os.fstat(fd)
-        if not stat.S_ISREG(about.st_mode) and not stat.S_ISDIR(about.st_mode):  # told by pread
+        if not stat.S_ISREG(about.st_mode) and not stat.S_ISDIR(about.st_mode):
             raise GenuiError(f"{shown(self.path)} is not a regular file: name another")
         inode = (about.st_dev, about.st_ino)
         written = (about.st_size, about.st_mtime_ns)
@@ -328,21 +328,19 @@ class GrowingFile:
 
 
 class LineFile(GrowingFile):
-    """The same, in whole lines: what is after the last newline is not taken by `read_lines`.
-
-    From an offset in the middle it begins with the line after the one that is there.
-    """
+    """A GrowingFile that is read in whole lines. Opened at an offset in the middle of a line, it
+    begins with the next line."""
 
     def __init__(self, path: Path, offset: int = 0) -> None:
         super().__init__(path, offset)
-        self.too_long = 0  # lines that were
-        self._skipping = offset > 0  # inside a line that is too long, or was begun elsewhere
+        self.too_long = 0  # lines left out for their length
+        self._skipping = offset > 0  # inside a line that is left out
         self._rest = b""  # after the last newline, at the last look
-        self._guessed = False  # the line before the offset had no newline
-        self._tears = False  # the writer was seen to leave lines half written
+        self._took_rest = False  # the line before the offset had no newline
+        self._partial_lines = False  # the writer was seen to write lines in parts
 
     def read_lines(self, limit: int) -> bytes:
-        """Whole lines, about `limit` bytes; none where no line was finished."""
+        """Whole lines, about `limit` bytes; empty where no new line is complete."""
         chunk = self._read_on(limit)
         end = chunk.rfind(b"\n") + 1
         if not end and limit <= len(chunk) < LONGEST_LINE:
@@ -365,29 +363,29 @@ class LineFile(GrowingFile):
         return chunk[start:end]
 
     def rest(self, settled: float = SETTLED) -> bytes:
-        """What is after the last newline, if `read_lines` found nothing else and nothing was
-        written for `settled` seconds: perhaps a line whose newline never came, perhaps half of
-        one that the writer holds back. Empty also where a guess was wrong before."""
+        """What is after the last newline, if nothing else is new and nothing was written for
+        `settled` seconds: a line without a newline, or half of one that the writer still holds
+        back. Empty where the writer was seen to write lines in parts."""
         whole = self.offset + len(self._rest) == self.size
-        if self._seen is None or not whole or self._skipping or self._tears:
+        if self._seen is None or not whole or self._skipping or self._partial_lines:
             return b""
         return self._rest if time.time() - self._seen[1] / 1e9 >= settled else b""
 
     def take_rest(self) -> None:
-        """Takes what `rest` gave for a line. Should it go on after all, everything is read
-        again: `restarted`."""
+        """Takes what `rest` gave as a line. If the line goes on after all, the file is read from
+        its beginning, and `restarted` is set."""
         self.take(self._rest, len(self._rest))
-        self._rest, self._guessed = b"", True
+        self._rest, self._took_rest = b"", True
 
     def _read_on(self, limit: int) -> bytes:
         chunk = self.read(limit)
         if self.restarted:
             self.too_long, self._skipping = 0, False
-            self._rest, self._guessed, self._tears = b"", False, False
-        if self._guessed and chunk:
-            self._guessed = False
+            self._rest, self._took_rest, self._partial_lines = b"", False, False
+        if self._took_rest and chunk:
+            self._took_rest = False
             if chunk[:1] not in (b"\r", b"\n"):
-                self._tears = True
+                self._partial_lines = True
                 self.offset, self._foot, self._seen = 0, b"", None
                 chunk = self.read(limit)
                 self.restarted = True

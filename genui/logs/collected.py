@@ -1,4 +1,4 @@
-"""Where every reader puts its points: series by name, and the steps that were written again."""
+"""The points that a reader has read: series by name, and the steps that were written again."""
 
 from collections.abc import Iterable, Mapping
 
@@ -7,10 +7,10 @@ import numpy as np
 from genui.runs.series import Floats, Series, Steps, is_rising
 
 MOST_SERIES = 20_000
-"""Metrics kept; a log with more names than that is not a log of a training."""
+"""Metrics kept; a log of a training has fewer names."""
 
 MOST_OVERLAPS = 100
-"""Spans kept apart; a log that goes backwards more often is out of order, not resumed."""
+"""Spans kept; a log that goes back more often is out of order, not resumed."""
 
 Column = tuple[str, Steps, Floats, Floats]
 """A metric's name and its points in the order of writing: steps, values, unix times."""

@@ -1,4 +1,4 @@
-"""Which logs there are below a path, told by names and a few bytes; nothing is read."""
+"""Which logs there are below a path, by names and the first bytes of files."""
 
 import dataclasses
 import os
@@ -23,7 +23,7 @@ _SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages"})
 
 
 class FoundLogs(list[RunSummary]):
-    """The logs found, newest first; `note` says in plain words what was not looked at."""
+    """Logs, newest first; `note` says what was left out."""
 
     note: str = ""
 

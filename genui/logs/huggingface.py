@@ -21,7 +21,7 @@ from genui.logs.text import columns, whole
 NAME = "trainer_state.json"
 
 _LARGEST = 256 * 1024 * 1024  # bytes; more is no log
-_ABOUT = ("max_steps", "num_train_epochs", "train_batch_size", "logging_steps", "eval_steps",
+_CONFIG = ("max_steps", "num_train_epochs", "train_batch_size", "logging_steps", "eval_steps",
           "save_steps", "best_metric", "best_model_checkpoint", "trial_name")  # fmt: skip
 _RESERVED = frozenset({"step"})
 
@@ -80,9 +80,9 @@ class TrainerStateTail(Reader):
             steps = np.array([whole(record["step"]) for record in records], np.int64)
             no_times = np.full(len(records), np.nan)
             self._collected.add(columns(records, steps, no_times, _RESERVED))
-        self.config = {name: state[name] for name in _ABOUT if state.get(name) is not None}
-        reached, steps_asked = whole(state.get("global_step")), whole(state.get("max_steps"))
-        self.ended = "finished" if reached and steps_asked and reached >= steps_asked else ""
+        self.config = {name: state[name] for name in _CONFIG if state.get(name) is not None}
+        reached, max_steps = whole(state.get("global_step")), whole(state.get("max_steps"))
+        self.ended = "finished" if reached and max_steps and reached >= max_steps else ""
 
 
 def newest_state(path: Path) -> tuple[Path, tuple[object, ...]] | None:

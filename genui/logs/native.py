@@ -1,10 +1,8 @@
-"""Following metrics.jsonl while it is written: whole lines only, in large batches.
+"""metrics.jsonl of genui's runs, read while it is written, and its metrics as a table.
 
-The offset always stands after the last whole line taken, so a line seen half-written is
-simply read again, and a torn line a restarted trainer cuts off was never counted.
-
-Of a large file the newest part is read first, so that a curve is there at once, and once more
-when everything before it was: what is there in the end owes nothing to that first look.
+Only whole lines are taken, so a half-written line is read again when it is complete, and one that
+a restarted trainer cuts off is never counted. Of a large file the newest part is read first, so
+that a curve is there at once; then everything from the beginning.
 """
 
 from collections.abc import Iterator, Mapping
@@ -184,7 +182,7 @@ class _Part(LineReader):
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:  # told by what reads it
+    except OSError:  # reading it says why
         return 0
 
 
@@ -224,7 +222,7 @@ class Row:
 
 
 class Table:
-    """The join of series over their steps; `names` are in the order of the mapping."""
+    """Series joined by step; `names` are in the order of the mapping."""
 
     def __init__(self, series: Mapping[str, Series]) -> None:
         self.names = list(series)
@@ -264,7 +262,7 @@ PAUSE_S = 60  # between two steps: longer is a pause, not training
 
 
 def training_minutes(info: ModelInfo) -> float | None:
-    """Of a shipped model what its card says, of a run what its metrics say; else None."""
+    """Minutes of training by the card of a shipped model or the metrics of a run; else None."""
     if info.source == "shipped":
         trained = info.card.get("trained")
         minutes = trained.get("minutes") if isinstance(trained, dict) else None
@@ -276,7 +274,7 @@ def training_minutes(info: ModelInfo) -> float | None:
 
 
 def run_minutes(run: RunDir, step: int | None = None) -> float | None:
-    """Of a run, up to a step where one is given; None where it has no metrics."""
+    """Minutes that a run trained, up to `step` where one is given; None without metrics."""
     tail = MetricsTail(run.metrics)
     try:
         while tail.read():

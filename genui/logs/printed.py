@@ -1,8 +1,9 @@
-"""The numbers in one line that a training script printed for people.
+"""Metrics out of what a training script prints, and the recorder of `command | genui watch -`.
 
-A pair is a word and a number: `loss: 2.31`, `lr=3e-4`, `'loss': tensor(0.53)`, `mfu 3%`. What
-else looks like one (clock times, versions, addresses, shapes, file names, settings) is left out;
-a line counts only if it says where the training is or names a measurement everyone knows.
+`read_line` finds the numbers in one line. A pair is a word and a number: `loss: 2.31`, `lr=3e-4`,
+`'loss': tensor(0.53)`, `mfu 3%`. What else looks like one (clock times, versions, addresses,
+shapes, file names, settings) is left out; a line counts only if it says where the training is or
+names a measurement everyone knows.
 """
 
 import codecs
@@ -290,9 +291,9 @@ def _take_rate(line: Line, text: str) -> None:
         line.metrics.setdefault(f"{match[4]}/s", 1 / (number * _FACTORS[match[3]]))
 
 
-# --- The log of a script that was not changed: metrics out of what it prints for people -------
+# --- From a stream to metrics with steps --------------------------------------------------------
 # `Lines` cuts the stream into lines as a terminal would show them, `read_line` finds the numbers
-# in one (genui.runs.printed_line), and `PrintedLog` decides which step they belong to.
+# in one, and `PrintedLog` decides which step they belong to.
 
 _BREAK = re.compile(r"\r\n|\n|\r")
 
@@ -429,9 +430,9 @@ def create(name: str = "", project: str = "") -> RunDir:
 def record(folder: RunDir, source: int, echo: int | None = None) -> None:
     """Reads the descriptor `source` to its end into the run, and ends the run.
 
-    Lines go to its console log and the measurements in them (genui.logs.printed) to its
-    metrics; every byte goes on to the descriptor `echo`, if one is given, for as long as
-    somebody reads it. Raises GenuiError where the folder cannot be written.
+    Lines go to its console log and the measurements in them to its metrics; every byte goes on to
+    the descriptor `echo`, if one is given, for as long as somebody reads it. Raises GenuiError
+    where the folder cannot be written.
     """
     info = read_info(folder)
     with Run(folder, info.name, info.project) as run:

@@ -1,9 +1,9 @@
-"""The protobuf wire format, as far as TensorBoard and W&B logs need it.
+"""TensorBoard event files: protobuf, TFRecord, events, their reader and a writer of scalars."""
 
-A message is a sequence of fields: a varint of number and wire type, then a varint (type 0),
-eight bytes (1), a length and that many bytes (2), or four bytes (5).
-Source: protobuf.dev/programming-guides/encoding.
-"""
+# --- The protobuf wire format, as far as TensorBoard and W&B logs need it ----------------------
+# A message is a sequence of fields: a varint of number and wire type, then a varint (type 0),
+# eight bytes (1), a length and that many bytes (2), or four bytes (5).
+# Source: protobuf.dev/programming-guides/encoding.
 
 import os
 import struct
@@ -413,8 +413,8 @@ def _struct_value(record: bytes, start: int, end: int) -> Any:
 
 # --- TensorBoard event files, in a folder of one or several, as they are written --------------
 # A training that is resumed begins another file in the same folder: they are read in the order
-# of their names, which begin with the time. What the hparams plugin says of the end is not
-# believed: most loggers write it at the beginning.
+# of their names, which begin with the time. The end that the hparams plugin records is ignored:
+# most loggers write it at the beginning.
 
 _PIECE = 1024 * 1024  # bytes decoded at once
 _LARGEST_RECORD = (
@@ -602,8 +602,8 @@ class _EventFile:
     ) -> NDArray[np.int64]:
         """Those of the records whose checksum is right; the others are counted as damaged."""
         records = rows_at(rows, starts[which], length + FOOTER)
-        said = np.ascontiguousarray(records[:, length:]).view("<u4")[:, 0]
-        right = checksums(records[:, :length]) == said
+        stored = np.ascontiguousarray(records[:, length:]).view("<u4")[:, 0]
+        right = checksums(records[:, :length]) == stored
         self._damaged += int(len(which) - right.sum())
         return which[right]
 

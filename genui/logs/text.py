@@ -1,4 +1,4 @@
-"""Which column of somebody's log is the step, and which the time."""
+"""JSON lines: which field is the step and which the time, records as columns, and their reader."""
 
 import math
 from abc import ABC, abstractmethod
@@ -34,7 +34,7 @@ _UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))  # from this on: nano-, micro-,
 
 
 def step_key(record: Mapping[str, Any]) -> str | None:
-    """The name of the step in a record like this, if it has one that counts in whole numbers."""
+    """The name of the step in a record like this, if it has one that is a whole number."""
     return _first(record, STEP_KEYS, lambda cell: whole(cell) is not None)
 
 
@@ -44,7 +44,7 @@ def time_key(record: Mapping[str, Any]) -> str | None:
 
 
 def whole(cell: object) -> int | None:
-    """The step a cell stands for; text as a CSV file has it counts as well."""
+    """A cell as a step, also from text as in a CSV file; None where it is none."""
     if type(cell) is int:
         return cell if 0 <= cell < 2**63 else None
     if isinstance(cell, str | float):
@@ -156,10 +156,10 @@ def _sparse(
     ]
 
 
-# --- Records that all look alike, decoded faster than as dicts --------------------------------
-# Most of a log is the same few names over and over. A struct of just these fields, all floats,
-# takes three quarters of the time and a third of the memory of a dict a record (msgspec), and
-# its columns need no look at the type of each cell. Whatever does not fit is left to the dicts.
+# --- Records with the same fields, decoded faster than as dicts -------------------------------
+# Most records of a log have the same few names. A msgspec struct of these fields, all floats,
+# takes three quarters of the time and a third of the memory of dicts, and the type of a cell need
+# not be checked. Records that do not fit are decoded as dicts.
 
 _MOST_NAMES = 64
 _NAN = float("nan")
@@ -232,7 +232,7 @@ class Shapes:
         return metrics
 
 
-# --- What the readers of logs with a line a record have in common: how their file is read -----
+# --- Readers of files with a record a line -----------------------------------------------------
 
 
 class LineReader(Reader, ABC):
@@ -278,10 +278,10 @@ class LineReader(Reader, ABC):
         return False
 
 
-# --- Any file of JSON records, one a line, of which some numbers are metrics ------------------
-# The step is the first of the usual names that a record has (keys.py); in a file without one it
-# is the number of the record. Records before the first with a step, settings perhaps, and those
-# without it later on are counted as bad.
+# --- Files of JSON records, one a line ----------------------------------------------------------
+# The step is the first name of STEP_KEYS that a record has; in a file without one it is the
+# number of the record. Records before the first with a step, and later ones without it, are
+# counted as bad.
 
 
 class JsonlTail(LineReader):

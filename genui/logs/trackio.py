@@ -1,7 +1,7 @@
-"""trackio's SQLite files, opened so that its writer notices nothing.
+"""trackio's SQLite files, open_database so that its writer notices nothing.
 
-One file a project in $TRACKIO_DIR (else $HF_HOME/trackio); any number of runs in it, told apart
-by `run_id`, in older versions by `run_name`. Source: trackio/sqlite_storage.py 0.43.
+One file a project in $TRACKIO_DIR (else $HF_HOME/trackio); any number of runs in it, by `run_id`,
+in older versions by `run_name`. Source: trackio/sqlite_storage.py 0.43.
 
 A file that somebody else made can hold anything, so SQLite is kept within bounds: it reads two
 tables and nothing a view or another table would compute, no value of more than LONGEST bytes, and
@@ -62,7 +62,7 @@ def parts_of(path: Path) -> tuple[Path, str]:
 
 
 @contextmanager
-def opened(database: Path, longest: int = LONGEST) -> "Iterator[sqlite3.Connection]":
+def open_database(database: Path, longest: int = LONGEST) -> "Iterator[sqlite3.Connection]":
     """A read-only connection, within the bounds above. Raises GenuiError where it is no such file,
     damaged or out of bounds, and BlockingIOError while a writer holds it."""
     import sqlite3  # 10 ms that no list without such a file waits for
@@ -70,7 +70,7 @@ def opened(database: Path, longest: int = LONGEST) -> "Iterator[sqlite3.Connecti
     try:
         if not stat.S_ISREG(database.stat().st_mode):  # a named pipe would hang the reader
             raise GenuiError(f"{shown(database)} is not a regular file: name another")
-        where = f"file:{quote(os.fsencode(database))}?mode=ro{_no_traces(database)}"
+        where = f"file:{quote(os.fsencode(database))}?mode=ro{_immutable(database)}"
         with closing(sqlite3.connect(where, uri=True, timeout=_PATIENCE)) as connection:
             connection.text_factory = lambda text: text.decode(errors="replace")
             _bound(connection, longest)
@@ -125,20 +125,20 @@ def _bound(connection: "sqlite3.Connection", longest: int) -> None:
     connection.set_authorizer(authorise)
 
 
-def _no_traces(database: Path) -> str:
-    """What keeps SQLite from leaving two files beside a database nobody has open: in its
-    write-ahead mode, and without the log that a writer would have made, the file stands still."""
+def _immutable(database: Path) -> str:
+    """The option that keeps SQLite from leaving files beside a database that nobody has open: in
+    write-ahead mode without a log beside it, the file does not change."""
     try:
         with database.open("rb") as file:
             header = file.read(20)
     except OSError:
-        return ""  # told by SQLite
+        return ""  # SQLite says why
     ahead = header[18:20] == b"\x02\x02"
     return "&immutable=1" if ahead and not os.path.exists(f"{database}-wal") else ""
 
 
 def id_column(connection: "sqlite3.Connection") -> str | None:
-    """The column that tells runs apart; None where this is no trackio database, with views in
+    """The column that identifies runs; None where this is no trackio database, with views in
     place of its tables perhaps, which compute whatever they like."""
     kinds = connection.execute(
         "SELECT type FROM sqlite_master WHERE name IN ('metrics', 'configs')"
@@ -153,8 +153,8 @@ def id_column(connection: "sqlite3.Connection") -> str | None:
 
 def runs_in(database: Path) -> list[TrackioRun]:
     """The runs of a project, in the order they began; none where it is another kind of
-    database. Raises as `opened`."""
-    with opened(database, LONGEST_NAME) as connection:
+    database. Raises as `open_database`."""
+    with open_database(database, LONGEST_NAME) as connection:
         column = id_column(connection)
         if column is None:
             return []
@@ -202,7 +202,7 @@ class Trackio(Format):
 
 _ROWS = 2000  # decoded at once
 _BATCH = 32  # rows in memory before their size is known
-_ABOUT = 100  # bytes of a row beside its metrics
+_ROW_BYTES = 100  # bytes of a row beside its metrics
 
 
 Row = tuple[int, object, object, bytes]
@@ -247,7 +247,7 @@ class TrackioTail(Reader):
         self._inode = inode
         written, self._looked = seen != self._looked, seen
         try:
-            with opened(self._database) as connection:
+            with open_database(self._database) as connection:
                 changed = self._read(connection, limit_bytes, written) or changed
             self._refusal = ""
         except BlockingIOError:
@@ -295,7 +295,7 @@ class TrackioTail(Reader):
                     )
                 rows += batch
                 self._last = last
-                limit -= _ABOUT * len(batch) + sum([len(text) for *_, text in batch])
+                limit -= _ROW_BYTES * len(batch) + sum([len(text) for *_, text in batch])
                 if len(rows) >= _ROWS:
                     self._add(rows)
                     rows = []

@@ -1,9 +1,4 @@
-"""LevelDB's log framing: blocks of 32 KiB, in which records lie in pieces with a checksum each.
-
-A record that does not fit the rest of a block goes on in the next; the last bytes of a block
-that have no room for a piece's header are padding. After damage reading goes on with the next
-block. Source: leveldb's doc/log_format.md, with the CRC-32 of zlib as W&B writes it.
-"""
+"""W&B's run-*.wandb: LevelDB's log format around protobuf records, and their reader."""
 
 import re
 import struct
@@ -33,7 +28,12 @@ _LARGEST = 64 * 1024 * 1024  # bytes of a record in pieces; more is garbage
 
 
 class LogBlocks:
-    """Takes a log apart that comes in chunks.
+    """Splits a log into its records, chunk by chunk.
+
+    Blocks have 32 KiB; records lie in them in pieces with a checksum each. A record that does not
+    fit goes on in the next block; the last bytes of a block that have no room for a piece's header
+    are padding. After damage reading goes on with the next block. Source: leveldb's
+    doc/log_format.md, with zlib's CRC-32 as W&B writes it.
 
     `damaged` counts the blocks that were given up, and `end` is where in the last chunk the last
     whole piece ended: the next chunk has to begin there.
@@ -93,11 +93,9 @@ class LogBlocks:
 
 
 # --- W&B's run-*.wandb: the log a run writes first of all, offline or online ------------------
-# LevelDB's log format (leveldb.py) around protobuf records.
-#
 # Source: wandb/core/pkg/leveldb/record.go and wandb/proto/wandb_internal.proto. The wandb package
 # reads them only on the way to its server, and would be a dependency of 100 MB. W&B writes a
-# block when it is full: what it has not written yet nobody can see.
+# block when it is full.
 
 MAGIC = b":W&B"
 

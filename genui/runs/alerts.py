@@ -1,8 +1,9 @@
-"""Whether a training loss has left the level it had reached, and does not come back.
+"""Alerts of a training: not-a-number values, divergence, collapse, stall, crash and finish.
 
-The rule, over blocks of 8 successive values. The median stands for a block, so that single
-spikes are not seen at all; the level is the median of the 16 blocks before a block, and the
-best level the lowest there was. A block is *high* when it is both
+The rule of divergence, a training loss that left its level and does not come back, over blocks of 8
+successive values. The median stands for a block, so that single spikes are not seen at all; the
+level is the median of the 16 blocks before a block, and the best level the lowest there was. A
+block is *high* when it is both
 
 - over the level by half of it and by a quarter of all that was gained since the first block,
   or over the best level by all of it and by half of what was gained. The second sees what
@@ -11,8 +12,7 @@ best level the lowest there was. A block is *high* when it is both
 - over that level by 6 robust standard deviations: the usual one of the 16 blocks, each by its
   median absolute deviation · 1.4826 or by how far the fourth block before was, the larger.
 
-Divergence is 3 high blocks, one after another. Nothing is said before there
-are 9 blocks.
+Divergence is 3 high blocks, one after another. There is none before 9 blocks.
 """
 
 import re
@@ -152,8 +152,7 @@ def _median(rows: Floats) -> Floats:
 # from one another, measured against the data's.
 #
 # The rule: two values, one after the other, under half of the best before them, where that best
-# is worth calling one. Once told, it is told again only after half of the best was reached
-# again.
+# is not too small. It is reported again only after half of the best was reached again.
 
 SHARE = 0.5  # of the best value
 LOW_VALUES = 2
@@ -202,9 +201,8 @@ class Falling:
         return first
 
 
-# --- What someone who is not looking wants to be told of a training, each thing once ----------
-# Numbers that are none, a loss that diverges, a generator that collapses, a training that stalls,
-# crashes or finishes. Every look costs what is new since the last; nothing is read from disk here.
+# --- All alerts of a run, each once -------------------------------------------------------------
+# Every look costs what is new since the last; nothing is read from disk here.
 
 Kind = Literal["nan", "divergence", "collapse", "stall", "crash", "finish"]
 Points = tuple[Steps, Floats, Floats]
@@ -226,16 +224,16 @@ _EXPECTING = frozenset({"running", "writing", "quiet"})
 
 @dataclass(frozen=True)
 class Alert:
-    """One thing to be told."""
+    """One thing that happened."""
 
     kind: Kind
     step: int
-    time: float  # unix time of what it tells of, which may be long ago in a log just opened
+    time: float  # unix time when it happened, which may be long ago in a log just opened
     line: str  # one line, printable, without the run's name
 
 
 class Alerts:
-    """The alerts of one run or log, asked for again and again as it goes on.
+    """The alerts of one run or log, by a look now and then.
 
     `clock` gives unix time, and `ticks` seconds that no change of the clock moves.
     """
@@ -246,7 +244,7 @@ class Alerts:
         self._clock = clock
         self._metrics: dict[str, _Metric] = {}
         self._stall = _Stall(clock, ticks)
-        self._ended = ""  # the state whose end was told
+        self._ended = ""  # the state whose end was reported
 
     def look(
         self, summary: RunSummary, series: Mapping[str, Points], whole: bool = False
@@ -254,7 +252,7 @@ class Alerts:
         """What is new since the last look, in the order it happened. Never raises.
 
         `whole` says that the series are all that the log has by now. Only then can a stall be
-        told that began before the first look; the silence is counted from there otherwise.
+        reported that began before the first look; else the silence is counted from there.
         """
         grown: list[Points] = []
         broken: list[tuple[int, float, str]] = []
@@ -266,14 +264,18 @@ class Alerts:
                 continue
             grown.append(points)
             if (at := metric.not_finite(fresh)) is not None:
-                line = f"{plain(name, 60)} is {_spelled(fresh[1][at])} at step {fresh[0][at]:,}"
+                line = f"{plain(name, 60)} is {_name_of(fresh[1][at])} at step {fresh[0][at]:,}"
                 broken.append((int(fresh[0][at]), self._moment(fresh[2][at]), line))
             if (rise := metric.rise(fresh)) is not None:
                 when = fresh[2][np.searchsorted(fresh[0], rise.step)]
-                alerts.append(Alert("divergence", rise.step, self._moment(when), _told(name, rise)))
+                alerts.append(
+                    Alert("divergence", rise.step, self._moment(when), _divergence_line(name, rise))
+                )
             if (fall := metric.fall(fresh)) is not None:
                 when = fresh[2][np.searchsorted(fresh[0], fall.step)]
-                alerts.append(Alert("collapse", fall.step, self._moment(when), _lost(name, fall)))
+                alerts.append(
+                    Alert("collapse", fall.step, self._moment(when), _collapse_line(name, fall))
+                )
         if broken:
             broken.sort()
             step, when, line = broken[0]
@@ -318,9 +320,9 @@ class _Metric:
         self._divergence = Divergence()
         self._falling = Falling() if should_hold(name) else None
         self._seen: Points = (np.empty(0, np.int64), np.empty(0), np.empty(0))
-        self._not_finite: int | None = None  # step it was told of
+        self._not_finite: int | None = None  # step it was reported at
         self._rose: int | None = None
-        self._fell = -1  # step of the last collapse that was told
+        self._fell = -1  # step of the last collapse that was reported
 
     @property
     def newest(self) -> int:
@@ -337,7 +339,7 @@ class _Metric:
             return points[0][known:], points[1][known:], points[2][known:]
         self._divergence = Divergence()
         self._falling = Falling() if self._falling is not None else None
-        # What was told of steps that are no longer there may happen again.
+        # What was reported of steps that are no longer there may happen again.
         if self._not_finite is not None and self.newest < self._not_finite:
             self._not_finite = None
         if self._rose is not None and self.newest < self._rose:
@@ -345,7 +347,7 @@ class _Metric:
         return points
 
     def not_finite(self, fresh: Points) -> int | None:
-        """Index in `fresh` of the first NaN or infinity, if none was told of before."""
+        """Index in `fresh` of the first NaN or infinity, if none was reported before."""
         if self._not_finite is not None:
             return None
         bad = np.flatnonzero(~np.isfinite(fresh[1]))
@@ -355,7 +357,7 @@ class _Metric:
         return int(bad[0])
 
     def rise(self, fresh: Points) -> Rise | None:
-        """The divergence that `fresh` completes, if none was told of before."""
+        """The divergence that `fresh` completes, if none was reported before."""
         if not self._is_loss or self._rose is not None:
             return None
         rise = self._divergence.take(fresh[0], fresh[1])
@@ -364,7 +366,7 @@ class _Metric:
         return rise
 
     def fall(self, fresh: Points) -> Fall | None:
-        """The collapse that `fresh` completes, if it was not told of before."""
+        """The collapse that `fresh` completes, if it was not reported before."""
         fall = self._falling.take(fresh[0], fresh[1]) if self._falling is not None else None
         if fall is None or fall.step <= self._fell:
             return None
@@ -381,7 +383,7 @@ class _Stall:
         self._newest: float | None = None  # in ticks, when the newest record was written
         self._patience = np.inf  # seconds
         self._grew = False  # while we looked, not only before
-        self._told = False
+        self._reported = False
 
     def look(self, state: str, grown: Sequence[Points], whole: bool) -> str | None:
         """How long there was no record, in words, when that has just become a stall.
@@ -391,21 +393,21 @@ class _Stall:
         """
         now = self._ticks()
         if grown:
-            self._told = False
+            self._reported = False
             self._grew = self._newest is not None
             self._newest = now
             if whole and not self._grew:
                 last = max(float(points[2][-1]) for points in grown)
                 self._newest -= max(0.0, self._clock() - last) if np.isfinite(last) else 0.0
             self._patience = _patience(max(grown, key=lambda points: len(points[0]))[2])
-        if self._newest is None or self._told:
+        if self._newest is None or self._reported:
             return None
         if state not in _EXPECTING or (state != "running" and not self._grew):
             return None
         silence = now - self._newest
         if silence <= self._patience:
             return None
-        self._told = True
+        self._reported = True
         return f"{silence:.0f} s" if silence < 120 else f"{silence / 60:.0f} min"
 
 
@@ -432,18 +434,18 @@ def _begins_with(points: Points, seen: Points) -> bool:
     )
 
 
-def _spelled(value: float) -> str:
+def _name_of(value: float) -> str:
     return "NaN" if np.isnan(value) else "infinite"
 
 
-def _lost(name: str, fall: Fall) -> str:
+def _collapse_line(name: str, fall: Fall) -> str:
     return (
         f"{plain(name, 60)} has collapsed since step {fall.began:,}: "
         f"{fall.level:.3g}, was {fall.best:.3g}"
     )
 
 
-def _told(name: str, rise: Rise) -> str:
+def _divergence_line(name: str, rise: Rise) -> str:
     return (
         f"{plain(name, 60)} diverges since step {rise.began:,}: "
         f"{rise.level:.4g}, was {rise.before:.4g}"

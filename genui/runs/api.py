@@ -1,4 +1,4 @@
-"""`run.config` and `run.summary`: dicts with attribute access that say when they change."""
+"""`genui.init`, `log` and `finish`: a run that a training script writes itself."""
 
 import atexit
 import dataclasses
@@ -114,7 +114,7 @@ def fields_of(values: Any) -> dict[str, Any]:
 def small_data(values: Mapping[str, Any], say: Callable[[str, str], None]) -> dict[str, Any]:
     """As JSON data, and none at all where the file would be too long for a reader.
 
-    `say` is then told, as (about, line). Never raises.
+    `say` then gets (about, line). Never raises.
     """
     data = plain_data(dict(values))
     if len(msgspec.json.encode(data)) < SMALL // 2:
@@ -186,7 +186,7 @@ KEYWORDS = _words(
 
 
 class Ignored:
-    """Anything that is asked of it gives itself again, and it is false."""
+    """Stands in for an object of wandb's: every call and attribute gives it again; it is false."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Self:
         return self
@@ -211,7 +211,7 @@ class Ignored:
         return None
 
 
-# --- What the list of runs shows of a script's run: its step, its rate and its losses ---------
+# --- What the list of runs shows of a script's run: its step, its speed and its losses ---------
 
 _LOSSES = ("loss", "train_loss", "train/loss")
 _VAL_LOSSES = ("val_loss", "val/loss", "eval_loss", "eval/loss", "valid_loss", "valid/loss")
@@ -219,7 +219,7 @@ _BEATS = 10
 """Heartbeats, each about a second, over which the rate is taken."""
 
 
-class Pulse:
+class StatusFields:
     """Fields of Status, from what was logged last."""
 
     def __init__(self) -> None:
@@ -246,7 +246,7 @@ def _first(names: tuple[str, ...], values: Mapping[str, Any]) -> float | None:
 
 
 # --- A run that a training script writes itself: what `genui.init` returns --------------------
-# Nothing here raises into the training. What cannot be done is said on stderr in one line, once,
+# Nothing here raises into the training. What cannot be done is noted on stderr in one line, once,
 # and the next call is tried afresh. What `log` has returned for is in the file as a whole line, so
 # `kill -9` costs nothing.
 
@@ -288,7 +288,7 @@ class Run:
         self._logs = 0
         self._samples: Samples | None = None
         self._stop_requested = False
-        self._pulse = Pulse()
+        self._status_fields = StatusFields()
         self._writer: RunWriter | None = None
         if folder is not None:
             self._info = layout.read_info(folder)
@@ -318,7 +318,7 @@ class Run:
 
     @property
     def stop_requested(self) -> bool:
-        """Whether someone pressed stop in the app or said `genui stop`: known within a second.
+        """Whether someone pressed stop in the app or ran `genui stop`: known within a second.
 
         The script decides what to do about it; a run asked to stop ends as "stopped".
         """
@@ -339,7 +339,7 @@ class Run:
         that everything is written at once.
         """
         if self._ended or self._writer is None:
-            self._refuse()
+            self._note_loss()
             return
         try:
             with self._guard:
@@ -387,7 +387,7 @@ class Run:
         with self._guard:
             first, self._ended = not self._ended, True
         if first:
-            self._safely("end", self._tell)
+            self._safely("end", self._update_status)
             if self.summary:
                 self._save_summary()
             self._safely("end", lambda w: w.update(state=state, error=plain(error, 1000)))
@@ -459,11 +459,11 @@ class Run:
     def _step_of(self, step: object) -> int:
         if step is None:
             return self._next
-        number_of_step = as_step(step)
-        if number_of_step is None:
+        whole = as_step(step)
+        if whole is None:
             self._notes.say("step", f"step {step!r} is no step: counting on from {self._next}")
             return self._next
-        return number_of_step
+        return whole
 
     def _sort(self, values: Mapping[Any, Any], record: dict[str, Any]) -> bool:
         """Puts numbers into the record and media aside; True if there was any of the latter."""
@@ -495,11 +495,11 @@ class Run:
 
     def _beat(self) -> None:
         """On the heartbeat's thread, once a second."""
-        self._safely("beat", self._obey)
-        self._safely("beat", self._tell)
+        self._safely("beat", self._poll_control)
+        self._safely("beat", self._update_status)
 
-    def _obey(self, writer: RunWriter) -> None:
-        if not self._there():
+    def _poll_control(self, writer: RunWriter) -> None:
+        if not self._has_folder():
             return
         for order in control.poll(writer.run, self.say):
             if order.command == "stop":
@@ -507,9 +507,9 @@ class Run:
             else:
                 self.say(f"ignored {order}: a script of its own can only be asked to stop")
 
-    def _tell(self, writer: RunWriter) -> None:
+    def _update_status(self, writer: RunWriter) -> None:
         """Brings status.json up to date, at the next heartbeat."""
-        writer.update(**self._pulse.fields(self._newest, self.summary))
+        writer.update(**self._status_fields.fields(self._newest, self.summary))
 
     def _save_config(self) -> None:
         if not self._ended:
@@ -529,8 +529,8 @@ class Run:
             data = self._encode(small_data(self.summary, self._notes.say)) + b"\n"
             atomic_write(writer.run.summary, data, durable=False)
 
-    def _refuse(self) -> None:
-        """Says why nothing is logged, where that is news."""
+    def _note_loss(self) -> None:
+        """Notes once that the run is over and nothing is logged."""
         if self._ended and self._writer is not None:
             self._notes.say("over", f"run {self.id} is over: what is logged now is lost")
 
@@ -539,15 +539,15 @@ class Run:
             try:
                 act(self._writer)
             except Exception as error:
-                if self._there():  # or that has been said
+                if self._has_folder():  # else that was noted
                     self._notes.say(about, one_line(error))
 
-    def _there(self) -> bool:
-        """Whether the run's folder is; says so once where it is not."""
-        there = self._folder is None or self._folder.path.is_dir()
-        if not there:
+    def _has_folder(self) -> bool:
+        """Whether the run's folder is still there; notes once that it is gone."""
+        exists = self._folder is None or self._folder.path.is_dir()
+        if not exists:
             self._notes.say("gone", f"{self.dir} is gone: nothing more is kept of this run")
-        return there
+        return exists
 
 
 # --- `genui.init`, `genui.log` and `genui.finish`: one run a process, ended with the process --

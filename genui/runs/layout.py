@@ -1,7 +1,7 @@
 """The run directory: its files, and the two small records that describe a run.
 
-run.json says what was asked (written once, and once more when the trainer has chosen its
-device); status.json says how it goes (replaced every second while the trainer lives).
+run.json holds what was requested (written once, and once more when the trainer has chosen its
+device); status.json how the run goes (replaced every second while the trainer lives).
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from genui.recipes import Recipe
 
 State = Literal["starting", "running", "paused", "stopped", "finished", "failed"]
-"""What a trainer says of itself. What is seen from outside may also be "dead"."""
+"""What a trainer writes of itself. Seen from outside it may also be "dead"."""
 
 LIVE: frozenset[str] = frozenset({"starting", "running", "paused"})
 """The states in which a trainer holds the lock and obeys commands."""
@@ -74,7 +74,7 @@ class RunDir:
 
     @property
     def events(self) -> Path:
-        """What was asked of the trainer and done, and where it resumed; a JSON line each."""
+        """Control commands that were carried out, and where it resumed; a JSON line each."""
         return self.path / "events.jsonl"
 
     @property
@@ -115,7 +115,7 @@ class RunDir:
 
 
 class RunInfo(Struct, frozen=True, kw_only=True):
-    """What was asked for: enough to train the same model again."""
+    """What was requested: enough to train the same model again."""
 
     id: str
     name: str
@@ -127,7 +127,7 @@ class RunInfo(Struct, frozen=True, kw_only=True):
     host: str = ""
     created: float = 0.0  # unix time
     machine: dict[str, Any] = {}  # device, precision, threads: as the trainer chose them
-    kind: Literal["recipe", "script"] = "recipe"  # a training of ours, or of `genui.init`
+    kind: Literal["recipe", "script"] = "recipe"  # of genui's trainer, or of `genui.init`
     project: str = ""  # as the script named it
     config: dict[str, Any] = {}  # the script's own hyperparameters
     scale: dict[str, Any] = {}  # unit, units_per_step, units_per_epoch, where they are known
@@ -135,7 +135,7 @@ class RunInfo(Struct, frozen=True, kw_only=True):
 
 
 class Status(Struct, frozen=True, kw_only=True):
-    """How a run goes, as its trainer last said."""
+    """How a run goes, as its trainer last wrote."""
 
     state: State
     step: int = 0
@@ -195,7 +195,7 @@ def create_script_run(name: str, project: str, config: Mapping[str, Any]) -> Run
 
 
 def read_info(run: RunDir) -> RunInfo:
-    """Raises GenuiError naming run.json where it is missing, torn or not ours."""
+    """Raises GenuiError naming run.json where it is missing, torn or not genui's."""
     return _read(run.run_json, RunInfo)
 
 
@@ -206,7 +206,7 @@ def write_info(run: RunDir, info: RunInfo, *, durable: bool = True) -> None:
 
 
 def read_status(run: RunDir) -> Status:
-    """Raises GenuiError naming status.json where it is missing, torn or not ours."""
+    """Raises GenuiError naming status.json where it is missing, torn or not genui's."""
     return _read(run.status, Status)
 
 
@@ -236,14 +236,14 @@ def _read(path: Path, kind: type[T]) -> T:
         ) from None
 
 
-def _make_run(name: str, *, steps: int = 0, **asked: Any) -> RunDir:
-    """The folder of a new run, with its two records; `asked` are fields of RunInfo.
+def _make_run(name: str, *, steps: int = 0, **fields: Any) -> RunDir:
+    """The folder of a new run, with its two records; `fields` are some of RunInfo.
 
     Where the disk refuses one of them nothing is left of it."""
     now, host = time.time(), socket.gethostname()
     run = _make_folder(name, now)
     try:
-        info = RunInfo(id=run.id, name=name, versions=_versions(), host=host, created=now, **asked)
+        info = RunInfo(id=run.id, name=name, versions=_versions(), host=host, created=now, **fields)
         write_info(run, info)
         write_status(run, Status(state="starting", steps=steps, host=host, heartbeat=now))
     except BaseException:

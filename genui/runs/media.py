@@ -1,4 +1,4 @@
-"""What a training script is told, on stderr: one line, once."""
+"""What scripts log, as files and records: samples, names, steps and numbers; and notes to them."""
 
 import io
 import math
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from PIL import Image as Pillow
 
 MOST_NOTES = 50
-"""Lines; a script with more faults than that has been told enough."""
+"""Lines on stderr; more would not help."""
 
 
 class Notes:
-    """Remembers what has been said. Never raises, whatever became of stderr."""
+    """Notes on stderr for the author of a script, one line on each subject. Never raises."""
 
     def __init__(self) -> None:
-        self._said: set[str] = set()
+        self._subjects: set[str] = set()
 
     def say(self, about: str, line: str) -> None:
-        """Prints `genui: line`, unless something was said `about` the same before."""
-        if about in self._said or len(self._said) >= MOST_NOTES:
+        """Prints `genui: line`, unless there was a line `about` the same before."""
+        if about in self._subjects or len(self._subjects) >= MOST_NOTES:
             return
-        self._said.add(about)
+        self._subjects.add(about)
         try:
             # One write, so that lines of several processes do not mix.
             sys.stderr.write(f"genui: {plain(line, 500)}\n")

@@ -1,4 +1,4 @@
-"""Checkpoint files: what a safetensors header says, and which checkpoints a run has.
+"""Models to generate from and to start from: shipped ones, checkpoints of runs, and files.
 
 Only headers are read here, with every size checked before memory is taken; tensors are the
 engine's. The format: 8 bytes of little-endian length, that many bytes of JSON, the data.
@@ -208,7 +208,7 @@ class ModelInfo:
     summary: str  # how good it is, measured, e.g. "1.44 nats/char"; may be empty
     path: Path  # the safetensors file
     source: Literal["shipped", "run", "file"]
-    guided: bool = False  # whether it has a weaker copy of itself to be led away from
+    guided: bool = False  # whether it has a weaker copy of itself for autoguidance
     card: dict[str, Any] = field(default_factory=dict)  # of a shipped model
 
 
@@ -383,15 +383,15 @@ _STATE = ".state.safetensors"
 class Origin:
     """A model that a training can start from."""
 
-    ref: str  # as it was asked for
+    ref: str  # as the user named it
     recipe: Recipe
     step: int
     weights: Path  # those that generate: averaged, and of a shipped model in fewer bits
     state: Path | None  # has the weights as they were trained, where a run still keeps them
     run: str  # the id of the run it is a checkpoint of, or ""
 
-    def named(self) -> str:
-        """For a message: "run plays-… at step 400", or the model as it was asked for."""
+    def describe(self) -> str:
+        """For a message: "run plays-… at step 400", or the model as the user named it."""
         return f"run {self.run} at step {self.step}" if self.run else f"model {plain(self.ref)}"
 
 
@@ -415,7 +415,7 @@ def find_origin(ref: str) -> Origin:
     )
 
 
-def spelled(start_from: Mapping[str, Any]) -> str:
+def format_origin(start_from: Mapping[str, Any]) -> str:
     """`RunInfo.start_from` as `genui train --from` takes it; "" where it is empty."""
     if start_from.get("run"):
         return f"{start_from['run']}@{start_from.get('step', 0)}"
@@ -426,16 +426,16 @@ def check_fits(recipe: Recipe, origin: Origin) -> None:
     """Raises MisuseError naming the settings of `recipe` that the weights are not made for."""
     if recipe.family != origin.recipe.family:
         raise MisuseError(
-            f"{origin.named()} is a {origin.recipe.family} and recipe {recipe.name} trains a "
+            f"{origin.describe()} is a {origin.recipe.family} and recipe {recipe.name} trains a "
             f"{recipe.family}: leave RECIPE out, or start from another model"
         )
     wrong = [name for name in recipe.ARCHITECTURE if not _same(name, recipe, origin.recipe)]
     if wrong:
-        asked = ", ".join(f"{name}={getattr(recipe, name)}" for name in wrong)
-        made = " ".join(f"--set {name}={getattr(origin.recipe, name)}" for name in wrong)
+        given = ", ".join(f"{name}={getattr(recipe, name)}" for name in wrong)
+        remedy = " ".join(f"--set {name}={getattr(origin.recipe, name)}" for name in wrong)
         raise MisuseError(
-            f"{asked} does not fit the weights of {origin.named()}: give {made}, or train from "
-            "nothing without --from"
+            f"{given} does not fit the weights of {origin.describe()}: give {remedy}, or train "
+            "from scratch without --from"
         )
 
 
@@ -454,7 +454,7 @@ def place(run: RunDir, origin: Origin) -> None:
 
     Raises GenuiError where they are gone or the disk refuses.
     """
-    kept, state = placed(run)
+    kept, state = start_files(run)
     _link(origin.weights, kept)
     if origin.state is not None and origin.state.exists():  # else the averaged ones will do
         _link(origin.state, state)
@@ -462,24 +462,24 @@ def place(run: RunDir, origin: Origin) -> None:
         fingerprint = weights_fingerprint(kept)
     except OSError as error:
         raise cannot_read(kept, error) from None
-    said = {
+    start_from = {
         "ref": origin.ref,
         "run": origin.run,
         "step": origin.step,
         "path": str(origin.weights),
         "fingerprint": fingerprint,
     }
-    write_info(run, msgspec.structs.replace(read_info(run), start_from=said))
+    write_info(run, msgspec.structs.replace(read_info(run), start_from=start_from))
 
 
-def placed(run: RunDir) -> tuple[Path, Path]:
+def start_files(run: RunDir) -> tuple[Path, Path]:
     """Where a run keeps the weights it starts from, and their training state."""
     return run.path / f"start{_ORIGIN_FILE}", run.path / f"start{_STATE}"
 
 
 def remove(run: RunDir) -> None:
     """Drops the weights it started from: it has a checkpoint of its own."""
-    for path in placed(run):
+    for path in start_files(run):
         with suppress(OSError):
             path.unlink()
 

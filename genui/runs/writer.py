@@ -1,8 +1,9 @@
-"""What the machine does while a run trains: a record every other second in system.jsonl.
+"""The trainer's side of a run: metrics, status, console and samples, and what the machine does.
 
-psutil (https://psutil.readthedocs.io) tells of the process, the memory and the disks, NVML
-(https://docs.nvidia.com/deploy/nvml-api) of NVIDIA's GPUs where `pynvml` is installed. Both
-are imported by the first sample, so a run that ends at once never pays for them.
+A record every other second goes to system.jsonl. psutil (https://psutil.readthedocs.io) tells of
+the process, the memory and the disks, NVML (https://docs.nvidia.com/deploy/nvml-api) of NVIDIA's
+GPUs where `pynvml` is installed. Both are imported by the first sample, so a run that ends at once
+never pays for them.
 """
 
 import json
@@ -78,7 +79,7 @@ class SystemSampler:
     sample, or since the sampler was made. Never raises."""
 
     def __init__(self, folder: Path) -> None:
-        """`folder` is on the disk whose free space is told."""
+        """`folder` is on the disk whose free space is measured."""
         self._folder = folder
         self._parts: list[Callable[[float], dict[str, float]]] = [self._free]
         for part in (_Process, _Machine, _Gpus):
@@ -108,7 +109,7 @@ class _Process:
 
         self._psutil = psutil
         self._process = psutil.Process()
-        self._told = os.path.exists("/proc/thread-self/children")
+        self._has_children_files = os.path.exists("/proc/thread-self/children")
         self._busy = self._seconds()
 
     def sample(self, seconds: float) -> dict[str, float]:
@@ -131,7 +132,7 @@ class _Process:
     def _descendants(self) -> list[int]:
         """Process ids. psutil asks every process of the machine for its parent, 30 µs each;
         Linux tells the children of a thread (proc_pid_children(5))."""
-        if not self._told:  # macOS, and kernels built without it
+        if not self._has_children_files:  # macOS, and kernels built without it
             return [child.pid for child in self._process.children(recursive=True)]
         pids = [self._process.pid]
         for pid in pids:  # grows as it goes
@@ -366,8 +367,8 @@ class RunWriter:
         while not self._leaving.wait(HEARTBEAT):
             if self._on_beat is not None:
                 self._on_beat()
-            # A full disk is told by the next log() or checkpoint, which the trainer can act on;
-            # from this thread nobody would hear it, and the disk may have room again in a second.
+            # A full disk is reported by the next log() or checkpoint, where the trainer can act on
+            # it; here nobody could, and the disk may have room again in a second.
             with suppress(GenuiError), self._guard:
                 self._write()
             system.beat()
@@ -420,7 +421,7 @@ def json_number(value: float) -> float | str:
 
 
 def one_line(error: BaseException) -> str:
-    """The exception as a person is told of it. Never raises."""
+    """The exception as one line for a person. Never raises."""
     try:
         text = plain(" ".join(str(error).split()), 1000)
     except Exception:  # raised by an exception of the script's own

@@ -27,7 +27,7 @@ def test_a_run_is_found_at_its_newest_checkpoint_or_at_the_step_asked_for():
     newest, older = models.find_origin("source"), models.find_origin(f"{run.id}@40")
     assert (newest.step, newest.run, newest.weights) == (80, run.id, run.checkpoint(80))
     assert (older.step, older.state) == (40, run.checkpoint_state(40))
-    assert older.named() == f"run {run.id} at step 40"
+    assert older.describe() == f"run {run.id} at step 40"
 
 
 def test_a_file_of_weights_has_no_run_and_no_state(tmp_path: Path):
@@ -35,7 +35,7 @@ def test_a_file_of_weights_has_no_run_and_no_state(tmp_path: Path):
     path.write_bytes(checkpoint_bytes(7))
     found = models.find_origin(str(path))
     assert (found.run, found.state, found.step) == ("", None, 7)
-    assert found.named() == f"model {path}"
+    assert found.describe() == f"model {path}"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_where_there_are_no_links_the_weights_are_copied(monkeypatch: pytest.Mon
     monkeypatch.setattr("os.link", refuse)
     run = trained()
     made = launch.create(find_recipe("shakespeare"), {}, "next", run.id)
-    weights, state = models.placed(made)
+    weights, state = models.start_files(made)
     assert weights.read_bytes() == run.checkpoint(40).read_bytes()
     assert weights.stat().st_ino != run.checkpoint(40).stat().st_ino
     assert state.exists()

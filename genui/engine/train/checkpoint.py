@@ -160,7 +160,7 @@ def newest_metadata(run: RunDir) -> dict[str, Any] | None:
     None where there is neither.
     """
     step = newest_whole(run)
-    path = models.placed(run)[0] if step is None else run.checkpoint(step)
+    path = models.start_files(run)[0] if step is None else run.checkpoint(step)
     return load_weights(path)[1] if path.exists() else None
 
 
@@ -181,7 +181,7 @@ def load_start(run: RunDir) -> tuple[dict[str, Tensor], dict[str, Tensor]] | Non
     Where the raw weights are gone, or were never there, the averaged ones stand in for them.
     Raises GenuiError naming the file that is damaged.
     """
-    weights, state = models.placed(run)
+    weights, state = models.start_files(run)
     if not weights.exists():
         return None
     averaged, _ = frozen.split_guide(load_weights(weights)[0])

@@ -105,7 +105,7 @@ class Trainer:
             self._mark(control.RESUMED, "resumed from the checkpoint")
         elif (start := checkpoint.load_start(self._run)) is not None:
             averaged, raw = (grown(tensors, self._task.model) for tensors in start)
-            self._load(models.placed(self._run)[0], averaged, raw)
+            self._load(models.start_files(self._run)[0], averaged, raw)
             kind = "averaged weights" if start[0] is start[1] else "weights"
             source = self._start_from.get("run") or self._start_from.get("ref")
             text = f"started from the {kind} of {source} at step {self._age:,}"
