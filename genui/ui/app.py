@@ -33,7 +33,7 @@ from genui.ui.home import HomeScreen
 from genui.ui.palette import PaletteScreen
 from genui.ui.session import WORKER, Session
 from genui.ui.terminal import NoColour, driver_class, metered
-from genui.ui.training.controls import AlertDesk
+from genui.ui.training.alerts import AlertDesk
 from genui.ui.training.screen import TrainingScreen
 from genui.ui.watcher import RunView, Sought, Watcher, seek
 from genui.ui.widgets.base import DeafWhenLeaving, LineInput

@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -25,9 +25,10 @@ from genui.ui.messages import ViewName
 from genui.ui.session import Session
 from genui.ui.settings import model_card, run_card, run_row
 from genui.ui.terminal import metered
-from genui.ui.training.controls import Steering
-from genui.ui.training.model import stats_line, waiting_text
-from genui.ui.training.panels import SampleView
+from genui.ui.training.head import stats_line, waiting_text
+from genui.ui.training.model import Snapshot
+from genui.ui.training.samples import SamplesPanel
+from genui.ui.training.steering import OFFERED, Steering
 from genui.ui.watcher import RunView, mark
 from genui.ui.widgets.base import Line, LineInput, Pane, Row, RowList, StepBar
 from genui.ui.widgets.curve import Curve
@@ -242,18 +243,18 @@ ALONE = ("training.zoom", "training.log")
 STYLES: "Mapping[str, Kind]" = {"val": "marks"}
 
 
-class TrainingPane(Steering, Pane):
+class TrainingPane(Pane):
     """Shows a RunView; steers through the run's folder."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("training")]
     pane: ClassVar[PaneName] = "training"
     view: ClassVar[ViewName] = "training"
     heading: ClassVar[str] = "Training"
-    NO_RUN = NO_TRAINING
 
     def __init__(self) -> None:
         super().__init__(id=self.pane)
         self.run: RunView | None = None
+        self.steering = Steering(self, lambda: self.run, NO_TRAINING)
         self._waiting: Timer | None = None
 
     def compose(self) -> ComposeResult:
@@ -264,7 +265,7 @@ class TrainingPane(Steering, Pane):
             with Vertical(classes="curves"), Vertical(classes="box loss"):
                 yield Curve(NO_TRAINING, legend=False)
             with Vertical(classes="side"):
-                yield SampleView(classes="box sample")
+                yield SamplesPanel()
 
     def on_mount(self) -> None:
         self.set_title()
@@ -295,7 +296,8 @@ class TrainingPane(Steering, Pane):
             self.query_one(Curve).clear("reading …")
             self.query_one(StepBar).clear()
             self.query_one(".stats", Static).update("")
-            self.query_one(SampleView).clear()
+            self.query_one(Curve).cursor = None
+            self.query_one(SamplesPanel).show(Snapshot())
 
     def paint(self) -> None:
         """Draw the run as last seen."""
@@ -312,7 +314,7 @@ class TrainingPane(Steering, Pane):
         self.query_one(StepBar).set(status.step, status.steps, eta)
         self._tell_age()
         self._paint_curves(view)
-        self.query_one(SampleView).show(view.sample, view.sample_files)
+        self._show_sample()
 
     def _subtitle(self) -> str:
         state = self.run.summary.state if self.run is not None else ""
@@ -345,30 +347,47 @@ class TrainingPane(Steering, Pane):
 
     def action_sample(self, by: int) -> None:
         """An earlier or a later sample."""
-        if self._needed() is not None:
-            self.query_one(SampleView).go(by)
+        if self.run is None:
+            self.post_message(messages.Say(NO_TRAINING, "note"))
+        else:
+            self.post_message(messages.Acted())
+            self.query_one(SamplesPanel).go(by)
 
-    @on(SampleView.Walked)
-    def _walked(self, event: SampleView.Walked) -> None:
+    @on(messages.Pointed)
+    def _pointed(self, event: messages.Pointed) -> None:
         event.stop()
         self.query_one(Curve).cursor = event.step
+        self._show_sample()
+
+    def _show_sample(self) -> None:
+        if self.run is not None:
+            cursor = self.query_one(Curve).cursor
+            self.query_one(SamplesPanel).show(Snapshot([self.run], cursor))
 
     # --- steering ---------------------------------------------------------------------
-
-    @property
-    def steered(self) -> RunView | None:
-        return self.run
 
     def refused_keys(self) -> frozenset[str]:
         """The ids of the keys to which the pane would only answer why not."""
         if self.run is None:
             return frozenset(key.id for key in keys.of_pane("training") if key.id not in ALONE)
-        return frozenset(f"training.{command}" for command in self.refused_commands())
+        return frozenset(f"training.{command}" for command in self.steering.refused(OFFERED))
 
-    def say(self, line: str, kind: Literal["error", "note"] = "error") -> None:
-        self.post_message(messages.Say(clean_line(line), kind))
+    def action_pause(self) -> None:
+        """Pause, or go on."""
+        self.steering.pause()
 
-    def _needed(self) -> RunView | None:
-        if self.run is not None:
-            self.post_message(messages.Acted())
-        return super()._needed()
+    def action_checkpoint(self) -> None:
+        """Write a checkpoint now."""
+        self.steering.give("checkpoint")
+
+    def action_stop(self) -> None:
+        """Stop the run, once the user has said yes."""
+        self.steering.stop()
+
+    def action_resume(self) -> None:
+        """Start a trainer on it again, from its newest checkpoint."""
+        self.steering.resume()
+
+    def action_generate(self) -> None:
+        """Generate from the newest checkpoint, also while it trains."""
+        self.steering.generate()

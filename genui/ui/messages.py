@@ -111,6 +111,10 @@ class ListsChanged(Message):
         self.models = models
         self.runs = runs
 
+    def can_replace(self, message: Message) -> bool:
+        """Only the newest lists matter."""
+        return isinstance(message, ListsChanged)
+
 
 class RunChanged(Message):
     """Something of the watched run is new on disk."""
@@ -166,6 +170,14 @@ class Generate(Message):
     def __init__(self, run: "RunDir") -> None:
         super().__init__()
         self.run = run
+
+
+class Pointed(Message):
+    """Show the run as it was at this step; None follows the newest."""
+
+    def __init__(self, step: int | None) -> None:
+        super().__init__()
+        self.step = step
 
 
 class ZoomPane(Message):

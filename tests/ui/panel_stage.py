@@ -16,7 +16,7 @@ from textual.widget import Widget
 from genui.runs.layout import RunDir
 from genui.runs.listing import summarise
 from genui.ui import messages
-from genui.ui.training.panels import Pointed
+from genui.ui.training.model import Snapshot
 from genui.ui.watcher import RunView, load_sample, sample_files
 
 Points = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -41,10 +41,10 @@ class PanelApp(App[None]):
 
     def show(self, *views: RunView, cursor: float | None = None) -> None:
         self.views, self.cursor = views, cursor
-        self.panel.show(views, cursor)
+        self.panel.show(Snapshot(views, cursor))
 
-    @on(Pointed)
-    def _pointed(self, event: Pointed) -> None:
+    @on(messages.Pointed)
+    def _pointed(self, event: messages.Pointed) -> None:
         self.pointed.append(event.step)
         self.show(*self.views, cursor=event.step)
 

@@ -9,11 +9,10 @@ from textual.pilot import Pilot
 
 from genui.runs.layout import RunDir
 from genui.ui import app as memory
-from genui.ui import watcher
 from genui.ui.app import Shell
-from genui.ui.training import controls
+from genui.ui.training import alerts
+from genui.ui.training.alerts import LONGEST, Channel, channel, notification
 from genui.ui.training.screen import TrainingScreen
-from genui.ui.watcher import LONGEST, Channel, channel, notification
 
 Rung = list[tuple[str, str]]
 
@@ -26,7 +25,7 @@ def rung(monkeypatch: pytest.MonkeyPatch) -> Rung:
     async def ring(app: object, title: str, body: str) -> None:
         bells.append((title, body))
 
-    monkeypatch.setattr(controls, "ring", ring)
+    monkeypatch.setattr(alerts, "ring", ring)
     return bells
 
 
@@ -78,7 +77,7 @@ async def test_an_old_run_that_failed_does_not_ring_when_it_is_opened(
         await board(pilot)
         app = pilot.app
         assert isinstance(app, Shell)
-        await until(pilot, lambda: bool(app.desk.past))
+        await until(pilot, lambda: bool(app.desk.book.entries))
         await pilot.press("exclamation_mark")
         await until_seen(pilot, "failed at step 100: the loss became nan")
         assert "before" in seen(pilot)
@@ -116,13 +115,13 @@ async def test_the_bell_can_be_turned_off_and_that_is_remembered(
 async def test_a_run_that_is_looked_at_again_tells_nothing_twice(
     shipped, open_app: Opener, run: RunDir, rung: Rung, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(controls, "LOOK_AGAIN", 0.05)
+    monkeypatch.setattr(alerts, "LOOK_AGAIN", 0.05)
     async with open_app() as pilot:
         screen = await board(pilot)
         app = pilot.app
         assert isinstance(app, Shell)
         log(run, 101, '"NaN"')
-        await until(pilot, lambda: len(app.desk.past) == 1)
+        await until(pilot, lambda: len(app.desk.book.entries) == 1)
         app.watcher.watch()
         await until(pilot, lambda: not app.desk.following)
         first = screen.board.first
@@ -131,7 +130,7 @@ async def test_a_run_that_is_looked_at_again_tells_nothing_twice(
         log(run, 102, "2.0")
         await until(pilot, lambda: newest_step(screen) == 102)
         await pilot.pause(0.2)
-        assert len(app.desk.past) == 1
+        assert len(app.desk.book.entries) == 1
         assert len(rung) == 1
 
 
@@ -199,7 +198,7 @@ def test_the_sequence_is_wrapped_for_what_it_goes_through(to: Channel, sequence:
 
 @pytest.mark.parametrize("way", ["9", "777"])
 @pytest.mark.parametrize("wrap", ["", "tmux", "screen"])
-def test_no_text_can_end_the_sequence_or_make_it_long(way: watcher.Way, wrap: watcher.Wrap) -> None:
+def test_no_text_can_end_the_sequence_or_make_it_long(way: alerts.Way, wrap: alerts.Wrap) -> None:
     evil = "a\x1b\\b\x07c\x9cd\n;e\x1b]0;title\x07 " + "漢" * 500
     sequence = notification(evil, evil, Channel(way, wrap))
     plain = notification("t", "b", Channel(way, wrap))

@@ -165,7 +165,7 @@ async def test_logarithmic_axes_and_smoothing(open_watch: Opener) -> None:
         await pilot.press("s", "s")
         await until_seen(pilot, "smoothing off")
         await pilot.press("S", *("backspace",) * 4, "2", "enter")
-        await until_seen(pilot, "'2' is no smoothing: from 0, off, to below 1")
+        await until_seen(pilot, "'2' is no smoothing: a number from 0 (off) to below 1")
         await pilot.press(*("backspace",) * 4, *"0.8", "enter")
         await until_seen(pilot, "smoothing 0.8")
         assert {cell.curve.smoothing for cell in grid.cells} == {0.8}

@@ -13,22 +13,20 @@ from genui.render.axis import Axis
 from genui.runs.layout import RunInfo
 from genui.runs.listing import summarise
 from genui.ui.training import model
-from genui.ui.training.curves import laid_out, room_for
+from genui.ui.training.curves import layout_for, room_for
 from genui.ui.training.model import (
     Board,
     ViewState,
-    along,
-    began,
     following,
     known_axes,
     pattern,
     plots,
+    select_plots,
     showing,
-    wanted,
+    start_time,
+    x_positions,
 )
 from genui.ui.watcher import RunView
-
-ALL = pattern("")
 
 
 def points(*steps: int, since: float = 100.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -51,11 +49,15 @@ def test_a_validation_metric_shares_the_curve_of_its_training_metric(names, foun
     assert [plot.metrics for plot in plots(names)] == found
 
 
+def keys(every, filter: str = "", pins: tuple[str, ...] = ()) -> list[str]:
+    return [plot.key for plot in select_plots(every, pattern(filter), pins)]
+
+
 def test_what_is_validated_comes_first_and_what_is_pinned_before_it() -> None:
     every = plots(["gpu", "aux_loss", "acc", "val_acc"])
-    assert [plot.key for plot in wanted(every, ALL, ())] == ["acc", "aux_loss", "gpu"]
-    assert [plot.key for plot in wanted(every, ALL, ("gpu", "gone"))] == ["gpu", "acc", "aux_loss"]
-    assert [plot.key for plot in wanted(every, pattern("VAL|gp"), ())] == ["acc", "gpu"]
+    assert keys(every) == ["acc", "aux_loss", "gpu"]
+    assert keys(every, pins=("gpu", "gone")) == ["gpu", "acc", "aux_loss"]
+    assert keys(every, "VAL|gp") == ["acc", "gpu"]
 
 
 @pytest.mark.parametrize("text", ["(", "[z-a]", "*", "(?P<", "\x1b[31m("])
@@ -73,7 +75,7 @@ def view_of(series, **scale) -> RunView:
 
 
 def places(axis: Axis, view: RunView, since: float | None = None) -> list[float] | None:
-    found = along(axis, view, view.series["loss"], since)
+    found = x_positions(axis, view, view.series["loss"], since)
     return None if found is None else found.tolist()
 
 
@@ -84,7 +86,7 @@ def test_tokens_and_epochs_are_offered_where_they_are_known() -> None:
     assert known_axes(known) == ["step", "time", "tokens", "epochs"]
     assert places("tokens", known) == [0, 640]
     assert places("epochs", known) == [0, 1]
-    assert places("time", known, began(known)) == [0, 20]
+    assert places("time", known, start_time(known)) == [0, 20]
     assert places("tokens", bare) is None
     logged = view_of({"loss": points(0, 10), "epoch": points(0, 10)})
     assert known_axes(logged) == ["step", "time", "epochs"]
@@ -120,7 +122,7 @@ def test_a_view_follows_the_newest_in_leaps() -> None:
 def test_every_plot_of_a_page_has_a_cell_of_the_least_size(size, count: int) -> None:
     room = room_for(Size(*size))
     count = min(count, room.capacity)
-    layout = laid_out(count, Size(*size))
+    layout = layout_for(count, Size(*size))
     assert layout.capacity >= count
     assert layout.capacity - count < layout.columns  # no row is empty
     assert layout.columns <= room.columns

@@ -11,9 +11,8 @@ from panel_stage import app_of, look, opened, with_info
 from rich.cells import cell_len
 
 from genui.runs.layout import RunDir
-from genui.ui.training import model
-from genui.ui.training.model import ConsoleFile, ConsoleText
-from genui.ui.training.panels import ConsoleLines, ConsolePanel
+from genui.ui.training import console as console_log
+from genui.ui.training.console import ConsoleFile, ConsoleLines, ConsolePanel, ConsoleText
 
 
 def console(*lines: str) -> RunDir:
@@ -104,7 +103,7 @@ async def test_a_search_that_finds_nothing_says_so(typed: str, line: str) -> Non
 async def test_of_a_huge_console_the_end_is_kept_and_that_is_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(model, "MOST_CONSOLE_BYTES", 1000)
+    monkeypatch.setattr(console_log, "MOST_CONSOLE_BYTES", 1000)
     run = console(*(f"line {n}" for n in range(1000)))
     panel = ConsolePanel()
     async with opened(panel) as pilot:

@@ -9,8 +9,8 @@ import stage
 from acting import seen, until_seen
 from panel_stage import app_of, look, opened, points, with_info
 
-from genui.ui.training.model import Clock, flat
-from genui.ui.training.panels import ConfigPanel, SystemPanel
+from genui.ui.training.config import ConfigPanel, flatten
+from genui.ui.training.system import Clock, SystemPanel
 from genui.ui.watcher import RunView
 
 # --- settings ---------------------------------------------------------------------------
@@ -65,12 +65,12 @@ def test_a_configuration_of_any_shape_is_flat_text() -> None:
     for _ in range(50):
         inner["k"] = {}
         inner = inner["k"]  # type: ignore[assignment]
-    table = flat({"a": {"b": [1, 2.5, True]}, "e": {}, "e\x1b[31mvil": "x\x1b[0m", "deep": deep})
+    table = flatten({"a": {"b": [1, 2.5, True]}, "e": {}, "e\x1b[31mvil": "x\x1b[0m", "deep": deep})
     assert table["a.b"] == "1, 2.5, yes"
     assert table["evil"] == "x"
     assert len(table) == 4
-    assert len(flat({str(n): n for n in range(20_000)})) == 2000
-    assert flat({}) == {}
+    assert len(flatten({str(n): n for n in range(20_000)})) == 2000
+    assert flatten({}) == {}
 
 
 async def test_a_run_without_settings_says_so() -> None:

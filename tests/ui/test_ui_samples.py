@@ -1,7 +1,6 @@
 """The samples beside the curves: at the cursor, walked through, and played as a film."""
 
 import io
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +10,8 @@ from panel_stage import app_of, look, opened, with_info
 from PIL import Image
 
 from genui.runs.layout import RunDir
-from genui.ui.training import panels
-from genui.ui.training.model import LONGEST, film
-from genui.ui.training.panels import SamplesPanel
+from genui.ui.training import samples
+from genui.ui.training.samples import LONGEST, SamplesPanel, film_steps
 from genui.ui.training.screen import TrainingScreen
 from genui.ui.widgets.image import ImageView
 
@@ -75,7 +73,7 @@ async def test_walking_moves_the_cursor_and_the_last_sample_is_followed_again() 
 async def test_the_film_shows_every_sample_and_stops_at_the_newest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(panels, "FRAMES_A_SECOND", 50)
+    monkeypatch.setattr(samples, "FRAMES_A_SECOND", 50)
     panel = SamplesPanel()
     async with opened(panel) as pilot:
         app = app_of(pilot)
@@ -105,7 +103,7 @@ async def test_any_key_stops_the_film() -> None:
 
 def test_a_film_of_many_samples_lasts_a_minute_and_ends_with_the_newest() -> None:
     steps = list(range(0, 100_000, 10))
-    shown = film(steps, None)
+    shown = film_steps(steps, None)
     assert len(shown) <= LONGEST
     assert shown[-1] == steps[-1]
     assert len(set(np.diff(shown))) == 1
@@ -168,7 +166,7 @@ async def test_a_picture_of_any_size_is_drawn_and_text_is_never_markup() -> None
 async def test_w_plays_the_samples_and_the_cursor_goes_along(
     shipped, open_app: Opener, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(panels, "FRAMES_A_SECOND", 50)
+    monkeypatch.setattr(samples, "FRAMES_A_SECOND", 50)
     writer("plays", 100, 200)
     async with open_app(size) as pilot:
         await pilot.press("4")
@@ -177,13 +175,13 @@ async def test_w_plays_the_samples_and_the_cursor_goes_along(
         screen = pilot.app.screen
         assert isinstance(screen, TrainingScreen)
         cursors: list[float | None] = []
-        change = screen.change
+        point = screen.board.point_at_step
 
-        def changed(**fields: Any) -> None:
-            cursors.append(fields.get("cursor"))
-            change(**fields)
+        def pointed(step: float | None) -> None:
+            point(step)
+            cursors.append(screen.board.state.cursor)
 
-        monkeypatch.setattr(screen, "change", changed)
+        monkeypatch.setattr(screen.board, "point_at_step", pointed)
         await pilot.press("w")
         await until(pilot, lambda: cursors[-3:] == [100, 200, None])
         await until_seen(pilot, "KING RICHARD")

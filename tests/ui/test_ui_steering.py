@@ -15,7 +15,7 @@ from genui.runs.control import Order
 from genui.runs.layout import RunDir, RunLock, read_info, write_info
 from genui.runs.listing import summarise
 from genui.ui import windows
-from genui.ui.training import controls
+from genui.ui.training import steering
 from genui.ui.training.screen import TrainingScreen
 from genui.ui.watcher import RunView
 from genui.ui.widgets.dialogs import ValueScreen
@@ -115,15 +115,15 @@ async def test_a_run_that_dies_before_it_obeys_says_so(shipped, open_app: Opener
 def test_a_slow_answer_is_said_once_and_waited_for(
     run: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waiting = controls.Waiting(run, Order("pause"))
+    waiting = steering.AnswerWatch(run, Order("pause"))
     assert waiting.look() is None
-    monkeypatch.setattr(controls, "SLOW", -1.0)
+    monkeypatch.setattr(steering, "SLOW", -1.0)
     answer = waiting.look()
     assert answer is not None
     assert answer.line.startswith("not yet")
     assert not answer.last
     assert waiting.look() is None
-    monkeypatch.setattr(controls, "PATIENCE", -1.0)
+    monkeypatch.setattr(steering, "PATIENCE", -1.0)
     answer = waiting.look()
     assert answer is not None
     assert answer.last
@@ -160,9 +160,9 @@ def view_of(run: RunDir, format: str = "genui") -> RunView:
 @pytest.mark.parametrize("command", ["pause", "checkpoint", "evaluate", "rate"])
 def test_a_script_is_only_asked_to_stop(run: RunDir, command: control.Command) -> None:
     write_info(run, msgspec.structs.replace(read_info(run), kind="script"))
-    assert "run.stop_requested" in controls.refusal(view_of(run), command)
-    assert controls.refusal(view_of(run), "stop") == ""
-    assert "only read" in controls.refusal(view_of(run, "wandb"), "stop")
+    assert "run.stop_requested" in steering.refusal(view_of(run), command)
+    assert steering.refusal(view_of(run), "stop") == ""
+    assert "only read" in steering.refusal(view_of(run, "wandb"), "stop")
 
 
 @pytest.mark.parametrize("state", ["finished", "stopped"])
@@ -170,7 +170,7 @@ def test_a_script_that_has_ended_is_not_said_to_have_a_checkpoint(state: str) ->
     run = stage.make_run(name="plays", state=state)
     write_info(run, msgspec.structs.replace(read_info(run), kind="script"))
     for command in ("stop", "pause"):
-        line = controls.refusal(view_of(run), command)
+        line = steering.refusal(view_of(run), command)
         assert line == f"this run is {state}: start its script again yourself"
 
 

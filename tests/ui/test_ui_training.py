@@ -16,7 +16,7 @@ from genui.runs.control import Order
 from genui.runs.layout import RunDir, RunLock, read_info, write_info
 from genui.ui import windows
 from genui.ui.home_panes import TrainingPane
-from genui.ui.training.panels import SampleView
+from genui.ui.training.samples import SamplesPanel
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.image import ImageView
 
@@ -35,8 +35,8 @@ async def test_a_sample_of_pictures_is_drawn(shipped, open_app: Opener) -> None:
     stage.make_run(recipe="emoji", name="faces", step=400)
     async with open_app() as pilot:
         await pilot.press("tab")
-        await until_seen(pilot, "at step 400")
-        picture = home_of(pilot).query_one(SampleView).query_one(ImageView)
+        await until_seen(pilot, "step 400")
+        picture = home_of(pilot).query_one(SamplesPanel).query_one(ImageView)
         await until(pilot, lambda: picture.has_picture)
         assert picture.display
 
@@ -47,7 +47,7 @@ async def test_comma_and_full_stop_walk_through_the_samples(shipped, open_app: O
         run.sample(step, ".txt").write_text(f"as it was at {step}")
     async with open_app() as pilot:
         await pilot.press("tab")
-        await until_seen(pilot, "at step 300  3 of 3")
+        await until_seen(pilot, "step 300 of 300")
         curve = home_of(pilot).query_one(TrainingPane).query_one(Curve)
         for key, text, cursor in (
             ("comma", "as it was at 200", 200),
@@ -179,7 +179,7 @@ async def test_a_full_disk_is_one_line(
     def full(run: RunDir, command: str, value: float | None) -> None:
         raise GenuiError(f"cannot write {run.control}: no space left on device")
 
-    monkeypatch.setattr("genui.ui.training.controls.steer", full)
+    monkeypatch.setattr("genui.ui.training.steering.steer", full)
     run = stage.make_run(name="plays")
     with RunLock(run):
         stage.set_state(run, "running", 100, 400)

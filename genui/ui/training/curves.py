@@ -1,4 +1,4 @@
-"""One curve of the grid in its border: what it shows, with the values at the cursor."""
+"""The curves: each in its border with its values at the cursor, and a page of them in a grid."""
 
 from __future__ import annotations
 
@@ -10,41 +10,25 @@ from typing import ClassVar, NamedTuple
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
 from textual.style import Style
-from textual.widgets import Input
 
 from genui.base import numbers
-from genui.base.errors import MisuseError
 from genui.base.text import clean_line
-from genui.render import axis
-from genui.render.axis import UNITS
 from genui.render.chart import look_of, sign_of
-from genui.runs.listing import RunSummary
-from genui.ui import messages
 from genui.ui.training.model import (
-    Board,
     Plot,
     SeriesLine,
     ViewState,
-    looked_at,
-    pattern,
-    series_of,
-    stats_line,
+    curve_series,
+    curve_settings,
 )
-from genui.ui.watcher import MARKS, Part, RunView, mark, progress
 from genui.ui.widgets.base import (
     DeafWhenLeaving,
     Framed,
-    Line,
-    LineInput,
-    Row,
-    RowList,
-    StepBar,
     set_border,
 )
 from genui.ui.widgets.curve import Curve
@@ -117,7 +101,7 @@ class Cell(DeafWhenLeaving, Framed, Vertical):
             self._write_title(state, runs)
             return
         curve = self.curve
-        for name, value in looked_at(state).items():
+        for name, value in curve_settings(state).items():
             setattr(curve, name, value)
         sources = (plot, state.axis, [(line.label, line.kind, id(line.points)) for line in lines])
         fresh = sources != self._sources  # a series that has grown hands out other arrays
@@ -125,7 +109,7 @@ class Cell(DeafWhenLeaving, Framed, Vertical):
         if fresh:
             self._drawn_at, self._drawn_to = time.monotonic(), [len(line.x) for line in lines]
             if lines:
-                curve.set_series(*series_of(lines))
+                curve.set_series(*curve_series(lines))
             else:
                 curve.clear("no points on this axis")
         self._write_title(state, runs)
@@ -216,212 +200,6 @@ class Cell(DeafWhenLeaving, Framed, Vertical):
         set_border(self, subtitle=event.caption)
 
 
-# --- The head of the Training screen: whose curves these are, how far it is, and its newest values
-
-_NAME = 32  # cells
-
-
-class BoardHead(DeafWhenLeaving, Framed, Vertical):
-    """A step bar and a line of values in a border that names the runs and says what is odd."""
-
-    def __init__(self) -> None:
-        super().__init__(classes="box head")
-        self._board: Board | None = None
-
-    def compose(self) -> ComposeResult:
-        yield StepBar()
-        yield Line(classes="stats")
-
-    def show(self, board: Board, page: str, look: Callable[[int], Style]) -> None:
-        """The runs as last seen; `page` says which curves these are, `look` a run's colour."""
-        self._board = board
-        view = board.first
-        if view is None:
-            set_border(self, title="Training", subtitle=page)
-            return
-        set_border(self, title=_title(board, view, look), subtitle=_oddities(board.shown, page))
-        status = view.summary.status
-        step = max(status.step, board.newest_step())
-        eta = status.eta if view.summary.state == "running" else -1.0
-        self.query_one(StepBar).set(step, status.steps, eta)
-        self.tell()
-
-    def tell(self) -> None:
-        """The line of values, with the age of the data as it is now."""
-        board = self._board
-        view = board.first if board is not None else None
-        if board is None or view is None:
-            return
-        stats = self.query_one(".stats", Line)
-        stats.show(stats_line(view, time.time(), stats.size.width, *_cursor(board)))
-
-
-def _title(board: Board, view: RunView, look: Callable[[int], Style]) -> Content:
-    summary = view.summary
-    sign, colour = mark(summary.state)
-    state = [(f"  {sign}", colour), (f" {summary.state}", "$text-muted")]
-    if len(board.runs) == 1:
-        name = (clean_line(summary.info.name, _NAME), "bold $foreground")
-        return Content.assemble(name, *state, (_where(view), "$text-muted"))
-    names = board.run_names()
-    parts: list[str | tuple[str, str | Style]] = []
-    for index, one in enumerate(board.runs):
-        style = "bold $foreground" if index == 0 else "$text-muted"
-        parts += [(f"{sign_of(index, 'line') or '━'} ", look(index)), (names[one.run], style)]
-        parts += [*state, "   "] if index == 0 else ["   "]
-    return Content.assemble(*parts[:-1])
-
-
-def _where(view: RunView) -> str:
-    summary, parts = view.summary, [""]
-    if host := summary.status.host or summary.info.host:
-        parts.append(clean_line(host, 40))
-    if summary.status.pid:
-        parts.append(f"pid {summary.status.pid}")
-    if summary.alive:
-        parts.append("goes on when you quit")
-    return " · ".join(parts)
-
-
-def _oddities(views: list[RunView], page: str) -> str:
-    """What is not as it should be in the logs, and which page of the curves is seen."""
-    words = []
-    reading = min((view.progress for view in views), default=1.0)
-    if reading < 1:
-        words.append(f"reading {int(100 * reading)} %")
-    if bad := sum(view.bad_lines for view in views):
-        words.append(f"{numbers.count(bad)} {'line' if bad == 1 else 'lines'} could not be read")
-    if dropped := sum(view.dropped for view in views):
-        values = "value" if dropped == 1 else "values"
-        words.append(f"{numbers.count(dropped)} {values} left out: too many metrics")
-    stretches = [stretch for view in views for stretch in view.overlaps]
-    if stretches:
-        first, last = stretches[-1]
-        more = f" and {len(stretches) - 1} more" if len(stretches) > 1 else ""
-        words.append(f"steps {numbers.count(first)}–{numbers.count(last)}{more} written again")
-    return " · ".join([*words, page])
-
-
-def _cursor(board: Board) -> list[Part]:
-    x = board.state.cursor
-    if x is None:
-        return []
-    place = axis.place(x, UNITS[board.state.axis])
-    parts: list[Part] = [("cursor ", "$text-muted"), (place, "bold $text-warning")]
-    step = board.step_at(x)
-    if step is not None and board.state.axis != "step":
-        parts.append((f" step {numbers.count(step)}", "$text-muted"))
-    return [*parts, "  "]
-
-
-# --- The list of runs beside the curves: which of them lie over each other --------------------
-
-
-class RunList(DeafWhenLeaving, Framed, Vertical):
-    """Every run there is, newest first; those that are shown are numbered in their order."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space,enter", "toggle_run", "Show it, or not", show=False),
-        Binding("slash", "filter", "Filter", show=False),
-        Binding("escape,o", "close", "Close", show=False),
-    ]
-
-    class Toggled(Message):
-        """Lay this run over the others, or take it away."""
-
-        def __init__(self, run: RunSummary) -> None:
-            super().__init__()
-            self.run = run
-
-    class Closed(Message):
-        """The list is no longer wanted."""
-
-    def __init__(self) -> None:
-        super().__init__(classes="box runs")
-        self._runs: Sequence[RunSummary] = ()
-        self._shown: Sequence[RunSummary] = ()
-        self._filter = ""
-
-    def compose(self) -> ComposeResult:
-        yield LineInput(placeholder="filter", compact=True)
-        yield RowList(empty="no runs")
-
-    def on_mount(self) -> None:
-        set_border(self, title="Runs", subtitle="space show · / filter · esc")
-
-    def show(self, runs: Sequence[RunSummary], shown: Sequence[RunSummary]) -> None:
-        """What there is, and which of them are shown, in their order."""
-        self._runs, self._shown = runs, shown
-        self._fill()
-
-    def focus_rows(self) -> None:
-        """Give the rows the keys."""
-        self.query_one(RowList).focus()
-
-    def _fill(self) -> None:
-        order = {one.run: at for at, one in enumerate(self._shown, 1)}
-        wanted = pattern(self._filter)
-        rows = [
-            Row(
-                str(one.run.path),
-                one.info.name,
-                progress(one),
-                *MARKS.get(one.state, ("·", "dim")),
-                lead=f"{order[one.run]} " if one.run in order else "  ",
-            )
-            for one in self._runs
-            if wanted.search(one.info.name) or wanted.search(str(one.run.path))
-        ]
-        self.query_one(RowList).set_rows(rows, "no run matches" if self._filter else "no runs")
-        count = numbers.count(len(rows))
-        set_border(self, title=f"Runs  {count}" + (f"  /{self._filter}" if self._filter else ""))
-
-    @on(RowList.Opened)
-    def action_toggle_run(self) -> None:
-        """Show the chosen run, or not."""
-        key = self.query_one(RowList).chosen
-        run = next((one for one in self._runs if str(one.run.path) == key), None)
-        if run is not None:
-            self.post_message(self.Toggled(run))
-
-    def action_close(self) -> None:
-        """Give the room back to the curves."""
-        self.post_message(self.Closed())
-
-    def action_filter(self) -> None:
-        """Ask for a regular expression."""
-        line = self.query_one(LineInput)
-        line.value = self._filter
-        self.add_class("-editing")
-        self.screen.set_focus(line)
-
-    @on(Input.Changed)
-    def _changed(self, event: Input.Changed) -> None:
-        event.stop()
-        try:
-            pattern(event.value)
-        except MisuseError as error:
-            self.post_message(messages.Say(str(error)))
-            return
-        self._filter = event.value
-        self._fill()
-
-    @on(LineInput.Cancelled)
-    def _cancelled(self, event: LineInput.Cancelled) -> None:
-        event.stop()
-        self.query_one(LineInput).value = ""
-        self._done()
-
-    @on(LineInput.Submitted)
-    def _submitted(self, event: LineInput.Submitted) -> None:
-        event.stop()
-        self._done()
-
-    def _done(self) -> None:
-        self.remove_class("-editing")
-        self.focus_rows()
-
-
 # --- The curves of a page side by side: as many as have room, or the chosen one alone ---------
 
 LEAST = Size(36, 9)  # cells of a curve in its border
@@ -444,7 +222,7 @@ def room_for(size: Size) -> Layout:
     return Layout(max(size.width // LEAST.width, 1), max(size.height // LEAST.height, 1))
 
 
-def laid_out(count: int, size: Size) -> Layout:
+def layout_for(count: int, size: Size) -> Layout:
     """Rows and columns for so many plots, of those with room the ones nearest the best shape."""
     room = room_for(size)
 
@@ -555,7 +333,7 @@ class CurveGrid(DeafWhenLeaving, Container):
 
     def _arrange(self, count: int) -> None:
         """Let that many cells be seen, the first as wide as what the others leave free."""
-        layout = laid_out(count, self._whole)
+        layout = layout_for(count, self._whole)
         if (layout, count) == (self._layout, self._count):
             return
         self._layout, self._count = layout, count

@@ -8,29 +8,28 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
+from textual.screen import Screen
 from textual.timer import Timer
 
+from genui.base.errors import MisuseError
 from genui.base.text import clean_line
 from genui.runs.layout import RunDir
-from genui.runs.listing import RunSummary
+from genui.runs.listing import RunSummary, summarise
 from genui.ui import keys, messages
 from genui.ui.messages import ViewName
 from genui.ui.palette import Command, Palette, key_commands, theme_commands
 from genui.ui.terminal import may_move
 from genui.ui.training import model
-from genui.ui.training.controls import (
-    FilterActions,
-    FilterLine,
-    Navigation,
-    RunChoice,
-    SideActions,
-    SteeringActions,
-)
-from genui.ui.training.curves import BoardHead, CurveGrid, RunList, room_for
-from genui.ui.training.model import SIDE_TABS, Board, SideTab, waiting_text
-from genui.ui.training.panels import SideColumn
+from genui.ui.training.curves import CurveGrid, room_for
+from genui.ui.training.head import BoardHead, waiting_text
+from genui.ui.training.model import Board, SideTab, Sight, parse_smoothing, pattern
+from genui.ui.training.panels import RunList, SideColumn
+from genui.ui.training.rows import SearchLine
+from genui.ui.training.steering import OFFERED, Steering, has_checkpoints
 from genui.ui.watcher import RunView, Watcher
 from genui.ui.widgets.base import DeafWhenLeaving, FooterLine, HeaderLine, StatusLine
+from genui.ui.widgets.curve import Curve
+from genui.ui.widgets.dialogs import ValueScreen
 
 if TYPE_CHECKING:
     from textual.command import Provider
@@ -60,10 +59,8 @@ def _commands() -> "type[Provider]":
     return BoardCommands
 
 
-class TrainingScreen(
-    DeafWhenLeaving, SteeringActions, SideActions, RunChoice, FilterActions, Navigation
-):
-    """Owns a Board; everything on it is painted from that.
+class TrainingScreen(DeafWhenLeaving, Screen[Left]):
+    """Owns a Board, the model of what is shown; everything on the screen is painted from that.
 
     `key` names what is watched: how it was looked at is remembered under it. With `home` there
     is a main screen to go back to, which gets a Left.
@@ -91,8 +88,10 @@ class TrainingScreen(
         self.known = known
         self._open(key, runs)
         self.board.views.update(views or {})
+        self.steering = Steering(self, lambda: self.board.first)
         self.machine = self.traffic = ""
         self.user_keys: dict[str, str] = {}
+        self._kept = self.board.state  # the view that is written, or about to be
         self._unsaid: tuple[str, Literal["error", "note", "hint"]] | None = None  # until then
         self._curves_seen = False
         self._painted_at = 0.0
@@ -121,7 +120,11 @@ class TrainingScreen(
             yield RunList()
             yield CurveGrid(min(room, max(len(self.board.plots()), 3)))
             yield SideColumn()
-        yield FilterLine()
+        yield SearchLine(
+            "metrics that match a regular expression, as in loss|lr; esc takes it back",
+            restores=True,
+            id="metric-filter",
+        )
         yield StatusLine()
         yield FooterLine()
 
@@ -144,6 +147,10 @@ class TrainingScreen(
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.width >= WIDE, "-wide")
         self.call_after_refresh(self.paint)
+
+    @property
+    def grid(self) -> CurveGrid:
+        return self.query_one(CurveGrid)
 
     @on(CurveGrid.Resized)
     def _grid_resized(self) -> None:
@@ -172,7 +179,7 @@ class TrainingScreen(
     def _repaint(self) -> None:
         self._due = None
         if may_move(self.app, self._painted_at):
-            self.follow()
+            self.board.follow()
             # Once data have stopped, one paint more takes in what did not show yet.
             now = time.monotonic()
             flowing, self._flowed_at = now - self._flowed_at < FLOWING, now
@@ -197,12 +204,20 @@ class TrainingScreen(
     # --- painting ---------------------------------------------------------------------
 
     def change(self, **fields: Any) -> None:
-        """Take another view, paint it and, a little later, write it down."""
+        """Take another view: fields of ViewState by name."""
         self.board.change(**fields)
-        if self._unsaved is None:
-            self._unsaved = self.set_timer(SAVE_AFTER, self._save)
-        self._acted()
+        self.acted()
+
+    def acted(self, line: str | None = None) -> None:
+        """After an action: paint what it changed, write that down a little later, say the line."""
+        if self.board.state is not self._kept:
+            self._kept = self.board.state
+            if self._unsaved is None:
+                self._unsaved = self.set_timer(SAVE_AFTER, self._save)
+        self._clear_line()
         self.paint()
+        if line:
+            self.say(line, "note")
 
     def _save(self) -> None:
         self._unsaved = None
@@ -233,10 +248,7 @@ class TrainingScreen(
             board, self.grid.words(len(plots), chosen, state), self.grid.look
         )
         if side and self._curves_seen:
-            step = board.step_at(state.cursor) if state.cursor is not None else None
-            column = self.query_one(SideColumn)
-            column.look_along(state.axis, state.view)
-            column.show(state.side, board.shown, step)
+            self.query_one(SideColumn).show(state.side, board.snapshot)
 
     def _curves_shown(self) -> None:
         """The first curves wait for nothing beside them, nor for the rest of the log."""
@@ -290,7 +302,7 @@ class TrainingScreen(
         self.say(event.line, event.kind)
 
     @on(messages.Acted)
-    def _acted(self) -> None:
+    def _clear_line(self) -> None:
         """The user goes on: what was said has been read."""
         self.query_one(StatusLine).clear_line()
 
@@ -298,24 +310,236 @@ class TrainingScreen(
         """Do what the key does."""
         await self.app.run_action(key.action, self)
 
-    # --- the side ---------------------------------------------------------------------
+    # --- which runs are shown ---------------------------------------------------------
+
+    def begin_watching(self) -> None:
+        """Have the watcher look at the runs that are shown, and at no other."""
+        self.watcher.watch(*self.board.runs)
+
+    def _runs_changed(self, line: str = "") -> None:
+        """Other runs lie over each other, unless the line says why not."""
+        if not line:
+            self.begin_watching()
+            self.query_one(RunList).show(self.known, self.board.runs)
+        self.acted(line)
+
+    def toggle(self, run: RunSummary) -> None:
+        """Lay this run over the others, or take it away."""
+        self._runs_changed(self.board.toggle(run))
+
+    def action_turn(self, by: int) -> None:
+        """Steer another of the runs that are shown."""
+        self._runs_changed(self.board.turn(by))
+
+    @on(messages.OpenRun)
+    def _open_run(self, event: messages.OpenRun) -> None:
+        """A run was just started from one of these: it comes first, the others under it."""
+        event.stop()
+        self.watcher.refresh()
+        self.board.put_first(summarise(event.run))
+        self._runs_changed()
+
+    def action_runs(self) -> None:
+        """Open the list of runs, or close it."""
+        runs = self.query_one(RunList)
+        runs.display = not runs.display
+        if runs.display:
+            runs.show(self.known, self.board.runs)
+            runs.focus_rows()
+        else:
+            self.set_focus(None)
+
+    @on(RunList.Closed)
+    def _list_closed(self, event: RunList.Closed) -> None:
+        event.stop()
+        self.query_one(RunList).display = False
+        self.set_focus(None)
+
+    @on(RunList.Toggled)
+    def _toggled(self, event: RunList.Toggled) -> None:
+        event.stop()
+        self.toggle(event.run)
+
+    # --- which curves are shown -------------------------------------------------------
+
+    def action_filter(self) -> None:
+        """Ask which metrics to show; what is typed is applied at once."""
+        self.query_one("#metric-filter", SearchLine).open(self.board.state.filter)
+
+    @on(SearchLine.Typed)
+    def _filter_typed(self, event: SearchLine.Typed) -> None:
+        event.stop()
+        try:
+            pattern(event.text)
+        except MisuseError as error:
+            self.say(str(error))
+        else:
+            self.change(filter=event.text)
+
+    @on(SearchLine.Closed)
+    def _filter_closed(self, event: SearchLine.Closed) -> None:
+        event.stop()
+        self.set_focus(None)
+
+    def action_choose(self, by: int) -> None:
+        """The next curve, or the one before."""
+        self.acted(self.board.choose(by))
+
+    def action_page(self, by: int) -> None:
+        """The next page of curves, or the one before."""
+        self.acted(self.board.turn_page(by, self.grid.room.capacity))
+
+    def action_open(self) -> None:
+        """The chosen curve alone, or all of them again."""
+        self.acted(self.board.toggle_alone())
+
+    def action_pin(self) -> None:
+        """Pin the chosen curve to the front, or unpin it."""
+        self.acted(self.board.toggle_pin())
+
+    # --- the cursor, zoom and axes ----------------------------------------------------
+
+    def _sight(self) -> Sight | None:
+        """What the chosen curve shows; None, and said so, without points."""
+        cell = self.grid.chosen
+        extent = cell.curve.extent() if cell is not None else None
+        if cell is None or extent is None:
+            self.acted(model.NO_POINTS)
+            return None
+        return Sight(cell.curve.span(), extent, cell.curve.column())
+
+    def action_cursor(self, columns: int) -> None:
+        """Move the cursor; the first move puts it on the newest."""
+        if (sight := self._sight()) is not None:
+            self.acted(self.board.move_cursor(columns, sight))
+
+    def action_ends(self, direction: int) -> None:
+        """The cursor to the first or the last point in sight."""
+        if (sight := self._sight()) is not None:
+            self.acted(self.board.move_to_end(direction, sight))
+
+    def action_zoom(self, direction: int) -> None:
+        """Closer, or further away, about the cursor or else the newest in sight."""
+        if (sight := self._sight()) is not None:
+            self.acted(self.board.zoom(direction, sight))
+
+    def action_pan(self, direction: int) -> None:
+        """Earlier, or later."""
+        if (sight := self._sight()) is not None:
+            self.acted(self.board.pan(direction, sight))
+
+    def action_everything(self) -> None:
+        """All of the x axis in sight."""
+        self.acted(self.board.look_at(None))
+
+    def action_follow(self) -> None:
+        """Without a cursor at the newest, as close as it is."""
+        self.acted(self.board.follow_newest())
+
+    def action_sample(self, by: int) -> None:
+        """The cursor to the sample before, or after; from the last the newest is followed."""
+        self.acted(self.board.move_to_sample(by))
+
+    def action_axis(self) -> None:
+        """The next of the x axes that are known."""
+        self.acted(self.board.next_axis())
+
+    def action_log(self, axis: Literal["x", "y"]) -> None:
+        """A logarithmic axis, or back."""
+        self.acted(self.board.toggle_log(axis))
+
+    def action_smooth(self) -> None:
+        """The next of the usual smoothings."""
+        self.acted(self.board.smooth())
+
+    def action_smooth_by(self) -> None:
+        """Ask for a smoothing."""
+
+        def typed(value: float | None) -> None:
+            if value is not None:
+                self.acted(self.board.smooth(value))
+
+        hint = "0 is off, towards 1 is smoother: as W&B's time-weighted average"
+        now = f"{self.board.state.smoothing:g}"
+        self.app.push_screen(ValueScreen("Smoothing", now, hint, parse_smoothing), typed)
+
+    @on(Curve.Picked)
+    def _picked(self, event: Curve.Picked) -> None:
+        event.stop()
+        self.acted(self.board.point(event.x))
+
+    @on(Curve.Viewed)
+    def _viewed(self, event: Curve.Viewed) -> None:
+        event.stop()
+        self.acted(self.board.look_at(event.view))
+
+    @on(messages.Pointed)
+    def _pointed(self, event: messages.Pointed) -> None:
+        event.stop()
+        self.acted(self.board.point_at_step(event.step))
+
+    # --- the panel beside the curves --------------------------------------------------
 
     def action_next_side(self) -> None:
         """The next panel; where there is no room beside the curves, in their place, and back."""
-        state = self.board.state
-        after = SIDE_TABS[(SIDE_TABS.index(state.side) + 1) % len(SIDE_TABS)]
-        if self.has_class("-wide"):
-            self.change(side=after)
-        elif not state.side_shown:
-            self.change(side_shown=True, side=SIDE_TABS[0])
-        elif state.side == SIDE_TABS[-1]:
-            self.change(side_shown=False)
-        else:
-            self.change(side=after)
+        self.acted(self.board.next_side(self.has_class("-wide")))
 
     def action_side(self, tab: SideTab) -> None:
         """That panel."""
         self.change(side=tab)
+
+    def action_into(self) -> None:
+        """Give the panel the keys; where it has no use for them, show the console."""
+        tab = self.board.state.side
+        self.change(side=tab if tab in {"console", "config"} else "console", side_shown=True)
+        self.query_one(SideColumn).enter()
+
+    def action_play(self) -> None:
+        """Play the history of the samples, or stop it."""
+        self.change(side="sample", side_shown=True)
+        self.query_one(SideColumn).play()
+
+    # --- steering the first run -------------------------------------------------------
+
+    def refused_keys(self) -> frozenset[str]:
+        """The ids of the keys to which the first run would only answer why not."""
+        refused = {f"board.{command}" for command in self.steering.refused(OFFERED)}
+        view = self.board.first
+        if view is None or not has_checkpoints(view):
+            refused.add("board.branch")
+        return frozenset(refused)
+
+    def action_pause(self) -> None:
+        """Pause, or go on."""
+        self.steering.pause()
+
+    def action_checkpoint(self) -> None:
+        """Write a checkpoint now."""
+        self.steering.give("checkpoint")
+
+    def action_evaluate(self) -> None:
+        """Measure on held-out data now, and make a sample."""
+        self.steering.give("evaluate")
+
+    def action_rate(self) -> None:
+        """Train on with another learning rate."""
+        self.steering.ask_rate()
+
+    def action_stop(self) -> None:
+        """Stop the run, once the user has said yes."""
+        self.steering.stop()
+
+    def action_resume(self) -> None:
+        """Start a trainer on it again, from its newest checkpoint."""
+        self.steering.resume()
+
+    def action_generate(self) -> None:
+        """Generate from the newest checkpoint, also while it trains."""
+        self.steering.generate()
+
+    def action_branch(self) -> None:
+        """Start another run from a checkpoint of this one, with changed settings."""
+        self.steering.branch(self.board.cursor_step)
 
     # --- leaving ----------------------------------------------------------------------
 
@@ -329,8 +553,10 @@ class TrainingScreen(
             self._leave(view)
 
     def action_back(self) -> None:
-        """From one curve to all of them, from the side to the curves, from here to home."""
-        if self.board.state.side_shown and not self.has_class("-wide"):
+        """From the side to the curves, from one curve to all of them, from here to home."""
+        if self.focused is not None:
+            self.set_focus(None)
+        elif self.board.state.side_shown and not self.has_class("-wide"):
             self.change(side_shown=False)
         elif self.board.state.alone:
             self.change(alone=False)
@@ -339,7 +565,7 @@ class TrainingScreen(
         elif self._home:
             self._leave("home")
         else:
-            self._acted()
+            self._clear_line()
 
     def _leave(self, view: ViewName, generate: bool = False) -> None:
         if self.is_active:

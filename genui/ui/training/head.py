@@ -1,0 +1,204 @@
+"""The head of the Training screen: which runs, how far the first is, and its newest values."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.style import Style
+
+from genui.base import numbers
+from genui.base.text import clean_line
+from genui.render import axis
+from genui.render.axis import UNITS
+from genui.render.chart import sign_of
+from genui.ui.training.model import Board
+from genui.ui.watcher import Part, RunView, mark
+from genui.ui.widgets.base import DeafWhenLeaving, Framed, Line, StepBar, set_border
+
+# --- How a run goes, in one line --------------------------------------------------------------
+
+# genui's own name first, then those of other tools.
+_TRAIN = ("loss", "train_loss", "train/loss")
+_HELD_OUT = ("val_loss", "eval_loss", "val/loss", "eval/loss")
+_WINS = ("real_wins",)  # of a GAN: pairs in which the real picture scores higher
+_RATE = ("lr", "learning_rate", "train/learning_rate")
+
+
+def waiting_text(view: RunView) -> str:
+    """What the curve's place says while there are no points."""
+    summary = view.summary
+    if summary.fault or summary.status.error:
+        return clean_line(summary.fault or summary.status.error)
+    if summary.state == "starting":
+        return "starting: loading torch and the data"
+    if summary.state == "running" and summary.info.recipe:
+        return "measuring and sampling before the first step"
+    return "no points yet"
+
+
+def stats_line(view: RunView, now: float, room: int, *between: Part) -> Content:
+    """`val 1.712 ▾0.08  train 1.604  lr 3.0e-04  5.8k tok/s  data 0.2 s old`.
+
+    `between` goes before the age. Where `room`, in cells, is too little for all of it, whole
+    parts are left out, the speed first; 0 is not known yet.
+    """
+    summary, status = view.summary, view.summary.status
+    if summary.fault or (status.error and not summary.alive):
+        return Content.assemble((clean_line(summary.fault or status.error), "$text-error"))
+    held_out, train, rate, speed = _parts(view)
+    age = _age(view, now)
+    parts = [held_out, train, rate, speed, [*between], age]
+    for least in (speed, rate, train, held_out):
+        line = Content.assemble(*(part for group in parts for part in group)).rstrip()
+        if not 0 < room < line.cell_length:
+            return line
+        least.clear()
+    return Content.assemble(*between, *age).rstrip()
+
+
+def _parts(view: RunView) -> tuple[list[Part], list[Part], list[Part], list[Part]]:
+    """Held-out loss, training loss, learning rate and speed; each empty where not known."""
+    held_out: list[Part] = []
+    train: list[Part] = []
+    rate: list[Part] = []
+    speed: list[Part] = []
+    values = _values(view, _HELD_OUT)
+    if len(values):
+        change = float(values[-1] - values[-2]) if len(values) > 1 else 0.0
+        arrow = f" {'▾' if change < 0 else '▴'}{abs(change):.2f}" if abs(change) >= 0.005 else ""
+        held_out += _stat("val", numbers.value(float(values[-1])), "bold $accent", arrow)
+    losses = _values(view, _TRAIN)
+    if len(losses):
+        train += _stat("train", numbers.value(float(losses[-1])), "bold $primary")
+    wins = _values(view, _WINS)
+    if len(wins):
+        train += _stat("real wins", f"{wins[-1]:.0%}", "bold $primary", " of pairs")
+    rates = _values(view, _RATE)
+    if len(rates):
+        rate += _stat("lr", f"{float(rates[-1]):.1e}", "$foreground")
+    status = view.summary.status
+    if status.unit_rate > 0 and view.summary.state == "running":
+        speed += _stat("", numbers.short(status.unit_rate), "$foreground", f" {status.unit}")
+    return held_out, train, rate, speed
+
+
+def _age(view: RunView, now: float) -> list[Part]:
+    """How old the data are while more is to come; else when the last were written."""
+    summary = view.summary
+    age = view.age(now)
+    if summary.alive or summary.state == "writing":
+        style = "bold $text-warning" if age > 10 else "$foreground"
+        return _stat("data", f"{age:.1f} s" if age < 10 else numbers.clock(age), style, " old")
+    when = time.strftime("%d %b %H:%M", time.localtime(now - age))
+    return _stat("last written", when, "$foreground")
+
+
+def _stat(label: str, value: str, style: str, unit: str = "") -> list[Part]:
+    head: list[Part] = [(f"{label} ", "$text-muted")] if label else []
+    return [*head, (value, style), (f"{unit}  ", "$text-muted")]
+
+
+def _values(view: RunView, names: Sequence[str]) -> Sequence[float]:
+    """The newest two values, or fewer, of the first of these metrics that the run has."""
+    name = next((name for name in names if name in view.series), None)
+    return view.series[name][1][-2:].tolist() if name is not None else []
+
+
+# --- The head ---------------------------------------------------------------------------------
+
+_NAME = 32  # cells
+
+
+class BoardHead(DeafWhenLeaving, Framed, Vertical):
+    """A step bar and a line of values in a border that names the runs and says what is odd."""
+
+    def __init__(self) -> None:
+        super().__init__(classes="box head")
+        self._board: Board | None = None
+
+    def compose(self) -> ComposeResult:
+        yield StepBar()
+        yield Line(classes="stats")
+
+    def show(self, board: Board, page: str, look: Callable[[int], Style]) -> None:
+        """The runs as last seen; `page` says which curves these are, `look` a run's colour."""
+        self._board = board
+        view = board.first
+        if view is None:
+            set_border(self, title="Training", subtitle=page)
+            return
+        set_border(self, title=_title(board, view, look), subtitle=_oddities(board.shown, page))
+        status = view.summary.status
+        step = max(status.step, board.newest_step())
+        eta = status.eta if view.summary.state == "running" else -1.0
+        self.query_one(StepBar).set(step, status.steps, eta)
+        self.tell()
+
+    def tell(self) -> None:
+        """The line of values, with the age of the data as it is now."""
+        board = self._board
+        view = board.first if board is not None else None
+        if board is None or view is None:
+            return
+        stats = self.query_one(".stats", Line)
+        stats.show(stats_line(view, time.time(), stats.size.width, *_cursor(board)))
+
+
+def _title(board: Board, view: RunView, look: Callable[[int], Style]) -> Content:
+    summary = view.summary
+    sign, colour = mark(summary.state)
+    state = [(f"  {sign}", colour), (f" {summary.state}", "$text-muted")]
+    if len(board.runs) == 1:
+        name = (clean_line(summary.info.name, _NAME), "bold $foreground")
+        return Content.assemble(name, *state, (_where(view), "$text-muted"))
+    names = board.run_names()
+    parts: list[str | tuple[str, str | Style]] = []
+    for index, one in enumerate(board.runs):
+        style = "bold $foreground" if index == 0 else "$text-muted"
+        parts += [(f"{sign_of(index, 'line') or '━'} ", look(index)), (names[one.run], style)]
+        parts += [*state, "   "] if index == 0 else ["   "]
+    return Content.assemble(*parts[:-1])
+
+
+def _where(view: RunView) -> str:
+    summary, parts = view.summary, [""]
+    if host := summary.status.host or summary.info.host:
+        parts.append(clean_line(host, 40))
+    if summary.status.pid:
+        parts.append(f"pid {summary.status.pid}")
+    if summary.alive:
+        parts.append("goes on when you quit")
+    return " · ".join(parts)
+
+
+def _oddities(views: list[RunView], page: str) -> str:
+    """What is not as it should be in the logs, and which page of the curves is seen."""
+    words = []
+    reading = min((view.progress for view in views), default=1.0)
+    if reading < 1:
+        words.append(f"reading {int(100 * reading)} %")
+    if bad := sum(view.bad_lines for view in views):
+        words.append(f"{numbers.count(bad)} {'line' if bad == 1 else 'lines'} could not be read")
+    if dropped := sum(view.dropped for view in views):
+        values = "value" if dropped == 1 else "values"
+        words.append(f"{numbers.count(dropped)} {values} left out: too many metrics")
+    stretches = [stretch for view in views for stretch in view.overlaps]
+    if stretches:
+        first, last = stretches[-1]
+        more = f" and {len(stretches) - 1} more" if len(stretches) > 1 else ""
+        words.append(f"steps {numbers.count(first)}–{numbers.count(last)}{more} written again")
+    return " · ".join([*words, page])
+
+
+def _cursor(board: Board) -> list[Part]:
+    x = board.state.cursor
+    if x is None:
+        return []
+    place = axis.place(x, UNITS[board.state.axis])
+    parts: list[Part] = [("cursor ", "$text-muted"), (place, "bold $text-warning")]
+    step = board.step_at(x)
+    if step is not None and board.state.axis != "step":
+        parts.append((f" step {numbers.count(step)}", "$text-muted"))
+    return [*parts, "  "]

@@ -1,0 +1,181 @@
+"""Rows to scroll through, of which those in view are drawn, and a line that searches them."""
+
+from typing import ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.widgets import Input
+
+from genui.ui.keys import list_bindings
+from genui.ui.widgets.base import LineInput, message_strips
+
+
+class RowScroller(ScrollView, can_focus=True, inherit_bindings=False):
+    """Subclasses say how many rows there are (`count`) and draw one (`row`).
+
+    With `follows` the end stays in view until someone scrolls up, and again once they are back.
+    """
+
+    ALLOW_SELECT = False
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "rows--text", "rows--dim", "rows--heading", "rows--good", "rows--warn", "rows--bad",
+        "rows--key", "rows--hit", "rows--hit-here",
+    }  # fmt: skip
+    DEFAULT_CSS = """
+    RowScroller {
+        width: 1fr;
+        height: 1fr;
+        overflow-x: hidden;
+        overflow-y: auto;
+        scrollbar-size-vertical: 1;
+        & > .rows--text { color: $foreground; }
+        & > .rows--dim { color: $text-muted; }
+        & > .rows--heading { color: $text-muted; text-style: bold; }
+        & > .rows--good { color: $text-success; }
+        & > .rows--warn { color: $text-warning; }
+        & > .rows--bad { color: $text-error; }
+        & > .rows--key { color: $primary; }
+        & > .rows--hit { color: $accent; text-style: underline; }
+        & > .rows--hit-here {
+            color: $block-cursor-foreground;
+            background: $block-cursor-background;
+            text-style: bold;
+        }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [*list_bindings("by", "scroll_home", "scroll_end")]
+
+    def __init__(self, empty: str, *, follows: bool = False, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._empty = empty
+        self._follows = follows
+        self._at_end = follows
+
+    @property
+    def count(self) -> int:
+        """How many rows there are, at the present width."""
+        raise NotImplementedError
+
+    def row(self, number: int, width: int) -> Strip:
+        """One of them, at most `width` cells."""
+        raise NotImplementedError
+
+    def say_empty(self, text: str) -> None:
+        """What is shown while there is no row."""
+        if text != self._empty:
+            self._empty = text
+            self.refresh()
+
+    def changed(self) -> None:
+        """There are other rows, or another number of them."""
+        at_end = self._at_end
+        self.virtual_size = Size(0, self.count)
+        if self._follows and at_end:
+            self._jump(self.count)
+            self._at_end = True
+        self.refresh()
+
+    def reveal(self, number: int) -> None:
+        """Scroll so that the row is in view, in the middle where it was not."""
+        top, height = self.scroll_offset.y, self.scrollable_content_region.height
+        if not top <= number < top + height:
+            self._jump(number - height // 2)
+
+    def _jump(self, y: int) -> None:
+        self.scroll_to(y=y, animate=False, immediate=True, force=True)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self._at_end = self._follows and round(new_value) >= self.max_scroll_y
+
+    def on_resize(self) -> None:
+        self.changed()
+
+    def action_by(self, rows: int) -> None:
+        self.scroll_relative(y=rows, animate=False)
+
+    def action_page(self, direction: int) -> None:
+        self.action_by(direction * max(1, self.size.height - 2))
+
+    def action_scroll_home(self) -> None:
+        self._jump(0)
+
+    def action_scroll_end(self) -> None:
+        self._jump(self.count)
+
+    def render_line(self, y: int) -> Strip:
+        width, height = self.scrollable_content_region.size
+        base = self.rich_style
+        number = y + self.scroll_offset.y
+        if not self.count:
+            dim = self.get_component_rich_style("rows--dim")
+            strips = message_strips(self._empty, dim, base, width, height)
+            strip = strips[y] if y < len(strips) else Strip.blank(width, base)
+        elif number < self.count:
+            strip = self.row(number, width)
+        else:
+            strip = Strip.blank(width, base)
+        return strip.adjust_cell_length(width, base)
+
+
+class SearchLine(LineInput):
+    """A line for a regular expression, hidden until it is opened.
+
+    What is typed applies at once: each change posts Typed. Enter keeps it; Esc goes back to
+    nothing, or with `restores` to what there was. Either posts Closed.
+    """
+
+    DEFAULT_CSS = """
+    SearchLine { display: none; background: $panel; padding: 0 1; &.-open { display: block; } }
+    """
+
+    class Typed(Message):
+        """The line holds this now."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Closed(Message):
+        """The line is gone; the focus may go elsewhere."""
+
+    def __init__(
+        self, placeholder: str = "a regular expression", *, restores: bool = False,
+        id: str | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(placeholder=placeholder, compact=True, id=id)
+        self._restores = restores
+        self._before = ""
+
+    def open(self, text: str | None = None) -> None:
+        """Show the line, with this text in it, and give it the keys."""
+        if text is not None:
+            self.value = text
+        self._before = self.value
+        self.add_class("-open")
+        self.focus()
+
+    @on(Input.Changed)
+    def _changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.post_message(self.Typed(event.value))
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self._close()
+
+    def action_cancel(self) -> None:
+        self.value = self._before if self._restores else ""
+        self._close()
+
+    def _close(self) -> None:
+        self.remove_class("-open")
+        self.post_message(self.Closed())
+
+
+SEARCH_KEY: BindingType = Binding("slash", "search", "Search", show=False)
