@@ -25,7 +25,7 @@ from genui.ui.widgets.image import ImageView as Picture
 
 class Flood(App):
     BINDINGS = [("q", "quit", "quit")]
-    CSS = "Picture { width: 64; height: 32; }"
+    CSS = "ImageView { width: 64; height: 32; }"
     frames = 0
 
     def __init__(self):
