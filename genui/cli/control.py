@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from genui.base.errors import MisuseError
 from genui.base.numbers import count
 from genui.cli import output
-from genui.cli.options import add_run
+from genui.cli.parser import add_run
 from genui.recipes import FIXED, Recipe, override, recipe_from_dict
 
 if TYPE_CHECKING:

@@ -19,8 +19,9 @@ from msgspec import Struct
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_write
 from genui.cli import options, output
-from genui.cli.options import MOST_SAMPLES, Asked, add_json, asked, first_edit_fits, is_given
+from genui.cli.options import MOST_SAMPLES, Asked, asked, first_edit_fits, is_given
 from genui.cli.output import Progress, columns
+from genui.cli.parser import add_json
 from genui.formats import midi, score
 from genui.formats.codec import SUFFIXES, Sample, encode, film_steps
 from genui.formats.favourites import Branch, SavedTree, save_tree

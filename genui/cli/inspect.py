@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.numbers import clock, count, short, value
 from genui.cli import output
-from genui.cli.options import add_json
+from genui.cli.parser import add_json
 from genui.cli.runs import as_dict, find_one, read_whole, title
 
 if TYPE_CHECKING:

@@ -114,7 +114,7 @@ def _drop_output() -> None:
 
 def overall_parser() -> "argparse.ArgumentParser":
     """What `genui --help` and `--version` are answered by; a command's options are its own."""
-    from genui.cli.options import Parser
+    from genui.cli.parser import Parser
 
     width = max(map(len, COMMANDS))
     listed = [f"  {name:{width}}  {summary}" for name, (_, summary, _) in COMMANDS.items()]
@@ -141,7 +141,7 @@ def command_parser(command: str) -> "argparse.ArgumentParser":
     """The parser of one command, with the command's name in `args.command`."""
     from importlib import import_module
 
-    from genui.cli.options import Parser
+    from genui.cli.parser import Parser
 
     module, summary, name = COMMANDS[command]
     code = import_module(f"genui.cli.{module}")

@@ -12,8 +12,9 @@ from genui.base.errors import MisuseError
 from genui.base.numbers import count
 from genui.cli import generate, output
 from genui.cli.generate import plan_in
-from genui.cli.options import add_json, seed_from, settings_for
+from genui.cli.options import seed_from, settings_for
 from genui.cli.output import Progress
+from genui.cli.parser import add_json
 from genui.formats.points import read_csv, to_text
 from genui.formats.recipe import METADATA
 from genui.protocol import LAB, Frame, LabSettings, PointsFrame, Start, Started

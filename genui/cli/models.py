@@ -18,7 +18,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.numbers import count, short
 from genui.cli import output
 from genui.cli.generate import check_file
-from genui.cli.options import Parser, add_json
+from genui.cli.parser import Parser, add_json
 from genui.runs.models import Origin, find_origin
 
 if TYPE_CHECKING:

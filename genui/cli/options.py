@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
 from msgspec.structs import replace
@@ -44,31 +44,6 @@ from genui.protocol.settings import parse_axes
 
 if TYPE_CHECKING:
     from genui.runs.models import ModelInfo
-
-
-class Parser(argparse.ArgumentParser):
-    """Takes options by their full name, keeps an example's line breaks, never exits on a fault."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(
-            allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options
-        )
-
-    def error(self, message: str) -> NoReturn:
-        """Raises MisuseError with the fault and where to read more."""
-        raise MisuseError(f"{message}; see {self.prog} --help")
-
-
-def add_json(parser: argparse.ArgumentParser, what: str = "as JSON") -> None:
-    """`--json`, for scripts."""
-    parser.add_argument("--json", action="store_true", help=f"print {what}")
-
-
-def add_run(parser: argparse.ArgumentParser) -> None:
-    """RUN, as every command that names a run takes it."""
-    parser.add_argument(
-        "run_ref", metavar="RUN", help="a run's id, its name, the start of either, or 'last'"
-    )
 
 
 # --- Options of `genui generate` to the settings of a trace -----------------------------------

@@ -20,7 +20,8 @@ from genui.base.numbers import count, short
 from genui.cli import generate as export
 from genui.cli import output
 from genui.cli.generate import Generated, add_start, generate
-from genui.cli.options import Asked, add_json, asked, spell_all
+from genui.cli.options import Asked, asked, spell_all
+from genui.cli.parser import add_json
 from genui.formats import score
 from genui.formats.audio import SoundFile
 from genui.formats.codec import (

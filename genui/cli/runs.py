@@ -10,7 +10,7 @@ import msgspec
 from genui.base.errors import MisuseError
 from genui.base.numbers import clock, count, value
 from genui.cli import output
-from genui.cli.options import add_json
+from genui.cli.parser import add_json
 
 if TYPE_CHECKING:
     from genui.logs.base import Tail

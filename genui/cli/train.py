@@ -15,7 +15,7 @@ from genui.base.numbers import clock, count, short, value
 from genui.cli import output
 from genui.cli.control import add_wait, learning_rate, request
 from genui.cli.inspect import FOLLOW_SECONDS, RecordTail, line
-from genui.cli.options import add_json, add_run
+from genui.cli.parser import add_json, add_run
 from genui.protocol.registry import KINDS
 from genui.recipes import FIXED, PATHS, RECIPES, Recipe, find_recipe, override, parse_settings
 from genui.runs import launch

@@ -1,0 +1,31 @@
+"""argparse, with its faults as one line, and the options that many commands share."""
+
+import argparse
+from typing import Any, NoReturn
+
+from genui.base.errors import MisuseError
+
+
+class Parser(argparse.ArgumentParser):
+    """Takes options by their full name, keeps an example's line breaks, never exits on a fault."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raises MisuseError with the fault and where to read more."""
+        raise MisuseError(f"{message}; see {self.prog} --help")
+
+
+def add_json(parser: argparse.ArgumentParser, what: str = "as JSON") -> None:
+    """`--json`, for scripts."""
+    parser.add_argument("--json", action="store_true", help=f"print {what}")
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """RUN, as every command that names a run takes it."""
+    parser.add_argument(
+        "run_ref", metavar="RUN", help="a run's id, its name, the start of either, or 'last'"
+    )
