@@ -33,10 +33,10 @@ class Machine:
         return asdict(self)
 
 
-def default_threads() -> int:
-    """All cores but one, which is left to the app."""
+def default_threads(leave: int = 1) -> int:
+    """All the cores this process may run on but `leave`: one is for the app."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, (cores or 2) - 1)
+    return max(1, (cores or 2) - leave)
 
 
 def choose_device(wanted: str = "auto") -> str:

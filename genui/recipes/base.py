@@ -55,7 +55,7 @@ class Recipe:
     # the machine; "auto" measures and chooses, run.json records what was chosen
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    threads: Count = 0  # 0: all cores but one
+    threads: Count = 0  # 0: all cores but one, or all: runs.launch.TRAIN_ON_ALL_CORES
 
     # the user's own data, from --data
     data: str = ""

@@ -33,6 +33,18 @@ from genui.runs.layout import (
 )
 from genui.runs.listing import summarise
 
+TRAIN_ON_ALL_CORES = False
+"""Whether a trainer takes every core, with threads that wait passively, or leaves one to others.
+
+The one switch for both; tests/bench/bench_threads.py compares them.
+"""
+
+PASSIVE = {"OMP_WAIT_POLICY": "passive", "KMP_BLOCKTIME": "0"}
+"""Threads that wait for each other sleep instead of spinning. libgomp, which torch's Linux wheels
+carry, reads the first; the OpenMP of LLVM and Intel reads both. Read once, when torch is loaded."""
+
+_HOW_THREADS_WAIT = (*PASSIVE, "GOMP_SPINCOUNT")
+
 
 def create(
     recipe: Recipe, overrides: Mapping[str, str], name: str = "", start_from: str = ""
@@ -98,8 +110,18 @@ def resume(run: RunDir, learning_rate: float | None = None) -> RunDir:
 
 
 def foreground(run: RunDir) -> list[str]:
-    """The command that trains the run, for a caller that wants to wait for it."""
+    """The command that trains the run, for a caller that wants to wait for it.
+
+    It is to be started with `trainer_environment()`.
+    """
     return [sys.executable, "-m", "genui.engine.trainer", str(run.path)]
+
+
+def trainer_environment() -> dict[str, str]:
+    """Ours; where all cores train, with threads that wait passively unless it says how they do."""
+    ours = dict(os.environ)
+    said = any(name in ours for name in _HOW_THREADS_WAIT)
+    return ours | PASSIVE if TRAIN_ON_ALL_CORES and not said else ours
 
 
 def _start(run: RunDir, lock: RunLock) -> None:
@@ -144,8 +166,8 @@ def _mark_starting(run: RunDir) -> None:
 
 
 def _environment(lock: RunLock) -> dict[str, str]:
-    """Ours, with what depends on the working directory made independent of it."""
-    env = dict(os.environ)
+    """The trainer's, with what depends on the working directory made independent of it."""
+    env = trainer_environment()
     env[HANDED_OVER] = str(lock.fd)
     if home := env.get("GENUI_HOME"):
         env["GENUI_HOME"] = str(Path(home).expanduser().absolute())

@@ -21,7 +21,7 @@ from genui.runs.layout import RunDir, create_run, read_info, read_status
 
 TRAINER = textwrap.dedent(
     """
-    import signal, sys, time
+    import os, signal, sys, time
     from pathlib import Path
     from genui.runs.layout import RunDir
     from genui.runs.writer import RunWriter
@@ -30,6 +30,7 @@ TRAINER = textwrap.dedent(
     signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
     with RunWriter(RunDir(Path(sys.argv[1]))) as run:
         run.update(state="running")
+        run.say(f"threads wait {os.environ.get('OMP_WAIT_POLICY')}")
         for step in range(1, run.status.steps + 1):
             run.log(step, loss=1 / step)
             run.update(step=step, loss=1 / step)
@@ -209,8 +210,11 @@ assert "torch" not in sys.modules
 
 @pytest.mark.usefixtures("trainer")
 def test_the_foreground_reports_evaluations_and_the_end(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in ("OMP_WAIT_POLICY", "KMP_BLOCKTIME", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(launch, "TRAIN_ON_ALL_CORES", True)
     assert main(["train", "shakespeare", "--steps", "5", "--foreground"]) == 0
     out, err = capsys.readouterr()
     run = RunDir(paths.runs_dir() / out.strip())
@@ -218,6 +222,7 @@ def test_the_foreground_reports_evaluations_and_the_end(
     assert "val_loss 0.5" in err
     assert "finished at step 5" in err
     assert f"`genui generate {run.id}` uses it" in err
+    assert "threads wait passive" in run.console.read_text()
 
 
 @pytest.mark.usefixtures("trainer")

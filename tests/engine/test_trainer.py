@@ -11,15 +11,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+import torch
 
 from genui.engine import trainer
 from genui.engine.load import stream
 from genui.logs.native import MetricsTail
 from genui.protocol import Start, Started, TextFrame, TextSettings
+from genui.recipes import recipe_from_dict
 from genui.runs import control
+from genui.runs import launch as launching
 from genui.runs.launch import launch, resume
-from genui.runs.layout import RunDir, read_info, read_status
+from genui.runs.layout import RunDir, read_info, read_status, write_info
 from genui.runs.listing import summarise
 from genui.runs.models import checkpoint_steps
 
@@ -67,6 +71,28 @@ def test_a_run_trains_evaluates_samples_and_can_generate(tiny_run: MakeRun) -> N
     started, *frames = list(stream(request))
     assert isinstance(started, Started)
     assert sum(isinstance(f, TextFrame) for f in frames) == 5
+
+
+@pytest.mark.parametrize("all_cores", [False, True])
+def test_the_threads_chosen_at_first_are_kept(
+    tiny_run: MakeRun, all_cores: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launching, "TRAIN_ON_ALL_CORES", all_cores)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
+    run = tiny_run(threads="0")
+    recipe = recipe_from_dict(read_info(run).recipe)
+    before = torch.get_num_threads()
+    try:
+        chosen = trainer.settle_machine(run, recipe)
+        assert chosen.threads == (4 if all_cores else 3)
+        assert read_info(run).machine["threads"] == chosen.threads
+        kept = {**read_info(run).machine, "threads": 2}  # of a machine with fewer cores
+        write_info(run, msgspec.structs.replace(read_info(run), machine=kept))
+        assert trainer.settle_machine(run, recipe).threads == 2
+        assert torch.get_num_threads() == 2
+        assert read_info(run).machine == kept
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_pictures_train_too(tmp_path: Path, genui_home: Path) -> None:
