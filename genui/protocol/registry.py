@@ -240,7 +240,7 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             _DENOISED,
             recipe="genui.recipes:DiffusionRecipe",
             task="genui.engine.train.diffusion:ImageTask",
-            check="genui.engine.data.images:check_pictures",
+            check="genui.engine.data.images:check_images",
             metrics="genui.engine.metrics.images:measure_pictures",
             nearest="genui.engine.metrics.copying:nearest_pictures",
             limitations="It has seen one picture a caption: a trained name gives back the trained "
@@ -261,7 +261,7 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             does="draws pictures at one stroke",
             recipe="genui.recipes:GanRecipe",
             task="genui.engine.train.gan:GanTask",
-            check="genui.engine.data.images:check_pictures",
+            check="genui.engine.data.images:check_images",
             metrics="genui.engine.metrics.images:measure_gan",
             nearest="genui.engine.metrics.copying:nearest_pictures",
             limitations="It never saw a picture, only a discriminator's opinion of its own: what "
@@ -346,7 +346,7 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             does="labels pictures",
             recipe="genui.recipes:ImageClassifierRecipe",
             task="genui.engine.train.classifier:ImageClassifierTask",
-            check="genui.engine.data.image_labels:check_labelled",
+            check="genui.engine.data.image_labels:check_labelled_images",
             metrics="genui.engine.metrics.classifiers:measure_classifier",
             limitations="It knows its own labels and no others: whatever it is shown, it gives one "
             "of them, and how sure it is says nothing of a picture unlike those it was trained on.",

@@ -34,7 +34,7 @@ import torch.nn.functional as F
 from harness import Figure, home, machine, report
 from numpy.typing import NDArray
 
-from genui.engine.data.chorales import PARTS, Chorale, load_chorales, notes_begun, row
+from genui.engine.data.chorales import PARTS, Chorale, count_notes, load_chorales, row
 from genui.engine.device import autocast
 from genui.engine.load import find_and_load
 from genui.engine.metrics.music import (
@@ -164,7 +164,7 @@ def losses(generator: MusicGenerator) -> list[Figure]:
     """The model and the trigram on the test split."""
     parts = load_chorales()
     test = parts["test"]
-    begun, sixteenths = notes_begun(test), sum(len(piece.pitch) for piece in test)
+    begun, sixteenths = count_notes(test), sum(len(piece.pitch) for piece in test)
 
     def figures(name: str, nats: NDArray[np.float64]) -> list[Figure]:
         total = float(nats.sum())

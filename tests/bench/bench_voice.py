@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from harness import Figure, machine, report
 
 from genui.base.errors import MisuseError
-from genui.engine.data.speech import Samples, load_speech, vocoded
+from genui.engine.data.speech import Samples, load_speech, vocode
 from genui.engine.load import find_and_load
 from genui.engine.metrics.classifiers import Listener, load_listener
 from genui.engine.metrics.clips import (
@@ -74,7 +74,7 @@ def main() -> None:
     again = [
         sound
         for at in range(0, len(mels), SPEECH_BATCH)
-        for sound in vocoded(mels[at : at + SPEECH_BATCH], FINAL_ROUNDS)
+        for sound in vocode(mels[at : at + SPEECH_BATCH], FINAL_ROUNDS)
     ]
     figures += wrong(listeners, "real takes, vocoded", captions, again)
     words = asked(list(dict.fromkeys(caption.split()[-1] for caption in captions)), options.words)

@@ -45,7 +45,7 @@ def test_as_many_beams_as_tokens_find_the_likeliest_of_all_short_fillings(
 ) -> None:
     generator = writer(network, seed)
     tokenizer = generator.tokenizer
-    prompt = fim.asked(tokenizer, PREFIX, SUFFIX, 40)
+    prompt = fim.format_gap(tokenizer, PREFIX, SUFFIX, 40)
     assert tokenizer.end is not None
     words = [t for t in range(tokenizer.size - 2) if t != tokenizer.end]
     every = [[], *([token] for token in words)]
@@ -56,7 +56,7 @@ def test_as_many_beams_as_tokens_find_the_likeliest_of_all_short_fillings(
 @pytest.mark.parametrize("seed", range(5))
 def test_more_beams_never_find_a_less_likely_filling(network: str, seed: int) -> None:
     generator = writer(network, seed)
-    prompt = fim.asked(generator.tokenizer, PREFIX, SUFFIX, 40)
+    prompt = fim.format_gap(generator.tokenizer, PREFIX, SUFFIX, 40)
     found = [likeliest(generator, prompt, PREFIX, width, most=4) for width in (1, 300)]
     if found[0]:
         one, many = (log_probability(generator, prompt, filling) for filling in found)
@@ -75,7 +75,7 @@ def test_one_beam_is_what_greedy_choosing_writes(network: str) -> None:
         written = [frame.token for frame in frames if isinstance(frame, TextFrame)]
         if written[-1] == generator.tokenizer.end:
             ended += 1
-            prompt = fim.asked(generator.tokenizer, PREFIX, SUFFIX, 64 - 16)
+            prompt = fim.format_gap(generator.tokenizer, PREFIX, SUFFIX, 64 - 16)
             assert likeliest(generator, prompt, PREFIX, 1, 16) == written[:-1]
     assert ended
 
@@ -83,7 +83,7 @@ def test_one_beam_is_what_greedy_choosing_writes(network: str) -> None:
 def test_a_space_before_the_gap_is_written_first(network: str) -> None:
     generator = writer(network, 0)
     tokenizer = generator.tokenizer
-    prompt = fim.asked(tokenizer, "x =", "\n", 40)
+    prompt = fim.format_gap(tokenizer, "x =", "\n", 40)
     found = likeliest(generator, prompt, "x = ", 300, most=3)
     assert tokenizer.decode(found).startswith(" ")
     assert np.isfinite(log_probability(generator, prompt, found))

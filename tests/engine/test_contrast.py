@@ -15,7 +15,7 @@ from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
 from genui.cli.main import main
 from genui.engine import ship, trainer
-from genui.engine.data.images import check_pictures
+from genui.engine.data.images import check_images
 from genui.engine.load import fingerprint_of
 from genui.engine.train import checkpoint
 from genui.engine.train.diffusion import ImageTask, twice
@@ -143,27 +143,27 @@ def test_a_shipped_model_says_what_it_was_trained_against_and_no_path(drawn: Pat
 
 def test_a_folder_that_no_model_drew(model: str, tmp_path: Path) -> None:
     recipe = recipe_of(tmp_path, tmp_path / "bright")
-    for check in (check_pictures, lambda recipe: ImageTask(recipe, DEVICE)):
+    for check in (check_images, lambda recipe: ImageTask(recipe, DEVICE)):
         with pytest.raises(MisuseError, match=r"bright: is no folder of pictures that a model"):
             check(recipe)
 
 
 def test_a_folder_that_is_not_there(model: str, tmp_path: Path) -> None:
     with pytest.raises(MisuseError, match="nowhere: is no folder of pictures"):
-        check_pictures(recipe_of(tmp_path, tmp_path / "nowhere"))
+        check_images(recipe_of(tmp_path, tmp_path / "nowhere"))
 
 
 def test_a_damaged_plan(drawn: Path, tmp_path: Path) -> None:
     (drawn / "genui.json").write_text("{")
     with pytest.raises(MisuseError, match="is no folder of pictures that a model drew"):
-        check_pictures(recipe_of(tmp_path, drawn))
+        check_images(recipe_of(tmp_path, drawn))
 
 
 def test_a_model_whose_weights_are_others_now(drawn: Path, tmp_path: Path) -> None:
     plan = json.loads((drawn / "genui.json").read_text())
     (drawn / "genui.json").write_text(json.dumps(plan | {"fingerprint": "0" * 16}))
     with pytest.raises(MisuseError, match="was drawn with other weights of"):
-        check_pictures(recipe_of(tmp_path, drawn))
+        check_images(recipe_of(tmp_path, drawn))
 
 
 def test_a_folder_that_an_earlier_version_drew_with_a_critic(drawn: Path, tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_folder_that_an_earlier_version_drew_with_a_critic(drawn: Path, tmp_pa
     plan["settings"]["rejection"] = 2.0
     (drawn / "genui.json").write_text(json.dumps(plan))
     with pytest.raises(MisuseError, match="was drawn with a critic, which genui no longer has"):
-        check_pictures(recipe_of(tmp_path, drawn))
+        check_images(recipe_of(tmp_path, drawn))
 
 
 def test_a_model_of_another_family(drawn: Path, tmp_path: Path) -> None:
@@ -179,18 +179,18 @@ def test_a_model_of_another_family(drawn: Path, tmp_path: Path) -> None:
     plan = json.loads((drawn / "genui.json").read_text())
     (drawn / "genui.json").write_text(json.dumps(plan | gan))
     with pytest.raises(MisuseError, match="fashion-gan is no diffusion model of pictures"):
-        check_pictures(recipe_of(tmp_path, drawn))
+        check_images(recipe_of(tmp_path, drawn))
 
 
 def test_a_model_that_is_gone(model: str, drawn: Path, tmp_path: Path) -> None:
     shutil.rmtree(paths.runs_dir() / model)
     with pytest.raises(GenuiError, match=model):
-        check_pictures(recipe_of(tmp_path, drawn))
+        check_images(recipe_of(tmp_path, drawn))
 
 
 def test_a_model_of_other_arrays_or_words(model: str, drawn: Path, tmp_path: Path) -> None:
     with pytest.raises(MisuseError, match=r"has sigma_data=0\.75 and this recipe 0\.5; start from"):
-        check_pictures(recipe_of(tmp_path, drawn, sigma_data="0.5"))
+        check_images(recipe_of(tmp_path, drawn, sigma_data="0.5"))
     other = own(tmp_path / "others", 99)
     for file in other.glob("cat_*"):
         file.rename(file.with_name(file.name.replace("cat", "bird")))

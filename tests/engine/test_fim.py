@@ -51,7 +51,7 @@ def rows(tokenizer: BPETokenizer, count: int = 60) -> Iterator[list[int]]:
     for seed in range(count):
         rng = np.random.default_rng(seed)
         start = int(rng.integers(len(tokens) - 100))
-        yield fim.rearranged(tokens[start : start + 100], LENGTH, tokenizer, rng)[0].tolist()
+        yield fim.rearrange(tokens[start : start + 100], LENGTH, tokenizer, rng)[0].tolist()
 
 
 # --- windows to train on ---------------------------------------------------------------------
@@ -74,7 +74,7 @@ def test_what_fills_a_gap_goes_from_its_prefix_to_its_end(tokenizer: BPETokenize
     found = 0
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        row, fills = fim.rearranged(tokens[:100], LENGTH, tokenizer, rng)
+        row, fills = fim.rearrange(tokens[:100], LENGTH, tokenizer, rng)
         ends = np.flatnonzero(row == tokenizer.end)[1::2]  # the others close a suffix
         begins = np.flatnonzero(row == tokenizer.gap.middle)
         assert len(begins) == len(ends)
@@ -122,14 +122,14 @@ def test_an_empty_text_is_cut_too() -> None:
 def test_a_window_over_the_end_of_a_document_stays_as_it_is(tokenizer: BPETokenizer) -> None:
     assert tokenizer.end is not None
     tokens = [tokenizer.end, *tokenizer.encode(CODE)[:5]] * 20
-    row = fim.rearranged(tokens, LENGTH, tokenizer, np.random.default_rng(0))[0].tolist()
+    row = fim.rearrange(tokens, LENGTH, tokenizer, np.random.default_rng(0))[0].tolist()
     assert tokenizer.gap is not None
     assert tokenizer.gap.suffix not in row
     assert row[:6] == tokens[:6]
 
 
 def test_of_a_long_text_what_is_nearest_to_the_gap_is_read(tokenizer: BPETokenizer) -> None:
-    tokens = fim.asked(tokenizer, CODE[:400] + "NEAR", "HERE" + CODE[:400], 40)
+    tokens = fim.format_gap(tokenizer, CODE[:400] + "NEAR", "HERE" + CODE[:400], 40)
     assert len(tokens) == 40
     read = tokenizer.decode(tokens)
     assert read.startswith("HERE")

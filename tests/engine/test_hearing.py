@@ -11,11 +11,11 @@ from genui.base.errors import MisuseError
 from genui.engine.data.speech import (
     MEL_FRAMES,
     MELS,
-    RATE,
+    SAMPLE_RATE,
     Speech,
     Take,
     load_labelled_speech,
-    prepared,
+    prepare,
 )
 from genui.engine.device import Machine
 from genui.engine.metrics.classifiers import Listener, load_listener
@@ -32,7 +32,7 @@ PITCHES = {"two": 300, "four": 900, "seven": 2000}
 
 
 def tone(hertz: float, seconds: float = 0.3) -> np.ndarray:
-    t = np.arange(round(seconds * RATE)) / RATE
+    t = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     return (0.3 * np.sin(2 * np.pi * hertz * t)).astype(np.float32)
 
 
@@ -46,7 +46,7 @@ def recordings(tmp_path: Path) -> Path:
             for take in range(2):
                 sound = tone(pitch + 60 * number, 0.3 + take / 20)
                 path = folder / f"{word}_{who}_{take}.wav"
-                path.write_bytes(encode_wav(to_pcm(sound), RATE, ""))
+                path.write_bytes(encode_wav(to_pcm(sound), SAMPLE_RATE, ""))
     return folder
 
 
@@ -69,7 +69,7 @@ def test_takes_of_one_label_are_refused(recordings: Path) -> None:
 
 
 def test_a_take_without_a_label_is_refused(recordings: Path) -> None:
-    (recordings / "good morning.wav").write_bytes(encode_wav(to_pcm(tone(500)), RATE, ""))
+    (recordings / "good morning.wav").write_bytes(encode_wav(to_pcm(tone(500)), SAMPLE_RATE, ""))
     with pytest.raises(MisuseError, match="“good morning” names no digit"):
         load_labelled_speech(recipe_of(recordings))
 
@@ -86,7 +86,7 @@ def test_it_learns_to_tell_digits_and_a_listener_hears_them(recordings: Path) ->
     assert sample.content.decode().startswith("two    100% right")
     assert isinstance(task.model, SoundNet)
     listener = Listener(task.model, ("two", "four", "seven"))
-    found = listener.probabilities([tone(300), tone(900), tone(2000)], RATE)
+    found = listener.probabilities([tone(300), tone(900), tone(2000)], SAMPLE_RATE)
     assert found.argmax(1).tolist() == [0, 1, 2]
     np.testing.assert_allclose(found.sum(1), 1, rtol=1e-5)
 
@@ -94,7 +94,7 @@ def test_it_learns_to_tell_digits_and_a_listener_hears_them(recordings: Path) ->
 def test_silence_is_no_word(recordings: Path) -> None:
     listener = Listener(SoundNet(2, 8), ("anna", "bob"))
     with pytest.raises(ValueError, match="silence"):
-        listener.probabilities([np.zeros(800, np.float32)], RATE)
+        listener.probabilities([np.zeros(800, np.float32)], SAMPLE_RATE)
 
 
 def test_a_listener_is_loaded_from_its_file_and_nothing_else_is(
@@ -126,7 +126,7 @@ def test_every_digit_is_asked_for_in_every_voice() -> None:
 
 
 def test_a_copy_is_nearer_to_what_was_trained() -> None:
-    takes = tuple(Take("two anna", prepared(tone(200 + 90 * i), RATE)) for i in range(8))
+    takes = tuple(Take("two anna", prepare(tone(200 + 90 * i), SAMPLE_RATE)) for i in range(8))
     speech = Speech(name="x", licence="", takes=takes, train=np.arange(4), held_out=np.arange(4, 8))
     assert speech_copied(speech, speech.mels(np.arange(4))) == 1
     assert speech_copied(speech, speech.mels(np.arange(4, 8))) == 0

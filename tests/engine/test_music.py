@@ -8,7 +8,7 @@ import torch
 from music_makers import small_generator, small_model, small_recipe
 
 from genui.base.errors import MisuseError
-from genui.engine.data.chorales import Chorale, load_chorales, load_dataset, row
+from genui.engine.data.chorales import Chorale, load_chorales, load_music, row
 from genui.engine.device import Machine
 from genui.engine.metrics.music import Pieces, nearest_music, sonorities_of, write_pieces, written
 from genui.engine.sample.trace import Trace
@@ -88,7 +88,7 @@ def test_a_row_moved_to_another_key_says_so_and_moves_every_note() -> None:
 
 def test_data_of_ones_own_is_refused_in_one_line() -> None:
     with pytest.raises(MisuseError, match="leave out --data"):
-        load_dataset(small_recipe(data="/tmp/tunes"))
+        load_music(small_recipe(data="/tmp/tunes"))
 
 
 # --- training -----------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from PIL import Image
 from genui.base.errors import MisuseError
 from genui.engine import trainer
 from genui.engine.data.image_files import load_folder
-from genui.engine.data.speech import Speech, Take, log_mel, placed
+from genui.engine.data.speech import Speech, Take, log_mel, pad_take
 from genui.engine.load import open_trace
 from genui.engine.metrics import copying
 from genui.engine.metrics.copying import nearest, nearest_of
@@ -96,7 +96,7 @@ def test_the_nearest_takes_of_a_spoken_word_come_first(monkeypatch: pytest.Monke
     )
     monkeypatch.setattr(copying, "_speech", lambda dataset, data: speech)
     copying._spectrograms.cache_clear()
-    mel = log_mel(np.stack([placed(takes[1].samples)]))
+    mel = log_mel(np.stack([pad_take(takes[1].samples)]))
     guess = torch.from_numpy(mel.astype(np.float32))[:, None]
     row = Row("two jackson", 1, ImageSettings(steps=1))
     state = DiffusionState(

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from genui.engine.data.captions import in_one_word
+from genui.engine.data.captions import use_one_word
 from genui.engine.models.denoisers import BorderedDenoiser
 from genui.engine.train.diffusion import ImageTask
 from genui.recipes import DiffusionRecipe, find_recipe, override
@@ -81,13 +81,13 @@ def test_some_captions_say_one_word_of_a_name_and_keep_the_colours() -> None:
     captions = ["red cowboy hat on black", "blue star on white", "cat with tears of joy on blue"]
     names = ["cowboy hat", "star", "cat with tears of joy"]
     rng = np.random.default_rng(0)
-    seen = [in_one_word(captions, names, 0.5, rng) for _ in range(200)]
+    seen = [use_one_word(captions, names, 0.5, rng) for _ in range(200)]
     hats, stars, cats = (set(column) for column in zip(*seen, strict=True))
     assert hats == {"red cowboy hat on black", "red cowboy on black", "red hat on black"}
     assert stars == {"blue star on white"}
     assert cats == {captions[2], "cat on blue", "tears on blue", "joy on blue"}
-    assert in_one_word(captions, names, 0, rng) == captions
+    assert use_one_word(captions, names, 0, rng) == captions
     known = {"cowboy", "star"}  # as the name of a picture each
-    assert {in_one_word(captions, names, 1, rng, known)[0] for _ in range(50)} == {
+    assert {use_one_word(captions, names, 1, rng, known)[0] for _ in range(50)} == {
         "red hat on black"
     }

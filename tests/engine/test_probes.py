@@ -34,7 +34,7 @@ class Oracle:
         for caption in captions:
             picture = self._pictures.compose(caption)
             if picture is None:  # one word of many names
-                picture = self._pictures.in_colours_of(caption, np.array([0]))[0]
+                picture = self._pictures.draw_in_colours_of(caption, np.array([0]))[0]
             if self._mirrored:
                 picture = picture[:, ::-1, ::-1]
             if self._rolled:

@@ -6,7 +6,7 @@ from genui.engine.data.speech import (
     BINS,
     MEL_FRAMES,
     MELS,
-    RATE,
+    SAMPLE_RATE,
     SAMPLES,
     SIZE,
     filters,
@@ -15,12 +15,12 @@ from genui.engine.data.speech import (
     log_mel,
     power_of,
     stft,
-    vocoded,
+    vocode,
 )
 
 
 def tone(hertz: float) -> np.ndarray:
-    return (0.3 * np.sin(2 * np.pi * hertz * np.arange(SAMPLES) / RATE)).astype(np.float32)
+    return (0.3 * np.sin(2 * np.pi * hertz * np.arange(SAMPLES) / SAMPLE_RATE)).astype(np.float32)
 
 
 def hiss() -> np.ndarray:
@@ -36,7 +36,7 @@ def test_the_inverse_of_the_transform_is_the_sound() -> None:
 
 def test_a_tone_is_in_its_bin() -> None:
     magnitude = np.abs(stft(tone(1000)))[MEL_FRAMES // 2]
-    assert magnitude.argmax() == round(1000 * SIZE / RATE)
+    assert magnitude.argmax() == round(1000 * SIZE / SAMPLE_RATE)
 
 
 def test_filters_cover_every_bin_between_the_ends_and_weigh_one() -> None:
@@ -71,17 +71,17 @@ def test_linear_power_has_the_mels_it_is_made_of() -> None:
 
 def test_what_is_vocoded_has_the_spectrogram_again_and_is_always_the_same() -> None:
     mels = log_mel(hiss() * np.hanning(SAMPLES).astype(np.float32))
-    sound = vocoded(mels)
+    sound = vocode(mels)
     assert sound.shape == (SAMPLES,)
     heard = np.abs(log_mel(sound) - mels)[mels > 0]
     assert heard.mean() < 0.06  # of the scale of -1 to 1: 2 dB
-    np.testing.assert_array_equal(sound, vocoded(mels))
+    np.testing.assert_array_equal(sound, vocode(mels))
 
 
 def test_more_rounds_fit_better() -> None:
     mels = log_mel(hiss())
 
     def error(rounds: int) -> float:
-        return float(np.abs(log_mel(vocoded(mels, rounds)) - mels).mean())
+        return float(np.abs(log_mel(vocode(mels, rounds)) - mels).mean())
 
     assert error(32) < error(0)

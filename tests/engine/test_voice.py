@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from genui.base.errors import MisuseError
 from genui.engine.data.captions import Vocabulary
-from genui.engine.data.speech import MEL_FRAMES, MELS, RATE, SAMPLES, log_mel
+from genui.engine.data.speech import MEL_FRAMES, MELS, SAMPLE_RATE, SAMPLES, log_mel
 from genui.engine.device import Machine
 from genui.engine.models.denoisers import EDMDenoiser
 from genui.engine.models.dit import DiTConfig, MelDiT
@@ -65,7 +65,7 @@ def frames_of(trace: Trace) -> list[ImageFrame]:
 
 
 def word(seconds: float = 0.4) -> np.ndarray:
-    t = np.arange(round(seconds * RATE)) / RATE
+    t = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     return (0.3 * np.sin(2 * np.pi * 300 * t)).astype(np.float32)
 
 
@@ -115,14 +115,14 @@ def test_a_word_is_a_picture_and_a_sound(begun: Callable[..., Trace]) -> None:
         assert isinstance(frame, ImageFrame)
         assert (frame.width, frame.height) == (MEL_FRAMES, MELS)
         assert len(frame.x) == len(frame.guess) == len(frame.noise) == MEL_FRAMES * MELS * 3
-        assert frame.rate == RATE
+        assert frame.rate == SAMPLE_RATE
         assert 0 < len(frame.sound) // 2 <= SAMPLES
 
 
 def test_words_stand_side_by_side_and_follow_each_other(begun: Callable[..., Trace]) -> None:
     one, three = frames_of(begun())[-1], frames_of(begun("four two seven anna"))[-1]
     assert three.width == 3 * one.width
-    assert len(three.sound) > 2 * (2 * PAUSE * RATE)
+    assert len(three.sound) > 2 * (2 * PAUSE * SAMPLE_RATE)
 
 
 def test_the_same_digit_twice_is_said_twice_otherwise(begun: Callable[..., Trace]) -> None:
@@ -231,8 +231,8 @@ def test_silence_around_a_word_is_cut_and_words_are_joined_with_a_pause() -> Non
     whole[:, 2000:4000] = word(0.25)
     mels = log_mel(whole)
     one, two = (sound_of(mels[:n], [slice(0, n)], 8) for n in (1, 2))
-    assert 0.2 < len(one) / RATE < 0.45
-    assert len(two) == pytest.approx(2 * len(one) + PAUSE * RATE, abs=2)
+    assert 0.2 < len(one) / SAMPLE_RATE < 0.45
+    assert len(two) == pytest.approx(2 * len(one) + PAUSE * SAMPLE_RATE, abs=2)
     assert np.abs(two).max() <= 1
 
 
@@ -245,7 +245,7 @@ def recordings(tmp_path: Path) -> Path:
     folder.mkdir()
     for digit in (2, 4, 7):
         for take in range(2):
-            data = encode_wav(to_pcm(word(0.2 + digit / 50)), RATE, "")
+            data = encode_wav(to_pcm(word(0.2 + digit / 50)), SAMPLE_RATE, "")
             (folder / f"{digit}_carla_{take}.wav").write_bytes(data)
     return folder
 
@@ -279,7 +279,7 @@ def test_its_samples_are_a_picture_and_a_sound(recordings: Path) -> None:
     task = VoiceTask(recipe_of(recordings), torch.device("cpu"))
     picture, sound = task.sample(task.model, MACHINE)
     assert (picture.suffix, sound.suffix) == (".png", ".wav")
-    assert decode_wav(sound.content).rate == RATE
+    assert decode_wav(sound.content).rate == SAMPLE_RATE
 
 
 def test_a_new_voice_is_a_new_word_of_a_trained_model(recordings: Path) -> None:

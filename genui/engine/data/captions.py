@@ -52,7 +52,7 @@ def split_words(caption: str) -> tuple[str, ...]:
     return tuple(word for word in spaced.split() if any(c.isalnum() for c in word))
 
 
-def in_one_word(
+def use_one_word(
     captions: Sequence[str],
     names: Sequence[str],
     share: float,
@@ -114,14 +114,14 @@ class Vocabulary:
         """The words of a caption that are not in the vocabulary, in order."""
         return [word for word in split_words(caption) if word not in self._number]
 
-    def unread(self, captions: Iterable[str], length: int) -> list[str]:
+    def remarks(self, captions: Iterable[str], length: int) -> list[str]:
         """Remarks on captions of which `length` words are read: one on unknown words, one on words
         beyond that length; none where every word is read."""
         captions = dict.fromkeys(captions)
-        remarks = []
+        lines = []
         unknown = [word for caption in captions for word in self.unknown(caption)]
         if unknown:
-            remarks.append("not in this model's vocabulary: " + ", ".join(dict.fromkeys(unknown)))
+            lines.append("not in this model's vocabulary: " + ", ".join(dict.fromkeys(unknown)))
         if any(len(split_words(caption)) > length for caption in captions):
-            remarks.append(f"only the first {length} words are read")
-        return remarks
+            lines.append(f"only the first {length} words are read")
+        return lines

@@ -79,7 +79,7 @@ def fingerprint() -> str:
     return hashlib.sha256(FILE.read_bytes()).hexdigest()[:16]
 
 
-def load_dataset(recipe: MusicRecipe) -> dict[str, tuple[Chorale, ...]]:
+def load_music(recipe: MusicRecipe) -> dict[str, tuple[Chorale, ...]]:
     """The recipe's data. Raises MisuseError for any but the chorales."""
     if recipe.data or recipe.dataset != "chorales":
         raise MisuseError(
@@ -97,7 +97,7 @@ def describe(parts: dict[str, tuple[Chorale, ...]]) -> str:
 
 def check_music(recipe: MusicRecipe) -> str:
     """One line describing the music a recipe would train on, having read it."""
-    return describe(load_dataset(recipe))
+    return describe(load_music(recipe))
 
 
 def row(
@@ -148,6 +148,6 @@ def places(
     return (beat * len(notes.VOICES) + slots[:, 0]) * 2 + np.isin(slots[:, 0], list(leads))
 
 
-def notes_begun(pieces: Sequence[Chorale]) -> int:
+def count_notes(pieces: Sequence[Chorale]) -> int:
     """How many notes begin in them, of all four voices."""
     return int(sum((piece.onset & (piece.pitch > 0)).sum() for piece in pieces))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from genui.engine.data.tokenizer import Tokenizer, left_open
+from genui.engine.data.tokenizer import Tokenizer, strip_last_space
 
 SPARE = 4
 """Tokens a window is read beyond its share: cutting text anew seldom makes fewer of it."""
@@ -44,7 +44,7 @@ def cut(text: str, rng: np.random.Generator) -> Gap:
 
     The paper cuts at two places drawn uniformly. Most of the gaps here are the short ones
     that people leave when they write. A space before the gap goes into it: it is a part of
-    the next word's token, and `left_open` asks in the same way.
+    the next word's token, and `strip_last_space` asks in the same way.
     """
     kind = rng.random()
     if kind < 0.5 and (words := list(_WORD.finditer(text))):
@@ -55,11 +55,11 @@ def cut(text: str, rng: np.random.Generator) -> Gap:
         end = len(text) if newline < 0 else newline
     else:
         start, end = sorted(rng.integers(len(text) + 1, size=2).tolist())
-    start = len(left_open(text[:start]))
+    start = len(strip_last_space(text[:start]))
     return Gap(text[:start], text[start:end], text[end:])
 
 
-def asked(tokenizer: Tokenizer, prefix: str, suffix: str, most: int) -> list[int]:
+def format_gap(tokenizer: Tokenizer, prefix: str, suffix: str, most: int) -> list[int]:
     """What a model reads before it fills the gap: at most `most` tokens.
 
     Of a longer text what is nearest to the gap stays: at least half for the prefix, where
@@ -74,7 +74,7 @@ def asked(tokenizer: Tokenizer, prefix: str, suffix: str, most: int) -> list[int
     return [tokenizer.gap.suffix, *after, tokenizer.end, *before, tokenizer.gap.middle]
 
 
-def rearranged(
+def rearrange(
     tokens: Sequence[int], length: int, tokenizer: Tokenizer, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """A training window with gaps: int64 [length], made of the first of `tokens`; and which of
@@ -83,8 +83,8 @@ def rearranged(
     The paper's context-level FIM: windows first, gaps within them, and several to a window, so
     that more ends are learnt. How long a piece is, is drawn: the end of the gap is its last token,
     and in pieces of one length a model learns to count to it and never looks at the suffix.
-    `tokens` are those of the text from the window's first on, at least `needed(length)`. A piece
-    that holds the end of a document or a part of a character, or whose middle leaves no room,
+    `tokens` are those of the text from the window's first on, at least `tokens_needed(length)`. A
+    piece that holds the end of a document or a part of a character, or whose middle leaves no room,
     stays as it is.
     """
     row: list[int] = []
@@ -101,8 +101,8 @@ def rearranged(
     return np.array(row, np.int64), fills
 
 
-def needed(length: int) -> int:
-    """How many tokens of the text `rearranged` reads at most."""
+def tokens_needed(length: int) -> int:
+    """How many tokens of the text `rearrange` reads at most."""
     return length + SPARE * (length // LEAST)
 
 
@@ -117,5 +117,5 @@ def _with_gap(
         return [], 0
     gap = cut(text, rng)
     middle = [*tokenizer.encode(gap.middle), tokenizer.end]
-    row = asked(tokenizer, gap.prefix, gap.suffix, max(MARKS, length - len(middle))) + middle
+    row = format_gap(tokenizer, gap.prefix, gap.suffix, max(MARKS, length - len(middle))) + middle
     return (row, len(middle)) if len(row) == length else ([], 0)

@@ -159,7 +159,7 @@ def load_folder(path: str | os.PathLike[str]) -> CaptionedImages:
         scheme="plain",
         train=trained,
         held_out=held_out,
-        notes=shortened(notes),
+        notes=shorten_notes(notes),
     )
 
 
@@ -294,7 +294,7 @@ def caption_from_name(path: Path, folder: Path) -> str:
     return clean_caption(re.sub(r"[_-]+", " ", name))
 
 
-def shortened(notes: list[str]) -> tuple[str, ...]:
+def shorten_notes(notes: list[str]) -> tuple[str, ...]:
     """The first notes, and how many more there are."""
     more = len(notes) - MOST_NOTES
     return (*notes[:MOST_NOTES], f"and {more} more like these") if more > 0 else tuple(notes)

@@ -187,7 +187,7 @@ def load_labelled_images(dataset: str, data: str = "") -> LabelledImages:
     )
 
 
-def check_labelled(recipe: ImageClassifierRecipe) -> str:
+def check_labelled_images(recipe: ImageClassifierRecipe) -> str:
     """One line describing the labelled pictures a recipe would train on, having read them."""
     data = load_labelled_images(recipe.dataset, recipe.data)
     return with_notes(describe(data), data.images.notes)

@@ -112,22 +112,22 @@ class CaptionedImages:
             return None
         return self._draw(index, figure, ground)[0]
 
-    def lineup(self, caption: str) -> NDArray[np.float32] | None:
+    def draw_all(self, caption: str) -> NDArray[np.float32] | None:
         """Every image of the set in the colours of a caption: [N, 3, 32, 32] in -1 to 1."""
         _, figure, ground = self._read(caption)
         return None if ground is None else self._draw(np.arange(len(self)), figure, ground)
 
-    def captions_in_usual_colours(self, indices: NDArray[np.int64]) -> list[str]:
-        """Their captions as `in_colours_of` draws them where no colour is named."""
-        return self.in_usual_colours([self.captions[i] for i in indices])
+    def usual_captions(self, indices: NDArray[np.int64]) -> list[str]:
+        """Their captions as `draw_in_colours_of` draws them where no colour is named."""
+        return self.add_usual_colours([self.captions[i] for i in indices])
 
-    def in_usual_colours(self, names: Sequence[str]) -> list[str]:
+    def add_usual_colours(self, names: Sequence[str]) -> list[str]:
         """Captions that name these in those colours."""
         if self.scheme == "figure-ground":
             return [f"white {name} on {DEFAULT_GROUND}" for name in names]
         return list(names)
 
-    def in_colours_of(self, caption: str, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+    def draw_in_colours_of(self, caption: str, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         """These images in the colours a caption names: [B, 3, 32, 32] in -1 to 1.
 
         Where it names none they are white on black, or on black.
@@ -469,6 +469,3 @@ def fit_square(
     result = Image.new(image.mode, (SIDE, SIDE))
     result.paste(square.resize((inner, inner), resample), (margin, margin))
     return np.asarray(result)
-
-
-check_pictures = check_images

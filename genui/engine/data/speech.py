@@ -19,7 +19,12 @@ from genui.base.text import clean_line
 from genui.engine.data.captions import split_words
 from genui.engine.data.dataset import Dataset, dataset_table, find_dataset
 from genui.engine.data.download import MAX_BYTES, fetch, shared
-from genui.engine.data.image_files import caption_from_name, open_folder, read_captioned, shortened
+from genui.engine.data.image_files import (
+    caption_from_name,
+    open_folder,
+    read_captioned,
+    shorten_notes,
+)
 from genui.engine.data.images import hold_out_images
 from genui.formats.audio import decode_wav, resampled, to_pcm
 from genui.recipes.classifier import SoundClassifierRecipe
@@ -29,7 +34,7 @@ from genui.recipes.diffusion import VoiceRecipe
 # 50 ms Hann windows every 12.5 ms, as Tacotron has them (Wang et al. 2017, §3.4): a hop of a
 # quarter window, from which Griffin–Lim recovers phases.
 
-RATE = 8000  # samples a second
+SAMPLE_RATE = 8000  # samples a second
 WINDOW = 400  # samples
 HOP = 100  # samples
 SIZE = 512  # of the transform; the window is padded with zeros
@@ -104,8 +109,8 @@ def power_of(mels: Mels) -> Mels:
 @cache
 def filters() -> Mels:
     """Triangles on the mel scale from 0 to 4 kHz, each of weight 1: [MELS, BINS]."""
-    edges = _hertz(np.linspace(0, _mel(RATE / 2), MELS + 2))
-    bins = np.arange(BINS) * RATE / SIZE
+    edges = _hertz(np.linspace(0, _mel(SAMPLE_RATE / 2), MELS + 2))
+    bins = np.arange(BINS) * SAMPLE_RATE / SIZE
     low, mid, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     triangles = np.minimum((bins - low) / (mid - low), (high - bins) / (high - mid))
     triangles = np.maximum(triangles, 0)
@@ -132,7 +137,7 @@ MOMENTUM = 0.99  # Perraudin et al. 2013, §4
 NNLS_ROUNDS = 30
 
 
-def vocoded(mels: Mels, rounds: int = ROUNDS) -> Samples:
+def vocode(mels: Mels, rounds: int = ROUNDS) -> Samples:
     """[…, MELS, T] in -1 to 1 to samples […, T · HOP], about -1 to 1.
 
     The fast Griffin–Lim algorithm (Perraudin, Balazs & Søndergaard 2013, algorithm 2).
@@ -204,7 +209,7 @@ FSDD_SHA256 = "1f8d5e32795f4e1021eafba03ea51f452ce6166c1a5380050875adbf8b660252"
 
 
 class Take(NamedTuple):
-    """One recording: its caption, and samples [N] at RATE, levelled and trimmed."""
+    """One recording: its caption, and samples [N] at SAMPLE_RATE, levelled and trimmed."""
 
     caption: str
     samples: Samples
@@ -266,7 +271,7 @@ class Speech:
             mels = np.empty((len(self.takes), MELS, MEL_FRAMES), np.float16)
             for start in range(0, len(self.takes), _AT_ONCE):
                 takes = self.takes[start : start + _AT_ONCE]
-                samples = [placed(take.samples, phase * HOP // PHASES) for take in takes]
+                samples = [pad_take(take.samples, phase * HOP // PHASES) for take in takes]
                 mels[start : start + len(takes)] = log_mel(np.stack(samples))
             self._computed[phase] = mels
         return self._computed[phase]
@@ -328,17 +333,17 @@ def read_fsdd() -> tuple[list[Take], list[bool]]:
     for name, wav in recordings:
         digit, speaker, number = name.split("_")
         sound = decode_wav(wav)
-        takes.append(Take(f"{DIGITS[int(digit)]} {speaker}", prepared(sound.samples, sound.rate)))
+        takes.append(Take(f"{DIGITS[int(digit)]} {speaker}", prepare(sound.samples, sound.rate)))
         test.append(int(number) < TEST_TAKES)
     return takes, test
 
 
-def prepared(samples: Samples, rate: int) -> Samples:
-    """At RATE, its ends of silence cut, its loudest second where it is longer, levelled.
+def prepare(samples: Samples, rate: int) -> Samples:
+    """At SAMPLE_RATE, its ends of silence cut, its loudest second where it is longer, levelled.
 
     Raises ValueError, a reason without the file's name, where there is nothing to hear.
     """
-    samples = resampled(samples, rate, RATE)
+    samples = resampled(samples, rate, SAMPLE_RATE)
     samples = samples - samples.mean()
     loudness = _loudness(samples)
     if loudness.max() < SILENT:
@@ -361,12 +366,12 @@ def read_take(path: Path) -> tuple[Samples, str]:
     try:
         wav = read_regular(path, MOST_BYTES, "name a WAV file of one word", MisuseError)
         sound = decode_wav(wav, MOST_SECONDS)
-        samples = prepared(sound.samples, sound.rate)
+        samples = prepare(sound.samples, sound.rate)
     except ValueError as reason:
         raise MisuseError(f"{shown}: {reason}") from None
     changes = []
-    if sound.rate != RATE:
-        changes.append(f"{sound.rate:,} Hz made {RATE:,}")
+    if sound.rate != SAMPLE_RATE:
+        changes.append(f"{sound.rate:,} Hz made {SAMPLE_RATE:,}")
     if len(sound.samples) > sound.rate and len(samples) == SAMPLES:
         changes.append("its loudest second taken")
     return samples, f"{clean_line(path.name)}: {', '.join(changes)}" if changes else ""
@@ -386,7 +391,7 @@ def _loudness(samples: Samples) -> Samples:
     return np.sqrt((moments**2).mean(axis=1))
 
 
-def placed(samples: Samples, late: int = 0) -> Samples:
+def pad_take(samples: Samples, late: int = 0) -> Samples:
     """A take in a whole second, [SAMPLES], begun `late` samples after the beginning."""
     whole = np.zeros(SAMPLES, np.float32)
     there = samples[: SAMPLES - late]
@@ -449,7 +454,7 @@ def load_speech_folder(path: str | os.PathLike[str]) -> Speech:
         takes=takes,
         train=trained,
         held_out=held_out,
-        notes=shortened(notes),
+        notes=shorten_notes(notes),
     )
 
 

@@ -16,7 +16,7 @@ END = "<|end|>"
 """Separates documents in BPE-tokenised data (one token, never typed by a user)."""
 
 
-def left_open(text: str) -> str:
+def strip_last_space(text: str) -> str:
     """What a model of BPE tokens reads of a text to go on with: a last space is left for it to
     write, since it belongs to the next word's token and was hardly ever seen alone."""
     return text.removesuffix(" ")

@@ -18,13 +18,13 @@ from genui.engine import device
 from genui.engine.data.image_labels import LabelledImages, load_labelled_images
 from genui.engine.data.images import SIDE, as_floats, as_pixels
 from genui.engine.data.speech import (
-    RATE,
+    SAMPLE_RATE,
     Mels,
     Samples,
     load_labelled_speech,
     log_mel,
-    placed,
-    prepared,
+    pad_take,
+    prepare,
 )
 from genui.engine.data.text import PASSAGE, load_labelled_text
 from genui.engine.data.tokenizer import bag
@@ -412,7 +412,7 @@ class Listener:
         """
         parts = []
         for at in range(0, len(sounds), SOUND_BATCH):
-            words = [placed(prepared(sound, rate)) for sound in sounds[at : at + SOUND_BATCH]]
+            words = [pad_take(prepare(sound, rate)) for sound in sounds[at : at + SOUND_BATCH]]
             mels = torch.from_numpy(log_mel(np.stack(words)))[:, None].to(self._device)
             parts.append(self._network(mels).softmax(dim=1).float().cpu().numpy())
         return np.concatenate(parts)
@@ -444,7 +444,7 @@ def measure_listener(info: ModelInfo, recipe: SoundClassifierRecipe) -> dict[str
     speech = data.speech
     held = speech.held_out if len(speech.held_out) else speech.train
     targets = data.targets[held]
-    found = listener.probabilities([speech.takes[i].samples for i in held], RATE)
+    found = listener.probabilities([speech.takes[i].samples for i in held], SAMPLE_RATE)
     linear = fit_logistic(
         _coarse(speech.mels(speech.train)), data.targets[speech.train], len(data.labels)
     )

@@ -17,7 +17,7 @@ from PIL import Image
 from genui.engine.data.captions import COLOURS
 from genui.engine.data.clips import INNER, PADDED, Clips, Scene, load_clips, pixel_shares
 from genui.engine.data.images import SIDE, as_pixels
-from genui.engine.data.speech import DIGITS, RATE, Samples, Speech, load_speech
+from genui.engine.data.speech import DIGITS, SAMPLE_RATE, Samples, Speech, load_speech
 from genui.engine.metrics.classifiers import Listener, load_listener
 from genui.engine.metrics.distance import copying_share, nearest
 from genui.engine.sample.diffusion import DiffusionGenerator
@@ -370,7 +370,7 @@ def speak(
 
 def right(listener: Listener, captions: Sequence[str], sounds: Sequence[Samples], word: int) -> int:
     """How many of these sounds a listener takes for that word of their captions."""
-    found = listener.probabilities(sounds, RATE).argmax(1)
+    found = listener.probabilities(sounds, SAMPLE_RATE).argmax(1)
     pairs = zip(found, captions, strict=True)
     return sum(listener.labels[label] == caption.split()[word] for label, caption in pairs)
 

@@ -20,7 +20,7 @@ from genui.base.text import clean, clean_line
 from genui.engine import kinds
 from genui.engine.data.clips import CLIP_FRAMES, Scene, draw_poses, load_clips
 from genui.engine.data.images import SIDE, CaptionedImages, as_floats, as_pixels, load_images
-from genui.engine.data.speech import MEL_FRAMES, MELS, Speech, load_speech, log_mel, placed
+from genui.engine.data.speech import MEL_FRAMES, MELS, Speech, load_speech, log_mel, pad_take
 from genui.engine.data.text import load_text
 from genui.engine.sample.diffusion_state import DiffusionState
 from genui.engine.sample.media import scene_of
@@ -326,7 +326,7 @@ def nearest_pictures(recipe: Recipe, trace: Trace, step: int, count: int) -> Nei
                 distance=float(distance),
                 width=SIDE,
                 height=SIDE,
-                rgb=as_pixels(pictures.in_colours_of(caption, np.array([index]))[0]).tobytes(),
+                rgb=as_pixels(pictures.draw_in_colours_of(caption, np.array([index]))[0]).tobytes(),
             )
             for index, distance in zip(order, distances, strict=True)
         ),
@@ -344,7 +344,7 @@ def nearest_of(
     squares = np.empty(len(pictures.train), np.float32)
     for at in range(0, len(squares), CHUNK):
         indices = pictures.train[at : at + CHUNK]
-        gap = pictures.in_colours_of(caption, indices)
+        gap = pictures.draw_in_colours_of(caption, indices)
         gap -= target
         squares[at : at + len(indices)] = np.einsum("bchw,bchw->b", gap, gap)
     order = np.argsort(squares, kind="stable")[:count]
@@ -473,7 +473,7 @@ def _spectrograms(dataset: str, data: str) -> NDArray[np.float16]:
     found = np.empty((len(speech.train), MELS, MEL_FRAMES), np.float16)
     for at in range(0, len(found), AT_ONCE):
         takes = [speech.takes[i] for i in speech.train[at : at + AT_ONCE]]
-        found[at : at + len(takes)] = log_mel(np.stack([placed(t.samples) for t in takes]))
+        found[at : at + len(takes)] = log_mel(np.stack([pad_take(t.samples) for t in takes]))
     return found
 
 

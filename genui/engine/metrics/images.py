@@ -105,10 +105,10 @@ def _percent(hits: object) -> int:
 
 def _rank(pictures: CaptionedImages, caption: str, index: int, drawn: NDArray[np.float32]) -> int:
     """How many other pictures in the same colours are nearer to what was drawn."""
-    lineup = pictures.lineup(caption)
-    if lineup is None:
+    candidates = pictures.draw_all(caption)
+    if candidates is None:
         return len(pictures)
-    errors = ((lineup - drawn) ** 2).mean(axis=(1, 2, 3))
+    errors = ((candidates - drawn) ** 2).mean(axis=(1, 2, 3))
     return int((errors < errors[index]).sum())
 
 
@@ -145,10 +145,10 @@ def _held_out(
 def _copying(generator: DiffusionGenerator, pictures: CaptionedImages) -> str:
     """The share of samples nearer to trained pictures than to as many that were held out."""
     rng = np.random.default_rng(1)
-    names = pictures.captions_in_usual_colours(rng.choice(pictures.train, DIFFUSION_SAMPLES))
+    names = pictures.usual_captions(rng.choice(pictures.train, DIFFUSION_SAMPLES))
     drawn = _draw(generator, names).reshape(DIFFUSION_SAMPLES, -1)
     train, held = (
-        pictures.in_colours_of("", indices).reshape(len(indices), -1)
+        pictures.draw_in_colours_of("", indices).reshape(len(indices), -1)
         for indices in (pictures.train, pictures.held_out)
     )
     share = copying_share(drawn, train, held)

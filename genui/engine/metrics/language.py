@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from genui.engine.data.text import TextData, load_text
-from genui.engine.data.tokenizer import left_open
+from genui.engine.data.tokenizer import strip_last_space
 from genui.engine.metrics.copying import copying
 from genui.engine.sample import text as filling
 from genui.engine.sample.text import TextGenerator, likeliest, write_together
@@ -170,7 +170,7 @@ def restored(generator: TextGenerator, masked: Iterable[Masked], width: int = BE
     for one in masked:
         prompt, _ = filling.read_gap(one.prefix, one.suffix, tokenizer, context, LONGEST)
         middle = tokenizer.decode(likeliest(generator, prompt, one.prefix, width, LONGEST))
-        found.append(left_open(one.prefix) + middle == one.prefix + one.name)
+        found.append(strip_last_space(one.prefix) + middle == one.prefix + one.name)
     return found
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genui.engine.data.chorales import Chorale, load_dataset, notes_begun
+from genui.engine.data.chorales import Chorale, count_notes, load_music
 from genui.engine.device import Machine
 from genui.engine.models.language_model import LanguageModel
 from genui.engine.sample.logits import distribution, pick, uniform
@@ -149,7 +149,7 @@ def sonorities_of(piece: Chorale) -> list[Sonority]:
 @lru_cache(maxsize=2)
 def training_pieces(recipe: MusicRecipe) -> tuple[tuple[Chorale, ...], Pieces]:
     """What a model was trained on, and its index."""
-    pieces = load_dataset(recipe)["train"]
+    pieces = load_music(recipe)["train"]
     return pieces, Pieces([sonorities_of(piece) for piece in pieces])
 
 
@@ -254,7 +254,7 @@ OPENINGS = ("G major, 4/4, upbeat", "G minor, 4/4, upbeat", "D major, 4/4", "A m
 
 def measure_music(generator: MusicGenerator, recipe: MusicRecipe) -> dict[str, str]:
     """Of the test split nats a token and a note; of pieces it writes the faults, beside Bach's."""
-    parts = load_dataset(recipe)
+    parts = load_music(recipe)
     nats = likelihood(generator, parts["test"])
     written = pieces(generator, PIECES)
     its = [faults(grid.heard(), grid.complete) for grid in written]
@@ -265,7 +265,7 @@ def measure_music(generator: MusicGenerator, recipe: MusicRecipe) -> dict[str, s
     theirs = [index.longest(sonorities_of(p)).sixteenths for p in parts["test"][:PIECES]]
     return {
         "test loss": f"{nats.sum() / len(nats):.3f} nats a token",
-        "a note": f"{nats.sum() / notes_begun(parts['test']):.2f} nats a note begun, test split",
+        "a note": f"{nats.sum() / count_notes(parts['test']):.2f} nats a note begun, test split",
         "parallels": f"{_rate(its, 'parallels', lengths[0]):.1f} in 100 quarters, of {PIECES} "
         f"pieces; Bach {_rate(bach, 'parallels', lengths[1]):.1f}",
         "out of range": f"{_rate(its, 'out_of_range', lengths[0]):.1f} notes in 100 quarters; "

@@ -63,11 +63,11 @@ def readings(draw: Draw, pictures: CaptionedImages) -> Readings | None:
         return None
     rng = np.random.default_rng(0)
     asked = rng.permutation(sorted(of_word))[:WORDS].tolist()
-    lineup = pictures.in_colours_of("", pictures.train).reshape(len(pictures.train), -1)
+    candidates = pictures.draw_in_colours_of("", pictures.train).reshape(len(pictures.train), -1)
     different, bearing = [], []
     for word in asked:
-        drawn = draw(pictures.in_usual_colours([word]) * SEEDS).reshape(SEEDS, -1)
-        _, rows = nearest(drawn, lineup)
+        drawn = draw(pictures.add_usual_colours([word]) * SEEDS).reshape(SEEDS, -1)
+        _, rows = nearest(drawn, candidates)
         theirs = pictures.train[rows].tolist()
         different.append(len(set(theirs)))
         bearing.append(np.mean([index in of_word[word] for index in theirs]))

@@ -193,7 +193,7 @@ class DiffusionGenerator:
     def _note(self, grid: Grid, rows: Sequence[Row]) -> str:
         """What the captions hold that the model cannot read, and how the medium takes them."""
         captions = [row.caption for row in rows]
-        notes = self._vocabulary.unread(captions, self.model.caption_words)
+        notes = self._vocabulary.remarks(captions, self.model.caption_words)
         requested = dict.fromkeys(row.caption for row in grid.rows())
         notes += dict.fromkeys(filter(None, map(self.medium.note, requested)))
         return "; ".join(notes)

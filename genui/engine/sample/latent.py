@@ -287,7 +287,7 @@ class LatentGenerator:
     def note(self, state: WalkState) -> str:
         """Words of the captions in force that the model does not know or does not read."""
         captions = [spot.caption for spot in state.spots]
-        return "; ".join(self._vocabulary.unread(captions, self._longest))
+        return "; ".join(self._vocabulary.remarks(captions, self._longest))
 
     def finished(self, state: WalkState) -> bool:
         return state.step >= state.total

@@ -28,14 +28,14 @@ from genui.engine.data.speech import (
     MEL_FRAMES,
     MELS,
     RANGE_DB,
-    RATE,
+    SAMPLE_RATE,
     Mels,
     Samples,
     load_speech,
     log_mel,
-    placed,
+    pad_take,
     read_take,
-    vocoded,
+    vocode,
 )
 from genui.engine.models.dit import DIT_SIDE
 from genui.engine.models.video_dit import CHANNELS
@@ -474,7 +474,7 @@ class SpeechMedium:
             guess=pictures[1].tobytes(),
             noise=pictures[2].tobytes(),
             sound=to_pcm(sound_of(denoised, cells, rounds)).tobytes(),
-            rate=RATE,
+            rate=SAMPLE_RATE,
         )
 
     def opening(self, init: Picture | str, caption: str) -> Opening:
@@ -484,7 +484,7 @@ class SpeechMedium:
             return self._from_data(caption)
         path = Path(os.path.expanduser(init))
         samples, note = read_take(path)
-        return _opening(log_mel(placed(samples)), note)
+        return _opening(log_mel(pad_take(samples)), note)
 
     def _from_data(self, caption: str) -> Opening:
         if self.recipe is None:
@@ -499,7 +499,7 @@ class SpeechMedium:
             )
         take = speech.takes[speech.train[best]]
         note = f"begins from the training take “{clean_line(take.caption)}”"
-        return _opening(log_mel(placed(take.samples)), note)
+        return _opening(log_mel(pad_take(take.samples)), note)
 
 
 def voices_of(captions: Sequence[str]) -> tuple[str, ...]:
@@ -544,15 +544,14 @@ def cells_of(rows: Sequence[Row]) -> list[slice]:
 
 
 def sound_of(mels: Mels, cells: Sequence[slice], rounds: int) -> Samples:
-    """Spectrograms [B, MELS, FRAMES] as speech at RATE: each cell's words, one cell after another.
+    """Spectrograms [B, MELS, FRAMES] as speech: each cell's words, one cell after another.
 
     Of a large grid the first MOST_HEARD words are heard.
     """
     words = [
-        _trim(each, mel)
-        for each, mel in zip(vocoded(mels[:MOST_HEARD], rounds), mels, strict=False)
+        _trim(each, mel) for each, mel in zip(vocode(mels[:MOST_HEARD], rounds), mels, strict=False)
     ]
-    pause, rest = (np.zeros(round(s * RATE), np.float32) for s in (PAUSE, REST))
+    pause, rest = (np.zeros(round(s * SAMPLE_RATE), np.float32) for s in (PAUSE, REST))
     pieces: list[Samples] = []
     for cell in cells:
         for i, word in enumerate(words[cell]):

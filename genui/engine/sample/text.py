@@ -12,7 +12,7 @@ from torch import Tensor
 from genui.base.errors import MisuseError
 from genui.base.text import clean
 from genui.engine.data import fim
-from genui.engine.data.tokenizer import Tokenizer, left_open, tokenizer_from_dict
+from genui.engine.data.tokenizer import Tokenizer, strip_last_space, tokenizer_from_dict
 from genui.engine.device import Machine
 from genui.engine.kinds import build_network
 from genui.engine.models.frozen import load_frozen
@@ -69,8 +69,8 @@ def masked(logits: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
 
 def spaced(logits: np.ndarray, tokenizer: Tokenizer, prefix: str) -> np.ndarray:
     """Logits [..., V] of a gap's first token: where the model was not shown the last space of the
-    prefix (`left_open`), it writes that first."""
-    if left_open(prefix) == prefix:
+    prefix (`strip_last_space`), it writes that first."""
+    if strip_last_space(prefix) == prefix:
         return logits
     bare = [t for t in range(tokenizer.size) if not tokenizer.token_bytes(t).startswith(b" ")]
     logits = logits.copy()
@@ -87,8 +87,8 @@ def read_gap(
     a text too long for that is cut away from the gap.
     """
     most = context - min(wanted, context // LEAST_SHARE)
-    prefix = left_open(prefix)
-    tokens = fim.asked(tokenizer, prefix, suffix, most)
+    prefix = strip_last_space(prefix)
+    tokens = fim.format_gap(tokenizer, prefix, suffix, most)
     whole = len(tokenizer.encode(prefix)) + len(tokenizer.encode(suffix)) + fim.MARKS
     return tokens, whole
 
@@ -151,7 +151,7 @@ class TextGenerator(TokenGenerator[TextState]):
                 f"the model reads the last {state.prompt - unread} tokens of this prompt: "
                 f"the first {unread} of its {state.prompt} are left out"
             )
-        prompt = left_open(known) if self.tokenizer.end is not None else known
+        prompt = strip_last_space(known) if self.tokenizer.end is not None else known
         return state, self.describe_start(request, state, prompt, "; ".join(notes))
 
     def _begin_gap(self, request: Start, prefix: str, suffix: str) -> tuple[TextState, Started]:
@@ -167,12 +167,12 @@ class TextGenerator(TokenGenerator[TextState]):
             seed=request.seed,
             settings=settings,
             most=context - len(token_ids),
-            before=left_open(prefix),
+            before=strip_last_space(prefix),
         )
         read_of = f"the model reads {len(token_ids)} tokens around the gap"
         left_out = whole - len(token_ids)
         note = f"{read_of}: {left_out} are left out" if left_out else ""
-        started = self.describe_start(request, state, left_open(prefix), note)
+        started = self.describe_start(request, state, strip_last_space(prefix), note)
         return state, msgspec.structs.replace(started, suffix=suffix)
 
     def start(self, request: Start) -> TextState:
@@ -195,7 +195,7 @@ class TextGenerator(TokenGenerator[TextState]):
         """
         end = self.tokenizer.end
         if end is not None:
-            return tuple(self.tokenizer.encode(left_open(prompt))) or (end,)
+            return tuple(self.tokenizer.encode(strip_last_space(prompt))) or (end,)
         newline = self.tokenizer.encode("\n")
         return tuple(self.tokenizer.encode(prompt)) or tuple(newline[:1]) or (0,)
 
@@ -316,7 +316,7 @@ def likeliest(
 ) -> list[int]:
     """The tokens that fill a gap, without the end token, which is found within `most` tokens.
 
-    `prompt` is what the model reads of the gap (`fim.asked`), `prefix` the text before it. Of
+    `prompt` is what the model reads of the gap (`fim.format_gap`), `prefix` the text before it. Of
     all beginnings the `width` likeliest are gone on with; a filling counts with the
     probability of its end. With a `width` of 1 this is greedy choosing. Empty where none ends.
     """

@@ -14,11 +14,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from genui.base.errors import MisuseError
-from genui.engine.data.captions import Vocabulary, in_one_word
+from genui.engine.data.captions import Vocabulary, use_one_word
 from genui.engine.data.clips import FPS, Clips, describe, load_clips, vocabulary_captions
 from genui.engine.data.image_files import drawn_by, load_folder
 from genui.engine.data.images import CaptionedImages, load_images
-from genui.engine.data.speech import RATE, Speech, load_speech
+from genui.engine.data.speech import SAMPLE_RATE, Speech, load_speech
 from genui.engine.device import Machine, autocast
 from genui.engine.models import frozen
 from genui.engine.models.denoisers import EDMDenoiser, VideoDenoiser, build_denoiser
@@ -383,7 +383,7 @@ class ImageTask(DiffusionTask[DiffusionRecipe]):
         if not self._recipe.one_word:
             return captions
         names = [self._pictures.captions[i] for i in indices]
-        return in_one_word(captions, names, self._recipe.one_word, rng, self._pictures.names)
+        return use_one_word(captions, names, self._recipe.one_word, rng, self._pictures.names)
 
     def _clean(self, batch: Batch) -> Tensor:
         """Images [B, 3, 32, 32] as [B, channels, 32, 32]."""
@@ -603,5 +603,5 @@ class VoiceTask(DiffusionTask[VoiceRecipe]):
         spoken = sound_of(mels, [slice(i, i + 1) for i in range(len(mels))], FINAL_ROUNDS)
         return (
             Sample(".png", png(sheet)),
-            Sample(".wav", encode_wav(to_pcm(spoken), RATE, "")),
+            Sample(".wav", encode_wav(to_pcm(spoken), SAMPLE_RATE, "")),
         )

@@ -14,10 +14,10 @@ from genui.engine.data import fim
 from genui.engine.data.chorales import (
     LICENCE,
     Chorale,
+    count_notes,
     describe,
     fingerprint,
-    load_dataset,
-    notes_begun,
+    load_music,
     row,
     row_length,
 )
@@ -194,10 +194,10 @@ class TextTask:
         fills = np.zeros(rows.shape, np.float32)
         for index in np.flatnonzero(rng.random(len(rows)) < self._recipe.fim_rate):
             start = int(starts[index])
-            end = start + fim.needed(length)
+            end = start + fim.tokens_needed(length)
             if end <= len(self._train):
                 tokens = self._train[start:end].tolist()
-                rows[index], fills[index] = fim.rearranged(tokens, length, self._tokenizer, rng)
+                rows[index], fills[index] = fim.rearrange(tokens, length, self._tokenizer, rng)
         return fills
 
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
@@ -265,7 +265,7 @@ class MusicTask:
     def __init__(
         self, recipe: MusicRecipe, device: torch.device, extra: dict[str, Any] | None = None
     ) -> None:
-        parts = load_dataset(recipe)
+        parts = load_music(recipe)
         self._recipe, self._device = recipe, device
         self._train, self._held = parts["train"], parts["valid"]
         self.notes: tuple[str, ...] = ()
@@ -302,7 +302,7 @@ class MusicTask:
         pieces = self._held[::every]
         nats = [held_out(model, piece, machine) for piece in pieces]
         total = float(sum(one.sum() for one in nats))
-        return {"val_loss": total / sum(map(len, nats)), "val_note": total / notes_begun(pieces)}
+        return {"val_loss": total / sum(map(len, nats)), "val_note": total / count_notes(pieces)}
 
     def sample(self, model: nn.Module, machine: Machine) -> Sequence[Sample]:
 

@@ -13,30 +13,31 @@ from genui.engine.data.speech import (
     LATEST,
     MEL_FRAMES,
     MELS,
-    RATE,
+    SAMPLE_RATE,
     SAMPLES,
     Speech,
     Take,
     load_speech,
-    prepared,
+    prepare,
     read_take,
 )
 from genui.formats.audio import encode_wav, to_pcm
 
 
-def tone(seconds: float = 0.4, rate: int = RATE, loud: float = 0.3) -> np.ndarray:
+def tone(seconds: float = 0.4, rate: int = SAMPLE_RATE, loud: float = 0.3) -> np.ndarray:
     t = np.arange(round(seconds * rate)) / rate
     return (loud * np.sin(2 * np.pi * 300 * t)).astype(np.float32)
 
 
-def write(path: Path, samples: np.ndarray, rate: int = RATE) -> Path:
+def write(path: Path, samples: np.ndarray, rate: int = SAMPLE_RATE) -> Path:
     path.write_bytes(encode_wav(to_pcm(samples), rate, ""))
     return path
 
 
 def few(count: int = 6) -> Speech:
     takes = tuple(
-        Take(f"{DIGITS[i % 10]} anna", prepared(tone(0.3 + i / 50), RATE)) for i in range(count)
+        Take(f"{DIGITS[i % 10]} anna", prepare(tone(0.3 + i / 50), SAMPLE_RATE))
+        for i in range(count)
     )
     return Speech(
         name="few", licence="", takes=takes, train=np.arange(count), held_out=np.arange(0)
@@ -45,22 +46,22 @@ def few(count: int = 6) -> Speech:
 
 def test_a_take_is_trimmed_levelled_and_brought_to_the_rate() -> None:
     quiet = np.zeros(4410, np.float32)
-    take = prepared(np.concatenate((quiet, tone(0.4, 44100, 0.05), quiet)), 44100)
-    assert 0.35 < len(take) / RATE < 0.55
-    again = prepared(tone(0.4, RATE, 0.9), RATE)
+    take = prepare(np.concatenate((quiet, tone(0.4, 44100, 0.05), quiet)), 44100)
+    assert 0.35 < len(take) / SAMPLE_RATE < 0.55
+    again = prepare(tone(0.4, SAMPLE_RATE, 0.9), SAMPLE_RATE)
     assert np.abs(take).max() == pytest.approx(np.abs(again).max(), rel=0.1)
 
 
 def test_of_a_long_take_the_loudest_second_is_kept() -> None:
     long = np.concatenate((tone(2.0, loud=0.05), tone(1.0, loud=0.5), tone(2.0, loud=0.05)))
-    assert len(prepared(long, RATE)) == SAMPLES
-    np.testing.assert_allclose(np.abs(prepared(long, RATE)).min(), 0, atol=0.1)
+    assert len(prepare(long, SAMPLE_RATE)) == SAMPLES
+    np.testing.assert_allclose(np.abs(prepare(long, SAMPLE_RATE)).min(), 0, atol=0.1)
 
 
 @pytest.mark.parametrize("samples", [np.zeros(4000), np.full(4000, 0.5), np.full(1, 0.2)])
 def test_silence_is_told(samples: np.ndarray) -> None:
     with pytest.raises(ValueError, match="silence"):
-        prepared(samples.astype(np.float32), RATE)
+        prepare(samples.astype(np.float32), SAMPLE_RATE)
 
 
 def test_a_batch_begins_words_a_little_later_each_time() -> None:
