@@ -48,14 +48,14 @@ def request(run: "RunDir", command: "Command", wait: float, value: float | None 
 
     Raises GenuiError where no trainer is there to do it.
     """
-    from genui.runs.control import steer
+    from genui.runs.control import send_live
 
     outcome = _outcome(run, command)
-    steer(run, command, value)
+    send_live(run, command, value)
     until = time.monotonic() + wait
     while not (line := outcome()) and time.monotonic() < until:
         time.sleep(POLL_SECONDS)
-    verb = "change its learning rate" if command == "rate" else command
+    verb = "change its learning rate" if command == "set_lr" else command
     output.say(f"{run.id}: {line or f'asked to {verb}; it does so between two steps'}")
 
 
@@ -111,7 +111,7 @@ def run_set(args: argparse.Namespace) -> int:
     from genui.runs.listing import find_run
 
     run = find_run(args.run_ref)
-    request(run, "rate", args.wait, learning_rate(run, [args.setting]))
+    request(run, "set_lr", args.wait, learning_rate(run, [args.setting]))
     return 0
 
 

@@ -101,7 +101,7 @@ def describe(summary: "RunSummary") -> None:
             ("machine", ", ".join(f"{key} {item}" for key, item in info.machine.items())),
             ("step", step),
             ("left", clock(status.eta) if summary.state == "running" and status.eta >= 0 else ""),
-            ("rate", f"{short(status.unit_rate)} {status.unit}" if status.unit_rate else ""),
+            ("speed", f"{short(status.units_per_s)} {status.unit}" if status.units_per_s else ""),
             ("loss", "" if status.loss is None else value(status.loss)),
             ("val", "" if status.val is None else value(status.val)),
             ("sample", str(newest)),
@@ -167,10 +167,10 @@ def _describe_foreign(summary: "RunSummary") -> None:
 
 def _learning_rate(summary: "RunSummary") -> str:
     """The base rate that the schedule takes a share of, as last changed."""
-    from genui.runs.control import changed_rate
+    from genui.runs.control import changed_learning_rate
 
     planned = summary.info.recipe.get("learning_rate")
-    changed = changed_rate(summary.run)
+    changed = changed_learning_rate(summary.run)
     if changed is not None:
         return f"{changed:g}, at first {planned}"
     return "" if planned is None else str(planned)

@@ -137,7 +137,7 @@ def listing() -> None:
 
 def as_dict(summary: "RunSummary") -> dict[str, Any]:
     """A run as scripts read it: `state` is the state as seen, so a killed run says "dead"."""
-    status = msgspec.structs.asdict(summary.status)
+    status = msgspec.to_builtins(summary.status)
     return {
         "id": summary.run.id,
         "path": summary.run.path,

@@ -114,8 +114,8 @@ def progress(status: Status) -> str:
         parts.append(f"loss {value(status.loss)}")
     if status.val is not None:
         parts.append(f"val {value(status.val)}")
-    if status.unit_rate:
-        parts.append(f"{short(status.unit_rate)} {status.unit}")
+    if status.units_per_s:
+        parts.append(f"{short(status.units_per_s)} {status.unit}")
     if status.eta >= 0:
         parts.append(f"{clock(status.eta)} left")
     return "  ".join(parts)
@@ -271,7 +271,7 @@ def run_resume(args: argparse.Namespace) -> int:
     new_rate = learning_rate(run, args.settings) if args.settings else None
     summary = summarise(run)
     if summary.alive and new_rate is not None:
-        request(run, "rate", args.wait, new_rate)
+        request(run, "set_lr", args.wait, new_rate)
     if summary.state == "paused":
         request(run, "resume", args.wait)
     elif summary.state in ("running", "starting"):

@@ -216,7 +216,7 @@ class Ignored:
 _LOSSES = ("loss", "train_loss", "train/loss")
 _VAL_LOSSES = ("val_loss", "val/loss", "eval_loss", "eval/loss", "valid_loss", "valid/loss")
 _BEATS = 10
-"""Heartbeats, each about a second, over which the rate is taken."""
+"""Heartbeats, each about a second, over which the speed is taken."""
 
 
 class StatusFields:
@@ -232,9 +232,9 @@ class StatusFields:
             self._recent.clear()  # went back
         self._recent.append((now, step))
         then, before = self._recent[0]
-        rate = (step - before) / (now - then) if now > then else 0.0
+        speed = (step - before) / (now - then) if now > then else 0.0
         loss, val = _first(_LOSSES, values), _first(_VAL_LOSSES, values)
-        return {"step": step, "rate": rate, "loss": loss, "val": val}
+        return {"step": step, "steps_per_s": speed, "loss": loss, "val": val}
 
 
 def _first(names: tuple[str, ...], values: Mapping[str, Any]) -> float | None:
@@ -501,11 +501,11 @@ class Run:
     def _poll_control(self, writer: RunWriter) -> None:
         if not self._has_folder():
             return
-        for order in control.poll(writer.run, self.say):
-            if order.command == "stop":
+        for request in control.poll(writer.run, self.say):
+            if request.command == "stop":
                 self._stop_requested = True
             else:
-                self.say(f"ignored {order}: a script of its own can only be asked to stop")
+                self.say(f"ignored {request}: a script of its own can only be asked to stop")
 
     def _update_status(self, writer: RunWriter) -> None:
         """Brings status.json up to date, at the next heartbeat."""

@@ -1,8 +1,8 @@
-"""Commands to a trainer: one small file each, renamed into control/, removed when obeyed.
+"""Commands to a trainer: one small file each, renamed into control/, removed when it is read.
 
 A file in a folder needs no port and no signal, works from any host that sees the file
-system, and waits for a trainer that is still importing torch. It holds one word, and for
-`rate` a number after it; a trainer that does not know the word removes the file and says so.
+system, and waits for a trainer that is still importing torch. It holds one word, and for a
+learning rate a number after it; a trainer that does not know the word removes the file and says so.
 """
 
 import os
@@ -29,12 +29,13 @@ from genui.base.files import (
     shown,
     write_all,
 )
+from genui.base.migrate import COMMAND_WORDS, COMMANDS
 from genui.runs.layout import RunDir
 from genui.runs.listing import summarise
 
-Command = Literal["pause", "resume", "stop", "checkpoint", "evaluate", "rate"]
+Command = Literal["pause", "resume", "stop", "checkpoint", "evaluate", "set_lr"]
 
-HIGHEST_RATE = 10.0
+HIGHEST_LR = 10.0
 """The largest learning rate, as in a recipe."""
 
 _COMMANDS: dict[str, Command] = {command: command for command in get_args(Command)}
@@ -42,8 +43,8 @@ _LONGEST = 64  # bytes
 
 
 @dataclass(frozen=True)
-class Order:
-    """A command as it is given. `value` is the new base learning rate of "rate", and of no other.
+class Control:
+    """A command with its value: the new base learning rate of "set_lr"; others have none.
 
     Raises MisuseError where the value is missing, not needed or out of range.
     """
@@ -52,47 +53,51 @@ class Order:
     value: float | None = None
 
     def __post_init__(self) -> None:
-        if self.command == "rate":
+        if self.command == "set_lr":
             # Written so that NaN, which compares false with everything, is refused too.
-            if self.value is None or not 0 < self.value <= HIGHEST_RATE:
+            if self.value is None or not 0 < self.value <= HIGHEST_LR:
                 given = "" if self.value is None else f" {self.value:g}"
                 raise MisuseError(
-                    f"learning rate{given}: give a number above 0 and at most {HIGHEST_RATE:g}, "
+                    f"learning rate{given}: give a number above 0 and at most {HIGHEST_LR:g}, "
                     "as in 3e-4"
                 )
         elif self.value is not None:
             raise MisuseError(f"{self.command} takes no value: leave {self.value:g} out")
 
     def __str__(self) -> str:
-        """The order as its file holds it; the number comes back as the same float."""
         return self.command if self.value is None else f"{self.command} {float(self.value)!r}"
+
+    def encode(self) -> bytes:
+        """The text of its file; the number comes back as the same float."""
+        word, *value = str(self).split()
+        return " ".join((COMMAND_WORDS.get(word, word), *value)).encode()
 
 
 def send(run: RunDir, command: Command, value: float | None = None) -> None:
-    """Leaves the command for the run's trainer, now or when it comes.
+    """Leaves the command for the run's trainer, which may not have started yet.
 
     Raises MisuseError for a value that will not do, GenuiError where the disk refuses.
     """
-    order = Order(command, value)
+    control = Control(command, value)
     try:
         run.control.mkdir(exist_ok=True)
     except OSError as error:
         raise cannot_write(run.control, error) from None
-    # Names sort by time, so commands are obeyed in the order they were given.
+    # Names sort by time, so commands are read in the order they were sent.
     name = f"{time.time_ns():020d}-{os.urandom(3).hex()}"
-    atomic_write(run.control / name, str(order).encode())
+    atomic_write(run.control / name, control.encode())
 
 
-def steer(run: RunDir, command: Command, value: float | None = None) -> None:
-    """`send`, where a trainer is there to obey. Raises GenuiError saying why none is."""
-    order = Order(command, value)
+def send_live(run: RunDir, command: Command, value: float | None = None) -> None:
+    """`send`, to a run that has a trainer. Raises GenuiError saying why it has none."""
+    control = Control(command, value)
     summary = summarise(run)
     if summary.fault:
         raise GenuiError(summary.fault)
     if not summary.alive:
         verb, goes_on = command, f"genui resume {run.id}"
-        if command == "rate":
-            verb, goes_on = "change", f"{goes_on} --set learning_rate={order.value:g}"
+        if command == "set_lr":
+            verb, goes_on = "change", f"{goes_on} --set learning_rate={control.value:g}"
         over = summary.state == "finished" or summary.info.kind == "script"
         remedy = "" if over else f" ({goes_on} goes on with it)"
         raise GenuiError(f"run {run.id} is {summary.state}: nothing to {verb}{remedy}")
@@ -104,12 +109,12 @@ def steer(run: RunDir, command: Command, value: float | None = None) -> None:
     send(run, command, value)
 
 
-def poll(run: RunDir, note: Callable[[str], None] | None = None) -> list[Order]:
-    """The orders that arrived since the last poll, oldest first; each is removed.
+def poll(run: RunDir, note: Callable[[str], None] | None = None) -> list[Control]:
+    """The commands that arrived since the last poll, oldest first; each is removed.
 
-    Anything else in the folder is removed too and ignored; `note` is told of it in one line.
-    Raises GenuiError where the folder cannot be read, or an order cannot be removed: it
-    would be obeyed again and again.
+    Anything else in the folder is removed too and ignored; `note` gets a line about it.
+    Raises GenuiError where the folder cannot be read, or a command cannot be removed: it
+    would be carried out again and again.
     """
     try:
         names = sorted(entry.name for entry in os.scandir(run.control))
@@ -117,7 +122,7 @@ def poll(run: RunDir, note: Callable[[str], None] | None = None) -> list[Order]:
         return []
     except OSError as error:
         raise cannot_read(run.control, error) from None
-    orders: list[Order] = []
+    controls: list[Control] = []
     for name in names:
         if name.startswith("."):  # being written
             continue
@@ -126,21 +131,22 @@ def poll(run: RunDir, note: Callable[[str], None] | None = None) -> list[Order]:
         if text is None:
             continue
         try:
-            orders.append(_read(text))
+            controls.append(_read(text))
         except MisuseError as fault:
             if note is not None:
                 note(f"ignored {fault}")
-    return orders
+    return controls
 
 
 def clear(run: RunDir) -> None:
-    """Forgets orders meant for a trainer that is gone. Raises GenuiError."""
+    """Removes commands meant for a trainer that is gone. Raises GenuiError."""
     poll(run)
 
 
-def _read(text: str) -> Order:
-    """The order in the text of its file. Raises MisuseError with what is wrong, in one line."""
+def _read(text: str) -> Control:
+    """The command in the text of a file. Raises MisuseError with what is wrong, in one line."""
     word, _, number = text.partition(" ")
+    word = COMMANDS.get(word, word)
     if word not in _COMMANDS:
         known = ", ".join(_COMMANDS)
         raise MisuseError(f"an unknown command {plain(text, 20)!r} (known: {known})")
@@ -150,7 +156,7 @@ def _read(text: str) -> Order:
         raise MisuseError(
             f"a command with a value that is no number: {plain(text, 40)!r}"
         ) from None
-    return Order(_COMMANDS[word], value)
+    return Control(_COMMANDS[word], value)
 
 
 def _take(path: Path) -> str | None:
@@ -171,14 +177,14 @@ def _take(path: Path) -> str | None:
     return text
 
 
-# --- What happened to a run beside plain training: orders obeyed, and where it started or resumed
+# --- Events of a run: commands that were carried out, and where it started or resumed ----------
 # `events.jsonl` has one line each, so that a curve can mark the steps at which somebody changed
-# its course. There are as many as somebody asked for, so the file stays small.
+# its course. Few are written, so the file stays small.
 
 RESUMED = "resumed"
 """The event of a training that goes on from a checkpoint: what came after that step is undone."""
 
-_RATE = re.compile(r"→ (\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?:,|$)")  # as the trainer words it
+_NEW_VALUE = re.compile(r"→ (\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?:,|$)")  # as the trainer words it
 
 
 class Event(Struct, frozen=True):
@@ -221,18 +227,19 @@ def read_events(run: RunDir) -> list[Event]:
     events = []
     for line in lines:
         try:
-            events.append(msgspec.json.decode(line, type=Event))
+            event = msgspec.json.decode(line, type=Event)
         except (msgspec.DecodeError, RecursionError, UnicodeError):
             continue
+        events.append(msgspec.structs.replace(event, event=COMMANDS.get(event.event, event.event)))
     return events
 
 
-def changed_rate(run: RunDir) -> float | None:
-    """The base learning rate that somebody changed it to and that is in force; None where
-    nobody did. Raises GenuiError as `read_events` does."""
+def changed_learning_rate(run: RunDir) -> float | None:
+    """The base learning rate that is in force because somebody set it; None where nobody did.
+    Raises GenuiError as `read_events` does."""
     for event in reversed(in_force(read_events(run))):
-        if event.event == "rate" and (said := _RATE.search(event.text)):
-            return float(said[1])
+        if event.event == "set_lr" and (match := _NEW_VALUE.search(event.text)):
+            return float(match[1])
     return None
 
 

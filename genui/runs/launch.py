@@ -85,7 +85,7 @@ def resume(run: RunDir, learning_rate: float | None = None) -> RunDir:
     Raises MisuseError for a rate that will not do, and GenuiError where a trainer is already
     on it, it is finished, it is a script's own, or its folder is damaged.
     """
-    order = None if learning_rate is None else control.Order("rate", learning_rate)
+    set_lr = None if learning_rate is None else control.Control("set_lr", learning_rate)
     if read_info(run).kind == "script":
         raise GenuiError(
             f"run {run.id} is a script of your own: start the script again, its next run is new"
@@ -103,8 +103,8 @@ def resume(run: RunDir, learning_rate: float | None = None) -> RunDir:
         )
     with RunLock(run) as lock:
         control.clear(run)  # a stop meant for the trainer that died must not stop this one
-        if order is not None:
-            control.send(run, order.command, order.value)
+        if set_lr is not None:
+            control.send(run, set_lr.command, set_lr.value)
         _start(run, lock)
     return run
 

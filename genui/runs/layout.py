@@ -28,6 +28,7 @@ import genui
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_write, cannot_write, plain, read_small, shown, write_all
+from genui.base.migrate import STATUS_KEYS
 
 if TYPE_CHECKING:
     from genui.recipes import Recipe
@@ -36,7 +37,7 @@ State = Literal["starting", "running", "paused", "stopped", "finished", "failed"
 """What a trainer writes of itself. Seen from outside it may also be "dead"."""
 
 LIVE: frozenset[str] = frozenset({"starting", "running", "paused"})
-"""The states in which a trainer holds the lock and obeys commands."""
+"""The states in which a trainer holds the lock and reads commands."""
 
 _LONGEST_NAME = 48
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{_LONGEST_NAME - 1}}}")
@@ -134,7 +135,7 @@ class RunInfo(Struct, frozen=True, kw_only=True):
     start_from: dict[str, Any] = {}  # ref, run, step, path, fingerprint of the first weights
 
 
-class Status(Struct, frozen=True, kw_only=True):
+class Status(Struct, frozen=True, kw_only=True, rename=STATUS_KEYS):
     """How a run goes, as its trainer last wrote."""
 
     state: State
@@ -145,8 +146,8 @@ class Status(Struct, frozen=True, kw_only=True):
     heartbeat: float = 0.0  # unix time
     error: str = ""
     started: float = 0.0  # unix time
-    rate: float = 0.0  # steps/s
-    unit_rate: float = 0.0  # in `unit`
+    steps_per_s: float = 0.0
+    units_per_s: float = 0.0  # in `unit`
     unit: str = ""  # "tok/s" or "img/s"
     eta: float = -1.0  # seconds; -1 unknown
     val: float | None = None
@@ -215,10 +216,10 @@ def write_status(run: RunDir, status: Status) -> None:
 
     Not synced to the disk: it is written every second and is worth nothing after a power cut.
     """
-    # JSON has neither NaN nor infinity: an unknown rate is 0, an unknown ETA -1.
+    # JSON has neither NaN nor infinity: an unknown speed is 0, an unknown ETA -1.
     unknown = {
         name: -1.0 if name == "eta" else 0.0
-        for name in ("rate", "unit_rate", "eta")
+        for name in ("steps_per_s", "units_per_s", "eta")
         if not math.isfinite(getattr(status, name))
     }
     status = msgspec.structs.replace(status, **unknown)

@@ -40,7 +40,7 @@ class RunSummary:
 
     @property
     def alive(self) -> bool:
-        """Whether a trainer is there to obey commands."""
+        """Whether a trainer is there to read commands."""
         return self.state in LIVE
 
 

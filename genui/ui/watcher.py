@@ -226,7 +226,7 @@ class RunLook:
         self.live = False  # it may change soon
         self.behind = False  # more is there to be read
         self._format = summary.format
-        self._own = summary.format == "genui"
+        self._own = summary.native
         self._info = summary.info  # of another tool's log: its name as the list has it
         self._tail: Tail = open_tail(summary)
         self._system: MetricsTail | None = _system_tail(self.run) if self._own else None

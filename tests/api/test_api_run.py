@@ -153,7 +153,7 @@ def test_a_stop_from_the_app_is_seen_by_the_script(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(writer, "HEARTBEAT", 0.01)
     run = genui.init("stop me")
     assert not run.stop_requested
-    control.steer(folder(run), "stop")
+    control.send_live(folder(run), "stop")
     wait_for(lambda: run.stop_requested)
     run.finish()
     assert read_status(folder(run)).state == "stopped"
@@ -169,7 +169,7 @@ def test_the_list_of_runs_shows_step_and_losses(monkeypatch: pytest.MonkeyPatch)
     (summary,) = list_runs()
     status = summary.status
     assert (summary.state, status.loss, status.val, status.steps) == ("running", 2.5, 3.5, 0)
-    assert status.rate > 0
+    assert status.steps_per_s > 0
     assert (summary.info.kind, summary.info.project) == ("script", "digits")
     assert summary.info.name == "my-run-1"
     assert summary.run.id == run.id

@@ -288,7 +288,7 @@ def test_whose_weights_it_began_with_and_the_rate_in_force(
     )
     source = {"ref": "last", "run": "plays-1", "step": 40}
     write_info(finished, msgspec.structs.replace(info, start_from=source))
-    control.record(finished, 10, "rate", "learning rate 0.003 → 2e-05, Muon's 0.02 → 0.01")
+    control.record(finished, 10, "set_lr", "learning rate 0.003 → 2e-05, Muon's 0.02 → 0.01")
     assert facts()["from"] == "plays-1@40"
     assert facts()["learning rate"] == f"2e-05, at first {info.recipe['learning_rate']}"
     control.record(finished, 5, control.RESUMED, "resumed from the checkpoint")

@@ -10,7 +10,7 @@ import pytest
 
 from genui.cli.main import main
 from genui.runs import control, launch
-from genui.runs.control import Order
+from genui.runs.control import Control
 from genui.runs.layout import RunDir, create_script_run
 from genui.runs.writer import RunWriter
 
@@ -64,8 +64,8 @@ def test_a_live_run_obeys_and_the_shell_says_so(
         f"{run.id}: already running",
         f"{run.id}: obeyed checkpoint at step 7",
         f"{run.id}: obeyed evaluate at step 7",
-        f"{run.id}: obeyed rate 0.0003 at step 7",
-        f"{run.id}: obeyed rate 0.0001 at step 7",
+        f"{run.id}: obeyed set_lr 0.0003 at step 7",
+        f"{run.id}: obeyed set_lr 0.0001 at step 7",
         f"{run.id}: stopped at step 7",
     ]
 
@@ -76,7 +76,7 @@ def test_a_run_that_is_busy_is_not_waited_for_forever(
     with trained(run, obeys=False):
         assert main(["pause", "last", "--wait", "0"]) == 0
     assert "asked to pause; it does so between two steps" in capsys.readouterr().out
-    assert control.poll(run) == [Order("pause")]
+    assert control.poll(run) == [Control("pause")]
 
 
 @pytest.mark.parametrize("command", ["pause", "stop", "checkpoint", "evaluate"])
@@ -131,7 +131,7 @@ def test_a_learning_rate_is_given_to_a_run_when_it_is_resumed(
         writer.update(state="paused")
         assert main(["resume", "last", "--set", "learning_rate=2e-4"]) == 0
         assert writer.status.state == "running"
-    assert [event.text for event in control.read_events(run)] == ["obeyed rate 0.0002"]
+    assert [event.text for event in control.read_events(run)] == ["obeyed set_lr 0.0002"]
     assert asked == [1e-4]
 
 
@@ -170,13 +170,13 @@ def test_an_unknown_run_is_misuse_with_the_nearest(
 
 def test_inspect_says_how_far_a_run_is(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
     with trained(run) as writer:
-        writer.update(state="paused", loss=1.25, unit_rate=5800.0, unit="tok/s")
+        writer.update(state="paused", loss=1.25, units_per_s=5800.0, unit="tok/s")
         assert main(["inspect", "last"]) == 0
     facts = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines())
     assert facts["state"] == "paused"
     assert facts["step"] == "7 of 40 (18 %)"
     assert facts["loss"] == "1.250"
-    assert facts["rate"] == "5.8k tok/s"
+    assert facts["speed"] == "5.8k tok/s"
     assert facts["changed"] == "steps=40"
     assert facts["folder"] == str(run.path)
 

@@ -13,7 +13,7 @@ from genui.base.errors import GenuiError
 from genui.engine import trainer
 from genui.logs.native import MetricsTail
 from genui.runs import control
-from genui.runs.control import Order, in_force, read_events
+from genui.runs.control import Control, in_force, read_events
 from genui.runs.layout import RunDir, read_status
 
 pytestmark = pytest.mark.usefixtures("signals")
@@ -32,7 +32,7 @@ polls, poll = 0, control.poll
 def steered(run, note=None):
     global polls
     if polls == rate_at:
-        control.send(run, "rate", 1e-3)
+        control.send(run, "set_lr", 1e-3)
     if polls == kill_at:
         os.kill(os.getpid(), signal.SIGKILL)
     polls += 1
@@ -45,14 +45,14 @@ trainer.train(run)
 
 
 @pytest.fixture
-def steered(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[int, list[Order]]], None]:
+def steered(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[int, list[Control]]], None]:
     """Has a trainer of this process find orders at its n-th poll, which is once a step."""
     poll = control.poll
 
-    def arrange(orders: dict[int, list[Order]]) -> None:
+    def arrange(orders: dict[int, list[Control]]) -> None:
         polls = iter(range(1_000))
 
-        def before(run: RunDir, note: Callable[[str], None] | None = None) -> list[Order]:
+        def before(run: RunDir, note: Callable[[str], None] | None = None) -> list[Control]:
             for order in orders.get(next(polls), ()):
                 control.send(run, order.command, order.value)
             return poll(run, note)
@@ -80,7 +80,7 @@ def test_a_new_rate_scales_the_schedule_from_its_step_on(tiny_run: MakeRun, stee
     plain = tiny_run(warmup="0", decay_from="0", steps="10")
     assert trainer.train(plain) == 0
     run = tiny_run(warmup="0", decay_from="0", steps="10")
-    steered({6: [Order("rate", 6e-4)]})
+    steered({6: [Control("set_lr", 6e-4)]})
     assert trainer.train(run) == 0
     rates, before = series(run, "lr"), series(plain, "lr")
     assert [rates[step] for step in range(1, 6)] == [before[step] for step in range(1, 6)]
@@ -101,22 +101,22 @@ def test_a_new_rate_survives_kill_9_with_the_losses_of_a_run_never_interrupted(
     kill(run, rate_at=5, kill_at=kill_at)  # the next checkpoint of its own would be at step 8
     assert trainer.train(run) == 0
     whole = tiny_run(dropout="0.1")
-    steered({5: [Order("rate", 1e-3)]})
+    steered({5: [Control("set_lr", 1e-3)]})
     assert trainer.train(whole) == 0
     assert series(run, "loss") == series(whole, "loss")
     assert series(run, "lr") == series(whole, "lr")
     assert run.checkpoint(12).read_bytes() == whole.checkpoint(12).read_bytes()
     told = [event.event for event in in_force(read_events(run))]
-    assert told == ["rate", "resumed"]
+    assert told == ["set_lr", "resumed"]
 
 
 def test_a_paused_run_obeys_at_once_and_stays_paused(tiny_run: MakeRun, steered) -> None:
     run = tiny_run()
-    asked = [Order("evaluate"), Order("rate", 1e-3), Order("checkpoint"), Order("pause")]
-    steered({3: [Order("pause")], 4: asked, 5: [Order("resume")], 6: [Order("resume")]})
+    asked = [Control("evaluate"), Control("set_lr", 1e-3), Control("checkpoint"), Control("pause")]
+    steered({3: [Control("pause")], 4: asked, 5: [Control("resume")], 6: [Control("resume")]})
     assert trainer.train(run) == 0
     assert [(e.step, e.event) for e in read_events(run)] == [
-        (3, "pause"), (3, "evaluate"), (3, "rate"), (3, "checkpoint"), (3, "resume")
+        (3, "pause"), (3, "evaluate"), (3, "set_lr"), (3, "checkpoint"), (3, "resume")
     ]  # fmt: skip
     assert run.checkpoint(3).exists()
     assert run.sample(3, ".txt").exists()
@@ -129,7 +129,7 @@ def test_a_paused_run_obeys_at_once_and_stays_paused(tiny_run: MakeRun, steered)
 def test_an_evaluation_that_was_asked_for_changes_no_loss(tiny_run: MakeRun, steered) -> None:
     plain, run = tiny_run(dropout="0.1"), tiny_run(dropout="0.1")
     assert trainer.train(plain) == 0
-    steered({2: [Order("evaluate")], 7: [Order("evaluate"), Order("checkpoint")]})
+    steered({2: [Control("evaluate")], 7: [Control("evaluate"), Control("checkpoint")]})
     assert trainer.train(run) == 0
     assert series(run, "loss") == series(plain, "loss")
 
@@ -138,22 +138,22 @@ def test_stopping_is_marked_and_ends_the_run_with_the_rate_it_had(
     tiny_run: MakeRun, steered
 ) -> None:
     run = tiny_run(warmup="0", decay_from="1")
-    steered({2: [Order("rate", 1e-3), Order("stop")]})
+    steered({2: [Control("set_lr", 1e-3), Control("stop")]})
     assert trainer.train(run) == 0
     assert (read_status(run).state, read_status(run).step) == ("stopped", 2)
     steered({})
     assert trainer.train(run) == 0
     assert [(e.step, e.event) for e in read_events(run)] == [
-        (2, "rate"), (2, "stop"), (2, "resumed")
+        (2, "set_lr"), (2, "stop"), (2, "resumed")
     ]  # fmt: skip
     assert series(run, "lr")[12] == 1e-3
 
 
 def test_a_run_goes_on_at_the_rate_it_is_resumed_with(tiny_run: MakeRun, steered) -> None:
     run = tiny_run(warmup="0", decay_from="1", steps="8")
-    steered({5: [Order("rate", 10.0), Order("stop")]})
+    steered({5: [Control("set_lr", 10.0), Control("stop")]})
     assert trainer.train(run) == 0
-    control.send(run, "rate", 2e-3)  # as launch.resume leaves it
+    control.send(run, "set_lr", 2e-3)  # as launch.resume leaves it
     steered({})
     assert trainer.train(run) == 0
     rates = series(run, "lr")
@@ -164,7 +164,7 @@ def test_a_checkpoint_from_before_rates_were_kept_goes_on_at_the_recipes(
     tiny_run: MakeRun, steered
 ) -> None:
     run = tiny_run(warmup="0", decay_from="1", steps="8", learning_rate="2e-3")
-    steered({5: [Order("stop")]})
+    steered({5: [Control("stop")]})
     assert trainer.train(run) == 0
     state = safetensors.torch.load_file(run.checkpoint_state(5))
     assert float(state.pop("optimizer.learning_rate")) == 2e-3
@@ -182,7 +182,7 @@ def test_a_run_whose_folder_is_removed_ends(
 
     def removed_at_the_third(
         asked: RunDir, note: Callable[[str], None] | None = None
-    ) -> list[Order]:
+    ) -> list[Control]:
         if next(polls) == 3:
             shutil.rmtree(run.path)
         return poll(asked, note)

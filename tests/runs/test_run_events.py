@@ -16,10 +16,10 @@ def steps(events: list[Event]) -> list[tuple[int, str]]:
 def test_events_come_back_in_the_order_they_happened():
     run = a_run()
     assert read_events(run) == []
-    record(run, 7, "rate", "learning rate 0.003 → 0.0003")
+    record(run, 7, "set_lr", "learning rate 0.003 → 0.0003")
     record(run, 7, "pause", "paused")
     first, second = read_events(run)
-    assert (first.step, first.event, first.text) == (7, "rate", "learning rate 0.003 → 0.0003")
+    assert (first.step, first.event, first.text) == (7, "set_lr", "learning rate 0.003 → 0.0003")
     assert 0 <= second.time - first.time < 60
 
 
@@ -35,7 +35,7 @@ def test_a_line_torn_by_a_kill_costs_only_itself():
 def test_what_is_no_event_is_passed_over():
     run = a_run()
     run.events.write_bytes(
-        b'\n[]\n{"step":"x"}\n\xff\xfe\n' + b"[" * 5000 + b'\n{"step":1,"time":2,"event":"rate"}\n'
+        b'\n[]\n{"step":"x"}\n\xff\xfe\n' + b"[" * 5000 + b'\n{"step":1,"time":2,"event":"x"}\n'
     )
     record(run, 4, "stop", "stopped")
     assert steps(read_events(run)) == [(4, "stop")]
@@ -43,10 +43,16 @@ def test_what_is_no_event_is_passed_over():
 
 def test_resuming_undoes_what_came_after_its_checkpoint():
     run = a_run()
-    for step, event in ((4, "rate"), (8, "pause"), (9, "rate"), (8, "resumed"), (9, "evaluate")):
+    for step, event in (
+        (4, "set_lr"),
+        (8, "pause"),
+        (9, "set_lr"),
+        (8, "resumed"),
+        (9, "evaluate"),
+    ):
         record(run, step, event, "")
     kept = in_force(read_events(run))
-    assert steps(kept) == [(4, "rate"), (8, "pause"), (8, "resumed"), (9, "evaluate")]
+    assert steps(kept) == [(4, "set_lr"), (8, "pause"), (8, "resumed"), (9, "evaluate")]
 
 
 def test_of_a_huge_file_the_newest_part_is_read():

@@ -143,7 +143,7 @@ def test_a_run_is_resumed_at_another_learning_rate():
     launch.resume(run, 1e-4)
     until(lambda: read_status(run).state == "running")
     stop(run)
-    assert "obeyed rate 0.0001\n" in run.console.read_text()
+    assert "obeyed set_lr 0.0001\n" in run.console.read_text()
 
 
 def test_a_run_held_by_another_process_is_not_resumed():

@@ -93,9 +93,11 @@ def test_a_runs_folder_that_is_a_file_is_named(genui_home: Path):
 
 def test_a_status_reads_back_whatever_the_floats():
     run = a_run()
-    write_status(run, Status(state="running", rate=math.inf, eta=math.nan, loss=math.nan, val=1.5))
+    write_status(
+        run, Status(state="running", steps_per_s=math.inf, eta=math.nan, loss=math.nan, val=1.5)
+    )
     status = read_status(run)
-    assert (status.rate, status.eta, status.loss, status.val) == (0.0, -1.0, None, 1.5)
+    assert (status.steps_per_s, status.eta, status.loss, status.val) == (0.0, -1.0, None, 1.5)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from acting import Opener, fault, seen, until, until_seen
 from textual.pilot import Pilot
 
 from genui.runs import control
-from genui.runs.control import Order
+from genui.runs.control import Control
 from genui.runs.layout import RunDir, RunLock, read_info, write_info
 from genui.runs.listing import summarise
 from genui.ui import windows
@@ -49,7 +49,7 @@ async def test_what_was_asked_is_said_and_then_what_the_run_did(
         await board(pilot)
         await pilot.press(key)
         await until_seen(pilot, asked)
-        assert control.poll(run) == [Order(command)]
+        assert control.poll(run) == [Control(command)]
         control.record(run, 101, command, answer)
         await until_seen(pilot, f"step 101: {answer}")
         assert "no answer" not in seen(pilot)
@@ -64,7 +64,7 @@ async def test_a_paused_run_goes_on_by_the_same_key(shipped, open_app: Opener, r
         assert first.summary.state == "paused"
         await pilot.press("space")
         await until_seen(pilot, "asked to go on")
-        assert control.poll(run) == [Order("resume")]
+        assert control.poll(run) == [Control("resume")]
 
 
 async def test_the_key_pressed_again_means_the_other_though_the_run_has_not_answered(
@@ -72,11 +72,11 @@ async def test_the_key_pressed_again_means_the_other_though_the_run_has_not_answ
 ) -> None:
     async with open_app() as pilot:
         await board(pilot)
-        given: list[Order] = []
+        given: list[Control] = []
         for _ in range(3):
             await pilot.press("space")
             await until(pilot, lambda: bool(found := control.poll(run)) and not given.extend(found))
-        assert given == [Order("pause"), Order("resume"), Order("pause")]
+        assert given == [Control("pause"), Control("resume"), Control("pause")]
 
 
 async def test_stop_asks_first_and_the_end_is_its_answer(shipped, open_app: Opener) -> None:
@@ -92,7 +92,7 @@ async def test_stop_asks_first_and_the_end_is_its_answer(shipped, open_app: Open
             assert control.poll(run) == []
             await pilot.press("x", "y")
             await until_seen(pilot, "asked to stop")
-            assert control.poll(run) == [Order("stop")]
+            assert control.poll(run) == [Control("stop")]
             stage.set_state(run, "stopped", 107, 400)
             held.close()
             await until_seen(pilot, "stopped at step 107")
@@ -115,7 +115,7 @@ async def test_a_run_that_dies_before_it_obeys_says_so(shipped, open_app: Opener
 def test_a_slow_answer_is_said_once_and_waited_for(
     run: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waiting = steering.AnswerWatch(run, Order("pause"))
+    waiting = steering.AnswerWatch(run, Control("pause"))
     assert waiting.look() is None
     monkeypatch.setattr(steering, "SLOW", -1.0)
     answer = waiting.look()
@@ -144,8 +144,8 @@ async def test_the_learning_rate_is_asked_for_and_checked_in_place(
         pilot.app.screen.query_one("LineInput").value = "3e-4"  # type: ignore[attr-defined]
         await pilot.press("enter")
         await until_seen(pilot, "asked to train on at 0.0003")
-        assert control.poll(run) == [Order("rate", 3e-4)]
-        control.record(run, 101, "rate", "learning rate 0.003 → 0.0003")
+        assert control.poll(run) == [Control("set_lr", 3e-4)]
+        control.record(run, 101, "set_lr", "learning rate 0.003 → 0.0003")
         await until_seen(pilot, "step 101: learning rate 0.003 → 0.0003")
         await pilot.press("r")  # the rate in force now is offered
         await until(pilot, lambda: isinstance(pilot.app.screen, ValueScreen))
@@ -157,7 +157,7 @@ def view_of(run: RunDir, format: str = "genui") -> RunView:
     return RunView(dataclasses.replace(summarise(run), format=format))
 
 
-@pytest.mark.parametrize("command", ["pause", "checkpoint", "evaluate", "rate"])
+@pytest.mark.parametrize("command", ["pause", "checkpoint", "evaluate", "set_lr"])
 def test_a_script_is_only_asked_to_stop(run: RunDir, command: control.Command) -> None:
     write_info(run, msgspec.structs.replace(read_info(run), kind="script"))
     assert "run.stop_requested" in steering.refusal(view_of(run), command)

@@ -12,7 +12,7 @@ from genui.base import paths
 from genui.base.errors import GenuiError
 from genui.recipes import RECIPES
 from genui.runs import control
-from genui.runs.control import Order
+from genui.runs.control import Control
 from genui.runs.layout import RunDir, RunLock, read_info, write_info
 from genui.ui import windows
 from genui.ui.home_panes import TrainingPane
@@ -93,22 +93,22 @@ async def test_keys_leave_commands_for_the_trainer(shipped, open_app: Opener) ->
             await until(pilot, lambda: pane.run is not None and pane.run.summary.alive)
             await pilot.press("space")
             await until_seen(pilot, "asked to pause")
-            assert control.poll(run) == [Order("pause")]
+            assert control.poll(run) == [Control("pause")]
             await pilot.press("c")
             await until_seen(pilot, "asked for a checkpoint")
-            assert control.poll(run) == [Order("checkpoint")]
+            assert control.poll(run) == [Control("checkpoint")]
             await pilot.press("x")
             await until_seen(pilot, "Stop plays?")
             await pilot.press("escape")
             assert control.poll(run) == []
             await pilot.press("x", "y")
             await until_seen(pilot, "asked to stop")
-            assert control.poll(run) == [Order("stop")]
+            assert control.poll(run) == [Control("stop")]
             stage.set_state(run, "paused", 100, 400)
             await until_seen(pilot, "paused")
             await pilot.press("p")
             await until_seen(pilot, "asked to go on")
-            assert control.poll(run) == [Order("resume")]
+            assert control.poll(run) == [Control("resume")]
 
 
 async def test_the_key_pressed_again_means_the_other_though_the_run_has_not_answered(
@@ -118,11 +118,11 @@ async def test_the_key_pressed_again_means_the_other_though_the_run_has_not_answ
         pane = home_of(pilot).query_one(TrainingPane)
         await pilot.press("tab")
         await until(pilot, lambda: pane.run is not None and pane.run.summary.alive)
-        given: list[Order] = []
+        given: list[Control] = []
         for _ in range(2):
             await pilot.press("space")
             await until(pilot, lambda: bool(found := control.poll(run)) and not given.extend(found))
-        assert given == [Order("pause"), Order("resume")]
+        assert given == [Control("pause"), Control("resume")]
 
 
 async def test_a_run_that_does_not_train_cannot_be_paused(shipped, open_app: Opener) -> None:
@@ -179,7 +179,7 @@ async def test_a_full_disk_is_one_line(
     def full(run: RunDir, command: str, value: float | None) -> None:
         raise GenuiError(f"cannot write {run.control}: no space left on device")
 
-    monkeypatch.setattr("genui.ui.training.steering.steer", full)
+    monkeypatch.setattr("genui.ui.training.steering.send_live", full)
     run = stage.make_run(name="plays")
     with RunLock(run):
         stage.set_state(run, "running", 100, 400)

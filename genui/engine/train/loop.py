@@ -126,8 +126,8 @@ class Trainer:
         """
         if not self._run.path.is_dir():
             raise GenuiError(f"{self._run.path}: the run's folder is gone, so its training ends")
-        for order in control.poll(self._run, self._writer.say):
-            match order.command:
+        for request in control.poll(self._run, self._writer.say):
+            match request.command:
                 case "stop":
                     self._stop = True
                 case "checkpoint":
@@ -137,8 +137,8 @@ class Trainer:
                     values = self._evaluate()
                     self._sample()
                     self._mark("evaluate", values)
-                case "rate" if order.value is not None:
-                    self._change_rate(order.value)
+                case "set_lr" if request.value is not None:
+                    self._change_rate(request.value)
                 case "pause" if not self._paused:
                     self._paused = True
                     self._writer.update(state="paused")
@@ -166,7 +166,7 @@ class Trainer:
             share = muon / self._recipe.learning_rate
             text += f", Muon's {old * share:g} → {value * share:g}"
         self._writer.say(f"step {self._step:,} {text}; {due:g} is due now by the schedule")
-        self._mark("rate", text)
+        self._mark("set_lr", text)
 
     def _mark(self, event: str, text: str) -> None:
         control.record(self._run, self._step, event, text)
@@ -192,8 +192,8 @@ class Trainer:
         self._writer.update(
             step=self._step,
             loss=metrics[self._players[0].metric("loss")],
-            rate=1 / self._seconds,
-            unit_rate=speed,
+            steps_per_s=1 / self._seconds,
+            units_per_s=speed,
             eta=(self._recipe.steps - self._step) * self._seconds,
         )
 

@@ -464,7 +464,7 @@ class ConsolePanel(DeafWhenLeaving, Framed, Vertical):
 
     def show(self, shown: Snapshot) -> None:
         """The console does not move with the cursor: its lines have times, not steps."""
-        own = next((view for view in shown.views if view.summary.format == "genui"), None)
+        own = next((view for view in shown.views if view.summary.native), None)
         if own is None:
             self._follow(None, FOREIGN if shown.views else NO_CONSOLE)
             return

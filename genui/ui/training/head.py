@@ -79,8 +79,8 @@ def _parts(view: RunView) -> tuple[list[Part], list[Part], list[Part], list[Part
     if len(rates):
         rate += _stat("lr", f"{float(rates[-1]):.1e}", "$foreground")
     status = view.summary.status
-    if status.unit_rate > 0 and view.summary.state == "running":
-        speed += _stat("", numbers.short(status.unit_rate), "$foreground", f" {status.unit}")
+    if status.units_per_s > 0 and view.summary.state == "running":
+        speed += _stat("", numbers.short(status.units_per_s), "$foreground", f" {status.unit}")
     return held_out, train, rate, speed
 
 

@@ -371,7 +371,7 @@ def _why_no_samples(views: Sequence[RunView]) -> str:
     if not views:
         return ""
     summary = views[0].summary
-    if summary.format != "genui":
+    if not summary.native:
         return NO_FOREIGN_SAMPLES
     if summary.info.kind == "script":
         return NONE_SCRIPT

@@ -12,7 +12,7 @@ from textual.widget import Widget
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean_line
-from genui.runs.control import HIGHEST_RATE, Command, Event, Order, read_events, steer
+from genui.runs.control import HIGHEST_LR, Command, Control, Event, read_events, send_live
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, summarise
 from genui.ui import messages
@@ -25,9 +25,9 @@ CONFIRMATIONS: dict[Command, str] = {
     "stop": "asked to stop: it writes a checkpoint and ends; u resumes it",
     "checkpoint": "asked for a checkpoint after this step",
     "evaluate": "asked to evaluate after this step",
-    "rate": "asked to train on at {:g}",
+    "set_lr": "asked to train on at {:g}",
 }
-OFFERED: tuple[Command, ...] = ("pause", "checkpoint", "rate", "stop")
+OFFERED: tuple[Command, ...] = ("pause", "checkpoint", "set_lr", "stop")
 """The commands in the footer, which are the ends of their keys' ids."""
 SLOW = 10.0  # seconds after which it is said that nothing has happened yet
 PATIENCE = 120.0  # seconds until nothing more is expected: an evaluation may take that long
@@ -38,13 +38,13 @@ _RATE_CHANGE = re.compile(r"learning rate \S+ → ([\d.e+-]+)")
 
 def has_checkpoints(view: RunView) -> bool:
     """Whether genui trains it: then it has checkpoints that can be read."""
-    return view.summary.format == "genui" and view.summary.info.kind != "script"
+    return view.summary.native and view.summary.info.kind != "script"
 
 
 def refusal(view: RunView, command: Command) -> str:
     """Why a run cannot be given this command, with what can be done instead; "" where it can."""
     summary = view.summary
-    if summary.format != "genui":
+    if not summary.native:
         return "a log of another tool is only read: steer its script where you started it"
     script = summary.info.kind == "script"
     if not summary.alive:
@@ -83,7 +83,7 @@ class Answer(NamedTuple):
 class AnswerWatch:
     """Looks, on a thread, whether a command was carried out."""
 
-    def __init__(self, run: RunDir, order: Order) -> None:
+    def __init__(self, run: RunDir, order: Control) -> None:
         """Made before the command is given: what is there now is no answer to it."""
         self._run, self._order = run, order
         self._known = len(_answers(run, order.command))
@@ -118,7 +118,7 @@ def _end_line(summary: RunSummary, command: Command) -> str:
     step = summary.status.step
     if command == "stop" and summary.state in ("stopped", "finished"):
         return f"{summary.state} at step {step:,}"
-    verb = {"rate": "change its rate", "checkpoint": "write the checkpoint"}.get(command, command)
+    verb = {"set_lr": "change its rate", "checkpoint": "write the checkpoint"}.get(command, command)
     line = f"{summary.state} at step {step:,} before it could {verb}"
     why = summary.status.error or summary.fault
     return f"{line}: {why}" if why else line
@@ -132,22 +132,22 @@ def base_rate(view: RunView) -> float | None:
 
     Touches the disk; never raises.
     """
-    for event in reversed(_answers(view.summary.run, "rate")):
+    for event in reversed(_answers(view.summary.run, "set_lr")):
         if (change := _RATE_CHANGE.search(event.text)) is not None:
             return float(change[1])
     rate = view.summary.info.recipe.get("learning_rate")
     return float(rate) if isinstance(rate, int | float) else None
 
 
-def parse_rate(text: str) -> Order:
+def parse_rate(text: str) -> Control:
     """The command for a learning rate as typed. Raises MisuseError, one line."""
     try:
         value = float(text.strip())
     except ValueError:
         raise MisuseError(
-            f"'{text.strip()[:40]}' is no number: above 0 and at most {HIGHEST_RATE:g}, as in 3e-4"
+            f"'{text.strip()[:40]}' is no number: above 0 and at most {HIGHEST_LR:g}, as in 3e-4"
         ) from None
-    return Order("rate", value)
+    return Control("set_lr", value)
 
 
 # --- Steering a run by keys -------------------------------------------------------------------
@@ -198,7 +198,7 @@ class Steering:
         """Give the run a command without a value. Returns whether it can be given."""
         view = self._allowed(command)
         if view is not None:
-            self._send(view.summary.run, Order(command))
+            self._send(view.summary.run, Control(command))
         return view is not None
 
     def stop(self) -> None:
@@ -209,7 +209,7 @@ class Steering:
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self._send(view.summary.run, Order("stop"))
+                self._send(view.summary.run, Control("stop"))
 
         self._host.app.push_screen(ConfirmScreen(stop_question(view), "stop"), answered)
 
@@ -233,7 +233,7 @@ class Steering:
 
     def ask_rate(self) -> None:
         """Train on with another learning rate, which is asked for."""
-        view = self._allowed("rate")
+        view = self._allowed("set_lr")
         if view is not None:
             self._work(self._ask_rate(view), "rate", exclusive=True)
 
@@ -276,14 +276,14 @@ class Steering:
             return None
         return view
 
-    def _send(self, run: RunDir, order: Order) -> None:
+    def _send(self, run: RunDir, order: Control) -> None:
         self._work(self._follow(run, order), "orders")
 
-    async def _follow(self, run: RunDir, order: Order) -> None:
+    async def _follow(self, run: RunDir, order: Control) -> None:
         """Leave the command for the trainer, and look until it has answered."""
         watch = await asyncio.to_thread(AnswerWatch, run, order)
         try:
-            await asyncio.to_thread(steer, run, order.command, order.value)
+            await asyncio.to_thread(send_live, run, order.command, order.value)
         except GenuiError as error:
             self._say(str(error))
             return
@@ -308,11 +308,11 @@ class Steering:
 
     async def _ask_rate(self, view: RunView) -> None:
         rate = await asyncio.to_thread(base_rate, view)
-        hint = f"above 0, at most {HIGHEST_RATE:g}; the schedule keeps its shape"
+        hint = f"above 0, at most {HIGHEST_LR:g}; the schedule keeps its shape"
         if "lr" in view.series:
             hint += f"; {float(view.series['lr'][1][-1]):.2g} is due at this step"
 
-        def typed(order: Order | None) -> None:
+        def typed(order: Control | None) -> None:
             if order is not None:
                 self._send(view.summary.run, order)
 

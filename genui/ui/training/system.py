@@ -262,6 +262,6 @@ def _why_no_system(views: Sequence[RunView]) -> str:
     if not views:
         return ""
     summary = views[0].summary
-    if summary.format != "genui":
+    if not summary.native:
         return NO_FOREIGN_SYSTEM
     return NONE_YET if summary.alive else NONE_KEPT
