@@ -67,6 +67,17 @@ def test_a_built_in_name_loads_no_plugin(tmp_path: Path, monkeypatch: pytest.Mon
     assert "untouched" not in sys.modules
 
 
+def test_help_imports_no_plugin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    groups = "".join(f"[{group}]\nx = unasked:X\n" for group in plugins.GROUPS)
+    install(tmp_path, "unasked", groups, "X = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert main(["--help"]) == 0
+    assert "--plugin FILE" in capsys.readouterr().out
+    assert "unasked" not in sys.modules
+
+
 @pytest.mark.parametrize(
     ("module", "fault"),
     [
@@ -99,7 +110,7 @@ def test_a_name_that_is_taken_is_said_and_left_out(
     use_files([write(tmp_path / "taken.py", MINE.format(name="icons"))])
     assert RECIPES["icons"].family == "diffusion"
     assert list(RECIPES).count("icons") == 1
-    assert "genui.recipes has a 'icons' already" in capsys.readouterr().err
+    assert "taken.py: icons of genui.recipes is built in; skipped" in capsys.readouterr().err
 
 
 def test_a_plugin_may_look_at_the_table_that_it_adds_to(tmp_path: Path) -> None:

@@ -67,10 +67,10 @@ class Table(Mapping[str, Row], Generic[Row]):
         if self._last is not None and self._last[0] == _state():
             return self._last[1]
         added = {}
-        for name, row in rows(self._group, self._base).items():
+        for name, (source, row) in _find_rows(self._group, self._base).items():
             if isinstance(row, self._kind):
                 if name in self.built_in:
-                    _report(f"plug-in: {self._group} has a '{name}' already; name yours otherwise")
+                    _report(f"plug-in {source}: {name} of {self._group} is built in; skipped")
                 else:
                     added[name] = row
         self._last = _state(), added
@@ -88,7 +88,12 @@ def rows(group: str, kind: type[Row] = object) -> dict[str, Row]:
     A plug-in that cannot be loaded, and a row that is no `kind`, is one line on stderr and left
     out.
     """
-    found: dict[str, Row] = {}
+    return {name: row for name, (_, row) in _find_rows(group, kind).items()}
+
+
+def _find_rows(group: str, kind: type[Row]) -> dict[str, tuple[str, Row]]:
+    """The same, with the plug-in that each is of."""
+    found: dict[str, tuple[str, Row]] = {}
     for source, name, given in _given(group):
         try:
             named = _named(name, given)
@@ -101,7 +106,7 @@ def rows(group: str, kind: type[Row] = object) -> dict[str, Row]:
                     f"plug-in {source}: {key} of {group} is a {type(row).__name__}, and not a "
                     f"{kind.__name__}; skipped"
                 )
-            elif found.setdefault(key, row) is not row:
+            elif found.setdefault(key, (source, row))[1] is not row:
                 _report(f"plug-in {source}: another plug-in has a '{key}' already; skipped")
     return found
 
