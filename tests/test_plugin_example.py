@@ -53,6 +53,8 @@ def test_its_rows_are_listed(installed: None, capsys: pytest.CaptureFixture[str]
     assert main(["recipes"]) == 0
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert listed[-2:] == ["patterns", "sums"]
+    assert main(["recipes", "sums"]) == 0
+    assert "trained on sums: sums of two numbers under 100; CC0-1.0" in capsys.readouterr().out
     assert main(["doctor", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["plug-ins"] == "genui-patterns"
 

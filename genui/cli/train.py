@@ -321,7 +321,11 @@ def _listing() -> None:
 
 
 def _recipe_settings(recipe: Recipe) -> None:
+    from genui.engine.data.dataset import describe_dataset
+
     output.say(f"{recipe.name}: {recipe.summary} ({recipe.family}, {recipe.medium})")
+    if data := describe_dataset(recipe.dataset):
+        output.say(f"trained on {recipe.dataset}: {data}")
     fields = dataclasses.asdict(recipe)
     output.facts(
         (name, _as_typed(value))

@@ -53,3 +53,15 @@ def find_dataset(table: Table[Row], name: str, things: str) -> Row:
             f"no {things} '{name[:40]}': {did_you_mean(name, table)} "
             "(one of a plug-in needs genui --plugin FILE)"
         ) from None
+
+
+def describe_dataset(name: str) -> str:
+    """What a dataset of any medium is, and its licence; "" where no row has the name."""
+    # The tables are in files that need this one.
+    from genui.engine.data.images import IMAGE_DATASETS
+    from genui.engine.data.speech import SPEECH_DATASETS
+    from genui.engine.data.text import LABELLED_TEXTS, TEXT_DATASETS
+
+    tables = (IMAGE_DATASETS, TEXT_DATASETS, LABELLED_TEXTS, SPEECH_DATASETS)
+    row = next((table[name] for table in tables if name in table), None)
+    return f"{row.summary}; {row.licence}" if row is not None else ""
