@@ -126,12 +126,18 @@ def test_other_kinds_of_a_group_are_not_of_the_table(tmp_path: Path) -> None:
     assert rows("genui.recipes") == {"n": 1, "s": "text"}
 
 
-@pytest.mark.parametrize("words", [["--plugin"], ["--plugin", "nowhere.py", "recipes"]])
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (["--plugin"], "--plugin: name a Python file"),
+        (["--plugin", "/nowhere.py", "recipes"], "plug-in /nowhere.py: no such file; name a"),
+    ],
+)
 def test_a_plugin_that_is_no_file_is_misuse(
-    words: list[str], capsys: pytest.CaptureFixture[str]
+    words: list[str], fault: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(words) == 2
-    assert capsys.readouterr().err.startswith("genui: --plugin")
+    assert capsys.readouterr().err.startswith(f"genui: {fault}")
 
 
 def test_other_processes_have_the_same_plugins_wherever_they_run(

@@ -130,7 +130,9 @@ def use_files(paths: Iterable[str]) -> None:
     absolute = [os.path.abspath(os.path.expanduser(path)) for path in (*known, *paths)]
     for path in absolute:
         if not os.path.isfile(path):
-            raise MisuseError(f"--plugin {path}: no such file; name a Python file")
+            raise MisuseError(
+                f"plug-in {path}: no such file; name a Python file (--plugin or {VARIABLE})"
+            )
     if absolute:
         os.environ[VARIABLE] = os.pathsep.join(dict.fromkeys(absolute))
         for _ in map(_load_file, absolute):

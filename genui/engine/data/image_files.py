@@ -115,7 +115,7 @@ def _is_enlarged_pixel_art(picture: Image.Image) -> bool:
     return np.array_equal(pixels, blocks)
 
 
-# --- A user's own folder of captioned pictures. Nothing in it is trusted ----------------------
+# --- A user's own folder of captioned images. Nothing in it is trusted ------------------------
 # Captions come from `metadata.jsonl` where there is one ({"file_name": …, "text": …}, as in
 # Hugging Face's imagefolder), else from a `name.txt` beside `name.png`, else from the names.
 
@@ -300,7 +300,7 @@ def shorten_notes(notes: list[str]) -> tuple[str, ...]:
     return (*notes[:MOST_NOTES], f"and {more} more like these") if more > 0 else tuple(notes)
 
 
-# --- Pictures that a model drew, as `genui generate MODEL -n 6000 --out FOLDER` writes them ---
+# --- Generated datasets, as `genui generate MODEL -n 6000 --out FOLDER` writes them -----------
 
 ALIKE = ("channels", "border", "sigma_data")
 """What the errors of two models can be compared by: the same arrays, weighted alike."""
