@@ -1,36 +1,33 @@
-"""A training in the Lab as a Generator: a state is all that is trained, a step a training step."""
+"""A training in the Lab as a Generator: a state is all that is trained, a step a training step.
+
+So back, forward, fork, seek and replay are those of every other trace. With how far a network is
+from the true density, and what it makes of the plane as bytes.
+"""
 
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 
 import msgspec
+import numpy as np
 import torch
 from torch import Tensor
 
 from genui.base.errors import MisuseError
+from genui.engine.data import points
+from genui.engine.data.points import HELD, Batch, Data, Floats, data_named, rng
 from genui.engine.sample.trace import Trace
-from genui.engine.train import points
-from genui.engine.train.points import (
-    COUNT,
-    Classifies,
-    Data,
-    Divergence,
-    Family,
-    Learned,
-    Measures,
-    Sight,
-    data_named,
-    divergence_on,
-    make_family,
-)
+from genui.engine.train.points import Classifies, Family, Learned, Measures, Sight, make_family
 from genui.formats.points import is_points
 from genui.protocol import (
+    EDGE,
     LAB,
     Edit,
     LabSettings,
     Look,
+    Plane,
     PointsFrame,
     Seen,
     SetSeed,
@@ -39,11 +36,147 @@ from genui.protocol import (
     Started,
 )
 
+# --- The plane as the bytes that travel: places of 16 bits, grids of 8 ------------------------
+
+SAMPLES = 512  # of those that were drawn
+
+
+def pack_plane(sight: Sight) -> Plane:
+    """A sight as it travels."""
+    surface, low, high = _scale_to_bytes(sight.surface)
+    return Plane(
+        samples=b"" if sight.samples is None else pack(sight.samples[:SAMPLES]),
+        surface=surface,
+        low=low,
+        high=high,
+        chances=b"" if sight.chances is None else _bytes(sight.chances),
+        arrows=b"" if sight.arrows is None else pack(sight.arrows),
+    )
+
+
+def pack(places: Tensor) -> bytes:
+    """Places [.., 2] as uint16: 0 to 65535 for the plane from edge to edge, and no further."""
+    shares = (places.nan_to_num(nan=-EDGE) / EDGE + 1) / 2
+    scaled = (shares.clamp(0, 1) * 65535).round()
+    return scaled.to(torch.int32).numpy().astype("<u2").tobytes()
+
+
+def pack_batch(batch: Batch) -> tuple[bytes, bytes]:
+    """Points as places, and the class of each as a byte."""
+    return pack(torch.from_numpy(batch.x)), batch.labels.astype(np.uint8).tobytes()
+
+
+def _scale_to_bytes(surface: Tensor | None) -> tuple[bytes, float, float]:
+    """A grid as bytes, and the values that 0 and 255 stand for."""
+    if surface is None:
+        return b"", 0.0, 0.0
+    surface = surface.nan_to_num()
+    low, high = float(surface.min()), float(surface.max())
+    return _bytes((surface - low) / max(high - low, 1e-12)), low, high
+
+
+def _bytes(shares: Tensor) -> bytes:
+    return (shares.clamp(0, 1) * 255).round().to(torch.uint8).numpy().tobytes()
+
+
+# --- How far a network is from the true density, in bits; 0 is the truth itself ---------------
+
+CELLS = 24  # along a side of the plane
+FINER = 3  # places along a side of a cell, that its share of the density is summed over
+COUNT = 1024  # samples
+HELD_OUT = 1024  # points that a classifier is asked about
+_TINY = 1e-12
+
+
+@lru_cache(maxsize=8)
+def divergence_on(data: Data) -> "Divergence":
+    """The measure for trainings on these data."""
+    return Divergence(data)
+
+
+class Divergence:
+    """Of networks trained on one kind of data.
+
+    Of what generates it is the Jensen–Shannon divergence (Lin 1991), 0 to 1 bit, between the
+    true shares of CELLS × CELLS cells (and of all that is outside) and those of COUNT samples;
+    so few samples of the truth itself come to `floor`. Of a classifier it is the mean
+    Kullback–Leibler divergence of its p(class | x, y) from the true one, at held-out points.
+    """
+
+    def __init__(self, data: Data) -> None:
+        self._data = data
+        self.known = data.densities(np.zeros((1, 2))) is not None
+
+    @cached_property
+    def true(self) -> Floats:
+        """The true share of each cell, row by row from the lowest, and last of all outside."""
+        densities = self._data.densities(_mesh(CELLS * FINER))
+        assert densities is not None
+        fine = densities.sum(axis=0).reshape(CELLS, FINER, CELLS, FINER).mean(axis=(1, 3))
+        inside = fine.flatten() * (2 * EDGE / CELLS) ** 2
+        return np.append(inside, max(0.0, 1 - inside.sum()))
+
+    @cached_property
+    def floor(self) -> float:
+        """What as many points of the data themselves come to."""
+        batch = self._data.draw(rng(0, 1, HELD), COUNT)
+        return jensen_shannon(self.true, shares(batch.x))
+
+    def of(self, family: Family, learned: Learned, samples: Tensor | None) -> float | None:
+        """Bits, of COUNT samples [COUNT, 2]; None where the true density is not known."""
+        if not self.known:
+            return None
+        if isinstance(family, Classifies):
+            places, true = self._held_out
+            chances = family.chances(learned, places).T.double().clamp_min(_TINY)
+            return float((true * (true.clamp_min(_TINY) / chances).log2()).sum(dim=1).mean())
+        assert samples is not None
+        return jensen_shannon(self.true, shares(samples.numpy()))
+
+    @cached_property
+    def _held_out(self) -> tuple[Tensor, Tensor]:
+        """Held-out points [N, 2], and the true probability of each class there [N, classes]."""
+        batch = self._data.draw(rng(0, 0, HELD), HELD_OUT)
+        each = self._data.densities(batch.x.astype(np.float64))
+        assert each is not None
+        true = each / each.sum(axis=0)
+        return torch.from_numpy(batch.x), torch.from_numpy(true.T)
+
+
+def shares(x: np.ndarray) -> Floats:
+    """The share of points [N, 2] in each cell, and last of those outside."""
+    column, row = np.floor(
+        (np.nan_to_num(x, nan=9e9, posinf=9e9, neginf=-9e9) + EDGE) / (2 * EDGE / CELLS)
+    ).T
+    inside = (column >= 0) & (column < CELLS) & (row >= 0) & (row < CELLS)
+    cell = np.where(inside, row * CELLS + column, CELLS * CELLS).astype(np.int64)
+    return np.bincount(cell, minlength=CELLS * CELLS + 1) / len(x)
+
+
+def jensen_shannon(p: Floats, q: Floats) -> float:
+    """The divergence of two distributions over the same cells, in bits: 0 to 1."""
+    between = np.maximum((p + q) / 2, _TINY)
+
+    def bits(share: Floats) -> float:
+        return float((share * np.log2(np.maximum(share, _TINY) / between)).sum())
+
+    return (bits(p) + bits(q)) / 2
+
+
+def _mesh(side: int) -> Floats:
+    """The middles of side × side cells, [side · side, 2], row by row from the lowest."""
+    middles = ((np.arange(side) + 0.5) / side * 2 - 1) * EDGE
+    x, y = np.meshgrid(middles, middles)
+    return np.stack([x, y], axis=-1).reshape(-1, 2)
+
+
+# --- The generator ----------------------------------------------------------------------------
+
 VERSION = 1
 """Raised when the same recipe would train to other numbers."""
 
 SHOWN = 400  # points of the data in the first frame
-PARTICLES = 192  # whose way is told
+PARTICLES = 192  # whose paths are sent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +202,11 @@ class LabGenerator:
 
     def begin(self, request: Start) -> tuple[LabState, Started]:
         """Raises MisuseError for points of no known name, and for what a family cannot learn."""
-        settings = _fitting(request.settings)
+        settings = _lab_settings(request.settings)
         data = data_named(request.prompt)
         family = make_family(self._model, settings.width, data.classes)
         with _one_thread():
-            learned = family.begin(points.rng(request.seed, 0, points.BEGIN))
+            learned = family.begin(rng(request.seed, 0, points.BEGIN))
         state = LabState(
             family=family,
             data=data,
@@ -96,13 +229,13 @@ class LabGenerator:
     def step(self, state: LabState) -> tuple[LabState, PointsFrame]:
         """One training step."""
         step, settings = state.step + 1, state.settings
-        batch = state.data.draw(points.rng(state.seed, step, points.BATCH), settings.batch)
+        batch = state.data.draw(rng(state.seed, step, points.BATCH), settings.batch)
         with _one_thread():
             learned, measures = state.family.train(
                 state.learned,
                 torch.from_numpy(batch.x),
                 torch.from_numpy(batch.labels),
-                points.rng(state.seed, step, points.TRAIN),
+                rng(state.seed, step, points.TRAIN),
                 settings.learning_rate,
             )
         after = replace(state, learned=learned, step=step, measures=measures)
@@ -114,7 +247,7 @@ class LabGenerator:
             case SetSeed(seed=seed):
                 return replace(state, seed=seed)
             case SetSettings(settings=settings):
-                fitting = _fitting(settings)
+                fitting = _lab_settings(settings)
                 if fitting.width != state.settings.width:
                     raise MisuseError(
                         f"width {fitting.width}: a network keeps its width of "
@@ -128,16 +261,16 @@ class LabGenerator:
         sight = self._look(state, 0.0)
         with _one_thread(), torch.no_grad():
             bits = state.divergence.of(state.family, state.learned, sight.samples)
-        frame = _frame(state, divergence=bits, plane=points.plane(sight))
+        frame = _frame(state, divergence=bits, plane=pack_plane(sight))
         if state.step:
             return frame
-        shown = state.data.draw(points.rng(state.shown_from, 0, points.SHOWN), SHOWN)
-        data, classes = points.data(shown)
+        shown = state.data.draw(rng(state.shown_from, 0, points.SHOWN), SHOWN)
+        data, classes = pack_batch(shown)
         generates = not isinstance(state.family, Classifies)
         floor = state.divergence.floor if state.divergence.known and generates else None
         return msgspec.structs.replace(frame, data=data, classes=classes, floor=floor)
 
-    def seen(self, state: LabState, request: Look) -> Seen:
+    def answer(self, state: LabState, request: Look) -> Seen:
         """The answer to a Look. Raises MisuseError where particles are asked of a family that
         moves none."""
         if request.paths and not state.family.levels:
@@ -151,9 +284,9 @@ class LabGenerator:
             trace=request.trace,
             step=request.step,
             noise=noise,
-            plane=points.plane(sight),
+            plane=pack_plane(sight),
             levels=0 if paths is None else len(paths),
-            paths=b"" if paths is None else points.packed(paths[:, :PARTICLES]),
+            paths=b"" if paths is None else pack(paths[:, :PARTICLES]),
         )
 
     def note(self, state: LabState) -> str:
@@ -168,7 +301,7 @@ class LabGenerator:
 
     def _look(self, state: LabState, noise: float) -> Sight:
         """Always from the same random numbers, so that samples move and do not jump."""
-        draw = points.rng(state.shown_from, 0, points.LATENT)
+        draw = rng(state.shown_from, 0, points.LATENT)
         with _one_thread(), torch.no_grad():
             return state.family.look(state.learned, draw, COUNT, noise)
 
@@ -182,7 +315,7 @@ def look(trace: Trace, request: Look) -> Seen:
         raise MisuseError("only a training in the Lab can be looked at in the plane")
     if not 0 <= request.step <= trace.reached:
         raise MisuseError(f"step {request.step}: this training stands at step {trace.reached}")
-    return trace.generator.seen(trace.state(request.step), request)
+    return trace.generator.answer(trace.state(request.step), request)
 
 
 def fingerprint() -> str:
@@ -190,14 +323,14 @@ def fingerprint() -> str:
     return hashlib.sha256(f"genui lab {VERSION}".encode()).hexdigest()[:16]
 
 
-def _fitting(settings: object) -> LabSettings:
+def _lab_settings(settings: object) -> LabSettings:
     if not isinstance(settings, LabSettings):
         raise MisuseError("the Lab takes settings of a training, such as the learning rate")
     return settings
 
 
 def _frame(state: LabState, **more: object) -> PointsFrame:
-    """What every step tells."""
+    """What the frame of every step has."""
     return PointsFrame(
         trace=0,
         step=state.step,
@@ -209,10 +342,10 @@ def _frame(state: LabState, **more: object) -> PointsFrame:
 
 def _digest(learned: Learned) -> bytes:
     """Eight bytes of a hash of every weight and moment."""
-    found = hashlib.blake2b(digest_size=8)
+    digest = hashlib.blake2b(digest_size=8)
     for tensor in _tensors(learned):
-        found.update(tensor.numpy().tobytes())
-    return found.digest()
+        digest.update(tensor.numpy().tobytes())
+    return digest.digest()
 
 
 def _tensors(learned: Learned) -> Iterator[Tensor]:

@@ -1,38 +1,31 @@
-"""The Lab: five families on points in the plane, small enough that a training step is a step.
+"""The Lab's five families on points in the plane, small enough that a training step is a step.
 
-A training is a trace. Its state is all that is trained after k steps, so back, forward, fork,
-seek and replay are those of every other trace; what is random in step k comes from (seed, k).
+All that is trained is a value: networks are functions of flat vectors of weights, and a step of
+Adam gives another value.
 """
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from genui.base.errors import MisuseError, did_you_mean
-from genui.formats import points
-from genui.protocol import EDGE, GRID, LAB, Plane
+from genui.protocol import EDGE, GRID, LAB
 from genui.protocol.registry import LAB_FAMILIES, resolve
 
-# --- Random numbers of a training, each from (seed, step, part) and never from a stream -------
+# --- Networks and Adam ------------------------------------------------------------------------
 
-BATCH, TRAIN, BEGIN, LATENT, HELD, SHOWN = range(6)
-"""What the numbers are for: the points of a batch, what else its step draws, the weights at the
-start, what samples are made from, held-out points, and the points that are shown."""
-
-
-def rng(seed: int, step: int, part: int) -> np.random.Generator:
-    """The numbers of one part of one step."""
-    return np.random.default_rng(np.random.SeedSequence((seed, step), spawn_key=(part,)))
+SPREAD = 0.5  # standard deviation of the data, about
+WAVES = torch.tensor((1.0, 2.0, 3.0)) * torch.pi / EDGE
+FEATURES = 2 + 4 * len(WAVES)
 
 
 def normal(draw: np.random.Generator, *shape: int) -> Tensor:
@@ -45,197 +38,9 @@ def uniform(draw: np.random.Generator, *shape: int) -> Tensor:
     return torch.from_numpy(draw.random(shape, np.float32))
 
 
-# --- What the Lab learns: points in the plane, with their classes and, where known, their density
-
-Places = NDArray[np.float32]  # [N, 2]
-Labels = NDArray[np.int64]  # [N]
-Floats = NDArray[np.float64]
-
-NODES = 128  # of a curve, that its density is summed over
-WIDTH = 0.05  # standard deviation of the noise around a curve
-BLOB = 0.09  # and of one of eight Gaussians
-
-
-class Batch(NamedTuple):
-    """Points and the class of each."""
-
-    x: Places
-    labels: Labels
-
-
-class Data(Protocol):
-    """Points to learn. They lie within -1 and 1 or close by."""
-
-    name: str
-    classes: int
-
-    def draw(self, rng: np.random.Generator, count: int) -> Batch:
-        """So many points, independently."""
-        ...
-
-    def densities(self, at: Floats) -> Floats | None:
-        """p(x, y) of every class at the places [N, 2], as [classes, N]; None where unknown."""
-        ...
-
-
-class _Known:
-    """Data with equally likely classes whose density is known."""
-
-    classes = 2
-
-    def draw(self, rng: np.random.Generator, count: int) -> Batch:
-        labels = rng.integers(self.classes, size=count)
-        return Batch(self.places(rng, labels).astype(np.float32), labels)
-
-    @abstractmethod
-    def places(self, rng: np.random.Generator, labels: Labels) -> Floats:
-        """A point of each class that is named, [N, 2]."""
-
-
-class _Curves(_Known):
-    """Points around curves, one a class, at an even pace along each.
-
-    The density is the integral of a Gaussian along the curve, by the midpoint rule: its nodes
-    are closer together than the Gaussian is wide.
-    """
-
-    width = WIDTH
-
-    @abstractmethod
-    def curve(self, share: Floats, labels: Labels) -> Floats:
-        """Where a class's curve is after that share of it, 0 to 1: [N, 2]."""
-
-    def places(self, rng: np.random.Generator, labels: Labels) -> Floats:
-        on = self.curve(rng.random(len(labels)), labels)
-        return on + self.width * rng.standard_normal(on.shape)
-
-    def densities(self, at: Floats) -> Floats:
-        share = (np.arange(NODES) + 0.5) / NODES
-        each = [
-            _gaussians(at, self.curve(share, np.full(NODES, label)), self.width)
-            for label in range(self.classes)
-        ]
-        return np.stack(each) / self.classes
-
-
-class TwoMoons(_Curves):
-    """Two half circles that reach into each other."""
-
-    name = "two moons"
-
-    def curve(self, share: Floats, labels: Labels) -> Floats:
-        angle, side = np.pi * share, np.where(labels == 0, 1.0, -1.0)
-        x = 0.6 * (np.cos(angle) - 0.5) * side
-        y = 0.6 * (np.sin(angle) - 0.25) * side
-        return np.stack([x, y], axis=-1)
-
-
-class Spirals(_Curves):
-    """Two arms wound around each other."""
-
-    name = "spirals"
-    width = 0.035
-
-    def curve(self, share: Floats, labels: Labels) -> Floats:
-        way = np.sqrt(0.03 + 0.97 * share)  # as dense outside as inside
-        angle = 3 * np.pi * way + np.where(labels == 0, 0.0, np.pi)
-        return 0.95 * way[..., None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-
-
-class EightGaussians(_Known):
-    """Eight Gaussians on a circle; neighbours are of different classes."""
-
-    name = "eight Gaussians"
-
-    def _centres(self, label: int) -> Floats:
-        angle = 2 * np.pi * (np.arange(4) * 2 + label) / 8
-        return 0.8 * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-
-    def places(self, rng: np.random.Generator, labels: Labels) -> Floats:
-        centres = np.stack([self._centres(label) for label in range(2)])
-        on = centres[labels, rng.integers(4, size=len(labels))]
-        return on + BLOB * rng.standard_normal(on.shape)
-
-    def densities(self, at: Floats) -> Floats:
-        each = [_gaussians(at, self._centres(label), BLOB) for label in range(self.classes)]
-        return np.stack(each) / self.classes
-
-
-class Checkerboard(_Known):
-    """The dark squares of a board of four by four, evenly; a class is every other row."""
-
-    name = "checkerboard"
-
-    def places(self, rng: np.random.Generator, labels: Labels) -> Floats:
-        count = len(labels)
-        row = 2 * rng.integers(2, size=count) + labels
-        column = 2 * rng.integers(2, size=count) + row % 2
-        corner = np.stack([column, row], axis=-1)
-        return (corner + rng.random((count, 2))) / 2 - 1
-
-    def densities(self, at: Floats) -> Floats:
-        column, row = np.floor((at + 1) * 2).T
-        dark = (np.abs(at) < 1).all(axis=1) & ((column + row) % 2 == 0)
-        # Eight squares of side 1/2: the density on them is 1/2.
-        return np.stack([np.where(dark & (row % 2 == label), 0.5, 0.0) for label in range(2)])
-
-
-class OwnPoints:
-    """Points that a person set or loaded, each as likely as another; no density is known."""
-
-    name = "your points"
-
-    def __init__(self, given: list[points.Point]) -> None:
-        place = points.fit_to_plane(given).place
-        placed = [place(point) for point in given]
-        self.x: Places = np.array([point[:2] for point in placed], np.float32)
-        self.labels: Labels = np.array([point.label for point in placed], np.int64)
-        self.classes = int(self.labels.max()) + 1
-
-    def draw(self, rng: np.random.Generator, count: int) -> Batch:
-        chosen = rng.integers(len(self.x), size=count)
-        return Batch(self.x[chosen], self.labels[chosen])
-
-    def densities(self, at: Floats) -> None:
-        return None
-
-
-_KNOWN: Mapping[str, Data] = {
-    data.name: data for data in (TwoMoons(), EightGaussians(), Spirals(), Checkerboard())
-}
-NAMES: tuple[str, ...] = tuple(_KNOWN)
-
-
-def data_named(prompt: str) -> Data:
-    """The data that a prompt names or, where it is a CSV of points, those.
-
-    Raises MisuseError where it is neither.
-    """
-    if points.is_points(prompt):
-        return OwnPoints(points.from_text(prompt))
-    wanted = " ".join(prompt.replace("-", " ").replace("_", " ").split()).lower()
-    data = {name.lower(): data for name, data in _KNOWN.items()}.get(wanted)
-    if data is None:
-        raise MisuseError(f"no points are called '{prompt[:40]}': {did_you_mean(wanted, NAMES)}")
-    return data
-
-
-def _gaussians(at: Floats, centres: Floats, width: float) -> Floats:
-    """The density of an even mixture of round Gaussians at `at` [N, 2], given its centres."""
-    squared = (at**2).sum(axis=1)[:, None] + (centres**2).sum(axis=1) - 2 * at @ centres.T
-    return np.exp(-squared / (2 * width**2)).mean(axis=1) / (2 * np.pi * width**2)
-
-
-# --- Networks of the Lab, and Adam: functions of flat vectors, so that a state is never changed
-
-SPREAD = 0.5  # standard deviation of the data, about
-WAVES = torch.tensor((1.0, 2.0, 3.0)) * torch.pi / EDGE
-TOLD = 2 + 4 * len(WAVES)
-
-
-def told(x: Tensor) -> Tensor:
-    """Places [N, 2] as networks are told them, [N, TOLD]: with their sines and cosines, by which
-    what is fine is learned sooner (Tancik et al. 2020)."""
+def fourier_features(x: Tensor) -> Tensor:
+    """Places [N, 2] with their sines and cosines, [N, FEATURES], by which fine detail is learned
+    sooner (Tancik et al. 2020)."""
     angles = (x[:, :, None] * WAVES).flatten(1)
     return torch.cat([x / SPREAD, angles.sin(), angles.cos()], dim=1)
 
@@ -284,30 +89,30 @@ class Net:
         """Before its first step."""
         return Net(weights, torch.zeros_like(weights), torch.zeros_like(weights))
 
-    def stepped(
-        self, gradient: Tensor, rate: float, betas: tuple[float, float] = (0.9, 0.99)
+    def step(
+        self, gradient: Tensor, learning_rate: float, betas: tuple[float, float] = (0.9, 0.99)
     ) -> "Net":
-        """After one step of Adam down `gradient` [P] at the learning rate `rate`."""
+        """After one step of Adam down `gradient` [P] at a learning rate."""
         one, two = betas
         steps = self.steps + 1
         first = torch.lerp(self.first, gradient, 1 - one)
         second = torch.lerp(self.second, gradient.square(), 1 - two)
         mean, spread = first / (1 - one**steps), (second / (1 - two**steps)).sqrt_()
-        return Net(self.weights - rate * mean / spread.add_(1e-8), first, second, steps)
+        return Net(self.weights - learning_rate * mean / spread.add_(1e-8), first, second, steps)
 
 
-def slope(loss: Tensor, weights: Tensor) -> Tensor:
+def gradient_of(loss: Tensor, weights: Tensor) -> Tensor:
     """The gradient of a loss by the weights."""
     (gradient,) = torch.autograd.grad(loss, weights)
     return gradient
 
 
-def averaged(average: Tensor, weights: Tensor, steps: int, most: float = 0.995) -> Tensor:
+def update_average(average: Tensor, weights: Tensor, steps: int, most: float = 0.995) -> Tensor:
     """The exponential moving average of weights; while there are few steps, of fewer."""
     return torch.lerp(weights, average, min(most, (1 + steps) / (10 + steps)))
 
 
-def tracked(weights: Tensor) -> Tensor:
+def with_gradient(weights: Tensor) -> Tensor:
     """The same numbers, by which a gradient can be taken."""
     return weights.detach().requires_grad_()
 
@@ -330,13 +135,15 @@ class Learned:
         """One network before its first step."""
         return Learned((Net.of(weights),), weights)
 
-    def stepped(self, loss: Callable[[Tensor], Tensor], rate: float) -> tuple["Learned", float]:
+    def step(
+        self, loss: Callable[[Tensor], Tensor], learning_rate: float
+    ) -> tuple["Learned", float]:
         """After a step of the only network down a loss of its weights; and what that loss was."""
         (net,) = self.nets
-        weights = tracked(net.weights)
+        weights = with_gradient(net.weights)
         value = loss(weights)
-        net = net.stepped(slope(value, weights), rate)
-        average = averaged(self.average, net.weights, net.steps)
+        net = net.step(gradient_of(value, weights), learning_rate)
+        average = update_average(self.average, net.weights, net.steps)
         return Learned((net,), average), float(value.detach())
 
 
@@ -366,7 +173,12 @@ class Family(Protocol):
         ...
 
     def train(
-        self, learned: Learned, x: Tensor, labels: Tensor, draw: np.random.Generator, rate: float
+        self,
+        learned: Learned,
+        x: Tensor,
+        labels: Tensor,
+        draw: np.random.Generator,
+        learning_rate: float,
     ) -> tuple[Learned, Measures]:
         """One training step on points [N, 2] of the classes [N]."""
         ...
@@ -374,6 +186,13 @@ class Family(Protocol):
     def look(self, learned: Learned, draw: np.random.Generator, count: int, noise: float) -> Sight:
         """What it makes of the plane at a noise level, with `count` samples where it generates."""
         ...
+
+
+@runtime_checkable
+class Classifies(Protocol):
+    """A family that answers p(class | x, y)."""
+
+    def chances(self, learned: Learned, x: Tensor) -> Tensor: ...
 
 
 def make_family(model: str, width: int, classes: int) -> Family:
@@ -412,153 +231,12 @@ def arrows_at(places: Tensor, directions: Tensor, length: float) -> Tensor:
     return torch.stack([places, places + length * scaled], dim=1)
 
 
-# --- What is seen of the plane as the bytes that travel: places of 16 bits, grids of 8 --------
-
-SAMPLES = 512  # of those that were drawn
-
-
-def plane(sight: Sight) -> Plane:
-    """A sight as it travels."""
-    surface, low, high = _graded(sight.surface)
-    return Plane(
-        samples=b"" if sight.samples is None else packed(sight.samples[:SAMPLES]),
-        surface=surface,
-        low=low,
-        high=high,
-        chances=b"" if sight.chances is None else _bytes(sight.chances),
-        arrows=b"" if sight.arrows is None else packed(sight.arrows),
-    )
-
-
-def packed(places: Tensor) -> bytes:
-    """Places [.., 2] as uint16: 0 to 65535 for the plane from edge to edge, and no further."""
-    shares = (places.nan_to_num(nan=-EDGE) / EDGE + 1) / 2
-    scaled = (shares.clamp(0, 1) * 65535).round()
-    return scaled.to(torch.int32).numpy().astype("<u2").tobytes()
-
-
-def data(batch: Batch) -> tuple[bytes, bytes]:
-    """Points as places, and the class of each as a byte."""
-    return packed(torch.from_numpy(batch.x)), batch.labels.astype(np.uint8).tobytes()
-
-
-def _graded(surface: Tensor | None) -> tuple[bytes, float, float]:
-    """A grid as bytes, and the values that 0 and 255 stand for."""
-    if surface is None:
-        return b"", 0.0, 0.0
-    surface = surface.nan_to_num()
-    low, high = float(surface.min()), float(surface.max())
-    return _bytes((surface - low) / max(high - low, 1e-12)), low, high
-
-
-def _bytes(shares: Tensor) -> bytes:
-    return (shares.clamp(0, 1) * 255).round().to(torch.uint8).numpy().tobytes()
-
-
-# --- How far a network is from the true density, in bits; 0 is the truth itself ---------------
-
-CELLS = 24  # along a side of the plane
-FINER = 3  # places along a side of a cell, that its share of the density is summed over
-COUNT = 1024  # samples
-HELD_OUT = 1024  # points that a classifier is asked about
-_TINY = 1e-12
-
-
-@runtime_checkable
-class Classifies(Protocol):
-    """A family that answers p(class | x, y)."""
-
-    def chances(self, learned: Learned, x: Tensor) -> Tensor: ...
-
-
-@lru_cache(maxsize=8)
-def divergence_on(data: Data) -> "Divergence":
-    """The measure for trainings on these data."""
-    return Divergence(data)
-
-
-class Divergence:
-    """Of networks trained on one kind of data.
-
-    Of what generates it is the Jensen–Shannon divergence (Lin 1991), 0 to 1 bit, between the
-    true shares of CELLS × CELLS cells (and of all that is outside) and those of COUNT samples;
-    so few samples of the truth itself come to `floor`. Of a classifier it is the mean
-    Kullback–Leibler divergence of its p(class | x, y) from the true one, at held-out points.
-    """
-
-    def __init__(self, data: Data) -> None:
-        self._data = data
-        self.known = data.densities(np.zeros((1, 2))) is not None
-
-    @cached_property
-    def true(self) -> Floats:
-        """The true share of each cell, row by row from the lowest, and last of all outside."""
-        found = self._data.densities(_mesh(CELLS * FINER))
-        assert found is not None
-        fine = found.sum(axis=0).reshape(CELLS, FINER, CELLS, FINER).mean(axis=(1, 3))
-        inside = fine.flatten() * (2 * EDGE / CELLS) ** 2
-        return np.append(inside, max(0.0, 1 - inside.sum()))
-
-    @cached_property
-    def floor(self) -> float:
-        """What as many points of the data themselves come to."""
-        batch = self._data.draw(rng(0, 1, HELD), COUNT)
-        return jensen_shannon(self.true, shares(batch.x))
-
-    def of(self, family: Family, learned: Learned, samples: Tensor | None) -> float | None:
-        """Bits, of COUNT samples [COUNT, 2]; None where the true density is not known."""
-        if not self.known:
-            return None
-        if isinstance(family, Classifies):
-            places, true = self._asked
-            found = family.chances(learned, places).T.double().clamp_min(_TINY)
-            return float((true * (true.clamp_min(_TINY) / found).log2()).sum(dim=1).mean())
-        assert samples is not None
-        return jensen_shannon(self.true, shares(samples.numpy()))
-
-    @cached_property
-    def _asked(self) -> tuple[Tensor, Tensor]:
-        """Held-out points [N, 2], and the true probability of each class there [N, classes]."""
-        batch = self._data.draw(rng(0, 0, HELD), HELD_OUT)
-        each = self._data.densities(batch.x.astype(np.float64))
-        assert each is not None
-        true = each / each.sum(axis=0)
-        return torch.from_numpy(batch.x), torch.from_numpy(true.T)
-
-
-def shares(x: np.ndarray) -> Floats:
-    """The share of points [N, 2] in each cell, and last of those outside."""
-    column, row = np.floor(
-        (np.nan_to_num(x, nan=9e9, posinf=9e9, neginf=-9e9) + EDGE) / (2 * EDGE / CELLS)
-    ).T
-    inside = (column >= 0) & (column < CELLS) & (row >= 0) & (row < CELLS)
-    cell = np.where(inside, row * CELLS + column, CELLS * CELLS).astype(np.int64)
-    return np.bincount(cell, minlength=CELLS * CELLS + 1) / len(x)
-
-
-def jensen_shannon(p: Floats, q: Floats) -> float:
-    """The divergence of two distributions over the same cells, in bits: 0 to 1."""
-    between = np.maximum((p + q) / 2, _TINY)
-
-    def bits(share: Floats) -> float:
-        return float((share * np.log2(np.maximum(share, _TINY) / between)).sum())
-
-    return (bits(p) + bits(q)) / 2
-
-
-def _mesh(side: int) -> Floats:
-    """The middles of side × side cells, [side · side, 2], row by row from the lowest."""
-    middles = ((np.arange(side) + 0.5) / side * 2 - 1) * EDGE
-    x, y = np.meshgrid(middles, middles)
-    return np.stack([x, y], axis=-1).reshape(-1, 2)
-
-
 # --- Families that carry noise to data along a field: the way there, and what is seen of it ---
 # A noise level is 1 for pure noise and 0 for data. Places are given in coordinates in which the
 # points have the same spread at every level, so that the whole way fits in one plane.
 
 STEPS = 16  # of Heun's method from noise to data
-FREQUENCIES = (1.0, 2.0, 4.0, 8.0)  # quarter turns in which a network is told the level
+FREQUENCIES = (1.0, 2.0, 4.0, 8.0)  # quarter turns in which the level is given to a network
 SIDE, REACH = 14, 0.15  # arrows along a side, and how long the strong ones are
 LEAST = 0.04  # the lowest level at which a field is shown: without noise it has no direction
 KERNEL = 0.06  # width of what samples are smoothed with for a density
@@ -570,13 +248,13 @@ class FieldFamily:
     levels = True
 
     def __init__(self, width: int, classes: int) -> None:
-        self._net = MLP((TOLD + 2 * len(FREQUENCIES), width, width, width, 2))
+        self._net = MLP((FEATURES + 2 * len(FREQUENCIES), width, width, width, 2))
         self._turns = torch.tensor(FREQUENCIES) * torch.pi / 2
 
-    def predicted(self, weights: Tensor, x: Tensor, noise: Tensor) -> Tensor:
+    def predict(self, weights: Tensor, x: Tensor, noise: Tensor) -> Tensor:
         """The network's output [N, 2] for places [N, 2] at noise levels [N, 1]."""
         level = noise * self._turns
-        return self._net(weights, torch.cat([told(x), level.sin(), level.cos()], dim=1))
+        return self._net(weights, torch.cat([fourier_features(x), level.sin(), level.cos()], dim=1))
 
     @abstractmethod
     def loss(self, weights: Tensor, x: Tensor, draw: np.random.Generator) -> Tensor:
@@ -587,8 +265,8 @@ class FieldFamily:
         """dx / d(noise level) at places [N, 2], at a level above 0."""
 
     @abstractmethod
-    def landing(self, weights: Tensor, x: Tensor, noise: float) -> Tensor:
-        """The clean points as the network guesses them from places at a level."""
+    def denoise(self, weights: Tensor, x: Tensor, noise: float) -> Tensor:
+        """The clean points that the network predicts from places at a level."""
 
     @abstractmethod
     def start(self, draw: np.random.Generator, count: int) -> Tensor:
@@ -600,14 +278,19 @@ class FieldFamily:
         return Learned.of(self._net.begin(draw, last=0.1))
 
     def train(
-        self, learned: Learned, x: Tensor, labels: Tensor, draw: np.random.Generator, rate: float
+        self,
+        learned: Learned,
+        x: Tensor,
+        labels: Tensor,
+        draw: np.random.Generator,
+        learning_rate: float,
     ) -> tuple[Learned, Measures]:
-        learned, loss = learned.stepped(lambda weights: self.loss(weights, x, draw), rate)
+        learned, loss = learned.step(lambda weights: self.loss(weights, x, draw), learning_rate)
         return learned, (("loss", loss),)
 
     def look(self, learned: Learned, draw: np.random.Generator, count: int, noise: float) -> Sight:
         """The particles that have come down to a level, their density, and the field there."""
-        paths = self._way(learned, draw, count, noise)
+        paths = self._path(learned, draw, count, noise)
         level = max(noise, LEAST)
         places = mesh(SIDE)
         field = -self.velocity(learned.average, places, level)
@@ -615,13 +298,15 @@ class FieldFamily:
             paths[-1], density(paths[-1]), arrows=arrows_at(places, field, REACH), paths=paths
         )
 
-    def _way(self, learned: Learned, draw: np.random.Generator, count: int, noise: float) -> Tensor:
+    def _path(
+        self, learned: Learned, draw: np.random.Generator, count: int, noise: float
+    ) -> Tensor:
         """Particles [levels, count, 2] from noise down to a level, by Heun's method."""
         weights = learned.average
         above = (1 - i / STEPS for i in range(STEPS))
         levels = [*(level for level in above if level > noise), noise]
         x = self.start(draw, count)
-        way = [x]
+        path = [x]
         for level, following in pairwise(levels):
             if following > 0:
                 by = following - level
@@ -629,9 +314,9 @@ class FieldFamily:
                 ahead = self.velocity(weights, x + by * here, following)
                 x = x + by / 2 * (here + ahead)
             else:
-                x = self.landing(weights, x, level)
-            way.append(x)
-        return torch.stack(way)
+                x = self.denoise(weights, x, level)
+            path.append(x)
+        return torch.stack(path)
 
 
 def density(samples: Tensor) -> Tensor:
@@ -646,7 +331,7 @@ def density(samples: Tensor) -> Tensor:
 # --- An autoregressive density: p(x) p(y | x), each over bins, as pixels and tokens have it ---
 
 BIN = 2 * EDGE / GRID
-X_WAVES = torch.arange(1, 7) * math.pi / EDGE  # in which the network is told x
+X_WAVES = torch.arange(1, 7) * math.pi / EDGE  # in which x is given to the network
 
 
 class Autoregressive:
@@ -660,7 +345,7 @@ class Autoregressive:
         self._net = MLP((1 + 2 * len(X_WAVES), width, width, GRID))
         x = middles()[:, None]  # of the bins
         angles = x * X_WAVES
-        self._told = torch.cat([x, angles.sin(), angles.cos()], dim=1)
+        self._features = torch.cat([x, angles.sin(), angles.cos()], dim=1)
 
     def begin(self, draw: np.random.Generator) -> Learned:
         weights = torch.cat([torch.zeros(GRID), self._net.begin(draw, last=0.1)])
@@ -669,10 +354,15 @@ class Autoregressive:
     def _logs(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         """ln p of the bins of x [GRID], and of those of y for each of them [GRID, GRID]."""
         first = weights[:GRID].log_softmax(dim=0)
-        return first, self._net(weights[GRID:], self._told).log_softmax(dim=1)
+        return first, self._net(weights[GRID:], self._features).log_softmax(dim=1)
 
     def train(
-        self, learned: Learned, x: Tensor, labels: Tensor, draw: np.random.Generator, rate: float
+        self,
+        learned: Learned,
+        x: Tensor,
+        labels: Tensor,
+        draw: np.random.Generator,
+        learning_rate: float,
     ) -> tuple[Learned, Measures]:
         at = ((x + EDGE) / BIN).long().clamp(0, GRID - 1)
 
@@ -681,14 +371,14 @@ class Autoregressive:
             nats = F.nll_loss(first.expand(len(x), GRID), at[:, 0])
             return nats + F.nll_loss(second[at[:, 0]], at[:, 1])
 
-        learned, nats = learned.stepped(loss, rate)
+        learned, nats = learned.step(loss, learning_rate)
         return learned, (("loss", (nats - 2 * math.log(GRID)) / math.log(2)),)
 
     def _sample(self, learned: Learned, draw: np.random.Generator, count: int) -> Tensor:
         first, second = self._logs(learned.average)
         u = uniform(draw, count, 4)
-        column = _drawn(first.exp().cumsum(dim=0).expand(count, GRID), u[:, :1])
-        row = _drawn(second.exp().cumsum(dim=1)[column], u[:, 1:2])
+        column = _bins_at(first.exp().cumsum(dim=0).expand(count, GRID), u[:, :1])
+        row = _bins_at(second.exp().cumsum(dim=1)[column], u[:, 1:2])
         return (torch.stack([column, row], dim=1) + u[:, 2:]) * BIN - EDGE
 
     def look(self, learned: Learned, draw: np.random.Generator, count: int, noise: float) -> Sight:
@@ -698,7 +388,7 @@ class Autoregressive:
         return Sight(self._sample(learned, draw, count), density)
 
 
-def _drawn(cumulative: Tensor, u: Tensor) -> Tensor:
+def _bins_at(cumulative: Tensor, u: Tensor) -> Tensor:
     """The bin [N] whose share of the cumulative distribution [N, GRID] holds u [N, 1]."""
     return torch.searchsorted(cumulative.contiguous(), u.contiguous(), right=True)[:, 0].clamp_max(
         GRID - 1
@@ -725,12 +415,17 @@ class Classifier:
         return Learned.of(self._net.begin(draw, last=0.1))
 
     def train(
-        self, learned: Learned, x: Tensor, labels: Tensor, draw: np.random.Generator, rate: float
+        self,
+        learned: Learned,
+        x: Tensor,
+        labels: Tensor,
+        draw: np.random.Generator,
+        learning_rate: float,
     ) -> tuple[Learned, Measures]:
         def loss(weights: Tensor) -> Tensor:
             return F.cross_entropy(self._net(weights, x / SPREAD), labels) / np.log(2)
 
-        learned, bits = learned.stepped(loss, rate)
+        learned, bits = learned.step(loss, learning_rate)
         return learned, (("loss", bits),)
 
     def chances(self, learned: Learned, x: Tensor) -> Tensor:
@@ -764,19 +459,19 @@ class Diffusion(FieldFamily):
         angle = torch.atan(sigma / SPREAD)
         noisy = (x + sigma * normal(draw, len(x), 2)) * angle.cos()
         target = (x - angle.cos() * noisy) / (SPREAD * angle.sin())
-        found = self.predicted(weights, noisy, angle / MOST_ANGLE)
-        return (found - target).square().sum(dim=1).mean()
+        output = self.predict(weights, noisy, angle / MOST_ANGLE)
+        return (output - target).square().sum(dim=1).mean()
 
-    def landing(self, weights: Tensor, x: Tensor, noise: float) -> Tensor:
+    def denoise(self, weights: Tensor, x: Tensor, noise: float) -> Tensor:
         angle = noise * MOST_ANGLE
         level = torch.full((len(x), 1), noise)
-        found = self.predicted(weights, x, level)
-        return math.cos(angle) * x + SPREAD * math.sin(angle) * found
+        output = self.predict(weights, x, level)
+        return math.cos(angle) * x + SPREAD * math.sin(angle) * output
 
     def velocity(self, weights: Tensor, x: Tensor, noise: float) -> Tensor:
         """Their equation 3, dx/dσ = (x - D(x; σ)) / σ, in the coordinates x · cos θ."""
         angle = noise * MOST_ANGLE
-        clean = self.landing(weights, x, noise)
+        clean = self.denoise(weights, x, noise)
         return MOST_ANGLE * (math.cos(angle) * x - clean) / math.sin(angle)
 
     def start(self, draw: np.random.Generator, count: int) -> Tensor:
@@ -796,14 +491,14 @@ class FlowMatching(FieldFamily):
         noise = uniform(draw, len(x), 1)
         away = SPREAD * normal(draw, len(x), 2)
         between = noise * away + (1 - noise) * x
-        found = self.predicted(weights, between, noise)
-        return (found - (x - away) / SPREAD).square().sum(dim=1).mean()
+        output = self.predict(weights, between, noise)
+        return (output - (x - away) / SPREAD).square().sum(dim=1).mean()
 
     def velocity(self, weights: Tensor, x: Tensor, noise: float) -> Tensor:
         level = torch.full((len(x), 1), noise)
-        return -SPREAD * self.predicted(weights, x, level)
+        return -SPREAD * self.predict(weights, x, level)
 
-    def landing(self, weights: Tensor, x: Tensor, noise: float) -> Tensor:
+    def denoise(self, weights: Tensor, x: Tensor, noise: float) -> Tensor:
         return x - noise * self.velocity(weights, x, noise)
 
     def start(self, draw: np.random.Generator, count: int) -> Tensor:
@@ -832,41 +527,46 @@ class Gan:
 
     def __init__(self, width: int, classes: int) -> None:
         self._generate = MLP((GAN_LATENT, width, width, width, 2))
-        self._judges = MLP((TOLD, width, width, 1))
+        self._discriminate = MLP((FEATURES, width, width, 1))
 
     def begin(self, draw: np.random.Generator) -> Learned:
         generator = self._generate.begin(draw, last=0.5)
-        discriminator = self._judges.begin(draw)
+        discriminator = self._discriminate.begin(draw)
         return Learned((Net.of(generator), Net.of(discriminator)), generator)
 
     def train(
-        self, learned: Learned, x: Tensor, labels: Tensor, draw: np.random.Generator, rate: float
+        self,
+        learned: Learned,
+        x: Tensor,
+        labels: Tensor,
+        draw: np.random.Generator,
+        learning_rate: float,
     ) -> tuple[Learned, Measures]:
         generator, discriminator = learned.nets
-        rate = SLOWER * rate
+        learning_rate *= SLOWER
         fake = self._generate(generator.weights, normal(draw, len(x), GAN_LATENT))
-        weights, both = tracked(discriminator.weights), tracked(torch.cat([x, fake]))
+        weights, both = with_gradient(discriminator.weights), with_gradient(torch.cat([x, fake]))
         scores = self._judge(weights, both)
         real_score, fake_score = scores.chunk(2)
         loss = F.softplus(fake_score - real_score).mean()
         (steep,) = torch.autograd.grad(scores.sum(), both, create_graph=True)
         penalty = steep.square().sum(dim=1).mean() * 2  # of both halves
-        down = slope(loss + PENALTY / 2 * penalty, weights)
-        discriminator = discriminator.stepped(down, rate, BETAS)
+        down = gradient_of(loss + PENALTY / 2 * penalty, weights)
+        discriminator = discriminator.step(down, learning_rate, BETAS)
 
-        weights = tracked(generator.weights)
+        weights = with_gradient(generator.weights)
         fake = self._generate(weights, normal(draw, len(x), GAN_LATENT))
         scores = self._judge(discriminator.weights, torch.cat([x, fake]))
         real_score, fake_score = scores.chunk(2)
         against = F.softplus(real_score - fake_score).mean()
-        generator = generator.stepped(slope(against, weights), rate, BETAS)
-        average = averaged(learned.average, generator.weights, generator.steps)
-        found = (("discriminator", float(loss.detach())), ("generator", float(against.detach())))
-        return Learned((generator, discriminator), average), found
+        generator = generator.step(gradient_of(against, weights), learning_rate, BETAS)
+        average = update_average(learned.average, generator.weights, generator.steps)
+        losses = (("discriminator", float(loss.detach())), ("generator", float(against.detach())))
+        return Learned((generator, discriminator), average), losses
 
     def _judge(self, weights: Tensor, x: Tensor) -> Tensor:
         """The discriminator's score, a logit [N, 1], of places [N, 2]."""
-        return self._judges(weights, told(x))
+        return self._discriminate(weights, fourier_features(x))
 
     def look(self, learned: Learned, draw: np.random.Generator, count: int, noise: float) -> Sight:
         """The samples, the discriminator's score, and where it would have the samples go."""
@@ -874,6 +574,6 @@ class Gan:
         weights = learned.nets[1].weights
         surface = as_grid(self._judge(weights, mesh())[:, 0])
         with torch.enable_grad():
-            places = tracked(samples[:ARROWS])
-            upwards = slope(self._judge(weights, places).sum(), places)
+            places = with_gradient(samples[:ARROWS])
+            upwards = gradient_of(self._judge(weights, places).sum(), places)
         return Sight(samples, surface, arrows=arrows_at(places.detach(), upwards, GAN_REACH))

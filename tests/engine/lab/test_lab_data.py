@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from genui.engine.train.points import NAMES, Divergence, data_named, jensen_shannon, shares
+from genui.engine.data.points import NAMES, data_named
+from genui.engine.sample.points import Divergence, jensen_shannon, shares
 from genui.formats.points import Point, to_text
 from genui.protocol import EDGE
 
