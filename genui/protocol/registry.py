@@ -358,7 +358,7 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
                     "hundred small pictures teach it little: 'held-out accuracy' says how little.",
                 )
             ),
-            judge="genui.engine.metrics.classifiers:load_judge",
+            judge="genui.engine.metrics.classifiers:ImageJudge.load",
             example="genui.engine.metrics.classifiers:picture_example",
         ),
         ("classifier", "text"): Kind(
@@ -369,7 +369,7 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             metrics="genui.engine.metrics.classifiers:measure_text_classifier",
             limitations="It counts words and letters and knows its own labels only: whatever it "
             "reads, it gives one of them.",
-            judge="genui.engine.metrics.classifiers:load_text_judge",
+            judge="genui.engine.metrics.classifiers:TextJudge.load",
             example="genui.engine.metrics.classifiers:text_example",
         ),
         ("classifier", "audio"): Kind(
@@ -377,7 +377,7 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             recipe="genui.recipes:SoundClassifierRecipe",
             task="genui.engine.train.classifier:SoundClassifierTask",
             check="genui.engine.data.speech:check_labelled_speech",
-            metrics="genui.engine.metrics.classifiers:measure_listener",
+            metrics="genui.engine.metrics.classifiers:measure_sound_classifier",
             limitations="It knows ten digits, or six people, from recordings of theirs: whatever "
             "it hears it gives one of them, a stranger too.",
         ),

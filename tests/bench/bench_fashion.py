@@ -30,7 +30,7 @@ from harness import Figure, machine, quick_generator, report
 from numpy.typing import NDArray
 
 from genui.engine.data.image_labels import LabelledImages, load_labelled_images
-from genui.engine.metrics.classifiers import load_judge, pictures_of
+from genui.engine.metrics.classifiers import ImageJudge, pictures_of
 from genui.engine.metrics.distance import Ruler, frechet_distance
 from genui.engine.metrics.twins import trained
 from genui.engine.sample.diffusion import Draws
@@ -165,7 +165,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, metavar="FILE", help="an .npz of what was drawn")
     args = parser.parse_args()
     before = machine()
-    ruler = Ruler(load_judge(args.judge), load_labelled_images("fashion"))
+    ruler = Ruler(ImageJudge.load(args.judge), load_labelled_images("fashion"))
     captions = ruler.captions(args.pictures)
     rgb = drawn(args.model, captions, args.guidance, args.keep)
     found = ruler.measure(rgb, captions)

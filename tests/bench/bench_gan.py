@@ -23,7 +23,7 @@ from harness import Figure, machine, report
 
 from genui.engine.data.image_labels import load_labelled_images
 from genui.engine.load import find_and_load
-from genui.engine.metrics.classifiers import load_judge
+from genui.engine.metrics.classifiers import ImageJudge
 from genui.engine.metrics.distance import Distribution, Ruler
 from genui.engine.sample.diffusion import Draws
 from genui.protocol import LatentSettings
@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=5000, metavar="N", help="(5000)")
     args = parser.parse_args()
     before = machine()
-    ruler = Ruler(load_judge("fashion-labels"), load_labelled_images("fashion"))
+    ruler = Ruler(ImageJudge.load("fashion-labels"), load_labelled_images("fashion"))
     torch.set_num_threads(1)
     figures, low = [], []
     for name in args.models:

@@ -12,7 +12,7 @@ import argparse
 from harness import Figure, home, machine, report
 
 from genui.engine.data.image_labels import load_labelled_images
-from genui.engine.metrics.classifiers import linear_beside, load_judge, pictures_of
+from genui.engine.metrics.classifiers import ImageJudge, linear_beside, pictures_of
 from genui.engine.models.linear import accuracy, calibration_error, log_loss
 from genui.runs.models import find_model
 
@@ -21,7 +21,7 @@ SHIPPED = ("fashion-labels", "icons-labels", "emoji-labels")
 
 def figures(model: str) -> list[Figure]:
     """Accuracy, log-loss and calibration on held-out pictures."""
-    judge, data = load_judge(model), load_labelled_images(find_model(model).dataset)
+    judge, data = ImageJudge.load(model), load_labelled_images(find_model(model).dataset)
     rgb, targets = pictures_of(data, data.held_out)
     own, linear = judge.probabilities(rgb), linear_beside(data, rgb)
     peer = "logistic regression"

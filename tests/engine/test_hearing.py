@@ -18,11 +18,11 @@ from genui.engine.data.speech import (
     prepare,
 )
 from genui.engine.device import Machine
-from genui.engine.metrics.classifiers import Listener, load_listener
+from genui.engine.metrics.classifiers import SoundJudge
 from genui.engine.metrics.clips import asked, speech_copied
 from genui.engine.models.classifiers import SoundNet
 from genui.engine.train.checkpoint import model_metadata, write_tensors
-from genui.engine.train.classifier import SoundClassifierTask, varied
+from genui.engine.train.classifier import SoundClassifierTask, vary
 from genui.formats.audio import encode_wav, to_pcm
 from genui.recipes import find_recipe, override
 from genui.recipes.classifier import SoundClassifierRecipe
@@ -85,16 +85,16 @@ def test_it_learns_to_tell_digits_and_a_listener_hears_them(recordings: Path) ->
     (sample,) = task.sample(task.model, MACHINE)
     assert sample.content.decode().startswith("two    100% right")
     assert isinstance(task.model, SoundNet)
-    listener = Listener(task.model, ("two", "four", "seven"))
-    found = listener.probabilities([tone(300), tone(900), tone(2000)], SAMPLE_RATE)
+    listener = SoundJudge(task.model, ("two", "four", "seven"))
+    found = listener.probabilities([tone(300), tone(900), tone(2000)])
     assert found.argmax(1).tolist() == [0, 1, 2]
     np.testing.assert_allclose(found.sum(1), 1, rtol=1e-5)
 
 
 def test_silence_is_no_word(recordings: Path) -> None:
-    listener = Listener(SoundNet(2, 8), ("anna", "bob"))
+    listener = SoundJudge(SoundNet(2, 8), ("anna", "bob"))
     with pytest.raises(ValueError, match="silence"):
-        listener.probabilities([np.zeros(800, np.float32)], SAMPLE_RATE)
+        listener.probabilities([np.zeros(800, np.float32)])
 
 
 def test_a_listener_is_loaded_from_its_file_and_nothing_else_is(
@@ -105,13 +105,13 @@ def test_a_listener_is_loaded_from_its_file_and_nothing_else_is(
     path = tmp_path / "digits.safetensors"
     described = model_metadata(recipe, 1, task.model, task.extra)
     write_tensors(path, dict(task.model.state_dict()), {"genui": json.dumps(described)})
-    assert load_listener(str(path)).labels == ("two", "four", "seven")
+    assert SoundJudge.load(str(path)).labels == ("two", "four", "seven")
 
 
 def test_variations_keep_silence_silent_and_the_rest_in_range() -> None:
     mels = np.full((3, 1, MELS, MEL_FRAMES), -1, np.float32)
     mels[:, :, 10:40, 5:30] = 0.9
-    found = varied(mels, np.random.default_rng(0))
+    found = vary(mels, np.random.default_rng(0))
     assert found.dtype == np.float32
     assert (found[mels == -1] == -1).all()
     assert found.max() <= 1

@@ -13,8 +13,8 @@ from genui.base.errors import MisuseError
 from genui.engine.data.image_labels import kind_of_thing, load_labelled_images
 from genui.engine.device import Machine
 from genui.engine.kinds import build_generator, build_task, check_data
-from genui.engine.metrics.classifiers import judge_of, load_judge, pooled
-from genui.engine.models.classifiers import standing_out
+from genui.engine.metrics.classifiers import ImageJudge, pooled
+from genui.engine.models.classifiers import contrast_with_border
 from genui.engine.train.classifier import ImageClassifierTask, confusions
 from genui.engine.train.optimizer import augment
 from genui.recipes import Recipe, find_recipe, override
@@ -155,7 +155,7 @@ def described(task: ImageClassifierTask) -> dict[str, Any]:
 def test_a_judge_says_how_sure_it_is_and_gives_its_features(folder: Path) -> None:
     recipe = recipe_for(folder)
     task = trained(recipe)
-    judge = judge_of(recipe, dict(task.model.state_dict()), described(task))
+    judge = ImageJudge.of(recipe, dict(task.model.state_dict()), described(task))
     rgb = np.stack([np.full((32, 32, 3), level, np.uint8) for level in (210, 30)])
     p = judge.probabilities(rgb)
     assert judge.labels == ("day", "night")
@@ -174,16 +174,16 @@ def test_a_judge_of_many_pictures_is_that_of_each(
 ) -> None:
     recipe = recipe_for(folder, steps="1")
     task = trained(recipe)
-    judge = judge_of(recipe, dict(task.model.state_dict()), described(task))
+    judge = ImageJudge.of(recipe, dict(task.model.state_dict()), described(task))
     rgb = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3)).astype(np.uint8)
     whole = judge.features(rgb)
-    monkeypatch.setattr("genui.engine.metrics.classifiers.IMAGE_BATCH", 3)
+    monkeypatch.setattr("genui.engine.metrics.classifiers.ImageJudge.at_once", 3)
     np.testing.assert_allclose(judge.features(rgb), whole, atol=1e-5)
 
 
 def test_what_is_no_classifier_of_pictures_is_refused() -> None:
     with pytest.raises(MisuseError, match="no classifier of pictures"):
-        load_judge("icons")
+        ImageJudge.load("icons")
 
 
 def test_a_classifier_generates_nothing() -> None:
@@ -207,10 +207,10 @@ def test_what_stands_out_is_the_shape_whatever_its_colours() -> None:
     for figure, ground in (((1, -1, -1), (-1, -1, 1)), ((0.2, 0.5, 0), (0.9, 0.9, 0.9))):
         colours = torch.tensor((ground, figure), dtype=torch.float32)
         pictures.append(colours[shape.long()].permute(2, 0, 1))
-    found = standing_out(torch.stack(pictures))
+    found = contrast_with_border(torch.stack(pictures))
     for each in found:
         torch.testing.assert_close(each[0], 2 * shape - 1)
-    plain = standing_out(torch.full((1, 3, 32, 32), 0.3))
+    plain = contrast_with_border(torch.full((1, 3, 32, 32), 0.3))
     torch.testing.assert_close(plain, torch.full_like(plain, -1), atol=1e-3, rtol=0)
 
 

@@ -13,10 +13,10 @@ from genui.engine.data.tokenizer import bag
 from genui.engine.device import Machine
 from genui.engine.metrics import classifiers
 from genui.engine.metrics.classifiers import (
+    TextJudge,
     labels,
     last_passage,
     last_speech,
-    load_text_judge,
     logistic_regression,
     measure_text_classifier,
 )
@@ -154,7 +154,7 @@ def test_any_text_is_a_bag() -> None:
 
 
 def test_it_learns_what_a_word_tells(classifier: Path) -> None:
-    judge = load_text_judge(str(classifier))
+    judge = TextJudge.load(str(classifier))
     chances = judge.probabilities(["a blue blue thing", "so loud, loud", ""])
     assert chances.shape == (3, 2)
     assert chances[0, 0] > 0.8
@@ -198,7 +198,7 @@ def test_logistic_regression_finds_the_word_too(jsonl: Path) -> None:
 
 def test_it_is_measured_beside_simpler_ones(classifier: Path, jsonl: Path) -> None:
     found = measure_text_classifier(find_model(str(classifier)), recipe(jsonl))
-    assert found["accuracy"].endswith("of 16 held-out texts")
+    assert found["held-out accuracy"].endswith("of 16 texts")
     assert "same n-grams" in found["logistic regression"]
     assert found["most frequent label"] == "50.0%"
 

@@ -1,10 +1,15 @@
-"""What a classifier says of one step of a trace, while it is generated."""
+"""Trained classifiers as instruments: labels of a trace's step, their features, how good they are.
 
+Features of a network trained here, on the very kind of example that is measured, stand where
+papers use Inception's: distances in them can be compared with one another and with nothing else.
+"""
+
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import torch
@@ -29,7 +34,7 @@ from genui.engine.data.speech import (
 from genui.engine.data.text import PASSAGE, load_labelled_text
 from genui.engine.data.tokenizer import bag
 from genui.engine.load import fitting_its_recipe
-from genui.engine.models.classifiers import ConvNet, NGramClassifier, SoundNet
+from genui.engine.models.classifiers import ConvNet, NGramClassifier, SoundNet, build_classifier
 from genui.engine.models.frozen import load_frozen
 from genui.engine.models.linear import accuracy, calibration_error, fit_logistic, log_loss
 from genui.engine.sample.text import TextGenerator, TextState
@@ -40,23 +45,16 @@ from genui.protocol import ImageFrame, Labels
 from genui.protocol.registry import KINDS, resolve
 from genui.recipes import Recipe, recipe_from_dict
 from genui.recipes.classifier import (
+    ClassifierRecipe,
     ImageClassifierRecipe,
     SoundClassifierRecipe,
     TextClassifierRecipe,
 )
 from genui.runs.models import ModelInfo, find_model, read_header
 
+# --- What a classifier says of one step of a trace --------------------------------------------
+
 MOST_LABELS = 8  # that are answered with, the likeliest first
-
-
-class Judge(Protocol):
-    """A trained classifier as an instrument."""
-
-    labels: tuple[str, ...]
-
-    def probabilities(self, examples: Any, /) -> np.ndarray:
-        """p(label | example), float32 [N, labels]; of texts, or of pictures uint8 [N, H, W, 3]."""
-        ...
 
 
 def labels(trace: Trace, step: int, model: str) -> Labels:
@@ -68,13 +66,13 @@ def labels(trace: Trace, step: int, model: str) -> Labels:
     if not 0 <= step <= trace.reached:
         raise MisuseError(f"step {step}: this trace stands at step {trace.reached}")
     try:
-        found, fault = _judged(trace, step, model), ""
+        likeliest, fault = _classify(trace, step, model), ""
     except GenuiError as error:
-        found, fault = (), clean_line(str(error), 200)
-    return Labels(trace=trace.request.trace, step=step, model=model, labels=found, fault=fault)
+        likeliest, fault = (), clean_line(str(error), 200)
+    return Labels(trace=trace.request.trace, step=step, model=model, labels=likeliest, fault=fault)
 
 
-def _judged(trace: Trace, step: int, model: str) -> tuple[tuple[str, float], ...]:
+def _classify(trace: Trace, step: int, model: str) -> tuple[tuple[str, float], ...]:
     info = find_model(model)
     recipe = read_header(info.path).recipe
     kind = KINDS[recipe.family, recipe.medium]
@@ -135,102 +133,123 @@ def _loaded(load: Callable[[str], Any], path: str, changed: int) -> Any:
     return load(path)
 
 
-# --- From a classifier's checkpoint to an instrument: what those of all media have in common --
+# --- A judge: a trained classifier of any medium ----------------------------------------------
 
-R = TypeVar("R", bound=Recipe)
-J = TypeVar("J")
-
-
-def load_classifier(
-    ref: str,
-    kind: type[R],
-    of: str,
-    judge_of: Callable[[R, dict[str, Tensor], Mapping[str, Any]], J],
-) -> J:
-    """What `judge_of` makes of the weights of a classifier by its name, run or path.
-
-    Raises MisuseError where it is no classifier of `of`, GenuiError where it is damaged.
-    """
-    info = find_model(ref)
-    tensors, described = load_weights(info.path)
-    recipe = recipe_from_dict(described["recipe"])
-    if not isinstance(recipe, kind):
-        raise MisuseError(f"{ref}: a {recipe.family} of {recipe.medium}, no classifier of {of}")
-    with fitting_its_recipe(info.path):
-        return judge_of(recipe, tensors, described)
+N = TypeVar("N", ConvNet, NGramClassifier, SoundNet)
+E = TypeVar("E")
 
 
-# --- A trained classifier as a measuring instrument: what it says of pictures, and its features
-# Features of a network trained here, on the very kind of picture that is measured, stand where
-# papers use Inception's: distances in them can be compared with one another and with nothing else.
+class Judge(Generic[N, E]):
+    """A trained classifier. A subclass knows how examples become what its network takes."""
 
-IMAGE_BATCH = 512
-COLOURINGS = 4  # of each training picture that logistic regression sees, where there are many
-POOLED = 2  # pixels of a side that are averaged into one for it
+    recipe: ClassVar[type[ClassifierRecipe]]
+    things: ClassVar[str]  # what it labels, in the plural
+    at_once: ClassVar[int]  # examples that are looked at together
 
-
-class ImageJudge:
-    """An image classifier; pictures are uint8 [N, 32, 32, 3]."""
-
-    def __init__(self, network: ConvNet, labels: tuple[str, ...]) -> None:
+    def __init__(self, network: N, labels: tuple[str, ...]) -> None:
         self.labels = labels
         self._network = network.eval()
         self._device = next(network.parameters()).device
 
-    def probabilities(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """p(label | picture), float32 [N, labels]."""
-        return self._of(rgb, lambda x: self._network(x).softmax(dim=1))
+    @classmethod
+    def load(cls, ref: str) -> Self:
+        """The classifier of that name, run or path.
 
-    def features(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        Raises MisuseError where it labels other things, GenuiError where it is damaged.
+        """
+        info = find_model(ref)
+        tensors, described = load_weights(info.path)
+        recipe = recipe_from_dict(described["recipe"])
+        if not isinstance(recipe, cls.recipe):
+            raise MisuseError(
+                f"{ref}: a {recipe.family} of {recipe.medium}, no classifier of {cls.things}"
+            )
+        with fitting_its_recipe(info.path):
+            return cls.of(recipe, tensors, described)
+
+    @classmethod
+    def of(
+        cls, recipe: ClassifierRecipe, tensors: dict[str, Tensor], described: Mapping[str, Any]
+    ) -> Self:
+        """The classifier of a checkpoint's weights.
+
+        Raises KeyError, TypeError or RuntimeError where they do not fit the recipe.
+        """
+        labels = tuple(map(str, described["labels"]))
+        network: Any = load_frozen(lambda: build_classifier(recipe, len(labels)), tensors)
+        return cls(network.to(device.choose_device()), labels)
+
+    def probabilities(self, examples: Sequence[E] | NDArray[Any]) -> NDArray[np.float32]:
+        """p(label | example), float32 [N, labels]."""
+        return self._apply(examples, lambda x: self._network(x).softmax(dim=1))
+
+    def features(self, examples: Sequence[E] | NDArray[Any]) -> NDArray[np.float32]:
         """The penultimate layer, float32 [N, D]."""
-        return self._of(rgb, self._network.features)
+        return self._apply(examples, self._network.features)
+
+    @abstractmethod
+    def _inputs(self, examples: Any) -> Any:
+        """Examples as the network takes them."""
 
     @torch.inference_mode()
-    def _of(self, rgb: NDArray[np.uint8], function: Any) -> NDArray[np.float32]:
-        if rgb.dtype != np.uint8 or rgb.ndim != 4 or rgb.shape[1:] != (SIDE, SIDE, 3):
-            raise ValueError(f"pictures are uint8 [N, {SIDE}, {SIDE}, 3], not {rgb.shape}")
-        parts = []
-        for at in range(0, len(rgb), IMAGE_BATCH):
-            x = torch.from_numpy(as_floats(rgb[at : at + IMAGE_BATCH])).to(self._device)
-            parts.append(function(x).float().cpu().numpy())
+    def _apply(self, examples: Any, function: Callable[[Any], Tensor]) -> NDArray[np.float32]:
+        parts = [
+            function(self._inputs(examples[at : at + self.at_once])).float().cpu().numpy()
+            for at in range(0, len(examples), self.at_once)
+        ]
         return np.concatenate(parts)
 
 
-def load_judge(ref: str) -> ImageJudge:
-    """The classifier of that name, run or path.
+def _report(
+    p: NDArray[np.floating],
+    targets: NDArray[np.int64],
+    things: str,
+    beside: NDArray[np.floating],
+    features: str,
+    labels: str,
+) -> dict[str, str]:
+    """Accuracy and calibration of probabilities [N, labels] on held-out examples, beside those
+    of logistic regression on simple features."""
+    return {
+        "held-out accuracy": f"{accuracy(p, targets):.1%} of {len(targets):,} {things}",
+        "logistic regression": f"{accuracy(beside, targets):.1%}, on {features}",
+        "log-loss": f"{log_loss(p, targets):.3f} nats",
+        "calibration error": f"{calibration_error(p, targets):.3f}, expected",
+        "labels": labels,
+    }
 
-    Raises MisuseError where it is no classifier of pictures, GenuiError where it is damaged.
-    """
-    return load_classifier(ref, ImageClassifierRecipe, "pictures", judge_of)
+
+# --- Images -----------------------------------------------------------------------------------
+
+COLOURINGS = 4  # of each training picture that logistic regression sees, where there are many
+POOLED = 2  # pixels of a side that are averaged into one for it
 
 
-def judge_of(
-    recipe: ImageClassifierRecipe, tensors: dict[str, Tensor], described: Mapping[str, Any]
-) -> ImageJudge:
-    """The classifier of a checkpoint's weights.
+class ImageJudge(Judge[ConvNet, Any]):
+    """An image classifier; images are uint8 [N, 32, 32, 3]."""
 
-    Raises KeyError, TypeError or RuntimeError where they do not fit the recipe.
-    """
-    labels = tuple(map(str, described["labels"]))
-    network = load_frozen(lambda: ConvNet(len(labels), recipe.width, recipe.figure), tensors)
-    return ImageJudge(network.to(device.choose_device()), labels)
+    recipe = ImageClassifierRecipe
+    things = "pictures"
+    at_once = 512
+
+    def _inputs(self, examples: NDArray[np.uint8]) -> Tensor:
+        if examples.dtype != np.uint8 or examples.shape[1:] != (SIDE, SIDE, 3):
+            raise ValueError(f"pictures are uint8 [N, {SIDE}, {SIDE}, 3], not {examples.shape}")
+        return torch.from_numpy(as_floats(examples)).to(self._device)
 
 
 def measure_classifier(info: ModelInfo, recipe: ImageClassifierRecipe) -> dict[str, str]:
-    """Accuracy and calibration on held-out pictures, and what logistic regression reaches there."""
-    judge, data = load_judge(str(info.path)), load_labelled_images(recipe.dataset, recipe.data)
+    """How good an image classifier is on held-out images."""
+    judge, data = ImageJudge.load(str(info.path)), load_labelled_images(recipe.dataset, recipe.data)
     rgb, targets = pictures_of(data, data.held_out)
-    found = judge.probabilities(rgb)
-    beside = linear_beside(data, rgb)
-    return {
-        "held-out accuracy": f"{accuracy(found, targets):.1%} of {len(targets):,} pictures",
-        "logistic regression": (
-            f"{accuracy(beside, targets):.1%}, on averages of {POOLED}×{POOLED} pixels"
-        ),
-        "log-loss": f"{log_loss(found, targets):.3f} nats",
-        "calibration error": f"{calibration_error(found, targets):.3f}, expected",
-        "labels": f"{len(data.labels)}: {', '.join(data.labels[:12])}",
-    }
+    return _report(
+        judge.probabilities(rgb),
+        targets,
+        "pictures",
+        linear_beside(data, rgb),
+        f"averages of {POOLED}×{POOLED} pixels",
+        f"{len(data.labels)}: {', '.join(data.labels[:12])}",
+    )
 
 
 def linear_beside(data: LabelledImages, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -245,9 +264,9 @@ def pictures_of(
     """These pictures as a judge takes them, uint8 [N, 32, 32, 3], and their labels."""
     rng = np.random.default_rng(seed)
     rgb = np.empty((len(indices), SIDE, SIDE, 3), np.uint8)
-    for at in range(0, len(indices), IMAGE_BATCH):
-        part, _ = data.batch(indices[at : at + IMAGE_BATCH], rng)
-        rgb[at : at + IMAGE_BATCH] = as_pixels(part)
+    for at in range(0, len(indices), ImageJudge.at_once):
+        part, _ = data.batch(indices[at : at + ImageJudge.at_once], rng)
+        rgb[at : at + ImageJudge.at_once] = as_pixels(part)
     return rgb, data.targets[indices]
 
 
@@ -269,33 +288,32 @@ def _training(data: LabelledImages) -> tuple[NDArray[np.uint8], NDArray[np.int64
     return np.concatenate([rgb for rgb, _ in parts]), np.concatenate([y for _, y in parts])
 
 
-# --- A trained classifier of texts as an instrument, and how good it is beside simpler ones ---
+# --- Texts ------------------------------------------------------------------------------------
 
 REGRESSION_STEPS = 150
 REGRESSION_RATE = 0.05
 REGRESSION_DECAY = 1e-4  # of the squared weights
 
 
-class TextJudge:
+class TextJudge(Judge[NGramClassifier, str]):
     """A classifier of texts. `excerpt` is the part of a longer text that it is asked about."""
 
-    def __init__(self, network: NGramClassifier, labels: tuple[str, ...], dataset: str) -> None:
-        self.labels = labels
-        self.excerpt = EXCERPTS.get(dataset, last_passage)
-        self._network = network
+    recipe = TextClassifierRecipe
+    things = "texts"
+    at_once = 1 << 30
 
-    @torch.inference_mode()
-    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
-        """p(label | text), float32 [N, labels]."""
-        return self._network(self._bags(texts)).float().softmax(dim=1).cpu().numpy()
+    excerpt: Callable[[str], str]
 
-    @torch.inference_mode()
-    def features(self, texts: Sequence[str]) -> np.ndarray:
-        """The penultimate layer, float32 [N, D]."""
-        return self._network.features(self._bags(texts)).cpu().numpy()
+    @classmethod
+    def of(
+        cls, recipe: ClassifierRecipe, tensors: dict[str, Tensor], described: Mapping[str, Any]
+    ) -> Self:
+        judge = super().of(recipe, tensors, described)
+        judge.excerpt = EXCERPTS.get(str(described["dataset"]), last_passage)
+        return judge
 
-    def _bags(self, texts: Sequence[str]) -> list[np.ndarray]:
-        return [bag(text, self._network.embedding.num_embeddings) for text in texts]
+    def _inputs(self, examples: Sequence[str]) -> list[np.ndarray]:
+        return [bag(text, self._network.embedding.num_embeddings) for text in examples]
 
 
 def last_passage(text: str) -> str:
@@ -314,44 +332,21 @@ EXCERPTS: Mapping[str, Callable[[str], str]] = {"shakespeare": last_speech}
 """The data that a judge was trained on, to the part of a text that it is asked about."""
 
 
-def load_text_judge(ref: str) -> TextJudge:
-    """The classifier of that name, run or path.
-
-    Raises MisuseError where it is no classifier of texts, GenuiError where it is damaged.
-    """
-    return load_classifier(ref, TextClassifierRecipe, "texts", text_judge_of)
-
-
-def text_judge_of(
-    recipe: TextClassifierRecipe, tensors: dict[str, torch.Tensor], described: Mapping[str, Any]
-) -> TextJudge:
-    """The classifier of a checkpoint's weights.
-
-    Raises KeyError, TypeError or RuntimeError where they do not fit the recipe.
-    """
-    labels = tuple(map(str, described["labels"]))
-    network = load_frozen(
-        lambda: NGramClassifier(len(labels), recipe.buckets, recipe.width), tensors
-    )
-    return TextJudge(network, labels, str(described["dataset"]))
-
-
-def measure_text_classifier(info: "ModelInfo", recipe: TextClassifierRecipe) -> dict[str, str]:
-    """Held-out accuracy beside logistic regression on the same n-grams and the likeliest label."""
+def measure_text_classifier(info: ModelInfo, recipe: TextClassifierRecipe) -> dict[str, str]:
+    """How good a classifier of texts is on held-out ones, and the likeliest label beside it."""
     data = load_labelled_text(recipe.dataset, recipe.data)
-    judge = load_text_judge(str(info.path))
-    targets = np.array([label for _, label in data.validation], np.int64)
-    found = judge.probabilities([text for text, _ in data.validation])
-    bags, wanted = bags_of(data.train, recipe.buckets)
-    held, _ = bags_of(data.validation, recipe.buckets)
-    regression = logistic_regression(bags, wanted, held, recipe.buckets)
-    usual = Counter(wanted.tolist()).most_common(1)[0][0]
-    return {
-        "accuracy": f"{accuracy(found, targets):.1%} of {len(targets):,} held-out texts",
-        "logistic regression": f"{accuracy(regression, targets):.1%}, on the same n-grams",
-        "most frequent label": f"{(targets == usual).mean():.1%}",
-        "calibration error": f"{calibration_error(found, targets):.3f}",
-    }
+    judge = TextJudge.load(str(info.path))
+    bags, targets = bags_of(data.train, recipe.buckets)
+    held, held_targets = bags_of(data.validation, recipe.buckets)
+    usual = Counter(targets.tolist()).most_common(1)[0][0]
+    return _report(
+        judge.probabilities([text for text, _ in data.validation]),
+        held_targets,
+        "texts",
+        logistic_regression(bags, targets, held, recipe.buckets),
+        "the same n-grams",
+        f"{len(data.labels)}: {', '.join(data.labels[:12])}",
+    ) | {"most frequent label": f"{(held_targets == usual).mean():.1%}"}
 
 
 def logistic_regression(
@@ -391,71 +386,39 @@ class _Counts:
         return F.embedding_bag(self._numbers, weights, self._starts, mode="sum") * self._scale
 
 
-# --- A trained classifier of sound as a measuring instrument: what it hears in samples --------
-
-SOUND_BATCH = 64
+# --- Sound ------------------------------------------------------------------------------------
 
 
-class Listener:
-    """A classifier of sound. What it hears is prepared as its training data was."""
+class SoundJudge(Judge[SoundNet, Samples]):
+    """A classifier of sound: words at SAMPLE_RATE, prepared as its training data was.
 
-    def __init__(self, network: SoundNet, labels: tuple[str, ...]) -> None:
-        self.labels = labels
-        self._network = network.eval()
-        self._device = next(network.parameters()).device
-
-    @torch.inference_mode()
-    def probabilities(self, sounds: Sequence[Samples], rate: int) -> NDArray[np.float32]:
-        """p(label | sound), float32 [N, labels], of words [n] in -1 to 1 at `rate`.
-
-        Raises ValueError, a reason, where one of them is silence.
-        """
-        parts = []
-        for at in range(0, len(sounds), SOUND_BATCH):
-            words = [pad_take(prepare(sound, rate)) for sound in sounds[at : at + SOUND_BATCH]]
-            mels = torch.from_numpy(log_mel(np.stack(words)))[:, None].to(self._device)
-            parts.append(self._network(mels).softmax(dim=1).float().cpu().numpy())
-        return np.concatenate(parts)
-
-
-def load_listener(ref: str) -> Listener:
-    """The classifier of that name, run or path.
-
-    Raises MisuseError where it is no classifier of sound, GenuiError where it is damaged.
+    `probabilities` raises ValueError, a reason, where a word is silence.
     """
-    return load_classifier(ref, SoundClassifierRecipe, "sound", listener_of)
+
+    recipe = SoundClassifierRecipe
+    things = "sound"
+    at_once = 64
+
+    def _inputs(self, examples: Sequence[Samples]) -> Tensor:
+        words = [pad_take(prepare(sound, SAMPLE_RATE)) for sound in examples]
+        return torch.from_numpy(log_mel(np.stack(words)))[:, None].to(self._device)
 
 
-def listener_of(
-    recipe: SoundClassifierRecipe, tensors: dict[str, Tensor], described: Mapping[str, Any]
-) -> Listener:
-    """The classifier of a checkpoint's weights.
-
-    Raises KeyError, TypeError or RuntimeError where they do not fit the recipe.
-    """
-    labels = tuple(map(str, described["labels"]))
-    network = load_frozen(lambda: SoundNet(len(labels), recipe.width), tensors)
-    return Listener(network.to(device.choose_device()), labels)
-
-
-def measure_listener(info: ModelInfo, recipe: SoundClassifierRecipe) -> dict[str, str]:
-    """Accuracy and calibration on held-out takes, and what logistic regression reaches there."""
-    listener, data = load_listener(str(info.path)), load_labelled_speech(recipe)
-    speech = data.speech
+def measure_sound_classifier(info: ModelInfo, recipe: SoundClassifierRecipe) -> dict[str, str]:
+    """How good a classifier of sound is on held-out takes; of a small set, on trained ones."""
+    judge, data = SoundJudge.load(str(info.path)), load_labelled_speech(recipe)
+    speech, targets = data.speech, data.targets
     held = speech.held_out if len(speech.held_out) else speech.train
-    targets = data.targets[held]
-    found = listener.probabilities([speech.takes[i].samples for i in held], SAMPLE_RATE)
-    linear = fit_logistic(
-        _coarse(speech.mels(speech.train)), data.targets[speech.train], len(data.labels)
+    train = _coarse(speech.mels(speech.train))
+    linear = fit_logistic(train, targets[speech.train], len(data.labels))
+    return _report(
+        judge.probabilities([speech.takes[i].samples for i in held]),
+        targets[held],
+        "takes",
+        linear.probabilities(_coarse(speech.mels(held))),
+        "the same spectrograms, halved",
+        f"{len(data.labels)}: {', '.join(data.labels)}",
     )
-    beside = linear.probabilities(_coarse(speech.mels(held)))
-    return {
-        "held-out accuracy": f"{accuracy(found, targets):.1%} of {len(targets):,} takes",
-        "logistic regression": f"{accuracy(beside, targets):.1%}, on the same spectrograms, halved",
-        "log-loss": f"{log_loss(found, targets):.3f} nats",
-        "calibration error": f"{calibration_error(found, targets):.3f}, expected",
-        "labels": f"{len(data.labels)}: {', '.join(data.labels)}",
-    }
 
 
 def _coarse(mels: Mels) -> Mels:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError
 from genui.engine.data.image_labels import LabelledImages, load_labelled_images
-from genui.engine.metrics.classifiers import ImageJudge, load_judge, pictures_of
+from genui.engine.metrics.classifiers import ImageJudge, pictures_of
 
 Features = NDArray[np.floating]
 Distances = NDArray[np.float64]
@@ -225,7 +225,7 @@ def measure_distribution(draw: Draw, dataset: str, count: int) -> dict[str, str]
     Raises GenuiError where no classifier of that data is shipped.
     """
     try:
-        judge = load_judge(JUDGES[dataset])
+        judge = ImageJudge.load(JUDGES[dataset])
     except KeyError:
         raise GenuiError(f"{dataset}: no shipped classifier measures this data") from None
     ruler = Ruler(judge, load_labelled_images(dataset))

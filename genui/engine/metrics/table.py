@@ -17,7 +17,7 @@ from genui.engine.data.captions import JOINING, split_words
 from genui.engine.data.image_labels import load_labelled_images
 from genui.engine.data.images import CaptionedImages
 from genui.engine.load import find_and_load
-from genui.engine.metrics.classifiers import load_judge, pictures_of
+from genui.engine.metrics.classifiers import ImageJudge, pictures_of
 from genui.engine.metrics.distance import JUDGES, Distribution, Ruler, nearest
 from genui.engine.sample.diffusion import Draws
 from genui.logs.native import training_minutes
@@ -132,7 +132,7 @@ def rows(models: Sequence[str], count: int, progress: Progress) -> Iterator[Row]
     """The real pictures' row and then one a model, each when it is measured; as `check`."""
     infos, dataset = check(models)
     progress("the test set", 0, count)
-    ruler = Ruler(load_judge(JUDGES[dataset]), load_labelled_images(dataset))
+    ruler = Ruler(ImageJudge.load(JUDGES[dataset]), load_labelled_images(dataset))
     yield Row(REAL, found=_real(ruler, count))
     for model, info in zip(models, infos, strict=True):
         try:

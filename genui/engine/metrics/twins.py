@@ -25,7 +25,7 @@ from genui.engine.data.image_labels import LabelledImages, load_labelled_images
 from genui.engine.data.images import IMAGE_DATASETS, as_floats
 from genui.engine.data.text import LABELLED_TEXTS, load_labelled_text
 from genui.engine.load import find_and_load
-from genui.engine.metrics.classifiers import ImageJudge, load_judge, pictures_of, pooled
+from genui.engine.metrics.classifiers import ImageJudge, pictures_of, pooled
 from genui.engine.models.classifiers import ConvNet
 from genui.engine.models.linear import (
     Linear,
@@ -276,7 +276,7 @@ def answer(model: str, dataset: str, tested: int) -> Answer:
     chosen = rng.permutation(data.held_out)[:tested]
     rgb, targets = pictures_of(data, chosen)
     if kind.judge:
-        judge = load_judge(model)
+        judge = ImageJudge.load(model)
         if judge.labels != data.labels:
             raise MisuseError(f"{model}: its labels are not those of {dataset}; train it anew")
         p, question = judge.probabilities(rgb), "discriminative"
