@@ -111,8 +111,8 @@ def _find_rows(group: str, kind: type[Row]) -> dict[str, tuple[str, Row]]:
     return found
 
 
-def resolve(reference: str | Callable[..., Any]) -> Callable[..., Any]:
-    """The function that a row names, as `module:function`, or has."""
+def resolve(reference: str | Callable[..., Any]) -> Any:
+    """What a row names, as `module:name`, or has."""
     if not isinstance(reference, str):
         return reference
     from pkgutil import resolve_name

@@ -18,8 +18,17 @@ from msgspec import Struct
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_write
+from genui.base.schema import settings_of
 from genui.cli import options, output
-from genui.cli.options import MOST_SAMPLES, Asked, asked, first_edit_fits, is_given
+from genui.cli.options import (
+    MOST_SAMPLES,
+    Asked,
+    add_settings,
+    asked,
+    first_edit_fits,
+    generated_with,
+    is_given,
+)
 from genui.cli.output import Progress, columns
 from genui.cli.parser import add_json
 from genui.formats import midi, score
@@ -38,10 +47,7 @@ from genui.formats.recipe import (
     used_critic,
 )
 from genui.protocol import (
-    BASES,
     FROM_DATA,
-    SAMPLERS,
-    SELDOM,
     Attention,
     Frame,
     ImageFrame,
@@ -55,6 +61,7 @@ from genui.protocol import (
 )
 from genui.protocol.edits import sample_step
 from genui.protocol.registry import Kind, resolve
+from genui.protocol.settings import NAMES
 from genui.render.axis import duration
 from genui.render.piano_roll import Column, text_roll
 
@@ -715,9 +722,9 @@ def _settings(args: argparse.Namespace, start: Start, kind: Kind) -> Settings:
     """As asked; of pictures those that stand for their data, where nothing else is said."""
     settings, usual = start.settings, kind.for_data
     if isinstance(settings, ImageSettings) and isinstance(usual, ImageSettings):
-        for name in ("guidance", "steps", "eta", *SELDOM):
-            if getattr(args, name) is None:
-                settings = msgspec.structs.replace(settings, **{name: getattr(usual, name)})
+        for name, one in settings_of(ImageSettings).items():
+            if one.about.for_data is not None and getattr(args, name) is None:
+                settings = msgspec.structs.replace(settings, **{name: one.about.for_data})
         if args.sigma_min is None and settings.steps < usual.steps // 2:
             settings = msgspec.structs.replace(settings, sigma_min=None)  # few end higher
     return settings
@@ -857,16 +864,7 @@ def add_start(parser: argparse.ArgumentParser) -> None:
         "(temperature=0.5, guidance=4, …), token=TEXT or #ID, text=TEXT, caption=TEXT, noise=STEP "
         "(back to the noise of that step) or denoise",
     )
-    text = parser.add_argument_group("text models")
-    text.add_argument("--tokens", metavar="N", help="how many to write")
-    text.add_argument("--temperature", metavar="T", help="0 takes the likeliest token each time")
-    text.add_argument("--top-k", metavar="K", help="only the K likeliest tokens (0: all)")
-    text.add_argument("--top-p", metavar="P", help="only the likeliest that reach P together")
-    text.add_argument("--min-p", metavar="P", help="only those P times as likely as the likeliest")
-    text.add_argument("--repetition-penalty", metavar="R", help="1 is none")
-    text.add_argument("--dry", metavar="M", help="how much less likely a repeated run of tokens is")
-    text.add_argument("--dry-length", metavar="N", help="tokens that may be repeated freely")
-    text.add_argument("--grammar", metavar="NAME", help="refuse what cannot be: python, or none")
+    add_settings(parser, *generated_with())
     music = parser.add_argument_group("music models")
     music.add_argument(
         "--melody", metavar="FILE", help="a MIDI file to harmonise: its highest part is the soprano"
@@ -879,19 +877,7 @@ def add_start(parser: argparse.ArgumentParser) -> None:
     music.add_argument(
         "--voices", metavar="V,V", help="those of its tracks that are given, as soprano,bass"
     )
-    image = parser.add_argument_group("picture models")
-    image.add_argument("--steps", metavar="N", help="denoising steps, or moves of a walk")
-    image.add_argument("--sampler", metavar="NAME", help=", ".join(SAMPLERS))
-    image.add_argument("--guidance", metavar="G", help="how hard the caption pulls (1: as trained)")
-    image.add_argument(
-        "--autoguidance", metavar="W", help="how far from its weaker copy (1: not; fashion has one)"
-    )
-    image.add_argument("--eta", metavar="E", help="fresh noise a step of DPM++ and DDIM, 0 to 1")
-    image.add_argument("--s-tmin", metavar="σ", help="no fresh noise at or under this noise level")
-    image.add_argument(
-        "--sigma-min", metavar="σ", help="the last noise level before 0 (what suits the steps)"
-    )
-    image.add_argument("--rho", metavar="R", help="how noise levels crowd to the least, 1 to 20")
+    image = parser.add_argument_group("what pictures begin from")
     image.add_argument(
         "--init", metavar="IMAGE", help=f"begin from a picture; {FROM_DATA} is a training picture"
     )
@@ -908,17 +894,7 @@ def add_start(parser: argparse.ArgumentParser) -> None:
         metavar="X=V,V,…",
         action="append",
         default=[],
-        help="vary seed, caption, guidance, eta or sampler along x, and given again along y",
-    )
-    walk = parser.add_argument_group("GANs: a walk through latent space")
-    walk.add_argument("--direction", metavar="D", help="walk along the D-th strongest direction")
-    walk.add_argument("--basis", metavar="NAME", help=f"finds directions: {', '.join(BASES)}")
-    walk.add_argument("--reach", metavar="R", help="how far to either side, in standard deviations")
-    walk.add_argument("--to", metavar="SEED", help="walk to another seed's picture instead")
-    walk.add_argument("--share", metavar="S", help="of the way there that is gone (1: all of it)")
-    walk.add_argument("--blend", metavar="N,N,…", help="seeds mixed in with --seed, in equal parts")
-    walk.add_argument(
-        "--truncation", metavar="T", help="below 1: nearer to the average picture (0: all alike)"
+        help=f"vary {', '.join(NAMES)} along x, and given again along y",
     )
 
 

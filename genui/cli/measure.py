@@ -12,7 +12,7 @@ from genui.base.errors import MisuseError
 from genui.base.numbers import count
 from genui.cli import generate, output
 from genui.cli.generate import plan_in
-from genui.cli.options import seed_from, settings_for
+from genui.cli.options import add_settings, seed_from, settings_for
 from genui.cli.output import Progress
 from genui.cli.parser import add_json
 from genui.formats.points import read_csv, to_text
@@ -403,11 +403,7 @@ def configure_lab(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--family", default="flow", metavar="F", help=", ".join(LAB_FAMILIES))
     parser.add_argument("--seed", metavar="N", help="the same seed gives the same training")
-    parser.add_argument("--steps", metavar="N", help="training steps (2000)")
-    parser.add_argument("--learning-rate", metavar="R", help="Adam's step (0.004)")
-    parser.add_argument("--width", metavar="N", help="of each hidden layer (64)")
-    parser.add_argument("--batch", metavar="N", help="points a step (256)")
-    parser.add_argument("--every", metavar="N", help="steps between looks at the plane (20)")
+    add_settings(parser, LabSettings)
     parser.add_argument(
         "--out", metavar="FILE", type=Path, help="a .gif or .apng of the training, a .png of its "
         "end, or a .csv of samples"

@@ -5,31 +5,27 @@ import difflib
 import os
 import re
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.structs import replace
 
 from genui.base.errors import MisuseError, did_you_mean
-from genui.base.text import from_text
+from genui.base.schema import Setting, ordered, settings_of
 from genui.formats import score
 from genui.formats.codec import SUFFIXES, read
 from genui.formats.favourites import SavedTree, branch_start
 from genui.formats.recipe import to_start
 from genui.protocol import (
-    BASES,
     FROM_DATA,
-    GRAMMARS,
-    SAMPLERS,
     AddNoise,
     Axis,
     Denoise,
     Edit,
     EditAt,
-    Seed,
     SetPrompt,
     SetSeed,
     SetSettings,
@@ -40,7 +36,7 @@ from genui.protocol import (
     notes,
 )
 from genui.protocol.registry import KINDS, Kind, kind_of, resolve
-from genui.protocol.settings import parse_axes
+from genui.protocol.settings import SEED, parse_axes
 
 if TYPE_CHECKING:
     from genui.runs.models import ModelInfo
@@ -48,39 +44,31 @@ if TYPE_CHECKING:
 
 # --- Options of `genui generate` to the settings of a trace -----------------------------------
 
-OPTIONS = (
-    "tokens",
-    "temperature",
-    "top_k",
-    "top_p",
-    "min_p",
-    "repetition_penalty",
-    "dry",
-    "dry_length",
-    "grammar",
-    "steps",
-    "sampler",
-    "guidance",
-    "autoguidance",
-    "eta",
-    "sigma_min",
-    "rho",
-    "s_tmin",
-    "direction",
-    "basis",
-    "reach",
-    "to",
-    "share",
-    "blend",
-    "truncation",
-)
-"""Every setting the command line offers, as `genui.protocol` names them."""
 
-NAMED: Mapping[str, Collection[str]] = {"sampler": SAMPLERS, "basis": BASES, "grammar": GRAMMARS}
-"""Settings that are one of a few names."""
+def generated_with() -> tuple[type[Settings], ...]:
+    """The types of settings of the kinds that `genui generate` asks."""
+    kinds = (kind.settings for kind in KINDS.values() if kind.generator and kind.settings)
+    return tuple(dict.fromkeys(kinds))
 
-LISTS = frozenset({"blend", "at"})
-"""Settings that are several numbers with commas between."""
+
+def setting_names() -> tuple[str, ...]:
+    """Every setting that `genui generate` takes."""
+    return tuple(dict.fromkeys(name for kind in generated_with() for name in settings_of(kind)))
+
+
+def add_settings(parser: argparse.ArgumentParser, *kinds: type[Settings]) -> None:
+    """An option for each setting of these kinds, a group a kind."""
+    named: dict[str, list[Setting]] = {}
+    for kind in kinds:
+        for name, one in settings_of(kind).items():
+            named.setdefault(name, []).append(one)
+    for kind in kinds:
+        group = parser.add_argument_group(kind.GROUP)
+        for one in ordered(kind):
+            ones = named.pop(one.name, [])
+            if ones:
+                text = "; or ".join(each.help for each in ones).replace("%", "%%")
+                group.add_argument(one.option, metavar=one.metavar, help=text)
 
 
 def settings_for(
@@ -91,41 +79,20 @@ def settings_for(
     Raises MisuseError for an option of another kind, a wrong type or a value out of range.
     """
     defaults: Settings = kind.defaults
-    fields = defaults.__struct_fields__
+    known = settings_of(type(defaults))
     values: dict[str, Any] = {}
     for name, text in given.items():
-        if name not in fields:
-            fits = ", ".join(option(known) for known in OPTIONS if known in fields)
+        if name not in known:
+            fits = ", ".join(one.option for one in ordered(type(defaults)))
             raise MisuseError(f"{option(name)}: {model} {kind.does}; it takes {fits}")
-        values[name] = setting(type(defaults), name, text, f"{option(name)} {text}")
+        values[name] = known[name].parse(text, f"{option(name)} {text}")
     begin = base if isinstance(base, type(defaults)) else defaults
     return msgspec.structs.replace(begin, **values)
 
 
-def setting(kind: type[Settings], name: str, text: str, asked: str) -> Any:
-    """One setting from its text. Raises MisuseError, which begins with `asked`."""
-    if name in NAMED and text not in NAMED[name]:
-        raise MisuseError(f"{asked}: no such {name}; {did_you_mean(text, NAMED[name])}")
-    hint = get_type_hints(kind, include_extras=True)[name]
-    value = _parts(text) if name in LISTS else text
-    return _convert(asked, value, hint)
-
-
 def seed_from(text: str, asked: str = "") -> int:
     """A seed from the command line. Raises MisuseError where it is none."""
-    return _convert(asked or f"--seed {text}", text, Seed)
-
-
-def _parts(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _convert(asked: str, text: str | list[str], kind: Any) -> Any:
-    try:
-        return from_text(text, kind)
-    except msgspec.ValidationError as error:
-        reason = str(error).replace("`", "'")
-        raise MisuseError(f"{asked}: {reason}") from None
+    return SEED.parse(text, asked or f"--seed {text}")
 
 
 def option(name: str) -> str:
@@ -202,7 +169,7 @@ def _edit(
     }
     if name in others:
         return others[name]()
-    changed = {name: setting(type(settings), name, text, asked)}
+    changed = {name: settings_of(type(settings))[name].parse(text, asked)}
     return SetSettings(msgspec.structs.replace(settings, **changed))
 
 
@@ -305,7 +272,7 @@ def asked(args: argparse.Namespace) -> Asked:
     saved = _saved(args.model)
     base, count, fingerprint = saved or (None, 1, "")
     model = find_model(base.model if base else args.model)
-    given = {name: value for name in OPTIONS if (value := getattr(args, name)) is not None}
+    given = {name: value for name in setting_names() if (value := getattr(args, name)) is not None}
     kind = kind_of(model.family, model.medium, model.ref)
     settings = settings_for(kind, model.ref, given, base.settings if base else None)
     wanted = getattr(args, "count", None)

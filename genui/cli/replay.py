@@ -10,13 +10,13 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace as replace_struct
 
 from genui import __version__
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_write
 from genui.base.numbers import count, short
+from genui.base.schema import settings_of
 from genui.cli import generate as export
 from genui.cli import output
 from genui.cli.generate import Generated, add_start, generate
@@ -42,10 +42,8 @@ from genui.formats.favourites import Listed, SavedTree, branch_start, list_favou
 from genui.formats.midi import ScoreFile
 from genui.formats.recipe import Machine, Result, TraceRecipe, result_of, to_start
 from genui.protocol import (
-    SELDOM,
     Frame,
     ImageFrame,
-    ImageSettings,
     Settings,
     TextFrame,
     TextSettings,
@@ -680,12 +678,11 @@ def facts_of(found: SavedFile) -> None:
 
 
 def _told(settings: Settings) -> dict[str, Any]:
-    """The settings by name; where the noise levels lie only if that was chosen."""
-    usual = msgspec.structs.asdict(ImageSettings())
+    """The settings by name; those that are seldom chosen only where they were."""
     return {
-        name: value
-        for name, value in msgspec.structs.asdict(settings).items()
-        if name not in SELDOM or value != usual[name]
+        name: getattr(settings, name)
+        for name, one in settings_of(type(settings)).items()
+        if not one.about.rare or getattr(settings, name) != one.default
     }
 
 

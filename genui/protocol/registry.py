@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from genui.base.errors import MisuseError
 from genui.base.plugins import resolve as resolve
+from genui.base.schema import settings_of
 from genui.protocol.settings import (
     ImageSettings,
     LabSettings,
@@ -19,7 +20,13 @@ from genui.protocol.settings import (
     TextSettings,
 )
 
-UNGUIDED = ImageSettings(steps=20, guidance=1.0, eta=0.5, sigma_min=0.01, rho=7.0, s_tmin=0.3)
+UNGUIDED = ImageSettings(
+    **{
+        name: setting.about.for_data
+        for name, setting in settings_of(ImageSettings).items()
+        if setting.about.for_data is not None
+    }
+)
 """What pictures that stand for their data are drawn with.
 
 Those that their caption guides are more typical than the data. Fresh noise on the way makes good

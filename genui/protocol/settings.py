@@ -6,21 +6,20 @@ Every request, saved file and shell command has these; nothing here knows a proc
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
-import msgspec
 from msgspec import Meta, Struct
 
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.plugins import Table
-from genui.base.text import from_text
+from genui.base.schema import about, setting, settings_of
 
 Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+SEED = setting("seed", Seed)
 
 BasisName = Literal["sefa", "pca"]
 BASES: tuple[BasisName, ...] = get_args(BasisName)
-GrammarName = Literal["none", "python"]
-GRAMMARS: tuple[GrammarName, ...] = get_args(GrammarName)
+SamplerName = str  # of SAMPLERS
 
 # --- samplers -----------------------------------------------------------------------
 
@@ -60,54 +59,179 @@ SAMPLERS: Mapping[str, Sampler] = Table(
 )
 """Every sampler by the name that is typed, in the order that the app goes through."""
 
-SamplerName = str  # of SAMPLERS
-
 
 # --- settings -----------------------------------------------------------------------
+# What a field says of itself is all there is to know of a setting: the options of the shell, forms,
+# inspectors, keys, `+` and `-`, axes of grids and errors are read from it (`genui.base.schema`).
+# FIRST are the settings that an inspector lists before the others, GROUP what help calls them.
 
 
 class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
     """How a token is chosen; the filters apply in this order.
 
-    `repetition_penalty=1`, `dry=0`, `top_k=0`, `top_p=1` and `min_p=0` switch theirs off.
     With a `grammar` a token is refused after which the text could not become what it describes.
     """
 
-    repetition_penalty: Annotated[float, Meta(ge=1, le=10)] = 1.0  # Keskar et al. 2019
-    dry: Annotated[float, Meta(ge=0, le=10)] = 0.0  # p-e-w 2024; the multiplier
-    dry_length: Annotated[int, Meta(ge=1, le=50)] = 2  # tokens that may be repeated freely
-    temperature: Annotated[float, Meta(ge=0, le=10)] = 0.8  # 0 is greedy
-    top_k: Annotated[int, Meta(ge=0)] = 0  # Fan et al. 2018
-    top_p: Annotated[float, Meta(gt=0, le=1)] = 0.95  # Holtzman et al. 2020
-    min_p: Annotated[float, Meta(ge=0, le=1)] = 0.0  # Nguyen et al. 2024
-    grammar: GrammarName = "none"
-    tokens: Annotated[int, Meta(ge=1, le=100_000)] = 400
+    GROUP: ClassVar[str] = "text models"
+    FIRST: ClassVar[tuple[str, ...]] = ("temperature", "top_k", "top_p", "min_p")
 
-
-SELDOM = ("sigma_min", "rho", "s_tmin")
-"""Settings of pictures that are seldom chosen: they are told where they are."""
+    # Keskar et al. 2019
+    repetition_penalty: Annotated[
+        float,
+        Meta(ge=1, le=10),
+        about(
+            "how much less likely what was written becomes; 1 is off",
+            "repetition",
+            key="y",
+            id="repetition",
+            step=0.05,
+            off=1,
+            shown="penalty {:.2f}",
+        ),
+    ] = 1.0
+    # The multiplier of p-e-w 2024
+    dry: Annotated[
+        float,
+        Meta(ge=0, le=10),
+        about(
+            "how much less likely a token is that repeats a run of tokens; 0 is off",
+            "DRY",
+            key="d",
+            step=0.1,
+            off=0,
+            shown="{:.2f}",
+        ),
+    ] = 0.0
+    dry_length: Annotated[
+        int, Meta(ge=1, le=50), about("how many tokens DRY lets be repeated freely")
+    ] = 2
+    temperature: Annotated[
+        float,
+        Meta(ge=0, le=10),
+        about(
+            "0 always takes the likeliest token, 1 is the model's own odds",
+            key="t",
+            step=0.05,
+            shown="{:.2f}",
+        ),
+    ] = 0.8
+    # Fan et al. 2018
+    top_k: Annotated[
+        int,
+        Meta(ge=0),
+        about(
+            "keep only the k likeliest tokens; 0 is off",
+            "top-k",
+            key="k",
+            step=(0, 1, 2, 3, 5, 10, 20, 40, 80, 160),
+            off=0,
+        ),
+    ] = 0
+    # Holtzman et al. 2020
+    top_p: Annotated[
+        float,
+        Meta(gt=0, le=1),
+        about(
+            "keep the likeliest tokens that make up this share; 1 is off",
+            "top-p",
+            key="p",
+            step=0.05,
+            off=1,
+            shown="{:.2f}",
+        ),
+    ] = 0.95
+    # Nguyen et al. 2024
+    min_p: Annotated[
+        float,
+        Meta(ge=0, le=1),
+        about(
+            "drop tokens less likely than this share of the likeliest; 0 is off",
+            "min-p",
+            key="u",
+            step=0.01,
+            off=0,
+            shown="{:.2f}",
+        ),
+    ] = 0.0
+    grammar: Annotated[
+        Literal["none", "python"],
+        about(
+            "refuse tokens after which the text cannot be of this language",
+            key="g",
+            choices={"none": "off", "python": "Python"},
+        ),
+    ] = "none"
+    tokens: Annotated[
+        int, Meta(ge=1, le=100_000), about("how many tokens to write", key="m", step=50)
+    ] = 400
 
 
 class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
     """How noise becomes a picture.
 
-    `eta` is the share of fresh noise a step: from 0, the probability-flow ODE, to 1, the reverse
-    SDE, which is DDPM for DDIM and SDE-DPM-Solver++ for DPM-Solver++. Others have no
-    such choice. `autoguidance` is away from the model's guide, a weaker copy
-    of it, where it has one; 1 is not at all. Three are EDM's (Karras et al. 2022, table 1): the
-    least noise level but none (None: what suits the number of steps, `lowest_sigma`), how the
-    levels crowd towards it, and the one at and under which none is added. Files of earlier
-    versions also have `rejection`, which is ignored: it chose among the pictures of a folder.
+    `eta` goes from 0, the probability-flow ODE, to 1, the reverse SDE, which is DDPM for DDIM and
+    SDE-DPM-Solver++ for DPM-Solver++. Others have no such choice. `sigma_min`, `rho` and `s_tmin`
+    are EDM's (Karras et al. 2022, table 1). Files of earlier versions also have `rejection`, which
+    is ignored: it chose among the pictures of a folder.
     """
 
-    sampler: SamplerName = "dpmpp-2m"
-    steps: Annotated[int, Meta(ge=1, le=1000)] = 20
-    guidance: Annotated[float, Meta(ge=0, le=20)] = 2.0
-    autoguidance: Annotated[float, Meta(ge=0, le=20)] = 1.0  # Karras et al. 2024
-    eta: Annotated[float, Meta(ge=0, le=1)] = 0.0
-    sigma_min: Annotated[float, Meta(ge=0.0001, le=1)] | None = None
-    rho: Annotated[float, Meta(ge=1, le=20)] = 5.0
-    s_tmin: Annotated[float, Meta(ge=0, le=40)] = 0.0
+    GROUP: ClassVar[str] = "picture models"
+    FIRST: ClassVar[tuple[str, ...]] = ("sampler", "eta")
+
+    sampler: Annotated[
+        str, about("how noise is taken away", key="s", choices=SAMPLERS, axis="heun, ddpm")
+    ] = "dpmpp-2m"
+    steps: Annotated[
+        int,
+        Meta(ge=1, le=1000),
+        about("denoising steps; more are finer and slower", key="t", step=1, for_data=20),
+    ] = 20
+    guidance: Annotated[
+        float,
+        Meta(ge=0, le=20),
+        about(
+            "how strongly the caption pulls; 1 is not at all",
+            key="g",
+            step=0.5,
+            axis="1, 2, 4, 8",
+            for_data=1.0,
+        ),
+    ] = 2.0
+    # Karras et al. 2024
+    autoguidance: Annotated[
+        float,
+        Meta(ge=0, le=20),
+        about("how far from what a weaker copy would draw; 1 is not at all", key="G", step=0.25),
+    ] = 1.0
+    eta: Annotated[
+        float,
+        Meta(ge=0, le=1),
+        about(
+            "share of fresh noise a step; 0 is none, 1 is DDPM, or the SDE of DPM++",
+            key="d",
+            step=0.1,
+            axis="0, 0.5, 1",
+            for_data=0.5,
+        ),
+    ] = 0.0
+    sigma_min: Annotated[
+        Annotated[float, Meta(ge=0.0001, le=1)] | None,
+        about(
+            "the last noise level before 0; by default what suits the number of steps",
+            rare=True,
+            for_data=0.01,
+        ),
+    ] = None
+    rho: Annotated[
+        float,
+        Meta(ge=1, le=20),
+        about("how noise levels crowd towards the least", rare=True, for_data=7.0),
+    ] = 5.0
+    s_tmin: Annotated[
+        float,
+        Meta(ge=0, le=40),
+        about("no fresh noise at or under this noise level", rare=True, for_data=0.3),
+    ] = 0.0
 
     def __post_init__(self) -> None:
         """Raises ValueError for an unknown sampler."""
@@ -137,26 +261,75 @@ class LatentSettings(Struct, frozen=True, tag="latent", kw_only=True):
     another seed instead. Lengths are standard deviations of the latents that were trained on.
     """
 
-    steps: Annotated[int, Meta(ge=1, le=1000)] = 40
-    direction: Annotated[int, Meta(ge=1, le=64)] = 1  # the strongest is 1
-    basis: BasisName = "sefa"  # how directions are found
-    reach: Annotated[float, Meta(gt=0, le=20)] = 3.0
-    at: Annotated[tuple[float, ...], Meta(max_length=64)] = ()  # moved so far along each direction
-    to: Seed | None = None
-    share: Annotated[float, Meta(gt=0, le=1)] = 1.0  # of the way to `to` that is gone
-    blend: Annotated[tuple[Seed, ...], Meta(max_length=15)] = ()  # seeds mixed in, in equal parts
-    truncation: Annotated[float, Meta(ge=0, le=2)] = 1.0  # what latents are multiplied by
+    GROUP: ClassVar[str] = "GANs: a walk through latent space"
+    FIRST: ClassVar[tuple[str, ...]] = ("reach",)
+
+    steps: Annotated[int, Meta(ge=1, le=1000), about("moves of the walk", key="s", step=1)] = 40
+    direction: Annotated[
+        int, Meta(ge=1, le=64), about("walk along this direction; 1 is the strongest")
+    ] = 1
+    basis: Annotated[
+        BasisName,
+        about("how directions are found", choices={"sefa": "SeFa", "pca": "PCA"}),
+    ] = "sefa"
+    reach: Annotated[
+        float,
+        Meta(gt=0, le=20),
+        about(
+            "how far the walk goes to either side of the seed's picture, in standard deviations",
+            key="a",
+            step=0.5,
+            shown="±{:g} σ",
+        ),
+    ] = 3.0
+    at: Annotated[
+        tuple[float, ...],
+        Meta(max_length=64),
+        about("begin so far along each direction, in standard deviations"),
+    ] = ()
+    to: Annotated[Seed | None, about("walk to this seed's picture instead")] = None
+    share: Annotated[
+        float, Meta(gt=0, le=1), about("of the way to the other seed that is gone; 1 is all of it")
+    ] = 1.0
+    blend: Annotated[
+        tuple[Seed, ...], Meta(max_length=15), about("seeds mixed in with the seed, in equal parts")
+    ] = ()
+    truncation: Annotated[
+        float,
+        Meta(ge=0, le=2),
+        about("below 1 nearer to the average picture, above 1 farther from it", key="t", step=0.1),
+    ] = 1.0
 
 
 class LabSettings(Struct, frozen=True, tag="lab", kw_only=True):
     """How a network of the Lab is trained. Every step can be seen; `every` so many of them
     are looked at on the way, which the divergence is measured at."""
 
-    learning_rate: Annotated[float, Meta(gt=0, le=1)] = 0.004
-    width: Annotated[int, Meta(ge=4, le=128)] = 64  # of each hidden layer
-    batch: Annotated[int, Meta(ge=8, le=4096)] = 256  # points a step
-    steps: Annotated[int, Meta(ge=1, le=50_000)] = 2000
-    every: Annotated[int, Meta(ge=1, le=1000)] = 20
+    GROUP: ClassVar[str] = "the training"
+    FIRST: ClassVar[tuple[str, ...]] = ("learning_rate", "batch")
+
+    learning_rate: Annotated[
+        float,
+        Meta(gt=0, le=1),
+        about("Adam's step; usual are 0.0005 to 0.01", "rate", key="a", id="rate"),
+    ] = 0.004
+    width: Annotated[
+        int,
+        Meta(ge=4, le=128),
+        about("the width of the hidden layers; another begins again", key="u", shown="3 × {}"),
+    ] = 64
+    batch: Annotated[int, Meta(ge=8, le=4096), about("points a training step", key="c")] = 256
+    steps: Annotated[int, Meta(ge=1, le=50_000), about("training steps", key="s")] = 2000
+    every: Annotated[
+        int,
+        Meta(ge=1, le=1000),
+        about(
+            "training steps from one look at the plane to the next",
+            "look every",
+            key="i",
+            shown="{} steps",
+        ),
+    ] = 20
 
 
 Settings = TextSettings | ImageSettings | LatentSettings | LabSettings
@@ -221,11 +394,18 @@ class EditAt(Struct, frozen=True, kw_only=True):
     edit: Edit
 
 
-class Axis(Struct, frozen=True, kw_only=True):
-    """One side of a grid: a setting (`seed`, `caption`, `guidance`, `eta`, `sampler`) and its
-    values, as they are typed."""
+_AXES = {name: one for name, one in settings_of(ImageSettings).items() if one.about.axis}
 
-    name: Literal["seed", "caption", "guidance", "eta", "sampler"]
+if TYPE_CHECKING:
+    AxisName = str
+else:
+    AxisName = Literal["seed", "caption", *_AXES]
+
+
+class Axis(Struct, frozen=True, kw_only=True):
+    """One side of a grid: the seed, the caption or a setting, and its values as they are typed."""
+
+    name: AxisName
     values: Annotated[tuple[str, ...], Meta(min_length=1, max_length=16)]
 
 
@@ -247,13 +427,10 @@ class Picture(Struct, frozen=True, kw_only=True):
 
 # --- A grid of pictures as it is typed, one line a side: `seed 1..6`, `guidance 1, 2, 4, 8` ---
 
-NAMES: tuple[str, ...] = get_args(get_type_hints(Axis)["name"])
+NAMES: tuple[str, ...] = ("seed", "caption", *_AXES)
 MOST_VALUES = 16  # along one side
 MOST_CELLS = 64
 _RANGE = re.compile(r"(\d{1,19})\s*\.\.\s*(\d{1,19})")
-NUMBERS: dict[str, Any] = {"seed": Seed} | {
-    name: get_type_hints(ImageSettings, include_extras=True)[name] for name in ("guidance", "eta")
-}
 
 
 def parse_axes(along_x: str, along_y: str) -> tuple[Axis, ...]:
@@ -282,8 +459,8 @@ def parse_axis(text: str) -> Axis | None:
     if len(values) > MOST_VALUES:
         raise MisuseError(f"{name}: {len(values)} values; at most {MOST_VALUES} along one side")
     for value in values:
-        _check(name, value)
-    return Axis(name=name, values=values)  # type: ignore[arg-type] - one of NAMES
+        axis_value(name, value, f"{name} '{value}'")
+    return Axis(name=name, values=values)
 
 
 def axis_text(axis: Axis) -> str:
@@ -321,20 +498,12 @@ def _values(name: str, text: str) -> tuple[str, ...]:
 _EXAMPLES = {
     "seed": "seed 1..6",
     "caption": "caption red heart; blue star",
-    "guidance": "guidance 1, 2, 4, 8",
-    "eta": "eta 0, 0.5, 1",
-    "sampler": "sampler heun, ddpm",
+    **{name: f"{name} {one.about.axis}" for name, one in _AXES.items()},
 }
 
 
-def _check(name: str, value: str) -> None:
-    """Raises MisuseError for a value that the setting cannot have."""
-    if name == "sampler" and value not in SAMPLERS:
-        raise MisuseError(f"no sampler '{value}': {did_you_mean(value, SAMPLERS)}")
-    if name in NUMBERS:
-        try:
-            from_text(value, NUMBERS[name])
-        except msgspec.ValidationError:
-            ranges = {"seed": "a whole number", "guidance": "a number, 0 to 20",
-                      "eta": "a number, 0 to 1"}  # fmt: skip
-            raise MisuseError(f"{name} '{value}': expected {ranges[name]}") from None
+def axis_value(name: str, text: str, asked: str) -> str | int | float:
+    """A value of an axis. Raises MisuseError, which begins with `asked`, where it is none."""
+    if name == "caption":
+        return text
+    return (SEED if name == "seed" else _AXES[name]).parse(text, asked)

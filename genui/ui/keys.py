@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from genui.base import paths
 from genui.base.errors import MisuseError, did_you_mean
+from genui.base.schema import ordered
+from genui.protocol.settings import ImageSettings, LabSettings, LatentSettings, TextSettings
 
 if TYPE_CHECKING:
     from textual.binding import Binding
@@ -94,6 +96,30 @@ def _shared(pane: PaneName, *names: str) -> list[Key]:
     return [Key(f"{pane}.{name}", pane, *_SHARED[name]) for name in names]
 
 
+def _settings(
+    pane: PaneName,
+    settings: type,
+    footer: tuple[str, ...] = (),
+    without: str = "",
+    unit: str = "token",
+) -> list[Key]:
+    """A row for each setting that has a key, but `without`; the footer offers those of `footer`."""
+    return [
+        Key(
+            f"{pane}.{one.about.id or one.name}",
+            pane,
+            one.about.key,
+            one.about.key,
+            f"setting('{one.name}')",
+            one.title,
+            f"{one.description[0].upper()}{one.description[1:]}".replace("token", unit),
+            one.name in footer,
+        )
+        for one in ordered(settings)
+        if one.about.key and one.name != without
+    ]
+
+
 TRACE_KEYS: tuple[Key, ...] = (
     # text
     Key("text.play", "text", "space", "space", "play", "play/pause",
@@ -121,23 +147,8 @@ TRACE_KEYS: tuple[Key, ...] = (
         "Edit the prompt (\\n is a new line; <FILL> in code is a gap to be filled)"),
     Key("text.reseed", "text", "r", "r", "reseed", "reseed",
         "Write again with another seed"),
-    Key("text.temperature", "text", "t", "t", "setting('temperature')", "temperature",
-        "0 is greedy, 1 is the model's own odds"),
-    Key("text.top_k", "text", "k", "k", "setting('top_k')", "top-k",
-        "Keep only the k likeliest tokens; 0 is off"),
-    Key("text.top_p", "text", "p", "p", "setting('top_p')", "top-p",
-        "Keep the likeliest that make up this share; 1 is off"),
-    Key("text.tokens", "text", "m", "m", "setting('tokens')", "tokens",
-        "How many tokens to write", False),
+    *_settings("text", TextSettings, footer=("temperature", "top_k", "top_p")),
     *_shared("text", "more", "less"),
-    Key("text.min_p", "text", "u", "u", "setting('min_p')", "min-p",
-        "Drop tokens less likely than this share of the likeliest; 0 is off", False),
-    Key("text.repetition", "text", "y", "y", "setting('repetition_penalty')", "repetition",
-        "How much less likely what was written becomes; 1 is off", False),
-    Key("text.dry", "text", "d", "d", "setting('dry')", "dry",
-        "How much less likely a repeated run of tokens becomes; 0 is off", False),
-    Key("text.grammar", "text", "g", "g", "grammar", "grammar",
-        "Refuse tokens after which it cannot be Python, or any token again", False),
     Key("text.up", "text", "up", "↑", "choose(-1)", "candidate above",
         "The likelier candidate for the token at the cursor; in Home, scroll up", False),
     Key("text.down", "text", "down,j", "↓", "choose(1)", "candidate below",
@@ -193,20 +204,7 @@ TRACE_KEYS: tuple[Key, ...] = (
         "The key, the metre and an upbeat of the piece"),
     Key("roll.reseed", "roll", "r", "r", "reseed", "reseed",
         "Write another piece, with another seed"),
-    Key("roll.temperature", "roll", "t", "t", "setting('temperature')", "temperature",
-        "0 always takes the likeliest note, 1 is the model's own odds"),
-    Key("roll.top_k", "roll", "k", "k", "setting('top_k')", "top-k",
-        "Keep only the k likeliest notes; 0 is off", False),
-    Key("roll.top_p", "roll", "p", "p", "setting('top_p')", "top-p",
-        "Keep the likeliest that make up this share; 1 is off", False),
-    Key("roll.min_p", "roll", "u", "u", "setting('min_p')", "min-p",
-        "Drop notes less likely than this share of the likeliest; 0 is off", False),
-    Key("roll.repetition", "roll", "y", "y", "setting('repetition_penalty')", "repetition",
-        "How much less likely notes that were written become; 1 is off", False),
-    Key("roll.dry", "roll", "d", "d", "setting('dry')", "dry",
-        "How much less likely a repeated run of notes becomes; 0 is off", False),
-    Key("roll.tokens", "roll", "m", "m", "setting('tokens')", "length",
-        "How many notes to write at most, four a sixteenth", False),
+    *_settings("roll", TextSettings, footer=("temperature",), without="grammar", unit="note"),
     *_shared("roll", "more", "less"),
     Key("roll.up", "roll", "up", "↑", "choose(-1)", "candidate above",
         "The likelier candidate for the note at the cursor; in Home, the bars before", False),
@@ -258,14 +256,7 @@ TRACE_KEYS: tuple[Key, ...] = (
         "Draw again from other noise"),
     Key("canvas.view", "canvas", "o", "o", "swap", "guess/noisy",
         "Which picture is large: the guess, the noisy one or the noise"),
-    Key("canvas.sampler", "canvas", "s", "s", "sampler", "sampler",
-        "The next sampler"),
-    Key("canvas.guidance", "canvas", "g", "g", "setting('guidance')", "guidance",
-        "How strongly the caption pulls; 1 is not at all"),
-    Key("canvas.autoguidance", "canvas", "G", "G", "setting('autoguidance')", "autoguidance",
-        "How far from what the model's weaker copy would draw; 1 is not at all", False),
-    Key("canvas.eta", "canvas", "d", "d", "setting('eta')", "eta",
-        "Share of fresh noise a step, of DPM++ and DDIM", False),
+    *_settings("canvas", ImageSettings, footer=("sampler", "guidance")),
     Key("canvas.layout", "canvas", "p", "p", "layout", "three/one",
         "All three pictures side by side, or one large; of a clip also all its frames", False),
     Key("canvas.frame", "canvas", "full_stop", ".", "frame(1)", "next frame",
@@ -291,8 +282,6 @@ TRACE_KEYS: tuple[Key, ...] = (
     *_shared("canvas", "variations", "nearest", "labels", "favourite", "compare", "save"),
     Key("canvas.export", "canvas", "x", "x", "export", "export",
         "Write a PNG, GIF, APNG, WAV, filmstrip, cast or trace file that replays", False),
-    Key("canvas.steps", "canvas", "t", "t", "setting('steps')", "steps",
-        "How many denoising steps", False),
     *_shared("canvas", "more", "less"),
     # walk
     Key("walk.play", "walk", "space", "space", "play", "play/pause",
@@ -330,12 +319,7 @@ TRACE_KEYS: tuple[Key, ...] = (
         "Another picture, from another seed"),
     Key("walk.blend", "walk", "m", "m", "blend", "blend",
         "Mix other seeds in, in equal parts", False),
-    Key("walk.truncation", "walk", "t", "t", "setting('truncation')", "truncation",
-        "Nearer to the average picture, or farther from it"),
-    Key("walk.reach", "walk", "a", "a", "setting('reach')", "reach",
-        "How far the walk goes to either side", False),
-    Key("walk.steps", "walk", "s", "s", "setting('steps')", "steps",
-        "How many moves the walk has", False),
+    *_settings("walk", LatentSettings, footer=("truncation",)),
     Key("walk.recaption", "walk", "c", "c", "recaption", "caption from here",
         "Another caption from this step on, as a branch", False),
     Key("walk.grid", "walk", "w", "w", "grid", "grid",
@@ -379,16 +363,7 @@ TRACE_KEYS: tuple[Key, ...] = (
         "Train on from here with twice the learning rate, as a branch"),
     Key("lab.less", "lab", "minus", "-", "rate(-1)", "lower rate",
         "Train on from here with half the learning rate, as a branch", False),
-    Key("lab.rate", "lab", "a", "a", "setting('learning_rate')", "learning rate",
-        "Train on from here with a learning rate that you type", False),
-    Key("lab.batch", "lab", "c", "c", "setting('batch')", "batch",
-        "How many points a step is trained on", False),
-    Key("lab.width", "lab", "u", "u", "setting('width')", "width",
-        "The width of the hidden layers; begins again", False),
-    Key("lab.steps", "lab", "s", "s", "setting('steps')", "steps",
-        "How many training steps there are", False),
-    Key("lab.every", "lab", "i", "i", "setting('every')", "look every",
-        "After how many steps the plane is looked at while it trains", False),
+    *_settings("lab", LabSettings),
     Key("lab.reseed", "lab", "r", "r", "reseed", "reseed",
         "Begin again from another seed"),
     Key("lab.branches", "lab", "b", "b", "branches", "branches",

@@ -49,7 +49,7 @@ from genui.ui.keys import PaneName, Scope
 from genui.ui.messages import ViewName
 from genui.ui.palette import Command, Palette, key_commands, theme_commands
 from genui.ui.session import Session
-from genui.ui.settings import Line, changed_label, settings_content
+from genui.ui.settings import Line, changed_label, rows, settings_content
 from genui.ui.traces.controller import Trace
 from genui.ui.watcher import RunView
 from genui.ui.widgets.base import (
@@ -129,11 +129,7 @@ def setting_lines(
     lines = [
         Line("m", "family", LAB_FAMILIES[family].title),
         Line("d", "data", data_name(data)),
-        Line("a", "rate", f"{settings.learning_rate:g}", "learning_rate"),
-        Line("c", "batch", f"{settings.batch}", "batch"),
-        Line("u", "width", f"3 × {settings.width}", "width"),
-        Line("s", "steps", f"{settings.steps:,}", "steps"),
-        Line("i", "look every", f"{settings.every} steps", "every"),
+        *rows(settings),
         Line("r", "seed", str(seed)),
         Line("g", "drawn", layers),
     ]

@@ -1,14 +1,14 @@
 """Which pane shows which medium, and what a model is best asked first."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar, cast, get_type_hints
+from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 from textual.content import Content
 
 from genui.base import numbers
-from genui.base.errors import MisuseError
-from genui.base.text import clean, clean_line, from_text
+from genui.base.schema import ordered, settings_of
+from genui.base.text import clean, clean_line
 from genui.formats.recipe import TraceRecipe
 from genui.protocol import SAMPLERS, Axis, ImageSettings, LabSettings, LatentSettings, TextSettings
 from genui.protocol.registry import KINDS
@@ -71,9 +71,6 @@ def which(model: ModelInfo) -> str:
 
 S = TypeVar("S", TextSettings, ImageSettings, LatentSettings, LabSettings)
 
-TOP_KS = (0, 1, 2, 3, 5, 10, 20, 40, 80, 160)  # what + and - walk through; 0 is off
-BASIS_NAMES = {"sefa": "SeFa", "pca": "PCA"}
-
 
 class Line(NamedTuple):
     """One setting as the inspector shows it; `name` is the field, "" where there is none."""
@@ -84,66 +81,42 @@ class Line(NamedTuple):
     name: str = ""
 
 
-HINTS = {
-    "temperature": "0 to 10; 0 always takes the likeliest token, 1 is the model's own odds",
-    "top_k": "keep only the k likeliest tokens; 0 is off",
-    "top_p": "above 0, up to 1; keep the likeliest tokens that make up this share; 1 is off",
-    "min_p": "0 to 1; drop tokens less likely than this share of the likeliest; 0 is off",
-    "dry": "0 to 10; how much less likely a token is that repeats a run of tokens; 0 is off",
-    "repetition_penalty": "1 to 10; how much less likely what was written becomes; 1 is off",
-    "eta": "0 to 1; share of fresh noise a step; 0 is none, 1 is DDPM, or the SDE of DPM++",
-    "tokens": "how many tokens to write, 1 to 100,000",
-    "steps": "steps, 1 to 1000; more are finer and slower",
-    "truncation": "0 to 2; below 1 nearer to the average picture, above 1 farther from it",
-    "reach": "above 0, up to 20; standard deviations to either side of the seed's picture",
-    "autoguidance": "0 to 20; how far from what its weaker copy would draw; 1 is not at all",
-    "guidance": "0 to 20; how strongly the caption pulls; 1 is not at all",
-    "learning_rate": "above 0, up to 1; usual here are 0.0005 to 0.01",
-    "batch": "points a training step, 8 to 4096",
-    "width": "of the hidden layers, 4 to 128; another begins again",
-    "every": "training steps from one look at the plane to the next, 1 to 1000",
-}
+def rows(settings: Any, without: str = "", **shown: str) -> list[Line]:
+    """A row for each setting that has a key, but `without`. `shown` has the values that are read
+    otherwise than the schema says; choices cannot be raised or lowered and so have no `name`."""
+    return [
+        Line(
+            one.about.key,
+            one.title,
+            shown.get(one.name) or one.show(getattr(settings, one.name)),
+            one.name if one.choices is None else "",
+        )
+        for one in ordered(type(settings))
+        if one.about.key and one.name != without
+    ]
 
-_NUDGES = {
-    "temperature": 0.05, "top_p": 0.05, "min_p": 0.01, "repetition_penalty": 0.05, "dry": 0.1,
-    "tokens": 50, "steps": 1, "guidance": 0.5, "autoguidance": 0.25, "eta": 0.1,
-    "truncation": 0.1, "reach": 0.5,
-}  # fmt: skip
-_LOWEST = {"top_p": 0.05, "repetition_penalty": 1, "tokens": 1, "steps": 1, "reach": 0.5}
-_HIGHEST = {"top_p": 1, "min_p": 1, "eta": 1}
+
+def hint_of(settings: Any, name: str) -> str:
+    """What a form says of a setting: `0 to 20; how strongly the caption pulls`."""
+    one = settings_of(type(settings))[name]
+    return f"{one.range}; {one.description}" if one.range else one.description
 
 
 def text_lines(settings: TextSettings, seed: int) -> list[Line]:
     """The Text pane's settings."""
-    lines = token_lines(settings, seed)
-    grammar = "Python" if settings.grammar == "python" else "off"
-    lines.insert(-2, Line("g", "grammar", grammar))
-    return lines
+    return [*rows(settings), Line("r", "seed", str(seed))]
 
 
 def token_lines(settings: TextSettings, seed: int) -> list[Line]:
-    """The settings of whatever is written a token at a time."""
-    return [
-        Line("t", "temperature", f"{settings.temperature:.2f}", "temperature"),
-        Line("k", "top-k", str(settings.top_k) if settings.top_k else "off", "top_k"),
-        Line("p", "top-p", f"{settings.top_p:.2f}" if settings.top_p < 1 else "off", "top_p"),
-        Line("u", "min-p", f"{settings.min_p:.2f}" if settings.min_p else "off", "min_p"),
-        Line("y", "repetition", _penalty(settings), "repetition_penalty"),
-        Line("d", "DRY", f"{settings.dry:.2f}" if settings.dry else "off", "dry"),
-        Line("m", "tokens", f"{settings.tokens:,}", "tokens"),
-        Line("r", "seed", str(seed)),
-    ]
+    """The settings of notes, which have no grammar."""
+    return [*rows(settings, without="grammar"), Line("r", "seed", str(seed))]
 
 
 def image_lines(settings: ImageSettings, seed: int, caption: str) -> list[Line]:
     """The Canvas pane's settings."""
     return [
         Line("e", "caption", f"“{caption}”" if caption else "none"),
-        Line("s", "sampler", SAMPLERS[settings.sampler].title),
-        Line("d", "eta", _eta(settings), "eta"),
-        Line("t", "steps", _steps(settings), "steps"),
-        Line("g", "guidance", f"{settings.guidance:g}", "guidance"),
-        Line("G", "autoguidance", f"{settings.autoguidance:g}", "autoguidance"),
+        *rows(settings, eta=_eta(settings), steps=_steps(settings)),
         Line("r", "seed", str(seed)),
     ]
 
@@ -156,10 +129,8 @@ def latent_lines(
     lines = [
         Line("e", "caption", f"“{caption}”" if caption else "none"),
         Line("d", "direction", way),
-        Line("p", "found by", BASIS_NAMES[settings.basis]),
-        Line("a", "reach", f"±{settings.reach:g} σ", "reach"),
-        Line("s", "steps", str(settings.steps), "steps"),
-        Line("t", "truncation", f"{settings.truncation:g}", "truncation"),
+        Line("p", "found by", settings_of(LatentSettings)["basis"].show(settings.basis)),
+        *rows(settings),
         Line("r", "seed", str(seed)),
     ]
     if settings.blend:
@@ -167,11 +138,6 @@ def latent_lines(
     if grid:
         lines.append(Line("w", "grid", grid_words(grid, with_values=False)))
     return lines
-
-
-def _penalty(settings: TextSettings) -> str:
-    penalty = settings.repetition_penalty
-    return f"penalty {penalty:.2f}" if penalty > 1 else "free"
 
 
 def _eta(settings: ImageSettings) -> str:
@@ -195,37 +161,15 @@ def _steps(settings: ImageSettings) -> str:
 
 def typed(settings: S, name: str, text: str) -> S:
     """The settings with one field as typed. Raises MisuseError, one line, where it cannot be."""
-    try:
-        hint = get_type_hints(type(settings), include_extras=True)[name]
-        return msgspec.structs.replace(settings, **{name: from_text(text.strip(), hint)})
-    except msgspec.ValidationError as error:
-        label = name.replace("_", "-")
-        raise MisuseError(f"{label} {text.strip()!r}: {_plainly(str(error))}") from None
-
-
-def _plainly(reason: str) -> str:
-    """A validator's words for a person: `expected a number`, `expected a whole number >= 1`."""
-    reason = reason.split(" - at")[0].split(", got")[0]
-    for type_name, words in (("`int`", "a whole number"), ("`float`", "a number")):
-        reason = reason.replace(type_name, words)
-    return f"{reason[0].lower()}{reason[1:]}"
+    one = settings_of(type(settings))[name]
+    value = one.parse(text, f"{name.replace('_', '-')} {text.strip()!r}")
+    return msgspec.structs.replace(settings, **{name: value})
 
 
 def nudged(settings: S, name: str, direction: int) -> S:
     """The settings with one field a step up or down; at the end of its range it stays."""
-    value = getattr(settings, name)
-    if name == "top_k":
-        higher = [k for k in TOP_KS if k > value] or [value * 2]
-        lower = [k for k in TOP_KS if k < value] or [0]
-        new: float = higher[0] if direction > 0 else lower[-1]
-    else:
-        step = _NUDGES[name]
-        new = round(value + direction * step, 2)
-        new = max(_LOWEST.get(name, 0), min(new, _HIGHEST.get(name, new)))
-    try:
-        return typed(settings, name, str(new))
-    except MisuseError:
-        return settings
+    value = settings_of(type(settings))[name].nudge(getattr(settings, name), direction)
+    return msgspec.structs.replace(settings, **{name: value})
 
 
 def changed_label(old: S, new: S, joint: str = "-") -> str:

@@ -61,8 +61,8 @@ def test_settings_reach_the_engine(engine: FakeEngine) -> None:
     ("words", "fault"),
     [
         (["play"], "did you mean 'plays'?"),
-        (["plays", "--guidance", "2"], "--guidance: plays writes text; it takes --tokens"),
-        (["shapes", "--top-k", "2"], "--top-k: shapes draws pictures; it takes --steps"),
+        (["plays", "--guidance", "2"], "--guidance: plays writes text; it takes --temperature"),
+        (["shapes", "--top-k", "2"], "--top-k: shapes draws pictures; it takes --sampler"),
         (["plays", "--temperature", "hot"], "--temperature hot: "),
         (["plays", "--tokens", "0"], "--tokens 0: "),
         (["shapes", "--sampler", "huen"], "did you mean 'heun'?"),

@@ -139,8 +139,8 @@ def test_a_number_may_begin_with_its_point() -> None:
     [
         ("temperature", "hot", "expected a number"),
         ("top_k", "1.5", "expected a whole number"),
-        ("top_p", "0", "> 0"),
-        ("tokens", "0", ">= 1"),
+        ("top_p", "0", "above 0, up to 1"),
+        ("tokens", "0", "1 to 100,000"),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused_in_one_line(name: str, text: str, fault: str) -> None:

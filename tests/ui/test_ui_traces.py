@@ -124,7 +124,7 @@ async def test_settings_are_typed_and_refused_in_place(shipped, open_app: Opener
         await pilot.press("2", "t", *"hot", "enter")
         await until_seen(pilot, "temperature 'hot': expected a number")
         await pilot.press("ctrl+u", "ctrl+k", *"11", "enter")
-        await until_seen(pilot, "<= 10")
+        await until_seen(pilot, "temperature '11': expected a number, 0 to 10")
         await pilot.press("ctrl+u", "ctrl+k", *"0.5", "enter")
         await until(pilot, lambda: pane.settings.temperature == 0.5)
         await pilot.press("plus")

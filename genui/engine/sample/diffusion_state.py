@@ -12,11 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genui.base.errors import MisuseError, did_you_mean
-from genui.base.text import clean, from_text
+from genui.base.errors import MisuseError
+from genui.base.text import clean
 from genui.engine.sample.samplers import SIGMA_MAX, Point, karras_sigmas, sigmas
 from genui.protocol import (
-    SAMPLERS,
     Axis,
     ImageSettings,
     SetPrompt,
@@ -26,7 +25,7 @@ from genui.protocol import (
     Start,
 )
 from genui.protocol.edits import drowned_at
-from genui.protocol.settings import MOST_CELLS, NUMBERS
+from genui.protocol.settings import MOST_CELLS, axis_value
 
 # --- Inpainting: outside a mask the arrays are held to a known clean one -----------------------
 
@@ -159,22 +158,7 @@ def image_settings(settings: Settings) -> ImageSettings:
 def parse_value(name: str, text: str) -> str | int | float:
     """A value as it is typed. Raises MisuseError where the setting cannot be that."""
     text = clean(text)
-    if name == "caption":
-        return text
-    shown = f"grid: {name} {text[:_SHOWN]!r}"
-    if name == "sampler":
-        if text not in SAMPLERS:
-            raise MisuseError(f"{shown}: no such sampler; {did_you_mean(text, SAMPLERS)}")
-        return text
-    try:
-        value = from_text(text.strip(), NUMBERS[name])
-        if not math.isfinite(value):
-            raise ValueError
-    except msgspec.ValidationError as error:
-        raise MisuseError(f"{shown}: {str(error).lower().replace('`', '')}") from None
-    except ValueError:
-        raise MisuseError(f"{shown}: not a finite number") from None
-    return value
+    return axis_value(name, text, f"grid: {name} {text[:_SHOWN]!r}")
 
 
 # --- The state, and the noise levels of a trace ----------------------------------------------

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-import msgspec
 from msgspec.structs import replace
 from rich.cells import cell_len
 from textual import events, work
@@ -33,7 +32,7 @@ from genui.protocol import (
     edits,
 )
 from genui.protocol.edits import in_force
-from genui.protocol.settings import axis_text, grid_words, parse_axes
+from genui.protocol.settings import NAMES, axis_text, grid_words, parse_axes
 from genui.runs.models import ModelInfo
 from genui.ui import keys, messages
 from genui.ui.generate.pane import TracePane
@@ -263,7 +262,7 @@ class CanvasOpenings(PicturePane[ImageSettings]):
             Field("along y ↓", along_y, "none, or as in  guidance 1, 2, 4, 8"),
         )
         hint = (
-            "seed, caption, guidance, eta or sampler, and its values: seed 1..4, "
+            f"{', '.join(NAMES)}, and its values: seed 1..4, "
             "sampler heun, ddim, caption red heart; blue star. "
             "Up to 16 a side and 64 in all; none on both sides ends the grid."
         )
@@ -748,12 +747,6 @@ class CanvasPane(CanvasSound):
         if not self.zoomed:
             self.action_zoom()
         self.call_after_refresh(self._moved)
-
-    def action_sampler(self) -> None:
-        """The next sampler in the protocol's list."""
-        names = list(SAMPLERS)
-        following = names[(names.index(self.settings.sampler) + 1) % len(names)]
-        self._set(msgspec.structs.replace(self.settings, sampler=following))
 
     def _look_at(self, view: View) -> None:
         self.shown = view

@@ -13,6 +13,7 @@ from textual.content import Content
 
 from genui import protocol
 from genui.base.errors import MisuseError
+from genui.base.schema import settings_of
 from genui.base.text import clean_line
 from genui.protocol import BASES, Axis, ImageFrame, LatentSettings, Seed
 from genui.protocol.edits import in_force, own_step
@@ -24,7 +25,6 @@ from genui.ui.keys import PaneName
 from genui.ui.messages import ViewName
 from genui.ui.session import Session
 from genui.ui.settings import (
-    BASIS_NAMES,
     at_step,
     changed_label,
     latent_lines,
@@ -64,7 +64,7 @@ class WalkInspector(Vertical):
         walked = settings.direction if settings.to is None else 0
         self.query_one(Bearings).show(frame.along if frame is not None else (), walked)
         box = self.query_one(".bearings")
-        title = f"Directions by {BASIS_NAMES[settings.basis]}"
+        title = f"Directions by {settings_of(LatentSettings)['basis'].show(settings.basis)}"
         set_border(box, title=title, subtitle="standard deviations")
 
     def show_score(self, trace: Trace[ImageFrame] | None) -> None:

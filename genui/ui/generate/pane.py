@@ -15,6 +15,7 @@ from textual.timer import Timer
 from genui import protocol
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import shown as shown_path
+from genui.base.schema import settings_of
 from genui.base.text import clean_line
 from genui.protocol import Settings
 from genui.protocol.edits import in_force
@@ -22,7 +23,7 @@ from genui.protocol.registry import KINDS
 from genui.runs.models import ModelInfo
 from genui.ui import messages
 from genui.ui.session import Session
-from genui.ui.settings import HINTS, S, changed_label, nudged, recipe_of, typed
+from genui.ui.settings import S, changed_label, hint_of, nudged, recipe_of, typed
 from genui.ui.terminal import may_move
 from genui.ui.traces.compare import Column
 from genui.ui.traces.controller import F, Trace
@@ -893,7 +894,10 @@ class TracePane(Prompting[F], Generic[F, S]):
         self._set(nudged(self.settings, self._touched, direction))
 
     def action_setting(self, name: str) -> None:
-        """Ask for a value."""
+        """Ask for a value; of a few choices, the next."""
+        if settings_of(type(self.settings))[name].choices is not None:
+            self._set(nudged(self.settings, name, 1))
+            return
         self._touched = name
 
         def parse(text: str) -> S:
@@ -905,7 +909,8 @@ class TracePane(Prompting[F], Generic[F, S]):
 
         label = name.replace("_", "-").capitalize()
         value = getattr(self.settings, name)
-        self.app.push_screen(ValueScreen(label, f"{value:g}", HINTS[name], parse), done)
+        hint = hint_of(self.settings, name)
+        self.app.push_screen(ValueScreen(label, f"{value:g}", hint, parse), done)
 
     def _set(self, settings: S) -> None:
         """Change the settings; the trace starts again once the changing stops."""

@@ -3,7 +3,6 @@
 import time
 from typing import ClassVar
 
-import msgspec
 from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
@@ -242,11 +241,6 @@ class TextPane(CodePane):
     def action_scroll_text(self, by: int) -> None:
         """Scroll, without moving the playhead."""
         self.query_one(CodeProse).scroll_relative(y=by, animate=False)
-
-    def action_grammar(self) -> None:
-        """Hold what is written to Python, or let it be anything."""
-        following = "none" if self.settings.grammar == "python" else "python"
-        self._set(msgspec.structs.replace(self.settings, grammar=following))
 
     def action_choose(self, by: int) -> None:
         """Zoomed, another candidate for the token at the cursor; else scroll."""

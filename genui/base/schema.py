@@ -1,0 +1,240 @@
+"""Settings as data: what each field of a class of settings says of itself in its annotation.
+
+A setting is one annotated field of a msgspec Struct or a dataclass:
+
+    guidance: Annotated[
+        float, Meta(ge=0, le=20), about("how strongly the caption pulls", key="g", step=0.5)
+    ] = 2.0
+
+The options of the shell and their help, forms, inspectors, keys, `+` and `-`, the axes of a grid
+and the errors are all read from it, by `settings_of`.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from genui.base.errors import MisuseError, did_you_mean
+from genui.base.text import from_text
+
+_ENDLESS = 1 << 62  # a bound that nobody types
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class About:
+    """What a field says of itself beside its type, title and description."""
+
+    key: str = ""
+    """The key that asks for it, or goes to its next choice, in the pane that has such settings."""
+    id: str = ""
+    """How `keys.toml` calls that key, where not by the field."""
+    step: float | tuple[float, ...] = 0
+    """What `+` and `-` add and take away, or the values that they go through; 0 is not at all."""
+    off: Any = None
+    """The value that switches it off."""
+    shown: str = ""
+    """How the inspector formats a value, as `str.format` takes it."""
+    axis: str = ""
+    """Values as an example, where it may be the axis of a grid."""
+    for_data: Any = None
+    """Its value for samples that stand for the training data, where they have one."""
+    rare: bool = False
+    """Whether it is told only where it is not the default."""
+    choices: Mapping[str, Any] | None = None
+    """The names that it may be, each with its title or something that has a `title`."""
+
+
+def about(description: str, title: str = "", **more: Any) -> Meta:
+    """The annotation that describes a setting; `more` are the fields of About."""
+    return Meta(title=title or None, description=description, extra={"about": About(**more)})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One field of a class of settings."""
+
+    name: str
+    hint: Any
+    """Its type, with the annotations."""
+    default: Any
+    title: str
+    description: str
+    about: About
+    type: str
+    """"int", "float", "bool", "str", or one of these with "s" where it is several."""
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    choices: Mapping[str, Any] | None = None
+
+    @property
+    def option(self) -> str:
+        """As the command line spells it."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def metavar(self) -> str:
+        """What stands for a value in the help of its option."""
+        if self.choices is not None:
+            return "NAME"
+        return {"int": "N", "float": "X", "ints": "N,N,…", "floats": "X,X,…"}.get(self.type, "TEXT")
+
+    @property
+    def range(self) -> str:
+        """Its bounds in words: `0 to 20`, `above 0, up to 1`; "" where there are none."""
+        low = None if self.ge is None else f"{self.ge:,.10g}"
+        above = None if self.gt is None else f"above {self.gt:,.10g}"
+        high = None if self.le is None or self.le >= _ENDLESS else f"{self.le:,.10g}"
+        if low is not None:
+            return f"{low} to {high}" if high else f"{low} or more"
+        if above is not None:
+            return f"{above}, up to {high}" if high else above
+        return f"up to {high}" if high else ""
+
+    @property
+    def help(self) -> str:
+        """Its description, with its choices or bounds."""
+        bounds = self.range if self.choices is None else ", ".join(self.choices)
+        return f"{self.description} ({bounds})" if bounds else self.description
+
+    @property
+    def expected(self) -> str:
+        """What its value must be: `a number, 0 to 20`."""
+        if self.choices is not None:
+            return f"one of {', '.join(self.choices)}"
+        words = {
+            "int": "a whole number",
+            "float": "a number",
+            "bool": "true or false",
+            "ints": "whole numbers with commas between",
+            "floats": "numbers with commas between",
+        }.get(self.type, "text")
+        return f"{words}, {self.range}" if self.range else words
+
+    def parse(self, text: str, asked: str) -> Any:
+        """Its value from text. Raises MisuseError, one line that begins with `asked`."""
+        text = text.strip() if self.type != "str" else text
+        if self.choices is not None and text not in self.choices:
+            raise MisuseError(f"{asked}: no such {self.title}; {did_you_mean(text, self.choices)}")
+        several = self.type.endswith("s")
+        given = [part.strip() for part in text.split(",") if part.strip()] if several else text
+        try:
+            value = from_text(given, self.hint)
+        except msgspec.ValidationError:
+            raise MisuseError(f"{asked}: expected {self.expected}") from None
+        if isinstance(value, float) and not math.isfinite(value):
+            raise MisuseError(f"{asked}: expected {self.expected}")
+        return value
+
+    def nudge(self, value: Any, direction: int) -> Any:
+        """The value a step up or down; at the end of its range it stays."""
+        if self.choices is not None:
+            names = list(self.choices)
+            return names[(names.index(value) + direction) % len(names)]
+        step = self.about.step
+        if not step or value is None:
+            return value
+        if isinstance(step, tuple):
+            above = [s for s in step if s > value] or [value * 2]
+            below = [s for s in step if s < value] or [step[0]]
+            new = above[0] if direction > 0 else below[-1]
+        else:
+            new = round(value + direction * step, 6)
+            lowest = self.gt + step if self.gt is not None else self.ge
+            new = new if lowest is None else max(lowest, new)
+        new = new if self.le is None else min(new, self.le)
+        return int(new) if self.type == "int" else float(new)
+
+    def show(self, value: Any) -> str:
+        """A value as a person reads it."""
+        if self.choices is not None:
+            choice = self.choices.get(value, value)
+            return choice if isinstance(choice, str) else choice.title
+        if self.about.off is not None and value == self.about.off:
+            return "off"
+        if self.about.shown:
+            return self.about.shown.format(value)
+        if isinstance(value, float):
+            return f"{value:g}"
+        if isinstance(value, int) and not isinstance(value, bool):
+            return f"{value:,}"
+        return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+@lru_cache
+def settings_of(kind: type) -> Mapping[str, Setting]:
+    """The fields of a Struct or dataclass by name.
+
+    A field that a subclass annotates again has the description of the class above it.
+    """
+    hints = get_type_hints(kind, include_extras=True)
+    above = [get_type_hints(base, include_extras=True) for base in kind.__mro__[1:-1]]
+    settings = {}
+    for name, default in _defaults(kind).items():
+        one = setting(name, hints[name], default)
+        for inherited in above:
+            if one.description or name not in inherited:
+                break
+            described = setting(name, inherited[name], default)
+            one = dataclasses.replace(
+                one,
+                title=described.title,
+                description=described.description,
+                about=described.about,
+            )
+        settings[name] = one
+    return settings
+
+
+def ordered(kind: type) -> list[Setting]:
+    """The fields as a person reads them: those that `kind.FIRST` names, then the others."""
+    known = settings_of(kind)
+    first = [known[name] for name in getattr(kind, "FIRST", ())]
+    return first + [one for one in known.values() if one not in first]
+
+
+def _defaults(kind: type) -> dict[str, Any]:
+    if dataclasses.is_dataclass(kind):
+        return {field.name: field.default for field in dataclasses.fields(kind)}
+    return {field.name: field.default for field in msgspec.structs.fields(kind)}
+
+
+def setting(name: str, hint: Any, default: Any = None) -> Setting:
+    """What an annotated type says of a field."""
+    info = msgspec.inspect.type_info(hint)
+    words: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    while isinstance(info, msgspec.inspect.Metadata | msgspec.inspect.UnionType):
+        if isinstance(info, msgspec.inspect.Metadata):
+            words = (info.extra_json_schema or {}) | words
+            extra = (info.extra or {}) | extra
+            info = info.type
+        else:
+            info = next(t for t in info.types if not isinstance(t, msgspec.inspect.NoneType))
+    more: About = extra.get("about", About())
+    several = isinstance(info, msgspec.inspect.VarTupleType)
+    item: Any = info.item_type if several else info  # type: ignore[union-attr] - it is the tuple's
+    while isinstance(item, msgspec.inspect.Metadata):
+        item = item.type
+    choices = more.choices
+    if choices is None and isinstance(item, msgspec.inspect.LiteralType):
+        choices = {str(value): str(value) for value in item.values}
+    word = {"IntType": "int", "FloatType": "float", "BoolType": "bool"}.get(type(item).__name__)
+    return Setting(
+        name=name,
+        hint=hint,
+        default=default,
+        title=words.get("title", name.replace("_", " ")),
+        description=words.get("description", ""),
+        about=more,
+        type=(word or "str") + ("s" if several else ""),
+        ge=getattr(item, "ge", None),
+        gt=getattr(item, "gt", None),
+        le=getattr(item, "le", None),
+        choices=choices,
+    )
