@@ -70,6 +70,7 @@ class Setting:
     ge: float | None = None
     gt: float | None = None
     le: float | None = None
+    lt: float | None = None
     choices: Mapping[str, Any] | None = None
 
     @property
@@ -90,6 +91,7 @@ class Setting:
         low = None if self.ge is None else f"{self.ge:,.10g}"
         above = None if self.gt is None else f"above {self.gt:,.10g}"
         high = None if self.le is None or self.le >= _ENDLESS else f"{self.le:,.10g}"
+        high = high if self.lt is None else f"below {self.lt:,.10g}"
         if low is not None:
             return f"{low} to {high}" if high else f"{low} or more"
         if above is not None:
@@ -236,5 +238,6 @@ def setting(name: str, hint: Any, default: Any = None) -> Setting:
         ge=getattr(item, "ge", None),
         gt=getattr(item, "gt", None),
         le=getattr(item, "le", None),
+        lt=getattr(item, "lt", None),
         choices=choices,
     )

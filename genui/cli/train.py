@@ -12,6 +12,7 @@ from types import FrameType
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.numbers import clock, count, short, value
+from genui.base.schema import settings_of
 from genui.cli import output
 from genui.cli.control import add_wait, learning_rate, request
 from genui.cli.inspect import FOLLOW_SECONDS, RecordTail, line
@@ -331,6 +332,13 @@ def _recipe_settings(recipe: Recipe) -> None:
         (name, _as_typed(value))
         for name, value in fields.items()
         if name not in FIXED and name != "summary"
+    output.table(
+        ("SETTING", "VALUE", "WHAT"),
+        [
+            (name, _as_typed(getattr(recipe, name)), one.help)
+            for name, one in settings_of(type(recipe)).items()
+            if name not in FIXED and name != "summary"
+        ],
     )
 
 

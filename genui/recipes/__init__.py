@@ -9,7 +9,6 @@ A kind of recipe is a class here, named by its row of `genui.protocol.registry`.
 
 import dataclasses
 import itertools
-import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,7 +16,7 @@ import msgspec
 
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.plugins import Table, by_name
-from genui.base.text import from_text
+from genui.base.schema import settings_of
 from genui.protocol.registry import KINDS, resolve
 from genui.recipes import classifier, diffusion, gan, transformer
 from genui.recipes.base import PATHS as PATHS
@@ -87,30 +86,17 @@ def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
     type or out of range, or sizes that do not fit each other.
     """
     changed = dataclasses.asdict(recipe)
-    hints = typing.get_type_hints(type(recipe), include_extras=True)
-    hints = {name: hints[name] for name in changed}
+    known = settings_of(type(recipe))
     for key, text in settings.items():
-        if key not in hints or key in FIXED:
+        if key not in known or key in FIXED:
             raise MisuseError(
                 f"--set {key}: the {recipe.family} recipe has no such setting; "
-                f"{did_you_mean(key, hints.keys() - FIXED)}"
+                f"{did_you_mean(key, known.keys() - FIXED)}"
             )
-        value: Any = text
-        if typing.get_origin(hints[key]) is tuple:
-            value = [part.strip() for part in text.split(",") if part.strip()]
-        try:
-            changed[key] = from_text(value, hints[key])
-        except msgspec.ValidationError as error:
-            raise MisuseError(f"--set {key}={text}: {_plainly(error)}") from None
+        changed[key] = known[key].parse(text, f"--set {key}={text}")
     result = recipe_from_dict(changed)
     result.check()
     return result
-
-
-def _plainly(error: msgspec.ValidationError) -> str:
-    """The library's reason in words for someone who does not write Python."""
-    reason = str(error).partition(", got")[0].replace("Expected", "expected")
-    return reason.replace("`int`", "a whole number").replace("`float`", "a number")
 
 
 def recipe_from_dict(fields: Mapping[str, Any]) -> Recipe:

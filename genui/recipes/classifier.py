@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
+from genui.base.schema import about
 from genui.recipes.base import Count, Fraction, Positive, Rate, Recipe, Share, Strength
 
 
@@ -13,7 +14,9 @@ class ClassifierRecipe(Recipe):
     """p(label | example), by cross-entropy; what classifiers of every medium have in common."""
 
     family: str = "classifier"
-    smoothing: Fraction = 0.0  # share of the target spread over all labels (Szegedy et al. 2016)
+    smoothing: Annotated[
+        Fraction, about("share of the target spread over all labels (Szegedy et al. 2016)")
+    ] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +34,15 @@ class ImageClassifierRecipe(ClassifierRecipe):
     decay_from: Share = 0.3
     eval_every: Positive = 200
     sample_every: Positive = 500
-    width: Annotated[int, Meta(ge=8, le=1024)] = 32  # channels at 16×16; doubled twice
-    figure: bool = False  # also shown what stands out from the ground
-    shift: Annotated[float, Meta(ge=0, le=16)] = 2.0  # pixels a training picture is moved at most
-    zoom: Fraction = 0.1  # share it is enlarged or reduced at most
-    flip: bool = True  # half of them mirrored
+    width: Annotated[int, Meta(ge=8, le=1024), about("channels at 16×16; doubled twice")] = 32
+    figure: Annotated[bool, about("whether it is also shown what stands out from the ground")] = (
+        False
+    )
+    shift: Annotated[
+        float, Meta(ge=0, le=16), about("pixels that a training picture is moved by at most")
+    ] = 2.0
+    zoom: Annotated[Fraction, about("share that it is enlarged or reduced by at most")] = 0.1
+    flip: Annotated[bool, about("whether half of them are mirrored")] = True
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = ("width", "figure")
 
@@ -82,10 +89,16 @@ class TextClassifierRecipe(ClassifierRecipe):
     """A linear classifier of bags of n-grams (fastText, Joulin et al. 2017)."""
 
     medium: str = "text"
-    buckets: Annotated[int, Meta(ge=64, le=1 << 22)] = 1 << 15  # that n-grams are hashed into
-    width: Annotated[int, Meta(ge=2, le=4096)] = 32
-    dropout: Fraction = 0.2  # of the features
-    left_out: Fraction = 0.5  # share of a text's n-grams that a training step does not see
+    buckets: Annotated[int, Meta(ge=64, le=1 << 22), about("that n-grams are hashed into")] = (
+        1 << 15
+    )
+    width: Annotated[int, Meta(ge=2, le=4096), about("numbers that stand for an n-gram")] = 32
+    dropout: Annotated[
+        Fraction, about("share of the features that a training step does not see")
+    ] = 0.2
+    left_out: Annotated[
+        Fraction, about("share of a text's n-grams that a training step does not see")
+    ] = 0.5
     learning_rate: Rate = 1e-2
     muon_rate: Strength = 0.0
     batch: Positive = 64
@@ -123,7 +136,9 @@ class SoundClassifierRecipe(ClassifierRecipe):
     """A small convolutional network over log-mel spectrograms of a second."""
 
     medium: str = "audio"
-    asks: Literal["digit", "voice"] = "digit"  # which word of a caption is the label
+    asks: Annotated[Literal["digit", "voice"], about("which word of a caption is the label")] = (
+        "digit"
+    )
     batch: Positive = 64
     steps: Positive = 500
     learning_rate: Rate = 2e-3
@@ -135,7 +150,9 @@ class SoundClassifierRecipe(ClassifierRecipe):
     ema: Fraction = 0.99
     eval_every: Positive = 100
     sample_every: Positive = 250
-    width: Annotated[int, Meta(ge=8, le=1024)] = 24  # channels at half the size; doubled twice
+    width: Annotated[
+        int, Meta(ge=8, le=1024), about("channels at half the size; doubled twice")
+    ] = 24
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = ("asks", "width")
 

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from genui.base.errors import MisuseError
+from genui.base.schema import about
 from genui.recipes.base import Count, Fraction, Positive, Rate, Recipe, Share, Strength
 from genui.recipes.transformer import whole_heads
 
@@ -27,32 +28,58 @@ class DiffusionRecipe(Recipe):
     weight_decay: Strength = 0.01
     eval_every: Positive = 200
     sample_every: Positive = 200
-    network: Literal["dit", "unet"] = "dit"
-    channels: Literal[1, 3] = 3  # 1 for grey pictures
-    border: Annotated[int, Meta(ge=0, le=8)] = 0  # pixels around each picture that are black
-    patch: Annotated[int, Meta(ge=2, le=8)] = 4  # pixels; the DiT's
-    layers: Annotated[int, Meta(ge=1, le=64)] = 4  # of the U-Net: blocks on each side at each size
-    width: Annotated[int, Meta(ge=16, le=4096)] = 256  # of the U-Net: channels at half the side
-    heads: Annotated[int, Meta(ge=1, le=64)] = 4
-    caption_width: Annotated[int, Meta(ge=16, le=2048)] = 192
-    caption_words: Annotated[int, Meta(ge=2, le=64)] = 12  # longest caption, in words
-    caption_dropout: Fraction = 0.12  # for classifier-free guidance
-    canvas_batch: Count = 192  # extra captions a step for the canvas loss; 0 turns the canvas off
-    sigma_data: Annotated[float, Meta(gt=0)] = 0.75
-    log_sigma_mean: float = -0.5
-    log_sigma_std: Annotated[float, Meta(gt=0)] = 1.3
-    sample_captions: tuple[str, ...] = ()
+    network: Annotated[Literal["dit", "unet"], about("a Transformer of patches, or a U-Net")] = (
+        "dit"
+    )
+    channels: Annotated[Literal[1, 3], about("3 for colour, 1 for grey")] = 3
+    border: Annotated[int, Meta(ge=0, le=8), about("black pixels around each picture")] = 0
+    patch: Annotated[
+        int, Meta(ge=2, le=8), about("the side of a patch in pixels; of the Transformer")
+    ] = 4
+    layers: Annotated[
+        int, Meta(ge=1, le=64), about("blocks; of the U-Net, on each side at each size")
+    ] = 4
+    width: Annotated[
+        int,
+        Meta(ge=16, le=4096),
+        about("numbers that stand for a patch; of the U-Net, channels at half the side"),
+    ] = 256
+    heads: Annotated[int, Meta(ge=1, le=64), about("of attention; they share the width")] = 4
+    caption_width: Annotated[
+        int, Meta(ge=16, le=2048), about("numbers that stand for a word of a caption")
+    ] = 192
+    caption_words: Annotated[int, Meta(ge=2, le=64), about("words of the longest caption")] = 12
+    caption_dropout: Annotated[Fraction, about("share of the captions left out, for guidance")] = (
+        0.12
+    )
+    canvas_batch: Annotated[
+        Count, about("extra captions a step for the canvas loss; 0 turns the canvas off")
+    ] = 192
+    sigma_data: Annotated[float, Meta(gt=0), about("the standard deviation of the data")] = 0.75
+    log_sigma_mean: Annotated[float, about("the mean of ln σ that is trained on")] = -0.5
+    log_sigma_std: Annotated[
+        float, Meta(gt=0), about("the standard deviation of ln σ that is trained on")
+    ] = 1.3
+    sample_captions: Annotated[tuple[str, ...], about("what is drawn while it trains")] = ()
 
     # training pictures are moved, scaled and mirrored at random, so that fewer are remembered
-    shift: Annotated[float, Meta(ge=0, le=16)] = 0.0  # pixels at most
-    zoom: Fraction = 0.0  # share they are enlarged or reduced at most
-    flip: bool = False
-    one_word: Share = 0.0  # of the captions say one word of their picture's name: many answer to it
+    shift: Annotated[
+        float, Meta(ge=0, le=16), about("pixels that a training picture is moved by at most")
+    ] = 0.0
+    zoom: Annotated[Fraction, about("share that it is enlarged or reduced by at most")] = 0.0
+    flip: Annotated[bool, about("whether half of them are mirrored")] = False
+    one_word: Annotated[
+        Share, about("share of the captions that say one word of the picture's name")
+    ] = 0.0
 
     # on against what a model drew (`genui generate MODEL -n 6000 --out FOLDER`): its contrast
     # with the data is the loss then, and the model that drew is what it starts from, best of all
-    against: str = ""  # that folder
-    against_scale: Annotated[float, Meta(gt=0, le=1e6)] = 100.0  # nats a unit of denoising error
+    against: Annotated[
+        str, about("a folder that a model drew, which this one is trained on against")
+    ] = ""
+    against_scale: Annotated[
+        float, Meta(gt=0, le=1e6), about("nats a unit of denoising error, with against")
+    ] = 100.0
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (
         *("network", "channels", "border"),
@@ -160,19 +187,25 @@ class VideoRecipe(Recipe):
     weight_decay: Strength = 0.01
     eval_every: Positive = 200
     sample_every: Positive = 200
-    patch: Literal[4, 8, 16] = 8  # pixels
-    span: Literal[1, 2, 4] = 4  # frames a token
-    layers: Annotated[int, Meta(ge=2, le=64)] = 6
-    width: Annotated[int, Meta(ge=16, le=4096)] = 192
-    heads: Annotated[int, Meta(ge=1, le=64)] = 4
-    caption_width: Annotated[int, Meta(ge=16, le=2048)] = 192
-    caption_words: Annotated[int, Meta(ge=2, le=64)] = 8  # longest caption, in words
-    caption_dropout: Fraction = 0.1  # for classifier-free guidance
-    canvas_batch: Count = 160  # extra captions a step for the canvas loss
-    sigma_data: Annotated[float, Meta(gt=0)] = 0.7
-    log_sigma_mean: float = 0.4  # higher than of pictures: 16 frames tell more through noise
-    log_sigma_std: Annotated[float, Meta(gt=0)] = 1.6
-    sample_captions: tuple[str, ...] = ()
+    patch: Annotated[Literal[4, 8, 16], about("the side of a patch in pixels")] = 8
+    span: Annotated[Literal[1, 2, 4], about("frames a token")] = 4
+    layers: Annotated[int, Meta(ge=2, le=64), about("blocks of the network")] = 6
+    width: Annotated[int, Meta(ge=16, le=4096), about("numbers that stand for a patch")] = 192
+    heads: Annotated[int, Meta(ge=1, le=64), about("of attention; they share the width")] = 4
+    caption_width: Annotated[
+        int, Meta(ge=16, le=2048), about("numbers that stand for a word of a caption")
+    ] = 192
+    caption_words: Annotated[int, Meta(ge=2, le=64), about("words of the longest caption")] = 8
+    caption_dropout: Annotated[Fraction, about("share of the captions left out, for guidance")] = (
+        0.1
+    )
+    canvas_batch: Annotated[Count, about("extra captions a step for the canvas loss")] = 160
+    sigma_data: Annotated[float, Meta(gt=0), about("the standard deviation of the data")] = 0.7
+    log_sigma_mean: Annotated[float, about("the mean of ln σ that is trained on")] = 0.4
+    log_sigma_std: Annotated[
+        float, Meta(gt=0), about("the standard deviation of ln σ that is trained on")
+    ] = 1.6
+    sample_captions: Annotated[tuple[str, ...], about("what is drawn while it trains")] = ()
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (
         *("patch", "span", "layers", "width", "heads", "caption_width", "caption_words"),
@@ -227,17 +260,23 @@ class VoiceRecipe(Recipe):
     weight_decay: Strength = 0.01
     eval_every: Positive = 200
     sample_every: Positive = 400
-    patch: Annotated[int, Meta(ge=1, le=16)] = 2  # frames a token
-    layers: Annotated[int, Meta(ge=1, le=64)] = 6
-    width: Annotated[int, Meta(ge=16, le=4096)] = 192
-    heads: Annotated[int, Meta(ge=1, le=64)] = 4
-    caption_width: Annotated[int, Meta(ge=16, le=2048)] = 128
-    caption_words: Annotated[int, Meta(ge=2, le=64)] = 4  # longest caption, in words
-    caption_dropout: Fraction = 0.1  # for classifier-free guidance
-    sigma_data: Annotated[float, Meta(gt=0)] = 0.5
-    log_sigma_mean: float = -0.5
-    log_sigma_std: Annotated[float, Meta(gt=0)] = 1.3
-    sample_captions: tuple[str, ...] = ()
+    patch: Annotated[int, Meta(ge=1, le=16), about("frames a token")] = 2
+    layers: Annotated[int, Meta(ge=1, le=64), about("blocks of the network")] = 6
+    width: Annotated[int, Meta(ge=16, le=4096), about("numbers that stand for a token")] = 192
+    heads: Annotated[int, Meta(ge=1, le=64), about("of attention; they share the width")] = 4
+    caption_width: Annotated[
+        int, Meta(ge=16, le=2048), about("numbers that stand for a word of a caption")
+    ] = 128
+    caption_words: Annotated[int, Meta(ge=2, le=64), about("words of the longest caption")] = 4
+    caption_dropout: Annotated[Fraction, about("share of the captions left out, for guidance")] = (
+        0.1
+    )
+    sigma_data: Annotated[float, Meta(gt=0), about("the standard deviation of the data")] = 0.5
+    log_sigma_mean: Annotated[float, about("the mean of ln σ that is trained on")] = -0.5
+    log_sigma_std: Annotated[
+        float, Meta(gt=0), about("the standard deviation of ln σ that is trained on")
+    ] = 1.3
+    sample_captions: Annotated[tuple[str, ...], about("what is said while it trains")] = ()
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (
         *("patch", "layers", "width", "heads", "caption_width", "caption_words", "sigma_data"),

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from genui.base.errors import MisuseError
+from genui.base.schema import about
 from genui.recipes.base import Count, Fraction, Positive, Rate, Recipe, Share, Strength
 
 
@@ -28,15 +29,25 @@ class GanRecipe(Recipe):
     ema: Fraction = 0.999
     eval_every: Positive = 500
     sample_every: Positive = 250
-    width: Annotated[int, Meta(ge=4, le=512)] = 32  # channels at 16×16; twice at 8×8, 4× at 4×4
-    blocks: Annotated[int, Meta(ge=1, le=16)] = 2  # residual blocks at each of the three sizes
-    latent: Annotated[int, Meta(ge=2, le=1024)] = 64  # numbers that a picture is drawn from
-    channels: Literal[1, 3] = 3  # 1: grey
-    caption_width: Annotated[int, Meta(ge=4, le=1024)] = 32
-    caption_words: Annotated[int, Meta(ge=1, le=64)] = 12  # longest caption, in words
-    penalty: Annotated[float, Meta(ge=0, le=1e6)] = 1.0  # γ of R₁ and R₂
-    penalty_batch: Positive = 16  # pictures of each kind that they are measured on
-    sample_captions: tuple[str, ...] = ()
+    width: Annotated[
+        int, Meta(ge=4, le=512), about("channels at 16×16; twice as many at 8×8, four times at 4×4")
+    ] = 32
+    blocks: Annotated[
+        int, Meta(ge=1, le=16), about("residual blocks at each of the three sizes")
+    ] = 2
+    latent: Annotated[int, Meta(ge=2, le=1024), about("numbers that a picture is drawn from")] = 64
+    channels: Annotated[Literal[1, 3], about("3 for colour, 1 for grey")] = 3
+    caption_width: Annotated[
+        int, Meta(ge=4, le=1024), about("numbers that stand for a word of a caption")
+    ] = 32
+    caption_words: Annotated[int, Meta(ge=1, le=64), about("words of the longest caption")] = 12
+    penalty: Annotated[
+        float, Meta(ge=0, le=1e6), about("γ of the gradient penalties R₁ and R₂")
+    ] = 1.0
+    penalty_batch: Annotated[Positive, about("pictures of each kind that they are measured on")] = (
+        16
+    )
+    sample_captions: Annotated[tuple[str, ...], about("what is drawn while it trains")] = ()
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (
         *("width", "blocks", "latent", "channels", "caption_width", "caption_words"),

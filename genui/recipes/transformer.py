@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from genui.base.errors import MisuseError
+from genui.base.schema import about
 from genui.protocol.notes import parse_opening
 from genui.recipes.base import Fraction, Positive, Recipe, Share
 
@@ -15,15 +16,22 @@ class TextRecipe(Recipe):
     """A network that predicts the next token of a text, whatever it is inside."""
 
     medium: str = "text"
-    tokenizer: Literal["chars", "bytes", "bpe"] = "chars"
-    vocab_size: Annotated[int, Meta(ge=256, le=65536)] = 2048  # for bpe
-    layers: Annotated[int, Meta(ge=1, le=96)] = 6
-    width: Annotated[int, Meta(ge=8, le=8192)] = 256
-    context: Annotated[int, Meta(ge=8, le=8192)] = 256  # tokens
-    dropout: Fraction = 0.1
-    fim_rate: Share = 0.0  # of the windows shown with a gap to fill; with bpe
-    sample_prompt: str = "\n"
-    sample_tokens: Positive = 300
+    tokenizer: Annotated[
+        Literal["chars", "bytes", "bpe"],
+        about("what a token is: a character, a byte, or a part of a word (BPE)"),
+    ] = "chars"
+    vocab_size: Annotated[int, Meta(ge=256, le=65536), about("tokens of a BPE tokenizer")] = 2048
+    layers: Annotated[int, Meta(ge=1, le=96), about("blocks of the network")] = 6
+    width: Annotated[int, Meta(ge=8, le=8192), about("numbers that stand for a token")] = 256
+    context: Annotated[int, Meta(ge=8, le=8192), about("tokens that it sees before the next")] = 256
+    dropout: Annotated[
+        Fraction, about("share of the features that a training step does not see")
+    ] = 0.1
+    fim_rate: Annotated[
+        Share, about("share of the windows shown with a gap to fill; needs tokenizer=bpe")
+    ] = 0.0
+    sample_prompt: Annotated[str, about("what a sample goes on from while it trains")] = "\n"
+    sample_tokens: Annotated[Positive, about("tokens of such a sample")] = 300
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (
         "tokenizer",
@@ -48,7 +56,7 @@ class TransformerRecipe(TextRecipe):
     """A decoder-only Transformer on tokens (Vaswani et al. 2017; Radford et al. 2019)."""
 
     family: str = "transformer"
-    heads: Annotated[int, Meta(ge=1, le=128)] = 4
+    heads: Annotated[int, Meta(ge=1, le=128), about("of attention; they share the width")] = 4
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (*TextRecipe.ARCHITECTURE, "heads")
 
@@ -133,13 +141,19 @@ class MusicRecipe(Recipe):
 
     family: str = "transformer"
     medium: str = "music"
-    layers: Annotated[int, Meta(ge=1, le=96)] = 4
-    width: Annotated[int, Meta(ge=8, le=8192)] = 192
-    heads: Annotated[int, Meta(ge=1, le=128)] = 3
-    context: Annotated[int, Meta(ge=64, le=8192)] = 384  # tokens: 4 a sixteenth
-    dropout: Fraction = 0.1
-    sample_prompt: str = "G major, 4/4, upbeat"
-    sample_tokens: Positive = 400
+    layers: Annotated[int, Meta(ge=1, le=96), about("blocks of the network")] = 4
+    width: Annotated[int, Meta(ge=8, le=8192), about("numbers that stand for a token")] = 192
+    heads: Annotated[int, Meta(ge=1, le=128), about("of attention; they share the width")] = 3
+    context: Annotated[
+        int, Meta(ge=64, le=8192), about("tokens that it sees before the next, 4 a sixteenth")
+    ] = 384
+    dropout: Annotated[
+        Fraction, about("share of the features that a training step does not see")
+    ] = 0.1
+    sample_prompt: Annotated[str, about("the key and metre of a sample while it trains")] = (
+        "G major, 4/4, upbeat"
+    )
+    sample_tokens: Annotated[Positive, about("tokens of such a sample")] = 400
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = ("layers", "width", "heads")
 

@@ -91,8 +91,8 @@ def test_there_is_nothing_to_steer_in_a_run_that_is_over(
 @pytest.mark.parametrize(
     ("setting", "fault"),
     [
-        ("learning_rate=0", "learning_rate=0: expected a number > 0.0"),
-        ("learning_rate=11", "learning_rate=11: expected a number <= 10.0"),
+        ("learning_rate=0", "learning_rate=0: expected a number, above 0, up to 10"),
+        ("learning_rate=11", "learning_rate=11: expected a number, above 0, up to 10"),
         ("learning_rate=nan", "learning_rate=nan: expected"),
         ("learning_rate=fast", "learning_rate=fast: expected a number"),
         ("3e-4", "'3e-4': expected learning_rate=VALUE, as in learning_rate=3e-4"),
