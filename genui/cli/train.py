@@ -327,11 +327,6 @@ def _recipe_settings(recipe: Recipe) -> None:
     output.say(f"{recipe.name}: {recipe.summary} ({recipe.family}, {recipe.medium})")
     if data := describe_dataset(recipe.dataset):
         output.say(f"trained on {recipe.dataset}: {data}")
-    fields = dataclasses.asdict(recipe)
-    output.facts(
-        (name, _as_typed(value))
-        for name, value in fields.items()
-        if name not in FIXED and name != "summary"
     output.table(
         ("SETTING", "VALUE", "WHAT"),
         [
