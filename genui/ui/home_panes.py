@@ -28,7 +28,7 @@ from genui.ui.terminal import metered
 from genui.ui.training.head import stats_line, waiting_text
 from genui.ui.training.model import Snapshot
 from genui.ui.training.samples import SamplesPanel
-from genui.ui.training.steering import OFFERED, Steering
+from genui.ui.training.steering import Steering
 from genui.ui.watcher import RunView, mark
 from genui.ui.widgets.base import Line, LineInput, Pane, Row, RowList, StepBar
 from genui.ui.widgets.curve import Curve
@@ -370,7 +370,7 @@ class TrainingPane(Pane):
         """The ids of the keys to which the pane would only answer why not."""
         if self.run is None:
             return frozenset(key.id for key in keys.of_pane("training") if key.id not in ALONE)
-        return frozenset(f"training.{command}" for command in self.steering.refused(OFFERED))
+        return frozenset(self.steering.refused_keys("training"))
 
     def action_pause(self) -> None:
         """Pause, or go on."""

@@ -1,18 +1,29 @@
 """What happens to a run is told once: in a line, by bell and notification, and in a list."""
 
+import math
 import time
 
+import numpy as np
 import pytest
 import stage
 from acting import Opener, seen, until, until_seen
 from textual.pilot import Pilot
 
 from genui.runs.layout import RunDir
+from genui.runs.listing import summarise
 from genui.ui import app as memory
 from genui.ui.app import Shell
 from genui.ui.training import alerts
-from genui.ui.training.alerts import LONGEST, Channel, channel, notification
+from genui.ui.training.alerts import (
+    LONGEST,
+    AlertBook,
+    AlertEntry,
+    Channel,
+    channel,
+    notification,
+)
 from genui.ui.training.screen import TrainingScreen
+from genui.ui.watcher import RunView
 
 Rung = list[tuple[str, str]]
 
@@ -66,40 +77,14 @@ async def test_a_nan_is_told_once_and_the_list_leads_to_its_step(
         assert rung == [("genui", "plays: loss is NaN at step 101")]
 
 
-async def test_an_old_run_that_failed_does_not_ring_when_it_is_opened(
-    shipped, open_app: Opener, rung: Rung
-) -> None:
-    run = stage.make_run(name="plays", step=100, steps=400)
-    stage.set_state(run, "failed", 100, 400, error="the loss became nan")
-    status = run.status.read_text().replace('"heartbeat":', '"heartbeat":1.0,"_":')
-    run.status.write_text(status)
-    async with open_app() as pilot:
-        await board(pilot)
-        app = pilot.app
-        assert isinstance(app, Shell)
-        await until(pilot, lambda: bool(app.desk.book.entries))
-        await pilot.press("exclamation_mark")
-        await until_seen(pilot, "failed at step 100: the loss became nan")
-        assert "before" in seen(pilot)
-        assert rung == []
-
-
-async def test_a_run_that_finishes_while_it_is_watched_rings(
-    shipped, open_app: Opener, run: RunDir, rung: Rung
-) -> None:
-    async with open_app() as pilot:
-        await board(pilot)
-        stage.set_state(run, "finished", 400, 400)
-        await until_seen(pilot, "plays: finished at step 400")
-        await until(pilot, lambda: len(rung) == 1)
-
-
 async def test_the_bell_can_be_turned_off_and_that_is_remembered(
     shipped, open_app: Opener, run: RunDir, rung: Rung
 ) -> None:
     async with open_app() as pilot:
         await board(pilot)
-        await pilot.press("B")
+        await pilot.press("exclamation_mark")
+        await until_seen(pilot, "Nothing to tell so far")
+        await pilot.press("escape", "B")
         await until_seen(pilot, "alerts no longer ring")
         await until(pilot, lambda: memory.recall().quiet)
         log(run, 101, '"NaN"')
@@ -134,13 +119,52 @@ async def test_a_run_that_is_looked_at_again_tells_nothing_twice(
         assert len(rung) == 1
 
 
-async def test_without_alerts_the_list_says_what_there_could_be(
-    shipped, open_app: Opener, run: RunDir, rung: Rung
-) -> None:
-    async with open_app() as pilot:
-        await board(pilot)
-        await pilot.press("exclamation_mark")
-        await until_seen(pilot, "Nothing to tell so far")
+# --- which alerts there are, without an app ----------------------------------------------
+
+
+def look(run: RunDir, *losses: float) -> RunView:
+    """The run as it is on disk, with these losses, a step each."""
+    count = len(losses)
+    times = np.full(count, time.time())
+    return RunView(summarise(run), {"loss": (np.arange(count), np.array(losses), times)})
+
+
+def lines(entries: list[AlertEntry]) -> list[str]:
+    return [entry.line for entry in entries]
+
+
+def test_an_alert_is_fresh_once_and_stays_in_the_list(run: RunDir) -> None:
+    book = AlertBook(opened=time.time())
+    assert book.look(look(run, 1.0)) == []
+    fresh = book.look(look(run, 1.0, math.nan))
+    assert lines(fresh) == ["plays: loss is NaN at step 1"]
+    assert fresh[0].rings
+    assert fresh[0].bad
+    assert book.look(look(run, 1.0, math.nan, math.nan)) == []
+    book.forget(run)
+    assert book.look(look(run, 1.0, math.nan, math.nan)) == []  # though it is read anew
+    assert lines(book.entries) == lines(fresh)
+
+
+def test_what_happened_before_the_app_was_opened_is_kept_and_not_fresh() -> None:
+    run = stage.make_run(name="plays", step=100, steps=400)
+    stage.set_state(run, "failed", 100, 400, error="the loss became nan")
+    status = run.status.read_text().replace('"heartbeat":', '"heartbeat":1.0,"_":')
+    run.status.write_text(status)
+    book = AlertBook(opened=time.time())
+    assert book.look(look(run, 1.0)) == []
+    assert lines(book.entries) == ["plays: failed at step 100: the loss became nan"]
+    assert not book.entries[0].fresh
+
+
+def test_a_finish_rings_and_is_not_bad(run: RunDir) -> None:
+    book = AlertBook(opened=time.time())
+    book.look(look(run, 1.0))
+    stage.set_state(run, "finished", 400, 400)
+    (finish,) = book.look(look(run, 1.0))
+    assert finish.line == "plays: finished at step 400"
+    assert finish.rings
+    assert not finish.bad
 
 
 # --- the terminal -----------------------------------------------------------------------

@@ -7,7 +7,8 @@ import stage
 from acting import Opener, board_of, home_of, seen, until, until_seen
 from board_acting import chosen, log, many, span, titles
 
-from genui.ui.training.curves import PIN, CurveGrid
+from genui.ui.training.curves import CurveGrid
+from genui.ui.training.model import curve_settings
 
 
 async def test_a_run_is_shown_with_all_its_curves(open_watch: Opener) -> None:
@@ -51,183 +52,6 @@ async def test_without_a_run_it_says_what_to_press(shipped, open_app: Opener) ->
         await pilot.press("space", "c", "r", "e", "n", "w", "g", "u", "right_square_bracket")
         await pilot.press("o", "1")
         await until_seen(pilot, "Models")
-
-
-async def test_the_cursor_reads_values_in_every_curve(open_watch: Opener) -> None:
-    run = stage.make_run(name="plays", step=1)
-    run.metrics.write_text("")
-    log(run, *({"step": step, "loss": 100 - step, "lr": step / 8} for step in range(101)))
-    async with open_watch() as pilot:
-        await until_seen(pilot, "lr  12.50")  # the newest
-        await pilot.press("home")
-        await until_seen(pilot, "cursor step 0")
-        assert "lr  0 " in seen(pilot)
-        assert "loss  100.0" in seen(pilot)
-        await pilot.press("right")
-        first = board_of(pilot).board.state.cursor
-        assert first is not None
-        await pilot.press("l", "l")
-        third = board_of(pilot).board.state.cursor
-        assert third is not None
-        assert 0 < first < third
-        await pilot.press("h", "left", "left")
-        await until_seen(pilot, "cursor step 0")
-        await pilot.press("shift+right")
-        ten = board_of(pilot).board.state.cursor
-        assert ten is not None
-        assert ten >= 10
-        await pilot.press("H")
-        await until_seen(pilot, "cursor step 0")
-        await pilot.press("end")
-        await until_seen(pilot, "cursor step 100")
-        await pilot.press("right")
-        await until_seen(pilot, "cursor step 100")
-        await pilot.press("f")
-        await until(pilot, lambda: "cursor" not in seen(pilot).splitlines()[3])
-
-
-async def test_zoom_pan_and_everything(open_watch: Opener) -> None:
-    stage.make_run(name="plays", step=1000)
-    async with open_watch() as pilot:
-        whole = span(pilot)
-        await pilot.press("less_than_sign")
-        await until_seen(pilot, "everything is in sight: + zooms in")
-        await pilot.press("plus")  # about the newest
-        start, end = span(pilot)
-        assert end - start == pytest.approx((whole[1] - whole[0]) / 2, rel=0.1)
-        assert end >= 1000
-        await pilot.press("less_than_sign")
-        assert span(pilot)[1] < end
-        await pilot.press("greater_than_sign")
-        assert span(pilot) == pytest.approx((start, end))
-        await pilot.press("equals_sign", "equals_sign", "less_than_sign", "left", "left", "plus")
-        cursor = board_of(pilot).board.state.cursor
-        assert cursor is not None
-        assert span(pilot)[0] <= cursor <= span(pilot)[1]
-        assert span(pilot)[1] - span(pilot)[0] < 0.1 * (end - start) * 2
-        await pilot.press("minus", "minus", "minus", "minus", "minus", "minus")
-        assert span(pilot) == whole
-        await pilot.press("plus", "0")
-        assert span(pilot) == whole
-
-
-async def test_a_cursor_that_leaves_the_view_takes_it_along(open_watch: Opener) -> None:
-    stage.make_run(name="plays", step=1000)
-    async with open_watch() as pilot:
-        await pilot.press("plus", "plus", "plus", "home")
-        start, end = span(pilot)
-        await pilot.press("shift+left")
-        assert span(pilot)[0] < start
-        assert span(pilot)[1] - span(pilot)[0] == pytest.approx(end - start)
-
-
-async def test_a_zoomed_view_follows_until_it_is_moved(open_watch: Opener) -> None:
-    run = stage.make_run(name="plays", step=1000)
-    async with open_watch() as pilot:
-        await pilot.press("plus", "plus")
-        before = span(pilot)
-        log(run, {"step": 1600, "loss": 1.0})
-        await until(pilot, lambda: span(pilot)[0] <= 1600 <= span(pilot)[1])
-        assert span(pilot)[1] - span(pilot)[0] == pytest.approx(before[1] - before[0])
-        await pilot.press("less_than_sign", "less_than_sign")
-        moved = span(pilot)
-        log(run, {"step": 2600, "loss": 1.0})
-        await until_seen(pilot, "step 2,600")
-        assert span(pilot) == moved
-        await pilot.press("f")
-        await until(pilot, lambda: span(pilot)[0] <= 2600 <= span(pilot)[1])
-
-
-async def test_the_x_axis_goes_round_what_is_known(open_watch: Opener) -> None:
-    stage.make_run(name="plays", step=1240)  # a step every 0.1 s
-    async with open_watch() as pilot:
-        await pilot.press("end", "a")
-        await until_seen(pilot, "cursor 2:0")
-        assert "step 1,240" in seen(pilot).splitlines()[3]  # the cursor is where it was
-        assert "1:00" in seen(pilot)
-        for _ in range(3):
-            if board_of(pilot).board.state.axis != "step":
-                await pilot.press("a")
-        assert board_of(pilot).board.state.axis == "step"
-        await until_seen(pilot, "cursor step 1,2")
-
-
-async def test_logarithmic_axes_and_smoothing(open_watch: Opener) -> None:
-    stage.make_run(name="plays", step=1000)
-    async with open_watch() as pilot:
-        grid = board_of(pilot).query_one(CurveGrid)
-        await pilot.press("y")
-        assert all(cell.curve.log_y for cell in grid.cells)
-        await pilot.press("y", "Y")
-        assert all(cell.curve.log_x and not cell.curve.log_y for cell in grid.cells)
-        await pilot.press("s")
-        await until_seen(pilot, "smoothing 0.97")
-        await pilot.press("s", "s")
-        await until_seen(pilot, "smoothing off")
-        await pilot.press("S", *("backspace",) * 4, "2", "enter")
-        await until_seen(pilot, "'2' is no smoothing: a number from 0 (off) to below 1")
-        await pilot.press(*("backspace",) * 4, *"0.8", "enter")
-        await until_seen(pilot, "smoothing 0.8")
-        assert {cell.curve.smoothing for cell in grid.cells} == {0.8}
-
-
-async def test_curves_are_chosen_opened_and_pinned(open_watch: Opener) -> None:
-    stage.make_run(name="plays", step=300)
-    async with open_watch() as pilot:
-        assert chosen(pilot) == "loss"
-        await pilot.press("tab")
-        assert chosen(pilot) == "lr"
-        await pilot.press("j", "down")
-        assert chosen(pilot) == "loss"  # round
-        await pilot.press("k")
-        assert chosen(pilot) == "grad_norm"
-        await pilot.press("enter")
-        assert titles(pilot) == ["grad_norm"]
-        await pilot.press("up")
-        assert titles(pilot) == ["lr"]
-        await pilot.press("escape")
-        assert len(titles(pilot)) == 3
-        await pilot.press("p")
-        assert titles(pilot) == ["lr", "loss", "grad_norm"]
-        assert f"{PIN} lr" in seen(pilot)
-        await pilot.press("p")
-        assert titles(pilot) == ["loss", "lr", "grad_norm"]
-
-
-async def test_more_curves_than_fit_come_in_pages(open_watch: Opener) -> None:
-    many(23)
-    async with open_watch() as pilot:
-        await until_seen(pilot, "page 1 of ")
-        found = re.search(r"page 1 of (\d+), 23 curves", seen(pilot))
-        assert found is not None
-        pages = int(found[1])
-        await until(pilot, lambda: pages == -(-23 // len(titles(pilot))))
-        first = titles(pilot)
-        await pilot.press("pagedown")
-        assert not set(titles(pilot)) & set(first)
-        assert chosen(pilot) == titles(pilot)[0]
-        await pilot.press("pageup", "pageup")
-        assert titles(pilot) == first
-        await pilot.press("up")  # before the first comes the last
-        assert chosen(pilot) == board_of(pilot).board.plots()[-1].key
-        await until_seen(pilot, f"page {pages} of {pages}, 23 curves")
-
-
-async def test_metrics_are_filtered_by_a_regular_expression(open_watch: Opener) -> None:
-    many(23)
-    async with open_watch() as pilot:
-        await pilot.press("slash", *"m1[0-2]", "enter")
-        assert titles(pilot) == ["m10", "m11", "m12"]
-        await until_seen(pilot, "3 curves match /m1[0-2]")
-        await pilot.press("slash", "left_parenthesis")
-        await until_seen(pilot, "'(' is no regular expression")
-        assert titles(pilot) == ["m10", "m11", "m12"]
-        await pilot.press("escape")
-        assert titles(pilot) == ["m10", "m11", "m12"]
-        await pilot.press("slash", *"nothing", "enter")
-        await until_seen(pilot, "no metric matches nothing: / changes it")
-        await pilot.press("slash", "backspace", "enter")
-        await until_seen(pilot, "23 curves")
 
 
 async def test_ten_thousand_metrics_fill_one_page(open_watch: Opener) -> None:
@@ -284,3 +108,113 @@ async def test_80_by_24_shows_curves_or_the_side(open_watch: Opener) -> None:
         await until_seen(pilot, "loss  ━ train")
         await pilot.press("a", "end", "o")
         await until_seen(pilot, "Runs  1")
+
+
+async def test_the_cursor_reads_values_in_every_curve(open_watch: Opener) -> None:
+    run = stage.make_run(name="plays", step=1)
+    run.metrics.write_text("")
+    log(run, *({"step": step, "loss": 100 - step, "lr": step / 8} for step in range(101)))
+    async with open_watch() as pilot:
+        await until_seen(pilot, "lr  12.50")  # the newest
+        await pilot.press("home")
+        await until_seen(pilot, "cursor step 0")
+        assert "lr  0 " in seen(pilot)
+        assert "loss  100.0" in seen(pilot)
+        for keys, ten in ((("right", "l"), False), (("shift+right",), True), (("L",), True)):
+            before = board_of(pilot).board.state.cursor or 0.0
+            await pilot.press(*keys)
+            after = board_of(pilot).board.state.cursor
+            assert after is not None
+            assert after >= before + (10 if ten else 2)
+        await pilot.press("h", "left", "H", "shift+left", "shift+left")
+        await until_seen(pilot, "cursor step 0")
+        await pilot.press("end", "right")
+        await until_seen(pilot, "cursor step 100")
+        await pilot.press("a")
+        await until_seen(pilot, "step 100")  # the cursor is where it was
+        assert board_of(pilot).board.state.axis == "time"
+        await pilot.press("f")
+        await until(pilot, lambda: "cursor" not in seen(pilot).splitlines()[3])
+
+
+KEYS: list[tuple[str, str, object]] = [
+    ("tab", "chosen", "lr"),
+    ("k", "chosen", "loss"),
+    ("up", "chosen", "grad_norm"),
+    ("down", "chosen", "loss"),
+    ("j", "chosen", "lr"),
+    ("p", "pins", ("lr",)),
+    ("p", "pins", ()),
+    ("z", "alone", True),
+    ("escape", "alone", False),
+    ("enter", "alone", True),
+    ("enter", "alone", False),
+    ("y", "log_y", True),
+    ("y", "log_y", False),
+    ("Y", "log_x", True),
+    ("Y", "log_x", False),
+    ("s", "smoothing", 0.97),
+    ("less_than_sign", "view", None),
+    ("end", "cursor", 1000),
+    ("f", "cursor", None),
+    ("t", "side", "console"),
+]
+"""What each does to the view, in this order."""
+
+
+async def test_the_keys_change_the_view_and_all_curves_are_drawn_by_it(
+    open_watch: Opener,
+) -> None:
+    run = stage.make_run(name="plays", step=1000)
+    async with open_watch() as pilot:
+        board, grid = board_of(pilot).board, board_of(pilot).query_one(CurveGrid)
+        for key, field, value in KEYS:
+            await pilot.press(key)
+            assert getattr(board.state, field) == value, key
+            for name, wanted in curve_settings(board.state).items():
+                assert {getattr(cell.curve, name) for cell in grid.cells} == {wanted}, key
+        whole = span(pilot)
+        for key, width in (("plus", 2), ("equals_sign", 4), ("minus", 2), ("0", 1)):
+            await pilot.press(key)
+            start, end = span(pilot)
+            assert end - start == pytest.approx((whole[1] - whole[0]) / width, rel=0.1)
+        await pilot.press("plus", "less_than_sign")
+        moved = span(pilot)
+        assert moved[1] < 1000
+        await pilot.press("greater_than_sign")
+        assert span(pilot)[1] > moved[1]
+        await pilot.press("plus", "f")
+        log(run, {"step": 1600, "loss": 1.0, "lr": 0.003})
+        await until(pilot, lambda: span(pilot)[0] <= 1600 <= span(pilot)[1])
+        await pilot.press("S", *("backspace",) * 4, "2", "enter")
+        await until_seen(pilot, "'2' is no smoothing: a number from 0 (off) to below 1")
+        await pilot.press(*("backspace",) * 4, *"0.8", "enter")
+        await until_seen(pilot, "smoothing 0.8")
+        await until(pilot, lambda: {cell.curve.smoothing for cell in grid.cells} == {0.8})
+
+
+async def test_more_curves_than_fit_come_in_pages_and_are_filtered(open_watch: Opener) -> None:
+    many(23)
+    async with open_watch() as pilot:
+        await until_seen(pilot, "page 1 of ")
+        found = re.search(r"page 1 of (\d+), 23 curves", seen(pilot))
+        assert found is not None
+        pages = int(found[1])
+        await until(pilot, lambda: pages == -(-23 // len(titles(pilot))))
+        first = titles(pilot)
+        await pilot.press("pagedown")
+        assert not set(titles(pilot)) & set(first)
+        assert chosen(pilot) == titles(pilot)[0]
+        await pilot.press("pageup")
+        assert titles(pilot) == first
+        await pilot.press("slash", *"m1[0-2]", "enter")
+        assert titles(pilot) == ["m10", "m11", "m12"]
+        await until_seen(pilot, "3 curves match /m1[0-2]")
+        await pilot.press("slash", "left_parenthesis")
+        await until_seen(pilot, "'(' is no regular expression")
+        await pilot.press("escape")  # as it was before the line was opened
+        assert titles(pilot) == ["m10", "m11", "m12"]
+        await pilot.press("slash", *"nothing", "enter")
+        await until_seen(pilot, "no metric matches nothing: / changes it")
+        await pilot.press("slash", "backspace", "enter")
+        await until_seen(pilot, "23 curves")

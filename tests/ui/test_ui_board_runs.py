@@ -39,9 +39,8 @@ def labels(pilot) -> list[str]:
 async def test_runs_lie_over_each_other_with_signs_in_the_legend(open_watch: Opener) -> None:
     made("new", 1.5)
     made("old", 2.5, age=60)
-    async with open_watch() as pilot:
+    async with open_watch(listing=True) as pilot:
         await until_seen(pilot, "loss  1.500")
-        await pilot.press("o")
         await until_seen(pilot, "Runs  2")
         await pilot.press("down", "space")
         await until_seen(pilot, "loss  ━ new 1.500  ◆ old 2.500")
@@ -56,16 +55,6 @@ async def test_runs_lie_over_each_other_with_signs_in_the_legend(open_watch: Ope
         await until_seen(pilot, "one run stays: show another first")
 
 
-async def test_a_young_run_beside_an_old_one_is_a_line_too(open_watch: Opener) -> None:
-    young = made("young", 1.5)
-    young.metrics.write_text("".join(young.metrics.read_text().splitlines(True)[:10]))
-    made("old", 2.5, age=60)
-    async with open_watch(listing=True) as pilot:
-        await until_seen(pilot, "Runs  2")
-        await pilot.press("down", "enter")
-        await until_seen(pilot, "━ young 1.500  ◆ old 2.500")
-
-
 async def test_a_run_started_from_another_is_in_sight(open_watch: Opener) -> None:
     made("old", 2.5, age=60)
     async with open_watch() as pilot:
@@ -75,14 +64,6 @@ async def test_a_run_started_from_another_is_in_sight(open_watch: Opener) -> Non
         board_of(pilot).post_message(messages.OpenRun(new))
         await until(pilot, lambda: labels(pilot) == ["new", "old"])
         assert board_of(pilot).board.state.view is None
-
-
-async def test_runs_of_one_name_are_told_apart(open_watch: Opener) -> None:
-    first, second = made("plays", 1.5), made("plays", 2.5, age=60)
-    async with open_watch() as pilot:
-        await pilot.press("o", "down", "space")
-        await until(pilot, lambda: len(labels(pilot)) == 2)
-        assert labels(pilot) == [f"plays {first.id[-4:]}", f"plays {second.id[-4:]}"]
 
 
 async def test_the_list_of_runs_is_filtered(open_watch: Opener) -> None:
@@ -99,17 +80,6 @@ async def test_the_list_of_runs_is_filtered(open_watch: Opener) -> None:
         await until_seen(pilot, "'(' is no regular expression")
         await pilot.press("escape")
         await until_seen(pilot, "Runs  12")
-
-
-async def test_more_runs_than_there_are_signs_are_refused(open_watch: Opener) -> None:
-    for number in range(9):
-        made(f"run-{number}", 1.0, age=number)
-    async with open_watch() as pilot:
-        await pilot.press("o")
-        for _ in range(8):
-            await pilot.press("down", "space")
-        await until_seen(pilot, "8 runs at most lie over each other")
-        await until(pilot, lambda: len(labels(pilot)) == 8)
 
 
 async def test_everything_is_as_it_was_in_the_next_app(open_watch: Opener) -> None:
@@ -184,15 +154,6 @@ async def test_the_first_run_is_the_one_that_home_shows_next(shipped, open_app: 
         await pilot.press("escape")
         await until(pilot, lambda: pane.run is not None and pane.run.summary.info.name == "old")
         await until_seen(pilot, "train 2.500")
-
-
-async def test_a_list_that_is_there_from_the_start(open_watch: Opener) -> None:
-    made("new", 1.5)
-    made("old", 2.5, age=60)
-    async with open_watch(listing=True) as pilot:
-        await until_seen(pilot, "Runs  2")
-        await pilot.press("down", "enter")
-        await until(pilot, lambda: labels(pilot) == ["new", "old"])
 
 
 async def test_without_any_run_it_waits_for_one(open_watch: Opener) -> None:

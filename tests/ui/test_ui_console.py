@@ -12,7 +12,14 @@ from rich.cells import cell_len
 
 from genui.runs.layout import RunDir
 from genui.ui.training import console as console_log
-from genui.ui.training.console import ConsoleFile, ConsoleLines, ConsolePanel, ConsoleText
+from genui.ui.training.console import (
+    ConsoleFile,
+    ConsoleLines,
+    ConsolePanel,
+    ConsoleSearch,
+    ConsoleText,
+    line_level,
+)
 
 
 def console(*lines: str) -> RunDir:
@@ -35,104 +42,20 @@ async def test_the_console_follows_its_end_until_someone_scrolls_up() -> None:
         await pilot.press("home")
         await until_seen(pilot, "line 0 ")
         with run.console.open("a") as file:
-            file.write("12:00:00 line 301\n")
+            file.write("12:00:00 ValueError: line 301\n")
         app_of(pilot).show(look(run))
         lines = panel.query_one(ConsoleLines)
-        await until(pilot, lambda: lines.text.texts[-1] == "line 301")
+        await until(pilot, lambda: lines.text.texts[-1].endswith("line 301"))
         assert "line 0 " in seen(pilot)
         await pilot.press("end")
-        await until_seen(pilot, "line 301")
-
-
-async def test_levels_have_a_sign_beside_their_colour() -> None:
-    run = console(
-        "12:00:00 ValueError: bad", "12:00:01 warning: odd", "12:00:02 checkpoint step-1",
-        "12:00:03 step 4 evaluation: val_loss 1", "12:00:04 step 5", "0 errors so far",
-    )  # fmt: skip
-    async with opened(ConsolePanel()) as pilot:
-        app_of(pilot).show(look(run))
-        await until_seen(pilot, "0 errors")
-        screen = seen(pilot)
-        for line in ("✗ ValueError", "! warning", "✓ checkpoint", "◆ step 4", "  step 5"):
-            assert line in screen
-        assert "✗ 0 errors" not in screen
-
-
-async def test_a_search_counts_its_hits_and_goes_from_one_to_the_next() -> None:
-    run = console(*(f"12:00:00 step {n} Loss {n / 7:.3f}" for n in range(210)))
-    panel = ConsolePanel()
-    async with opened(panel) as pilot:
-        app_of(pilot).show(look(run))
-        await until_seen(pilot, "step 209")
-        panel.enter()
-        await pilot.press("slash", *"loss 1", ".", *"00", "enter")
-        await until_seen(pilot, "hit 1 of 1")
-        assert "step 7 " in seen(pilot)
-        await pilot.press("slash")
-        panel.query_one("LineInput").value = r"step 1\d0 "  # type: ignore[attr-defined]
-        await pilot.press("enter")
-        await until_seen(pilot, "hit 10 of 10")
-        assert "step 190 " in seen(pilot)
+        await until_seen(pilot, "✗ ValueError: line 301")
+        await pilot.press("slash", *"line 30", "enter")
+        await until_seen(pilot, "hit 3 of 3")
         await pilot.press("n")
-        await until_seen(pilot, "hit 1 of 10")
-        assert "step 100 " in seen(pilot)
-        await pilot.press("N", "N")
-        await until_seen(pilot, "hit 9 of 10")
-        with run.console.open("a") as file:
-            file.write("12:00:00 step 1x0 step 170 again\n")
-        app_of(pilot).show(look(run))
-        await until_seen(pilot, "hit 9 of 11")
-
-
-@pytest.mark.parametrize(
-    ("typed", "line"),
-    [("(", "not a regular expression"), ("nowhere", "no hit"), ("Loss", "no hit")],
-)
-async def test_a_search_that_finds_nothing_says_so(typed: str, line: str) -> None:
-    panel = ConsolePanel()
-    async with opened(panel) as pilot:
-        app_of(pilot).show(look(console("12:00:00 loss 1")))
-        await until_seen(pilot, "loss 1")
-        panel.enter()
-        await pilot.press("slash", *("left_parenthesis" if c == "(" else c for c in typed))
-        await until_seen(pilot, line)
-        await pilot.press("escape")
+        await until_seen(pilot, "hit 1 of 3")
+        await until_seen(pilot, "line 30 ")
+        await pilot.press("N", "N", "slash", "escape")
         await until_seen(pilot, "/ search")
-
-
-async def test_of_a_huge_console_the_end_is_kept_and_that_is_said(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(console_log, "MOST_CONSOLE_BYTES", 1000)
-    run = console(*(f"line {n}" for n in range(1000)))
-    panel = ConsolePanel()
-    async with opened(panel) as pilot:
-        app_of(pilot).show(look(run))
-        await until_seen(pilot, "line 999")
-        panel.enter()
-        await pilot.press("home")
-        await until_seen(pilot, "before this are in console.log only")
-        first = re.search(r"line (\d+)", seen(pilot))
-        assert first is not None
-        assert 850 < int(first[1]) < 950
-
-
-async def test_a_console_written_anew_is_shown_anew_and_a_progress_bar_as_it_is_now() -> None:
-    run = console("old 1", "old 2")
-    async with opened(ConsolePanel()) as pilot:
-        app_of(pilot).show(look(run))
-        await until_seen(pilot, "old 2")
-        run.console.write_text("new\n 10%|#   |\r 50%|##  |")
-        app_of(pilot).show(look(run))
-        await until_seen(pilot, "50%|##  |")
-        assert "old" not in seen(pilot)
-        assert "10%" not in seen(pilot)
-        with run.console.open("a") as file:
-            file.write("\r100%|####|\ndone\n")
-        app_of(pilot).show(look(run))
-        await until_seen(pilot, "done")
-        assert "100%|####|" in seen(pilot)
-        assert "50%" not in seen(pilot)
 
 
 async def test_control_codes_and_markup_of_a_console_are_plain_text() -> None:
@@ -153,6 +76,99 @@ async def test_a_console_that_cannot_be_read_and_a_foreign_log_say_so() -> None:
         await until(pilot, lambda: any("cannot read" in line for line in app_of(pilot).said))
         app_of(pilot).show(with_info(view, "tensorboard"))
         await until(pilot, lambda: "is not in it" in " ".join(seen(pilot).replace("│", "").split()))
+
+
+@pytest.mark.parametrize(
+    ("text", "sign"),
+    [
+        ("ValueError: bad", "✗"),
+        ("warning: odd", "!"),
+        ("checkpoint step-1", "✓"),
+        ("step 4 evaluation: val_loss 1", "◆"),
+        ("step 5", " "),
+        ("0 errors so far", " "),
+        ("loss nan", "✗"),
+        ("loss=1.nan", " "),
+    ],
+)
+def test_the_level_of_a_line_has_a_sign(text: str, sign: str) -> None:
+    assert line_level(text)[1] == sign
+
+
+def read(file: ConsoleFile, text: ConsoleText) -> ConsoleText:
+    """Takes all that is new in the file."""
+    while (new := file.read()) is not None:
+        text.take(new)
+    return text
+
+
+def test_of_a_huge_console_the_end_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console_log, "MOST_CONSOLE_BYTES", 1000)
+    run = console(*(f"line {n}" for n in range(1000)))
+    text = read(ConsoleFile(run.console), ConsoleText())
+    assert text.texts[-1] == "line 999"
+    assert re.fullmatch(r"line (8[5-9]|9[0-4])\d", text.texts[0])
+    assert text.skipped == run.console.stat().st_size - 1000
+
+
+def test_a_console_written_anew_is_read_anew_and_a_progress_bar_is_as_it_is_now() -> None:
+    run = console("old 1", "old 2")
+    file, text = ConsoleFile(run.console), ConsoleText()
+    assert read(file, text).texts == ["old 1", "old 2"]
+    run.console.write_text("new\n 10%|#   |\r 50%|##  |")
+    read(file, text)
+    assert (text.texts, text.pending) == (["new"], "50%|##  |")
+    with run.console.open("a") as more:
+        more.write("\r100%|####|\ndone\n")
+    read(file, text)
+    assert (text.texts, text.pending) == (["new", "100%|####|", "done"], "")
+
+
+def found(search: ConsoleSearch, text: ConsoleText) -> list[int]:
+    """The lines of all hits, after a search of the whole text."""
+    assert search.pattern is not None
+    search.take(text.find(search.pattern), 0)
+    return [hit.line for hit in search.hits]
+
+
+def test_a_search_counts_its_hits_and_goes_round_them() -> None:
+    run = console(*(f"12:00:00 step {n} Loss {n / 7:.3f}" for n in range(210)))
+    text = read(ConsoleFile(run.console), ConsoleText())
+    search = ConsoleSearch()
+    assert search.type("loss 1.00")  # small letters find capitals too
+    assert found(search, text) == [7]
+    assert search.type(r"step 1\d0 ")
+    assert found(search, text) == [*range(100, 200, 10)]
+    lines = []
+    for by, place in ((-1, "hit 10 of 10"), (1, "hit 1 of 10"), (-1, "hit 10 of 10")):
+        hit = search.step(by)
+        assert hit is not None
+        lines.append(hit.line)
+        assert place in search.summary(focused=True).plain
+    assert lines == [190, 100, 190]
+    with run.console.open("a") as file:
+        file.write("12:00:00 step 1x0 step 170 again\n")
+    more = ConsoleText()
+    read(ConsoleFile(run.console), more)
+    assert search.pattern is not None
+    search.take(more.find(search.pattern, 210), 210)
+    assert "hit 10 of 11" in search.summary(focused=True).plain
+
+
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [("(", "not a regular expression"), ("nowhere", "no hit"), ("Loss", "no hit")],
+)
+def test_a_search_that_finds_nothing_says_so(typed: str, line: str) -> None:
+    text = read(ConsoleFile(console("12:00:00 loss 1").console), ConsoleText())
+    search = ConsoleSearch()
+    if search.type(typed):
+        assert found(search, text) == []
+    assert search.step(1) is None
+    assert line in search.summary(focused=True).plain
+    search.type("")
+    assert search.summary(focused=True).plain == "/ search · esc leave"
+    assert search.summary(focused=False).plain == "i search, scroll"
 
 
 texts = st.text(st.characters(exclude_characters="\n"), max_size=60)

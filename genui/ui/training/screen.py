@@ -25,7 +25,7 @@ from genui.ui.training.head import BoardHead, waiting_text
 from genui.ui.training.model import Board, SideTab, Sight, parse_smoothing, pattern
 from genui.ui.training.panels import RunList, SideColumn
 from genui.ui.training.rows import SearchLine
-from genui.ui.training.steering import OFFERED, Steering, has_checkpoints
+from genui.ui.training.steering import Steering
 from genui.ui.watcher import RunView, Watcher
 from genui.ui.widgets.base import DeafWhenLeaving, FooterLine, HeaderLine, StatusLine
 from genui.ui.widgets.curve import Curve
@@ -503,11 +503,7 @@ class TrainingScreen(DeafWhenLeaving, Screen[Left]):
 
     def refused_keys(self) -> frozenset[str]:
         """The ids of the keys to which the first run would only answer why not."""
-        refused = {f"board.{command}" for command in self.steering.refused(OFFERED)}
-        view = self.board.first
-        if view is None or not has_checkpoints(view):
-            refused.add("board.branch")
-        return frozenset(refused)
+        return frozenset(self.steering.refused_keys("board"))
 
     def action_pause(self) -> None:
         """Pause, or go on."""

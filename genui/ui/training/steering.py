@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
 from textual.widget import Widget
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean_line
-from genui.runs.control import HIGHEST_LR, Command, Control, Event, read_events, send_live
+from genui.runs.control import (
+    HIGHEST_LR,
+    Command,
+    Control,
+    Event,
+    changed_learning_rate,
+    read_events,
+    send_live,
+)
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, summarise
 from genui.ui import messages
@@ -27,13 +35,16 @@ CONFIRMATIONS: dict[Command, str] = {
     "evaluate": "asked to evaluate after this step",
     "set_lr": "asked to train on at {:g}",
 }
-OFFERED: tuple[Command, ...] = ("pause", "checkpoint", "set_lr", "stop")
-"""The commands in the footer, which are the ends of their keys' ids."""
+KEYS: dict[str, Command] = {
+    "pause": "pause",
+    "checkpoint": "checkpoint",
+    "rate": "set_lr",
+    "stop": "stop",
+}
+"""The keys of the footer that give a command, by the ends of their ids."""
 SLOW = 10.0  # seconds after which it is said that nothing has happened yet
 PATIENCE = 120.0  # seconds until nothing more is expected: an evaluation may take that long
 LOOK = 0.25  # seconds between looks for an answer
-
-_RATE_CHANGE = re.compile(r"learning rate \S+ → ([\d.e+-]+)")
 
 
 def has_checkpoints(view: RunView) -> bool:
@@ -83,24 +94,24 @@ class Answer(NamedTuple):
 class AnswerWatch:
     """Looks, on a thread, whether a command was carried out."""
 
-    def __init__(self, run: RunDir, order: Control) -> None:
+    def __init__(self, run: RunDir, control: Control) -> None:
         """Made before the command is given: what is there now is no answer to it."""
-        self._run, self._order = run, order
-        self._known = len(_answers(run, order.command))
+        self._run, self._command = run, control.command
+        self._known = len(_answers(run, control.command))
         self._since = time.monotonic()
         self._slow = False
 
     def look(self) -> Answer | None:
         """What is new, if anything is. Touches the disk; never raises."""
-        fresh = _answers(self._run, self._order.command)[self._known :]
+        fresh = _answers(self._run, self._command)[self._known :]
         summary = summarise(self._run)
         if fresh:
             return Answer(f"step {fresh[-1].step:,}: {fresh[-1].text}", True)
         if not summary.alive:
-            return Answer(_end_line(summary, self._order.command), True)
+            return Answer(_end_line(summary, self._command), True)
         waited = time.monotonic() - self._since
         if waited > PATIENCE:
-            return Answer(f"no answer to {self._order.command} in {PATIENCE:.0f} s", True)
+            return Answer(f"no answer to {self._command} in {PATIENCE:.0f} s", True)
         if waited > SLOW and not self._slow:
             self._slow = True
             return Answer("not yet: a run takes commands between two steps", False)
@@ -118,7 +129,9 @@ def _end_line(summary: RunSummary, command: Command) -> str:
     step = summary.status.step
     if command == "stop" and summary.state in ("stopped", "finished"):
         return f"{summary.state} at step {step:,}"
-    verb = {"set_lr": "change its rate", "checkpoint": "write the checkpoint"}.get(command, command)
+    verb = {"set_lr": "change its learning rate", "checkpoint": "write the checkpoint"}.get(
+        command, command
+    )
     line = f"{summary.state} at step {step:,} before it could {verb}"
     why = summary.status.error or summary.fault
     return f"{line}: {why}" if why else line
@@ -132,9 +145,9 @@ def base_rate(view: RunView) -> float | None:
 
     Touches the disk; never raises.
     """
-    for event in reversed(_answers(view.summary.run, "set_lr")):
-        if (change := _RATE_CHANGE.search(event.text)) is not None:
-            return float(change[1])
+    with suppress(GenuiError):
+        if (changed := changed_learning_rate(view.summary.run)) is not None:
+            return changed
     rate = view.summary.info.recipe.get("learning_rate")
     return float(rate) if isinstance(rate, int | float) else None
 
@@ -177,10 +190,13 @@ class Steering:
         self._host, self._run, self._no_run = host, run, no_run
         self._toggle = _Toggle()
 
-    def refused(self, commands: Iterable[Command]) -> set[str]:
-        """Those that the run would only answer with why not."""
+    def refused_keys(self, pane: str) -> set[str]:
+        """The ids of the pane's keys to which the run would only answer why not."""
         view = self._run()
-        return {command for command in commands if view is None or refusal(view, command)}
+        refused = {name for name, command in KEYS.items() if view is None or refusal(view, command)}
+        if view is None or not has_checkpoints(view):
+            refused.add("branch")
+        return {f"{pane}.{name}" for name in refused}
 
     # --- commands -----------------------------------------------------------------------
 
@@ -223,7 +239,7 @@ class Steering:
         elif not has_checkpoints(view):
             self._say("genui did not start this run: start its script again yourself", "note")
         else:
-            self._work(self._resume(view.summary.run), "orders")
+            self._work(self._resume(view.summary.run), "commands")
 
     def generate(self) -> None:
         """Generate from the newest checkpoint, also while it trains."""
@@ -276,18 +292,18 @@ class Steering:
             return None
         return view
 
-    def _send(self, run: RunDir, order: Control) -> None:
-        self._work(self._follow(run, order), "orders")
+    def _send(self, run: RunDir, control: Control) -> None:
+        self._work(self._follow(run, control), "commands")
 
-    async def _follow(self, run: RunDir, order: Control) -> None:
+    async def _follow(self, run: RunDir, control: Control) -> None:
         """Leave the command for the trainer, and look until it has answered."""
-        watch = await asyncio.to_thread(AnswerWatch, run, order)
+        watch = await asyncio.to_thread(AnswerWatch, run, control)
         try:
-            await asyncio.to_thread(send_live, run, order.command, order.value)
+            await asyncio.to_thread(send_live, run, control.command, control.value)
         except GenuiError as error:
             self._say(str(error))
             return
-        self._say(CONFIRMATIONS[order.command].format(order.value), "note")
+        self._say(CONFIRMATIONS[control.command].format(control.value), "note")
         last = False
         while not last:
             await asyncio.sleep(LOOK)
@@ -312,9 +328,9 @@ class Steering:
         if "lr" in view.series:
             hint += f"; {float(view.series['lr'][1][-1]):.2g} is due at this step"
 
-        def typed(order: Control | None) -> None:
-            if order is not None:
-                self._send(view.summary.run, order)
+        def typed(control: Control | None) -> None:
+            if control is not None:
+                self._send(view.summary.run, control)
 
         value = "" if rate is None else f"{rate:g}"
         self._host.app.push_screen(ValueScreen("Learning rate", value, hint, parse_rate), typed)

@@ -1,0 +1,479 @@
+"""The model of the Training screen, without a screen: plots, axes, view, navigation, runs."""
+
+import dataclasses
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import stage
+from textual.geometry import Size
+
+from genui.base import paths
+from genui.base.errors import MisuseError
+from genui.render.axis import Axis
+from genui.runs.layout import RunInfo
+from genui.runs.listing import summarise
+from genui.ui.training import model
+from genui.ui.training.curves import layout_for, room_for
+from genui.ui.training.model import (
+    NO_CURVES,
+    SIDE_TABS,
+    SMOOTHINGS,
+    Board,
+    Plot,
+    Sight,
+    ViewState,
+    following,
+    is_noisy,
+    known_axes,
+    parse_smoothing,
+    pattern,
+    plots,
+    select_plots,
+    showing,
+    start_time,
+    x_positions,
+)
+from genui.ui.watcher import RunView
+
+
+def points(*steps: int, since: float = 100.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    at = np.array(steps, np.int64)
+    return at, at * 0.5, since + at * 2.0
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["loss", "lr", "val_loss"], [("loss", "val_loss"), ("lr",)]),
+        (["eval/acc", "train/acc"], [("train/acc", "eval/acc")]),
+        (["val_loss"], [("val_loss",)]),
+        (["val_val_loss", "val_loss", "loss"], [("loss", "val_loss", "val_val_loss")]),
+        (["val_", "val/"], [("val_",), ("val/",)]),
+        ([], []),
+    ],
+)
+def test_a_validation_metric_shares_the_curve_of_its_training_metric(names, found) -> None:
+    assert [plot.metrics for plot in plots(names)] == found
+
+
+def keys(every, filter: str = "", pins: tuple[str, ...] = ()) -> list[str]:
+    return [plot.key for plot in select_plots(every, pattern(filter), pins)]
+
+
+def test_what_is_validated_comes_first_and_what_is_pinned_before_it() -> None:
+    every = plots(["gpu", "aux_loss", "acc", "val_acc"])
+    assert keys(every) == ["acc", "aux_loss", "gpu"]
+    assert keys(every, pins=("gpu", "gone")) == ["gpu", "acc", "aux_loss"]
+    assert keys(every, "VAL|gp") == ["acc", "gpu"]
+
+
+@pytest.mark.parametrize("text", ["(", "[z-a]", "*", "(?P<", "\x1b[31m("])
+def test_a_wrong_filter_is_one_line_that_names_it(text: str) -> None:
+    with pytest.raises(MisuseError, match="is no regular expression") as raised:
+        pattern(text)
+    assert "\n" not in str(raised.value)
+    assert "\x1b" not in str(raised.value)
+
+
+def view_of(series, **scale) -> RunView:
+    run = stage.make_run(step=1)
+    info = RunInfo(id="x", name="x", recipe={}, scale=scale)
+    return RunView(dataclasses.replace(summarise(run), info=info), series)
+
+
+def places(axis: Axis, view: RunView, since: float | None = None) -> list[float] | None:
+    found = x_positions(axis, view, view.series["loss"], since)
+    return None if found is None else found.tolist()
+
+
+def test_tokens_and_epochs_are_offered_where_they_are_known() -> None:
+    bare = view_of({"loss": points(0, 10)})
+    assert known_axes(bare) == ["step", "time"]
+    known = view_of({"loss": points(0, 10)}, unit="tok", units_per_step=64, units_per_epoch=640)
+    assert known_axes(known) == ["step", "time", "tokens", "epochs"]
+    assert places("tokens", known) == [0, 640]
+    assert places("epochs", known) == [0, 1]
+    assert places("time", known, start_time(known)) == [0, 20]
+    assert places("tokens", bare) is None
+    logged = view_of({"loss": points(0, 10), "epoch": points(0, 10)})
+    assert known_axes(logged) == ["step", "time", "epochs"]
+    assert places("epochs", logged) == [0, 5]
+
+
+def test_time_is_no_axis_of_a_log_without_times() -> None:
+    steps, values, times = points(0, 10)
+    assert known_axes(view_of({"loss": (steps, values, times * float("nan"))})) == ["step"]
+
+
+def test_a_step_is_found_again_on_another_axis() -> None:
+    view = view_of({"loss": points(0, 5, 10)})
+    board = Board([view.summary], ViewState(axis="time"))
+    board.receive(view)
+    assert board.place_of(5) == 10.0
+    assert board.step_at(10.0) == 5
+    assert board.step_at(13.0) == 5  # at or before
+    assert board.step_at(-1.0) == 0
+
+
+def test_a_view_follows_the_newest_in_leaps() -> None:
+    assert following((0.0, 100.0), 95.0) == (0.0, 100.0)
+    assert following((0.0, 100.0), 101.0) == pytest.approx((11.0, 111.0))
+    assert following((0.0, 100.0), 20.0) == pytest.approx((-70.0, 30.0))
+    assert showing((0.0, 10.0), 12.0) == (2.0, 12.0)
+    assert showing((5.0, 10.0), 1.0) == (1.0, 6.0)
+    assert showing((5.0, 10.0), 7.0) == (5.0, 10.0)
+
+
+@pytest.mark.parametrize("size", [(36, 9), (74, 33), (120, 40), (200, 60), (20, 5)])
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 7])
+def test_every_plot_of_a_page_has_a_cell_of_the_least_size(size, count: int) -> None:
+    room = room_for(Size(*size))
+    count = min(count, room.capacity)
+    layout = layout_for(count, Size(*size))
+    assert layout.capacity >= count
+    assert layout.capacity - count < layout.columns  # no row is empty
+    assert layout.columns <= room.columns
+    assert layout.rows <= room.rows
+
+
+def test_a_view_is_kept_for_each_thing_that_is_watched() -> None:
+    one = ViewState(filter="loss", pins=("lr",), view=(1.0, 2.5), cursor=2.0, axis="time")
+    model.remember("run-1", one)
+    model.remember("/a/b", ViewState(smoothing=0.5))
+    assert model.recall("run-1") == one
+    assert model.recall("/a/b").smoothing == 0.5
+    assert model.recall("other") == ViewState()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "[]", '{"filter": 5}', '{"filter": "("}', '{"smoothing": 1}', '{"view": [2, 1]}',
+        '{"axis": "miles"}', '{"cursor": null, "view": [null, 1]}', "\x00\xff", "[" * 5000,
+        '{"view": [1, 1e999]}',
+    ],
+)  # fmt: skip
+def test_a_damaged_file_is_a_first_look(text: str) -> None:
+    model.remember("run-1", ViewState(filter="lr"))
+    (file,) = (paths.state_dir() / model.FOLDER).iterdir()
+    file.write_bytes(text.encode("latin-1"))
+    assert model.recall("run-1") == ViewState()
+
+
+def test_the_views_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "MOST_VIEW_FILES", 3)
+    for number in range(6):
+        model.remember(f"run-{number}", ViewState(filter=str(number)))
+    assert len(list((paths.state_dir() / model.FOLDER).iterdir())) == 3
+    assert model.recall("run-5").filter == "5"
+
+
+def test_a_state_folder_that_cannot_be_written_is_no_fault(tmp_path) -> None:
+    paths.state_dir().parent.mkdir(parents=True, exist_ok=True)
+    paths.state_dir().write_text("a file")
+    model.remember("run-1", ViewState(filter="lr"))
+    assert model.recall("run-1") == ViewState()
+
+
+# --- which series are smoothed ----------------------------------------------------------
+
+STEPS = np.arange(5_000, dtype=float)
+NOISE = np.random.default_rng(1).normal(size=5_000)
+
+
+@pytest.mark.parametrize("size", [1e-12, 0.01, 1.0, 1e12])
+def test_noise_of_any_size_on_a_falling_loss_is_noise(size: float) -> None:
+    assert is_noisy(size * (4 * np.exp(-STEPS / 5e5) + NOISE))
+
+
+def test_what_changes_steadily_is_not_noisy() -> None:
+    schedule = np.minimum(STEPS / 100, 1) * (1 - STEPS / 5_000)
+    for values in (schedule, STEPS, np.full(5_000, 3e-4), np.exp(-STEPS / 100), STEPS[:1]):
+        assert not is_noisy(values)
+
+
+def test_values_that_are_not_finite_say_nothing() -> None:
+    values = NOISE.copy()
+    values[::7] = np.nan
+    assert is_noisy(values)
+    assert not is_noisy(np.full(100, np.nan))
+
+
+# --- what the keys do -------------------------------------------------------------------
+
+
+def run_of(name: str, *samples: int, **series) -> RunView:
+    """A look at a run of that name, with metrics and samples at these steps."""
+    view = view_of(series or {"loss": points(*range(101))})
+    info = msgspec.structs.replace(view.summary.info, name=name)
+    summary = dataclasses.replace(view.summary, info=info)
+    files = {step: Path(f"step-{step}.txt") for step in samples}
+    return dataclasses.replace(view, summary=summary, sample_files=files)
+
+
+def board_of(*views: RunView, **fields) -> Board:
+    board = Board([view.summary for view in views], ViewState(**fields))
+    for view in views:
+        assert board.receive(view)
+    return board
+
+
+def sight(board: Board, columns: int = 50) -> Sight:
+    """What a chart of so many columns would show."""
+    first, last = 0.0, float(board.newest_step())
+    span = board.state.view or (first, last)
+    return Sight(span, (first, last), (span[1] - span[0]) / columns)
+
+
+def test_the_cursor_moves_by_columns_and_stays_on_the_axis() -> None:
+    board = board_of(run_of("plays"))
+    cursors = []
+    for columns in (-1, -1, 1, 10, -100):
+        board.move_cursor(columns, sight(board))
+        cursors.append(board.state.cursor)
+    assert cursors == [98, 96, 98, 100, 0]
+
+
+def test_a_column_of_less_than_a_step_moves_to_the_next_step() -> None:
+    board = board_of(run_of("plays"), cursor=50.0)
+    for columns, step in ((1, 51), (1, 52), (-1, 51)):
+        board.move_cursor(columns, sight(board, columns=400))
+        assert board.state.cursor == step
+
+
+def test_the_cursor_goes_to_the_ends_of_what_is_in_sight() -> None:
+    board = board_of(run_of("plays"), view=(20.0, 400.0))
+    board.move_to_end(-1, sight(board))
+    assert board.state.cursor == 20
+    board.move_to_end(1, sight(board))
+    assert board.state.cursor == 100
+
+
+def test_a_cursor_that_leaves_the_view_takes_it_along() -> None:
+    board = board_of(run_of("plays"), view=(40.0, 60.0), cursor=41.0, follow=True)
+    board.move_cursor(-10, sight(board))
+    assert board.state.cursor == 37
+    assert board.state.view == (37.0, 57.0)
+    assert not board.state.follow
+
+
+def test_zoom_halves_and_doubles_what_is_in_sight_about_the_cursor() -> None:
+    board = board_of(run_of("plays"))
+    board.zoom(1, sight(board))
+    assert board.state.view == (50.0, 100.0)  # about the newest
+    assert board.state.follow
+    board.point(75.0)
+    board.zoom(1, sight(board))
+    assert board.state.view == (62.5, 87.5)
+    assert not board.state.follow
+    board.zoom(-1, sight(board))
+    board.zoom(-1, sight(board))
+    assert board.state.view is None
+    assert board.state.follow
+
+
+def test_pan_moves_what_is_in_sight_by_a_quarter_and_not_beyond_the_ends() -> None:
+    board = board_of(run_of("plays"))
+    assert board.pan(-1, sight(board)) == "everything is in sight: + zooms in"
+    board.look_at((50.0, 90.0))
+    for direction, view in ((-1, (40.0, 80.0)), (1, (50.0, 90.0)), (1, (60.0, 100.0))):
+        board.pan(direction, sight(board))
+        assert board.state.view == view
+    board.pan(1, sight(board))
+    assert board.state.view == (60.0, 100.0)
+    board.look_at(None)
+    assert board.state.follow
+
+
+def test_a_zoomed_view_follows_until_it_is_moved() -> None:
+    board = board_of(run_of("plays"), view=(80.0, 100.0))
+    board.receive(dataclasses.replace(board.shown[0], series={"loss": points(*range(201))}))
+    board.follow()
+    view = board.state.view
+    assert view is not None
+    assert view[0] < 200 < view[1]
+    assert view[1] - view[0] == pytest.approx(20)
+    board.pan(-1, sight(board))
+    moved = board.state.view
+    board.receive(dataclasses.replace(board.shown[0], series={"loss": points(*range(401))}))
+    board.follow()
+    assert board.state.view == moved
+    assert board.follow_newest() == "following the newest"
+    view = board.state.view
+    assert view is not None
+    assert view[0] < 400 < view[1]
+    assert board.state.cursor is None
+
+
+def test_the_x_axis_goes_round_what_is_known_and_the_cursor_keeps_its_step() -> None:
+    board = board_of(run_of("plays"), cursor=40.0, view=(0.0, 50.0))
+    assert board.next_axis() == "the x axis counts the time since the first record"
+    assert board.state.cursor == 80.0  # two seconds a step
+    assert board.cursor_step == 40
+    assert board.state.view is None
+    assert board.next_axis() == "the x axis counts steps"
+    assert board.state.cursor == 40
+
+
+def test_a_log_without_times_has_no_other_axis() -> None:
+    steps, values, times = points(0, 10)
+    board = board_of(run_of("plays", loss=(steps, values, times * np.nan)))
+    assert board.next_axis() == "only steps are known of this run"
+    assert board.state.axis == "step"
+
+
+def test_logarithmic_axes_and_smoothings() -> None:
+    board = board_of(run_of("plays"), view=(10.0, 20.0))
+    board.toggle_log("y")
+    assert board.state.log_y
+    assert board.state.view == (10.0, 20.0)
+    board.toggle_log("x")
+    assert board.state.log_x
+    assert board.state.view is None
+    board.toggle_log("y")
+    assert not board.state.log_y
+    lines = [board.smooth() for _ in SMOOTHINGS]
+    assert lines[:2] == ["smoothing 0.97", "smoothing 0.99"]
+    assert lines[2] == "smoothing off"
+    assert board.state.smoothing == 0.9
+    assert board.smooth(0.8) == "smoothing 0.8"
+    assert board.smooth() == "smoothing 0.9"
+
+
+@pytest.mark.parametrize("text", ["2", "1", "-0.1", "nan", "much", ""])
+def test_what_is_no_smoothing_is_one_line(text: str) -> None:
+    with pytest.raises(MisuseError, match=r"is no smoothing: a number from 0 \(off\) to below 1"):
+        parse_smoothing(text)
+
+
+def keys_of(board: Board) -> list[str]:
+    return [plot.key for plot in board.plots()]
+
+
+def chosen(board: Board) -> str:
+    return keys_of(board)[board.chosen()]
+
+
+def test_curves_are_chosen_round_the_ends_and_pinned_to_the_front() -> None:
+    one = points(1, 2)
+    board = board_of(run_of("plays", loss=one, lr=one, grad_norm=one))
+    assert chosen(board) == "loss"
+    assert board.choose(-1) == ""
+    assert chosen(board) == "grad_norm"
+    board.choose(1)
+    board.choose(1)
+    assert chosen(board) == "lr"
+    board.toggle_pin()
+    assert keys_of(board) == ["lr", "loss", "grad_norm"]
+    assert chosen(board) == "lr"
+    board.toggle_pin()
+    assert keys_of(board) == ["loss", "lr", "grad_norm"]
+    board.toggle_alone()
+    assert board.state.alone
+
+
+def test_pages_are_turned_to_their_first_curve_and_not_beyond_the_ends() -> None:
+    board = board_of(run_of("many", **{f"m{n}": points(1, 2) for n in range(10)}))
+    found = []
+    for by in (1, 1, 1, -1, -1, -1):
+        board.turn_page(by, 4)
+        found.append(chosen(board))
+    assert found == ["m4", "m8", "m8", "m4", "m0", "m0"]
+    board.choose(1)
+    board.turn_page(1, 4)
+    assert chosen(board) == "m4"
+    board.toggle_alone()
+    board.turn_page(1, 4)
+    assert chosen(board) == "m5"
+
+
+def test_a_filter_keeps_the_metrics_that_match_and_the_chosen_one_if_it_can() -> None:
+    board = board_of(run_of("many", **{f"m{n}": points(1, 2) for n in range(10_000)}))
+    board.change(filter="m777[78]")
+    assert keys_of(board) == ["m7777", "m7778"]
+    board.choose(1)
+    board.change(filter="")
+    assert len(board.plots()) == 10_000
+    assert chosen(board) == "m7778"
+    board.change(filter="nothing")
+    assert keys_of(board) == []
+
+
+def test_without_a_curve_each_key_says_so() -> None:
+    board = Board([], ViewState())
+    for line in (board.choose(1), board.turn_page(1, 4), board.toggle_alone(), board.toggle_pin()):
+        assert line == NO_CURVES
+    assert not board.state.alone
+    assert board.turn(1) == "no run is shown: o adds others"
+    assert board.move_to_sample(1) == "this run has no samples yet"
+
+
+def test_the_sample_keys_go_from_one_to_the_next_and_follow_after_the_last() -> None:
+    board = board_of(run_of("plays", 20, 40, 100))
+    for by, cursor in ((-1, 40), (-1, 20), (-1, 20), (1, 40), (1, None), (1, None)):
+        assert board.move_to_sample(by) == ""
+        assert board.state.cursor == cursor
+    board.change(axis="time")
+    board.move_to_sample(-1)
+    assert board.state.cursor == 80.0
+
+
+def test_runs_are_laid_over_each_other_and_taken_away() -> None:
+    views = [run_of(f"run-{number}") for number in range(9)]
+    board = board_of(views[0])
+    assert board.toggle(views[0].summary) == "one run stays: show another first"
+    assert board.turn(1) == "only one run is shown: o adds others"
+    for view in views[1:8]:
+        assert board.toggle(view.summary) == ""
+        board.receive(view)
+    assert board.toggle(views[8].summary).startswith("8 runs at most lie over each other")
+    assert [view.summary.info.name for view in board.shown] == [f"run-{n}" for n in range(8)]
+    assert board.turn(-1) == ""
+    assert board.first is not None
+    assert board.first.summary.info.name == "run-7"
+    assert board.toggle(views[7].summary) == ""
+    assert board.first.summary.info.name == "run-0"
+    assert board.state.runs[0] == str(views[0].summary.run.path)
+    assert not board.receive(views[7])  # it comes late
+
+
+def test_a_run_that_just_began_comes_first_and_in_sight() -> None:
+    old, new = run_of("old"), run_of("new")
+    board = board_of(old, view=(50.0, 60.0), cursor=55.0, follow=False)
+    board.put_first(new.summary)
+    assert [one.info.name for one in board.runs] == ["new", "old"]
+    assert (board.state.view, board.state.cursor, board.state.follow) == (None, None, True)
+
+
+def test_lines_are_named_by_run_and_those_of_one_name_are_told_apart() -> None:
+    first, second = run_of("plays"), run_of("plays")
+    labels = [line.label for line in board_of(first, second).lines(Plot(("loss",)))]
+    assert labels == [f"plays {view.summary.run.id[-4:]}" for view in (first, second)]
+
+
+def test_a_few_points_beside_many_are_marks_but_a_young_run_is_a_line() -> None:
+    val = points(50, 100)
+    view = run_of("old", loss=points(*range(101)), val_loss=val)
+    young = run_of("young", loss=points(*range(5)))
+    both = Plot(("loss", "val_loss"))
+    lines = board_of(view, young).lines(both)
+    assert [(line.label, line.part) for line in lines] == [
+        ("old train", "train"), ("young train", "train"), ("old val", "val")
+    ]  # fmt: skip
+    assert [line.kind == "marks" for line in lines] == [False, False, True]
+
+
+def test_the_side_goes_round_its_panels_and_on_a_narrow_screen_back_to_the_curves() -> None:
+    board = Board([], ViewState())
+    wide = []
+    for _ in SIDE_TABS:
+        board.next_side(wide=True)
+        wide.append(board.state.side)
+    assert wide == [*SIDE_TABS[1:], SIDE_TABS[0]]
+    narrow = []
+    for _ in range(len(SIDE_TABS) + 1):
+        board.next_side(wide=False)
+        narrow.append(board.state.side if board.state.side_shown else "curves")
+    assert narrow == [*SIDE_TABS, "curves"]

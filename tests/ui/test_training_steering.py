@@ -1,0 +1,274 @@
+"""Commands for a run, without a screen: what is said, what is left for it, and its answer."""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import stage
+
+from genui.base.errors import GenuiError, MisuseError
+from genui.runs import control
+from genui.runs.control import Control
+from genui.runs.layout import RunDir, RunLock, read_info, write_info
+from genui.runs.listing import summarise
+from genui.ui import keys, messages
+from genui.ui.training import steering
+from genui.ui.training.steering import AnswerWatch, Steering, parse_rate, refusal, stop_question
+from genui.ui.watcher import RunView
+
+
+class Host:
+    """Stands for a widget: keeps what is posted and runs what is to be worked at."""
+
+    def __init__(self) -> None:
+        self.app = self
+        self.posted: list[Any] = []
+        self.pushed: list[tuple[Any, Callable[[Any], None]]] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def post_message(self, message: Any) -> None:
+        self.posted.append(message)
+
+    def run_worker(self, work: Coroutine[Any, Any, None], **_: Any) -> None:
+        self._tasks.append(asyncio.get_running_loop().create_task(work))
+
+    def push_screen(self, screen: Any, callback: Callable[[Any], None]) -> None:
+        self.pushed.append((screen, callback))
+
+    @property
+    def said(self) -> list[str]:
+        return [one.line for one in self.posted if isinstance(one, messages.Say)]
+
+    async def until_said(self, text: str) -> None:
+        await until(lambda: any(text in line for line in self.said), lambda: str(self.said))
+
+
+async def until(true: Callable[[], bool], found: Callable[[], str] = str) -> None:
+    for _ in range(1000):
+        if true():
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail(found())
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steering, "LOOK", 0.01)
+
+
+def view_of(run: RunDir, format: str = "genui") -> RunView:
+    return RunView(dataclasses.replace(summarise(run), format=format))
+
+
+def steered(run: RunDir | None, format: str = "genui") -> tuple[Host, Steering]:
+    host: Any = Host()
+    return host, Steering(host, lambda: None if run is None else view_of(run, format))
+
+
+def make_script(run: RunDir) -> None:
+    write_info(run, msgspec.structs.replace(read_info(run), kind="script"))
+
+
+@pytest.mark.parametrize(
+    ("command", "asked", "answer"),
+    [
+        ("pause", "asked to pause", "paused"),
+        ("checkpoint", "asked for a checkpoint", "checkpoint written"),
+        ("evaluate", "asked to evaluate", "val_loss 1.7120"),
+    ],
+)
+async def test_what_was_asked_is_said_and_then_what_the_run_did(
+    run: RunDir, command: control.Command, asked: str, answer: str
+) -> None:
+    control.record(run, 50, command, "what was asked before is no answer")
+    host, steer = steered(run)
+    assert steer.give(command)
+    await host.until_said(asked)
+    assert control.poll(run) == [Control(command)]
+    control.record(run, 101, command, answer)
+    await host.until_said(f"step 101: {answer}")
+    assert not any("no answer" in line for line in host.said)
+
+
+async def test_pause_pressed_again_means_the_other_though_the_run_has_not_answered(
+    run: RunDir,
+) -> None:
+    host, steer = steered(run)
+    given: list[Control] = []
+    for _ in range(3):
+        steer.pause()
+        await until(lambda: bool(found := control.poll(run)) and not given.extend(found))
+    assert given == [Control("pause"), Control("resume"), Control("pause")]
+    stage.set_state(run, "paused", 100, 400)  # it is seen to be so: now it goes on
+    steer.pause()
+    await until(lambda: bool(found := control.poll(run)) and not given.extend(found))
+    assert given[3:] == [Control("resume")]
+    assert "asked to go on" in host.said
+
+
+async def test_stop_is_given_after_a_yes_and_the_end_is_its_answer() -> None:
+    run = stage.make_run(name="plays", step=100, steps=400)
+    with RunLock(run):
+        stage.set_state(run, "running", 100, 400)
+        host, steer = steered(run)
+        steer.stop()
+        _, answered = host.pushed[0]
+        answered(False)
+        await asyncio.sleep(0.05)
+        assert control.poll(run) == []
+        answered(True)
+        await host.until_said("asked to stop")
+        assert control.poll(run) == [Control("stop")]
+        stage.set_state(run, "stopped", 107, 400)
+    await host.until_said("stopped at step 107")
+
+
+async def test_a_run_that_dies_before_it_obeys_says_so() -> None:
+    run = stage.make_run(name="plays", step=100, steps=400)
+    with RunLock(run):
+        stage.set_state(run, "running", 100, 400)
+        host, steer = steered(run)
+        steer.give("checkpoint")
+        await host.until_said("asked for a checkpoint")
+        stage.set_state(run, "failed", 100, 400, error="no space left on device")
+    await host.until_said("before it could write the checkpoint: no space left on device")
+
+
+def test_a_slow_answer_is_said_once_and_waited_for(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = AnswerWatch(run, Control("pause"))
+    assert watch.look() is None
+    monkeypatch.setattr(steering, "SLOW", -1.0)
+    answer = watch.look()
+    assert answer is not None
+    assert answer.line.startswith("not yet")
+    assert not answer.last
+    assert watch.look() is None
+    monkeypatch.setattr(steering, "PATIENCE", -1.0)
+    answer = watch.look()
+    assert answer is not None
+    assert answer.last
+
+
+async def test_a_full_disk_is_one_line(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(run: RunDir, command: str, value: float | None) -> None:
+        raise GenuiError(f"cannot write {run.control}: no space left on device")
+
+    monkeypatch.setattr(steering, "send_live", full)
+    host, steer = steered(run)
+    steer.give("checkpoint")
+    await host.until_said("cannot write")
+    assert [one.kind for one in host.posted if isinstance(one, messages.Say)] == ["error"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("fast", "'fast' is no number"), ("-1", "above 0"), ("nan", "above 0")]
+)
+def test_what_is_no_learning_rate_is_one_line(text: str, line: str) -> None:
+    with pytest.raises(MisuseError, match=line):
+        parse_rate(text)
+
+
+@pytest.mark.parametrize("command", ["pause", "checkpoint", "evaluate", "set_lr"])
+def test_a_script_is_only_asked_to_stop(run: RunDir, command: control.Command) -> None:
+    make_script(run)
+    assert "run.stop_requested" in refusal(view_of(run), command)
+    assert refusal(view_of(run), "stop") == ""
+    assert "ends where it looks" in stop_question(view_of(run))
+    assert "only read" in refusal(view_of(run, "wandb"), "stop")
+
+
+@pytest.mark.parametrize("state", ["finished", "stopped"])
+def test_a_script_that_has_ended_is_not_said_to_have_a_checkpoint(state: str) -> None:
+    run = stage.make_run(name="plays", state=state)
+    make_script(run)
+    for command in ("stop", "pause"):
+        line = refusal(view_of(run), command)
+        assert line == f"this run is {state}: start its script again yourself"
+
+
+@pytest.mark.parametrize(
+    ("state", "line"),
+    [
+        ("stopped", "this run is stopped: u resumes it"),
+        ("finished", "this run is finished: n starts another from its checkpoint"),
+    ],
+)
+def test_a_run_that_does_not_train_says_what_can_be_done(state: str, line: str) -> None:
+    run = stage.make_run(name="plays", state=state)
+    host, steer = steered(run)
+    steer.pause()
+    steer.give("checkpoint")
+    steer.stop()
+    steer.ask_rate()
+    assert host.said == [line] * 4
+    assert control.poll(run) == []
+    assert steer.refused_keys("board") == {
+        f"board.{key}" for key in ("pause", "checkpoint", "rate", "stop")
+    }
+
+
+def test_the_keys_that_are_refused_have_ids_of_the_table(run: RunDir) -> None:
+    make_script(run)
+    _, steer = steered(run)
+    refused = steer.refused_keys("board")
+    assert refused == {f"board.{key}" for key in ("pause", "checkpoint", "rate", "branch")}
+    assert refused <= {key.id for key in keys.TABLE}
+
+
+def test_without_a_run_each_command_says_so() -> None:
+    host, steer = steered(None)
+    steer.pause()
+    steer.stop()
+    steer.resume()
+    steer.generate()
+    steer.branch(None)
+    assert host.said == ["no training here yet: nothing to steer"] * 5
+    assert {"training.pause", "training.rate"} < steer.refused_keys("training")
+    assert steer.refused_keys("training") <= {
+        f"training.{key}" for key in (*steering.KEYS, "branch")
+    }
+
+
+async def test_a_stopped_run_is_resumed_and_a_paused_one_asked_to_go_on(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resumed: list[RunDir] = []
+    monkeypatch.setattr("genui.runs.launch.resume", resumed.append)
+    stopped = stage.make_run(name="verse", state="stopped")
+    host, steer = steered(stopped)
+    steer.resume()
+    await host.until_said("resuming from the newest checkpoint")
+    assert resumed == [stopped]
+    stage.set_state(run, "paused", 100, 400)
+    host, steer = steered(run)
+    steer.resume()
+    await host.until_said("asked to go on")
+    assert control.poll(run) == [Control("resume")]
+
+
+def test_a_script_cannot_be_resumed_nor_branched_nor_generated_from() -> None:
+    run = stage.make_run(name="plays", state="stopped")
+    make_script(run)
+    host, steer = steered(run)
+    steer.resume()
+    steer.branch(None)
+    steer.generate()
+    assert [line.partition(":")[0] for line in host.said] == [
+        "genui did not start this run",
+        "this run has no checkpoint of genui's to start from",
+        "this run has no checkpoint of genui's to generate from",
+    ]
+
+
+async def test_without_a_checkpoint_it_says_how_to_get_one(run: RunDir) -> None:
+    for path in Path(run.checkpoints).iterdir():
+        path.unlink()
+    host, steer = steered(run)
+    steer.branch(None)
+    await host.until_said("no checkpoint yet: c asks for one")
