@@ -68,7 +68,7 @@ class Format:
         return file
 
     def logs(self, path: Path, root: Path) -> list[Log]:
-        """The log at that place, or several; raises GenuiError where it cannot be told."""
+        """The log at that place, or several; raises GenuiError where it cannot be read."""
         relative = path.relative_to(root)
         place = str(relative)
         if len(relative.parts) > 1 and self.folder_names.fullmatch(path.name):

@@ -83,14 +83,6 @@ def _crc32c(data: bytes) -> int:
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def _is_wandb(head: bytes) -> bool:
-    return not head or head.startswith(b":W&B")
-
-
-def _is_trainer_state(head: bytes) -> bool:
-    return head.lstrip().startswith(b"{")
-
-
 def _is_csv(head: bytes) -> bool:
     first = head.split(b"\n", 1)[0].decode(errors="replace").lstrip("\ufeff").rstrip("\r")
     names = [name.strip(' "').lower() for name in re.split(r"[,;\t]", first)]
@@ -107,10 +99,6 @@ def _is_jsonl(head: bytes) -> bool:
     return isinstance(record, dict) and bool(record)
 
 
-def _is_sqlite(head: bytes) -> bool:
-    return head.startswith(b"SQLite format 3\0")
-
-
 FORMATS: Mapping[str, Format] = Table("genui.logs", Format, by_name((
     Native("genui", "genui's own runs", "genui.logs.native:MetricsTail"),
     TensorBoard(
@@ -119,17 +107,18 @@ FORMATS: Mapping[str, Format] = Table("genui.logs", Format, by_name((
     ),
     Format(
         "wandb", "W&B runs (run-*.wandb)", "genui.logs.wandb:WandbTail",
-        re.compile(r".+\.wandb"), _is_wandb, folder_names=re.compile(r".*"),
+        re.compile(r".+\.wandb"), lambda head: not head or head.startswith(b":W&B"),
+        folder_names=re.compile(r".*"),
     ),
     HuggingFace(
         "trainer-state", "Hugging Face's trainer_state.json",
         "genui.logs.huggingface:TrainerStateTail",
-        re.compile(r"trainer_state\.json"), _is_trainer_state,
+        re.compile(r"trainer_state\.json"), lambda head: head.lstrip().startswith(b"{"),
         folder_names=re.compile(r"trainer_state\.json"),
     ),
     Trackio(
         "trackio", "trackio projects (*.db)", "genui.logs.trackio:TrackioTail",
-        re.compile(r".+\.db"), _is_sqlite,
+        re.compile(r".+\.db"), lambda head: head.startswith(b"SQLite format 3\0"),
     ),
     Mlflow("mlflow", "MLflow runs (mlruns)", "genui.logs.mlflow:MlflowTail"),
     Format(

@@ -38,11 +38,10 @@ def decode_lines(lines: bytes) -> tuple[list[Record], int]:
 
 
 def one_a_line(count: int, lines: bytes) -> bool:
-    """Whether so many records are one a line.
+    """Whether that many records were decoded from as many lines.
 
-    Two run together on one line are none, but pass for two, and so might make up for an empty
-    line: what is damaged is told apart line by line, so that it counts the same in whatever
-    pieces it is read.
+    Two records on one line are damage, and must not make up for an empty line: damage counts the
+    same in whatever pieces a file is read.
     """
     if count != lines.count(b"\n"):
         return False

@@ -8,13 +8,11 @@ as another file.
 import csv
 
 import numpy as np
-from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError
 from genui.base.files import plain, shown
 from genui.logs.records import STEP_KEYS
-from genui.logs.text import LineReader, step_key, time_key, times_of, whole
-from genui.runs.series import Floats
+from genui.logs.text import LineReader, numbers_of, step_key, time_key, times_of, whole
 
 
 class CsvTail(LineReader):
@@ -73,7 +71,7 @@ class CsvTail(LineReader):
         self._collected.add(
             (name, steps[there], values[there], times[there])
             for name, cells in table.items()
-            for values, there in [_numbers(cells)]
+            for values, there in [numbers_of(cells)]
         )
 
 
@@ -100,19 +98,3 @@ def _rows(lines: list[str], delimiter: str) -> list[list[str]]:
         except csv.Error:
             rows.append([""])
     return rows
-
-
-def _numbers(cells: tuple[str, ...]) -> tuple[Floats, NDArray[np.bool_]]:
-    """The numbers [rows], NaN where there is none, and where there is one."""
-    try:
-        return np.array(list(map(float, cells))), np.ones(len(cells), bool)
-    except ValueError:
-        numbers = list(map(_number, cells))
-        return np.array(numbers, np.float64), np.array([n is not None for n in numbers], bool)
-
-
-def _number(cell: str) -> float | None:
-    try:
-        return float(cell) if cell else None
-    except ValueError:
-        return None

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from genui.logs.base import CHUNK, PIECE, LineFile, Reader
 from genui.logs.collected import Collected, Column
@@ -88,6 +89,23 @@ def times_of(cells: Sequence[object]) -> Floats:
         return np.array([datetime.fromisoformat(str(cell)).timestamp() for cell in cells])
     except (ValueError, OverflowError, OSError):
         return np.array([unix_time(cell) for cell in cells], np.float64)
+
+
+def numbers_of(cells: Sequence[Any]) -> tuple[Floats, NDArray[np.bool_]]:
+    """The numbers [cells] that texts, bytes or None stand for: NaN where there is none, and where
+    there is one."""
+    try:
+        return np.array(list(map(float, cells))), np.ones(len(cells), bool)
+    except (TypeError, ValueError):
+        numbers = list(map(_number, cells))
+        return np.array(numbers, np.float64), np.array([n is not None for n in numbers], bool)
+
+
+def _number(cell: Any) -> float | None:
+    try:
+        return None if cell is None else float(cell)
+    except ValueError:  # a word, a table, a picture
+        return None
 
 
 def _iso(text: str) -> float:
@@ -236,7 +254,7 @@ class Shapes:
 
 
 class LineReader(Reader, ABC):
-    """Reads whole lines, and a last one without a newline where that can be told."""
+    """Reads whole lines, and a last one without a newline where it is certainly whole."""
 
     def __init__(self, path: Path, offset: int = 0) -> None:
         self.lines = LineFile(path, offset)

@@ -6,18 +6,16 @@ import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError
 from genui.base.files import shown
 from genui.logs import tensorboard
 from genui.logs.base import CHUNK, PIECE, GrowingFile, Reader
 from genui.logs.tensorboard import BYTES, VARINT, WireError
-from genui.runs.series import Floats
+from genui.logs.text import numbers_of
 
 _BLOCK_HEADER = 7  # bytes: uint32 checksum of kind and data, uint16 length, uint8 kind
 _BLOCK = 32 * 1024
@@ -238,7 +236,7 @@ class WandbTail(Reader):
     def _add(self) -> None:
         """Hands the rows taken so far to the series."""
         rows, self._rows = self._rows, []
-        steps, good = _column([row.get(_STEP) for row in rows])
+        steps, good = numbers_of([row.get(_STEP) for row in rows])
         good = good & (steps >= 0) & (steps < 2**53) & (steps == np.floor(steps))
         if not good.all():
             self._damaged += int(len(rows) - good.sum())
@@ -248,12 +246,12 @@ class WandbTail(Reader):
         keys: dict[str, list[bytes]] = {}
         for key in there_are:
             keys.setdefault(_name(key), []).append(key)
-        times = _column(_cells(rows, [key for key in there_are if key in _TIMESTAMPS]))
+        times = numbers_of(_cells(rows, [key for key in there_are if key in _TIMESTAMPS]))
         self._collected.add(
             (name, steps[there].astype(np.int64), values[there], times[0][there])
             for name, spellings in keys.items()
             if not name.startswith("_")  # W&B's own
-            for values, there in [_column(_cells(rows, spellings))]
+            for values, there in [numbers_of(_cells(rows, spellings))]
         )
 
 
@@ -263,22 +261,6 @@ def _cells(rows: list[Row], keys: Sequence[bytes]) -> list[bytes | None]:
         key = keys[0]
         return [row.get(key) for row in rows]
     return [next((row[key] for key in row if key in keys), None) for row in rows]
-
-
-def _column(cells: Sequence[Any]) -> tuple[Floats, NDArray[np.bool_]]:
-    """The numbers [cells], which are bytes or None: NaN where there is none, and where is one."""
-    try:
-        return np.array(list(map(float, cells))), np.ones(len(cells), bool)
-    except (TypeError, ValueError):
-        numbers = list(map(_number, cells))
-        return np.array(numbers, np.float64), np.array([n is not None for n in numbers], bool)
-
-
-def _number(cell: bytes | None) -> float | None:
-    try:
-        return None if cell is None else float(cell)
-    except ValueError:
-        return None  # a word, a table, a picture
 
 
 def _row(data: bytes) -> Row:

@@ -320,7 +320,7 @@ class Run:
     def stop_requested(self) -> bool:
         """Whether someone pressed stop in the app or ran `genui stop`: known within a second.
 
-        The script decides what to do about it; a run asked to stop ends as "stopped".
+        The script decides what to do about it; such a run ends as "stopped".
         """
         return self._stop_requested
 
@@ -581,7 +581,7 @@ def init(project: str | None = None, config: Any = None, name: str | None = None
         mode: "disabled" gives a run that is written nowhere; wandb's other modes mean nothing.
         reinit: what to do about a run still going on: "return_previous" (so it is without),
             "finish_previous" (or True), or "create_new" beside it.
-        ignored: further arguments of wandb and trackio; which of them were given is said once.
+        ignored: further arguments of wandb and trackio; which of them were given is noted once.
 
     Never raises: where no folder can be written the run is written nowhere, and stderr says so.
     """

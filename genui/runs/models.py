@@ -88,7 +88,7 @@ def read_header(path: Path) -> Header:
     """The header of a checkpoint written by genui, without touching its tensors.
 
     Raises MisuseError, one line naming the file, where it is truncated, hostile, not
-    safetensors or not ours; GenuiError where it cannot be read.
+    safetensors or not genui's; GenuiError where it cannot be read.
     """
     raw, size = _header_bytes(path)
     try:
