@@ -462,20 +462,6 @@ def _tree(name: str, made: Generated) -> SavedTree:
 STRONGEST = 12  # tokens that a person is shown
 
 
-def facts(frame: Frame) -> dict[str, Any]:
-    """A step as JSON: of a token its candidates and how the choice fell, of a picture its σ, of
-    a walk where it is and the discriminator's score."""
-    if isinstance(frame, TextFrame):
-        told = msgspec.structs.asdict(frame)
-        del told["trace"]
-        return told | {"candidates": [msgspec.structs.asdict(c) for c in frame.candidates]}
-    if isinstance(frame, ImageFrame) and frame.score is not None:
-        return {"step": frame.step, "score": frame.score, "along": frame.along}
-    if isinstance(frame, ImageFrame):
-        return {"step": frame.step, "sigma": frame.sigma}
-    return {"step": frame.step, **dict(frame.measures)}
-
-
 def show_attention(start: Start, text: str, as_json: bool) -> None:
     """What the token of a step looked at: the strongest on average, or as JSON every head.
 
@@ -917,7 +903,7 @@ def run_generate(args: argparse.Namespace) -> int:
         made.append(generate(start, len(what.starts), live))
         if args.every_step:
             for frame in made[-1].frames:
-                output.emit(facts(frame), indent=False)
+                output.emit(frame.facts(), indent=False)
         elif args.json:
             output.emit(resolve(what.kind.as_json)(made[-1], args.scale or 1), indent=False)
     if what.fingerprint not in ("", made[0].started.fingerprint):

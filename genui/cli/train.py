@@ -327,14 +327,9 @@ def _recipe_settings(recipe: Recipe) -> None:
     output.say(f"{recipe.name}: {recipe.summary} ({recipe.family}, {recipe.medium})")
     if data := describe_dataset(recipe.dataset):
         output.say(f"trained on {recipe.dataset}: {data}")
-    output.table(
-        ("SETTING", "VALUE", "WHAT"),
-        [
-            (name, _as_typed(getattr(recipe, name)), one.help)
-            for name, one in settings_of(type(recipe)).items()
-            if name not in FIXED and name != "summary"
-        ],
-    )
+    for name, one in settings_of(type(recipe)).items():
+        if name not in FIXED and name != "summary":
+            output.say(f"{name:17} {_as_typed(getattr(recipe, name)):10}  {one.help}")
 
 
 def _as_typed(value: object) -> str:

@@ -18,9 +18,7 @@ from genui.protocol import (
     Axis,
     EditAt,
     Frame,
-    ImageFrame,
     Picture,
-    PointsFrame,
     Seed,
     Settings,
     Start,
@@ -164,25 +162,19 @@ def result_of(*samples: Sequence[Frame]) -> Result:
     tokens = []
     for frames in samples:
         for frame in frames:
-            every.update(_content(frame))
+            every.update(frame.content)
         written = [frame for frame in frames if isinstance(frame, TextFrame)]
         if written:
             last.update("".join(frame.text for frame in written).encode())
             tokens.append(tuple(frame.token for frame in written))
         elif frames:
-            last.update(_content(frames[-1]))
+            last.update(frames[-1].content)
     return Result(
         steps=max((frames[-1].step for frames in samples if frames), default=0),
         digest=last.hexdigest(),
         frames=every.hexdigest(),
         tokens=tuple(tokens),
     )
-
-
-def _content(frame: Frame) -> bytes:
-    if isinstance(frame, PointsFrame):
-        return frame.digest
-    return frame.x if isinstance(frame, ImageFrame) else frame.text.encode()
 
 
 def to_start(recipe: TraceRecipe, trace: int = 0) -> Start:

@@ -1,8 +1,9 @@
 """The messages themselves: what the app asks of the worker, and what it answers."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
+from msgspec.structs import asdict
 
 from genui.protocol.settings import Axis, Edit, EditAt, Picture, Seed, Settings
 
@@ -168,6 +169,12 @@ class Candidate(Struct, frozen=True, array_like=True, gc=False):
     dropped: str = ""
 
 
+# What a frame holds differs by the kind of model; what is asked of every frame is
+# - `identity`: two frames came to the same where it is equal,
+# - `content`: the bytes that a saved trace is checked by,
+# - `facts()`: the step for scripts, as what JSON can hold.
+
+
 class TextFrame(Struct, frozen=True, tag="text_frame", kw_only=True, gc=False):
     """One token written. `candidates` is the distribution it was drawn from.
 
@@ -188,6 +195,20 @@ class TextFrame(Struct, frozen=True, tag="text_frame", kw_only=True, gc=False):
     high: float = 0.0
     forced: bool = False
     kept: int = 0  # tokens of the vocabulary that the filters left
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        return self.token, self.text  # another model numbers its tokens otherwise
+
+    @property
+    def content(self) -> bytes:
+        return self.text.encode()
+
+    def facts(self) -> dict[str, Any]:
+        """Its candidates, and how the choice fell."""
+        facts = asdict(self) | {"candidates": [asdict(one) for one in self.candidates]}
+        del facts["trace"]
+        return facts
 
 
 class ImageFrame(Struct, frozen=True, tag="image_frame", kw_only=True, gc=False):
@@ -210,6 +231,20 @@ class ImageFrame(Struct, frozen=True, tag="image_frame", kw_only=True, gc=False)
     rate: int = 0  # samples of it a second
     score: float | None = None  # what a discriminator says of the guess, as a logit
     along: tuple[float, ...] = ()  # of a latent walk: where it is along each direction
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        return self.width, self.height, self.x
+
+    @property
+    def content(self) -> bytes:
+        return self.x
+
+    def facts(self) -> dict[str, Any]:
+        """Its noise level; of a walk where it is, and the discriminator's score."""
+        if self.score is not None:
+            return {"step": self.step, "score": self.score, "along": self.along}
+        return {"step": self.step, "sigma": self.sigma}
 
 
 class Plane(Struct, frozen=True, kw_only=True, gc=False):
@@ -239,6 +274,18 @@ class PointsFrame(Struct, frozen=True, tag="points_frame", kw_only=True, gc=Fals
     data: bytes = b""  # the first frame's: [N, 2] places of the data, and
     classes: bytes = b""  # [N] their classes
     floor: float | None = None  # and the divergence that samples of the truth itself come to
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        return (self.digest,)
+
+    @property
+    def content(self) -> bytes:
+        return self.digest
+
+    def facts(self) -> dict[str, Any]:
+        """Each loss by its name."""
+        return {"step": self.step, **dict(self.measures)}
 
 
 Frame = TextFrame | ImageFrame | PointsFrame

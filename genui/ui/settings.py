@@ -273,8 +273,8 @@ def model_card(model: ModelInfo) -> Content:
     if isinstance(quality, dict):
         for label, value in quality.items():
             lines.append([(f"{_text(label)} ", "$text-muted"), (_text(value), "bold")])
-    if honesty := _text(card.get("honesty")):
-        lines.append([(honesty, "$text-muted italic")])
+    if limitations := _text(card.get("honesty")):
+        lines.append([(limitations, "$text-muted italic")])
     hints: list[Part] = []
     if pane_of(model) is not None:
         hints += [("⏎", "bold $primary"), (" open  ", "$text-muted")]
