@@ -121,7 +121,7 @@ class Kind:
     pane: str = ""
     """The id of the pane that shows its traces."""
     widget: str = ""
-    """The class of that pane."""
+    """What that pane has of the medium, a PaneKind."""
     view: str = ""
     """The widget that shows a trace of it beside others."""
     shares_place: bool = False
@@ -168,7 +168,7 @@ _SAMPLED_TEXT = Kind(
     read_token="genui.cli.options:read_vocabulary_token",
     makes="text",
     pane="text",
-    widget="genui.ui.generate.text:TextPane",
+    widget="genui.ui.generate.text:TEXT",
     view="genui.ui.widgets.prose:Prose",
     exports="genui.ui.traces.export:TEXTS",
     files=(".txt", ".cast"),
@@ -211,7 +211,7 @@ _DENOISED = Kind(
     options=("init", "strength", "forward", "mask", "grid", "film", "frames", "scale"),
     makes="a picture",
     pane="canvas",
-    widget="genui.ui.generate.image:CanvasPane",
+    widget="genui.ui.generate.image:CANVAS",
     view="genui.ui.widgets.image:ImageView",
     shares_place=True,
     exports="genui.ui.traces.export:PICTURES",
@@ -228,7 +228,7 @@ def _in_the_lab(family: LabFamily, samples: bool = True) -> Kind:
         lab=family,
         makes="a training in the Lab",
         pane="lab",
-        widget="genui.ui.lab:LabPane",
+        widget="genui.ui.lab:LAB_PANE",
         view="genui.ui.widgets.plane:PlaneView",
         exports="genui.ui.traces.export:PLANES",
         files=(".gif", ".apng", ".png", *([".csv"] if samples else [])),
@@ -282,7 +282,7 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             batches=True,
             makes="a walk",
             pane="walk",
-            widget="genui.ui.generate.latent:LatentPane",
+            widget="genui.ui.generate.latent:WALK",
             view="genui.ui.widgets.image:ImageView",
             shares_place=True,
             exports="genui.ui.traces.export:WALKS",
@@ -307,7 +307,7 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             options=("init", "melody", "voices", "gm"),
             makes="a piece",
             pane="roll",
-            widget="genui.ui.generate.roll:RollPane",
+            widget="genui.ui.generate.roll:ROLL",
             view="genui.ui.widgets.roll:Roll",
             shares_place=True,
             exports="genui.ui.traces.export:PIECES",

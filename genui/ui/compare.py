@@ -1,8 +1,7 @@
-"""A window that shows several traces, and owns them while it is open."""
+"""Windows that show several traces, and own them while they are open."""
 
 import time
-from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from textual import on
@@ -17,11 +16,20 @@ from genui.base.text import clean_line
 from genui.protocol import ImageFrame
 from genui.protocol.edits import DISTANCES, USUAL, Variation, means_of, variations
 from genui.ui import messages
-from genui.ui.generate.pane import other_weights
 from genui.ui.session import Session
 from genui.ui.terminal import may_move
-from genui.ui.traces.compare import PARTS, Column, InStep, Part, gap, gap_words, token_words
-from genui.ui.traces.controller import ClipHead, Trace
+from genui.ui.traces.compare import (
+    PARTS,
+    ClipHead,
+    Column,
+    Columns,
+    InStep,
+    Part,
+    gap,
+    gap_words,
+    token_words,
+)
+from genui.ui.traces.trees import Lost, Trace
 from genui.ui.widgets.base import Row, RowList, Timeline
 from genui.ui.widgets.dialogs import Window
 from genui.ui.widgets.image import ColumnView
@@ -29,141 +37,17 @@ from genui.ui.widgets.image import ColumnView
 TICKS = 12.0  # times a second that what is new is drawn
 
 
-class ColumnsWindow(Window[Column | None]):
-    """Dismissed with the column to take into the pane, or None.
+CLIP_KEYS: list[BindingType] = [
+    Binding("full_stop", "frame(1)", "The next frame of the clips", show=False),
+    Binding("comma", "frame(-1)", "The frame before", show=False),
+    Binding("semicolon", "roll", "Let the clips play, or hold them", show=False),
+]
 
-    While it is open it gets what the worker says of its traces; then those of the pane go back
-    to `pane`, and the others are closed, but for the one that is taken. Clips play in step.
-    """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("full_stop", "frame(1)", "The next frame of the clips", show=False),
-        Binding("comma", "frame(-1)", "The frame before", show=False),
-        Binding("semicolon", "roll", "Let the clips play, or hold them", show=False),
-    ]
-
-    def __init__(
-        self, session: Session, pane: MessagePump, columns: Sequence[Column], part: Part
-    ) -> None:
-        super().__init__()
-        self._session = session
-        self._pane = pane
-        self.columns: tuple[Column, ...] = tuple(columns)
-        self._left = False
-        self._view: Part = part
-        self.clip = ClipHead()  # of clips: the frame that all of them show
-        self._note = ""  # said in place of what is said usually
-        self._stale = True
-        self._begun_at = self._painted_at = time.monotonic()
-
-    def _take_over(self) -> None:
-        """From now on the traces' messages come here."""
-        for column in self.columns:
-            self._session.hand_over(column.trace.id, self)
-
-    # --- for subclasses ---------------------------------------------------------------
-
-    @abstractmethod
-    def _news(self) -> None:
-        """A trace has begun, come further, ended or failed."""
-
-    @abstractmethod
-    def _lost(self) -> None:
-        """The worker has ended; every trace can be asked for again."""
-
-    @abstractmethod
-    def _paint(self) -> None:
-        """Draw everything as it is now; nothing once it is left."""
-
-    @abstractmethod
-    def _place(self, column: Column) -> int:
-        """The step of a column that is shown."""
-
-    # --- clips ------------------------------------------------------------------------
-
-    def action_frame(self, by: int) -> None:
-        """Of clips: hold them, at the frame after or before."""
-        if self._frames > 1:
-            self.clip.step(by, self._frames)
-            self._paint()
-
-    def action_roll(self) -> None:
-        """Of clips: let them play, or hold them."""
-        self.clip.hold(self.clip.moving(self._frames))
-        self._paint()
-
-    @property
-    def _frames(self) -> int:
-        """Frames of the clips that are shown; 1 of pictures."""
-        shown = [column.frame_at(self._place(column)) for column in self.columns]
-        return max((f.pictures for f in shown if isinstance(f, ImageFrame)), default=1)
-
-    # --- for the keys -----------------------------------------------------------------
-
-    def _say(self, line: str) -> None:
-        """Show a line for a person."""
-        self._note = line
-        self._paint()
-
-    def _next_view(self) -> None:
-        """The guess, the noisy picture or the noise: the next of them."""
-        views = tuple(PARTS)
-        self._view = views[(views.index(self._view) + 1) % len(views)]
-
-    def _leave_with(self, taken: Column | None) -> None:
-        """Close, and give the traces back."""
-        self._left = True
-        self._give_back(self.columns, taken)
-        self.leave(taken)
-
-    def _give_back(self, columns: Iterable[Column], taken: Column | None = None) -> None:
-        for column in columns:
-            trace = column.trace
-            if column.branch is not None or column is taken:
-                self._session.hand_over(trace.id, self._pane)
-                if trace.computing:
-                    self._session.ask(self._pane, trace)  # to stop there
-            elif trace.id:
-                self._session.forget(trace.id)
-                trace.lose()
-
-    # --- what the worker says ---------------------------------------------------------
-
-    def _column(self, trace: int) -> Column | None:
-        return next((column for column in self.columns if column.trace.id == trace), None)
-
-    @on(messages.TraceStarted)
-    def _trace_started(self, event: messages.TraceStarted) -> None:
-        if column := self._column(event.started.trace):
-            if line := other_weights(column.trace.fingerprint, event.started):
-                self._say(line)
-            column.trace.begin(event.started)
-            self._news()
-
-    @on(messages.FramesArrived)
-    def _frames_arrived(self, event: messages.FramesArrived) -> None:
-        if column := self._column(event.trace):
-            column.trace.receive(event.frames, time.monotonic())
-            self._news()
-
-    @on(messages.TraceIdle)
-    def _trace_idle(self, event: messages.TraceIdle) -> None:
-        if column := self._column(event.idle.trace):
-            column.trace.idle(event.idle)
-            self._news()
-
-    @on(messages.TraceFailed)
-    def _trace_failed(self, event: messages.TraceFailed) -> None:
-        if column := self._column(event.trace):
-            column.trace.lose()
-            column.fault = event.line
-            self._news()
-
-    @on(messages.TraceLost)
-    def _trace_lost(self) -> None:
-        for column in self.columns:
-            column.trace.lose()
-        self._lost()
+def next_part(part: Part) -> Part:
+    """The predicted picture, the noisy picture or the noise: the next of them."""
+    parts = tuple(PARTS)
+    return parts[(parts.index(part) + 1) % len(parts)]
 
 
 # --- Traces side by side on one timeline: branches, models or seeds, moved in step ------------
@@ -172,8 +56,11 @@ SHORT: dict[Part, str] = {"guess": "guess", "x": "noisy", "noise": "noise"}
 CATCH_UP = {"text": 0.2, "image": 4.0}  # seconds within which the playhead is at the newest step
 
 
-class CompareScreen(ColumnsWindow):
-    """The columns move along one timeline; the line below says where they part."""
+class CompareScreen(Window[Column | None]):
+    """The columns move along one timeline; the line below says where they differ.
+
+    Dismissed with the column to take into the pane, or None. Clips play in step.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "play", "Play or hold", show=False),
@@ -195,6 +82,7 @@ class CompareScreen(ColumnsWindow):
         Binding("pagedown", "scroll_text(8)", "Scroll down", show=False),
         Binding("enter", "take", "Take it", show=False),
         Binding("escape,q", "leave", "Leave", show=False),
+        *CLIP_KEYS,
     ]
 
     def __init__(
@@ -206,11 +94,22 @@ class CompareScreen(ColumnsWindow):
         playing: bool = False,
         part: Part = "guess",
     ) -> None:
-        super().__init__(session, pane, columns, part)
+        super().__init__()
+        self.traces = Columns(session, self, pane, columns)
+        self._part: Part = part
+        self.clip = ClipHead()  # of clips: the frame that all of them show
+        self._note = ""  # said in place of what is said usually
+        self._stale = True
+        self._begun_at = self._painted_at = time.monotonic()
         self.going = InStep(self.columns, goal=position, playing=playing)
         self.focus_at = 0
         self._said = ""  # what the line below the columns says
         self._seen: list[tuple[int, bool]] = []  # how far each trace was when last drawn
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """What is side by side."""
+        return self.traces.columns
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="compare"):
@@ -222,7 +121,7 @@ class CompareScreen(ColumnsWindow):
             yield Static(classes="keys", markup=False)
 
     def on_mount(self) -> None:
-        self._take_over()
+        self.traces.take_over()
         self.query_one(".parting").set_class(self._pictures, "-two")
         look = "o view · p probes · " if self.going.pictures else ""
         self.query_one(".keys", Static).update(
@@ -267,7 +166,7 @@ class CompareScreen(ColumnsWindow):
 
     def action_swap(self) -> None:
         """The guess, the noisy picture or the noise: the next of them."""
-        self._next_view()
+        self._part = next_part(self._part)
         self._go()
 
     def action_probes(self) -> None:
@@ -281,6 +180,17 @@ class CompareScreen(ColumnsWindow):
         self.going.hold()
         self._go()
         self.app.push_screen(ProbesScreen(tuple(models)))
+
+    def action_frame(self, by: int) -> None:
+        """Of clips: hold them, at the frame after or before."""
+        if self._frames > 1:
+            self.clip.step(by, self._frames)
+            self._paint()
+
+    def action_roll(self) -> None:
+        """Of clips: let them play, or hold them."""
+        self.clip.hold(self.clip.moving(self._frames))
+        self._paint()
 
     def action_scroll_text(self, by: int) -> None:
         """Scroll the column that has the focus."""
@@ -317,13 +227,26 @@ class CompareScreen(ColumnsWindow):
     def _close(self, taken: Column | None) -> None:
         for column in self.columns:
             column.trace.seek(self.going.position)
-        self._leave_with(taken)
+        self.traces.close(taken)
+        self.leave(taken)
 
     # --- what the worker says ---------------------------------------------------------
 
-    def _lost(self) -> None:
-        self.going.hold()
-        self._say("the worker ended; another starts — press space to go on")
+    @on(messages.Reply)
+    def _reply_came(self, event: messages.Reply) -> None:
+        line = self.traces.take(event.reply, time.monotonic())
+        if isinstance(event.reply, Lost):
+            self.going.hold()
+            self._say("the worker ended; another starts — press space to go on")
+        elif line is not None:
+            if line:
+                self._say(line)
+            self._news()
+
+    def _say(self, line: str) -> None:
+        """Show a line for a person."""
+        self._note = line
+        self._paint()
 
     def _news(self) -> None:
         self._stale = True
@@ -333,16 +256,17 @@ class CompareScreen(ColumnsWindow):
 
     def _aim(self) -> None:
         """Ask for what each needs next."""
-        if self._left:
+        if not self.traces.is_open:
             return  # messages that were under way still reach the traces
         for trace in self.going.aim():
-            self._session.ask(self, trace)
+            self.traces.ask(trace)
 
-    def _place(self, column: Column) -> int:
-        return self.going.position
+    @property
+    def _frames(self) -> int:
+        return self.traces.frames([self.going.position] * len(self.columns))
 
     def _tick(self) -> None:
-        if self._left:
+        if not self.traces.is_open:
             return
         moved = self.going.tick(CATCH_UP["image" if self.going.pictures else "text"] * TICKS)
         seen = [(trace.computed, trace.started) for trace in self.going.traces]
@@ -357,13 +281,13 @@ class CompareScreen(ColumnsWindow):
             self._paint()
 
     def _paint(self) -> None:
-        if self._left:
+        if not self.traces.is_open:
             return
         self._painted_at = time.monotonic()
         going, waited = self.going, self._painted_at - self._begun_at
         for index, view in enumerate(self.query(ColumnView)):
             focused = index == self.focus_at
-            view.paint(going.position, self._view, focused, going.playing, waited, self.clip.at)
+            view.paint(going.position, self._part, focused, going.playing, waited, self.clip.at)
         timeline = self.query_one(Timeline)
         total = going.total
         timeline.left = f"step {going.position:>{len(str(total))}}/{total}"
@@ -399,10 +323,10 @@ class CompareScreen(ColumnsWindow):
         pictures = [frame for frame in frames if isinstance(frame, ImageFrame)]
         if len(pictures) != 2:
             return "no picture yet"
-        found = gap(pictures[0], pictures[1], self._view)
+        found = gap(pictures[0], pictures[1], self._part)
         if found is None:
             return "their pictures are of different sizes"
-        return f"{SHORT[self._view]} at step {step}: {gap_words(found)}"
+        return f"{SHORT[self._part]} at step {step}: {gap_words(found)}"
 
 
 # --- More like this one: variations beside the sample they vary, to choose from and go on with
@@ -415,7 +339,7 @@ Keep = Callable[[Trace[Any]], None]
 Sheet = Callable[[Sequence[Column]], None]
 
 
-class VariationsScreen(ColumnsWindow):
+class VariationsScreen(Window[Column | None]):
     """The first column is the sample itself, at `step`; the others are forks of its trace.
 
     Farther or nearer, or from other seeds, they are made anew. `keep` keeps a trace as a
@@ -440,6 +364,7 @@ class VariationsScreen(ColumnsWindow):
         Binding("pagedown", "scroll_text(8)", "Scroll down", show=False),
         Binding("enter", "take", "Take it", show=False),
         Binding("escape,q,v", "leave", "Leave", show=False),
+        *CLIP_KEYS,
     ]
 
     def __init__(
@@ -453,7 +378,13 @@ class VariationsScreen(ColumnsWindow):
         keep: Keep,
         sheet: Sheet,
     ) -> None:
-        super().__init__(session, pane, [sample], part)
+        super().__init__()
+        self.traces = Columns(session, self, pane, [sample])
+        self._part: Part = part
+        self.clip = ClipHead()  # of clips: the frame that all of them show
+        self._note = ""  # said in place of what is said usually
+        self._stale = True
+        self._begun_at = self._painted_at = time.monotonic()
         self._sample = sample
         self._step = step
         self._seed = seed  # of the first variation
@@ -463,6 +394,11 @@ class VariationsScreen(ColumnsWindow):
         self.chosen = 0
         self._forked_at: list[int] = [0]  # of every column, where it leaves the sample
         self._kept: set[int] = set()  # ids of traces
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """What is side by side."""
+        return self.traces.columns
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="variations"):
@@ -477,7 +413,7 @@ class VariationsScreen(ColumnsWindow):
             yield Static(classes="keys", markup=False)
 
     def on_mount(self) -> None:
-        self._take_over()
+        self.traces.take_over()
         look = "" if self._sample.trace.first else "o view · "
         self.query_one(".keys", Static).update(
             f"←→ · + - distance · r others · {look}* keep · x sheet · ⏎ take · esc leave"
@@ -489,15 +425,15 @@ class VariationsScreen(ColumnsWindow):
 
     def _make(self) -> None:
         """Forks of the sample at the distance that is chosen, from the seeds that are next."""
-        before, self.columns = self.columns[1:], self.columns[:1]
-        self._give_back(before)
+        before, self.traces.columns = self.columns[1:], self.columns[:1]
+        self.traces.give_back(before)
         trace, seeds = self._sample.trace, [(self._seed + n) % 2**63 for n in range(COUNT)]
         try:
             found = variations(trace.request, self._step, self.distance, seeds)
         except MisuseError as fault:
             self._say(str(fault))
             return
-        self.columns = (self._sample, *(self._fork(trace, each) for each in found))
+        self.traces.columns = (self._sample, *(self._fork(trace, each) for each in found))
         self._forked_at = [0, *(each.step for each in found)]
         self.chosen = min(self.chosen, len(self.columns) - 1)
         self._note = ""
@@ -563,8 +499,19 @@ class VariationsScreen(ColumnsWindow):
     def action_swap(self) -> None:
         """The guess, the noisy picture or the noise: the next of them."""
         if not self._sample.trace.first:
-            self._next_view()
+            self._part = next_part(self._part)
             self._paint()
+
+    def action_frame(self, by: int) -> None:
+        """Of clips: hold them, at the frame after or before."""
+        if self._frames > 1:
+            self.clip.step(by, self._frames)
+            self._paint()
+
+    def action_roll(self) -> None:
+        """Of clips: let them play, or hold them."""
+        self.clip.hold(self.clip.moving(self._frames))
+        self._paint()
 
     def action_scroll_text(self, by: int) -> None:
         """Scroll the chosen text."""
@@ -578,12 +525,16 @@ class VariationsScreen(ColumnsWindow):
         elif self.is_active:
             self._sample.trace.seek(self._step)
             column.trace.seek(column.trace.computed if column is not self._sample else self._step)
-            self._leave_with(column)
+            self._close(column)
 
     def action_leave(self) -> None:
         if self.is_active:
             self._sample.trace.seek(self._step)
-            self._leave_with(None)
+            self._close(None)
+
+    def _close(self, taken: Column | None) -> None:
+        self.traces.close(taken)
+        self.leave(taken)
 
     @on(RowList.Chosen)
     def _row_chosen(self, event: RowList.Chosen) -> None:
@@ -596,26 +547,38 @@ class VariationsScreen(ColumnsWindow):
 
     def tell(self, line: str) -> None:
         """Say what came of keeping or writing."""
-        if not self._left:
+        if self.traces.is_open:
             self._say(line)
 
     # --- asking and painting ----------------------------------------------------------
 
-    def _lost(self) -> None:
-        self._say("the worker ended; another starts — press r for others")
+    @on(messages.Reply)
+    def _reply_came(self, event: messages.Reply) -> None:
+        line = self.traces.take(event.reply, time.monotonic())
+        if isinstance(event.reply, Lost):
+            self._say("the worker ended; another starts — press r for others")
+        elif line is not None:
+            if line:
+                self._say(line)
+            self._news()
+
+    def _say(self, line: str) -> None:
+        """Show a line for a person."""
+        self._note = line
+        self._paint()
 
     def _news(self) -> None:
         self._stale = True
-        if self._left:
+        if not self.traces.is_open:
             return
         self.clip.again()
         for column in self.columns[1:]:
             if not column.fault:
                 column.trace.goal = column.trace.total
-                self._session.ask(self, column.trace)
+                self.traces.ask(column.trace)
 
     def _tick(self) -> None:
-        if self._left:
+        if not self.traces.is_open:
             return
         moved = self.clip.tick(self._frames)
         loading = any(column.trace.loading for column in self.columns)
@@ -625,7 +588,7 @@ class VariationsScreen(ColumnsWindow):
             self._paint()
 
     def _paint(self) -> None:
-        if self._left:
+        if not self.traces.is_open:
             return
         self._painted_at = time.monotonic()
         if self._sample.trace.first:
@@ -643,6 +606,10 @@ class VariationsScreen(ColumnsWindow):
     def _place(self, column: Column) -> int:
         return self._step if column is self._sample else column.trace.computed
 
+    @property
+    def _frames(self) -> int:
+        return self.traces.frames([self._place(column) for column in self.columns])
+
     def _paint_pictures(self) -> None:
         waited = self._painted_at - self._begun_at
         for index, view in enumerate(self.query(ColumnView)):
@@ -652,7 +619,7 @@ class VariationsScreen(ColumnsWindow):
                 view.column = Column(column.trace, self._title(index), None, column.fault)
                 chosen = index == self.chosen
                 at = self._place(column)
-                view.paint(at, self._view, chosen, False, waited, self.clip.at)
+                view.paint(at, self._part, chosen, False, waited, self.clip.at)
 
     def _title(self, index: int) -> str:
         column = self.columns[index]
@@ -670,7 +637,7 @@ class VariationsScreen(ColumnsWindow):
         column = self.columns[self.chosen]
         view.column = Column(column.trace, self._title(self.chosen), None, column.fault)
         going = column is not self._sample and not column.trace.finished
-        view.paint(self._place(column), self._view, True, going, self._painted_at - self._begun_at)
+        view.paint(self._place(column), self._part, True, going, self._painted_at - self._begun_at)
 
     def _preview(self, index: int) -> str:
         """What it says where it leaves the sample."""

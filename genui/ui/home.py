@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from textual import events, on, work
 from textual.app import ComposeResult
@@ -26,7 +26,7 @@ from genui.runs.listing import RunSummary, summarise
 from genui.runs.models import ModelInfo
 from genui.ui import keys, messages
 from genui.ui.generate.pane import TracePane
-from genui.ui.generate.text import TextPane
+from genui.ui.generate.text import TEXT
 from genui.ui.home_panes import SLOT, ModelsPane, TrainingPane, make_pane, tab_of
 from genui.ui.keys import PaneName, Scope
 from genui.ui.messages import ViewName
@@ -81,7 +81,7 @@ def too_small(width: int, height: int) -> str:
 # --- The panes that share the Canvas's place on the main screen: one is seen, others are made when
 # a model needs them.
 
-Use = Callable[[TracePane[Any, Any]], object]
+Use = Callable[[TracePane], object]
 """What is done with a pane once it is there."""
 
 
@@ -116,10 +116,11 @@ class SlotOver(Screen[None]):
         self._tell_models(pane)
         self._focus_pane(name, use)
 
-    def _tell_models(self, pane: TracePane[Any, Any]) -> None:
+    def _tell_models(self, pane: TracePane) -> None:
         """Which models there are for it now, and which label what they make."""
-        pane.set_catalogue([model for model in self.models if pane_of(model) == pane.pane])
-        pane.set_classifiers(classifiers(self.models))
+        models = [model for model in self.models if pane_of(model) == pane.pane]
+        pane.controller.set_catalogue(models)
+        pane.classifying.set_classifiers(classifiers(self.models))
 
     def _focus_pane(self, name: PaneName, use: Use) -> None:
         if name in SLOT and name != self.slot:
@@ -287,7 +288,7 @@ class HomeScreen(DeafWhenLeaving, SlotOver, BoardOver, LabOver):
             with Vertical(id="right"):
                 yield TrainingPane()
                 with Horizontal(id="lower"):
-                    yield TextPane(self._session)
+                    yield TracePane(TEXT, self._session)
                     yield make_pane("canvas", self._session)
         yield Static(id="tiny", markup=False)
         yield StatusLine()
@@ -492,8 +493,8 @@ class HomeScreen(DeafWhenLeaving, SlotOver, BoardOver, LabOver):
         self.query_one(ModelsPane).set_lists(models, runs)
         for pane in self.query(TracePane):
             self._tell_models(pane)
-            if pane.catalogue:
-                pane.offer(pane.catalogue[0])
+            if pane.controller.catalogue:
+                pane.controller.offer(pane.controller.catalogue[0])
         if self._expected is not None:
             self.query_one(ModelsPane).choose_run(self._expected)
             self._expected = None
@@ -503,7 +504,8 @@ class HomeScreen(DeafWhenLeaving, SlotOver, BoardOver, LabOver):
 
     def offered_models(self) -> list[str]:
         """The refs of the models that the panes would use now."""
-        return [pane.model.ref for pane in self.query(TracePane) if pane.model is not None]
+        models = (pane.controller.model for pane in self.query(TracePane))
+        return [model.ref for model in models if model is not None]
 
     def show_run(self, view: RunView) -> None:
         """A new look at the watched run; one that comes late, of another run, is dropped."""
@@ -529,7 +531,7 @@ class HomeScreen(DeafWhenLeaving, SlotOver, BoardOver, LabOver):
         if name is None:
             self.say(f"{model.name} {does(model.family, model.medium)}")
             return
-        self._in_pane(name, lambda pane: pane.open_model(model))
+        self._in_pane(name, lambda pane: pane.controller.open_model(model))
 
     def open_saved(self, path: Path, pane: PaneName) -> None:
         """Show a saved trace, in its pane."""
@@ -537,7 +539,7 @@ class HomeScreen(DeafWhenLeaving, SlotOver, BoardOver, LabOver):
         if pane == "lab":
             self.open_lab(path)
             return
-        self._in_pane(pane, lambda pane: pane.open_saved(path))
+        self._in_pane(pane, lambda pane: pane.files.open_saved(path))
 
     @on(messages.RunHighlighted)
     def _run_highlighted(self, event: messages.RunHighlighted) -> None:
@@ -607,7 +609,7 @@ class HomeScreen(DeafWhenLeaving, SlotOver, BoardOver, LabOver):
         from genui.ui.windows import ManualScreen
 
         pane = self.query_one(f"#{self.current}")
-        model = pane.model if isinstance(pane, TracePane) else None
+        model = pane.controller.model if isinstance(pane, TracePane) else None
         medium = model.medium if model is not None else ""
         self.app.push_screen(ManualScreen(self.current, medium, self.user_keys))
 

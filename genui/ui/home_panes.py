@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -19,9 +19,8 @@ from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
 from genui.runs.models import ModelInfo
 from genui.ui import keys, messages
-from genui.ui.generate.pane import TracePane
+from genui.ui.generate.pane import PaneKind, TracePane
 from genui.ui.keys import PaneName
-from genui.ui.messages import ViewName
 from genui.ui.session import Session
 from genui.ui.settings import model_card, run_card, run_row
 from genui.ui.terminal import metered
@@ -43,9 +42,8 @@ class ModelsPane(Pane, can_focus=False):
     """What there is: one list, chosen from with the keyboard."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("models")]
-    pane: ClassVar[PaneName] = "models"
-    view: ClassVar[ViewName] = "models"
-    heading: ClassVar[str] = "Models"
+    pane: PaneName = "models"
+    heading = "Models"
 
     def __init__(self) -> None:
         super().__init__(id=self.pane)
@@ -211,12 +209,12 @@ class ModelsPane(Pane, can_focus=False):
 SLOT: Mapping[PaneName, str] = MappingProxyType(
     {cast("PaneName", kind.pane): kind.widget for kind in KINDS.values() if kind.shares_place}
 )
-"""The id of each pane that may stand there, and its class as `module:class`."""
+"""The id of each pane that may stand there, and where its PaneKind is: `module:name`."""
 
 
-def make_pane(name: PaneName, session: Session) -> TracePane[Any, Any]:
+def make_pane(name: PaneName, session: Session) -> TracePane:
     """A new pane of that id, its module imported with the first."""
-    pane = cast("TracePane[Any, Any]", resolve(SLOT[name])(session))
+    pane = TracePane(cast("PaneKind", resolve(SLOT[name])), session)
     pane.add_class("slot")
     return pane
 
@@ -247,9 +245,8 @@ class TrainingPane(Pane):
     """Shows a RunView; steers through the run's folder."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("training")]
-    pane: ClassVar[PaneName] = "training"
-    view: ClassVar[ViewName] = "training"
-    heading: ClassVar[str] = "Training"
+    pane: PaneName = "training"
+    heading = "Training"
 
     def __init__(self) -> None:
         super().__init__(id=self.pane)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from msgspec.structs import replace
-from textual import events, on, work
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical
 from textual.content import Content
+from textual.geometry import Size
 from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
@@ -36,26 +37,29 @@ from genui.formats.points import (
     is_points,
     scene_of,
 )
-from genui.protocol import EDGE, LAB, LabSettings, Plane, PointsFrame, Seen
+from genui.protocol import EDGE, LAB, Failed, LabSettings, Plane, PointsFrame, Seen
 from genui.protocol.edits import in_force
 from genui.protocol.registry import LAB_FAMILIES
 from genui.render import plane
 from genui.render.plane import MARKS, Floats, Scene
 from genui.runs.models import ModelInfo
 from genui.ui import keys, messages
-from genui.ui.generate.pane import TracePane
+from genui.ui.generate.actions import Actions
+from genui.ui.generate.pane import Inspector, PaneKind, Parts, TracePane, View
 from genui.ui.home import arrange, too_small
-from genui.ui.keys import PaneName, Scope
+from genui.ui.keys import Scope
 from genui.ui.messages import ViewName
 from genui.ui.palette import Command, Palette, key_commands, theme_commands
 from genui.ui.session import Session
 from genui.ui.settings import Line, changed_label, rows, settings_content
-from genui.ui.traces.controller import Trace
+from genui.ui.traces.controller import Listener, TraceController
+from genui.ui.traces.trees import Lost, Trace, TraceReply, Worker
 from genui.ui.watcher import RunView
 from genui.ui.widgets.base import (
     DeafWhenLeaving,
     FooterLine,
     HeaderLine,
+    SettingLines,
     StatusLine,
     Timeline,
     set_border,
@@ -201,6 +205,7 @@ class Particles:
     """One way from noise to samples, which a timer goes along."""
 
     def __init__(self, seen: Seen, timer: Timer) -> None:
+        self.trace = seen.trace  # its number
         self._ways = plane.places(seen.paths).reshape(seen.levels, -1, 2)
         self._timer = timer
         self._tick = 0
@@ -233,89 +238,158 @@ class Particles:
         return self._ways[self.at]
 
 
-# --- The part of the Lab's pane that asks for sights of the plane, and moves particles --------
+# --- What is trained: a family on data, with settings -----------------------------------------
+
+LEAST_RATE, MOST_RATE = 1e-6, 1.0
 
 
-class Watching(TracePane[PointsFrame, LabSettings]):
-    """Owns what is seen: the noise level looked at, sights that were asked for, particles."""
+class LabController(TraceController[PointsFrame, LabSettings]):
+    """Trainings of small networks; every training step is a step of the trace."""
 
-    def __init__(self, session: Session, settings: LabSettings, touched: str) -> None:
-        super().__init__(session, settings, touched)
-        self.noise = 0.0
+    def __init__(self, session: Worker, listener: Listener) -> None:
+        super().__init__(session, listener, LabSettings())
+        self.know(family_model(family) for family in FAMILIES)
+        self.model = self.known[protocol.LAB + "flow"]
+        self.prompt = DATA[0]
+        self.own: list[Point] = []  # points of one's own
+
+    @property
+    def family(self) -> str:
+        """The family that is chosen."""
+        return self.model.family if self.model is not None else FAMILIES[0]
+
+    @property
+    def own_text(self) -> str:
+        """The points of one's own as a prompt; "" where there are none."""
+        return points.to_text(self.own) if self.own else ""
+
+    @property
+    def title(self) -> str:
+        """What is trained on what."""
+        return f"{LAB_FAMILIES[self.family].title} · {data_name(self.prompt)}"
+
+    def default_prompt(self, model: ModelInfo) -> str:
+        return self.prompt
+
+    def new_label(self) -> str:
+        return f"{self.title} · seed {self.seed}"
+
+    def apply(self, label: str) -> None:
+        """Settings hold from here on, as a fork; before the first step, and of a width that is
+        another, the training begins again."""
+        trace = self.trace
+        if trace is None:
+            return
+        before = in_force(trace.request)[2]
+        if trace.position == 0 or self.settings.width != before.width:
+            self.start_over(play=True)
+        else:
+            label = changed_label(before, self.settings, joint=" ")
+            self.fork(protocol.SetSettings(self.settings), label)
+
+    def next_family(self) -> None:
+        """The next family, on the same data."""
+        at = FAMILIES.index(self.family)
+        self.model = self.known[protocol.LAB + FAMILIES[(at + 1) % len(FAMILIES)]]
+        self._train_choice()
+
+    def next_data(self) -> None:
+        """The next data; points of one's own come last, where there are some."""
+        offered = [*DATA, *([self.own_text] if self.own_text else [])]
+        at = offered.index(self.prompt) if self.prompt in offered else -1
+        self.prompt = offered[(at + 1) % len(offered)]
+        self._train_choice()
+
+    def _train_choice(self) -> None:
+        """Train what is chosen now; before anything was trained, only say what that is."""
+        self.listener.acted()
+        if self.trace is None:
+            self.listener.moved()
+        else:
+            self.start_over(play=True)
+
+    def train_on(self, own: list[Point]) -> None:
+        """Train on these points of one's own."""
+        self.own = own
+        self.prompt = self.own_text
+        self.start_over(play=True)
+
+
+# --- What is seen of the plane: sights that were asked for, a noise level, particles ----------
+
+
+class Seeing(Actions):
+    """Asks the worker for the sight of the step that is shown, and moves particles."""
+
+    def __init__(self, pane: TracePane, controller: LabController) -> None:
+        super().__init__(pane)
+        self._controller = controller
+        self.noise = 0.0  # the level that is looked at
         self.particles: Particles | None = None
-        self._sights = Sights()
-        self._way_asked = False
+        self.sights = Sights()
+        self._paths_asked = False
 
-    def sight(self, trace: Trace[PointsFrame]) -> Plane | None:
+    def plane(self, trace: Trace[PointsFrame]) -> Plane | None:
         """What there is to see of the step shown; what is missing is asked for."""
         family = trace.request.model.partition(":")[2]
         noise = self.noise if LAB_FAMILIES[family].noisy else 0.0
-        place = self._sights.wanted(trace, noise)
+        place = self.sights.wanted(trace, noise)
         if place is not None:
-            self._session.look(*place)
+            self.pane.session.look(*place)
         return (
-            self._sights.exact(trace, noise)
-            or self._sights.latest(trace, noise)
-            or self._sights.latest(trace, 0.0)
+            self.sights.exact(trace, noise)
+            or self.sights.latest(trace, noise)
+            or self.sights.latest(trace, 0.0)
         )
 
-    @on(messages.SeenArrived)
-    def _seen_arrived(self, event: messages.SeenArrived) -> None:
-        seen = event.seen
-        if not seen.levels:
-            self._sights.keep((seen.trace, seen.step, seen.noise), seen.plane)
-            self.paint()
+    def take(self, reply: TraceReply) -> None:
+        if isinstance(reply, Failed | Lost):
+            self.sights.asked = None
+            self._paths_asked = False
+        if not isinstance(reply, Seen):
             return
-        trace = self.trace
-        if self._way_asked and trace is not None and trace.id == seen.trace:
-            self._way_asked = False
-            self.particles = Particles(seen, self.set_interval(1 / RATE, self._move_particles))
-            self.paint()
-
-    @on(messages.TraceFailed)
-    @on(messages.TraceLost)
-    def _asks_nothing(self) -> None:
-        self._sights.asked = None
-        self._way_asked = False
-
-    # --- noise levels -------------------------------------------------------------------
+        trace = self._controller.trace
+        if not reply.levels:
+            self.sights.keep((reply.trace, reply.step, reply.noise), reply.plane)
+            self.pane.paint()
+        elif self._paths_asked and trace is not None and trace.id == reply.trace:
+            self._paths_asked = False
+            timer = self.pane.set_interval(1 / RATE, self._move_particles)
+            self.particles = Particles(reply, timer)
+            self.pane.paint()
 
     def action_noise(self) -> None:
         """The next noise level to look at."""
-        if not self._has_noise("noise levels"):
-            return
-        at = LEVELS.index(self.noise)
-        self.noise = LEVELS[(at + 1) % len(LEVELS)]
-        self.paint()
+        if self._has_noise("noise levels"):
+            self.noise = LEVELS[(LEVELS.index(self.noise) + 1) % len(LEVELS)]
+            self.pane.paint()
 
     def _has_noise(self, what: str) -> bool:
-        lab = LAB_FAMILIES[self.model.family if self.model is not None else FAMILIES[0]]
+        lab = LAB_FAMILIES[self._controller.family]
         if not lab.noisy:
-            self._tell(f"{lab.title} has no {what}: diffusion and flow matching do (m)")
+            self.pane.say(f"{lab.title} has no {what}: diffusion and flow matching do (m)")
         return lab.noisy
-
-    # --- particles ----------------------------------------------------------------------
 
     def action_particles(self) -> None:
         """Watch particles go from noise to data, at the step shown; again, and they stop."""
         if self.particles is not None:
             self.stop_particles()
-            self.paint()
+            self.pane.paint()
             return
-        trace = self._needed()
+        trace = self._controller.needed()
         if trace is None or not self._has_noise("particles"):
             return
-        self._hold()
+        self._controller.hold()
         if not (trace.at_hand and trace.frames):
-            self._tell("this step is not computed yet: space trains, then w again")
+            self.pane.say("this step is not computed yet: space trains, then w again")
             return
-        self._way_asked = True
-        self._session.look(trace.id, trace.position, 0.0, paths=True)
+        self._paths_asked = True
+        self.pane.session.look(trace.id, trace.position, 0.0, paths=True)
 
     def _move_particles(self) -> None:
         if self.particles is not None and not self.particles.tick():
             self.particles = None
-        self.paint()
+        self.pane.paint()
 
     def stop_particles(self) -> None:
         """Back to the usual sight."""
@@ -323,14 +397,9 @@ class Watching(TracePane[PointsFrame, LabSettings]):
             self.particles.stop()
             self.particles = None
 
-    def leave(self) -> None:
-        """The screen is left: everything stays where it is."""
-        self.stop_particles()
-        self._hold()
-
-    def on_key(self, event: events.Key) -> None:
+    def key_pressed(self, key: str) -> None:
         """Any other key ends the particles, and does what it does."""
-        if event.key not in ("w", "g"):
+        if key not in ("w", "g"):
             self.stop_particles()
 
 
@@ -340,7 +409,8 @@ class Watching(TracePane[PointsFrame, LabSettings]):
 class PointsEditor(PlaneView, can_focus=True):
     """The points as they are set, with the cursor. Done is posted with them."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("points")]
+    class Editing(Message):
+        """Points are being set, or no longer."""
 
     class Done(Message):
         """The points as they are now."""
@@ -348,6 +418,8 @@ class PointsEditor(PlaneView, can_focus=True):
         def __init__(self, points: list[Point]) -> None:
             super().__init__()
             self.points = points
+
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("points")]
 
     def __init__(self) -> None:
         super().__init__(classes="editor")
@@ -451,64 +523,43 @@ class PointsEditor(PlaneView, can_focus=True):
         self.action_set()
 
 
-# --- The part of the Lab's pane that has points of one's own: set by keys, or from a file -----
+# --- Points of one's own: set by keys, or from a file -----------------------------------------
 
 
-class OwnPoints(Watching):
-    """Owns the editor, which is shown over the plane while points are set."""
+class OwnPoints(Actions):
+    """The editor, which is shown over the plane while points are set, and files of points."""
 
-    class Editing(Message):
-        """Points are being set, or no longer."""
-
-        def __init__(self, now: bool) -> None:
-            super().__init__()
-            self.now = now
-
-    def __init__(self, session: Session, settings: LabSettings, touched: str) -> None:
-        super().__init__(session, settings, touched)
-        self.editor = PointsEditor()
-        self.own: list[Point] = []
-
-    @property
-    def own_text(self) -> str:
-        """The points as a prompt; "" where there are none."""
-        return points.to_text(self.own) if self.own else ""
-
-    # --- by keys --------------------------------------------------------------------------
-
-    @property
-    def editing(self) -> bool:
-        return self.has_class("-editing-points")
+    def __init__(
+        self, pane: TracePane, controller: LabController, seeing: Seeing, editor: PointsEditor
+    ) -> None:
+        super().__init__(pane)
+        self._controller = controller
+        self._seeing = seeing
+        self._editor = editor
 
     def action_points(self) -> None:
         """Set points."""
-        self._hold()
-        self.stop_particles()
-        self.add_class("-editing-points")
-        self.editor.begin(self.own)
-        self.screen.set_focus(self.editor)
-        self.call_after_refresh(self.editor.paint)
-        self.post_message(self.Editing(True))
+        self._controller.hold()
+        self._seeing.stop_particles()
+        self.pane.add_class("-editing-points")
+        self._editor.begin(self._controller.own)
+        self.pane.screen.set_focus(self._editor)
+        self._editor.call_after_refresh(self._editor.paint)
+        self.pane.post_message(PointsEditor.Editing())
 
-    @on(PointsEditor.Done)
-    def _points_set(self, event: PointsEditor.Done) -> None:
-        event.stop()
-        self.remove_class("-editing-points")
-        self.screen.set_focus(self)
-        self.post_message(self.Editing(False))
-        changed, self.own = event.points != self.own, event.points
-        if not self.own:
-            self.paint()
-        elif len({point[:2] for point in self.own}) < points.LEAST_POINTS:
-            self._tell("set points at two places or more: p goes on setting, ⏎ sets one")
-        elif changed or self.prompt != self.own_text:
-            self._train_on_own()
-
-    def _train_on_own(self) -> None:
-        self.prompt = self.own_text
-        self.start_over(play=True)
-
-    # --- from a file ----------------------------------------------------------------------
+    def points_set(self, own: list[Point]) -> None:
+        """The editor is left with these points: train on them, where they are others."""
+        controller, pane = self._controller, self.pane
+        pane.remove_class("-editing-points")
+        pane.screen.set_focus(pane)
+        pane.post_message(PointsEditor.Editing())
+        changed, controller.own = own != controller.own, own
+        if not own:
+            pane.paint()
+        elif len({point[:2] for point in own}) < points.LEAST_POINTS:
+            pane.say("set points at two places or more: p goes on setting, ⏎ sets one")
+        elif changed or controller.prompt != controller.own_text:
+            controller.train_on(own)
 
     def action_open(self) -> None:
         """Ask for a CSV."""
@@ -519,25 +570,25 @@ class OwnPoints(Watching):
                 raise MisuseError("give the name of a CSV file")
             return Path(text.strip())
 
+        def done(path: Path | None) -> None:
+            if path is not None:
+                self.pane.run_worker(
+                    self._read_csv(path), group="csv", exclusive=True, exit_on_error=False
+                )
+
         hint = "a CSV with a line of x,y a point, or x,y,class; up to 5,000 of them"
-        self.app.push_screen(ValueScreen("Points from a CSV", "", hint, parse), self._open_csv)
+        self.pane.app.push_screen(ValueScreen("Points from a CSV", "", hint, parse), done)
 
-    def _open_csv(self, path: Path | None) -> None:
-        if path is not None:
-            self._read_csv(path)
-
-    @work(group="csv", exclusive=True, exit_on_error=False)
     async def _read_csv(self, path: Path) -> None:
         try:
-            found = await asyncio.to_thread(lambda: points.read_csv(path.expanduser()))
+            own = await asyncio.to_thread(lambda: points.read_csv(path.expanduser()))
         except RuntimeError as error:  # expanduser knows no such user
-            self.post_message(messages.Say(f"{path}: {error}"))
+            self.pane.say(f"{path}: {error}", "error")
         except GenuiError as error:
-            self.post_message(messages.Say(str(error)))
+            self.pane.say(str(error), "error")
         else:
-            self.own = found
-            self._tell(f"{len(found):,} points of {shown(path)}")
-            self._train_on_own()
+            self.pane.say(f"{len(own):,} points of {shown(path)}")
+            self._controller.train_on(own)
 
 
 # --- The curves of a training in the Lab: its losses, and how far it is from the truth --------
@@ -590,225 +641,90 @@ def _arrays(pair: tuple[list[float], list[float]]) -> tuple[np.ndarray, np.ndarr
 
 SHORT = 26  # lines below which the divergence has no curve of its own
 LEAST_SIDE = 36  # columns beside the plane
-LEAST_RATE, MOST_RATE = 1e-6, 1.0
 
 
-class LabPane(OwnPoints):
-    """The plane, the curves beside it, and what is trained; every step is kept or comes again."""
+class LabView(View):
+    """The plane at the step that is shown, and where that is in the training."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("lab")]
-    pane: ClassVar[PaneName] = "lab"
-    view: ClassVar[ViewName] = "lab"
-    heading: ClassVar[str] = "Lab"
-    first_step: ClassVar[int] = 0
-    paints_a_second: ClassVar[float] = 10
-    catch_up: ClassVar[float] = 0.5
-
-    def __init__(self, session: Session) -> None:
-        super().__init__(session, LabSettings(), touched="learning_rate")
-        families = [family_model(family) for family in FAMILIES]
-        self.know(families)
-        self.model: ModelInfo | None = self.known[protocol.LAB + "flow"]
-        self.prompt = DATA[0]
-        self.drawn = "everything"
-        self._curves = Curves()
-        self._settings_shown = Content("")
+    def __init__(self, pane: TracePane, controller: LabController, seeing: Seeing) -> None:
+        super().__init__(pane, classes="plane-box box")
+        self.controller = controller
+        self.seeing = seeing
+        self.editor = PointsEditor()
+        self.points = OwnPoints(pane, controller, seeing, self.editor)
+        self.drawn = "everything"  # a name in LAYERS
 
     def compose(self) -> ComposeResult:
-        with Horizontal(classes="lab-body"):
-            with Vertical(classes="plane-box box"):
-                yield PlaneView(classes="plane")
-                yield self.editor
-                yield Timeline("step", "trained")
-            with Vertical(classes="lab-side"):
-                with Vertical(classes="loss-box box"):
-                    yield Curve("No steps yet", readout=True)
-                with Vertical(classes="divergence-box box"):
-                    yield Curve("No steps yet", readout=True)
-                with Vertical(classes="settings-box box"):
-                    yield Static(classes="lab-settings", markup=False)
+        yield PlaneView(classes="plane")
+        yield self.editor
+        yield Timeline("step", "trained")
 
-    def on_resize(self, event: events.Resize) -> None:
+    def fit(self, size: Size) -> None:
         """The plane is as large a square as leaves room for what is beside it."""
-        width, height = event.size
-        self.set_class(height < SHORT, "-short")
-        square = 2 * (height - 3) + 2
-        self.query_one(".plane-box").styles.width = max(12, min(square, width - LEAST_SIDE))
-        self.call_after_refresh(self.paint)
-
-    # --- what a TracePane asks ----------------------------------------------------------
-
-    def default_prompt(self, model: ModelInfo) -> str:
-        return self.prompt
-
-    def total_steps(self) -> int:
-        return self.settings.steps
-
-    def start_over(self, play: bool) -> None:
-        """A new training of the family on the data, with the seed and settings as they are."""
-        self.stop_particles()
-        self.begin(self.request(), f"{self._what()} · seed {self.seed}", play)
-
-    def _what(self) -> str:
-        assert self.model is not None
-        return f"{self.model.name} · {data_name(self.prompt)}"
-
-    def _compare_with(self, other: object) -> None:
-        """Branches are compared by going from one to the other."""
-        self._tell("in the Lab go from branch to branch: b, then ⏎ shows one at its own step")
-
-    def _apply(self) -> None:
-        """Settings hold from here on, as a fork; before the first step, and of a width that is
-        another, the training begins again."""
-        trace = self.trace
-        if trace is None:
-            return
-        before = in_force(trace.request)[2]
-        if trace.position == 0 or self.settings.width != before.width:
-            self.start_over(play=True)
-            return
-        label = changed_label(before, self.settings, joint=" ")
-        self.fork(protocol.SetSettings(self.settings), label)
-
-    # --- keys -------------------------------------------------------------------------
+        self.pane.set_class(size.height < SHORT, "-short")
+        square = 2 * (size.height - 3) + 2
+        self.styles.width = max(12, min(square, size.width - LEAST_SIDE))
+        self.call_after_refresh(self.pane.paint)
 
     @property
-    def family(self) -> str:
-        """The family that is chosen."""
-        return self.model.family if self.model is not None else FAMILIES[0]
+    def editing(self) -> bool:
+        """Whether points are being set."""
+        return self.pane.has_class("-editing-points")
 
-    def action_family(self) -> None:
-        """The next family, on the same data."""
-        at = FAMILIES.index(self.family)
-        self.model = self.known[protocol.LAB + FAMILIES[(at + 1) % len(FAMILIES)]]
-        self._chosen_anew()
-
-    def action_data(self) -> None:
-        """The next data; points of one's own come last, where there are some."""
-        offered = [*DATA, *([self.own_text] if self.own_text else [])]
-        at = offered.index(self.prompt) if self.prompt in offered else -1
-        self.prompt = offered[(at + 1) % len(offered)]
-        self._chosen_anew()
-
-    def _chosen_anew(self) -> None:
-        """Train what is chosen now; before anything was trained, only say what that is."""
-        self.post_message(messages.Acted())
-        if self.trace is None:
-            self.paint()
-        else:
-            self.start_over(play=True)
-
-    def action_rate(self, direction: int) -> None:
-        """Twice the learning rate, or half of it."""
-        rate = self.settings.learning_rate * (2.0 if direction > 0 else 0.5)
-        if LEAST_RATE <= rate <= MOST_RATE:
-            self._touched = "learning_rate"
-            self._set(replace(self.settings, learning_rate=float(f"{rate:.3g}")))
-
-    def action_layers(self) -> None:
-        """What is drawn of what there is."""
-        names = [*LAYERS]
-        self.drawn = names[(names.index(self.drawn) + 1) % len(names)]
-        self.paint()
-
-    # --- drawing ----------------------------------------------------------------------
+    @on(PointsEditor.Done)
+    def _points_set(self, event: PointsEditor.Done) -> None:
+        event.stop()
+        self.points.points_set(event.points)
 
     def paint(self) -> None:
-        trace = self.trace
+        trace = self.controller.trace
         scene = self._scene(trace)
         plane = self.query_one(".plane", PlaneView)
         if scene is None:
-            plane.clear(self.empty_text())
+            plane.clear(self._empty_text())
         else:
             plane.show(scene)
-        self._paint_timeline(trace)
-        self._paint_curves(trace)
-        self._paint_words(trace, scene)
-        lines = setting_lines(
-            self.family, self.prompt, self.settings, self.seed, self.noise, self.drawn
-        )
-        content = settings_content(lines, self._touched)
-        if not content.is_same(self._settings_shown):  # it costs a layout
-            self._settings_shown = content
-            self.query_one(".lab-settings", Static).update(content)
-
-    def _scene(self, trace: Trace[PointsFrame] | None) -> Scene | None:
-        if trace is None or not trace.frames:
-            return None
-        plane = self.sight(trace)
-        if plane is None:
-            return None
-        scene = scene_of(plane, trace.frames[0])
-        if self.particles is not None:
-            return Scene(scene.data, scene.classes, self.particles.places)
-        return scene.without(*LAYERS[self.drawn])
-
-    def empty_text(self) -> str:
-        """What to press."""
-        if self.trace is not None and self.trace.loading:
-            return f"starting … {time.monotonic() - self._asked_at:.0f} s"
-        data = data_name(self.prompt)
-        return (
-            f"space trains: {LAB_FAMILIES[self.family].title} on {data}. m another family, d other "
-            "data, p sets points of your own, o opens a CSV"
-        )
-
-    def _paint_timeline(self, trace: Trace[PointsFrame] | None) -> None:
         timeline = self.query_one(Timeline)
-        total = count(trace.total if trace is not None else self.settings.steps)
+        total = count(trace.total if trace is not None else self.controller.settings.steps)
         here = count(trace.position if trace is not None else 0)
         timeline.left = f"step {here:>{len(total)}} of {total}"  # so the bar keeps its place
         timeline.follow(trace)
-
-    def _paint_curves(self, trace: Trace[PointsFrame] | None) -> None:
-        self._curves.take(trace)
-        loss, divergence = self.query(Curve)
-        pairs = ((loss, self._curves.losses), (divergence, self._curves.divergence))
-        for curve, series in pairs:
-            if not curve.is_on_screen:
-                continue
-            if not series:
-                told = trace is not None and trace.computed > 0
-                curve.clear("the true density is not known" if told else "no steps yet")
-                continue
-            curve.set_series(series, dict.fromkeys(series, "line"))
-            curve.cursor = float(trace.position) if trace is not None else None
-
-    # --- words in the borders -----------------------------------------------------------
-
-    def _paint_words(self, trace: Trace[PointsFrame] | None, scene: Scene | None) -> None:
         if not self.editing:
-            what = Content.assemble((self._what(), "bold"))
-            set_border(self.query_one(".plane-box"), what, self._legend(trace, scene))
-        rate = trace.rate(time.monotonic()) if trace is not None and trace.playing else 0.0
-        pace = f" · {count(round(rate))} steps/s" if rate >= 1 else ""
-        bits = f" · {self._bits()}" if self.has_class("-short") and self._bits() else ""
-        set_border(self.query_one(".loss-box"), title=Content(f"Loss{bits}{pace}"))
-        floor = trace.frames[0].floor if trace is not None and trace.frames else None
-        unit = divergence_words(self.family, floor)
-        box = self.query_one(".divergence-box")
-        set_border(box, title=Content("Divergence, bits"), subtitle=Content(unit))
-        branches = self.traces.branches
-        label = clean_line(self.traces.shown.label, 40) if self.traces.shown is not None else ""
-        many = f"{len(branches)} branches · {label}" if len(branches) > 1 else ""
-        settings = self.query_one(".settings-box")
-        set_border(settings, title=Content("Settings"), subtitle=Content(many))
+            title = Content.assemble((self.controller.title, "bold"))
+            set_border(self, title, self._legend(trace, scene))
 
-    def _bits(self) -> str:
-        """The divergence that was measured last before the step shown."""
-        trace, series = self.trace, self._curves.divergence
-        if trace is None or not series:
-            return ""
-        steps, values = series["divergence"]
-        at = int(np.searchsorted(steps, trace.position, side="right")) - 1
-        return f"{spelled(float(values[at]))} bits off" if at >= 0 else ""
+    def _scene(self, trace: Trace[PointsFrame] | None) -> Scene | None:
+        seeing = self.seeing
+        if seeing.particles is not None and (trace is None or trace.id != seeing.particles.trace):
+            seeing.stop_particles()  # those of another training
+        if trace is None or not trace.frames:
+            return None
+        plane = seeing.plane(trace)
+        if plane is None:
+            return None
+        scene = scene_of(plane, trace.frames[0])
+        if seeing.particles is not None:
+            return Scene(scene.data, scene.classes, seeing.particles.places)
+        return scene.without(*LAYERS[self.drawn])
+
+    def _empty_text(self) -> str:
+        """What to press."""
+        controller = self.controller
+        if controller.trace is not None and controller.trace.loading:
+            return f"starting … {controller.waited:.0f} s"
+        data = data_name(controller.prompt)
+        return (
+            f"space trains: {LAB_FAMILIES[controller.family].title} on {data}. m another family, "
+            "d other data, p sets points of your own, o opens a CSV"
+        )
 
     def _legend(self, trace: Trace[PointsFrame] | None, scene: Scene | None) -> str:
         """What the marks are, of those that are drawn."""
+        seeing = self.seeing
         if scene is None or trace is None:
             return ""
-        if self.particles is not None:
-            return f"∴ particles at noise {self.particles.noise:.2f} · any key ends"
+        if seeing.particles is not None:
+            return f"∴ particles at noise {seeing.particles.noise:.2f} · any key ends"
         family = trace.request.model.removeprefix(protocol.LAB)
         classes = int(scene.classes.max()) + 1 if len(scene.classes) else 1
         parts = [f"{MARKS[:classes]} data"]
@@ -820,9 +736,112 @@ class LabPane(OwnPoints):
             parts.append("┄ boundary")
         if scene.surface is not None or scene.chances is not None:
             parts.append(f"░ {LAB_FAMILIES[family].surface}")
-        if self.noise and LAB_FAMILIES[family].noisy:
-            parts.append(f"noise {self.noise:g}")
+        if seeing.noise and LAB_FAMILIES[family].noisy:
+            parts.append(f"noise {seeing.noise:g}")
         return " · ".join(parts)
+
+
+class LabInspector(Inspector):
+    """The losses, how far the model is from the truth, and the settings."""
+
+    def __init__(self, pane: TracePane, controller: LabController, view: LabView) -> None:
+        super().__init__(pane, classes="lab-side")
+        self._controller = controller
+        self._view = view
+        self._curves = Curves()
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="loss-box box"):
+            yield Curve("No steps yet", readout=True)
+        with Vertical(classes="divergence-box box"):
+            yield Curve("No steps yet", readout=True)
+        with Vertical(classes="settings-box box"):
+            yield SettingLines(classes="lab-settings", markup=False)
+
+    def paint(self) -> None:
+        controller, view = self._controller, self._view
+        self._curves.take(controller.trace)
+        self._paint_curves(controller.trace)
+        self._paint_titles(controller.trace)
+        lines = setting_lines(
+            controller.family,
+            controller.prompt,
+            controller.settings,
+            controller.seed,
+            view.seeing.noise,
+            view.drawn,
+        )
+        self.query_one(SettingLines).show(settings_content(lines, self.pane.tuning.touched))
+
+    def _paint_curves(self, trace: Trace[PointsFrame] | None) -> None:
+        loss, divergence = self.query(Curve)
+        pairs = ((loss, self._curves.losses), (divergence, self._curves.divergence))
+        for curve, series in pairs:
+            if not curve.is_on_screen:
+                continue
+            if not series:
+                trained = trace is not None and trace.computed > 0
+                curve.clear("the true density is not known" if trained else "no steps yet")
+                continue
+            curve.set_series(series, dict.fromkeys(series, "line"))
+            curve.cursor = float(trace.position) if trace is not None else None
+
+    def _paint_titles(self, trace: Trace[PointsFrame] | None) -> None:
+        rate = trace.rate(time.monotonic()) if trace is not None and trace.playing else 0.0
+        pace = f" · {count(round(rate))} steps/s" if rate >= 1 else ""
+        bits = self._bits(trace) if self.pane.has_class("-short") else ""
+        title = f"Loss · {bits}{pace}" if bits else f"Loss{pace}"
+        set_border(self.query_one(".loss-box"), title=title)
+        floor = trace.frames[0].floor if trace is not None and trace.frames else None
+        unit = divergence_words(self._controller.family, floor)
+        set_border(self.query_one(".divergence-box"), title="Divergence, bits", subtitle=unit)
+        place = self.pane.branch_place()
+        many = f"{place[1]} branches · {clean_line(place[2], 40)}" if place is not None else ""
+        set_border(self.query_one(".settings-box"), title="Settings", subtitle=many)
+
+    def _bits(self, trace: Trace[PointsFrame] | None) -> str:
+        """The divergence that was measured last before the step shown."""
+        series = self._curves.divergence
+        if trace is None or not series:
+            return ""
+        steps, values = series["divergence"]
+        at = int(np.searchsorted(steps, trace.position, side="right")) - 1
+        return f"{spelled(float(values[at]))} bits off" if at >= 0 else ""
+
+
+class LabActions(Actions):
+    """The family, the data, the learning rate, and what is drawn."""
+
+    def __init__(self, pane: TracePane, controller: LabController, view: LabView) -> None:
+        super().__init__(pane)
+        self._controller = controller
+        self._view = view
+        self.action_family, self.action_data = controller.next_family, controller.next_data
+
+    def action_rate(self, direction: int) -> None:
+        """Twice the learning rate, or half of it."""
+        settings = self._controller.settings
+        rate = settings.learning_rate * (2.0 if direction > 0 else 0.5)
+        if LEAST_RATE <= rate <= MOST_RATE:
+            self.pane.tuning.touched = "learning_rate"
+            self.pane.tuning.change(replace(settings, learning_rate=float(f"{rate:.3g}")))
+
+    def action_layers(self) -> None:
+        """What is drawn of what there is."""
+        names = [*LAYERS]
+        self._view.drawn = names[(names.index(self._view.drawn) + 1) % len(names)]
+        self.pane.paint()
+
+
+def _build(pane: TracePane) -> Parts:
+    controller = LabController(pane.session, pane)
+    seeing = Seeing(pane, controller)
+    view = LabView(pane, controller, seeing)
+    actions = seeing, view.points, LabActions(pane, controller, view)
+    return Parts(controller, view, LabInspector(pane, controller, view), actions)
+
+
+LAB_PANE = PaneKind("lab", "Lab", "lab-pane", _build, "learning_rate", catch_up=0.5, compares=False)
 
 
 # --- The Lab's screen: its pane between the header and the footer -----------------------------
@@ -843,7 +862,9 @@ class LabScreen(DeafWhenLeaving, Screen[ViewName]):
 
     def __init__(self, session: Session) -> None:
         super().__init__()
-        self.lab = LabPane(session)
+        self.lab = TracePane(LAB_PANE, session)
+        assert isinstance(self.lab.view, LabView)
+        self.view = self.lab.view
         self.machine = self.traffic = ""
         self.live = 0  # trainings of runs
         self.user_keys: dict[str, str] = {}
@@ -872,22 +893,22 @@ class LabScreen(DeafWhenLeaving, Screen[ViewName]):
 
     def on_screen_resume(self) -> None:
         """Shown again: what came meanwhile is painted."""
-        if self.usable and not self.lab.editing:
+        if self.usable and not self.view.editing:
             self.set_focus(self.lab)
             self.lab.paint()
 
     def open_saved(self, path: Path) -> None:
         """Show a saved training."""
-        self.call_after_refresh(self.lab.open_saved, path)
+        self.call_after_refresh(self.lab.files.open_saved, path)
 
     # --- the lines around -----------------------------------------------------------------
 
     @property
     def scope(self) -> Scope:
         """Whose keys hold."""
-        return "points" if self.lab.editing else "lab"
+        return "points" if self.view.editing else "lab"
 
-    @on(OwnPoints.Editing)
+    @on(PointsEditor.Editing)
     def refresh_chrome(self) -> None:
         """Header and footer as things stand."""
         if not self.usable:
@@ -914,7 +935,7 @@ class LabScreen(DeafWhenLeaving, Screen[ViewName]):
 
     async def press(self, key: keys.Key) -> None:
         """Do what the key does."""
-        where = {"lab": self.lab, "points": self.lab.editor}.get(key.pane, self)
+        where = {"lab": self.lab, "points": self.view.editor}.get(key.pane, self)
         await self.app.run_action(key.action, where)
 
     # --- leaving ----------------------------------------------------------------------------
@@ -922,7 +943,8 @@ class LabScreen(DeafWhenLeaving, Screen[ViewName]):
     def action_view(self, view: ViewName) -> None:
         """To another view of the app."""
         if view != "lab" and self.is_active:
-            self.lab.leave()
+            self.view.seeing.stop_particles()
+            self.lab.controller.hold()
             self.dismiss(view)
 
     def action_back(self) -> None:
@@ -956,7 +978,7 @@ class LabCommands(Palette):
         lab = self.screen
         if not isinstance(lab, LabScreen):
             return
-        for scope in ("points", "lab") if lab.lab.editing else ("lab",):
+        for scope in ("points", "lab") if lab.view.editing else ("lab",):
             yield from key_commands(scope, keys.of_pane(scope), lab.press)
         yield from key_commands("app", keys.common("lab"), lab.press)
         yield from theme_commands(self.app)

@@ -11,6 +11,7 @@ from textual.message import Message
 
 from genui import protocol
 from genui.ui.keys import PaneName
+from genui.ui.traces.trees import TraceReply
 
 if TYPE_CHECKING:
     from genui.runs.layout import RunDir
@@ -40,64 +41,12 @@ class WorkerDied(Message):
         self.restarted = restarted
 
 
-class TraceMessage(Message, bubble=False):
-    """Goes to the pane that owns the trace, and no further."""
+class Reply(Message, bubble=False):
+    """What the worker says of a trace, for the owner of the trace alone."""
 
-
-class TraceStarted(TraceMessage):
-    def __init__(self, started: protocol.Started) -> None:
+    def __init__(self, reply: TraceReply) -> None:
         super().__init__()
-        self.started = started
-
-
-class FramesArrived(TraceMessage):
-    """Every frame of one trace that came in one read of the pipe."""
-
-    def __init__(self, trace: int, frames: Sequence[protocol.Frame]) -> None:
-        super().__init__()
-        self.trace = trace
-        self.frames = frames
-
-
-class TraceIdle(TraceMessage):
-    def __init__(self, idle: protocol.Idle) -> None:
-        super().__init__()
-        self.idle = idle
-
-
-class TraceFailed(TraceMessage):
-    def __init__(self, trace: int, line: str) -> None:
-        super().__init__()
-        self.trace = trace
-        self.line = line
-
-
-class AttentionArrived(TraceMessage):
-    def __init__(self, attention: protocol.Attention) -> None:
-        super().__init__()
-        self.attention = attention
-
-
-class LabelsArrived(TraceMessage):
-    def __init__(self, labels: protocol.Labels) -> None:
-        super().__init__()
-        self.labels = labels
-
-
-class NeighboursArrived(TraceMessage):
-    def __init__(self, neighbours: protocol.Neighbours) -> None:
-        super().__init__()
-        self.neighbours = neighbours
-
-
-class SeenArrived(TraceMessage):
-    def __init__(self, seen: protocol.Seen) -> None:
-        super().__init__()
-        self.seen = seen
-
-
-class TraceLost(TraceMessage):
-    """The worker that held the owner's traces is gone; they can be started again."""
+        self.reply = reply
 
 
 # --- from the watcher thread ----------------------------------------------------------

@@ -20,7 +20,7 @@ from textual.message_pump import MessagePump
 from genui import protocol
 from genui.base.text import clean_line
 from genui.ui import messages
-from genui.ui.traces.controller import Ask, Trace
+from genui.ui.traces.trees import Ask, Frames, Lost, Trace, TraceReply
 
 WORKER = (sys.executable, "-m", "genui.engine.worker")
 READ_BYTES = 1 << 16
@@ -260,25 +260,16 @@ class Session:
                             f"{protocol.VERSION}"
                         )
                     self._on_ready(reply)
-                case protocol.Started():
-                    self._post(reply.trace, messages.TraceStarted(reply))
-                case protocol.Idle():
-                    # Frames that came before this Idle must arrive before it.
-                    self._post_frames(reply.trace, frames.pop(reply.trace, None))
-                    self._post(reply.trace, messages.TraceIdle(reply))
-                case protocol.Failed():
-                    self._post_frames(reply.trace, frames.pop(reply.trace, None))
-                    self._on_failed(reply)
-                case protocol.Attention():
-                    self._post(reply.trace, messages.AttentionArrived(reply))
-                case protocol.Labels():
-                    self._post(reply.trace, messages.LabelsArrived(reply))
-                case protocol.Neighbours():
-                    self._post(reply.trace, messages.NeighboursArrived(reply))
-                case protocol.Seen():
-                    self._post(reply.trace, messages.SeenArrived(reply))
+                case protocol.Failed() if reply.trace < 0:  # of no trace
+                    self._app.post_message(messages.Say(clean_line(reply.message)))
                 case protocol.Warmed():
                     pass
+                case protocol.Idle() | protocol.Failed():
+                    # Frames that came before it must arrive before it.
+                    self._post_frames(reply.trace, frames.pop(reply.trace, None))
+                    self._post(reply)
+                case _:
+                    self._post(reply)
         for trace, group in frames.items():
             self._post_frames(trace, group)
         return ""
@@ -290,21 +281,13 @@ class Session:
             self._write(request)
         self._app.post_message(messages.WorkerReady(ready))
 
-    def _on_failed(self, failed: protocol.Failed) -> None:
-        line = clean_line(failed.message)
-        if failed.trace in self._owners:
-            self._post(failed.trace, messages.TraceFailed(failed.trace, line))
-        elif failed.trace < 0:
-            self._app.post_message(messages.Say(line))
-
-    def _post(self, trace: int, message: messages.TraceMessage) -> None:
-        owner = self._owners.get(trace)
-        if owner is not None:
-            owner.post_message(message)
+    def _post(self, reply: TraceReply) -> None:
+        if not isinstance(reply, Lost) and (owner := self._owners.get(reply.trace)) is not None:
+            owner.post_message(messages.Reply(reply))
 
     def _post_frames(self, trace: int, frames: list[protocol.Frame] | None) -> None:
         if frames:
-            self._post(trace, messages.FramesArrived(trace, frames))
+            self._post(Frames(trace, frames))
 
     # --- death ----------------------------------------------------------------------
 
@@ -313,7 +296,7 @@ class Session:
         self._owners.clear()
         self._waiting.clear()
         for owner in owners:
-            owner.post_message(messages.TraceLost())
+            owner.post_message(messages.Reply(Lost()))
 
     def _died(self, line: str, restarted: bool) -> None:
         self._waiting.clear()

@@ -38,8 +38,7 @@ from genui.render.prose import Flow
 from genui.runs.launch import launch
 from genui.runs.layout import RunDir
 from genui.ui.keys import Scope, keys_markdown
-from genui.ui.traces.controller import Trace
-from genui.ui.traces.trees import Branch, Tree
+from genui.ui.traces.trees import Branch, Trace, Tree
 from genui.ui.widgets.base import LineInput, Row, RowList, set_border
 from genui.ui.widgets.dialogs import ChooseScreen, Window
 from genui.ui.widgets.image import ImageView, MaskPainter

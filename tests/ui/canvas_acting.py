@@ -4,12 +4,17 @@ from acting import home_of, until_seen
 from textual.pilot import Pilot
 
 from genui.protocol import ImageFrame
-from genui.ui.generate.image import CanvasPane
-from genui.ui.traces.controller import Trace
+from genui.ui.generate.image import CanvasView
+from genui.ui.generate.pane import TracePane
+from genui.ui.traces.trees import Trace
 
 
-def pane_of(pilot: Pilot[None]) -> CanvasPane:
-    return home_of(pilot).query_one(CanvasPane)
+def pane_of(pilot: Pilot[None]) -> TracePane:
+    return home_of(pilot).query_one("#canvas", TracePane)
+
+
+def view_of(pilot: Pilot[None]) -> CanvasView:
+    return pane_of(pilot).query_one(CanvasView)
 
 
 def shown(pilot: Pilot[None]) -> Trace[ImageFrame]:

@@ -12,18 +12,16 @@ from genui.base import paths
 from genui.formats.favourites import list_trees, load_tree
 from genui.protocol import AddNoise, SetSeed
 from genui.ui import keys
-from genui.ui.generate.image import CanvasPane
 from genui.ui.generate.pane import TracePane
-from genui.ui.generate.text import TextPane
 from genui.ui.home import HomeCommands
 from genui.ui.windows import BranchesScreen, tree_lines
 
 
-def canvas(pilot: Pilot[None]) -> CanvasPane:
-    return home_of(pilot).query_one(CanvasPane)
+def canvas(pilot: Pilot[None]) -> TracePane:
+    return home_of(pilot).query_one("#canvas", TracePane)
 
 
-async def grow(pilot: Pilot[None]) -> CanvasPane:
+async def grow(pilot: Pilot[None]) -> TracePane:
     """Three branches in the Canvas: one to the end, a fork of it at 12, and a fork of that."""
     pane = canvas(pilot)
     await pilot.press("3", "end")
@@ -31,15 +29,15 @@ async def grow(pilot: Pilot[None]) -> CanvasPane:
     for step, seed in ((12, 7), (15, 9)):
         assert pane.trace is not None
         pane.trace.seek(step)
-        pane.seed = seed
-        pane.fork(SetSeed(seed), f"seed {seed}")
+        pane.controller.seed = seed
+        pane.controller.fork(SetSeed(seed), f"seed {seed}")
         await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 20)
     await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
     return pane
 
 
 def labels(pane: TracePane) -> list[str]:
-    return [branch.label for branch in pane.traces.branches]
+    return [branch.label for branch in pane.controller.tree.branches]
 
 
 def test_a_tree_is_drawn_by_how_deep_its_entries_are() -> None:
@@ -75,12 +73,12 @@ async def test_branches_are_listed_as_a_tree_with_where_they_fork(
 async def test_enter_goes_to_the_branch_with_its_seed(shipped: Path, open_app: Opener) -> None:
     async with open_app() as pilot:
         pane = await grow(pilot)
-        assert pane.seed == 9
+        assert pane.controller.seed == 9
         await pilot.press("b")
         await until_seen(pilot, "└─ seed 7")
         await pilot.press("up", "enter")
-        await until(pilot, lambda: pane.seed == 7)
-        assert pane.traces.shown is pane.traces.branches[1]
+        await until(pilot, lambda: pane.controller.seed == 7)
+        assert pane.controller.tree.shown is pane.controller.tree.branches[1]
 
 
 async def test_what_is_shown_cannot_be_dropped_nor_what_it_grew_from(
@@ -94,14 +92,14 @@ async def test_what_is_shown_cannot_be_dropped_nor_what_it_grew_from(
         await until(pilot, lambda: "it is the one that is shown" in fault(pilot))
         await pilot.press("up", "d")
         await until(pilot, lambda: "what is shown grew from it" in fault(pilot))
-        assert len(pane.traces.branches) == 3
+        assert len(pane.controller.tree.branches) == 3
 
 
 async def test_dropping_a_branch_drops_what_grew_from_it(shipped: Path, open_app: Opener) -> None:
     async with open_app() as pilot:
         pane = await grow(pilot)
-        pane.show_branch(0)
-        pane.fork(AddNoise(to=3), "noise to 3")
+        pane.controller.show_branch(0)
+        pane.controller.fork(AddNoise(to=3), "noise to 3")
         await pilot.press("b")
         await until_seen(pilot, "├─ seed 7")
         await pilot.press("up", "up", "d")
@@ -124,7 +122,10 @@ async def test_the_model_of_the_branch_that_is_gone_to_is_the_panes(
         await pilot.press("b")
         await until_seen(pilot, "seed 9 · emoji")
         await pilot.press("home", "enter")
-        await until(pilot, lambda: pane.model is not None and pane.model.name == "emoji")
+        await until(
+            pilot,
+            lambda: pane.controller.model is not None and pane.controller.model.name == "emoji",
+        )
 
 
 # --- saved and opened again -------------------------------------------------------------
@@ -176,7 +177,7 @@ async def test_every_tree_of_the_pane_is_saved_from_the_window(
     async with open_app() as pilot:
         pane = await grow(pilot)
         await pilot.press("r")
-        await until(pilot, lambda: len(pane.traces.branches) == 4)
+        await until(pilot, lambda: len(pane.controller.tree.branches) == 4)
         await pilot.press("b", "s")
         await until(pilot, lambda: len(list_trees()) == 2)
         await until_seen(pilot, "saved 4 branches in")
@@ -195,9 +196,9 @@ async def test_opened_after_the_worker_was_killed_it_gives_the_same_frames(
         os.kill(pid, signal.SIGKILL)
         await until_seen(pilot, "the worker was killed")
         home_of(pilot).open_saved(path, "canvas")
-        await until(pilot, lambda: len(pane.traces.branches) == 6)
+        await until(pilot, lambda: len(pane.controller.tree.branches) == 6)
         await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 20)
-        assert pane.traces.shown is pane.traces.branches[5]
+        assert pane.controller.tree.shown is pane.controller.tree.branches[5]
         assert [frame.x for frame in pane.trace.frames] == frames
 
 
@@ -205,10 +206,10 @@ async def test_a_fresh_app_opens_it_from_the_palette_where_it_was_left(
     shipped: Path, open_app: Opener
 ) -> None:
     async with open_app() as pilot:
-        pane = home_of(pilot).query_one(TextPane)
+        pane = home_of(pilot).query_one("#text", TracePane)
         await pilot.press("2", "right", "right", "right")
         await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 3)
-        pane.fork(SetSeed(5), "seed 5", play=False)
+        pane.controller.fork(SetSeed(5), "seed 5", play=False)
         await pilot.press("right")
         await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 4)
         assert pane.trace is not None
@@ -220,12 +221,12 @@ async def test_a_fresh_app_opens_it_from_the_palette_where_it_was_left(
         await pilot.press(*"opensaved")
         await until_seen(pilot, "Open saved trace ROMEO: · seed 1")
         await pilot.press("down", "enter")
-        pane = home_of(pilot).query_one(TextPane)
+        pane = home_of(pilot).query_one("#text", TracePane)
         await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 4)
         assert pane.trace is not None
         assert [frame.text for frame in pane.trace.frames] == texts
         assert pane.trace.position == 4
-        assert pane.seed == 5
+        assert pane.controller.seed == 5
         assert labels(pane) == ["seed 1", "seed 5"]
         assert "2 branches, b lists them" in seen(pilot)
 
@@ -235,13 +236,13 @@ async def test_a_branch_that_is_not_shown_computes_once_it_is_gone_to(
 ) -> None:
     async with open_app() as pilot:
         pane = await grow(pilot)
-        frames = [frame.x for frame in pane.traces.branches[1].trace.frames]
+        frames = [frame.x for frame in pane.controller.tree.branches[1].trace.frames]
         path = await saved(pilot)
         home_of(pilot).open_saved(path, "canvas")
-        await until(pilot, lambda: len(pane.traces.branches) == 6)
-        again = pane.traces.branches[4]
+        await until(pilot, lambda: len(pane.controller.tree.branches) == 6)
+        again = pane.controller.tree.branches[4]
         assert again.trace.frames == []
-        pane.show_branch(again.number)
+        pane.controller.show_branch(again.number)
         await pilot.press("end")
         await until(pilot, lambda: again.trace.computed == 20)
         assert [frame.x for frame in again.trace.frames] == frames
@@ -267,7 +268,7 @@ async def test_a_saved_trace_without_its_model_is_one_line(shipped: Path, open_a
         (shipped / "emoji" / "model.safetensors").unlink()
         home_of(pilot).open_saved(path, "canvas")
         await until_seen(pilot, "its model is not here")
-        assert len(canvas(pilot).traces.branches) == 3
+        assert len(canvas(pilot).controller.tree.branches) == 3
 
 
 async def test_a_full_disk_is_one_line(

@@ -51,7 +51,7 @@ async def test_a_picture_that_is_not_there_is_one_line_and_the_last_one_stays(
         await pilot.press("enter")
         await until_seen(pilot, "dog.png: no such file; check its name")
         assert shown(pilot) is before
-        assert pane_of(pilot).opening.init is None
+        assert pane_of(pilot).controller.opening.init is None
 
 
 async def test_a_training_picture_drowns_and_is_denoised_from_a_step(
@@ -84,7 +84,7 @@ async def test_a_finished_picture_drowns_itself(shipped, open_app: Opener) -> No
         assert frame is not None
         await pilot.press("u")
         await until_seen(pilot, "this picture drowns in noise")
-        init = pane_of(pilot).opening.init
+        init = pane_of(pilot).controller.opening.init
         assert isinstance(init, Picture)
         assert init.rgb == frame.guess
 

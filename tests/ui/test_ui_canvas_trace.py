@@ -134,13 +134,13 @@ async def test_a_sampler_that_draws_noise_forks_with_another_seed(
     async with open_app() as pilot:
         pane = pane_of(pilot)
         await pilot.press("3", "s", "s", "s", "s")
-        assert pane.settings.sampler == "ddpm"
+        assert pane.controller.settings.sampler == "ddpm"
         await pilot.press("right", "right")
         await until_seen(pilot, "guess 2/20")
         await pilot.press("f")
         await until_seen(pilot, "20/20")
         ((step, edit),) = edits(pilot)
-        assert (step, edit) == (2, SetSeed(pane.seed))
+        assert (step, edit) == (2, SetSeed(pane.controller.seed))
 
 
 async def test_a_sampler_that_draws_none_forks_with_noise_added_back_and_says_so(
@@ -152,13 +152,13 @@ async def test_a_sampler_that_draws_none_forks_with_noise_added_back_and_says_so
         await pilot.press("f")
         await until_seen(pilot, "this sampler draws no noise on the way")
         await until_seen(pilot, "23/23")
-        assert edits(pilot) == [(6, SetSeed(pane_of(pilot).seed)), (6, AddNoise(to=3))]
+        assert edits(pilot) == [(6, SetSeed(pane_of(pilot).controller.seed)), (6, AddNoise(to=3))]
 
 
 async def test_another_caption_from_a_step_on(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         await drawn_to(pilot, "left", "left")
-        before = pane_of(pilot).prompt
+        before = pane_of(pilot).controller.prompt
         await pilot.press("c")
         await until_seen(pilot, "Caption from step 18 on")
         await answered(pilot, "blue star")
@@ -175,11 +175,11 @@ async def test_a_setting_midway_forks_and_at_the_end_begins_again(
     async with open_app() as pilot:
         pane = pane_of(pilot)
         await drawn_to(pilot, "left", "plus")
-        await until(pilot, lambda: len(pane.traces.branches) == 2)
+        await until(pilot, lambda: len(pane.controller.tree.branches) == 2)
         await until_seen(pilot, "20/20")
         assert shown(pilot).forked_at == 19
         await pilot.press("plus")
-        await until(pilot, lambda: len(pane.traces.branches) == 3)
+        await until(pilot, lambda: len(pane.controller.tree.branches) == 3)
         assert shown(pilot).request.edits == ()
 
 
@@ -192,7 +192,7 @@ async def test_eta_is_offered_where_the_sampler_has_it(shipped, open_app: Opener
         await until_seen(pilot, "d eta")
         await pilot.press("d")
         await answered(pilot, "0.5")
-        await until(pilot, lambda: pane_of(pilot).settings.eta == 0.5)
+        await until(pilot, lambda: pane_of(pilot).controller.settings.eta == 0.5)
 
 
 # --- the mask -------------------------------------------------------------------------
@@ -222,7 +222,7 @@ async def test_esc_leaves_the_mask_and_nothing_is_forked(shipped, open_app: Open
     async with open_app() as pilot:
         await drawn_to(pilot, "m", "space", "escape")
         await until(pilot, lambda: not isinstance(pilot.app.screen, MaskScreen))
-        assert len(pane_of(pilot).traces.branches) == 1
+        assert len(pane_of(pilot).controller.tree.branches) == 1
 
 
 async def test_a_grid_has_no_mask(shipped, open_app: Opener) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import stage
 from acting import SIZES, SLOW, Opener, seen, until, until_seen
-from canvas_acting import pane_of, shown
+from canvas_acting import pane_of, shown, view_of
 from textual.pilot import Pilot
 
 from genui.base import paths
@@ -15,7 +15,7 @@ from genui.protocol import ImageFrame
 from genui.protocol import Picture as Given
 from genui.ui.compare import CompareScreen, VariationsScreen
 from genui.ui.generate.image import arranged
-from genui.ui.traces.controller import ROUNDS, ClipHead
+from genui.ui.traces.compare import ROUNDS, ClipHead
 from genui.ui.widgets.image import ColumnView, ImageView, MaskPainter
 
 
@@ -48,8 +48,8 @@ async def test_a_clip_plays_by_itself_and_says_which_frame_it_is_at(
 ) -> None:
     async with open_app() as pilot:
         await clip_drawn(pilot)
-        before = pane_of(pilot).moment
-        await until(pilot, lambda: pane_of(pilot).moment not in (before, (before + 1) % 16))
+        before = view_of(pilot).moment
+        await until(pilot, lambda: view_of(pilot).moment not in (before, (before + 1) % 16))
         assert "/16 ▸" in seen(pilot)
         assert "20/20" in seen(pilot)
 
@@ -59,11 +59,11 @@ async def test_full_stop_and_comma_hold_the_clip_and_go_through_its_frames(
 ) -> None:
     async with open_app() as pilot:
         await clip_drawn(pilot, "full_stop")
-        at = pane_of(pilot).moment
+        at = view_of(pilot).moment
         await pilot.press("full_stop", "full_stop", "comma")
-        assert pane_of(pilot).moment == (at + 1) % 16
+        assert view_of(pilot).moment == (at + 1) % 16
         await pilot.pause(0.3)
-        assert pane_of(pilot).moment == (at + 1) % 16
+        assert view_of(pilot).moment == (at + 1) % 16
         assert f"frame {(at + 1) % 16 + 1:>2}/16 ‖" in seen(pilot)
 
 
@@ -72,17 +72,17 @@ async def test_a_step_back_along_the_denoising_keeps_the_frame(
 ) -> None:
     async with open_app() as pilot:
         await clip_drawn(pilot, "full_stop")
-        at = pane_of(pilot).moment
+        at = view_of(pilot).moment
         await pilot.press("left", "left")
         assert "18/20" in seen(pilot)
-        assert pane_of(pilot).moment == at
+        assert view_of(pilot).moment == at
 
 
 async def test_semicolon_lets_a_held_clip_go_on(video: Path, open_app: Opener) -> None:
     async with open_app() as pilot:
         await clip_drawn(pilot, "full_stop", "semicolon")
-        at = pane_of(pilot).moment
-        await until(pilot, lambda: pane_of(pilot).moment != at)
+        at = view_of(pilot).moment
+        await until(pilot, lambda: view_of(pilot).moment != at)
 
 
 async def test_a_picture_has_no_frames_and_says_so(shipped: Path, open_app: Opener) -> None:
@@ -98,16 +98,16 @@ async def test_all_frames_lie_side_by_side(
 ) -> None:
     async with open_app(size) as pilot:
         await clip_drawn(pilot, "p", "p")
-        await until(pilot, lambda: pane_of(pilot).spread)
+        await until(pilot, lambda: view_of(pilot).spread)
         assert "all 16 frames" in seen(pilot)
         await pilot.press("p")
-        await until(pilot, lambda: not pane_of(pilot).spread)
+        await until(pilot, lambda: not view_of(pilot).spread)
 
 
 async def test_a_mask_is_painted_on_the_frame_that_is_shown(video: Path, open_app: Opener) -> None:
     async with open_app() as pilot:
         await clip_drawn(pilot, "full_stop", "full_stop", "full_stop")
-        wanted = frame_at(pilot, pane_of(pilot).moment)
+        wanted = frame_at(pilot, view_of(pilot).moment)
         await pilot.press("m")
         await until(pilot, lambda: len(pilot.app.screen_stack) > 1)
         painter = pilot.app.screen.query_one(MaskPainter)
@@ -117,7 +117,7 @@ async def test_a_mask_is_painted_on_the_frame_that_is_shown(video: Path, open_ap
 async def test_a_clip_that_drowns_begins_from_all_its_frames(video: Path, open_app: Opener) -> None:
     async with open_app() as pilot:
         await clip_drawn(pilot, "u")
-        init = pane_of(pilot).opening.init
+        init = pane_of(pilot).controller.opening.init
         assert isinstance(init, Given)
         assert (init.width, init.height) == (32, 32 * 16)
         assert len(init.rgb) == 32 * 32 * 16 * 3
@@ -126,7 +126,7 @@ async def test_a_clip_that_drowns_begins_from_all_its_frames(video: Path, open_a
 async def test_clips_are_compared_at_the_same_frame(video: Path, open_app: Opener) -> None:
     async with open_app() as pilot:
         await clip_drawn(pilot, "f")
-        await until(pilot, lambda: len(pane_of(pilot).traces.branches) == 2)
+        await until(pilot, lambda: len(pane_of(pilot).controller.tree.branches) == 2)
         await pilot.press("V")
         await until(pilot, lambda: len(pilot.app.screen_stack) > 1)
         await pilot.press("enter")
@@ -148,8 +148,8 @@ async def test_a_slow_worker_does_not_keep_the_clip_from_playing(
     async with open_app(worker=SLOW) as pilot:
         await pilot.press("3", "space")
         await until_seen(pilot, "/16 ▸")
-        at = pane_of(pilot).moment
-        await until(pilot, lambda: pane_of(pilot).moment != at)
+        at = view_of(pilot).moment
+        await until(pilot, lambda: view_of(pilot).moment != at)
 
 
 # --- the head and the arrangement -------------------------------------------------------

@@ -7,17 +7,18 @@ from textual.pilot import Pilot
 
 from genui.protocol import TextSettings
 from genui.protocol.registry import KINDS
-from genui.ui.generate.text import TextPane
+from genui.ui.generate.pane import TracePane
+from genui.ui.generate.text import TextView
 from genui.ui.widgets.prose import CodeProse
 
 
-async def write(pilot: Pilot[None], tokens: int, prompt: str = "def ") -> TextPane:
+async def write(pilot: Pilot[None], tokens: int, prompt: str = "def ") -> TracePane:
     """Full-screen, that many tokens of code written, held at the last."""
     home = home_of(pilot)
-    pane = home.query_one(TextPane)
+    pane = home.query_one("#text", TracePane)
     model = next(model for model in home.models if model.name == "python")
-    pane._take(model)
-    pane.prompt = prompt
+    pane.controller.use_model(model)
+    pane.controller.prompt = prompt
     await pilot.press("2", *["right"] * tokens)
     await until(pilot, lambda: pane.trace is not None and pane.trace.position == tokens)
     return pane
@@ -92,10 +93,10 @@ async def test_where_it_breaks_the_line_is_marked(shipped, open_app: Opener) -> 
 async def test_other_text_is_neither_coloured_nor_parsed(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         await pilot.press("2", "right", "right")
-        pane = home_of(pilot).query_one(TextPane)
+        pane = home_of(pilot).query_one("#text", TracePane)
         await until(pilot, lambda: pane.trace is not None and pane.trace.position == 2)
         assert "parses" not in seen(pilot)
-        assert pane.checked is None
+        assert pane.query_one(TextView).code.result is None
         await pilot.press("s")
         await until_seen(pilot, "only code is coloured")
 
@@ -122,15 +123,15 @@ async def test_code_has_settings_of_its_own_and_each_kind_keeps_them(
 ) -> None:
     async with open_app() as pilot:
         pane = await write(pilot, 3)
-        assert pane.settings == KINDS["transformer", "code"].defaults
+        assert pane.controller.settings == KINDS["transformer", "code"].defaults
         await pilot.press("minus")
-        cooler = pane.settings
+        cooler = pane.controller.settings
         assert cooler != KINDS["transformer", "code"].defaults
         models = {model.name: model for model in home_of(pilot).models}
-        pane._take(models["shakespeare"])
-        assert pane.settings == TextSettings()
-        pane._take(models["python"])
-        assert pane.settings == cooler
+        pane.controller.use_model(models["shakespeare"])
+        assert pane.controller.settings == TextSettings()
+        pane.controller.use_model(models["python"])
+        assert pane.controller.settings == cooler
 
 
 async def test_g_lets_it_write_what_is_no_python_or_not(shipped, open_app: Opener) -> None:
@@ -139,8 +140,8 @@ async def test_g_lets_it_write_what_is_no_python_or_not(shipped, open_app: Opene
         await until_seen(pilot, "g grammar      Python")
         await pilot.press("g")
         await until_seen(pilot, "g grammar      off")
-        assert isinstance(pane.settings, TextSettings)
-        assert pane.settings.grammar == "none"
+        assert isinstance(pane.controller.settings, TextSettings)
+        assert pane.controller.settings.grammar == "none"
         await until_seen(pilot, "no grammar")  # the branch
         await pilot.press("g")
         await until_seen(pilot, "g grammar      Python")

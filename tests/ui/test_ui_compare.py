@@ -21,8 +21,7 @@ from genui.protocol import (
     WriteToken,
 )
 from genui.ui.compare import CompareScreen
-from genui.ui.generate.image import CanvasPane
-from genui.ui.generate.text import TextPane
+from genui.ui.generate.pane import TracePane
 from genui.ui.traces.compare import (
     Column,
     Gap,
@@ -32,7 +31,7 @@ from genui.ui.traces.compare import (
     in_common,
     parting,
 )
-from genui.ui.traces.controller import Trace
+from genui.ui.traces.trees import Trace
 from genui.ui.widgets.dialogs import ChooseScreen, ValueScreen
 
 # --- pure -------------------------------------------------------------------------------
@@ -151,12 +150,12 @@ def test_play_at_the_end_begins_again() -> None:
 # --- the screen ---------------------------------------------------------------------------
 
 
-def canvas(pilot: Pilot[None]) -> CanvasPane:
-    return home_of(pilot).query_one(CanvasPane)
+def canvas(pilot: Pilot[None]) -> TracePane:
+    return home_of(pilot).query_one("#canvas", TracePane)
 
 
-def text(pilot: Pilot[None]) -> TextPane:
-    return home_of(pilot).query_one(TextPane)
+def text(pilot: Pilot[None]) -> TracePane:
+    return home_of(pilot).query_one("#text", TracePane)
 
 
 async def opened(pilot: Pilot[None]) -> CompareScreen:
@@ -166,14 +165,14 @@ async def opened(pilot: Pilot[None]) -> CompareScreen:
     return screen
 
 
-async def forked(pilot: Pilot[None]) -> CanvasPane:
+async def forked(pilot: Pilot[None]) -> TracePane:
     """The Canvas with a picture and, shown, a fork of it at step 12 with noise added."""
     pane = canvas(pilot)
     await pilot.press("3", "end")
     await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 20)
     assert pane.trace is not None
     pane.trace.seek(12)
-    pane.fork(SetSeed(8), "seed 8")
+    pane.controller.fork(SetSeed(8), "seed 8")
     await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
     return pane
 
@@ -242,7 +241,7 @@ async def test_another_model_begins_from_the_same_request_and_is_closed_on_leavi
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is home_of(pilot))
         assert other.id == 0
-        assert len(pane.traces.branches) == 1
+        assert len(pane.controller.tree.branches) == 1
         assert pane.trace.id != 0
 
 
@@ -275,7 +274,7 @@ async def test_a_model_that_cannot_be_loaded_says_so_in_its_column(
         pane = canvas(pilot)
         await pilot.press("3", "right")
         await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 1)
-        pane._compare_to("model broken")
+        pane.branches.compare_to("model broken")
         screen = await opened(pilot)
         await until_seen(pilot, "file is truncated")
         await pilot.press("right")
@@ -368,10 +367,10 @@ async def test_enter_takes_a_column_into_the_pane_with_its_frames(
         taken = screen.going.traces[2]
         await pilot.press("3", "left", "enter")
         await until(pilot, lambda: pane.trace is taken)
-        assert (pane.seed, taken.position, taken.computed) == (3, 399, 400)
-        assert [branch.label for branch in pane.traces.branches] == ["seed 1", "seed 3"]
+        assert (pane.controller.seed, taken.position, taken.computed) == (3, 399, 400)
+        assert [branch.label for branch in pane.controller.tree.branches] == ["seed 1", "seed 3"]
         await until_seen(pilot, "399/400 tok")
-        pane.fork(SetSeed(77), "seed 77")
+        pane.controller.fork(SetSeed(77), "seed 77")
         fork = pane.trace
         assert fork is not None
         assert fork is not taken

@@ -11,8 +11,7 @@ from genui.formats.codec import CastFile, SavedFile, read
 from genui.formats.favourites import SavedTree, branch_start
 from genui.formats.recipe import result_of, to_start
 from genui.protocol import SetSeed, SetSettings, TextSettings
-from genui.ui.generate.image import CanvasPane
-from genui.ui.generate.text import TextPane
+from genui.ui.generate.pane import TracePane
 from genui.ui.widgets.base import LineInput, RowList
 from genui.ui.widgets.dialogs import ExportScreen
 
@@ -26,16 +25,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
-async def drawn(pilot: Pilot[None]) -> CanvasPane:
-    pane = home_of(pilot).query_one(CanvasPane)
+async def drawn(pilot: Pilot[None]) -> TracePane:
+    pane = home_of(pilot).query_one("#canvas", TracePane)
     await pilot.press("3", "end")
     await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
     return pane
 
 
-async def written(pilot: Pilot[None]) -> TextPane:
-    pane = home_of(pilot).query_one(TextPane)
-    pane.settings = TextSettings(tokens=12)
+async def written(pilot: Pilot[None]) -> TracePane:
+    pane = home_of(pilot).query_one("#text", TracePane)
+    pane.controller.settings = TextSettings(tokens=12)
     await pilot.press("2", "end")
     await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
     return pane
@@ -136,7 +135,7 @@ async def test_text_is_written_whole_with_the_recipe_of_its_branch(
     async with open_app() as pilot:
         pane = await written(pilot)
         await pilot.press("left", "left", "left")
-        pane.fork(SetSeed(5), "seed 5")
+        pane.controller.fork(SetSeed(5), "seed 5")
         await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
         assert pane.trace is not None
         await window(pilot)
@@ -161,7 +160,7 @@ async def test_a_recording_and_the_branches_are_written_too(
         assert isinstance(recording, CastFile)
         assert len(recording.outputs) == 13
         await pilot.press("left", "left")
-        pane.fork(SetSeed(4), "seed 4")
+        pane.controller.fork(SetSeed(4), "seed 4")
         await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
         await window(pilot, "trace")
         await pilot.press("enter")
@@ -183,11 +182,11 @@ async def test_two_edits_at_once_are_saved_and_come_back_as_one_branch(
         pane = await written(pilot)
         assert pane.trace is not None
         pane.trace.seek(5)
-        pane.fork(SetSeed(4), "both", then=SetSettings(TextSettings(tokens=9)))
+        pane.controller.fork(SetSeed(4), "both", then=SetSettings(TextSettings(tokens=9)))
         await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
-        assert pane.traces.shown is not None
+        assert pane.controller.tree.shown is not None
         machine = export.machine_of(None)
-        saved = export.saved_tree(pane.traces, pane.traces.shown, machine)
+        saved = export.saved_tree(pane.controller.tree, pane.controller.tree.shown, machine)
         again: Tree = Tree()
         export.graft(saved, again)
         assert [branch.label for branch in again.branches] == ["seed 1", "both"]
@@ -199,7 +198,7 @@ async def test_an_unfinished_trace_is_finished_first_if_one_says_so(
     shipped: Path, open_app: Opener, folder: Path
 ) -> None:
     async with open_app() as pilot:
-        pane = home_of(pilot).query_one(CanvasPane)
+        pane = home_of(pilot).query_one("#canvas", TracePane)
         await pilot.press("3", "right", "right", "right")
         await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 3)
         await window(pilot)
@@ -217,7 +216,7 @@ async def test_an_unfinished_trace_is_finished_first_if_one_says_so(
 
 async def test_or_written_as_far_as_it_is(shipped: Path, open_app: Opener, folder: Path) -> None:
     async with open_app() as pilot:
-        pane = home_of(pilot).query_one(TextPane)
+        pane = home_of(pilot).query_one("#text", TracePane)
         await pilot.press("2", "right", "right")
         await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 2)
         await window(pilot)
@@ -232,7 +231,7 @@ async def test_leaving_while_it_finishes_writes_nothing(
     shipped: Path, open_app: Opener, folder: Path
 ) -> None:
     async with open_app(worker=SLOW) as pilot:
-        pane = home_of(pilot).query_one(CanvasPane)
+        pane = home_of(pilot).query_one("#canvas", TracePane)
         await pilot.press("3", "right")
         await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 1)
         await window(pilot)

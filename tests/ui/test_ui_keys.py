@@ -12,7 +12,7 @@ from textual.widgets import Markdown, MarkdownViewer
 from genui.base import paths
 from genui.base.errors import MisuseError
 from genui.ui import keys
-from genui.ui.generate.text import TextPane
+from genui.ui.generate.pane import TracePane
 from genui.ui.widgets.base import FooterLine, fitting_keys
 from genui.ui.windows import topic_of
 
@@ -127,7 +127,7 @@ async def test_the_border_shows_the_focus_through_zoom_and_theme(shipped, open_a
         )
 
     async with open_app() as pilot:
-        pane = home_of(pilot).query_one(TextPane)
+        pane = home_of(pilot).query_one("#text", TracePane)
         assert not lit(pane)
         await pilot.press("tab", "tab")
         assert lit(pane)
@@ -150,7 +150,7 @@ async def test_a_key_can_be_remapped_by_id(shipped, open_app: Opener) -> None:
     paths.state_dir().mkdir(parents=True)
     (paths.state_dir() / keys.KEYMAP_FILE).write_text('text.reseed = "f5"\n')
     async with open_app() as pilot:
-        pane = home_of(pilot).query_one(TextPane)
+        pane = home_of(pilot).query_one("#text", TracePane)
         await until_seen(pilot, "cpu bf16")
         await pilot.press("2", "r")
         assert pane.trace is None
@@ -213,14 +213,17 @@ async def test_keys_typed_at_once_reach_the_line_that_the_first_one_opens(
 ) -> None:
     """As over a link that stalls: all of them are there before the line is."""
     async with open_app() as pilot:
-        pane = home_of(pilot).query_one(TextPane)
-        pane.prompt = "ROMEO:"
+        pane = home_of(pilot).query_one("#text", TracePane)
+        pane.controller.prompt = "ROMEO:"
         await pilot.press("2")
         await pilot.pause()
         for key in typed.split("|"):
             character = {"full_stop": "."}.get(key, key if len(key) == 1 else None)
             pilot.app.post_message(events.Key(key, character))
         await pilot.pause(0.3)
-        assert (pane.settings.temperature, pane.prompt) == (temperature, prompt)
+        assert (pane.controller.settings.temperature, pane.controller.prompt) == (
+            temperature,
+            prompt,
+        )
         assert pilot.app.screen is home_of(pilot)
         assert not pane.has_class("-editing")

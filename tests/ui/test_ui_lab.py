@@ -10,42 +10,47 @@ from msgspec.structs import replace
 from textual.pilot import Pilot
 
 from genui.protocol import SetSettings
+from genui.ui.generate.pane import TracePane
 from genui.ui.home import HomeScreen
-from genui.ui.lab import LabPane, LabScreen
+from genui.ui.lab import LabScreen, LabView
 from genui.ui.widgets.plane import PlaneView
 
 LAB = (sys.executable, str(HERE / "fake_lab_worker.py"))
 STEPS = 120
 
 
-async def enter(pilot: Pilot[None]) -> LabPane:
+async def enter(pilot: Pilot[None]) -> TracePane:
     """The Lab, opened from the main screen."""
     await pilot.press("5")
     await until(pilot, lambda: isinstance(pilot.app.screen, LabScreen))
     lab = lab_of(pilot)
-    lab.settings = replace(lab.settings, steps=STEPS)
+    lab.controller.settings = replace(lab.controller.settings, steps=STEPS)
     return lab
 
 
-def lab_of(pilot: Pilot[None]) -> LabPane:
+def lab_of(pilot: Pilot[None]) -> TracePane:
     screen = home_of(pilot).lab
     assert screen is not None
     return screen.lab
 
 
-async def train_to(pilot: Pilot[None], step: int) -> LabPane:
+def view_of(pilot: Pilot[None]) -> LabView:
+    return lab_of(pilot).query_one(LabView)
+
+
+async def train_to(pilot: Pilot[None], step: int) -> TracePane:
     """The Lab with a training whose playhead is at a step, and rests."""
     lab = await enter(pilot)
     await pilot.press("right")
     await until(pilot, lambda: lab.trace is not None and lab.trace.computed >= 1)
     assert lab.trace is not None
     lab.trace.seek(step)
-    lab._moved()
+    lab.controller.moved()
     await until(pilot, lambda: at(lab) == step)
     return lab
 
 
-def at(lab: LabPane) -> int:
+def at(lab: TracePane) -> int:
     return lab.trace.position if lab.trace is not None else -1
 
 
@@ -103,7 +108,7 @@ async def test_a_step_between_two_looks_is_looked_at_when_the_playhead_rests(
         assert trace is not None
         assert trace.frame is not None
         assert trace.frame.plane is None
-        await until(pilot, lambda: lab._sights.exact(trace, 0.0) is not None)
+        await until(pilot, lambda: view_of(pilot).seeing.sights.exact(trace, 0.0) is not None)
 
 
 async def test_another_family_trains_on_the_same_data_as_a_branch(open_app: Opener) -> None:
@@ -113,7 +118,7 @@ async def test_another_family_trains_on_the_same_data_as_a_branch(open_app: Open
         assert lab.trace is not None
         assert lab.trace.request.model == "lab:autoregressive"
         assert lab.trace.request.prompt == "two moons"
-        assert len(lab.traces.branches) == 2
+        assert len(lab.controller.tree.branches) == 2
         await pilot.press("d")
         assert lab.trace.request.prompt == "eight Gaussians"
 
@@ -130,12 +135,12 @@ async def test_plus_forks_with_twice_the_learning_rate(open_app: Opener) -> None
     async with open_app(worker=LAB, lists=False) as pilot:
         lab = await train_to(pilot, 40)
         await pilot.press("plus")
-        await until(pilot, lambda: len(lab.traces.branches) == 2)
+        await until(pilot, lambda: len(lab.controller.tree.branches) == 2)
         assert lab.trace is not None
         (edit,) = lab.trace.request.edits
         assert edit.step == 40
         assert isinstance(edit.edit, SetSettings)
-        assert lab.settings.learning_rate == pytest.approx(0.008)
+        assert lab.controller.settings.learning_rate == pytest.approx(0.008)
 
 
 async def test_another_width_begins_again(open_app: Opener) -> None:
@@ -143,7 +148,7 @@ async def test_another_width_begins_again(open_app: Opener) -> None:
         lab = await train_to(pilot, 40)
         await pilot.press("u")
         await pilot.press("home", "ctrl+k", *"32", "enter")
-        await until(pilot, lambda: len(lab.traces.branches) == 2)
+        await until(pilot, lambda: len(lab.controller.tree.branches) == 2)
         assert lab.trace is not None
         assert lab.trace.request.edits == ()
         assert lab.trace.request.settings.width == 32  # type: ignore[union-attr]
@@ -153,31 +158,31 @@ async def test_the_noise_level_goes_round_and_asks_for_another_sight(open_app: O
     async with open_app(worker=LAB, lists=False) as pilot:
         lab = await train_to(pilot, 20)
         await pilot.press("t")
-        assert lab.noise == 0.25
+        assert view_of(pilot).seeing.noise == 0.25
         trace = lab.trace
         assert trace is not None
-        await until(pilot, lambda: lab._sights.exact(trace, 0.25) is not None)
+        await until(pilot, lambda: view_of(pilot).seeing.sights.exact(trace, 0.25) is not None)
         for _ in range(4):
             await pilot.press("t")
-        assert lab.noise == 0.0
+        assert view_of(pilot).seeing.noise == 0.0
 
 
 async def test_families_without_noise_levels_say_so(open_app: Opener) -> None:
     async with open_app(worker=LAB, lists=False) as pilot:
-        lab = await enter(pilot)
+        await enter(pilot)
         await pilot.press("m", "t")
         await until_seen(pilot, "autoregressive has no noise levels")
-        assert lab.noise == 0.0
+        assert view_of(pilot).seeing.noise == 0.0
 
 
 async def test_particles_go_from_noise_to_data_and_rest(open_app: Opener) -> None:
     async with open_app(worker=LAB, lists=False) as pilot:
         lab = await train_to(pilot, 20)
         await pilot.press("w")
-        await until(pilot, lambda: lab.particles is not None)
+        await until(pilot, lambda: view_of(pilot).seeing.particles is not None)
         await until_seen(pilot, "particles at noise")
         await pilot.press("left")
-        assert lab.particles is None
+        assert view_of(pilot).seeing.particles is None
         assert at(lab) == 19
 
 
@@ -199,12 +204,12 @@ async def test_points_are_set_by_keys_and_trained_on(open_app: Opener) -> None:
         await pilot.press("p")
         await until_seen(pilot, "done: train")
         await pilot.press("enter", "shift+right", "l", "c", "shift+up", "enter")
-        assert [point.label for point in lab.editor.points] == [0, 1]
-        left, right = lab.editor.points
+        assert [point.label for point in view_of(pilot).editor.points] == [0, 1]
+        left, right = view_of(pilot).editor.points
         assert right.x > left.x
         assert right.y > left.y
         await pilot.press("enter", "backspace")
-        assert len(lab.editor.points) == 2
+        assert len(view_of(pilot).editor.points) == 2
         await pilot.press("escape")
         await until(pilot, lambda: lab.trace is not None)
         assert lab.trace is not None
@@ -219,7 +224,7 @@ async def test_one_point_is_too_few_and_is_kept(open_app: Opener) -> None:
         await pilot.press("p", "enter", "escape")
         await until_seen(pilot, "set points at two places or more")
         assert lab.trace is None
-        assert len(lab.own) == 1
+        assert len(view_of(pilot).controller.own) == 1
 
 
 async def test_a_csv_is_loaded_and_trained_on(open_app: Opener, tmp_path: Path) -> None:
@@ -261,7 +266,7 @@ async def test_a_training_is_saved_and_opened_again(open_app: Opener) -> None:
         home = pilot.app.screen_stack[0]
         assert isinstance(home, HomeScreen)
         home.open_saved(file, "lab")
-        await until(pilot, lambda: len(lab.traces.branches) == 2)
+        await until(pilot, lambda: len(lab.controller.tree.branches) == 2)
         await until(pilot, lambda: at(lab) == 40)
 
 

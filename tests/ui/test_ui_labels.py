@@ -8,9 +8,9 @@ from acting import SIZES, SLOW, Opener, home_of, seen, until, until_seen
 from textual.pilot import Pilot
 
 from genui import protocol
-from genui.ui.generate.image import CanvasPane
-from genui.ui.generate.text import TextPane
-from genui.ui.messages import TraceLost
+from genui.ui.generate.pane import TracePane
+from genui.ui.messages import Reply
+from genui.ui.traces.trees import Lost
 from genui.ui.widgets.candidates import LabelBars
 
 
@@ -21,8 +21,8 @@ def judged(shipped: Path) -> Path:
     return shipped
 
 
-def bars(pilot: Pilot[None], pane: type[TextPane] | type[CanvasPane] = TextPane) -> LabelBars:
-    return home_of(pilot).query_one(pane).query_one(LabelBars)
+def bars(pilot: Pilot[None], pane: str = "text") -> LabelBars:
+    return home_of(pilot).query_one(f"#{pane} LabelBars", LabelBars)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -63,7 +63,7 @@ async def test_they_are_asked_a_few_times_a_second_while_it_writes(
     monkeypatch.setattr(Session, "label", counted)
     async with open_app() as pilot:  # a worker that writes hundreds of tokens a second
         await pilot.press("2", "J", "space")
-        pane = home_of(pilot).query_one(TextPane)
+        pane = home_of(pilot).query_one("#text", TracePane)
         await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
         await until(pilot, lambda: bool(asked) and asked[-1] == 400)
         assert len(asked) < 100
@@ -89,14 +89,14 @@ async def test_the_canvas_asks_classifiers_of_pictures_only(judged, open_app: Op
     async with open_app() as pilot:
         await pilot.press("3", "right", "right", "J")
         await until_seen(pilot, "fashion-labels · of step 2")
-        assert "speakers" not in bars(pilot, CanvasPane).heading
+        assert "speakers" not in bars(pilot, "canvas").heading
         await pilot.press("J")
-        assert not bars(pilot, CanvasPane).display
+        assert not bars(pilot, "canvas").display
 
 
 async def test_what_a_classifier_cannot_say_is_a_line(judged, open_app: Opener) -> None:
     async with open_app() as pilot:
-        home_of(pilot).query_one(TextPane).prompt = "zebra"
+        home_of(pilot).query_one("#text", TracePane).controller.prompt = "zebra"
         await pilot.press("2", "right", "J")
         await until_seen(pilot, "zebras: it gives labels to plays")
 
@@ -122,9 +122,9 @@ async def test_a_worker_that_dies_is_asked_again(judged, open_app: Opener) -> No
     async with open_app(worker=SLOW) as pilot:
         await pilot.press("2", "right", "J")
         await until_seen(pilot, "of step 1")
-        pane = home_of(pilot).query_one(TextPane)
-        pane._label_asked = (99, 1)  # a question that the next worker knows nothing of
-        pane.post_message(TraceLost())
+        pane = home_of(pilot).query_one("#text", TracePane)
+        pane.classifying._asked = (99, 1)  # a question that the next worker knows nothing of
+        pane.post_message(Reply(Lost()))
         await pilot.press("right")
         await until_seen(pilot, "of step 2")
 

@@ -14,9 +14,8 @@ from genui.runs.listing import list_runs, summarise
 from genui.runs.models import list_models
 from genui.ui import messages
 from genui.ui.app import GenuiApp
-from genui.ui.generate.image import CanvasPane
-from genui.ui.generate.text import TextPane
-from genui.ui.home_panes import TrainingPane
+from genui.ui.generate.pane import TracePane
+from genui.ui.traces.trees import Lost
 from genui.ui.training.screen import TrainingScreen
 from genui.ui.watcher import RunView
 from genui.ui.windows import NearestScreen
@@ -40,8 +39,8 @@ def news() -> list[messages.Message]:
         messages.RunHighlighted(run),
         messages.Generate(run),
         messages.ZoomPane("text"),
-        messages.TraceLost(),
-        messages.TraceFailed(1, "too late"),
+        messages.Reply(Lost()),
+        messages.Reply(protocol.Failed(trace=1, message="too late")),
     ]
 
 
@@ -55,7 +54,7 @@ async def test_nothing_that_arrives_while_the_app_is_taken_down_is_handled(
     async def taken_down_amid_news(app: GenuiApp) -> None:
         nonlocal arrived
         home = app.home
-        parts = [app, home, *(home.query_one(p) for p in (TextPane, CanvasPane, TrainingPane))]
+        parts = [app, home, *(home.query_one(p) for p in ("#text", "#canvas", "#training"))]
 
         def arrive() -> None:
             for part in parts:
@@ -112,7 +111,7 @@ async def test_an_answer_for_a_window_that_was_left_is_dropped(shipped, open_app
     async with open_app() as pilot:
         home, app = home_of(pilot), pilot.app
         await pilot.press("2", "space")
-        pane = home.query_one(TextPane)
+        pane = home.query_one("#text", TracePane)
         await until(pilot, lambda: pane.trace is not None and pane.trace.computed > 3)
         trace = pane.trace
         assert trace is not None
@@ -142,7 +141,7 @@ async def test_a_key_that_comes_back_before_its_window_is_there_waits_for_it(
     async with open_app() as pilot:
         home, app = home_of(pilot), pilot.app
         await pilot.press("3", "space")
-        pane = home.query_one(CanvasPane)
+        pane = home.query_one("#canvas", TracePane)
         await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
         trace = pane.trace
         assert trace is not None

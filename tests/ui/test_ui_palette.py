@@ -13,7 +13,6 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 
 from genui.ui import keys
-from genui.ui.generate.roll import RollPane
 from genui.ui.home import HomeCommands, HomeScreen
 from genui.ui.lab import LabCommands, LabScreen
 from genui.ui.palette import Palette, PaletteScreen
@@ -116,7 +115,7 @@ async def test_only_panes_that_are_there_have_commands(
 
         assert slots(await titles(palette)) == {"Canvas"}
         home.open_model(next(model for model in home.models if model.name == "chorales"))
-        await until(pilot, lambda: bool(home.query(RollPane)) and home.slot == "roll")
+        await until(pilot, lambda: bool(home.query("#roll")) and home.slot == "roll")
         assert slots(await titles(palette)) == {"Roll"}
         await pilot.press("ctrl+p", *"walk: ")
         await until(pilot, lambda: isinstance(pilot.app.screen, PaletteScreen))

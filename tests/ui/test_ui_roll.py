@@ -10,7 +10,8 @@ from textual.pilot import Pilot
 from genui.base import paths
 from genui.formats.midi import decode_midi
 from genui.protocol import WriteText, WriteToken, notes
-from genui.ui.generate.roll import RollPane
+from genui.ui.generate.pane import TracePane
+from genui.ui.generate.roll import Music
 from genui.ui.widgets.candidates import Candidates
 from genui.ui.widgets.roll import Roll
 
@@ -24,28 +25,28 @@ def tunes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-async def opened(pilot: Pilot[None]) -> RollPane:
+async def opened(pilot: Pilot[None]) -> TracePane:
     """The pane, its model chosen and playing."""
     home = home_of(pilot)
     await until(pilot, lambda: bool(home.models))
     home.open_model(home.models[0])
-    await until(pilot, lambda: bool(home.query(RollPane)))
-    return home.query_one(RollPane)
+    await until(pilot, lambda: bool(home.query("#roll")))
+    return home.query_one("#roll", TracePane)
 
 
-async def held(pilot: Pilot[None], step: int) -> RollPane:
+async def held(pilot: Pilot[None], step: int) -> TracePane:
     """Full-screen, and held at a step."""
     pane = await opened(pilot)
     await until(pilot, lambda: pane.trace is not None and pane.trace.computed >= step)
     assert pane.trace is not None
     await pilot.press("z")
     pane.trace.seek(step)
-    pane._moved()
+    pane.controller.moved()
     await until(pilot, lambda: pane.trace is not None and pane.trace.position == step)
     return pane
 
 
-def rows(pane: RollPane) -> list[str]:
+def rows(pane: TracePane) -> list[str]:
     roll = pane.query_one(Roll)
     return [roll.render_line(y).text for y in range(roll.size.height)]
 
@@ -94,7 +95,7 @@ async def test_the_odds_say_whose_note_it_is_and_another_candidate_forks(
         odds = pane.query_one(Candidates)
         assert odds.selected == 1
         await pilot.press("enter")
-        await until(pilot, lambda: len(pane.traces.branches) == 2)
+        await until(pilot, lambda: len(pane.controller.tree.branches) == 2)
         assert pane.trace is not None
         edit = pane.trace.request.edits[-1]
         assert edit.step == 9
@@ -110,7 +111,7 @@ async def test_notes_of_ones_own_are_checked_before_they_are_written(
         await pilot.press("i", *"H9", "enter")
         assert "a note is named as C4" in fault(pilot)
         await pilot.press("backspace", "backspace", *"G3", "enter")
-        await until(pilot, lambda: len(pane.traces.branches) == 2)
+        await until(pilot, lambda: len(pane.controller.tree.branches) == 2)
         assert pane.trace is not None
         assert pane.trace.request.edits[-1].edit == WriteText("G3")
 
@@ -125,7 +126,7 @@ async def test_a_melody_is_asked_for_and_a_missing_file_is_told(
         await pilot.press("o", *"none.mid", "enter")
         assert "no such file" in fault(pilot)
         await pilot.press("escape")
-        pane._melody_named(str(path))
+        next(a for a in pane.actions if isinstance(a, Music)).use_melody(str(path))
         await until(pilot, lambda: pane.trace is not None and pane.trace.position > 20)
         assert "soprano given" in seen(pilot)
         assert "G major, 4/4" in seen(pilot)

@@ -5,7 +5,7 @@ import pytest
 from genui import protocol
 from genui.protocol import AddNoise, Denoise, EditAt, ImageFrame, ImageSettings, SetSettings
 from genui.protocol.edits import place
-from genui.ui.traces.controller import Trace, known_levels, rises
+from genui.ui.traces.trees import Trace, known_levels, rises
 
 
 def start(*edits: tuple[int, protocol.Edit], **more: object) -> protocol.Start:

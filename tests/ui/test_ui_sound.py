@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 from genui.base import paths
 from genui.formats.audio import decode_wav
 from genui.ui import sound
+from genui.ui.generate.image import Sound
 from genui.ui.widgets.image import Waveform
 
 NO_DEVICE = 'echo "no sound card" >&2; exit 1'
@@ -96,8 +97,8 @@ async def test_pressed_again_it_is_silent_and_says_nothing(
     playing(monkeypatch, "exec sleep 60")
     async with open_app() as pilot:
         await drawn_to(pilot, "S")
-        pane = pane_of(pilot)
-        await until(pilot, lambda: pane.speaking)
+        hearing = next(a for a in pane_of(pilot).actions if isinstance(a, Sound))
+        await until(pilot, lambda: hearing.speaker.playing)
         await pilot.press("S")
-        await until(pilot, lambda: not pane.speaking)
+        await until(pilot, lambda: not hearing.speaker.playing)
         assert "could not play" not in seen(pilot)

@@ -9,13 +9,14 @@ from textual.pilot import Pilot
 
 from genui.base import paths
 from genui.protocol import SetSettings, TextSettings, WriteText, WriteToken
-from genui.ui.generate.text import TextPane
+from genui.ui.generate.pane import TracePane
+from genui.ui.generate.text import TextView
 from genui.ui.widgets.candidates import AttentionList, Candidates
 from genui.ui.widgets.prose import Prose
 
 
-def pane_of(pilot: Pilot[None]) -> TextPane:
-    return home_of(pilot).query_one(TextPane)
+def pane_of(pilot: Pilot[None]) -> TracePane:
+    return home_of(pilot).query_one("#text", TracePane)
 
 
 def styled(pilot: Pilot[None], attribute: str) -> str:
@@ -27,7 +28,7 @@ def styled(pilot: Pilot[None], attribute: str) -> str:
     )
 
 
-async def write(pilot: Pilot[None], tokens: int = 5) -> TextPane:
+async def write(pilot: Pilot[None], tokens: int = 5) -> TracePane:
     """Full-screen, that many tokens written, held at the last."""
     pane = pane_of(pilot)
     await pilot.press("2", *["right"] * tokens)
@@ -100,7 +101,7 @@ async def test_the_odds_are_told_in_full(shipped, open_app: Opener, size: tuple[
 async def test_greedy_and_forced_choices_are_told_as_such(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         pane = pane_of(pilot)
-        pane.settings = TextSettings(temperature=0)
+        pane.controller.settings = TextSettings(temperature=0)
         await write(pilot)
         assert "greedy: the likeliest is taken" in seen(pilot)
         await pilot.press("down", "enter", "space")
@@ -140,7 +141,7 @@ async def test_two_tokens_tried_in_one_place_are_branches_beside_each_other(
         trace.seek(5)
         await until(pilot, lambda: trace.position == 5)
         await pilot.press("down", "enter")
-        branches = pane.traces.branches
+        branches = pane.controller.tree.branches
         assert [branch.label for branch in branches] == ["seed 1", "‘the’ at 5", "‘my’ at 5"]
         assert branches[1].parent == branches[2].parent == branches[0].number
 
@@ -200,7 +201,7 @@ async def test_words_are_written_at_the_cursor_and_it_goes_on(shipped, open_app:
 async def test_words_can_be_written_after_the_last_token(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         pane = pane_of(pilot)
-        pane.settings = TextSettings(tokens=6)
+        pane.controller.settings = TextSettings(tokens=6)
         await pilot.press("2", "end")
         await until_seen(pilot, "6/6 tok")
         await pilot.press("i")
@@ -216,7 +217,7 @@ async def test_leaving_the_window_leaves_the_text(shipped, open_app: Opener) -> 
         await until_seen(pilot, "Your own words")
         await pilot.press("O", "escape")
         await pilot.pause()
-        assert len(pane.traces.branches) == 1
+        assert len(pane.controller.tree.branches) == 1
 
 
 # --- attention --------------------------------------------------------------------------
@@ -341,7 +342,7 @@ async def test_playing_leaves_the_attention_until_it_is_held(shipped, open_app: 
         await pilot.press("space")
         await until_seen(pilot, "Press space to hold it")
         await pilot.press("space")
-        await until(pilot, lambda: pane.heads is not None)
+        await until(pilot, lambda: pane.query_one(TextView).attention.heads is not None)
 
 
 # --- settings, live ---------------------------------------------------------------------

@@ -6,7 +6,7 @@ from genui import protocol
 from genui.base.errors import MisuseError
 from genui.protocol import ImageSettings, TextSettings
 from genui.ui.settings import nudged, typed
-from genui.ui.traces.controller import Trace
+from genui.ui.traces.trees import Trace
 from genui.ui.widgets.base import escape_newlines, unescape_newlines
 
 

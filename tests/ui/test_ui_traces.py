@@ -8,22 +8,21 @@ from acting import FAST, SLOW, Opener, home_of, seen, session_of, until, until_s
 from msgspec.structs import replace
 
 from genui.protocol import SAMPLERS, ImageFrame
-from genui.ui.generate.image import CanvasPane
-from genui.ui.generate.text import TextPane
-from genui.ui.traces.controller import Trace
+from genui.ui.generate.pane import TracePane
+from genui.ui.traces.trees import Trace
 from genui.ui.widgets.prose import Prose
 
 KILLED = "the worker was killed (signal 9); started another — press space to go on"
 
 
 def text_trace(pilot) -> Trace:
-    trace = home_of(pilot).query_one(TextPane).trace
+    trace = home_of(pilot).query_one("#text", TracePane).trace
     assert trace is not None
     return trace
 
 
 def image_trace(pilot) -> Trace:
-    trace = home_of(pilot).query_one(CanvasPane).trace
+    trace = home_of(pilot).query_one("#canvas", TracePane).trace
     assert trace is not None
     return trace
 
@@ -120,27 +119,27 @@ async def test_what_the_model_does_not_know_is_said(shipped, open_app: Opener) -
 
 async def test_settings_are_typed_and_refused_in_place(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
-        pane = home_of(pilot).query_one(TextPane)
+        pane = home_of(pilot).query_one("#text", TracePane)
         await pilot.press("2", "t", *"hot", "enter")
         await until_seen(pilot, "temperature 'hot': expected a number")
         await pilot.press("ctrl+u", "ctrl+k", *"11", "enter")
         await until_seen(pilot, "temperature '11': expected a number, 0 to 10")
         await pilot.press("ctrl+u", "ctrl+k", *"0.5", "enter")
-        await until(pilot, lambda: pane.settings.temperature == 0.5)
+        await until(pilot, lambda: pane.controller.settings.temperature == 0.5)
         await pilot.press("plus")
-        assert pane.settings.temperature == 0.55
+        assert pane.controller.settings.temperature == 0.55
         await pilot.press("k", "escape", "plus", "plus", "minus")
-        assert pane.settings.top_k == 1
+        assert pane.controller.settings.top_k == 1
 
 
 async def test_the_sampler_goes_round(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
-        pane = home_of(pilot).query_one(CanvasPane)
+        pane = home_of(pilot).query_one("#canvas", TracePane)
         names = []
         await pilot.press("3")
         for _ in SAMPLERS:
             await pilot.press("s")
-            names.append(pane.settings.sampler)
+            names.append(pane.controller.settings.sampler)
         assert names == [*list(SAMPLERS)[1:], "dpmpp-2m"]
 
 
@@ -193,9 +192,9 @@ async def test_a_missing_interpreter_is_explained(shipped, open_app: Opener) -> 
 
 async def test_a_model_that_cannot_be_loaded_is_one_line(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
-        pane = home_of(pilot).query_one(TextPane)
+        pane = home_of(pilot).query_one("#text", TracePane)
         await pilot.press("2")
-        pane.start_over(play=False)
+        pane.controller.start_over(play=False)
         trace = text_trace(pilot)
         trace.request = replace(trace.request, model="broken")
         await pilot.press("space")

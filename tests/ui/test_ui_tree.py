@@ -3,8 +3,7 @@
 from genui import protocol
 from genui.protocol import AddNoise, EditAt, ImageSettings, SetSeed, SetSettings
 from genui.protocol.edits import in_force
-from genui.ui.traces.controller import Trace
-from genui.ui.traces.trees import MOST, Tree
+from genui.ui.traces.trees import MOST, Trace, Tree
 
 Pictures = Trace[protocol.ImageFrame]
 

@@ -2,7 +2,6 @@
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from acting import FAST, SIZES, Opener, home_of, seen, until, until_seen
@@ -16,7 +15,7 @@ from genui.ui.generate.pane import TracePane
 from genui.ui.windows import FavouritesScreen, NearestScreen, ProbesScreen, table
 
 
-async def shown(pilot: Pilot[None], model: str, pane: str) -> TracePane[Any, Any]:
+async def shown(pilot: Pilot[None], model: str, pane: str) -> TracePane:
     """A finished sample of that model."""
     home = home_of(pilot)
     home.open_model(next(each for each in home.models if each.name == model))
@@ -66,13 +65,13 @@ async def test_variations_of_a_picture_are_a_grid_to_choose_from(
         await pilot.press("right", "down")
         assert screen.chosen == 4
         chosen = screen.columns[4].trace
-        before = len(pane.traces.branches)
+        before = len(pane.controller.tree.branches)
         await pilot.press("enter")
         await until(pilot, lambda: pilot.app.screen is home_of(pilot))
         assert pane.trace is chosen
-        assert len(pane.traces.branches) == before + 1
-        assert pane.traces.shown is not None
-        assert pane.traces.shown.parent == pane.traces.branches[0].number
+        assert len(pane.controller.tree.branches) == before + 1
+        assert pane.controller.tree.shown is not None
+        assert pane.controller.tree.shown.parent == pane.controller.tree.branches[0].number
         await pilot.press("left")  # it goes on like any branch
         await until(pilot, lambda: pane.trace is not None and not pane.trace.finished)
 
@@ -102,7 +101,7 @@ async def test_farther_and_nearer_add_more_and_less_noise_and_r_makes_others(
         await until_seen(pilot, "they are very near already")
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is home_of(pilot))
-        assert len(pane.traces.branches) == 1
+        assert len(pane.controller.tree.branches) == 1
         assert pane.trace is not None
         assert pane.trace.finished
 
@@ -125,7 +124,7 @@ async def test_variations_of_a_text_are_a_list_that_says_where_they_go_on(
         await until(pilot, lambda: pane.trace is chosen)
         assert (
             chosen.frames[: chosen.forked_at]
-            == pane.traces.branches[0].trace.frames[: chosen.forked_at]
+            == pane.controller.tree.branches[0].trace.frames[: chosen.forked_at]
         )
 
 
@@ -236,8 +235,8 @@ async def test_a_quotation_is_marked_in_the_text_with_where_it_stands(
 async def test_where_the_data_is_not_here_one_line_says_so(shipped: Path, open_app: Opener) -> None:
     async with open_app() as pilot:
         pane = await shown(pilot, "emoji", "canvas")
-        pane.prompt = "zebra"
-        pane.start_over(play=True)
+        pane.controller.prompt = "zebra"
+        pane.controller.start_over(play=True)
         await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
         await pilot.press("N")
         await until_seen(pilot, "nothing to compare with: zebras: no such file")

@@ -17,9 +17,9 @@ from genui.engine.sample.latent import seed_latent
 from genui.engine.train.gan import score_text
 from genui.protocol import ImageFrame, LatentSettings, SetPrompt, SetSettings
 from genui.runs.models import find_model
-from genui.ui.generate.latent import LatentPane
+from genui.ui.generate.pane import TracePane
 from genui.ui.home_panes import TrainingPane
-from genui.ui.traces.controller import Trace
+from genui.ui.traces.trees import Trace
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.image import Bearings
 
@@ -33,8 +33,8 @@ def fashion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "weights_dir", lambda: folder)
 
 
-def pane_of(pilot: Pilot[None]) -> LatentPane:
-    return home_of(pilot).query_one(LatentPane)
+def pane_of(pilot: Pilot[None]) -> TracePane:
+    return home_of(pilot).query_one("#walk", TracePane)
 
 
 def shown(pilot: Pilot[None]) -> Trace[ImageFrame]:
@@ -49,7 +49,7 @@ def frame(pilot: Pilot[None]) -> ImageFrame:
     return found
 
 
-async def walking(pilot: Pilot[None], step: str = "20/40") -> LatentPane:
+async def walking(pilot: Pilot[None], step: str = "20/40") -> TracePane:
     """A GAN opened, at its seed's own picture."""
     home_of(pilot).open_model(find_model("fashion-gan"))
     await until_seen(pilot, f"step {step}")
@@ -90,7 +90,7 @@ async def test_another_direction_leads_through_this_very_point(open_app: Opener)
         await until_seen(pilot, "step 22/40")
         here = frame(pilot)
         await pilot.press("right_square_bracket")
-        await until(pilot, lambda: pane_of(pilot).settings.direction == 2)
+        await until(pilot, lambda: pane_of(pilot).controller.settings.direction == 2)
         await until_seen(pilot, "step 20/40")
         assert frame(pilot).along == pytest.approx(here.along, abs=1e-3)
         await pilot.press("right")
@@ -102,7 +102,7 @@ async def test_another_direction_leads_through_this_very_point(open_app: Opener)
         ]
         assert changed == [1]
         await pilot.press("left_square_bracket", "left_square_bracket")
-        await until(pilot, lambda: pane_of(pilot).settings.direction == len(DIRECTIONS))
+        await until(pilot, lambda: pane_of(pilot).controller.settings.direction == len(DIRECTIONS))
 
 
 async def test_a_path_to_a_seed_plays_and_ends_at_its_picture(open_app: Opener) -> None:
@@ -155,7 +155,7 @@ async def test_seeds_are_blended(open_app: Opener) -> None:
         await walking(pilot)
         await pilot.press("m")
         await answered(pilot, "7, 12")
-        await until(pilot, lambda: pane_of(pilot).settings.blend == (7, 12))
+        await until(pilot, lambda: pane_of(pilot).controller.settings.blend == (7, 12))
         await until_seen(pilot, "step 20/40")
         mean = sum(seed_latent(seed, 16) for seed in (1, 7, 12)) / 3**0.5
         assert frame(pilot).along == pytest.approx(mean[:8], abs=1e-3)  # type: ignore[index]
@@ -220,7 +220,7 @@ async def test_a_grid_of_what_a_walk_has_not_is_refused(open_app: Opener) -> Non
 async def test_keys_without_a_picture_yet_do_no_harm(open_app: Opener) -> None:
     async with open_app(worker=(*WALKER[:1], "-c", "import time; time.sleep(60)")) as pilot:
         home_of(pilot).open_model(find_model("fashion-gan"))
-        await until(pilot, lambda: bool(home_of(pilot).query(LatentPane)))
+        await until(pilot, lambda: bool(home_of(pilot).query("#walk")))
         await pilot.press("right_square_bracket", "f", "left", "right", "p", "enter")
         await until_seen(pilot, "loading fashion-gan")
 

@@ -1,6 +1,6 @@
 """Where traces part, how far apart two pictures are, and what another model is asked. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from genui import protocol
 from genui.base.text import clean_line
-from genui.protocol import Frame, ImageFrame, TextFrame
-from genui.ui.traces.controller import Trace
+from genui.protocol import Failed, Frame, Idle, ImageFrame, Started, TextFrame
+from genui.ui.traces.trees import Frames, Lost, Trace, TraceReply, Worker, other_weights
 
 Part = Literal["guess", "x", "noise"]
 PARTS: dict[Part, str] = {
@@ -206,3 +206,122 @@ class InStep:
     def in_common(self) -> int:
         """The last step that has come in all of them."""
         return in_common([trace.frames for trace in self.traces])
+
+
+# --- Traces that a window owns while it is open -----------------------------------------------
+
+
+class Columns:
+    """Takes the replies about its traces for `window`, and gives the traces back to `pane`."""
+
+    def __init__(self, session: Worker, window: Any, pane: Any, columns: Sequence[Column]) -> None:
+        self._session = session
+        self._window = window
+        self._pane = pane
+        self.columns: tuple[Column, ...] = tuple(columns)
+        self.is_open = True
+
+    def take_over(self) -> None:
+        """From now on the replies go to the window."""
+        for column in self.columns:
+            self._session.hand_over(column.trace.id, self._window)
+
+    def ask(self, trace: Trace[Any]) -> None:
+        """Ask for what the trace needs next; nothing once the window is left."""
+        if self.is_open:
+            self._session.ask(self._window, trace)
+
+    def close(self, taken: Column | None) -> None:
+        """The window is left, maybe with one of the columns."""
+        self.is_open = False
+        self.give_back(self.columns, taken)
+
+    def give_back(self, columns: Iterable[Column], taken: Column | None = None) -> None:
+        """The pane's own traces, and what is taken, go to the pane; the others are closed."""
+        for column in columns:
+            trace = column.trace
+            if column.branch is not None or column is taken:
+                self._session.hand_over(trace.id, self._pane)
+                if trace.computing:
+                    self._session.ask(self._pane, trace)  # to stop there
+            elif trace.id:
+                self._session.forget(trace.id)
+                trace.lose()
+
+    def take(self, reply: TraceReply, now: float) -> str | None:
+        """A reply; None where it is about no column, else a line to be said, or "".
+
+        `now` is in seconds.
+        """
+        if isinstance(reply, Lost):
+            for column in self.columns:
+                column.trace.lose()
+            return ""
+        column = next((c for c in self.columns if c.trace.id == reply.trace), None)
+        if column is None:
+            return None
+        line = ""
+        match reply:
+            case Started():
+                line = other_weights(column.trace.fingerprint, reply)
+                column.trace.begin(reply)
+            case Frames():
+                column.trace.receive(reply.frames, now)
+            case Idle():
+                column.trace.idle(reply)
+            case Failed():
+                column.trace.lose()
+                column.fault = clean_line(reply.message)
+        return line
+
+    def frames(self, places: Sequence[int]) -> int:
+        """Frames of the clips at these steps, one a column; 1 of pictures."""
+        shown = [column.frame_at(at) for column, at in zip(self.columns, places, strict=True)]
+        return max((f.pictures for f in shown if isinstance(f, ImageFrame)), default=1)
+
+
+# --- The frame of a clip that is shown, and whether the clip goes on by itself ----------------
+
+ROUNDS = 20
+"""Times that a clip plays by itself after the last key: then it rests, and nothing is sent."""
+
+
+@dataclass
+class ClipHead:
+    """A place among the frames of a clip. A picture is a clip of one frame, and stands still."""
+
+    at: int = 0
+    held: bool = False
+    _rounds: int = ROUNDS
+
+    def moving(self, frames: int) -> bool:
+        """Whether the next tick shows another frame."""
+        return frames > 1 and not self.held and self._rounds > 0
+
+    def tick(self, frames: int) -> bool:
+        """A frame on, and from the last to the first; whether it moved."""
+        if not self.moving(frames):
+            return False
+        self.at = (self.at + 1) % frames
+        if self.at == 0:
+            self._rounds -= 1
+        return True
+
+    def step(self, by: int, frames: int) -> None:
+        """Hold the clip, and go that many frames on or back, round and round."""
+        self.held = True
+        self.at = (self.at + by) % frames
+
+    def hold(self, held: bool) -> None:
+        """Hold the clip, or let it go on."""
+        self.held = held
+        self._rounds = ROUNDS
+
+    def again(self) -> None:
+        """Something new is shown: as many rounds as at first, from where it is."""
+        self._rounds = ROUNDS
+
+    def words(self, frames: int) -> str:
+        """`frame  7/16 ▸`, or with ‖ where it stands; as wide at every frame."""
+        mark = "▸" if self.moving(frames) else "‖"
+        return f"frame {self.at % frames + 1:>{len(str(frames))}}/{frames} {mark}"

@@ -39,7 +39,7 @@ from genui.render.image import ColourMode
 from genui.ui import keys
 from genui.ui.keys import Key, PaneName, Scope, list_bindings
 from genui.ui.messages import ViewName, ZoomPane
-from genui.ui.traces.controller import Trace
+from genui.ui.traces.trees import Trace
 
 if TYPE_CHECKING:
     from textual.dom import DOMNode as _Node
@@ -350,9 +350,8 @@ class Pane(DeafWhenLeaving, Framed, Container, can_focus=True):
     that has the focus.
     """
 
-    pane: ClassVar[PaneName]
-    view: ClassVar[ViewName]
-    heading: ClassVar[str]
+    pane: PaneName
+    heading: str
     COMPONENT_CLASSES: ClassVar[set[str]] = {"pane--current"}
 
     _marked: tuple[bool, bool] | None = None  # current, zoomed
@@ -408,7 +407,7 @@ class Pane(DeafWhenLeaving, Framed, Container, can_focus=True):
 
     def action_zoom(self) -> None:
         """Fill the screen, or go back."""
-        self.post_message(ZoomPane("home" if self.zoomed else self.view))
+        self.post_message(ZoomPane("home" if self.zoomed else self.pane))
 
 
 # --- A list of rows with a word on the left and one on the right, drawn line by line ----------

@@ -20,8 +20,8 @@ from genui.base.text import clean_line
 from genui.ui import keys
 from genui.ui.keys import Key, Scope
 from genui.ui.traces.compare import PARTS, Part
-from genui.ui.traces.controller import Trace
 from genui.ui.traces.export import Export, Format, default_name, formats
+from genui.ui.traces.trees import Trace
 from genui.ui.widgets.base import DeafWhenLeaving, LineInput, Row, RowList
 
 T = TypeVar("T")

@@ -1,0 +1,216 @@
+"""What is done to images on their way: begun from a picture or a grid, noised, masked, forked."""
+
+import random
+
+from msgspec.structs import replace
+
+from genui import protocol
+from genui.base.errors import MisuseError
+from genui.base.text import clean_line
+from genui.protocol import (
+    FROM_DATA,
+    SAMPLERS,
+    AddNoise,
+    Axis,
+    Denoise,
+    ImageFrame,
+    ImageSettings,
+    Picture,
+)
+from genui.protocol.edits import place, steps_at
+from genui.runs.models import ModelInfo
+from genui.ui.traces.compare import Part
+from genui.ui.traces.controller import LABEL_CELLS, Listener, Opening, TraceController
+from genui.ui.traces.trees import Trace, Worker, known_levels, rises
+
+SIDE = 32  # pixels; of a picture that the forward process begins from
+
+
+class ImageController(TraceController[ImageFrame, ImageSettings]):
+    """Traces of a diffusion model: from noise to an image, or from an image to noise."""
+
+    def __init__(self, session: Worker, listener: Listener) -> None:
+        super().__init__(session, listener, ImageSettings())
+
+    def use_model(self, model: ModelInfo) -> None:
+        super().use_model(model)
+        if not model.guided:
+            self.settings = replace(self.settings, autoguidance=1)
+        self.opening = Opening()
+
+    def refusal(self, setting: str) -> str:
+        if setting == "eta" and SAMPLERS[self.settings.sampler].noise != "eta":
+            return "eta is of DPM++ and DDIM: press s until the sampler is one of them"
+        if setting == "autoguidance" and not (self.model and self.model.guided):
+            name = clean_line(self.model.name, 24) if self.model else "no model"
+            return f"{name} has no weaker copy of itself: autoguidance needs one"
+        return ""
+
+    # --- beginning ----------------------------------------------------------------------
+
+    def new_label(self) -> str:
+        opening = self.opening
+        if opening.grid:
+            label = f"grid of {' × '.join(axis.name for axis in opening.grid)}"
+        elif opening.forward:
+            label = f"forward from {opening.title}"
+        elif opening.init is not None:
+            label = f"from {opening.title}, {opening.strength:g}"
+        else:
+            label = f"seed {self.seed}"
+        return clean_line(label, LABEL_CELLS)
+
+    def open(self, opening: Opening) -> None:
+        """Begin again from this."""
+        self.opening = opening
+        self.listener.acted()
+        self.start_over(play=True)
+
+    def open_grid(self, grid: tuple[Axis, ...]) -> None:
+        """Begin again with this grid, or none; a forward process is left."""
+        opening = self.opening
+        self.open(Opening(grid=grid) if opening.forward else opening._replace(grid=grid))
+
+    def toggle_forward(self) -> Part:
+        """The forward process, of the finished image or a training picture; and back.
+
+        Returns which picture of a step is worth a look then.
+        """
+        if self.opening.forward:
+            self.open(Opening())
+            self.listener.say("from pure noise again")
+            return "guess"
+        frame = self.frame
+        init: Picture | str = FROM_DATA
+        opening = Opening(FROM_DATA, forward=True)
+        if frame is not None and frame.sigma == 0 and (frame.width, frame.height) == (SIDE, SIDE):
+            init = Picture(width=SIDE, height=SIDE * frame.pictures, rgb=frame.guess)
+            opening = Opening(init, forward=True, name="this picture")
+        self.open(opening)
+        self.listener.say(
+            f"noise is added to {opening.title}: f denoises from any step, u leaves the process"
+        )
+        return "x"
+
+    # --- forks --------------------------------------------------------------------------
+
+    def fork_here(self) -> None:
+        """From here on with other random numbers; of a forward process, back from here."""
+        trace = self.needed()
+        if trace is None:
+            return
+        if rises(trace.request, trace.position):
+            self._denoise(trace)
+            return
+        if trace.position == 0:
+            self.reseed()
+            return
+        seeds = self.varies("seed")
+        draws = self._draws() and not trace.finished
+        if seeds and draws:
+            self.listener.say("the seed varies along this grid: a adds other noise to all of it")
+            return
+        if not seeds:
+            self.seed = random.randrange(1, 10_000)
+        if draws:
+            self.fork(protocol.SetSeed(self.seed), f"seed {self.seed}")
+            return
+        # Without noise of its own on the way a sampler ignores the seed: only noise added
+        # back can lead elsewhere.
+        to = halfway(trace)
+        noise = AddNoise(to=to)
+        first = noise if seeds else protocol.SetSeed(self.seed)
+        self.fork(first, f"noise back to {to}, seed {self.seed}", then=None if seeds else noise)
+        why = "it is finished" if trace.finished else "this sampler draws no noise on the way"
+        self.listener.say(f"{why}: other noise was added, back to step {to}, and denoised again")
+
+    def varies(self, setting: str) -> bool:
+        """Whether that setting varies along the grid."""
+        return any(axis.name == setting for axis in self.opening.grid)
+
+    def _draws(self) -> bool:
+        """Whether the sampler draws random numbers after the first step."""
+        noise = SAMPLERS[self.settings.sampler].noise
+        return noise == "full" or (noise == "eta" and self.settings.eta > 0)
+
+    def _denoise(self, trace: Trace[ImageFrame]) -> None:
+        step = trace.position
+        if step == 0:
+            self.listener.say("there is no noise yet to take away: go a step forward first")
+        else:
+            self.fork(Denoise(), f"denoise from {step}")
+
+    def noisable(self) -> Trace[ImageFrame] | None:
+        """The trace, where noise can be added back at the playhead; else says why not."""
+        trace = self.needed()
+        if trace is None or trace.frame is None:
+            return None
+        if rises(trace.request, trace.position):
+            self.listener.say("the forward process adds noise by itself: f denoises from here")
+            return None
+        if place(trace.request, trace.position) == 0:
+            self.listener.say("this is pure noise still: go some steps forward first")
+            return None
+        return trace
+
+    def add_noise(self, trace: Trace[ImageFrame], step: int, to: int, mask: bytes = b"") -> None:
+        """Add noise back at `step`, up to the level of step `to`, and denoise again.
+
+        `mask` has a byte a pixel, 1 where the image may change; empty: everywhere.
+        """
+        if self.trace is trace:
+            label = f"mask, noise back to {to}" if mask else f"noise back to {to}"
+            self.fork(AddNoise(to=to, mask=mask), label, step=step)
+
+    def noise_steps(self, trace: Trace[ImageFrame]) -> "NoiseSteps":
+        """How far back noise can be added at the playhead."""
+        steps = steps_at(trace.request, trace.position)
+        last = min(place(trace.request, trace.position), steps - 1)
+        sigmas = known_levels((branch.trace for branch in self.tree.branches), steps)
+        return NoiseSteps(last, halfway(trace), sigmas)
+
+
+class NoiseSteps:
+    """The steps whose noise can be added back: 0, pure noise, to `last`; `usual` is halfway."""
+
+    def __init__(self, last: int, usual: int, sigmas: dict[int, float]) -> None:
+        self.last, self.usual, self._sigmas = last, usual, sigmas
+
+    def parse(self, text: str) -> int:
+        """A step that was typed. Raises MisuseError."""
+        text = text.strip()
+        if not (text.isascii() and text.isdigit() and int(text) <= self.last):
+            shown = clean_line(text, 20)
+            raise MisuseError(f"step '{shown}': expected a step from 0 to {self.last}")
+        return int(text)
+
+    @property
+    def hint(self) -> str:
+        """Which steps there are, with σ as far as it is known."""
+        known = ", ".join(self._level(at) for at in sorted({0, self.usual, self.last}))
+        return f"noise up to the level of a step from 0 to {self.last}: {known}"
+
+    def _level(self, step: int) -> str:
+        """`step 10 has σ 3.1`, kept on one line."""
+        has = f" has σ {self._sigmas[step]:.2g}" if step in self._sigmas else ""
+        pure = " is pure noise" if step == 0 and not has else ""
+        return f"step {step}{has or pure}".replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def halfway(trace: Trace[ImageFrame]) -> int:
+    """The step halfway back to pure noise."""
+    return place(trace.request, trace.position) // 2
+
+
+def parse_opening(lines: list[str]) -> Opening:
+    """A path, `noise` or nothing, and a strength, as typed. Raises MisuseError."""
+    path, text = lines[0].strip(), lines[1].strip()
+    if path == "noise":
+        return Opening()
+    try:
+        strength = float(text)
+    except ValueError:
+        strength = 0.0
+    if not 0 < strength <= 1:
+        raise MisuseError(f"strength '{clean_line(text, 20)}': expected a number above 0, up to 1")
+    return Opening(path or FROM_DATA, strength)
