@@ -83,7 +83,7 @@ async def test_a_finished_picture_drowns_itself(shipped, open_app: Opener) -> No
         frame = shown(pilot).frame
         assert frame is not None
         await pilot.press("u")
-        await until_seen(pilot, "this picture drowns in noise")
+        await until_seen(pilot, "noise is added to this picture")
         init = pane_of(pilot).controller.opening.init
         assert isinstance(init, Picture)
         assert init.rgb == frame.guess

@@ -1,0 +1,86 @@
+"""The app's session with the fake worker in the same process, and a listener that takes notes."""
+
+import argparse
+from typing import Any, Literal
+
+from fake_worker import FakeWorker
+from textual.message import Message
+
+from genui import protocol
+from genui.ui import messages
+from genui.ui.session import Session
+from genui.ui.traces.controller import TraceController
+
+
+class Listener:
+    """Keeps what it is told; what the session replies goes on to the controller."""
+
+    def __init__(self) -> None:
+        self.controller: TraceController[Any, Any] | None = None
+        self.lines: list[str] = []
+        self.errors: list[str] = []
+        self.moves = self.acts = self.news = 0
+
+    def moved(self) -> None:
+        self.moves += 1
+
+    def frames_came(self) -> None:
+        self.news += 1
+
+    def acted(self) -> None:
+        self.acts += 1
+
+    def say(self, line: str, kind: Literal["error", "note"] = "note") -> None:
+        (self.errors if kind == "error" else self.lines).append(line)
+
+    def post_message(self, message: Message) -> bool:
+        if isinstance(message, messages.Reply) and self.controller is not None:
+            self.controller.take(message.reply)
+        return True
+
+
+class Worker(FakeWorker):
+    """Answers into a list instead of a pipe."""
+
+    def __init__(self) -> None:
+        self.options = argparse.Namespace(
+            version=protocol.VERSION, slow_load=0, fingerprint="0123456789abcdef"
+        )
+        self.delay = 0
+        self.traces = {}
+        self.cancelled = set()
+        self.replies: list[protocol.Reply] = []
+
+    def send(self, reply: protocol.Reply) -> None:
+        self.replies.append(reply)
+
+    def read(self, timeout: float | None) -> None:
+        """Nothing comes while it computes."""
+
+
+class FakeSession(Session):
+    """What is asked is answered at once, and arrives with `deliver`."""
+
+    def __init__(self, listener: Listener) -> None:
+        super().__init__(listener)  # type: ignore[arg-type]
+        self._ready = protocol.Ready(
+            version=protocol.VERSION, device="cpu", precision="bf16", threads=1, pid=1
+        )
+        self.worker = Worker()
+        self.asked: list[protocol.Request] = []
+
+    def _write(self, request: protocol.Request) -> None:
+        self.asked.append(request)
+        self.worker.answer(request)
+
+    def deliver(self, most: int = 1 << 30) -> None:
+        """All replies arrive, and those to what is asked because of them; or so many at most."""
+        while self.worker.replies and most > 0:
+            now, self.worker.replies = self.worker.replies[:most], self.worker.replies[most:]
+            most -= len(now)
+            assert not self._dispatch(now)
+
+    def die(self) -> None:
+        """The worker ends, and another has started."""
+        self.worker = Worker()
+        self._lose_traces()
