@@ -37,7 +37,7 @@ from genui.ui.training.alerts import AlertDesk
 from genui.ui.training.screen import TrainingScreen
 from genui.ui.watcher import RunView, Sought, Watcher, seek
 from genui.ui.widgets.base import DeafWhenLeaving, LineInput
-from genui.ui.widgets.dialogs import TypingWindow
+from genui.ui.widgets.dialogs import Window
 
 if TYPE_CHECKING:
     from textual.screen import Screen
@@ -265,7 +265,7 @@ class Shell(DeafWhenLeaving, App[None]):
         """Whether a key that nothing wanted was meant for the line that has come up since."""
         if isinstance(self.focused, LineInput):
             return self.focused.take(event)
-        if self.focused is None and isinstance(self.screen, TypingWindow):
+        if self.focused is None and isinstance(self.screen, Window) and self.screen.typing:
             self.screen.take_early(event)
             return True
         return False

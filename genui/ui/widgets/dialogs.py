@@ -28,20 +28,19 @@ T = TypeVar("T")
 
 
 class Window(DeafWhenLeaving, ModalScreen[T], Generic[T]):
-    """A modal screen that closes once."""
+    """A modal screen that closes once; one that `typing` is true of opens with its first line
+    to type in."""
+
+    typing: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._early: list[events.Key] = []
 
     def leave(self, result: T) -> None:
         """Close with `result`; a second Enter or Esc, typed before the first acted, is late."""
         if self.is_active:
             self.dismiss(result)
-
-
-class TypingWindow(Window[T], Generic[T]):
-    """A window that opens with its first line to type in."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._early: list[events.Key] = []
 
     def take_early(self, event: events.Key) -> None:
         """Keep for the line what was typed before there was one, as over a slow link."""
@@ -125,19 +124,17 @@ class ChooseScreen(Window[str | None]):
 
 # --- A small window that asks for one value and says in place what is wrong with it -----------
 
-VALUE_T = TypeVar("T")
 
-
-class ValueScreen(TypingWindow[VALUE_T | None], Generic[VALUE_T]):
+class ValueScreen(Window[T | None], Generic[T]):
     """Dismissed with what `parse` made of the text, or None on Esc.
 
     `parse` raises MisuseError for text that will not do; its line is shown and the
     window stays.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = []
+    typing = True
 
-    def __init__(self, title: str, value: str, hint: str, parse: Callable[[str], VALUE_T]) -> None:
+    def __init__(self, title: str, value: str, hint: str, parse: Callable[[str], T]) -> None:
         super().__init__()
         self._title = title
         self._value = value
@@ -170,8 +167,6 @@ class ValueScreen(TypingWindow[VALUE_T | None], Generic[VALUE_T]):
 
 # --- A small window of a few lines to fill in, which says in place what is wrong with them ----
 
-FORM_T = TypeVar("T")
-
 
 class Field(NamedTuple):
     """One line of a form."""
@@ -181,20 +176,21 @@ class Field(NamedTuple):
     placeholder: str = ""
 
 
-class FormScreen(TypingWindow[FORM_T | None], Generic[FORM_T]):
+class FormScreen(Window[T | None], Generic[T]):
     """Dismissed with what `parse` made of the lines, in order, or None on Esc.
 
     `parse` raises MisuseError for lines that will not do; its words are shown and the window
     stays.
     """
 
+    typing = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down", "app.focus_next", "Next", show=False),
         Binding("up", "app.focus_previous", "Previous", show=False),
     ]
 
     def __init__(
-        self, title: str, fields: Sequence[Field], hint: str, parse: Callable[[list[str]], FORM_T]
+        self, title: str, fields: Sequence[Field], hint: str, parse: Callable[[list[str]], T]
     ) -> None:
         super().__init__()
         self._title = title
