@@ -15,7 +15,7 @@ from genui.engine.data.image_files import load_folder
 from genui.engine.data.speech import Speech, Take, log_mel, pad_take
 from genui.engine.load import open_trace
 from genui.engine.metrics import copying
-from genui.engine.metrics.copying import nearest, nearest_of
+from genui.engine.metrics.copying import image_distances, nearest
 from genui.engine.sample.diffusion_state import DiffusionState, Grid, Row
 from genui.protocol import EditAt, ImageSettings, Start, TextSettings, WriteText
 from genui.recipes.diffusion import VoiceRecipe
@@ -80,9 +80,9 @@ def test_the_nearest_pictures_come_first_with_their_distances(tmp_path: Path) ->
         Image.new("RGB", (32, 32), (shade,) * 3).save(tmp_path / f"{name}.png")
     pictures = load_folder(tmp_path)
     drawn = np.full((32, 32, 3), 90, np.uint8)
-    order, distances = nearest_of(pictures, drawn, "anything", 2)
-    assert [pictures.captions[i] for i in order] == ["grey", "black"]
-    assert distances == pytest.approx([10, 90], abs=0.1)
+    distances = image_distances(pictures, drawn, "anything")
+    by_name = {pictures.captions[i]: d for i, d in zip(pictures.train, distances, strict=True)}
+    assert by_name == pytest.approx({"grey": 10, "black": 90, "white": 165}, abs=0.1)
 
 
 def test_the_nearest_takes_of_a_spoken_word_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,15 +97,15 @@ def test_the_nearest_takes_of_a_spoken_word_come_first(monkeypatch: pytest.Monke
     monkeypatch.setattr(copying, "_speech", lambda dataset, data: speech)
     copying._spectrograms.cache_clear()
     mel = log_mel(np.stack([pad_take(takes[1].samples)]))
-    guess = torch.from_numpy(mel.astype(np.float32))[:, None]
+    clean = torch.from_numpy(mel.astype(np.float32))[:, None]
     row = Row("two jackson", 1, ImageSettings(steps=1))
     state = DiffusionState(
         grid=Grid(row),
         rows=(row,),
         token_ids=torch.zeros(1, 1),
         levels=(1.0, 0.0),
-        x=guess,
-        denoised=guess,
+        x=clean,
+        denoised=clean,
     )
     request = Start(trace=1, model="voice", prompt=row.caption, seed=1, settings=row.settings)
     trace: Any = SimpleNamespace(state=lambda step: state, request=request)

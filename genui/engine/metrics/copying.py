@@ -1,12 +1,13 @@
-"""The longest run of a text that stands byte for byte in a body of texts.
+"""Whether a sample is copied: its longest verbatim run, and its nearest neighbours.
 
-Every run of eight bytes that begins at a multiple of four is kept as one number, sorted: any
-run of `SHORTEST` bytes, wherever it lies, holds one of them, and is found exactly. That costs
-3 bytes a byte of text, where a suffix array would cost 4 or 8.
+`Verbatim` finds the longest run of a text that stands byte for byte in a body of texts. Every
+run of eight bytes that begins at a multiple of four is kept as one number, sorted: any run of
+`SHORTEST` bytes, wherever it lies, holds one of them, and is found exactly. That costs 3 bytes
+a byte of text, where a suffix array would cost 4 or 8.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean, clean_line
 from genui.engine import kinds
-from genui.engine.data.clips import CLIP_FRAMES, Scene, draw_poses, load_clips
+from genui.engine.data.clips import CLIP_FRAMES, draw_poses, load_clips
 from genui.engine.data.images import SIDE, CaptionedImages, as_floats, as_pixels, load_images
 from genui.engine.data.speech import MEL_FRAMES, MELS, Speech, load_speech, log_mel, pad_take
 from genui.engine.data.text import load_text
@@ -101,9 +102,9 @@ class Verbatim:
                 known[piece] = places
             if len(places):
                 length = least // GRAM * GRAM
-                found = self._extended(text, grams, start, length, places)
-                if found.length > best.length:
-                    best, known = found, {}
+                run = self._extend(text, grams, start, length, places)
+                if run.length > best.length:
+                    best, known = run, {}
         return best if best.length >= SHORTEST else TextRun(0, 0, 0)
 
     def where(self, place: int) -> tuple[int, int]:
@@ -126,7 +127,7 @@ class Verbatim:
             places = places[self._aligned[on] == grams[at]]
         return places
 
-    def _extended(
+    def _extend(
         self,
         text: bytes,
         grams: NDArray[np.uint64],
@@ -280,10 +281,18 @@ def _parts(texts: Sequence[bytes], size: int) -> list[list[bytes]]:
     return parts
 
 
-# --- Whether a sample is copied: what of the training data is most like it --------------------
+# --- Nearest neighbours: what of the training data is most like a sample ----------------------
+# Images, clips and takes differ in how far two of them are apart; texts and music are quoted.
 
-CHUNK = 1024  # training pictures compared at once: 12 MB
-IMAGE_MEASURE = "root mean square of the colours' differences, 0 to 255"
+CHUNK = 1024  # training images compared at once: 12 MB
+IMAGE_DISTANCE = "root mean square of the colours' differences, 0 to 255"
+CLIP_DISTANCE = "root mean square of the colours' differences over all 16 frames, 0 to 255"
+SPEECH_DISTANCE = "root mean square of the log-mel differences, −1 to 1"
+MOST_CLIPS = 200  # compared
+TAKES_AT_ONCE = 200
+
+Floats = NDArray[np.floating]
+Poses = NDArray[np.float32]
 
 
 def nearest(trace: Trace, step: int, count: int) -> Neighbours:
@@ -296,14 +305,38 @@ def nearest(trace: Trace, step: int, count: int) -> Neighbours:
         raise MisuseError(f"step {step}: this trace stands at step {trace.reached}")
     try:
         recipe = read_header(find_model(trace.request.model).path).recipe
-        found = kinds.nearest(recipe, trace, step, count)
+        neighbours = kinds.nearest(recipe, trace, step, count)
     except GenuiError as fault:
-        found = Neighbours(trace=0, step=0, fault=f"nothing to compare with: {fault}")
-    return replace(found, trace=trace.request.trace, step=step)
+        neighbours = Neighbours(trace=0, step=0, fault=f"nothing to compare with: {fault}")
+    return replace(neighbours, trace=trace.request.trace, step=step)
+
+
+def _closest(
+    data: str,
+    measured: str,
+    distances: Floats,
+    count: int,
+    example: Callable[[int], tuple[str, NDArray[np.uint8]]],
+) -> Neighbours:
+    """The `count` examples of the smallest distances [N], as captions and images [H, W, 3]."""
+    neighbours = []
+    for i in np.argsort(distances, kind="stable")[:count].tolist():
+        caption, rgb = example(i)
+        height, width, _ = rgb.shape
+        neighbours.append(
+            Neighbour(
+                caption=clean_line(caption),
+                distance=float(distances[i]),
+                width=width,
+                height=height,
+                rgb=rgb.tobytes(),
+            )
+        )
+    return Neighbours(trace=0, step=0, data=data, measured=measured, pictures=tuple(neighbours))
 
 
 def nearest_pictures(recipe: Recipe, trace: Trace, step: int, count: int) -> Neighbours:
-    """The training pictures nearest to the clean picture as the model sees it at `step`.
+    """The training images nearest to the clean one that the model predicts at `step`.
 
     They are drawn in the colours of the caption in force. Raises MisuseError for a grid, and
     what `load_images` raises.
@@ -311,57 +344,38 @@ def nearest_pictures(recipe: Recipe, trace: Trace, step: int, count: int) -> Nei
     frame = trace.generator.frame(trace.state(step))
     if not isinstance(frame, ImageFrame) or len(frame.guess) != SIDE * SIDE * 3:
         raise MisuseError(f"one picture of {SIDE}×{SIDE} is compared, and not a grid: draw one")
-    drawn = np.frombuffer(frame.guess, np.uint8).reshape(SIDE, SIDE, 3)
+    sample = np.frombuffer(frame.guess, np.uint8).reshape(SIDE, SIDE, 3)
     pictures = _pictures(recipe.dataset, recipe.data)
     caption = in_force(trace.request, step)[0]
-    order, distances = nearest_of(pictures, drawn, caption, count)
-    return Neighbours(
-        trace=0,
-        step=0,
-        data=f"{clean_line(pictures.name)}, {len(pictures.train):,} pictures",
-        measured=IMAGE_MEASURE,
-        pictures=tuple(
-            Neighbour(
-                caption=clean_line(pictures.captions[index]),
-                distance=float(distance),
-                width=SIDE,
-                height=SIDE,
-                rgb=as_pixels(pictures.draw_in_colours_of(caption, np.array([index]))[0]).tobytes(),
-            )
-            for index, distance in zip(order, distances, strict=True)
-        ),
-    )
+
+    def example(i: int) -> tuple[str, NDArray[np.uint8]]:
+        index = pictures.train[i]
+        drawn = pictures.draw_in_colours_of(caption, np.array([index]))
+        return pictures.captions[index], as_pixels(drawn[0])
+
+    data = f"{clean_line(pictures.name)}, {len(pictures.train):,} pictures"
+    distances = image_distances(pictures, sample, caption)
+    return _closest(data, IMAGE_DISTANCE, distances, count, example)
 
 
-def nearest_of(
-    pictures: CaptionedImages, drawn: NDArray[np.uint8], caption: str, count: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The `count` trained pictures nearest to `drawn` [32, 32, 3], and their distances.
-
-    Indices and root mean squares, 0 to 255, nearest first.
-    """
-    target = as_floats(drawn)
+def image_distances(
+    pictures: CaptionedImages, sample: NDArray[np.uint8], caption: str
+) -> NDArray[np.float64]:
+    """From each training image, in the caption's colours, to a sample [32, 32, 3]: root mean
+    squares, 0 to 255."""
+    target = as_floats(sample)
     squares = np.empty(len(pictures.train), np.float32)
     for at in range(0, len(squares), CHUNK):
         indices = pictures.train[at : at + CHUNK]
-        gap = pictures.draw_in_colours_of(caption, indices)
-        gap -= target
-        squares[at : at + len(indices)] = np.einsum("bchw,bchw->b", gap, gap)
-    order = np.argsort(squares, kind="stable")[:count]
-    return pictures.train[order], 127.5 * np.sqrt(squares[order] / target.size, dtype=np.float64)
+        difference = pictures.draw_in_colours_of(caption, indices)
+        difference -= target
+        squares[at : at + len(indices)] = np.einsum("bchw,bchw->b", difference, difference)
+    return 127.5 * np.sqrt(squares / target.size, dtype=np.float64)
 
 
 @lru_cache(maxsize=2)
 def _pictures(dataset: str, data: str) -> CaptionedImages:
     return load_images(dataset, data)
-
-
-# --- The clips that a video model was trained on and that one of its own is most like ---------
-
-CLIP_MEASURE = "root mean square of the colours' differences over all 16 frames, 0 to 255"
-MOST = 200  # clips compared
-
-Poses = NDArray[np.float32]
 
 
 def nearest_clips(recipe: VideoRecipe, trace: Trace, step: int, count: int) -> Neighbours:
@@ -378,40 +392,27 @@ def nearest_clips(recipe: VideoRecipe, trace: Trace, step: int, count: int) -> N
     if scene is None:
         raise MisuseError(f"“{clean_line(caption, 40)}” names no icon that was trained")
     clips = load_clips()
-    poses = _trained(recipe.seed, recipe.steps, recipe.batch, scene.figure, scene.motion)
-    where = f"{clips.name}, {len(poses)} trained clips of {scene.figure} {scene.motion}"
+    poses = _trained_poses(recipe.seed, recipe.steps, recipe.batch, scene.figure, scene.motion)
+    data = f"{clips.name}, {len(poses)} trained clips of {scene.figure} {scene.motion}"
     if not len(poses):
-        return Neighbours(trace=0, step=0, data=where, measured=CLIP_MEASURE)
+        return Neighbours(trace=0, step=0, data=data, measured=CLIP_DISTANCE)
     shape = (CLIP_FRAMES, frame.height, frame.width, 3)
-    drawn = np.frombuffer(frame.guess, np.uint8).reshape(shape).astype(np.float32)
-    theirs = as_pixels(clips.draw([scene] * len(poses), poses))
-    distances = np.sqrt(((theirs - drawn) ** 2).mean(axis=(1, 2, 3, 4)))
-    order = np.argsort(distances, kind="stable")[:count]
-    return Neighbours(
-        trace=0,
-        step=0,
-        data=where,
-        measured=CLIP_MEASURE,
-        pictures=tuple(_neighbour(scene, theirs[i], float(distances[i])) for i in order),
-    )
-
-
-def _neighbour(scene: Scene, clip: NDArray[np.uint8], distance: float) -> Neighbour:
-    shown = four(clip)
-    height, width, _ = shown.shape
-    return Neighbour(
-        caption=scene.caption, distance=distance, width=width, height=height, rgb=shown.tobytes()
+    sample = np.frombuffer(frame.guess, np.uint8).reshape(shape).astype(np.float32)
+    trained = as_pixels(clips.draw([scene] * len(poses), poses))
+    distances = np.sqrt(((trained - sample) ** 2).mean(axis=(1, 2, 3, 4)))
+    return _closest(
+        data, CLIP_DISTANCE, distances, count, lambda i: (scene.caption, four(trained[i]))
     )
 
 
 @lru_cache(maxsize=8)
-def _trained(seed: int, steps: int, batch: int, figure: str, motion: str) -> Poses:
-    """[N, 16, 4]: the poses of every trained clip of that icon and motion, up to `MOST`.
+def _trained_poses(seed: int, steps: int, batch: int, figure: str, motion: str) -> Poses:
+    """[N, 16, 4]: the poses of every trained clip of that icon and motion, up to `MOST_CLIPS`.
 
-    What is random in a step is drawn from the seed and its number, so any step can be told again.
+    What is random in a step is drawn from the seed and its number, so any step can be drawn again.
     """
     clips = load_clips()
-    found: list[Poses] = []
+    matches: list[Poses] = []
     for step in range(steps):
         rng = np.random.default_rng((seed, step))
         scenes = clips.scenes(batch, rng)
@@ -420,20 +421,14 @@ def _trained(seed: int, steps: int, batch: int, figure: str, motion: str) -> Pos
         for one in scenes:  # in the order of `Clips.batch`, from the same generator
             poses = draw_poses(one.motion, rng)
             if (one.figure, one.motion) == (figure, motion):
-                found.append(poses)
-        if len(found) >= MOST:
+                matches.append(poses)
+        if len(matches) >= MOST_CLIPS:
             break
-    return np.stack(found) if found else np.empty((0, CLIP_FRAMES, 4), np.float32)
-
-
-# --- The recorded takes that spoken words are most like, as spectrograms ----------------------
-
-AT_ONCE = 200  # takes
-SPEECH_MEASURE = "root mean square of the log-mel differences, −1 to 1"
+    return np.stack(matches) if matches else np.empty((0, CLIP_FRAMES, 4), np.float32)
 
 
 def nearest_takes(recipe: VoiceRecipe, trace: Trace, step: int, count: int) -> Neighbours:
-    """Of the first word as the model hears it at `step`.
+    """The recorded takes nearest to the first word that the model predicts at `step`.
 
     Raises MisuseError for a trace of several requests at once, MisuseError or GenuiError where
     the recordings cannot be read.
@@ -445,24 +440,14 @@ def nearest_takes(recipe: VoiceRecipe, trace: Trace, step: int, count: int) -> N
     speech = _speech(recipe.dataset, recipe.data)
     word = state.denoised[0, 0].float().cpu().numpy()  # [MELS, FRAMES]
     takes = _spectrograms(recipe.dataset, recipe.data)
+
+    def example(i: int) -> tuple[str, NDArray[np.uint8]]:
+        caption = speech.takes[speech.train[i]].caption
+        return caption, coloured(takes[i][::-1].astype(np.float32))
+
+    data = f"{clean_line(speech.name)}, {len(speech.train):,} takes"
     distances = np.sqrt(((takes - word) ** 2).mean(axis=(1, 2)))
-    order = np.argsort(distances, kind="stable")[:count]
-    return Neighbours(
-        trace=0,
-        step=0,
-        data=f"{clean_line(speech.name)}, {len(speech.train):,} takes",
-        measured=SPEECH_MEASURE,
-        pictures=tuple(
-            Neighbour(
-                caption=clean_line(speech.takes[speech.train[i]].caption),
-                distance=float(distances[i]),
-                width=MEL_FRAMES,
-                height=MELS,
-                rgb=coloured(takes[i][::-1].astype(np.float32)).tobytes(),
-            )
-            for i in order
-        ),
-    )
+    return _closest(data, SPEECH_DISTANCE, distances, count, example)
 
 
 @lru_cache(maxsize=1)
@@ -470,19 +455,17 @@ def _spectrograms(dataset: str, data: str) -> NDArray[np.float16]:
     """Of the training takes, [N, MELS, FRAMES]; only as they begin, which is a fraction of what
     training looks at."""
     speech = _speech(dataset, data)
-    found = np.empty((len(speech.train), MELS, MEL_FRAMES), np.float16)
-    for at in range(0, len(found), AT_ONCE):
-        takes = [speech.takes[i] for i in speech.train[at : at + AT_ONCE]]
-        found[at : at + len(takes)] = log_mel(np.stack([pad_take(t.samples) for t in takes]))
-    return found
+    mels = np.empty((len(speech.train), MELS, MEL_FRAMES), np.float16)
+    for at in range(0, len(mels), TAKES_AT_ONCE):
+        takes = [speech.takes[i] for i in speech.train[at : at + TAKES_AT_ONCE]]
+        mels[at : at + len(takes)] = log_mel(np.stack([pad_take(t.samples) for t in takes]))
+    return mels
 
 
 @lru_cache(maxsize=1)
 def _speech(dataset: str, data: str) -> Speech:
     return load_speech(dataset, data)
 
-
-# --- Whether a text is copied: its longest run that stands word for word in the training text -
 
 AROUND = 60  # bytes shown before and after the run, where it stands in the training text
 
