@@ -25,7 +25,7 @@ from genui.engine.device import processor_name
 from genui.engine.kinds import limitations, measure
 from genui.engine.load import stream
 from genui.engine.models import frozen
-from genui.engine.train.checkpoint import halved, load_weights, quantise, write_model
+from genui.engine.train.checkpoint import load_weights, quantise, to_half, write_model
 from genui.formats.recipe import METADATA, read_plan
 from genui.logs.native import MetricsTail, run_minutes
 from genui.protocol import Start, TextFrame
@@ -44,9 +44,9 @@ def main() -> int:
     parser.add_argument("run", metavar="RUN")
     parser.add_argument("guide", metavar="GUIDE", nargs="?", default="")
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="of a weight")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     try:
-        card = ship(find_run(asked.run), asked.guide, asked.bits)
+        card = ship(find_run(options.run), options.guide, options.bits)
         print(written(card), end="")
     except GenuiError as error:
         print(f"genui: {error}", file=sys.stderr)
@@ -92,7 +92,7 @@ def narrowed(tensors: dict[str, Tensor], bits: int) -> dict[str, Tensor]:
     if bits == 8:
         return quantise(tensors)
     own, guide = frozen.split_guide(tensors)
-    return halved(own) | frozen.add_prefix(quantise(guide))
+    return to_half(own) | frozen.add_prefix(quantise(guide))
 
 
 def written(card: dict[str, Any]) -> str:
@@ -159,8 +159,8 @@ def against(folder: str) -> str:
     model = Path(plan.model).name
     words = ["genui", "generate", model, "-n", str(count), "--seed", str(plan.seed)]
     for key in UNGUIDED.__struct_fields__:
-        if (asked := getattr(plan.settings, key)) != getattr(UNGUIDED, key):
-            words += [f"--{key.replace('_', '-')}", str(asked)]
+        if (value := getattr(plan.settings, key)) != getattr(UNGUIDED, key):
+            words += [f"--{key.replace('_', '-')}", str(value)]
     command = shlex.join([*words, "--out", path.name])
     return f"{count:,} pictures that {model} drew: {command}"
 
@@ -199,8 +199,8 @@ def lineage(run: RunDir, name: str, earlier: dict[str, Any]) -> dict[str, str]:
         return {}
     trained = earlier["trained"]
     began = f"; {trained['started']}" if "started" in trained else ""
-    told = f"{trained['steps']:,} steps, {trained['minutes']} minutes{began}"
-    return {"started": f"from the {name} model shipped before ({told})"}
+    line = f"{trained['steps']:,} steps, {trained['minutes']} minutes{began}"
+    return {"started": f"from the {name} model shipped before ({line})"}
 
 
 def spent(run: RunDir, step: int) -> str:
@@ -249,18 +249,18 @@ def average(
     total, described = load_weights(paths[0])
     total = frozen.split_guide(total)[0]
     for name, path in zip(names[1:], paths[1:], strict=True):
-        tensors, theirs = load_weights(path)
+        tensors, other = load_weights(path)
         tensors = frozen.split_guide(tensors)[0]
         for what in ALIKE:
-            if described.get(what) != theirs.get(what):
+            if described.get(what) != other.get(what):
                 data = "data" if what == "fingerprint" else what
                 raise MisuseError(f"{name}: is of other {data} than {names[0]}")
         if _shapes(tensors) != _shapes(total):
             raise MisuseError(f"{name}: its network is not that of {names[0]}")
         total = {key: value + tensors[key] for key, value in total.items()}
-    told = {key: value for key, value in described.items() if key not in ("guide", "critic")}
+    kept = {key: value for key, value in described.items() if key not in ("guide", "critic")}
     mean = {key: value / len(names) for key, value in total.items()}
-    return mean, told | {"averaged": list(names)}
+    return mean, kept | {"averaged": list(names)}
 
 
 def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:

@@ -24,7 +24,7 @@ from harness import Figure, machine, quick_generator, report
 from numpy.typing import NDArray
 
 from genui.engine.data.clips import MOTIONS, Clips, load_clips
-from genui.engine.metrics.clips import Seen, clips_copied, draw, look, real
+from genui.engine.metrics.clips import TrackedClip, clips_copied, draw, look, real
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.train.diffusion import sheet
 from genui.protocol import ImageSettings
@@ -42,7 +42,7 @@ def generator_of(model: str) -> DiffusionGenerator:
     return found
 
 
-def shares(name: str, seen: Sequence[Seen], limits: bool = False) -> list[Figure]:
+def shares(name: str, seen: Sequence[TrackedClip], limits: bool = False) -> list[Figure]:
     """What part of the clips is wrong, in percent."""
 
     def share(right: Sequence[bool]) -> float:

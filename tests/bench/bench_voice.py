@@ -23,10 +23,10 @@ from genui.engine.metrics.clips import (
     DIGIT_LISTENER,
     SPEECH_BATCH,
     VOICE_LISTENER,
-    asked,
     right,
     speak,
     speech_copied,
+    spoken_captions,
 )
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.media import FINAL_ROUNDS
@@ -77,7 +77,9 @@ def main() -> None:
         for sound in vocode(mels[at : at + SPEECH_BATCH], FINAL_ROUNDS)
     ]
     figures += wrong(listeners, "real takes, vocoded", captions, again)
-    words = asked(list(dict.fromkeys(caption.split()[-1] for caption in captions)), options.words)
+    words = spoken_captions(
+        list(dict.fromkeys(caption.split()[-1] for caption in captions)), options.words
+    )
     settings = ImageSettings(steps=options.steps, guidance=options.guidance)
     begin = time.process_time()
     spoken = speak(generator, words, settings)

@@ -9,7 +9,7 @@ from torch import nn
 from genui.base.errors import GenuiError
 from genui.engine.load import find_and_load
 from genui.engine.train import checkpoint
-from genui.engine.train.checkpoint import dequantise, halved, quantise
+from genui.engine.train.checkpoint import dequantise, quantise, to_half
 from genui.recipes import find_recipe
 from genui.runs.layout import RunDir
 
@@ -115,11 +115,11 @@ def test_eight_bits_are_close_and_a_quarter_of_the_size() -> None:
 def test_sixteen_bits_are_closer_and_half_the_size() -> None:
     torch.manual_seed(0)
     wide = {"matrix": torch.randn(64, 96), "vector": torch.randn(10)}
-    again = dequantise(halved(wide))
+    again = dequantise(to_half(wide))
     for name, value in wide.items():
         assert again[name].dtype == torch.float32
         assert float((again[name] - value).norm() / value.norm()) < 5e-4
-    assert sum(v.nbytes for v in halved(wide).values()) == sum(v.nbytes for v in wide.values()) / 2
+    assert sum(v.nbytes for v in to_half(wide).values()) == sum(v.nbytes for v in wide.values()) / 2
 
 
 def test_rows_of_nothing_stay_nothing() -> None:

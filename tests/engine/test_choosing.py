@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from genui.engine.sample.logits import (
     REFUSALS,
+    apply_repetition_penalty,
     distribution,
-    drawn,
+    draw_token,
     entropy,
-    penalised,
     pick,
     softmax,
     uniform,
@@ -54,7 +54,7 @@ def test_each_dropped_token_names_the_filter_that_dropped_it() -> None:
 
 def test_a_penalty_lowers_positive_and_negative_logits_of_seen_tokens_once() -> None:
     logits = np.array([2.0, -2.0, 1.0, -1.0])
-    lowered = penalised(logits, np.array([0, 1, 0, 0]), 2.0)
+    lowered = apply_repetition_penalty(logits, np.array([0, 1, 0, 0]), 2.0)
     assert lowered.tolist() == [1.0, -4.0, 1.0, -1.0]
     assert logits.tolist() == [2.0, -2.0, 1.0, -1.0]
 
@@ -95,7 +95,9 @@ def test_entropy_is_in_bits_and_of_certainty_nothing() -> None:
 
 def test_what_is_refused_is_never_drawn_and_the_rest_as_often_as_it_is_likely() -> None:
     settings = TextSettings(temperature=1, top_p=1)
-    tries = [drawn(LOGITS, settings, None, (1, k), lambda t: t not in (0, 3)) for k in range(4000)]
+    tries = [
+        draw_token(LOGITS, settings, None, (1, k), lambda t: t not in (0, 3)) for k in range(4000)
+    ]
     counts = np.bincount([draw.token for _, draw in tries], minlength=4) / 4000
     np.testing.assert_allclose(counts, [0, 2 / 3, 1 / 3, 0], atol=0.03)
     refusing = next(found for found, _ in tries if found.dropped(0))
@@ -105,7 +107,7 @@ def test_what_is_refused_is_never_drawn_and_the_rest_as_often_as_it_is_likely() 
 
 
 def test_greedy_takes_the_likeliest_that_is_allowed() -> None:
-    found, draw = drawn(LOGITS, TextSettings(temperature=0), None, (1, 1), lambda t: t > 1)
+    found, draw = draw_token(LOGITS, TextSettings(temperature=0), None, (1, 1), lambda t: t > 1)
     assert draw.token == 2
     assert found.probability.tolist() == [0, 0, 1, 0]
 
@@ -117,6 +119,6 @@ def test_where_nothing_is_allowed_a_token_is_taken_all_the_same() -> None:
         asked.append(token)
         return False
 
-    _, draw = drawn(np.zeros(1000), TextSettings(), None, (1, 1), never)
+    _, draw = draw_token(np.zeros(1000), TextSettings(), None, (1, 1), never)
     assert len(asked) == len(set(asked)) == REFUSALS
     assert draw.token not in asked

@@ -142,7 +142,7 @@ def test_a_gap_is_restored_only_by_the_name_that_was_there(
 ) -> None:
     monkeypatch.setattr(language, "likeliest", lambda *_: writer.tokenizer.encode("values"))
     masked = [language.Masked("a", "values", "b"), language.Masked("a", "start", "b")]
-    assert language.restored(writer, masked) == [True, False]
+    assert language.restore_names(writer, masked) == [True, False]
 
 
 def test_the_compressor_has_read_the_training_text_first() -> None:

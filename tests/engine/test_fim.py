@@ -21,7 +21,7 @@ from genui.engine.data.tokenizer import (
 from genui.engine.device import Machine
 from genui.engine.sample.text import TextGenerator
 from genui.engine.sample.trace import Trace
-from genui.engine.train.checkpoint import grown
+from genui.engine.train.checkpoint import grow_vocabulary
 from genui.engine.train.language import TextTask
 from genui.protocol import FILL, SetSeed, Start, TextFrame, TextSettings, WriteText
 from genui.recipes import TransformerRecipe, find_recipe, override
@@ -205,7 +205,7 @@ def test_weights_without_the_marks_are_a_start_for_a_model_with_them(tmp_path: P
     without = TextTask(recipe(tmp_path, fim_rate=0), torch.device("cpu"))
     kept = {"tokenizer": without.extra["tokenizer"]}
     task = TextTask(recipe(tmp_path, fim_rate=0.5), torch.device("cpu"), kept)
-    tensors = grown(dict(without.model.state_dict()), task.model)
+    tensors = grow_vocabulary(dict(without.model.state_dict()), task.model)
     task.model.load_state_dict(tensors)
     before, after = (t.model.get_parameter("embedding.weight") for t in (without, task))
     assert len(after) == len(before) + 2
@@ -216,7 +216,7 @@ def test_weights_of_another_width_are_not_grown(tmp_path: Path) -> None:
     narrow = TextTask(recipe(tmp_path, width=16, fim_rate=0), torch.device("cpu")).model
     wide = TextTask(recipe(tmp_path), torch.device("cpu")).model
     with pytest.raises(RuntimeError):
-        wide.load_state_dict(grown(dict(narrow.state_dict()), wide))
+        wide.load_state_dict(grow_vocabulary(dict(narrow.state_dict()), wide))
 
 
 # --- a prompt with a gap ---------------------------------------------------------------------

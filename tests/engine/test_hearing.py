@@ -19,7 +19,7 @@ from genui.engine.data.speech import (
 )
 from genui.engine.device import Machine
 from genui.engine.metrics.classifiers import SoundJudge
-from genui.engine.metrics.clips import asked, speech_copied
+from genui.engine.metrics.clips import speech_copied, spoken_captions
 from genui.engine.models.classifiers import SoundNet
 from genui.engine.train.checkpoint import model_metadata, write_tensors
 from genui.engine.train.classifier import SoundClassifierTask, vary
@@ -119,10 +119,10 @@ def test_variations_keep_silence_silent_and_the_rest_in_range() -> None:
 
 
 def test_every_digit_is_asked_for_in_every_voice() -> None:
-    captions = asked(["anna", "bob"], 20)
+    captions = spoken_captions(["anna", "bob"], 20)
     assert len(set(captions)) == 20
     assert captions[0] == "zero anna"
-    assert asked(["anna"], 12)[10] == "zero anna"
+    assert spoken_captions(["anna"], 12)[10] == "zero anna"
 
 
 def test_a_copy_is_nearer_to_what_was_trained() -> None:

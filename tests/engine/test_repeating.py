@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genui.engine.sample.logits import LONGEST, distribution, dried, runs
+from genui.engine.sample.logits import LONGEST, apply_dry, distribution, runs
 from genui.protocol import TextSettings
 
 
@@ -27,8 +27,8 @@ def test_a_run_is_looked_at_no_farther_than_matters() -> None:
 def test_the_penalty_grows_with_each_token_and_spares_short_runs() -> None:
     logits = np.zeros(6)
     seen = np.array([1, 2, 3, 4, 0, 2, 3, 5, 0, 1, 2, 3])  # 1 2 3 → 4; 2 3 → 5
-    assert dried(logits, seen, 0.8, 2).tolist() == [0, 0, 0, 0, -0.8 * 1.75, -0.8]
-    assert dried(logits, seen, 0.8, 4).tolist() == [0] * 6
+    assert apply_dry(logits, seen, 0.8, 2).tolist() == [0, 0, 0, 0, -0.8 * 1.75, -0.8]
+    assert apply_dry(logits, seen, 0.8, 4).tolist() == [0] * 6
     assert not logits.any()
 
 

@@ -17,7 +17,7 @@ from genui.engine.models.dit import DiTConfig, MelDiT
 from genui.engine.sample.diffusion import DiffusionGenerator, load_diffusion_model
 from genui.engine.sample.media import PAUSE, SpeechMedium, sound_of, voices_of
 from genui.engine.sample.trace import Trace
-from genui.engine.train.checkpoint import grown
+from genui.engine.train.checkpoint import grow_vocabulary
 from genui.engine.train.diffusion import VoiceTask
 from genui.formats.audio import decode_wav, encode_wav, to_pcm
 from genui.protocol import (
@@ -292,7 +292,7 @@ def test_a_new_voice_is_a_new_word_of_a_trained_model(recordings: Path) -> None:
     assert "new words: carla" in task.notes
     tensors = {name: value + 1 for name, value in old.model.state_dict().items()}
     name = "network.caption.embedding.weight"
-    task.model.load_state_dict(grown(tensors, task.model))
+    task.model.load_state_dict(grow_vocabulary(tensors, task.model))
     rows = task.model.state_dict()[name]
     assert len(rows) == len(tensors[name]) + 1
     torch.testing.assert_close(rows[:-1], tensors[name])

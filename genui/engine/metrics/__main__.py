@@ -14,11 +14,11 @@ def main() -> int:
         return 2
     try:
         info = find_model(sys.argv[1])
-        found = measure(info, read_header(info.path).recipe)
+        metrics = measure(info, read_header(info.path).recipe)
     except GenuiError as error:
         print(f"genui: {error}", file=sys.stderr)
         return error.exit_code
-    print(json.dumps(dict(found), indent=2, ensure_ascii=False))
+    print(json.dumps(dict(metrics), indent=2, ensure_ascii=False))
     return 0
 
 

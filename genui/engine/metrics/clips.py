@@ -88,13 +88,13 @@ class Tracker:
         angles = 2 * math.pi * np.arange(ANGLES) / ANGLES
         sources = np.stack([_rotated(self._sources[figure], angle) for angle in angles])
         number = np.full(ANGLES, figure)
-        found = []
+        turns = []
         for frame, area, centre in zip(alpha, areas, centres, strict=True):
             drawn = self._drawn(sources, number, area, centre, angles)
             far = np.square(drawn - frame).mean(axis=(1, 2))
             upright = far[0] < max(FAINT, CLEARLY * far.min())
-            found.append(0.0 if upright else angles[far.argmin()])
-        return np.unwrap(np.array(found)).astype(np.float32)
+            turns.append(0.0 if upright else angles[far.argmin()])
+        return np.unwrap(np.array(turns)).astype(np.float32)
 
     def _drawn(
         self,
@@ -121,16 +121,16 @@ def matte(clip: NDArray[np.uint8]) -> tuple[Floats, str, str]:
     """
     pixels = clip.astype(np.float32)
     ground = np.median(pixels.reshape(-1, 3), axis=0).astype(np.float32)
-    apart = pixels - ground
-    far = np.linalg.norm(apart, axis=-1)
+    difference = pixels - ground
+    far = np.linalg.norm(difference, axis=-1)
     most = far > np.quantile(far, 0.98) * SOLID
     figure = np.zeros(3, np.float32)
     if most.any():
-        figure = np.median(apart[most].reshape(-1, 3), axis=0).astype(np.float32)
+        figure = np.median(difference[most].reshape(-1, 3), axis=0).astype(np.float32)
     contrast = float(figure @ figure)
     if contrast < 1:  # nothing is there
         return np.zeros(far.shape, np.float32), _named(ground), _named(ground)
-    alpha = np.clip(apart @ figure / contrast, 0, 1)
+    alpha = np.clip(difference @ figure / contrast, 0, 1)
     alpha[alpha < 0.1] = 0  # what is left of noise would draw the centre to the middle
     return alpha.astype(np.float32), _named(ground + figure), _named(ground)
 
@@ -203,7 +203,7 @@ COARSE = 4  # pixels along a side that are one where clips are compared
 
 
 @dataclass(frozen=True)
-class Seen:
+class TrackedClip:
     """A clip beside what was asked for."""
 
     scene: Scene
@@ -259,7 +259,7 @@ def draw(
     generator: DiffusionGenerator,
     scenes: Sequence[Scene],
     settings: ImageSettings = CLIP_SETTINGS,
-    told: Callable[[int], None] = lambda done: None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> NDArray[np.uint8]:
     """A clip of each scene [N, 16, 32, 32, 3], seeds 0, 1, …; `told` hears how many there are."""
     parts = []
@@ -267,17 +267,19 @@ def draw(
         captions = [scene.caption for scene in scenes[start : start + CLIP_BATCH]]
         seeds = list(range(start, start + len(captions)))
         parts.append(to_clips(generator.denoised(captions, seeds, settings)))
-        told(start + len(captions))
+        progress(start + len(captions))
     return np.concatenate(parts)
 
 
-def look(clips: Clips, scenes: Sequence[Scene], drawn: NDArray[np.uint8]) -> list[Seen]:
+def look(clips: Clips, scenes: Sequence[Scene], drawn: NDArray[np.uint8]) -> list[TrackedClip]:
     """Each clip tracked, beside its scene."""
     tracker = Tracker(clips)
-    return [Seen(scene, tracker.track(clip)) for scene, clip in zip(scenes, drawn, strict=True)]
+    return [
+        TrackedClip(scene, tracker.track(clip)) for scene, clip in zip(scenes, drawn, strict=True)
+    ]
 
 
-def percent(seen: Sequence[Seen], right: Callable[[Seen], bool]) -> str:
+def percent(seen: Sequence[TrackedClip], right: Callable[[TrackedClip], bool]) -> str:
     """The share of clips, as "97 % of 120"."""
     return f"{100 * np.mean([right(one) for one in seen]):.0f}% of {len(seen)}"
 
@@ -330,7 +332,7 @@ def measure_voice(generator: DiffusionGenerator, recipe: VoiceRecipe) -> dict[st
     """What listeners trained on real takes hear in SAMPLES generated words, from their sound."""
     speech = load_speech(recipe.dataset, recipe.data)
     voices = list(dict.fromkeys(take.caption.split()[-1] for take in speech.takes))
-    spoken = speak(generator, asked(voices, SPEECH_SAMPLES))
+    spoken = speak(generator, spoken_captions(voices, SPEECH_SAMPLES))
     digits, speakers = SoundJudge.load(DIGIT_LISTENER), SoundJudge.load(VOICE_LISTENER)
     held = [speech.takes[i] for i in speech.held_out]
     real = [take.samples for take in held]
@@ -348,7 +350,7 @@ def measure_voice(generator: DiffusionGenerator, recipe: VoiceRecipe) -> dict[st
     }
 
 
-def asked(voices: Sequence[str], count: int) -> list[str]:
+def spoken_captions(voices: Sequence[str], count: int) -> list[str]:
     """`count` captions: every digit in every voice in turn."""
     pairs = [f"{digit} {voice}" for voice in voices for digit in DIGITS]
     return [pairs[i % len(pairs)] for i in range(count)]

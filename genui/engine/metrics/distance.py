@@ -45,9 +45,11 @@ def frechet_distance(one: Features, other: Features) -> float:
     values, vectors = np.linalg.eigh(first)
     root = vectors * np.sqrt(values.clip(0)) @ vectors.T
     mixed = np.linalg.eigvalsh(root @ second @ root).clip(0)
-    apart = ((a.mean(0) - b.mean(0)) ** 2).sum()
+    between_means = ((a.mean(0) - b.mean(0)) ** 2).sum()
     # Rounding may leave equal sets a little below zero.
-    return max(0.0, float(apart + np.trace(first) + np.trace(second) - 2 * np.sqrt(mixed).sum()))
+    return max(
+        0.0, float(between_means + np.trace(first) + np.trace(second) - 2 * np.sqrt(mixed).sum())
+    )
 
 
 def precision_recall(real: Features, generated: Features, neighbours: int = 3) -> Manifolds:
@@ -196,17 +198,17 @@ class Ruler:
         Neighbours are sought among at most MOST_NEIGHBOURS of each side. Raises ValueError
         where a caption is no label, or there are too few samples to measure anything.
         """
-        wanted = np.array([self.data.labels.index(caption) for caption in captions])
-        found = self.judge.features(rgb)
+        targets = np.array([self.data.labels.index(caption) for caption in captions])
+        features = self.judge.features(rgb)
         rng = np.random.default_rng(0)
         real = self.train[rng.choice(len(self.train), min(len(rgb), len(self.train)), False)]
-        few, few_held = found[:MOST_NEIGHBOURS], self.held_out[:MOST_NEIGHBOURS]
+        few, few_held = features[:MOST_NEIGHBOURS], self.held_out[:MOST_NEIGHBOURS]
         near, dense = precision_recall(few_held, few), density_coverage(few_held, few)
         return Distribution(
             count=len(rgb),
-            frechet=frechet_distance(found, self.held_out),
+            frechet=frechet_distance(features, self.held_out),
             frechet_real=frechet_distance(real, self.held_out),
-            right=self._right(rgb, wanted),
+            right=self._right(rgb, targets),
             right_real=self._right(self._held_rgb, self._held_targets),
             precision=near.precision,
             recall=near.recall,
@@ -215,8 +217,8 @@ class Ruler:
             copying=copying_share(few, self.train, self.held_out),
         )
 
-    def _right(self, rgb: NDArray[np.uint8], wanted: NDArray[np.int64]) -> float:
-        return float((self.judge.probabilities(rgb).argmax(1) == wanted).mean())
+    def _right(self, rgb: NDArray[np.uint8], targets: NDArray[np.int64]) -> float:
+        return float((self.judge.probabilities(rgb).argmax(1) == targets).mean())
 
 
 def measure_distribution(draw: Draw, dataset: str, count: int) -> dict[str, str]:
@@ -233,19 +235,19 @@ def measure_distribution(draw: Draw, dataset: str, count: int) -> dict[str, str]
     return in_words(ruler.measure(draw(captions, list(range(count))), captions), JUDGES[dataset])
 
 
-def in_words(found: Distribution, judge: str) -> dict[str, str]:
+def in_words(row: Distribution, judge: str) -> dict[str, str]:
     """Label to value with its unit, the most telling one first."""
     return {
         "right object": (
-            f"{found.right:.0%} by {judge}, which is right of {found.right_real:.0%} of real ones"
+            f"{row.right:.0%} by {judge}, which is right of {row.right_real:.0%} of real ones"
         ),
         "Fréchet distance": (
-            f"{found.frechet:.2f} to the test set ({found.count:,} samples, own features); as many "
-            f"training pictures {found.frechet_real:.2f}"
+            f"{row.frechet:.2f} to the test set ({row.count:,} samples, own features); as many "
+            f"training pictures {row.frechet_real:.2f}"
         ),
-        "precision, recall": f"{found.precision:.2f}, {found.recall:.2f} (k 3)",
-        "density, coverage": f"{found.density:.2f}, {found.coverage:.2f} (k 5)",
-        "copying": f"{found.copying:.3f} are nearer to training than to test pictures (0.5: none)",
+        "precision, recall": f"{row.precision:.2f}, {row.recall:.2f} (k 3)",
+        "density, coverage": f"{row.density:.2f}, {row.coverage:.2f} (k 5)",
+        "copying": f"{row.copying:.3f} are nearer to training than to test pictures (0.5: none)",
     }
 
 
@@ -290,8 +292,8 @@ def coverage(real: Pictures, generated: Pictures, neighbours: int = NEIGHBOURS) 
 
     A ball reaches to the `neighbours`-th nearest other real one.
     """
-    apart = _squared(real, real)
-    reach = np.partition(apart, min(neighbours, len(real) - 1), axis=1)
+    distances = _squared(real, real)
+    reach = np.partition(distances, min(neighbours, len(real) - 1), axis=1)
     radius = reach[:, min(neighbours, len(real) - 1)]  # itself is the 0th
     return float((_squared(real, generated).min(axis=1) <= radius).mean())
 

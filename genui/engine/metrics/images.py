@@ -62,34 +62,34 @@ def measure_pictures(generator: DiffusionGenerator, recipe: DiffusionRecipe) -> 
     drawn = _draw(generator, batch.captions)
     ranks = [_rank(pictures, *each) for each in zip(batch.captions, chosen, drawn, strict=True)]
     errors = ((drawn - batch.rgb) ** 2).mean(axis=(1, 2, 3))
-    found = {
+    metrics = {
         "trained captions": f"{_percent(r == 0 for r in ranks)}% right",
     }
     if pictures.scheme != "plain":
         right = [_colours_right(c, d) for c, d in zip(batch.captions, drawn, strict=True)]
-        found["colours right"] = f"{_percent(right)}%"
+        metrics["colours right"] = f"{_percent(right)}%"
     if pictures.held_pairs:
         pairs = pictures.batch(chosen, rng, held_pairs=True)
-        theirs = _draw(generator, pairs.captions)
-        right = [_colours_right(c, d) for c, d in zip(pairs.captions, theirs, strict=True)]
-        found["new colour pairs right"] = f"{_percent(right)}%"
+        drawn_pairs = _draw(generator, pairs.captions)
+        right = [_colours_right(c, d) for c, d in zip(pairs.captions, drawn_pairs, strict=True)]
+        metrics["new colour pairs right"] = f"{_percent(right)}%"
     if len(pictures.held_out):
-        found |= _held_out(generator, pictures, rng)
-    found["error"] = f"{errors.mean():.4f} mean squared, of the true picture"
-    found["memory"] = f"{_percent(errors < COPY_ERROR)}% are their training picture again"
+        metrics |= _held_out(generator, pictures, rng)
+    metrics["error"] = f"{errors.mean():.4f} mean squared, of the true picture"
+    metrics["memory"] = f"{_percent(errors < COPY_ERROR)}% are their training picture again"
     if len(pictures.held_out):
-        found["copying"] = _copying(generator, pictures)
-    if (said := readings(partial(_draw, generator), pictures)) is not None:
-        found["a word alone"] = (
-            f"{said.different:.1f} different pictures in {SEEDS} seeds; {said.bearing:.0%} bear "
-            f"the word (at random {said.chance:.0%})"
+        metrics["copying"] = _copying(generator, pictures)
+    if (alone := readings(partial(_draw, generator), pictures)) is not None:
+        metrics["a word alone"] = (
+            f"{alone.different:.1f} different pictures in {SEEDS} seeds; {alone.bearing:.0%} bear "
+            f"the word (at random {alone.chance:.0%})"
         )
-    found["seeds differ by"] = f"{_spread(generator, batch.captions[:8]):.3f} rms"
+    metrics["seeds differ by"] = f"{_spread(generator, batch.captions[:8]):.3f} rms"
     if recipe.canvas_batch:
-        found["canvas alone"] = (
+        metrics["canvas alone"] = (
             f"error {_canvas_error(generator, batch.captions, batch.canvas):.4f}"
         )
-    return found
+    return metrics
 
 
 def _draw(generator: DiffusionGenerator, captions: list[str]) -> NDArray[np.float32]:
@@ -121,12 +121,12 @@ def _colours_right(caption: str, drawn: NDArray[np.float32]) -> bool:
     pixels = drawn.transpose(1, 2, 0)[:, :, None, :] - _PALETTE
     nearest = (pixels**2).sum(-1).argmin(-1)  # [32, 32]
     border = np.concatenate((nearest[0], nearest[-1], nearest[:, 0], nearest[:, -1]))
-    found = int(np.bincount(border, minlength=len(_NAMES)).argmax())
-    if _NAMES[found] != ground:
+    border_colour = int(np.bincount(border, minlength=len(_NAMES)).argmax())
+    if _NAMES[border_colour] != ground:
         return False
     if words[0] not in COLOURS or not named:
         return True
-    figure = np.bincount(nearest[nearest != found], minlength=len(_NAMES))
+    figure = np.bincount(nearest[nearest != border_colour], minlength=len(_NAMES))
     return bool(figure.sum()) and _NAMES[int(figure.argmax())] == words[0]
 
 
@@ -189,18 +189,20 @@ def measure_gan(generator: LatentGenerator, recipe: GanRecipe) -> dict[str, str]
     def draw(captions: list[str], seeds: list[int]) -> np.ndarray:
         return generator.draw(captions, seeds, GAN_SETTINGS)
 
-    found = {}
+    metrics = {}
     if recipe.dataset in JUDGES and not recipe.data:
-        found |= measure_distribution(draw, recipe.dataset, GAN_SAMPLES)
+        metrics |= measure_distribution(draw, recipe.dataset, GAN_SAMPLES)
     pictures = load_images(recipe.dataset, recipe.data)
     collapsed = collapse(*(_drawn(generator, pictures, part) for part in (0, 1)))
-    if "density, coverage" not in found:
-        found["coverage"] = f"{collapsed['coverage']:.2f} of real pictures (k 5, 8×8 means)"
-    found["variety of a batch"] = (
+    if "density, coverage" not in metrics:
+        metrics["coverage"] = f"{collapsed['coverage']:.2f} of real pictures (k 5, 8×8 means)"
+    metrics["variety of a batch"] = (
         f"{collapsed['variety']:.2f} of the data's (rms between two pictures of a caption)"
     )
-    found["time"] = f"{_milliseconds(generator, pictures.captions[0]):.1f} ms a picture, one by one"
-    return found
+    metrics["time"] = (
+        f"{_milliseconds(generator, pictures.captions[0]):.1f} ms a picture, one by one"
+    )
+    return metrics
 
 
 def _drawn(generator: LatentGenerator, pictures: CaptionedImages, part: int) -> Drawn:

@@ -47,24 +47,24 @@ def measure_code(generator: TextGenerator, data: TextData) -> dict[str, str]:
     """How many functions parse, gaps filled, and bits a byte of xz beside the model's."""
     share = sum(map(parses, functions(generator, FUNCTIONS))) / FUNCTIONS
     free = sum(map(parses, functions(generator, FUNCTIONS, FREE))) / FUNCTIONS
-    found = {
+    metrics = {
         "functions": f"{share:.0%} of {FUNCTIONS} parse",
         "left to itself": f"without the grammar and DRY {free:.0%} of them",
     }
     if generator.tokenizer.gap is not None:
         masked = masked_identifiers(data.validation, GAPS)
         usual = most_frequent(data.train)
-        right = np.mean(restored(generator, masked))
-        greedy = np.mean(restored(generator, masked, width=1))
+        right = np.mean(restore_names(generator, masked))
+        greedy = np.mean(restore_names(generator, masked, width=1))
         base = np.mean([one.name == usual for one in masked])
-        found["gaps"] = (
-            f"{right:.0%} of {len(masked)} masked identifiers of held-out modules restored "
+        metrics["gaps"] = (
+            f"{right:.0%} of {len(masked)} masked identifiers of held-out modules restore_names "
             f"(likeliest of {BEAMS} beams; greedily {greedy:.0%}; always '{usual}' {base:.0%})"
         )
     train, held = ("".join(part).encode() for part in (data.train, data.validation))
     xz = xz_bits_per_byte(train, held)
-    found["xz -9e"] = f"{xz:.3f} bits a byte once it has read the training text"
-    return found
+    metrics["xz -9e"] = f"{xz:.3f} bits a byte once it has read the training text"
+    return metrics
 
 
 # --- functions ---------------------------------------------------------------------------------
@@ -160,18 +160,20 @@ def most_frequent(modules: Iterable[str]) -> str:
     return counts.most_common(1)[0][0]
 
 
-def restored(generator: TextGenerator, masked: Iterable[Masked], width: int = BEAMS) -> list[bool]:
+def restore_names(
+    generator: TextGenerator, masked: Iterable[Masked], width: int = BEAMS
+) -> list[bool]:
     """Whether the likeliest filling of each gap is the identifier that was there.
 
     It is sought among `width` beams; with 1 it is what greedy choosing writes.
     """
     tokenizer, context = generator.tokenizer, generator.model.context
-    found = []
+    right = []
     for one in masked:
         prompt, _ = filling.read_gap(one.prefix, one.suffix, tokenizer, context, LONGEST)
         middle = tokenizer.decode(likeliest(generator, prompt, one.prefix, width, LONGEST))
-        found.append(strip_last_space(one.prefix) + middle == one.prefix + one.name)
-    return found
+        right.append(strip_last_space(one.prefix) + middle == one.prefix + one.name)
+    return right
 
 
 # --- prediction ------------------------------------------------------------------------------
@@ -198,7 +200,7 @@ COPY_SAMPLES = 12  # of 400 tokens
 
 
 def measure_text(generator: TextGenerator, recipe: TextRecipe) -> dict[str, str]:
-    """Validation loss on the whole held-out split, and how much is copied."""
+    """Validation loss on the whole held-out split, and how much is measure_copying."""
     return _measure_text(generator, recipe, load_text(recipe.dataset, recipe.data))
 
 
@@ -213,14 +215,14 @@ def _measure_text(generator: TextGenerator, recipe: TextRecipe, data: TextData) 
     nats = held_out_loss(generator.model, held, generator.machine, TEXT_BATCH)
     characters = sum(map(len, data.validation))
     bits = nats * len(held) / characters / np.log(2)
-    found = {}
+    metrics = {}
     if recipe.tokenizer == "chars":
-        found["validation loss"] = f"{nats:.3f} nats/char"
-    found["held-out text"] = f"{bits:.3f} bits/char, whole validation split"
-    return found | copied(generator, recipe, data)
+        metrics["validation loss"] = f"{nats:.3f} nats/char"
+    metrics["held-out text"] = f"{bits:.3f} bits/char, whole validation split"
+    return metrics | measure_copying(generator, recipe, data)
 
 
-def copied(generator: TextGenerator, recipe: TextRecipe, data: TextData) -> dict[str, str]:
+def measure_copying(generator: TextGenerator, recipe: TextRecipe, data: TextData) -> dict[str, str]:
     """How much of what it writes stands verbatim in the training text, beside what chance has."""
     settings = TextSettings(tokens=400)
     written = [
@@ -228,11 +230,11 @@ def copied(generator: TextGenerator, recipe: TextRecipe, data: TextData) -> dict
         for seed in range(COPY_SAMPLES)
     ]
     train, held = ([d.encode() for d in part] for part in (data.train, data.validation))
-    found = copying(written, train, held)
+    result = copying(written, train, held)
     return {
-        "copying": str(found),
+        "copying": str(result),
         "longest run": (
-            f"{found.longest} bytes stand in the training text; of as much held-out text "
-            f"{found.longest_real}"
+            f"{result.longest} bytes stand in the training text; of as much held-out text "
+            f"{result.longest_real}"
         ),
     }

@@ -262,7 +262,7 @@ def measure_music(generator: MusicGenerator, recipe: MusicRecipe) -> dict[str, s
     lengths = sum(g.complete for g in written), sum(len(p.pitch) for p in parts["test"])
     _, index = training_pieces(recipe)
     runs = [index.longest(sonorities(g.heard(), g.complete)).sixteenths for g in written]
-    theirs = [index.longest(sonorities_of(p)).sixteenths for p in parts["test"][:PIECES]]
+    real_runs = [index.longest(sonorities_of(p)).sixteenths for p in parts["test"][:PIECES]]
     return {
         "test loss": f"{nats.sum() / len(nats):.3f} nats a token",
         "a note": f"{nats.sum() / count_notes(parts['test']):.2f} nats a note begun, test split",
@@ -271,7 +271,7 @@ def measure_music(generator: MusicGenerator, recipe: MusicRecipe) -> dict[str, s
         "out of range": f"{_rate(its, 'out_of_range', lengths[0]):.1f} notes in 100 quarters; "
         f"Bach {_rate(bach, 'out_of_range', lengths[1]):.1f}",
         "copied": f"longest run {np.median(runs) / notes.QUARTER:g} quarters in the median piece; "
-        f"of Bach's test pieces {np.median(theirs) / notes.QUARTER:g}",
+        f"of Bach's test pieces {np.median(real_runs) / notes.QUARTER:g}",
     }
 
 
@@ -286,13 +286,13 @@ def pieces(
     """Pieces written as the app and the shell do unless told otherwise, from OPENINGS in turn."""
     usual = settings or KINDS["transformer", "music"].defaults
     assert isinstance(usual, TextSettings)
-    found: list[score.Grid] = []
+    grids: list[score.Grid] = []
     for number, opening in enumerate(OPENINGS):
         seeds = range(number + 1, count + 1, len(OPENINGS))
         if seeds:
-            asked = notes.parse_opening(opening)
-            found += write_pieces(generator.model, generator.machine, asked, seeds, usual)
-    return found
+            start = notes.parse_opening(opening)
+            grids += write_pieces(generator.model, generator.machine, start, seeds, usual)
+    return grids
 
 
 def heard(piece: Chorale) -> list[score.Note]:
@@ -300,6 +300,6 @@ def heard(piece: Chorale) -> list[score.Note]:
     return [n for voice in range(4) for n in score.sounding(voice, piece.tokens[:, voice].tolist())]
 
 
-def _rate(found: Sequence[Faults], name: str, sixteenths: int) -> float:
+def _rate(faults_of: Sequence[Faults], name: str, sixteenths: int) -> float:
     """How many in 100 quarters."""
-    return 100 * notes.QUARTER * sum(getattr(one, name) for one in found) / max(1, sixteenths)
+    return 100 * notes.QUARTER * sum(getattr(one, name) for one in faults_of) / max(1, sixteenths)

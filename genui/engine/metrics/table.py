@@ -45,13 +45,13 @@ class Readings(NamedTuple):
 
 def answers(pictures: CaptionedImages) -> dict[str, frozenset[int]]:
     """The trained pictures of each word that `LEAST` of their names have, and is no name."""
-    found: defaultdict[str, set[int]] = defaultdict(set)
+    pictures_of: defaultdict[str, set[int]] = defaultdict(set)
     for index in pictures.train.tolist():
         for word in split_words(pictures.captions[index]):
-            found[word].add(index)
+            pictures_of[word].add(index)
     return {
         word: frozenset(indices)
-        for word, indices in sorted(found.items())
+        for word, indices in sorted(pictures_of.items())
         if len(indices) >= LEAST and word not in JOINING and word not in pictures.names
     }
 
@@ -62,16 +62,16 @@ def readings(draw: Draw, pictures: CaptionedImages) -> Readings | None:
     if not of_word:
         return None
     rng = np.random.default_rng(0)
-    asked = rng.permutation(sorted(of_word))[:WORDS].tolist()
+    words = rng.permutation(sorted(of_word))[:WORDS].tolist()
     candidates = pictures.draw_in_colours_of("", pictures.train).reshape(len(pictures.train), -1)
     different, bearing = [], []
-    for word in asked:
+    for word in words:
         drawn = draw(pictures.add_usual_colours([word]) * SEEDS).reshape(SEEDS, -1)
         _, rows = nearest(drawn, candidates)
-        theirs = pictures.train[rows].tolist()
-        different.append(len(set(theirs)))
-        bearing.append(np.mean([index in of_word[word] for index in theirs]))
-    chance = np.mean([len(of_word[word]) / len(pictures.train) for word in asked])
+        matches = pictures.train[rows].tolist()
+        different.append(len(set(matches)))
+        bearing.append(np.mean([index in of_word[word] for index in matches]))
+    chance = np.mean([len(of_word[word]) / len(pictures.train) for word in words])
     return Readings(float(np.mean(different)), float(np.mean(bearing)), float(chance))
 
 

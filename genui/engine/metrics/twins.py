@@ -164,24 +164,24 @@ def curves(examples: Examples, counts: Sequence[int] = (), repeats: int = REPEAT
     count that there is not.
     """
     there = len(examples.x)
-    wanted = sorted(set(counts)) or [*(n for n in COUNTS if n < there), min(there, COUNTS[-1])]
-    if wanted[0] < 2 or wanted[-1] > there:
-        wrong = wanted[0] if wanted[0] < 2 else wanted[-1]
+    sizes = sorted(set(counts)) or [*(n for n in COUNTS if n < there), min(there, COUNTS[-1])]
+    if sizes[0] < 2 or sizes[-1] > there:
+        wrong = sizes[0] if sizes[0] < 2 else sizes[-1]
         raise MisuseError(
             f"{wrong:,} examples: {examples.name} has {there:,} to train on, and two are the least"
         )
-    for count in wanted:
+    for count in sizes:
         draws = 1 if count >= MANY or count == there else repeats
-        found: dict[str, list[Scores]] = {name: [] for name in examples.pair}
+        measured: dict[str, list[Scores]] = {name: [] for name in examples.pair}
         for draw in range(draws):
             rng = np.random.default_rng((seed, count, draw))
             chosen = rng.choice(there, count, replace=False)
             for name, fit in examples.pair.items():
                 model = fit(examples.x[chosen], examples.targets[chosen], len(examples.labels))
-                found[name].append(
+                measured[name].append(
                     scores(model.probabilities(examples.test_x), examples.test_targets)
                 )
-        yield Point(count, MappingProxyType({k: _mean(each) for k, each in found.items()}))
+        yield Point(count, MappingProxyType({k: _mean(each) for k, each in measured.items()}))
 
 
 def scores(p: NDArray[np.floating], targets: NDArray[np.int64]) -> Scores:
@@ -368,10 +368,10 @@ def _labelled_as(real: LabelledImages, folder: Path) -> tuple[LabelledImages, tu
     known = np.flatnonzero(targets >= 0)
     kinds = np.unique(targets[known])
     if len(kinds) < 2:
-        found = f"only {real.labels[kinds[0]]!r}" if len(kinds) else "none"
+        matches = f"only {real.labels[kinds[0]]!r}" if len(kinds) else "none"
         raise MisuseError(
             f"{folder}: of the {len(real.labels)} labels of {real.images.name} its captions "
-            f"have {found}; generate without --prompt, so that all of them come"
+            f"have {matches}; generate without --prompt, so that all of them come"
         )
     notes = list(pictures.notes)
     if len(known) < len(targets):

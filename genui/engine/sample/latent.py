@@ -165,20 +165,20 @@ def directions(generator: Generator, basis: BasisName, token_ids: Tensor) -> Ten
 
     Either end of a direction is as good: its largest number is made positive.
     """
-    found = _factorised(generator) if basis == "sefa" else _components(generator, token_ids)
-    found = found[:MOST] / found[:MOST].norm(dim=1, keepdim=True)
-    largest = found.gather(1, found.abs().argmax(dim=1, keepdim=True))
-    return found * largest.sign()
+    basis_vectors = _sefa(generator) if basis == "sefa" else _pca(generator, token_ids)
+    basis_vectors = basis_vectors[:MOST] / basis_vectors[:MOST].norm(dim=1, keepdim=True)
+    largest = basis_vectors.gather(1, basis_vectors.abs().argmax(dim=1, keepdim=True))
+    return basis_vectors * largest.sign()
 
 
 @torch.inference_mode()
-def _factorised(generator: Generator) -> Tensor:
+def _sefa(generator: Generator) -> Tensor:
     weights = generator.first.weight[:, : generator.config.latent].double()
     return torch.linalg.svd(weights, full_matrices=False).Vh.float()
 
 
 @torch.inference_mode()
-def _components(generator: Generator, token_ids: Tensor) -> Tensor:
+def _pca(generator: Generator, token_ids: Tensor) -> Tensor:
     """Directions as the regression of latents on the components' coordinates."""
     size = generator.config.latent
     drawn = np.random.default_rng(0).standard_normal((SAMPLES, size), np.float32)

@@ -11,7 +11,7 @@ BASE = 1.75  # by which the penalty grows with each token more
 LONGEST = 50  # tokens of a run that are looked at; by then its penalty is beyond any logit
 
 
-def dried(logits: np.ndarray, seen: np.ndarray, multiplier: float, length: int) -> np.ndarray:
+def apply_dry(logits: np.ndarray, seen: np.ndarray, multiplier: float, length: int) -> np.ndarray:
     """Logits [V], lower for each token that would make a repeated run longer still.
 
     DRY (p-e-w 2024, "Don't Repeat Yourself", as in llama.cpp, without its sequence breakers:
@@ -30,17 +30,17 @@ def runs(seen: np.ndarray) -> dict[int, int]:
 
     Of several places with the same token after them, the longest counts.
     """
-    found: dict[int, int] = {}
+    longest: dict[int, int] = {}
     if len(seen) < 2:
-        return found
+        return longest
     tokens = seen.tolist()
     for at in np.flatnonzero(seen[:-1] == seen[-1]).tolist():
         run, most = 1, min(LONGEST, at + 1)
         while run < most and tokens[at - run] == tokens[-1 - run]:
             run += 1
         follower = tokens[at + 1]
-        found[follower] = max(run, found.get(follower, 0))
-    return found
+        longest[follower] = max(run, longest.get(follower, 0))
+    return longest
 
 
 # --- From a model's logits to one token: penalties, temperature, filters, and the draw --------
@@ -97,9 +97,9 @@ def distribution(
     likeliest (Nguyen et al. 2024). One token is always left.
     """
     if seen is not None and settings.repetition_penalty != 1:
-        logits = penalised(logits, seen, settings.repetition_penalty)
+        logits = apply_repetition_penalty(logits, seen, settings.repetition_penalty)
     if seen is not None and settings.dry:
-        logits = dried(logits, seen, settings.dry, settings.dry_length)
+        logits = apply_dry(logits, seen, settings.dry, settings.dry_length)
     filters = np.zeros(len(logits), dtype=np.uint8)
     if settings.temperature == 0:
         greedy = np.zeros(len(logits))
@@ -121,7 +121,7 @@ def penalises(settings: TextSettings) -> bool:
     return settings.repetition_penalty != 1 or settings.dry > 0
 
 
-def drawn(
+def draw_token(
     logits: np.ndarray,
     settings: TextSettings,
     seen: np.ndarray | None,
@@ -158,7 +158,7 @@ def _left(name: str, falling: np.ndarray, settings: TextSettings) -> int:
     return len(falling)
 
 
-def penalised(logits: np.ndarray, seen: np.ndarray, penalty: float) -> np.ndarray:
+def apply_repetition_penalty(logits: np.ndarray, seen: np.ndarray, penalty: float) -> np.ndarray:
     """Logits [V] with those of the seen tokens lowered (Keskar et al. 2019, section 4.1).
 
     A positive logit is divided by the penalty and a negative one multiplied, since dividing

@@ -73,8 +73,8 @@ def _given(music: midi.MidiMusic, voices: str) -> tuple[score.Given, tuple[str, 
     bar, remarks = _bar(music.metres)
     if music.drums:
         remarks.append(f"{music.drums} notes of percussion are left out")
-    parts, said = _parts(music, voices)
-    remarks += said
+    parts, part_remarks = _parts(music, voices)
+    remarks += part_remarks
     first = min(track.notes[0][1] for track in parts.values())
     last = max(end for track in parts.values() for _, _, end in track.notes)
     start = _sixteenth(first, music.quarter)
@@ -367,11 +367,11 @@ class MusicGenerator(TokenGenerator[MusicState]):
             sixteenths = slot.sixteenth
             slots = notes.order(state.leads, sixteenths)
         step = state.step + 1
-        asked = notes.place(slots[step], state.leads, state.opening) if step < len(slots) else 0
+        place = notes.place(slots[step], state.leads, state.opening) if step < len(slots) else 0
         sounds = state.sounds
         if token not in (notes.HOLD, notes.END):
             sounds = tuple(token if v == slot.voice else s for v, s in enumerate(sounds))
-        read = notes.seen(token, sounds[slot.voice], slot.voice, asked)
+        read = notes.seen(token, sounds[slot.voice], slot.voice, place)
         token_ids = state.token_ids.appended(read)
         state = replace(
             state, token_ids=token_ids, slots=slots, step=step, sixteenths=sixteenths, sounds=sounds
@@ -389,9 +389,9 @@ def masked(
 ) -> np.ndarray:
     """Logits [SIZE] of a slot, as a copy in which what cannot stand there is NEVER."""
     fitting = list(notes.fitting(slot, leads, sixteenths))
-    found = np.full_like(logits, NEVER)
-    found[fitting] = logits[fitting]
-    return found
+    allowed = np.full_like(logits, NEVER)
+    allowed[fitting] = logits[fitting]
+    return allowed
 
 
 def _notes_in(read: TokenList) -> np.ndarray:

@@ -18,7 +18,7 @@ from genui.engine.kinds import build_network
 from genui.engine.models.frozen import load_frozen
 from genui.engine.models.language_model import LanguageModel
 from genui.engine.sample import grammar
-from genui.engine.sample.logits import NEVER, drawn, penalises
+from genui.engine.sample.logits import NEVER, draw_token, penalises
 from genui.engine.sample.tokens import (
     RowReader,
     TokenGenerator,
@@ -233,9 +233,9 @@ class TextGenerator(TokenGenerator[TextState]):
             )
         before = state.token_ids
         tail = before.since(max(0, len(before) - JOIN)).tolist()
-        joined = self.tokenizer.encode(self.tokenizer.decode(tail) + text)
-        follows = joined[: len(tail)] == tail
-        tokens = joined[len(tail) :] if follows else self.tokenizer.encode(text)
+        retokenized = self.tokenizer.encode(self.tokenizer.decode(tail) + text)
+        follows = retokenized[: len(tail)] == tail
+        tokens = retokenized[len(tail) :] if follows else self.tokenizer.encode(text)
         written = tuple(t for t in tokens if t != self.tokenizer.end)
         if not written:
             raise MisuseError("the text is empty: write at least one character")
@@ -378,7 +378,7 @@ def write_together(
         for at, row in enumerate(rows.tolist()):
             fits = grammar.following(given + texts[row], tokenizer) if constrained else None
             seen = read[at] if penalised else None
-            _, draw = drawn(logits[at], settings, seen, (seeds[row], step), fits)
+            _, draw = draw_token(logits[at], settings, seen, (seeds[row], step), fits)
             tokens[at] = draw.token
             texts[row] += tokenizer.token_bytes(int(tokens[at, 0]))
         ended = [bool(until) and until in texts[row] for row in rows]

@@ -12,7 +12,7 @@ import torch
 from genui.base.errors import MisuseError
 from genui.engine.device import Machine, autocast
 from genui.engine.models.language_model import LanguageModel, ReadingState
-from genui.engine.sample.logits import Draw, distribution, drawn, entropy, penalises, softmax
+from genui.engine.sample.logits import Draw, distribution, draw_token, entropy, penalises, softmax
 from genui.protocol import (
     Candidate,
     Edit,
@@ -99,7 +99,7 @@ class TokenState:
 def next_token(
     state: TokenState,
     seen: Callable[[], np.ndarray],
-    spelled: Callable[[int], str],
+    text_of: Callable[[int], str],
     allowed: Callable[[int], bool] | None = None,
 ) -> TextFrame:
     """The next token: the forced one, or one that is drawn and, where that is asked, `allowed`.
@@ -109,7 +109,7 @@ def next_token(
     step, settings, forced = state.step + 1, state.settings, state.forced
     before = seen() if penalises(settings) else None
     if forced is None:
-        sampled, draw = drawn(state.logits, settings, before, (state.seed, step), allowed)
+        sampled, draw = draw_token(state.logits, settings, before, (state.seed, step), allowed)
     else:
         sampled = distribution(state.logits, settings, before)
         draw = Draw(forced, 0.0, 0.0, 0.0)
@@ -121,13 +121,13 @@ def next_token(
         trace=0,  # the trace numbers its frames
         step=step,
         token=token,
-        text=spelled(token),
+        text=text_of(token),
         surprisal=float(-np.log2(max(model[token], 1e-30))),
         entropy=entropy(model),
         candidates=tuple(
             Candidate(
                 token=t,
-                text=spelled(t),
+                text=text_of(t),
                 model=float(model[t]),
                 sampled=float(sampled.probability[t]),
                 logit=float(state.logits[t]),

@@ -41,7 +41,7 @@ def quantise(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return small
 
 
-def halved(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def to_half(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """fp32 tensors by name to fp16, for weights whose last small moves eight bits would undo."""
     return {name: value.half() for name, value in tensors.items()}
 
@@ -220,17 +220,17 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 # --- Weights for a network whose vocabulary has grown since they were trained -----------------
 
 
-def grown(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+def grow_vocabulary(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     """The tensors, each that lacks last rows completed by those that `model` begins with.
 
     New tokens are numbered after the old ones, so an embedding [V, C] and a head [V, C] keep
     every row that was learnt. What differs otherwise is left as it is, to be refused.
     """
     begun = model.state_dict()
-    return {name: _completed(value, begun.get(name)) for name, value in tensors.items()}
+    return {name: _add_rows(value, begun.get(name)) for name, value in tensors.items()}
 
 
-def _completed(value: Tensor, begun: Tensor | None) -> Tensor:
+def _add_rows(value: Tensor, begun: Tensor | None) -> Tensor:
     if begun is None or value.ndim < 2 or value.shape[1:] != begun.shape[1:]:
         return value
     if len(value) >= len(begun):

@@ -361,13 +361,13 @@ def nats_of(
     """Nats of each answer that is asked for, in order."""
     context = model.context
     starts = [*range(0, max(1, len(tokens) - context), context // 2), max(0, len(tokens) - context)]
-    found = np.full(len(tokens), np.nan)
+    nats_per_token = np.full(len(tokens), np.nan)
     for first in dict.fromkeys(starts):
         read = torch.from_numpy(tokens[first : first + context])[None].to(model.device)
-        asked = torch.from_numpy(answers[first : first + context]).to(model.device)
+        targets = torch.from_numpy(answers[first : first + context]).to(model.device)
         with autocast(machine):
-            nats = F.cross_entropy(model(read)[0], asked, reduction="none").double().cpu().numpy()
+            nats = F.cross_entropy(model(read)[0], targets, reduction="none").double().cpu().numpy()
         end = first + len(nats)
-        known = int(np.count_nonzero(~np.isnan(found[first:end])))
-        found[first + known : end] = nats[known:]
-    return found[answers >= 0]
+        known = int(np.count_nonzero(~np.isnan(nats_per_token[first:end])))
+        nats_per_token[first + known : end] = nats[known:]
+    return nats_per_token[answers >= 0]

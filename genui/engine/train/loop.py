@@ -14,7 +14,7 @@ from torch import Tensor
 from genui.base.errors import GenuiError
 from genui.engine.device import Machine, autocast
 from genui.engine.train import checkpoint
-from genui.engine.train.checkpoint import grown
+from genui.engine.train.checkpoint import grow_vocabulary
 from genui.engine.train.optimizer import EMA, Optimizers, gradient_norm
 from genui.engine.train.task import Player, Task, players_of
 from genui.recipes import Recipe
@@ -104,7 +104,7 @@ class Trainer:
             self._writer.say(f"resumed from the checkpoint at step {step:,}")
             self._mark(control.RESUMED, "resumed from the checkpoint")
         elif (start := checkpoint.load_start(self._run)) is not None:
-            averaged, raw = (grown(tensors, self._task.model) for tensors in start)
+            averaged, raw = (grow_vocabulary(tensors, self._task.model) for tensors in start)
             self._load(models.start_files(self._run)[0], averaged, raw)
             kind = "averaged weights" if start[0] is start[1] else "weights"
             source = self._start_from.get("run") or self._start_from.get("ref")
