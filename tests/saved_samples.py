@@ -84,7 +84,7 @@ def text_recipe(*texts: str) -> saved.TraceRecipe:
 def written(tmp_path: Path, kind: str, view: View | None = None) -> Path:
     path = tmp_path / f"x.{kind}"
     samples = [Sample(7, "A", picture_frames())]
-    path.write_bytes(codec.encode(kind, samples, picture_recipe(view)))  # type: ignore[arg-type]
+    path.write_bytes(codec.encode(path.suffix, samples, picture_recipe(view)))
     return path
 
 

@@ -29,6 +29,7 @@ from genui.formats import codec
 from genui.formats import recipe as saved
 from genui.formats.codec import Sample
 from genui.formats.recipe import View
+from genui.formats.text import CastFile
 from genui.protocol import ImageSettings, Picture, Start
 
 # --- recipes ------------------------------------------------------------------------
@@ -92,7 +93,7 @@ def test_a_file_too_large_to_be_read_back_is_not_written(tmp_path: Path) -> None
     frames = picture_frames()[:1] * (image.MOST_PIXELS // (SIDE * SIDE * 32 * 32) + 1)
     recipe = picture_recipe(View(kind="animation", scale=32))
     with pytest.raises(GenuiError, match="this would be over 64,000,000 pixels; draw it smaller"):
-        codec.encode("gif", [Sample(7, "A", frames)], recipe)
+        codec.encode(".gif", [Sample(7, "A", frames)], recipe)
 
 
 def test_other_formatting_of_the_json_is_no_edit() -> None:
@@ -195,7 +196,7 @@ def test_a_picture_file_gives_back_its_recipe_and_frames(kind: str, tmp_path: Pa
     view = View(kind="frame" if kind == "png" else "animation", scale=2)
     file = codec.read(written(tmp_path, kind, view))
     assert file.recipe == picture_recipe(view)
-    assert file.kind == kind
+    assert file.codec.suffix == f".{kind}"
     assert isinstance(file.content, list)
     assert len(file.content) == (1 if kind == "png" else 3)
     last = np.frombuffer(picture_frames()[-1].x, np.uint8).reshape(SIDE, SIDE, 3)
@@ -218,7 +219,7 @@ def test_a_part_that_was_not_computed_cannot_be_shown(tmp_path: Path) -> None:
 def test_a_text_is_kept_exactly_above_its_recipe(texts: tuple, tmp_path: Path) -> None:
     path = tmp_path / "x.txt"
     recipe = text_recipe(*texts)
-    path.write_bytes(codec.encode("txt", [Sample(1, "A", text_frames(*texts))], recipe))
+    path.write_bytes(codec.encode(".txt", [Sample(1, "A", text_frames(*texts))], recipe))
     file = codec.read(path)
     assert file.content == "A" + "".join(texts)
     assert file.recipe == recipe
@@ -227,9 +228,9 @@ def test_a_text_is_kept_exactly_above_its_recipe(texts: tuple, tmp_path: Path) -
 def test_a_recording_gives_back_its_outputs(tmp_path: Path) -> None:
     path = tmp_path / "x.cast"
     frames = text_frames("b\n", "\x1b]0;title\x07c")
-    path.write_bytes(codec.encode("cast", [Sample(1, "A", frames)], text_recipe("b\n", "c")))
+    path.write_bytes(codec.encode(".cast", [Sample(1, "A", frames)], text_recipe("b\n", "c")))
     file = codec.read(path)
-    assert file.content == codec.CastFile(("A", "b\r\n", "c"))
+    assert file.content == CastFile(("A", "b\r\n", "c"))
     assert file.recipe == text_recipe("b\n", "c")
 
 
@@ -238,7 +239,7 @@ def test_a_recording_of_pictures_paints_each_over_the_one_before(tmp_path: Path)
     header = json.loads(path.read_text().splitlines()[0])
     assert (header["width"], header["height"]) == (SIDE, SIDE // 2)
     file = codec.read(path)
-    assert isinstance(file.content, codec.CastFile)
+    assert isinstance(file.content, CastFile)
     assert len(file.content.outputs) == 3
     assert all("\x1b[H" in output and output.count("\r\n") == 1 for output in file.content.outputs)
 

@@ -13,7 +13,7 @@ from saved_samples import MACHINE, START, STARTED
 from genui.base.errors import GenuiError
 from genui.formats import codec, video
 from genui.formats import recipe as saved
-from genui.formats.codec import Kind, Sample
+from genui.formats.codec import Sample
 from genui.formats.recipe import TraceRecipe, View
 from genui.protocol import ImageFrame
 from genui.ui.traces.compare import gap
@@ -43,10 +43,10 @@ def recipe_for(frames: list[ImageFrame], view: View) -> TraceRecipe:
     return saved.recipe_of(START, STARTED, MACHINE, result, view=view)
 
 
-def written(folder: Path, kind: Kind, view: View) -> Path:
+def written(folder: Path, kind: str, view: View) -> Path:
     frames = clip_frames()
     path = folder / f"clip.{kind}"
-    path.write_bytes(codec.encode(kind, [Sample(7, "x", frames)], recipe_for(frames, view)))
+    path.write_bytes(codec.encode(path.suffix, [Sample(7, "x", frames)], recipe_for(frames, view)))
     return path
 
 
@@ -56,7 +56,7 @@ def colours_of(frame: ImageFrame) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", ["gif", "apng"])
 def test_a_clip_moves_through_the_pictures_of_its_last_step_without_a_rest(
-    tmp_path: Path, kind: Kind
+    tmp_path: Path, kind: str
 ) -> None:
     file = codec.read(written(tmp_path, kind, View(kind="clip", scale=2)))
     assert isinstance(file.content, list)
@@ -118,7 +118,7 @@ def test_an_mp4_of_a_recipe_longer_than_a_command_line_is_written(tmp_path: Path
         long, STARTED, MACHINE, saved.result_of(frames), view=View(kind="clip")
     )
     path = tmp_path / "long.mp4"
-    path.write_bytes(codec.encode("mp4", [Sample(7, "x", frames)], recipe))
+    path.write_bytes(codec.encode(".mp4", [Sample(7, "x", frames)], recipe))
     assert codec.read(path).recipe == recipe
 
 
@@ -192,7 +192,7 @@ def test_clips_drawn_too_large_are_refused(tmp_path: Path) -> None:
     ]
     recipe = recipe_for(frames, View(kind="clip", scale=32))
     with pytest.raises(GenuiError, match="pixels; draw it smaller or take fewer steps"):
-        codec.encode("gif", [Sample(7, "x", frames)], recipe)
+        codec.encode(".gif", [Sample(7, "x", frames)], recipe)
 
 
 def test_how_far_two_clips_are_apart_counts_all_their_pictures() -> None:

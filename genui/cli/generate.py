@@ -1,59 +1,43 @@
-"""Running the traces of a command in this process, with what a person sees of it meanwhile."""
+"""`genui generate`: text as it is written, an image as it stands, in the terminal or a file."""
 
 import argparse
 import base64
-import os
-import re
 import sys
-import tempfile
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
-from msgspec import Struct
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import atomic_write
-from genui.base.schema import settings_of
+from genui.base.text import clean
 from genui.cli import options, output
 from genui.cli.options import (
+    MOST_IN_FOLDER,
     MOST_SAMPLES,
-    Asked,
+    Request,
     add_settings,
-    asked,
     first_edit_fits,
     generated_with,
-    is_given,
+    parse_request,
 )
 from genui.cli.output import Progress, columns
 from genui.cli.parser import add_json
 from genui.formats import midi, score
-from genui.formats.codec import SUFFIXES, Sample, encode, film_steps
-from genui.formats.favourites import Branch, SavedTree, save_tree
-from genui.formats.midi import ScoreFile, written
-from genui.formats.recipe import (
-    METADATA,
-    PLAN,
-    Plan,
-    TraceRecipe,
-    View,
-    read_plan,
-    recipe_of,
-    result_of,
-    used_critic,
-)
+from genui.formats.codec import Sample, codec_of, encode
+from genui.formats.favourites import SavedTree, chain_branches, save_tree
+from genui.formats.image import film_steps
+from genui.formats.midi import ScoreFile, grid_of_frames
+from genui.formats.recipe import TraceRecipe, View, recipe_of, result_of
+from genui.formats.text import body
 from genui.protocol import (
     FROM_DATA,
     Attention,
     Frame,
     ImageFrame,
-    ImageSettings,
     SetSettings,
-    Settings,
     Start,
     Started,
     TextFrame,
@@ -62,15 +46,11 @@ from genui.protocol import (
 from genui.protocol.edits import sample_step
 from genui.protocol.registry import Kind, resolve
 from genui.protocol.settings import NAMES
-from genui.render.axis import duration
 from genui.render.piano_roll import Column, text_roll
-
-if TYPE_CHECKING:
-    from genui.engine.sample.diffusion import Prompts
 
 
 @dataclass(frozen=True)
-class Generated:
+class Generation:
     """A trace to its end: how it began and its frames."""
 
     start: Start
@@ -80,20 +60,16 @@ class Generated:
     @property
     def sample(self) -> Sample:
         """As files are written from it."""
-        from genui.base.text import clean
-
         prompt, suffix = clean(self.started.prompt), clean(self.started.suffix)
         return Sample(self.start.seed, prompt, self.frames, suffix)
 
     @property
     def text(self) -> str:
         """Prompt and what was written, of a text."""
-        from genui.formats.codec import body
-
         return body([self.sample])
 
 
-def generate(start: Start, of: int = 1, live: bool = False, until: int | None = None) -> Generated:
+def generate(start: Start, of: int = 1, live: bool = False, until: int | None = None) -> Generation:
     """One trace, to its end or to step `until`, with progress on stderr; where `live` its text
     goes to stdout instead, token by token.
 
@@ -102,10 +78,10 @@ def generate(start: Start, of: int = 1, live: bool = False, until: int | None = 
     from genui.engine.load import stream
 
     which = f"sample {start.trace + 1}/{of}  " if of > 1 else ""
-    messages = _said(start, stream(start))
+    messages = _note_once(start, stream(start))
     progress, started, frames = Progress(), None, []
     try:
-        for message in _written(messages) if live else messages:
+        for message in _print_text(messages) if live else messages:
             if isinstance(message, Started):
                 started = message
                 first_edit_fits(start, started.total_steps)
@@ -119,10 +95,10 @@ def generate(start: Start, of: int = 1, live: bool = False, until: int | None = 
         progress.clear()
     if started is None or not frames:
         raise GenuiError(f"{start.model}: nothing came; `genui doctor` says what is installed")
-    return Generated(start, started, frames)
+    return Generation(start, started, frames)
 
 
-def _said(start: Start, messages: Iterable[Started | Frame]) -> Iterator[Started | Frame]:
+def _note_once(start: Start, messages: Iterable[Started | Frame]) -> Iterator[Started | Frame]:
     """The trace, with what the model has to say about the prompt as a remark, once."""
     for message in messages:
         if isinstance(message, Started) and message.note and start.trace == 0:
@@ -130,11 +106,9 @@ def _said(start: Start, messages: Iterable[Started | Frame]) -> Iterator[Started
         yield message
 
 
-def _written(messages: Iterable[Started | Frame]) -> Iterator[Started | Frame]:
+def _print_text(messages: Iterable[Started | Frame]) -> Iterator[Started | Frame]:
     """The trace, its text on stdout as it comes, between what stands before and after it; the
     last line is ended."""
-    from genui.base.text import clean
-
     last = suffix = ""
     try:
         for message in messages:
@@ -156,10 +130,10 @@ def _written(messages: Iterable[Started | Frame]) -> Iterator[Started | Frame]:
 # --- Music in the terminal: a piano roll in characters ----------------------------------------
 
 
-def draw_rolls(made: Sequence[Generated]) -> None:
+def draw_rolls(generations: Sequence[Generation]) -> None:
     """Each piece under what it began as."""
-    for one in made:
-        grid, opening = written(one.started.init, one.started.prompt, one.frames)
+    for one in generations:
+        grid, opening = grid_of_frames(one.started.init, one.started.prompt, one.frames)
         output.say(f"{notes.spell_opening(opening)}, seed {one.start.seed}")
         _draw(grid.columns, opening.bar, opening.begins)
 
@@ -177,112 +151,23 @@ def _draw(sounds: Sequence[Column], bar: int, begins: int) -> None:
         output.say(line)
 
 
-# --- Writing what was generated to files that say how it was made -----------------------------
-
-_FRAME = re.compile(r"frame-\d{4,}\.png")
-
-
-def check_target(target: Path, kind: Kind, name: str = "--out") -> None:
-    """Refuse a file that could not be written, before anything is generated.
-
-    Raises MisuseError for an extension of another medium, a folder that is not there or a
-    path that is a folder, and GenuiError where the folder takes no file or a program to write
-    it with is not installed.
-    """
-    check_file(target, name, kind.files, kind.makes)
-    if target.suffix.lower() == ".mp4":
-        from genui.formats import video
-
-        video.ffmpeg()
-
-
-def check_file(target: Path, name: str, wanted: Sequence[str], what: str) -> None:
-    """`check_target` for files that end in one of `wanted`."""
-    if target.suffix.lower() not in wanted:
-        *most, last = wanted
-        ends = f"{', '.join(most)} or {last}" if most else last
-        raise MisuseError(f"{name} {target}: {what} is written as {ends}; end the name in it")
-    if target.is_dir():
-        raise MisuseError(f"{name} {target}: is a folder; name a file in it")
-    folder = target.parent
-    if not folder.is_dir():
-        raise MisuseError(f"{name} {target}: there is no folder {folder}; make it first")
-    _check_writable(folder, f"{name} {target}")
-
-
-def check_folder(folder: Path) -> None:
-    """Make the folder that frames go to.
-
-    Raises MisuseError where it is a file or holds anything but such frames, and GenuiError
-    where it cannot be made or written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        names = os.listdir(folder)
-    except FileExistsError:
-        raise MisuseError(f"--frames {folder}: is a file; name a folder") from None
-    except OSError as error:
-        raise GenuiError(
-            f"--frames {folder}: cannot be made ({error.strerror}); name another folder"
-        ) from None
-    others = [name for name in names if not _FRAME.fullmatch(name)]
-    if others:
-        raise MisuseError(
-            f"--frames {folder}: holds other files ({others[0]}); name an empty or a new folder"
-        )
-    _check_writable(folder, f"--frames {folder}")
-
-
-def _check_writable(folder: Path, asked: str) -> None:
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            return
-    except OSError as error:
-        raise GenuiError(
-            f"{asked}: cannot write in {folder} ({error.strerror}); choose another folder"
-        ) from None
-
-
-def write_trace(
-    target: Path, samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None = None
-) -> None:
-    """The whole file or none of it, of the kind its name ends in.
-
-    Raises GenuiError where the disk refuses.
-    """
-    atomic_write(target, encode(SUFFIXES[target.suffix.lower()], samples, recipe, rate))
-
-
-def frame_file(folder: Path, step: int) -> Path:
-    """The picture of a step."""
-    return folder / f"frame-{step:04d}.png"
-
-
-def remove_frames(folder: Path, kept: set[str]) -> None:
-    """Remove the frames that an earlier command left and this one did not write."""
-    for name in os.listdir(folder):
-        if _FRAME.fullmatch(name) and name not in kept:
-            (folder / name).unlink(missing_ok=True)
-
-
-# --- The files that `genui generate` leaves: which were asked for, and writing them -----------
+# --- The files that `genui generate` leaves -----------------------------------------------------
 
 MOST_SCALE = 32
-_HEARD = {".wav": "sound", ".mid": "score"}
 LEAST_RATE, MOST_RATE = 0.1, 50.0  # steps a second: a GIF counts in hundredths of one
 
 
-def wanted_outputs(args: argparse.Namespace) -> bool:
+def has_files(args: argparse.Namespace) -> bool:
     """Whether any picture goes to a file."""
     return any(getattr(args, name) is not None for name in ("out", "film", "frames"))
 
 
-def check(args: argparse.Namespace, what: Asked) -> None:
+def check(args: argparse.Namespace, request: Request) -> None:
     """Refuse what could not be written, before anything is generated.
 
     Raises MisuseError for what cannot be meant and GenuiError where the disk refuses.
     """
-    several = len(what.starts) > 1
+    several = len(request.starts) > 1
     if args.scale is not None and not 1 <= args.scale <= MOST_SCALE:
         raise MisuseError(f"--scale {args.scale}: between 1 and {MOST_SCALE}")
     if args.rate is not None and not LEAST_RATE <= args.rate <= MOST_RATE:
@@ -290,170 +175,155 @@ def check(args: argparse.Namespace, what: Asked) -> None:
     if args.denoising and args.out is None:
         raise MisuseError("--denoising: says what --out shows of a clip; give it with --out")
     if args.gm:
-        _check_orchestra(args, what)
+        _check_orchestra(args, request)
     if args.out == output.DASH:
-        output.check(args, what.kind)
+        output.check(args, request.kind)
     elif args.out is not None:
-        check_target(args.out, what.kind)
-        if several and what.kind.streams and args.out.suffix.lower() == ".cast":
+        output.check_target(args.out, request.kind, request.model.medium)
+        codec = codec_of(args.out)
+        if several and request.kind.streams and codec is not None and codec.one_text:
             raise MisuseError(f"--out {args.out}: a recording is of one text; leave out -n")
     if args.trace is not None:
-        check_file(args.trace, "--trace", (".trace",), "a trace")
+        output.check_file(args.trace, "--trace", (".trace",), "a trace")
         if several:
             raise MisuseError(f"--trace {args.trace}: a trace is one sample; leave out -n")
     if args.film is not None:
-        check_file(args.film, "--film", (".png",), "a filmstrip")
+        output.check_file(args.film, "--film", (".png",), "a filmstrip")
     if args.frames is not None:
-        check_folder(args.frames)
+        output.check_folder(args.frames)
 
 
-def _check_orchestra(args: argparse.Namespace, what: Asked) -> None:
+def _check_orchestra(args: argparse.Namespace, request: Request) -> None:
     from genui.formats import midi
 
-    heard = args.out is not None and output.target(args.out, what.kind).suffix.lower() == ".wav"
-    if not heard:
+    codec = args.out and codec_of(output.target(args.out, request.kind))
+    if not codec or codec.shows != "sound":
         raise MisuseError("--gm: says how --out FILE.wav of a music model is played; give one")
     midi.fluidsynth()
 
 
-def write_output(args: argparse.Namespace, made: Sequence[Generated], kind: Kind) -> None:
+def write_output(args: argparse.Namespace, generations: Sequence[Generation], kind: Kind) -> None:
     """Every file that was asked for, and a remark for each."""
-    samples = [one.sample for one in made]
+    samples = [one.sample for one in generations]
     scale = args.scale or 1
     if args.out is not None:
         target = output.target(args.out, kind)
-        view = _view(target, made[0], args.denoising, scale)
+        view = _view(target, generations[0], args.denoising, scale)
         if args.gm:
             view = msgspec.structs.replace(view, kind="orchestra")
-        recipe = _recipe(made, view)
+        recipe = _recipe(generations, view)
         if args.out == output.DASH:
-            output.write(encode(SUFFIXES[target.suffix], samples, recipe, args.rate))
+            output.write(encode(target.suffix, samples, recipe, args.rate))
         else:
-            write_trace(target, samples, recipe, args.rate)
+            output.write_file(target, samples, recipe, args.rate)
             output.note(f"wrote {target}")
     if args.film is not None:
         view = View(kind="film", steps=film_steps(samples), scale=scale)
-        write_trace(args.film, samples, _recipe(made, view))
+        output.write_file(args.film, samples, _recipe(generations, view))
         output.note(f"wrote {args.film}")
     if args.frames is not None:
-        written = _write_frames(args.frames, made, scale)
-        output.note(f"wrote {written} frames to {args.frames}")
+        count = _write_frames(args.frames, generations, scale)
+        output.note(f"wrote {count} frames to {args.frames}")
     if args.trace is not None:
-        save_tree(_tree(args.trace.stem[:200], made[0]), args.trace)
+        save_tree(_tree(args.trace.stem[:200], generations[0]), args.trace)
         output.note(f"wrote {args.trace}")
 
 
-def as_file(made: Generated, name: Path) -> bytes:
+def file_bytes(generation: Generation, name: Path) -> bytes:
     """One sample as the bytes of a file of that name, with its recipe."""
-    view = _view(name, made, denoising=False)
-    return encode(SUFFIXES[name.suffix], [made.sample], _recipe([made], view))
+    view = _view(name, generation, denoising=False)
+    return encode(name.suffix, [generation.sample], _recipe([generation], view))
 
 
-def score_as_json(made: Generated, scale: int) -> dict[str, Any]:
+def score_as_json(generation: Generation, scale: int) -> dict[str, Any]:
     """One piece as a script reads it: its recipe and its notes."""
-    piece = midi.piece_of(made.started.init, made.started.prompt, made.frames)
-    recipe = msgspec.to_builtins(_recipe([made], View(kind="score")))
+    piece = midi.piece_of(generation.started.init, generation.started.prompt, generation.frames)
+    recipe = msgspec.to_builtins(_recipe([generation], View(kind="score")))
     return {**recipe, "notes": [note._asdict() for note in piece.notes]}
 
 
-def text_as_json(made: Generated, scale: int) -> dict[str, Any]:
+def text_as_json(generation: Generation, scale: int) -> dict[str, Any]:
     """One text as a script reads it: its recipe and the text."""
-    return {**msgspec.to_builtins(_recipe([made], View(kind="text"))), "text": made.text}
+    return {
+        **msgspec.to_builtins(_recipe([generation], View(kind="text"))),
+        "text": generation.text,
+    }
 
 
-def picture_as_json(made: Generated, scale: int) -> dict[str, Any]:
+def picture_as_json(generation: Generation, scale: int) -> dict[str, Any]:
     """One sample as a script reads it: its recipe, and a PNG in base64."""
-    recipe = _recipe([made], _still(made, scale))
-    data = base64.b64encode(encode("png", [made.sample], recipe)).decode()
+    recipe = _recipe([generation], _still(generation, scale))
+    data = base64.b64encode(encode(".png", [generation.sample], recipe)).decode()
     return {**msgspec.to_builtins(recipe), "png_base64": data}
 
 
-def _draws(made: Generated) -> bool:
-    return isinstance(made.frames[-1], ImageFrame)
+def _view(target: Path, generation: Generation, denoising: bool, scale: int = 1) -> View:
+    """How a file of that name shows a generation."""
+    codec, last = codec_of(target), generation.frames[-1]
+    shows = codec.shows if codec is not None else "frame"
+    if shows == "frame":
+        return _still(generation, scale)
+    if shows == "animation" and isinstance(last, TextFrame):
+        shows = "text"
+    elif shows == "animation" and isinstance(last, ImageFrame) and last.pictures > 1:
+        shows = "animation" if denoising else "clip"
+    return View(kind=shows, scale=scale)
 
 
-def _kind(target: Path, made: Generated, denoising: bool) -> Any:
-    if target.suffix.lower() in _HEARD:
-        return _HEARD[target.suffix.lower()]
-    if not _draws(made):
-        return "text"
-    if target.suffix.lower() == ".png":
-        return "frame"
-    return "clip" if _is_clip(made) and not denoising else "animation"
-
-
-def _view(target: Path, made: Generated, denoising: bool, scale: int = 1) -> View:
-    """How the file shows what was made."""
-    kind = _kind(target, made, denoising)
-    return _still(made, scale) if kind == "frame" else View(kind=kind, scale=scale)
-
-
-def _still(made: Generated, scale: int) -> View:
+def _still(generation: Generation, scale: int) -> View:
     """The one step that stands for all of it."""
-    last = made.frames[-1].step
-    step = sample_step(made.start, last)
+    last = generation.frames[-1].step
+    step = sample_step(generation.start, last)
     return View(steps=() if step == last else (step,), scale=scale)
 
 
-def _is_clip(made: Generated) -> bool:
-    last = made.frames[-1]
-    return isinstance(last, ImageFrame) and last.pictures > 1
-
-
-def _recipe(made: Sequence[Generated], view: View) -> TraceRecipe:
+def _recipe(generations: Sequence[Generation], view: View) -> TraceRecipe:
     """What makes these samples again, in a file that shows them like this."""
     from genui.engine.replay import machine
 
-    result = result_of(*(one.frames for one in made))
-    first = made[0]
-    return recipe_of(first.start, first.started, machine(), result, view=view, count=len(made))
+    result = result_of(*(one.frames for one in generations))
+    first = generations[0]
+    return recipe_of(
+        first.start, first.started, machine(), result, view=view, count=len(generations)
+    )
 
 
-def _write_frames(folder: Path, made: Sequence[Generated], scale: int) -> int:
+def _write_frames(folder: Path, generations: Sequence[Generation], scale: int) -> int:
     """A picture a step; what an earlier command left there goes."""
-    samples = [one.sample for one in made]
-    recipe = _recipe(made, View(scale=scale))
-    written = set()
-    for frame in made[0].frames:
+    samples = [one.sample for one in generations]
+    recipe = _recipe(generations, View(scale=scale))
+    names = set()
+    for frame in generations[0].frames:
         view = View(steps=(frame.step,), scale=scale)
-        target = frame_file(folder, frame.step)
-        write_trace(target, samples, recipe.showing(view))
-        written.add(target.name)
-    remove_frames(folder, written)
-    return len(written)
+        target = output.frame_file(folder, frame.step)
+        output.write_file(target, samples, recipe.showing(view))
+        names.add(target.name)
+    output.remove_frames(folder, names)
+    return len(names)
 
 
-def _tree(name: str, made: Generated) -> SavedTree:
+def _tree(name: str, generation: Generation) -> SavedTree:
     """The trace as the app opens it: a branch an edit, each grown from the one before."""
     from genui.engine.replay import machine
 
-    start, started = made.start, made.started
+    start, started = generation.start, generation.started
     root = msgspec.structs.replace(start, edits=())
-    branches = [Branch(id=0, total=started.total_steps)]
-    settings, last = start.settings, made.frames[-1].step
-    for number, at in enumerate(start.edits, 1):
-        label = f"{options.spell(at.edit, settings)} at {at.step}"
+    last = generation.frames[-1].step
+    labels, settings = [""], start.settings
+    for at in start.edits:
+        labels.append(f"{options.spell(at.edit, settings)} at {at.step}")
         if isinstance(at.edit, SetSettings):
             settings = at.edit.settings
-        total = last if number == len(start.edits) else 0
-        branches.append(
-            Branch(
-                id=number,
-                parent=number - 1,
-                step=at.step,
-                edit=at.edit,
-                total=total,
-                label=label[:1000],
-            )
-        )
-    recipe = recipe_of(root, started, machine(), view=View(kind="tree"))
+    totals = [started.total_steps, *(0 for _ in start.edits)]
+    if start.edits:
+        totals[-1] = last
     return SavedTree(
         name=name,
-        recipe=recipe,
-        branches=tuple(branches),
-        current=len(branches) - 1,
+        recipe=recipe_of(root, started, machine(), view=View(kind="tree")),
+        branches=chain_branches(start.edits, labels, totals),
+        current=len(start.edits),
         playhead=last,
-        result=result_of(made.frames),
+        result=result_of(generation.frames),
     )
 
 
@@ -473,10 +343,12 @@ def show_attention(start: Start, text: str, as_json: bool) -> None:
 
     trace = open_trace(start)
     frames = list(trace.advance(0, step))
-    told = attention(trace, step)
-    weights = _weights(told)
+    attended = attention(trace, step)
+    weights = _weights(attended)
     if as_json:
-        output.emit({"step": step, "first": told.first, "tokens": told.texts, "weights": weights})
+        output.emit(
+            {"step": step, "first": attended.first, "tokens": attended.texts, "weights": weights}
+        )
         return
     chosen = frames[-1]
     assert isinstance(chosen, TextFrame)
@@ -485,7 +357,8 @@ def show_attention(start: Start, text: str, as_json: bool) -> None:
     average = [sum(each) / len(heads) for each in zip(*heads, strict=True)]
     order = sorted(range(len(average)), key=lambda at: -average[at])[:STRONGEST]
     rows = [
-        (repr(told.texts[at]), str(at - len(average)), f"{100 * average[at]:.1f} %") for at in order
+        (repr(attended.texts[at]), str(at - len(average)), f"{100 * average[at]:.1f} %")
+        for at in order
     ]
     output.table(("token", "back", "share"), rows, right=(1, 2))
 
@@ -496,277 +369,13 @@ def _step(text: str) -> int:
     return int(text)
 
 
-def _weights(told: Attention) -> list[list[list[float]]]:
+def _weights(attended: Attention) -> list[list[list[float]]]:
     """[layers][heads][tokens]."""
-    import numpy as np
-
-    shape = (told.layers, told.heads, len(told.texts))
-    return np.frombuffer(told.weights, np.float16).reshape(shape).astype(float).tolist()
+    shape = (attended.layers, attended.heads, len(attended.texts))
+    return np.frombuffer(attended.weights, np.float16).reshape(shape).astype(float).tolist()
 
 
-# --- `--mask FILE`: where a picture may change ------------------------------------------------
-
-
-def read(path: Path) -> bytes:
-    """One byte a pixel, 1 where the file is white; a picture of another size is made to fit.
-
-    Raises MisuseError where the file is no picture, or nothing or all of it is white.
-    """
-    from genui.engine.data.image_files import UnusableError, read_square
-    from genui.engine.sample.media import MOST_PIXELS
-
-    try:
-        rgba = read_square(path, MOST_PIXELS).rgba
-    except UnusableError as reason:
-        raise MisuseError(f"--mask {path}: {reason}") from None
-    # What is transparent is black: it was not painted.
-    light = rgba[..., :3].astype(np.float32).mean(axis=-1) * (rgba[..., 3] / 255)
-    white = light >= 128
-    if not white.any():
-        raise MisuseError(f"--mask {path}: nothing in it is white; paint white what may change")
-    if white.all():
-        raise MisuseError(f"--mask {path}: all of it is white; leave black what is to stay")
-    return white.astype(np.uint8).tobytes()
-
-
-# --- A folder of samples with their labels, written so that it can be gone on with ------------
-# Pictures, clips and sounds are files named in `metadata.jsonl`, as Hugging Face's imagefolder has
-# them ({"file_name": …, "text": …, "seed": …}); texts are lines of `data.jsonl`. A line is written
-# when its sample is whole: whatever ends the writing leaves what was finished.
-
-TEXTS = "data.jsonl"
-
-
-class Line(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A sample; of a text `text` is what was written after `prompt`, prompt and all."""
-
-    file_name: str = ""
-    text: str
-    prompt: str = ""
-    seed: int = 0
-
-
-def plan_in(folder: Path) -> Plan | None:
-    """The plan that a folder was begun with. Raises MisuseError where it holds other things."""
-    if os.path.lexists(folder) and not os.path.isdir(folder):
-        raise MisuseError(f"--out {folder}: is a file; name a folder")
-    try:
-        names = os.listdir(folder)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise GenuiError(f"--out {folder}: cannot be read ({error.strerror})") from None
-    if not names:
-        return None
-    try:
-        return read_plan(folder)
-    except FileNotFoundError:
-        raise MisuseError(
-            f"--out {folder}: holds other files ({sorted(names)[0]}); name an empty or a new folder"
-        ) from None
-    except (OSError, msgspec.DecodeError) as error:
-        raise GenuiError(f"{folder / PLAN}: is damaged ({error}); name a new folder") from None
-
-
-def prepare(folder: Path, plan: Plan, index: str) -> int:
-    """Make the folder, drop a line that was torn, and say how many samples are whole."""
-    path = folder / index
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / PLAN).write_bytes(msgspec.json.format(msgspec.json.encode(plan)) + b"\n")
-        whole = path.read_bytes() if path.exists() else b""
-        kept = whole[: whole.rfind(b"\n") + 1]
-        done = kept.count(b"\n") // plan.batch * plan.batch  # a batch is drawn whole
-        kept = b"".join(line + b"\n" for line in kept.split(b"\n")[:done])
-        if kept != whole:
-            os.truncate(path, len(kept))  # what is kept is never at risk
-    except OSError as error:
-        raise _full(folder, error, 0) from None
-    return done
-
-
-def write_folder(
-    folder: Path, made: Iterable[Sequence[tuple[Line, bytes]]], done: int, count: int, index: str
-) -> None:
-    """Samples as they come, a line each once its file is whole."""
-    progress, began, first = Progress(), time.monotonic(), done
-    try:
-        with (folder / index).open("ab") as lines:
-            for batch in made:
-                for line, content in batch:
-                    if line.file_name:
-                        target = folder / line.file_name
-                        target.parent.mkdir(exist_ok=True)
-                        target.write_bytes(content)
-                lines.write(b"".join(msgspec.json.encode(line) + b"\n" for line, _ in batch))
-                lines.flush()
-                done += len(batch)
-                rate = (done - first) / max(time.monotonic() - began, 1e-6)
-                left = duration((count - done) / rate)
-                progress.show(f"{done:,}/{count:,} · {rate:.3g} a second · {left} left")
-    except OSError as error:
-        raise _full(folder, error, done) from None
-    except KeyboardInterrupt:
-        progress.clear()
-        output.note(f"{done:,} of {count:,} are whole in {folder}; the same command goes on")
-        raise
-    finally:
-        progress.clear()
-
-
-def _full(folder: Path, error: OSError, done: int) -> GenuiError:
-    reason = (error.strerror or str(error)).lower()
-    whole = f"; {done:,} are whole, and the same command goes on" if done else ""
-    return GenuiError(f"cannot write in {folder}: {reason}{whole}")
-
-
-def difference(before: Plan, now: Plan) -> str:
-    """How a folder was begun, where that is otherwise than asked now."""
-    names = ("model", "prompt", "seed", "settings", "fingerprint", "batch")
-    name = next(name for name in names if getattr(before, name) != getattr(now, name))
-    if name == "fingerprint":
-        return f"with other weights of {before.model}"
-    if name == "settings":
-        return "with other settings"
-    return f"with {name} {str(getattr(before, name))[:60]}"
-
-
-def file_name(number: int, suffix: str) -> str:
-    """A thousand files a folder."""
-    return f"{number // 1000:03d}/{number:06d}{suffix}"
-
-
-# --- `genui generate MODEL -n 1000 --out FOLDER`: synthetic data that training reads back -----
-
-MOST_GENERATED = 1_000_000
-BATCH = 32
-
-
-def wanted_folder(args: argparse.Namespace) -> bool:
-    """Whether `-n` and `--out` mean a folder: one that is there, or a name without a suffix."""
-    out = args.out
-    if out is None or args.count is None or str(out) == "-":
-        return False
-    return os.path.isdir(out) or not out.suffix
-
-
-def run(args: argparse.Namespace) -> int:
-    """Write the folder. Raises MisuseError or GenuiError before anything is generated, where
-    the folder cannot be it."""
-    count = args.count
-    if not 1 <= count <= MOST_GENERATED:
-        raise MisuseError(f"-n {count}: between 1 and {MOST_GENERATED:,}")
-    _refuse_others(args)
-    one = argparse.Namespace(**vars(args) | {"count": 1, "out": None})
-    what = asked(one)
-    from genui.engine.load import fingerprint
-    from genui.engine.sample.diffusion import Prompts, draws
-
-    folder: Path = args.out
-    start = what.starts[0]
-    before = plan_in(folder)
-    if before is not None and args.seed is None:
-        start = msgspec.structs.replace(start, seed=before.seed)
-    batched = draws(start.model)
-    plan = Plan(
-        model=start.model,
-        fingerprint=fingerprint(what.model.path),
-        prompt=args.prompt,
-        seed=start.seed,
-        settings=_settings(args, start, what.kind),
-        batch=BATCH if batched else 1,
-    )
-    if before is not None and used_critic(folder):
-        raise MisuseError(
-            f"--out {folder}: was begun with a critic, which genui no longer has; "
-            "name an empty or a new folder"
-        )
-    if before is not None and before != plan:
-        raise MisuseError(
-            f"--out {folder}: was begun {difference(before, plan)}; "
-            "ask for the same, or name an empty or a new folder"
-        )
-    index = TEXTS if what.kind.streams else METADATA
-    done = prepare(folder, plan, index)
-    if done >= count:
-        output.note(f"{folder} has {done:,} samples already")
-        return 0
-    prompts = Prompts(start.model, start.seed, args.prompt)
-    note = f"{prompts.source}, seeds {start.seed} to {start.seed + count - 1}"
-    output.note(note + (f"; {done:,} are there already" if done else ""))
-    start = msgspec.structs.replace(start, settings=plan.settings)
-    made = _batches(start, prompts, plan.batch, range(done, count), what.kind)
-    write_folder(folder, made, done, count, index)
-    output.note(f"wrote {count:,} samples to {folder}: genui train … --data {folder} reads them")
-    return 0
-
-
-# --- what is asked ---------------------------------------------------------------------
-
-
-def _settings(args: argparse.Namespace, start: Start, kind: Kind) -> Settings:
-    """As asked; of pictures those that stand for their data, where nothing else is said."""
-    settings, usual = start.settings, kind.for_data
-    if isinstance(settings, ImageSettings) and isinstance(usual, ImageSettings):
-        for name, one in settings_of(ImageSettings).items():
-            if one.about.for_data is not None and getattr(args, name) is None:
-                settings = msgspec.structs.replace(settings, **{name: one.about.for_data})
-        if args.sigma_min is None and settings.steps < usual.steps // 2:
-            settings = msgspec.structs.replace(settings, sigma_min=None)  # few end higher
-    return settings
-
-
-def _refuse_others(args: argparse.Namespace) -> None:
-    """Raises MisuseError for options that are of one sample's file."""
-    options = ("trace", "rate", "film", "frames", "scale", "grid", "init", "fork", "attention")
-    for name in options:
-        if is_given(args, name):
-            raise MisuseError(f"--{name}: is of one sample; leave it out where --out is a folder")
-    if args.json or args.every_step:
-        raise MisuseError("--json: prints samples; leave it out where --out is a folder")
-
-
-# --- the samples ---------------------------------------------------------------------
-
-
-def _batches(
-    start: Start, prompts: "Prompts", size: int, numbers: range, kind: Kind
-) -> Iterator[list[tuple[Line, bytes]]]:
-    """The samples of these numbers, `size` at a time."""
-    from genui.engine.sample.diffusion import draw
-
-    for first in range(numbers.start, numbers.stop, size):
-        batch = range(first, min(first + size, numbers.stop))
-        if size == 1:
-            yield [_traced(start, prompts.at(first), first, kind)]
-            continue
-        captions = [prompts.at(number) for number in batch]
-        seeds = [start.seed + number for number in batch]
-        contents = draw(start.model, captions, seeds, start.settings)
-        yield [
-            (Line(file_name=file_name(number, ".png"), text=caption, seed=seed), content)
-            for number, caption, seed, content in zip(batch, captions, seeds, contents, strict=True)
-        ]
-
-
-def _traced(start: Start, prompt: str, number: int, kind: Kind) -> tuple[Line, bytes]:
-    """One sample by its own trace, as the file its kind is usually written to."""
-    from genui.engine.load import stream
-
-    seed = start.seed + number
-    request = msgspec.structs.replace(start, prompt=prompt, seed=seed)
-    begun, *rest = stream(request)
-    frames = [frame for frame in rest if not isinstance(frame, Started)]
-    if not isinstance(begun, Started) or not frames:
-        raise GenuiError(f"{start.model}: nothing came; `genui doctor` says what is installed")
-    made = Generated(request, begun, frames)
-    if kind.streams:
-        return Line(text=made.text, prompt=begun.prompt, seed=seed), b""
-    name = file_name(number, kind.files[0])
-    return Line(file_name=name, text=prompt, seed=seed), as_file(made, Path(name))
-
-
-# --- `genui generate`: text as it is written, a picture as it stands in the terminal or a file
+# --- The command --------------------------------------------------------------------------------
 
 
 def configure_generate(parser: argparse.ArgumentParser) -> None:
@@ -802,7 +411,7 @@ def configure_generate(parser: argparse.ArgumentParser) -> None:
         dest="count",
         metavar="COUNT",
         type=int,
-        help=f"samples, from seeds N, N+1, … (at most {MOST_SAMPLES}; {MOST_GENERATED:,} "
+        help=f"samples, from seeds N, N+1, … (at most {MOST_SAMPLES}; {MOST_IN_FOLDER:,} "
         "in a folder)",
     )
     parser.add_argument(
@@ -885,41 +494,45 @@ def add_start(parser: argparse.ArgumentParser) -> None:
 
 
 def run_generate(args: argparse.Namespace) -> int:
-    if wanted_folder(args):
-        return run(args)
-    what = asked(args)
+    from genui.cli import dataset  # which runs what is here for every sample
+
+    if dataset.is_wanted(args):
+        return dataset.write(args)
+    request = parse_request(args)
     if args.attention is not None:
-        show_attention(what.starts[0], args.attention, args.json)
+        show_attention(request.starts[0], args.attention, args.json)
         return 0
-    check(args, what)
-    if what.drawn is not None:
-        output.note(f"--seed {what.drawn}")
-    made = []
+    check(args, request)
+    if request.drawn is not None:
+        output.note(f"--seed {request.drawn}")
+    generations = []
     quiet = args.json or args.every_step
-    live = what.kind.streams and args.out is None and not quiet
-    for start in what.starts:
-        if live and len(what.starts) > 1:
+    live = request.kind.streams and args.out is None and not quiet
+    for start in request.starts:
+        if live and len(request.starts) > 1:
             output.say(f"--- seed {start.seed}")
-        made.append(generate(start, len(what.starts), live))
+        generations.append(generate(start, len(request.starts), live))
         if args.every_step:
-            for frame in made[-1].frames:
+            for frame in generations[-1].frames:
                 output.emit(frame.facts(), indent=False)
         elif args.json:
-            output.emit(resolve(what.kind.as_json)(made[-1], args.scale or 1), indent=False)
-    if what.fingerprint not in ("", made[0].started.fingerprint):
-        output.note(f"{args.model} was made with other weights ({what.fingerprint})")
-    write_output(args, made, what.kind)
-    if what.kind.draw and not (quiet or wanted_outputs(args)):
-        resolve(what.kind.draw)(made)
+            output.emit(
+                resolve(request.kind.as_json)(generations[-1], args.scale or 1), indent=False
+            )
+    if request.fingerprint not in ("", generations[0].started.fingerprint):
+        output.note(f"{args.model} was generated with other weights ({request.fingerprint})")
+    write_output(args, generations, request.kind)
+    if request.kind.draw and not (quiet or has_files(args)):
+        resolve(request.kind.draw)(generations)
     return 0
 
 
-def draw_pictures(made: Sequence[Generated]) -> None:
+def draw_pictures(generations: Sequence[Generation]) -> None:
     """The pictures in the terminal, as many in a row as fit."""
-    from genui.cli.output import columns, draw
-    from genui.formats.codec import last_picture
-    from genui.formats.image import sheet
+    from genui.formats.image import last_picture, sheet
 
-    steps = [sample_step(one.start, one.frames[-1].step) for one in made]
-    pictures = [last_picture(one.sample, step) for one, step in zip(made, steps, strict=True)]
-    draw(sheet(pictures, max(1, columns() // pictures[0].shape[1])))
+    steps = [sample_step(one.start, one.frames[-1].step) for one in generations]
+    pictures = [
+        last_picture(one.sample, step) for one, step in zip(generations, steps, strict=True)
+    ]
+    output.draw(sheet(pictures, max(1, output.columns() // pictures[0].shape[1])))

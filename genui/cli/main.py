@@ -46,19 +46,21 @@ COMMANDS = MappingProxyType(
         "set": Command("control", "change the learning rate of a run while it trains"),
         "generate": Command("generate", "write text or draw a picture with a model"),
         "lab": Command("measure", "train a small network on points in the plane"),
-        "compare": Command("replay", "run two generations in step, and say where they part"),
+        "compare": Command(
+            "replay", "generate with two models or files, and say from which step on they differ"
+        ),
         "twins": Command("measure", "learn the same labels by p(y|x) and by p(x|y)p(y)"),
         "probes": Command("measure", "measure models on the same data, as a table"),
         "average": Command("models", "write a model of the mean of several models' weights"),
         "worth": Command(
             "measure", "train on generated data and on as much real data, and compare"
         ),
-        "sheet": Command("replay", "put saved generations on one contact sheet"),
+        "sheet": Command("show", "put saved generations on one contact sheet"),
         "replay": Command(
             "replay", "make a saved generation again, and say whether it is the same"
         ),
-        "traces": Command("replay", "list the traces that were saved"),
-        "show": Command("replay", "show a picture, a sample, a trace, a model or a run folder"),
+        "traces": Command("show", "list the traces that were saved"),
+        "show": Command("show", "show a picture, a sample, a trace, a model or a run folder"),
         "doctor": Command("models", "say what genui found: paste it into a bug report"),
         "help": Command("help", "read the manual, by topic or by words"),
     }

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from genui.base.errors import MisuseError
 from genui.base.numbers import count
-from genui.cli import generate, output
-from genui.cli.generate import plan_in
-from genui.cli.options import add_settings, seed_from, settings_for
+from genui.cli import dataset, output
+from genui.cli.dataset import plan_in
+from genui.cli.options import MOST_IN_FOLDER, add_settings, seed_from, settings_for
 from genui.cli.output import Progress
 from genui.cli.parser import add_json
 from genui.formats.points import read_csv, to_text
@@ -352,8 +352,8 @@ def _generated(args: argparse.Namespace) -> Path:
     from genui.runs.models import find_model
 
     number = USUAL_WORTH if args.count is None else args.count
-    if not FEWEST_WORTH <= number <= generate.MOST_GENERATED:
-        raise MisuseError(f"-n {number}: between {FEWEST_WORTH} and {generate.MOST_GENERATED:,}")
+    if not FEWEST_WORTH <= number <= MOST_IN_FOLDER:
+        raise MisuseError(f"-n {number}: between {FEWEST_WORTH} and {MOST_IN_FOLDER:,}")
     model = find_model(args.what)
     if not KINDS[model.family, model.medium].batches:
         raise MisuseError(
@@ -361,7 +361,7 @@ def _generated(args: argparse.Namespace) -> Path:
         )
     folder = cache_dir() / "synthetic" / f"{model.name}-{fingerprint(model.path)}"
     words = [args.what, "-n", str(number), "--seed", "1", "--out", str(folder)]
-    generate.run(command_parser("generate").parse_args(words))
+    dataset.write(command_parser("generate").parse_args(words))
     return folder
 
 
@@ -416,7 +416,7 @@ def run_lab(args: argparse.Namespace) -> int:
         raise MisuseError(f"--family {args.family}: one of {', '.join(LAB_FAMILIES)}")
     kind = kind_of(args.family, "points", args.family)
     if args.out is not None:
-        generate.check_target(args.out, kind)
+        output.check_target(args.out, kind, "points")
     seed = secrets.randbelow(1_000_000) if args.seed is None else seed_from(args.seed)
     if args.seed is None:
         output.note(f"--seed {seed}")
@@ -478,12 +478,12 @@ def _tell(frame: PointsFrame, as_json: bool) -> None:
 
 def _write(target: Path, start: Start, started: Started, frames: list[Frame]) -> None:
     from genui.engine.replay import machine
-    from genui.formats.codec import Sample
+    from genui.formats.codec import CODECS, Sample
     from genui.formats.recipe import View, recipe_of, result_of
 
     last = frames[-1].step
-    still = target.suffix.lower() in (".png", ".csv")
-    view = View(kind="frame", steps=(last,)) if still else View(kind="animation")
+    shows = CODECS[target.suffix.lower()].shows
+    view = View(kind=shows, steps=(last,) if shows == "frame" else ())
     sample = Sample(start.seed, started.prompt, frames)
     recipe = recipe_of(start, started, machine(), result_of(frames), view=view)
-    generate.write_trace(target, [sample], recipe)
+    output.write_file(target, [sample], recipe)

@@ -16,9 +16,7 @@ from msgspec.structs import replace
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.schema import Setting, ordered, settings_of
 from genui.formats import score
-from genui.formats.codec import SUFFIXES, read
-from genui.formats.favourites import SavedTree, branch_start
-from genui.formats.recipe import to_start
+from genui.formats.codec import carries_recipe, read
 from genui.protocol import (
     FROM_DATA,
     AddNoise,
@@ -249,12 +247,13 @@ def spell_all(edits: Sequence[EditAt], settings: Settings) -> list[str]:
 # --- What `genui generate` is asked for: a model or a saved generation, and what changes it ---
 
 MOST_SAMPLES = 64  # samples of one command
+MOST_IN_FOLDER = 1_000_000
 OF_SOME = tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind.options))
 """The options that only some kinds of models take, beside their settings."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """The traces to generate. `drawn` is a seed that nobody named; `fingerprint` is of the
     weights that a saved generation was made with."""
 
@@ -265,7 +264,7 @@ class Asked:
     fingerprint: str = ""
 
 
-def asked(args: argparse.Namespace) -> Asked:
+def parse_request(args: argparse.Namespace) -> Request:
     """The traces that the options describe. Raises MisuseError where they do not fit."""
     from genui.runs.models import find_model
 
@@ -302,30 +301,48 @@ def asked(args: argparse.Namespace) -> Asked:
         base = replace(base, seed=drawn)
     start = replace(base, settings=settings, edits=_edits(args, model, base, settings))
     starts = [replace(start, trace=i, seed=start.seed + i) for i in range(count)]
-    return Asked(model, kind, starts, drawn, fingerprint)
+    return Request(model, kind, starts, drawn, fingerprint)
 
 
 def _saved(model: str) -> tuple[Start, int, str] | None:
     """The start, the number of samples and the weights of a file with a recipe; None of a
     model's name."""
     path = Path(os.path.expanduser(model))
-    if path.suffix.lower() not in SUFFIXES or not ("/" in model or path.exists()):
+    if not carries_recipe(path) or not ("/" in model or path.exists()):
         return None
     file = read(path)
-    tree = file.content
-    start = branch_start(tree) if isinstance(tree, SavedTree) else to_start(file.recipe)
-    return start, file.recipe.count, file.recipe.fingerprint
+    return file.start, file.recipe.count, file.recipe.fingerprint
 
 
 def _edits(
     args: argparse.Namespace, model: "ModelInfo", base: Start, settings: Settings
 ) -> tuple[EditAt, ...]:
-    mask = b""
-    if args.mask is not None:
-        from genui.cli import generate
-
-        mask = generate.read(args.mask)
+    mask = b"" if args.mask is None else read_mask(args.mask)
     return parse(args.fork, model, settings, base.edits, mask)
+
+
+def read_mask(path: Path) -> bytes:
+    """One byte a pixel, 1 where the file is white; a picture of another size is made to fit.
+
+    Raises MisuseError where the file is no picture, or nothing or all of it is white.
+    """
+    import numpy as np
+
+    from genui.engine.data.image_files import UnusableError, read_square
+    from genui.engine.sample.media import MOST_PIXELS
+
+    try:
+        rgba = read_square(path, MOST_PIXELS).rgba
+    except UnusableError as reason:
+        raise MisuseError(f"--mask {path}: {reason}") from None
+    # What is transparent is black: it was not painted.
+    light = rgba[..., :3].astype(np.float32).mean(axis=-1) * (rgba[..., 3] / 255)
+    white = light >= 128
+    if not white.any():
+        raise MisuseError(f"--mask {path}: nothing in it is white; paint white what may change")
+    if white.all():
+        raise MisuseError(f"--mask {path}: all of it is white; leave black what is to stay")
+    return white.astype(np.uint8).tobytes()
 
 
 def _takers(name: str) -> str:

@@ -4,10 +4,8 @@ The app and the shell both write and read these files, so nothing here knows tor
 """
 
 from genui.formats.codec import (
-    MOST_BYTES,
-    SUFFIXES,
-    CastFile,
-    Content,
+    CODECS,
+    Codec,
     Sample,
     SavedFile,
     encode,
@@ -29,6 +27,7 @@ from genui.formats.favourites import (
 )
 from genui.formats.recipe import (
     FORMAT,
+    MOST_BYTES,
     Machine,
     Result,
     TraceRecipe,
@@ -39,14 +38,15 @@ from genui.formats.recipe import (
     to_json,
     to_start,
 )
+from genui.formats.text import CastFile
 
 __all__ = [
+    "CODECS",
     "FORMAT",
     "MOST_BYTES",
-    "SUFFIXES",
     "Branch",
     "CastFile",
-    "Content",
+    "Codec",
     "Listed",
     "Machine",
     "Result",

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError
-from genui.protocol import Frame, ImageFrame
+from genui.formats.codec import Difference, Sample
+from genui.formats.recipe import TraceRecipe, recipe_text, to_json
+from genui.protocol import Frame, ImageFrame, TextFrame
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 _NAMES = {2: "ADPCM", 6: "A-law", 7: "µ-law", 0x11: "IMA ADPCM", 0x55: "MP3"}
@@ -191,38 +193,45 @@ class SoundFile:
     rate: int  # samples a second
 
 
-def encode(samples: Sequence[Sequence[Frame]], text: str, steps: Sequence[int] = ()) -> bytes:
-    """The sound of each sample's last frame, or of that at the last of `steps`, in a WAV.
+def encode_sound(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None) -> bytes:
+    """The sound of each sample's last frame, or of that at the last step shown; of notes, as they
+    are played.
 
     Raises GenuiError where there is none.
     """
-    import numpy as np
+    text = to_json(recipe)
+    if isinstance(samples[0].frames[0], TextFrame):
+        from genui.formats import midi
 
-    heard = [_frame(frames, steps) for frames in samples]
-    rate = heard[0].rate
-    rest = np.zeros(round(REST * rate), np.int16)
-    pieces = [piece for frame in heard for piece in (rest, _pcm(frame))][1:]
-    return encode_wav(np.concatenate(pieces), rate, text)
-
-
-def decode(data: bytes) -> tuple[SoundFile, str]:
-    """The sound and the text of a WAV. Raises ValueError, a reason, where it is none."""
-    import numpy as np
-
-    samples, rate, text = decode_wav(data)
-    return SoundFile(np.rint(samples * 32768).astype(np.int32), rate), text
+        return midi.encode_played(samples, recipe)
+    heard = [_frame(sample.frames, recipe.view.steps) for sample in samples]
+    sample_rate = heard[0].rate
+    rest = np.zeros(round(REST * sample_rate), np.int16)
+    pieces = [piece for frame in heard for piece in (rest, np.frombuffer(frame.sound, "<i2"))][1:]
+    return encode_wav(np.concatenate(pieces), sample_rate, text)
 
 
-def difference(one: SoundFile, other: SoundFile) -> tuple[float, int] | None:
-    """From which second on two sounds differ, and by how much at most; None where nowhere."""
-    import numpy as np
+def decode_sound(data: bytes, name: str) -> tuple[SoundFile, str]:
+    """The sound and the recipe of a WAV. Raises GenuiError where it is none."""
+    try:
+        samples, rate, text = decode_wav(data)
+    except ValueError as reason:
+        raise GenuiError(f"{name}: {reason}") from None
+    return SoundFile(np.rint(samples * 32768).astype(np.int32), rate), recipe_text(text)
 
-    count = min(len(one.pcm), len(other.pcm))
-    apart = np.abs(one.pcm[:count] - other.pcm[:count])
-    if (len(one.pcm), one.rate) == (len(other.pcm), other.rate) and not apart.any():
+
+def compare_sounds(
+    saved: SoundFile, again: SoundFile, samples: Sequence[Sample]
+) -> Difference | None:
+    """From which second on they differ, and by how much at most."""
+    shorter = min(len(saved.pcm), len(again.pcm))
+    gaps = np.abs(saved.pcm[:shorter] - again.pcm[:shorter])
+    if (len(saved.pcm), saved.rate) == (len(again.pcm), again.rate) and not gaps.any():
         return None
-    at = int((apart > 0).argmax()) if apart.any() else count
-    return at / one.rate, int(apart.max(initial=0))
+    second = (int((gaps > 0).argmax()) if gaps.any() else shorter) / saved.rate
+    largest = int(gaps.max(initial=0))
+    line = f"differs from second {second:.3f} on, by {largest:,} of 32,768 at most"
+    return Difference(line, {"second": second, "largest": largest})
 
 
 def _frame(frames: Sequence[Frame], steps: Sequence[int]) -> ImageFrame:
@@ -231,9 +240,3 @@ def _frame(frames: Sequence[Frame], steps: Sequence[int]) -> ImageFrame:
         if wanted and isinstance(frame, ImageFrame) and frame.sound and frame.rate:
             return frame
     raise GenuiError("there is no sound here to write: a WAV is of a model that speaks")
-
-
-def _pcm(frame: ImageFrame) -> "NDArray[np.int16]":
-    import numpy as np
-
-    return np.frombuffer(frame.sound, "<i2")

@@ -1,225 +1,29 @@
-"""Reading back what genui saved: the recipe in a file, and what the file shows.
+"""Files that genui writes and reads back, one Codec a suffix.
 
-Nothing in a file is believed: its size is checked before it is read, its pixels are counted
-before they are decoded, and its recipe is validated.
+A file carries the recipe that makes its generation again. Nothing in a file is believed: its size
+is checked before it is read, its pixels are counted before they are decoded, and its recipe is
+validated.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
-
-import msgspec
+from typing import Any
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import read_regular, shown
-from genui.base.text import clean_line
-from genui.formats import favourites
-from genui.formats.audio import SoundFile
-from genui.formats.midi import ScoreFile
-from genui.formats.recipe import TraceRecipe, from_json, to_json
-from genui.protocol import Frame, ImageFrame, PointsFrame, TextFrame
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-MOST_BYTES = 64 * 1024 * 1024
-RECIPE_LINE = "genui-recipe: "  # begins the last line of a text
-
-Kind = Literal["png", "gif", "apng", "mp4", "wav", "mid", "csv", "txt", "cast", "trace"]
-SUFFIXES: dict[str, Kind] = {
-    ".png": "png",
-    ".gif": "gif",
-    ".apng": "apng",
-    ".mp4": "mp4",
-    ".wav": "wav",
-    ".mid": "mid",
-    ".csv": "csv",
-    ".txt": "txt",
-    ".cast": "cast",
-    ".trace": "trace",
-}
-
-
-@dataclass(frozen=True)
-class CastFile:
-    """The outputs of a recording, in order."""
-
-    outputs: tuple[str, ...]
-
-
-Content: TypeAlias = list[Any] | str | CastFile | SoundFile | ScoreFile | favourites.SavedTree
-"""What a file shows: frames uint8 [H, W, 3], a text, a recording of the terminal, a sound, notes,
-or a trace with its forks."""
-
-
-@dataclass(frozen=True)
-class SavedFile:
-    """A file with its recipe. Of a `.trace` the recipe is that of the root."""
-
-    path: Path
-    recipe: TraceRecipe
-    kind: Kind
-    content: Content
-
-
-def read(path: Path) -> SavedFile:
-    """The recipe and the content of a file.
-
-    Raises MisuseError for a kind of file that carries no recipe, and GenuiError, one line
-    that names the file, where it is missing, empty, truncated, huge, no text, of a newer
-    format, edited by hand, or carries no recipe.
-    """
-    kind = SUFFIXES.get(path.suffix.lower())
-    if kind is None:
-        raise MisuseError(
-            f"{shown(path)}: a recipe is in files that end in {' '.join(SUFFIXES)}; name one"
-        )
-    return SavedFile(path, *_READERS[kind](read_bytes(path), shown(path), kind))
-
-
-def read_bytes(path: Path) -> bytes:
-    """The whole of a regular file of 1 to MOST_BYTES bytes. Raises GenuiError naming it."""
-    data = read_regular(path, MOST_BYTES, "name a file that genui wrote")
-    if not data:
-        raise GenuiError(f"{shown(path)}: is empty; write it again")
-    return data
-
-
-class UnmarkedError(GenuiError):
-    """A file, of anybody's, in which no recipe is."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"{name}: carries no recipe; `genui generate --out` and the app write files that do"
-        )
-
-
-def _recipe_in(text: str, name: str) -> TraceRecipe:
-    """The recipe that a file's comment is. Raises GenuiError where it is another text."""
-    if not (text.startswith("{") and '"format"' in text):
-        raise UnmarkedError(name)
-    return from_json(text, name)
-
-
-_Read: TypeAlias = tuple[TraceRecipe, Kind, Content]
-
-
-def _of_trace(data: bytes, name: str, kind: Kind) -> _Read:
-    tree = favourites.tree_from(data, name)
-    return tree.recipe, kind, tree
-
-
-def _of_picture(data: bytes, name: str, kind: Kind) -> _Read:
-    from genui.formats import image
-
-    try:
-        found = image.read(data)
-    except ValueError as error:
-        raise GenuiError(f"{name}: cannot be read: {error}; write or copy it again") from None
-    recipe = _recipe_in(found.text, name)
-    moves = kind == "png" and recipe.view.kind == "animation"  # an APNG of another name
-    return recipe, "apng" if moves else kind, found.frames
-
-
-def _of_video(data: bytes, name: str, kind: Kind) -> _Read:
-    """Without ffmpeg the frames are left out: the recipe is read without it."""
-    from genui.formats import video
-
-    try:
-        recipe = _recipe_in(video.comment(data), name)
-        return recipe, kind, video.decode(data) if video.installed() else []
-    except ValueError as error:
-        raise GenuiError(f"{name}: cannot be read: {error}; write or copy it again") from None
-
-
-def _of_sound(data: bytes, name: str, kind: Kind) -> _Read:
-    from genui.formats import audio
-
-    try:
-        content, text = audio.decode(data)
-    except ValueError as reason:
-        raise GenuiError(f"{name}: {reason}") from None
-    return _recipe_in(text, name), kind, content
-
-
-def _of_music(data: bytes, name: str, kind: Kind) -> _Read:
-    from genui.formats import midi
-
-    try:
-        content, text = midi.decode(data)
-    except ValueError as error:
-        raise GenuiError(f"{name}: {error}; write or copy it again") from None
-    return _recipe_in(text, name), kind, content
-
-
-def _of_text(data: bytes, name: str, kind: Kind) -> _Read:
-    """In a CSV the recipe's line is a comment."""
-    text = _decoded(data, name)
-    begins = f"\n# {RECIPE_LINE}" if kind == "csv" else f"\n{RECIPE_LINE}"
-    content, mark, recipe = text.rpartition(begins)
-    if not mark or "\n" in recipe.rstrip("\n"):
-        raise UnmarkedError(name)
-    return from_json(recipe, name), kind, content
-
-
-def _of_cast(data: bytes, name: str, kind: Kind) -> _Read:
-    recipe, content = cast_in(data, name)
-    if not recipe:
-        raise UnmarkedError(name)
-    return from_json(recipe, name), kind, content
-
-
-_READERS: Mapping[Kind, Callable[[bytes, str, Kind], _Read]] = {
-    "png": _of_picture,
-    "gif": _of_picture,
-    "apng": _of_picture,
-    "mp4": _of_video,
-    "wav": _of_sound,
-    "mid": _of_music,
-    "csv": _of_text,
-    "txt": _of_text,
-    "cast": _of_cast,
-    "trace": _of_trace,
-}
-
-
-def cast_in(data: bytes, name: str) -> tuple[bytes, CastFile]:
-    """The recipe in a recording's header (empty where there is none), and its outputs.
-
-    Raises GenuiError where it is no whole recording.
-    """
-    head, *lines = _decoded(data, name).split("\n")
-    try:
-        header = msgspec.json.decode(head, type=dict[str, msgspec.Raw])
-        events = [msgspec.json.decode(line, type=tuple[float, str, str]) for line in lines if line]
-    except (msgspec.DecodeError, RecursionError) as error:
-        reason = str(error).replace("`", "'")[:120]
-        raise GenuiError(
-            f"{name}: is no whole asciinema recording ({reason}); write or copy it again"
-        ) from None
-    outputs = tuple(output for _, code, output in events if code == "o")
-    return bytes(header.get("genui", b"")), CastFile(outputs)
-
-
-def _decoded(data: bytes, name: str) -> str:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise GenuiError(
-            f"{name}: is no UTF-8 text (byte {error.start}); name a text that genui wrote"
-        ) from None
-
-
-# --- The frames of a generation as the bytes of a file that carries its recipe ----------------
-
-COLUMNS = 4  # samples, or the frames of a clip, side by side
-FILM_COLUMNS = 10  # steps in a row of a filmstrip
-RATE = 12.0  # pictures a second of a moving one
-CLIP_RATE = 10.0  # frames a second of a clip
-TEXT_RATE = 20.0  # tokens a second of a recording
-_SMALLER = "draw it smaller or take fewer steps"
+from genui.base.files import shown
+from genui.base.plugins import Table, resolve
+from genui.formats.favourites import SavedTree, branch_start
+from genui.formats.recipe import (
+    MOST_BYTES,
+    Result,
+    Shows,
+    TraceRecipe,
+    from_json,
+    read_bytes,
+    to_start,
+)
+from genui.protocol import Frame, Start
 
 
 @dataclass(frozen=True)
@@ -235,196 +39,253 @@ class Sample:
     suffix: str = ""
 
 
-def encode(
-    kind: Kind, samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None = None
-) -> bytes:
-    """The bytes of a file of that kind, drawn as `recipe.view` says.
+@dataclass(frozen=True)
+class Difference:
+    """How two files of one codec differ: in one line for a person, and as numbers."""
 
-    `rate` is in steps a second and counts where the file moves. Several samples of pictures
-    are drawn side by side. Raises GenuiError where a step asked for is not there, and for a
-    file that would be too large to be read back.
+    line: str
+    numbers: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Codec:
+    """One kind of file. A function may be given as `module:name`; it is imported when it is used.
+
+    What `decode` returns as content is a list of images uint8 [H, W, 3], a str, or a type of its
+    own that `difference` knows.
     """
-    data = _encoded(kind, samples, recipe, rate)
+
+    suffix: str
+    """Lower case, with its dot."""
+    title: str
+    """What is in such a file, as the app offers it."""
+    encode: str | Callable[..., bytes] = ""
+    """`encode(samples, recipe, rate)` is the bytes of the file, drawn as `recipe.view` says; `rate`
+    is in steps a second, or None. "" where it is not written from frames."""
+    decode: str | Callable[..., tuple[Any, "str | bytes | TraceRecipe"]] = ""
+    """`decode(data, name)` is the content and the recipe, which is "" where there is none. Raises
+    GenuiError, one line that begins with `name`. "" where such files carry no recipe."""
+    difference: str | Callable[..., Difference | None] = ""
+    """`difference(saved, again, samples)` compares two contents; None where they are the same.
+    `samples` are those that `again` was written from. "" where the file keeps no frame."""
+    shows: Shows = "frame"
+    """What such a file usually shows of a generation."""
+    lossy: bool = False
+    """Whether it keeps less of a frame than its digest tells apart."""
+    one_text: bool = False
+    """Whether it has room for a single text."""
+    check_installed: str | Callable[..., object] = ""
+    """Raises GenuiError where a program that writes it is not installed."""
+    show: str | Callable[[Path], None] = "genui.cli.show:show_saved"
+    """`show(path)` prints the file in the shell."""
+    media: tuple[str, ...] = ()
+    """Of a plug-in: the media of the models that are written to such files."""
+
+    @property
+    def name(self) -> str:
+        """The key in the table."""
+        return self.suffix
+
+
+_IMAGE = Codec(
+    suffix=".png",
+    title="an image",
+    encode="genui.formats.image:encode_png",
+    decode="genui.formats.image:decode_image",
+    difference="genui.formats.image:compare_images",
+    show="genui.cli.show:show_image",
+)
+_ROWS = (
+    _IMAGE,
+    replace(
+        _IMAGE,
+        suffix=".gif",
+        title="every step, moving, 256 colours",
+        encode="genui.formats.image:encode_gif",
+        shows="animation",
+        lossy=True,
+    ),
+    replace(_IMAGE, suffix=".apng", title="every step, moving, all colours", shows="animation"),
+    Codec(
+        suffix=".mp4",
+        title="a clip for players",
+        encode="genui.formats.video:encode_mp4",
+        decode="genui.formats.video:decode_mp4",
+        difference="genui.formats.image:compare_images",
+        shows="animation",
+        lossy=True,
+        check_installed="genui.formats.video:ffmpeg",
+    ),
+    Codec(
+        suffix=".wav",
+        title="a sound",
+        encode="genui.formats.audio:encode_sound",
+        decode="genui.formats.audio:decode_sound",
+        difference="genui.formats.audio:compare_sounds",
+        shows="sound",
+    ),
+    Codec(
+        suffix=".mid",
+        title="a MIDI file, a track a voice",
+        encode="genui.formats.midi:encode_score",
+        decode="genui.formats.midi:decode_score",
+        difference="genui.formats.midi:compare_scores",
+        shows="score",
+    ),
+    Codec(
+        suffix=".csv",
+        title="points, x,y a line",
+        encode="genui.formats.text:encode_points",
+        decode="genui.formats.text:decode_points",
+        difference="genui.formats.text:compare_lines",
+    ),
+    Codec(
+        suffix=".txt",
+        title="prompt and text",
+        encode="genui.formats.text:encode_text",
+        decode="genui.formats.text:decode_text",
+        difference="genui.formats.text:compare_texts",
+        shows="text",
+        show="genui.cli.show:show_text",
+    ),
+    Codec(
+        suffix=".cast",
+        title="a recording of the terminal, for asciinema",
+        encode="genui.formats.text:encode_recording",
+        decode="genui.formats.text:decode_recording",
+        difference="genui.formats.text:compare_recordings",
+        shows="animation",
+        one_text=True,
+    ),
+    Codec(
+        suffix=".trace",
+        title="the branches, to open again",
+        decode="genui.formats.favourites:decode_tree",
+        shows="tree",
+    ),
+    *(
+        Codec(suffix=suffix, title="an image", show=_IMAGE.show)
+        for suffix in (".bmp", ".jpeg", ".jpg", ".webp")
+    ),
+    *(
+        Codec(suffix=suffix, title="text", show="genui.cli.show:show_text")
+        for suffix in (".log", ".md", ".py")
+    ),
+)
+
+CODECS: Mapping[str, Codec] = Table("genui.codecs", Codec, {codec.suffix: codec for codec in _ROWS})
+"""Suffix to the codec of its files; those of plug-ins come last."""
+
+
+def codec_of(path: Path | str) -> Codec | None:
+    """The codec of a file by its suffix, in any case; None where there is none."""
+    return CODECS.get(Path(path).suffix.lower())
+
+
+def codecs_for(medium: str) -> list[Codec]:
+    """The codecs of plug-ins that write what models of a medium generate."""
+    return [codec for codec in CODECS.values() if medium in codec.media]
+
+
+@dataclass(frozen=True)
+class SavedFile:
+    """A file with its recipe. Of a `.trace` the recipe is that of the root."""
+
+    path: Path
+    recipe: TraceRecipe
+    codec: Codec
+    content: Any
+
+    @property
+    def start(self) -> Start:
+        """What the worker is asked to make the first sample again; of a `.trace` the branch that
+        was shown."""
+        if isinstance(self.content, SavedTree):
+            return branch_start(self.content)
+        return to_start(self.recipe)
+
+    @property
+    def result(self) -> Result:
+        """What was generated came to."""
+        if isinstance(self.content, SavedTree):
+            return self.content.result or Result()
+        return self.recipe.result
+
+
+class NoRecipeError(GenuiError):
+    """A file, of anybody's, in which no recipe is."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name}: carries no recipe; `genui generate --out` and the app write files that do"
+        )
+
+
+def carries_recipe(path: Path) -> bool:
+    """Whether files of that suffix carry a recipe."""
+    codec = codec_of(path)
+    return codec is not None and bool(codec.decode)
+
+
+def read(path: Path) -> SavedFile:
+    """The recipe and the content of a file.
+
+    Raises MisuseError for a kind of file that carries no recipe, and GenuiError, one line
+    that names the file, where it is missing, empty, truncated, huge, no text, of a newer
+    format, edited by hand, or carries no recipe.
+    """
+    codec = codec_of(path)
+    if codec is None or not codec.decode:
+        suffixes = " ".join(codec.suffix for codec in CODECS.values() if codec.decode)
+        raise MisuseError(f"{shown(path)}: a recipe is in files that end in {suffixes}; name one")
+    return _decode(codec, path, read_bytes(path))
+
+
+def _decode(codec: Codec, path: Path, data: bytes) -> SavedFile:
+    name = shown(path)
+    content, recipe = resolve(codec.decode)(data, name)
+    if not isinstance(recipe, TraceRecipe):
+        if not recipe:
+            raise NoRecipeError(name)
+        recipe = from_json(recipe, name)
+    return SavedFile(path, recipe, codec, content)
+
+
+def encode(
+    suffix: str, samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None = None
+) -> bytes:
+    """The bytes of a file of that suffix, drawn as `recipe.view` says.
+
+    `rate` is in steps a second and counts where the file moves. Several samples of images are
+    drawn side by side. Raises GenuiError where a step asked for is not there, and for a file that
+    would be too large to be read back.
+    """
+    data = resolve(CODECS[suffix].encode)(samples, recipe, rate)
     if len(data) > MOST_BYTES:
-        raise GenuiError(f"this would be a file of over {MOST_BYTES >> 20} MB; {_SMALLER}")
+        raise GenuiError(
+            f"this would be a file of over {MOST_BYTES >> 20} MB; draw it smaller or take fewer "
+            "steps"
+        )
     return data
 
 
-def _encoded(
-    kind: Kind, samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None
-) -> bytes:
-    text = to_json(recipe)
-    if kind == "txt":
-        return f"{body(samples)}\n{RECIPE_LINE}{text}\n".encode()
-    if kind == "csv":
-        from genui.formats import points
+def compare(file: SavedFile, samples: Sequence[Sample]) -> Difference | None:
+    """How a file differs from the same samples written now, in the same way; None where it is the
+    same as far as it shows them.
 
-        one, step = samples[0], (recipe.view.steps or _all_steps(samples))[-1]
-        return f"{points.rows(one.frames, one.prompt, step)}\n# {RECIPE_LINE}{text}\n".encode()
-    if kind == "cast":
-        return _cast(samples, recipe, rate)
-    if kind == "mid" or (kind == "wav" and isinstance(samples[0].frames[0], TextFrame)):
-        from genui.formats import midi
-
-        pieces = [midi.piece_of(recipe.init, one.prompt, one.frames) for one in samples]
-        return midi.encode(kind, pieces, text, recipe.view.kind == "orchestra")
-    if kind == "wav":
-        from genui.formats import audio
-
-        return audio.encode([sample.frames for sample in samples], text, recipe.view.steps)
-    from genui.formats import image
-
-    pictures = shown_pictures(samples, recipe)
-    if kind == "png":
-        return image.png(pictures[0], text)
-    clip = recipe.view.kind == "clip"
-    rate = rate or (CLIP_RATE if clip else RATE)
-    if kind == "mp4":
-        from genui.formats import video
-
-        return video.encode(pictures, text, rate)
-    milliseconds = max(20, round(1000 / rate))
-    hold = 0 if clip else image.HOLD  # a clip goes on at once
-    return (image.gif if kind == "gif" else image.apng)(pictures, text, milliseconds, hold)
-
-
-def body(samples: Sequence[Sample]) -> str:
-    """The text as it is written to a file: each under its seed where there are several."""
-    texts = [sample.prompt + "".join(_texts(sample)) + sample.suffix for sample in samples]
-    if len(texts) == 1:
-        return texts[0]
-    heads = [f"--- seed {sample.seed}\n" for sample in samples]
-    return "\n".join(head + text for head, text in zip(heads, texts, strict=True))
-
-
-def shown_pictures(samples: Sequence[Sample], recipe: TraceRecipe) -> "list[NDArray[np.uint8]]":
-    """The pictures [H, W, 3] that the recipe's view shows: one, or each of a moving one."""
-    from genui.formats import image
-
-    view = recipe.view
-    steps = view.steps or _all_steps(samples)
-    if view.kind in ("frame", "clip"):
-        steps = steps[-1:]
-    clips = [[_clip(sample, step, view.part) for sample in samples] for step in steps]
-    drawn = sum(clip.size // 3 for of_step in clips for clip in of_step) * view.scale**2
-    if drawn > image.MOST_PIXELS:
-        raise GenuiError(f"this would be over {image.MOST_PIXELS:,} pixels; {_SMALLER}")
-    if view.kind == "clip":
-        moments = [list(moment) for moment in zip(*clips[0], strict=True)]
-    else:  # a film has the steps below each other where each is a row of its own
-        across = max(len(clips[0][0]), 1) if view.kind == "film" else COLUMNS
-        moments = [[flat(clip, across) for clip in of_step] for of_step in clips]
-    pictures = [image.enlarged(image.sheet(moment, COLUMNS), view.scale) for moment in moments]
-    if view.kind == "film":
-        columns = 1 if len(clips[0][0]) > 1 else FILM_COLUMNS
-        return [image.strip(pictures, columns, gap=max(1, view.scale // 2))]
-    return pictures
-
-
-def last_picture(sample: Sample, step: int | None = None) -> "NDArray[np.uint8]":
-    """What a sample of pictures came to, or stood at in a step, [H, W, 3]."""
-    return flat(_clip(sample, sample.frames[-1].step if step is None else step, "x"))
-
-
-def pixels(frame: ImageFrame, part: str) -> "NDArray[np.uint8]":
-    """The `x`, `guess` or `noise` of a frame, [H, W, 3]; of a clip the first of its pictures."""
-    return clip_pixels(frame, part)[0]
-
-
-def clip_pixels(frame: ImageFrame, part: str) -> "NDArray[np.uint8]":
-    """All pictures of that part of a frame, [T, H, W, 3]: one, unless it is of a clip."""
-    import numpy as np
-
-    shape = (frame.pictures, frame.height, frame.width, 3)
-    return np.frombuffer(getattr(frame, part), np.uint8).reshape(shape)
-
-
-def flat(clip: "NDArray[np.uint8]", columns: int = COLUMNS) -> "NDArray[np.uint8]":
-    """The pictures [T, H, W, 3] of a clip as one, `columns` in a row; a single one as it is."""
-    from genui.formats import image
-
-    return image.sheet(list(clip), columns, gap=1, shade=image.GAP_SHADE)
-
-
-def film_steps(samples: Sequence[Sample], most: int = 10) -> tuple[int, ...]:
-    """Steps for a filmstrip: evenly spaced, both ends among them."""
-    from genui.formats import image
-
-    return image.spread(_all_steps(samples), most)
-
-
-def _all_steps(samples: Sequence[Sample]) -> tuple[int, ...]:
-    frames = samples[0].frames
-    if frames and isinstance(frames[0], PointsFrame):
-        from genui.formats import points
-
-        return points.steps(frames)
-    return tuple(frame.step for frame in frames)
-
-
-def _clip(sample: Sample, step: int, part: str) -> "NDArray[np.uint8]":
-    if sample.frames and isinstance(sample.frames[0], PointsFrame):
-        from genui.formats import points
-
-        return points.picture(sample.frames, step)[None]
-    for frame in reversed(sample.frames):
-        if frame.step == step and isinstance(frame, ImageFrame):
-            if len(getattr(frame, part)) != frame.pictures * frame.height * frame.width * 3:
-                continue
-            return clip_pixels(frame, part)
-    raise GenuiError(f"step {step}: this trace has no such picture; show another step")
-
-
-def _texts(sample: Sample) -> list[str]:
-    from genui.base.text import clean
-
-    return [clean(frame.text) for frame in sample.frames if isinstance(frame, TextFrame)]
-
-
-def _cast(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None) -> bytes:
-    from genui.render import cast
-
-    title = f"genui {recipe.model}: {samples[0].prompt}"[:200]
-    first = samples[0]
-    if first.frames and isinstance(first.frames[0], TextFrame):
-        texts = [*_texts(first), first.suffix] if first.suffix else _texts(first)
-        recording = cast.of_text(first.prompt, texts, title)
-        return cast.encode(recording, to_json(recipe), rate or TEXT_RATE)
-    recording = cast.of_pictures(shown_pictures(samples, recipe), title)
-    return cast.encode(recording, to_json(recipe), rate or RATE)
-
-
-# --- Contact sheets: several generations on one picture, with all their recipes inside --------
-
-MOST = 400
-
-
-def sheet(
-    samples: Sequence[tuple[Sample, TraceRecipe]], captions: Sequence[str], columns: int = 0
-) -> bytes:
-    """A PNG with the last frame of each sample, or its text, and a caption below it.
-
-    In its text chunk is the list of their recipes, as JSON. Raises GenuiError for none and for
-    more than MOST.
+    A file that keeps no frame, and one that cannot be looked into here, is the same.
     """
-    from genui.formats import image
-    from genui.formats.image import Card, contact_sheet
-
-    if not 0 < len(samples) <= MOST:
-        raise GenuiError(f"a contact sheet takes 1 to {MOST} samples, not {len(samples)}")
-    cards = []
-    for (sample, _), caption in zip(samples, captions, strict=True):
-        last = sample.frames[-1]
-        if isinstance(last, ImageFrame):
-            cards.append(Card(caption, picture=pixels(last, "guess" if last.guess else "x")))
-        else:
-            cards.append(Card(caption, text=body([sample])))
-    recipes = ",".join(to_json(recipe) for _, recipe in samples)
-    return image.png(contact_sheet(cards, columns), f"[{recipes}]")
+    if not file.codec.difference or file.content == []:
+        return None
+    again = _decode(file.codec, file.path, encode(file.codec.suffix, samples, file.recipe))
+    return resolve(file.codec.difference)(file.content, again.content, samples)
 
 
-def caption_of(recipe: TraceRecipe) -> str:
-    """`red heart · icons, seed 7`."""
-    prompt = clean_line(recipe.prompt, 40)
-    rest = f"{clean_line(recipe.model, 24)}, seed {recipe.seed}"
-    return f"{prompt} · {rest}" if prompt else rest
+def first_difference(one: Sequence[Any], other: Sequence[Any]) -> int | None:
+    """The first place where two sequences differ; None where they are the same."""
+    if one == other:
+        return None
+    for at, pair in enumerate(zip(one, other, strict=False)):
+        if pair[0] != pair[1]:
+            return at
+    return min(len(one), len(other))

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -24,10 +25,11 @@ from genui.formats.recipe import (
     digest_of,
     edited_by_hand,
     is_sealed,
+    read_bytes,
     sealed,
     to_start,
 )
-from genui.protocol import Edit, Start
+from genui.protocol import Edit, EditAt, Start
 from genui.protocol.edits import forked
 
 SUFFIX = ".trace"
@@ -101,6 +103,25 @@ def branch_start(tree: SavedTree, branch: int | None = None) -> Start:
     return start
 
 
+def chain_branches(
+    edits: Sequence[EditAt], labels: Sequence[str], totals: Sequence[int]
+) -> tuple[Branch, ...]:
+    """A root and a branch for each edit, each grown from the one before; `labels` and `totals` are
+    of all of them."""
+    root = Branch(id=0, total=totals[0], label=labels[0])
+    return root, *(
+        Branch(
+            id=number,
+            parent=number - 1,
+            step=at.step,
+            edit=at.edit,
+            total=totals[number],
+            label=labels[number][:1000],
+        )
+        for number, at in enumerate(edits, 1)
+    )
+
+
 def save_tree(tree: SavedTree, path: Path | None = None, *, mark: str = "") -> Path:
     """Write a trace, whole or not at all, and say where: beside its model, where no path is
     given, with `mark` before its suffix. Raises GenuiError where the disk refuses."""
@@ -120,8 +141,6 @@ def save_tree(tree: SavedTree, path: Path | None = None, *, mark: str = "") -> P
 
 def load_tree(path: Path) -> SavedTree:
     """A saved trace. Raises GenuiError, one line naming the file, where it is none."""
-    from genui.formats.codec import read_bytes
-
     return tree_from(read_bytes(path), str(path))
 
 
@@ -135,6 +154,12 @@ def tree_from(data: bytes, name: str) -> SavedTree:
     if not _is_tree(tree):
         raise GenuiError(f"{name}: its branches do not fit together; write the file again")
     return tree
+
+
+def decode_tree(data: bytes, name: str) -> tuple[SavedTree, TraceRecipe]:
+    """The trace in `data`, and the recipe of its root. Raises GenuiError as `tree_from`."""
+    tree = tree_from(data, name)
+    return tree, tree.recipe
 
 
 def _is_tree(tree: SavedTree) -> bool:

@@ -15,7 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genui.base.errors import GenuiError
 from genui.base.text import clean, clean_line
+from genui.formats import points
+from genui.formats.codec import Difference, Sample
+from genui.formats.recipe import MOVING, TraceRecipe, recipe_text, to_json
+from genui.formats.text import body
+from genui.protocol import ImageFrame, PointsFrame
 
 Pixels = NDArray[np.uint8]
 
@@ -214,9 +220,138 @@ def difference(one: Iterable[Pixels], other: Iterable[Pixels]) -> tuple[float, i
     return differing / pixels, largest, values / (3 * pixels)
 
 
-# --- A contact sheet: many pictures and texts as one picture, each with its caption below it --
+# --- What a file shows of a generation: its frames as images ----------------------------------
 
-ContactPixels = NDArray[np.uint8]
+COLUMNS = 4  # samples, or the frames of a clip, side by side
+FILM_COLUMNS = 10  # steps in a row of a filmstrip
+RATE = 12.0  # images a second of a moving one
+CLIP_RATE = 10.0  # frames a second of a clip
+SMALLER = "draw it smaller or take fewer steps"
+
+
+def shown_pictures(samples: Sequence[Sample], recipe: TraceRecipe) -> list[Pixels]:
+    """The pictures [H, W, 3] that the recipe's view shows: one, or each of a moving one."""
+    view = recipe.view
+    steps = view.steps or _all_steps(samples)
+    if view.kind in ("frame", "clip"):
+        steps = steps[-1:]
+    clips = [[_clip(sample, step, view.part) for sample in samples] for step in steps]
+    drawn = sum(clip.size // 3 for of_step in clips for clip in of_step) * view.scale**2
+    if drawn > MOST_PIXELS:
+        raise GenuiError(f"this would be over {MOST_PIXELS:,} pixels; {SMALLER}")
+    if view.kind == "clip":
+        moments = [list(moment) for moment in zip(*clips[0], strict=True)]
+    else:  # a film has the steps below each other where each is a row of its own
+        across = max(len(clips[0][0]), 1) if view.kind == "film" else COLUMNS
+        moments = [[flat(clip, across) for clip in of_step] for of_step in clips]
+    pictures = [enlarged(sheet(moment, COLUMNS), view.scale) for moment in moments]
+    if view.kind == "film":
+        columns = 1 if len(clips[0][0]) > 1 else FILM_COLUMNS
+        return [strip(pictures, columns, gap=max(1, view.scale // 2))]
+    return pictures
+
+
+def last_picture(sample: Sample, step: int | None = None) -> Pixels:
+    """What a sample of pictures came to, or stood at in a step, [H, W, 3]."""
+    return flat(_clip(sample, sample.frames[-1].step if step is None else step, "x"))
+
+
+def pixels(frame: ImageFrame, part: str) -> Pixels:
+    """The `x`, `guess` or `noise` of a frame, [H, W, 3]; of a clip the first of its pictures."""
+    return clip_pixels(frame, part)[0]
+
+
+def clip_pixels(frame: ImageFrame, part: str) -> Pixels:
+    """All pictures of that part of a frame, [T, H, W, 3]: one, unless it is of a clip."""
+    shape = (frame.pictures, frame.height, frame.width, 3)
+    return np.frombuffer(getattr(frame, part), np.uint8).reshape(shape)
+
+
+def flat(clip: Pixels, columns: int = COLUMNS) -> Pixels:
+    """The pictures [T, H, W, 3] of a clip as one, `columns` in a row; a single one as it is."""
+    return sheet(list(clip), columns, gap=1, shade=GAP_SHADE)
+
+
+def film_steps(samples: Sequence[Sample], most: int = 10) -> tuple[int, ...]:
+    """Steps for a filmstrip: evenly spaced, both ends among them."""
+    return spread(_all_steps(samples), most)
+
+
+def _all_steps(samples: Sequence[Sample]) -> tuple[int, ...]:
+    frames = samples[0].frames
+    if frames and isinstance(frames[0], PointsFrame):
+        return points.steps(frames)
+    return tuple(frame.step for frame in frames)
+
+
+def _clip(sample: Sample, step: int, part: str) -> Pixels:
+    if sample.frames and isinstance(sample.frames[0], PointsFrame):
+        return points.picture(sample.frames, step)[None]
+    for frame in reversed(sample.frames):
+        if frame.step == step and isinstance(frame, ImageFrame):
+            if len(getattr(frame, part)) != frame.pictures * frame.height * frame.width * 3:
+                continue
+            return clip_pixels(frame, part)
+    raise GenuiError(f"step {step}: this trace has no such picture; show another step")
+
+
+# --- The codecs of .png, .apng and .gif -------------------------------------------------------
+
+
+def encode_png(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None) -> bytes:
+    """The one image that the view shows, or a moving one."""
+    if recipe.view.kind not in MOVING:
+        return png(shown_pictures(samples, recipe)[0], to_json(recipe))
+    return apng(*_moving(samples, recipe, rate))
+
+
+def encode_gif(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None) -> bytes:
+    """A moving image."""
+    return gif(*_moving(samples, recipe, rate))
+
+
+def _moving(
+    samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None
+) -> tuple[list[Pixels], str, int, int]:
+    """The images, the recipe, and the milliseconds that each and the last are shown."""
+    milliseconds = max(20, round(1000 / (rate or rate_of(recipe))))
+    hold = 0 if recipe.view.kind == "clip" else HOLD  # a clip goes on at once
+    return shown_pictures(samples, recipe), to_json(recipe), milliseconds, hold
+
+
+def rate_of(recipe: TraceRecipe) -> float:
+    """The usual images a second of a file that moves."""
+    return CLIP_RATE if recipe.view.kind == "clip" else RATE
+
+
+def decode_image(data: bytes, name: str) -> tuple[list[Pixels], str]:
+    """All frames of a file, and its recipe. Raises GenuiError where it cannot be read."""
+    try:
+        film = read(data)
+    except ValueError as error:
+        raise GenuiError(f"{name}: cannot be read: {error}; write or copy it again") from None
+    return film.frames, recipe_text(film.text)
+
+
+def compare_images(
+    saved: Sequence[Pixels], again: Sequence[Pixels], samples: Sequence[Sample]
+) -> Difference | None:
+    """The share of pixels that differ, and by how much."""
+    measured = difference(saved, again)
+    if measured is None:
+        sizes = [f"{len(frames)} of {frames[0].shape[1]}×{frames[0].shape[0]}"
+                 for frames in (saved, again)]  # fmt: skip
+        return Difference(f"not the same pictures: {sizes[0]}, and again {sizes[1]}")
+    share, largest, mean = measured
+    if not largest:
+        return None
+    return Difference(
+        f"{share:.2%} of the pixels differ, by {largest} of 255 at most and {mean:.3g} on average",
+        {"pixels": share, "largest": largest, "mean": mean},
+    )
+
+
+# --- A contact sheet: many pictures and texts as one picture, each with its caption below it --
 
 CELL = 160  # pixels that a picture may take along a side
 PAD = 12
@@ -233,11 +368,11 @@ class Card:
     """A picture uint8 [H, W, 3], or a text where there is none, and what stands below it."""
 
     caption: str
-    picture: ContactPixels | None = None
+    picture: Pixels | None = None
     text: str = ""
 
 
-def contact_sheet(cards: Sequence[Card], columns: int = 0) -> ContactPixels:
+def contact_sheet(cards: Sequence[Card], columns: int = 0) -> Pixels:
     """All of them in rows, as a picture uint8 [H, W, 3]; `columns` 0 makes it about square.
 
     Pictures are enlarged by whole numbers, or reduced, to the same room each. Raises
@@ -267,7 +402,7 @@ def contact_sheet(cards: Sequence[Card], columns: int = 0) -> ContactPixels:
     return np.asarray(canvas)
 
 
-def _fitted(picture: ContactPixels) -> ContactPixels:
+def _fitted(picture: Pixels) -> Pixels:
     """As large as the room takes: by a whole number, or smaller."""
     from PIL import Image
 
@@ -299,3 +434,31 @@ def _write(
     for number, line in enumerate(wrapped[:lines]):
         more = number == lines - 1 and len(wrapped) > lines
         draw.text((x, y + number * LINE), line[:-1] + "…" if more else line, colour, font)
+
+
+def encode_sheet(
+    samples: Sequence[tuple[Sample, TraceRecipe]], captions: Sequence[str], columns: int = 0
+) -> bytes:
+    """A PNG with the last frame of each sample, or its text, and a caption below it.
+
+    In its text chunk is the list of their recipes, as JSON. Raises GenuiError for none and for
+    more than MOST_CARDS.
+    """
+    if not 0 < len(samples) <= MOST_CARDS:
+        raise GenuiError(f"a contact sheet takes 1 to {MOST_CARDS} samples, not {len(samples)}")
+    cards = []
+    for (sample, _), caption in zip(samples, captions, strict=True):
+        last = sample.frames[-1]
+        if isinstance(last, ImageFrame):
+            cards.append(Card(caption, picture=pixels(last, "guess" if last.guess else "x")))
+        else:
+            cards.append(Card(caption, text=body([sample])))
+    recipes = ",".join(to_json(recipe) for _, recipe in samples)
+    return png(contact_sheet(cards, columns), f"[{recipes}]")
+
+
+def caption_of(recipe: TraceRecipe) -> str:
+    """`red heart · icons, seed 7`."""
+    prompt = clean_line(recipe.prompt, 40)
+    rest = f"{clean_line(recipe.model, 24)}, seed {recipe.seed}"
+    return f"{prompt} · {rest}" if prompt else rest

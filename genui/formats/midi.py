@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError
 from genui.formats import score
+from genui.formats.codec import Difference, Sample
+from genui.formats.recipe import TraceRecipe, recipe_text, to_json
 from genui.protocol import Frame, Picture, TextFrame, notes
 
 TICKS = 480  # of a quarter, in what is written
@@ -390,7 +392,7 @@ class ScoreFile:
     notes: tuple[score.Note, ...]
 
 
-def written(
+def grid_of_frames(
     init: Picture | str | None, prompt: str, frames: Sequence[Frame]
 ) -> tuple[score.Grid, notes.Opening]:
     """What a trace's frames wrote, begun from `init` or as `prompt` asks."""
@@ -403,11 +405,11 @@ def written(
 
 def piece_of(init: Picture | str | None, prompt: str, frames: Sequence[Frame]) -> Piece:
     """The piece that a trace's frames are, begun from `init` or as `prompt` asks."""
-    grid, opening = written(init, prompt, frames)
+    grid, opening = grid_of_frames(init, prompt, frames)
     return Piece(opening, tuple(grid.heard()), grid.complete)
 
 
-def joined(pieces: Sequence[Piece]) -> Piece:
+def concatenate(pieces: Sequence[Piece]) -> Piece:
     """The pieces one after the other; each begins where it does in a bar of the first."""
     first = pieces[0]
     bar, begins = first.opening.bar, first.opening.begins
@@ -423,48 +425,71 @@ def joined(pieces: Sequence[Piece]) -> Piece:
     return Piece(first.opening, tuple(heard), end)
 
 
-def encode(kind: str, pieces: Sequence[Piece], text: str, orchestra: bool = False) -> bytes:
-    """The pieces as "mid" or "wav", with `text` inside; `orchestra`: played by fluidsynth.
+def encode_score(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None) -> bytes:
+    """The pieces as a MIDI file. Raises GenuiError where there is no note."""
+    piece = _concatenate(samples, recipe)
+    _require_notes(piece)
+    opening = piece.opening
+    key = notes.key_signature(opening.key)
+    return encode_midi(piece.notes, opening.bar, opening.begins, to_json(recipe), key=key)
+
+
+def encode_played(samples: Sequence[Sample], recipe: TraceRecipe) -> bytes:
+    """The pieces as a WAV, played as the view says: by the synthesiser or by fluidsynth."""
+    orchestra = recipe.view.kind == "orchestra"
+    return play_piece(_concatenate(samples, recipe), to_json(recipe), orchestra)
+
+
+def play_piece(piece: Piece, text: str = "", orchestra: bool = False) -> bytes:
+    """A piece as a WAV with `text` inside, by the synthesiser or else by fluidsynth.
 
     Raises GenuiError where there is no note, or no fluidsynth.
     """
-
-    piece = joined(pieces)
-    if not piece.notes:
-        raise GenuiError("there is no note here to write yet: take more steps")
-    opening = piece.opening
-    key = notes.key_signature(opening.key)
-    if kind == "mid":
-        return encode_midi(piece.notes, opening.bar, opening.begins, text, key=key)
     from genui.formats.audio import encode_wav
 
+    _require_notes(piece)
     if orchestra:
-        return encode_wav(play(encode_midi(piece.notes, opening.bar)), FLUID_RATE, text)
-
+        return encode_wav(play(encode_midi(piece.notes, piece.opening.bar)), FLUID_RATE, text)
     return encode_wav(synthesise(piece.notes, TEMPO), RATE, text)
 
 
-def decode(data: bytes) -> tuple[ScoreFile, str]:
-    """The notes of a MIDI file that genui wrote, and the text in it.
+def _concatenate(samples: Sequence[Sample], recipe: TraceRecipe) -> Piece:
+    return concatenate([piece_of(recipe.init, one.prompt, one.frames) for one in samples])
 
-    Raises ValueError, a reason, where it is no MIDI file, or notes of one voice sound at once.
+
+def _require_notes(piece: Piece) -> None:
+    if not piece.notes:
+        raise GenuiError("there is no note here to write yet: take more steps")
+
+
+def decode_score(data: bytes, name: str) -> tuple[ScoreFile, str]:
+    """The notes of a MIDI file that genui wrote, and the recipe in it.
+
+    Raises GenuiError where it is no MIDI file, or notes of one voice sound at once.
     """
-
-    music = decode_midi(data)
-    found = []
-    for track in music.tracks:
-        voice = notes.VOICES.index(track.name) if track.name in notes.VOICES else 0
-        for pitch, *ticks in track.notes:
-            first, last = (4 * tick // music.quarter for tick in ticks)
-            found.append(score.Note(voice, pitch, first, last))
-    end = max((note.last for note in found), default=0)
-    if sum(note.last - note.first for note in found) > end * len(notes.VOICES):
-        raise ValueError("has notes that overlap, which genui writes none of")
+    try:
+        music = decode_midi(data)
+        heard = []
+        for track in music.tracks:
+            voice = notes.VOICES.index(track.name) if track.name in notes.VOICES else 0
+            for pitch, *ticks in track.notes:
+                first, last = (4 * tick // music.quarter for tick in ticks)
+                heard.append(score.Note(voice, pitch, first, last))
+        end = max((note.last for note in heard), default=0)
+        if sum(note.last - note.first for note in heard) > end * len(notes.VOICES):
+            raise ValueError("has notes that overlap, which genui writes none of")
+    except ValueError as error:
+        raise GenuiError(f"{name}: {error}; write or copy it again") from None
     text = next((text for text in music.texts if text.startswith("{")), "")
-    return ScoreFile(tuple(sorted(found))), text
+    return ScoreFile(tuple(sorted(heard))), recipe_text(text)
 
 
-def difference(one: ScoreFile, other: ScoreFile) -> int | None:
-    """The first sixteenth at which two scores differ; None where nowhere."""
-    apart = set(one.notes) ^ set(other.notes)
-    return min((note.first for note in apart), default=None)
+def compare_scores(
+    saved: ScoreFile, again: ScoreFile, samples: Sequence[Sample]
+) -> Difference | None:
+    """The first sixteenth at which two scores differ."""
+    changed = set(saved.notes) ^ set(again.notes)
+    if not changed:
+        return None
+    at = min(note.first for note in changed) + 1
+    return Difference(f"other notes from sixteenth {at} on", {"sixteenth": at})

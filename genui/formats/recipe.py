@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from genui import __version__
 from genui.base.errors import GenuiError, MisuseError
+from genui.base.files import read_regular, shown
 from genui.formats import score
 from genui.formats.migrate import upgrade
 from genui.protocol import (
@@ -53,6 +54,7 @@ class Machine(Struct, frozen=True, kw_only=True):
 FORMAT = 1
 """The version of recipes that this code writes, and the newest that it reads."""
 
+MOST_BYTES = 64 * 1024 * 1024  # of a file that carries a recipe
 MOST_SIDE = 4096  # pixels of a picture that a recipe begins from
 
 T = TypeVar("T", bound=Struct)
@@ -70,14 +72,16 @@ class Result(Struct, frozen=True, kw_only=True):
     tokens: tuple[tuple[int, ...], ...] = ()  # of text: the tokens written, a row a sample
 
 
+Shows = Literal["frame", "film", "animation", "clip", "sound", "orchestra", "score", "text", "tree"]
+"""What a file shows. "clip" moves through the images of one step, "animation" through the steps;
+"orchestra" is a sound by General MIDI's instruments."""
+MOVING = ("animation", "clip")
+
+
 class View(Struct, frozen=True, kw_only=True):
     """Which frames of the trace a file shows, and how."""
 
-    # "clip" moves through the pictures of one step, "animation" through the steps.
-    # "orchestra" is a sound by General MIDI's instruments.
-    kind: Literal[
-        "frame", "film", "animation", "clip", "sound", "orchestra", "score", "text", "tree"
-    ] = "frame"
+    kind: Shows = "frame"
     steps: tuple[_Step, ...] = ()  # those shown; none given: the last of a frame, else all
     part: Literal["x", "guess", "noise"] = "x"
     scale: Annotated[int, Meta(ge=1, le=32)] = 1  # pixels drawn a pixel
@@ -111,6 +115,19 @@ class TraceRecipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 class _Versioned(Struct):
     format: int
+
+
+def read_bytes(path: Path) -> bytes:
+    """The whole of a regular file of 1 to MOST_BYTES bytes. Raises GenuiError naming it."""
+    data = read_regular(path, MOST_BYTES, "name a file that genui wrote")
+    if not data:
+        raise GenuiError(f"{shown(path)}: is empty; write it again")
+    return data
+
+
+def recipe_text(comment: str) -> str:
+    """The recipe that a file's comment is; "" where it is another text."""
+    return comment if comment.startswith("{") and '"format"' in comment else ""
 
 
 def recipe_of(

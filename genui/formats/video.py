@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genui.base.errors import GenuiError
+from genui.formats.codec import Sample
+from genui.formats.recipe import TraceRecipe, recipe_text, to_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,6 +89,26 @@ def decode(data: bytes) -> "list[NDArray[np.uint8]]":
             return image.read(target.read_bytes()).frames
         except (GenuiError, OSError) as error:
             raise ValueError(str(error)) from None
+
+
+def encode_mp4(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None) -> bytes:
+    """The images that the view shows, as a clip."""
+    from genui.formats import image
+
+    pictures = image.shown_pictures(samples, recipe)
+    return encode(pictures, to_json(recipe), rate or image.rate_of(recipe))
+
+
+def decode_mp4(data: bytes, name: str) -> "tuple[list[NDArray[np.uint8]], str]":
+    """The frames and the recipe of an MP4; without ffmpeg no frames.
+
+    Raises GenuiError where it is damaged.
+    """
+    try:
+        recipe = recipe_text(comment(data))
+        return decode(data) if recipe and installed() else [], recipe
+    except ValueError as error:
+        raise GenuiError(f"{name}: cannot be read: {error}; write or copy it again") from None
 
 
 def comment(data: bytes) -> str:

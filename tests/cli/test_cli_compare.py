@@ -31,7 +31,7 @@ def test_a_fork_parts_from_what_it_grew_from_where_it_was_forked(
     assert fork.read_text().startswith(facts["texts"][1])
     assert facts["texts"][1].endswith("zzz")
     line = told(["compare", str(whole), str(fork)], capsys).splitlines()[-1]
-    assert line.startswith("they part at step 6: ‘")
+    assert line.startswith("they differ from step 6 on: ‘")
     assert line.endswith(" and ‘z’")
 
 
@@ -52,7 +52,7 @@ def test_pictures_say_how_far_apart_they_come(
     assert facts["part_at"] == 2
     assert 0 < facts["differing_pixels"] <= 1
     last = told(["compare", str(plain), str(path)], capsys).splitlines()[-1]
-    assert last.startswith("they part at step 2; in the end ")
+    assert last.startswith("they differ from step 2 on; in the end ")
 
 
 def test_text_and_pictures_cannot_be_compared(capsys: pytest.CaptureFixture[str]) -> None:

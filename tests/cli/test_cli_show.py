@@ -99,7 +99,7 @@ def test_a_run_folder_is_inspected(
         ("x.png", b"not a picture", "not a readable picture"),
         ("x.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "not a readable picture"),
         ("x.safetensors", b"\xff" * 64, "x.safetensors"),
-        ("x.exe", b"", "shows pictures"),
+        ("x.exe", b"", "shows files that end in"),
         (None, b"", "no such file"),
     ],
 )

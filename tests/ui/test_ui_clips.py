@@ -10,7 +10,7 @@ from canvas_acting import pane_of, shown, view_of
 from textual.pilot import Pilot
 
 from genui.base import paths
-from genui.formats.codec import clip_pixels
+from genui.formats.image import clip_pixels
 from genui.protocol import ImageFrame
 from genui.protocol import Picture as Given
 from genui.ui.compare import CompareScreen, VariationsScreen

@@ -262,7 +262,7 @@ async def test_a_file_that_is_there_is_written_over_only_after_a_yes(
         await until(pilot, lambda: "is there already" in fault(pilot))
         await pilot.press("y")
         await closed(pilot)
-        assert read(folder / "emoji-1.png").kind == "png"
+        assert read(folder / "emoji-1.png").codec.suffix == ".png"
 
 
 @pytest.mark.parametrize(

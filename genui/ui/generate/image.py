@@ -302,7 +302,7 @@ class CanvasView(PictureView):
         if not self.spread:
             picture.show_frame(frame, part, self.moment)
             return
-        from genui.formats.codec import clip_pixels
+        from genui.formats.image import clip_pixels
 
         picture.show(arranged(clip_pixels(frame, part), *picture.size))
 
@@ -378,7 +378,7 @@ class CanvasView(PictureView):
 
 def arranged(clip: "np.ndarray", cols: int, rows: int) -> "np.ndarray":
     """Frames uint8 [T, H, W, 3] side by side as they are largest in `cols` × `rows` cells."""
-    from genui.formats.codec import flat
+    from genui.formats.image import flat
     from genui.render.image import fit
 
     def size(sheet: "np.ndarray") -> float:
@@ -571,7 +571,7 @@ class CanvasActions(Actions):
         if trace.request.grid:
             self.pane.say("a mask is painted on one picture: this is a grid; w ends it")
             return
-        from genui.formats.codec import clip_pixels
+        from genui.formats.image import clip_pixels
         from genui.ui.windows import SMALLEST, MaskScreen
 
         size = self.pane.app.size

@@ -140,7 +140,7 @@ class Music(Listening):
         def wav() -> bytes:
             from genui.formats import midi
 
-            return midi.encode("wav", [midi.piece_of(init, prompt, frames)], "")
+            return midi.play_piece(midi.piece_of(init, prompt, frames))
 
         self.hear(wav)
 

@@ -54,8 +54,7 @@ def gap(one: ImageFrame, other: ImageFrame, part: Part) -> Gap | None:
     sizes = [(frame.pictures, frame.width, frame.height) for frame in (one, other)]
     if sizes[0] != sizes[1]:
         return None
-    from genui.formats.codec import clip_pixels
-    from genui.formats.image import difference
+    from genui.formats.image import clip_pixels, difference
 
     found = difference([*clip_pixels(one, part)], [*clip_pixels(other, part)])
     assert found is not None, "equal sizes can be compared"

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -13,10 +13,18 @@ from genui import protocol
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_write, plain, shown
 from genui.base.text import clean, clean_line
-from genui.formats.codec import Kind, Sample, encode, film_steps, sheet
-from genui.formats.favourites import Branch, SavedTree, branch_start, load_tree, save_tree
+from genui.formats.codec import Sample, codecs_for, encode
+from genui.formats.favourites import (
+    Branch,
+    SavedTree,
+    branch_start,
+    chain_branches,
+    load_tree,
+    save_tree,
+)
+from genui.formats.image import encode_sheet, film_steps
 from genui.formats.points import looked_at
-from genui.formats.recipe import Machine, Result, TraceRecipe, View, recipe_of, result_of
+from genui.formats.recipe import Machine, Result, Shows, TraceRecipe, View, recipe_of, result_of
 from genui.protocol import ImageFrame, PointsFrame
 from genui.protocol.edits import in_force
 from genui.protocol.registry import kind_of_trace, resolve
@@ -99,23 +107,14 @@ def tree_of(trace: Trace[Any], machine: Machine) -> SavedTree:
     edits = trace.request.edits
     root = replace(trace.request, edits=())
     recipe = replace(recipe_for(trace, machine, view=View(kind="tree")), edits=())
-    branches = [Branch(id=0, total=trace.total, label=f"seed {root.seed}")]
-    for number, at in enumerate(edits, 1):
-        last = number == len(edits)
-        branches.append(
-            Branch(
-                id=number,
-                parent=number - 1,
-                step=at.step,
-                edit=at.edit,
-                total=trace.total,
-                label=f"edit at {at.step}" if last or edits[number].step != at.step else "",
-            )
-        )
+    steps = [at.step for at in edits]
+    labels = [f"seed {root.seed}"]
+    for step, after in zip(steps, [*steps[1:], None], strict=True):
+        labels.append(f"edit at {step}" if step != after else "")  # several at once are one branch
     return SavedTree(
         name=name_of(trace.request),
         recipe=recipe,
-        branches=tuple(branches),
+        branches=chain_branches(edits, labels, [trace.total] * len(labels)),
         current=len(edits),
         playhead=trace.position,
     )
@@ -212,23 +211,16 @@ _SIDE = 256  # pixels that a small picture is enlarged to, about
 _MOST_SCALE = 32
 
 
-Shows = Literal["frame", "film", "animation", "clip", "sound", "orchestra", "score", "text", "tree"]
-
-
 @dataclass(frozen=True)
 class Format:
     """A kind of file: what it shows, in words and as a `View` has it."""
 
     key: str
-    kind: Kind
+    suffix: str  # of a Codec
     words: str
     shows: Shows
     still: bool = False  # of the step shown alone
     shrink: int = 0  # pictures: enlarged, and then so many times smaller; 0: as they are
-
-    @property
-    def suffix(self) -> str:
-        return f".{self.kind}"
 
     def view(self, frames: Sequence[Any], step: int, part: Part) -> View:
         """The view of a trace's frames: as the pane has it, and large enough to be seen."""
@@ -245,63 +237,70 @@ class Format:
 
 
 PICTURES = (
-    Format("png", "png", "the {part} at step {step}", "frame", still=True, shrink=1),
-    Format("film", "png", "a filmstrip, ten steps from noise to picture", "film", shrink=4),
-    Format("gif", "gif", "every step, moving, 256 colours", "animation", shrink=1),
-    Format("apng", "apng", "every step, moving, all colours", "animation", shrink=1),
-    Format("cast", "cast", "a recording of the terminal, for asciinema", "animation"),
-    Format("trace", "trace", "the branches, to open again; no pictures", "tree"),
+    Format("png", ".png", "the {part} at step {step}", "frame", still=True, shrink=1),
+    Format("film", ".png", "a filmstrip, ten steps from noise to picture", "film", shrink=4),
+    Format("gif", ".gif", "every step, moving, 256 colours", "animation", shrink=1),
+    Format("apng", ".apng", "every step, moving, all colours", "animation", shrink=1),
+    Format("cast", ".cast", "a recording of the terminal, for asciinema", "animation"),
+    Format("trace", ".trace", "the branches, to open again; no pictures", "tree"),
 )
 CLIPS = (
-    Format("gif", "gif", "the clip as it is at step {step}, 256 colours",
+    Format("gif", ".gif", "the clip as it is at step {step}, 256 colours",
         "clip", still=True, shrink=1),
-    Format("apng", "apng", "the clip as it is at step {step}, all colours",
+    Format("apng", ".apng", "the clip as it is at step {step}, all colours",
         "clip", still=True, shrink=1),
-    Format("mp4", "mp4", "the clip as it is at step {step}, for players; needs ffmpeg",
+    Format("mp4", ".mp4", "the clip as it is at step {step}, for players; needs ffmpeg",
         "clip", still=True, shrink=1),
-    Format("png", "png", "all frames of the {part} at step {step}",
+    Format("png", ".png", "all frames of the {part} at step {step}",
         "frame", still=True, shrink=4),
-    Format("film", "png", "a filmstrip, ten steps from noise to clip, a row each",
+    Format("film", ".png", "a filmstrip, ten steps from noise to clip, a row each",
         "film", shrink=8),
-    Format("steps", "gif", "every step, moving, all frames side by side",
+    Format("steps", ".gif", "every step, moving, all frames side by side",
         "animation", shrink=4),
-    Format("cast", "cast", "the clip as a recording of the terminal, for asciinema",
+    Format("cast", ".cast", "the clip as a recording of the terminal, for asciinema",
         "clip", still=True),
-    Format("trace", "trace", "the branches, to open again; no pictures", "tree"),
+    Format("trace", ".trace", "the branches, to open again; no pictures", "tree"),
 )  # fmt: skip
 WALKS = (
-    Format("png", "png", "the picture at step {step}", "frame", still=True, shrink=1),
-    Format("film", "png", "a filmstrip, ten steps of the walk", "film", shrink=4),
+    Format("png", ".png", "the picture at step {step}", "frame", still=True, shrink=1),
+    Format("film", ".png", "a filmstrip, ten steps of the walk", "film", shrink=4),
     *PICTURES[2:],
 )
 SOUNDS = (
-    Format("wav", "wav", "the sound of the guess at step {step}", "sound", still=True),
+    Format("wav", ".wav", "the sound of the guess at step {step}", "sound", still=True),
     *PICTURES,
 )
 PLANES = (
-    Format("gif", "gif", "the training, moving, 256 colours", "animation"),
-    Format("apng", "apng", "the training, moving, all colours", "animation"),
-    Format("png", "png", "the plane as it was last looked at, up to step {step}",
+    Format("gif", ".gif", "the training, moving, 256 colours", "animation"),
+    Format("apng", ".apng", "the training, moving, all colours", "animation"),
+    Format("png", ".png", "the plane as it was last looked at, up to step {step}",
         "frame", still=True),
-    Format("csv", "csv", "the samples of that step, x,y a line", "frame", still=True),
-    Format("trace", "trace", "the branches, to open again; no pictures", "tree"),
+    Format("csv", ".csv", "the samples of that step, x,y a line", "frame", still=True),
+    Format("trace", ".trace", "the branches, to open again; no pictures", "tree"),
 )  # fmt: skip
 TEXTS = (
-    Format("txt", "txt", "prompt and text", "text"),
-    Format("cast", "cast", "a recording of the terminal, for asciinema", "text"),
-    Format("trace", "trace", "the branches, to open again; no text", "tree"),
+    Format("txt", ".txt", "prompt and text", "text"),
+    Format("cast", ".cast", "a recording of the terminal, for asciinema", "text"),
+    Format("trace", ".trace", "the branches, to open again; no text", "tree"),
 )
 PIECES = (
-    Format("mid", "mid", "a MIDI file, a track a voice", "score"),
-    Format("wav", "wav", "the piece played by a small synthesiser", "sound"),
-    Format("gm", "wav", "the same with General MIDI instruments; needs fluidsynth", "orchestra"),
-    Format("trace", "trace", "the branches, to open again; no notes", "tree"),
+    Format("mid", ".mid", "a MIDI file, a track a voice", "score"),
+    Format("wav", ".wav", "the piece played by a small synthesiser", "sound"),
+    Format("gm", ".wav", "the same with General MIDI instruments; needs fluidsynth", "orchestra"),
+    Format("trace", ".trace", "the branches, to open again; no notes", "tree"),
 )
 
 
 def formats(trace: Trace[Any]) -> tuple[Format, ...]:
-    """What a trace of its kind can be written as."""
-    return resolve(kind_of_trace(trace.medium, trace.request.settings).exports)
+    """What a trace of its kind can be written as; what plug-ins write comes last."""
+    own: Any = resolve(kind_of_trace(trace.medium, trace.request.settings).exports)
+    added = codecs_for(trace.medium) if trace.medium else []
+    return *own, *(
+        Format(
+            codec.suffix[1:], codec.suffix, codec.title, codec.shows, still=codec.shows == "frame"
+        )
+        for codec in added
+    )
 
 
 @dataclass(frozen=True)
@@ -324,7 +323,7 @@ class Export:
         if not overwrite and os.path.lexists(path):
             raise FileExistsError(path)
         try:
-            if form.kind == "trace":
+            if form.shows == "tree":
                 save_tree(with_result(self.tree, tuple(self.trace.frames)), path)
             else:
                 atomic_write(path, self.encoded(form))
@@ -350,7 +349,7 @@ class Export:
         if view.kind == "film":
             view = replace(view, steps=film_steps([sample]))
         result = result_of(sample.frames)
-        return encode(form.kind, [sample], recipe_for(trace, self.machine, result, view))
+        return encode(form.suffix, [sample], recipe_for(trace, self.machine, result, view))
 
 
 def default_name(trace: Trace[Any], form: Format) -> str:
@@ -402,4 +401,4 @@ def write(columns: Sequence[Column], machine: Machine, path: Path) -> None:
     """All columns on one sheet. Raises GenuiError where the disk refuses."""
     samples = [(sample_of(column.trace), recipe_for(column.trace, machine)) for column in columns]
     captions = [clean_line(column.label) for column in columns]
-    atomic_write(path, sheet(samples, captions, columns=min(3, len(columns))))
+    atomic_write(path, encode_sheet(samples, captions, columns=min(3, len(columns))))

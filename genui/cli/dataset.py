@@ -1,0 +1,251 @@
+"""`genui generate MODEL -n 1000 --out FOLDER`: samples with their labels, which training reads.
+
+Images, clips and sounds are files named in `metadata.jsonl`, as Hugging Face's imagefolder has
+them ({"file_name": …, "text": …, "seed": …}); texts are lines of `data.jsonl`. A line is written
+when its sample is whole: whatever ends the writing leaves what was finished, and the same command
+goes on.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.schema import settings_of
+from genui.cli import output
+from genui.cli.generate import Generation, file_bytes
+from genui.cli.options import MOST_IN_FOLDER, is_given, parse_request
+from genui.cli.output import Progress
+from genui.formats.recipe import METADATA, PLAN, Plan, read_plan, used_critic
+from genui.protocol import ImageSettings, Settings, Start, Started
+from genui.protocol.registry import Kind
+from genui.render.axis import duration
+
+if TYPE_CHECKING:
+    from genui.engine.sample.diffusion import Prompts
+
+BATCH_SIZE = 32
+TEXTS = "data.jsonl"
+
+
+class Line(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A sample; of a text `text` is what was written after `prompt`, prompt and all."""
+
+    file_name: str = ""
+    text: str
+    prompt: str = ""
+    seed: int = 0
+
+
+def plan_in(folder: Path) -> Plan | None:
+    """The plan that a folder was begun with. Raises MisuseError where it holds other things."""
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+        raise MisuseError(f"--out {folder}: is a file; name a folder")
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise GenuiError(f"--out {folder}: cannot be read ({error.strerror})") from None
+    if not names:
+        return None
+    try:
+        return read_plan(folder)
+    except FileNotFoundError:
+        raise MisuseError(
+            f"--out {folder}: holds other files ({sorted(names)[0]}); name an empty or a new folder"
+        ) from None
+    except (OSError, msgspec.DecodeError) as error:
+        raise GenuiError(f"{folder / PLAN}: is damaged ({error}); name a new folder") from None
+
+
+def prepare(folder: Path, plan: Plan, index: str) -> int:
+    """Make the folder, drop a line that was torn, and say how many samples are whole."""
+    path = folder / index
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / PLAN).write_bytes(msgspec.json.format(msgspec.json.encode(plan)) + b"\n")
+        whole = path.read_bytes() if path.exists() else b""
+        kept = whole[: whole.rfind(b"\n") + 1]
+        done = kept.count(b"\n") // plan.batch * plan.batch  # a batch is drawn whole
+        kept = b"".join(line + b"\n" for line in kept.split(b"\n")[:done])
+        if kept != whole:
+            os.truncate(path, len(kept))  # what is kept is never at risk
+    except OSError as error:
+        raise _full(folder, error, 0) from None
+    return done
+
+
+def write_folder(
+    folder: Path, batches: Iterable[Sequence[tuple[Line, bytes]]], done: int, count: int, index: str
+) -> None:
+    """Samples as they come, a line each once its file is whole."""
+    progress, began, first = Progress(), time.monotonic(), done
+    try:
+        with (folder / index).open("ab") as lines:
+            for batch in batches:
+                for line, content in batch:
+                    if line.file_name:
+                        target = folder / line.file_name
+                        target.parent.mkdir(exist_ok=True)
+                        target.write_bytes(content)
+                lines.write(b"".join(msgspec.json.encode(line) + b"\n" for line, _ in batch))
+                lines.flush()
+                done += len(batch)
+                per_second = (done - first) / max(time.monotonic() - began, 1e-6)
+                left = duration((count - done) / per_second)
+                progress.show(f"{done:,}/{count:,} · {per_second:.3g} a second · {left} left")
+    except OSError as error:
+        raise _full(folder, error, done) from None
+    except KeyboardInterrupt:
+        progress.clear()
+        output.note(f"{done:,} of {count:,} are whole in {folder}; the same command goes on")
+        raise
+    finally:
+        progress.clear()
+
+
+def _full(folder: Path, error: OSError, done: int) -> GenuiError:
+    reason = (error.strerror or str(error)).lower()
+    whole = f"; {done:,} are whole, and the same command goes on" if done else ""
+    return GenuiError(f"cannot write in {folder}: {reason}{whole}")
+
+
+def describe_difference(before: Plan, now: Plan) -> str:
+    """How a folder was begun, where that is otherwise than asked now."""
+    names = ("model", "prompt", "seed", "settings", "fingerprint", "batch")
+    name = next(name for name in names if getattr(before, name) != getattr(now, name))
+    if name == "fingerprint":
+        return f"with other weights of {before.model}"
+    if name == "settings":
+        return "with other settings"
+    return f"with {name} {str(getattr(before, name))[:60]}"
+
+
+def file_name(number: int, suffix: str) -> str:
+    """A thousand files a folder."""
+    return f"{number // 1000:03d}/{number:06d}{suffix}"
+
+
+def is_wanted(args: argparse.Namespace) -> bool:
+    """Whether `-n` and `--out` mean a folder: one that is there, or a name without a suffix."""
+    out = args.out
+    if out is None or args.count is None or str(out) == "-":
+        return False
+    return os.path.isdir(out) or not out.suffix
+
+
+def write(args: argparse.Namespace) -> int:
+    """Write the folder. Raises MisuseError or GenuiError before anything is generated, where
+    the folder cannot be it."""
+    count = args.count
+    if not 1 <= count <= MOST_IN_FOLDER:
+        raise MisuseError(f"-n {count}: between 1 and {MOST_IN_FOLDER:,}")
+    _refuse_others(args)
+    one = argparse.Namespace(**vars(args) | {"count": 1, "out": None})
+    request = parse_request(one)
+    from genui.engine.load import fingerprint
+    from genui.engine.sample.diffusion import Prompts, draws
+
+    folder: Path = args.out
+    start = request.starts[0]
+    before = plan_in(folder)
+    if before is not None and args.seed is None:
+        start = msgspec.structs.replace(start, seed=before.seed)
+    batched = draws(start.model)
+    plan = Plan(
+        model=start.model,
+        fingerprint=fingerprint(request.model.path),
+        prompt=args.prompt,
+        seed=start.seed,
+        settings=_settings(args, start, request.kind),
+        batch=BATCH_SIZE if batched else 1,
+    )
+    if before is not None and used_critic(folder):
+        raise MisuseError(
+            f"--out {folder}: was begun with a critic, which genui no longer has; "
+            "name an empty or a new folder"
+        )
+    if before is not None and before != plan:
+        raise MisuseError(
+            f"--out {folder}: was begun {describe_difference(before, plan)}; "
+            "ask for the same, or name an empty or a new folder"
+        )
+    index = TEXTS if request.kind.streams else METADATA
+    done = prepare(folder, plan, index)
+    if done >= count:
+        output.note(f"{folder} has {done:,} samples already")
+        return 0
+    prompts = Prompts(start.model, start.seed, args.prompt)
+    note = f"{prompts.source}, seeds {start.seed} to {start.seed + count - 1}"
+    output.note(note + (f"; {done:,} are there already" if done else ""))
+    start = msgspec.structs.replace(start, settings=plan.settings)
+    batches = _batches(start, prompts, plan.batch, range(done, count), request.kind)
+    write_folder(folder, batches, done, count, index)
+    output.note(f"wrote {count:,} samples to {folder}: genui train … --data {folder} reads them")
+    return 0
+
+
+def _settings(args: argparse.Namespace, start: Start, kind: Kind) -> Settings:
+    """As asked; of pictures those that stand for their data, where nothing else is said."""
+    settings, usual = start.settings, kind.for_data
+    if isinstance(settings, ImageSettings) and isinstance(usual, ImageSettings):
+        for name, one in settings_of(ImageSettings).items():
+            if one.about.for_data is not None and getattr(args, name) is None:
+                settings = msgspec.structs.replace(settings, **{name: one.about.for_data})
+        if args.sigma_min is None and settings.steps < usual.steps // 2:
+            settings = msgspec.structs.replace(settings, sigma_min=None)  # few end higher
+    return settings
+
+
+def _refuse_others(args: argparse.Namespace) -> None:
+    """Raises MisuseError for options that are of one sample's file."""
+    options = ("trace", "rate", "film", "frames", "scale", "grid", "init", "fork", "attention")
+    for name in options:
+        if is_given(args, name):
+            raise MisuseError(f"--{name}: is of one sample; leave it out where --out is a folder")
+    if args.json or args.every_step:
+        raise MisuseError("--json: prints samples; leave it out where --out is a folder")
+
+
+def _batches(
+    start: Start, prompts: "Prompts", size: int, numbers: range, kind: Kind
+) -> Iterator[list[tuple[Line, bytes]]]:
+    """The samples of these numbers, `size` at a time."""
+    from genui.engine.sample.diffusion import draw
+
+    for first in range(numbers.start, numbers.stop, size):
+        batch = range(first, min(first + size, numbers.stop))
+        if size == 1:
+            yield [_sample(start, prompts.at(first), first, kind)]
+            continue
+        captions = [prompts.at(number) for number in batch]
+        seeds = [start.seed + number for number in batch]
+        contents = draw(start.model, captions, seeds, start.settings)
+        yield [
+            (Line(file_name=file_name(number, ".png"), text=caption, seed=seed), content)
+            for number, caption, seed, content in zip(batch, captions, seeds, contents, strict=True)
+        ]
+
+
+def _sample(start: Start, prompt: str, number: int, kind: Kind) -> tuple[Line, bytes]:
+    """One sample by its own trace, as the file its kind is usually written to."""
+    from genui.engine.load import stream
+
+    seed = start.seed + number
+    start = msgspec.structs.replace(start, prompt=prompt, seed=seed)
+    begun, *rest = stream(start)
+    frames = [frame for frame in rest if not isinstance(frame, Started)]
+    if not isinstance(begun, Started) or not frames:
+        raise GenuiError(f"{start.model}: nothing came; `genui doctor` says what is installed")
+    generation = Generation(start, begun, frames)
+    if kind.streams:
+        return Line(text=generation.text, prompt=begun.prompt, seed=seed), b""
+    name = file_name(number, kind.files[0])
+    return Line(file_name=name, text=prompt, seed=seed), file_bytes(generation, Path(name))

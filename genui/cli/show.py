@@ -1,0 +1,365 @@
+"""`genui show`, `genui traces` and `genui sheet`: what genui wrote, drawn or printed."""
+
+import argparse
+import dataclasses
+import mmap
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.files import atomic_write
+from genui.base.numbers import count, short
+from genui.base.schema import settings_of
+from genui.base.text import clean
+from genui.cli import output
+from genui.cli.generate import draw_score, generate
+from genui.cli.options import spell_all
+from genui.cli.parser import add_json
+from genui.formats import image, score
+from genui.formats.codec import (
+    CODECS,
+    NoRecipeError,
+    Sample,
+    SavedFile,
+    carries_recipe,
+    codec_of,
+    read,
+)
+from genui.formats.favourites import Listed, SavedTree, list_favourites, list_trees
+from genui.formats.image import MOST_CARDS, caption_of, encode_sheet
+from genui.formats.midi import ScoreFile
+from genui.formats.recipe import Machine, TraceRecipe
+from genui.formats.text import RECIPE_LINE
+from genui.protocol import Frame, ImageFrame, Settings, TextFrame, notes
+from genui.protocol.registry import resolve
+from genui.recipes import FIXED
+
+# --- `genui show`: whatever genui wrote, drawn or printed by its kind -------------------------
+
+MOST_TEXT = 1_000_000  # bytes printed of a text
+
+
+def configure_show(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "examples:\n"
+        "  genui show cats.png                          draws it, and how it was made\n"
+        "  genui show icons                             a model's card and recipe"
+    )
+    parser.add_argument(
+        "file",
+        metavar="FILE",
+        type=Path,
+        help="a picture, a .txt sample, a .trace, a .cast, a .safetensors, a run folder, or a "
+        "model's name",
+    )
+
+
+def run_show(args: argparse.Namespace) -> int:
+    file: Path = args.file
+    codec = codec_of(file)
+    if file.suffix.lower() == ".safetensors":
+        _show_model(str(file))
+    elif file.is_dir():
+        _show_run(file)
+    elif not file.exists():
+        if file.suffix or len(file.parts) > 1:
+            raise MisuseError(f"{file}: no such file; check the path")
+        _show_model(str(file))
+    elif not file.is_file():  # a named pipe would keep us waiting
+        raise MisuseError(f"{file}: not a regular file; name a file or a run folder")
+    elif codec is not None:
+        resolve(codec.show)(file)
+    else:
+        raise MisuseError(
+            f"{file}: shows files that end in {' '.join(sorted(CODECS))}, .safetensors and run "
+            "folders"
+        )
+    return 0
+
+
+def _show_run(folder: Path) -> None:
+    from genui.cli.inspect import describe
+    from genui.runs.layout import RunDir
+    from genui.runs.listing import summarise
+
+    describe(summarise(RunDir(folder)))
+
+
+def _show_model(ref: str) -> None:
+    """The card of a model and the recipe in its file."""
+    from genui.runs.models import find_model, read_header
+
+    model = find_model(ref)
+    sample = model.path.with_name("sample.png")
+    if model.source == "shipped" and sample.is_file():
+        show_image(sample)
+    recipe = dataclasses.asdict(read_header(model.path).recipe)
+    output.facts(
+        [
+            ("model", model.ref),
+            ("kind", f"{model.family}, {model.medium}"),
+            ("parameters", short(model.parameters)),
+            ("step", count(model.step)),
+            *((key, _flatten(value)) for key, value in model.card.items() if key != "name"),
+            *((key, _flatten(value)) for key, value in recipe.items() if key not in FIXED),
+        ]
+    )
+
+
+def _flatten(value: Any) -> str:
+    """A card's entry on one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_flatten(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_flatten, value))
+    return str(value)
+
+
+def show_image(file: Path) -> None:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(file) as picture:
+                _check_frames(file)
+                picture.seek(getattr(picture, "n_frames", 1) - 1)  # what a moving one comes to
+                rgb = picture.convert("RGB")
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        most = count(Image.MAX_IMAGE_PIXELS or 0)
+        raise MisuseError(f"{file}: over {most} pixels; make it smaller") from None
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError) as error:
+        reason = "unknown format" if isinstance(error, UnidentifiedImageError) else error
+        raise MisuseError(f"{file}: not a readable picture ({reason})") from None
+    output.draw(np.asarray(rgb))
+    if carries_recipe(file):
+        _show_recipe(file)
+
+
+def _check_frames(file: Path) -> None:
+    """Raises MisuseError for a GIF of more frames than are read of one file."""
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            image.check_gif(data)
+        except ValueError as error:
+            raise MisuseError(f"{file}: {error}; cut it") from None
+
+
+def _show_recipe(file: Path) -> None:
+    """The recipe in a file of ours; a file that has none, or another's, is left alone."""
+    try:
+        saved = read(file)
+    except NoRecipeError:
+        return
+    except GenuiError as error:
+        output.note(str(error))
+        return
+    print_facts(saved)
+
+
+def show_saved(file: Path) -> None:
+    """The recipe of a file, and the notes or the branches in it."""
+    saved = read(file)
+    print_facts(saved)
+    if isinstance(saved.content, ScoreFile):
+        output.say()
+        draw_score(saved.content, saved.recipe)
+    if isinstance(saved.content, SavedTree):
+        tree = saved.content
+        output.say()
+        output.table(
+            ("BRANCH", "FROM", "STEP", "EDIT", ""),
+            [
+                (
+                    str(branch.id),
+                    "" if branch.parent < 0 else str(branch.parent),
+                    "" if branch.edit is None else str(branch.step),
+                    branch.label,
+                    "shown" if branch.id == tree.current else "",
+                )
+                for branch in tree.branches
+            ],
+        )
+
+
+def print_facts(saved: SavedFile) -> None:
+    """How a file was generated, one fact a line."""
+    recipe, machine = saved.recipe, saved.recipe.machine
+    grid = [f"{axis.name} {', '.join(axis.values)}" for axis in recipe.grid]
+    begun = "" if recipe.init is None else f"a picture, strength {recipe.strength:g}"
+    if isinstance(recipe.init, str):
+        given = score.Given.from_text(recipe.init)
+        named = " and ".join(notes.VOICES[voice] for voice in sorted(given.leads))
+        begun = f"a given {named}, {notes.spell_opening(given.opening)}"
+    output.facts(
+        [
+            ("model", recipe.model),
+            ("weights", recipe.fingerprint),
+            ("prompt", recipe.prompt),
+            ("seed", str(recipe.seed)),
+            ("samples", str(recipe.count) if recipe.count > 1 else ""),
+            ("settings", _flatten(_settings_by_name(recipe.settings))),
+            ("edits", "; ".join(spell_all(recipe.edits, recipe.settings))),
+            ("begins from", f"{begun}, noise added" if recipe.forward else begun),
+            ("grid", " × ".join(grid)),
+            ("steps", count(recipe.result.steps) if recipe.result.digest else ""),
+            ("genui", recipe.genui),
+            ("torch", machine.torch),
+            ("made on", ", ".join(filter(None, _machine_words(machine)))),
+        ]
+    )
+
+
+def _settings_by_name(settings: Settings) -> dict[str, Any]:
+    """The settings by name; those that are seldom chosen only where they were."""
+    return {
+        name: getattr(settings, name)
+        for name, one in settings_of(type(settings)).items()
+        if not one.about.rare or getattr(settings, name) != one.default
+    }
+
+
+def _machine_words(machine: Machine) -> tuple[str, ...]:
+    threads = f"{machine.threads} threads" if machine.threads != 1 else "1 thread"
+    return machine.processor, machine.device, machine.precision, threads if machine.threads else ""
+
+
+def show_text(file: Path) -> None:
+    with file.open("rb") as stream:
+        data = stream.read(MOST_TEXT + 1)
+    text = clean(data[:MOST_TEXT].decode("utf-8", "replace"))
+    text, mark, _ = text.rpartition(f"\n{RECIPE_LINE}") if RECIPE_LINE in text else (text, "", "")
+    print(text, end="" if text.endswith("\n") else "\n")
+    if len(data) > MOST_TEXT:
+        output.note(f"{file}: only the first {count(MOST_TEXT)} bytes are shown")
+    elif mark:
+        output.say()
+        _show_recipe(file)
+
+
+# --- `genui traces`: the traces that were saved -----------------------------------------------
+
+
+def configure_traces(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "The app saves a trace beside its model; `genui generate --trace FILE` anywhere.\n\n"
+        "example:\n"
+        "  genui traces --json | jq -r '.[].path'"
+    )
+    add_json(parser, "a JSON list")
+
+
+def run_traces(args: argparse.Namespace) -> int:
+    listings = list_trees()
+    if args.json:
+        output.emit(list(map(_as_dict, listings)))
+        return 0
+    if not listings:
+        output.say("none yet: the app saves the trace you look at")
+        return 0
+    output.table(
+        ("NAME", "MODEL", "STEPS", "BRANCHES", "SAVED", "FILE"),
+        [_row(listed, listed.tree) for listed in listings if listed.tree],
+        right=(2, 3),
+    )
+    for listed in listings:
+        if listed.tree is None:
+            output.note(listed.fault)
+    return 0
+
+
+def _row(listed: Listed, tree: SavedTree) -> tuple[str, ...]:
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(listed.changed))
+    return (
+        tree.name,
+        tree.recipe.model,
+        str(tree.steps),
+        str(len(tree.branches)),
+        when,
+        str(listed.path),
+    )
+
+
+def _as_dict(listed: Listed) -> dict[str, object]:
+    tree = listed.tree
+    if tree is None:
+        return {"path": str(listed.path), "saved": listed.changed, "fault": listed.fault}
+    return {
+        "path": str(listed.path),
+        "saved": listed.changed,
+        "name": tree.name,
+        "model": tree.recipe.model,
+        "fingerprint": tree.fingerprint,
+        "prompt": tree.recipe.prompt,
+        "steps": tree.steps,
+        "branches": len(tree.branches),
+    }
+
+
+# --- `genui sheet`: saved generations on one picture, each with its caption -------------------
+
+
+def configure_sheet(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "Pictures and texts are taken as they are in the files; of a .trace, which holds only how\n"
+        "it was made, the branch that was shown is generated again.\n\n"
+        "examples:\n"
+        "  genui sheet cats.png heart.png hymn.txt --out sheet.png\n"
+        "  genui sheet --favourites --out favourites.png"
+    )
+    parser.add_argument(
+        "files", metavar="FILE", nargs="*", help="a .png, .gif, .apng, .txt or .trace file of ours"
+    )
+    parser.add_argument(
+        "--favourites", action="store_true", help="everything kept as a favourite in the app"
+    )
+    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="the .png to write")
+    parser.add_argument(
+        "--columns", metavar="N", type=int, default=0, help="in a row (about as many as rows)"
+    )
+
+
+def run_sheet(args: argparse.Namespace) -> int:
+    paths = [Path(name) for name in args.files]
+    if args.favourites:
+        paths += [listed.path for listed in list_favourites()]
+    if not paths:
+        what = (
+            "no favourite is kept yet: * in the app keeps one"
+            if args.favourites
+            else "name files, or --favourites"
+        )
+        raise MisuseError(f"sheet: {what}")
+    if len(paths) > MOST_CARDS:
+        raise MisuseError(f"sheet: {len(paths)} files; at most {MOST_CARDS} fit on one")
+    if not 0 <= args.columns <= MOST_CARDS:
+        raise MisuseError(f"--columns {args.columns}: between 1 and {MOST_CARDS}")
+    output.check_file(args.out, "--out", (".png",), "a contact sheet")
+    samples = [_sample(read(path)) for path in paths]
+    captions = [caption_of(recipe) for _, recipe in samples]
+    atomic_write(args.out, encode_sheet(samples, captions, args.columns))
+    output.note(f"wrote {args.out}: {len(samples)} on it")
+    return 0
+
+
+def _sample(file: SavedFile) -> tuple[Sample, TraceRecipe]:
+    """What a file shows last, and its recipe. Raises MisuseError for a recording."""
+    recipe, content = file.recipe, file.content
+    frame: Frame
+    if isinstance(content, SavedTree):
+        return generate(file.start).sample, recipe
+    if isinstance(content, str):
+        frame = TextFrame(
+            trace=0, step=1, token=0, text=content, surprisal=0, entropy=0, candidates=()
+        )
+        return Sample(recipe.seed, "", [frame]), recipe
+    if isinstance(content, list) and content:
+        height, width, _ = content[-1].shape
+        rgb = content[-1].tobytes()
+        frame = ImageFrame(trace=0, step=1, sigma=0.0, width=width, height=height, x=rgb, guess=rgb)
+        return Sample(recipe.seed, "", [frame]), recipe
+    raise MisuseError(f"{file.path}: a contact sheet takes pictures, texts and traces")

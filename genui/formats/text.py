@@ -1,0 +1,173 @@
+"""Files of text: a text, rows of points, and recordings of the terminal.
+
+The last line of a text is its recipe; in a CSV that line is a comment. A recording has it in its
+header.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from genui.base.errors import GenuiError
+from genui.base.numbers import count
+from genui.base.text import clean
+from genui.formats.codec import Difference, NoRecipeError, Sample, first_difference
+from genui.formats.recipe import TraceRecipe, to_json
+from genui.protocol import TextFrame
+
+RECIPE_LINE = "genui-recipe: "  # begins the last line of a text
+TEXT_RATE = 20.0  # tokens a second of a recording
+
+
+def body(samples: Sequence[Sample]) -> str:
+    """The text as it is written to a file: each under its seed where there are several."""
+    texts = [sample.prompt + "".join(_texts(sample)) + sample.suffix for sample in samples]
+    if len(texts) == 1:
+        return texts[0]
+    heads = [f"--- seed {sample.seed}\n" for sample in samples]
+    return "\n".join(head + text for head, text in zip(heads, texts, strict=True))
+
+
+def _texts(sample: Sample) -> list[str]:
+    return [clean(frame.text) for frame in sample.frames if isinstance(frame, TextFrame)]
+
+
+# --- .txt -------------------------------------------------------------------------------------
+
+
+def encode_text(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None) -> bytes:
+    """The text, and its recipe as the last line."""
+    return f"{body(samples)}\n{RECIPE_LINE}{to_json(recipe)}\n".encode()
+
+
+def decode_text(data: bytes, name: str) -> tuple[str, str]:
+    """The text and its recipe. Raises GenuiError where it is no text or carries no recipe."""
+    return _split_recipe(data, f"\n{RECIPE_LINE}", name)
+
+
+def compare_texts(saved: str, again: str, samples: Sequence[Sample]) -> Difference | None:
+    """The first character that differs and, of one sample, the step that wrote it."""
+    at = first_difference(saved, again)
+    if at is None:
+        return None
+    numbers = {"character": at + 1}
+    where = f"character {count(at + 1)}"
+    if len(samples) == 1:
+        numbers["step"] = step = _step_of(at, samples[0])
+        where += f" (step {count(step)})"
+    line = f"differs from {where} on: {_quote(saved, at)} in the file, {_quote(again, at)} again"
+    return Difference(line, numbers)
+
+
+def _step_of(at: int, sample: Sample) -> int:
+    """The step that wrote a character; 0 for the prompt."""
+    end = len(sample.prompt)
+    if at < end:
+        return 0
+    frames = [frame for frame in sample.frames if isinstance(frame, TextFrame)]
+    for frame in frames:
+        end += len(frame.text)
+        if at < end:
+            return frame.step
+    return frames[-1].step + 1
+
+
+def _quote(text: str, at: int) -> str:
+    return repr(text[at : at + 12]) if at < len(text) else "the end"
+
+
+# --- .csv -------------------------------------------------------------------------------------
+
+
+def encode_points(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None) -> bytes:
+    """The samples of a training in the Lab after the last step that is shown."""
+    from genui.formats import points
+
+    frames = samples[0].frames
+    step = (recipe.view.steps or points.steps(frames))[-1]
+    rows = points.rows(frames, samples[0].prompt, step)
+    return f"{rows}\n# {RECIPE_LINE}{to_json(recipe)}\n".encode()
+
+
+def decode_points(data: bytes, name: str) -> tuple[str, str]:
+    """The rows and the recipe. Raises GenuiError where it is no text or carries no recipe."""
+    return _split_recipe(data, f"\n# {RECIPE_LINE}", name)
+
+
+def compare_lines(saved: str, again: str, samples: Sequence[Sample]) -> Difference | None:
+    """The first line that differs."""
+    at = first_difference(saved.split("\n"), again.split("\n"))
+    return None if at is None else Difference(f"differs from line {at + 1} on", {"line": at + 1})
+
+
+# --- .cast ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CastFile:
+    """The outputs of a recording, in order."""
+
+    outputs: tuple[str, ...]
+
+
+def encode_recording(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None) -> bytes:
+    """A text token by token, or the images that the view shows, one after the other."""
+    from genui.formats import image
+    from genui.render import cast
+
+    title = f"genui {recipe.model}: {samples[0].prompt}"[:200]
+    first = samples[0]
+    if first.frames and isinstance(first.frames[0], TextFrame):
+        texts = [*_texts(first), first.suffix] if first.suffix else _texts(first)
+        recording, usual = cast.of_text(first.prompt, texts, title), TEXT_RATE
+    else:
+        recording = cast.of_pictures(image.shown_pictures(samples, recipe), title)
+        usual = image.RATE
+    return cast.encode(recording, to_json(recipe), rate or usual)
+
+
+def decode_recording(data: bytes, name: str) -> tuple[CastFile, bytes]:
+    """A recording's outputs and the recipe in its header.
+
+    Raises GenuiError where it is no whole recording.
+    """
+    head, *lines = _decoded(data, name).split("\n")
+    try:
+        header = msgspec.json.decode(head, type=dict[str, msgspec.Raw])
+        events = [msgspec.json.decode(line, type=tuple[float, str, str]) for line in lines if line]
+    except (msgspec.DecodeError, RecursionError) as error:
+        reason = str(error).replace("`", "'")[:120]
+        raise GenuiError(
+            f"{name}: is no whole asciinema recording ({reason}); write or copy it again"
+        ) from None
+    outputs = tuple(output for _, code, output in events if code == "o")
+    return CastFile(outputs), bytes(header.get("genui", b""))
+
+
+def compare_recordings(
+    saved: CastFile, again: CastFile, samples: Sequence[Sample]
+) -> Difference | None:
+    """The first output that differs."""
+    at = first_difference(saved.outputs, again.outputs)
+    if at is None:
+        return None
+    counts = f"(of {len(saved.outputs)}, and again {len(again.outputs)})"
+    return Difference(f"differs from output {at + 1} on {counts}", {"output": at + 1})
+
+
+def _split_recipe(data: bytes, mark: str, name: str) -> tuple[str, str]:
+    """What stands before the last line, and the recipe in it."""
+    content, found, recipe = _decoded(data, name).rpartition(mark)
+    if not found or "\n" in recipe.rstrip("\n"):
+        raise NoRecipeError(name)
+    return content, recipe
+
+
+def _decoded(data: bytes, name: str) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise GenuiError(
+            f"{name}: is no UTF-8 text (byte {error.start}); name a text that genui wrote"
+        ) from None
