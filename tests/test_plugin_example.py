@@ -13,8 +13,10 @@ from genui.cli.main import main
 from genui.engine.data.images import load_images
 from genui.engine.sample.samplers import find_sampler
 from genui.logs import find_logs, open_tail
-from genui.protocol import ImageSettings
+from genui.protocol import ImageSettings, Start, TextSettings
 from genui.recipes import RECIPES
+from genui.ui.traces.controller import Trace
+from genui.ui.traces.export import formats
 
 EXAMPLE = Path(__file__).with_name("plugin_example")
 MODULE = "genui_patterns.py"
@@ -78,9 +80,36 @@ def test_a_model_of_its_recipe_is_trained_and_draws_with_its_sampler(
     words = ["generate", "mine", "--prompt", "red wide level stripes on black", "--steps", "3"]
     assert main([*words, "--sampler", "midpoint", "--out", str(drawn)]) == 0
     assert Image.open(drawn).size[0] % 32 == 0
-    capsys.readouterr()
-    assert main(["replay", str(drawn)]) == 0
-    assert capsys.readouterr().out.strip() == "identical"
+    for file in (drawn, drawn.with_suffix(".ppm")):  # a file type of its own
+        assert main([*words, "--sampler", "midpoint", "--seed", "1", "--out", str(file)]) == 0
+        capsys.readouterr()
+        assert main(["replay", str(file)]) == 0
+        assert capsys.readouterr().out.strip() == "identical"
+    changed = bytearray(file.read_bytes())
+    changed[-1] ^= 255
+    file.write_bytes(changed)
+    assert main(["replay", str(file)]) == 1
+    assert "of the pixels differ" in capsys.readouterr().out
+    file.write_bytes(b"P6")
+    assert main(["show", str(file)]) == 1
+    assert (
+        capsys.readouterr().err == f"genui: {file}: is no image of ours; write or copy it again\n"
+    )
+
+
+def test_its_file_type_is_offered_by_the_app_for_images_alone(installed: None) -> None:
+    for request, medium, offered in (
+        (ImageSettings(), "image", True),
+        (TextSettings(), "text", False),
+    ):
+        start = Start(trace=0, model="m", prompt="", seed=0, settings=request)
+        trace: Trace = Trace(request=start, first=0, medium=medium)
+        assert (".ppm" in [form.suffix for form in formats(trace)]) == offered
+
+
+def test_a_file_type_that_is_not_installed_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["replay", "x.ppm"]) == 2
+    assert "a recipe is in files that end in .png" in capsys.readouterr().err
 
 
 def test_its_sampler_is_exact_where_the_denoised_image_is_the_same_everywhere(

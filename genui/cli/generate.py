@@ -529,10 +529,8 @@ def run_generate(args: argparse.Namespace) -> int:
 
 def draw_pictures(generations: Sequence[Generation]) -> None:
     """The pictures in the terminal, as many in a row as fit."""
-    from genui.formats.image import last_picture, sheet
+    from genui.formats.image import last_image, sheet
 
     steps = [sample_step(one.start, one.frames[-1].step) for one in generations]
-    pictures = [
-        last_picture(one.sample, step) for one, step in zip(generations, steps, strict=True)
-    ]
+    pictures = [last_image(one.sample, step) for one, step in zip(generations, steps, strict=True)]
     output.draw(sheet(pictures, max(1, output.columns() // pictures[0].shape[1])))

@@ -222,9 +222,9 @@ def _facts(generations: list[Generation]) -> dict[str, Any]:
 
 def _show(args: argparse.Namespace, generations: list[Generation], pictures: bool) -> None:
     if pictures:
-        from genui.formats.image import last_picture, sheet
+        from genui.formats.image import last_image, sheet
 
-        drawn = [last_picture(one.sample) for one in generations]
+        drawn = [last_image(one.sample) for one in generations]
         if drawn[0].shape == drawn[1].shape:
             output.draw(sheet(drawn, 2))
         else:

@@ -162,8 +162,10 @@ def _show_recipe(file: Path) -> None:
 
 
 def show_saved(file: Path) -> None:
-    """The recipe of a file, and the notes or the branches in it."""
+    """The recipe of a file, and the image, the notes or the branches in it."""
     saved = read(file)
+    if isinstance(saved.content, list) and saved.content:
+        output.draw(saved.content[-1])
     print_facts(saved)
     if isinstance(saved.content, ScoreFile):
         output.say()

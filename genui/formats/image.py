@@ -229,7 +229,7 @@ CLIP_RATE = 10.0  # frames a second of a clip
 SMALLER = "draw it smaller or take fewer steps"
 
 
-def shown_pictures(samples: Sequence[Sample], recipe: TraceRecipe) -> list[Pixels]:
+def shown_images(samples: Sequence[Sample], recipe: TraceRecipe) -> list[Pixels]:
     """The pictures [H, W, 3] that the recipe's view shows: one, or each of a moving one."""
     view = recipe.view
     steps = view.steps or _all_steps(samples)
@@ -251,7 +251,7 @@ def shown_pictures(samples: Sequence[Sample], recipe: TraceRecipe) -> list[Pixel
     return pictures
 
 
-def last_picture(sample: Sample, step: int | None = None) -> Pixels:
+def last_image(sample: Sample, step: int | None = None) -> Pixels:
     """What a sample of pictures came to, or stood at in a step, [H, W, 3]."""
     return flat(_clip(sample, sample.frames[-1].step if step is None else step, "x"))
 
@@ -301,7 +301,7 @@ def _clip(sample: Sample, step: int, part: str) -> Pixels:
 def encode_png(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None) -> bytes:
     """The one image that the view shows, or a moving one."""
     if recipe.view.kind not in MOVING:
-        return png(shown_pictures(samples, recipe)[0], to_json(recipe))
+        return png(shown_images(samples, recipe)[0], to_json(recipe))
     return apng(*_moving(samples, recipe, rate))
 
 
@@ -316,7 +316,7 @@ def _moving(
     """The images, the recipe, and the milliseconds that each and the last are shown."""
     milliseconds = max(20, round(1000 / (rate or rate_of(recipe))))
     hold = 0 if recipe.view.kind == "clip" else HOLD  # a clip goes on at once
-    return shown_pictures(samples, recipe), to_json(recipe), milliseconds, hold
+    return shown_images(samples, recipe), to_json(recipe), milliseconds, hold
 
 
 def rate_of(recipe: TraceRecipe) -> float:

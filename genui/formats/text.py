@@ -122,7 +122,7 @@ def encode_recording(samples: Sequence[Sample], recipe: TraceRecipe, rate: float
         texts = [*_texts(first), first.suffix] if first.suffix else _texts(first)
         recording, usual = cast.of_text(first.prompt, texts, title), TEXT_RATE
     else:
-        recording = cast.of_pictures(image.shown_pictures(samples, recipe), title)
+        recording = cast.of_pictures(image.shown_images(samples, recipe), title)
         usual = image.RATE
     return cast.encode(recording, to_json(recipe), rate or usual)
 

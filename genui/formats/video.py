@@ -95,7 +95,7 @@ def encode_mp4(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | Non
     """The images that the view shows, as a clip."""
     from genui.formats import image
 
-    pictures = image.shown_pictures(samples, recipe)
+    pictures = image.shown_images(samples, recipe)
     return encode(pictures, to_json(recipe), rate or image.rate_of(recipe))
 
 

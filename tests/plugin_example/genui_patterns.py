@@ -1,5 +1,5 @@
 """A plug-in of genui: patterns as a dataset of images, sums as one of text, a recipe for each, a
-sampler, and the reader of a log.
+sampler, the reader of a log, and a file type.
 
 Nothing here imports torch: the app reads these rows too, and it has none.
 """
@@ -8,9 +8,13 @@ import re
 
 import numpy as np
 
+from genui.base.errors import GenuiError
 from genui.engine.data.dataset import Dataset
 from genui.engine.data.images import SIDE, ImageDataset, RawImages
 from genui.engine.data.text import TextDataset
+from genui.formats.codec import Codec
+from genui.formats.image import compare_images, shown_images
+from genui.formats.recipe import to_json
 from genui.logs.base import Format
 from genui.logs.text import LineReader, columns, whole
 from genui.protocol.settings import Sampler
@@ -146,3 +150,35 @@ LOGS = [
         begins=lambda head: head.startswith(b"step="),
     )
 ]
+
+
+# --- a file type --------------------------------------------------------------------
+
+
+def encode_ppm(samples, recipe, rate):
+    """The image that the view shows as a Netpbm file, with the recipe as its comment."""
+    image = shown_images(samples, recipe)[0]
+    height, width, _ = image.shape
+    return f"P6\n# {to_json(recipe)}\n{width} {height}\n255\n".encode() + image.tobytes()
+
+
+def decode_ppm(data, name):
+    """[image [H, W, 3]] and the recipe; a fault is one line that begins with the file's name."""
+    try:
+        _, comment, size, _, pixels = data.split(b"\n", 4)
+        width, height = map(int, size.split())
+        image = np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
+    except ValueError:
+        raise GenuiError(f"{name}: is no image of ours; write or copy it again") from None
+    return [image], comment.removeprefix(b"# ")
+
+
+PPM = Codec(
+    suffix=".ppm",
+    title="a Netpbm image",
+    encode=encode_ppm,
+    decode=decode_ppm,
+    difference=compare_images,
+    media=("image",),
+)
+CODECS = [PPM]
