@@ -68,9 +68,9 @@ def test_its_spectrogram_is_a_picture_and_several_samples_one_sound(
 
 def test_a_dash_writes_the_wav_to_a_pipe_and_remarks_beside_it(talk: Path) -> None:
     code = (
-        "import pathlib, sys; from genui import cli, paths; "
+        "import pathlib, sys; from genui.base import paths; from genui.cli.main import main; "
         f"paths.weights_dir = lambda: pathlib.Path({str(talk)!r}); "
-        f"sys.exit(cli.main({[*WORDS, '--out', '-']!r}))"
+        f"sys.exit(main({[*WORDS, '--out', '-']!r}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=os.environ)
     assert done.returncode == 0, done.stderr
