@@ -21,7 +21,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "points.csv": points.read_csv,
     "take.wav": speech.read_take,
     "train-images-idx3-ubyte": lambda path: fashion.read_idx(path, 3),
-    "init.png": media.read,
+    "init.png": media.read_image,
     "saved.png": codec.read,
     "saved.trace": codec.read,
 }
