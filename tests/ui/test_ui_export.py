@@ -7,9 +7,10 @@ import pytest
 from acting import SIZES, SLOW, Opener, fault, home_of, seen, session_of, until, until_seen
 from textual.pilot import Pilot
 
-from genui.formats.codec import CastFile, SavedFile, read
+from genui.formats.codec import SavedFile, read
 from genui.formats.favourites import SavedTree, branch_start
 from genui.formats.recipe import result_of, to_start
+from genui.formats.text import CastFile
 from genui.protocol import SetSeed, SetSettings, TextSettings
 from genui.ui.generate.pane import TracePane
 from genui.ui.widgets.base import LineInput, RowList
