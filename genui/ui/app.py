@@ -27,15 +27,12 @@ from genui.base.text import clean_line
 from genui.render.image import detect
 from genui.runs.layout import RunDir
 from genui.runs.listing import list_runs
-from genui.runs.models import list_models
 from genui.ui import keys, messages, themes
-from genui.ui.home import HomeScreen
 from genui.ui.palette import PaletteScreen
 from genui.ui.session import WORKER, Session
 from genui.ui.terminal import NoColour, driver_class, metered
 from genui.ui.training.alerts import AlertDesk
-from genui.ui.training.screen import TrainingScreen
-from genui.ui.watcher import RunView, Sought, Watcher, seek
+from genui.ui.watcher import RunView, Watcher, WatchTarget, watch_target
 from genui.ui.widgets.base import DeafWhenLeaving, LineInput
 from genui.ui.widgets.dialogs import Window
 
@@ -338,7 +335,7 @@ class Shell(DeafWhenLeaving, App[None]):
             self.run_worker(lambda: remember(new), thread=True, group="memory")
 
     def action_alerts(self) -> None:
-        """What was told of the runs that are watched."""
+        """The alerts of the runs that are watched."""
         self.desk.open()
 
     def action_ringing(self) -> None:
@@ -370,6 +367,10 @@ class GenuiApp(Shell):
 
     def __init__(self, worker: Sequence[str] = WORKER) -> None:
         super().__init__()
+        # With every pane and recipe, which `genui watch` does without.
+        from genui.runs.models import list_models
+        from genui.ui.home import HomeScreen
+
         self.session = Session(self, worker)
         self.watcher = Watcher(self, models=list_models)
         self.home = HomeScreen(self.session, self.watcher)
@@ -420,7 +421,7 @@ class GenuiApp(Shell):
 
 
 def farewell() -> str:
-    """What is said after the app is gone: which trainings go on. Empty where none does."""
+    """What is said after the app is gone: which runs are still training; "" where none is."""
     try:
         live = [run for run in list_runs() if run.alive]
     except GenuiError:
@@ -429,8 +430,8 @@ def farewell() -> str:
         return ""
     names = ", ".join(clean_line(run.info.name, 40) for run in live[:3])
     names += ", …" if len(live) > 3 else ""
-    verb = "training goes on" if len(live) == 1 else "trainings go on"
-    return f"{len(live)} {verb}: {names} — open genui to see {'it' if len(live) == 1 else 'them'}"
+    runs, them = ("run is", "it") if len(live) == 1 else ("runs are", "them")
+    return f"{len(live)} {runs} still training: {names} — genui shows {them}"
 
 
 def run() -> int:
@@ -448,19 +449,21 @@ def run() -> int:
 
 
 class WatchApp(Shell):
-    """Shows the first of what was `sought`, or what was shown last."""
+    """Shows the first run of the target, or what was shown last."""
 
-    def __init__(self, sought: Sought) -> None:
+    def __init__(self, target: WatchTarget) -> None:
         super().__init__()
-        self._note = sought.note
-        self.watcher = Watcher(self, runs=sought.find)
+        self._note = target.note
+        self.watcher = Watcher(self, runs=target.find)
+        from genui.ui.training.screen import TrainingScreen  # with numpy
+
         self.board = TrainingScreen(
             self.watcher,
-            sought.key,
-            sought.runs[:1],
-            known=sought.runs,
+            target.key,
+            target.runs[:1],
+            known=target.runs,
             home=False,
-            listing=sought.listing,
+            listing=target.listing,
         )
 
     def get_default_screen(self) -> "Screen":
@@ -485,13 +488,13 @@ class WatchApp(Shell):
 
 
 def run_watch(paths: Sequence[Path] | None, run: RunDir | None) -> int:
-    """Watch one run of ours, or the logs found in `paths`, or all of ours; the exit code.
+    """Watch one run of genui, or the logs in `paths`, or all runs of genui; the exit code.
 
     Raises GenuiError where a path may not be read, MisuseError where there is no log in it.
     """
-    sought = seek(paths, run)
+    target = watch_target(paths, run)
     gc.freeze()  # what was imported stays: no look for garbage need go through it
-    app = WatchApp(sought)
+    app = WatchApp(target)
     app.run()
     gc.freeze()  # a look through all of the app's objects would delay the prompt by a second
     return app.return_code or 0

@@ -98,15 +98,15 @@ def load_sample(path: Path, step: int) -> Sample | None:
 
     None where the file is no sample. Raises OSError.
     """
-    found = _load(path, step)
+    sample = _load(path, step)
     beside = path.with_suffix(".png" if path.suffix == ".txt" else ".txt")
-    if found is None or not beside.exists():
-        return found
+    if sample is None or not beside.exists():
+        return sample
     other = _load(beside, step)
     if other is None:
-        return found
-    picture = found.picture if found.picture is not None else other.picture
-    return Sample(step, found.text or other.text, picture)
+        return sample
+    picture = sample.picture if sample.picture is not None else other.picture
+    return Sample(step, sample.text or other.text, picture)
 
 
 def _load(path: Path, step: int) -> Sample | None:
@@ -130,11 +130,11 @@ def _step_of(path: Path) -> int:
     return int(digits) if digits.isdecimal() else -1
 
 
-# --- What `genui watch` was asked to show, found again whenever the app looks -----------------
+# --- What `genui watch` shows -----------------------------------------------------------------
 
 
-class Sought(NamedTuple):
-    """`runs` as they were found, `find` to look again."""
+class WatchTarget(NamedTuple):
+    """The runs there were at first, and `find`, which lists them again."""
 
     key: str  # under which it is remembered how they were looked at
     runs: Sequence[RunSummary]
@@ -143,20 +143,20 @@ class Sought(NamedTuple):
     note: str = ""  # what was not looked at
 
 
-def seek(paths: Sequence[Path] | None, run: RunDir | None) -> Sought:
-    """One run of ours, or the logs found in `paths`, or all of ours.
+def watch_target(paths: Sequence[Path] | None, run: RunDir | None) -> WatchTarget:
+    """One run of genui, or the logs in `paths`, or all runs of genui.
 
     Raises GenuiError where a path may not be read, MisuseError where there is no log in it.
     """
     if run is not None:
-        return Sought(run.id, [summarise(run)], list_runs, listing=False)
+        return WatchTarget(run.id, [summarise(run)], list_runs, listing=False)
     if paths:
         key = "\n".join(str(path.absolute()) for path in paths)
         find = partial(_logs_in, tuple(paths))
-        found = find()
-        return Sought(key, found, find, len(found) > 1, found.note)
+        logs = find()
+        return WatchTarget(key, logs, find, len(logs) > 1, logs.note)
     runs = list_runs()
-    return Sought("", runs, list_runs, len(runs) > 1)
+    return WatchTarget("", runs, list_runs, len(runs) > 1)
 
 
 def _logs_in(paths: Sequence[Path]) -> FoundLogs:
@@ -164,7 +164,7 @@ def _logs_in(paths: Sequence[Path]) -> FoundLogs:
 
     A folder without any may get one later: it is looked at again.
     """
-    found, notes = FoundLogs(), []
+    logs, notes = FoundLogs(), []
     for path in paths:
         try:
             here = find_logs(path)
@@ -172,12 +172,12 @@ def _logs_in(paths: Sequence[Path]) -> FoundLogs:
             if not path.is_dir():
                 raise
             continue
-        found += here
+        logs += here
         if here.note:
             notes.append(f"{clean_line(str(path))}: {here.note}")
-    found.sort(key=lambda one: one.age)
-    found.note = "; ".join(notes)
-    return found
+    logs.sort(key=lambda one: one.age)
+    logs.note = "; ".join(notes)
+    return logs
 
 
 # --- What was last seen of one run on disk, and what of it is new -----------------------------
@@ -219,7 +219,7 @@ class RunView:
 
 
 class RunLook:
-    """Reads one run, ours or another tool's log, a little at each `read`."""
+    """Reads one run, of genui or another tool's log, a little at each `read`."""
 
     def __init__(self, summary: RunSummary) -> None:
         self.run: RunDir = summary.run
@@ -314,7 +314,7 @@ class RunLook:
                 self._sample_key = key
                 self._sample = load_sample(path, step)
         except OSError:
-            return  # removed while we looked; the next look tells
+            return  # removed meanwhile; the next look says so
 
     def _read_console(self) -> None:
         try:

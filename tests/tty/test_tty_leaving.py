@@ -48,7 +48,7 @@ def test_q_restores_the_terminal_and_says_that_training_goes_on(
         assert terminal.wait() == 0
         assert_restored(terminal)
         left = terminal.output.rpartition(b"\x1b[?1049l")[2]
-        assert b"1 training goes on: live" in left
+        assert b"1 run is still training: live" in left
     assert_goes_on(live_run)
 
 

@@ -13,7 +13,7 @@ from genui.base import paths
 from genui.runs.layout import RunDir, RunLock
 from genui.runs.listing import list_runs
 from genui.ui.app import GenuiApp, WatchApp
-from genui.ui.watcher import Sought
+from genui.ui.watcher import WatchTarget
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,7 @@ def open_watch() -> Opener:
     ) -> AsyncIterator[Pilot[None]]:
         runs = list_runs()
         known = key or (runs[0].run.id if runs else "")
-        app = WatchApp(Sought(known, runs, list_runs, listing))
+        app = WatchApp(WatchTarget(known, runs, list_runs, listing))
         async with app.run_test(size=size) as pilot:
             if runs:
                 await until(pilot, lambda: bool(app.board.board.plots()))

@@ -276,7 +276,7 @@ def test_zoom_halves_and_doubles_what_is_in_sight_about_the_cursor() -> None:
 
 def test_pan_moves_what_is_in_sight_by_a_quarter_and_not_beyond_the_ends() -> None:
     board = board_of(run_of("plays"))
-    assert board.pan(-1, sight(board)) == "everything is in sight: + zooms in"
+    assert board.pan(-1, sight(board)) == "all of it is in sight: + zooms in"
     board.look_at((50.0, 90.0))
     for direction, view in ((-1, (40.0, 80.0)), (1, (50.0, 90.0)), (1, (60.0, 100.0))):
         board.pan(direction, sight(board))

@@ -17,7 +17,7 @@ from genui.ui import messages
 from genui.ui.app import WatchApp, run_watch
 from genui.ui.home_panes import TrainingPane
 from genui.ui.training.curves import CurveGrid
-from genui.ui.watcher import Sought
+from genui.ui.watcher import WatchTarget
 
 
 def made(name: str, loss: float, age: float = 0.0) -> RunDir:
@@ -171,7 +171,7 @@ async def test_lists_that_cannot_be_read_are_said_once(monkeypatch: pytest.Monke
         looks.append(1)
         raise GenuiError("there is no /logs: name a log, or a folder of logs")
 
-    app = WatchApp(Sought("", list_runs(), gone, listing=False))
+    app = WatchApp(WatchTarget("", list_runs(), gone, listing=False))
     async with app.run_test(size=(120, 40)) as pilot:
         await until_seen(pilot, "there is no /logs")
         await pilot.press("escape")
@@ -184,7 +184,7 @@ async def test_lists_that_cannot_be_read_are_said_once(monkeypatch: pytest.Monke
 
 async def test_what_was_not_looked_at_is_said(tmp_path: Path) -> None:
     runs = list_runs()
-    app = WatchApp(Sought("", runs, list_runs, False, "only the first 3 files were read"))
+    app = WatchApp(WatchTarget("", runs, list_runs, False, "only the first 3 files were read"))
     async with app.run_test(size=(120, 40)) as pilot:
         await until_seen(pilot, "only the first 3 files were read")
 

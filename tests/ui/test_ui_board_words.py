@@ -19,7 +19,7 @@ async def test_what_is_logged_is_seen_and_its_age_told(open_watch: Opener) -> No
             await until_seen(pilot, "goes on when you quit")
             log(run, {"step": 101, "loss": 0.125})
             await until_seen(pilot, "━ train 0.1250")
-            assert re.search(r"data \d+\.\d s old", seen(pilot))
+            assert re.search(r"updated \d+\.\d s ago", seen(pilot))
 
 
 async def test_an_order_is_left_for_the_first_run(open_watch: Opener) -> None:
@@ -58,7 +58,7 @@ async def test_values_for_which_there_is_no_room_are_left_out_whole(open_watch: 
             await pilot.press("left")
             await until_seen(pilot, "cursor step")
             line = next(line for line in seen(pilot).splitlines() if "cursor step" in line)
-            assert "s old" in line
+            assert "s ago" in line
             assert "…" not in line
             assert "tok/s" not in line
 

@@ -66,7 +66,7 @@ async def test_the_curve_follows_a_living_run(shipped, open_app: Opener) -> None
         stage.set_state(run, "running", 100, 400)
         async with open_app() as pilot:
             await until_seen(pilot, "1 training")
-            await until_seen(pilot, "old")
+            await until_seen(pilot, "s ago")
             with run.metrics.open("a") as file:
                 file.write(f'{{"step":101,"time":{time.time()},"loss":0.125}}\n')
             stage.set_state(run, "running", 101, 400)

@@ -138,9 +138,8 @@ class SettingRows(RowScroller):
         rows = [self._columns("", self._names[:most], key, each, "heading")]
         heading = ""
         for one in self._settings:
-            wanted = "differs" if one.differs else "same"
-            if wanted != heading:
-                heading = wanted
+            if heading != (now := "differs" if one.differs else "same"):
+                heading = now
                 rows.append([(heading, "heading")])
             look = "text" if one.differs else "dim"
             rows.append(self._columns(one.key, one.values[:most], key, each, look))
@@ -189,7 +188,7 @@ class ConfigPanel(DeafWhenLeaving, Framed, Vertical):
         self._settings: list[Setting] = []
         self._changed_keys: frozenset[str] = frozenset()
         self._filter = pattern("")
-        self._wanted = 0
+        self._matching = 0
         self._fault = False
 
     def compose(self) -> ComposeResult:
@@ -243,10 +242,10 @@ class ConfigPanel(DeafWhenLeaving, Framed, Vertical):
             self._draw()
 
     def _draw(self) -> None:
-        wanted = [one for one in self._settings if self._matches(one)]
-        self._wanted = len(wanted)
+        shown = [one for one in self._settings if self._matches(one)]
+        self._matching = len(shown)
         self._table.say_empty(NO_MATCH if self._settings else NO_SETTINGS)
-        self._table.set(self._names, wanted, self._changed_keys)
+        self._table.set(self._names, shown, self._changed_keys)
         self._tell()
 
     def _matches(self, one: Setting) -> bool:
@@ -261,7 +260,7 @@ class ConfigPanel(DeafWhenLeaving, Framed, Vertical):
             )
         elif self._changed_keys:
             title += "  • set by you"
-        some = f"{numbers.count(self._wanted)} of {count} · " if self._filter.pattern else ""
+        some = f"{numbers.count(self._matching)} of {count} · " if self._filter.pattern else ""
         keys = "/ filter · esc leave" if self.has_focus_within else "i filter, scroll"
         words = Content(f"{some}{keys}" if self._settings else "")
         if self._fault:

@@ -26,17 +26,9 @@ from genui.ui.training.model import (
     curve_series,
     curve_settings,
 )
-from genui.ui.widgets.base import (
-    DeafWhenLeaving,
-    Framed,
-    set_border,
-)
+from genui.ui.widgets.base import BORDER_RULES, DeafWhenLeaving, Framed, set_border
 from genui.ui.widgets.curve import Curve
 
-_BORDER_RULES = (
-    *("border_top", "border_right", "border_bottom", "border_left"),
-    *("border_title_color", "border_title_style"),
-)
 PIN = "★"
 LATEST = 2.0  # seconds after which a curve is drawn again though little has come
 
@@ -143,7 +135,7 @@ class Cell(DeafWhenLeaving, Framed, Vertical):
     def _mark(self) -> None:
         """Through a class, Textual would set every rule anew and draw the curve again."""
         look = self.get_component_styles("cell--chosen")
-        for rule in _BORDER_RULES:
+        for rule in BORDER_RULES:
             self.styles.set_rule(rule, look.get_rule(rule) if self.chosen else None)
         self.refresh()
 

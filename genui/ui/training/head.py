@@ -39,7 +39,7 @@ def waiting_text(view: RunView) -> str:
 
 
 def stats_line(view: RunView, now: float, room: int, *between: Part) -> Content:
-    """`val 1.712 ▾0.08  train 1.604  lr 3.0e-04  5.8k tok/s  data 0.2 s old`.
+    """`val 1.712 ▾0.08  train 1.604  lr 3.0e-04  5.8k tok/s  updated 0.2 s ago`.
 
     `between` goes before the age. Where `room`, in cells, is too little for all of it, whole
     parts are left out, the speed first; 0 is not known yet.
@@ -85,12 +85,12 @@ def _parts(view: RunView) -> tuple[list[Part], list[Part], list[Part], list[Part
 
 
 def _age(view: RunView, now: float) -> list[Part]:
-    """How old the data are while more is to come; else when the last were written."""
+    """How long ago the data were updated while more is to come; else when they were written."""
     summary = view.summary
     age = view.age(now)
     if summary.alive or summary.state == "writing":
         style = "bold $text-warning" if age > 10 else "$foreground"
-        return _stat("data", f"{age:.1f} s" if age < 10 else numbers.clock(age), style, " old")
+        return _stat("updated", f"{age:.1f} s" if age < 10 else numbers.clock(age), style, " ago")
     when = time.strftime("%d %b %H:%M", time.localtime(now - age))
     return _stat("last written", when, "$foreground")
 

@@ -488,8 +488,7 @@ class Board:
         every = self.every_plot()
         key = (id(every), self.state.filter, self.state.pins)
         if key != self._selected[0]:
-            found = select_plots(every, pattern(self.state.filter), self.state.pins)
-            self._selected = key, found
+            self._selected = key, select_plots(every, pattern(self.state.filter), self.state.pins)
         return self._selected[1]
 
     def chosen(self) -> int:
@@ -546,10 +545,10 @@ class Board:
 
     def step_at(self, x: float) -> float:
         """The first run's newest step at or before that place on the axis."""
-        found = self._reference()
-        if found is None or self.state.axis == "step":
+        reference = self._reference()
+        if reference is None or self.state.axis == "step":
             return x
-        steps, places = found
+        steps, places = reference
         at = int(places.searchsorted(x, side="right")) - 1
         return float(steps[max(at, 0)])
 
@@ -566,10 +565,10 @@ class Board:
 
     def place_of(self, step: float) -> float:
         """Where the axis has that step of the first run."""
-        found = self._reference()
-        if found is None or self.state.axis == "step":
+        reference = self._reference()
+        if reference is None or self.state.axis == "step":
             return step
-        steps, places = found
+        steps, places = reference
         at = int(steps.searchsorted(step, side="right")) - 1
         return float(places[max(at, 0)])
 
@@ -658,7 +657,7 @@ class Board:
         """Earlier, or later."""
         state = self.state
         if state.view is None:
-            return "everything is in sight: + zooms in"
+            return "all of it is in sight: + zooms in"
         view = panned(state.view, sight.extent, _PAN * direction, log_x=state.log_x)
         self.look_at(view)
         return ""

@@ -337,7 +337,7 @@ def fitting_keys(offered: Sequence[Key], width: int, keymap: dict[str, str]) -> 
 
 # --- What the four panes share: a border that shows the focus, and zooming --------------------
 
-_BORDER_RULES = (
+BORDER_RULES = (
     *("border_top", "border_right", "border_bottom", "border_left"),
     *("border_title_color", "border_title_style"),
 )
@@ -394,7 +394,7 @@ class Pane(DeafWhenLeaving, Framed, Container, can_focus=True):
             return
         current, zoomed = self._marked
         look = self.get_component_styles("pane--current")
-        for rule in _BORDER_RULES:
+        for rule in BORDER_RULES:
             self.styles.set_rule(rule, look.get_rule(rule) if current and not zoomed else None)
         if zoomed:
             self.app.stylesheet.update_nodes(self.walk_children(with_self=True))
