@@ -124,7 +124,7 @@ def _machine() -> dict[str, str]:
 def _terminal() -> dict[str, str]:
     from genui.cli.home import has_terminal
     from genui.cli.output import speaks_unicode
-    from genui.render.image import detect
+    from genui.render.colours import detect
 
     size = shutil.get_terminal_size()
     unicode = "yes" if speaks_unicode() else "no"

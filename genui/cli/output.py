@@ -129,7 +129,8 @@ def draw(picture: "NDArray[np.uint8]") -> None:
 
     As large as it fits on one screen, but made smaller only where it is too wide.
     """
-    from genui.render.image import detect, fit, picture_to_ansi
+    from genui.render.colours import detect
+    from genui.render.image import fit, picture_to_ansi
 
     height, width, _ = picture.shape
     screen = shutil.get_terminal_size()

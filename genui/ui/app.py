@@ -24,7 +24,7 @@ from textual.timer import Timer
 from genui.base import numbers, paths
 from genui.base.errors import GenuiError
 from genui.base.text import clean_line
-from genui.render.image import detect
+from genui.render.colours import detect
 from genui.runs.layout import RunDir
 from genui.runs.listing import list_runs
 from genui.ui import keys, messages, themes

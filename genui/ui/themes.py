@@ -2,7 +2,7 @@
 
 from textual.theme import Theme
 
-from genui.render.image import ColourMode
+from genui.render.colours import ColourMode
 
 DARK = Theme(
     name="genui-dark",

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from genui.render.image import ColourMode, detect, nearest_16, nearest_256
+from genui.render.colours import ColourMode, detect
+from genui.render.image import nearest_16, nearest_256
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from genui.formats.favourites import SavedTree, branch_start
 from genui.formats.recipe import result_of, to_start
 from genui.formats.text import CastFile
 from genui.protocol import SetSeed, SetSettings, TextSettings
+from genui.ui.export import ExportScreen
 from genui.ui.generate.pane import TracePane
 from genui.ui.widgets.base import LineInput, RowList
-from genui.ui.widgets.dialogs import ExportScreen
 
 
 @pytest.fixture(autouse=True)

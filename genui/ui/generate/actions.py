@@ -203,9 +203,9 @@ class Files(Actions):
 
     def export(self, branch: Branch[Any]) -> None:
         """Ask for a file, and write the branch to it."""
+        from genui.ui.export import ExportScreen
         from genui.ui.traces import export
         from genui.ui.traces.export import Export
-        from genui.ui.widgets.dialogs import ExportScreen
 
         pane, trace = self.pane, branch.trace
         step, part = trace.position, pane.view.part

@@ -35,7 +35,7 @@ from textual.widgets import Input, Static
 
 from genui.base.numbers import clock, count
 from genui.base.text import clean_line
-from genui.render.image import ColourMode
+from genui.render.colours import ColourMode
 from genui.ui import keys
 from genui.ui.keys import Key, PaneName, Scope, list_bindings
 from genui.ui.messages import ViewName, ZoomPane

@@ -19,7 +19,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from genui.protocol import TextFrame
-from genui.render.image import ColourMode
+from genui.render.colours import ColourMode
 from genui.render.prose import SOLID, Flow, Span
 from genui.ui.widgets.base import colour_mode, message_strips, strip_of
 

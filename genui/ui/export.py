@@ -1,0 +1,244 @@
+"""The window that writes a trace to a file which replays."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.widgets import Label, Static
+
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.text import clean_line
+from genui.ui.traces.compare import PARTS, Part
+from genui.ui.traces.export import Export, Format, default_name, formats
+from genui.ui.traces.trees import Trace
+from genui.ui.widgets.base import LineInput, Row, RowList
+from genui.ui.widgets.dialogs import Window
+
+LOOKS = 0.1  # seconds between two looks at how far the trace has come
+
+
+class ExportScreen(Window[Path | None]):
+    """Dismissed with the file that was written, or None.
+
+    `export` tells what is to be written as things stand; `finish` asks the worker for the
+    steps that are missing, and is called again until they are here.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Leave", show=False),
+        Binding("enter", "write", "Write", show=False),
+        Binding("tab", "app.focus_next", "Next", show=False),
+        Binding("y", "answer(True)", "Yes", show=False),
+        Binding("n", "answer(False)", "No", show=False),
+    ]
+
+    def __init__(
+        self,
+        trace: Trace[Any],
+        part: Part,
+        export: Callable[[], Export],
+        finish: Callable[[], None],
+    ) -> None:
+        super().__init__()
+        self._part = PARTS[part]
+        self._trace = trace
+        self._export = export
+        self._finish = finish
+        self._formats = {form.key: form for form in formats(trace)}
+        self._step = trace.position  # finishing moves the playhead
+        self._asked: Callable[[bool], None] | None = None  # a question stands
+        self._partly = False  # to be written although steps are missing
+        self._finishing = False
+        self._begun = False  # the worker was asked for the missing steps
+        self._writing = False
+        self._told = ""  # what the line below the name says
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="window export"):
+            yield RowList(id="formats")
+            with Horizontal(classes="field"):
+                yield Label("file")
+                yield LineInput(id="file", compact=True)
+            yield Static(classes="hint", markup=False)
+            yield Static(classes="fault", markup=False)
+
+    def on_mount(self) -> None:
+        window = self.query_one(".window")
+        window.border_title = "Export"
+        window.border_subtitle = "↑↓ format · tab file name · ⏎ write · esc leave"
+        rows = self.query_one(RowList)
+        rows.set_rows(
+            [
+                Row(
+                    form.key,
+                    form.words.format(part=self._part, step=self._step),
+                    lead=f"{form.key:<7}",
+                )
+                for form in self._formats.values()
+            ]
+        )
+        self._name_for(self.form)
+        self._tell()
+        rows.focus()
+        self.set_interval(LOOKS, self._look)
+
+    @property
+    def form(self) -> Format:
+        """The format under the cursor."""
+        return self._formats[self.query_one(RowList).chosen]
+
+    @property
+    def missing(self) -> bool:
+        """Whether the trace has steps that are not here."""
+        return self._trace.computed < self._trace.total
+
+    def _name_for(self, form: Format) -> None:
+        """A name that ends as the format does; one that was typed keeps its stem."""
+        line = self.query_one("#file", LineInput)
+        suffixes = tuple(known.suffix for known in self._formats.values())
+        stem, suffix = os.path.splitext(line.value)
+        if not line.value:
+            line.value = default_name(self._trace, form)
+        elif suffix in suffixes:
+            line.value = stem + form.suffix
+
+    def _tell(self) -> None:
+        """What will be in the file."""
+        trace = self._trace
+        here = f"{trace.computed:,} of {trace.total:,} steps"
+        if self._finishing:
+            line = f"finishing: {here}"
+        elif self.missing:
+            line = f"{here} are here"
+        else:
+            line = "its recipe is in the file: genui replay makes it again"
+        if line != self._told:
+            self._told = line
+            self.query_one(".hint", Static).update(line)
+
+    def _refuse(self, line: str) -> None:
+        fault = self.query_one(".fault", Static)
+        fault.set_class(self._asked is not None, "-asks")
+        fault.update(clean_line(line))
+
+    # --- keys -------------------------------------------------------------------------
+
+    @on(RowList.Chosen)
+    def _chosen(self) -> None:
+        self._drop_question()
+        self._name_for(self.form)
+
+    @on(LineInput.Changed)
+    def _typed(self) -> None:
+        if self._asked is not None:
+            self._drop_question()
+        elif not self._writing:
+            self._refuse("")
+
+    @on(LineInput.Submitted)
+    def _submitted(self) -> None:
+        self.action_write()
+
+    @on(LineInput.Cancelled)
+    def action_leave(self) -> None:
+        """Leave the question, or the window."""
+        if self._asked is not None:
+            self._drop_question()
+            return
+        if self._finishing:
+            self._trace.seek(self._step)
+        self.leave(None)
+
+    def _ask(self, question: str, then: Callable[[bool], None]) -> None:
+        """Ask in place; the list has the focus, so that y and n are no letters of a name."""
+        self.query_one(RowList).focus()
+        self._asked = then
+        self._refuse(question)
+
+    def _drop_question(self) -> None:
+        if self._asked is not None:
+            self._asked = None
+            self._refuse("")
+
+    def action_answer(self, yes: bool) -> None:
+        """To the question that stands."""
+        then = self._asked
+        if then is not None:
+            self._drop_question()
+            then(yes)
+
+    def action_write(self) -> None:
+        """Check, ask where that is needed, and write."""
+        if self._writing or self._finishing:
+            return
+        if self._asked is not None:
+            return  # Enter is no answer: pressed twice it would write over a file
+        if self.missing and not self._partly:
+            trace = self._trace
+            self._ask(
+                f"{trace.computed:,} of {trace.total:,} steps are here. "
+                "y finishes first · n writes these",
+                self._finish_first,
+            )
+        else:
+            self._write(overwrite=False)
+
+    def _finish_first(self, yes: bool) -> None:
+        if yes:
+            self._finishing, self._begun = True, False
+            self._look()
+        else:
+            self._partly = True
+            self._write(overwrite=False)
+
+    def _look(self) -> None:
+        """While the missing steps come, say how far they are; write once they are here."""
+        if not self._finishing:
+            self._tell()  # more may come while one thinks
+            return
+        lost = self._begun and not self._trace.id
+        if lost or not self.missing:
+            self._finishing = False
+            self._trace.seek(self._step)
+        self._tell()
+        if lost:
+            self._refuse("the worker stopped before the end; ⏎ tries again")
+        elif not self.missing:
+            self._write(overwrite=False)
+        else:
+            self._finish()
+            self._begun = True
+
+    def _overwrite(self, yes: bool) -> None:
+        if yes:
+            self._write(overwrite=True)
+        else:
+            self.query_one("#file").focus()
+
+    # --- writing ----------------------------------------------------------------------
+
+    @work(exit_on_error=False)
+    async def _write(self, overwrite: bool) -> None:
+        form = self.form
+        path = Path(self.query_one("#file", LineInput).value.strip())
+        self._writing = True
+        export = self._export()
+        try:
+            path = path.expanduser()
+            await asyncio.to_thread(export.write, form, path, overwrite)
+        except FileExistsError:
+            self._ask(f"{path} is there already. y writes over it", self._overwrite)
+        except (GenuiError, MisuseError) as error:
+            self._refuse(str(error))
+        except RuntimeError as error:  # expanduser knows no such user
+            self._refuse(f"{path}: {error}")
+        else:
+            self.leave(path)
+        finally:
+            self._writing = False
