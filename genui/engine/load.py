@@ -1,4 +1,4 @@
-"""From a checkpoint to something that generates."""
+"""From a checkpoint to something that generates, and its traces."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +17,8 @@ from genui.protocol import LAB, Frame, Start, Started
 from genui.recipes import recipe_from_dict
 from genui.runs.models import find_model, weights_fingerprint
 from genui.runs.writer import one_line
+
+# --- Loading ----------------------------------------------------------------------------------
 
 
 def load(path: Path, machine: device.Machine | None = None) -> Generator:

@@ -1,4 +1,4 @@
-"""Where a model that writes looked when it chose a token."""
+"""The process that generates for the app: `python -m genui.engine.worker`."""
 
 import gc
 import os
@@ -36,6 +36,8 @@ from genui.protocol import (
     Warm,
     Warmed,
 )
+
+# --- Attention: where a model that writes looked when it chose a token ------------------------
 
 
 def attention(trace: Trace, step: int) -> Attention:

@@ -362,7 +362,7 @@ def test_a_caption_without_an_icon_has_no_clip_to_begin_from(
         generator.begin(asked("zebra", init=FROM_DATA))
 
 
-# --- the probe ------------------------------------------------------------------------------------
+# --- metrics ----------------------------------------------------------------------------------
 
 
 def test_the_tracker_sees_in_real_clips_what_they_were_made_of(clips: Clips) -> None:

@@ -1,9 +1,4 @@
-"""Where the figure of a clip is in every frame, what it is, and how it moves: measured.
-
-Nothing here knows the caption. The figure is what is not the ground; its centre is the mean
-place of that, its size the root of its area, and what it is and how it is turned is the icon
-that, drawn there as large, is nearest pixel for pixel.
-"""
+"""Metrics of clips and of speech: is what was asked for seen, and heard?"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -24,6 +19,11 @@ from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.media import FINAL_ROUNDS, sound_of, to_clips
 from genui.protocol import ImageSettings
 from genui.recipes.diffusion import VideoRecipe, VoiceRecipe
+
+# --- Tracking: where a figure is in every frame, what it is, and how it moves -----------------
+# Nothing here knows the caption. The figure is what is not the ground; its centre is the mean
+# place of that, its size the root of its area, and what it is and how it is turned is the icon
+# that, drawn there as large, is nearest pixel for pixel.
 
 ANGLES = 48  # that a figure is compared at, all round
 CLEARLY = 1.5  # times nearer than upright, for a figure to count as turned

@@ -1,9 +1,4 @@
-"""How near two sets of things are to each other, in features of your choice.
-
-Sets are arrays [N, D], a row a picture (or anything else that a network turns into D numbers);
-everything is computed in float64. What the numbers mean depends on the features, so they can be
-compared within one table and with nothing outside it.
-"""
+"""How near generated images are to real ones: distances of sets in a network's features."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +9,11 @@ from numpy.typing import NDArray
 from genui.base.errors import GenuiError
 from genui.engine.data.image_labels import LabelledImages, load_labelled_images
 from genui.engine.metrics.classifiers import ImageJudge, pictures_of
+
+# --- Distances of two sets [N, D], in features of your choice ---------------------------------
+# Sets are arrays [N, D], a row a picture (or anything else that a network turns into D numbers);
+# everything is computed in float64. What the numbers mean depends on the features, so they can be
+# compared within one table and with nothing outside it.
 
 Features = NDArray[np.floating]
 Distances = NDArray[np.float64]
@@ -254,7 +254,7 @@ def in_words(row: Distribution, judge: str) -> dict[str, str]:
 # --- Whether a generator has collapsed: cheap enough to be asked while it trains --------------
 # Pictures are compared by their means over 4×4 pixels, in which a person still tells a boot
 # from a dress, so that no judge is needed: these numbers watch one training, and are not those
-# that models are compared by (`probes.distance`).
+# that models are compared by (`measure_distribution`).
 
 NEIGHBOURS = 5
 POOLED = 4  # pixels of a side that one mean is taken over

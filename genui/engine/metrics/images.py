@@ -1,4 +1,4 @@
-"""Whether a picture model draws what its caption says, and how much of it is memory."""
+"""Metrics of models that draw images: diffusion models and GANs."""
 
 import time
 from functools import partial
@@ -26,6 +26,8 @@ from genui.protocol import ImageSettings, LatentSettings
 from genui.protocol.registry import UNGUIDED
 from genui.recipes import DiffusionRecipe
 from genui.recipes.gan import GanRecipe
+
+# --- Diffusion models: right object, right colours, and how much of it is memory --------------
 
 DIFFUSION_SAMPLES = 100
 DISTRIBUTION_SAMPLES = 5000  # where the whole distribution is measured

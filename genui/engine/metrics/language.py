@@ -1,4 +1,4 @@
-"""Whether a model of code writes code, fills gaps, and predicts better than a compressor."""
+"""Metrics of models that write text and code."""
 
 import ast
 import builtins
@@ -23,6 +23,8 @@ from genui.engine.train.language import encode_documents, held_out_loss
 from genui.protocol import TextSettings
 from genui.protocol.registry import KINDS
 from genui.recipes import TextRecipe
+
+# --- Code: is it code, does it fill gaps, is it predicted better than by a compressor ---------
 
 TOKENS = 1000  # of a function
 LONGEST = 16  # tokens that fill a gap

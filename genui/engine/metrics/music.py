@@ -1,4 +1,4 @@
-"""Rules of part-writing that can be counted: parallels between voices, and their ranges."""
+"""Metrics of models of music: rules of part-writing, copying, and how well Bach is predicted."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -22,6 +22,8 @@ from genui.protocol import Neighbours, Quote, TextSettings, notes
 from genui.protocol.notes import VOICES
 from genui.protocol.registry import KINDS
 from genui.recipes import MusicRecipe
+
+# --- Rules of part-writing that can be counted: parallels, and the ranges of voices -----------
 
 RANGES = ((60, 79), (55, 72), (48, 67), (40, 62))
 """What textbooks let a choir sing: soprano C4 to G5, alto G3 to C5, tenor C3 to G4, bass E2 to

@@ -1,7 +1,4 @@
-"""Probes: what a model is measured by.
-
-`python -m genui.engine.metrics MODEL` prints them all.
-"""
+"""Models of any family on the same data, as the rows of one table."""
 
 import time
 from collections import defaultdict
@@ -25,6 +22,8 @@ from genui.protocol.registry import KINDS
 from genui.runs.models import ModelInfo, find_model
 
 # --- How many pictures a model draws for a caption that many pictures answer to ---------------
+
+# --- How many pictures a model draws for a word that many pictures answer to ------------------
 
 WORDS = 25  # that are asked
 LEAST = 5  # trained names that have a word, for it to be asked

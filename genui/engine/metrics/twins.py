@@ -1,12 +1,4 @@
-"""Labels by a generative model of pictures: p(label | x) from p(x | label), by Bayes' rule.
-
-A diffusion model gives no p(x | label), but a bound of it (Kingma et al. 2021, eq. 17; used so by
-Li et al. 2023, "Your diffusion model is secretly a zero-shot classifier"):
-
-    -ln p(x | label) <= constant + the integral over ln σ of |x - D(x + σ·noise; σ, label)|² / σ²
-
-which is estimated with the same noise for every label, so that most of its error cancels.
-"""
+"""Generative models beside classifiers: Bayes' rule, learning curves, synthetic data."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -43,6 +35,14 @@ from genui.engine.train.task import players_of
 from genui.protocol.registry import KINDS
 from genui.recipes.classifier import ImageClassifierRecipe
 from genui.runs.models import find_model
+
+# --- p(label | x) from p(x | label), by Bayes' rule -------------------------------------------
+# A diffusion model gives no p(x | label), but a bound of it (Kingma et al. 2021, eq. 17; used so by
+# Li et al. 2023, "Your diffusion model is secretly a zero-shot classifier"):
+#
+#     -ln p(x | label) <= constant + the integral over ln σ of |x - D(x + σ·noise; σ, label)|² / σ²
+#
+# which is estimated with the same noise for every label, so that most of its error cancels.
 
 SIGMAS = (0.1, 10.0)
 """Below it every label denoises alike, above it none sees the picture."""

@@ -1,4 +1,4 @@
-"""Where a walk through latent space stands: immutable, each point a function of its step."""
+"""GANs as generators: walks through latent space, a move at a time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,6 +32,8 @@ from genui.protocol import (
 )
 from genui.protocol.edits import own_step
 from genui.recipes.gan import GanRecipe
+
+# --- The state of a walk: immutable, each point a function of its step ------------------------
 
 Latent = NDArray[np.float32]  # [Z]
 

@@ -1,4 +1,4 @@
-"""Runs of tokens that stood before: how long one would be repeated, and what that costs."""
+"""From a model's logits to one token: penalties, temperature, filters, and the draw."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from genui.protocol import TextSettings
+
+# --- DRY: runs of tokens that stood before, and what repeating one costs ----------------------
 
 BASE = 1.75  # by which the penalty grows with each token more
 LONGEST = 50  # tokens of a run that are looked at; by then its penalty is beyond any logit

@@ -1,4 +1,4 @@
-"""What a piece is written round: voices that are given, from a recipe or from a MIDI file."""
+"""Models of music as generators: four voices a token at a time, round given voices or alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +20,8 @@ from genui.engine.sample.tokens import TokenGenerator, TokenList, TokenState, ne
 from genui.formats import midi, score
 from genui.protocol import Picture, Start, Started, TextFrame, TextSettings, notes
 from genui.recipes import MusicRecipe
+
+# --- Given voices: from a recipe or from a MIDI file ------------------------------------------
 
 OFF_GRID = 1 / 8  # of a sixteenth: a note that is further from the grid than this was moved
 

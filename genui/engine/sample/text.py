@@ -1,4 +1,4 @@
-"""The gap in a prompt: where it is, and what a model that fills gaps reads of it."""
+"""Language models as generators of text: traces, gaps that are filled, and many texts at once."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +30,8 @@ from genui.engine.sample.tokens import (
 )
 from genui.protocol import FILL, Start, Started, TextFrame, TextSettings
 from genui.recipes import TextRecipe
+
+# --- The gap in a prompt, and what a model that fills gaps reads of it ------------------------
 
 LEAST_SHARE = 4
 """The middle has at least one part in so many of the context, or the tokens asked for."""

@@ -1,4 +1,4 @@
-"""The tokens of a text, shared by all states of its trace."""
+"""What generators of tokens share: lists of tokens, the choice of one, what was read, the trace."""
 
 from abc import ABC, abstractmethod
 from array import array
@@ -25,6 +25,8 @@ from genui.protocol import (
     WriteText,
     WriteToken,
 )
+
+# --- The tokens of a text, shared by all states of its trace ----------------------------------
 
 
 class TokenList:

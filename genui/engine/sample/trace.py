@@ -1,4 +1,4 @@
-"""Which states of a trace are kept, so that memory is bounded however long it is."""
+"""A trace, one branch of a generation, and which of its states are kept."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -9,6 +9,8 @@ import msgspec
 from genui.base.errors import MisuseError
 from genui.protocol import Edit, Frame, Start, Started
 from genui.protocol.edits import forked
+
+# --- Keyframes: the states that are kept, so that memory is bounded ---------------------------
 
 RECENT = 32
 """The states computed last, for going back a little."""

@@ -1,8 +1,4 @@
-"""Weights in fewer bits, for shipping: a quarter of the size, or half of it for a smaller loss.
-
-In eight bits each row of a matrix is scaled by its largest magnitude and rounded to int8
-(symmetric, per channel; Jacob et al. 2018 without the zero point). Vectors stay fp16.
-"""
+"""Checkpoints: written whole or not at all, read back without trust, and weights in fewer bits."""
 
 import json
 import os
@@ -21,6 +17,10 @@ from genui.recipes import Recipe
 from genui.runs import models
 from genui.runs.layout import RunDir
 from genui.runs.models import FORMAT, checkpoint_steps, parse_metadata
+
+# --- Weights in fewer bits, for shipping ------------------------------------------------------
+# In eight bits each row of a matrix is scaled by its largest magnitude and rounded to int8
+# (symmetric, per channel; Jacob et al. 2018 without the zero point). Vectors stay fp16.
 
 SCALE = ".scale"
 

@@ -1,4 +1,4 @@
-"""Training captioned GANs, and the histograms of what the discriminator says of pictures."""
+"""Training captioned GANs, and what the discriminator says of pictures as histograms in text."""
 
 from typing import Any
 
@@ -17,6 +17,8 @@ from genui.engine.train.diffusion import CaptionedTask, image_corpus
 from genui.engine.train.task import Player, Sample, png
 from genui.formats.image import sheet
 from genui.recipes.gan import GanRecipe
+
+# --- Histograms of scores, as text ------------------------------------------------------------
 
 WIDTH = 24  # bins: one a character, as many as the sample has room for on the main screen
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
@@ -183,7 +185,7 @@ class GanTask(CaptionedTask[GanRecipe]):
     @torch.inference_mode()
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
         """`coverage` of real pictures by generated ones and their `variety`, as
-        `probes.collapse` has them: on held-out pictures where there are enough, else on
+        `collapse` has them: on held-out pictures where there are enough, else on
         trained ones, the same every time."""
         assert isinstance(model, GAN)
         pictures = self._pictures

@@ -1,4 +1,4 @@
-"""Training a network to predict the next token."""
+"""Training networks that write: text and code token by token, and four-voice music."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -43,6 +43,8 @@ from genui.formats.midi import encode_midi
 from genui.protocol import Start, TextSettings, notes
 from genui.recipes import MusicRecipe, TextRecipe
 from genui.render.piano_roll import roll_picture
+
+# --- Text and code ----------------------------------------------------------------------------
 
 FILL_WEIGHT = 6.0
 """How much a token that fills a gap counts: few of a window do, and they are what is learnt."""

@@ -1,4 +1,4 @@
-"""The training loop: one run from where it stands to its end, obeying its control folder."""
+"""The training loop: one run from where it stands to its end, controlled by its folder."""
 
 import math
 import signal
@@ -67,7 +67,7 @@ class Trainer:
             self._evaluate()
             self._sample()
         while self._step < self._recipe.steps and not self._stop:
-            self._obey()
+            self._apply_controls()
             if self._stop:
                 break
             if self._paused:
@@ -119,8 +119,8 @@ class Trainer:
         except RuntimeError as error:
             raise _misfit(path, error) from None
 
-    def _obey(self) -> None:
-        """Do what was asked since the last step, in the order it was asked.
+    def _apply_controls(self) -> None:
+        """Carry out the commands given since the last step, in their order.
 
         Raises GenuiError where the run's folder was removed: nothing more could be kept.
         """
@@ -138,7 +138,7 @@ class Trainer:
                     self._sample()
                     self._mark("evaluate", values)
                 case "set_lr" if request.value is not None:
-                    self._change_rate(request.value)
+                    self._set_lr(request.value)
                 case "pause" if not self._paused:
                     self._paused = True
                     self._writer.update(state="paused")
@@ -150,7 +150,7 @@ class Trainer:
                     self._writer.say("resumed")
                     self._mark("resume", "went on")
 
-    def _change_rate(self, value: float) -> None:
+    def _set_lr(self, value: float) -> None:
         """Train at another base learning rate from here on; the schedule keeps its shape.
 
         A checkpoint is written with it, so that a run killed later goes on as it would have,

@@ -1,4 +1,4 @@
-"""The optimisers and the schedule of their rates."""
+"""Parts of a training step: optimisers, averaged weights, the examples, augmentation."""
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +13,8 @@ from torch.optim import Optimizer
 
 from genui.engine.train.task import Player
 from genui.recipes import Recipe
+
+# --- Optimisers and the schedule of their rates -----------------------------------------------
 
 RATE = "learning_rate"
 """The key of the base learning rate in force; checkpoints before it was kept have none."""

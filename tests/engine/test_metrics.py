@@ -1,4 +1,4 @@
-"""The probes against generators whose quality is known."""
+"""The metrics against generators whose quality is known."""
 
 from pathlib import Path
 from typing import Any
@@ -43,12 +43,12 @@ class Oracle:
         return np.stack(drawn).astype(np.uint8)
 
 
-def probe(generator: Any, recipe: Any) -> dict[str, str]:
+def measure(generator: Any, recipe: Any) -> dict[str, str]:
     return measure_pictures(generator, recipe)
 
 
 def test_true_pictures_are_all_right_and_all_memory() -> None:
-    found = probe(Oracle(), ICONS)
+    found = measure(Oracle(), ICONS)
     assert found["trained captions"].startswith("100%")
     assert found["colours right"] == "100%"
     assert found["new colour pairs right"] == "100%"
@@ -59,10 +59,10 @@ def test_true_pictures_are_all_right_and_all_memory() -> None:
 
 
 def test_wrong_shapes_and_wrong_colours_are_told_apart() -> None:
-    upside_down = probe(Oracle(mirrored=True), ICONS)
+    upside_down = measure(Oracle(mirrored=True), ICONS)
     assert int(upside_down["trained captions"].partition("%")[0]) < 70
     assert upside_down["colours right"] == "100%"
-    discoloured = probe(Oracle(rolled=True), ICONS)
+    discoloured = measure(Oracle(rolled=True), ICONS)
     assert int(discoloured["colours right"].partition("%")[0]) < 50
 
 
