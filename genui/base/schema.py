@@ -43,6 +43,8 @@ class About:
     """Values as an example, where it may be the axis of a grid."""
     for_data: Any = None
     """Its value for samples that stand for the training data, where they have one."""
+    source: str = ""
+    """Who described it."""
     rare: bool = False
     """Whether it is told only where it is not the default."""
     choices: Mapping[str, Any] | None = None
@@ -198,6 +200,17 @@ def ordered(kind: type) -> list[Setting]:
     known = settings_of(kind)
     first = [known[name] for name in getattr(kind, "FIRST", ())]
     return first + [one for one in known.values() if one not in first]
+
+
+def markdown_table(kind: type) -> str:
+    """The fields as a table of the manual: option, key, values and what each does."""
+    lines = ["| option | key | values | |", "|---|---|---|---|"]
+    for one in settings_of(kind).values():
+        key = f"`{one.about.key}`" if one.about.key else ""
+        names = ", ".join(f"`{name}`" for name in one.choices or ())
+        does = one.description + (f" ({one.about.source})" if one.about.source else "")
+        lines.append(f"| `{one.option} {one.metavar}` | {key} | {names or one.range} | {does} |")
+    return "\n".join(lines)
 
 
 def _defaults(kind: type) -> dict[str, Any]:

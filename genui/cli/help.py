@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.cli import output
+from genui.protocol.settings import with_tables
 
 PAGES = Path(__file__).parent.parent / "help"
 GENERATED = ("keys", "commands")
@@ -81,6 +82,8 @@ def page(topic: str) -> str:
         return keys_markdown()
     if topic == "commands":
         return commands_markdown()
+    if topic == "settings":
+        return with_tables(_read(topic))
     if topic in topics():
         return _read(topic)
     if topic in COMMANDS:

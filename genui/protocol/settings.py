@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.plugins import Table
-from genui.base.schema import about, setting, settings_of
+from genui.base.schema import about, markdown_table, setting, settings_of
 
 Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 SEED = setting("seed", Seed)
@@ -75,7 +75,6 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
     GROUP: ClassVar[str] = "text models"
     FIRST: ClassVar[tuple[str, ...]] = ("temperature", "top_k", "top_p", "min_p")
 
-    # Keskar et al. 2019
     repetition_penalty: Annotated[
         float,
         Meta(ge=1, le=10),
@@ -87,9 +86,9 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
             step=0.05,
             off=1,
             shown="penalty {:.2f}",
+            source="Keskar et al. 2019",
         ),
     ] = 1.0
-    # The multiplier of p-e-w 2024
     dry: Annotated[
         float,
         Meta(ge=0, le=10),
@@ -100,6 +99,7 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
             step=0.1,
             off=0,
             shown="{:.2f}",
+            source="p-e-w 2024",
         ),
     ] = 0.0
     dry_length: Annotated[
@@ -115,7 +115,6 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
             shown="{:.2f}",
         ),
     ] = 0.8
-    # Fan et al. 2018
     top_k: Annotated[
         int,
         Meta(ge=0),
@@ -125,9 +124,9 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
             key="k",
             step=(0, 1, 2, 3, 5, 10, 20, 40, 80, 160),
             off=0,
+            source="Fan et al. 2018",
         ),
     ] = 0
-    # Holtzman et al. 2020
     top_p: Annotated[
         float,
         Meta(gt=0, le=1),
@@ -138,9 +137,9 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
             step=0.05,
             off=1,
             shown="{:.2f}",
+            source="Holtzman et al. 2020",
         ),
     ] = 0.95
-    # Nguyen et al. 2024
     min_p: Annotated[
         float,
         Meta(ge=0, le=1),
@@ -151,6 +150,7 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
             step=0.01,
             off=0,
             shown="{:.2f}",
+            source="Nguyen et al. 2024",
         ),
     ] = 0.0
     grammar: Annotated[
@@ -179,7 +179,7 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
     FIRST: ClassVar[tuple[str, ...]] = ("sampler", "eta")
 
     sampler: Annotated[
-        str, about("how noise is taken away", key="s", choices=SAMPLERS, axis="heun, ddpm")
+        str, about("how noise is removed", key="s", choices=SAMPLERS, axis="heun, ddpm")
     ] = "dpmpp-2m"
     steps: Annotated[
         int,
@@ -190,18 +190,23 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
         float,
         Meta(ge=0, le=20),
         about(
-            "how strongly the caption pulls; 1 is not at all",
+            "guidance scale, how strongly the caption pulls; 1 is off",
             key="g",
             step=0.5,
             axis="1, 2, 4, 8",
             for_data=1.0,
+            source="Ho & Salimans 2022",
         ),
     ] = 2.0
-    # Karras et al. 2024
     autoguidance: Annotated[
         float,
         Meta(ge=0, le=20),
-        about("how far from what a weaker copy would draw; 1 is not at all", key="G", step=0.25),
+        about(
+            "autoguidance scale, away from a weaker copy of the model; 1 is off",
+            key="G",
+            step=0.25,
+            source="Karras et al. 2024",
+        ),
     ] = 1.0
     eta: Annotated[
         float,
@@ -333,6 +338,13 @@ class LabSettings(Struct, frozen=True, tag="lab", kw_only=True):
 
 
 Settings = TextSettings | ImageSettings | LatentSettings | LabSettings
+
+
+def with_tables(page: str) -> str:
+    """A page of the manual with a table of settings for each line such as `{TextSettings}`."""
+    for kind in get_args(Settings):
+        page = page.replace(f"{{{kind.__name__}}}", markdown_table(kind))
+    return page
 
 
 # --- edits: what makes a fork ---------------------------------------------------------

@@ -32,6 +32,7 @@ from genui.formats.favourites import Listed, drop_favourite, list_favourites
 from genui.formats.recipe import TraceRecipe
 from genui.protocol import ImageFrame, Neighbour, Neighbours, Quote
 from genui.protocol.registry import kind_of_trace
+from genui.protocol.settings import with_tables
 from genui.recipes import RECIPES, Recipe, override, parse_settings
 from genui.render.chart import HEADS, cells
 from genui.render.prose import Flow
@@ -186,13 +187,15 @@ class _Document(Markdown):
         self._keymap = keymap
 
     async def load(self, path: Path) -> None:
-        """As Textual's, but the pages of keys and commands are made from their tables."""
+        """As Textual's, but the pages of keys, commands and settings are made from tables."""
         topic = Path(str(path).partition("#")[0]).stem
         if topic == "keys":
             await self.update(keys_markdown(self._keymap))
         elif topic == "commands":
             await self.update("Reading every command's options …")
             await self.update(await _printed(topic))
+        elif topic == "settings":
+            await self.update(with_tables(path.read_text("utf-8")))
         else:
             await super().load(path)
 
