@@ -4,7 +4,7 @@ spoken words. A medium says where its examples come from and what is learned bes
 import io
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -166,14 +166,14 @@ class DiffusionTask(CaptionedTask[D]):
         self.model = build_denoiser(recipe, corpus.vocabulary.size).to(device)
 
     @abstractmethod
-    def _training_batch(self, rng: np.random.Generator) -> Batch:
-        """As many examples as the recipe asks for."""
+    def _batch(self, count: int, held_out: bool, rng: np.random.Generator) -> Batch | None:
+        """So many examples, trained or held out, as they are; None where there are none."""
 
-    @abstractmethod
-    def _evaluation_batch(
-        self, held_out: bool, count: int, rng: np.random.Generator
-    ) -> Batch | None:
-        """So many examples, trained or held out; None where there are none."""
+    def _training_batch(self, rng: np.random.Generator) -> Batch:
+        """The examples of a step."""
+        batch = self._batch(self._recipe.batch, False, rng)
+        assert batch is not None  # no data set is empty
+        return batch
 
     @abstractmethod
     def _sample_files(self, arrays: Tensor, parts: list[int]) -> tuple[Sample, ...]:
@@ -222,7 +222,7 @@ class DiffusionTask(CaptionedTask[D]):
         metrics = {}
         for name, held_out in (("seen_loss", False), ("val_loss", True)):
             rng = np.random.default_rng(0)
-            batch = self._evaluation_batch(held_out, count, rng)
+            batch = self._batch(count, held_out, rng)
             if batch is not None:
                 clean, token_ids = self._clean(batch), self._token_ids(batch.captions)
                 metrics[name] = denoising_error(model, clean, token_ids, rng, machine, self.sigmas)
@@ -372,9 +372,20 @@ class ImageTask(DiffusionTask[DiffusionRecipe]):
 
     def _training_batch(self, rng: np.random.Generator) -> Batch:
         chosen = rng.choice(self._pictures.train, self._recipe.batch)
-        batch = self._pictures.batch(chosen, rng)
-        captions = self._shorten(batch.captions, chosen, rng)
-        return Batch(captions=captions, arrays=batch.rgb, canvas=batch.canvas)
+        batch = self._examples(self._pictures, chosen, rng)
+        return replace(batch, captions=self._shorten(batch.captions, chosen, rng))
+
+    def _batch(self, count: int, held_out: bool, rng: np.random.Generator) -> Batch | None:
+        indices = self._pictures.held_out if held_out else self._pictures.train
+        if not len(indices):
+            return None
+        return self._examples(self._pictures, rng.choice(indices, count), rng)
+
+    def _examples(
+        self, pictures: CaptionedImages, indices: np.ndarray, rng: np.random.Generator
+    ) -> Batch:
+        batch = pictures.batch(indices, rng)
+        return Batch(captions=batch.captions, arrays=batch.rgb, canvas=batch.canvas)
 
     def _shorten(
         self, captions: list[str], indices: np.ndarray, rng: np.random.Generator
@@ -395,7 +406,8 @@ class ImageTask(DiffusionTask[DiffusionRecipe]):
 
     def _objective(self, batch: Batch, noisy: Noisy, rng: np.random.Generator) -> Tensor:
         if self._contrast:
-            drawn = self._drawn_batch(self._contrast.pictures, rng)
+            pictures = self._contrast.pictures
+            drawn = self._examples(pictures, rng.choice(pictures.train, len(noisy.clean)), rng)
             both = Noisy(
                 torch.cat((noisy.clean, self._clean(drawn))),
                 twice(noisy.noise),
@@ -411,20 +423,6 @@ class ImageTask(DiffusionTask[DiffusionRecipe]):
             names = self._shorten(names, chosen, rng)
             loss = loss + self._canvas_loss(batch, names, canvas)
         return loss
-
-    def _drawn_batch(self, pictures: CaptionedImages, rng: np.random.Generator) -> Batch:
-        """As many pictures that a model drew as a step has real ones."""
-        batch = pictures.batch(rng.choice(pictures.train, self._recipe.batch), rng)
-        return Batch(captions=batch.captions, arrays=batch.rgb)
-
-    def _evaluation_batch(
-        self, held_out: bool, count: int, rng: np.random.Generator
-    ) -> Batch | None:
-        indices = self._pictures.held_out if held_out else self._pictures.train
-        if not len(indices):
-            return None
-        batch = self._pictures.batch(rng.choice(indices, count), rng)
-        return Batch(captions=batch.captions, arrays=batch.rgb)
 
     def _sample_files(self, arrays: Tensor, parts: list[int]) -> tuple[Sample, ...]:
         return (Sample(".png", png(image.sheet(list(to_rgb(arrays)), COLUMNS))),)
@@ -464,12 +462,6 @@ class VideoTask(DiffusionTask[VideoRecipe]):
             examples=len(clips.trained),
         )
         super().__init__(recipe, device, corpus, VideoMedium(recipe))
-
-    def _training_batch(self, rng: np.random.Generator) -> Batch:
-        return self._batch(self._recipe.batch, False, rng)
-
-    def _evaluation_batch(self, held_out: bool, count: int, rng: np.random.Generator) -> Batch:
-        return self._batch(count, held_out, rng)
 
     def _batch(self, count: int, held_out: bool, rng: np.random.Generator) -> Batch:
         batch = self._clips.batch(self._clips.scenes(count, rng, held_out), rng)
@@ -583,16 +575,10 @@ class VoiceTask(DiffusionTask[VoiceRecipe]):
         )
         super().__init__(recipe, device, corpus, SpeechMedium(recipe, voices))
 
-    def _training_batch(self, rng: np.random.Generator) -> Batch:
-        return self._batch(self._speech.train, self._recipe.batch, rng)
-
-    def _evaluation_batch(
-        self, held_out: bool, count: int, rng: np.random.Generator
-    ) -> Batch | None:
+    def _batch(self, count: int, held_out: bool, rng: np.random.Generator) -> Batch | None:
         indices = self._speech.held_out if held_out else self._speech.train
-        return self._batch(indices, count, rng) if len(indices) else None
-
-    def _batch(self, indices: np.ndarray, count: int, rng: np.random.Generator) -> Batch:
+        if not len(indices):
+            return None
         batch = self._speech.batch(rng.choice(indices, count), rng)
         return Batch(captions=batch.captions, arrays=batch.mels)
 
