@@ -96,7 +96,8 @@ class AnswerWatch:
 
     def __init__(self, run: RunDir, control: Control) -> None:
         """Made before the command is given: what is there now is no answer to it."""
-        self._run, self._command = run, control.command
+        self._run = run
+        self._command: Command = control.command
         self._known = len(_answers(run, control.command))
         self._since = time.monotonic()
         self._slow = False
