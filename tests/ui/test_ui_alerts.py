@@ -46,7 +46,6 @@ def log(run: RunDir, step: int, loss: str) -> None:
 
 
 async def board(pilot: Pilot[None]) -> TrainingScreen:
-    await pilot.press("4")
     await until(pilot, lambda: isinstance(pilot.app.screen, TrainingScreen))
     screen = pilot.app.screen
     assert isinstance(screen, TrainingScreen)
@@ -60,9 +59,9 @@ def newest_step(screen: TrainingScreen) -> int:
 
 
 async def test_a_nan_is_told_once_and_the_list_leads_to_its_step(
-    shipped, open_app: Opener, run: RunDir, rung: Rung
+    open_watch: Opener, run: RunDir, rung: Rung
 ) -> None:
-    async with open_app() as pilot:
+    async with open_watch() as pilot:
         screen = await board(pilot)
         log(run, 101, '"NaN"')
         await until_seen(pilot, "✗ plays: loss is NaN at step 101")
@@ -78,9 +77,9 @@ async def test_a_nan_is_told_once_and_the_list_leads_to_its_step(
 
 
 async def test_the_bell_can_be_turned_off_and_that_is_remembered(
-    shipped, open_app: Opener, run: RunDir, rung: Rung
+    open_watch: Opener, run: RunDir, rung: Rung
 ) -> None:
-    async with open_app() as pilot:
+    async with open_watch() as pilot:
         await board(pilot)
         await pilot.press("exclamation_mark")
         await until_seen(pilot, "Nothing to tell so far")
@@ -98,10 +97,10 @@ async def test_the_bell_can_be_turned_off_and_that_is_remembered(
 
 
 async def test_a_run_that_is_looked_at_again_tells_nothing_twice(
-    shipped, open_app: Opener, run: RunDir, rung: Rung, monkeypatch: pytest.MonkeyPatch
+    open_watch: Opener, run: RunDir, rung: Rung, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alerts, "LOOK_AGAIN", 0.05)
-    async with open_app() as pilot:
+    async with open_watch() as pilot:
         screen = await board(pilot)
         app = pilot.app
         assert isinstance(app, Shell)

@@ -195,12 +195,11 @@ def test_wrapped_lines_keep_every_word_and_no_row_is_too_wide(
 
 
 async def test_i_gives_the_keys_to_the_console_and_escape_takes_them_back(
-    shipped, open_app: Opener
+    open_watch: Opener,
 ) -> None:
     run = stage.make_run(name="plays", step=300)
     run.console.write_text("".join(f"12:00:00 line {n}\n" for n in range(300)))
-    async with open_app() as pilot:
-        await pilot.press("4")
+    async with open_watch() as pilot:
         await until_seen(pilot, "Sample")
         await pilot.press("i")
         await until_seen(pilot, "/ search · esc leave")

@@ -164,12 +164,11 @@ async def test_a_picture_of_any_size_is_drawn_and_text_is_never_markup() -> None
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 async def test_w_plays_the_samples_and_the_cursor_goes_along(
-    shipped, open_app: Opener, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    open_watch: Opener, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(samples, "FRAMES_A_SECOND", 50)
     writer("plays", 100, 200)
-    async with open_app(size) as pilot:
-        await pilot.press("4")
+    async with open_watch(size) as pilot:
         await until(pilot, lambda: isinstance(pilot.app.screen, TrainingScreen))
         await until_seen(pilot, "300")
         screen = pilot.app.screen

@@ -18,7 +18,6 @@ from genui.ui.windows import NewRunScreen
 
 async def board(pilot: Pilot[None]) -> TrainingScreen:
     """The Training screen, once the run has been read."""
-    await pilot.press("4")
     await until(pilot, lambda: isinstance(pilot.app.screen, TrainingScreen))
     screen = pilot.app.screen
     assert isinstance(screen, TrainingScreen)
@@ -26,12 +25,12 @@ async def board(pilot: Pilot[None]) -> TrainingScreen:
     return screen
 
 
-async def test_stop_asks_first_and_the_end_is_its_answer(shipped, open_app: Opener) -> None:
+async def test_stop_asks_first_and_the_end_is_its_answer(open_watch: Opener) -> None:
     run = stage.make_run(name="plays", step=100, steps=400)
     with ExitStack() as held:
         held.enter_context(RunLock(run))
         stage.set_state(run, "running", 100, 400)
-        async with open_app() as pilot:
+        async with open_watch() as pilot:
             await board(pilot)
             await pilot.press("x")
             await until_seen(pilot, "Stop plays?")
@@ -46,9 +45,9 @@ async def test_stop_asks_first_and_the_end_is_its_answer(shipped, open_app: Open
 
 
 async def test_the_learning_rate_is_asked_for_and_checked_in_place(
-    shipped, open_app: Opener, run: RunDir
+    open_watch: Opener, run: RunDir
 ) -> None:
-    async with open_app() as pilot:
+    async with open_watch() as pilot:
         await board(pilot)
         await pilot.press("r")
         await until(pilot, lambda: isinstance(pilot.app.screen, ValueScreen))
@@ -73,7 +72,7 @@ async def test_the_learning_rate_is_asked_for_and_checked_in_place(
 
 
 async def test_another_run_starts_from_the_checkpoint_before_the_cursor(
-    shipped, open_app: Opener, run: RunDir, monkeypatch: pytest.MonkeyPatch
+    open_watch: Opener, run: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[dict[str, str], str, str]] = []
 
@@ -84,7 +83,7 @@ async def test_another_run_starts_from_the_checkpoint_before_the_cursor(
     monkeypatch.setattr(windows, "launch", launch)
     for step in (40, 80):
         run.checkpoint(step).write_bytes(stage.safetensors("shakespeare", step))
-    async with open_app() as pilot:
+    async with open_watch() as pilot:
         screen = await board(pilot)
         screen.change(cursor=79.0)
         await pilot.press("n")
@@ -99,9 +98,9 @@ async def test_another_run_starts_from_the_checkpoint_before_the_cursor(
 
 
 async def test_what_does_not_fit_the_weights_is_refused_in_place(
-    shipped, open_app: Opener, run: RunDir
+    open_watch: Opener, run: RunDir
 ) -> None:
-    async with open_app() as pilot:
+    async with open_watch() as pilot:
         await board(pilot)
         await pilot.press("n")
         await until(pilot, lambda: isinstance(pilot.app.screen, NewRunScreen))
