@@ -13,6 +13,7 @@ from textual import events, work
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
+from textual.style import Style
 from textual.timer import Timer
 from textual.widgets import Static
 
@@ -224,25 +225,30 @@ class SamplesPanel(DeafWhenLeaving, Framed, Vertical):
         return with_samples[:room]
 
     def _place(self) -> Content:
-        """`step 768 of 1,240  ◂ 704  832 ▸`."""
+        """`step 768 of 1,240  ◂ 704  832 ▸`, on a narrow panel without the newest step."""
         if not self._steps:
             return Content("")
         shown = at_or_before(self._steps, self._cursor)
         before, after = beside(self._steps, self._cursor)
         newest = max(self._steps[-1], *(view.summary.status.step for view in self._views))
-        parts: list[object] = [("step ", "$text-muted")]
+        step: list[tuple[str, str]] = [("step ", "$text-muted")]
+        end = ""
         if shown is None:
-            parts.append((f"before the first, at {numbers.count(self._steps[0])}", "$text-muted"))
+            step.append((f"before the first, at {numbers.count(self._steps[0])}", "$text-muted"))
         else:
-            parts.append((numbers.count(shown), "bold" if self._cursor is None else "bold $accent"))
-            parts.append((f" of {numbers.count(newest)}", "$text-muted"))
-        parts.append("   ")
+            step.append((numbers.count(shown), "bold" if self._cursor is None else "bold $accent"))
+            end = f" of {numbers.count(newest)}"
+        links: list[tuple[str, Style]] = [("   ", Style())]
         if before is not None:
-            parts.append(clickable(f"◂ {numbers.count(before)}", "$primary", "go(-1)"))
-            parts.append("  ")
+            links += [
+                clickable(f"◂ {numbers.count(before)}", "$primary", "go(-1)"),
+                ("  ", Style()),
+            ]
         if after is not None:
-            parts.append(clickable(f"{numbers.count(after)} ▸", "$primary", "go(1)"))
-        return Content.assemble(*parts)  # type: ignore[arg-type]
+            links.append(clickable(f"{numbers.count(after)} ▸", "$primary", "go(1)"))
+        line = Content.assemble(*step, (end, "$text-muted"), *links)
+        fits = line.cell_length <= self.content_size.width
+        return line if fits else Content.assemble(*step, *links)
 
     def _tell(self) -> None:
         title = "Sample" if self._cursor is None else "Sample at the cursor"
