@@ -78,28 +78,71 @@ def too_small(width: int, height: int) -> str:
     )
 
 
-# --- The panes that share the Canvas's place on the main screen: one is seen, others are made when
-# a model needs them.
+# --- The main screen: the panes, which of them are seen, and what they ask of each other ------
 
 Use = Callable[[TracePane], object]
 """What is done with a pane once it is there."""
 
+NAME = "lab"  # among the app's installed screens, which are kept when they are left
 
-class SlotOver(Screen[None]):
-    """A screen with a place that several panes share; `slot` names the one that is in it."""
 
-    _session: Session
-    models: tuple[ModelInfo, ...]
-    view: ViewName
-    current: PaneName
-    slot: PaneName = "canvas"
+def _commands() -> "type[Provider]":
+    """The palette's provider, imported when the palette first opens."""
 
-    def action_show_pane(self, pane: PaneName) -> None:
-        """Give a pane the focus."""
-        raise NotImplementedError
+    return HomeCommands
 
-    def _show(self) -> None:
-        raise NotImplementedError
+
+HINT = "↑↓ choose a model · Enter opens it · space plays · n trains · ? every key"
+
+
+class HomeScreen(DeafWhenLeaving, Screen[None]):
+    """Owns the view (all panes, or one full-screen) and the lists the panes are filled from."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("app")]
+    COMMANDS = {_commands}  # noqa: RUF012 - as Textual declares it
+    AUTO_FOCUS = ""  # `_show` gives the focus; Textual would give it to a hidden input
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)
+    """As Textual has it, but a move of the focus does not paint the whole screen anew: the
+    panes it leaves and enters paint themselves."""
+
+    def __init__(self, session: Session, watcher: Watcher) -> None:
+        super().__init__()
+        self._session = session
+        self.watcher = watcher
+        self.view: ViewName = "home"
+        self.current: PaneName = "models"
+        self.runs: tuple[RunSummary, ...] = ()
+        self.models: tuple[ModelInfo, ...] = ()
+        self.arrangement: Arrangement = "grid"
+        self.machine = ""  # the worker's device and precision
+        self.traffic = ""  # what the terminal takes
+        self.user_keys: dict[str, str] = {}
+        self.watched: RunDir | None = None
+        self._expected: RunDir | None = None  # just started, and not in the list yet
+        self._hinting = False
+        self.slot: PaneName = "canvas"  # which of the panes that share a place is in it
+        self.board: TrainingScreen | None = None  # while it is over this one
+        self.lab: LabScreen | None = None  # made when it is first opened, and kept as it was left
+
+    def compose(self) -> ComposeResult:
+        self._fit(self.app.size)  # before there are panes, whose styles it would compute again
+        yield HeaderLine()
+        yield TabsLine()
+        with Horizontal(id="body"):
+            yield ModelsPane()
+            with Vertical(id="right"):
+                yield TrainingPane()
+                with Horizontal(id="lower"):
+                    yield TracePane(TEXT, self._session)
+                    yield make_pane("canvas", self._session)
+        yield Static(id="tiny", markup=False)
+        yield StatusLine()
+        yield FooterLine()
+
+    def on_mount(self) -> None:
+        self._show()
+
+    # --- the panes that share a place: the Canvas is there, others are made when needed ---
 
     def _in_pane(self, name: PaneName, use: Use) -> None:
         """Give a pane the focus and use it; one that is not there yet is made."""
@@ -132,37 +175,13 @@ class SlotOver(Screen[None]):
         self.action_show_pane(name)
         use(self.query_one(f"#{name}", TracePane))
 
-
-# --- The Training screen over the main one: how it is opened, and what its leaving asks for ---
-
-
-class BoardOver(Screen[None]):
-    """A screen with a pane of models and one of training, over which a Training screen comes."""
-
-    watcher: Watcher
-    watched: RunDir | None  # the run in the Training pane
-    runs: tuple[RunSummary, ...]
-    machine: str
-    traffic: str
-    user_keys: dict[str, str]
-    board: "TrainingScreen | None" = None  # where it is
-
-    def action_view(self, view: ViewName) -> None:
-        """Home, or one pane full-screen."""
-        raise NotImplementedError
-
-    def look_at(self, run: RunDir) -> None:
-        """Show this run from now on, and have no other read."""
-        raise NotImplementedError
-
-    def generate_from(self, run: RunDir) -> None:
-        """Generate from its newest checkpoint."""
-        raise NotImplementedError
+    # --- the Training screen over this one ------------------------------------------------
 
     def open_board(self) -> None:
         """The Training screen, on the run that is watched."""
         from genui.ui.training.screen import TrainingScreen
 
+        self._acted()
         if self.board is not None:
             return
         run, pane = self.watched, self.query_one(TrainingPane)
@@ -192,24 +211,7 @@ class BoardOver(Screen[None]):
             if left.generate and run is not None:
                 self.generate_from(run)
 
-
-# --- The Lab's screen over the main one: made when it is first opened, and kept as it was left
-
-NAME = "lab"  # among the app's installed screens, which are kept when they are left
-
-
-class LabOver(Screen[None]):
-    """A screen over which the Lab comes."""
-
-    _session: Session
-    machine: str
-    traffic: str
-    user_keys: dict[str, str]
-    lab: "LabScreen | None" = None
-
-    def action_view(self, view: ViewName) -> None:
-        """Home, or one pane full-screen."""
-        raise NotImplementedError
+    # --- the Lab over this one -------------------------------------------------------------
 
     @property
     def lab_shown(self) -> "LabScreen | None":
@@ -239,63 +241,6 @@ class LabOver(Screen[None]):
     def _lab_left(self, view: ViewName | None) -> None:
         if view is not None:
             self.action_view(view)
-
-
-# --- The main screen: the panes, which of them are seen, and what they ask of each other ------
-
-
-def _commands() -> "type[Provider]":
-    """The palette's provider, imported when the palette first opens."""
-
-    return HomeCommands
-
-
-HINT = "↑↓ choose a model · Enter opens it · space plays · n trains · ? every key"
-
-
-class HomeScreen(DeafWhenLeaving, SlotOver, BoardOver, LabOver):
-    """Owns the view (all panes, or one full-screen) and the lists the panes are filled from."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("app")]
-    COMMANDS = {_commands}  # noqa: RUF012 - as Textual declares it
-    AUTO_FOCUS = ""  # `_show` gives the focus; Textual would give it to a hidden input
-    focused: Reactive[Widget | None] = Reactive(None, repaint=False)
-    """As Textual has it, but a move of the focus does not paint the whole screen anew: the
-    panes it leaves and enters paint themselves."""
-
-    def __init__(self, session: Session, watcher: Watcher) -> None:
-        super().__init__()
-        self._session = session
-        self.watcher = watcher
-        self.view: ViewName = "home"
-        self.current: PaneName = "models"
-        self.runs: tuple[RunSummary, ...] = ()
-        self.models: tuple[ModelInfo, ...] = ()
-        self.arrangement: Arrangement = "grid"
-        self.machine = ""  # the worker's device and precision
-        self.traffic = ""  # what the terminal takes
-        self.user_keys: dict[str, str] = {}
-        self.watched: RunDir | None = None
-        self._expected: RunDir | None = None  # just started, and not in the list yet
-        self._hinting = False
-
-    def compose(self) -> ComposeResult:
-        self._fit(self.app.size)  # before there are panes, whose styles it would compute again
-        yield HeaderLine()
-        yield TabsLine()
-        with Horizontal(id="body"):
-            yield ModelsPane()
-            with Vertical(id="right"):
-                yield TrainingPane()
-                with Horizontal(id="lower"):
-                    yield TracePane(TEXT, self._session)
-                    yield make_pane("canvas", self._session)
-        yield Static(id="tiny", markup=False)
-        yield StatusLine()
-        yield FooterLine()
-
-    def on_mount(self) -> None:
-        self._show()
 
     # --- which panes are seen -----------------------------------------------------------
 
@@ -380,11 +325,6 @@ class HomeScreen(DeafWhenLeaving, SlotOver, BoardOver, LabOver):
         if view != "home":
             self.current = self.slot if view == "canvas" else view
         self._show()
-
-    def open_board(self) -> None:
-        """The Training screen, on the run that is watched."""
-        self._acted()
-        super().open_board()
 
     def action_show_pane(self, pane: PaneName) -> None:
         """Give a pane the focus; full-screen stays full-screen.
