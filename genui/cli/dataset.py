@@ -25,7 +25,7 @@ from genui.cli.output import Progress
 from genui.formats.recipe import METADATA, PLAN, Plan, read_plan, used_critic
 from genui.protocol import ImageSettings, Settings, Start, Started
 from genui.protocol.registry import Kind
-from genui.render.axis import duration
+from genui.render.axis import format_duration
 
 if TYPE_CHECKING:
     from genui.engine.sample.diffusion import Prompts
@@ -99,7 +99,7 @@ def write_folder(
                 lines.flush()
                 done += len(batch)
                 per_second = (done - first) / max(time.monotonic() - began, 1e-6)
-                left = duration((count - done) / per_second)
+                left = format_duration((count - done) / per_second)
                 progress.show(f"{done:,}/{count:,} · {per_second:.3g} a second · {left} left")
     except OSError as error:
         raise _full(folder, error, done) from None

@@ -46,7 +46,7 @@ from genui.protocol import (
 from genui.protocol.edits import sample_step
 from genui.protocol.registry import Kind, resolve
 from genui.protocol.settings import NAMES
-from genui.render.piano_roll import Column, text_roll
+from genui.render.piano_roll import Column, format_roll
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def draw_score(file: ScoreFile, recipe: TraceRecipe) -> None:
 
 
 def _draw(sounds: Sequence[Column], bar: int, begins: int) -> None:
-    for line in text_roll(sounds, columns(), bar, begins).split("\n"):
+    for line in format_roll(sounds, columns(), bar, begins).split("\n"):
         output.say(line)
 
 

@@ -19,7 +19,7 @@ from genui.formats.points import read_csv, to_text
 from genui.formats.recipe import METADATA
 from genui.protocol import LAB, Frame, LabSettings, PointsFrame, Start, Started
 from genui.protocol.registry import KINDS, LAB_FAMILIES, kind_of
-from genui.render.chart import HEADS, cells
+from genui.render.table import HEADS, format_row
 
 if TYPE_CHECKING:
     from genui.engine.metrics.table import Row
@@ -95,7 +95,7 @@ def table_of(
         output.emit([as_dict(row) for row in found])
     elif not as_lines:
         heads = [head.upper() for head in HEADS]
-        output.table(heads, [cells(as_dict(row)) for row in found], range(2, len(HEADS)))
+        output.table(heads, [format_row(as_dict(row)) for row in found], range(2, len(HEADS)))
     for row in found:
         if row.fault:
             output.note(row.fault)

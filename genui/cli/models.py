@@ -124,7 +124,7 @@ def _machine() -> dict[str, str]:
 def _terminal() -> dict[str, str]:
     from genui.cli.home import has_terminal
     from genui.cli.output import speaks_unicode
-    from genui.render.colours import detect
+    from genui.render.colours import detect_colours
 
     size = shutil.get_terminal_size()
     unicode = "yes" if speaks_unicode() else "no"
@@ -134,7 +134,7 @@ def _terminal() -> dict[str, str]:
         ),
         "full screen": "yes" if has_terminal() else "no: stdin or stdout is not a terminal",
         "size": f"{size.columns}×{size.lines}",
-        "colour": detect(os.environ, sys.stdout.isatty()),
+        "colour": detect_colours(os.environ, sys.stdout.isatty()),
         "unicode": f"{unicode} ({sys.stdout.encoding}, locale {locale.setlocale(locale.LC_CTYPE)})",
         "ssh": "yes" if os.environ.get("SSH_CONNECTION") else "no",
         "tmux": "yes" if os.environ.get("TMUX") else "no",

@@ -129,14 +129,14 @@ def draw(picture: "NDArray[np.uint8]") -> None:
 
     As large as it fits on one screen, but made smaller only where it is too wide.
     """
-    from genui.render.colours import detect
-    from genui.render.image import fit, picture_to_ansi
+    from genui.render.colours import detect_colours
+    from genui.render.image import draw_ansi, fit
 
     height, width, _ = picture.shape
     screen = shutil.get_terminal_size()
     enlarged = fit(width, height, screen.columns, screen.lines - 2).scale * width
-    mode = detect(os.environ, sys.stdout.isatty()) if speaks_unicode() else "ascii"
-    print(picture_to_ansi(picture, mode, min(screen.columns, enlarged)), end="", flush=True)
+    mode = detect_colours(os.environ, sys.stdout.isatty()) if speaks_unicode() else "ascii"
+    print(draw_ansi(picture, mode, min(screen.columns, enlarged)), end="", flush=True)
 
 
 # --- Files that a command writes ---------------------------------------------------------------

@@ -197,18 +197,18 @@ def scene_of(plane: Plane, first: PointsFrame) -> "Scene":
     from genui.render import plane as scene
 
     return scene.Scene(
-        scene.places(first.data),
+        scene.decode_places(first.data),
         np.frombuffer(first.classes, np.uint8),
-        scene.places(plane.samples),
-        scene.grid(plane.surface, GRID),
-        scene.grids(plane.chances, GRID),
-        scene.pairs(plane.arrows),
+        scene.decode_places(plane.samples),
+        scene.decode_grid(plane.surface, GRID),
+        scene.decode_grids(plane.chances, GRID),
+        scene.decode_arrows(plane.arrows),
     )
 
 
 def picture(frames: Sequence[Frame], step: int) -> "NDArray[np.uint8]":
     """The plane after a step, [H, W, 3], with the step and the divergence below."""
-    from genui.render.plane import picture as drawn
+    from genui.render.plane import draw_image as drawn
 
     frame, first = _frame(frames, step), frames[0]
     assert frame.plane is not None
@@ -229,7 +229,7 @@ def rows(frames: Sequence[Frame], prompt: str, step: int) -> str:
         raise GenuiError("a classifier has no samples to write: write a .png or .gif of it")
     own = is_points(prompt)
     fit = fit_to_plane(from_text(prompt)) if own else Fit()
-    places = ((2 * scene.places(plane.samples) - 1) * EDGE).tolist()
+    places = ((2 * scene.decode_places(plane.samples) - 1) * EDGE).tolist()
     lines = ("{:.5g},{:.5g}".format(*fit.back(x, y)) for x, y in places)
     return "\n".join(["x,y", *lines])
 

@@ -120,9 +120,9 @@ def encode_recording(samples: Sequence[Sample], recipe: TraceRecipe, rate: float
     first = samples[0]
     if first.frames and isinstance(first.frames[0], TextFrame):
         texts = [*_texts(first), first.suffix] if first.suffix else _texts(first)
-        recording, usual = cast.of_text(first.prompt, texts, title), TEXT_RATE
+        recording, usual = cast.record_text(first.prompt, texts, title), TEXT_RATE
     else:
-        recording = cast.of_pictures(image.shown_images(samples, recipe), title)
+        recording = cast.record_images(image.shown_images(samples, recipe), title)
         usual = image.RATE
     return cast.encode(recording, to_json(recipe), rate or usual)
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genui.base.text import clean, clean_line
-from genui.render.image import picture_to_ansi
+from genui.render.image import draw_ansi
 
 COLUMNS, LINES = 80, 24  # of a recording of text
 _CLEAR_AND_HIDE = "\x1b[2J\x1b[?25l"
@@ -19,7 +19,7 @@ _HOME = "\x1b[H"
 
 
 class Recording(NamedTuple):
-    """What a terminal of `width` × `height` cells is sent: an output each, one after the other."""
+    """The outputs to a terminal of `width` × `height` cells, in order."""
 
     width: int
     height: int
@@ -27,25 +27,25 @@ class Recording(NamedTuple):
     outputs: tuple[str, ...]
 
 
-def of_text(prompt: str, tokens: Sequence[str], title: str) -> Recording:
-    """The prompt, then an output a token. A token of half a character sends nothing yet."""
+def record_text(prompt: str, tokens: Sequence[str], title: str) -> Recording:
+    """The prompt, then an output a token. An incomplete character gives an empty output."""
     outputs = tuple(clean(text).replace("\n", "\r\n") for text in (prompt, *tokens))
     return Recording(COLUMNS, LINES, title, outputs)
 
 
-def of_pictures(frames: Sequence[NDArray[np.uint8]], title: str) -> Recording:
-    """Each picture in half-blocks, painted over the one before."""
+def record_images(frames: Sequence[NDArray[np.uint8]], title: str) -> Recording:
+    """Each image in half blocks, drawn over the one before."""
     height, width, _ = frames[0].shape
     painted = [
-        _HOME + picture_to_ansi(frame, "truecolor", width).rstrip("\n").replace("\n", "\r\n")
+        _HOME + draw_ansi(frame, "truecolor", width).rstrip("\n").replace("\n", "\r\n")
         for frame in frames
     ]
     painted[0] = _CLEAR_AND_HIDE + painted[0]
     return Recording(width, -(-height // 2), title, tuple(painted))
 
 
-def encode(recording: Recording, recipe: str, rate: float) -> bytes:
-    """The recording as a file, `rate` outputs a second; `recipe` is JSON for its header."""
+def encode(recording: Recording, recipe: str, fps: float) -> bytes:
+    """The recording as a file with `fps` outputs a second; `recipe` is JSON for its header."""
     header = {
         "version": 2,
         "width": recording.width,
@@ -54,5 +54,5 @@ def encode(recording: Recording, recipe: str, rate: float) -> bytes:
         "env": {"TERM": "xterm-256color", "SHELL": "/bin/sh"},
         "genui": json.loads(recipe),
     }
-    events = [[round(i / rate, 6), "o", text] for i, text in enumerate(recording.outputs)]
+    events = [[round(i / fps, 6), "o", text] for i, text in enumerate(recording.outputs)]
     return "".join(json.dumps(line) + "\n" for line in (header, *events)).encode()

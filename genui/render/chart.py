@@ -1,7 +1,7 @@
-"""A canvas of dots, 2 × 4 to a character cell.
+"""Charts of series in text: the frame, the legend, the axes, and what is kept between drawings.
 
-A cell has one colour, so every layer remembers which cells it touched and the last
-layer drawn wins them.
+A chart is lines of parts (text, style); a style is a name such as `series-1`, `axis` or `fault`,
+to which the user interface gives a colour.
 """
 
 from __future__ import annotations
@@ -10,19 +10,24 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise, takewhile
+from itertools import takewhile
 from math import log10
-from typing import Any
 
 import numpy as np
 from rich.cells import cell_len
 
-from genui.base.numbers import short
-from genui.base.numbers import value as spelled
+from genui.base.numbers import value as format_value
 from genui.base.text import clean_line
-from genui.render.axis import Tick, amount, log_ticks, place, ticks, x_ticks
+from genui.render.axis import (
+    Tick,
+    choose_log_ticks,
+    choose_ticks,
+    choose_x_ticks,
+    format_amount,
+    format_place,
+)
+from genui.render.canvas import DOTS_ACROSS, DOTS_DOWN, Canvas, connect_columns
 from genui.render.series import (
-    GREATEST,
     Columns,
     Fault,
     Kind,
@@ -30,153 +35,21 @@ from genui.render.series import (
     Trace,
     View,
     Window,
-    drawn_lines,
-    envelope,
-    extent,
-    faults_in_sight,
-    in_order,
-    nearest,
-    window,
+    choose_window,
+    compute_envelope,
+    detect_visible_faults,
+    find_nearest,
+    list_lines,
+    measure_extent,
+    sort_points,
 )
 
-DOTS_ACROSS, DOTS_DOWN = 2, 4
-
-BLANK = 0x2800  # the character without a dot
-_HALF_UP = 0.5 + 1e-6
-# The dots of a cell, row by row, in the order of their bits in the character's code.
-_BIT_ORDER = [0, 2, 4, 1, 3, 5, 6, 7]
-
-
-def bits_of(dots: np.ndarray) -> np.ndarray:
-    """Dots bool [rows * 4, cols * 2] as uint8 [rows, cols]: what a cell adds to BLANK."""
-    rows, cols = dots.shape[0] // DOTS_DOWN, dots.shape[1] // DOTS_ACROSS
-    cells = dots.reshape(rows, DOTS_DOWN, cols, DOTS_ACROSS).swapaxes(1, 2)
-    bits = cells.reshape(rows, cols, -1)[..., _BIT_ORDER]
-    return np.packbits(bits, axis=2, bitorder="little")[..., 0]
-
-
-class Canvas:
-    """`cols` × `rows` cells, each of one layer: the last that drew in it, -1 for none.
-
-    A faint layer is a halftone and leaves the cells another one drew in, so a line stays
-    thin on a cloud and is told from it without colour.
-    """
-
-    def __init__(self, cols: int, rows: int) -> None:
-        self.cols, self.rows = cols, rows
-        self._layers = np.full((rows, cols), -1, dtype=np.int32)
-        self._faint = np.zeros((rows, cols), dtype=np.uint8)
-        self._strong = np.zeros((rows, cols), dtype=np.uint8)
-        self._signs: dict[tuple[int, int], str] = {}
-
-    def spans(
-        self, top: np.ndarray, bottom: np.ndarray, layer: int, *, faint: bool = False
-    ) -> None:
-        """Fill each dot column from row `top` to `bottom`, both included; NaN leaves it empty.
-
-        `top` and `bottom` are float64 [cols * 2] in dot rows, 0 at the top.
-        """
-        row = np.arange(self.rows * DOTS_DOWN)[:, None]
-        top, bottom = np.round(top), np.round(bottom)
-        dots = (row >= top) & (row <= bottom)  # NaN compares false
-        if faint:
-            # Every other dot, as a halftone, but both ends: they are the extremes.
-            column = np.arange(self.cols * DOTS_ACROSS)
-            dots &= ((row + column) % 2 == 0) | (row == top) | (row == bottom)
-        codes = bits_of(dots)
-        if faint:
-            self._faint |= codes
-            self._layers[(codes != 0) & (self._strong == 0)] = layer
-        else:
-            self._strong |= codes
-            self._layers[codes != 0] = layer
-
-    def put(self, row: int, col: int, sign: str, layer: int) -> None:
-        """One character instead of the dots of its cell."""
-        self._signs[row, col] = sign
-        self._layers[row, col] = layer
-
-    def rule(self, col: int, sign: str, layer: int) -> None:
-        """A line from top to bottom, behind the lines and signs but over what is faint."""
-        for row in np.flatnonzero(self._strong[:, col] == 0).tolist():
-            if (row, col) not in self._signs:
-                self.put(row, col, sign, layer)
-
-    def lines(self) -> list[list[tuple[str, int]]]:
-        """Each row as texts with the layer they belong to; a cell without dots is a space."""
-        dots = np.where(self._strong, self._strong, self._faint)
-        codes = np.where(dots, BLANK + dots.astype(np.uint32), ord(" ")).astype("<u4")
-        for (row, col), sign in self._signs.items():
-            codes[row, col] = ord(sign)
-        changes = self._layers[:, 1:] != self._layers[:, :-1]
-        lines = []
-        for row in range(self.rows):
-            text = codes[row].tobytes().decode("utf-32-le")
-            edges = [0, *(np.flatnonzero(changes[row]) + 1).tolist(), self.cols]
-            layers = self._layers[row, edges[:-1]].tolist()
-            spans = zip(pairwise(edges), layers, strict=True)
-            lines.append([(text[a:b], layer) for (a, b), layer in spans])
-        return lines
-
-
-def joined(
-    columns: Columns, scale: tuple[float, float], dots: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """An envelope as a connected line: the top and bottom dot row of every column.
-
-    `scale` is the values at the lowest and the highest of `dots` rows. Columns without a
-    point between two that have one, in sight or outside, are bridged by a straight line;
-    columns that hold only NaN or infinity are left open, and neighbours always touch.
-    """
-    low = np.clip(columns.low, -GREATEST, GREATEST)
-    high = np.clip(columns.high, -GREATEST, GREATEST)
-    missing = np.isnan(low)
-    if missing.any():
-        middle, bridged = _bridges(columns, missing)
-        middle = np.clip(middle, -GREATEST, GREATEST)
-        low[bridged] = high[bridged] = middle[bridged]
-    bottom_value, top_value = scale
-    per_dot = (dots - 1) / (top_value - bottom_value)
-    # Values between two rows go to the lower one, also where they differ by a rounding: a
-    # constant that was averaged is a straight line.
-    top = np.floor((top_value - high) * per_dot + _HALF_UP)
-    bottom = np.floor((top_value - low) * per_dot + _HALF_UP)
-    # Let each column reach towards the one before it.
-    before_top, before_bottom = top[:-1].copy(), bottom[:-1].copy()
-    top[1:] = np.where(top[1:] > before_bottom + 1, before_bottom + 1, top[1:])
-    bottom[1:] = np.where(bottom[1:] < before_top - 1, before_top - 1, bottom[1:])
-    return top, bottom
-
-
-def _bridges(columns: Columns, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The straight lines between known columns, and which of the missing ones lie on one."""
-    every = np.arange(len(missing))
-    known = np.flatnonzero(~missing)
-    # Halves added, not a sum halved: the sum of two huge values is infinite.
-    places, values = known.astype(float), columns.low[known] / 2 + columns.high[known] / 2
-    if not np.isnan(columns.before[0]):
-        places, values = np.append(columns.before[0], places), np.append(columns.before[1], values)
-    if not np.isnan(columns.after[0]):
-        places, values = np.append(places, columns.after[0]), np.append(values, columns.after[1])
-    if len(places) < 2:
-        return columns.low, np.zeros(len(missing), dtype=bool)
-    bridged = missing & (every > places[0]) & (every < places[-1])
-    # A gap is open when anything in it had no place on the axis.
-    breaks = np.cumsum(columns.broken & missing)
-    left = np.maximum.accumulate(np.where(missing, -1, every))
-    right = np.minimum.accumulate(np.where(missing, len(every), every)[::-1])[::-1]
-    until_left = np.where(left < 0, 0, breaks[left])
-    until_right = breaks[np.minimum(right, len(every) - 1)]
-    bridged &= until_left == until_right
-    return np.interp(every, places, values), bridged
-
-
-# --- Where a chart's plot lies among its cells, and what its edges stand for ------------------
+# --- The frame: position and range of the plot ------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Frame:
-    """`cols` × `rows` cells whose first is at (`left`, `top`) of the chart, spanning `window`."""
+    """The plot: `cols` × `rows` cells from (`left`, `top`) of the chart, which show `window`."""
 
     left: int
     top: int
@@ -185,11 +58,11 @@ class Frame:
     window: Window
 
     def col(self, x: float) -> int:
-        """The column of the plot that holds `x`, the nearest one where none does."""
+        """The column of the plot nearest to `x`."""
         return min(max(int(self.share(x) * self.cols), 0), self.cols - 1)
 
     def share(self, x: float) -> float:
-        """How far along the axis `x` is: 0 at its start, 1 at its end; -∞ where it has no place."""
+        """The position of `x`: 0 at the start of the axis, 1 at its end; -∞ where it has none."""
         start, end = self.window.start, self.window.end
         if self.window.log_x:
             if x <= 0:
@@ -198,24 +71,24 @@ class Frame:
         return (x - start) / (end - start)
 
     def x_at(self, share: float) -> float:
-        """What is so far along the axis."""
+        """The x at a position on the axis, 0 at its start and 1 at its end."""
         start, end = self.window.start, self.window.end
         if self.window.log_x:
             return start * (end / start) ** share
         return start + (end - start) * share
 
     def row(self, value: float) -> int:
-        """The row of the plot for a value as the axis has it: log₁₀ of it where that is in logs."""
+        """The row of the plot for a value in the units of the axis: log₁₀ of it on a log axis."""
         share = (self.window.high - value) / (self.window.high - self.window.low)
         return min(max(round(share * (self.rows * DOTS_DOWN - 1)) // DOTS_DOWN, 0), self.rows - 1)
 
 
-# --- How series are told apart, by colour and without it, and the legend that says so ---------
+# --- Signs, styles and the legend -------------------------------------------------------------
 
 Part = tuple[str, str]
 
 SERIES_LOOKS = 8
-"""Series have the looks `series-1` … `series-8`, then these again; raw ones `raw-1` …"""
+"""Series have the styles `series-1` … `series-8`, then these again; raw values `raw-1` …"""
 
 FAULT_SIGNS = {Fault.NAN: "✗", Fault.ABOVE: "▲", Fault.BELOW: "▼", Fault.NOT_POSITIVE: "↓"}
 _FAULT_WORDS = {Fault.NAN: "NaN", Fault.ABOVE: "+∞", Fault.BELOW: "-∞", Fault.NOT_POSITIVE: "≤ 0"}
@@ -229,22 +102,22 @@ _WORDS = re.compile(rf"[^{_SEPARATORS}]+|[{_SEPARATORS}]")
 _WIDEST_NAME, _NARROWEST_NAME = 32, 3  # cells
 
 
-def sign_of(index: int, kind: Kind) -> str:
+def choose_sign(index: int, kind: Kind) -> str:
     """The sign of series number `index`; the first plain line needs none."""
     if kind == "marks":
         return _SIGNS[max(index - 1, 0) % len(_SIGNS)]
     return _SIGNS[(index - 1) % len(_SIGNS)] if index % SERIES_LOOKS else ""
 
 
-def look_of(index: int) -> str:
+def choose_style(index: int) -> str:
     return f"series-{index % SERIES_LOOKS + 1}"
 
 
-def raw_look_of(index: int) -> str:
+def choose_raw_style(index: int) -> str:
     return f"raw-{index % SERIES_LOOKS + 1}"
 
 
-def legend(
+def build_legend(
     traces: Sequence[Trace],
     faults: Fault = _NO_FAULT,
     *,
@@ -252,44 +125,45 @@ def legend(
     readings: Mapping[str, float] | None = None,
     width: int | None = None,
 ) -> list[Part]:
-    """Each series by sign and name, its value where `readings` has one, then what marks mean.
+    """Each series with its sign, name and value from `readings`, then the meaning of the marks.
 
-    Where all would be wider than `width` cells, words and then values are left out and names
-    cut, those of several runs to what tells them apart.
+    Where this is wider than `width` cells, words are left out first, then the words that all
+    names share, then values; at last the names are cut.
     """
     names = [clean_line(trace.name, _WIDEST_NAME) for trace in traces]
-    parts = _parts(traces, names, faults, rewritten, readings)
-    if width is None or _cells(parts) <= width:
+    parts = _build_parts(traces, names, faults, rewritten, readings)
+    if width is None or _measure_width(parts) <= width:
         return parts
-    parts = _parts(traces, names, faults, rewritten, readings, brief=True)
-    if _cells(parts) <= width:
+    parts = _build_parts(traces, names, faults, rewritten, readings, brief=True)
+    if _measure_width(parts) <= width:
         return parts
-    names = unlike([clean_line(trace.name) for trace in traces])
+    names = strip_shared_words([clean_line(trace.name) for trace in traces])
     sizes = [cell_len(name) for name in names]
     for values in (readings, None):
-        parts = _parts(traces, names, faults, rewritten, values, brief=True)
-        room = sum(sizes) - (_cells(parts) - width)
+        parts = _build_parts(traces, names, faults, rewritten, values, brief=True)
+        room = sum(sizes) - (_measure_width(parts) - width)
         if room >= sum(min(size, _NARROWEST_NAME) for size in sizes):
             break
-    widest = _shares(sizes, room)
+    widest = _fit_names(sizes, room)
     cut = [clean_line(name, widest) for name in names]
-    return _parts(traces, cut, faults, rewritten, values, brief=True)
+    return _build_parts(traces, cut, faults, rewritten, values, brief=True)
 
 
-def marks(faults: Fault, *, rewritten: bool = False) -> str:
-    """What the marks on a chart mean, in a few words: `✗ NaN  ↺ again`."""
-    return "".join(text for text, _ in _parts([], [], faults, rewritten, None, brief=True)).strip()
+def explain_marks(faults: Fault, *, rewritten: bool = False) -> str:
+    """The meaning of the marks on a chart, in a few words: `✗ NaN  ↺ again`."""
+    parts = _build_parts([], [], faults, rewritten, None, brief=True)
+    return "".join(text for text, _ in parts).strip()
 
 
-def _shares(sizes: Sequence[int], room: int) -> int:
-    """The greatest width to which to cut names of such `sizes` so that all fit `room`."""
+def _fit_names(sizes: Sequence[int], room: int) -> int:
+    """The greatest width of a name, in cells, at which names of these `sizes` fit `room`."""
     widest = max(sizes, default=0)
     while widest > _NARROWEST_NAME and sum(min(size, widest) for size in sizes) > room:
         widest -= 1
     return widest
 
 
-def _parts(
+def _build_parts(
     traces: Sequence[Trace],
     names: Sequence[str],
     faults: Fault,
@@ -302,12 +176,12 @@ def _parts(
     for index, (trace, name) in enumerate(zip(traces, names, strict=True)):
         if parts:
             parts.append(("  ", "label"))
-        parts.append((f"{sign_of(index, trace.kind) or _RULE} {name}", look_of(index)))
+        parts.append((f"{choose_sign(index, trace.kind) or _RULE} {name}", choose_style(index)))
         if readings is not None:
             known = trace.name in readings
-            parts.append((f" {spelled(readings[trace.name])}" if known else " –", "reading"))
+            parts.append((f" {format_value(readings[trace.name])}" if known else " –", "reading"))
         elif trace.smoothed is not None and not brief:
-            parts += [(" ", "label"), ("⠒", raw_look_of(index)), (" raw", "label")]
+            parts += [(" ", "label"), ("⠒", choose_raw_style(index)), (" raw", "label")]
     for fault, sign in FAULT_SIGNS.items():
         if fault in faults:
             parts += [("  ", "label"), (f"{sign} {_FAULT_WORDS[fault]}", "fault")]
@@ -317,42 +191,41 @@ def _parts(
     return parts
 
 
-def unlike(names: Sequence[str]) -> list[str]:
-    """`names` without the words that all of them begin with, and without those they end in."""
+def strip_shared_words(names: Sequence[str]) -> list[str]:
+    """`names` without the words that all of them begin or end with."""
     if len(names) < 2:
         return list(names)
     words = [_WORDS.findall(name) for name in names]
-    first = _shared(words)
-    last = _shared([one[first:][::-1] for one in words])
+    first = _count_shared(words)
+    last = _count_shared([one[first:][::-1] for one in words])
     cut = ["".join(one[first : len(one) - last]).strip(_SEPARATORS) for one in words]
     return cut if all(cut) and len(set(cut)) == len(set(names)) else list(names)
 
 
-def _shared(words: Sequence[Sequence[str]]) -> int:
-    """How many words all begin with."""
-    together = zip(*words, strict=False)
-    return sum(1 for _ in takewhile(lambda same: len(set(same)) == 1, together))
+def _count_shared(words: Sequence[Sequence[str]]) -> int:
+    """The number of leading words that all have in common."""
+    return sum(1 for _ in takewhile(lambda same: len(set(same)) == 1, zip(*words, strict=False)))
 
 
-def _cells(parts: Sequence[Part]) -> int:
+def _measure_width(parts: Sequence[Part]) -> int:
     return sum(cell_len(text) for text, _ in parts)
 
 
-# --- A chart of several series as lines of text, each part with the look it wants -------------
+# --- Drawing a chart --------------------------------------------------------------------------
 
 _LEAST_LEGEND = 7  # rows of a chart that has room for one
 _LEAST_AXIS = 4
 _LEAST_COLS = 4
 _ROWS_A_TICK, _COLS_A_TICK = 2, 10
 _COLS_A_SIGN, _COLS_A_POINT = 12, 3
-_SIGN_SHIFT = 5  # columns from one series' signs to the next one's, so that they rarely meet
+_SIGN_SHIFT = 5  # columns between the signs of two series, so that they rarely meet
 
 
 @dataclass(frozen=True)
 class Chart:
-    """`lines` of (text, look); `caption` says what one column stands for.
+    """`lines` of (text, style); `caption` says what one column stands for.
 
-    It also says what marks mean, where there is no legend to do that.
+    Without a legend the caption also explains the marks.
     """
 
     lines: list[list[Part]]
@@ -362,16 +235,16 @@ class Chart:
 
 @dataclass(frozen=True)
 class _Layer:
-    """One envelope on its way to the canvas; `top` and `bottom` are its dot rows."""
+    """One envelope; `top` and `bottom` are its dot rows on the canvas."""
 
     columns: Columns
-    look: str
+    style: str
     top: np.ndarray  # float64 [cols * 2]
     bottom: np.ndarray
     faint: bool = False
 
 
-def chart(
+def draw_chart(
     traces: Sequence[Trace],
     width: int,
     height: int,
@@ -384,11 +257,11 @@ def chart(
     overlaps: Sequence[tuple[float, float]] = (),
     readings: Mapping[str, float] | None = None,
 ) -> Chart | None:
-    """The chart in `width` × `height` cells; None where there is no point or no room for one.
+    """The chart in `width` × `height` cells; None where there is no point or too little room.
 
-    `within` is what it spans and says which axes are logarithmic; by itself, all that there
-    is. `overlaps` are stretches of x, from and to, that were written again; `readings` are
-    values for the legend to tell.
+    `within` is the range that it shows, by default that of all points, and says which axes are
+    logarithmic. `overlaps` are the ranges of x, (first, last), that were written twice.
+    `readings` are values by series for the legend.
     """
     with_points = [trace for trace in traces if len(trace.steps)]
     if not with_points:
@@ -398,8 +271,8 @@ def chart(
     rows = height - legend_rows - axis_rows
     if rows < 1 or width < _LEAST_COLS:
         return None
-    span = within or window(with_points, log_y)
-    value_ticks = (log_ticks if span.log_y else ticks)(
+    span = within or choose_window(with_points, log_y)
+    value_ticks = (choose_log_ticks if span.log_y else choose_ticks)(
         span.low, span.high, max(rows // _ROWS_A_TICK, 1)
     )
     label_width = max(cell_len(tick.label) for tick in value_ticks)
@@ -408,55 +281,57 @@ def chart(
         return None
     frame = Frame(label_width + 2, legend_rows, cols, rows, span)
 
-    layers = _layers(traces, frame)
+    layers = _build_layers(traces, frame)
     canvas = Canvas(cols, rows)
     for number, layer in enumerate(layers):
         canvas.spans(layer.top, layer.bottom, number, faint=layer.faint)
-    looks = [layer.look for layer in layers]
-    _put_signs(canvas, frame, traces, [layer for layer in layers if not layer.faint], looks)
+    styles = [layer.style for layer in layers]
+    _put_signs(canvas, frame, traces, [layer for layer in layers if not layer.faint], styles)
     faults = np.bitwise_or.reduce([layer.columns.faults for layer in layers])
-    _put_faults(canvas, faults, looks)
-    seen = Fault(int(np.bitwise_or.reduce(faults)))
+    _put_faults(canvas, faults, styles)
+    visible = Fault(int(np.bitwise_or.reduce(faults)))
     if cursor is not None and span.start <= cursor <= span.end:
-        looks.append("cursor")
-        canvas.rule(frame.col(cursor), "│", len(looks) - 1)
+        styles.append("cursor")
+        canvas.rule(frame.col(cursor), "│", len(styles) - 1)
 
     lines: list[list[Part]] = []
     if legend_rows:
         room = width - frame.left
-        parts = legend(traces, seen, rewritten=bool(overlaps), readings=readings, width=room)
+        parts = build_legend(
+            traces, visible, rewritten=bool(overlaps), readings=readings, width=room
+        )
         if cursor is not None and readings is not None:
-            parts = _led(parts, place(cursor, unit), room)
-        lines.append(_cut([(" " * frame.left, "label"), *parts], width))
-    lines += _plot_rows(canvas, looks, frame, value_ticks)
+            parts = _add_place(parts, format_place(cursor, unit), room)
+        lines.append(_cut_parts([(" " * frame.left, "label"), *parts], width))
+    lines += _build_plot_rows(canvas, styles, frame, value_ticks)
     if axis_rows:
-        lines += _x_axis(frame, unit, overlaps, cursor)
-    caption = _caption(layers, frame, unit)
-    if not legend_rows and (seen or overlaps):
-        caption += f" · {marks(seen, rewritten=bool(overlaps))}"
+        lines += _build_x_axis(frame, unit, overlaps, cursor)
+    caption = _write_caption(layers, frame, unit)
+    if not legend_rows and (visible or overlaps):
+        caption += f" · {explain_marks(visible, rewritten=bool(overlaps))}"
     return Chart(lines, caption, frame)
 
 
-def _layers(traces: Sequence[Trace], frame: Frame) -> list[_Layer]:
-    """Faint layers first, so that lines lie over them; the first series lies under the others."""
+def _build_layers(traces: Sequence[Trace], frame: Frame) -> list[_Layer]:
+    """The layers from back to front: faint ones first, then lines in the order of the series."""
     faint, strong = [], []
     for index, trace in enumerate(traces):
         points = trace.steps, trace.values
         if trace.smoothed is not None:
-            faint.append(_layer(*points, raw_look_of(index), frame, faint=True))
+            faint.append(_build_layer(*points, choose_raw_style(index), frame, faint=True))
             points = trace.smoothed
-        strong.append(_layer(*points, look_of(index), frame))
+        strong.append(_build_layer(*points, choose_style(index), frame))
     return faint + strong
 
 
-def _layer(
-    steps: np.ndarray, values: np.ndarray, look: str, frame: Frame, *, faint: bool = False
+def _build_layer(
+    steps: np.ndarray, values: np.ndarray, style: str, frame: Frame, *, faint: bool = False
 ) -> _Layer:
     span = frame.window
-    columns = envelope(steps, values, span.start, span.end, frame.cols * DOTS_ACROSS,
+    columns = compute_envelope(steps, values, span.start, span.end, frame.cols * DOTS_ACROSS,
                        log_x=span.log_x, log_y=span.log_y)  # fmt: skip
-    top, bottom = joined(columns, (span.low, span.high), frame.rows * DOTS_DOWN)
-    return _Layer(columns, look, top, bottom, faint)
+    top, bottom = connect_columns(columns, (span.low, span.high), frame.rows * DOTS_DOWN)
+    return _Layer(columns, style, top, bottom, faint)
 
 
 def _put_signs(
@@ -464,14 +339,14 @@ def _put_signs(
     frame: Frame,
     traces: Sequence[Trace],
     layers: Sequence[_Layer],
-    looks: list[str],
+    styles: list[str],
 ) -> None:
-    """Signs on the lines that have one: at every point of a few marks, else at fixed columns."""
+    """Put the signs of lines: at every point of series with few marks, else at fixed columns."""
     for index, (trace, layer) in enumerate(zip(traces, layers, strict=True)):
-        sign = sign_of(index, trace.kind)
+        sign = choose_sign(index, trace.kind)
         if not sign:
             continue
-        # One entry a cell of the plot: where the line is in it, in dot rows.
+        # One entry a column of cells: the dot row of the line.
         middle = (layer.top + layer.bottom).reshape(-1, DOTS_ACROSS) / 2
         known = ~np.isnan(middle)
         middle = np.where(known[:, 0], middle[:, 0], middle[:, 1])
@@ -483,58 +358,58 @@ def _put_signs(
             every = _COLS_A_POINT if trace.kind == "marks" else _COLS_A_SIGN
             spread = cells[(cells - index * _SIGN_SHIFT) % every == every // 2]
             cells = spread if len(spread) else cells[len(cells) // 2 :][:1]
-        looks.append(layer.look)
+        styles.append(layer.style)
         rows = np.clip(middle[cells] // DOTS_DOWN, 0, frame.rows - 1).astype(int)
         for col, row in zip(cells.tolist(), rows.tolist(), strict=True):
-            canvas.put(row, col, sign, len(looks) - 1)
+            canvas.put(row, col, sign, len(styles) - 1)
 
 
-def _put_faults(canvas: Canvas, faults: np.ndarray, looks: list[str]) -> None:
-    """+∞ at the top of its column, the others at its foot, NaN over all."""
+def _put_faults(canvas: Canvas, faults: np.ndarray, styles: list[str]) -> None:
+    """Put +∞ at the top of its column and the others at the bottom; NaN in front of all."""
     cells = np.bitwise_or.reduce(faults.reshape(-1, DOTS_ACROSS), axis=1)
     if not cells.any():
         return
-    looks.append("fault")
+    styles.append("fault")
     for fault in (Fault.NOT_POSITIVE, Fault.BELOW, Fault.ABOVE, Fault.NAN):
         row = 0 if fault is Fault.ABOVE else canvas.rows - 1
         for col in np.flatnonzero(cells & fault).tolist():
-            canvas.put(row, col, FAULT_SIGNS[fault], len(looks) - 1)
+            canvas.put(row, col, FAULT_SIGNS[fault], len(styles) - 1)
 
 
-def _plot_rows(
-    canvas: Canvas, looks: Sequence[str], frame: Frame, value_ticks: Sequence[Tick]
+def _build_plot_rows(
+    canvas: Canvas, styles: Sequence[str], frame: Frame, value_ticks: Sequence[Tick]
 ) -> list[list[Part]]:
-    """What the canvas holds, with the axis of values before it."""
+    """The rows of the canvas, with the axis of values before each."""
     labels = {frame.row(tick.position): tick.label for tick in value_ticks}
     rows: list[list[Part]] = []
     for row, parts in enumerate(canvas.lines()):
         label = labels.get(row, "")
         axis = f"{label:>{frame.left - 2}} "
         rule = "┤" if label else "│"
-        drawn = [(text, looks[layer] if layer >= 0 else "label") for text, layer in parts]
+        drawn = [(text, styles[layer] if layer >= 0 else "label") for text, layer in parts]
         rows.append([(axis, "label"), (rule, "axis"), *drawn])
     return rows
 
 
-def _led(parts: list[Part], at: str, width: int) -> list[Part]:
-    """A legend after `at`, the place of its readings, where there is room for that."""
+def _add_place(parts: list[Part], at: str, width: int) -> list[Part]:
+    """The legend with the x of its readings, `at`, before it where there is room."""
     used = sum(cell_len(text) for text, _ in parts)
     return [(f"{at}  ", "label"), *parts] if at and cell_len(at) + 2 + used <= width else parts
 
 
-def _x_axis(
+def _build_x_axis(
     frame: Frame, unit: str, overlaps: Sequence[tuple[float, float]], cursor: float | None
 ) -> list[list[Part]]:
-    """The rule, with what was written again and the cursor's foot on it, and the labels."""
+    """The axis line, with overlaps and the cursor on it, and the labels."""
     rule: list[Part] = [("─", "axis")] * frame.cols
     labels = [" "] * (frame.cols + 1)
     span = frame.window
     start, end = (log10(span.start), log10(span.end)) if span.log_x else (span.start, span.end)
     free = 0
-    for tick in x_ticks(start, end, max(frame.cols // _COLS_A_TICK, 1), unit, span.log_x):
+    for tick in choose_x_ticks(start, end, max(frame.cols // _COLS_A_TICK, 1), unit, span.log_x):
         share = (tick.position - start) / (end - start)
         col = min(max(int(share * frame.cols), 0), frame.cols - 1)
-        begin = _label_start(tick, col, frame.cols)
+        begin = _choose_label_start(tick, col, frame.cols)
         if begin < free:
             continue
         rule[col] = ("┬", "axis")
@@ -549,75 +424,75 @@ def _x_axis(
         rule[frame.col(cursor)] = ("┴", "cursor")
     margin = " " * (frame.left - 1)
     return [
-        [(f"{margin}└", "axis"), *_merged(rule)],
+        [(f"{margin}└", "axis"), *_merge_parts(rule)],
         [(f"{margin} ", "label"), ("".join(labels)[: frame.cols], "label")],
     ]
 
 
-def _label_start(tick: Tick, col: int, cols: int) -> int:
+def _choose_label_start(tick: Tick, col: int, cols: int) -> int:
     return max(min(col - len(tick.label) // 2, cols - len(tick.label)), 0)
 
 
-def _merged(parts: Sequence[Part]) -> list[Part]:
-    """Neighbours of one look as one part."""
+def _merge_parts(parts: Sequence[Part]) -> list[Part]:
+    """Join neighbours of one style."""
     merged: list[Part] = []
-    for text, look in parts:
-        if merged and merged[-1][1] == look:
-            merged[-1] = (merged[-1][0] + text, look)
+    for text, style in parts:
+        if merged and merged[-1][1] == style:
+            merged[-1] = (merged[-1][0] + text, style)
         else:
-            merged.append((text, look))
+            merged.append((text, style))
     return merged
 
 
-def _cut(parts: list[Part], width: int) -> list[Part]:
-    """As many whole parts as fit, and a sign where some do not."""
+def _cut_parts(parts: list[Part], width: int) -> list[Part]:
+    """As many whole parts as fit `width` cells, and an ellipsis where some do not."""
     kept: list[Part] = []
     free = width
-    for text, look in parts:
+    for text, style in parts:
         if cell_len(text) > free:
             return [*kept, ("…", "label")] if free else kept
         free -= cell_len(text)
-        kept.append((text, look))
+        kept.append((text, style))
     return kept
 
 
-def _caption(layers: Sequence[_Layer], frame: Frame, unit: str) -> str:
-    """What a column stands for, and whether one of its two stands for more than one point."""
+def _write_caption(layers: Sequence[_Layer], frame: Frame, unit: str) -> str:
+    """What a column of cells stands for, and whether a column of dots holds several points."""
     span = frame.window
     if span.log_x:
         column = f"× {frame.x_at(1 / frame.cols) / span.start:.3g}"
     else:
-        column = amount((span.end - span.start) / frame.cols, unit)
+        column = format_amount((span.end - span.start) / frame.cols, unit)
     most = max(layer.columns.most for layer in layers)
     how = "min–max" if most > 1 else "every point" if most else "no points here"
     return f"1 column = {column}, {how}"
 
 
-# --- Several series as they are looked at, drawn anew as they grow: a curve without a widget --
+# --- Curves that grow: options and state between drawings -------------------------------------
 
 
 @dataclass(frozen=True)
-class Look:
-    """How curves are looked at."""
+class ChartOptions:
+    """How curves are drawn."""
 
     log_y: bool = False
     log_x: bool = False
-    smoothing: float = 0.9  # 0 none … below 1, relative to the range of all x
+    smoothing: float = 0.9  # from 0, none, to below 1; relative to the range of all x
     cursor: float | None = None
-    view: View | None = None  # the stretch of x in sight; None for everything
+    view: View | None = None  # the visible range of x; None for all
     unit: str = "step"
-    overlaps: Sequence[tuple[float, float]] = ()  # stretches of x that were written again
+    overlaps: Sequence[tuple[float, float]] = ()  # ranges of x that were written twice
     legend: bool = True
-    readout: bool = False  # the legend tells the values at the cursor
+    readout: bool = False  # whether the legend has the values at the cursor
 
 
 class Curves:
-    """Series, and what of the last drawing the next one builds on."""
+    """Series, with their moving averages and the last window, which the next drawing builds on."""
 
     def __init__(self) -> None:
         self.traces: list[Trace] = []
         self._smoothers: dict[str, Smoother] = {}
-        self._smoothing = 0.0  # that they were made for
+        self._smoothing = 0.0  # of these smoothers
         self._window: Window | None = None
 
     def set_series(
@@ -625,110 +500,82 @@ class Curves:
         series: Mapping[str, tuple[np.ndarray, np.ndarray]],
         kinds: Mapping[str, Kind],
     ) -> None:
-        """These series from now on: name → (x, values), as `Curve.set_series` has them."""
+        """Replace the series: name → (x [N], values [N])."""
         if not series:
             self._window = None
         self._smoothers = {name: kept for name, kept in self._smoothers.items() if name in series}
         self.traces = [
-            in_order(name, x, values, kinds.get(name, "line"))
+            sort_points(name, x, values, kinds.get(name, "line"))
             for name, (x, values) in series.items()
         ]
 
-    def chart(self, width: int, height: int, look: Look) -> Chart | None:
-        """The chart in so many cells; None where there is no point or no room for one."""
-        traces = self._smoothed(look)
-        self._window = self._chosen_window(traces, look)
-        return chart(
+    def chart(self, width: int, height: int, options: ChartOptions) -> Chart | None:
+        """The chart in `width` × `height` cells; None where there is no point or no room."""
+        traces = self._smooth(options)
+        self._window = self._choose_window(traces, options)
+        return draw_chart(
             traces,
             width,
             height,
-            cursor=look.cursor,
-            with_legend=look.legend,
+            cursor=options.cursor,
+            with_legend=options.legend,
             within=self._window,
-            unit=look.unit,
-            overlaps=look.overlaps,
-            readings=self._readings(look),
+            unit=options.unit,
+            overlaps=options.overlaps,
+            readings=self._read_cursor(options),
         )
 
-    def legend(self, look: Look) -> str:
+    def legend(self, options: ChartOptions) -> str:
         """The legend as plain text."""
         if not self.traces:
             return ""
-        traces = self._smoothed(look)
-        window = self._chosen_window(traces, look)
-        faults = faults_in_sight(traces, window) if window is not None else Fault(0)
-        readings = self._readings(look)
-        parts = legend(traces, faults, rewritten=bool(look.overlaps), readings=readings)
+        traces = self._smooth(options)
+        window = self._choose_window(traces, options)
+        faults = detect_visible_faults(traces, window) if window is not None else Fault(0)
+        readings = self._read_cursor(options)
+        parts = build_legend(traces, faults, rewritten=bool(options.overlaps), readings=readings)
         return "".join(text for text, _ in parts)
 
     def values_at(self, x: float) -> dict[str, tuple[float, float]]:
-        """Of each series that has a point, (x, value) of the one nearest to `x`, not smoothed."""
-        found = {trace.name: nearest(trace.steps, trace.values, x) for trace in self.traces}
-        return {name: point for name, point in found.items() if point is not None}
+        """(x, value) of the point nearest to `x` of each series that has one, not smoothed."""
+        points = {trace.name: find_nearest(trace.steps, trace.values, x) for trace in self.traces}
+        return {name: point for name, point in points.items() if point is not None}
 
-    def window(self, look: Look) -> Window | None:
-        """What is in sight; None where there is no point."""
-        return self._chosen_window(self._smoothed(look), look)
+    def window(self, options: ChartOptions) -> Window | None:
+        """The visible range; None where there is no point."""
+        return self._choose_window(self._smooth(options), options)
 
     def extent(self, positive: bool) -> View | None:
-        """From the first x to the last, or to it from the first above zero."""
-        shown = [trace for trace in self.traces if len(trace.steps)]
-        return extent(shown, positive) if shown else None
+        """The first and last x; with `positive`, of those above zero."""
+        filled = [trace for trace in self.traces if len(trace.steps)]
+        return measure_extent(filled, positive) if filled else None
 
-    def _chosen_window(self, traces: Sequence[Trace], look: Look) -> Window | None:
-        shown = drawn_lines(traces)
-        if not shown:
+    def _choose_window(self, traces: Sequence[Trace], options: ChartOptions) -> Window | None:
+        lines = list_lines(traces)
+        if not lines:
             return None
-        return window(shown, look.log_y, self._window, log_x=look.log_x, view=look.view)
+        return choose_window(
+            lines, options.log_y, self._window, log_x=options.log_x, view=options.view
+        )
 
-    def _smoothed(self, look: Look) -> list[Trace]:
-        """The series with their moving averages, where they have one."""
-        if look.smoothing != self._smoothing:
-            self._smoothing, self._smoothers = look.smoothing, {}
-        wanted = [trace for trace in self.traces if trace.kind == "smoothed"]
-        if look.smoothing <= 0 or not any(len(trace.steps) for trace in wanted):
+    def _smooth(self, options: ChartOptions) -> list[Trace]:
+        """The series, those of kind "smoothed" with their moving averages."""
+        if options.smoothing != self._smoothing:
+            self._smoothing, self._smoothers = options.smoothing, {}
+        noisy = [trace for trace in self.traces if trace.kind == "smoothed"]
+        if options.smoothing <= 0 or not any(len(trace.steps) for trace in noisy):
             return self.traces
-        start, end = extent([trace for trace in self.traces if len(trace.steps)])
+        start, end = measure_extent([trace for trace in self.traces if len(trace.steps)])
         traces = []
         for trace in self.traces:
             if trace.kind == "smoothed" and len(trace.steps):
-                smoother = self._smoothers.setdefault(trace.name, Smoother(look.smoothing))
+                smoother = self._smoothers.setdefault(trace.name, Smoother(options.smoothing))
                 average = smoother.extend(trace.steps, trace.values, end - start)
                 trace = replace(trace, smoothed=average)
             traces.append(trace)
         return traces
 
-    def _readings(self, look: Look) -> dict[str, float] | None:
-        if not look.readout or look.cursor is None:
+    def _read_cursor(self, options: ChartOptions) -> dict[str, float] | None:
+        if not options.readout or options.cursor is None:
             return None
-        return {name: value for name, (_, value) in self.values_at(look.cursor).items()}
-
-
-# --- The rows of the table that compares models, as texts -------------------------------------
-
-HEADS = (
-    "model", "family", "Fréchet", "precision", "recall", "density", "coverage", "copying",
-    "right", "ms/sample", "parameters", "trained",
-)  # fmt: skip
-_SHARES = ("precision", "recall", "density", "coverage", "copying")
-
-
-def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """A cell for each of HEADS; a dash where nothing is known."""
-    found = row.get("found")
-    measured = ["–"] * 7
-    if isinstance(found, Mapping):
-        measured = [
-            f"{found['frechet']:.2f}",
-            *(f"{found[name]:.3f}" for name in _SHARES),
-            f"{100 * found['right']:.1f} %",
-        ]
-    speed, minutes = row.get("milliseconds"), row.get("minutes")
-    return (
-        str(row.get("model", "")),
-        str(row.get("family", "")) or "–",
-        *measured,
-        "–" if speed is None else f"{speed:.1f}",
-        short(row["parameters"]) if row.get("parameters") else "–",
-        "–" if minutes is None else f"{minutes:.0f} min",
-    )
+        return {name: value for name, (_, value) in self.values_at(options.cursor).items()}

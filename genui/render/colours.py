@@ -9,10 +9,10 @@ _TRUECOLOR_TERMS = ("direct", "kitty", "alacritty", "wezterm", "foot", "ghostty"
 _FORCED: dict[str, ColourMode] = {"0": "ascii", "1": "16", "2": "256", "3": "truecolor"}
 
 
-def detect(env: Mapping[str, str], isatty: bool) -> ColourMode:
-    """The colours the environment asks for: NO_COLOR, then FORCE_COLOR, then the terminal.
+def detect_colours(env: Mapping[str, str], isatty: bool) -> ColourMode:
+    """The colours to use: by NO_COLOR, then FORCE_COLOR, then the terminal.
 
-    `ascii` also stands for "no colour at all": a pipe, NO_COLOR, TERM=dumb.
+    `ascii` means no colour: a pipe, NO_COLOR, TERM=dumb.
     """
     if env.get("NO_COLOR"):
         return "ascii"

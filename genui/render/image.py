@@ -1,4 +1,4 @@
-"""Images as cells: which colours, which characters, and how many bytes."""
+"""Images as coloured cells within a budget of bytes: palettes, colour map, waveforms."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -9,16 +9,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genui.render.chart import DOTS_ACROSS, DOTS_DOWN, Canvas
+from genui.render.canvas import DOTS_ACROSS, DOTS_DOWN, Canvas
 from genui.render.colours import ColourMode
 
-# --- The nearest colours of the palettes that terminals have ----------------------------------
+# --- Palettes of terminals --------------------------------------------------------------------
 
 _CUBE = np.array([0, 95, 135, 175, 215, 255])
 _CUBE_EDGES = (_CUBE[1:] + _CUBE[:-1]) // 2
 _FIRST_CUBE, _FIRST_GREY, _GREYS = 16, 232, 24
 
-# The sixteen, as xterm has them.
+# The sixteen colours of xterm.
 _SIXTEEN = np.array(
     [
         (0, 0, 0), (205, 0, 0), (0, 205, 0), (205, 205, 0),
@@ -29,7 +29,7 @@ _SIXTEEN = np.array(
 )  # fmt: skip
 
 
-def nearest_256(rgb: np.ndarray) -> np.ndarray:
+def quantize_256(rgb: np.ndarray) -> np.ndarray:
     """Palette indices 16–255 (int32 [...]) nearest to `rgb` (uint8 [..., 3])."""
     colour = rgb.astype(np.int32)
     level = np.searchsorted(_CUBE_EDGES, colour)
@@ -41,27 +41,27 @@ def nearest_256(rgb: np.ndarray) -> np.ndarray:
     return np.where(grey_error < cube_error, _FIRST_GREY + grey, cube).astype(np.int32)
 
 
-def nearest_16(rgb: np.ndarray) -> np.ndarray:
+def quantize_16(rgb: np.ndarray) -> np.ndarray:
     """Palette indices 0–15 (int32 [...]) nearest to `rgb` (uint8 [..., 3])."""
     difference = rgb[..., None, :].astype(np.int32) - _SIXTEEN
     return (difference**2).sum(axis=-1).argmin(axis=-1).astype(np.int32)
 
 
-def luminance(rgb: np.ndarray) -> np.ndarray:
-    """How bright a colour looks, 0–255 (float64 [...]), by Rec. 709 weights."""
+def compute_luminance(rgb: np.ndarray) -> np.ndarray:
+    """Relative luminance, 0–255 (float64 [...]), with the weights of Rec. 709."""
     return rgb @ np.array([0.2126, 0.7152, 0.0722])
 
 
-# --- A colour map whose lightness rises evenly, so that it also reads in grey -----------------
-# Cubehelix (Green 2011, eq. 2), a helix of hues round the grey diagonal of the colour cube.
+# --- The colour map ---------------------------------------------------------------------------
+# Cubehelix (Green 2011, eq. 2): its lightness rises evenly, so that it also reads in grey.
 
-START, ROTATIONS, HUE = 0.5, -1.5, 1.0  # Green's own, §3
+START, ROTATIONS, HUE = 0.5, -1.5, 1.0  # Green's defaults, §3
 LEVELS = 256
 
 
 @cache
-def colours() -> NDArray[np.uint8]:
-    """From black to white: [256, 3]."""
+def build_colour_map() -> NDArray[np.uint8]:
+    """The colours from black to white: [256, 3]."""
     level = np.linspace(0, 1, LEVELS)
     angle = 2 * np.pi * (START / 3 + 1 + ROTATIONS * level)
     swing = HUE * level * (1 - level) / 2
@@ -73,25 +73,25 @@ def colours() -> NDArray[np.uint8]:
     return np.rint(255 * rgb.clip(0, 1)).astype(np.uint8)
 
 
-def coloured(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Values in -1 to 1, of any shape, as colours [..., 3]; what lies beyond is an end's."""
-    places = np.rint((np.clip(values, -1, 1) + 1) / 2 * (LEVELS - 1))
-    return colours()[places.astype(np.int64)]
+def apply_colour_map(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Values in -1 to 1 [...] as colours [..., 3]; values beyond are clipped."""
+    index = np.rint((np.clip(values, -1, 1) + 1) / 2 * (LEVELS - 1))
+    return build_colour_map()[index.astype(np.int64)]
 
 
-def values_of(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Colours [..., 3] as the values in -1 to 1 of the nearest ones of the map."""
-    apart = rgb[..., None, :].astype(np.int32) - colours().astype(np.int32)
-    places = (apart**2).sum(-1).argmin(-1)
-    return (places / np.float32((LEVELS - 1) / 2) - 1).astype(np.float32)
+def invert_colour_map(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The values in -1 to 1 [...] of the colours of the map nearest to `rgb` [..., 3]."""
+    difference = rgb[..., None, :].astype(np.int32) - build_colour_map().astype(np.int32)
+    index = (difference**2).sum(-1).argmin(-1)
+    return (index / np.float32((LEVELS - 1) / 2) - 1).astype(np.float32)
 
 
-# --- Pictures as rows of coloured cells, within a budget of bytes -----------------------------
-# One character cell holds two pixels, one above the other, drawn as an upper half block
-# in the top colour on the bottom colour. Where both agree the cell is a space with a
-# background, which costs half as much. Neighbours of one colour share their escape code,
-# so a picture is made cheaper by rounding its colours until enough neighbours agree; full
-# noise, where none ever do, takes the shorter codes of the 256-colour palette instead.
+# --- Images as rows of coloured cells ---------------------------------------------------------
+# A cell holds two pixels, one above the other: an upper half block in the top colour on the
+# bottom colour. Where both are equal it is a space with a background, which costs half the bytes.
+# Neighbours of one colour share an escape code, so colours are rounded until enough neighbours
+# are equal. Pure noise, where that does not help, takes the shorter codes of the 256-colour
+# palette.
 
 BUDGET = 25_000
 RAMP = " .:-=+*#%@"
@@ -99,13 +99,13 @@ RAMP = " .:-=+*#%@"
 _HALF_BLOCK = "▀"
 _HALF_BLOCK_BYTES = len(_HALF_BLOCK.encode())
 _RESET_BYTES = len("\x1b[0m")
-# Moving the cursor to the row, and the pane's own background left of the picture.
+# The cursor move to the row, and the background of the pane left of the image.
 _ROW_BYTES = 48
 _ROUNDINGS = (1, 4, 8, 16, 32)
 
 
 class Run(NamedTuple):
-    """Cells of one look. A colour is None where the terminal's own shows."""
+    """Cells of one style. A colour is None where it is the terminal's default."""
 
     text: str
     fg: int | None
@@ -114,9 +114,9 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture in cells. Colours are 0xRRGGBB, or palette indices where `palette` is true.
+    """An image in cells. Colours are 0xRRGGBB, or palette indices where `palette` is true.
 
-    `coarser`: how many times so than its room would allow.
+    `coarser` is the factor by which the resolution was reduced to meet the budget.
     """
 
     rows: list[list[Run]]
@@ -127,7 +127,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Fit:
-    """How a picture meets a room of cells: enlarged `scale` times, or shrunk by `shrink`."""
+    """The size of an image in cells: enlarged `scale` times, or shrunk by `shrink`."""
 
     scale: int
     shrink: int
@@ -155,37 +155,37 @@ def fit(width: int, height: int, cols: int, rows: int) -> Fit:
 def draw(rgb: np.ndarray, room: Fit, mode: ColourMode, budget: int | None = BUDGET) -> Drawing:
     """`rgb` (uint8 [H, W, 3]) in cells, costing at most `budget` bytes in the terminal.
 
-    Colours are rounded no more than the budget asks; where even the 256-colour palette
-    is too dear, the picture is made coarser. `budget=None` draws it as it is.
+    Colours are rounded only as far as the budget needs; where the 256-colour palette costs too
+    much as well, the resolution is reduced. `budget=None` draws the image unchanged.
     """
     if mode in ("16", "ascii"):
-        return _ramp(_pixels(rgb, room, 1), mode)
-    pixels = _pixels(rgb, room, 1)
+        return _draw_ramp(_resample(rgb, room, 1), mode)
+    pixels = _resample(rgb, room, 1)
     if mode == "truecolor":
         for rounding in _ROUNDINGS:
-            packed = _pack(_rounded(pixels, rounding))
-            if budget is None or _cost(packed, palette=False) <= budget:
-                return Drawing(_runs(packed), room.cols, palette=False)
-    indices = nearest_256(pixels)
+            packed = _pack(_round_colours(pixels, rounding))
+            if budget is None or _count_bytes(packed, palette=False) <= budget:
+                return Drawing(_build_runs(packed), room.cols, palette=False)
+    indices = quantize_256(pixels)
     coarser = 1
-    while budget is not None and _cost(indices, palette=True) > budget:
+    while budget is not None and _count_bytes(indices, palette=True) > budget:
         coarser *= 2
         if coarser > max(rgb.shape[:2]):
             break
-        indices = nearest_256(_pixels(rgb, room, coarser))
-    return Drawing(_runs(indices), room.cols, palette=True, coarser=coarser)
+        indices = quantize_256(_resample(rgb, room, coarser))
+    return Drawing(_build_runs(indices), room.cols, palette=True, coarser=coarser)
 
 
-def _pixels(rgb: np.ndarray, room: Fit, coarser: int) -> np.ndarray:
-    """`rgb` resampled to the room's half cells: uint8 [2 * rows, cols, 3]."""
-    small = _averaged(rgb, room.shrink * coarser)
+def _resample(rgb: np.ndarray, room: Fit, coarser: int) -> np.ndarray:
+    """`rgb` resampled to half cells: uint8 [2 * rows, cols, 3]."""
+    small = _average_blocks(rgb, room.shrink * coarser)
     grown = small.repeat(room.scale * coarser, axis=0).repeat(room.scale * coarser, axis=1)
     grown = grown[: 2 * room.rows, : room.cols]
     missing = ((0, 2 * room.rows - grown.shape[0]), (0, room.cols - grown.shape[1]), (0, 0))
     return np.pad(grown, missing, mode="edge")
 
 
-def _averaged(rgb: np.ndarray, block: int) -> np.ndarray:
+def _average_blocks(rgb: np.ndarray, block: int) -> np.ndarray:
     if block == 1:
         return rgb
     height, width, _ = rgb.shape
@@ -194,7 +194,7 @@ def _averaged(rgb: np.ndarray, block: int) -> np.ndarray:
     return blocks.mean(axis=(1, 3)).round().astype(np.uint8)
 
 
-def _rounded(pixels: np.ndarray, step: int) -> np.ndarray:
+def _round_colours(pixels: np.ndarray, step: int) -> np.ndarray:
     if step == 1:
         return pixels
     return np.minimum((pixels.astype(np.int32) + step // 2) // step * step, 255)
@@ -205,40 +205,42 @@ def _pack(pixels: np.ndarray) -> np.ndarray:
     return wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
 
 
-def _starts(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+def _find_run_starts(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
     """Where a run begins: bool [rows, cols]."""
     first = np.ones(top.shape, dtype=bool)
     first[:, 1:] = (top[:, 1:] != top[:, :-1]) | (bottom[:, 1:] != bottom[:, :-1])
     return first
 
 
-def _cost(colours: np.ndarray, *, palette: bool) -> int:
-    """Bytes the picture takes in the terminal, as Textual writes it: a code and a reset a run."""
+def _count_bytes(colours: np.ndarray, *, palette: bool) -> int:
+    """Bytes of the image as Textual writes it: a code and a reset a run."""
     top, bottom = colours[0::2], colours[1::2]
-    first = _starts(top, bottom)
+    first = _find_run_starts(top, bottom)
     split = top != bottom
-    code = np.where(split, _code_bytes(top, palette) + 1, 0) + _code_bytes(bottom, palette)
+    code = np.where(split, _count_code_bytes(top, palette) + 1, 0) + _count_code_bytes(
+        bottom, palette
+    )
     wrapping = len("\x1b[m") + _RESET_BYTES
     runs = int((code + wrapping)[first].sum())
     text = top.size + int(split.sum()) * (_HALF_BLOCK_BYTES - 1)
     return runs + text + top.shape[0] * _ROW_BYTES
 
 
-def _code_bytes(colours: np.ndarray, palette: bool) -> np.ndarray:
+def _count_code_bytes(colours: np.ndarray, palette: bool) -> np.ndarray:
     """Length of `48;5;n` or `48;2;r;g;b` for each colour."""
     if palette:
-        return len("48;5;") + _digits(colours)
+        return len("48;5;") + _count_digits(colours)
     red, green, blue = colours >> 16, colours >> 8 & 255, colours & 255
-    return len("48;2;;;") + _digits(red) + _digits(green) + _digits(blue)
+    return len("48;2;;;") + _count_digits(red) + _count_digits(green) + _count_digits(blue)
 
 
-def _digits(numbers: np.ndarray) -> np.ndarray:
+def _count_digits(numbers: np.ndarray) -> np.ndarray:
     return 1 + (numbers >= 10).astype(np.int32) + (numbers >= 100)
 
 
-def _runs(colours: np.ndarray) -> list[list[Run]]:
+def _build_runs(colours: np.ndarray) -> list[list[Run]]:
     top, bottom = colours[0::2], colours[1::2]
-    first = _starts(top, bottom)
+    first = _find_run_starts(top, bottom)
     rows = []
     for above, below, begins in zip(top.tolist(), bottom.tolist(), first, strict=True):
         edges = [*np.flatnonzero(begins).tolist(), len(above)]
@@ -252,11 +254,11 @@ def _runs(colours: np.ndarray) -> list[list[Run]]:
     return rows
 
 
-def _ramp(pixels: np.ndarray, mode: ColourMode) -> Drawing:
-    """Brightness as characters, one a cell; in 16 colours each has its nearest colour too."""
+def _draw_ramp(pixels: np.ndarray, mode: ColourMode) -> Drawing:
+    """Luminance as characters, one a cell; in 16 colours each also has the nearest colour."""
     cells = pixels.reshape(pixels.shape[0] // 2, 2, pixels.shape[1], 3).mean(axis=1)
-    shade = (luminance(cells) / 255 * (len(RAMP) - 1)).round().astype(np.int32)
-    hues = nearest_16(cells) if mode == "16" else np.full(shade.shape, -1)
+    shade = (compute_luminance(cells) / 255 * (len(RAMP) - 1)).round().astype(np.int32)
+    hues = quantize_16(cells) if mode == "16" else np.full(shade.shape, -1)
     rows = []
     for shades, row_hues in zip(shade.tolist(), hues.tolist(), strict=True):
         row: list[Run] = []
@@ -270,39 +272,39 @@ def _ramp(pixels: np.ndarray, mode: ColourMode) -> Drawing:
     return Drawing(rows, pixels.shape[1], palette=True)
 
 
-# --- Pictures on standard output, for the commands that draw without the app ------------------
+# --- Images on standard output ----------------------------------------------------------------
 
 _UNLIMITED_ROWS = 1 << 20
 _RESET = "\x1b[0m"
 
 
-def picture_to_ansi(rgb: np.ndarray, mode: ColourMode, cols: int) -> str:
+def draw_ansi(rgb: np.ndarray, mode: ColourMode, cols: int) -> str:
     """`rgb` (uint8 [H, W, 3]) as lines of at most `cols` cells, each ended by a newline.
 
-    Every line resets its colours, so the text can be cut at any line. In mode `ascii`
-    it holds no escape code at all.
+    Every line resets its colours, so the text can be cut at any line. In mode `ascii` there are
+    no escape codes.
     """
     height, width = rgb.shape[:2]
     drawing = draw(rgb, fit(width, height, cols, _UNLIMITED_ROWS), mode, budget=None)
-    return "".join(_line(row, drawing) for row in drawing.rows)
+    return "".join(_format_line(row, drawing) for row in drawing.rows)
 
 
-def _line(row: list[Run], drawing: Drawing) -> str:
+def _format_line(row: list[Run], drawing: Drawing) -> str:
     if all(run.fg is None and run.bg is None for run in row):
         return "".join(run.text for run in row).rstrip() + "\n"
-    return "".join(_coloured(run, drawing.palette) for run in row) + _RESET + "\n"
+    return "".join(_format_run(run, drawing.palette) for run in row) + _RESET + "\n"
 
 
-def _coloured(run: Run, palette: bool) -> str:
+def _format_run(run: Run, palette: bool) -> str:
     codes = [
-        _code(ground, colour, palette)
+        _format_code(ground, colour, palette)
         for ground, colour in ((38, run.fg), (48, run.bg))
         if colour is not None
     ]
     return (f"\x1b[{';'.join(codes)}m" if codes else _RESET) + run.text
 
 
-def _code(ground: int, colour: int, palette: bool) -> str:
+def _format_code(ground: int, colour: int, palette: bool) -> str:
     """The SGR code of `colour`; `ground` is 38 for the foreground, 48 for the background."""
     if not palette:
         return f"{ground};2;{colour >> 16};{colour >> 8 & 255};{colour & 255}"
@@ -311,20 +313,20 @@ def _code(ground: int, colour: int, palette: bool) -> str:
     return str(ground - 8 + colour if colour < 8 else ground + 44 + colour)
 
 
-# --- A sound as dots: the lowest and the highest sample of each column, 2 × 4 dots a cell -----
+# --- Waveforms --------------------------------------------------------------------------------
 
 
-def waveform(pcm: NDArray[np.int16], cols: int, rows: int) -> list[str]:
-    """Samples int16 [N] over `cols` × `rows` cells, all of them, the loudest as high as fits.
+def draw_waveform(pcm: NDArray[np.int16], cols: int, rows: int) -> list[str]:
+    """Samples int16 [N] in `cols` × `rows` cells: the minimum and maximum of each dot column.
 
-    Silence is a line in the middle.
+    The loudest sample has the full height; silence is a line in the middle.
     """
     columns, dots = cols * DOTS_ACROSS, rows * DOTS_DOWN
     middle = (dots - 1) / 2
     edges = np.linspace(0, len(pcm), columns + 1).astype(np.int64)
     starts = np.minimum(edges[:-1], max(0, len(pcm) - 1))
     samples = pcm.astype(np.float64) if len(pcm) else np.zeros(1)
-    # With fewer samples than columns a column takes the one it falls on.
+    # With fewer samples than columns, a sample fills several columns.
     high = np.maximum.reduceat(samples, starts)
     low = np.minimum.reduceat(samples, starts)
     loudest = max(1.0, float(np.abs(samples).max()))

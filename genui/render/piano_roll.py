@@ -1,4 +1,7 @@
-"""A piano roll as a picture: time to the right, pitch upwards, a colour a voice."""
+"""Piano rolls as images and as text: time to the right, pitch upwards.
+
+Times are in sixteenths, pitches are MIDI numbers, voices count from 0, the soprano.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -16,7 +19,7 @@ _BLACK_KEYS = {1, 3, 6, 8, 10}
 _ABOVE_AND_BELOW = 2  # semitones
 
 
-def roll_picture(
+def draw_roll_image(
     notes: Sequence[tuple[int, int, int, int]],
     sixteenths: int,
     bar: int,
@@ -31,34 +34,34 @@ def roll_picture(
     across, up = size
     pitches = [pitch for _, pitch, _, _ in notes] or [60]
     low, high = min(pitches) - _ABOVE_AND_BELOW, max(pitches) + _ABOVE_AND_BELOW
-    picture = np.empty(((high - low + 1) * up, max(1, sixteenths) * across, 3), np.uint8)
+    image = np.empty(((high - low + 1) * up, max(1, sixteenths) * across, 3), np.uint8)
     for pitch in range(low, high + 1):
         row = (high - pitch) * up
-        picture[row : row + up] = _BLACK_KEY if pitch % 12 in _BLACK_KEYS else _GROUND
+        image[row : row + up] = _BLACK_KEY if pitch % 12 in _BLACK_KEYS else _GROUND
     first_bar = (bar - begins) % bar
-    picture[:, first_bar * across :: bar * across] = _BAR_LINE
+    image[:, first_bar * across :: bar * across] = _BAR_LINE
     for voice, pitch, first, last in sorted(notes, reverse=True):  # the soprano on top
         row = (high - pitch) * up
-        # A gap before the next note tells two that are struck from one that is held.
-        picture[row : row + up, first * across : last * across - 1] = VOICE_COLOURS[voice]
-    return picture
+        # A gap before the next note shows a repeated note.
+        image[row : row + up, first * across : last * across - 1] = VOICE_COLOURS[voice]
+    return image
 
 
-# --- A piano roll as lines of characters: a mark a voice, so that it is read without colour ---
+# --- Piano rolls as text ----------------------------------------------------------------------
 
-STRUCK = "SATB"
-"""What a note of each voice begins with …"""
-HELD = "━─┅═"
-"""… and goes on as."""
+ONSETS = "SATB"
+"""The character of the first sixteenth of a note, a voice each."""
+SUSTAINS = "━─┅═"
+"""The character of its other sixteenths."""
 BAR = "│"
 GUTTER = 4  # cells left of the roll, for the names of notes
 _NATURALS = {0: "C", 2: "D", 4: "E", 5: "F", 7: "G", 9: "A", 11: "B"}
-_LEAST = 12  # semitones that a roll has room for
+_LEAST = 12  # semitones, at least
 _MARGIN = 1
 
 
-class Heard(Protocol):
-    """What a voice sounds at one sixteenth: whether it is struck there, and which step wrote it."""
+class Sound(Protocol):
+    """The note of a voice at one sixteenth: `struck` where it begins, written by `step`."""
 
     @property
     def pitch(self) -> int: ...
@@ -69,18 +72,18 @@ class Heard(Protocol):
 
 
 class Mark(NamedTuple):
-    """One cell. `voice` is -1 where none sounds; `step` wrote it, 0 where no step did."""
+    """One cell. `voice` is -1 where none sounds; `step` is the one that wrote it, or 0."""
 
     text: str
     voice: int = -1
     step: int = 0
 
 
-Column = Sequence[Heard | None]
+Column = Sequence[Sound | None]
 
 
 class Scale(NamedTuple):
-    """Which notes the rows are of: the highest, and how many semitones a row has."""
+    """The rows of a roll: the pitch of the highest and the semitones a row."""
 
     high: int
     semitones: int
@@ -90,7 +93,7 @@ class Scale(NamedTuple):
         return (self.high - pitch) // self.semitones
 
     def name(self, row: int) -> str:
-        """What stands before a row: its natural note, or the C in it."""
+        """The label of a row: its natural note, or the C in it."""
         top = self.high - row * self.semitones
         pitches = range(top, top - self.semitones, -1)
         if self.semitones == 1:
@@ -99,7 +102,7 @@ class Scale(NamedTuple):
         return next((f"C{pitch // 12 - 1}" for pitch in pitches if pitch % 12 == 0), "")
 
 
-def scale_of(columns: Sequence[Column], height: int) -> Scale:
+def choose_scale(columns: Sequence[Column], height: int) -> Scale:
     """The finest scale that shows every note in `height` rows."""
     pitches = [one.pitch for column in columns for one in column if one is not None]
     low, high = min(pitches, default=48) - _MARGIN, max(pitches, default=72) + _MARGIN
@@ -109,12 +112,12 @@ def scale_of(columns: Sequence[Column], height: int) -> Scale:
     return Scale(high, semitones, -(-span // semitones))
 
 
-def roll_rows(
+def draw_roll_rows(
     columns: Sequence[Column], scale: Scale, first: int, width: int, bar: int, begins: int
 ) -> list[list[Mark]]:
     """The rows of a roll, `width` cells each, from sixteenth `first` on: a cell a sixteenth.
 
-    Where voices share a cell the upper one is shown. Bars have `bar` sixteenths, and the piece
+    Where voices share a cell the upper one is drawn. Bars have `bar` sixteenths, and the piece
     begins at sixteenth `begins` of one.
     """
     blank, line = Mark(" "), Mark(BAR)
@@ -124,13 +127,13 @@ def roll_rows(
         for voice in reversed(range(len(column))):
             sound = column[voice]
             if sound is not None:
-                mark = (STRUCK if sound.struck else HELD)[voice]
+                mark = (ONSETS if sound.struck else SUSTAINS)[voice]
                 rows[scale.row(sound.pitch)][x] = Mark(mark, voice, sound.step)
     return rows
 
 
-def bar_numbers(first: int, width: int, bar: int, begins: int) -> str:
-    """The line above a roll: each bar's number where it begins. An upbeat is bar 0."""
+def format_bar_numbers(first: int, width: int, bar: int, begins: int) -> str:
+    """The line above a roll: the number of each bar at its start. An upbeat is bar 0."""
     text = [" "] * width
     offset = 0 if begins else 1
     for x in range(width):
@@ -141,11 +144,11 @@ def bar_numbers(first: int, width: int, bar: int, begins: int) -> str:
     return "".join(text[:width])
 
 
-def text_roll(columns: Sequence[Column], width: int, bar: int, begins: int) -> str:
-    """A whole piece for a terminal of `width` cells: lines of bars, one below the other."""
+def format_roll(columns: Sequence[Column], width: int, bar: int, begins: int) -> str:
+    """A whole piece in systems of at most `width` cells, one below the other."""
     room = max(bar, (width - GUTTER) // bar * bar)
-    scale = scale_of(columns, 1 << 16)
-    out = []
+    scale = choose_scale(columns, 1 << 16)
+    lines = []
     first, end = 0, (room - begins) % room or room
     while first < len(columns):
         count = min(end, len(columns)) - first
@@ -153,8 +156,9 @@ def text_roll(columns: Sequence[Column], width: int, bar: int, begins: int) -> s
         top = max((one.pitch for one in used), default=scale.high) + 1
         bottom = min((one.pitch for one in used), default=top - _LEAST) - 1
         part = Scale(top, 1, top - bottom + 1)
-        out.append(" " * GUTTER + bar_numbers(first, count, bar, begins).rstrip())
-        for row, marks in enumerate(roll_rows(columns, part, first, count, bar, begins)):
-            out.append(f"{part.name(row):<{GUTTER}}{''.join(mark.text for mark in marks)}".rstrip())
+        lines.append(" " * GUTTER + format_bar_numbers(first, count, bar, begins).rstrip())
+        for row, marks in enumerate(draw_roll_rows(columns, part, first, count, bar, begins)):
+            text = "".join(mark.text for mark in marks)
+            lines.append(f"{part.name(row):<{GUTTER}}{text}".rstrip())
         first, end = end, end + room
-    return "\n".join(out)
+    return "\n".join(lines)

@@ -1,11 +1,14 @@
-"""What is drawn of the Lab's plane, as arrays: from bytes to places and grids."""
+"""The plane of the Lab: arrays decoded from bytes, drawn in cells or as an image.
+
+Positions are shares of the plane, [N, 2]: x from its left edge, y from its lower edge.
+"""
 
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genui.render.chart import BLANK, DOTS_ACROSS, DOTS_DOWN, bits_of
+from genui.render.canvas import BLANK, DOTS_ACROSS, DOTS_DOWN, pack_dots
 
 Floats = NDArray[np.float64]
 Grid = NDArray[np.float64]
@@ -15,8 +18,7 @@ NOWHERE: Floats = np.zeros((0, 2))
 
 @dataclass(frozen=True)
 class Scene:
-    """Places are shares of the plane, [N, 2]: x from its left edge, y from its lower one. Grids
-    are [G, G] from 0 to 1, their first row at the top."""
+    """What is drawn. Grids are [G, G] from 0 to 1, the first row at the top."""
 
     data: Floats = field(default_factory=lambda: NOWHERE)
     classes: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
@@ -26,33 +28,33 @@ class Scene:
     arrows: Floats = field(default_factory=lambda: np.zeros((0, 2, 2)))  # [A, from and to, 2]
 
     def without(self, *layers: str) -> "Scene":
-        """The same with some of what it shows left out, by the names of the fields."""
+        """The scene without some of its layers, named as the fields are."""
         empty = Scene()
         return replace(self, **{name: getattr(empty, name) for name in layers})
 
 
-def places(data: bytes) -> Floats:
-    """Shares [N, 2] from uint16 places. Raises ValueError where they are no pairs."""
+def decode_places(data: bytes) -> Floats:
+    """Positions [N, 2] from pairs of uint16. Raises ValueError on another size."""
     return np.frombuffer(data, "<u2").reshape(-1, 2) / 65535
 
 
-def pairs(data: bytes) -> Floats:
-    """Arrows [A, 2, 2] from their places. Raises ValueError where they are no pairs of places."""
+def decode_arrows(data: bytes) -> Floats:
+    """Arrows [A, 2, 2] from pairs of positions. Raises ValueError on another size."""
     return np.frombuffer(data, "<u2").reshape(-1, 2, 2) / 65535
 
 
-def grid(data: bytes, side: int) -> Grid | None:
-    """[side, side] from 0 to 1; None of nothing. Raises ValueError on another size."""
+def decode_grid(data: bytes, side: int) -> Grid | None:
+    """[side, side] from 0 to 1; None where empty. Raises ValueError on another size."""
     return np.frombuffer(data, np.uint8).reshape(side, side) / 255 if data else None
 
 
-def grids(data: bytes, side: int) -> NDArray[np.float64] | None:
-    """[K, side, side]; None of nothing. Raises ValueError on another size."""
+def decode_grids(data: bytes, side: int) -> NDArray[np.float64] | None:
+    """[K, side, side]; None where empty. Raises ValueError on another size."""
     return np.frombuffer(data, np.uint8).reshape(-1, side, side) / 255 if data else None
 
 
-def looked_up(values: NDArray[np.float64], columns: int, rows: int) -> NDArray[np.float64]:
-    """Grids [.., G, G] at the middles of `rows` × `columns` cells, between their own linearly."""
+def interpolate(values: NDArray[np.float64], columns: int, rows: int) -> NDArray[np.float64]:
+    """Grids [..., G, G] at the centres of `rows` × `columns` cells, bilinearly."""
     side = values.shape[-1]
     y, x = (
         np.clip((np.arange(count) + 0.5) / count * side - 0.5, 0, side - 1)
@@ -65,35 +67,35 @@ def looked_up(values: NDArray[np.float64], columns: int, rows: int) -> NDArray[n
     return above[..., low_x] * (1 - across) + above[..., high_x] * across
 
 
-def likeliest(
+def find_likeliest(
     chances: NDArray[np.float64], columns: int, rows: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The likeliest class in each of `rows` × `columns` cells, and how sure it is: 0 where all
-    are equally likely, 1 where no other is."""
-    found = looked_up(chances, columns, rows)
-    sure = (found.max(axis=0) - 1 / len(found)) / (1 - 1 / len(found))
-    return found.argmax(axis=0), sure
+    """The likeliest class in each of `rows` × `columns` cells, and its confidence: 0 where all are
+    equally likely, 1 where it is certain."""
+    values = interpolate(chances, columns, rows)
+    confidence = (values.max(axis=0) - 1 / len(values)) / (1 - 1 / len(values))
+    return values.argmax(axis=0), confidence
 
 
-def boundary(chances: NDArray[np.float64], columns: int, rows: int) -> NDArray[np.bool_]:
-    """Where another class becomes the likeliest, in `rows` × `columns`."""
-    winner = looked_up(chances, columns, rows).argmax(axis=0)
+def find_boundary(chances: NDArray[np.float64], columns: int, rows: int) -> NDArray[np.bool_]:
+    """Where the likeliest class changes: bool [rows, columns]."""
+    winner = interpolate(chances, columns, rows).argmax(axis=0)
     edge = np.zeros((rows, columns), bool)
     edge[:, :-1] |= winner[:, 1:] != winner[:, :-1]
     edge[:-1] |= winner[1:] != winner[:-1]
     return edge
 
 
-# --- The Lab's plane in cells: points, samples, surfaces and arrows, told apart without colour
-# Data have a mark a class, samples are dots, two by four to a cell, arrows point one of eight
-# ways, and a boundary is a line of dots. What is under them is a shade.
+# --- The plane in cells -----------------------------------------------------------------------
+# All can be read without colour: data have a mark a class, samples are dots, 2 × 4 to a cell,
+# arrows point in one of eight directions, a boundary is a line of dots, a surface is a shade.
 
 MARKS = "+×○□"  # of data, a class each
 ARROWS = "→↗↑↖←↙↓↘"
 CURSOR = "╋"
-SHADES = 8  # 0 is the plane's own ground
-RAMP = "  ░░▒▒▓▓"  # the shades where colours cannot show them,
-CLASS_SHADES = " ░▒▓"  # and the classes
+SHADES = 8  # 0 is the background
+RAMP = "  ░░▒▒▓▓"  # shades as characters
+CLASS_SHADES = " ░▒▓"  # classes as characters
 
 LOOKS = (
     "shade",  # a character of RAMP
@@ -103,21 +105,21 @@ LOOKS = (
     "cursor",
     *(f"data-{number}" for number in range(1, len(MARKS) + 1)),
 )
-_STILL = 0.012  # an arrow shorter than this share of the plane is a point
+_STILL = 0.012  # an arrow shorter than this share of the plane is drawn as a point
 
 
 @dataclass(frozen=True)
-class Cells:
-    """A drawn plane, [rows, columns] each: the character's code, its look as an index of LOOKS,
-    and its ground, class · SHADES + shade."""
+class PlaneCells:
+    """A plane in cells, [rows, columns] each: code points, styles as indices of LOOKS, and
+    backgrounds, class · SHADES + shade."""
 
     codes: NDArray[np.uint32]
     looks: NDArray[np.int8]
     ground: NDArray[np.int16]
 
 
-def room(width: int, height: int) -> tuple[int, int]:
-    """Columns and rows of the largest plane in so many cells: a cell is twice as high as wide."""
+def fit_plane(width: int, height: int) -> tuple[int, int]:
+    """Columns and rows of the largest plane in `width` × `height` cells, which are 1 : 2."""
     rows = max(1, min(height, width // 2))
     return 2 * rows, rows
 
@@ -129,101 +131,101 @@ def draw(
     *,
     shaded: bool = True,
     cursor: tuple[float, float] | None = None,
-) -> Cells:
-    """A scene in cells. Where grounds have no colours `shaded` is false, and shades are
-    characters; `cursor` is a place, as shares of the plane."""
-    cells = Cells(
+) -> PlaneCells:
+    """A scene in cells. Without colours `shaded` is false, and shades are characters. `cursor` is
+    a position."""
+    cells = PlaneCells(
         np.full((rows, columns), ord(" "), np.uint32),
         np.zeros((rows, columns), np.int8),
-        _background(scene, columns, rows),
+        _compute_ground(scene, columns, rows),
     )
     if not shaded:
-        cells.codes[:] = _signs(cells.ground, by_class=scene.chances is not None)
+        cells.codes[:] = _choose_signs(cells.ground, by_class=scene.chances is not None)
         cells.ground[:] = 0
     _put_data(cells, scene)
     across, down = DOTS_ACROSS * columns, DOTS_DOWN * rows
-    _put_dots(cells, _dots(scene.samples, across, down), "samples")
+    _put_dots(cells, _mark_dots(scene.samples, across, down), "samples")
     if scene.chances is not None:
-        _put_dots(cells, boundary(scene.chances, across, down), "boundary")
+        _put_dots(cells, find_boundary(scene.chances, across, down), "boundary")
     _put_arrows(cells, scene.arrows)
     if cursor is not None:
-        (row,), (column,) = _cell_of(np.array([cursor]), columns, rows)
+        (row,), (column,) = _find_cells(np.array([cursor]), columns, rows)
         cells.codes[row, column] = ord(CURSOR)
         cells.looks[row, column] = LOOKS.index("cursor")
     return cells
 
 
-def _background(scene: Scene, columns: int, rows: int) -> NDArray[np.int16]:
+def _compute_ground(scene: Scene, columns: int, rows: int) -> NDArray[np.int16]:
     if scene.chances is not None:
-        label, sure = likeliest(scene.chances, columns, rows)
-        return (label * SHADES + _shade(sure)).astype(np.int16)
+        label, confidence = find_likeliest(scene.chances, columns, rows)
+        return (label * SHADES + _choose_shade(confidence)).astype(np.int16)
     if scene.surface is not None:
-        return _shade(looked_up(scene.surface, columns, rows)).astype(np.int16)
+        return _choose_shade(interpolate(scene.surface, columns, rows)).astype(np.int16)
     return np.zeros((rows, columns), np.int16)
 
 
-def _signs(ground: NDArray[np.int16], by_class: bool) -> NDArray[np.uint32]:
-    """Grounds as characters: of a surface its shade, of classes which one is likely."""
+def _choose_signs(ground: NDArray[np.int16], by_class: bool) -> NDArray[np.uint32]:
+    """Backgrounds as characters: the shade of a surface, or the likeliest class."""
     shade, label = ground % SHADES, ground // SHADES
     at = np.where(shade > 1, label, 0) if by_class else shade
     signs = CLASS_SHADES if by_class else RAMP
     return np.array([ord(sign) for sign in signs], np.uint32)[at % len(signs)]
 
 
-def _shade(share: Floats) -> NDArray[np.int64]:
+def _choose_shade(share: Floats) -> NDArray[np.int64]:
     return np.clip(share * SHADES, 0, SHADES - 1).astype(np.int64)
 
 
-def _cell_of(
+def _find_cells(
     places: Floats, columns: int, rows: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The row and the column of each place [N, 2]; those beyond the edge count to it."""
+    """The row and the column of each position [N, 2], clipped to the plane."""
     column = np.clip((places[:, 0] * columns).astype(np.int64), 0, columns - 1)
     row = np.clip(((1 - places[:, 1]) * rows).astype(np.int64), 0, rows - 1)
     return row, column
 
 
-def _put_data(cells: Cells, scene: Scene) -> None:
-    """A mark in each cell that data lie in: of the class that has most of them there."""
+def _put_data(cells: PlaneCells, scene: Scene) -> None:
+    """Put a mark in each cell with data: that of the most frequent class in it."""
     rows, columns = cells.codes.shape
-    row, column = _cell_of(scene.data, columns, rows)
+    row, column = _find_cells(scene.data, columns, rows)
     counts = np.zeros((len(MARKS), rows, columns), np.int64)
     np.add.at(counts, (scene.classes % len(MARKS), row, column), 1)
-    there = counts.any(axis=0)
+    filled = counts.any(axis=0)
     label = counts.argmax(axis=0)
-    cells.codes[there] = np.array([ord(mark) for mark in MARKS], np.uint32)[label[there]]
-    cells.looks[there] = LOOKS.index("data-1") + label[there]
+    cells.codes[filled] = np.array([ord(mark) for mark in MARKS], np.uint32)[label[filled]]
+    cells.looks[filled] = LOOKS.index("data-1") + label[filled]
 
 
-def _dots(places: Floats, across: int, down: int) -> NDArray[np.bool_]:
+def _mark_dots(places: Floats, across: int, down: int) -> NDArray[np.bool_]:
     dots = np.zeros((down, across), bool)
-    inside = ((places > 0) & (places < 1)).all(axis=1)  # what lies beyond is not at the edge
-    dots[_cell_of(places[inside], across, down)] = True
+    inside = ((places > 0) & (places < 1)).all(axis=1)  # others are left out
+    dots[_find_cells(places[inside], across, down)] = True
     return dots
 
 
-def _put_dots(cells: Cells, dots: NDArray[np.bool_], look: str) -> None:
-    """Braille, in the cells where there is a dot."""
-    bits = bits_of(dots).astype(np.uint32)
-    there = bits > 0
-    cells.codes[there] = BLANK + bits[there]
-    cells.looks[there] = LOOKS.index(look)
+def _put_dots(cells: PlaneCells, dots: NDArray[np.bool_], look: str) -> None:
+    """Put braille in the cells with a dot."""
+    bits = pack_dots(dots).astype(np.uint32)
+    filled = bits > 0
+    cells.codes[filled] = BLANK + bits[filled]
+    cells.looks[filled] = LOOKS.index(look)
 
 
-def _put_arrows(cells: Cells, arrows: Floats) -> None:
+def _put_arrows(cells: PlaneCells, arrows: Floats) -> None:
     if not len(arrows):
         return
     rows, columns = cells.codes.shape
-    way = arrows[:, 1] - arrows[:, 0]
-    row, column = _cell_of(arrows.mean(axis=1), columns, rows)
-    octant = np.round(np.arctan2(way[:, 1], way[:, 0]) / (np.pi / 4)).astype(np.int64) % 8
+    vector = arrows[:, 1] - arrows[:, 0]
+    row, column = _find_cells(arrows.mean(axis=1), columns, rows)
+    octant = np.round(np.arctan2(vector[:, 1], vector[:, 0]) / (np.pi / 4)).astype(np.int64) % 8
     signs = np.array([ord(sign) for sign in ARROWS], np.uint32)[octant]
-    signs[np.hypot(way[:, 0], way[:, 1]) < _STILL] = ord("·")
+    signs[np.hypot(vector[:, 0], vector[:, 1]) < _STILL] = ord("·")
     cells.codes[row, column] = signs
     cells.looks[row, column] = LOOKS.index("arrows")
 
 
-# --- The Lab's plane as a picture, for files --------------------------------------------------
+# --- The plane as an image --------------------------------------------------------------------
 
 Pixels = NDArray[np.uint8]
 
@@ -237,19 +239,19 @@ LINE = (240, 246, 252)
 ARROW = (255, 166, 87)
 
 
-def picture(scene: Scene, caption: str = "", side: int = SIDE) -> Pixels:
+def draw_image(scene: Scene, caption: str = "", side: int = SIDE) -> Pixels:
     """A scene as uint8 [side, side, 3]: data as crosses in a colour a class, samples as dots."""
     from PIL import Image, ImageDraw
 
-    image = Image.fromarray(_image_background(scene, side))
+    image = Image.fromarray(_draw_ground(scene, side))
     pen = ImageDraw.Draw(image)
-    for (x, y), label in zip(_pixels(scene.data, side), scene.classes.tolist(), strict=True):
+    for (x, y), label in zip(_place_pixels(scene.data, side), scene.classes.tolist(), strict=True):
         colour = DATA[label % len(DATA)]
         pen.line((x - 2, y, x + 2, y), fill=colour)
         pen.line((x, y - 2, x, y + 2), fill=colour)
-    for x, y in _pixels(scene.samples, side):
+    for x, y in _place_pixels(scene.samples, side):
         pen.ellipse((x - 1.5, y - 1.5, x + 1.5, y + 1.5), fill=SAMPLES)
-    for (x, y), (to_x, to_y) in zip(*(_pixels(scene.arrows[:, i], side) for i in (0, 1)),
+    for (x, y), (to_x, to_y) in zip(*(_place_pixels(scene.arrows[:, i], side) for i in (0, 1)),
                                     strict=True):  # fmt: skip
         pen.line((x, y, to_x, to_y), fill=ARROW)
         pen.ellipse((to_x - 1.5, to_y - 1.5, to_x + 1.5, to_y + 1.5), fill=ARROW)
@@ -258,19 +260,19 @@ def picture(scene: Scene, caption: str = "", side: int = SIDE) -> Pixels:
     return np.asarray(image)
 
 
-def _image_background(scene: Scene, side: int) -> Pixels:
+def _draw_ground(scene: Scene, side: int) -> Pixels:
     if scene.chances is not None:
-        label, sure = likeliest(scene.chances, side, side)
-        shaded = GROUND + sure[..., None] * (CLASSES[label % len(CLASSES)] - GROUND)
-        shaded[boundary(scene.chances, side, side)] = LINE
+        label, confidence = find_likeliest(scene.chances, side, side)
+        shaded = GROUND + confidence[..., None] * (CLASSES[label % len(CLASSES)] - GROUND)
+        shaded[find_boundary(scene.chances, side, side)] = LINE
     elif scene.surface is not None:
-        share = looked_up(scene.surface, side, side)
+        share = interpolate(scene.surface, side, side)
         shaded = GROUND + share[..., None] * (SURFACE - GROUND)
     else:
         shaded = np.broadcast_to(GROUND, (side, side, 3))
     return shaded.round().astype(np.uint8)
 
 
-def _pixels(places: Floats, side: int) -> list[tuple[float, float]]:
-    """Where shares [N, 2] of the plane are on a picture."""
+def _place_pixels(places: Floats, side: int) -> list[tuple[float, float]]:
+    """The pixels of positions [N, 2] in an image."""
     return [(x * side, (1 - y) * side) for x, y in places.tolist()]

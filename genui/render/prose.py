@@ -1,8 +1,7 @@
-"""A growing text of marked pieces, wrapped at word boundaries.
+"""A growing text of pieces with marks, wrapped at word boundaries.
 
-A line keeps the characters it was made of, with a mark for each. Appending wraps the
-last line only, so a piece costs the same at the end of a page as at the end of a book;
-what a line looks like is worked out when it is seen.
+A line keeps its source characters, with a mark for each. Appending wraps the last line only, so
+its cost does not grow with the text. Spans are computed when a line is drawn.
 """
 
 from bisect import bisect_right
@@ -16,7 +15,7 @@ from genui.base.text import clean
 
 TAB = 4
 SOLID = 16
-"""Marks from here on are seen on white space too, which else takes the mark before it."""
+"""Marks from here on are drawn on white space too, which else takes the mark before it."""
 
 _NARROWEST = 2
 
@@ -36,10 +35,10 @@ class _Line:
 
 
 class Flow:
-    """Text in lines, of which there is always at least one and the last one grows."""
+    """Text in lines, always at least one; the last one grows."""
 
     def __init__(self, width: int) -> None:
-        """`width` in terminal cells; taken as 2 where it is less."""
+        """`width` in terminal cells, at least 2."""
         self.width = max(width, _NARROWEST)
         self._ends: list[int] = []  # where each piece ends in the whole text
         self._lines = [_Line(0, "", b"")]
@@ -54,7 +53,7 @@ class Flow:
 
     @property
     def text(self) -> str:
-        """Everything appended, as it was cleaned, without the line breaks of wrapping."""
+        """The whole text, cleaned, without the line breaks of wrapping."""
         return "".join(line.source for line in self._lines)
 
     def extend(self, pieces: Iterable[tuple[str, int]]) -> int:
@@ -78,7 +77,7 @@ class Flow:
         end = self._ends[-1] if self._ends else 0
         while len(self._lines) > 1 and self._lines[-1].start >= end:
             self._lines.pop()
-        # A word cut short may fit on the line before the one it was moved to.
+        # A shortened word may fit on the line before.
         tail = self._lines[-2:]
         changed = len(self._lines) - len(tail)
         del self._lines[changed:]
@@ -105,17 +104,17 @@ class Flow:
         return max(bisect_right(self._lines, index, key=lambda line: line.start) - 1, 0)
 
     def part(self, line: int, start: int, end: int) -> str:
-        """Those characters of the whole text from `start` to `end` that are on a line."""
+        """The characters of the whole text from `start` to `end` that are on a line."""
         kept = self._lines[line]
         return kept.source[max(start - kept.start, 0) : max(end - kept.start, 0)]
 
     def newline(self, line: int) -> int | None:
-        """The mark of the new line that ends a line, which is not drawn; None without one."""
+        """The mark of the newline that ends a line, which is not drawn; None without one."""
         kept = self._lines[line]
         return kept.marks[-1] if kept.source.endswith("\n") else None
 
     def remark(self, start: int, end: int, table: bytes) -> range:
-        """Give characters `start` to `end` the marks that `table` [256] has for theirs.
+        """Replace the marks of characters `start` to `end` by those in `table` [256].
 
         Returns the lines that changed.
         """
@@ -130,7 +129,7 @@ class Flow:
         return lines
 
     def spans(self, line: int) -> list[Span]:
-        """What line number `line` looks like; never wider than the width.
+        """The spans of line number `line`, at most `width` cells.
 
         White space takes the mark before it (but see SOLID), so words of one mark are one
         span.
@@ -139,33 +138,33 @@ class Flow:
         spans: list[Span] = []
         used = 0
         for character, mark in zip(kept.source, kept.marks, strict=True):
-            text, width = _shown(character, used)
+            text, width = _draw_character(character, used)
             if used + width > self.width:
-                break  # white space that hangs past the end
+                break  # white space past the end
             if not text:
                 continue
             used += width
-            if spans and (spans[-1].mark == mark or _hidden(text, mark, spans[-1].mark)):
+            if spans and (spans[-1].mark == mark or _looks_alike(text, mark, spans[-1].mark)):
                 spans[-1] = Span(spans[-1].text + text, spans[-1].mark)
             else:
                 spans.append(Span(text, mark))
         return spans
 
     def _wrap(self, start: int, text: str, marks: bytes) -> None:
-        """Append `text`, which begins a line, to the lines."""
+        """Append `text`, which begins a line."""
         begin = 0
-        for end in _line_ends(text, self.width):
+        for end in _find_line_ends(text, self.width):
             self._lines.append(_Line(start + begin, text[begin:end], marks[begin:end]))
             begin = end
 
 
-def _hidden(text: str, mark: int, before: int) -> bool:
-    """Whether the mark makes no difference to what is seen of `text`."""
+def _looks_alike(text: str, mark: int, before: int) -> bool:
+    """Whether `text` is drawn the same with either mark."""
     return text.isspace() and mark < SOLID and before < SOLID
 
 
-def _shown(character: str, used: int) -> tuple[str, int]:
-    """A character as it is drawn after `used` cells, and its width."""
+def _draw_character(character: str, used: int) -> tuple[str, int]:
+    """A character as drawn after `used` cells, and its width."""
     if character == "\t":
         width = TAB - used % TAB
         return " " * width, width
@@ -174,26 +173,25 @@ def _shown(character: str, used: int) -> tuple[str, int]:
     return character, get_character_cell_size(character)
 
 
-def _line_ends(text: str, width: int) -> Iterator[int]:
+def _find_line_ends(text: str, width: int) -> Iterator[int]:
     """Where each line of `text` ends; the last one at the end of the text, even when empty."""
     begin = 0
     while (newline := text.find("\n", begin)) >= 0:
-        yield from _soft_ends(text, begin, newline, width)
+        yield from _find_soft_ends(text, begin, newline, width)
         yield newline + 1
         begin = newline + 1
-    yield from _soft_ends(text, begin, len(text), width)
+    yield from _find_soft_ends(text, begin, len(text), width)
     yield len(text)
 
 
-def _soft_ends(text: str, begin: int, end: int, width: int) -> Iterator[int]:
+def _find_soft_ends(text: str, begin: int, end: int, width: int) -> Iterator[int]:
     """Where a line without newlines, `text[begin:end]`, is broken to fit `width` cells.
 
-    Breaks come after white space, which hangs past the end; a word wider than a line is
-    cut where the line ends.
+    Breaks come after white space, which may extend past the end; a word wider than a line is cut.
     """
     plain = text.isascii() and "\t" not in text
     while True:
-        room = begin + width if plain else _fitting(text, begin, end, width)
+        room = begin + width if plain else _find_overflow(text, begin, end, width)
         if room >= end:
             return
         cut = room
@@ -211,11 +209,11 @@ def _soft_ends(text: str, begin: int, end: int, width: int) -> Iterator[int]:
         begin = cut
 
 
-def _fitting(text: str, begin: int, end: int, width: int) -> int:
+def _find_overflow(text: str, begin: int, end: int, width: int) -> int:
     """The first character of `text[begin:end]` that does not fit in `width` cells."""
     used = 0
     for index in range(begin, end):
-        used += _shown(text[index], used)[1]
+        used += _draw_character(text[index], used)[1]
         if used > width:
             return index
     return end

@@ -24,7 +24,7 @@ from textual.timer import Timer
 from genui.base import numbers, paths
 from genui.base.errors import GenuiError
 from genui.base.text import clean_line
-from genui.render.colours import detect
+from genui.render.colours import detect_colours
 from genui.runs.layout import RunDir
 from genui.runs.listing import list_runs
 from genui.ui import keys, messages, themes
@@ -144,7 +144,7 @@ class Shell(DeafWhenLeaving, App[None]):
         self._runs_wait: Timer | None = None
         for theme in themes.OWN:
             self.register_theme(theme)
-        start = themes.default_theme(detect(os.environ, True))
+        start = themes.default_theme(detect_colours(os.environ, True))
         known = self._memory.theme in self.available_themes
         self._dress(self._memory.theme if known else start)
 

@@ -206,7 +206,7 @@ class Particles:
 
     def __init__(self, seen: Seen, timer: Timer) -> None:
         self.trace = seen.trace  # its number
-        self._ways = plane.places(seen.paths).reshape(seen.levels, -1, 2)
+        self._ways = plane.decode_places(seen.paths).reshape(seen.levels, -1, 2)
         self._timer = timer
         self._tick = 0
         self.plane = seen.plane

@@ -34,8 +34,8 @@ from genui.protocol import ImageFrame, Neighbour, Neighbours, Quote
 from genui.protocol.registry import kind_of_trace
 from genui.protocol.settings import with_tables
 from genui.recipes import RECIPES, Recipe, override, parse_settings
-from genui.render.chart import HEADS, cells
 from genui.render.prose import Flow
+from genui.render.table import HEADS, format_row
 from genui.runs.launch import launch
 from genui.runs.layout import RunDir
 from genui.ui.keys import Scope, keys_markdown
@@ -869,7 +869,7 @@ class ProbesScreen(Window[None]):
 
 def table(rows: Sequence[Mapping[str, Any]], width: int) -> Content:
     """A column a model where the heads do not fit side by side into so many cells."""
-    texts = [tuple(clean_line(cell, 24) for cell in cells(row)) for row in rows]
+    texts = [tuple(clean_line(cell, 24) for cell in format_row(row)) for row in rows]
     if not texts:
         return Content("")
     lines = _lines([HEADS, *texts], 2)

@@ -14,7 +14,7 @@ from harness import machine
 
 from genui.cli.measure import as_dict
 from genui.engine.metrics.table import rows
-from genui.render.chart import HEADS, cells
+from genui.render.table import HEADS, format_row
 
 
 def main() -> int:
@@ -30,7 +30,7 @@ def main() -> int:
     print("| " + " | ".join(HEADS) + " |")
     print("|---" * 2 + "|--:" * (len(HEADS) - 2) + "|")
     for row in rows(args.models, args.count, tell):
-        print("| " + " | ".join(cells(as_dict(row))) + " |", flush=True)
+        print("| " + " | ".join(format_row(as_dict(row))) + " |", flush=True)
         if row.fault:
             print(row.fault, file=sys.stderr)
     seconds = time.perf_counter() - begin

@@ -10,7 +10,7 @@ from PIL import Image
 from genui.cli.main import main
 from genui.engine.data.image_labels import LabelledImages, load_labelled_images
 from genui.formats.recipe import PLAN
-from genui.render.chart import HEADS, cells
+from genui.render.table import HEADS, format_row
 
 
 def folder_of(folder: Path, labels: dict[str, int], count: int = 12) -> Path:
@@ -132,10 +132,10 @@ def test_a_row_has_a_cell_for_every_head_and_dashes_for_what_is_not_known() -> N
         "copying": 0.5, "right": 0.9,
     }  # fmt: skip
     row = {"model": "m", "family": "gan", "parameters": 1_200_000, "minutes": 31.6, "found": found}
-    whole = cells(row | {"milliseconds": 2.25})
+    whole = format_row(row | {"milliseconds": 2.25})
     assert len(whole) == len(HEADS)
     assert whole[2:4] == ("12.35", "0.500")
     assert whole[-4:] == ("90.0 %", "2.2", "1.2M", "32 min")
-    bare = cells({"model": "m"})
+    bare = format_row({"model": "m"})
     assert len(bare) == len(HEADS)
     assert set(bare[1:]) == {"–"}

@@ -2,7 +2,7 @@ import numpy as np
 import pyte
 import pytest
 
-from genui.render.image import picture_to_ansi
+from genui.render.image import draw_ansi
 
 RGB = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]], np.uint8)
 
@@ -14,7 +14,7 @@ def screen_of(text: str) -> pyte.Screen:
 
 
 def test_truecolour_half_blocks_show_both_pixels() -> None:
-    screen = screen_of(picture_to_ansi(RGB, "truecolor", 2))
+    screen = screen_of(draw_ansi(RGB, "truecolor", 2))
     first, second = screen.buffer[0][0], screen.buffer[0][1]
     assert (first.data, first.fg, first.bg) == ("▀", "ff0000", "0000ff")
     assert (second.fg, second.bg) == ("00ff00", "ffffff")
@@ -22,15 +22,15 @@ def test_truecolour_half_blocks_show_both_pixels() -> None:
 
 @pytest.mark.parametrize("mode", ["truecolor", "256", "16"])
 def test_every_line_ends_without_colour(mode) -> None:
-    lines = picture_to_ansi(RGB, mode, 8).splitlines()
+    lines = draw_ansi(RGB, mode, 8).splitlines()
     assert lines
     assert all(line.endswith("\x1b[0m") for line in lines)
 
 
 def test_sixteen_colours_use_the_short_codes() -> None:
-    text = picture_to_ansi(np.full((2, 2, 3), (255, 0, 0), np.uint8), "16", 2)
+    text = draw_ansi(np.full((2, 2, 3), (255, 0, 0), np.uint8), "16", 2)
     assert screen_of(text).buffer[0][0].fg == "brightred"
 
 
 def test_without_colour_there_is_no_escape_code() -> None:
-    assert "\x1b" not in picture_to_ansi(RGB, "ascii", 8)
+    assert "\x1b" not in draw_ansi(RGB, "ascii", 8)

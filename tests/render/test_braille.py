@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from genui.render.chart import DOTS_ACROSS, DOTS_DOWN, Canvas, joined
-from genui.render.series import envelope
+from genui.render.canvas import DOTS_ACROSS, DOTS_DOWN, Canvas, connect_columns
+from genui.render.series import compute_envelope
 
 COLS, ROWS = 6, 5
 # The bits of a cell's dots, by row and column: Unicode's order.
@@ -67,8 +67,8 @@ def test_a_rule_leaves_lines_and_signs_to_be_seen() -> None:
 
 def test_neighbours_of_a_line_always_touch() -> None:
     values = np.random.default_rng(0).normal(size=40)
-    columns = envelope(np.arange(40), values, 0, 39, 40)
-    top, bottom = joined(columns, (values.min(), values.max()), 60)
+    columns = compute_envelope(np.arange(40), values, 0, 39, 40)
+    top, bottom = connect_columns(columns, (values.min(), values.max()), 60)
     assert (top[1:] <= bottom[:-1] + 1).all()
     assert (bottom[1:] >= top[:-1] - 1).all()
 
@@ -78,13 +78,15 @@ def test_a_line_leads_to_points_outside_unless_there_is_a_fault_between(
     value: float, known: int
 ) -> None:
     steps, values = np.array([0, 12, 20]), np.array([0.0, value, 4.0])
-    columns = envelope(steps, values, 10, 18, 4)
-    top, _ = joined(columns, (0.0, 4.0), 20)
+    columns = compute_envelope(steps, values, 10, 18, 4)
+    top, _ = connect_columns(columns, (0.0, 4.0), 20)
     assert np.count_nonzero(~np.isnan(top)) == known
 
 
 def test_a_constant_with_rounding_errors_is_a_straight_line():
     values = 3e-4 * (1 + 1e-15 * np.resize([1, -1, 0], 80))
     steps = np.arange(80)
-    top, bottom = joined(envelope(steps, values, 0, 79, 40), (2.85e-4, 3.15e-4), 56)
+    top, bottom = connect_columns(
+        compute_envelope(steps, values, 0, 79, 40), (2.85e-4, 3.15e-4), 56
+    )
     assert len(set(top)) == len(set(bottom)) == 1

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from genui.render.colours import ColourMode, detect
-from genui.render.image import nearest_16, nearest_256
+from genui.render.colours import ColourMode, detect_colours
+from genui.render.image import quantize_16, quantize_256
 
 
 @pytest.mark.parametrize(
@@ -26,10 +26,10 @@ from genui.render.image import nearest_16, nearest_256
 def test_the_environment_says_which_colours(
     env: dict[str, str], isatty: bool, mode: ColourMode
 ) -> None:
-    assert detect(env, isatty) == mode
+    assert detect_colours(env, isatty) == mode
 
 
 def test_palette_colours_are_found_exactly() -> None:
     rgb = np.array([(0, 0, 0), (255, 255, 255), (255, 0, 0), (95, 135, 175), (8, 8, 8)], np.uint8)
-    assert nearest_256(rgb).tolist() == [16, 231, 196, 67, 232]
-    assert nearest_16(np.array([(250, 10, 10), (0, 0, 0)], np.uint8)).tolist() == [9, 0]
+    assert quantize_256(rgb).tolist() == [16, 231, 196, 67, 232]
+    assert quantize_16(np.array([(250, 10, 10), (0, 0, 0)], np.uint8)).tolist() == [9, 0]

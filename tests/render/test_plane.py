@@ -9,23 +9,23 @@ from genui.render.plane import (
     LOOKS,
     SAMPLES,
     SHADES,
-    Cells,
+    PlaneCells,
     Scene,
-    boundary,
     draw,
-    looked_up,
-    picture,
-    room,
+    draw_image,
+    find_boundary,
+    fit_plane,
+    interpolate,
 )
 
 EMPTY = Scene()
 
 
-def text(cells: Cells, row: int) -> str:
+def text(cells: PlaneCells, row: int) -> str:
     return cells.codes[row].astype("<u4").tobytes().decode("utf-32-le")
 
 
-def look(cells: Cells, row: int, column: int) -> str:
+def look(cells: PlaneCells, row: int, column: int) -> str:
     return LOOKS[int(cells.looks[row, column])]
 
 
@@ -34,9 +34,9 @@ def places(*points: tuple[float, float]) -> np.ndarray:
 
 
 def test_the_plane_is_a_square_of_cells_twice_as_high_as_wide() -> None:
-    assert room(100, 20) == (40, 20)
-    assert room(30, 40) == (30, 15)
-    assert room(1, 1) == (2, 1)
+    assert fit_plane(100, 20) == (40, 20)
+    assert fit_plane(30, 40) == (30, 15)
+    assert fit_plane(1, 1) == (2, 1)
 
 
 def test_data_have_a_mark_a_class_where_they_lie() -> None:
@@ -84,7 +84,7 @@ def test_a_surface_is_a_ground_and_without_colours_a_character() -> None:
 def test_a_boundary_runs_where_another_class_is_likelier() -> None:
     left = np.tile(np.linspace(1, 0, 16), (16, 1))
     chances = np.stack([left, 1 - left])
-    edge = boundary(chances, 32, 16)
+    edge = find_boundary(chances, 32, 16)
     assert edge.any(axis=1).all()
     assert set(np.flatnonzero(edge.any(axis=0)).tolist()) <= {15, 16}
     cells = draw(Scene(chances=chances), 16, 4)
@@ -103,7 +103,7 @@ def test_the_cursor_is_over_everything() -> None:
 
 def test_a_grid_is_looked_up_between_its_middles() -> None:
     values = np.array([[0.0, 1.0], [0.0, 1.0]])
-    assert looked_up(values, 4, 1)[0].tolist() == [0.0, 0.25, 0.75, 1.0]
+    assert interpolate(values, 4, 1)[0].tolist() == [0.0, 0.25, 0.75, 1.0]
 
 
 def test_layers_can_be_left_out() -> None:
@@ -115,14 +115,14 @@ def test_layers_can_be_left_out() -> None:
 
 def test_bytes_become_shares_and_grids() -> None:
     data = np.array([0, 65535, 65535, 0], "<u2").tobytes()
-    assert plane.places(data).tolist() == [[0.0, 1.0], [1.0, 0.0]]
-    assert plane.pairs(data).tolist() == [[[0.0, 1.0], [1.0, 0.0]]]
-    assert plane.grid(b"", 3) is None
-    assert plane.grid(bytes([0, 255, 255, 0]), 2).tolist() == [[0, 1], [1, 0]]  # type: ignore[union-attr]
+    assert plane.decode_places(data).tolist() == [[0.0, 1.0], [1.0, 0.0]]
+    assert plane.decode_arrows(data).tolist() == [[[0.0, 1.0], [1.0, 0.0]]]
+    assert plane.decode_grid(b"", 3) is None
+    assert plane.decode_grid(bytes([0, 255, 255, 0]), 2).tolist() == [[0, 1], [1, 0]]  # type: ignore[union-attr]
 
 
 def test_a_picture_has_samples_where_they_are() -> None:
-    drawn = picture(Scene(samples=places((0.25, 0.75))), side=40)
+    drawn = draw_image(Scene(samples=places((0.25, 0.75))), side=40)
     assert drawn.shape == (40, 40, 3)
     assert tuple(drawn[10, 10]) == SAMPLES
     assert tuple(drawn[30, 30]) != SAMPLES

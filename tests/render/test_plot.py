@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from genui.render.chart import Chart, chart, legend
-from genui.render.series import Trace, window
+from genui.render.chart import Chart, build_legend, draw_chart
+from genui.render.series import Trace, choose_window
 
 STEPS = np.arange(1000)
 
@@ -26,28 +26,28 @@ def falling(steps: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("size", [(120, 30), (60, 12), (30, 7), (20, 4), (12, 3)])
 def test_a_chart_fills_its_room_and_never_leaves_it(size: tuple[int, int]) -> None:
-    lines = texts(chart([Trace("loss", STEPS, falling(STEPS))], *size))
+    lines = texts(draw_chart([Trace("loss", STEPS, falling(STEPS))], *size))
     assert len(lines) == size[1]
     assert max(map(cell_len, lines)) <= size[0]
 
 
 @pytest.mark.parametrize("size", [(0, 0), (1, 1), (5, 2), (3, 30)])
 def test_no_room_is_no_chart(size: tuple[int, int]) -> None:
-    assert chart([Trace("loss", STEPS, falling(STEPS))], *size) is None
+    assert draw_chart([Trace("loss", STEPS, falling(STEPS))], *size) is None
 
 
 def test_no_points_is_no_chart() -> None:
-    assert chart([], 60, 12) is None
-    assert chart([Trace("loss", np.empty(0), np.empty(0))], 60, 12) is None
+    assert draw_chart([], 60, 12) is None
+    assert draw_chart([Trace("loss", np.empty(0), np.empty(0))], 60, 12) is None
 
 
 def test_series_have_a_sign_each_beside_their_colour() -> None:
     traces = [Trace("train", STEPS, falling(STEPS), "smoothed", (STEPS, falling(STEPS)))]
     traces.append(Trace("val", STEPS[::100], falling(STEPS[::100]) + 1, "marks"))
     traces.append(Trace("other", STEPS, falling(STEPS) + 2))
-    plain = "".join(text for text, _ in legend(traces))
+    plain = "".join(text for text, _ in build_legend(traces))
     assert plain == "━ train ⠒ raw  ◆ val  ● other"
-    drawn = "\n".join(texts(chart(traces, 80, 20))[1:])
+    drawn = "\n".join(texts(draw_chart(traces, 80, 20))[1:])
     assert drawn.count("◆") == 10
     assert "●" in drawn
 
@@ -55,14 +55,14 @@ def test_series_have_a_sign_each_beside_their_colour() -> None:
 def test_a_spike_is_drawn_however_long_the_series() -> None:
     values = np.zeros(100_000)
     values[51_234] = 1.0
-    top = texts(chart([Trace("x", np.arange(100_000), values)], 80, 12, with_legend=False))[0]
+    top = texts(draw_chart([Trace("x", np.arange(100_000), values)], 80, 12, with_legend=False))[0]
     assert sum("\u2801" <= c <= "\u28ff" for c in top) == 1
 
 
 def test_what_is_not_finite_is_marked_where_it_happened_and_named() -> None:
     values = falling(STEPS)
     values[[250, 500, 750]] = np.nan, np.inf, -np.inf
-    drawn = chart([Trace("loss", STEPS, values)], 80, 20)
+    drawn = draw_chart([Trace("loss", STEPS, values)], 80, 20)
     assert drawn is not None
     lines, frame = texts(drawn), drawn.frame
     foot, head = lines[frame.top + frame.rows - 1], lines[frame.top]
@@ -77,14 +77,14 @@ def test_a_legend_names_only_the_faults_in_sight() -> None:
     values = falling(STEPS)
     values[250] = np.nan
     trace = Trace("loss", STEPS, values)
-    drawn = chart([trace], 80, 20, within=window([trace], False, view=(500, 900)))
+    drawn = draw_chart([trace], 80, 20, within=choose_window([trace], False, view=(500, 900)))
     assert texts(drawn)[0].split() == ["━", "loss"]
 
 
 def test_on_a_log_axis_what_is_not_positive_is_marked() -> None:
     values = falling(STEPS)
     values[[300, 301]] = 0.0, -4.0
-    drawn = chart([Trace("loss", STEPS, values)], 80, 20, log_y=True)
+    drawn = draw_chart([Trace("loss", STEPS, values)], 80, 20, log_y=True)
     assert drawn is not None
     foot = texts(drawn)[drawn.frame.top + drawn.frame.rows - 1]
     assert foot.index("↓") == drawn.frame.left + drawn.frame.col(300)
@@ -95,27 +95,29 @@ def test_on_a_log_axis_what_is_not_positive_is_marked() -> None:
 @pytest.mark.parametrize("log_y", [False, True])
 def test_one_value_alone_is_no_trouble(value: float, log_y: bool) -> None:
     for count in (1, 50):
-        drawn = chart([Trace("x", np.arange(count), np.full(count, value))], 60, 12, log_y=log_y)
+        drawn = draw_chart(
+            [Trace("x", np.arange(count), np.full(count, value))], 60, 12, log_y=log_y
+        )
         assert len(texts(drawn)) == 12
 
 
 def test_a_log_axis_is_straight_where_decay_is_exponential() -> None:
     values = np.exp(-STEPS / 50)
-    lines = texts(chart([Trace("x", STEPS, values)], 60, 22, log_y=True, with_legend=False))
+    lines = texts(draw_chart([Trace("x", STEPS, values)], 60, 22, log_y=True, with_legend=False))
     assert any(line.strip().startswith("1e-") for line in lines)
     drawn = [any("\u2801" <= c <= "\u28ff" for c in line) for line in lines[:20]]
     assert all(drawn)
 
 
 def test_the_caption_says_what_a_column_stands_for() -> None:
-    drawn = chart([Trace("x", np.arange(1241), np.arange(1241.0))], 66, 12)
+    drawn = draw_chart([Trace("x", np.arange(1241), np.arange(1241.0))], 66, 12)
     assert drawn is not None
     assert drawn.caption == "1 column = 21 steps, min–max"
 
 
 def test_the_cursor_is_a_line_at_its_step_that_leaves_the_curve_to_be_seen() -> None:
-    plain = chart([Trace("x", STEPS, falling(STEPS))], 60, 12, with_legend=False)
-    drawn = chart([Trace("x", STEPS, falling(STEPS))], 60, 12, cursor=500, with_legend=False)
+    plain = draw_chart([Trace("x", STEPS, falling(STEPS))], 60, 12, with_legend=False)
+    drawn = draw_chart([Trace("x", STEPS, falling(STEPS))], 60, 12, cursor=500, with_legend=False)
     assert drawn is not None
     column = drawn.frame.left + drawn.frame.col(500)
     before = [line[column] for line in texts(plain)[:10]]
@@ -125,11 +127,15 @@ def test_the_cursor_is_a_line_at_its_step_that_leaves_the_curve_to_be_seen() -> 
         sign for sign in before if sign != " "
     ]
     assert texts(drawn)[10][column] == "┴"
-    assert "cursor" not in looks(chart([Trace("x", STEPS, falling(STEPS))], 60, 12, cursor=5000))
+    assert "cursor" not in looks(
+        draw_chart([Trace("x", STEPS, falling(STEPS))], 60, 12, cursor=5000)
+    )
 
 
 def test_what_was_written_again_is_marked_on_the_axis() -> None:
-    drawn = chart([Trace("x", STEPS, falling(STEPS))], 60, 12, overlaps=[(200, 400), (999, 2000)])
+    drawn = draw_chart(
+        [Trace("x", STEPS, falling(STEPS))], 60, 12, overlaps=[(200, 400), (999, 2000)]
+    )
     assert drawn is not None
     rule, frame = texts(drawn)[-2], drawn.frame
     first, last = frame.left + frame.col(200), frame.left + frame.col(400)
@@ -140,7 +146,7 @@ def test_what_was_written_again_is_marked_on_the_axis() -> None:
 
 def test_a_view_shows_only_what_is_in_it() -> None:
     trace = Trace("x", STEPS, np.where(STEPS < 500, 100.0, 1.0) + STEPS / 1000)
-    drawn = chart([trace], 80, 20, within=window([trace], False, view=(600, 700)))
+    drawn = draw_chart([trace], 80, 20, within=choose_window([trace], False, view=(600, 700)))
     assert drawn is not None
     assert drawn.caption == "1 column = 1.4 steps, every point"
     numbers = [word for line in texts(drawn)[1:18] for word in line.split("┤")[0].split()]
@@ -149,7 +155,7 @@ def test_a_view_shows_only_what_is_in_it() -> None:
 
 def test_between_two_far_points_the_line_runs_through_the_view() -> None:
     trace = Trace("x", np.array([0, 1000]), np.array([0.0, 10.0]))
-    drawn = chart([trace], 60, 20, within=window([trace], False, view=(400, 600)))
+    drawn = draw_chart([trace], 60, 20, within=choose_window([trace], False, view=(400, 600)))
     assert drawn is not None
     rows = texts(drawn)[drawn.frame.top :][: drawn.frame.rows]
     dotted = [any("\u2801" <= row[col] <= "\u28ff" for row in rows)
@@ -160,7 +166,7 @@ def test_between_two_far_points_the_line_runs_through_the_view() -> None:
 def test_a_line_is_open_where_only_nan_is() -> None:
     values = falling(STEPS)
     values[400:600] = np.nan
-    drawn = chart([Trace("x", STEPS, values)], 60, 20, with_legend=False)
+    drawn = draw_chart([Trace("x", STEPS, values)], 60, 20, with_legend=False)
     assert drawn is not None
     middle = drawn.frame.left + drawn.frame.col(500)
     assert {line[middle] for line in texts(drawn)[: drawn.frame.rows]} == {" ", "✗"}
@@ -176,14 +182,14 @@ def test_a_line_is_open_where_only_nan_is() -> None:
     ],
 )
 def test_the_caption_has_the_unit_of_the_axis(unit: str, caption: str) -> None:
-    drawn = chart([Trace("x", np.arange(1241), np.arange(1241.0))], 66, 12, unit=unit)
+    drawn = draw_chart([Trace("x", np.arange(1241), np.arange(1241.0))], 66, 12, unit=unit)
     assert drawn is not None
     assert drawn.caption == caption
 
 
 def test_a_log_axis_of_x_has_columns_of_one_ratio() -> None:
     trace = Trace("x", STEPS, falling(STEPS))
-    drawn = chart([trace], 66, 12, within=window([trace], False, log_x=True))
+    drawn = draw_chart([trace], 66, 12, within=choose_window([trace], False, log_x=True))
     assert drawn is not None
     assert drawn.caption == "1 column = × 1.12, min–max"
     assert texts(drawn)[-1].split() == ["1", "3", "10", "30", "100", "300"]
@@ -193,7 +199,7 @@ def test_a_log_axis_of_x_has_columns_of_one_ratio() -> None:
 
 def test_eight_runs_are_told_apart_without_colour() -> None:
     runs = [Trace(f"run {n}", STEPS, falling(STEPS) + n) for n in range(8)]
-    drawn = texts(chart(runs, 120, 40))
+    drawn = texts(draw_chart(runs, 120, 40))
     for sign in "◆●■◇○□★":
         assert sign in drawn[0]
         assert sum(line.count(sign) for line in drawn[1:]) >= 4
@@ -204,7 +210,7 @@ def test_signs_stay_in_their_columns_while_a_run_grows() -> None:
 
     def columns(points: int) -> list[int]:
         run = Trace("b", STEPS[:points], np.full(points, 2.0))
-        lines = texts(chart([other, run], 100, 20))[1:]
+        lines = texts(draw_chart([other, run], 100, 20))[1:]
         return [at for line in lines for at, sign in enumerate(line) if sign == "◆"]
 
     assert columns(1000)[: len(columns(800))] == columns(800)
@@ -224,30 +230,30 @@ def test_any_values_are_drawn_in_their_room(
     values: list[float], log_y: bool, log_x: bool, unit: str
 ) -> None:
     trace = Trace("x", np.arange(len(values)), np.array(values))
-    span = window([trace], log_y, log_x=log_x)
+    span = choose_window([trace], log_y, log_x=log_x)
     with np.errstate(all="raise", under="ignore"):
-        lines = texts(chart([trace], 60, 12, within=span, unit=unit))
+        lines = texts(draw_chart([trace], 60, 12, within=span, unit=unit))
     assert len(lines) == 12
     assert max(map(cell_len, lines)) <= 60
 
 
 def test_a_raw_cloud_is_faint_behind_its_line() -> None:
     raw = falling(STEPS) + np.random.default_rng(0).normal(0, 0.3, 1000)
-    drawn = chart([Trace("x", STEPS, raw, "smoothed", (STEPS, falling(STEPS)))], 80, 20)
+    drawn = draw_chart([Trace("x", STEPS, raw, "smoothed", (STEPS, falling(STEPS)))], 80, 20)
     assert {"raw-1", "series-1"} <= looks(drawn)
 
 
 def test_without_a_legend_the_caption_says_what_the_marks_mean() -> None:
     values = falling(STEPS)
     values[500] = np.nan
-    drawn = chart([Trace("x", STEPS, values)], 60, 12, with_legend=False, overlaps=[(3, 4)])
+    drawn = draw_chart([Trace("x", STEPS, values)], 60, 12, with_legend=False, overlaps=[(3, 4)])
     assert drawn is not None
     assert drawn.caption == "1 column = 18 steps, min–max · ✗ NaN  ↺ again"
 
 
 def test_a_series_without_points_keeps_its_sign_and_colour_from_the_next() -> None:
     empty, full = Trace("a", np.empty(0), np.empty(0)), Trace("b", STEPS, falling(STEPS))
-    drawn = chart([empty, full], 60, 14)
+    drawn = draw_chart([empty, full], 60, 14)
     assert drawn is not None
     assert texts(drawn)[0].split() == ["━", "a", "◆", "b"]
     used = {look for line in drawn.lines[1:] for _, look in line}

@@ -1,32 +1,32 @@
 import numpy as np
 
-from genui.render.series import Fault, Trace, Window, drawn_lines, faults_in_sight, in_order
+from genui.render.series import Fault, Trace, Window, detect_visible_faults, list_lines, sort_points
 
 STEPS = np.arange(3)
 
 
 def test_points_are_put_in_order_and_what_has_no_place_left_out() -> None:
     x = np.array([3.0, 1.0, np.nan, 2.0, 1e308, 1.0])
-    found = in_order("x", x, np.arange(6), "line")
+    found = sort_points("x", x, np.arange(6), "line")
     assert found.steps.tolist() == [1.0, 1.0, 2.0, 3.0]
     assert found.values.tolist() == [1.0, 5.0, 3.0, 0.0]
 
 
 def test_points_in_order_are_not_copied() -> None:
     values = np.ones(3)
-    found = in_order("x", STEPS, values, "line")
+    found = sort_points("x", STEPS, values, "line")
     assert found.steps is STEPS
     assert found.values is values
 
 
 def test_only_faults_that_a_window_shows_are_told() -> None:
     trace = Trace("x", STEPS, np.array([np.nan, 1.0, np.inf]))
-    assert faults_in_sight([trace], Window(0, 1, 0, 1)) == Fault.NAN
-    assert faults_in_sight([trace], Window(1, 2, 0, 1)) == Fault.ABOVE
+    assert detect_visible_faults([trace], Window(0, 1, 0, 1)) == Fault.NAN
+    assert detect_visible_faults([trace], Window(1, 2, 0, 1)) == Fault.ABOVE
 
 
 def test_what_needs_room_is_every_series_with_points_and_its_average() -> None:
     average = (STEPS, np.zeros(3))
     raw = Trace("x", STEPS, np.ones(3), "smoothed", average)
     none = Trace("y", STEPS[:0], np.empty(0))
-    assert [one.values.tolist() for one in drawn_lines([raw, none])] == [[1, 1, 1], [0, 0, 0]]
+    assert [one.values.tolist() for one in list_lines([raw, none])] == [[1, 1, 1], [0, 0, 0]]

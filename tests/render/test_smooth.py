@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genui.render.series import Smoother, settled
+from genui.render.series import Smoother, round_span
 
 
 def documented(
@@ -39,7 +39,7 @@ def test_it_is_the_formula_that_weights_and_biases_documents(
     x = sorted(at for at, _ in points)
     y = [value for _, value in points]
     found = Smoother(smoothing).extend(np.array(x), np.array(y), 512.0)[1]
-    expected = documented(x, y, smoothing, settled(512.0))
+    expected = documented(x, y, smoothing, round_span(512.0))
     assert found == pytest.approx(expected, rel=1e-9, abs=1e-6, nan_ok=True)
 
 
@@ -69,7 +69,7 @@ def test_a_changed_past_is_averaged_anew() -> None:
     smoother = Smoother(0.9)
     smoother.extend(np.arange(300), np.ones(300), 300.0)
     x, other = np.arange(200), np.random.default_rng(0).normal(size=200)
-    expected = documented(x.tolist(), other.tolist(), 0.9, settled(300.0))
+    expected = documented(x.tolist(), other.tolist(), 0.9, round_span(300.0))
     assert smoother.extend(x, other, 300.0)[1] == pytest.approx(expected)
 
 
@@ -88,7 +88,7 @@ def test_the_past_stands_still_while_the_range_grows_a_little() -> None:
 
 @given(st.floats(1e-300, 1e300))
 def test_the_range_is_rounded_up_by_less_than_a_fifth(span: float) -> None:
-    assert span * (1 - 1e-9) <= settled(span) <= span * 2**0.25 * (1 + 1e-9)
+    assert span * (1 - 1e-9) <= round_span(span) <= span * 2**0.25 * (1 + 1e-9)
 
 
 def test_huge_and_tiny_values_do_not_overflow() -> None:
@@ -114,7 +114,7 @@ def test_a_very_long_series_is_averaged_in_blocks_that_cannot_be_seen() -> None:
     ends, averages = Smoother(0.9).extend(x, y, float(count))
     assert len(ends) == len(averages) == count // 4 + 1
     assert (ends[0], ends[-2], ends[-1]) == (3, count - 2, count - 1)
-    whole = np.array(documented(x.tolist(), y.tolist(), 0.9, settled(float(count))))
+    whole = np.array(documented(x.tolist(), y.tolist(), 0.9, round_span(float(count))))
     late = ends > 1000  # the first thousandths have few points, each of which moves the average
     assert averages[late] == pytest.approx(whole[ends[late].astype(int)], abs=0.002)
 

@@ -2,11 +2,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genui.render.axis import amount, duration, place, x_ticks
+from genui.render.axis import choose_x_ticks, format_amount, format_duration, format_place
 
 
 def labels(low: float, high: float, most: int, unit: str, log: bool = False) -> list[str]:
-    return [tick.label for tick in x_ticks(low, high, most, unit, log)]
+    return [tick.label for tick in choose_x_ticks(low, high, most, unit, log)]
 
 
 def test_seconds_are_marked_as_on_a_clock() -> None:
@@ -46,7 +46,7 @@ def test_a_logarithmic_axis_of_seconds_and_of_tokens_too() -> None:
     ],
 )
 def test_an_amount_has_its_unit(number: float, unit: str, text: str) -> None:
-    assert amount(number, unit) == text
+    assert format_amount(number, unit) == text
 
 
 @pytest.mark.parametrize(
@@ -61,19 +61,19 @@ def test_an_amount_has_its_unit(number: float, unit: str, text: str) -> None:
     ],
 )
 def test_a_place_has_its_unit(x: float, unit: str, text: str) -> None:
-    assert place(x, unit) == text
+    assert format_place(x, unit) == text
 
 
 def test_long_times_and_times_before_the_start() -> None:
-    assert duration(2 * 86_400 + 6 * 3600) == "2 d 6 h"
-    assert duration(2 * 86_400 + 60, 60) == "2 d 0:01"
-    assert duration(-200) == "-3:20"
-    assert duration(3765) == "1:02:45"
+    assert format_duration(2 * 86_400 + 6 * 3600) == "2 d 6 h"
+    assert format_duration(2 * 86_400 + 60, 60) == "2 d 0:01"
+    assert format_duration(-200) == "-3:20"
+    assert format_duration(3765) == "1:02:45"
 
 
 @given(st.floats(-1e9, 1e9), st.floats(1e-3, 1e9), st.integers(1, 20))
 def test_ticks_of_seconds_are_inside_and_never_none(low: float, span: float, most: int) -> None:
-    found = x_ticks(low, low + span, most, "s", False)
+    found = choose_x_ticks(low, low + span, most, "s", False)
     margin = span * 1e-6 + abs(low) * 1e-9
     assert found
     assert all(low - margin <= tick.position <= low + span + margin for tick in found)

@@ -32,7 +32,7 @@ from genui.protocol import ImageFrame, Neighbour, Neighbours, Quote
 from genui.protocol.edits import in_force
 from genui.recipes import Recipe, TextRecipe
 from genui.recipes.diffusion import VideoRecipe, VoiceRecipe
-from genui.render.image import coloured
+from genui.render.image import apply_colour_map
 from genui.runs.models import find_model, read_header
 
 GRAM = 8  # bytes that are one number
@@ -443,7 +443,7 @@ def nearest_takes(recipe: VoiceRecipe, trace: Trace, step: int, count: int) -> N
 
     def example(i: int) -> tuple[str, NDArray[np.uint8]]:
         caption = speech.takes[speech.train[i]].caption
-        return caption, coloured(takes[i][::-1].astype(np.float32))
+        return caption, apply_colour_map(takes[i][::-1].astype(np.float32))
 
     data = f"{clean_line(speech.name)}, {len(speech.train):,} takes"
     distances = np.sqrt(((takes - word) ** 2).mean(axis=(1, 2)))

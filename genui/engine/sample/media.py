@@ -43,7 +43,7 @@ from genui.engine.sample.diffusion_state import DiffusionState, Row
 from genui.formats.audio import to_pcm
 from genui.protocol import FROM_DATA, ImageFrame, Picture
 from genui.recipes import DiffusionRecipe, VideoRecipe, VoiceRecipe
-from genui.render.image import coloured, values_of
+from genui.render.image import apply_colour_map, invert_colour_map
 
 
 @dataclass(frozen=True)
@@ -520,7 +520,7 @@ def _as_words(word: str) -> list[str]:
 
 
 def _opening(mels: Mels, note: str) -> Opening:
-    rgb = coloured(mels[::-1])
+    rgb = apply_colour_map(mels[::-1])
     picture = Picture(width=MEL_FRAMES, height=MELS, rgb=rgb.tobytes())
     return Opening(picture, _mels_of_picture(picture), note)
 
@@ -534,7 +534,7 @@ def _mels_of_picture(picture: Picture) -> torch.Tensor:
         )
     check_bytes(picture, "spectrogram")
     rgb = np.frombuffer(picture.rgb, np.uint8).reshape(MELS, MEL_FRAMES, 3)
-    return torch.from_numpy(values_of(rgb)[::-1].copy())[None]
+    return torch.from_numpy(invert_colour_map(rgb)[::-1].copy())[None]
 
 
 def cells_of(rows: Sequence[Row]) -> list[slice]:
@@ -591,7 +591,7 @@ def _sheet(mels: Mels, cells: Sequence[slice], columns: int) -> NDArray[np.uint8
     for i, cell in enumerate(cells):
         for part, mel in enumerate(mels[cell]):
             sheet[i // columns, :, i % columns, part] = mel[::-1]
-    return coloured(sheet.reshape(down * MELS, columns * most * MEL_FRAMES))
+    return apply_colour_map(sheet.reshape(down * MELS, columns * most * MEL_FRAMES))
 
 
 # --- The medium of a model --------------------------------------------------------------------

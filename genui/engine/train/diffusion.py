@@ -43,7 +43,7 @@ from genui.formats import image
 from genui.formats.audio import encode_wav, to_pcm
 from genui.protocol import ImageSettings
 from genui.recipes import DiffusionRecipe, GanRecipe, VideoRecipe, VoiceRecipe, recipe_from_dict
-from genui.render.image import coloured
+from genui.render.image import apply_colour_map
 from genui.runs.models import ModelInfo
 
 # --- A task on captioned data of any medium and objective -------------------------------------
@@ -585,7 +585,7 @@ class VoiceTask(DiffusionTask[VoiceRecipe]):
     def _sample_files(self, arrays: Tensor, parts: list[int]) -> tuple[Sample, ...]:
         """The spectrograms of the captions, and all of them spoken."""
         mels = arrays[:, 0].cpu().numpy()
-        sheet = image.sheet(list(coloured(mels[:, ::-1])), columns=max(parts))
+        sheet = image.sheet(list(apply_colour_map(mels[:, ::-1])), columns=max(parts))
         spoken = sound_of(mels, [slice(i, i + 1) for i in range(len(mels))], FINAL_ROUNDS)
         return (
             Sample(".png", png(sheet)),

@@ -42,7 +42,7 @@ from genui.formats import score
 from genui.formats.midi import encode_midi
 from genui.protocol import Start, TextSettings, notes
 from genui.recipes import MusicRecipe, TextRecipe
-from genui.render.piano_roll import roll_picture
+from genui.render.piano_roll import draw_roll_image
 
 # --- Text and code ----------------------------------------------------------------------------
 
@@ -233,7 +233,7 @@ def samples(model: LanguageModel, machine: Machine, recipe: MusicRecipe) -> Sequ
         TextSettings(tokens=recipe.sample_tokens),
     )
     heard, length = grid.heard(), grid.complete
-    picture = roll_picture(heard, length, opening.bar, opening.begins)
+    picture = draw_roll_image(heard, length, opening.bar, opening.begins)
     return Sample(".png", png(picture)), Sample(".mid", encode_midi(heard, opening.bar))
 
 

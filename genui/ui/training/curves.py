@@ -18,7 +18,7 @@ from textual.style import Style
 
 from genui.base import numbers
 from genui.base.text import clean_line
-from genui.render.chart import look_of, sign_of
+from genui.render.chart import choose_sign, choose_style
 from genui.ui.training.model import (
     Plot,
     SeriesLine,
@@ -141,7 +141,7 @@ class Cell(DeafWhenLeaving, Framed, Vertical):
 
     def look(self, index: int) -> Style:
         """The colour of the curve's series of that number."""
-        style = self.curve.get_visual_style(f"curve--{look_of(index)}")
+        style = self.curve.get_visual_style(f"curve--{choose_style(index)}")
         return Style(foreground=style.foreground)
 
     def _redress(self) -> None:
@@ -174,9 +174,9 @@ class Cell(DeafWhenLeaving, Framed, Vertical):
         readings = self.curve.values_at(at) if at is not None else {}
         part = ""
         for index, line in enumerate(self._lines):
-            label = f"{sign_of(index, line.kind) or '━'} {line.label} "
+            label = f"{choose_sign(index, line.kind) or '━'} {line.label} "
             if short:
-                label = f"{sign_of(index, line.kind) or '━'} "
+                label = f"{choose_sign(index, line.kind) or '━'} "
                 if line.part != part:
                     part, label = line.part, f"{line.part} {label}"
             elif line.label == name:

@@ -12,7 +12,7 @@ from genui.base import numbers
 from genui.base.text import clean_line
 from genui.render import axis
 from genui.render.axis import UNITS
-from genui.render.chart import sign_of
+from genui.render.chart import choose_sign
 from genui.ui.training.model import Board
 from genui.ui.watcher import Part, RunView, mark
 from genui.ui.widgets.base import DeafWhenLeaving, Framed, Line, StepBar, set_border
@@ -157,7 +157,7 @@ def _title(board: Board, view: RunView, look: Callable[[int], Style]) -> Content
     parts: list[str | tuple[str, str | Style]] = []
     for index, one in enumerate(board.runs):
         style = "bold $foreground" if index == 0 else "$text-muted"
-        parts += [(f"{sign_of(index, 'line') or '━'} ", look(index)), (names[one.run], style)]
+        parts += [(f"{choose_sign(index, 'line') or '━'} ", look(index)), (names[one.run], style)]
         parts += [*state, "   "] if index == 0 else ["   "]
     return Content.assemble(*parts[:-1])
 
@@ -196,7 +196,7 @@ def _cursor(board: Board) -> list[Part]:
     x = board.state.cursor
     if x is None:
         return []
-    place = axis.place(x, UNITS[board.state.axis])
+    place = axis.format_place(x, UNITS[board.state.axis])
     parts: list[Part] = [("cursor ", "$text-muted"), (place, "bold $text-warning")]
     step = board.step_at(x)
     if step is not None and board.state.axis != "step":

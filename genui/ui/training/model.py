@@ -23,8 +23,8 @@ import numpy as np
 from genui.base import paths
 from genui.base.errors import MisuseError
 from genui.base.text import clean_line
-from genui.render.axis import AXES, UNITS, Axis, x_of
-from genui.render.series import View, panned, zoomed
+from genui.render.axis import AXES, UNITS, Axis, compute_x
+from genui.render.series import View, pan, zoom
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
 from genui.ui.watcher import RunView
@@ -57,7 +57,7 @@ def x_positions(
     if axis == "step":
         return points[0]
     per_step = _per_step(view, axis) or None
-    return x_of(points, axis, since=since, per_step=per_step, counted=_counter(view, axis))
+    return compute_x(points, axis, since=since, per_step=per_step, counts=_counter(view, axis))
 
 
 def start_time(view: RunView) -> float | None:
@@ -649,7 +649,7 @@ class Board:
         about = state.cursor
         if about is None:
             about = min(sight.span[1], sight.extent[1])
-        view = zoomed(state.view, sight.extent, _ZOOM**-direction, about, log_x=state.log_x)
+        view = zoom(state.view, sight.extent, _ZOOM**-direction, about, log_x=state.log_x)
         follow = view is None or (state.follow and state.cursor is None)
         self.change(view=view, follow=follow)
 
@@ -658,7 +658,7 @@ class Board:
         state = self.state
         if state.view is None:
             return "all of it is in sight: + zooms in"
-        view = panned(state.view, sight.extent, _PAN * direction, log_x=state.log_x)
+        view = pan(state.view, sight.extent, _PAN * direction, log_x=state.log_x)
         self.look_at(view)
         return ""
 

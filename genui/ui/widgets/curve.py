@@ -19,7 +19,7 @@ from genui.ui.widgets.base import LineWidget, strip_of
 if TYPE_CHECKING:
     import numpy as np
 
-    from genui.render.chart import Curves, Frame, Look
+    from genui.render.chart import ChartOptions, Curves, Frame
     from genui.render.series import Kind, Trace, View
 
 _SERIES = 8  # as series_looks.py has them
@@ -118,7 +118,7 @@ class ChartMouse(LineWidget):
         self._wheel(event, 1 / _WHEEL)
 
     def _wheel(self, event: events.MouseEvent, factor: float) -> None:
-        from genui.render.series import zoomed
+        from genui.render.series import zoom
 
         frame, extent = self.drawn_frame(), self.extent()
         at = self.x_at(event.x)
@@ -127,7 +127,7 @@ class ChartMouse(LineWidget):
         event.stop()
         event.prevent_default()
         before = self.view_now()
-        view = zoomed(before, extent, factor, at, log_x=frame.window.log_x)
+        view = zoom(before, extent, factor, at, log_x=frame.window.log_x)
         if view != before:
             self.asked(view)
 
@@ -138,7 +138,7 @@ class ChartMouse(LineWidget):
             self.capture_mouse()
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        from genui.render.series import panned
+        from genui.render.series import pan
 
         frame, extent = self.drawn_frame(), self.extent()
         if self._grabbed is None or frame is None or extent is None:
@@ -148,7 +148,7 @@ class ChartMouse(LineWidget):
         self._moved = self._moved or bool(cells)
         if not self._moved:
             return
-        moved = panned(view, extent, -cells / frame.cols, log_x=frame.window.log_x)
+        moved = pan(view, extent, -cells / frame.cols, log_x=frame.window.log_x)
         if moved != self.view_now():
             self.asked(moved)
 
@@ -361,10 +361,10 @@ class Curve(ChartMouse):
     def _traces(self) -> Sequence[Trace]:
         return self._curves.traces if self._curves is not None else ()
 
-    def _look(self) -> Look:
-        from genui.render.chart import Look
+    def _look(self) -> ChartOptions:
+        from genui.render.chart import ChartOptions
 
-        return Look(
+        return ChartOptions(
             log_y=self.log_y,
             log_x=self.log_x,
             smoothing=self.smoothing,

@@ -628,11 +628,11 @@ class Waveform(LineWidget):
             return []
         import numpy as np
 
-        from genui.render.image import waveform
+        from genui.render.image import draw_waveform
 
         pcm = np.frombuffer(self._sound, "<i2")
         dots, words = self.style("waveform--dots"), self.style("waveform--words")
-        lines = waveform(pcm, width, max(1, height - 1)) if width else []
+        lines = draw_waveform(pcm, width, max(1, height - 1)) if width else []
         strips = [strip_of([(line, dots)]) for line in lines]
         if height > 1:
             text = f"{len(pcm) / self._rate:.2f} s at {self._rate:,} samples a second"

@@ -17,7 +17,7 @@ from genui.ui.widgets.base import LineWidget, colour_mode, strip_of
 if TYPE_CHECKING:
     import numpy as np
 
-    from genui.render.plane import Cells, Scene
+    from genui.render.plane import PlaneCells, Scene
 
 # What computes is imported with the first plane: an app that has none yet paints sooner.
 
@@ -67,9 +67,9 @@ class PlaneView(LineWidget):
         """Columns and rows of the plane; (0, 0) where there is no room."""
         if not self.size:
             return 0, 0
-        from genui.render.plane import room
+        from genui.render.plane import fit_plane
 
-        return room(*self.size)
+        return fit_plane(*self.size)
 
     def show(self, scene: Scene, cursor: tuple[float, float] | None = None) -> None:
         """Show a scene, and where given a cursor on it."""
@@ -95,7 +95,7 @@ class PlaneView(LineWidget):
         drawn = [strip_of([before, *self._runs(cells, y)]) for y in range(rows)]
         return [blank] * ((height - rows) // 2) + drawn
 
-    def _runs(self, cells: Cells, y: int) -> Iterator[tuple[str, Style]]:
+    def _runs(self, cells: PlaneCells, y: int) -> Iterator[tuple[str, Style]]:
         """A row as texts of one style each. A blank has whichever look its neighbour has."""
         from genui.render.plane import LOOKS
 

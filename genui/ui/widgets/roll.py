@@ -10,7 +10,14 @@ from textual.strip import Strip
 from genui.base.errors import MisuseError
 from genui.formats import score
 from genui.protocol import TextFrame, notes
-from genui.render.piano_roll import GUTTER, Column, Mark, bar_numbers, roll_rows, scale_of
+from genui.render.piano_roll import (
+    GUTTER,
+    Column,
+    Mark,
+    choose_scale,
+    draw_roll_rows,
+    format_bar_numbers,
+)
 from genui.ui.widgets.base import LineWidget, strip_of
 
 _HEAD = "▾"
@@ -138,9 +145,9 @@ class Roll(LineWidget):
             return self.message(self._empty, "roll--empty", width, height)
         room = self._room()
         in_view = self._columns[self._first : self._first + room]
-        scale = scale_of(in_view, height - 1)
+        scale = choose_scale(in_view, height - 1)
         looks = self._looks()
-        top = bar_numbers(self._first, room, self._bar, self._begins)
+        top = format_bar_numbers(self._first, room, self._bar, self._begins)
         at = self._head - self._first
         name, head = self.style("roll--name"), self.style("roll--head")
         parts = [(" " * GUTTER + top, name)]
@@ -150,7 +157,7 @@ class Roll(LineWidget):
                 (_HEAD, head),
                 (top[at + 1 :], name),
             ]
-        rows = roll_rows(self._columns, scale, self._first, room, self._bar, self._begins)
+        rows = draw_roll_rows(self._columns, scale, self._first, room, self._bar, self._begins)
         return [
             strip_of(parts),
             *(

@@ -1,0 +1,141 @@
+"""A canvas of braille dots, 2 × 4 to a character cell, and lines drawn on it.
+
+A cell has one colour, that of the last layer drawn in it.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+
+from genui.render.series import GREATEST, Columns
+
+DOTS_ACROSS, DOTS_DOWN = 2, 4
+
+BLANK = 0x2800  # the braille character without a dot
+_HALF_UP = 0.5 + 1e-6
+# The dots of a cell, row by row, in the order of their bits in the character's code.
+_BIT_ORDER = [0, 2, 4, 1, 3, 5, 6, 7]
+
+
+def pack_dots(dots: np.ndarray) -> np.ndarray:
+    """Dots bool [rows * 4, cols * 2] as uint8 [rows, cols]: a cell's character code less BLANK."""
+    rows, cols = dots.shape[0] // DOTS_DOWN, dots.shape[1] // DOTS_ACROSS
+    cells = dots.reshape(rows, DOTS_DOWN, cols, DOTS_ACROSS).swapaxes(1, 2)
+    bits = cells.reshape(rows, cols, -1)[..., _BIT_ORDER]
+    return np.packbits(bits, axis=2, bitorder="little")[..., 0]
+
+
+class Canvas:
+    """`cols` × `rows` cells, each of one layer: the last drawn in it, -1 for none.
+
+    A faint layer is a halftone and never takes a cell that another layer has drawn in, so a line
+    on a faint band can be seen without colour.
+    """
+
+    def __init__(self, cols: int, rows: int) -> None:
+        self.cols, self.rows = cols, rows
+        self._layers = np.full((rows, cols), -1, dtype=np.int32)
+        self._faint = np.zeros((rows, cols), dtype=np.uint8)
+        self._strong = np.zeros((rows, cols), dtype=np.uint8)
+        self._signs: dict[tuple[int, int], str] = {}
+
+    def spans(
+        self, top: np.ndarray, bottom: np.ndarray, layer: int, *, faint: bool = False
+    ) -> None:
+        """Fill each dot column from row `top` to `bottom`, both included; NaN leaves it empty.
+
+        `top` and `bottom` are float64 [cols * 2] in dot rows, 0 at the top.
+        """
+        row = np.arange(self.rows * DOTS_DOWN)[:, None]
+        top, bottom = np.round(top), np.round(bottom)
+        dots = (row >= top) & (row <= bottom)  # NaN compares false
+        if faint:
+            # Every other dot, as a halftone, but both ends: they are the extremes.
+            column = np.arange(self.cols * DOTS_ACROSS)
+            dots &= ((row + column) % 2 == 0) | (row == top) | (row == bottom)
+        codes = pack_dots(dots)
+        if faint:
+            self._faint |= codes
+            self._layers[(codes != 0) & (self._strong == 0)] = layer
+        else:
+            self._strong |= codes
+            self._layers[codes != 0] = layer
+
+    def put(self, row: int, col: int, sign: str, layer: int) -> None:
+        """Put one character in place of the dots of its cell."""
+        self._signs[row, col] = sign
+        self._layers[row, col] = layer
+
+    def rule(self, col: int, sign: str, layer: int) -> None:
+        """Draw a vertical line: behind lines and signs, in front of faint layers."""
+        for row in np.flatnonzero(self._strong[:, col] == 0).tolist():
+            if (row, col) not in self._signs:
+                self.put(row, col, sign, layer)
+
+    def lines(self) -> list[list[tuple[str, int]]]:
+        """Each row as texts with their layers; a cell without dots is a space."""
+        dots = np.where(self._strong, self._strong, self._faint)
+        codes = np.where(dots, BLANK + dots.astype(np.uint32), ord(" ")).astype("<u4")
+        for (row, col), sign in self._signs.items():
+            codes[row, col] = ord(sign)
+        changes = self._layers[:, 1:] != self._layers[:, :-1]
+        lines = []
+        for row in range(self.rows):
+            text = codes[row].tobytes().decode("utf-32-le")
+            edges = [0, *(np.flatnonzero(changes[row]) + 1).tolist(), self.cols]
+            layers = self._layers[row, edges[:-1]].tolist()
+            spans = zip(pairwise(edges), layers, strict=True)
+            lines.append([(text[a:b], layer) for (a, b), layer in spans])
+        return lines
+
+
+def connect_columns(
+    columns: Columns, scale: tuple[float, float], dots: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """An envelope as a connected line: the top and bottom dot row of every column.
+
+    `scale` is the values at the lowest and the highest of `dots` rows. Columns without a point
+    that lie between two points, visible or outside, are bridged by a straight line. Columns that
+    hold only NaN or infinity stay empty. Neighbouring columns always touch.
+    """
+    low = np.clip(columns.low, -GREATEST, GREATEST)
+    high = np.clip(columns.high, -GREATEST, GREATEST)
+    missing = np.isnan(low)
+    if missing.any():
+        middle, bridged = _bridge_gaps(columns, missing)
+        middle = np.clip(middle, -GREATEST, GREATEST)
+        low[bridged] = high[bridged] = middle[bridged]
+    bottom_value, top_value = scale
+    per_dot = (dots - 1) / (top_value - bottom_value)
+    # Values between two rows go to the lower one, also where they differ only by rounding, so
+    # that an averaged constant is a straight line.
+    top = np.floor((top_value - high) * per_dot + _HALF_UP)
+    bottom = np.floor((top_value - low) * per_dot + _HALF_UP)
+    # Extend each column towards the one before it.
+    before_top, before_bottom = top[:-1].copy(), bottom[:-1].copy()
+    top[1:] = np.where(top[1:] > before_bottom + 1, before_bottom + 1, top[1:])
+    bottom[1:] = np.where(bottom[1:] < before_top - 1, before_top - 1, bottom[1:])
+    return top, bottom
+
+
+def _bridge_gaps(columns: Columns, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values on straight lines between known columns, and which missing columns lie on one."""
+    every = np.arange(len(missing))
+    known = np.flatnonzero(~missing)
+    # Add halves: the sum of two huge values would overflow.
+    places, values = known.astype(float), columns.low[known] / 2 + columns.high[known] / 2
+    if not np.isnan(columns.before[0]):
+        places, values = np.append(columns.before[0], places), np.append(columns.before[1], values)
+    if not np.isnan(columns.after[0]):
+        places, values = np.append(places, columns.after[0]), np.append(values, columns.after[1])
+    if len(places) < 2:
+        return columns.low, np.zeros(len(missing), dtype=bool)
+    bridged = missing & (every > places[0]) & (every < places[-1])
+    # A gap with a NaN or an infinity in it is not bridged.
+    breaks = np.cumsum(columns.broken & missing)
+    left = np.maximum.accumulate(np.where(missing, -1, every))
+    right = np.minimum.accumulate(np.where(missing, len(every), every)[::-1])[::-1]
+    until_left = np.where(left < 0, 0, breaks[left])
+    until_right = breaks[np.minimum(right, len(every) - 1)]
+    bridged &= until_left == until_right
+    return np.interp(every, places, values), bridged
