@@ -61,12 +61,12 @@ class Worker(FakeWorker):
 class FakeSession(Session):
     """What is asked is answered at once, and arrives with `deliver`."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, worker: Worker | None = None) -> None:
         super().__init__(listener)  # type: ignore[arg-type]
         self._ready = protocol.Ready(
             version=protocol.VERSION, device="cpu", precision="bf16", threads=1, pid=1
         )
-        self.worker = Worker()
+        self.worker = worker or Worker()
         self.asked: list[protocol.Request] = []
 
     def _write(self, request: protocol.Request) -> None:

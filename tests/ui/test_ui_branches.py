@@ -111,23 +111,6 @@ async def test_dropping_a_branch_drops_what_grew_from_it(shipped: Path, open_app
         await pilot.press("escape")
 
 
-async def test_the_model_of_the_branch_that_is_gone_to_is_the_panes(
-    shipped: Path, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
-        pane = await grow(pilot)
-        icons = next(model for model in home_of(pilot).models if model.name == "icons")
-        home_of(pilot).open_model(icons)
-        await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
-        await pilot.press("b")
-        await until_seen(pilot, "seed 9 · emoji")
-        await pilot.press("home", "enter")
-        await until(
-            pilot,
-            lambda: pane.controller.model is not None and pane.controller.model.name == "emoji",
-        )
-
-
 # --- saved and opened again -------------------------------------------------------------
 
 

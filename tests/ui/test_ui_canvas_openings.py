@@ -1,5 +1,6 @@
 """Canvas begun from a picture, as a forward process or as a grid."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,9 @@ from acting import SIZES, Opener, fault, seen, until, until_seen
 from canvas_acting import answered, drawn_to, edits, pane_of, shown
 from textual import events
 
+from genui.base.errors import MisuseError
 from genui.protocol import Axis, Denoise, Picture
+from genui.protocol.settings import parse_axes
 
 # --- other beginnings -----------------------------------------------------------------
 
@@ -40,20 +43,6 @@ async def test_without_a_path_it_begins_from_a_training_picture(shipped, open_ap
         assert "a training picture, 0.6" in seen(pilot)
 
 
-async def test_a_picture_that_is_not_there_is_one_line_and_the_last_one_stays(
-    shipped, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
-        await drawn_to(pilot)
-        before = shown(pilot)
-        await pilot.press("i")
-        await answered(pilot, "dog.png")
-        await pilot.press("enter")
-        await until_seen(pilot, "dog.png: no such file; check its name")
-        assert shown(pilot) is before
-        assert pane_of(pilot).controller.opening.init is None
-
-
 async def test_a_training_picture_drowns_and_is_denoised_from_a_step(
     shipped, open_app: Opener
 ) -> None:
@@ -75,18 +64,6 @@ async def test_a_training_picture_drowns_and_is_denoised_from_a_step(
         await pilot.press("u")
         await until_seen(pilot, "guess 20/20")
         assert not shown(pilot).request.forward
-
-
-async def test_a_finished_picture_drowns_itself(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await drawn_to(pilot)
-        frame = shown(pilot).frame
-        assert frame is not None
-        await pilot.press("u")
-        await until_seen(pilot, "noise is added to this picture")
-        init = pane_of(pilot).controller.opening.init
-        assert isinstance(init, Picture)
-        assert init.rgb == frame.guess
 
 
 # --- grids ----------------------------------------------------------------------------
@@ -146,11 +123,14 @@ async def test_the_border_has_the_values_where_the_edges_have_no_room(
         ("seed 1..16", "guidance 1, 2, 3, 4, 5", "80 pictures: at most 64 are drawn at once"),
     ],
 )
-async def test_what_a_grid_cannot_be_is_said_in_place(
-    shipped, open_app: Opener, along_x: str, along_y: str, line: str
-) -> None:
+def test_what_a_grid_cannot_be_is_one_line(along_x: str, along_y: str, line: str) -> None:
+    with pytest.raises(MisuseError, match=re.escape(line)):
+        parse_axes(along_x, along_y)
+
+
+async def test_what_a_grid_cannot_be_is_said_in_place(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         await pilot.press("3", "w")
-        await answered(pilot, along_x)
-        await answered(pilot, along_y)
-        await until(pilot, lambda: line in fault(pilot))
+        await answered(pilot, "sead 1..4")
+        await answered(pilot, "")
+        await until(pilot, lambda: "no setting 'sead': did you mean 'seed'?" in fault(pilot))

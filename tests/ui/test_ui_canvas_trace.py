@@ -5,7 +5,7 @@ from acting import SIZES, SLOW, Opener, fault, home_of, seen, until, until_seen
 from canvas_acting import answered, drawn_to, edits, pane_of, shown
 from textual.widgets import Static
 
-from genui.protocol import AddNoise, SetPrompt, SetSeed
+from genui.protocol import AddNoise, SetPrompt
 from genui.ui.generate.image import CanvasInspector
 from genui.ui.widgets import image
 from genui.ui.widgets.curve import Curve
@@ -96,63 +96,13 @@ async def test_noise_is_added_back_to_a_step_and_denoised_again(shipped, open_ap
         assert "branch 2 of 2 · noise back to 10" in seen(pilot)
 
 
-@pytest.mark.parametrize("typed", ["20", "-1", "half", ""])
 async def test_a_step_that_cannot_be_gone_back_to_is_refused_in_place(
-    shipped, open_app: Opener, typed: str
+    shipped, open_app: Opener
 ) -> None:
     async with open_app() as pilot:
         await drawn_to(pilot, "a")
-        await answered(pilot, typed)
+        await answered(pilot, "20")
         await until(pilot, lambda: "expected a step from 0 to 19" in fault(pilot))
-
-
-async def test_midway_only_as_much_noise_as_there_was_can_come_back(
-    shipped, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
-        await pilot.press("3", "right", "right", "right", "right")
-        await until_seen(pilot, "guess 4/20")
-        await pilot.press("a")
-        await answered(pilot, "5")
-        await until(pilot, lambda: "expected a step from 0 to 4" in fault(pilot))
-        await answered(pilot, "1")
-        await until_seen(pilot, "23/23")
-        assert edits(pilot) == [(4, AddNoise(to=1))]
-
-
-async def test_pure_noise_needs_no_noise(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await pilot.press("3", "right")
-        await until_seen(pilot, "guess 1/20")
-        await pilot.press("left", "a")
-        await until_seen(pilot, "this is pure noise still")
-
-
-async def test_a_sampler_that_draws_noise_forks_with_another_seed(
-    shipped, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
-        pane = pane_of(pilot)
-        await pilot.press("3", "s", "s", "s", "s")
-        assert pane.controller.settings.sampler == "ddpm"
-        await pilot.press("right", "right")
-        await until_seen(pilot, "guess 2/20")
-        await pilot.press("f")
-        await until_seen(pilot, "20/20")
-        ((step, edit),) = edits(pilot)
-        assert (step, edit) == (2, SetSeed(pane.controller.seed))
-
-
-async def test_a_sampler_that_draws_none_forks_with_noise_added_back_and_says_so(
-    shipped, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
-        await pilot.press("3", *["right"] * 6)
-        await until_seen(pilot, "guess 6/20")
-        await pilot.press("f")
-        await until_seen(pilot, "this sampler draws no noise on the way")
-        await until_seen(pilot, "23/23")
-        assert edits(pilot) == [(6, SetSeed(pane_of(pilot).controller.seed)), (6, AddNoise(to=3))]
 
 
 async def test_another_caption_from_a_step_on(shipped, open_app: Opener) -> None:

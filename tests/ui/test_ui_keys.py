@@ -221,9 +221,10 @@ async def test_keys_typed_at_once_reach_the_line_that_the_first_one_opens(
             character = {"full_stop": "."}.get(key, key if len(key) == 1 else None)
             pilot.app.post_message(events.Key(key, character))
         await pilot.pause(0.3)
-        assert (pane.controller.settings.temperature, pane.controller.prompt) == (
-            temperature,
-            prompt,
-        )
-        assert pilot.app.screen is home_of(pilot)
+
+        def is_done() -> bool:
+            values = pane.controller.settings.temperature, pane.controller.prompt
+            return values == (temperature, prompt) and pilot.app.screen is home_of(pilot)
+
+        await until(pilot, is_done)
         assert not pane.has_class("-editing")

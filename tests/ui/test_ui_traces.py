@@ -5,7 +5,6 @@ import signal
 
 import pytest
 from acting import FAST, SLOW, Opener, home_of, seen, session_of, until, until_seen
-from msgspec.structs import replace
 
 from genui.protocol import SAMPLERS, ImageFrame
 from genui.ui.generate.pane import TracePane
@@ -88,18 +87,6 @@ async def test_space_stops_the_worker_within_a_step_or_two(shipped, open_app: Op
         held = trace.computed
         await pilot.press("space")
         await until(pilot, lambda: trace.computed > held)
-
-
-async def test_another_seed_another_picture(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await pilot.press("3", "end")
-        await until_seen(pilot, "20/20")
-        first = image_trace(pilot)
-        await pilot.press("r")
-        second = image_trace(pilot)
-        assert second is not first
-        assert second.request.seed != first.request.seed
-        await until(pilot, lambda: second.position == 20)
 
 
 async def test_a_prompt_is_typed_with_new_lines(shipped, open_app: Opener) -> None:
@@ -188,15 +175,3 @@ async def test_a_worker_that_cannot_serve_is_explained_once(
 async def test_a_missing_interpreter_is_explained(shipped, open_app: Opener) -> None:
     async with open_app(worker=("/nowhere/python",)) as pilot:
         await until_seen(pilot, "the worker cannot be started")
-
-
-async def test_a_model_that_cannot_be_loaded_is_one_line(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        pane = home_of(pilot).query_one("#text", TracePane)
-        await pilot.press("2")
-        pane.controller.start_over(play=False)
-        trace = text_trace(pilot)
-        trace.request = replace(trace.request, model="broken")
-        await pilot.press("space")
-        await until_seen(pilot, "broken: the file is truncated; copy it again")
-        assert not text_trace(pilot).playing

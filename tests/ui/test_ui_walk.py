@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +10,26 @@ import pytest
 import stage
 from acting import HERE, SIZES, Opener, fault, home_of, seen, until, until_seen
 from canvas_acting import answered
-from fake_walk_worker import DIRECTIONS
+from fake_session import FakeSession, Listener, Worker
+from fake_walk_worker import DIRECTIONS, FakeWalk
+from msgspec.structs import replace
 from textual.pilot import Pilot
 
 from genui.base import paths
+from genui.base.errors import MisuseError
 from genui.engine.sample.latent import seed_latent
 from genui.engine.train.gan import score_text
 from genui.protocol import ImageFrame, LatentSettings, SetPrompt, SetSettings
 from genui.runs.models import find_model
 from genui.ui.generate.pane import TracePane
 from genui.ui.home_panes import TrainingPane
+from genui.ui.traces.latent import (
+    LatentController,
+    parse_direction,
+    parse_grid,
+    parse_seed,
+    parse_seeds,
+)
 from genui.ui.traces.trees import Trace
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.image import Bearings
@@ -83,28 +94,6 @@ async def test_arrows_walk_along_the_direction_both_ways(open_app: Opener) -> No
         assert frame(pilot).along[0] == pytest.approx(own[0] - 3, abs=1e-3)
 
 
-async def test_another_direction_leads_through_this_very_point(open_app: Opener) -> None:
-    async with open_app(worker=WALKER) as pilot:
-        await walking(pilot)
-        await pilot.press("right", "right")
-        await until_seen(pilot, "step 22/40")
-        here = frame(pilot)
-        await pilot.press("right_square_bracket")
-        await until(pilot, lambda: pane_of(pilot).controller.settings.direction == 2)
-        await until_seen(pilot, "step 20/40")
-        assert frame(pilot).along == pytest.approx(here.along, abs=1e-3)
-        await pilot.press("right")
-        await until_seen(pilot, "step 21/40")
-        changed = [
-            i
-            for i, (a, b) in enumerate(zip(frame(pilot).along, here.along, strict=True))
-            if abs(a - b) > 1e-3
-        ]
-        assert changed == [1]
-        await pilot.press("left_square_bracket", "left_square_bracket")
-        await until(pilot, lambda: pane_of(pilot).controller.settings.direction == len(DIRECTIONS))
-
-
 async def test_a_path_to_a_seed_plays_and_ends_at_its_picture(open_app: Opener) -> None:
     async with open_app(worker=WALKER) as pilot:
         await walking(pilot)
@@ -114,63 +103,6 @@ async def test_a_path_to_a_seed_plays_and_ends_at_its_picture(open_app: Opener) 
         assert frame(pilot).along == pytest.approx(seed_latent(9, 16)[:8], abs=1e-3)
         assert "seed 1 → 9" in seen(pilot) or "seed 1 to 9" in seen(pilot)
         assert not shown(pilot).request.edits
-
-
-async def test_f_turns_off_to_a_random_seed_as_a_branch(open_app: Opener) -> None:
-    async with open_app(worker=WALKER) as pilot:
-        await walking(pilot)
-        await pilot.press("right", "right")
-        await until_seen(pilot, "step 22/40")
-        here = frame(pilot)
-        await pilot.press("f")
-        await until(pilot, lambda: bool(shown(pilot).request.edits))
-        await until_seen(pilot, "step 42/42")
-        (made,) = shown(pilot).request.edits
-        assert isinstance(made.edit, SetSettings)
-        assert isinstance(made.edit.settings, LatentSettings)
-        assert made.step == 22
-        assert shown(pilot).frames[22].x == here.x
-        goal = made.edit.settings.to
-        assert goal is not None
-        assert frame(pilot).along == pytest.approx(seed_latent(goal, 16)[:8], abs=1e-3)
-
-
-async def test_truncation_holds_for_the_whole_walk_and_keeps_the_place(open_app: Opener) -> None:
-    async with open_app(worker=WALKER) as pilot:
-        await walking(pilot)
-        await pilot.press("right", "right", "right", "right")
-        await until_seen(pilot, "step 24/40")
-        before = frame(pilot)
-        await pilot.press("t")
-        await answered(pilot, "0.5")
-        await until(pilot, lambda: shown(pilot).request.settings.truncation == 0.5)  # type: ignore[union-attr]
-        await until_seen(pilot, "step 24/40")
-        assert not shown(pilot).request.edits
-        assert frame(pilot).along == before.along
-        assert frame(pilot).score == pytest.approx(0.5 * (before.score or 0), abs=1e-3)
-
-
-async def test_seeds_are_blended(open_app: Opener) -> None:
-    async with open_app(worker=WALKER) as pilot:
-        await walking(pilot)
-        await pilot.press("m")
-        await answered(pilot, "7, 12")
-        await until(pilot, lambda: pane_of(pilot).controller.settings.blend == (7, 12))
-        await until_seen(pilot, "step 20/40")
-        mean = sum(seed_latent(seed, 16) for seed in (1, 7, 12)) / 3**0.5
-        assert frame(pilot).along == pytest.approx(mean[:8], abs=1e-3)  # type: ignore[index]
-        await pilot.press("enter")
-        await until_seen(pilot, "blended with")
-
-
-async def test_another_caption_from_here_is_a_branch(open_app: Opener) -> None:
-    async with open_app(worker=WALKER) as pilot:
-        await walking(pilot)
-        await pilot.press("c")
-        await answered(pilot, "bag")
-        await until_seen(pilot, "“bag”")
-        (made,) = shown(pilot).request.edits
-        assert made.edit == SetPrompt("bag")
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -189,24 +121,12 @@ async def test_full_screen_shows_directions_score_and_settings(
         assert pane_of(pilot).query_one(Bearings).size.height >= len(DIRECTIONS)
 
 
-@pytest.mark.parametrize(
-    ("key", "typed", "words"),
-    [
-        ("d", "99", "a number from 1 to 8"),
-        ("d", "two", "a number from 1 to 8"),
-        ("i", "-3", "expected a whole number"),
-        ("m", "1, x", "expected a whole number"),
-        ("t", "9", "expected"),
-    ],
-)
-async def test_what_cannot_be_is_said_in_the_window(
-    key: str, typed: str, words: str, open_app: Opener
-) -> None:
+async def test_what_cannot_be_is_said_in_the_window(open_app: Opener) -> None:
     async with open_app(worker=WALKER) as pilot:
         await walking(pilot)
-        await pilot.press(key)
-        await answered(pilot, typed)
-        await until(pilot, lambda: words in fault(pilot))
+        await pilot.press("d")
+        await answered(pilot, "99")
+        await until(pilot, lambda: "a number from 1 to 8" in fault(pilot))
 
 
 async def test_a_grid_of_what_a_walk_has_not_is_refused(open_app: Opener) -> None:
@@ -240,3 +160,128 @@ async def test_home_shows_both_sides_of_the_game_while_a_gan_trains(open_app: Op
         await until(pilot, lambda: bool(curve.caption))
         assert "no points yet" not in seen(pilot)
         await until_seen(pilot, "real is higher: 100%")
+
+
+# --- the controller, without the app ----------------------------------------------------
+
+
+class Walker(Worker, FakeWalk):
+    """The walking worker in this process."""
+
+
+class Walk:
+    """A walk that stands at its seed's own picture."""
+
+    def __init__(self) -> None:
+        self.listener = Listener()
+        self.session = FakeSession(self.listener, Walker())
+        self.controller = LatentController(self.session, self.listener)
+        self.listener.controller = self.controller
+        self.controller.open_model(find_model("fashion-gan"))
+        self.session.deliver()
+
+    @property
+    def frame(self) -> ImageFrame:
+        self.session.deliver()
+        frame = self.controller.frame
+        assert frame is not None
+        return frame
+
+    @property
+    def trace(self) -> Trace[ImageFrame]:
+        trace = self.controller.trace
+        assert trace is not None
+        return trace
+
+    def step(self, by: int) -> ImageFrame:
+        self.controller.step(by)
+        return self.frame
+
+    def end(self) -> ImageFrame:
+        self.session.deliver()
+        self.controller.ends(1)
+        return self.frame
+
+
+def test_another_direction_leads_through_this_very_point() -> None:
+    walk = Walk()
+    here = walk.step(2)
+    walk.controller.turn(1)
+    assert walk.controller.settings.direction == 2
+    assert walk.frame.step == 20
+    assert walk.frame.along == pytest.approx(here.along, abs=1e-3)
+    along = walk.step(1).along
+    pairs = enumerate(zip(along, here.along, strict=True))
+    assert [i for i, (a, b) in pairs if abs(a - b) > 1e-3] == [1]
+    walk.controller.turn(-1)
+    walk.session.deliver()
+    walk.controller.turn(-1)
+    assert walk.controller.settings.direction == len(DIRECTIONS)
+
+
+def test_a_fork_turns_off_to_a_random_seed_as_a_branch() -> None:
+    walk = Walk()
+    here = walk.step(2)
+    walk.controller.fork_here()
+    end = walk.end()
+    (made,) = walk.trace.request.edits
+    assert isinstance(made.edit, SetSettings)
+    assert isinstance(made.edit.settings, LatentSettings)
+    assert (made.step, end.step) == (22, 42)
+    assert walk.trace.frames[22].x == here.x
+    goal = made.edit.settings.to
+    assert goal is not None
+    assert end.along == pytest.approx(seed_latent(goal, 16)[:8], abs=1e-3)
+
+
+def test_from_the_seeds_own_picture_a_path_begins_anew() -> None:
+    walk = Walk()
+    walk.controller.walk_to(9)
+    assert walk.trace.playing
+    assert walk.end().along == pytest.approx(seed_latent(9, 16)[:8], abs=1e-3)
+    assert not walk.trace.request.edits
+
+
+def test_truncation_holds_for_the_whole_walk_and_keeps_the_place() -> None:
+    walk = Walk()
+    before = walk.step(4)
+    walk.controller.change(replace(walk.controller.settings, truncation=0.5))
+    walk.controller.apply("truncation 0.5")
+    assert walk.frame.step == 24
+    assert not walk.trace.request.edits
+    assert walk.frame.along == before.along
+    assert walk.frame.score == pytest.approx(0.5 * (before.score or 0), abs=1e-3)
+
+
+def test_seeds_are_blended_and_no_longer() -> None:
+    walk = Walk()
+    walk.controller.blend((7, 12))
+    mean = sum(seed_latent(seed, 16) for seed in (1, 7, 12)) / 3**0.5
+    assert walk.frame.along == pytest.approx(mean[:8], abs=1e-3)  # type: ignore[index]
+    walk.controller.blend(())
+    assert walk.frame.along == pytest.approx(seed_latent(1, 16)[:8], abs=1e-3)
+
+
+def test_another_caption_from_here_is_a_branch() -> None:
+    walk = Walk()
+    walk.controller.recaption(walk.trace, "bag", 20)
+    (made,) = walk.trace.request.edits
+    assert (made.step, made.edit) == (20, SetPrompt("bag"))
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "line"),
+    [
+        (lambda text: parse_direction(text, 8), "99", "a number from 1 to 8"),
+        (lambda text: parse_direction(text, 8), "two", "a number from 1 to 8"),
+        (parse_seed, "-3", "expected a whole number"),
+        (parse_seeds, "1, x", "expected a whole number"),
+        (parse_seeds, "1 " * 16, "at most 15 are mixed in"),
+        (lambda text: parse_grid([text, ""]), "guidance 1, 2", "a walk has no guidance"),
+    ],
+)
+def test_what_is_typed_and_cannot_be_is_one_line(
+    parse: Callable[[str], object], text: str, line: str
+) -> None:
+    with pytest.raises(MisuseError, match=line):
+        parse(text)
