@@ -70,7 +70,7 @@ class CompareScreen(Window[Column | None]):
         Binding("shift+left,H", "step(-10)", "Ten back", show=False),
         Binding("home", "ends(-1)", "To the start", show=False),
         Binding("end", "ends(1)", "To the end", show=False),
-        Binding("equals_sign", "part", "Where they part", show=False),
+        Binding("equals_sign", "part", "Where they differ", show=False),
         Binding("tab", "turn(1)", "The next column", show=False),
         Binding("shift+tab", "turn(-1)", "The column before", show=False),
         *(Binding(str(n), f"column({n - 1})", f"Column {n}", show=False) for n in range(1, 10)),
@@ -125,7 +125,7 @@ class CompareScreen(Window[Column | None]):
         self.query_one(".parting").set_class(self._pictures, "-two")
         look = "o view · p probes · " if self.going.pictures else ""
         self.query_one(".keys", Static).update(
-            f"space play · ←→ · = parts · tab next · {look}⏎ take · esc leave"
+            f"space play · ←→ · = difference · tab next · {look}⏎ take · esc leave"
         )
         self.going.compare()
         self._go()
@@ -149,10 +149,10 @@ class CompareScreen(Window[Column | None]):
 
     def action_part(self) -> None:
         """To the first step that is not the same in all of them."""
-        if self.going.parts_at is not None:
-            self._seek(self.going.parts_at)
+        if self.going.differs_at is not None:
+            self._seek(self.going.differs_at)
         else:
-            self._say("they have not parted yet: space goes on")
+            self._say("they do not differ yet: space goes on")
 
     def action_turn(self, by: int) -> None:
         """The focus to the next column."""
@@ -295,7 +295,7 @@ class CompareScreen(Window[Column | None]):
         timeline.computed = going.available
         timeline.position = going.position
         timeline.right = self.clip.words(self._frames) if self._frames > 1 else ""
-        line = self._note or self._parting_line()
+        line = self._note or self._difference_line()
         if self._pictures:
             line += f"\n{self._gap_line()}"
         if line != self._said:
@@ -307,15 +307,15 @@ class CompareScreen(Window[Column | None]):
         """Whether there are two pictures, which have a second line: how far they are apart."""
         return self.going.pictures and len(self.columns) == 2
 
-    def _parting_line(self) -> str:
-        step, common = self.going.parts_at, self.going.in_common
+    def _difference_line(self) -> str:
+        step, common = self.going.differs_at, self.going.in_common
         if step is None:
             ended = common >= self.going.total > 0
             return f"identical {'to the end' if ended else 'so far'}, {common} steps"
         words = token_words([column.frame_at(step) for column in self.columns])
         if step == self.going.position:
-            return f"they part here, at step {step}{words}"
-        return f"they part at step {step}{words} (= goes there)"
+            return f"they differ from this step on, {step}{words}"
+        return f"they differ from step {step} on{words} (= goes there)"
 
     def _gap_line(self) -> str:
         step = self.going.position

@@ -1,7 +1,7 @@
 """Which pane shows which medium, and what a model is best asked first."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 from textual.content import Content
@@ -10,14 +10,14 @@ from genui.base import numbers
 from genui.base.schema import ordered, settings_of
 from genui.base.text import clean, clean_line
 from genui.formats.recipe import TraceRecipe
-from genui.protocol import SAMPLERS, Axis, ImageSettings, LabSettings, LatentSettings, TextSettings
+from genui.protocol import SAMPLERS, Axis, ImageSettings, LatentSettings, TextSettings
 from genui.protocol.registry import KINDS
 from genui.protocol.settings import grid_words
-from genui.recipes import RECIPES, Recipe
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
 from genui.runs.models import ModelInfo, find_model
 from genui.ui.keys import PaneName
+from genui.ui.traces.controller import S
 from genui.ui.watcher import MARKS, Part, progress
 from genui.ui.widgets.base import Row
 
@@ -46,11 +46,6 @@ def classifiers(models: Sequence[ModelInfo]) -> list[ModelInfo]:
     return [model for model, kind in kinds if kind is not None and not kind.generates]
 
 
-def recipe_of(model: ModelInfo) -> Recipe | None:
-    """The built-in recipe nearest to the model, for its sample prompts."""
-    return RECIPES.get(model.name) or RECIPES.get(model.dataset)
-
-
 def newest_model(run: RunDir) -> ModelInfo:
     """The run's newest checkpoint as `run@step`. Touches the disk; raises MisuseError."""
     newest = find_model(run.id)
@@ -68,8 +63,6 @@ def which(model: ModelInfo) -> str:
 
 
 # --- How the settings of a generation are shown, nudged and typed -----------------------------
-
-S = TypeVar("S", TextSettings, ImageSettings, LatentSettings, LabSettings)
 
 
 class Line(NamedTuple):

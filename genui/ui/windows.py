@@ -368,7 +368,7 @@ def _goes_on(after: Sequence[int], level: int) -> bool:
     return False
 
 
-# --- What was kept as a favourite, to open again or let go ------------------------------------
+# --- What was kept as a favourite, to open again or remove -----------------------------------
 
 NO_FAVOURITES = "None yet: * in Text or Canvas, or among variations, keeps what is shown"
 
@@ -385,7 +385,7 @@ class FavouritesScreen(Window[Favourite | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "take", "Open", show=False),
-        Binding("d,delete", "drop", "Let go", show=False),
+        Binding("d,delete", "drop", "Remove", show=False),
         Binding("escape,q,F", "leave", "Leave", show=False),
     ]
 
@@ -402,7 +402,7 @@ class FavouritesScreen(Window[Favourite | None]):
         window = self.query_one(".window")
         window.border_title = "Favourites"
         window.border_subtitle = (
-            "⏎ open · d let go · genui sheet makes a picture of all · esc leave"
+            "⏎ open · d remove · genui sheet makes a picture of all · esc leave"
         )
         self.query_one(RowList).focus()
         self._read()

@@ -286,7 +286,7 @@ async def test_branches_compare_and_export_from_the_window(shipped: Path, open_a
         await pilot.press("b", "v")
         await until(pilot, lambda: "this is the branch that is shown" in fault(pilot))
         await pilot.press("up", "v")
-        await until_seen(pilot, "they part at step 15")
+        await until_seen(pilot, "they differ from step 15 on")
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is home_of(pilot))
         await pilot.press("b", "home", "x")

@@ -43,7 +43,7 @@ async def test_without_a_path_it_begins_from_a_training_picture(shipped, open_ap
         assert "a training picture, 0.6" in seen(pilot)
 
 
-async def test_a_training_picture_drowns_and_is_denoised_from_a_step(
+async def test_noise_is_added_to_a_training_picture_and_taken_away_from_a_step(
     shipped, open_app: Opener
 ) -> None:
     async with open_app() as pilot:

@@ -114,7 +114,9 @@ async def test_a_mask_is_painted_on_the_frame_that_is_shown(video: Path, open_ap
         assert np.array_equal(painter._rgb, wanted)
 
 
-async def test_a_clip_that_drowns_begins_from_all_its_frames(video: Path, open_app: Opener) -> None:
+async def test_the_forward_process_of_a_clip_begins_from_all_its_frames(
+    video: Path, open_app: Opener
+) -> None:
     async with open_app() as pilot:
         await clip_drawn(pilot, "u")
         init = pane_of(pilot).controller.opening.init

@@ -1,4 +1,4 @@
-"""Two or more traces on one timeline: where they part, moving in step, taking one along."""
+"""Two or more traces on one timeline: where they differ, moving in step, taking one along."""
 
 import os
 import signal
@@ -192,14 +192,14 @@ async def test_two_branches_say_where_they_part_and_how_far_apart_they_are(
     async with open_app(size=size) as pilot:
         await forked(pilot)
         screen = await compare_first(pilot)
-        await until_seen(pilot, "they part at step 12 (= goes there)")
+        await until_seen(pilot, "they differ from step 12 on (= goes there)")
         await until_seen(pilot, "of pixels differ, mean difference")
         shown = seen(pilot)
         assert "▸ seed 8 from step 12" in shown
         assert "seed 1" in shown
         assert "esc leave" in shown
         await pilot.press("equals_sign")
-        await until_seen(pilot, "they part here, at step 12")
+        await until_seen(pilot, "they differ from this step on, 12")
         await pilot.press("left")
         await until_seen(pilot, "no pixel differs")
         assert screen.going.position == 11
@@ -257,7 +257,7 @@ async def test_what_is_computed_in_step_stays_with_the_branch(
         assert trace is not None
         screen = await compare_first(pilot)
         await until(pilot, lambda: screen.columns[1].trace.computed == 3)
-        await until_seen(pilot, "they part at step 1")  # the other model writes code
+        await until_seen(pilot, "they differ from step 1 on")  # the other model writes code
         await pilot.press("right", "right")
         await until(pilot, lambda: screen.going.position == 5)
         await pilot.press("escape")
@@ -340,7 +340,7 @@ async def test_continuations_come_from_seeds_that_follow_one_another(
         screen = await side_by_side(pilot, "4")
         await until(pilot, lambda: screen.going.position == 400)
         assert [trace.request.seed for trace in screen.going.traces] == [1, 2, 3, 4]
-        await until_seen(pilot, "they part at step 1")
+        await until_seen(pilot, "they differ from step 1 on")
         await until_seen(pilot, "step 400/400")
         label = "seed {}" if size[0] > 80 else " {} ─"  # four columns of 80 say the number alone
         assert all(label.format(n) in seen(pilot) for n in (2, 3, 4))

@@ -511,7 +511,7 @@ class CanvasActions(Actions):
 
         self.pane.app.push_screen(FormScreen("From a picture", fields, hint, parse_opening), done)
 
-    def action_drown(self) -> None:
+    def action_forward_process(self) -> None:
         """The forward process, of the finished picture or a training picture; and back."""
         if self._controller.has_model():
             self._view.look_at(self._controller.toggle_forward())

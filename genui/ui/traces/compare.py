@@ -1,4 +1,4 @@
-"""Where traces part, how far apart two pictures are, and what another model is asked. Pure."""
+"""Where traces differ, how much two pictures do, and what another model is asked. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -118,7 +118,7 @@ class InStep:
     goal: int = 0
     playing: bool = False
     position: int = 0
-    parts_at: int | None = None  # the first step that is not the same in all
+    differs_at: int | None = None  # the first step that is not the same in all
 
     @property
     def traces(self) -> list[Trace[Any]]:
@@ -198,8 +198,8 @@ class InStep:
         return self.position != before
 
     def compare(self) -> None:
-        """Look where they part, among what has come."""
-        self.parts_at = parting([trace.frames for trace in self.traces])
+        """Look where they begin to differ, among what has come."""
+        self.differs_at = parting([trace.frames for trace in self.traces])
 
     @property
     def in_common(self) -> int:
