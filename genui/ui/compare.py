@@ -125,7 +125,7 @@ class CompareScreen(Window[Column | None]):
         self.query_one(".parting").set_class(self._pictures, "-two")
         look = "o view · p probes · " if self.going.pictures else ""
         self.query_one(".keys", Static).update(
-            f"space play · ←→ · = difference · tab next · {look}⏎ take · esc leave"
+            f"space play · ←→ · = differ · tab next · {look}⏎ take · esc leave"
         )
         self.going.compare()
         self._go()

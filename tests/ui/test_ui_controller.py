@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from genui import protocol
 from genui.base.errors import MisuseError
+from genui.formats.recipe import Machine
 from genui.protocol import (
     FROM_DATA,
     AddNoise,
@@ -25,6 +26,7 @@ from genui.protocol import (
 )
 from genui.runs.models import ModelInfo
 from genui.ui.traces.controller import NO_MODEL, Opening, TraceController
+from genui.ui.traces.export import tree_of
 from genui.ui.traces.image import ImageController, parse_opening
 from genui.ui.traces.trees import Trace
 
@@ -494,3 +496,15 @@ def test_a_column_that_is_taken_becomes_a_branch(texts: Stage) -> None:
     assert texts.controller.seed == 1
     texts.controller.take_column(None)
     assert texts.labels == ["seed 1", "seed 2"]
+
+
+# --- saved ------------------------------------------------------------------------------
+
+
+def test_a_trace_is_a_tree_with_a_branch_for_each_edit(images: Stage) -> None:
+    images.go(20)
+    assert [branch.label for branch in tree_of(images.trace, Machine()).branches] == ["seed 1"]
+    images.controller.fork_here()  # two edits at once are one branch
+    images.controller.recaption(images.trace, "blue star", 22)
+    labels = [branch.label for branch in tree_of(images.trace, Machine()).branches]
+    assert labels == ["seed 1", "", "edit at 20", "edit at 22"]

@@ -109,7 +109,7 @@ def tree_of(trace: Trace[Any], machine: Machine) -> SavedTree:
     recipe = replace(recipe_for(trace, machine, view=View(kind="tree")), edits=())
     steps = [at.step for at in edits]
     labels = [f"seed {root.seed}"]
-    for step, after in zip(steps, [*steps[1:], None], strict=True):
+    for step, after in itertools.zip_longest(steps, steps[1:]):
         labels.append(f"edit at {step}" if step != after else "")  # several at once are one branch
     return SavedTree(
         name=name_of(trace.request),
