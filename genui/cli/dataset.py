@@ -118,7 +118,7 @@ def _full(folder: Path, error: OSError, done: int) -> GenuiError:
 
 
 def describe_difference(before: Plan, now: Plan) -> str:
-    """How a folder was begun, where that is otherwise than asked now."""
+    """In what a folder's plan differs from the plan of now."""
     names = ("model", "prompt", "seed", "settings", "fingerprint", "batch")
     name = next(name for name in names if getattr(before, name) != getattr(now, name))
     if name == "fingerprint":
@@ -193,7 +193,7 @@ def write(args: argparse.Namespace) -> int:
 
 
 def _settings(args: argparse.Namespace, start: Start, kind: Kind) -> Settings:
-    """As asked; of pictures those that stand for their data, where nothing else is said."""
+    """Those given; of images the others are those of samples that represent their data."""
     settings, usual = start.settings, kind.for_data
     if isinstance(settings, ImageSettings) and isinstance(usual, ImageSettings):
         for name, one in settings_of(ImageSettings).items():
@@ -240,12 +240,12 @@ def _sample(start: Start, prompt: str, number: int, kind: Kind) -> tuple[Line, b
 
     seed = start.seed + number
     start = msgspec.structs.replace(start, prompt=prompt, seed=seed)
-    begun, *rest = stream(start)
+    started, *rest = stream(start)
     frames = [frame for frame in rest if not isinstance(frame, Started)]
-    if not isinstance(begun, Started) or not frames:
+    if not isinstance(started, Started) or not frames:
         raise GenuiError(f"{start.model}: nothing came; `genui doctor` says what is installed")
-    generation = Generation(start, begun, frames)
+    generation = Generation(start, started, frames)
     if kind.streams:
-        return Line(text=generation.text, prompt=begun.prompt, seed=seed), b""
+        return Line(text=generation.text, prompt=started.prompt, seed=seed), b""
     name = file_name(number, kind.files[0])
     return Line(file_name=name, text=prompt, seed=seed), file_bytes(generation, Path(name))

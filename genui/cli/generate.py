@@ -99,7 +99,7 @@ def generate(start: Start, of: int = 1, live: bool = False, until: int | None = 
 
 
 def _note_once(start: Start, messages: Iterable[Started | Frame]) -> Iterator[Started | Frame]:
-    """The trace, with what the model has to say about the prompt as a remark, once."""
+    """The trace; what the model notes about the prompt is printed once."""
     for message in messages:
         if isinstance(message, Started) and message.note and start.trace == 0:
             output.note(message.note)
@@ -107,8 +107,7 @@ def _note_once(start: Start, messages: Iterable[Started | Frame]) -> Iterator[St
 
 
 def _print_text(messages: Iterable[Started | Frame]) -> Iterator[Started | Frame]:
-    """The trace, its text on stdout as it comes, between what stands before and after it; the
-    last line is ended."""
+    """Print the text of a trace as it comes, between prompt and suffix; the last line is ended."""
     last = suffix = ""
     try:
         for message in messages:
@@ -203,7 +202,7 @@ def _check_orchestra(args: argparse.Namespace, request: Request) -> None:
 
 
 def write_output(args: argparse.Namespace, generations: Sequence[Generation], kind: Kind) -> None:
-    """Every file that was asked for, and a remark for each."""
+    """Write every file that the options name, with a note for each."""
     samples = [one.sample for one in generations]
     scale = args.scale or 1
     if args.out is not None:
@@ -271,7 +270,7 @@ def _view(target: Path, generation: Generation, denoising: bool, scale: int = 1)
 
 
 def _still(generation: Generation, scale: int) -> View:
-    """The one step that stands for all of it."""
+    """How a file of one image shows it: its last step, or the one that is the sample."""
     last = generation.frames[-1].step
     step = sample_step(generation.start, last)
     return View(steps=() if step == last else (step,), scale=scale)
@@ -476,8 +475,17 @@ def add_start(parser: argparse.ArgumentParser) -> None:
     image.add_argument(
         "--init", metavar="IMAGE", help=f"begin from a picture; {FROM_DATA} is a training picture"
     )
-    image.add_argument("--strength", metavar="S", help="how much of --init drowns (1: all of it)")
-    image.add_argument("--forward", action="store_true", help="drown --init in noise instead")
+    image.add_argument(
+        "--strength",
+        metavar="S",
+        help="img2img strength, 0 to 1: the share of the schedule that is re-noised; 1 ignores "
+        "the image",
+    )
+    image.add_argument(
+        "--forward",
+        action="store_true",
+        help="run the forward process on --init instead: add noise",
+    )
     image.add_argument(
         "--mask",
         metavar="FILE",

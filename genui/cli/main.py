@@ -61,7 +61,7 @@ COMMANDS = MappingProxyType(
         ),
         "traces": Command("show", "list the traces that were saved"),
         "show": Command("show", "show a picture, a sample, a trace, a model or a run folder"),
-        "doctor": Command("models", "say what genui found: paste it into a bug report"),
+        "doctor": Command("models", "print what genui finds here, for a bug report"),
         "help": Command("help", "read the manual, by topic or by words"),
     }
 )
@@ -80,7 +80,7 @@ examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; faults become one line on stderr.
 
-    0 done, 1 failed, 2 asked wrongly, 130 interrupted, 141 the reader of our output left.
+    0 done, 1 failed, 2 misuse, 130 interrupted, 141 the reader of the output has gone.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     _make_streams_sturdy()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from genui.engine.metrics.table import Row
     from genui.engine.metrics.twins import Answer, Point, Worth
 
-NICE = 10  # after the app, which asked
+NICE = 10  # after the app, which started it
 USUAL_PROBES, FEWEST_PROBES, MOST = 1000, 100, 10_000  # samples
 
 
@@ -83,23 +83,23 @@ def table_of(
         if as_lines:
             output.emit({"model": model, "done": done, "of": of}, indent=False)
 
-    found = []
+    results = []
     try:
         for row in rows(models, count, tell):
-            found.append(row)
+            results.append(row)
             if as_lines:
                 output.emit({"row": as_dict(row)}, indent=False)
     finally:
         progress.clear()
     if as_json:
-        output.emit([as_dict(row) for row in found])
+        output.emit([as_dict(row) for row in results])
     elif not as_lines:
         heads = [head.upper() for head in HEADS]
-        output.table(heads, [format_row(as_dict(row)) for row in found], range(2, len(HEADS)))
-    for row in found:
+        output.table(heads, [format_row(as_dict(row)) for row in results], range(2, len(HEADS)))
+    for row in results:
         if row.fault:
             output.note(row.fault)
-    return 1 if any(row.fault for row in found) else 0
+    return 1 if any(row.fault for row in results) else 0
 
 
 def as_dict(row: "Row") -> dict[str, Any]:
@@ -178,27 +178,27 @@ def run_twins(args: argparse.Namespace) -> int:
         )
         for name in examples.pair
     }
-    found = []
+    curve = []
     for point in (first, *points):
-        found.append(point)
+        curve.append(point)
         for name, run in runs.items():
             run.log(dataclasses.asdict(point.scores[name]), step=point.examples)
         output.note(f"{point.examples:,} examples")
     for name, run in runs.items():
-        text = _sample(found, name, QUESTIONS[name])
-        run.log({"table": Text(text)}, step=found[-1].examples)
+        text = _sample(curve, name, QUESTIONS[name])
+        run.log({"table": Text(text)}, step=curve[-1].examples)
         run.finish()
     ids = {name: run.id for name, run in runs.items()}
     if args.json:
         output.emit(
             {
                 "runs": ids,
-                "points": [{"examples": p.examples, **_flat(p)} for p in found],
+                "points": [{"examples": p.examples, **_flat(p)} for p in curve],
                 "models": answers,
             }
         )
     else:
-        heads, rows = _table(found)
+        heads, rows = _table(curve)
         output.table(heads, rows, right=range(len(heads)))
         output.say("; ".join(f"{name}: {question}" for name, question in QUESTIONS.items()))
         for each in answers:
@@ -213,20 +213,20 @@ def _answers(args: argparse.Namespace) -> list["Answer"]:
         return []
     from genui.engine.metrics.twins import answer
 
-    found = []
+    answers = []
     for model in args.models:
         output.note(f"{model}: labels {args.tested:,} pictures")
-        found.append(answer(model, args.dataset, args.tested))
-    return found
+        answers.append(answer(model, args.dataset, args.tested))
+    return answers
 
 
-def _words(found: "Answer") -> str:
-    by = "p(y|x)" if found.question == "discriminative" else "p(x|y)p(y), Bayes' rule"
-    scores = found.scores
+def _words(answer: "Answer") -> str:
+    by = "p(y|x)" if answer.question == "discriminative" else "p(x|y)p(y), Bayes' rule"
+    scores = answer.scores
     return (
-        f"{found.model}, {by}: {scores.accuracy:.1%} right, log-loss {scores.log_loss:.3f}, "
-        f"calibration {scores.calibration_error:.3f} ({found.tested:,} pictures, trained on "
-        f"{found.examples:,})"
+        f"{answer.model}, {by}: {scores.accuracy:.1%} right, log-loss {scores.log_loss:.3f}, "
+        f"calibration {scores.calibration_error:.3f} ({answer.tested:,} pictures, trained on "
+        f"{answer.examples:,})"
     )
 
 
@@ -326,7 +326,7 @@ def run_worth(args: argparse.Namespace) -> int:
 
     progress = Progress()
     try:
-        found = worth(
+        result = worth(
             folder,
             find_model(plan.model).dataset,
             args.steps,
@@ -335,17 +335,17 @@ def run_worth(args: argparse.Namespace) -> int:
         )
     finally:
         progress.clear()
-    for note in found.notes:
+    for note in result.notes:
         output.note(note)
     if args.json:
-        output.emit(dataclasses.asdict(found))
+        output.emit(dataclasses.asdict(result))
     else:
-        _show(found, plan.model)
+        _show(result, plan.model)
     return 0
 
 
 def _generated(args: argparse.Namespace) -> Path:
-    """The folder of pictures a model was asked for, in the cache; made where it is not whole."""
+    """The folder of a model's images, in the cache; completed where it is not whole."""
     from genui.base.paths import cache_dir
     from genui.cli.main import command_parser
     from genui.engine.load import fingerprint
@@ -365,7 +365,7 @@ def _generated(args: argparse.Namespace) -> Path:
     return folder
 
 
-def _show(found: "Worth", model: str) -> None:
+def _show(worth: "Worth", model: str) -> None:
     output.table(
         ("TRAINED ON", "PICTURES", "RIGHT OF REAL ONES"),
         [
@@ -374,12 +374,12 @@ def _show(found: "Worth", model: str) -> None:
                 count(score.pictures),
                 f"{100 * score.right:.1f} %",
             )
-            for score in found.scores
+            for score in worth.scores
         ],
         right=(1, 2),
     )
     output.note(
-        f"{found.labels} labels, {found.test:,} real test pictures, {found.steps} steps each"
+        f"{worth.labels} labels, {worth.test:,} real test pictures, {worth.steps} steps each"
     )
 
 
@@ -427,28 +427,28 @@ def run_lab(args: argparse.Namespace) -> int:
         seed=seed,
         settings=settings_for(kind, args.family, _given(args)),
     )
-    started, frames = _trained(start, args.json)
+    started, frames = _train(start, args.json)
     if args.out is not None:
         _write(args.out, start, started, frames)
         output.note(f"wrote {args.out}")
     return 0
 
 
-def _points(asked: str) -> str:
+def _points(text: str) -> str:
     """The prompt: a name of data, or the points of a file."""
-    if asked.lower().endswith(".csv") or "/" in asked:
-        return to_text(read_csv(Path(asked).expanduser()))
-    return asked
+    if text.lower().endswith(".csv") or "/" in text:
+        return to_text(read_csv(Path(text).expanduser()))
+    return text
 
 
 def _given(args: argparse.Namespace) -> dict[str, str]:
-    """The settings that are named, as they are spelled."""
+    """The settings that were given, as text."""
     named = ((name, getattr(args, name)) for name in LabSettings.__struct_fields__)
     return {name: text for name, text in named if text is not None}
 
 
-def _trained(start: Start, as_json: bool) -> tuple[Started, list[Frame]]:
-    """The training, told a line a look."""
+def _train(start: Start, as_json: bool) -> tuple[Started, list[Frame]]:
+    """Train, and print a line whenever the plane is evaluated."""
     from genui.engine.load import stream
 
     messages = stream(start)
@@ -461,14 +461,14 @@ def _trained(start: Start, as_json: bool) -> tuple[Started, list[Frame]]:
         if frame.floor is not None:
             output.note(f"samples of the truth itself come to {frame.floor:.4f} bits")
         if frame.plane is not None:
-            _tell(frame, as_json)
+            _print_step(frame, as_json)
     return started, frames
 
 
-def _tell(frame: PointsFrame, as_json: bool) -> None:
-    told = {"step": frame.step, **dict(frame.measures), "divergence": frame.divergence}
+def _print_step(frame: PointsFrame, as_json: bool) -> None:
+    facts = {"step": frame.step, **dict(frame.measures), "divergence": frame.divergence}
     if as_json:
-        output.emit(told, indent=False)
+        output.emit(facts, indent=False)
         return
     words = [f"{name} {value:.4f}" for name, value in frame.measures]
     if frame.divergence is not None:

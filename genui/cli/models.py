@@ -50,7 +50,7 @@ def listing() -> None:
     if not models:
         output.say("none yet: `genui train icons` makes one")
         return
-    models.sort(key=group_rank)  # a run's checkpoint stands with the models of its kind
+    models.sort(key=group_rank)  # a run's checkpoint is listed with the models of its kind
     rows: list[tuple[str, ...]] = []
     before = ("", "")
     for model in models:
@@ -88,11 +88,11 @@ def configure_doctor(parser: argparse.ArgumentParser) -> None:
 
 
 def run_doctor(args: argparse.Namespace) -> int:
-    found = {**_software(), **_machine(), **_terminal(), **_places(), **_content()}
+    facts = {**_software(), **_machine(), **_terminal(), **_places(), **_content()}
     if args.json:
-        output.emit(found)
+        output.emit(facts)
     else:
-        output.facts(found.items())
+        output.facts(facts.items())
     return 0
 
 
@@ -206,18 +206,18 @@ def run_average(args: argparse.Namespace) -> int:
     output.check_file(args.out, "--out", (SUFFIX,), "a model")
     if os.path.lexists(args.out) and not args.force:
         raise MisuseError(f"--out {args.out}: is there already; --force replaces it")
-    found = [find_origin(ref) for ref in args.models]
-    names = [_named(model) for model in found]
+    origins = [find_origin(ref) for ref in args.models]
+    names = [_named(model) for model in origins]
     from genui.engine.ship import average
     from genui.engine.train.checkpoint import write_model
 
-    tensors, described = average(names, [model.weights for model in found])
+    tensors, described = average(names, [model.weights for model in origins])
     write_model(args.out, tensors, described)
     output.note(f"wrote the average of {', '.join(names)}: genui generate {args.out} uses it")
     return 0
 
 
 def _named(model: Origin) -> str:
-    """A run's checkpoint by its id and step, whatever it was asked for by; a file without its
-    folder, which is nobody else's business."""
+    """A run's checkpoint by its id and step, however it was named; a file without its
+    folder, which is private."""
     return f"{model.run}@{model.step}" if model.run else Path(model.ref).name

@@ -88,9 +88,9 @@ def settings_for(
     return msgspec.structs.replace(begin, **values)
 
 
-def seed_from(text: str, asked: str = "") -> int:
+def seed_from(text: str, prefix: str = "") -> int:
     """A seed from the command line. Raises MisuseError where it is none."""
-    return SEED.parse(text, asked or f"--seed {text}")
+    return SEED.parse(text, prefix or f"--seed {text}")
 
 
 def option(name: str) -> str:
@@ -98,7 +98,7 @@ def option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-# --- `--fork STEP:EDIT`: an edit of a trace, as it is typed and as it is said -----------------
+# --- `--fork STEP:EDIT`: an edit of a trace, parsed and printed -------------------------------
 
 _FORM = re.compile(r"(\d{1,9}):([A-Za-z_-]+)(?:=(.*))?", re.DOTALL)
 
@@ -117,17 +117,17 @@ def parse(
     later step than the first of the given ones no longer holds. Raises MisuseError for what
     is no edit of the model's medium.
     """
-    asked = sorted((_split(text) for text in given), key=lambda parts: parts[0])
-    if mask and not any(name == "noise" for _, name, _, _ in asked):
+    given_edits = sorted((_split(text) for text in given), key=lambda parts: parts[0])
+    if mask and not any(name == "noise" for _, name, _, _ in given_edits):
         raise MisuseError(
             "--mask: says where noise is added back; give --fork STEP:noise=K with it"
         )
-    first = asked[0][0] if asked else None
+    first = given_edits[0][0] if given_edits else None
     edits = [at for at in before if first is None or at.step <= first]
     for at in edits:
         if isinstance(at.edit, SetSettings):
             settings = at.edit.settings
-    for step, name, value, text in asked:
+    for step, name, value, text in given_edits:
         edit = _edit(f"--fork {text}", name, value, model, settings, mask)
         if isinstance(edit, SetSettings):
             settings = edit.settings
@@ -136,81 +136,81 @@ def parse(
 
 
 def _split(text: str) -> tuple[int, str, str | None, str]:
-    found = _FORM.fullmatch(text)
-    if found is None:
+    match = _FORM.fullmatch(text)
+    if match is None:
         raise MisuseError(
             f"--fork {text}: give STEP:EDIT, such as 10:seed=7, 4:guidance=3 or 25:text=and"
         )
-    return int(found[1]), found[2].replace("-", "_"), found[3], text
+    return int(match[1]), match[2].replace("-", "_"), match[3], text
 
 
 def _edit(
-    asked: str, name: str, value: str | None, model: "ModelInfo", settings: Settings, mask: bytes
+    prefix: str, name: str, value: str | None, model: "ModelInfo", settings: Settings, mask: bytes
 ) -> Edit:
     kind = kind_of(model.family, model.medium, model.ref)
     known = (*kind.edits, *type(settings).__struct_fields__)
     if name not in known:
         raise MisuseError(
-            f"{asked}: no edit of {model.ref}, which {kind.does}; {did_you_mean(name, known)}"
+            f"{prefix}: no edit of {model.ref}, which {kind.does}; {did_you_mean(name, known)}"
         )
     if (value is None) != (name == "denoise"):
         needs = "takes no value" if name == "denoise" else f"give {name}=VALUE"
-        raise MisuseError(f"{asked}: {needs}")
+        raise MisuseError(f"{prefix}: {needs}")
     text = value or ""
     others: dict[str, Callable[[], Edit]] = {
-        "seed": lambda: SetSeed(seed_from(text, asked)),
+        "seed": lambda: SetSeed(seed_from(text, prefix)),
         "caption": lambda: SetPrompt(text),
-        "noise": lambda: AddNoise(to=_step(asked, text), mask=mask),
+        "noise": lambda: AddNoise(to=_step(prefix, text), mask=mask),
         "denoise": Denoise,
         "text": lambda: WriteText(text),
-        "token": lambda: WriteToken(_token(asked, text, model, kind)),
+        "token": lambda: WriteToken(_token(prefix, text, model, kind)),
     }
     if name in others:
         return others[name]()
-    changed = {name: settings_of(type(settings))[name].parse(text, asked)}
+    changed = {name: settings_of(type(settings))[name].parse(text, prefix)}
     return SetSettings(msgspec.structs.replace(settings, **changed))
 
 
-def _step(asked: str, text: str) -> int:
+def _step(prefix: str, text: str) -> int:
     if not text.isdecimal() or len(text) > 9:
-        raise MisuseError(f"{asked}: give the step whose noise is added back, 0 for pure noise")
+        raise MisuseError(f"{prefix}: give the step whose noise is added back, 0 for pure noise")
     return int(text)
 
 
-def _token(asked: str, text: str, model: "ModelInfo", kind: Kind) -> int:
+def _token(prefix: str, text: str, model: "ModelInfo", kind: Kind) -> int:
     """A token by its number (`#12`) or as it is spelled."""
     if text.startswith("#") and text[1:].isdecimal() and len(text) < 12:
         return int(text[1:])
-    return resolve(kind.read_token)(text, model, asked)
+    return resolve(kind.read_token)(text, model, prefix)
 
 
-def read_note(text: str, model: "ModelInfo", asked: str) -> int:
+def read_note(text: str, model: "ModelInfo", prefix: str) -> int:
     """The token of a note as it is spelled. Raises MisuseError where it is none."""
     return notes.parse_token(text)
 
 
-def read_vocabulary_token(text: str, model: "ModelInfo", asked: str) -> int:
-    """The token of a model's vocabulary that is spelled so.
+def read_vocabulary_token(text: str, model: "ModelInfo", prefix: str) -> int:
+    """The token of a model's vocabulary with that text.
 
-    Raises MisuseError, which begins with `asked`, where there is none.
+    Raises MisuseError, which begins with `prefix`, where there is none.
     """
     from genui.engine.data.tokenizer import tokenizer_from_dict
     from genui.runs.models import read_header
 
     described = read_header(model.path).metadata.get("tokenizer")
     tokenizer = tokenizer_from_dict(described if isinstance(described, dict) else {})
-    spelled: dict[str, int] = {}
+    by_text: dict[str, int] = {}
     for token in range(tokenizer.size):
-        spelled.setdefault(tokenizer.decode([token]), token)
-    if text in spelled and text:
-        return spelled[text]
-    near = difflib.get_close_matches(text, spelled, n=1, cutoff=0.5)
+        by_text.setdefault(tokenizer.decode([token]), token)
+    if text in by_text and text:
+        return by_text[text]
+    near = difflib.get_close_matches(text, by_text, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else "text=… writes any text, #ID names a token"
-    raise MisuseError(f"{asked}: {model.ref} has no such token; {hint}")
+    raise MisuseError(f"{prefix}: {model.ref} has no such token; {hint}")
 
 
 def spell(edit: Edit, settings: Settings) -> str:
-    """An edit as it is typed, `settings` being those it found."""
+    """An edit as it is typed; `settings` are those before it."""
     match edit:
         case SetSettings(settings=new):
             old = msgspec.structs.asdict(settings)
@@ -244,7 +244,7 @@ def spell_all(edits: Sequence[EditAt], settings: Settings) -> list[str]:
     return lines
 
 
-# --- What `genui generate` is asked for: a model or a saved generation, and what changes it ---
+# --- The request of `genui generate`: a model or a saved generation, and what changes it ------
 
 MOST_SAMPLES = 64  # samples of one command
 MOST_IN_FOLDER = 1_000_000
@@ -283,7 +283,7 @@ def parse_request(args: argparse.Namespace) -> Request:
         if args.prompt is None:
             base = replace(base, prompt=_default_prompt(model))
     if args.prompt is not None:
-        # What no encoding can say (an argument in another locale) cannot be asked for.
+        # An argument in another locale may hold what UTF-8 cannot.
         base = replace(base, prompt=args.prompt.encode("utf-8", "replace").decode())
     for name in OF_SOME:
         if name not in kind.options and is_given(args, name):
@@ -363,7 +363,9 @@ def _with_init(args: argparse.Namespace, base: Start, kind: Kind) -> Start:
         base = replace(base, forward=True, init=FROM_DATA if base.init is None else base.init)
     if args.strength is not None:
         if base.init is None or base.forward:
-            raise MisuseError("--strength: says how far --init IMAGE is drowned; give one with it")
+            raise MisuseError(
+                "--strength: says how much of --init IMAGE is re-noised; give one with it"
+            )
         base = replace(base, strength=_strength(args.strength))
     return base
 

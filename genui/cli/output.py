@@ -243,7 +243,7 @@ def target(out: Path, kind: Kind) -> Path:
 
 
 def check(args: argparse.Namespace, kind: Kind) -> None:
-    """Raises MisuseError where standard output is a screen, or asked for twice."""
+    """Raises MisuseError where standard output is a screen, or is to take something else too."""
     if args.json or args.every_step:
         raise MisuseError("--out -: standard output is for the file; leave out --json")
     if sys.stdout.isatty():

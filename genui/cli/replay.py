@@ -82,7 +82,7 @@ DIFFERENT = 1  # the exit code where the two differ
 
 def configure_replay(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
-        "Prints `identical` (exit code 0) or how far apart the two are (exit code 1). The same\n"
+        "Prints `identical` (exit code 0) or how the two differ (exit code 1). The same\n"
         "bits are promised for the same weights, versions, processor and number of threads;\n"
         "where one of those is another, what differs may be rounding, and is reported as that.\n\n"
         "examples:\n"
@@ -204,7 +204,7 @@ def _request(args: argparse.Namespace, model: str) -> Request:
 
 
 def _facts(generations: list[Generation]) -> dict[str, Any]:
-    """From which step they differ, how long each is, and how far apart two images end."""
+    """From which step they differ, how long each is, and how much two images differ at the end."""
     facts: dict[str, Any] = {
         "part_at": parting([one.frames for one in generations]),
         "steps": [one.frames[-1].step for one in generations],

@@ -150,7 +150,7 @@ def _check_frames(file: Path) -> None:
 
 
 def _show_recipe(file: Path) -> None:
-    """The recipe in a file of ours; a file that has none, or another's, is left alone."""
+    """Print the recipe in a file, where it has one of genui."""
     try:
         saved = read(file)
     except NoRecipeError:
@@ -192,11 +192,11 @@ def print_facts(saved: SavedFile) -> None:
     """How a file was generated, one fact a line."""
     recipe, machine = saved.recipe, saved.recipe.machine
     grid = [f"{axis.name} {', '.join(axis.values)}" for axis in recipe.grid]
-    begun = "" if recipe.init is None else f"a picture, strength {recipe.strength:g}"
+    origin = "" if recipe.init is None else f"a picture, strength {recipe.strength:g}"
     if isinstance(recipe.init, str):
         given = score.Given.from_text(recipe.init)
         named = " and ".join(notes.VOICES[voice] for voice in sorted(given.leads))
-        begun = f"a given {named}, {notes.spell_opening(given.opening)}"
+        origin = f"a given {named}, {notes.spell_opening(given.opening)}"
     output.facts(
         [
             ("model", recipe.model),
@@ -206,7 +206,7 @@ def print_facts(saved: SavedFile) -> None:
             ("samples", str(recipe.count) if recipe.count > 1 else ""),
             ("settings", _flatten(_settings_by_name(recipe.settings))),
             ("edits", "; ".join(spell_all(recipe.edits, recipe.settings))),
-            ("begins from", f"{begun}, noise added" if recipe.forward else begun),
+            ("begins from", f"{origin}, noise added" if recipe.forward else origin),
             ("grid", " × ".join(grid)),
             ("steps", count(recipe.result.steps) if recipe.result.digest else ""),
             ("genui", recipe.genui),
@@ -314,7 +314,10 @@ def configure_sheet(parser: argparse.ArgumentParser) -> None:
         "  genui sheet --favourites --out favourites.png"
     )
     parser.add_argument(
-        "files", metavar="FILE", nargs="*", help="a .png, .gif, .apng, .txt or .trace file of ours"
+        "files",
+        metavar="FILE",
+        nargs="*",
+        help="a .png, .gif, .apng, .txt or .trace that genui wrote",
     )
     parser.add_argument(
         "--favourites", action="store_true", help="everything kept as a favourite in the app"

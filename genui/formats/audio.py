@@ -130,7 +130,7 @@ def _format(body: bytes) -> _Format:
 def _samples(body: bytes, form: _Format) -> NDArray[np.float32]:
     """In -1 to 1, channels interleaved."""
     if form.coding == FLOAT:
-        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and is told
+        with np.errstate(over="ignore"):  # beyond float32 it is infinite, which is refused
             return np.frombuffer(body, f"<f{form.bits // 8}").astype(np.float32)
     if form.bits == 8:  # the only unsigned one
         return np.frombuffer(body, np.uint8).astype(np.float32) / np.float32(128) - np.float32(1)
@@ -158,7 +158,7 @@ BETA = 9.0  # of its Kaiser window: what would fold back is 90 dB down
 _AT_ONCE = 16_384  # samples
 
 
-def resampled(samples: NDArray[np.float32], rate: int, to: int) -> NDArray[np.float32]:
+def resample(samples: NDArray[np.float32], rate: int, to: int) -> NDArray[np.float32]:
     """float32 [N] at `rate` as [N · to / rate] at `to`, without what the lower one cannot hold."""
     if rate == to or not len(samples):
         return samples
@@ -167,7 +167,7 @@ def resampled(samples: NDArray[np.float32], rate: int, to: int) -> NDArray[np.fl
     reach = int(np.ceil(ZEROS / cutoff))
     padded = np.pad(samples, reach + 1)
     taps = np.arange(-reach, reach + 1)
-    found = np.empty(count, np.float32)
+    result = np.empty(count, np.float32)
     for start in range(0, count, _AT_ONCE):
         at = np.arange(start, min(start + _AT_ONCE, count)) * (rate / to)
         whole = np.minimum(at.astype(np.int64), len(samples) - 1)
@@ -176,8 +176,8 @@ def resampled(samples: NDArray[np.float32], rate: int, to: int) -> NDArray[np.fl
         window = np.i0(BETA * np.sqrt(inside)) / np.i0(BETA)
         weights = cutoff * np.sinc(cutoff * distance) * window
         near = padded[whole[:, None] + taps + reach + 1]
-        found[start : start + len(at)] = (near * weights).sum(axis=1)
-    return found
+        result[start : start + len(at)] = (near * weights).sum(axis=1)
+    return result
 
 
 # --- Sound as it is saved: a WAV with the recipe in its comment -------------------------------
@@ -187,7 +187,7 @@ REST = 0.5  # seconds between samples
 
 @dataclass(frozen=True, eq=False)
 class SoundFile:
-    """What a saved WAV is heard as."""
+    """The sound of a saved WAV."""
 
     pcm: Any  # int32 [N], in -32768 to 32767
     rate: int  # samples a second
@@ -204,10 +204,10 @@ def encode_sound(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | N
         from genui.formats import midi
 
         return midi.encode_played(samples, recipe)
-    heard = [_frame(sample.frames, recipe.view.steps) for sample in samples]
-    sample_rate = heard[0].rate
+    spoken = [_frame(sample.frames, recipe.view.steps) for sample in samples]
+    sample_rate = spoken[0].rate
     rest = np.zeros(round(REST * sample_rate), np.int16)
-    pieces = [piece for frame in heard for piece in (rest, np.frombuffer(frame.sound, "<i2"))][1:]
+    pieces = [piece for frame in spoken for piece in (rest, np.frombuffer(frame.sound, "<i2"))][1:]
     return encode_wav(np.concatenate(pieces), sample_rate, text)
 
 

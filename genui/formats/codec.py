@@ -1,7 +1,7 @@
 """Files that genui writes and reads back, one Codec a suffix.
 
-A file carries the recipe that makes its generation again. Nothing in a file is believed: its size
-is checked before it is read, its pixels are counted before they are decoded, and its recipe is
+A file carries the recipe that makes its generation again. A file is not trusted: its size is
+checked before it is read, its pixels are counted before they are decoded, and its recipe is
 validated.
 """
 
@@ -30,7 +30,7 @@ from genui.protocol import Frame, Start
 class Sample:
     """One generation: the prompt as the model saw it, and its frames in order.
 
-    `suffix` is what stands after the text, of a prompt with a gap.
+    `suffix` follows the text, where the prompt has a gap.
     """
 
     seed: int
@@ -71,7 +71,7 @@ class Codec:
     shows: Shows = "frame"
     """What such a file usually shows of a generation."""
     lossy: bool = False
-    """Whether it keeps less of a frame than its digest tells apart."""
+    """Whether frames come back changed, so that digests decide whether two are the same."""
     one_text: bool = False
     """Whether it has room for a single text."""
     check_installed: str | Callable[..., object] = ""
@@ -198,8 +198,7 @@ class SavedFile:
 
     @property
     def start(self) -> Start:
-        """What the worker is asked to make the first sample again; of a `.trace` the branch that
-        was shown."""
+        """The request of the first sample; of a `.trace` that of the branch that was shown."""
         if isinstance(self.content, SavedTree):
             return branch_start(self.content)
         return to_start(self.recipe)
@@ -213,7 +212,7 @@ class SavedFile:
 
 
 class NoRecipeError(GenuiError):
-    """A file, of anybody's, in which no recipe is."""
+    """A file without a recipe."""
 
     def __init__(self, name: str) -> None:
         super().__init__(

@@ -90,7 +90,7 @@ class Listed:
 
 
 def branch_start(tree: SavedTree, branch: int | None = None) -> Start:
-    """What the worker is asked for a branch (the current one) with all the edits that led there."""
+    """The request of a branch (the current one), with all the edits that led to it."""
     by_id = {known.id: known for known in tree.branches}
     forks = []
     at = by_id[tree.current if branch is None else branch]
@@ -176,11 +176,11 @@ def _is_tree(tree: SavedTree) -> bool:
 def list_trees() -> list[Listed]:
     """The saved traces of every model, newest first; one that is broken says so."""
     places = (paths.data_dir() / _FOLDER, paths.runs_dir())
-    found = [
+    files = [
         *places[0].glob(f"*/*{SUFFIX}"),
         *places[1].glob(f"*/{_FOLDER}/*{SUFFIX}"),
     ]
-    return sorted(map(_listed, found), key=lambda listed: (-listed.changed, str(listed.path)))
+    return sorted(map(_listed, files), key=lambda listed: (-listed.changed, str(listed.path)))
 
 
 def _listed(path: Path) -> Listed:
@@ -214,7 +214,7 @@ def _sealed(tree: SavedTree) -> SavedTree:
 
 
 def _free_name(folder: Path, name: str, created: float, mark: str) -> Path:
-    """A name in the folder that no file has; `mark` stands before the suffix."""
+    """A name in the folder that no file has, with `mark` before its suffix."""
     when = time.strftime("%Y%m%d-%H%M%S", time.localtime(created))
     stem = f"{_plain(name) or 'trace'}-{when}"
     path, number = folder / f"{stem}{mark}{SUFFIX}", 2

@@ -199,20 +199,20 @@ def _after_blocks(data: bytes | mmap.mmap, at: int) -> int:
 
 
 def _text(image: Any) -> str:
-    found = image.info.get("comment" if image.format == "GIF" else CHUNK, "")
-    return found.decode("utf-8", "replace") if isinstance(found, bytes) else str(found)
+    comment = image.info.get("comment" if image.format == "GIF" else CHUNK, "")
+    return comment.decode("utf-8", "replace") if isinstance(comment, bytes) else str(comment)
 
 
 def difference(one: Iterable[Pixels], other: Iterable[Pixels]) -> tuple[float, int, float] | None:
-    """How far apart equal numbers of equal-sized pictures are; None where they are not equal.
+    """How much images differ; None where their numbers or sizes do.
 
     The share of pixels that differ, and the largest and the mean difference of a colour
     value, 0 to 255.
     """
-    ours, theirs = list(one), list(other)
-    if [p.shape for p in ours] != [p.shape for p in theirs]:
+    first, second = list(one), list(other)
+    if [p.shape for p in first] != [p.shape for p in second]:
         return None
-    gaps = [np.abs(a.astype(np.int16) - b) for a, b in zip(ours, theirs, strict=True)]
+    gaps = [np.abs(a.astype(np.int16) - b) for a, b in zip(first, second, strict=True)]
     differing = sum(int(gap.any(axis=-1).sum()) for gap in gaps)
     pixels = sum(gap[..., 0].size for gap in gaps)
     values = sum(int(gap.sum()) for gap in gaps)
@@ -252,7 +252,7 @@ def shown_images(samples: Sequence[Sample], recipe: TraceRecipe) -> list[Pixels]
 
 
 def last_image(sample: Sample, step: int | None = None) -> Pixels:
-    """What a sample of pictures came to, or stood at in a step, [H, W, 3]."""
+    """The image of a sample at a step, else at its last, [H, W, 3]."""
     return flat(_clip(sample, sample.frames[-1].step if step is None else step, "x"))
 
 
@@ -365,7 +365,7 @@ MOST_CARDS = 400
 
 @dataclass(frozen=True)
 class Card:
-    """A picture uint8 [H, W, 3], or a text where there is none, and what stands below it."""
+    """An image uint8 [H, W, 3], or a text where there is none, and the caption below it."""
 
     caption: str
     picture: Pixels | None = None

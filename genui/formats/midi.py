@@ -46,7 +46,7 @@ class MidiMusic:
     """What a file holds. `quarter` is in ticks; times are from the file's beginning."""
 
     quarter: int
-    tracks: list[MidiTrack]  # those with notes, percussion apart
+    tracks: list[MidiTrack]  # those with notes, without percussion
     drums: int = 0  # notes of percussion
     metres: tuple[tuple[int, int], ...] = ()  # in their order, each once: (4, 4)
     key: str = ""  # the first, as mido spells it: "G", "F#m"
@@ -324,8 +324,8 @@ def soundfont() -> Path | None:
     """The file that $SOUNDFONT names, else one of those that are installed; None without any."""
     if named := os.environ.get(VARIABLE):
         return Path(named).expanduser()
-    found = [path for folder in FOLDERS for path in sorted(Path(folder).glob("*.sf2"))]
-    return next((path for path in found if path.name == FONT), next(iter(found), None))
+    fonts = [path for folder in FOLDERS for path in sorted(Path(folder).glob("*.sf2"))]
+    return next((path for path in fonts if path.name == FONT), next(iter(fonts), None))
 
 
 def fluidsynth() -> tuple[str, Path]:
@@ -395,7 +395,7 @@ class ScoreFile:
 def grid_of_frames(
     init: Picture | str | None, prompt: str, frames: Sequence[Frame]
 ) -> tuple[score.Grid, notes.Opening]:
-    """What a trace's frames wrote, begun from `init` or as `prompt` asks."""
+    """The notes of a trace's frames, and its opening: given by `init`, or as `prompt` asks."""
     grid, opening = score.grid_of(init if isinstance(init, str) else None, prompt)
     for frame in frames:
         if isinstance(frame, TextFrame):
@@ -404,7 +404,7 @@ def grid_of_frames(
 
 
 def piece_of(init: Picture | str | None, prompt: str, frames: Sequence[Frame]) -> Piece:
-    """The piece that a trace's frames are, begun from `init` or as `prompt` asks."""
+    """The complete part of a trace's frames as a piece; see `grid_of_frames`."""
     grid, opening = grid_of_frames(init, prompt, frames)
     return Piece(opening, tuple(grid.heard()), grid.complete)
 
@@ -413,16 +413,16 @@ def concatenate(pieces: Sequence[Piece]) -> Piece:
     """The pieces one after the other; each begins where it does in a bar of the first."""
     first = pieces[0]
     bar, begins = first.opening.bar, first.opening.begins
-    heard = list(first.notes)
+    combined = list(first.notes)
     end = first.sixteenths
     for piece in pieces[1:]:
         bars = -(-(begins + end) // bar) + BETWEEN
         start = bars * bar - begins + piece.opening.begins % bar
-        heard += [
+        combined += [
             note._replace(first=note.first + start, last=note.last + start) for note in piece.notes
         ]
         end = start + piece.sixteenths
-    return Piece(first.opening, tuple(heard), end)
+    return Piece(first.opening, tuple(combined), end)
 
 
 def encode_score(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None) -> bytes:
@@ -469,19 +469,19 @@ def decode_score(data: bytes, name: str) -> tuple[ScoreFile, str]:
     """
     try:
         music = decode_midi(data)
-        heard = []
+        score_notes = []
         for track in music.tracks:
             voice = notes.VOICES.index(track.name) if track.name in notes.VOICES else 0
             for pitch, *ticks in track.notes:
                 first, last = (4 * tick // music.quarter for tick in ticks)
-                heard.append(score.Note(voice, pitch, first, last))
-        end = max((note.last for note in heard), default=0)
-        if sum(note.last - note.first for note in heard) > end * len(notes.VOICES):
+                score_notes.append(score.Note(voice, pitch, first, last))
+        end = max((note.last for note in score_notes), default=0)
+        if sum(note.last - note.first for note in score_notes) > end * len(notes.VOICES):
             raise ValueError("has notes that overlap, which genui writes none of")
     except ValueError as error:
         raise GenuiError(f"{name}: {error}; write or copy it again") from None
     text = next((text for text in music.texts if text.startswith("{")), "")
-    return ScoreFile(tuple(sorted(heard))), recipe_text(text)
+    return ScoreFile(tuple(sorted(score_notes))), recipe_text(text)
 
 
 def compare_scores(

@@ -112,9 +112,9 @@ def _points(text: str, name: str) -> list[Point]:
         del rows[0]  # the names of the columns
     if len(rows) > MOST_POINTS:
         raise MisuseError(f"{name}: has {len(rows):,} points; {_FEWER}")
-    found = [(line, *_place(cells, line, name), cells[2:]) for line, cells in rows]
-    labels = _labels([rest[0].strip() if rest else "" for *_, rest in found], name)
-    points = [Point(x, y, label) for (_, x, y, _), label in zip(found, labels, strict=True)]
+    places = [(line, *_place(cells, line, name), cells[2:]) for line, cells in rows]
+    labels = _labels([rest[0].strip() if rest else "" for *_, rest in places], name)
+    points = [Point(x, y, label) for (_, x, y, _), label in zip(places, labels, strict=True)]
     if len(points) < LEAST_POINTS:
         count = "one point" if points else "no points"
         raise MisuseError(f"{name}: has {count}; give {LEAST_POINTS} or more, a line of x,y each")
@@ -142,8 +142,8 @@ def _place(cells: Sequence[str], line: int, name: str) -> tuple[float, float]:
         raise MisuseError(f"{name}, line {line}: has {count}; give two, x and y, or a class beside")
     for cell in cells[:2]:
         if not _is_number(cell):
-            said = cell.strip()[:20]
-            raise MisuseError(f"{name}, line {line}: {said!r} is no number; give x and y")
+            text = cell.strip()[:20]
+            raise MisuseError(f"{name}, line {line}: {text!r} is no number; give x and y")
     x, y = float(cells[0]), float(cells[1])
     if not (math.isfinite(x) and math.isfinite(y)):
         raise MisuseError(f"{name}, line {line}: has {cells[0].strip()}, {cells[1].strip()}, "

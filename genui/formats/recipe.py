@@ -88,7 +88,7 @@ class View(Struct, frozen=True, kw_only=True):
 
 
 class TraceRecipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A generation as a file carries it: `to_start` gives what the worker is asked."""
+    """A generation as a file carries it; `to_start` is its request to the worker."""
 
     format: int = FORMAT
     genui: Annotated[str, Meta(max_length=80)] = __version__
@@ -195,7 +195,7 @@ def result_of(*samples: Sequence[Frame]) -> Result:
 
 
 def to_start(recipe: TraceRecipe, trace: int = 0) -> Start:
-    """What the worker is asked to make the first sample again."""
+    """The request of the first sample."""
     return Start(
         trace=trace,
         model=recipe.model,
@@ -313,7 +313,7 @@ METADATA = "metadata.jsonl"
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What makes the samples again: kept in the folder, and compared when it is gone on with."""
+    """What makes the samples again: kept in the folder, and compared when more are added."""
 
     model: str
     fingerprint: str

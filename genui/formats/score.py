@@ -68,18 +68,18 @@ class Note(NamedTuple):
 
 def sounding(voice: int, tokens: Sequence[int]) -> list[Note]:
     """The notes of one voice. A hold after nothing is silence."""
-    found: list[Note] = []
+    sounds: list[Note] = []
     open_note: tuple[int, int] | None = None  # pitch, first
     for at, token in enumerate(tokens):
         if token == notes.HOLD:
             continue
         if open_note is not None:
-            found.append(Note(voice, *open_note, at))
+            sounds.append(Note(voice, *open_note, at))
         pitch = notes.pitch_of(token)
         open_note = None if pitch is None else (pitch, at)
     if open_note is not None:
-        found.append(Note(voice, *open_note, len(tokens)))
-    return found
+        sounds.append(Note(voice, *open_note, len(tokens)))
+    return sounds
 
 
 class Sound(NamedTuple):

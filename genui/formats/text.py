@@ -157,9 +157,9 @@ def compare_recordings(
 
 
 def _split_recipe(data: bytes, mark: str, name: str) -> tuple[str, str]:
-    """What stands before the last line, and the recipe in it."""
-    content, found, recipe = _decoded(data, name).rpartition(mark)
-    if not found or "\n" in recipe.rstrip("\n"):
+    """The lines before the last one, and the recipe in the last."""
+    content, separator, recipe = _decoded(data, name).rpartition(mark)
+    if not separator or "\n" in recipe.rstrip("\n"):
         raise NoRecipeError(name)
     return content, recipe
 

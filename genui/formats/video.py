@@ -35,13 +35,13 @@ def installed() -> bool:
 
 def ffmpeg() -> str:
     """The path of ffmpeg. Raises GenuiError where it is not installed."""
-    found = shutil.which("ffmpeg")
-    if found is None:
+    program = shutil.which("ffmpeg")
+    if program is None:
         raise GenuiError(
             ".mp4: needs ffmpeg, which is not installed (as in: apt install ffmpeg); "
             "or end the name in .gif or .apng"
         )
-    return found
+    return program
 
 
 def encode(frames: "Sequence[NDArray[np.uint8]]", text: str, rate: float) -> bytes:
@@ -120,13 +120,13 @@ def comment(data: bytes) -> str:
         raise ValueError("no MP4")
     inside = memoryview(data)
     for name in _PATH:
-        found = None
-        for kind, body in _boxes(inside):  # all of them, so that a file cut off anywhere is told
-            if found is None and kind == name:
-                found = body
-        if found is None:
+        content = None
+        for kind, body in _boxes(inside):  # all of them: a file cut off anywhere is refused
+            if content is None and kind == name:
+                content = body
+        if content is None:
             return ""
-        inside = found[_SKIP.get(name, 0) :]
+        inside = content[_SKIP.get(name, 0) :]
     return bytes(inside).decode("utf-8", "replace")
 
 
@@ -166,5 +166,5 @@ def _run(command: list[str], data: bytes) -> None:
         reason = getattr(error, "strerror", None) or f"took over {SECONDS} s"
         raise GenuiError(f"ffmpeg: {reason}; write a .gif or .apng instead") from None
     if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["failed"]
-        raise GenuiError(f"ffmpeg: {said[-1][:160]}; write a .gif or .apng instead")
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["failed"]
+        raise GenuiError(f"ffmpeg: {lines[-1][:160]}; write a .gif or .apng instead")

@@ -86,7 +86,7 @@ def test_settings_reach_the_engine(engine: FakeEngine) -> None:
         (["shapes", "--frames", "/etc"], "holds other files"),
         (["shapes", "--scale", "0"], "--scale 0: between 1 and"),
         (["shapes", "--rate", "0"], "--rate 0.0: between 0.1 and 50"),
-        (["shapes", "--strength", "0.5"], "--strength: says how far --init IMAGE is drowned"),
+        (["shapes", "--strength", "0.5"], "--strength: says how much of --init IMAGE is re-noised"),
         (["shapes", "--init", "x.png", "--strength", "0"], "--strength 0: more than 0"),
         (["shapes", "--init", "x.png", "--strength", "nan"], "--strength nan: more than 0"),
         (["plays", "--out", "/no/folder/x.txt"], "there is no folder /no/folder"),

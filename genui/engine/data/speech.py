@@ -26,7 +26,7 @@ from genui.engine.data.image_files import (
     shorten_notes,
 )
 from genui.engine.data.images import hold_out_images
-from genui.formats.audio import decode_wav, resampled, to_pcm
+from genui.formats.audio import decode_wav, resample, to_pcm
 from genui.recipes.classifier import SoundClassifierRecipe
 from genui.recipes.diffusion import VoiceRecipe
 
@@ -343,7 +343,7 @@ def prepare(samples: Samples, rate: int) -> Samples:
 
     Raises ValueError, a reason without the file's name, where there is nothing to hear.
     """
-    samples = resampled(samples, rate, SAMPLE_RATE)
+    samples = resample(samples, rate, SAMPLE_RATE)
     samples = samples - samples.mean()
     loudness = _loudness(samples)
     if loudness.max() < SILENT:

@@ -52,7 +52,7 @@ def machine_of(ready: protocol.Ready | None) -> Machine:
 def recipe_for(
     trace: Trace[Any], machine: Machine, result: Result | None = None, view: View | None = None
 ) -> TraceRecipe:
-    """The recipe of one branch, as far as it is begun."""
+    """The recipe of one branch, as far as it is known."""
     started = protocol.Started(
         trace=0,
         model=trace.request.model,
@@ -267,7 +267,7 @@ WALKS = (
     *PICTURES[2:],
 )
 SOUNDS = (
-    Format("wav", ".wav", "the sound of the guess at step {step}", "sound", still=True),
+    Format("wav", ".wav", "the sound of the prediction at step {step}", "sound", still=True),
     *PICTURES,
 )
 PLANES = (
