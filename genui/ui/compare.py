@@ -19,8 +19,6 @@ from genui.ui import messages
 from genui.ui.session import Session
 from genui.ui.terminal import may_move
 from genui.ui.traces.compare import (
-    PARTS,
-    ClipHead,
     Column,
     Columns,
     InStep,
@@ -42,12 +40,6 @@ CLIP_KEYS: list[BindingType] = [
     Binding("comma", "frame(-1)", "The frame before", show=False),
     Binding("semicolon", "roll", "Let the clips play, or hold them", show=False),
 ]
-
-
-def next_part(part: Part) -> Part:
-    """The predicted picture, the noisy picture or the noise: the next of them."""
-    parts = tuple(PARTS)
-    return parts[(parts.index(part) + 1) % len(parts)]
 
 
 # --- Traces side by side on one timeline: branches, models or seeds, moved in step ------------
@@ -95,9 +87,7 @@ class CompareScreen(Window[Column | None]):
         part: Part = "guess",
     ) -> None:
         super().__init__()
-        self.traces = Columns(session, self, pane, columns)
-        self._part: Part = part
-        self.clip = ClipHead()  # of clips: the frame that all of them show
+        self.traces = Columns(session, self, pane, columns, part)
         self._note = ""  # said in place of what is said usually
         self._stale = True
         self._begun_at = self._painted_at = time.monotonic()
@@ -166,7 +156,7 @@ class CompareScreen(Window[Column | None]):
 
     def action_swap(self) -> None:
         """The guess, the noisy picture or the noise: the next of them."""
-        self._part = next_part(self._part)
+        self.traces.next_part()
         self._go()
 
     def action_probes(self) -> None:
@@ -184,12 +174,12 @@ class CompareScreen(Window[Column | None]):
     def action_frame(self, by: int) -> None:
         """Of clips: hold them, at the frame after or before."""
         if self._frames > 1:
-            self.clip.step(by, self._frames)
+            self.traces.clip.step(by, self._frames)
             self._paint()
 
     def action_roll(self) -> None:
         """Of clips: let them play, or hold them."""
-        self.clip.hold(self.clip.moving(self._frames))
+        self.traces.clip.hold(self.traces.clip.moving(self._frames))
         self._paint()
 
     def action_scroll_text(self, by: int) -> None:
@@ -271,7 +261,7 @@ class CompareScreen(Window[Column | None]):
         moved = self.going.tick(CATCH_UP["image" if self.going.pictures else "text"] * TICKS)
         seen = [(trace.computed, trace.started) for trace in self.going.traces]
         loading = any(trace.loading for trace in self.going.traces)
-        moved = self.clip.tick(self._frames) or moved
+        moved = self.traces.clip.tick(self._frames) or moved
         if seen != self._seen:
             self._stale, self._seen = True, seen
             self.going.compare()
@@ -287,14 +277,21 @@ class CompareScreen(Window[Column | None]):
         going, waited = self.going, self._painted_at - self._begun_at
         for index, view in enumerate(self.query(ColumnView)):
             focused = index == self.focus_at
-            view.paint(going.position, self._part, focused, going.playing, waited, self.clip.at)
+            view.paint(
+                going.position,
+                self.traces.part,
+                focused,
+                going.playing,
+                waited,
+                self.traces.clip.at,
+            )
         timeline = self.query_one(Timeline)
         total = going.total
         timeline.left = f"step {going.position:>{len(str(total))}}/{total}"
         timeline.total = total
         timeline.computed = going.available
         timeline.position = going.position
-        timeline.right = self.clip.words(self._frames) if self._frames > 1 else ""
+        timeline.right = self.traces.clip.words(self._frames) if self._frames > 1 else ""
         line = self._note or self._difference_line()
         if self._pictures:
             line += f"\n{self._gap_line()}"
@@ -323,10 +320,10 @@ class CompareScreen(Window[Column | None]):
         pictures = [frame for frame in frames if isinstance(frame, ImageFrame)]
         if len(pictures) != 2:
             return "no picture yet"
-        found = gap(pictures[0], pictures[1], self._part)
+        found = gap(pictures[0], pictures[1], self.traces.part)
         if found is None:
             return "their pictures are of different sizes"
-        return f"{SHORT[self._part]} at step {step}: {gap_words(found)}"
+        return f"{SHORT[self.traces.part]} at step {step}: {gap_words(found)}"
 
 
 # --- More like this one: variations beside the sample they vary, to choose from and go on with
@@ -379,9 +376,7 @@ class VariationsScreen(Window[Column | None]):
         sheet: Sheet,
     ) -> None:
         super().__init__()
-        self.traces = Columns(session, self, pane, [sample])
-        self._part: Part = part
-        self.clip = ClipHead()  # of clips: the frame that all of them show
+        self.traces = Columns(session, self, pane, [sample], part)
         self._note = ""  # said in place of what is said usually
         self._stale = True
         self._begun_at = self._painted_at = time.monotonic()
@@ -499,18 +494,18 @@ class VariationsScreen(Window[Column | None]):
     def action_swap(self) -> None:
         """The guess, the noisy picture or the noise: the next of them."""
         if not self._sample.trace.first:
-            self._part = next_part(self._part)
+            self.traces.next_part()
             self._paint()
 
     def action_frame(self, by: int) -> None:
         """Of clips: hold them, at the frame after or before."""
         if self._frames > 1:
-            self.clip.step(by, self._frames)
+            self.traces.clip.step(by, self._frames)
             self._paint()
 
     def action_roll(self) -> None:
         """Of clips: let them play, or hold them."""
-        self.clip.hold(self.clip.moving(self._frames))
+        self.traces.clip.hold(self.traces.clip.moving(self._frames))
         self._paint()
 
     def action_scroll_text(self, by: int) -> None:
@@ -571,7 +566,7 @@ class VariationsScreen(Window[Column | None]):
         self._stale = True
         if not self.traces.is_open:
             return
-        self.clip.again()
+        self.traces.clip.again()
         for column in self.columns[1:]:
             if not column.fault:
                 column.trace.goal = column.trace.total
@@ -580,7 +575,7 @@ class VariationsScreen(Window[Column | None]):
     def _tick(self) -> None:
         if not self.traces.is_open:
             return
-        moved = self.clip.tick(self._frames)
+        moved = self.traces.clip.tick(self._frames)
         loading = any(column.trace.loading for column in self.columns)
         self._stale = self._stale or loading or moved
         if self._stale and may_move(self.app, self._painted_at):
@@ -601,7 +596,7 @@ class VariationsScreen(Window[Column | None]):
         """Where these are, and by what means."""
         means = means_of(self._sample.trace.request.settings).words
         place = f"{self.chosen + 1} of {len(self.columns)} · {DISTANCES[self.distance]}: {means}"
-        return f"{place} · {self.clip.words(self._frames)}" if self._frames > 1 else place
+        return f"{place} · {self.traces.clip.words(self._frames)}" if self._frames > 1 else place
 
     def _place(self, column: Column) -> int:
         return self._step if column is self._sample else column.trace.computed
@@ -619,7 +614,7 @@ class VariationsScreen(Window[Column | None]):
                 view.column = Column(column.trace, self._title(index), None, column.fault)
                 chosen = index == self.chosen
                 at = self._place(column)
-                view.paint(at, self._part, chosen, False, waited, self.clip.at)
+                view.paint(at, self.traces.part, chosen, False, waited, self.traces.clip.at)
 
     def _title(self, index: int) -> str:
         column = self.columns[index]
@@ -637,7 +632,9 @@ class VariationsScreen(Window[Column | None]):
         column = self.columns[self.chosen]
         view.column = Column(column.trace, self._title(self.chosen), None, column.fault)
         going = column is not self._sample and not column.trace.finished
-        view.paint(self._place(column), self._part, True, going, self._painted_at - self._begun_at)
+        view.paint(
+            self._place(column), self.traces.part, True, going, self._painted_at - self._begun_at
+        )
 
     def _preview(self, index: int) -> str:
         """What it says where it leaves the sample."""

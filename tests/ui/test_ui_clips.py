@@ -135,9 +135,9 @@ async def test_clips_are_compared_at_the_same_frame(video: Path, open_app: Opene
         await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
         screen = pilot.app.screen
         assert isinstance(screen, CompareScreen)
-        await until(pilot, lambda: screen.clip.at > 1)
+        await until(pilot, lambda: screen.traces.clip.at > 1)
         await pilot.press("full_stop")
-        assert f"frame {screen.clip.at + 1:>2}/16 ‖" in seen(pilot)
+        assert f"frame {screen.traces.clip.at + 1:>2}/16 ‖" in seen(pilot)
         left, right = screen.query(ImageView)
         assert left._rgb is not None
         assert right._rgb is not None
@@ -198,10 +198,10 @@ async def test_variations_of_a_clip_play_in_step_and_are_held(
         screen = pilot.app.screen
         assert isinstance(screen, VariationsScreen)
         await until(pilot, lambda: all(column.trace.finished for column in screen.columns))
-        before = screen.clip.at
-        await until(pilot, lambda: screen.clip.at != before)
+        before = screen.traces.clip.at
+        await until(pilot, lambda: screen.traces.clip.at != before)
         await pilot.press("full_stop")
-        held = screen.clip.at
+        held = screen.traces.clip.at
         await until_seen(pilot, "‖")
         for column, view in zip(screen.columns, screen.query(ColumnView), strict=True):
             clip, picture = column.frame_at(column.trace.computed), view.query_one(ImageView)

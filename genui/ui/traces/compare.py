@@ -213,11 +213,15 @@ class InStep:
 class Columns:
     """Takes the replies about its traces for `window`, and gives the traces back to `pane`."""
 
-    def __init__(self, session: Worker, window: Any, pane: Any, columns: Sequence[Column]) -> None:
+    def __init__(
+        self, session: Worker, window: Any, pane: Any, columns: Sequence[Column], part: Part
+    ) -> None:
         self._session = session
         self._window = window
         self._pane = pane
         self.columns: tuple[Column, ...] = tuple(columns)
+        self.part: Part = part  # which picture of a step all of them show
+        self.clip = ClipHead()  # and which frame of a clip
         self.is_open = True
 
     def take_over(self) -> None:
@@ -272,6 +276,11 @@ class Columns:
                 column.trace.lose()
                 column.fault = clean_line(reply.message)
         return line
+
+    def next_part(self) -> None:
+        """The predicted picture, the noisy picture or the noise: the next of them."""
+        parts = tuple(PARTS)
+        self.part = parts[(parts.index(self.part) + 1) % len(parts)]
 
     def frames(self, places: Sequence[int]) -> int:
         """Frames of the clips at these steps, one a column; 1 of pictures."""
