@@ -8,7 +8,7 @@ import pytest
 
 from genui.base import plugins
 from genui.base.errors import MisuseError
-from genui.base.plugins import Table, resolve, rows, use_files
+from genui.base.plugins import Table, load_rows, resolve, use_files
 from genui.cli.main import main
 from genui.protocol import SAMPLERS
 from genui.recipes import RECIPES, find_recipe
@@ -57,7 +57,7 @@ def test_an_entry_point_adds_rows_one_or_many(
     monkeypatch.syspath_prepend(str(tmp_path))
     assert SAMPLERS["euler-e"].title == "E"
     assert "of-a-package" in RECIPES
-    assert "two_rows" in plugins.sources()
+    assert "two_rows" in plugins.list_sources()
 
 
 def test_a_built_in_name_loads_no_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +123,7 @@ def test_other_kinds_of_a_group_are_not_of_the_table(tmp_path: Path) -> None:
     use_files([write(tmp_path / "kinds.py", "RECIPES = {'n': 1, 's': 'text'}\n")])
     table = Table("genui.recipes", int, {"own": 0}, base=object)
     assert dict(table) == {"own": 0, "n": 1}
-    assert rows("genui.recipes") == {"n": 1, "s": "text"}
+    assert load_rows("genui.recipes") == {"n": 1, "s": "text"}
 
 
 @pytest.mark.parametrize(

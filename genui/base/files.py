@@ -1,6 +1,6 @@
-"""Reading and writing small files so that a crash, a full disk or a stranger's file costs nothing.
+"""Safe reading and atomic writing of files.
 
-A file is replaced whole or not at all: written aside in the same folder, synced, renamed.
+A file is replaced whole or not at all: written beside it in the same folder, synced, renamed.
 """
 
 import os
@@ -18,37 +18,37 @@ SMALL = 1024 * 1024
 _ASIDE = ".aside"
 
 
-def plain(text: str, limit: int = 200) -> str:
+def sanitize(text: str, limit: int = 200) -> str:
     """Untrusted text for use in a message: one line, printable, `limit` characters at most."""
     short = text if len(text) <= limit else text[: limit - 1] + "…"
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in short)
 
 
-def shown(path: Path) -> str:
+def show(path: Path) -> str:
     """The path for use in a message: file names are untrusted and may hold control characters."""
-    return plain(str(path), 1000)
+    return sanitize(str(path), 1000)
 
 
 def cannot_write(path: Path, error: OSError) -> GenuiError:
-    """The one line for a full disk, a missing permission and their kin."""
+    """The error for a full disk, a missing permission and the like."""
     return GenuiError(
-        f"cannot write {shown(path)}: {(error.strerror or str(error)).lower()}; "
+        f"cannot write {show(path)}: {(error.strerror or str(error)).lower()}; "
         "free some space, or set GENUI_HOME to a folder you may write to"
     )
 
 
 def cannot_read(path: Path, error: OSError) -> GenuiError:
-    """The one line for a file that is missing or not ours to read."""
+    """The error for a file that is missing or may not be read."""
     return GenuiError(
-        f"cannot read {shown(path)}: {(error.strerror or str(error)).lower()}; "
+        f"cannot read {show(path)}: {(error.strerror or str(error)).lower()}; "
         "check that it exists and that you may read it"
     )
 
 
-def defect(path: Path, error: Exception) -> GenuiError:
-    """The one line for a file that a reader failed on in a way that nobody thought of."""
+def report_defect(path: Path, error: Exception) -> GenuiError:
+    """The error for a file on which a reader failed unexpectedly."""
     return GenuiError(
-        f"cannot read {shown(path)}: {type(error).__name__} ({plain(str(error), 80)}); it is "
+        f"cannot read {show(path)}: {type(error).__name__} ({sanitize(str(error), 80)}); it is "
         "damaged, or genui has a defect: GENUI_DEBUG=1 genui inspect PATH shows where"
     )
 
@@ -57,8 +57,8 @@ def defect(path: Path, error: Exception) -> GenuiError:
 def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yields a path beside `path` to write to; renames it to `path` if the block succeeds.
 
-    With `durable` the contents reach the disk before the name does, so a power cut leaves
-    the old file or the new one. Raises GenuiError naming `path` where the disk refuses.
+    With `durable` the contents are synced before the rename, so a power cut leaves the old file
+    or the new one. Raises GenuiError naming `path` where writing fails.
     """
     aside = path.with_name(f".{path.name}.{os.urandom(4).hex()}{_ASIDE}")
     try:
@@ -93,7 +93,7 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 def append_whole(fd: int, data: bytes) -> None:
-    """Appends all of `data` or nothing; nobody else may append meanwhile. Raises OSError."""
+    """Appends all of `data` or nothing; there must be no other writer. Raises OSError."""
     written = 0
     try:
         while written < len(data):
@@ -106,34 +106,34 @@ def append_whole(fd: int, data: bytes) -> None:
 
 
 def remove_asides(folder: Path) -> None:
-    """Removes what a killed writer left half-written. Call only while nobody else writes here."""
-    for left in folder.glob(f".*{_ASIDE}"):
+    """Removes the partial files of killed writers. Call only while there is no other writer."""
+    for aside in folder.glob(f".*{_ASIDE}"):
         with suppress(OSError):
-            left.unlink()
+            aside.unlink()
 
 
 @contextmanager
-def open_regular(path: Path, strange: GenuiError) -> Iterator[BinaryIO]:
-    """The file, to be read. Raises `strange` where it is no regular file, and GenuiError
-    naming it where the disk refuses, also while it is read."""
+def open_regular(path: Path, irregular: GenuiError) -> Iterator[BinaryIO]:
+    """Opens a file for reading. Raises `irregular` where it is no regular file, and GenuiError
+    naming it where reading fails, also inside the block."""
     try:
-        # Not blocking: a named pipe put here by a stranger must not hang the reader.
+        # Not blocking: a named pipe must not hang the reader.
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "rb") as file:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise strange
+                raise irregular
             yield file
     except OSError as error:
         raise cannot_read(path, error) from None
 
 
 def read_regular(path: Path, most: int, remedy: str, fault: type[GenuiError] = GenuiError) -> bytes:
-    """The whole of a regular file of a user's, which has at most `most` bytes.
+    """The whole of a regular file of at most `most` bytes.
 
-    Both are looked at before anything is read: a named pipe would keep us waiting and a device
-    never ends. Raises `fault`, one line that names the file and ends with the `remedy`.
+    Type and size are checked first: a named pipe would block and a device never ends. Raises
+    `fault`, one line that names the file and ends with the `remedy`.
     """
-    name = shown(path)
+    name = show(path)
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
@@ -148,18 +148,18 @@ def read_regular(path: Path, most: int, remedy: str, fault: type[GenuiError] = G
                 return file.read(most)
         finally:
             os.close(fd)
-    except (OSError, ValueError) as error:  # ValueError: no name that a file can have
+    except (OSError, ValueError) as error:  # ValueError: an impossible file name
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise fault(f"{name}: cannot be read ({reason}); {remedy}") from None
 
 
 def read_small(path: Path) -> bytes:
     """The whole of a regular file of at most SMALL bytes. Raises GenuiError naming it."""
-    strange = GenuiError(f"{shown(path)} is not a regular file: remove it")
-    with open_regular(path, strange) as file:
+    irregular = GenuiError(f"{show(path)} is not a regular file: remove it")
+    with open_regular(path, irregular) as file:
         data = file.read(SMALL + 1)
     if len(data) > SMALL:
-        raise GenuiError(f"{shown(path)} is over {SMALL} bytes and so not ours: remove it")
+        raise GenuiError(f"{show(path)} is over {SMALL} bytes and so not of genui: remove it")
     return data
 
 

@@ -1,8 +1,7 @@
-"""Words in files of runs that have other names in the code. The files keep theirs for good.
+"""Keys in files of runs whose names in the code have changed; the files keep the old names.
 
-A trainer of an earlier version reads commands and writes status and events in these words, so that
-it can be watched and controlled by this one. (`genui.formats.migrate` does this for saved
-generations; the room of runs lies below it.)
+A trainer of an earlier version reads commands and writes status and events with these keys, and so
+can be watched and controlled by this version. `genui.formats.migrate` is the same for saved traces.
 """
 
 from collections.abc import Mapping
@@ -14,4 +13,4 @@ COMMAND_WORDS: Mapping[str, str] = {"set_lr": "rate"}
 """Commands to their words in control files, and in the events of earlier versions."""
 
 COMMANDS: Mapping[str, str] = {word: command for command, word in COMMAND_WORDS.items()}
-"""The way back."""
+"""Words in files to commands."""

@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers as text for people."""
 
 import math
 
@@ -6,7 +6,7 @@ _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def count(value: float) -> str:
-    """A whole number with separated thousands: `1,240`; an integer exactly, however large."""
+    """A whole number with thousands separators: `1,240`; integers of any size are exact."""
     return f"{value:,d}" if isinstance(value, int) else f"{value:,.0f}"
 
 
@@ -38,7 +38,7 @@ def value(number: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """A span of time: `0:07`, `4:12`, `1:02:45`, `2 d 3 h`; `–` where it is negative, not known."""
+    """A duration: `0:07`, `4:12`, `1:02:45`, `2 d 3 h`; `–` where it is negative or not finite."""
     if not math.isfinite(seconds) or seconds < 0:
         return "–"
     minutes, second = divmod(math.ceil(seconds), 60)

@@ -1,4 +1,4 @@
-"""Whether Python that is still being written parses, where it stops, and what may follow."""
+"""Syntax checks of unfinished Python: whether it parses, where it breaks, whether it may go on."""
 
 import ast
 import codeop
@@ -10,21 +10,21 @@ from dataclasses import dataclass
 from typing import Literal
 
 MOST_CHARACTERS = 20_000
-"""A longer text takes longer to read than there is between two tokens."""
+"""Longer texts are not checked: parsing would take longer than sampling a token."""
 
 
 @dataclass(frozen=True)
 class Parsing:
-    """How a text stands as Python. Lines and columns count from 1."""
+    """The result of a syntax check. Lines and columns count from 1."""
 
     state: Literal["parses", "unfinished", "breaks", "unchecked"]
-    line: int = 0  # of a break: where; of what is unfinished: the last
+    line: int = 0  # of the break, or the last line of an unfinished text
     column: int = 0  # of a break
-    why: str = ""  # of a break, as the interpreter says it
+    why: str = ""  # the message of the interpreter for a break
 
     @property
     def words(self) -> str:
-        """For a person: `parses`, `unfinished at line 7`, `breaks at line 4: invalid syntax`."""
+        """As text: `parses`, `unfinished at line 7`, `breaks at line 4: invalid syntax`."""
         match self.state:
             case "parses":
                 return "parses"
@@ -35,36 +35,36 @@ class Parsing:
         return "too long to parse live"
 
 
-def parsing(source: str) -> Parsing:
-    """How `source` stands. A last line without its newline is still being written, and what
-    begins a block, a bracket or a string may still end it: that is unfinished, not broken.
+def check_syntax(source: str) -> Parsing:
+    """Check `source`. A last line without a newline is unfinished, not broken, as is an open block,
+    bracket or string.
     """
     if len(source) > MOST_CHARACTERS:
         return Parsing("unchecked")
-    whole = _read(source)
+    whole = _compile(source)
     if whole.state == "parses" or source.endswith("\n"):
         return whole
     head = source[: source.rfind("\n") + 1]
-    before = _read(head)
+    before = _compile(head)
     return before if before.state == "breaks" else Parsing("unfinished", head.count("\n") + 1)
 
 
-def viable(source: str) -> bool:
-    """Whether `source` is the beginning of some Python, however it may go on.
+def may_continue(source: str) -> bool:
+    """Whether `source` is a prefix of valid Python.
 
-    It may end anywhere, in the middle of a word, a number, an operator or a string. True of
-    what is too long to read between two tokens.
+    It may end anywhere, also inside a word, a number, an operator or a string. True of a text that
+    is too long to check.
     """
     if len(source) > MOST_CHARACTERS:
         return True
     line = source[source.rfind("\n") + 1 :]
-    if not line.strip():  # how far the next line is indented is still open
-        return _read(source[: len(source) - len(line)]).state != "breaks"
+    if not line.strip():  # the indentation may still change
+        return _compile(source[: len(source) - len(line)]).state != "breaks"
     if _continues(source) or (source.endswith("\\") and _continues(source[:-1])):
         return True
-    found = _read(source)
-    if found.why.startswith("unterminated") and found.line == source.count("\n") + 1:
-        return True  # a string in one line, which is not over yet
+    result = _compile(source)
+    if result.why.startswith("unterminated") and result.line == source.count("\n") + 1:
+        return True  # an open string of one line
     last = _LAST.search(source)
     if last is None:
         return False
@@ -87,21 +87,20 @@ _KEYWORDS = (*keyword.kwlist, *keyword.softkwlist)
 
 
 def _continues(source: str) -> bool:
-    """Whether more may follow in the same line: the parser reaches its end, which is left open
-    by a backslash, without having met anything wrong."""
-    return _read(source + " \\").state != "breaks"
+    """Whether more may follow in the same line: ended by a backslash it has no syntax error."""
+    return _compile(source + " \\").state != "breaks"
 
 
-def position(source: str, found: Parsing) -> int:
-    """Where in `source` the break is, as a number of characters from its beginning."""
+def find_break(source: str, result: Parsing) -> int:
+    """The index in `source` of the character at the break."""
     lines = source.split("\n")
-    line = min(max(found.line, 1), len(lines)) - 1
-    column = min(max(found.column - 1, 0), max(len(lines[line]) - 1, 0))
+    line = min(max(result.line, 1), len(lines)) - 1
+    column = min(max(result.column - 1, 0), max(len(lines[line]) - 1, 0))
     return sum(len(text) + 1 for text in lines[:line]) + column
 
 
-def _read(source: str) -> Parsing:
-    """As the interpreter's parser says, which tells what is incomplete from what is wrong."""
+def _compile(source: str) -> Parsing:
+    """Parse with the interpreter, which tells incomplete from wrong input."""
     flags = ast.PyCF_ONLY_AST | codeop.PyCF_ALLOW_INCOMPLETE_INPUT  # type: ignore[attr-defined]
     try:
         with warnings.catch_warnings():

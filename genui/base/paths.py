@@ -1,7 +1,7 @@
-"""Where every file genui reads or writes lives.
+"""Folders for data, cache and state.
 
-`GENUI_HOME` moves all of them under one folder; without it they follow the platform's
-own rules (platformdirs).
+With `GENUI_HOME` all are under that folder; without it they follow the rules of the platform
+(platformdirs).
 """
 
 import os
@@ -25,7 +25,7 @@ def _place(sub: str, kind: str) -> Path:
 
 
 def data_dir() -> Path:
-    """Runs and downloads: what is worth a backup."""
+    """Runs and downloads: files worth a backup."""
     return _place("data", "data")
 
 
@@ -40,12 +40,12 @@ def downloads_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """What can be computed again: drawn pictures, trained tokenizers."""
+    """Files that can be computed again: generated images, trained tokenizers."""
     return _place("cache", "cache")
 
 
 def state_dir() -> Path:
-    """Small things the app remembers: theme, hints already seen."""
+    """Small state of the app: the theme, hints already seen."""
     return _place("state", "state")
 
 

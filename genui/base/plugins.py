@@ -63,7 +63,7 @@ class Table(Mapping[str, Row], Generic[Row]):
         return len(self.built_in) + len(self._added())
 
     def _added(self) -> dict[str, Row]:
-        """The rows of plug-ins, found again where there may be others."""
+        """The rows of plug-ins, read again where plug-ins may have changed."""
         if self._last is not None and self._last[0] == _state():
             return self._last[1]
         added = {}
@@ -77,12 +77,12 @@ class Table(Mapping[str, Row], Generic[Row]):
         return added
 
 
-def by_name(rows: Iterable[Row]) -> dict[str, Row]:
+def index_by_name(rows: Iterable[Row]) -> dict[str, Row]:
     """Rows that have a `name` each, as a mapping."""
     return {row.name: row for row in rows}  # type: ignore[attr-defined]
 
 
-def rows(group: str, kind: type[Row] = object) -> dict[str, Row]:
+def load_rows(group: str, kind: type[Row] = object) -> dict[str, Row]:
     """The rows of that group of every plug-in by name, those of files first.
 
     A plug-in that cannot be loaded, and a row that is no `kind`, is one line on stderr and left
@@ -92,11 +92,11 @@ def rows(group: str, kind: type[Row] = object) -> dict[str, Row]:
 
 
 def _find_rows(group: str, kind: type[Row]) -> dict[str, tuple[str, Row]]:
-    """The same, with the plug-in that each is of."""
-    found: dict[str, tuple[str, Row]] = {}
-    for source, name, given in _given(group):
+    """As `load_rows`, with the source of each row."""
+    known: dict[str, tuple[str, Row]] = {}
+    for source, name, given in _load_groups(group):
         try:
-            named = _named(name, given)
+            named = _name_rows(name, given)
         except TypeError as error:
             _report(f"plug-in {source}: {error}; skipped")
             continue
@@ -106,13 +106,13 @@ def _find_rows(group: str, kind: type[Row]) -> dict[str, tuple[str, Row]]:
                     f"plug-in {source}: {key} of {group} is a {type(row).__name__}, and not a "
                     f"{kind.__name__}; skipped"
                 )
-            elif found.setdefault(key, (source, row))[1] is not row:
+            elif known.setdefault(key, (source, row))[1] is not row:
                 _report(f"plug-in {source}: another plug-in has a '{key}' already; skipped")
-    return found
+    return known
 
 
 def resolve(reference: str | Callable[..., Any]) -> Any:
-    """What a row names, as `module:name`, or has."""
+    """The object that a row names as `module:name`, or holds."""
     if not isinstance(reference, str):
         return reference
     from pkgutil import resolve_name
@@ -139,28 +139,28 @@ def use_files(paths: Iterable[str]) -> None:
             pass
 
 
-def sources() -> list[str]:
-    """What is installed or named: `name of the distribution` or path, each once. Loads nothing."""
+def list_sources() -> list[str]:
+    """Names of the distributions and paths of the files of all plug-ins. Loads nothing."""
     files = [path for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path]
     return [*files, *dict.fromkeys(source for source, *_ in _entry_points())]
 
 
-# --- where rows come from -----------------------------------------------------------
+# --- Files and entry points -------------------------------------------------------------------
 
 _modules: dict[str, ModuleType | None] = {}
 """Files loaded so far by path; None for one that failed, or is being loaded."""
 _objects: dict[tuple[str, str, str], Any] = {}
-"""What entry points named, by source, group and name; None as above."""
+"""Objects of entry points by source, group and name; None as above."""
 _reported: set[str] = set()
 _attempts = 0
 
 
 def _state() -> tuple[Any, ...]:
-    """What the rows of plug-ins depend on."""
+    """A key that changes when the rows of plug-ins may change."""
     return _attempts, os.environ.get(VARIABLE), tuple(sys.path)
 
 
-def _given(group: str) -> Iterator[tuple[str, str, Any]]:
+def _load_groups(group: str) -> Iterator[tuple[str, str, Any]]:
     """(plug-in, name, what it gives for the group) of every one that can be loaded."""
     for path in os.environ.get(VARIABLE, "").split(os.pathsep):
         module = _load_file(path) if path else None
@@ -177,7 +177,7 @@ def _given(group: str) -> Iterator[tuple[str, str, Any]]:
                 yield source, name, _objects[key]
 
 
-def _named(name: str, given: Any) -> dict[str, Any]:
+def _name_rows(name: str, given: Any) -> dict[str, Any]:
     """A row, a sequence of rows or a mapping, as a mapping."""
     if isinstance(given, Mapping):
         return dict(given)
@@ -185,7 +185,7 @@ def _named(name: str, given: Any) -> dict[str, Any]:
         without = next((row for row in given if not hasattr(row, "name")), None)
         if without is not None:
             raise TypeError(f"a {type(without).__name__} has no name: give a mapping of names")
-        return by_name(given)
+        return index_by_name(given)
     return {getattr(given, "name", name): given}
 
 
@@ -243,8 +243,8 @@ _scanned: dict[tuple[str, ...], list[tuple[str, str, str, Any]]] = {}
 def _entry_points() -> list[tuple[str, str, str, Any]]:
     """(distribution, group, name, entry point) of every installed plug-in.
 
-    The files are looked through here first: `importlib.metadata` takes 50 ms to import, and most
-    people have no plug-in.
+    The files are searched here first: `importlib.metadata` takes 50 ms to import, and most users
+    have no plug-in.
     """
     places = tuple(sys.path)
     if places not in _scanned:
@@ -265,7 +265,7 @@ def _distribution(path: str) -> Any:
 
 
 def _plugin_folders(places: Iterable[str]) -> Iterator[str]:
-    """Folders of installed distributions that have a group of ours."""
+    """Folders of installed distributions with entry points of genui."""
     for place in places:
         try:
             with os.scandir(place or ".") as entries:

@@ -1,7 +1,7 @@
-"""Text nobody vouches for, made safe to show.
+"""Untrusted text made safe for a terminal, and values parsed from text.
 
-Model output, logs, file names and metric names may hold escape codes, control
-characters and bidirectional overrides; a terminal would obey them.
+Model output, logs, file names and metric names may hold escape codes, control characters and
+bidirectional overrides, which a terminal would execute.
 """
 
 import re
@@ -76,11 +76,11 @@ def clean_line(text: str, width: int | None = None) -> str:
     return set_cell_size(line, max(width - 1, 0)).rstrip() + ELLIPSIS if width > 0 else ""
 
 
-# --- Values as a person types them: `.5` is a number too, which msgspec, reading JSON's, refuses
+# --- Values from text -------------------------------------------------------------------------
 
 
 def from_text(text: str | list[str], kind: Any) -> Any:
-    """The value of that type. Raises msgspec.ValidationError where the text is none."""
+    """The value of type `kind`; `.5` is a number too. Raises msgspec.ValidationError."""
     if isinstance(text, str) and text.strip().startswith("."):
         text = f"0{text.strip()}"
     return msgspec.convert(text, kind, strict=False)

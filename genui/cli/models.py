@@ -164,7 +164,7 @@ def _content() -> dict[str, str]:
         models = ", ".join(shipped) or "none"
     except GenuiError as error:
         models = str(error)
-    loaded = ", ".join(plugins.sources()) or "none"
+    loaded = ", ".join(plugins.list_sources()) or "none"
     return {"shipped models": models, "plug-ins": loaded, "emoji font": _emoji_font()}
 
 

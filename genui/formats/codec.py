@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import shown
+from genui.base.files import show
 from genui.base.plugins import Table, resolve
 from genui.formats.favourites import SavedTree, branch_start
 from genui.formats.recipe import (
@@ -236,8 +236,8 @@ def read(path: Path) -> SavedFile:
     codec = codec_of(path)
     if codec is None or not codec.decode:
         suffixes = " ".join(codec.suffix for codec in CODECS.values() if codec.decode)
-        raise MisuseError(f"{shown(path)}: a recipe is in files that end in {suffixes}; name one")
-    name = shown(path)
+        raise MisuseError(f"{show(path)}: a recipe is in files that end in {suffixes}; name one")
+    name = show(path)
     content, recipe = resolve(codec.decode)(read_bytes(path), name)
     if not isinstance(recipe, TraceRecipe):
         if not recipe:
@@ -274,7 +274,7 @@ def compare(file: SavedFile, samples: Sequence[Sample]) -> Difference | None:
         return None
     # The recipe of an earlier version is not checked again: written now it lacks what is gone.
     data = encode(file.codec.suffix, samples, file.recipe)
-    again, _ = resolve(file.codec.decode)(data, shown(file.path))
+    again, _ = resolve(file.codec.decode)(data, show(file.path))
     return resolve(file.codec.difference)(file.content, again, samples)
 
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from genui import __version__
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import read_regular, shown
+from genui.base.files import read_regular, show
 from genui.formats import score
 from genui.formats.migrate import upgrade
 from genui.protocol import (
@@ -121,7 +121,7 @@ def read_bytes(path: Path) -> bytes:
     """The whole of a regular file of 1 to MOST_BYTES bytes. Raises GenuiError naming it."""
     data = read_regular(path, MOST_BYTES, "name a file that genui wrote")
     if not data:
-        raise GenuiError(f"{shown(path)}: is empty; write it again")
+        raise GenuiError(f"{show(path)}: is empty; write it again")
     return data
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from genui.base.errors import GenuiError
-from genui.base.files import cannot_read, defect, shown
+from genui.base.files import cannot_read, report_defect, show
 from genui.base.plugins import resolve
 from genui.runs.layout import RunDir, RunInfo, Status
 from genui.runs.listing import RunSummary
@@ -100,9 +100,9 @@ class Format:
         try:
             written = max(self.times(path), default=0.0)
         except OSError as error:
-            fault = f"cannot read {shown(path)}: {(error.strerror or str(error)).lower()}"
+            fault = f"cannot read {show(path)}: {(error.strerror or str(error)).lower()}"
         if not written and not fault:
-            fault = f"{shown(path)} is gone: it was removed or renamed"
+            fault = f"{show(path)} is gone: it was removed or renamed"
         age = max(0.0, time.time() - written)
         state = "failed" if fault else ended or ("writing" if age < WRITING else "quiet")
         status = Status(state="running" if state == "writing" else "stopped", heartbeat=written)
@@ -227,7 +227,7 @@ class Guarded:
         except Exception as error:
             if os.environ.get("GENUI_DEBUG"):
                 raise
-            self._defect = defect(self._path, error)
+            self._defect = report_defect(self._path, error)
             raise self._defect from None
 
     def __getattr__(self, name: str) -> Any:
@@ -304,7 +304,7 @@ class GrowingFile:
     def _read(self, fd: int, limit: int) -> bytes:
         about = os.fstat(fd)
         if not stat.S_ISREG(about.st_mode) and not stat.S_ISDIR(about.st_mode):
-            raise GenuiError(f"{shown(self.path)} is not a regular file: name another")
+            raise GenuiError(f"{show(self.path)} is not a regular file: name another")
         inode = (about.st_dev, about.st_ino)
         written = (about.st_size, about.st_mtime_ns)
         same = self._inode in (None, inode)

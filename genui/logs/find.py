@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import defect, shown
+from genui.base.files import report_defect, show
 from genui.logs.base import Format, Log
 from genui.logs.formats import FORMATS, SNIFFED, format_by_content, format_of, looks_like
 from genui.runs.listing import RunSummary
@@ -37,7 +37,7 @@ def find_logs(path: Path) -> FoundLogs:
     try:
         about = path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        raise MisuseError(f"there is no {shown(path)}: name a log, or a folder of logs") from None
+        raise MisuseError(f"there is no {show(path)}: name a log, or a folder of logs") from None
     except OSError as error:
         raise _refused(path, error) from None
     if stat.S_ISDIR(about.st_mode):
@@ -49,12 +49,10 @@ def find_logs(path: Path) -> FoundLogs:
     elif stat.S_ISREG(about.st_mode):
         logs = FoundLogs(_logs_in_file(path))
     else:
-        raise MisuseError(
-            f"{shown(path)} is no file and no folder: name a log, or a folder of logs"
-        )
+        raise MisuseError(f"{show(path)} is no file and no folder: name a log, or a folder of logs")
     if not logs:
         raise MisuseError(
-            f"nothing to watch in {shown(path)}: what is read here are "
+            f"nothing to watch in {show(path)}: what is read here are "
             + ", ".join(row.title for row in FORMATS.values())
         )
     logs.sort(key=lambda summary: (summary.age, summary.info.name))
@@ -80,9 +78,7 @@ def _logs_in_file(path: Path) -> list[RunSummary]:
     row = format_by_content(path.name, head)
     logs = row.logs(path, path.parent) if row else []
     if row is None or not logs:
-        raise MisuseError(
-            f"{shown(path)} is no log of a training: it looks like {looks_like(head)}"
-        )
+        raise MisuseError(f"{show(path)} is no log of a training: it looks like {looks_like(head)}")
     return [_summary(row, log) for log in logs]
 
 
@@ -189,7 +185,7 @@ class _Walk:
         except Exception as error:
             if os.environ.get("GENUI_DEBUG"):
                 raise
-            self.refusal = self.refusal or defect(place, error)
+            self.refusal = self.refusal or report_defect(place, error)
         self._refused += 1
         return []
 
@@ -203,4 +199,4 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _refused(path: Path, error: OSError) -> GenuiError:
     reason = (error.strerror or str(error)).lower()
-    return MisuseError(f"cannot read {shown(path)}: {reason}; check that you may read it")
+    return MisuseError(f"cannot read {show(path)}: {reason}; check that you may read it")

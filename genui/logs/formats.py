@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genui.base.plugins import Table, by_name
+from genui.base.plugins import Table, index_by_name
 from genui.logs.base import Format, Log, Tail
 from genui.logs.mlflow import Mlflow
 from genui.logs.records import STEP_KEYS
@@ -99,7 +99,7 @@ def _is_jsonl(head: bytes) -> bool:
     return isinstance(record, dict) and bool(record)
 
 
-FORMATS: Mapping[str, Format] = Table("genui.logs", Format, by_name((
+FORMATS: Mapping[str, Format] = Table("genui.logs", Format, index_by_name((
     Native("genui", "genui's own runs", "genui.logs.native:MetricsTail"),
     TensorBoard(
         "tensorboard", "TensorBoard event files", "genui.logs.tensorboard:EventsTail",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from genui.base.errors import GenuiError
-from genui.base.files import cannot_read, open_regular, shown
+from genui.base.files import cannot_read, open_regular, show
 from genui.logs.base import CHUNK, Reader
 from genui.logs.collected import Collected
 from genui.logs.records import Record, decode_record
@@ -50,21 +50,21 @@ class TrainerStateTail(Reader):
         path, seen = newest
         if seen == self._seen:
             return False
-        with open_regular(path, GenuiError(f"{shown(path)} is not a regular file")) as file:
+        with open_regular(path, GenuiError(f"{show(path)} is not a regular file")) as file:
             text = file.read(_LARGEST + 1)
         if len(text) > _LARGEST:
-            raise GenuiError(f"{shown(path)} is over {_LARGEST} bytes and so no log of a training")
+            raise GenuiError(f"{show(path)} is over {_LARGEST} bytes and so no log of a training")
         self._seen = seen
         state = decode_record(text)
         if state is None:
             if text.strip() and not text.lstrip().startswith(b"{"):
-                raise GenuiError(f"{shown(path)} is not a trainer_state.json: name another")
+                raise GenuiError(f"{show(path)} is not a trainer_state.json: name another")
             self._torn = True
             return True
         self._torn = False
         history = state.get("log_history")
         if not isinstance(history, list):
-            raise GenuiError(f"{shown(path)} has no log_history: it is not of a Trainer")
+            raise GenuiError(f"{show(path)} has no log_history: it is not of a Trainer")
         self._take(state, history)
         return True
 

@@ -10,7 +10,7 @@ import csv
 import numpy as np
 
 from genui.base.errors import GenuiError
-from genui.base.files import plain, shown
+from genui.base.files import sanitize, show
 from genui.logs.records import STEP_KEYS
 from genui.logs.text import LineReader, numbers_of, step_key, time_key, times_of, whole
 
@@ -43,8 +43,8 @@ class CsvTail(LineReader):
             self._names, self._delimiter = header(lines.pop(0))
             if not any(name.lower() in STEP_KEYS for name in self._names):
                 raise GenuiError(
-                    f"{shown(self.path)} has no column for the step "
-                    f"({plain(', '.join(self._names), 80)}): name one of them 'step'"
+                    f"{show(self.path)} has no column for the step "
+                    f"({sanitize(', '.join(self._names), 80)}): name one of them 'step'"
                 )
         rows = [row for row in _rows(lines, self._delimiter) if row]
         good = [row for row in rows if len(row) == len(self._names)]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError
-from genui.base.files import cannot_read, shown
+from genui.base.files import cannot_read, show
 from genui.logs.base import CHUNK, GrowingFile, Reader
 from genui.logs.native import Row
 
@@ -548,7 +548,7 @@ class _EventFile:
             if length is None:
                 if not self._file.offset:
                     raise GenuiError(
-                        f"{shown(self._file.path)} is no TensorBoard event file, or its beginning "
+                        f"{show(self._file.path)} is no TensorBoard event file, or its beginning "
                         "is damaged: remove it, or name another"
                     )
                 self._stuck = True

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote
 
 from genui.base.errors import GenuiError
-from genui.base.files import cannot_read, plain, shown
+from genui.base.files import cannot_read, sanitize, show
 from genui.logs.base import CHUNK, Format, Log, Reader
 from genui.logs.records import Record, decode_lines, decode_record
 
@@ -69,7 +69,7 @@ def open_database(database: Path, longest: int = LONGEST) -> "Iterator[sqlite3.C
 
     try:
         if not stat.S_ISREG(database.stat().st_mode):  # a named pipe would hang the reader
-            raise GenuiError(f"{shown(database)} is not a regular file: name another")
+            raise GenuiError(f"{show(database)} is not a regular file: name another")
         where = f"file:{quote(os.fsencode(database))}?mode=ro{_immutable(database)}"
         with closing(sqlite3.connect(where, uri=True, timeout=_PATIENCE)) as connection:
             connection.text_factory = lambda text: text.decode(errors="replace")
@@ -80,11 +80,11 @@ def open_database(database: Path, longest: int = LONGEST) -> "Iterator[sqlite3.C
     except (sqlite3.Error, UnicodeError) as error:  # what SQLite says of a damaged name is no text
         if "locked" in str(error) or "busy" in str(error):
             raise BlockingIOError(str(error)) from None
-        why = "damaged text" if isinstance(error, UnicodeError) else plain(str(error))
+        why = "damaged text" if isinstance(error, UnicodeError) else sanitize(str(error))
         if why == "interrupted":
             why = f"not read within {SECONDS:.0f} s of work, so it is damaged or far too large"
         raise GenuiError(
-            f"cannot read {shown(database)} as a trackio project: {why}; "
+            f"cannot read {show(database)} as a trackio project: {why}; "
             "check that it is one and that you may read it and its folder"
         ) from None
 
@@ -264,7 +264,7 @@ class TrackioTail(Reader):
         """Takes in about `limit` bytes of rows; `written` is false where the file is as it was."""
         column = id_column(connection)
         if column is None:
-            raise GenuiError(f"{shown(self._database)} is no trackio project: name another")
+            raise GenuiError(f"{show(self._database)} is no trackio project: name another")
         changed = False
         known = f"SELECT 1 FROM metrics WHERE id = ? AND {column} = ?"
         if (
@@ -290,7 +290,7 @@ class TrackioTail(Reader):
                 last = batch[-1][0]
                 if type(last) is not int or last <= self._last:
                     raise GenuiError(
-                        f"{shown(self._database)} is damaged: its rows are out of order; "
+                        f"{show(self._database)} is damaged: its rows are out of order; "
                         "repair it with sqlite3's .recover, or name another"
                     )
                 rows += batch

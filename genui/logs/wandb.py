@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from genui.base.errors import GenuiError
-from genui.base.files import shown
+from genui.base.files import show
 from genui.logs import tensorboard
 from genui.logs.base import CHUNK, PIECE, GrowingFile, Reader
 from genui.logs.tensorboard import BYTES, VARINT, WireError
@@ -155,7 +155,7 @@ class WandbTail(Reader):
             start = 0
             if not self._file.offset and data:
                 if not data.startswith(MAGIC[: len(data)]):
-                    raise GenuiError(f"{shown(self.path)} is no W&B log: name another")
+                    raise GenuiError(f"{show(self.path)} is no W&B log: name another")
                 if len(data) < _FILE_HEADER:
                     break
                 start = _FILE_HEADER

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from genui.base.errors import MisuseError, did_you_mean
-from genui.base.plugins import Table, by_name
+from genui.base.plugins import Table, index_by_name
 from genui.base.schema import settings_of
 from genui.protocol.registry import KINDS, resolve
 from genui.recipes import classifier, diffusion, gan, transformer
@@ -37,7 +37,7 @@ from genui.recipes.transformer import TransformerRecipe as TransformerRecipe
 RECIPES: Mapping[str, Recipe] = Table(
     "genui.recipes",
     Recipe,
-    by_name(
+    index_by_name(
         itertools.chain(
             transformer.TEXT_RECIPES,
             diffusion.IMAGE_RECIPES,

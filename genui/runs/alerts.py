@@ -24,7 +24,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from genui.base.files import plain
+from genui.base.files import sanitize
 from genui.runs.listing import RunSummary
 from genui.runs.series import Floats, Steps
 
@@ -264,7 +264,7 @@ class Alerts:
                 continue
             grown.append(points)
             if (at := metric.not_finite(fresh)) is not None:
-                line = f"{plain(name, 60)} is {_name_of(fresh[1][at])} at step {fresh[0][at]:,}"
+                line = f"{sanitize(name, 60)} is {_name_of(fresh[1][at])} at step {fresh[0][at]:,}"
                 broken.append((int(fresh[0][at]), self._moment(fresh[2][at]), line))
             if (rise := metric.rise(fresh)) is not None:
                 when = fresh[2][np.searchsorted(fresh[0], rise.step)]
@@ -305,7 +305,7 @@ class Alerts:
         if state in ("finished", "stopped"):
             return Alert("finish", step, when, f"{state} at step {step:,}")
         why = summary.fault or status.error or "its process is gone"
-        return Alert("crash", step, when, f"{state} at step {step:,}: {plain(why, 300)}")
+        return Alert("crash", step, when, f"{state} at step {step:,}: {sanitize(why, 300)}")
 
     def _moment(self, when: float) -> float:
         """The unix time of a point; now where none was logged."""
@@ -440,13 +440,13 @@ def _name_of(value: float) -> str:
 
 def _collapse_line(name: str, fall: Fall) -> str:
     return (
-        f"{plain(name, 60)} has collapsed since step {fall.began:,}: "
+        f"{sanitize(name, 60)} has collapsed since step {fall.began:,}: "
         f"{fall.level:.3g}, was {fall.best:.3g}"
     )
 
 
 def _divergence_line(name: str, rise: Rise) -> str:
     return (
-        f"{plain(name, 60)} diverges since step {rise.began:,}: "
+        f"{sanitize(name, 60)} diverges since step {rise.began:,}: "
         f"{rise.level:.4g}, was {rise.before:.4g}"
     )

@@ -15,7 +15,7 @@ from typing import Any, Literal, NoReturn, Self, SupportsInt
 
 import msgspec
 
-from genui.base.files import SMALL, atomic_write, plain
+from genui.base.files import SMALL, atomic_write, sanitize
 from genui.runs import control, layout
 from genui.runs.layout import create_script_run, read_info
 from genui.runs.media import BEYOND, Names, Notes, Samples, as_step, flat, media_in, number
@@ -390,7 +390,7 @@ class Run:
             self._safely("end", self._update_status)
             if self.summary:
                 self._save_summary()
-            self._safely("end", lambda w: w.update(state=state, error=plain(error, 1000)))
+            self._safely("end", lambda w: w.update(state=state, error=sanitize(error, 1000)))
             self._safely("end", lambda w: w.__exit__(None, None, None))
 
     def forked(self) -> None:
@@ -643,8 +643,8 @@ def _start(project: Any, config: Any, name: Any, disabled: bool) -> Run:
     title, group, values = "run", "", {}
     try:
         values = _values(config)
-        group = plain("" if project is None else str(project))
-        title = plain("" if name is None else str(name)) or group or _script()
+        group = sanitize("" if project is None else str(project))
+        title = sanitize("" if name is None else str(name)) or group or _script()
         if not disabled:
             folder = create_script_run(title, group, small_data(values, _notes.say))
             run = Run(folder, read_info(folder).name, group, values)

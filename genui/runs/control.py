@@ -25,8 +25,8 @@ from genui.base.files import (
     cannot_read,
     cannot_write,
     open_regular,
-    plain,
-    shown,
+    sanitize,
+    show,
     write_all,
 )
 from genui.base.migrate import COMMAND_WORDS, COMMANDS
@@ -149,12 +149,12 @@ def _read(text: str) -> Control:
     word = COMMANDS.get(word, word)
     if word not in _COMMANDS:
         known = ", ".join(_COMMANDS)
-        raise MisuseError(f"an unknown command {plain(text, 20)!r} (known: {known})")
+        raise MisuseError(f"an unknown command {sanitize(text, 20)!r} (known: {known})")
     try:
         value = float(number) if number else None
     except ValueError:
         raise MisuseError(
-            f"a command with a value that is no number: {plain(text, 40)!r}"
+            f"a command with a value that is no number: {sanitize(text, 40)!r}"
         ) from None
     return Control(_COMMANDS[word], value)
 
@@ -220,7 +220,7 @@ def read_events(run: RunDir) -> list[Event]:
     """
     if not os.path.lexists(run.events):
         return []
-    strange = GenuiError(f"{shown(run.events)} is not a regular file: remove it")
+    strange = GenuiError(f"{show(run.events)} is not a regular file: remove it")
     with open_regular(run.events, strange) as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - SMALL))
         lines = file.read(SMALL).split(b"\n")

@@ -27,7 +27,7 @@ from msgspec import Struct
 import genui
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import atomic_write, cannot_write, plain, read_small, shown, write_all
+from genui.base.files import atomic_write, cannot_write, read_small, sanitize, show, write_all
 from genui.base.migrate import STATUS_KEYS
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def create_run(recipe: "Recipe", overrides: Mapping[str, str], name: str = "") -
     name = name or recipe.name
     if not _NAME.fullmatch(name):
         raise MisuseError(
-            f"run name {plain(name, 60)!r}: use up to {_LONGEST_NAME} letters, digits, "
+            f"run name {sanitize(name, 60)!r}: use up to {_LONGEST_NAME} letters, digits, "
             "'-', '_' and '.', starting with a letter or digit"
         )
     recipe = override(recipe, overrides)
@@ -231,9 +231,9 @@ def _read(path: Path, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-        reason = plain(str(error)).replace("`", "'")
+        reason = sanitize(str(error)).replace("`", "'")
         raise GenuiError(
-            f"{shown(path)} is damaged ({reason}): restore it or remove the run's folder"
+            f"{show(path)} is damaged ({reason}): restore it or remove the run's folder"
         ) from None
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
-from genui.base.files import cannot_read, plain, shown
+from genui.base.files import cannot_read, sanitize, show
 from genui.runs.layout import LIVE, RunDir, RunInfo, Status, is_locked, read_info, read_status
 
 STALE = 10.0
@@ -101,16 +101,16 @@ def find_run(ref: str) -> RunDir:
     fits = matching(ref, runs)
     if len(fits) == 1:
         return fits[0].run
-    word = plain(ref, 80)
+    word = sanitize(ref, 80)
     if fits:
-        some = ", ".join(plain(s.run.id) for s in fits[:3]) + (", …" if len(fits) > 3 else "")
+        some = ", ".join(sanitize(s.run.id) for s in fits[:3]) + (", …" if len(fits) > 3 else "")
         raise MisuseError(f"run '{word}' could be {some}: give more of the id")
     if not runs:
         raise MisuseError(
-            f"no run '{word}': there are none in {shown(paths.runs_dir())}; "
+            f"no run '{word}': there are none in {show(paths.runs_dir())}; "
             "start one with genui train RECIPE"
         )
-    raise MisuseError(f"no run '{word}': {plain(did_you_mean(ref, names_of(runs)), 1000)}")
+    raise MisuseError(f"no run '{word}': {sanitize(did_you_mean(ref, names_of(runs)), 1000)}")
 
 
 def matching(ref: str, runs: Sequence[RunSummary]) -> list[RunSummary]:

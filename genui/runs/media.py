@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from genui.base.errors import GenuiError
-from genui.base.files import atomic_write, plain
+from genui.base.files import atomic_write, sanitize
 from genui.runs.layout import RunDir
 from genui.runs.writer import RESERVED, json_number
 
@@ -33,7 +33,7 @@ class Notes:
         self._subjects.add(about)
         try:
             # One write, so that lines of several processes do not mix.
-            sys.stderr.write(f"genui: {plain(line, 500)}\n")
+            sys.stderr.write(f"genui: {sanitize(line, 500)}\n")
             sys.stderr.flush()
         except Exception:  # closed, replaced by something odd, or None under pythonw
             return

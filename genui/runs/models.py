@@ -20,7 +20,14 @@ from msgspec import Meta, Struct
 
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
-from genui.base.files import cannot_read, cannot_write, open_regular, plain, read_small, shown
+from genui.base.files import (
+    cannot_read,
+    cannot_write,
+    open_regular,
+    read_small,
+    sanitize,
+    show,
+)
 from genui.protocol.registry import FAMILIES, MEDIA
 from genui.recipes import Recipe, recipe_from_dict
 from genui.runs.layout import RunDir, read_info, write_info
@@ -161,13 +168,13 @@ def parse_metadata(path: Path, text: str, counted: int = 0) -> Header:
             raise _unfit(path, reads, "upgrade")
         meta = msgspec.convert(fields, _Metadata)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-        reason = plain(str(error)).replace("`", "'")
+        reason = sanitize(str(error)).replace("`", "'")
         raise _unfit(path, f"its genui metadata is damaged ({reason})") from None
     try:
         recipe = recipe_from_dict(meta.recipe)
         recipe.check()
     except MisuseError as error:
-        raise _unfit(path, plain(str(error))) from None
+        raise _unfit(path, sanitize(str(error))) from None
     return Header(
         path=path,
         recipe=recipe,
@@ -182,7 +189,7 @@ def parse_metadata(path: Path, text: str, counted: int = 0) -> Header:
 def _unfit(
     path: Path, fault: str, remedy: str = "use a checkpoint written by genui"
 ) -> MisuseError:
-    return MisuseError(f"{shown(path)}: {fault}; {remedy}")
+    return MisuseError(f"{show(path)}: {fault}; {remedy}")
 
 
 def weights_fingerprint(path: Path) -> str:
@@ -258,7 +265,7 @@ def find_model(ref: str) -> ModelInfo:
     if ref and os.path.exists(path):
         return _at_path(path)
     known = {*_shipped_names(), *names_of(runs)}
-    raise MisuseError(f"no model '{plain(ref, 80)}': {plain(did_you_mean(ref, known), 1000)}")
+    raise MisuseError(f"no model '{sanitize(ref, 80)}': {sanitize(did_you_mean(ref, known), 1000)}")
 
 
 def _shipped_names() -> list[str]:
@@ -272,7 +279,7 @@ def _shipped(name: str) -> ModelInfo:
         card = msgspec.json.decode(read_small(folder / "card.json"), type=dict[str, Any])
     except msgspec.DecodeError as error:
         raise GenuiError(
-            f"{shown(folder / 'card.json')} is damaged ({plain(str(error))}): install genui again"
+            f"{show(folder / 'card.json')} is damaged ({sanitize(str(error))}): install genui again"
         ) from None
     return _model(header, ref=name, name=name, source="shipped", card=card, summary=_quality(card))
 
@@ -313,7 +320,7 @@ def _checkpoint_of(run: RunDir, step: str | None, ref: str) -> ModelInfo:
     if not step.isdecimal() or int(step) not in steps:
         some = ", ".join(map(str, steps[-8:]))
         raise MisuseError(
-            f"run {run.id} has no checkpoint at step {plain(step, 20)!r}: it has {some}"
+            f"run {run.id} has no checkpoint at step {sanitize(step, 20)!r}: it has {some}"
         )
     header = read_header(run.checkpoint(int(step)))
     # The status speaks of the newest step, not of this one.
@@ -326,11 +333,11 @@ def _at_path(path: Path) -> ModelInfo:
     if os.path.isdir(path):
         run = RunDir(path)
         if not run.run_json.exists():
-            raise MisuseError(f"{shown(path)}: the folder is not a run (no run.json in it)")
+            raise MisuseError(f"{show(path)}: the folder is not a run (no run.json in it)")
         return _checkpoint_of(run, None, str(path))
     if not os.path.exists(path):
         raise MisuseError(
-            f"no model file {shown(path)}: check the path, or see genui models for names"
+            f"no model file {show(path)}: check the path, or see genui models for names"
         )
     header = read_header(path)
     return _model(header, ref=str(path), name=path.stem, source="file", summary="")
@@ -347,10 +354,10 @@ def _model(
 ) -> ModelInfo:
     return ModelInfo(
         ref=ref,
-        name=plain(name),
+        name=sanitize(name),
         family=header.recipe.family,
         medium=header.recipe.medium,
-        dataset=plain(header.dataset),
+        dataset=sanitize(header.dataset),
         parameters=header.parameters,
         step=header.step,
         summary=summary,
@@ -392,7 +399,7 @@ class Origin:
 
     def describe(self) -> str:
         """For a message: "run plays-… at step 400", or the model as the user named it."""
-        return f"run {self.run} at step {self.step}" if self.run else f"model {plain(self.ref)}"
+        return f"run {self.run} at step {self.step}" if self.run else f"model {sanitize(self.ref)}"
 
 
 def find_origin(ref: str) -> Origin:

@@ -26,8 +26,8 @@ from genui.base.files import (
     append_whole,
     atomic_write,
     cannot_write,
-    plain,
     remove_asides,
+    sanitize,
     write_all,
 )
 from genui.runs.layout import LIVE, RunDir, RunLock, Status, read_status, write_status
@@ -423,7 +423,7 @@ def json_number(value: float) -> float | str:
 def one_line(error: BaseException) -> str:
     """The exception as one line for a person. Never raises."""
     try:
-        text = plain(" ".join(str(error).split()), 1000)
+        text = sanitize(" ".join(str(error).split()), 1000)
     except Exception:  # raised by an exception of the script's own
         text = ""
     if isinstance(error, GenuiError):

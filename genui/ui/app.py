@@ -30,7 +30,7 @@ from genui.runs.listing import list_runs
 from genui.ui import keys, messages, themes
 from genui.ui.palette import PaletteScreen
 from genui.ui.session import WORKER, Session
-from genui.ui.terminal import NoColour, driver_class, metered
+from genui.ui.terminal import NoColour, choose_driver, get_metered_driver
 from genui.ui.training.alerts import AlertDesk
 from genui.ui.watcher import RunView, Watcher, WatchTarget, watch_target
 from genui.ui.widgets.base import DeafWhenLeaving, LineInput
@@ -131,7 +131,7 @@ class Shell(DeafWhenLeaving, App[None]):
     watcher: Watcher
 
     def __init__(self) -> None:
-        super().__init__(driver_class=driver_class())
+        super().__init__(driver_class=choose_driver())
         self.user_keys: dict[str, str] = {}
         self.last_key_at = 0.0
         self._held: list[events.Key] = []  # until the screen that they are for is there
@@ -144,7 +144,7 @@ class Shell(DeafWhenLeaving, App[None]):
         self._runs_wait: Timer | None = None
         for theme in themes.OWN:
             self.register_theme(theme)
-        start = themes.default_theme(detect_colours(os.environ, True))
+        start = themes.choose_theme(detect_colours(os.environ, True))
         known = self._memory.theme in self.available_themes
         self._dress(self._memory.theme if known else start)
 
@@ -164,7 +164,7 @@ class Shell(DeafWhenLeaving, App[None]):
         leave_on_signals(self)
 
     def on_resize(self) -> None:
-        if (driver := metered(self)) is not None:
+        if (driver := get_metered_driver(self)) is not None:
             driver.forget()  # terminals keep what they show, or do not
 
     def get_line_filters(self) -> Sequence[LineFilter]:
@@ -311,7 +311,7 @@ class Shell(DeafWhenLeaving, App[None]):
             gc.collect(1)
 
     def _count_traffic(self) -> None:
-        driver = metered(self)
+        driver = get_metered_driver(self)
         if driver is None:
             return
         taken = driver.bytes_written - self._bytes

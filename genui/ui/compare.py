@@ -17,7 +17,7 @@ from genui.protocol import ImageFrame
 from genui.protocol.edits import DISTANCES, USUAL, Variation, means_of, variations
 from genui.ui import messages
 from genui.ui.session import Session
-from genui.ui.terminal import may_move
+from genui.ui.terminal import may_animate
 from genui.ui.traces.compare import (
     Column,
     Columns,
@@ -266,7 +266,7 @@ class CompareScreen(Window[Column | None]):
             self._stale, self._seen = True, seen
             self.going.compare()
         self._stale = self._stale or moved or loading
-        if self._stale and may_move(self.app, self._painted_at):
+        if self._stale and may_animate(self.app, self._painted_at):
             self._stale = False
             self._paint()
 
@@ -578,7 +578,7 @@ class VariationsScreen(Window[Column | None]):
         moved = self.traces.clip.tick(self._frames)
         loading = any(column.trace.loading for column in self.columns)
         self._stale = self._stale or loading or moved
-        if self._stale and may_move(self.app, self._painted_at):
+        if self._stale and may_animate(self.app, self._painted_at):
             self._stale = False
             self._paint()
 

@@ -1,9 +1,8 @@
-"""A terminal driver that knows what the terminal has taken.
+"""A terminal driver that limits and counts its output.
 
-Textual's own driver queues writes and, at quit, sends all of them before it gives the
-terminal back: 28 s on a 100 KiB/s link with a picture moving. This one sends only the
-cells that changed, counts bytes, says how many wait, lets little more than a screen of
-them wait, and drops them at quit.
+Textual's driver queues writes without limit and sends them all before it quits: 28 s on a
+100 KiB/s link with a moving image. This driver sends only changed cells, counts written and
+pending bytes, queues little more than a screen of them, and drops the queue at quit.
 """
 
 import os
@@ -21,62 +20,62 @@ from textual.drivers.linux_driver import LinuxDriver
 from genui.ui.terminal import Cells
 
 MOST_PENDING = 64 * 1024
-"""Above this many waiting bytes a repaint is skipped, and made up for once they are gone."""
+"""Above this many pending bytes a repaint is skipped; the app repaints once they are written."""
 
 BUSY = 8 * 1024
-"""Above this many waiting bytes another frame would only wait behind the last."""
+"""Above this many pending bytes no new frame is drawn."""
 
 _CHUNK = 2048
-# Terminal modes are set in short writes, repaints come in long ones.
+# Repaints are long writes; shorter ones set terminal modes.
 _SHORTEST_REPAINT = 256
 _CLOSE_SECONDS = 0.5
-# Ends what a cut-off write may have left open: a sequence, a style, a synchronised update.
-_WHOLE_AGAIN = "\x18\x1b[0m\x1b[?2026l"
+# Ends what an interrupted write may have left open: a sequence, a style, a synchronised update.
+_RESET = "\x18\x1b[0m\x1b[?2026l"
 
 
 class MeteredWriter(WriterThread):
-    """Writes in small pieces on a thread of its own, and never makes the app wait."""
+    """Writes in small pieces on its own thread; `write` never blocks."""
 
     def __init__(self, file: IO[str], drained: Callable[[], None]) -> None:
-        """`drained` is called on this thread when skipped repaints can be made up for."""
+        """`drained` is called on this thread once the queue is empty after a skipped repaint."""
         super().__init__(file)
         self._fd = file.fileno()
-        self._cells = Cells(0, 0)  # what the terminal shows once all that waits is written
+        self._cells = Cells(0, 0)  # the contents of the terminal once the queue is written
         self._changed = Condition()
-        self._waiting: deque[memoryview] = deque()
+        self._pieces: deque[memoryview] = deque()
         self._in_flight = 0
         self._queued = 0
         self._skipped = False
         self._closing = False
         self._drained = drained
         self.written = 0
-        """Bytes the terminal has taken."""
+        """Bytes written to the terminal."""
 
     @property
     def pending(self) -> int:
-        """Bytes the terminal has not taken yet."""
+        """Bytes not written yet."""
         return self._queued + self._in_flight
 
     def write(self, text: str) -> None:
-        """Queue what `text` changes; skip it where it is a repaint and too much waits already."""
+        """Queue the changes in `text`; skip a repaint where too much is pending."""
         with self._changed:
             if self.pending > MOST_PENDING and len(text) >= _SHORTEST_REPAINT:
                 self._skipped = True
                 return
-            data = self._news(text).encode("utf-8", "replace")
+            data = self._diff(text).encode("utf-8", "replace")
             if not data:
                 return
-            self._waiting.append(memoryview(data))
+            self._pieces.append(memoryview(data))
             self._queued += len(data)
             self._changed.notify()
 
     def forget(self) -> None:
-        """The terminal may show anything: send the next repaint whole."""
+        """Send the next repaint whole: the contents of the terminal are unknown."""
         with self._changed:
             self._cells.forget()
 
-    def _news(self, text: str) -> str:
-        """What of `text` the terminal does not show yet; all of it where its size is new."""
+    def _diff(self, text: str) -> str:
+        """The changes in `text`; all of it where the size of the terminal is new."""
         try:
             size = os.get_terminal_size(self._fd)
         except OSError:  # not a terminal
@@ -86,56 +85,56 @@ class MeteredWriter(WriterThread):
         return self._cells.update(text)
 
     def drop(self) -> None:
-        """Forget what waits here and in the kernel, and leave the terminal in a known state."""
+        """Drop the output pending here and in the kernel, and reset the state of the terminal."""
         with self._changed:
             if not self.pending:
                 return
-            self._waiting.clear()
+            self._pieces.clear()
             self._queued = 0
             self._skipped = False
             self._cells.forget()
             with suppress(termios.error):  # not a terminal: the kernel holds nothing back
                 termios.tcflush(self._fd, termios.TCOFLUSH)
-        self.write(_WHOLE_AGAIN)
+        self.write(_RESET)
 
     def stop(self) -> None:
-        """Write what waits and end; a terminal that takes nothing has half a second."""
+        """Write the queue and end, within half a second."""
         with self._changed:
             self._closing = True
             self._changed.notify()
         self.join(_CLOSE_SECONDS)
 
     def run(self) -> None:
-        """Write until stopped. A terminal that has gone away ends it quietly."""
+        """Write until stopped or the terminal is closed."""
         with suppress(OSError):
-            while piece := self._take():
+            while piece := self._next_piece():
                 self._send(piece)
                 with self._changed:
                     self._in_flight = 0
-                    made_up = self._skipped and not self._waiting
-                    if made_up:
+                    repaint = self._skipped and not self._pieces
+                    if repaint:
                         self._skipped = False
-                if made_up:
+                if repaint:
                     self._drained()
 
-    def _take(self) -> memoryview | None:
+    def _next_piece(self) -> memoryview | None:
         """The next piece to write; None when there is none and none will come."""
         with self._changed:
-            while not self._waiting:
+            while not self._pieces:
                 if self._closing:
                     return None
                 self._changed.wait()
-            head = self._waiting.popleft()
+            head = self._pieces.popleft()
             piece, rest = head[:_CHUNK], head[_CHUNK:]
             if rest:
-                self._waiting.appendleft(rest)
+                self._pieces.appendleft(rest)
             self._queued -= len(piece)
             self._in_flight = len(piece)
             return piece
 
     def _send(self, piece: memoryview) -> None:
         while piece:
-            # A write to a full terminal blocks where `drop` cannot reach it; waiting does not.
+            # Wait first: `drop` cannot interrupt a write that blocks.
             select.select([], [self._fd], [])
             sent = os.write(self._fd, piece)
             self.written += sent
@@ -145,27 +144,27 @@ class MeteredWriter(WriterThread):
 class MeteredDriver(LinuxDriver):
     """Textual's driver for POSIX terminals with a `MeteredWriter`."""
 
-    _written_before = 0  # by the writers of earlier spells in application mode
+    _written_before = 0  # by earlier writers: there is one each time application mode starts
 
     @property
     def bytes_written(self) -> int:
-        """Bytes the terminal has taken since the app began."""
+        """Bytes written to the terminal since the app started."""
         writer = self._writer_thread
         return self._written_before + (writer.written if isinstance(writer, MeteredWriter) else 0)
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes waiting for the terminal."""
+        """Bytes not written to the terminal yet."""
         writer = self._writer_thread
         return writer.pending if isinstance(writer, MeteredWriter) else 0
 
     @property
     def busy(self) -> bool:
-        """Another frame should be skipped: the terminal has not taken the last one."""
+        """Whether the last frame is not written yet, so that the next should be skipped."""
         return self.pending_bytes > BUSY
 
     def forget(self) -> None:
-        """The terminal was resized and may show anything: send the next repaint whole."""
+        """Send the next repaint whole, after a resize."""
         if isinstance(self._writer_thread, MeteredWriter):
             self._writer_thread.forget()
 

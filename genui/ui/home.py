@@ -30,7 +30,7 @@ from genui.ui.generate.text import TEXT
 from genui.ui.home_panes import SLOT, ModelsPane, TrainingPane, make_pane, tab_of
 from genui.ui.keys import PaneName, Scope
 from genui.ui.messages import ViewName
-from genui.ui.palette import Command, Palette, key_commands, theme_commands
+from genui.ui.palette import Command, Palette, list_key_commands, list_theme_commands
 from genui.ui.session import Session
 from genui.ui.settings import classifiers, newest_model, pane_of, pane_of_saved
 from genui.ui.watcher import RunView, Watcher
@@ -579,7 +579,7 @@ class HomeCommands(Palette):
             return
         scopes: list[Scope] = [home.current, *keys.HOME_SCOPES]
         for scope in dict.fromkeys(scopes):
-            yield from key_commands(scope, home.offered_keys(scope), home.press)
+            yield from list_key_commands(scope, home.offered_keys(scope), home.press)
         for model in home.models:
             if model.source != "run":
                 yield Command(
@@ -601,7 +601,7 @@ class HomeCommands(Palette):
                 f"{recipe.summary} ({recipe.family} on {recipe.dataset})",
                 lambda recipe=recipe: home.action_new_run(recipe.name),
             )
-        yield from theme_commands(self.app)
+        yield from list_theme_commands(self.app)
 
 
 def saved_command(home: HomeScreen, listed: "Listed") -> Command:

@@ -23,7 +23,7 @@ from genui.ui.generate.pane import PaneKind, TracePane
 from genui.ui.keys import PaneName
 from genui.ui.session import Session
 from genui.ui.settings import model_card, run_card, run_row
-from genui.ui.terminal import metered
+from genui.ui.terminal import get_metered_driver
 from genui.ui.training.head import stats_line, waiting_text
 from genui.ui.training.model import Snapshot
 from genui.ui.training.samples import SamplesPanel
@@ -274,7 +274,7 @@ class TrainingPane(Pane):
     def show_run(self, view: RunView) -> None:
         """Draw this look at the run; later, if the terminal is still busy with the last."""
         self.run = view
-        driver = metered(self.app)
+        driver = get_metered_driver(self.app)
         if driver is not None and driver.busy:
             if self._waiting is None:
                 self._waiting = self.set_timer(RETRY, self._try_again)

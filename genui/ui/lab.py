@@ -23,7 +23,7 @@ from textual.widgets import Static
 
 from genui import protocol
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
-from genui.base.files import shown
+from genui.base.files import show
 from genui.base.numbers import count
 from genui.base.numbers import value as spelled
 from genui.base.text import clean_line
@@ -49,7 +49,7 @@ from genui.ui.generate.pane import Inspector, PaneKind, Parts, TracePane, View
 from genui.ui.home import arrange, too_small
 from genui.ui.keys import Scope
 from genui.ui.messages import ViewName
-from genui.ui.palette import Command, Palette, key_commands, theme_commands
+from genui.ui.palette import Command, Palette, list_key_commands, list_theme_commands
 from genui.ui.session import Session
 from genui.ui.settings import Line, changed_label, rows, settings_content
 from genui.ui.traces.controller import Listener, TraceController
@@ -587,7 +587,7 @@ class OwnPoints(Actions):
         except GenuiError as error:
             self.pane.say(str(error), "error")
         else:
-            self.pane.say(f"{len(own):,} points of {shown(path)}")
+            self.pane.say(f"{len(own):,} points of {show(path)}")
             self._controller.train_on(own)
 
 
@@ -979,6 +979,6 @@ class LabCommands(Palette):
         if not isinstance(lab, LabScreen):
             return
         for scope in ("points", "lab") if lab.view.editing else ("lab",):
-            yield from key_commands(scope, keys.of_pane(scope), lab.press)
-        yield from key_commands("app", keys.common("lab"), lab.press)
-        yield from theme_commands(self.app)
+            yield from list_key_commands(scope, keys.of_pane(scope), lab.press)
+        yield from list_key_commands("app", keys.common("lab"), lab.press)
+        yield from list_theme_commands(self.app)

@@ -1,4 +1,4 @@
-"""The command palette's machinery: everything that can be done, searched by what it is called."""
+"""The command palette: a searchable list of all commands."""
 
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from functools import partial
@@ -33,21 +33,21 @@ class Command(NamedTuple):
 
 
 class PaletteScreen(DeafWhenLeaving, CommandPalette):
-    """Textual's palette, closed once: what is under way to it after that is not for it."""
+    """Textual's palette; once it closes it ignores further input."""
 
-    _searched = ""  # what the list is for
+    _query = ""  # of the list
     _gathering: Worker[None] | None = None
 
     def _gather_commands(self, search_value: str) -> Worker[None]:
-        self._searched = search_value
+        self._query = search_value
         self._gathering = super()._gather_commands(search_value)
         return self._gathering
 
     def ready_for(self, key: str) -> bool:
-        """Whether a key can be answered: keys of the list wait until that is complete."""
+        """Whether a key can be handled: keys of the list only once the list is complete."""
         if not self.usable or key not in _IN_THE_LIST:
             return self.usable
-        if self.query_one(CommandInput).value.strip() != self._searched:
+        if self.query_one(CommandInput).value.strip() != self._query:
             return False
         if self._gathering is None or not self._gathering.is_finished:
             return False
@@ -55,16 +55,16 @@ class PaletteScreen(DeafWhenLeaving, CommandPalette):
         return not rows.option_count or bool(rows.scrollable_content_region)
 
     def _action_command_list(self, action: str) -> None:
-        """There are no pages where the list has no room."""
+        """Page keys do nothing while the list has no height."""
         if self.query_one(CommandList).scrollable_content_region or "page" not in action:
             super()._action_command_list(action)
 
 
 class Palette(Provider):
-    """Offers what `commands` lists; a screen names its own in COMMANDS."""
+    """Offers `commands`; a screen names its providers in COMMANDS."""
 
     def commands(self) -> Iterator[Command]:
-        """Every command there is now, what is likeliest to be wanted first."""
+        """All current commands, the most likely first."""
         raise NotImplementedError
 
     async def discover(self) -> Hits:
@@ -80,17 +80,17 @@ class Palette(Provider):
                 yield Hit(score, title, partial(self._run, command), help=command.help)
 
     def _run(self, command: Command) -> Any:
-        """Do it, unless the screen that it is for has been left since."""
+        """Run a command, unless its screen has been left."""
         screen = self.screen
         if isinstance(screen, DeafWhenLeaving) and screen.usable:
             return command.run()
         return None
 
 
-def key_commands(
+def list_key_commands(
     scope: Scope, rows: Iterable[Key], press: Callable[[Key], Coroutine[Any, Any, None]]
 ) -> Iterator[Command]:
-    """What the keys do, by name; `press` does it."""
+    """The actions of keys; `press` runs one."""
     for key in rows:
         if key.id != "app.palette":
             yield Command(
@@ -100,11 +100,11 @@ def key_commands(
             )
 
 
-def theme_commands(app: App[Any]) -> Iterator[Command]:
-    """Every theme."""
+def list_theme_commands(app: App[Any]) -> Iterator[Command]:
+    """A command for each theme."""
     for theme in app.available_themes:
-        yield Command(f"Theme {theme}", "Change the colours", lambda t=theme: _dress(app, t))
+        yield Command(f"Theme {theme}", "Change the colours", lambda t=theme: _set_theme(app, t))
 
 
-def _dress(app: App[Any], theme: str) -> None:
+def _set_theme(app: App[Any], theme: str) -> None:
     app.theme = theme

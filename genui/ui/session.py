@@ -1,8 +1,7 @@
-"""The app's side of the pipe to the worker: the only place that talks to it.
+"""The app's end of the pipe to the worker process.
 
-A worker may be killed at any moment. The session says so in one line, starts another,
-and tells the owners of traces that theirs are lost; they start them again from their
-recipe when the user goes on.
+The worker may be killed at any moment. The session then reports it in one line, starts another
+worker and sends TraceLost to the owners of traces, which start them again from their recipes.
 """
 
 import asyncio
@@ -24,15 +23,15 @@ from genui.ui.traces.trees import Ask, Frames, Lost, Trace, TraceReply
 
 WORKER = (sys.executable, "-m", "genui.engine.worker")
 READ_BYTES = 1 << 16
-GATHER = 0.05  # seconds in which frames gather: each message costs the app a millisecond
-GRACE = 0.1  # seconds a worker, which holds nothing worth saving, has to leave by itself
+GATHER = 0.05  # seconds in which frames are collected: each message costs the app a millisecond
+GRACE = 0.1  # seconds for the worker to end by itself
 
 
 class Session:
     """One worker process and the traces that live in it.
 
-    `app` is told of WorkerReady and WorkerDied; the owner given to `start` gets its
-    trace's messages.
+    `app` gets WorkerReady and WorkerDied; the owner given to `start` gets the messages of its
+    trace.
     """
 
     def __init__(self, app: MessagePump, argv: Sequence[str] = WORKER) -> None:
@@ -40,7 +39,7 @@ class Session:
         self._argv = tuple(argv)
         self._process: Process | None = None
         self._ready: protocol.Ready | None = None
-        self._waiting: list[protocol.Request] = []  # asked before the worker was ready
+        self._queue: list[protocol.Request] = []  # requests from before the worker was ready
         self._owners: dict[int, MessagePump] = {}
         self._ids = itertools.count(1)
         self._stderr: deque[str] = deque(maxlen=20)
@@ -50,19 +49,19 @@ class Session:
 
     @property
     def ready(self) -> protocol.Ready | None:
-        """What the worker said of its machine, while it lives."""
+        """The worker's report of its machine; None while no worker is ready."""
         return self._ready
 
     @property
     def pid(self) -> int | None:
-        """The worker's process id, while it lives."""
+        """The worker's process id; None while there is none."""
         return self._process.pid if self._process is not None else None
 
-    # --- what panes ask -------------------------------------------------------------
+    # --- Requests -------------------------------------------------------------------
 
     def start(self, owner: MessagePump, request: protocol.Start) -> int:
         """Begin a trace; `owner` gets its messages. Returns the trace's number."""
-        trace = self._adopt(owner)
+        trace = self._add_owner(owner)
         self._send(replace(request, trace=trace))
         return trace
 
@@ -75,14 +74,14 @@ class Session:
         then: protocol.Edit | None = None,
     ) -> int:
         """Begin a trace that shares another's steps up to `step`. Returns its number."""
-        trace = self._adopt(owner)
+        trace = self._add_owner(owner)
         self._send(protocol.Fork(trace=trace, parent=parent, step=step, edit=edit, then=then))
         return trace
 
     def ask(self, owner: MessagePump, trace: Trace[Any]) -> Ask | None:
-        """Ask for what a trace needs next, if anything. Returns what was asked."""
-        asked = trace.next_request()
-        match asked:
+        """Send the next request of a trace, if any, and return it."""
+        request = trace.next_request()
+        match request:
             case "start":
                 trace.id = self.start(owner, trace.request)
             case "fork":
@@ -93,30 +92,30 @@ class Session:
                 self.cancel(trace.id)
             case (start, steps):
                 self.advance(trace.id, start, steps)
-        return asked
+        return request
 
     def hand_over(self, trace: int, owner: MessagePump) -> None:
-        """From now on `owner` gets the trace's messages; nothing where it is not begun."""
+        """Send the messages of a trace to `owner` from now on, if the trace was started."""
         if trace in self._owners:
             self._owners[trace] = owner
 
     def attend(self, trace: int, step: int) -> None:
-        """Ask what the token of `step` attended to."""
+        """Ask for the attention of the token of `step`."""
         self._send(protocol.Attend(trace=trace, step=step))
 
     def label(self, trace: int, step: int, model: str) -> None:
-        """Ask what a classifier says of a step."""
+        """Ask for the labels of a step by a classifier."""
         self._send(protocol.Label(trace=trace, step=step, model=model))
 
     def nearest(self, trace: int, step: int) -> None:
-        """Ask what of the training data is most like a step."""
+        """Ask for the nearest training samples to a step."""
         self._send(protocol.Nearest(trace=trace, step=step))
 
     def look(self, trace: int, step: int, noise: float, paths: bool = False) -> None:
-        """Ask what a network of the Lab makes of the plane after `step` steps."""
+        """Ask for the plane of a network of the Lab after `step` training steps."""
         self._send(protocol.Look(trace=trace, step=step, noise=noise, paths=paths))
 
-    def _adopt(self, owner: MessagePump) -> int:
+    def _add_owner(self, owner: MessagePump) -> int:
         trace = next(self._ids)
         self._owners[trace] = owner
         return trace
@@ -130,27 +129,27 @@ class Session:
         self._send(protocol.Cancel(trace))
 
     def forget(self, trace: int) -> None:
-        """Drop a trace; late messages about it go nowhere."""
+        """Drop a trace and its later messages."""
         if self._owners.pop(trace, None) is not None:
             self._send(protocol.Close(trace))
 
     def warm(self, model: str) -> None:
-        """Load a model before it is asked for."""
+        """Load a model before its first trace."""
         self._send(protocol.Warm(model))
 
-    # --- the process ----------------------------------------------------------------
+    # --- The process ----------------------------------------------------------------
 
     def open(self) -> None:
-        """Start the worker if none runs; WorkerReady or WorkerDied tells what came of it."""
+        """Start the worker if none runs; WorkerReady or WorkerDied follows."""
         if self._process is None and not self._spawning and not self._closing:
             self._spawning = True
             self._run(self._serve())
 
     async def close(self) -> None:
-        """End the worker: close its stdin, and kill it if it stays for `GRACE`."""
+        """End the worker: close its stdin, and kill it after `GRACE`."""
         self._closing = True
         if self._process is not None:
-            _hang_up(self._process)
+            _close_stdin(self._process)
         await self._settle()
         if self._process is not None:
             _kill(self._process)
@@ -160,7 +159,7 @@ class Session:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _settle(self) -> None:
-        """Lets the worker's life end by itself, so that its pipes are closed in order."""
+        """Wait up to `GRACE` for the worker to end, so that its pipes are closed in order."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=GRACE)
 
@@ -171,7 +170,7 @@ class Session:
 
     def _send(self, request: protocol.Request) -> None:
         if self._ready is None:
-            self._waiting.append(request)
+            self._queue.append(request)
             self.open()
         else:
             self._write(request)
@@ -180,12 +179,12 @@ class Session:
         process = self._process
         if process is None or process.stdin is None or process.stdin.is_closing():
             return
-        # A broken pipe is noticed, and told, by the reader.
+        # A broken pipe is reported by the reader.
         with contextlib.suppress(ConnectionError):
             process.stdin.write(protocol.encode(request))
 
     async def _serve(self) -> None:
-        """One worker's life, from spawn to death."""
+        """Run one worker from its start to its end."""
         self._stderr.clear()
         try:
             process = await asyncio.create_subprocess_exec(
@@ -193,12 +192,12 @@ class Session:
             )
         except OSError as error:
             self._spawning = False
-            self._died(f"the worker cannot be started: {error}; try genui doctor", False)
+            self._on_end(f"the worker cannot be started: {error}; try genui doctor", False)
             return
         self._process = process
         self._spawning = False
         if self._closing:
-            _hang_up(process)
+            _close_stdin(process)
         stderr = asyncio.create_task(self._drain(process))
         self._write(protocol.Hello())
         fault = await self._read(process)
@@ -213,15 +212,21 @@ class Session:
             return
         self._lose_traces()
         if fault:
-            self._died(f"{fault}; reinstall genui so that app and worker are of one version", False)
+            self._on_end(
+                f"{fault}; reinstall genui so that app and worker are of one version", False
+            )
         elif not was_ready:
-            self._died(f"the worker does not start: {self._reason(code)}; try genui doctor", False)
+            self._on_end(
+                f"the worker does not start: {self._reason(code)}; try genui doctor", False
+            )
         else:
-            self._died(f"{self._obituary(code)}; started another — press space to go on", True)
+            self._on_end(
+                f"{self._describe_end(code)}; started another — press space to go on", True
+            )
             self.open()
 
     async def _read(self, process: Process) -> str:
-        """Hands on every reply until the pipe ends. Returns a fault of the protocol, or ""."""
+        """Dispatch replies until the pipe ends. Returns a fault of the protocol, or ""."""
         assert process.stdout is not None
         reader = protocol.replies()
         while data := await process.stdout.read(READ_BYTES):
@@ -236,17 +241,17 @@ class Session:
         return ""
 
     async def _drain(self, process: Process) -> None:
-        """Keeps the last lines of stderr, so that a death can be explained."""
+        """Keep the last lines of stderr, to explain a failure."""
         assert process.stderr is not None
         with contextlib.suppress(ValueError):  # a line over the stream's limit
             async for line in process.stderr:
                 if text := line.decode(errors="replace").strip():
                     self._stderr.append(text)
 
-    # --- replies --------------------------------------------------------------------
+    # --- Replies --------------------------------------------------------------------
 
     def _dispatch(self, replies: Sequence[protocol.Reply]) -> str:
-        """Posts replies to their owners, the frames of one trace together."""
+        """Post replies to their owners, the frames of a trace together."""
         frames: dict[int, list[protocol.Frame]] = {}
         for reply in replies:
             match reply:
@@ -276,8 +281,8 @@ class Session:
 
     def _on_ready(self, ready: protocol.Ready) -> None:
         self._ready = ready
-        waiting, self._waiting = self._waiting, []
-        for request in waiting:
+        queue, self._queue = self._queue, []
+        for request in queue:
             self._write(request)
         self._app.post_message(messages.WorkerReady(ready))
 
@@ -289,31 +294,31 @@ class Session:
         if frames:
             self._post(Frames(trace, frames))
 
-    # --- death ----------------------------------------------------------------------
+    # --- The end of the worker ------------------------------------------------------
 
     def _lose_traces(self) -> None:
         owners = set(self._owners.values())
         self._owners.clear()
-        self._waiting.clear()
+        self._queue.clear()
         for owner in owners:
             owner.post_message(messages.Reply(Lost()))
 
-    def _died(self, line: str, restarted: bool) -> None:
-        self._waiting.clear()
+    def _on_end(self, line: str, restarted: bool) -> None:
+        self._queue.clear()
         self._app.post_message(messages.WorkerDied(line, restarted))
 
     def _reason(self, code: int) -> str:
         last = clean_line(self._stderr[-1], 200) if self._stderr else ""
         return last or f"it ended with exit code {code} and said nothing"
 
-    def _obituary(self, code: int) -> str:
+    def _describe_end(self, code: int) -> str:
         if code < 0:
             return f"the worker was killed (signal {-code})"
         return f"the worker ended (exit code {code}): {self._reason(code)}"
 
 
-def _hang_up(process: Process) -> None:
-    """A worker leaves when its stdin ends."""
+def _close_stdin(process: Process) -> None:
+    """End the worker, which runs until its stdin is closed."""
     if process.stdin is not None:
         process.stdin.close()
 

@@ -1,4 +1,4 @@
-"""Hearing a sound on this machine, beside the event loop: a player, or the extra `sounddevice`."""
+"""Playback of sounds in a process beside the app: by a player, or the extra `sounddevice`."""
 
 import asyncio
 import contextlib
@@ -20,16 +20,16 @@ PLAYERS: tuple[tuple[str, ...], ...] = (
     ("play", "-q"),  # SoX
     ("mpv", "--no-terminal", "--no-video"),
 )
-"""Commands that play the WAV named after them and end with it."""
+"""Commands that play the WAV file that is their last argument, and then end."""
 
-ELSEWHERE = "write it with x, or over SSH: ssh HOST genui generate MODEL --out - | aplay"
+EXPORT_HINT = "write it with x, or over SSH: ssh HOST genui generate MODEL --out - | aplay"
 NO_PLAYER = (
     "no player here: install aplay, paplay, afplay or ffplay, or pip install 'genui[sound]'; "
-    f"or {ELSEWHERE}"
+    f"or {EXPORT_HINT}"
 )
 LONGEST = 600.0  # seconds after which a player is ended
 
-# Run as a process of its own: PortAudio may hang, and must not take the app with it.
+# A process of its own: PortAudio may hang.
 _SOUNDDEVICE = (
     "import sys, wave, numpy, sounddevice\n"
     "with wave.open(sys.argv[1]) as file:\n"
@@ -39,7 +39,7 @@ _SOUNDDEVICE = (
 )
 
 
-def player() -> tuple[str, ...]:
+def find_player() -> tuple[str, ...]:
     """The command that plays a WAV on this machine; () where there is none."""
     import sys
 
@@ -62,13 +62,13 @@ class Speaker:
         return self._process is not None
 
     def stop(self) -> None:
-        """Be silent now."""
+        """Stop the sound."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
 
     async def hear(self, make: Callable[[], bytes]) -> str:
-        """Make a WAV file's bytes on a thread, and play them; what went wrong, or ""."""
+        """Make the bytes of a WAV file on a thread and play them. Returns an error, or ""."""
         try:
             wav = await asyncio.to_thread(make)
         except GenuiError as error:
@@ -76,12 +76,12 @@ class Speaker:
         return await self.play(wav)
 
     async def play(self, wav: bytes) -> str:
-        """Play a WAV file's bytes to their end; what went wrong in one line, "" where nothing did.
+        """Play the bytes of a WAV file to the end. Returns an error in one line, or "".
 
-        What plays already is stopped.
+        A sound that is playing is stopped.
         """
         self.stop()
-        command = player()
+        command = find_player()
         if not command:
             return NO_PLAYER
         handle, name = tempfile.mkstemp(prefix="genui-", suffix=".wav")
@@ -113,7 +113,7 @@ class Speaker:
                 process.kill()
             if self._process is process:
                 self._process = None
-        if process.returncode is None or process.returncode <= 0:  # killed: someone said stop
+        if process.returncode is None or process.returncode <= 0:  # killed by `stop`
             return ""
         lines = errors.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
-        return f"{Path(command[0]).name} could not play it ({lines[0][:80]}); {ELSEWHERE}"
+        return f"{Path(command[0]).name} could not play it ({lines[0][:80]}); {EXPORT_HINT}"

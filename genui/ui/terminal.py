@@ -1,9 +1,9 @@
-"""What the terminal shows, cell by cell, so that a repaint sends only what is new.
+"""The terminal: changed cells only, the look without colour, and the choice of the driver.
 
-Textual repaints whole widgets and gives every piece of text its full style. `Cells` reads
-such a repaint, compares it with what the terminal has, and writes the cells that differ,
-with as few codes as lead from one style to the next. Anything that is not a plain repaint
-goes through as it is, and what the terminal shows counts as unknown from then on.
+Textual repaints whole widgets and gives every piece of text its full style. `Cells` parses a
+repaint, compares it with the contents of the terminal and writes only the cells that differ, with
+the shortest codes from one style to the next. Other output is passed unchanged, and the contents
+of the terminal are unknown after it.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _HARMLESS = re.compile(r"(\x1b\[\?(2026|25|100[0-6]|1015|1016|2004|2048)(\$p|[hl
 _SHOWN_ON_BLANKS = frozenset({4, 5, 6, 7, 9, 21, 51, 52, 53})
 _OFF = {1: 22, 2: 22, 3: 23, 4: 24, 5: 25, 6: 25, 7: 27, 8: 28, 9: 29, 21: 24,
         51: 54, 52: 54, 53: 55}  # fmt: skip
-_CHEAP_GAP = 4  # cells that cost no more to send again than to jump over
+_CHEAP_GAP = 4  # cells; to send so few again costs no more than a cursor move
 
 
-class Look(NamedTuple):
+class CellStyle(NamedTuple):
     """A style as codes: attributes, and the colours or "" for the terminal's own."""
 
     attributes: frozenset[int]
@@ -42,16 +42,16 @@ class Look(NamedTuple):
     bg: str
 
 
-Cell = tuple[str, Look]
-"""A character and its look; "" is the right half of a wide character."""
+Cell = tuple[str, CellStyle]
+"""A character and its style; "" is the right half of a wide character."""
 
 Row = list[Cell | None]  # None: not known
 
-PLAIN = Look(frozenset(), "", "")
+PLAIN = CellStyle(frozenset(), "", "")
 
 
 class Cells:
-    """The cells of a terminal of `columns` × `lines`, none of them known at first."""
+    """The cells of a terminal of `columns` × `lines`, all unknown at first."""
 
     def __init__(self, columns: int, lines: int) -> None:
         self.size = (columns, lines)
@@ -60,30 +60,30 @@ class Cells:
         self.forget()
 
     def forget(self) -> None:
-        """The terminal may show anything."""
+        """Mark all cells as unknown."""
         columns, lines = self.size
         self._rows = [[None] * columns for _ in range(lines)]
         self._cursor = None
 
     def update(self, text: str) -> str:
-        """What to send so that the terminal shows what it would show after `text`."""
+        """The shortest output with the effect of `text`."""
         if not text.startswith("\x1b[") or _HARMLESS.fullmatch(text):
             return text
-        painted = self._painted(text)
-        if painted is None:
+        repaint = self._parse_repaint(text)
+        if repaint is None:
             self.forget()
             return text
-        rows, cursor = painted
-        sent = "".join(_differences(self._rows, rows))
+        rows, cursor = repaint
+        sent = "".join(_encode_differences(self._rows, rows))
         for y, row in rows.items():
             self._rows[y] = row
         if sent or cursor != self._cursor:
             self._cursor = cursor
-            sent += _move(*cursor)
+            sent += _move_cursor(*cursor)
         return sent
 
-    def _painted(self, text: str) -> tuple[dict[int, Row], tuple[int, int]] | None:
-        """The rows `text` paints, as they are then, and the cursor; None: it is no repaint."""
+    def _parse_repaint(self, text: str) -> tuple[dict[int, Row], tuple[int, int]] | None:
+        """The rows after `text`, and the cursor; None where it is no repaint."""
         columns, lines = self.size
         rows: dict[int, Row] = {}
         at: tuple[int, int] | None = None
@@ -97,7 +97,7 @@ class Cells:
                 at = int(move_y) - 1, int(move_x) - 1
                 continue
             if codes is not None:
-                changed = _applied(look, codes)
+                changed = _apply_codes(look, codes)
                 if changed is None:
                     return None
                 look = changed
@@ -112,7 +112,7 @@ class Cells:
                 return None
             if (row := rows.get(y)) is None:
                 row = rows[y] = self._rows[y][:]
-            cells = _cells(words, look)
+            cells = _split_cells(words, look)
             if cells is None or x + len(cells) > columns:
                 return None
             _cut_wide(row, x, x + len(cells))
@@ -121,10 +121,10 @@ class Cells:
         return (rows, at) if end == len(text) and at is not None else None
 
 
-def _cells(words: str, look: Look) -> list[Cell | None] | None:
+def _split_cells(words: str, look: CellStyle) -> list[Cell | None] | None:
     """One for every column; None where a character has no width of its own."""
     letter: Cell
-    blank: Cell = (" ", _on_blank(look))
+    blank: Cell = (" ", _reduce_to_blank(look))
     if words.isascii():
         return [blank if char == " " else (char, look) for char in words]
     cells: list[Cell | None] = []
@@ -140,15 +140,15 @@ def _cells(words: str, look: Look) -> list[Cell | None] | None:
 
 
 def _cut_wide(row: Row, start: int, end: int) -> None:
-    """Halves that stay of wide characters at the edges of what is painted over are unknown."""
+    """Mark the other half of a wide character as unknown where one half is painted over."""
     if start and start < len(row) and (cell := row[start]) is not None and not cell[0]:
         row[start - 1] = None
     if end < len(row) and (cell := row[end]) is not None and not cell[0]:
         row[end] = None
 
 
-def _differences(before: list[Row], after: dict[int, Row]) -> list[str]:
-    """The pieces to send; the style is plain before them and after."""
+def _encode_differences(before: list[Row], after: dict[int, Row]) -> list[str]:
+    """The pieces to send; the style is plain before and after them."""
     sent: list[str] = []
     pen = PLAIN
     for y, row in sorted(after.items()):
@@ -157,13 +157,13 @@ def _differences(before: list[Row], after: dict[int, Row]) -> list[str]:
             continue
         at = -1  # where the terminal's cursor is in this row; -1: elsewhere
         for x, cell in enumerate(row):
-            if cell is None or not cell[0] or not _changed(old, row, x):
+            if cell is None or not cell[0] or not _is_changed(old, row, x):
                 continue
             if at != x:
-                sent.append(_reached(row, at, x, y, pen))
+                sent.append(_advance_cursor(row, at, x, y, pen))
             char, look = cell
-            if not _serves(pen, char, look):
-                sent.append(_change(pen, look))
+            if not _can_write(pen, char, look):
+                sent.append(_encode_change(pen, look))
                 pen = look
             sent.append(char)
             at = x + (2 if x + 1 < len(row) and row[x + 1] == ("", look) else 1)
@@ -174,46 +174,47 @@ def _differences(before: list[Row], after: dict[int, Row]) -> list[str]:
     return sent
 
 
-def _changed(old: Row, new: Row, x: int) -> bool:
-    """Whether the character at `x`, or its right half, is another."""
+def _is_changed(old: Row, new: Row, x: int) -> bool:
+    """Whether the character at `x`, or its right half, has changed."""
     if old[x] != new[x]:
         return True
     right = new[x + 1] if x + 1 < len(new) else None
     return right is not None and not right[0] and old[x + 1] != right
 
 
-def _reached(row: Row, at: int, x: int, y: int, pen: Look) -> str:
-    """How the cursor gets from column `at` to `x`: over a small gap by sending it again."""
+def _advance_cursor(row: Row, at: int, x: int, y: int, pen: CellStyle) -> str:
+    """The output that moves the cursor from column `at` to `x`; a small gap is sent again."""
     if at < 0 or at > x:
-        return _move(y, x)
+        return _move_cursor(y, x)
     gap = row[at:x]
     if len(gap) <= _CHEAP_GAP and all(
-        cell is not None and cell[0].isascii() and cell[0] and _serves(pen, *cell) for cell in gap
+        cell is not None and cell[0].isascii() and cell[0] and _can_write(pen, *cell)
+        for cell in gap
     ):
         return "".join(cell[0] for cell in gap if cell is not None)
     return f"\x1b[{x - at}C"
 
 
-def _move(y: int, x: int) -> str:
+def _move_cursor(y: int, x: int) -> str:
     return f"\x1b[{y + 1};{x + 1}H"
 
 
-def _serves(pen: Look, char: str, look: Look) -> bool:
-    """Whether the pen writes this character as it should look."""
+def _can_write(pen: CellStyle, char: str, look: CellStyle) -> bool:
+    """Whether the style `pen` draws this character like `look`."""
     if pen == look:
         return True
-    return char == " " and pen.bg == look.bg and _on_blank(pen) == look
+    return char == " " and pen.bg == look.bg and _reduce_to_blank(pen) == look
 
 
 @lru_cache(maxsize=4096)
-def _on_blank(look: Look) -> Look:
-    """The same as far as it can be seen on a space."""
+def _reduce_to_blank(look: CellStyle) -> CellStyle:
+    """The part of a style that is visible on a space."""
     seen = look.attributes & _SHOWN_ON_BLANKS
-    return look if seen else Look(seen, "", look.bg)
+    return look if seen else CellStyle(seen, "", look.bg)
 
 
-def _change(pen: Look, look: Look) -> str:
-    """The shortest code from one look to another."""
+def _encode_change(pen: CellStyle, look: CellStyle) -> str:
+    """The shortest code from one style to another."""
     off = {_OFF[attribute] for attribute in pen.attributes - look.attributes}
     codes = [str(code) for code in sorted(off)]
     on = {a for a in look.attributes if a not in pen.attributes or _OFF[a] in off}
@@ -227,8 +228,8 @@ def _change(pen: Look, look: Look) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _applied(look: Look, codes: str) -> Look | None:
-    """`look` after an SGR sequence; None where it holds something that is not known here."""
+def _apply_codes(look: CellStyle, codes: str) -> CellStyle | None:
+    """`look` after an SGR sequence; None where the sequence is not understood."""
     attributes, fg, bg = set(look.attributes), look.fg, look.bg
     numbers = iter(codes.split(";"))
     for word in numbers:
@@ -250,22 +251,22 @@ def _applied(look: Look, codes: str) -> Look | None:
             bg = "" if number == 49 else word
         else:
             return None
-    return Look(frozenset(attributes), fg, bg)
+    return CellStyle(frozenset(attributes), fg, bg)
 
 
-# --- The look without colour, for NO_COLOR: what colour told is told by reverse and dim -------
+# --- Without colour (NO_COLOR) ----------------------------------------------------------------
 
 _MARKED = 0.1
-"""How much brighter or darker than the theme's ground a ground is that marks something."""
+"""The difference in brightness from the theme's background of a highlighted background."""
 
 _FAINT = 0.35
-"""Below this difference in brightness from their ground, words and lines are faint."""
+"""Text with less contrast to its background, in brightness, is faint."""
 
 
 class NoColour(LineFilter):
-    """Takes every colour away: marked grounds become reverse, faint words dim.
+    """Removes all colours: highlighted backgrounds become reverse, faint text dim.
 
-    `ground` is the theme's own background.
+    `ground` is the background of the theme.
     """
 
     def __init__(self, ground: Color) -> None:
@@ -274,20 +275,20 @@ class NoColour(LineFilter):
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         return [
-            Segment(text, None if style is None else _plain(style, self._ground), control)
+            Segment(text, None if style is None else _remove_colour(style, self._ground), control)
             for text, style, control in segments
         ]
 
 
 @lru_cache(maxsize=2048)
-def _plain(style: Style, ground: float) -> Style:
-    bright = ground if style.bgcolor is None else _brightness(style.bgcolor, ground)
+def _remove_colour(style: Style, ground: float) -> Style:
+    bright = ground if style.bgcolor is None else _measure_brightness(style.bgcolor, ground)
     marked = abs(bright - ground) > _MARKED
     faint = (
         not marked
         and not style.bold
         and style.color is not None
-        and abs(_brightness(style.color, 1 - ground) - bright) < _FAINT
+        and abs(_measure_brightness(style.color, 1 - ground) - bright) < _FAINT
     )
     reverse = bool(style.reverse) != marked
     return Style(
@@ -301,18 +302,18 @@ def _plain(style: Style, ground: float) -> Style:
     )
 
 
-def _brightness(colour: RichColor, default: float) -> float:
-    """0 to 1; `default` where the terminal's own colour is meant."""
+def _measure_brightness(colour: RichColor, default: float) -> float:
+    """0 to 1; `default` for the terminal's default colour."""
     return default if colour.is_default else Color.from_rich_color(colour).brightness
 
 
-# --- Which terminal driver the app runs on ----------------------------------------------------
+# --- The driver -------------------------------------------------------------------------------
 
 if TYPE_CHECKING and sys.platform != "win32":
     from genui.ui.driver import MeteredDriver
 
 
-def driver_class() -> type[Driver] | None:
+def choose_driver() -> type[Driver] | None:
     """The metered driver; None, for Textual's own choice, where there is no POSIX terminal.
 
     A driver named in TEXTUAL_DRIVER is respected.
@@ -326,23 +327,23 @@ def driver_class() -> type[Driver] | None:
     return MeteredDriver
 
 
-LONGEST_WAIT = 1.0  # seconds that keys, which are answered first, may hold up what moves
+LONGEST_WAIT = 1.0  # seconds; animations run at least once in this time while keys are held
 
 
-def may_move(app: App[Any], painted_at: float) -> bool:
-    """Whether what moves by itself, last painted at `painted_at` (monotonic), may be painted.
+def may_animate(app: App[Any], painted_at: float) -> bool:
+    """Whether an animation last painted at `painted_at` (monotonic) may be painted.
 
-    Keys are answered first; held down, they still let it move once in LONGEST_WAIT. Nor is
-    more sent than the terminal takes.
+    Keys come first, but not for longer than LONGEST_WAIT. No frame is painted while the terminal
+    still has output to write.
     """
     answering = getattr(app, "answering", False)
     if answering and time.monotonic() - painted_at < LONGEST_WAIT:
         return False
-    driver = metered(app)
+    driver = get_metered_driver(app)
     return driver is None or not driver.busy
 
 
-def metered(app: App[Any]) -> MeteredDriver | None:
+def get_metered_driver(app: App[Any]) -> MeteredDriver | None:
     """The driver of `app` where it is a metered one; None in tests and on other platforms."""
     if sys.platform == "win32":
         return None

@@ -1,4 +1,4 @@
-"""genui's own themes: dark, light, and one made of the sixteen colours every terminal has."""
+"""The themes of genui: dark, light, and one of the sixteen standard terminal colours."""
 
 from textual.theme import Theme
 
@@ -72,7 +72,7 @@ LIGHT = Theme(
     },
 )
 
-# Each value is exactly one of the sixteen, so that no shade falls into another.
+# Each value is exactly one of the sixteen, so that none is mapped to another.
 SIXTEEN = Theme(
     name="genui-16",
     primary="#00ffff",
@@ -110,6 +110,6 @@ SIXTEEN = Theme(
 OWN = (DARK, LIGHT, SIXTEEN)
 
 
-def default_theme(mode: ColourMode) -> str:
-    """The theme a terminal with these colours starts with."""
+def choose_theme(mode: ColourMode) -> str:
+    """The default theme for a terminal with these colours."""
     return SIXTEEN.name if mode == "16" else DARK.name

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from networks import NETWORKS, random_network
 
-from genui.base.parsing import viable
+from genui.base.parsing import may_continue
 from genui.engine.data.tokenizer import train_bpe
 from genui.engine.device import Machine
 from genui.engine.metrics import language
@@ -56,10 +56,10 @@ def test_under_the_grammar_even_noise_could_become_python(
     monkeypatch.setattr(logits, "REFUSALS", 10_000)
     settings = TextSettings(tokens=40, temperature=1, top_p=1)
     free = written(writer, "def f_1(a", seed, settings).decode("utf-8", "replace")
-    assert not viable("def f_1(a" + free)
+    assert not may_continue("def f_1(a" + free)
     held = TextSettings(tokens=40, temperature=1, top_p=1, grammar="python")
     text = written(writer, "def f_1(a", seed, held).decode("utf-8", "ignore")
-    assert viable("def f_1(a" + text)
+    assert may_continue("def f_1(a" + text)
 
 
 def test_what_the_grammar_refuses_says_so(writer: TextGenerator) -> None:
@@ -93,7 +93,7 @@ def test_a_gap_is_filled_with_what_may_follow_before_it(
         state, frame = writer.step(state)
         text += frame.text
     assert text.startswith("def f_1(a):\n    return")
-    assert viable(text)
+    assert may_continue(text)
 
 
 def test_a_text_ends_with_what_it_is_to_end_with(writer: TextGenerator) -> None:

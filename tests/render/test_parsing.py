@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genui.base import parsing as module
-from genui.base.parsing import MOST_CHARACTERS, parsing, position, viable
+from genui.base.parsing import MOST_CHARACTERS, check_syntax, find_break, may_continue
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from genui.base.parsing import MOST_CHARACTERS, parsing, position, viable
     ],
 )
 def test_what_the_interpreter_reads_parses(source: str) -> None:
-    assert parsing(source).words == "parses"
+    assert check_syntax(source).words == "parses"
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_what_the_interpreter_reads_parses(source: str) -> None:
     ],
 )
 def test_what_more_text_can_still_end_is_unfinished(source: str, line: int) -> None:
-    found = parsing(source)
+    found = check_syntax(source)
     assert found.words == f"unfinished at line {line}"
 
 
@@ -57,34 +57,34 @@ def test_what_more_text_can_still_end_is_unfinished(source: str, line: int) -> N
 def test_what_no_text_can_mend_breaks_where_the_interpreter_says(
     source: str, line: int, there: str
 ) -> None:
-    found = parsing(source)
+    found = check_syntax(source)
     assert found.state == "breaks"
     assert found.line == line
     assert found.words.startswith(f"breaks at line {line}: ")
-    at = position(source, found)
+    at = find_break(source, found)
     assert source[at:].startswith(there) or source[at + 1 :].startswith(there)
 
 
 def test_a_break_stays_where_it_is_while_the_text_goes_on() -> None:
     broken = "def f(:\n    pass\n"
-    assert parsing(broken + "x = ").line == parsing(broken + "x = 1\ny = (").line == 1
+    assert check_syntax(broken + "x = ").line == check_syntax(broken + "x = 1\ny = (").line == 1
 
 
 @pytest.mark.parametrize("source", ["\0\n", "(" * 500 + "\n", "x = 1\n" * MOST_CHARACTERS])
 def test_what_is_not_python_or_too_long_raises_nothing(source: str) -> None:
-    assert parsing(source).state in ("breaks", "unfinished", "unchecked")
+    assert check_syntax(source).state in ("breaks", "unfinished", "unchecked")
 
 
 def test_a_place_is_always_within_the_text() -> None:
     for source in ("x = 1)", "\n\nx y", "if x:\ny", "x = '"):
         for end in range(len(source) + 1):
-            found = parsing(source[:end])
-            assert 0 <= position(source[:end], found) <= end
+            found = check_syntax(source[:end])
+            assert 0 <= find_break(source[:end], found) <= end
 
 
 @pytest.mark.parametrize("source", [inspect.getsource(module), inspect.getsource(ast)[:9000]])
 def test_python_is_viable_wherever_it_is_cut(source: str) -> None:
-    cut = [at for at in range(len(source)) if not viable(source[:at])]
+    cut = [at for at in range(len(source)) if not may_continue(source[:at])]
     assert [source[max(0, at - 30) : at] for at in cut] == []
 
 
@@ -109,7 +109,7 @@ def test_python_is_viable_wherever_it_is_cut(source: str) -> None:
     ],
 )
 def test_what_cannot_become_python_is_not_viable(source: str) -> None:
-    assert not viable(source)
+    assert not may_continue(source)
 
 
 PIECES = st.sampled_from(
@@ -123,10 +123,10 @@ def test_nothing_mends_what_is_not_viable(pieces: list[str]) -> None:
     broken = False
     for at in range(len(pieces) + 1):
         text = "".join(pieces[:at])
-        broken = broken or not viable(text)
+        broken = broken or not may_continue(text)
         if broken:
-            assert parsing(text).state != "parses", text
+            assert check_syntax(text).state != "parses", text
 
 
 def test_what_is_too_long_to_read_is_let_be() -> None:
-    assert viable(")" * (MOST_CHARACTERS + 1))
+    assert may_continue(")" * (MOST_CHARACTERS + 1))

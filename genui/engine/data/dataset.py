@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
-from genui.base.plugins import Table, by_name, resolve
+from genui.base.plugins import Table, index_by_name, resolve
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ Row = TypeVar("Row", bound=Dataset)
 
 def dataset_table(kind: type[Row], rows: Iterable[Row]) -> Table[Row]:
     """The built-in rows of a kind, and those of plug-ins (`genui.base.plugins`)."""
-    return Table("genui.datasets", kind, by_name(rows), base=Dataset)
+    return Table("genui.datasets", kind, index_by_name(rows), base=Dataset)
 
 
 def find_dataset(table: Table[Row], name: str, things: str) -> Row:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from genui.base.errors import MisuseError
-from genui.base.files import read_regular, shown
+from genui.base.files import read_regular, show
 from genui.engine.data.images import (
     OWN_LICENCE,
     SIDE,
@@ -169,11 +169,11 @@ def open_folder(path: str | os.PathLike[str], needs: str) -> Path:
     folder = Path(os.path.expanduser(path))
     # os.path and not Path: a name too long or a folder above it closed is False, not an error.
     if not os.path.exists(folder):
-        raise MisuseError(f"{shown(folder)}: no such folder; check the path given to --data")
+        raise MisuseError(f"{show(folder)}: no such folder; check the path given to --data")
     if not os.path.isdir(folder):
-        raise MisuseError(f"{shown(folder)}: is a file; {needs}")
+        raise MisuseError(f"{show(folder)}: is a file; {needs}")
     if not os.access(folder, os.R_OK | os.X_OK):
-        raise MisuseError(f"{shown(folder)}: may not be read; change its permissions")
+        raise MisuseError(f"{show(folder)}: may not be read; change its permissions")
     return folder
 
 
@@ -194,9 +194,9 @@ def read_captioned(
     """
     files = _files_below(folder, suffixes)
     if not files:
-        raise MisuseError(f"{shown(folder)}: no {things} in it; looked for {', '.join(suffixes)}")
+        raise MisuseError(f"{show(folder)}: no {things} in it; looked for {', '.join(suffixes)}")
     if len(files) > most:
-        notes.append(f"{shown(folder)}: only the first {most:,} of {len(files):,} taken")
+        notes.append(f"{show(folder)}: only the first {most:,} of {len(files):,} taken")
     usable: list[tuple[T, str]] = []
     for file, caption in _with_captions(folder, files[:most], notes, of_name or caption_from_name):
         try:
@@ -205,7 +205,7 @@ def read_captioned(
             notes.append(str(reason))
     if not usable:
         first = notes[0] if notes else f"{METADATA} names none of them"
-        raise MisuseError(f"{shown(folder)}: none of its {len(files)} {things} works: {first}")
+        raise MisuseError(f"{show(folder)}: none of its {len(files)} {things} works: {first}")
     return usable, len(files)
 
 
@@ -217,7 +217,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     try:
         return read_square(path, MOST_PIXELS).rgba
     except UnusableError as reason:
-        raise MisuseError(f"{shown(path)}: {reason}") from None
+        raise MisuseError(f"{show(path)}: {reason}") from None
 
 
 def clean_caption(text: str) -> str:
@@ -256,7 +256,7 @@ def _with_captions(
         if caption:
             yield path, caption
         else:
-            notes.append(f"{shown(path)}: no caption; give it {wanted}")
+            notes.append(f"{show(path)}: no caption; give it {wanted}")
 
 
 def _metadata(folder: Path, notes: list[str]) -> dict[Path, str] | None:
@@ -274,7 +274,7 @@ def _metadata(folder: Path, notes: list[str]) -> dict[Path, str] | None:
             row = decoder.decode(line)
             captions[(folder / row.file_name).resolve()] = clean_caption(row.text)
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError, OSError):
-            notes.append(f"{shown(path)} line {number}: expected {EXAMPLE_ROW}")
+            notes.append(f"{show(path)} line {number}: expected {EXAMPLE_ROW}")
     return captions
 
 
@@ -319,28 +319,26 @@ def drawn_by(recipe: DiffusionRecipe) -> ModelInfo:
         plan, critic = read_plan(folder), used_critic(folder)
     except (OSError, msgspec.DecodeError):
         raise MisuseError(
-            f"against={shown(folder)}: is no folder of pictures that a model drew; {AGAIN}"
+            f"against={show(folder)}: is no folder of pictures that a model drew; {AGAIN}"
         ) from None
     model = find_model(plan.model)
     if weights_fingerprint(model.path) != plan.fingerprint:
         raise MisuseError(
-            f"against={shown(folder)}: was drawn with other weights of {plan.model}; "
+            f"against={show(folder)}: was drawn with other weights of {plan.model}; "
             f"name a new folder: {AGAIN}"
         )
     if critic:
         raise MisuseError(
-            f"against={shown(folder)}: was drawn with a critic, which genui no longer has; "
+            f"against={show(folder)}: was drawn with a critic, which genui no longer has; "
             f"name a new folder: {AGAIN}"
         )
     drawer = read_header(model.path).recipe
     if not isinstance(drawer, DiffusionRecipe):
-        raise MisuseError(
-            f"against={shown(folder)}: {model.name} is no diffusion model of pictures"
-        )
+        raise MisuseError(f"against={show(folder)}: {model.name} is no diffusion model of pictures")
     for name in ALIKE:
         if getattr(drawer, name) != getattr(recipe, name):
             raise MisuseError(
-                f"against={shown(folder)}: {model.name} has {name}={getattr(drawer, name)} and "
+                f"against={show(folder)}: {model.name} has {name}={getattr(drawer, name)} and "
                 f"this recipe {getattr(recipe, name)}; start from it: --from {model.name}"
             )
     return model

@@ -8,7 +8,7 @@ import codecs
 from collections.abc import Callable
 from functools import cache
 
-from genui.base.parsing import parsing, viable
+from genui.base.parsing import check_syntax, may_continue
 from genui.engine.data.tokenizer import Tokenizer
 
 LETTER = "é"
@@ -20,12 +20,12 @@ def following(before: bytes, tokenizer: Tokenizer, *, whole: bool = True) -> Cal
     The end token may follow what parses; where the text is not all there is (`whole`), anything.
     """
     text = _decoded(before)
-    sound = cache(lambda: viable(text))  # asked only where a token is refused, and then once
+    sound = cache(lambda: may_continue(text))  # asked only where a token is refused, and then once
 
     def fits(token: int) -> bool:
         if token == tokenizer.end:
-            return not whole or parsing(text).state in ("parses", "unchecked") or not sound()
-        return viable(_decoded(before + tokenizer.token_bytes(token))) or not sound()
+            return not whole or check_syntax(text).state in ("parses", "unchecked") or not sound()
+        return may_continue(_decoded(before + tokenizer.token_bytes(token))) or not sound()
 
     return fits
 

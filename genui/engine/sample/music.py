@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import read_regular, shown
+from genui.base.files import read_regular, show
 from genui.engine.device import Machine
 from genui.engine.models.frozen import load_frozen
 from genui.engine.models.transformer import ChoraleTransformer, chorale_config
@@ -54,7 +54,7 @@ def from_midi(path: Path, voices: str = "") -> tuple[score.Given, tuple[str, ...
 
     Raises MisuseError or GenuiError, one line that begins with the path.
     """
-    name = shown(path)
+    name = show(path)
     data = read_regular(path, midi.MOST_BYTES, "give a MIDI file of one melody")
     if not data:
         raise GenuiError(f"{name}: is empty; write it again")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from textual.timer import Timer
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import shown as shown_path
+from genui.base.files import show as shown_path
 from genui.base.schema import settings_of
 from genui.base.text import clean_line
 from genui.protocol import Failed, Labels, Neighbours

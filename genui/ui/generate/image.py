@@ -21,7 +21,7 @@ from genui.ui.generate.actions import Actions, Listening
 from genui.ui.generate.pane import Inspector, PaneKind, Parts, TracePane, View
 from genui.ui.settings import Line as Setting
 from genui.ui.settings import at_step, image_lines, settings_content, which
-from genui.ui.terminal import metered
+from genui.ui.terminal import get_metered_driver
 from genui.ui.traces.compare import ClipHead, Part
 from genui.ui.traces.image import ImageController, parse_opening
 from genui.ui.traces.trees import Trace, rises
@@ -60,7 +60,7 @@ class PictureView(View):
     def _rest_over(self) -> None:
         if self.animated:
             return
-        driver = metered(self.app)
+        driver = get_metered_driver(self.app)
         if driver is not None and driver.busy:
             self._rested = self.set_timer(REST, self._rest_over)
         else:

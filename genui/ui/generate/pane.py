@@ -27,7 +27,7 @@ from genui.ui.generate.actions import (
 )
 from genui.ui.keys import PaneName
 from genui.ui.session import Session
-from genui.ui.terminal import may_move
+from genui.ui.terminal import may_animate
 from genui.ui.traces.compare import Part
 from genui.ui.traces.controller import TraceController
 from genui.ui.traces.trees import Trace
@@ -200,7 +200,7 @@ class TracePane(Pane):
         if trace.tick(self.kind.catch_up, self.kind.paints_a_second) or trace.loading:
             self._stale = True
         animated = self.view.animate_step()
-        if (self._stale or animated) and may_move(self.app, self._painted_at):
+        if (self._stale or animated) and may_animate(self.app, self._painted_at):
             self._painted_at = time.monotonic()
             if self._stale:
                 self._stale = False

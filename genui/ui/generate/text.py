@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from genui.base import numbers
 from genui.base.errors import MisuseError
-from genui.base.parsing import Parsing, parsing, position
+from genui.base.parsing import Parsing, check_syntax, find_break
 from genui.base.text import clean_line
 from genui.protocol import Attention, Failed, TextFrame, TextSettings, WriteText, WriteToken
 from genui.protocol.edits import in_force
@@ -175,10 +175,10 @@ class CodeCheck:
         trace, now = self._controller.trace, time.monotonic()
         moving = trace is not None and trace.playing
         if text != self._text and (now >= self._due or not moving):
-            self._text, self.result = text, parsing(text)
+            self._text, self.result = text, check_syntax(text)
             self._due = now + PAUSE * (time.monotonic() - now)
         result = self.result
-        broken = position(self._text, result) if result and result.state == "breaks" else None
+        broken = find_break(self._text, result) if result and result.state == "breaks" else None
         prose.highlight(self.highlighted, broken)
 
 

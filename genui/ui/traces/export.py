@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from genui import protocol
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import atomic_write, plain, shown
+from genui.base.files import atomic_write, sanitize, show
 from genui.base.text import clean, clean_line
 from genui.formats.codec import Sample, codecs_for, encode
 from genui.formats.favourites import (
@@ -176,7 +176,7 @@ def opened(path: Path) -> tuple[SavedTree, ModelInfo]:
             return saved, family_named(saved.recipe.model)
         return saved, find_model(saved.recipe.model)
     except GenuiError as error:
-        raise GenuiError(f"{plain(path.name)}: its model is not here ({error})") from None
+        raise GenuiError(f"{sanitize(path.name)}: its model is not here ({error})") from None
 
 
 def graft(saved: SavedTree, tree: trees.Tree[Any]) -> None:
@@ -332,7 +332,7 @@ class Export:
             if isinstance(cause, OSError):
                 reason = (cause.strerror or str(cause)).lower()
                 raise GenuiError(
-                    f"cannot write {shown(path)}: {reason}; name a file elsewhere"
+                    f"cannot write {show(path)}: {reason}; name a file elsewhere"
                 ) from None
             raise
 
@@ -362,12 +362,12 @@ def default_name(trace: Trace[Any], form: Format) -> str:
 def check_path(path: Path, form: Format) -> None:
     """Raises MisuseError, one line, where no file of that format can be at the path."""
     if path.suffix.lower() != form.suffix:
-        raise MisuseError(f"{shown(path)}: end the name in {form.suffix}, or choose its format")
+        raise MisuseError(f"{show(path)}: end the name in {form.suffix}, or choose its format")
     if path.is_dir():
-        raise MisuseError(f"{shown(path)}: is a folder; name a file in it")
+        raise MisuseError(f"{show(path)}: is a folder; name a file in it")
     if not path.parent.is_dir():
         raise MisuseError(
-            f"{shown(path)}: there is no folder {shown(path.parent)}; make it, or name another"
+            f"{show(path)}: there is no folder {show(path.parent)}; make it, or name another"
         )
 
 
@@ -391,9 +391,9 @@ def sheet_target(text: str) -> Path:
     if path.suffix.lower() != ".png":
         raise MisuseError(f"'{clean_line(text, 60)}': a contact sheet is a picture; end it in .png")
     if os.path.lexists(path):
-        raise MisuseError(f"{shown(path)}: is there already; name another file")
+        raise MisuseError(f"{show(path)}: is there already; name another file")
     if not os.path.isdir(path.parent):
-        raise MisuseError(f"{shown(path)}: there is no such folder; make it first")
+        raise MisuseError(f"{show(path)}: there is no such folder; make it first")
     return path
 
 

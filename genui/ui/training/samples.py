@@ -20,7 +20,7 @@ from textual.widgets import Static
 from genui.base import numbers
 from genui.base.text import clean, clean_line
 from genui.ui.messages import Pointed
-from genui.ui.terminal import may_move
+from genui.ui.terminal import may_animate
 from genui.ui.training.model import Snapshot, at_or_before, beside, sample_steps
 from genui.ui.watcher import RunView, Sample, load_sample
 from genui.ui.widgets.base import DeafWhenLeaving, Framed, Line, clickable, set_border
@@ -361,7 +361,7 @@ class SamplesPanel(DeafWhenLeaving, Framed, Vertical):
         if getattr(self.app, "last_key_at", 0.0) > self._began or not self._film:
             self.stop()
             return
-        if not may_move(self.app, self._painted):
+        if not may_animate(self.app, self._painted):
             return  # the terminal has not taken the last frame
         self._painted = time.monotonic()
         self._point(self._film.pop(0))

@@ -17,8 +17,8 @@ from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, summarise
 from genui.ui import keys, messages
 from genui.ui.messages import ViewName
-from genui.ui.palette import Command, Palette, key_commands, theme_commands
-from genui.ui.terminal import may_move
+from genui.ui.palette import Command, Palette, list_key_commands, list_theme_commands
+from genui.ui.terminal import may_animate
 from genui.ui.training import model
 from genui.ui.training.curves import CurveGrid, room_for
 from genui.ui.training.head import BoardHead, waiting_text
@@ -171,14 +171,14 @@ class TrainingScreen(DeafWhenLeaving, Screen[Left]):
             self._due = None
         pause = WHILE_READING if self._reading else REPAINT
         wait = 0.0 if awaited else self._flowed_at + pause - time.monotonic()
-        if wait <= 0 and may_move(self.app, self._painted_at):
+        if wait <= 0 and may_animate(self.app, self._painted_at):
             self._repaint()
         else:
             self._due = self.set_timer(max(wait, REPAINT / 4), self._repaint)
 
     def _repaint(self) -> None:
         self._due = None
-        if may_move(self.app, self._painted_at):
+        if may_animate(self.app, self._painted_at):
             self.board.follow()
             # Once data have stopped, one paint more takes in what did not show yet.
             now = time.monotonic()
@@ -607,14 +607,14 @@ class BoardCommands(Palette):
             return
         refused = board.refused_keys()
         own = [key for key in keys.of_pane("board") if key.id not in refused]
-        yield from key_commands("board", own, board.press)
+        yield from list_key_commands("board", own, board.press)
         rows = keys.common("board")
         offered = [key for key in rows if board.check_action(key.action.partition("(")[0], ())]
-        yield from key_commands("app", offered, board.press)
+        yield from list_key_commands("app", offered, board.press)
         for run in board.known:
             yield Command(
                 f"Show run {clean_line(run.info.name)}",
                 clean_line(f"{run.state}, {run.run.id}: over the others, or no longer"),
                 lambda run=run: board.toggle(run),
             )
-        yield from theme_commands(self.app)
+        yield from list_theme_commands(self.app)

@@ -15,7 +15,7 @@ import pyte
 import pytest
 
 from genui.ui.driver import MOST_PENDING, MeteredWriter
-from genui.ui.terminal import driver_class, metered
+from genui.ui.terminal import choose_driver, get_metered_driver
 
 APP = """
 import numpy as np
@@ -178,7 +178,7 @@ def test_without_a_terminal_textual_chooses(monkeypatch: pytest.MonkeyPatch) -> 
     with os.fdopen(read) as stdin, os.fdopen(write, "w") as stderr:
         monkeypatch.setattr(sys, "__stdin__", stdin)
         monkeypatch.setattr(sys, "__stderr__", stderr)
-        assert driver_class() is None
+        assert choose_driver() is None
 
 
 async def test_an_app_without_the_driver_has_no_meter() -> None:
@@ -186,4 +186,4 @@ async def test_an_app_without_the_driver_has_no_meter() -> None:
 
     app: App[None] = App()
     async with app.run_test():
-        assert metered(app) is None
+        assert get_metered_driver(app) is None
