@@ -20,7 +20,7 @@ from genui.ui.terminal import choose_driver, get_metered_driver
 APP = """
 import numpy as np
 from textual.app import App
-from genui.ui.terminal import driver_class, metered
+from genui.ui.terminal import choose_driver, metered
 from genui.ui.widgets.image import ImageView as Picture
 
 class Flood(App):
@@ -29,7 +29,7 @@ class Flood(App):
     frames = 0
 
     def __init__(self):
-        super().__init__(driver_class=driver_class())
+        super().__init__(driver_class=choose_driver())
 
     def compose(self):
         yield Picture()
