@@ -20,7 +20,7 @@ from genui.ui.terminal import choose_driver, get_metered_driver
 APP = """
 import numpy as np
 from textual.app import App
-from genui.ui.terminal import choose_driver, metered
+from genui.ui.terminal import choose_driver, get_metered_driver
 from genui.ui.widgets.image import ImageView as Picture
 
 class Flood(App):
@@ -44,7 +44,7 @@ class Flood(App):
 
 app = Flood()
 app.run()
-driver = metered(app)
+driver = get_metered_driver(app)
 print("METERED", driver is not None and driver.bytes_written > 100_000)
 """
 
