@@ -16,7 +16,7 @@ from typing import IO, Any
 from harness import arguments, home, import_torch, machine, report, seconds
 
 from genui import protocol
-from genui.protocol.registry import KINDS
+from genui.protocol.registry import KINDS, kind_of
 from genui.runs.models import ModelInfo, list_models
 
 WORKER = (sys.executable, "-m", "genui.engine.worker")
@@ -33,7 +33,7 @@ def ready(model: ModelInfo) -> dict[str, float]:
             _send(worker.stdin, protocol.Hello())
             _until(replies, protocol.Ready)
             up = time.perf_counter()
-            settings = KINDS[model.family, model.medium].settings()
+            settings = kind_of(model.family, model.medium, model.ref).defaults
             start = protocol.Start(trace=1, model=model.ref, prompt="", seed=1, settings=settings)
             _send(worker.stdin, start)
             _until(replies, protocol.Started)
@@ -73,7 +73,7 @@ def main() -> None:
         models = [
             model
             for model in list_models()
-            if model.source == "shipped" and (model.family, model.medium) in KINDS
+            if model.source == "shipped" and KINDS[model.family, model.medium].generates
         ]
         found: dict[str, list[dict[str, float]]] = {}
         bare = []

@@ -65,7 +65,7 @@ def held() -> tuple[int, int]:
     storages: dict[int, int] = {}
     for state in states:
         before = (tensor for point in state.history for tensor in (point.x, point.denoised))
-        for tensor in (state.x, state.denoised, state.words, *before):
+        for tensor in (state.x, state.denoised, state.token_ids, *before):
             storage = tensor.untyped_storage()
             storages[storage.data_ptr()] = storage.nbytes()
     return len(states), sum(storages.values())

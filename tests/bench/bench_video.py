@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from genui.engine.data.clips import MOTIONS, Clips, load_clips
 from genui.engine.metrics.clips import TrackedClip, clips_copied, draw, look, real
 from genui.engine.sample.diffusion import DiffusionGenerator
-from genui.engine.train.diffusion import sheet
+from genui.engine.train.diffusion import clip_sheet
 from genui.protocol import ImageSettings
 from genui.runs.models import find_model
 
@@ -108,7 +108,7 @@ def main() -> None:
     of_model, drawn = model_figures(clips, options)
     figures += of_model
     if options.sheet is not None:
-        options.sheet.write_bytes(sheet(drawn[:32], columns=4))
+        options.sheet.write_bytes(clip_sheet(drawn[:32], columns=4))
     report(before, figures, options.json)
 
 

@@ -244,6 +244,7 @@ def test_a_model_that_generates_gives_no_labels(
 ) -> None:
     asked = override(find_recipe("shakespeare"), {"layers": "1", "width": "16", "heads": "2"})
     model = text_generator.model
+    assert isinstance(model, torch.nn.Module)
     path = tmp_path / "writer.safetensors"
     described = model_metadata(asked, 1, model, {"dataset": "plays"})
     write_tensors(path, dict(model.state_dict()), {"genui": json.dumps(described)})

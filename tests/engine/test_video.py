@@ -25,8 +25,9 @@ from genui.engine.data.clips import (
 from genui.engine.device import Machine
 from genui.engine.metrics.clips import clips_copied, look, real
 from genui.engine.metrics.copying import nearest_clips
-from genui.engine.models.denoisers import build_denoiser
+from genui.engine.models.denoisers import EDMDenoiser, build_denoiser
 from genui.engine.models.video_dit import (
+    VideoDiT,
     from_patches,
     place_figure,
     pose_numbers,
@@ -190,10 +191,16 @@ def test_what_is_settled_has_the_two_colours_that_it_had_under_grain(clips: Clip
     assert (two_colours(grainy, alpha) - clean).square().mean() < 2e-3
 
 
+def network_of(generator: DiffusionGenerator) -> VideoDiT:
+    assert isinstance(generator.model, EDMDenoiser)
+    assert isinstance(generator.model.network, VideoDiT)
+    return generator.model.network
+
+
 def test_frames_attend_to_each_other(generator: DiffusionGenerator) -> None:
     x = torch.randn(1, 48, 32, 32)
     token_ids = generator.token_ids(["red heart moving up on black"])
-    network = generator.model.network
+    network = network_of(generator)
     before = network(x, torch.zeros(1), token_ids)
     x[:, 45:] += 1  # the last frame
     after = network(x, torch.zeros(1), token_ids)
@@ -203,11 +210,13 @@ def test_frames_attend_to_each_other(generator: DiffusionGenerator) -> None:
 def test_without_a_caption_the_canvas_draws_nothing_into_the_clip(
     generator: DiffusionGenerator,
 ) -> None:
-    network = generator.model.network
+    network = network_of(generator)
     x, nothing = torch.randn(1, 48, 32, 32), torch.zeros(1, 8, dtype=torch.long)
     before = network(x, torch.zeros(1), nothing)
     with torch.no_grad():
-        network.canvas[2].bias += 5
+        bias = network.canvas[2].bias
+        assert isinstance(bias, torch.Tensor)
+        bias += 5
     assert torch.equal(network(x, torch.zeros(1), nothing), before)
 
 
