@@ -44,7 +44,7 @@ CLIP_KEYS: list[BindingType] = [
 
 # --- Traces side by side on one timeline: branches, models or seeds, moved in step ------------
 
-SHORT: dict[Part, str] = {"guess": "guess", "x": "noisy", "noise": "noise"}
+SHORT: dict[Part, str] = {"guess": "predicted", "x": "noisy", "noise": "noise"}
 CATCH_UP = {"text": 0.2, "image": 4.0}  # seconds within which the playhead is at the newest step
 
 
@@ -115,7 +115,7 @@ class CompareScreen(Window[Column | None]):
         self.query_one(".parting").set_class(self._pictures, "-two")
         look = "o view · p probes · " if self.going.pictures else ""
         self.query_one(".keys", Static).update(
-            f"space play · ←→ · = differ · tab next · {look}⏎ take · esc leave"
+            f"space play · ←→ · = differ · tab next · {look}⏎ take · esc close"
         )
         self.going.compare()
         self._go()
@@ -155,7 +155,7 @@ class CompareScreen(Window[Column | None]):
             self._go()
 
     def action_swap(self) -> None:
-        """The guess, the noisy picture or the noise: the next of them."""
+        """The predicted x₀, the noisy image or the noise: the next of them."""
         self.traces.next_part()
         self._go()
 
@@ -411,7 +411,7 @@ class VariationsScreen(Window[Column | None]):
         self.traces.take_over()
         look = "" if self._sample.trace.first else "o view · "
         self.query_one(".keys", Static).update(
-            f"←→ · + - distance · r others · {look}* keep · x sheet · ⏎ take · esc leave"
+            f"←→ · + - distance · r others · {look}* keep · x sheet · ⏎ take · esc close"
         )
         self._make()
         self.set_interval(1 / TICKS, self._tick)
@@ -492,7 +492,7 @@ class VariationsScreen(Window[Column | None]):
         self._sheet([column for column in self.columns if not column.fault])
 
     def action_swap(self) -> None:
-        """The guess, the noisy picture or the noise: the next of them."""
+        """The predicted x₀, the noisy image or the noise: the next of them."""
         if not self._sample.trace.first:
             self.traces.next_part()
             self._paint()

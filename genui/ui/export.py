@@ -71,7 +71,7 @@ class ExportScreen(Window[Path | None]):
     def on_mount(self) -> None:
         window = self.query_one(".window")
         window.border_title = "Export"
-        window.border_subtitle = "↑↓ format · tab file name · ⏎ write · esc leave"
+        window.border_subtitle = "↑↓ format · tab file name · ⏎ write · esc cancel"
         rows = self.query_one(RowList)
         rows.set_rows(
             [

@@ -252,8 +252,8 @@ class BranchesScreen(Window[Choice | None]):
     def on_mount(self) -> None:
         window = self.query_one(".window")
         window.border_title = "Branches"
-        full = "⏎ go to it · V compare · x export · s save all · d drop · esc leave"
-        window.border_subtitle = full if self._tree.branches else "esc leave"
+        full = "⏎ go to it · V compare · x export · s save all · d drop · esc close"
+        window.border_subtitle = full if self._tree.branches else "esc close"
         rows = self.query_one(RowList)
         if self._tree.shown is not None:
             rows.chosen = str(self._tree.shown.number)
@@ -402,7 +402,7 @@ class FavouritesScreen(Window[Favourite | None]):
         window = self.query_one(".window")
         window.border_title = "Favourites"
         window.border_subtitle = (
-            "⏎ open · d remove · genui sheet makes a picture of all · esc leave"
+            "⏎ open · d remove · genui sheet makes a picture of all · esc close"
         )
         self.query_one(RowList).focus()
         self._read()
@@ -620,7 +620,7 @@ class NearestScreen(Window[None]):
         keys = (
             "PgUp PgDn scroll" if self._trace.first else "← → choose · ⏎ the training picture alone"
         )
-        self.query_one(".keys", Static).update(f"{keys} · esc leave")
+        self.query_one(".keys", Static).update(f"{keys} · esc close")
         if not self._trace.first:
             frame = self._trace.frame
             set_border(self.query_one(".sample"), title="the sample")
@@ -950,7 +950,7 @@ class NewRunScreen(Window[RunDir | None]):
         window = self.query_one(".window")
         source = self._source
         window.border_title = f"New run from {source.name}" if source else "New run"
-        window.border_subtitle = "⏎ next, then start · ^s start now · esc leave"
+        window.border_subtitle = "⏎ next, then start · ^s start now · esc cancel"
         rows = self.query_one(RowList)
         if source is not None:
             rows.chosen = str(source.chosen)

@@ -67,7 +67,7 @@ async def test_branches_are_listed_as_a_tree_with_where_they_fork(
         assert "from step 12 · 20/20" in shown
         assert "   └─ seed 9" in shown
         assert "● " in shown
-        assert "esc leave" in shown
+        assert "esc close" in shown
 
 
 async def test_enter_goes_to_the_branch_with_its_seed(shipped: Path, open_app: Opener) -> None:

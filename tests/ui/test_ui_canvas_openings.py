@@ -62,7 +62,7 @@ async def test_noise_is_added_to_a_training_picture_and_taken_away_from_a_step(
         assert edits(pilot) == [(8, Denoise())]
         assert "● picture" in seen(pilot)
         await pilot.press("u")
-        await until_seen(pilot, "guess 20/20")
+        await until_seen(pilot, "predicted 20/20")
         assert not shown(pilot).request.forward
 
 

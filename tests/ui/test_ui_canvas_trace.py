@@ -18,7 +18,7 @@ from genui.ui.windows import MaskScreen
 async def test_o_goes_round_the_three_pictures(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         await pilot.press("3", "right", "right")
-        await until_seen(pilot, "guess 2/20")
+        await until_seen(pilot, "predicted 2/20")
         frame = shown(pilot).frame
         assert frame is not None
         large = pane_of(pilot).query_one(".large", image.ImageView)
@@ -29,7 +29,7 @@ async def test_o_goes_round_the_three_pictures(shipped, open_app: Opener) -> Non
         assert large._rgb is not None
         assert large._rgb.tobytes() == frame.noise
         await pilot.press("o")
-        await until_seen(pilot, "guess 2/20")
+        await until_seen(pilot, "predicted 2/20")
         assert large._rgb.tobytes() == frame.guess
 
 
@@ -40,13 +40,13 @@ async def test_p_puts_three_pictures_of_one_size_side_by_side(
     async with open_app(size=size) as pilot:
         await drawn_to(pilot, "left", "p")
         await until_seen(pilot, "step 19/20")
-        for words in ("xₜ noisy", "x̂₀ guess", "ε noise", "Noise schedule", "Settings"):
+        for words in ("xₜ noisy", "x̂₀ predicted", "ε noise", "Noise schedule", "Settings"):
             assert words in seen(pilot)
         three = list(pane_of(pilot).query(".view ImageView").results(image.ImageView))
         assert len({(p.size.height, p.scale_text) for p in three}) == 1
         assert all(p.has_picture for p in three)
         await pilot.press("p")
-        await until_seen(pilot, "guess 19/20")
+        await until_seen(pilot, "predicted 19/20")
 
 
 async def test_three_pictures_have_a_small_terminal_to_themselves(

@@ -197,7 +197,7 @@ async def test_two_branches_say_where_they_part_and_how_far_apart_they_are(
         shown = seen(pilot)
         assert "▸ seed 8 from step 12" in shown
         assert "seed 1" in shown
-        assert "esc leave" in shown
+        assert "esc close" in shown
         await pilot.press("equals_sign")
         await until_seen(pilot, "they differ from this step on, 12")
         await pilot.press("left")

@@ -73,7 +73,7 @@ async def test_the_window_lists_every_format_of_the_medium(
         shown = seen(pilot)
         for words in (
             "png",
-            "guess of the clean picture at step 20",
+            "predicted x₀, the clean image at step 20",
             "film",
             "gif",
             "apng",
@@ -82,7 +82,7 @@ async def test_the_window_lists_every_format_of_the_medium(
         ):
             assert words in shown
         assert "emoji-1.png" in shown
-        assert "esc leave" in shown
+        assert "esc cancel" in shown
 
 
 async def test_a_png_is_the_picture_at_the_playhead_with_its_recipe(

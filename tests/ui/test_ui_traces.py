@@ -56,22 +56,22 @@ async def test_pictures_step_forward_from_the_worker_and_back_from_memory(
 ) -> None:
     async with open_app() as pilot:
         await pilot.press("3", "right", "right", "right")
-        await until_seen(pilot, "guess 3/20")
+        await until_seen(pilot, "predicted 3/20")
         trace = image_trace(pilot)
         third = trace.frame
         assert isinstance(third, ImageFrame)
         assert third.step == trace.computed == 3
         await pilot.press("left")
         assert trace.position == 2
-        assert "guess 2/20" in seen(pilot)
+        assert "predicted 2/20" in seen(pilot)
         await pilot.press("right")
         assert trace.frame is third
         await pilot.press("shift+right")
-        await until_seen(pilot, "guess 13/20")
+        await until_seen(pilot, "predicted 13/20")
         await pilot.press("home")
-        assert "guess 0/20" in seen(pilot)
+        assert "predicted 0/20" in seen(pilot)
         await pilot.press("end")
-        await until_seen(pilot, "guess 20/20")
+        await until_seen(pilot, "predicted 20/20")
         assert trace.computed == 20
 
 
@@ -133,7 +133,7 @@ async def test_the_sampler_goes_round(shipped, open_app: Opener) -> None:
 async def test_o_swaps_the_guess_and_the_noisy_picture(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         await pilot.press("tab", "tab", "tab", "right")
-        await until_seen(pilot, "guess 1/20")
+        await until_seen(pilot, "predicted 1/20")
         await pilot.press("o")
         await until_seen(pilot, "noisy 1/20")
 

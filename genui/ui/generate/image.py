@@ -167,11 +167,11 @@ def ask_grid(
 
 LONG_TITLES: dict[Part, str] = {
     "x": "xₜ the noisy picture",
-    "guess": "x̂₀ the guess of the clean picture",
+    "guess": "x̂₀ predicted, the clean image",
     "noise": "ε the predicted noise",
 }
-TITLES: dict[Part, str] = {"x": "xₜ noisy", "guess": "x̂₀ guess", "noise": "ε noise"}
-WORDS: dict[Part, str] = {"guess": "guess", "x": "noisy", "noise": "noise"}
+TITLES: dict[Part, str] = {"x": "xₜ noisy", "guess": "x̂₀ predicted", "noise": "ε noise"}
+WORDS: dict[Part, str] = {"guess": "predicted", "x": "noisy", "noise": "noise"}
 PARTS: tuple[Part, ...] = ("x", "guess", "noise")
 CYCLE: tuple[Part, ...] = ("guess", "x", "noise")  # what `o` goes round
 SHORT = 20  # lines within which three pictures stand alone

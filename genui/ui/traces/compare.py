@@ -13,7 +13,7 @@ from genui.ui.traces.trees import Frames, Lost, Trace, TraceReply, Worker, other
 
 Part = Literal["guess", "x", "noise"]
 PARTS: dict[Part, str] = {
-    "guess": "guess of the clean picture",
+    "guess": "predicted x₀, the clean image",
     "x": "noisy picture",
     "noise": "noise that the model sees",
 }

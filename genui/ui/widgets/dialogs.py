@@ -69,8 +69,8 @@ class ConfirmScreen(Window[bool]):
 
     def on_mount(self) -> None:
         window = self.query_one(".window")
-        window.border_title = "Sure?"
-        window.border_subtitle = f"y {self._verb} · esc leave"
+        window.border_title = f"{self._verb.capitalize()}?"
+        window.border_subtitle = f"y {self._verb} · esc cancel"
 
     def action_answer(self, yes: bool) -> None:
         self.leave(yes)
@@ -101,7 +101,7 @@ class ChooseScreen(Window[str | None]):
     def on_mount(self) -> None:
         window = self.query_one(".window")
         window.border_title = self._title
-        window.border_subtitle = f"⏎ {self._verb} · esc leave" if self._rows else "esc leave"
+        window.border_subtitle = f"⏎ {self._verb} · esc cancel" if self._rows else "esc close"
         rows = self.query_one(RowList)
         rows.set_rows(self._rows, self._empty)
         rows.focus()
@@ -143,7 +143,7 @@ class ValueScreen(Window[T | None], Generic[T]):
     def on_mount(self) -> None:
         window = self.query_one(".window")
         window.border_title = self._title
-        window.border_subtitle = "⏎ set · esc leave"
+        window.border_subtitle = "⏎ set · esc cancel"
         self.begin_typing()
 
     @on(LineInput.Submitted)
@@ -203,7 +203,7 @@ class FormScreen(Window[T | None], Generic[T]):
     def on_mount(self) -> None:
         window = self.query_one(".window")
         window.border_title = self._title
-        window.border_subtitle = "⏎ next, then start · esc leave"
+        window.border_subtitle = "⏎ next, then start · esc cancel"
         self.begin_typing()
 
     @property
