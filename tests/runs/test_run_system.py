@@ -103,7 +103,8 @@ def test_a_writer_logs_the_system_beside_its_heartbeat(monkeypatch: pytest.Monke
             tail.read()
             time.sleep(0.01)
     steps, _, times = tail.series["memory GB"].points
-    assert steps.tolist() == [int(moment * 10) for moment in times]
+    # A step is a tenth of a second, and times are rounded as they are written.
+    assert all(abs(step - moment * 10) <= 1 for step, moment in zip(steps, times, strict=True))
     assert abs(times[-1] - time.time()) < 20
     assert tail.bad_lines == 0
 

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import itertools
 import pkgutil
 import string
 import sys
@@ -41,16 +42,23 @@ def pumps(of: type = MessagePump) -> Iterator[type]:
 
 
 def stored_on_self(kind: type) -> set[str]:
-    """The names that the module of a class stores on `self`."""
-    tree = ast.parse(inspect.getsource(sys.modules[kind.__module__]))
-    return {
-        node.attr
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute)
-        and isinstance(node.ctx, ast.Store)
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "self"
-    }
+    """The names that the module of a class stores on `self`; a method of another object that is
+    bound to an action, as the panes bind those of their controllers, is a method still."""
+    stored = set()
+    for node in ast.walk(ast.parse(inspect.getsource(sys.modules[kind.__module__]))):
+        if not isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
+            continue
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            pairs: list[tuple[ast.expr, ast.expr | None]] = [(target, node.value)]
+            if isinstance(target, ast.Tuple):
+                values = node.value.elts if isinstance(node.value, ast.Tuple) else []
+                pairs = list(itertools.zip_longest(target.elts, values))
+            for name, value in pairs:
+                if not isinstance(name, ast.Attribute) or ast.unparse(name.value) != "self":
+                    continue
+                if not (name.attr.startswith("action_") and isinstance(value, ast.Attribute)):
+                    stored.add(name.attr)
+    return stored
 
 
 def test_no_name_is_taken_by_textual_for_a_handler() -> None:
