@@ -123,9 +123,8 @@ class TracePane(Pane):
             *(Nearest(self), Variations(self), *actions),
         )
         controller = self.controller
-        self.action_play, self.action_step, self.action_ends = (
-            *(controller.play, controller.step, controller.ends),
-        )
+        self.action_play, self.action_step = controller.play, controller.step
+        self.action_ends = controller.ends
         self.action_reseed, self.action_fork = controller.reseed, controller.fork_here
         for group in self.actions:  # a key's action is looked for on the pane that has the focus
             for name in dir(group):
