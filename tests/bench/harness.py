@@ -15,16 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import tiny
-from terminal import PATIENCE, Terminal
-
-if TYPE_CHECKING:
-    from genui.engine.sample.trace import Generator
-
-
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "tty")]
 
+import tiny  # noqa: E402 - the tests' tiny runs and terminal, once they can be found
+from terminal import PATIENCE, Terminal  # noqa: E402
+
+if TYPE_CHECKING:
+    from genui.engine.sample.trace import Generator
 
 __all__ = ["PATIENCE", "Figure", "Terminal", "arguments", "home", "import_torch", "machine",
            "percentile", "quick_generator", "report", "seconds", "tiny"]  # fmt: skip
