@@ -40,7 +40,7 @@ A core less is best over the three situations: `python tests/bench/bench_threads
 2 cores of an AMD EPYC, torch 2.13, gave all cores with passive threads 0.62, 0.76 and 0.85 times
 the steps of a text recipe, and 1.20, 0.93 and 0.96 times those of icons, alone, beside a busy
 process and beside a generation; spinning threads nearly stop beside either (0.00 to 0.05 times).
-Keys were answered within 45 ms (95th percentile) in all of them.
+Keys were answered within 46 ms (95th percentile) in all of them.
 """
 
 PASSIVE = {"OMP_WAIT_POLICY": "passive", "KMP_BLOCKTIME": "0"}

@@ -157,7 +157,7 @@ class SearchLine(LineInput):
             self.value = text
         self._before = self.value
         self.add_class("-open")
-        self.focus()
+        self.screen.set_focus(self)  # at once: keys may follow
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
