@@ -210,7 +210,8 @@ class Terminal:
             data = os.read(self._fd, 65536)
         except OSError:  # EIO: the last process has closed the terminal
             return False
-        self._stream.feed(data.replace(b"\x1b[<u", b""))  # which pyte prints
+        with suppress(TypeError):  # pyte's, of a sequence that quitting cut off
+            self._stream.feed(data.replace(b"\x1b[<u", b""))  # which pyte prints
         return bool(data)
 
 
