@@ -1,10 +1,12 @@
-"""Keys in files of runs whose names in the code have changed; the files keep the old names.
+"""What files of earlier versions say, in today's words.
 
-A trainer of an earlier version reads commands and writes status and events with these keys, and so
-can be watched and controlled by this version. `genui.formats.migrate` is the same for saved traces.
+Runs keep the old words in their files: a trainer of an earlier version reads commands and writes
+status and events with them, and so can be watched and controlled by this version. A saved
+generation is upgraded as it is read, and never written back.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 STATUS_KEYS: Mapping[str, str] = {"steps_per_s": "rate", "units_per_s": "unit_rate"}
 """Fields of Status to their keys in status.json, and in the JSON of `genui runs` and `inspect`."""
@@ -14,3 +16,22 @@ COMMAND_WORDS: Mapping[str, str] = {"set_lr": "rate"}
 
 COMMANDS: Mapping[str, str] = {word: command for command, word in COMMAND_WORDS.items()}
 """Words in files to commands."""
+
+OLD_SIGMA_MIN = 0.03
+"""The lowest noise level of images before it could be chosen, whatever the number of steps."""
+
+
+def upgrade(fields: Any) -> Any:
+    """The JSON of a saved generation as this version would have written it.
+
+    Settings of images that name no `sigma_min` were written before there was one, and mean 0.03;
+    written since, they name one or null.
+    """
+    if isinstance(fields, list):
+        return [upgrade(item) for item in fields]
+    if not isinstance(fields, dict):
+        return fields
+    upgraded = {key: upgrade(value) for key, value in fields.items()}
+    if upgraded.get("type") == "image" and "steps" in upgraded:
+        upgraded.setdefault("sigma_min", OLD_SIGMA_MIN)
+    return upgraded

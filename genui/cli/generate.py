@@ -13,7 +13,7 @@ import numpy as np
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean
-from genui.cli import options, output
+from genui.cli import files, options, output
 from genui.cli.options import (
     MOST_IN_FOLDER,
     MOST_SAMPLES,
@@ -175,27 +175,27 @@ def check(args: argparse.Namespace, request: Request) -> None:
         raise MisuseError("--denoising: says what --out shows of a clip; give it with --out")
     if args.gm:
         _check_orchestra(args, request)
-    if args.out == output.DASH:
-        output.check(args, request.kind)
+    if args.out == files.DASH:
+        files.check_pipe(args, request.kind)
     elif args.out is not None:
-        output.check_target(args.out, request.kind, request.model.medium)
+        files.check_target(args.out, request.kind, request.model.medium)
         codec = codec_of(args.out)
         if several and request.kind.streams and codec is not None and codec.one_text:
             raise MisuseError(f"--out {args.out}: a recording is of one text; leave out -n")
     if args.trace is not None:
-        output.check_file(args.trace, "--trace", (".trace",), "a trace")
+        files.check_file(args.trace, "--trace", (".trace",), "a trace")
         if several:
             raise MisuseError(f"--trace {args.trace}: a trace is one sample; leave out -n")
     if args.film is not None:
-        output.check_file(args.film, "--film", (".png",), "a filmstrip")
+        files.check_file(args.film, "--film", (".png",), "a filmstrip")
     if args.frames is not None:
-        output.check_folder(args.frames)
+        files.check_folder(args.frames)
 
 
 def _check_orchestra(args: argparse.Namespace, request: Request) -> None:
     from genui.formats import midi
 
-    codec = args.out and codec_of(output.target(args.out, request.kind))
+    codec = args.out and codec_of(files.name_piped(args.out, request.kind))
     if not codec or codec.shows != "sound":
         raise MisuseError("--gm: says how --out FILE.wav of a music model is played; give one")
     midi.fluidsynth()
@@ -206,19 +206,19 @@ def write_output(args: argparse.Namespace, generations: Sequence[Generation], ki
     samples = [one.sample for one in generations]
     scale = args.scale or 1
     if args.out is not None:
-        target = output.target(args.out, kind)
+        target = files.name_piped(args.out, kind)
         view = _view(target, generations[0], args.denoising, scale)
         if args.gm:
             view = msgspec.structs.replace(view, kind="orchestra")
         recipe = _recipe(generations, view)
-        if args.out == output.DASH:
-            output.write(encode(target.suffix, samples, recipe, args.rate))
+        if args.out == files.DASH:
+            files.write_pipe(encode(target.suffix, samples, recipe, args.rate))
         else:
-            output.write_file(target, samples, recipe, args.rate)
+            files.write_file(target, samples, recipe, args.rate)
             output.note(f"wrote {target}")
     if args.film is not None:
         view = View(kind="film", steps=film_steps(samples), scale=scale)
-        output.write_file(args.film, samples, _recipe(generations, view))
+        files.write_file(args.film, samples, _recipe(generations, view))
         output.note(f"wrote {args.film}")
     if args.frames is not None:
         count = _write_frames(args.frames, generations, scale)
@@ -294,10 +294,10 @@ def _write_frames(folder: Path, generations: Sequence[Generation], scale: int) -
     names = set()
     for frame in generations[0].frames:
         view = View(steps=(frame.step,), scale=scale)
-        target = output.frame_file(folder, frame.step)
-        output.write_file(target, samples, recipe.showing(view))
+        target = files.frame_file(folder, frame.step)
+        files.write_file(target, samples, recipe.showing(view))
         names.add(target.name)
-    output.remove_frames(folder, names)
+    files.remove_frames(folder, names)
     return len(names)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from genui.base.errors import MisuseError
 from genui.base.numbers import count
-from genui.cli import dataset, output
+from genui.cli import dataset, files, output
 from genui.cli.dataset import plan_in
 from genui.cli.options import MOST_IN_FOLDER, add_settings, seed_from, settings_for
 from genui.cli.output import Progress
@@ -416,7 +416,7 @@ def run_lab(args: argparse.Namespace) -> int:
         raise MisuseError(f"--family {args.family}: one of {', '.join(LAB_FAMILIES)}")
     kind = kind_of(args.family, "points", args.family)
     if args.out is not None:
-        output.check_target(args.out, kind, "points")
+        files.check_target(args.out, kind, "points")
     seed = secrets.randbelow(1_000_000) if args.seed is None else seed_from(args.seed)
     if args.seed is None:
         output.note(f"--seed {seed}")
@@ -486,4 +486,4 @@ def _write(target: Path, start: Start, started: Started, frames: list[Frame]) ->
     view = View(kind=shows, steps=(last,) if shows == "frame" else ())
     sample = Sample(start.seed, started.prompt, frames)
     recipe = recipe_of(start, started, machine(), result_of(frames), view=view)
-    output.write_file(target, [sample], recipe)
+    files.write_file(target, [sample], recipe)

@@ -16,7 +16,7 @@ from genui import __version__
 from genui.base import paths, plugins
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.numbers import count, short
-from genui.cli import output
+from genui.cli import files, output
 from genui.cli.parser import Parser, add_json
 from genui.runs.models import Origin, find_origin
 
@@ -203,7 +203,7 @@ def configure_average(parser: Parser) -> None:
 def run_average(args: argparse.Namespace) -> int:
     if len(args.models) < 2:
         raise MisuseError(f"{args.models[0]}: one model has no average; name two or more")
-    output.check_file(args.out, "--out", (SUFFIX,), "a model")
+    files.check_file(args.out, "--out", (SUFFIX,), "a model")
     if os.path.lexists(args.out) and not args.force:
         raise MisuseError(f"--out {args.out}: is there already; --force replaces it")
     origins = [find_origin(ref) for ref in args.models]

@@ -15,7 +15,7 @@ from genui.base.files import atomic_write
 from genui.base.numbers import count, short
 from genui.base.schema import settings_of
 from genui.base.text import clean
-from genui.cli import output
+from genui.cli import files, output
 from genui.cli.generate import draw_score, generate
 from genui.cli.options import spell_all
 from genui.cli.parser import add_json
@@ -343,7 +343,7 @@ def run_sheet(args: argparse.Namespace) -> int:
         raise MisuseError(f"sheet: {len(paths)} files; at most {MOST_CARDS} fit on one")
     if not 0 <= args.columns <= MOST_CARDS:
         raise MisuseError(f"--columns {args.columns}: between 1 and {MOST_CARDS}")
-    output.check_file(args.out, "--out", (".png",), "a contact sheet")
+    files.check_file(args.out, "--out", (".png",), "a contact sheet")
     samples = [_sample(read(path)) for path in paths]
     captions = [caption_of(recipe) for _, recipe in samples]
     atomic_write(args.out, encode_sheet(samples, captions, args.columns))

@@ -37,7 +37,6 @@ def train_here(run: RunDir) -> int:
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=console,
-            env=launch.trainer_environment(),
             process_group=0,
         )
     with _passed_on(child) as interrupts:

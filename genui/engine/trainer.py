@@ -21,7 +21,6 @@ from genui.engine.train.checkpoint import newest_metadata
 from genui.engine.train.loop import Trainer
 from genui.engine.train.task import Task
 from genui.recipes import Recipe, recipe_from_dict
-from genui.runs import launch
 from genui.runs.layout import RunDir, read_info, write_info
 from genui.runs.writer import RunWriter
 
@@ -39,8 +38,7 @@ def settle_machine(run: RunDir, recipe: Recipe) -> device.Machine:
         machine = device.Machine(kept["device"], kept["precision"], int(kept["threads"]))
         torch.set_num_threads(machine.threads)
         return machine
-    threads = recipe.threads or device.default_threads(0 if launch.TRAIN_ON_ALL_CORES else 1)
-    machine = device.choose(recipe.device, recipe.precision, threads, recipe.widest)
+    machine = device.choose(recipe.device, recipe.precision, recipe.threads, recipe.widest)
     versions = {**info.versions, "torch": str(torch.__version__)}
     write_info(run, msgspec.structs.replace(info, machine=machine.to_dict(), versions=versions))
     return machine

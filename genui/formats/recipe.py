@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from genui import __version__
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import read_regular, show
+from genui.base.migrate import upgrade
 from genui.formats import score
-from genui.formats.migrate import upgrade
 from genui.protocol import (
     Axis,
     EditAt,

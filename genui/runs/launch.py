@@ -33,22 +33,6 @@ from genui.runs.layout import (
 )
 from genui.runs.listing import summarise
 
-TRAIN_ON_ALL_CORES = False
-"""Whether a trainer takes every core, with threads that wait passively, or leaves one to others.
-
-A core less is best over the three situations: `python tests/bench/bench_threads.py --quick` on
-2 cores of an AMD EPYC, torch 2.13, gave all cores with passive threads 0.62, 0.76 and 0.85 times
-the steps of a text recipe, and 1.20, 0.93 and 0.96 times those of icons, alone, beside a busy
-process and beside a generation; spinning threads nearly stop beside either (0.00 to 0.05 times).
-Keys were answered within 46 ms (95th percentile) in all of them.
-"""
-
-PASSIVE = {"OMP_WAIT_POLICY": "passive", "KMP_BLOCKTIME": "0"}
-"""Threads that wait for each other sleep instead of spinning. libgomp, which torch's Linux wheels
-carry, reads the first; the OpenMP of LLVM and Intel reads both. Read once, when torch is loaded."""
-
-_HOW_THREADS_WAIT = (*PASSIVE, "GOMP_SPINCOUNT")
-
 
 def create(
     recipe: Recipe, overrides: Mapping[str, str], name: str = "", start_from: str = ""
@@ -114,18 +98,8 @@ def resume(run: RunDir, learning_rate: float | None = None) -> RunDir:
 
 
 def foreground(run: RunDir) -> list[str]:
-    """The command that trains the run, for a caller that wants to wait for it.
-
-    It is to be started with `trainer_environment()`.
-    """
+    """The command that trains the run, for a caller that wants to wait for it."""
     return [sys.executable, "-m", "genui.engine.trainer", str(run.path)]
-
-
-def trainer_environment() -> dict[str, str]:
-    """Ours; where all cores train, with threads that wait passively unless it says how they do."""
-    ours = dict(os.environ)
-    said = any(name in ours for name in _HOW_THREADS_WAIT)
-    return ours | PASSIVE if TRAIN_ON_ALL_CORES and not said else ours
 
 
 def _start(run: RunDir, lock: RunLock) -> None:
@@ -171,7 +145,7 @@ def _mark_starting(run: RunDir) -> None:
 
 def _environment(lock: RunLock) -> dict[str, str]:
     """The trainer's, with what depends on the working directory made independent of it."""
-    env = trainer_environment()
+    env = dict(os.environ)
     env[HANDED_OVER] = str(lock.fd)
     if home := env.get("GENUI_HOME"):
         env["GENUI_HOME"] = str(Path(home).expanduser().absolute())

@@ -21,7 +21,6 @@ from genui.logs.native import MetricsTail
 from genui.protocol import Start, Started, TextFrame, TextSettings
 from genui.recipes import recipe_from_dict
 from genui.runs import control
-from genui.runs import launch as launching
 from genui.runs.launch import launch, resume
 from genui.runs.layout import RunDir, read_info, read_status, write_info
 from genui.runs.listing import summarise
@@ -73,18 +72,16 @@ def test_a_run_trains_evaluates_samples_and_can_generate(tiny_run: MakeRun) -> N
     assert sum(isinstance(f, TextFrame) for f in frames) == 5
 
 
-@pytest.mark.parametrize("all_cores", [False, True])
 def test_the_threads_chosen_at_first_are_kept(
-    tiny_run: MakeRun, all_cores: bool, monkeypatch: pytest.MonkeyPatch
+    tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launching, "TRAIN_ON_ALL_CORES", all_cores)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
     run = tiny_run(threads="0")
     recipe = recipe_from_dict(read_info(run).recipe)
     before = torch.get_num_threads()
     try:
         chosen = trainer.settle_machine(run, recipe)
-        assert chosen.threads == (4 if all_cores else 3)
+        assert chosen.threads == 3
         assert read_info(run).machine["threads"] == chosen.threads
         kept = {**read_info(run).machine, "threads": 2}  # of a machine with fewer cores
         write_info(run, msgspec.structs.replace(read_info(run), machine=kept))
