@@ -1,4 +1,4 @@
-"""Draw the pictures in this folder from the app itself: `python screenshots/draw.py`.
+"""Draw the images in this folder from the app itself: `python screenshots/draw.py`.
 
 Everything on them is real: the shipped models write and draw, and two small `prose` runs are
 trained for them, on the spot and in a folder that is removed again. Takes about four
@@ -59,7 +59,7 @@ async def draw() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         for one in (hot, run):
             await until(pilot, lambda one=one: read_status(one).step >= TRAINED_STEPS, 600)
-            control.send(one, "pause")  # the models on the pictures get the processor
+            control.send(one, "pause")  # the models on the images get the processor
             await until(pilot, lambda one=one: read_status(one).state == "paused")
         await prepare(pilot)
         control.send(run, "resume")
@@ -87,7 +87,7 @@ async def draw() -> None:
 
 
 async def prepare(pilot: object) -> None:
-    """A text under way, and a picture two thirds out of the noise, by keyboard."""
+    """A text under way, and an image two thirds out of the noise, by keyboard."""
     press, pause = pilot.press, pilot.pause  # type: ignore[attr-defined]
     await press("1")
     await choose(pilot, "shakespeare")

@@ -9,12 +9,12 @@ from typing import Any
 from draw import at_home, choose, save, until
 
 SCENES = (
-    ("fashion-gan", "walk", 40, ["left"] * 16),  # back towards the seed's own picture
+    ("fashion-gan", "walk", 40, ["left"] * 16),  # back towards the seed's own image
     ("chorales", "roll", 420, []),
     ("voice", "voice", 12, []),
     ("video", "video", 12, ["p", "p"]),  # all sixteen frames
 )
-"""Model, picture, the step that it has reached, and the keys pressed then."""
+"""Model, image, the step that it has reached, and the keys pressed then."""
 
 
 async def draw() -> None:

@@ -17,7 +17,7 @@ from genui.protocol import (
     EditAt,
     ImageFrame,
     ImageSettings,
-    Picture,
+    RgbImage,
     SetSeed,
     Start,
     Started,
@@ -37,7 +37,7 @@ START = Start(
         EditAt(step=1, edit=AddNoise(to=0, mask=bytes([0, 1] * 8))),
         EditAt(step=2, edit=SetSeed(9)),
     ),
-    init="/some/picture.png",
+    init="/some/image.png",
     strength=0.3,
     grid=(Axis(name="guidance", values=("1", "2")),),
 )
@@ -48,16 +48,16 @@ STARTED = Started(
     medium="image",
     prompt=START.prompt,
     total_steps=2,
-    init=Picture(width=2, height=1, rgb=b"abcdef"),
+    init=RgbImage(width=2, height=1, rgb=b"abcdef"),
     fingerprint="0123456789abcdef",
 )
 
 
-def picture_frames(seed: int = 0) -> list[ImageFrame]:
+def image_frames(seed: int = 0) -> list[ImageFrame]:
     pixels = np.random.default_rng(seed).integers(0, 256, (3, SIDE * SIDE * 3)).astype(np.uint8)
     return [
         ImageFrame(
-            trace=3, step=i, sigma=1.0, width=SIDE, height=SIDE, x=x.tobytes(), guess=x.tobytes()
+            trace=3, step=i, sigma=1.0, width=SIDE, height=SIDE, x=x.tobytes(), denoised=x.tobytes()
         )
         for i, x in enumerate(pixels)
     ]
@@ -70,8 +70,8 @@ def text_frames(*texts: str) -> list[TextFrame]:
     ]
 
 
-def picture_recipe(view: View | None = None) -> saved.TraceRecipe:
-    result = saved.result_of(picture_frames())
+def image_recipe(view: View | None = None) -> saved.TraceRecipe:
+    result = saved.result_of(image_frames())
     return saved.recipe_of(START, STARTED, MACHINE, result, view=view)
 
 
@@ -83,8 +83,8 @@ def text_recipe(*texts: str) -> saved.TraceRecipe:
 
 def written(tmp_path: Path, kind: str, view: View | None = None) -> Path:
     path = tmp_path / f"x.{kind}"
-    samples = [Sample(7, "A", picture_frames())]
-    path.write_bytes(codec.encode(path.suffix, samples, picture_recipe(view)))
+    samples = [Sample(7, "A", image_frames())]
+    path.write_bytes(codec.encode(path.suffix, samples, image_recipe(view)))
     return path
 
 

@@ -14,7 +14,9 @@ MESSAGES = [
         trace=1, step=2, token=3, text="é☕", surprisal=1.5, entropy=2.0,
         candidates=(Candidate(3, "é☕", 0.5, 0.7), Candidate(4, "\n", 0.1, 0.0)),
     ),
-    ImageFrame(trace=1, step=0, sigma=40.0, width=2, height=1, x=bytes(6), guess=bytes(range(6))),
+    ImageFrame(
+        trace=1, step=0, sigma=40.0, width=2, height=1, x=bytes(6), denoised=bytes(range(6))
+    ),
 ]  # fmt: skip
 
 

@@ -70,7 +70,7 @@ def test_every_recipe_class_of_the_table_has_a_recipe_that_ships() -> None:
 
 
 def test_what_generates_nothing_says_what_it_does_instead() -> None:
-    with pytest.raises(MisuseError, match="it labels pictures, and generates nothing"):
+    with pytest.raises(MisuseError, match="it labels images, and generates nothing"):
         kind_of("classifier", "image", "it")
     assert does("harmonium", "text") == "is of a kind that this genui does not know"
 

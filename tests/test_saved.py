@@ -17,8 +17,8 @@ from saved_samples import (
     START,
     STARTED,
     as_once_written,
-    picture_frames,
-    picture_recipe,
+    image_frames,
+    image_recipe,
     text_frames,
     text_recipe,
     written,
@@ -30,13 +30,13 @@ from genui.formats import recipe as saved
 from genui.formats.codec import Sample
 from genui.formats.recipe import View
 from genui.formats.text import CastFile
-from genui.protocol import ImageSettings, Picture, Start
+from genui.protocol import ImageSettings, RgbImage, Start
 
 # --- recipes ------------------------------------------------------------------------
 
 
-def test_a_recipe_makes_the_same_start_again_with_the_picture_that_was_read() -> None:
-    text = saved.to_json(picture_recipe())
+def test_a_recipe_makes_the_same_start_again_with_the_image_that_was_read() -> None:
+    text = saved.to_json(image_recipe())
     assert text.isascii()
     assert "\n" not in text
     again = saved.to_start(saved.from_json(text, "x"), trace=3)
@@ -90,29 +90,29 @@ def test_what_no_reader_would_take_is_not_written() -> None:
 def test_a_file_too_large_to_be_read_back_is_not_written(tmp_path: Path) -> None:
     from genui.formats import image
 
-    frames = picture_frames()[:1] * (image.MOST_PIXELS // (SIDE * SIDE * 32 * 32) + 1)
-    recipe = picture_recipe(View(kind="animation", scale=32))
+    frames = image_frames()[:1] * (image.MOST_PIXELS // (SIDE * SIDE * 32 * 32) + 1)
+    recipe = image_recipe(View(kind="animation", scale=32))
     with pytest.raises(GenuiError, match="this would be over 64,000,000 pixels; draw it smaller"):
         codec.encode(".gif", [Sample(7, "A", frames)], recipe)
 
 
 def test_other_formatting_of_the_json_is_no_edit() -> None:
-    text = json.dumps(json.loads(saved.to_json(picture_recipe())), indent=3, sort_keys=True)
-    assert saved.from_json(text, "x") == picture_recipe()
+    text = json.dumps(json.loads(saved.to_json(image_recipe())), indent=3, sort_keys=True)
+    assert saved.from_json(text, "x") == image_recipe()
 
 
 def test_a_recipe_with_a_setting_that_is_gone_is_read_and_guarded_still() -> None:
-    text = as_once_written(saved.to_json(picture_recipe()))
+    text = as_once_written(saved.to_json(image_recipe()))
     assert "rejection" in text
     found = saved.from_json(text, "x")
-    assert saved.to_start(found) == saved.to_start(picture_recipe())
+    assert saved.to_start(found) == saved.to_start(image_recipe())
     with pytest.raises(GenuiError, match="edited by hand"):
         saved.from_json(text.replace('"rejection": 2.0', '"rejection": 3.0'), "x")
     assert "rejection" not in saved.to_json(found.showing(View(kind="film")))
 
 
 def test_image_settings_from_before_the_lowest_noise_level_could_be_chosen() -> None:
-    fields = json.loads(as_once_written(saved.to_json(picture_recipe())))
+    fields = json.loads(as_once_written(saved.to_json(image_recipe())))
     for settings in (
         fields["settings"],
         *(e["settings"] for e in fields["edits"] if "settings" in e),
@@ -123,6 +123,14 @@ def test_image_settings_from_before_the_lowest_noise_level_could_be_chosen() -> 
     settings = saved.from_json(json.dumps(fields), "x").settings
     assert isinstance(settings, ImageSettings)
     assert settings.sigma_min == 0.03
+
+
+def test_the_part_of_a_step_once_called_guess_is_denoised() -> None:
+    fields = json.loads(saved.to_json(image_recipe(View(kind="frame", part="denoised"))))
+    fields["view"]["part"] = "guess"
+    data = msgspec.json.encode(fields | {"digest": ""})
+    fields["digest"] = hashlib.sha256(data).hexdigest()
+    assert saved.from_json(json.dumps(fields), "x").view.part == "denoised"
 
 
 @pytest.mark.parametrize(
@@ -137,7 +145,7 @@ def test_image_settings_from_before_the_lowest_noise_level_could_be_chosen() -> 
     ],
 )
 def test_a_recipe_edited_by_hand_is_told(change: Callable[[dict], dict]) -> None:
-    text = json.dumps(change(json.loads(saved.to_json(picture_recipe()))))
+    text = json.dumps(change(json.loads(saved.to_json(image_recipe()))))
     with pytest.raises(GenuiError, match=r"^x\.png: its recipe was edited by hand"):
         saved.from_json(text, "x.png")
 
@@ -154,7 +162,7 @@ def test_a_recipe_edited_by_hand_is_told(change: Callable[[dict], dict]) -> None
     ],
 )
 def test_a_recipe_that_cannot_be_read_says_why(change: dict, fault: str) -> None:
-    text = json.dumps(json.loads(saved.to_json(picture_recipe())) | change)
+    text = json.dumps(json.loads(saved.to_json(image_recipe())) | change)
     with pytest.raises(GenuiError) as caught:
         saved.from_json(text, "x.png")
     assert str(caught.value).startswith(f"x.png: {fault}")
@@ -167,15 +175,15 @@ def test_what_is_no_recipe_is_one_line(text: str | bytes) -> None:
         saved.from_json(text, "x")
 
 
-def test_a_picture_of_other_bytes_than_its_size_is_refused() -> None:
-    started = msgspec.structs.replace(STARTED, init=Picture(width=9000, height=9000, rgb=b"abc"))
+def test_an_image_of_other_bytes_than_its_size_is_refused() -> None:
+    started = msgspec.structs.replace(STARTED, init=RgbImage(width=9000, height=9000, rgb=b"abc"))
     text = saved.to_json(saved.recipe_of(START, started, MACHINE))
-    with pytest.raises(GenuiError, match="the picture in its recipe is damaged"):
+    with pytest.raises(GenuiError, match="the image in its recipe is damaged"):
         saved.from_json(text, "x")
 
 
 def test_a_result_is_of_all_frames_and_of_the_last() -> None:
-    frames = picture_frames()
+    frames = image_frames()
     other = [msgspec.structs.replace(frames[0], x=bytes(SIDE * SIDE * 3)), *frames[1:]]
     one, two = saved.result_of(frames), saved.result_of(other)
     assert one.steps == two.steps == 2
@@ -192,26 +200,26 @@ def test_a_result_of_text_has_its_tokens() -> None:
 
 
 @pytest.mark.parametrize("kind", ["png", "apng", "gif"])
-def test_a_picture_file_gives_back_its_recipe_and_frames(kind: str, tmp_path: Path) -> None:
+def test_an_image_file_gives_back_its_recipe_and_frames(kind: str, tmp_path: Path) -> None:
     view = View(kind="frame" if kind == "png" else "animation", scale=2)
     file = codec.read(written(tmp_path, kind, view))
-    assert file.recipe == picture_recipe(view)
+    assert file.recipe == image_recipe(view)
     assert file.codec.suffix == f".{kind}"
     assert isinstance(file.content, list)
     assert len(file.content) == (1 if kind == "png" else 3)
-    last = np.frombuffer(picture_frames()[-1].x, np.uint8).reshape(SIDE, SIDE, 3)
+    last = np.frombuffer(image_frames()[-1].x, np.uint8).reshape(SIDE, SIDE, 3)
     if kind != "gif":
         assert (file.content[-1][::2, ::2] == last).all()
 
 
 def test_a_step_and_a_part_can_be_shown(tmp_path: Path) -> None:
-    file = codec.read(written(tmp_path, "png", View(steps=(1,), part="guess")))
+    file = codec.read(written(tmp_path, "png", View(steps=(1,), part="denoised")))
     assert isinstance(file.content, list)
-    assert file.content[0].tobytes() == picture_frames()[1].guess
+    assert file.content[0].tobytes() == image_frames()[1].denoised
 
 
 def test_a_part_that_was_not_computed_cannot_be_shown(tmp_path: Path) -> None:
-    with pytest.raises(GenuiError, match="step 1: this trace has no such picture"):
+    with pytest.raises(GenuiError, match="step 1: this trace has no such image"):
         written(tmp_path, "png", View(steps=(1,), part="noise"))
 
 
@@ -234,7 +242,7 @@ def test_a_recording_gives_back_its_outputs(tmp_path: Path) -> None:
     assert file.recipe == text_recipe("b\n", "c")
 
 
-def test_a_recording_of_pictures_paints_each_over_the_one_before(tmp_path: Path) -> None:
+def test_a_recording_of_images_paints_each_over_the_one_before(tmp_path: Path) -> None:
     path = written(tmp_path, "cast", View(kind="animation"))
     header = json.loads(path.read_text().splitlines()[0])
     assert (header["width"], header["height"]) == (SIDE, SIDE // 2)
@@ -275,7 +283,7 @@ def test_a_file_that_cannot_be_used_is_one_line_naming_it(
     assert "\n" not in str(caught.value)
 
 
-def test_a_picture_without_a_recipe_says_so(tmp_path: Path) -> None:
+def test_an_image_without_a_recipe_says_so(tmp_path: Path) -> None:
     from genui.formats import image
 
     (tmp_path / "x.png").write_bytes(image.png(np.zeros((2, 2, 3), np.uint8), "my holiday"))

@@ -23,7 +23,7 @@ ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is no
 
 
 def clip_frames(seed: int = 0) -> list[ImageFrame]:
-    """The steps of a clip in which every picture is of one colour of its own."""
+    """The steps of a clip in which every image is of one colour of its own."""
     rng = np.random.default_rng(seed)
     frames = []
     for step in range(STEPS):
@@ -31,8 +31,8 @@ def clip_frames(seed: int = 0) -> list[ImageFrame]:
         rgb = np.broadcast_to(colours, (TIMES, SIDE, SIDE, 3)).tobytes()
         frames.append(
             ImageFrame(
-                trace=3, step=step, sigma=1.0, width=SIDE, height=SIDE, pictures=TIMES,
-                x=rgb, guess=rgb,
+                trace=3, step=step, sigma=1.0, width=SIDE, height=SIDE, images=TIMES,
+                x=rgb, denoised=rgb,
             )
         )  # fmt: skip
     return frames
@@ -55,14 +55,14 @@ def colours_of(frame: ImageFrame) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", ["gif", "apng"])
-def test_a_clip_moves_through_the_pictures_of_its_last_step_without_a_rest(
+def test_a_clip_moves_through_the_images_of_its_last_step_without_a_rest(
     tmp_path: Path, kind: str
 ) -> None:
     file = codec.read(written(tmp_path, kind, View(kind="clip", scale=2)))
     assert isinstance(file.content, list)
     assert len(file.content) == TIMES
     assert file.content[0].shape == (2 * SIDE, 2 * SIDE, 3)
-    seen = np.array([picture[0, 0] for picture in file.content])
+    seen = np.array([image[0, 0] for image in file.content])
     assert np.array_equal(seen, colours_of(clip_frames()[-1]))
     with Image.open(tmp_path / f"clip.{kind}") as image:
         image.seek(TIMES - 1)
@@ -72,11 +72,11 @@ def test_a_clip_moves_through_the_pictures_of_its_last_step_without_a_rest(
 def test_a_clip_of_an_earlier_step_is_that_steps(tmp_path: Path) -> None:
     file = codec.read(written(tmp_path, "apng", View(kind="clip", steps=(1,))))
     assert isinstance(file.content, list)
-    seen = np.array([picture[0, 0] for picture in file.content])
+    seen = np.array([image[0, 0] for image in file.content])
     assert np.array_equal(seen, colours_of(clip_frames()[1]))
 
 
-def test_a_png_of_a_clip_has_all_its_pictures(tmp_path: Path) -> None:
+def test_a_png_of_a_clip_has_all_its_images(tmp_path: Path) -> None:
     file = codec.read(written(tmp_path, "png", View(kind="frame")))
     assert isinstance(file.content, list)
     (sheet,) = file.content
@@ -106,7 +106,7 @@ def test_an_mp4_carries_the_recipe_and_looks_like_the_clip(tmp_path: Path) -> No
     file = codec.read(path)
     assert file.recipe == recipe_for(clip_frames(), View(kind="clip", scale=8))
     assert isinstance(file.content, list)
-    seen = np.array([picture[20, 20] for picture in file.content]).astype(int)
+    seen = np.array([image[20, 20] for image in file.content]).astype(int)
     assert np.abs(seen - colours_of(clip_frames()[-1])).max() < 40  # a quarter of its colours
 
 
@@ -195,12 +195,10 @@ def test_clips_drawn_too_large_are_refused(tmp_path: Path) -> None:
         codec.encode(".gif", [Sample(7, "x", frames)], recipe)
 
 
-def test_how_far_two_clips_are_apart_counts_all_their_pictures() -> None:
+def test_how_far_two_clips_are_apart_counts_all_their_images() -> None:
     one = clip_frames()[0]
     changed = one.x[: -SIDE * SIDE * 3] + bytes(255 - b for b in one.x[-SIDE * SIDE * 3 :])
     found = gap(one, msgspec.structs.replace(one, x=changed), "x")
     assert found is not None
     assert found.share == pytest.approx(1 / TIMES)
-    assert (
-        gap(one, msgspec.structs.replace(one, pictures=1, x=one.x[: SIDE * SIDE * 3]), "x") is None
-    )
+    assert gap(one, msgspec.structs.replace(one, images=1, x=one.x[: SIDE * SIDE * 3]), "x") is None

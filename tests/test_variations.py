@@ -22,7 +22,7 @@ def start(settings: Settings, *edits: EditAt) -> Start:
     return Start(trace=0, model="m", prompt="p", seed=1, settings=settings, edits=edits)
 
 
-def test_of_a_picture_farther_adds_more_noise() -> None:
+def test_of_an_image_farther_adds_more_noise() -> None:
     request = start(ImageSettings(steps=20))
     levels = []
     for distance in range(len(DISTANCES)):

@@ -25,7 +25,8 @@ def upgrade(fields: Any) -> Any:
     """The JSON of a saved generation as this version would have written it.
 
     Settings of images that name no `sigma_min` were written before there was one, and mean 0.03;
-    written since, they name one or null.
+    written since, they name one or null. The part of a step that was called `guess` is
+    `denoised`.
     """
     if isinstance(fields, list):
         return [upgrade(item) for item in fields]
@@ -34,4 +35,6 @@ def upgrade(fields: Any) -> Any:
     upgraded = {key: upgrade(value) for key, value in fields.items()}
     if upgraded.get("type") == "image" and "steps" in upgraded:
         upgraded.setdefault("sigma_min", OLD_SIGMA_MIN)
+    if upgraded.get("part") == "guess":
+        upgraded["part"] = "denoised"
     return upgraded

@@ -157,7 +157,7 @@ LEAST_RATE, MOST_RATE = 0.1, 50.0  # steps a second: a GIF counts in hundredths 
 
 
 def has_files(args: argparse.Namespace) -> bool:
-    """Whether any picture goes to a file."""
+    """Whether any image goes to a file."""
     return any(getattr(args, name) is not None for name in ("out", "film", "frames"))
 
 
@@ -249,7 +249,7 @@ def text_as_json(generation: Generation, scale: int) -> dict[str, Any]:
     }
 
 
-def picture_as_json(generation: Generation, scale: int) -> dict[str, Any]:
+def image_as_json(generation: Generation, scale: int) -> dict[str, Any]:
     """One sample as a script reads it: its recipe, and a PNG in base64."""
     recipe = _recipe([generation], _still(generation, scale))
     data = base64.b64encode(encode(".png", [generation.sample], recipe)).decode()
@@ -264,7 +264,7 @@ def _view(target: Path, generation: Generation, denoising: bool, scale: int = 1)
         return _still(generation, scale)
     if shows == "animation" and isinstance(last, TextFrame):
         shows = "text"
-    elif shows == "animation" and isinstance(last, ImageFrame) and last.pictures > 1:
+    elif shows == "animation" and isinstance(last, ImageFrame) and last.images > 1:
         shows = "animation" if denoising else "clip"
     return View(kind=shows, scale=scale)
 
@@ -288,7 +288,7 @@ def _recipe(generations: Sequence[Generation], view: View) -> TraceRecipe:
 
 
 def _write_frames(folder: Path, generations: Sequence[Generation], scale: int) -> int:
-    """A picture a step; what an earlier command left there goes."""
+    """An image a step; what an earlier command left there goes."""
     samples = [one.sample for one in generations]
     recipe = _recipe(generations, View(scale=scale))
     names = set()
@@ -334,7 +334,7 @@ STRONGEST = 12  # tokens that a person is shown
 def show_attention(start: Start, text: str, as_json: bool) -> None:
     """What the token of a step looked at: the strongest on average, or as JSON every head.
 
-    Raises MisuseError for a step that the trace does not have, and for a model of pictures.
+    Raises MisuseError for a step that the trace does not have, and for a model of images.
     """
     step = _step(text)
     from genui.engine.load import open_trace
@@ -434,7 +434,7 @@ def configure_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--attention", metavar="STEP", help="print what the token of that step looked at instead"
     )
-    image = parser.add_argument_group("files of picture models")
+    image = parser.add_argument_group("files of image models")
     image.add_argument("--film", metavar="FILE", type=Path, help="a filmstrip as .png")
     image.add_argument("--frames", metavar="DIR", type=Path, help="every step as a .png")
     image.add_argument(
@@ -471,9 +471,9 @@ def add_start(parser: argparse.ArgumentParser) -> None:
     music.add_argument(
         "--voices", metavar="V,V", help="those of its tracks that are given, as soprano,bass"
     )
-    image = parser.add_argument_group("what pictures begin from")
+    image = parser.add_argument_group("what images begin from")
     image.add_argument(
-        "--init", metavar="IMAGE", help=f"begin from a picture; {FROM_DATA} is a training picture"
+        "--init", metavar="IMAGE", help=f"begin from an image; {FROM_DATA} is a training image"
     )
     image.add_argument(
         "--strength",
@@ -490,7 +490,7 @@ def add_start(parser: argparse.ArgumentParser) -> None:
         "--mask",
         metavar="FILE",
         type=Path,
-        help="with --fork STEP:noise=K: only what is white in this picture changes",
+        help="with --fork STEP:noise=K: only what is white in this image changes",
     )
     image.add_argument(
         "--grid",
@@ -535,10 +535,10 @@ def run_generate(args: argparse.Namespace) -> int:
     return 0
 
 
-def draw_pictures(generations: Sequence[Generation]) -> None:
-    """The pictures in the terminal, as many in a row as fit."""
+def draw_images(generations: Sequence[Generation]) -> None:
+    """The images in the terminal, as many in a row as fit."""
     from genui.formats.image import last_image, sheet
 
     steps = [sample_step(one.start, one.frames[-1].step) for one in generations]
-    pictures = [last_image(one.sample, step) for one, step in zip(generations, steps, strict=True)]
-    output.draw(sheet(pictures, max(1, output.columns() // pictures[0].shape[1])))
+    images = [last_image(one.sample, step) for one, step in zip(generations, steps, strict=True)]
+    output.draw(sheet(images, max(1, output.columns() // images[0].shape[1])))

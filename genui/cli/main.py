@@ -44,7 +44,7 @@ COMMANDS = MappingProxyType(
             "control", "measure a run on held-out data and sample it now", "control"
         ),
         "set": Command("control", "change the learning rate of a run while it trains"),
-        "generate": Command("generate", "write text or draw a picture with a model"),
+        "generate": Command("generate", "write text or draw an image with a model"),
         "lab": Command("measure", "train a small network on points in the plane"),
         "compare": Command(
             "replay", "generate with two models or files, and say from which step on they differ"
@@ -60,7 +60,7 @@ COMMANDS = MappingProxyType(
             "replay", "make a saved generation again, and say whether it is the same"
         ),
         "traces": Command("show", "list the traces that were saved"),
-        "show": Command("show", "show a picture, a sample, a trace, a model or a run folder"),
+        "show": Command("show", "show an image, a sample, a trace, a model or a run folder"),
         "doctor": Command("models", "print what genui finds here, for a bug report"),
         "help": Command("help", "read the manual, by topic or by words"),
     }

@@ -34,7 +34,7 @@ def configure_probes(parser: argparse.ArgumentParser) -> None:
         "Fréchet distance, precision and recall (k 3), density and coverage (k 5) against the\n"
         "test set, in the features of the classifier shipped for that data: they compare with\n"
         "each other and with no published figure. COPYING is the share nearer to training than\n"
-        "to test pictures (0.5: nothing is copied), RIGHT what the classifier takes for its\n"
+        "to test images (0.5: nothing is copied), RIGHT what the classifier takes for its\n"
         "caption.\n\n"
         "examples:\n"
         "  genui probes fashion fashion-gan\n"
@@ -124,7 +124,7 @@ def configure_twins(parser: argparse.ArgumentParser) -> None:
         "  genui twins fashion\n"
         "  genui twins speakers --counts 10,100,1000\n"
         "  genui twins fashion --model fashion-labels --model fashion\n"
-        "  genui twins icons --data MY_PICTURES --json"
+        "  genui twins icons --data MY_IMAGES --json"
     )
     parser.add_argument(
         "dataset", metavar="DATASET", help="fashion, icons, emoji; speakers, python-or-prose"
@@ -145,7 +145,7 @@ def configure_twins(parser: argparse.ArgumentParser) -> None:
         help="also a classifier, or a diffusion model by Bayes' rule; may be given again",
     )
     parser.add_argument(
-        "--tested", metavar="N", type=int, default=200, help="pictures that MODEL labels (200)"
+        "--tested", metavar="N", type=int, default=200, help="images that MODEL labels (200)"
     )
     parser.add_argument("--name", metavar="NAME", default="", help="what to call the run")
     add_json(parser, "the points as JSON")
@@ -208,14 +208,14 @@ def run_twins(args: argparse.Namespace) -> int:
 
 
 def _answers(args: argparse.Namespace) -> list["Answer"]:
-    """What the named models say of held-out pictures."""
+    """What the named models say of held-out images."""
     if not args.models:
         return []
     from genui.engine.metrics.twins import answer
 
     answers = []
     for model in args.models:
-        output.note(f"{model}: labels {args.tested:,} pictures")
+        output.note(f"{model}: labels {args.tested:,} images")
         answers.append(answer(model, args.dataset, args.tested))
     return answers
 
@@ -225,7 +225,7 @@ def _words(answer: "Answer") -> str:
     scores = answer.scores
     return (
         f"{answer.model}, {by}: {scores.accuracy:.1%} right, log-loss {scores.log_loss:.3f}, "
-        f"calibration {scores.calibration_error:.3f} ({answer.tested:,} pictures, trained on "
+        f"calibration {scores.calibration_error:.3f} ({answer.tested:,} images, trained on "
         f"{answer.examples:,})"
     )
 
@@ -277,28 +277,28 @@ def _sample(points: list["Point"], name: str, question: str) -> str:
 
 # --- `genui worth`: what synthetic data is worth, beside as much real data --------------------
 
-USUAL_WORTH, FEWEST_WORTH = 2000, 20  # pictures generated, where a model is named
+USUAL_WORTH, FEWEST_WORTH = 2000, 20  # images generated, where a model is named
 STEPS = 600
 
 
 def configure_worth(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
-        "A classifier is trained on generated pictures and another on as many real ones; both are\n"
-        "tested on real pictures that neither the model nor the classifiers saw. MODEL generates\n"
+        "A classifier is trained on generated images and another on as many real ones; both are\n"
+        "tested on real images that neither the model nor the classifiers saw. MODEL generates\n"
         "them first, into the cache, and goes on there if it was stopped.\n\n"
         "examples:\n"
         "  genui worth fashion -n 5000\n"
         "  genui generate fashion -n 60000 --out made/ && genui worth made/ --steps 3600"
     )
     parser.add_argument(
-        "what", metavar="MODEL|FOLDER", help="a picture model, or a folder that generate wrote"
+        "what", metavar="MODEL|FOLDER", help="an image model, or a folder that generate wrote"
     )
     parser.add_argument(
         "-n",
         dest="count",
         metavar="COUNT",
         type=int,
-        help=f"pictures to generate ({USUAL_WORTH:,})",
+        help=f"images to generate ({USUAL_WORTH:,})",
     )
     parser.add_argument(
         "--steps", metavar="N", type=int, default=STEPS, help=f"of training each ({STEPS})"
@@ -315,7 +315,7 @@ def run_worth(args: argparse.Namespace) -> int:
     folder = Path(args.what)
     if os.path.isdir(folder) and (folder / METADATA).is_file():
         if args.count is not None:
-            raise MisuseError("-n: is of a model; the folder's pictures are all taken")
+            raise MisuseError("-n: is of a model; the folder's images are all taken")
     else:
         folder = _generated(args)
     plan = plan_in(folder)
@@ -357,7 +357,7 @@ def _generated(args: argparse.Namespace) -> Path:
     model = find_model(args.what)
     if not KINDS[model.family, model.medium].batches:
         raise MisuseError(
-            f"{args.what}: a {model.family} of {model.medium}; what pictures are worth is measured"
+            f"{args.what}: a {model.family} of {model.medium}; what images are worth is measured"
         )
     folder = cache_dir() / "synthetic" / f"{model.name}-{fingerprint(model.path)}"
     words = [args.what, "-n", str(number), "--seed", "1", "--out", str(folder)]
@@ -367,20 +367,18 @@ def _generated(args: argparse.Namespace) -> Path:
 
 def _show(worth: "Worth", model: str) -> None:
     output.table(
-        ("TRAINED ON", "PICTURES", "RIGHT OF REAL ONES"),
+        ("TRAINED ON", "IMAGES", "RIGHT OF REAL ONES"),
         [
             (
                 f"{score.trained_on} by {model}" if score.trained_on == "generated" else "real",
-                count(score.pictures),
+                count(score.images),
                 f"{100 * score.right:.1f} %",
             )
             for score in worth.scores
         ],
         right=(1, 2),
     )
-    output.note(
-        f"{worth.labels} labels, {worth.test:,} real test pictures, {worth.steps} steps each"
-    )
+    output.note(f"{worth.labels} labels, {worth.test:,} real test images, {worth.steps} steps each")
 
 
 # --- `genui lab`: a small network learns points in the plane, as in the app's Lab -------------

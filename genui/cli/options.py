@@ -292,7 +292,7 @@ def parse_request(args: argparse.Namespace) -> Request:
     if args.grid:
         base = replace(base, grid=_axes(args.grid))
     if base.grid and count > 1:
-        raise MisuseError("-n: a grid is several pictures already; leave out -n or --grid")
+        raise MisuseError("-n: a grid is several images already; leave out -n or --grid")
     drawn = None
     if args.seed is not None:
         base = replace(base, seed=seed_from(args.seed))
@@ -322,9 +322,9 @@ def _edits(
 
 
 def read_mask(path: Path) -> bytes:
-    """One byte a pixel, 1 where the file is white; a picture of another size is made to fit.
+    """One byte a pixel, 1 where the file is white; an image of another size is made to fit.
 
-    Raises MisuseError where the file is no picture, or nothing or all of it is white.
+    Raises MisuseError where the file is no image, or nothing or all of it is white.
     """
     import numpy as np
 
@@ -353,7 +353,7 @@ def _takers(name: str) -> str:
 
 
 def _with_init(args: argparse.Namespace, base: Start, kind: Kind) -> Start:
-    """With what the trace begins from: voices of a MIDI file, or a picture."""
+    """With what the trace begins from: voices of a MIDI file, or an image."""
     if "melody" in kind.options:
         return _with_melody(args, base)
     if args.init is not None:

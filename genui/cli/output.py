@@ -102,7 +102,7 @@ class Progress:
             sys.stderr.flush()
 
 
-# --- Pictures on stdout -----------------------------------------------------------------------
+# --- Images on stdout -----------------------------------------------------------------------
 
 
 def columns() -> int:
@@ -115,16 +115,16 @@ def speaks_unicode() -> bool:
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
-def draw(picture: "NDArray[np.uint8]") -> None:
-    """An [H, W, 3] picture in the colours this terminal has.
+def draw(image: "NDArray[np.uint8]") -> None:
+    """An [H, W, 3] image in the colours this terminal has.
 
     As large as it fits on one screen, but made smaller only where it is too wide.
     """
     from genui.render.colours import detect_colours
     from genui.render.image import draw_ansi, fit
 
-    height, width, _ = picture.shape
+    height, width, _ = image.shape
     screen = shutil.get_terminal_size()
     enlarged = fit(width, height, screen.columns, screen.lines - 2).scale * width
     mode = detect_colours(os.environ, sys.stdout.isatty()) if speaks_unicode() else "ascii"
-    print(draw_ansi(picture, mode, min(screen.columns, enlarged)), end="", flush=True)
+    print(draw_ansi(image, mode, min(screen.columns, enlarged)), end="", flush=True)

@@ -220,16 +220,16 @@ def _facts(generations: list[Generation]) -> dict[str, Any]:
     return facts
 
 
-def _show(args: argparse.Namespace, generations: list[Generation], pictures: bool) -> None:
-    if pictures:
+def _show(args: argparse.Namespace, generations: list[Generation], images: bool) -> None:
+    if images:
         from genui.formats.image import last_image, sheet
 
         drawn = [last_image(one.sample) for one in generations]
         if drawn[0].shape == drawn[1].shape:
             output.draw(sheet(drawn, 2))
         else:
-            for picture in drawn:
-                output.draw(picture)
+            for image in drawn:
+                output.draw(image)
         return
     for name, one in zip((args.one, args.other), generations, strict=True):
         output.say(f"--- {name}, seed {one.start.seed}")

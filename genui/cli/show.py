@@ -53,7 +53,7 @@ def configure_show(parser: argparse.ArgumentParser) -> None:
         "file",
         metavar="FILE",
         type=Path,
-        help="a picture, a .txt sample, a .trace, a .cast, a .safetensors, a run folder, or a "
+        help="an image, a .txt sample, a .trace, a .cast, a .safetensors, a run folder, or a "
         "model's name",
     )
 
@@ -125,16 +125,16 @@ def show_image(file: Path) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file) as picture:
+            with Image.open(file) as image:
                 _check_frames(file)
-                picture.seek(getattr(picture, "n_frames", 1) - 1)  # what a moving one comes to
-                rgb = picture.convert("RGB")
+                image.seek(getattr(image, "n_frames", 1) - 1)  # what a moving one comes to
+                rgb = image.convert("RGB")
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         most = count(Image.MAX_IMAGE_PIXELS or 0)
         raise MisuseError(f"{file}: over {most} pixels; make it smaller") from None
     except (OSError, ValueError, SyntaxError, EOFError, IndexError) as error:
         reason = "unknown format" if isinstance(error, UnidentifiedImageError) else error
-        raise MisuseError(f"{file}: not a readable picture ({reason})") from None
+        raise MisuseError(f"{file}: not a readable image ({reason})") from None
     output.draw(np.asarray(rgb))
     if carries_recipe(file):
         _show_recipe(file)
@@ -192,7 +192,7 @@ def print_facts(saved: SavedFile) -> None:
     """How a file was generated, one fact a line."""
     recipe, machine = saved.recipe, saved.recipe.machine
     grid = [f"{axis.name} {', '.join(axis.values)}" for axis in recipe.grid]
-    origin = "" if recipe.init is None else f"a picture, strength {recipe.strength:g}"
+    origin = "" if recipe.init is None else f"an image, strength {recipe.strength:g}"
     if isinstance(recipe.init, str):
         given = score.Given.from_text(recipe.init)
         named = " and ".join(notes.VOICES[voice] for voice in sorted(given.leads))
@@ -302,12 +302,12 @@ def _as_dict(listed: Listed) -> dict[str, object]:
     }
 
 
-# --- `genui sheet`: saved generations on one picture, each with its caption -------------------
+# --- `genui sheet`: saved generations on one image, each with its caption -------------------
 
 
 def configure_sheet(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
-        "Pictures and texts are taken as they are in the files; of a .trace, which holds only how\n"
+        "Images and texts are taken as they are in the files; of a .trace, which holds only how\n"
         "it was made, the branch that was shown is generated again.\n\n"
         "examples:\n"
         "  genui sheet cats.png heart.png hymn.txt --out sheet.png\n"
@@ -365,6 +365,8 @@ def _sample(file: SavedFile) -> tuple[Sample, TraceRecipe]:
     if isinstance(content, list) and content:
         height, width, _ = content[-1].shape
         rgb = content[-1].tobytes()
-        frame = ImageFrame(trace=0, step=1, sigma=0.0, width=width, height=height, x=rgb, guess=rgb)
+        frame = ImageFrame(
+            trace=0, step=1, sigma=0.0, width=width, height=height, x=rgb, denoised=rgb
+        )
         return Sample(recipe.seed, "", [frame]), recipe
-    raise MisuseError(f"{file.path}: a contact sheet takes pictures, texts and traces")
+    raise MisuseError(f"{file.path}: a contact sheet takes images, texts and traces")

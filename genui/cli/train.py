@@ -160,7 +160,7 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         metavar="PATH",
-        help="your own text file or folder, or a folder of captioned pictures",
+        help="your own text file or folder, or a folder of captioned images",
     )
     parser.add_argument("--name", metavar="NAME", default="", help="what to call the run")
     parser.add_argument(

@@ -82,8 +82,8 @@ def ship(run: RunDir, guide: str = "", bits: int = 8) -> dict[str, Any]:
         "sample": sample(str(target), recipe),
     }
     target.with_name("card.json").write_text(written(card), encoding="utf-8")
-    if pictures := sorted(run.samples.glob("*.png")):
-        shutil.copyfile(pictures[-1], target.with_name(SAMPLE))  # `genui show` draws it
+    if images := sorted(run.samples.glob("*.png")):
+        shutil.copyfile(images[-1], target.with_name(SAMPLE))  # `genui show` draws it
     return card
 
 
@@ -147,7 +147,7 @@ def trained(run: RunDir, recipe: Recipe) -> dict[str, Any]:
 
 
 def against(folder: str) -> str:
-    """What a model was trained against: how many pictures, and by which command they were drawn.
+    """What a model was trained against: how many images, and by which command they were drawn.
 
     Raises GenuiError where the folder is gone.
     """
@@ -162,7 +162,7 @@ def against(folder: str) -> str:
         if (value := getattr(plan.settings, key)) != getattr(UNGUIDED, key):
             words += [f"--{key.replace('_', '-')}", str(value)]
     command = shlex.join([*words, "--out", path.name])
-    return f"{count:,} pictures that {model} drew: {command}"
+    return f"{count:,} images that {model} drew: {command}"
 
 
 def beside(described: dict[str, Any]) -> dict[str, str]:

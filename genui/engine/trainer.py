@@ -45,7 +45,7 @@ def settle_machine(run: RunDir, recipe: Recipe) -> device.Machine:
 
 
 def settle_scale(run: RunDir, task: Task) -> None:
-    """Say in run.json what a step is in tokens (or pictures) and in epochs, for the curves."""
+    """Say in run.json what a step is in tokens (or images) and in epochs, for the curves."""
     info = read_info(run)
     scale = {
         "unit": task.unit,

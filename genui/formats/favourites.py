@@ -20,7 +20,7 @@ from genui.formats.recipe import (
     Result,
     TraceRecipe,
     as_read,
-    check_pictures,
+    check_images,
     decoded,
     digest_of,
     edited_by_hand,
@@ -150,7 +150,7 @@ def tree_from(data: bytes, name: str) -> SavedTree:
     recipe = tree.recipe
     if not (is_sealed(tree, fields) and is_sealed(recipe, fields["recipe"])):
         raise edited_by_hand(name)
-    check_pictures(recipe, name)
+    check_images(recipe, name)
     if not _is_tree(tree):
         raise GenuiError(f"{name}: its branches do not fit together; write the file again")
     return tree

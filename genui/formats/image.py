@@ -1,6 +1,6 @@
-"""Pictures as files: one, a filmstrip, a sheet, a moving one; each with a text inside.
+"""Images as files: one, a filmstrip, a sheet, a moving one; each with a text inside.
 
-Pictures are uint8 [H, W, 3]. The text is the recipe: in PNG and APNG a text chunk named
+Images are uint8 [H, W, 3]. The text is the recipe: in PNG and APNG a text chunk named
 `genui`, in GIF the comment extension.
 """
 
@@ -26,8 +26,8 @@ from genui.protocol import ImageFrame, PointsFrame
 Pixels = NDArray[np.uint8]
 
 CHUNK = "genui"  # the keyword of the PNG text chunk
-GAP_SHADE = 96  # between the pictures of a filmstrip
-HOLD = 1500  # milliseconds that a moving picture rests on its last frame
+GAP_SHADE = 96  # between the images of a filmstrip
+HOLD = 1500  # milliseconds that a moving image rests on its last frame
 MOST_PIXELS = 64_000_000  # read of one file, all its frames together
 
 
@@ -35,28 +35,28 @@ MOST_FRAMES = 10_000  # of one file
 
 
 class Film(NamedTuple):
-    """What a picture file holds: its frames, the text inside or "", and milliseconds a frame."""
+    """What an image file holds: its frames, the text inside or "", and milliseconds a frame."""
 
     frames: list[Pixels]
     text: str
     durations: list[int]
 
 
-def enlarged(picture: Pixels, scale: int) -> Pixels:
+def enlarged(image: Pixels, scale: int) -> Pixels:
     """Each pixel as `scale` × `scale`."""
-    return picture.repeat(scale, axis=0).repeat(scale, axis=1)
+    return image.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def sheet(pictures: Sequence[Pixels], columns: int, gap: int = 0, shade: int = 0) -> Pixels:
-    """Equal pictures in rows of at most `columns`, `gap` pixels apart; what is left is `shade`."""
-    height, width, _ = pictures[0].shape
-    across = max(1, min(columns, len(pictures)))
-    down = -(-len(pictures) // across)
+def sheet(images: Sequence[Pixels], columns: int, gap: int = 0, shade: int = 0) -> Pixels:
+    """Equal images in rows of at most `columns`, `gap` pixels apart; what is left is `shade`."""
+    height, width, _ = images[0].shape
+    across = max(1, min(columns, len(images)))
+    down = -(-len(images) // across)
     shape = (down * (height + gap) - gap, across * (width + gap) - gap, 3)
     canvas = np.full(shape, shade, np.uint8)
-    for i, picture in enumerate(pictures):
+    for i, image in enumerate(images):
         y, x = i // across * (height + gap), i % across * (width + gap)
-        canvas[y : y + height, x : x + width] = picture
+        canvas[y : y + height, x : x + width] = image
     return canvas
 
 
@@ -66,9 +66,9 @@ def four(clip: Pixels) -> Pixels:
     return sheet([clip[at] for at in shown], 2)
 
 
-def strip(pictures: Sequence[Pixels], columns: int = 10, gap: int = 1) -> Pixels:
-    """A filmstrip: pictures in rows of at most `columns`, a line `gap` pixels wide between."""
-    return sheet(pictures, columns, gap, GAP_SHADE)
+def strip(images: Sequence[Pixels], columns: int = 10, gap: int = 1) -> Pixels:
+    """A filmstrip: images in rows of at most `columns`, a line `gap` pixels wide between."""
+    return sheet(images, columns, gap, GAP_SHADE)
 
 
 def spread(steps: Sequence[int], most: int) -> tuple[int, ...]:
@@ -79,12 +79,12 @@ def spread(steps: Sequence[int], most: int) -> tuple[int, ...]:
     return tuple(steps[place] for place in places.tolist())
 
 
-def png(picture: Pixels, text: str) -> bytes:
-    """One picture as PNG."""
+def png(image: Pixels, text: str) -> bytes:
+    """One image as PNG."""
     from PIL import Image
 
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG", pnginfo=_chunk(text))
+    Image.fromarray(image).save(file, "PNG", pnginfo=_chunk(text))
     return file.getvalue()
 
 
@@ -103,16 +103,16 @@ def _animated(
 ) -> bytes:
     from PIL import Image
 
-    pictures = [Image.fromarray(frame) for frame in frames]
+    images = [Image.fromarray(frame) for frame in frames]
     if kind == "GIF":
-        pictures = [p.quantize(256, dither=Image.Dither.NONE) for p in pictures]
+        images = [p.quantize(256, dither=Image.Dither.NONE) for p in images]
     durations = [milliseconds] * (len(frames) - 1) + [max(milliseconds, hold)]
     file = io.BytesIO()
-    pictures[0].save(
+    images[0].save(
         file,
         kind,
         save_all=True,
-        append_images=pictures[1:],
+        append_images=images[1:],
         duration=durations,
         loop=0,
         **options,
@@ -133,7 +133,7 @@ def read(data: bytes, most_pixels: int = MOST_PIXELS) -> Film:
     """All frames of a PNG, APNG or GIF, and the text inside.
 
     Raises ValueError, with the reason for a person, where `data` is truncated, no such
-    picture, or has more pixels than `most_pixels` or frames than MOST_FRAMES: they are counted
+    image, or has more pixels than `most_pixels` or frames than MOST_FRAMES: they are counted
     before any is decoded.
     """
     from PIL import Image, UnidentifiedImageError
@@ -159,7 +159,7 @@ def read(data: bytes, most_pixels: int = MOST_PIXELS) -> Film:
     except OverflowError:
         raise ValueError(f"over {MOST_FRAMES:,} frames") from None
     except UnidentifiedImageError:
-        raise ValueError("not a readable picture") from None
+        raise ValueError("not a readable image") from None
     except Exception as error:  # a broken file makes Pillow's decoders raise nearly anything
         raise ValueError(f"damaged or truncated ({error})") from None
     return Film(frames, text, durations)
@@ -230,7 +230,7 @@ SMALLER = "draw it smaller or take fewer steps"
 
 
 def shown_images(samples: Sequence[Sample], recipe: TraceRecipe) -> list[Pixels]:
-    """The pictures [H, W, 3] that the recipe's view shows: one, or each of a moving one."""
+    """The images [H, W, 3] that the recipe's view shows: one, or each of a moving one."""
     view = recipe.view
     steps = view.steps or _all_steps(samples)
     if view.kind in ("frame", "clip"):
@@ -244,11 +244,11 @@ def shown_images(samples: Sequence[Sample], recipe: TraceRecipe) -> list[Pixels]
     else:  # a film has the steps below each other where each is a row of its own
         across = max(len(clips[0][0]), 1) if view.kind == "film" else COLUMNS
         moments = [[flat(clip, across) for clip in of_step] for of_step in clips]
-    pictures = [enlarged(sheet(moment, COLUMNS), view.scale) for moment in moments]
+    images = [enlarged(sheet(moment, COLUMNS), view.scale) for moment in moments]
     if view.kind == "film":
         columns = 1 if len(clips[0][0]) > 1 else FILM_COLUMNS
-        return [strip(pictures, columns, gap=max(1, view.scale // 2))]
-    return pictures
+        return [strip(images, columns, gap=max(1, view.scale // 2))]
+    return images
 
 
 def last_image(sample: Sample, step: int | None = None) -> Pixels:
@@ -257,18 +257,18 @@ def last_image(sample: Sample, step: int | None = None) -> Pixels:
 
 
 def pixels(frame: ImageFrame, part: str) -> Pixels:
-    """The `x`, `guess` or `noise` of a frame, [H, W, 3]; of a clip the first of its pictures."""
+    """The `x`, `denoised` or `noise` of a frame, [H, W, 3]; of a clip the first of its images."""
     return clip_pixels(frame, part)[0]
 
 
 def clip_pixels(frame: ImageFrame, part: str) -> Pixels:
-    """All pictures of that part of a frame, [T, H, W, 3]: one, unless it is of a clip."""
-    shape = (frame.pictures, frame.height, frame.width, 3)
+    """All images of that part of a frame, [T, H, W, 3]: one, unless it is of a clip."""
+    shape = (frame.images, frame.height, frame.width, 3)
     return np.frombuffer(getattr(frame, part), np.uint8).reshape(shape)
 
 
 def flat(clip: Pixels, columns: int = COLUMNS) -> Pixels:
-    """The pictures [T, H, W, 3] of a clip as one, `columns` in a row; a single one as it is."""
+    """The images [T, H, W, 3] of a clip as one, `columns` in a row; a single one as it is."""
     return sheet(list(clip), columns, gap=1, shade=GAP_SHADE)
 
 
@@ -286,13 +286,13 @@ def _all_steps(samples: Sequence[Sample]) -> tuple[int, ...]:
 
 def _clip(sample: Sample, step: int, part: str) -> Pixels:
     if sample.frames and isinstance(sample.frames[0], PointsFrame):
-        return points.picture(sample.frames, step)[None]
+        return points.image(sample.frames, step)[None]
     for frame in reversed(sample.frames):
         if frame.step == step and isinstance(frame, ImageFrame):
-            if len(getattr(frame, part)) != frame.pictures * frame.height * frame.width * 3:
+            if len(getattr(frame, part)) != frame.images * frame.height * frame.width * 3:
                 continue
             return clip_pixels(frame, part)
-    raise GenuiError(f"step {step}: this trace has no such picture; show another step")
+    raise GenuiError(f"step {step}: this trace has no such image; show another step")
 
 
 # --- The codecs of .png, .apng and .gif -------------------------------------------------------
@@ -341,7 +341,7 @@ def compare_images(
     if measured is None:
         sizes = [f"{len(frames)} of {frames[0].shape[1]}×{frames[0].shape[0]}"
                  for frames in (saved, again)]  # fmt: skip
-        return Difference(f"not the same pictures: {sizes[0]}, and again {sizes[1]}")
+        return Difference(f"not the same images: {sizes[0]}, and again {sizes[1]}")
     share, largest, mean = measured
     if not largest:
         return None
@@ -351,9 +351,9 @@ def compare_images(
     )
 
 
-# --- A contact sheet: many pictures and texts as one picture, each with its caption below it --
+# --- A contact sheet: many images and texts as one image, each with its caption below it --
 
-CELL = 160  # pixels that a picture may take along a side
+CELL = 160  # pixels that an image may take along a side
 PAD = 12
 LINE = 16  # pixels of a line of text
 CAPTION_LINES = 2
@@ -368,20 +368,20 @@ class Card:
     """An image uint8 [H, W, 3], or a text where there is none, and the caption below it."""
 
     caption: str
-    picture: Pixels | None = None
+    image: Pixels | None = None
     text: str = ""
 
 
 def contact_sheet(cards: Sequence[Card], columns: int = 0) -> Pixels:
-    """All of them in rows, as a picture uint8 [H, W, 3]; `columns` 0 makes it about square.
+    """All of them in rows, as an image uint8 [H, W, 3]; `columns` 0 makes it about square.
 
-    Pictures are enlarged by whole numbers, or reduced, to the same room each. Raises
+    Images are enlarged by whole numbers, or reduced, to the same room each. Raises
     ValueError for no card and for more than MOST_CARDS.
     """
     from PIL import Image, ImageDraw, ImageFont
 
     if not 0 < len(cards) <= MOST_CARDS:
-        raise ValueError(f"{len(cards)} pictures: a sheet takes 1 to {MOST_CARDS}")
+        raise ValueError(f"{len(cards)} images: a sheet takes 1 to {MOST_CARDS}")
     across = columns or max(1, round(len(cards) ** 0.5 + 0.25))
     across = min(across, len(cards))
     down = -(-len(cards) // across)
@@ -390,11 +390,11 @@ def contact_sheet(cards: Sequence[Card], columns: int = 0) -> Pixels:
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(SIZE)
     for i, card in enumerate(cards):
         x, y = PAD + i % across * wide, PAD + i // across * high
-        if card.picture is None:
+        if card.image is None:
             draw.rectangle((x, y, x + CELL - 1, y + CELL - 1), fill=PAPER)
             _write(draw, font, (x + 6, y + 4), clean(card.text), CELL - 12, CELL // LINE, INK)
         else:
-            fitted = _fitted(card.picture)
+            fitted = _fitted(card.image)
             left, top = (CELL - fitted.shape[1]) // 2, (CELL - fitted.shape[0]) // 2
             canvas.paste(Image.fromarray(fitted), (x + left, y + top))
         below = (x, y + CELL + 2)
@@ -402,15 +402,15 @@ def contact_sheet(cards: Sequence[Card], columns: int = 0) -> Pixels:
     return np.asarray(canvas)
 
 
-def _fitted(picture: Pixels) -> Pixels:
+def _fitted(image: Pixels) -> Pixels:
     """As large as the room takes: by a whole number, or smaller."""
     from PIL import Image
 
-    longest = max(picture.shape[:2])
+    longest = max(image.shape[:2])
     if longest <= CELL:
-        return enlarged(picture, CELL // longest)
-    height, width = (max(1, side * CELL // longest) for side in picture.shape[:2])
-    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS))
+        return enlarged(image, CELL // longest)
+    height, width = (max(1, side * CELL // longest) for side in image.shape[:2])
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
 
 
 def _write(
@@ -450,7 +450,7 @@ def encode_sheet(
     for (sample, _), caption in zip(samples, captions, strict=True):
         last = sample.frames[-1]
         if isinstance(last, ImageFrame):
-            cards.append(Card(caption, picture=pixels(last, "guess" if last.guess else "x")))
+            cards.append(Card(caption, image=pixels(last, "denoised" if last.denoised else "x")))
         else:
             cards.append(Card(caption, text=body([sample])))
     recipes = ",".join(to_json(recipe) for _, recipe in samples)

@@ -18,7 +18,7 @@ from genui.base.errors import GenuiError
 from genui.formats import score
 from genui.formats.codec import Difference, Sample
 from genui.formats.recipe import TraceRecipe, recipe_text, to_json
-from genui.protocol import Frame, Picture, TextFrame, notes
+from genui.protocol import Frame, RgbImage, TextFrame, notes
 
 TICKS = 480  # of a quarter, in what is written
 TEMPO = 76.0  # quarters a minute
@@ -393,7 +393,7 @@ class ScoreFile:
 
 
 def grid_of_frames(
-    init: Picture | str | None, prompt: str, frames: Sequence[Frame]
+    init: RgbImage | str | None, prompt: str, frames: Sequence[Frame]
 ) -> tuple[score.Grid, notes.Opening]:
     """The notes of a trace's frames, and its opening: given by `init`, or as `prompt` asks."""
     grid, opening = score.grid_of(init if isinstance(init, str) else None, prompt)
@@ -403,7 +403,7 @@ def grid_of_frames(
     return grid, opening
 
 
-def piece_of(init: Picture | str | None, prompt: str, frames: Sequence[Frame]) -> Piece:
+def piece_of(init: RgbImage | str | None, prompt: str, frames: Sequence[Frame]) -> Piece:
     """The complete part of a trace's frames as a piece; see `grid_of_frames`."""
     grid, opening = grid_of_frames(init, prompt, frames)
     return Piece(opening, tuple(grid.heard()), grid.complete)

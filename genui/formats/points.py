@@ -171,9 +171,9 @@ def _is_number(text: str) -> bool:
     return True
 
 
-# --- What files show of a training in the Lab: its plane as pictures, its samples as rows -----
+# --- What files show of a training in the Lab: its plane as images, its samples as rows -----
 
-MOST_STEPS = 120  # of a moving picture
+MOST_STEPS = 120  # of a moving image
 
 
 def steps(frames: Sequence[Frame]) -> tuple[int, ...]:
@@ -206,7 +206,7 @@ def scene_of(plane: Plane, first: PointsFrame) -> "Scene":
     )
 
 
-def picture(frames: Sequence[Frame], step: int) -> "NDArray[np.uint8]":
+def image(frames: Sequence[Frame], step: int) -> "NDArray[np.uint8]":
     """The plane after a step, [H, W, 3], with the step and the divergence below."""
     from genui.render.plane import draw_image as drawn
 

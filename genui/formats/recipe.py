@@ -19,7 +19,7 @@ from genui.protocol import (
     Axis,
     EditAt,
     Frame,
-    Picture,
+    RgbImage,
     Seed,
     Settings,
     Start,
@@ -55,7 +55,7 @@ FORMAT = 1
 """The version of recipes that this code writes, and the newest that it reads."""
 
 MOST_BYTES = 64 * 1024 * 1024  # of a file that carries a recipe
-MOST_SIDE = 4096  # pixels of a picture that a recipe begins from
+MOST_SIDE = 4096  # pixels of an image that a recipe begins from
 
 T = TypeVar("T", bound=Struct)
 
@@ -83,7 +83,7 @@ class View(Struct, frozen=True, kw_only=True):
 
     kind: Shows = "frame"
     steps: tuple[_Step, ...] = ()  # those shown; none given: the last of a frame, else all
-    part: Literal["x", "guess", "noise"] = "x"
+    part: Literal["x", "denoised", "noise"] = "x"
     scale: Annotated[int, Meta(ge=1, le=32)] = 1  # pixels drawn a pixel
 
 
@@ -99,7 +99,7 @@ class TraceRecipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     count: Annotated[int, Meta(ge=1, le=64)] = 1  # samples, from seeds seed, seed + 1, …
     settings: Settings
     edits: Annotated[tuple[EditAt, ...], Meta(max_length=10_000)] = ()
-    init: Picture | str | None = None  # a text is of voices that are given: `score.Given`
+    init: RgbImage | str | None = None  # a text is of voices that are given: `score.Given`
     strength: Annotated[float, Meta(gt=0, le=1)] = 0.6
     forward: bool = False
     grid: Annotated[tuple[Axis, ...], Meta(max_length=2)] = ()
@@ -141,7 +141,7 @@ def recipe_of(
 ) -> TraceRecipe:
     """The sealed recipe of a trace that began as `started`.
 
-    A picture that the worker read from a file is in `started`: the recipe keeps the picture.
+    An image that the worker read from a file is in `started`: the recipe keeps the image.
     """
     init = started.init or (start.init if _is_kept(start.init) else None)
     return sealed(
@@ -164,7 +164,7 @@ def recipe_of(
     )
 
 
-def _is_kept(init: Picture | str | None) -> bool:
+def _is_kept(init: RgbImage | str | None) -> bool:
     """Whether it says itself what a trace begins from, and is no name of a file."""
     return not isinstance(init, str) or init.startswith(score.GIVEN)
 
@@ -172,7 +172,7 @@ def _is_kept(init: Picture | str | None) -> bool:
 def result_of(*samples: Sequence[Frame]) -> Result:
     """What the frames of one or more samples came to; each has at least one frame.
 
-    A frame is its noisy picture, its text or, in the Lab, all that is trained: what else it
+    A frame is its noisy image, its text or, in the Lab, all that is trained: what else it
     carries is for looking at.
     """
     last, every = hashlib.sha256(), hashlib.sha256()
@@ -255,7 +255,7 @@ def from_json(text: str | bytes, name: str) -> TraceRecipe:
     recipe, fields = decoded(text, TraceRecipe, name)
     if not is_sealed(recipe, fields):
         raise edited_by_hand(name)
-    check_pictures(recipe, name)
+    check_images(recipe, name)
     return recipe
 
 
@@ -288,8 +288,8 @@ def edited_by_hand(name: str) -> GenuiError:
     )
 
 
-def check_pictures(recipe: TraceRecipe, name: str) -> None:
-    """Raises GenuiError where the picture or the voices that a recipe begins from are none."""
+def check_images(recipe: TraceRecipe, name: str) -> None:
+    """Raises GenuiError where the image or the voices that a recipe begins from are none."""
     init = recipe.init
     if init is None:
         return
@@ -302,14 +302,14 @@ def check_pictures(recipe: TraceRecipe, name: str) -> None:
     sides = range(1, MOST_SIDE + 1)
     fits = init.width in sides and init.height in sides
     if not fits or len(init.rgb) != init.width * init.height * 3:
-        raise GenuiError(f"{name}: the picture in its recipe is damaged; write the file again")
+        raise GenuiError(f"{name}: the image in its recipe is damaged; write the file again")
 
 
 # --- What a folder of generated samples says of itself: the plan by which they are made again -
 
 PLAN = "genui.json"
 METADATA = "metadata.jsonl"
-"""A line a picture, clip or sound, as in Hugging Face's imagefolder."""
+"""A line an image, clip or sound, as in Hugging Face's imagefolder."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):

@@ -95,8 +95,8 @@ def encode_mp4(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | Non
     """The images that the view shows, as a clip."""
     from genui.formats import image
 
-    pictures = image.shown_images(samples, recipe)
-    return encode(pictures, to_json(recipe), rate or image.rate_of(recipe))
+    images = image.shown_images(samples, recipe)
+    return encode(images, to_json(recipe), rate or image.rate_of(recipe))
 
 
 def decode_mp4(data: bytes, name: str) -> "tuple[list[NDArray[np.uint8]], str]":

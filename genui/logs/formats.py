@@ -148,8 +148,8 @@ def format_by_content(name: str, head: bytes) -> Format | None:
 def looks_like(head: bytes) -> str:
     """What a file is that no row of the table reads, in words for a message."""
     kinds = {
-        b"\x89PNG": "a PNG picture",
-        b"\xff\xd8\xff": "a JPEG picture",
+        b"\x89PNG": "a PNG image",
+        b"\xff\xd8\xff": "a JPEG image",
         b"PK\x03\x04": "a zip archive (perhaps a PyTorch checkpoint)",
         b"\x1f\x8b": "a gzip archive",
         b"SQLite format 3\0": "an SQLite database that is not trackio's",

@@ -417,9 +417,7 @@ def _struct_value(record: bytes, start: int, end: int) -> Any:
 # most loggers write it at the beginning.
 
 _PIECE = 1024 * 1024  # bytes decoded at once
-_LARGEST_RECORD = (
-    4 * 1024 * 1024
-)  # bytes; larger records are pictures or graphs, and are passed over
+_LARGEST_RECORD = 4 * 1024 * 1024  # bytes; larger records are images or graphs, and are passed over
 _ALIKE = 4096  # bytes; of larger records there are no thousands
 _MOST_LAYOUTS = 32  # of one length; the other records are read one by one
 

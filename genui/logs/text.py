@@ -104,7 +104,7 @@ def numbers_of(cells: Sequence[Any]) -> tuple[Floats, NDArray[np.bool_]]:
 def _number(cell: Any) -> float | None:
     try:
         return None if cell is None else float(cell)
-    except ValueError:  # a word, a table, a picture
+    except ValueError:  # a word, a table, an image
         return None
 
 

@@ -52,14 +52,14 @@ def steps_at(request: Start, step: int) -> int:
 
 
 def own_step(settings: LatentSettings) -> int:
-    """The step of a walk at which it shows the seed's own picture: along a direction the middle,
+    """The step of a walk at which it shows the seed's own image: along a direction the middle,
     to another seed the first."""
     return settings.steps // 2 if settings.to is None else 0
 
 
 def sample_step(request: Start, last: int) -> int:
     """The step that stands for the whole trace: the last, but of a walk along a direction, which
-    is about the picture in its middle."""
+    is about the image in its middle."""
     settings = request.settings
     if isinstance(settings, LatentSettings) and settings.to is None and not request.edits:
         return own_step(settings)
@@ -68,7 +68,7 @@ def sample_step(request: Start, last: int) -> int:
 
 def drowned_at(strength: float, steps: int) -> int:
     """The step of a schedule that has the noise `Start.init` begins under. One step is left at
-    the least: no strength leaves a picture as it is."""
+    the least: no strength leaves an image as it is."""
     return min(round((1 - strength) * steps), steps - 1)
 
 

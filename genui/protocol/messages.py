@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 from msgspec.structs import asdict
 
-from genui.protocol.settings import Axis, Edit, EditAt, Picture, Seed, Settings
+from genui.protocol.settings import Axis, Edit, EditAt, RgbImage, Seed, Settings
 
 VERSION = 3
 
@@ -38,10 +38,10 @@ class Start(Struct, frozen=True, tag="start", kw_only=True):
     seed: Seed
     settings: Settings
     edits: tuple[EditAt, ...] = ()  # in the order of their steps
-    # `init` is what to begin from: a picture, the path of a file for the worker to read,
-    # FROM_DATA, or voices that are given (`score.Given`). Pictures only: `strength` is the share
+    # `init` is what to begin from: an image, the path of a file for the worker to read,
+    # FROM_DATA, or voices that are given (`score.Given`). Images only: `strength` is the share
     # of the steps that it is drowned for, so 1 leaves nothing of it.
-    init: Picture | str | None = None
+    init: RgbImage | str | None = None
     strength: Annotated[float, Meta(gt=0, le=1)] = 0.6
     forward: bool = False  # the forward process: `init` drowns in noise
     grid: Annotated[tuple[Axis, ...], Meta(max_length=2)] = ()  # along x, along y: one batch
@@ -92,7 +92,7 @@ class Nearest(Struct, frozen=True, tag="nearest", kw_only=True):
 
     trace: int
     step: int
-    count: Annotated[int, Meta(ge=1, le=16)] = 6  # of pictures
+    count: Annotated[int, Meta(ge=1, le=16)] = 6  # of images
 
 
 class Look(Struct, frozen=True, tag="look", kw_only=True):
@@ -150,7 +150,7 @@ class Started(Struct, frozen=True, tag="started", kw_only=True):
     total_steps: int
     step: int = 0  # the last step that is given: of a fork the one it forks at
     note: str = ""  # e.g. which words or characters the model does not know
-    init: Picture | str | None = None  # what it began from, as the model sees it
+    init: RgbImage | str | None = None  # what it began from, as the model sees it
     fingerprint: str = ""  # of the weights
 
 
@@ -212,24 +212,24 @@ class TextFrame(Struct, frozen=True, tag="text_frame", kw_only=True, gc=False):
 
 
 class ImageFrame(Struct, frozen=True, tag="image_frame", kw_only=True, gc=False):
-    """One step of what is drawn. Pictures are height × width × 3 bytes, RGB, row by row.
+    """One step of what is drawn. Images are height × width × 3 bytes, RGB, row by row.
 
-    A grid is one picture, its cells side by side. Of a film each of `x`, `guess` and `noise`
-    holds `pictures` of them, one after the other.
+    A grid is one image, its cells side by side. Of a film each of `x`, `denoised` and `noise`
+    holds `images` of them, one after the other.
     """
 
     trace: int
-    step: int  # 0 is pure noise (or the drowned picture it begins from)
+    step: int  # 0 is pure noise (or the drowned image it begins from)
     sigma: float
     width: int
     height: int
-    x: bytes  # the noisy picture, scaled to the spread of a clean one
-    guess: bytes  # the model's current guess of the clean picture
-    noise: bytes = b""  # the noise it sees: (x - guess) / σ, from -3 to 3
-    pictures: int = 1
-    sound: bytes = b""  # of the guess: int16, one channel, little-endian
+    x: bytes  # the noisy image, scaled to the spread of a clean one
+    denoised: bytes  # predicted x₀: the clean image, as the model sees it now
+    noise: bytes = b""  # the noise it sees: (x - denoised) / σ, from -3 to 3
+    images: int = 1
+    sound: bytes = b""  # of the denoised: int16, one channel, little-endian
     rate: int = 0  # samples of it a second
-    score: float | None = None  # what a discriminator says of the guess, as a logit
+    score: float | None = None  # what a discriminator says of the denoised, as a logit
     along: tuple[float, ...] = ()  # of a latent walk: where it is along each direction
 
     @property
@@ -342,7 +342,7 @@ class Labels(Struct, frozen=True, tag="labels", kw_only=True):
 
 
 class Neighbour(Struct, frozen=True, kw_only=True, gc=False):
-    """A training picture: height × width × 3 bytes, RGB, row by row."""
+    """A training image: height × width × 3 bytes, RGB, row by row."""
 
     caption: str
     distance: float  # from the sample, as `Neighbours.measured` says
@@ -363,16 +363,16 @@ class Quote(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Neighbours(Struct, frozen=True, tag="neighbours", kw_only=True):
-    """What a sample is like among the training data: pictures nearest first, or a quote.
+    """What a sample is like among the training data: images nearest first, or a quote.
 
     Where the data cannot be had `fault` says why and what to do.
     """
 
     trace: int
     step: int
-    data: str = ""  # what was looked through: "icons, 7,236 pictures"
+    data: str = ""  # what was looked through: "icons, 7,236 images"
     measured: str = ""  # how: "root mean square of the colours, 0 to 255"
-    pictures: tuple[Neighbour, ...] = ()
+    images: tuple[Neighbour, ...] = ()
     quote: Quote | None = None
     fault: str = ""
 

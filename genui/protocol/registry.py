@@ -27,11 +27,11 @@ UNGUIDED = ImageSettings(
         if setting.about.for_data is not None
     }
 )
-"""What pictures that stand for their data are drawn with.
+"""What images that stand for their data are drawn with.
 
 Those that their caption guides are more typical than the data. Fresh noise on the way makes good
 again what the network gets wrong at the levels before (Karras et al. 2022, §4); where little noise
-is left it would only take their grain. Levels end lower than for a picture to look at.
+is left it would only take their grain. Levels end lower than for an image to look at.
 """
 
 
@@ -109,7 +109,7 @@ class Kind:
     options: tuple[str, ...] = ()
     """The options of `genui generate` that the settings do not give."""
     batches: bool = False
-    """Whether it draws finished pictures as one batch."""
+    """Whether it draws finished images as one batch."""
     lab: LabFamily | None = None
     """Set where the Lab trains it while it is watched."""
     labelled_as: str = ""
@@ -117,7 +117,7 @@ class Kind:
 
     # --- shown and written ---
     makes: str = ""
-    """With its article: "a picture"."""
+    """With its article: "an image"."""
     pane: str = ""
     """The id of the pane that shows its traces."""
     widget: str = ""
@@ -203,21 +203,21 @@ def _of_code(text: Kind) -> Kind:
 
 
 _DENOISED = Kind(
-    does="draws pictures",
+    does="draws images",
     generator="genui.engine.sample.diffusion:load_diffusion_model",
     settings=ImageSettings,
     for_data=UNGUIDED,
     edits=("seed", "caption", "noise", "denoise"),
     options=("init", "strength", "forward", "mask", "grid", "film", "frames", "scale"),
-    makes="a picture",
+    makes="an image",
     pane="canvas",
     widget="genui.ui.generate.image:CANVAS",
     view="genui.ui.widgets.image:ImageView",
     shares_place=True,
-    exports="genui.ui.traces.export:PICTURES",
+    exports="genui.ui.traces.export:IMAGES",
     files=(".png", ".gif", ".apng", ".cast"),
-    draw="genui.cli.generate:draw_pictures",
-    as_json="genui.cli.generate:picture_as_json",
+    draw="genui.cli.generate:draw_images",
+    as_json="genui.cli.generate:image_as_json",
 )
 
 
@@ -248,16 +248,16 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             recipe="genui.recipes:DiffusionRecipe",
             task="genui.engine.train.diffusion:ImageTask",
             check="genui.engine.data.images:check_images",
-            metrics="genui.engine.metrics.images:measure_pictures",
-            nearest="genui.engine.metrics.copying:nearest_pictures",
-            limitations="It has seen one picture a caption: a trained name gives back the trained "
-            "picture, the less exactly the more 'error' says. New are the combinations with "
+            metrics="genui.engine.metrics.images:measure_images",
+            nearest="genui.engine.metrics.copying:nearest_images",
+            limitations="It has seen one image a caption: a trained name gives back the trained "
+            "image, the less exactly the more 'error' says. New are the combinations with "
             "colours and, seldom well, names it never saw.",
             limitations_of=types.MappingProxyType(
                 {
                     "fashion": "It draws ten kinds of clothing, grey and 28×28, as a shop's "
                     "catalogue shows them; a word that is none of its ten captions means nothing "
-                    "to it. Seeds of one caption differ as the pictures do, and 'copying' says how "
+                    "to it. Seeds of one caption differ as the images do, and 'copying' says how "
                     "far they are new. Guidance above 1 draws what is typical rather than what "
                     "there is."
                 }
@@ -265,13 +265,13 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             batches=True,
         ),
         ("gan", "image"): Kind(
-            does="draws pictures at one stroke",
+            does="draws images at one stroke",
             recipe="genui.recipes:GanRecipe",
             task="genui.engine.train.gan:GanTask",
             check="genui.engine.data.images:check_images",
             metrics="genui.engine.metrics.images:measure_gan",
-            nearest="genui.engine.metrics.copying:nearest_pictures",
-            limitations="It never saw a picture, only a discriminator's opinion of its own: what "
+            nearest="genui.engine.metrics.copying:nearest_images",
+            limitations="It never saw an image, only a discriminator's opinion of its own: what "
             "it draws is new, but what it found hard to draw it leaves out, and 'coverage' and "
             "'recall' say how much that is.",
             generator="genui.engine.sample.latent:load_latent_model",
@@ -287,8 +287,8 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             shares_place=True,
             exports="genui.ui.traces.export:WALKS",
             files=(".gif", ".apng", ".png", ".cast"),
-            draw="genui.cli.generate:draw_pictures",
-            as_json="genui.cli.generate:picture_as_json",
+            draw="genui.cli.generate:draw_images",
+            as_json="genui.cli.generate:image_as_json",
         ),
         ("transformer", "music"): replace(
             _SAMPLED_TEXT,
@@ -350,23 +350,23 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             files=(".gif", ".apng", ".mp4", ".png", ".cast"),
         ),
         ("classifier", "image"): Kind(
-            does="labels pictures",
+            does="labels images",
             recipe="genui.recipes:ImageClassifierRecipe",
             task="genui.engine.train.classifier:ImageClassifierTask",
             check="genui.engine.data.image_labels:check_labelled_images",
             metrics="genui.engine.metrics.classifiers:measure_classifier",
             limitations="It knows its own labels and no others: whatever it is shown, it gives one "
-            "of them, and how sure it is says nothing of a picture unlike those it was trained on.",
+            "of them, and how sure it is says nothing of an image unlike those it was trained on.",
             limitations_of=types.MappingProxyType(
                 dict.fromkeys(
                     ("icons", "emoji"),
-                    "Its kinds of things are ours: words of the pictures' names tell them, and a "
-                    "picture without such a word was left out of training and test alike. A few "
-                    "hundred small pictures teach it little: 'held-out accuracy' says how little.",
+                    "Its kinds of things are ours: words of the images' names tell them, and a "
+                    "image without such a word was left out of training and test alike. A few "
+                    "hundred small images teach it little: 'held-out accuracy' says how little.",
                 )
             ),
             judge="genui.engine.metrics.classifiers:ImageJudge.load",
-            example="genui.engine.metrics.classifiers:picture_example",
+            example="genui.engine.metrics.classifiers:image_example",
         ),
         ("classifier", "text"): Kind(
             does="labels text",

@@ -167,15 +167,15 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
 
 
 class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
-    """How noise becomes a picture.
+    """How noise becomes an image.
 
     `eta` goes from 0, the probability-flow ODE, to 1, the reverse SDE, which is DDPM for DDIM and
     SDE-DPM-Solver++ for DPM-Solver++. Others have no such choice. `sigma_min`, `rho` and `s_tmin`
     are EDM's (Karras et al. 2022, table 1). Files of earlier versions also have `rejection`, which
-    is ignored: it chose among the pictures of a folder.
+    is ignored: it chose among the images of a folder.
     """
 
-    GROUP: ClassVar[str] = "picture models"
+    GROUP: ClassVar[str] = "image models"
     FIRST: ClassVar[tuple[str, ...]] = ("sampler", "eta")
 
     sampler: Annotated[
@@ -281,7 +281,7 @@ class LatentSettings(Struct, frozen=True, tag="latent", kw_only=True):
         float,
         Meta(gt=0, le=20),
         about(
-            "how far the walk goes to either side of the seed's picture, in standard deviations",
+            "how far the walk goes to either side of the seed's image, in standard deviations",
             key="a",
             step=0.5,
             shown="±{:g} σ",
@@ -292,7 +292,7 @@ class LatentSettings(Struct, frozen=True, tag="latent", kw_only=True):
         Meta(max_length=64),
         about("begin so far along each direction, in standard deviations"),
     ] = ()
-    to: Annotated[Seed | None, about("walk to this seed's picture instead")] = None
+    to: Annotated[Seed | None, about("walk to this seed's image instead")] = None
     share: Annotated[
         float, Meta(gt=0, le=1), about("of the way to the other seed that is gone; 1 is all of it")
     ] = 1.0
@@ -302,7 +302,7 @@ class LatentSettings(Struct, frozen=True, tag="latent", kw_only=True):
     truncation: Annotated[
         float,
         Meta(ge=0, le=2),
-        about("below 1 nearer to the average picture, above 1 farther from it", key="t", step=0.1),
+        about("below 1 nearer to the average image, above 1 farther from it", key="t", step=0.1),
     ] = 1.0
 
 
@@ -352,7 +352,7 @@ def with_tables(page: str) -> str:
 
 
 class SetSettings(Struct, frozen=True, tag="settings"):
-    """Other settings from here. Of pictures, `steps` counts those of the whole trace."""
+    """Other settings from here. Of images, `steps` counts those of the whole trace."""
 
     settings: Settings
 
@@ -384,8 +384,8 @@ class WriteToken(Struct, frozen=True, tag="token"):
 class AddNoise(Struct, frozen=True, tag="noise", kw_only=True):
     """Noise added back, up to the level that step `to` of the schedule has (0: pure noise).
 
-    With a mask (bytes, one a pixel row by row, 1 where the picture may change) the rest
-    is held to the clean picture of this step while the masked part is drawn again.
+    With a mask (bytes, one a pixel row by row, 1 where the image may change) the rest
+    is held to the clean image of this step while the masked part is drawn again.
     """
 
     to: Annotated[int, Meta(ge=0)]
@@ -393,7 +393,7 @@ class AddNoise(Struct, frozen=True, tag="noise", kw_only=True):
 
 
 class Denoise(Struct, frozen=True, tag="denoise"):
-    """Of a forward process: from here back towards a clean picture."""
+    """Of a forward process: from here back towards a clean image."""
 
 
 Edit = SetSettings | SetSeed | SetPrompt | WriteText | WriteToken | AddNoise | Denoise
@@ -422,22 +422,22 @@ class Axis(Struct, frozen=True, kw_only=True):
 
 
 FROM_DATA = "data:"
-"""As `Start.init`: the training picture nearest to the caption."""
+"""As `Start.init`: the training image nearest to the caption."""
 
 
 FILL = "<FILL>"
 """In the prompt of a model that fills gaps: the gap, which the text written goes into."""
 
 
-class Picture(Struct, frozen=True, kw_only=True):
-    """A picture to begin from: height × width × 3 bytes, RGB, row by row."""
+class RgbImage(Struct, frozen=True, kw_only=True):
+    """An image to begin from: height × width × 3 bytes, RGB, row by row."""
 
     width: int
     height: int
     rgb: bytes
 
 
-# --- A grid of pictures as it is typed, one line a side: `seed 1..6`, `guidance 1, 2, 4, 8` ---
+# --- A grid of images as it is typed, one line a side: `seed 1..6`, `guidance 1, 2, 4, 8` ---
 
 NAMES: tuple[str, ...] = ("seed", "caption", *_AXES)
 MOST_VALUES = 16  # along one side
@@ -455,7 +455,7 @@ def parse_axes(along_x: str, along_y: str) -> tuple[Axis, ...]:
         raise MisuseError(f"{axes[0].name} is along both sides: vary two different things")
     cells = math.prod(len(axis.values) for axis in axes)
     if cells > MOST_CELLS:
-        raise MisuseError(f"{cells} pictures: at most {MOST_CELLS} are drawn at once")
+        raise MisuseError(f"{cells} images: at most {MOST_CELLS} are drawn at once")
     return axes
 
 

@@ -21,7 +21,7 @@ class ClassifierRecipe(Recipe):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageClassifierRecipe(ClassifierRecipe):
-    """A small convolutional network for 32×32 pictures."""
+    """A small convolutional network for 32×32 images."""
 
     medium: str = "image"
     batch: Positive = 128
@@ -39,7 +39,7 @@ class ImageClassifierRecipe(ClassifierRecipe):
         False
     )
     shift: Annotated[
-        float, Meta(ge=0, le=16), about("pixels that a training picture is moved by at most")
+        float, Meta(ge=0, le=16), about("pixels that a training image is moved by at most")
     ] = 2.0
     zoom: Annotated[Fraction, about("share that it is enlarged or reduced by at most")] = 0.1
     flip: Annotated[bool, about("whether half of them are mirrored")] = True

@@ -1,4 +1,4 @@
-"""Diffusion models that draw captioned pictures."""
+"""Diffusion models that draw captioned images."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -13,7 +13,7 @@ from genui.recipes.transformer import whole_heads
 
 @dataclass(frozen=True, kw_only=True)
 class DiffusionRecipe(Recipe):
-    """A captioned diffusion model of 32×32 pictures (Karras et al. 2022).
+    """A captioned diffusion model of 32×32 images (Karras et al. 2022).
 
     Its network is a Transformer of patches (Peebles & Xie 2023) or a U-Net (Ho et al. 2020).
     """
@@ -32,7 +32,7 @@ class DiffusionRecipe(Recipe):
         "dit"
     )
     channels: Annotated[Literal[1, 3], about("3 for colour, 1 for grey")] = 3
-    border: Annotated[int, Meta(ge=0, le=8), about("black pixels around each picture")] = 0
+    border: Annotated[int, Meta(ge=0, le=8), about("black pixels around each image")] = 0
     patch: Annotated[
         int, Meta(ge=2, le=8), about("the side of a patch in pixels; of the Transformer")
     ] = 4
@@ -62,14 +62,14 @@ class DiffusionRecipe(Recipe):
     ] = 1.3
     sample_captions: Annotated[tuple[str, ...], about("what is drawn while it trains")] = ()
 
-    # training pictures are moved, scaled and mirrored at random, so that fewer are remembered
+    # training images are moved, scaled and mirrored at random, so that fewer are remembered
     shift: Annotated[
-        float, Meta(ge=0, le=16), about("pixels that a training picture is moved by at most")
+        float, Meta(ge=0, le=16), about("pixels that a training image is moved by at most")
     ] = 0.0
     zoom: Annotated[Fraction, about("share that it is enlarged or reduced by at most")] = 0.0
     flip: Annotated[bool, about("whether half of them are mirrored")] = False
     one_word: Annotated[
-        Share, about("share of the captions that say one word of the picture's name")
+        Share, about("share of the captions that say one word of the image's name")
     ] = 0.0
 
     # on against what a model drew (`genui generate MODEL -n 6000 --out FOLDER`): its contrast

@@ -1,4 +1,4 @@
-"""Adversarial networks that draw captioned pictures."""
+"""Adversarial networks that draw captioned images."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -35,7 +35,7 @@ class GanRecipe(Recipe):
     blocks: Annotated[
         int, Meta(ge=1, le=16), about("residual blocks at each of the three sizes")
     ] = 2
-    latent: Annotated[int, Meta(ge=2, le=1024), about("numbers that a picture is drawn from")] = 64
+    latent: Annotated[int, Meta(ge=2, le=1024), about("numbers that an image is drawn from")] = 64
     channels: Annotated[Literal[1, 3], about("3 for colour, 1 for grey")] = 3
     caption_width: Annotated[
         int, Meta(ge=4, le=1024), about("numbers that stand for a word of a caption")
@@ -44,9 +44,7 @@ class GanRecipe(Recipe):
     penalty: Annotated[
         float, Meta(ge=0, le=1e6), about("γ of the gradient penalties R₁ and R₂")
     ] = 1.0
-    penalty_batch: Annotated[Positive, about("pictures of each kind that they are measured on")] = (
-        16
-    )
+    penalty_batch: Annotated[Positive, about("images of each kind that they are measured on")] = 16
     sample_captions: Annotated[tuple[str, ...], about("what is drawn while it trains")] = ()
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (

@@ -331,7 +331,7 @@ class Run:
         commit: bool | None = None,
         **ignored: Any,
     ) -> None:
-        """Writes the metrics, pictures (`Image`) and texts (`Text` or strings) of one step.
+        """Writes the metrics, images (`Image`) and texts (`Text` or strings) of one step.
 
         Nested dicts become names with "/". Without `step` the run counts by itself: each log is
         the next step, unless `commit=False` says that more of this one follows. With `step` the

@@ -39,21 +39,21 @@ class Notes:
             return
 
 
-# --- Pictures and texts that a training script logs, made into the files of a run's samples/ --
-# numpy and Pillow are imported only when a picture is written.
+# --- Images and texts that a training script logs, made into the files of a run's samples/ --
+# numpy and Pillow are imported only when an image is written.
 
 LARGEST = 1 << 20
 """Bytes; what is larger the app does not show."""
 
 MOST_MEDIA = 64
-"""Pictures in a tile; more would be too small to see."""
+"""Images in a tile; more would be too small to see."""
 
-_LARGEST_SIDE = 2048  # pixels of one picture
+_LARGEST_SIDE = 2048  # pixels of one image
 _CHANNELS = (1, 3, 4)
 
 
 class Image:
-    """A picture to be logged: an array, a tensor, a PIL picture or the path of a file.
+    """An image to be logged: an array, a tensor, a PIL image or the path of a file.
 
     Arrays are [H, W], [H, W, C] or [C, H, W] with 1, 3 or 4 channels, or a batch of the latter
     two; floats are 0..1 (or 0..255, where one is over 2), integers 0..255, bools black and white.
@@ -74,7 +74,7 @@ class Text:
 
 
 def media_in(value: Any) -> list[Image | Text]:
-    """The pictures and texts in a value that is one, or a list of nothing else; else none."""
+    """The images and texts in a value that is one, or a list of nothing else; else none."""
     values = value if isinstance(value, list | tuple) else [value]
     media = [Text(one) if isinstance(one, str) else one for one in values]
     return media if all(isinstance(one, Image | Text) for one in media) else []
@@ -112,30 +112,28 @@ class Samples:
             self._say("samples", str(error))
         except Exception as error:
             self._images = []  # the faulty one would spoil the others of its step
-            self._say("samples", f"the picture of step {self._step} is left out: {error}")
+            self._say("samples", f"the image of step {self._step} is left out: {error}")
 
     def _save(self, suffix: str, data: bytes) -> None:
         atomic_write(self._run.sample(self._step, suffix), data, durable=False)
 
 
 def tile(images: Sequence[Image]) -> bytes:
-    """A PNG of the first MOST pictures side by side, made smaller until it is under LARGEST.
+    """A PNG of the first MOST images side by side, made smaller until it is under LARGEST.
 
-    Raises ValueError, TypeError or OSError for what is no picture.
+    Raises ValueError, TypeError or OSError for what is no image.
     """
     from PIL import Image as Pillow
 
-    pictures = [picture for image in images[:MOST_MEDIA] for picture in _pictures(image)][
-        :MOST_MEDIA
-    ]
-    width = max(picture.width for picture in pictures)
-    height = max(picture.height for picture in pictures)
-    columns = math.ceil(math.sqrt(len(pictures)))
-    rows = math.ceil(len(pictures) / columns)
+    frames = [frame for image in images[:MOST_MEDIA] for frame in _open_frames(image)][:MOST_MEDIA]
+    width = max(frame.width for frame in frames)
+    height = max(frame.height for frame in frames)
+    columns = math.ceil(math.sqrt(len(frames)))
+    rows = math.ceil(len(frames) / columns)
     sheet = Pillow.new("RGB", (columns * width, rows * height))
-    for index, picture in enumerate(pictures):
+    for index, frame in enumerate(frames):
         row, column = divmod(index, columns)
-        sheet.paste(picture, (column * width, row * height))
+        sheet.paste(frame, (column * width, row * height))
     captions = "\n".join(str(image.caption) for image in images if image.caption)
     while len(data := _png(sheet, captions)) > LARGEST and min(sheet.size) > 1:
         sheet = sheet.resize((sheet.width // 2, sheet.height // 2), Pillow.Resampling.BOX)
@@ -164,23 +162,23 @@ def _png(sheet: "Pillow.Image", captions: str) -> bytes:
     return file.getvalue()
 
 
-def _pictures(image: Image) -> list["Pillow.Image"]:
-    """One picture, or every one of a batch."""
+def _open_frames(image: Image) -> list["Pillow.Image"]:
+    """One image, or every one of a batch."""
     from PIL import Image as Pillow
 
     data = image.data
     if isinstance(data, Pillow.Image):
-        pictures = [data]
+        frames = [data]
     elif isinstance(data, str | os.PathLike):
         with Pillow.open(data) as opened:
             opened.draft("RGB", (_LARGEST_SIDE, _LARGEST_SIDE))
             opened.load()
-            pictures = [opened]
+            frames = [opened]
     else:
-        pictures = [Pillow.fromarray(array) for array in _arrays(data)]
-    whole = [picture.convert("RGB") for picture in pictures]
-    for picture in whole:
-        picture.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
+        frames = [Pillow.fromarray(array) for array in _arrays(data)]
+    whole = [frame.convert("RGB") for frame in frames]
+    for frame in whole:
+        frame.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
     return whole
 
 

@@ -301,7 +301,7 @@ class Shell(DeafWhenLeaving, App[None]):
     def _tidy(self) -> None:
         """Look for garbage where it holds up no key.
 
-        Textual's strips are cycles: some thousand objects a second while a picture moves.
+        Textual's strips are cycles: some thousand objects a second while an image moves.
         """
         now = time.monotonic()
         if now - max(self._cleaned_at, self.last_key_at + SPRING_CLEAN_AFTER) > SPRING_CLEAN_EVERY:

@@ -44,7 +44,7 @@ CLIP_KEYS: list[BindingType] = [
 
 # --- Traces side by side on one timeline: branches, models or seeds, moved in step ------------
 
-SHORT: dict[Part, str] = {"guess": "predicted", "x": "noisy", "noise": "noise"}
+SHORT: dict[Part, str] = {"denoised": "predicted", "x": "noisy", "noise": "noise"}
 CATCH_UP = {"text": 0.2, "image": 4.0}  # seconds within which the playhead is at the newest step
 
 
@@ -67,7 +67,7 @@ class CompareScreen(Window[Column | None]):
         Binding("shift+tab", "turn(-1)", "The column before", show=False),
         *(Binding(str(n), f"column({n - 1})", f"Column {n}", show=False) for n in range(1, 10)),
         Binding("p", "probes", "Measure the models", show=False),
-        Binding("o", "swap", "Guess, noisy or noise", show=False),
+        Binding("o", "swap", "Predicted, noisy or noise", show=False),
         Binding("up,k", "scroll_text(-1)", "Scroll up", show=False),
         Binding("down,j", "scroll_text(1)", "Scroll down", show=False),
         Binding("pageup", "scroll_text(-8)", "Scroll up", show=False),
@@ -84,7 +84,7 @@ class CompareScreen(Window[Column | None]):
         columns: Sequence[Column],
         position: int,
         playing: bool = False,
-        part: Part = "guess",
+        part: Part = "denoised",
     ) -> None:
         super().__init__()
         self.traces = Columns(session, self, pane, columns, part)
@@ -112,8 +112,8 @@ class CompareScreen(Window[Column | None]):
 
     def on_mount(self) -> None:
         self.traces.take_over()
-        self.query_one(".parting").set_class(self._pictures, "-two")
-        look = "o view · p probes · " if self.going.pictures else ""
+        self.query_one(".parting").set_class(self._images, "-two")
+        look = "o view · p probes · " if self.going.images else ""
         self.query_one(".keys", Static).update(
             f"space play · ←→ · = differ · tab next · {look}⏎ take · esc close"
         )
@@ -161,7 +161,7 @@ class CompareScreen(Window[Column | None]):
 
     def action_probes(self) -> None:
         """Measure the models of the columns beside each other."""
-        if not self.going.pictures:
+        if not self.going.images:
             self._say("the probes' table is of models that draw")
             return
         from genui.ui.windows import ProbesScreen
@@ -258,7 +258,7 @@ class CompareScreen(Window[Column | None]):
     def _tick(self) -> None:
         if not self.traces.is_open:
             return
-        moved = self.going.tick(CATCH_UP["image" if self.going.pictures else "text"] * TICKS)
+        moved = self.going.tick(CATCH_UP["image" if self.going.images else "text"] * TICKS)
         seen = [(trace.computed, trace.started) for trace in self.going.traces]
         loading = any(trace.loading for trace in self.going.traces)
         moved = self.traces.clip.tick(self._frames) or moved
@@ -293,16 +293,16 @@ class CompareScreen(Window[Column | None]):
         timeline.position = going.position
         timeline.right = self.traces.clip.words(self._frames) if self._frames > 1 else ""
         line = self._note or self._difference_line()
-        if self._pictures:
+        if self._images:
             line += f"\n{self._gap_line()}"
         if line != self._said:
             self._said = line
             self.query_one(".parting", Static).update(line, layout=False)
 
     @property
-    def _pictures(self) -> bool:
-        """Whether there are two pictures, which have a second line: how far they are apart."""
-        return self.going.pictures and len(self.columns) == 2
+    def _images(self) -> bool:
+        """Whether there are two images, which have a second line: how far they are apart."""
+        return self.going.images and len(self.columns) == 2
 
     def _difference_line(self) -> str:
         step, common = self.going.differs_at, self.going.in_common
@@ -317,18 +317,18 @@ class CompareScreen(Window[Column | None]):
     def _gap_line(self) -> str:
         step = self.going.position
         frames = [column.frame_at(step) for column in self.columns]
-        pictures = [frame for frame in frames if isinstance(frame, ImageFrame)]
-        if len(pictures) != 2:
-            return "no picture yet"
-        found = gap(pictures[0], pictures[1], self.traces.part)
+        images = [frame for frame in frames if isinstance(frame, ImageFrame)]
+        if len(images) != 2:
+            return "no image yet"
+        found = gap(images[0], images[1], self.traces.part)
         if found is None:
-            return "their pictures are of different sizes"
+            return "their images are of different sizes"
         return f"{SHORT[self.traces.part]} at step {step}: {gap_words(found)}"
 
 
 # --- More like this one: variations beside the sample they vary, to choose from and go on with
 
-ACROSS = 3  # pictures in a row
+ACROSS = 3  # images in a row
 COUNT = 5  # variations at once: with the sample they vary, two rows
 PREVIEW = 200  # characters of a text in the list
 
@@ -356,7 +356,7 @@ class VariationsScreen(Window[Column | None]):
         Binding("r,space", "more", "Others", show=False),
         Binding("asterisk", "keep", "Keep as a favourite", show=False),
         Binding("x", "sheet", "Contact sheet", show=False),
-        Binding("o", "swap", "Guess, noisy or noise", show=False),
+        Binding("o", "swap", "Predicted, noisy or noise", show=False),
         Binding("pageup", "scroll_text(-8)", "Scroll up", show=False),
         Binding("pagedown", "scroll_text(8)", "Scroll down", show=False),
         Binding("enter", "take", "Take it", show=False),
@@ -485,7 +485,7 @@ class VariationsScreen(Window[Column | None]):
         self._paint()
 
     def action_sheet(self) -> None:
-        """All of them as one picture file."""
+        """All of them as one image file."""
         if any(not column.fault and not column.trace.finished for column in self.columns[1:]):
             self._say("they are not finished yet: wait a moment, then press x again")
             return
@@ -589,7 +589,7 @@ class VariationsScreen(Window[Column | None]):
         if self._sample.trace.first:
             self._paint_texts()
         else:
-            self._paint_pictures()
+            self._paint_images()
         self.query_one(".note", Static).update(self._note or self._words(), layout=False)
 
     def _words(self) -> str:
@@ -605,7 +605,7 @@ class VariationsScreen(Window[Column | None]):
     def _frames(self) -> int:
         return self.traces.frames([self._place(column) for column in self.columns])
 
-    def _paint_pictures(self) -> None:
+    def _paint_images(self) -> None:
         waited = self._painted_at - self._begun_at
         for index, view in enumerate(self.query(ColumnView)):
             view.display = index < len(self.columns)

@@ -54,8 +54,8 @@ if TYPE_CHECKING:
 Arrangement = Literal["large", "grid", "tabs", "tiny"]
 
 SMALLEST = (60, 16)
-GRID = (104, 33)  # four panes, the picture one pixel a column
-LARGE = (170, 56)  # four panes, the picture two columns a pixel
+GRID = (104, 33)  # four panes, the image one pixel a column
+LARGE = (170, 56)  # four panes, the image two columns a pixel
 
 
 def arrange(width: int, height: int) -> Arrangement:

@@ -80,21 +80,21 @@ LARGEST = 1 << 20  # bytes
 
 @dataclass(frozen=True)
 class Sample:
-    """One of them: a text, a picture, often of several, or both."""
+    """One of them: a text, an image, often of several, or both."""
 
     step: int
     text: str = ""
-    picture: "np.ndarray | None" = None  # uint8 [H, W, 3]
+    image: "np.ndarray | None" = None  # uint8 [H, W, 3]
 
 
 def sample_files(run: RunDir) -> Mapping[int, Path]:
-    """Step to file, in ascending order; of a text and a picture the text. Raises OSError."""
+    """Step to file, in ascending order; of a text and an image the text. Raises OSError."""
     files = (path for path in run.samples.iterdir() if path.suffix in {".txt", ".png"})
     return dict(sorted((step, path) for path in files if (step := _step_of(path)) >= 0))
 
 
 def load_sample(path: Path, step: int) -> Sample | None:
-    """The sample of a step, with the text or picture beside `path` too, if there is one.
+    """The sample of a step, with the text or image beside `path` too, if there is one.
 
     None where the file is no sample. Raises OSError.
     """
@@ -105,8 +105,8 @@ def load_sample(path: Path, step: int) -> Sample | None:
     other = _load(beside, step)
     if other is None:
         return sample
-    picture = sample.picture if sample.picture is not None else other.picture
-    return Sample(step, sample.text or other.text, picture)
+    image = sample.image if sample.image is not None else other.image
+    return Sample(step, sample.text or other.text, image)
 
 
 def _load(path: Path, step: int) -> Sample | None:
@@ -119,7 +119,7 @@ def _load(path: Path, step: int) -> Sample | None:
 
     try:
         with Image.open(path) as image:
-            return Sample(step, picture=np.asarray(image.convert("RGB")))
+            return Sample(step, image=np.asarray(image.convert("RGB")))
     except (UnidentifiedImageError, ValueError, Image.DecompressionBombError):
         return None
 

@@ -401,9 +401,7 @@ class FavouritesScreen(Window[Favourite | None]):
     def on_mount(self) -> None:
         window = self.query_one(".window")
         window.border_title = "Favourites"
-        window.border_subtitle = (
-            "⏎ open · d remove · genui sheet makes a picture of all · esc close"
-        )
+        window.border_subtitle = "⏎ open · d remove · genui sheet makes an image of all · esc close"
         self.query_one(RowList).focus()
         self._read()
 
@@ -458,9 +456,9 @@ def _row(listed: Listed) -> Row:
     return Row(str(listed.path), clean_line(tree.name, 60), f"{model} · {when}", "★", "good")
 
 
-# --- The window in which a mask is painted: what of the picture may be drawn again ------------
+# --- The window in which a mask is painted: what of the image may be drawn again ------------
 
-SMALLEST = Size(42, 23)  # for a picture of 32×32 at a cell a column, its lines and its border
+SMALLEST = Size(42, 23)  # for an image of 32×32 at a cell a column, its lines and its border
 _LINES = 6  # of the border and of words
 _KEYS = (
     (("arrows", "move"), ("⇧arrows", "paint"), ("space", "paint/unpaint"), ("+ −", "brush")),
@@ -487,7 +485,7 @@ class MaskScreen(Window[bytes | None]):
     ]  # fmt: skip
 
     def __init__(self, rgb: np.ndarray) -> None:
-        """`rgb`: uint8 [H, W, 3], the picture to paint on."""
+        """`rgb`: uint8 [H, W, 3], the image to paint on."""
         super().__init__()
         self._painter = MaskPainter(rgb)
 
@@ -507,7 +505,7 @@ class MaskScreen(Window[bytes | None]):
         self._fit(self.app.size)
 
     def _fit(self, size: Size) -> None:
-        """As many lines as the picture takes at its largest whole scale."""
+        """As many lines as the image takes at its largest whole scale."""
         rows = 32 if size.height - _LINES >= 32 and size.width >= 72 else 16
         self._painter.styles.height = rows
 
@@ -571,19 +569,19 @@ def _keys_content() -> Content:
 
 # --- Is it copying? A sample beside what of the training data is most like it -----------------
 
-MOST = 6  # pictures in the strip
+MOST = 6  # images in the strip
 CONTEXT = 4  # lines of the text above the quotation
 
 
 class NearestScreen(Window[None]):
-    """Opened at once and filled by `show`: pictures in a strip, the chosen one large beside the
+    """Opened at once and filled by `show`: images in a strip, the chosen one large beside the
     sample; of a text its longest quotation, marked in it and where it is from."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("right,l,tab,down,j", "choose(1)", "The next", show=False),
         Binding("left,h,shift+tab,up,k", "choose(-1)", "The one before", show=False),
         *(Binding(str(n), f"pick({n - 1})", f"Number {n}", show=False) for n in range(1, MOST + 1)),
-        Binding("enter,z", "alone", "The training picture alone", show=False),
+        Binding("enter,z", "alone", "The training image alone", show=False),
         Binding("pageup", "scroll_text(-8)", "Scroll up", show=False),
         Binding("pagedown", "scroll_text(8)", "Scroll down", show=False),
         Binding("escape,q,N", "leave", "Leave", show=False),
@@ -618,7 +616,7 @@ class NearestScreen(Window[None]):
 
     def on_mount(self) -> None:
         keys = (
-            "PgUp PgDn scroll" if self._trace.first else "← → choose · ⏎ the training picture alone"
+            "PgUp PgDn scroll" if self._trace.first else "← → choose · ⏎ the training image alone"
         )
         self.query_one(".keys", Static).update(f"{keys} · esc close")
         if not self._trace.first:
@@ -647,27 +645,27 @@ class NearestScreen(Window[None]):
             if kind_of_trace(self._trace.medium, self._trace.request.settings).streams:
                 steps = f"{len(found.quote.text)} characters, {steps}"
             return f"longest run {steps}, of {where}"
-        if found.pictures:
+        if found.images:
             return f"nearest in {where}"
         return f"no run of it stands in {where}"
 
     # --- keys -------------------------------------------------------------------------
 
     def action_choose(self, by: int) -> None:
-        """Another of the training pictures; of a text, scroll."""
+        """Another of the training images; of a text, scroll."""
         if self._trace.first:
             self.action_scroll_text(by)
-        elif self._pictures:
-            self.action_pick((self.chosen + by) % len(self._pictures))
+        elif self._images:
+            self.action_pick((self.chosen + by) % len(self._images))
 
     def action_pick(self, index: int) -> None:
         """That one large."""
-        if index < len(self._pictures):
+        if index < len(self._images):
             self.chosen = index
             self._paint()
 
     def action_alone(self) -> None:
-        """The training picture alone, as large as the screen, or the sample beside it again."""
+        """The training image alone, as large as the screen, or the sample beside it again."""
         if not self._trace.first:
             self.query_one(".nearest").toggle_class("-alone")
             self.call_after_refresh(self._paint)
@@ -681,22 +679,22 @@ class NearestScreen(Window[None]):
 
     # --- drawing ----------------------------------------------------------------------
 
-    def _show_sample(self, picture: ImageView, frame: ImageFrame) -> None:
+    def _show_sample(self, image: ImageView, frame: ImageFrame) -> None:
         """As the training examples are shown: of a clip four frames."""
-        if frame.pictures == 1:
-            picture.show_frame(frame, "guess")
+        if frame.images == 1:
+            image.show_frame(frame, "denoised")
             return
         import numpy as np
 
         from genui.formats.image import four
 
-        clip = np.frombuffer(frame.guess, np.uint8)
-        shown = four(clip.reshape(frame.pictures, frame.height, frame.width, 3))
-        picture.show(shown.tobytes(), shown.shape[1], shown.shape[0])
+        clip = np.frombuffer(frame.denoised, np.uint8)
+        shown = four(clip.reshape(frame.images, frame.height, frame.width, 3))
+        image.show(shown.tobytes(), shown.shape[1], shown.shape[0])
 
     @property
-    def _pictures(self) -> tuple[Neighbour, ...]:
-        return self.found.pictures[:MOST] if self.found is not None else ()
+    def _images(self) -> tuple[Neighbour, ...]:
+        return self.found.images[:MOST] if self.found is not None else ()
 
     def _paint(self) -> None:
         if not self.usable:
@@ -705,13 +703,13 @@ class NearestScreen(Window[None]):
         if self._trace.first:
             self._show_text(self.found.quote if self.found is not None else None)
         else:
-            self._show_pictures()
+            self._show_images()
 
-    def _show_pictures(self) -> None:
+    def _show_images(self) -> None:
         for index, box in enumerate(self.query(".near")):
-            box.display = index < len(self._pictures) or not self._pictures
-            if index < len(self._pictures):
-                near = self._pictures[index]
+            box.display = index < len(self._images) or not self._images
+            if index < len(self._images):
+                near = self._images[index]
                 chosen = index == self.chosen
                 box.set_class(chosen, "-chosen")
                 box.query_one(ImageView).show(near.rgb, near.width, near.height)
@@ -719,11 +717,11 @@ class NearestScreen(Window[None]):
                 set_border(
                     box, title=f"{mark}{near.distance:.3g}", subtitle=clean_line(near.caption)
                 )
-        if self._pictures:
-            near, box = self._pictures[self.chosen], self.query_one(".trained")
+        if self._images:
+            near, box = self._images[self.chosen], self.query_one(".trained")
             box.query_one(ImageView).show(near.rgb, near.width, near.height)
             title = clean_line(f"{near.caption} · {near.distance:.3g} from the sample")
-            set_border(box, title=title, subtitle="a training picture")
+            set_border(box, title=title, subtitle="a training image")
 
     def _show_text(self, quote: Quote | None) -> None:
         """The text with the quotation marked, and where it stands."""
@@ -899,7 +897,7 @@ def _lines(grid: Sequence[Sequence[str]], left: int) -> list[str]:
 FIELDS = (
     ("name", "name", "the recipe's name if empty"),
     ("steps", "steps", ""),
-    ("data", "data", "your own text file, or a folder of pictures with captions"),
+    ("data", "data", "your own text file, or a folder of images with captions"),
     ("set", "set", "other settings, as in  width=384 layers=8"),
 )
 

@@ -1,4 +1,4 @@
-"""Pictures and texts logged through `import genui`."""
+"""Images and texts logged through `import genui`."""
 
 import math
 import os
@@ -15,17 +15,17 @@ from genui.runs.api import Run
 from genui.runs.media import LARGEST
 
 
-def picture(run: Run, step: int) -> "np.ndarray":
+def image(run: Run, step: int) -> "np.ndarray":
     """The sample of that step, uint8 [H, W, 3]."""
     with Pillow.open(folder(run).sample(step, ".png")) as image:
         return np.asarray(image.convert("RGB"))
 
 
-def test_pictures_of_every_shape_become_a_sample(tmp_path: Path):
+def test_images_of_every_shape_become_a_sample(tmp_path: Path):
     rgb = np.zeros((4, 6, 3), np.uint8)
     rgb[1, 2] = (255, 128, 0)
     Pillow.fromarray(rgb).save(tmp_path / "rgb.png")
-    run = genui.init("pictures")
+    run = genui.init("images")
     same: list[Any] = [
         rgb,
         rgb.transpose(2, 0, 1),
@@ -38,53 +38,53 @@ def test_pictures_of_every_shape_become_a_sample(tmp_path: Path):
         str(tmp_path / "rgb.png"),
     ]
     for step, data in enumerate(same):
-        run.log({"picture": genui.Image(data, caption="ink")}, step=step)
-        assert np.array_equal(picture(run, step), rgb), step
-    with Pillow.open(folder(run).sample(0, ".png")) as image:
-        assert image.info["Description"] == "ink"
+        run.log({"image": genui.Image(data, caption="ink")}, step=step)
+        assert np.array_equal(image(run, step), rgb), step
+    with Pillow.open(folder(run).sample(0, ".png")) as saved:
+        assert saved.info["Description"] == "ink"
 
 
-def test_grey_and_black_and_white_pictures():
+def test_grey_and_black_and_white_images():
     run = genui.init("grey")
     run.log({"grey": genui.Image(np.array([[0.0, 0.5], [1.0, math.nan]]))}, step=0)
-    assert picture(run, 0)[:, :, 1].tolist() == [[0, 128], [255, 0]]
+    assert image(run, 0)[:, :, 1].tolist() == [[0, 128], [255, 0]]
     run.log({"bool": genui.Image(np.array([[True, False]]))}, step=1)
-    assert picture(run, 1)[:, :, 2].tolist() == [[255, 0]]
+    assert image(run, 1)[:, :, 2].tolist() == [[255, 0]]
 
 
-def test_several_pictures_in_a_step_tile_into_one():
+def test_several_images_in_a_step_tile_into_one():
     run = genui.init("tiles")
     greys = [np.full((2, 3), value, np.uint8) for value in (50, 100, 150)]
     run.log({"fakes": [genui.Image(grey) for grey in greys]}, step=7, commit=False)
     run.log({"real": genui.Image(np.full((2, 3), 200, np.uint8))}, step=7)
-    found = picture(run, 7)[:, :, 0]
+    found = image(run, 7)[:, :, 0]
     assert found.shape == (4, 6)
     assert found[::2, ::3].tolist() == [[50, 100], [150, 200]]
     assert os.listdir(folder(run).samples) == ["step-00000007.png"]
 
 
-def test_a_large_picture_is_made_small_enough_for_the_app():
+def test_a_large_image_is_made_small_enough_for_the_app():
     run = genui.init("large")
     noise = np.random.default_rng(0).integers(0, 256, (900, 900, 3), np.uint8)
     run.log({"noise": genui.Image(noise)})
     assert folder(run).sample(0, ".png").stat().st_size <= LARGEST
-    assert picture(run, 0).shape == (450, 450, 3)
+    assert image(run, 0).shape == (450, 450, 3)
 
 
 @pytest.mark.parametrize(
     "data",
     [None, "missing.png", np.zeros(5), np.zeros((0, 3)), np.zeros((2, 2, 7)), np.array("x"), {}],
 )
-def test_what_is_no_picture_is_said_and_the_numbers_beside_it_are_kept(
+def test_what_is_no_image_is_said_and_the_numbers_beside_it_are_kept(
     data: Any, capsys: pytest.CaptureFixture[str]
 ):
-    run = genui.init("no picture")
-    run.log({"loss": 1.0, "picture": genui.Image(data)})
-    run.log({"loss": 2.0, "picture": genui.Image(np.zeros((2, 2)))})
+    run = genui.init("no image")
+    run.log({"loss": 1.0, "image": genui.Image(data)})
+    run.log({"loss": 2.0, "image": genui.Image(np.zeros((2, 2)))})
     assert [record["loss"] for record in records(run)] == [1.0, 2.0]
     assert os.listdir(folder(run).samples) == ["step-00000001.png"]
     (line,) = said(capsys)
-    assert line.startswith("genui: the picture of step 0 is left out: ")
+    assert line.startswith("genui: the image of step 0 is left out: ")
 
 
 def test_texts_become_samples():

@@ -1,8 +1,8 @@
-"""Bytes to the terminal of one picture step over 64×32 cells: ours beside an ordinary widget.
+"""Bytes to the terminal of one image step over 64×32 cells: ours beside an ordinary widget.
 
     python tests/bench/bench_bytes.py
 
-Each app draws through Textual's compositor to a driver that counts. "smooth" is a picture
+Each app draws through Textual's compositor to a driver that counts. "smooth" is an image
 as a model makes it, "noise" the worst there is: every pixel another colour.
 """
 
@@ -40,14 +40,14 @@ class CountingDriver(HeadlessDriver):
 
 
 class Stage(App[None]):
-    CSS = "Screen { align: center middle; } #picture { width: 64; height: 32; }"
+    CSS = "Screen { align: center middle; } #image { width: 64; height: 32; }"
 
-    def __init__(self, picture: Widget) -> None:
+    def __init__(self, image: Widget) -> None:
         super().__init__(driver_class=CountingDriver)
-        self.picture = picture
+        self.image = image
 
     def compose(self) -> ComposeResult:
-        yield self.picture
+        yield self.image
 
 
 def smooth(size: int, step: int) -> np.ndarray:
@@ -64,8 +64,8 @@ def noise(size: int, step: int) -> np.ndarray:
 
 def show_ordinary(widget: Any, rgb: np.ndarray) -> None:
     """As rich-pixels is ordinarily used: half blocks in truecolour, the whole widget anew."""
-    picture = Image.fromarray(rgb).resize((64, 64), Image.Resampling.NEAREST)
-    widget.update(Pixels.from_image(picture))
+    image = Image.fromarray(rgb).resize((64, 64), Image.Resampling.NEAREST)
+    widget.update(Pixels.from_image(image))
 
 
 async def octets_a_step(
@@ -98,12 +98,12 @@ def main() -> None:
         ("noise, 64×64 pixels", noise, 64),
     ):
         frames = [make(size, step) for step in range(4)]
-        ordinary = median(asyncio.run(octets_a_step(Static(id="picture"), show_ordinary, frames)))
-        ours = max(asyncio.run(octets_a_step(ImageView(id="picture"), ImageView.show, frames)))
+        ordinary = median(asyncio.run(octets_a_step(Static(id="image"), show_ordinary, frames)))
+        ours = max(asyncio.run(octets_a_step(ImageView(id="image"), ImageView.show, frames)))
         verdict = "" if ours <= BUDGET else "  OVER"
         print(f"{name:34}{ordinary:>10,}{ours:>10,}{verdict}")
     same = [noise(32, 0)] * 3
-    ours = max(asyncio.run(octets_a_step(ImageView(id="picture"), ImageView.show, same)))
+    ours = max(asyncio.run(octets_a_step(ImageView(id="image"), ImageView.show, same)))
     print(f"{'the same frame again':34}{'':>10}{ours:>10,}")
 
 

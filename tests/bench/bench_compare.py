@@ -3,7 +3,7 @@
     python tests/bench/bench_compare.py [--models fashion fashion-gan] [-n 2000]
 
 Every figure is measured in the features of the shipped `fashion-labels`, on this machine; the
-first row is that of as many real training pictures. Prints the table in Markdown.
+first row is that of as many real training images. Prints the table in Markdown.
 """
 
 import argparse

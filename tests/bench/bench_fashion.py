@@ -1,19 +1,19 @@
 """How good and how new what a model of `fashion` draws is: the issue's figures, in one call.
 
-    python tests/bench/bench_fashion.py [--model fashion] [--pictures 10000] [--keep drawn.npz]
+    python tests/bench/bench_fashion.py [--model fashion] [--images 10000] [--keep drawn.npz]
 
 - Fréchet distance (features of the shipped `fashion-labels`; never comparable with published
   ones) of what it draws to the test set, beside that of a random half of the training set, which
   is what no model can beat by more than chance. The goal is 1.3 times that, plus its sampling
   error: the standard deviation over random halves against bootstraps of the test set. A finite
-  sample is farther than its distribution, so the distance of as many training pictures as were
+  sample is farther than its distribution, so the distance of as many training images as were
   drawn is there too, and the distance in plain pixels, averaged eight by eight, which no network
   had a part in.
-- Copying share: samples nearer to training than to test pictures; 0.47 to 0.53.
-- A classifier trained only on drawn pictures, tested on the real test set, at least 85 %; beside
-  it the same one, trained as long on as many real pictures.
+- Copying share: samples nearer to training than to test images; 0.47 to 0.53.
+- A classifier trained only on drawn images, tested on the real test set, at least 85 %; beside
+  it the same one, trained as long on as many real images.
 
-Drawing 10,000 pictures takes minutes; --keep saves them on the way and the next call goes on
+Drawing 10,000 images takes minutes; --keep saves them on the way and the next call goes on
 from there. Smaller numbers are named in what is printed.
 """
 
@@ -30,7 +30,7 @@ from harness import Figure, machine, quick_generator, report
 from numpy.typing import NDArray
 
 from genui.engine.data.image_labels import LabelledImages, load_labelled_images
-from genui.engine.metrics.classifiers import ImageJudge, pictures_of
+from genui.engine.metrics.classifiers import ImageJudge, images_of
 from genui.engine.metrics.distance import Ruler, frechet_distance
 from genui.engine.metrics.twins import trained
 from genui.engine.sample.diffusion import Draws
@@ -42,7 +42,7 @@ HALVES = 20  # draws of a train half and a bootstrap of the test set
 WITHIN = 1.3  # times the distance of a train half
 COPYING = (0.47, 0.53)
 WORTH = 0.85
-BATCH = 32  # larger ones are no quicker a picture
+BATCH = 32  # larger ones are no quicker an image
 SAVED = 150  # batches from one saving to the next
 
 
@@ -50,14 +50,14 @@ def generator_of(model: str, guidance: float) -> tuple[Draws, ImageSettings | La
     """What draws, in the precision that this processor is fast at, and how it is asked."""
     found = quick_generator(model)
     if not isinstance(found, Draws):
-        sys.exit(f"{model}: draws no batches of pictures")
+        sys.exit(f"{model}: draws no batches of images")
     if find_model(model).family == "gan":
         return found, LatentSettings()
     return found, msgspec.structs.replace(UNGUIDED, guidance=guidance)
 
 
 def drawn(model: str, captions: list[str], guidance: float, keep: Path | None) -> NDArray[np.uint8]:
-    """Pictures uint8 [N, 32, 32, 3], seeds 0, 1, …; those in `keep` are not drawn again."""
+    """Images uint8 [N, 32, 32, 3], seeds 0, 1, …; those in `keep` are not drawn again."""
     parts = []
     if keep is not None and keep.exists():
         with np.load(keep, allow_pickle=False) as stored:
@@ -91,14 +91,14 @@ def say(what: str) -> Callable[[int], None]:
 
 
 def coarse(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Grey pictures [N, 32, 32, 3] as the means [N, 64] of their blocks, 0 to 8."""
+    """Grey images [N, 32, 32, 3] as the means [N, 64] of their blocks, 0 to 8."""
     return rgb[..., 0].reshape(-1, 8, 4, 8, 4).mean((2, 4)).reshape(len(rgb), -1) / 32
 
 
 def distance_of_pixels(data: LabelledImages, rgb: NDArray[np.uint8]) -> Figure:
     """Fréchet's in plain pixels: of the samples, and of a half of the training set."""
     half = np.random.default_rng(0).choice(data.train, len(data.train) // 2, replace=False)
-    test, real = (coarse(pictures_of(data, each)[0]) for each in (data.held_out, half))
+    test, real = (coarse(images_of(data, each)[0]) for each in (data.held_out, half))
     found = frechet_distance(coarse(rgb), test)
     peer = frechet_distance(real, test)
     return Figure("Fréchet distance of the pixels, 8×8", found, "", peer, "a train half's")
@@ -130,20 +130,20 @@ def distances(ruler: Ruler, found: NDArray[np.float32]) -> list[Figure]:
 def classifiers(
     ruler: Ruler, rgb: NDArray[np.uint8], captions: list[str], steps: int
 ) -> tuple[Figure, int]:
-    """Accuracy on the real test set of one trained on drawn pictures, beside one on real ones."""
+    """Accuracy on the real test set of one trained on drawn images, beside one on real ones."""
     real = ruler.data
     count = min(len(rgb), len(real.train))
     rgba = np.concatenate((rgb[:count], np.full((count, 32, 32, 1), 255, np.uint8)), axis=3)
     targets = np.array([real.labels.index(caption) for caption in captions[:count]])
     made = replace(
         real,
-        pictures=replace(real.images, rgba=rgba, captions=tuple(captions[:count])),
+        images=replace(real.images, rgba=rgba, captions=tuple(captions[:count])),
         targets=targets,
         train=np.arange(count),
         held_out=np.empty(0, np.int64),
     )
     few = replace(real, train=np.random.default_rng(0).choice(real.train, count, replace=False))
-    test, truth = pictures_of(real, real.held_out)
+    test, truth = images_of(real, real.held_out)
     right = [
         float((trained(data, steps, 1, say(name)).probabilities(test).argmax(1) == truth).mean())
         for name, data in (("trained on drawn", made), ("trained on real", few))
@@ -153,20 +153,20 @@ def classifiers(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="a model of fashion against real pictures")
+    parser = argparse.ArgumentParser(description="a model of fashion against real images")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--model", default="fashion")
     parser.add_argument("--judge", default="fashion-labels")
-    parser.add_argument("--pictures", type=int, default=10_000, metavar="N", help="(10000)")
+    parser.add_argument("--images", type=int, default=10_000, metavar="N", help="(10000)")
     parser.add_argument("--guidance", type=float, default=1.0, metavar="G",
                         help="of a diffusion model (1: none)")  # fmt: skip
     parser.add_argument("--classifier-steps", type=int, default=1500, metavar="N",
-                        help="steps of 128 pictures (1500); 0 trains none")  # fmt: skip
+                        help="steps of 128 images (1500); 0 trains none")  # fmt: skip
     parser.add_argument("--keep", type=Path, metavar="FILE", help="an .npz of what was drawn")
     args = parser.parse_args()
     before = machine()
     ruler = Ruler(ImageJudge.load(args.judge), load_labelled_images("fashion"))
-    captions = ruler.captions(args.pictures)
+    captions = ruler.captions(args.images)
     rgb = drawn(args.model, captions, args.guidance, args.keep)
     found = ruler.measure(rgb, captions)
     figures = distances(ruler, ruler.judge.features(rgb))
@@ -177,7 +177,7 @@ def main() -> None:
         Figure("density (k 5)", found.density, ""),
         Figure("precision (k 3)", found.precision, ""),
         Figure("recall (k 3)", found.recall, ""),
-        Figure("right object", found.right, "", found.right_real, "test pictures"),
+        Figure("right object", found.right, "", found.right_real, "test images"),
     ]
     reached = {
         f"at most {WITHIN} times a train half's distance, plus its sampling error": (
@@ -190,7 +190,7 @@ def main() -> None:
     if args.classifier_steps:
         figure, count = classifiers(ruler, rgb, captions, args.classifier_steps)
         figures.append(figure)
-        reached[f"a classifier of {count:,} drawn pictures is right of {WORTH:.0%}"] = (
+        reached[f"a classifier of {count:,} drawn images is right of {WORTH:.0%}"] = (
             figure.value >= WORTH
         )
     report(before, figures, args.json)

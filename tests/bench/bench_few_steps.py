@@ -1,7 +1,7 @@
-"""Whether few steps are enough: Fréchet distances to the training pictures at 10 and 100 steps.
+"""Whether few steps are enough: Fréchet distances to the training images at 10 and 100 steps.
 
-    python tests/bench/bench_few_steps.py [--model icons] [--pictures 128]
-    python tests/bench/bench_few_steps.py --table icons fashion [--pictures 8]
+    python tests/bench/bench_few_steps.py [--model icons] [--images 128]
+    python tests/bench/bench_few_steps.py --table icons fashion [--images 8]
 
 The shipped model draws the captions of training examples, with the same seeds at 10 steps of
 DPM-Solver++ and of Heun and at 100 of DPM-Solver++, where the trajectory has converged. The
@@ -9,9 +9,9 @@ goal is a distance of at most 1.1 times that at 100 steps.
 
 The distance (Dowson & Landau 1982) is between normal distributions fitted to features of a
 fixed random convolutional network (untrained embeddings as in Naeem et al. 2020), reduced
-to their leading principal components over the training pictures. No Inception network sees
+to their leading principal components over the training images. No Inception network sees
 32×32 icons as it was trained to, so this is not the number that papers report, and it is
-comparable only within this table. The interval is a bootstrap over pictures, the same ones
+comparable only within this table. The interval is a bootstrap over images, the same ones
 for both numbers of steps.
 
 `--table` prints how far few steps are from where the trajectory goes: the mean squared error to
@@ -42,7 +42,7 @@ from genui.recipes import DiffusionRecipe, find_recipe
 FEW, MANY = 10, 100
 LIMIT = 1.1  # times the distance at MANY steps
 COMPARED: tuple[SamplerName, ...] = ("dpmpp-2m", "heun")
-REAL = 4096  # training pictures
+REAL = 4096  # training images
 COMPONENTS = 24
 BATCH = 32
 RESAMPLES = 400
@@ -61,7 +61,7 @@ Features = NDArray[np.float64]
 
 
 class RandomFeatures:
-    """Pictures [B, 3, 32, 32] in -1 to 1 to [B, 128]: means and deviations over places."""
+    """Images [B, 3, 32, 32] in -1 to 1 to [B, 128]: means and deviations over places."""
 
     def __init__(self) -> None:
         rng = torch.Generator().manual_seed(0)
@@ -117,10 +117,10 @@ def measure(model: str, count: int) -> tuple[list[Figure], dict[str, tuple[float
     generator, recipe = find_and_load(model), find_recipe(model)
     assert isinstance(generator, DiffusionGenerator)
     assert isinstance(recipe, DiffusionRecipe)
-    pictures = load_images(recipe.dataset, recipe.data)
+    images = load_images(recipe.dataset, recipe.data)
     rng = np.random.default_rng(0)
-    true = pictures.batch(rng.choice(pictures.train, REAL), rng)
-    captions = pictures.batch(rng.choice(pictures.train, count), rng).captions
+    true = images.batch(rng.choice(images.train, REAL), rng)
+    captions = images.batch(rng.choice(images.train, count), rng).captions
 
     embed = RandomFeatures()
     embedded = embed(true.rgb)
@@ -178,26 +178,26 @@ def table(model: str, count: int) -> Iterator[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="few steps of a picture model against many")
+    parser = argparse.ArgumentParser(description="few steps of an image model against many")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--model", default="icons", choices=("icons", "emoji"))
     parser.add_argument("--table", nargs="+", choices=CAPTIONS, help="errors at few steps instead")
-    parser.add_argument("--pictures", type=int, metavar="N", help="(128; of a table 8)")
+    parser.add_argument("--images", type=int, metavar="N", help="(128; of a table 8)")
     args = parser.parse_args()
     if args.table:
         for model in args.table:
-            for line in table(model, args.pictures or 8):
+            for line in table(model, args.images or 8):
                 print(line, flush=True)
         return
-    args.pictures = args.pictures or 128
+    args.images = args.images or 128
     before = machine()
     with home():
-        figures, intervals = measure(args.model, args.pictures)
+        figures, intervals = measure(args.model, args.images)
     report(before, figures, args.json)
     if not args.json:
         print(
             f"features: {COMPONENTS} principal components of a fixed random convolutional "
-            f"network; {args.pictures} pictures against {REAL:,} of training"
+            f"network; {args.images} images against {REAL:,} of training"
         )
         for figure, (low, high) in zip(figures, intervals.values(), strict=True):
             verdict = "reached" if figure.ratio and figure.ratio <= LIMIT else "missed"

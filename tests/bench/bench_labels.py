@@ -1,10 +1,10 @@
-"""How right the shipped classifiers of pictures are, beside logistic regression on the same data.
+"""How right the shipped classifiers of images are, beside logistic regression on the same data.
 
     python tests/bench/bench_labels.py [--model fashion-labels ...]
 
-Each is tested on pictures that no training saw: fashion's official test set, and one in six of the
+Each is tested on images that no training saw: fashion's official test set, and one in six of the
 icons and emoji whose names say what kind of thing they are. Logistic regression sees averages of
-2×2 pixels of the same training pictures, icons and emoji in four colourings.
+2×2 pixels of the same training images, icons and emoji in four colourings.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import argparse
 from harness import Figure, home, machine, report
 
 from genui.engine.data.image_labels import load_labelled_images
-from genui.engine.metrics.classifiers import ImageJudge, linear_beside, pictures_of
+from genui.engine.metrics.classifiers import ImageJudge, images_of, linear_beside
 from genui.engine.models.linear import accuracy, calibration_error, log_loss
 from genui.runs.models import find_model
 
@@ -20,9 +20,9 @@ SHIPPED = ("fashion-labels", "icons-labels", "emoji-labels")
 
 
 def figures(model: str) -> list[Figure]:
-    """Accuracy, log-loss and calibration on held-out pictures."""
+    """Accuracy, log-loss and calibration on held-out images."""
     judge, data = ImageJudge.load(model), load_labelled_images(find_model(model).dataset)
-    rgb, targets = pictures_of(data, data.held_out)
+    rgb, targets = images_of(data, data.held_out)
     own, linear = judge.probabilities(rgb), linear_beside(data, rgb)
     peer = "logistic regression"
     return [
@@ -39,7 +39,7 @@ def figures(model: str) -> list[Figure]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="classifiers of pictures on held-out pictures")
+    parser = argparse.ArgumentParser(description="classifiers of images on held-out images")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--model", action="append", metavar="MODEL", help="(all that are shipped)")
     args = parser.parse_args()

@@ -1,11 +1,11 @@
-"""How long quitting takes on a slow line with a picture animating.
+"""How long quitting takes on a slow line with an image animating.
 
     python tests/bench/bench_quit.py
 
-A terminal of 200×60 takes 100 KiB/s; the Canvas shows noise becoming a picture in 999
+A terminal of 200×60 takes 100 KiB/s; the Canvas shows noise becoming an image in 999
 steps. Timed from the key q until the process has gone and the terminal is itself again.
 The peers: the same on a line without a limit, and an ordinary Textual app that shows the
-same kind of picture with rich-pixels, ten times a second, on the slow line.
+same kind of image with rich-pixels, ten times a second, on the slow line.
 """
 
 import sys
@@ -40,8 +40,8 @@ class Ordinary(App):
 
     def paint(self):
         noise = self.random.integers(0, 256, (32, 32, 3), dtype=np.uint8)
-        picture = Image.fromarray(noise).resize((64, 64), Image.Resampling.NEAREST)
-        self.query_one(Static).update(Pixels.from_image(picture))
+        image = Image.fromarray(noise).resize((64, 64), Image.Resampling.NEAREST)
+        self.query_one(Static).update(Pixels.from_image(image))
 
 Ordinary().run()
 """
@@ -64,7 +64,7 @@ def leave(terminal: Terminal) -> float:
 def ours(folder: Path, rate: float) -> float:
     with Terminal(size=SIZE, env={"GENUI_HOME": str(folder)}, bytes_a_second=rate) as terminal:
         terminal.until(lambda text: "✓ tiny" in text)
-        terminal.press("g")  # the run is the first row: a picture from it, in the Canvas
+        terminal.press("g")  # the run is the first row: an image from it, in the Canvas
         terminal.until(lambda text: "/20" in text)
         terminal.press("t")
         terminal.until(lambda text: "denoising steps" in text)
@@ -96,9 +96,9 @@ def main() -> None:
         fast = [ours(folder, 0) for _ in range(args.repeats)]
         peer = ordinary(folder)
     figures: list[Figure] = [
-        seconds("quit at 100 KiB/s, a picture animating", slow, fast, "without a limit", LIMIT),
+        seconds("quit at 100 KiB/s, an image animating", slow, fast, "without a limit", LIMIT),
         seconds("the same, slowest", [max(slow)], [peer], "an ordinary app at 100 KiB/s", LIMIT),
-        seconds("quit without a limit, a picture animating", fast),
+        seconds("quit without a limit, an image animating", fast),
     ]
     report(before, figures, args.json)
 

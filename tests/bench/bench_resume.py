@@ -3,7 +3,7 @@
     python tests/bench/bench_resume.py
 
 A run is killed in the middle, resumed and finished; every loss must equal, to the last
-bit, that of the same run never interrupted. Done for text and for pictures, on the CPU.
+bit, that of the same run never interrupted. Done for text and for images, on the CPU.
 """
 
 import os
@@ -136,11 +136,11 @@ def main() -> None:
         Figure("seen as dead on the app's screen", statistics.median(on_screen), "s",
                kernel, "the kernel", LIMIT),
         Figure("identical losses, text", text[0], "", text[1], "all"),
-        Figure("identical losses, pictures", icons[0], "", icons[1], "all"),
+        Figure("identical losses, images", icons[0], "", icons[1], "all"),
     ]  # fmt: skip
     report(before, figures, args.json)
     if not args.json:
-        for name, (same, total, _, _) in (("text", text), ("pictures", icons)):
+        for name, (same, total, _, _) in (("text", text), ("images", icons)):
             print(f"{name}: identical: {same} of {total} values")
     if text[:1] != text[1:2] or icons[:1] != icons[1:2]:
         sys.exit(1)

@@ -2,7 +2,7 @@
 
     python tests/bench/bench_seek.py [--json] [--repeats N]
 
-A picture of 1,000 steps is drawn once by a very small network, and 1,000 tokens are written
+An image of 1,000 steps is drawn once by a very small network, and 1,000 tokens are written
 by the shipped `shakespeare`; then each repeat asks for the frame of a random step, which is
 computed again from the nearest state that is kept. The goal is 10 % of the time that the
 whole trace took. Memory is that of the tensors of every state
@@ -32,7 +32,7 @@ STEPS = 1000
 GOAL = 0.10  # of the whole
 LONG = 10  # times STEPS, for the memory
 MOST_STATES = RECENT + SPREAD + 2  # the last few, the spread with both its ends, and one in hand
-MOST_MEMORY = MOST_STATES * 3 * 3 * 32 * 32 * 4 / 2**20  # three pictures a state, in MiB
+MOST_MEMORY = MOST_STATES * 3 * 3 * 32 * 32 * 4 / 2**20  # three images a state, in MiB
 
 
 def tiny_generator() -> DiffusionGenerator:

@@ -1,4 +1,4 @@
-"""How long a step of a picture takes to be painted: forward with the model, back without.
+"""How long a step of an image takes to be painted: forward with the model, back without.
 
     python tests/bench/bench_step.py
 
@@ -77,7 +77,7 @@ def evaluations(repeats: int) -> list[float]:
 
 
 def main() -> None:
-    args = arguments("time until a step of a picture is painted", repeats=40)
+    args = arguments("time until a step of an image is painted", repeats=40)
     before = machine()
     forward, back = in_the_app(args.repeats)
     alone = statistics.median(evaluations(args.repeats))

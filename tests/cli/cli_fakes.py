@@ -8,7 +8,7 @@ from pathlib import Path
 from genui.protocol import Frame, ImageFrame, Start, Started, TextFrame
 from genui.recipes import Recipe
 
-SIDE = 8  # pixels of a fake picture
+SIDE = 8  # pixels of a fake image
 
 
 def write_checkpoint(path: Path, recipe: Recipe, step: int = 100) -> Path:
@@ -41,7 +41,7 @@ class FakeEngine:
             total_steps=4,
             note=self.note,
         )
-        make = self._word if start.settings.__struct_config__.tag == "text" else self._picture
+        make = self._word if start.settings.__struct_config__.tag == "text" else self._image
         for step in range(len(self.words)):
             if step == self.interrupt_after:
                 raise KeyboardInterrupt
@@ -58,7 +58,7 @@ class FakeEngine:
             candidates=(),
         )
 
-    def _picture(self, start: Start, step: int) -> ImageFrame:
+    def _image(self, start: Start, step: int) -> ImageFrame:
         pixels = bytes([start.seed % 256, step, 0]) * SIDE * SIDE
         return ImageFrame(
             trace=start.trace,
@@ -67,5 +67,5 @@ class FakeEngine:
             width=SIDE,
             height=SIDE,
             x=pixels,
-            guess=pixels,
+            denoised=pixels,
         )

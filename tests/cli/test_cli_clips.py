@@ -25,11 +25,11 @@ def filmed(shipped: Path, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -
     def clip(start: Start, step: int) -> ImageFrame:
         pixels = b"".join(bytes([t * 10, step, 0]) * SIDE * SIDE for t in range(TIMES))
         return ImageFrame(
-            trace=start.trace, step=step, sigma=1.0, width=SIDE, height=SIDE, pictures=TIMES,
-            x=pixels, guess=pixels,
+            trace=start.trace, step=step, sigma=1.0, width=SIDE, height=SIDE, images=TIMES,
+            x=pixels, denoised=pixels,
         )  # fmt: skip
 
-    monkeypatch.setattr(engine, "_picture", clip)
+    monkeypatch.setattr(engine, "_image", clip)
     return engine
 
 
@@ -90,7 +90,7 @@ def test_without_ffmpeg_nothing_is_generated_for_an_mp4(
         (["film", "--denoising"], "--denoising: says what --out shows of a clip"),
         (["shapes", "--out", "a.gif", "--denoising"], "it is for models of video"),
         (["plays", "--denoising"], "--denoising: plays writes text"),
-        (["shapes", "--out", "a.mp4"], "a picture is written as .png"),
+        (["shapes", "--out", "a.mp4"], "an image is written as .png"),
     ],
 )
 def test_what_cannot_be_meant_is_one_line(

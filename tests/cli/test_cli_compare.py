@@ -10,7 +10,7 @@ from genui.cli.main import main
 pytestmark = pytest.mark.usefixtures("tiny")
 
 TEXT = ["plays", "--prompt", "to be", "--seed", "3", "--tokens", "8"]
-PICTURE = ["shapes", "--prompt", "cat", "--seed", "3", "--steps", "3"]
+IMAGE = ["shapes", "--prompt", "cat", "--seed", "3", "--steps", "3"]
 
 
 def told(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -40,14 +40,14 @@ def test_two_models_begin_from_the_same_seed(capsys: pytest.CaptureFixture[str])
     assert out.splitlines()[-1] == "identical, 6 steps"
 
 
-def test_pictures_say_how_far_apart_they_come(
+def test_images_say_how_far_apart_they_come(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "x.png"
-    assert main(["generate", *PICTURE, "--fork", "1:seed=9", "--out", str(path)]) == 0
-    assert main(["generate", *PICTURE, "--fork", "1:guidance=9", "--out", str(path)]) == 0
+    assert main(["generate", *IMAGE, "--fork", "1:seed=9", "--out", str(path)]) == 0
+    assert main(["generate", *IMAGE, "--fork", "1:guidance=9", "--out", str(path)]) == 0
     plain = tmp_path / "y.png"
-    assert main(["generate", *PICTURE, "--out", str(plain)]) == 0
+    assert main(["generate", *IMAGE, "--out", str(plain)]) == 0
     facts = json.loads(told(["compare", str(plain), str(path), "--json"], capsys))
     assert facts["part_at"] == 2
     assert 0 < facts["differing_pixels"] <= 1
@@ -55,7 +55,7 @@ def test_pictures_say_how_far_apart_they_come(
     assert last.startswith("they differ from step 2 on; in the end ")
 
 
-def test_text_and_pictures_cannot_be_compared(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_and_images_cannot_be_compared(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", "plays", "shapes", "--prompt", "cat"]) == 2
     assert "one draws and the other writes" in capsys.readouterr().err
 
@@ -72,8 +72,8 @@ def test_every_step_of_a_text_is_a_line_with_its_candidates(
         assert {c["dropped"] for c in step["candidates"]} <= {"", "top-k", "top-p"}
 
 
-def test_every_step_of_a_picture_has_its_noise_level(capsys: pytest.CaptureFixture[str]) -> None:
-    out = told(["generate", *PICTURE, "--every-step"], capsys)
+def test_every_step_of_an_image_has_its_noise_level(capsys: pytest.CaptureFixture[str]) -> None:
+    out = told(["generate", *IMAGE, "--every-step"], capsys)
     sigmas = [json.loads(line)["sigma"] for line in out.splitlines()]
     assert sigmas == sorted(sigmas, reverse=True)
     assert len(sigmas) == 4
@@ -98,7 +98,7 @@ def test_attention_is_told_of_every_head(capsys: pytest.CaptureFixture[str]) -> 
     [
         ([*TEXT, "--attention", "99"], "step 99: this trace has tokens 1 to 8"),
         ([*TEXT, "--attention", "x"], "--attention x: give the step of a token"),
-        ([*PICTURE, "--attention", "1"], "attention is of models that write"),
+        ([*IMAGE, "--attention", "1"], "attention is of models that write"),
     ],
 )
 def test_attention_that_cannot_be_is_one_line(

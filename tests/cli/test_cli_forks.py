@@ -1,4 +1,4 @@
-"""`genui generate` with forks, grids, masks, pictures to begin from and saved generations."""
+"""`genui generate` with forks, grids, masks, images to begin from and saved generations."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from genui.protocol import (
     Denoise,
     EditAt,
     ImageSettings,
-    Picture,
+    RgbImage,
     SetPrompt,
     SetSeed,
     SetSettings,
@@ -28,7 +28,7 @@ from genui.protocol import (
 pytestmark = pytest.mark.usefixtures("tiny")
 
 TEXT = ["generate", "plays", "--prompt", "to be", "--seed", "3", "--tokens", "8"]
-PICTURE = ["generate", "shapes", "--prompt", "cat", "--seed", "3", "--steps", "3"]
+IMAGE = ["generate", "shapes", "--prompt", "cat", "--seed", "3", "--steps", "3"]
 
 
 @pytest.fixture
@@ -48,8 +48,8 @@ def made(words: list[str], out: Path) -> saved.TraceRecipe:
 
 
 def pixels(path: Path) -> np.ndarray:
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB")).astype(int)
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
 
 
 def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -84,10 +84,10 @@ def test_every_edit_of_a_text_is_spelled_on_the_command_line(tmp_path: Path) -> 
     assert text[len("to be") :][1:5] == "zdno"  # #5 is d
 
 
-def test_every_edit_of_a_picture_is_spelled_on_the_command_line(mask: Path, tmp_path: Path) -> None:
+def test_every_edit_of_an_image_is_spelled_on_the_command_line(mask: Path, tmp_path: Path) -> None:
     edits = ["1:guidance=4", "1:sampler=heun", "2:caption=dog", "3:noise=1", "4:seed=8"]
     forks = [word for edit in edits for word in ("--fork", edit)]
-    recipe = made([*PICTURE, *forks, "--mask", str(mask)], tmp_path / "x.png")
+    recipe = made([*IMAGE, *forks, "--mask", str(mask)], tmp_path / "x.png")
     settings = ImageSettings(steps=3, guidance=4)
     assert [at.step for at in recipe.edits] == [1, 1, 2, 3, 4]
     assert [at.edit for at in recipe.edits] == [
@@ -102,8 +102,8 @@ def test_every_edit_of_a_picture_is_spelled_on_the_command_line(mask: Path, tmp_
 
 def test_what_a_mask_does_not_mark_stays(mask: Path, tmp_path: Path) -> None:
     before, after = tmp_path / "a.png", tmp_path / "b.png"
-    made(PICTURE, before)
-    made([*PICTURE, "--fork", "3:noise=0", "--mask", str(mask)], after)
+    made(IMAGE, before)
+    made([*IMAGE, "--fork", "3:noise=0", "--mask", str(mask)], after)
     apart = np.abs(pixels(before) - pixels(after)).max(axis=-1)
     assert apart[16:].max() <= 1
     assert apart[:16].max() > 1
@@ -139,7 +139,7 @@ def test_a_fork_that_cannot_be_is_one_line(
     ("fork", "fault"),
     [
         ("4:seed=1", "--fork 4:seed=1: this trace has steps 0 to 3"),
-        ("1:token=a", "no edit of shapes, which draws pictures; "),
+        ("1:token=a", "no edit of shapes, which draws images; "),
         ("1:sampler=huen", "did you mean 'heun'?"),
         ("3:noise=x", "give the step whose noise is added back"),
         ("1:noise=2", "has less noise"),
@@ -148,16 +148,16 @@ def test_a_fork_that_cannot_be_is_one_line(
         ("1:guidance=-1", "--fork 1:guidance=-1: "),
     ],
 )
-def test_a_fork_of_a_picture_that_cannot_be_is_one_line(
+def test_a_fork_of_an_image_that_cannot_be_is_one_line(
     fork: str, fault: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert fault in refused([*PICTURE, "--fork", fork], capsys)
+    assert fault in refused([*IMAGE, "--fork", fork], capsys)
 
 
 def test_an_edit_out_of_reach_of_the_first_is_told_after_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [*PICTURE, "--fork", "3:noise=1", "--fork", "9:seed=1"]
+    words = [*IMAGE, "--fork", "3:noise=1", "--fork", "9:seed=1"]
     assert "an edit at step 9: the trace ends at step 5" in refused(words, capsys)
 
 
@@ -172,24 +172,24 @@ def test_a_mask_of_nothing_or_of_everything_is_refused(
 ) -> None:
     path = tmp_path / "mask.png"
     Image.new("L", (32, 32), shade).save(path)
-    words = [*PICTURE, "--fork", "3:noise=1", "--mask", str(path)]
+    words = [*IMAGE, "--fork", "3:noise=1", "--mask", str(path)]
     assert f"--mask {path}: {fault}" in refused(words, capsys)
 
 
 def test_a_mask_alone_says_what_is_missing(mask: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    fault = refused([*PICTURE, "--mask", str(mask)], capsys)
+    fault = refused([*IMAGE, "--mask", str(mask)], capsys)
     assert "give --fork STEP:noise=K with it" in fault
 
 
-def test_a_mask_that_is_no_picture_is_named(
+def test_a_mask_that_is_no_image_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "m.png").write_bytes(b"no")
-    words = [*PICTURE, "--fork", "3:noise=1", "--mask", str(tmp_path / "m.png")]
-    assert "m.png: is no picture" in refused(words, capsys)
+    words = [*IMAGE, "--fork", "3:noise=1", "--mask", str(tmp_path / "m.png")]
+    assert "m.png: is no image" in refused(words, capsys)
 
 
-# --- pictures to begin from -------------------------------------------------------------
+# --- images to begin from -------------------------------------------------------------
 
 
 def of_another_size(path: Path) -> None:
@@ -208,14 +208,14 @@ def of_16_bits(path: Path) -> None:
     ("draw", "middle"),
     [(of_another_size, (200, 0, 0)), (transparent, (255,) * 3), (of_16_bits, (200,) * 3)],
 )
-def test_any_picture_begins_a_trace_and_is_kept_in_its_recipe(
+def test_any_image_begins_a_trace_and_is_kept_in_its_recipe(
     draw, middle: tuple[int, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     begin, out = tmp_path / "begin.png", tmp_path / "x.png"
     draw(begin)
-    recipe = made([*PICTURE, "--init", str(begin), "--strength", "0.5"], out)
+    recipe = made([*IMAGE, "--init", str(begin), "--strength", "0.5"], out)
     begin.unlink()  # the recipe needs it no longer
-    assert isinstance(recipe.init, Picture)
+    assert isinstance(recipe.init, RgbImage)
     assert tuple(recipe.init.rgb[(16 * 32 + 16) * 3 :][:3]) == middle
     assert recipe.strength == 0.5
     capsys.readouterr()
@@ -223,23 +223,23 @@ def test_any_picture_begins_a_trace_and_is_kept_in_its_recipe(
     assert capsys.readouterr().out == "identical\n"
 
 
-def test_a_picture_of_100_megapixels_is_refused(
+def test_an_image_of_100_megapixels_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "huge.png"
     Image.new("1", (10_001, 10_000)).save(path)
-    fault = refused([*PICTURE, "--init", str(path)], capsys)
+    fault = refused([*IMAGE, "--init", str(path)], capsys)
     assert f"{path}: more than 100,000,000 pixels" in fault
 
 
-def test_a_picture_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "/no/x.png: no such file" in refused([*PICTURE, "--init", "/no/x.png"], capsys)
+def test_an_image_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "/no/x.png: no such file" in refused([*IMAGE, "--init", "/no/x.png"], capsys)
 
 
-def test_a_picture_drowns_and_is_denoised_again(tmp_path: Path) -> None:
+def test_an_image_drowns_and_is_denoised_again(tmp_path: Path) -> None:
     begin = tmp_path / "begin.png"
     of_another_size(begin)
-    words = [*PICTURE, "--init", str(begin), "--forward", "--fork", "2:denoise"]
+    words = [*IMAGE, "--init", str(begin), "--forward", "--fork", "2:denoise"]
     recipe = made(words, tmp_path / "x.gif")
     assert recipe.forward
     assert recipe.edits == (EditAt(step=2, edit=Denoise()),)
@@ -251,7 +251,7 @@ def test_a_picture_drowns_and_is_denoised_again(tmp_path: Path) -> None:
 
 def test_a_grid_has_a_setting_along_each_side(tmp_path: Path) -> None:
     out = tmp_path / "x.png"
-    words = [*PICTURE, "--grid", "seed=3..5", "--grid", "guidance=1,2"]
+    words = [*IMAGE, "--grid", "seed=3..5", "--grid", "guidance=1,2"]
     recipe = made(words, out)
     assert recipe.grid == (
         Axis(name="seed", values=("3", "4", "5")),
@@ -278,20 +278,20 @@ def test_a_grid_that_cannot_be_is_one_line(
     grid: list[str], fault: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [word for side in grid for word in ("--grid", side)]
-    assert fault in refused([*PICTURE, *words], capsys)
+    assert fault in refused([*IMAGE, *words], capsys)
 
 
 def test_a_grid_is_no_sample_of_several(capsys: pytest.CaptureFixture[str]) -> None:
-    words = [*PICTURE, "--grid", "seed=1,2", "-n", "2"]
-    assert "a grid is several pictures already" in refused(words, capsys)
+    words = [*IMAGE, "--grid", "seed=1,2", "-n", "2"]
+    assert "a grid is several images already" in refused(words, capsys)
 
 
 # --- saved generations as a start ---------------------------------------------------------
 
 
-def test_a_saved_picture_generates_itself_again(tmp_path: Path) -> None:
+def test_a_saved_image_generates_itself_again(tmp_path: Path) -> None:
     first, again = tmp_path / "a.png", tmp_path / "b.png"
-    recipe = made([*PICTURE, "--fork", "2:guidance=4", "-n", "2"], first)
+    recipe = made([*IMAGE, "--fork", "2:guidance=4", "-n", "2"], first)
     assert made(["generate", str(first)], again) == recipe
     assert (pixels(first) == pixels(again)).all()
 
@@ -316,7 +316,7 @@ def test_a_fork_of_a_saved_text_keeps_what_came_before_and_drops_what_came_after
 
 def test_options_change_what_a_saved_generation_begins_with(tmp_path: Path) -> None:
     first, again = tmp_path / "a.png", tmp_path / "b.png"
-    made([*PICTURE, "--guidance", "3"], first)
+    made([*IMAGE, "--guidance", "3"], first)
     recipe = made(["generate", str(first), "--seed", "8", "--sampler", "heun"], again)
     assert recipe.seed == 8
     assert recipe.prompt == "cat"

@@ -62,7 +62,7 @@ def test_settings_reach_the_engine(engine: FakeEngine) -> None:
     [
         (["play"], "did you mean 'plays'?"),
         (["plays", "--guidance", "2"], "--guidance: plays writes text; it takes --temperature"),
-        (["shapes", "--top-k", "2"], "--top-k: shapes draws pictures; it takes --sampler"),
+        (["shapes", "--top-k", "2"], "--top-k: shapes draws images; it takes --sampler"),
         (["plays", "--temperature", "hot"], "--temperature hot: "),
         (["plays", "--tokens", "0"], "--tokens 0: "),
         (["shapes", "--sampler", "huen"], "did you mean 'heun'?"),
@@ -72,7 +72,7 @@ def test_settings_reach_the_engine(engine: FakeEngine) -> None:
         (["shapes", "--autoguidance", "21"], "--autoguidance 21: "),
         (["shapes", "--seed", "-1"], "--seed -1: "),
         (["shapes", "-n", "0"], "-n 0: between 1 and"),
-        (["shapes", "--out", "x.txt"], "a picture is written as .png, .gif, .apng or .cast"),
+        (["shapes", "--out", "x.txt"], "an image is written as .png, .gif, .apng or .cast"),
         (["plays", "--out", "x.png"], "x.png: text is written as .txt or .cast"),
         (["plays", "--out", "x.cast", "-n", "2"], "a recording is of one text"),
         (["plays", "--trace", "x.trace", "-n", "2"], "a trace is one sample"),
@@ -170,13 +170,13 @@ def test_a_grid_of_seeds_in_one_png_that_carries_its_recipe(
     target = tmp_path / "grid.png"
     words = ["--prompt", "red heart — big", "--seed", "10", "-n", "5", "--out", str(target)]
     assert main(["generate", "shapes", *words]) == 0
-    with Image.open(target) as picture:
-        assert picture.size == (4 * SIDE, 2 * SIDE)
-        assert [picture.getpixel((x * SIDE, 0)) for x in range(4)] == [
+    with Image.open(target) as image:
+        assert image.size == (4 * SIDE, 2 * SIDE)
+        assert [image.getpixel((x * SIDE, 0)) for x in range(4)] == [
             (seed, 3, 0) for seed in (10, 11, 12, 13)
         ]
-        assert picture.getpixel((0, SIDE)) == (14, 3, 0)
-        recipe = json.loads(picture.info["genui"])
+        assert image.getpixel((0, SIDE)) == (14, 3, 0)
+        recipe = json.loads(image.info["genui"])
     assert recipe["model"] == "shapes"
     assert recipe["prompt"] == "red heart — big"
     assert (recipe["seed"], recipe["count"]) == (10, 5)
@@ -186,7 +186,7 @@ def test_a_grid_of_seeds_in_one_png_that_carries_its_recipe(
     }  # fmt: skip
 
 
-def test_every_step_as_a_picture_in_a_folder_of_their_own(
+def test_every_step_as_an_image_in_a_folder_of_their_own(
     engine: FakeEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "new" / "frames"
@@ -194,9 +194,9 @@ def test_every_step_as_a_picture_in_a_folder_of_their_own(
     assert main(words) == 0
     names = [f"frame-{step:04d}.png" for step in range(4)]
     assert sorted(path.name for path in folder.iterdir()) == names
-    with Image.open(folder / names[2]) as picture:
-        assert picture.size == (2 * SIDE, 2 * SIDE)
-        assert picture.getpixel((0, 0)) == (9, 2, 0)
+    with Image.open(folder / names[2]) as image:
+        assert image.size == (2 * SIDE, 2 * SIDE)
+        assert image.getpixel((0, 0)) == (9, 2, 0)
     (folder / "frame-0099.png").touch()  # of a longer trace
     assert main(words) == 0
     assert sorted(path.name for path in folder.iterdir()) == names
@@ -205,9 +205,9 @@ def test_every_step_as_a_picture_in_a_folder_of_their_own(
 def test_a_filmstrip_shows_every_step_of_a_short_trace(engine: FakeEngine, tmp_path: Path) -> None:
     target = tmp_path / "film.png"
     assert main(["generate", "shapes", "--seed", "9", "--film", str(target)]) == 0
-    with Image.open(target) as picture:
-        assert picture.size == (4 * SIDE + 3, SIDE)
-        row = [picture.getpixel((x * (SIDE + 1), 0)) for x in range(4)]
+    with Image.open(target) as image:
+        assert image.size == (4 * SIDE + 3, SIDE)
+        row = [image.getpixel((x * (SIDE + 1), 0)) for x in range(4)]
     assert row == [(9, step, 0) for step in range(4)]
 
 
@@ -223,7 +223,7 @@ def test_a_recording_has_one_output_a_token(engine: FakeEngine, tmp_path: Path) 
     assert {event[1] for event in events} == {"o"}
 
 
-def test_a_picture_is_drawn_in_the_terminal(
+def test_an_image_is_drawn_in_the_terminal(
     engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "3")
@@ -243,5 +243,5 @@ def test_json_gives_a_line_a_sample(engine: FakeEngine, capsys: pytest.CaptureFi
     assert first["settings"]["temperature"] == 0.8
     assert main(["generate", "shapes", "--seed", "5", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    with Image.open(io.BytesIO(base64.b64decode(found["png_base64"]))) as picture:
-        assert picture.size == (SIDE, SIDE)
+    with Image.open(io.BytesIO(base64.b64decode(found["png_base64"]))) as image:
+        assert image.size == (SIDE, SIDE)

@@ -228,7 +228,7 @@ def test_most_examples_run_and_what_does_not_is_still_there() -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_link_and_picture_is_there(document: Path) -> None:
+def test_every_link_and_image_is_there(document: Path) -> None:
     for target in re.findall(r"\]\(([^)]+)\)", document.read_text("utf-8")):
         assert "://" not in target, "the manual works without a network"
         generated = document in PAGES and target == "keys.md"

@@ -18,7 +18,7 @@ from genui.formats import recipe as saved
 pytestmark = pytest.mark.usefixtures("tiny")
 
 TEXT = ["generate", "plays", "--prompt", "to be", "--seed", "3", "--tokens", "12"]
-PICTURE = ["generate", "shapes", "--prompt", "cat", "--seed", "3", "--steps", "3"]
+IMAGE = ["generate", "shapes", "--prompt", "cat", "--seed", "3", "--steps", "3"]
 
 
 def replay(path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -35,13 +35,13 @@ def replay(path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
         ("x.txt", [*TEXT, "-n", "2"]),
         ("x.txt", [*TEXT, "--fork", "4:token=z", "--fork", "6:text=on a", "--fork", "9:seed=8"]),
         ("x.cast", TEXT),
-        ("x.png", PICTURE),
-        ("x.png", [*PICTURE, "-n", "3", "--scale", "2"]),
-        ("x.png", [*PICTURE, "--grid", "seed=1..3", "--grid", "guidance=1,2"]),
-        ("x.png", [*PICTURE, "--fork", "3:noise=1", "--fork", "3:caption=dog"]),
-        ("x.gif", [*PICTURE, "--sampler", "ddpm", "--fork", "1:guidance=4"]),
-        ("x.apng", PICTURE),
-        ("x.cast", PICTURE),
+        ("x.png", IMAGE),
+        ("x.png", [*IMAGE, "-n", "3", "--scale", "2"]),
+        ("x.png", [*IMAGE, "--grid", "seed=1..3", "--grid", "guidance=1,2"]),
+        ("x.png", [*IMAGE, "--fork", "3:noise=1", "--fork", "3:caption=dog"]),
+        ("x.gif", [*IMAGE, "--sampler", "ddpm", "--fork", "1:guidance=4"]),
+        ("x.apng", IMAGE),
+        ("x.cast", IMAGE),
     ],
 )
 def test_what_was_generated_replays_as_identical(
@@ -57,7 +57,7 @@ def test_filmstrips_frames_and_traces_replay_too(
 ) -> None:
     film_file, folder, trace = (tmp_path / name for name in ("f.png", "frames", "x.trace"))
     words = ["--film", str(film_file), "--frames", str(folder), "--trace", str(trace)]
-    assert main([*PICTURE, "--fork", "2:seed=5", *words]) == 0
+    assert main([*IMAGE, "--fork", "2:seed=5", *words]) == 0
     for path in (film_file, folder / "frame-0000.png", folder / "frame-0002.png", trace):
         assert replay(path, capsys) == (0, "identical\n")
 
@@ -66,7 +66,7 @@ def test_a_trace_with_a_setting_that_is_gone_replays(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trace = tmp_path / "x.trace"
-    assert main([*PICTURE, "--fork", "2:seed=5", "--trace", str(trace)]) == 0
+    assert main([*IMAGE, "--fork", "2:seed=5", "--trace", str(trace)]) == 0
     trace.write_text(as_once_written(trace.read_text()))
     assert replay(trace, capsys) == (0, "identical\n")
 
@@ -75,7 +75,7 @@ def test_a_fresh_process_says_identical(tmp_path: Path) -> None:
     """Only a shipped model is found by another process, so this one is named by its path."""
     files = [tmp_path / name for name in ("x.png", "x.gif", "x.txt")]
     for path in files:
-        words = TEXT if path.suffix == ".txt" else PICTURE
+        words = TEXT if path.suffix == ".txt" else IMAGE
         weights = paths.weights_dir() / words[1] / "model.safetensors"
         assert main(["generate", str(weights), *words[2:], "--out", str(path)]) == 0
     script = (
@@ -97,18 +97,18 @@ def test_a_fresh_process_says_identical(tmp_path: Path) -> None:
 def rewritten(path: Path, change) -> None:
     """The pixels of a PNG changed, and its recipe left."""
     found = image.read(path.read_bytes())
-    picture = found.frames[0].copy()
-    change(picture)
-    path.write_bytes(image.png(picture, found.text))
+    pixels = found.frames[0].copy()
+    change(pixels)
+    path.write_bytes(image.png(pixels, found.text))
 
 
 def test_a_changed_pixel_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "x.png"
-    assert main([*PICTURE, "--out", str(path)]) == 0
+    assert main([*IMAGE, "--out", str(path)]) == 0
 
-    def paint(picture: np.ndarray) -> None:
-        picture[0, 0] = 255 - picture[0, 0]
-        picture[0, 0, 0] = 255 if picture[0, 0, 0] > 127 else 0
+    def paint(pixels: np.ndarray) -> None:
+        pixels[0, 0] = 255 - pixels[0, 0]
+        pixels[0, 0, 0] = 255 if pixels[0, 0, 0] > 127 else 0
 
     rewritten(path, paint)
     code, said = replay(path, capsys)
@@ -122,11 +122,11 @@ def test_a_changed_pixel_is_measured(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert 0 < found["mean"] < found["largest"] <= 255
 
 
-def test_a_picture_cut_to_another_size_is_told(
+def test_an_image_cut_to_another_size_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "x.png"
-    assert main([*PICTURE, "--out", str(path)]) == 0
+    assert main([*IMAGE, "--out", str(path)]) == 0
     found = image.read(path.read_bytes())
     path.write_bytes(image.png(np.ascontiguousarray(found.frames[0][:16]), found.text))
     code, said = replay(path, capsys)
@@ -136,7 +136,7 @@ def test_a_picture_cut_to_another_size_is_told(
 
 def test_a_gif_painted_over_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "x.gif"
-    assert main([*PICTURE, "--out", str(path)]) == 0
+    assert main([*IMAGE, "--out", str(path)]) == 0
     found = image.read(path.read_bytes())
     frames = [np.zeros_like(frame) + 9 * i for i, frame in enumerate(found.frames)]
     path.write_bytes(image.gif([frame.astype(np.uint8) for frame in frames], found.text))
@@ -162,15 +162,15 @@ def test_another_machine_is_named_and_its_rounding_not_called_a_forgery(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "x.png"
-    assert main([*PICTURE, "--out", str(path)]) == 0
+    assert main([*IMAGE, "--out", str(path)]) == 0
     file = codec.read(path)
     machine = saved.Machine(device="tpu", precision="fp32", threads=1, processor="Z80", torch="1")
     assert isinstance(file.content, list)
-    picture = file.content[0].copy()
-    picture[0, 0, 0] ^= 1
+    pixels = file.content[0].copy()
+    pixels[0, 0, 0] ^= 1
     recipe = saved.to_start(file.recipe)
     started = saved.recipe_of(recipe, _started(file), machine, file.recipe.result)
-    path.write_bytes(image.png(picture, saved.to_json(started)))
+    path.write_bytes(image.png(pixels, saved.to_json(started)))
     code, said = replay(path, capsys)
     assert code == 1
     assert "0.10% of the pixels differ, by 1 of 255 at most" in said

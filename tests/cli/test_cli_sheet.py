@@ -1,4 +1,4 @@
-"""`genui sheet`: saved generations on one picture."""
+"""`genui sheet`: saved generations on one image."""
 
 import json
 from pathlib import Path
@@ -11,16 +11,16 @@ from genui.cli.main import main
 SHAPES = ["generate", "shapes", "--steps", "2", "--prompt", "cat", "--seed", "5"]
 
 
-def test_pictures_texts_and_traces_are_on_one_sheet_with_their_recipes(
+def test_images_texts_and_traces_are_on_one_sheet_with_their_recipes(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    picture, text, trace = (tmp_path / name for name in ("a.png", "b.txt", "c.trace"))
-    assert main([*SHAPES, "--out", str(picture)]) == 0
+    image, text, trace = (tmp_path / name for name in ("a.png", "b.txt", "c.trace"))
+    assert main([*SHAPES, "--out", str(image)]) == 0
     words = ["generate", "plays", "--prompt", "to be", "--seed", "3", "--tokens", "9"]
     assert main([*words, "--out", str(text)]) == 0
     assert main([*SHAPES, "--seed", "8", "--trace", str(trace)]) == 0
     out = tmp_path / "sheet.png"
-    files = [str(file) for file in (picture, text, trace)]
+    files = [str(file) for file in (image, text, trace)]
     assert main(["sheet", *files, "--columns", "3", "--out", str(out)]) == 0
     assert "3 on it" in capsys.readouterr().err
     with Image.open(out) as sheet:
@@ -63,7 +63,7 @@ def test_with_nothing_to_put_on_it_one_line_says_so(
 
 
 def test_a_sheet_is_a_png(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    picture = tmp_path / "a.png"
-    assert main([*SHAPES, "--out", str(picture)]) == 0
-    assert main(["sheet", str(picture), "--out", str(tmp_path / "sheet.gif")]) == 2
+    image = tmp_path / "a.png"
+    assert main([*SHAPES, "--out", str(image)]) == 0
+    assert main(["sheet", str(image), "--out", str(tmp_path / "sheet.gif")]) == 2
     assert "a contact sheet is written as .png" in capsys.readouterr().err

@@ -18,7 +18,7 @@ from genui.recipes import find_recipe
 from genui.runs.layout import RunDir
 
 
-def test_a_picture_is_drawn_and_says_how_it_was_made(
+def test_an_image_is_drawn_and_says_how_it_was_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "x.png"
@@ -38,7 +38,7 @@ def test_a_picture_is_drawn_and_says_how_it_was_made(
     assert "steps 30" in facts["settings"]
     assert facts["edits"] == "4:seed=9"
     assert "rho" not in facts["settings"]  # told only where it was chosen
-    assert max(map(len, out.splitlines())) <= 80  # a wide picture is made to fit
+    assert max(map(len, out.splitlines())) <= 80  # a wide image is made to fit
     assert "\x1b" not in out
 
 
@@ -96,8 +96,8 @@ def test_a_run_folder_is_inspected(
 @pytest.mark.parametrize(
     ("name", "content", "fault"),
     [
-        ("x.png", b"not a picture", "not a readable picture"),
-        ("x.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "not a readable picture"),
+        ("x.png", b"not an image", "not a readable image"),
+        ("x.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "not a readable image"),
         ("x.safetensors", b"\xff" * 64, "x.safetensors"),
         ("x.exe", b"", "shows files that end in"),
         (None, b"", "no such file"),
@@ -127,7 +127,7 @@ def test_a_named_pipe_is_refused_rather_than_waited_for(
     assert "not a regular file" in capsys.readouterr().err
 
 
-def test_a_picture_too_large_to_open_is_refused(
+def test_an_image_too_large_to_open_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Image.new("RGB", (30, 30)).save(tmp_path / "x.png")

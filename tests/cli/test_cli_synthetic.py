@@ -27,7 +27,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().err
 
 
-def test_pictures_are_a_folder_that_training_reads_back(
+def test_images_are_a_folder_that_training_reads_back(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "made"
@@ -36,10 +36,10 @@ def test_pictures_are_a_folder_that_training_reads_back(
         ("cat", 5), ("cat", 6), ("cat", 7)
     ]  # fmt: skip
     assert "the prompt given, seeds 5 to 7" in told(capsys)
-    pictures = load_folder(out)
-    assert pictures.captions == ("cat",) * 3
-    assert pictures.rgba.shape == (3, 32, 32, 4)
-    assert not pictures.notes
+    images = load_folder(out)
+    assert images.captions == ("cat",) * 3
+    assert images.rgba.shape == (3, 32, 32, 4)
+    assert not images.notes
 
 
 def test_texts_are_json_lines_that_training_reads_back(tiny: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from genui.runs.listing import find_run
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def images(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
     folder = tmp_path / "light"
     folder.mkdir()
@@ -24,9 +24,9 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def test_it_prints_a_table_and_keeps_each_curve_as_a_run(
-    pictures: Path, capsys: pytest.CaptureFixture[str]
+    images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["twins", "fashion", "--data", str(pictures), "--counts", "4,40", "--repeats", "2"]
+    words = ["twins", "fashion", "--data", str(images), "--counts", "4,40", "--repeats", "2"]
     assert main(words) == 0
     shown = capsys.readouterr()
     lines = shown.out.splitlines()
@@ -40,8 +40,8 @@ def test_it_prints_a_table_and_keeps_each_curve_as_a_run(
         assert {"log_loss", "calibration_error"} <= set(measured[0])
 
 
-def test_as_json_it_is_points(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["twins", "fashion", "--data", str(pictures), "--counts", "9", "--json"]) == 0
+def test_as_json_it_is_points(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["twins", "fashion", "--data", str(images), "--counts", "9", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     (point,) = found["points"]
     assert point["examples"] == 9
@@ -68,8 +68,8 @@ def test_what_cannot_be_is_one_line(
 
 
 def test_a_count_too_large_begins_no_run(
-    pictures: Path, capsys: pytest.CaptureFixture[str], genui_home: Path
+    images: Path, capsys: pytest.CaptureFixture[str], genui_home: Path
 ) -> None:
-    assert main(["twins", "fashion", "--data", str(pictures), "--counts", "400"]) == 2
+    assert main(["twins", "fashion", "--data", str(images), "--counts", "400"]) == 2
     assert "has 50 to train on" in capsys.readouterr().err
     assert not (genui_home / "data" / "runs").exists()

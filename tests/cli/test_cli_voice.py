@@ -55,7 +55,7 @@ def test_a_changed_sound_is_told_by_its_second(
     assert "differs from second 0.0" in capsys.readouterr().out
 
 
-def test_its_spectrogram_is_a_picture_and_several_samples_one_sound(
+def test_its_spectrogram_is_an_image_and_several_samples_one_sound(
     talk: Path, tmp_path: Path
 ) -> None:
     assert main([*WORDS, "--out", str(tmp_path / "x.png")]) == 0
@@ -107,8 +107,8 @@ def test_a_wav_of_others_is_told_apart(
     assert f"theirs.wav: {told}" in capsys.readouterr().err
 
 
-def test_a_picture_model_makes_no_wav(
+def test_an_image_model_makes_no_wav(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["generate", "shapes", "--out", str(tmp_path / "x.wav")]) == 2
-    assert "a picture is written as" in capsys.readouterr().err
+    assert "an image is written as" in capsys.readouterr().err

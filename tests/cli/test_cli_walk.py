@@ -1,4 +1,4 @@
-"""`genui generate` with a GAN: pictures at one stroke, and walks that replay."""
+"""`genui generate` with a GAN: images at one stroke, and walks that replay."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ def test_a_walk_is_written_moving_and_replays(
     assert "identical" in capsys.readouterr().out
 
 
-def test_a_still_shows_the_seeds_own_picture_not_the_end_of_the_walk(tmp_path: Path) -> None:
+def test_a_still_shows_the_seeds_own_image_not_the_end_of_the_walk(tmp_path: Path) -> None:
     still, path = tmp_path / "own.png", tmp_path / "path.png"
     assert main(["generate", "clothes", "--seed", "3", "--out", str(still)]) == 0
     words = ["--seed", "5", "--to", "3", "--steps", "4"]
@@ -51,7 +51,7 @@ def test_settings_of_a_walk_are_in_the_files_recipe(tmp_path: Path) -> None:
     assert [at.step for at in read(out).recipe.edits] == [2, 3]
 
 
-def test_a_grid_of_seeds_and_captions_is_one_picture(tmp_path: Path) -> None:
+def test_a_grid_of_seeds_and_captions_is_one_image(tmp_path: Path) -> None:
     out = tmp_path / "grid.png"
     words = ["--grid", "seed=1..3", "--grid", "caption=boot;bag", "--steps", "2"]
     assert main(["generate", "clothes", *words, "--out", str(out)]) == 0
@@ -75,8 +75,8 @@ def test_every_step_tells_its_score(capsys: pytest.CaptureFixture[str]) -> None:
         (["--basis", "umap"], "--basis umap: no such basis"),
         (["--blend", "1,x"], "--blend 1,x"),
         (["--truncation", "9"], "--truncation 9"),
-        (["--guidance", "3"], "--guidance: clothes draws pictures at one stroke"),
-        (["--init", "data:"], "--init: clothes draws pictures at one stroke"),
+        (["--guidance", "3"], "--guidance: clothes draws images at one stroke"),
+        (["--init", "data:"], "--init: clothes draws images at one stroke"),
         (["--grid", "guidance=1,2"], "a walk has no guidance"),
         (["--fork", "2:noise=0"], "no edit of clothes"),
     ],

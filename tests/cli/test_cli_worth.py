@@ -14,7 +14,7 @@ from genui.render.table import HEADS, format_row
 
 
 def folder_of(folder: Path, labels: dict[str, int], count: int = 12) -> Path:
-    """Pictures of one shade a label, and some noise."""
+    """Images of one shade a label, and some noise."""
     rng = np.random.default_rng(0)
     rows = []
     folder.mkdir()
@@ -35,14 +35,14 @@ def folder_of(folder: Path, labels: dict[str, int], count: int = 12) -> Path:
 
 @pytest.fixture
 def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LabelledImages:
-    """What `shapes` is said to be trained on: dark and light pictures."""
-    pictures = folder_of(tmp_path / "real", {"dark": 40, "light": 210})
-    data = load_labelled_images("mine", str(pictures))
+    """What `shapes` is said to be trained on: dark and light images."""
+    images = folder_of(tmp_path / "real", {"dark": 40, "light": 210})
+    data = load_labelled_images("mine", str(images))
     monkeypatch.setattr("genui.engine.metrics.twins.load_labelled_images", lambda dataset: data)
     return data
 
 
-def test_generated_pictures_like_the_real_ones_are_worth_as_much(
+def test_generated_images_like_the_real_ones_are_worth_as_much(
     tiny: Path, real: LabelledImages, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = folder_of(tmp_path / "good", {"dark": 40, "light": 210})
@@ -50,7 +50,7 @@ def test_generated_pictures_like_the_real_ones_are_worth_as_much(
     found = json.loads(capsys.readouterr().out)
     assert [score["trained_on"] for score in found["scores"]] == ["real", "generated"]
     assert all(score["right"] == 1 for score in found["scores"])
-    assert {score["pictures"] for score in found["scores"]} == {20}  # as many as are real
+    assert {score["images"] for score in found["scores"]} == {20}  # as many as are real
     swapped = folder_of(tmp_path / "swapped", {"dark": 210, "light": 40})
     assert main(["worth", str(swapped), "--steps", "12"]) == 0
     out = capsys.readouterr().out.splitlines()
@@ -89,7 +89,7 @@ def test_what_is_left_out_is_said(
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["plays"], "plays: a transformer of text; what pictures are worth is measured"),
+        (["plays"], "plays: a transformer of text; what images are worth is measured"),
         (["shapes", "-n", "0"], "-n 0: between 20 and 1,000,000"),
         (["shapes", "--steps", "0"], "--steps 0"),
         (["shapes", "--seed", "-1"], "--seed -1"),

@@ -108,7 +108,7 @@ def write_video(weights: Path) -> None:
 
 
 def _scattered(model: nn.Module, spread: float) -> nn.Module:
-    """Heads start at zero, which would make every token and every picture equal."""
+    """Heads start at zero, which would make every token and every image equal."""
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=spread)

@@ -36,7 +36,7 @@ def text_generator(network: str) -> TextGenerator:
 
 
 @pytest.fixture
-def picture_generator() -> DiffusionGenerator:
+def image_generator() -> DiffusionGenerator:
     torch.manual_seed(0)
     vocabulary = Vocabulary.build(["cat", "dog"])
     config = DiTConfig(vocabulary.size, 6, 16, patch=8, layers=1, width=32, heads=2)

@@ -14,4 +14,4 @@ SMALL = HERE | {
     "batch": "8",
     "one_word": "0",
 }
-"""Of a diffusion model of pictures."""
+"""Of a diffusion model of images."""

@@ -118,32 +118,32 @@ def test_our_noise_levels_are_karras() -> None:
     np.testing.assert_allclose(scheduler.sigmas.numpy(), LEVELS, rtol=1e-5)
 
 
-def test_euler(picture_generator: DiffusionGenerator) -> None:
+def test_euler(image_generator: DiffusionGenerator) -> None:
     scheduler = EulerDiscreteScheduler(**trained())
-    agree(ours(picture_generator, "euler"), theirs(picture_generator, scheduler, scaled=False))
+    agree(ours(image_generator, "euler"), theirs(image_generator, scheduler, scaled=False))
 
 
-def test_heun(picture_generator: DiffusionGenerator) -> None:
+def test_heun(image_generator: DiffusionGenerator) -> None:
     scheduler = HeunDiscreteScheduler(**trained())
-    agree(ours(picture_generator, "heun"), theirs(picture_generator, scheduler, scaled=False))
+    agree(ours(image_generator, "heun"), theirs(image_generator, scheduler, scaled=False))
 
 
-def test_dpm_solver_plus_plus(picture_generator: DiffusionGenerator) -> None:
+def test_dpm_solver_plus_plus(image_generator: DiffusionGenerator) -> None:
     scheduler = DPMSolverMultistepScheduler(
         **trained(), algorithm_type="dpmsolver++", solver_order=2, solver_type="midpoint"
     )
-    agree(ours(picture_generator, "dpmpp-2m"), theirs(picture_generator, scheduler, scaled=True))
+    agree(ours(image_generator, "dpmpp-2m"), theirs(image_generator, scheduler, scaled=True))
 
 
-def test_sde_dpm_solver_plus_plus(picture_generator: DiffusionGenerator) -> None:
+def test_sde_dpm_solver_plus_plus(image_generator: DiffusionGenerator) -> None:
     scheduler = DPMSolverMultistepScheduler(
         **trained(), algorithm_type="sde-dpmsolver++", solver_order=2, solver_type="midpoint"
     )
-    found = theirs(picture_generator, scheduler, scaled=True, noises=drawn())
-    agree(ours(picture_generator, "dpmpp-2m", 1.0), found)
+    found = theirs(image_generator, scheduler, scaled=True, noises=drawn())
+    agree(ours(image_generator, "dpmpp-2m", 1.0), found)
 
 
-def test_dpm_solver_plus_plus_of_third_order(picture_generator: DiffusionGenerator) -> None:
+def test_dpm_solver_plus_plus_of_third_order(image_generator: DiffusionGenerator) -> None:
     scheduler = DPMSolverMultistepScheduler(
         **trained(),
         algorithm_type="dpmsolver++",
@@ -151,30 +151,30 @@ def test_dpm_solver_plus_plus_of_third_order(picture_generator: DiffusionGenerat
         solver_type="midpoint",  # of its second step
         lower_order_final=False,
     )
-    agree(ours(picture_generator, "dpmpp-3m"), theirs(picture_generator, scheduler, scaled=True))
+    agree(ours(image_generator, "dpmpp-3m"), theirs(image_generator, scheduler, scaled=True))
 
 
-def test_unipc(picture_generator: DiffusionGenerator) -> None:
+def test_unipc(image_generator: DiffusionGenerator) -> None:
     scheduler = UniPCMultistepScheduler(**trained(), solver_order=2, solver_type="bh2")
-    agree(ours(picture_generator, "unipc"), theirs(picture_generator, scheduler, scaled=True))
+    agree(ours(image_generator, "unipc"), theirs(image_generator, scheduler, scaled=True))
 
 
-def test_deis(picture_generator: DiffusionGenerator) -> None:
+def test_deis(image_generator: DiffusionGenerator) -> None:
     scheduler = DEISMultistepScheduler(**trained(), solver_order=3, lower_order_final=False)
-    found = theirs(picture_generator, scheduler, scaled=True)
-    agree(ours(picture_generator, "deis")[:-1], found[:-1])
+    found = theirs(image_generator, scheduler, scaled=True)
+    agree(ours(image_generator, "deis")[:-1], found[:-1])
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
-def test_ddim(picture_generator: DiffusionGenerator, eta: float) -> None:
+def test_ddim(image_generator: DiffusionGenerator, eta: float) -> None:
     scheduler = DDIMScheduler(**trained(), clip_sample=False)
-    found = theirs(picture_generator, scheduler, scaled=True, noises=drawn(), eta=eta)
-    agree(ours(picture_generator, "ddim", eta), found)
+    found = theirs(image_generator, scheduler, scaled=True, noises=drawn(), eta=eta)
+    agree(ours(image_generator, "ddim", eta), found)
 
 
-def test_ddpm(picture_generator: DiffusionGenerator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ddpm(image_generator: DiffusionGenerator, monkeypatch: pytest.MonkeyPatch) -> None:
     noises = drawn()
     monkeypatch.setattr(scheduling_ddpm, "randn_tensor", lambda *_, **__: next(noises))
     scheduler = DDPMScheduler(**trained(), clip_sample=False, variance_type="fixed_small")
-    found = theirs(picture_generator, scheduler, scaled=True)
-    agree(ours(picture_generator, "ddpm"), found)
+    found = theirs(image_generator, scheduler, scaled=True)
+    agree(ours(image_generator, "ddpm"), found)

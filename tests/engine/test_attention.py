@@ -100,10 +100,10 @@ def test_a_network_without_attention_says_so(text_generator: TextGenerator) -> N
     assert found.fault == "A recurrent network has no attention: a step sees only its state"
 
 
-def test_pictures_have_no_attention_to_show(picture_generator: DiffusionGenerator) -> None:
+def test_images_have_no_attention_to_show(image_generator: DiffusionGenerator) -> None:
     settings = ImageSettings(steps=3)
     trace = Trace(
-        picture_generator, Start(trace=1, model="m", prompt="cat", seed=1, settings=settings)
+        image_generator, Start(trace=1, model="m", prompt="cat", seed=1, settings=settings)
     )
     with pytest.raises(MisuseError, match="models that write"):
         attention(trace, 1)

@@ -1,4 +1,4 @@
-"""Bayes' rule with a diffusion model's bound on p(picture | label)."""
+"""Bayes' rule with a diffusion model's bound on p(image | label)."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +15,7 @@ LEVELS = torch.tensor([-0.5, 0.5])
 
 
 class Knowing:
-    """Denoises towards the one grey that each label has, as pictures of the label are."""
+    """Denoises towards the one grey that each label has, as images of the label are."""
 
     medium = SimpleNamespace(shape=(1, 32, 32))
 
@@ -37,7 +37,7 @@ def grey(level: float) -> np.ndarray:
     return np.full((32, 32, 3), round((level + 1) * 127.5), np.uint8)
 
 
-def test_a_picture_belongs_to_the_label_that_denoises_it_best() -> None:
+def test_an_image_belongs_to_the_label_that_denoises_it_best() -> None:
     model: Any = Knowing(1.0)
     p = posterior(model, np.stack((grey(-0.5), grey(0.5))), ("dark", "bright"), draws=8)
     assert p.dtype == np.float32
@@ -51,7 +51,7 @@ def test_a_model_that_does_not_listen_to_its_caption_says_every_label_alike() ->
     np.testing.assert_allclose(p, 0.5, atol=1e-6)
 
 
-def test_the_same_pictures_give_the_same_answer() -> None:
+def test_the_same_images_give_the_same_answer() -> None:
     model: Any = Knowing(0.001)
     one, other = (posterior(model, grey(0.1)[None], ("dark", "bright"), 3) for _ in range(2))
     np.testing.assert_array_equal(one, other)

@@ -51,7 +51,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signals: None) -> str
 
 @pytest.fixture
 def drawn(model: str, tmp_path: Path) -> Path:
-    """Twelve pictures that it drew."""
+    """Twelve images that it drew."""
     out = tmp_path / "drawn"
     words = ["--prompt", "cat", "--steps", "1", "--seed", "1", "-n", "12", "--out", str(out)]
     assert main(["generate", model, *words]) == 0
@@ -75,13 +75,13 @@ def task_of(model: str, recipe: DiffusionRecipe) -> ImageTask:
 
 def test_the_model_itself_cannot_tell_them_apart(model: str, drawn: Path, tmp_path: Path) -> None:
     task = task_of(model, recipe_of(tmp_path, drawn))
-    assert any("against 12 pictures that first drew" in note for note in task.notes)
+    assert any("against 12 images that first drew" in note for note in task.notes)
     assert float(task.loss(0).detach()) == pytest.approx(2 * math.log(2), abs=1e-4)
     (player,) = task.players
     assert player.metrics()["told_apart"] == pytest.approx(0.5)
 
 
-def test_a_step_down_the_loss_favours_the_real_pictures(
+def test_a_step_down_the_loss_favours_the_real_images(
     model: str, drawn: Path, tmp_path: Path
 ) -> None:
     task = task_of(model, recipe_of(tmp_path, drawn, against_scale="1000"))
@@ -132,7 +132,7 @@ def test_the_real_trainer_goes_on_from_the_model_and_says_how_it_fares(
 
 def test_a_shipped_model_says_what_it_was_trained_against_and_no_path(drawn: Path) -> None:
     told = ship.against(str(drawn))
-    assert told.startswith("12 pictures that first")
+    assert told.startswith("12 images that first")
     assert str(drawn.parent) not in told
     fields = ship.without_paths({"against": str(drawn), "data": "/x", "width": 3})
     assert fields == {"against": "", "data": "", "width": 3}
@@ -144,18 +144,18 @@ def test_a_shipped_model_says_what_it_was_trained_against_and_no_path(drawn: Pat
 def test_a_folder_that_no_model_drew(model: str, tmp_path: Path) -> None:
     recipe = recipe_of(tmp_path, tmp_path / "bright")
     for check in (check_images, lambda recipe: ImageTask(recipe, DEVICE)):
-        with pytest.raises(MisuseError, match=r"bright: is no folder of pictures that a model"):
+        with pytest.raises(MisuseError, match=r"bright: is no folder of images that a model"):
             check(recipe)
 
 
 def test_a_folder_that_is_not_there(model: str, tmp_path: Path) -> None:
-    with pytest.raises(MisuseError, match="nowhere: is no folder of pictures"):
+    with pytest.raises(MisuseError, match="nowhere: is no folder of images"):
         check_images(recipe_of(tmp_path, tmp_path / "nowhere"))
 
 
 def test_a_damaged_plan(drawn: Path, tmp_path: Path) -> None:
     (drawn / "genui.json").write_text("{")
-    with pytest.raises(MisuseError, match="is no folder of pictures that a model drew"):
+    with pytest.raises(MisuseError, match="is no folder of images that a model drew"):
         check_images(recipe_of(tmp_path, drawn))
 
 
@@ -178,7 +178,7 @@ def test_a_model_of_another_family(drawn: Path, tmp_path: Path) -> None:
     gan = {"model": "fashion-gan", "fingerprint": fingerprint_of("fashion-gan")}
     plan = json.loads((drawn / "genui.json").read_text())
     (drawn / "genui.json").write_text(json.dumps(plan | gan))
-    with pytest.raises(MisuseError, match="fashion-gan is no diffusion model of pictures"):
+    with pytest.raises(MisuseError, match="fashion-gan is no diffusion model of images"):
         check_images(recipe_of(tmp_path, drawn))
 
 
@@ -203,5 +203,5 @@ def test_on_the_shell_it_is_one_line(
 ) -> None:
     assert main(["train", "--from", model, "--set", f"against={tmp_path / 'bright'}"]) == 2
     told = capsys.readouterr().err
-    assert "is no folder of pictures that a model drew" in told
+    assert "is no folder of images that a model drew" in told
     assert "Traceback" not in told

@@ -14,38 +14,38 @@ def request(caption: str = "cat", seed: int = 1, **settings: object) -> Start:
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_back_and_forward_gives_the_same_bits(
-    picture_generator: DiffusionGenerator, sampler: str
+    image_generator: DiffusionGenerator, sampler: str
 ) -> None:
-    trace = Trace(picture_generator, request(sampler=sampler))
+    trace = Trace(image_generator, request(sampler=sampler))
     first = list(trace.advance(0, 6))
     assert list(trace.advance(2, 4)) == first[2:]
-    afresh = Trace(picture_generator, request(sampler=sampler))
+    afresh = Trace(image_generator, request(sampler=sampler))
     assert list(afresh.advance(0, 6)) == first
     assert afresh.finished_at(6)
 
 
-def test_frames_are_pictures_of_falling_noise(picture_generator: DiffusionGenerator) -> None:
-    trace = Trace(picture_generator, request())
+def test_frames_are_images_of_falling_noise(image_generator: DiffusionGenerator) -> None:
+    trace = Trace(image_generator, request())
     frames = [trace.opening, *trace.advance(0, 99)]
     sigmas = []
     for step, frame in enumerate(frames):
         assert isinstance(frame, ImageFrame)
         assert (frame.step, frame.trace) == (step, 3)
-        assert len(frame.x) == len(frame.guess) == frame.width * frame.height * 3
+        assert len(frame.x) == len(frame.denoised) == frame.width * frame.height * 3
         sigmas.append(frame.sigma)
     assert sigmas == sorted(sigmas, reverse=True)
     last = frames[-1]
     assert isinstance(last, ImageFrame)
     assert last.sigma == 0
-    assert last.x == last.guess or np.frombuffer(last.x, np.uint8).std() > 0
+    assert last.x == last.denoised or np.frombuffer(last.x, np.uint8).std() > 0
 
 
-def test_seed_caption_and_guidance_each_matter(picture_generator: DiffusionGenerator) -> None:
+def test_seed_caption_and_guidance_each_matter(image_generator: DiffusionGenerator) -> None:
     def final(**changes: object) -> bytes:
-        trace = Trace(picture_generator, request(**changes))  # type: ignore[arg-type]
+        trace = Trace(image_generator, request(**changes))  # type: ignore[arg-type]
         frames = list(trace.advance(0, 6))
         assert isinstance(frames[-1], ImageFrame)
-        return frames[-1].guess
+        return frames[-1].denoised
 
     base = final()
     assert final() == base
@@ -55,21 +55,21 @@ def test_seed_caption_and_guidance_each_matter(picture_generator: DiffusionGener
     assert final(guidance=1.0) != base
 
 
-def test_unknown_words_are_told(picture_generator: DiffusionGenerator) -> None:
-    _, started = picture_generator.begin(request("red zebra on\x1b[31m black"))
+def test_unknown_words_are_told(image_generator: DiffusionGenerator) -> None:
+    _, started = image_generator.begin(request("red zebra on\x1b[31m black"))
     assert "zebra" in started.note
     assert "\x1b" not in started.prompt
-    _, long = picture_generator.begin(request("red cat on black on black on black"))
+    _, long = image_generator.begin(request("red cat on black on black on black"))
     assert "first 6 words" in long.note
 
 
-def test_a_batch_is_drawn_at_once(picture_generator: DiffusionGenerator) -> None:
-    drawn = picture_generator.draw(["cat", "dog", ""], [1, 2, 3], ImageSettings(steps=2))
+def test_a_batch_is_drawn_at_once(image_generator: DiffusionGenerator) -> None:
+    drawn = image_generator.draw(["cat", "dog", ""], [1, 2, 3], ImageSettings(steps=2))
     assert drawn.shape == (3, 32, 32, 3)
     assert drawn.dtype == np.uint8
 
 
-def test_text_settings_do_not_fit_a_picture_model(picture_generator: DiffusionGenerator) -> None:
+def test_text_settings_do_not_fit_an_image_model(image_generator: DiffusionGenerator) -> None:
     wrong = Start(trace=1, model="m", prompt="x", seed=1, settings=TextSettings())
-    with pytest.raises(MisuseError, match="picture settings"):
-        picture_generator.begin(wrong)
+    with pytest.raises(MisuseError, match="image settings"):
+        image_generator.begin(wrong)

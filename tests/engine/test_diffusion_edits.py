@@ -1,4 +1,4 @@
-"""What a fork of a picture may change, and that everything before it stands."""
+"""What a fork of an image may change, and that everything before it stands."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ from genui.protocol import (
     Edit,
     EditAt,
     ImageSettings,
-    Picture,
+    RgbImage,
     SetPrompt,
     SetSeed,
     SetSettings,
@@ -30,7 +30,7 @@ from genui.protocol import (
 STEPS = 6
 LEVELS = sigmas(ImageSettings(steps=STEPS))
 MASK = bytes(1 if x < 16 else 0 for _ in range(32) for x in range(32))  # the left half
-PICTURE = Picture(
+IMAGE = RgbImage(
     width=32, height=32, rgb=np.random.default_rng(5).integers(0, 256, 3072, np.uint8).tobytes()
 )
 
@@ -40,12 +40,12 @@ def settings(**changes: object) -> ImageSettings:
 
 
 @pytest.fixture
-def opened(picture_generator: DiffusionGenerator) -> Callable[..., Trace]:
+def opened(image_generator: DiffusionGenerator) -> Callable[..., Trace]:
     """A trace, advanced to a step."""
 
     def open_(at: int = 0, **request: object) -> Trace:
         asked = {"trace": 1, "model": "m", "prompt": "cat", "seed": 1, "settings": settings()}
-        trace = Trace(picture_generator, Start(**(asked | request)))  # type: ignore[arg-type]
+        trace = Trace(image_generator, Start(**(asked | request)))  # type: ignore[arg-type]
         assert len(list(trace.advance(0, at))) == at
         return trace
 
@@ -182,7 +182,7 @@ def test_noise_added_twice_is_not_the_same_noise(opened: Callable[..., Trace]) -
         (Denoise(), "only a forward process"),
         (WriteText("x"), "no tokens"),
         (WriteToken(3), "no tokens"),
-        (SetSettings(TextSettings()), "picture settings"),
+        (SetSettings(TextSettings()), "image settings"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -200,7 +200,7 @@ def test_an_edit_that_does_not_fit_says_why_in_one_line(
 
 
 @pytest.mark.parametrize("sampler", ["dpmpp-2m", "heun", "ddpm"])
-def test_outside_the_mask_the_picture_stays_to_the_bit(
+def test_outside_the_mask_the_image_stays_to_the_bit(
     opened: Callable[..., Trace], sampler: str
 ) -> None:
     trace = opened(STEPS, settings=settings(sampler=sampler))
@@ -236,8 +236,8 @@ def test_noise_without_a_mask_lets_everything_go(opened: Callable[..., Trace]) -
     assert not torch.equal(final(freed).x[..., 16:], trace.state(STEPS).x[..., 16:])
 
 
-def test_a_picture_of_ones_own_is_redrawn_inside_a_mask(opened: Callable[..., Trace]) -> None:
-    trace = opened(init=PICTURE, forward=True)
+def test_an_image_of_ones_own_is_redrawn_inside_a_mask(opened: Callable[..., Trace]) -> None:
+    trace = opened(init=IMAGE, forward=True)
     redrawn = final(trace.fork(2, 0, AddNoise(to=0, mask=MASK))).x
     assert torch.equal(redrawn[..., 16:], trace.state(0).x[..., 16:])
     assert not torch.equal(redrawn[..., :16], trace.state(0).x[..., :16])
@@ -246,8 +246,8 @@ def test_a_picture_of_ones_own_is_redrawn_inside_a_mask(opened: Callable[..., Tr
 # --- the forward process -----------------------------------------------------------------
 
 
-def test_a_picture_drowns_in_one_noise(opened: Callable[..., Trace]) -> None:
-    trace = opened(STEPS, init=PICTURE, forward=True)
+def test_an_image_drowns_in_one_noise(opened: Callable[..., Trace]) -> None:
+    trace = opened(STEPS, init=IMAGE, forward=True)
     assert trace.finished_at(STEPS)
     states = [trace.state(k) for k in range(STEPS + 1)]
     assert tuple(state.sigma for state in states) == LEVELS[::-1]
@@ -255,15 +255,15 @@ def test_a_picture_drowns_in_one_noise(opened: Callable[..., Trace]) -> None:
     noises = [(state.x - clean) / state.sigma for state in states[1:]]
     for noise in noises:
         torch.testing.assert_close(noise, noises[-1], atol=1e-3, rtol=1e-3)
-    assert trace.started.init == PICTURE
+    assert trace.started.init == IMAGE
     frame = trace.opening
     assert frame is not None
-    assert frame.x == frame.guess == PICTURE.rgb  # type: ignore[union-attr]
+    assert frame.x == frame.denoised == IMAGE.rgb  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("sampler", ["dpmpp-2m", "ddim"])
 def test_denoising_turns_round_where_it_stands(opened: Callable[..., Trace], sampler: str) -> None:
-    trace = opened(4, init=PICTURE, forward=True, settings=settings(sampler=sampler))
+    trace = opened(4, init=IMAGE, forward=True, settings=settings(sampler=sampler))
     back = trace.fork(2, 4, Denoise())
     assert back.started.total_steps == 8
     levels = back.state(4).levels
@@ -273,9 +273,9 @@ def test_denoising_turns_round_where_it_stands(opened: Callable[..., Trace], sam
         back.fork(3, 5, Denoise())
 
 
-def test_there_is_nothing_to_denoise_at_the_clean_picture(opened: Callable[..., Trace]) -> None:
+def test_there_is_nothing_to_denoise_at_the_clean_image(opened: Callable[..., Trace]) -> None:
     with pytest.raises(MisuseError, match="no noise yet"):
-        opened(init=PICTURE, forward=True).fork(2, 0, Denoise())
+        opened(init=IMAGE, forward=True).fork(2, 0, Denoise())
 
 
 @pytest.mark.parametrize("at", [0, 2, STEPS])
@@ -283,32 +283,32 @@ def test_there_is_nothing_to_denoise_at_the_clean_picture(opened: Callable[..., 
 def test_the_forward_process_may_change_its_steps(
     opened: Callable[..., Trace], at: int, steps: int
 ) -> None:
-    trace = opened(at, init=PICTURE, forward=True)
+    trace = opened(at, init=IMAGE, forward=True)
     levels = trace.fork(2, at, SetSettings(settings(steps=steps))).state(at).levels
     assert levels[: at + 1] == LEVELS[::-1][: at + 1]
     assert list(levels) == sorted(levels)
     assert levels[-1] == SIGMA_MAX
 
 
-# --- beginning from a picture ----------------------------------------------------------------
+# --- beginning from an image ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("strength", "left"), [(1.0, 6), (0.5, 3), (0.01, 1)])
 def test_strength_is_the_share_of_the_steps_that_are_left(
     opened: Callable[..., Trace], strength: float, left: int
 ) -> None:
-    trace = opened(init=PICTURE, strength=strength)
+    trace = opened(init=IMAGE, strength=strength)
     assert trace.started.total_steps == left
     assert trace.state(0).levels == LEVELS[-left - 1 :]
     assert final(trace).sigma == 0
 
 
-def test_a_weak_start_stays_near_the_picture(opened: Callable[..., Trace]) -> None:
-    picture = opened(init=PICTURE, forward=True).state(0).x
+def test_a_weak_start_stays_near_the_image(opened: Callable[..., Trace]) -> None:
+    image = opened(init=IMAGE, forward=True).state(0).x
 
     def distance(strength: float) -> float:
-        state = opened(init=PICTURE, strength=strength).state(0)
-        return float((state.x - picture).std())
+        state = opened(init=IMAGE, strength=strength).state(0)
+        return float((state.x - image).std())
 
     assert distance(0.2) < distance(0.6) < distance(1.0)
 
@@ -316,11 +316,11 @@ def test_a_weak_start_stays_near_the_picture(opened: Callable[..., Trace]) -> No
 @pytest.mark.parametrize("strength", [0.0, -0.5, 1.5, float("nan")])
 def test_strength_is_a_share(opened: Callable[..., Trace], strength: float) -> None:
     with pytest.raises(MisuseError, match="strength"):
-        opened(init=PICTURE, strength=strength)
+        opened(init=IMAGE, strength=strength)
 
 
-def test_the_forward_process_needs_a_picture(opened: Callable[..., Trace]) -> None:
-    with pytest.raises(MisuseError, match="needs a picture"):
+def test_the_forward_process_needs_an_image(opened: Callable[..., Trace]) -> None:
+    with pytest.raises(MisuseError, match="needs an image"):
         opened(forward=True)
 
 
@@ -328,23 +328,23 @@ def test_the_forward_process_needs_a_picture(opened: Callable[..., Trace]) -> No
 
 
 def test_a_recipe_with_edits_begins_anew_to_the_same_bits(
-    opened: Callable[..., Trace], picture_generator: DiffusionGenerator
+    opened: Callable[..., Trace], image_generator: DiffusionGenerator
 ) -> None:
     trace = opened(STEPS).fork(2, STEPS, AddNoise(to=1, mask=MASK))
     list(trace.advance(STEPS, 2))
     trace = trace.fork(3, STEPS + 2, SetSettings(settings(sampler="heun", steps=20)))
     assert [at.step for at in trace.request.edits] == [STEPS, STEPS + 2]
     assert isinstance(trace.request.edits[0], EditAt)
-    afresh = Trace(picture_generator, trace.request)
+    afresh = Trace(image_generator, trace.request)
     assert torch.equal(final(afresh).x, final(trace).x)
 
 
 def test_a_new_caption_tells_of_words_the_model_never_saw(
-    picture_generator: DiffusionGenerator,
+    image_generator: DiffusionGenerator,
 ) -> None:
     settings = ImageSettings(steps=4)
     trace = Trace(
-        picture_generator, Start(trace=1, model="m", prompt="cat", seed=1, settings=settings)
+        image_generator, Start(trace=1, model="m", prompt="cat", seed=1, settings=settings)
     )
     next(trace.advance(0, 1))
     assert "zebra" in trace.fork(2, 1, SetPrompt("zebra")).started.note

@@ -25,14 +25,14 @@ from genui.protocol import (
     Edit,
     Frame,
     ImageSettings,
-    Picture,
+    RgbImage,
     SetPrompt,
     SetSeed,
     SetSettings,
     Start,
 )
 
-PICTURE = Picture(width=32, height=32, rgb=bytes(range(256)) * 12)
+IMAGE = RgbImage(width=32, height=32, rgb=bytes(range(256)) * 12)
 GRID = (
     Axis(name="sampler", values=("heun", "ddpm", "unipc", "deis")),
     Axis(name="guidance", values=("1", "4")),
@@ -72,8 +72,8 @@ def opening(kind: str, sampler: str) -> Start:
     more: dict[str, Any] = {
         "noise": {},
         "grid": {"grid": GRID},
-        "init": {"init": PICTURE, "strength": 0.8},
-        "forward": {"init": PICTURE, "forward": True},
+        "init": {"init": IMAGE, "strength": 0.8},
+        "forward": {"init": IMAGE, "forward": True},
     }[kind]
     chosen = ImageSettings(sampler=sampler, steps=STEPS, eta=0.5)  # type: ignore[arg-type]
     return Start(trace=0, model="m", prompt="cat", seed=1, settings=chosen, **more)
@@ -148,13 +148,13 @@ def short_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 @given(kind=kinds, sampler=st.sampled_from(list(SAMPLERS)), walk=walks)
 def test_every_way_to_a_step_gives_the_same_bits(
-    picture_generator: DiffusionGenerator,
+    image_generator: DiffusionGenerator,
     short_memory: None,
     kind: str,
     sampler: str,
     walk: list[tuple],
 ) -> None:
-    walker = Walker(picture_generator, opening(kind, sampler))
+    walker = Walker(image_generator, opening(kind, sampler))
     for move in walk:
         walker.take(*move)
     walker.check()
@@ -163,9 +163,9 @@ def test_every_way_to_a_step_gives_the_same_bits(
 @pytest.mark.parametrize("kind", ["noise", "grid", "init", "forward"])
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_back_and_forth_by_every_sampler(
-    picture_generator: DiffusionGenerator, short_memory: None, kind: str, sampler: str
+    image_generator: DiffusionGenerator, short_memory: None, kind: str, sampler: str
 ) -> None:
-    walker = Walker(picture_generator, opening(kind, sampler))
+    walker = Walker(image_generator, opening(kind, sampler))
     for move in (("forward", 0, 5), ("back", 0, 3), ("forward", 0, 2), ("seek", 0, 3)):
         walker.take(*move)
         walker.check()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from genui.base.errors import GenuiError
 from genui.engine.data.image_labels import LabelledImages
 from genui.engine.data.images import CaptionedImages
-from genui.engine.metrics.classifiers import pictures_of
+from genui.engine.metrics.classifiers import images_of
 from genui.engine.metrics.distance import Ruler, in_words, measure_distribution
 
 TRAINED, HELD = 240, 60
@@ -17,7 +17,7 @@ LABELS = ("dark", "bright")
 
 
 class ByBrightness:
-    """Says what is brighter than mid-grey is bright; its features are a picture's three means."""
+    """Says what is brighter than mid-grey is bright; its features are an image's three means."""
 
     labels = LABELS
 
@@ -30,7 +30,7 @@ class ByBrightness:
 
 
 def levels(count: int, seed: int) -> tuple[NDArray[np.uint8], list[str]]:
-    """Pictures of one colour each, half of them dark, and their captions."""
+    """Images of one colour each, half of them dark, and their captions."""
     rng = np.random.default_rng(seed)
     bright = rng.random(count) < 0.5
     colours = np.where(bright[:, None], 190, 60) + rng.normal(0, 12, (count, 3))
@@ -42,7 +42,7 @@ def levels(count: int, seed: int) -> tuple[NDArray[np.uint8], list[str]]:
 def ruler() -> Ruler:
     rgb, captions = levels(TRAINED + HELD, 0)
     alpha = np.full((*rgb.shape[:3], 1), 255, np.uint8)
-    pictures = CaptionedImages(
+    images = CaptionedImages(
         name="levels",
         licence="none",
         fingerprint="",
@@ -53,11 +53,11 @@ def ruler() -> Ruler:
         held_out=np.arange(TRAINED, TRAINED + HELD),
     )
     data = LabelledImages(
-        images=pictures,
+        images=images,
         labels=LABELS,
         targets=np.array([LABELS.index(caption) for caption in captions]),
-        train=pictures.train,
-        held_out=pictures.held_out,
+        train=images.train,
+        held_out=images.held_out,
     )
     judge: Any = ByBrightness()
     return Ruler(judge, data)
@@ -72,13 +72,13 @@ def test_fresh_draws_of_the_same_kind_are_near_right_and_new(ruler: Ruler) -> No
 
 
 def test_the_training_set_again_is_told_to_be_a_copy(ruler: Ruler) -> None:
-    rgb, targets = pictures_of(ruler.data, ruler.data.train[:HELD])
+    rgb, targets = images_of(ruler.data, ruler.data.train[:HELD])
     found = ruler.measure(rgb, [LABELS[target] for target in targets])
     # Each is itself in one of the four parts of the training set, and as near as chance in three.
     assert found.copying > 0.58
 
 
-def test_one_picture_again_and_again_covers_nothing(ruler: Ruler) -> None:
+def test_one_image_again_and_again_covers_nothing(ruler: Ruler) -> None:
     rgb, captions = levels(1, 2)
     found = ruler.measure(np.repeat(rgb, 100, axis=0), captions * 100)
     assert found.coverage < 0.2

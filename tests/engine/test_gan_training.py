@@ -54,8 +54,8 @@ trainer.train(RunDir(Path(sys.argv[1])))
 
 @pytest.fixture
 def tiny_gan(tmp_path: Path) -> MakeRun:
-    """Makes a run of a very small GAN on nine pictures of three captions."""
-    folder = tmp_path / "pictures"
+    """Makes a run of a very small GAN on nine images of three captions."""
+    folder = tmp_path / "images"
     folder.mkdir()
     for name, colour in (("red-tile", "red"), ("blue-tile", "blue"), ("green-tile", "green")):
         Image.new("RGB", (20, 30), colour).save(folder / f"{name}.png")
@@ -150,14 +150,14 @@ def task_of(run: RunDir) -> GanTask:
 
 
 class Plane(nn.Module):
-    """A score that rises evenly: its slope is `weight`, wherever the picture is."""
+    """A score that rises evenly: its slope is `weight`, wherever the image is."""
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
         self.weight = nn.Parameter(weight)
 
-    def forward(self, pictures: Tensor, words: Tensor) -> Tensor:
-        return (pictures * self.weight).sum(dim=(1, 2, 3))
+    def forward(self, images: Tensor, words: Tensor) -> Tensor:
+        return (images * self.weight).sum(dim=(1, 2, 3))
 
 
 def test_the_penalty_is_the_squared_slope_of_the_score(tiny_gan: MakeRun) -> None:
@@ -177,7 +177,7 @@ def test_the_penalty_is_the_squared_slope_of_the_score(tiny_gan: MakeRun) -> Non
     assert torch.allclose(slope, 4 * weight, rtol=1e-4)
 
 
-def test_the_same_step_sees_the_same_pictures_and_latents(tiny_gan: MakeRun) -> None:
+def test_the_same_step_sees_the_same_images_and_latents(tiny_gan: MakeRun) -> None:
     one, other = task_of(tiny_gan()), task_of(tiny_gan())
     for task in (one, other):
         task.model.load_state_dict(one.model.state_dict())

@@ -33,7 +33,7 @@ SMALL = {
 
 
 def weights(seed: int, **changes: str) -> Weights:
-    """A small model of pictures as a checkpoint has it."""
+    """A small model of images as a checkpoint has it."""
     torch.manual_seed(seed)
     recipe = override(find_recipe("icons"), SMALL | {"sample_captions": "cat"} | changes)
     assert isinstance(recipe, DiffusionRecipe)
@@ -68,7 +68,7 @@ def request(**settings: Any) -> Start:
 def drawn(by: DiffusionGenerator, scale: float, **changes: Any) -> bytes:
     last = list(Trace(by, request(autoguidance=scale, **changes)).advance(0, 6))[-1]
     assert isinstance(last, ImageFrame)
-    return last.guess
+    return last.denoised
 
 
 @pytest.fixture
@@ -166,11 +166,11 @@ def test_a_critic_that_an_earlier_version_wrote_is_passed_over(plain: Path, tmp_
 def test_training_goes_on_from_the_model_and_leaves_its_guide(guided: Path, tmp_path: Path) -> None:
     from PIL import Image
 
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
+    images = tmp_path / "images"
+    images.mkdir()
     for name, colour in (("cat", "red"), ("dog", "blue"), ("red cat", "green")):
-        Image.new("RGB", (20, 30), colour).save(pictures / f"{name}.png")
-    settings = SMALL | {"data": str(pictures)}
+        Image.new("RGB", (20, 30), colour).save(images / f"{name}.png")
+    settings = SMALL | {"data": str(images)}
     run = launch.create(find_recipe("icons"), settings, "next", str(guided))
     assert trainer.train(run) == 0, run.console.read_text()
     tensors, described = load_weights(run.checkpoint(2))

@@ -61,7 +61,7 @@ def walked(generator: LatentGenerator, request: Start) -> list[ImageFrame]:
     return frames  # type: ignore[return-value]
 
 
-def pictures(frames: Iterable[Frame | None]) -> list[bytes]:
+def images(frames: Iterable[Frame | None]) -> list[bytes]:
     """What each of them shows."""
     shown = []
     for frame in frames:
@@ -70,20 +70,20 @@ def pictures(frames: Iterable[Frame | None]) -> list[bytes]:
     return shown
 
 
-def own_picture(generator: LatentGenerator, seed: int, caption: str = "boot") -> bytes:
+def own_image(generator: LatentGenerator, seed: int, caption: str = "boot") -> bytes:
     return generator.draw([caption], [seed], LatentSettings())[0].tobytes()
 
 
 @pytest.mark.parametrize("basis", BASES)
 @pytest.mark.parametrize("steps", [8, 7])
-def test_a_walk_along_a_direction_has_the_seeds_picture_in_its_middle(
+def test_a_walk_along_a_direction_has_the_seeds_image_in_its_middle(
     generator: LatentGenerator, basis: BasisName, steps: int
 ) -> None:
     settings = LatentSettings(steps=steps, direction=2, basis=basis, reach=2.0)
     frames = walked(generator, start(settings))
     assert len(frames) == steps + 1
     middle = own_step(settings)
-    assert frames[middle].x == own_picture(generator, 3)
+    assert frames[middle].x == own_image(generator, 3)
     assert sample_step(start(settings), steps) == middle
     assert len({frame.x for frame in frames}) > 1
     gone = [frame.along[1] for frame in frames]
@@ -105,20 +105,20 @@ def test_every_step_has_the_discriminators_score(generator: LatentGenerator) -> 
     assert len(set(scores)) > 1
 
 
-def test_a_path_leads_from_one_seeds_picture_to_another_s(generator: LatentGenerator) -> None:
+def test_a_path_leads_from_one_seeds_image_to_another_s(generator: LatentGenerator) -> None:
     frames = walked(generator, start(LatentSettings(steps=6, to=9)))
-    assert frames[0].x == own_picture(generator, 3)
-    assert frames[-1].x == own_picture(generator, 9)
+    assert frames[0].x == own_image(generator, 3)
+    assert frames[-1].x == own_image(generator, 9)
 
 
 def test_the_same_request_gives_the_same_bits_and_so_does_going_back(
     generator: LatentGenerator,
 ) -> None:
     trace = Trace(generator, start())
-    first = pictures(trace.advance(0, 8))
+    first = images(trace.advance(0, 8))
     again = [frame for step in (6, 2, 4) for frame in trace.advance(step - 1, 1)]
-    assert pictures(again) == [first[step - 1] for step in (6, 2, 4)]
-    assert pictures(Trace(gan(), start()).advance(0, 8)) == first
+    assert images(again) == [first[step - 1] for step in (6, 2, 4)]
+    assert images(Trace(gan(), start()).advance(0, 8)) == first
 
 
 @pytest.mark.parametrize(
@@ -131,27 +131,27 @@ def test_the_same_request_gives_the_same_bits_and_so_does_going_back(
 )
 def test_a_walk_that_turns_goes_on_from_where_it_is(generator: LatentGenerator, edit: Edit) -> None:
     trace = Trace(generator, start())
-    straight = pictures(trace.advance(0, 8))
+    straight = images(trace.advance(0, 8))
     fork = trace.fork(1, 5, edit)
-    turned = pictures(fork.advance(0, 8))
+    turned = images(fork.advance(0, 8))
     assert turned[:5] == straight[:5]
-    assert pictures([fork.opening]) == [straight[4]]
+    assert images([fork.opening]) == [straight[4]]
     assert turned[5] != straight[5]
-    assert pictures(Trace(generator, fork.request).advance(0, 8)) == turned
+    assert images(Trace(generator, fork.request).advance(0, 8)) == turned
 
 
-def test_another_seed_or_caption_from_here_changes_this_very_picture(
+def test_another_seed_or_caption_from_here_changes_this_very_image(
     generator: LatentGenerator,
 ) -> None:
     trace = Trace(generator, start())
     list(trace.advance(0, 8))
     middle = own_step(LatentSettings(steps=8))
     seeded, told = trace.fork(1, middle, SetSeed(5)), trace.fork(2, middle, SetPrompt("bag"))
-    assert pictures([seeded.opening]) == [own_picture(generator, 5)]
-    assert pictures([told.opening]) == [own_picture(generator, 3, "bag")]
+    assert images([seeded.opening]) == [own_image(generator, 5)]
+    assert images([told.opening]) == [own_image(generator, 3, "bag")]
 
 
-def test_truncation_leads_to_one_average_picture(generator: LatentGenerator) -> None:
+def test_truncation_leads_to_one_average_image(generator: LatentGenerator) -> None:
     none = LatentSettings(truncation=0.0)
     drawn = generator.draw(["boot"] * 3, [1, 2, 3], none)
     assert np.ptp(drawn.astype(int), axis=0).max() == 0
@@ -197,14 +197,14 @@ def test_a_grid_walks_with_every_seed_and_caption(generator: LatentGenerator) ->
     frames = walked(generator, start(grid=grid))
     assert (frames[0].width, frames[0].height) == (64, 64)
     sheet = np.frombuffer(frames[4].x, np.uint8).reshape(64, 64, 3)
-    alone = np.frombuffer(own_picture(generator, 4, "bag"), np.uint8).reshape(32, 32, 3)
+    alone = np.frombuffer(own_image(generator, 4, "bag"), np.uint8).reshape(32, 32, 3)
     assert np.abs(sheet[32:, 32:].astype(int) - alone).max() <= 1  # of a batch of another shape
 
 
 def test_a_variation_lies_on_the_way_to_another_seed(generator: LatentGenerator) -> None:
     request = start()
     near, far = (variations(request, 4, distance, (7,))[0] for distance in (0, 4))
-    goal = np.frombuffer(own_picture(generator, 7), np.uint8).astype(int)
+    goal = np.frombuffer(own_image(generator, 7), np.uint8).astype(int)
     gaps = [
         np.abs(np.frombuffer(walked(generator, v.start(request))[-1].x, np.uint8) - goal).mean()
         for v in (near, far)

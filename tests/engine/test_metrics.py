@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from genui.engine.data.images import load_images
-from genui.engine.metrics.images import measure_pictures
+from genui.engine.metrics.images import measure_images
 from genui.engine.metrics.language import measure_text
 from genui.engine.sample.text import TextGenerator
 from genui.recipes import TextRecipe, find_recipe, override
@@ -23,31 +23,31 @@ ICONS = override(find_recipe("icons"), {"canvas_batch": "0"})
 
 
 class Oracle:
-    """Draws the true picture of every caption, mirrored and with its colours rolled if asked."""
+    """Draws the true image of every caption, mirrored and with its colours rolled if asked."""
 
     def __init__(self, mirrored: bool = False, rolled: bool = False) -> None:
-        self._pictures = load_images("icons")
+        self._images = load_images("icons")
         self._mirrored, self._rolled = mirrored, rolled
 
     def draw(self, captions: list[str], seeds: list[int], settings: object) -> np.ndarray:
         drawn = []
         for caption in captions:
-            picture = self._pictures.compose(caption)
-            if picture is None:  # one word of many names
-                picture = self._pictures.draw_in_colours_of(caption, np.array([0]))[0]
+            image = self._images.compose(caption)
+            if image is None:  # one word of many names
+                image = self._images.draw_in_colours_of(caption, np.array([0]))[0]
             if self._mirrored:
-                picture = picture[:, ::-1, ::-1]
+                image = image[:, ::-1, ::-1]
             if self._rolled:
-                picture = np.roll(picture, 1, axis=0)
-            drawn.append(np.rint((picture.transpose(1, 2, 0) + 1) * 127.5))
+                image = np.roll(image, 1, axis=0)
+            drawn.append(np.rint((image.transpose(1, 2, 0) + 1) * 127.5))
         return np.stack(drawn).astype(np.uint8)
 
 
 def measure(generator: Any, recipe: Any) -> dict[str, str]:
-    return measure_pictures(generator, recipe)
+    return measure_images(generator, recipe)
 
 
-def test_true_pictures_are_all_right_and_all_memory() -> None:
+def test_true_images_are_all_right_and_all_memory() -> None:
     found = measure(Oracle(), ICONS)
     assert found["trained captions"].startswith("100%")
     assert found["colours right"] == "100%"

@@ -19,7 +19,7 @@ from genui.protocol import (
     AddNoise,
     Edit,
     EditAt,
-    Picture,
+    RgbImage,
     SetSeed,
     SetSettings,
     Start,
@@ -117,7 +117,7 @@ def test_training_lowers_the_loss() -> None:
     assert losses[-1] < losses[0] - 1
 
 
-def test_a_sample_is_a_picture_and_a_midi_file() -> None:
+def test_a_sample_is_an_image_and_a_midi_file() -> None:
     task = MusicTask(small_recipe(sample_tokens="48"), torch.device("cpu"))
     found = {sample.suffix: sample.content for sample in task.sample(task.model, MACHINE)}
     assert found[".png"].startswith(b"\x89PNG")
@@ -207,7 +207,7 @@ def test_a_piece_that_ends_has_all_its_voices_to_the_end() -> None:
 @pytest.mark.parametrize(
     ("edit", "reason"),
     [
-        (AddNoise(to=3), "is an edit of pictures"),
+        (AddNoise(to=3), "is an edit of images"),
         (WriteText(""), "no note is named"),
         (WriteText("C4 H5"), "a note is named as C4"),
         (WriteToken(notes.FIRST_KEY), "cannot stand at step 1"),
@@ -269,7 +269,7 @@ def test_what_cannot_be_given_is_refused() -> None:
     for init, reason in (
         (given(0, 1, 2, 3).to_text(), "leave one for the model"),
         ("notes:nonsense", "are damaged"),
-        (Picture(width=1, height=1, rgb=b"123"), "cannot begin from a picture"),
+        (RgbImage(width=1, height=1, rgb=b"123"), "cannot begin from an image"),
     ):
         with pytest.raises(MisuseError, match=reason):
             Trace(small_generator(), start(init=init))

@@ -75,13 +75,13 @@ def test_a_step_that_is_not_reached_is_refused(trained: RunDir) -> None:
         nearest(trace, 3, 6)
 
 
-def test_the_nearest_pictures_come_first_with_their_distances(tmp_path: Path) -> None:
+def test_the_nearest_images_come_first_with_their_distances(tmp_path: Path) -> None:
     for name, shade in (("black", 0), ("grey", 100), ("white", 255)):
         Image.new("RGB", (32, 32), (shade,) * 3).save(tmp_path / f"{name}.png")
-    pictures = load_folder(tmp_path)
+    images = load_folder(tmp_path)
     drawn = np.full((32, 32, 3), 90, np.uint8)
-    distances = image_distances(pictures, drawn, "anything")
-    by_name = {pictures.captions[i]: d for i, d in zip(pictures.train, distances, strict=True)}
+    distances = image_distances(images, drawn, "anything")
+    by_name = {images.captions[i]: d for i, d in zip(images.train, distances, strict=True)}
     assert by_name == pytest.approx({"grey": 10, "black": 90, "white": 165}, abs=0.1)
 
 
@@ -110,8 +110,8 @@ def test_the_nearest_takes_of_a_spoken_word_come_first(monkeypatch: pytest.Monke
     request = Start(trace=1, model="voice", prompt=row.caption, seed=1, settings=row.settings)
     trace: Any = SimpleNamespace(state=lambda step: state, request=request)
     found = copying.nearest_takes(VoiceRecipe(name="v", dataset="mine"), trace, 0, 5)
-    assert [each.caption for each in found.pictures] == ["two jackson", "one jackson"]
-    assert found.pictures[0].distance < 0.01 < found.pictures[1].distance
-    near = found.pictures[0]
+    assert [each.caption for each in found.images] == ["two jackson", "one jackson"]
+    assert found.images[0].distance < 0.01 < found.images[1].distance
+    near = found.images[0]
     assert len(near.rgb) == near.width * near.height * 3
     assert found.data == "mine, 2 takes"

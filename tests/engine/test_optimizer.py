@@ -8,7 +8,7 @@ from genui.recipes import find_recipe, override
 from genui.recipes.diffusion import DiffusionRecipe
 
 
-def test_the_words_of_a_picture_model_learn_faster_than_the_rest() -> None:
+def test_the_words_of_an_image_model_learn_faster_than_the_rest() -> None:
     tiny = {"width": "16", "heads": "1", "layers": "1", "caption_width": "16", "warmup": "0"}
     recipe = override(find_recipe("icons"), tiny | {"muon_rate": "0", "weight_decay": "0"})
     assert isinstance(recipe, DiffusionRecipe)

@@ -164,7 +164,7 @@ def test_text_the_vocabulary_cannot_say_at_all_is_one_line(source: RunDir, tmp_p
     assert "\n" not in error
 
 
-def test_pictures_start_from_pictures_with_their_words(tmp_path: Path) -> None:
+def test_images_start_from_images_with_their_words(tmp_path: Path) -> None:
     from PIL import Image
 
     def folder(name: str, **colours: str) -> str:

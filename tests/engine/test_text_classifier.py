@@ -230,11 +230,11 @@ def test_a_judge_is_loaded_once(
     assert labels(trace, 2, str(classifier)).labels
 
 
-def test_a_classifier_of_texts_says_nothing_of_pictures(
-    picture_generator: DiffusionGenerator, classifier: Path
+def test_a_classifier_of_texts_says_nothing_of_images(
+    image_generator: DiffusionGenerator, classifier: Path
 ) -> None:
     start = Start(trace=1, model="m", prompt="cat", seed=1, settings=ImageSettings(steps=2))
-    told = labels(Trace(picture_generator, start), 0, str(classifier))
+    told = labels(Trace(image_generator, start), 0, str(classifier))
     assert told.labels == ()
     assert "gives labels to texts, and this is image" in told.fault
 

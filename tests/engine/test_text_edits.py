@@ -153,9 +153,9 @@ def test_a_later_edit_takes_the_place_of_what_was_still_to_be_written(
         (WriteText(""), "empty"),
         (WriteToken(28), "token 28: this model has 28, from 0 to 27"),
         (SetSettings(ImageSettings()), "text settings"),
-        (SetPrompt("a cat"), "pictures"),
-        (AddNoise(to=3), "pictures"),
-        (Denoise(), "pictures"),
+        (SetPrompt("a cat"), "images"),
+        (AddNoise(to=3), "images"),
+        (Denoise(), "images"),
     ],
 )
 def test_an_edit_that_does_not_fit_is_one_line(

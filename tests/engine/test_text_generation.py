@@ -75,7 +75,7 @@ def test_an_empty_prompt_begins_anywhere(text_generator: TextGenerator) -> None:
     assert len(list(Trace(text_generator, request("")).advance(0, 5))) == 5
 
 
-def test_picture_settings_do_not_fit_a_text_model(text_generator: TextGenerator) -> None:
+def test_image_settings_do_not_fit_a_text_model(text_generator: TextGenerator) -> None:
     wrong = Start(trace=1, model="m", prompt="x", seed=1, settings=ImageSettings())
     with pytest.raises(MisuseError, match="text settings"):
         text_generator.begin(wrong)

@@ -92,13 +92,13 @@ def test_the_threads_chosen_at_first_are_kept(
         torch.set_num_threads(before)
 
 
-def test_pictures_train_too(tmp_path: Path, genui_home: Path) -> None:
+def test_images_train_too(tmp_path: Path, genui_home: Path) -> None:
     from PIL import Image
 
     from genui.recipes import find_recipe, override
     from genui.runs.layout import create_run
 
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     folder.mkdir()
     for name, colour in (("red-tile", "red"), ("blue-tile", "blue"), ("green-tile", "green")):
         Image.new("RGB", (20, 30), colour).save(folder / f"{name}.png")

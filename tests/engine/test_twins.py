@@ -1,4 +1,4 @@
-"""Two questions of one data set: its curves, on pictures and texts made here."""
+"""Two questions of one data set: its curves, on images and texts made here."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from genui.engine.models.linear import fit_word_bayes
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Examples:
-    """Noisy pictures, bright above or below."""
+def images(tmp_path: Path) -> Examples:
+    """Noisy images, bright above or below."""
     rng = np.random.default_rng(0)
     for name, top in (("above", 150), ("below", 105)):
         for i in range(48):
@@ -23,24 +23,24 @@ def pictures(tmp_path: Path) -> Examples:
     return load_examples("fashion", str(tmp_path))
 
 
-def test_both_models_learn_and_the_same_examples_give_the_same_curves(pictures: Examples) -> None:
-    first, last = curves(pictures, (2, 80), repeats=3)
+def test_both_models_learn_and_the_same_examples_give_the_same_curves(images: Examples) -> None:
+    first, last = curves(images, (2, 80), repeats=3)
     assert (first.examples, last.examples) == (2, 80)
     for name in ("discriminative", "generative"):
         assert last.scores[name].accuracy == 1
         assert last.scores[name].log_loss < first.scores[name].log_loss
-    again, _ = curves(pictures, (2, 80), repeats=3)
+    again, _ = curves(images, (2, 80), repeats=3)
     assert again == first
 
 
-def test_counts_go_up_to_all_there_are(pictures: Examples) -> None:
-    assert [point.examples for point in curves(pictures, repeats=1)] == [10, 30, 80]
+def test_counts_go_up_to_all_there_are(images: Examples) -> None:
+    assert [point.examples for point in curves(images, repeats=1)] == [10, 30, 80]
 
 
 @pytest.mark.parametrize("counts", [(1, 5), (5, 81)])
-def test_counts_that_there_are_not_are_refused(pictures: Examples, counts: tuple[int, ...]) -> None:
+def test_counts_that_there_are_not_are_refused(images: Examples, counts: tuple[int, ...]) -> None:
     with pytest.raises(MisuseError, match="has 80 to train on"):
-        next(curves(pictures, counts))
+        next(curves(images, counts))
 
 
 def test_texts_are_word_counts_and_bayes_rule_over_words(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from genui.engine.models.denoisers import BorderedDenoiser, build_denoiser
 from genui.engine.models.unet import UNet, unet_config
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.media import ImageMedium
-from genui.protocol import FROM_DATA, ImageFrame, ImageSettings, Picture, Start
+from genui.protocol import FROM_DATA, ImageFrame, ImageSettings, RgbImage, Start
 from genui.recipes import DiffusionRecipe, find_recipe, override
 
 MACHINE = Machine("cpu", "fp32", 1)
@@ -43,7 +43,7 @@ def words(*captions: str) -> Tensor:
 
 
 @pytest.mark.parametrize(("channels", "side"), [(1, 28), (3, 32)])
-def test_a_picture_comes_out_as_large_as_it_went_in(channels: int, side: int) -> None:
+def test_an_image_comes_out_as_large_as_it_went_in(channels: int, side: int) -> None:
     network = UNet(unet_config(recipe_with(channels=str(channels)), VOCABULARY.size))
     x = torch.randn(2, channels, side, side)
     out = network(x, torch.zeros(2), words("bag", "ankle boot"))
@@ -110,7 +110,7 @@ def test_sizes_that_do_not_fit_are_refused(settings: dict[str, str], says: str) 
     assert "\n" not in str(fault.value)
 
 
-# --- a trace of grey pictures ----------------------------------------------------------------
+# --- a trace of grey images ----------------------------------------------------------------
 
 
 @pytest.fixture
@@ -132,22 +132,22 @@ def finished(generator: DiffusionGenerator, request: Start) -> ImageFrame:
     return generator.frame(state)
 
 
-def test_grey_pictures_are_shown_in_three_equal_colours(generator: DiffusionGenerator) -> None:
+def test_grey_images_are_shown_in_three_equal_colours(generator: DiffusionGenerator) -> None:
     frame = finished(generator, start())
-    for part in (frame.x, frame.guess, frame.noise):
+    for part in (frame.x, frame.denoised, frame.noise):
         rgb = np.frombuffer(part, np.uint8).reshape(32, 32, 3)
         assert (rgb == rgb[..., :1]).all()
-    assert (np.frombuffer(frame.guess, np.uint8).reshape(32, 32, 3)[:2] == 0).all()
+    assert (np.frombuffer(frame.denoised, np.uint8).reshape(32, 32, 3)[:2] == 0).all()
 
 
-def test_a_trace_ends_in_the_picture_that_is_drawn_at_once(generator: DiffusionGenerator) -> None:
+def test_a_trace_ends_in_the_image_that_is_drawn_at_once(generator: DiffusionGenerator) -> None:
     drawn = generator.draw(["bag"], [3], ImageSettings(steps=3))
     assert drawn.shape == (1, 32, 32, 3)
     assert drawn.tobytes() == finished(generator, start()).x
 
 
-def test_a_picture_in_colour_to_begin_from_becomes_grey(generator: DiffusionGenerator) -> None:
-    red = Picture(width=32, height=32, rgb=bytes((255, 0, 0)) * 1024)
+def test_an_image_in_colour_to_begin_from_becomes_grey(generator: DiffusionGenerator) -> None:
+    red = RgbImage(width=32, height=32, rgb=bytes((255, 0, 0)) * 1024)
     state, _ = generator.begin(start(init=red, forward=True))
     rgb = np.frombuffer(generator.frame(state).x, np.uint8).reshape(32, 32, 3)
     assert len(np.unique(rgb)) == 1

@@ -38,7 +38,7 @@ from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.media import VideoMedium, to_clips
 from genui.engine.sample.trace import Trace
 from genui.engine.train.diffusion import VideoTask
-from genui.protocol import FROM_DATA, Axis, ImageFrame, ImageSettings, Picture, Start
+from genui.protocol import FROM_DATA, Axis, ImageFrame, ImageSettings, RgbImage, Start
 from genui.recipes import find_recipe, override
 from genui.recipes.diffusion import VideoRecipe
 
@@ -238,9 +238,9 @@ def test_a_sample_is_a_sheet_and_an_animation(clips: Clips) -> None:
         small_recipe(sample_captions="red heart moving up on black,blue cat on white"),
         torch.device("cpu"),
     )
-    picture, moving = task.sample(task.model, Machine("cpu", "fp32", 1))
-    assert (picture.suffix, moving.suffix) == (".png", ".gif")
-    with Image.open(io.BytesIO(picture.content)) as image:
+    image, moving = task.sample(task.model, Machine("cpu", "fp32", 1))
+    assert (image.suffix, moving.suffix) == (".png", ".gif")
+    with Image.open(io.BytesIO(image.content)) as image:
         assert image.size == (4 * 32 * 2, 32)
     with Image.open(io.BytesIO(moving.content)) as image:
         assert getattr(image, "n_frames", 1) <= CLIP_FRAMES
@@ -250,14 +250,14 @@ def test_a_sample_is_a_sheet_and_an_animation(clips: Clips) -> None:
 # --- traces -------------------------------------------------------------------------------------
 
 
-def test_a_frame_holds_all_pictures_of_the_clip_one_after_the_other(
+def test_a_frame_holds_all_images_of_the_clip_one_after_the_other(
     generator: DiffusionGenerator,
 ) -> None:
     frames = frames_of(generator, asked())
     assert [frame.step for frame in frames] == [0, 1, 2, 3, 4]
     for frame in frames:
-        assert (frame.pictures, frame.width, frame.height) == (16, 32, 32)
-        assert len(frame.x) == len(frame.guess) == len(frame.noise) == 16 * 32 * 32 * 3
+        assert (frame.images, frame.width, frame.height) == (16, 32, 32)
+        assert len(frame.x) == len(frame.denoised) == len(frame.noise) == 16 * 32 * 32 * 3
     clip = to_clips(generator.denoised([asked().prompt], [7], ImageSettings(steps=4)))
     assert frames[-1].x == clip.tobytes()
 
@@ -274,11 +274,11 @@ def test_the_trained_clips_that_it_is_compared_with_are_those_the_training_drew(
     list(trace.advance(0, 10))
     found = nearest_clips(recipe, trace, 4, 16)
     assert f"trained clips of {scene.figure} {scene.motion}" in found.data
-    distances = [one.distance for one in found.pictures]
+    distances = [one.distance for one in found.images]
     assert distances == sorted(distances)
     wanted = np.rint((trained.clips[5].transpose(0, 2, 3, 1) + 1) * 127.5).astype(np.uint8)
     four = np.concatenate([np.concatenate(wanted[[a, b]], 1) for a, b in ((0, 5), (10, 15))], 0)
-    assert four.tobytes() in [one.rgb for one in found.pictures]
+    assert four.tobytes() in [one.rgb for one in found.images]
 
 
 def test_a_clip_of_no_icon_and_a_grid_of_clips_are_not_compared(
@@ -299,14 +299,14 @@ def test_going_back_and_forward_again_gives_the_same_clip(generator: DiffusionGe
     assert [frame.x for frame in again] == [frame.x for frame in first[1:]]  # type: ignore[union-attr]
 
 
-def test_a_grid_of_clips_shows_all_of_them_in_each_picture(generator: DiffusionGenerator) -> None:
+def test_a_grid_of_clips_shows_all_of_them_in_each_image(generator: DiffusionGenerator) -> None:
     grid = (Axis(name="seed", values=("7", "8")),)
     whole = frames_of(generator, asked(grid=grid))[-1]
     alone = frames_of(generator, asked())[-1]
-    assert (whole.width, whole.height, whole.pictures) == (64, 32, 16)
-    pictures = np.frombuffer(whole.x, np.uint8).reshape(16, 32, 64, 3)
+    assert (whole.width, whole.height, whole.images) == (64, 32, 16)
+    images = np.frombuffer(whole.x, np.uint8).reshape(16, 32, 64, 3)
     left = np.frombuffer(alone.x, np.uint8).reshape(16, 32, 32, 3)
-    assert np.abs(pictures[:, :, :32].astype(int) - left).max() <= 1  # a batch may round otherwise
+    assert np.abs(images[:, :, :32].astype(int) - left).max() <= 1  # a batch may round otherwise
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_a_clip_of_the_data_drowns_and_comes_back_from_all_its_frames(
 ) -> None:
     trace = Trace(generator, asked(init=FROM_DATA, forward=True))
     init = trace.started.init
-    assert isinstance(init, Picture)
+    assert isinstance(init, RgbImage)
     assert (init.width, init.height) == (32, 512)
     assert "red heart moving up on black" in trace.started.note
     (seen,) = look(
@@ -343,25 +343,25 @@ def test_a_clip_of_the_data_drowns_and_comes_back_from_all_its_frames(
     assert seen.is_right
 
 
-def test_a_picture_to_begin_from_stands_still(generator: DiffusionGenerator) -> None:
-    picture = Picture(width=32, height=32, rgb=bytes(range(256)) * 12)
-    opening = generator.medium.opening(picture, "red heart")
+def test_an_image_to_begin_from_stands_still(generator: DiffusionGenerator) -> None:
+    image = RgbImage(width=32, height=32, rgb=bytes(range(256)) * 12)
+    opening = generator.medium.opening(image, "red heart")
     assert opening.clean.shape == (48, 32, 32)
     assert torch.equal(opening.clean[:3], opening.clean[45:])
 
 
 @pytest.mark.parametrize(
-    ("picture", "said"),
+    ("image", "said"),
     [
-        (Picture(width=32, height=64, rgb=b""), "is 32×64: give 32×32, or 16 such frames"),
-        (Picture(width=32, height=512, rgb=b"abc"), "has 3 bytes: 32×512 RGB has 49152"),
+        (RgbImage(width=32, height=64, rgb=b""), "is 32×64: give 32×32, or 16 such frames"),
+        (RgbImage(width=32, height=512, rgb=b"abc"), "has 3 bytes: 32×512 RGB has 49152"),
     ],
 )
-def test_a_picture_that_fits_no_clip_is_refused(
-    generator: DiffusionGenerator, picture: Picture, said: str
+def test_an_image_that_fits_no_clip_is_refused(
+    generator: DiffusionGenerator, image: RgbImage, said: str
 ) -> None:
     with pytest.raises(MisuseError, match=said):
-        generator.begin(asked(init=picture))
+        generator.begin(asked(init=image))
 
 
 def test_a_caption_without_an_icon_has_no_clip_to_begin_from(

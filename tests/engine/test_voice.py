@@ -1,4 +1,4 @@
-"""Speaking: digits in one voice, out of noise, as a picture and as a sound; and learning it."""
+"""Speaking: digits in one voice, out of noise, as an image and as a sound; and learning it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +25,7 @@ from genui.protocol import (
     Axis,
     ImageFrame,
     ImageSettings,
-    Picture,
+    RgbImage,
     SetPrompt,
     SetSeed,
     Start,
@@ -107,14 +107,14 @@ def test_a_voice_that_is_not_named_is_told(begun: Callable[..., Trace]) -> None:
 # --- traces -----------------------------------------------------------------------------
 
 
-def test_a_word_is_a_picture_and_a_sound(begun: Callable[..., Trace]) -> None:
+def test_a_word_is_an_image_and_a_sound(begun: Callable[..., Trace]) -> None:
     trace = begun()
     opening, *rest = trace.opening, *frames_of(trace)
     assert trace.started.medium == "audio"
     for frame in (opening, *rest):
         assert isinstance(frame, ImageFrame)
         assert (frame.width, frame.height) == (MEL_FRAMES, MELS)
-        assert len(frame.x) == len(frame.guess) == len(frame.noise) == MEL_FRAMES * MELS * 3
+        assert len(frame.x) == len(frame.denoised) == len(frame.noise) == MEL_FRAMES * MELS * 3
         assert frame.rate == SAMPLE_RATE
         assert 0 < len(frame.sound) // 2 <= SAMPLES
 
@@ -127,8 +127,8 @@ def test_words_stand_side_by_side_and_follow_each_other(begun: Callable[..., Tra
 
 def test_the_same_digit_twice_is_said_twice_otherwise(begun: Callable[..., Trace]) -> None:
     frame = frames_of(begun("four four anna"))[-1]
-    picture = np.frombuffer(frame.x, np.uint8).reshape(MELS, 2, MEL_FRAMES, 3)
-    assert not np.array_equal(picture[:, 0], picture[:, 1])
+    image = np.frombuffer(frame.x, np.uint8).reshape(MELS, 2, MEL_FRAMES, 3)
+    assert not np.array_equal(image[:, 0], image[:, 1])
 
 
 def test_the_first_of_several_words_is_as_it_is_alone(begun: Callable[..., Trace]) -> None:
@@ -158,14 +158,14 @@ def test_a_fork_to_more_words_is_refused(begun: Callable[..., Trace]) -> None:
         trace.fork(3, 1, SetPrompt("seven two bob"))
 
 
-def test_a_grid_of_captions_of_different_lengths_is_one_picture(
+def test_a_grid_of_captions_of_different_lengths_is_one_image(
     begun: Callable[..., Trace],
 ) -> None:
     axis = Axis(name="caption", values=("four anna", "two seven bob"))
     frame = frames_of(begun(grid=(axis,)))[-1]
     assert (frame.width, frame.height) == (2 * 2 * MEL_FRAMES, MELS)
-    picture = np.frombuffer(frame.x, np.uint8).reshape(MELS, 4, MEL_FRAMES, 3)
-    assert not picture[:, 1].any()  # the shorter one is silent there
+    image = np.frombuffer(frame.x, np.uint8).reshape(MELS, 4, MEL_FRAMES, 3)
+    assert not image[:, 1].any()  # the shorter one is silent there
 
 
 def test_part_of_a_spectrogram_is_drawn_again(begun: Callable[..., Trace]) -> None:
@@ -193,7 +193,7 @@ def test_it_begins_from_a_recording_of_any_rate(
     trace = begun(init=str(path), strength=0.3)
     assert "mine.wav: 44,100 Hz made 8,000" in trace.started.note
     kept = trace.started.init
-    assert isinstance(kept, Picture)
+    assert isinstance(kept, RgbImage)
     assert (kept.width, kept.height) == (MEL_FRAMES, MELS)
     again = begun(init=kept, strength=0.3)  # the recipe needs no file
     torch.testing.assert_close(again.state(0).x, trace.state(0).x)
@@ -216,11 +216,11 @@ def test_what_is_no_recording_is_told(
         begun(init=str(path))
 
 
-def test_a_picture_of_another_size_is_refused(begun: Callable[..., Trace]) -> None:
+def test_an_image_of_another_size_is_refused(begun: Callable[..., Trace]) -> None:
     with pytest.raises(MisuseError, match="is 32×32: this model speaks 80×64"):
-        begun(init=Picture(width=32, height=32, rgb=bytes(32 * 32 * 3)))
+        begun(init=RgbImage(width=32, height=32, rgb=bytes(32 * 32 * 3)))
     with pytest.raises(MisuseError, match="has 3 bytes"):
-        begun(init=Picture(width=80, height=64, rgb=b"abc"))
+        begun(init=RgbImage(width=80, height=64, rgb=b"abc"))
 
 
 # --- the sound ------------------------------------------------------------------------------
@@ -275,10 +275,10 @@ def test_it_learns_its_takes(recordings: Path) -> None:
     assert set(found) == {"seen_loss"}  # so few takes are all trained
 
 
-def test_its_samples_are_a_picture_and_a_sound(recordings: Path) -> None:
+def test_its_samples_are_an_image_and_a_sound(recordings: Path) -> None:
     task = VoiceTask(recipe_of(recordings), torch.device("cpu"))
-    picture, sound = task.sample(task.model, MACHINE)
-    assert (picture.suffix, sound.suffix) == (".png", ".wav")
+    image, sound = task.sample(task.model, MACHINE)
+    assert (image.suffix, sound.suffix) == (".png", ".wav")
     assert decode_wav(sound.content).rate == SAMPLE_RATE
 
 

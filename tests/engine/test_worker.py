@@ -199,7 +199,7 @@ def test_a_fork_goes_its_own_way_and_another_worker_goes_the_same(
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_pictures_are_the_same_bits_in_another_worker(worker: Worker, sampler: SamplerName) -> None:
+def test_images_are_the_same_bits_in_another_worker(worker: Worker, sampler: SamplerName) -> None:
     settings = ImageSettings(sampler=sampler, steps=6, eta=0.5)
     begin = Start(trace=1, model="icons", prompt="red heart", seed=4, settings=settings)
     left = bytes(x < 16 for _ in range(32) for x in range(32))

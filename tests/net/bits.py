@@ -2,7 +2,7 @@
 
 In a worktree of each commit every shipped model that generates is asked for a few tokens or
 steps, with other seeds, samplers and settings and with forks, and every recipe is trained for a
-few steps on one thread. What they come to is compared by the SHA-256 of decoded pictures, sounds,
+few steps on one thread. What they come to is compared by the SHA-256 of decoded images, sounds,
 notes and texts, and of every number of the loss series. Of the files only the content is
 compared, not what stands beside it. Exits with 1 where anything differs.
 

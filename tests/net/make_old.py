@@ -34,8 +34,8 @@ RESUMED = 60
 RUNS = (
     ("text", "shakespeare", "plays.txt", f"{TEXT} sample_prompt=to steps=6 {EVERY}"),
     ("code", "python", "code", f"{TEXT} width=16 vocab_size=270 sample_prompt=def steps=4 {EVERY}"),
-    ("image", "icons", "pictures", f"{TRUNK} sample_captions=cat steps=4 {EVERY}"),
-    ("gan", "icons-gan", "pictures",
+    ("image", "icons", "images", f"{TRUNK} sample_captions=cat steps=4 {EVERY}"),
+    ("gan", "icons-gan", "images",
      "width=8 blocks=1 latent=4 caption_width=16 batch=4 penalty_batch=2 steps=4 "
      f"sample_captions=cat {EVERY}"),
     ("labels", "fashion-labels", "sifted", f"width=8 batch=4 steps=4 {EVERY}"),
@@ -178,7 +178,7 @@ class Maker:
         (place / "mine.csv").write_text(
             "".join(f"{x / 4},{y / 4},{int(x > y)}\n" for x in range(-4, 5) for y in range(-4, 5))
         )
-        self("generate", "icons", "-n", "12", "--steps", "3", "--seed", "1", "--out", "pictures")
+        self("generate", "icons", "-n", "12", "--steps", "3", "--seed", "1", "--out", "images")
         self("generate", "fashion", "-n", "24", "--steps", "2", "--seed", "1", "--rejection", "2",
              "--out", "sifted")  # fmt: skip
         self("generate", "voice", "--prompt", "four jackson", "-n", "6", "--steps", "2", "--seed",
@@ -293,7 +293,7 @@ class Maker:
             for file in files:
                 if file.name[:13] != files[-1].name[:13]:
                     file.unlink()
-        for name in ("pictures", "words", "code"):
+        for name in ("images", "words", "code"):
             shutil.rmtree(self.place / name)
         (self.place / "script.py").unlink()
 

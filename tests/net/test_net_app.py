@@ -95,7 +95,7 @@ def test_a_key_that_is_unknown_is_told_and_the_app_opens(mine: Path) -> None:
 
 
 def test_an_old_favourite_is_listed_and_opened(mine: Path) -> None:
-    """Its picture is drawn again, and its branches are there."""
+    """Its image is drawn again, and its branches are there."""
     with app(mine) as terminal:
         at_home(terminal)
         terminal.press("F")
@@ -103,7 +103,7 @@ def test_an_old_favourite_is_listed_and_opened(mine: Path) -> None:
         terminal.press("\r")
         terminal.until(lambda text: "red heart on black" in text, "its caption")
         terminal.until(lambda text: "guidance=5" in text, "its branch")
-        terminal.until(lambda text: text.count("▀") > 100, "its picture")
+        terminal.until(lambda text: text.count("▀") > 100, "its image")
         terminal.press("q")
         assert terminal.wait() == 0
 

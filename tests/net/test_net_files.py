@@ -119,18 +119,18 @@ def test_an_old_sheet_has_the_recipes_of_all(old: Path, home: Path) -> None:
         assert f'"model":"{model}"' in told.replace(" ", "")
 
 
-def recipes_beside(picture: Path) -> str:
+def recipes_beside(path: Path) -> str:
     """Every text that a PNG carries."""
-    with Image.open(picture) as image:
+    with Image.open(path) as image:
         return "".join(str(value) for value in image.info.values())
 
 
 def test_what_was_sifted_by_the_critic_is_data_still(old: Path, warm: Warm, home: Path) -> None:
     """A folder whose recipe has `rejection`, a setting of that time."""
     assert '"rejection": 2.0' in (old / "sifted/genui.json").read_text()
-    pictures = sorted((old / "sifted").glob("*/*.png"))
-    assert len(pictures) == 24
-    genui(home, "show", str(pictures[0])).ok()
+    images = sorted((old / "sifted").glob("*/*.png"))
+    assert len(images) == 24
+    genui(home, "show", str(images[0])).ok()
     argv = ["train", "fashion-labels", "--data", "sifted", "--name", "again"]
     tiny = ["width=8", "batch=4", "steps=1", "eval_batches=1", "threads=1", "device=cpu"]
     settings = [word for pair in tiny for word in ("--set", pair)]

@@ -1,4 +1,4 @@
-"""Pictures written to files, read back."""
+"""Images written to files, read back."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_enlarging_repeats_pixels() -> None:
     assert (large[2::3, 2::3] == NOISE[0]).all()
 
 
-def test_a_filmstrip_has_a_thin_line_between_pictures() -> None:
+def test_a_filmstrip_has_a_thin_line_between_images() -> None:
     strip = image.strip([flat(1), flat(2), flat(3)], columns=2)
     assert strip.shape == (5, 7, 3)
     assert strip[0, :, 0].tolist() == [1, 1, 1, image.GAP_SHADE, 2, 2, 2]
@@ -61,7 +61,7 @@ def test_a_filmstrip_has_a_thin_line_between_pictures() -> None:
     assert strip[3, :3, 0].tolist() == [3, 3, 3]
 
 
-def test_a_sheet_of_fewer_pictures_than_columns_is_no_wider_than_they_are() -> None:
+def test_a_sheet_of_fewer_images_than_columns_is_no_wider_than_they_are() -> None:
     assert image.sheet([flat(1), flat(2)], columns=4).shape == (2, 6, 3)
 
 
@@ -83,16 +83,16 @@ def test_a_difference_is_counted_in_pixels_and_in_colour_values() -> None:
     assert mean == pytest.approx(60 / 18)
 
 
-def test_pictures_of_other_sizes_or_numbers_have_no_difference() -> None:
+def test_images_of_other_sizes_or_numbers_have_no_difference() -> None:
     assert image.difference(NOISE, NOISE[:2]) is None
     assert image.difference([flat(1)], [NOISE[0]]) is None
 
 
 @pytest.mark.parametrize("write", [image.png, image.apng, image.gif])
-def test_a_truncated_picture_is_refused(write) -> None:
+def test_a_truncated_image_is_refused(write) -> None:
     data = write(NOISE[0] if write is image.png else NOISE, TEXT)
     for length in (0, 4, len(data) // 2, len(data) * 3 // 4):
-        with pytest.raises(ValueError, match=r"truncated|not a readable picture"):
+        with pytest.raises(ValueError, match=r"truncated|not a readable image"):
             image.read(data[:length])
 
 
@@ -121,5 +121,5 @@ def test_frames_of_a_gif_with_tables_of_its_own_are_counted(monkeypatch) -> None
 
 
 def test_what_is_no_png_or_gif_is_refused() -> None:
-    with pytest.raises(ValueError, match="not a readable picture"):
+    with pytest.raises(ValueError, match="not a readable image"):
         image.read(b"BM" + bytes(100))

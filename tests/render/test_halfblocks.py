@@ -69,7 +69,7 @@ def test_full_noise_stays_in_the_budget(size: int, mode) -> None:
     assert octets(drawing) <= 25_000
 
 
-def test_a_cheap_picture_is_drawn_exactly() -> None:
+def test_a_cheap_image_is_drawn_exactly() -> None:
     rgb = np.zeros((32, 32, 3), np.uint8)
     rgb[8:24, 8:24] = (201, 103, 57)
     drawing = draw(rgb, fit(32, 32, 64, 32), "truecolor")

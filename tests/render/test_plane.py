@@ -121,7 +121,7 @@ def test_bytes_become_shares_and_grids() -> None:
     assert plane.decode_grid(bytes([0, 255, 255, 0]), 2).tolist() == [[0, 1], [1, 0]]  # type: ignore[union-attr]
 
 
-def test_a_picture_has_samples_where_they_are() -> None:
+def test_an_image_has_samples_where_they_are() -> None:
     drawn = draw_image(Scene(samples=places((0.25, 0.75))), side=40)
     assert drawn.shape == (40, 40, 3)
     assert tuple(drawn[10, 10]) == SAMPLES

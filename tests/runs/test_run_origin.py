@@ -74,7 +74,7 @@ def test_what_the_weights_do_not_depend_on_may_change():
     assert read_info(made).start_from["step"] == 40
 
 
-def test_pictures_with_and_without_a_canvas_are_two_networks():
+def test_images_with_and_without_a_canvas_are_two_networks():
     run = trained("icons")
     launch.create(find_recipe("icons"), {"canvas_batch": "8"}, "next", run.id)
     with pytest.raises(MisuseError, match="canvas_batch=0 does not fit"):

@@ -46,7 +46,7 @@ def settings(text: str) -> list[str]:
 
 
 def train_icons(home: Path) -> RunDir:
-    """A finished run of the icons recipe: its pictures are noise in colour."""
+    """A finished run of the icons recipe: its images are noise in colour."""
     words = settings(f"{ICONS} steps=2 device=cpu threads=1")
     return _run(home, genui(home, "train", "icons", "--foreground", "--name", "tiny", *words))
 

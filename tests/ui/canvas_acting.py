@@ -24,7 +24,7 @@ def shown(pilot: Pilot[None]) -> Trace[ImageFrame]:
 
 
 async def drawn_to(pilot: Pilot[None], *keys: str, step: str = "20/20") -> None:
-    """Canvas full-screen with a finished picture, and then these keys."""
+    """Canvas full-screen with a finished image, and then these keys."""
     await pilot.press("3", "end")
     await until_seen(pilot, step)
     await pilot.press(*keys)

@@ -1,4 +1,4 @@
-"""A worker whose models are walked through: the real geometry of a walk, and a picture that is
+"""A worker whose models are walked through: the real geometry of a walk, and an image that is
 only as bright as the first number of its latent."""
 
 import argparse
@@ -72,7 +72,7 @@ class FakeWalk(FakeWorker):
             width=SIDE,
             height=SIDE,
             x=rgb,
-            guess=rgb,
+            denoised=rgb,
             score=round(first, 4),
             along=state.along(),
         )

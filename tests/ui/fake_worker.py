@@ -30,7 +30,7 @@ CODE = 'area(r):\n "twice" # so\n return 2 * r\n\ndef broken):\n pass\n'
 SIDE = 32
 
 
-def picture(seed: int) -> np.ndarray:
+def image(seed: int) -> np.ndarray:
     """A disc with a ring, its colour from the seed: float [32, 32, 3] in 0..1."""
     y, x = np.mgrid[0:SIDE, 0:SIDE] - (SIDE - 1) / 2
     radius = np.hypot(x, y)
@@ -87,7 +87,7 @@ class FakeWorker(FakePipes):
                 protocol.Failed(request.trace, "broken: the file is truncated; copy it again")
             )
             return
-        if isinstance(request.init, str) and not known_picture(request.init):
+        if isinstance(request.init, str) and not known_image(request.init):
             line = f"{request.init}: no such file; check its name"
             self.send(protocol.Failed(request.trace, line))
             return
@@ -127,21 +127,21 @@ class FakeWorker(FakePipes):
         )
 
     def nearest(self, request: protocol.Nearest) -> None:
-        """Three pictures, the nearest first, or the first words; nothing for a zebra."""
+        """Three images, the nearest first, or the first words; nothing for a zebra."""
         start = self.traces[request.trace]
         found = protocol.Neighbours(trace=request.trace, step=request.step, data="four, 4 things")
         if "zebra" in start.prompt:
             line = "nothing to compare with: zebras: no such file; name it with --data"
             found = replace(found, fault=line)
         elif isinstance(start.settings, protocol.ImageSettings):
-            pictures = (
+            images = (
                 protocol.Neighbour(
                     caption=f"disc {n}", distance=10.0 * n + 5, width=SIDE, height=SIDE,
-                    rgb=to_bytes(picture(n)),
+                    rgb=to_bytes(image(n)),
                 )
                 for n in range(min(3, request.count))
             )  # fmt: skip
-            found = replace(found, measured="a ruler", pictures=tuple(pictures))
+            found = replace(found, measured="a ruler", images=tuple(images))
         elif request.step >= 3:
             words = [self.frame(start, step) for step in (2, 3)]
             text = "".join(w.text for w in words if isinstance(w, protocol.TextFrame))
@@ -245,12 +245,12 @@ def sings(start: protocol.Start) -> bool:
     return "chorales" in start.model
 
 
-def begun_from(start: protocol.Start) -> protocol.Picture | str | None:
+def begun_from(start: protocol.Start) -> protocol.RgbImage | str | None:
     """What a model says that it began from: of music, of any path four quarters of G4."""
     if start.init is None:
         return None
     if not sings(start):
-        return training_picture()
+        return training_image()
     tune = bytes([notes.note_token(67), *[notes.HOLD] * 15])
     return score.Given(notes.parse_opening("G major"), (tune, b"", b"", b"")).to_text()
 
@@ -279,16 +279,16 @@ def music_frame(
     return replace(frame, token=token, text=text, forced=forced, candidates=candidates)
 
 
-def known_picture(path: str) -> bool:
+def known_image(path: str) -> bool:
     return path == "data:" or os.path.exists(path)
 
 
-def training_picture() -> protocol.Picture:
-    return protocol.Picture(width=SIDE, height=SIDE, rgb=to_bytes(picture(0)))
+def training_image() -> protocol.RgbImage:
+    return protocol.RgbImage(width=SIDE, height=SIDE, rgb=to_bytes(image(0)))
 
 
 def levels(start: protocol.Start) -> list[float]:
-    """σ at every step, as the picture it begins from and the edits have it; of text none."""
+    """σ at every step, as the image it begins from and the edits have it; of text none."""
     settings = in_force(start)[2]
     if not isinstance(settings, protocol.ImageSettings):
         return [0.0]
@@ -308,7 +308,7 @@ def levels(start: protocol.Start) -> list[float]:
 
 
 def image_frame(start: protocol.Start, step: int, sigmas: list[float]) -> protocol.ImageFrame:
-    clean = picture(start.seed)
+    clean = image(start.seed)
     sigma = sigmas[min(step, len(sigmas) - 1)]
     noise = np.random.default_rng((start.seed, 0)).normal(size=clean.shape)
     share = sigma / (sigma + 1)
@@ -316,11 +316,11 @@ def image_frame(start: protocol.Start, step: int, sigmas: list[float]) -> protoc
     blur = 0.45 + (clean - 0.45) * (1 - share) ** 0.5
     across, down = ([len(axis.values) for axis in start.grid] + [1, 1])[:2]
 
-    pictures = 16 if "video" in start.model else 1
+    images = 16 if "video" in start.model else 1
 
     def sheet(pixels: np.ndarray) -> bytes:
-        """Of a clip all its frames: the picture moves two pixels to the right in each."""
-        moved = (np.roll(pixels, 2 * at, axis=1) for at in range(pictures))
+        """Of a clip all its frames: the image moves two pixels to the right in each."""
+        moved = (np.roll(pixels, 2 * at, axis=1) for at in range(images))
         return b"".join(to_bytes(np.tile(one, (down, across, 1))) for one in moved)
 
     return protocol.ImageFrame(
@@ -329,9 +329,9 @@ def image_frame(start: protocol.Start, step: int, sigmas: list[float]) -> protoc
         sigma=sigma,
         width=SIDE * across,
         height=SIDE * down,
-        pictures=pictures,
+        images=images,
         x=sheet(x),
-        guess=sheet(blur),
+        denoised=sheet(blur),
         noise=sheet(0.5 + noise / 6),
         sound=spoken(step) if "voice" in start.model else b"",
         rate=8000 if "voice" in start.model else 0,

@@ -31,7 +31,7 @@ CARDS = {
         "summary": "colour emoji by name",
         "quality": {"retrieved first": "98 %"},
         "trained": {"minutes": 34, "machine": "2 cores"},
-        "data": {"name": "Noto Color Emoji, 1,231 pictures", "licence": "OFL-1.1"},
+        "data": {"name": "Noto Color Emoji, 1,231 images", "licence": "OFL-1.1"},
         "honesty": "For its shapes such a model is a very good memory.",
     },
     "chorales": {"summary": "four voices after Bach", "quality": {"test loss": "0.42 nats"}},

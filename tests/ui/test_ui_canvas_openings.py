@@ -1,4 +1,4 @@
-"""Canvas begun from a picture, as a forward process or as a grid."""
+"""Canvas begun from an image, as a forward process or as a grid."""
 
 import re
 from pathlib import Path
@@ -9,17 +9,17 @@ from canvas_acting import answered, drawn_to, edits, pane_of, shown
 from textual import events
 
 from genui.base.errors import MisuseError
-from genui.protocol import Axis, Denoise, Picture
+from genui.protocol import Axis, Denoise, RgbImage
 from genui.protocol.settings import parse_axes
 
 # --- other beginnings -----------------------------------------------------------------
 
 
-async def test_a_picture_of_yours_to_begin_from(
+async def test_an_image_of_yours_to_begin_from(
     shipped, open_app: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "cat.png").write_bytes(b"a picture")
+    (tmp_path / "cat.png").write_bytes(b"an image")
     async with open_app() as pilot:
         await drawn_to(pilot, "i")
         await answered(pilot, "cat.png")
@@ -28,7 +28,7 @@ async def test_a_picture_of_yours_to_begin_from(
         await answered(pilot, "0.3")
         await until_seen(pilot, "6/6")
         assert "from cat.png, 0.3" in seen(pilot)
-        assert isinstance(shown(pilot).request.init, Picture)
+        assert isinstance(shown(pilot).request.init, RgbImage)
         await pilot.press("i")
         await answered(pilot, "noise")
         await pilot.press("enter")
@@ -36,14 +36,14 @@ async def test_a_picture_of_yours_to_begin_from(
         assert shown(pilot).request.init is None
 
 
-async def test_without_a_path_it_begins_from_a_training_picture(shipped, open_app: Opener) -> None:
+async def test_without_a_path_it_begins_from_a_training_image(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         await pilot.press("3", "i", "enter", "enter")
         await until_seen(pilot, "12/12")
-        assert "a training picture, 0.6" in seen(pilot)
+        assert "a training image, 0.6" in seen(pilot)
 
 
-async def test_noise_is_added_to_a_training_picture_and_taken_away_from_a_step(
+async def test_noise_is_added_to_a_training_image_and_taken_away_from_a_step(
     shipped, open_app: Opener
 ) -> None:
     async with open_app() as pilot:
@@ -60,7 +60,7 @@ async def test_noise_is_added_to_a_training_picture_and_taken_away_from_a_step(
         await pilot.press(*["left"] * 12, "f")
         await until_seen(pilot, "16/16")
         assert edits(pilot) == [(8, Denoise())]
-        assert "● picture" in seen(pilot)
+        assert "● image" in seen(pilot)
         await pilot.press("u")
         await until_seen(pilot, "predicted 20/20")
         assert not shown(pilot).request.forward
@@ -120,7 +120,7 @@ async def test_the_border_has_the_values_where_the_edges_have_no_room(
         ("guidance 1, 99", "", "guidance '99': expected a number, 0 to 20"),
         ("sampler heum", "", "sampler 'heum': no such sampler; did you mean 'heun'?"),
         ("seed 1..3", "seed 4, 5", "seed is along both sides"),
-        ("seed 1..16", "guidance 1, 2, 3, 4, 5", "80 pictures: at most 64 are drawn at once"),
+        ("seed 1..16", "guidance 1, 2, 3, 4, 5", "80 images: at most 64 are drawn at once"),
     ],
 )
 def test_what_a_grid_cannot_be_is_one_line(along_x: str, along_y: str, line: str) -> None:

@@ -1,4 +1,4 @@
-"""Canvas full-screen: three pictures, forks and masks."""
+"""Canvas full-screen: three images, forks and masks."""
 
 import pytest
 from acting import SIZES, SLOW, Opener, fault, home_of, seen, until, until_seen
@@ -15,7 +15,7 @@ from genui.ui.windows import MaskScreen
 # --- what is shown --------------------------------------------------------------------
 
 
-async def test_o_goes_round_the_three_pictures(shipped, open_app: Opener) -> None:
+async def test_o_goes_round_the_three_images(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         await pilot.press("3", "right", "right")
         await until_seen(pilot, "predicted 2/20")
@@ -30,11 +30,11 @@ async def test_o_goes_round_the_three_pictures(shipped, open_app: Opener) -> Non
         assert large._rgb.tobytes() == frame.noise
         await pilot.press("o")
         await until_seen(pilot, "predicted 2/20")
-        assert large._rgb.tobytes() == frame.guess
+        assert large._rgb.tobytes() == frame.denoised
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_p_puts_three_pictures_of_one_size_side_by_side(
+async def test_p_puts_three_images_of_one_size_side_by_side(
     shipped, open_app: Opener, size: tuple[int, int]
 ) -> None:
     async with open_app(size=size) as pilot:
@@ -44,14 +44,12 @@ async def test_p_puts_three_pictures_of_one_size_side_by_side(
             assert words in seen(pilot)
         three = list(pane_of(pilot).query(".view ImageView").results(image.ImageView))
         assert len({(p.size.height, p.scale_text) for p in three}) == 1
-        assert all(p.has_picture for p in three)
+        assert all(p.has_image for p in three)
         await pilot.press("p")
         await until_seen(pilot, "predicted 19/20")
 
 
-async def test_three_pictures_have_a_small_terminal_to_themselves(
-    shipped, open_app: Opener
-) -> None:
+async def test_three_images_have_a_small_terminal_to_themselves(shipped, open_app: Opener) -> None:
     async with open_app(size=(60, 16)) as pilot:
         await drawn_to(pilot, "p")
         await until_seen(pilot, "step 20/20")
@@ -182,7 +180,7 @@ async def test_a_grid_has_no_mask(shipped, open_app: Opener) -> None:
         await answered(pilot, "none")
         await until_seen(pilot, "20/20")
         await pilot.press("m")
-        await until_seen(pilot, "a mask is painted on one picture")
+        await until_seen(pilot, "a mask is painted on one image")
 
 
 async def test_a_mask_needs_room(shipped, open_app: Opener) -> None:

@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from genui.base import paths
 from genui.formats.image import clip_pixels
 from genui.protocol import ImageFrame
-from genui.protocol import Picture as Given
+from genui.protocol import RgbImage as Given
 from genui.ui.compare import CompareScreen, VariationsScreen
 from genui.ui.generate.image import arranged
 from genui.ui.traces.compare import ROUNDS, ClipHead
@@ -37,7 +37,7 @@ async def clip_drawn(pilot: Pilot[None], *keys: str) -> None:
 def frame_at(pilot: Pilot[None], moment: int) -> np.ndarray:
     frame = shown(pilot).frame
     assert isinstance(frame, ImageFrame)
-    return clip_pixels(frame, "guess")[moment]
+    return clip_pixels(frame, "denoised")[moment]
 
 
 # --- the frames -----------------------------------------------------------------------
@@ -85,10 +85,10 @@ async def test_semicolon_lets_a_held_clip_go_on(video: Path, open_app: Opener) -
         await until(pilot, lambda: view_of(pilot).moment != at)
 
 
-async def test_a_picture_has_no_frames_and_says_so(shipped: Path, open_app: Opener) -> None:
+async def test_an_image_has_no_frames_and_says_so(shipped: Path, open_app: Opener) -> None:
     async with open_app() as pilot:
         await clip_drawn(pilot, "full_stop")
-        await until_seen(pilot, "a picture has no frames")
+        await until_seen(pilot, "an image has no frames")
         assert "/16" not in seen(pilot)
 
 
@@ -168,7 +168,7 @@ def test_a_clip_left_alone_rests_after_its_rounds() -> None:
     assert head.tick(16)
 
 
-def test_a_picture_never_moves() -> None:
+def test_an_image_never_moves() -> None:
     assert not ClipHead().tick(1)
 
 
@@ -204,6 +204,6 @@ async def test_variations_of_a_clip_play_in_step_and_are_held(
         held = screen.traces.clip.at
         await until_seen(pilot, "‖")
         for column, view in zip(screen.columns, screen.query(ColumnView), strict=True):
-            clip, picture = column.frame_at(column.trace.computed), view.query_one(ImageView)
+            clip, image = column.frame_at(column.trace.computed), view.query_one(ImageView)
             assert isinstance(clip, ImageFrame)
-            assert not picture.show(clip_pixels(clip, "guess")[held])  # it is the one shown
+            assert not image.show(clip_pixels(clip, "denoised")[held])  # it is the one shown

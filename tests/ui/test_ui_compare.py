@@ -49,8 +49,8 @@ def word(step: int, token: int, text: str = "") -> TextFrame:
     )
 
 
-def picture(step: int, x: bytes, guess: bytes = bytes(12)) -> ImageFrame:
-    return ImageFrame(trace=1, step=step, sigma=1.0, width=2, height=2, x=x, guess=guess)
+def image(step: int, x: bytes, denoised: bytes = bytes(12)) -> ImageFrame:
+    return ImageFrame(trace=1, step=step, sigma=1.0, width=2, height=2, x=x, denoised=denoised)
 
 
 def test_texts_part_at_the_first_token_that_differs() -> None:
@@ -66,10 +66,10 @@ def test_the_same_number_of_another_vocabulary_is_another_token() -> None:
     assert parting([[word(1, 5, "the")], [word(1, 5, "cat")]]) == 1
 
 
-def test_pictures_part_where_the_noisy_one_differs_whatever_the_guess() -> None:
-    one = [picture(0, bytes(12)), picture(1, bytes(12))]
-    assert parting([one, [one[0], picture(1, bytes(12), guess=bytes([9] * 12))]]) is None
-    assert parting([one, [one[0], picture(1, bytes([1] + [0] * 11))]]) == 1
+def test_images_part_where_the_noisy_one_differs_whatever_the_guess() -> None:
+    one = [image(0, bytes(12)), image(1, bytes(12))]
+    assert parting([one, [one[0], image(1, bytes(12), denoised=bytes([9] * 12))]]) is None
+    assert parting([one, [one[0], image(1, bytes([1] + [0] * 11))]]) == 1
 
 
 def test_of_several_the_first_that_differs_from_the_first_counts() -> None:
@@ -78,10 +78,10 @@ def test_of_several_the_first_that_differs_from_the_first_counts() -> None:
 
 
 def test_the_gap_counts_pixels_and_the_mean_difference_of_their_values() -> None:
-    one = picture(0, bytes(12))
-    other = picture(0, bytes([30, 0, 0] + [0] * 9))
+    one = image(0, bytes(12))
+    other = image(0, bytes([30, 0, 0] + [0] * 9))
     assert gap(one, other, "x") == Gap(share=0.25, mean=30 / 12)
-    assert gap(one, other, "guess") == Gap(share=0.0, mean=0.0)
+    assert gap(one, other, "denoised") == Gap(share=0.0, mean=0.0)
     assert gap(one, replace(one, width=1, x=bytes(6)), "x") is None
 
 
@@ -166,7 +166,7 @@ async def opened(pilot: Pilot[None]) -> CompareScreen:
 
 
 async def forked(pilot: Pilot[None]) -> TracePane:
-    """The Canvas with a picture and, shown, a fork of it at step 12 with noise added."""
+    """The Canvas with an image and, shown, a fork of it at step 12 with noise added."""
     pane = canvas(pilot)
     await pilot.press("3", "end")
     await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 20)

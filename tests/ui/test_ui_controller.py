@@ -17,7 +17,7 @@ from genui.protocol import (
     Axis,
     Denoise,
     EditAt,
-    Picture,
+    RgbImage,
     SetPrompt,
     SetSeed,
     SetSettings,
@@ -362,15 +362,15 @@ def test_pure_noise_and_the_forward_process_need_no_noise(images: Stage) -> None
 # --- other beginnings -------------------------------------------------------------------
 
 
-def test_a_picture_to_begin_from_is_a_path_or_the_nearest_training_picture(
+def test_an_image_to_begin_from_is_a_path_or_the_nearest_training_image(
     images: Stage, tmp_path: Path
 ) -> None:
     path = tmp_path / "cat.png"
-    path.write_bytes(b"a picture")
+    path.write_bytes(b"an image")
     images.controller.open(parse_opening([str(path), "0.3"]))
     images.play()
     assert images.trace.position == images.trace.total == 6
-    assert isinstance(images.trace.request.init, Picture)  # it is kept as it was
+    assert isinstance(images.trace.request.init, RgbImage)  # it is kept as it was
     assert images.labels == ["from cat.png, 0.3"]
     assert parse_opening(["", "0.6"]) == Opening(FROM_DATA, 0.6)
     assert parse_opening(["noise", ""]) == Opening()
@@ -379,7 +379,7 @@ def test_a_picture_to_begin_from_is_a_path_or_the_nearest_training_picture(
             parse_opening(["cat.png", typed])
 
 
-def test_a_picture_that_is_not_there_is_one_line_and_the_last_trace_stays(images: Stage) -> None:
+def test_an_image_that_is_not_there_is_one_line_and_the_last_trace_stays(images: Stage) -> None:
     images.go(20)
     before = images.trace
     images.controller.open(Opening("dog.png"))
@@ -401,7 +401,7 @@ def test_the_forward_process_is_denoised_from_a_step_and_left_again(images: Stag
     images.play()
     assert images.edits == [(8, Denoise())]
     assert images.trace.total == 16
-    assert controller.toggle_forward() == "guess"
+    assert controller.toggle_forward() == "denoised"
     assert not images.trace.request.forward
 
 
@@ -410,9 +410,9 @@ def test_the_forward_process_of_a_finished_image_begins_from_it(images: Stage) -
     finished = images.frame
     images.controller.toggle_forward()
     init = images.controller.opening.init
-    assert isinstance(init, Picture)
-    assert init.rgb == finished.guess
-    assert images.labels[-1] == "forward from this picture"
+    assert isinstance(init, RgbImage)
+    assert init.rgb == finished.denoised
+    assert images.labels[-1] == "forward from this image"
 
 
 # --- branches ---------------------------------------------------------------------------

@@ -54,7 +54,7 @@ async def window(pilot: Pilot[None], form: str = "") -> ExportScreen:
 
 
 def frames_in(found: SavedFile) -> list:
-    """The pictures in a file."""
+    """The images in a file."""
     assert isinstance(found.content, list)
     return found.content
 
@@ -85,7 +85,7 @@ async def test_the_window_lists_every_format_of_the_medium(
         assert "esc cancel" in shown
 
 
-async def test_a_png_is_the_picture_at_the_playhead_with_its_recipe(
+async def test_a_png_is_the_image_at_the_playhead_with_its_recipe(
     shipped: Path, open_app: Opener, folder: Path
 ) -> None:
     async with open_app() as pilot:
@@ -112,11 +112,11 @@ async def test_a_png_is_the_picture_at_the_playhead_with_its_recipe(
 
 
 @pytest.mark.parametrize(
-    ("form", "name", "pictures"),
+    ("form", "name", "images"),
     [("film", "emoji-1.png", 1), ("gif", "emoji-1.gif", 21), ("apng", "emoji-1.apng", 21)],
 )
-async def test_strips_and_moving_pictures_carry_the_recipe(
-    form: str, name: str, pictures: int, shipped: Path, open_app: Opener, folder: Path
+async def test_strips_and_moving_images_carry_the_recipe(
+    form: str, name: str, images: int, shipped: Path, open_app: Opener, folder: Path
 ) -> None:
     async with open_app() as pilot:
         pane = await drawn(pilot)
@@ -127,7 +127,7 @@ async def test_strips_and_moving_pictures_carry_the_recipe(
         found = read(folder / name)
         assert pane.trace is not None
         assert to_start(found.recipe) == pane.trace.request
-        assert len(frames_in(found)) == pictures
+        assert len(frames_in(found)) == images
 
 
 async def test_text_is_written_whole_with_the_recipe_of_its_branch(

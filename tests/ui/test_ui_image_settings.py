@@ -1,4 +1,4 @@
-"""How the settings of a picture read in the inspector."""
+"""How the settings of an image read in the inspector."""
 
 from genui.protocol import ImageSettings
 from genui.ui.settings import image_lines

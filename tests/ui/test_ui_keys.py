@@ -191,8 +191,8 @@ async def test_the_palette_has_actions_models_recipes_and_themes(shipped, open_a
 
 async def test_a_palette_command_acts_in_its_pane(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
-        await pilot.press("ctrl+p", *"canvas: picture")
-        await until_seen(pilot, "Canvas: picture")
+        await pilot.press("ctrl+p", *"canvas: image")
+        await until_seen(pilot, "Canvas: image")
         await pilot.press("down", "enter")
         await until(pilot, lambda: home_of(pilot).current == "canvas")
         await until_seen(pilot, "20/20")

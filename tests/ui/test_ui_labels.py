@@ -16,7 +16,7 @@ from genui.ui.widgets.candidates import LabelBars
 
 @pytest.fixture
 def judged(shipped: Path) -> Path:
-    """Beside the models that generate, a classifier of texts and one of pictures."""
+    """Beside the models that generate, a classifier of texts and one of images."""
     stage.ship(shipped, "speakers", "fashion-labels")
     return shipped
 
@@ -85,7 +85,7 @@ async def test_before_there_is_a_text_it_says_what_to_press(judged, open_app: Op
         await until_seen(pilot, "speakers · press space")
 
 
-async def test_the_canvas_asks_classifiers_of_pictures_only(judged, open_app: Opener) -> None:
+async def test_the_canvas_asks_classifiers_of_images_only(judged, open_app: Opener) -> None:
     async with open_app() as pilot:
         await pilot.press("3", "right", "right", "J")
         await until_seen(pilot, "fashion-labels · of step 2")

@@ -44,7 +44,7 @@ async def test_four_panes_share_120_by_40(shipped, open_app: Opener) -> None:
         regions = list(panes.values())
         assert all(r.width >= 34 and r.height >= 17 for r in regions)
         assert not any(a.overlaps(b) for n, a in enumerate(regions) for b in regions[n + 1 :])
-        # Room for a 32×32 picture at one column a pixel.
+        # Room for a 32×32 image at one column a pixel.
         assert panes["canvas"].width >= 36
         assert panes["canvas"].height >= 20
 

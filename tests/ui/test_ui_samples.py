@@ -152,18 +152,18 @@ async def test_without_samples_it_says_what_makes_them(kind: str, format: str, l
         await until(pilot, lambda: line in " ".join(seen(pilot).replace("│", " ").split()))
 
 
-async def test_a_picture_of_any_size_is_drawn_and_text_is_never_markup() -> None:
+async def test_an_image_of_any_size_is_drawn_and_text_is_never_markup() -> None:
     run = writer("plays")
     buffer = io.BytesIO()
     Image.fromarray(np.full((50, 90, 3), 200, np.uint8)).save(buffer, "PNG")
     run.sample(50, ".png").write_bytes(buffer.getvalue())
     run.sample(60, ".txt").write_text("[red]no markup[/red] \x1b[31mno code")
-    run.sample(70, ".png").write_text("no picture at all")
+    run.sample(70, ".png").write_text("no image at all")
     panel = SamplesPanel()
     async with opened(panel) as pilot:
         app_of(pilot).show(look(run), cursor=50)
-        picture = panel.query(ImageView).first()
-        await until(pilot, lambda: picture.has_picture and picture.display)
+        image = panel.query(ImageView).first()
+        await until(pilot, lambda: image.has_image and image.display)
         app_of(pilot).show(look(run), cursor=60)
         await until_seen(pilot, "[red]no markup[/red] no code")
         app_of(pilot).show(look(run), cursor=70)
@@ -194,12 +194,12 @@ async def test_w_plays_the_samples_and_the_cursor_goes_along(
         await until_seen(pilot, "KING RICHARD")
 
 
-async def test_a_picture_and_a_text_of_one_step_are_shown_together() -> None:
+async def test_an_image_and_a_text_of_one_step_are_shown_together() -> None:
     run = writer()
-    picture = io.BytesIO()
+    image = io.BytesIO()
     noise = np.random.default_rng(1).integers(0, 255, (32, 32, 3), np.uint8)
-    Image.fromarray(noise).save(picture, "PNG")
-    run.sample(300, ".png").write_bytes(picture.getvalue())
+    Image.fromarray(noise).save(image, "PNG")
+    run.sample(300, ".png").write_bytes(image.getvalue())
     panel = SamplesPanel()
     async with opened(panel, size=(60, 30)) as pilot:
         app_of(pilot).show(look(run))

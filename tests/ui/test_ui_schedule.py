@@ -51,7 +51,7 @@ def test_a_forward_process_rises_until_it_is_turned_round() -> None:
 
 def test_levels_are_learnt_from_frames() -> None:
     frames = [
-        ImageFrame(trace=1, step=step, sigma=40.0 - step, width=1, height=1, x=b"", guess=b"")
+        ImageFrame(trace=1, step=step, sigma=40.0 - step, width=1, height=1, x=b"", denoised=b"")
         for step in range(3)
     ]
     traces = [Trace(request=start(init="cat.png", strength=0.6), first=0, frames=frames)]

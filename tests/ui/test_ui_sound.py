@@ -50,7 +50,7 @@ async def test_the_waveform_stands_below_the_spectrogram(voice: Path, open_app: 
         assert any("⣿" in line or "⠿" in line for line in seen(pilot).splitlines())
 
 
-async def test_a_picture_has_no_waveform(shipped: Path, open_app: Opener) -> None:
+async def test_an_image_has_no_waveform(shipped: Path, open_app: Opener) -> None:
     async with open_app() as pilot:
         await drawn_to(pilot, "S")
         assert not wave_of(pilot).display

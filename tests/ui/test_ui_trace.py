@@ -10,9 +10,9 @@ from genui.ui.traces.trees import Trace
 from genui.ui.widgets.base import escape_newlines, unescape_newlines
 
 
-def picture(step: int) -> protocol.ImageFrame:
+def image(step: int) -> protocol.ImageFrame:
     return protocol.ImageFrame(
-        trace=1, step=step, sigma=1.0, width=1, height=1, x=b"\0\0\0", guess=b"\0\0\0"
+        trace=1, step=step, sigma=1.0, width=1, height=1, x=b"\0\0\0", denoised=b"\0\0\0"
     )
 
 
@@ -29,7 +29,7 @@ def begun(total: int = 20) -> Trace[protocol.ImageFrame]:
             trace=1, model="m", family="f", medium="image", prompt="p", total_steps=total
         )
     )
-    trace.receive([picture(0)], 0.0)
+    trace.receive([image(0)], 0.0)
     trace.seek(0)
     return trace
 
@@ -50,13 +50,13 @@ def test_a_pause_cancels_once_and_play_waits_for_the_idle() -> None:
     trace = begun()
     trace.play()
     assert trace.next_request() == (0, 20)
-    trace.receive([picture(1), picture(2)], 1.0)
+    trace.receive([image(1), image(2)], 1.0)
     trace.pause()
     assert trace.next_request() == "cancel"
     assert trace.next_request() is None
     trace.play()
     assert trace.next_request() is None
-    trace.receive([picture(3)], 1.1)
+    trace.receive([image(3)], 1.1)
     trace.idle(idle("cancelled", 3))
     assert trace.next_request() == (3, 17)
 
@@ -65,7 +65,7 @@ def test_an_advance_that_has_delivered_everything_is_not_cancelled() -> None:
     trace = begun(2)
     trace.play()
     trace.next_request()
-    trace.receive([picture(1), picture(2)], 1.0)
+    trace.receive([image(1), image(2)], 1.0)
     trace.pause()
     assert trace.next_request() is None
 
@@ -74,15 +74,15 @@ def test_frames_computed_again_after_a_restart_are_not_kept_twice() -> None:
     trace = begun()
     trace.seek(2)
     trace.next_request()
-    trace.receive([picture(1), picture(2)], 1.0)
+    trace.receive([image(1), image(2)], 1.0)
     trace.lose()
     trace.seek(4)
     assert trace.next_request() == "start"
     trace.id = 2
     trace.started = True
-    trace.receive([picture(0)], 2.0)
+    trace.receive([image(0)], 2.0)
     assert trace.next_request() == (2, 2)
-    trace.receive([picture(3), picture(4)], 2.1)
+    trace.receive([image(3), image(4)], 2.1)
     assert [frame.step for frame in trace.frames] == [0, 1, 2, 3, 4]
 
 
@@ -90,7 +90,7 @@ def test_the_playhead_shows_every_step_of_a_short_trace_and_hurries_in_a_long_on
     short, long = begun(20), begun(400)
     for trace in (short, long):
         trace.play()
-        trace.receive([picture(n) for n in range(1, trace.total + 1)], 1.0)
+        trace.receive([image(n) for n in range(1, trace.total + 1)], 1.0)
     ticks = 0
     while short.playing:
         before = short.position
@@ -107,7 +107,7 @@ def test_the_playhead_shows_every_step_of_a_short_trace_and_hurries_in_a_long_on
 
 def test_playing_from_the_end_begins_again() -> None:
     trace = begun(2)
-    trace.receive([picture(1), picture(2)], 1.0)
+    trace.receive([image(1), image(2)], 1.0)
     trace.seek(2)
     trace.play()
     assert trace.position == 0

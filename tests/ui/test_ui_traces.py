@@ -51,7 +51,7 @@ async def test_one_token_forward_and_back(shipped, open_app: Opener) -> None:
         await until(pilot, lambda: prose.token_count == 400)
 
 
-async def test_pictures_step_forward_from_the_worker_and_back_from_memory(
+async def test_images_step_forward_from_the_worker_and_back_from_memory(
     shipped, open_app: Opener
 ) -> None:
     async with open_app() as pilot:
@@ -130,7 +130,7 @@ async def test_the_sampler_goes_round(shipped, open_app: Opener) -> None:
         assert names == [*list(SAMPLERS)[1:], "dpmpp-2m"]
 
 
-async def test_o_swaps_the_guess_and_the_noisy_picture(shipped, open_app: Opener) -> None:
+async def test_o_swaps_the_guess_and_the_noisy_image(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         await pilot.press("tab", "tab", "tab", "right")
         await until_seen(pilot, "predicted 1/20")

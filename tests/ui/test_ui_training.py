@@ -30,14 +30,14 @@ async def test_a_run_is_shown_with_its_curve_and_its_sample(shipped, open_app: O
             assert text in screen
 
 
-async def test_a_sample_of_pictures_is_drawn(shipped, open_app: Opener) -> None:
+async def test_a_sample_of_images_is_drawn(shipped, open_app: Opener) -> None:
     stage.make_run(recipe="emoji", name="faces", step=400)
     async with open_app() as pilot:
         await pilot.press("tab")
         await until_seen(pilot, "step 400")
-        picture = home_of(pilot).query_one(SamplesPanel).query_one(ImageView)
-        await until(pilot, lambda: picture.has_picture)
-        assert picture.display
+        image = home_of(pilot).query_one(SamplesPanel).query_one(ImageView)
+        await until(pilot, lambda: image.has_image)
+        assert image.display
 
 
 async def test_comma_and_full_stop_walk_through_the_samples(shipped, open_app: Opener) -> None:

@@ -5,13 +5,13 @@ from genui.protocol import AddNoise, EditAt, ImageSettings, SetSeed, SetSettings
 from genui.protocol.edits import in_force
 from genui.ui.traces.trees import MOST, Trace, Tree
 
-Pictures = Trace[protocol.ImageFrame]
+Images = Trace[protocol.ImageFrame]
 
 
-def picture(step: int, shade: int = 0) -> protocol.ImageFrame:
+def image(step: int, shade: int = 0) -> protocol.ImageFrame:
     pixel = bytes([shade] * 3)
     return protocol.ImageFrame(
-        trace=1, step=step, sigma=1.0, width=1, height=1, x=pixel, guess=pixel
+        trace=1, step=step, sigma=1.0, width=1, height=1, x=pixel, denoised=pixel
     )
 
 
@@ -21,17 +21,17 @@ def started(step: int = 0, total: int = 10) -> protocol.Started:
     )
 
 
-def begun(steps: int = 10) -> Pictures:
+def begun(steps: int = 10) -> Images:
     """A trace that the worker has taken to step 6, shown there."""
     request = protocol.Start(
         trace=0, model="m", prompt="p", seed=1, settings=ImageSettings(steps=steps)
     )
-    trace: Pictures = Trace(request=request, first=0, total=steps)
+    trace: Images = Trace(request=request, first=0, total=steps)
     trace.seek(6)
     assert trace.next_request() == "start"
     trace.id = 1
     trace.begin(started(total=steps))
-    trace.receive([picture(n) for n in range(7)], 0.0)
+    trace.receive([image(n) for n in range(7)], 0.0)
     return trace
 
 
@@ -52,8 +52,8 @@ def test_a_fork_shares_the_steps_before_it_and_is_asked_as_a_fork() -> None:
     assert trace.next_request() == "fork"
     trace.id = 2
     trace.begin(started(step=4, total=13))
-    trace.receive([picture(4, shade=9)], 0.0)
-    assert trace.frame == picture(4, shade=9)
+    trace.receive([image(4, shade=9)], 0.0)
+    assert trace.frame == image(4, shade=9)
     assert trace.total == 13
     trace.play()
     assert trace.next_request() == (4, 9)
@@ -70,16 +70,16 @@ def test_a_fork_of_what_the_worker_has_lost_begins_by_itself_with_its_edits() ->
     trace.seek(5)
     # The edited frame of step 4 is computed on the way.
     assert trace.next_request() == (3, 2)
-    trace.receive([picture(0), picture(4, shade=9), picture(5)], 0.0)
-    assert trace.frames[4] == picture(4, shade=9)
-    assert trace.frame == picture(5)
+    trace.receive([image(0), image(4, shade=9), image(5)], 0.0)
+    assert trace.frames[4] == image(4, shade=9)
+    assert trace.frame == image(5)
 
 
 def test_an_edit_may_make_a_trace_longer_than_was_known() -> None:
     trace = begun()
     trace.play()
     assert trace.next_request() == (6, 4)
-    trace.receive([picture(n) for n in range(7, 11)], 0.0)
+    trace.receive([image(n) for n in range(7, 11)], 0.0)
     trace.idle(protocol.Idle(trace=1, step=10, steps=4, seconds=0.1, total=12, reason="done"))
     assert trace.next_request() == (10, 2)
 

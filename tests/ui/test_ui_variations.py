@@ -49,7 +49,7 @@ def noise_of(screen: VariationsScreen) -> int:
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_variations_of_a_picture_are_a_grid_to_choose_from(
+async def test_variations_of_an_image_are_a_grid_to_choose_from(
     size: tuple[int, int], shipped: Path, open_app: Opener
 ) -> None:
     async with open_app(size=size) as pilot:
@@ -141,7 +141,7 @@ async def test_with_nothing_to_vary_one_line_says_what_to_do(
         await until(pilot, lambda: pane.trace is not None and bool(pane.trace.request.grid))
         await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
         await pilot.press("v")
-        await until_seen(pilot, "vary one picture of it")
+        await until_seen(pilot, "vary one image of it")
 
 
 async def test_a_favourite_is_kept_listed_opened_and_let_go(
@@ -200,7 +200,7 @@ async def test_variations_go_on_a_contact_sheet(
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_the_nearest_training_pictures_stand_beside_the_sample(
+async def test_the_nearest_training_images_stand_beside_the_sample(
     size: tuple[int, int], shipped: Path, open_app: Opener
 ) -> None:
     async with open_app(size=size) as pilot:
@@ -256,7 +256,7 @@ async def test_before_anything_is_made_it_says_what_to_press(
 # --- the table of probes ------------------------------------------------------------------
 
 ROWS = [
-    {"model": "real pictures", "found": {
+    {"model": "real images", "found": {
         "frechet": 1.5, "precision": 0.9, "recall": 0.8, "density": 1.0, "coverage": 0.95,
         "copying": 0.5, "right": 0.92}},
     {"model": "m\x1b[31m", "family": "gan", "fault": "m: draws nothing"},
@@ -315,7 +315,7 @@ async def test_what_cannot_be_measured_is_one_line(
 def test_a_wide_table_has_a_line_a_model_and_a_narrow_one_a_column_a_model() -> None:
     wide = str(table(ROWS, 200)).split("\n")
     assert wide[0].startswith("model")
-    assert wide[1].startswith("real pictures")
+    assert wide[1].startswith("real images")
     assert wide[2].startswith("m[31m") or wide[2].startswith("m ")
     assert wide[-1] == "m: draws nothing"
     narrow = str(table(ROWS, 60)).split("\n")

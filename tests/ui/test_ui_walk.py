@@ -1,4 +1,4 @@
-"""The Walk pane: a GAN's picture, and the directions, seeds and captions that lead from it."""
+"""The Walk pane: a GAN's image, and the directions, seeds and captions that lead from it."""
 
 import json
 import sys
@@ -61,13 +61,13 @@ def frame(pilot: Pilot[None]) -> ImageFrame:
 
 
 async def walking(pilot: Pilot[None], step: str = "20/40") -> TracePane:
-    """A GAN opened, at its seed's own picture."""
+    """A GAN opened, at its seed's own image."""
     home_of(pilot).open_model(find_model("fashion-gan"))
     await until_seen(pilot, f"step {step}")
     return pane_of(pilot)
 
 
-async def test_a_gan_opens_at_the_seeds_own_picture(open_app: Opener) -> None:
+async def test_a_gan_opens_at_the_seeds_own_image(open_app: Opener) -> None:
     async with open_app(worker=WALKER) as pilot:
         await walking(pilot)
         assert frame(pilot).along == pytest.approx(seed_latent(1, 16)[:8], abs=1e-3)
@@ -94,7 +94,7 @@ async def test_arrows_walk_along_the_direction_both_ways(open_app: Opener) -> No
         assert frame(pilot).along[0] == pytest.approx(own[0] - 3, abs=1e-3)
 
 
-async def test_a_path_to_a_seed_plays_and_ends_at_its_picture(open_app: Opener) -> None:
+async def test_a_path_to_a_seed_plays_and_ends_at_its_image(open_app: Opener) -> None:
     async with open_app(worker=WALKER) as pilot:
         await walking(pilot)
         await pilot.press("i")
@@ -137,7 +137,7 @@ async def test_a_grid_of_what_a_walk_has_not_is_refused(open_app: Opener) -> Non
         await pilot.press("escape")
 
 
-async def test_keys_without_a_picture_yet_do_no_harm(open_app: Opener) -> None:
+async def test_keys_without_an_image_yet_do_no_harm(open_app: Opener) -> None:
     async with open_app(worker=(*WALKER[:1], "-c", "import time; time.sleep(60)")) as pilot:
         home_of(pilot).open_model(find_model("fashion-gan"))
         await until(pilot, lambda: bool(home_of(pilot).query("#walk")))
@@ -170,7 +170,7 @@ class Walker(Worker, FakeWalk):
 
 
 class Walk:
-    """A walk that stands at its seed's own picture."""
+    """A walk that stands at its seed's own image."""
 
     def __init__(self) -> None:
         self.listener = Listener()
@@ -234,7 +234,7 @@ def test_a_fork_turns_off_to_a_random_seed_as_a_branch() -> None:
     assert end.along == pytest.approx(seed_latent(goal, 16)[:8], abs=1e-3)
 
 
-def test_from_the_seeds_own_picture_a_path_begins_anew() -> None:
+def test_from_the_seeds_own_image_a_path_begins_anew() -> None:
     walk = Walk()
     walk.controller.walk_to(9)
     assert walk.trace.playing

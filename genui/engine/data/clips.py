@@ -55,8 +55,8 @@ ROUND = frozenset(
 # the same every time, as a mean over all beginnings would be a figure that hovers (what a model
 # expects of pure noise is that mean). Place, size and length are drawn.
 
-CLIP_FRAMES = 16  # pictures of a clip
-FPS = 10  # pictures a second that a clip is meant to be seen at
+CLIP_FRAMES = 16  # images of a clip
+FPS = 10  # images a second that a clip is meant to be seen at
 
 Poses = NDArray[np.float32]
 """[16, 4]: x, y, size and angle in each frame."""
@@ -175,7 +175,7 @@ def draw_poses(motion: str, rng: np.random.Generator) -> Poses:
 # "red heart moving up on black": a colour, an icon, what it does, a colour. A share of the
 # pairs of icon and motion, and of the pairs of colours, is never trained.
 
-INNER = SIDE - 2 * ICONS_MARGIN  # pixels of an icon's own picture that are a pose's `size`
+INNER = SIDE - 2 * ICONS_MARGIN  # pixels of an icon's own image that are a pose's `size`
 PADDED = 48  # pixels, so that no corner is cut off when it turns
 HELD_MOTIONS = 10  # one of so many pairs of icon and motion is never trained
 UNSAID = 0.5  # share of clips that stand still whose caption does not say so

@@ -62,8 +62,8 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     return np.frombuffer(body, np.uint8, offset=start).reshape(shape)
 
 
-# --- Fashion-MNIST (Xiao et al. 2017): ten kinds of clothing, 6,000 grey pictures each --------
-# Many pictures to one caption, so that a sample can be new; and an official test set, so that
+# --- Fashion-MNIST (Xiao et al. 2017): ten kinds of clothing, 6,000 grey images each --------
+# Many images to one caption, so that a sample can be new; and an official test set, so that
 # what is learned can be told from what is remembered. The test set is never trained.
 
 CAPTIONS = (
@@ -119,7 +119,7 @@ def holds_idx(data: str) -> bool:
 
 
 def pad(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Grey pictures [N, 28, 28] on black, repeated to RGB and opaque: [N, 32, 32, 4]."""
+    """Grey images [N, 28, 28] on black, repeated to RGB and opaque: [N, 32, 32, 4]."""
     rgba = np.zeros((len(grey), SIDE, SIDE, 4), np.uint8)
     rgba[:, MARGIN:-MARGIN, MARGIN:-MARGIN, :3] = grey[..., None]
     rgba[..., 3] = 255
@@ -137,20 +137,20 @@ def _folder(data: str) -> Path | None:
 
 
 def _part(folder: Path | None, part: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The pictures [N, 28, 28] and labels [N] of one part."""
+    """The images [N, 28, 28] and labels [N] of one part."""
     images_path = _fashion_file(folder, f"{part}-images-idx3-ubyte.gz")
     labels_path = _fashion_file(folder, f"{part}-labels-idx1-ubyte.gz")
     images, labels = read_idx(images_path, 3), read_idx(labels_path, 1)
     if images.shape[1:] != (DRAWN, DRAWN):
         height, width = images.shape[1:]
-        raise MisuseError(f"{images_path}: pictures of {width}×{height}; {DRAWN}×{DRAWN} needed")
+        raise MisuseError(f"{images_path}: images of {width}×{height}; {DRAWN}×{DRAWN} needed")
     if len(images) != len(labels):
         raise MisuseError(
-            f"{labels_path}: {len(labels):,} labels for {len(images):,} pictures; "
+            f"{labels_path}: {len(labels):,} labels for {len(images):,} images; "
             "take both files from one place"
         )
     if not len(labels):
-        raise MisuseError(f"{images_path}: holds no picture")
+        raise MisuseError(f"{images_path}: holds no image")
     if labels.max() >= len(CAPTIONS):
         raise MisuseError(f"{labels_path}: label {labels.max()}; they go from 0 to 9")
     return images, labels

@@ -231,7 +231,7 @@ def _is_plain(name: str) -> bool:
 
 ICONS_MARGIN = 2  # pixels around the longest side
 LARGE = 8 * SIDE  # pixels a glyph is drawn at before it is reduced
-ICONS_DRAWING = 1  # raise whenever the same glyph would come out as another picture
+ICONS_DRAWING = 1  # raise whenever the same glyph would come out as another image
 
 
 def read_icons() -> RawImages:
@@ -305,7 +305,7 @@ FOLDERS = (
 ONLY_SIZE = 109  # the one size of the bitmaps inside the font
 EMOJI_MARGIN = 1  # pixels around the longest side
 MOST_BYTES = 64 << 20  # of a font
-EMOJI_DRAWING = 1  # raise whenever the same emoji would come out as another picture
+EMOJI_DRAWING = 1  # raise whenever the same emoji would come out as another image
 
 UNWANTED_WORDS = frozenset(
     {
@@ -375,15 +375,15 @@ def draw_emoji(font: ImageFont.FreeTypeFont, glyph: str) -> NDArray[np.uint8] | 
     """
     if font.getlength(glyph) > 1.5 * ONLY_SIZE:  # drawn as its parts, side by side
         return None
-    picture = Image.new("RGBA", (2 * ONLY_SIZE, 2 * ONLY_SIZE))
+    image = Image.new("RGBA", (2 * ONLY_SIZE, 2 * ONLY_SIZE))
     where = (ONLY_SIZE // 4, ONLY_SIZE // 4)
-    ImageDraw.Draw(picture).text(where, glyph, font=font, embedded_color=True)
-    inked = picture.getbbox()
-    return None if inked is None else fit_square(picture.crop(inked), EMOJI_MARGIN)
+    ImageDraw.Draw(image).text(where, glyph, font=font, embedded_color=True)
+    inked = image.getbbox()
+    return None if inked is None else fit_square(image.crop(inked), EMOJI_MARGIN)
 
 
 def _draw_emoji(path: Path, glyphs: dict[str, str]) -> Drawn:
-    """Pictures [N, 32, 32, 4] and their captions; of equal pictures the first is kept."""
+    """Images [N, 32, 32, 4] and their captions; of equal images the first is kept."""
     font = read_regular(path, MOST_BYTES, "name another in GENUI_EMOJI_FONT")
     listed = "\n".join(f"{caption}={glyph}" for caption, glyph in glyphs.items())
     key = hashlib.sha256(font + f"{EMOJI_DRAWING} {pillow_version}\n{listed}".encode()).hexdigest()[
@@ -393,15 +393,15 @@ def _draw_emoji(path: Path, glyphs: dict[str, str]) -> Drawn:
     if cached is not None:
         return cached
     face = _open(path, font)
-    pictures: dict[bytes, tuple[str, NDArray[np.uint8]]] = {}
+    images: dict[bytes, tuple[str, NDArray[np.uint8]]] = {}
     for caption, glyph in glyphs.items():
         rgba = draw_emoji(face, glyph)
         if rgba is not None:
-            pictures.setdefault(rgba.tobytes(), (caption, rgba))
-    if not pictures:
+            images.setdefault(rgba.tobytes(), (caption, rgba))
+    if not images:
         raise GenuiError(f"{path}: holds no emoji; name a {FONT_NAME} in GENUI_EMOJI_FONT")
-    rgba = np.stack([picture for _, picture in pictures.values()])
-    drawn = rgba, tuple(caption for caption, _ in pictures.values())
+    rgba = np.stack([image for _, image in images.values()])
+    drawn = rgba, tuple(caption for caption, _ in images.values())
     write_cache(f"emoji-{key}", drawn)
     return drawn
 

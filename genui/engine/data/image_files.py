@@ -36,14 +36,14 @@ class UnusableError(Exception):
 
 
 class Square(NamedTuple):
-    """A picture as it can be used, and what was done to make it so."""
+    """An image as it can be used, and what was done to make it so."""
 
     rgba: NDArray[np.uint8]  # [32, 32, 4]
     changes: tuple[str, ...]  # as "96×64 fitted to 32×32"
 
 
 def read_square(path: Path, most_pixels: int) -> Square:
-    """The picture, upright, padded to a square and fitted to 32×32.
+    """The image, upright, padded to a square and fitted to 32×32.
 
     Raises UnusableError; one of more than `most_pixels` is refused before it is decoded.
     """
@@ -54,41 +54,41 @@ def read_square(path: Path, most_pixels: int) -> Square:
     except (OSError, ValueError):  # closed to us, or no name a file can have
         raise UnusableError("cannot be reached; check its name and permissions") from None
     if stat.S_ISDIR(status.st_mode):
-        raise UnusableError("is a folder; name a picture file")
+        raise UnusableError("is a folder; name an image file")
     if not stat.S_ISREG(status.st_mode):
-        raise UnusableError("is no ordinary file; name a picture file")
+        raise UnusableError("is no ordinary file; name an image file")
     if status.st_size > MOST_IMAGE_BYTES:
         raise UnusableError(f"larger than {MOST_IMAGE_BYTES >> 20} MiB; make it smaller")
     try:
-        picture, mode = _open(path, most_pixels)
+        image, mode = _open(path, most_pixels)
     except Image.DecompressionBombError:
         raise UnusableError(f"more than {most_pixels:,} pixels; make it smaller") from None
     except PermissionError:
         raise UnusableError("may not be read; change its permissions") from None
     except UnidentifiedImageError:
         known = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
-        raise UnusableError(f"is no picture this can read; use a {known}") from None
+        raise UnusableError(f"is no image this can read; use a {known}") from None
     except Exception:  # a broken file makes Pillow's decoders raise nearly anything
         raise UnusableError("is broken or cut off; replace it with a whole one") from None
-    hard_edged = max(picture.size) < SIDE or _is_enlarged_pixel_art(picture)
+    hard_edged = max(image.size) < SIDE or _is_enlarged_pixel_art(image)
     resampling = Image.Resampling.NEAREST if hard_edged else Image.Resampling.LANCZOS
-    return Square(fit_square(picture, resample=resampling), _changes(picture, mode))
+    return Square(fit_square(image, resample=resampling), _changes(image, mode))
 
 
-def _changes(picture: Image.Image, mode: str) -> tuple[str, ...]:
-    """What a person should know of the fitting; `mode` is the picture's as it was stored."""
+def _changes(image: Image.Image, mode: str) -> tuple[str, ...]:
+    """What a person should know of the fitting; `mode` is the image's as it was stored."""
     changes = []
-    if picture.size != (SIDE, SIDE):
-        changes.append(f"{picture.width}×{picture.height} fitted to {SIDE}×{SIDE}")
+    if image.size != (SIDE, SIDE):
+        changes.append(f"{image.width}×{image.height} fitted to {SIDE}×{SIDE}")
     if mode.startswith("I"):
         changes.append("16 bits made 8")
-    if min(picture.getchannel("A").getextrema()) < 255:  # type: ignore[type-var]
+    if min(image.getchannel("A").getextrema()) < 255:  # type: ignore[type-var]
         changes.append("what is transparent filled")
     return tuple(changes)
 
 
 def _open(path: Path, most_pixels: int) -> tuple[Image.Image, str]:
-    """The picture as RGBA, and its mode in the file."""
+    """The image as RGBA, and its mode in the file."""
     with warnings.catch_warnings():
         # Pillow's own limits: the error is an error, the warning comes below `most_pixels`.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -98,19 +98,19 @@ def _open(path: Path, most_pixels: int) -> tuple[Image.Image, str]:
             return _rgba(ImageOps.exif_transpose(opened)), opened.mode
 
 
-def _rgba(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I"):  # 16 bits of grey, which convert() would clip to white
-        grey = np.asarray(picture).astype(np.float64) / 257
-        picture = Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8))
-    return picture.convert("RGBA")
+def _rgba(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits of grey, which convert() would clip to white
+        grey = np.asarray(image).astype(np.float64) / 257
+        image = Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8))
+    return image.convert("RGBA")
 
 
-def _is_enlarged_pixel_art(picture: Image.Image) -> bool:
+def _is_enlarged_pixel_art(image: Image.Image) -> bool:
     """Whether it is a square of 32×32 blocks of one colour each."""
-    factor = picture.width // SIDE
-    if picture.size != (factor * SIDE, factor * SIDE):
+    factor = image.width // SIDE
+    if image.size != (factor * SIDE, factor * SIDE):
         return False
-    pixels = np.asarray(picture)
+    pixels = np.asarray(image)
     blocks = pixels[::factor, ::factor].repeat(factor, axis=0).repeat(factor, axis=1)
     return np.array_equal(pixels, blocks)
 
@@ -121,8 +121,8 @@ def _is_enlarged_pixel_art(picture: Image.Image) -> bool:
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
 EXAMPLE_ROW = '{"file_name": "cat.png", "text": "a cat"}'
-MOST_PICTURES = 100_000  # 400 MB as 32×32 RGBA
-MOST_PIXELS = 50_000_000  # of a picture before it is reduced
+MOST_IMAGES = 100_000  # 400 MB as 32×32 RGBA
+MOST_PIXELS = 50_000_000  # of an image before it is reduced
 MOST_CAPTION = 300  # characters
 MOST_NOTES = 20
 
@@ -139,15 +139,15 @@ class _Row(msgspec.Struct):
 
 
 def load_folder(path: str | os.PathLike[str]) -> CaptionedImages:
-    """Every usable picture in the folder and its sub-folders, with its caption.
+    """Every usable image in the folder and its sub-folders, with its caption.
 
     What is left out is listed in `notes`. Raises MisuseError where the path is no folder
     or nothing in it can be used.
     """
-    folder = open_folder(path, "pictures need a folder, such as cat.png with cat.txt")
+    folder = open_folder(path, "images need a folder, such as cat.png with cat.txt")
     notes: list[str] = []
-    usable, _ = read_captioned(folder, SUFFIXES, "pictures", MOST_PICTURES, read_picture, notes)
-    rgba = np.stack([picture for picture, _ in usable])
+    usable, _ = read_captioned(folder, SUFFIXES, "images", MOST_IMAGES, read_image, notes)
+    rgba = np.stack([image for image, _ in usable])
     captions = tuple(caption for _, caption in usable)
     trained, held_out = hold_out_images(len(captions))
     return CaptionedImages(
@@ -209,8 +209,8 @@ def read_captioned(
     return usable, len(files)
 
 
-def read_picture(path: Path) -> NDArray[np.uint8]:
-    """The picture, upright, padded to a square and fitted to [32, 32, 4].
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """The image, upright, padded to a square and fitted to [32, 32, 4].
 
     Raises MisuseError naming the file where it cannot be used.
     """
@@ -260,7 +260,7 @@ def _with_captions(
 
 
 def _metadata(folder: Path, notes: list[str]) -> dict[Path, str] | None:
-    """Captions by picture from metadata.jsonl, or None where there is none."""
+    """Captions by image from metadata.jsonl, or None where there is none."""
     path = folder / METADATA
     if not path.is_file():
         return None
@@ -309,7 +309,7 @@ AGAIN = "genui generate MODEL -n 6000 --out FOLDER"
 
 
 def drawn_by(recipe: DiffusionRecipe) -> ModelInfo:
-    """The model that drew the folder of pictures that a recipe is to be trained against.
+    """The model that drew the folder of images that a recipe is to be trained against.
 
     Raises MisuseError where no model did, it is there no more, its weights are others now, or it
     cannot be compared with.
@@ -319,7 +319,7 @@ def drawn_by(recipe: DiffusionRecipe) -> ModelInfo:
         plan, critic = read_plan(folder), used_critic(folder)
     except (OSError, msgspec.DecodeError):
         raise MisuseError(
-            f"against={show(folder)}: is no folder of pictures that a model drew; {AGAIN}"
+            f"against={show(folder)}: is no folder of images that a model drew; {AGAIN}"
         ) from None
     model = find_model(plan.model)
     if weights_fingerprint(model.path) != plan.fingerprint:
@@ -334,7 +334,7 @@ def drawn_by(recipe: DiffusionRecipe) -> ModelInfo:
         )
     drawer = read_header(model.path).recipe
     if not isinstance(drawer, DiffusionRecipe):
-        raise MisuseError(f"against={show(folder)}: {model.name} is no diffusion model of pictures")
+        raise MisuseError(f"against={show(folder)}: {model.name} is no diffusion model of images")
     for name in ALIKE:
         if getattr(drawer, name) != getattr(recipe, name):
             raise MisuseError(

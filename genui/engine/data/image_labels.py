@@ -130,9 +130,9 @@ def kind_of_thing(caption: str) -> str:
     return next((label for label, of_kind in KINDS.items() if not words.isdisjoint(of_kind)), "")
 
 
-# --- Pictures with a label each: what a classifier is trained on and tested by ----------------
+# --- Images with a label each: what a classifier is trained on and tested by ----------------
 
-TEST_SHARE = 6  # one picture in so many is held out where a set has no test set of its own
+TEST_SHARE = 6  # one image in so many is held out where a set has no test set of its own
 CAPTION_FEWEST = 2  # images of a caption that is a label
 
 
@@ -169,12 +169,12 @@ def load_labelled_images(dataset: str, data: str = "") -> LabelledImages:
     where = data or dataset
     if len(counts) == 1:
         raise MisuseError(
-            f"{where}: every picture is {named[0]!r}; a classifier needs two labels at the least"
+            f"{where}: every image is {named[0]!r}; a classifier needs two labels at the least"
         )
     if len(labels) < 2:
         raise MisuseError(
-            f"{where}: no two captions stand at {fewest} pictures or more; "
-            "a classifier needs several pictures of each label"
+            f"{where}: no two captions stand at {fewest} images or more; "
+            "a classifier needs several images of each label"
         )
     number = {label: i for i, label in enumerate(labels)}
     targets = np.array([number.get(name, -1) for name in named], np.int64)
@@ -188,7 +188,7 @@ def load_labelled_images(dataset: str, data: str = "") -> LabelledImages:
 
 
 def check_labelled_images(recipe: ImageClassifierRecipe) -> str:
-    """One line describing the labelled pictures a recipe would train on, having read them."""
+    """One line describing the labelled images a recipe would train on, having read them."""
     data = load_labelled_images(recipe.dataset, recipe.data)
     return with_notes(describe(data), data.images.notes)
 
@@ -196,7 +196,7 @@ def check_labelled_images(recipe: ImageClassifierRecipe) -> str:
 def describe(data: LabelledImages) -> str:
     """One line for a person."""
     return (
-        f"{data.images.name}: {len(data.labels)} labels, {len(data.train):,} pictures to train "
+        f"{data.images.name}: {len(data.labels)} labels, {len(data.train):,} images to train "
         f"on, {len(data.held_out):,} held out"
     )
 

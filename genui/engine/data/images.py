@@ -312,7 +312,7 @@ IMAGE_DATASETS = dataset_table(
         ),
         ImageDataset(
             name="fashion",
-            summary="Fashion-MNIST: ten kinds of clothing, 7,000 grey pictures each",
+            summary="Fashion-MNIST: ten kinds of clothing, 7,000 grey images each",
             licence="MIT (Fashion-MNIST, by Zalando SE)",
             load="genui.engine.data.fashion:read_fashion",
             hold_out="test set",
@@ -368,7 +368,7 @@ def _check(name: str, raw: RawImages) -> None:
 def check_images(recipe: DiffusionRecipe | GanRecipe) -> str:
     """One line describing the images a recipe would train on, having read them."""
     images = load_images(recipe.dataset, recipe.data)
-    line = f"{images.name}: {len(images):,} pictures"
+    line = f"{images.name}: {len(images):,} images"
     if isinstance(recipe, DiffusionRecipe) and recipe.against:
         from genui.engine.data.image_files import drawn_by
 

@@ -77,7 +77,7 @@ def _overlap_add(windows: Samples) -> Samples:
     return total.reshape(*total.shape[:-2], -1)
 
 
-# --- Log-mel spectrograms: a sound as a picture [MELS, FRAMES] in -1 to 1, and its magnitudes back
+# --- Log-mel spectrograms: a sound as an image [MELS, FRAMES] in -1 to 1, and its magnitudes back
 # Mels are HTK's (Young et al., The HTK Book, eq. 5.13): 2595 · log₁₀(1 + f/700).
 
 MELS = 64
@@ -418,7 +418,7 @@ def _digest(archive: bytes) -> str:
 
 
 # --- A user's own folder of recordings. Nothing in it is trusted ------------------------------
-# Captions come from `metadata.jsonl` or a `take.txt` beside `take.wav` as for pictures, else from
+# Captions come from `metadata.jsonl` or a `take.txt` beside `take.wav` as for images, else from
 # names such as `4_anna_0.wav` or `four_anna_0.wav`: the digit, who says it, and which take it is.
 
 SUFFIXES = (".wav",)
@@ -459,7 +459,7 @@ def load_speech_folder(path: str | os.PathLike[str]) -> Speech:
 
 
 def caption_of_name(path: Path, folder: Path) -> str:
-    """The name "4_anna_0" says "four anna"; any other what it says as a picture's does."""
+    """The name "4_anna_0" says "four anna"; any other what it says as an image's does."""
     named = _NAMED.fullmatch(path.stem)
     if named is None:
         return caption_from_name(path, folder)

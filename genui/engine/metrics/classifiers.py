@@ -103,14 +103,14 @@ def text_example(trace: Trace, step: int, recipe: Recipe, judge: Any) -> list[st
     return [text]
 
 
-def picture_example(trace: Trace, step: int, recipe: Recipe, judge: Any) -> np.ndarray:
-    """The clean picture as the model sees it at a step, uint8 [1, H, W, 3]."""
+def image_example(trace: Trace, step: int, recipe: Recipe, judge: Any) -> np.ndarray:
+    """The clean image as the model sees it at a step, uint8 [1, H, W, 3]."""
     frame = trace.generator.frame(trace.state(step))
     if not isinstance(frame, ImageFrame):
         raise _other_medium(trace, recipe)
     if trace.request.grid:
-        raise MisuseError("a grid is several pictures, and one is given a label: draw one")
-    return np.frombuffer(frame.guess, np.uint8).reshape(1, frame.height, frame.width, 3)
+        raise MisuseError("a grid is several images, and one is given a label: draw one")
+    return np.frombuffer(frame.denoised, np.uint8).reshape(1, frame.height, frame.width, 3)
 
 
 def _other_medium(trace: Trace, recipe: Recipe) -> MisuseError:
@@ -120,7 +120,7 @@ def _other_medium(trace: Trace, recipe: Recipe) -> MisuseError:
     )
 
 
-_PLURALS = {"image": "pictures", "text": "texts"}
+_PLURALS = {"image": "images", "text": "texts"}
 
 
 def _changed(path: Path) -> int:
@@ -221,7 +221,7 @@ def _report(
 
 # --- Images -----------------------------------------------------------------------------------
 
-COLOURINGS = 4  # of each training picture that logistic regression sees, where there are many
+COLOURINGS = 4  # of each training image that logistic regression sees, where there are many
 POOLED = 2  # pixels of a side that are averaged into one for it
 
 
@@ -229,23 +229,23 @@ class ImageJudge(Judge[ConvNet, Any]):
     """An image classifier; images are uint8 [N, 32, 32, 3]."""
 
     recipe = ImageClassifierRecipe
-    things = "pictures"
+    things = "images"
     at_once = 512
 
     def _inputs(self, examples: NDArray[np.uint8]) -> Tensor:
         if examples.dtype != np.uint8 or examples.shape[1:] != (SIDE, SIDE, 3):
-            raise ValueError(f"pictures are uint8 [N, {SIDE}, {SIDE}, 3], not {examples.shape}")
+            raise ValueError(f"images are uint8 [N, {SIDE}, {SIDE}, 3], not {examples.shape}")
         return torch.from_numpy(as_floats(examples)).to(self._device)
 
 
 def measure_classifier(info: ModelInfo, recipe: ImageClassifierRecipe) -> dict[str, str]:
     """How good an image classifier is on held-out images."""
     judge, data = ImageJudge.load(str(info.path)), load_labelled_images(recipe.dataset, recipe.data)
-    rgb, targets = pictures_of(data, data.held_out)
+    rgb, targets = images_of(data, data.held_out)
     return _report(
         judge.probabilities(rgb),
         targets,
-        "pictures",
+        "images",
         linear_beside(data, rgb),
         f"averages of {POOLED}×{POOLED} pixels",
         f"{len(data.labels)}: {', '.join(data.labels[:12])}",
@@ -253,15 +253,15 @@ def measure_classifier(info: ModelInfo, recipe: ImageClassifierRecipe) -> dict[s
 
 
 def linear_beside(data: LabelledImages, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What logistic regression, trained on the same pictures, says of these: [N, labels]."""
+    """What logistic regression, trained on the same images, says of these: [N, labels]."""
     train, targets = _training(data)
     return fit_logistic(pooled(train), targets, len(data.labels)).probabilities(pooled(rgb))
 
 
-def pictures_of(
+def images_of(
     data: LabelledImages, indices: NDArray[np.int64], seed: int = 0
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """These pictures as a judge takes them, uint8 [N, 32, 32, 3], and their labels."""
+    """These images as a judge takes them, uint8 [N, 32, 32, 3], and their labels."""
     rng = np.random.default_rng(seed)
     rgb = np.empty((len(indices), SIDE, SIDE, 3), np.uint8)
     for at in range(0, len(indices), ImageJudge.at_once):
@@ -271,7 +271,7 @@ def pictures_of(
 
 
 def pooled(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Pictures [N, 32, 32, 3] as rows of averages of 2×2 pixels, 0 to 1; of grey ones a third."""
+    """Images [N, 32, 32, 3] as rows of averages of 2×2 pixels, 0 to 1; of grey ones a third."""
     if (rgb[..., :1] == rgb[..., 1:]).all():
         rgb = rgb[..., :1]
     count, height, width, channels = rgb.shape
@@ -281,10 +281,10 @@ def pooled(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _training(data: LabelledImages) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Training pictures for logistic regression, each in several colourings where there are any."""
+    """Training images for logistic regression, each in several colourings where there are any."""
     if data.images.scheme == "plain":
-        return pictures_of(data, data.train)
-    parts = [pictures_of(data, data.train, seed) for seed in range(1, COLOURINGS + 1)]
+        return images_of(data, data.train)
+    parts = [images_of(data, data.train, seed) for seed in range(1, COLOURINGS + 1)]
     return np.concatenate([rgb for rgb, _ in parts]), np.concatenate([y for _, y in parts])
 
 

@@ -179,8 +179,8 @@ def _centres(alpha: Floats, areas: Floats) -> Floats:
 
 
 def _rotated(alpha: Floats, angle: float) -> Floats:
-    picture = Image.fromarray((alpha * 255).astype(np.uint8))
-    turned = picture.rotate(math.degrees(angle), Image.Resampling.BICUBIC)
+    image = Image.fromarray((alpha * 255).astype(np.uint8))
+    turned = image.rotate(math.degrees(angle), Image.Resampling.BICUBIC)
     return np.divide(np.asarray(turned), 255, dtype=np.float32)
 
 

@@ -332,49 +332,49 @@ def _closest(
                 rgb=rgb.tobytes(),
             )
         )
-    return Neighbours(trace=0, step=0, data=data, measured=measured, pictures=tuple(neighbours))
+    return Neighbours(trace=0, step=0, data=data, measured=measured, images=tuple(neighbours))
 
 
-def nearest_pictures(recipe: Recipe, trace: Trace, step: int, count: int) -> Neighbours:
+def nearest_images(recipe: Recipe, trace: Trace, step: int, count: int) -> Neighbours:
     """The training images nearest to the clean one that the model predicts at `step`.
 
     They are drawn in the colours of the caption in force. Raises MisuseError for a grid, and
     what `load_images` raises.
     """
     frame = trace.generator.frame(trace.state(step))
-    if not isinstance(frame, ImageFrame) or len(frame.guess) != SIDE * SIDE * 3:
-        raise MisuseError(f"one picture of {SIDE}×{SIDE} is compared, and not a grid: draw one")
-    sample = np.frombuffer(frame.guess, np.uint8).reshape(SIDE, SIDE, 3)
-    pictures = _pictures(recipe.dataset, recipe.data)
+    if not isinstance(frame, ImageFrame) or len(frame.denoised) != SIDE * SIDE * 3:
+        raise MisuseError(f"one image of {SIDE}×{SIDE} is compared, and not a grid: draw one")
+    sample = np.frombuffer(frame.denoised, np.uint8).reshape(SIDE, SIDE, 3)
+    images = _images(recipe.dataset, recipe.data)
     caption = in_force(trace.request, step)[0]
 
     def example(i: int) -> tuple[str, NDArray[np.uint8]]:
-        index = pictures.train[i]
-        drawn = pictures.draw_in_colours_of(caption, np.array([index]))
-        return pictures.captions[index], as_pixels(drawn[0])
+        index = images.train[i]
+        drawn = images.draw_in_colours_of(caption, np.array([index]))
+        return images.captions[index], as_pixels(drawn[0])
 
-    data = f"{clean_line(pictures.name)}, {len(pictures.train):,} pictures"
-    distances = image_distances(pictures, sample, caption)
+    data = f"{clean_line(images.name)}, {len(images.train):,} images"
+    distances = image_distances(images, sample, caption)
     return _closest(data, IMAGE_DISTANCE, distances, count, example)
 
 
 def image_distances(
-    pictures: CaptionedImages, sample: NDArray[np.uint8], caption: str
+    images: CaptionedImages, sample: NDArray[np.uint8], caption: str
 ) -> NDArray[np.float64]:
     """From each training image, in the caption's colours, to a sample [32, 32, 3]: root mean
     squares, 0 to 255."""
     target = as_floats(sample)
-    squares = np.empty(len(pictures.train), np.float32)
+    squares = np.empty(len(images.train), np.float32)
     for at in range(0, len(squares), CHUNK):
-        indices = pictures.train[at : at + CHUNK]
-        difference = pictures.draw_in_colours_of(caption, indices)
+        indices = images.train[at : at + CHUNK]
+        difference = images.draw_in_colours_of(caption, indices)
         difference -= target
         squares[at : at + len(indices)] = np.einsum("bchw,bchw->b", difference, difference)
     return 127.5 * np.sqrt(squares / target.size, dtype=np.float64)
 
 
 @lru_cache(maxsize=2)
-def _pictures(dataset: str, data: str) -> CaptionedImages:
+def _images(dataset: str, data: str) -> CaptionedImages:
     return load_images(dataset, data)
 
 
@@ -385,7 +385,7 @@ def nearest_clips(recipe: VideoRecipe, trace: Trace, step: int, count: int) -> N
     Raises MisuseError for a grid, and for a caption that names no icon.
     """
     frame = trace.generator.frame(trace.state(step))
-    if not isinstance(frame, ImageFrame) or frame.pictures != CLIP_FRAMES or trace.request.grid:
+    if not isinstance(frame, ImageFrame) or frame.images != CLIP_FRAMES or trace.request.grid:
         raise MisuseError("one clip is compared, and not a grid: draw one")
     caption = in_force(trace.request, step)[0]
     scene = scene_of(caption)
@@ -397,7 +397,7 @@ def nearest_clips(recipe: VideoRecipe, trace: Trace, step: int, count: int) -> N
     if not len(poses):
         return Neighbours(trace=0, step=0, data=data, measured=CLIP_DISTANCE)
     shape = (CLIP_FRAMES, frame.height, frame.width, 3)
-    sample = np.frombuffer(frame.guess, np.uint8).reshape(shape).astype(np.float32)
+    sample = np.frombuffer(frame.denoised, np.uint8).reshape(shape).astype(np.float32)
     trained = as_pixels(clips.draw([scene] * len(poses), poses))
     distances = np.sqrt(((trained - sample) ** 2).mean(axis=(1, 2, 3, 4)))
     return _closest(
@@ -483,7 +483,7 @@ def training_text(dataset: str, data: str) -> tuple[str, Verbatim]:
 def nearest_text(recipe: TextRecipe, trace: Trace, step: int, count: int) -> Neighbours:
     """The longest run of what was written (not of the prompt) that the training text has.
 
-    `count` is of pictures. Raises MisuseError or GenuiError where the data cannot be read.
+    `count` is of images. Raises MisuseError or GenuiError where the data cannot be read.
     """
     generator, state = trace.generator, trace.state(step)
     assert isinstance(generator, TextGenerator)

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError
 from genui.engine.data.image_labels import LabelledImages, load_labelled_images
-from genui.engine.metrics.classifiers import ImageJudge, pictures_of
+from genui.engine.metrics.classifiers import ImageJudge, images_of
 
 # --- Distances of two sets [N, D], in features of your choice ---------------------------------
-# Sets are arrays [N, D], a row a picture (or anything else that a network turns into D numbers);
+# Sets are arrays [N, D], a row an image (or anything else that a network turns into D numbers);
 # everything is computed in float64. What the numbers mean depends on the features, so they can be
 # compared within one table and with nothing outside it.
 
@@ -147,18 +147,18 @@ def _pair(one: Features, other: Features, least: int) -> tuple[Distances, Distan
     return a, b
 
 
-# --- How near what a model draws is to pictures it never saw, for sets of many pictures a caption
+# --- How near what a model draws is to images it never saw, for sets of many images a caption
 # Everything is measured in the features of a classifier trained here on the same data, so the
 # numbers compare models of this data and nothing else; beside each distance stands the one of as
-# many real training pictures, which is what a perfect model would have.
+# many real training images, which is what a perfect model would have.
 
 JUDGES = {"fashion": "fashion-labels"}
 """Data set to the shipped classifier whose features measure it."""
 
-MOST_NEIGHBOURS = 5000  # pictures of each side among which neighbours are sought
+MOST_NEIGHBOURS = 5000  # images of each side among which neighbours are sought
 
 Draw = Callable[[list[str], list[int]], NDArray[np.uint8]]
-"""Captions and seeds to pictures uint8 [N, 32, 32, 3]."""
+"""Captions and seeds to images uint8 [N, 32, 32, 3]."""
 
 
 @dataclass(frozen=True)
@@ -166,24 +166,24 @@ class Distribution:
     """N samples against the held-out set."""
 
     count: int
-    frechet: float  # to the held-out pictures
-    frechet_real: float  # of as many training pictures to the held-out ones
+    frechet: float  # to the held-out images
+    frechet_real: float  # of as many training images to the held-out ones
     right: float  # share whose label, by the judge, is their caption
-    right_real: float  # the same of the held-out pictures
+    right_real: float  # the same of the held-out images
     precision: float  # k = 3 (Kynkäänniemi et al. 2019)
     recall: float
     density: float  # k = 5 (Naeem et al. 2020)
     coverage: float
-    copying: float  # share nearer to the training set than to as many held-out pictures
+    copying: float  # share nearer to the training set than to as many held-out images
 
 
 class Ruler:
-    """A judge, and the real pictures of its data in its features, computed once."""
+    """A judge, and the real images of its data in its features, computed once."""
 
     def __init__(self, judge: ImageJudge, data: LabelledImages) -> None:
         self.judge, self.data = judge, data
-        train_rgb, _ = pictures_of(data, data.train)
-        self._held_rgb, self._held_targets = pictures_of(data, data.held_out)
+        train_rgb, _ = images_of(data, data.train)
+        self._held_rgb, self._held_targets = images_of(data, data.held_out)
         self.train = judge.features(train_rgb)  # float32 [N, D], as `data.train`
         self.held_out = judge.features(self._held_rgb)
 
@@ -222,7 +222,7 @@ class Ruler:
 
 
 def measure_distribution(draw: Draw, dataset: str, count: int) -> dict[str, str]:
-    """The figures of a card for a model of a data set with many pictures a caption.
+    """The figures of a card for a model of a data set with many images a caption.
 
     Raises GenuiError where no classifier of that data is shipped.
     """
@@ -243,16 +243,16 @@ def in_words(row: Distribution, judge: str) -> dict[str, str]:
         ),
         "Fréchet distance": (
             f"{row.frechet:.2f} to the test set ({row.count:,} samples, own features); as many "
-            f"training pictures {row.frechet_real:.2f}"
+            f"training images {row.frechet_real:.2f}"
         ),
         "precision, recall": f"{row.precision:.2f}, {row.recall:.2f} (k 3)",
         "density, coverage": f"{row.density:.2f}, {row.coverage:.2f} (k 5)",
-        "copying": f"{row.copying:.3f} are nearer to training than to test pictures (0.5: none)",
+        "copying": f"{row.copying:.3f} are nearer to training than to test images (0.5: none)",
     }
 
 
 # --- Whether a generator has collapsed: cheap enough to be asked while it trains --------------
-# Pictures are compared by their means over 4×4 pixels, in which a person still tells a boot
+# Images are compared by their means over 4×4 pixels, in which a person still tells a boot
 # from a dress, so that no judge is needed: these numbers watch one training, and are not those
 # that models are compared by (`measure_distribution`).
 
@@ -260,24 +260,24 @@ NEIGHBOURS = 5
 POOLED = 4  # pixels of a side that one mean is taken over
 
 Indices = NDArray[np.int64]
-Pictures = NDArray[np.float32]
+Images = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Real pictures and generated ones of the same captions: float32 [N, C, H, W] each."""
+    """Real images and generated ones of the same captions: float32 [N, C, H, W] each."""
 
-    real: Pictures
-    generated: Pictures
+    real: Images
+    generated: Images
 
 
 def collapse(first: Drawn, second: Drawn) -> dict[str, float]:
-    """What falls when samples grow alike, of two sets of N pictures each.
+    """What falls when samples grow alike, of two sets of N images each.
 
-    - `coverage` (Naeem et al. 2020): the share of `first.real` that have a generated picture
+    - `coverage` (Naeem et al. 2020): the share of `first.real` that have a generated image
       among them, nearer than their fifth nearest real one.
-    - `variety`: how far picture i of `first` is from picture i of `second`, root mean square,
-      for generated pictures over real ones; 1 is as various as the data.
+    - `variety`: how far image i of `first` is from image i of `second`, root mean square,
+      for generated images over real ones; 1 is as various as the data.
     """
     real, generated = _means(first.real), _means(first.generated)
     return {
@@ -287,7 +287,7 @@ def collapse(first: Drawn, second: Drawn) -> dict[str, float]:
     }
 
 
-def coverage(real: Pictures, generated: Pictures, neighbours: int = NEIGHBOURS) -> float:
+def coverage(real: Images, generated: Images, neighbours: int = NEIGHBOURS) -> float:
     """The share of real features [N, D] whose ball holds a generated one [M, D], 0 to 1.
 
     A ball reaches to the `neighbours`-th nearest other real one.
@@ -303,14 +303,14 @@ def pairs_of_a_caption(
 ) -> tuple[Indices, Indices]:
     """`count` indices out of `pool`, and for each another of the same caption.
 
-    Where a caption has one picture only its partner may be any picture.
+    Where a caption has one image only its partner may be any image.
     """
     _, group = np.unique([captions[i] for i in pool], return_inverse=True)
     order = np.argsort(group, kind="stable")
     sizes = np.bincount(group)
     starts = np.cumsum(sizes) - sizes
     first = rng.integers(0, len(pool), count)
-    place = np.empty(len(pool), np.int64)  # of each picture among those of its caption
+    place = np.empty(len(pool), np.int64)  # of each image among those of its caption
     place[order] = np.arange(len(pool)) - np.repeat(starts, sizes)
     size = sizes[group[first]]
     on = 1 + rng.integers(0, np.maximum(size - 1, 1))
@@ -320,18 +320,18 @@ def pairs_of_a_caption(
     return pool[first], pool[second]
 
 
-def _means(x: Pictures) -> Pictures:
+def _means(x: Images) -> Images:
     """[N, C, H, W] to features [N, C · H/4 · W/4]."""
     n, channels, height, width = x.shape
     blocks = x.reshape(n, channels, height // POOLED, POOLED, width // POOLED, POOLED)
     return blocks.mean(axis=(3, 5)).reshape(n, -1)
 
 
-def _apart(one: Pictures, other: Pictures) -> float:
+def _apart(one: Images, other: Images) -> float:
     return float(np.sqrt(np.square(one - other).mean()))
 
 
-def _squared(one: Pictures, other: Pictures) -> Pictures:
+def _squared(one: Images, other: Images) -> Images:
     """Squared distances [N, M]."""
     lengths = np.square(one).sum(1)[:, None] + np.square(other).sum(1)
     return np.maximum(lengths - 2 * one @ other.T, 0)

@@ -34,16 +34,16 @@ DISTRIBUTION_SAMPLES = 5000  # where the whole distribution is measured
 BATCH = 100
 DIFFUSION_SETTINGS = ImageSettings(steps=12, guidance=2.0)
 COPY_ERROR = 0.003
-"""Mean squared error (range -1 to 1) under which a sample is its training picture again."""
+"""Mean squared error (range -1 to 1) under which a sample is its training image again."""
 
 _NAMES = list(COLOURS)
 _PALETTE = np.array(list(COLOURS.values()), np.float32) / 127.5 - 1  # [10, 3]
 
 
-def measure_pictures(generator: DiffusionGenerator, recipe: DiffusionRecipe) -> dict[str, str]:
+def measure_images(generator: DiffusionGenerator, recipe: DiffusionRecipe) -> dict[str, str]:
     """Right object, right colours, held-out names, and how much of it the canvas draws.
 
-    For a set of many pictures a caption, how near the samples are to its held-out pictures.
+    For a set of many images a caption, how near the samples are to its held-out images.
     """
     if recipe.dataset in JUDGES and not recipe.data:
 
@@ -55,35 +55,35 @@ def measure_pictures(generator: DiffusionGenerator, recipe: DiffusionRecipe) -> 
             return np.concatenate(parts)
 
         return measure_distribution(draw, recipe.dataset, DISTRIBUTION_SAMPLES)
-    pictures = load_images(recipe.dataset, recipe.data)
+    images = load_images(recipe.dataset, recipe.data)
     rng = np.random.default_rng(0)
     chosen = rng.choice(
-        pictures.train, DIFFUSION_SAMPLES, replace=len(pictures.train) < DIFFUSION_SAMPLES
+        images.train, DIFFUSION_SAMPLES, replace=len(images.train) < DIFFUSION_SAMPLES
     )
-    batch = pictures.batch(chosen, rng)
+    batch = images.batch(chosen, rng)
     drawn = _draw(generator, batch.captions)
-    ranks = [_rank(pictures, *each) for each in zip(batch.captions, chosen, drawn, strict=True)]
+    ranks = [_rank(images, *each) for each in zip(batch.captions, chosen, drawn, strict=True)]
     errors = ((drawn - batch.rgb) ** 2).mean(axis=(1, 2, 3))
     metrics = {
         "trained captions": f"{_percent(r == 0 for r in ranks)}% right",
     }
-    if pictures.scheme != "plain":
+    if images.scheme != "plain":
         right = [_colours_right(c, d) for c, d in zip(batch.captions, drawn, strict=True)]
         metrics["colours right"] = f"{_percent(right)}%"
-    if pictures.held_pairs:
-        pairs = pictures.batch(chosen, rng, held_pairs=True)
+    if images.held_pairs:
+        pairs = images.batch(chosen, rng, held_pairs=True)
         drawn_pairs = _draw(generator, pairs.captions)
         right = [_colours_right(c, d) for c, d in zip(pairs.captions, drawn_pairs, strict=True)]
         metrics["new colour pairs right"] = f"{_percent(right)}%"
-    if len(pictures.held_out):
-        metrics |= _held_out(generator, pictures, rng)
-    metrics["error"] = f"{errors.mean():.4f} mean squared, of the true picture"
-    metrics["memory"] = f"{_percent(errors < COPY_ERROR)}% are their training picture again"
-    if len(pictures.held_out):
-        metrics["copying"] = _copying(generator, pictures)
-    if (alone := readings(partial(_draw, generator), pictures)) is not None:
+    if len(images.held_out):
+        metrics |= _held_out(generator, images, rng)
+    metrics["error"] = f"{errors.mean():.4f} mean squared, of the true image"
+    metrics["memory"] = f"{_percent(errors < COPY_ERROR)}% are their training image again"
+    if len(images.held_out):
+        metrics["copying"] = _copying(generator, images)
+    if (alone := readings(partial(_draw, generator), images)) is not None:
         metrics["a word alone"] = (
-            f"{alone.different:.1f} different pictures in {SEEDS} seeds; {alone.bearing:.0%} bear "
+            f"{alone.different:.1f} different images in {SEEDS} seeds; {alone.bearing:.0%} bear "
             f"the word (at random {alone.chance:.0%})"
         )
     metrics["seeds differ by"] = f"{_spread(generator, batch.captions[:8]):.3f} rms"
@@ -105,11 +105,11 @@ def _percent(hits: object) -> int:
     return round(100 * float(values.mean()))
 
 
-def _rank(pictures: CaptionedImages, caption: str, index: int, drawn: NDArray[np.float32]) -> int:
-    """How many other pictures in the same colours are nearer to what was drawn."""
-    candidates = pictures.draw_all(caption)
+def _rank(images: CaptionedImages, caption: str, index: int, drawn: NDArray[np.float32]) -> int:
+    """How many other images in the same colours are nearer to what was drawn."""
+    candidates = images.draw_all(caption)
     if candidates is None:
-        return len(pictures)
+        return len(images)
     errors = ((candidates - drawn) ** 2).mean(axis=(1, 2, 3))
     return int((errors < errors[index]).sum())
 
@@ -133,28 +133,28 @@ def _colours_right(caption: str, drawn: NDArray[np.float32]) -> bool:
 
 
 def _held_out(
-    generator: DiffusionGenerator, pictures: CaptionedImages, rng: np.random.Generator
+    generator: DiffusionGenerator, images: CaptionedImages, rng: np.random.Generator
 ) -> dict[str, str]:
-    """Names never trained: is the sample nearest to the true picture of its name?"""
-    batch = pictures.batch(pictures.held_out, rng)
+    """Names never trained: is the sample nearest to the true image of its name?"""
+    batch = images.batch(images.held_out, rng)
     drawn = _draw(generator, batch.captions)
-    held = pictures.held_out
-    ranks = [_rank(pictures, *each) for each in zip(batch.captions, held, drawn, strict=True)]
+    held = images.held_out
+    ranks = [_rank(images, *each) for each in zip(batch.captions, held, drawn, strict=True)]
     first, five = _percent(r == 0 for r in ranks), _percent(r < 5 for r in ranks)
     return {"names never trained": f"{first}% right first, {five}% among five"}
 
 
-def _copying(generator: DiffusionGenerator, pictures: CaptionedImages) -> str:
-    """The share of samples nearer to trained pictures than to as many that were held out."""
+def _copying(generator: DiffusionGenerator, images: CaptionedImages) -> str:
+    """The share of samples nearer to trained images than to as many that were held out."""
     rng = np.random.default_rng(1)
-    names = pictures.usual_captions(rng.choice(pictures.train, DIFFUSION_SAMPLES))
+    names = images.usual_captions(rng.choice(images.train, DIFFUSION_SAMPLES))
     drawn = _draw(generator, names).reshape(DIFFUSION_SAMPLES, -1)
     train, held = (
-        pictures.draw_in_colours_of("", indices).reshape(len(indices), -1)
-        for indices in (pictures.train, pictures.held_out)
+        images.draw_in_colours_of("", indices).reshape(len(indices), -1)
+        for indices in (images.train, images.held_out)
     )
     share = copying_share(drawn, train, held)
-    return f"{share:.2f} are nearer to training than to as many held-out pictures (0.5: none)"
+    return f"{share:.2f} are nearer to training than to as many held-out images (0.5: none)"
 
 
 def _spread(generator: DiffusionGenerator, captions: list[str]) -> float:
@@ -169,7 +169,7 @@ def _spread(generator: DiffusionGenerator, captions: list[str]) -> float:
 def _canvas_error(
     generator: DiffusionGenerator, captions: list[str], canvas: NDArray[np.float32]
 ) -> float:
-    """Mean squared error of the coarse picture that the caption alone draws."""
+    """Mean squared error of the coarse image that the caption alone draws."""
     assert isinstance(generator.model, EDMDenoiser)
     drawn = generator.model.draw_canvas(generator.token_ids(captions))
     return float(F.mse_loss(drawn.float().cpu(), torch.from_numpy(canvas)))
@@ -177,16 +177,16 @@ def _canvas_error(
 
 # --- How good, how various and how new what a GAN draws is ------------------------------------
 
-GAN_SAMPLES = 5000  # pictures measured in a judge's features
-PAIRS = 512  # pictures, and as many of the same captions, compared pixel by pixel
-TIMED = 20  # pictures drawn one by one
+GAN_SAMPLES = 5000  # images measured in a judge's features
+PAIRS = 512  # images, and as many of the same captions, compared pixel by pixel
+TIMED = 20  # images drawn one by one
 
 GAN_SETTINGS = LatentSettings()
 
 
 def measure_gan(generator: LatentGenerator, recipe: GanRecipe) -> dict[str, str]:
     """Label to value with its unit: the distribution's figures where a judge of the data is
-    shipped, and always the variety of a batch and the time a picture takes."""
+    shipped, and always the variety of a batch and the time an image takes."""
 
     def draw(captions: list[str], seeds: list[int]) -> np.ndarray:
         return generator.draw(captions, seeds, GAN_SETTINGS)
@@ -194,30 +194,28 @@ def measure_gan(generator: LatentGenerator, recipe: GanRecipe) -> dict[str, str]
     metrics = {}
     if recipe.dataset in JUDGES and not recipe.data:
         metrics |= measure_distribution(draw, recipe.dataset, GAN_SAMPLES)
-    pictures = load_images(recipe.dataset, recipe.data)
-    collapsed = collapse(*(_drawn(generator, pictures, part) for part in (0, 1)))
+    images = load_images(recipe.dataset, recipe.data)
+    collapsed = collapse(*(_drawn(generator, images, part) for part in (0, 1)))
     if "density, coverage" not in metrics:
-        metrics["coverage"] = f"{collapsed['coverage']:.2f} of real pictures (k 5, 8×8 means)"
+        metrics["coverage"] = f"{collapsed['coverage']:.2f} of real images (k 5, 8×8 means)"
     metrics["variety of a batch"] = (
-        f"{collapsed['variety']:.2f} of the data's (rms between two pictures of a caption)"
+        f"{collapsed['variety']:.2f} of the data's (rms between two images of a caption)"
     )
-    metrics["time"] = (
-        f"{_milliseconds(generator, pictures.captions[0]):.1f} ms a picture, one by one"
-    )
+    metrics["time"] = f"{_milliseconds(generator, images.captions[0]):.1f} ms an image, one by one"
     return metrics
 
 
-def _drawn(generator: LatentGenerator, pictures: CaptionedImages, part: int) -> Drawn:
-    """Real pictures of a pair's first or second part, and generated ones of their captions."""
-    pool = pictures.held_out if len(pictures.held_out) >= PAIRS else pictures.train
+def _drawn(generator: LatentGenerator, images: CaptionedImages, part: int) -> Drawn:
+    """Real images of a pair's first or second part, and generated ones of their captions."""
+    pool = images.held_out if len(images.held_out) >= PAIRS else images.train
     rng = np.random.default_rng(0)
-    batch = pictures.batch(pairs_of_a_caption(pictures.captions, pool, PAIRS, rng)[part], rng)
+    batch = images.batch(pairs_of_a_caption(images.captions, pool, PAIRS, rng)[part], rng)
     rgb = generator.draw(batch.captions, [part * PAIRS + i for i in range(PAIRS)], GAN_SETTINGS)
     return Drawn(batch.rgb, as_floats(rgb))
 
 
 def _milliseconds(generator: LatentGenerator, caption: str) -> float:
-    """The fastest of TIMED pictures, which other work disturbed the least."""
+    """The fastest of TIMED images, which other work disturbed the least."""
     times = []
     for seed in range(TIMED):
         begin = time.perf_counter()

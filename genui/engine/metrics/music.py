@@ -158,7 +158,7 @@ def training_pieces(recipe: MusicRecipe) -> tuple[tuple[Chorale, ...], Pieces]:
 def nearest_music(recipe: MusicRecipe, trace: Trace, step: int, count: int) -> Neighbours:
     """The longest run of what was written that a training piece has, in any key.
 
-    `count` is of pictures.
+    `count` is of images.
     """
     assert isinstance(trace.generator, MusicGenerator)
     state: MusicState = trace.state(step)

@@ -14,16 +14,16 @@ from genui.engine.data.captions import JOINING, split_words
 from genui.engine.data.image_labels import load_labelled_images
 from genui.engine.data.images import CaptionedImages
 from genui.engine.load import find_and_load
-from genui.engine.metrics.classifiers import ImageJudge, pictures_of
+from genui.engine.metrics.classifiers import ImageJudge, images_of
 from genui.engine.metrics.distance import JUDGES, Distribution, Ruler, nearest
 from genui.engine.sample.diffusion import Draws
 from genui.logs.native import training_minutes
 from genui.protocol.registry import KINDS
 from genui.runs.models import ModelInfo, find_model
 
-# --- How many pictures a model draws for a caption that many pictures answer to ---------------
+# --- How many images a model draws for a caption that many images answer to ---------------
 
-# --- How many pictures a model draws for a word that many pictures answer to ------------------
+# --- How many images a model draws for a word that many images answer to ------------------
 
 WORDS = 25  # that are asked
 LEAST = 5  # trained names that have a word, for it to be asked
@@ -37,49 +37,49 @@ Draw = Callable[[list[str]], NDArray[np.float32]]
 class Readings(NamedTuple):
     """Of single words, means over them."""
 
-    different: float  # pictures that `SEEDS` samples of one word are nearest to, 1 to SEEDS
-    bearing: float  # share of the samples whose nearest picture has the word in its name
-    chance: float  # the same share of pictures drawn from the set at random
+    different: float  # images that `SEEDS` samples of one word are nearest to, 1 to SEEDS
+    bearing: float  # share of the samples whose nearest image has the word in its name
+    chance: float  # the same share of images drawn from the set at random
 
 
-def answers(pictures: CaptionedImages) -> dict[str, frozenset[int]]:
-    """The trained pictures of each word that `LEAST` of their names have, and is no name."""
-    pictures_of: defaultdict[str, set[int]] = defaultdict(set)
-    for index in pictures.train.tolist():
-        for word in split_words(pictures.captions[index]):
-            pictures_of[word].add(index)
+def answers(images: CaptionedImages) -> dict[str, frozenset[int]]:
+    """The trained images of each word that `LEAST` of their names have, and is no name."""
+    images_of: defaultdict[str, set[int]] = defaultdict(set)
+    for index in images.train.tolist():
+        for word in split_words(images.captions[index]):
+            images_of[word].add(index)
     return {
         word: frozenset(indices)
-        for word, indices in sorted(pictures_of.items())
-        if len(indices) >= LEAST and word not in JOINING and word not in pictures.names
+        for word, indices in sorted(images_of.items())
+        if len(indices) >= LEAST and word not in JOINING and word not in images.names
     }
 
 
-def readings(draw: Draw, pictures: CaptionedImages) -> Readings | None:
-    """Draws words of the set in its usual colours; None where no word has several pictures."""
-    of_word = answers(pictures)
+def readings(draw: Draw, images: CaptionedImages) -> Readings | None:
+    """Draws words of the set in its usual colours; None where no word has several images."""
+    of_word = answers(images)
     if not of_word:
         return None
     rng = np.random.default_rng(0)
     words = rng.permutation(sorted(of_word))[:WORDS].tolist()
-    candidates = pictures.draw_in_colours_of("", pictures.train).reshape(len(pictures.train), -1)
+    candidates = images.draw_in_colours_of("", images.train).reshape(len(images.train), -1)
     different, bearing = [], []
     for word in words:
-        drawn = draw(pictures.add_usual_colours([word]) * SEEDS).reshape(SEEDS, -1)
+        drawn = draw(images.add_usual_colours([word]) * SEEDS).reshape(SEEDS, -1)
         _, rows = nearest(drawn, candidates)
-        matches = pictures.train[rows].tolist()
+        matches = images.train[rows].tolist()
         different.append(len(set(matches)))
         bearing.append(np.mean([index in of_word[word] for index in matches]))
-    chance = np.mean([len(of_word[word]) / len(pictures.train) for word in words])
+    chance = np.mean([len(of_word[word]) / len(images.train) for word in words])
     return Readings(float(np.mean(different)), float(np.mean(bearing)), float(chance))
 
 
 # --- Models of any family on the same data, as the rows of one table --------------------------
 # Everything is measured as `distribution.py` says, in the features of the classifier trained here
-# on that data; the first row is that of as many real training pictures.
+# on that data; the first row is that of as many real training images.
 
 BATCH = 50
-REAL = "real pictures"
+REAL = "real images"
 
 Progress = Callable[[str, int, int], None]
 """Told the model, the samples drawn of it and how many there will be."""
@@ -104,7 +104,7 @@ class Row:
 def check(models: Sequence[str]) -> tuple[list[ModelInfo], str]:
     """The models and the data set they share.
 
-    Raises MisuseError where one draws no pictures, they were trained on different data, or no
+    Raises MisuseError where one draws no images, they were trained on different data, or no
     classifier of that data is shipped; and what `find_model` raises.
     """
     infos = [find_model(model) for model in models]
@@ -128,7 +128,7 @@ def check(models: Sequence[str]) -> tuple[list[ModelInfo], str]:
 
 
 def rows(models: Sequence[str], count: int, progress: Progress) -> Iterator[Row]:
-    """The real pictures' row and then one a model, each when it is measured; as `check`."""
+    """The real images' row and then one a model, each when it is measured; as `check`."""
     infos, dataset = check(models)
     progress("the test set", 0, count)
     ruler = Ruler(ImageJudge.load(JUDGES[dataset]), load_labelled_images(dataset))
@@ -143,7 +143,7 @@ def rows(models: Sequence[str], count: int, progress: Progress) -> Iterator[Row]
 def _row(model: str, info: ModelInfo, ruler: Ruler, count: int, progress: Progress) -> Row:
     generator = find_and_load(model)
     if not isinstance(generator, Draws):
-        raise MisuseError(f"{model}: draws no batches of pictures")
+        raise MisuseError(f"{model}: draws no batches of images")
     kind = KINDS[info.family, info.medium]
     settings = kind.for_data or kind.defaults
     captions = ruler.captions(count)
@@ -165,7 +165,7 @@ def _row(model: str, info: ModelInfo, ruler: Ruler, count: int, progress: Progre
 
 
 def _real(ruler: Ruler, count: int) -> Distribution:
-    """As many training pictures: what a model that knew the data perfectly would have."""
+    """As many training images: what a model that knew the data perfectly would have."""
     chosen = np.random.default_rng(0).choice(ruler.data.train, count, replace=False)
-    rgb, targets = pictures_of(ruler.data, chosen)
+    rgb, targets = images_of(ruler.data, chosen)
     return ruler.measure(rgb, [ruler.data.labels[target] for target in targets])

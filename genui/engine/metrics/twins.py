@@ -17,7 +17,7 @@ from genui.engine.data.image_labels import LabelledImages, load_labelled_images
 from genui.engine.data.images import IMAGE_DATASETS, as_floats
 from genui.engine.data.text import LABELLED_TEXTS, load_labelled_text
 from genui.engine.load import find_and_load
-from genui.engine.metrics.classifiers import ImageJudge, pictures_of, pooled
+from genui.engine.metrics.classifiers import ImageJudge, images_of, pooled
 from genui.engine.models.classifiers import ConvNet
 from genui.engine.models.linear import (
     Linear,
@@ -45,7 +45,7 @@ from genui.runs.models import find_model
 # which is estimated with the same noise for every label, so that most of its error cancels.
 
 SIGMAS = (0.1, 10.0)
-"""Below it every label denoises alike, above it none sees the picture."""
+"""Below it every label denoises alike, above it none sees the image."""
 
 BATCH = 128
 
@@ -53,16 +53,16 @@ BATCH = 128
 def posterior(
     generator: DiffusionGenerator, rgb: NDArray[np.uint8], labels: Sequence[str], draws: int
 ) -> NDArray[np.float32]:
-    """p(label | picture), float32 [N, labels], of pictures uint8 [N, 32, 32, 3].
+    """p(label | image), float32 [N, labels], of images uint8 [N, 32, 32, 3].
 
-    Labels are captions of the model, equally likely before the picture is seen. `draws` is how
+    Labels are captions of the model, equally likely before the image is seen. `draws` is how
     many noise levels the integral is estimated by, stratified; the cost is N · labels · draws
     evaluations of the network.
     """
     rng = np.random.default_rng(0)
     energies = np.empty((len(rgb), len(labels)))
-    for row, picture in zip(energies, rgb, strict=True):
-        row[:] = _energies(generator, picture, labels, draws, rng)
+    for row, image in zip(energies, rgb, strict=True):
+        row[:] = _energies(generator, image, labels, draws, rng)
     powers = np.exp(-(energies - energies.min(1, keepdims=True)))
     return (powers / powers.sum(1, keepdims=True)).astype(np.float32)
 
@@ -70,14 +70,14 @@ def posterior(
 @torch.inference_mode()
 def _energies(
     generator: DiffusionGenerator,
-    picture: NDArray[np.uint8],
+    image: NDArray[np.uint8],
     labels: Sequence[str],
     draws: int,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """The bound on -ln p(picture | label) of each label, without its constant."""
+    """The bound on -ln p(image | label) of each label, without its constant."""
     token_ids = generator.token_ids(labels)
-    clean = torch.from_numpy(as_floats(picture))
+    clean = torch.from_numpy(as_floats(image))
     if generator.medium.shape[0] == 1:
         clean = clean.mean(dim=0, keepdim=True)
     low, high = np.log(SIGMAS)
@@ -144,14 +144,14 @@ class Point:
 
 
 def load_examples(dataset: str, data: str = "") -> Examples:
-    """The labelled pictures or texts of that name, as features.
+    """The labelled images or texts of that name, as features.
 
     Raises MisuseError or GenuiError as `load_labelled_images` and `load_labelled_text` do.
     """
     if dataset in LABELLED_TEXTS:
         return _texts(dataset, data)
     if dataset in IMAGE_DATASETS:
-        return _pictures(dataset, data)
+        return _images(dataset, data)
     known = (*IMAGE_DATASETS, *LABELLED_TEXTS)
     raise MisuseError(f"no labelled data '{dataset}': {did_you_mean(dataset, known)}")
 
@@ -197,10 +197,10 @@ def _mean(scores: Sequence[Scores]) -> Scores:
     )
 
 
-def _pictures(dataset: str, data: str) -> Examples:
+def _images(dataset: str, data: str) -> Examples:
     labelled = load_labelled_images(dataset, data)
-    rgb, targets = pictures_of(labelled, labelled.train, seed=1)
-    test_rgb, test_targets = pictures_of(labelled, labelled.held_out[:MOST_TESTED])
+    rgb, targets = images_of(labelled, labelled.train, seed=1)
+    test_rgb, test_targets = images_of(labelled, labelled.held_out[:MOST_TESTED])
     x = pooled(rgb)
     return Examples(
         name=labelled.images.name,
@@ -246,22 +246,22 @@ def _texts(dataset: str, data: str) -> Examples:
 
 # --- The same two questions answered by models already trained: a classifier, and Bayes' rule -
 
-DRAWS = 16  # noise levels a label that the bound on p(picture | label) is estimated by
+DRAWS = 16  # noise levels a label that the bound on p(image | label) is estimated by
 
 
 @dataclass(frozen=True)
 class Answer:
-    """How a trained model labels held-out pictures."""
+    """How a trained model labels held-out images."""
 
     model: str
     question: str  # "discriminative" or "generative"
-    examples: int  # pictures that it was trained on
+    examples: int  # images that it was trained on
     tested: int
     scores: Scores
 
 
 def answer(model: str, dataset: str, tested: int) -> Answer:
-    """What a classifier, or a diffusion model by Bayes' rule, says of so many held-out pictures.
+    """What a classifier, or a diffusion model by Bayes' rule, says of so many held-out images.
 
     Raises MisuseError for a model of other data or of no labels, and what `find_model` raises.
     """
@@ -269,12 +269,12 @@ def answer(model: str, dataset: str, tested: int) -> Answer:
     kind = KINDS[info.family, info.medium]
     if info.dataset != dataset or not (kind.judge or kind.batches):
         raise MisuseError(
-            f"{model}: a model of {info.dataset} ({info.medium}); name one of {dataset} pictures"
+            f"{model}: a model of {info.dataset} ({info.medium}); name one of {dataset} images"
         )
     data = load_labelled_images(dataset)
     rng = np.random.default_rng(0)
     chosen = rng.permutation(data.held_out)[:tested]
-    rgb, targets = pictures_of(data, chosen)
+    rgb, targets = images_of(data, chosen)
     if kind.judge:
         judge = ImageJudge.load(model)
         if judge.labels != data.labels:
@@ -285,15 +285,15 @@ def answer(model: str, dataset: str, tested: int) -> Answer:
         if not isinstance(generator, DiffusionGenerator) or data.images.scheme != "plain":
             raise MisuseError(
                 f"{model}: only a diffusion model whose captions are the labels gives "
-                "p(picture | label); fashion is one"
+                "p(image | label); fashion is one"
             )
         p, question = posterior(generator, rgb, data.labels, DRAWS), "generative"
     return Answer(model, question, len(data.train), len(chosen), scores(p, targets))
 
 
-# --- What synthetic data is worth: a classifier trained on it, tested on real pictures --------
+# --- What synthetic data is worth: a classifier trained on it, tested on real images --------
 # The classification accuracy score (Ravuri & Vinyals 2019): beside it stands the accuracy of the
-# same classifier, trained as long on as many real pictures.
+# same classifier, trained as long on as many real images.
 
 Progress = Callable[[str, int, int], None]
 """Told what is trained, the steps done and the steps there are."""
@@ -304,7 +304,7 @@ class Score:
     """A classifier by what it was trained on; `right` is its share of the real test set."""
 
     trained_on: str
-    pictures: int
+    images: int
     right: float
 
 
@@ -314,13 +314,13 @@ class Worth:
 
     scores: tuple[Score, ...]
     labels: int
-    test: int  # real pictures they were tested on
+    test: int  # real images they were tested on
     steps: int
     notes: tuple[str, ...] = ()
 
 
 def worth(folder: Path, dataset: str, steps: int, seed: int, progress: Progress) -> Worth:
-    """The worth of the pictures in `folder`, whose captions are labels of `dataset`.
+    """The worth of the images in `folder`, whose captions are labels of `dataset`.
 
     Raises MisuseError where no caption is a label, or only one is; and what `load_folder` and
     `load_labelled_images` raise.
@@ -331,7 +331,7 @@ def worth(folder: Path, dataset: str, steps: int, seed: int, progress: Progress)
     count = min(len(made.train), len(real.train))
     few = replace(real, train=np.sort(rng.choice(real.train, count, replace=False)))
     made = replace(made, train=made.train[:count])
-    rgb, targets = pictures_of(real, real.held_out)
+    rgb, targets = images_of(real, real.held_out)
     scores = []
     for name, data in (("real", few), ("generated", made)):
         judge = trained(data, steps, seed, lambda done, name=name: progress(name, done, steps))
@@ -342,7 +342,7 @@ def worth(folder: Path, dataset: str, steps: int, seed: int, progress: Progress)
 def trained(
     data: LabelledImages, steps: int, seed: int, progress: Callable[[int], None]
 ) -> ImageJudge:
-    """A classifier trained for so many steps of 128 pictures, with the usual augmentation."""
+    """A classifier trained for so many steps of 128 images, with the usual augmentation."""
     recipe = ImageClassifierRecipe(
         name="worth", dataset=data.images.name, steps=steps, seed=seed, warmup=min(100, steps)
     )
@@ -361,10 +361,10 @@ def trained(
 
 
 def _labelled_as(real: LabelledImages, folder: Path) -> tuple[LabelledImages, tuple[str, ...]]:
-    """The folder's pictures under the labels of the real ones, all to train on."""
-    pictures = load_folder(folder)
+    """The folder's images under the labels of the real ones, all to train on."""
+    images = load_folder(folder)
     number = {label: i for i, label in enumerate(real.labels)}
-    targets = np.array([number.get(caption, -1) for caption in pictures.captions])
+    targets = np.array([number.get(caption, -1) for caption in images.captions])
     known = np.flatnonzero(targets >= 0)
     kinds = np.unique(targets[known])
     if len(kinds) < 2:
@@ -373,15 +373,15 @@ def _labelled_as(real: LabelledImages, folder: Path) -> tuple[LabelledImages, tu
             f"{folder}: of the {len(real.labels)} labels of {real.images.name} its captions "
             f"have {matches}; generate without --prompt, so that all of them come"
         )
-    notes = list(pictures.notes)
+    notes = list(images.notes)
     if len(known) < len(targets):
         notes.append(f"{len(targets) - len(known):,} captions are no label and left out")
     missing = len(real.labels) - len(kinds)
     if missing:
-        notes.append(f"{missing} of {len(real.labels)} labels have no generated picture")
+        notes.append(f"{missing} of {len(real.labels)} labels have no generated image")
     order: NDArray[np.int64] = np.random.default_rng(0).permutation(known)
     data = LabelledImages(
-        images=pictures,
+        images=images,
         labels=real.labels,
         targets=targets,
         train=order,

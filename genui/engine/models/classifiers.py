@@ -37,10 +37,10 @@ class Residual(nn.Module):
 
 
 class ConvNet(nn.Module):
-    """Pictures float [B, 3, 32, 32] in -1 to 1 to logits [B, labels].
+    """Images float [B, 3, 32, 32] in -1 to 1 to logits [B, labels].
 
     With `figure` it is also shown what stands out from the ground, which says what a thing is
-    whatever its colours are: of pictures in random colours it learns next to nothing without.
+    whatever its colours are: of images in random colours it learns next to nothing without.
     """
 
     def __init__(self, labels: int, width: int, figure: bool = False) -> None:
@@ -75,7 +75,7 @@ class ConvNet(nn.Module):
 def contrast_with_border(rgb: Tensor) -> Tensor:
     """How far each pixel's colour is from the border's mean, [B, 1, H, W] in -1 to 1.
 
-    1 is the farthest pixel of the picture; one of a single colour is -1 everywhere.
+    1 is the farthest pixel of the image; one of a single colour is -1 everywhere.
     """
     sides = (rgb[:, :, 0], rgb[:, :, -1], rgb[:, :, :, 0], rgb[:, :, :, -1])
     border = torch.cat(sides, dim=2).mean(dim=2)[:, :, None, None]

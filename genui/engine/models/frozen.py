@@ -62,13 +62,13 @@ def join_guide(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """A model's (tensors, description) with another model as its guide.
 
-    Raises MisuseError where they were not trained on the same data, or draw no pictures.
+    Raises MisuseError where they were not trained on the same data, or draw no images.
     """
     (tensors, described), (weaker, of_guide) = model, guide
     for one in (described, of_guide):
         kind = one["recipe"]["family"], one["recipe"]["medium"]
         if kind != ("diffusion", "image"):
-            raise MisuseError(f"guide: is of diffusion models of pictures, not {' '.join(kind)}")
+            raise MisuseError(f"guide: is of diffusion models of images, not {' '.join(kind)}")
     for what in ALIKE:
         if described.get(what) != of_guide.get(what):
             raise MisuseError(f"guide: of other {what} than the model; use one of the same data")

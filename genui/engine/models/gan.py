@@ -1,8 +1,8 @@
-"""A captioned GAN for 32×32 pictures: generator and discriminator, whole in one file.
+"""A captioned GAN for 32×32 images: generator and discriminator, whole in one file.
 
 Residual networks without normalisation, after R3GAN (Huang et al. 2024, "The GAN is dead;
 long live the GAN!"), leaner: a bottleneck of dense convolutions instead of a wide grouped one,
-which a processor multiplies faster, and the picture folded 2×2, so that nothing is computed
+which a processor multiplies faster, and the image folded 2×2, so that nothing is computed
 at 32×32.
 """
 
@@ -26,7 +26,7 @@ class GANConfig:
     """Sizes of both networks.
 
     `widths` are the channels at 4×4, 8×8 and 16×16, `blocks` the residual blocks at each;
-    `channels` is 1 for grey pictures and 3 for coloured ones.
+    `channels` is 1 for grey images and 3 for coloured ones.
     """
 
     vocab_size: int
@@ -96,7 +96,7 @@ def upsample(x: Tensor) -> Tensor:
 
 
 class Generator(nn.Module):
-    """Latents [B, Z] and token ids [B, L] to pictures [B, channels, 32, 32], about -1 to 1."""
+    """Latents [B, Z] and token ids [B, L] to images [B, channels, 32, 32], about -1 to 1."""
 
     def __init__(self, config: GANConfig) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Pictures [B, channels, 32, 32] and token ids [B, L] to scores [B]: higher is more real.
+    """Images [B, channels, 32, 32] and token ids [B, L] to scores [B]: higher is more real.
 
     The caption joins at the end, as a projection (Miyato & Koyama 2018).
     """
@@ -162,8 +162,8 @@ class Discriminator(nn.Module):
         init_scaled(self.score)
         init_scaled(self.asked)
 
-    def forward(self, pictures: Tensor, token_ids: Tensor) -> Tensor:
-        h = self.folded_in(F.pixel_unshuffle(pictures, FOLD))
+    def forward(self, images: Tensor, token_ids: Tensor) -> Tensor:
+        h = self.folded_in(F.pixel_unshuffle(images, FOLD))
         for i, (resize, stage) in enumerate(zip(self.resized, self.stages, strict=True)):
             if i:
                 h = resize(F.avg_pool2d(h, 2))

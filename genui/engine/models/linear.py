@@ -1,7 +1,7 @@
 """The linear classifiers of Ng & Jordan (2002): pairs that ask two questions of the same data.
 
 All give p(label | x) as the softmax of a linear function of x. Logistic regression chooses it so
-that the labels are likely given the examples; naive Bayes (Gaussian for pictures, with one variance
+that the labels are likely given the examples; naive Bayes (Gaussian for images, with one variance
 a feature that all labels share, and multinomial for words) so that the examples are likely given
 the labels, and asks Bayes' rule.
 """

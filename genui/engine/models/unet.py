@@ -1,9 +1,9 @@
-"""A lean captioned U-Net for small pictures, whole in one file.
+"""A lean captioned U-Net for small images, whole in one file.
 
-Residual convolutions at half and at a quarter of the picture's side, with attention between
+Residual convolutions at half and at a quarter of the image's side, with attention between
 places at the quarter (Ronneberger et al. 2015; Ho et al. 2020), modulated by the noise level and
 the caption. One norm and one activation a block and nothing at full size: on a processor that is
-where the time goes. It learns local texture from fewer pictures than a Transformer of patches.
+where the time goes. It learns local texture from fewer images than a Transformer of patches.
 """
 
 from dataclasses import dataclass
@@ -114,7 +114,7 @@ class Stage(nn.Module):
 
 
 class UNet(Network):
-    """Noisy pictures [B, C, S, S], ln σ / 4 [B] and token ids [B, L] to [B, C, S, S].
+    """Noisy images [B, C, S, S], ln σ / 4 [B] and token ids [B, L] to [B, C, S, S].
 
     S is a multiple of 4. Token ids that are all 0 mean "no caption".
     """

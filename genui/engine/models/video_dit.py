@@ -74,7 +74,7 @@ class VideoDiT(CaptionedTransformer):
         words, pooled = self.caption(token_ids)
         canvas = self._canvas(pooled)
         # Only its own loss teaches the canvas, and only theirs the poses: gradients through
-        # a picture that is moved say little until both are nearly right.
+        # an image that is moved say little until both are nearly right.
         figure = canvas.detach().float() * (token_ids > 0).any(1).view(-1, 1, 1)
         frames = x.unflatten(1, (VIDEO_FRAMES, 3))
         pixels = to_patches(frames, config.patch, config.span)

@@ -112,7 +112,7 @@ class DiffusionGenerator:
             prompt=caption,
             total_steps=state.total,
             note="; ".join(filter(None, (opening and opening.note, self.note(state)))),
-            init=opening and opening.picture,
+            init=opening and opening.image,
         )
 
     def step(self, state: DiffusionState) -> tuple[DiffusionState, ImageFrame]:
@@ -147,7 +147,7 @@ class DiffusionGenerator:
         return self.medium.frame(state, self.model.sigma_data)
 
     def draw(self, captions: list[str], seeds: list[int], settings: ImageSettings) -> np.ndarray:
-        """Finished pictures uint8 [B, 32, 32, 3], one a caption and seed, as one batch."""
+        """Finished images uint8 [B, 32, 32, 3], one a caption and seed, as one batch."""
         return to_rgb(self.denoised(captions, seeds, settings))
 
     def denoised(self, captions: list[str], seeds: list[int], settings: ImageSettings) -> Tensor:
@@ -323,7 +323,7 @@ class DiffusionGenerator:
         return denoised + (self._column(autoguidance) - 1) * (with_caption - weaker)
 
     def _column(self, scales: Sequence[float]) -> Tensor:
-        """One number a picture, [B, 1, 1, 1]."""
+        """One number an image, [B, 1, 1, 1]."""
         return torch.tensor(scales, device=self._device).view(-1, 1, 1, 1)
 
     def _evaluate(
@@ -335,7 +335,7 @@ class DiffusionGenerator:
 
 
 def _scales(row: Row) -> tuple[float, float]:
-    """How strongly a picture is guided: by its caption, and by the guide."""
+    """How strongly an image is guided: by its caption, and by the guide."""
     return row.settings.guidance, row.settings.autoguidance
 
 
@@ -378,14 +378,14 @@ def _known(state: DiffusionState) -> Tensor:
     return state.denoised
 
 
-# --- Samples by the thousand: what they are asked, and pictures drawn many at a time ----------
+# --- Samples by the thousand: what they are asked, and images drawn many at a time ----------
 
 BLOCK = 512  # captions drawn with one generator of random numbers
 
 
 @runtime_checkable
 class Draws(Protocol):
-    """A generator that draws finished pictures uint8 [B, H, W, 3] as one batch."""
+    """A generator that draws finished images uint8 [B, H, W, 3] as one batch."""
 
     def draw(self, captions: list[str], seeds: list[int], settings: Any) -> NDArray[np.uint8]: ...
 
@@ -411,7 +411,7 @@ def draw(
 class Prompts:
     """What a model is asked, sample after sample: always `given`, where that is not None.
 
-    Else the captions are drawn like those it was trained on, where its data is a picture set
+    Else the captions are drawn like those it was trained on, where its data is an image set
     on this machine, and otherwise its recipe's own go round. The prompt of sample i depends
     on (seed, i) alone.
     """
@@ -425,8 +425,8 @@ class Prompts:
         """Where they come from, in words."""
         if self.given is not None:
             return "the prompt given"
-        if self._pictures is not None:
-            return f"captions like those of {self._pictures.name}"
+        if self._images is not None:
+            return f"captions like those of {self._images.name}"
         many = len(self._usual)
         return "the model's usual prompt" if many == 1 else f"the model's {many} usual prompts"
 
@@ -434,8 +434,8 @@ class Prompts:
         """The prompt of sample `index`, counted from 0."""
         if self.given is not None:
             return self.given
-        if self._pictures is not None:
-            return _block(self._pictures, self.seed, index // BLOCK)[index % BLOCK]
+        if self._images is not None:
+            return _block(self._images, self.seed, index // BLOCK)[index % BLOCK]
         return self._usual[index % len(self._usual)]
 
     @cached_property
@@ -447,7 +447,7 @@ class Prompts:
         return self._recipe.prompts or ("",)
 
     @cached_property
-    def _pictures(self) -> CaptionedImages | None:
+    def _images(self) -> CaptionedImages | None:
         if not KINDS[self._recipe.family, self._recipe.medium].batches:
             return None
         try:
@@ -457,9 +457,9 @@ class Prompts:
 
 
 @lru_cache(maxsize=4)
-def _block(pictures: CaptionedImages, seed: int, number: int) -> tuple[str, ...]:
+def _block(images: CaptionedImages, seed: int, number: int) -> tuple[str, ...]:
     rng = np.random.default_rng((seed, number))
-    return tuple(pictures.batch(rng.choice(pictures.train, BLOCK), rng).captions)
+    return tuple(images.batch(rng.choice(images.train, BLOCK), rng).captions)
 
 
 # --- From a checkpoint to the generator -------------------------------------------------------

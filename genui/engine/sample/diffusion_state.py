@@ -34,7 +34,7 @@ from genui.protocol.settings import MOST_CELLS, axis_value
 class Held:
     """What may change, and what the rest is held to."""
 
-    mask: Tensor = field(repr=False)  # bool [H, W], True where the picture may change
+    mask: Tensor = field(repr=False)  # bool [H, W], True where the image may change
     known: Tensor = field(repr=False)  # [B, C, H, W]
 
     def over(self, x: Tensor, sigma: float, noise: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ class Held:
 
         Lugmayr et al. 2022 (RePaint), eq. 8. `noise` is the same at every level, so that
         what lies outside follows one trajectory, as deterministic samplers need; at σ = 0
-        it is the known picture exactly.
+        it is the known image exactly.
         """
         return torch.where(self.mask, x, self.known + sigma * noise)
 
@@ -56,7 +56,7 @@ def read_mask(mask: bytes, height: int, width: int, device: torch.device) -> Ten
         )
     pixels = np.frombuffer(mask, np.uint8)
     if pixels.max() > 1:
-        raise MisuseError(f"mask holds {pixels.max()}: use 1 where the picture may change, else 0")
+        raise MisuseError(f"mask holds {pixels.max()}: use 1 where the image may change, else 0")
     if not pixels.any():
         raise MisuseError("mask of nothing: mark at least one pixel to draw again")
     if pixels.all():
@@ -71,7 +71,7 @@ _SHOWN = 40  # characters of a value that does not fit
 
 @dataclass(frozen=True)
 class Row:
-    """What one picture of a batch is drawn from."""
+    """What one image of a batch is drawn from."""
 
     caption: str
     seed: int
@@ -89,7 +89,7 @@ class Row:
         return replace(self, settings=msgspec.structs.replace(self.settings, **{name: value}))
 
     def edited(self, edit: SetSettings | SetSeed | SetPrompt) -> "Row":
-        """With what the edit sets. Raises MisuseError for settings that are not pictures'."""
+        """With what the edit sets. Raises MisuseError for settings that are not images'."""
         match edit:
             case SetSeed(seed=seed):
                 return replace(self, seed=seed)
@@ -101,7 +101,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Grid:
-    """The pictures of a trace: `base` as it was asked for, varied along the axes.
+    """The images of a trace: `base` as it was asked for, varied along the axes.
 
     Raises MisuseError naming the axis, and the value of it, that does not fit.
     """
@@ -117,7 +117,7 @@ class Grid:
         return len(self.axes[0].values) if self.axes else 1
 
     def rows(self) -> tuple[Row, ...]:
-        """One a picture, in the order of reading: left to right, then down."""
+        """One an image, in the order of reading: left to right, then down."""
         rows = [self.base]
         for axis in self.axes:
             values = [parse_value(axis.name, text) for text in axis.values]
@@ -137,7 +137,7 @@ class Grid:
 
 
 def check_axes(axes: Sequence[Axis]) -> None:
-    """Raises MisuseError where they do not go together, or are of too many pictures."""
+    """Raises MisuseError where they do not go together, or are of too many images."""
     names = [axis.name for axis in axes]
     if len(set(names)) < len(names):
         raise MisuseError(f"grid: {names[0]} is along both sides; vary two different things")
@@ -145,13 +145,13 @@ def check_axes(axes: Sequence[Axis]) -> None:
         raise MisuseError(f"grid: {len(names)} axes ({', '.join(names)}); at most 2 fit")
     count = math.prod(len(axis.values) for axis in axes)
     if count > MOST_CELLS:
-        raise MisuseError(f"grid: {count} pictures; at most {MOST_CELLS} are drawn at once")
+        raise MisuseError(f"grid: {count} images; at most {MOST_CELLS} are drawn at once")
 
 
 def image_settings(settings: Settings) -> ImageSettings:
-    """The settings, which must be those of pictures (else MisuseError)."""
+    """The settings, which must be those of images (else MisuseError)."""
     if not isinstance(settings, ImageSettings):
-        raise MisuseError("a picture model needs picture settings")
+        raise MisuseError("an image model needs image settings")
     return settings
 
 
@@ -175,7 +175,7 @@ def noise(shape: tuple[int, int, int], *key: int, part: int = 0) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True)
 class DiffusionState:
-    """B arrays (pictures, spectrograms, …) at the noise level `levels[step]`.
+    """B arrays (images, spectrograms, …) at the noise level `levels[step]`.
 
     A fork changes the levels that are ahead; those behind are what the trace went through.
     """
@@ -207,12 +207,12 @@ class DiffusionState:
 def initial_sigmas(request: Start, settings: ImageSettings) -> tuple[float, ...]:
     """The levels a trace begins with: all of them, the last of them, or all of them rising.
 
-    Raises MisuseError where the request asks for what it gives no picture for.
+    Raises MisuseError where the request asks for what it gives no image for.
     """
     levels = sigmas(settings)
     if request.forward:
         if request.init is None:
-            raise MisuseError("the forward process needs a picture to begin from: give one")
+            raise MisuseError("the forward process needs an image to begin from: give one")
         return levels[::-1]
     if request.init is None:
         return levels

@@ -40,7 +40,7 @@ Latent = NDArray[np.float32]  # [Z]
 
 @dataclass(frozen=True, kw_only=True)
 class Spot:
-    """One picture of a walk: what it is drawn from, and where it stood at step `since`."""
+    """One image of a walk: what it is drawn from, and where it stood at step `since`."""
 
     caption: str
     seed: int
@@ -63,7 +63,7 @@ class WalkState:
         return self.settings.steps
 
     def latents(self) -> Latent:
-        """Where every picture is now, before truncation: float32 [B, Z]."""
+        """Where every image is now, before truncation: float32 [B, Z]."""
         settings, gone = self.settings, self.step - self.since
         origins = np.stack([spot.origin for spot in self.spots])
         if settings.to is None:
@@ -73,7 +73,7 @@ class WalkState:
         return np.stack([slerp(origin, goal, share) for origin in origins])
 
     def along(self) -> tuple[float, ...]:
-        """Where the first picture is along each direction, in standard deviations."""
+        """Where the first image is along each direction, in standard deviations."""
         return tuple(round(float(at), 4) for at in self.directions @ self.latents()[0])
 
     def turned(
@@ -151,7 +151,7 @@ def slerp(start: Latent, goal: Latent, share: float) -> Latent:
     return (turned * ((1 - share) * lengths[0] + share * lengths[1])).astype(np.float32)
 
 
-# --- Directions of a generator's latent space along which pictures change the most ------------
+# --- Directions of a generator's latent space along which images change the most ------------
 
 MOST = 8  # directions that are offered
 SAMPLES = 1024  # latents that the activations are looked at of
@@ -199,11 +199,11 @@ def _pca(generator: Generator, token_ids: Tensor) -> Tensor:
 
 # --- Walking through the latent space of a GAN, a move at a time ------------------------------
 
-BATCH = 64  # pictures drawn at once by `draw`
+BATCH = 64  # images drawn at once by `draw`
 
 
 class LatentGenerator:
-    """One GAN; a step is one move of every picture in the state.
+    """One GAN; a step is one move of every image in the state.
 
     `captions` are some that it was trained on, from which the directions of "pca" are found.
     """
@@ -231,7 +231,7 @@ class LatentGenerator:
     def begin(self, request: Start) -> tuple[WalkState, Started]:
         """The first point of the walk. Raises MisuseError where the request does not fit."""
         if request.init is not None or request.forward:
-            raise MisuseError("a GAN begins from a seed, not from a picture: leave the picture out")
+            raise MisuseError("a GAN begins from a seed, not from an image: leave the image out")
         caption = clean(request.prompt)
         settings, basis = self._checked(request.settings)
         spots = tuple(
@@ -269,7 +269,7 @@ class LatentGenerator:
         raise MisuseError("a walk has no noise and no tokens; edit its caption, seed or settings")
 
     def frame(self, state: WalkState) -> ImageFrame:
-        """The pictures at this point, side by side, and what the discriminator says of the
+        """The images at this point, side by side, and what the discriminator says of the
         first."""
         latents = state.settings.truncation * state.latents()
         drawn, scores = self._drawn(latents, [spot.caption for spot in state.spots])
@@ -281,7 +281,7 @@ class LatentGenerator:
             width=state.columns * SIDE,
             height=len(state.spots) // state.columns * SIDE,
             x=rgb,
-            guess=rgb,
+            denoised=rgb,
             score=round(float(scores[0]), 4),
             along=state.along(),
         )
@@ -303,7 +303,7 @@ class LatentGenerator:
     def draw(
         self, captions: Sequence[str], seeds: Sequence[int], settings: LatentSettings
     ) -> np.ndarray:
-        """The seeds' own pictures, uint8 [B, 32, 32, 3]; `settings` say how they are blended,
+        """The seeds' own images, uint8 [B, 32, 32, 3]; `settings` say how they are blended,
         moved and truncated. Raises MisuseError where they do not fit."""
         settings, basis = self._checked(settings)
         latents = settings.truncation * np.stack([point(seed, settings, basis) for seed in seeds])
@@ -315,13 +315,13 @@ class LatentGenerator:
 
     @torch.inference_mode()
     def _drawn(self, latents: np.ndarray, captions: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Pictures uint8 [B, 32, 32, 3] of latents [B, Z], and their scores [B]."""
+        """Images uint8 [B, 32, 32, 3] of latents [B, Z], and their scores [B]."""
         token_ids = self._token_ids(captions)
         z = torch.from_numpy(np.asarray(latents, np.float32)).to(self._device)
         with autocast(self._machine):
-            pictures = self.model.generator(z, token_ids).float().clamp(-1, 1)
-            scores = self.model.discriminator(pictures, token_ids).float()
-        return to_rgb(pictures), scores.cpu().numpy()
+            images = self.model.generator(z, token_ids).float().clamp(-1, 1)
+            scores = self.model.discriminator(images, token_ids).float()
+        return to_rgb(images), scores.cpu().numpy()
 
     def _token_ids(self, captions: Sequence[str]) -> Tensor:
         return torch.from_numpy(self._vocabulary.encode(captions, self._longest)).to(self._device)
@@ -351,9 +351,9 @@ class LatentGenerator:
 
 
 def _spread(caption: str, seed: int, grid: Sequence[Axis]) -> list[tuple[str, int]]:
-    """Captions and seeds of a grid's pictures, left to right, then down; of none, these.
+    """Captions and seeds of a grid's images, left to right, then down; of none, these.
 
-    Raises MisuseError for what does not vary in a walk, or for too many pictures.
+    Raises MisuseError for what does not vary in a walk, or for too many images.
     """
     check_axes(grid)
     rows = [(caption, seed)]

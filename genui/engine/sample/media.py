@@ -41,7 +41,7 @@ from genui.engine.models.dit import DIT_SIDE
 from genui.engine.models.video_dit import CHANNELS
 from genui.engine.sample.diffusion_state import DiffusionState, Row
 from genui.formats.audio import to_pcm
-from genui.protocol import FROM_DATA, ImageFrame, Picture
+from genui.protocol import FROM_DATA, ImageFrame, RgbImage
 from genui.recipes import DiffusionRecipe, VideoRecipe, VoiceRecipe
 from genui.render.image import apply_colour_map, invert_colour_map
 
@@ -50,8 +50,8 @@ from genui.render.image import apply_colour_map, invert_colour_map
 class Opening:
     """What a trace begins from (`Start.init`)."""
 
-    picture: Picture  # as the model sees it: kept in the recipe, so that a replay needs no file
-    clean: Tensor = field(repr=False)  # [C, H, W] in -1 to 1, made of `picture` alone
+    image: RgbImage  # as the model sees it: kept in the recipe, so that a replay needs no file
+    clean: Tensor = field(repr=False)  # [C, H, W] in -1 to 1, made of `image` alone
     note: str = ""  # what was done to have it
 
 
@@ -71,7 +71,7 @@ class Medium(Protocol):
     def parts(self, caption: str) -> tuple[str, ...]:
         """The captions that one request is drawn by, at least one.
 
-        A picture is drawn whole; spoken digits are drawn one by one and shown side by side.
+        An image is drawn whole; spoken digits are drawn one by one and shown side by side.
         """
         ...
 
@@ -83,8 +83,8 @@ class Medium(Protocol):
         """What a person sees of a state; `spread` is the standard deviation of clean data."""
         ...
 
-    def opening(self, init: Picture | str, caption: str) -> Opening:
-        """What `Start.init` asks to begin from: a picture, the path of a file, or FROM_DATA.
+    def opening(self, init: RgbImage | str, caption: str) -> Opening:
+        """What `Start.init` asks to begin from: an image, the path of a file, or FROM_DATA.
 
         Raises MisuseError where there is none to be had, GenuiError where the data is missing.
         """
@@ -97,13 +97,13 @@ NOISE_SHOWN = 3.0  # standard deviations either side of mid-grey
 
 
 def to_rgb(x: Tensor) -> NDArray[np.uint8]:
-    """Pictures [B, 3, H, W], or grey ones [B, 1, H, W], in -1 to 1 as uint8 [B, H, W, 3]."""
+    """Images [B, 3, H, W], or grey ones [B, 1, H, W], in -1 to 1 as uint8 [B, H, W, 3]."""
     scaled = ((x.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     return scaled.permute(0, 2, 3, 1).expand(-1, -1, -1, 3).cpu().numpy()
 
 
 def sheet(rgb: NDArray[np.uint8], columns: int) -> bytes:
-    """Pictures [B, H, W, 3] as one, `columns` of them side by side: RGB, row by row."""
+    """Images [B, H, W, 3] as one, `columns` of them side by side: RGB, row by row."""
     return rgb.reshape(-1, columns, *rgb.shape[1:]).swapaxes(1, 2).tobytes()
 
 
@@ -122,7 +122,7 @@ def _grid_frame(
     state: DiffusionState,
     spread: float,
     to_bytes: Callable[[Tensor, int], bytes],
-    pictures: int = 1,
+    images: int = 1,
 ) -> ImageFrame:
     """The state's images side by side; `to_bytes` lays arrays out in so many columns."""
     columns = state.grid.columns
@@ -133,9 +133,9 @@ def _grid_frame(
         sigma=state.sigma,
         width=columns * DIT_SIDE,
         height=len(state.rows) // columns * DIT_SIDE,
-        pictures=pictures,
+        images=images,
         x=to_bytes(x, columns),
-        guess=to_bytes(state.denoised, columns),
+        denoised=to_bytes(state.denoised, columns),
         noise=to_bytes(noise, columns),
     )
 
@@ -145,7 +145,7 @@ def _grid_frame(
 
 @dataclass(frozen=True)
 class ImageMedium:
-    """Pictures of the `recipe`'s channels (RGB without one), which can begin from its data."""
+    """Images of the `recipe`'s channels (RGB without one), which can begin from its data."""
 
     recipe: DiffusionRecipe | None = None
 
@@ -164,51 +164,51 @@ class ImageMedium:
     def frame(self, state: DiffusionState, spread: float) -> ImageFrame:
         return _grid_frame(state, spread, lambda x, columns: sheet(to_rgb(x), columns))
 
-    def opening(self, init: Picture | str, caption: str) -> Opening:
-        picture, note = initial_image(init, caption, self.recipe)
-        clean = from_rgb(picture.rgb)
+    def opening(self, init: RgbImage | str, caption: str) -> Opening:
+        image, note = initial_image(init, caption, self.recipe)
+        clean = from_rgb(image.rgb)
         if self.shape[0] == 1:
             clean = clean.mean(dim=0, keepdim=True)
-        return Opening(picture, clean, note)
+        return Opening(image, clean, note)
 
 
 MOST_PIXELS = 100_000_000
 
 
 def initial_image(
-    init: Picture | str, caption: str, recipe: DiffusionRecipe | None
-) -> tuple[Picture, str]:
+    init: RgbImage | str, caption: str, recipe: DiffusionRecipe | None
+) -> tuple[RgbImage, str]:
     """32×32 RGB of `Start.init`, and what was done to have it.
 
-    `init` is a path, or "data:" for the nearest picture of `recipe`'s data.
+    `init` is a path, or "data:" for the nearest image of `recipe`'s data.
 
     Raises MisuseError where there is none to be had, GenuiError where the data needs a
     font that is not installed.
     """
-    if isinstance(init, Picture):
+    if isinstance(init, RgbImage):
         return _check_image_size(init), ""
     if init == FROM_DATA:
         if recipe is None:
-            raise MisuseError("this model does not say what it was trained on: name a picture")
+            raise MisuseError("this model does not say what it was trained on: name an image")
         return nearest_training_image(load_images(recipe.dataset, recipe.data), caption)
     return read_image(Path(os.path.expanduser(init)))
 
 
-def read_image(path: Path) -> tuple[Picture, str]:
-    """Any picture file, fitted to 32×32; what is transparent is white. With what was done."""
+def read_image(path: Path) -> tuple[RgbImage, str]:
+    """Any image file, fitted to 32×32; what is transparent is white. With what was done."""
     try:
         square = read_square(path, MOST_PIXELS)
     except UnusableError as reason:
         raise MisuseError(f"{clean_line(str(path))}: {reason}") from None
     rgba = square.rgba.astype(np.float32)
     alpha = rgba[..., 3:] / 255
-    picture = _picture(np.rint(rgba[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8))
+    image = _image(np.rint(rgba[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8))
     note = f"{clean_line(path.name)}: {', '.join(square.changes)}" if square.changes else ""
-    return picture, note.replace("filled", "made white")
+    return image, note.replace("filled", "made white")
 
 
-def nearest_training_image(pictures: CaptionedImages, caption: str) -> tuple[Picture, str]:
-    """The training picture that shares the most words with the caption, in its colours.
+def nearest_training_image(images: CaptionedImages, caption: str) -> tuple[RgbImage, str]:
+    """The training image that shares the most words with the caption, in its colours.
 
     With the caption it has.
 
@@ -221,17 +221,17 @@ def nearest_training_image(pictures: CaptionedImages, caption: str) -> tuple[Pic
         named = split_words(name)
         return len(wanted & set(named)), -len(named)  # of equals the one that says no more
 
-    name = max((pictures.captions[i] for i in pictures.train), key=likeness)
+    name = max((images.captions[i] for i in images.train), key=likeness)
     if not likeness(name)[0]:
         raise MisuseError(
-            f"{pictures.name}: no training picture is named like {clean_line(caption)!r}; "
-            "name one in the caption, or give a picture"
+            f"{images.name}: no training image is named like {clean_line(caption)!r}; "
+            "name one in the caption, or give an image"
         )
-    named = _in_colours_of(name, words, pictures.scheme)
-    rgb = pictures.compose(named)
-    assert rgb is not None  # a training picture in two different colours of the palette
-    picture = _picture(as_pixels(rgb))
-    return picture, f"begins from the training picture “{clean_line(named)}”"
+    named = _in_colours_of(name, words, images.scheme)
+    rgb = images.compose(named)
+    assert rgb is not None  # a training image in two different colours of the palette
+    image = _image(as_pixels(rgb))
+    return image, f"begins from the training image “{clean_line(named)}”"
 
 
 def ground_in(words: tuple[str, ...]) -> str:
@@ -253,33 +253,33 @@ def _in_colours_of(name: str, words: tuple[str, ...], scheme: str) -> str:
     return f"{figures[0]} {name} on {ground}"
 
 
-def _check_image_size(picture: Picture) -> Picture:
-    if (picture.width, picture.height) != (SIDE, SIDE):
+def _check_image_size(image: RgbImage) -> RgbImage:
+    if (image.width, image.height) != (SIDE, SIDE):
         raise MisuseError(
-            f"the picture to begin from is {picture.width}×{picture.height}: "
+            f"the image to begin from is {image.width}×{image.height}: "
             f"this model draws {SIDE}×{SIDE}"
         )
-    check_bytes(picture)
-    return picture
+    check_bytes(image)
+    return image
 
 
-def check_bytes(picture: Picture, what: str = "picture") -> None:
-    """Raises MisuseError for a picture to begin from that has not three bytes a pixel."""
-    wanted = picture.width * picture.height * 3
-    if len(picture.rgb) != wanted:
+def check_bytes(image: RgbImage, what: str = "image") -> None:
+    """Raises MisuseError for an image to begin from that has not three bytes a pixel."""
+    wanted = image.width * image.height * 3
+    if len(image.rgb) != wanted:
         raise MisuseError(
-            f"the {what} to begin from has {len(picture.rgb)} bytes: "
-            f"{picture.width}×{picture.height} RGB has {wanted}"
+            f"the {what} to begin from has {len(image.rgb)} bytes: "
+            f"{image.width}×{image.height} RGB has {wanted}"
         )
 
 
-def _picture(rgb: NDArray[np.uint8]) -> Picture:
+def _image(rgb: NDArray[np.uint8]) -> RgbImage:
     """Of [32, 32, 3]."""
-    return Picture(width=SIDE, height=SIDE, rgb=rgb.tobytes())
+    return RgbImage(width=SIDE, height=SIDE, rgb=rgb.tobytes())
 
 
 def from_rgb(rgb: bytes) -> Tensor:
-    """A picture of 32×32 RGB as [3, 32, 32] in -1 to 1."""
+    """An image of 32×32 RGB as [3, 32, 32] in -1 to 1."""
     return torch.from_numpy(as_floats(np.frombuffer(rgb, np.uint8).reshape(DIT_SIDE, DIT_SIDE, 3)))
 
 
@@ -313,12 +313,12 @@ class VideoMedium:
         return f"no motion is named, so it stands still: {', '.join(_MOTION_WORDS)}"
 
     def frame(self, state: DiffusionState, spread: float) -> ImageFrame:
-        """The state's clips side by side: each picture shows all of them at one time."""
+        """The state's clips side by side: each image shows all of them at one time."""
         return _grid_frame(state, spread, _frame_bytes, CLIP_FRAMES)
 
-    def opening(self, init: Picture | str, caption: str) -> Opening:
-        picture, note = initial_clip(init, caption, self.recipe)
-        return Opening(picture, from_strip(picture), note)
+    def opening(self, init: RgbImage | str, caption: str) -> Opening:
+        image, note = initial_clip(init, caption, self.recipe)
+        return Opening(image, from_strip(image), note)
 
 
 def to_clips(x: Tensor) -> np.ndarray:
@@ -327,36 +327,36 @@ def to_clips(x: Tensor) -> np.ndarray:
     return to_rgb(frames).reshape(-1, CLIP_FRAMES, DIT_SIDE, DIT_SIDE, 3)
 
 
-def from_strip(picture: Picture) -> Tensor:
-    """[48, 32, 32] in -1 to 1 of 16 pictures one below the other, or of one that stands still."""
-    pixels = np.frombuffer(picture.rgb, np.uint8).reshape(-1, DIT_SIDE, DIT_SIDE, 3)
+def from_strip(image: RgbImage) -> Tensor:
+    """[48, 32, 32] in -1 to 1 of 16 images one below the other, or of one that stands still."""
+    pixels = np.frombuffer(image.rgb, np.uint8).reshape(-1, DIT_SIDE, DIT_SIDE, 3)
     frames = as_floats(np.broadcast_to(pixels, (CLIP_FRAMES, DIT_SIDE, DIT_SIDE, 3)))
     return torch.from_numpy(frames.reshape(CHANNELS, DIT_SIDE, DIT_SIDE))
 
 
 def _frame_bytes(x: Tensor, columns: int) -> bytes:
-    """Clips as pictures one after the other, in each all clips, `columns` of them a row: RGB."""
+    """Clips as images one after the other, in each all clips, `columns` of them a row: RGB."""
     clips = to_clips(x)  # [B, T, H, W, 3]
     cells = clips.reshape(-1, columns, CLIP_FRAMES, DIT_SIDE, DIT_SIDE, 3)
     return cells.transpose(2, 0, 3, 1, 4, 5).tobytes()
 
 
 def initial_clip(
-    init: Picture | str, caption: str, recipe: VideoRecipe | None
-) -> tuple[Picture, str]:
-    """`Start.init` as 16 pictures 32×32 one below the other, or one; and what was done for it.
+    init: RgbImage | str, caption: str, recipe: VideoRecipe | None
+) -> tuple[RgbImage, str]:
+    """`Start.init` as 16 images 32×32 one below the other, or one; and what was done for it.
 
     Raises MisuseError where there is none to be had, GenuiError where the icons are missing.
     """
-    if isinstance(init, Picture):
+    if isinstance(init, RgbImage):
         return _check_clip_size(init), ""
     if init == FROM_DATA:
         if recipe is None:
-            raise MisuseError("this model does not say what it was trained on: name a picture")
+            raise MisuseError("this model does not say what it was trained on: name an image")
         return _training_clip(caption)
-    picture, note = read_image(Path(os.path.expanduser(init)))
-    still = "a picture that stands still through the clip"
-    return picture, f"{note}; {still}" if note else still
+    image, note = read_image(Path(os.path.expanduser(init)))
+    still = "an image that stands still through the clip"
+    return image, f"{note}; {still}" if note else still
 
 
 def scene_of(caption: str) -> Scene | None:
@@ -381,29 +381,29 @@ def named_motion(caption: str) -> str:
     return next((m for m, (said, _) in MOTIONS.items() if said.split()[-1] in words), "")
 
 
-def _training_clip(caption: str) -> tuple[Picture, str]:
+def _training_clip(caption: str) -> tuple[RgbImage, str]:
     """A clip as those that were trained on, of what the caption names."""
     scene = scene_of(caption)
     if scene is None:
         raise MisuseError(
             f"no icon of the clips is named in {clean_line(caption)!r}; "
-            "name one, as in 'red heart moving up on black', or give a picture"
+            "name one, as in 'red heart moving up on black', or give an image"
         )
     poses = draw_poses(scene.motion, np.random.default_rng(0))
     rgb = as_pixels(load_clips().draw([scene], poses[None])[0])
-    picture = Picture(width=SIDE, height=CLIP_FRAMES * SIDE, rgb=rgb.tobytes())
-    return picture, f"begins from a training clip, “{scene.caption}”"
+    image = RgbImage(width=SIDE, height=CLIP_FRAMES * SIDE, rgb=rgb.tobytes())
+    return image, f"begins from a training clip, “{scene.caption}”"
 
 
-def _check_clip_size(picture: Picture) -> Picture:
+def _check_clip_size(image: RgbImage) -> RgbImage:
     fitting = ((SIDE, SIDE), (SIDE, CLIP_FRAMES * SIDE))
-    if (picture.width, picture.height) not in fitting:
+    if (image.width, image.height) not in fitting:
         raise MisuseError(
-            f"the picture to begin from is {picture.width}×{picture.height}: give {SIDE}×{SIDE}, "
+            f"the image to begin from is {image.width}×{image.height}: give {SIDE}×{SIDE}, "
             f"or {CLIP_FRAMES} such frames one below the other"
         )
-    check_bytes(picture)
-    return picture
+    check_bytes(image)
+    return image
 
 
 # --- Spoken words: a log-mel spectrogram of a second each -------------------------------------
@@ -458,28 +458,28 @@ class SpeechMedium:
         x, noise = scale_to_show(state, spread)
         cells = cells_of(state.rows)
         denoised = _to_mels(state.denoised)
-        pictures = [
+        images = [
             _sheet(each, cells, state.grid.columns)
             for each in (_to_mels(x), denoised, _to_mels(noise))
         ]
         rounds = PREVIEW_ROUNDS if sigma else FINAL_ROUNDS
-        height, width, _ = pictures[0].shape
+        height, width, _ = images[0].shape
         return ImageFrame(
             trace=0,  # the trace numbers its frames
             step=state.step,
             sigma=sigma,
             width=width,
             height=height,
-            x=pictures[0].tobytes(),
-            guess=pictures[1].tobytes(),
-            noise=pictures[2].tobytes(),
+            x=images[0].tobytes(),
+            denoised=images[1].tobytes(),
+            noise=images[2].tobytes(),
             sound=to_pcm(sound_of(denoised, cells, rounds)).tobytes(),
             rate=SAMPLE_RATE,
         )
 
-    def opening(self, init: Picture | str, caption: str) -> Opening:
-        if isinstance(init, Picture):
-            return Opening(init, _mels_of_picture(init))
+    def opening(self, init: RgbImage | str, caption: str) -> Opening:
+        if isinstance(init, RgbImage):
+            return Opening(init, _mels_of_image(init))
         if init == FROM_DATA:
             return self._from_data(caption)
         path = Path(os.path.expanduser(init))
@@ -521,19 +521,19 @@ def _as_words(word: str) -> list[str]:
 
 def _opening(mels: Mels, note: str) -> Opening:
     rgb = apply_colour_map(mels[::-1])
-    picture = Picture(width=MEL_FRAMES, height=MELS, rgb=rgb.tobytes())
-    return Opening(picture, _mels_of_picture(picture), note)
+    image = RgbImage(width=MEL_FRAMES, height=MELS, rgb=rgb.tobytes())
+    return Opening(image, _mels_of_image(image), note)
 
 
-def _mels_of_picture(picture: Picture) -> torch.Tensor:
+def _mels_of_image(image: RgbImage) -> torch.Tensor:
     """[1, MELS, FRAMES] of a spectrogram in the colours it is shown in."""
-    if (picture.width, picture.height) != (MEL_FRAMES, MELS):
+    if (image.width, image.height) != (MEL_FRAMES, MELS):
         raise MisuseError(
-            f"the spectrogram to begin from is {picture.width}×{picture.height}: this model "
+            f"the spectrogram to begin from is {image.width}×{image.height}: this model "
             f"speaks {MEL_FRAMES}×{MELS}, one word; name a WAV file"
         )
-    check_bytes(picture, "spectrogram")
-    rgb = np.frombuffer(picture.rgb, np.uint8).reshape(MELS, MEL_FRAMES, 3)
+    check_bytes(image, "spectrogram")
+    rgb = np.frombuffer(image.rgb, np.uint8).reshape(MELS, MEL_FRAMES, 3)
     return torch.from_numpy(invert_colour_map(rgb)[::-1].copy())[None]
 
 
@@ -581,7 +581,7 @@ def _to_mels(x: torch.Tensor) -> Mels:
 
 
 def _sheet(mels: Mels, cells: Sequence[slice], columns: int) -> NDArray[np.uint8]:
-    """[B, MELS, FRAMES] as one picture: low mels at the bottom, words side by side.
+    """[B, MELS, FRAMES] as one image: low mels at the bottom, words side by side.
 
     A cell with fewer words than the longest is silent to its right.
     """

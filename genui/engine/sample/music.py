@@ -18,7 +18,7 @@ from genui.engine.models.transformer import ChoraleTransformer, chorale_config
 from genui.engine.sample.logits import NEVER
 from genui.engine.sample.tokens import TokenGenerator, TokenList, TokenState, next_token
 from genui.formats import midi, score
-from genui.protocol import Picture, Start, Started, TextFrame, TextSettings, notes
+from genui.protocol import RgbImage, Start, Started, TextFrame, TextSettings, notes
 from genui.recipes import MusicRecipe
 
 # --- Given voices: from a recipe or from a MIDI file ------------------------------------------
@@ -30,15 +30,15 @@ _MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88
 _MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
 
 
-def read_given(init: Picture | str | None) -> tuple[score.Given | None, tuple[str, ...]]:
+def read_given(init: RgbImage | str | None) -> tuple[score.Given | None, tuple[str, ...]]:
     """The voices that `Start.init` gives, and a remark on each thing that was changed for it.
 
     Raises MisuseError or GenuiError, one line, for what gives none.
     """
     if init is None:
         return None, ()
-    if isinstance(init, Picture):
-        raise MisuseError("music cannot begin from a picture: give a MIDI file")
+    if isinstance(init, RgbImage):
+        raise MisuseError("music cannot begin from an image: give a MIDI file")
     if init.startswith(score.GIVEN):
         given = score.Given.from_text(init)
         if len(given.leads) == len(notes.VOICES):

@@ -24,10 +24,10 @@ LONG_STEP = 5.0
 """The ratio of two noise levels from which Heun's step is taken in log σ.
 
 The average of two slopes multiplies an error of the denoiser at the lower level by about half
-this ratio: two steps, 40 to 1 to 0, came to pictures of a hundred times their size."""
+this ratio: two steps, 40 to 1 to 0, came to images of a hundred times their size."""
 
 Denoise = Callable[[Tensor, float], Tensor]
-"""(x, σ) to the expected clean picture."""
+"""(x, σ) to the expected clean image."""
 
 
 # --- noise levels ---------------------------------------------------------------------

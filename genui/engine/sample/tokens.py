@@ -359,7 +359,7 @@ class TokenGenerator(ABC, Generic[S]):
         """Other settings, another seed or tokens by hand, from the next token on.
 
         What was still to be written by hand gives way to what is new. Raises MisuseError for
-        edits of pictures, past the end, and for what cannot be written there.
+        edits of images, past the end, and for what cannot be written there.
         """
         self.check_editable(state)
         match edit:
@@ -373,7 +373,7 @@ class TokenGenerator(ABC, Generic[S]):
                 written = (token,)
             case _:
                 tag = type(edit).__struct_config__.tag
-                raise MisuseError(f"'{tag}' is an edit of pictures; {self.edits}")
+                raise MisuseError(f"'{tag}' is an edit of images; {self.edits}")
         self.check_written(state, written)
         return replace(state, written=written, written_from=state.step)
 

@@ -140,7 +140,7 @@ def confusions(
 
 # --- Images -----------------------------------------------------------------------------------
 
-EVALUATION_PICTURES = 2000
+EVALUATION_IMAGES = 2000
 EVALUATION_BATCH = 500
 
 
@@ -170,12 +170,12 @@ class ImageClassifierTask(ClassifierTask[ImageClassifierRecipe]):
 
     def _evaluated(self, whole: bool) -> Indices:
         held = self.held_out
-        if whole or len(held) <= EVALUATION_PICTURES:
+        if whole or len(held) <= EVALUATION_IMAGES:
             return held
-        return np.random.default_rng(0).choice(held, EVALUATION_PICTURES, replace=False)
+        return np.random.default_rng(0).choice(held, EVALUATION_IMAGES, replace=False)
 
     def _sampled(self) -> Indices:
-        return np.random.default_rng(0).permutation(self.held_out)[:EVALUATION_PICTURES]
+        return np.random.default_rng(0).permutation(self.held_out)[:EVALUATION_IMAGES]
 
     def _predict(self, model: nn.Module, machine: Machine, indices: Indices) -> NDArray[np.float32]:
         rng = np.random.default_rng(0)

@@ -94,23 +94,23 @@ class CaptionedTask(Generic[R]):
 
 
 def image_corpus(
-    recipe: DiffusionRecipe | GanRecipe, pictures: CaptionedImages, extra: Mapping[str, Any] | None
+    recipe: DiffusionRecipe | GanRecipe, images: CaptionedImages, extra: Mapping[str, Any] | None
 ) -> Corpus:
     """Captioned images. The words are those of a checkpoint's `extra` where it is given: they
     are what its weights know."""
-    captions = pictures.captions
+    captions = images.captions
     vocabulary = Vocabulary(tuple(extra["words"])) if extra else Vocabulary.build(captions)
     own = recipe.sample_captions if not recipe.data else ()
     return Corpus(
-        data=pictures,
+        data=images,
         vocabulary=vocabulary,
-        captions=own or tuple(captions[i] for i in pictures.train[:8]),
+        captions=own or tuple(captions[i] for i in images.train[:8]),
         data_line=(
-            f"{pictures.name}: {len(pictures.train):,} pictures to train on, "
-            f"{len(pictures.held_out):,} held out, {len(vocabulary.words):,} words"
+            f"{images.name}: {len(images.train):,} images to train on, "
+            f"{len(images.held_out):,} held out, {len(vocabulary.words):,} words"
         ),
-        examples=len(pictures.train),
-        notes=pictures.notes + (_unknown_words(vocabulary, captions) if extra else ()),
+        examples=len(images.train),
+        notes=images.notes + (_unknown_words(vocabulary, captions) if extra else ()),
     )
 
 
@@ -275,29 +275,29 @@ def denoising_error(
 # --- Training a denoiser against what a model drew: direct discriminative optimisation (DDO) --
 # A denoiser that has learned all it can by likelihood covers the data and more: what it draws is
 # smoother than the data. Here the ratio of its likelihood to that of the model which drew the
-# pictures, the reference, is a discriminator of real from drawn (Zheng et al. 2025, "Direct
+# images, the reference, is a discriminator of real from drawn (Zheng et al. 2025, "Direct
 # Discriminative Optimization: Your Likelihood-Based Visual Generative Model is Secretly a GAN
 # Discriminator"), and to train that discriminator is to train the model. The loss begins at 2 ln 2,
 # where both models are the same.
 
 
 class Contrast:
-    """The pictures of `recipe.against` and the model that drew them, which stays as it was."""
+    """The images of `recipe.against` and the model that drew them, which stays as it was."""
 
     def __init__(
         self, recipe: DiffusionRecipe, vocabulary: Vocabulary, device: torch.device
     ) -> None:
         self._scale = recipe.against_scale
         model = drawn_by(recipe)
-        self.pictures = load_folder(recipe.against)
-        self.note = f"against {len(self.pictures.train):,} pictures that {model.name} drew"
+        self.images = load_folder(recipe.against)
+        self.note = f"against {len(self.images.train):,} images that {model.name} drew"
         self._reference = _load_reference(model, vocabulary).to(device)
         self._metrics: dict[str, float] = {}
 
     def loss(self, model: EDMDenoiser, both: Noisy) -> Tensor:
         """-ln σ(r of real) - ln σ(-r of drawn), averaged over pairs.
 
-        `both` are B real pictures and, after them, as many drawn ones, in pairs that share
+        `both` are B real images and, after them, as many drawn ones, in pairs that share
         their noise and σ. r is ln p(x) / p_reference(x), estimated from one noise level: how much
         smaller the denoising error is than the reference's, in units of 1 / `against_scale`.
         """
@@ -314,18 +314,18 @@ class Contrast:
         return F.softplus(-real).mean() + F.softplus(drawn).mean()
 
     def metrics(self) -> Mapping[str, float]:
-        """Of the last loss: how much the error fell on real and on drawn pictures, and the share
+        """Of the last loss: how much the error fell on real and on drawn images, and the share
         of pairs in which it fell more on the real one (0.5: they cannot be told apart)."""
         return self._metrics
 
 
 def twice(x: Tensor) -> Tensor:
-    """[B, …] twice over: the same for the drawn pictures as for the real ones."""
+    """[B, …] twice over: the same for the drawn images as for the real ones."""
     return torch.cat((x, x))
 
 
 def _load_reference(model: ModelInfo, vocabulary: Vocabulary) -> EDMDenoiser:
-    """The model that drew the pictures. Raises MisuseError where it has another vocabulary."""
+    """The model that drew the images. Raises MisuseError where it has another vocabulary."""
     tensors, described = load_weights(model.path)
     recipe = recipe_from_dict(described["recipe"])
     assert isinstance(recipe, DiffusionRecipe)  # drawn_by has looked
@@ -345,19 +345,19 @@ COLUMNS = 4  # of the sample
 class ImageTask(DiffusionTask[DiffusionRecipe]):
     """Captioned images, and beside the denoising loss the canvas's squared error on more captions.
 
-    Where the recipe names pictures that a model drew, their contrast takes the place of the
+    Where the recipe names images that a model drew, their contrast takes the place of the
     denoising loss.
     """
 
     def __init__(
         self, recipe: DiffusionRecipe, device: torch.device, extra: dict[str, Any] | None = None
     ) -> None:
-        self._pictures = load_images(recipe.dataset, recipe.data)
-        corpus = image_corpus(recipe, self._pictures, extra)
+        self._images = load_images(recipe.dataset, recipe.data)
+        corpus = image_corpus(recipe, self._images, extra)
         super().__init__(recipe, device, corpus, ImageMedium(recipe))
         if recipe.border and recipe.data:
             self.notes += (
-                f"the outer {recipe.border} pixels of every picture are left black; "
+                f"the outer {recipe.border} pixels of every image are left black; "
                 "--set border=0 draws them too",
             )
         self._contrast = Contrast(recipe, self._vocabulary, device) if recipe.against else None
@@ -371,30 +371,30 @@ class ImageTask(DiffusionTask[DiffusionRecipe]):
         return (Player("", self.model, self.loss, metrics),)
 
     def _training_batch(self, rng: np.random.Generator) -> Batch:
-        chosen = rng.choice(self._pictures.train, self._recipe.batch)
-        batch = self._examples(self._pictures, chosen, rng)
+        chosen = rng.choice(self._images.train, self._recipe.batch)
+        batch = self._examples(self._images, chosen, rng)
         return replace(batch, captions=self._shorten(batch.captions, chosen, rng))
 
     def _batch(self, count: int, held_out: bool, rng: np.random.Generator) -> Batch | None:
-        indices = self._pictures.held_out if held_out else self._pictures.train
+        indices = self._images.held_out if held_out else self._images.train
         if not len(indices):
             return None
-        return self._examples(self._pictures, rng.choice(indices, count), rng)
+        return self._examples(self._images, rng.choice(indices, count), rng)
 
     def _examples(
-        self, pictures: CaptionedImages, indices: np.ndarray, rng: np.random.Generator
+        self, images: CaptionedImages, indices: np.ndarray, rng: np.random.Generator
     ) -> Batch:
-        batch = pictures.batch(indices, rng)
+        batch = images.batch(indices, rng)
         return Batch(captions=batch.captions, arrays=batch.rgb, canvas=batch.canvas)
 
     def _shorten(
         self, captions: list[str], indices: np.ndarray, rng: np.random.Generator
     ) -> list[str]:
-        """The captions of these pictures, some of them with one word of a name for all of it."""
+        """The captions of these images, some of them with one word of a name for all of it."""
         if not self._recipe.one_word:
             return captions
-        names = [self._pictures.captions[i] for i in indices]
-        return use_one_word(captions, names, self._recipe.one_word, rng, self._pictures.names)
+        names = [self._images.captions[i] for i in indices]
+        return use_one_word(captions, names, self._recipe.one_word, rng, self._images.names)
 
     def _clean(self, batch: Batch) -> Tensor:
         """Images [B, 3, 32, 32] as [B, channels, 32, 32]."""
@@ -406,8 +406,8 @@ class ImageTask(DiffusionTask[DiffusionRecipe]):
 
     def _objective(self, batch: Batch, noisy: Noisy, rng: np.random.Generator) -> Tensor:
         if self._contrast:
-            pictures = self._contrast.pictures
-            drawn = self._examples(pictures, rng.choice(pictures.train, len(noisy.clean)), rng)
+            images = self._contrast.images
+            drawn = self._examples(images, rng.choice(images.train, len(noisy.clean)), rng)
             both = Noisy(
                 torch.cat((noisy.clean, self._clean(drawn))),
                 twice(noisy.noise),
@@ -418,8 +418,8 @@ class ImageTask(DiffusionTask[DiffusionRecipe]):
         else:
             loss = self.model.loss(*noisy).mean()
         if self._recipe.canvas_batch:
-            chosen = rng.choice(self._pictures.train, self._recipe.canvas_batch)
-            names, canvas = self._pictures.canvas_batch(chosen)
+            chosen = rng.choice(self._images.train, self._recipe.canvas_batch)
+            names, canvas = self._images.canvas_batch(chosen)
             names = self._shorten(names, chosen, rng)
             loss = loss + self._canvas_loss(batch, names, canvas)
         return loss
@@ -521,14 +521,14 @@ class VideoTask(DiffusionTask[VideoRecipe]):
 def clip_sheet(clips: np.ndarray, columns: int = 2) -> bytes:
     """A PNG of clips uint8 [N, 16, 32, 32, 3], each as four of its frames in a row."""
     frames = _whole_rows(clips, columns)[:, SHOWN_FRAMES]
-    pictures = list(frames.reshape(-1, *frames.shape[2:]))
-    return png(image.sheet(pictures, columns * len(SHOWN_FRAMES)))
+    images = list(frames.reshape(-1, *frames.shape[2:]))
+    return png(image.sheet(images, columns * len(SHOWN_FRAMES)))
 
 
 def animation(clips: np.ndarray, columns: int = 4) -> bytes:
     """A GIF of clips uint8 [N, 16, 32, 32, 3] playing side by side, over and over."""
     whole = _whole_rows(clips, columns)
-    frames = np.stack([image.sheet(list(pictures), columns) for pictures in whole.swapaxes(0, 1)])
+    frames = np.stack([image.sheet(list(images), columns) for images in whole.swapaxes(0, 1)])
     large = frames.repeat(ENLARGED, 1).repeat(ENLARGED, 2)
     first, *rest = (Image.fromarray(frame) for frame in large)
     file = io.BytesIO()

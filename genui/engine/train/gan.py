@@ -1,4 +1,4 @@
-"""Training captioned GANs, and what the discriminator says of pictures as histograms in text."""
+"""Training captioned GANs, and what the discriminator says of images as histograms in text."""
 
 from typing import Any
 
@@ -66,8 +66,8 @@ def _score_line(name: str, scores: Scores) -> str:
 # --- Training a captioned GAN by the objective of R3GAN (Huang et al. 2024) -------------------
 
 SAMPLE_SEEDS = 6  # rows of the sample, a column a caption
-SCORED = 256  # pictures of each kind in the histograms
-CHECKED = 512  # generated pictures that an evaluation measures, against as many real ones
+SCORED = 256  # images of each kind in the histograms
+CHECKED = 512  # generated images that an evaluation measures, against as many real ones
 
 # Beside (seed, step), which latents are drawn.
 _GENERATOR, _DISCRIMINATOR = 1, 2
@@ -77,15 +77,15 @@ class GanTask(CaptionedTask[GanRecipe]):
     """The relativistic pairing loss with R₁ and R₂ (section 2 of the paper).
 
     In a step the generator is trained first, then the discriminator, each on latents of its own and
-    on the same real pictures; a generated picture is paired with a real one of its caption.
+    on the same real images; a generated image is paired with a real one of its caption.
     Both losses are ln 2 where neither is ahead.
     """
 
     def __init__(
         self, recipe: GanRecipe, device: torch.device, extra: dict[str, Any] | None = None
     ) -> None:
-        self._pictures = load_images(recipe.dataset, recipe.data)
-        super().__init__(recipe, device, image_corpus(recipe, self._pictures, extra))
+        self._images = load_images(recipe.dataset, recipe.data)
+        super().__init__(recipe, device, image_corpus(recipe, self._images, extra))
         self._last: tuple[int, tuple[Tensor, Tensor]] | None = None  # a step and its batch
         self._metrics: dict[str, float] = {}
         torch.manual_seed(recipe.seed)
@@ -97,7 +97,7 @@ class GanTask(CaptionedTask[GanRecipe]):
 
     @property
     def players(self) -> tuple[Player, ...]:
-        """Generator and discriminator; what the pictures scored is logged by the second."""
+        """Generator and discriminator; what the images scored is logged by the second."""
         network = self.model
         return (
             Player("generator", network.generator, self._generator_loss),
@@ -146,11 +146,11 @@ class GanTask(CaptionedTask[GanRecipe]):
         return F.softplus(drawn_scores - real_scores).mean() + recipe.penalty / 2 * penalties.sum()
 
     def _penalised(self, real: Tensor, drawn: Tensor, token_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores [2, n] of real and generated pictures, and of each the mean squared length of
-        the score's gradient by the picture, [2] (R₁: Mescheder et al. 2018; R₂ likewise)."""
-        pictures = torch.cat((real, drawn)).detach().requires_grad_()
-        scores = self.model.discriminator(pictures, token_ids.repeat(2, 1)).float()
-        (slope,) = torch.autograd.grad(scores.sum(), pictures, create_graph=True)
+        """Scores [2, n] of real and generated images, and of each the mean squared length of
+        the score's gradient by the image, [2] (R₁: Mescheder et al. 2018; R₂ likewise)."""
+        images = torch.cat((real, drawn)).detach().requires_grad_()
+        scores = self.model.discriminator(images, token_ids.repeat(2, 1)).float()
+        (slope,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
         # Summed at full precision: of small squares a bf16 sum keeps little.
         lengths = slope.float().square().sum(dim=(1, 2, 3))
         return scores.view(2, -1), lengths.view(2, -1).mean(dim=1)
@@ -158,15 +158,15 @@ class GanTask(CaptionedTask[GanRecipe]):
     # --- data -------------------------------------------------------------------------
 
     def _real(self, step: int) -> tuple[Tensor, Tensor]:
-        """The pictures and token ids of a step, the same for both players."""
+        """The images and token ids of a step, the same for both players."""
         if self._last is None or self._last[0] != step:
             rng = np.random.default_rng((self._recipe.seed, step))
-            chosen = rng.choice(self._pictures.train, self._recipe.batch)
-            self._last = step, self._tensors(self._pictures.batch(chosen, rng))
+            chosen = rng.choice(self._images.train, self._recipe.batch)
+            self._last = step, self._tensors(self._images.batch(chosen, rng))
         return self._last[1]
 
     def _tensors(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Pictures [B, channels, 32, 32] in -1 to 1, and token ids [B, L]."""
+        """Images [B, channels, 32, 32] in -1 to 1, and token ids [B, L]."""
         rgb = torch.from_numpy(batch.rgb).to(self._device)
         if self._recipe.channels == 1:
             rgb = rgb.mean(dim=1, keepdim=True)
@@ -184,16 +184,16 @@ class GanTask(CaptionedTask[GanRecipe]):
 
     @torch.inference_mode()
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
-        """`coverage` of real pictures by generated ones and their `variety`, as
-        `collapse` has them: on held-out pictures where there are enough, else on
+        """`coverage` of real images by generated ones and their `variety`, as
+        `collapse` has them: on held-out images where there are enough, else on
         trained ones, the same every time."""
         assert isinstance(model, GAN)
-        pictures = self._pictures
-        pool = pictures.held_out if len(pictures.held_out) >= CHECKED else pictures.train
+        images = self._images
+        pool = images.held_out if len(images.held_out) >= CHECKED else images.train
         rng = np.random.default_rng(0)
         drawn: list[Drawn] = []
-        for part, chosen in enumerate(pairs_of_a_caption(pictures.captions, pool, CHECKED, rng)):
-            real, token_ids = self._tensors(pictures.batch(chosen, rng))
+        for part, chosen in enumerate(pairs_of_a_caption(images.captions, pool, CHECKED, rng)):
+            real, token_ids = self._tensors(images.batch(chosen, rng))
             latents = self._normal(len(chosen), self._recipe.seed, part)
             with autocast(machine):
                 made = model.generator(latents, token_ids)
@@ -212,15 +212,15 @@ class GanTask(CaptionedTask[GanRecipe]):
         token_ids = self._token_ids(list(self._captions)).repeat(SAMPLE_SEEDS, 1)
         with autocast(machine):
             made = model.generator(latents, token_ids)
-        picture = sheet(list(to_rgb(made)), across)
+        image = sheet(list(to_rgb(made)), across)
         scores = score_text(*self._scores(machine))
-        return Sample(".png", png(picture)), Sample(".txt", scores.encode())
+        return Sample(".png", png(image)), Sample(".txt", scores.encode())
 
     def _scores(self, machine: Machine) -> tuple[np.ndarray, np.ndarray]:
-        """Scores [SCORED] of trained and of generated pictures of the same captions."""
+        """Scores [SCORED] of trained and of generated images of the same captions."""
         rng = np.random.default_rng(1)
-        chosen = rng.choice(self._pictures.train, SCORED)
-        real, token_ids = self._tensors(self._pictures.batch(chosen, rng))
+        chosen = rng.choice(self._images.train, SCORED)
+        real, token_ids = self._tensors(self._images.batch(chosen, rng))
         with autocast(machine):
             made = self.model.generator(self._normal(SCORED, 1), token_ids).float()
             made_scores = self.model.discriminator(made, token_ids)

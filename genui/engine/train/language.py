@@ -233,8 +233,8 @@ def samples(model: LanguageModel, machine: Machine, recipe: MusicRecipe) -> Sequ
         TextSettings(tokens=recipe.sample_tokens),
     )
     heard, length = grid.heard(), grid.complete
-    picture = draw_roll_image(heard, length, opening.bar, opening.begins)
-    return Sample(".png", png(picture)), Sample(".mid", encode_midi(heard, opening.bar))
+    image = draw_roll_image(heard, length, opening.bar, opening.begins)
+    return Sample(".png", png(image)), Sample(".mid", encode_midi(heard, opening.bar))
 
 
 def write_piece(

@@ -159,7 +159,7 @@ def _order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     return np.random.default_rng((seed, 0, epoch)).permutation(count)
 
 
-# --- Pictures moved, scaled and mirrored at random, so that a network learns kinds and not copies
+# --- Images moved, scaled and mirrored at random, so that a network learns kinds and not copies
 
 
 def augment(rgb: Tensor, rng: np.random.Generator, shift: float, zoom: float, flip: bool) -> Tensor:

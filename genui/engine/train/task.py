@@ -21,10 +21,10 @@ class Sample:
     content: bytes
 
 
-def png(picture: NDArray[np.uint8]) -> bytes:
-    """A picture [H, W, 3] as what a Sample holds; nothing is written inside."""
+def png(image: NDArray[np.uint8]) -> bytes:
+    """An image [H, W, 3] as what a Sample holds; nothing is written inside."""
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG")
+    Image.fromarray(image).save(file, "PNG")
     return file.getvalue()
 
 

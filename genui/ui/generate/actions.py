@@ -394,7 +394,7 @@ class Variations(Actions):
         if trace is None or shown is None:
             return
         if trace.request.grid:
-            pane.say("this is a grid: vary one picture of it; w ends the grid")
+            pane.say("this is a grid: vary one image of it; w ends the grid")
             return
         try:
             variations(trace.request, trace.position, USUAL, (0,))

@@ -42,7 +42,7 @@ REST = 0.5  # seconds without a move, after which an image is drawn finer
 ROOMY = 60  # cells of a border with room for whole sentences
 
 
-class PictureView(View):
+class TraceImageView(View):
     """A view of images. `paint` ends with `settle`: what stands still is drawn finer."""
 
     _rested: Timer | None = None
@@ -94,7 +94,7 @@ class PictureView(View):
         return f"branch {at} of {count} · {grid or clean_line(label, 32)}"
 
 
-class PictureInspector(Inspector):
+class ImageInspector(Inspector):
     """Painted after the image, and only full-screen: a key is answered by the image."""
 
     _due = False
@@ -166,22 +166,22 @@ def ask_grid(
 # --- The view of the Canvas -------------------------------------------------------------------
 
 LONG_TITLES: dict[Part, str] = {
-    "x": "xₜ the noisy picture",
-    "guess": "x̂₀ predicted, the clean image",
+    "x": "xₜ the noisy image",
+    "denoised": "x̂₀ predicted, the clean image",
     "noise": "ε the predicted noise",
 }
-TITLES: dict[Part, str] = {"x": "xₜ noisy", "guess": "x̂₀ predicted", "noise": "ε noise"}
-WORDS: dict[Part, str] = {"guess": "predicted", "x": "noisy", "noise": "noise"}
-PARTS: tuple[Part, ...] = ("x", "guess", "noise")
-CYCLE: tuple[Part, ...] = ("guess", "x", "noise")  # what `o` goes round
-SHORT = 20  # lines within which three pictures stand alone
+TITLES: dict[Part, str] = {"x": "xₜ noisy", "denoised": "x̂₀ predicted", "noise": "ε noise"}
+WORDS: dict[Part, str] = {"denoised": "predicted", "x": "noisy", "noise": "noise"}
+PARTS: tuple[Part, ...] = ("x", "denoised", "noise")
+CYCLE: tuple[Part, ...] = ("denoised", "x", "noise")  # what `o` goes round
+SHORT = 20  # lines within which three images stand alone
 ARRANGEMENTS = (16, 8, 4, 2, 1)  # frames in a row, of those the one that shows them largest
 CLIP_KEYS = ", . frames · ; play or hold · p all of them"
 HEAR = "canvas.hear"
 
 
-class CanvasView(PictureView):
-    """Caption, image and timeline; one picture of the step large, or all three side by side.
+class CanvasView(TraceImageView):
+    """Caption, image and timeline; one image of the step large, or all three side by side.
 
     Of a clip a frame is shown, which goes on by itself, or all frames side by side.
     """
@@ -189,7 +189,7 @@ class CanvasView(PictureView):
     def __init__(self, pane: TracePane, controller: ImageController) -> None:
         super().__init__(pane)
         self._controller = controller
-        self.part: Part = "guess"
+        self.part: Part = "denoised"
         self.clip = ClipHead()
 
     def compose(self) -> ComposeResult:
@@ -203,17 +203,17 @@ class CanvasView(PictureView):
                     yield ImageView()
         yield Waveform()
         yield LabelBars()
-        yield Timeline("noise  ", "picture")
+        yield Timeline("noise  ", "image")
 
     def fit(self, size: Size) -> None:
-        """Three pictures on a short terminal leave no room for what is below them."""
+        """Three images on a short terminal leave no room for what is below them."""
         self.pane.set_class(size.height < SHORT, "-short")
 
-    # --- which pictures are seen --------------------------------------------------------
+    # --- which images are seen --------------------------------------------------------
 
     @property
     def three(self) -> bool:
-        """Whether all three pictures are side by side."""
+        """Whether all three images are side by side."""
         return self.pane.zoomed and self.pane.has_class("-three")
 
     @property
@@ -223,23 +223,23 @@ class CanvasView(PictureView):
 
     @property
     def frames(self) -> int:
-        """Frames of what is shown: one of a picture, none before there is any."""
+        """Frames of what is shown: one of an image, none before there is any."""
         frame = self._controller.frame
-        return frame.pictures if frame is not None else 0
+        return frame.images if frame is not None else 0
 
     @property
     def moment(self) -> int:
-        """Which frame of a clip is shown; of a picture the only one."""
+        """Which frame of a clip is shown; of an image the only one."""
         return self.clip.at % max(1, self.frames)
 
     def look_at(self, part: Part) -> None:
-        """Show that picture large."""
+        """Show that image large."""
         self.part = part
         self.pane.paint()
         self.call_after_refresh(self.pane.paint)
 
     def next_layout(self) -> None:
-        """One picture large, all three side by side or all frames of a clip, full-screen."""
+        """One image large, all three side by side or all frames of a clip, full-screen."""
         spread = self.three and self.frames > 1
         self.pane.set_class(not (self.three or self.spread), "-three")
         self.pane.set_class(spread, "-spread")
@@ -262,13 +262,13 @@ class CanvasView(PictureView):
     def paint(self) -> None:
         trace, frame = self._controller.trace, self._controller.frame
         self.pane.set_class(trace is not None and bool(trace.request.grid), "-grid")
-        for part, picture in self._pictures():
+        for part, image in self._images():
             labels = [axis.values for axis in trace.request.grid] if trace is not None else []
-            picture.label(*labels)
+            image.label(*labels)
             if frame is None:
-                picture.clear(self.pane.empty_text() if part == self.part else " ")
+                image.clear(self.pane.empty_text() if part == self.part else " ")
             else:
-                self._show_in(picture, frame, part)
+                self._show_in(image, frame, part)
         self._show_sound(frame)
         self._paint_timeline(frame)
         self._paint_caption(trace)
@@ -279,32 +279,34 @@ class CanvasView(PictureView):
         """The clip went on: its frame and the number of it, and nothing else."""
         frame = self._controller.frame
         if frame is not None:
-            for part, picture in self._pictures():
-                self._show_in(picture, frame, part)
+            for part, image in self._images():
+                self._show_in(image, frame, part)
             if self.pane.zoomed and not self.three:
                 self.pane.query_one(CanvasInspector).show_others(frame)
             self._paint_timeline(frame)
 
     def sharpen(self) -> None:
         frame = self._controller.frame
-        for part, picture in self._pictures():
-            if part == "guess" or (frame is not None and frame.sigma == 0):  # noise gains nothing
-                picture.sharpen()
+        for part, image in self._images():
+            if part == "denoised" or (
+                frame is not None and frame.sigma == 0
+            ):  # noise gains nothing
+                image.sharpen()
 
-    def _pictures(self) -> list[tuple[Part, ImageView]]:
+    def _images(self) -> list[tuple[Part, ImageView]]:
         """What is seen of the step."""
         if not self.three:
             return [(self.part, self.query_one(".large", ImageView))]
         return [(part, self.query_one(f".-{part} ImageView", ImageView)) for part in PARTS]
 
-    def _show_in(self, picture: ImageView, frame: ImageFrame, part: Part) -> None:
+    def _show_in(self, image: ImageView, frame: ImageFrame, part: Part) -> None:
         """The frame of the clip that is on, or all of them."""
         if not self.spread:
-            picture.show_frame(frame, part, self.moment)
+            image.show_frame(frame, part, self.moment)
             return
         from genui.formats.image import clip_pixels
 
-        picture.show(arranged(clip_pixels(frame, part), *picture.size))
+        image.show(arranged(clip_pixels(frame, part), *image.size))
 
     def _show_sound(self, frame: ImageFrame | None) -> None:
         """The waveform of a step, or none."""
@@ -320,15 +322,15 @@ class CanvasView(PictureView):
         trace, timeline = self._controller.trace, self.query_one(Timeline)
         rising = trace is not None and rises(trace.request, trace.position)
         # As wide as "σ 0.043", so that the bar keeps its place.
-        start = "picture" if rising else "noise  "
+        start = "image" if rising else "noise  "
         timeline.left = f"σ {frame.sigma:<5.2g}" if frame is not None else start
-        timeline.right = "noise  " if rising else "picture"
+        timeline.right = "noise  " if rising else "image"
         if self.frames > 1:
             timeline.right = self.clip.words(self.frames)
         timeline.follow(trace)
 
     def _paint_caption(self, trace: Trace[ImageFrame] | None) -> None:
-        """The caption in force and, at the right, which picture it is and at which step."""
+        """The caption in force and, at the right, which image it is and at which step."""
         caption = ""
         if trace is not None:
             varied = _varied(trace.request.grid).get("caption")
@@ -354,12 +356,12 @@ class CanvasView(PictureView):
             usual = f"{short} · cfg {settings.guidance:g} · seed {controller.seed}"
             pane.set_subtitle(self.branch_words(clean_line(self._grid_words(), 30)) or usual)
             return
-        _, picture = self._pictures()[0]
+        _, image = self._images()[0]
         titles = LONG_TITLES if self.size.width >= ROOMY else TITLES
-        what = "the three pictures" if self.three else titles[self.part]
+        what = "the three images" if self.three else titles[self.part]
         if self.spread:
             what = f"{titles[self.part]}, all {self.frames} frames"
-        scale = f" · {picture.scale_text}" if picture.scale_text else ""
+        scale = f" · {image.scale_text}" if image.scale_text else ""
         title = Content.assemble((name, "bold"), f"{at_step(model)} · {what}{scale}")
         below = self.branch_words(self._grid_words())
         if not below and self.frames > 1:
@@ -367,12 +369,12 @@ class CanvasView(PictureView):
         set_border(self, title=title, subtitle=Content(below))
 
     def _grid_words(self) -> str:
-        """What varies along the sides; with the values where the picture has no room for them."""
+        """What varies along the sides; with the values where the image has no room for them."""
         trace = self._controller.trace
         if trace is None or not trace.request.grid:
             return ""
-        _, picture = self._pictures()[0]
-        labelled = self.pane.zoomed and not picture.labelled
+        _, image = self._images()[0]
+        labelled = self.pane.zoomed and not image.labelled
         return grid_words(trace.request.grid, with_values=labelled)
 
 
@@ -393,13 +395,13 @@ def _varied(grid: Sequence[Axis]) -> dict[str, str]:
     return {axis.name: along for axis, along in zip(grid, ("along x →", "along y ↓"), strict=False)}
 
 
-# --- Beside the large picture: the two others, the noise schedule and the settings ------------
+# --- Beside the large image: the two others, the noise schedule and the settings ------------
 
 NARROW = 38  # cells of a border that holds only few words
 
 
-class CanvasInspector(PictureInspector):
-    """The other pictures of the step, σ of every step, and the settings."""
+class CanvasInspector(ImageInspector):
+    """The other images of the step, σ of every step, and the settings."""
 
     def __init__(self, pane: TracePane, controller: ImageController, view: CanvasView) -> None:
         super().__init__(pane)
@@ -426,15 +428,15 @@ class CanvasInspector(PictureInspector):
         self.show_settings(self._setting_lines())
 
     def show_others(self, frame: ImageFrame | None) -> None:
-        """The pictures of the step that are not the large one; of a clip those of a moment."""
+        """The images of the step that are not the large one; of a clip those of a moment."""
         others: list[Part] = [part for part in PARTS if part != self._view.part]
         for box, part in zip(self.query(".other"), others, strict=True):
-            picture = box.query_one(ImageView)
+            image = box.query_one(ImageView)
             if frame is None:
-                picture.clear(" ")
+                image.clear(" ")
             else:
-                picture.show_frame(frame, part, self._view.moment)
-            scale = picture.scale_text  # without the size, which the large picture tells
+                image.show_frame(frame, part, self._view.moment)
+            scale = image.scale_text  # without the size, which the large image tells
             scale = scale[scale.index("at") :] if scale else ""
             set_border(box, title=TITLES[part], subtitle=scale)
 
@@ -489,19 +491,19 @@ class CanvasActions(Actions):
     # --- beginning ----------------------------------------------------------------------
 
     def action_image(self) -> None:
-        """Ask for a picture to begin from, and how much noise to add to it."""
+        """Ask for an image to begin from, and how much noise to add to it."""
         controller = self._controller
         if not controller.has_model():
             return
         now = controller.opening
         path = now.init if isinstance(now.init, str) and now.init != FROM_DATA else ""
         fields = (
-            Field("picture", path, "a path, or empty for the nearest training picture"),
+            Field("image", path, "a path, or empty for the nearest training image"),
             Field("strength", f"{now.strength:g}"),
         )
         hint = (
-            "Strength, above 0 and up to 1, is the share of the steps that the picture is noised "
-            "for: 0.3 keeps most of it, 0.8 little. The nearest training picture is the one whose "
+            "Strength, above 0 and up to 1, is the share of the steps that the image is noised "
+            "for: 0.3 keeps most of it, 0.8 little. The nearest training image is the one whose "
             "name is most like the caption. Type noise to begin from pure noise again."
         )
 
@@ -509,10 +511,10 @@ class CanvasActions(Actions):
             if opening is not None:
                 controller.open(opening)  # type: ignore[arg-type]
 
-        self.pane.app.push_screen(FormScreen("From a picture", fields, hint, parse_opening), done)
+        self.pane.app.push_screen(FormScreen("From an image", fields, hint, parse_opening), done)
 
     def action_forward_process(self) -> None:
-        """The forward process, of the finished picture or a training picture; and back."""
+        """The forward process, of the finished image or a training image; and back."""
         if self._controller.has_model():
             self._view.look_at(self._controller.toggle_forward())
 
@@ -563,13 +565,13 @@ class CanvasActions(Actions):
             self._ask_back(trace, "Add noise", b"")
 
     def action_mask(self) -> None:
-        """Paint what may change on the predicted picture, then ask how far to go back."""
+        """Paint what may change on the predicted image, then ask how far to go back."""
         trace = self._controller.noisable()
         frame = trace.frame if trace is not None else None
         if trace is None or frame is None:
             return
         if trace.request.grid:
-            self.pane.say("a mask is painted on one picture: this is a grid; w ends it")
+            self.pane.say("a mask is painted on one image: this is a grid; w ends it")
             return
         from genui.formats.image import clip_pixels
         from genui.ui.windows import SMALLEST, MaskScreen
@@ -585,7 +587,9 @@ class CanvasActions(Actions):
                 self._ask_back(trace, "Draw the masked part again", mask)
 
         trace.pause()
-        self.pane.app.push_screen(MaskScreen(clip_pixels(frame, "guess")[self._view.moment]), done)
+        self.pane.app.push_screen(
+            MaskScreen(clip_pixels(frame, "denoised")[self._view.moment]), done
+        )
 
     def _ask_back(self, trace: Trace[ImageFrame], title: str, mask: bytes) -> None:
         """Ask for the step whose noise comes back, and fork with it."""
@@ -601,12 +605,12 @@ class CanvasActions(Actions):
     # --- looking ------------------------------------------------------------------------
 
     def action_swap(self) -> None:
-        """The predicted, the noisy picture or the noise, large."""
+        """The predicted, the noisy image or the noise, large."""
         self.pane.remove_class("-three")
         self._view.look_at(CYCLE[(CYCLE.index(self._view.part) + 1) % len(CYCLE)])
 
     def action_layout(self) -> None:
-        """One picture large, all three side by side or all frames of a clip, full-screen."""
+        """One image large, all three side by side or all frames of a clip, full-screen."""
         self._view.next_layout()
 
     def action_frame(self, by: int) -> None:
@@ -624,12 +628,12 @@ class CanvasActions(Actions):
     def _is_clip(self) -> bool:
         if self._view.frames > 1:
             return True
-        self.pane.say("a picture has no frames to step through: models of video draw clips")
+        self.pane.say("an image has no frames to step through: models of video draw clips")
         return False
 
 
 class Sound(Listening):
-    """The sound of a step is that of the predicted spectrogram, whichever picture is shown."""
+    """The sound of a step is that of the predicted spectrogram, whichever image is shown."""
 
     def action_hear(self) -> None:
         """Hear this step, or be silent."""
@@ -660,4 +664,4 @@ def _build(pane: TracePane) -> Parts:
     return Parts(controller, view, inspector, actions)
 
 
-CANVAS = PaneKind("canvas", "Canvas", "picture-pane canvas-pane", _build, "guidance")
+CANVAS = PaneKind("canvas", "Canvas", "image-pane canvas-pane", _build, "guidance")

@@ -1,4 +1,4 @@
-"""The Walk pane: a picture of a GAN, and the ways through latent space that lead from it."""
+"""The Walk pane: an image of a GAN, and the ways through latent space that lead from it."""
 
 import random
 
@@ -14,8 +14,8 @@ from genui.protocol.settings import grid_words
 from genui.ui.generate.actions import Actions
 from genui.ui.generate.image import (
     ROOMY,
-    PictureInspector,
-    PictureView,
+    ImageInspector,
+    TraceImageView,
     ask_grid,
     show_values,
 )
@@ -38,8 +38,8 @@ NARROW = 40  # cells of a border that holds only few words
 MOST_DIRECTIONS = 64  # where it is not known how many there are
 
 
-class WalkView(PictureView):
-    """Caption, picture and timeline."""
+class WalkView(TraceImageView):
+    """Caption, image and timeline."""
 
     def __init__(self, pane: TracePane, controller: LatentController) -> None:
         super().__init__(pane)
@@ -54,12 +54,12 @@ class WalkView(PictureView):
 
     def paint(self) -> None:
         trace, frame = self._controller.trace, self._controller.frame
-        picture = self.query_one(".large", ImageView)
-        picture.label(*([axis.values for axis in trace.request.grid] if trace is not None else []))
+        image = self.query_one(".large", ImageView)
+        image.label(*([axis.values for axis in trace.request.grid] if trace is not None else []))
         if frame is None:
-            picture.clear(self.pane.empty_text())
+            image.clear(self.pane.empty_text())
         else:
-            picture.show_frame(frame, "x")
+            image.show_frame(frame, "x")
         self._paint_timeline()
         self._paint_caption()
         self._paint_border()
@@ -96,8 +96,8 @@ class WalkView(PictureView):
             pane.set_title((name, "bold"), which(model))
             pane.set_subtitle(self.branch_words() or self._way())
             return
-        picture = self.query_one(".large", ImageView)
-        scale = f" · {picture.scale_text}" if picture.scale_text else ""
+        image = self.query_one(".large", ImageView)
+        scale = f" · {image.scale_text}" if image.scale_text else ""
         way = f" · {self._way()}" if self.size.width >= ROOMY else ""
         title = Content.assemble((name, "bold"), f"{at_step(model)}{way}{scale}")
         set_border(self, title=title, subtitle=Content(self.branch_words()))
@@ -115,7 +115,7 @@ class WalkView(PictureView):
         return f"direction {settings.direction} · {seed}"
 
 
-class WalkInspector(PictureInspector):
+class WalkInspector(ImageInspector):
     """Where the walk is, what the discriminator scores along it, and the settings."""
 
     def __init__(self, pane: TracePane, controller: LatentController) -> None:
@@ -187,13 +187,13 @@ class WalkActions(Actions):
         self.pane.app.push_screen(ValueScreen("Direction", now, hint, parse), done)
 
     def action_interpolate(self) -> None:
-        """Ask for a seed, and walk to its picture."""
+        """Ask for a seed, and walk to its image."""
 
         def done(seed: int | None) -> None:
             if seed is not None:
                 self._controller.walk_to(seed)
 
-        hint = "the walk goes from here to that seed's picture, along an arc"
+        hint = "the walk goes from here to that seed's image, along an arc"
         usual = str(random.randrange(1, 10_000))
         self.pane.app.push_screen(ValueScreen("Walk to a seed", usual, hint, parse_seed), done)
 
@@ -242,4 +242,4 @@ def _build(pane: TracePane) -> Parts:
     return Parts(controller, view, inspector, (WalkActions(pane, controller),))
 
 
-WALK = PaneKind("walk", "Walk", "picture-pane walk-pane", _build, "truncation")
+WALK = PaneKind("walk", "Walk", "image-pane walk-pane", _build, "truncation")

@@ -37,7 +37,7 @@ from genui.ui.widgets.base import LineInput, Pane, Timeline, escape_newlines, un
 class View(Vertical):
     """What a trace is seen in: the main part of a pane."""
 
-    part: Part = "x"  # which picture of a step is shown
+    part: Part = "x"  # which image of a step is shown
 
     def __init__(self, pane: "TracePane", classes: str = "main") -> None:
         super().__init__(classes=classes)

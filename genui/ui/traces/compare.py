@@ -1,4 +1,4 @@
-"""Where traces differ, how much two pictures do, and what another model is asked. Pure."""
+"""Where traces differ, how much two images do, and what another model is asked. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ from genui.base.text import clean_line
 from genui.protocol import Failed, Frame, Idle, ImageFrame, Started, TextFrame
 from genui.ui.traces.trees import Frames, Lost, Trace, TraceReply, Worker, other_weights
 
-Part = Literal["guess", "x", "noise"]
+Part = Literal["denoised", "x", "noise"]
 PARTS: dict[Part, str] = {
-    "guess": "predicted x₀, the clean image",
-    "x": "noisy picture",
+    "denoised": "predicted x₀, the clean image",
+    "x": "noisy image",
     "noise": "noise that the model sees",
 }
 
 
 class Gap(NamedTuple):
-    """How far apart two pictures are."""
+    """How far apart two images are."""
 
     share: float  # of the pixels: those that differ at all
     mean: float  # absolute difference of a colour value, 0 to 255
 
 
 def same(one: Frame, other: Frame) -> bool:
-    """Whether two frames came to the same: the token and its text, or the noisy picture's bytes."""
+    """Whether two frames came to the same: the token and its text, or the noisy image's bytes."""
     return one.identity == other.identity
 
 
@@ -50,8 +50,8 @@ def in_common(columns: Sequence[Sequence[Frame]]) -> int:
 
 
 def gap(one: ImageFrame, other: ImageFrame, part: Part) -> Gap | None:
-    """How far apart that part of two frames is; None for pictures of different sizes."""
-    sizes = [(frame.pictures, frame.width, frame.height) for frame in (one, other)]
+    """How far apart that part of two frames is; None for images of different sizes."""
+    sizes = [(frame.images, frame.width, frame.height) for frame in (one, other)]
     if sizes[0] != sizes[1]:
         return None
     from genui.formats.image import clip_pixels, difference
@@ -130,8 +130,8 @@ class InStep:
         return [column.trace for column in self.columns if not column.fault] or self.traces
 
     @property
-    def pictures(self) -> bool:
-        """Whether the columns show pictures, not text."""
+    def images(self) -> bool:
+        """Whether the columns show images, not text."""
         return self.columns[0].trace.first == 0
 
     @property
@@ -220,7 +220,7 @@ class Columns:
         self._window = window
         self._pane = pane
         self.columns: tuple[Column, ...] = tuple(columns)
-        self.part: Part = part  # which picture of a step all of them show
+        self.part: Part = part  # which image of a step all of them show
         self.clip = ClipHead()  # and which frame of a clip
         self.is_open = True
 
@@ -278,14 +278,14 @@ class Columns:
         return line
 
     def next_part(self) -> None:
-        """The predicted picture, the noisy picture or the noise: the next of them."""
+        """The predicted image, the noisy image or the noise: the next of them."""
         parts = tuple(PARTS)
         self.part = parts[(parts.index(self.part) + 1) % len(parts)]
 
     def frames(self, places: Sequence[int]) -> int:
-        """Frames of the clips at these steps, one a column; 1 of pictures."""
+        """Frames of the clips at these steps, one a column; 1 of images."""
         shown = [column.frame_at(at) for column, at in zip(self.columns, places, strict=True)]
-        return max((f.pictures for f in shown if isinstance(f, ImageFrame)), default=1)
+        return max((f.images for f in shown if isinstance(f, ImageFrame)), default=1)
 
 
 # --- The frame of a clip that is shown, and whether the clip goes on by itself ----------------
@@ -296,7 +296,7 @@ ROUNDS = 20
 
 @dataclass
 class ClipHead:
-    """A place among the frames of a clip. A picture is a clip of one frame, and stands still."""
+    """A place among the frames of a clip. An image is a clip of one frame, and stands still."""
 
     at: int = 0
     held: bool = False

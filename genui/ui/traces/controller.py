@@ -22,7 +22,7 @@ from genui.protocol import (
     ImageSettings,
     LabSettings,
     LatentSettings,
-    Picture,
+    RgbImage,
     Settings,
     Started,
     TextSettings,
@@ -69,7 +69,7 @@ class Listener(Protocol):
 class Opening(NamedTuple):
     """What a trace begins from besides its prompt, seed and settings, as in `protocol.Start`."""
 
-    init: Picture | str | None = None
+    init: RgbImage | str | None = None
     strength: float = 0.6
     forward: bool = False
     grid: tuple[Axis, ...] = ()
@@ -79,8 +79,8 @@ class Opening(NamedTuple):
     def title(self) -> str:
         """What `init` is, for a person."""
         if self.name or not isinstance(self.init, str):
-            return self.name or "a picture"
-        return "a training picture" if self.init == FROM_DATA else PurePath(self.init).name
+            return self.name or "an image"
+        return "a training image" if self.init == FROM_DATA else PurePath(self.init).name
 
 
 class UsualSettings(Generic[S]):
@@ -113,7 +113,7 @@ class UsualSettings(Generic[S]):
 class TraceController(Generic[F, S]):
     """The branches of one pane, and the model, prompt, seed and settings of the next trace.
 
-    `first` is the step of a trace's first frame: 0 for pictures, 1 for text. `steps` names the
+    `first` is the step of a trace's first frame: 0 for images, 1 for text. `steps` names the
     setting that says how many steps there are. `clock` counts seconds.
     """
 

@@ -207,7 +207,7 @@ def graft(saved: SavedTree, tree: trees.Tree[Any]) -> None:
 
 # --- The files a trace can be written to, and writing them. Runs on a thread; no screen here --
 
-_SIDE = 256  # pixels that a small picture is enlarged to, about
+_SIDE = 256  # pixels that a small image is enlarged to, about
 _MOST_SCALE = 32
 
 
@@ -220,7 +220,7 @@ class Format:
     words: str
     shows: Shows
     still: bool = False  # of the step shown alone
-    shrink: int = 0  # pictures: enlarged, and then so many times smaller; 0: as they are
+    shrink: int = 0  # images: enlarged, and then so many times smaller; 0: as they are
 
     def view(self, frames: Sequence[Any], step: int, part: Part) -> View:
         """The view of a trace's frames: as the pane has it, and large enough to be seen."""
@@ -236,13 +236,13 @@ class Format:
         return View(kind=self.shows, steps=steps, part=part, scale=scale)
 
 
-PICTURES = (
+IMAGES = (
     Format("png", ".png", "the {part} at step {step}", "frame", still=True, shrink=1),
-    Format("film", ".png", "a filmstrip, ten steps from noise to picture", "film", shrink=4),
+    Format("film", ".png", "a filmstrip, ten steps from noise to image", "film", shrink=4),
     Format("gif", ".gif", "every step, moving, 256 colours", "animation", shrink=1),
     Format("apng", ".apng", "every step, moving, all colours", "animation", shrink=1),
     Format("cast", ".cast", "a recording of the terminal, for asciinema", "animation"),
-    Format("trace", ".trace", "the branches, to open again; no pictures", "tree"),
+    Format("trace", ".trace", "the branches, to open again; no images", "tree"),
 )
 CLIPS = (
     Format("gif", ".gif", "the clip as it is at step {step}, 256 colours",
@@ -259,16 +259,16 @@ CLIPS = (
         "animation", shrink=4),
     Format("cast", ".cast", "the clip as a recording of the terminal, for asciinema",
         "clip", still=True),
-    Format("trace", ".trace", "the branches, to open again; no pictures", "tree"),
+    Format("trace", ".trace", "the branches, to open again; no images", "tree"),
 )  # fmt: skip
 WALKS = (
-    Format("png", ".png", "the picture at step {step}", "frame", still=True, shrink=1),
+    Format("png", ".png", "the image at step {step}", "frame", still=True, shrink=1),
     Format("film", ".png", "a filmstrip, ten steps of the walk", "film", shrink=4),
-    *PICTURES[2:],
+    *IMAGES[2:],
 )
 SOUNDS = (
     Format("wav", ".wav", "the sound of the prediction at step {step}", "sound", still=True),
-    *PICTURES,
+    *IMAGES,
 )
 PLANES = (
     Format("gif", ".gif", "the training, moving, 256 colours", "animation"),
@@ -276,7 +276,7 @@ PLANES = (
     Format("png", ".png", "the plane as it was last looked at, up to step {step}",
         "frame", still=True),
     Format("csv", ".csv", "the samples of that step, x,y a line", "frame", still=True),
-    Format("trace", ".trace", "the branches, to open again; no pictures", "tree"),
+    Format("trace", ".trace", "the branches, to open again; no images", "tree"),
 )  # fmt: skip
 TEXTS = (
     Format("txt", ".txt", "prompt and text", "text"),
@@ -389,7 +389,7 @@ def sheet_target(text: str) -> Path:
     """
     path = Path(os.path.expanduser(text.strip()))
     if path.suffix.lower() != ".png":
-        raise MisuseError(f"'{clean_line(text, 60)}': a contact sheet is a picture; end it in .png")
+        raise MisuseError(f"'{clean_line(text, 60)}': a contact sheet is an image; end it in .png")
     if os.path.lexists(path):
         raise MisuseError(f"{show(path)}: is there already; name another file")
     if not os.path.isdir(path.parent):

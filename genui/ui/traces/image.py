@@ -1,4 +1,4 @@
-"""What is done to images on their way: begun from a picture or a grid, noised, masked, forked."""
+"""What is done to images on their way: begun from an image or a grid, noised, masked, forked."""
 
 import random
 
@@ -15,7 +15,7 @@ from genui.protocol import (
     Denoise,
     ImageFrame,
     ImageSettings,
-    Picture,
+    RgbImage,
 )
 from genui.protocol.edits import place, steps_at
 from genui.runs.models import ModelInfo
@@ -23,7 +23,7 @@ from genui.ui.traces.compare import Part
 from genui.ui.traces.controller import LABEL_CELLS, Listener, Opening, TraceController
 from genui.ui.traces.trees import Trace, Worker, known_levels, rises
 
-SIDE = 32  # pixels; of a picture that the forward process begins from
+SIDE = 32  # pixels; of an image that the forward process begins from
 
 
 class ImageController(TraceController[ImageFrame, ImageSettings]):
@@ -72,20 +72,20 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
         self.open(Opening(grid=grid) if opening.forward else opening._replace(grid=grid))
 
     def toggle_forward(self) -> Part:
-        """The forward process, of the finished image or a training picture; and back.
+        """The forward process, of the finished image or a training image; and back.
 
-        Returns which picture of a step is worth a look then.
+        Returns which image of a step is worth a look then.
         """
         if self.opening.forward:
             self.open(Opening())
             self.listener.say("from pure noise again")
-            return "guess"
+            return "denoised"
         frame = self.frame
-        init: Picture | str = FROM_DATA
+        init: RgbImage | str = FROM_DATA
         opening = Opening(FROM_DATA, forward=True)
         if frame is not None and frame.sigma == 0 and (frame.width, frame.height) == (SIDE, SIDE):
-            init = Picture(width=SIDE, height=SIDE * frame.pictures, rgb=frame.guess)
-            opening = Opening(init, forward=True, name="this picture")
+            init = RgbImage(width=SIDE, height=SIDE * frame.images, rgb=frame.denoised)
+            opening = Opening(init, forward=True, name="this image")
         self.open(opening)
         self.listener.say(
             f"noise is added to {opening.title}: f denoises from any step, u leaves the process"

@@ -54,7 +54,7 @@ class LatentController(TraceController[ImageFrame, LatentSettings]):
         return f"seed {self.seed}, direction {settings.direction}"
 
     def start_over(self, play: bool) -> None:
-        """From the seed's own picture: a path to another seed plays, else the keys walk."""
+        """From the seed's own image: a path to another seed plays, else the keys walk."""
         if self.model is None:
             self.listener.moved()
         else:
@@ -89,7 +89,7 @@ class LatentController(TraceController[ImageFrame, LatentSettings]):
         if self.directions:
             self.walk_along((self.settings.direction - 1 + by) % self.directions + 1)
         elif self.needed() is not None:
-            self.listener.say("the first picture is still to come: then its directions are known")
+            self.listener.say("the first image is still to come: then its directions are known")
 
     def walk_along(self, number: int) -> None:
         """Along that direction: through this point, or from it on where the walk has turned."""
@@ -123,7 +123,7 @@ class LatentController(TraceController[ImageFrame, LatentSettings]):
     # --- seeds ----------------------------------------------------------------------------
 
     def reseed(self) -> None:
-        """Another seed's picture, and what is around it."""
+        """Another seed's image, and what is around it."""
         self.settings = replace(self.settings, at=())
         super().reseed()
 
@@ -132,7 +132,7 @@ class LatentController(TraceController[ImageFrame, LatentSettings]):
         self.walk_to(random.randrange(1, 10_000))
 
     def walk_to(self, seed: int) -> None:
-        """To a seed's picture: as a new walk from the seed's own, as a branch from elsewhere."""
+        """To a seed's image: as a new walk from the seed's own, as a branch from elsewhere."""
         trace = self.needed()
         if trace is None:
             return

@@ -39,7 +39,7 @@ RATE_WINDOW = 2.0  # seconds over which steps a second are counted
 
 @dataclass(kw_only=True)
 class Trace(Generic[F]):
-    """One branch. `first` is the step of its first frame: 0 for pictures, 1 for text."""
+    """One branch. `first` is the step of its first frame: 0 for images, 1 for text."""
 
     request: protocol.Start  # with the edits of this branch; its number does not count
     first: int

@@ -22,7 +22,7 @@ from genui.ui.widgets.base import DeafWhenLeaving, Framed, Line, StepBar, set_bo
 # genui's own name first, then those of other tools.
 _TRAIN = ("loss", "train_loss", "train/loss")
 _HELD_OUT = ("val_loss", "eval_loss", "val/loss", "eval/loss")
-_WINS = ("real_wins",)  # of a GAN: pairs in which the real picture scores higher
+_WINS = ("real_wins",)  # of a GAN: pairs in which the real image scores higher
 _RATE = ("lr", "learning_rate", "train/learning_rate")
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 # --- One sample -------------------------------------------------------------------------------
 
-CELL = 32  # pixels; samples of pictures are a grid of 32×32
+CELL = 32  # pixels; samples of images are a grid of 32×32
 NO_SAMPLE = "The first sample shows here"
 LEAST_SAME = 0.3  # of the words, for the others to be marked
 _WORD = re.compile(r"\s+|[^\s]+")
@@ -59,11 +59,11 @@ class SampleBody(DeafWhenLeaving, Vertical):
             self._put(sample, label, before)
 
     def on_resize(self) -> None:
-        if self._shown is not None:  # there may be room for more of a picture, or less
+        if self._shown is not None:  # there may be room for more of an image, or less
             self._put(*self._shown)
 
     def _put(self, sample: Sample | None, label: Content, before: str) -> None:
-        self.set_class(sample is not None and sample.picture is not None, "-picture")
+        self.set_class(sample is not None and sample.image is not None, "-image")
         self.set_class(sample is not None and bool(sample.text), "-text")
         self.query_one(".sample-step", Static).update(label)
         text = self.query_one(".sample-text", Static)
@@ -71,20 +71,20 @@ class SampleBody(DeafWhenLeaving, Vertical):
             text.update(NO_SAMPLE)
             return
         text.update(mark_changes(clean(sample.text), before) if before else clean(sample.text))
-        if sample.picture is not None:
-            self.query_one(ImageView).show(self._fitting(sample.picture))
+        if sample.image is not None:
+            self.query_one(ImageView).show(self._fitting(sample.image))
 
-    def _fitting(self, picture: "np.ndarray") -> "np.ndarray":
-        """As many whole pictures of a grid, uint8 [H, W, 3], as there is room for."""
-        if picture.shape[0] % CELL or picture.shape[1] % CELL:
-            return picture  # of somebody else's making: all of it, as small as it must be
+    def _fitting(self, image: "np.ndarray") -> "np.ndarray":
+        """As many whole images of a grid, uint8 [H, W, 3], as there is room for."""
+        if image.shape[0] % CELL or image.shape[1] % CELL:
+            return image  # of somebody else's making: all of it, as small as it must be
         room = self.content_size
         rows = (room.height - 1) * (3 if self.has_class("-text") else 5) // 5
         height = 2 * rows  # pixels, two to a row
         whole = room.width >= CELL and height >= CELL
         side = CELL if whole else CELL // 2  # as many at half the size as fit, if not one whole
         columns, rows = max(1, room.width // side), max(1, height // side)
-        return picture[: rows * CELL, : columns * CELL]
+        return image[: rows * CELL, : columns * CELL]
 
 
 def mark_changes(text: str, before: str) -> Content:
@@ -131,7 +131,7 @@ ROOMY = 12  # rows in which one may be left empty
 _KEPT = 64  # samples that are held: a megabyte each at the very most
 
 NONE_OWN = "No sample yet. This training makes one every {} steps (--set sample_every=N)."
-NONE_SCRIPT = 'No sample yet. A script makes one with run.log({"sample": genui.Image(picture)}).'
+NONE_SCRIPT = 'No sample yet. A script makes one with run.log({"sample": genui.Image(image)}).'
 NO_FOREIGN_SAMPLES = "A log of another tool: genui reads no samples from it."
 
 

@@ -729,7 +729,7 @@ def colour_mode(app: App[object]) -> ColourMode:
 
 @lru_cache(maxsize=8192)
 def run_style(fg: int | None, bg: int | None, palette: bool, ground: RichStyle) -> RichStyle:
-    """The style of a run of picture cells; `ground` shows where a colour is None."""
+    """The style of a run of image cells; `ground` shows where a colour is None."""
     return ground + RichStyle(color=_colour(fg, palette), bgcolor=_colour(bg, palette))
 
 

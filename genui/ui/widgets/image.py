@@ -1,4 +1,4 @@
-"""A picture in the terminal, cheap enough to move."""
+"""An image in the terminal, cheap enough to move."""
 
 from __future__ import annotations
 
@@ -32,37 +32,37 @@ if TYPE_CHECKING:
 
     from genui.render.image import Fit
 
-# What computes is imported with the first picture: an app that has none yet paints sooner.
+# What computes is imported with the first image: an app that has none yet paints sooner.
 
-View = Literal["guess", "x", "noise"]
-"""Which picture of a step: the guess of the clean one, the noisy one, or the noise in it."""
+View = Literal["denoised", "x", "noise"]
+"""Which image of a step: the predicted clean one, the noisy one, or the noise in it."""
 
 MOST_LABEL = 12  # cells of a row's label
-SHARP = 4  # times the budget of a step that a picture may cost once it stands still
-MOST_RUNS = 1100  # of one colour each, in a picture of noise within the budget
+SHARP = 4  # times the budget of a step that an image may cost once it stands still
+MOST_RUNS = 1100  # of one colour each, in an image of noise within the budget
 
 
 class ImageView(LineWidget):
-    """Keeps the picture's aspect at the largest whole scale that fits, in the middle.
+    """Keeps the image's aspect at the largest whole scale that fits, in the middle.
 
     A step costs the rows that changed and never more than `BUDGET` bytes; where that makes it
     coarse, `sharpen` draws it finer once it stands still. A grid has its values
-    along the top and the left edge where they leave the picture as large as it is.
+    along the top and the left edge where they leave the image as large as it is.
     """
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"picture--empty", "picture--label"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"image--empty", "image--label"}
     DEFAULT_CSS = """
     ImageView {
         width: 1fr;
         height: 1fr;
-        & > .picture--empty { color: $text-muted; }
-        & > .picture--label { color: $text-muted; }
+        & > .image--empty { color: $text-muted; }
+        & > .image--label { color: $text-muted; }
     }
     """
 
     def __init__(
         self,
-        empty: str = "No picture yet",
+        empty: str = "No image yet",
         *,
         name: str | None = None,
         id: str | None = None,
@@ -76,12 +76,12 @@ class ImageView(LineWidget):
         self._sharp = False  # to be drawn with all of it
 
     @property
-    def has_picture(self) -> bool:
+    def has_image(self) -> bool:
         return self._rgb is not None
 
     @property
     def scale_text(self) -> str:
-        """The picture's size and scale, `32×32 at 2×`; empty where there is no picture."""
+        """The image's size and scale, `32×32 at 2×`; empty where there is no image."""
         room = self._room()
         if self._rgb is None or room is None:
             return ""
@@ -93,7 +93,7 @@ class ImageView(LineWidget):
         return self._margins(*self.size) != (0, 0)
 
     def label(self, columns: Sequence[str] = (), rows: Sequence[str] = ()) -> None:
-        """The picture is a grid with these values along the top and the left edge."""
+        """The image is a grid with these values along the top and the left edge."""
         labels = (tuple(map(clean_line, columns)), tuple(map(clean_line, rows)))
         if labels != self._labels:
             self._labels = labels
@@ -102,7 +102,7 @@ class ImageView(LineWidget):
     def show(self, rgb: bytes | np.ndarray, width: int = 0, height: int = 0) -> bool:
         """Show uint8 [H, W, 3], or `width` × `height` × 3 bytes row by row.
 
-        False where it is the picture already shown, and nothing is sent. Raises ValueError
+        False where it is the image already shown, and nothing is sent. Raises ValueError
         on any other shape.
         """
         import numpy as np
@@ -112,7 +112,7 @@ class ImageView(LineWidget):
             pixels = pixels.reshape(height, width, 3)
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
             found = f"{pixels.dtype} {list(pixels.shape)}"
-            raise ValueError(f"a picture is uint8 [H, W, 3], not {found}")
+            raise ValueError(f"an image is uint8 [H, W, 3], not {found}")
         if self._rgb is not None and np.array_equal(self._rgb, pixels):
             return False
         self._rgb = pixels.copy()
@@ -126,14 +126,14 @@ class ImageView(LineWidget):
             self._sharp = True
             self.redraw()
 
-    def show_frame(self, frame: ImageFrame, view: View = "guess", moment: int = 0) -> bool:
-        """Show one picture of a denoising step; of a clip that of a moment, counted from 0."""
-        rgb = {"guess": frame.guess, "x": frame.x, "noise": frame.noise}[view]
+    def show_frame(self, frame: ImageFrame, view: View = "denoised", moment: int = 0) -> bool:
+        """Show one image of a denoising step; of a clip that of a moment, counted from 0."""
+        rgb = {"denoised": frame.denoised, "x": frame.x, "noise": frame.noise}[view]
         if rgb:
             size = frame.width * frame.height * 3
-            start = moment % frame.pictures * size
+            start = moment % frame.images * size
             return self.show(rgb[start : start + size], frame.width, frame.height)
-        had, self._rgb = self.has_picture, None
+        had, self._rgb = self.has_image, None
         return self.redraw() if had else False
 
     def clear(self, empty: str | None = None) -> None:
@@ -144,7 +144,7 @@ class ImageView(LineWidget):
         self.redraw()
 
     def _room(self, left: int = 0, top: int = 0) -> Fit | None:
-        """How the picture fits beside margins of that many cells; None where there is none."""
+        """How the image fits beside margins of that many cells; None where there is none."""
         if self._rgb is None or not self.size:
             return None
         from genui.render.image import fit
@@ -169,7 +169,7 @@ class ImageView(LineWidget):
 
     def draw(self, width: int, height: int) -> list[Strip]:
         if self._rgb is None:
-            return self.message(self._empty, "picture--empty", width, height)
+            return self.message(self._empty, "image--empty", width, height)
         from genui.render.image import BUDGET, draw
 
         left, top = self._margins(width, height)
@@ -180,7 +180,7 @@ class ImageView(LineWidget):
         drawing = draw(self._rgb, room, mode, budget)
         fewer = drawing.palette and mode == "truecolor"
         self._coarse = self._sharp or fewer or drawing.coarser > 1
-        base, label = self.rich_style, self.style("picture--label")
+        base, label = self.rich_style, self.style("image--label")
         ground = Style(bgcolor=base.bgcolor)
         before = (width - left - room.cols) // 2
         strips = [Strip.blank(width, base)] * ((height - top - room.rows) // 2)
@@ -217,7 +217,7 @@ def _down(labels: Sequence[str], rows: int, width: int) -> dict[int, str]:
     return lines
 
 
-# --- One of several traces side by side: its label, and its text or picture at a step ---------
+# --- One of several traces side by side: its label, and its text or image at a step ---------
 
 NARROW = 20  # cells; a column that is narrower has no room beside its border
 
@@ -276,11 +276,11 @@ class ColumnView(DeafWhenLeaving, Vertical):
         if self.query(Prose):
             self._paint_prose(step, playing, empty)
             return
-        picture, frame = self.query_one(ImageView), self.column.frame_at(step)
+        image, frame = self.query_one(ImageView), self.column.frame_at(step)
         if isinstance(frame, ImageFrame):
-            picture.show_frame(frame, part, moment)
+            image.show_frame(frame, part, moment)
         else:
-            picture.clear(empty)
+            image.clear(empty)
 
     def _place(self, step: int) -> str:
         """Where it is, if that is not where all are; else what the model has to say."""
@@ -385,7 +385,7 @@ class Bearings(LineWidget):
         )
 
 
-# --- Painting on a small picture what may change of it, by keyboard ---------------------------
+# --- Painting on a small image what may change of it, by keyboard ---------------------------
 
 LARGEST_BRUSH = 9
 _TINT = (255, 0, 200)  # what is painted leans towards it
@@ -405,7 +405,7 @@ _CURSOR = _Signs("X", "^", "v")  # one cell has two pixels
 
 
 class MaskPainter(LineWidget):
-    """The picture, what is painted of it (tinted, and hatched) and the brush (`[]`, or `^` and
+    """The image, what is painted of it (tinted, and hatched) and the brush (`[]`, or `^` and
     `v` where a cell has two pixels).
 
     A key costs the cells that it changed.
@@ -449,7 +449,7 @@ class MaskPainter(LineWidget):
 
     @property
     def mask(self) -> bytes:
-        """One byte a pixel, row by row: 1 where the picture may change."""
+        """One byte a pixel, row by row: 1 where the image may change."""
         return self._mask.astype("uint8").tobytes()
 
     @property
@@ -488,7 +488,7 @@ class MaskPainter(LineWidget):
         self.redraw()
 
     def _under(self) -> tuple[slice, slice]:
-        """The pixels under the brush, as far as they are in the picture."""
+        """The pixels under the brush, as far as they are in the image."""
         left, top = self.x - (self.brush - 1) // 2, self.y - (self.brush - 1) // 2
         return (
             slice(max(top, 0), max(top + self.brush, 0)),
@@ -538,7 +538,7 @@ class MaskPainter(LineWidget):
             sign = _sign(signs, upper[x // scale], lower[x // scale])
             if sign:
                 style = cells[x][1]
-                # In colour the tint says it too: the hatching stays out of the picture's way.
+                # In colour the tint says it too: the hatching stays out of the image's way.
                 faint = style + Style(color="white", bold=False)
                 cells[x] = (sign, faint if coloured else mark)
 

@@ -32,13 +32,13 @@ def no_font(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
 
 
-def test_names_and_pictures_are_distinct(emoji: CaptionedImages) -> None:
+def test_names_and_images_are_distinct(emoji: CaptionedImages) -> None:
     assert 1200 <= len(emoji) <= 1400
     assert list(emoji.captions) == sorted(set(emoji.captions))
     assert len(np.unique(emoji.rgba.reshape(len(emoji), -1), axis=0)) == len(emoji)
 
 
-def test_pictures_are_in_colour_on_transparency(emoji: CaptionedImages) -> None:
+def test_images_are_in_colour_on_transparency(emoji: CaptionedImages) -> None:
     heart = emoji.rgba[emoji.captions.index("red heart")]
     red, green, blue, alpha = heart[14, 16]
     assert alpha == 255

@@ -24,32 +24,32 @@ def idx(array: NDArray[np.uint8]) -> bytes:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Four small IDX files, two of them gzipped; picture i is full of i."""
+    """Four small IDX files, two of them gzipped; image i is full of i."""
     made = tmp_path / "fashion"
     made.mkdir()
     for part, count, first in (("train", TRAINED, 0), ("t10k", TESTED, TRAINED)):
         numbers = np.arange(first, first + count, dtype=np.uint8)
-        pictures = np.tile(numbers[:, None, None], (1, 28, 28))
-        (made / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(pictures)))
+        images = np.tile(numbers[:, None, None], (1, 28, 28))
+        (made / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images)))
         (made / f"{part}-labels-idx1-ubyte").write_bytes(idx(numbers % 10))
     return made
 
 
-def test_pictures_are_padded_to_32_and_grey_in_all_three_colours(folder: Path) -> None:
-    pictures = load_images("fashion", str(folder))
-    assert pictures.rgba.shape == (TRAINED + TESTED, 32, 32, 4)
-    assert (pictures.rgba[7, 2:30, 2:30, :3] == 7).all()
-    assert (pictures.rgba[7, :2, :, :3] == 0).all()
-    assert (pictures.rgba[..., 3] == 255).all()
-    assert pictures.captions[:3] == ("t-shirt", "trouser", "pullover")
-    batch = pictures.batch(np.array([7]), np.random.default_rng(0))
+def test_images_are_padded_to_32_and_grey_in_all_three_colours(folder: Path) -> None:
+    images = load_images("fashion", str(folder))
+    assert images.rgba.shape == (TRAINED + TESTED, 32, 32, 4)
+    assert (images.rgba[7, 2:30, 2:30, :3] == 7).all()
+    assert (images.rgba[7, :2, :, :3] == 0).all()
+    assert (images.rgba[..., 3] == 255).all()
+    assert images.captions[:3] == ("t-shirt", "trouser", "pullover")
+    batch = images.batch(np.array([7]), np.random.default_rng(0))
     np.testing.assert_allclose(batch.rgb[0, :, 16, 16], 7 / 127.5 - 1, atol=1e-6)
 
 
 def test_the_official_test_set_is_held_out_and_never_trained(folder: Path) -> None:
-    pictures = load_images("fashion", str(folder))
-    assert list(pictures.train) == list(range(TRAINED))
-    assert list(pictures.held_out) == list(range(TRAINED, TRAINED + TESTED))
+    images = load_images("fashion", str(folder))
+    assert list(images.train) == list(range(TRAINED))
+    assert list(images.held_out) == list(range(TRAINED, TRAINED + TESTED))
 
 
 def test_one_of_the_files_stands_for_its_folder(folder: Path) -> None:
@@ -95,13 +95,13 @@ def cut(path: Path) -> None:
         ("train-labels-idx1-ubyte", b"\0\0\x08\x03" + bytes(12), "3 dimensions; 1 are needed"),
         ("train-labels-idx1-ubyte", b"\0\0\x08\x01\0\0", "cut off within its header"),
         ("train-labels-idx1-ubyte", b"\0\0\x08\x01\0\0\0\x09\1\2", "says 9 = 9 bytes and holds 2"),
-        ("train-labels-idx1-ubyte", b"\0\0\x08\x01\0\0\0\2\1\2", "2 labels for 30 pictures"),
+        ("train-labels-idx1-ubyte", b"\0\0\x08\x01\0\0\0\2\1\2", "2 labels for 30 images"),
         ("train-labels-idx1-ubyte", idx(np.full(30, 12, np.uint8)), "label 12; they go from 0"),
         ("train-images-idx3-ubyte.gz", b"\x1f\x8b\x08broken", "gzip stream is cut off"),
         (
             "train-images-idx3-ubyte.gz",
             idx(np.zeros((30, 20, 30), np.uint8)),
-            "pictures of 30×20; 28×28 needed",
+            "images of 30×20; 28×28 needed",
         ),
     ],
 )
@@ -132,19 +132,19 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         read_idx(tmp_path / "nowhere", 1)
 
 
-def test_a_folder_of_captioned_pictures_is_read_as_such(tmp_path: Path) -> None:
-    with pytest.raises(MisuseError, match="no pictures in it"):
+def test_a_folder_of_captioned_images_is_read_as_such(tmp_path: Path) -> None:
+    with pytest.raises(MisuseError, match="no images in it"):
         load_images("fashion", str(tmp_path))
 
 
-def test_debians_files_are_ten_captions_of_six_thousand_pictures(
+def test_debians_files_are_ten_captions_of_six_thousand_images(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("GENUI_DATA", raising=False)
     if not Path(fashion.FOLDERS[0]).is_dir():
         pytest.skip("Debian's dataset-fashion-mnist is not installed")
-    pictures = load_images("fashion")
-    trained = Counter(pictures.captions[i] for i in pictures.train)
+    images = load_images("fashion")
+    trained = Counter(images.captions[i] for i in images.train)
     assert trained == dict.fromkeys(CAPTIONS, 6000)
-    assert len(pictures.held_out) == 10_000
-    assert pictures.fingerprint == "ea61fdec7b6d8009"
+    assert len(images.held_out) == 10_000
+    assert images.fingerprint == "ea61fdec7b6d8009"

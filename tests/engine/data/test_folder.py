@@ -1,4 +1,4 @@
-"""A user's own folder of pictures, good and bad."""
+"""A user's own folder of images, good and bad."""
 
 import json
 import zipfile
@@ -10,7 +10,7 @@ from PIL import Image
 
 from genui.base.errors import MisuseError
 from genui.engine.data import image_files
-from genui.engine.data.image_files import load_folder, read_picture
+from genui.engine.data.image_files import load_folder, read_image
 from genui.engine.data.images import load_images
 
 MONSTERS = Path("/work/shared/data/monsters.zip")
@@ -40,16 +40,16 @@ def message(folder: Path | str) -> str:
 # --- captions -----------------------------------------------------------------------
 
 
-def test_captions_beside_the_pictures(folder: Path) -> None:
+def test_captions_beside_the_images(folder: Path) -> None:
     save(folder / "1.png")
     (folder / "1.txt").write_text("\ufeffA Red\n  Square\x1b[31m\n", encoding="utf-8")
     save(folder / "2.jpg")
-    pictures = load_folder(folder)
-    assert pictures.captions == ("a red square [31m",)
-    assert pictures.scheme == "plain"
-    assert len(pictures.notes) == 1
-    assert "2.jpg" in pictures.notes[0]
-    assert "2.txt" in pictures.notes[0]
+    images = load_folder(folder)
+    assert images.captions == ("a red square [31m",)
+    assert images.scheme == "plain"
+    assert len(images.notes) == 1
+    assert "2.jpg" in images.notes[0]
+    assert "2.txt" in images.notes[0]
 
 
 def test_captions_from_metadata(folder: Path) -> None:
@@ -65,10 +65,10 @@ def test_captions_from_metadata(folder: Path) -> None:
         json.dumps({"file_name": "nul\0.png", "text": "impossible"}),
     ]
     (folder / "metadata.jsonl").write_text("\n".join(rows))
-    pictures = load_folder(folder)
-    assert pictures.captions == ("first", "second")
-    assert any("line 2" in note for note in pictures.notes)
-    assert any("c.png" in note for note in pictures.notes)
+    images = load_folder(folder)
+    assert images.captions == ("first", "second")
+    assert any("line 2" in note for note in images.notes)
+    assert any("c.png" in note for note in images.notes)
 
 
 def test_captions_from_names(folder: Path) -> None:
@@ -81,21 +81,21 @@ def test_captions_from_names(folder: Path) -> None:
 def test_a_name_that_says_nothing_is_left_out(folder: Path) -> None:
     save(folder / "001.png")
     save(folder / "cat.png")
-    pictures = load_folder(folder)
-    assert pictures.captions == ("cat",)
-    assert "001.png" in pictures.notes[0]
+    images = load_folder(folder)
+    assert images.captions == ("cat",)
+    assert "001.png" in images.notes[0]
 
 
-# --- pictures -----------------------------------------------------------------------
+# --- images -----------------------------------------------------------------------
 
 
 def test_any_shape_is_centred_and_padded_with_transparency(folder: Path) -> None:
-    picture = read_picture(save(folder / "wide.png", (200, 100)))
-    assert picture.shape == (32, 32, 4)
-    assert tuple(picture[16, 16]) == (255, 0, 0, 255)
-    assert picture[:7, :, 3].max() <= 2  # LANCZOS rings faintly
-    assert picture[9:23, :, 3].min() >= 253
-    assert picture[25:, :, 3].max() <= 2
+    image = read_image(save(folder / "wide.png", (200, 100)))
+    assert image.shape == (32, 32, 4)
+    assert tuple(image[16, 16]) == (255, 0, 0, 255)
+    assert image[:7, :, 3].max() <= 2  # LANCZOS rings faintly
+    assert image[9:23, :, 3].min() >= 253
+    assert image[25:, :, 3].max() <= 2
 
 
 @pytest.mark.parametrize("factor", [1, 5])
@@ -103,20 +103,20 @@ def test_pixel_art_keeps_every_pixel(folder: Path, factor: int) -> None:
     art = np.random.default_rng(0).integers(0, 256, (32, 32, 4), np.uint8)
     enlarged = art.repeat(factor, axis=0).repeat(factor, axis=1)
     Image.fromarray(enlarged).save(folder / "art.png")
-    np.testing.assert_array_equal(read_picture(folder / "art.png"), art)
+    np.testing.assert_array_equal(read_image(folder / "art.png"), art)
 
 
-def test_a_smaller_picture_is_enlarged_with_hard_edges(folder: Path) -> None:
+def test_a_smaller_image_is_enlarged_with_hard_edges(folder: Path) -> None:
     art = np.random.default_rng(1).integers(0, 256, (16, 16, 3), np.uint8)
     Image.fromarray(art).save(folder / "art.png")
     enlarged = art.repeat(2, axis=0).repeat(2, axis=1)
-    np.testing.assert_array_equal(read_picture(folder / "art.png")[..., :3], enlarged)
+    np.testing.assert_array_equal(read_image(folder / "art.png")[..., :3], enlarged)
 
 
 def test_sixteen_bit_grey_keeps_its_levels(folder: Path) -> None:
     levels = np.tile(np.linspace(0, 65535, 32).astype(np.uint16), (32, 1))
     Image.fromarray(levels).save(folder / "deep.png")
-    read = read_picture(folder / "deep.png")[..., 0].astype(int)
+    read = read_image(folder / "deep.png")[..., 0].astype(int)
     np.testing.assert_allclose(read, levels / 257, atol=1)
 
 
@@ -126,7 +126,7 @@ def test_a_photograph_is_turned_upright(folder: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 3  # turned by 180°
     sideways.save(folder / "photo.jpg", exif=exif)
-    red, _, blue, _ = read_picture(folder / "photo.jpg")[28, 16]
+    red, _, blue, _ = read_image(folder / "photo.jpg")[28, 16]
     assert blue > 200
     assert red < 50
 
@@ -135,27 +135,27 @@ def test_a_photograph_is_turned_upright(folder: Path) -> None:
 def test_every_common_colour_mode_is_read(folder: Path, mode: str) -> None:
     path = folder / ("x.jpg" if mode == "CMYK" else "x.png")
     Image.new("RGB", (40, 40), "white").convert(mode).save(path)
-    assert tuple(read_picture(path)[16, 16]) == (255, 255, 255, 255)
+    assert tuple(read_image(path)[16, 16]) == (255, 255, 255, 255)
 
 
 def test_an_animation_gives_its_first_frame(folder: Path) -> None:
     first, second = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
     first.save(folder / "x.gif", save_all=True, append_images=[second])
-    assert tuple(read_picture(folder / "x.gif")[4, 4, :3]) == (255, 0, 0)
+    assert tuple(read_image(folder / "x.gif")[4, 4, :3]) == (255, 0, 0)
 
 
 # --- what is refused ----------------------------------------------------------------
 
 
-def test_a_corrupt_picture_is_named_and_the_others_are_used(folder: Path) -> None:
+def test_a_corrupt_image_is_named_and_the_others_are_used(folder: Path) -> None:
     whole = save(folder / "good.png", (64, 64))
     (folder / "torn.png").write_bytes(whole.read_bytes()[:60])
-    (folder / "fake.jpg").write_text("no picture at all")
-    pictures = load_folder(folder)
-    assert pictures.captions == ("good",)
-    assert len(pictures.notes) == 2
-    assert "fake.jpg" in pictures.notes[0]
-    assert "torn.png" in pictures.notes[1]
+    (folder / "fake.jpg").write_text("no image at all")
+    images = load_folder(folder)
+    assert images.captions == ("good",)
+    assert len(images.notes) == 2
+    assert "fake.jpg" in images.notes[0]
+    assert "torn.png" in images.notes[1]
 
 
 def test_a_bomb_is_refused_from_its_header(folder: Path) -> None:
@@ -187,7 +187,7 @@ def test_a_file_instead_of_a_folder(folder: Path) -> None:
     assert "is a file" in message(save(folder / "x.png"))
 
 
-def test_a_folder_without_pictures_says_what_was_looked_for(folder: Path) -> None:
+def test_a_folder_without_images_says_what_was_looked_for(folder: Path) -> None:
     (folder / "notes.md").write_text("hello")
     assert ".png" in message(folder)
 
@@ -201,13 +201,13 @@ def test_many_faults_stay_few_lines(folder: Path) -> None:
     assert "30 more" in notes[-1]
 
 
-def test_only_so_many_pictures_are_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_files, "MOST_PICTURES", 2)
+def test_only_so_many_images_are_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_files, "MOST_IMAGES", 2)
     for name in ("a", "b", "c"):
         save(folder / f"{name}.png")
-    pictures = load_folder(folder)
-    assert pictures.captions == ("a", "b")
-    assert "first 2 of 3" in pictures.notes[0]
+    images = load_folder(folder)
+    assert images.captions == ("a", "b")
+    assert "first 2 of 3" in images.notes[0]
 
 
 # --- the whole ----------------------------------------------------------------------
@@ -215,18 +215,18 @@ def test_only_so_many_pictures_are_taken(folder: Path, monkeypatch: pytest.Monke
 
 def test_data_takes_the_place_of_a_named_set(folder: Path) -> None:
     save(folder / "cat.png")
-    pictures = load_images("icons", str(folder))
-    assert (pictures.name, pictures.captions) == ("mine", ("cat",))
-    assert len(pictures.held_out) == 0
+    images = load_images("icons", str(folder))
+    assert (images.name, images.captions) == ("mine", ("cat",))
+    assert len(images.held_out) == 0
 
 
 @pytest.mark.skipif(not MONSTERS.exists(), reason=f"{MONSTERS} is not on this machine")
 def test_a_real_folder(folder: Path) -> None:
     with zipfile.ZipFile(MONSTERS) as archive:
         archive.extractall(folder)
-    pictures = load_folder(folder)
-    assert len(pictures) + len(pictures.notes) == 982  # 14 of its captions are empty
-    assert len(pictures.held_out) == 60
-    batch = pictures.batch(pictures.train[:64], np.random.default_rng(0))
-    assert batch.captions[0] == pictures.captions[pictures.train[0]]
+    images = load_folder(folder)
+    assert len(images) + len(images.notes) == 982  # 14 of its captions are empty
+    assert len(images.held_out) == 60
+    batch = images.batch(images.train[:64], np.random.default_rng(0))
+    assert batch.captions[0] == images.captions[images.train[0]]
     assert batch.rgb.std() > 0.1

@@ -181,7 +181,7 @@ def test_a_single_file_of_any_name_is_told_by_its_contents(format: str, tmp_path
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"\x89PNG\r\n\x1a\n" + bytes(50), "a PNG picture"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), "a PNG image"),
         (b"PK\x03\x04" + bytes(50), "a zip archive"),
         (b"step 1: loss 2.5\n", "genui watch -"),
         (b"", "an empty file"),

@@ -21,7 +21,7 @@ APP = """
 import numpy as np
 from textual.app import App
 from genui.ui.terminal import choose_driver, get_metered_driver
-from genui.ui.widgets.image import ImageView as Picture
+from genui.ui.widgets.image import ImageView
 
 class Flood(App):
     BINDINGS = [("q", "quit", "quit")]
@@ -32,15 +32,15 @@ class Flood(App):
         super().__init__(driver_class=choose_driver())
 
     def compose(self):
-        yield Picture()
+        yield ImageView()
 
     def on_mount(self):
         self.set_interval(1 / 30, self.frame)
 
     def frame(self):
         self.frames += 1
-        picture = np.random.default_rng(self.frames).integers(0, 256, (32, 32, 3), dtype=np.uint8)
-        self.query_one(Picture).show(picture)
+        image = np.random.default_rng(self.frames).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        self.query_one(ImageView).show(image)
 
 app = Flood()
 app.run()

@@ -35,7 +35,7 @@ async def test_the_brush_paints_and_unpaints_what_is_under_it() -> None:
         assert made.painted == 0
 
 
-async def test_the_brush_stays_in_the_picture() -> None:
+async def test_the_brush_stays_in_the_image() -> None:
     made = painter(brush=9)
     async with Stage(made).run_test(size=(70, 34)):
         made.move(-5, -5)

@@ -1,4 +1,4 @@
-"""What a picture model is trained on: grey where it is grey, and moved where it is asked for."""
+"""What an image model is trained on: grey where it is grey, and moved where it is asked for."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ DEVICE = torch.device("cpu")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """One picture: black, with a red square left of the middle."""
+    """One image: black, with a red square left of the middle."""
     pixels = np.zeros((32, 32, 3), np.uint8)
     pixels[12:20, 6:14, 0] = 255
     Image.fromarray(pixels).save(tmp_path / "square.png")
@@ -33,7 +33,7 @@ def task_with(folder: Path, recipe: str, **settings: str) -> ImageTask:
 
 
 def trained_on(task: ImageTask, monkeypatch: pytest.MonkeyPatch) -> Tensor:
-    """The clean pictures of the first step."""
+    """The clean images of the first step."""
     seen: list[Tensor] = []
 
     def loss(clean: Tensor, noise: Tensor, sigma: Tensor, words: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ def trained_on(task: ImageTask, monkeypatch: pytest.MonkeyPatch) -> Tensor:
     return seen[0]
 
 
-def test_without_augmentation_every_picture_is_as_it_is(
+def test_without_augmentation_every_image_is_as_it_is(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     still = {"canvas_batch": "0", "layers": "1", "shift": "0", "zoom": "0"}
@@ -54,7 +54,7 @@ def test_without_augmentation_every_picture_is_as_it_is(
     assert (clean == clean[:1]).all()
 
 
-def test_with_it_a_caption_has_many_pictures_and_the_same_step_the_same_ones(
+def test_with_it_a_caption_has_many_images_and_the_same_step_the_same_ones(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moving = {"canvas_batch": "0", "layers": "1", "shift": "3", "zoom": "0.1", "flip": "true"}
@@ -71,7 +71,7 @@ def test_a_grey_model_is_trained_on_one_channel(
 ) -> None:
     task = task_with(folder, "fashion")
     assert isinstance(task.model, BorderedDenoiser)
-    assert "outer 2 pixels of every picture are left black" in task.notes[-1]
+    assert "outer 2 pixels of every image are left black" in task.notes[-1]
     clean = trained_on(task, monkeypatch)
     assert clean.shape == (64, 1, 32, 32)
     assert float(clean[0, 0, 15, 10]) == pytest.approx((1 - 1 - 1) / 3, abs=0.02)
@@ -87,7 +87,7 @@ def test_some_captions_say_one_word_of_a_name_and_keep_the_colours() -> None:
     assert stars == {"blue star on white"}
     assert cats == {captions[2], "cat on blue", "tears on blue", "joy on blue"}
     assert use_one_word(captions, names, 0, rng) == captions
-    known = {"cowboy", "star"}  # as the name of a picture each
+    known = {"cowboy", "star"}  # as the name of an image each
     assert {use_one_word(captions, names, 1, rng, known)[0] for _ in range(50)} == {
         "red hat on black"
     }

@@ -1,4 +1,4 @@
-"""A picture stepped by hand in a real terminal: what each step costs it."""
+"""An image stepped by hand in a real terminal: what each step costs it."""
 
 import time
 from pathlib import Path
@@ -43,7 +43,7 @@ def extent(before: Colours, after: Colours) -> tuple[int, int]:
     return max(across) - min(across) + 1, max(down) - min(down) + 1
 
 
-def test_a_step_of_a_large_picture_is_within_its_budget(icons_home: Path) -> None:
+def test_a_step_of_a_large_image_is_within_its_budget(icons_home: Path) -> None:
     with Terminal(size=(180, 60), env={"GENUI_HOME": str(icons_home)}) as terminal:
 
         def until_step(step: int) -> None:

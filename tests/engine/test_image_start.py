@@ -1,4 +1,4 @@
-"""The picture that a trace begins from: a user's own file, or a training picture."""
+"""The image that a trace begins from: a user's own file, or a training image."""
 
 import os
 from pathlib import Path
@@ -13,14 +13,14 @@ from genui.engine.data.images import CaptionedImages, fingerprint
 from genui.engine.device import Machine
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.media import ImageMedium, initial_image, nearest_training_image
-from genui.protocol import ImageSettings, Picture, Start
+from genui.protocol import ImageSettings, RgbImage, Start
 from genui.recipes import DiffusionRecipe, find_recipe, override
 
 MACHINE = Machine("cpu", "fp32", 1)
 
 
-def pixels(picture: Picture) -> np.ndarray:
-    return np.frombuffer(picture.rgb, np.uint8).reshape(picture.height, picture.width, 3)
+def pixels(image: RgbImage) -> np.ndarray:
+    return np.frombuffer(image.rgb, np.uint8).reshape(image.height, image.width, 3)
 
 
 def read(path: Path) -> np.ndarray:
@@ -38,16 +38,16 @@ def test_any_size_is_fitted_whole(tmp_path: Path) -> None:
 def test_any_mode_is_read(tmp_path: Path, mode: str) -> None:
     grey = np.full((40, 40), 200, np.uint8)
     if mode == "I;16":
-        picture = Image.fromarray(grey.astype(np.uint16) * 257)
+        image = Image.fromarray(grey.astype(np.uint16) * 257)
     else:
-        picture = Image.fromarray(grey).convert(mode, dither=Image.Dither.NONE)
-    picture.save(tmp_path / "x.png")
+        image = Image.fromarray(grey).convert(mode, dither=Image.Dither.NONE)
+    image.save(tmp_path / "x.png")
     expected = 255 if mode == "1" else 200
     assert tuple(read(tmp_path / "x.png")[16, 16]) == (expected,) * 3
 
 
 @pytest.mark.parametrize(
-    ("picture", "told"),
+    ("image", "told"),
     [
         (Image.new("RGB", (32, 32)), ""),
         (Image.new("RGB", (300, 300)), "x.png: 300×300 fitted to 32×32"),
@@ -56,10 +56,8 @@ def test_any_mode_is_read(tmp_path: Path, mode: str) -> None:
         (Image.new("LA", (64, 48)), "x.png: 64×48 fitted to 32×32, what is transparent made white"),
     ],
 )
-def test_what_was_done_to_a_picture_is_told(
-    tmp_path: Path, picture: Image.Image, told: str
-) -> None:
-    picture.save(tmp_path / "x.png")
+def test_what_was_done_to_an_image_is_told(tmp_path: Path, image: Image.Image, told: str) -> None:
+    image.save(tmp_path / "x.png")
     assert initial_image(str(tmp_path / "x.png"), "", None)[1] == told
 
 
@@ -102,8 +100,8 @@ def torn(path: Path) -> None:
         (large, "more than 100,000,000 pixels"),
         (hundred_megapixels, "more than 100,000,000 pixels"),
         (torn, "broken or cut off"),
-        (lambda path: path.write_text("hello"), "no picture"),
-        (lambda path: path.write_bytes(b""), "no picture"),
+        (lambda path: path.write_text("hello"), "no image"),
+        (lambda path: path.write_bytes(b""), "no image"),
         (lambda path: path.mkdir(), "is a folder"),
         (lambda path: None, "no such file"),
         (lambda path: os.mkfifo(path), "no ordinary file"),
@@ -128,23 +126,21 @@ def test_no_name_breaks_it(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("picture", "message"),
+    ("image", "message"),
     [
-        (Picture(width=64, height=32, rgb=bytes(64 * 32 * 3)), "64×32: this model draws 32×32"),
-        (Picture(width=32, height=32, rgb=bytes(5)), "has 5 bytes"),
+        (RgbImage(width=64, height=32, rgb=bytes(64 * 32 * 3)), "64×32: this model draws 32×32"),
+        (RgbImage(width=32, height=32, rgb=bytes(5)), "has 5 bytes"),
     ],
 )
-def test_a_picture_of_another_size_is_refused(picture: Picture, message: str) -> None:
+def test_an_image_of_another_size_is_refused(image: RgbImage, message: str) -> None:
     with pytest.raises(MisuseError, match=message):
-        initial_image(picture, "", None)
+        initial_image(image, "", None)
 
 
-def test_the_trace_keeps_what_it_read(
-    picture_generator: DiffusionGenerator, tmp_path: Path
-) -> None:
+def test_the_trace_keeps_what_it_read(image_generator: DiffusionGenerator, tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     Image.new("RGB", (50, 50), "blue").save(path)
-    _, started = picture_generator.begin(
+    _, started = image_generator.begin(
         Start(trace=1, model="m", prompt="cat", seed=1, settings=ImageSettings(), init=str(path))
     )
     assert (started.init, started.note) == initial_image(str(path), "", None)
@@ -175,8 +171,8 @@ def named(scheme: str, *names: str) -> CaptionedImages:
     [("cat", 0), ("the cat face", 1), ("a FACE", 1), ("cat dog on blue", 0), ("sad wolf", 2)],
 )
 def test_the_nearest_shares_the_most_words(caption: str, which: int) -> None:
-    pictures = named("ground", "cat", "cat face", "sad face", "wolf face")
-    assert pixels(nearest_training_image(pictures, caption)[0])[16, 16, 0] == 100 + 10 * which
+    images = named("ground", "cat", "cat face", "sad face", "wolf face")
+    assert pixels(nearest_training_image(images, caption)[0])[16, 16, 0] == 100 + 10 * which
 
 
 @pytest.mark.parametrize(
@@ -198,7 +194,7 @@ def test_it_comes_in_the_colours_of_the_caption(scheme, caption, figure, ground)
 
 
 def test_a_caption_that_names_nothing_trained_is_told() -> None:
-    with pytest.raises(MisuseError, match=r"squares: no training picture .*'dog on red'"):
+    with pytest.raises(MisuseError, match=r"squares: no training image .*'dog on red'"):
         nearest_training_image(named("ground", "cat", "dog"), "dog on red")
 
 
@@ -208,19 +204,17 @@ def test_a_model_that_forgot_its_data_says_so() -> None:
 
 
 def test_a_trace_begins_from_its_models_own_data(
-    picture_generator: DiffusionGenerator, tmp_path: Path
+    image_generator: DiffusionGenerator, tmp_path: Path
 ) -> None:
     Image.new("RGB", (32, 32), "blue").save(tmp_path / "dog.png")
     Image.new("RGB", (32, 32), "red").save(tmp_path / "cat.png")
     recipe = override(find_recipe("icons"), {"data": str(tmp_path)})
     assert isinstance(recipe, DiffusionRecipe)
     vocabulary = Vocabulary.build(["cat", "dog"])
-    generator = DiffusionGenerator(
-        picture_generator.model, vocabulary, MACHINE, ImageMedium(recipe)
-    )
+    generator = DiffusionGenerator(image_generator.model, vocabulary, MACHINE, ImageMedium(recipe))
     asked = Start(
         trace=1, model="m", prompt="a dog", seed=1, settings=ImageSettings(), init="data:"
     )
     _, started = generator.begin(asked)
-    assert isinstance(started.init, Picture)
+    assert isinstance(started.init, RgbImage)
     assert tuple(pixels(started.init)[16, 16]) == (0, 0, 255)

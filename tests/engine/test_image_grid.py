@@ -1,4 +1,4 @@
-"""Many pictures as one batch, a setting along either side."""
+"""Many images as one batch, a setting along either side."""
 
 import numpy as np
 import pytest
@@ -39,17 +39,17 @@ def end(trace: Trace) -> ImageFrame:
 
 
 def cells(frame: ImageFrame) -> np.ndarray:
-    """[down, along, 32, 32, 3] of the guess."""
-    picture = np.frombuffer(frame.guess, np.uint8).reshape(frame.height, frame.width, 3)
-    return picture.reshape(frame.height // 32, 32, frame.width // 32, 32, 3).swapaxes(1, 2)
+    """[down, along, 32, 32, 3] of the predicted image."""
+    image = np.frombuffer(frame.denoised, np.uint8).reshape(frame.height, frame.width, 3)
+    return image.reshape(frame.height // 32, 32, frame.width // 32, 32, 3).swapaxes(1, 2)
 
 
-def test_each_cell_is_the_picture_of_its_own_settings(
-    picture_generator: DiffusionGenerator,
+def test_each_cell_is_the_image_of_its_own_settings(
+    image_generator: DiffusionGenerator,
 ) -> None:
     """Up to the rounding that a batch of another shape brings."""
     x, y = axis("sampler", *SAMPLERS), axis("seed", "1", "7", "9")
-    frame = end(Trace(picture_generator, asked(x, y, guidance=3.0)))
+    frame = end(Trace(image_generator, asked(x, y, guidance=3.0)))
     assert (frame.width, frame.height) == (len(SAMPLERS) * 32, 3 * 32)
     for column, sampler in enumerate(SAMPLERS):
         for row, seed in enumerate((1, 7, 9)):
@@ -60,7 +60,7 @@ def test_each_cell_is_the_picture_of_its_own_settings(
                 seed=seed,
                 settings=ImageSettings(steps=STEPS, guidance=3.0, sampler=sampler),
             )
-            (expected,) = cells(end(Trace(picture_generator, alone)))[0]
+            (expected,) = cells(end(Trace(image_generator, alone)))[0]
             found = cells(frame)[row, column]
             assert np.abs(found.astype(int) - expected).max() <= 1
 
@@ -76,26 +76,26 @@ def test_each_cell_is_the_picture_of_its_own_settings(
     ],
 )
 def test_every_axis_matters(
-    picture_generator: DiffusionGenerator, name: str, values: tuple[str, ...]
+    image_generator: DiffusionGenerator, name: str, values: tuple[str, ...]
 ) -> None:
-    trace = Trace(picture_generator, asked(axis(name, *values), sampler="ddim"))
+    trace = Trace(image_generator, asked(axis(name, *values), sampler="ddim"))
     (row,) = cells(end(trace))
     assert len({cell.tobytes() for cell in row}) == 3
 
 
 def test_samplers_that_move_alike_share_their_evaluations(
-    picture_generator: DiffusionGenerator, monkeypatch: pytest.MonkeyPatch
+    image_generator: DiffusionGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
-    evaluate = picture_generator._evaluate
+    evaluate = image_generator._evaluate
 
     def counted(x: torch.Tensor, sigma: float, words: torch.Tensor) -> torch.Tensor:
         sizes.append(len(x))
         return evaluate(x, sigma, words)
 
-    monkeypatch.setattr(picture_generator, "_evaluate", counted)
+    monkeypatch.setattr(image_generator, "_evaluate", counted)
     x, y = axis("sampler", "heun", "euler"), axis("eta", "0", "0.5", "1")
-    trace = Trace(picture_generator, asked(x, y))
+    trace = Trace(image_generator, asked(x, y))
     sizes.clear()
     list(trace.advance(0, 1))
     # Heun's own for its three, then one for all six; each with and without the caption.
@@ -113,8 +113,8 @@ def test_samplers_that_move_alike_share_their_evaluations(
     ],
     ids=["guidance", "steps", "caption", "noise", "mask"],
 )
-def test_an_edit_reaches_every_cell(picture_generator: DiffusionGenerator, edit: Edit) -> None:
-    trace = Trace(picture_generator, asked(axis("seed", "1", "2", "3")))
+def test_an_edit_reaches_every_cell(image_generator: DiffusionGenerator, edit: Edit) -> None:
+    trace = Trace(image_generator, asked(axis("seed", "1", "2", "3")))
     list(trace.advance(0, 2))
     forked = trace.fork(2, 2, edit)
     changed = list(forked.advance(2, 99))[-1]
@@ -132,15 +132,15 @@ def test_an_edit_reaches_every_cell(picture_generator: DiffusionGenerator, edit:
     ],
 )
 def test_what_varies_cannot_be_set_for_all(
-    picture_generator: DiffusionGenerator, varied: Axis, edit: Edit
+    image_generator: DiffusionGenerator, varied: Axis, edit: Edit
 ) -> None:
-    trace = Trace(picture_generator, asked(varied))
+    trace = Trace(image_generator, asked(varied))
     with pytest.raises(MisuseError, match=f"{varied.name} varies along this grid"):
         trace.fork(2, 0, edit)
 
 
-def test_an_unknown_word_of_any_caption_is_told(picture_generator: DiffusionGenerator) -> None:
-    trace = Trace(picture_generator, asked(axis("caption", "cat", "zebra")))
+def test_an_unknown_word_of_any_caption_is_told(image_generator: DiffusionGenerator) -> None:
+    trace = Trace(image_generator, asked(axis("caption", "cat", "zebra")))
     assert "zebra" in trace.started.note
 
 
@@ -160,22 +160,22 @@ def test_an_unknown_word_of_any_caption_is_told(picture_generator: DiffusionGene
                 axis("seed", *map(str, range(13))),
                 axis("guidance", *map(str, range(5))),
             ),
-            "65 pictures; at most 64",
+            "65 images; at most 64",
         ),
     ],
 )
 def test_a_grid_that_cannot_be_drawn_says_why(
-    picture_generator: DiffusionGenerator, axes: tuple[Axis, ...], message: str
+    image_generator: DiffusionGenerator, axes: tuple[Axis, ...], message: str
 ) -> None:
     with pytest.raises(MisuseError, match=message) as raised:
-        Trace(picture_generator, asked(*axes))
+        Trace(image_generator, asked(*axes))
     assert "\n" not in str(raised.value)
 
 
 def test_a_value_that_does_not_fit_is_no_escape_to_the_terminal(
-    picture_generator: DiffusionGenerator,
+    image_generator: DiffusionGenerator,
 ) -> None:
     with pytest.raises(MisuseError) as raised:
-        Trace(picture_generator, asked(axis("seed", "\x1b[31m" + "9" * 500 + "x")))
+        Trace(image_generator, asked(axis("seed", "\x1b[31m" + "9" * 500 + "x")))
     assert "\x1b" not in str(raised.value)
     assert len(str(raised.value)) < 120

@@ -1,4 +1,4 @@
-"""Batches of captioned pictures: what is drawn is what the caption says."""
+"""Batches of captioned images: what is drawn is what the caption says."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ NAMES = ("left half", "dot", "light bulb on")
 
 
 def made(scheme: Scheme, names: tuple[str, ...] = NAMES) -> CaptionedImages:
-    """Three pictures: an opaque left half, an opaque 2×2 dot, and one half transparent."""
+    """Three images: an opaque left half, an opaque 2×2 dot, and one half transparent."""
     rgba = np.zeros((len(names), 32, 32, 4), np.uint8)
     rgba[..., :3] = (200, 100, 50)
     rgba[0, :, :16, 3] = 255
@@ -56,25 +56,25 @@ def test_a_batch_has_the_promised_shapes_and_range(scheme: Scheme) -> None:
 
 def test_an_icon_is_drawn_in_the_colours_of_its_caption() -> None:
     batch = made("figure-ground").batch(np.zeros(50, np.int64), np.random.default_rng(1))
-    for caption, picture in zip(batch.captions, batch.rgb, strict=True):
+    for caption, image in zip(batch.captions, batch.rgb, strict=True):
         figure, left, half, on, ground = caption.split()
         assert (left, half, on) == ("left", "half", "on")
         assert figure != ground
-        np.testing.assert_allclose(picture[:, 5, 3], colour(figure), atol=1e-5)
-        np.testing.assert_allclose(picture[:, 5, 30], colour(ground), atol=1e-5)
+        np.testing.assert_allclose(image[:, 5, 3], colour(figure), atol=1e-5)
+        np.testing.assert_allclose(image[:, 5, 30], colour(ground), atol=1e-5)
 
 
 def test_held_pairs_are_drawn_only_when_asked_for() -> None:
-    pictures = made("figure-ground")
+    images = made("figure-ground")
     indices = np.zeros(2000, np.int64)
 
     def pairs(held: bool) -> set[tuple[str, str]]:
-        captions = pictures.batch(indices, np.random.default_rng(2), held_pairs=held).captions
+        captions = images.batch(indices, np.random.default_rng(2), held_pairs=held).captions
         return {(caption.split()[0], caption.split()[-1]) for caption in captions}
 
-    assert pairs(held=True) == pictures.held_pairs
-    assert len(pairs(held=False)) == 90 - len(pictures.held_pairs)
-    assert pairs(held=False).isdisjoint(pictures.held_pairs)
+    assert pairs(held=True) == images.held_pairs
+    assert len(pairs(held=False)) == 90 - len(images.held_pairs)
+    assert pairs(held=False).isdisjoint(images.held_pairs)
 
 
 def test_a_set_without_held_pairs_says_so() -> None:
@@ -82,21 +82,21 @@ def test_a_set_without_held_pairs_says_so() -> None:
         made("ground").batch(np.array([0]), np.random.default_rng(0), held_pairs=True)
 
 
-def test_a_picture_on_a_ground_shows_the_named_ground_and_black_without_a_name() -> None:
+def test_an_image_on_a_ground_shows_the_named_ground_and_black_without_a_name() -> None:
     batch = made("ground").batch(np.ones(1000, np.int64), np.random.default_rng(3))
     bare = 0
-    for caption, picture in zip(batch.captions, batch.rgb, strict=True):
+    for caption, image in zip(batch.captions, batch.rgb, strict=True):
         name, _, ground = caption.partition(" on ")
         assert name == "dot"
         bare += not ground
-        np.testing.assert_allclose(picture[:, 0, 0], colour(ground or "black"), atol=1e-5)
+        np.testing.assert_allclose(image[:, 0, 0], colour(ground or "black"), atol=1e-5)
         np.testing.assert_allclose(
-            picture[:, 10, 20], np.array([200, 100, 50]) / 127.5 - 1, atol=1e-5
+            image[:, 10, 20], np.array([200, 100, 50]) / 127.5 - 1, atol=1e-5
         )
     assert 330 < bare < 470
 
 
-def test_a_plain_picture_lies_on_black_under_its_own_caption() -> None:
+def test_a_plain_image_lies_on_black_under_its_own_caption() -> None:
     batch = made("plain").batch(np.array([2, 1]), np.random.default_rng(0))
     assert batch.captions == ["light bulb on", "dot"]
     black, own = np.array(COLOURS["black"]), np.array([200, 100, 50])
@@ -111,27 +111,27 @@ def test_the_canvas_of_an_icon_is_its_alpha_folded() -> None:
     np.testing.assert_allclose(unfolded, expected, atol=1e-6)
 
 
-def test_the_canvas_of_a_picture_is_its_premultiplied_average() -> None:
+def test_the_canvas_of_an_image_is_its_premultiplied_average() -> None:
     names, canvas = made("ground").canvas_batch(np.array([2]))
     assert names == ["light bulb on"]
     expected = np.array([200 * 128 / 255, 100 * 128 / 255, 50 * 128 / 255, 128]) / 127.5 - 1
     np.testing.assert_allclose(canvas[0, :, 4, 9], expected, atol=0.005)
 
 
-def test_the_canvas_of_a_plain_picture_is_opaque_everywhere() -> None:
+def test_the_canvas_of_a_plain_image_is_opaque_everywhere() -> None:
     _, canvas = made("plain").canvas_batch(np.array([0, 1, 2]))
     assert (canvas[:, 3] == 1).all()
     np.testing.assert_allclose(canvas[1, :3, 0, 0], colour("black"), atol=0.005)
 
 
 @pytest.mark.parametrize("scheme", ["figure-ground", "ground", "plain"])
-def test_compose_gives_the_very_picture_that_was_trained(scheme: Scheme) -> None:
-    pictures = made(scheme)
-    batch = pictures.batch(np.array([0, 1, 2] * 5), np.random.default_rng(4))
-    for caption, picture in zip(batch.captions, batch.rgb, strict=True):
-        composed = pictures.compose(caption)
+def test_compose_gives_the_very_image_that_was_trained(scheme: Scheme) -> None:
+    images = made(scheme)
+    batch = images.batch(np.array([0, 1, 2] * 5), np.random.default_rng(4))
+    for caption, image in zip(batch.captions, batch.rgb, strict=True):
+        composed = images.compose(caption)
         assert composed is not None, caption
-        np.testing.assert_array_equal(composed, picture)
+        np.testing.assert_array_equal(composed, image)
 
 
 @pytest.mark.parametrize(
@@ -147,13 +147,13 @@ def test_compose_gives_the_very_picture_that_was_trained(scheme: Scheme) -> None
         ("plain", "dot on blue"),
     ],
 )
-def test_compose_knows_what_was_never_a_picture(scheme: Scheme, caption: str) -> None:
+def test_compose_knows_what_was_never_an_image(scheme: Scheme, caption: str) -> None:
     assert made(scheme).compose(caption) is None
 
 
 def test_compose_reads_a_caption_as_people_type_it() -> None:
-    pictures = made("figure-ground")
-    assert pictures.compose(" Red  light-bulb ON on Blue!") is not None
+    images = made("figure-ground")
+    assert images.compose(" Red  light-bulb ON on Blue!") is not None
 
 
 def test_the_same_generator_gives_the_same_batch() -> None:
@@ -164,7 +164,7 @@ def test_the_same_generator_gives_the_same_batch() -> None:
     np.testing.assert_array_equal(one.rgb, two.rgb)
 
 
-def test_the_fingerprint_follows_pictures_and_captions() -> None:
+def test_the_fingerprint_follows_images_and_captions() -> None:
     rgba = np.zeros((2, 32, 32, 4), np.uint8)
     changed = rgba.copy()
     changed[1, 3, 3, 0] = 1

@@ -1,4 +1,4 @@
-"""Classifiers of pictures: what they are trained on, how, and as an instrument."""
+"""Classifiers of images: what they are trained on, how, and as an instrument."""
 
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,8 @@ DEVICE = torch.device("cpu")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Bright pictures named "day" and dark ones named "night", 30 of each."""
-    made = tmp_path / "pictures"
+    """Bright images named "day" and dark ones named "night", 30 of each."""
+    made = tmp_path / "images"
     made.mkdir()
     rng = np.random.default_rng(0)
     for name, level in (("day", 200), ("night", 40)):
@@ -52,14 +52,14 @@ def test_the_captions_of_a_folder_are_its_labels_and_some_of_each_are_held_out(
     assert len(data.held_out) == 10
     assert set(data.targets[data.held_out]) == {0, 1}
     assert not set(data.train) & set(data.held_out)
-    assert check_data(recipe_for(folder)).endswith("50 pictures to train on, 10 held out")
+    assert check_data(recipe_for(folder)).endswith("50 images to train on, 10 held out")
 
 
 def test_a_folder_with_broken_files_says_how_many_are_used(folder: Path) -> None:
     for path in sorted(folder.glob("*.png"))[::2]:
-        path.write_bytes(b"no picture")
+        path.write_bytes(b"no image")
     line = check_data(recipe_for(folder))
-    assert "26 pictures to train on, 4 held out" in line
+    assert "26 images to train on, 4 held out" in line
     assert "left out: " in line
     assert "more like it" in line
 
@@ -67,7 +67,7 @@ def test_a_folder_with_broken_files_says_how_many_are_used(folder: Path) -> None
 def test_labels_with_one_class_are_refused(folder: Path) -> None:
     for path in folder.glob("night*"):
         path.unlink()
-    with pytest.raises(MisuseError, match="every picture is 'day'") as fault:
+    with pytest.raises(MisuseError, match="every image is 'day'") as fault:
         load_labelled_images("fashion", str(folder))
     assert "\n" not in str(fault.value)
 
@@ -75,7 +75,7 @@ def test_labels_with_one_class_are_refused(folder: Path) -> None:
 def test_captions_that_never_repeat_are_no_labels(tmp_path: Path) -> None:
     for name in ("one", "two", "three"):
         Image.new("RGB", (32, 32)).save(tmp_path / f"{name}.png")
-    with pytest.raises(MisuseError, match="several pictures of each label"):
+    with pytest.raises(MisuseError, match="several images of each label"):
         load_labelled_images("icons", str(tmp_path))
 
 
@@ -123,7 +123,7 @@ def test_it_learns_what_can_be_learned(folder: Path) -> None:
     assert sample.content.decode().splitlines()[0] == "day    100% right"
 
 
-def test_every_picture_is_seen_once_an_epoch_and_in_another_order_in_the_next(
+def test_every_image_is_seen_once_an_epoch_and_in_another_order_in_the_next(
     folder: Path,
 ) -> None:
     task = build_task(recipe_for(folder, batch="10"), DEVICE, None)
@@ -169,7 +169,7 @@ def test_a_judge_says_how_sure_it_is_and_gives_its_features(folder: Path) -> Non
         judge.features(rgb[0])
 
 
-def test_a_judge_of_many_pictures_is_that_of_each(
+def test_a_judge_of_many_images_is_that_of_each(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = recipe_for(folder, steps="1")
@@ -181,8 +181,8 @@ def test_a_judge_of_many_pictures_is_that_of_each(
     np.testing.assert_allclose(judge.features(rgb), whole, atol=1e-5)
 
 
-def test_what_is_no_classifier_of_pictures_is_refused() -> None:
-    with pytest.raises(MisuseError, match="no classifier of pictures"):
+def test_what_is_no_classifier_of_images_is_refused() -> None:
+    with pytest.raises(MisuseError, match="no classifier of images"):
         ImageJudge.load("icons")
 
 
@@ -203,25 +203,25 @@ def test_pooling_averages_two_by_two_and_drops_what_grey_says_thrice() -> None:
 def test_what_stands_out_is_the_shape_whatever_its_colours() -> None:
     shape = torch.zeros(32, 32)
     shape[8:20, 10:16] = 1
-    pictures = []
+    images = []
     for figure, ground in (((1, -1, -1), (-1, -1, 1)), ((0.2, 0.5, 0), (0.9, 0.9, 0.9))):
         colours = torch.tensor((ground, figure), dtype=torch.float32)
-        pictures.append(colours[shape.long()].permute(2, 0, 1))
-    found = contrast_with_border(torch.stack(pictures))
+        images.append(colours[shape.long()].permute(2, 0, 1))
+    found = contrast_with_border(torch.stack(images))
     for each in found:
         torch.testing.assert_close(each[0], 2 * shape - 1)
     plain = contrast_with_border(torch.full((1, 3, 32, 32), 0.3))
     torch.testing.assert_close(plain, torch.full_like(plain, -1), atol=1e-3, rtol=0)
 
 
-def picture_at(row: int, column: int) -> torch.Tensor:
+def image_at(row: int, column: int) -> torch.Tensor:
     x = torch.full((1, 1, 32, 32), -1.0)
     x[0, 0, row, column] = 1
     return x
 
 
 def test_augmenting_moves_mirrors_and_keeps_the_border() -> None:
-    x = picture_at(10, 5).expand(64, 1, 32, 32)
+    x = image_at(10, 5).expand(64, 1, 32, 32)
     moved = augment(x, np.random.default_rng(0), shift=3, zoom=0, flip=True)
     assert moved.shape == x.shape
     places = [divmod(int(each.flatten().argmax()), 32) for each in moved]
@@ -236,7 +236,7 @@ def test_augmenting_moves_mirrors_and_keeps_the_border() -> None:
 
 
 def test_augmenting_by_nothing_changes_nothing() -> None:
-    x = picture_at(3, 4)
+    x = image_at(3, 4)
     assert augment(x, np.random.default_rng(0), 0, 0, False) is x
     same = augment(x, np.random.default_rng(0), 1e-9, 0, False)
     torch.testing.assert_close(same, x, atol=1e-4, rtol=0)
