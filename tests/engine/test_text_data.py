@@ -1,5 +1,4 @@
 import hashlib
-import os
 from pathlib import Path
 
 import pytest
@@ -25,12 +24,13 @@ def test_the_manual_is_prose() -> None:
     assert any("statement" in document for document in data.train)
 
 
-def test_shakespeare_is_split_as_nanogpt_splits_it() -> None:
-    folder = Path(os.environ.get("GENUI_DATA", Path(__file__).parents[3] / "shared" / "data"))
-    if not (folder / "shakespeare.txt").exists():
-        pytest.skip(f"no shakespeare.txt in {folder}")
-    data = load_text("shakespeare", str(folder / "shakespeare.txt"))
+def test_shakespeare_is_in_the_package_and_split_as_nanogpt_splits_it() -> None:
+    data = load_text("shakespeare")
     assert (len(data.train[0]), len(data.validation[0])) == (1_003_854, 111_540)
+    text = data.train[0] + data.validation[0]
+    assert hashlib.sha256(text.encode()).hexdigest() == (
+        "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"  # nanoGPT's input.txt
+    )
 
 
 @pytest.mark.parametrize(

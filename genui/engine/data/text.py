@@ -1,5 +1,6 @@
 """Texts to train on, and the tables of datasets that there are of them."""
 
+import bz2
 import hashlib
 import inspect
 import json
@@ -17,7 +18,6 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import read_regular
 from genui.base.text import clean_line
 from genui.engine.data.dataset import Dataset, dataset_table, find_dataset
-from genui.engine.data.download import fetch, shared
 from genui.recipes import TextClassifierRecipe, TextRecipe
 
 PLAN = "genui.json"
@@ -60,10 +60,8 @@ MAX_BYTES = 512 * 1024 * 1024
 MIN_CHARACTERS = 1_000
 TEXT_SUFFIXES = {".txt", ".md", ".rst", ".py", ".tex", ".csv", ".json", ".jsonl", ".html"}
 
-SHAKESPEARE_URL = (
-    "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
-)
-SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
+SHAKESPEARE = Path(__file__).with_name("shakespeare.txt.bz2")
+"""tiny-shakespeare, in the package so that a first training needs no download."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +122,7 @@ def read_text(path: Path) -> str:
 
 
 def _read_shakespeare() -> str:
-    name = "shakespeare.txt"
-    return read_text(shared(name) or fetch(name, SHAKESPEARE_URL, SHAKESPEARE_SHA256))
+    return bz2.decompress(SHAKESPEARE.read_bytes()).decode()
 
 
 _SKIP_FOLDERS = {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"}
