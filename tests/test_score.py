@@ -6,43 +6,43 @@ from hypothesis import strategies as st
 
 from genui.base.errors import MisuseError
 from genui.formats import score
-from genui.protocol import notes
+from genui.protocol import chorale
 
-C4, D4 = notes.note_token(60), notes.note_token(62)
+C4, D4 = chorale.note_token(60), chorale.note_token(62)
 
 
 def test_a_note_sounds_until_the_next_one_or_a_rest() -> None:
-    row = [notes.HOLD, C4, notes.HOLD, D4, notes.REST, notes.HOLD, C4]
+    row = [chorale.HOLD, C4, chorale.HOLD, D4, chorale.REST, chorale.HOLD, C4]
     found = [(note.pitch, note.first, note.last) for note in score.sounding(1, row)]
     assert found == [(60, 1, 3), (62, 3, 4), (60, 6, 7)]
 
 
 def test_a_grid_ends_where_its_end_was_written_and_is_as_long_as_that() -> None:
     grid = score.Grid(frozenset())
-    for token in (C4,) * 4 + (notes.HOLD,) * 4 + (notes.END,):
+    for token in (C4,) * 4 + (chorale.HOLD,) * 4 + (chorale.END,):
         grid.write(token)
     assert (grid.next, grid.sixteenths, grid.complete) == (None, 2, 2)
     assert {(note.first, note.last) for note in grid.heard()} == {(0, 2)}
 
 
 def test_only_sixteenths_that_all_voices_have_are_heard() -> None:
-    grid = score.Grid(notes.MELODY_FIRST)
-    for _ in range(notes.LOOKAHEAD + 1):
+    grid = score.Grid(chorale.MELODY_FIRST)
+    for _ in range(chorale.LOOKAHEAD + 1):
         grid.write(C4)
-    assert (grid.complete, grid.heard(), len(grid.columns)) == (0, [], notes.LOOKAHEAD + 1)
+    assert (grid.complete, grid.heard(), len(grid.columns)) == (0, [], chorale.LOOKAHEAD + 1)
     for _ in range(3):
         grid.write(D4)
     assert (grid.complete, len(grid.heard())) == (1, 4)
 
 
 def test_the_playhead_is_where_the_voices_are_that_do_not_lead() -> None:
-    grid = score.Grid(notes.MELODY_FIRST)
+    grid = score.Grid(chorale.MELODY_FIRST)
     assert [grid.head(step) for step in (0, 1, 9, 10, 13, 14)] == [-1, 0, 0, 0, 1, 1]
 
 
 def test_a_hold_in_a_column_sounds_the_note_before_it_and_remembers_its_own_step() -> None:
     grid = score.Grid(frozenset())
-    for token in (C4, D4, C4, D4, notes.HOLD, C4, notes.REST, notes.HOLD):
+    for token in (C4, D4, C4, D4, chorale.HOLD, C4, chorale.REST, chorale.HOLD):
         grid.write(token)
     first, bass = grid.columns[1][0], grid.columns[1][3]
     assert first == score.Sound(60, False, 5)
@@ -53,14 +53,14 @@ def test_a_hold_in_a_column_sounds_the_note_before_it_and_remembers_its_own_step
 @given(
     st.integers(0, 24),
     st.sampled_from([(16, 0), (16, 12), (12, 8)]),
-    st.lists(st.sampled_from([notes.HOLD, notes.REST, C4, D4]), min_size=1, max_size=9),
+    st.lists(st.sampled_from([chorale.HOLD, chorale.REST, C4, D4]), min_size=1, max_size=9),
     st.sets(st.integers(0, 3), min_size=1, max_size=3),
 )
 def test_given_voices_are_read_back_as_they_are_written(
     key: int, metre: tuple[int, int], row: list[int], voices: set[int]
 ) -> None:
     rows = [bytes(row) if voice in voices else b"" for voice in range(4)]
-    given_ = score.Given(notes.Opening(key, *metre), (rows[0], rows[1], rows[2], rows[3]))
+    given_ = score.Given(chorale.Opening(key, *metre), (rows[0], rows[1], rows[2], rows[3]))
     assert score.Given.from_text(given_.to_text()) == given_
     assert given_.leads == voices
 

@@ -15,7 +15,7 @@ from genui.base.errors import GenuiError
 SMALL = 1024 * 1024
 """Bytes; the largest run.json, status.json or card.json that is read."""
 
-_ASIDE = ".aside"
+_PARTIAL = ".aside"
 
 
 def sanitize(text: str, limit: int = 200) -> str:
@@ -60,7 +60,7 @@ def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
     With `durable` the contents are synced before the rename, so a power cut leaves the old file
     or the new one. Raises GenuiError naming `path` where writing fails.
     """
-    aside = path.with_name(f".{path.name}.{os.urandom(4).hex()}{_ASIDE}")
+    aside = path.with_name(f".{path.name}.{os.urandom(4).hex()}{_PARTIAL}")
     try:
         yield aside
         if durable:
@@ -105,9 +105,9 @@ def append_whole(fd: int, data: bytes) -> None:
         raise
 
 
-def remove_asides(folder: Path) -> None:
+def remove_partial_files(folder: Path) -> None:
     """Removes the partial files of killed writers. Call only while there is no other writer."""
-    for aside in folder.glob(f".*{_ASIDE}"):
+    for aside in folder.glob(f".*{_PARTIAL}"):
         with suppress(OSError):
             aside.unlink()
 

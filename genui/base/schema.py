@@ -37,7 +37,7 @@ class About:
     """What `+` and `-` add and take away, or the values that they go through; 0 is not at all."""
     off: Any = None
     """The value that switches it off."""
-    shown: str = ""
+    format: str = ""
     """How the inspector formats a value, as `str.format` takes it."""
     axis: str = ""
     """Values as an example, where it may be the axis of a grid."""
@@ -120,19 +120,19 @@ class Setting:
         }.get(self.type, "text")
         return f"{words}, {self.range}" if self.range else words
 
-    def parse(self, text: str, asked: str) -> Any:
+    def parse(self, text: str, label: str) -> Any:
         """Its value from text. Raises MisuseError, one line that begins with `asked`."""
         text = text.strip() if self.type != "str" else text
         if self.choices is not None and text not in self.choices:
-            raise MisuseError(f"{asked}: no such {self.title}; {did_you_mean(text, self.choices)}")
+            raise MisuseError(f"{label}: no such {self.title}; {did_you_mean(text, self.choices)}")
         several = self.type.endswith("s")
         given = [part.strip() for part in text.split(",") if part.strip()] if several else text
         try:
             value = from_text(given, self.hint)
         except msgspec.ValidationError:
-            raise MisuseError(f"{asked}: expected {self.expected}") from None
+            raise MisuseError(f"{label}: expected {self.expected}") from None
         if isinstance(value, float) and not math.isfinite(value):
-            raise MisuseError(f"{asked}: expected {self.expected}")
+            raise MisuseError(f"{label}: expected {self.expected}")
         return value
 
     def nudge(self, value: Any, direction: int) -> Any:
@@ -161,8 +161,8 @@ class Setting:
             return choice if isinstance(choice, str) else choice.title
         if self.about.off is not None and value == self.about.off:
             return "off"
-        if self.about.shown:
-            return self.about.shown.format(value)
+        if self.about.format:
+            return self.about.format.format(value)
         if isinstance(value, float):
             return f"{value:g}"
         if isinstance(value, int) and not isinstance(value, bool):

@@ -41,11 +41,11 @@ from genui.protocol import (
     Start,
     Started,
     TextFrame,
-    notes,
+    chorale,
 )
 from genui.protocol.edits import sample_step
 from genui.protocol.registry import Kind, resolve
-from genui.protocol.settings import NAMES
+from genui.protocol.settings import AXIS_NAMES
 from genui.render.piano_roll import Column, format_roll
 
 
@@ -133,7 +133,7 @@ def draw_rolls(generations: Sequence[Generation]) -> None:
     """Each piece under what it began as."""
     for one in generations:
         grid, opening = grid_of_frames(one.started.init, one.started.prompt, one.frames)
-        output.say(f"{notes.spell_opening(opening)}, seed {one.start.seed}")
+        output.say(f"{chorale.spell_opening(opening)}, seed {one.start.seed}")
         _draw(grid.columns, opening.bar, opening.begins)
 
 
@@ -497,7 +497,7 @@ def add_start(parser: argparse.ArgumentParser) -> None:
         metavar="X=V,V,…",
         action="append",
         default=[],
-        help=f"vary {', '.join(NAMES)} along x, and given again along y",
+        help=f"vary {', '.join(AXIS_NAMES)} along x, and given again along y",
     )
 
 

@@ -31,7 +31,7 @@ from genui.protocol import (
     Start,
     WriteText,
     WriteToken,
-    notes,
+    chorale,
 )
 from genui.protocol.registry import KINDS, Kind, kind_of, resolve
 from genui.protocol.settings import SEED, parse_axes
@@ -186,7 +186,7 @@ def _token(prefix: str, text: str, model: "ModelInfo", kind: Kind) -> int:
 
 def read_note(text: str, model: "ModelInfo", prefix: str) -> int:
     """The token of a note as it is spelled. Raises MisuseError where it is none."""
-    return notes.parse_token(text)
+    return chorale.parse_token(text)
 
 
 def read_vocabulary_token(text: str, model: "ModelInfo", prefix: str) -> int:

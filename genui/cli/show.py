@@ -34,7 +34,7 @@ from genui.formats.image import MOST_CARDS, caption_of, encode_sheet
 from genui.formats.midi import ScoreFile
 from genui.formats.recipe import Machine, TraceRecipe
 from genui.formats.text import RECIPE_LINE
-from genui.protocol import Frame, ImageFrame, Settings, TextFrame, notes
+from genui.protocol import Frame, ImageFrame, Settings, TextFrame, chorale
 from genui.protocol.registry import resolve
 from genui.recipes import FIXED
 
@@ -195,8 +195,8 @@ def print_facts(saved: SavedFile) -> None:
     origin = "" if recipe.init is None else f"an image, strength {recipe.strength:g}"
     if isinstance(recipe.init, str):
         given = score.Given.from_text(recipe.init)
-        named = " and ".join(notes.VOICES[voice] for voice in sorted(given.leads))
-        origin = f"a given {named}, {notes.spell_opening(given.opening)}"
+        named = " and ".join(chorale.VOICES[voice] for voice in sorted(given.leads))
+        origin = f"a given {named}, {chorale.spell_opening(given.opening)}"
     output.facts(
         [
             ("model", recipe.model),

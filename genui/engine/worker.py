@@ -28,8 +28,8 @@ from genui.protocol import (
     Fork,
     Hello,
     Idle,
+    Inspect,
     Label,
-    Look,
     Nearest,
     Ready,
     Start,
@@ -182,7 +182,7 @@ class Worker:
                 self._nearest(request)
             case Label():
                 self._label(request)
-            case Look():
+            case Inspect():
                 self._look(request)
             case Warm(model=model):
                 self._warm(model)
@@ -261,7 +261,7 @@ class Worker:
 
         self._send(nearest(self._known(request.trace), request.step, request.count))
 
-    def _look(self, request: Look) -> None:
+    def _look(self, request: Inspect) -> None:
         from genui.engine.sample.points import look
 
         self._send(look(self._known(request.trace), request))

@@ -30,7 +30,7 @@ from genui.formats.recipe import (
     to_start,
 )
 from genui.protocol import Edit, EditAt, Start
-from genui.protocol.edits import forked
+from genui.protocol.edits import add_edit
 
 SUFFIX = ".trace"
 _FOLDER = "traces"
@@ -99,7 +99,7 @@ def branch_start(tree: SavedTree, branch: int | None = None) -> Start:
         at = by_id[at.parent]
     start = to_start(tree.recipe)
     for step, edit in reversed(forks):
-        start = forked(start, step, edit)
+        start = add_edit(start, step, edit)
     return start
 
 

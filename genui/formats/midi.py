@@ -18,7 +18,7 @@ from genui.base.errors import GenuiError
 from genui.formats import score
 from genui.formats.codec import Difference, Sample
 from genui.formats.recipe import TraceRecipe, recipe_text, to_json
-from genui.protocol import Frame, RgbImage, TextFrame, notes
+from genui.protocol import Frame, RgbImage, TextFrame, chorale
 
 TICKS = 480  # of a quarter, in what is written
 TEMPO = 76.0  # quarters a minute
@@ -380,7 +380,7 @@ BETWEEN = 1  # bars of rest between samples
 class Piece:
     """What a generation came to, as far as it is complete."""
 
-    opening: notes.Opening
+    opening: chorale.Opening
     notes: tuple[score.Note, ...]
     sixteenths: int
 
@@ -394,7 +394,7 @@ class ScoreFile:
 
 def grid_of_frames(
     init: RgbImage | str | None, prompt: str, frames: Sequence[Frame]
-) -> tuple[score.Grid, notes.Opening]:
+) -> tuple[score.Grid, chorale.Opening]:
     """The notes of a trace's frames, and its opening: given by `init`, or as `prompt` asks."""
     grid, opening = score.grid_of(init if isinstance(init, str) else None, prompt)
     for frame in frames:
@@ -430,7 +430,7 @@ def encode_score(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | N
     piece = _concatenate(samples, recipe)
     _require_notes(piece)
     opening = piece.opening
-    key = notes.key_signature(opening.key)
+    key = chorale.key_signature(opening.key)
     return encode_midi(piece.notes, opening.bar, opening.begins, to_json(recipe), key=key)
 
 
@@ -471,12 +471,12 @@ def decode_score(data: bytes, name: str) -> tuple[ScoreFile, str]:
         music = decode_midi(data)
         score_notes = []
         for track in music.tracks:
-            voice = notes.VOICES.index(track.name) if track.name in notes.VOICES else 0
+            voice = chorale.VOICES.index(track.name) if track.name in chorale.VOICES else 0
             for pitch, *ticks in track.notes:
                 first, last = (4 * tick // music.quarter for tick in ticks)
                 score_notes.append(score.Note(voice, pitch, first, last))
         end = max((note.last for note in score_notes), default=0)
-        if sum(note.last - note.first for note in score_notes) > end * len(notes.VOICES):
+        if sum(note.last - note.first for note in score_notes) > end * len(chorale.VOICES):
             raise ValueError("has notes that overlap, which genui writes none of")
     except ValueError as error:
         raise GenuiError(f"{name}: {error}; write or copy it again") from None

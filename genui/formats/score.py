@@ -1,6 +1,6 @@
 """A piece as it is written: a grid of tokens that fills, the notes in it, voices that are given.
 
-`genui.protocol.notes` says what the tokens are. Nothing but numbers here either.
+`genui.protocol.chorale` says what the tokens are. Nothing but numbers here either.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from genui.base.errors import MisuseError
-from genui.protocol import notes
+from genui.protocol import chorale
 
 GIVEN = "notes:"
 """As `Start.init`: what follows are voices, as `Given.to_text` writes them."""
@@ -21,7 +21,7 @@ VOICES_OF = "\0"
 class Given:
     """Voices that stand: of each its tokens, a sixteenth each; none of one to be written."""
 
-    opening: notes.Opening
+    opening: chorale.Opening
     voices: tuple[bytes, bytes, bytes, bytes]
 
     @property
@@ -48,11 +48,11 @@ class Given:
             soprano, alto, tenor, bass = (bytes.fromhex(field) for field in fields[3:])
         except ValueError:
             raise MisuseError("the voices that are given are damaged: give them again") from None
-        given = cls(notes.Opening(key, bar, begins), (soprano, alto, tenor, bass))
+        given = cls(chorale.Opening(key, bar, begins), (soprano, alto, tenor, bass))
         lengths = {len(tokens) for tokens in given.voices if tokens}
-        sane = key in range(notes.ANY_KEY + 1) and bar in notes.BARS and begins in range(bar)
-        sung = notes.STANDING.issuperset(b"".join(given.voices))
-        if not (sane and sung and len(lengths) == 1 and max(lengths) <= notes.MOST_SIXTEENTHS):
+        sane = key in range(chorale.ANY_KEY + 1) and bar in chorale.BARS and begins in range(bar)
+        sung = chorale.VOICE_TOKENS.issuperset(b"".join(given.voices))
+        if not (sane and sung and len(lengths) == 1 and max(lengths) <= chorale.MOST_SIXTEENTHS):
             raise MisuseError("the voices that are given are damaged: give them again")
         return given
 
@@ -71,11 +71,11 @@ def sounding(voice: int, tokens: Sequence[int]) -> list[Note]:
     sounds: list[Note] = []
     open_note: tuple[int, int] | None = None  # pitch, first
     for at, token in enumerate(tokens):
-        if token == notes.HOLD:
+        if token == chorale.HOLD:
             continue
         if open_note is not None:
             sounds.append(Note(voice, *open_note, at))
-        pitch = notes.pitch_of(token)
+        pitch = chorale.pitch_of(token)
         open_note = None if pitch is None else (pitch, at)
     if open_note is not None:
         sounds.append(Note(voice, *open_note, len(tokens)))
@@ -93,7 +93,7 @@ class Sound(NamedTuple):
 
 def columns_of(heard: Sequence[Note], sixteenths: int) -> list[list[Sound | None]]:
     """Notes as they sound at each sixteenth; no step wrote them."""
-    columns: list[list[Sound | None]] = [[None] * len(notes.VOICES) for _ in range(sixteenths)]
+    columns: list[list[Sound | None]] = [[None] * len(chorale.VOICES) for _ in range(sixteenths)]
     for note in heard:
         for at in range(note.first, note.last):
             columns[at][note.voice] = Sound(note.pitch, at == note.first, 0)
@@ -109,40 +109,40 @@ class Grid:
     def __init__(self, leads: frozenset[int], sixteenths: int | None = None) -> None:
         self.leads = leads
         self.sixteenths = sixteenths
-        self.voices: tuple[list[int], ...] = tuple([] for _ in notes.VOICES)
+        self.voices: tuple[list[int], ...] = tuple([] for _ in chorale.VOICES)
         self.columns: list[list[Sound | None]] = []  # a sixteenth each: what its voices sound
-        self._slots = notes.order(leads, sixteenths or notes.MOST_SIXTEENTHS)
+        self._slots = chorale.slot_order(leads, sixteenths or chorale.MOST_SIXTEENTHS)
         self._written = 0
 
     @property
-    def next(self) -> notes.Slot | None:
+    def next(self) -> chorale.Slot | None:
         """The slot that is written next; None at the end."""
         return self._slots[self._written] if self._written < len(self._slots) else None
 
-    def write(self, token: int) -> notes.Slot:
+    def write(self, token: int) -> chorale.Slot:
         """Write the next token; where it went."""
         slot = self._slots[self._written]
         self._written += 1
-        if token == notes.END:
+        if token == chorale.END:
             self.sixteenths = slot.sixteenth
-            self._slots = notes.order(self.leads, slot.sixteenth)
+            self._slots = chorale.slot_order(self.leads, slot.sixteenth)
         else:
             self.voices[slot.voice].append(token)
             self._sound(slot, token)
         return slot
 
-    def _sound(self, slot: notes.Slot, token: int) -> None:
+    def _sound(self, slot: chorale.Slot, token: int) -> None:
         if slot.sixteenth == len(self.columns):
-            self.columns.append([None] * len(notes.VOICES))
-        pitch = notes.pitch_of(token)
-        if token == notes.HOLD and slot.sixteenth:
+            self.columns.append([None] * len(chorale.VOICES))
+        pitch = chorale.pitch_of(token)
+        if token == chorale.HOLD and slot.sixteenth:
             before = self.columns[slot.sixteenth - 1][slot.voice]
             pitch = before.pitch if before is not None else None
         if pitch is not None:
-            sound = Sound(pitch, token != notes.HOLD, self._written)
+            sound = Sound(pitch, token != chorale.HOLD, self._written)
             self.columns[slot.sixteenth][slot.voice] = sound
 
-    def slot(self, step: int) -> notes.Slot:
+    def slot(self, step: int) -> chorale.Slot:
         """Where the token of a step went, from 1 on."""
         return self._slots[step - 1]
 
@@ -151,7 +151,7 @@ class Grid:
         if not step:
             return -1
         voice, sixteenth = self.slot(step)
-        return max(0, sixteenth - notes.LOOKAHEAD) if voice in self.leads else sixteenth
+        return max(0, sixteenth - chorale.LOOKAHEAD) if voice in self.leads else sixteenth
 
     @property
     def complete(self) -> int:
@@ -167,12 +167,12 @@ class Grid:
         ]
 
 
-def grid_of(init: str | None, prompt: str) -> tuple[Grid, notes.Opening]:
+def grid_of(init: str | None, prompt: str) -> tuple[Grid, chorale.Opening]:
     """An empty grid for a trace begun from `Start.init` and its prompt, and how it begins.
 
     Raises MisuseError where these are not such.
     """
     if init is None:
-        return Grid(notes.MELODY_FIRST), notes.parse_opening(prompt)
+        return Grid(chorale.MELODY_FIRST), chorale.parse_opening(prompt)
     given = Given.from_text(init)
     return Grid(given.leads, given.sixteenths), given.opening

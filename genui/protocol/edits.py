@@ -23,13 +23,13 @@ from genui.protocol.settings import (
 )
 
 
-def forked(request: Start, step: int, edit: Edit) -> Start:
+def add_edit(request: Start, step: int, edit: Edit) -> Start:
     """The same up to and including `step`, where `edit` applies; later edits do not hold."""
     before = (at for at in request.edits if at.step <= step)
     return replace(request, edits=(*before, EditAt(step=step, edit=edit)))
 
 
-def in_force(request: Start, step: int | None = None) -> tuple[str, int, Any]:
+def inputs_at(request: Start, step: int | None = None) -> tuple[str, int, Any]:
     """The prompt, the seed and the medium's settings at `step`, or at the end of the branch."""
     prompt, seed, settings = request.prompt, request.seed, request.settings
     for at in request.edits:
@@ -47,11 +47,11 @@ def in_force(request: Start, step: int | None = None) -> tuple[str, int, Any]:
 
 def steps_at(request: Start, step: int) -> int:
     """How many denoising steps the settings in force at `step` ask for."""
-    settings = in_force(request, step)[2]
+    settings = inputs_at(request, step)[2]
     return settings.steps if isinstance(settings, ImageSettings) else 0
 
 
-def own_step(settings: LatentSettings) -> int:
+def seed_step(settings: LatentSettings) -> int:
     """The step of a walk at which it shows the seed's own image: along a direction the middle,
     to another seed the first."""
     return settings.steps // 2 if settings.to is None else 0
@@ -62,23 +62,23 @@ def sample_step(request: Start, last: int) -> int:
     is about the image in its middle."""
     settings = request.settings
     if isinstance(settings, LatentSettings) and settings.to is None and not request.edits:
-        return own_step(settings)
+        return seed_step(settings)
     return last
 
 
-def drowned_at(strength: float, steps: int) -> int:
+def init_step(strength: float, steps: int) -> int:
     """The step of a schedule that has the noise `Start.init` begins under. One step is left at
     the least: no strength leaves an image as it is."""
     return min(round((1 - strength) * steps), steps - 1)
 
 
-def place(request: Start, step: int) -> int:
+def schedule_step(request: Start, step: int) -> int:
     """The step of a plain schedule, 0 for pure noise, that has the noise of `step` here."""
     steps = steps_at(request, step)
     rising = request.forward
     offset = 0
     if request.init is not None and not rising:
-        offset = drowned_at(request.strength, steps)
+        offset = init_step(request.strength, steps)
     for at in request.edits:
         if at.step > step:
             break
@@ -96,9 +96,9 @@ def place(request: Start, step: int) -> int:
 # a variation is one of its branches.
 
 DISTANCES = ("very near", "near", "between", "far", "very far")
-USUAL = 2  # of DISTANCES
+DEFAULT_DISTANCE = 2  # of DISTANCES
 SHARES = (0.12, 0.25, 0.4, 0.6, 0.85)  # of what led to the sample that is done again
-MOVES = 4  # of a walk to a variation
+WALK_STEPS = 4  # of a walk to a variation
 
 
 class Variation(NamedTuple):
@@ -112,11 +112,11 @@ class Variation(NamedTuple):
     def start(self, start: Start) -> Start:
         """The whole request, `start` being that of the trace it varies."""
         for edit in self.edits:
-            start = forked(start, self.step, edit)
+            start = add_edit(start, self.step, edit)
         return start
 
 
-class Means(NamedTuple):
+class VariationMethod(NamedTuple):
     """How a kind of settings is varied: `fork(start, step, share, seed)`, and in words."""
 
     fork: Callable[[Start, int, float, int], Variation]
@@ -130,23 +130,23 @@ def variations(
 
     Raises MisuseError where there is nothing to vary yet, or the kind has no such means.
     """
-    means = means_of(start.settings)
+    means = variation_method(start.settings)
     return tuple(means.fork(start, step, SHARES[distance], seed) for seed in seeds)
 
 
-def means_of(settings: Settings) -> Means:
+def variation_method(settings: Settings) -> VariationMethod:
     """The row of a kind of settings. Raises MisuseError where it has none."""
-    means = MEANS.get(type(settings))
+    means = VARIATION_METHODS.get(type(settings))
     if means is None:
         raise MisuseError("this kind of model has no variations: fork it, or change its settings")
     return means
 
 
-def _noise_back(start: Start, step: int, share: float, seed: int) -> Variation:
+def _renoise(start: Start, step: int, share: float, seed: int) -> Variation:
     """Noise up to an earlier level, from another seed, and denoised again (SDEdit, Meng et al.
     2022)."""
     steps = steps_at(start, step)
-    here = place(start, step)
+    here = schedule_step(start, step)
     if here == 0:
         raise MisuseError("this is pure noise still: go some steps forward first")
     to = max(0, min(round(here * (1 - share)), here - 1, steps - 1))
@@ -155,7 +155,7 @@ def _noise_back(start: Start, step: int, share: float, seed: int) -> Variation:
     )
 
 
-def _resampled(start: Start, step: int, share: float, seed: int) -> Variation:
+def _resample(start: Start, step: int, share: float, seed: int) -> Variation:
     """Other random numbers from an earlier token on."""
     if step == 0:
         raise MisuseError("nothing is written yet: go some tokens forward first")
@@ -163,17 +163,17 @@ def _resampled(start: Start, step: int, share: float, seed: int) -> Variation:
     return Variation(at, (SetSeed(seed),), f"from token {at}, seed {seed}", seed)
 
 
-def _some_of_the_way(start: Start, step: int, share: float, seed: int) -> Variation:
+def _walk_towards(start: Start, step: int, share: float, seed: int) -> Variation:
     """From the point of a walk some of the way to another seed's, in few moves."""
-    settings = in_force(start, step)[2]
-    there = replace(settings, to=seed, share=share, steps=min(step + MOVES, 1000))
+    settings = inputs_at(start, step)[2]
+    there = replace(settings, to=seed, share=share, steps=min(step + WALK_STEPS, 1000))
     return Variation(step, (SetSettings(there),), f"{share:.0%} of the way to seed {seed}", seed)
 
 
-MEANS: Mapping[type[Settings], Means] = types.MappingProxyType(
+VARIATION_METHODS: Mapping[type[Settings], VariationMethod] = types.MappingProxyType(
     {
-        ImageSettings: Means(_noise_back, "noise added back and taken away again"),
-        LatentSettings: Means(_some_of_the_way, "some of the way to another seed"),
-        TextSettings: Means(_resampled, "written again from an earlier token on"),
+        ImageSettings: VariationMethod(_renoise, "noise added back and taken away again"),
+        LatentSettings: VariationMethod(_walk_towards, "some of the way to another seed"),
+        TextSettings: VariationMethod(_resample, "written again from an earlier token on"),
     }
 )

@@ -95,7 +95,7 @@ class Nearest(Struct, frozen=True, tag="nearest", kw_only=True):
     count: Annotated[int, Meta(ge=1, le=16)] = 6  # of images
 
 
-class Look(Struct, frozen=True, tag="look", kw_only=True):
+class Inspect(Struct, frozen=True, tag="look", kw_only=True):
     """What a network of the Lab makes of the plane after `step` steps, at a noise level (0: none,
     1: all noise) where it has such; with `paths`, how particles get from noise to there.
 
@@ -122,7 +122,9 @@ class Warm(Struct, frozen=True, tag="warm"):
     model: str
 
 
-Request = Hello | Start | Fork | Advance | Cancel | Close | Attend | Nearest | Label | Warm | Look
+Request = (
+    Hello | Start | Fork | Advance | Cancel | Close | Attend | Nearest | Label | Warm | Inspect
+)
 
 
 # --- worker to app ------------------------------------------------------------------
@@ -377,7 +379,7 @@ class Neighbours(Struct, frozen=True, tag="neighbours", kw_only=True):
     fault: str = ""
 
 
-class Seen(Struct, frozen=True, tag="seen", kw_only=True, gc=False):
+class Inspection(Struct, frozen=True, tag="seen", kw_only=True, gc=False):
     """The answer to a Look. `paths` is [levels, N, 2] places, from noise to samples."""
 
     trace: int
@@ -394,5 +396,5 @@ class Warmed(Struct, frozen=True, tag="warmed"):
 
 Reply = (
     Ready | Started | TextFrame | ImageFrame | PointsFrame | Attention | Neighbours | Labels
-    | Seen | Idle | Failed | Warmed
+    | Inspection | Idle | Failed | Warmed
 )  # fmt: skip

@@ -97,7 +97,7 @@ class Kind:
     """`generator(recipe, tensors, described, machine, device)` is the Generator of a checkpoint's
     weights; `described` is what the checkpoint says beside them."""
     settings: type[Settings] | None = None
-    usual: Settings | None = None
+    default_settings: Settings | None = None
     """What it is asked with, where that is not the default of the settings."""
     for_data: Settings | None = None
     """What it is asked with for samples that stand for its data, where that is not the default of
@@ -112,7 +112,7 @@ class Kind:
     """Whether it draws finished images as one batch."""
     lab: LabFamily | None = None
     """Set where the Lab trains it while it is watched."""
-    labelled_as: str = ""
+    classifier_medium: str = ""
     """The medium of the classifiers that know what it makes; "" is its own."""
 
     # --- shown and written ---
@@ -124,7 +124,7 @@ class Kind:
     """What that pane has of the medium, a PaneKind."""
     view: str = ""
     """The widget that shows a trace of it beside others."""
-    shares_place: bool = False
+    replaces_canvas: bool = False
     """Whether the pane stands in the Canvas's place."""
     exports: str = ""
     """The Formats that the pane writes."""
@@ -147,8 +147,8 @@ class Kind:
     @property
     def defaults(self) -> Any:
         """The settings that it is asked with unless others are named."""
-        if self.usual is not None:
-            return self.usual
+        if self.default_settings is not None:
+            return self.default_settings
         return self.settings() if self.settings is not None else None
 
 
@@ -194,10 +194,10 @@ def _of_code(text: Kind) -> Kind:
     return replace(
         text,
         metrics="genui.engine.metrics.language:measure_code_model",
-        usual=TextSettings(
+        default_settings=TextSettings(
             temperature=0.5, top_p=0.9, repetition_penalty=1.1, dry=0.8, grammar="python"
         ),
-        labelled_as="text",
+        classifier_medium="text",
         syntax="python",
     )
 
@@ -213,7 +213,7 @@ _DENOISED = Kind(
     pane="canvas",
     widget="genui.ui.generate.image:CANVAS",
     view="genui.ui.widgets.image:ImageView",
-    shares_place=True,
+    replaces_canvas=True,
     exports="genui.ui.traces.export:IMAGES",
     files=(".png", ".gif", ".apng", ".cast"),
     draw="genui.cli.generate:draw_images",
@@ -284,7 +284,7 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             pane="walk",
             widget="genui.ui.generate.latent:WALK",
             view="genui.ui.widgets.image:ImageView",
-            shares_place=True,
+            replaces_canvas=True,
             exports="genui.ui.traces.export:WALKS",
             files=(".gif", ".apng", ".png", ".cast"),
             draw="genui.cli.generate:draw_images",
@@ -302,14 +302,14 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             "fermatas, no sense of a whole piece beyond six bars. It breaks the rules of "
             "part-writing more often than Bach, as the figures say.",
             generator="genui.engine.sample.music:load_music_model",
-            usual=TextSettings(tokens=1600),  # 25 bars; most pieces end before
+            default_settings=TextSettings(tokens=1600),  # 25 bars; most pieces end before
             read_token="genui.cli.options:read_note",
             options=("init", "melody", "voices", "gm"),
             makes="a piece",
             pane="roll",
             widget="genui.ui.generate.roll:ROLL",
             view="genui.ui.widgets.roll:Roll",
-            shares_place=True,
+            replaces_canvas=True,
             exports="genui.ui.traces.export:PIECES",
             files=(".mid", ".wav"),
             streams=False,

@@ -85,7 +85,7 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
             id="repetition",
             step=0.05,
             off=1,
-            shown="penalty {:.2f}",
+            format="penalty {:.2f}",
             source="Keskar et al. 2019",
         ),
     ] = 1.0
@@ -98,7 +98,7 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
             key="d",
             step=0.1,
             off=0,
-            shown="{:.2f}",
+            format="{:.2f}",
             source="p-e-w 2024",
         ),
     ] = 0.0
@@ -112,7 +112,7 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
             "0 always takes the likeliest token, 1 is the model's own odds",
             key="t",
             step=0.05,
-            shown="{:.2f}",
+            format="{:.2f}",
         ),
     ] = 0.8
     top_k: Annotated[
@@ -136,7 +136,7 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
             key="p",
             step=0.05,
             off=1,
-            shown="{:.2f}",
+            format="{:.2f}",
             source="Holtzman et al. 2020",
         ),
     ] = 0.95
@@ -149,7 +149,7 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
             key="u",
             step=0.01,
             off=0,
-            shown="{:.2f}",
+            format="{:.2f}",
             source="Nguyen et al. 2024",
         ),
     ] = 0.0
@@ -284,7 +284,7 @@ class LatentSettings(Struct, frozen=True, tag="latent", kw_only=True):
             "how far the walk goes to either side of the seed's image, in standard deviations",
             key="a",
             step=0.5,
-            shown="±{:g} σ",
+            format="±{:g} σ",
         ),
     ] = 3.0
     at: Annotated[
@@ -321,7 +321,7 @@ class LabSettings(Struct, frozen=True, tag="lab", kw_only=True):
     width: Annotated[
         int,
         Meta(ge=4, le=128),
-        about("the width of the hidden layers; another begins again", key="u", shown="3 × {}"),
+        about("the width of the hidden layers; another begins again", key="u", format="3 × {}"),
     ] = 64
     batch: Annotated[int, Meta(ge=8, le=4096), about("points a training step", key="c")] = 256
     steps: Annotated[int, Meta(ge=1, le=50_000), about("training steps", key="s")] = 2000
@@ -332,7 +332,7 @@ class LabSettings(Struct, frozen=True, tag="lab", kw_only=True):
             "training steps from one look at the plane to the next",
             "look every",
             key="i",
-            shown="{} steps",
+            format="{} steps",
         ),
     ] = 20
 
@@ -340,7 +340,7 @@ class LabSettings(Struct, frozen=True, tag="lab", kw_only=True):
 Settings = TextSettings | ImageSettings | LatentSettings | LabSettings
 
 
-def with_tables(page: str) -> str:
+def add_settings_tables(page: str) -> str:
     """A page of the manual with a table of settings for each line such as `{TextSettings}`."""
     for kind in get_args(Settings):
         page = page.replace(f"{{{kind.__name__}}}", markdown_table(kind))
@@ -439,7 +439,7 @@ class RgbImage(Struct, frozen=True, kw_only=True):
 
 # --- A grid of images as it is typed, one line a side: `seed 1..6`, `guidance 1, 2, 4, 8` ---
 
-NAMES: tuple[str, ...] = ("seed", "caption", *_AXES)
+AXIS_NAMES: tuple[str, ...] = ("seed", "caption", *_AXES)
 MOST_VALUES = 16  # along one side
 MOST_CELLS = 64
 _RANGE = re.compile(r"(\d{1,19})\s*\.\.\s*(\d{1,19})")
@@ -465,17 +465,17 @@ def parse_axis(text: str) -> Axis | None:
     name = name.lower()
     if name in ("", "none"):
         return None
-    if name not in NAMES:
-        raise MisuseError(f"no setting '{name}': {did_you_mean(name, (*NAMES, 'none'))}")
-    values = _values(name, rest.strip())
+    if name not in AXIS_NAMES:
+        raise MisuseError(f"no setting '{name}': {did_you_mean(name, (*AXIS_NAMES, 'none'))}")
+    values = _parse_values(name, rest.strip())
     if len(values) > MOST_VALUES:
         raise MisuseError(f"{name}: {len(values)} values; at most {MOST_VALUES} along one side")
     for value in values:
-        axis_value(name, value, f"{name} '{value}'")
+        parse_axis_value(name, value, f"{name} '{value}'")
     return Axis(name=name, values=values)
 
 
-def axis_text(axis: Axis) -> str:
+def format_axis(axis: Axis) -> str:
     """The line that `parse_axis` reads as this axis."""
     values = axis.values
     if axis.name == "seed" and len(values) > 2:
@@ -485,15 +485,15 @@ def axis_text(axis: Axis) -> str:
     return f"{axis.name} {('; ' if axis.name == 'caption' else ', ').join(values)}"
 
 
-def grid_words(axes: Sequence[Axis], with_values: bool) -> str:
+def format_grid(axes: Sequence[Axis], with_values: bool) -> str:
     """Which setting varies along which side: `seed → · guidance ↓`, or with its values."""
     sides = zip(axes, "→↓", strict=False)
     return " · ".join(
-        f"{axis_text(axis) if with_values else axis.name} {arrow}" for axis, arrow in sides
+        f"{format_axis(axis) if with_values else axis.name} {arrow}" for axis, arrow in sides
     )
 
 
-def _values(name: str, text: str) -> tuple[str, ...]:
+def _parse_values(name: str, text: str) -> tuple[str, ...]:
     found = _RANGE.fullmatch(text) if name == "seed" else None
     if found is not None:
         first, last = int(found[1]), int(found[2])
@@ -514,8 +514,8 @@ _EXAMPLES = {
 }
 
 
-def axis_value(name: str, text: str, asked: str) -> str | int | float:
+def parse_axis_value(name: str, text: str, label: str) -> str | int | float:
     """A value of an axis. Raises MisuseError, which begins with `asked`, where it is none."""
     if name == "caption":
         return text
-    return (SEED if name == "seed" else _AXES[name]).parse(text, asked)
+    return (SEED if name == "seed" else _AXES[name]).parse(text, label)

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from genui.base.errors import MisuseError
 from genui.base.schema import about
-from genui.protocol.notes import parse_opening
+from genui.protocol.chorale import parse_opening
 from genui.recipes.base import Fraction, Positive, Recipe, Share
 
 
@@ -137,7 +137,7 @@ TEXT_RECIPES: tuple[Recipe, ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class MusicRecipe(Recipe):
-    """A decoder-only Transformer on notes: a token a voice a sixteenth (`genui.protocol.notes`)."""
+    """A decoder-only Transformer on notes: a token a voice and sixteenth (`protocol.chorale`)."""
 
     family: str = "transformer"
     medium: str = "music"

@@ -26,7 +26,7 @@ from genui.base.files import (
     append_whole,
     atomic_write,
     cannot_write,
-    remove_asides,
+    remove_partial_files,
     sanitize,
     write_all,
 )
@@ -248,7 +248,7 @@ class RunWriter:
         with ExitStack() as stack:
             stack.enter_context(self._lock)
             for folder in (self.run.path, self.run.samples, self.run.checkpoints):
-                remove_asides(folder)
+                remove_partial_files(folder)
             self._metrics = _open_append(self.run.metrics)
             stack.callback(os.close, self._metrics)
             self._console = _open_append(self.run.console)

@@ -14,7 +14,13 @@ from textual.widgets import Static
 from genui.base.errors import MisuseError
 from genui.base.text import clean_line
 from genui.protocol import ImageFrame
-from genui.protocol.edits import DISTANCES, USUAL, Variation, means_of, variations
+from genui.protocol.edits import (
+    DEFAULT_DISTANCE,
+    DISTANCES,
+    Variation,
+    variation_method,
+    variations,
+)
 from genui.ui import messages
 from genui.ui.session import Session
 from genui.ui.terminal import may_animate
@@ -385,7 +391,7 @@ class VariationsScreen(Window[Column | None]):
         self._seed = seed  # of the first variation
         self._keep = keep
         self._sheet = sheet
-        self.distance = USUAL
+        self.distance = DEFAULT_DISTANCE
         self.chosen = 0
         self._forked_at: list[int] = [0]  # of every column, where it leaves the sample
         self._kept: set[int] = set()  # ids of traces
@@ -594,7 +600,7 @@ class VariationsScreen(Window[Column | None]):
 
     def _words(self) -> str:
         """Where these are, and by what means."""
-        means = means_of(self._sample.trace.request.settings).words
+        means = variation_method(self._sample.trace.request.settings).words
         place = f"{self.chosen + 1} of {len(self.columns)} · {DISTANCES[self.distance]}: {means}"
         return f"{place} · {self.traces.clip.words(self._frames)}" if self._frames > 1 else place
 

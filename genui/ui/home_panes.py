@@ -207,7 +207,7 @@ class ModelsPane(Pane, can_focus=False):
 # The Canvas is there from the start; another is made when a model is opened that needs it.
 
 SLOT: Mapping[PaneName, str] = MappingProxyType(
-    {cast("PaneName", kind.pane): kind.widget for kind in KINDS.values() if kind.shares_place}
+    {cast("PaneName", kind.pane): kind.widget for kind in KINDS.values() if kind.replaces_canvas}
 )
 """The id of each pane that may stand there, and where its PaneKind is: `module:name`."""
 

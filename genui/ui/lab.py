@@ -37,8 +37,8 @@ from genui.formats.points import (
     is_points,
     scene_of,
 )
-from genui.protocol import EDGE, LAB, Failed, LabSettings, Plane, PointsFrame, Seen
-from genui.protocol.edits import in_force
+from genui.protocol import EDGE, LAB, Failed, Inspection, LabSettings, Plane, PointsFrame
+from genui.protocol.edits import inputs_at
 from genui.protocol.registry import LAB_FAMILIES
 from genui.render import plane
 from genui.render.plane import MARKS, Floats, Scene
@@ -204,7 +204,7 @@ REST = 12  # ticks that the samples stay before the usual sight comes back
 class Particles:
     """One way from noise to samples, which a timer goes along."""
 
-    def __init__(self, seen: Seen, timer: Timer) -> None:
+    def __init__(self, seen: Inspection, timer: Timer) -> None:
         self.trace = seen.trace  # its number
         self._ways = plane.decode_places(seen.paths).reshape(seen.levels, -1, 2)
         self._timer = timer
@@ -280,7 +280,7 @@ class LabController(TraceController[PointsFrame, LabSettings]):
         trace = self.trace
         if trace is None:
             return
-        before = in_force(trace.request)[2]
+        before = inputs_at(trace.request)[2]
         if trace.position == 0 or self.settings.width != before.width:
             self.start_over(play=True)
         else:
@@ -346,7 +346,7 @@ class Seeing(Actions):
         if isinstance(reply, Failed | Lost):
             self.sights.asked = None
             self._paths_asked = False
-        if not isinstance(reply, Seen):
+        if not isinstance(reply, Inspection):
             return
         trace = self._controller.trace
         if not reply.levels:

@@ -113,7 +113,7 @@ class Session:
 
     def look(self, trace: int, step: int, noise: float, paths: bool = False) -> None:
         """Ask for the plane of a network of the Lab after `step` training steps."""
-        self._send(protocol.Look(trace=trace, step=step, noise=noise, paths=paths))
+        self._send(protocol.Inspect(trace=trace, step=step, noise=noise, paths=paths))
 
     def _add_owner(self, owner: MessagePump) -> int:
         trace = next(self._ids)

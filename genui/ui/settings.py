@@ -12,7 +12,7 @@ from genui.base.text import clean, clean_line
 from genui.formats.recipe import TraceRecipe
 from genui.protocol import SAMPLERS, Axis, ImageSettings, LatentSettings, TextSettings
 from genui.protocol.registry import KINDS
-from genui.protocol.settings import grid_words
+from genui.protocol.settings import format_grid
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
 from genui.runs.models import ModelInfo, find_model
@@ -129,7 +129,7 @@ def latent_lines(
     if settings.blend:
         lines.append(Line("m", "blended with", ", ".join(map(str, settings.blend))))
     if grid:
-        lines.append(Line("w", "grid", grid_words(grid, with_values=False)))
+        lines.append(Line("w", "grid", format_grid(grid, with_values=False)))
     return lines
 
 

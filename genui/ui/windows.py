@@ -32,7 +32,7 @@ from genui.formats.favourites import Listed, drop_favourite, list_favourites
 from genui.formats.recipe import TraceRecipe
 from genui.protocol import ImageFrame, Neighbour, Neighbours, Quote
 from genui.protocol.registry import kind_of_trace
-from genui.protocol.settings import with_tables
+from genui.protocol.settings import add_settings_tables
 from genui.recipes import RECIPES, Recipe, override, parse_settings
 from genui.render.prose import Flow
 from genui.render.table import HEADS, format_row
@@ -195,7 +195,7 @@ class _Document(Markdown):
             await self.update("Reading every command's options …")
             await self.update(await _printed(topic))
         elif topic == "settings":
-            await self.update(with_tables(path.read_text("utf-8")))
+            await self.update(add_settings_tables(path.read_text("utf-8")))
         else:
             await super().load(path)
 

@@ -48,7 +48,7 @@ from genui.engine.metrics.music import (
 )
 from genui.engine.sample.music import MusicGenerator
 from genui.engine.train.language import held_out
-from genui.protocol import notes
+from genui.protocol import chorale
 from genui.recipes import MusicRecipe, find_recipe
 
 PUBLISHED = (
@@ -58,7 +58,7 @@ PUBLISHED = (
     ("TonicNet", "Peracha 2019, as on Papers with Code", 0.220),
 )
 OPENINGS = tuple(
-    notes.Opening(notes.ANY_KEY, bar, begins)
+    chorale.Opening(chorale.ANY_KEY, bar, begins)
     for bar, begins in ((16, 0), (16, 12), (12, 0), (12, 8))
 )
 UNKNOWN = -1  # before a piece, in the contexts of the trigram
@@ -96,7 +96,7 @@ class Trigram:
         rows = []
         for voice, tokens in enumerate(streams):
             for at in range(2, len(tokens)):
-                odds = [1 / notes.FIRST_KEY]
+                odds = [1 / chorale.FIRST_KEY]
                 for order in range(3):
                     context = (voice, *tokens[at - order : at])
                     total = self._totals[order][context]
@@ -108,13 +108,13 @@ class Trigram:
 def _streams(piece: Chorale, shift: int = 0) -> list[list[int]]:
     """Each voice's tokens, a held note as one of its own; two unknown ones before them."""
     found = []
-    for voice in range(len(notes.VOICES)):
-        tokens, sounds = [UNKNOWN, UNKNOWN], notes.HOLD
+    for voice in range(len(chorale.VOICES)):
+        tokens, sounds = [UNKNOWN, UNKNOWN], chorale.HOLD
         for token in piece.tokens[:, voice].tolist():
-            sounds = token if token != notes.HOLD else sounds
-            moved = sounds + shift if sounds >= notes.FIRST_NOTE else sounds
-            held = token == notes.HOLD and sounds >= notes.FIRST_NOTE
-            tokens.append(notes.SIZE + moved if held else moved)
+            sounds = token if token != chorale.HOLD else sounds
+            moved = sounds + shift if sounds >= chorale.FIRST_NOTE else sounds
+            held = token == chorale.HOLD and sounds >= chorale.FIRST_NOTE
+            tokens.append(chorale.SIZE + moved if held else moved)
         found.append(tokens)
     return found
 
@@ -132,11 +132,13 @@ def pitch_nats(generator: MusicGenerator, grid: NDArray[np.int64]) -> float:
         asked = answers >= 0
         nats = -log[torch.arange(len(tokens)), torch.from_numpy(np.maximum(answers, 0))]
         # Held and struck again are one pitch: their probabilities add up.
-        read = tokens % notes.INPUTS
+        read = tokens % chorale.INPUTS
         again = np.zeros(len(tokens), np.int64)
-        again[:-1] = np.where(read[1:] >= notes.SIZE, read[1:] - notes.SIZE + notes.FIRST_NOTE, 0)
+        again[:-1] = np.where(
+            read[1:] >= chorale.SIZE, read[1:] - chorale.SIZE + chorale.FIRST_NOTE, 0
+        )
         both = torch.logaddexp(
-            log[:, notes.HOLD], log[torch.arange(len(tokens)), torch.from_numpy(again)]
+            log[:, chorale.HOLD], log[torch.arange(len(tokens)), torch.from_numpy(again)]
         )
         held = torch.from_numpy(again > 0)
         nats = torch.where(held, -both, nats)[torch.from_numpy(asked)]
@@ -149,7 +151,7 @@ def _logits(generator: MusicGenerator, tokens: NDArray[np.int64]) -> torch.Tenso
     """[T, SIZE], each position read with at least half a context before it."""
     context = generator.model.context
     starts = [*range(0, max(1, len(tokens) - context), context // 2), max(0, len(tokens) - context)]
-    out = torch.zeros(len(tokens), notes.SIZE)
+    out = torch.zeros(len(tokens), chorale.SIZE)
     done = 0
     for first in dict.fromkeys(starts):
         window = torch.from_numpy(tokens[first : first + context])[None]
@@ -177,7 +179,7 @@ def losses(generator: MusicGenerator) -> list[Figure]:
     trigram = Trigram(parts["train"], parts["valid"])
     model, machine_ = generator.model, generator.machine
     none = np.concatenate([held_out(model, piece, machine_) for piece in test])
-    first = np.concatenate([held_out(model, p, machine_, notes.MELODY_FIRST) for p in test])
+    first = np.concatenate([held_out(model, p, machine_, chorale.MELODY_FIRST) for p in test])
     return [
         *figures("trigram", np.concatenate([trigram.nats(piece) for piece in test])),
         *figures("model, voices together", none),
@@ -191,9 +193,9 @@ def counted(
     """Faults in 100 quarters, and the longest runs that stand in the training pieces."""
     fields = ("fifths", "octaves", "out_of_range", "crossings")
     words = ("parallel fifths", "parallel octaves", "notes out of range", "crossed sixteenths")
-    hundreds = sum(lengths) / notes.QUARTER / 100
+    hundreds = sum(lengths) / chorale.QUARTER / 100
     totals = [sum(getattr(one, field) for one in found) for field in fields]
-    quarters = np.array(runs) / notes.QUARTER
+    quarters = np.array(runs) / chorale.QUARTER
     return [
         *(
             Figure(f"{name}: {word}", total / hundreds, "in 100 quarters")
@@ -209,7 +211,7 @@ def own_sequences(generator: MusicGenerator, split: Path) -> list[Figure]:
     figures = []
     for part in PARTS[1:]:
         grids = [np.array(rows) for rows in json.loads(split.read_bytes())[part]]
-        grids = [np.where(grid < notes.LOWEST, 0, grid) for grid in grids]
+        grids = [np.where(grid < chorale.LOWEST, 0, grid) for grid in grids]
         total = sum(pitch_nats(generator, grid) for grid in grids)
         name = f"model, the literature's {part} sequences, a token"
         figures.append(Figure(name, total / sum(grid.size for grid in grids), "nats"))
@@ -223,7 +225,7 @@ def writing(generator: MusicGenerator, count: int) -> list[Figure]:
     _, index = training_pieces(recipe)
     test, written = load_chorales()["test"], pieces(generator, count)
     ended = float(np.mean([grid.sixteenths is not None for grid in written]))
-    length = float(np.median([grid.complete for grid in written])) / notes.QUARTER
+    length = float(np.median([grid.complete for grid in written])) / chorale.QUARTER
     return [
         *counted(
             "Bach's test pieces",

@@ -11,7 +11,7 @@ from rich.markdown import Markdown
 
 from genui.cli import help
 from genui.cli.main import COMMANDS, command_parser, main
-from genui.protocol.settings import with_tables
+from genui.protocol.settings import add_settings_tables
 from genui.ui.keys import TABLE
 
 Capture = pytest.CaptureFixture[str]
@@ -111,7 +111,7 @@ def test_links_between_pages_are_commands_in_the_shell(capsys: Capture) -> None:
 def test_a_page_is_printed_whole(topic: str, capsys: Capture) -> None:
     assert main(["help", topic]) == 0
     out = capsys.readouterr().out
-    source = with_tables((help.PAGES / f"{topic}.md").read_text("utf-8"))
+    source = add_settings_tables((help.PAGES / f"{topic}.md").read_text("utf-8"))
     plain = re.sub(r"\[(\w+)\]\(\w+\.md\)", r"`genui help \1`", source)
     assert out == plain
 

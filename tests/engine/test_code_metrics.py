@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from networks import NETWORKS, random_network
 
-from genui.base.parsing import may_continue
+from genui.base.python_syntax import may_continue
 from genui.engine.data.tokenizer import train_bpe
 from genui.engine.device import Machine
 from genui.engine.metrics import language

@@ -28,7 +28,7 @@ from genui.protocol import (
     Settings,
     Start,
 )
-from genui.protocol.edits import own_step, sample_step, variations
+from genui.protocol.edits import sample_step, seed_step, variations
 
 LATENT = 10
 
@@ -82,7 +82,7 @@ def test_a_walk_along_a_direction_has_the_seeds_image_in_its_middle(
     settings = LatentSettings(steps=steps, direction=2, basis=basis, reach=2.0)
     frames = walked(generator, start(settings))
     assert len(frames) == steps + 1
-    middle = own_step(settings)
+    middle = seed_step(settings)
     assert frames[middle].x == own_image(generator, 3)
     assert sample_step(start(settings), steps) == middle
     assert len({frame.x for frame in frames}) > 1
@@ -145,7 +145,7 @@ def test_another_seed_or_caption_from_here_changes_this_very_image(
 ) -> None:
     trace = Trace(generator, start())
     list(trace.advance(0, 8))
-    middle = own_step(LatentSettings(steps=8))
+    middle = seed_step(LatentSettings(steps=8))
     seeded, told = trace.fork(1, middle, SetSeed(5)), trace.fork(2, middle, SetPrompt("bag"))
     assert images([seeded.opening]) == [own_image(generator, 5)]
     assert images([told.opening]) == [own_image(generator, 3, "bag")]

@@ -11,13 +11,13 @@ from music_makers import write_midi
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine.sample.music import from_midi
 from genui.formats import score
-from genui.protocol import notes
+from genui.protocol import chorale
 
 
 def spelled(given_: score.Given, voice: int = 0) -> list[tuple[str, int]]:
     """The notes of a voice and their lengths in sixteenths."""
     heard = score.sounding(voice, given_.voices[voice])
-    return [(notes.spell(note.pitch), note.last - note.first) for note in heard]
+    return [(chorale.spell(note.pitch), note.last - note.first) for note in heard]
 
 
 def test_a_melody_becomes_the_soprano(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_two_two_is_read_as_four_four(tmp_path: Path) -> None:
 def test_the_key_is_guessed_from_the_notes_where_none_is_named(tmp_path: Path) -> None:
     scale = (62, 64, 66, 67, 69, 71, 73, 74, 69, 66, 62)
     found, _ = from_midi(write_midi(tmp_path / "t.mid", scale))
-    assert notes.spell_key(found.opening.key) == "D major"
+    assert chorale.spell_key(found.opening.key) == "D major"
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from genui.protocol import (
     TextSettings,
     WriteText,
     WriteToken,
-    notes,
+    chorale,
 )
 
 MACHINE = Machine("cpu", "fp32", 1)
@@ -61,7 +61,7 @@ def test_a_chorale_has_four_voices_in_their_ranges_and_tokens_for_all_it_sounds(
         assert piece.tokens.shape == piece.pitch.shape == (len(piece.pitch), 4)
         for voice in range(4):
             heard = score.sounding(voice, piece.tokens[:, voice].tolist())
-            low, high = notes.RANGES[voice]
+            low, high = chorale.RANGES[voice]
             assert all(low <= note.pitch <= high for note in heard)
             sounds = np.zeros(len(piece.pitch), int)
             for note in heard:
@@ -73,17 +73,17 @@ def test_a_chorale_has_four_voices_in_their_ranges_and_tokens_for_all_it_sounds(
 def test_bach_is_where_he_should_be() -> None:
     """BWV 269, "Aus meines Herzens Grunde", the first of Riemenschneider's: G major, 3/4."""
     piece = next(p for ps in load_chorales().values() for p in ps if p.bwv == "269")
-    assert piece.opening == notes.Opening(7, 12, 8)
-    assert [notes.spell(int(p)) for p in piece.pitch[0]] == ["G4", "D4", "B3", "G2"]
+    assert piece.opening == chorale.Opening(7, 12, 8)
+    assert [chorale.spell(int(p)) for p in piece.pitch[0]] == ["G4", "D4", "B3", "G2"]
 
 
 def test_a_row_moved_to_another_key_says_so_and_moves_every_note() -> None:
     piece = load_chorales()["train"][0]
     plain, moved = (row(piece, shift=shift)[1] for shift in (0, 2))
-    sung = (plain >= notes.FIRST_NOTE) & (plain < notes.FIRST_KEY)
+    sung = (plain >= chorale.FIRST_NOTE) & (plain < chorale.FIRST_KEY)
     assert ((moved - plain) == np.where(sung, 2, 0)).all()
     tokens, _ = row(piece, shift=2)
-    assert tokens[0] % notes.INPUTS == notes.key_token((piece.opening.key + 2) % 12 + 12)
+    assert tokens[0] % chorale.INPUTS == chorale.key_token((piece.opening.key + 2) % 12 + 12)
 
 
 def test_data_of_ones_own_is_refused_in_one_line() -> None:
@@ -113,7 +113,7 @@ def test_training_lowers_the_loss() -> None:
         optimizer.step()
         optimizer.zero_grad()
         losses.append(float(loss.detach()))
-    assert losses[0] == pytest.approx(np.log(notes.SIZE), abs=1e-3)  # all tokens alike at first
+    assert losses[0] == pytest.approx(np.log(chorale.SIZE), abs=1e-3)  # all tokens alike at first
     assert losses[-1] < losses[0] - 1
 
 
@@ -142,9 +142,9 @@ def test_what_the_network_reads_while_it_writes_is_what_it_was_trained_on() -> N
     """Written by hand, a chorale is read token for token as the training reads it."""
     whole = load_chorales()["train"][2]
     piece = Chorale(whole.bwv, whole.opening, whole.pitch[:20], whole.onset[:20])
-    tokens, answers = row(piece, notes.MELODY_FIRST)
+    tokens, answers = row(piece, chorale.MELODY_FIRST)
     generator = small_generator()
-    state, _ = generator.begin(start(prompt=notes.spell_opening(piece.opening)))
+    state, _ = generator.begin(start(prompt=chorale.spell_opening(piece.opening)))
     for token in answers[answers >= 0].tolist():
         state = replace(state, written=(token,), written_from=state.step)
         state, _ = generator.step(state)
@@ -164,9 +164,9 @@ def test_going_back_and_forward_gives_the_same_bits() -> None:
 def test_a_fork_shares_what_came_before_it_and_only_that() -> None:
     trace = Trace(small_generator(), start())
     first = frames(trace)
-    branch = trace.fork(1, 20, WriteToken(notes.note_token(62)))
+    branch = trace.fork(1, 20, WriteToken(chorale.note_token(62)))
     forked = [f for f in branch.advance(20, 20) if isinstance(f, TextFrame)]
-    assert (forked[0].token, forked[0].forced) == (notes.note_token(62), True)
+    assert (forked[0].token, forked[0].forced) == (chorale.note_token(62), True)
     whole = frames(Trace(small_generator(), branch.request))
     assert [f.token for f in whole[:20]] == [f.token for f in first[:20]]
     assert [f.token for f in whole[20:40]] == [f.token for f in forked]
@@ -181,9 +181,9 @@ def test_notes_of_ones_own_are_written_as_they_are_named() -> None:
 
 def test_what_cannot_stand_is_never_written_nor_offered() -> None:
     made = frames(Trace(small_generator(), start(settings=replace_tokens(400))))
-    assert all(f.token < notes.FIRST_KEY for f in made)
+    assert all(f.token < chorale.FIRST_KEY for f in made)
     for frame in made[1:9]:  # the soprano alone may end the piece, and not before it began
-        barred = [c for c in frame.candidates if c.token >= notes.FIRST_KEY]
+        barred = [c for c in frame.candidates if c.token >= chorale.FIRST_KEY]
         assert all(c.model == 0 for c in barred)
 
 
@@ -196,7 +196,7 @@ def test_a_piece_that_ends_has_all_its_voices_to_the_end() -> None:
     trace = Trace(small_generator(), start(settings=replace_tokens(4000), edits=edits))
     made = frames(trace)
     assert len(made) == 3 * 4 + 1  # three sixteenths and the end
-    grid = score.Grid(notes.MELODY_FIRST)
+    grid = score.Grid(chorale.MELODY_FIRST)
     for frame in made:
         grid.write(frame.token)
     assert (grid.sixteenths, grid.complete, grid.next) == (3, 3, None)
@@ -210,9 +210,9 @@ def test_a_piece_that_ends_has_all_its_voices_to_the_end() -> None:
         (AddNoise(to=3), "is an edit of images"),
         (WriteText(""), "no note is named"),
         (WriteText("C4 H5"), "a note is named as C4"),
-        (WriteToken(notes.FIRST_KEY), "cannot stand at step 1"),
+        (WriteToken(chorale.FIRST_KEY), "cannot stand at step 1"),
         (WriteToken(99_999), "cannot stand at step 1"),
-        (WriteToken(notes.END), "cannot stand at step 1"),
+        (WriteToken(chorale.END), "cannot stand at step 1"),
     ],
 )
 def test_an_edit_that_does_not_fit_is_refused_in_one_line(edit: Edit, reason: str) -> None:
@@ -245,9 +245,9 @@ def test_a_prompt_that_asks_for_no_piece_is_refused() -> None:
 
 
 def given(*voices: int, length: int = 12) -> score.Given:
-    tune = bytes([notes.note_token(67), *[notes.HOLD] * (length - 1)])
+    tune = bytes([chorale.note_token(67), *[chorale.HOLD] * (length - 1)])
     rows = [tune if voice in voices else b"" for voice in range(4)]
-    return score.Given(notes.Opening(7, 16, 12), (rows[0], rows[1], rows[2], rows[3]))
+    return score.Given(chorale.Opening(7, 16, 12), (rows[0], rows[1], rows[2], rows[3]))
 
 
 @pytest.mark.parametrize("voices", [(0,), (3,), (0, 3), (1, 2), (0, 1, 2)])
@@ -303,7 +303,7 @@ def test_the_quote_of_a_trace_is_made_of_the_steps_that_it_names() -> None:
     rows = [bytes(tokens[voice].tolist()) for voice in range(3)]
     init = score.Given(piece.opening, (rows[0], rows[1], rows[2], b"")).to_text()
     trace = Trace(small_generator(), start(init=init))
-    bass = [notes.spell_token(int(token)) for token in tokens[3]]
+    bass = [chorale.spell_token(int(token)) for token in tokens[3]]
     for at, word in enumerate(bass):  # Bach's own bass
         step = next(s for s, slot in enumerate(trace.state(0).slots) if slot == (3, at))
         frames(trace)
@@ -319,7 +319,7 @@ def test_the_quote_of_a_trace_is_made_of_the_steps_that_it_names() -> None:
 
 
 def test_many_pieces_at_once_are_those_written_one_by_one() -> None:
-    model, opening = small_model().eval(), notes.parse_opening("G major, 4/4, upbeat")
+    model, opening = small_model().eval(), chorale.parse_opening("G major, 4/4, upbeat")
     settings = TextSettings(tokens=150, temperature=1.0, top_p=1.0)  # over two contexts
     together = write_pieces(model, MACHINE, opening, [1, 2, 3], settings)
     alone = write_piece(small_generator(), "G major, 4/4, upbeat", 2, settings)

@@ -8,7 +8,7 @@ from fake_pipes import FakePipes
 from msgspec.structs import replace
 
 from genui import protocol
-from genui.protocol.edits import forked, in_force
+from genui.protocol.edits import add_edit, inputs_at
 
 LEVELS = 5
 
@@ -44,12 +44,12 @@ class FakeLab(FakePipes):
             case protocol.Start():
                 self.opened(request, 0)
             case protocol.Fork():
-                branch = forked(self.traces[request.parent], request.step, request.edit)
+                branch = add_edit(self.traces[request.parent], request.step, request.edit)
                 branch = replace(branch, trace=request.trace)
                 self.opened(branch, request.step)
             case protocol.Advance():
                 self.advance(request)
-            case protocol.Look():
+            case protocol.Inspect():
                 self.look(request)
             case protocol.Warm(model):
                 self.send(protocol.Warmed(model))
@@ -66,17 +66,17 @@ class FakeLab(FakePipes):
                 family=request.model.partition(":")[2],
                 medium="points",
                 prompt=request.prompt,
-                total_steps=in_force(request)[2].steps,
+                total_steps=inputs_at(request)[2].steps,
                 step=step,
                 fingerprint="0123456789abcdef",
             )
         )
         self.send(self.frame(request, step))
 
-    def look(self, request: protocol.Look) -> None:
+    def look(self, request: protocol.Inspect) -> None:
         ways = [(0.1 + 0.8 * level / (LEVELS - 1), 0.5) for level in range(LEVELS)]
         self.send(
-            protocol.Seen(
+            protocol.Inspection(
                 trace=request.trace,
                 step=request.step,
                 noise=request.noise,
@@ -87,7 +87,7 @@ class FakeLab(FakePipes):
         )
 
     def frame(self, start: protocol.Start, step: int) -> protocol.PointsFrame:
-        settings = in_force(start, step)[2]
+        settings = inputs_at(start, step)[2]
         looked = step % settings.every == 0
         return protocol.PointsFrame(
             trace=start.trace,
@@ -104,7 +104,7 @@ class FakeLab(FakePipes):
         start = self.traces.get(request.trace)
         if start is None:
             return
-        total = in_force(start)[2].steps
+        total = inputs_at(start)[2].steps
         step, reason = self.step_to(request, min(request.start + request.steps, total))
         self.send(
             protocol.Idle(

@@ -18,8 +18,8 @@ from msgspec.structs import replace
 
 from genui import protocol
 from genui.formats import score
-from genui.protocol import notes
-from genui.protocol.edits import forked, in_force
+from genui.protocol import chorale
+from genui.protocol.edits import add_edit, inputs_at
 
 TEXT = (
     "What light is this that breaks upon\nthe window of my soul? Speak,\n"
@@ -95,9 +95,9 @@ class FakeWorker(FakePipes):
 
     def fork(self, request: protocol.Fork) -> None:
         parent = self.traces[request.parent]
-        branch = forked(parent, request.step, request.edit)
+        branch = add_edit(parent, request.step, request.edit)
         if request.then is not None:
-            branch = forked(branch, request.step, request.then)
+            branch = add_edit(branch, request.step, request.then)
         self.opened(replace(branch, trace=request.trace), request.step)
 
     def attend(self, request: protocol.Attend) -> None:
@@ -171,7 +171,7 @@ class FakeWorker(FakePipes):
 
     def opened(self, request: protocol.Start, step: int) -> None:
         self.traces[request.trace] = request
-        settings = in_force(request)[2]
+        settings = inputs_at(request)[2]
         image = isinstance(settings, protocol.ImageSettings)
         total = len(levels(request)) - 1 if image else settings.tokens
         if request.edits and isinstance(request.edits[-1].edit, protocol.WriteText):
@@ -219,7 +219,7 @@ class FakeWorker(FakePipes):
         """The step as the edits before it have left things."""
         last = step if isinstance(start.settings, protocol.ImageSettings) else step - 1
         so_far = tuple(at for at in start.edits if at.step <= last)
-        prompt, seed, settings = in_force(replace(start, edits=so_far))
+        prompt, seed, settings = inputs_at(replace(start, edits=so_far))
         start = replace(start, prompt=prompt, seed=seed, settings=settings)
         if sings(start):
             return music_frame(start, step, [a for a in so_far if a.step == step - 1])
@@ -251,8 +251,8 @@ def begun_from(start: protocol.Start) -> protocol.RgbImage | str | None:
         return None
     if not sings(start):
         return training_image()
-    tune = bytes([notes.note_token(67), *[notes.HOLD] * 15])
-    return score.Given(notes.parse_opening("G major"), (tune, b"", b"", b"")).to_text()
+    tune = bytes([chorale.note_token(67), *[chorale.HOLD] * 15])
+    return score.Given(chorale.parse_opening("G major"), (tune, b"", b"", b"")).to_text()
 
 
 def music_frame(
@@ -264,18 +264,18 @@ def music_frame(
     slot = grid.slot(step)
     quarter, rest = divmod(slot.sixteenth, 4)
     pitch = (72, 64, 55, 48)[slot.voice] + (0, 2, 4, 5)[(quarter + start.seed) % 4]
-    token = notes.HOLD if rest else notes.note_token(pitch)
+    token = chorale.HOLD if rest else chorale.note_token(pitch)
     edit = edits[-1].edit if edits else None
     forced = isinstance(edit, protocol.WriteToken)
     if isinstance(edit, protocol.WriteToken):
         token = edit.token
-    others = [notes.note_token(pitch + by) for by in (12, -2)]
+    others = [chorale.note_token(pitch + by) for by in (12, -2)]
     frame = text_frame(start, step)
     candidates = tuple(
-        replace(frame.candidates[n], token=t, text=notes.spell_token(t))
+        replace(frame.candidates[n], token=t, text=chorale.spell_token(t))
         for n, t in enumerate([token, *others])
     )
-    text = notes.spell_token(token)
+    text = chorale.spell_token(token)
     return replace(frame, token=token, text=text, forced=forced, candidates=candidates)
 
 
@@ -289,7 +289,7 @@ def training_image() -> protocol.RgbImage:
 
 def levels(start: protocol.Start) -> list[float]:
     """σ at every step, as the image it begins from and the edits have it; of text none."""
-    settings = in_force(start)[2]
+    settings = inputs_at(start)[2]
     if not isinstance(settings, protocol.ImageSettings):
         return [0.0]
     steps = settings.steps

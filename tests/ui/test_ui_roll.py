@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 
 from genui.base import paths
 from genui.formats.midi import decode_midi
-from genui.protocol import WriteText, WriteToken, notes
+from genui.protocol import WriteText, WriteToken, chorale
 from genui.ui.generate.pane import TracePane
 from genui.ui.generate.roll import Music
 from genui.ui.widgets.candidates import Candidates
@@ -100,7 +100,7 @@ async def test_the_odds_say_whose_note_it_is_and_another_candidate_forks(
         edit = pane.trace.request.edits[-1]
         assert edit.step == 9
         assert isinstance(edit.edit, WriteToken)
-        assert notes.pitch_of(edit.edit.token) is not None
+        assert chorale.pitch_of(edit.edit.token) is not None
 
 
 async def test_notes_of_ones_own_are_checked_before_they_are_written(

@@ -4,7 +4,7 @@ import pytest
 
 from genui import protocol
 from genui.protocol import AddNoise, Denoise, EditAt, ImageFrame, ImageSettings, SetSettings
-from genui.protocol.edits import place
+from genui.protocol.edits import schedule_step
 from genui.ui.traces.trees import Trace, known_levels, rises
 
 
@@ -40,7 +40,7 @@ def start(*edits: tuple[int, protocol.Edit], **more: object) -> protocol.Start:
 def test_the_step_of_a_plain_schedule_with_as_much_noise(
     request_: protocol.Start, step: int, expected: int
 ) -> None:
-    assert place(request_, step) == expected
+    assert schedule_step(request_, step) == expected
 
 
 def test_a_forward_process_rises_until_it_is_turned_round() -> None:

@@ -2,7 +2,7 @@
 
 from genui import protocol
 from genui.protocol import AddNoise, EditAt, ImageSettings, SetSeed, SetSettings
-from genui.protocol.edits import in_force
+from genui.protocol.edits import inputs_at
 from genui.ui.traces.trees import MOST, Trace, Tree
 
 Images = Trace[protocol.ImageFrame]
@@ -135,4 +135,4 @@ def test_what_is_in_force_counts_the_edits_in() -> None:
     request = protocol.Start(
         trace=0, model="m", prompt="p", seed=1, settings=ImageSettings(), edits=edits
     )
-    assert in_force(request) == ("cat", 8, ImageSettings(guidance=5.0))
+    assert inputs_at(request) == ("cat", 8, ImageSettings(guidance=5.0))

@@ -82,7 +82,7 @@ def _classify(trace: Trace, step: int, model: str) -> tuple[tuple[str, float], .
             "name a classifier"
         )
     made = trace.started
-    if (KINDS[made.family, made.medium].labelled_as or made.medium) != recipe.medium:
+    if (KINDS[made.family, made.medium].classifier_medium or made.medium) != recipe.medium:
         raise _other_medium(trace, recipe)
     judge = _loaded(resolve(kind.judge), str(info.path), _changed(info.path))
     example = resolve(kind.example)(trace, step, recipe, judge)

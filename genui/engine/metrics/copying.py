@@ -29,7 +29,7 @@ from genui.engine.sample.text import TextGenerator, TextState
 from genui.engine.sample.trace import Trace
 from genui.formats.image import four
 from genui.protocol import ImageFrame, Neighbour, Neighbours, Quote
-from genui.protocol.edits import in_force
+from genui.protocol.edits import inputs_at
 from genui.recipes import Recipe, TextRecipe
 from genui.recipes.diffusion import VideoRecipe, VoiceRecipe
 from genui.render.image import apply_colour_map
@@ -346,7 +346,7 @@ def nearest_images(recipe: Recipe, trace: Trace, step: int, count: int) -> Neigh
         raise MisuseError(f"one image of {SIDE}×{SIDE} is compared, and not a grid: draw one")
     sample = np.frombuffer(frame.denoised, np.uint8).reshape(SIDE, SIDE, 3)
     images = _images(recipe.dataset, recipe.data)
-    caption = in_force(trace.request, step)[0]
+    caption = inputs_at(trace.request, step)[0]
 
     def example(i: int) -> tuple[str, NDArray[np.uint8]]:
         index = images.train[i]
@@ -387,7 +387,7 @@ def nearest_clips(recipe: VideoRecipe, trace: Trace, step: int, count: int) -> N
     frame = trace.generator.frame(trace.state(step))
     if not isinstance(frame, ImageFrame) or frame.images != CLIP_FRAMES or trace.request.grid:
         raise MisuseError("one clip is compared, and not a grid: draw one")
-    caption = in_force(trace.request, step)[0]
+    caption = inputs_at(trace.request, step)[0]
     scene = scene_of(caption)
     if scene is None:
         raise MisuseError(f"“{clean_line(caption, 40)}” names no icon that was trained")

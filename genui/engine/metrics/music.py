@@ -18,8 +18,8 @@ from genui.engine.sample.trace import Trace
 from genui.engine.train.language import held_out
 from genui.formats import score
 from genui.formats.score import Note
-from genui.protocol import Neighbours, Quote, TextSettings, notes
-from genui.protocol.notes import VOICES
+from genui.protocol import Neighbours, Quote, TextSettings, chorale
+from genui.protocol.chorale import VOICES
 from genui.protocol.registry import KINDS
 from genui.recipes import MusicRecipe
 
@@ -134,7 +134,7 @@ def _chords(piece: Sequence[Sonority]) -> tuple[NDArray[np.int64], NDArray[np.in
     """Each sixteenth as a number that every key shares, and the bass's move to it."""
     grid = np.array(
         [[SILENT if p is None else p for p in column] for column in piece], np.int64
-    ).reshape(-1, len(notes.VOICES))
+    ).reshape(-1, len(chorale.VOICES))
     bass = grid[:, 3]
     shape = np.zeros(len(grid), np.int64)
     for voice in range(3):
@@ -176,10 +176,10 @@ def nearest_music(recipe: MusicRecipe, trace: Trace, step: int, count: int) -> N
     piece = pieces[run.piece]
     bar = (piece.opening.begins + run.place) // piece.opening.bar + 1
     quote = Quote(
-        text=_told(grid.heard(), run.start, end, notes.has_flats(state.opening.key)),
+        text=_told(grid.heard(), run.start, end, chorale.has_flats(state.opening.key)),
         first=min(steps, default=1),
         last=max(steps, default=1),
-        where=f"BWV {piece.bwv}, from bar {bar}: {run.sixteenths / notes.QUARTER:g} quarters",
+        where=f"BWV {piece.bwv}, from bar {bar}: {run.sixteenths / chorale.QUARTER:g} quarters",
         before="",
         after="",
     )
@@ -189,9 +189,9 @@ def nearest_music(recipe: MusicRecipe, trace: Trace, step: int, count: int) -> N
 def written(state: MusicState) -> list[int]:
     """The tokens of a state, as they were written."""
     read = (
-        state.token_ids.since(state.prompt) % notes.INPUTS
+        state.token_ids.since(state.prompt) % chorale.INPUTS
     )  # after the key and the leading voices
-    return [notes.HOLD if token >= notes.SIZE else token for token in read.tolist()]
+    return [chorale.HOLD if token >= chorale.SIZE else token for token in read.tolist()]
 
 
 def _told(heard: Sequence[score.Note], first: int, end: int, flats: bool) -> str:
@@ -199,11 +199,11 @@ def _told(heard: Sequence[score.Note], first: int, end: int, flats: bool) -> str
     return "\n".join(
         f"{name}: "
         + " ".join(
-            notes.spell(note.pitch, flats)
+            chorale.spell(note.pitch, flats)
             for note in heard
             if note.voice == voice and note.last > first and note.first < end
         )
-        for voice, name in enumerate(notes.VOICES)
+        for voice, name in enumerate(chorale.VOICES)
     )
 
 
@@ -213,7 +213,7 @@ def _told(heard: Sequence[score.Note], first: int, end: int, flats: bool) -> str
 def write_pieces(
     model: LanguageModel,
     machine: Machine,
-    opening: notes.Opening,
+    opening: chorale.Opening,
     seeds: Sequence[int],
     settings: TextSettings,
 ) -> list[score.Grid]:
@@ -221,10 +221,10 @@ def write_pieces(
 
     Those that have ended are read on with silence until all have.
     """
-    leads = notes.MELODY_FIRST
+    leads = chorale.MELODY_FIRST
     grids = [score.Grid(leads) for _ in seeds]
-    sounds = [[notes.HOLD] * len(notes.VOICES) for _ in seeds]
-    read = np.tile(np.array(notes.head(leads, opening), np.int64), (len(seeds), 1))
+    sounds = [[chorale.HOLD] * len(chorale.VOICES) for _ in seeds]
+    read = np.tile(np.array(chorale.opening_inputs(leads, opening), np.int64), (len(seeds), 1))
     reader = RowReader(model, machine, len(seeds), read.shape[1])
     for step in range(settings.tokens):
         if all(grid.next is None for grid in grids):
@@ -239,11 +239,11 @@ def write_pieces(
             chosen = distribution(allowed, settings).probability
             token = pick(chosen, uniform(seed, step + 1)).token
             grid.write(token)
-            if token not in (notes.HOLD, notes.END):
+            if token not in (chorale.HOLD, chorale.END):
                 sounds[at][slot.voice] = token
             following = grid.next
-            place = notes.place(following, leads, opening) if following is not None else 0
-            column[at] = notes.seen(token, sounds[at][slot.voice], slot.voice, place)
+            place = chorale.beat_position(following, leads, opening) if following is not None else 0
+            column[at] = chorale.input_id(token, sounds[at][slot.voice], slot.voice, place)
         read = np.concatenate([read, column[:, None]], axis=1)
     return grids
 
@@ -272,8 +272,8 @@ def measure_music(generator: MusicGenerator, recipe: MusicRecipe) -> dict[str, s
         f"pieces; Bach {_rate(bach, 'parallels', lengths[1]):.1f}",
         "out of range": f"{_rate(its, 'out_of_range', lengths[0]):.1f} notes in 100 quarters; "
         f"Bach {_rate(bach, 'out_of_range', lengths[1]):.1f}",
-        "copied": f"longest run {np.median(runs) / notes.QUARTER:g} quarters in the median piece; "
-        f"of Bach's test pieces {np.median(real_runs) / notes.QUARTER:g}",
+        "copied": f"longest run {np.median(runs) / chorale.QUARTER:g} quarters in the median "
+        f"piece; of Bach's test pieces {np.median(real_runs) / chorale.QUARTER:g}",
     }
 
 
@@ -292,7 +292,7 @@ def pieces(
     for number, opening in enumerate(OPENINGS):
         seeds = range(number + 1, count + 1, len(OPENINGS))
         if seeds:
-            start = notes.parse_opening(opening)
+            start = chorale.parse_opening(opening)
             grids += write_pieces(generator.model, generator.machine, start, seeds, usual)
     return grids
 
@@ -304,4 +304,4 @@ def heard(piece: Chorale) -> list[score.Note]:
 
 def _rate(faults_of: Sequence[Faults], name: str, sixteenths: int) -> float:
     """How many in 100 quarters."""
-    return 100 * notes.QUARTER * sum(getattr(one, name) for one in faults_of) / max(1, sixteenths)
+    return 100 * chorale.QUARTER * sum(getattr(one, name) for one in faults_of) / max(1, sixteenths)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genui.engine.models.language_model import TokenNetwork
-from genui.protocol import notes
+from genui.protocol import chorale
 from genui.recipes import MusicRecipe, TransformerRecipe
 
 LOGIT_CAP = 15.0
@@ -242,18 +242,18 @@ class ChoraleTransformer(Transformer):
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__(config)
-        self.embedding = nn.Embedding(notes.INPUTS, config.width)
-        self.voice_embedding = nn.Embedding(len(notes.VOICES) + 1, config.width)
-        self.place_embedding = nn.Embedding(notes.PLACES, config.width)
+        self.embedding = nn.Embedding(chorale.INPUTS, config.width)
+        self.voice_embedding = nn.Embedding(len(chorale.VOICES) + 1, config.width)
+        self.place_embedding = nn.Embedding(chorale.PLACES, config.width)
         for embedding in (self.embedding, self.voice_embedding, self.place_embedding):
             nn.init.normal_(embedding.weight, std=0.7)
 
     def embed(self, token_ids: Tensor) -> Tensor:
-        voices, token = token_ids // notes.INPUTS, token_ids % notes.INPUTS
-        places = voices // (len(notes.VOICES) + 1)
+        voices, token = token_ids // chorale.INPUTS, token_ids % chorale.INPUTS
+        places = voices // (len(chorale.VOICES) + 1)
         return (
             self.embedding(token)
-            + self.voice_embedding(voices % (len(notes.VOICES) + 1))
+            + self.voice_embedding(voices % (len(chorale.VOICES) + 1))
             + self.place_embedding(places)
         )
 
@@ -261,7 +261,7 @@ class ChoraleTransformer(Transformer):
 def chorale_config(recipe: MusicRecipe) -> TransformerConfig:
     """The network a recipe asks for."""
     return TransformerConfig(
-        vocab_size=notes.SIZE,
+        vocab_size=chorale.SIZE,
         layers=recipe.layers,
         width=recipe.width,
         heads=recipe.heads,

@@ -24,8 +24,8 @@ from genui.protocol import (
     Settings,
     Start,
 )
-from genui.protocol.edits import drowned_at
-from genui.protocol.settings import MOST_CELLS, axis_value
+from genui.protocol.edits import init_step
+from genui.protocol.settings import MOST_CELLS, parse_axis_value
 
 # --- Inpainting: outside a mask the arrays are held to a known clean one -----------------------
 
@@ -158,7 +158,7 @@ def image_settings(settings: Settings) -> ImageSettings:
 def parse_value(name: str, text: str) -> str | int | float:
     """A value as it is typed. Raises MisuseError where the setting cannot be that."""
     text = clean(text)
-    return axis_value(name, text, f"grid: {name} {text[:_SHOWN]!r}")
+    return parse_axis_value(name, text, f"grid: {name} {text[:_SHOWN]!r}")
 
 
 # --- The state, and the noise levels of a trace ----------------------------------------------
@@ -218,7 +218,7 @@ def initial_sigmas(request: Start, settings: ImageSettings) -> tuple[float, ...]
         return levels
     if not 0 < request.strength <= 1:
         raise MisuseError(f"strength {request.strength:g}: give a share above 0 and up to 1")
-    return levels[drowned_at(request.strength, settings.steps) :]
+    return levels[init_step(request.strength, settings.steps) :]
 
 
 def respace(state: DiffusionState, settings: ImageSettings) -> tuple[float, ...]:

@@ -8,7 +8,7 @@ import codecs
 from collections.abc import Callable
 from functools import cache
 
-from genui.base.parsing import check_syntax, may_continue
+from genui.base.python_syntax import check_syntax, may_continue
 from genui.engine.data.tokenizer import Tokenizer
 
 LETTER = "é"

@@ -30,7 +30,7 @@ from genui.protocol import (
     Start,
     Started,
 )
-from genui.protocol.edits import own_step
+from genui.protocol.edits import seed_step
 from genui.recipes.gan import GanRecipe
 
 # --- The state of a walk: immutable, each point a function of its step ------------------------
@@ -109,7 +109,7 @@ def beginning(seed: int, settings: LatentSettings, directions: NDArray[np.float3
     start = point(seed, settings, directions)
     if settings.to is not None:
         return start
-    before = np.float32(own_step(settings) * stride(settings))
+    before = np.float32(seed_step(settings) * stride(settings))
     return start - before * directions[settings.direction - 1]
 
 

@@ -18,7 +18,7 @@ from genui.engine.models.transformer import ChoraleTransformer, chorale_config
 from genui.engine.sample.logits import NEVER
 from genui.engine.sample.tokens import TokenGenerator, TokenList, TokenState, next_token
 from genui.formats import midi, score
-from genui.protocol import RgbImage, Start, Started, TextFrame, TextSettings, notes
+from genui.protocol import RgbImage, Start, Started, TextFrame, TextSettings, chorale
 from genui.recipes import MusicRecipe
 
 # --- Given voices: from a recipe or from a MIDI file ------------------------------------------
@@ -41,7 +41,7 @@ def read_given(init: RgbImage | str | None) -> tuple[score.Given | None, tuple[s
         raise MisuseError("music cannot begin from an image: give a MIDI file")
     if init.startswith(score.GIVEN):
         given = score.Given.from_text(init)
-        if len(given.leads) == len(notes.VOICES):
+        if len(given.leads) == len(chorale.VOICES):
             raise MisuseError("all four voices are given: leave one for the model to write")
         return given, ()
     path, _, voices = init.partition(score.VOICES_OF)
@@ -81,11 +81,11 @@ def _given(music: midi.MidiMusic, voices: str) -> tuple[score.Given, tuple[str, 
     last = max(end for track in parts.values() for _, _, end in track.notes)
     start = _sixteenth(first, music.quarter)
     length = _sixteenth(last, music.quarter) - start
-    if length > notes.MOST_SIXTEENTHS:
+    if length > chorale.MOST_SIXTEENTHS:
         raise MisuseError(
-            f"it is {length // bar} bars long; the most is {notes.MOST_SIXTEENTHS // bar}: cut it"
+            f"it is {length // bar} bars long; the most is {chorale.MOST_SIXTEENTHS // bar}: cut it"
         )
-    rows: list[bytes] = [b""] * len(notes.VOICES)
+    rows: list[bytes] = [b""] * len(chorale.VOICES)
     moved = total = 0
     for voice, track in parts.items():
         rows[voice], off, remark = _row(track, voice, start, max(1, length), music.quarter)
@@ -94,7 +94,7 @@ def _given(music: midi.MidiMusic, voices: str) -> tuple[score.Given, tuple[str, 
     if moved:
         remarks.append(f"{moved} of {total} notes are moved to the nearest sixteenth")
     key = _key_of(music.key) if music.key else None
-    opening = notes.Opening(_likeliest_key(rows) if key is None else key, bar, start % bar)
+    opening = chorale.Opening(_likeliest_key(rows) if key is None else key, bar, start % bar)
     soprano, alto, tenor, bass = rows
     return score.Given(opening, (soprano, alto, tenor, bass)), tuple(remarks)
 
@@ -107,7 +107,7 @@ def _bar(metres: tuple[tuple[int, int], ...]) -> tuple[int, list[str]]:
         raise MisuseError(f"its metre changes ({named}); the model writes in one, 4/4 or 3/4")
     (bar,) = bars
     compound = any(above % 3 == 0 and above > 3 for above, _ in metres)
-    if compound or bar not in (8, *notes.BARS):
+    if compound or bar not in (8, *chorale.BARS):
         raise MisuseError(f"its metre is {named}; the model knows 4/4 and 3/4: write it in one")
     if bar == 8:
         return 16, [f"its {named} is read as 4/4"]
@@ -119,18 +119,18 @@ def _parts(music: midi.MidiMusic, voices: str) -> tuple[dict[int, midi.MidiTrack
     named: dict[int, midi.MidiTrack] = {}
     for track in music.tracks:
         word = track.name.strip().lower()
-        for voice, name in enumerate(notes.VOICES):
+        for voice, name in enumerate(chorale.VOICES):
             if word == name and voice not in named:
                 named[voice] = track
     if voices:
         wanted = _wanted(voices)
-        missing = [notes.VOICES[voice] for voice in sorted(wanted - named.keys())]
-        if missing == [notes.VOICES[voice] for voice in sorted(wanted)] and len(missing) == 1:
+        missing = [chorale.VOICES[voice] for voice in sorted(wanted - named.keys())]
+        if missing == [chorale.VOICES[voice] for voice in sorted(wanted)] and len(missing) == 1:
             return {wanted.pop(): _highest(music)}, []
         if missing:
             raise MisuseError(f"no track is named {missing[0]}; name its tracks after their voices")
         return {voice: named[voice] for voice in wanted}, []
-    if named and len(named) < len(notes.VOICES):
+    if named and len(named) < len(chorale.VOICES):
         return named, []
     remark = []
     if len(music.tracks) > 1:
@@ -141,10 +141,10 @@ def _parts(music: midi.MidiMusic, voices: str) -> tuple[dict[int, midi.MidiTrack
 def _wanted(voices: str) -> set[int]:
     wanted = set()
     for word in voices.split(","):
-        if word.strip().lower() not in notes.VOICES:
-            raise MisuseError(f"no voice {word.strip()[:24]!r}: {', '.join(notes.VOICES)}")
-        wanted.add(notes.VOICES.index(word.strip().lower()))
-    if len(wanted) == len(notes.VOICES):
+        if word.strip().lower() not in chorale.VOICES:
+            raise MisuseError(f"no voice {word.strip()[:24]!r}: {', '.join(chorale.VOICES)}")
+        wanted.add(chorale.VOICES.index(word.strip().lower()))
+    if len(wanted) == len(chorale.VOICES):
         raise MisuseError("all four voices are given: leave one for the model to write")
     return wanted
 
@@ -166,9 +166,9 @@ def _row(
 
     Where several sound at once the highest is taken, of the bass the lowest.
     """
-    tokens = [notes.REST, *[notes.HOLD] * (length - 1)]
+    tokens = [chorale.REST, *[chorale.HOLD] * (length - 1)]
     shift = _octaves(track, voice)
-    outer = min if voice == len(notes.VOICES) - 1 else max
+    outer = min if voice == len(chorale.VOICES) - 1 else max
     begun: dict[int, list[tuple[int, int]]] = {}
     off = 0
     for pitch, first, last in track.notes:
@@ -183,13 +183,13 @@ def _row(
             lost += 1  # below a note that still sounds
             continue
         end = min(length, max(last, at + 1))
-        tokens[at:end] = [notes.note_token(pitch), *[notes.HOLD] * (end - at - 1)]
+        tokens[at:end] = [chorale.note_token(pitch), *[chorale.HOLD] * (end - at - 1)]
         if end < length and end > until:
-            tokens[end] = notes.REST
+            tokens[end] = chorale.REST
         until, before = end, pitch
     remarks = []
     if shift:
-        remarks.append(f"its {notes.VOICES[voice]} is moved by {shift // 12:+d} octaves")
+        remarks.append(f"its {chorale.VOICES[voice]} is moved by {shift // 12:+d} octaves")
     if lost:
         remarks.append(f"{lost} notes that sound under others are left out")
     return bytes(tokens), off, "; ".join(remarks)
@@ -197,14 +197,14 @@ def _row(
 
 def _octaves(track: midi.MidiTrack, voice: int) -> int:
     """By how many semitones, whole octaves, a part is moved into its voice's range."""
-    low, high = notes.RANGES[voice]
+    low, high = chorale.RANGES[voice]
     lowest = min(pitch for pitch, _, _ in track.notes)
     highest = max(pitch for pitch, _, _ in track.notes)
     for octaves in (0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5):
         if low <= lowest + 12 * octaves and highest + 12 * octaves <= high:
             return 12 * octaves
-    span = f"{notes.spell(lowest)} to {notes.spell(highest)}"
-    where = f"the {notes.VOICES[voice]} sings from {notes.spell(low)} to {notes.spell(high)}"
+    span = f"{chorale.spell(lowest)} to {chorale.spell(highest)}"
+    where = f"the {chorale.VOICES[voice]} sings from {chorale.spell(low)} to {chorale.spell(high)}"
     if highest - lowest > high - low:
         raise MisuseError(f"its notes span {span}, and {where}: no voice can sing them all")
     # Octaves apart from what fits: the nearest of those is the least to transpose by.
@@ -219,7 +219,7 @@ def _sixteenth(tick: int, quarter: int) -> int:
 def _key_of(name: str) -> int | None:
     """A key signature as mido spells it: "Bb", "F#m"."""
     try:
-        opening = notes.parse_opening(name.removesuffix("m"))
+        opening = chorale.parse_opening(name.removesuffix("m"))
     except MisuseError:
         return None
     return opening.key + (12 if name.endswith("m") else 0)
@@ -240,7 +240,7 @@ def _likeliest_key(rows: list[bytes]) -> int:
         spread = sum(one * one for one in turned) ** 0.5
         return sum(one * (w - mean) for one, w in zip(turned, weight, strict=True)) / spread
 
-    return max(range(notes.ANY_KEY), key=fit)
+    return max(range(chorale.ANY_KEY), key=fit)
 
 
 # --- Writing four-voice music a token at a time, round voices that are given or alone ---------
@@ -254,8 +254,8 @@ class MusicState(TokenState):
     """
 
     prompt: int = 2  # a piece opens with its key, and which voices lead
-    slots: Sequence[notes.Slot] = field(repr=False)
-    opening: notes.Opening
+    slots: Sequence[chorale.Slot] = field(repr=False)
+    opening: chorale.Opening
     leads: frozenset[int]
     given: score.Given | None
     sounds: tuple[int, ...]  # of each voice the token of its last note or rest, else HOLD
@@ -270,7 +270,7 @@ class MusicState(TokenState):
             return None
         slot = self.slots[self.step]
         if slot.sixteenth == self.sixteenths:
-            return notes.END
+            return chorale.END
         tokens = self.given.voices[slot.voice]
         return tokens[slot.sixteenth] if tokens else None
 
@@ -289,26 +289,26 @@ class MusicGenerator(TokenGenerator[MusicState]):
         given.
         """
         given, remarks = read_given(request.init)
-        opening = given.opening if given is not None else notes.parse_opening(request.prompt)
+        opening = given.opening if given is not None else chorale.parse_opening(request.prompt)
         state = self._start(request, opening, given)
         started = self.describe_start(
-            request, state, notes.spell_opening(opening), "; ".join(remarks)
+            request, state, chorale.spell_opening(opening), "; ".join(remarks)
         )
         init = None if given is None else given.to_text()
         return state, msgspec.structs.replace(started, init=init)
 
     def _start(
-        self, request: Start, opening: notes.Opening, given: score.Given | None
+        self, request: Start, opening: chorale.Opening, given: score.Given | None
     ) -> MusicState:
-        leads = given.leads if given is not None else notes.MELODY_FIRST
+        leads = given.leads if given is not None else chorale.MELODY_FIRST
         sixteenths = given.sixteenths if given is not None else None
         state = MusicState(
-            token_ids=TokenList(notes.head(leads, opening)),
-            slots=notes.order(leads, sixteenths or notes.MOST_SIXTEENTHS),
+            token_ids=TokenList(chorale.opening_inputs(leads, opening)),
+            slots=chorale.slot_order(leads, sixteenths or chorale.MOST_SIXTEENTHS),
             opening=opening,
             leads=leads,
             given=given,
-            sounds=(notes.HOLD,) * len(notes.VOICES),
+            sounds=(chorale.HOLD,) * len(chorale.VOICES),
             logits=np.empty(0),
             step=0,
             seed=request.seed,
@@ -337,43 +337,49 @@ class MusicGenerator(TokenGenerator[MusicState]):
         if len(written) > len(state.slots) - state.step:
             raise MisuseError(f"{len(written)} notes: the piece has room for fewer")
         for at, token in enumerate(written, state.step):
-            if token not in notes.fitting(state.slots[at], state.leads, state.sixteenths):
+            if token not in chorale.allowed_tokens(state.slots[at], state.leads, state.sixteenths):
                 raise MisuseError(
-                    f"{notes.spell_token(token)!r} cannot stand at step {at + 1}: "
+                    f"{chorale.spell_token(token)!r} cannot stand at step {at + 1}: "
                     "a note from A1 to C6, hold or rest does"
                 )
 
     def parse(self, state: MusicState, text: str) -> tuple[int, ...]:
-        written = tuple(notes.parse_token(word) for word in text.split())
+        written = tuple(chorale.parse_token(word) for word in text.split())
         if not written:
             raise MisuseError("no note is named: write one, as C4, or - to hold")
         return written
 
     def step(self, state: MusicState) -> tuple[MusicState, TextFrame]:
         """Choose the next token, or take the one that is given or written by hand."""
-        flats = notes.has_flats(state.opening.key)
+        flats = chorale.has_flats(state.opening.key)
         frame = next_token(
-            state, lambda: _notes_in(state.token_ids), lambda token: notes.spell_token(token, flats)
+            state,
+            lambda: _notes_in(state.token_ids),
+            lambda token: chorale.spell_token(token, flats),
         )
         after = self._written(state, frame.token)
         return after, msgspec.structs.replace(frame, text=frame.text + " ")
 
     def spell(self, token_ids: list[int]) -> tuple[str, ...]:
         """Each thing that was read, as a person reads it: "S G4", "B hold"."""
-        return tuple(notes.spell_seen(token) for token in token_ids)
+        return tuple(chorale.spell_input(token) for token in token_ids)
 
     def _written(self, state: MusicState, token: int) -> MusicState:
         """The state after a token, and the network's answer for the slot after it."""
         slot, slots, sixteenths = state.slots[state.step], state.slots, state.sixteenths
-        if token == notes.END:
+        if token == chorale.END:
             sixteenths = slot.sixteenth
-            slots = notes.order(state.leads, sixteenths)
+            slots = chorale.slot_order(state.leads, sixteenths)
         step = state.step + 1
-        place = notes.place(slots[step], state.leads, state.opening) if step < len(slots) else 0
+        place = (
+            chorale.beat_position(slots[step], state.leads, state.opening)
+            if step < len(slots)
+            else 0
+        )
         sounds = state.sounds
-        if token not in (notes.HOLD, notes.END):
+        if token not in (chorale.HOLD, chorale.END):
             sounds = tuple(token if v == slot.voice else s for v, s in enumerate(sounds))
-        read = notes.seen(token, sounds[slot.voice], slot.voice, place)
+        read = chorale.input_id(token, sounds[slot.voice], slot.voice, place)
         token_ids = state.token_ids.appended(read)
         state = replace(
             state, token_ids=token_ids, slots=slots, step=step, sixteenths=sixteenths, sounds=sounds
@@ -387,10 +393,10 @@ class MusicGenerator(TokenGenerator[MusicState]):
 
 
 def masked(
-    logits: np.ndarray, slot: notes.Slot, leads: frozenset[int], sixteenths: int | None
+    logits: np.ndarray, slot: chorale.Slot, leads: frozenset[int], sixteenths: int | None
 ) -> np.ndarray:
     """Logits [SIZE] of a slot, as a copy in which what cannot stand there is NEVER."""
-    fitting = list(notes.fitting(slot, leads, sixteenths))
+    fitting = list(chorale.allowed_tokens(slot, leads, sixteenths))
     allowed = np.full_like(logits, NEVER)
     allowed[fitting] = logits[fitting]
     return allowed
@@ -398,8 +404,8 @@ def masked(
 
 def _notes_in(read: TokenList) -> np.ndarray:
     """The tokens of the notes that were begun, for the penalty on repeating them."""
-    tokens = read.since(0) % notes.INPUTS
-    return tokens[(tokens >= notes.FIRST_NOTE) & (tokens < notes.FIRST_KEY)]
+    tokens = read.since(0) % chorale.INPUTS
+    return tokens[(tokens >= chorale.FIRST_NOTE) & (tokens < chorale.FIRST_KEY)]
 
 
 def load_music_model(

@@ -25,11 +25,11 @@ from genui.protocol import (
     EDGE,
     LAB,
     Edit,
+    Inspect,
+    Inspection,
     LabSettings,
-    Look,
     Plane,
     PointsFrame,
-    Seen,
     SetSeed,
     SetSettings,
     Start,
@@ -270,7 +270,7 @@ class LabGenerator:
         floor = state.divergence.floor if state.divergence.known and generates else None
         return msgspec.structs.replace(frame, data=data, classes=classes, floor=floor)
 
-    def answer(self, state: LabState, request: Look) -> Seen:
+    def answer(self, state: LabState, request: Inspect) -> Inspection:
         """The answer to a Look. Raises MisuseError where particles are asked of a family that
         moves none."""
         if request.paths and not state.family.levels:
@@ -280,7 +280,7 @@ class LabGenerator:
         noise = request.noise if state.family.levels else 0.0
         sight = self._look(state, noise)
         paths = sight.paths if request.paths else None
-        return Seen(
+        return Inspection(
             trace=request.trace,
             step=request.step,
             noise=noise,
@@ -306,7 +306,7 @@ class LabGenerator:
             return state.family.look(state.learned, draw, COUNT, noise)
 
 
-def look(trace: Trace, request: Look) -> Seen:
+def look(trace: Trace, request: Inspect) -> Inspection:
     """What a network makes of the plane after a step that was reached.
 
     Raises MisuseError for a step that was not, and for a model that is not of the Lab.

@@ -8,7 +8,7 @@ import msgspec
 
 from genui.base.errors import MisuseError
 from genui.protocol import Edit, Frame, Start, Started
-from genui.protocol.edits import forked
+from genui.protocol.edits import add_edit
 
 # --- Keyframes: the states that are kept, so that memory is bounded ---------------------------
 
@@ -140,7 +140,7 @@ class Trace:
                 "fork at a step that it has reached"
             )
         branch = object.__new__(Trace)
-        branch.request = msgspec.structs.replace(forked(self.request, step, edit), trace=number)
+        branch.request = msgspec.structs.replace(add_edit(self.request, step, edit), trace=number)
         branch.generator = self.generator
         branch._begun = branch.reached = step
         branch._states = self._states.until(step)

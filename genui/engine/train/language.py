@@ -40,7 +40,7 @@ from genui.engine.train.optimizer import examples_of
 from genui.engine.train.task import Sample, png
 from genui.formats import score
 from genui.formats.midi import encode_midi
-from genui.protocol import Start, TextSettings, notes
+from genui.protocol import Start, TextSettings, chorale
 from genui.recipes import MusicRecipe, TextRecipe
 from genui.render.piano_roll import draw_roll_image
 
@@ -225,7 +225,7 @@ class TextTask:
 
 def samples(model: LanguageModel, machine: Machine, recipe: MusicRecipe) -> Sequence[Sample]:
     """The piece that the recipe's prompt and seed give: as .png and as .mid."""
-    opening = notes.parse_opening(recipe.sample_prompt)
+    opening = chorale.parse_opening(recipe.sample_prompt)
     grid = write_piece(
         MusicGenerator(model, machine),
         recipe.sample_prompt,
@@ -334,7 +334,7 @@ def _leads(rng: np.random.Generator) -> frozenset[int]:
     kind = int(np.searchsorted(LEADING, rng.random(), side="right"))
     if kind < len(LEADING):
         return (NO_LEADS, frozenset({0}), frozenset({3}))[kind]
-    chosen = rng.permutation(len(notes.VOICES))[: int(rng.integers(1, 4))]
+    chosen = rng.permutation(len(chorale.VOICES))[: int(rng.integers(1, 4))]
     return frozenset(chosen.tolist())
 
 

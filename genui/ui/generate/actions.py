@@ -20,7 +20,7 @@ from genui.base.files import show as shown_path
 from genui.base.schema import settings_of
 from genui.base.text import clean_line
 from genui.protocol import Failed, Labels, Neighbours
-from genui.protocol.edits import in_force
+from genui.protocol.edits import inputs_at
 from genui.protocol.registry import KINDS
 from genui.runs.models import ModelInfo
 from genui.ui.settings import changed_label, hint_of, nudged, typed
@@ -115,7 +115,7 @@ class Tuning(Actions):
     def _apply(self) -> None:
         controller = self.pane.controller
         trace = controller.trace
-        before = in_force(trace.request)[2] if trace is not None else controller.settings
+        before = inputs_at(trace.request)[2] if trace is not None else controller.settings
         controller.apply(changed_label(before, controller.settings))
 
 
@@ -386,7 +386,7 @@ class Variations(Actions):
 
     def action_variations(self) -> None:
         """More like this one, nearer or farther, to choose from and go on with."""
-        from genui.protocol.edits import USUAL, variations
+        from genui.protocol.edits import DEFAULT_DISTANCE, variations
         from genui.ui.compare import COUNT, VariationsScreen
 
         pane, controller = self.pane, self.pane.controller
@@ -397,7 +397,7 @@ class Variations(Actions):
             pane.say("this is a grid: vary one image of it; w ends the grid")
             return
         try:
-            variations(trace.request, trace.position, USUAL, (0,))
+            variations(trace.request, trace.position, DEFAULT_DISTANCE, (0,))
         except MisuseError as fault:
             pane.say(str(fault))
             return
@@ -509,7 +509,7 @@ class Classifying(Actions):
         if model is None:
             return []
         kind = KINDS.get((model.family, model.medium))
-        medium = (kind and kind.labelled_as) or model.medium
+        medium = (kind and kind.classifier_medium) or model.medium
         fitting = [known for known in self._known if known.medium == medium]
         return sorted(fitting, key=lambda known: known.dataset != model.dataset)
 

@@ -14,8 +14,8 @@ from textual.widgets import Static
 
 from genui.base.text import clean_line
 from genui.protocol import FROM_DATA, SAMPLERS, Axis, ImageFrame
-from genui.protocol.edits import in_force
-from genui.protocol.settings import NAMES, axis_text, grid_words, parse_axes
+from genui.protocol.edits import inputs_at
+from genui.protocol.settings import AXIS_NAMES, format_axis, format_grid, parse_axes
 from genui.ui import keys
 from genui.ui.generate.actions import Actions, Listening
 from genui.ui.generate.pane import Inspector, PaneKind, Parts, TracePane, View
@@ -149,7 +149,7 @@ def ask_grid(
     """Ask what varies along either side, and draw all of it as one batch."""
     if not controller.has_model():
         return
-    now = [axis_text(axis) for axis in controller.opening.grid]
+    now = [format_axis(axis) for axis in controller.opening.grid]
     along_x, along_y = (*now, "", "")[:2] if now else usual
     fields = (
         Field("along x →", along_x, f"none, or as in  {examples[0]}"),
@@ -334,7 +334,7 @@ class CanvasView(TraceImageView):
         caption = ""
         if trace is not None:
             varied = _varied(trace.request.grid).get("caption")
-            prompt = in_force(trace.request, trace.position)[0]
+            prompt = inputs_at(trace.request, trace.position)[0]
             caption = f"captions {varied}" if varied else f"“{prompt}”"
         what = "step" if self.three else WORDS[self.part]
         self.show_caption(caption, trace, (f"{what} ", "$text-muted"))
@@ -375,7 +375,7 @@ class CanvasView(TraceImageView):
             return ""
         _, image = self._images()[0]
         labelled = self.pane.zoomed and not image.labelled
-        return grid_words(trace.request.grid, with_values=labelled)
+        return format_grid(trace.request.grid, with_values=labelled)
 
 
 def arranged(clip: "np.ndarray", cols: int, rows: int) -> "np.ndarray":
@@ -473,7 +473,7 @@ class CanvasInspector(ImageInspector):
         elif opening.init is not None:
             lines.append(Setting("i", "from", f"{opening.title}, {opening.strength:g}"))
         if opening.grid:
-            lines.append(Setting("w", "grid", grid_words(opening.grid, with_values=False)))
+            lines.append(Setting("w", "grid", format_grid(opening.grid, with_values=False)))
         return lines
 
 
@@ -525,7 +525,7 @@ class CanvasActions(Actions):
             self._controller,
             usual=("seed 1..4", "guidance 1, 2, 4, 8"),
             examples=("seed 1..4", "guidance 1, 2, 4, 8"),
-            hint=f"{', '.join(NAMES)}, and its values: seed 1..4, "
+            hint=f"{', '.join(AXIS_NAMES)}, and its values: seed 1..4, "
             "sampler heun, ddim, caption red heart; blue star. "
             "Up to 16 a side and 64 in all; none on both sides ends the grid.",
             parse=lambda lines: parse_axes(*lines),

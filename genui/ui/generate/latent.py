@@ -9,8 +9,8 @@ from textual.content import Content
 from genui.base.schema import settings_of
 from genui.base.text import clean_line
 from genui.protocol import LatentSettings
-from genui.protocol.edits import in_force
-from genui.protocol.settings import grid_words
+from genui.protocol.edits import inputs_at
+from genui.protocol.settings import format_grid
 from genui.ui.generate.actions import Actions
 from genui.ui.generate.image import (
     ROOMY,
@@ -80,7 +80,7 @@ class WalkView(TraceImageView):
     def _paint_caption(self) -> None:
         """The caption in force and, at the right, the discriminator's score and the step."""
         trace, frame = self._controller.trace, self._controller.frame
-        caption = f"“{in_force(trace.request, trace.position)[0]}”" if trace is not None else ""
+        caption = f"“{inputs_at(trace.request, trace.position)[0]}”" if trace is not None else ""
         score = "none" if frame is None or frame.score is None else f"{frame.score:+.2f}"
         measures = ("score ", "$text-muted"), (score, "bold $accent"), ("  step ", "$text-muted")
         self.show_caption(caption, trace, *measures)
@@ -109,7 +109,7 @@ class WalkView(TraceImageView):
         blended = f" +{len(settings.blend)}" if settings.blend else ""
         seed = f"seed {controller.seed}{blended}"
         if grid:
-            return grid_words(grid, with_values=False)
+            return format_grid(grid, with_values=False)
         if settings.to is not None:
             return f"{seed} → {settings.to}"
         return f"direction {settings.direction} · {seed}"

@@ -8,7 +8,7 @@ from textual.widgets import Static
 from genui.base.errors import MisuseError
 from genui.base.text import clean_line
 from genui.formats import score
-from genui.protocol import TextSettings, notes
+from genui.protocol import TextSettings, chorale
 from genui.protocol.registry import KINDS
 from genui.ui.generate.actions import Listening
 from genui.ui.generate.pane import PaneKind, Parts, TracePane
@@ -61,9 +61,9 @@ class RollView(TextView):
         """What the piece is, and what of it is given."""
         given = ""
         if self.controller.opening.init is not None and roll.grid is not None:
-            voices = [notes.VOICES[voice] for voice in sorted(roll.grid.leads)]
+            voices = [chorale.VOICES[voice] for voice in sorted(roll.grid.leads)]
             given = f" · {' and '.join(voices)} given"
-        return notes.spell_opening(roll.opening) + given
+        return chorale.spell_opening(roll.opening) + given
 
     def odds_title(self, step: int) -> str:
         roll = self.query_one(Roll)
@@ -72,7 +72,7 @@ class RollView(TextView):
         voice, sixteenth = roll.grid.slot(step)
         bar = (roll.opening.begins + sixteenth) // roll.opening.bar
         number = bar + (0 if roll.opening.begins else 1)
-        return f"{notes.VOICES[voice].capitalize()}, bar {number}"
+        return f"{chorale.VOICES[voice].capitalize()}, bar {number}"
 
     @property
     def bits_per_token(self) -> float:
@@ -95,7 +95,7 @@ class RollActions(TextActions):
     def parse_insertion(self, text: str) -> str:
         """What was typed to insert. Raises MisuseError where it is no notes."""
         for word in text.split():
-            notes.parse_token(word)
+            chorale.parse_token(word)
         if not text.split():
             raise MisuseError("nothing was typed; Esc leaves the piece as it is")
         return text

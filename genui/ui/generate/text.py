@@ -13,10 +13,10 @@ from textual.widgets import Static
 
 from genui.base import numbers
 from genui.base.errors import MisuseError
-from genui.base.parsing import Parsing, check_syntax, find_break
+from genui.base.python_syntax import SyntaxCheck, check_syntax, find_break
 from genui.base.text import clean_line
 from genui.protocol import Attention, Failed, TextFrame, TextSettings, WriteText, WriteToken
-from genui.protocol.edits import in_force
+from genui.protocol.edits import inputs_at
 from genui.protocol.registry import KINDS
 from genui.ui.generate.actions import Actions
 from genui.ui.generate.pane import Inspector, PaneKind, Parts, TracePane, View
@@ -148,7 +148,7 @@ class CodeCheck:
 
     def __init__(self, controller: TextController) -> None:
         self._controller = controller
-        self.result: Parsing | None = None  # None where it is no code
+        self.result: SyntaxCheck | None = None  # None where it is no code
         self.by_surprise = False  # whether code too is coloured by how surprising it was
         self._text = ""
         self._due = 0.0  # in monotonic seconds
@@ -309,7 +309,7 @@ class TextView(View):
         line = " · ".join(parts)
         room = self.size.width - cell_len(line)
         if self.code.result is not None:
-            words = self.code.result.words
+            words = self.code.result.text
             if room - cell_len(words) < MARGIN:  # where it breaks matters more than how fast
                 line = parts[0]
             room += cell_len(" · ".join(parts)) - cell_len(line) - 3
@@ -503,7 +503,7 @@ def _label(text: str) -> str:
 
 def _greedy(trace: Trace[TextFrame], step: int) -> bool:
     """Whether the likeliest token was taken at a step, by the settings as they were there."""
-    return in_force(trace.request, step - 1)[2].temperature == 0
+    return inputs_at(trace.request, step - 1)[2].temperature == 0
 
 
 def mean_surprisal(frames: Sequence[TextFrame]) -> float:

@@ -27,7 +27,7 @@ from genui.protocol import (
     Started,
     TextSettings,
 )
-from genui.protocol.edits import in_force
+from genui.protocol.edits import inputs_at
 from genui.protocol.registry import KINDS
 from genui.recipes import RECIPES
 from genui.runs.models import ModelInfo
@@ -392,7 +392,7 @@ class TraceController(Generic[F, S]):
             return
         start = self.trace.request
         self.model = self.known.get(start.model, self.model)
-        self.prompt, self.seed, self.settings = in_force(start)
+        self.prompt, self.seed, self.settings = inputs_at(start)
         name = self.opening.name if start.init == self.opening.init else ""
         self.opening = Opening(start.init, start.strength, start.forward, start.grid, name)
 

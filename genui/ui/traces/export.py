@@ -26,7 +26,7 @@ from genui.formats.image import encode_sheet, film_steps
 from genui.formats.points import looked_at
 from genui.formats.recipe import Machine, Result, Shows, TraceRecipe, View, recipe_of, result_of
 from genui.protocol import ImageFrame, PointsFrame
-from genui.protocol.edits import in_force
+from genui.protocol.edits import inputs_at
 from genui.protocol.registry import kind_of_trace, resolve
 from genui.runs.models import ModelInfo, find_model
 from genui.ui.traces import trees
@@ -356,7 +356,7 @@ def default_name(trace: Trace[Any], form: Format) -> str:
     """`icons-7.png`: the model's name, the seed and what the file is."""
     model = Path(trace.request.model).name.removesuffix(".safetensors")
     stem = "".join(c if c.isalnum() or c in "._-" else "-" for c in clean_line(model, 40))
-    return f"{stem or 'genui'}-{in_force(trace.request)[1]}{form.suffix}"
+    return f"{stem or 'genui'}-{inputs_at(trace.request)[1]}{form.suffix}"
 
 
 def check_path(path: Path, form: Format) -> None:

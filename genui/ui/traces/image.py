@@ -17,7 +17,7 @@ from genui.protocol import (
     ImageSettings,
     RgbImage,
 )
-from genui.protocol.edits import place, steps_at
+from genui.protocol.edits import schedule_step, steps_at
 from genui.runs.models import ModelInfo
 from genui.ui.traces.compare import Part
 from genui.ui.traces.controller import LABEL_CELLS, Listener, Opening, TraceController
@@ -148,7 +148,7 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
         if rises(trace.request, trace.position):
             self.listener.say("the forward process adds noise by itself: f denoises from here")
             return None
-        if place(trace.request, trace.position) == 0:
+        if schedule_step(trace.request, trace.position) == 0:
             self.listener.say("this is pure noise still: go some steps forward first")
             return None
         return trace
@@ -165,7 +165,7 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
     def noise_steps(self, trace: Trace[ImageFrame]) -> "NoiseSteps":
         """How far back noise can be added at the playhead."""
         steps = steps_at(trace.request, trace.position)
-        last = min(place(trace.request, trace.position), steps - 1)
+        last = min(schedule_step(trace.request, trace.position), steps - 1)
         sigmas = known_levels((branch.trace for branch in self.tree.branches), steps)
         return NoiseSteps(last, halfway(trace), sigmas)
 
@@ -199,7 +199,7 @@ class NoiseSteps:
 
 def halfway(trace: Trace[ImageFrame]) -> int:
     """The step halfway back to pure noise."""
-    return place(trace.request, trace.position) // 2
+    return schedule_step(trace.request, trace.position) // 2
 
 
 def parse_opening(lines: list[str]) -> Opening:

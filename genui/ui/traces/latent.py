@@ -10,7 +10,7 @@ from genui import protocol
 from genui.base.errors import MisuseError
 from genui.base.text import clean_line
 from genui.protocol import BASES, Axis, ImageFrame, LatentSettings, Seed
-from genui.protocol.edits import in_force, own_step
+from genui.protocol.edits import inputs_at, seed_step
 from genui.protocol.settings import parse_axes
 from genui.runs.models import ModelInfo
 from genui.ui.traces.controller import LABEL_CELLS, Listener, Opening, TraceController
@@ -36,7 +36,7 @@ class LatentController(TraceController[ImageFrame, LatentSettings]):
     def settings_here(self) -> LatentSettings:
         """The settings at the playhead."""
         trace = self.trace
-        return in_force(trace.request, trace.position)[2] if trace is not None else self.settings
+        return inputs_at(trace.request, trace.position)[2] if trace is not None else self.settings
 
     def use_model(self, model: ModelInfo) -> None:
         super().use_model(model)
@@ -58,7 +58,7 @@ class LatentController(TraceController[ImageFrame, LatentSettings]):
         if self.model is None:
             self.listener.moved()
         else:
-            self._begin_at(own_step(self.settings), self.new_label())
+            self._begin_at(seed_step(self.settings), self.new_label())
 
     def _begin_at(self, step: int, label: str) -> None:
         """A new trace, shown at that step."""
@@ -103,12 +103,12 @@ class LatentController(TraceController[ImageFrame, LatentSettings]):
             self.fork(protocol.SetSettings(self.settings), label)
             return
         self.settings = replace(self.settings, direction=number, at=self._here(trace))
-        self._begin_at(own_step(self.settings), label)
+        self._begin_at(seed_step(self.settings), label)
 
     def _here(self, trace: Trace[ImageFrame]) -> tuple[float, ...]:
         """How far along each direction the playhead is from the seed's point."""
         settings = self.settings
-        moved = (trace.position - own_step(settings)) * 2 * settings.reach / settings.steps
+        moved = (trace.position - seed_step(settings)) * 2 * settings.reach / settings.steps
         at = [*settings.at, *[0.0] * (settings.direction - len(settings.at))]
         at[settings.direction - 1] = round(at[settings.direction - 1] + moved, 6)
         return tuple(at)
@@ -118,7 +118,7 @@ class LatentController(TraceController[ImageFrame, LatentSettings]):
         if self.needed() is not None:
             basis = BASES[(BASES.index(self.settings.basis) + 1) % len(BASES)]
             self.settings = replace(self.settings, basis=basis, direction=1, at=())
-            self._begin_at(own_step(self.settings), f"directions by {basis}")
+            self._begin_at(seed_step(self.settings), f"directions by {basis}")
 
     # --- seeds ----------------------------------------------------------------------------
 
@@ -136,7 +136,7 @@ class LatentController(TraceController[ImageFrame, LatentSettings]):
         trace = self.needed()
         if trace is None:
             return
-        if not trace.request.edits and trace.position == own_step(self.settings):
+        if not trace.request.edits and trace.position == seed_step(self.settings):
             self.settings = replace(self.settings, to=seed)
             self._begin_at(0, f"seed {self.seed} to {seed}")
             return
@@ -149,7 +149,7 @@ class LatentController(TraceController[ImageFrame, LatentSettings]):
         if self.needed() is not None:
             self.settings = replace(self.settings, blend=tuple(seeds), at=(), to=None)
             label = f"seed {self.seed} with {', '.join(map(str, seeds))}"
-            self._begin_at(own_step(self.settings), label if seeds else self.new_label())
+            self._begin_at(seed_step(self.settings), label if seeds else self.new_label())
 
 
 # --- What is typed ------------------------------------------------------------------------------

@@ -20,13 +20,13 @@ from genui.protocol import (
     Failed,
     Idle,
     ImageFrame,
+    Inspection,
     Labels,
     Neighbours,
-    Seen,
     Start,
     Started,
 )
-from genui.protocol.edits import forked, place, steps_at
+from genui.protocol.edits import add_edit, schedule_step, steps_at
 
 F = TypeVar("F", protocol.TextFrame, protocol.ImageFrame, protocol.PointsFrame)
 
@@ -69,9 +69,9 @@ class Trace(Generic[F]):
 
         The frames up to there are shared; nothing is asked of the worker yet.
         """
-        request = forked(self.request, step, edit)
+        request = add_edit(self.request, step, edit)
         return Trace(
-            request=request if then is None else forked(request, step, then),
+            request=request if then is None else add_edit(request, step, then),
             made_by=1 if then is None else 2,
             first=self.first,
             parent=self,
@@ -256,7 +256,7 @@ class Lost:
     """The worker that held the traces is gone; they can be started again."""
 
 
-TraceReply = Started | Frames | Idle | Failed | Lost | Attention | Labels | Neighbours | Seen
+TraceReply = Started | Frames | Idle | Failed | Lost | Attention | Labels | Neighbours | Inspection
 
 
 class Worker(Protocol):
@@ -298,7 +298,7 @@ def known_levels(traces: Iterable[Trace[ImageFrame]], steps: int) -> dict[int, f
         request = trace.request
         # A change of the number of steps midway spaces the rest in its own way.
         if steps_at(request, 0) == steps == steps_at(request, trace.computed):
-            levels |= {place(request, frame.step): frame.sigma for frame in trace.frames}
+            levels |= {schedule_step(request, frame.step): frame.sigma for frame in trace.frames}
     return levels
 
 

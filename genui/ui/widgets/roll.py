@@ -9,7 +9,7 @@ from textual.strip import Strip
 
 from genui.base.errors import MisuseError
 from genui.formats import score
-from genui.protocol import TextFrame, notes
+from genui.protocol import TextFrame, chorale
 from genui.render.piano_roll import (
     GUTTER,
     Column,
@@ -32,7 +32,7 @@ class Roll(LineWidget):
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "roll--empty", "roll--line", "roll--name", "roll--head", "roll--ahead", "roll--struck",
-        *(f"roll--{voice}" for voice in notes.VOICES),
+        *(f"roll--{voice}" for voice in chorale.VOICES),
     }  # fmt: skip
     DEFAULT_CSS = """
     Roll {
@@ -61,7 +61,7 @@ class Roll(LineWidget):
         self._first = 0  # the sixteenth at the left edge
         self._scrolled = False  # by hand: the view stays
         self.grid: score.Grid | None = None  # of `show_frames`
-        self.opening = notes.Opening()
+        self.opening = chorale.Opening()
         self._begun: tuple[object, str] | None = None
         self._frames: list[TextFrame] = []  # those in the grid
 
@@ -180,7 +180,7 @@ class Roll(LineWidget):
         line, ahead = self.style("roll--line"), self.style("roll--ahead")
         looks = {(-1, struck, later): line for struck in (False, True) for later in (False, True)}
         bold = Style(bold=True)
-        for voice, name in enumerate(notes.VOICES):
+        for voice, name in enumerate(chorale.VOICES):
             style = self.style(f"roll--{name}")
             looks[voice, False, False], looks[voice, True, False] = style, style + bold
             looks[voice, False, True] = looks[voice, True, True] = ahead

@@ -16,8 +16,8 @@ from genui.protocol import (
     AddNoise,
     EditAt,
     ImageSettings,
+    Inspect,
     LabSettings,
-    Look,
     PointsFrame,
     SetSeed,
     SetSettings,
@@ -142,7 +142,7 @@ def test_every_so_many_steps_the_plane_is_looked_at(family: str) -> None:
 def test_particles_go_from_noise_to_the_samples() -> None:
     trace = start("flow")
     frames(trace)
-    seen = look(trace, Look(trace=1, step=4, paths=True))
+    seen = look(trace, Inspect(trace=1, step=4, paths=True))
     ways = np.frombuffer(seen.paths, "<u2").reshape(seen.levels, -1, 2)
     shown = np.frombuffer(seen.plane.samples, "<u2").reshape(-1, 2)
     assert (ways[-1] == shown[: len(ways[-1])]).all()
@@ -153,7 +153,7 @@ def test_particles_go_from_noise_to_the_samples() -> None:
 def test_every_noise_level_has_a_sight_of_its_own(family: str) -> None:
     trace = start(family)
     frames(trace, steps=4)
-    looks = [look(trace, Look(trace=1, step=4, noise=noise)) for noise in (0, 0.25, 0.5, 1)]
+    looks = [look(trace, Inspect(trace=1, step=4, noise=noise)) for noise in (0, 0.25, 0.5, 1)]
     assert len({seen.plane.samples for seen in looks}) == 4
     assert len({seen.plane.arrows for seen in looks}) == 4
 
@@ -161,11 +161,11 @@ def test_every_noise_level_has_a_sight_of_its_own(family: str) -> None:
 @pytest.mark.parametrize(
     ("request_", "said"),
     [
-        (Look(trace=1, step=40), "stands at step"),
-        (Look(trace=1, step=2, paths=True), "moves no particles"),
+        (Inspect(trace=1, step=40), "stands at step"),
+        (Inspect(trace=1, step=2, paths=True), "moves no particles"),
     ],
 )
-def test_a_look_that_cannot_be_is_refused(request_: Look, said: str) -> None:
+def test_a_look_that_cannot_be_is_refused(request_: Inspect, said: str) -> None:
     trace = start("gan")
     frames(trace, steps=3)
     with pytest.raises(MisuseError, match=said):

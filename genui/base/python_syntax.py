@@ -9,12 +9,12 @@ import warnings
 from dataclasses import dataclass
 from typing import Literal
 
-MOST_CHARACTERS = 20_000
+MAX_CHARACTERS = 20_000
 """Longer texts are not checked: parsing would take longer than sampling a token."""
 
 
 @dataclass(frozen=True)
-class Parsing:
+class SyntaxCheck:
     """The result of a syntax check. Lines and columns count from 1."""
 
     state: Literal["parses", "unfinished", "breaks", "unchecked"]
@@ -23,7 +23,7 @@ class Parsing:
     why: str = ""  # the message of the interpreter for a break
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """As text: `parses`, `unfinished at line 7`, `breaks at line 4: invalid syntax`."""
         match self.state:
             case "parses":
@@ -35,18 +35,18 @@ class Parsing:
         return "too long to parse live"
 
 
-def check_syntax(source: str) -> Parsing:
+def check_syntax(source: str) -> SyntaxCheck:
     """Check `source`. A last line without a newline is unfinished, not broken, as is an open block,
     bracket or string.
     """
-    if len(source) > MOST_CHARACTERS:
-        return Parsing("unchecked")
+    if len(source) > MAX_CHARACTERS:
+        return SyntaxCheck("unchecked")
     whole = _compile(source)
     if whole.state == "parses" or source.endswith("\n"):
         return whole
     head = source[: source.rfind("\n") + 1]
     before = _compile(head)
-    return before if before.state == "breaks" else Parsing("unfinished", head.count("\n") + 1)
+    return before if before.state == "breaks" else SyntaxCheck("unfinished", head.count("\n") + 1)
 
 
 def may_continue(source: str) -> bool:
@@ -55,7 +55,7 @@ def may_continue(source: str) -> bool:
     It may end anywhere, also inside a word, a number, an operator or a string. True of a text that
     is too long to check.
     """
-    if len(source) > MOST_CHARACTERS:
+    if len(source) > MAX_CHARACTERS:
         return True
     line = source[source.rfind("\n") + 1 :]
     if not line.strip():  # the indentation may still change
@@ -91,7 +91,7 @@ def _continues(source: str) -> bool:
     return _compile(source + " \\").state != "breaks"
 
 
-def find_break(source: str, result: Parsing) -> int:
+def find_break(source: str, result: SyntaxCheck) -> int:
     """The index in `source` of the character at the break."""
     lines = source.split("\n")
     line = min(max(result.line, 1), len(lines)) - 1
@@ -99,7 +99,7 @@ def find_break(source: str, result: Parsing) -> int:
     return sum(len(text) + 1 for text in lines[:line]) + column
 
 
-def _compile(source: str) -> Parsing:
+def _compile(source: str) -> SyntaxCheck:
     """Parse with the interpreter, which tells incomplete from wrong input."""
     flags = ast.PyCF_ONLY_AST | codeop.PyCF_ALLOW_INCOMPLETE_INPUT  # type: ignore[attr-defined]
     try:
@@ -109,9 +109,9 @@ def _compile(source: str) -> Parsing:
     except SyntaxError as error:
         last = source.rstrip("\n").count("\n") + 1
         if error.msg == "incomplete input":
-            return Parsing("unfinished", last)
+            return SyntaxCheck("unfinished", last)
         line = min(error.lineno or last, last)
-        return Parsing("breaks", line, error.offset or 1, error.msg.partition(" (")[0])
+        return SyntaxCheck("breaks", line, error.offset or 1, error.msg.partition(" (")[0])
     except (ValueError, RecursionError, MemoryError) as error:
-        return Parsing("breaks", 1, 1, str(error) or "too deep to read")
-    return Parsing("parses")
+        return SyntaxCheck("breaks", 1, 1, str(error) or "too deep to read")
+    return SyntaxCheck("parses")

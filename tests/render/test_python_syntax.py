@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genui.base import parsing as module
-from genui.base.parsing import MOST_CHARACTERS, check_syntax, find_break, may_continue
+from genui.base import python_syntax as module
+from genui.base.python_syntax import MAX_CHARACTERS, check_syntax, find_break, may_continue
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from genui.base.parsing import MOST_CHARACTERS, check_syntax, find_break, may_co
     ],
 )
 def test_what_the_interpreter_reads_parses(source: str) -> None:
-    assert check_syntax(source).words == "parses"
+    assert check_syntax(source).text == "parses"
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_what_the_interpreter_reads_parses(source: str) -> None:
 )
 def test_what_more_text_can_still_end_is_unfinished(source: str, line: int) -> None:
     found = check_syntax(source)
-    assert found.words == f"unfinished at line {line}"
+    assert found.text == f"unfinished at line {line}"
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_what_no_text_can_mend_breaks_where_the_interpreter_says(
     found = check_syntax(source)
     assert found.state == "breaks"
     assert found.line == line
-    assert found.words.startswith(f"breaks at line {line}: ")
+    assert found.text.startswith(f"breaks at line {line}: ")
     at = find_break(source, found)
     assert source[at:].startswith(there) or source[at + 1 :].startswith(there)
 
@@ -70,7 +70,7 @@ def test_a_break_stays_where_it_is_while_the_text_goes_on() -> None:
     assert check_syntax(broken + "x = ").line == check_syntax(broken + "x = 1\ny = (").line == 1
 
 
-@pytest.mark.parametrize("source", ["\0\n", "(" * 500 + "\n", "x = 1\n" * MOST_CHARACTERS])
+@pytest.mark.parametrize("source", ["\0\n", "(" * 500 + "\n", "x = 1\n" * MAX_CHARACTERS])
 def test_what_is_not_python_or_too_long_raises_nothing(source: str) -> None:
     assert check_syntax(source).state in ("breaks", "unfinished", "unchecked")
 
@@ -129,4 +129,4 @@ def test_nothing_mends_what_is_not_viable(pieces: list[str]) -> None:
 
 
 def test_what_is_too_long_to_read_is_let_be() -> None:
-    assert may_continue(")" * (MOST_CHARACTERS + 1))
+    assert may_continue(")" * (MAX_CHARACTERS + 1))

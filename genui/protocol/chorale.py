@@ -33,7 +33,7 @@ FIRST_LEAD = FIRST_KEY + ANY_KEY + 1
 SIZE = FIRST_LEAD + (1 << len(VOICES))
 """How many tokens there are: these three, the notes, the keys, the sets of leading voices."""
 
-STANDING = frozenset({HOLD, REST, *range(FIRST_NOTE, FIRST_KEY)})
+VOICE_TOKENS = frozenset({HOLD, REST, *range(FIRST_NOTE, FIRST_KEY)})
 """The tokens that a voice has."""
 
 INPUTS = SIZE + HIGHEST - LOWEST + 1
@@ -95,7 +95,7 @@ def lead_token(leads: frozenset[int]) -> int:
 
 
 @lru_cache(maxsize=16)
-def order(leads: frozenset[int], sixteenths: int) -> tuple[Slot, ...]:
+def slot_order(leads: frozenset[int], sixteenths: int) -> tuple[Slot, ...]:
     """The slots of a piece of that length as they are written.
 
     The END of the piece has a slot as well: that of the voice that is written first, one
@@ -117,15 +117,15 @@ def first_voice(leads: frozenset[int]) -> int:
     return min(leads or range(len(VOICES)), key=_RANK.__getitem__)
 
 
-def fitting(slot: Slot, leads: frozenset[int], sixteenths: int | None) -> frozenset[int]:
+def allowed_tokens(slot: Slot, leads: frozenset[int], sixteenths: int | None) -> frozenset[int]:
     """The tokens that can stand in a slot of a piece whose length, where it is known, is this."""
     if sixteenths is not None:
-        return frozenset({END}) if slot.sixteenth == sixteenths else STANDING
+        return frozenset({END}) if slot.sixteenth == sixteenths else VOICE_TOKENS
     ends = slot.voice == first_voice(leads) and slot.sixteenth > 0
-    return STANDING | {END} if ends else STANDING
+    return VOICE_TOKENS | {END} if ends else VOICE_TOKENS
 
 
-def place(slot: Slot, leads: frozenset[int], opening: Opening) -> int:
+def beat_position(slot: Slot, leads: frozenset[int], opening: Opening) -> int:
     """Which beat of the bar a slot is at, of which voice, and whether that leads: 0 to PLACES."""
     beat = (opening.begins + slot.sixteenth) % opening.bar
     beat += 0 if opening.bar == BARS[0] else BARS[0]
@@ -139,7 +139,7 @@ NOBODY = len(VOICES)
 """In place of a voice: of the tokens that a piece opens with."""
 
 
-def seen(token: int, sounds: int, voice: int, asked: int) -> int:
+def input_id(token: int, sounds: int, voice: int, next_position: int) -> int:
     """One number for what the network reads at a position.
 
     A token, the voice that has it (or NOBODY), and the place of the slot that comes next. Of a
@@ -147,14 +147,14 @@ def seen(token: int, sounds: int, voice: int, asked: int) -> int:
     """
     if token == HOLD and sounds >= FIRST_NOTE:
         token = SIZE + sounds - FIRST_NOTE
-    return token + INPUTS * (voice + (len(VOICES) + 1) * asked)
+    return token + INPUTS * (voice + (len(VOICES) + 1) * next_position)
 
 
-def head(leads: frozenset[int], opening: Opening) -> tuple[int, int]:
+def opening_inputs(leads: frozenset[int], opening: Opening) -> tuple[int, int]:
     """What the network reads first: the key, and which voices lead."""
-    asked = place(Slot(first_voice(leads), 0), leads, opening)
+    next_position = beat_position(Slot(first_voice(leads), 0), leads, opening)
     key, lead = key_token(opening.key), lead_token(leads)
-    return seen(key, HOLD, NOBODY, asked), seen(lead, HOLD, NOBODY, asked)
+    return input_id(key, HOLD, NOBODY, next_position), input_id(lead, HOLD, NOBODY, next_position)
 
 
 # --- words for people -----------------------------------------------------------------
@@ -174,7 +174,7 @@ def spell_token(token: int, flats: bool = False) -> str:
     return {HOLD: "hold", REST: "rest", END: "end"}.get(token, "·")
 
 
-def spell_seen(number: int) -> str:
+def spell_input(number: int) -> str:
     """What `seen` made, as a person reads it: the voice and its token, "S G4"."""
     voice, token = number // INPUTS % (len(VOICES) + 1), number % INPUTS
     if voice == NOBODY:
