@@ -90,6 +90,9 @@ def describe(summary: "RunSummary") -> None:
     output.facts(
         [
             ("run", run.id),
+            ("name", summary.labels.name),
+            ("tags", ", ".join(summary.labels.tags)),
+            ("note", summary.labels.note),
             ("state", f"{summary.state}: {status.error}" if status.error else summary.state),
             ("project", info.project),
             ("recipe", made if recipe else ""),

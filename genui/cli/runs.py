@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from genui.base.errors import MisuseError
+from genui.base.errors import MisuseError, did_you_mean
 from genui.base.numbers import clock, count, value
 from genui.cli import output
 from genui.cli.parser import add_json
@@ -107,32 +107,48 @@ def _is_file(path: Path) -> bool:
 
 def configure_runs(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "example:\n  genui runs --json | jq -r '.[] | select(.state==\"running\").id'"
+    parser.add_argument("--tag", metavar="TAG", help="only runs with this tag")
     add_json(parser, "a JSON list")
 
 
 def run_runs(args: argparse.Namespace) -> int:
     if args.json:
-        from genui.runs.listing import list_runs
-
-        output.emit([as_dict(summary) for summary in list_runs()])
+        output.emit([as_dict(summary) for summary in _runs(args.tag)])
     else:
-        listing()
+        listing(args.tag)
     return 0
 
 
-def listing() -> None:
-    """The runs as a table, or what to do where there is none."""
+def _runs(tag: str | None) -> "list[RunSummary]":
+    """The runs that have the tag, where one is given. Raises MisuseError where none has it."""
     from genui.runs.listing import list_runs
 
-    summaries = list_runs()
+    runs = list_runs()
+    if tag is None:
+        return runs
+    known = {word for summary in runs for word in summary.labels.tags}
+    if tag not in known:
+        raise MisuseError(f"no run has the tag '{tag}': {did_you_mean(tag, known)}")
+    return [summary for summary in runs if tag in summary.labels.tags]
+
+
+def listing(tag: str | None = None) -> None:
+    """The runs as a table, or what to do where there is none."""
+    summaries = _runs(tag)
     if not summaries:
         output.say("none yet: `genui train shakespeare` starts one")
         return
-    output.table(
-        ("RUN", "STATE", "STEP", "VAL", "LEFT", "LAST WRITE"),
-        map(_run_row, summaries),
-        right=(2, 3, 4),
-    )
+    heads = ("RUN", "STATE", "STEP", "VAL", "LEFT", "LAST WRITE")
+    rows = [_run_row(summary) for summary in summaries]
+    for head, said in (
+        ("NAME", [one.labels.name for one in summaries]),
+        ("TAGS", [", ".join(one.labels.tags) for one in summaries]),
+        ("NOTE", [one.labels.note for one in summaries]),
+    ):
+        if any(said):
+            heads = (*heads, head)
+            rows = [(*row, cell) for row, cell in zip(rows, said, strict=True)]
+    output.table(heads, rows, right=(2, 3, 4))
 
 
 def as_dict(summary: "RunSummary") -> dict[str, Any]:
@@ -144,6 +160,8 @@ def as_dict(summary: "RunSummary") -> dict[str, Any]:
         "fault": summary.fault,
         "age": summary.age,
         "info": msgspec.structs.asdict(summary.info),
+        "tags": summary.labels.tags,
+        "note": summary.labels.note,
         **status,
         "state": summary.state,
     }

@@ -83,6 +83,11 @@ class RunDir:
         return self.path / "console.log"
 
     @property
+    def labels(self) -> Path:
+        """What a person said of the run afterwards (`genui.runs.labels`)."""
+        return self.path / "labels.json"
+
+    @property
     def samples(self) -> Path:
         return self.path / "samples"
 
@@ -154,6 +159,15 @@ class Status(Struct, frozen=True, kw_only=True, rename=STATUS_KEYS):
     loss: float | None = None
 
 
+def check_name(name: str) -> None:
+    """Raises MisuseError for what no run may be called."""
+    if not _NAME.fullmatch(name):
+        raise MisuseError(
+            f"run name {sanitize(name, 60)!r}: use up to {_LONGEST_NAME} letters, digits, "
+            "'-', '_' and '.', starting with a letter or digit"
+        )
+
+
 def create_run(recipe: "Recipe", overrides: Mapping[str, str], name: str = "") -> RunDir:
     """Makes the directory of a new run of `recipe` with `overrides` applied; nothing is started.
 
@@ -163,11 +177,7 @@ def create_run(recipe: "Recipe", overrides: Mapping[str, str], name: str = "") -
     from genui.recipes import PATHS, override  # not needed to watch runs
 
     name = name or recipe.name
-    if not _NAME.fullmatch(name):
-        raise MisuseError(
-            f"run name {sanitize(name, 60)!r}: use up to {_LONGEST_NAME} letters, digits, "
-            "'-', '_' and '.', starting with a letter or digit"
-        )
+    check_name(name)
     recipe = override(recipe, overrides)
     # The trainer runs in another working directory, perhaps on another day.
     given = {name: path for name in PATHS if (path := getattr(recipe, name, ""))}

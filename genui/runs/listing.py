@@ -4,12 +4,15 @@ import os
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import cannot_read, sanitize, show
+from genui.runs.labels import Labels, read_labels
 from genui.runs.layout import LIVE, RunDir, RunInfo, Status, is_locked, read_info, read_status
 
 STALE = 10.0
@@ -32,6 +35,7 @@ class RunSummary:
     age: float  # seconds since anything was written
     fault: str = ""
     format: str = "genui"  # else another tool's log, which is only read; `run.path` is where it is
+    labels: Labels = field(default=Labels())  # its name is also that of `info`
 
     @property
     def native(self) -> bool:
@@ -71,8 +75,16 @@ def summarise(run: RunDir) -> RunSummary:
         fault = fault or str(error)
         status = Status(state="failed", error=fault)
         state = "failed"
+    try:
+        labels = read_labels(run)
+    except GenuiError as error:
+        labels = Labels(note=str(error))
+    if labels.name:
+        info = msgspec.structs.replace(info, name=labels.name)
     written = max(_modified(p) for p in (run.path, run.status, run.metrics, run.console))
-    return RunSummary(run, info, status, state, max(0.0, time.time() - written), fault)
+    return RunSummary(
+        run, info, status, state, max(0.0, time.time() - written), fault, labels=labels
+    )
 
 
 def list_runs() -> list[RunSummary]:

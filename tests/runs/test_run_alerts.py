@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def clock() -> Clock:
     return Clock()
 
 
-def seen(state: str = "running", error: str = "", fault: str = "", **more: str) -> RunSummary:
+def seen(state: str = "running", error: str = "", fault: str = "", **more: Any) -> RunSummary:
     run = RunDir(Path("/runs/a"))
     info = RunInfo(id="a", name="a", recipe={}, created=CREATED)
     status = Status(state="running", step=0, heartbeat=CREATED, error=error)

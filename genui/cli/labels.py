@@ -1,0 +1,95 @@
+"""`genui rename`, `tag`, `note` and `rm`: put the list of runs in order."""
+
+import argparse
+import sys
+
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.numbers import size
+from genui.cli import output
+from genui.cli.parser import add_run
+
+
+def configure_rename(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "The id of a run never changes.\n\nexample:\n  genui rename last wider"
+    add_run(parser)
+    parser.add_argument("name", metavar="NAME", help="letters, digits, '-', '_' and '.'")
+
+
+def run_rename(args: argparse.Namespace) -> int:
+    from genui.runs.labels import rename
+    from genui.runs.listing import find_run
+
+    run = find_run(args.run_ref)
+    rename(run, args.name)
+    output.say(f"{run.id}: its name is {args.name}")
+    return 0
+
+
+def configure_tag(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "examples:\n  genui tag last baseline\n  genui tag last --remove baseline"
+    add_run(parser)
+    parser.add_argument("tags", metavar="TAG", nargs="*", help="a word to add")
+    parser.add_argument(
+        "--remove", metavar="TAG", action="append", default=[], help="a tag to take away"
+    )
+
+
+def run_tag(args: argparse.Namespace) -> int:
+    from genui.runs.labels import read_labels, tag
+    from genui.runs.listing import find_run
+
+    run = find_run(args.run_ref)
+    changes = args.tags or args.remove
+    tags = tag(run, args.tags, args.remove) if changes else read_labels(run).tags
+    output.say(f"{run.id}: {', '.join(tags) or 'no tags'}")
+    return 0
+
+
+def configure_note(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "example:\n  genui note last 'twice the width, same budget'"
+    add_run(parser)
+    parser.add_argument("text", metavar="TEXT", nargs="?", help="the note; '' removes it")
+
+
+def run_note(args: argparse.Namespace) -> int:
+    from genui.runs.labels import annotate, read_labels
+    from genui.runs.listing import find_run
+
+    run = find_run(args.run_ref)
+    if args.text is not None:
+        annotate(run, args.text)
+    output.say(f"{run.id}: {read_labels(run).note or 'no note'}")
+    return 0
+
+
+def configure_rm(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "example:\n  genui rm last"
+    parser.add_argument("run_refs", metavar="RUN", nargs="+", help="a run's id or name")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def run_rm(args: argparse.Namespace) -> int:
+    from genui.runs import labels
+    from genui.runs.listing import find_run, summarise
+
+    runs = list(dict.fromkeys(find_run(ref) for ref in args.run_refs))
+    for run in runs:
+        if summarise(run).alive:
+            raise GenuiError(f"run {run.id} is still training: stop it first (genui stop {run.id})")
+    freed = {run: labels.bytes_of(run) for run in runs}
+    if not args.yes and not _agrees([f"{run.id} ({size(freed[run])})" for run in runs]):
+        output.note("nothing was removed")
+        return 1
+    for run in runs:
+        labels.remove(run)
+        output.say(f"{run.id}: removed, {size(freed[run])} freed")
+    labels.empty()
+    return 0
+
+
+def _agrees(names: list[str]) -> bool:
+    """Ask on the terminal. Raises MisuseError where nobody is there to answer."""
+    if not sys.stdin.isatty():
+        raise MisuseError("rm asks before it removes a run: give --yes where nobody can answer")
+    output.note(f"remove {', '.join(names)} for good? [y/N]")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -1,0 +1,156 @@
+"""What a person says of a run once it exists: another name, tags, a note. And removing runs.
+
+labels.json stands beside run.json, which is never rewritten for it. A removed run is first moved
+into a hidden folder, from where it can be restored until its place is emptied.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from genui.base import paths
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.files import atomic_write, cannot_write, read_small, sanitize, show
+from genui.base.text import clean_line
+from genui.runs.layout import RunDir, check_name
+
+LONGEST_TAG = 32
+LONGEST_NOTE = 2000
+MOST_TAGS = 16
+
+_REMOVED = ".removed"
+_FORGOTTEN = 24 * 3600.0  # seconds after which what another process removed is deleted
+
+
+class Labels(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Empty where nothing was said."""
+
+    name: str = ""
+    tags: tuple[str, ...] = ()
+    note: str = ""
+
+
+def read_labels(run: RunDir) -> Labels:
+    """The labels of a run, none where nobody gave it any.
+
+    Raises GenuiError naming labels.json where it is damaged.
+    """
+    if not run.labels.exists():
+        return Labels()
+    data = read_small(run.labels)
+    try:
+        labels = msgspec.json.decode(data, type=Labels)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise GenuiError(
+            f"{show(run.labels)} is damaged ({sanitize(str(error))}): remove it"
+        ) from None
+    return Labels(
+        name=clean_line(labels.name, 48),
+        tags=tuple(clean_line(tag, LONGEST_TAG) for tag in labels.tags[:MOST_TAGS]),
+        note=clean_line(labels.note, LONGEST_NOTE),
+    )
+
+
+def write_labels(run: RunDir, labels: Labels) -> None:
+    """Replaces labels.json. Raises GenuiError naming it."""
+    atomic_write(run.labels, msgspec.json.encode(labels) + b"\n")
+
+
+def rename(run: RunDir, name: str) -> None:
+    """Gives the run another name; its id stays. Raises MisuseError for a name that will not do."""
+    check_name(name)
+    write_labels(run, msgspec.structs.replace(read_labels(run), name=name))
+
+
+def tag(run: RunDir, add: Sequence[str], remove: Sequence[str] = ()) -> tuple[str, ...]:
+    """The run's tags after some were added and some removed.
+
+    Raises MisuseError for a tag that is empty, too long or has a space or comma in it, one to
+    remove that the run has not, and more than MOST_TAGS.
+    """
+    labels = read_labels(run)
+    for word in add:
+        if not word or len(word) > LONGEST_TAG or word != clean_line(word) or set(word) & set(", "):
+            raise MisuseError(
+                f"tag {sanitize(word, 60)!r}: use up to {LONGEST_TAG} characters without spaces "
+                "or commas"
+            )
+    for word in remove:
+        if word not in labels.tags:
+            some = ", ".join(labels.tags) or "none"
+            raise MisuseError(f"{run.id} has no tag {sanitize(word, 60)!r}; it has {some}")
+    tags = tuple(dict.fromkeys([*(t for t in labels.tags if t not in remove), *add]))
+    if len(tags) > MOST_TAGS:
+        raise MisuseError(f"{run.id}: at most {MOST_TAGS} tags; remove one first")
+    write_labels(run, msgspec.structs.replace(labels, tags=tags))
+    return tags
+
+
+def annotate(run: RunDir, note: str) -> None:
+    """Keeps a note with the run; an empty one removes it. Raises MisuseError where too long."""
+    line = clean_line(note)
+    if len(line) > LONGEST_NOTE:
+        raise MisuseError(f"a note has at most {LONGEST_NOTE:,} characters")
+    write_labels(run, msgspec.structs.replace(read_labels(run), note=line))
+
+
+# --- removing -----------------------------------------------------------------------------------
+
+
+def bytes_of(run: RunDir) -> int:
+    """What removing the run frees on the disk."""
+    total = 0
+    for folder, _, names in os.walk(run.path):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(folder, name)).st_blocks * 512
+            except OSError:
+                continue
+    return total
+
+
+def remove(run: RunDir) -> RunDir:
+    """Moves the run out of the list and returns where it is now, for `restore`.
+
+    The caller makes sure that it is not training. Raises GenuiError where the disk refuses.
+    """
+    place = _place()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        target = RunDir(place / run.id)
+        os.rename(run.path, target.path)
+    except OSError as error:
+        raise cannot_write(run.path, error) from None
+    return target
+
+
+def restore(removed: RunDir) -> RunDir:
+    """Moves a removed run back. Raises GenuiError where the disk refuses."""
+    run = RunDir(paths.runs_dir() / removed.id)
+    try:
+        os.rename(removed.path, run.path)
+    except OSError as error:
+        raise cannot_write(run.path, error) from None
+    return run
+
+
+def empty() -> None:
+    """Deletes what this process removed, and what others left behind a day ago."""
+    shutil.rmtree(_place(), ignore_errors=True)
+    now = time.time()
+    for place in paths.runs_dir().glob(f"{_REMOVED}-*"):
+        try:
+            forgotten = now - place.stat().st_mtime > _FORGOTTEN
+        except OSError:
+            continue
+        if forgotten:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _place() -> Path:
+    return paths.runs_dir() / f"{_REMOVED}-{os.getpid()}"
