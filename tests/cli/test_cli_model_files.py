@@ -32,14 +32,16 @@ ROOM = 1 << 20  # bytes: more than any tensor of these models
 
 
 class Largest(TorchDispatchMode):
-    """The bytes of the largest tensor that was made."""
+    """The bytes of the largest tensor that was made, and whether any was a plan of one."""
 
     bytes = 0
+    planned = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = func(*args, **(kwargs or {}))
-        if isinstance(made, torch.Tensor) and not made.is_meta:
-            self.bytes = max(self.bytes, made.nbytes)
+        if isinstance(made, torch.Tensor):
+            self.planned |= made.is_meta
+            self.bytes = max(self.bytes, 0 if made.is_meta else made.nbytes)
         return made
 
 
@@ -103,7 +105,9 @@ def test_a_network_larger_than_its_file_is_refused_before_memory_is_taken(
     models: Path, tmp_path: Path, name: str, loads: Callable[[str], Any]
 ) -> None:
     honest = models / name / "model.safetensors"
-    loads(str(honest))
+    with Largest() as largest:
+        loads(str(honest))
+    assert not largest.planned  # for which torch imports its compiler: seconds at every start
     described = described_in(honest)
     described["recipe"]["width"] = 512
     forged = tmp_path / "forged.safetensors"

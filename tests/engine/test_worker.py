@@ -1,15 +1,17 @@
 """The worker as a process, spoken to over its pipes."""
 
-import signal
+import io
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from genui import protocol
 from genui.engine import trainer
+from genui.engine import worker as engine_worker
 from genui.protocol import (
     SAMPLERS,
     AddNoise,
@@ -80,27 +82,69 @@ class Worker:
         assert isinstance(idle, Idle)
         return [frame for frame in frames if isinstance(frame, Frame)]
 
-    def kill(self) -> None:
-        self.process.kill()
-        with self.process:  # closes its pipes and waits for it
+    def drain(self) -> None:
+        """Read what the last test left unread."""
+        self.send(Hello())
+        while not isinstance(self.next(), Ready):
             pass
 
+    def close(self) -> int:
+        """Close its pipe; its exit code."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        try:
+            return self.process.wait(10)
+        finally:
+            self.process.kill()
+            with self.process:  # closes its pipes and waits for it
+                pass
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The GENUI_HOME of all workers of this module."""
+    return tmp_path_factory.mktemp("worker")
+
+
+@pytest.fixture(autouse=True)
+def genui_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GENUI_HOME", str(home))
+    return home
+
+
+@pytest.fixture(scope="module")
+def workers(home: Path) -> Iterator[tuple[Worker, Worker]]:
+    """Two that all tests share: each takes seconds to start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENUI_HOME", str(home))
+        both = Worker(), Worker()
+    yield both
+    assert [worker.close() for worker in both] == [0, 0]
+
 
 @pytest.fixture
-def worker() -> Iterator[Worker]:
-    worker = Worker()
-    yield worker
-    worker.kill()
+def worker(workers: tuple[Worker, Worker]) -> Iterator[Worker]:
+    yield workers[0]
+    workers[0].drain()
 
 
 @pytest.fixture
-def model(tiny_run: Callable[..., RunDir]) -> Iterator[str]:
-    before = [(s, signal.getsignal(s)) for s in (signal.SIGTERM, signal.SIGINT)]
-    run = tiny_run(steps="2")
-    assert trainer.train(run) == 0
-    yield run.id
-    for number, handler in before:
-        signal.signal(number, handler)
+def other(workers: tuple[Worker, Worker]) -> Iterator[Worker]:
+    """Another process, which knows nothing of what the first one made."""
+    yield workers[1]
+    workers[1].drain()
+
+
+@pytest.fixture
+def model(home: Path, plays: Path, tiny_run: Callable[..., RunDir], signals: None) -> str:
+    """A run of two steps, trained by the first test that needs it."""
+    runs = list((home / "data" / "runs").glob("*"))
+    if not runs:
+        run = tiny_run(steps="2")
+        assert trainer.train(run) == 0
+        return run.id
+    (run,) = runs
+    return run.name
 
 
 def start(model: str, tokens: int = 20, trace: int = 1) -> Start:
@@ -108,7 +152,7 @@ def start(model: str, tokens: int = 20, trace: int = 1) -> Start:
     return Start(trace=trace, model=model, prompt="to be", seed=4, settings=settings)
 
 
-def test_a_text_is_written_stepped_back_cancelled_and_ended(worker: Worker, model: str) -> None:
+def test_a_text_is_written_stepped_back_and_cancelled(worker: Worker, model: str) -> None:
     worker.send(Hello())
     ready = worker.next()
     assert isinstance(ready, Ready)
@@ -143,10 +187,6 @@ def test_a_text_is_written_stepped_back_cancelled_and_ended(worker: Worker, mode
     assert isinstance(gone, Failed)
     assert "start it again" in gone.message
 
-    assert worker.process.stdin is not None
-    worker.process.stdin.close()
-    assert worker.process.wait(10) == 0
-
 
 def test_two_traces_take_turns(worker: Worker, model: str) -> None:
     worker.send(start(model, 3000, trace=1), Advance(trace=1, start=0, steps=3000))
@@ -160,7 +200,7 @@ def test_two_traces_take_turns(worker: Worker, model: str) -> None:
 
 
 def test_a_fork_goes_its_own_way_and_another_worker_goes_the_same(
-    worker: Worker, model: str
+    worker: Worker, other: Worker, model: str
 ) -> None:
     worker.send(start(model))
     assert isinstance(worker.next(), Started)
@@ -189,17 +229,16 @@ def test_a_fork_goes_its_own_way_and_another_worker_goes_the_same(
     assert len(of_branch) == 16
     assert worker.frames(1, 0, 20) == frames  # the parent is as it was
 
-    worker.kill()
-    other = Worker()
     edits = (EditAt(step=8, edit=write), EditAt(step=12, edit=fewer))
     other.send(replace(start(model, trace=3), edits=edits))
     assert isinstance(other.next(), Started)
     assert other.frames(3, 0, 99) == of_branch
-    other.kill()
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_images_are_the_same_bits_in_another_worker(worker: Worker, sampler: SamplerName) -> None:
+def test_images_are_the_same_bits_in_another_worker(
+    worker: Worker, other: Worker, sampler: SamplerName
+) -> None:
     settings = ImageSettings(sampler=sampler, steps=6, eta=0.5)
     begin = Start(trace=1, model="icons", prompt="red heart", seed=4, settings=settings)
     left = bytes(x < 16 for _ in range(32) for x in range(32))
@@ -214,8 +253,6 @@ def test_images_are_the_same_bits_in_another_worker(worker: Worker, sampler: Sam
     edited = worker.next()
     branch = worker.frames(2, 5, 99)
 
-    worker.kill()
-    other = Worker()
     edits = (EditAt(step=5, edit=AddNoise(to=3, mask=left)),)
     other.send(replace(begin, trace=2, edits=edits))
     assert isinstance(other.next(), Started)
@@ -223,7 +260,6 @@ def test_images_are_the_same_bits_in_another_worker(worker: Worker, sampler: Sam
     again = other.frames(2, 0, 99)
     assert [replace(frame, trace=1) for frame in again[:4]] == frames[:4]
     assert again[4:] == [edited, *branch]
-    other.kill()
 
 
 def test_what_a_token_attended_to_is_told_while_the_text_goes_on(
@@ -268,8 +304,11 @@ def test_another_version_is_refused(worker: Worker) -> None:
     assert "99" in failed.message
 
 
-def test_noise_on_the_pipe_ends_the_worker_with_one_line(worker: Worker) -> None:
-    _, error = worker.process.communicate(b"\xff\xff\xff\xff not a message", timeout=30)
-    assert worker.process.returncode == 0
-    assert error.decode().count("\n") == 1
-    assert "Traceback" not in error.decode()
+def test_noise_on_the_pipe_ends_the_worker_with_one_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    noise = io.BytesIO(b"\xff\xff\xff\xff not a message")
+    assert engine_worker.Worker(noise, io.BytesIO()).run() == 0
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "Traceback" not in error
