@@ -4,6 +4,7 @@ import ast
 import dataclasses
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import genui
@@ -20,7 +21,7 @@ TABLES = ("recipes", "protocol/registry.py")
 
 @pytest.mark.parametrize(("key", "kind"), ROWS)
 def test_every_name_in_a_row_can_be_imported(key: tuple[str, str], kind: Kind) -> None:
-    named = [value for value in vars(kind).values() if isinstance(value, str)]
+    named = [value for value in msgspec.structs.asdict(kind).values() if isinstance(value, str)]
     if kind.lab is not None:
         named.append(kind.lab.learner)
     for name in named:

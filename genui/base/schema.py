@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Any, get_type_hints
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.text import from_text
@@ -25,8 +25,7 @@ from genui.base.text import from_text
 _ENDLESS = 1 << 62  # a bound that nobody types
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class About:
+class About(Struct, frozen=True, kw_only=True):
     """What a field says of itself beside its type, title and description."""
 
     key: str = ""
@@ -41,8 +40,6 @@ class About:
     """How the inspector formats a value, as `str.format` takes it."""
     axis: str = ""
     """Values as an example, where it may be the axis of a grid."""
-    for_data: Any = None
-    """Its value for samples that stand for the training data, where they have one."""
     source: str = ""
     """Who described it."""
     rare: bool = False
@@ -56,8 +53,7 @@ def about(description: str, title: str = "", **more: Any) -> Meta:
     return Meta(title=title or None, description=description, extra={"about": About(**more)})
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Setting:
+class Setting(Struct, frozen=True, kw_only=True):
     """One field of a class of settings."""
 
     name: str
@@ -185,7 +181,7 @@ def settings_of(kind: type) -> Mapping[str, Setting]:
             if one.description or name not in inherited:
                 break
             described = setting(name, inherited[name], default)
-            one = dataclasses.replace(
+            one = msgspec.structs.replace(
                 one,
                 title=described.title,
                 description=described.description,

@@ -9,9 +9,9 @@ from genui.base.errors import MisuseError
 from genui.base.numbers import count
 from genui.cli import output
 from genui.cli.parser import add_run
-from genui.recipes import FIXED, Recipe, override, recipe_from_dict
 
 if TYPE_CHECKING:
+    from genui.recipes import Recipe
     from genui.runs.control import Command
     from genui.runs.layout import RunDir
 
@@ -121,6 +121,7 @@ def learning_rate(run: "RunDir", pairs: list[str]) -> float:
     Raises MisuseError for any other setting, with how to train with that one, and for a value
     that will not do.
     """
+    from genui.recipes import override, recipe_from_dict  # which no other command here needs
     from genui.runs.layout import read_info
 
     info = read_info(run)
@@ -141,7 +142,9 @@ def learning_rate(run: "RunDir", pairs: list[str]) -> float:
         raise MisuseError(str(error).removeprefix("--set ")) from None
 
 
-def _fixed(run: "RunDir", recipe: Recipe, key: str, value: str) -> MisuseError:
+def _fixed(run: "RunDir", recipe: "Recipe", key: str, value: str) -> MisuseError:
+    from genui.recipes import FIXED
+
     remedy = f"start another with genui train --from {run.id} --set {key}={value}"
     if not hasattr(recipe, key) or key in FIXED:
         remedy = f"give {SETTING}=VALUE"

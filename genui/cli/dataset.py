@@ -17,14 +17,15 @@ import msgspec
 from msgspec import Struct
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.schema import settings_of
 from genui.cli import output
-from genui.cli.generate import Generation, file_bytes
-from genui.cli.options import MOST_IN_FOLDER, is_given, parse_request
+from genui.cli.generation import Generation, file_bytes
+from genui.cli.options import MOST_IN_FOLDER
 from genui.cli.output import Progress
+from genui.cli.request import is_given, parse_request
 from genui.formats.recipe import METADATA, PLAN, Plan, read_plan, used_critic
 from genui.protocol import ImageSettings, Settings, Start, Started
 from genui.protocol.registry import Kind
+from genui.protocol.settings import FOR_DATA
 from genui.render.axis import format_duration
 
 if TYPE_CHECKING:
@@ -196,9 +197,9 @@ def _settings(args: argparse.Namespace, start: Start, kind: Kind) -> Settings:
     """Those given; of images the others are those of samples that represent their data."""
     settings, usual = start.settings, kind.for_data
     if isinstance(settings, ImageSettings) and isinstance(usual, ImageSettings):
-        for name, one in settings_of(ImageSettings).items():
-            if one.about.for_data is not None and getattr(args, name) is None:
-                settings = msgspec.structs.replace(settings, **{name: one.about.for_data})
+        for name, value in FOR_DATA.items():
+            if getattr(args, name) is None:
+                settings = msgspec.structs.replace(settings, **{name: value})
         if args.sigma_min is None and settings.steps < usual.steps // 2:
             settings = msgspec.structs.replace(settings, sigma_min=None)  # few end higher
     return settings

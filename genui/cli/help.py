@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.cli import output
-from genui.protocol.settings import add_settings_tables
 
 PAGES = Path(__file__).parent.parent / "help"
 GENERATED = ("keys", "commands")
@@ -83,6 +82,8 @@ def page(topic: str) -> str:
     if topic == "commands":
         return commands_markdown()
     if topic == "settings":
+        from genui.protocol.settings import add_settings_tables
+
         return add_settings_tables(_read(topic))
     if topic in topics():
         return _read(topic)

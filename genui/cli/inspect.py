@@ -74,7 +74,7 @@ def run_inspect(args: argparse.Namespace) -> int:
 
 def describe(summary: "RunSummary") -> None:
     """What a run is, how far it is and where its files are."""
-    from genui.runs.models import format_origin
+    from genui.runs.layout import format_origin
 
     _refuse_broken(summary)
     if not summary.native:

@@ -30,7 +30,7 @@ class Command(NamedTuple):
 COMMANDS = MappingProxyType(
     {
         "models": Command("models", "list what can generate: shipped models and your checkpoints"),
-        "recipes": Command("train", "list what can be trained, or every setting of one recipe"),
+        "recipes": Command("recipes", "list what can be trained, or every setting of one recipe"),
         "train": Command("train", "train a recipe in the background (or here, --foreground)"),
         "runs": Command("runs", "list your training runs"),
         "rename": Command("labels", "give a run another name"),
@@ -59,13 +59,13 @@ COMMANDS = MappingProxyType(
         "worth": Command(
             "measure", "train on generated data and on as much real data, and compare"
         ),
-        "sheet": Command("show", "put saved generations on one contact sheet"),
+        "sheet": Command("sheet", "put saved generations on one contact sheet"),
         "replay": Command(
             "replay", "make a saved generation again, and say whether it is the same"
         ),
         "traces": Command("show", "list the traces that were saved"),
         "show": Command("show", "show an image, a sample, a trace, a model or a run folder"),
-        "doctor": Command("models", "print what genui finds here, for a bug report"),
+        "doctor": Command("doctor", "print what genui finds here, for a bug report"),
         "help": Command("help", "read the manual, by topic or by words"),
     }
 )

@@ -1,22 +1,14 @@
-"""`genui models`: what can generate."""
+"""`genui models` and `genui average`: what can generate, and the mean of several models."""
 
 import argparse
 import dataclasses
-import importlib.metadata
-import locale
 import os
-import platform
-import shutil
-import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genui import __version__
-from genui.base import paths, plugins
-from genui.base.errors import GenuiError, MisuseError
+from genui.base.errors import MisuseError
 from genui.base.numbers import count, short
-from genui.cli import files, output
+from genui.cli import output
 from genui.cli.parser import Parser, add_json
 from genui.runs.models import Origin, find_origin
 
@@ -77,106 +69,6 @@ def as_dict(model: "ModelInfo") -> dict[str, Any]:
     return dataclasses.asdict(model)
 
 
-# --- `genui doctor`: what genui found on this machine, one fact a line ------------------------
-
-LIBRARIES = ("textual", "numpy", "msgspec", "safetensors", "tokenizers", "pillow")
-
-
-def configure_doctor(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = "example:\n  genui doctor > report.txt"
-    add_json(parser)
-
-
-def run_doctor(args: argparse.Namespace) -> int:
-    facts = {**_software(), **_machine(), **_terminal(), **_places(), **_content()}
-    if args.json:
-        output.emit(facts)
-    else:
-        output.facts(facts.items())
-    return 0
-
-
-def _software() -> dict[str, str]:
-    return {
-        "genui": f"{__version__} in {Path(__file__).parents[1]}",
-        "python": f"{platform.python_version()} ({sys.executable})",
-        "system": platform.platform(),
-        **{name: _version(name) for name in LIBRARIES},
-    }
-
-
-def _version(library: str) -> str:
-    try:
-        return importlib.metadata.version(library)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def _machine() -> dict[str, str]:
-    """Device, precision and threads, as the engine would choose them now."""
-    try:
-        from genui.engine.device import describe
-    except ImportError as error:
-        return {"device": f"torch cannot be imported: {error}"}
-    return describe()
-
-
-def _terminal() -> dict[str, str]:
-    from genui.cli.home import has_terminal
-    from genui.cli.output import speaks_unicode
-    from genui.render.colours import detect_colours
-
-    size = shutil.get_terminal_size()
-    unicode = "yes" if speaks_unicode() else "no"
-    return {
-        "terminal": " ".join(
-            filter(None, (os.environ.get("TERM", "none"), os.environ.get("TERM_PROGRAM", "")))
-        ),
-        "full screen": "yes" if has_terminal() else "no: stdin or stdout is not a terminal",
-        "size": f"{size.columns}×{size.lines}",
-        "colour": detect_colours(os.environ, sys.stdout.isatty()),
-        "unicode": f"{unicode} ({sys.stdout.encoding}, locale {locale.setlocale(locale.LC_CTYPE)})",
-        "ssh": "yes" if os.environ.get("SSH_CONNECTION") else "no",
-        "tmux": "yes" if os.environ.get("TMUX") else "no",
-    }
-
-
-def _places() -> dict[str, str]:
-    places = {"data": paths.data_dir(), "cache": paths.cache_dir(), "state": paths.state_dir()}
-    return {f"{name} folder": f"{path} ({_writable(path)})" for name, path in places.items()}
-
-
-def _writable(path: Path) -> str:
-    """Whether a file can be made there, or where the folder would be made; leaves nothing."""
-    folder = next((p for p in (path, *path.parents) if p.exists()), path)
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            return "writable" if folder == path else "writable, not made yet"
-    except OSError as error:
-        return f"not writable: {error.strerror}"
-
-
-def _content() -> dict[str, str]:
-    from genui.runs.models import list_models
-
-    try:
-        shipped = [model.name for model in list_models() if model.source == "shipped"]
-        models = ", ".join(shipped) or "none"
-    except GenuiError as error:
-        models = str(error)
-    loaded = ", ".join(plugins.list_sources()) or "none"
-    return {"shipped models": models, "plug-ins": loaded, "emoji font": _emoji_font()}
-
-
-def _emoji_font() -> str:
-    from genui.engine.data.icons import find_font
-
-    try:
-        return str(find_font())
-    except GenuiError as error:
-        return str(error)
-
-
 # --- `genui average`: one model of the mean of several models' weights ------------------------
 
 SUFFIX = ".safetensors"
@@ -203,6 +95,8 @@ def configure_average(parser: Parser) -> None:
 def run_average(args: argparse.Namespace) -> int:
     if len(args.models) < 2:
         raise MisuseError(f"{args.models[0]}: one model has no average; name two or more")
+    from genui.cli import files
+
     files.check_file(args.out, "--out", (SUFFIX,), "a model")
     if os.path.lexists(args.out) and not args.force:
         raise MisuseError(f"--out {args.out}: is there already; --force replaces it")

@@ -1,6 +1,5 @@
 """How commands speak: answers on stdout, remarks on stderr, nothing from disk unsanitised."""
 
-import json
 import math
 import os
 import shutil
@@ -40,6 +39,8 @@ def _encode(value: Any, indent: bool) -> str:
         data = msgspec.json.encode(value, enc_hook=str)
         return (msgspec.json.format(data, indent=2) if indent else data).decode()
     except UnicodeEncodeError:  # a file name that is no text, for which JSON has escapes
+        import json  # late, because it is seldom needed
+
         known = _without_nan(msgspec.to_builtins(value, enc_hook=str))
         return json.dumps(known, indent=2 if indent else None)
 

@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from genui import __version__
 from genui.base.errors import GenuiError, MisuseError
 from genui.cli import output
-from genui.cli.generate import Generation, add_start, generate
-from genui.cli.options import Request, parse_request
+from genui.cli.generate import add_start
+from genui.cli.generation import Generation, generate
 from genui.cli.parser import add_json
+from genui.cli.request import Request, parse_request
 from genui.formats import codec
 from genui.formats.codec import SavedFile, first_difference, read
 from genui.formats.recipe import Machine, Result, result_of

@@ -1,4 +1,4 @@
-"""`genui show`, `genui traces` and `genui sheet`: what genui wrote, drawn or printed."""
+"""`genui show` and `genui traces`: what genui wrote, drawn or printed."""
 
 import argparse
 import dataclasses
@@ -11,30 +11,25 @@ from typing import Any
 import numpy as np
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import atomic_write
 from genui.base.numbers import count, short
 from genui.base.schema import settings_of
 from genui.base.text import clean
-from genui.cli import files, output
-from genui.cli.generate import draw_score, generate
-from genui.cli.options import spell_all
+from genui.cli import output
 from genui.cli.parser import add_json
+from genui.cli.request import spell_all
 from genui.formats import image, score
 from genui.formats.codec import (
     CODECS,
     NoRecipeError,
-    Sample,
     SavedFile,
     carries_recipe,
     codec_of,
     read,
 )
-from genui.formats.favourites import Listed, SavedTree, list_favourites, list_trees
-from genui.formats.image import MOST_CARDS, caption_of, encode_sheet
-from genui.formats.midi import ScoreFile
-from genui.formats.recipe import Machine, TraceRecipe
+from genui.formats.favourites import Listed, SavedTree, list_trees
+from genui.formats.recipe import Machine
 from genui.formats.text import RECIPE_LINE
-from genui.protocol import Frame, ImageFrame, Settings, TextFrame, chorale
+from genui.protocol import Settings, chorale
 from genui.protocol.registry import resolve
 from genui.recipes import FIXED
 
@@ -161,15 +156,22 @@ def _show_recipe(file: Path) -> None:
     print_facts(saved)
 
 
+def show_score(file: Path) -> None:
+    """The recipe of a file and the notes in it."""
+    from genui.cli.roll import draw_score
+
+    saved = read(file)
+    print_facts(saved)
+    output.say()
+    draw_score(saved.content, saved.recipe)
+
+
 def show_saved(file: Path) -> None:
-    """The recipe of a file, and the image, the notes or the branches in it."""
+    """The recipe of a file, and the image or the branches in it."""
     saved = read(file)
     if isinstance(saved.content, list) and saved.content:
         output.draw(saved.content[-1])
     print_facts(saved)
-    if isinstance(saved.content, ScoreFile):
-        output.say()
-        draw_score(saved.content, saved.recipe)
     if isinstance(saved.content, SavedTree):
         tree = saved.content
         output.say()
@@ -300,73 +302,3 @@ def _as_dict(listed: Listed) -> dict[str, object]:
         "steps": tree.steps,
         "branches": len(tree.branches),
     }
-
-
-# --- `genui sheet`: saved generations on one image, each with its caption -------------------
-
-
-def configure_sheet(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = (
-        "Images and texts are taken as they are in the files; of a .trace, which holds only how\n"
-        "it was made, the branch that was shown is generated again.\n\n"
-        "examples:\n"
-        "  genui sheet cats.png heart.png hymn.txt --out sheet.png\n"
-        "  genui sheet --favourites --out favourites.png"
-    )
-    parser.add_argument(
-        "files",
-        metavar="FILE",
-        nargs="*",
-        help="a .png, .gif, .apng, .txt or .trace that genui wrote",
-    )
-    parser.add_argument(
-        "--favourites", action="store_true", help="everything kept as a favourite in the app"
-    )
-    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="the .png to write")
-    parser.add_argument(
-        "--columns", metavar="N", type=int, default=0, help="in a row (about as many as rows)"
-    )
-
-
-def run_sheet(args: argparse.Namespace) -> int:
-    paths = [Path(name) for name in args.files]
-    if args.favourites:
-        paths += [listed.path for listed in list_favourites()]
-    if not paths:
-        what = (
-            "no favourite is kept yet: * in the app keeps one"
-            if args.favourites
-            else "name files, or --favourites"
-        )
-        raise MisuseError(f"sheet: {what}")
-    if len(paths) > MOST_CARDS:
-        raise MisuseError(f"sheet: {len(paths)} files; at most {MOST_CARDS} fit on one")
-    if not 0 <= args.columns <= MOST_CARDS:
-        raise MisuseError(f"--columns {args.columns}: between 1 and {MOST_CARDS}")
-    files.check_file(args.out, "--out", (".png",), "a contact sheet")
-    samples = [_sample(read(path)) for path in paths]
-    captions = [caption_of(recipe) for _, recipe in samples]
-    atomic_write(args.out, encode_sheet(samples, captions, args.columns))
-    output.note(f"wrote {args.out}: {len(samples)} on it")
-    return 0
-
-
-def _sample(file: SavedFile) -> tuple[Sample, TraceRecipe]:
-    """What a file shows last, and its recipe. Raises MisuseError for a recording."""
-    recipe, content = file.recipe, file.content
-    frame: Frame
-    if isinstance(content, SavedTree):
-        return generate(file.start).sample, recipe
-    if isinstance(content, str):
-        frame = TextFrame(
-            trace=0, step=1, token=0, text=content, surprisal=0, entropy=0, candidates=()
-        )
-        return Sample(recipe.seed, "", [frame]), recipe
-    if isinstance(content, list) and content:
-        height, width, _ = content[-1].shape
-        rgb = content[-1].tobytes()
-        frame = ImageFrame(
-            trace=0, step=1, sigma=0.0, width=width, height=height, x=rgb, denoised=rgb
-        )
-        return Sample(recipe.seed, "", [frame]), recipe
-    raise MisuseError(f"{file.path}: a contact sheet takes images, texts and traces")

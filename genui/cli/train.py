@@ -1,127 +1,17 @@
-"""A training whose progress is drawn in this terminal and that ends with it."""
+"""`genui train` and `genui resume`: start a training, or go on with one."""
 
 import argparse
-import dataclasses
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
+from typing import TYPE_CHECKING
 
-from genui.base.errors import GenuiError, MisuseError
-from genui.base.numbers import clock, count, short, value
-from genui.base.schema import settings_of
+from genui.base.errors import MisuseError
 from genui.cli import output
 from genui.cli.control import add_wait, learning_rate, request
-from genui.cli.inspect import FOLLOW_SECONDS, RecordTail, line
 from genui.cli.parser import add_json, add_run
-from genui.protocol.registry import KINDS
-from genui.recipes import FIXED, PATHS, RECIPES, Recipe, find_recipe, override, parse_settings
-from genui.runs import launch
-from genui.runs.layout import RunDir, Status, read_info, read_status
+from genui.recipes import PATHS, Recipe, find_recipe, override, parse_settings
 
-INTERRUPTED = 130
-
-
-def train_here(run: RunDir) -> int:
-    """Train `run` in a child and wait for it; Ctrl-C asks it for a checkpoint and an end.
-
-    The child has a process group of its own: Ctrl-C reaches us alone, and the child is
-    told once, by SIGTERM, whatever ended us.
-    """
-    with run.console.open("ab") as console:
-        child = subprocess.Popen(
-            launch.foreground(run),
-            stdin=subprocess.DEVNULL,
-            stdout=console,
-            stderr=console,
-            process_group=0,
-        )
-    with _passed_on(child) as interrupts:
-        _watch(run, child, interrupts)
-    status = read_status(run)
-    if interrupts:
-        output.note(f"stopped at step {count(status.step)}; `genui resume {run.id}` goes on")
-        return INTERRUPTED
-    if status.state == "failed" or child.returncode:
-        raise GenuiError(
-            f"{run.id} failed at step {status.step}: "
-            f"{status.error or f'exit code {child.returncode}'}; see {run.console}"
-        )
-    output.note(f"{status.state} at step {count(status.step)}; {_what_then(run)}")
-    return 0
-
-
-def _what_then(run: RunDir) -> str:
-    """What can be done with what was trained: a classifier generates nothing."""
-    recipe = read_info(run).recipe
-    kind = KINDS.get((recipe.get("family", ""), recipe.get("medium", "")))
-    if kind is not None and kind.generates:
-        return f"`genui generate {run.id}` uses it"
-    return f"`genui show {run.id}` tells of it"
-
-
-@contextmanager
-def _passed_on(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
-    """Hand Ctrl-C, kill and a closed terminal on to the child; yields the signals seen."""
-    seen: list[int] = []
-
-    def pass_on(number: int, _: FrameType | None) -> None:
-        seen.append(number)  # printing here could cut into a print of the main loop
-        child.terminate()
-
-    names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {name: signal.signal(name, pass_on) for name in names}
-    try:
-        yield seen
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
-
-
-def _watch(run: RunDir, child: subprocess.Popen[bytes], interrupts: list[int]) -> None:
-    """One line that changes in a terminal; a line an evaluation elsewhere."""
-    live = sys.stderr.isatty()
-    tail = RecordTail(run.metrics)
-    while True:
-        try:
-            child.wait(FOLLOW_SECONDS)
-            over = True
-        except subprocess.TimeoutExpired:
-            over = False
-        for record in tail.read():
-            if not live and "val_loss" in record:
-                output.note(line(record))
-        if live:
-            doing = "  writing a checkpoint…" if interrupts else ""
-            sys.stderr.write(f"\r\x1b[K{progress(read_status(run))}{doing}")
-            sys.stderr.flush()
-        if over:
-            break
-    if live:
-        sys.stderr.write("\n")
-
-
-def progress(status: Status) -> str:
-    """step 120/500  24 %  loss 1.604  val 1.712  5.8k tok/s  4:12 left."""
-    parts = [
-        f"step {count(status.step)}/{count(status.steps)}",
-        f"{100 * status.step / max(status.steps, 1):.0f} %",
-    ]
-    if status.loss is not None:
-        parts.append(f"loss {value(status.loss)}")
-    if status.val is not None:
-        parts.append(f"val {value(status.val)}")
-    if status.units_per_s:
-        parts.append(f"{short(status.units_per_s)} {status.unit}")
-    if status.eta >= 0:
-        parts.append(f"{clock(status.eta)} left")
-    return "  ".join(parts)
-
-
-# --- `genui train`: start a training, detached or in this terminal ----------------------------
+if TYPE_CHECKING:
+    from genui.runs.layout import RunDir
 
 
 def configure_train(parser: argparse.ArgumentParser) -> None:
@@ -181,6 +71,8 @@ def run_train(args: argparse.Namespace) -> int:
     _refuse_missing(recipe)
     output.note(f"data: {kinds.check_data(recipe)}")
     if args.foreground:
+        from genui.cli.foreground import train_here
+
         started = launch.create(base, settings, args.name, args.start_from)
         _announce(started, args.json)
         return train_here(started)
@@ -280,58 +172,3 @@ def run_resume(args: argparse.Namespace) -> int:
         launch.resume(run, new_rate)
         output.say(f"{run.id}: restarted; `genui inspect {run.id} --follow` watches it")
     return 0
-
-
-# --- `genui recipes`: what can be trained, and every setting of one recipe --------------------
-
-
-def configure_recipes(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = (
-        "examples:\n"
-        "  genui recipes\n"
-        "  genui recipes icons      every setting that --set changes, with its value"
-    )
-    parser.add_argument("recipe", metavar="RECIPE", nargs="?", help="show this one's settings")
-    add_json(parser)
-
-
-def run_recipes(args: argparse.Namespace) -> int:
-    if args.recipe is not None:
-        recipe = find_recipe(args.recipe)
-        if args.json:
-            output.emit(dataclasses.asdict(recipe))
-        else:
-            _recipe_settings(recipe)
-    elif args.json:
-        output.emit([dataclasses.asdict(recipe) for recipe in RECIPES.values()])
-    else:
-        _listing()
-    return 0
-
-
-def _listing() -> None:
-    output.table(
-        ("RECIPE", "MEDIUM", "FAMILY", "DATASET", "STEPS", "WHAT"),
-        [
-            (r.name, r.medium, r.family, r.dataset, count(r.steps), r.summary)
-            for r in RECIPES.values()
-        ],
-        right=(4,),
-    )
-
-
-def _recipe_settings(recipe: Recipe) -> None:
-    from genui.engine.data.dataset import describe_dataset
-
-    output.say(f"{recipe.name}: {recipe.summary} ({recipe.family}, {recipe.medium})")
-    if data := describe_dataset(recipe.dataset):
-        output.say(f"trained on {recipe.dataset}: {data}")
-    for name, one in settings_of(type(recipe)).items():
-        if name not in FIXED and name != "summary":
-            output.say(f"{name:17} {_as_typed(getattr(recipe, name)):10}  {one.help}")
-
-
-def _as_typed(value: object) -> str:
-    """A value as `--set` would take it, with line ends made visible."""
-    text = ", ".join(value) if isinstance(value, tuple) else str(value)
-    return text.replace("\n", "\\n") or "-"

@@ -31,9 +31,9 @@ from genui.logs.native import MetricsTail, run_minutes
 from genui.protocol import Start, TextFrame
 from genui.protocol.registry import KINDS, UNGUIDED
 from genui.recipes import PATHS, WATCHING, Recipe, TextRecipe, find_recipe, recipe_from_dict
-from genui.runs.layout import RunDir, read_info
+from genui.runs.layout import RunDir, format_origin, read_info
 from genui.runs.listing import find_run
-from genui.runs.models import find_model, format_origin, read_header
+from genui.runs.models import find_model, read_header
 
 SAMPLE = "sample.png"
 """Beside the weights: what the model drew at the end of its training."""

@@ -131,6 +131,7 @@ _ROWS = (
         decode="genui.formats.midi:decode_score",
         difference="genui.formats.midi:compare_scores",
         shows="score",
+        show="genui.cli.show:show_score",
     ),
     Codec(
         suffix=".csv",

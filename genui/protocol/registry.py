@@ -6,13 +6,15 @@ when they are first needed, so that what writes text imports nothing of what dra
 
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from genui.base.errors import MisuseError
 from genui.base.plugins import resolve as resolve
-from genui.base.schema import settings_of
 from genui.protocol.settings import (
+    UNGUIDED,
     ImageSettings,
     LabSettings,
     LatentSettings,
@@ -20,23 +22,8 @@ from genui.protocol.settings import (
     TextSettings,
 )
 
-UNGUIDED = ImageSettings(
-    **{
-        name: setting.about.for_data
-        for name, setting in settings_of(ImageSettings).items()
-        if setting.about.for_data is not None
-    }
-)
-"""What images that stand for their data are drawn with.
 
-Those that their caption guides are more typical than the data. Fresh noise on the way makes good
-again what the network gets wrong at the levels before (Karras et al. 2022, §4); where little noise
-is left it would only take their grain. Levels end lower than for an image to look at.
-"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabFamily:
+class LabFamily(Struct, frozen=True, kw_only=True):
     """How a kind learns points in the Lab, and what its pane shows of it."""
 
     title: str
@@ -52,8 +39,7 @@ class LabFamily:
     """Whether it goes through noise levels."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Kind:
+class Kind(Struct, frozen=True, kw_only=True):
     """How a kind of model is trained, generated from, measured, shown and written to files.
 
     "" means that the kind has no such thing. Names are `module:name`.
@@ -83,7 +69,7 @@ class Kind:
     trace, as Neighbours."""
     limitations: str = ""
     """What a person should know before believing such a model. It ends up in its card."""
-    limitations_of: Mapping[str, str] = field(default_factory=dict)
+    limitations_of: Mapping[str, str] = {}
     """Data set to what is to be known instead of models of that data."""
 
     # --- a classifier ---
@@ -165,7 +151,7 @@ _SAMPLED_TEXT = Kind(
     generator="genui.engine.sample.text:load_text_model",
     settings=TextSettings,
     edits=("seed", "token", "text"),
-    read_token="genui.cli.options:read_vocabulary_token",
+    read_token="genui.cli.request:read_vocabulary_token",
     makes="text",
     pane="text",
     widget="genui.ui.generate.text:TEXT",
@@ -173,7 +159,7 @@ _SAMPLED_TEXT = Kind(
     exports="genui.ui.traces.export:TEXTS",
     files=(".txt", ".cast"),
     streams=True,
-    as_json="genui.cli.generate:text_as_json",
+    as_json="genui.cli.generation:text_as_json",
 )
 _TRANSFORMER_TEXT = replace(
     _SAMPLED_TEXT,
@@ -216,8 +202,8 @@ _DENOISED = Kind(
     replaces_canvas=True,
     exports="genui.ui.traces.export:IMAGES",
     files=(".png", ".gif", ".apng", ".cast"),
-    draw="genui.cli.generate:draw_images",
-    as_json="genui.cli.generate:image_as_json",
+    draw="genui.cli.generation:draw_images",
+    as_json="genui.cli.generation:image_as_json",
 )
 
 
@@ -287,8 +273,8 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             replaces_canvas=True,
             exports="genui.ui.traces.export:WALKS",
             files=(".gif", ".apng", ".png", ".cast"),
-            draw="genui.cli.generate:draw_images",
-            as_json="genui.cli.generate:image_as_json",
+            draw="genui.cli.generation:draw_images",
+            as_json="genui.cli.generation:image_as_json",
         ),
         ("transformer", "music"): replace(
             _SAMPLED_TEXT,
@@ -303,7 +289,7 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             "part-writing more often than Bach, as the figures say.",
             generator="genui.engine.sample.music:load_music_model",
             default_settings=TextSettings(tokens=1600),  # 25 bars; most pieces end before
-            read_token="genui.cli.options:read_note",
+            read_token="genui.cli.request:read_note",
             options=("init", "melody", "voices", "gm"),
             makes="a piece",
             pane="roll",
@@ -313,8 +299,8 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             exports="genui.ui.traces.export:PIECES",
             files=(".mid", ".wav"),
             streams=False,
-            draw="genui.cli.generate:draw_rolls",
-            as_json="genui.cli.generate:score_as_json",
+            draw="genui.cli.roll:draw_rolls",
+            as_json="genui.cli.generation:score_as_json",
         ),
         ("diffusion", "audio"): replace(
             _DENOISED,

@@ -184,7 +184,7 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
     steps: Annotated[
         int,
         Meta(ge=1, le=1000),
-        about("denoising steps; more are finer and slower", key="t", step=1, for_data=20),
+        about("denoising steps; more are finer and slower", key="t", step=1),
     ] = 20
     guidance: Annotated[
         float,
@@ -194,7 +194,6 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
             key="g",
             step=0.5,
             axis="1, 2, 4, 8",
-            for_data=1.0,
             source="Ho & Salimans 2022",
         ),
     ] = 2.0
@@ -216,7 +215,6 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
             key="d",
             step=0.1,
             axis="0, 0.5, 1",
-            for_data=0.5,
         ),
     ] = 0.0
     sigma_min: Annotated[
@@ -224,18 +222,17 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
         about(
             "the last noise level before 0; by default what suits the number of steps",
             rare=True,
-            for_data=0.01,
         ),
     ] = None
     rho: Annotated[
         float,
         Meta(ge=1, le=20),
-        about("how noise levels crowd towards the least", rare=True, for_data=7.0),
+        about("how noise levels crowd towards the least", rare=True),
     ] = 5.0
     s_tmin: Annotated[
         float,
         Meta(ge=0, le=40),
-        about("no fresh noise at or under this noise level", rare=True, for_data=0.3),
+        about("no fresh noise at or under this noise level", rare=True),
     ] = 0.0
 
     def __post_init__(self) -> None:
@@ -256,6 +253,23 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
         if self.sigma_min is not None:
             return self.sigma_min
         return min(1.0, 0.03 * max(1.0, 10 / self.steps) ** 3.5)
+
+
+FOR_DATA = {
+    "steps": 20,
+    "guidance": 1.0,
+    "eta": 0.5,
+    "sigma_min": 0.01,
+    "rho": 7.0,
+    "s_tmin": 0.3,
+}
+UNGUIDED = ImageSettings(**FOR_DATA)
+"""For images that represent their data; a generated dataset has FOR_DATA unless options differ.
+
+Guided images are more typical than the data. Fresh noise in each step corrects the errors of the
+steps before (Karras et al. 2022, §4); at low noise levels it would only remove grain. Levels end
+lower than for an image to look at.
+"""
 
 
 class LatentSettings(Struct, frozen=True, tag="latent", kw_only=True):

@@ -17,7 +17,6 @@ import msgspec
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.plugins import Table, index_by_name
 from genui.base.schema import settings_of
-from genui.protocol.registry import KINDS, resolve
 from genui.recipes import classifier, diffusion, gan, transformer
 from genui.recipes.base import PATHS as PATHS
 from genui.recipes.base import WATCHING as WATCHING
@@ -101,6 +100,8 @@ def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
 
 def recipe_from_dict(fields: Mapping[str, Any]) -> Recipe:
     """A recipe read back from a file. Raises MisuseError where it does not fit its family."""
+    from genui.protocol.registry import KINDS, resolve  # late: listing recipes does not need it
+
     family, medium = str(fields.get("family")), str(fields.get("medium"))
     trained = [key for key, kind in KINDS.items() if kind.recipe]
     if (family, medium) not in trained:

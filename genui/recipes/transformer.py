@@ -7,7 +7,6 @@ from msgspec import Meta
 
 from genui.base.errors import MisuseError
 from genui.base.schema import about
-from genui.protocol.chorale import parse_opening
 from genui.recipes.base import Fraction, Positive, Recipe, Share
 
 
@@ -158,6 +157,8 @@ class MusicRecipe(Recipe):
     ARCHITECTURE: ClassVar[tuple[str, ...]] = ("layers", "width", "heads")
 
     def check(self) -> None:
+        from genui.protocol.chorale import parse_opening  # late: listing recipes does not need it
+
         even_heads(self.width, self.heads)
         parse_opening(self.sample_prompt)
 

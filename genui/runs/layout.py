@@ -140,6 +140,13 @@ class RunInfo(Struct, frozen=True, kw_only=True):
     start_from: dict[str, Any] = {}  # ref, run, step, path, fingerprint of the first weights
 
 
+def format_origin(start_from: Mapping[str, Any]) -> str:
+    """`RunInfo.start_from` as `genui train --from` takes it; "" where it is empty."""
+    if start_from.get("run"):
+        return f"{start_from['run']}@{start_from.get('step', 0)}"
+    return str(start_from.get("ref", ""))
+
+
 class Status(Struct, frozen=True, kw_only=True, rename=STATUS_KEYS):
     """How a run goes, as its trainer last wrote."""
 

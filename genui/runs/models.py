@@ -9,7 +9,6 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -420,13 +419,6 @@ def find_origin(ref: str) -> Origin:
         state=state if state.is_file() else None,
         run=folder.parent.name if of_a_run else "",
     )
-
-
-def format_origin(start_from: Mapping[str, Any]) -> str:
-    """`RunInfo.start_from` as `genui train --from` takes it; "" where it is empty."""
-    if start_from.get("run"):
-        return f"{start_from['run']}@{start_from.get('step', 0)}"
-    return str(start_from.get("ref", ""))
 
 
 def check_fits(recipe: Recipe, origin: Origin) -> None:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from genui.cli import train
+from genui.cli import recipes
 from genui.cli.main import COMMANDS, main
 
 
@@ -68,7 +68,7 @@ def test_no_fault_shows_a_traceback(
         raise error
 
     monkeypatch.delenv("GENUI_DEBUG", raising=False)
-    monkeypatch.setattr(train, "run_recipes", fail)
+    monkeypatch.setattr(recipes, "run_recipes", fail)
     assert main(["recipes"]) == code
     err = capsys.readouterr().err
     assert fault in err
@@ -80,7 +80,7 @@ def test_debug_shows_where_a_defect_is(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("here")
 
     monkeypatch.setenv("GENUI_DEBUG", "1")
-    monkeypatch.setattr(train, "run_recipes", fail)
+    monkeypatch.setattr(recipes, "run_recipes", fail)
     with pytest.raises(RuntimeError, match="here"):
         main(["recipes"])
 

@@ -1,0 +1,114 @@
+"""A training whose progress is drawn in this terminal and that ends with it."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from genui.base.errors import GenuiError
+from genui.base.numbers import clock, count, short, value
+from genui.cli import output
+from genui.cli.inspect import FOLLOW_SECONDS, RecordTail, line
+from genui.protocol.registry import KINDS
+from genui.runs import launch
+from genui.runs.layout import RunDir, Status, read_info, read_status
+
+INTERRUPTED = 130
+
+
+def train_here(run: RunDir) -> int:
+    """Train `run` in a child and wait for it; Ctrl-C asks it for a checkpoint and an end.
+
+    The child has a process group of its own: Ctrl-C reaches us alone, and the child is
+    told once, by SIGTERM, whatever ended us.
+    """
+    with run.console.open("ab") as console:
+        child = subprocess.Popen(
+            launch.foreground(run),
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=console,
+            process_group=0,
+        )
+    with _passed_on(child) as interrupts:
+        _watch(run, child, interrupts)
+    status = read_status(run)
+    if interrupts:
+        output.note(f"stopped at step {count(status.step)}; `genui resume {run.id}` goes on")
+        return INTERRUPTED
+    if status.state == "failed" or child.returncode:
+        raise GenuiError(
+            f"{run.id} failed at step {status.step}: "
+            f"{status.error or f'exit code {child.returncode}'}; see {run.console}"
+        )
+    output.note(f"{status.state} at step {count(status.step)}; {_what_then(run)}")
+    return 0
+
+
+def _what_then(run: RunDir) -> str:
+    """What can be done with what was trained: a classifier generates nothing."""
+    recipe = read_info(run).recipe
+    kind = KINDS.get((recipe.get("family", ""), recipe.get("medium", "")))
+    if kind is not None and kind.generates:
+        return f"`genui generate {run.id}` uses it"
+    return f"`genui show {run.id}` tells of it"
+
+
+@contextmanager
+def _passed_on(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
+    """Hand Ctrl-C, kill and a closed terminal on to the child; yields the signals seen."""
+    seen: list[int] = []
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        seen.append(number)  # printing here could cut into a print of the main loop
+        child.terminate()
+
+    names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {name: signal.signal(name, pass_on) for name in names}
+    try:
+        yield seen
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+def _watch(run: RunDir, child: subprocess.Popen[bytes], interrupts: list[int]) -> None:
+    """One line that changes in a terminal; a line an evaluation elsewhere."""
+    live = sys.stderr.isatty()
+    tail = RecordTail(run.metrics)
+    while True:
+        try:
+            child.wait(FOLLOW_SECONDS)
+            over = True
+        except subprocess.TimeoutExpired:
+            over = False
+        for record in tail.read():
+            if not live and "val_loss" in record:
+                output.note(line(record))
+        if live:
+            doing = "  writing a checkpoint…" if interrupts else ""
+            sys.stderr.write(f"\r\x1b[K{progress(read_status(run))}{doing}")
+            sys.stderr.flush()
+        if over:
+            break
+    if live:
+        sys.stderr.write("\n")
+
+
+def progress(status: Status) -> str:
+    """step 120/500  24 %  loss 1.604  val 1.712  5.8k tok/s  4:12 left."""
+    parts = [
+        f"step {count(status.step)}/{count(status.steps)}",
+        f"{100 * status.step / max(status.steps, 1):.0f} %",
+    ]
+    if status.loss is not None:
+        parts.append(f"loss {value(status.loss)}")
+    if status.val is not None:
+        parts.append(f"val {value(status.val)}")
+    if status.units_per_s:
+        parts.append(f"{short(status.units_per_s)} {status.unit}")
+    if status.eta >= 0:
+        parts.append(f"{clock(status.eta)} left")
+    return "  ".join(parts)

@@ -1,0 +1,343 @@
+"""A generation in the shell: made with progress, printed, drawn, written to files."""
+
+import argparse
+import base64
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.text import clean
+from genui.cli import files, output
+from genui.cli.output import Progress
+from genui.cli.request import Request, first_edit_fits, spell
+from genui.formats import midi
+from genui.formats.codec import Sample, codec_of, encode
+from genui.formats.favourites import SavedTree, chain_branches, save_tree
+from genui.formats.image import film_steps
+from genui.formats.recipe import TraceRecipe, View, recipe_of, result_of
+from genui.formats.text import body
+from genui.protocol import (
+    Attention,
+    Frame,
+    ImageFrame,
+    SetSettings,
+    Start,
+    Started,
+    TextFrame,
+)
+from genui.protocol.edits import sample_step
+from genui.protocol.registry import Kind
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A trace to its end: how it began and its frames."""
+
+    start: Start
+    started: Started
+    frames: list[Frame]
+
+    @property
+    def sample(self) -> Sample:
+        """As files are written from it."""
+        prompt, suffix = clean(self.started.prompt), clean(self.started.suffix)
+        return Sample(self.start.seed, prompt, self.frames, suffix)
+
+    @property
+    def text(self) -> str:
+        """Prompt and what was written, of a text."""
+        return body([self.sample])
+
+
+def generate(start: Start, of: int = 1, live: bool = False, until: int | None = None) -> Generation:
+    """One trace, to its end or to step `until`, with progress on stderr; where `live` its text
+    goes to stdout instead, token by token.
+
+    Raises MisuseError where an edit is at a step that the trace does not have.
+    """
+    from genui.engine.load import stream
+
+    which = f"sample {start.trace + 1}/{of}  " if of > 1 else ""
+    messages = _note_once(start, stream(start))
+    progress, started, frames = Progress(), None, []
+    try:
+        for message in _print_text(messages) if live else messages:
+            if isinstance(message, Started):
+                started = message
+                first_edit_fits(start, started.total_steps)
+            elif isinstance(message, Frame):
+                frames.append(message)
+                if started is not None and not live:
+                    progress.show(f"{which}step {message.step}/{started.total_steps}")
+                if message.step == until:
+                    break
+    finally:
+        progress.clear()
+    if started is None or not frames:
+        raise GenuiError(f"{start.model}: nothing came; `genui doctor` says what is installed")
+    return Generation(start, started, frames)
+
+
+def _note_once(start: Start, messages: Iterable[Started | Frame]) -> Iterator[Started | Frame]:
+    """The trace; what the model notes about the prompt is printed once."""
+    for message in messages:
+        if isinstance(message, Started) and message.note and start.trace == 0:
+            output.note(message.note)
+        yield message
+
+
+def _print_text(messages: Iterable[Started | Frame]) -> Iterator[Started | Frame]:
+    """Print the text of a trace as it comes, between prompt and suffix; the last line is ended."""
+    last = suffix = ""
+    try:
+        for message in messages:
+            if isinstance(message, Started | TextFrame):
+                text = clean(message.prompt if isinstance(message, Started) else message.text)
+                last = text or last
+                sys.stdout.write(text)
+                sys.stdout.flush()
+            if isinstance(message, Started):
+                suffix = clean(message.suffix)
+            yield message
+        sys.stdout.write(suffix)
+        last = suffix or last
+    finally:
+        if last and not last.endswith("\n"):
+            print(flush=True)
+
+
+# --- The files that `genui generate` leaves -----------------------------------------------------
+
+MOST_SCALE = 32
+LEAST_RATE, MOST_RATE = 0.1, 50.0  # steps a second: a GIF counts in hundredths of one
+
+
+def has_files(args: argparse.Namespace) -> bool:
+    """Whether any image goes to a file."""
+    return any(getattr(args, name) is not None for name in ("out", "film", "frames"))
+
+
+def check(args: argparse.Namespace, request: Request) -> None:
+    """Refuse what could not be written, before anything is generated.
+
+    Raises MisuseError for what cannot be meant and GenuiError where the disk refuses.
+    """
+    several = len(request.starts) > 1
+    if args.scale is not None and not 1 <= args.scale <= MOST_SCALE:
+        raise MisuseError(f"--scale {args.scale}: between 1 and {MOST_SCALE}")
+    if args.rate is not None and not LEAST_RATE <= args.rate <= MOST_RATE:
+        raise MisuseError(f"--rate {args.rate}: between {LEAST_RATE} and {MOST_RATE:.0f}")
+    if args.denoising and args.out is None:
+        raise MisuseError("--denoising: says what --out shows of a clip; give it with --out")
+    if args.gm:
+        _check_orchestra(args, request)
+    if args.out == files.DASH:
+        files.check_pipe(args, request.kind)
+    elif args.out is not None:
+        files.check_target(args.out, request.kind, request.model.medium)
+        codec = codec_of(args.out)
+        if several and request.kind.streams and codec is not None and codec.one_text:
+            raise MisuseError(f"--out {args.out}: a recording is of one text; leave out -n")
+    if args.trace is not None:
+        files.check_file(args.trace, "--trace", (".trace",), "a trace")
+        if several:
+            raise MisuseError(f"--trace {args.trace}: a trace is one sample; leave out -n")
+    if args.film is not None:
+        files.check_file(args.film, "--film", (".png",), "a filmstrip")
+    if args.frames is not None:
+        files.check_folder(args.frames)
+
+
+def _check_orchestra(args: argparse.Namespace, request: Request) -> None:
+    codec = args.out and codec_of(files.name_piped(args.out, request.kind))
+    if not codec or codec.shows != "sound":
+        raise MisuseError("--gm: says how --out FILE.wav of a music model is played; give one")
+    midi.fluidsynth()
+
+
+def write_output(args: argparse.Namespace, generations: Sequence[Generation], kind: Kind) -> None:
+    """Write every file that the options name, with a note for each."""
+    samples = [one.sample for one in generations]
+    scale = args.scale or 1
+    if args.out is not None:
+        target = files.name_piped(args.out, kind)
+        view = _view(target, generations[0], args.denoising, scale)
+        if args.gm:
+            view = msgspec.structs.replace(view, kind="orchestra")
+        recipe = _recipe(generations, view)
+        if args.out == files.DASH:
+            files.write_pipe(encode(target.suffix, samples, recipe, args.rate))
+        else:
+            files.write_file(target, samples, recipe, args.rate)
+            output.note(f"wrote {target}")
+    if args.film is not None:
+        view = View(kind="film", steps=film_steps(samples), scale=scale)
+        files.write_file(args.film, samples, _recipe(generations, view))
+        output.note(f"wrote {args.film}")
+    if args.frames is not None:
+        count = _write_frames(args.frames, generations, scale)
+        output.note(f"wrote {count} frames to {args.frames}")
+    if args.trace is not None:
+        save_tree(_tree(args.trace.stem[:200], generations[0]), args.trace)
+        output.note(f"wrote {args.trace}")
+
+
+def file_bytes(generation: Generation, name: Path) -> bytes:
+    """One sample as the bytes of a file of that name, with its recipe."""
+    view = _view(name, generation, denoising=False)
+    return encode(name.suffix, [generation.sample], _recipe([generation], view))
+
+
+def score_as_json(generation: Generation, scale: int) -> dict[str, Any]:
+    """One piece as a script reads it: its recipe and its notes."""
+    piece = midi.piece_of(generation.started.init, generation.started.prompt, generation.frames)
+    recipe = msgspec.to_builtins(_recipe([generation], View(kind="score")))
+    return {**recipe, "notes": [note._asdict() for note in piece.notes]}
+
+
+def text_as_json(generation: Generation, scale: int) -> dict[str, Any]:
+    """One text as a script reads it: its recipe and the text."""
+    return {
+        **msgspec.to_builtins(_recipe([generation], View(kind="text"))),
+        "text": generation.text,
+    }
+
+
+def image_as_json(generation: Generation, scale: int) -> dict[str, Any]:
+    """One sample as a script reads it: its recipe, and a PNG in base64."""
+    recipe = _recipe([generation], _still(generation, scale))
+    data = base64.b64encode(encode(".png", [generation.sample], recipe)).decode()
+    return {**msgspec.to_builtins(recipe), "png_base64": data}
+
+
+def _view(target: Path, generation: Generation, denoising: bool, scale: int = 1) -> View:
+    """How a file of that name shows a generation."""
+    codec, last = codec_of(target), generation.frames[-1]
+    shows = codec.shows if codec is not None else "frame"
+    if shows == "frame":
+        return _still(generation, scale)
+    if shows == "animation" and isinstance(last, TextFrame):
+        shows = "text"
+    elif shows == "animation" and isinstance(last, ImageFrame) and last.images > 1:
+        shows = "animation" if denoising else "clip"
+    return View(kind=shows, scale=scale)
+
+
+def _still(generation: Generation, scale: int) -> View:
+    """How a file of one image shows it: its last step, or the one that is the sample."""
+    last = generation.frames[-1].step
+    step = sample_step(generation.start, last)
+    return View(steps=() if step == last else (step,), scale=scale)
+
+
+def _recipe(generations: Sequence[Generation], view: View) -> TraceRecipe:
+    """What makes these samples again, in a file that shows them like this."""
+    from genui.engine.replay import machine
+
+    result = result_of(*(one.frames for one in generations))
+    first = generations[0]
+    return recipe_of(
+        first.start, first.started, machine(), result, view=view, count=len(generations)
+    )
+
+
+def _write_frames(folder: Path, generations: Sequence[Generation], scale: int) -> int:
+    """An image a step; what an earlier command left there goes."""
+    samples = [one.sample for one in generations]
+    recipe = _recipe(generations, View(scale=scale))
+    names = set()
+    for frame in generations[0].frames:
+        view = View(steps=(frame.step,), scale=scale)
+        target = files.frame_file(folder, frame.step)
+        files.write_file(target, samples, recipe.showing(view))
+        names.add(target.name)
+    files.remove_frames(folder, names)
+    return len(names)
+
+
+def _tree(name: str, generation: Generation) -> SavedTree:
+    """The trace as the app opens it: a branch an edit, each grown from the one before."""
+    from genui.engine.replay import machine
+
+    start, started = generation.start, generation.started
+    root = msgspec.structs.replace(start, edits=())
+    last = generation.frames[-1].step
+    labels, settings = [""], start.settings
+    for at in start.edits:
+        labels.append(f"{spell(at.edit, settings)} at {at.step}")
+        if isinstance(at.edit, SetSettings):
+            settings = at.edit.settings
+    totals = [started.total_steps, *(0 for _ in start.edits)]
+    if start.edits:
+        totals[-1] = last
+    return SavedTree(
+        name=name,
+        recipe=recipe_of(root, started, machine(), view=View(kind="tree")),
+        branches=chain_branches(start.edits, labels, totals),
+        current=len(start.edits),
+        playhead=last,
+        result=result_of(generation.frames),
+    )
+
+
+# --- What every step of a trace was, and what a token attended to, for scripts and for reading
+
+STRONGEST = 12  # tokens that a person is shown
+
+
+def show_attention(start: Start, text: str, as_json: bool) -> None:
+    """What the token of a step looked at: the strongest on average, or as JSON every head.
+
+    Raises MisuseError for a step that the trace does not have, and for a model of images.
+    """
+    step = _step(text)
+    from genui.engine.load import open_trace
+    from genui.engine.worker import attention
+
+    trace = open_trace(start)
+    frames = list(trace.advance(0, step))
+    attended = attention(trace, step)
+    weights = _weights(attended)
+    if as_json:
+        output.emit(
+            {"step": step, "first": attended.first, "tokens": attended.texts, "weights": weights}
+        )
+        return
+    chosen = frames[-1]
+    assert isinstance(chosen, TextFrame)
+    output.note(f"what {chosen.text!r}, token {step}, looked at; average of all heads")
+    heads = [head for layer in weights for head in layer]
+    average = [sum(each) / len(heads) for each in zip(*heads, strict=True)]
+    order = sorted(range(len(average)), key=lambda at: -average[at])[:STRONGEST]
+    rows = [
+        (repr(attended.texts[at]), str(at - len(average)), f"{100 * average[at]:.1f} %")
+        for at in order
+    ]
+    output.table(("token", "back", "share"), rows, right=(1, 2))
+
+
+def _step(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= 100_000:
+        raise MisuseError(f"--attention {text}: give the step of a token, 1 or more")
+    return int(text)
+
+
+def _weights(attended: Attention) -> list[list[list[float]]]:
+    """[layers][heads][tokens]."""
+    shape = (attended.layers, attended.heads, len(attended.texts))
+    return np.frombuffer(attended.weights, np.float16).reshape(shape).astype(float).tolist()
+
+
+def draw_images(generations: Sequence[Generation]) -> None:
+    """The images in the terminal, as many in a row as fit."""
+    from genui.formats.image import last_image, sheet
+
+    steps = [sample_step(one.start, one.frames[-1].step) for one in generations]
+    images = [last_image(one.sample, step) for one, step in zip(generations, steps, strict=True)]
+    output.draw(sheet(images, max(1, output.columns() // images[0].shape[1])))

@@ -1,0 +1,62 @@
+"""`genui recipes`: what can be trained, and every setting of one recipe."""
+
+import argparse
+import dataclasses
+
+from genui.base.numbers import count
+from genui.base.schema import settings_of
+from genui.cli import output
+from genui.cli.parser import add_json
+from genui.recipes import FIXED, RECIPES, Recipe, find_recipe
+
+
+def configure_recipes(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "examples:\n"
+        "  genui recipes\n"
+        "  genui recipes icons      every setting that --set changes, with its value"
+    )
+    parser.add_argument("recipe", metavar="RECIPE", nargs="?", help="show this one's settings")
+    add_json(parser)
+
+
+def run_recipes(args: argparse.Namespace) -> int:
+    if args.recipe is not None:
+        recipe = find_recipe(args.recipe)
+        if args.json:
+            output.emit(dataclasses.asdict(recipe))
+        else:
+            _recipe_settings(recipe)
+    elif args.json:
+        output.emit([dataclasses.asdict(recipe) for recipe in RECIPES.values()])
+    else:
+        _listing()
+    return 0
+
+
+def _listing() -> None:
+    output.table(
+        ("RECIPE", "MEDIUM", "FAMILY", "DATASET", "STEPS", "WHAT"),
+        [
+            (r.name, r.medium, r.family, r.dataset, count(r.steps), r.summary)
+            for r in RECIPES.values()
+        ],
+        right=(4,),
+    )
+
+
+def _recipe_settings(recipe: Recipe) -> None:
+    from genui.engine.data.dataset import describe_dataset
+
+    output.say(f"{recipe.name}: {recipe.summary} ({recipe.family}, {recipe.medium})")
+    if data := describe_dataset(recipe.dataset):
+        output.say(f"trained on {recipe.dataset}: {data}")
+    for name, one in settings_of(type(recipe)).items():
+        if name not in FIXED and name != "summary":
+            output.say(f"{name:17} {_as_typed(getattr(recipe, name)):10}  {one.help}")
+
+
+def _as_typed(value: object) -> str:
+    """A value as `--set` would take it, with line ends made visible."""
+    text = ", ".join(value) if isinstance(value, tuple) else str(value)
+    return text.replace("\n", "\\n") or "-"

@@ -1,0 +1,377 @@
+"""What `genui generate` is asked for: a model or a saved generation, and what changes it."""
+
+import argparse
+import difflib
+import os
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
+
+from genui.base.errors import MisuseError, did_you_mean
+from genui.base.schema import settings_of
+from genui.cli.options import MOST_SAMPLES, seed_from, setting_names, settings_for
+from genui.formats import score
+from genui.formats.codec import carries_recipe, read
+from genui.protocol import (
+    FROM_DATA,
+    AddNoise,
+    Axis,
+    Denoise,
+    Edit,
+    EditAt,
+    SetPrompt,
+    SetSeed,
+    SetSettings,
+    Settings,
+    Start,
+    WriteText,
+    WriteToken,
+    chorale,
+)
+from genui.protocol.registry import KINDS, Kind, kind_of, resolve
+from genui.protocol.settings import parse_axes
+
+if TYPE_CHECKING:
+    from genui.runs.models import ModelInfo
+
+# --- `--fork STEP:EDIT`: an edit of a trace, parsed and printed -------------------------------
+
+_FORM = re.compile(r"(\d{1,9}):([A-Za-z_-]+)(?:=(.*))?", re.DOTALL)
+
+
+def parse(
+    given: Sequence[str],
+    model: "ModelInfo",
+    settings: Settings,
+    before: Sequence[EditAt],
+    mask: bytes,
+) -> tuple[EditAt, ...]:
+    """The edits of a trace, in the order of their steps: `before`, as far as it still holds,
+    and those that were given.
+
+    `settings` are those the trace begins with. As of every fork, an edit of `before` at a
+    later step than the first of the given ones no longer holds. Raises MisuseError for what
+    is no edit of the model's medium.
+    """
+    given_edits = sorted((_split(text) for text in given), key=lambda parts: parts[0])
+    if mask and not any(name == "noise" for _, name, _, _ in given_edits):
+        raise MisuseError(
+            "--mask: says where noise is added back; give --fork STEP:noise=K with it"
+        )
+    first = given_edits[0][0] if given_edits else None
+    edits = [at for at in before if first is None or at.step <= first]
+    for at in edits:
+        if isinstance(at.edit, SetSettings):
+            settings = at.edit.settings
+    for step, name, value, text in given_edits:
+        edit = _edit(f"--fork {text}", name, value, model, settings, mask)
+        if isinstance(edit, SetSettings):
+            settings = edit.settings
+        edits.append(EditAt(step=step, edit=edit))
+    return tuple(edits)
+
+
+def _split(text: str) -> tuple[int, str, str | None, str]:
+    match = _FORM.fullmatch(text)
+    if match is None:
+        raise MisuseError(
+            f"--fork {text}: give STEP:EDIT, such as 10:seed=7, 4:guidance=3 or 25:text=and"
+        )
+    return int(match[1]), match[2].replace("-", "_"), match[3], text
+
+
+def _edit(
+    prefix: str, name: str, value: str | None, model: "ModelInfo", settings: Settings, mask: bytes
+) -> Edit:
+    kind = kind_of(model.family, model.medium, model.ref)
+    known = (*kind.edits, *type(settings).__struct_fields__)
+    if name not in known:
+        raise MisuseError(
+            f"{prefix}: no edit of {model.ref}, which {kind.does}; {did_you_mean(name, known)}"
+        )
+    if (value is None) != (name == "denoise"):
+        needs = "takes no value" if name == "denoise" else f"give {name}=VALUE"
+        raise MisuseError(f"{prefix}: {needs}")
+    text = value or ""
+    others: dict[str, Callable[[], Edit]] = {
+        "seed": lambda: SetSeed(seed_from(text, prefix)),
+        "caption": lambda: SetPrompt(text),
+        "noise": lambda: AddNoise(to=_step(prefix, text), mask=mask),
+        "denoise": Denoise,
+        "text": lambda: WriteText(text),
+        "token": lambda: WriteToken(_token(prefix, text, model, kind)),
+    }
+    if name in others:
+        return others[name]()
+    changed = {name: settings_of(type(settings))[name].parse(text, prefix)}
+    return SetSettings(msgspec.structs.replace(settings, **changed))
+
+
+def _step(prefix: str, text: str) -> int:
+    if not text.isdecimal() or len(text) > 9:
+        raise MisuseError(f"{prefix}: give the step whose noise is added back, 0 for pure noise")
+    return int(text)
+
+
+def _token(prefix: str, text: str, model: "ModelInfo", kind: Kind) -> int:
+    """A token by its number (`#12`) or as it is spelled."""
+    if text.startswith("#") and text[1:].isdecimal() and len(text) < 12:
+        return int(text[1:])
+    return resolve(kind.read_token)(text, model, prefix)
+
+
+def read_note(text: str, model: "ModelInfo", prefix: str) -> int:
+    """The token of a note as it is spelled. Raises MisuseError where it is none."""
+    return chorale.parse_token(text)
+
+
+def read_vocabulary_token(text: str, model: "ModelInfo", prefix: str) -> int:
+    """The token of a model's vocabulary with that text.
+
+    Raises MisuseError, which begins with `prefix`, where there is none.
+    """
+    from genui.engine.data.tokenizer import tokenizer_from_dict
+    from genui.runs.models import read_header
+
+    described = read_header(model.path).metadata.get("tokenizer")
+    tokenizer = tokenizer_from_dict(described if isinstance(described, dict) else {})
+    by_text: dict[str, int] = {}
+    for token in range(tokenizer.size):
+        by_text.setdefault(tokenizer.decode([token]), token)
+    if text in by_text and text:
+        return by_text[text]
+    near = difflib.get_close_matches(text, by_text, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else "text=… writes any text, #ID names a token"
+    raise MisuseError(f"{prefix}: {model.ref} has no such token; {hint}")
+
+
+def spell(edit: Edit, settings: Settings) -> str:
+    """An edit as it is typed; `settings` are those before it."""
+    match edit:
+        case SetSettings(settings=new):
+            old = msgspec.structs.asdict(settings)
+            changed = [
+                f"{name}={value}"
+                for name, value in msgspec.structs.asdict(new).items()
+                if old.get(name) != value
+            ]
+            return " ".join(changed) or "the same settings"
+        case SetSeed(seed=seed):
+            return f"seed={seed}"
+        case SetPrompt(prompt=prompt):
+            return f"caption={prompt}"
+        case WriteText(text=text):
+            return f"text={text}"
+        case WriteToken(token=token):
+            return f"token=#{token}"
+        case AddNoise(to=to, mask=mask):
+            return f"noise={to}" + (" in a mask" if mask else "")
+        case Denoise():
+            return "denoise"
+
+
+def spell_all(edits: Sequence[EditAt], settings: Settings) -> list[str]:
+    """Each as `STEP:EDIT`."""
+    lines = []
+    for at in edits:
+        lines.append(f"{at.step}:{spell(at.edit, settings)}")
+        if isinstance(at.edit, SetSettings):
+            settings = at.edit.settings
+    return lines
+
+
+# --- The request of `genui generate`: a model or a saved generation, and what changes it ------
+
+OF_SOME = tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind.options))
+"""The options that only some kinds of models take, beside their settings."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """The traces to generate. `drawn` is a seed that nobody named; `fingerprint` is of the
+    weights that a saved generation was made with."""
+
+    model: "ModelInfo"
+    kind: Kind
+    starts: list[Start]
+    drawn: int | None = None
+    fingerprint: str = ""
+
+
+def parse_request(args: argparse.Namespace) -> Request:
+    """The traces that the options describe. Raises MisuseError where they do not fit."""
+    from genui.runs.models import find_model
+
+    saved = _saved(args.model)
+    base, count, fingerprint = saved or (None, 1, "")
+    model = find_model(base.model if base else args.model)
+    given = {name: value for name in setting_names() if (value := getattr(args, name)) is not None}
+    kind = kind_of(model.family, model.medium, model.ref)
+    settings = settings_for(kind, model.ref, given, base.settings if base else None)
+    wanted = getattr(args, "count", None)
+    count = count if wanted is None else wanted
+    if not 1 <= count <= MOST_SAMPLES:
+        raise MisuseError(f"-n {count}: between 1 and {MOST_SAMPLES}")
+    if base is None:
+        base = Start(trace=0, model=_pinned(model), prompt="", seed=0, settings=settings)
+        if args.prompt is None:
+            base = replace(base, prompt=_default_prompt(model))
+    if args.prompt is not None:
+        # An argument in another locale may hold what UTF-8 cannot.
+        base = replace(base, prompt=args.prompt.encode("utf-8", "replace").decode())
+    for name in OF_SOME:
+        if name not in kind.options and is_given(args, name):
+            raise MisuseError(f"--{name}: {model.ref} {kind.does}; it is for {_takers(name)}")
+    base = _with_init(args, base, kind)
+    if args.grid:
+        base = replace(base, grid=_axes(args.grid))
+    if base.grid and count > 1:
+        raise MisuseError("-n: a grid is several images already; leave out -n or --grid")
+    drawn = None
+    if args.seed is not None:
+        base = replace(base, seed=seed_from(args.seed))
+    elif not saved and all(axis.name != "seed" for axis in base.grid):
+        drawn = secrets.randbelow(1_000_000)
+        base = replace(base, seed=drawn)
+    start = replace(base, settings=settings, edits=_edits(args, model, base, settings))
+    starts = [replace(start, trace=i, seed=start.seed + i) for i in range(count)]
+    return Request(model, kind, starts, drawn, fingerprint)
+
+
+def _saved(model: str) -> tuple[Start, int, str] | None:
+    """The start, the number of samples and the weights of a file with a recipe; None of a
+    model's name."""
+    path = Path(os.path.expanduser(model))
+    if not carries_recipe(path) or not ("/" in model or path.exists()):
+        return None
+    file = read(path)
+    return file.start, file.recipe.count, file.recipe.fingerprint
+
+
+def _edits(
+    args: argparse.Namespace, model: "ModelInfo", base: Start, settings: Settings
+) -> tuple[EditAt, ...]:
+    mask = b"" if args.mask is None else read_mask(args.mask)
+    return parse(args.fork, model, settings, base.edits, mask)
+
+
+def read_mask(path: Path) -> bytes:
+    """One byte a pixel, 1 where the file is white; an image of another size is made to fit.
+
+    Raises MisuseError where the file is no image, or nothing or all of it is white.
+    """
+    import numpy as np
+
+    from genui.engine.data.image_files import UnusableError, read_square
+    from genui.engine.sample.media import MOST_PIXELS
+
+    try:
+        rgba = read_square(path, MOST_PIXELS).rgba
+    except UnusableError as reason:
+        raise MisuseError(f"--mask {path}: {reason}") from None
+    # What is transparent is black: it was not painted.
+    light = rgba[..., :3].astype(np.float32).mean(axis=-1) * (rgba[..., 3] / 255)
+    white = light >= 128
+    if not white.any():
+        raise MisuseError(f"--mask {path}: nothing in it is white; paint white what may change")
+    if white.all():
+        raise MisuseError(f"--mask {path}: all of it is white; leave black what is to stay")
+    return white.astype(np.uint8).tobytes()
+
+
+def _takers(name: str) -> str:
+    """The kinds of models that take an option, in words."""
+    media = dict.fromkeys(medium for (_, medium), kind in KINDS.items() if name in kind.options)
+    *most, last = media
+    return f"models of {', '.join(most)} and {last}" if most else f"models of {last}"
+
+
+def _with_init(args: argparse.Namespace, base: Start, kind: Kind) -> Start:
+    """With what the trace begins from: voices of a MIDI file, or an image."""
+    if "melody" in kind.options:
+        return _with_melody(args, base)
+    if args.init is not None:
+        init = args.init if args.init == FROM_DATA else str(Path(args.init).expanduser().absolute())
+        base = replace(base, init=init)
+    if args.forward:
+        base = replace(base, forward=True, init=FROM_DATA if base.init is None else base.init)
+    if args.strength is not None:
+        if base.init is None or base.forward:
+            raise MisuseError(
+                "--strength: says how much of --init IMAGE is re-noised; give one with it"
+            )
+        base = replace(base, strength=_strength(args.strength))
+    return base
+
+
+def _with_melody(args: argparse.Namespace, base: Start) -> Start:
+    """With the voices of a MIDI file that are given, where one is named."""
+    path = args.melody or args.init
+    if path is None:
+        if args.voices is not None:
+            raise MisuseError("--voices: says which voices of --melody FILE are given; name one")
+        return base
+    init = str(Path(path).expanduser().absolute())
+    return replace(base, init=init + (score.VOICES_OF + args.voices if args.voices else ""))
+
+
+def _strength(text: str) -> float:
+    try:
+        strength = float(text)
+    except ValueError:
+        strength = 0.0
+    if not 0 < strength <= 1:
+        raise MisuseError(f"--strength {text}: more than 0, and at most 1, which leaves nothing")
+    return strength
+
+
+def is_given(args: argparse.Namespace, name: str) -> bool:
+    """Whether an option was given; a command that does not have it was not given it."""
+    return getattr(args, name, None) not in (None, False, [])
+
+
+def _default_prompt(model: "ModelInfo") -> str:
+    """What the model's own recipe samples with while it trains."""
+    from genui.runs.models import read_header
+
+    return next(iter(read_header(model.path).recipe.prompts), "")
+
+
+def _pinned(model: "ModelInfo") -> str:
+    """The model by a name that still means these weights when the run has trained on."""
+    if model.source != "run":
+        return model.ref
+    run = model.path.parent.parent.name
+    return f"{run}@{model.step}"
+
+
+def first_edit_fits(start: Start, total: int) -> None:
+    """Raises MisuseError where the trace is over before its first edit, in the words of the
+    command line; what comes after may come within reach by the first, and is the engine's."""
+    for at in start.edits[:1]:
+        if at.step > total:
+            what = spell(at.edit, start.settings)
+            raise MisuseError(
+                f"--fork {at.step}:{what[:60]}: this trace has steps 0 to {total}; "
+                "fork at one of them"
+            )
+
+
+def _axes(given: Sequence[str]) -> tuple[Axis, ...]:
+    """`--grid NAME=VALUES`, along x and along y. Raises MisuseError for what cannot be."""
+    if len(given) > 2:
+        raise MisuseError(f"--grid {given[2]}: a grid has two sides; leave one out")
+    for side in given:
+        if "=" not in side:
+            raise MisuseError(f"--grid {side}: give NAME=V,V,…, as in seed=1..4 or guidance=1,2,4")
+    along_x, along_y, *_ = (*(side.replace("=", " ", 1) for side in given), "", "")
+    try:
+        return parse_axes(along_x, along_y)
+    except MisuseError as error:
+        raise MisuseError(f"--grid {' --grid '.join(given)}: {error}") from None

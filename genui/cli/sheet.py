@@ -1,0 +1,81 @@
+"""`genui sheet`: saved generations on one image, each with its caption."""
+
+import argparse
+from pathlib import Path
+
+from genui.base.errors import MisuseError
+from genui.base.files import atomic_write
+from genui.cli import files, output
+from genui.cli.generation import generate
+from genui.formats.codec import Sample, SavedFile, read
+from genui.formats.favourites import SavedTree, list_favourites
+from genui.formats.image import MOST_CARDS, caption_of, encode_sheet
+from genui.formats.recipe import TraceRecipe
+from genui.protocol import Frame, ImageFrame, TextFrame
+
+
+def configure_sheet(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "Images and texts are taken as they are in the files; of a .trace, which holds only how\n"
+        "it was made, the branch that was shown is generated again.\n\n"
+        "examples:\n"
+        "  genui sheet cats.png heart.png hymn.txt --out sheet.png\n"
+        "  genui sheet --favourites --out favourites.png"
+    )
+    parser.add_argument(
+        "files",
+        metavar="FILE",
+        nargs="*",
+        help="a .png, .gif, .apng, .txt or .trace that genui wrote",
+    )
+    parser.add_argument(
+        "--favourites", action="store_true", help="everything kept as a favourite in the app"
+    )
+    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="the .png to write")
+    parser.add_argument(
+        "--columns", metavar="N", type=int, default=0, help="in a row (about as many as rows)"
+    )
+
+
+def run_sheet(args: argparse.Namespace) -> int:
+    paths = [Path(name) for name in args.files]
+    if args.favourites:
+        paths += [listed.path for listed in list_favourites()]
+    if not paths:
+        what = (
+            "no favourite is kept yet: * in the app keeps one"
+            if args.favourites
+            else "name files, or --favourites"
+        )
+        raise MisuseError(f"sheet: {what}")
+    if len(paths) > MOST_CARDS:
+        raise MisuseError(f"sheet: {len(paths)} files; at most {MOST_CARDS} fit on one")
+    if not 0 <= args.columns <= MOST_CARDS:
+        raise MisuseError(f"--columns {args.columns}: between 1 and {MOST_CARDS}")
+    files.check_file(args.out, "--out", (".png",), "a contact sheet")
+    samples = [_sample(read(path)) for path in paths]
+    captions = [caption_of(recipe) for _, recipe in samples]
+    atomic_write(args.out, encode_sheet(samples, captions, args.columns))
+    output.note(f"wrote {args.out}: {len(samples)} on it")
+    return 0
+
+
+def _sample(file: SavedFile) -> tuple[Sample, TraceRecipe]:
+    """What a file shows last, and its recipe. Raises MisuseError for a recording."""
+    recipe, content = file.recipe, file.content
+    frame: Frame
+    if isinstance(content, SavedTree):
+        return generate(file.start).sample, recipe
+    if isinstance(content, str):
+        frame = TextFrame(
+            trace=0, step=1, token=0, text=content, surprisal=0, entropy=0, candidates=()
+        )
+        return Sample(recipe.seed, "", [frame]), recipe
+    if isinstance(content, list) and content:
+        height, width, _ = content[-1].shape
+        rgb = content[-1].tobytes()
+        frame = ImageFrame(
+            trace=0, step=1, sigma=0.0, width=width, height=height, x=rgb, denoised=rgb
+        )
+        return Sample(recipe.seed, "", [frame]), recipe
+    raise MisuseError(f"{file.path}: a contact sheet takes images, texts and traces")
