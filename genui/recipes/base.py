@@ -96,5 +96,5 @@ class Recipe:
 
     @property
     def prompts(self) -> tuple[str, ...]:
-        """What a model of this recipe is best asked first."""
-        return ()
+        """Prompts to try first."""
+        return tuple(getattr(self, "sample_captions", ()))

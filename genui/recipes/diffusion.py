@@ -10,6 +10,20 @@ from genui.base.schema import about
 from genui.recipes.base import Count, Fraction, Positive, Rate, Recipe, Share, Strength
 from genui.recipes.transformer import whole_heads
 
+# What the three media have in common.
+Heads = Annotated[int, Meta(ge=1, le=64), about("of attention; they share the width")]
+CaptionWidth = Annotated[
+    int, Meta(ge=16, le=2048), about("numbers that stand for a word of a caption")
+]
+CaptionWords = Annotated[int, Meta(ge=2, le=64), about("words of the longest caption")]
+CaptionDropout = Annotated[Fraction, about("share of the captions left out, for guidance")]
+SigmaData = Annotated[float, Meta(gt=0), about("the standard deviation of the data")]
+LogSigmaMean = Annotated[float, about("the mean of ln σ that is trained on")]
+LogSigmaStd = Annotated[
+    float, Meta(gt=0), about("the standard deviation of ln σ that is trained on")
+]
+SampleCaptions = Annotated[tuple[str, ...], about("what is drawn while it trains")]
+
 
 @dataclass(frozen=True, kw_only=True)
 class DiffusionRecipe(Recipe):
@@ -44,23 +58,17 @@ class DiffusionRecipe(Recipe):
         Meta(ge=16, le=4096),
         about("numbers that stand for a patch; of the U-Net, channels at half the side"),
     ] = 256
-    heads: Annotated[int, Meta(ge=1, le=64), about("of attention; they share the width")] = 4
-    caption_width: Annotated[
-        int, Meta(ge=16, le=2048), about("numbers that stand for a word of a caption")
-    ] = 192
-    caption_words: Annotated[int, Meta(ge=2, le=64), about("words of the longest caption")] = 12
-    caption_dropout: Annotated[Fraction, about("share of the captions left out, for guidance")] = (
-        0.12
-    )
+    heads: Heads = 4
+    caption_width: CaptionWidth = 192
+    caption_words: CaptionWords = 12
+    caption_dropout: CaptionDropout = 0.12
     canvas_batch: Annotated[
         Count, about("extra captions a step for the canvas loss; 0 turns the canvas off")
     ] = 192
-    sigma_data: Annotated[float, Meta(gt=0), about("the standard deviation of the data")] = 0.75
-    log_sigma_mean: Annotated[float, about("the mean of ln σ that is trained on")] = -0.5
-    log_sigma_std: Annotated[
-        float, Meta(gt=0), about("the standard deviation of ln σ that is trained on")
-    ] = 1.3
-    sample_captions: Annotated[tuple[str, ...], about("what is drawn while it trains")] = ()
+    sigma_data: SigmaData = 0.75
+    log_sigma_mean: LogSigmaMean = -0.5
+    log_sigma_std: LogSigmaStd = 1.3
+    sample_captions: SampleCaptions = ()
 
     # training images are moved, scaled and mirrored at random, so that fewer are remembered
     shift: Annotated[
@@ -103,10 +111,6 @@ class DiffusionRecipe(Recipe):
             raise MisuseError(f"border={self.border}: use an even one, what is left is folded 4×4")
         if self.canvas_batch:
             raise MisuseError("the U-Net has no caption canvas: set canvas_batch=0")
-
-    @property
-    def prompts(self) -> tuple[str, ...]:
-        return self.sample_captions
 
 
 IMAGE_RECIPES: tuple[Recipe, ...] = (
@@ -191,21 +195,15 @@ class VideoRecipe(Recipe):
     span: Annotated[Literal[1, 2, 4], about("frames a token")] = 4
     layers: Annotated[int, Meta(ge=2, le=64), about("blocks of the network")] = 6
     width: Annotated[int, Meta(ge=16, le=4096), about("numbers that stand for a patch")] = 192
-    heads: Annotated[int, Meta(ge=1, le=64), about("of attention; they share the width")] = 4
-    caption_width: Annotated[
-        int, Meta(ge=16, le=2048), about("numbers that stand for a word of a caption")
-    ] = 192
-    caption_words: Annotated[int, Meta(ge=2, le=64), about("words of the longest caption")] = 8
-    caption_dropout: Annotated[Fraction, about("share of the captions left out, for guidance")] = (
-        0.1
-    )
+    heads: Heads = 4
+    caption_width: CaptionWidth = 192
+    caption_words: CaptionWords = 8
+    caption_dropout: CaptionDropout = 0.1
     canvas_batch: Annotated[Count, about("extra captions a step for the canvas loss")] = 160
-    sigma_data: Annotated[float, Meta(gt=0), about("the standard deviation of the data")] = 0.7
-    log_sigma_mean: Annotated[float, about("the mean of ln σ that is trained on")] = 0.4
-    log_sigma_std: Annotated[
-        float, Meta(gt=0), about("the standard deviation of ln σ that is trained on")
-    ] = 1.6
-    sample_captions: Annotated[tuple[str, ...], about("what is drawn while it trains")] = ()
+    sigma_data: SigmaData = 0.7
+    log_sigma_mean: LogSigmaMean = 0.4
+    log_sigma_std: LogSigmaStd = 1.6
+    sample_captions: SampleCaptions = ()
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (
         *("patch", "span", "layers", "width", "heads", "caption_width", "caption_words"),
@@ -216,10 +214,6 @@ class VideoRecipe(Recipe):
         whole_heads(self.width, self.heads)
         if self.caption_width % 4:
             raise MisuseError(f"caption_width={self.caption_width}: use a multiple of 4")
-
-    @property
-    def prompts(self) -> tuple[str, ...]:
-        return self.sample_captions
 
 
 VIDEO_RECIPES: tuple[Recipe, ...] = (
@@ -263,19 +257,13 @@ class VoiceRecipe(Recipe):
     patch: Annotated[int, Meta(ge=1, le=16), about("frames a token")] = 2
     layers: Annotated[int, Meta(ge=1, le=64), about("blocks of the network")] = 6
     width: Annotated[int, Meta(ge=16, le=4096), about("numbers that stand for a token")] = 192
-    heads: Annotated[int, Meta(ge=1, le=64), about("of attention; they share the width")] = 4
-    caption_width: Annotated[
-        int, Meta(ge=16, le=2048), about("numbers that stand for a word of a caption")
-    ] = 128
-    caption_words: Annotated[int, Meta(ge=2, le=64), about("words of the longest caption")] = 4
-    caption_dropout: Annotated[Fraction, about("share of the captions left out, for guidance")] = (
-        0.1
-    )
-    sigma_data: Annotated[float, Meta(gt=0), about("the standard deviation of the data")] = 0.5
-    log_sigma_mean: Annotated[float, about("the mean of ln σ that is trained on")] = -0.5
-    log_sigma_std: Annotated[
-        float, Meta(gt=0), about("the standard deviation of ln σ that is trained on")
-    ] = 1.3
+    heads: Heads = 4
+    caption_width: CaptionWidth = 128
+    caption_words: CaptionWords = 4
+    caption_dropout: CaptionDropout = 0.1
+    sigma_data: SigmaData = 0.5
+    log_sigma_mean: LogSigmaMean = -0.5
+    log_sigma_std: LogSigmaStd = 1.3
     sample_captions: Annotated[tuple[str, ...], about("what is said while it trains")] = ()
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (
@@ -286,10 +274,6 @@ class VoiceRecipe(Recipe):
         whole_heads(self.width, self.heads)
         if FRAMES % self.patch:
             raise MisuseError(f"patch={self.patch} does not divide {FRAMES} frames: use 1, 2 or 4")
-
-    @property
-    def prompts(self) -> tuple[str, ...]:
-        return self.sample_captions
 
 
 VOICE_RECIPES: tuple[Recipe, ...] = (

@@ -59,10 +59,6 @@ class GanRecipe(Recipe):
     def widest(self) -> int:
         return 9 * self.width  # of a 3×3 convolution
 
-    @property
-    def prompts(self) -> tuple[str, ...]:
-        return self.sample_captions
-
 
 GAN_RECIPES: tuple[Recipe, ...] = (
     GanRecipe(

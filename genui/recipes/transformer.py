@@ -9,6 +9,13 @@ from genui.base.errors import MisuseError
 from genui.base.schema import about
 from genui.recipes.base import Fraction, Positive, Recipe, Share
 
+# What text and music have in common.
+Layers = Annotated[int, Meta(ge=1, le=96), about("blocks of the network")]
+Width = Annotated[int, Meta(ge=8, le=8192), about("numbers that stand for a token")]
+Heads = Annotated[int, Meta(ge=1, le=128), about("of attention; they share the width")]
+Dropout = Annotated[Fraction, about("share of the features that a training step does not see")]
+SampleTokens = Annotated[Positive, about("tokens of such a sample")]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TextRecipe(Recipe):
@@ -20,17 +27,15 @@ class TextRecipe(Recipe):
         about("what a token is: a character, a byte, or a part of a word (BPE)"),
     ] = "chars"
     vocab_size: Annotated[int, Meta(ge=256, le=65536), about("tokens of a BPE tokenizer")] = 2048
-    layers: Annotated[int, Meta(ge=1, le=96), about("blocks of the network")] = 6
-    width: Annotated[int, Meta(ge=8, le=8192), about("numbers that stand for a token")] = 256
+    layers: Layers = 6
+    width: Width = 256
     context: Annotated[int, Meta(ge=8, le=8192), about("tokens that it sees before the next")] = 256
-    dropout: Annotated[
-        Fraction, about("share of the features that a training step does not see")
-    ] = 0.1
+    dropout: Dropout = 0.1
     fim_rate: Annotated[
         Share, about("share of the windows shown with a gap to fill; needs tokenizer=bpe")
     ] = 0.0
     sample_prompt: Annotated[str, about("what a sample goes on from while it trains")] = "\n"
-    sample_tokens: Annotated[Positive, about("tokens of such a sample")] = 300
+    sample_tokens: SampleTokens = 300
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (
         "tokenizer",
@@ -55,7 +60,7 @@ class TransformerRecipe(TextRecipe):
     """A decoder-only Transformer on tokens (Vaswani et al. 2017; Radford et al. 2019)."""
 
     family: str = "transformer"
-    heads: Annotated[int, Meta(ge=1, le=128), about("of attention; they share the width")] = 4
+    heads: Heads = 4
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (*TextRecipe.ARCHITECTURE, "heads")
 
@@ -140,19 +145,17 @@ class MusicRecipe(Recipe):
 
     family: str = "transformer"
     medium: str = "music"
-    layers: Annotated[int, Meta(ge=1, le=96), about("blocks of the network")] = 4
-    width: Annotated[int, Meta(ge=8, le=8192), about("numbers that stand for a token")] = 192
-    heads: Annotated[int, Meta(ge=1, le=128), about("of attention; they share the width")] = 3
+    layers: Layers = 4
+    width: Width = 192
+    heads: Heads = 3
     context: Annotated[
         int, Meta(ge=64, le=8192), about("tokens that it sees before the next, 4 a sixteenth")
     ] = 384
-    dropout: Annotated[
-        Fraction, about("share of the features that a training step does not see")
-    ] = 0.1
+    dropout: Dropout = 0.1
     sample_prompt: Annotated[str, about("the key and metre of a sample while it trains")] = (
         "G major, 4/4, upbeat"
     )
-    sample_tokens: Annotated[Positive, about("tokens of such a sample")] = 400
+    sample_tokens: SampleTokens = 400
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = ("layers", "width", "heads")
 

@@ -5,7 +5,7 @@ Adam gives another value.
 """
 
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -188,6 +188,34 @@ class Family(Protocol):
         ...
 
 
+class SingleNetwork(ABC):
+    """A family of one network, trained by one loss."""
+
+    _net: MLP
+
+    @abstractmethod
+    def loss(self, weights: Tensor, x: Tensor, labels: Tensor, draw: np.random.Generator) -> Tensor:
+        """What is minimised, on points [N, 2] of the classes [N]."""
+
+    def reported(self, loss: float) -> float:
+        """The loss in the unit in which it is shown."""
+        return loss
+
+    def begin(self, draw: np.random.Generator) -> Learned:
+        return Learned.of(self._net.begin(draw, last=0.1))
+
+    def train(
+        self,
+        learned: Learned,
+        x: Tensor,
+        labels: Tensor,
+        draw: np.random.Generator,
+        learning_rate: float,
+    ) -> tuple[Learned, Measures]:
+        learned, loss = learned.step(lambda w: self.loss(w, x, labels, draw), learning_rate)
+        return learned, (("loss", self.reported(loss)),)
+
+
 @runtime_checkable
 class Classifies(Protocol):
     """A family that answers p(class | x, y)."""
@@ -242,7 +270,7 @@ LEAST = 0.04  # the lowest level at which a field is shown: without noise it has
 KERNEL = 0.06  # width of what samples are smoothed with for a density
 
 
-class FieldFamily:
+class FieldFamily(SingleNetwork):
     """What diffusion and flow matching share. A subclass says what its network learns."""
 
     levels = True
@@ -257,10 +285,6 @@ class FieldFamily:
         return self._net(weights, torch.cat([fourier_features(x), level.sin(), level.cos()], dim=1))
 
     @abstractmethod
-    def loss(self, weights: Tensor, x: Tensor, draw: np.random.Generator) -> Tensor:
-        """What is made small, on points [N, 2]."""
-
-    @abstractmethod
     def velocity(self, weights: Tensor, x: Tensor, noise: float) -> Tensor:
         """dx / d(noise level) at places [N, 2], at a level above 0."""
 
@@ -271,22 +295,6 @@ class FieldFamily:
     @abstractmethod
     def start(self, draw: np.random.Generator, count: int) -> Tensor:
         """Pure noise: places [count, 2] at level 1."""
-
-    # --- as a Family --------------------------------------------------------------------
-
-    def begin(self, draw: np.random.Generator) -> Learned:
-        return Learned.of(self._net.begin(draw, last=0.1))
-
-    def train(
-        self,
-        learned: Learned,
-        x: Tensor,
-        labels: Tensor,
-        draw: np.random.Generator,
-        learning_rate: float,
-    ) -> tuple[Learned, Measures]:
-        learned, loss = learned.step(lambda weights: self.loss(weights, x, draw), learning_rate)
-        return learned, (("loss", loss),)
 
     def look(self, learned: Learned, draw: np.random.Generator, count: int, noise: float) -> Sight:
         """The particles that have come down to a level, their density, and the field there."""
@@ -334,7 +342,7 @@ BIN = 2 * EDGE / GRID
 X_WAVES = torch.arange(1, 7) * math.pi / EDGE  # in which x is given to the network
 
 
-class Autoregressive:
+class Autoregressive(SingleNetwork):
     """GRID logits for x, and a network from x to as many for y; points beyond the plane count
     to its edge. The loss is the negative log-likelihood in bits: 0 is an even plane's."""
 
@@ -356,23 +364,15 @@ class Autoregressive:
         first = weights[:GRID].log_softmax(dim=0)
         return first, self._net(weights[GRID:], self._features).log_softmax(dim=1)
 
-    def train(
-        self,
-        learned: Learned,
-        x: Tensor,
-        labels: Tensor,
-        draw: np.random.Generator,
-        learning_rate: float,
-    ) -> tuple[Learned, Measures]:
+    def loss(self, weights: Tensor, x: Tensor, labels: Tensor, draw: np.random.Generator) -> Tensor:
+        """In nats."""
         at = ((x + EDGE) / BIN).long().clamp(0, GRID - 1)
+        first, second = self._logs(weights)
+        nats = F.nll_loss(first.expand(len(x), GRID), at[:, 0])
+        return nats + F.nll_loss(second[at[:, 0]], at[:, 1])
 
-        def loss(weights: Tensor) -> Tensor:
-            first, second = self._logs(weights)
-            nats = F.nll_loss(first.expand(len(x), GRID), at[:, 0])
-            return nats + F.nll_loss(second[at[:, 0]], at[:, 1])
-
-        learned, nats = learned.step(loss, learning_rate)
-        return learned, (("loss", (nats - 2 * math.log(GRID)) / math.log(2)),)
+    def reported(self, loss: float) -> float:
+        return (loss - 2 * math.log(GRID)) / math.log(2)
 
     def _sample(self, learned: Learned, draw: np.random.Generator, count: int) -> Tensor:
         first, second = self._logs(learned.average)
@@ -398,7 +398,7 @@ def _bins_at(cumulative: Tensor, u: Tensor) -> Tensor:
 # --- A classifier, the discriminative twin: p(class | x, y), and nothing of where points are --
 
 
-class Classifier:
+class Classifier(SingleNetwork):
     """A network from a place to a logit a class, trained by cross-entropy in bits."""
 
     title = "classifier"
@@ -411,22 +411,9 @@ class Classifier:
             )
         self._net = MLP((2, width, width, width, classes))
 
-    def begin(self, draw: np.random.Generator) -> Learned:
-        return Learned.of(self._net.begin(draw, last=0.1))
-
-    def train(
-        self,
-        learned: Learned,
-        x: Tensor,
-        labels: Tensor,
-        draw: np.random.Generator,
-        learning_rate: float,
-    ) -> tuple[Learned, Measures]:
-        def loss(weights: Tensor) -> Tensor:
-            return F.cross_entropy(self._net(weights, x / SPREAD), labels) / np.log(2)
-
-        learned, bits = learned.step(loss, learning_rate)
-        return learned, (("loss", bits),)
+    def loss(self, weights: Tensor, x: Tensor, labels: Tensor, draw: np.random.Generator) -> Tensor:
+        """In bits."""
+        return F.cross_entropy(self._net(weights, x / SPREAD), labels) / np.log(2)
 
     def chances(self, learned: Learned, x: Tensor) -> Tensor:
         """The probability of each class [classes, N] at places [N, 2]."""
@@ -453,7 +440,7 @@ class Diffusion(FieldFamily):
 
     title = "diffusion"
 
-    def loss(self, weights: Tensor, x: Tensor, draw: np.random.Generator) -> Tensor:
+    def loss(self, weights: Tensor, x: Tensor, labels: Tensor, draw: np.random.Generator) -> Tensor:
         """Their equation 8: c_out² times the weight λ(σ) is 1."""
         sigma = (P_MEAN + P_STD * normal(draw, len(x), 1)).exp()
         angle = torch.atan(sigma / SPREAD)
@@ -487,7 +474,7 @@ class FlowMatching(FieldFamily):
 
     title = "flow matching"
 
-    def loss(self, weights: Tensor, x: Tensor, draw: np.random.Generator) -> Tensor:
+    def loss(self, weights: Tensor, x: Tensor, labels: Tensor, draw: np.random.Generator) -> Tensor:
         noise = uniform(draw, len(x), 1)
         away = SPREAD * normal(draw, len(x), 2)
         between = noise * away + (1 - noise) * x
