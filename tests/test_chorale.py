@@ -70,7 +70,7 @@ def test_a_note_is_read_as_it_is_spelled(pitch: int, flats: bool) -> None:
 
 @pytest.mark.parametrize("word", ["H4", "C9", "C", "c#", "440", "🎵", "C-1"])
 def test_a_word_that_is_no_note_is_refused(word: str) -> None:
-    with pytest.raises(MisuseError, match="a note is named as C4"):
+    with pytest.raises(MisuseError, match="give a note such as C4"):
         chorale.parse_token(word)
 
 

@@ -71,9 +71,9 @@ def test_every_recipe_class_of_the_table_has_a_recipe_that_ships() -> None:
 
 
 def test_what_generates_nothing_says_what_it_does_instead() -> None:
-    with pytest.raises(MisuseError, match="it labels images, and generates nothing"):
+    with pytest.raises(MisuseError, match="it labels images and cannot generate"):
         kind_of("classifier", "image", "it")
-    assert does("harmonium", "text") == "is of a kind that this genui does not know"
+    assert does("harmonium", "text") == "is of a kind that this version of genui does not know"
 
 
 def test_media_and_families_are_told_apart_in_the_table_alone() -> None:

@@ -71,7 +71,7 @@ def test_each_seed_gives_one_and_its_whole_request() -> None:
 @pytest.mark.parametrize(
     ("settings", "why"),
     [
-        (ImageSettings(), "pure noise still"),
+        (ImageSettings(), "still pure noise"),
         (TextSettings(), "nothing is written yet"),
         (LabSettings(), "no variations"),
     ],

@@ -1,13 +1,13 @@
-"""Settings as data: what each field of a class of settings says of itself in its annotation.
+"""Settings as data: the annotation of a field describes it.
 
 A setting is one annotated field of a msgspec Struct or a dataclass:
 
     guidance: Annotated[
-        float, Meta(ge=0, le=20), about("how strongly the caption pulls", key="g", step=0.5)
+        float, Meta(ge=0, le=20), about("classifier-free guidance scale", key="g", step=0.5)
     ] = 2.0
 
-The options of the shell and their help, forms, inspectors, keys, `+` and `-`, the axes of a grid
-and the errors are all read from it, by `settings_of`.
+`settings_of` reads the annotations. Shell options and their help, forms, inspectors, keys, `+` and
+`-`, grid axes and errors are derived from them.
 """
 
 import dataclasses
@@ -22,34 +22,34 @@ from msgspec import Meta, Struct
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.text import from_text
 
-_ENDLESS = 1 << 62  # a bound that nobody types
+_ENDLESS = 1 << 62  # a bound from here on is not shown
 
 
 class About(Struct, frozen=True, kw_only=True):
-    """What a field says of itself beside its type, title and description."""
+    """The description of a field, beside its type, title and text."""
 
     key: str = ""
-    """The key that asks for it, or goes to its next choice, in the pane that has such settings."""
+    """The key that opens its input, or selects its next choice, in a pane with such settings."""
     id: str = ""
-    """How `keys.toml` calls that key, where not by the field."""
+    """The name of that key in `keys.toml`; by default that of the field."""
     step: float | tuple[float, ...] = 0
-    """What `+` and `-` add and take away, or the values that they go through; 0 is not at all."""
+    """The step of `+` and `-`, or the values that they go through; 0 disables them."""
     off: Any = None
     """The value that switches it off."""
     format: str = ""
-    """How the inspector formats a value, as `str.format` takes it."""
+    """A `str.format` template for a value in the inspector."""
     axis: str = ""
-    """Values as an example, where it may be the axis of a grid."""
+    """Example values, if it can be the axis of a grid."""
     source: str = ""
-    """Who described it."""
+    """The paper or person that introduced it."""
     rare: bool = False
-    """Whether it is told only where it is not the default."""
+    """Whether it is shown only if it differs from the default."""
     choices: Mapping[str, Any] | None = None
-    """The names that it may be, each with its title or something that has a `title`."""
+    """The allowed names, each with a title or an object that has a `title`."""
 
 
 def about(description: str, title: str = "", **more: Any) -> Meta:
-    """The annotation that describes a setting; `more` are the fields of About."""
+    """The annotation that describes a setting; `more` are fields of About."""
     return Meta(title=title or None, description=description, extra={"about": About(**more)})
 
 
@@ -73,19 +73,19 @@ class Setting(Struct, frozen=True, kw_only=True):
 
     @property
     def option(self) -> str:
-        """As the command line spells it."""
+        """Its option on the command line."""
         return "--" + self.name.replace("_", "-")
 
     @property
     def metavar(self) -> str:
-        """What stands for a value in the help of its option."""
+        """The placeholder for a value in the help of its option."""
         if self.choices is not None:
             return "NAME"
         return {"int": "N", "float": "X", "ints": "N,N,…", "floats": "X,X,…"}.get(self.type, "TEXT")
 
     @property
     def range(self) -> str:
-        """Its bounds in words: `0 to 20`, `above 0, up to 1`; "" where there are none."""
+        """Its bounds in words: `0 to 20`, `above 0, up to 1`; "" without bounds."""
         low = None if self.ge is None else f"{self.ge:,.10g}"
         above = None if self.gt is None else f"above {self.gt:,.10g}"
         high = None if self.le is None or self.le >= _ENDLESS else f"{self.le:,.10g}"
@@ -98,7 +98,7 @@ class Setting(Struct, frozen=True, kw_only=True):
 
     @property
     def help(self) -> str:
-        """Its description, with its choices or bounds."""
+        """Its description with its choices or bounds."""
         bounds = self.range if self.choices is None else ", ".join(self.choices)
         return f"{self.description} ({bounds})" if bounds else self.description
 
@@ -117,14 +117,13 @@ class Setting(Struct, frozen=True, kw_only=True):
         return f"{words}, {self.range}" if self.range else words
 
     def parse(self, text: str, label: str) -> Any:
-        """Its value from text. Raises MisuseError, one line that begins with `asked`."""
+        """Its value from text. Raises MisuseError, one line that begins with `label`."""
         text = text.strip() if self.type != "str" else text
         if self.choices is not None and text not in self.choices:
             raise MisuseError(f"{label}: no such {self.title}; {did_you_mean(text, self.choices)}")
-        several = self.type.endswith("s")
-        given = [part.strip() for part in text.split(",") if part.strip()] if several else text
+        parts = [part.strip() for part in text.split(",") if part.strip()]
         try:
-            value = from_text(given, self.hint)
+            value = from_text(parts if self.type.endswith("s") else text, self.hint)
         except msgspec.ValidationError:
             raise MisuseError(f"{label}: expected {self.expected}") from None
         if isinstance(value, float) and not math.isfinite(value):
@@ -132,7 +131,7 @@ class Setting(Struct, frozen=True, kw_only=True):
         return value
 
     def nudge(self, value: Any, direction: int) -> Any:
-        """The value a step up or down; at the end of its range it stays."""
+        """The value one step up or down, within its range."""
         if self.choices is not None:
             names = list(self.choices)
             return names[(names.index(value) + direction) % len(names)]
@@ -151,7 +150,7 @@ class Setting(Struct, frozen=True, kw_only=True):
         return int(new) if self.type == "int" else float(new)
 
     def show(self, value: Any) -> str:
-        """A value as a person reads it."""
+        """A value as text for the user."""
         if self.choices is not None:
             choice = self.choices.get(value, value)
             return choice if isinstance(choice, str) else choice.title
@@ -170,7 +169,7 @@ class Setting(Struct, frozen=True, kw_only=True):
 def settings_of(kind: type) -> Mapping[str, Setting]:
     """The fields of a Struct or dataclass by name.
 
-    A field that a subclass annotates again has the description of the class above it.
+    A field that a subclass annotates again without a description keeps that of the parent class.
     """
     hints = get_type_hints(kind, include_extras=True)
     above = [get_type_hints(base, include_extras=True) for base in kind.__mro__[1:-1]]
@@ -192,14 +191,14 @@ def settings_of(kind: type) -> Mapping[str, Setting]:
 
 
 def ordered(kind: type) -> list[Setting]:
-    """The fields as a person reads them: those that `kind.FIRST` names, then the others."""
+    """The fields in display order: those that `kind.FIRST` names, then the others."""
     known = settings_of(kind)
     first = [known[name] for name in getattr(kind, "FIRST", ())]
     return first + [one for one in known.values() if one not in first]
 
 
 def markdown_table(kind: type) -> str:
-    """The fields as a table of the manual: option, key, values and what each does."""
+    """The fields as a table of the manual: option, key, values and description."""
     lines = ["| option | key | values | |", "|---|---|---|---|"]
     for one in settings_of(kind).values():
         key = f"`{one.about.key}`" if one.about.key else ""
@@ -216,7 +215,7 @@ def _defaults(kind: type) -> dict[str, Any]:
 
 
 def setting(name: str, hint: Any, default: Any = None) -> Setting:
-    """What an annotated type says of a field."""
+    """The setting that an annotated type describes."""
     info = msgspec.inspect.type_info(hint)
     words: dict[str, Any] = {}
     extra: dict[str, Any] = {}

@@ -46,7 +46,7 @@ def build_generator(
     """
     name = _kind(recipe).generator
     if not name:
-        raise MisuseError(f"{recipe.name} is a {recipe.family}: it labels, and generates nothing")
+        raise MisuseError(f"{recipe.name} is a {recipe.family}: it labels and cannot generate")
     return resolve(name)(recipe, tensors, described, machine, device)
 
 

@@ -1,11 +1,11 @@
 """The messages between the app and the worker: frozen, typed, versioned.
 
-Nothing here knows a family: a trace starts, advances by steps, forks by edits, and every step
-sends one frame.
+They are the same for every family of models: a trace starts, advances by steps, forks by edits,
+and every step sends one frame.
 
-- `generation`: what is asked of a generation, which saved files hold too.
-- `messages`: what the app asks of the worker, and what that answers.
-- `pipe`: how messages travel.
+- `settings`: the settings and edits of a generation, which saved files hold too.
+- `messages`: the requests of the app and the replies of the worker.
+- `pipe`: how messages are sent.
 """
 
 from genui.protocol.messages import *  # noqa: F403

@@ -1,12 +1,10 @@
-"""Four-voice music as tokens: a voice a sixteenth, a held note told from one struck again.
+"""Four-voice music as tokens, shared by the engine, the app and saved files.
 
-Nothing but numbers, so that the engine, the app and what is saved share it.
-
-A piece is a grid: at each sixteenth each voice has one token: HOLD (what sounded goes on),
-REST, or a note that begins. The grid is written in an `order`: sixteenth by sixteenth, in
-each the soprano, the bass, then what lies between them. Voices that *lead* (a given
-melody, say) are written LOOKAHEAD sixteenths before the others, so that whoever harmonises
-them sees where they are going.
+A piece is a grid: at each sixteenth each voice has one token. It is HOLD (the last note is held),
+REST, or a note that begins. `slot_order` is the order in which the grid is written: sixteenth by
+sixteenth, in each the soprano, the bass, then the voices between them. Voices that *lead* (a given
+melody, for example) are written LOOKAHEAD sixteenths before the others, so that the model knows
+them before it harmonizes them.
 """
 
 from dataclasses import dataclass
@@ -17,33 +15,33 @@ from genui.base.errors import MisuseError
 
 VOICES = ("soprano", "alto", "tenor", "bass")
 QUARTER = 4  # sixteenths
-LOOKAHEAD = 8  # sixteenths that leading voices are written before the others
+LOOKAHEAD = 8  # sixteenths by which leading voices are ahead of the others
 
 LOWEST, HIGHEST = 33, 84
 """MIDI numbers of A1 and C6: the notes that have a token."""
 
 RANGES = ((57, 81), (52, 76), (45, 69), (36, 65))
-"""Lowest and highest note of each voice; wider than Bach's own in the chorales by little."""
+"""Lowest and highest note of each voice; slightly wider than in Bach's chorales."""
 
 HOLD, REST, END = 0, 1, 2
 FIRST_NOTE = 3
 FIRST_KEY = FIRST_NOTE + HIGHEST - LOWEST + 1
-ANY_KEY = 24  # the key where none is known
+ANY_KEY = 24  # an unknown key
 FIRST_LEAD = FIRST_KEY + ANY_KEY + 1
 SIZE = FIRST_LEAD + (1 << len(VOICES))
-"""How many tokens there are: these three, the notes, the keys, the sets of leading voices."""
+"""The number of tokens: HOLD, REST, END, the notes, the keys, the sets of leading voices."""
 
 VOICE_TOKENS = frozenset({HOLD, REST, *range(FIRST_NOTE, FIRST_KEY)})
-"""The tokens that a voice has."""
+"""The tokens that can stand in a voice."""
 
 INPUTS = SIZE + HIGHEST - LOWEST + 1
-"""How many the network reads: a HOLD is read as the note that it holds."""
+"""The number of inputs of the network: a HOLD is read as the note that it holds."""
 
 MOST_SIXTEENTHS = 4096
-"""Of a piece: 256 bars of 4/4."""
+"""The longest piece: 256 bars of 4/4."""
 
 MELODY_FIRST = frozenset({0})
-"""What leads where nothing is given: the soprano, as a hymn's tune did for Bach."""
+"""The leading voice if none is given: the soprano, as Bach harmonized a hymn tune."""
 
 BARS = (16, 12)  # sixteenths of a bar: 4/4, 3/4
 METRES = ("4/4", "3/4")
@@ -57,7 +55,7 @@ _RANK = tuple(_ORDER.index(voice) for voice in range(len(VOICES)))
 
 
 class Slot(NamedTuple):
-    """One token's place in the grid: of `voice` at `sixteenth`."""
+    """The position of a token in the grid."""
 
     voice: int
     sixteenth: int
@@ -65,9 +63,9 @@ class Slot(NamedTuple):
 
 @dataclass(frozen=True)
 class Opening:
-    """What a piece begins as: its key (tonic, 12 more for minor; ANY_KEY), metre and upbeat.
+    """The key of a piece (tonic, 12 more for minor; or ANY_KEY), its metre and upbeat.
 
-    `begins` is the sixteenth of the bar at which it begins: 0 is the first beat.
+    `begins` is the sixteenth of the bar at which the piece begins: 0 is the first beat.
     """
 
     key: int = ANY_KEY
@@ -76,12 +74,12 @@ class Opening:
 
 
 def note_token(pitch: int) -> int:
-    """The token of a MIDI number from LOWEST to HIGHEST that begins."""
+    """The token that begins a note: a MIDI number from LOWEST to HIGHEST."""
     return FIRST_NOTE + pitch - LOWEST
 
 
 def pitch_of(token: int) -> int | None:
-    """The MIDI number that a token begins; None where it begins none."""
+    """The MIDI number of the note that a token begins, else None."""
     return token - FIRST_NOTE + LOWEST if FIRST_NOTE <= token < FIRST_KEY else None
 
 
@@ -96,29 +94,28 @@ def lead_token(leads: frozenset[int]) -> int:
 
 @lru_cache(maxsize=16)
 def slot_order(leads: frozenset[int], sixteenths: int) -> tuple[Slot, ...]:
-    """The slots of a piece of that length as they are written.
+    """The slots of a piece of that length, in the order in which they are written.
 
-    The END of the piece has a slot as well: that of the voice that is written first, one
-    sixteenth after its last.
+    The END of the piece has a slot too: in the first voice, one sixteenth after the last.
     """
     shift = LOOKAHEAD if leads else 0
-    keyed = [
+    ranks = [
         ((at + (0 if voice in leads else shift)) * len(VOICES) + _RANK[voice], Slot(voice, at))
         for voice in range(len(VOICES))
         for at in range(sixteenths)
     ]
     first = first_voice(leads)
-    keyed.append((sixteenths * len(VOICES) + _RANK[first], Slot(first, sixteenths)))
-    return tuple(slot for _, slot in sorted(keyed))
+    ranks.append((sixteenths * len(VOICES) + _RANK[first], Slot(first, sixteenths)))
+    return tuple(slot for _, slot in sorted(ranks))
 
 
 def first_voice(leads: frozenset[int]) -> int:
-    """The voice that is written first at each sixteenth, and so says when the piece ends."""
+    """The voice that is written first at each sixteenth; END stands in it."""
     return min(leads or range(len(VOICES)), key=_RANK.__getitem__)
 
 
 def allowed_tokens(slot: Slot, leads: frozenset[int], sixteenths: int | None) -> frozenset[int]:
-    """The tokens that can stand in a slot of a piece whose length, where it is known, is this."""
+    """The tokens that can stand in a slot; `sixteenths` is the length of the piece, if known."""
     if sixteenths is not None:
         return frozenset({END}) if slot.sixteenth == sixteenths else VOICE_TOKENS
     ends = slot.voice == first_voice(leads) and slot.sixteenth > 0
@@ -126,24 +123,24 @@ def allowed_tokens(slot: Slot, leads: frozenset[int], sixteenths: int | None) ->
 
 
 def beat_position(slot: Slot, leads: frozenset[int], opening: Opening) -> int:
-    """Which beat of the bar a slot is at, of which voice, and whether that leads: 0 to PLACES."""
+    """A number below PLACES for the beat of a slot in the bar, its voice and whether it leads."""
     beat = (opening.begins + slot.sixteenth) % opening.bar
     beat += 0 if opening.bar == BARS[0] else BARS[0]
     return (beat * len(VOICES) + slot.voice) * 2 + (slot.voice in leads)
 
 
-# --- the network's view: a token, whose it is, and what is asked for next -----------------
+# --- Inputs of the network: a token, its voice, and the position of the next token ----------
 
 
 NOBODY = len(VOICES)
-"""In place of a voice: of the tokens that a piece opens with."""
+"""The voice of the tokens before the first slot."""
 
 
 def input_id(token: int, sounds: int, voice: int, next_position: int) -> int:
-    """One number for what the network reads at a position.
+    """The input of the network as one number.
 
-    A token, the voice that has it (or NOBODY), and the place of the slot that comes next. Of a
-    HOLD the note's token that `sounds` in that voice counts (HOLD or REST where none does).
+    It encodes a token, its voice (or NOBODY), and the `beat_position` of the next slot. For a
+    HOLD it has the token of the note that `sounds` in that voice (HOLD or REST if none does).
     """
     if token == HOLD and sounds >= FIRST_NOTE:
         token = SIZE + sounds - FIRST_NOTE
@@ -151,13 +148,13 @@ def input_id(token: int, sounds: int, voice: int, next_position: int) -> int:
 
 
 def opening_inputs(leads: frozenset[int], opening: Opening) -> tuple[int, int]:
-    """What the network reads first: the key, and which voices lead."""
+    """The first two inputs of the network: the key, and the leading voices."""
     next_position = beat_position(Slot(first_voice(leads), 0), leads, opening)
     key, lead = key_token(opening.key), lead_token(leads)
     return input_id(key, HOLD, NOBODY, next_position), input_id(lead, HOLD, NOBODY, next_position)
 
 
-# --- words for people -----------------------------------------------------------------
+# --- Tokens, keys and openings as text ------------------------------------------------
 
 
 def spell(pitch: int, flats: bool = False) -> str:
@@ -167,7 +164,7 @@ def spell(pitch: int, flats: bool = False) -> str:
 
 
 def spell_token(token: int, flats: bool = False) -> str:
-    """A token as a person reads it."""
+    """A token as text."""
     pitch = pitch_of(token)
     if pitch is not None:
         return spell(pitch, flats)
@@ -175,7 +172,7 @@ def spell_token(token: int, flats: bool = False) -> str:
 
 
 def spell_input(number: int) -> str:
-    """What `seen` made, as a person reads it: the voice and its token, "S G4"."""
+    """The result of `input_id` as text: the voice and its token, "S G4"."""
     voice, token = number // INPUTS % (len(VOICES) + 1), number % INPUTS
     if voice == NOBODY:
         return spell_key(token - FIRST_KEY) if token < FIRST_LEAD else "order"
@@ -184,7 +181,7 @@ def spell_input(number: int) -> str:
 
 
 def spell_key(key: int) -> str:
-    """A key as a person says it: "G minor"."""
+    """A key as text: "G minor"."""
     if key == ANY_KEY:
         return "any key"
     names = _FLAT if has_flats(key) else _SHARP
@@ -192,7 +189,7 @@ def spell_key(key: int) -> str:
 
 
 def key_signature(key: int) -> str:
-    """A key as MIDI files have it: "Bb", "F#m"; "" for ANY_KEY."""
+    """A key as in MIDI files: "Bb", "F#m"; "" for ANY_KEY."""
     if key == ANY_KEY:
         return ""
     name = (_FLAT if has_flats(key) else _SHARP)[key % 12]
@@ -206,15 +203,15 @@ def has_flats(key: int) -> bool:
 
 
 def spell_opening(opening: Opening) -> str:
-    """The prompt that asks for this opening: "G minor, 3/4, upbeat"."""
+    """The prompt for this opening: "G minor, 3/4, upbeat"."""
     words = [spell_key(opening.key), METRES[BARS.index(opening.bar)]]
     return ", ".join([*words, *(["upbeat"] if opening.begins else [])])
 
 
 def parse_opening(text: str) -> Opening:
-    """An opening from words: a key, a metre, "upbeat" (a quarter), in any order, each optional.
+    """An opening from text: a key, a metre, "upbeat" (a quarter), in any order, each optional.
 
-    Raises MisuseError, one line, for a word that is none of these.
+    Raises MisuseError, one line, for any other word.
     """
     key, bar, upbeat = ANY_KEY, BARS[0], False
     words = text.lower().replace(",", " ").replace("♯", "#").replace("♭", "b").split()
@@ -231,8 +228,8 @@ def parse_opening(text: str) -> Opening:
             key = (_LETTERS[word[0]] + {"": 0, "#": 1, "b": -1}[word[1:]]) % 12
         else:
             raise MisuseError(
-                f"{word[:24]!r}: a piece is asked for by its key, its metre and an upbeat, each "
-                "optional, as in 'G minor, 3/4, upbeat'"
+                f"{word[:24]!r}: give a key, a metre and an upbeat, each optional, as in "
+                "'G minor, 3/4, upbeat'"
             )
     return Opening(key, bar, bar - QUARTER if upbeat else 0)
 
@@ -255,6 +252,6 @@ def parse_token(word: str) -> int:
         if LOWEST <= pitch <= HIGHEST:
             return note_token(pitch)
     raise MisuseError(
-        f"{word[:24]!r}: a note is named as C4, F#3 or Bb2, from {spell(LOWEST)} to "
-        f"{spell(HIGHEST)}; - holds the one before, and rest is silence"
+        f"{word[:24]!r}: give a note such as C4, F#3 or Bb2, from {spell(LOWEST)} to "
+        f"{spell(HIGHEST)}, - to hold the last note, or rest"
     )

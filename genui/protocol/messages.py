@@ -1,4 +1,4 @@
-"""The messages themselves: what the app asks of the worker, and what it answers."""
+"""The messages: requests of the app and replies of the worker."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,11 +10,11 @@ from genui.protocol.settings import Axis, Edit, EditAt, RgbImage, Seed, Settings
 VERSION = 3
 
 EDGE = 1.25
-"""The Lab shows the plane from -EDGE to EDGE; data lie within -1 and 1 or close by."""
+"""The Lab shows the plane from -EDGE to EDGE; the data are scaled to about -1 to 1."""
 GRID = 48
-"""Cells along each side of what the Lab draws as a surface."""
+"""Cells along each side of a surface in the Lab."""
 LAB = "lab:"
-"""A model's name that begins so is a family that the Lab trains."""
+"""The prefix of a model's name that is a family of the Lab."""
 
 
 # --- app to worker ------------------------------------------------------------------
@@ -27,9 +27,10 @@ class Hello(Struct, frozen=True, tag="hello"):
 
 
 class Start(Struct, frozen=True, tag="start", kw_only=True):
-    """Begin a trace, with the edits of the branch it is. Answered by Started or Failed.
+    """Begin a trace, with the edits of its branch. Answered by Started or Failed.
 
-    What makes a trace again, bit for bit on the same machine: everything here but its number.
+    The same request on the same machine gives the same bits; the number of the trace is
+    irrelevant.
     """
 
     trace: int
@@ -38,17 +39,17 @@ class Start(Struct, frozen=True, tag="start", kw_only=True):
     seed: Seed
     settings: Settings
     edits: tuple[EditAt, ...] = ()  # in the order of their steps
-    # `init` is what to begin from: an image, the path of a file for the worker to read,
-    # FROM_DATA, or voices that are given (`score.Given`). Images only: `strength` is the share
-    # of the steps that it is drowned for, so 1 leaves nothing of it.
+    # `init` is what to start from: an image, the path of a file for the worker to read,
+    # FROM_DATA, or given voices (`score.Given`). For images, `strength` is the share of the
+    # schedule that is re-noised; 1 ignores the image.
     init: RgbImage | str | None = None
     strength: Annotated[float, Meta(gt=0, le=1)] = 0.6
-    forward: bool = False  # the forward process: `init` drowns in noise
+    forward: bool = False  # the forward process: noise is added to `init`
     grid: Annotated[tuple[Axis, ...], Meta(max_length=2)] = ()  # along x, along y: one batch
 
 
 class Fork(Struct, frozen=True, tag="fork", kw_only=True):
-    """A new trace that shares the steps of `parent` up to `step`, where the edit applies.
+    """A new trace with the steps of `parent` up to `step`, where the edit applies.
 
     Answered by Started or Failed.
     """
@@ -61,7 +62,7 @@ class Fork(Struct, frozen=True, tag="fork", kw_only=True):
 
 
 class Advance(Struct, frozen=True, tag="advance", kw_only=True):
-    """Take up to `steps` steps from step `start`; a frame each, then Idle."""
+    """Take up to `steps` steps from step `start`. Answered by a frame for each, then Idle."""
 
     trace: int
     start: int
@@ -75,20 +76,20 @@ class Cancel(Struct, frozen=True, tag="cancel"):
 
 
 class Close(Struct, frozen=True, tag="close"):
-    """Forget the trace."""
+    """Remove the trace from memory."""
 
     trace: int
 
 
 class Attend(Struct, frozen=True, tag="attend", kw_only=True):
-    """What the token of `step` attended to. Answered by Attention or Failed."""
+    """The attention of the token of `step`. Answered by Attention or Failed."""
 
     trace: int
     step: int
 
 
 class Nearest(Struct, frozen=True, tag="nearest", kw_only=True):
-    """What of the training data is most like `step`. Answered by Neighbours or Failed."""
+    """The training data most similar to `step`. Answered by Neighbours or Failed."""
 
     trace: int
     step: int
@@ -96,10 +97,10 @@ class Nearest(Struct, frozen=True, tag="nearest", kw_only=True):
 
 
 class Inspect(Struct, frozen=True, tag="look", kw_only=True):
-    """What a network of the Lab makes of the plane after `step` steps, at a noise level (0: none,
-    1: all noise) where it has such; with `paths`, how particles get from noise to there.
+    """The output of a network of the Lab over the plane after `step` steps.
 
-    Answered by Seen or Failed.
+    `noise` is the noise level, for families that have one (0: none, 1: all noise). With `paths`
+    the reply has the paths of particles from noise to samples. Answered by Inspection or Failed.
     """
 
     trace: int
@@ -109,7 +110,7 @@ class Inspect(Struct, frozen=True, tag="look", kw_only=True):
 
 
 class Label(Struct, frozen=True, tag="label", kw_only=True):
-    """What a classifier says of the sample as it stands at `step`. Answered by Labels or Failed."""
+    """Classify the sample at `step`. Answered by Labels or Failed."""
 
     trace: int
     step: int
@@ -117,7 +118,7 @@ class Label(Struct, frozen=True, tag="label", kw_only=True):
 
 
 class Warm(Struct, frozen=True, tag="warm"):
-    """Load a model before it is asked for."""
+    """Load a model before it is needed."""
 
     model: str
 
@@ -128,8 +129,8 @@ Request = (
 
 
 # --- worker to app ------------------------------------------------------------------
-# Frames come by the hundred a second and are kept: they hold no cycles (gc=False), so that
-# the collector need not look through them while a key waits.
+# Frames arrive by the hundred per second and stay in memory. They hold no cycles (gc=False), so
+# the garbage collector skips them and keys are answered sooner.
 
 
 class Ready(Struct, frozen=True, tag="ready", kw_only=True):
@@ -147,41 +148,37 @@ class Started(Struct, frozen=True, tag="started", kw_only=True):
     model: str
     family: str
     medium: str
-    prompt: str  # as the model saw it
-    suffix: str = ""  # of a prompt with a gap (FILL): what stands after the text
+    prompt: str  # as the model reads it
+    suffix: str = ""  # for a prompt with a gap (FILL): the text after the gap
     total_steps: int
-    step: int = 0  # the last step that is given: of a fork the one it forks at
-    note: str = ""  # e.g. which words or characters the model does not know
-    init: RgbImage | str | None = None  # what it began from, as the model sees it
+    step: int = 0  # 0, or the step at which it forks
+    note: str = ""  # e.g. words or characters that are not in the vocabulary
+    init: RgbImage | str | None = None  # what it started from, as the model reads it
     fingerprint: str = ""  # of the weights
 
 
 class Candidate(Struct, frozen=True, array_like=True, gc=False):
-    """One possible next token.
-
-    Its probability as the model has it and after the settings (0 where a filter dropped it,
-    `dropped` naming the filter: "top-k", "top-p" or "min-p"), and its logit before any.
-    """
+    """One possible next token."""
 
     token: int
     text: str
-    model: float
-    sampled: float
-    logit: float = 0.0
-    dropped: str = ""
+    model: float  # its probability by the model
+    sampled: float  # its probability after the settings; 0 if a filter dropped it
+    logit: float = 0.0  # before the settings
+    dropped: str = ""  # the filter that dropped it: "top-k", "top-p" or "min-p"
 
 
-# What a frame holds differs by the kind of model; what is asked of every frame is
-# - `identity`: two frames came to the same where it is equal,
-# - `content`: the bytes that a saved trace is checked by,
-# - `facts()`: the step for scripts, as what JSON can hold.
+# The fields of a frame depend on the kind of model. Every frame has
+# - `identity`: equal for two frames with the same result,
+# - `content`: the bytes that a saved trace is checked against,
+# - `facts()`: the step for scripts, as JSON data.
 
 
 class TextFrame(Struct, frozen=True, tag="text_frame", kw_only=True, gc=False):
-    """One token written. `candidates` is the distribution it was drawn from.
+    """One generated token; `candidates` is the distribution from which it was sampled.
 
-    The choice fell because `u` lies in [`low`, `high`), the chosen token's share of the
-    cumulative distribution; a forced token was not drawn.
+    The token was chosen because `u` lies in [`low`, `high`), its share of the cumulative
+    distribution. A forced token was not sampled.
     """
 
     trace: int
@@ -196,43 +193,43 @@ class TextFrame(Struct, frozen=True, tag="text_frame", kw_only=True, gc=False):
     low: float = 0.0
     high: float = 0.0
     forced: bool = False
-    kept: int = 0  # tokens of the vocabulary that the filters left
+    kept: int = 0  # number of tokens that passed the filters
 
     @property
     def identity(self) -> tuple[object, ...]:
-        return self.token, self.text  # another model numbers its tokens otherwise
+        return self.token, self.text  # token ids depend on the model
 
     @property
     def content(self) -> bytes:
         return self.text.encode()
 
     def facts(self) -> dict[str, Any]:
-        """Its candidates, and how the choice fell."""
+        """The token, its candidates and how it was chosen."""
         facts = asdict(self) | {"candidates": [asdict(one) for one in self.candidates]}
         del facts["trace"]
         return facts
 
 
 class ImageFrame(Struct, frozen=True, tag="image_frame", kw_only=True, gc=False):
-    """One step of what is drawn. Images are height × width × 3 bytes, RGB, row by row.
+    """One step of an image. Images are height × width × 3 bytes, RGB, row by row.
 
-    A grid is one image, its cells side by side. Of a film each of `x`, `denoised` and `noise`
+    A grid is one image, its cells side by side. For a clip, each of `x`, `denoised` and `noise`
     holds `images` of them, one after the other.
     """
 
     trace: int
-    step: int  # 0 is pure noise (or the drowned image it begins from)
+    step: int  # 0 is pure noise, or the noisy image that it starts from
     sigma: float
     width: int
     height: int
     x: bytes  # the noisy image, scaled to the spread of a clean one
-    denoised: bytes  # predicted x₀: the clean image, as the model sees it now
-    noise: bytes = b""  # the noise it sees: (x - denoised) / σ, from -3 to 3
+    denoised: bytes  # predicted x₀: the clean image that the model predicts
+    noise: bytes = b""  # the predicted noise: (x - denoised) / σ, from -3 to 3
     images: int = 1
-    sound: bytes = b""  # of the denoised: int16, one channel, little-endian
-    rate: int = 0  # samples of it a second
-    score: float | None = None  # what a discriminator says of the denoised, as a logit
-    along: tuple[float, ...] = ()  # of a latent walk: where it is along each direction
+    sound: bytes = b""  # of `denoised`: int16, one channel, little-endian
+    rate: int = 0  # sample rate of `sound`, in Hz
+    score: float | None = None  # the discriminator's logit for `denoised`
+    along: tuple[float, ...] = ()  # for a latent walk: the position along each direction
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -243,25 +240,25 @@ class ImageFrame(Struct, frozen=True, tag="image_frame", kw_only=True, gc=False)
         return self.x
 
     def facts(self) -> dict[str, Any]:
-        """Its noise level; of a walk where it is, and the discriminator's score."""
+        """The noise level; for a walk the position and the discriminator's score."""
         if self.score is not None:
             return {"step": self.step, "score": self.score, "along": self.along}
         return {"step": self.step, "sigma": self.sigma}
 
 
 class Plane(Struct, frozen=True, kw_only=True, gc=False):
-    """What a network of the Lab makes of the plane, at one step of its training.
+    """The output of a network of the Lab over the plane, at one step of its training.
 
-    Places are uint16 little-endian, 0 to 65535 for -EDGE to EDGE of each coordinate. A grid is
+    Positions are uint16 little-endian, 0 to 65535 for -EDGE to EDGE of each coordinate. A grid is
     GRID × GRID bytes, row by row, its first row at the top.
     """
 
-    samples: bytes = b""  # [N, 2] places
+    samples: bytes = b""  # [N, 2] positions
     surface: bytes = b""  # a grid: 0 to 255 for `low` to `high`
     low: float = 0.0
     high: float = 0.0
-    chances: bytes = b""  # a grid a class: its probability, 0 to 255 for 0 to 1
-    arrows: bytes = b""  # [A, 2, 2] places: from, to
+    chances: bytes = b""  # a grid for each class: its probability, 0 to 255 for 0 to 1
+    arrows: bytes = b""  # [A, 2, 2] positions: from, to
 
 
 class PointsFrame(Struct, frozen=True, tag="points_frame", kw_only=True, gc=False):
@@ -269,13 +266,14 @@ class PointsFrame(Struct, frozen=True, tag="points_frame", kw_only=True, gc=Fals
 
     trace: int
     step: int  # training steps done
-    measures: tuple[tuple[str, float], ...]  # each loss by its name
-    digest: bytes  # of all that is trained: two states are the same where this is
-    divergence: float | None = None  # bits from the true density, where it was measured
-    plane: Plane | None = None  # every so many steps
-    data: bytes = b""  # the first frame's: [N, 2] places of the data, and
+    measures: tuple[tuple[str, float], ...]  # the name and value of each loss
+    digest: bytes  # of all parameters: equal for equal states
+    divergence: float | None = None  # bits from the true density, if it was measured
+    plane: Plane | None = None  # every `LabSettings.every` steps
+    # In the first frame only:
+    data: bytes = b""  # [N, 2] positions of the data
     classes: bytes = b""  # [N] their classes
-    floor: float | None = None  # and the divergence that samples of the truth itself come to
+    floor: float | None = None  # the divergence of samples from the true density itself
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -286,7 +284,7 @@ class PointsFrame(Struct, frozen=True, tag="points_frame", kw_only=True, gc=Fals
         return self.digest
 
     def facts(self) -> dict[str, Any]:
-        """Each loss by its name."""
+        """The losses by name."""
         return {"step": self.step, **dict(self.measures)}
 
 
@@ -294,9 +292,9 @@ Frame = TextFrame | ImageFrame | PointsFrame
 
 
 class Idle(Struct, frozen=True, tag="idle", kw_only=True):
-    """An Advance ended. `seconds` is compute time for `steps` steps.
+    """An Advance ended. `seconds` is the compute time of `steps` steps.
 
-    `total` is the step at which the trace ends, as things stand; an edit may have moved it.
+    `total` is the step at which the trace ends now; an edit may have changed it.
     """
 
     trace: int
@@ -308,32 +306,32 @@ class Idle(Struct, frozen=True, tag="idle", kw_only=True):
 
 
 class Failed(Struct, frozen=True, tag="failed"):
-    """One plain line for a person. `trace` is -1 where no trace is concerned."""
+    """An error message of one line. `trace` is -1 if it is not about a trace."""
 
     trace: int
     message: str
 
 
 class Attention(Struct, frozen=True, tag="attention", kw_only=True):
-    """Where one token looked: `weights` is float16 [layers, heads, tokens], rows summing to 1.
+    """The attention of one token: `weights` is float16 [layers, heads, tokens], rows sum to 1.
 
-    Of a network that has no attention there are no weights, and `fault` says so.
+    A network without attention has no weights, and `fault` says so.
     """
 
     trace: int
     step: int
-    first: int  # how many tokens of prompt and text come before `texts`
+    first: int  # number of tokens before `texts`
     layers: int = 0
     heads: int = 0
-    texts: tuple[str, ...] = ()  # the tokens it could see, the last itself
+    texts: tuple[str, ...] = ()  # the tokens in the context; the last is the token itself
     weights: bytes = b""
     fault: str = ""
 
 
 class Labels(Struct, frozen=True, tag="labels", kw_only=True):
-    """The answer to a Label: labels and their probabilities, the likeliest first.
+    """The reply to a Label: labels and their probabilities, the likeliest first.
 
-    Where the classifier can say nothing of such a sample `fault` says why.
+    If the classifier cannot label such a sample, `fault` says why.
     """
 
     trace: int
@@ -347,40 +345,40 @@ class Neighbour(Struct, frozen=True, kw_only=True, gc=False):
     """A training image: height × width × 3 bytes, RGB, row by row."""
 
     caption: str
-    distance: float  # from the sample, as `Neighbours.measured` says
+    distance: float  # from the sample, in the metric that `Neighbours.measured` names
     width: int
     height: int
     rgb: bytes
 
 
 class Quote(Struct, frozen=True, kw_only=True, gc=False):
-    """The longest run that stands word for word in the training text."""
+    """The longest passage that is a copy of the training text."""
 
     text: str
-    first: int  # the steps whose tokens it is made of, both included
+    first: int  # steps of its first and last token
     last: int
     where: str  # "line 1,204 of 36,000"
-    before: str  # what stands around it there
+    before: str  # the training text around it
     after: str
 
 
 class Neighbours(Struct, frozen=True, tag="neighbours", kw_only=True):
-    """What a sample is like among the training data: images nearest first, or a quote.
+    """The training data most similar to a sample: images, nearest first, or a quote.
 
-    Where the data cannot be had `fault` says why and what to do.
+    If the data are not available, `fault` says why and what to do.
     """
 
     trace: int
     step: int
-    data: str = ""  # what was looked through: "icons, 7,236 images"
-    measured: str = ""  # how: "root mean square of the colours, 0 to 255"
+    data: str = ""  # the data that were searched: "icons, 7,236 images"
+    measured: str = ""  # the metric: "root mean square of the colours, 0 to 255"
     images: tuple[Neighbour, ...] = ()
     quote: Quote | None = None
     fault: str = ""
 
 
 class Inspection(Struct, frozen=True, tag="seen", kw_only=True, gc=False):
-    """The answer to a Look. `paths` is [levels, N, 2] places, from noise to samples."""
+    """The reply to an Inspect. `paths` is [levels, N, 2] positions, from noise to samples."""
 
     trace: int
     step: int

@@ -16,14 +16,14 @@ T = TypeVar("T")
 
 
 class ProtocolError(Exception):
-    """The other side sent something that is not this protocol."""
+    """The data received is not a message of this protocol."""
 
 
 _encoder = msgspec.msgpack.Encoder()
 
 
 def encode(message: Request | Reply) -> bytes:
-    """The message as it goes on the pipe."""
+    """The message as bytes for the pipe."""
     body = _encoder.encode(message)
     if len(body) > MAX_MESSAGE:
         raise ProtocolError(f"message of {len(body)} bytes is over the limit of {MAX_MESSAGE}")
@@ -31,14 +31,14 @@ def encode(message: Request | Reply) -> bytes:
 
 
 class Reader(Generic[T]):
-    """Cuts a byte stream into messages; `feed` takes whatever arrived."""
+    """Splits a byte stream into messages; `feed` takes the bytes received."""
 
     def __init__(self, kind: type[T]) -> None:
         self._decoder = msgspec.msgpack.Decoder(kind)
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[T]:
-        """The messages completed by `data`. Raises ProtocolError on anything else."""
+        """The messages completed by `data`. Raises ProtocolError for other data."""
         self._buffer += data
         while len(self._buffer) >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(self._buffer)
@@ -56,10 +56,10 @@ class Reader(Generic[T]):
 
 
 def replies() -> "Reader[Reply]":
-    """Reads what a worker sends."""
+    """A reader of the messages of a worker."""
     return Reader(Reply)  # type: ignore[arg-type]
 
 
 def requests() -> "Reader[Request]":
-    """Reads what an app sends."""
+    """A reader of the messages of the app."""
     return Reader(Request)  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
-"""Every kind of model, one row a kind: adding a kind is adding a row here.
+"""The table of kinds of models. To add a kind, add a row.
 
-A row names classes and functions of other rooms as `module:name`. They are imported by `resolve`
-when they are first needed, so that what writes text imports nothing of what draws.
+A row names classes and functions of other rooms as `module:name`. `resolve` imports them when they
+are first needed, so generating text imports no code for images.
 """
 
 import types
@@ -24,107 +24,106 @@ from genui.protocol.settings import (
 
 
 class LabFamily(Struct, frozen=True, kw_only=True):
-    """How a kind learns points in the Lab, and what its pane shows of it."""
+    """How a kind learns points in the Lab, and what its pane shows."""
 
     title: str
     learner: str
-    """The Family, as `module:class`; it is made of a width and the number of classes."""
+    """The Family, as `module:class`; it takes a width and the number of classes."""
     surface: str
-    """What the height of the surface is."""
+    """The quantity that the surface shows."""
     arrows: str = ""
-    """What the arrows are; "" where there are none."""
+    """The quantity that the arrows show; "" without arrows."""
     divergence: str = "Jensen–Shannon"
-    """What its distance from the truth is measured by."""
+    """The measure of its distance from the true density."""
     noisy: bool = False
-    """Whether it goes through noise levels."""
+    """Whether it has noise levels."""
 
 
 class Kind(Struct, frozen=True, kw_only=True):
-    """How a kind of model is trained, generated from, measured, shown and written to files.
+    """How a kind of model is trained, measured, sampled, shown and saved.
 
-    "" means that the kind has no such thing. Names are `module:name`.
+    "" means that the kind does not have it. Names are `module:name`.
     """
 
     does: str
-    """In a sentence after the model's name: "writes text"."""
+    """The end of a sentence that begins with the model's name: "writes text"."""
 
-    # --- trained: nothing of this where the Lab trains it ---
+    # --- Training; empty for kinds of the Lab ---
     recipe: str = ""
     """The class of its recipes."""
     task: str = ""
-    """`task(recipe, device, extra)` is the Task; `extra` is a checkpoint's, so that resuming keeps
-    its tokenizer."""
+    """`task(recipe, device, extra)` returns the Task; `extra` is that of a checkpoint, so that
+    resuming keeps its tokenizer."""
     network: str = ""
-    """`network(recipe, vocab_size)` is the TokenNetwork that `TextTask` trains. Other tasks build
-    their own."""
+    """`network(recipe, vocab_size)` returns the TokenNetwork that `TextTask` trains. Other tasks
+    build their own."""
     check: str = ""
-    """`check(recipe)` is one line on the data that the recipe would train on, having read it."""
+    """`check(recipe)` reads the training data and returns one line about them."""
 
-    # --- measured ---
+    # --- Metrics ---
     metrics: str = ""
-    """`metrics(generator, recipe)` is label to value with its unit, the most telling one first. A
-    kind that generates nothing is given the ModelInfo instead of a generator."""
+    """`metrics(generator, recipe)` returns a mapping of labels to values with units, the most
+    important first. For a classifier the ModelInfo takes the place of the generator."""
     nearest: str = ""
-    """`nearest(recipe, trace, step, count)` is what of the training data is most like a step of a
+    """`nearest(recipe, trace, step, count)` returns the training data most similar to a step of a
     trace, as Neighbours."""
     limitations: str = ""
-    """What a person should know before believing such a model. It ends up in its card."""
+    """The limitations section of its model card."""
     limitations_of: Mapping[str, str] = {}
-    """Data set to what is to be known instead of models of that data."""
+    """Data set to the limitations of models of that data, in place of `limitations`."""
 
-    # --- a classifier ---
+    # --- Classifiers ---
     judge: str = ""
-    """`judge(ref)` is the classifier as a Judge of `genui.engine.metrics.classifiers`."""
+    """`judge(ref)` returns the classifier as a Judge of `genui.engine.metrics.classifiers`."""
     example: str = ""
-    """`example(trace, step, recipe, judge)` is what the Judge is given of a step of a trace."""
+    """`example(trace, step, recipe, judge)` returns the input of the Judge for a step of a
+    trace."""
 
-    # --- generated from: nothing of this where it labels ---
+    # --- Generation; empty for classifiers ---
     generator: str = ""
-    """`generator(recipe, tensors, described, machine, device)` is the Generator of a checkpoint's
-    weights; `described` is what the checkpoint says beside them."""
+    """`generator(recipe, tensors, described, machine, device)` returns the Generator of a
+    checkpoint; `described` is the metadata of the checkpoint."""
     settings: type[Settings] | None = None
     default_settings: Settings | None = None
-    """What it is asked with, where that is not the default of the settings."""
+    """Its default settings, if they differ from those of the class."""
     for_data: Settings | None = None
-    """What it is asked with for samples that stand for its data, where that is not the default of
-    the settings."""
+    """The settings for samples that are compared with its data, if they differ."""
     edits: tuple[str, ...] = ()
-    """The edits of a trace beside its settings."""
+    """The edits of a trace besides its settings."""
     read_token: str = ""
-    """`read_token(text, model, asked)` is the token that an edit spells."""
+    """`read_token(text, model, label)` returns the token that the text of an edit names."""
     options: tuple[str, ...] = ()
-    """The options of `genui generate` that the settings do not give."""
+    """Options of `genui generate` besides those of the settings."""
     batches: bool = False
-    """Whether it draws finished images as one batch."""
+    """Whether it can generate finished images in one batch."""
     lab: LabFamily | None = None
-    """Set where the Lab trains it while it is watched."""
+    """Set for a family that the Lab trains."""
     classifier_medium: str = ""
-    """The medium of the classifiers that know what it makes; "" is its own."""
+    """The medium of classifiers for its samples; "" is its own medium."""
 
-    # --- shown and written ---
+    # --- Display and files ---
     makes: str = ""
-    """With its article: "an image"."""
+    """Its sample with an article: "an image"."""
     pane: str = ""
     """The id of the pane that shows its traces."""
     widget: str = ""
-    """What that pane has of the medium, a PaneKind."""
+    """The PaneKind of that pane."""
     view: str = ""
-    """The widget that shows a trace of it beside others."""
+    """The widget that shows its trace beside others."""
     replaces_canvas: bool = False
-    """Whether the pane stands in the Canvas's place."""
+    """Whether the pane takes the place of the Canvas."""
     exports: str = ""
-    """The Formats that the pane writes."""
+    """The Formats that the pane exports."""
     syntax: Literal["", "python"] = ""
-    """The language whose words the pane colours."""
+    """The language of the syntax highlighting."""
     files: tuple[str, ...] = ()
-    """The suffixes that `--out` writes, the usual one first."""
+    """The suffixes that `--out` writes, the default first."""
     streams: bool = False
-    """Whether its samples are text, which goes to the terminal while it is written and to a line
-    of a folder's index."""
+    """Whether its samples are text, printed while generated and stored in a folder's index."""
     draw: str = ""
-    """`draw(made)` draws samples in the terminal, where they do not stream there."""
+    """`draw(made)` draws samples in the terminal, for kinds that do not stream."""
     as_json: str = ""
-    """`as_json(made, scale)` is a sample for scripts."""
+    """`as_json(made, scale)` returns a sample as JSON data for scripts."""
 
     @property
     def generates(self) -> bool:
@@ -132,7 +131,7 @@ class Kind(Struct, frozen=True, kw_only=True):
 
     @property
     def defaults(self) -> Any:
-        """The settings that it is asked with unless others are named."""
+        """The settings that apply unless others are given."""
         if self.default_settings is not None:
             return self.default_settings
         return self.settings() if self.settings is not None else None
@@ -146,8 +145,8 @@ _SAMPLED_TEXT = Kind(
     check="genui.engine.data.text:check_text",
     metrics="genui.engine.metrics.language:measure_text",
     nearest="genui.engine.metrics.copying:nearest_text",
-    limitations="It has read one small body of text and nothing else: it writes in that manner, "
-    "invents words, and knows no facts.",
+    limitations="It was trained on one small text: it imitates the style, invents words and knows "
+    "no facts.",
     generator="genui.engine.sample.text:load_text_model",
     settings=TextSettings,
     edits=("seed", "token", "text"),
@@ -174,9 +173,8 @@ _RECURRENT_TEXT = replace(
 
 
 def _of_code(text: Kind) -> Kind:
-    """The same kind for code. Small models of code repeat themselves and lose their place: the
-    temperature is lower, repetition counts against a token, and what cannot be Python is refused.
-    """
+    """The same kind for code. Small models of code repeat themselves and lose the context, so by
+    default the temperature is lower, repetition is penalized and the grammar is Python."""
     return replace(
         text,
         metrics="genui.engine.metrics.language:measure_code_model",
@@ -236,30 +234,29 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             check="genui.engine.data.images:check_images",
             metrics="genui.engine.metrics.images:measure_images",
             nearest="genui.engine.metrics.copying:nearest_images",
-            limitations="It has seen one image a caption: a trained name gives back the trained "
-            "image, the less exactly the more 'error' says. New are the combinations with "
-            "colours and, seldom well, names it never saw.",
+            limitations="It was trained on one image per caption: a trained name gives that image "
+            "again, with the deviation that 'error' measures. New are only combinations with "
+            "colours; names without a training image seldom work.",
             limitations_of=types.MappingProxyType(
                 {
-                    "fashion": "It draws ten kinds of clothing, grey and 28×28, as a shop's "
-                    "catalogue shows them; a word that is none of its ten captions means nothing "
-                    "to it. Seeds of one caption differ as the images do, and 'copying' says how "
-                    "far they are new. Guidance above 1 draws what is typical rather than what "
-                    "there is."
+                    "fashion": "It draws ten kinds of clothing, grey, 28×28 pixels, as in the "
+                    "catalogue of a shop. Words other than its ten captions have no effect. "
+                    "'copying' measures how new its images are. Guidance above 1 gives more "
+                    "typical images and less variety."
                 }
             ),
             batches=True,
         ),
         ("gan", "image"): Kind(
-            does="draws images at one stroke",
+            does="draws images in one step",
             recipe="genui.recipes:GanRecipe",
             task="genui.engine.train.gan:GanTask",
             check="genui.engine.data.images:check_images",
             metrics="genui.engine.metrics.images:measure_gan",
             nearest="genui.engine.metrics.copying:nearest_images",
-            limitations="It never saw an image, only a discriminator's opinion of its own: what "
-            "it draws is new, but what it found hard to draw it leaves out, and 'coverage' and "
-            "'recall' say how much that is.",
+            limitations="It was trained by a discriminator and never on the images themselves, so "
+            "its images are new. It leaves out what is hard to draw: 'coverage' and 'recall' "
+            "measure how much.",
             generator="genui.engine.sample.latent:load_latent_model",
             settings=LatentSettings,
             for_data=LatentSettings(),
@@ -284,9 +281,9 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             check="genui.engine.data.chorales:check_music",
             metrics="genui.engine.metrics.music:measure_music",
             nearest="genui.engine.metrics.music:nearest_music",
-            limitations="It has read the notes of Bach's chorales and nothing else: no words, no "
-            "fermatas, no sense of a whole piece beyond six bars. It breaks the rules of "
-            "part-writing more often than Bach, as the figures say.",
+            limitations="It was trained on the notes of Bach's chorales only: no words, no "
+            "fermatas, and a context of six bars. It breaks the rules of part-writing more often "
+            "than Bach, as the metrics show.",
             generator="genui.engine.sample.music:load_music_model",
             default_settings=TextSettings(tokens=1600),  # 25 bars; most pieces end before
             read_token="genui.cli.request:read_note",
@@ -310,9 +307,9 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             check="genui.engine.data.speech:check_speech",
             metrics="genui.engine.metrics.clips:measure_voice",
             nearest="genui.engine.metrics.copying:nearest_takes",
-            limitations="It says the words that it was trained on, in the voices that it was "
-            "trained on, and no others: digits are joined, not spoken as one. Phases are estimated "
-            "from 64 mel bands at 8 kHz, so it sounds like a telephone in a pipe.",
+            limitations="It speaks only the words and the voices that it was trained on. Digits "
+            "are joined, not spoken as one number. Phases are estimated from 64 mel bands at "
+            "8 kHz, so it sounds like a bad telephone line.",
             makes="a sound",
             exports="genui.ui.traces.export:SOUNDS",
             files=(".wav", ".png", ".gif", ".apng", ".cast"),
@@ -325,11 +322,11 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             check="genui.engine.data.clips:check_clips",
             metrics="genui.engine.metrics.clips:measure_clips",
             nearest="genui.engine.metrics.copying:nearest_clips",
-            limitations="It knows 159 icons and 10 motions by name. An icon's shape is remembered: "
-            "its caption draws it, and the network is built to move it. New are where it begins, "
-            "how large it is and how far it goes, and pairs of icon, motion and colours never "
-            "trained together; a word that it never saw is no icon to it. A motion begins at the "
-            "same place of its path every time: a bounce on the ground, an orbit at the top.",
+            limitations="It knows 159 icons and 10 motions by name. The shape of an icon is "
+            "memorized: the caption draws it, and the network moves it. New are its size, start "
+            "and distance, and combinations of icon, motion and colours that were not trained "
+            "together. Words that it was not trained on draw no icon. A motion always begins at "
+            "the same point of its path: a bounce on the ground, an orbit at the top.",
             options=(*_DENOISED.options, "denoising"),
             makes="a clip",
             exports="genui.ui.traces.export:CLIPS",
@@ -341,14 +338,14 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             task="genui.engine.train.classifier:ImageClassifierTask",
             check="genui.engine.data.image_labels:check_labelled_images",
             metrics="genui.engine.metrics.classifiers:measure_classifier",
-            limitations="It knows its own labels and no others: whatever it is shown, it gives one "
-            "of them, and how sure it is says nothing of an image unlike those it was trained on.",
+            limitations="It always answers with one of its own labels. Its confidence means "
+            "nothing for an image unlike its training data.",
             limitations_of=types.MappingProxyType(
                 dict.fromkeys(
                     ("icons", "emoji"),
-                    "Its kinds of things are ours: words of the images' names tell them, and a "
-                    "image without such a word was left out of training and test alike. A few "
-                    "hundred small images teach it little: 'held-out accuracy' says how little.",
+                    "Its categories were derived for genui from words in the names of the images. "
+                    "Images without such a word were left out of training and test. A few hundred "
+                    "small images are not enough to learn much: see 'held-out accuracy'.",
                 )
             ),
             judge="genui.engine.metrics.classifiers:ImageJudge.load",
@@ -360,8 +357,8 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             task="genui.engine.train.classifier:TextClassifierTask",
             check="genui.engine.data.text:check_labelled_text",
             metrics="genui.engine.metrics.classifiers:measure_text_classifier",
-            limitations="It counts words and letters and knows its own labels only: whatever it "
-            "reads, it gives one of them.",
+            limitations="It counts words and letters, and always answers with one of its own "
+            "labels.",
             judge="genui.engine.metrics.classifiers:TextJudge.load",
             example="genui.engine.metrics.classifiers:text_example",
         ),
@@ -371,8 +368,8 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             task="genui.engine.train.classifier:SoundClassifierTask",
             check="genui.engine.data.speech:check_labelled_speech",
             metrics="genui.engine.metrics.classifiers:measure_sound_classifier",
-            limitations="It knows ten digits, or six people, from recordings of theirs: whatever "
-            "it hears it gives one of them, a stranger too.",
+            limitations="It knows ten digits, or six speakers, from their recordings, and always "
+            "answers with one of them, also for a stranger.",
         ),
         ("gan", "points"): _in_the_lab(
             LabFamily(
@@ -436,15 +433,15 @@ def kind_of(family: str, medium: str, name: str) -> Kind:
 
 
 def kind_of_trace(medium: str, settings: Settings) -> Kind:
-    """The row of what makes a medium from such settings; the first with such settings where the
-    medium is not known yet."""
-    fitting = {m: kind for (_, m), kind in KINDS.items() if kind.settings is type(settings)}
-    return fitting.get(medium) or next(iter(fitting.values()))
+    """The row with this medium and such settings; the first with such settings if the medium is
+    not known yet."""
+    kinds = {m: kind for (_, m), kind in KINDS.items() if kind.settings is type(settings)}
+    return kinds.get(medium) or next(iter(kinds.values()))
 
 
 def does(family: str, medium: str) -> str:
-    """What such a model does, in a sentence after its name."""
+    """The end of a sentence that begins with the model's name."""
     kind = KINDS.get((family, medium))
     if kind is None:
-        return "is of a kind that this genui does not know"
-    return kind.does if kind.generates else f"{kind.does}, and generates nothing"
+        return "is of a kind that this version of genui does not know"
+    return kind.does if kind.generates else f"{kind.does} and cannot generate"

@@ -1,6 +1,6 @@
-"""What is asked of a generation: its settings, the edits of a branch, what it begins from.
+"""The request for a generation: its settings, the edits of a branch, and where it starts from.
 
-Every request, saved file and shell command has these; nothing here knows a process.
+Requests to the worker, saved files and shell commands all use these types.
 """
 
 import math
@@ -19,21 +19,19 @@ SEED = setting("seed", Seed)
 
 BasisName = Literal["sefa", "pca"]
 BASES: tuple[BasisName, ...] = get_args(BasisName)
-SamplerName = str  # of SAMPLERS
 
 # --- samplers -----------------------------------------------------------------------
 
 
 class Sampler(Struct, frozen=True, kw_only=True):
-    """A way from one noise level to the next. Adding one is a row below and its function."""
+    """A way from one noise level to the next. To add one, add a row below and its function."""
 
-    title: str  # as it is shown
+    title: str
     function: str | Callable[..., Any]  # a StepFunction of `genui.engine`, or `module:function`
-    history: int = 0  # how many earlier levels it looks back on
-    # Fresh noise a step: none of it, the share η of the settings, or always all of it.
+    history: int = 0  # how many earlier levels it uses
+    # Fresh noise per step: none, the share η of the settings, or the full amount.
     noise: Literal["none", "eta", "full"] = "none"
-    # Whether it corrects the x that its own last step came to, so that it cannot go on from
-    # where another sampler was.
+    # Whether it corrects the x of its own last step, so it cannot continue from another sampler.
     corrects: bool = False
 
 
@@ -57,19 +55,19 @@ SAMPLERS: Mapping[str, Sampler] = Table(
         "deis": Sampler(title="DEIS", function=f"{_FUNCTIONS}:deis", history=2),
     },
 )
-"""Every sampler by the name that is typed, in the order that the app goes through."""
+"""Samplers by name, in the order in which the app cycles through them."""
 
 
 # --- settings -----------------------------------------------------------------------
-# What a field says of itself is all there is to know of a setting: the options of the shell, forms,
-# inspectors, keys, `+` and `-`, axes of grids and errors are read from it (`genui.base.schema`).
-# FIRST are the settings that an inspector lists before the others, GROUP what help calls them.
+# The annotation of a field is the only place that describes a setting: shell options, forms,
+# inspectors, keys, `+` and `-`, grid axes and errors are derived from it (`genui.base.schema`).
+# FIRST are the settings that an inspector lists first; GROUP is their heading in the help.
 
 
 class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
     """How a token is chosen; the filters apply in this order.
 
-    With a `grammar` a token is refused after which the text could not become what it describes.
+    A `grammar` excludes tokens after which the text could not become valid.
     """
 
     GROUP: ClassVar[str] = "text models"
@@ -79,7 +77,7 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
         float,
         Meta(ge=1, le=10),
         about(
-            "how much less likely what was written becomes; 1 is off",
+            "penalty on tokens that were already written; 1 is off",
             "repetition",
             key="y",
             id="repetition",
@@ -93,7 +91,7 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
         float,
         Meta(ge=0, le=10),
         about(
-            "how much less likely a token is that repeats a run of tokens; 0 is off",
+            "penalty on a token that would continue a repetition; 0 is off",
             "DRY",
             key="d",
             step=0.1,
@@ -103,13 +101,13 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
         ),
     ] = 0.0
     dry_length: Annotated[
-        int, Meta(ge=1, le=50), about("how many tokens DRY lets be repeated freely")
+        int, Meta(ge=1, le=50), about("longest repetition without a DRY penalty, in tokens")
     ] = 2
     temperature: Annotated[
         float,
         Meta(ge=0, le=10),
         about(
-            "0 always takes the likeliest token, 1 is the model's own odds",
+            "0 always takes the likeliest token; 1 is the model's own distribution",
             key="t",
             step=0.05,
             format="{:.2f}",
@@ -131,7 +129,7 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
         float,
         Meta(gt=0, le=1),
         about(
-            "keep the likeliest tokens that make up this share; 1 is off",
+            "keep the likeliest tokens up to this total probability; 1 is off",
             "top-p",
             key="p",
             step=0.05,
@@ -144,7 +142,7 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
         float,
         Meta(ge=0, le=1),
         about(
-            "drop tokens less likely than this share of the likeliest; 0 is off",
+            "drop tokens below this share of the highest probability; 0 is off",
             "min-p",
             key="u",
             step=0.01,
@@ -156,7 +154,7 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
     grammar: Annotated[
         Literal["none", "python"],
         about(
-            "refuse tokens after which the text cannot be of this language",
+            "exclude tokens that would make the text invalid in this language",
             key="g",
             choices={"none": "off", "python": "Python"},
         ),
@@ -169,17 +167,17 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
 class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
     """How noise becomes an image.
 
-    `eta` goes from 0, the probability-flow ODE, to 1, the reverse SDE, which is DDPM for DDIM and
-    SDE-DPM-Solver++ for DPM-Solver++. Others have no such choice. `sigma_min`, `rho` and `s_tmin`
-    are EDM's (Karras et al. 2022, table 1). Files of earlier versions also have `rejection`, which
-    is ignored: it chose among the images of a folder.
+    `eta` goes from 0, the probability-flow ODE, to 1, the reverse SDE: DDPM for DDIM, and
+    SDE-DPM-Solver++ for DPM-Solver++. Other samplers ignore it. `sigma_min`, `rho` and `s_tmin`
+    are those of EDM (Karras et al. 2022, table 1). Files of earlier versions also have
+    `rejection`, which is ignored.
     """
 
     GROUP: ClassVar[str] = "image models"
     FIRST: ClassVar[tuple[str, ...]] = ("sampler", "eta")
 
     sampler: Annotated[
-        str, about("how noise is removed", key="s", choices=SAMPLERS, axis="heun, ddpm")
+        str, about("how each step removes noise", key="s", choices=SAMPLERS, axis="heun, ddpm")
     ] = "dpmpp-2m"
     steps: Annotated[
         int,
@@ -190,7 +188,7 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
         float,
         Meta(ge=0, le=20),
         about(
-            "guidance scale, how strongly the caption pulls; 1 is off",
+            "classifier-free guidance scale; 1 is off",
             key="g",
             step=0.5,
             axis="1, 2, 4, 8",
@@ -211,7 +209,7 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
         float,
         Meta(ge=0, le=1),
         about(
-            "share of fresh noise a step; 0 is none, 1 is DDPM, or the SDE of DPM++",
+            "share of fresh noise per step: 0 is none, 1 is DDPM, or the SDE of DPM++",
             key="d",
             step=0.1,
             axis="0, 0.5, 1",
@@ -220,19 +218,19 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
     sigma_min: Annotated[
         Annotated[float, Meta(ge=0.0001, le=1)] | None,
         about(
-            "the last noise level before 0; by default what suits the number of steps",
+            "lowest noise level before 0; by default it depends on the number of steps",
             rare=True,
         ),
     ] = None
     rho: Annotated[
         float,
         Meta(ge=1, le=20),
-        about("how noise levels crowd towards the least", rare=True),
+        about("how densely noise levels lie near the lowest", rare=True),
     ] = 5.0
     s_tmin: Annotated[
         float,
         Meta(ge=0, le=40),
-        about("no fresh noise at or under this noise level", rare=True),
+        about("no fresh noise at or below this noise level", rare=True),
     ] = 0.0
 
     def __post_init__(self) -> None:
@@ -244,11 +242,11 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
 
     @property
     def lowest_sigma(self) -> float:
-        """The noise level before 0: `sigma_min`, or what suits the number of steps.
+        """The noise level before 0: `sigma_min`, or a default by the number of steps.
 
-        Ten steps or more end at 0.03. Fewer end higher, as one step from a high level to a very
-        low one is worse than stopping earlier (`tests/bench/bench_few_steps.py --table`). Traces
-        saved before this was so have a `sigma_min`, and are drawn at the levels they had.
+        Ten steps or more end at 0.03. Fewer end higher: one step from a high level to a very low
+        one is worse than stopping earlier (`tests/bench/bench_few_steps.py --table`). Traces
+        saved before this rule have a `sigma_min`, so they are drawn at the same levels.
         """
         if self.sigma_min is not None:
             return self.sigma_min
@@ -273,17 +271,17 @@ lower than for an image to look at.
 
 
 class LatentSettings(Struct, frozen=True, tag="latent", kw_only=True):
-    """How a walk through a generator's latent space goes, `steps` moves of one length.
+    """A walk through a generator's latent space in `steps` equal steps.
 
-    Along a direction it begins `reach` before the seed's point and ends as far behind it, so
-    that the seed itself is in the middle. With `to` it goes from the seed's point to that of
-    another seed instead. Lengths are standard deviations of the latents that were trained on.
+    Along a direction it goes from `-reach` to `+reach` around the seed's point, so the seed
+    itself is in the middle. With `to` it goes from the seed's point to that of another seed
+    instead. Lengths are in standard deviations of the training latents.
     """
 
     GROUP: ClassVar[str] = "GANs: a walk through latent space"
     FIRST: ClassVar[tuple[str, ...]] = ("reach",)
 
-    steps: Annotated[int, Meta(ge=1, le=1000), about("moves of the walk", key="s", step=1)] = 40
+    steps: Annotated[int, Meta(ge=1, le=1000), about("steps of the walk", key="s", step=1)] = 40
     direction: Annotated[
         int, Meta(ge=1, le=64), about("walk along this direction; 1 is the strongest")
     ] = 1
@@ -304,14 +302,14 @@ class LatentSettings(Struct, frozen=True, tag="latent", kw_only=True):
     at: Annotated[
         tuple[float, ...],
         Meta(max_length=64),
-        about("begin so far along each direction, in standard deviations"),
+        about("start offset along each direction, in standard deviations"),
     ] = ()
     to: Annotated[Seed | None, about("walk to this seed's image instead")] = None
     share: Annotated[
-        float, Meta(gt=0, le=1), about("of the way to the other seed that is gone; 1 is all of it")
+        float, Meta(gt=0, le=1), about("share of the way to the other seed; 1 is all of it")
     ] = 1.0
     blend: Annotated[
-        tuple[Seed, ...], Meta(max_length=15), about("seeds mixed in with the seed, in equal parts")
+        tuple[Seed, ...], Meta(max_length=15), about("seeds blended with the seed in equal parts")
     ] = ()
     truncation: Annotated[
         float,
@@ -321,8 +319,8 @@ class LatentSettings(Struct, frozen=True, tag="latent", kw_only=True):
 
 
 class LabSettings(Struct, frozen=True, tag="lab", kw_only=True):
-    """How a network of the Lab is trained. Every step can be seen; `every` so many of them
-    are looked at on the way, which the divergence is measured at."""
+    """How a network of the Lab is trained. Any step can be shown; every `every` steps the plane
+    is drawn and the divergence measured."""
 
     GROUP: ClassVar[str] = "the training"
     FIRST: ClassVar[tuple[str, ...]] = ("learning_rate", "batch")
@@ -330,21 +328,21 @@ class LabSettings(Struct, frozen=True, tag="lab", kw_only=True):
     learning_rate: Annotated[
         float,
         Meta(gt=0, le=1),
-        about("Adam's step; usual are 0.0005 to 0.01", "rate", key="a", id="rate"),
+        about("Adam's learning rate, usually 0.0005 to 0.01", "rate", key="a", id="rate"),
     ] = 0.004
     width: Annotated[
         int,
         Meta(ge=4, le=128),
-        about("the width of the hidden layers; another begins again", key="u", format="3 × {}"),
+        about("width of the hidden layers; a change starts again", key="u", format="3 × {}"),
     ] = 64
-    batch: Annotated[int, Meta(ge=8, le=4096), about("points a training step", key="c")] = 256
+    batch: Annotated[int, Meta(ge=8, le=4096), about("points per training step", key="c")] = 256
     steps: Annotated[int, Meta(ge=1, le=50_000), about("training steps", key="s")] = 2000
     every: Annotated[
         int,
         Meta(ge=1, le=1000),
         about(
-            "training steps from one look at the plane to the next",
-            "look every",
+            "training steps between two drawings of the plane",
+            "draw every",
             key="i",
             format="{} steps",
         ),
@@ -355,51 +353,51 @@ Settings = TextSettings | ImageSettings | LatentSettings | LabSettings
 
 
 def add_settings_tables(page: str) -> str:
-    """A page of the manual with a table of settings for each line such as `{TextSettings}`."""
+    """A page of the manual; each line such as `{TextSettings}` becomes a table of settings."""
     for kind in get_args(Settings):
         page = page.replace(f"{{{kind.__name__}}}", markdown_table(kind))
     return page
 
 
-# --- edits: what makes a fork ---------------------------------------------------------
-# An edit changes the state at one step; the steps after it differ from then on.
+# --- Edits: what makes a fork ---------------------------------------------------------
+# An edit changes the state at one step; later steps differ.
 
 
 class SetSettings(Struct, frozen=True, tag="settings"):
-    """Other settings from here. Of images, `steps` counts those of the whole trace."""
+    """Other settings from here on. For images, `steps` counts those of the whole trace."""
 
     settings: Settings
 
 
 class SetSeed(Struct, frozen=True, tag="seed"):
-    """Other random numbers from here."""
+    """Other random numbers from here on."""
 
     seed: Seed
 
 
 class SetPrompt(Struct, frozen=True, tag="prompt"):
-    """Another caption from here."""
+    """Another caption from here on."""
 
     prompt: str
 
 
 class WriteText(Struct, frozen=True, tag="write"):
-    """The next tokens are those of this text, whatever the model would choose."""
+    """The next tokens are those of this text, not sampled."""
 
     text: str
 
 
 class WriteToken(Struct, frozen=True, tag="token"):
-    """The next token is this one."""
+    """The next token is this one, not sampled."""
 
     token: Annotated[int, Meta(ge=0)]
 
 
 class AddNoise(Struct, frozen=True, tag="noise", kw_only=True):
-    """Noise added back, up to the level that step `to` of the schedule has (0: pure noise).
+    """Adds noise, up to the level of step `to` of the schedule (0: pure noise).
 
-    With a mask (bytes, one a pixel row by row, 1 where the image may change) the rest
-    is held to the clean image of this step while the masked part is drawn again.
+    With a mask (a byte for each pixel, row by row, 1 where the image may change) only the
+    masked part is drawn again; the rest keeps the clean image of this step.
     """
 
     to: Annotated[int, Meta(ge=0)]
@@ -407,14 +405,14 @@ class AddNoise(Struct, frozen=True, tag="noise", kw_only=True):
 
 
 class Denoise(Struct, frozen=True, tag="denoise"):
-    """Of a forward process: from here back towards a clean image."""
+    """Ends a forward process: from here on the image is denoised."""
 
 
 Edit = SetSettings | SetSeed | SetPrompt | WriteText | WriteToken | AddNoise | Denoise
 
 
 class EditAt(Struct, frozen=True, kw_only=True):
-    """An edit of the state at `step`: the steps up to and including it stand."""
+    """An edit of the state at `step`: that step and the earlier ones stay as they are."""
 
     step: Annotated[int, Meta(ge=0)]
     edit: Edit
@@ -429,7 +427,7 @@ else:
 
 
 class Axis(Struct, frozen=True, kw_only=True):
-    """One side of a grid: the seed, the caption or a setting, and its values as they are typed."""
+    """One axis of a grid: the seed, the caption or a setting, and its values as typed."""
 
     name: AxisName
     values: Annotated[tuple[str, ...], Meta(min_length=1, max_length=16)]
@@ -440,33 +438,30 @@ FROM_DATA = "data:"
 
 
 FILL = "<FILL>"
-"""In the prompt of a model that fills gaps: the gap, which the text written goes into."""
+"""The gap in the prompt of a model that fills gaps."""
 
 
 class RgbImage(Struct, frozen=True, kw_only=True):
-    """An image to begin from: height × width × 3 bytes, RGB, row by row."""
+    """An image to start from: height × width × 3 bytes, RGB, row by row."""
 
     width: int
     height: int
     rgb: bytes
 
 
-# --- A grid of images as it is typed, one line a side: `seed 1..6`, `guidance 1, 2, 4, 8` ---
+# --- A grid of images as typed, one line for each axis: `seed 1..6`, `guidance 1, 2, 4, 8` ---
 
 AXIS_NAMES: tuple[str, ...] = ("seed", "caption", *_AXES)
-MOST_VALUES = 16  # along one side
+MOST_VALUES = 16  # on one axis
 MOST_CELLS = 64
 _RANGE = re.compile(r"(\d{1,19})\s*\.\.\s*(\d{1,19})")
 
 
 def parse_axes(along_x: str, along_y: str) -> tuple[Axis, ...]:
-    """Both sides; none at all where both lines are empty or `none`.
-
-    Raises MisuseError, one line, for what cannot be.
-    """
+    """Both axes; an empty line or `none` is no axis. Raises MisuseError, one line."""
     axes = tuple(axis for axis in (parse_axis(along_x), parse_axis(along_y)) if axis is not None)
     if len(axes) == 2 and axes[0].name == axes[1].name:
-        raise MisuseError(f"{axes[0].name} is along both sides: vary two different things")
+        raise MisuseError(f"{axes[0].name} is on both axes: choose two different settings")
     cells = math.prod(len(axis.values) for axis in axes)
     if cells > MOST_CELLS:
         raise MisuseError(f"{cells} images: at most {MOST_CELLS} are drawn at once")
@@ -474,7 +469,7 @@ def parse_axes(along_x: str, along_y: str) -> tuple[Axis, ...]:
 
 
 def parse_axis(text: str) -> Axis | None:
-    """One side; captions stand between semicolons, all else between commas."""
+    """One axis; captions are separated by semicolons, other values by commas."""
     name, _, rest = text.strip().partition(" ")
     name = name.lower()
     if name in ("", "none"):
@@ -483,7 +478,7 @@ def parse_axis(text: str) -> Axis | None:
         raise MisuseError(f"no setting '{name}': {did_you_mean(name, (*AXIS_NAMES, 'none'))}")
     values = _parse_values(name, rest.strip())
     if len(values) > MOST_VALUES:
-        raise MisuseError(f"{name}: {len(values)} values; at most {MOST_VALUES} along one side")
+        raise MisuseError(f"{name}: {len(values)} values; at most {MOST_VALUES} on one axis")
     for value in values:
         parse_axis_value(name, value, f"{name} '{value}'")
     return Axis(name=name, values=values)
@@ -500,17 +495,17 @@ def format_axis(axis: Axis) -> str:
 
 
 def format_grid(axes: Sequence[Axis], with_values: bool) -> str:
-    """Which setting varies along which side: `seed → · guidance ↓`, or with its values."""
-    sides = zip(axes, "→↓", strict=False)
+    """What varies in which direction: `seed → · guidance ↓`, or with the values."""
     return " · ".join(
-        f"{format_axis(axis) if with_values else axis.name} {arrow}" for axis, arrow in sides
+        f"{format_axis(axis) if with_values else axis.name} {arrow}"
+        for axis, arrow in zip(axes, "→↓", strict=False)
     )
 
 
 def _parse_values(name: str, text: str) -> tuple[str, ...]:
-    found = _RANGE.fullmatch(text) if name == "seed" else None
-    if found is not None:
-        first, last = int(found[1]), int(found[2])
+    match = _RANGE.fullmatch(text) if name == "seed" else None
+    if match is not None:
+        first, last = int(match[1]), int(match[2])
         if not 0 <= last - first < MOST_VALUES:
             raise MisuseError(f"seed {text}: give 1 to {MOST_VALUES} seeds, the lowest first")
         return tuple(str(seed) for seed in range(first, last + 1))
@@ -529,7 +524,7 @@ _EXAMPLES = {
 
 
 def parse_axis_value(name: str, text: str, label: str) -> str | int | float:
-    """A value of an axis. Raises MisuseError, which begins with `asked`, where it is none."""
+    """A value of an axis. Raises MisuseError, which begins with `label`."""
     if name == "caption":
         return text
     return (SEED if name == "seed" else _AXES[name]).parse(text, label)

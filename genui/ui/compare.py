@@ -600,7 +600,7 @@ class VariationsScreen(Window[Column | None]):
 
     def _words(self) -> str:
         """Where these are, and by what means."""
-        means = variation_method(self._sample.trace.request.settings).words
+        means = variation_method(self._sample.trace.request.settings).title
         place = f"{self.chosen + 1} of {len(self.columns)} · {DISTANCES[self.distance]}: {means}"
         return f"{place} · {self.traces.clip.words(self._frames)}" if self._frames > 1 else place
 

@@ -36,12 +36,12 @@ from genui import protocol
 from genui.engine.data.images import load_images
 from genui.engine.load import find_and_load
 from genui.engine.sample.diffusion import DiffusionGenerator
-from genui.protocol import ImageSettings, SamplerName
+from genui.protocol import ImageSettings
 from genui.recipes import DiffusionRecipe, find_recipe
 
 FEW, MANY = 10, 100
 LIMIT = 1.1  # times the distance at MANY steps
-COMPARED: tuple[SamplerName, ...] = ("dpmpp-2m", "heun")
+COMPARED: tuple[str, ...] = ("dpmpp-2m", "heun")
 REAL = 4096  # training images
 COMPONENTS = 24
 BATCH = 32
@@ -101,7 +101,7 @@ class Normal:
 
 
 def drawn(
-    generator: DiffusionGenerator, captions: list[str], sampler: SamplerName, steps: int
+    generator: DiffusionGenerator, captions: list[str], sampler: str, steps: int
 ) -> NDArray[np.float32]:
     """[N, 3, 32, 32] in -1 to 1, seeds 0, 1, …"""
     settings = ImageSettings(sampler=sampler, steps=steps)
@@ -151,7 +151,7 @@ def measure(model: str, count: int) -> tuple[list[Figure], dict[str, tuple[float
     return figures, intervals
 
 
-def _followers() -> list[SamplerName]:
+def _followers() -> list[str]:
     """The samplers that add no noise, so that they go where the reference goes."""
     return [name for name, row in protocol.SAMPLERS.items() if row.noise != "full"]
 

@@ -271,7 +271,7 @@ def test_a_grid_has_a_setting_along_each_side(tmp_path: Path) -> None:
         (["guidance=1,x"], "guidance 'x'"),
         (["sampler=huen"], "did you mean 'heun'?"),
         (["seed=1,2", "eta=0,1", "guidance=1,2"], "a grid has two sides"),
-        (["seed=1,2", "seed=3,4"], "vary two different things"),
+        (["seed=1,2", "seed=3,4"], "choose two different settings"),
     ],
 )
 def test_a_grid_that_cannot_be_is_one_line(

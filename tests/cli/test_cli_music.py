@@ -113,7 +113,7 @@ def test_the_notes_come_as_json(tunes: Path, capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["--prompt", "a cat"], "a piece is asked for by its key"),
+        (["--prompt", "a cat"], "give a key"),
         (["--melody", "none.mid"], "none.mid"),
         (["--voices", "bass"], "--voices: says which voices of --melody FILE"),
         (["--out", "tune.png"], "a piece is written as .mid or .wav"),

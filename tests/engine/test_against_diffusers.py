@@ -44,7 +44,7 @@ from genui.engine.sample.diffusion_state import noise
 from genui.engine.sample.media import ImageMedium
 from genui.engine.sample.samplers import SIGMA_MAX, sigmas
 from genui.engine.sample.trace import Trace
-from genui.protocol import ImageSettings, SamplerName, Start
+from genui.protocol import ImageSettings, Start
 
 # diffusers' own, under numpy 2
 pytestmark = pytest.mark.filterwarnings("ignore:__array_:DeprecationWarning")
@@ -55,7 +55,7 @@ LEVELS = sigmas(ASKED)
 TOLERANCE = 2e-5  # of the spread of x at its level: single precision (3e-6 was seen)
 
 
-def ours(generator: DiffusionGenerator, sampler: SamplerName, eta: float = 0.0) -> list[Tensor]:
+def ours(generator: DiffusionGenerator, sampler: str, eta: float = 0.0) -> list[Tensor]:
     """x at every step."""
     settings = msgspec.structs.replace(ASKED, sampler=sampler, eta=eta)
     trace = Trace(generator, Start(trace=1, model="m", prompt="cat", seed=SEED, settings=settings))

@@ -187,7 +187,7 @@ def test_what_is_no_classifier_of_images_is_refused() -> None:
 
 
 def test_a_classifier_generates_nothing() -> None:
-    with pytest.raises(MisuseError, match="labels, and generates nothing"):
+    with pytest.raises(MisuseError, match="labels and cannot generate"):
         build_generator(find_recipe("fashion-labels"), {}, {}, MACHINE, DEVICE)
 
 

@@ -154,7 +154,7 @@ def test_an_unknown_word_of_any_caption_is_told(image_generator: DiffusionGenera
         ((axis("guidance", "nan"),), "guidance 'nan'"),
         ((axis("eta", "1.5"),), "eta '1.5'"),
         ((axis("sampler", "hein"),), "sampler 'hein'.*did you mean 'heun'"),
-        ((axis("seed", "1"), axis("seed", "2")), "seed is along both sides"),
+        ((axis("seed", "1"), axis("seed", "2")), "seed is on both axes"),
         (
             (
                 axis("seed", *map(str, range(13))),

@@ -222,7 +222,7 @@ def test_a_variation_lies_on_the_way_to_another_seed(generator: LatentGenerator)
         (start(grid=(Axis(name="guidance", values=("1",)),)), "a walk has no guidance"),
         (start(grid=(Axis(name="seed", values=("-1",)),)), "grid: seed '-1'"),
         (start(grid=(Axis(name="seed", values=("x",)),)), "grid: seed 'x'"),
-        (start(grid=(Axis(name="seed", values=("1",)),) * 2), "seed is along both sides"),
+        (start(grid=(Axis(name="seed", values=("1",)),) * 2), "seed is on both axes"),
     ],
 )
 def test_what_cannot_be_walked_is_refused_in_one_line(

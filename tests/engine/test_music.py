@@ -209,7 +209,7 @@ def test_a_piece_that_ends_has_all_its_voices_to_the_end() -> None:
     [
         (AddNoise(to=3), "is an edit of images"),
         (WriteText(""), "no note is named"),
-        (WriteText("C4 H5"), "a note is named as C4"),
+        (WriteText("C4 H5"), "give a note such as C4"),
         (WriteToken(chorale.FIRST_KEY), "cannot stand at step 1"),
         (WriteToken(99_999), "cannot stand at step 1"),
         (WriteToken(chorale.END), "cannot stand at step 1"),
@@ -237,7 +237,7 @@ def test_music_has_no_grammar_of_python() -> None:
 
 
 def test_a_prompt_that_asks_for_no_piece_is_refused() -> None:
-    with pytest.raises(MisuseError, match="asked for by its key"):
+    with pytest.raises(MisuseError, match="give a key"):
         Trace(small_generator(), start(prompt="a cat"))
 
 

@@ -31,7 +31,6 @@ from genui.protocol import (
     Ready,
     Reply,
     Request,
-    SamplerName,
     SetSettings,
     Start,
     Started,
@@ -237,7 +236,7 @@ def test_a_fork_goes_its_own_way_and_another_worker_goes_the_same(
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_images_are_the_same_bits_in_another_worker(
-    worker: Worker, other: Worker, sampler: SamplerName
+    worker: Worker, other: Worker, sampler: str
 ) -> None:
     settings = ImageSettings(sampler=sampler, steps=6, eta=0.5)
     begin = Start(trace=1, model="icons", prompt="red heart", seed=4, settings=settings)

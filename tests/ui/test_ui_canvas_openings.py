@@ -119,7 +119,7 @@ async def test_the_border_has_the_values_where_the_edges_have_no_room(
         ("seed a, b", "", "seed 'a': expected a whole number"),
         ("guidance 1, 99", "", "guidance '99': expected a number, 0 to 20"),
         ("sampler heum", "", "sampler 'heum': no such sampler; did you mean 'heun'?"),
-        ("seed 1..3", "seed 4, 5", "seed is along both sides"),
+        ("seed 1..3", "seed 4, 5", "seed is on both axes"),
         ("seed 1..16", "guidance 1, 2, 3, 4, 5", "80 images: at most 64 are drawn at once"),
     ],
 )

@@ -352,7 +352,7 @@ def test_pure_noise_and_the_forward_process_need_no_noise(images: Stage) -> None
     images.go(1)
     images.go(0)
     assert images.controller.noisable() is None
-    assert "this is pure noise still" in images.listener.lines[-1]
+    assert "this is still pure noise" in images.listener.lines[-1]
     images.controller.toggle_forward()
     images.go(4)
     assert images.controller.noisable() is None

@@ -109,7 +109,7 @@ async def test_notes_of_ones_own_are_checked_before_they_are_written(
     async with open_app() as pilot:
         pane = await held(pilot, 10)
         await pilot.press("i", *"H9", "enter")
-        assert "a note is named as C4" in fault(pilot)
+        assert "give a note such as C4" in fault(pilot)
         await pilot.press("backspace", "backspace", *"G3", "enter")
         await until(pilot, lambda: len(pane.controller.tree.branches) == 2)
         assert pane.trace is not None

@@ -57,7 +57,7 @@ async def test_variations_of_an_image_are_a_grid_to_choose_from(
         screen = await varied(pilot)
         text = seen(pilot)
         assert "1 this one" in text
-        assert "between: noise added back" in text
+        assert "between: add noise and denoise" in text
         assert "⏎ take" in text
         seeds = {column.trace.request.edits[0].edit for column in screen.columns[1:]}
         assert len(seeds) == COUNT
@@ -86,7 +86,7 @@ async def test_farther_and_nearer_add_more_and_less_noise_and_r_makes_others(
         await pilot.press("plus")
         await finished(pilot, screen)
         assert noise_of(screen) < usual
-        await until_seen(pilot, "far: noise added back")
+        await until_seen(pilot, "far: add noise and denoise")
         await pilot.press("minus", "minus")
         await finished(pilot, screen)
         assert noise_of(screen) > usual
@@ -116,7 +116,7 @@ async def test_variations_of_a_text_are_a_list_that_says_where_they_go_on(
         total = pane.trace.total
         screen = await varied(pilot)
         await until_seen(pilot, f"from token {round(total * 0.6)}")
-        assert "written again from an earlier token" in seen(pilot)
+        assert "sample again from an earlier token" in seen(pilot)
         await pilot.press("down", "down")
         assert screen.chosen == 2
         chosen = screen.columns[2].trace
@@ -134,7 +134,7 @@ async def test_with_nothing_to_vary_one_line_says_what_to_do(
     async with open_app() as pilot:
         pane = await shown(pilot, "emoji", "canvas")
         await pilot.press("home", "v")
-        await until_seen(pilot, "pure noise still")
+        await until_seen(pilot, "still pure noise")
         await pilot.press("w")
         await until_seen(pilot, "along x")
         await pilot.press("enter", "enter")

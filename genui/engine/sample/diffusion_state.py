@@ -140,7 +140,7 @@ def check_axes(axes: Sequence[Axis]) -> None:
     """Raises MisuseError where they do not go together, or are of too many images."""
     names = [axis.name for axis in axes]
     if len(set(names)) < len(names):
-        raise MisuseError(f"grid: {names[0]} is along both sides; vary two different things")
+        raise MisuseError(f"grid: {names[0]} is on both axes; choose two different settings")
     if len(axes) > 2:
         raise MisuseError(f"grid: {len(names)} axes ({', '.join(names)}); at most 2 fit")
     count = math.prod(len(axis.values) for axis in axes)
