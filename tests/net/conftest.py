@@ -12,18 +12,17 @@ versions have to read them. `old/made.json` has the numbers that must be found i
 machine. On that machine a replay must be identical; others round differently, and there a replay
 must be as near as `test_net_files.py` says. Run `bits.py` to compare two commits bit for bit.
 
-Commands that generate run in forks of one process that has imported torch (`warm.py`): that
-takes a third of the time.
+Most commands run in forks of one process that has imported torch (`warm.py`): that takes a third
+of the time. Some run in a process of their own (`genui_anew`), as does the app.
 """
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from net_shell import OLD, OLD_PLACE, Warm
+from net_shell import OLD, OLD_PLACE
 
 
 @pytest.fixture(scope="session")
@@ -49,11 +48,3 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def home(old: Path) -> Path:
     """The old GENUI_HOME."""
     return old / "home"
-
-
-@pytest.fixture(scope="session")
-def warm(home: Path) -> Iterator[Warm]:
-    """Runs commands that need torch, with the old GENUI_HOME."""
-    runner = Warm(home)
-    yield runner
-    runner.close()

@@ -3,6 +3,7 @@
 Nothing here imports genui, and nothing elsewhere in the tests is imported here.
 """
 
+import atexit
 import fcntl
 import hashlib
 import json
@@ -20,6 +21,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -69,13 +71,13 @@ class Done:
         return self
 
 
-def genui(home: Path, *argv: str, cwd: Path | None = None, stdin: str = "") -> Done:
-    """One command, in a process of its own; for the commands that need no torch."""
+def genui_anew(home: Path, *argv: str, cwd: Path | None = None) -> Done:
+    """One command, in a process of its own that has imported nothing before."""
     done = subprocess.run(
         [*GENUI, *argv],
         cwd=cwd or home,
         env=environment(home),
-        input=stdin,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=TIMEOUT,
@@ -84,18 +86,30 @@ def genui(home: Path, *argv: str, cwd: Path | None = None, stdin: str = "") -> D
     return Done(argv, done.returncode, done.stdout, done.stderr)
 
 
+def genui(home: Path, *argv: str, cwd: Path | None = None) -> Done:
+    """One command, in a fork of a process that all tests share."""
+    return _shared()(*argv, cwd=cwd or home, home=home)
+
+
+@cache
+def _shared() -> "Warm":
+    warm = Warm(Path(tempfile.gettempdir()))
+    atexit.register(warm.close)
+    return warm
+
+
 class Warm:
     """Runs `python -m genui …` in forks of one process that has imported torch already.
 
     A command that generates takes two seconds, of which importing torch is more than one.
-    See `warm.py`, which knows no more of genui than its name.
+    See `warm.py`, which knows no more of genui than its name and two commands.
     """
 
     def __init__(self, home: Path, root: Path = ROOT) -> None:
         self.home = home
         self._folder = Path(tempfile.mkdtemp(prefix="genui-net-"))
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("warm.py"))],
+            [sys.executable, str(Path(__file__).with_name("warm.py")), "replay", "show"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -103,10 +117,11 @@ class Warm:
             env=environment(home, root),
         )
 
-    def __call__(self, *argv: str, cwd: Path | None = None) -> Done:
-        """One command to its end."""
+    def __call__(self, *argv: str, cwd: Path | None = None, home: Path | None = None) -> Done:
+        """One command to its end; `home` is another GENUI_HOME."""
         out, err = self._folder / "out", self._folder / "err"
-        request = {"argv": argv, "cwd": str(cwd or self.home), "out": str(out), "err": str(err)}
+        request = {"argv": argv, "cwd": str(cwd or self.home), "home": str(home or self.home)}
+        request |= {"out": str(out), "err": str(err)}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         print(json.dumps(request), file=self._process.stdin, flush=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from net_shell import OLD, Warm, genui, machine
+from net_shell import OLD, genui, machine
 from PIL import Image
 
 FILES = sorted(path.relative_to(OLD).as_posix() for path in (OLD / "files").iterdir())
@@ -34,8 +34,8 @@ def near(said: dict[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name not in (SHEET, SLOW)] + TRACES)
-def test_an_old_file_is_made_again(name: str, old: Path, warm: Warm, made: dict[str, Any]) -> None:
-    done = warm("replay", name, "--json", cwd=old)
+def test_an_old_file_is_made_again(name: str, old: Path, home: Path, made: dict[str, Any]) -> None:
+    done = genui(home, "replay", name, "--json", cwd=old)
     assert done.code in (0, 1), done.err
     assert not done.err.startswith("genui:"), done.err  # only notes, as on a word unknown to it
     said = done.json
@@ -77,16 +77,16 @@ def test_the_text_of_an_old_file_is_shown(old: Path, home: Path) -> None:
 
 
 def test_an_old_file_is_the_start_of_another(
-    old: Path, warm: Warm, made: dict[str, Any], tmp_path: Path
+    old: Path, home: Path, made: dict[str, Any], tmp_path: Path
 ) -> None:
     """With a fork, it is the file that was made with that fork."""
     forked = tmp_path / "forked.txt"
     forks = ("--fork", "6:seed=9", "--fork", "9:temperature=0.4", "--fork", "12:token=a")
-    warm("generate", "files/play.txt", *forks, "--out", str(forked), cwd=old).ok()
+    genui(home, "generate", "files/play.txt", *forks, "--out", str(forked), cwd=old).ok()
     saved = (old / "files/forked.txt").read_text()
     if machine() == made["machine"]:
         assert forked.read_text().splitlines()[:-1] == saved.splitlines()[:-1]
-    assert warm("replay", str(forked)).ok().out == "identical\n"
+    assert genui(home, "replay", str(forked)).ok().out == "identical\n"
 
 
 def test_old_traces_are_listed(home: Path) -> None:
@@ -98,9 +98,9 @@ def test_old_traces_are_listed(home: Path) -> None:
     assert listed["play-20260105-101500.trace"]["branches"] == 2
 
 
-def test_old_favourites_make_a_sheet(home: Path, warm: Warm, tmp_path: Path) -> None:
+def test_old_favourites_make_a_sheet(home: Path, tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.png"
-    warm("sheet", "--favourites", "--out", str(sheet)).ok()
+    genui(home, "sheet", "--favourites", "--out", str(sheet)).ok()
     genui(home, "show", str(sheet)).ok()
     told = recipes_beside(sheet)
     assert "red heart on black" in told
@@ -125,7 +125,7 @@ def recipes_beside(path: Path) -> str:
         return "".join(str(value) for value in image.info.values())
 
 
-def test_what_was_sifted_by_the_critic_is_data_still(old: Path, warm: Warm, home: Path) -> None:
+def test_what_was_sifted_by_the_critic_is_data_still(old: Path, home: Path) -> None:
     """A folder whose recipe has `rejection`, a setting of that time."""
     assert '"rejection": 2.0' in (old / "sifted/genui.json").read_text()
     images = sorted((old / "sifted").glob("*/*.png"))
@@ -134,6 +134,6 @@ def test_what_was_sifted_by_the_critic_is_data_still(old: Path, warm: Warm, home
     argv = ["train", "fashion-labels", "--data", "sifted", "--name", "again"]
     tiny = ["width=8", "batch=4", "steps=1", "eval_batches=1", "threads=1", "device=cpu"]
     settings = [word for pair in tiny for word in ("--set", pair)]
-    run = Path(warm(*argv, *settings, "--foreground", "--json", cwd=old).ok().json["path"])
+    run = Path(genui(home, *argv, *settings, "--foreground", "--json", cwd=old).ok().json["path"])
     assert (run / "checkpoints/step-00000001.safetensors").is_file()
     shutil.rmtree(run)  # the old home stays as it was

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from net_shell import TIMEOUT, Warm, environment, genui
+from net_shell import TIMEOUT, environment, genui
 
 NAMES = (
     "text", "code", "image", "gan", "labels", "speakers", "music", "voice",
@@ -129,21 +129,21 @@ FILES = {"code": "made.txt", "gan": "made.png", "music": "made.mid", "voice": "m
 
 
 @pytest.mark.parametrize("name", GENERATED)
-def test_an_old_checkpoint_generates(name: str, warm: Warm, tmp_path: Path) -> None:
+def test_an_old_checkpoint_generates(name: str, home: Path, tmp_path: Path) -> None:
     file = tmp_path / FILES[name]
     words = GENERATED[name]
-    warm("generate", name, *words, "--seed", "1", "--out", str(file)).ok()
+    genui(home, "generate", name, *words, "--seed", "1", "--out", str(file)).ok()
     assert file.stat().st_size > 0
 
 
-def test_an_old_run_is_the_start_of_another(warm: Warm, old: Path, made: dict[str, Any]) -> None:
+def test_an_old_run_is_the_start_of_another(home: Path, old: Path, made: dict[str, Any]) -> None:
     """With its weights."""
     settings = ["steps=1", "eval_every=1", "eval_batches=1", "threads=1", "precision=fp32"]
     argv = ["train", "--from", "text", "--data", "plays.txt", "--foreground", "--json",
             "--name", "tuned"]  # fmt: skip
     for pair in settings:
         argv += ["--set", pair]
-    run = Path(warm(*argv, cwd=old).ok().json["path"])
+    run = Path(genui(home, *argv, cwd=old).ok().json["path"])
     first = json.loads((run / "metrics.jsonl").read_text().splitlines()[0])
     last = made["runs"]["text"]["metrics"]["val_loss"][-1][1]
     assert first["val_loss"] == pytest.approx(last, rel=1e-3)

@@ -2,11 +2,10 @@
 
 import json
 import re
-from functools import partial
 from pathlib import Path
 
 import pytest
-from net_shell import OLD, Warm, genui
+from net_shell import OLD, genui, genui_anew
 
 COMMANDS = {
     "models", "recipes", "train", "runs", "watch", "inspect", "export", "pause", "resume", "stop",
@@ -66,7 +65,7 @@ def empty_home(tmp_path: Path) -> Path:
 
 
 def test_help_names_every_command(empty_home: Path) -> None:
-    done = genui(empty_home, "--help").ok()
+    done = genui_anew(empty_home, "--help").ok()
     assert set(re.findall(r"^ {2,4}([a-z]+) ", done.out, re.MULTILINE)) >= COMMANDS
     assert done.err == ""
 
@@ -78,11 +77,11 @@ def test_each_command_has_help(command: str, empty_home: Path) -> None:
 
 
 def test_the_version_is_told(empty_home: Path) -> None:
-    assert re.search(r"\d+\.\d+", genui(empty_home, "--version").ok().out)
+    assert re.search(r"\d+\.\d+", genui_anew(empty_home, "--version").ok().out)
 
 
 def test_shipped_models_are_listed(empty_home: Path) -> None:
-    rows = {row["name"]: row for row in genui(empty_home, "models", "--json").ok().json}
+    rows = {row["name"]: row for row in genui_anew(empty_home, "models", "--json").ok().json}
     for name, (family, medium, step) in SHIPPED.items():
         row = rows[name]
         assert (row["family"], row["medium"], row["step"]) == (family, medium, step)
@@ -102,7 +101,7 @@ def test_listings_for_people_name_the_same(empty_home: Path) -> None:
 
 
 def test_recipes_are_listed(empty_home: Path) -> None:
-    rows = {row["name"]: row for row in genui(empty_home, "recipes", "--json").ok().json}
+    rows = {row["name"]: row for row in genui_anew(empty_home, "recipes", "--json").ok().json}
     for name, (family, medium) in RECIPES.items():
         row = rows[name]
         assert (row["family"], row["medium"]) == (family, medium)
@@ -131,34 +130,35 @@ def test_a_card_is_shown(model: str, words: tuple[str, ...], empty_home: Path) -
 
 
 def test_a_new_home_has_no_runs_and_no_traces(empty_home: Path) -> None:
-    assert genui(empty_home, "runs", "--json").ok().json == []
-    assert genui(empty_home, "traces", "--json").ok().json == []
+    assert genui_anew(empty_home, "runs", "--json").ok().json == []
+    assert genui_anew(empty_home, "traces", "--json").ok().json == []
 
 
-def test_the_doctor_tells_what_it_found(warm: Warm) -> None:
-    facts = warm("doctor", "--json").ok().json
+def test_the_doctor_tells_what_it_found(home: Path) -> None:
+    facts = genui(home, "doctor", "--json").ok().json
     assert {"genui", "python", "torch", "textual", "device", "processor", "threads"} <= set(facts)
     assert "icons" in facts["shipped models"]
 
 
-def test_a_step_as_json(warm: Warm) -> None:
+def test_a_step_as_json(home: Path) -> None:
     """Of a token its candidates, a line a step, and nothing else on stdout."""
     argv = ["generate", "shakespeare", "--prompt", "ROMEO:", "--tokens", "3", "--seed", "3"]
-    rows = [json.loads(line) for line in warm(*argv, "--every-step").ok().out.splitlines()]
+    rows = [json.loads(line) for line in genui(home, *argv, "--every-step").ok().out.splitlines()]
     assert [row["step"] for row in rows][-3:] == [1, 2, 3]
 
 
-def test_a_sample_on_stdout(warm: Warm) -> None:
+def test_a_sample_on_stdout(home: Path) -> None:
     """Without a seed one is drawn, and told beside it."""
-    done = warm("generate", "shakespeare", "--prompt", "ROMEO:", "--tokens", "4").ok()
+    done = genui(home, "generate", "shakespeare", "--prompt", "ROMEO:", "--tokens", "4").ok()
     assert done.out.startswith("ROMEO:")
     assert re.search(r"--seed \d+", done.err)
 
 
-def test_points_are_learned(warm: Warm) -> None:
+def test_points_are_learned(home: Path) -> None:
     argv = ["lab", "two-moons", "--family", "gan", "--steps", "4", "--every", "2", "--seed", "1"]
     rows = [
-        json.loads(line) for line in warm(*argv, "--width", "8", "--json").ok().out.splitlines()
+        json.loads(line)
+        for line in genui(home, *argv, "--width", "8", "--json").ok().out.splitlines()
     ]
     assert rows[-1]["step"] == 4
 
@@ -235,10 +235,9 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(
-    words: str, code: int, named: str, bad: Path, home: Path, warm: Warm
+    words: str, code: int, named: str, bad: Path, home: Path
 ) -> None:
-    needs_torch = words.startswith(("replay", "generate", "show cut.safetensors", "sheet"))
-    done = (warm if needs_torch else partial(genui, home))(*words.split(), cwd=bad)
+    done = genui(home, *words.split(), cwd=bad)
     assert "Traceback" not in done.err
     assert len(done.err.splitlines()) == 1, done.err
     assert named in done.err
@@ -246,13 +245,13 @@ def test_what_is_wrong_is_told_in_one_line(
     assert done.code == code, done.err
 
 
-def test_a_missing_file_is_told_after_the_seed(bad: Path, warm: Warm) -> None:
+def test_a_missing_file_is_told_after_the_seed(bad: Path, home: Path) -> None:
     for words, named in (
         ("lab none.csv --steps 2 --seed 1", "none.csv"),
         ("generate icons --seed 1 --init plain.txt", "plain.txt"),
         ("generate chorales --seed 1 --melody cut.mid", "cut.mid"),
     ):
-        done = warm(*words.split(), cwd=bad)
+        done = genui(home, *words.split(), cwd=bad)
         assert done.code in (FAILED, MISUSED)
         assert len(done.err.splitlines()) == 1, done.err
         assert named in done.err

@@ -1,21 +1,38 @@
 """Runs `python -m genui …` again and again in forks of one process that has imported torch.
 
-Each line on stdin is a command as JSON: `argv`, `cwd`, and the files `out` and `err` that its
-output goes to. Each line on stdout is the exit code of one. The forks start as `python -m`
-starts: by runpy, with nothing of genui imported.
+Each line on stdin is a command as JSON: `argv`, `cwd`, `home`, and the files `out` and `err` that
+its output goes to. Each line on stdout is the exit code of one. Every command is run by runpy, as
+`python -m` does. What they all import is imported before the first: by printing the help that the
+arguments of this script name, and by name what is not of genui.
 """
 
+import atexit
 import gc
+import io
 import json
 import os
 import runpy
 import sys
+import threading
+import traceback
+from contextlib import redirect_stdout
 
-import torch  # noqa: F401 - imported here so that no command has to
+import mido  # noqa: F401 - these are imported here so that no command has to
+import msgspec  # noqa: F401
+import numpy  # noqa: F401
+import PIL.Image
+import PIL.PngImagePlugin  # noqa: F401
+import safetensors.torch  # noqa: F401
+import tokenizers  # noqa: F401
+import torch  # noqa: F401
 
 
 def serve() -> None:
     """Answers until stdin is closed. Returns in a fork, which is then to be the command."""
+    for command in sys.argv[1:]:
+        sys.argv = ["genui", command, "--help"]
+        with redirect_stdout(io.StringIO()):
+            run()
     gc.freeze()  # so that a fork need not copy what it never changes
     for line in sys.stdin:
         request = json.loads(line)
@@ -31,6 +48,7 @@ def serve() -> None:
 def become(request: dict) -> None:
     """Give this process the command's arguments, folder, input and output."""
     os.chdir(request["cwd"])
+    os.environ["GENUI_HOME"] = request["home"]
     for number, path in ((1, request["out"]), (2, request["err"])):
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, number)
@@ -42,6 +60,26 @@ def become(request: dict) -> None:
     sys.argv = ["genui", *request["argv"]]
 
 
+def run() -> int:
+    """The command to its end, as `python -m` runs it; its exit code."""
+    try:
+        runpy.run_module("genui", run_name="__main__", alter_sys=True)
+    except SystemExit as error:
+        if not isinstance(error.code, str):
+            return error.code or 0
+        print(error.code, file=sys.stderr)
+        return 1
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
 if __name__ == "__main__":
     serve()
-    runpy.run_module("genui", run_name="__main__", alter_sys=True)
+    code = run()
+    threading._shutdown()  # what an interpreter does at its end, except to take torch apart,
+    atexit._run_exitfuncs()  # which would copy the memory that a fork shares
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
