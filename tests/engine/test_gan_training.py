@@ -2,14 +2,13 @@
 
 import json
 import math
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from forks import train_until_killed
 from PIL import Image
 from torch import Tensor, nn
 
@@ -31,25 +30,6 @@ from genui.runs.writer import RunWriter
 pytestmark = pytest.mark.usefixtures("signals")
 
 MakeRun = Callable[..., RunDir]
-
-_KILLED = """
-import os, signal, sys
-from pathlib import Path
-from genui.engine import trainer
-from genui.runs import control
-from genui.runs.layout import RunDir
-polls, poll = 0, control.poll
-
-def dies(run, note=None):
-    global polls
-    if polls == 5:
-        os.kill(os.getpid(), signal.SIGKILL)
-    polls += 1
-    return poll(run, note)
-
-control.poll = dies
-trainer.train(RunDir(Path(sys.argv[1])))
-"""
 
 
 @pytest.fixture
@@ -114,8 +94,7 @@ def test_both_sides_are_logged_and_the_checkpoint_walks(tiny_gan: MakeRun) -> No
 def test_killed_and_resumed_equals_never_interrupted(tiny_gan: MakeRun) -> None:
     whole, run = tiny_gan(), tiny_gan()
     assert trainer.train(whole) == 0
-    done = subprocess.run([sys.executable, "-c", _KILLED, str(run.path)], capture_output=True)
-    assert done.returncode == -9, done.stderr
+    train_until_killed(run, 5)
     assert not run.checkpoint(6).exists()
     assert trainer.train(run) == 0
     mine, theirs = series(run), series(whole)

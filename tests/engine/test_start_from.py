@@ -3,15 +3,13 @@
 import json
 import shlex
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import torch
+from forks import train_until_killed
 
 from genui.base import paths
 from genui.cli.main import main
@@ -29,20 +27,6 @@ from genui.runs.layout import RunDir, create_run, read_info, read_status
 pytestmark = pytest.mark.usefixtures("signals")
 
 MakeRun = Callable[..., RunDir]
-
-_KILLED = """
-import os, signal, sys
-from pathlib import Path
-from genui.engine import trainer
-from genui.runs import control
-from genui.runs.layout import RunDir
-polls = iter(range(99))
-control.poll = lambda run, note=None: (
-    os.kill(os.getpid(), signal.SIGKILL) if next(polls) == 2 else []
-)
-trainer.train(RunDir(Path(sys.argv[1])))
-"""
-"""Dies before its third step."""
 
 
 @pytest.fixture
@@ -108,10 +92,7 @@ def test_the_source_may_vanish_and_the_trainer_be_killed_before_its_first_checkp
 ) -> None:
     whole, run = started(source.id, "whole"), started(source.id, "killed")
     shutil.rmtree(source.path)
-    done = subprocess.run(
-        [sys.executable, "-c", _KILLED, str(run.path)], capture_output=True, timeout=100
-    )
-    assert done.returncode == -signal.SIGKILL
+    train_until_killed(run, 2)
     assert series(run, "loss").keys() == {1, 2}
     assert trainer.train(run) == 0
     assert trainer.train(whole) == 0

@@ -1,13 +1,11 @@
 """The real trainer, steered at steps chosen beforehand, and killed and resumed in between."""
 
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
 import safetensors.torch
+from forks import train_until_killed
 
 from genui.base.errors import GenuiError
 from genui.engine import trainer
@@ -19,29 +17,6 @@ from genui.runs.layout import RunDir, read_status
 pytestmark = pytest.mark.usefixtures("signals")
 
 MakeRun = Callable[..., RunDir]
-
-_KILLED = """
-import os, signal, sys
-from pathlib import Path
-from genui.engine import trainer
-from genui.runs import control
-from genui.runs.layout import RunDir
-run, rate_at, kill_at = RunDir(Path(sys.argv[1])), int(sys.argv[2]), int(sys.argv[3])
-polls, poll = 0, control.poll
-
-def steered(run, note=None):
-    global polls
-    if polls == rate_at:
-        control.send(run, "set_lr", 1e-3)
-    if polls == kill_at:
-        os.kill(os.getpid(), signal.SIGKILL)
-    polls += 1
-    return poll(run, note)
-
-control.poll = steered
-trainer.train(run)
-"""
-"""Gives an order before one step and dies before another. It polls once a step."""
 
 
 @pytest.fixture
@@ -70,12 +45,6 @@ def series(run: RunDir, name: str) -> dict[int, float]:
     return dict(zip(*(part.tolist() for part in tail.series[name].points[:2]), strict=True))
 
 
-def kill(run: RunDir, rate_at: int, kill_at: int) -> None:
-    words = [sys.executable, "-c", _KILLED, str(run.path), str(rate_at), str(kill_at)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=100)
-    assert done.returncode == -signal.SIGKILL, done.stderr
-
-
 def test_a_new_rate_scales_the_schedule_from_its_step_on(tiny_run: MakeRun, steered) -> None:
     plain = tiny_run(warmup="0", decay_from="0", steps="10")
     assert trainer.train(plain) == 0
@@ -98,7 +67,12 @@ def test_a_new_rate_survives_kill_9_with_the_losses_of_a_run_never_interrupted(
     kill_at: int, tiny_run: MakeRun, steered
 ) -> None:
     run = tiny_run(dropout="0.1")
-    kill(run, rate_at=5, kill_at=kill_at)  # the next checkpoint of its own would be at step 8
+
+    def steer(number: int) -> None:
+        if number == 5:
+            control.send(run, "set_lr", 1e-3)
+
+    train_until_killed(run, kill_at, steer)  # the next checkpoint of its own would be at step 8
     assert trainer.train(run) == 0
     whole = tiny_run(dropout="0.1")
     steered({5: [Control("set_lr", 1e-3)]})

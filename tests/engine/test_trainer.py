@@ -4,13 +4,12 @@ import json
 import math
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import forks
 import msgspec
 import pytest
 import torch
@@ -21,8 +20,8 @@ from genui.logs.native import MetricsTail
 from genui.protocol import Start, Started, TextFrame, TextSettings
 from genui.recipes import recipe_from_dict
 from genui.runs import control
-from genui.runs.launch import launch, resume
-from genui.runs.layout import RunDir, read_info, read_status, write_info
+from genui.runs.launch import launch
+from genui.runs.layout import RunDir, RunLock, read_info, read_status, write_info
 from genui.runs.listing import summarise
 from genui.runs.models import checkpoint_steps
 
@@ -121,13 +120,12 @@ def test_killed_and_resumed_equals_never_interrupted(tiny_run: MakeRun) -> None:
     assert trainer.train(whole) == 0
 
     run = tiny_run(dropout="0.1", steps="12")
-    script = [sys.executable, "-m", "genui.engine.trainer", str(run.path)]
-    process = subprocess.Popen(script, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    pid = forks.start(run)
     # Killed somewhere after its first checkpoint; if it was faster than this test, resuming
     # a finished training must change nothing either.
     wait(run, 60, lambda r: r.checkpoint_state(4).exists())
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    os.kill(pid, signal.SIGKILL)
+    forks.wait(pid)
     began = time.monotonic()
     wait(run, 5, lambda r: summarise(r).state in ("dead", "finished"))
     assert time.monotonic() - began < 2
@@ -162,10 +160,11 @@ def test_pause_resume_checkpoint_and_stop_from_outside(
     assert stopped.state == "stopped"
     assert run.checkpoint(stopped.step).exists()
 
-    resume(run)
+    pid = forks.start(run)
     wait(run, 60, lambda r: read_status(r).step > stopped.step)
-    os.kill(read_status(run).pid, signal.SIGTERM)
-    wait(run, 20, lambda r: not summarise(r).alive)
+    assert read_status(run).pid == pid
+    os.kill(pid, signal.SIGTERM)
+    assert forks.wait(pid) == 0
     assert read_status(run).state == "stopped"
 
 
@@ -203,20 +202,15 @@ def test_a_loss_that_is_no_number_stops_the_run_and_says_so(
     assert "genui: " in capsys.readouterr().err
 
 
-def test_two_trainers_on_one_run_are_refused(tiny_run: MakeRun) -> None:
-    from genui.runs.layout import RunLock
-
+def test_two_trainers_on_one_run_are_refused(
+    tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = tiny_run()
+    monkeypatch.setattr("sys.argv", ["trainer", str(run.path)])
+    monkeypatch.setattr(trainer, "give_way", lambda nice: None)
     with RunLock(run):
-        done = subprocess.run(
-            [sys.executable, "-m", "genui.engine.trainer", str(run.path)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-    assert done.returncode == 1
-    assert done.stderr.startswith("genui: ")
-    assert "Traceback" not in done.stderr
+        assert trainer.main() == 1
+    assert capsys.readouterr().err.startswith("genui: ")
 
 
 def test_data_that_vanished_fails_the_run_with_its_name(tiny_run: MakeRun, plays: Path) -> None:

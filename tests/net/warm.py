@@ -78,8 +78,12 @@ def run() -> int:
 if __name__ == "__main__":
     serve()
     code = run()
-    threading._shutdown()  # what an interpreter does at its end, except to take torch apart,
-    atexit._run_exitfuncs()  # which would copy the memory that a fork shares
+    # What an interpreter does at its end, except to take torch apart: that would copy the memory
+    # which a fork shares.
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
+    atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

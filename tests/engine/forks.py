@@ -1,0 +1,56 @@
+"""The real trainer in a fork of the test, which may be killed: no second start of torch."""
+
+import os
+import signal
+from collections.abc import Callable
+from itertools import count
+
+from genui.engine import trainer
+from genui.runs import control
+from genui.runs.control import Control
+from genui.runs.layout import RunDir
+
+
+def before_polls(act: Callable[[int], None]) -> Callable[..., list[Control]]:
+    """`control.poll`, with `act` called before each with its number; a trainer polls once a step.
+
+    >>> control.poll = before_polls(lambda number: None)
+    """
+    poll, numbers = control.poll, count()
+
+    def polled(run: RunDir, note: Callable[[str], None] | None = None) -> list[Control]:
+        act(next(numbers))
+        return poll(run, note)
+
+    return polled
+
+
+def start(run: RunDir, act: Callable[[int], None] | None = None) -> int:
+    """Train the run in a fork; its process id. `act` is called there before each poll."""
+    pid = os.fork()
+    if not pid:
+        try:
+            if act is not None:
+                control.poll = before_polls(act)
+            os._exit(trainer.train(run))
+        finally:
+            os._exit(1)
+    return pid
+
+
+def wait(pid: int) -> int:
+    """The exit code of a fork, once it has ended; of one that was killed, minus the signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def train_until_killed(
+    run: RunDir, kill_at: int, act: Callable[[int], None] = lambda number: None
+) -> None:
+    """Train in a fork that kills itself, as `kill -9` does, before poll number `kill_at`."""
+
+    def dies(number: int) -> None:
+        act(number)
+        if number == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert wait(start(run, dies)) == -signal.SIGKILL
