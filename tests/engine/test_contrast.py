@@ -3,6 +3,8 @@
 import json
 import math
 import shutil
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -38,24 +40,36 @@ def own(folder: Path, value: int) -> Path:
     return folder
 
 
-@pytest.fixture
-def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signals: None) -> str:
-    """A run that drew nothing yet: two steps on bright squares."""
-    monkeypatch.setenv("GENUI_HOME", str(tmp_path / "home"))
-    data = own(tmp_path / "bright", 200)
-    settings = SMALL | {"data": str(data), "steps": "2"}
-    run = launch.create(find_recipe("icons"), settings, "first")
-    assert trainer.train(run) == 0
-    return run.id
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home with a run of two steps on bright squares, and twelve images that it drew."""
+    folder = tmp_path_factory.mktemp("made")
+    before = [(s, signal.getsignal(s)) for s in (signal.SIGTERM, signal.SIGINT)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENUI_HOME", str(folder / "home"))
+        settings = SMALL | {"data": str(own(folder / "bright", 200)), "steps": "2"}
+        run = launch.create(find_recipe("icons"), settings, "first")
+        assert trainer.train(run) == 0
+        words = ["--prompt", "cat", "--steps", "1", "--seed", "1", "-n", "12"]
+        assert main(["generate", run.id, *words, "--out", str(folder / "drawn")]) == 0
+    yield folder
+    for number, handler in before:
+        signal.signal(number, handler)
 
 
 @pytest.fixture
-def drawn(model: str, tmp_path: Path) -> Path:
-    """Twelve images that it drew."""
-    out = tmp_path / "drawn"
-    words = ["--prompt", "cat", "--steps", "1", "--seed", "1", "-n", "12", "--out", str(out)]
-    assert main(["generate", model, *words]) == 0
-    return out
+def model(made: Path, tmp_path: Path, genui_home: Path, signals: None) -> str:
+    """The run, in the home of this test, and its bright squares."""
+    shutil.copytree(made / "home" / "data", genui_home / "data")
+    shutil.copytree(made / "bright", tmp_path / "bright")
+    (run,) = (genui_home / "data" / "runs").iterdir()
+    return run.name
+
+
+@pytest.fixture
+def drawn(made: Path, model: str, tmp_path: Path) -> Path:
+    """The twelve images."""
+    return Path(shutil.copytree(made / "drawn", tmp_path / "drawn"))
 
 
 def recipe_of(tmp_path: Path, drawn: Path, **settings: str) -> DiffusionRecipe:

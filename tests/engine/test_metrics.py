@@ -15,7 +15,7 @@ from genui.recipes import TextRecipe, find_recipe, override
 
 @pytest.fixture(autouse=True)
 def _few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genui.engine.metrics.images.DIFFUSION_SAMPLES", 24)
+    monkeypatch.setattr("genui.engine.metrics.images.DIFFUSION_SAMPLES", 10)
     monkeypatch.setattr("genui.engine.metrics.language.COPY_SAMPLES", 1)
 
 
