@@ -21,4 +21,5 @@ def genui_home(tmp_path: Path, drawn_once: Path, monkeypatch: pytest.MonkeyPatch
     (home / "cache").mkdir(parents=True)
     (home / "cache" / "pictures").symlink_to(drawn_once)
     monkeypatch.setenv("GENUI_HOME", str(home))
+    monkeypatch.setenv("GENUI_QUIET", "1")  # Home stays still unless a test wants its demo
     return home

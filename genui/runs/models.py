@@ -218,6 +218,10 @@ class ModelInfo:
     card: dict[str, Any] = field(default_factory=dict)  # of a shipped model
 
 
+FIRST = ("icons", "shakespeare")
+"""Shipped models that come before the others of their kind: a new user meets them first."""
+
+
 def list_models() -> list[ModelInfo]:
     """Shipped models by medium and family, then the newest whole checkpoint of each run, newest
     run first.
@@ -230,7 +234,7 @@ def list_models() -> list[ModelInfo]:
             models.append(_shipped(name))
         except GenuiError:
             continue
-    models.sort(key=lambda model: (*group_rank(model), model.name))
+    models.sort(key=lambda model: (*group_rank(model), model.name not in FIRST, model.name))
     try:
         runs = list_runs()
     except GenuiError:

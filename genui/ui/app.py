@@ -379,6 +379,11 @@ class GenuiApp(Shell):
     def get_default_screen(self) -> "Screen":
         return self.home
 
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key | events.MouseDown):
+            self.home.demo.end()
+        await super().on_event(event)
+
     @property
     def front(self) -> Front:
         return self.home.board or self.home.lab_shown or self.home

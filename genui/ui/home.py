@@ -25,6 +25,7 @@ from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, summarise
 from genui.runs.models import ModelInfo
 from genui.ui import keys, messages
+from genui.ui.demo import Demo
 from genui.ui.generate.pane import TracePane
 from genui.ui.generate.text import TEXT
 from genui.ui.home_panes import SLOT, ModelsPane, TrainingPane, make_pane, tab_of
@@ -121,6 +122,7 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
         self._expected: RunDir | None = None  # just started, and not in the list yet
         self._hinting = False
         self.slot: PaneName = "canvas"  # which of the panes that share a place is in it
+        self.demo = Demo(self, session)
         self.board: TrainingScreen | None = None  # while it is over this one
         self.lab: LabScreen | None = None  # made when it is first opened, and kept as it was left
 
@@ -261,6 +263,10 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
     def alone(self) -> bool:
         """Whether one pane is shown: full-screen, or because there is no room for more."""
         return self.view != "home" or self.arrangement in {"tabs", "tiny"}
+
+    def shows(self, name: PaneName) -> bool:
+        """Whether that pane can be seen."""
+        return not self.query_one(f"#{name}", Pane).has_class("-hidden")
 
     def _classes_now(self) -> dict[str, bool]:
         """The screen's classes, all at once: each change costs a restyling of every widget."""
@@ -405,6 +411,11 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
         self._hinting = kind == "hint"
         self.query_one(StatusLine).say(line, kind)
 
+    @property
+    def hinting(self) -> bool:
+        """Whether the status line still has what a new user reads first."""
+        return self._hinting
+
     def hint(self) -> None:
         """The first thing a new user reads."""
         self.say(HINT, "hint")
@@ -440,6 +451,8 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
             self._expected = None
         if self.board is not None:
             self.board.set_lists(runs)
+        if not runs:
+            self.demo.begin(models)
         self.refresh_chrome()
 
     def offered_models(self) -> list[str]:
@@ -457,6 +470,7 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
         if run == self.watched:
             return
         self.watched = run
+        self.demo.clear_training()
         self.query_one(TrainingPane).expect(run)
         self.watcher.watch(run)
 

@@ -17,7 +17,7 @@ from genui.base.text import clean_line
 from genui.protocol.registry import KINDS, resolve
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
-from genui.runs.models import ModelInfo
+from genui.runs.models import FIRST, ModelInfo
 from genui.ui import keys, messages
 from genui.ui.generate.pane import PaneKind, TracePane
 from genui.ui.keys import PaneName
@@ -74,9 +74,19 @@ class ModelsPane(Pane, can_focus=False):
         first = not self._read
         self._read = True
         self._fill()
-        live = next((s.run for s in runs if s.alive), None)
-        if first and live is not None:
+        if first:
+            self._choose_first()
+
+    def _choose_first(self) -> None:
+        """A run that is training; without any run, the model to begin with."""
+        live = next((summary.run for summary in self._runs.values() if summary.alive), None)
+        if live is not None:
             self.choose_run(live)
+        elif not self._runs:
+            names = {model.name: key for key, model in self._models.items()}
+            first = next((names[name] for name in FIRST if name in names), None)
+            if first is not None:
+                self.query_one(RowList).chosen = first
 
     def choose_run(self, run: RunDir) -> None:
         """Put the cursor on a run; nothing where the filter hides it."""

@@ -381,6 +381,8 @@ TABLE: tuple[Key, ...] = (
     # models
     Key("models.open", "models", "enter", "⏎", "open_row", "open",
         "Generate with the model, or show the run's curves"),
+    Key("models.play", "models", "space", "space", "open_row", "play",
+        "Play the highlighted model; show the highlighted run", False),
     Key("models.filter", "models", "slash", "/", "filter", "filter",
         "Show only the rows that match a regular expression"),
     Key("models.generate", "models", "g", "g", "generate_row", "generate",

@@ -41,6 +41,10 @@ class FakeLab(FakePipes):
                         pid=os.getpid(),
                     )
                 )  # fmt: skip
+            case protocol.Start(trace=trace, settings=settings) if not isinstance(
+                settings, protocol.LabSettings
+            ):
+                self.send(protocol.Failed(trace, "this worker has nothing but the Lab"))
             case protocol.Start():
                 self.opened(request, 0)
             case protocol.Fork():

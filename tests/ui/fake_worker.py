@@ -63,6 +63,8 @@ class FakeWorker(FakePipes):
                         pid=os.getpid(),
                     )
                 )
+            case protocol.Start(trace=trace, settings=protocol.LabSettings()):
+                self.send(protocol.Failed(trace, "this worker has no Lab"))
             case protocol.Start():
                 self.start(request)
             case protocol.Fork():

@@ -1,0 +1,242 @@
+"""Home before a key is pressed: shipped models at work, so that the app shows what it does.
+
+The Canvas denoises captions that `icons` draws well, Text writes plays, and the Training pane
+hosts a small training of the Lab. They are ordinary traces, computed while they are watched. Any
+key or click ends the demo and leaves what is shown to the user. It ends by itself after a few
+rounds and where the terminal is slow, and does not begin where other work needs the processor.
+"""
+
+import os
+import random
+from typing import TYPE_CHECKING, Any, Literal
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.timer import Timer
+
+from genui.protocol import LabSettings
+from genui.ui import messages
+from genui.ui.generate.pane import TracePane
+from genui.ui.home_panes import TrainingPane
+from genui.ui.session import Session
+from genui.ui.terminal import get_metered_driver, may_animate
+from genui.ui.traces.compare import Part
+from genui.ui.widgets.curve import Curve
+from genui.ui.widgets.plane import PlaneView
+
+if TYPE_CHECKING:
+    from genui.runs.models import ModelInfo
+    from genui.ui.home import HomeScreen
+
+CAPTIONS = (
+    "green cat on white",
+    "red heart on black",
+    "blue rocket on yellow",
+    "orange fish on blue",
+    "purple ghost on white",
+    "yellow star on blue",
+    "pink flower on black",
+)
+"""Combinations that the model has not seen, and draws well."""
+
+SPEAKERS = ("ROMEO:\n", "JULIET:\n", "KING RICHARD III:\n", "GLOUCESTER:\n")
+LAB = LabSettings(steps=600)
+ROUNDS = 2  # through the captions
+TICK = 0.125  # seconds
+REST = 20  # ticks that what is finished stays
+SLOW = 12  # ticks in a row that the terminal may be busy
+
+HINT = "space pauses · ←→ a step · e another caption · Tab to the models · ? every key"
+QUIET = "GENUI_QUIET"
+
+
+def is_welcome() -> bool:
+    """Whether Home may move by itself: not where GENUI_QUIET is set, nor beside other work.
+
+    GENUI_QUIET=0 is: whatever else is computed.
+    """
+    if quiet := os.environ.get(QUIET):
+        return quiet == "0"
+    return os.getloadavg()[0] <= (os.cpu_count() or 1)
+
+
+class LabPreview(Vertical):
+    """A training of the Lab in the Training pane: the plane here, its loss in the pane's curve."""
+
+    def __init__(self, session: Session, curve: Curve) -> None:
+        super().__init__(classes="preview")
+        from genui.ui.lab import Curves, LabController  # with numpy
+
+        self._curve = curve
+        self._curves = Curves()
+        self.controller = LabController(session, self)
+        self.controller.settings = LAB
+
+    def compose(self) -> ComposeResult:
+        yield PlaneView()
+
+    def play(self, seed: int) -> None:
+        """Train anew from that seed."""
+        self.controller.seed = seed
+        self.controller.start_over(play=True)
+
+    def tick(self) -> None:
+        """Show what has come since."""
+        trace = self.controller.trace
+        if trace is not None and trace.tick(4.0, 1 / TICK) and may_animate(self.app, 0.0):
+            self._paint()
+
+    def _paint(self) -> None:
+        from genui.formats.points import scene_of
+
+        trace = self.controller.trace
+        if trace is None or not trace.frames:
+            return
+        seen = (frame.plane for frame in reversed(trace.frames[: trace.position + 1]))
+        plane = next((plane for plane in seen if plane is not None), None)
+        if plane is not None:
+            self.query_one(PlaneView).show(scene_of(plane, trace.frames[0]))
+        self._curves.take(trace)
+        losses = self._curves.losses
+        if losses:
+            self._curve.set_series(losses, dict.fromkeys(losses, "smoothed"))
+
+    # --- what the controller tells --------------------------------------------------------
+
+    def moved(self) -> None:
+        if self.is_mounted:
+            self._paint()
+
+    def frames_came(self) -> None:
+        """They are shown with the next tick."""
+
+    def acted(self) -> None:
+        """Nobody did anything."""
+
+    def say(self, line: str, kind: Literal["error", "note"] = "note") -> None:
+        """A demo has nothing to say."""
+
+    @on(messages.Reply)
+    def _reply_came(self, event: messages.Reply) -> None:
+        self.controller.take(event.reply)
+
+
+class Demo:
+    """Plays on Home until somebody acts."""
+
+    def __init__(self, home: "HomeScreen", session: Session) -> None:
+        self._home = home
+        self._session = session
+        self._timer: Timer | None = None
+        self._preview: LabPreview | None = None
+        self._part: Part = "denoised"  # of a step, that the Canvas shows otherwise
+        self._shown = 0  # captions
+        self._rested: dict[str, int] = {}  # ticks, by pane
+        self._busy = 0  # ticks in a row
+        self.over = False
+
+    @property
+    def playing(self) -> bool:
+        return self._timer is not None
+
+    def begin(self, models: "tuple[ModelInfo, ...]") -> None:
+        """Play with these models; nothing where the demo was over or the models are missing."""
+        if self.over or self.playing or not is_welcome():
+            return
+        by_name = {model.name: model for model in models if model.source == "shipped"}
+        if not {"icons", "shakespeare"} <= by_name.keys():
+            return
+        home = self._home
+        if home.alone:
+            home.action_show_pane("canvas")
+            if home.hinting:
+                home.say(HINT, "hint")
+        self._timer = home.set_interval(TICK, self._tick)
+        self._pane("text").controller.use_model(by_name["shakespeare"])
+        canvas = self._pane("canvas")
+        canvas.controller.use_model(by_name["icons"])
+        self._part, canvas.view.part = canvas.view.part, "x"  # noise that becomes an image
+        self._next_image()
+        if home.shows("text"):
+            self._next_text()
+        if home.shows("training"):
+            self._next_training()
+
+    def end(self) -> None:
+        """Leave everything where it is, to the user."""
+        self.over = True
+        if self._timer is None:
+            return
+        self._timer.stop()
+        self._timer = None
+        self._pane("canvas").view.part = self._part
+        for pane in self._home.query(TracePane):
+            pane.controller.hold()
+            pane.controller.moved()
+        if self._preview is not None:
+            self._preview.controller.hold()
+
+    def clear_training(self) -> None:
+        """The Training pane is needed for a run."""
+        if self._preview is not None:
+            self._preview.controller.hold()
+            self._preview.remove()
+            self._preview = None
+            self._home.query_one(TrainingPane).remove_class("-preview")
+
+    def _pane(self, name: str) -> TracePane:
+        return self._home.query_one(f"#{name}", TracePane)
+
+    # --- rounds -----------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        driver = get_metered_driver(self._home.app)
+        self._busy = self._busy + 1 if driver is not None and driver.busy else 0
+        if self._busy > SLOW or self._shown > ROUNDS * len(CAPTIONS):
+            self.end()
+            return
+        if self._preview is not None:
+            self._preview.tick()
+            if self._has_rested("training", self._preview.controller):
+                self._next_training()
+        if self._has_rested("canvas", self._pane("canvas").controller):
+            self._next_image()
+        if self._has_rested("text", self._pane("text").controller):
+            self._next_text()
+
+    def _has_rested(self, name: str, controller: Any) -> bool:
+        """Whether what a pane shows was finished long enough to be seen."""
+        trace = controller.trace
+        if trace is None or not trace.finished or trace.position < trace.total:
+            self._rested[name] = 0
+            return False
+        self._rested[name] += 1
+        return self._rested[name] > REST
+
+    def _next_image(self) -> None:
+        self._play(self._pane("canvas"), CAPTIONS[self._shown % len(CAPTIONS)])
+        self._shown += 1
+
+    def _next_text(self) -> None:
+        self._play(self._pane("text"), SPEAKERS[self._shown % len(SPEAKERS)])
+
+    def _play(self, pane: TracePane, prompt: str) -> None:
+        """Begin a trace in the place of the one before."""
+        controller = pane.controller
+        before = [branch.number for branch in controller.tree.branches]
+        controller.prompt, controller.seed = prompt, random.randrange(1, 10_000)
+        controller.start_over(play=True)
+        for number in before:
+            controller.drop(number)
+        controller.moved()
+
+    def _next_training(self) -> None:
+        pane = self._home.query_one(TrainingPane)
+        if self._preview is None:
+            pane.add_class("-preview")
+            pane.set_title(("a small network learns two moons", "bold"))
+            pane.set_subtitle("5 the Lab · n new run")
+            self._preview = LabPreview(self._session, pane.query_one(Curve))
+            pane.query_one(".body").mount(self._preview)
+        self._preview.play(random.randrange(1, 10_000))

@@ -1,0 +1,154 @@
+"""Home before a key is pressed: it plays by itself, yields to anybody, and ends."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import stage
+from acting import HERE, Opener, home_of, seen, until, until_seen
+from textual.pilot import Pilot
+
+from genui.ui import demo
+from genui.ui.demo import LabPreview
+from genui.ui.generate.pane import TracePane
+from genui.ui.home_panes import ModelsPane, TrainingPane
+from genui.ui.traces.trees import Trace
+from genui.ui.widgets.base import RowList
+
+LAB = (sys.executable, str(HERE / "fake_lab_worker.py"))
+
+
+@pytest.fixture(autouse=True)
+def _lively(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(demo.QUIET, "0")
+
+
+def pane(pilot: Pilot[None], name: str) -> TracePane:
+    return home_of(pilot).query_one(f"#{name}", TracePane)
+
+
+def shown_steps(trace: Trace[Any] | None) -> int:
+    return trace.position if trace is not None else 0
+
+
+def moving(pilot: Pilot[None], name: str) -> bool:
+    return shown_steps(pane(pilot, name).trace) > 0
+
+
+async def test_an_image_a_text_and_a_training_play_by_themselves(
+    shipped: Path, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        await until(pilot, lambda: moving(pilot, "canvas") and moving(pilot, "text"))
+        assert "learns two moons" in seen(pilot)
+        model = pane(pilot, "canvas").controller.model
+        assert model is not None
+        assert model.name == "icons"
+        assert pane(pilot, "canvas").controller.prompt in demo.CAPTIONS
+
+
+async def test_the_training_is_the_labs(shipped: Path, open_app: Opener) -> None:
+    async with open_app(worker=LAB) as pilot:
+        preview = await preview_of(pilot)
+        await until(pilot, lambda: shown_steps(preview.controller.trace) > 0)
+        assert "·" in seen(pilot)
+
+
+async def preview_of(pilot: Pilot[None]) -> LabPreview:
+    home = home_of(pilot)
+    await until(pilot, lambda: bool(home.query(LabPreview)))
+    return home.query_one(LabPreview)
+
+
+async def test_a_key_takes_over_and_leaves_what_is_shown(
+    shipped: Path, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "REST", 10_000)
+    async with open_app() as pilot:
+        await until(pilot, lambda: moving(pilot, "canvas"))
+        await pilot.press("down")
+        home = home_of(pilot)
+        assert not home.demo.playing
+        for name in ("text", "canvas"):
+            trace = pane(pilot, name).trace
+            assert trace is not None
+            assert not trace.playing
+        assert len(pane(pilot, "canvas").controller.tree.branches) == 1
+        home.demo.begin(home.models)  # never again in this session
+        assert not home.demo.playing
+
+
+async def test_space_plays_the_model_that_is_highlighted(shipped: Path, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        rows = home_of(pilot).query_one(ModelsPane).query_one(RowList)
+        assert rows.chosen == "model:icons"
+        await pilot.press("up", "space")
+        chosen = rows.chosen.removeprefix("model:")
+        controllers = [pane(pilot, name).controller for name in ("text", "canvas")]
+        await until(
+            pilot,
+            lambda: any(
+                c.model is not None
+                and c.model.name == chosen
+                and c.trace is not None
+                and c.trace.position > 0
+                for c in controllers
+            ),
+        )
+
+
+async def test_at_80_columns_the_canvas_is_what_plays(shipped: Path, open_app: Opener) -> None:
+    async with open_app(size=(80, 24)) as pilot:
+        await until(pilot, lambda: moving(pilot, "canvas"))
+        assert home_of(pilot).current == "canvas"
+        assert pane(pilot, "text").trace is None
+
+
+async def test_a_new_caption_follows_and_after_the_rounds_all_is_still(
+    shipped: Path, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "REST", 0)
+    monkeypatch.setattr(demo, "ROUNDS", 1)
+    monkeypatch.setattr(demo, "CAPTIONS", ("red heart on black", "green cat on white"))
+    async with open_app() as pilot:
+        captions = set()
+
+        def over() -> bool:
+            captions.add(pane(pilot, "canvas").controller.prompt)
+            return home_of(pilot).demo.over
+
+        await until(pilot, over)
+        assert captions == {"red heart on black", "green cat on white"}
+
+
+async def test_a_run_takes_the_place_of_the_small_training(shipped: Path, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await preview_of(pilot)
+        run = stage.make_run()
+        home_of(pilot).look_at(run)
+        await until(pilot, lambda: not home_of(pilot).query(LabPreview))
+        await until_seen(pilot, "plays-2")
+        assert not home_of(pilot).query_one(TrainingPane).has_class("-preview")
+
+
+@pytest.mark.parametrize("reason", ["quiet", "load", "run", "models"])
+async def test_it_does_not_begin(
+    reason: str,
+    tmp_path: Path,
+    shipped: Path,
+    open_app: Opener,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(demo.QUIET)
+    monkeypatch.setattr(os, "getloadavg", lambda: (99.0 if reason == "load" else 0.0, 0.0, 0.0))
+    if reason == "quiet":
+        monkeypatch.setenv(demo.QUIET, "1")
+    if reason == "run":
+        stage.make_run()
+    if reason == "models":
+        (shipped / "icons" / "model.safetensors").unlink()
+    async with open_app() as pilot:
+        assert not home_of(pilot).demo.playing
+        assert pane(pilot, "canvas").trace is None
