@@ -90,7 +90,7 @@ class MeteredWriter(WriterThread):
             if not self.pending:
                 return
             self._pieces.clear()
-            self._queued = 0
+            self._queued = self._in_flight = 0
             self._skipped = False
             self._cells.forget()
             with suppress(termios.error):  # not a terminal: the kernel holds nothing back
@@ -136,6 +136,9 @@ class MeteredWriter(WriterThread):
         while piece:
             # Wait first: `drop` cannot interrupt a write that blocks.
             select.select([], [self._fd], [])
+            with self._changed:
+                if not self._in_flight:  # dropped: the rest would begin within a sequence
+                    return
             sent = os.write(self._fd, piece)
             self.written += sent
             piece = piece[sent:]

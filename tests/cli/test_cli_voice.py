@@ -1,8 +1,6 @@
 """Speech from the shell: WAV files that replay, bytes to a pipe, and what is refused."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -66,16 +64,13 @@ def test_its_spectrogram_is_an_image_and_several_samples_one_sound(
     assert len(two) > 1.5 * len(one)
 
 
-def test_a_dash_writes_the_wav_to_a_pipe_and_remarks_beside_it(talk: Path) -> None:
-    code = (
-        "import pathlib, sys; from genui.base import paths; from genui.cli.main import main; "
-        f"paths.weights_dir = lambda: pathlib.Path({str(talk)!r}); "
-        f"sys.exit(main({[*WORDS, '--out', '-']!r}))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=os.environ)
-    assert done.returncode == 0, done.stderr
-    assert len(decode_wav(done.stdout).samples) > 800
-    assert b"Traceback" not in done.stderr
+def test_a_dash_writes_the_wav_to_a_pipe_and_remarks_beside_it(
+    talk: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert main([*WORDS, "--out", "-"]) == 0
+    out, err = capfdbinary.readouterr()
+    assert len(decode_wav(out).samples) > 800
+    assert b"Traceback" not in err
 
 
 def test_a_dash_with_json_is_refused(talk: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,15 +41,15 @@ def written(writer: TextGenerator, prompt: str, seed: int, settings: TextSetting
 def test_texts_written_together_are_those_written_alone(
     writer: TextGenerator, changed: dict[str, Any]
 ) -> None:
-    settings = TextSettings(tokens=90, **changed)  # past the context of 48
-    seeds = range(10, 14)  # that draw nothing so near an edge that rounding decides
+    settings = TextSettings(tokens=60, **changed)  # past the context of 48
+    seeds = range(10, 13)  # that draw nothing so near an edge that rounding decides
     prompt = "def f_1(a"
     tokens = writer.tokenizer.encode(prompt)
     alone = [written(writer, prompt, seed, settings) for seed in seeds]
     assert write_together(writer, tokens, seeds, settings) == alone
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_under_the_grammar_even_noise_could_become_python(
     writer: TextGenerator, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -155,6 +155,28 @@ def test_dropping_forgets_what_waits_and_leaves_no_style_behind(
     assert screen.buffer[0][0].fg == "default"
 
 
+def test_after_dropping_nothing_begins_within_a_sequence(terminal: tuple[int, int]) -> None:
+    """What was being written when the queue was dropped is not written to its end."""
+    ours, theirs = terminal
+    sequence = b"\x1b[38;2;10;20;130m"
+    with os.fdopen(os.dup(theirs), "w") as file:
+        writer = MeteredWriter(file, lambda: None)
+        writer.start()
+        writer.write(sequence.decode() * 9000)
+        written = -1
+        while written != writer.written or not written:  # until the kernel takes no more
+            written = writer.written
+            time.sleep(0.2)
+        writer.drop()
+        writer.write("done")
+        data = take(ours, 2, until=b"done")
+        writer.stop()
+    before, cancel, after = data.partition(b"\x18")
+    assert (cancel + after).endswith(b"\x18\x1b[0m\x1b[?2026ldone")
+    whole, rest = divmod(len(before), len(sequence))
+    assert before == sequence * whole + sequence[:rest]
+
+
 def test_stopping_does_not_wait_for_a_terminal_that_takes_nothing(
     terminal: tuple[int, int],
 ) -> None:
