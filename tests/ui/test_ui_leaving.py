@@ -16,6 +16,8 @@ from genui.ui import messages
 from genui.ui.app import GenuiApp
 from genui.ui.generate.pane import TracePane
 from genui.ui.traces.trees import Lost
+from genui.ui.training.panels import SideColumn
+from genui.ui.training.samples import SamplesPanel
 from genui.ui.training.screen import TrainingScreen
 from genui.ui.watcher import RunView
 from genui.ui.windows import NearestScreen
@@ -105,6 +107,22 @@ async def test_a_screen_that_was_left_answers_no_key_and_no_news(
             board.post_message(messages.Say("too late"))
             board.call_after_refresh(board.paint)
             await until(pilot, lambda: board not in app.screen_stack and not board.is_attached)
+
+
+async def test_a_panel_without_its_children_is_shown_nothing_while_the_app_ends(
+    shipped, open_app: Opener, run: RunDir
+) -> None:
+    async with open_app() as pilot:
+        home, app = home_of(pilot), pilot.app
+        await until(pilot, lambda: home.watched is not None)
+        await pilot.press("4")
+        await until(pilot, lambda: bool(app.screen.query(SamplesPanel)))
+        board = app.screen
+        assert isinstance(board, TrainingScreen)
+        await until(pilot, lambda: bool(board.board.snapshot.views))
+        await board.query_one(SamplesPanel).remove_children()
+        app.exit()
+        board.query_one(SideColumn).show("sample", board.board.snapshot)
 
 
 async def test_an_answer_for_a_window_that_was_left_is_dropped(shipped, open_app: Opener) -> None:

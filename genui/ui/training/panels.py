@@ -1,7 +1,7 @@
 """What is beside the curves: one panel at a time, by tabs, and the list of runs."""
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Protocol, cast
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -9,7 +9,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.widget import Widget
 
 from genui.base import numbers
 from genui.base.errors import MisuseError
@@ -24,14 +23,10 @@ from genui.ui.training.system import SystemPanel
 from genui.ui.watcher import MARKS, progress
 from genui.ui.widgets.base import DeafWhenLeaving, Framed, Line, Row, RowList, clickable, set_border
 
+Panel = SamplesPanel | ConsolePanel | ConfigPanel | SystemPanel
+"""Shows some runs at a place of the cursor."""
 
-class Panel(Protocol):
-    """Shows some runs at a place of the cursor."""
-
-    def show(self, shown: Snapshot) -> None: ...
-
-
-_PANELS: dict[SideTab, Callable[[], Widget]] = {
+_PANELS: dict[SideTab, Callable[[], Panel]] = {
     "sample": SamplesPanel,
     "console": ConsolePanel,
     "config": ConfigPanel,
@@ -44,10 +39,10 @@ class SideColumn(DeafWhenLeaving, Vertical):
 
     def __init__(self) -> None:
         super().__init__(classes="side")
-        self._panels: dict[SideTab, Widget] = {}
+        self._panels: dict[SideTab, Panel] = {}
         self._tab: SideTab = "sample"
         self._shown = Snapshot()
-        self._call: Callable[[Widget], object] | None = None
+        self._call: Callable[[Panel], object] | None = None
 
     def compose(self) -> ComposeResult:
         yield Line(classes="side-tabs")
@@ -63,7 +58,7 @@ class SideColumn(DeafWhenLeaving, Vertical):
             panel.display = name == tab
         self._fill()
 
-    async def _add(self, panel: Widget) -> None:
+    async def _add(self, panel: Panel) -> None:
         await self.mount(panel)
         self._fill()
 
@@ -80,15 +75,15 @@ class SideColumn(DeafWhenLeaving, Vertical):
             lambda panel: panel.call_later(panel.play) if isinstance(panel, SamplesPanel) else None
         )
 
-    def _when_filled(self, call: Callable[[Widget], object]) -> None:
+    def _when_filled(self, call: Callable[[Panel], object]) -> None:
         self._call = call
         self._fill()
 
     def _fill(self) -> None:
         panel = self._panels.get(self._tab)
-        if panel is None or not panel.is_mounted or not self._shown.views:
+        if panel is None or not panel.usable or not self._shown.views:
             return
-        cast("Panel", panel).show(self._shown)
+        panel.show(self._shown)
         if self._call is not None:
             call, self._call = self._call, None
             call(panel)
