@@ -82,7 +82,7 @@ def test_a_place_is_always_within_the_text() -> None:
             assert 0 <= find_break(source[:end], found) <= end
 
 
-@pytest.mark.parametrize("source", [inspect.getsource(module), inspect.getsource(ast)[:9000]])
+@pytest.mark.parametrize("source", [inspect.getsource(module), inspect.getsource(ast)[:4500]])
 def test_python_is_viable_wherever_it_is_cut(source: str) -> None:
     cut = [at for at in range(len(source)) if not may_continue(source[:at])]
     assert [source[max(0, at - 30) : at] for at in cut] == []

@@ -16,6 +16,11 @@ from genui.engine.data.images import CaptionedImages, load_images
 from genui.recipes import RECIPES, DiffusionRecipe
 
 
+@pytest.fixture(autouse=True)
+def drawn_once() -> None:
+    """Here the cache is that of a user."""
+
+
 @pytest.fixture(scope="module")
 def icons(tmp_path_factory: pytest.TempPathFactory) -> CaptionedImages:
     with pytest.MonkeyPatch.context() as patch:
