@@ -89,7 +89,7 @@ def test_the_second_load_reads_the_cache_and_equals_the_first(
 
 def test_a_broken_cache_is_drawn_again(few: None) -> None:
     first = load_images("icons")
-    (cached,) = (cache_dir() / "images").glob("icons-*.npz")
+    (cached,) = (cache_dir() / "pictures").glob("icons-*.npz")
     whole = cached.read_bytes()
     foreign = io.BytesIO()
     np.savez(foreign, rgba=np.zeros((2, 8, 8)), captions=np.array(["cat", "heart"]))
