@@ -37,7 +37,7 @@ def test_a_row_has_all_that_its_kind_needs(key: tuple[str, str], kind: Kind) -> 
         assert bool(kind.generator) == kind.generates
     else:
         assert kind.lab is not None
-    assert bool(kind.judge) == bool(kind.example)
+    assert bool(kind.classifier) == bool(kind.example)
     if kind.generates:
         assert all((kind.makes, kind.pane, kind.widget, kind.view, kind.exports, kind.files))
         assert isinstance(kind.defaults, kind.settings or ())

@@ -22,8 +22,9 @@ from genui.protocol.registry import KINDS, LAB_FAMILIES, kind_of
 from genui.render.table import HEADS, format_row
 
 if TYPE_CHECKING:
+    from genui.engine.metrics.bayes import ModelScores, Point
+    from genui.engine.metrics.synthetic import SyntheticScores
     from genui.engine.metrics.table import Row
-    from genui.engine.metrics.twins import Answer, Point, Worth
 
 NICE = 10  # after the app, which started it
 USUAL_PROBES, FEWEST_PROBES, MOST = 1000, 100, 10_000  # samples
@@ -152,7 +153,7 @@ def configure_twins(parser: argparse.ArgumentParser) -> None:
 
 
 def run_twins(args: argparse.Namespace) -> int:
-    from genui.engine.metrics.twins import curves, load_examples
+    from genui.engine.metrics.bayes import learning_curves, load_examples
     from genui.runs.api import init
     from genui.runs.media import Text
 
@@ -165,9 +166,9 @@ def run_twins(args: argparse.Namespace) -> int:
         f"{examples.name}: {len(examples.labels)} labels, {len(examples.x):,} examples to train "
         f"on, {len(examples.test_x):,} held out, {examples.features}"
     )
-    points = curves(examples, counts, args.repeats)
+    points = learning_curves(examples, counts, args.repeats)
     first = next(points)  # before a run is begun: it says whether the counts can be had
-    answers = _answers(args)
+    model_scores = _score_models(args)
     # A run a question, so that the Training screen draws one curve over the other.
     runs = {
         name: init(
@@ -194,39 +195,39 @@ def run_twins(args: argparse.Namespace) -> int:
             {
                 "runs": ids,
                 "points": [{"examples": p.examples, **_flat(p)} for p in curve],
-                "models": answers,
+                "models": model_scores,
             }
         )
     else:
         heads, rows = _table(curve)
         output.table(heads, rows, right=range(len(heads)))
         output.say("; ".join(f"{name}: {question}" for name, question in QUESTIONS.items()))
-        for each in answers:
+        for each in model_scores:
             output.say(_words(each))
         output.note(f"curves: genui watch {' '.join(ids.values())}   (o: both; Y: logarithmic)")
     return 0
 
 
-def _answers(args: argparse.Namespace) -> list["Answer"]:
-    """What the named models say of held-out images."""
+def _score_models(args: argparse.Namespace) -> list["ModelScores"]:
+    """The named models on held-out images."""
     if not args.models:
         return []
-    from genui.engine.metrics.twins import answer
+    from genui.engine.metrics.bayes import score_model
 
-    answers = []
+    scored = []
     for model in args.models:
         output.note(f"{model}: labels {args.tested:,} images")
-        answers.append(answer(model, args.dataset, args.tested))
-    return answers
+        scored.append(score_model(model, args.dataset, args.tested))
+    return scored
 
 
-def _words(answer: "Answer") -> str:
-    by = "p(y|x)" if answer.question == "discriminative" else "p(x|y)p(y), Bayes' rule"
-    scores = answer.scores
+def _words(model: "ModelScores") -> str:
+    by = "p(y|x)" if model.question == "discriminative" else "p(x|y)p(y), Bayes' rule"
+    scores = model.scores
     return (
-        f"{answer.model}, {by}: {scores.accuracy:.1%} right, log-loss {scores.log_loss:.3f}, "
-        f"calibration {scores.calibration_error:.3f} ({answer.tested:,} images, trained on "
-        f"{answer.examples:,})"
+        f"{model.model}, {by}: {scores.accuracy:.1%} right, log-loss {scores.log_loss:.3f}, "
+        f"calibration {scores.calibration_error:.3f} ({model.tested:,} images, trained on "
+        f"{model.examples:,})"
     )
 
 
@@ -321,12 +322,12 @@ def run_worth(args: argparse.Namespace) -> int:
     plan = plan_in(folder)
     if plan is None:
         raise MisuseError(f"{folder}: is empty; genui generate MODEL -n 1000 --out {folder}")
-    from genui.engine.metrics.twins import worth
+    from genui.engine.metrics.synthetic import score_synthetic
     from genui.runs.models import find_model
 
     progress = Progress()
     try:
-        result = worth(
+        result = score_synthetic(
             folder,
             find_model(plan.model).dataset,
             args.steps,
@@ -365,7 +366,7 @@ def _generated(args: argparse.Namespace) -> Path:
     return folder
 
 
-def _show(worth: "Worth", model: str) -> None:
+def _show(result: "SyntheticScores", model: str) -> None:
     output.table(
         ("TRAINED ON", "IMAGES", "RIGHT OF REAL ONES"),
         [
@@ -374,11 +375,13 @@ def _show(worth: "Worth", model: str) -> None:
                 count(score.images),
                 f"{100 * score.right:.1f} %",
             )
-            for score in worth.scores
+            for score in result.scores
         ],
         right=(1, 2),
     )
-    output.note(f"{worth.labels} labels, {worth.test:,} real test images, {worth.steps} steps each")
+    output.note(
+        f"{result.labels} labels, {result.test:,} real test images, {result.steps} steps each"
+    )
 
 
 # --- `genui lab`: a small network learns points in the plane, as in the app's Lab -------------

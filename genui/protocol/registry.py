@@ -73,11 +73,10 @@ class Kind(Struct, frozen=True, kw_only=True):
     """Data set to the limitations of models of that data, in place of `limitations`."""
 
     # --- Classifiers ---
-    judge: str = ""
-    """`judge(ref)` returns the classifier as a Judge of `genui.engine.metrics.classifiers`."""
+    classifier: str = ""
+    """`classifier(ref)` returns a Classifier of `genui.engine.metrics.classifiers`."""
     example: str = ""
-    """`example(trace, step, recipe, judge)` returns the input of the Judge for a step of a
-    trace."""
+    """`example(trace, step, recipe, classifier)` returns its input for a step of a trace."""
 
     # --- Generation; empty for classifiers ---
     generator: str = ""
@@ -348,7 +347,7 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
                     "small images are not enough to learn much: see 'held-out accuracy'.",
                 )
             ),
-            judge="genui.engine.metrics.classifiers:ImageJudge.load",
+            classifier="genui.engine.metrics.classifiers:ImageClassifier.load",
             example="genui.engine.metrics.classifiers:image_example",
         ),
         ("classifier", "text"): Kind(
@@ -359,7 +358,7 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             metrics="genui.engine.metrics.classifiers:measure_text_classifier",
             limitations="It counts words and letters, and always answers with one of its own "
             "labels.",
-            judge="genui.engine.metrics.classifiers:TextJudge.load",
+            classifier="genui.engine.metrics.classifiers:TextClassifier.load",
             example="genui.engine.metrics.classifiers:text_example",
         ),
         ("classifier", "audio"): Kind(

@@ -30,9 +30,9 @@ from harness import Figure, machine, quick_generator, report
 from numpy.typing import NDArray
 
 from genui.engine.data.image_labels import LabelledImages, load_labelled_images
-from genui.engine.metrics.classifiers import ImageJudge, images_of
+from genui.engine.metrics.classifiers import ImageClassifier, images_of
 from genui.engine.metrics.distance import Ruler, frechet_distance
-from genui.engine.metrics.twins import trained
+from genui.engine.metrics.synthetic import train_classifier
 from genui.engine.sample.diffusion import Draws
 from genui.protocol import ImageSettings, LatentSettings
 from genui.protocol.registry import UNGUIDED
@@ -145,7 +145,11 @@ def classifiers(
     few = replace(real, train=np.random.default_rng(0).choice(real.train, count, replace=False))
     test, truth = images_of(real, real.held_out)
     right = [
-        float((trained(data, steps, 1, say(name)).probabilities(test).argmax(1) == truth).mean())
+        float(
+            (
+                train_classifier(data, steps, 1, say(name)).probabilities(test).argmax(1) == truth
+            ).mean()
+        )
         for name, data in (("trained on drawn", made), ("trained on real", few))
     ]
     name = f"accuracy of one trained on {count:,} drawn only"
@@ -156,7 +160,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="a model of fashion against real images")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--model", default="fashion")
-    parser.add_argument("--judge", default="fashion-labels")
+    parser.add_argument("--classifier", default="fashion-labels")
     parser.add_argument("--images", type=int, default=10_000, metavar="N", help="(10000)")
     parser.add_argument("--guidance", type=float, default=1.0, metavar="G",
                         help="of a diffusion model (1: none)")  # fmt: skip
@@ -165,11 +169,11 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, metavar="FILE", help="an .npz of what was drawn")
     args = parser.parse_args()
     before = machine()
-    ruler = Ruler(ImageJudge.load(args.judge), load_labelled_images("fashion"))
+    ruler = Ruler(ImageClassifier.load(args.classifier), load_labelled_images("fashion"))
     captions = ruler.captions(args.images)
     rgb = drawn(args.model, captions, args.guidance, args.keep)
     found = ruler.measure(rgb, captions)
-    figures = distances(ruler, ruler.judge.features(rgb))
+    figures = distances(ruler, ruler.classifier.features(rgb))
     figures += [
         distance_of_pixels(ruler.data, rgb),
         Figure("copying share", found.copying, "", 0.5, "none copied"),

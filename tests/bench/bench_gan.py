@@ -4,7 +4,7 @@
 
 For each model, in the features of the shipped `fashion-labels` (never comparable with published
 numbers): Fréchet distance to the test set, precision and recall (Kynkäänniemi et al. 2019),
-density and coverage (Naeem et al. 2020), copying share, and whether the judge sees the caption;
+density and coverage (Naeem et al. 2020), copying share, and how often the classifier agrees;
 milliseconds an image on one thread, one by one; and what the card says of its training. The goal
 is the GAN's: coverage of the test set at least 0.5, so that it has not collapsed. Coverage is of
 5,000 test images and rises with how many are drawn, so it is that of as many: with fewer only
@@ -23,7 +23,7 @@ from harness import Figure, machine, report
 
 from genui.engine.data.image_labels import load_labelled_images
 from genui.engine.load import find_and_load
-from genui.engine.metrics.classifiers import ImageJudge
+from genui.engine.metrics.classifiers import ImageClassifier
 from genui.engine.metrics.distance import Distribution, Ruler
 from genui.engine.sample.diffusion import Draws
 from genui.protocol import LatentSettings
@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=5000, metavar="N", help="(5000)")
     args = parser.parse_args()
     before = machine()
-    ruler = Ruler(ImageJudge.load("fashion-labels"), load_labelled_images("fashion"))
+    ruler = Ruler(ImageClassifier.load("fashion-labels"), load_labelled_images("fashion"))
     torch.set_num_threads(1)
     figures, low = [], []
     for name in args.models:

@@ -12,7 +12,7 @@ import argparse
 from harness import Figure, home, machine, report
 
 from genui.engine.data.image_labels import load_labelled_images
-from genui.engine.metrics.classifiers import ImageJudge, images_of, linear_beside
+from genui.engine.metrics.classifiers import ImageClassifier, images_of, linear_beside
 from genui.engine.models.linear import accuracy, calibration_error, log_loss
 from genui.runs.models import find_model
 
@@ -21,9 +21,9 @@ SHIPPED = ("fashion-labels", "icons-labels", "emoji-labels")
 
 def figures(model: str) -> list[Figure]:
     """Accuracy, log-loss and calibration on held-out images."""
-    judge, data = ImageJudge.load(model), load_labelled_images(find_model(model).dataset)
+    classifier, data = ImageClassifier.load(model), load_labelled_images(find_model(model).dataset)
     rgb, targets = images_of(data, data.held_out)
-    own, linear = judge.probabilities(rgb), linear_beside(data, rgb)
+    own, linear = classifier.probabilities(rgb), linear_beside(data, rgb)
     peer = "logistic regression"
     return [
         Figure(

@@ -16,7 +16,7 @@ from harness import Figure, arguments, home, machine, percentile, report
 
 from genui.engine.data.text import load_labelled_text
 from genui.engine.load import open_trace
-from genui.engine.metrics.classifiers import TextJudge, labels, logistic_regression
+from genui.engine.metrics.classifiers import TextClassifier, labels, logistic_regression
 from genui.engine.models.linear import accuracy
 from genui.engine.train.classifier import bags_of
 from genui.protocol import Start, TextSettings
@@ -32,8 +32,8 @@ def accuracies(name: str) -> list[Figure]:
     assert isinstance(recipe, TextClassifierRecipe)
     data = load_labelled_text(recipe.dataset)
     targets = np.array([label for _, label in data.validation], np.int64)
-    judge = TextJudge.load(name)
-    found = judge.probabilities([text for text, _ in data.validation])
+    classifier = TextClassifier.load(name)
+    found = classifier.probabilities([text for text, _ in data.validation])
     bags, wanted = bags_of(data.train, recipe.buckets)
     held, _ = bags_of(data.validation, recipe.buckets)
     regression = logistic_regression(bags, wanted, held, recipe.buckets)

@@ -17,7 +17,7 @@ from harness import Figure, machine, report
 from genui.base.errors import MisuseError
 from genui.engine.data.speech import Samples, load_speech, vocode
 from genui.engine.load import find_and_load
-from genui.engine.metrics.classifiers import SoundJudge
+from genui.engine.metrics.classifiers import SoundClassifier
 from genui.engine.metrics.clips import (
     COPIES,
     DIGIT_LISTENER,
@@ -37,7 +37,7 @@ DIGIT, VOICE = 5.0, 15.0  # percent that may be heard wrong: what the issue asks
 
 
 def wrong(
-    listeners: tuple[SoundJudge, SoundJudge],
+    listeners: tuple[SoundClassifier, SoundClassifier],
     name: str,
     captions: Sequence[str],
     sounds: Sequence[Samples],
@@ -65,7 +65,7 @@ def main() -> None:
     generator = find_and_load(options.model)
     if not isinstance(generator, DiffusionGenerator) or generator.medium.medium != "audio":
         raise MisuseError(f"{options.model}: does not speak")
-    listeners = (SoundJudge.load(DIGIT_LISTENER), SoundJudge.load(VOICE_LISTENER))
+    listeners = (SoundClassifier.load(DIGIT_LISTENER), SoundClassifier.load(VOICE_LISTENER))
     speech = load_speech(find_recipe("voice").dataset)
     held = [speech.takes[i] for i in speech.held_out]
     captions = [take.caption for take in held]

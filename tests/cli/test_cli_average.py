@@ -18,7 +18,7 @@ def shipped(name: str) -> Path:
 
 @pytest.fixture
 def other(tmp_path: Path) -> Path:
-    """The shipped judge of fashion with every weight three times as large."""
+    """The shipped classifier of fashion with every weight three times as large."""
     tensors, described = load_weights(shipped("fashion-labels"))
     target = tmp_path / "other.safetensors"
     write_tensors(target, {k: 3 * v for k, v in tensors.items()}, {"genui": json.dumps(described)})

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from genui.base.errors import GenuiError
 from genui.cli.main import main
 from genui.engine.load import find_and_load, load
-from genui.engine.metrics.classifiers import ImageJudge, SoundJudge, TextJudge
+from genui.engine.metrics.classifiers import ImageClassifier, SoundClassifier, TextClassifier
 from genui.engine.models.classifiers import ConvNet, NGramClassifier, SoundNet
 from genui.engine.models.denoisers import build_denoiser
 from genui.engine.sample.trace import Trace
@@ -96,9 +96,9 @@ def described_in(path: Path) -> dict[str, Any]:
         ("clothes", find_and_load),
         ("talk", find_and_load),
         ("films", find_and_load),
-        ("looks", ImageJudge.load),
-        ("hears", SoundJudge.load),
-        ("reads", TextJudge.load),
+        ("looks", ImageClassifier.load),
+        ("hears", SoundClassifier.load),
+        ("reads", TextClassifier.load),
     ],
 )
 def test_a_network_larger_than_its_file_is_refused_before_memory_is_taken(

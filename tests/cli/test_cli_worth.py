@@ -38,7 +38,7 @@ def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LabelledImages:
     """What `shapes` is said to be trained on: dark and light images."""
     images = folder_of(tmp_path / "real", {"dark": 40, "light": 210})
     data = load_labelled_images("mine", str(images))
-    monkeypatch.setattr("genui.engine.metrics.twins.load_labelled_images", lambda dataset: data)
+    monkeypatch.setattr("genui.engine.metrics.synthetic.load_labelled_images", lambda dataset: data)
     return data
 
 
@@ -83,7 +83,7 @@ def test_what_is_left_out_is_said(
 ) -> None:
     folder = folder_of(tmp_path / "made", {"dark": 40, "light": 210, "cat": 9}, count=3)
     assert main(["worth", str(folder), "--steps", "1"]) == 0
-    assert "3 captions are no label and left out" in capsys.readouterr().err
+    assert "3 captions are not labels and were left out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

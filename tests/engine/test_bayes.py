@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genui.base.errors import MisuseError
-from genui.engine.metrics.twins import answer, posterior
+from genui.engine.metrics.bayes import posterior, score_model
 
 LEVELS = torch.tensor([-0.5, 0.5])
 
@@ -59,9 +59,9 @@ def test_the_same_images_give_the_same_answer() -> None:
 
 def test_a_model_of_other_data_is_refused() -> None:
     with pytest.raises(MisuseError, match="icons: a model of icons"):
-        answer("icons", "fashion", 10)
+        score_model("icons", "fashion", 10)
 
 
 def test_a_model_whose_captions_are_no_labels_is_refused() -> None:
     with pytest.raises(MisuseError, match="captions are the labels"):
-        answer("icons", "icons", 2)
+        score_model("icons", "icons", 2)

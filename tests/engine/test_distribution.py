@@ -1,4 +1,4 @@
-"""Samples against the held-out set, with a judge whose features are known."""
+"""Samples against the held-out set, with a classifier whose features are known."""
 
 from typing import Any
 
@@ -59,8 +59,8 @@ def ruler() -> Ruler:
         train=images.train,
         held_out=images.held_out,
     )
-    judge: Any = ByBrightness()
-    return Ruler(judge, data)
+    classifier: Any = ByBrightness()
+    return Ruler(classifier, data)
 
 
 def test_fresh_draws_of_the_same_kind_are_near_right_and_new(ruler: Ruler) -> None:
@@ -100,8 +100,8 @@ def test_captions_come_in_the_shares_of_the_training_set(ruler: Ruler) -> None:
 
 
 def test_in_words_every_number_says_what_it_is(ruler: Ruler) -> None:
-    words = in_words(ruler.measure(*levels(100, 4)), "the judge")
-    assert words["right object"].startswith("100% by the judge")
+    words = in_words(ruler.measure(*levels(100, 4)), "the classifier")
+    assert words["right object"].startswith("100% by the classifier")
     assert "100 samples, own features" in words["Fréchet distance"]
     assert "0.5: none" in words["copying"]
     assert not any("FID" in key + value for key, value in words.items())

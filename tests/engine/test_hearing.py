@@ -18,7 +18,7 @@ from genui.engine.data.speech import (
     prepare,
 )
 from genui.engine.device import Machine
-from genui.engine.metrics.classifiers import SoundJudge
+from genui.engine.metrics.classifiers import SoundClassifier
 from genui.engine.metrics.clips import speech_copied, spoken_captions
 from genui.engine.models.classifiers import SoundNet
 from genui.engine.train.checkpoint import model_metadata, write_tensors
@@ -85,14 +85,14 @@ def test_it_learns_to_tell_digits_and_a_listener_hears_them(recordings: Path) ->
     (sample,) = task.sample(task.model, MACHINE)
     assert sample.content.decode().startswith("two    100% right")
     assert isinstance(task.model, SoundNet)
-    listener = SoundJudge(task.model, ("two", "four", "seven"))
+    listener = SoundClassifier(task.model, ("two", "four", "seven"))
     found = listener.probabilities([tone(300), tone(900), tone(2000)])
     assert found.argmax(1).tolist() == [0, 1, 2]
     np.testing.assert_allclose(found.sum(1), 1, rtol=1e-5)
 
 
 def test_silence_is_no_word(recordings: Path) -> None:
-    listener = SoundJudge(SoundNet(2, 8), ("anna", "bob"))
+    listener = SoundClassifier(SoundNet(2, 8), ("anna", "bob"))
     with pytest.raises(ValueError, match="silence"):
         listener.probabilities([np.zeros(800, np.float32)])
 
@@ -105,7 +105,7 @@ def test_a_listener_is_loaded_from_its_file_and_nothing_else_is(
     path = tmp_path / "digits.safetensors"
     described = model_metadata(recipe, 1, task.model, task.extra)
     write_tensors(path, dict(task.model.state_dict()), {"genui": json.dumps(described)})
-    assert SoundJudge.load(str(path)).labels == ("two", "four", "seven")
+    assert SoundClassifier.load(str(path)).labels == ("two", "four", "seven")
 
 
 def test_variations_keep_silence_silent_and_the_rest_in_range() -> None:

@@ -13,7 +13,7 @@ from genui.base.errors import MisuseError
 from genui.engine.data.image_labels import kind_of_thing, load_labelled_images
 from genui.engine.device import Machine
 from genui.engine.kinds import build_generator, build_task, check_data
-from genui.engine.metrics.classifiers import ImageJudge, pooled
+from genui.engine.metrics.classifiers import ImageClassifier, pooled
 from genui.engine.models.classifiers import contrast_with_border
 from genui.engine.train.classifier import ImageClassifierTask, confusions
 from genui.engine.train.optimizer import augment
@@ -155,18 +155,18 @@ def described(task: ImageClassifierTask) -> dict[str, Any]:
 def test_a_judge_says_how_sure_it_is_and_gives_its_features(folder: Path) -> None:
     recipe = recipe_for(folder)
     task = trained(recipe)
-    judge = ImageJudge.of(recipe, dict(task.model.state_dict()), described(task))
+    classifier = ImageClassifier.of(recipe, dict(task.model.state_dict()), described(task))
     rgb = np.stack([np.full((32, 32, 3), level, np.uint8) for level in (210, 30)])
-    p = judge.probabilities(rgb)
-    assert judge.labels == ("day", "night")
+    p = classifier.probabilities(rgb)
+    assert classifier.labels == ("day", "night")
     assert p.dtype == np.float32
     np.testing.assert_allclose(p.sum(1), 1, rtol=1e-5)
     np.testing.assert_array_equal(p.argmax(1), [0, 1])
-    features = judge.features(rgb)
+    features = classifier.features(rgb)
     assert features.shape == (2, 4 * recipe.width)
     assert features.min() >= 0
     with pytest.raises(ValueError, match="uint8"):
-        judge.features(rgb[0])
+        classifier.features(rgb[0])
 
 
 def test_a_judge_of_many_images_is_that_of_each(
@@ -174,16 +174,16 @@ def test_a_judge_of_many_images_is_that_of_each(
 ) -> None:
     recipe = recipe_for(folder, steps="1")
     task = trained(recipe)
-    judge = ImageJudge.of(recipe, dict(task.model.state_dict()), described(task))
+    classifier = ImageClassifier.of(recipe, dict(task.model.state_dict()), described(task))
     rgb = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3)).astype(np.uint8)
-    whole = judge.features(rgb)
-    monkeypatch.setattr("genui.engine.metrics.classifiers.ImageJudge.at_once", 3)
-    np.testing.assert_allclose(judge.features(rgb), whole, atol=1e-5)
+    whole = classifier.features(rgb)
+    monkeypatch.setattr("genui.engine.metrics.classifiers.ImageClassifier.at_once", 3)
+    np.testing.assert_allclose(classifier.features(rgb), whole, atol=1e-5)
 
 
 def test_what_is_no_classifier_of_images_is_refused() -> None:
     with pytest.raises(MisuseError, match="no classifier of images"):
-        ImageJudge.load("icons")
+        ImageClassifier.load("icons")
 
 
 def test_a_classifier_generates_nothing() -> None:

@@ -13,7 +13,7 @@ from genui.engine.data.tokenizer import bag
 from genui.engine.device import Machine
 from genui.engine.metrics import classifiers
 from genui.engine.metrics.classifiers import (
-    TextJudge,
+    TextClassifier,
     labels,
     last_passage,
     last_speech,
@@ -65,7 +65,7 @@ def classifier(jsonl: Path, tmp_path: Path) -> Path:
         optimizer.zero_grad()
         task.loss(step).backward()
         optimizer.step()
-    path = tmp_path / "judge.safetensors"
+    path = tmp_path / "classifier.safetensors"
     described = model_metadata(asked, 40, task.model, task.extra)
     write_tensors(path, dict(task.model.state_dict()), {"genui": json.dumps(described)})
     return path
@@ -154,13 +154,13 @@ def test_any_text_is_a_bag() -> None:
 
 
 def test_it_learns_what_a_word_tells(classifier: Path) -> None:
-    judge = TextJudge.load(str(classifier))
-    chances = judge.probabilities(["a blue blue thing", "so loud, loud", ""])
+    trained = TextClassifier.load(str(classifier))
+    chances = trained.probabilities(["a blue blue thing", "so loud, loud", ""])
     assert chances.shape == (3, 2)
     assert chances[0, 0] > 0.8
     assert chances[1, 1] > 0.8
     assert chances.sum(axis=1) == pytest.approx(1)
-    assert judge.features(["a"]).shape == (1, 8)
+    assert trained.features(["a"]).shape == (1, 8)
 
 
 def test_a_step_is_the_same_whenever_it_is_taken(jsonl: Path) -> None:

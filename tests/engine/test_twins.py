@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from genui.base.errors import MisuseError
-from genui.engine.metrics.twins import Examples, curves, load_examples
+from genui.engine.metrics.bayes import Examples, learning_curves, load_examples
 from genui.engine.models.linear import fit_word_bayes
 
 
@@ -24,23 +24,23 @@ def images(tmp_path: Path) -> Examples:
 
 
 def test_both_models_learn_and_the_same_examples_give_the_same_curves(images: Examples) -> None:
-    first, last = curves(images, (2, 80), repeats=3)
+    first, last = learning_curves(images, (2, 80), repeats=3)
     assert (first.examples, last.examples) == (2, 80)
     for name in ("discriminative", "generative"):
         assert last.scores[name].accuracy == 1
         assert last.scores[name].log_loss < first.scores[name].log_loss
-    again, _ = curves(images, (2, 80), repeats=3)
+    again, _ = learning_curves(images, (2, 80), repeats=3)
     assert again == first
 
 
 def test_counts_go_up_to_all_there_are(images: Examples) -> None:
-    assert [point.examples for point in curves(images, repeats=1)] == [10, 30, 80]
+    assert [point.examples for point in learning_curves(images, repeats=1)] == [10, 30, 80]
 
 
 @pytest.mark.parametrize("counts", [(1, 5), (5, 81)])
 def test_counts_that_there_are_not_are_refused(images: Examples, counts: tuple[int, ...]) -> None:
     with pytest.raises(MisuseError, match="has 80 to train on"):
-        next(curves(images, counts))
+        next(learning_curves(images, counts))
 
 
 def test_texts_are_word_counts_and_bayes_rule_over_words(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_texts_are_word_counts_and_bayes_rule_over_words(tmp_path: Path) -> None
             (folder / f"{i}.txt").write_text(f"the {word} and the {word} number {i} again")
     examples = load_examples("speakers", str(tmp_path))
     assert "words" in examples.features
-    (point,) = curves(examples, (40,), repeats=1)
+    (point,) = learning_curves(examples, (40,), repeats=1)
     assert point.scores["generative"].accuracy == 1
     assert point.scores["discriminative"].accuracy == 1
 

@@ -1,4 +1,4 @@
-"""Trained classifiers as instruments: labels of a trace's step, their features, how good they are.
+"""Trained classifiers: labels of a step of a trace, features, and their own accuracy.
 
 Features of a network trained here, on the very kind of example that is measured, stand where
 papers use Inception's: distances in them can be compared with one another and with nothing else.
@@ -52,16 +52,16 @@ from genui.recipes.classifier import (
 )
 from genui.runs.models import ModelInfo, find_model, read_header
 
-# --- What a classifier says of one step of a trace --------------------------------------------
+# --- The labels of one step of a trace --------------------------------------------------------
 
-MOST_LABELS = 8  # that are answered with, the likeliest first
+MOST_LABELS = 8  # the likeliest first
 
 
 def labels(trace: Trace, step: int, model: str) -> Labels:
-    """What the classifier `model` says of the sample as it stands at `step`.
+    """The labels that the classifier `model` gives to the sample at `step`.
 
-    Where it cannot say anything, since it is of another medium or is no classifier, `fault`
-    says so. Raises MisuseError for a step that has not been reached.
+    `fault` says why there are none: it is of another medium, or no classifier.
+    Raises MisuseError for a step that has not been reached.
     """
     if not 0 <= step <= trace.reached:
         raise MisuseError(f"step {step}: this trace stands at step {trace.reached}")
@@ -76,7 +76,7 @@ def _classify(trace: Trace, step: int, model: str) -> tuple[tuple[str, float], .
     info = find_model(model)
     recipe = read_header(info.path).recipe
     kind = KINDS[recipe.family, recipe.medium]
-    if not kind.judge:
+    if not kind.classifier:
         raise MisuseError(
             f"{info.name} is a {recipe.family} of {recipe.medium} and gives no labels: "
             "name a classifier"
@@ -84,26 +84,26 @@ def _classify(trace: Trace, step: int, model: str) -> tuple[tuple[str, float], .
     made = trace.started
     if (KINDS[made.family, made.medium].classifier_medium or made.medium) != recipe.medium:
         raise _other_medium(trace, recipe)
-    judge = _loaded(resolve(kind.judge), str(info.path), _changed(info.path))
-    example = resolve(kind.example)(trace, step, recipe, judge)
-    chances = judge.probabilities(example)[0]
+    classifier = _loaded(resolve(kind.classifier), str(info.path), _changed(info.path))
+    example = resolve(kind.example)(trace, step, recipe, classifier)
+    chances = classifier.probabilities(example)[0]
     order = np.argsort(-chances, kind="stable")[:MOST_LABELS].tolist()
-    return tuple((clean_line(judge.labels[at], 40), float(chances[at])) for at in order)
+    return tuple((clean_line(classifier.labels[at], 40), float(chances[at])) for at in order)
 
 
-def text_example(trace: Trace, step: int, recipe: Recipe, judge: Any) -> list[str]:
+def text_example(trace: Trace, step: int, recipe: Recipe, classifier: Any) -> list[str]:
     """The text at a step, its prompt before it. Raises MisuseError where there is none."""
     generator, state = trace.generator, trace.state(step)
     if not (isinstance(generator, TextGenerator) and isinstance(state, TextState)):
         raise _other_medium(trace, recipe)
     written = generator.tokenizer.decode(state.token_ids.since(state.prompt).tolist())
-    text = judge.excerpt(trace.started.prompt + written + trace.started.suffix)
+    text = classifier.excerpt(trace.started.prompt + written + trace.started.suffix)
     if not text.strip():
         raise MisuseError("there is no text yet to give a label to")
     return [text]
 
 
-def image_example(trace: Trace, step: int, recipe: Recipe, judge: Any) -> np.ndarray:
+def image_example(trace: Trace, step: int, recipe: Recipe, classifier: Any) -> np.ndarray:
     """The clean image as the model sees it at a step, uint8 [1, H, W, 3]."""
     frame = trace.generator.frame(trace.state(step))
     if not isinstance(frame, ImageFrame):
@@ -129,22 +129,22 @@ def _changed(path: Path) -> int:
 
 @lru_cache(maxsize=4)
 def _loaded(load: Callable[[str], Any], path: str, changed: int) -> Any:
-    """A judge, kept until its file changes."""
+    """A classifier, cached until its file changes."""
     return load(path)
 
 
-# --- A judge: a trained classifier of any medium ----------------------------------------------
+# --- A trained classifier of any medium -------------------------------------------------------
 
 N = TypeVar("N", ConvNet, NGramClassifier, SoundNet)
 E = TypeVar("E")
 
 
-class Judge(Generic[N, E]):
+class Classifier(Generic[N, E]):
     """A trained classifier. A subclass knows how examples become what its network takes."""
 
     recipe: ClassVar[type[ClassifierRecipe]]
     things: ClassVar[str]  # what it labels, in the plural
-    at_once: ClassVar[int]  # examples that are looked at together
+    at_once: ClassVar[int]  # examples in one batch
 
     def __init__(self, network: N, labels: tuple[str, ...]) -> None:
         self.labels = labels
@@ -225,7 +225,7 @@ COLOURINGS = 4  # of each training image that logistic regression sees, where th
 POOLED = 2  # pixels of a side that are averaged into one for it
 
 
-class ImageJudge(Judge[ConvNet, Any]):
+class ImageClassifier(Classifier[ConvNet, Any]):
     """An image classifier; images are uint8 [N, 32, 32, 3]."""
 
     recipe = ImageClassifierRecipe
@@ -240,10 +240,13 @@ class ImageJudge(Judge[ConvNet, Any]):
 
 def measure_classifier(info: ModelInfo, recipe: ImageClassifierRecipe) -> dict[str, str]:
     """How good an image classifier is on held-out images."""
-    judge, data = ImageJudge.load(str(info.path)), load_labelled_images(recipe.dataset, recipe.data)
+    classifier, data = (
+        ImageClassifier.load(str(info.path)),
+        load_labelled_images(recipe.dataset, recipe.data),
+    )
     rgb, targets = images_of(data, data.held_out)
     return _report(
-        judge.probabilities(rgb),
+        classifier.probabilities(rgb),
         targets,
         "images",
         linear_beside(data, rgb),
@@ -253,7 +256,7 @@ def measure_classifier(info: ModelInfo, recipe: ImageClassifierRecipe) -> dict[s
 
 
 def linear_beside(data: LabelledImages, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What logistic regression, trained on the same images, says of these: [N, labels]."""
+    """p(label | image) by logistic regression on the same training images: [N, labels]."""
     train, targets = _training(data)
     return fit_logistic(pooled(train), targets, len(data.labels)).probabilities(pooled(rgb))
 
@@ -261,12 +264,12 @@ def linear_beside(data: LabelledImages, rgb: NDArray[np.uint8]) -> NDArray[np.fl
 def images_of(
     data: LabelledImages, indices: NDArray[np.int64], seed: int = 0
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """These images as a judge takes them, uint8 [N, 32, 32, 3], and their labels."""
+    """These images as a classifier takes them, uint8 [N, 32, 32, 3], and their labels."""
     rng = np.random.default_rng(seed)
     rgb = np.empty((len(indices), SIDE, SIDE, 3), np.uint8)
-    for at in range(0, len(indices), ImageJudge.at_once):
-        part, _ = data.batch(indices[at : at + ImageJudge.at_once], rng)
-        rgb[at : at + ImageJudge.at_once] = as_pixels(part)
+    for at in range(0, len(indices), ImageClassifier.at_once):
+        part, _ = data.batch(indices[at : at + ImageClassifier.at_once], rng)
+        rgb[at : at + ImageClassifier.at_once] = as_pixels(part)
     return rgb, data.targets[indices]
 
 
@@ -295,8 +298,8 @@ REGRESSION_RATE = 0.05
 REGRESSION_DECAY = 1e-4  # of the squared weights
 
 
-class TextJudge(Judge[NGramClassifier, str]):
-    """A classifier of texts. `excerpt` is the part of a longer text that it is asked about."""
+class TextClassifier(Classifier[NGramClassifier, str]):
+    """A classifier of texts. `excerpt` is the part of a longer text that it is given."""
 
     recipe = TextClassifierRecipe
     things = "texts"
@@ -308,9 +311,9 @@ class TextJudge(Judge[NGramClassifier, str]):
     def of(
         cls, recipe: ClassifierRecipe, tensors: dict[str, Tensor], described: Mapping[str, Any]
     ) -> Self:
-        judge = super().of(recipe, tensors, described)
-        judge.excerpt = EXCERPTS.get(str(described["dataset"]), last_passage)
-        return judge
+        classifier = super().of(recipe, tensors, described)
+        classifier.excerpt = EXCERPTS.get(str(described["dataset"]), last_passage)
+        return classifier
 
     def _inputs(self, examples: Sequence[str]) -> list[np.ndarray]:
         return [bag(text, self._network.embedding.num_embeddings) for text in examples]
@@ -322,31 +325,31 @@ def last_passage(text: str) -> str:
 
 
 def last_speech(text: str) -> str:
-    """What is being said, without the name of who says it: that would tell all."""
-    said = text.rstrip("\n").rpartition("\n\n")[2].lstrip("\n")
-    name, colon, rest = said.partition(":\n")
-    return rest if colon and "\n" not in name else said
+    """The last speech of a play without its speaker's name, which would give the label away."""
+    speech = text.rstrip("\n").rpartition("\n\n")[2].lstrip("\n")
+    name, colon, rest = speech.partition(":\n")
+    return rest if colon and "\n" not in name else speech
 
 
 EXCERPTS: Mapping[str, Callable[[str], str]] = {"shakespeare": last_speech}
-"""The data that a judge was trained on, to the part of a text that it is asked about."""
+"""By data set: which part of a longer text a classifier is given."""
 
 
 def measure_text_classifier(info: ModelInfo, recipe: TextClassifierRecipe) -> dict[str, str]:
     """How good a classifier of texts is on held-out ones, and the likeliest label beside it."""
     data = load_labelled_text(recipe.dataset, recipe.data)
-    judge = TextJudge.load(str(info.path))
+    classifier = TextClassifier.load(str(info.path))
     bags, targets = bags_of(data.train, recipe.buckets)
     held, held_targets = bags_of(data.validation, recipe.buckets)
-    usual = Counter(targets.tolist()).most_common(1)[0][0]
+    most_frequent = Counter(targets.tolist()).most_common(1)[0][0]
     return _report(
-        judge.probabilities([text for text, _ in data.validation]),
+        classifier.probabilities([text for text, _ in data.validation]),
         held_targets,
         "texts",
         logistic_regression(bags, targets, held, recipe.buckets),
         "the same n-grams",
         f"{len(data.labels)}: {', '.join(data.labels[:12])}",
-    ) | {"most frequent label": f"{(held_targets == usual).mean():.1%}"}
+    ) | {"most frequent label": f"{(held_targets == most_frequent).mean():.1%}"}
 
 
 def logistic_regression(
@@ -362,10 +365,10 @@ def logistic_regression(
     weights = torch.zeros(buckets, labels, requires_grad=True)
     bias = torch.zeros(labels, requires_grad=True)
     optimizer: Any = torch.optim.Adam([weights, bias], lr=REGRESSION_RATE)
-    wanted = torch.from_numpy(targets)
+    labels_of_rows = torch.from_numpy(targets)
     for _ in range(REGRESSION_STEPS):
         optimizer.zero_grad()
-        loss = F.cross_entropy(known.weighted(weights) + bias, wanted)
+        loss = F.cross_entropy(known.weighted(weights) + bias, labels_of_rows)
         (loss + REGRESSION_DECAY * weights.square().sum()).backward()
         optimizer.step()
     with torch.inference_mode():
@@ -389,7 +392,7 @@ class _Counts:
 # --- Sound ------------------------------------------------------------------------------------
 
 
-class SoundJudge(Judge[SoundNet, Samples]):
+class SoundClassifier(Classifier[SoundNet, Samples]):
     """A classifier of sound: words at SAMPLE_RATE, prepared as its training data was.
 
     `probabilities` raises ValueError, a reason, where a word is silence.
@@ -406,13 +409,13 @@ class SoundJudge(Judge[SoundNet, Samples]):
 
 def measure_sound_classifier(info: ModelInfo, recipe: SoundClassifierRecipe) -> dict[str, str]:
     """How good a classifier of sound is on held-out takes; of a small set, on trained ones."""
-    judge, data = SoundJudge.load(str(info.path)), load_labelled_speech(recipe)
+    classifier, data = SoundClassifier.load(str(info.path)), load_labelled_speech(recipe)
     speech, targets = data.speech, data.targets
     held = speech.held_out if len(speech.held_out) else speech.train
     train = _coarse(speech.mels(speech.train))
     linear = fit_logistic(train, targets[speech.train], len(data.labels))
     return _report(
-        judge.probabilities([speech.takes[i].samples for i in held]),
+        classifier.probabilities([speech.takes[i].samples for i in held]),
         targets[held],
         "takes",
         linear.probabilities(_coarse(speech.mels(held))),

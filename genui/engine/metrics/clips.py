@@ -13,7 +13,7 @@ from genui.engine.data.captions import COLOURS
 from genui.engine.data.clips import INNER, PADDED, Clips, Scene, load_clips, pixel_shares
 from genui.engine.data.images import SIDE, as_pixels
 from genui.engine.data.speech import DIGITS, Samples, Speech, load_speech
-from genui.engine.metrics.classifiers import SoundJudge
+from genui.engine.metrics.classifiers import SoundClassifier
 from genui.engine.metrics.distance import copying_share, nearest
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.media import FINAL_ROUNDS, sound_of, to_clips
@@ -333,7 +333,7 @@ def measure_voice(generator: DiffusionGenerator, recipe: VoiceRecipe) -> dict[st
     speech = load_speech(recipe.dataset, recipe.data)
     voices = list(dict.fromkeys(take.caption.split()[-1] for take in speech.takes))
     spoken = speak(generator, spoken_captions(voices, SPEECH_SAMPLES))
-    digits, speakers = SoundJudge.load(DIGIT_LISTENER), SoundJudge.load(VOICE_LISTENER)
+    digits, speakers = SoundClassifier.load(DIGIT_LISTENER), SoundClassifier.load(VOICE_LISTENER)
     held = [speech.takes[i] for i in speech.held_out]
     real = [take.samples for take in held]
     real_captions = [take.caption for take in held]
@@ -370,11 +370,13 @@ def speak(
     return Spoken(captions, sounds, np.concatenate(parts))
 
 
-def right(judge: SoundJudge, captions: Sequence[str], sounds: Sequence[Samples], word: int) -> int:
-    """How many of these sounds the judge takes for that word of their captions."""
-    heard = judge.probabilities(sounds).argmax(1)
+def right(
+    classifier: SoundClassifier, captions: Sequence[str], sounds: Sequence[Samples], word: int
+) -> int:
+    """How many of these sounds the classifier takes for that word of their captions."""
+    heard = classifier.probabilities(sounds).argmax(1)
     pairs = zip(heard, captions, strict=True)
-    return sum(judge.labels[label] == caption.split()[word] for label, caption in pairs)
+    return sum(classifier.labels[label] == caption.split()[word] for label, caption in pairs)
 
 
 def speech_copied(speech: Speech, mels: NDArray[np.float32], seed: int = 0) -> float:
@@ -387,6 +389,8 @@ def speech_copied(speech: Speech, mels: NDArray[np.float32], seed: int = 0) -> f
     return float((to_train < to_held).mean())
 
 
-def _heard(judge: SoundJudge, captions: Sequence[str], sounds: Sequence[Samples], word: int) -> str:
-    count = right(judge, captions, sounds, word)
+def _heard(
+    classifier: SoundClassifier, captions: Sequence[str], sounds: Sequence[Samples], word: int
+) -> str:
+    count = right(classifier, captions, sounds, word)
     return f"{count / len(captions):.1%} right of {len(captions)}"

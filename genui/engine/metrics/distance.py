@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError
 from genui.engine.data.image_labels import LabelledImages, load_labelled_images
-from genui.engine.metrics.classifiers import ImageJudge, images_of
+from genui.engine.metrics.classifiers import ImageClassifier, images_of
 
 # --- Distances of two sets [N, D], in features of your choice ---------------------------------
 # Sets are arrays [N, D], a row an image (or anything else that a network turns into D numbers);
@@ -152,7 +152,7 @@ def _pair(one: Features, other: Features, least: int) -> tuple[Distances, Distan
 # numbers compare models of this data and nothing else; beside each distance stands the one of as
 # many real training images, which is what a perfect model would have.
 
-JUDGES = {"fashion": "fashion-labels"}
+CLASSIFIERS = {"fashion": "fashion-labels"}
 """Data set to the shipped classifier whose features measure it."""
 
 MOST_NEIGHBOURS = 5000  # images of each side among which neighbours are sought
@@ -168,7 +168,7 @@ class Distribution:
     count: int
     frechet: float  # to the held-out images
     frechet_real: float  # of as many training images to the held-out ones
-    right: float  # share whose label, by the judge, is their caption
+    right: float  # share whose label, by the classifier, is their caption
     right_real: float  # the same of the held-out images
     precision: float  # k = 3 (Kynkäänniemi et al. 2019)
     recall: float
@@ -178,14 +178,14 @@ class Distribution:
 
 
 class Ruler:
-    """A judge, and the real images of its data in its features, computed once."""
+    """A classifier, and the real images of its data in its features, computed once."""
 
-    def __init__(self, judge: ImageJudge, data: LabelledImages) -> None:
-        self.judge, self.data = judge, data
+    def __init__(self, classifier: ImageClassifier, data: LabelledImages) -> None:
+        self.classifier, self.data = classifier, data
         train_rgb, _ = images_of(data, data.train)
         self._held_rgb, self._held_targets = images_of(data, data.held_out)
-        self.train = judge.features(train_rgb)  # float32 [N, D], as `data.train`
-        self.held_out = judge.features(self._held_rgb)
+        self.train = classifier.features(train_rgb)  # float32 [N, D], as `data.train`
+        self.held_out = classifier.features(self._held_rgb)
 
     def captions(self, count: int) -> list[str]:
         """Captions in the shares that the training set has them, in a fixed random order."""
@@ -199,7 +199,7 @@ class Ruler:
         where a caption is no label, or there are too few samples to measure anything.
         """
         targets = np.array([self.data.labels.index(caption) for caption in captions])
-        features = self.judge.features(rgb)
+        features = self.classifier.features(rgb)
         rng = np.random.default_rng(0)
         real = self.train[rng.choice(len(self.train), min(len(rgb), len(self.train)), False)]
         few, few_held = features[:MOST_NEIGHBOURS], self.held_out[:MOST_NEIGHBOURS]
@@ -218,7 +218,7 @@ class Ruler:
         )
 
     def _right(self, rgb: NDArray[np.uint8], targets: NDArray[np.int64]) -> float:
-        return float((self.judge.probabilities(rgb).argmax(1) == targets).mean())
+        return float((self.classifier.probabilities(rgb).argmax(1) == targets).mean())
 
 
 def measure_distribution(draw: Draw, dataset: str, count: int) -> dict[str, str]:
@@ -227,19 +227,21 @@ def measure_distribution(draw: Draw, dataset: str, count: int) -> dict[str, str]
     Raises GenuiError where no classifier of that data is shipped.
     """
     try:
-        judge = ImageJudge.load(JUDGES[dataset])
+        classifier = ImageClassifier.load(CLASSIFIERS[dataset])
     except KeyError:
         raise GenuiError(f"{dataset}: no shipped classifier measures this data") from None
-    ruler = Ruler(judge, load_labelled_images(dataset))
+    ruler = Ruler(classifier, load_labelled_images(dataset))
     captions = ruler.captions(count)
-    return in_words(ruler.measure(draw(captions, list(range(count))), captions), JUDGES[dataset])
+    return in_words(
+        ruler.measure(draw(captions, list(range(count))), captions), CLASSIFIERS[dataset]
+    )
 
 
-def in_words(row: Distribution, judge: str) -> dict[str, str]:
+def in_words(row: Distribution, classifier: str) -> dict[str, str]:
     """Label to value with its unit, the most telling one first."""
     return {
         "right object": (
-            f"{row.right:.0%} by {judge}, which is right of {row.right_real:.0%} of real ones"
+            f"{row.right:.0%} by {classifier}, which is right of {row.right_real:.0%} of real ones"
         ),
         "Fréchet distance": (
             f"{row.frechet:.2f} to the test set ({row.count:,} samples, own features); as many "
@@ -253,7 +255,7 @@ def in_words(row: Distribution, judge: str) -> dict[str, str]:
 
 # --- Whether a generator has collapsed: cheap enough to be asked while it trains --------------
 # Images are compared by their means over 4×4 pixels, in which a person still tells a boot
-# from a dress, so that no judge is needed: these numbers watch one training, and are not those
+# from a dress, so that no classifier is needed: these numbers watch one training, and are not those
 # that models are compared by (`measure_distribution`).
 
 NEIGHBOURS = 5

@@ -1,24 +1,27 @@
 """Metrics of models that draw images: diffusion models and GANs."""
 
 import time
+from collections import defaultdict
+from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from genui.engine.data.captions import COLOURS
+from genui.engine.data.captions import COLOURS, JOINING, split_words
 from genui.engine.data.images import CaptionedImages, as_floats, load_images
 from genui.engine.metrics.distance import (
-    JUDGES,
+    CLASSIFIERS,
     Drawn,
     collapse,
     copying_share,
     measure_distribution,
+    nearest,
     pairs_of_a_caption,
 )
-from genui.engine.metrics.table import SEEDS, readings
 from genui.engine.models.denoisers import EDMDenoiser
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.latent import LatentGenerator
@@ -45,7 +48,7 @@ def measure_images(generator: DiffusionGenerator, recipe: DiffusionRecipe) -> di
 
     For a set of many images a caption, how near the samples are to its held-out images.
     """
-    if recipe.dataset in JUDGES and not recipe.data:
+    if recipe.dataset in CLASSIFIERS and not recipe.data:
 
         def draw(captions: list[str], seeds: list[int]) -> NDArray[np.uint8]:
             parts = [
@@ -81,7 +84,7 @@ def measure_images(generator: DiffusionGenerator, recipe: DiffusionRecipe) -> di
     metrics["memory"] = f"{_percent(errors < COPY_ERROR)}% are their training image again"
     if len(images.held_out):
         metrics["copying"] = _copying(generator, images)
-    if (alone := readings(partial(_draw, generator), images)) is not None:
+    if (alone := word_variety(partial(_draw, generator), images)) is not None:
         metrics["a word alone"] = (
             f"{alone.different:.1f} different images in {SEEDS} seeds; {alone.bearing:.0%} bear "
             f"the word (at random {alone.chance:.0%})"
@@ -121,14 +124,14 @@ def _colours_right(caption: str, drawn: NDArray[np.float32]) -> bool:
     named = "on" in words[:-1] and words[-1] in COLOURS
     ground = words[-1] if named else "black"
     pixels = drawn.transpose(1, 2, 0)[:, :, None, :] - _PALETTE
-    nearest = (pixels**2).sum(-1).argmin(-1)  # [32, 32]
-    border = np.concatenate((nearest[0], nearest[-1], nearest[:, 0], nearest[:, -1]))
+    colour = (pixels**2).sum(-1).argmin(-1)  # [32, 32]
+    border = np.concatenate((colour[0], colour[-1], colour[:, 0], colour[:, -1]))
     border_colour = int(np.bincount(border, minlength=len(_NAMES)).argmax())
     if _NAMES[border_colour] != ground:
         return False
     if words[0] not in COLOURS or not named:
         return True
-    figure = np.bincount(nearest[nearest != border_colour], minlength=len(_NAMES))
+    figure = np.bincount(colour[colour != border_colour], minlength=len(_NAMES))
     return bool(figure.sum()) and _NAMES[int(figure.argmax())] == words[0]
 
 
@@ -175,9 +178,60 @@ def _canvas_error(
     return float(F.mse_loss(drawn.float().cpu(), torch.from_numpy(canvas)))
 
 
-# --- How good, how various and how new what a GAN draws is ------------------------------------
+# --- How many different images a model generates for a word that several images have ----------
 
-GAN_SAMPLES = 5000  # images measured in a judge's features
+WORDS = 25  # that are tried
+LEAST = 5  # images that have a word, for it to be tried
+SEEDS = 8  # a word
+
+
+Draw = Callable[[list[str]], NDArray[np.float32]]
+"""Captions to samples [B, 3, 32, 32] in -1 to 1, from the seeds 0, 1, …"""
+
+
+class WordVariety(NamedTuple):
+    """Means over single words as captions."""
+
+    different: float  # images that `SEEDS` samples of one word are nearest to, 1 to SEEDS
+    bearing: float  # share of the samples whose nearest image has the word in its name
+    chance: float  # the same share of images chosen from the set at random
+
+
+def images_by_word(images: CaptionedImages) -> dict[str, frozenset[int]]:
+    """The trained images of each word that `LEAST` of their names have, and is no name."""
+    images_of: defaultdict[str, set[int]] = defaultdict(set)
+    for index in images.train.tolist():
+        for word in split_words(images.captions[index]):
+            images_of[word].add(index)
+    return {
+        word: frozenset(indices)
+        for word, indices in sorted(images_of.items())
+        if len(indices) >= LEAST and word not in JOINING and word not in images.names
+    }
+
+
+def word_variety(draw: Draw, images: CaptionedImages) -> WordVariety | None:
+    """Of words in the usual colours of the set; None where no word has several images."""
+    of_word = images_by_word(images)
+    if not of_word:
+        return None
+    rng = np.random.default_rng(0)
+    words = rng.permutation(sorted(of_word))[:WORDS].tolist()
+    candidates = images.draw_in_colours_of("", images.train).reshape(len(images.train), -1)
+    different, bearing = [], []
+    for word in words:
+        generated = draw(images.add_usual_colours([word]) * SEEDS).reshape(SEEDS, -1)
+        _, rows = nearest(generated, candidates)
+        matches = images.train[rows].tolist()
+        different.append(len(set(matches)))
+        bearing.append(np.mean([index in of_word[word] for index in matches]))
+    chance = np.mean([len(of_word[word]) / len(images.train) for word in words])
+    return WordVariety(float(np.mean(different)), float(np.mean(bearing)), float(chance))
+
+
+# --- GANs: quality, variety and speed ---------------------------------------------------------
+
+GAN_SAMPLES = 5000  # images measured in a classifier's features
 PAIRS = 512  # images, and as many of the same captions, compared pixel by pixel
 TIMED = 20  # images drawn one by one
 
@@ -185,14 +239,14 @@ GAN_SETTINGS = LatentSettings()
 
 
 def measure_gan(generator: LatentGenerator, recipe: GanRecipe) -> dict[str, str]:
-    """Label to value with its unit: the distribution's figures where a judge of the data is
+    """Label to value with its unit: the distribution's figures where a classifier of the data is
     shipped, and always the variety of a batch and the time an image takes."""
 
     def draw(captions: list[str], seeds: list[int]) -> np.ndarray:
         return generator.draw(captions, seeds, GAN_SETTINGS)
 
     metrics = {}
-    if recipe.dataset in JUDGES and not recipe.data:
+    if recipe.dataset in CLASSIFIERS and not recipe.data:
         metrics |= measure_distribution(draw, recipe.dataset, GAN_SAMPLES)
     images = load_images(recipe.dataset, recipe.data)
     collapsed = collapse(*(_drawn(generator, images, part) for part in (0, 1)))

@@ -533,7 +533,7 @@ class Gan:
         learning_rate *= SLOWER
         fake = self._generate(generator.weights, normal(draw, len(x), GAN_LATENT))
         weights, both = with_gradient(discriminator.weights), with_gradient(torch.cat([x, fake]))
-        scores = self._judge(weights, both)
+        scores = self._score(weights, both)
         real_score, fake_score = scores.chunk(2)
         loss = F.softplus(fake_score - real_score).mean()
         (steep,) = torch.autograd.grad(scores.sum(), both, create_graph=True)
@@ -543,7 +543,7 @@ class Gan:
 
         weights = with_gradient(generator.weights)
         fake = self._generate(weights, normal(draw, len(x), GAN_LATENT))
-        scores = self._judge(discriminator.weights, torch.cat([x, fake]))
+        scores = self._score(discriminator.weights, torch.cat([x, fake]))
         real_score, fake_score = scores.chunk(2)
         against = F.softplus(real_score - fake_score).mean()
         generator = generator.step(gradient_of(against, weights), learning_rate, BETAS)
@@ -551,7 +551,7 @@ class Gan:
         losses = (("discriminator", float(loss.detach())), ("generator", float(against.detach())))
         return Learned((generator, discriminator), average), losses
 
-    def _judge(self, weights: Tensor, x: Tensor) -> Tensor:
+    def _score(self, weights: Tensor, x: Tensor) -> Tensor:
         """The discriminator's score, a logit [N, 1], of places [N, 2]."""
         return self._discriminate(weights, fourier_features(x))
 
@@ -559,8 +559,8 @@ class Gan:
         """The samples, the discriminator's score, and where it would have the samples go."""
         samples = self._generate(learned.average, normal(draw, count, GAN_LATENT))
         weights = learned.nets[1].weights
-        surface = as_grid(self._judge(weights, mesh())[:, 0])
+        surface = as_grid(self._score(weights, mesh())[:, 0])
         with torch.enable_grad():
             places = with_gradient(samples[:ARROWS])
-            upwards = gradient_of(self._judge(weights, places).sum(), places)
+            upwards = gradient_of(self._score(weights, places).sum(), places)
         return Sight(samples, surface, arrows=arrows_at(places.detach(), upwards, GAN_REACH))

@@ -1,8 +1,7 @@
-"""Generative models beside classifiers: Bayes' rule, learning curves, synthetic data."""
+"""Generative models as classifiers, by Bayes' rule, beside discriminative ones."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
@@ -10,15 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from genui.base.errors import MisuseError, did_you_mean
-from genui.engine import device
 from genui.engine.data.captions import split_words
-from genui.engine.data.image_files import load_folder
-from genui.engine.data.image_labels import LabelledImages, load_labelled_images
+from genui.engine.data.image_labels import load_labelled_images
 from genui.engine.data.images import IMAGE_DATASETS, as_floats
 from genui.engine.data.text import LABELLED_TEXTS, load_labelled_text
 from genui.engine.load import find_and_load
-from genui.engine.metrics.classifiers import ImageJudge, images_of, pooled
-from genui.engine.models.classifiers import ConvNet
+from genui.engine.metrics.classifiers import ImageClassifier, images_of, pooled
 from genui.engine.models.linear import (
     Linear,
     accuracy,
@@ -29,11 +25,7 @@ from genui.engine.models.linear import (
     log_loss,
 )
 from genui.engine.sample.diffusion import DiffusionGenerator
-from genui.engine.train.classifier import ImageClassifierTask
-from genui.engine.train.optimizer import Optimizers, gradient_norm
-from genui.engine.train.task import players_of
 from genui.protocol.registry import KINDS
-from genui.recipes.classifier import ImageClassifierRecipe
 from genui.runs.models import find_model
 
 # --- p(label | x) from p(x | label), by Bayes' rule -------------------------------------------
@@ -97,11 +89,10 @@ def _energies(
     return total * (high - low) / draws
 
 
-# --- Two questions of one dataset: p(y|x) learned, and p(x|y)p(y) by Bayes' rule -------------
-# Ng & Jordan 2002.
-# The discriminative model needs more examples and ends better; the generative one is there sooner
-# and is worse calibrated, since what it assumes of x is never quite so. Both are linear in the same
-# features, so that nothing differs but the question.
+# --- A discriminative and a generative model of the same labels: p(y|x), and p(x|y)p(y) --------
+# Ng & Jordan 2002. The generative model needs fewer examples; the discriminative one is more
+# accurate in the end and better calibrated, since the assumptions about p(x|y) hold only roughly.
+# Both are linear in the same features.
 
 COUNTS = (10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 60_000)
 REPEATS = 5  # draws of the examples, where they are few; their mean is the point
@@ -114,7 +105,7 @@ Fit = Callable[[NDArray[np.float32], NDArray[np.int64], int], Linear]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Examples:
-    """One data set as rows of features, and the pair of models that suits them."""
+    """One data set as rows of features, and the two kinds of model that are fitted to them."""
 
     name: str
     features: str  # in words: "256 pixels"
@@ -128,7 +119,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class Scores:
-    """How a model answers the held-out examples."""
+    """A model on the held-out examples."""
 
     accuracy: float
     log_loss: float  # nats
@@ -156,26 +147,26 @@ def load_examples(dataset: str, data: str = "") -> Examples:
     raise MisuseError(f"no labelled data '{dataset}': {did_you_mean(dataset, known)}")
 
 
-def curves(examples: Examples, counts: Sequence[int] = (), repeats: int = REPEATS,
+def learning_curves(examples: Examples, counts: Sequence[int] = (), repeats: int = REPEATS,
            seed: int = 0) -> Iterator[Point]:  # fmt: skip
-    """A point a number of training examples, the fewest first, as soon as it is known.
+    """The scores after each number of training examples, the fewest first.
 
-    `counts` are by default COUNTS as far as there are so many examples. Raises MisuseError for a
-    count that there is not.
+    `counts` are COUNTS by default, up to the size of the data. Raises MisuseError for a count
+    that is larger, or less than two.
     """
-    there = len(examples.x)
-    sizes = sorted(set(counts)) or [*(n for n in COUNTS if n < there), min(there, COUNTS[-1])]
-    if sizes[0] < 2 or sizes[-1] > there:
+    size = len(examples.x)
+    sizes = sorted(set(counts)) or [*(n for n in COUNTS if n < size), min(size, COUNTS[-1])]
+    if sizes[0] < 2 or sizes[-1] > size:
         wrong = sizes[0] if sizes[0] < 2 else sizes[-1]
         raise MisuseError(
-            f"{wrong:,} examples: {examples.name} has {there:,} to train on, and two are the least"
+            f"{wrong:,} examples: {examples.name} has {size:,} to train on; give 2 or more"
         )
     for count in sizes:
-        draws = 1 if count >= MANY or count == there else repeats
+        draws = 1 if count >= MANY or count == size else repeats
         measured: dict[str, list[Scores]] = {name: [] for name in examples.pair}
         for draw in range(draws):
             rng = np.random.default_rng((seed, count, draw))
-            chosen = rng.choice(there, count, replace=False)
+            chosen = rng.choice(size, count, replace=False)
             for name, fit in examples.pair.items():
                 model = fit(examples.x[chosen], examples.targets[chosen], len(examples.labels))
                 measured[name].append(
@@ -244,14 +235,14 @@ def _texts(dataset: str, data: str) -> Examples:
     )
 
 
-# --- The same two questions answered by models already trained: a classifier, and Bayes' rule -
+# --- The same of trained models: a classifier, and a diffusion model by Bayes' rule -----------
 
 DRAWS = 16  # noise levels a label that the bound on p(image | label) is estimated by
 
 
 @dataclass(frozen=True)
-class Answer:
-    """How a trained model labels held-out images."""
+class ModelScores:
+    """A trained model as a classifier of held-out images."""
 
     model: str
     question: str  # "discriminative" or "generative"
@@ -260,14 +251,14 @@ class Answer:
     scores: Scores
 
 
-def answer(model: str, dataset: str, tested: int) -> Answer:
-    """What a classifier, or a diffusion model by Bayes' rule, says of so many held-out images.
+def score_model(model: str, dataset: str, tested: int) -> ModelScores:
+    """A classifier, or a diffusion model by Bayes' rule, on so many held-out images.
 
     Raises MisuseError for a model of other data or of no labels, and what `find_model` raises.
     """
     info = find_model(model)
     kind = KINDS[info.family, info.medium]
-    if info.dataset != dataset or not (kind.judge or kind.batches):
+    if info.dataset != dataset or not (kind.classifier or kind.batches):
         raise MisuseError(
             f"{model}: a model of {info.dataset} ({info.medium}); name one of {dataset} images"
         )
@@ -275,11 +266,11 @@ def answer(model: str, dataset: str, tested: int) -> Answer:
     rng = np.random.default_rng(0)
     chosen = rng.permutation(data.held_out)[:tested]
     rgb, targets = images_of(data, chosen)
-    if kind.judge:
-        judge = ImageJudge.load(model)
-        if judge.labels != data.labels:
+    if kind.classifier:
+        classifier = ImageClassifier.load(model)
+        if classifier.labels != data.labels:
             raise MisuseError(f"{model}: its labels are not those of {dataset}; train it anew")
-        p, question = judge.probabilities(rgb), "discriminative"
+        p, question = classifier.probabilities(rgb), "discriminative"
     else:
         generator = find_and_load(model)
         if not isinstance(generator, DiffusionGenerator) or data.images.scheme != "plain":
@@ -288,107 +279,4 @@ def answer(model: str, dataset: str, tested: int) -> Answer:
                 "p(image | label); fashion is one"
             )
         p, question = posterior(generator, rgb, data.labels, DRAWS), "generative"
-    return Answer(model, question, len(data.train), len(chosen), scores(p, targets))
-
-
-# --- What synthetic data is worth: a classifier trained on it, tested on real images --------
-# The classification accuracy score (Ravuri & Vinyals 2019): beside it stands the accuracy of the
-# same classifier, trained as long on as many real images.
-
-Progress = Callable[[str, int, int], None]
-"""Told what is trained, the steps done and the steps there are."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """A classifier by what it was trained on; `right` is its share of the real test set."""
-
-    trained_on: str
-    images: int
-    right: float
-
-
-@dataclass(frozen=True)
-class Worth:
-    """What came of it: the scores, and what both classifiers share."""
-
-    scores: tuple[Score, ...]
-    labels: int
-    test: int  # real images they were tested on
-    steps: int
-    notes: tuple[str, ...] = ()
-
-
-def worth(folder: Path, dataset: str, steps: int, seed: int, progress: Progress) -> Worth:
-    """The worth of the images in `folder`, whose captions are labels of `dataset`.
-
-    Raises MisuseError where no caption is a label, or only one is; and what `load_folder` and
-    `load_labelled_images` raise.
-    """
-    real = load_labelled_images(dataset)
-    made, notes = _labelled_as(real, folder)
-    rng = np.random.default_rng(seed)
-    count = min(len(made.train), len(real.train))
-    few = replace(real, train=np.sort(rng.choice(real.train, count, replace=False)))
-    made = replace(made, train=made.train[:count])
-    rgb, targets = images_of(real, real.held_out)
-    scores = []
-    for name, data in (("real", few), ("generated", made)):
-        judge = trained(data, steps, seed, lambda done, name=name: progress(name, done, steps))
-        scores.append(Score(name, count, _right(judge, rgb, targets)))
-    return Worth(tuple(scores), len(real.labels), len(targets), steps, notes)
-
-
-def trained(
-    data: LabelledImages, steps: int, seed: int, progress: Callable[[int], None]
-) -> ImageJudge:
-    """A classifier trained for so many steps of 128 images, with the usual augmentation."""
-    recipe = ImageClassifierRecipe(
-        name="worth", dataset=data.images.name, steps=steps, seed=seed, warmup=min(100, steps)
-    )
-    place = torch.device(device.choose_device())
-    task = ImageClassifierTask(recipe, place, data=data)
-    optimizers = Optimizers(players_of(task), recipe)
-    task.model.train()
-    for step in range(steps):
-        loss = task.loss(step)
-        loss.backward()
-        gradient_norm(task.model.parameters(), recipe.grad_clip)
-        optimizers.step(step, players_of(task)[0])
-        progress(step + 1)
-    assert isinstance(task.model, ConvNet)
-    return ImageJudge(task.model, data.labels)
-
-
-def _labelled_as(real: LabelledImages, folder: Path) -> tuple[LabelledImages, tuple[str, ...]]:
-    """The folder's images under the labels of the real ones, all to train on."""
-    images = load_folder(folder)
-    number = {label: i for i, label in enumerate(real.labels)}
-    targets = np.array([number.get(caption, -1) for caption in images.captions])
-    known = np.flatnonzero(targets >= 0)
-    kinds = np.unique(targets[known])
-    if len(kinds) < 2:
-        matches = f"only {real.labels[kinds[0]]!r}" if len(kinds) else "none"
-        raise MisuseError(
-            f"{folder}: of the {len(real.labels)} labels of {real.images.name} its captions "
-            f"have {matches}; generate without --prompt, so that all of them come"
-        )
-    notes = list(images.notes)
-    if len(known) < len(targets):
-        notes.append(f"{len(targets) - len(known):,} captions are no label and left out")
-    missing = len(real.labels) - len(kinds)
-    if missing:
-        notes.append(f"{missing} of {len(real.labels)} labels have no generated image")
-    order: NDArray[np.int64] = np.random.default_rng(0).permutation(known)
-    data = LabelledImages(
-        images=images,
-        labels=real.labels,
-        targets=targets,
-        train=order,
-        held_out=np.empty(0, np.int64),
-    )
-    return data, tuple(notes)
-
-
-def _right(judge: ImageJudge, rgb: NDArray[np.uint8], targets: NDArray[np.int64]) -> float:
-    return float((judge.probabilities(rgb).argmax(1) == targets).mean())
+    return ModelScores(model, question, len(data.train), len(chosen), scores(p, targets))
