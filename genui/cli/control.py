@@ -55,8 +55,8 @@ def request(run: "RunDir", command: "Command", wait: float, value: float | None 
     until = time.monotonic() + wait
     while not (line := outcome()) and time.monotonic() < until:
         time.sleep(POLL_SECONDS)
-    verb = "change its learning rate" if command == "set_lr" else command
-    output.say(f"{run.id}: {line or f'asked to {verb}; it does so between two steps'}")
+    action = "new learning rate" if command == "set_lr" else command
+    output.say(f"{run.id}: {line or f'{action} requested; it takes effect between two steps'}")
 
 
 def _outcome(run: "RunDir", command: "Command") -> Callable[[], str]:

@@ -32,17 +32,17 @@ def check_target(target: Path, kind: Kind, medium: str, name: str = "--out") -> 
         resolve(codec.check_installed)()
 
 
-def check_file(target: Path, name: str, wanted: Sequence[str], what: str) -> None:
-    """`check_target` for files that end in one of `wanted`."""
-    if target.suffix.lower() not in wanted:
-        *most, last = wanted
+def check_file(target: Path, name: str, suffixes: Sequence[str], what: str) -> None:
+    """`check_target` for files that end in one of `suffixes`."""
+    if target.suffix.lower() not in suffixes:
+        *most, last = suffixes
         ends = f"{', '.join(most)} or {last}" if most else last
-        raise MisuseError(f"{name} {target}: {what} is written as {ends}; end the name in it")
+        raise MisuseError(f"{name} {target}: {what} is written as {ends}; change the suffix")
     if target.is_dir():
         raise MisuseError(f"{name} {target}: is a folder; name a file in it")
     folder = target.parent
     if not folder.is_dir():
-        raise MisuseError(f"{name} {target}: there is no folder {folder}; make it first")
+        raise MisuseError(f"{name} {target}: no folder {folder}; create it first")
     _check_writable(folder, f"{name} {target}")
 
 
@@ -94,10 +94,10 @@ def frame_file(folder: Path, step: int) -> Path:
     return folder / f"frame-{step:04d}.png"
 
 
-def remove_frames(folder: Path, kept: set[str]) -> None:
+def remove_frames(folder: Path, written: set[str]) -> None:
     """Remove the frames that an earlier command left and this one did not write."""
     for name in os.listdir(folder):
-        if _FRAME.fullmatch(name) and name not in kept:
+        if _FRAME.fullmatch(name) and name not in written:
             (folder / name).unlink(missing_ok=True)
 
 
@@ -118,11 +118,11 @@ def name_piped(out: Path, kind: Kind) -> Path:
 def check_pipe(args: argparse.Namespace, kind: Kind) -> None:
     """Raises MisuseError where standard output is a screen, or is to take something else too."""
     if args.json or args.every_step:
-        raise MisuseError("--out -: standard output is for the file; leave out --json")
+        raise MisuseError("--out -: the file goes to standard output; leave out --json")
     if sys.stdout.isatty():
         suffix = name_piped(DASH, kind).suffix
         reader = "aplay" if CODECS[suffix].shows == "sound" else f"cat > sample{suffix}"
-        raise MisuseError(f"--out -: would fill the screen with bytes; pipe it, as in | {reader}")
+        raise MisuseError(f"--out -: standard output is a terminal; pipe it, as in | {reader}")
 
 
 def write_pipe(data: bytes) -> None:
@@ -133,4 +133,4 @@ def write_pipe(data: bytes) -> None:
     except BrokenPipeError:
         # Nothing is left for the interpreter to flush as it ends, which would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise GenuiError("--out -: what was to read it ended first; look at its message") from None
+        raise GenuiError("--out -: the reader of the pipe has ended") from None

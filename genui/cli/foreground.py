@@ -53,22 +53,22 @@ def _what_then(run: RunDir) -> str:
     kind = KINDS.get((recipe.get("family", ""), recipe.get("medium", "")))
     if kind is not None and kind.generates:
         return f"`genui generate {run.id}` uses it"
-    return f"`genui show {run.id}` tells of it"
+    return f"`genui show {run.id}` shows its card"
 
 
 @contextmanager
 def _passed_on(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
-    """Hand Ctrl-C, kill and a closed terminal on to the child; yields the signals seen."""
-    seen: list[int] = []
+    """Forward SIGINT, SIGTERM and SIGHUP to the child; yields the signals received."""
+    received: list[int] = []
 
     def pass_on(number: int, _: FrameType | None) -> None:
-        seen.append(number)  # printing here could cut into a print of the main loop
+        received.append(number)  # printing here could cut into a print of the main loop
         child.terminate()
 
     names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {name: signal.signal(name, pass_on) for name in names}
     try:
-        yield seen
+        yield received
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)

@@ -1,4 +1,4 @@
-"""`genui generate`: text as it is written, an image as it stands, in the terminal or a file."""
+"""`genui generate`: text, images, clips, music and speech, in the terminal or in files."""
 
 import argparse
 from pathlib import Path
@@ -12,9 +12,9 @@ from genui.protocol.settings import AXIS_NAMES, FROM_DATA
 
 def configure_generate(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
-        "Without --seed one is drawn and printed on stderr, so that any sample can be repeated.\n"
-        "Every file carries its recipe: `genui show FILE` prints it, `genui replay FILE` makes\n"
-        "it again and compares, and as MODEL it is the start of another.\n\n"
+        "Without --seed a random seed is used and printed on stderr, so that you can repeat it.\n"
+        "Every file contains its recipe: `genui show FILE` prints it, `genui replay FILE` repeats\n"
+        "it, and given as MODEL it starts a new generation.\n\n"
         "examples:\n"
         "  genui generate shakespeare --prompt $'JULIET:\\n' --temperature 0.7\n"
         "  genui generate python --prompt $'def area(r):\\n    return <FILL> * r ** 2'\n"
@@ -35,7 +35,7 @@ def configure_generate(parser: argparse.ArgumentParser) -> None:
         "model",
         metavar="MODEL",
         help="a name that `genui models` lists, a run, RUN@STEP, a .safetensors file, or a file "
-        "that carries a recipe",
+        "that contains a recipe",
     )
     add_start(parser)
     parser.add_argument(
@@ -51,21 +51,24 @@ def configure_generate(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         type=Path,
         help="write to a .png, .gif, .apng, .mp4, .wav, .mid, .txt or .cast file; - is standard "
-        "output; a folder takes many samples, with their labels",
+        "output; a folder gets many samples with their labels",
     )
     parser.add_argument(
-        "--trace", metavar="FILE", type=Path, help="save the trace to a .trace file to go on from"
+        "--trace",
+        metavar="FILE",
+        type=Path,
+        help="save the trace as a .trace file to continue",
     )
-    parser.add_argument("--rate", metavar="R", type=float, help="steps a second of what moves")
-    add_json(parser, "one JSON line a sample")
+    parser.add_argument("--rate", metavar="R", type=float, help="steps per second of an animation")
+    add_json(parser, "one JSON line per sample")
     parser.add_argument(
         "--every-step",
         action="store_true",
-        help="print one JSON line a step instead: of a token "
-        "its candidates, what each filter did to them and how the choice fell",
+        help="print one JSON line per step instead; for a token: "
+        "its candidates, the filter that dropped each, and the random draw",
     )
     parser.add_argument(
-        "--attention", metavar="STEP", help="print what the token of that step looked at instead"
+        "--attention", metavar="STEP", help="print the attention of the token of that step instead"
     )
     image = parser.add_argument_group("files of image models")
     image.add_argument("--film", metavar="FILE", type=Path, help="a filmstrip as .png")
@@ -73,28 +76,28 @@ def configure_generate(parser: argparse.ArgumentParser) -> None:
     image.add_argument(
         "--denoising",
         action="store_true",
-        help="of a clip: --out shows all its frames at every step, not the clip",
+        help="for clips: --out shows all frames at every step, not the clip",
     )
-    image.add_argument("--scale", metavar="K", type=int, help="pixels drawn a pixel in files")
+    image.add_argument("--scale", metavar="K", type=int, help="enlarge images in files K times")
 
 
 def add_start(parser: argparse.ArgumentParser) -> None:
-    """The options that say what a trace begins from and how it goes on."""
-    parser.add_argument("--prompt", metavar="TEXT", help="the text to go on from, or the caption")
+    """The options that describe a trace: its start and its edits."""
+    parser.add_argument("--prompt", metavar="TEXT", help="the text to continue, or the caption")
     parser.add_argument("--seed", metavar="N", help="the same seed gives the same sample")
     parser.add_argument(
         "--fork",
         metavar="STEP:EDIT",
         action="append",
         default=[],
-        help="change the trace at a step and go on; may be given again. EDIT is seed=N, a setting "
+        help="edit the trace at a step and continue; may be repeated. EDIT is seed=N, a setting "
         "(temperature=0.5, guidance=4, …), token=TEXT or #ID, text=TEXT, caption=TEXT, noise=STEP "
         "(back to the noise of that step) or denoise",
     )
     add_settings(parser, *generated_with())
     music = parser.add_argument_group("music models")
     music.add_argument(
-        "--melody", metavar="FILE", help="a MIDI file to harmonise: its highest part is the soprano"
+        "--melody", metavar="FILE", help="a MIDI file to harmonise; its highest part is the soprano"
     )
     music.add_argument(
         "--gm",
@@ -102,11 +105,11 @@ def add_start(parser: argparse.ArgumentParser) -> None:
         help="with --out FILE.wav: play it with General MIDI instruments, by fluidsynth",
     )
     music.add_argument(
-        "--voices", metavar="V,V", help="those of its tracks that are given, as soprano,bass"
+        "--voices", metavar="V,V", help="which of its tracks are given, such as soprano,bass"
     )
-    image = parser.add_argument_group("what images begin from")
+    image = parser.add_argument_group("initial images")
     image.add_argument(
-        "--init", metavar="IMAGE", help=f"begin from an image; {FROM_DATA} is a training image"
+        "--init", metavar="IMAGE", help=f"start from an image; {FROM_DATA} is a training image"
     )
     image.add_argument(
         "--strength",
@@ -123,19 +126,19 @@ def add_start(parser: argparse.ArgumentParser) -> None:
         "--mask",
         metavar="FILE",
         type=Path,
-        help="with --fork STEP:noise=K: only what is white in this image changes",
+        help="with --fork STEP:noise=K: inpaint only where this image is white",
     )
     image.add_argument(
         "--grid",
         metavar="X=V,V,…",
         action="append",
         default=[],
-        help=f"vary {', '.join(AXIS_NAMES)} along x, and given again along y",
+        help=f"vary {', '.join(AXIS_NAMES)} along x; given twice, along y as well",
     )
 
 
 def run_generate(args: argparse.Namespace) -> int:
-    # From the command line to what it does: numpy and the codecs are not needed for --help.
+    # Late import, command line to command: --help needs neither numpy nor the codecs.
     from genui.cli import dataset
     from genui.cli.generation import check, generate, has_files, show_attention, write_output
     from genui.cli.request import parse_request
@@ -147,8 +150,8 @@ def run_generate(args: argparse.Namespace) -> int:
         show_attention(request.starts[0], args.attention, args.json)
         return 0
     check(args, request)
-    if request.drawn is not None:
-        output.note(f"--seed {request.drawn}")
+    if request.random_seed is not None:
+        output.note(f"--seed {request.random_seed}")
     generations = []
     quiet = args.json or args.every_step
     live = request.kind.streams and args.out is None and not quiet
@@ -164,7 +167,7 @@ def run_generate(args: argparse.Namespace) -> int:
                 resolve(request.kind.as_json)(generations[-1], args.scale or 1), indent=False
             )
     if request.fingerprint not in ("", generations[0].started.fingerprint):
-        output.note(f"{args.model} was generated with other weights ({request.fingerprint})")
+        output.note(f"{args.model} was generated with different weights ({request.fingerprint})")
     write_output(args, generations, request.kind)
     if request.kind.draw and not (quiet or has_files(args)):
         resolve(request.kind.draw)(generations)

@@ -1,4 +1,4 @@
-"""A generation in the shell: made with progress, printed, drawn, written to files."""
+"""A generation in the shell: run it with progress, print it, draw it, write its files."""
 
 import argparse
 import base64
@@ -37,7 +37,7 @@ from genui.protocol.registry import Kind
 
 @dataclass(frozen=True)
 class Generation:
-    """A trace to its end: how it began and its frames."""
+    """A finished trace: its start and its frames."""
 
     start: Start
     started: Started
@@ -45,13 +45,13 @@ class Generation:
 
     @property
     def sample(self) -> Sample:
-        """As files are written from it."""
+        """The sample that files are written from."""
         prompt, suffix = clean(self.started.prompt), clean(self.started.suffix)
         return Sample(self.start.seed, prompt, self.frames, suffix)
 
     @property
     def text(self) -> str:
-        """Prompt and what was written, of a text."""
+        """The prompt and the generated text."""
         return body([self.sample])
 
 
@@ -80,12 +80,12 @@ def generate(start: Start, of: int = 1, live: bool = False, until: int | None = 
     finally:
         progress.clear()
     if started is None or not frames:
-        raise GenuiError(f"{start.model}: nothing came; `genui doctor` says what is installed")
+        raise GenuiError(f"{start.model}: no output; run `genui doctor` to check the installation")
     return Generation(start, started, frames)
 
 
 def _note_once(start: Start, messages: Iterable[Started | Frame]) -> Iterator[Started | Frame]:
-    """The trace; what the model notes about the prompt is printed once."""
+    """The messages; the model's note on the prompt is printed once."""
     for message in messages:
         if isinstance(message, Started) and message.note and start.trace == 0:
             output.note(message.note)
@@ -112,7 +112,7 @@ def _print_text(messages: Iterable[Started | Frame]) -> Iterator[Started | Frame
             print(flush=True)
 
 
-# --- The files that `genui generate` leaves -----------------------------------------------------
+# --- The files that `genui generate` writes ---------------------------------------------------
 
 MOST_SCALE = 32
 LEAST_RATE, MOST_RATE = 0.1, 50.0  # steps a second: a GIF counts in hundredths of one
@@ -134,7 +134,7 @@ def check(args: argparse.Namespace, request: Request) -> None:
     if args.rate is not None and not LEAST_RATE <= args.rate <= MOST_RATE:
         raise MisuseError(f"--rate {args.rate}: between {LEAST_RATE} and {MOST_RATE:.0f}")
     if args.denoising and args.out is None:
-        raise MisuseError("--denoising: says what --out shows of a clip; give it with --out")
+        raise MisuseError("--denoising: needs --out")
     if args.gm:
         _check_orchestra(args, request)
     if args.out == files.DASH:
@@ -143,7 +143,7 @@ def check(args: argparse.Namespace, request: Request) -> None:
         files.check_target(args.out, request.kind, request.model.medium)
         codec = codec_of(args.out)
         if several and request.kind.streams and codec is not None and codec.one_text:
-            raise MisuseError(f"--out {args.out}: a recording is of one text; leave out -n")
+            raise MisuseError(f"--out {args.out}: a recording has room for one text; leave out -n")
     if args.trace is not None:
         files.check_file(args.trace, "--trace", (".trace",), "a trace")
         if several:
@@ -157,7 +157,7 @@ def check(args: argparse.Namespace, request: Request) -> None:
 def _check_orchestra(args: argparse.Namespace, request: Request) -> None:
     codec = args.out and codec_of(files.name_piped(args.out, request.kind))
     if not codec or codec.shows != "sound":
-        raise MisuseError("--gm: says how --out FILE.wav of a music model is played; give one")
+        raise MisuseError("--gm: needs --out FILE.wav and a music model")
     midi.fluidsynth()
 
 
@@ -195,14 +195,14 @@ def file_bytes(generation: Generation, name: Path) -> bytes:
 
 
 def score_as_json(generation: Generation, scale: int) -> dict[str, Any]:
-    """One piece as a script reads it: its recipe and its notes."""
+    """One piece for scripts: its recipe and its notes."""
     piece = midi.piece_of(generation.started.init, generation.started.prompt, generation.frames)
     recipe = msgspec.to_builtins(_recipe([generation], View(kind="score")))
     return {**recipe, "notes": [note._asdict() for note in piece.notes]}
 
 
 def text_as_json(generation: Generation, scale: int) -> dict[str, Any]:
-    """One text as a script reads it: its recipe and the text."""
+    """One text for scripts: its recipe and the text."""
     return {
         **msgspec.to_builtins(_recipe([generation], View(kind="text"))),
         "text": generation.text,
@@ -210,7 +210,7 @@ def text_as_json(generation: Generation, scale: int) -> dict[str, Any]:
 
 
 def image_as_json(generation: Generation, scale: int) -> dict[str, Any]:
-    """One sample as a script reads it: its recipe, and a PNG in base64."""
+    """One image for scripts: its recipe, and a PNG in base64."""
     recipe = _recipe([generation], _still(generation, scale))
     data = base64.b64encode(encode(".png", [generation.sample], recipe)).decode()
     return {**msgspec.to_builtins(recipe), "png_base64": data}
@@ -237,7 +237,7 @@ def _still(generation: Generation, scale: int) -> View:
 
 
 def _recipe(generations: Sequence[Generation], view: View) -> TraceRecipe:
-    """What makes these samples again, in a file that shows them like this."""
+    """The recipe of these samples, for a file with this view."""
     from genui.engine.replay import machine
 
     result = result_of(*(one.frames for one in generations))
@@ -248,7 +248,7 @@ def _recipe(generations: Sequence[Generation], view: View) -> TraceRecipe:
 
 
 def _write_frames(folder: Path, generations: Sequence[Generation], scale: int) -> int:
-    """An image a step; what an earlier command left there goes."""
+    """One image per step; frames of an earlier command are removed."""
     samples = [one.sample for one in generations]
     recipe = _recipe(generations, View(scale=scale))
     names = set()
@@ -262,7 +262,7 @@ def _write_frames(folder: Path, generations: Sequence[Generation], scale: int) -
 
 
 def _tree(name: str, generation: Generation) -> SavedTree:
-    """The trace as the app opens it: a branch an edit, each grown from the one before."""
+    """The trace as the app opens it: one branch per edit, each forked from the one before."""
     from genui.engine.replay import machine
 
     start, started = generation.start, generation.started
@@ -286,13 +286,13 @@ def _tree(name: str, generation: Generation) -> SavedTree:
     )
 
 
-# --- What every step of a trace was, and what a token attended to, for scripts and for reading
+# --- `--attention` ----------------------------------------------------------------------------
 
-STRONGEST = 12  # tokens that a person is shown
+STRONGEST = 12  # tokens in the table
 
 
 def show_attention(start: Start, text: str, as_json: bool) -> None:
-    """What the token of a step looked at: the strongest on average, or as JSON every head.
+    """The attention of the token of a step: the mean over heads, or as JSON every head.
 
     Raises MisuseError for a step that the trace does not have, and for a model of images.
     """
@@ -311,7 +311,7 @@ def show_attention(start: Start, text: str, as_json: bool) -> None:
         return
     chosen = frames[-1]
     assert isinstance(chosen, TextFrame)
-    output.note(f"what {chosen.text!r}, token {step}, looked at; average of all heads")
+    output.note(f"attention of {chosen.text!r}, token {step}; mean of all heads")
     heads = [head for layer in weights for head in layer]
     average = [sum(each) / len(heads) for each in zip(*heads, strict=True)]
     order = sorted(range(len(average)), key=lambda at: -average[at])[:STRONGEST]

@@ -119,14 +119,14 @@ def find_passages(words: str) -> list[Passage]:
 
     Those with more of the words in themselves come first. Raises GenuiError where there is none.
     """
-    wanted = words.casefold().split()
+    terms = words.casefold().split()
     ranked = []
     for topic in topics():
         for passage in _passages(topic, page(topic)):
             text = passage.text.casefold()
-            within = sum(word in text for word in wanted)
+            within = sum(word in text for word in terms)
             around = f"{topic} {passage.headings} {text}".casefold()
-            if within and all(word in around for word in wanted):
+            if within and all(word in around for word in terms):
                 ranked.append((-within, passage))
     if not ranked:
         raise GenuiError(f"help: no passage has all of '{words}'; genui help lists the topics")

@@ -45,24 +45,20 @@ COMMANDS = MappingProxyType(
         "stop": Command("control", "end a run after a checkpoint", "control"),
         "checkpoint": Command("control", "write a checkpoint now", "control"),
         "evaluate": Command(
-            "control", "measure a run on held-out data and sample it now", "control"
+            "control", "evaluate a run on held-out data and sample from it now", "control"
         ),
         "set": Command("control", "change the learning rate of a run while it trains"),
         "generate": Command("generate", "write text or draw an image with a model"),
         "lab": Command("measure", "train a small network on points in the plane"),
         "compare": Command(
-            "replay", "generate with two models or files, and say from which step on they differ"
+            "replay", "generate with two models or files and compare them step by step"
         ),
-        "twins": Command("measure", "learn the same labels by p(y|x) and by p(x|y)p(y)"),
-        "probes": Command("measure", "measure models on the same data, as a table"),
+        "twins": Command("measure", "compare a discriminative and a generative classifier"),
+        "probes": Command("measure", "compare image models of the same data by their metrics"),
         "average": Command("models", "write a model of the mean of several models' weights"),
-        "worth": Command(
-            "measure", "train on generated data and on as much real data, and compare"
-        ),
+        "worth": Command("measure", "compare classifiers trained on generated and on real images"),
         "sheet": Command("sheet", "put saved generations on one contact sheet"),
-        "replay": Command(
-            "replay", "make a saved generation again, and say whether it is the same"
-        ),
+        "replay": Command("replay", "repeat a saved generation and compare the two"),
         "traces": Command("show", "list the traces that were saved"),
         "show": Command("show", "show an image, a sample, a trace, a model or a run folder"),
         "doctor": Command("doctor", "print what genui finds here, for a bug report"),
@@ -107,19 +103,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get("GENUI_DEBUG"):
             raise
         return _fail(
-            f"unexpected {type(error).__name__}: {error}; this is a defect, please report it "
+            f"unexpected {type(error).__name__}: {error}; this is a bug; please report it "
             "with `genui doctor` (GENUI_DEBUG=1 shows where)",
             1,
         )
 
 
 def _drop_output() -> None:
-    """Python flushes stdout once more at exit: give what cannot be written somewhere to go."""
+    """Discard the rest of stdout, which Python flushes once more at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def overall_parser() -> "argparse.ArgumentParser":
-    """What `genui --help` and `--version` are answered by; a command's options are its own."""
+    """The parser of `genui --help` and `--version`; each command has its own."""
     from genui.cli.parser import Parser
 
     width = max(map(len, COMMANDS))
@@ -133,8 +129,7 @@ def overall_parser() -> "argparse.ArgumentParser":
     parser.add_argument(
         "--plugin",
         metavar="FILE",
-        help="a Python file with recipes, datasets or others of yours; "
-        "it is run (genui help extend)",
+        help="run a Python file that adds recipes, datasets and more (genui help extend)",
     )
     parser.add_argument("--version", action="version", version=f"genui {__version__}")
     parser.add_argument(
@@ -202,7 +197,7 @@ def _fail(line: str, code: int) -> int:
 
 
 def _make_streams_sturdy() -> None:
-    """Neither a closed stream nor a locale without our signs may end a command."""
+    """A closed stream, or a locale without our characters, must not end a command."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:

@@ -35,15 +35,13 @@ def configure_probes(parser: argparse.ArgumentParser) -> None:
         "Fréchet distance, precision and recall (k 3), density and coverage (k 5) against the\n"
         "test set, in the features of the classifier shipped for that data: they compare with\n"
         "each other and with no published figure. COPYING is the share nearer to training than\n"
-        "to test images (0.5: nothing is copied), RIGHT what the classifier takes for its\n"
-        "caption.\n\n"
+        "to test images (0.5: nothing is copied), RIGHT the share that the\n"
+        "classifier labels with its caption.\n\n"
         "examples:\n"
         "  genui probes fashion fashion-gan\n"
         "  genui probes fashion run@1200 -n 2000 --json"
     )
-    parser.add_argument(
-        "models", metavar="MODEL", nargs="+", help="models that draw, of the same data"
-    )
+    parser.add_argument("models", metavar="MODEL", nargs="+", help="image models of the same data")
     parser.add_argument(
         "-n",
         dest="count",
@@ -55,7 +53,7 @@ def configure_probes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--lines",
         action="store_true",
-        help="print a JSON line whenever something is known, as the app reads them",
+        help="print a JSON line for every result, as the app reads them",
     )
     add_json(parser)
 
@@ -119,7 +117,7 @@ QUESTIONS = {
 def configure_twins(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Labels are learned by a discriminative model (logistic regression) and by its generative\n"
-        "twin (naive Bayes), from more and more of the same examples (Ng & Jordan 2002). The\n"
+        "counterpart (naive Bayes), from growing subsets of the same data (Ng & Jordan 2002). The\n"
         "curves are two runs whose steps are numbers of examples: genui watch shows them.\n\n"
         "examples:\n"
         "  genui twins fashion\n"
@@ -160,7 +158,7 @@ def run_twins(args: argparse.Namespace) -> int:
     counts = _counts(args.counts)
     for option, value in (("repeats", args.repeats), ("tested", args.tested)):
         if value < 1:
-            raise MisuseError(f"--{option} {value}: one at the least")
+            raise MisuseError(f"--{option} {value}: give 1 or more")
     examples = load_examples(args.dataset, args.data)
     output.note(
         f"{examples.name}: {len(examples.labels)} labels, {len(examples.x):,} examples to train "
@@ -310,13 +308,13 @@ def configure_worth(parser: argparse.ArgumentParser) -> None:
 
 def run_worth(args: argparse.Namespace) -> int:
     if args.steps < 1:
-        raise MisuseError(f"--steps {args.steps}: train for one step at the least")
+        raise MisuseError(f"--steps {args.steps}: give 1 or more")
     if not 0 <= args.seed < 2**31:
         raise MisuseError(f"--seed {args.seed}: between 0 and {2**31 - 1}")
     folder = Path(args.what)
     if os.path.isdir(folder) and (folder / METADATA).is_file():
         if args.count is not None:
-            raise MisuseError("-n: is of a model; the folder's images are all taken")
+            raise MisuseError("-n: for a model only; all images of a folder are used")
     else:
         folder = _generated(args)
     plan = plan_in(folder)
@@ -358,7 +356,7 @@ def _generated(args: argparse.Namespace) -> Path:
     model = find_model(args.what)
     if not KINDS[model.family, model.medium].batches:
         raise MisuseError(
-            f"{args.what}: a {model.family} of {model.medium}; what images are worth is measured"
+            f"{args.what}: a {model.family} of {model.medium}; only image models are compared"
         )
     folder = cache_dir() / "synthetic" / f"{model.name}-{fingerprint(model.path)}"
     words = [args.what, "-n", str(number), "--seed", "1", "--out", str(folder)]
@@ -389,9 +387,9 @@ def _show(result: "SyntheticScores", model: str) -> None:
 
 def configure_lab(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
-        "A line a look at the plane: the losses and the divergence from the true density in\n"
-        "bits, where it is known. Files carry their recipe: `genui replay FILE` makes them\n"
-        "again.\n\n"
+        "One line per evaluation: the losses and the divergence from the true density in\n"
+        "bits, where it is known. Files contain their recipe: `genui replay FILE` repeats them.\n"
+        "\n\n"
         "examples:\n"
         "  genui lab two-moons --family gan --steps 2000 --out lab.gif\n"
         "  genui lab spirals --family diffusion --json | jq .divergence\n"
@@ -409,7 +407,7 @@ def configure_lab(parser: argparse.ArgumentParser) -> None:
         "--out", metavar="FILE", type=Path, help="a .gif or .apng of the training, a .png of its "
         "end, or a .csv of samples"
     )  # fmt: skip
-    add_json(parser, "one JSON line a look")
+    add_json(parser, "one JSON line per evaluation")
 
 
 def run_lab(args: argparse.Namespace) -> int:
@@ -460,7 +458,7 @@ def _train(start: Start, as_json: bool) -> tuple[Started, list[Frame]]:
         assert isinstance(frame, PointsFrame)
         frames.append(frame)
         if frame.floor is not None:
-            output.note(f"samples of the truth itself come to {frame.floor:.4f} bits")
+            output.note(f"divergence of samples from the true density: {frame.floor:.4f} bits")
         if frame.plane is not None:
             _print_step(frame, as_json)
     return started, frames
@@ -473,7 +471,7 @@ def _print_step(frame: PointsFrame, as_json: bool) -> None:
         return
     words = [f"{name} {value:.4f}" for name, value in frame.measures]
     if frame.divergence is not None:
-        words.append(f"{frame.divergence:.4f} bits from the truth")
+        words.append(f"{frame.divergence:.4f} bits of divergence")
     output.say(f"step {frame.step:<6} {'  '.join(words)}")
 
 

@@ -40,7 +40,7 @@ def listing() -> None:
 
     models = list_models()
     if not models:
-        output.say("none yet: `genui train icons` makes one")
+        output.say("no models; `genui train icons` trains one")
         return
     models.sort(key=group_rank)  # a run's checkpoint is listed with the models of its kind
     rows: list[tuple[str, ...]] = []
@@ -77,8 +77,8 @@ SUFFIX = ".safetensors"
 def configure_average(parser: Parser) -> None:
     parser.epilog = (
         "The weights of models that were trained on from one another, or from one model, are\n"
-        "averaged (Wortsman et al. 2022); what comes is a model like any other. Models that were\n"
-        "each trained from nothing have nothing in common to average.\n\n"
+        "averaged (Wortsman et al. 2022); the result is a model like any other. Models that were\n"
+        "each trained from scratch cannot be averaged.\n\n"
         "examples:\n"
         "  genui average last@400 last@500 last@600 --out soup.safetensors\n"
         "  genui generate soup.safetensors"
@@ -94,12 +94,12 @@ def configure_average(parser: Parser) -> None:
 
 def run_average(args: argparse.Namespace) -> int:
     if len(args.models) < 2:
-        raise MisuseError(f"{args.models[0]}: one model has no average; name two or more")
+        raise MisuseError(f"{args.models[0]}: give two or more models")
     from genui.cli import files
 
     files.check_file(args.out, "--out", (SUFFIX,), "a model")
     if os.path.lexists(args.out) and not args.force:
-        raise MisuseError(f"--out {args.out}: is there already; --force replaces it")
+        raise MisuseError(f"--out {args.out}: exists already; --force replaces it")
     origins = [find_origin(ref) for ref in args.models]
     names = [_named(model) for model in origins]
     from genui.engine.ship import average

@@ -183,9 +183,9 @@ def run_compare(args: argparse.Namespace) -> int:
 
         return measure.table_of([args.one, args.other], as_json=args.json)
     one = _request(args, args.one)
-    if one.drawn is not None:
-        args.seed = str(one.drawn)
-        output.note(f"--seed {one.drawn}")
+    if one.random_seed is not None:
+        args.seed = str(one.random_seed)
+        output.note(f"--seed {one.random_seed}")
     other = _request(args, args.other)
     kinds = [request.kind.settings for request in (one, other)]
     if (kinds[0] is TextSettings) != (kinds[1] is TextSettings):

@@ -1,4 +1,4 @@
-"""What `genui generate` is asked for: a model or a saved generation, and what changes it."""
+"""The request of `genui generate`: a model or a saved generation, and its edits."""
 
 import argparse
 import difflib
@@ -61,9 +61,7 @@ def parse(
     """
     given_edits = sorted((_split(text) for text in given), key=lambda parts: parts[0])
     if mask and not any(name == "noise" for _, name, _, _ in given_edits):
-        raise MisuseError(
-            "--mask: says where noise is added back; give --fork STEP:noise=K with it"
-        )
+        raise MisuseError("--mask: needs --fork STEP:noise=K")
     first = given_edits[0][0] if given_edits else None
     edits = [at for at in before if first is None or at.step <= first]
     for at in edits:
@@ -115,7 +113,7 @@ def _edit(
 
 def _step(prefix: str, text: str) -> int:
     if not text.isdecimal() or len(text) > 9:
-        raise MisuseError(f"{prefix}: give the step whose noise is added back, 0 for pure noise")
+        raise MisuseError(f"{prefix}: give the step to return to; 0 is pure noise")
     return int(text)
 
 
@@ -147,7 +145,7 @@ def read_vocabulary_token(text: str, model: "ModelInfo", prefix: str) -> int:
     if text in by_text and text:
         return by_text[text]
     near = difflib.get_close_matches(text, by_text, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else "text=… writes any text, #ID names a token"
+    hint = f"did you mean {near[0]!r}?" if near else "use text=TEXT for any text, or #ID"
     raise MisuseError(f"{prefix}: {model.ref} has no such token; {hint}")
 
 
@@ -194,13 +192,13 @@ OF_SOME = tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind.o
 
 @dataclass(frozen=True)
 class Request:
-    """The traces to generate. `drawn` is a seed that nobody named; `fingerprint` is of the
+    """The traces to generate. `random_seed` is set where none was given; `fingerprint` is of the
     weights that a saved generation was made with."""
 
     model: "ModelInfo"
     kind: Kind
     starts: list[Start]
-    drawn: int | None = None
+    random_seed: int | None = None
     fingerprint: str = ""
 
 
@@ -214,8 +212,8 @@ def parse_request(args: argparse.Namespace) -> Request:
     given = {name: value for name in setting_names() if (value := getattr(args, name)) is not None}
     kind = kind_of(model.family, model.medium, model.ref)
     settings = settings_for(kind, model.ref, given, base.settings if base else None)
-    wanted = getattr(args, "count", None)
-    count = count if wanted is None else wanted
+    requested = getattr(args, "count", None)
+    count = count if requested is None else requested
     if not 1 <= count <= MOST_SAMPLES:
         raise MisuseError(f"-n {count}: between 1 and {MOST_SAMPLES}")
     if base is None:
@@ -232,16 +230,16 @@ def parse_request(args: argparse.Namespace) -> Request:
     if args.grid:
         base = replace(base, grid=_axes(args.grid))
     if base.grid and count > 1:
-        raise MisuseError("-n: a grid is several images already; leave out -n or --grid")
-    drawn = None
+        raise MisuseError("-n: a grid is already several images; leave out -n or --grid")
+    random_seed = None
     if args.seed is not None:
         base = replace(base, seed=seed_from(args.seed))
     elif not saved and all(axis.name != "seed" for axis in base.grid):
-        drawn = secrets.randbelow(1_000_000)
-        base = replace(base, seed=drawn)
+        random_seed = secrets.randbelow(1_000_000)
+        base = replace(base, seed=random_seed)
     start = replace(base, settings=settings, edits=_edits(args, model, base, settings))
     starts = [replace(start, trace=i, seed=start.seed + i) for i in range(count)]
-    return Request(model, kind, starts, drawn, fingerprint)
+    return Request(model, kind, starts, random_seed, fingerprint)
 
 
 def _saved(model: str) -> tuple[Start, int, str] | None:
@@ -279,9 +277,9 @@ def read_mask(path: Path) -> bytes:
     light = rgba[..., :3].astype(np.float32).mean(axis=-1) * (rgba[..., 3] / 255)
     white = light >= 128
     if not white.any():
-        raise MisuseError(f"--mask {path}: nothing in it is white; paint white what may change")
+        raise MisuseError(f"--mask {path}: no pixel is white; paint the area to change white")
     if white.all():
-        raise MisuseError(f"--mask {path}: all of it is white; leave black what is to stay")
+        raise MisuseError(f"--mask {path}: every pixel is white; leave the area to keep black")
     return white.astype(np.uint8).tobytes()
 
 
@@ -303,9 +301,7 @@ def _with_init(args: argparse.Namespace, base: Start, kind: Kind) -> Start:
         base = replace(base, forward=True, init=FROM_DATA if base.init is None else base.init)
     if args.strength is not None:
         if base.init is None or base.forward:
-            raise MisuseError(
-                "--strength: says how much of --init IMAGE is re-noised; give one with it"
-            )
+            raise MisuseError("--strength: needs --init IMAGE")
         base = replace(base, strength=_strength(args.strength))
     return base
 
@@ -315,7 +311,7 @@ def _with_melody(args: argparse.Namespace, base: Start) -> Start:
     path = args.melody or args.init
     if path is None:
         if args.voices is not None:
-            raise MisuseError("--voices: says which voices of --melody FILE are given; name one")
+            raise MisuseError("--voices: needs --melody FILE")
         return base
     init = str(Path(path).expanduser().absolute())
     return replace(base, init=init + (score.VOICES_OF + args.voices if args.voices else ""))
@@ -327,7 +323,7 @@ def _strength(text: str) -> float:
     except ValueError:
         strength = 0.0
     if not 0 < strength <= 1:
-        raise MisuseError(f"--strength {text}: more than 0, and at most 1, which leaves nothing")
+        raise MisuseError(f"--strength {text}: give a number above 0 and up to 1")
     return strength
 
 
@@ -366,7 +362,7 @@ def first_edit_fits(start: Start, total: int) -> None:
 def _axes(given: Sequence[str]) -> tuple[Axis, ...]:
     """`--grid NAME=VALUES`, along x and along y. Raises MisuseError for what cannot be."""
     if len(given) > 2:
-        raise MisuseError(f"--grid {given[2]}: a grid has two sides; leave one out")
+        raise MisuseError(f"--grid {given[2]}: a grid has two axes; leave one out")
     for side in given:
         if "=" not in side:
             raise MisuseError(f"--grid {side}: give NAME=V,V,…, as in seed=1..4 or guidance=1,2,4")

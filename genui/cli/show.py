@@ -263,7 +263,7 @@ def run_traces(args: argparse.Namespace) -> int:
         output.emit(list(map(_as_dict, listings)))
         return 0
     if not listings:
-        output.say("none yet: the app saves the trace you look at")
+        output.say("no saved traces; the app saves the current one")
         return 0
     output.table(
         ("NAME", "MODEL", "STEPS", "BRANCHES", "SAVED", "FILE"),

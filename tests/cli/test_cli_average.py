@@ -61,7 +61,7 @@ def test_what_is_there_stays_unless_forced(other: Path) -> None:
 @pytest.mark.parametrize(
     ("models", "says"),
     [
-        (["fashion-labels"], "one model has no average"),
+        (["fashion-labels"], "give two or more models"),
         (["fashion-labels", "fashion"], "fashion: "),
         (["fashion-labels", "icons-labels"], "icons-labels: is of other data than fashion-labels"),
         (["fashion-labels", "fashoin"], "did you mean"),

@@ -121,7 +121,7 @@ def test_what_a_mask_does_not_mark_stays(mask: Path, tmp_path: Path) -> None:
         ("1:guidance=1", "no edit of plays, which writes text; "),
         ("1:temperature=99", "--fork 1:temperature=99: "),
         ("1:token=zz", "plays has no such token; did you mean 'z'?"),
-        ("1:token=É", "plays has no such token; text=… writes any text"),
+        ("1:token=É", "plays has no such token; use text=TEXT for any text"),
         ("1:token=#99", "token 99: this model has 28, from 0 to 27"),
         ("1:text=É", "this model has no 'É'"),
         ("1:text=", "the text is empty"),
@@ -141,7 +141,7 @@ def test_a_fork_that_cannot_be_is_one_line(
         ("4:seed=1", "--fork 4:seed=1: this trace has steps 0 to 3"),
         ("1:token=a", "no edit of shapes, which draws images; "),
         ("1:sampler=huen", "did you mean 'heun'?"),
-        ("3:noise=x", "give the step whose noise is added back"),
+        ("3:noise=x", "give the step to return to"),
         ("1:noise=2", "has less noise"),
         ("3:noise=7", "the schedule has noise at steps 0 to 2"),
         ("1:denoise=1", "takes no value"),
@@ -165,7 +165,7 @@ def test_an_edit_out_of_reach_of_the_first_is_told_after_it(
 
 
 @pytest.mark.parametrize(
-    ("shade", "fault"), [(0, "nothing in it is white"), (255, "all of it is white")]
+    ("shade", "fault"), [(0, "no pixel is white"), (255, "every pixel is white")]
 )
 def test_a_mask_of_nothing_or_of_everything_is_refused(
     shade: int, fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -178,7 +178,7 @@ def test_a_mask_of_nothing_or_of_everything_is_refused(
 
 def test_a_mask_alone_says_what_is_missing(mask: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fault = refused([*IMAGE, "--mask", str(mask)], capsys)
-    assert "give --fork STEP:noise=K with it" in fault
+    assert "--mask: needs --fork STEP:noise=K" in fault
 
 
 def test_a_mask_that_is_no_image_is_named(
@@ -270,7 +270,7 @@ def test_a_grid_has_a_setting_along_each_side(tmp_path: Path) -> None:
         (["seed=,"], "give its values"),
         (["guidance=1,x"], "guidance 'x'"),
         (["sampler=huen"], "did you mean 'heun'?"),
-        (["seed=1,2", "eta=0,1", "guidance=1,2"], "a grid has two sides"),
+        (["seed=1,2", "eta=0,1", "guidance=1,2"], "a grid has two axes"),
         (["seed=1,2", "seed=3,4"], "choose two different settings"),
     ],
 )
@@ -283,7 +283,7 @@ def test_a_grid_that_cannot_be_is_one_line(
 
 def test_a_grid_is_no_sample_of_several(capsys: pytest.CaptureFixture[str]) -> None:
     words = [*IMAGE, "--grid", "seed=1,2", "-n", "2"]
-    assert "a grid is several images already" in refused(words, capsys)
+    assert "a grid is already several images" in refused(words, capsys)
 
 
 # --- saved generations as a start ---------------------------------------------------------
@@ -368,7 +368,7 @@ def test_a_prompt_longer_than_the_context_says_what_was_left_out(
 
 def test_saved_traces_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["traces"]) == 0
-    assert capsys.readouterr().out.startswith("none yet")
+    assert capsys.readouterr().out.startswith("no saved traces")
     assert main([*TEXT, "--trace", str(tmp_path / "x.trace")]) == 0
     kept = favourites.save_tree(favourites.load_tree(tmp_path / "x.trace"))
     kept.with_name("broken.trace").write_bytes(b"")

@@ -54,7 +54,7 @@ def test_misuse_is_one_line_and_exit_code_2(
     [
         (KeyboardInterrupt(), 130, ""),
         (OSError(28, "No space left on device", "/x/y"), 1, "/x/y: No space left on device"),
-        (RuntimeError("two\nlines"), 1, "unexpected RuntimeError: two lines; this is a defect"),
+        (RuntimeError("two\nlines"), 1, "unexpected RuntimeError: two lines; this is a bug"),
     ],
 )
 def test_no_fault_shows_a_traceback(

@@ -115,9 +115,9 @@ def test_the_notes_come_as_json(tunes: Path, capsys: pytest.CaptureFixture[str])
     [
         (["--prompt", "a cat"], "give a key"),
         (["--melody", "none.mid"], "none.mid"),
-        (["--voices", "bass"], "--voices: says which voices of --melody FILE"),
+        (["--voices", "bass"], "--voices: needs --melody FILE"),
         (["--out", "tune.png"], "a piece is written as .mid or .wav"),
-        (["--gm"], "--gm: says how --out FILE.wav of a music model is played"),
+        (["--gm"], "--gm: needs --out FILE.wav and a music model"),
         (["--grid", "seed=1..4"], "--grid: tunes writes four-voice music"),
     ],
 )

@@ -75,7 +75,7 @@ def test_a_run_that_is_busy_is_not_waited_for_forever(
 ) -> None:
     with trained(run, obeys=False):
         assert main(["pause", "last", "--wait", "0"]) == 0
-    assert "asked to pause; it does so between two steps" in capsys.readouterr().out
+    assert "pause requested; it takes effect between two steps" in capsys.readouterr().out
     assert control.poll(run) == [Control("pause")]
 
 

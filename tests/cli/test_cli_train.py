@@ -227,7 +227,7 @@ def test_a_classifier_that_is_trained_is_not_said_to_generate(
 ) -> None:
     assert main(["train", "fashion-labels", "--steps", "5", "--foreground"]) == 0
     out, err = capsys.readouterr()
-    assert f"`genui show {out.strip()}` tells of it" in err
+    assert f"`genui show {out.strip()}` shows its card" in err
     assert "genui generate" not in err
 
 

@@ -54,7 +54,7 @@ def test_as_json_it_is_points(images: Path, capsys: pytest.CaptureFixture[str]) 
     [
         (["fashoin"], "did you mean 'fashion'"),
         (["fashion", "--counts", "4,x"], "give whole numbers"),
-        (["fashion", "--repeats", "0"], "--repeats 0: one at the least"),
+        (["fashion", "--repeats", "0"], "--repeats 0: give 1 or more"),
         (["fashion", "--data", "/nowhere"], "/nowhere"),
     ],
 )

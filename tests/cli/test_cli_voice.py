@@ -75,7 +75,7 @@ def test_a_dash_writes_the_wav_to_a_pipe_and_remarks_beside_it(
 
 def test_a_dash_with_json_is_refused(talk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*WORDS, "--out", "-", "--json"]) == 2
-    assert "--out -: standard output is for the file" in capsys.readouterr().err
+    assert "--out -: the file goes to standard output" in capsys.readouterr().err
 
 
 def test_a_dash_at_a_screen_is_refused_with_the_pipe_to_use(

@@ -89,7 +89,7 @@ def test_what_is_left_out_is_said(
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["plays"], "plays: a transformer of text; what images are worth is measured"),
+        (["plays"], "plays: a transformer of text; only image models are compared"),
         (["shapes", "-n", "0"], "-n 0: between 20 and 1,000,000"),
         (["shapes", "--steps", "0"], "--steps 0"),
         (["shapes", "--seed", "-1"], "--seed -1"),
