@@ -59,18 +59,18 @@ def test_a_third_column_is_a_class_by_any_name(tmp_path: Path) -> None:
         ("x,y\n", "has no points"),
         ("1,2\n", "has one point"),
         ("1,2\n1,2\n", "all its points are at one place"),
-        ("1,2\n3,cat\n", "line 2: 'cat' is no number"),
-        ("1,2\n3,\n", "line 2: '' is no number"),
-        ("1,2\nnan,3\n", "line 2: has nan, 3, which is no place"),
-        ("1,2\n3,inf\n", "which is no place"),
+        ("1,2\n3,cat\n", "line 2: 'cat' is not a number"),
+        ("1,2\n3,\n", "line 2: '' is not a number"),
+        ("1,2\nnan,3\n", "line 2: has nan, 3, which is not a position"),
+        ("1,2\n3,inf\n", "which is not a position"),
         ("1,2\n3,1e300\n", "line 2: lies beyond 1e\\+09"),
         ("1\n2\n", "line 1: has one column"),
         ("1,2,3,4\n5,6,7,8\n", "line 1: has 4 columns"),
         ("1,2\n3,4,5,6\n", "line 2: has 4 columns"),
         ("1,2,a\n1,3,b\n1,4,c\n1,5,d\n1,6,e\n", f"has 5 classes; give {MOST_CLASSES} at most"),
-        ('1,2\n"3,4\n', "is no CSV"),
+        ('1,2\n"3,4\n', "is not a CSV file"),
         ("hello there, this is a letter\nnot points at all\n", "line"),
-        (b"\xff\xfe1\x00", "is no text"),
+        (b"\xff\xfe1\x00", "is not text"),
         (b"\x00\x01\x02", "has no points"),
         (b"1\x00,2\n3,4", "line 1|is no"),
         ("1,2\n" * (MOST_POINTS + 1), "has 5,001 points"),
@@ -143,7 +143,7 @@ def test_points_come_back_from_a_prompt_and_from_the_plane(points: list[Point]) 
     for point in points:
         x, y, _ = chosen.place(point)
         assert max(abs(x), abs(y)) <= EDGE
-        assert chosen.back(x, y) == pytest.approx(point[:2], rel=1e-6, abs=1e-6 * chosen.scale)
+        assert chosen.to_data(x, y) == pytest.approx(point[:2], rel=1e-6, abs=1e-6 * chosen.scale)
 
 
 def test_points_in_the_plane_stay_where_they_are() -> None:

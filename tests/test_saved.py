@@ -259,13 +259,13 @@ def test_a_recording_of_images_paints_each_over_the_one_before(tmp_path: Path) -
         ("x.png", b"", "is empty"),
         ("x.png", b"\x89PNG\r\n\x1a\n" + bytes(40), "cannot be read"),
         ("x.gif", b"GIF89a", "cannot be read"),
-        ("x.txt", b"just a text\n", "carries no recipe"),
-        ("x.txt", b"a\ngenui-recipe: {}\nmore", "carries no recipe"),
+        ("x.txt", b"just a text\n", "has no recipe"),
+        ("x.txt", b"a\ngenui-recipe: {}\nmore", "has no recipe"),
         ("x.txt", b"a\ngenui-recipe: {\n", "its recipe is damaged"),
-        ("x.txt", b"\xff\xfe\0a", "is no UTF-8 text (byte 0)"),
-        ("x.cast", b"\n\n", "is no whole asciinema recording"),
-        ("x.cast", b'{"version": 2}\n[0, "o"', "is no whole asciinema recording"),
-        ("x.cast", b'{"version": 2}\n[0, "o", "a"]\n', "carries no recipe"),
+        ("x.txt", b"\xff\xfe\0a", "is not UTF-8 text (byte 0)"),
+        ("x.cast", b"\n\n", "is not a complete asciinema recording"),
+        ("x.cast", b'{"version": 2}\n[0, "o"', "is not a complete asciinema recording"),
+        ("x.cast", b'{"version": 2}\n[0, "o", "a"]\n', "has no recipe"),
         ("x.trace", b"{}", "its recipe is damaged"),
         ("x.trace", b"\0\1\2", "its recipe is damaged"),
     ],
@@ -287,7 +287,7 @@ def test_an_image_without_a_recipe_says_so(tmp_path: Path) -> None:
     from genui.formats import image
 
     (tmp_path / "x.png").write_bytes(image.png(np.zeros((2, 2, 3), np.uint8), "my holiday"))
-    with pytest.raises(GenuiError, match="carries no recipe"):
+    with pytest.raises(GenuiError, match="has no recipe"):
         codec.read(tmp_path / "x.png")
 
 

@@ -8,9 +8,9 @@ from saved_samples import MACHINE, START, STARTED
 
 from genui.base import paths
 from genui.base.errors import GenuiError
-from genui.formats import codec, favourites, recipe
-from genui.formats.favourites import Branch, SavedTree
+from genui.formats import codec, recipe, trees
 from genui.formats.recipe import View
+from genui.formats.trees import Branch, SavedTree
 from genui.protocol import SetSeed, WriteText
 
 
@@ -33,8 +33,8 @@ def tree(**changes: object) -> SavedTree:
 
 
 def test_a_tree_comes_back_as_it_was_saved() -> None:
-    path = favourites.save_tree(tree(created=5.0))
-    found = favourites.load_tree(path)
+    path = trees.save_tree(tree(created=5.0))
+    found = trees.load_tree(path)
     assert (found.branches, found.current, found.playhead) == (tree().branches, 4, 12)
     assert (found.name, found.created) == ("hearts", 5.0)
     assert found.fingerprint == STARTED.fingerprint
@@ -44,7 +44,7 @@ def test_a_tree_comes_back_as_it_was_saved() -> None:
 
 def test_a_branch_has_the_edits_that_led_to_it_and_no_others() -> None:
     def edits(branch: int) -> list[tuple[int, object]]:
-        return [(at.step, at.edit) for at in favourites.branch_start(tree(), branch).edits]
+        return [(at.step, at.edit) for at in trees.branch_start(tree(), branch).edits]
 
     assert edits(0) == []
     assert edits(4) == [(5, SetSeed(1)), (9, SetSeed(2))]
@@ -54,21 +54,21 @@ def test_a_branch_has_the_edits_that_led_to_it_and_no_others() -> None:
 def test_traces_are_kept_beside_their_model(tmp_path: Path) -> None:
     run = paths.runs_dir() / "mine-20260101-000000-abcd"
     run.mkdir(parents=True)
-    assert favourites.traces_dir(run.name) == run / "traces"
-    assert favourites.traces_dir(f"{run.name}@120") == run / "traces"
+    assert trees.traces_dir(run.name) == run / "traces"
+    assert trees.traces_dir(f"{run.name}@120") == run / "traces"
     beside = paths.data_dir() / "traces"
-    assert favourites.traces_dir("icons") == beside / "icons"
-    assert favourites.traces_dir(str(tmp_path / "my model.safetensors")) == beside / "my-model"
-    assert favourites.traces_dir("../..").parent == beside  # never above it
+    assert trees.traces_dir("icons") == beside / "icons"
+    assert trees.traces_dir(str(tmp_path / "my model.safetensors")) == beside / "my-model"
+    assert trees.traces_dir("../..").parent == beside  # never above it
 
 
 def test_saved_traces_are_listed_newest_first_and_broken_ones_say_so() -> None:
-    old = favourites.save_tree(tree(created=100.0))
-    new = favourites.save_tree(tree(created=200.0, name="new/../er"))
-    same = favourites.save_tree(tree(created=200.0, name="new/../er"))
+    old = trees.save_tree(tree(created=100.0))
+    new = trees.save_tree(tree(created=200.0, name="new/../er"))
+    same = trees.save_tree(tree(created=200.0, name="new/../er"))
     broken = old.with_name("broken.trace")
     broken.write_bytes(b"{")
-    listed = favourites.list_trees()
+    listed = trees.list_trees()
     assert [entry.path for entry in listed] == [broken, *sorted((new, same)), old]
     assert listed[0].tree is None
     assert str(broken) in listed[0].fault
@@ -76,7 +76,7 @@ def test_saved_traces_are_listed_newest_first_and_broken_ones_say_so() -> None:
 
 
 def test_no_saved_trace_is_an_empty_list() -> None:
-    assert favourites.list_trees() == []
+    assert trees.list_trees() == []
 
 
 @pytest.mark.parametrize(
@@ -90,19 +90,19 @@ def test_no_saved_trace_is_an_empty_list() -> None:
     ],
 )
 def test_branches_that_are_no_tree_are_refused(branches: tuple, tmp_path: Path) -> None:
-    path = favourites.save_tree(tree(branches=branches, current=0), tmp_path / "x.trace")
+    path = trees.save_tree(tree(branches=branches, current=0), tmp_path / "x.trace")
     with pytest.raises(GenuiError, match="its branches do not fit together"):
-        favourites.load_tree(path)
+        trees.load_tree(path)
 
 
 def test_a_current_branch_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    path = favourites.save_tree(tree(current=77), tmp_path / "x.trace")
+    path = trees.save_tree(tree(current=77), tmp_path / "x.trace")
     with pytest.raises(GenuiError, match="its branches do not fit together"):
-        favourites.load_tree(path)
+        trees.load_tree(path)
 
 
 def test_a_trace_edited_by_hand_is_told(tmp_path: Path) -> None:
-    path = favourites.save_tree(tree(), tmp_path / "x.trace")
+    path = trees.save_tree(tree(), tmp_path / "x.trace")
     path.write_text(path.read_text().replace('"playhead": 12', '"playhead": 13'))
     with pytest.raises(GenuiError, match="edited by hand"):
-        favourites.load_tree(path)
+        trees.load_tree(path)

@@ -13,7 +13,7 @@ C4, D4 = chorale.note_token(60), chorale.note_token(62)
 
 def test_a_note_sounds_until_the_next_one_or_a_rest() -> None:
     row = [chorale.HOLD, C4, chorale.HOLD, D4, chorale.REST, chorale.HOLD, C4]
-    found = [(note.pitch, note.first, note.last) for note in score.sounding(1, row)]
+    found = [(note.pitch, note.first, note.last) for note in score.notes_of_voice(1, row)]
     assert found == [(60, 1, 3), (62, 3, 4), (60, 6, 7)]
 
 
@@ -22,17 +22,17 @@ def test_a_grid_ends_where_its_end_was_written_and_is_as_long_as_that() -> None:
     for token in (C4,) * 4 + (chorale.HOLD,) * 4 + (chorale.END,):
         grid.write(token)
     assert (grid.next, grid.sixteenths, grid.complete) == (None, 2, 2)
-    assert {(note.first, note.last) for note in grid.heard()} == {(0, 2)}
+    assert {(note.first, note.last) for note in grid.notes()} == {(0, 2)}
 
 
 def test_only_sixteenths_that_all_voices_have_are_heard() -> None:
     grid = score.Grid(chorale.MELODY_FIRST)
     for _ in range(chorale.LOOKAHEAD + 1):
         grid.write(C4)
-    assert (grid.complete, grid.heard(), len(grid.columns)) == (0, [], chorale.LOOKAHEAD + 1)
+    assert (grid.complete, grid.notes(), len(grid.columns)) == (0, [], chorale.LOOKAHEAD + 1)
     for _ in range(3):
         grid.write(D4)
-    assert (grid.complete, len(grid.heard())) == (1, 4)
+    assert (grid.complete, len(grid.notes())) == (1, 4)
 
 
 def test_the_playhead_is_where_the_voices_are_that_do_not_lead() -> None:

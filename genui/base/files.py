@@ -159,7 +159,9 @@ def read_small(path: Path) -> bytes:
     with open_regular(path, irregular) as file:
         data = file.read(SMALL + 1)
     if len(data) > SMALL:
-        raise GenuiError(f"{show(path)} is over {SMALL} bytes and so not of genui: remove it")
+        raise GenuiError(
+            f"{show(path)} is over {SMALL} bytes, so genui did not write it: remove it"
+        )
     return data
 
 

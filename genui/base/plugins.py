@@ -206,7 +206,7 @@ def _run_file(path: str) -> ModuleType:
     name = f"genui_plugin_{len(_modules)}_{_stem(path)}"
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ImportError("is no Python file; its name has to end in .py")
+        raise ImportError("is not a Python file: its name must end in .py")
     module = module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)

@@ -126,7 +126,7 @@ def learning_rate(run: "RunDir", pairs: list[str]) -> float:
 
     info = read_info(run)
     if info.kind == "script":
-        raise MisuseError(f"run {run.id} is a script of your own: it sets its learning rate itself")
+        raise MisuseError(f"run {run.id} belongs to a script, which sets its learning rate itself")
     recipe = recipe_from_dict(info.recipe)
     settings: dict[str, str] = {}
     for pair in pairs:

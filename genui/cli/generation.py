@@ -18,10 +18,10 @@ from genui.cli.output import Progress
 from genui.cli.request import Request, first_edit_fits, spell
 from genui.formats import midi
 from genui.formats.codec import Sample, codec_of, encode
-from genui.formats.favourites import SavedTree, chain_branches, save_tree
 from genui.formats.image import film_steps
 from genui.formats.recipe import TraceRecipe, View, recipe_of, result_of
 from genui.formats.text import body
+from genui.formats.trees import SavedTree, chain_branches, save_tree
 from genui.protocol import (
     Attention,
     Frame,

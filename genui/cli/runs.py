@@ -23,11 +23,11 @@ def find_path(word: str) -> Path | None:
     A run's id or name goes before a file of the same name; `./NAME` is the file. Raises
     MisuseError where it is neither.
     """
-    from genui.runs.listing import find_run, list_runs, matching
+    from genui.runs.listing import find_run, list_runs, match_runs
 
     path = Path(word).expanduser()
     looks_like_path = os.sep in word or word in (".", "..", "~")
-    if not looks_like_path and matching(word, list_runs()):
+    if not looks_like_path and match_runs(word, list_runs()):
         return None
     if _exists(path) or _is_file(path.parent):  # a run inside trackio's file
         return path

@@ -8,9 +8,9 @@ from genui.base.files import atomic_write
 from genui.cli import files, output
 from genui.cli.generation import generate
 from genui.formats.codec import Sample, SavedFile, read
-from genui.formats.favourites import SavedTree, list_favourites
 from genui.formats.image import MOST_CARDS, caption_of, encode_sheet
 from genui.formats.recipe import TraceRecipe
+from genui.formats.trees import SavedTree, list_favourites
 from genui.protocol import Frame, ImageFrame, TextFrame
 
 

@@ -26,9 +26,9 @@ from genui.formats.codec import (
     codec_of,
     read,
 )
-from genui.formats.favourites import Listed, SavedTree, list_trees
 from genui.formats.recipe import Machine
 from genui.formats.text import RECIPE_LINE
+from genui.formats.trees import ListedTrace, SavedTree, list_trees
 from genui.protocol import Settings, chorale
 from genui.protocol.registry import resolve
 from genui.recipes import FIXED
@@ -276,7 +276,7 @@ def run_traces(args: argparse.Namespace) -> int:
     return 0
 
 
-def _row(listed: Listed, tree: SavedTree) -> tuple[str, ...]:
+def _row(listed: ListedTrace, tree: SavedTree) -> tuple[str, ...]:
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(listed.changed))
     return (
         tree.name,
@@ -288,7 +288,7 @@ def _row(listed: Listed, tree: SavedTree) -> tuple[str, ...]:
     )
 
 
-def _as_dict(listed: Listed) -> dict[str, object]:
+def _as_dict(listed: ListedTrace) -> dict[str, object]:
     tree = listed.tree
     if tree is None:
         return {"path": str(listed.path), "saved": listed.changed, "fault": listed.fault}

@@ -25,7 +25,7 @@ MOST_CHANNELS = 64
 
 
 class Sound(NamedTuple):
-    """What a WAV file holds: float32 [N] in -1 to 1, channels averaged, and the text or ""."""
+    """The content of a WAV file: float32 [N] in -1 to 1, channels averaged, and the text or ""."""
 
     samples: NDArray[np.float32]
     rate: int  # samples a second
@@ -54,11 +54,11 @@ def encode_wav(pcm: NDArray[np.int16], rate: int, text: str) -> bytes:
 def decode_wav(data: bytes, most_seconds: float = float("inf")) -> Sound:
     """The samples, rate and text of a WAV file: 8, 16, 24 or 32 bits or float, any channels.
 
-    Raises ValueError, a reason without the file's name, where it is no such file, is cut off,
-    holds no sound, or lasts longer than `most_seconds`.
+    Raises ValueError, a reason without the file's name, if it is not a WAV file, is truncated,
+    has no sound, or lasts longer than `most_seconds`.
     """
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
-        raise ValueError("is no WAV file; convert it to WAV")
+        raise ValueError("is not a WAV file; convert it to WAV")
     form, text, body = None, "", None
     for name, start, size in _chunks(data):
         whole = data[start : start + size]
@@ -70,26 +70,26 @@ def decode_wav(data: bytes, most_seconds: float = float("inf")) -> Sound:
             streamed = size in _STREAMED
             if not streamed and start + size > len(data):
                 there = len(data) - start
-                raise ValueError(f"is cut off: {there:,} of {size:,} bytes of sound are there")
+                raise ValueError(f"is truncated: it has {there:,} of {size:,} bytes of sound")
             body = data[start:] if streamed else whole
     if form is None:
-        raise ValueError("is no whole WAV file: it does not say how its sound is coded")
+        raise ValueError("is not a complete WAV file: it has no format chunk")
     if not body:
-        raise ValueError("holds no sound")
+        raise ValueError("has no sound")
     block = form.channels * form.bits // 8
     seconds = len(body) / block / form.rate
     if seconds > most_seconds:
         raise ValueError(f"lasts {seconds:,.1f} s; cut it to at most {most_seconds:g} s")
     samples = _samples(body[: len(body) // block * block], form)
     if not len(samples):
-        raise ValueError("holds no sound")
+        raise ValueError("has no sound")
     if not np.isfinite(samples).all():
-        raise ValueError("holds samples that are no numbers; write it again")
+        raise ValueError("has samples that are not numbers; write it again")
     return Sound(samples.reshape(-1, form.channels).mean(axis=1), form.rate, text)
 
 
 def to_pcm(samples: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Samples in -1 to 1 as 16 bits, what is louder cut off."""
+    """Samples in -1 to 1 as 16 bits; louder samples are clipped."""
     return np.rint(np.clip(samples, -1, 1) * 32767).astype(np.int16)
 
 
@@ -110,14 +110,14 @@ def _chunks(data: bytes, start: int = 12) -> Iterator[tuple[bytes, int, int]]:
 
 def _format(body: bytes) -> _Format:
     if len(body) < 16:
-        raise ValueError("is no whole WAV file: it does not say how its sound is coded")
+        raise ValueError("is not a complete WAV file: it has no format chunk")
     coding, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", body)
     if coding == EXTENSIBLE and len(body) >= 26:
         coding = struct.unpack_from("<H", body, 24)[0]  # how its sub-format begins
     widths = {PCM: (8, 16, 24, 32), FLOAT: (32, 64)}.get(coding)
     if widths is None:
         named = _NAMES.get(coding, f"coding {coding}")
-        raise ValueError(f"is coded as {named}; convert it to 16-bit PCM")
+        raise ValueError(f"is encoded as {named}; convert it to 16-bit PCM")
     if bits not in widths:
         raise ValueError(f"has {bits} bits a sample; convert it to 16-bit PCM")
     if not 1 <= channels <= MOST_CHANNELS:
@@ -154,12 +154,12 @@ def _comment(body: bytes) -> str:
 # --- Sound at another rate: band-limited interpolation (Smith & Gossett 1984) -----------------
 
 ZEROS = 16  # of the sinc on either side
-BETA = 9.0  # of its Kaiser window: what would fold back is 90 dB down
+BETA = 9.0  # of its Kaiser window: aliases are 90 dB down
 _AT_ONCE = 16_384  # samples
 
 
 def resample(samples: NDArray[np.float32], rate: int, to: int) -> NDArray[np.float32]:
-    """float32 [N] at `rate` as [N · to / rate] at `to`, without what the lower one cannot hold."""
+    """float32 [N] at `rate` as [N · to / rate] at `to`, low-pass filtered."""
     if rate == to or not len(samples):
         return samples
     count = max(1, round(len(samples) * to / rate))
@@ -236,7 +236,7 @@ def compare_sounds(
 
 def _frame(frames: Sequence[Frame], steps: Sequence[int]) -> ImageFrame:
     for frame in reversed(frames):
-        wanted = not steps or frame.step == steps[-1]
-        if wanted and isinstance(frame, ImageFrame) and frame.sound and frame.rate:
+        matches = not steps or frame.step == steps[-1]
+        if matches and isinstance(frame, ImageFrame) and frame.sound and frame.rate:
             return frame
-    raise GenuiError("there is no sound here to write: a WAV is of a model that speaks")
+    raise GenuiError("there is no sound to write: .wav is for models of speech and music")

@@ -13,7 +13,6 @@ from typing import Any
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import show
 from genui.base.plugins import Table, resolve
-from genui.formats.favourites import SavedTree, branch_start
 from genui.formats.recipe import (
     MOST_BYTES,
     Result,
@@ -23,6 +22,7 @@ from genui.formats.recipe import (
     read_bytes,
     to_start,
 )
+from genui.formats.trees import SavedTree, branch_start
 from genui.protocol import Frame, Start
 
 
@@ -161,7 +161,7 @@ _ROWS = (
     Codec(
         suffix=".trace",
         title="the branches, to open again",
-        decode="genui.formats.favourites:decode_tree",
+        decode="genui.formats.trees:decode_tree",
         shows="tree",
     ),
     *(
@@ -217,7 +217,7 @@ class NoRecipeError(GenuiError):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"{name}: carries no recipe; `genui generate --out` and the app write files that do"
+            f"{name}: has no recipe; `genui generate --out` and the app write files with one"
         )
 
 

@@ -42,7 +42,7 @@ class Film(NamedTuple):
     durations: list[int]
 
 
-def enlarged(image: Pixels, scale: int) -> Pixels:
+def enlarge(image: Pixels, scale: int) -> Pixels:
     """Each pixel as `scale` × `scale`."""
     return image.repeat(scale, axis=0).repeat(scale, axis=1)
 
@@ -60,18 +60,18 @@ def sheet(images: Sequence[Pixels], columns: int, gap: int = 0, shade: int = 0) 
     return canvas
 
 
-def four(clip: Pixels) -> Pixels:
+def four_frames(clip: Pixels) -> Pixels:
     """Four frames of a clip [T, H, W, 3], from the first to the last, two by two."""
     shown = np.linspace(0, len(clip) - 1, 4).astype(int)
     return sheet([clip[at] for at in shown], 2)
 
 
-def strip(images: Sequence[Pixels], columns: int = 10, gap: int = 1) -> Pixels:
+def filmstrip(images: Sequence[Pixels], columns: int = 10, gap: int = 1) -> Pixels:
     """A filmstrip: images in rows of at most `columns`, a line `gap` pixels wide between."""
     return sheet(images, columns, gap, GAP_SHADE)
 
 
-def spread(steps: Sequence[int], most: int) -> tuple[int, ...]:
+def pick_evenly(steps: Sequence[int], most: int) -> tuple[int, ...]:
     """At most `most` of `steps`, evenly spaced, the first and the last among them."""
     if len(steps) <= most:
         return tuple(steps)
@@ -243,17 +243,17 @@ def shown_images(samples: Sequence[Sample], recipe: TraceRecipe) -> list[Pixels]
         moments = [list(moment) for moment in zip(*clips[0], strict=True)]
     else:  # a film has the steps below each other where each is a row of its own
         across = max(len(clips[0][0]), 1) if view.kind == "film" else COLUMNS
-        moments = [[flat(clip, across) for clip in of_step] for of_step in clips]
-    images = [enlarged(sheet(moment, COLUMNS), view.scale) for moment in moments]
+        moments = [[tile_clip(clip, across) for clip in of_step] for of_step in clips]
+    images = [enlarge(sheet(moment, COLUMNS), view.scale) for moment in moments]
     if view.kind == "film":
         columns = 1 if len(clips[0][0]) > 1 else FILM_COLUMNS
-        return [strip(images, columns, gap=max(1, view.scale // 2))]
+        return [filmstrip(images, columns, gap=max(1, view.scale // 2))]
     return images
 
 
 def last_image(sample: Sample, step: int | None = None) -> Pixels:
     """The image of a sample at a step, else at its last, [H, W, 3]."""
-    return flat(_clip(sample, sample.frames[-1].step if step is None else step, "x"))
+    return tile_clip(_clip(sample, sample.frames[-1].step if step is None else step, "x"))
 
 
 def pixels(frame: ImageFrame, part: str) -> Pixels:
@@ -267,14 +267,14 @@ def clip_pixels(frame: ImageFrame, part: str) -> Pixels:
     return np.frombuffer(getattr(frame, part), np.uint8).reshape(shape)
 
 
-def flat(clip: Pixels, columns: int = COLUMNS) -> Pixels:
+def tile_clip(clip: Pixels, columns: int = COLUMNS) -> Pixels:
     """The images [T, H, W, 3] of a clip as one, `columns` in a row; a single one as it is."""
     return sheet(list(clip), columns, gap=1, shade=GAP_SHADE)
 
 
 def film_steps(samples: Sequence[Sample], most: int = 10) -> tuple[int, ...]:
     """Steps for a filmstrip: evenly spaced, both ends among them."""
-    return spread(_all_steps(samples), most)
+    return pick_evenly(_all_steps(samples), most)
 
 
 def _all_steps(samples: Sequence[Sample]) -> tuple[int, ...]:
@@ -292,7 +292,7 @@ def _clip(sample: Sample, step: int, part: str) -> Pixels:
             if len(getattr(frame, part)) != frame.images * frame.height * frame.width * 3:
                 continue
             return clip_pixels(frame, part)
-    raise GenuiError(f"step {step}: this trace has no such image; show another step")
+    raise GenuiError(f"step {step}: this trace has no such image; choose another step")
 
 
 # --- The codecs of .png, .apng and .gif -------------------------------------------------------
@@ -408,7 +408,7 @@ def _fitted(image: Pixels) -> Pixels:
 
     longest = max(image.shape[:2])
     if longest <= CELL:
-        return enlarged(image, CELL // longest)
+        return enlarge(image, CELL // longest)
     height, width = (max(1, side * CELL // longest) for side in image.shape[:2])
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
 

@@ -104,7 +104,7 @@ def decode_midi(data: bytes) -> MidiMusic:
     four bytes. These are counted before `mido` reads it, which has no bounds of its own.
     """
     if not data.startswith(b"MThd"):
-        raise ValueError("is no MIDI file")
+        raise ValueError("is not a MIDI file")
     if len(data) > MOST_BYTES:
         raise ValueError(f"is over {MOST_BYTES >> 20} MB")
     _check_bounds(data)
@@ -362,11 +362,11 @@ def play(midi: bytes) -> "NDArray[np.int16]":
                 [program, *how, str(font), str(score)], capture_output=True, timeout=SECONDS
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise GenuiError(f"fluidsynth did not play it ({type(error).__name__})") from None
+            raise GenuiError(f"fluidsynth failed ({type(error).__name__})") from None
         if done.returncode or not raw.is_file() or not raw.stat().st_size:
             lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
             reason = lines[-1][:100] if lines else f"exit code {done.returncode}"
-            raise GenuiError(f"fluidsynth did not play it ({reason})")
+            raise GenuiError(f"fluidsynth failed ({reason})")
         pcm = np.frombuffer(raw.read_bytes(), "<i2")
     return pcm[: len(pcm) // 2 * 2].reshape(-1, 2)
 
@@ -406,7 +406,7 @@ def grid_of_frames(
 def piece_of(init: RgbImage | str | None, prompt: str, frames: Sequence[Frame]) -> Piece:
     """The complete part of a trace's frames as a piece; see `grid_of_frames`."""
     grid, opening = grid_of_frames(init, prompt, frames)
-    return Piece(opening, tuple(grid.heard()), grid.complete)
+    return Piece(opening, tuple(grid.notes()), grid.complete)
 
 
 def concatenate(pieces: Sequence[Piece]) -> Piece:
@@ -459,7 +459,7 @@ def _concatenate(samples: Sequence[Sample], recipe: TraceRecipe) -> Piece:
 
 def _require_notes(piece: Piece) -> None:
     if not piece.notes:
-        raise GenuiError("there is no note here to write yet: take more steps")
+        raise GenuiError("there is no note to write yet: take more steps")
 
 
 def decode_score(data: bytes, name: str) -> tuple[ScoreFile, str]:
@@ -477,7 +477,7 @@ def decode_score(data: bytes, name: str) -> tuple[ScoreFile, str]:
                 score_notes.append(score.Note(voice, pitch, first, last))
         end = max((note.last for note in score_notes), default=0)
         if sum(note.last - note.first for note in score_notes) > end * len(chorale.VOICES):
-            raise ValueError("has notes that overlap, which genui writes none of")
+            raise ValueError("has overlapping notes, so genui did not write it")
     except ValueError as error:
         raise GenuiError(f"{name}: {error}; write or copy it again") from None
     text = next((text for text in music.texts if text.startswith("{")), "")

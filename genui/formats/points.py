@@ -1,7 +1,7 @@
-"""Points of the user's own: as a CSV file, as a prompt, and where they lie in the Lab's plane.
+"""A user's own points: as a CSV file, as a prompt, and their position in the Lab's plane.
 
-A Lab training on one's own points has them as its prompt, in the form of a CSV: so they are in
-whatever is saved of it, and a person can read them there.
+A Lab training on a user's points has them as its prompt, in CSV, so every saved file has them in
+a readable form.
 """
 
 import csv
@@ -48,7 +48,7 @@ class Fit(NamedTuple):
         """The point in the plane."""
         return Point((point.x - self.x) / self.scale, (point.y - self.y) / self.scale, point.label)
 
-    def back(self, x: float, y: float) -> tuple[float, float]:
+    def to_data(self, x: float, y: float) -> tuple[float, float]:
         """A place in the plane, as the file has it."""
         return x * self.scale + self.x, y * self.scale + self.y
 
@@ -98,7 +98,7 @@ def read_csv(path: Path) -> list[Point]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise MisuseError(f"{name}: is no text; give lines of x,y or x,y,class") from None
+        raise MisuseError(f"{name}: is not text; give lines of x,y or x,y,class") from None
     return _points(text, name)
 
 
@@ -133,21 +133,23 @@ def _rows(text: str, name: str) -> list[tuple[int, list[str]]]:
         return [(line, row) for line, row in rows if not row[0].startswith("#")]
     except csv.Error as error:
         reason = str(error).rstrip(".")
-        raise MisuseError(f"{name}: is no CSV ({reason}); give lines of x,y") from None
+        raise MisuseError(f"{name}: is not a CSV file ({reason}); give lines of x,y") from None
 
 
 def _place(cells: Sequence[str], line: int, name: str) -> tuple[float, float]:
     if not 2 <= len(cells) <= 3:
         count = "one column" if len(cells) == 1 else f"{len(cells)} columns"
-        raise MisuseError(f"{name}, line {line}: has {count}; give two, x and y, or a class beside")
+        raise MisuseError(
+            f"{name}, line {line}: has {count}; give two, x and y, or three with a class"
+        )
     for cell in cells[:2]:
         if not _is_number(cell):
             text = cell.strip()[:20]
-            raise MisuseError(f"{name}, line {line}: {text!r} is no number; give x and y")
+            raise MisuseError(f"{name}, line {line}: {text!r} is not a number; give x and y")
     x, y = float(cells[0]), float(cells[1])
     if not (math.isfinite(x) and math.isfinite(y)):
         raise MisuseError(f"{name}, line {line}: has {cells[0].strip()}, {cells[1].strip()}, "
-                          "which is no place; leave the line out")  # fmt: skip
+                          "which is not a position; remove the line")  # fmt: skip
     if max(abs(x), abs(y)) > _FURTHEST:
         raise MisuseError(f"{name}, line {line}: lies beyond {_FURTHEST:g}; scale the points")
     return x, y
@@ -181,10 +183,10 @@ def steps(frames: Sequence[Frame]) -> tuple[int, ...]:
     from genui.formats import image
 
     seen = [f.step for f in frames if isinstance(f, PointsFrame) and f.plane is not None]
-    return image.spread(seen, MOST_STEPS)
+    return image.pick_evenly(seen, MOST_STEPS)
 
 
-def looked_at(frames: Sequence[Frame], step: int) -> int:
+def last_plane_step(frames: Sequence[Frame], step: int) -> int:
     """The last step up to `step` whose plane is there; 0 where there is none."""
     seen = (f.step for f in frames if isinstance(f, PointsFrame) and f.plane is not None)
     return max((one for one in seen if one <= step), default=0)
@@ -230,7 +232,7 @@ def rows(frames: Sequence[Frame], prompt: str, step: int) -> str:
     own = is_points(prompt)
     fit = fit_to_plane(from_text(prompt)) if own else Fit()
     places = ((2 * scene.decode_places(plane.samples) - 1) * EDGE).tolist()
-    lines = ("{:.5g},{:.5g}".format(*fit.back(x, y)) for x, y in places)
+    lines = ("{:.5g},{:.5g}".format(*fit.to_data(x, y)) for x, y in places)
     return "\n".join(["x,y", *lines])
 
 
@@ -238,4 +240,4 @@ def _frame(frames: Sequence[Frame], step: int) -> PointsFrame:
     for frame in frames:
         if isinstance(frame, PointsFrame) and frame.step == step and frame.plane is not None:
             return frame
-    raise GenuiError(f"step {step}: this training was not looked at there; show another step")
+    raise GenuiError(f"step {step}: the plane was not drawn there; choose another step")

@@ -1,4 +1,4 @@
-"""What a trace was computed on: other choices round differently, and so give other bits."""
+"""The recipe of a generation, which files carry, and the machine that it was computed on."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ _Name = Annotated[str, Meta(max_length=200)]
 
 
 class Machine(Struct, frozen=True, kw_only=True):
-    """The device, the precision, the number of threads, the processor and the torch."""
+    """What the bits of a result depend on: other values round differently."""
 
     device: _Name = ""
     precision: _Name = ""
@@ -40,16 +40,16 @@ class Machine(Struct, frozen=True, kw_only=True):
     torch: _Name = ""
 
     def differs(self, now: "Machine") -> list[str]:
-        """What is another on the machine `now`, each as `threads 1 then, 2 now`."""
+        """The fields that differ on the machine `now`, each as `threads 1 then, 2 now`."""
         pairs = ((name, getattr(self, name), getattr(now, name)) for name in self.__struct_fields__)
         return [
             f"{name} {was or 'unknown'} then, {is_} now" for name, was, is_ in pairs if was != is_
         ]
 
 
-# --- The recipe of a generation: all that makes it again, and what it came to -----------------
-# It is JSON in ASCII, sealed by a digest of its own fields, so that a recipe edited by hand is
-# told from one that was written. The digest is no signature: it guards against slips.
+# --- The recipe: everything that reproduces a generation, and its result ----------------------
+# It is JSON in ASCII with a digest of its own fields, which shows whether it was edited by hand.
+# The digest is not a signature: it protects against mistakes only.
 
 FORMAT = 1
 """The version of recipes that this code writes, and the newest that it reads."""
@@ -64,12 +64,12 @@ _Step = Annotated[int, Meta(ge=0)]
 
 
 class Result(Struct, frozen=True, kw_only=True):
-    """What identifies an outcome. Digests are SHA-256 in hexadecimal."""
+    """The digests that identify a result: SHA-256 in hexadecimal."""
 
     steps: _Step = 0  # of the last frame
-    digest: _Sha256 = ""  # of the last frames; of text, of all of it
+    digest: _Sha256 = ""  # of the last frames; for text, of the whole text
     frames: _Sha256 = ""  # of every frame
-    tokens: tuple[tuple[int, ...], ...] = ()  # of text: the tokens written, a row a sample
+    tokens: tuple[tuple[int, ...], ...] = ()  # for text: the tokens, one row for each sample
 
 
 Shows = Literal["frame", "film", "animation", "clip", "sound", "orchestra", "score", "text", "tree"]
@@ -82,13 +82,13 @@ class View(Struct, frozen=True, kw_only=True):
     """Which frames of the trace a file shows, and how."""
 
     kind: Shows = "frame"
-    steps: tuple[_Step, ...] = ()  # those shown; none given: the last of a frame, else all
+    steps: tuple[_Step, ...] = ()  # empty: the last for "frame", else all
     part: Literal["x", "denoised", "noise"] = "x"
-    scale: Annotated[int, Meta(ge=1, le=32)] = 1  # pixels drawn a pixel
+    scale: Annotated[int, Meta(ge=1, le=32)] = 1  # enlargement
 
 
 class TraceRecipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A generation as a file carries it; `to_start` is its request to the worker."""
+    """A generation as stored in a file; `to_start` is its request to the worker."""
 
     format: int = FORMAT
     genui: Annotated[str, Meta(max_length=80)] = __version__
@@ -99,7 +99,7 @@ class TraceRecipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     count: Annotated[int, Meta(ge=1, le=64)] = 1  # samples, from seeds seed, seed + 1, …
     settings: Settings
     edits: Annotated[tuple[EditAt, ...], Meta(max_length=10_000)] = ()
-    init: RgbImage | str | None = None  # a text is of voices that are given: `score.Given`
+    init: RgbImage | str | None = None  # a text holds given voices: `score.Given`
     strength: Annotated[float, Meta(gt=0, le=1)] = 0.6
     forward: bool = False
     grid: Annotated[tuple[Axis, ...], Meta(max_length=2)] = ()
@@ -109,8 +109,8 @@ class TraceRecipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     digest: _Sha256 = ""  # of all other fields
 
     def showing(self, view: View) -> "TraceRecipe":
-        """The same generation in a file that shows it otherwise."""
-        return sealed(replace(self, view=view))
+        """The same generation in a file with another view."""
+        return seal(replace(self, view=view))
 
 
 class _Versioned(Struct):
@@ -126,7 +126,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def recipe_text(comment: str) -> str:
-    """The recipe that a file's comment is; "" where it is another text."""
+    """The comment of a file if it is a recipe, else ""."""
     return comment if comment.startswith("{") and '"format"' in comment else ""
 
 
@@ -141,10 +141,10 @@ def recipe_of(
 ) -> TraceRecipe:
     """The sealed recipe of a trace that began as `started`.
 
-    An image that the worker read from a file is in `started`: the recipe keeps the image.
+    If the worker read an image from a file, the recipe has the image from `started`.
     """
     init = started.init or (start.init if _is_kept(start.init) else None)
-    return sealed(
+    return seal(
         TraceRecipe(
             model=start.model,
             fingerprint=started.fingerprint,
@@ -165,15 +165,15 @@ def recipe_of(
 
 
 def _is_kept(init: RgbImage | str | None) -> bool:
-    """Whether it says itself what a trace begins from, and is no name of a file."""
+    """Whether it holds the start of a trace itself and not the name of a file."""
     return not isinstance(init, str) or init.startswith(score.GIVEN)
 
 
 def result_of(*samples: Sequence[Frame]) -> Result:
-    """What the frames of one or more samples came to; each has at least one frame.
+    """The result of the frames of one or more samples.
 
-    A frame is its noisy image, its text or, in the Lab, all that is trained: what else it
-    carries is for looking at.
+    Only the `content` of a frame counts: its noisy image, its text or, in the Lab, the digest of
+    the parameters.
     """
     last, every = hashlib.sha256(), hashlib.sha256()
     tokens = []
@@ -210,59 +210,59 @@ def to_start(recipe: TraceRecipe, trace: int = 0) -> Start:
     )
 
 
-def sealed(recipe: TraceRecipe) -> TraceRecipe:
-    """The recipe with the digest of what it says. Raises GenuiError where no file can say it."""
-    recipe = as_read(recipe)
+def seal(recipe: TraceRecipe) -> TraceRecipe:
+    """The recipe with its digest. Raises GenuiError if it cannot be stored in a file."""
+    recipe = round_trip(recipe)
     return replace(recipe, digest=digest_of(recipe))
 
 
-def as_read(struct: T) -> T:
-    """The struct as it comes back from a file: a number that is whole is a float where floats go.
+def round_trip(struct: T) -> T:
+    """The struct as it is read back from a file: an integer in a float field becomes a float.
 
-    Raises GenuiError where it would be refused there.
+    Raises GenuiError if it would be refused there.
     """
     try:
         return msgspec.json.decode(msgspec.json.encode(struct), type=type(struct))
     except (msgspec.ValidationError, UnicodeError) as error:
         reason = str(error).replace("`", "'")
-        raise GenuiError(f"this cannot be saved ({reason}); change what it says") from None
+        raise GenuiError(f"this cannot be saved ({reason}); change that value") from None
 
 
 def digest_of(struct: Struct) -> str:
-    """SHA-256 of a struct's canonical JSON, its own `digest` left empty."""
+    """SHA-256 of the canonical JSON of a struct with an empty `digest`."""
     canonical = msgspec.json.encode(replace(struct, digest=""), order="deterministic")
     return hashlib.sha256(canonical).hexdigest()
 
 
 def is_sealed(struct: Struct, fields: dict[str, Any]) -> bool:
-    """Whether the digest of a struct that was read from `fields` is that of what it says.
+    """Whether the digest of a struct that was read from `fields` is correct.
 
-    What an earlier version wrote may have settings that are gone and lack later ones: its digest
-    is that of the fields as they stand.
+    A file of an earlier version may have other settings, so the digest of the fields as written
+    is accepted too.
     """
     as_written = msgspec.json.encode(fields | {"digest": ""})
     return fields.get("digest") in (digest_of(struct), hashlib.sha256(as_written).hexdigest())
 
 
 def to_json(recipe: TraceRecipe) -> str:
-    """One line of ASCII: fit for a PNG chunk, a GIF comment and a last line of text."""
+    """One line of ASCII, for a PNG chunk, a GIF comment or the last line of a text."""
     return json.dumps(msgspec.to_builtins(recipe), separators=(",", ":"))
 
 
 def from_json(text: str | bytes, name: str) -> TraceRecipe:
-    """The recipe in `text`. Raises GenuiError, one line that begins with `name`, where it is
+    """The recipe in `text`. Raises GenuiError, one line that begins with `name`, if it is
     damaged, of a newer format or edited by hand."""
-    recipe, fields = decoded(text, TraceRecipe, name)
+    recipe, fields = decode_versioned(text, TraceRecipe, name)
     if not is_sealed(recipe, fields):
-        raise edited_by_hand(name)
+        raise edited_error(name)
     check_images(recipe, name)
     return recipe
 
 
-def decoded(text: str | bytes, kind: type[T], name: str) -> tuple[T, dict[str, Any]]:
-    """JSON as a struct that has a `format`, and all of its fields as they stand there.
+def decode_versioned(text: str | bytes, kind: type[T], name: str) -> tuple[T, dict[str, Any]]:
+    """JSON as a struct that has a `format`, and its fields as written.
 
-    Raises GenuiError where it is neither.
+    Raises GenuiError if it is damaged or of a newer format.
     """
     try:
         version = msgspec.json.decode(text, type=_Versioned).format
@@ -280,16 +280,16 @@ def decoded(text: str | bytes, kind: type[T], name: str) -> tuple[T, dict[str, A
         ) from None
 
 
-def edited_by_hand(name: str) -> GenuiError:
-    """The one line for a recipe whose digest does not fit it."""
+def edited_error(name: str) -> GenuiError:
+    """The error for a recipe with a wrong digest."""
     return GenuiError(
-        f"{name}: its recipe was edited by hand (its digest does not fit what it says); "
+        f"{name}: its recipe was edited by hand (its digest does not match its content); "
         "use the file as it was written"
     )
 
 
 def check_images(recipe: TraceRecipe, name: str) -> None:
-    """Raises GenuiError where the image or the voices that a recipe begins from are none."""
+    """Raises GenuiError if the image or the voices that a recipe starts from are damaged."""
     init = recipe.init
     if init is None:
         return
@@ -305,15 +305,15 @@ def check_images(recipe: TraceRecipe, name: str) -> None:
         raise GenuiError(f"{name}: the image in its recipe is damaged; write the file again")
 
 
-# --- What a folder of generated samples says of itself: the plan by which they are made again -
+# --- The plan of a folder of generated samples, which reproduces them ---------------------------
 
 PLAN = "genui.json"
 METADATA = "metadata.jsonl"
-"""A line an image, clip or sound, as in Hugging Face's imagefolder."""
+"""One line for each image, clip or sound, as in an imagefolder of Hugging Face."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What makes the samples again: kept in the folder, and compared when more are added."""
+    """Everything that reproduces the samples; it is compared before more are added."""
 
     model: str
     fingerprint: str
@@ -324,14 +324,14 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 def read_plan(folder: Path) -> Plan:
-    """The plan that a folder was begun with. Raises OSError or DecodeError where it has none."""
+    """The plan of a folder. Raises OSError or DecodeError if it has none."""
     return msgspec.json.decode((folder / PLAN).read_bytes(), type=Plan)
 
 
 def used_critic(folder: Path) -> bool:
-    """Whether it was begun by an earlier version that left out what a critic rejected.
+    """Whether an earlier version generated it with a critic, which rejected samples.
 
-    Raises OSError or DecodeError where the folder has no plan.
+    Raises OSError or DecodeError if the folder has no plan.
     """
     settings = msgspec.json.decode((folder / PLAN).read_bytes())["settings"]
     return bool(settings.get("rejection"))

@@ -47,13 +47,13 @@ class Given:
             key, bar, begins = map(int, fields[:3])
             soprano, alto, tenor, bass = (bytes.fromhex(field) for field in fields[3:])
         except ValueError:
-            raise MisuseError("the voices that are given are damaged: give them again") from None
+            raise MisuseError("the given voices are damaged: give them again") from None
         given = cls(chorale.Opening(key, bar, begins), (soprano, alto, tenor, bass))
         lengths = {len(tokens) for tokens in given.voices if tokens}
         sane = key in range(chorale.ANY_KEY + 1) and bar in chorale.BARS and begins in range(bar)
         sung = chorale.VOICE_TOKENS.issuperset(b"".join(given.voices))
         if not (sane and sung and len(lengths) == 1 and max(lengths) <= chorale.MOST_SIXTEENTHS):
-            raise MisuseError("the voices that are given are damaged: give them again")
+            raise MisuseError("the given voices are damaged: give them again")
         return given
 
 
@@ -66,7 +66,7 @@ class Note(NamedTuple):
     last: int
 
 
-def sounding(voice: int, tokens: Sequence[int]) -> list[Note]:
+def notes_of_voice(voice: int, tokens: Sequence[int]) -> list[Note]:
     """The notes of one voice. A hold after nothing is silence."""
     sounds: list[Note] = []
     open_note: tuple[int, int] | None = None  # pitch, first
@@ -91,10 +91,10 @@ class Sound(NamedTuple):
     step: int
 
 
-def columns_of(heard: Sequence[Note], sixteenths: int) -> list[list[Sound | None]]:
+def columns_of(notes: Sequence[Note], sixteenths: int) -> list[list[Sound | None]]:
     """Notes as they sound at each sixteenth; no step wrote them."""
     columns: list[list[Sound | None]] = [[None] * len(chorale.VOICES) for _ in range(sixteenths)]
-    for note in heard:
+    for note in notes:
         for at in range(note.first, note.last):
             columns[at][note.voice] = Sound(note.pitch, at == note.first, 0)
     return columns
@@ -158,12 +158,12 @@ class Grid:
         """How many sixteenths have all their voices."""
         return min(map(len, self.voices))
 
-    def heard(self) -> list[Note]:
+    def notes(self) -> list[Note]:
         """The notes of the sixteenths that are complete, voice by voice."""
         return [
             note
             for voice, tokens in enumerate(self.voices)
-            for note in sounding(voice, tokens[: self.complete])
+            for note in notes_of_voice(voice, tokens[: self.complete])
         ]
 
 

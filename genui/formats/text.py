@@ -42,7 +42,7 @@ def encode_text(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | No
 
 
 def decode_text(data: bytes, name: str) -> tuple[str, str]:
-    """The text and its recipe. Raises GenuiError where it is no text or carries no recipe."""
+    """The text and its recipe. Raises GenuiError if it is not text or has no recipe."""
     return _split_recipe(data, f"\n{RECIPE_LINE}", name)
 
 
@@ -91,7 +91,7 @@ def encode_points(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | 
 
 
 def decode_points(data: bytes, name: str) -> tuple[str, str]:
-    """The rows and the recipe. Raises GenuiError where it is no text or carries no recipe."""
+    """The rows and the recipe. Raises GenuiError if it is not text or has no recipe."""
     return _split_recipe(data, f"\n# {RECIPE_LINE}", name)
 
 
@@ -130,7 +130,7 @@ def encode_recording(samples: Sequence[Sample], recipe: TraceRecipe, rate: float
 def decode_recording(data: bytes, name: str) -> tuple[CastFile, bytes]:
     """A recording's outputs and the recipe in its header.
 
-    Raises GenuiError where it is no whole recording.
+    Raises GenuiError if it is not a complete recording.
     """
     head, *lines = _decoded(data, name).split("\n")
     try:
@@ -139,7 +139,7 @@ def decode_recording(data: bytes, name: str) -> tuple[CastFile, bytes]:
     except (msgspec.DecodeError, RecursionError) as error:
         reason = str(error).replace("`", "'")[:120]
         raise GenuiError(
-            f"{name}: is no whole asciinema recording ({reason}); write or copy it again"
+            f"{name}: is not a complete asciinema recording ({reason}); write or copy it again"
         ) from None
     outputs = tuple(output for _, code, output in events if code == "o")
     return CastFile(outputs), bytes(header.get("genui", b""))
@@ -169,5 +169,5 @@ def _decoded(data: bytes, name: str) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise GenuiError(
-            f"{name}: is no UTF-8 text (byte {error.start}); name a text that genui wrote"
+            f"{name}: is not UTF-8 text (byte {error.start}); name a text that genui wrote"
         ) from None

@@ -1,6 +1,6 @@
-"""What a format of logs is, and what every reader of one has in common.
+"""The base classes of log formats and their readers.
 
-Nothing here needs numpy, which no list of logs waits for; reading one does.
+Nothing here needs numpy, so a list of logs does not wait for it.
 """
 
 import os
@@ -29,46 +29,48 @@ NEVER = re.compile(r"(?!)")
 
 @dataclass(frozen=True)
 class Log:
-    """One log of a search: where it is, and what to call it."""
+    """A log found by the search: its path and its name."""
 
     path: Path
-    name: str = ""  # empty: as the log says itself
-    id: str = ""  # no other log of the search has it
+    name: str = ""  # empty: the name in the log itself
+    id: str = ""  # unique among the logs of the search
     project: str = ""
 
 
 @dataclass(frozen=True)
 class Format:
-    """How logs of one kind are recognised and named, how one is now, and what reads it.
+    """How logs of one format are recognized, named, summarized and read.
 
-    The methods are what a log of one file needs; another kind of log overrides what differs.
+    The methods suit a log in one file; other formats override what differs.
     """
 
     name: str  # RunSummary.format
     title: str  # for people
     reader: str | Callable[[Path], "Tail"]  # as `module:class`, where it is imported late
-    file: re.Pattern[str] = NEVER  # the names that its files have in a folder
-    begins: Callable[[bytes], bool] = lambda head: False  # whether a file begins like one
-    folder_names: re.Pattern[str] = NEVER  # of files that are called as their folder is
+    file: re.Pattern[str] = NEVER  # the names of its files
+    begins: Callable[[bytes], bool] = lambda head: False  # whether the first bytes fit
+    folder_names: re.Pattern[str] = (
+        NEVER  # names of files that are listed by the name of their folder
+    )
 
     def fits(self, name: str, head: bytes) -> bool:
-        """Whether that is a file of this format, in a folder of files."""
+        """Whether a file in a folder has this format."""
         return self.file.fullmatch(name) is not None and self.begins(head)
 
     def fits_named(self, name: str, head: bytes) -> bool:
-        """The same for a file somebody named: its contents count, unless it is still empty."""
+        """The same for a file given by path: its content counts, or its name while it is empty."""
         return self.begins(head) if head else self.file.fullmatch(name) is not None
 
     def owns(self, folder: Path, names: Set[str]) -> bool:
-        """Whether the folder, in which these names are, is one log with all that is below it."""
+        """Whether a folder with these names is one log, with everything below it."""
         return False
 
     def place(self, file: Path, root: Path) -> Path:
-        """Where the log is that a file below `root`, which is searched, belongs to."""
+        """The place of the log to which a file belongs; `root` is the folder that is searched."""
         return file
 
     def logs(self, path: Path, root: Path) -> list[Log]:
-        """The log at that place, or several; raises GenuiError where it cannot be read."""
+        """The log or logs at that place. Raises GenuiError if it cannot be read."""
         relative = path.relative_to(root)
         place = str(relative)
         if len(relative.parts) > 1 and self.folder_names.fullmatch(path.name):
@@ -77,7 +79,7 @@ class Format:
         return [Log(path, name, place if path != root else path.name)]
 
     def times(self, path: Path) -> Iterator[float]:
-        """When the files of the log were last written; nothing where it is gone. Raises OSError."""
+        """When each file of the log was last written; nothing if it is gone. Raises OSError."""
         try:
             about = path.stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -91,9 +93,10 @@ class Format:
                     yield entry.stat().st_mtime
 
     def summarise(self, path: Path, ended: str = "") -> RunSummary:
-        """How the log is now, by the time of its last write; `ended` is what its reader found.
+        """The state of the log, by the time of its last write; `ended` is the end that its reader
+        found.
 
-        Never raises: what is wrong is in `fault`.
+        Never raises: an error is in `fault`.
         """
         fault = ""
         written = 0.0
@@ -114,13 +117,13 @@ class Format:
         return resolve(self.reader)(path)
 
 
-# --- Readers: the methods that all have, and what those of other tools' logs share -------------
+# --- Readers: the protocol of all, and the base class of readers of other tools' logs ----------
 
 CHUNK = 4 * 1024 * 1024
-"""Bytes a reader takes in at once, about: a fraction of a second's work."""
+"""Bytes that one call of `read` takes, about: a fraction of a second."""
 
 PIECE = 256 * 1024
-"""Bytes decoded in one call, which nothing can interrupt: a few milliseconds."""
+"""Bytes that are decoded without interruption: a few milliseconds."""
 
 
 class Tail(Protocol):
@@ -131,7 +134,7 @@ class Tail(Protocol):
 
     @property
     def series(self) -> "Mapping[str, Series]":
-        """Metric name to its points, one a step."""
+        """The points of each metric by its name, one for each step."""
         ...
 
     @property
@@ -146,35 +149,35 @@ class Tail(Protocol):
 
     @property
     def overlaps(self) -> Sequence[tuple[int, int]]:
-        """Spans of steps, first and last, that were written again; the last values count."""
+        """Ranges of steps, (first, last), that were logged again; the newest values count."""
         ...
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """The hyperparameters as the log has them; empty where it has none."""
+        """The hyperparameters in the log; empty if it has none."""
         ...
 
     @property
     def ended(self) -> str:
-        """How it ended, if the log says so: "finished", "failed" or "stopped"; else empty."""
+        """ "finished", "failed" or "stopped", if the log says so; else empty."""
         ...
 
     @property
     def progress(self) -> float:
-        """Share of the log that has been read: 1.0 is all there was."""
+        """The share of the log that was read: 1.0 is all of it."""
         ...
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
-        """Takes in what was appended, about `limit_bytes` at most; True if anything changed.
+        """Reads what was appended, about `limit_bytes` at most; True if anything changed.
 
-        A missing log changes nothing. Raises GenuiError, one line, where it may not be read or
-        is of another format.
+        A missing log changes nothing. Raises GenuiError, one line, if it cannot be read or has
+        another format.
         """
         ...
 
 
 class Reader:
-    """Base of the readers of other tools' logs: it holds the points."""
+    """Base of the readers of other tools' logs; it has the series."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -182,12 +185,12 @@ class Reader:
         self._forget()
 
     def _forget(self) -> None:
-        """Back to the beginning: it is another log now."""
+        """Starts again: the log was replaced."""
         self.config: Mapping[str, Any] = {}
         self.ended = ""
-        from genui.logs.collected import Collected  # brings numpy
+        from genui.logs.series_store import SeriesStore  # brings numpy
 
-        self._collected = Collected()
+        self._collected = SeriesStore()
         self._damaged = 0
 
     @property
@@ -207,9 +210,9 @@ class Reader:
         return self._collected.overlaps
 
 
-class Guarded:
-    """Turns whatever a reader raises into GenuiError, so that a defect in it is one line about one
-    log. The log is read no further then."""
+class SafeTail:
+    """Wraps a reader so that it raises only GenuiError: a defect becomes one line about one log,
+    which is then not read further."""
 
     def __init__(self, tail: Tail, path: Path) -> None:
         self._tail = tail
@@ -217,7 +220,7 @@ class Guarded:
         self._defect: GenuiError | None = None
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
-        """As the reader's own. Once that has failed, the same error is raised again."""
+        """Calls the reader. After a defect the same error is raised again."""
         if self._defect is not None:
             raise self._defect
         try:
@@ -234,25 +237,24 @@ class Guarded:
         return getattr(self._tail, name)
 
 
-# --- Files that another program is writing: what was appended, and whether it is the same file --
+# --- Files that another program writes --------------------------------------------------------
 
 LONGEST_LINE = 1024 * 1024
-"""Bytes; a longer line is garbage and is skipped without being held in memory."""
+"""Bytes; a longer line is skipped without being held in memory."""
 
 SETTLED = 2.0
-"""Seconds without a write after which what follows the last newline may be a line."""
+"""Seconds without a write after which the text after the last newline may be a line."""
 
 _HEAD = 4096  # bytes at the beginning and
 _FOOT = 64  # before the offset: if they changed, the file was rewritten
 
 
 class GrowingFile:
-    """A cursor in a file that grows, may be replaced by another, shrink or vanish.
+    """A cursor in a file that grows, and may be replaced, shrink or vanish.
 
-    `offset` is behind what was taken; `size` is of the last look at a file that was there. A
-    file that is another one than before (its inode, its beginning or what is before the offset
-    changed, or it shrank) is read from its beginning, and `restarted` says so until the next
-    look.
+    `offset` is the end of the bytes taken; `size` is that of the last read of an existing file.
+    A file that was replaced (its inode, its beginning or the bytes before the offset changed, or
+    it shrank) is read from its beginning, and `restarted` is true until the next read.
     """
 
     def __init__(self, path: Path, offset: int = 0) -> None:
@@ -263,20 +265,20 @@ class GrowingFile:
         self._inode: tuple[int, int] | None = None
         self._head = b""
         self._foot = b""
-        self._seen: tuple[int, int] | None = None  # size and time of a look that gave nothing
-        self._limit = 0  # of that look
+        self._seen: tuple[int, int] | None = None  # size and time of a read that gave nothing
+        self._limit = 0  # of that read
 
     @property
     def progress(self) -> float:
-        """Share of the bytes that were there at the last look that is behind the offset."""
+        """The share of the bytes of the last read that were taken."""
         return min(1.0, self.offset / self.size) if self.size else 1.0
 
     def read(self, limit: int) -> bytes:
-        """The bytes after the offset, `limit` at most; none where nothing is new or the file is
-        not there. Raises GenuiError where it may not be read or is no regular file."""
+        """The bytes after the offset, `limit` at most; none if nothing is new or the file
+        is missing. Raises GenuiError if it cannot be read or is not a regular file."""
         self.restarted = False
         try:
-            # Not blocking: a named pipe put here by a stranger must not hang the reader.
+            # Not blocking: a named pipe must not hang the reader.
             fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
             return b""
@@ -290,13 +292,13 @@ class GrowingFile:
             os.close(fd)
 
     def take(self, data: bytes, count: int) -> None:
-        """Moves the offset behind the first `count` bytes of what `read` gave."""
+        """Moves the offset past the first `count` bytes that `read` returned."""
         self.offset += count
         self._foot = (self._foot + data[max(0, count - _FOOT) : count])[-_FOOT:]
         self._seen = None
 
     def skip(self, count: int) -> None:
-        """Moves the offset over bytes that nobody reads."""
+        """Moves the offset past bytes that are not read."""
         self.offset += count
         self._foot = b""
         self._seen = None
@@ -304,12 +306,12 @@ class GrowingFile:
     def _read(self, fd: int, limit: int) -> bytes:
         about = os.fstat(fd)
         if not stat.S_ISREG(about.st_mode) and not stat.S_ISDIR(about.st_mode):
-            raise GenuiError(f"{show(self.path)} is not a regular file: name another")
+            raise GenuiError(f"{show(self.path)} is not a regular file: name another file")
         inode = (about.st_dev, about.st_ino)
         written = (about.st_size, about.st_mtime_ns)
         same = self._inode in (None, inode)
         if same and written == self._seen and limit <= self._limit:
-            return b""  # nothing was written since a look of which nothing could be taken
+            return b""  # unchanged since a read of which nothing was taken
         self.size = about.st_size
         head = os.pread(fd, _HEAD, 0)
         same = (
@@ -335,12 +337,12 @@ class LineFile(GrowingFile):
         super().__init__(path, offset)
         self.too_long = 0  # lines left out for their length
         self._skipping = offset > 0  # inside a line that is left out
-        self._rest = b""  # after the last newline, at the last look
+        self._rest = b""  # after the last newline, at the last read
         self._took_rest = False  # the line before the offset had no newline
-        self._partial_lines = False  # the writer was seen to write lines in parts
+        self._partial_lines = False  # the writer writes lines in parts
 
     def read_lines(self, limit: int) -> bytes:
-        """Whole lines, about `limit` bytes; empty where no new line is complete."""
+        """Whole lines, about `limit` bytes; empty if no new line is complete."""
         chunk = self._read_on(limit)
         end = chunk.rfind(b"\n") + 1
         if not end and limit <= len(chunk) < LONGEST_LINE:
@@ -363,17 +365,17 @@ class LineFile(GrowingFile):
         return chunk[start:end]
 
     def rest(self, settled: float = SETTLED) -> bytes:
-        """What is after the last newline, if nothing else is new and nothing was written for
-        `settled` seconds: a line without a newline, or half of one that the writer still holds
-        back. Empty where the writer was seen to write lines in parts."""
+        """The text after the last newline, if nothing else is new and nothing was written for
+        `settled` seconds: a line without a newline, or the part of one that is not buffered.
+        Empty if the writer writes lines in parts."""
         whole = self.offset + len(self._rest) == self.size
         if self._seen is None or not whole or self._skipping or self._partial_lines:
             return b""
         return self._rest if time.time() - self._seen[1] / 1e9 >= settled else b""
 
     def take_rest(self) -> None:
-        """Takes what `rest` gave as a line. If the line goes on after all, the file is read from
-        its beginning, and `restarted` is set."""
+        """Takes the result of `rest` as a line. If the line is continued later, the file is read
+        from its beginning, and `restarted` is set."""
         self.take(self._rest, len(self._rest))
         self._rest, self._took_rest = b"", True
 

@@ -10,29 +10,29 @@ import msgspec
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import report_defect, show
 from genui.logs.base import Format, Log
-from genui.logs.formats import FORMATS, SNIFFED, format_by_content, format_of, looks_like
+from genui.logs.formats import FORMATS, SNIFFED, describe_content, format_by_content, format_of
 from genui.runs.listing import RunSummary
 
 DEEPEST = 8
-"""Folders below the one given that are looked into."""
+"""Levels of folders that are searched."""
 
 MOST_FILES = 200_000
-"""Names looked at before giving up on the rest."""
+"""Names after which the search ends."""
 
 _SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages"})
 
 
-class FoundLogs(list[RunSummary]):
+class LogList(list[RunSummary]):
     """Logs, newest first; `note` says what was left out."""
 
     note: str = ""
 
 
-def find_logs(path: Path) -> FoundLogs:
+def find_logs(path: Path) -> LogList:
     """The logs at or below `path`: a log, the folder of a run, or a folder of many.
 
-    Their names are relative to `path`. Raises MisuseError, one line, where there is nothing to
-    watch and GenuiError where it may not be read.
+    Their names are relative to `path`. Raises MisuseError, one line, if there is no log, and
+    GenuiError if it may not be read.
     """
     try:
         about = path.stat()
@@ -42,17 +42,17 @@ def find_logs(path: Path) -> FoundLogs:
         raise _refused(path, error) from None
     if stat.S_ISDIR(about.st_mode):
         walk = _Walk(path)
-        logs = FoundLogs(walk.logs())
+        logs = LogList(walk.logs())
         logs.note = walk.note
         if not logs and walk.refusal is not None:
             raise walk.refusal
     elif stat.S_ISREG(about.st_mode):
-        logs = FoundLogs(_logs_in_file(path))
+        logs = LogList(_logs_in_file(path))
     else:
-        raise MisuseError(f"{show(path)} is no file and no folder: name a log, or a folder of logs")
+        raise MisuseError(f"{show(path)} is not a file or folder: name a log, or a folder of logs")
     if not logs:
         raise MisuseError(
-            f"nothing to watch in {show(path)}: what is read here are "
+            f"no logs in {show(path)}. genui reads "
             + ", ".join(row.title for row in FORMATS.values())
         )
     logs.sort(key=lambda summary: (summary.age, summary.info.name))
@@ -60,9 +60,9 @@ def find_logs(path: Path) -> FoundLogs:
 
 
 def summarise_log(path: Path, format: str, ended: str = "") -> RunSummary:
-    """How a log is now; `ended` is what its reader found in it.
+    """The state of a log; `ended` is the end that its reader found in it.
 
-    Never raises: what is wrong is in `fault`.
+    Never raises: an error is in `fault`.
     """
     return FORMATS[format].summarise(path, ended)
 
@@ -70,7 +70,7 @@ def summarise_log(path: Path, format: str, ended: str = "") -> RunSummary:
 def _logs_in_file(path: Path) -> list[RunSummary]:
     """The log, or logs, in a file that was named."""
     try:
-        # Not blocking and regular, as `find_logs` saw; but a stranger may be quick.
+        # Not blocking: since `find_logs` checked it, it may have become a pipe.
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             head = file.read(SNIFFED)
     except OSError as error:
@@ -78,7 +78,7 @@ def _logs_in_file(path: Path) -> list[RunSummary]:
     row = format_by_content(path.name, head)
     logs = row.logs(path, path.parent) if row else []
     if row is None or not logs:
-        raise MisuseError(f"{show(path)} is no log of a training: it looks like {looks_like(head)}")
+        raise MisuseError(f"{show(path)} is not a training log but {describe_content(head)}")
     return [_summary(row, log) for log in logs]
 
 
@@ -91,7 +91,7 @@ def _summary(row: Format, log: Log) -> RunSummary:
 
 
 class _Walk:
-    """One walk through a folder and what is below it."""
+    """A search of a folder and the folders below it."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -104,15 +104,15 @@ class _Walk:
 
     @property
     def note(self) -> str:
-        """What was not looked at, if anything."""
+        """What was left out, if anything."""
         notes: list[str] = []
         if self._names > MOST_FILES:
-            notes.append(f"only the first {MOST_FILES:,} files were looked at")
+            notes.append(f"only the first {MOST_FILES:,} files were searched")
         if self._too_deep:
-            notes.append(f"folders more than {DEEPEST} deep were not looked into")
+            notes.append(f"folders more than {DEEPEST} levels deep were not searched")
         if self._refused:
             why = "" if self.refusal is None else f": {self.refusal}"
-            notes.append(f"what may not be read was left out ({self._refused}){why}")
+            notes.append(f"left out what cannot be read ({self._refused}){why}")
         return "; ".join(notes)
 
     def logs(self) -> list[RunSummary]:
@@ -157,7 +157,7 @@ class _Walk:
         return list(logs.values())
 
     def _places(self, entries: list[os.DirEntry[str]]) -> dict[Path, Format]:
-        """Where the logs are that the files of one folder belong to."""
+        """The places of the logs to which the files of one folder belong."""
         places: dict[Path, Format] = {}
         for entry in entries:
             if not any(row.file.fullmatch(entry.name) for row in self._formats):
@@ -176,8 +176,7 @@ class _Walk:
         return places
 
     def _at(self, place: Path, row: Format) -> list[RunSummary]:
-        """The logs there; none, and a note, where that goes wrong: others are listed all the
-        same."""
+        """The logs there; after an error none and a note, and the others are still listed."""
         try:
             return [_summary(row, log) for log in row.logs(place, self._root)]
         except GenuiError as error:

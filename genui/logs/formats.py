@@ -1,6 +1,6 @@
-"""The table of formats. Another one is a file with its reader and a row here, or a plug-in's.
+"""The table of log formats. To add one, write a reader and add a row here, or write a plug-in.
 
-Recognising one takes its name and a few bytes, and never numpy, which no first frame waits for.
+A format is recognized by its name and a few bytes, without numpy, so that the app starts fast.
 """
 
 import json
@@ -19,12 +19,12 @@ from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, summarise
 
 SNIFFED = 4096
-"""Bytes at the beginning of a file that tell its format."""
+"""Bytes at the beginning of a file by which its format is recognized."""
 
 
 @dataclass(frozen=True)
 class Native(Format):
-    """Runs of genui's own: a folder each."""
+    """Runs of genui: one folder each."""
 
     def owns(self, folder: Path, names: Set[str]) -> bool:
         return "run.json" in names and not names.isdisjoint(("metrics.jsonl", "status.json"))
@@ -41,7 +41,7 @@ class Native(Format):
 
 @dataclass(frozen=True)
 class TensorBoard(Format):
-    """Event files: all of a folder are one log."""
+    """Event files: those of one folder are one log."""
 
     def place(self, file: Path, root: Path) -> Path:
         return file.parent
@@ -49,7 +49,7 @@ class TensorBoard(Format):
 
 @dataclass(frozen=True)
 class HuggingFace(Format):
-    """trainer_state.json: those of all checkpoints in an output folder are one log."""
+    """trainer_state.json: those of all checkpoints of an output folder are one log."""
 
     def fits_named(self, name: str, head: bytes) -> bool:
         return self.fits(name, head or b"{")  # any JSON begins like one
@@ -140,19 +140,19 @@ def format_of(name: str, head: bytes) -> Format | None:
 
 
 def format_by_content(name: str, head: bytes) -> Format | None:
-    """The format of a file that somebody named, which may be called anything."""
+    """The format of a file given by path, whatever its name."""
     named = (row for row in FORMATS.values() if row.fits_named(name, head))
     return format_of(name, head) or next(named, None)
 
 
-def looks_like(head: bytes) -> str:
-    """What a file is that no row of the table reads, in words for a message."""
+def describe_content(head: bytes) -> str:
+    """The kind of a file that no row of the table reads, for a message."""
     kinds = {
         b"\x89PNG": "a PNG image",
         b"\xff\xd8\xff": "a JPEG image",
         b"PK\x03\x04": "a zip archive (perhaps a PyTorch checkpoint)",
         b"\x1f\x8b": "a gzip archive",
-        b"SQLite format 3\0": "an SQLite database that is not trackio's",
+        b"SQLite format 3\0": "an SQLite database, not of trackio",
         b"\x89HDF": "an HDF5 file",
         b"\x93NUMPY": "a numpy array",
         b"PAR1": "a Parquet file",
@@ -163,7 +163,7 @@ def looks_like(head: bytes) -> str:
         if head.startswith(magic):
             return kind
     if not head:
-        return "an empty file: name it when something is written"
+        return "an empty file: try again when it has content"
     if head[8:9] == b"{" and head[:8].rstrip(b"\0") != head[:8]:
         return "a safetensors file"
     if b"\0" in head:
@@ -174,4 +174,4 @@ def looks_like(head: bytes) -> str:
         head[:-4].decode()
     except UnicodeDecodeError:
         return "a binary file of another program"
-    return "text: follow it with genui watch - < FILE"
+    return "plain text: read it with genui watch - < FILE"

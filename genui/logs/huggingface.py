@@ -1,7 +1,7 @@
 """Hugging Face's trainer_state.json: the log so far, written whole at every checkpoint.
 
-Each checkpoint folder has one and the output folder too at the end; the newest counts. A file
-that is being written just now is read at the next look.
+Each checkpoint folder has one, and at the end the output folder too; the newest is read. A file
+that is just being written is read the next time.
 """
 
 import os
@@ -14,13 +14,13 @@ import numpy as np
 from genui.base.errors import GenuiError
 from genui.base.files import cannot_read, open_regular, show
 from genui.logs.base import CHUNK, Reader
-from genui.logs.collected import Collected
 from genui.logs.records import Record, decode_record
-from genui.logs.text import columns, whole
+from genui.logs.series_store import SeriesStore
+from genui.logs.text import columns, parse_step
 
 NAME = "trainer_state.json"
 
-_LARGEST = 256 * 1024 * 1024  # bytes; more is no log
+_LARGEST = 256 * 1024 * 1024  # bytes; a larger file is not a log
 _CONFIG = ("max_steps", "num_train_epochs", "train_batch_size", "logging_steps", "eval_steps",
           "save_steps", "best_metric", "best_model_checkpoint", "trial_name")  # fmt: skip
 _RESERVED = frozenset({"step"})
@@ -39,9 +39,9 @@ class TrainerStateTail(Reader):
         return self._damaged + self._torn
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
-        """Takes in the newest file, whole, if it is another than before; True if anything changed.
+        """Reads the newest file if it has changed; True if anything is new.
 
-        Raises GenuiError where it may not be read or is of another program.
+        Raises GenuiError if it cannot be read or another program wrote it.
         """
         self.progress = 1.0
         newest = newest_state(self.path)
@@ -53,18 +53,20 @@ class TrainerStateTail(Reader):
         with open_regular(path, GenuiError(f"{show(path)} is not a regular file")) as file:
             text = file.read(_LARGEST + 1)
         if len(text) > _LARGEST:
-            raise GenuiError(f"{show(path)} is over {_LARGEST} bytes and so no log of a training")
+            raise GenuiError(
+                f"{show(path)} is too large for a trainer_state.json: name another file"
+            )
         self._seen = seen
         state = decode_record(text)
         if state is None:
             if text.strip() and not text.lstrip().startswith(b"{"):
-                raise GenuiError(f"{show(path)} is not a trainer_state.json: name another")
+                raise GenuiError(f"{show(path)} is not a trainer_state.json: name another file")
             self._torn = True
             return True
         self._torn = False
         history = state.get("log_history")
         if not isinstance(history, list):
-            raise GenuiError(f"{show(path)} has no log_history: it is not of a Trainer")
+            raise GenuiError(f"{show(path)} has no log_history: name a file of a Trainer")
         self._take(state, history)
         return True
 
@@ -72,16 +74,19 @@ class TrainerStateTail(Reader):
         records = [
             record
             for record in history
-            if isinstance(record, dict) and whole(record.get("step")) is not None
+            if isinstance(record, dict) and parse_step(record.get("step")) is not None
         ]
         self._damaged = len(history) - len(records)
-        self._collected = Collected()
+        self._collected = SeriesStore()
         if records:
-            steps = np.array([whole(record["step"]) for record in records], np.int64)
+            steps = np.array([parse_step(record["step"]) for record in records], np.int64)
             no_times = np.full(len(records), np.nan)
             self._collected.add(columns(records, steps, no_times, _RESERVED))
         self.config = {name: state[name] for name in _CONFIG if state.get(name) is not None}
-        reached, max_steps = whole(state.get("global_step")), whole(state.get("max_steps"))
+        reached, max_steps = (
+            parse_step(state.get("global_step")),
+            parse_step(state.get("max_steps")),
+        )
         self.ended = "finished" if reached and max_steps and reached >= max_steps else ""
 
 

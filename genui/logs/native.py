@@ -14,8 +14,8 @@ import numpy as np
 
 from genui.base.errors import GenuiError
 from genui.logs.base import CHUNK
-from genui.logs.collected import MOST_SERIES, united
 from genui.logs.records import Record, decode_lines, number
+from genui.logs.series_store import MOST_SERIES, merge_spans
 from genui.logs.text import LineReader, Shapes, columns
 from genui.runs.layout import RunDir
 from genui.runs.models import ModelInfo
@@ -68,7 +68,7 @@ class MetricsTail:
 
     @property
     def overlaps(self) -> tuple[tuple[int, int], ...]:
-        return united(span for part in self._parts() for span in part.overlaps)
+        return merge_spans(span for part in self._parts() for span in part.overlaps)
 
     @property
     def progress(self) -> float:
@@ -137,7 +137,7 @@ class _Part(LineReader):
         for name in (*self.series, *later.series):
             if name not in both and len(both) < MOST_SERIES:
                 before = self.series.get(name, nothing)
-                joined = before.followed_by(later.series.get(name, nothing), later._rewound)
+                joined = before.joined_with(later.series.get(name, nothing), later._rewound)
                 if len(joined):
                     both[name] = joined
         return both

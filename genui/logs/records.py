@@ -66,7 +66,7 @@ def decode_record(text: bytes) -> Record | None:
     return record if isinstance(record, dict) else None
 
 
-def flat(record: Record) -> Record:
+def flatten(record: Record) -> Record:
     """The record without nesting: {"train": {"loss": 2}} becomes {"train/loss": 2}."""
     if not any(type(value) is dict for value in record.values()):
         return record

@@ -12,7 +12,7 @@ import numpy as np
 from genui.base.errors import GenuiError
 from genui.base.files import sanitize, show
 from genui.logs.records import STEP_KEYS
-from genui.logs.text import LineReader, numbers_of, step_key, time_key, times_of, whole
+from genui.logs.text import LineReader, numbers_of, parse_step, step_key, time_key, times_of
 
 
 class CsvTail(LineReader):
@@ -59,7 +59,7 @@ class CsvTail(LineReader):
                 self._damaged += len(rows)
                 return
         at = self._names.index(self._step)
-        numbered = [(whole(row[at]), row) for row in good]
+        numbered = [(parse_step(row[at]), row) for row in good]
         steps = np.array([step for step, _ in numbered if step is not None], np.int64)
         good = [row for step, row in numbered if step is not None]
         self._damaged += len(rows) - len(good)

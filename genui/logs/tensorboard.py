@@ -546,8 +546,8 @@ class _EventFile:
             if length is None:
                 if not self._file.offset:
                     raise GenuiError(
-                        f"{show(self._file.path)} is no TensorBoard event file, or its beginning "
-                        "is damaged: remove it, or name another"
+                        f"{show(self._file.path)} is not a TensorBoard event file, or its "
+                        "beginning is damaged: remove it, or name another file"
                     )
                 self._stuck = True
                 self._waiting = self._file.size - self._file.offset

@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genui.logs.base import CHUNK, PIECE, LineFile, Reader
-from genui.logs.collected import Collected, Column
 from genui.logs.records import (
     STEP_KEYS,
     Record,
     decode_lines,
     decode_record,
-    flat,
+    flatten,
     number,
     one_a_line,
 )
+from genui.logs.series_store import Column, SeriesStore
 from genui.runs.series import Floats, Steps
 
 TIME_KEYS = ("time", "timestamp", "_timestamp", "wall_time", "datetime", "date")
@@ -36,7 +36,7 @@ _UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))  # from this on: nano-, micro-,
 
 def step_key(record: Mapping[str, Any]) -> str | None:
     """The name of the step in a record like this, if it has one that is a whole number."""
-    return _first(record, STEP_KEYS, lambda cell: whole(cell) is not None)
+    return _first(record, STEP_KEYS, lambda cell: parse_step(cell) is not None)
 
 
 def time_key(record: Mapping[str, Any]) -> str | None:
@@ -44,8 +44,8 @@ def time_key(record: Mapping[str, Any]) -> str | None:
     return _first(record, TIME_KEYS, lambda cell: not math.isnan(unix_time(cell)))
 
 
-def whole(cell: object) -> int | None:
-    """A cell as a step, also from text as in a CSV file; None where it is none."""
+def parse_step(cell: object) -> int | None:
+    """A cell, or its text in a CSV file, as a step; None for anything else."""
     if type(cell) is int:
         return cell if 0 <= cell < 2**63 else None
     if isinstance(cell, str | float):
@@ -56,6 +56,9 @@ def whole(cell: object) -> int | None:
         if 0 <= figure < _BEYOND and figure == int(figure):
             return int(figure)
     return None
+
+
+whole = parse_step  # the name that plug-ins of earlier versions import
 
 
 def unix_time(cell: object) -> float:
@@ -148,7 +151,7 @@ def columns(
             except OverflowError:  # an integer no float can hold
                 pass
         if dict in types:
-            return columns([flat(record) for record in records], steps, times, skip)
+            return columns([flatten(record) for record in records], steps, times, skip)
         numbers = [number(cell) for cell in cells]
         there = np.array([value is not None for value in numbers], bool)
         values = np.array(numbers, np.float64)[there]  # None became NaN
@@ -162,7 +165,7 @@ def _sparse(
     """The same cell by cell: for many names of which a record has few."""
     cells: dict[str, tuple[list[int], list[float]]] = {}
     for index, record in enumerate(records):
-        for name, cell in flat(record).items():
+        for name, cell in flatten(record).items():
             value = number(cell)
             if value is not None and name not in skip:
                 where, values = cells.setdefault(name, ([], []))
@@ -329,11 +332,11 @@ class JsonlTail(LineReader):
         if self._step is None:
             for index, record in enumerate(records):
                 # Nested or not, "step" is looked for in the same place.
-                record = records[index] = flat(record)
+                record = records[index] = flatten(record)
                 self._step = step_key(record)
                 if self._step is not None:
                     self._damaged += self._count + index
-                    self._collected = Collected()
+                    self._collected = SeriesStore()
                     records = records[index:]
                     break
         if self._time is None:
@@ -344,7 +347,7 @@ class JsonlTail(LineReader):
         if self._step is None:
             steps = [*range(first, self._count)]
         else:
-            numbered = [(whole(r.get(self._step)), r) for r in map(flat, records)]
+            numbered = [(parse_step(r.get(self._step)), r) for r in map(flatten, records)]
             steps = [step for step, _ in numbered if step is not None]
             records = [record for step, record in numbered if step is not None]
             self._damaged += len(numbered) - len(records)

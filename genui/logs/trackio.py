@@ -1,4 +1,4 @@
-"""trackio's SQLite files, open_database so that its writer notices nothing.
+"""SQLite files of trackio, read without disturbing the writer.
 
 One file a project in $TRACKIO_DIR (else $HF_HOME/trackio); any number of runs in it, by `run_id`,
 in older versions by `run_name`. Source: trackio/sqlite_storage.py 0.43.
@@ -69,7 +69,7 @@ def open_database(database: Path, longest: int = LONGEST) -> "Iterator[sqlite3.C
 
     try:
         if not stat.S_ISREG(database.stat().st_mode):  # a named pipe would hang the reader
-            raise GenuiError(f"{show(database)} is not a regular file: name another")
+            raise GenuiError(f"{show(database)} is not a regular file: name another file")
         where = f"file:{quote(os.fsencode(database))}?mode=ro{_immutable(database)}"
         with closing(sqlite3.connect(where, uri=True, timeout=_PATIENCE)) as connection:
             connection.text_factory = lambda text: text.decode(errors="replace")
@@ -264,7 +264,7 @@ class TrackioTail(Reader):
         """Takes in about `limit` bytes of rows; `written` is false where the file is as it was."""
         column = id_column(connection)
         if column is None:
-            raise GenuiError(f"{show(self._database)} is no trackio project: name another")
+            raise GenuiError(f"{show(self._database)} is not a trackio project: name another file")
         changed = False
         known = f"SELECT 1 FROM metrics WHERE id = ? AND {column} = ?"
         if (

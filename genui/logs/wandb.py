@@ -155,7 +155,7 @@ class WandbTail(Reader):
             start = 0
             if not self._file.offset and data:
                 if not data.startswith(MAGIC[: len(data)]):
-                    raise GenuiError(f"{show(self.path)} is no W&B log: name another")
+                    raise GenuiError(f"{show(self.path)} is not a W&B log: name another file")
                 if len(data) < _FILE_HEADER:
                     break
                 start = _FILE_HEADER

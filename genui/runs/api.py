@@ -18,7 +18,7 @@ import msgspec
 from genui.base.files import SMALL, atomic_write, sanitize
 from genui.runs import control, layout
 from genui.runs.layout import create_script_run, read_info
-from genui.runs.media import BEYOND, Names, Notes, Samples, as_step, flat, media_in, number
+from genui.runs.media import BEYOND, Names, Notes, Samples, as_step, flatten, json_value, media_in
 from genui.runs.writer import RunWriter, one_line
 
 _DEEPEST = 16
@@ -347,10 +347,12 @@ class Run:
                     self._log(self._writer, data, step, commit)
         except OSError as error:
             self._notes.say("write", f"cannot write the metrics of {self.id}: {error.strerror}; "
-                            "later ones are tried again")  # fmt: skip
+                            "later records are tried again")  # fmt: skip
         except Exception as error:
             line = one_line(error)
-            self._notes.say(line, f"a record is lost, log({type(data).__name__}) met {line}")
+            self._notes.say(
+                line, f"a record is lost: log({type(data).__name__}) failed with {line}"
+            )
 
     def say(self, line: str) -> None:
         """Appends a line to the run's console log, with the time."""
@@ -359,7 +361,7 @@ class Run:
     def finish(self, exit_code: int | None = None, **ignored: Any) -> None:
         """Ends the run: "failed" for an exit code other than 0, "stopped" where that was asked
         for, else "finished". Again is harmless."""
-        if number(exit_code):  # not its truth, which an array has not
+        if json_value(exit_code):  # not its truth, which an array has not
             self.end("failed", f"exit code {exit_code}")
         else:
             self.end("stopped" if self._stop_requested else "finished")
@@ -393,7 +395,7 @@ class Run:
             self._safely("end", lambda w: w.update(state=state, error=sanitize(error, 1000)))
             self._safely("end", lambda w: w.__exit__(None, None, None))
 
-    def forked(self) -> None:
+    def detach(self) -> None:
         """In a child after a fork: the run is the parent's, and here it is over."""
         # The descriptors of a run that has ended are closed, and may be another file's by now.
         if self._writer is not None and not self._ended:
@@ -461,23 +463,23 @@ class Run:
             return self._next
         whole = as_step(step)
         if whole is None:
-            self._notes.say("step", f"step {step!r} is no step: counting on from {self._next}")
+            self._notes.say("step", f"step {step!r} is not a step: using step {self._next}")
             return self._next
         return whole
 
     def _sort(self, values: Mapping[Any, Any], record: dict[str, Any]) -> bool:
         """Puts numbers into the record and media aside; True if there was any of the latter."""
         shown = False
-        for key, value in flat(values):
+        for key, value in flatten(values):
             name = self._names[key]
-            if (figure := number(value)) is not None:
+            if (figure := json_value(value)) is not None:
                 record[name] = figure
             elif self._samples is not None and (media := media_in(value)):
                 self._samples.add(record["step"], name, media)
                 shown = True
             elif not isinstance(value, Ignored):
                 kind = type(value).__name__
-                self._notes.say(f"value {name}", f"'{name}' is left out: {kind} is no number")
+                self._notes.say(f"value {name}", f"'{name}' is left out: {kind} is not a number")
         return shown
 
     def _write(self, writer: RunWriter, record: dict[str, Any]) -> None:
@@ -505,7 +507,7 @@ class Run:
             if request.command == "stop":
                 self._stop_requested = True
             else:
-                self.say(f"ignored {request}: a script of its own can only be asked to stop")
+                self.say(f"ignored {request}: the run of a script can only be stopped")
 
     def _update_status(self, writer: RunWriter) -> None:
         """Brings status.json up to date, at the next heartbeat."""
@@ -532,7 +534,7 @@ class Run:
     def _note_loss(self) -> None:
         """Notes once that the run is over and nothing is logged."""
         if self._ended and self._writer is not None:
-            self._notes.say("over", f"run {self.id} is over: what is logged now is lost")
+            self._notes.say("over", f"run {self.id} has ended: what is logged now is lost")
 
     def _safely(self, about: str, act: Callable[[RunWriter], object]) -> None:
         if self._writer is not None:
@@ -546,7 +548,7 @@ class Run:
         """Whether the run's folder is still there; notes once that it is gone."""
         exists = self._folder is None or self._folder.path.is_dir()
         if not exists:
-            self._notes.say("gone", f"{self.dir} is gone: nothing more is kept of this run")
+            self._notes.say("gone", f"{self.dir} was removed: nothing more is written for this run")
         return exists
 
 
@@ -585,18 +587,21 @@ def init(project: str | None = None, config: Any = None, name: str | None = None
 
     Never raises: where no folder can be written the run is written nowhere, and stderr says so.
     """
-    _mention(ignored)
+    _note_ignored(ignored)
     previous = current()
-    wanted = reinit if isinstance(reinit, bool | str) else None  # an array compares to an array
+    choice = reinit if isinstance(reinit, bool | str) else None  # an array compares to an array
     if previous is not None:
-        if wanted in (True, "finish_previous"):
+        if choice in (True, "finish_previous"):
             previous.finish()
-        elif wanted != "create_new":
-            _notes.say("twice", f"init() again while {previous.id or 'a run'} goes on returns that "
-                       "run; finish() it first, or give reinit=True")  # fmt: skip
+        elif choice != "create_new":
+            name = previous.id or "the run"
+            line = (
+                f"init() returns {name}, which is still running: finish() it, or give reinit=True"
+            )
+            _notes.say("twice", line)
             return previous
     run = _start(project, config, name, isinstance(mode, str) and mode == "disabled")
-    if not (previous is not None and wanted == "create_new"):
+    if not (previous is not None and choice == "create_new"):
         _process.current = run
     return run
 
@@ -606,7 +611,7 @@ def log(data: Mapping[str, Any], step: SupportsInt | None = None, commit: bool |
     """`Run.log` of the run that `init` started."""
     run = _process.current
     if run is None:
-        _notes.say("early", "log() without init(): nothing is kept")
+        _notes.say("early", "log() without init(): nothing is logged")
     else:
         run.log(data, step, commit)
 
@@ -648,12 +653,12 @@ def _start(project: Any, config: Any, name: Any, disabled: bool) -> Run:
         if not disabled:
             folder = create_script_run(title, group, small_data(values, _notes.say))
             run = Run(folder, read_info(folder).name, group, values)
-            _watch()
+            _install_hooks()
             _process.open = [each for each in _process.open if not each.ended]
             _process.open.append(run)
             return run
     except Exception as error:
-        _notes.say("start", f"this run is kept nowhere: {one_line(error)}")
+        _notes.say("start", f"this run is not saved: {one_line(error)}")
     return Run(None, title, group, values)
 
 
@@ -662,7 +667,7 @@ def _values(config: Any) -> dict[str, Any]:
         return fields_of(config)
     except Exception:
         kind = type(config).__name__
-        _notes.say("config", f"config is left out: {kind} is neither a dict nor like one")
+        _notes.say("config", f"config is left out: {kind} is not a dict or similar")
         return {}
 
 
@@ -672,16 +677,16 @@ def _script() -> str:
     return stem if stem and not stem.startswith("-") else "run"  # -c, -m or typed in
 
 
-def _mention(ignored: Mapping[str, Any]) -> None:
+def _note_ignored(ignored: Mapping[str, Any]) -> None:
     given = [name for name, value in ignored.items() if value is not None]
     known = [name for name in given if name in KEYWORDS]
     if known:
-        _notes.say("known", f"init() has no use for {', '.join(known)}")
+        _notes.say("known", f"init() ignores {', '.join(known)}")
     if others := [name for name in given if name not in KEYWORDS]:
-        _notes.say("unknown", f"init() does not know {', '.join(others)}")
+        _notes.say("unknown", f"init() has no argument {', '.join(others)}")
 
 
-def _watch() -> None:
+def _install_hooks() -> None:
     """Hooks the ways in which a process ends, and the fork; once a process."""
     if _process.watched == os.getpid():
         return
@@ -714,7 +719,7 @@ def _at_exit() -> None:
 
 def _after_fork() -> None:
     for run in _process.open:
-        run.forked()
+        run.detach()
     _process.open = []
 
 

@@ -99,12 +99,12 @@ def send_live(run: RunDir, command: Command, value: float | None = None) -> None
         if command == "set_lr":
             verb, goes_on = "change", f"{goes_on} --set learning_rate={control.value:g}"
         over = summary.state == "finished" or summary.info.kind == "script"
-        remedy = "" if over else f" ({goes_on} goes on with it)"
+        remedy = "" if over else f" ({goes_on} continues it)"
         raise GenuiError(f"run {run.id} is {summary.state}: nothing to {verb}{remedy}")
     if summary.info.kind == "script" and command != "stop":
         raise GenuiError(
-            f"run {run.id} is a script of your own: it can be asked to stop (genui stop {run.id}) "
-            "and nothing else"
+            f"run {run.id} belongs to a script: the only command for it is stop "
+            f"(genui stop {run.id})"
         )
     send(run, command, value)
 
@@ -154,7 +154,7 @@ def _read(text: str) -> Control:
         value = float(number) if number else None
     except ValueError:
         raise MisuseError(
-            f"a command with a value that is no number: {sanitize(text, 40)!r}"
+            f"a command with a value that is not a number: {sanitize(text, 40)!r}"
         ) from None
     return Control(_COMMANDS[word], value)
 
@@ -237,13 +237,13 @@ def read_events(run: RunDir) -> list[Event]:
 def changed_learning_rate(run: RunDir) -> float | None:
     """The base learning rate that is in force because somebody set it; None where nobody did.
     Raises GenuiError as `read_events` does."""
-    for event in reversed(in_force(read_events(run))):
+    for event in reversed(effective_events(read_events(run))):
         if event.event == "set_lr" and (match := _NEW_VALUE.search(event.text)):
             return float(match[1])
     return None
 
 
-def in_force(events: Iterable[Event]) -> list[Event]:
+def effective_events(events: Iterable[Event]) -> list[Event]:
     """The events that shaped the training as it stands.
 
     Resuming from a checkpoint undoes what came after its step, as it does for the metrics.

@@ -49,7 +49,7 @@ def create(
     models.check_fits(override(recipe, overrides), origin)
     run = create_run(recipe, overrides, name)
     try:
-        models.place(run, origin)
+        models.install_weights(run, origin)
     except BaseException:
         shutil.rmtree(run.path, ignore_errors=True)  # without its weights it would be another run
         raise
@@ -76,7 +76,7 @@ def resume(run: RunDir, learning_rate: float | None = None) -> RunDir:
     set_lr = None if learning_rate is None else control.Control("set_lr", learning_rate)
     if read_info(run).kind == "script":
         raise GenuiError(
-            f"run {run.id} is a script of your own: start the script again, its next run is new"
+            f"run {run.id} belongs to a script: start the script again; it makes a new run"
         )
     summary = summarise(run)
     if summary.alive:
@@ -86,7 +86,7 @@ def resume(run: RunDir, learning_rate: float | None = None) -> RunDir:
         )
     if summary.state == "finished":
         raise GenuiError(
-            f"run {run.id} is finished after {summary.status.step} steps: train on from it with "
+            f"run {run.id} is finished after {summary.status.step} steps: continue from it with "
             f"genui train --from {run.id} --steps N"
         )
     with RunLock(run) as lock:

@@ -48,7 +48,7 @@ class RunSummary:
         return self.state in LIVE
 
 
-def seen_state(run: RunDir, status: Status) -> str:
+def observe_state(run: RunDir, status: Status) -> str:
     """The state the trainer claims, or "dead"."""
     if status.state not in LIVE:
         return status.state
@@ -70,7 +70,7 @@ def summarise(run: RunDir) -> RunSummary:
         info = RunInfo(id=run.id, name=run.id, recipe={}, created=_modified(run.path))
     try:
         status = read_status(run)
-        state = "failed" if fault else seen_state(run, status)
+        state = "failed" if fault else observe_state(run, status)
     except GenuiError as error:
         fault = fault or str(error)
         status = Status(state="failed", error=fault)
@@ -110,7 +110,7 @@ def find_run(ref: str) -> RunDir:
     Raises MisuseError with the nearest name, or with the candidates where several fit.
     """
     runs = list_runs()
-    fits = matching(ref, runs)
+    fits = match_runs(ref, runs)
     if len(fits) == 1:
         return fits[0].run
     word = sanitize(ref, 80)
@@ -125,7 +125,7 @@ def find_run(ref: str) -> RunDir:
     raise MisuseError(f"no run '{word}': {sanitize(did_you_mean(ref, names_of(runs)), 1000)}")
 
 
-def matching(ref: str, runs: Sequence[RunSummary]) -> list[RunSummary]:
+def match_runs(ref: str, runs: Sequence[RunSummary]) -> list[RunSummary]:
     """The runs, newest first as in `runs`, that `ref` may mean; more than one only for a prefix."""
     if ref == "last":
         return list(runs[:1])

@@ -1,4 +1,4 @@
-"""What scripts log, as files and records: samples, names, steps and numbers; and notes to them."""
+"""Samples, names, steps and numbers that scripts log, and notes on stderr for their authors."""
 
 import io
 import math
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL import Image as Pillow
 
 MOST_NOTES = 50
-"""Lines on stderr; more would not help."""
+"""The number of lines on stderr."""
 
 
 class Notes:
@@ -39,11 +39,11 @@ class Notes:
             return
 
 
-# --- Images and texts that a training script logs, made into the files of a run's samples/ --
+# --- Images and texts that a training script logs, as files in the samples/ of a run ---------
 # numpy and Pillow are imported only when an image is written.
 
 LARGEST = 1 << 20
-"""Bytes; what is larger the app does not show."""
+"""Bytes; the app does not show larger samples."""
 
 MOST_MEDIA = 64
 """Images in a tile; more would be too small to see."""
@@ -57,34 +57,34 @@ class Image:
 
     Arrays are [H, W], [H, W, C] or [C, H, W] with 1, 3 or 4 channels, or a batch of the latter
     two; floats are 0..1 (or 0..255, where one is over 2), integers 0..255, bools black and white.
-    Nothing is looked at before it is logged.
+    The data are not checked before they are logged.
     """
 
     def __init__(self, data_or_path: Any, caption: str | None = None, **ignored: Any) -> None:
-        """`ignored` are further arguments of wandb.Image."""
+        """`ignored` are other arguments of wandb.Image."""
         self.data = data_or_path
         self.caption = caption
 
 
 class Text:
-    """A text to be logged: what the model wrote. A plain string does as well."""
+    """A text to be logged, for example generated text. A plain string works too."""
 
     def __init__(self, text: Any) -> None:
         self.text = text
 
 
 def media_in(value: Any) -> list[Image | Text]:
-    """The images and texts in a value that is one, or a list of nothing else; else none."""
+    """The images and texts in a value that is one or a list of them; else an empty list."""
     values = value if isinstance(value, list | tuple) else [value]
     media = [Text(one) if isinstance(one, str) else one for one in values]
     return media if all(isinstance(one, Image | Text) for one in media) else []
 
 
 class Samples:
-    """The sample files of a run, of which the newest step's can still be added to."""
+    """The sample files of a run; samples can be added to the newest step."""
 
     def __init__(self, run: RunDir, say: Callable[[str, str], None]) -> None:
-        """`say` gets (about, line) where something cannot be written."""
+        """`say` is called with (about, line) if something cannot be written."""
         self._run = run
         self._say = say
         self._step = -1
@@ -92,7 +92,7 @@ class Samples:
         self._texts: dict[str, list[Text]] = {}
 
     def add(self, step: int, name: str, media: Sequence[Image | Text]) -> None:
-        """Takes note of what was logged under that name for that step."""
+        """Adds what was logged under that name for that step."""
         if step != self._step:
             self._step, self._images, self._texts = step, [], {}
         for one in media:
@@ -107,7 +107,7 @@ class Samples:
             if self._images:
                 self._save(".png", tile(self._images))
             if self._texts:
-                self._save(".txt", write_up(self._texts))
+                self._save(".txt", format_texts(self._texts))
         except GenuiError as error:
             self._say("samples", str(error))
         except Exception as error:
@@ -121,7 +121,7 @@ class Samples:
 def tile(images: Sequence[Image]) -> bytes:
     """A PNG of the first MOST images side by side, made smaller until it is under LARGEST.
 
-    Raises ValueError, TypeError or OSError for what is no image.
+    Raises ValueError, TypeError or OSError for anything but an image.
     """
     from PIL import Image as Pillow
 
@@ -140,7 +140,7 @@ def tile(images: Sequence[Image]) -> bytes:
     return data
 
 
-def write_up(texts: Mapping[str, Sequence[Text]]) -> bytes:
+def format_texts(texts: Mapping[str, Sequence[Text]]) -> bytes:
     """The texts of one step as UTF-8; with a heading each where there are several."""
     parts = [(name, str(text.text)) for name, some in texts.items() for text in some]
     if len(parts) == 1:
@@ -217,10 +217,10 @@ def _to_rgb(array: "np.ndarray") -> "np.ndarray":
     return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
 
 
-# --- What scripts log, made into what metrics.jsonl holds: names, steps and numbers -----------
+# --- Names, steps and numbers of metrics.jsonl from what scripts log ---------------------------
 
 BEYOND = 2**63
-"""The first integer that neither a step nor a JSON reader holds."""
+"""The first integer that is too large for a step and for JSON readers."""
 
 _MOST_NAMES = 10_000
 _LONGEST_NAME = 200
@@ -228,10 +228,10 @@ _DEEPEST = 8
 
 
 class Names:
-    """The metric's name for every key a script uses, worked out once."""
+    """The metric name of every key that a script logs, computed once."""
 
     def __init__(self, say: Callable[[str, str], None]) -> None:
-        """`say` gets (about, line) where a key cannot be the name."""
+        """`say` is called with (about, line) if a key cannot be the name."""
         self.known: dict[Any, str] = {}
         self._say = say
 
@@ -246,26 +246,30 @@ class Names:
     def _name(self, key: str) -> str:
         name = key[:_LONGEST_NAME].encode(errors="replace").decode()
         if name in RESERVED:
-            self._say(f"name {name}", f"a metric may not be called '{name}': it is 'logged/{name}'")
+            self._say(
+                f"name {name}", f"the metric name '{name}' is reserved: logged as 'logged/{name}'"
+            )
             return f"logged/{name}"
         return name
 
 
-def flat(values: Mapping[Any, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+def flatten(
+    values: Mapping[Any, Any], prefix: str = "", depth: int = 0
+) -> Iterator[tuple[str, Any]]:
     """Every value under its path: {"val": {"loss": 1}} gives ("val/loss", 1)."""
     for key, value in values.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping) and depth < _DEEPEST:
-            yield from flat(value, f"{name}/", depth + 1)
+            yield from flatten(value, f"{name}/", depth + 1)
         else:
             yield name, value
 
 
-def number(value: Any) -> float | int | str | None:
-    """As it is spelled in JSON; None for what is no number.
+def json_value(value: Any) -> float | int | str | None:
+    """A number as its value in JSON; None for anything else.
 
-    Anything with `.item()`, such as a numpy scalar or a tensor of one number, is asked for it,
-    and anything else that float() takes without parsing a text.
+    Values with `.item()`, such as a numpy scalar or a tensor of one number, and values that
+    float() takes without parsing a text are numbers too.
     """
     if not isinstance(value, int | float):
         try:
@@ -284,8 +288,8 @@ def number(value: Any) -> float | int | str | None:
 
 
 def as_step(value: object) -> int | None:
-    """A step counts from 0; None for what is none."""
-    step = number(value)
+    """A value as a step, 0 or more; None for anything else."""
+    step = json_value(value)
     if isinstance(step, str) or step is None or not 0 <= step < BEYOND:
         return None
     return int(step)

@@ -30,7 +30,7 @@ from genui.base.files import (
 from genui.protocol.registry import FAMILIES, MEDIA
 from genui.recipes import Recipe, recipe_from_dict
 from genui.runs.layout import RunDir, read_info, write_info
-from genui.runs.listing import RunSummary, find_run, list_runs, matching, names_of, summarise
+from genui.runs.listing import RunSummary, find_run, list_runs, match_runs, names_of, summarise
 
 FORMAT = 1
 """The version of our own metadata this code reads."""
@@ -263,7 +263,7 @@ def find_model(ref: str) -> ModelInfo:
         return _at_path(path)
     name, at, step = ref.partition("@")
     runs = list_runs()
-    if matching(name, runs):
+    if match_runs(name, runs):
         return _checkpoint_of(find_run(name), step if at else None, ref)
     if ref and os.path.exists(path):
         return _at_path(path)
@@ -307,10 +307,10 @@ def _checkpoint_of(run: RunDir, step: str | None, ref: str) -> ModelInfo:
     if not steps:
         if summarise(run).info.kind == "script":
             raise MisuseError(
-                f"run {run.id} is a script of your own: genui has its metrics, not its weights"
+                f"run {run.id} belongs to a script: genui has its metrics, not its weights"
             )
         raise MisuseError(
-            f"run {run.id} has no checkpoint yet: wait for one, or ask with "
+            f"run {run.id} has no checkpoint yet: wait for one, or write one with "
             f"genui checkpoint {run.id}"
         )
     summary = summarise(run)
@@ -452,7 +452,7 @@ def _same(setting: str, one: Recipe, other: Recipe) -> bool:
     return a == b
 
 
-def place(run: RunDir, origin: Origin) -> None:
+def install_weights(run: RunDir, origin: Origin) -> None:
     """Puts the weights into the folder of a new run and says in its run.json whose they are.
 
     Raises GenuiError where they are gone or the disk refuses.
@@ -480,7 +480,7 @@ def start_files(run: RunDir) -> tuple[Path, Path]:
     return run.path / f"start{_ORIGIN_FILE}", run.path / f"start{_STATE}"
 
 
-def remove(run: RunDir) -> None:
+def remove_start_weights(run: RunDir) -> None:
     """Drops the weights it started from: it has a checkpoint of its own."""
     for path in start_files(run):
         with suppress(OSError):

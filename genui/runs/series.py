@@ -73,7 +73,7 @@ class Series:
             self._keep(kept)
             self._points = self._view()
 
-    def followed_by(self, later: "Series", forget: int | None) -> "Series":
+    def joined_with(self, later: "Series", forget: int | None) -> "Series":
         """A series of its own: this one, what is after step `forget` dropped, then `later`."""
         both = Series()
         for part in (self, later):

@@ -48,7 +48,7 @@ from genui.ui.widgets.base import (
 if TYPE_CHECKING:
     from textual.command import Provider
 
-    from genui.formats.favourites import Listed
+    from genui.formats.trees import ListedTrace
     from genui.ui.lab import LabScreen
     from genui.ui.training.screen import Left, TrainingScreen
 
@@ -578,11 +578,11 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
 class HomeCommands(Palette):
     """What can be done on the main screen."""
 
-    _saved: "tuple[Listed, ...]" = ()
+    _saved: "tuple[ListedTrace, ...]" = ()
 
     async def startup(self) -> None:
         """The saved traces, read on a thread when the palette opens."""
-        from genui.formats.favourites import list_trees
+        from genui.formats.trees import list_trees
 
         with contextlib.suppress(OSError, GenuiError):  # the other commands do without them
             self._saved = tuple(await asyncio.to_thread(list_trees))
@@ -618,7 +618,7 @@ class HomeCommands(Palette):
         yield from list_theme_commands(self.app)
 
 
-def saved_command(home: HomeScreen, listed: "Listed") -> Command:
+def saved_command(home: HomeScreen, listed: "ListedTrace") -> Command:
     """Opens a saved trace; one that cannot be read says so."""
     tree = listed.tree
     if tree is None:
@@ -628,7 +628,7 @@ def saved_command(home: HomeScreen, listed: "Listed") -> Command:
     count = len(tree.branches)
     branches = "1 branch" if count == 1 else f"{count} branches"
     pane = pane_of_saved(tree.recipe, home.models)
-    from genui.formats.favourites import is_favourite
+    from genui.formats.trees import is_favourite
 
     what = "favourite" if is_favourite(listed.path) else "saved trace"
     return Command(

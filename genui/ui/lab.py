@@ -484,7 +484,7 @@ class PointsEditor(PlaneView, can_focus=True):
             self.post_message(messages.Say(f"{MOST_POINTS:,} points: no more are taken", "note"))
             return
         across, up = self.place
-        x, y = self._fit.back((2 * across - 1) * EDGE, (2 * up - 1) * EDGE)
+        x, y = self._fit.to_data((2 * across - 1) * EDGE, (2 * up - 1) * EDGE)
         self.points.append(Point(x, y, self.label))
         self.post_message(messages.Acted())
         self.paint()
@@ -495,7 +495,7 @@ class PointsEditor(PlaneView, can_focus=True):
             self.post_message(messages.Say("no point is set yet: ⏎ sets one", "note"))
             return
         across, up = self.place
-        x, y = self._fit.back((2 * across - 1) * EDGE, (2 * up - 1) * EDGE)
+        x, y = self._fit.to_data((2 * across - 1) * EDGE, (2 * up - 1) * EDGE)
         nearest = min(self.points, key=lambda point: (point.x - x) ** 2 + (point.y - y) ** 2)
         self.points.remove(nearest)
         self.paint()

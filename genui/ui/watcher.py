@@ -14,7 +14,7 @@ from genui.base import numbers
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean_line
 from genui.logs import open_tail
-from genui.logs.find import FoundLogs, find_logs, summarise_log
+from genui.logs.find import LogList, find_logs, summarise_log
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, list_runs, summarise
 from genui.ui import messages
@@ -159,12 +159,12 @@ def watch_target(paths: Sequence[Path] | None, run: RunDir | None) -> WatchTarge
     return WatchTarget("", runs, list_runs, len(runs) > 1)
 
 
-def _logs_in(paths: Sequence[Path]) -> FoundLogs:
+def _logs_in(paths: Sequence[Path]) -> LogList:
     """Every log in those files and folders, the one written last first.
 
     A folder without any may get one later: it is looked at again.
     """
-    logs, notes = FoundLogs(), []
+    logs, notes = LogList(), []
     for path in paths:
         try:
             here = find_logs(path)

@@ -28,8 +28,8 @@ from textual.widgets.markdown import MarkdownTableOfContents
 import genui
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean, clean_line
-from genui.formats.favourites import Listed, drop_favourite, list_favourites
 from genui.formats.recipe import TraceRecipe
+from genui.formats.trees import ListedTrace, drop_favourite, list_favourites
 from genui.protocol import ImageFrame, Neighbour, Neighbours, Quote
 from genui.protocol.registry import kind_of_trace
 from genui.protocol.settings import add_settings_tables
@@ -391,7 +391,7 @@ class FavouritesScreen(Window[Favourite | None]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._listed: tuple[Listed, ...] = ()
+        self._listed: tuple[ListedTrace, ...] = ()
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="window branches"):
@@ -414,7 +414,7 @@ class FavouritesScreen(Window[Favourite | None]):
         self.query_one(RowList).set_rows([_row(listed) for listed in self._listed], NO_FAVOURITES)
 
     @property
-    def _chosen(self) -> Listed | None:
+    def _chosen(self) -> ListedTrace | None:
         key = self.query_one(RowList).chosen
         return next((listed for listed in self._listed if str(listed.path) == key), None)
 
@@ -447,7 +447,7 @@ class FavouritesScreen(Window[Favourite | None]):
         self.query_one(".fault", Static).update(clean_line(line))
 
 
-def _row(listed: Listed) -> Row:
+def _row(listed: ListedTrace) -> Row:
     tree = listed.tree
     if tree is None:
         return Row(str(listed.path), clean_line(listed.path.name, 60), "damaged", "✗", "bad")
@@ -686,10 +686,10 @@ class NearestScreen(Window[None]):
             return
         import numpy as np
 
-        from genui.formats.image import four
+        from genui.formats.image import four_frames
 
         clip = np.frombuffer(frame.denoised, np.uint8)
-        shown = four(clip.reshape(frame.images, frame.height, frame.width, 3))
+        shown = four_frames(clip.reshape(frame.images, frame.height, frame.width, 3))
         image.show(shown.tobytes(), shown.shape[1], shown.shape[0])
 
     @property

@@ -68,7 +68,7 @@ def test_config_that_is_no_json_becomes_its_text(capsys: pytest.CaptureFixture[s
 def test_config_of_a_kind_nobody_knows_is_said(capsys: pytest.CaptureFixture[str]):
     run = genui.init("config", config="sweep.yaml")
     assert run.config == {}
-    assert said(capsys) == ["genui: config is left out: str is neither a dict nor like one"]
+    assert said(capsys) == ["genui: config is left out: str is not a dict or similar"]
 
 
 def test_the_summary_has_the_newest_values_and_the_scripts_own():

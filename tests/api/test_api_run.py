@@ -56,7 +56,9 @@ def test_a_deleted_folder_is_said_once(
     lines: list[str] = []
     wait_for(lambda: bool(lines.extend(said(capsys)) or lines))
     time.sleep(0.05)
-    assert lines + said(capsys) == [f"genui: {run.dir} is gone: nothing more is kept of this run"]
+    assert lines + said(capsys) == [
+        f"genui: {run.dir} was removed: nothing more is written for this run"
+    ]
     run.log({"loss": 2.0})
     run.config.lr = 1
     run.finish()
@@ -75,7 +77,7 @@ def test_where_nothing_can_be_written_the_training_goes_on(
     assert (run.id, run.dir, run.config.lr) == ("", "", 4)
     run.finish()
     (line,) = said(capsys)
-    assert line.startswith(f"genui: this run is kept nowhere: cannot write {genui_home}")
+    assert line.startswith(f"genui: this run is not saved: cannot write {genui_home}")
 
 
 def test_a_disabled_run_writes_nothing_and_says_nothing(
@@ -144,8 +146,8 @@ def test_logging_before_init_and_after_finish_is_said_once_and_ignored(
     run.config.lr = 1
     assert genui.run is None
     assert said(capsys) == [
-        "genui: log() without init(): nothing is kept",
-        f"genui: run {run.id} is over: what is logged now is lost",
+        "genui: log() without init(): nothing is logged",
+        f"genui: run {run.id} has ended: what is logged now is lost",
     ]
 
 
@@ -186,8 +188,8 @@ def test_what_wandb_has_and_genui_has_not_is_said_once(capsys: pytest.CaptureFix
     run.log({"loss": 1.0, "table": table, "plot": wandb.plot.scatter(table, "a", "b")})
     assert records(run) == [{"step": 0, "loss": 1.0}]
     assert said(capsys) == [
-        "genui: init() has no use for entity, tags",
-        "genui: init() does not know frobnicate",
+        "genui: init() ignores entity, tags",
+        "genui: init() has no argument frobnicate",
         "genui: watch does nothing here",
         "genui: Table does nothing here",
         "genui: run.define_metric does nothing here",

@@ -57,11 +57,11 @@ def test_what_is_no_number_is_said_once_a_key_and_costs_nothing_else(
         run.log({"a": object(), "b": None, "c": np.zeros(3), "d": [1, 2], "e": 10**400, "ok": 1.0})
     assert records(run) == [{"step": step, "ok": 1.0} for step in range(3)]
     assert said(capsys) == [
-        "genui: 'a' is left out: object is no number",
-        "genui: 'b' is left out: NoneType is no number",
-        "genui: 'c' is left out: ndarray is no number",
-        "genui: 'd' is left out: list is no number",
-        "genui: 'e' is left out: int is no number",
+        "genui: 'a' is left out: object is not a number",
+        "genui: 'b' is left out: NoneType is not a number",
+        "genui: 'c' is left out: ndarray is not a number",
+        "genui: 'd' is left out: list is not a number",
+        "genui: 'e' is left out: int is not a number",
     ]
 
 

@@ -235,9 +235,9 @@ def writing(generator: MusicGenerator, count: int) -> list[Figure]:
         ),
         *counted(
             f"{len(written)} pieces written",
-            [faults(grid.heard(), grid.complete) for grid in written],
+            [faults(grid.notes(), grid.complete) for grid in written],
             [grid.complete for grid in written],
-            [index.longest(sonorities(g.heard(), g.complete)).sixteenths for g in written],
+            [index.longest(sonorities(g.notes(), g.complete)).sixteenths for g in written],
         ),
         Figure("come to an end by themselves", 100 * ended, "%"),
         Figure("length of a piece written, median", length, "quarters"),

@@ -8,7 +8,7 @@ from PIL import Image
 from tiny_models import CONTEXT
 
 from genui.cli.main import main
-from genui.formats import codec, favourites
+from genui.formats import codec, trees
 from genui.formats import recipe as saved
 from genui.protocol import (
     AddNoise,
@@ -329,7 +329,7 @@ def test_a_saved_trace_goes_on_with_another_branch(
     first, second = tmp_path / "a.trace", tmp_path / "b.trace"
     assert main([*TEXT, "--fork", "2:token=z", "--trace", str(first)]) == 0
     assert main(["generate", str(first), "--fork", "5:seed=4", "--trace", str(second)]) == 0
-    tree = favourites.load_tree(second)
+    tree = trees.load_tree(second)
     assert [(branch.parent, branch.step, branch.edit) for branch in tree.branches] == [
         (-1, 0, None),
         (0, 2, WriteToken(27)),
@@ -370,7 +370,7 @@ def test_saved_traces_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(["traces"]) == 0
     assert capsys.readouterr().out.startswith("no saved traces")
     assert main([*TEXT, "--trace", str(tmp_path / "x.trace")]) == 0
-    kept = favourites.save_tree(favourites.load_tree(tmp_path / "x.trace"))
+    kept = trees.save_tree(trees.load_tree(tmp_path / "x.trace"))
     kept.with_name("broken.trace").write_bytes(b"")
     capsys.readouterr()
     assert main(["traces"]) == 0

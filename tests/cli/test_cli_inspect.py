@@ -427,4 +427,4 @@ def test_a_living_script_whose_end_nobody_knows_has_no_time_left(capsys: Capture
 def test_a_script_of_ones_own_has_no_weights(words: list[str], capsys: Capture) -> None:
     create_script_run("mine", "", {})
     assert main([*words, "mine"]) == 2
-    assert "is a script of your own: genui has its metrics" in capsys.readouterr().err
+    assert "belongs to a script: genui has its metrics" in capsys.readouterr().err

@@ -62,7 +62,7 @@ def test_notes_that_were_changed_are_found(tunes: Path, capsys: pytest.CaptureFi
     ("forged", "reason"),
     [
         ([(0, 67, 0, 2_000_000)], "is over 100,000 quarter notes long"),
-        ([(0, pitch, 0, 300_000) for pitch in range(60, 70)], "has notes that overlap"),
+        ([(0, pitch, 0, 300_000) for pitch in range(60, 70)], "has overlapping notes"),
     ],
     ids=["long", "together"],
 )
@@ -136,7 +136,7 @@ def test_a_midi_file_of_others_is_no_start_and_says_so(
     theirs = tunes / "theirs.mid"
     theirs.write_bytes(encode_midi(TUNE, 16))
     assert main(["replay", str(theirs)]) == 1
-    assert "carries no recipe" in capsys.readouterr().err
+    assert "has no recipe" in capsys.readouterr().err
 
 
 def test_general_midi_is_played_by_fluidsynth_and_missed_in_one_line(

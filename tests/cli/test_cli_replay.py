@@ -225,7 +225,7 @@ def test_a_missing_model_is_named(
 @pytest.mark.parametrize(
     ("name", "content", "fault"),
     [
-        ("x.txt", b"a text\n", "carries no recipe"),
+        ("x.txt", b"a text\n", "has no recipe"),
         ("x.png", b"", "is empty"),
         ("x.png", None, "no such file"),
         ("x.doc", b"a", "a recipe is in files that end in"),

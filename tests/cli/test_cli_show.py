@@ -12,7 +12,7 @@ from PIL import Image
 
 from genui.cli.main import main
 from genui.formats import image
-from genui.formats.recipe import TraceRecipe, sealed, to_json
+from genui.formats.recipe import TraceRecipe, seal, to_json
 from genui.protocol import EditAt, ImageSettings, SetSeed
 from genui.recipes import find_recipe
 from genui.runs.layout import RunDir
@@ -22,7 +22,7 @@ def test_an_image_is_drawn_and_says_how_it_was_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "x.png"
-    recipe = sealed(
+    recipe = seal(
         TraceRecipe(
             model="icons",
             prompt="red \x1b[31mheart",
@@ -45,7 +45,7 @@ def test_an_image_is_drawn_and_says_how_it_was_made(
 def test_a_recipe_edited_by_hand_is_shown_as_that(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recipe = to_json(sealed(TraceRecipe(model="icons", settings=ImageSettings(), seed=7)))
+    recipe = to_json(seal(TraceRecipe(model="icons", settings=ImageSettings(), seed=7)))
     file = tmp_path / "x.png"
     file.write_bytes(image.png(np.zeros((2, 2, 3), np.uint8), recipe.replace(":7,", ":8,")))
     assert main(["show", str(file)]) == 0

@@ -116,7 +116,7 @@ def test_what_cannot_be_set_in_a_run_is_refused_in_one_line(
 def test_a_script_has_no_learning_rate_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
     create_script_run("mine", "project", {})
     assert main(["set", "last", "learning_rate=3e-4"]) == 2
-    assert "is a script of your own" in capsys.readouterr().err
+    assert "belongs to a script" in capsys.readouterr().err
 
 
 def test_a_learning_rate_is_given_to_a_run_when_it_is_resumed(

@@ -89,8 +89,8 @@ def test_a_dash_at_a_screen_is_refused_with_the_pipe_to_use(
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (encode_wav(np.ones(90, np.int16), 8000, "hello"), "carries no recipe"),
-        (b"RIFF", "is no WAV file"),
+        (encode_wav(np.ones(90, np.int16), 8000, "hello"), "has no recipe"),
+        (b"RIFF", "is not a WAV file"),
     ],
 )
 def test_a_wav_of_others_is_told_apart(

@@ -96,7 +96,7 @@ def test_a_run_is_watched_by_name_and_a_file_of_that_name_by_its_path(
     [
         (["nowhere"], "no run 'nowhere'"),
         (["./nowhere"], "there is no such file or folder"),
-        (["empty"], "nothing to watch"),
+        (["empty"], "no logs in"),
         (["-", "empty"], "standard input alone"),
         (["empty", "--name", "x"], "--name"),
     ],

@@ -16,7 +16,7 @@ from genui.protocol import chorale
 
 def spelled(given_: score.Given, voice: int = 0) -> list[tuple[str, int]]:
     """The notes of a voice and their lengths in sixteenths."""
-    heard = score.sounding(voice, given_.voices[voice])
+    heard = score.notes_of_voice(voice, given_.voices[voice])
     return [(chorale.spell(note.pitch), note.last - note.first) for note in heard]
 
 
@@ -149,7 +149,7 @@ def test_voices_that_are_not_there_are_refused(tmp_path: Path, voices: str, reas
     [
         (b"", "is empty"),
         (b"MThd", "is truncated"),
-        (b"not a MIDI file", "is no MIDI file"),
+        (b"not a MIDI file", "is not a MIDI file"),
         (b"MThd" + bytes(3_000_000), "is over 2 MB"),
     ],
 )

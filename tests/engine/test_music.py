@@ -60,7 +60,7 @@ def test_a_chorale_has_four_voices_in_their_ranges_and_tokens_for_all_it_sounds(
     for piece in load_chorales()["train"]:
         assert piece.tokens.shape == piece.pitch.shape == (len(piece.pitch), 4)
         for voice in range(4):
-            heard = score.sounding(voice, piece.tokens[:, voice].tolist())
+            heard = score.notes_of_voice(voice, piece.tokens[:, voice].tolist())
             low, high = chorale.RANGES[voice]
             assert all(low <= note.pitch <= high for note in heard)
             sounds = np.zeros(len(piece.pitch), int)

@@ -11,7 +11,7 @@ from genui.base.errors import GenuiError
 from genui.engine import trainer
 from genui.logs.native import MetricsTail
 from genui.runs import control
-from genui.runs.control import Control, in_force, read_events
+from genui.runs.control import Control, effective_events, read_events
 from genui.runs.layout import RunDir, read_status
 
 pytestmark = pytest.mark.usefixtures("signals")
@@ -80,7 +80,7 @@ def test_a_new_rate_survives_kill_9_with_the_losses_of_a_run_never_interrupted(
     assert series(run, "loss") == series(whole, "loss")
     assert series(run, "lr") == series(whole, "lr")
     assert run.checkpoint(12).read_bytes() == whole.checkpoint(12).read_bytes()
-    told = [event.event for event in in_force(read_events(run))]
+    told = [event.event for event in effective_events(read_events(run))]
     assert told == ["set_lr", "resumed"]
 
 

@@ -202,9 +202,9 @@ def test_it_begins_from_a_recording_of_any_rate(
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"not sound", "is no WAV file"),
+        (b"not sound", "is not a WAV file"),
         (encode_wav(np.zeros(4000, np.int16), 8000, ""), "is silence"),
-        (encode_wav(to_pcm(word()), 8000, "")[:500], "is cut off"),
+        (encode_wav(to_pcm(word()), 8000, "")[:500], "is truncated"),
     ],
 )
 def test_what_is_no_recording_is_told(

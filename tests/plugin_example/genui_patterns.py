@@ -16,7 +16,7 @@ from genui.formats.codec import Codec
 from genui.formats.image import compare_images, shown_images
 from genui.formats.recipe import to_json
 from genui.logs.base import Format
-from genui.logs.text import LineReader, columns, whole
+from genui.logs.text import LineReader, columns, parse_step
 from genui.protocol.settings import Sampler
 from genui.recipes import DiffusionRecipe, Recipe, TransformerRecipe
 
@@ -116,10 +116,10 @@ class LogfmtTail(LineReader):
 
     def _add_lines(self, lines: bytes) -> None:
         texts = [line for line in lines.decode(errors="replace").splitlines() if line.strip()]
-        records = [record for record in map(parse, texts) if whole(record.get("step")) is not None]
+        records = [r for r in map(parse, texts) if parse_step(r.get("step")) is not None]
         self._damaged += len(texts) - len(records)
         if records:
-            steps = np.array([whole(record["step"]) for record in records], np.int64)
+            steps = np.array([parse_step(record["step"]) for record in records], np.int64)
             no_times = np.full(len(records), np.nan)
             self._collected.add(columns(records, steps, no_times, {"step"}))
 

@@ -47,14 +47,14 @@ def test_a_gif_is_written_to_the_same_bytes_each_time() -> None:
 
 
 def test_enlarging_repeats_pixels() -> None:
-    large = image.enlarged(NOISE[0], 3)
+    large = image.enlarge(NOISE[0], 3)
     assert large.shape == (24, 18, 3)
     assert (large[::3, ::3] == NOISE[0]).all()
     assert (large[2::3, 2::3] == NOISE[0]).all()
 
 
 def test_a_filmstrip_has_a_thin_line_between_images() -> None:
-    strip = image.strip([flat(1), flat(2), flat(3)], columns=2)
+    strip = image.filmstrip([flat(1), flat(2), flat(3)], columns=2)
     assert strip.shape == (5, 7, 3)
     assert strip[0, :, 0].tolist() == [1, 1, 1, image.GAP_SHADE, 2, 2, 2]
     assert strip[2, :, 0].tolist() == [image.GAP_SHADE] * 7
@@ -70,7 +70,7 @@ def test_a_sheet_of_fewer_images_than_columns_is_no_wider_than_they_are() -> Non
     [(range(3), 5, (0, 1, 2)), (range(21), 3, (0, 10, 20)), (range(100), 2, (0, 99))],
 )
 def test_steps_are_spread_evenly_with_both_ends(steps, most: int, wanted: tuple) -> None:
-    assert image.spread(steps, most) == wanted
+    assert image.pick_evenly(steps, most) == wanted
 
 
 def test_a_difference_is_counted_in_pixels_and_in_colour_values() -> None:

@@ -67,7 +67,7 @@ def test_a_file_that_is_cut_or_changed_is_read_or_refused_in_one_line(data: st.D
 def test_what_is_no_midi_file_a_truncated_one_and_a_huge_one_are_told_apart() -> None:
     whole = encode_midi(TUNE, 16)
     for data, reason in (
-        (b"RIFF", "is no MIDI file"),
+        (b"RIFF", "is not a MIDI file"),
         (whole[: len(whole) // 2], "is truncated"),
         (b"MThd" + bytes(MOST_BYTES), "is over 2 MB"),
         (whole[:9] + b"\2" + whole[10:], "several pieces"),

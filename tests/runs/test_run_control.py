@@ -108,14 +108,14 @@ def test_the_learning_rate_of_a_run_without_a_trainer_is_given_when_it_is_resume
     write_status(run, Status(state="failed"))
     with pytest.raises(GenuiError) as caught:
         control.send_live(run, "set_lr", 3e-4)
-    assert f"genui resume {run.id} --set learning_rate=0.0003 goes on with it" in str(caught.value)
+    assert f"genui resume {run.id} --set learning_rate=0.0003 continues it" in str(caught.value)
 
 
 def test_a_script_of_the_users_own_can_only_be_asked_to_stop():
     run = create_script_run("mine", "project", {})
     with held(run):
         control.send_live(run, "stop")
-        with pytest.raises(GenuiError, match="script of your own"):
+        with pytest.raises(GenuiError, match="belongs to a script"):
             control.send_live(run, "pause")
     assert control.poll(run) == [Control("stop")]
 

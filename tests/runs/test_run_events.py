@@ -5,7 +5,7 @@ import pytest
 from run_makers import a_run
 
 from genui.base.errors import GenuiError
-from genui.runs.control import Event, in_force, read_events, record
+from genui.runs.control import Event, effective_events, read_events, record
 from genui.runs.layout import RunDir
 
 
@@ -51,7 +51,7 @@ def test_resuming_undoes_what_came_after_its_checkpoint():
         (9, "evaluate"),
     ):
         record(run, step, event, "")
-    kept = in_force(read_events(run))
+    kept = effective_events(read_events(run))
     assert steps(kept) == [(4, "set_lr"), (8, "pause"), (8, "resumed"), (9, "evaluate")]
 
 

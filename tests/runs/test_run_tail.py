@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tail_reading import read_all, seen
 
 from genui.base.errors import GenuiError
-from genui.logs import base, collected, native, text
+from genui.logs import base, native, series_store, text
 from genui.logs.native import MetricsTail
 
 values = st.one_of(
@@ -190,7 +190,7 @@ def test_a_line_too_long_to_hold_is_skipped(tmp_path: Path, monkeypatch: pytest.
 def test_a_file_of_endless_names_takes_bounded_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(collected, "MOST_SERIES", 5)
+    monkeypatch.setattr(series_store, "MOST_SERIES", 5)
     path = tmp_path / "m"
     path.write_text("".join(f'{{"step":1,"k{n}":1}}\n' for n in range(50)))
     tail = MetricsTail(path)
@@ -300,7 +300,7 @@ def test_the_steps_written_again_after_a_resume(tmp_path: Path):
 
 
 def test_a_log_out_of_order_is_one_overlap_and_not_thousands():
-    found = collected.Collected()
+    found = series_store.SeriesStore()
     steps = np.arange(10_000).reshape(-1, 2)[:, ::-1].ravel()  # 1 0 3 2 5 4 …
     found.add([("loss", steps, np.zeros(10_000), np.zeros(10_000))])
     assert found.overlaps == ((0, 9999),)

@@ -9,7 +9,7 @@ from acting import FAST, SIZES, Opener, fault, home_of, seen, session_of, until,
 from textual.pilot import Pilot
 
 from genui.base import paths
-from genui.formats.favourites import list_trees, load_tree
+from genui.formats.trees import list_trees, load_tree
 from genui.protocol import AddNoise, SetSeed
 from genui.ui import keys
 from genui.ui.generate.pane import TracePane

@@ -8,9 +8,9 @@ from acting import SIZES, SLOW, Opener, fault, home_of, seen, session_of, until,
 from textual.pilot import Pilot
 
 from genui.formats.codec import SavedFile, read
-from genui.formats.favourites import SavedTree, branch_start
 from genui.formats.recipe import result_of, to_start
 from genui.formats.text import CastFile
+from genui.formats.trees import SavedTree, branch_start
 from genui.protocol import SetSeed, SetSettings, TextSettings
 from genui.ui.export import ExportScreen
 from genui.ui.generate.pane import TracePane

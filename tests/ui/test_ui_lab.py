@@ -243,7 +243,11 @@ async def test_a_csv_is_loaded_and_trained_on(open_app: Opener, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("x,y\n1,2\n", "has one point"), ("1,2\n3,nan\n", "which is no place"), ("", "has no points")],
+    [
+        ("x,y\n1,2\n", "has one point"),
+        ("1,2\n3,nan\n", "which is not a position"),
+        ("", "has no points"),
+    ],
 )
 async def test_a_csv_that_will_not_do_is_one_line(
     open_app: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, said: str

@@ -8,7 +8,7 @@ from acting import FAST, SIZES, Opener, home_of, seen, until, until_seen
 from PIL import Image
 from textual.pilot import Pilot
 
-from genui.formats.favourites import list_favourites
+from genui.formats.trees import list_favourites
 from genui.protocol import AddNoise, SetSeed
 from genui.ui.compare import COUNT, VariationsScreen
 from genui.ui.generate.pane import TracePane

@@ -27,7 +27,7 @@ from genui.engine.sample.diffusion_state import DiffusionState
 from genui.engine.sample.media import scene_of
 from genui.engine.sample.text import TextGenerator, TextState
 from genui.engine.sample.trace import Trace
-from genui.formats.image import four
+from genui.formats.image import four_frames
 from genui.protocol import ImageFrame, Neighbour, Neighbours, Quote
 from genui.protocol.edits import inputs_at
 from genui.recipes import Recipe, TextRecipe
@@ -401,7 +401,7 @@ def nearest_clips(recipe: VideoRecipe, trace: Trace, step: int, count: int) -> N
     trained = as_pixels(clips.draw([scene] * len(poses), poses))
     distances = np.sqrt(((trained - sample) ** 2).mean(axis=(1, 2, 3, 4)))
     return _closest(
-        data, CLIP_DISTANCE, distances, count, lambda i: (scene.caption, four(trained[i]))
+        data, CLIP_DISTANCE, distances, count, lambda i: (scene.caption, four_frames(trained[i]))
     )
 
 

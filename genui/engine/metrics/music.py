@@ -168,7 +168,7 @@ def nearest_music(recipe: MusicRecipe, trace: Trace, step: int, count: int) -> N
     pieces, index = training_pieces(recipe)
     data = f"chorales, {len(pieces)} pieces"
     measured = "all four voices note for note, in any key"
-    run = index.longest(sonorities(grid.heard(), grid.complete))
+    run = index.longest(sonorities(grid.notes(), grid.complete))
     if not run.sixteenths:
         return Neighbours(trace=0, step=0, data=data, measured=measured)
     end = run.start + run.sixteenths
@@ -176,7 +176,7 @@ def nearest_music(recipe: MusicRecipe, trace: Trace, step: int, count: int) -> N
     piece = pieces[run.piece]
     bar = (piece.opening.begins + run.place) // piece.opening.bar + 1
     quote = Quote(
-        text=_told(grid.heard(), run.start, end, chorale.has_flats(state.opening.key)),
+        text=_told(grid.notes(), run.start, end, chorale.has_flats(state.opening.key)),
         first=min(steps, default=1),
         last=max(steps, default=1),
         where=f"BWV {piece.bwv}, from bar {bar}: {run.sixteenths / chorale.QUARTER:g} quarters",
@@ -259,11 +259,11 @@ def measure_music(generator: MusicGenerator, recipe: MusicRecipe) -> dict[str, s
     parts = load_music(recipe)
     nats = likelihood(generator, parts["test"])
     written = pieces(generator, PIECES)
-    its = [faults(grid.heard(), grid.complete) for grid in written]
+    its = [faults(grid.notes(), grid.complete) for grid in written]
     bach = [faults(heard(piece), len(piece.pitch)) for piece in parts["test"]]
     lengths = sum(g.complete for g in written), sum(len(p.pitch) for p in parts["test"])
     _, index = training_pieces(recipe)
-    runs = [index.longest(sonorities(g.heard(), g.complete)).sixteenths for g in written]
+    runs = [index.longest(sonorities(g.notes(), g.complete)).sixteenths for g in written]
     real_runs = [index.longest(sonorities_of(p)).sixteenths for p in parts["test"][:PIECES]]
     return {
         "test loss": f"{nats.sum() / len(nats):.3f} nats a token",
@@ -299,7 +299,11 @@ def pieces(
 
 def heard(piece: Chorale) -> list[score.Note]:
     """The notes of a chorale."""
-    return [n for voice in range(4) for n in score.sounding(voice, piece.tokens[:, voice].tolist())]
+    return [
+        n
+        for voice in range(4)
+        for n in score.notes_of_voice(voice, piece.tokens[:, voice].tolist())
+    ]
 
 
 def _rate(faults_of: Sequence[Faults], name: str, sixteenths: int) -> float:

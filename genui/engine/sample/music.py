@@ -229,7 +229,7 @@ def _likeliest_key(rows: list[bytes]) -> int:
     """The key whose profile goes best with the notes (Krumhansl 1990, chapter 4)."""
     weight = [0.0] * 12
     for voice, tokens in enumerate(rows):
-        for note in score.sounding(voice, tokens):
+        for note in score.notes_of_voice(voice, tokens):
             weight[note.pitch % 12] += note.last - note.first
     mean = sum(weight) / 12
 

@@ -232,7 +232,7 @@ def samples(model: LanguageModel, machine: Machine, recipe: MusicRecipe) -> Sequ
         recipe.seed,
         TextSettings(tokens=recipe.sample_tokens),
     )
-    heard, length = grid.heard(), grid.complete
+    heard, length = grid.notes(), grid.complete
     image = draw_roll_image(heard, length, opening.bar, opening.begins)
     return Sample(".png", png(image)), Sample(".mid", encode_midi(heard, opening.bar))
 

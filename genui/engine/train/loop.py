@@ -273,7 +273,7 @@ class Trainer:
             self._task.extra,
         )
         self._saved = self._step
-        models.remove(self._run)
+        models.remove_start_weights(self._run)
         self._writer.say(f"checkpoint {path.name}, {path.stat().st_size / 1e6:.1f} MB")
 
 

@@ -158,7 +158,7 @@ class Files(Actions):
         pane.run_worker(self._write(trees), group="save", exit_on_error=False)
 
     async def _write(self, trees: list[tuple[Any, tuple[Any, ...]]]) -> None:
-        from genui.formats.favourites import save_tree
+        from genui.formats.trees import save_tree
         from genui.ui.traces import export
 
         def write() -> list[Path]:
@@ -437,7 +437,7 @@ class Variations(Actions):
         self._keep(trace, self.pane.say)
 
     def _keep(self, trace: Trace[Any], say: Any) -> None:
-        from genui.formats.favourites import save_favourite
+        from genui.formats.trees import save_favourite
         from genui.ui.traces import export
 
         tree = export.tree_of(trace, export.machine_of(self.pane.session.ready))

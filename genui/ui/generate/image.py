@@ -380,14 +380,14 @@ class CanvasView(TraceImageView):
 
 def arranged(clip: "np.ndarray", cols: int, rows: int) -> "np.ndarray":
     """Frames uint8 [T, H, W, 3] side by side as they are largest in `cols` × `rows` cells."""
-    from genui.formats.image import flat
+    from genui.formats.image import tile_clip
     from genui.render.image import fit
 
     def size(sheet: "np.ndarray") -> float:
         room = fit(sheet.shape[1], sheet.shape[0], cols, rows)
         return room.scale / room.shrink
 
-    return max((flat(clip, across) for across in ARRANGEMENTS), key=size)
+    return max((tile_clip(clip, across) for across in ARRANGEMENTS), key=size)
 
 
 def _varied(grid: Sequence[Axis]) -> dict[str, str]:

@@ -14,7 +14,10 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_write, sanitize, show
 from genui.base.text import clean, clean_line
 from genui.formats.codec import Sample, codecs_for, encode
-from genui.formats.favourites import (
+from genui.formats.image import encode_sheet, film_steps
+from genui.formats.points import last_plane_step
+from genui.formats.recipe import Machine, Result, Shows, TraceRecipe, View, recipe_of, result_of
+from genui.formats.trees import (
     Branch,
     SavedTree,
     branch_start,
@@ -22,9 +25,6 @@ from genui.formats.favourites import (
     load_tree,
     save_tree,
 )
-from genui.formats.image import encode_sheet, film_steps
-from genui.formats.points import looked_at
-from genui.formats.recipe import Machine, Result, Shows, TraceRecipe, View, recipe_of, result_of
 from genui.protocol import ImageFrame, PointsFrame
 from genui.protocol.edits import inputs_at
 from genui.protocol.registry import kind_of_trace, resolve
@@ -227,7 +227,7 @@ class Format:
         first, scale = frames[0], 1
         steps: tuple[int, ...] = ()
         if self.still:
-            steps = (looked_at(frames, step) if isinstance(first, PointsFrame) else step,)
+            steps = (last_plane_step(frames, step) if isinstance(first, PointsFrame) else step,)
         if self.shrink and isinstance(first, ImageFrame):
             large = max(1, min(_MOST_SCALE, _SIDE // max(first.width, first.height)))
             scale = max(1, large // self.shrink)

@@ -120,8 +120,8 @@ def test_a_folder_half_broken_says_how_many_are_used(tmp_path: Path) -> None:
     assert speech.notes[0] == "3 of 6 recordings are used"
     told = " ".join(speech.notes)
     assert "3_anna_0.wav: is silence" in told
-    assert "4_anna_0.wav: is no WAV file" in told
-    assert "5_anna_0.wav: is cut off" in told
+    assert "4_anna_0.wav: is not a WAV file" in told
+    assert "5_anna_0.wav: is truncated" in told
 
 
 @pytest.mark.parametrize(

@@ -19,14 +19,14 @@ from genui.formats.recipe import (
     Machine,
     Result,
     TraceRecipe,
-    as_read,
     check_images,
-    decoded,
+    decode_versioned,
     digest_of,
-    edited_by_hand,
+    edited_error,
     is_sealed,
     read_bytes,
-    sealed,
+    round_trip,
+    seal,
     to_start,
 )
 from genui.protocol import Edit, EditAt, Start
@@ -49,15 +49,15 @@ class Branch(Struct, frozen=True, kw_only=True):
 
 
 class SavedTree(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A trace as it was left. `recipe` is that of the root; parents come before children."""
+    """A saved trace. `recipe` is that of the root; parents come before children."""
 
     format: int = FORMAT
     name: Annotated[str, Meta(max_length=200)]
     created: float = 0.0  # unix time
     recipe: TraceRecipe
     branches: Annotated[tuple[Branch, ...], Meta(min_length=1, max_length=10_000)]
-    current: int = 0  # the branch looked at, and
-    playhead: Annotated[int, Meta(ge=0)] = 0  # the step in it
+    current: int = 0  # the branch shown
+    playhead: Annotated[int, Meta(ge=0)] = 0  # the step shown
     result: Result | None = None  # of the current branch, as far as it was computed
     digest: str = ""  # of all other fields
 
@@ -80,8 +80,8 @@ class SavedTree(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True)
-class Listed:
-    """A saved trace in a list; where it cannot be read `tree` is None and `fault` says why."""
+class ListedTrace:
+    """A saved trace in a list; if it cannot be read, `tree` is None and `fault` says why."""
 
     path: Path
     changed: float  # unix time
@@ -123,8 +123,8 @@ def chain_branches(
 
 
 def save_tree(tree: SavedTree, path: Path | None = None, *, mark: str = "") -> Path:
-    """Write a trace, whole or not at all, and say where: beside its model, where no path is
-    given, with `mark` before its suffix. Raises GenuiError where the disk refuses."""
+    """Write a trace and return its path: without `path` in the folder of its model, with `mark`
+    before its suffix. Raises GenuiError if it cannot be written."""
     if not tree.created:
         tree = replace(tree, created=time.time())
     data = _sealed(tree)
@@ -146,10 +146,10 @@ def load_tree(path: Path) -> SavedTree:
 
 def tree_from(data: bytes, name: str) -> SavedTree:
     """The trace in `data`. Raises GenuiError, one line that begins with `name`."""
-    tree, fields = decoded(data, SavedTree, name)
+    tree, fields = decode_versioned(data, SavedTree, name)
     recipe = tree.recipe
     if not (is_sealed(tree, fields) and is_sealed(recipe, fields["recipe"])):
-        raise edited_by_hand(name)
+        raise edited_error(name)
     check_images(recipe, name)
     if not _is_tree(tree):
         raise GenuiError(f"{name}: its branches do not fit together; write the file again")
@@ -173,8 +173,8 @@ def _is_tree(tree: SavedTree) -> bool:
     return root.edit is None and tree.current in known
 
 
-def list_trees() -> list[Listed]:
-    """The saved traces of every model, newest first; one that is broken says so."""
+def list_trees() -> list[ListedTrace]:
+    """The saved traces of every model, newest first; a damaged one has a `fault`."""
     places = (paths.data_dir() / _FOLDER, paths.runs_dir())
     files = [
         *places[0].glob(f"*/*{SUFFIX}"),
@@ -183,20 +183,20 @@ def list_trees() -> list[Listed]:
     return sorted(map(_listed, files), key=lambda listed: (-listed.changed, str(listed.path)))
 
 
-def _listed(path: Path) -> Listed:
+def _listed(path: Path) -> ListedTrace:
     try:
         tree = load_tree(path)
-        return Listed(path, tree.created, tree)
+        return ListedTrace(path, tree.created, tree)
     except GenuiError as error:
         try:
             changed = path.lstat().st_mtime
         except OSError:
             changed = 0.0
-        return Listed(path, changed, None, str(error))
+        return ListedTrace(path, changed, None, str(error))
 
 
 def traces_dir(model: str) -> Path:
-    """Where the traces of a model are kept: in its run, or by its name beside the runs."""
+    """The folder of a model's traces: in its run, or by its name beside the runs."""
     run = paths.runs_dir() / model.partition("@")[0]
     if model and "/" not in model and run.is_dir():
         return run / _FOLDER
@@ -209,7 +209,7 @@ def traces_dir(model: str) -> Path:
 
 
 def _sealed(tree: SavedTree) -> SavedTree:
-    tree = as_read(replace(tree, recipe=sealed(tree.recipe)))
+    tree = round_trip(replace(tree, recipe=seal(tree.recipe)))
     return replace(tree, digest=digest_of(tree))
 
 
@@ -244,7 +244,7 @@ def save_favourite(tree: SavedTree) -> Path:
     return save_tree(tree, mark=MARK)
 
 
-def list_favourites() -> list[Listed]:
+def list_favourites() -> list[ListedTrace]:
     """The favourites of every model, newest first; one that cannot be read says why."""
     return [listed for listed in list_trees() if is_favourite(listed.path)]
 
@@ -255,7 +255,7 @@ def drop_favourite(path: Path) -> None:
     Raises GenuiError for a file that is none, or where the disk refuses.
     """
     if not is_favourite(path):
-        raise GenuiError(f"{path}: is no favourite; it stays")
+        raise GenuiError(f"{path}: is not a favourite, so it is not removed")
     try:
         path.unlink(missing_ok=True)
     except OSError as error:

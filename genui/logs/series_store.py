@@ -16,7 +16,7 @@ Column = tuple[str, Steps, Floats, Floats]
 """A metric's name and its points in the order of writing: steps, values, unix times."""
 
 
-class Collected:
+class SeriesStore:
     """The series of a log as far as it was read, each with a point at least.
 
     `series` is replaced, never changed, when a metric appears or goes, and so is `overlaps`: the
@@ -70,12 +70,12 @@ class Collected:
         if back.any():
             # Between two places where it goes back the steps ascend, so what is before such a
             # place is the last step written until then.
-            self.overlaps = united(
+            self.overlaps = merge_spans(
                 [*self.overlaps, *zip(steps[back].tolist(), before[back].tolist(), strict=True)]
             )
 
 
-def united(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+def merge_spans(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     """The same steps as ascending spans that do not touch; one single span where there would be
     more than MOST_OVERLAPS."""
     result: list[tuple[int, int]] = []
