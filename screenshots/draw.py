@@ -72,15 +72,8 @@ async def draw() -> None:
         await watching(pilot)
         await beside(pilot)
         await grid(pilot)
-        await pilot.press("1", "question_mark")
-        await pilot.pause(1.0)
-        save(app, "help.png")
-        await pilot.press("escape")
+        await pilot.press("1")
         await lab(pilot)
-        for columns, rows, name in ((80, 24, "small.png"), (200, 60, "large.png")):
-            await pilot.resize_terminal(columns, rows)
-            await pilot.pause(2.0)
-            save(app, name)
     for one in (hot, run):
         control.send(one, "stop")
         await asyncio.to_thread(wait_for_end, one)
