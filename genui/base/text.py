@@ -9,7 +9,6 @@ import unicodedata
 from typing import Any
 
 import msgspec
-from rich.cells import cell_len, set_cell_size
 
 ELLIPSIS = "…"
 _UNKNOWN = "\N{REPLACEMENT CHARACTER}"
@@ -71,7 +70,11 @@ def clean_line(text: str, width: int | None = None) -> str:
     Where it is wider than `width` terminal cells it ends in an ellipsis.
     """
     line = " ".join(clean(text).split())
-    if width is None or cell_len(line) <= width:
+    if width is None:
+        return line
+    from rich.cells import cell_len, set_cell_size  # `import genui` in a script needs no Rich
+
+    if cell_len(line) <= width:
         return line
     return set_cell_size(line, max(width - 1, 0)).rstrip() + ELLIPSIS if width > 0 else ""
 

@@ -4,17 +4,23 @@ The last line of a text is its recipe; in a CSV that line is a comment. A record
 header.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from genui.base.errors import GenuiError
 from genui.base.numbers import count
-from genui.base.text import clean
+from genui.base.text import clean, clean_line
 from genui.formats.codec import Difference, NoRecipeError, Sample, first_difference
 from genui.formats.recipe import TraceRecipe, to_json
 from genui.protocol import TextFrame
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 RECIPE_LINE = "genui-recipe: "  # begins the last line of a text
 TEXT_RATE = 20.0  # tokens a second of a recording
@@ -101,7 +107,54 @@ def compare_lines(saved: str, again: str, samples: Sequence[Sample]) -> Differen
     return None if at is None else Difference(f"differs from line {at + 1} on", {"line": at + 1})
 
 
-# --- .cast ------------------------------------------------------------------------------------
+# --- .cast: version 2 of asciinema's format (docs.asciinema.org/manual/asciicast/v2) ----------
+# A header in JSON on the first line, then one event a line: [seconds, "o", output].
+
+COLUMNS, LINES = 80, 24  # of a recording of text
+_CLEAR_AND_HIDE = "\x1b[2J\x1b[?25l"
+_HOME = "\x1b[H"
+
+
+class Recording(NamedTuple):
+    """The outputs to a terminal of `width` × `height` cells, in order."""
+
+    width: int
+    height: int
+    title: str
+    outputs: tuple[str, ...]
+
+
+def record_text(prompt: str, tokens: Sequence[str], title: str) -> Recording:
+    """The prompt, then an output a token. An incomplete character gives an empty output."""
+    outputs = tuple(clean(text).replace("\n", "\r\n") for text in (prompt, *tokens))
+    return Recording(COLUMNS, LINES, title, outputs)
+
+
+def record_images(frames: "Sequence[NDArray[np.uint8]]", title: str) -> Recording:
+    """Each image in half blocks, drawn over the one before."""
+    from genui.render.image import draw_ansi
+
+    height, width, _ = frames[0].shape
+    painted = [
+        _HOME + draw_ansi(frame, "truecolor", width).rstrip("\n").replace("\n", "\r\n")
+        for frame in frames
+    ]
+    painted[0] = _CLEAR_AND_HIDE + painted[0]
+    return Recording(width, -(-height // 2), title, tuple(painted))
+
+
+def _encode_cast(recording: Recording, recipe: str, fps: float) -> bytes:
+    """The recording as a file with `fps` outputs a second; `recipe` is JSON for its header."""
+    header = {
+        "version": 2,
+        "width": recording.width,
+        "height": recording.height,
+        "title": clean_line(recording.title),
+        "env": {"TERM": "xterm-256color", "SHELL": "/bin/sh"},
+        "genui": json.loads(recipe),
+    }
+    events = [[round(i / fps, 6), "o", text] for i, text in enumerate(recording.outputs)]
+    return "".join(json.dumps(line) + "\n" for line in (header, *events)).encode()
 
 
 @dataclass(frozen=True)
@@ -114,17 +167,16 @@ class CastFile:
 def encode_recording(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None) -> bytes:
     """A text token by token, or the images that the view shows, one after the other."""
     from genui.formats import image
-    from genui.render import cast
 
     title = f"genui {recipe.model}: {samples[0].prompt}"[:200]
     first = samples[0]
     if first.frames and isinstance(first.frames[0], TextFrame):
         texts = [*_texts(first), first.suffix] if first.suffix else _texts(first)
-        recording, usual = cast.record_text(first.prompt, texts, title), TEXT_RATE
+        recording, usual = record_text(first.prompt, texts, title), TEXT_RATE
     else:
-        recording = cast.record_images(image.shown_images(samples, recipe), title)
+        recording = record_images(image.shown_images(samples, recipe), title)
         usual = image.RATE
-    return cast.encode(recording, to_json(recipe), rate or usual)
+    return _encode_cast(recording, to_json(recipe), rate or usual)
 
 
 def decode_recording(data: bytes, name: str) -> tuple[CastFile, bytes]:

@@ -112,7 +112,7 @@ class _Walk:
             notes.append(f"folders more than {DEEPEST} levels deep were not searched")
         if self._refused:
             why = "" if self.refusal is None else f": {self.refusal}"
-            notes.append(f"left out what cannot be read ({self._refused}){why}")
+            notes.append(f"unreadable logs left out ({self._refused}){why}")
         return "; ".join(notes)
 
     def logs(self) -> list[RunSummary]:

@@ -1,10 +1,5 @@
 """TensorBoard event files: protobuf, TFRecord, events, their reader and a writer of scalars."""
 
-# --- The protobuf wire format, as far as TensorBoard and W&B logs need it ----------------------
-# A message is a sequence of fields: a varint of number and wire type, then a varint (type 0),
-# eight bytes (1), a length and that many bytes (2), or four bytes (5).
-# Source: protobuf.dev/programming-guides/encoding.
-
 import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,6 +15,11 @@ from genui.base.files import cannot_read, show
 from genui.logs.base import CHUNK, GrowingFile, Reader
 from genui.logs.native import Row
 
+# --- The part of the protobuf wire format that TensorBoard and W&B logs use --------------------
+# A message is a sequence of fields: a varint of number and wire type, then a varint (type 0),
+# eight bytes (1), a length and that many bytes (2), or four bytes (5).
+# Source: protobuf.dev/programming-guides/encoding.
+
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 _LONGEST_VARINT = 10
@@ -29,7 +29,7 @@ _FLOAT = struct.Struct("<f")
 
 
 class WireError(ValueError):
-    """These bytes are no message."""
+    """The bytes are not a message."""
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:
@@ -72,6 +72,13 @@ def fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, i
             raise WireError("a field reaches beyond its message")
         yield key >> 3, kind, value, stop
         at = stop
+
+
+def messages(data: bytes, start: int, end: int, number: int) -> Iterator[tuple[int, int]]:
+    """Where the fields of that number, which hold bytes, start and end. Raises WireError."""
+    for field_number, kind, value, stop in fields(data, start, end):
+        if field_number == number and kind == BYTES:
+            yield value, stop
 
 
 def double(data: bytes, at: int) -> float:
@@ -216,9 +223,8 @@ def read_event(record: bytes) -> Event:
         elif number == 2 and kind == VARINT:
             event.step = (_varint_start(record, end), end)
         elif number == 5 and kind == BYTES:
-            for inner, inner_kind, start, stop in fields(record, value, end):
-                if inner == 1 and inner_kind == BYTES:
-                    _read_value(record, start, stop, event)
+            for start, stop in messages(record, value, end, 1):
+                _read_value(record, start, stop, event)
         elif number == 7 and kind == BYTES:
             for inner, inner_kind, status, _ in fields(record, value, end):
                 if inner == 1 and inner_kind == VARINT:
@@ -383,18 +389,14 @@ def _tensor(record: bytes, start: int, end: int) -> tuple[int, str] | None:
 def _hparams(record: bytes, start: int, end: int) -> dict[str, Any]:
     """The hyperparameters in HParamsPluginData.session_start_info."""
     config: dict[str, Any] = {}
-    for number, kind, value, stop in fields(record, start, end):
-        if number != 3 or kind != BYTES:
-            continue
-        for inner, inner_kind, at, inner_stop in fields(record, value, stop):
-            if inner == 1 and inner_kind == BYTES:
-                key, entry = "", None
-                for part, part_kind, place, part_stop in fields(record, at, inner_stop):
-                    if part == 1 and part_kind == BYTES:
-                        key = text(record, place, part_stop)
-                    elif part == 2 and part_kind == BYTES:
-                        entry = _struct_value(record, place, part_stop)
-                config[key] = entry
+    for info in messages(record, start, end, 3):
+        for entry in messages(record, *info, 1):
+            key = value = None
+            for at in messages(record, *entry, 1):
+                key = text(record, *at)
+            for at in messages(record, *entry, 2):
+                value = _struct_value(record, *at)
+            config[key or ""] = value
     return config
 
 
@@ -658,9 +660,6 @@ VERSION = b"brain.Event:2"
 """What the first record of every event file says."""
 
 _BATCH = 4096  # records whose checksums are computed together
-_WRITE_DOUBLE = struct.Struct("<d")
-_WRITE_FLOAT = struct.Struct("<f")
-_WRITE_LENGTH = struct.Struct("<Q")
 _CHECKSUM = struct.Struct("<I")
 _LARGEST_STEP = float(np.finfo(np.float32).max)
 
@@ -675,7 +674,7 @@ def event_file(names: Sequence[str], rows: Iterable[Row], created: float) -> Ite
     `names` are the tags; `created` is the unix time of what has no time of its own.
     """
     tags = [_bytes_field(_TAG, name.encode(errors="replace")) for name in names]
-    first = _WALL_TIME + _WRITE_DOUBLE.pack(created) + _bytes_field(_FILE_VERSION, VERSION)
+    first = _WALL_TIME + _DOUBLE.pack(created) + _bytes_field(_FILE_VERSION, VERSION)
     batch = [first]
     for row in rows:
         batch.append(_event(tags, row, created))
@@ -693,19 +692,13 @@ def _event(tags: Sequence[bytes], row: Row, created: float) -> bytes:
     )
     time = created if row.time != row.time else row.time
     step = row.step % 2**64  # int64, as two's complement
-    return (
-        _WALL_TIME
-        + _WRITE_DOUBLE.pack(time)
-        + _STEP
-        + _varint(step)
-        + _bytes_field(_SUMMARY, values)
-    )
+    return _WALL_TIME + _DOUBLE.pack(time) + _STEP + _varint(step) + _bytes_field(_SUMMARY, values)
 
 
 def _float32(value: float) -> bytes:
     if abs(value) > _LARGEST_STEP:  # NaN is not
         value = float("inf") if value > 0 else float("-inf")
-    return _WRITE_FLOAT.pack(value)
+    return _FLOAT.pack(value)
 
 
 def _bytes_field(key: bytes, data: bytes) -> bytes:
@@ -724,7 +717,7 @@ def _varint(value: int) -> bytes:
 
 def _framed(records: Sequence[bytes]) -> bytes:
     """The records, each between its length and its checksum."""
-    lengths = [_WRITE_LENGTH.pack(len(record)) for record in records]
+    lengths = [_LENGTH.pack(len(record)) for record in records]
     pieces: list[bytes] = []
     for length, head, record, body in zip(
         lengths, _checksums(lengths), records, _checksums(records), strict=True

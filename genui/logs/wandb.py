@@ -209,28 +209,25 @@ class WandbTail(Reader):
             if number == _CONFIG:
                 self._configure(data, value, stop)
             elif number == _RUN:
-                for inner, inner_kind, at, inner_stop in tensorboard.fields(data, value, stop):
-                    if inner == 4 and inner_kind == BYTES:
-                        self._configure(data, at, inner_stop)
+                for at in tensorboard.messages(data, value, stop, 4):
+                    self._configure(data, *at)
             elif number == _EXIT:
                 self.ended = "failed" if _first_varint(data, value, stop) else "finished"
             elif number == _OUTPUT:
-                for inner, inner_kind, at, inner_stop in tensorboard.fields(data, value, stop):
-                    if inner == 3 and inner_kind == BYTES:
-                        self._output.append(tensorboard.text(data, at, inner_stop))
+                for at in tensorboard.messages(data, value, stop, 3):
+                    self._output.append(tensorboard.text(data, *at))
 
     def _configure(self, data: bytes, start: int, end: int) -> None:
         """A ConfigRecord: what it updates."""
         config = dict(self.config)
-        for number, kind, value, stop in tensorboard.fields(data, start, end):
-            if number == 1 and kind == BYTES:
-                key, text = _item(data, value, stop)
-                name = _name(key)
-                if not name.startswith("_"):
-                    try:
-                        config[name] = msgspec.json.decode(text)
-                    except (msgspec.DecodeError, RecursionError, UnicodeError):
-                        self._damaged += 1
+        for update in tensorboard.messages(data, start, end, 1):
+            key, text = _item(data, *update)
+            name = _name(key)
+            if not name.startswith("_"):
+                try:
+                    config[name] = msgspec.json.decode(text)
+                except (msgspec.DecodeError, RecursionError, UnicodeError):
+                    self._damaged += 1
         self.config = config
 
     def _add(self) -> None:

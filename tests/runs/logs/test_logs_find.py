@@ -267,7 +267,7 @@ def test_a_folder_below_without_permission_is_noted(many: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "scandir", refused)
     found = find_logs(many)
     assert "hf" not in {summary.info.name for summary in found}
-    assert "left out what cannot be read (1)" in found.note
+    assert "unreadable logs left out (1)" in found.note
 
 
 def test_links_in_circles_end_and_nothing_is_listed_twice(many: Path):
