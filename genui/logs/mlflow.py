@@ -75,9 +75,9 @@ class MlflowTail(Reader):
         return self._damaged + too_long + len(self._refused)
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
-        """Takes in about `limit_bytes`; True if anything changed: call again until False.
+        """Reads about `limit_bytes`; True if anything changed: call again until False.
 
-        Raises GenuiError where none of its files may be read.
+        Raises GenuiError if none of its files can be read.
         """
         changed = self._read_settings()
         size = 0

@@ -1,8 +1,8 @@
-"""metrics.jsonl of genui's runs, read while it is written, and its metrics as a table.
+"""The reader of metrics.jsonl of genui's runs, and its metrics as a table.
 
-Only whole lines are taken, so a half-written line is read again when it is complete, and one that
-a restarted trainer cuts off is never counted. Of a large file the newest part is read first, so
-that a curve is there at once; then everything from the beginning.
+Only whole lines are read. A half-written line is read when it is complete, and one that a restarted
+trainer cuts off is never counted. The end of a large file is read first, so that a curve is shown
+at once; then everything from the beginning.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ from genui.runs.models import ModelInfo
 from genui.runs.series import Floats, Series, Steps
 
 NEWEST = 128 * 1024
-"""Bytes at the end of a file that are read first if it is more than twice as large."""
+"""Bytes at the end of a file that are read first, if it is more than twice as large."""
 
 _CELLS = 100_000
 """Values gathered before they go to their series; ten thousand metrics take a call each."""
@@ -35,10 +35,10 @@ class MetricsTail:
     """The series in a metrics file, brought up to date by `read`.
 
     `series` maps a metric's name to its points; the mapping is replaced, never changed, when
-    a metric appears, so another thread may iterate over one it took. Until the past is filled
-    in it holds the past read so far joined with the newest. Lines that are not records are
-    counted in `bad_lines`, values of metrics beyond MOST_SERIES in `dropped`. When the file
-    shrinks or is replaced everything starts again.
+    a metric appears, so another thread may iterate over one it took. Until the whole
+    file is read it has the beginning so far and the end. Lines that are not records are counted
+    in `bad_lines`, values of metrics beyond MOST_SERIES in `dropped`. If the file shrinks or is
+    replaced, it is read again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -79,12 +79,10 @@ class MetricsTail:
         return min(1.0, (self._past.taken + newest) / size) if size else 0.0
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
-        """Takes in what was appended, and about `limit_bytes` of what is still unread (never
-        less than the longest line). True if anything changed: call again until False to reach
-        the end.
+        """Reads what was appended, and about `limit_bytes` of the rest (at least the longest line).
+        True if anything changed: call again until False to reach the end.
 
-        A file that is not there, yet or any more, changes nothing. Raises GenuiError where it
-        may not be read.
+        A missing file changes nothing. Raises GenuiError if it cannot be read.
         """
         if not self._past.taken and self._newest is None:
             start = _size(self.path) - NEWEST
@@ -113,7 +111,7 @@ class MetricsTail:
 
 
 class _Part(LineReader):
-    """What was read from some offset on."""
+    """The series from an offset on."""
 
     def __init__(self, path: Path, start: int = 0) -> None:
         self._start = start
@@ -131,7 +129,7 @@ class _Part(LineReader):
         return max(0, self.lines.offset - self._start)
 
     def followed_by(self, later: "_Part") -> Mapping[str, Series]:
-        """The series of both, `later` having been written after this."""
+        """The series of both parts; `later` follows this one."""
         both: dict[str, Series] = {}
         nothing = Series()
         for name in (*self.series, *later.series):

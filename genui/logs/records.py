@@ -1,4 +1,4 @@
-"""Records, which are dicts as JSON has them, out of lines."""
+"""Records from lines: dicts, as in JSON."""
 
 import json
 import math
@@ -9,7 +9,7 @@ import msgspec
 
 STEP_KEYS = ("step", "_step", "global_step", "trainer/global_step", "iter", "iteration", "steps",
              "batch", "epoch")  # fmt: skip
-"""Names of a step in somebody's log, the surest first; one in capitals is the same."""
+"""Names of the step in logs, the most certain first; case is ignored."""
 
 Record = dict[str, Any]
 
@@ -17,7 +17,7 @@ _DEEPEST = 8  # levels of nesting that become a name with slashes
 _SPELLED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-"""Half of a character beyond U+FFFF, as JSON escapes it; on its own it is no text."""
+"""A surrogate, half of a character beyond U+FFFF; alone it cannot be encoded."""
 
 _EMPTY = re.compile(rb"^[ \t\r]*\n", re.MULTILINE)
 
@@ -25,7 +25,7 @@ _decoder = msgspec.json.Decoder(Record)
 
 
 def decode_lines(lines: bytes) -> tuple[list[Record], int]:
-    """The records in whole lines, and the number of lines that are none."""
+    """The records in whole lines, and the number of other lines."""
     try:
         records = _decoder.decode_lines(lines)
     except (msgspec.DecodeError, RecursionError, UnicodeError):
@@ -40,8 +40,8 @@ def decode_lines(lines: bytes) -> tuple[list[Record], int]:
 def one_a_line(count: int, lines: bytes) -> bool:
     """Whether that many records were decoded from as many lines.
 
-    Two records on one line are damage, and must not make up for an empty line: damage counts the
-    same in whatever pieces a file is read.
+    Two records on one line are damage, and must not balance an empty line: the count of damaged
+    lines must not depend on the pieces in which a file is read.
     """
     if count != lines.count(b"\n"):
         return False
@@ -50,9 +50,9 @@ def one_a_line(count: int, lines: bytes) -> bool:
 
 
 def decode_record(text: bytes) -> Record | None:
-    """One record, also in Python's own dialect with a bare NaN; None for anything else.
+    """One record, also with a bare NaN as Python writes it; None for anything else.
 
-    Its names can be written as UTF-8: half a surrogate pair in one becomes "?".
+    Its names can be encoded as UTF-8: a lone surrogate becomes "?".
     """
     try:
         return _decoder.decode(text)
@@ -76,7 +76,7 @@ def flatten(record: Record) -> Record:
 
 
 def number(cell: object) -> float | None:
-    """A JSON number, or one of the spellings JSON has no number for; True is none."""
+    """A number, also "NaN", "Infinity" and "-Infinity"; None for anything else and for bools."""
     if isinstance(cell, bool):
         return None
     if isinstance(cell, int | float):

@@ -1,4 +1,4 @@
-"""The points that a reader has read: series by name, and the steps that were written again."""
+"""The series that a reader has read, and the steps that were logged again."""
 
 from collections.abc import Iterable, Mapping
 
@@ -7,31 +7,31 @@ import numpy as np
 from genui.runs.series import Floats, Series, Steps, is_rising
 
 MOST_SERIES = 20_000
-"""Metrics kept; a log of a training has fewer names."""
+"""The number of metrics that are kept."""
 
 MOST_OVERLAPS = 100
-"""Spans kept; a log that goes back more often is out of order, not resumed."""
+"""The number of spans that are kept; a log with more is out of order, not resumed."""
 
 Column = tuple[str, Steps, Floats, Floats]
-"""A metric's name and its points in the order of writing: steps, values, unix times."""
+"""A metric's name and its points in the order of the log: steps, values, unix times."""
 
 
 class SeriesStore:
-    """The series of a log as far as it was read, each with a point at least.
+    """The series of a log, each with at least one point.
 
-    `series` is replaced, never changed, when a metric appears or goes, and so is `overlaps`: the
-    spans, first and last step, that were written again after going back, of all metrics together.
-    `dropped` counts the values left out because there were more than MOST_SERIES metrics.
+    `series` is replaced, never changed, when a metric appears or is removed. So is `overlaps`: the
+    ranges of steps, (first, last), that were logged again, of all metrics together. `dropped`
+    counts the values of metrics beyond MOST_SERIES.
     """
 
     def __init__(self) -> None:
         self.series: Mapping[str, Series] = {}
         self.overlaps: tuple[tuple[int, int], ...] = ()
         self.dropped = 0
-        self._every: dict[str, Series] = {}  # also those without a point, as a resume leaves them
+        self._every: dict[str, Series] = {}  # also those that lost all points in a resume
 
     def add(self, columns: Iterable[Column]) -> None:
-        """Adds points, of which later ones win over earlier ones. Steps are 0 or more."""
+        """Adds points; the later value of a step counts. Steps are 0 or more."""
         filled = [column for column in columns if len(column[1])]
         known = self._every
         new = dict.fromkeys(name for name, *_ in filled if name not in known)
@@ -54,8 +54,7 @@ class SeriesStore:
             self._show()
 
     def forget_after(self, step: int) -> None:
-        """Drops the points of steps later than `step`, and the metrics that have no other: what
-        follows replaces them."""
+        """Drops the points of steps later than `step`, and the metrics that have no other."""
         for series in self._every.values():
             series.forget_after(step)
         self._show()
@@ -64,20 +63,19 @@ class SeriesStore:
         self.series = {name: series for name, series in self._every.items() if len(series)}
 
     def _compare(self, written: int, steps: Steps) -> None:
-        """Notes where the steps go back."""
+        """Adds the ranges in which the steps go back to `overlaps`."""
         before = np.concatenate((np.array([written], np.int64), steps[:-1]))
         back = steps < before
         if back.any():
-            # Between two places where it goes back the steps ascend, so what is before such a
-            # place is the last step written until then.
+            # Between two such places the steps ascend, so the step before one is the last.
             self.overlaps = merge_spans(
                 [*self.overlaps, *zip(steps[back].tolist(), before[back].tolist(), strict=True)]
             )
 
 
 def merge_spans(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """The same steps as ascending spans that do not touch; one single span where there would be
-    more than MOST_OVERLAPS."""
+    """The spans merged and in ascending order; a single span if there would be more than
+    MOST_OVERLAPS."""
     result: list[tuple[int, int]] = []
     for first, last in sorted(spans):
         if result and first <= result[-1][1] + 1:

@@ -1,8 +1,7 @@
-"""A CSV file with a header: Lightning's metrics.csv, Keras's CSVLogger and their kin.
+"""CSV files with a header, such as Lightning's metrics.csv and those of Keras's CSVLogger.
 
 Rows may be sparse: Lightning writes one for training and one for validation at the same step.
-It also writes the whole file again under a longer header when a metric appears, which is seen
-as another file.
+It also rewrites the file with a longer header when a metric appears; it is then read again.
 """
 
 import csv
@@ -16,8 +15,7 @@ from genui.logs.text import LineReader, numbers_of, parse_step, step_key, time_k
 
 
 class CsvTail(LineReader):
-    """The numbers in a CSV file that has a column with the step; `read` raises GenuiError where
-    it has none."""
+    """The metrics of a CSV file; `read` raises GenuiError if it has no column for the step."""
 
     def _forget(self) -> None:
         super()._forget()
@@ -30,7 +28,7 @@ class CsvTail(LineReader):
         self._add(_text(lines).split("\n"))
 
     def _add_rest(self) -> bool:
-        """Adds a last row that has no newline, once it can hardly be half of one."""
+        """Adds a last row without a newline, once it has all its columns."""
         line = _text(self.lines.rest())
         if not line or [len(row) for row in _rows([line], self._delimiter)] != [len(self._names)]:
             return False
@@ -76,7 +74,7 @@ class CsvTail(LineReader):
 
 
 def header(line: str) -> tuple[list[str], str]:
-    """The names of the columns, and what is between them."""
+    """The names of the columns, and the delimiter."""
     line = line.lstrip("\ufeff")
     delimiter = max(",;\t", key=line.count)
     names = next(iter(_rows([line], delimiter)), [])

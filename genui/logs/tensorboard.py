@@ -436,9 +436,9 @@ class EventsTail(Reader):
         return sum(file.bad for file in self._files.values())
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
-        """Takes in about `limit_bytes`; True if anything changed: call again until False.
+        """Reads about `limit_bytes`; True if anything changed: call again until False.
 
-        Raises GenuiError where it may not be read or is of another program; of several files one
+        Raises GenuiError if it cannot be read or another program wrote it; of several files one
         at least has to be an event file.
         """
         changed = False

@@ -1,4 +1,4 @@
-"""JSON lines: which field is the step and which the time, records as columns, and their reader."""
+"""JSON lines: the fields of the step and the time, records as columns, and the reader."""
 
 import math
 from abc import ABC, abstractmethod
@@ -35,12 +35,12 @@ _UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))  # from this on: nano-, micro-,
 
 
 def step_key(record: Mapping[str, Any]) -> str | None:
-    """The name of the step in a record like this, if it has one that is a whole number."""
+    """The name of the step in a record, if it has one that is a whole number."""
     return _first(record, STEP_KEYS, lambda cell: parse_step(cell) is not None)
 
 
 def time_key(record: Mapping[str, Any]) -> str | None:
-    """The name of the time of day in a record like this."""
+    """The name of the time in a record, if it has one."""
     return _first(record, TIME_KEYS, lambda cell: not math.isnan(unix_time(cell)))
 
 
@@ -95,8 +95,7 @@ def times_of(cells: Sequence[object]) -> Floats:
 
 
 def numbers_of(cells: Sequence[Any]) -> tuple[Floats, NDArray[np.bool_]]:
-    """The numbers [cells] that texts, bytes or None stand for: NaN where there is none, and where
-    there is one."""
+    """The numbers [cells] of texts, bytes or None, NaN for other values, and a mask of numbers."""
     try:
         return np.array(list(map(float, cells))), np.ones(len(cells), bool)
     except (TypeError, ValueError):
@@ -131,11 +130,10 @@ def _first(
 def columns(
     records: Sequence[Record], steps: Steps, times: Floats, skip: Collection[str]
 ) -> list[Column]:
-    """The metrics of some records, of which `steps` and `times` [records] are known already.
+    """The metrics of records with the given `steps` and `times` [records].
 
-    Numbers count, and the words "NaN", "Infinity" and "-Infinity" (JSON has no numbers for
-    them); what is nested is named with slashes, "train/loss"; anything else is no metric.
-    They come in the order in which they first appear.
+    Metrics are numbers and the words "NaN", "Infinity" and "-Infinity"; nested ones are named
+    with slashes, "train/loss". They are in the order in which they first appear.
     """
     names = [name for name in dict.fromkeys(chain.from_iterable(records)) if name not in skip]
     if 2 * sum(map(len, records)) < len(names) * len(records):
@@ -162,7 +160,7 @@ def columns(
 def _sparse(
     records: Sequence[Record], steps: Steps, times: Floats, skip: Collection[str]
 ) -> list[Column]:
-    """The same cell by cell: for many names of which a record has few."""
+    """The same cell by cell, for many names of which each record has few."""
     cells: dict[str, tuple[list[int], list[float]]] = {}
     for index, record in enumerate(records):
         for name, cell in flatten(record).items():
@@ -187,10 +185,10 @@ _NAN = float("nan")
 
 
 class Shapes:
-    """Decodes lines by the shape of those before them.
+    """Decodes lines with a struct of the fields of earlier lines.
 
-    A shape that does not fit is tried again only after more and more misses, so that a log of
-    ever other records costs little more than without.
+    After each misfit it is tried again later, with growing delays, so that a log whose records
+    all differ takes little longer.
     """
 
     def __init__(self) -> None:
@@ -199,7 +197,7 @@ class Shapes:
         self._wait = self._patience = 0
 
     def decode(self, lines: bytes) -> list[Column] | None:
-        """The metrics of the lines, or None where any of them has another shape."""
+        """The metrics of the lines; None if any of them has other fields."""
         if self._decoder is None or self._wait:
             self._wait = max(0, self._wait - 1)
             return None
@@ -217,7 +215,7 @@ class Shapes:
         return None
 
     def learn(self, columns: Collection[Column]) -> None:
-        """Takes the names of metrics that were decoded otherwise into the shape."""
+        """Adds the names of metrics to the struct."""
         names = self._names.union(column[0] for column in columns)
         if names == self._names or len(names) > _MOST_NAMES:
             return
@@ -257,7 +255,7 @@ class Shapes:
 
 
 class LineReader(Reader, ABC):
-    """Reads whole lines, and a last one without a newline where it is certainly whole."""
+    """Reads whole lines, and a last one without a newline if it is certainly complete."""
 
     def __init__(self, path: Path, offset: int = 0) -> None:
         self.lines = LineFile(path, offset)
@@ -269,9 +267,9 @@ class LineReader(Reader, ABC):
         return self._damaged + self.lines.too_long
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
-        """Takes in about `limit_bytes`; True if anything changed: call again until False.
+        """Reads about `limit_bytes`; True if anything changed: call again until False.
 
-        Raises GenuiError where it may not be read or is no such log.
+        Raises GenuiError if it cannot be read or has another format.
         """
         changed = self.restarted = False
         while limit_bytes > 0:
@@ -300,9 +298,8 @@ class LineReader(Reader, ABC):
 
 
 # --- Files of JSON records, one a line ----------------------------------------------------------
-# The step is the first name of STEP_KEYS that a record has; in a file without one it is the
-# number of the record. Records before the first with a step, and later ones without it, are
-# counted as bad.
+# The step is the first of STEP_KEYS that a record has, or the number of the record in a file
+# without one. Records before the first with a step, and later ones without it, count as bad.
 
 
 class JsonlTail(LineReader):
@@ -320,7 +317,7 @@ class JsonlTail(LineReader):
         self._add(records)
 
     def _add_rest(self) -> bool:
-        """Adds a last record that has no newline: no part of an object is one itself."""
+        """Adds a last record without a newline: a part of a JSON object is never one."""
         record = decode_record(self.lines.rest(settled=0))
         if record is None:
             return False

@@ -225,9 +225,9 @@ class TrackioTail(Reader):
         self._last = 0  # id of the last row read
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
-        """Takes in about `limit_bytes`; True if anything changed: call again until False.
+        """Reads about `limit_bytes`; True if anything changed: call again until False.
 
-        Raises GenuiError where it may not be read or is no trackio project.
+        Raises GenuiError if it cannot be read or is not a trackio project.
         """
         try:
             about = self._database.stat()

@@ -142,9 +142,9 @@ class WandbTail(Reader):
         return tuple("".join(self._output).splitlines())
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
-        """Takes in about `limit_bytes`; True if anything changed: call again until False.
+        """Reads about `limit_bytes`; True if anything changed: call again until False.
 
-        Raises GenuiError where it may not be read or is of another program.
+        Raises GenuiError if it cannot be read or another program wrote it.
         """
         changed = False
         while limit_bytes > 0:

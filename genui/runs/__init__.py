@@ -1,1 +1,1 @@
-"""What a run is on disk: written, tailed, locked, steered and listed. No torch, no terminal."""
+"""A run on disk: its files, its lock, its control commands, the list of runs. No torch."""

@@ -1,18 +1,18 @@
 """Alerts of a training: not-a-number values, divergence, collapse, stall, crash and finish.
 
-The rule of divergence, a training loss that left its level and does not come back, over blocks of 8
-successive values. The median stands for a block, so that single spikes are not seen at all; the
-level is the median of the 16 blocks before a block, and the best level the lowest there was. A
-block is *high* when it is both
+Divergence is a training loss that rose from its level and does not return. The rule uses blocks of
+8 successive values. A block is represented by its median, so single spikes are ignored. The level
+is the median of the 16 blocks before a block, and the best level is the lowest so far. A block is
+*high* if it is both
 
-- over the level by half of it and by a quarter of all that was gained since the first block,
-  or over the best level by all of it and by half of what was gained. The second sees what
-  climbs too slowly for the first. The gain keeps a loss that fell from 2.3 to 1e-5 free to
-  jump to 1e-3, and a learning rate that restarts warmly to take back a part;
-- over that level by 6 robust standard deviations: the usual one of the 16 blocks, each by its
-  median absolute deviation · 1.4826 or by how far the fourth block before was, the larger.
+- above the level by half of it and by a quarter of the improvement since the first block, or
+  above the best level by all of it and by half of the improvement. The second condition detects
+  slow rises. The improvement is included so that a loss that fell from 2.3 to 1e-5 may jump to
+  1e-3, and a warm restart of the learning rate is not reported;
+- above that level by 6 robust standard deviations: the median over the 16 blocks of the larger of
+  the median absolute deviation · 1.4826 and the distance to the fourth block before.
 
-Divergence is 3 high blocks, one after another. There is none before 9 blocks.
+Divergence is 3 high blocks in a row, after at least 9 blocks.
 """
 
 import re
@@ -38,8 +38,8 @@ EVER = (1.0, 0.5)
 
 _MAD_TO_SIGMA = 1.4826
 _LOSS = re.compile(r"loss|nll|cross.?entropy|\bce\b|\bmse\b", re.IGNORECASE)
-# Rising on held-out data is overfitting, which is not this; adversarial and reinforcement
-# losses have no direction of their own.
+# A rise on held-out data is overfitting, not divergence; adversarial and reinforcement losses
+# have no expected direction.
 _NOT_TRAINING = re.compile(
     r"(?<![a-z])(val|valid|validation|eval|evaluation|test|dev|holdout"
     r"|[gd](?=.?loss)|(?<=loss[_/.-])[gd]|gen|generator|disc|discriminator|critic|adv|adversarial|gan"
@@ -49,7 +49,7 @@ _NOT_TRAINING = re.compile(
 
 
 def is_training_loss(name: str) -> bool:
-    """Whether a metric of that name should fall while a training goes well."""
+    """Whether a metric of that name should fall in a training."""
     return bool(_LOSS.search(name)) and not _NOT_TRAINING.search(name)
 
 
@@ -146,23 +146,23 @@ def _median(rows: Floats) -> Floats:
     return np.sort(rows, axis=1)[:, middle - 1 : middle + 1].mean(axis=1)
 
 
-# --- Whether a generator has collapsed: its samples have come to cover far less than they did -
-# Of metrics that a training should raise and then hold: `coverage`, the share of held-out
-# samples that have a generated one near them, and `variety`, how far the samples of a batch are
-# from one another, measured against the data's.
+# --- Collapse of a generator ----------------------------------------------------------------------
+# It is detected on metrics that should rise and stay: `coverage`, the share of held-out samples
+# with a generated one near them, and `variety`, the distance between samples of a batch relative
+# to that of the data.
 #
-# The rule: two values, one after the other, under half of the best before them, where that best
-# is not too small. It is reported again only after half of the best was reached again.
+# The rule: two values in a row below half of the best before them, if that best is not too small.
+# It is reported again only after half of the best was reached again.
 
 SHARE = 0.5  # of the best value
 LOW_VALUES = 2
-LEAST_BEST = 0.1  # below it there was nothing to lose
+LEAST_BEST = 0.1  # a smaller best is ignored
 
 _WATCHED = re.compile(r"(?<![a-z])(coverage|variety)(?![a-z])", re.IGNORECASE)
 
 
 def should_hold(name: str) -> bool:
-    """Whether a metric of that name tells of a collapse when it falls."""
+    """Whether a fall of a metric of that name is a collapse."""
     return bool(_WATCHED.search(name))
 
 
@@ -202,7 +202,7 @@ class Falling:
 
 
 # --- All alerts of a run, each once -------------------------------------------------------------
-# Every look costs what is new since the last; nothing is read from disk here.
+# The cost is proportional to the new points; nothing is read from disk here.
 
 Kind = Literal["nan", "divergence", "collapse", "stall", "crash", "finish"]
 Points = tuple[Steps, Floats, Floats]
@@ -210,16 +210,16 @@ Points = tuple[Steps, Floats, Floats]
 
 STALL_SECONDS = 60.0
 STALL_INTERVALS = 10
-"""A stall is no new record for the longest of: STALL_SECONDS, STALL_INTERVALS times the median
-interval of the last 64 records, and 1.5 times the longest of the last 1,000 (which an evaluation
-or a checkpoint takes)."""
+"""A stall is no new record for the longest of STALL_SECONDS, STALL_INTERVALS times the median
+interval of the last 64 records, and 1.5 times the longest of the last 1,000 (an evaluation or a
+checkpoint)."""
 
 _RECENT = 64
 _LONG_AGO = 1000
 _FEWEST_GAPS = 3
 _NAMED = 3  # metrics named in one line
 _EXPECTING = frozenset({"running", "writing", "quiet"})
-"""States in which records should come; a log of another tool has only the last two."""
+"""States in which records are expected; logs of other tools have only the last two."""
 
 
 @dataclass(frozen=True)
@@ -233,9 +233,9 @@ class Alert:
 
 
 class Alerts:
-    """The alerts of one run or log, by a look now and then.
+    """The alerts of one run or log; `look` is called repeatedly.
 
-    `clock` gives unix time, and `ticks` seconds that no change of the clock moves.
+    `clock` gives unix time, `ticks` monotonic seconds.
     """
 
     def __init__(
@@ -249,10 +249,10 @@ class Alerts:
     def look(
         self, summary: RunSummary, series: Mapping[str, Points], whole: bool = False
     ) -> list[Alert]:
-        """What is new since the last look, in the order it happened. Never raises.
+        """The new alerts since the last call, in order. Never raises.
 
-        `whole` says that the series are all that the log has by now. Only then can a stall be
-        reported that began before the first look; else the silence is counted from there.
+        `whole` says that the log was read to its end. Only then can a stall be reported that
+        began before the first call.
         """
         grown: list[Points] = []
         broken: list[tuple[int, float, str]] = []
@@ -313,7 +313,7 @@ class Alerts:
 
 
 class _Metric:
-    """What was already seen of one metric."""
+    """The state of one metric between calls."""
 
     def __init__(self, name: str) -> None:
         self._is_loss = is_training_loss(name)
@@ -326,20 +326,20 @@ class _Metric:
 
     @property
     def newest(self) -> int:
-        """The last step seen; -1 where there is none."""
+        """The last step; -1 if there is none."""
         steps = self._seen[0]
         return int(steps[-1]) if len(steps) else -1
 
     def fresh(self, points: Points) -> Points:
-        """The points that were not there at the last call: all of them where what was there
-        is no longer as it was, after a resume or where the past was filled in."""
+        """The new points since the last call; all points if earlier ones have changed, after a
+        resume or while the past is being read."""
         seen, self._seen = self._seen, points
         if _begins_with(points, seen):
             known = len(seen[0])
             return points[0][known:], points[1][known:], points[2][known:]
         self._divergence = Divergence()
         self._falling = Falling() if self._falling is not None else None
-        # What was reported of steps that are no longer there may happen again.
+        # Alerts of steps that were undone may be reported again.
         if self._not_finite is not None and self.newest < self._not_finite:
             self._not_finite = None
         if self._rose is not None and self.newest < self._rose:
@@ -375,7 +375,7 @@ class _Metric:
 
 
 class _Stall:
-    """Whether records have ceased to come."""
+    """Whether records have stopped."""
 
     def __init__(self, clock: Callable[[], float], ticks: Callable[[], float]) -> None:
         self._clock = clock
@@ -386,10 +386,10 @@ class _Stall:
         self._reported = False
 
     def look(self, state: str, grown: Sequence[Points], whole: bool) -> str | None:
-        """How long there was no record, in words, when that has just become a stall.
+        """How long there was no record, as text, when a stall begins; else None.
 
-        `grown` are the metrics that have new points. Another tool's log may be quiet because
-        it ended without saying so: it stalls only if it was written to while we looked.
+        `grown` are the metrics with new points. A log of another tool may be quiet because it
+        has ended, so it stalls only if it grew since the first call.
         """
         now = self._ticks()
         if grown:
@@ -412,7 +412,7 @@ class _Stall:
 
 
 def _patience(times: Floats) -> float:
-    """Seconds without a record that are a stall, from the unix times of the records so far."""
+    """The seconds without a record that are a stall, by the times of the records."""
     recent = times[-_LONG_AGO - 1 :]
     gaps = np.diff(recent[np.isfinite(recent)])
     gaps = gaps[gaps >= 0]  # a clock that was set back
@@ -423,7 +423,7 @@ def _patience(times: Floats) -> float:
 
 
 def _begins_with(points: Points, seen: Points) -> bool:
-    """Whether what was seen is still there, unchanged, at the start of `points`."""
+    """Whether `points` begins with the points `seen` before, unchanged."""
     known = len(seen[0])
     if known > len(points[0]):
         return False

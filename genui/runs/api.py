@@ -27,9 +27,9 @@ _MISSING: Any = object()
 
 
 class Config(dict[str, Any]):
-    """A dict whose keys are attributes too, unless a dict has a method of that name.
+    """A dict whose keys are attributes too, except names of dict methods.
 
-    `changed` is called after every change made by the script; it may not raise.
+    `changed` is called after every change by the script; it may not raise.
     """
 
     def __init__(self, values: Mapping[str, Any], changed: Callable[[], None]) -> None:
@@ -66,7 +66,7 @@ class Config(dict[str, Any]):
         return dict, (dict(self),)  # a copy in another process changes no run
 
     def update(self, values: Any = (), /, allow_val_change: Any = None, **more: Any) -> None:
-        """Takes over a dict, a Namespace or a dataclass.
+        """Adds the fields of a dict, a Namespace or a dataclass.
 
         `allow_val_change` is for scripts written for wandb: here every value may change.
         """
@@ -94,10 +94,9 @@ class Config(dict[str, Any]):
 
 
 def fields_of(values: Any) -> dict[str, Any]:
-    """The hyperparameters in whatever a script keeps them in.
+    """The hyperparameters of a mapping, pairs, a dataclass, a pydantic model or a Namespace.
 
-    A mapping, pairs, a dataclass, a pydantic model or an argparse Namespace. Raises TypeError or
-    ValueError for anything else, as `dict` does.
+    Raises TypeError or ValueError for anything else, as `dict` does.
     """
     if values is None:
         return {}
@@ -112,9 +111,9 @@ def fields_of(values: Any) -> dict[str, Any]:
 
 
 def small_data(values: Mapping[str, Any], say: Callable[[str, str], None]) -> dict[str, Any]:
-    """As JSON data, and none at all where the file would be too long for a reader.
+    """The values as JSON data; empty if the file would be too large for a reader.
 
-    `say` then gets (about, line). Never raises.
+    `say` is then called with (about, line). Never raises.
     """
     data = plain_data(dict(values))
     if len(msgspec.json.encode(data)) < SMALL // 2:
@@ -124,7 +123,7 @@ def small_data(values: Mapping[str, Any], say: Callable[[str, str], None]) -> di
 
 
 def plain_data(value: Any, depth: int = 0) -> Any:
-    """`value` as JSON data; what JSON has no word for becomes its text. Never raises."""
+    """`value` as JSON data; other types become text. Never raises."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -159,9 +158,9 @@ def _text(value: Any) -> str:
     return text[:_LONGEST_TEXT].encode(errors="replace").decode()
 
 
-# --- What a script written for wandb may call and genui has nothing for -----------------------
-# `import genui as wandb` must not break a training over `wandb.watch(model)`: each of these
-# says once that it does nothing, and does nothing.
+# --- Functions of wandb that genui does not have ------------------------------------------------
+# `import genui as wandb` must not break a training because of `wandb.watch(model)`: these do
+# nothing, and print one line, once.
 
 
 def _words(text: str) -> frozenset[str]:
@@ -173,7 +172,7 @@ FUNCTIONS = _words(
     "alert define_metric link_artifact log_artifact log_code log_model login mark_preempting "
     "plot restore save setup teardown unwatch use_artifact use_model util watch"
 )
-"""Names of wandb's (https://docs.wandb.ai/models/ref/python) that mean nothing here."""
+"""Names of wandb (https://docs.wandb.ai/models/ref/python) that do nothing here."""
 
 KEYWORDS = _words(
     "allow_val_change anonymous auto_log_cpu auto_log_gpu bucket_id config_exclude_keys "
@@ -182,11 +181,11 @@ KEYWORDS = _words(
     "server_url settings space_id sync_tensorboard tags tensorboard webhook_min_level "
     "webhook_url"
 )
-"""Arguments of wandb.init and trackio.init that mean nothing here."""
+"""Arguments of wandb.init and trackio.init that do nothing here."""
 
 
 class Ignored:
-    """Stands in for an object of wandb's: every call and attribute gives it again; it is false."""
+    """Replaces an object of wandb: every call and attribute returns itself; it is false."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Self:
         return self
@@ -206,22 +205,22 @@ class Ignored:
         return None
 
 
-# --- What the list of runs shows of a script's run: its step, its speed and its losses ---------
+# --- The step, speed and losses of a script's run, for the list of runs ------------------------
 
 _LOSSES = ("loss", "train_loss", "train/loss")
 _VAL_LOSSES = ("val_loss", "val/loss", "eval_loss", "eval/loss", "valid_loss", "valid/loss")
 _BEATS = 10
-"""Heartbeats, each about a second, over which the speed is taken."""
+"""Heartbeats, each about a second, over which the speed is measured."""
 
 
 class StatusFields:
-    """Fields of Status, from what was logged last."""
+    """Fields of Status from the newest records."""
 
     def __init__(self) -> None:
         self._recent: deque[tuple[float, int]] = deque(maxlen=_BEATS)  # (monotonic time, step)
 
     def fields(self, step: int, values: Mapping[str, Any]) -> dict[str, Any]:
-        """`values` are the newest of every metric, as metrics.jsonl spells them."""
+        """`values` are the newest of every metric, as in metrics.jsonl."""
         now = time.monotonic()
         if self._recent and step < self._recent[-1][1]:
             self._recent.clear()  # went back
@@ -240,22 +239,21 @@ def _first(names: tuple[str, ...], values: Mapping[str, Any]) -> float | None:
         return None
 
 
-# --- A run that a training script writes itself: what `genui.init` returns --------------------
-# Nothing here raises into the training. What cannot be done is noted on stderr in one line, once,
-# and the next call is tried afresh. What `log` has returned for is in the file as a whole line, so
-# `kill -9` costs nothing.
+# --- A run that a training script writes itself: the result of `genui.init` -------------------
+# Nothing here raises into the training. A failure is one line on stderr, once, and the next call is
+# tried again. When `log` returns, its line is in the file, so `kill -9` loses nothing.
 
 Ending = Literal["finished", "failed", "stopped"]
 
 LONGEST_LINE = 1024 * 1024
-"""Bytes; a reader skips a longer line, so such a record is written in parts."""
+"""Bytes; readers skip longer lines, so a longer record is written in parts."""
 
 
 class Run:
     """One run of a training script; every method may be called from any thread.
 
-    `config` is a dict whose changes go into run.json; `summary` holds the newest value of every
-    metric and what the script adds to it, and goes into summary.json.
+    Changes of the dict `config` are saved in run.json. `summary` has the newest value of every
+    metric and what the script adds; it is saved in summary.json.
     """
 
     def __init__(
@@ -265,8 +263,8 @@ class Run:
         project: str = "",
         config: Mapping[str, Any] | None = None,
     ) -> None:
-        """`folder` is a run just created, or None for a run that is written nowhere. Raises
-        GenuiError where the folder cannot be written."""
+        """`folder` is a new run, or None for a run that is not saved. Raises GenuiError if the
+        folder cannot be written."""
         self.name = name
         self.project = project
         self.config = Config(config or {}, self._save_config)
@@ -293,12 +291,12 @@ class Run:
 
     @property
     def id(self) -> str:
-        """What `genui inspect` and `genui stop` call it; empty for a run written nowhere."""
+        """The id for `genui inspect` and `genui stop`; empty for a run that is not saved."""
         return self._folder.id if self._folder else ""
 
     @property
     def dir(self) -> str:
-        """Its folder; empty for a run written nowhere."""
+        """Its folder; empty for a run that is not saved."""
         return str(self._folder.path) if self._folder else ""
 
     @property
@@ -308,14 +306,14 @@ class Run:
 
     @property
     def step(self) -> int:
-        """The step that a log without one gets next."""
+        """The step of the next log that has none."""
         return self._next
 
     @property
     def stop_requested(self) -> bool:
-        """Whether someone pressed stop in the app or ran `genui stop`: known within a second.
+        """Whether someone pressed stop in the app or ran `genui stop`, at most a second ago.
 
-        The script decides what to do about it; such a run ends as "stopped".
+        The script decides when to stop; the run then ends as "stopped".
         """
         return self._stop_requested
 
@@ -328,10 +326,10 @@ class Run:
     ) -> None:
         """Writes the metrics, images (`Image`) and texts (`Text` or strings) of one step.
 
-        Nested dicts become names with "/". Without `step` the run counts by itself: each log is
-        the next step, unless `commit=False` says that more of this one follows. With `step` the
-        next log without one belongs to it too, unless `commit=True`: as wandb has it, but for
-        that everything is written at once.
+        Nested dicts become names with "/". Without `step` each log is the next step, unless
+        `commit=False`: then the next log belongs to the same step. With `step` the next log
+        without one belongs to it too, unless `commit=True`. This is as in wandb, but everything
+        is written at once.
         """
         if self._ended or self._writer is None:
             self._note_loss()
@@ -354,15 +352,15 @@ class Run:
         self._safely("console", lambda writer: writer.say(line))
 
     def finish(self, exit_code: int | None = None, **ignored: Any) -> None:
-        """Ends the run: "failed" for an exit code other than 0, "stopped" where that was asked
-        for, else "finished". Again is harmless."""
-        if json_value(exit_code):  # not its truth, which an array has not
+        """Ends the run: "failed" for an exit code other than 0, "stopped" after a stop request,
+        else "finished". A second call does nothing."""
+        if json_value(exit_code):  # not `if exit_code`, which fails for an array
             self.end("failed", f"exit code {exit_code}")
         else:
             self.end("stopped" if self._stop_requested else "finished")
 
     def fail(self, error: BaseException) -> None:
-        """Ends the run as the exception says that is leaving the script."""
+        """Ends the run by the exception that ends the script."""
         if isinstance(error, SystemExit):
             self.finish_with(error.code)
         elif isinstance(error, KeyboardInterrupt):
@@ -371,14 +369,14 @@ class Run:
             self.end("failed", one_line(error))
 
     def finish_with(self, code: object) -> None:
-        """`finish`, by what was given to sys.exit: nothing, a number or a message."""
+        """`finish` with the argument of sys.exit: nothing, a number or a message."""
         if isinstance(code, str):
             self.end("failed", " ".join(code.split()))
         else:
             self.finish(code if isinstance(code, int) else None)
 
     def end(self, state: Ending, error: str = "") -> None:
-        """Ends the run in that state, with the line that says why it failed."""
+        """Ends the run in that state, with an error of one line."""
         if self._ended:  # perhaps by a fork, which leaves the guard to a thread that is gone
             return
         with self._guard:
@@ -391,8 +389,8 @@ class Run:
             self._safely("end", lambda w: w.__exit__(None, None, None))
 
     def detach(self) -> None:
-        """In a child after a fork: the run is the parent's, and here it is over."""
-        # The descriptors of a run that has ended are closed, and may be another file's by now.
+        """In a child after a fork: ends the run here; it belongs to the parent."""
+        # The descriptors of a run that has ended are closed, and may now belong to other files.
         if self._writer is not None and not self._ended:
             self._writer.abandon()
         self._ended, self._writer = True, None
@@ -425,7 +423,7 @@ class Run:
         return self
 
     def __reduce__(self) -> tuple[Callable[..., "Run"], tuple[None, str, str, dict[str, Any]]]:
-        """What is sent to another process logs nowhere: the run is this one's."""
+        """A copy in another process is a run that is not saved."""
         return Run, (None, self.name, self.project, plain_data(dict(self.config)))
 
     def _log(
@@ -458,7 +456,7 @@ class Run:
         return whole
 
     def _sort(self, values: Mapping[Any, Any], record: dict[str, Any]) -> bool:
-        """Puts numbers into the record and media aside; True if there was any of the latter."""
+        """Adds numbers to the record and media to the samples; True if there were media."""
         shown = False
         for key, value in flatten(values):
             name = self._names[key]
@@ -522,7 +520,7 @@ class Run:
             atomic_write(writer.run.summary, data, durable=False)
 
     def _note_loss(self) -> None:
-        """Notes once that the run is over and nothing is logged."""
+        """Prints once that the run has ended and the log is lost."""
         if self._ended and self._writer is not None:
             self._notes.say("over", f"run {self.id} has ended: what is logged now is lost")
 
@@ -535,7 +533,7 @@ class Run:
                     self._notes.say(about, one_line(error))
 
     def _has_folder(self) -> bool:
-        """Whether the run's folder is still there; notes once that it is gone."""
+        """Whether the folder of the run exists; prints once if it was removed."""
         exists = self._folder is None or self._folder.path.is_dir()
         if not exists:
             self._notes.say("gone", f"{self.dir} was removed: nothing more is written for this run")
@@ -543,14 +541,14 @@ class Run:
 
 
 # --- `genui.init`, `genui.log` and `genui.finish`: one run a process, ended with the process --
-# The call is that of wandb (https://docs.wandb.ai/models/ref/python) and trackio
-# (https://huggingface.co/docs/trackio), so `import genui as wandb` is the whole switch.
+# The calls are those of wandb (https://docs.wandb.ai/models/ref/python) and trackio
+# (https://huggingface.co/docs/trackio), so `import genui as wandb` is enough to switch.
 
 _notes = Notes()
 
 
 class _Process:
-    """The runs of this process, and how it is about to end."""
+    """The runs of this process, and its exit code."""
 
     def __init__(self) -> None:
         self.current: Run | None = None
@@ -567,15 +565,15 @@ def init(project: str | None = None, config: Any = None, name: str | None = None
     """Starts a run and makes it the one that `log` writes to.
 
     Args:
-        project: what the run belongs to; any text.
+        project: the name of a project; any text.
         config: hyperparameters as a dict, a Namespace or a dataclass.
-        name: what to call the run; the project or the script's file where it is left out.
-        mode: "disabled" gives a run that is written nowhere; wandb's other modes mean nothing.
-        reinit: what to do about a run still going on: "return_previous" (so it is without),
-            "finish_previous" (or True), or "create_new" beside it.
-        ignored: further arguments of wandb and trackio; which of them were given is noted once.
+        name: the name of the run; by default the project or the name of the script.
+        mode: "disabled" gives a run that is not saved; other modes of wandb do nothing.
+        reinit: what to do if a run has not ended: "return_previous" (the default),
+            "finish_previous" (or True), or "create_new" for another run.
+        ignored: other arguments of wandb and trackio; those given are printed once.
 
-    Never raises: where no folder can be written the run is written nowhere, and stderr says so.
+    Never raises: if no folder can be written, the run is not saved, and stderr says so.
     """
     _note_ignored(ignored)
     previous = current()
@@ -619,17 +617,17 @@ def current() -> Run | None:
 
 
 def current_config() -> Config:
-    """That of the newest run, or one that is kept nowhere."""
+    """The config of the newest run, or one that is not saved."""
     return _process.current.config if _process.current else Config({}, lambda: None)
 
 
 def current_summary() -> Config:
-    """That of the newest run, or one that is kept nowhere."""
+    """The summary of the newest run, or one that is not saved."""
     return _process.current.summary if _process.current else Config({}, lambda: None)
 
 
 def ignored_function(name: str) -> Ignored:
-    """Stands in for a function or class of wandb's that means nothing here."""
+    """Replaces a function or class of wandb that does nothing here."""
     _notes.say(name, f"{name} does nothing here")
     return Ignored()
 
@@ -677,7 +675,7 @@ def _note_ignored(ignored: Mapping[str, Any]) -> None:
 
 
 def _install_hooks() -> None:
-    """Hooks the ways in which a process ends, and the fork; once a process."""
+    """Installs hooks for the end of the process and for forks, once a process."""
     if _process.watched == os.getpid():
         return
     if not _process.watched:  # hooks are inherited by a fork
@@ -717,7 +715,7 @@ Hook = Callable[[type[BaseException], BaseException, TracebackType | None], Any]
 
 
 def _excepthook(previous: Hook) -> Hook:
-    """A sys.excepthook that ends the runs first: it is called for what nobody caught."""
+    """A sys.excepthook that ends the runs first."""
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         for run in _process.open:
@@ -728,7 +726,7 @@ def _excepthook(previous: Hook) -> Hook:
 
 
 def _exit(previous: Callable[..., NoReturn]) -> Callable[..., NoReturn]:
-    """A sys.exit that remembers its code: at exit nothing else tells it (wandb does so too)."""
+    """A sys.exit that stores its code, which is not known at exit otherwise (as in wandb)."""
 
     def leave(code: Any = None, /) -> NoReturn:
         if threading.current_thread() is threading.main_thread():

@@ -1,8 +1,8 @@
 """Commands to a trainer: one small file each, renamed into control/, removed when it is read.
 
-A file in a folder needs no port and no signal, works from any host that sees the file
-system, and waits for a trainer that is still importing torch. It holds one word, and for a
-learning rate a number after it; a trainer that does not know the word removes the file and says so.
+A file needs no port and no signal, works from any host with the same file system, and waits for a
+trainer that is still importing torch. It holds one word, and for a learning rate a number. A
+trainer removes a file with an unknown word and logs that.
 """
 
 import os
@@ -44,9 +44,9 @@ _LONGEST = 64  # bytes
 
 @dataclass(frozen=True)
 class Control:
-    """A command with its value: the new base learning rate of "set_lr"; others have none.
+    """A command with its value: the new base learning rate for "set_lr", else None.
 
-    Raises MisuseError where the value is missing, not needed or out of range.
+    Raises MisuseError if the value is missing, not needed or out of range.
     """
 
     command: Command
@@ -54,7 +54,7 @@ class Control:
 
     def __post_init__(self) -> None:
         if self.command == "set_lr":
-            # Written so that NaN, which compares false with everything, is refused too.
+            # NaN compares false with everything, so this refuses it too.
             if self.value is None or not 0 < self.value <= HIGHEST_LR:
                 given = "" if self.value is None else f" {self.value:g}"
                 raise MisuseError(
@@ -68,15 +68,15 @@ class Control:
         return self.command if self.value is None else f"{self.command} {float(self.value)!r}"
 
     def encode(self) -> bytes:
-        """The text of its file; the number comes back as the same float."""
+        """The content of its file; reading it gives the same float."""
         word, *value = str(self).split()
         return " ".join((COMMAND_WORDS.get(word, word), *value)).encode()
 
 
 def send(run: RunDir, command: Command, value: float | None = None) -> None:
-    """Leaves the command for the run's trainer, which may not have started yet.
+    """Writes a command for the run's trainer, which may not have started yet.
 
-    Raises MisuseError for a value that will not do, GenuiError where the disk refuses.
+    Raises MisuseError for a wrong value, GenuiError if it cannot be written.
     """
     control = Control(command, value)
     try:
@@ -89,7 +89,7 @@ def send(run: RunDir, command: Command, value: float | None = None) -> None:
 
 
 def send_live(run: RunDir, command: Command, value: float | None = None) -> None:
-    """`send`, to a run that has a trainer. Raises GenuiError saying why it has none."""
+    """`send`, if the run has a trainer. Raises GenuiError with the reason if it has none."""
     control = Control(command, value)
     summary = summarise(run)
     if summary.fault:
@@ -112,9 +112,9 @@ def send_live(run: RunDir, command: Command, value: float | None = None) -> None
 def poll(run: RunDir, note: Callable[[str], None] | None = None) -> list[Control]:
     """The commands that arrived since the last poll, oldest first; each is removed.
 
-    Anything else in the folder is removed too and ignored; `note` gets a line about it.
-    Raises GenuiError where the folder cannot be read, or a command cannot be removed: it
-    would be carried out again and again.
+    Other files in the folder are removed too; `note` is called with a line about each. Raises
+    GenuiError if the folder cannot be read, or a command cannot be removed and so would be
+    repeated.
     """
     try:
         names = sorted(entry.name for entry in os.scandir(run.control))
@@ -139,12 +139,12 @@ def poll(run: RunDir, note: Callable[[str], None] | None = None) -> list[Control
 
 
 def clear(run: RunDir) -> None:
-    """Removes commands meant for a trainer that is gone. Raises GenuiError."""
+    """Removes commands for a trainer that has ended. Raises GenuiError."""
     poll(run)
 
 
 def _read(text: str) -> Control:
-    """The command in the text of a file. Raises MisuseError with what is wrong, in one line."""
+    """The command in the text of a file. Raises MisuseError, one line."""
     word, _, number = text.partition(" ")
     word = COMMANDS.get(word, word)
     if word not in _COMMANDS:
@@ -160,7 +160,7 @@ def _read(text: str) -> Control:
 
 
 def _take(path: Path) -> str | None:
-    """The text in the file, which is removed; None where there is nothing to take."""
+    """The text of the file, which is removed; None if it is missing or a folder."""
     try:
         mode = path.lstat().st_mode
         if stat.S_ISDIR(mode):
@@ -177,12 +177,12 @@ def _take(path: Path) -> str | None:
     return text
 
 
-# --- Events of a run: commands that were carried out, and where it started or resumed ----------
-# `events.jsonl` has one line each, so that a curve can mark the steps at which somebody changed
-# its course. Few are written, so the file stays small.
+# --- Events of a run: commands that were carried out, starts and resumes -----------------------
+# `events.jsonl` has one line for each, so that curves can mark their steps. They are few, so the
+# file stays small.
 
 RESUMED = "resumed"
-"""The event of a training that goes on from a checkpoint: what came after that step is undone."""
+"""The event of a training that resumes from a checkpoint, which undoes all later steps."""
 
 _NEW_VALUE = re.compile(r"→ (\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?:,|$)")  # as the trainer words it
 
@@ -213,9 +213,9 @@ def record(run: RunDir, step: int, event: str, text: str) -> None:
 
 
 def read_events(run: RunDir) -> list[Event]:
-    """Every event in the order it happened; lines that are no event are passed over.
+    """The events in order; other lines are skipped.
 
-    Of a file over a megabyte only the newest part. Raises GenuiError where it is there and
+    Of a file over a megabyte only the end is read. Raises GenuiError if the file exists and
     cannot be read.
     """
     if not os.path.lexists(run.events):
@@ -235,7 +235,7 @@ def read_events(run: RunDir) -> list[Event]:
 
 
 def changed_learning_rate(run: RunDir) -> float | None:
-    """The base learning rate that is in force because somebody set it; None where nobody did.
+    """The base learning rate that a command set and that still applies, else None.
     Raises GenuiError as `read_events` does."""
     for event in reversed(effective_events(read_events(run))):
         if event.event == "set_lr" and (match := _NEW_VALUE.search(event.text)):
@@ -244,13 +244,13 @@ def changed_learning_rate(run: RunDir) -> float | None:
 
 
 def effective_events(events: Iterable[Event]) -> list[Event]:
-    """The events that shaped the training as it stands.
+    """The events that still apply.
 
-    Resuming from a checkpoint undoes what came after its step, as it does for the metrics.
+    Resuming from a checkpoint undoes all that came after its step, as for the metrics.
     """
-    kept: list[Event] = []
+    result: list[Event] = []
     for event in events:
         if event.event == RESUMED:
-            kept = [earlier for earlier in kept if earlier.step <= event.step]
-        kept.append(event)
-    return kept
+            result = [earlier for earlier in result if earlier.step <= event.step]
+        result.append(event)
+    return result

@@ -1,7 +1,7 @@
-"""Starting a trainer that outlives whoever started it.
+"""Starting a trainer that continues after its starter has ended.
 
-The trainer has its own session, so closing the app, a dropped SSH link or SIGHUP never reach
-it. Nothing here imports torch.
+The trainer has its own session, so closing the app, a dropped SSH link or SIGHUP do not affect it.
+Nothing here imports torch.
 """
 
 import os
@@ -37,11 +37,11 @@ from genui.runs.listing import summarise
 def create(
     recipe: Recipe, overrides: Mapping[str, str], name: str = "", start_from: str = ""
 ) -> RunDir:
-    """The folder of a new run; nothing is started.
+    """Makes the folder of a new run; nothing is started.
 
-    `start_from` names the model whose weights it begins with: RUN, RUN@STEP, a shipped model
-    or a file. Raises MisuseError for a bad name, override or model, or settings that do not
-    fit its weights, before anything is written; GenuiError where the disk refuses.
+    `start_from` names the model whose weights it starts from: RUN, RUN@STEP, a shipped model or
+    a file. Raises MisuseError, before anything is written, for a bad name, override or model, or
+    settings that do not fit the weights; GenuiError if it cannot be written.
     """
     if not start_from:
         return create_run(recipe, overrides, name)
@@ -67,11 +67,11 @@ def launch(
 
 
 def resume(run: RunDir, learning_rate: float | None = None) -> RunDir:
-    """Starts a trainer on a run that stopped, failed or died; it goes on from its checkpoint,
-    at another base learning rate where one is given.
+    """Starts a trainer on a run that stopped, failed or died. It resumes from the checkpoint, with
+    `learning_rate` as the base rate if it is given.
 
-    Raises MisuseError for a rate that will not do, and GenuiError where a trainer is already
-    on it, it is finished, it is a script's own, or its folder is damaged.
+    Raises MisuseError for a wrong rate, and GenuiError if the run has a trainer, is finished,
+    belongs to a script, or its folder is damaged.
     """
     set_lr = None if learning_rate is None else control.Control("set_lr", learning_rate)
     if read_info(run).kind == "script":
@@ -98,7 +98,7 @@ def resume(run: RunDir, learning_rate: float | None = None) -> RunDir:
 
 
 def foreground(run: RunDir) -> list[str]:
-    """The command that trains the run, for a caller that wants to wait for it."""
+    """The command that trains the run in the foreground."""
     return [sys.executable, "-m", "genui.engine.trainer", str(run.path)]
 
 
@@ -124,7 +124,7 @@ def _start(run: RunDir, lock: RunLock) -> None:
 
 
 def _mark_starting(run: RunDir) -> None:
-    """From here on a free lock means the trainer is gone."""
+    """Writes a live state: from here on a free lock means that the trainer has ended."""
     try:
         status = read_status(run)
     except GenuiError:
@@ -144,7 +144,7 @@ def _mark_starting(run: RunDir) -> None:
 
 
 def _environment(lock: RunLock) -> dict[str, str]:
-    """The trainer's, with what depends on the working directory made independent of it."""
+    """The trainer's environment, with paths that do not depend on the working directory."""
     env = dict(os.environ)
     env[HANDED_OVER] = str(lock.fd)
     if home := env.get("GENUI_HOME"):

@@ -1,4 +1,4 @@
-"""Which runs there are, and how each of them is seen from outside."""
+"""The list of runs, and the state of each."""
 
 import os
 import socket
@@ -23,9 +23,9 @@ STALE = 10.0
 class RunSummary:
     """One line of the list of runs.
 
-    `state` is the trainer's own word, or "dead" where it claims to live and does not; a folder
-    that cannot be read is "failed" and says why in `fault`, with `info` and `status` filled in
-    as far as they are known (`info.recipe` may then be empty).
+    `state` is that of status.json, or "dead" if its trainer has ended without writing one. A folder
+    that cannot be read is "failed", with the reason in `fault` and the known parts of `info` and
+    `status` (`info.recipe` may be empty).
     """
 
     run: RunDir
@@ -34,22 +34,22 @@ class RunSummary:
     state: str
     age: float  # seconds since anything was written
     fault: str = ""
-    format: str = "genui"  # else another tool's log, which is only read; `run.path` is where it is
+    format: str = "genui"  # else the format of another tool's log at `run.path`
     labels: Labels = field(default=Labels())  # its name is also that of `info`
 
     @property
     def native(self) -> bool:
-        """Whether it is a run of genui's own, which has status, samples and a trainer."""
+        """Whether it is a run of genui, with status, samples and a trainer."""
         return self.format == "genui"
 
     @property
     def alive(self) -> bool:
-        """Whether a trainer is there to read commands."""
+        """Whether a trainer is running and reads commands."""
         return self.state in LIVE
 
 
 def observe_state(run: RunDir, status: Status) -> str:
-    """The state the trainer claims, or "dead"."""
+    """The state that the trainer wrote, or "dead"."""
     if status.state not in LIVE:
         return status.state
     fresh = time.time() - status.heartbeat <= STALE
@@ -61,7 +61,7 @@ def observe_state(run: RunDir, status: Status) -> str:
 
 
 def summarise(run: RunDir) -> RunSummary:
-    """How the run is now. Never raises: what is wrong with the folder is in `fault`."""
+    """The current state of a run. Never raises: an error is in `fault`."""
     fault = ""
     try:
         info = read_info(run)
@@ -88,9 +88,9 @@ def summarise(run: RunDir) -> RunSummary:
 
 
 def list_runs() -> list[RunSummary]:
-    """Every run, newest first; broken folders are listed with their fault.
+    """Every run, newest first; damaged folders are listed with their fault.
 
-    Raises GenuiError only where the folder of all runs exists and may not be read.
+    Raises GenuiError only if the folder of all runs exists and cannot be read.
     """
     folder = paths.runs_dir()
     try:
@@ -105,9 +105,9 @@ def list_runs() -> list[RunSummary]:
 
 
 def find_run(ref: str) -> RunDir:
-    """The run meant by `ref`: an id, a name (its newest run), a unique prefix of an id, or "last".
+    """The run that `ref` names: an id, a name (its newest run), a prefix of an id, or "last".
 
-    Raises MisuseError with the nearest name, or with the candidates where several fit.
+    Raises MisuseError with the nearest name, or with the candidates if there are several.
     """
     runs = list_runs()
     fits = match_runs(ref, runs)
@@ -139,12 +139,12 @@ def match_runs(ref: str, runs: Sequence[RunSummary]) -> list[RunSummary]:
 
 
 def names_of(runs: Sequence[RunSummary]) -> set[str]:
-    """Every word that names one of the runs."""
+    """The ids and names of the runs."""
     return {s.run.id for s in runs} | {s.info.name for s in runs}
 
 
 def _modified(path: Path) -> float:
-    """Unix time of the last write; 0 where there is no such file."""
+    """Unix time of the last write; 0 if the file is missing."""
     try:
         return path.stat().st_mtime
     except OSError:

@@ -54,7 +54,7 @@ class _Versioned(Struct, frozen=True):
 
 
 class _Guide(Struct, frozen=True):
-    """What a file says of the weaker model beside its own weights."""
+    """The metadata of the weaker model in a file."""
 
     recipe: dict[str, Any]
     step: _Size = 0
@@ -79,7 +79,7 @@ class _Metadata(Struct, frozen=True):
 
 
 class Header(Struct, frozen=True):
-    """What a checkpoint says of itself."""
+    """The metadata of a checkpoint."""
 
     path: Path
     recipe: Recipe
@@ -93,8 +93,8 @@ class Header(Struct, frozen=True):
 def read_header(path: Path) -> Header:
     """The header of a checkpoint written by genui, without touching its tensors.
 
-    Raises MisuseError, one line naming the file, where it is truncated, hostile, not
-    safetensors or not genui's; GenuiError where it cannot be read.
+    Raises MisuseError, one line naming the file, if it is truncated, hostile, not safetensors or
+    not written by genui; GenuiError if it cannot be read.
     """
     raw, size = _header_bytes(path)
     try:
@@ -127,7 +127,7 @@ def checkpoint_steps(run: RunDir) -> list[int]:
 
 
 def newest_checkpoint(run: RunDir) -> Header | None:
-    """The newest whole checkpoint. Damaged ones are passed over: an older one beats an error."""
+    """The newest complete checkpoint; damaged ones are skipped."""
     for step in reversed(checkpoint_steps(run)):
         try:
             return read_header(run.checkpoint(step))
@@ -197,7 +197,7 @@ def weights_fingerprint(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-# --- Which models there are to generate from: shipped ones, runs' checkpoints, files ----------
+# --- Models for generation: shipped ones, checkpoints of runs, files ----------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,7 +226,7 @@ def list_models() -> list[ModelInfo]:
     """Shipped models by medium and family, then the newest whole checkpoint of each run, newest
     run first.
 
-    Never raises: what cannot be read is left out, and `find_model` says what is wrong with it.
+    Never raises: what cannot be read is left out; `find_model` gives the reason.
     """
     models: list[ModelInfo] = []
     for name in _shipped_names():
@@ -250,7 +250,7 @@ def list_models() -> list[ModelInfo]:
 
 
 def find_model(ref: str) -> ModelInfo:
-    """The model meant by `ref`: a shipped name, a run, run@step, or the path of a safetensors
+    """The model that `ref` names: a shipped name, a run, run@step, or the path of a safetensors
     file or run folder.
 
     Raises MisuseError with the nearest name where there is none, or saying what is wrong
@@ -372,7 +372,7 @@ def _model(
 
 
 def group_rank(model: ModelInfo) -> tuple[int, int]:
-    """Where its group stands in a list: by its medium, then by its family."""
+    """The sort key of its group in a list: its medium, then its family."""
     return _rank(model.medium, MEDIA), _rank(model.family, FAMILIES)
 
 
@@ -380,10 +380,10 @@ def _rank(word: str, known: tuple[str, ...]) -> int:
     return known.index(word) if word in known else len(known)
 
 
-# --- Where a training starts from, when not from nothing: the weights of another model --------
-# The weights are put into the new run's folder when it is made, as hard links where the file
-# system allows: the run they come from may prune its checkpoints at any moment, and a trainer
-# that dies before its first checkpoint must find them again. They go when it has written one.
+# --- The weights of another model from which a training starts ----------------------------------
+# They are linked or copied into the folder of the new run: the other run may prune its
+# checkpoints at any time, and a trainer that dies before its first checkpoint needs them again.
+# They are removed after the first checkpoint.
 
 _ORIGIN_FILE = ".safetensors"
 _STATE = ".state.safetensors"
@@ -453,9 +453,9 @@ def _same(setting: str, one: Recipe, other: Recipe) -> bool:
 
 
 def install_weights(run: RunDir, origin: Origin) -> None:
-    """Puts the weights into the folder of a new run and says in its run.json whose they are.
+    """Puts the weights into the folder of a new run and records their source in its run.json.
 
-    Raises GenuiError where they are gone or the disk refuses.
+    Raises GenuiError if they are missing or cannot be written.
     """
     kept, state = start_files(run)
     _link(origin.weights, kept)
@@ -476,21 +476,21 @@ def install_weights(run: RunDir, origin: Origin) -> None:
 
 
 def start_files(run: RunDir) -> tuple[Path, Path]:
-    """Where a run keeps the weights it starts from, and their training state."""
+    """The paths of the weights that a run starts from, and of their training state."""
     return run.path / f"start{_ORIGIN_FILE}", run.path / f"start{_STATE}"
 
 
 def remove_start_weights(run: RunDir) -> None:
-    """Drops the weights it started from: it has a checkpoint of its own."""
+    """Removes the weights that a run started from, after its first checkpoint."""
     for path in start_files(run):
         with suppress(OSError):
             path.unlink()
 
 
 def _link(source: Path, target: Path) -> None:
-    """The same file under another name; a copy where that cannot be.
+    """A hard link to the file, or a copy of it.
 
-    Raises GenuiError: naming `source` where it is gone, else `target`.
+    Raises GenuiError naming `source` if it is missing, else `target`.
     """
     try:
         os.link(os.path.realpath(source), target)

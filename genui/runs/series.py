@@ -42,7 +42,7 @@ class Series:
 
     @property
     def written(self) -> int:
-        """The step written last, in the order of writing; -1 before the first."""
+        """The step that was logged last; -1 before the first."""
         return self._written
 
     def __len__(self) -> int:
@@ -51,9 +51,9 @@ class Series:
     def extend(
         self, steps: Steps, values: Floats, times: Floats, *, rising: bool | None = None
     ) -> None:
-        """Adds points in the order they were logged; later ones win over earlier ones.
+        """Adds points in the order in which they were logged; the later value of a step counts.
 
-        `rising` says whether each step is larger than the one before, where that is known.
+        `rising` is whether each step is larger than the one before, if known.
         """
         if not len(steps):
             return
@@ -74,7 +74,7 @@ class Series:
             self._points = self._view()
 
     def joined_with(self, later: "Series", forget: int | None) -> "Series":
-        """A series of its own: this one, what is after step `forget` dropped, then `later`."""
+        """A new series: this one without the steps after `forget`, then `later`."""
         both = Series()
         for part in (self, later):
             both._reserve(len(self) + len(later))
@@ -105,8 +105,8 @@ class Series:
         self._append(*again)
 
     def _keep(self, length: int) -> None:
-        """Cuts down to the first `length` points, in arrays of their own: what comes next would
-        overwrite the views handed out."""
+        """Keeps the first `length` points, in new arrays: later points would otherwise overwrite
+        views that were returned."""
         self._length = length
         self._move(len(self._steps))
 
@@ -141,7 +141,7 @@ def is_rising(steps: Steps) -> bool:
 
 
 def _newest_of_each(steps: Steps, values: Floats, times: Floats) -> tuple[Steps, Floats, Floats]:
-    """The same points in ascending order, of each step the last."""
+    """The points in ascending order, the last one of each step."""
     order = np.argsort(steps, kind="stable")
     ordered = steps[order]
     kept = order[np.append(ordered[1:] != ordered[:-1], True)]

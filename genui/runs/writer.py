@@ -1,9 +1,9 @@
-"""The trainer's side of a run: metrics, status, console and samples, and what the machine does.
+"""Writing a run: metrics, status, console, samples, and the load of the machine.
 
-A record every other second goes to system.jsonl. psutil (https://psutil.readthedocs.io) tells of
-the process, the memory and the disks, NVML (https://docs.nvidia.com/deploy/nvml-api) of NVIDIA's
-GPUs where `pynvml` is installed. Both are imported by the first sample, so a run that ends at once
-never pays for them.
+Every two seconds a record is appended to system.jsonl. psutil (https://psutil.readthedocs.io)
+measures the process, the memory and the disks. NVML (https://docs.nvidia.com/deploy/nvml-api)
+measures NVIDIA GPUs if `pynvml` is installed. Both are imported by the first sample, so a very
+short run does not import them.
 """
 
 import json
@@ -35,15 +35,15 @@ EVERY = 2.0
 """Seconds between two records."""
 
 STEPS_PER_SECOND = 10
-"""Records are told apart by step, which here is a tenth of a second of unix time."""
+"""The step of a record is its unix time in tenths of a second."""
 
 _GB = 1e9
 _MB = 1e6
 
 
 class SystemLog:
-    """Appends records to system.jsonl. Nothing here raises: what cannot be measured or
-    written is left out. Belongs to one thread."""
+    """Appends records to system.jsonl, from one thread. Never raises: what cannot be measured or
+    written is left out."""
 
     def __init__(self, run: RunDir) -> None:
         self._run = run
@@ -51,7 +51,7 @@ class SystemLog:
         self._due = 0.0  # on the monotonic clock
 
     def beat(self) -> None:
-        """Writes a record if one is due; the first call only begins to measure."""
+        """Writes a record if one is due; the first call only starts the measurement."""
         now = time.monotonic()
         if now < self._due:
             return
@@ -87,7 +87,7 @@ class SystemSampler:
         self._last = time.monotonic()
 
     def sample(self) -> dict[str, float]:
-        """What is measured by name and unit, such as "cpu cores", "memory GB", "gpu0 %"."""
+        """The measurements by name and unit, such as "cpu cores", "memory GB", "gpu0 %"."""
         now = time.monotonic()
         seconds, self._last = max(now - self._last, 1e-3), now
         values: dict[str, float] = {}
@@ -204,9 +204,9 @@ _GPU_MEASURES: dict[str, Callable[[Any, Any], float]] = {
 """Unit to what NVML says in it."""
 
 
-# --- The trainer's side of a run directory: metrics, status, console and samples --------------
-# What has been logged is on disk as a whole line before `log` returns, so neither a crash nor
-# a full disk costs anything earlier.
+# --- The writer of a run directory: metrics, status, console and samples ------------------------
+# A record is on disk as a whole line before `log` returns, so a crash or a full disk loses nothing
+# earlier.
 
 HEARTBEAT = 1.0
 """Seconds between two writes of status.json."""
@@ -214,15 +214,15 @@ HEARTBEAT = 1.0
 _PATIENCE = 10.0  # seconds for a driver or a disk that hangs the heartbeat
 _BLOCK = 64 * 1024
 RESERVED = frozenset({"step", "time", "rewind"})
-"""What no metric may be called: the names of a record's own fields."""
+"""Names that a metric may not have: the fields of every record."""
 
 
 class RunWriter:
     """Writes one run, as a context manager that holds its lock and keeps its heartbeat.
 
-    Leaving the block with an exception marks the run failed with the exception's line; leaving
-    it in a live state marks it stopped. Every method raises GenuiError naming the path where
-    the disk is full or may not be written.
+    An exception in the block marks the run failed, with the exception as its error; leaving
+    it in a live state marks it stopped. Every method raises GenuiError naming the path if the disk
+    is full or cannot be written.
     """
 
     def __init__(self, run: RunDir, on_beat: Callable[[], None] | None = None) -> None:
@@ -240,7 +240,7 @@ class RunWriter:
 
     @property
     def status(self) -> Status:
-        """What status.json says, or will say at the next heartbeat."""
+        """The content of status.json, now or at the next heartbeat."""
         return self._status
 
     def __enter__(self) -> Self:
@@ -297,18 +297,18 @@ class RunWriter:
         append_whole(self._metrics, line)
 
     def abandon(self) -> None:
-        """In a child after a fork: lets go of the run, which stays the parent's alone.
+        """In a child after a fork: closes the files of the run, which belongs to the parent.
 
-        The child must not keep the lock alive when its parent is gone.
+        The child must not keep the lock after the parent has ended.
         """
         for fd in (self._lock.fd, self._metrics, self._console):
             with suppress(OSError):
                 os.close(fd)
 
     def truncate_after(self, step: int) -> None:
-        """Says that training goes on from `step`: readers forget the points of later steps.
+        """Records that training continues from `step`: readers drop the points of later steps.
 
-        The lines stay in the file; a marker is appended that supersedes them.
+        The lines stay in the file; a marker is appended.
         """
         record = {"step": int(step), "time": round(time.time(), 3), "rewind": True}
         self._append(self.run.metrics, self._metrics, json.dumps(record, separators=(",", ":")))
@@ -408,14 +408,14 @@ def _drop_torn_line(path: Path, fd: int) -> None:
 
 
 def json_number(value: float) -> float | str:
-    """JSON has no NaN; these spellings are what MetricsTail and most readers know."""
+    """The number for JSON, which has no NaN: these words are known to most readers."""
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def one_line(error: BaseException) -> str:
-    """The exception as one line for a person. Never raises."""
+    """The exception as one line. Never raises."""
     try:
         text = sanitize(" ".join(str(error).split()), 1000)
     except Exception:  # raised by an exception of the script's own

@@ -71,7 +71,7 @@ def test_an_unknown_topic_is_one_line_with_a_near_name(capsys: Capture) -> None:
 def test_search_finds_passages_with_all_words(capsys: Capture) -> None:
     assert main(["help", "--search", "flush_secs"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("watching: Watching › What is read\n")
+    assert out.startswith("watching: Watching › Formats\n")
     assert "two minutes" in out
     assert main(["help", "--search", "GRID", "guidance"]) == 0
     passages = capsys.readouterr().out.casefold().strip().split("\n\n")
@@ -104,7 +104,7 @@ def test_links_between_pages_are_commands_in_the_shell(capsys: Capture) -> None:
     assert ".md)" not in out
     assert "`genui help samplers`" in out
     assert main(["help", "walk"]) == 0  # which names the keys ] and [ before a link
-    assert "`]` `[` take the next direction through this very point" in capsys.readouterr().out
+    assert "`]` `[` take the next direction from the same point" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("topic", sorted({*help.topics()} - {*help.GENERATED}))

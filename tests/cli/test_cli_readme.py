@@ -255,7 +255,7 @@ def test_the_table_of_families_has_every_shipped_model() -> None:
 
 def test_the_settings_of_recipes_that_are_named_exist() -> None:
     page = (ROOT / "genui" / "help" / "recipes.md").read_text("utf-8")
-    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", page.partition("that all share")[2], re.M)
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", page.partition("Shared settings")[2], re.M)
     named = {name for row in rows for name in re.findall(r"\w+", row)}
     assert len(named) > 10
     assert named <= {field.name for field in dataclasses.fields(Recipe)}
