@@ -1,12 +1,13 @@
 """The Models pane: runs and models, filtered, with the card of the chosen one below."""
 
+import asyncio
 import re
 import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -22,14 +23,14 @@ from genui.ui import keys, messages
 from genui.ui.generate.pane import PaneKind, TracePane
 from genui.ui.keys import PaneName
 from genui.ui.session import Session
-from genui.ui.settings import model_card, run_card, run_row
+from genui.ui.settings import model_card, read_thumbnail, run_card, run_row
 from genui.ui.terminal import get_metered_driver
 from genui.ui.training.head import stats_line, waiting_text
 from genui.ui.training.model import Snapshot
 from genui.ui.training.samples import SamplesPanel
 from genui.ui.training.steering import Steering
 from genui.ui.watcher import RunView, mark
-from genui.ui.widgets.base import Line, LineInput, Pane, Row, RowList, StepBar
+from genui.ui.widgets.base import Line, LineInput, Pane, Row, RowList, StepBar, colour_mode
 from genui.ui.widgets.curve import Curve
 
 if TYPE_CHECKING:
@@ -51,12 +52,14 @@ class ModelsPane(Pane, can_focus=False):
         self._runs: dict[str, RunSummary] = {}
         self._pattern: re.Pattern[str] | None = None
         self._read = False  # the lists have come once
+        self._details = False  # of the card
 
     def compose(self) -> ComposeResult:
         yield LineInput(placeholder="a regular expression", compact=True)
         yield Static(classes="fault", markup=False)
         yield RowList(id="rows", empty="looking …")
         with VerticalScroll(classes="card", can_focus=False):
+            yield Static(classes="thumbnail")
             yield Static(classes="card-text")
 
     def on_mount(self) -> None:
@@ -134,13 +137,30 @@ class ModelsPane(Pane, can_focus=False):
     def _show_card(self) -> None:
         chosen = self.query_one(RowList).chosen
         text = self.query_one(".card-text", Static)
+        self._show_thumbnail(self._models.get(chosen))
         if chosen in self._models:
-            text.update(model_card(self._models[chosen]))
+            text.update(model_card(self._models[chosen], self._details))
         elif chosen in self._runs:
             text.update(run_card(self._runs[chosen]))
             self.post_message(messages.RunHighlighted(self._runs[chosen].run))
         else:
             text.update("")
+
+    @work(group="thumbnail", exclusive=True, exit_on_error=False)
+    async def _show_thumbnail(self, model: ModelInfo | None) -> None:
+        """What the model drew, above its card."""
+        place = self.query_one(".thumbnail", Static)
+        columns, rows = self.query_one(".card").content_size
+        drawn = None
+        if model is not None and columns > 1 and colour_mode(self.app) != "ascii":
+            drawn = await asyncio.to_thread(read_thumbnail, model, columns - 1, max(4, rows // 2))
+        place.update(drawn or "")
+        place.set_class(drawn is not None, "-shown")
+
+    def action_details(self) -> None:
+        """All that the card of the model says, or the main of it."""
+        self._details = not self._details
+        self._show_card()
 
     @property
     def chosen_run(self) -> RunSummary | None:

@@ -387,6 +387,8 @@ TABLE: tuple[Key, ...] = (
         "Show only the rows that match a regular expression"),
     Key("models.generate", "models", "g", "g", "generate_row", "generate",
         "Generate from the newest checkpoint of the run", False),
+    Key("models.details", "models", "i", "i", "details", "details",
+        "All that is known of the model, or the main of it", False),
     Key("models.zoom", "models", "z", "z", "zoom", "zoom",
         "Fill the screen with this pane", False),
     # training

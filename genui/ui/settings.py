@@ -1,7 +1,7 @@
 """Which pane shows which medium, and what a model is best asked first."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgspec
 from textual.content import Content
@@ -20,6 +20,9 @@ from genui.ui.keys import PaneName
 from genui.ui.traces.controller import S
 from genui.ui.watcher import MARKS, Part, progress
 from genui.ui.widgets.base import Row
+
+if TYPE_CHECKING:
+    from rich_pixels import Pixels
 
 
 def pane_of(model: ModelInfo) -> PaneName | None:
@@ -197,7 +200,8 @@ def settings_content(lines: list[Line], touched: str) -> Content:
 
 # --- A model or a run in a few words: the rows of the list and the cards below it -------------
 
-SAMPLE, SAMPLE_LINES = 400, 12  # characters and lines of a card's sample
+SAMPLE, SAMPLE_LINES, FEW_LINES = 400, 12, 5  # characters and lines of a card's sample
+THUMBNAIL = "sample.png"
 
 
 def run_row(key: str, run: RunSummary) -> Row:
@@ -240,14 +244,41 @@ def _made_of(run: RunSummary) -> str:
     return clean_line(f"a script's own run{project}")
 
 
-def model_card(model: ModelInfo) -> Content:
-    """What the model is, what it was trained on, how good it is and how far to trust it."""
-    card = model.card
+def model_card(model: ModelInfo, details: bool = False) -> Content:
+    """What the model writes, what it is and how good; with `details` all that its card says."""
+    card, kind = model.card, KINDS.get((model.family, model.medium))
+    sample = _sample(card.get("sample"), SAMPLE_LINES if details else FEW_LINES)
+    lines = [*sample, []] if kind is not None and kind.streams and sample else []
     head: list[Part] = [(clean_line(model.name), "bold")]
     head.append((f" · {model.family}, {numbers.short(model.parameters)} parameters", "$text-muted"))
-    lines = [head]
+    lines.append(head)
     if summary := _text(card.get("summary")):
         lines.append([summary])
+    measured = card.get("quality")
+    quality = list(measured.items()) if isinstance(measured, dict) else []
+    lines += [
+        [(f"{_text(label)} ", "$text-muted"), (_text(value), "bold")]
+        for label, value in (quality if details else quality[:1])
+    ]
+    lines += _origin(model)
+    if details:
+        if licence := _text(card.get("licence")):
+            lines.append([("licence ", "$text-muted"), f"{licence}, of the weights"])
+        if limitations := _text(card.get("honesty")):
+            lines.append([(limitations, "$text-muted italic")])
+        if kind is not None and not kind.streams and sample:
+            lines += [[("prompts of the sample ", "$text-muted")], *sample]
+    hints: list[Part] = []
+    if pane_of(model) is not None:
+        hints += [("⏎", "bold $primary"), (" open  ", "$text-muted")]
+    hints += [("n", "bold $primary"), (" train  ", "$text-muted")]
+    hints += [("i", "bold $primary"), (" less" if details else " details", "$text-muted")]
+    return _lines([*lines, hints])
+
+
+def _origin(model: ModelInfo) -> list[list[Part]]:
+    """What it was trained on, how long and where."""
+    card, lines = model.card, list[list[Part]]()
     data = card.get("data")
     if isinstance(data, dict):
         words = [_text(data.get("name")), _text(data.get("licence"))]
@@ -260,29 +291,29 @@ def model_card(model: ModelInfo) -> Content:
         machine = _text(trained.get("machine"))
         where = f" on {machine}" if machine else ""
         lines.append([("trained ", "$text-muted"), f"{minutes} min{where}"])
-    if licence := _text(card.get("licence")):
-        lines.append([("licence ", "$text-muted"), f"{licence}, of the weights"])
-    quality = card.get("quality")
-    if isinstance(quality, dict):
-        for label, value in quality.items():
-            lines.append([(f"{_text(label)} ", "$text-muted"), (_text(value), "bold")])
-    if limitations := _text(card.get("honesty")):
-        lines.append([(limitations, "$text-muted italic")])
-    hints: list[Part] = []
-    if pane_of(model) is not None:
-        hints += [("⏎", "bold $primary"), (" open  ", "$text-muted")]
-    hints += [("n", "bold $primary"), (" train", "$text-muted")]
-    lines += [hints, *_sample(card.get("sample"))]
-    return _lines(lines)
+    return lines
 
 
-def _sample(sample: object) -> list[list[Part]]:
-    """The beginning of what it made, or what it is best asked."""
+def _sample(sample: object, most: int) -> list[list[Part]]:
+    """The beginning of what it wrote, or the prompts of what it drew."""
     text = clean(sample).strip() if isinstance(sample, str) else ""
-    if not text:
-        return []
-    shown = text[:SAMPLE].splitlines()[:SAMPLE_LINES]
-    return [[("sample", "$text-muted")], *([line] for line in shown)]
+    return [[line] for line in text[:SAMPLE].splitlines()[:most]]
+
+
+def read_thumbnail(model: ModelInfo, columns: int, rows: int) -> "Pixels | None":
+    """The image of a model's samples beside its file, in half-blocks that fit; None without one."""
+    from PIL import Image
+    from rich_pixels import Pixels
+
+    try:
+        with Image.open(model.path.with_name(THUMBNAIL)) as opened:
+            opened.draft("RGB", (4 * columns, 8 * rows))
+            image = opened.convert("RGB")
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None
+    share = min(columns / image.width, 2 * rows / image.height)
+    size = max(1, int(image.width * share)), max(2, 2 * (int(image.height * share) // 2))
+    return Pixels.from_image(image.resize(size, Image.Resampling.BOX))
 
 
 def _text(value: object) -> str:

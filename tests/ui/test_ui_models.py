@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import stage
 from acting import Opener, home_of, seen, until, until_seen
+from PIL import Image
 from textual.widgets import Static
 
 from genui.ui.home_panes import ModelsPane
@@ -23,8 +24,29 @@ async def test_runs_and_models_are_grouped_with_the_card_of_the_chosen_one(
         assert "failed at 120" in screen
         assert "loss is NaN" in screen
         await pilot.press("down")
+        await until_seen(pilot, "22 min on 2 cores")
+        assert "Invents words now and then." not in seen(pilot)
+        await pilot.press("i")
         await until_seen(pilot, "Invents words now and then.")
+        await pilot.press("i")
+        await until(pilot, lambda: "Invents words now and then." not in seen(pilot))
         assert "1.44 nats/char" in seen(pilot)
+
+
+async def test_what_a_model_drew_is_above_its_card(shipped: Path, open_app: Opener) -> None:
+    red = Image.new("RGB", (64, 32), (250, 10, 10))
+    red.save(shipped / "emoji" / "sample.png")
+    (shipped / "icons" / "sample.png").write_bytes(b"no image")
+    async with open_app() as pilot:
+        pane = home_of(pilot).query_one(ModelsPane)
+        thumbnail = pane.query_one(".thumbnail", Static)
+        pane.query_one(RowList).chosen = "model:emoji"
+        await until(pilot, lambda: thumbnail.has_class("-shown") and thumbnail.size.height > 2)
+        strip = pilot.app.screen._compositor.render_strips()[thumbnail.region.y]
+        colours = {segment.style.bgcolor for segment in strip if segment.style is not None}
+        assert any(colour and colour.triplet == (250, 10, 10) for colour in colours)
+        pane.query_one(RowList).chosen = "model:icons"
+        await until(pilot, lambda: not thumbnail.has_class("-shown"))
 
 
 async def test_a_broken_run_folder_is_listed_with_its_fault(shipped, open_app: Opener) -> None:
