@@ -16,7 +16,7 @@ from genui.formats import recipe as saved
 from genui.formats.codec import Sample
 from genui.formats.recipe import TraceRecipe, View
 from genui.protocol import ImageFrame
-from genui.ui.traces.compare import gap
+from genui.ui.traces.compare import image_difference
 
 TIMES, SIDE, STEPS = 16, 6, 3
 ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
@@ -198,7 +198,12 @@ def test_clips_drawn_too_large_are_refused(tmp_path: Path) -> None:
 def test_how_far_two_clips_are_apart_counts_all_their_images() -> None:
     one = clip_frames()[0]
     changed = one.x[: -SIDE * SIDE * 3] + bytes(255 - b for b in one.x[-SIDE * SIDE * 3 :])
-    found = gap(one, msgspec.structs.replace(one, x=changed), "x")
+    found = image_difference(one, msgspec.structs.replace(one, x=changed), "x")
     assert found is not None
     assert found.share == pytest.approx(1 / TIMES)
-    assert gap(one, msgspec.structs.replace(one, images=1, x=one.x[: SIDE * SIDE * 3]), "x") is None
+    assert (
+        image_difference(
+            one, msgspec.structs.replace(one, images=1, x=one.x[: SIDE * SIDE * 3]), "x"
+        )
+        is None
+    )

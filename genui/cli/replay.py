@@ -20,7 +20,7 @@ from genui.formats import codec
 from genui.formats.codec import SavedFile, first_difference, read
 from genui.formats.recipe import Machine, Result, result_of
 from genui.protocol import ImageFrame, TextSettings
-from genui.ui.traces.compare import Gap, gap, gap_words, parting, token_words
+from genui.ui.traces.compare import Difference, differing_step, image_difference, token_words
 
 
 @dataclass(frozen=True)
@@ -207,13 +207,13 @@ def _request(args: argparse.Namespace, model: str) -> Request:
 def _facts(generations: list[Generation]) -> dict[str, Any]:
     """From which step they differ, how long each is, and how much two images differ at the end."""
     facts: dict[str, Any] = {
-        "part_at": parting([one.frames for one in generations]),
+        "part_at": differing_step([one.frames for one in generations]),
         "steps": [one.frames[-1].step for one in generations],
         "fingerprints": [one.started.fingerprint for one in generations],
     }
     last = [one.frames[-1] for one in generations]
     if isinstance(last[0], ImageFrame) and isinstance(last[1], ImageFrame):
-        pixels = gap(last[0], last[1], "x")
+        pixels = image_difference(last[0], last[1], "x")
         if pixels is not None:
             facts |= {"differing_pixels": pixels.share, "mean_difference": pixels.mean}
     else:
@@ -250,5 +250,5 @@ def _words(facts: dict[str, Any], generations: list[Generation]) -> str:
     if "mean_difference" not in facts:
         first = generations[0].frames[0].step
         return f"{words}{token_words([one.frames[at - first] for one in generations])}"
-    pixels = Gap(facts["differing_pixels"], facts["mean_difference"])
-    return f"{words}; in the end {gap_words(pixels)}"
+    pixels = Difference(facts["differing_pixels"], facts["mean_difference"])
+    return f"{words}; in the end {pixels.words}"

@@ -89,6 +89,8 @@ class Kind(Struct, frozen=True, kw_only=True):
     """The settings for samples that are compared with its data, if they differ."""
     edits: tuple[str, ...] = ()
     """The edits of a trace besides its settings."""
+    first_step: int = 0
+    """The step of a trace's first frame: 1 where step 0 is the prompt."""
     read_token: str = ""
     """`read_token(text, model, label)` returns the token that the text of an edit names."""
     options: tuple[str, ...] = ()
@@ -149,6 +151,7 @@ _SAMPLED_TEXT = Kind(
     generator="genui.engine.sample.text:load_text_model",
     settings=TextSettings,
     edits=("seed", "token", "text"),
+    first_step=1,
     read_token="genui.cli.request:read_vocabulary_token",
     makes="text",
     pane="text",

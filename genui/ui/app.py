@@ -1,4 +1,4 @@
-"""Signals that ask the app to end: it leaves as by its own key, with the terminal given back."""
+"""The apps: genui itself and `genui watch`, what both share, and what is remembered."""
 
 import asyncio
 import gc
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from textual import events, on
@@ -23,17 +23,18 @@ from textual.timer import Timer
 
 from genui.base import numbers, paths
 from genui.base.errors import GenuiError
+from genui.base.files import atomic_write
 from genui.base.text import clean_line
 from genui.render.colours import detect_colours
 from genui.runs.layout import RunDir
 from genui.runs.listing import list_runs
 from genui.ui import keys, messages, themes
-from genui.ui.palette import PaletteScreen
+from genui.ui.screens import AppScreen, PaletteScreen
 from genui.ui.session import WORKER, Session
 from genui.ui.terminal import NoColour, choose_driver, get_metered_driver
 from genui.ui.training.alerts import AlertDesk
 from genui.ui.watcher import RunView, Watcher, WatchTarget, watch_target
-from genui.ui.widgets.base import DeafWhenLeaving, LineInput
+from genui.ui.widgets.base import LifecycleGuard, LineInput
 from genui.ui.widgets.dialogs import Window
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
 def leave_on_signals(app: App[Any]) -> None:
     """End `app` on SIGTERM and on SIGHUP, a lost terminal, with the exit code of shells.
 
-    To be called in the app's event loop. Trainers have sessions of their own and hear
-    nothing of it; the worker ends with the app.
+    Call it in the app's event loop. Trainers run in sessions of their own and do not get these
+    signals; the worker ends with the app.
     """
     if sys.platform == "win32":
         return
@@ -53,17 +54,17 @@ def leave_on_signals(app: App[Any]) -> None:
         loop.add_signal_handler(number, partial(app.exit, return_code=128 + number))
 
 
-# --- The small things the app remembers between starts: the theme, the bell, the hint seen ----
+# --- Settings kept between starts: the theme, the bell, whether the hint was shown -------------
 
 FILE = "app.json"
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """What is remembered; an absent or damaged file is a first start."""
+    """The kept settings; a missing or damaged file counts as a first start."""
 
     theme: str = ""
     hint_seen: bool = False
-    quiet: bool = False  # alerts are shown, and neither ring nor notify
+    quiet: bool = False  # alerts are shown without bell and notification
 
 
 def _path() -> Path:
@@ -71,55 +72,42 @@ def _path() -> Path:
 
 
 def recall() -> Memory:
-    """What was remembered last time."""
+    """Read the kept settings."""
     with suppress(OSError, msgspec.DecodeError):
         return msgspec.json.decode(_path().read_bytes(), type=Memory)
     return Memory()
 
 
 def remember(memory: Memory) -> None:
-    """Keep it. Raises nothing: where the folder cannot be written, only a theme is lost."""
+    """Save it. Raises nothing: where the folder cannot be written, only a theme is lost."""
     path = _path()
-    with suppress(OSError):
+    with suppress(OSError, GenuiError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_suffix(".new")
-        aside.write_bytes(msgspec.json.encode(memory))
-        aside.replace(path)
+        atomic_write(path, msgspec.json.encode(memory), durable=False)
 
 
-# --- What every app of genui's shares: its looks, its terminal, and how it comes and goes -----
+# --- What both apps share: style sheet, terminal, start and end ---------------------------------
 
 LOOKS = Path(__file__).with_name("app.tcss")  # in full: also for subclasses elsewhere
-LOOK = 0.02  # seconds between looks whether keys need no longer wait
+LOOK = 0.02  # seconds between checks whether queued keys can be handled
 LONGEST_HOLD = 1.0  # seconds
-KEY_FIRST = 0.25  # seconds after a key in which what moves by itself waits
-RUN_WAITS = 0.5  # seconds that keys may hold up the watched runs' curves
-GARBAGE = 2_000, 10_000, 10_000  # the collector by itself looks at the newest objects only
-TIDY_EVERY = 1.0  # seconds between looks at those that survived, where no key waits
-MOST_UNTIDY = 60  # looks at the newest after which the next comes though one does
-SPRING_CLEAN_EVERY, SPRING_CLEAN_AFTER = 60.0, 5.0  # seconds between full looks, and after a key
-TRAFFIC_PERIOD = 1.0  # seconds over which the header counts what the terminal took
+KEY_FIRST = 0.25  # seconds after a key in which animations wait
+RUN_WAITS = 0.5  # seconds that keys may delay the curves of watched runs
+GARBAGE = (
+    2_000,
+    10_000,
+    10_000,
+)  # in effect the collector runs by itself for the newest objects only
+TIDY_EVERY = 1.0  # seconds between collections of generation 1, while no key is handled
+MOST_UNTIDY = 60  # collections of generation 0 after which a key no longer delays generation 1
+SPRING_CLEAN_EVERY, SPRING_CLEAN_AFTER = 60.0, 5.0  # seconds between full ones, and after a key
+TRAFFIC_PERIOD = 1.0  # seconds over which the bytes to the terminal are counted
 
 
-class Front(Protocol):
-    """The screen that the app's own news are for."""
+class Shell(LifecycleGuard, App[None]):
+    """An app around a watcher.
 
-    user_keys: dict[str, str]
-    traffic: str
-
-    def say(self, line: str, kind: Literal["error", "note", "hint"] = "error") -> None: ...
-
-    def refresh_chrome(self) -> None: ...
-
-    def show_run(self, view: RunView) -> None: ...
-
-    async def press(self, key: keys.Key) -> None: ...
-
-
-class Shell(DeafWhenLeaving, App[None]):
-    """An app around a watcher; subclasses say which screen is at the front.
-
-    They make `watcher`, which is started once something is on the screen.
+    Subclasses name the `front` screen and set `watcher`, which starts after the first paint.
     """
 
     TITLE = "genui"
@@ -134,7 +122,7 @@ class Shell(DeafWhenLeaving, App[None]):
         super().__init__(driver_class=choose_driver())
         self.user_keys: dict[str, str] = {}
         self.last_key_at = 0.0
-        self._held: list[events.Key] = []  # until the screen that they are for is there
+        self._held: list[events.Key] = []  # keys that wait for their screen
         self._held_since: float | None = None
         self._memory = recall()
         self.desk = AlertDesk(self, lambda: self.watcher.watched, self._memory.quiet)
@@ -149,15 +137,15 @@ class Shell(DeafWhenLeaving, App[None]):
         self._dress(self._memory.theme if known else start)
 
     def _dress(self, theme: str) -> None:
-        """Begin in this theme: set the usual way, everything would be styled twice."""
+        """Start in this theme. Set the usual way, all styles would be computed twice."""
         self.set_reactive(App.theme, theme)
         self.stylesheet.set_variables(self.get_css_variables())
         dark = self.current_theme.dark
         self.set_classes([f"-theme-{theme}", "-dark-mode" if dark else "-light-mode"])
 
     @property
-    def front(self) -> Front:
-        """Where what is new is shown."""
+    def front(self) -> AppScreen[Any]:
+        """The screen that shows what is new."""
         raise NotImplementedError
 
     def on_load(self) -> None:
@@ -165,7 +153,7 @@ class Shell(DeafWhenLeaving, App[None]):
 
     def on_resize(self) -> None:
         if (driver := get_metered_driver(self)) is not None:
-            driver.forget()  # terminals keep what they show, or do not
+            driver.forget()  # terminals differ in what they keep on a resize
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         if not self.no_color:
@@ -177,7 +165,7 @@ class Shell(DeafWhenLeaving, App[None]):
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
-        """What can wait until something is on the screen."""
+        """The part of the start that waits for the first paint."""
         front = self.front
         try:
             self.user_keys = front.user_keys = keys.load_keymap()
@@ -188,8 +176,8 @@ class Shell(DeafWhenLeaving, App[None]):
             if not self._memory.hint_seen:
                 self.hint()
         front.refresh_chrome()
-        # What is alive now lives as long as the app, and what a full look for garbage finds
-        # later is little: each would hold up a key for 50 to 150 ms.
+        # Objects that exist now live as long as the app: a full collection would delay a key by
+        # 50 to 150 ms and free little.
         gc.freeze()
         gc.set_threshold(*GARBAGE)
         gc.enable()
@@ -199,11 +187,11 @@ class Shell(DeafWhenLeaving, App[None]):
         self.set_interval(TIDY_EVERY, self._tidy)
 
     def begin(self) -> None:
-        """Start what works for the app, now that something is on the screen."""
+        """Start the background work, after the first paint."""
         self.watcher.start()
 
     def hint(self) -> None:
-        """Say what a new user reads first, where there is such a thing."""
+        """Show a new user the first keys, where there is such a line."""
 
     async def on_unmount(self) -> None:
         self.watcher.stop()
@@ -215,32 +203,32 @@ class Shell(DeafWhenLeaving, App[None]):
                 return
         await super().on_event(event)
 
-    # --- keys that come before their screen is there ------------------------------------
+    # --- keys that are typed before their screen is there -------------------------------
 
     def must_wait(self, key: str) -> bool:
-        """Whether what a key is for is not there yet."""
+        """Whether the target of a key is not ready yet."""
         if isinstance(self.screen, PaletteScreen):
             return not self.screen.ready_for(key)
-        return isinstance(self.screen, DeafWhenLeaving) and not self.screen.is_mounted
+        return isinstance(self.screen, LifecycleGuard) and not self.screen.is_mounted
 
     def stop_waiting(self) -> None:
-        """The keys that were held come now, whether or not what they are for is there."""
+        """The queued keys are handled now, whether or not their target is ready."""
 
     def _hold(self, event: events.Key) -> bool:
-        """Keep a key that must wait, and any that comes after one, so that none overtakes."""
+        """Queue a key that must wait, and every key after it, so that their order stays."""
         if not self._held:
             if not self.must_wait(event.key):
                 self._held_since = None
                 return False
             if self._held_since is not None:
-                return False  # it has waited long enough
+                return False  # waited long enough
             self._held_since = time.monotonic()
             self.set_timer(LOOK, self._let_go)
         self._held.append(event)
         return True
 
     def _let_go(self) -> None:
-        """Do what the keys say that were held, as soon as there is something to do it to."""
+        """Handle the queued keys, as soon as their target is ready."""
         since = self._held_since or 0.0
         if self.must_wait(self._held[0].key):
             if time.monotonic() - since < LONGEST_HOLD:
@@ -254,12 +242,12 @@ class Shell(DeafWhenLeaving, App[None]):
             self.post_message(events.Key(key.key, key.character))
 
     def action_command_palette(self) -> None:
-        """Everything that can be done, by name."""
+        """Open the command palette."""
         if not isinstance(self.screen, PaletteScreen):
             self.push_screen(PaletteScreen(id="--command-palette"))
 
     def _taken_late(self, event: events.Key) -> bool:
-        """Whether a key that nothing wanted was meant for the line that has come up since."""
+        """Whether an unhandled key was meant for a line that has opened since."""
         if isinstance(self.focused, LineInput):
             return self.focused.take(event)
         if self.focused is None and isinstance(self.screen, Window) and self.screen.typing:
@@ -269,14 +257,14 @@ class Shell(DeafWhenLeaving, App[None]):
 
     @property
     def answering(self) -> bool:
-        """Whether a key was just pressed: its answer goes before what moves by itself."""
+        """Whether a key was just pressed: animations wait for its paint."""
         return time.monotonic() - self.last_key_at < KEY_FIRST
 
     # --- from the watcher ---------------------------------------------------------------
 
     @on(messages.RunChanged)
     def _run_changed(self, event: messages.RunChanged) -> None:
-        """Curves grow; while keys are answered they wait, and only their newest look is kept."""
+        """Show the newest view of a run; while keys are handled, a little later."""
         self.desk.take(event.view)
         self._run_views[event.view.summary.run] = event.view
         if not self.answering:
@@ -293,13 +281,13 @@ class Shell(DeafWhenLeaving, App[None]):
             self.front.show_run(view)
 
     @on(messages.Say)
-    def _said(self, event: messages.Say) -> None:
+    def _show_message(self, event: messages.Say) -> None:
         self.front.say(event.line, event.kind)
 
     # --- small things -----------------------------------------------------------------
 
     def _tidy(self) -> None:
-        """Look for garbage where it holds up no key.
+        """Collect garbage while no key is handled.
 
         Textual's strips are cycles: some thousand objects a second while an image moves.
         """
@@ -321,11 +309,11 @@ class Shell(DeafWhenLeaving, App[None]):
         self.front.refresh_chrome()
 
     @on(messages.HintSeen)
-    def _hint_seen(self) -> None:
+    def _remember_hint(self) -> None:
         self._remember(msgspec.structs.replace(self._memory, hint_seen=True))
 
     def _redress(self, theme: Theme) -> None:
-        """Another theme: the lines around the panes name their colours when they are made."""
+        """Rebuild the header and footer, whose colours are fixed when they are built."""
         self.front.refresh_chrome()
         self._remember(msgspec.structs.replace(self._memory, theme=theme.name))
 
@@ -335,14 +323,14 @@ class Shell(DeafWhenLeaving, App[None]):
             self.run_worker(lambda: remember(new), thread=True, group="memory")
 
     def action_alerts(self) -> None:
-        """The alerts of the runs that are watched."""
+        """Open the alerts of the watched runs."""
         self.desk.open()
 
     def action_ringing(self) -> None:
-        """Let alerts ring and notify, or not; this is remembered."""
+        """Turn the bell and the notifications on or off; this is kept."""
         self.desk.quiet = quiet = not self.desk.quiet
         self._remember(msgspec.structs.replace(self._memory, quiet=quiet))
-        line = "alerts no longer ring: B lets them" if quiet else "alerts ring and notify again"
+        line = "alerts are silent: B turns the bell on" if quiet else "alerts ring and notify again"
         self.front.say(line, "note")
 
     async def action_press(self, key_id: str) -> None:
@@ -350,8 +338,8 @@ class Shell(DeafWhenLeaving, App[None]):
         await self.front.press(next(key for key in keys.TABLE if key.id == key_id))
 
     def action_help_quit(self) -> None:
-        """Ctrl+C: say how to leave, as Textual does, but in the status line."""
-        self.front.say("press q to quit; training goes on", "note")
+        """Ctrl+C: show how to quit, in the status line instead of a toast."""
+        self.front.say("press q to quit; training continues", "note")
 
 
 # --- The app: paints at once, then reads the lists on a thread, then starts the worker --------
@@ -360,14 +348,14 @@ class Shell(DeafWhenLeaving, App[None]):
 class GenuiApp(Shell):
     """Wires the session, the watcher and the main screen together.
 
-    `worker` is the command that answers the protocol on its pipes; tests give their own.
+    `worker` is the command of the worker process; tests pass their own.
     """
 
     CSS_PATH = [LOOKS, LOOKS.with_name("home.tcss")]  # noqa: RUF012 - as Textual declares it
 
     def __init__(self, worker: Sequence[str] = WORKER) -> None:
         super().__init__()
-        # With every pane and recipe, which `genui watch` does without.
+        # Late: these import every pane and recipe, which `genui watch` does not need.
         from genui.runs.models import list_models
         from genui.ui.home import HomeScreen
 
@@ -385,7 +373,7 @@ class GenuiApp(Shell):
         await super().on_event(event)
 
     @property
-    def front(self) -> Front:
+    def front(self) -> AppScreen[Any]:
         return self.home.board or self.home.lab_shown or self.home
 
     def begin(self) -> None:
@@ -418,7 +406,7 @@ class GenuiApp(Shell):
         self._warm()
 
     def _warm(self) -> None:
-        """Load what will most likely be asked for first."""
+        """Load the models that will most likely be used first."""
         if self.session.ready is not None and not self._warmed and self.home.models:
             self._warmed = True
             for ref in self.home.offered_models():
@@ -426,7 +414,7 @@ class GenuiApp(Shell):
 
 
 def farewell() -> str:
-    """What is said after the app is gone: which runs are still training; "" where none is."""
+    """The line after the app has closed: which runs are still training; "" for none."""
     try:
         live = [run for run in list_runs() if run.alive]
     except GenuiError:
@@ -443,24 +431,24 @@ def run() -> int:
     """Open the app; returns the exit code once it is closed."""
     app = GenuiApp()
     app.run()
-    gc.freeze()  # a look through all of the app's objects would delay the prompt by a second
+    gc.freeze()  # a full collection would delay the prompt by a second
     if line := farewell():
         print(line, file=sys.stdout)
     return app.return_code or 0
 
 
 # --- `genui watch`: an app that is the Training screen alone, for logs wherever they are ------
-# It has no worker, no models and no panes, so that the first curve is there at once.
+# It has no worker, no models and no panes, so that the first curve is drawn soon.
 
 
 class WatchApp(Shell):
-    """Shows the first run of the target, or what was shown last."""
+    """Shows the first run of the target, or the runs that were shown last time."""
 
     def __init__(self, target: WatchTarget) -> None:
         super().__init__()
         self._note = target.note
         self.watcher = Watcher(self, runs=target.find)
-        from genui.ui.training.screen import TrainingScreen  # with numpy
+        from genui.ui.training.screen import TrainingScreen  # late: it imports numpy
 
         self.board = TrainingScreen(
             self.watcher,
@@ -475,15 +463,15 @@ class WatchApp(Shell):
         return self.board
 
     @property
-    def front(self) -> Front:
+    def front(self) -> AppScreen[Any]:
         return self.board
 
     def on_load(self) -> None:
         self.board.begin_watching()
-        self.watcher.start(hurry=False)  # it reads while the screen is put together
+        self.watcher.start(hurry=False)  # it reads while the screen is built
 
     def begin(self) -> None:
-        """The watcher is at work already; say what it does not show."""
+        """Show which files were left out; the watcher has started already."""
         if self._note:
             self.board.say(self._note, "note")
 
@@ -498,8 +486,8 @@ def run_watch(paths: Sequence[Path] | None, run: RunDir | None) -> int:
     Raises GenuiError where a path may not be read, MisuseError where there is no log in it.
     """
     target = watch_target(paths, run)
-    gc.freeze()  # what was imported stays: no look for garbage need go through it
+    gc.freeze()  # imported modules need no collection
     app = WatchApp(target)
     app.run()
-    gc.freeze()  # a look through all of the app's objects would delay the prompt by a second
+    gc.freeze()  # a full collection would delay the prompt by a second
     return app.return_code or 0

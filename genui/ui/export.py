@@ -1,4 +1,4 @@
-"""The window that writes a trace to a file which replays."""
+"""The window that exports a trace to a file."""
 
 import asyncio
 import os
@@ -20,14 +20,14 @@ from genui.ui.traces.trees import Trace
 from genui.ui.widgets.base import LineInput, Row, RowList
 from genui.ui.widgets.dialogs import Window
 
-LOOKS = 0.1  # seconds between two looks at how far the trace has come
+POLL = 0.1  # seconds between checks of the trace
 
 
 class ExportScreen(Window[Path | None]):
     """Dismissed with the file that was written, or None.
 
-    `export` tells what is to be written as things stand; `finish` asks the worker for the
-    steps that are missing, and is called again until they are here.
+    `export` makes the Export of the trace as it is now. `finish` requests the missing steps from
+    the worker, and is called until they are computed.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -52,12 +52,12 @@ class ExportScreen(Window[Path | None]):
         self._finish = finish
         self._formats = {form.key: form for form in formats(trace)}
         self._step = trace.position  # finishing moves the playhead
-        self._asked: Callable[[bool], None] | None = None  # a question stands
-        self._partly = False  # to be written although steps are missing
+        self._on_answer: Callable[[bool], None] | None = None  # set while a question is shown
+        self._incomplete = False  # write although steps are missing
         self._finishing = False
-        self._begun = False  # the worker was asked for the missing steps
+        self._requested = False  # the missing steps were requested
         self._writing = False
-        self._told = ""  # what the line below the name says
+        self._hint = ""  # the line below the file name
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="window export"):
@@ -69,9 +69,7 @@ class ExportScreen(Window[Path | None]):
             yield Static(classes="fault", markup=False)
 
     def on_mount(self) -> None:
-        window = self.query_one(".window")
-        window.border_title = "Export"
-        window.border_subtitle = "↑↓ format · tab file name · ⏎ write · esc cancel"
+        self.set_titles("Export", "↑↓ format · tab file name · ⏎ write · esc cancel")
         rows = self.query_one(RowList)
         rows.set_rows(
             [
@@ -84,9 +82,9 @@ class ExportScreen(Window[Path | None]):
             ]
         )
         self._name_for(self.form)
-        self._tell()
+        self._write_hint()
         rows.focus()
-        self.set_interval(LOOKS, self._look)
+        self.set_interval(POLL, self._poll)
 
     @property
     def form(self) -> Format:
@@ -95,11 +93,11 @@ class ExportScreen(Window[Path | None]):
 
     @property
     def missing(self) -> bool:
-        """Whether the trace has steps that are not here."""
+        """Whether steps are not computed yet."""
         return self._trace.computed < self._trace.total
 
     def _name_for(self, form: Format) -> None:
-        """A name that ends as the format does; one that was typed keeps its stem."""
+        """Give the file name the suffix of the format; a typed stem is kept."""
         line = self.query_one("#file", LineInput)
         suffixes = tuple(known.suffix for known in self._formats.values())
         stem, suffix = os.path.splitext(line.value)
@@ -108,23 +106,23 @@ class ExportScreen(Window[Path | None]):
         elif suffix in suffixes:
             line.value = stem + form.suffix
 
-    def _tell(self) -> None:
-        """What will be in the file."""
+    def _write_hint(self) -> None:
+        """Show what the file will hold."""
         trace = self._trace
         here = f"{trace.computed:,} of {trace.total:,} steps"
         if self._finishing:
             line = f"finishing: {here}"
         elif self.missing:
-            line = f"{here} are here"
+            line = f"{here} are computed"
         else:
-            line = "its recipe is in the file: genui replay makes it again"
-        if line != self._told:
-            self._told = line
+            line = "the file carries its recipe: genui replay generates it again"
+        if line != self._hint:
+            self._hint = line
             self.query_one(".hint", Static).update(line)
 
     def _refuse(self, line: str) -> None:
         fault = self.query_one(".fault", Static)
-        fault.set_class(self._asked is not None, "-asks")
+        fault.set_class(self._on_answer is not None, "-asks")
         fault.update(clean_line(line))
 
     # --- keys -------------------------------------------------------------------------
@@ -136,7 +134,7 @@ class ExportScreen(Window[Path | None]):
 
     @on(LineInput.Changed)
     def _typed(self) -> None:
-        if self._asked is not None:
+        if self._on_answer is not None:
             self._drop_question()
         elif not self._writing:
             self._refuse("")
@@ -145,45 +143,44 @@ class ExportScreen(Window[Path | None]):
     def _submitted(self) -> None:
         self.action_write()
 
-    @on(LineInput.Cancelled)
     def action_leave(self) -> None:
-        """Leave the question, or the window."""
-        if self._asked is not None:
+        """Drop the question, or close the window."""
+        if self._on_answer is not None:
             self._drop_question()
             return
         if self._finishing:
             self._trace.seek(self._step)
-        self.leave(None)
+        self.leave()
 
     def _ask(self, question: str, then: Callable[[bool], None]) -> None:
-        """Ask in place; the list has the focus, so that y and n are no letters of a name."""
+        """Ask below the file name; the list gets the focus, so that y and n are not typed there."""
         self.query_one(RowList).focus()
-        self._asked = then
+        self._on_answer = then
         self._refuse(question)
 
     def _drop_question(self) -> None:
-        if self._asked is not None:
-            self._asked = None
+        if self._on_answer is not None:
+            self._on_answer = None
             self._refuse("")
 
     def action_answer(self, yes: bool) -> None:
-        """To the question that stands."""
-        then = self._asked
+        """Answer the question."""
+        then = self._on_answer
         if then is not None:
             self._drop_question()
             then(yes)
 
     def action_write(self) -> None:
-        """Check, ask where that is needed, and write."""
+        """Check, ask if needed, and write."""
         if self._writing or self._finishing:
             return
-        if self._asked is not None:
-            return  # Enter is no answer: pressed twice it would write over a file
-        if self.missing and not self._partly:
+        if self._on_answer is not None:
+            return  # Enter is no answer: pressed twice it would overwrite a file
+        if self.missing and not self._incomplete:
             trace = self._trace
             self._ask(
-                f"{trace.computed:,} of {trace.total:,} steps are here. "
-                "y finishes first · n writes these",
+                f"{trace.computed:,} of {trace.total:,} steps are computed. "
+                "y computes the rest first · n writes these",
                 self._finish_first,
             )
         else:
@@ -191,29 +188,29 @@ class ExportScreen(Window[Path | None]):
 
     def _finish_first(self, yes: bool) -> None:
         if yes:
-            self._finishing, self._begun = True, False
-            self._look()
+            self._finishing, self._requested = True, False
+            self._poll()
         else:
-            self._partly = True
+            self._incomplete = True
             self._write(overwrite=False)
 
-    def _look(self) -> None:
-        """While the missing steps come, say how far they are; write once they are here."""
+    def _poll(self) -> None:
+        """While missing steps are computed, show the progress; then write."""
         if not self._finishing:
-            self._tell()  # more may come while one thinks
+            self._write_hint()  # more steps may arrive
             return
-        lost = self._begun and not self._trace.id
+        lost = self._requested and not self._trace.id
         if lost or not self.missing:
             self._finishing = False
             self._trace.seek(self._step)
-        self._tell()
+        self._write_hint()
         if lost:
             self._refuse("the worker stopped before the end; ⏎ tries again")
         elif not self.missing:
             self._write(overwrite=False)
         else:
             self._finish()
-            self._begun = True
+            self._requested = True
 
     def _overwrite(self, yes: bool) -> None:
         if yes:
@@ -233,7 +230,7 @@ class ExportScreen(Window[Path | None]):
             path = path.expanduser()
             await asyncio.to_thread(export.write, form, path, overwrite)
         except FileExistsError:
-            self._ask(f"{path} is there already. y writes over it", self._overwrite)
+            self._ask(f"{path} exists. y overwrites it", self._overwrite)
         except (GenuiError, MisuseError) as error:
             self._refuse(str(error))
         except RuntimeError as error:  # expanduser knows no such user

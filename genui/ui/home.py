@@ -1,9 +1,10 @@
-"""How much of the app a terminal of a given size shows."""
+"""The main screen: its panes, their arrangement for the size of the terminal, and its palette."""
 
 import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
@@ -13,7 +14,6 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.geometry import Size
 from textual.reactive import Reactive
-from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -31,13 +31,12 @@ from genui.ui.generate.text import TEXT
 from genui.ui.home_panes import SLOT, ModelsPane, TrainingPane, make_pane, tab_of
 from genui.ui.keys import PaneName, Scope
 from genui.ui.messages import ViewName
-from genui.ui.palette import Command, Palette, list_key_commands, list_theme_commands
+from genui.ui.screens import AppScreen, Command
 from genui.ui.session import Session
 from genui.ui.settings import classifiers, newest_model, pane_of, pane_of_saved
 from genui.ui.watcher import RunView, Watcher
 from genui.ui.widgets.base import (
     TABS,
-    DeafWhenLeaving,
     FooterLine,
     HeaderLine,
     Pane,
@@ -46,8 +45,6 @@ from genui.ui.widgets.base import (
 )
 
 if TYPE_CHECKING:
-    from textual.command import Provider
-
     from genui.formats.trees import ListedTrace
     from genui.ui.lab import LabScreen
     from genui.ui.training.screen import Left, TrainingScreen
@@ -60,7 +57,7 @@ LARGE = (170, 56)  # four panes, the image two columns a pixel
 
 
 def arrange(width: int, height: int) -> Arrangement:
-    """Four panes where they fit, one at a time where not, a plain word where nothing does."""
+    """Four panes where they fit, else one at a time; in a tiny terminal a line of text."""
     if width < SMALLEST[0] or height < SMALLEST[1]:
         return "tiny"
     if width >= LARGE[0] and height >= LARGE[1]:
@@ -71,7 +68,7 @@ def arrange(width: int, height: int) -> Arrangement:
 
 
 def too_small(width: int, height: int) -> str:
-    """What is shown in place of panes that would not fit."""
+    """The text for a terminal that is too small."""
     needed = f"{SMALLEST[0]}×{SMALLEST[1]}"
     return (
         f"genui needs {needed} cells;\nthis terminal has {width}×{height}.\n\n"
@@ -79,32 +76,24 @@ def too_small(width: int, height: int) -> str:
     )
 
 
-# --- The main screen: the panes, which of them are seen, and what they ask of each other ------
+# --- The main screen ----------------------------------------------------------------------------
 
 Use = Callable[[TracePane], object]
-"""What is done with a pane once it is there."""
+"""What to do with a pane, as soon as it is mounted."""
 
-NAME = "lab"  # among the app's installed screens, which are kept when they are left
-
-
-def _commands() -> "type[Provider]":
-    """The palette's provider, imported when the palette first opens."""
-
-    return HomeCommands
+NAME = "lab"  # of the installed screen, which Textual keeps when it is closed
 
 
 HINT = "↑↓ choose a model · Enter opens it · space plays · n trains · ? every key"
 
 
-class HomeScreen(DeafWhenLeaving, Screen[None]):
-    """Owns the view (all panes, or one full-screen) and the lists the panes are filled from."""
+class HomeScreen(AppScreen[None]):
+    """Shows all panes, or one full-screen, and fills them with the models and runs on disk."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("app")]
-    COMMANDS = {_commands}  # noqa: RUF012 - as Textual declares it
-    AUTO_FOCUS = ""  # `_show` gives the focus; Textual would give it to a hidden input
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
-    """As Textual has it, but a move of the focus does not paint the whole screen anew: the
-    panes it leaves and enters paint themselves."""
+    """As in Textual, but a change of the focus does not repaint the whole screen: the two panes
+    repaint themselves."""
 
     def __init__(self, session: Session, watcher: Watcher) -> None:
         super().__init__()
@@ -115,19 +104,17 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
         self.runs: tuple[RunSummary, ...] = ()
         self.models: tuple[ModelInfo, ...] = ()
         self.arrangement: Arrangement = "grid"
-        self.machine = ""  # the worker's device and precision
-        self.traffic = ""  # what the terminal takes
-        self.user_keys: dict[str, str] = {}
         self.watched: RunDir | None = None
-        self._expected: RunDir | None = None  # just started, and not in the list yet
+        self._expected: RunDir | None = None  # just started, and not listed yet
         self._hinting = False
-        self.slot: PaneName = "canvas"  # which of the panes that share a place is in it
+        self._saved: tuple[ListedTrace, ...] = ()  # saved traces, for the palette
+        self.slot: PaneName = "canvas"  # the pane that is shown in the shared place
         self.demo = Demo(self, session)
         self.board: TrainingScreen | None = None  # while it is over this one
-        self.lab: LabScreen | None = None  # made when it is first opened, and kept as it was left
+        self.lab: LabScreen | None = None  # made when it is first opened
 
     def compose(self) -> ComposeResult:
-        self._fit(self.app.size)  # before there are panes, whose styles it would compute again
+        self._fit(self.app.size)  # first: later it would compute the styles of all panes again
         yield HeaderLine()
         yield TabsLine()
         with Horizontal(id="body"):
@@ -144,10 +131,10 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
     def on_mount(self) -> None:
         self._show()
 
-    # --- the panes that share a place: the Canvas is there, others are made when needed ---
+    # --- the panes that share a place: others than the Canvas are made when needed --------
 
     def _in_pane(self, name: PaneName, use: Use) -> None:
-        """Give a pane the focus and use it; one that is not there yet is made."""
+        """Focus a pane and call `use` with it; it is made first where it does not exist."""
         if self.query(f"#{name}"):
             self._focus_pane(name, use)
         else:
@@ -158,11 +145,11 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
         pane = make_pane(name, self._session)
         pane.add_class("-hidden")
         await self.query_one("#lower").mount(pane)
-        self._tell_models(pane)
+        self._update_models(pane)
         self._focus_pane(name, use)
 
-    def _tell_models(self, pane: TracePane) -> None:
-        """Which models there are for it now, and which label what they make."""
+    def _update_models(self, pane: TracePane) -> None:
+        """Pass a pane its models, and the classifiers."""
         models = [model for model in self.models if pane_of(model) == pane.pane]
         pane.controller.set_catalogue(models)
         pane.classifying.set_classifiers(classifiers(self.models))
@@ -180,10 +167,10 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
     # --- the Training screen over this one ------------------------------------------------
 
     def open_board(self) -> None:
-        """The Training screen, on the run that is watched."""
+        """Open the Training screen with the watched run."""
         from genui.ui.training.screen import TrainingScreen
 
-        self._acted()
+        self.clear_line()
         if self.board is not None:
             return
         run, pane = self.watched, self.query_one(TrainingPane)
@@ -199,7 +186,7 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
 
     def _board_left(self, left: "Left | None") -> None:
         self.board = None
-        run, self.watched = self.watched, None  # the watcher is to look at it alone again
+        run, self.watched = self.watched, None  # so that `look_at` watches it again, alone
         view = left.first if left is not None else None
         if view is not None:
             run = view.summary.run
@@ -217,24 +204,24 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
 
     @property
     def lab_shown(self) -> "LabScreen | None":
-        """The Lab, while it or a window of it is on the screen."""
+        """The Lab, while it or one of its windows is open."""
         return self.lab if self.lab is not None and self.lab in self.app.screen_stack else None
 
     def open_lab(self, saved: Path | None = None) -> None:
-        """The Lab, as it was left, with a saved training where one is named."""
+        """Open the Lab as it was left, or with a saved training."""
         from genui.ui.lab import LabScreen
 
         if self.lab is None:
             self.lab = LabScreen(self._session)
             self.app.install_screen(self.lab, NAME)
-        self.tell_lab()
+        self.update_lab()
         if self.lab_shown is None:
             self.app.push_screen(self.lab, self._lab_left)
         if saved is not None:
             self.lab.open_saved(saved)
 
-    def tell_lab(self) -> None:
-        """What the lines around say is the same there."""
+    def update_lab(self) -> None:
+        """Pass the Lab the texts of the header and footer."""
         if self.lab is not None:
             self.lab.machine, self.lab.traffic = self.machine, self.traffic
             self.lab.user_keys = self.user_keys
@@ -253,7 +240,7 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
             self.query_one("#tiny", Static).update(too_small(*event.size))
 
     def _fit(self, size: Size) -> bool:
-        """Choose the arrangement for that many cells; whether it is another one."""
+        """Choose the arrangement for a size. Returns whether it has changed."""
         before = self.arrangement
         self.arrangement = arrange(size.width, size.height)
         self.update_classes(self._classes_now(), animate=False)
@@ -261,7 +248,7 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
 
     @property
     def alone(self) -> bool:
-        """Whether one pane is shown: full-screen, or because there is no room for more."""
+        """Whether a single pane is shown: full-screen, or for lack of room."""
         return self.view != "home" or self.arrangement in {"tabs", "tiny"}
 
     def shows(self, name: PaneName) -> bool:
@@ -269,7 +256,7 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
         return not self.query_one(f"#{name}", Pane).has_class("-hidden")
 
     def _classes_now(self) -> dict[str, bool]:
-        """The screen's classes, all at once: each change costs a restyling of every widget."""
+        """All classes of the screen: each change restyles every widget, so they change together."""
         arrangements: tuple[Arrangement, ...] = ("grid", "large", "tabs", "tiny")
         classes = {f"-{name}": self.arrangement == name for name in arrangements}
         tab = tab_of(self.current)
@@ -279,7 +266,7 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
         return classes
 
     def _show(self) -> None:
-        """Give the classes that make the view, and the focus to its pane."""
+        """Set the classes of the view, and focus its pane."""
         for pane in self.query(Pane):
             shown = pane.pane not in SLOT or pane.pane == self.slot
             shown = shown and (not self.alone or pane.pane == self.current)
@@ -291,7 +278,7 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
         self.call_after_refresh(self._repaint)
 
     def _repaint(self) -> None:
-        """A pane that changed its shape may show more or less of what it has."""
+        """Paint the panes, which have a new size."""
         for pane in self.query(TracePane):
             pane.paint()
         self.query_one(TrainingPane).paint()
@@ -307,10 +294,10 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
         elif self.current == "models":
             self.query_one(ModelsPane).focus_list()
         else:
-            self.set_focus(self.query_one(f"#{self.current}"))  # at once: keys may follow
+            self.set_focus(self.query_one(f"#{self.current}"))  # at once: more keys may follow
 
     def on_descendant_focus(self) -> None:
-        """A click or a key may bring the focus to another pane."""
+        """A click or a key has focused another pane."""
         nodes = self.focused.ancestors_with_self if self.focused is not None else []
         pane = next((node for node in nodes if isinstance(node, Pane)), None)
         if pane is not None and pane.pane != self.current:
@@ -319,9 +306,9 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
             self.refresh_chrome()
 
     def action_view(self, view: ViewName) -> None:
-        """Home, or one pane full-screen; Training and the Lab have screens of their own."""
+        """Show Home, or one pane full-screen; Training and the Lab are screens of their own."""
         if view == "lab":
-            self._acted()
+            self.clear_line()
             self.open_lab()
             return
         if view == "training":
@@ -333,9 +320,9 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
         self._show()
 
     def action_show_pane(self, pane: PaneName) -> None:
-        """Give a pane the focus; full-screen stays full-screen.
+        """Focus a pane; full-screen stays full-screen.
 
-        The Canvas stands for whichever pane is in its place.
+        `canvas` means the pane that is shown in its place.
         """
         if pane == "canvas":
             pane = self.slot
@@ -347,31 +334,35 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
             self.view = pane if self.view != "home" else "home"
             self._show()
             return
-        # All panes stay as they are: the key is answered by the focus alone.
+        # All panes stay as they are: only the focus moves.
         self.refresh_chrome()
         self._focus_current()
 
     def action_next_pane(self, by: int) -> None:
-        """Go round the panes."""
+        """Focus the next pane, round and round."""
         at = TABS.index(tab_of(self.current))
         self.action_show_pane(TABS[(at + by) % len(TABS)])
 
     def action_back(self) -> None:
-        """Out of full-screen; else give the status line and the filter back."""
+        """Leave full-screen; else clear the filter or the status line."""
         if self.view != "home":
             self.action_view("home")
         elif not self.query_one(ModelsPane).clear_filter():
-            self._hush()
+            super().clear_line()
 
     @on(messages.ZoomPane)
     def _zoom(self, event: messages.ZoomPane) -> None:
-        self._acted()
+        self.clear_line()
         self.action_view(event.view)
 
     # --- the lines around -----------------------------------------------------------------
 
+    @property
+    def scope(self) -> Scope:
+        return self.current
+
     def refresh_chrome(self) -> None:
-        """Header, tabs and footer as things stand."""
+        """Update the header, the tabs and the footer."""
         self.query_one(TabsLine).set(tab_of(self.current))
         live = sum(run.alive for run in self.runs)
         view = self.view if self.view == "home" else tab_of(self.view)
@@ -379,37 +370,35 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
         self.query_one(FooterLine).set(self.current, self.view != "home", self.user_keys)
 
     def set_machine(self, machine: str) -> None:
-        """The worker's device and precision, "" while there is none."""
+        """Set the worker's device and precision; "" while there is no worker."""
         self.machine = machine
         if self.board is not None:
             self.board.machine = machine
             self.board.refresh_chrome()
-        self.tell_lab()
+        self.update_lab()
         self.refresh_chrome()
 
     def offered_keys(self, scope: Scope) -> list[keys.Key]:
-        """The keys of a scope that there is something to do with: of the panes that share a
-        place, those of the one that is in it."""
+        """The keys of a scope that have an effect now; of panes that share a place, those of the
+        pane that is shown."""
         rows = keys.of_pane(scope)
         if scope == "app":
             return rows
         if scope in SLOT and scope != self.slot:
             return []
-        pane = self.query_one(f"#{scope}", Pane)
-        refused = pane.refused_keys() if isinstance(pane, TrainingPane) else frozenset()
+        refused = self.query_one(f"#{scope}", Pane).refused_keys()
         return [key for key in rows if key.id not in refused]
 
     async def press(self, key: keys.Key) -> None:
-        """Do what the key does, wherever the focus is."""
+        """Run the action of a key, wherever the focus is."""
         if key.pane not in {"app", "board", self.current}:
             self.action_show_pane(cast("PaneName", key.pane))
         namespace = self if key.pane == "app" else self.query_one(f"#{key.pane}")
         await self.app.run_action(key.action, namespace)
 
     def say(self, line: str, kind: Literal["error", "note", "hint"] = "error") -> None:
-        """One line above the footer."""
         self._hinting = kind == "hint"
-        self.query_one(StatusLine).say(line, kind)
+        super().say(line, kind)
 
     @property
     def hinting(self) -> bool:
@@ -417,33 +406,24 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
         return self._hinting
 
     def hint(self) -> None:
-        """The first thing a new user reads."""
+        """Show a new user the first keys."""
         self.say(HINT, "hint")
 
-    def _hush(self) -> None:
-        self.query_one(StatusLine).clear_line()
-
-    @on(messages.Say)
-    def _said(self, event: messages.Say) -> None:
-        event.stop()
-        self.say(event.line, event.kind)
-
     @on(messages.Acted)
-    def _acted(self) -> None:
-        """The user goes on: what was said has been read."""
+    def clear_line(self) -> None:
         if self._hinting:
             self._hinting = False
             self.app.post_message(messages.HintSeen())
-        self._hush()
+        super().clear_line()
 
     # --- models and runs --------------------------------------------------------------------
 
     def set_lists(self, models: tuple[ModelInfo, ...], runs: tuple[RunSummary, ...]) -> None:
-        """What is on disk now."""
+        """Show the models and runs on disk."""
         self.models, self.runs = models, runs
         self.query_one(ModelsPane).set_lists(models, runs)
         for pane in self.query(TracePane):
-            self._tell_models(pane)
+            self._update_models(pane)
             if pane.controller.catalogue:
                 pane.controller.offer(pane.controller.catalogue[0])
         if self._expected is not None:
@@ -456,17 +436,17 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
         self.refresh_chrome()
 
     def offered_models(self) -> list[str]:
-        """The refs of the models that the panes would use now."""
+        """The refs of the models that the panes use now."""
         models = (pane.controller.model for pane in self.query(TracePane))
         return [model.ref for model in models if model is not None]
 
     def show_run(self, view: RunView) -> None:
-        """A new look at the watched run; one that comes late, of another run, is dropped."""
+        """Show a new view of the watched run; late views of another run are ignored."""
         if view.summary.run == self.watched:
             self.query_one(TrainingPane).show_run(view)
 
     def look_at(self, run: RunDir) -> None:
-        """Show this run from now on, and have no other read."""
+        """Watch and show this run only."""
         if run == self.watched:
             return
         self.watched = run
@@ -479,8 +459,8 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
         self.open_model(event.model)
 
     def open_model(self, model: ModelInfo) -> None:
-        """Generate with it, in the pane of its medium."""
-        self._acted()
+        """Generate with a model, in the pane of its medium."""
+        self.clear_line()
         name = pane_of(model)
         if name is None:
             self.say(f"{model.name} {does(model.family, model.medium)}")
@@ -488,8 +468,8 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
         self._in_pane(name, lambda pane: pane.controller.open_model(model))
 
     def open_saved(self, path: Path, pane: PaneName) -> None:
-        """Show a saved trace, in its pane."""
-        self._acted()
+        """Open a saved trace in its pane."""
+        self.clear_line()
         if pane == "lab":
             self.open_lab(path)
             return
@@ -504,8 +484,8 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
         self.open_run(event.run)
 
     def open_run(self, run: RunDir) -> None:
-        """Show its curves."""
-        self._acted()
+        """Show the curves of a run."""
+        self.clear_line()
         self.query_one(ModelsPane).choose_run(run)
         self.look_at(run)
         self.action_show_pane("training")
@@ -515,7 +495,7 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
         self.generate_from(event.run)
 
     def generate_from(self, run: RunDir) -> None:
-        """Generate from its newest checkpoint, pinned to its step: the trace can be repeated."""
+        """Generate from the newest checkpoint, named by its step, so that it can be repeated."""
         self._find(run)
 
     @work(group="find", exclusive=True, exit_on_error=False)
@@ -530,7 +510,7 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
     # --- windows ------------------------------------------------------------------------------
 
     def action_new_run(self, recipe: str = "") -> None:
-        """Ask what to train."""
+        """Open the window that starts a training run."""
         from genui.ui.windows import NewRunScreen
 
         def started(run: RunDir | None) -> None:
@@ -538,12 +518,12 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
                 self._expected = run
                 self.watcher.refresh()
                 self.open_run(run)
-                self.say(f"{run.id} is starting; it goes on when you quit", "note")
+                self.say(f"{run.id} is starting; it continues when you quit", "note")
 
         self.app.push_screen(NewRunScreen(recipe), started)
 
     def action_favourites(self) -> None:
-        """What was kept, to open again."""
+        """Open the list of favourites."""
         from genui.ui.windows import Favourite, FavouritesScreen
 
         def chosen(favourite: Favourite | None) -> None:
@@ -552,74 +532,47 @@ class HomeScreen(DeafWhenLeaving, Screen[None]):
 
         self.app.push_screen(FavouritesScreen(), chosen)
 
-    def action_help(self) -> None:
-        """The keys of the focused pane."""
-        from genui.ui.widgets.dialogs import HelpScreen
+    def action_manual(self, medium: str = "") -> None:
+        super().action_manual(medium or self.query_one(f"#{self.current}", Pane).medium)
 
-        self.app.push_screen(HelpScreen(self.current, self.user_keys))
+    # --- the palette --------------------------------------------------------------------------
 
-    def action_manual(self) -> None:
-        """The manual, at the page of the focused pane."""
-        from genui.ui.windows import ManualScreen
-
-        pane = self.query_one(f"#{self.current}")
-        model = pane.controller.model if isinstance(pane, TracePane) else None
-        medium = model.medium if model is not None else ""
-        self.app.push_screen(ManualScreen(self.current, medium, self.user_keys))
-
-    def action_quit(self) -> None:
-        """Close the app; training goes on."""
-        self.app.exit()
-
-
-# --- The main screen's palette: every action, model, run, recipe and theme, by name -----------
-
-
-class HomeCommands(Palette):
-    """What can be done on the main screen."""
-
-    _saved: "tuple[ListedTrace, ...]" = ()
-
-    async def startup(self) -> None:
-        """The saved traces, read on a thread when the palette opens."""
+    async def prepare_commands(self) -> None:
         from genui.formats.trees import list_trees
 
         with contextlib.suppress(OSError, GenuiError):  # the other commands do without them
             self._saved = tuple(await asyncio.to_thread(list_trees))
 
     def commands(self) -> Iterator[Command]:
-        home = self.screen
-        if not isinstance(home, HomeScreen):
-            return
-        scopes: list[Scope] = [home.current, *keys.HOME_SCOPES]
+        scopes: list[Scope] = [self.current, *keys.HOME_SCOPES]
         for scope in dict.fromkeys(scopes):
-            yield from list_key_commands(scope, home.offered_keys(scope), home.press)
-        for model in home.models:
+            yield from self.key_commands(scope, self.offered_keys(scope))
+        for model in self.models:
             if model.source != "run":
                 yield Command(
                     f"Open model {clean_line(model.name)}",
                     clean_line(f"{model.family} on {model.dataset} {model.summary}"),
-                    lambda model=model: home.open_model(model),
+                    partial(self.open_model, model),
                 )
         for listed in self._saved:
-            yield saved_command(home, listed)
-        for run in home.runs:
+            yield saved_command(self, listed)
+        for run in self.runs:
             yield Command(
                 f"Show run {clean_line(run.info.name)}",
                 clean_line(f"{run.state}, {run.run.id}"),
-                lambda run=run: home.open_run(run.run),
+                partial(self.open_run, run.run),
             )
         for recipe in RECIPES.values():
             yield Command(
                 f"Train {recipe.name}",
                 f"{recipe.summary} ({recipe.family} on {recipe.dataset})",
-                lambda recipe=recipe: home.action_new_run(recipe.name),
+                partial(self.action_new_run, recipe.name),
             )
-        yield from list_theme_commands(self.app)
+        yield from self.theme_commands()
 
 
 def saved_command(home: HomeScreen, listed: "ListedTrace") -> Command:
-    """Opens a saved trace; one that cannot be read says so."""
+    """The command that opens a saved trace, or shows why it cannot be read."""
     tree = listed.tree
     if tree is None:
         name = f"Open saved trace {clean_line(listed.path.name, 60)}, which is damaged"

@@ -1,4 +1,4 @@
-"""The Models pane: runs and models, filtered, with the card of the chosen one below."""
+"""The Models pane and the Training pane of the main screen."""
 
 import asyncio
 import re
@@ -40,7 +40,7 @@ RUN, MODEL = "run:", "model:"
 
 
 class ModelsPane(Pane, can_focus=False):
-    """What there is: one list, chosen from with the keyboard."""
+    """The runs and models in one list, with the card of the chosen one below."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("models")]
     pane: PaneName = "models"
@@ -51,13 +51,13 @@ class ModelsPane(Pane, can_focus=False):
         self._models: dict[str, ModelInfo] = {}
         self._runs: dict[str, RunSummary] = {}
         self._pattern: re.Pattern[str] | None = None
-        self._read = False  # the lists have come once
+        self._read = False  # whether the lists have been read
         self._details = False  # of the card
 
     def compose(self) -> ComposeResult:
         yield LineInput(placeholder="a regular expression", compact=True)
         yield Static(classes="fault", markup=False)
-        yield RowList(id="rows", empty="looking …")
+        yield RowList(id="rows", empty="reading …")
         with VerticalScroll(classes="card", can_focus=False):
             yield Static(classes="thumbnail")
             yield Static(classes="card-text")
@@ -67,11 +67,11 @@ class ModelsPane(Pane, can_focus=False):
         self.set_subtitle("/ filter · n new run")
 
     def focus_list(self) -> None:
-        """Where the keys go when this pane is chosen."""
+        """Focus the list."""
         self.screen.set_focus(self.query_one(RowList))
 
     def set_lists(self, models: Sequence[ModelInfo], runs: Sequence[RunSummary]) -> None:
-        """What is on disk now. A run's checkpoint is found under the run."""
+        """Show the models and runs on disk. Checkpoints are listed with their run."""
         self._models = {MODEL + m.ref: m for m in models if m.source != "run"}
         self._runs = {RUN + s.run.id: s for s in runs}
         first = not self._read
@@ -92,7 +92,7 @@ class ModelsPane(Pane, can_focus=False):
                 self.query_one(RowList).chosen = first
 
     def choose_run(self, run: RunDir) -> None:
-        """Put the cursor on a run; nothing where the filter hides it."""
+        """Move the cursor to a run, unless the filter hides it."""
         rows = self.query_one(RowList)
         if any(row.key == RUN + run.id for row in rows.rows):
             rows.chosen = RUN + run.id
@@ -129,7 +129,7 @@ class ModelsPane(Pane, can_focus=False):
     def _empty_text(self, everything: int) -> str:
         if everything:
             return "nothing matches; esc clears"
-        return "nothing yet: press n to train"
+        return "no models or runs yet: press n to train"
 
     # --- the card ---------------------------------------------------------------------
 
@@ -171,7 +171,7 @@ class ModelsPane(Pane, can_focus=False):
 
     @on(RowList.Opened)
     def action_open_row(self) -> None:
-        """The model in Text or Canvas, the run in Training."""
+        """Open the model in its pane, or the run in Training."""
         chosen = self.query_one(RowList).chosen
         if chosen in self._models:
             self.post_message(messages.OpenModel(self._models[chosen]))
@@ -179,7 +179,7 @@ class ModelsPane(Pane, can_focus=False):
             self.post_message(messages.OpenRun(self._runs[chosen].run))
 
     def action_generate_row(self) -> None:
-        """From the chosen run's newest checkpoint, or with the chosen model."""
+        """Generate from the run's newest checkpoint, or with the model."""
         run = self.chosen_run
         if run is None:
             self.action_open_row()
@@ -187,7 +187,7 @@ class ModelsPane(Pane, can_focus=False):
             self.post_message(messages.Generate(run.run))
 
     def action_filter(self) -> None:
-        """Type a regular expression; the list follows every letter."""
+        """Type a regular expression; it applies at every letter."""
         self.add_class("-editing")
         self.screen.set_focus(self.query_one(LineInput))
 
@@ -206,7 +206,7 @@ class ModelsPane(Pane, can_focus=False):
         self._choose_named(event.value)
 
     def _choose_named(self, name: str) -> None:
-        """The model with this very name, where others match too."""
+        """Choose the model of exactly this name, if there is one."""
         rows = self.query_one(RowList)
         named = [key for key, model in self._models.items() if model.name == name]
         if any(row.key in named for row in rows.rows):
@@ -226,7 +226,7 @@ class ModelsPane(Pane, can_focus=False):
         self.focus_list()
 
     def clear_filter(self) -> bool:
-        """Show everything again. Returns whether anything was hidden."""
+        """Show all rows. Returns whether there was a filter."""
         if self._pattern is None and not self.has_class("-editing"):
             return False
         self._filter_left()
@@ -234,29 +234,29 @@ class ModelsPane(Pane, can_focus=False):
 
 
 # --- The panes that share one place on the main screen, each for its kinds of models ----------
-# The Canvas is there from the start; another is made when a model is opened that needs it.
+# The Canvas exists from the start; another is made when a model needs it.
 
 SLOT: Mapping[PaneName, str] = MappingProxyType(
     {cast("PaneName", kind.pane): kind.widget for kind in KINDS.values() if kind.replaces_canvas}
 )
-"""The id of each pane that may stand there, and where its PaneKind is: `module:name`."""
+"""The id of each of these panes, and its PaneKind as `module:name`."""
 
 
 def make_pane(name: PaneName, session: Session) -> TracePane:
-    """A new pane of that id, its module imported with the first."""
+    """A new pane of that id."""
     pane = TracePane(cast("PaneKind", resolve(SLOT[name])), session)
     pane.add_class("slot")
     return pane
 
 
 def tab_of(pane: PaneName) -> PaneName:
-    """The tab a pane is under: all that share the place are under the Canvas's."""
+    """The tab of a pane; panes that share the place have the Canvas's."""
     return "canvas" if pane in SLOT else pane
 
 
-# --- The Training pane: one run as it goes, its curves and samples, and the keys that steer it
+# --- The Training pane: the curves and samples of one run, and the keys that control it --------
 
-RETRY = 0.1  # seconds until a view is tried again that a busy terminal could not take
+RETRY = 0.1  # seconds until a view is drawn again after a busy terminal
 NO_TRAINING = "No training yet: press n to start one"
 
 CURVES = {
@@ -265,14 +265,14 @@ CURVES = {
     "generator_loss": "generator",
     "discriminator_loss": "discriminator",
 }
-"""The metrics that are drawn here, where a run has them, and what they are called."""
+"""Metric to its label in the legend."""
 ALONE = ("training.zoom", "training.log")
 """The ids of the keys that need no run."""
 STYLES: "Mapping[str, Kind]" = {"val": "marks"}
 
 
 class TrainingPane(Pane):
-    """Shows a RunView; steers through the run's folder."""
+    """Shows a RunView; sends commands through the run's folder."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("training")]
     pane: PaneName = "training"
@@ -297,12 +297,12 @@ class TrainingPane(Pane):
     def on_mount(self) -> None:
         self.set_title()
         self.set_subtitle("n new run")
-        self.set_interval(1.0, self._tell_age)
+        self.set_interval(1.0, self._show_age)
 
     # --- showing ----------------------------------------------------------------------
 
     def show_run(self, view: RunView) -> None:
-        """Draw this look at the run; later, if the terminal is still busy with the last."""
+        """Draw this view of the run; a little later where the terminal is busy."""
         self.run = view
         driver = get_metered_driver(self.app)
         if driver is not None and driver.busy:
@@ -317,7 +317,7 @@ class TrainingPane(Pane):
             self.show_run(self.run)
 
     def expect(self, run: RunDir) -> None:
-        """Another run will be shown as soon as it is read."""
+        """Clear the pane for another run, which is being read."""
         if self.run is not None and self.run.summary.run != run:
             self.run = None
             self.query_one(Curve).clear("reading …")
@@ -327,7 +327,7 @@ class TrainingPane(Pane):
             self.query_one(SamplesPanel).show(Snapshot())
 
     def paint(self) -> None:
-        """Draw the run as last seen."""
+        """Draw the newest view."""
         view = self.run
         if view is None:
             return
@@ -339,7 +339,7 @@ class TrainingPane(Pane):
         self.set_subtitle(self._subtitle())
         eta = status.eta if summary.state == "running" else -1.0
         self.query_one(StepBar).set(status.step, status.steps, eta)
-        self._tell_age()
+        self._show_age()
         self._paint_curves(view)
         self._show_sample()
 
@@ -348,12 +348,12 @@ class TrainingPane(Pane):
         if state == "running":
             return "space pause · x stop"
         if state == "paused":
-            return "space go on · x stop"
+            return "space resume · x stop"
         if state in {"stopped", "dead", "failed"}:
             return "u resume · g generate"
         return "n new run · g generate"
 
-    def _tell_age(self) -> None:
+    def _show_age(self) -> None:
         if self.run is not None:
             stats = self.query_one(".stats", Line)
             stats.show(stats_line(self.run, time.time(), stats.size.width))
@@ -391,30 +391,9 @@ class TrainingPane(Pane):
             cursor = self.query_one(Curve).cursor
             self.query_one(SamplesPanel).show(Snapshot([self.run], cursor))
 
-    # --- steering ---------------------------------------------------------------------
+    # --- commands ---------------------------------------------------------------------
 
     def refused_keys(self) -> frozenset[str]:
-        """The ids of the keys to which the pane would only answer why not."""
         if self.run is None:
             return frozenset(key.id for key in keys.of_pane("training") if key.id not in ALONE)
         return frozenset(self.steering.refused_keys("training"))
-
-    def action_pause(self) -> None:
-        """Pause, or go on."""
-        self.steering.pause()
-
-    def action_checkpoint(self) -> None:
-        """Write a checkpoint now."""
-        self.steering.give("checkpoint")
-
-    def action_stop(self) -> None:
-        """Stop the run, once the user has said yes."""
-        self.steering.stop()
-
-    def action_resume(self) -> None:
-        """Start a trainer on it again, from its newest checkpoint."""
-        self.steering.resume()
-
-    def action_generate(self) -> None:
-        """Generate from the newest checkpoint, also while it trains."""
-        self.steering.generate()

@@ -1,4 +1,4 @@
-"""A row of the table of keys, and the parts of the app that rows are for."""
+"""The table of keys. Bindings, footer, help and the manual's page are made from it."""
 
 import textwrap
 import tomllib
@@ -66,33 +66,33 @@ def readable(keys: str) -> list[str]:
     return words
 
 
-# --- The rows of the panes that own traces: the same key does the same in all of them ---------
+# --- The rows of the panes that generate: the same key does the same in all of them -----------
 
 _SHARED: dict[str, tuple[str, str, str, str, str, bool]] = {
     "branches": ("b", "b", "branches", "branches",
         "Every branch: go to one, compare, save or export it", True),
     "variations": ("v", "v", "variations", "variations",
-        "More like this one, nearer or farther, to choose from and go on with", False),
+        "Variations of this sample, nearer or farther, to choose one and continue with it", False),
     "nearest": ("N", "N", "nearest", "nearest",
-        "Is it copied? What of the training data is most like it", False),
+        "Is it copied? The training data that is most like it", False),
     "labels": ("J", "J", "labels", "labels",
-        "What a classifier says of it, live: the next one, then none", False),
+        "Label it with a classifier, live: the next one, then none", False),
     "favourite": ("asterisk", "*", "favourite", "favourite",
-        "Keep this one as a favourite; F lists them", False),
+        "Save this sample as a favourite; F lists them", False),
     "compare": ("V", "V", "compare", "compare",
-        "This branch beside another, or beside another model, in step", False),
+        "This branch beside another, or beside another model, on one timeline", False),
     "save": ("ctrl+s", "^s", "save", "save",
         "Save the branches with the model, to open again", False),
     "more": ("plus,equals_sign", "+", "nudge(1)", "more",
-        "Raise the setting touched last", False),
+        "Raise the setting changed last", False),
     "less": ("minus", "-", "nudge(-1)", "less",
-        "Lower the setting touched last", False),
+        "Lower the setting changed last", False),
 }  # fmt: skip
 """A name, to the rest of a row after its pane."""
 
 
 def _shared(pane: PaneName, *names: str) -> list[Key]:
-    """Rows that several panes have in the same words."""
+    """Rows that several panes share."""
     return [Key(f"{pane}.{name}", pane, *_SHARED[name]) for name in names]
 
 
@@ -103,7 +103,7 @@ def _settings(
     without: str = "",
     unit: str = "token",
 ) -> list[Key]:
-    """A row for each setting that has a key, but `without`; the footer offers those of `footer`."""
+    """A row for each setting that has a key, except `without`; `footer` are shown in the footer."""
     return [
         Key(
             f"{pane}.{one.about.id or one.name}",
@@ -123,7 +123,7 @@ def _settings(
 TRACE_KEYS: tuple[Key, ...] = (
     # text
     Key("text.play", "text", "space", "space", "play", "play/pause",
-        "Write, or hold"),
+        "Generate, or pause"),
     Key("text.forward", "text", "right,l", "→", "step(1)", "token",
         "One token forward"),
     Key("text.back", "text", "left,h", "←", "step(-1)", "token back",
@@ -135,18 +135,18 @@ TRACE_KEYS: tuple[Key, ...] = (
     Key("text.start", "text", "home", "home", "ends(-1)", "prompt",
         "Back to the prompt", False),
     Key("text.end", "text", "end", "end", "ends(1)", "last token",
-        "Write to the last token", False),
+        "Generate to the last token", False),
     Key("text.enter", "text", "enter", "⏎", "enter", "open/fork",
         "Full-screen; there, fork with the candidate that is chosen"),
     Key("text.zoom", "text", "z", "z", "zoom", "zoom",
         "Full-screen, or back"),
     Key("text.fork", "text", "f", "f", "fork", "fork",
-        "Go on from here with another seed, as a branch"),
+        "Continue from here with another seed, as a branch"),
     *_shared("text", "branches"),
     Key("text.prompt", "text", "e", "e", "edit", "prompt",
         "Edit the prompt (\\n is a new line; <FILL> in code is a gap to be filled)"),
     Key("text.reseed", "text", "r", "r", "reseed", "reseed",
-        "Write again with another seed"),
+        "Generate again with another seed"),
     *_settings("text", TextSettings, footer=("temperature", "top_k", "top_p")),
     *_shared("text", "more", "less"),
     Key("text.up", "text", "up", "↑", "choose(-1)", "candidate above",
@@ -158,28 +158,28 @@ TRACE_KEYS: tuple[Key, ...] = (
     Key("text.page_down", "text", "pagedown", "pgdn", "scroll_text(8)", "scroll down",
         "Scroll the text down", False),
     Key("text.insert", "text", "i", "i", "insert", "insert",
-        "Write your own words at the cursor, as a branch, and let it go on", False),
+        "Insert your own text at the cursor, as a branch, and continue", False),
     Key("text.attention", "text", "a", "a", "attention", "attention",
-        "Which tokens the one at the cursor looked at, or back to the odds", False),
+        "Which tokens the one at the cursor attended to, or back to the odds", False),
     Key("text.head", "text", "right_square_bracket", "]", "head(1)", "next head",
-        "The next head of the attention; first comes the average of all", False),
+        "The next attention head; first comes the average of all", False),
     Key("text.head_before", "text", "left_square_bracket", "[", "head(-1)", "head before",
-        "The head of the attention before this one", False),
+        "The attention head before this one", False),
     Key("text.side", "text", "w", "w", "side_by_side", "side by side",
-        "Several continuations of the prompt in step, from several seeds", False),
+        "Several continuations of the prompt on one timeline, from several seeds", False),
     *_shared("text", "variations", "nearest"),
     Key("text.highlight", "text", "s", "s", "highlight", "syntax",
-        "Code coloured by the kind of its words, or by how surprising its tokens were", False),
+        "Colour code by syntax, or by how surprising its tokens were", False),
     *_shared("text", "labels", "favourite", "compare", "save"),
     Key("text.export", "text", "x", "x", "export", "export",
         "Write a text, a cast or a trace file that replays", False),
     # roll
     Key("roll.play", "roll", "space", "space", "play", "play/pause",
-        "Write music, or hold"),
+        "Generate music, or pause"),
     Key("roll.forward", "roll", "right,l", "→", "step(1)", "note",
-        "One voice at one sixteenth forward"),
+        "One note forward: one voice at one sixteenth"),
     Key("roll.back", "roll", "left,h", "←", "step(-1)", "note back",
-        "One back", False),
+        "One note back", False),
     Key("roll.forward10", "roll", "shift+right,L", "⇧→", "step(16)", "quarter",
         "Four voices a quarter forward", False),
     Key("roll.back10", "roll", "shift+left,H", "⇧←", "step(-16)", "quarter back",
@@ -187,23 +187,23 @@ TRACE_KEYS: tuple[Key, ...] = (
     Key("roll.start", "roll", "home", "home", "ends(-1)", "beginning",
         "Back to the beginning", False),
     Key("roll.end", "roll", "end", "end", "ends(1)", "end",
-        "Write to the end of the piece", False),
+        "Generate to the end of the piece", False),
     Key("roll.enter", "roll", "enter", "⏎", "enter", "open/fork",
         "Full-screen; there, fork with the note that is chosen"),
     Key("roll.zoom", "roll", "z", "z", "zoom", "zoom",
         "Full-screen, or back", False),
     Key("roll.listen", "roll", "s", "s", "listen", "listen",
-        "Hear what is written, where this machine has a player"),
+        "Play what is written, where this machine has an audio player"),
     Key("roll.melody", "roll", "o", "o", "melody", "melody",
-        "Harmonise a MIDI file: its highest part is given"),
+        "Harmonise a MIDI file: its highest part is the melody"),
     Key("roll.fork", "roll", "f", "f", "fork", "fork",
-        "Go on from here with another seed, as a branch"),
+        "Continue from here with another seed, as a branch"),
     Key("roll.branches", "roll", "b", "b", "branches", "branches",
         "Every branch: go to one, compare, save or export it", False),
     Key("roll.prompt", "roll", "e", "e", "edit", "key",
         "The key, the metre and an upbeat of the piece"),
     Key("roll.reseed", "roll", "r", "r", "reseed", "reseed",
-        "Write another piece, with another seed"),
+        "Generate another piece, with another seed"),
     *_settings("roll", TextSettings, footer=("temperature",), without="grammar", unit="note"),
     *_shared("roll", "more", "less"),
     Key("roll.up", "roll", "up", "↑", "choose(-1)", "candidate above",
@@ -211,28 +211,28 @@ TRACE_KEYS: tuple[Key, ...] = (
     Key("roll.down", "roll", "down,j", "↓", "choose(1)", "candidate below",
         "The less likely candidate; in Home, the bars after", False),
     Key("roll.page_up", "roll", "pageup", "pgup", "scroll_text(-1)", "bar before",
-        "Look at the bars before", False),
+        "Show the bars before", False),
     Key("roll.page_down", "roll", "pagedown", "pgdn", "scroll_text(1)", "bar after",
-        "Look at the bars after", False),
+        "Show the bars after", False),
     Key("roll.insert", "roll", "i", "i", "insert", "insert",
-        "Write notes of your own at the cursor, as a branch, and let it go on", False),
+        "Insert your own notes at the cursor, as a branch, and continue", False),
     Key("roll.attention", "roll", "a", "a", "attention", "attention",
-        "Which notes the one at the cursor looked at, or back to the odds", False),
+        "Which notes the one at the cursor attended to, or back to the odds", False),
     Key("roll.head", "roll", "right_square_bracket", "]", "head(1)", "next head",
-        "The next head of the attention; first comes the average of all", False),
+        "The next attention head; first comes the average of all", False),
     Key("roll.head_before", "roll", "left_square_bracket", "[", "head(-1)", "head before",
-        "The head of the attention before this one", False),
+        "The attention head before this one", False),
     Key("roll.side", "roll", "w", "w", "side_by_side", "side by side",
-        "Several pieces in step, from several seeds", False),
+        "Several pieces on one timeline, from several seeds", False),
     *_shared("roll", "variations"),
     Key("roll.nearest", "roll", "N", "N", "nearest", "nearest",
-        "Is it copied? The longest run that stands in the training data", False),
+        "Is it copied? The longest run of notes that is in the training data", False),
     *_shared("roll", "favourite", "compare", "save"),
     Key("roll.export", "roll", "x", "x", "export", "export",
         "Write a MIDI file, a WAV or a trace file that replays", False),
     # canvas
     Key("canvas.play", "canvas", "space", "space", "play", "play/pause",
-        "Let noise become an image, or hold"),
+        "Denoise, or pause"),
     Key("canvas.forward", "canvas", "right,l", "←→", "step(1)", "step",
         "One denoising step forward"),
     Key("canvas.back", "canvas", "left,h", "←", "step(-1)", "step back",
@@ -248,25 +248,25 @@ TRACE_KEYS: tuple[Key, ...] = (
     Key("canvas.zoom", "canvas", "enter,z", "⏎", "zoom", "open",
         "Full-screen: the noisy image, schedule and settings"),
     Key("canvas.fork", "canvas", "f", "f", "fork", "fork",
-        "Go on from here with other noise, as a branch"),
+        "Continue from here with other noise, as a branch"),
     *_shared("canvas", "branches"),
     Key("canvas.caption", "canvas", "e", "e", "edit", "caption",
         "Edit the caption"),
     Key("canvas.reseed", "canvas", "r", "r", "reseed", "reseed",
-        "Draw again from other noise"),
+        "Generate again from other noise"),
     Key("canvas.view", "canvas", "o", "o", "swap", "predicted/noisy",
         "Which image is large: the predicted x₀, the noisy one or the noise"),
     *_settings("canvas", ImageSettings, footer=("sampler", "guidance")),
     Key("canvas.layout", "canvas", "p", "p", "layout", "three/one",
         "All three images side by side, or one large; of a clip also all its frames", False),
     Key("canvas.frame", "canvas", "full_stop", ".", "frame(1)", "next frame",
-        "Of a clip: hold it, at the frame after", False),
+        "Clips: pause at the next frame", False),
     Key("canvas.frame_before", "canvas", "comma", ",", "frame(-1)", "frame before",
-        "Of a clip: hold it, at the frame before", False),
-    Key("canvas.roll", "canvas", "semicolon", ";", "roll", "roll/hold",
-        "Of a clip: let it play on by itself, or hold it", False),
+        "Clips: pause at the frame before", False),
+    Key("canvas.roll", "canvas", "semicolon", ";", "roll", "play clip",
+        "Clips: play, or pause", False),
     Key("canvas.hear", "canvas", "S", "S", "hear", "hear",
-        "Hear the sound of this step, or be silent", False),
+        "Play the sound of this step, or stop it", False),
     Key("canvas.recaption", "canvas", "c", "c", "recaption", "caption from here",
         "Another caption from this step on, as a branch", False),
     Key("canvas.noise", "canvas", "a", "a", "add_noise", "add noise",
@@ -274,7 +274,7 @@ TRACE_KEYS: tuple[Key, ...] = (
     Key("canvas.image", "canvas", "i", "i", "image", "from a file",
         "Start from an image of yours, with a strength", False),
     Key("canvas.mask", "canvas", "m", "m", "mask", "mask",
-        "Paint what may change, and draw only that again", False),
+        "Paint a mask, and draw only that part again", False),
     Key("canvas.drown", "canvas", "u", "u", "forward_process", "forward process",
         "The forward process: watch noise being added; then f denoises from there", False),
     Key("canvas.grid", "canvas", "w", "w", "grid", "grid",
@@ -285,7 +285,7 @@ TRACE_KEYS: tuple[Key, ...] = (
     *_shared("canvas", "more", "less"),
     # walk
     Key("walk.play", "walk", "space", "space", "play", "play/pause",
-        "Walk on by itself, or hold"),
+        "Walk, or pause"),
     Key("walk.forward", "walk", "right,l", "←→", "step(1)", "walk",
         "One move along the direction"),
     Key("walk.back", "walk", "left,h", "←", "step(-1)", "walk back",
@@ -295,15 +295,15 @@ TRACE_KEYS: tuple[Key, ...] = (
     Key("walk.back10", "walk", "shift+left,H", "⇧←", "step(-10)", "ten back",
         "Ten moves back", False),
     Key("walk.start", "walk", "home", "home", "ends(-1)", "one end",
-        "To where the walk begins", False),
+        "To the start of the walk", False),
     Key("walk.end", "walk", "end", "end", "ends(1)", "other end",
-        "To where the walk ends", False),
+        "To the end of the walk", False),
     Key("walk.zoom", "walk", "enter,z", "⏎", "zoom", "open",
         "Full-screen: the directions, the score along the walk and the settings"),
     Key("walk.next", "walk", "right_square_bracket,down,j", "[]", "turn(1)", "direction",
-        "The next direction, through this very point"),
+        "The next direction, through the same point"),
     Key("walk.before", "walk", "left_square_bracket,up,k", "[", "turn(-1)", "direction before",
-        "The direction before, through this very point", False),
+        "The direction before, through the same point", False),
     Key("walk.direction", "walk", "d", "d", "direction", "direction no.",
         "A direction by its number", False),
     Key("walk.basis", "walk", "p", "p", "basis", "SeFa/PCA",
@@ -318,19 +318,19 @@ TRACE_KEYS: tuple[Key, ...] = (
     Key("walk.reseed", "walk", "r", "r", "reseed", "reseed",
         "Another image, from another seed"),
     Key("walk.blend", "walk", "m", "m", "blend", "blend",
-        "Mix other seeds in, in equal parts", False),
+        "Blend with other seeds, in equal parts", False),
     *_settings("walk", LatentSettings, footer=("truncation",)),
     Key("walk.recaption", "walk", "c", "c", "recaption", "caption from here",
         "Another caption from this step on, as a branch", False),
     Key("walk.grid", "walk", "w", "w", "grid", "grid",
-        "A grid of seeds and captions that walk at once", False),
+        "A grid of seeds and captions, walked at once", False),
     *_shared("walk", "variations", "nearest", "labels", "favourite", "compare", "save"),
     Key("walk.export", "walk", "x", "x", "export", "export",
         "Write a PNG, GIF, APNG, filmstrip, cast or trace file that replays", False),
     *_shared("walk", "more", "less"),
     # the Lab
     Key("lab.play", "lab", "space", "space", "play", "play/pause",
-        "Train, or hold"),
+        "Train, or pause"),
     Key("lab.forward", "lab", "right,l", "←→", "step(1)", "step",
         "One training step forward"),
     Key("lab.back", "lab", "left,h", "←", "step(-1)", "step back",
@@ -356,16 +356,16 @@ TRACE_KEYS: tuple[Key, ...] = (
     Key("lab.noise", "lab", "t", "t", "noise", "noise level",
         "The noise level that particles and field are shown at (diffusion, flow matching)"),
     Key("lab.particles", "lab", "w", "w", "particles", "particles",
-        "Watch particles go back from noise to data, as trained so far"),
+        "Watch particles move from noise to data, with the network as trained so far"),
     Key("lab.fork", "lab", "f", "f", "fork", "fork",
-        "Train on from here with other random numbers, as a branch"),
+        "Train from here with other random numbers, as a branch"),
     Key("lab.more", "lab", "plus,equals_sign", "+-", "rate(1)", "rate",
-        "Train on from here with twice the learning rate, as a branch"),
+        "Train from here with twice the learning rate, as a branch"),
     Key("lab.less", "lab", "minus", "-", "rate(-1)", "lower rate",
-        "Train on from here with half the learning rate, as a branch", False),
+        "Train from here with half the learning rate, as a branch", False),
     *_settings("lab", LabSettings),
     Key("lab.reseed", "lab", "r", "r", "reseed", "reseed",
-        "Begin again from another seed"),
+        "Start again with another seed"),
     Key("lab.branches", "lab", "b", "b", "branches", "branches",
         "Every branch: go to one, save or export it"),
     Key("lab.save", "lab", "ctrl+s", "^s", "save", "save",
@@ -375,7 +375,7 @@ TRACE_KEYS: tuple[Key, ...] = (
 )  # fmt: skip
 
 
-# --- The rows of the table of keys: what each is called, where it holds and what it does ------
+# --- The table --------------------------------------------------------------------------------
 
 TABLE: tuple[Key, ...] = (
     # models
@@ -393,7 +393,7 @@ TABLE: tuple[Key, ...] = (
         "Fill the screen with this pane", False),
     # training
     Key("training.pause", "training", "space,p", "space", "pause", "pause/resume",
-        "Pause the run, or let it go on"),
+        "Pause the run, or resume it"),
     Key("training.zoom", "training", "enter,z", "⏎", "zoom", "open",
         "Every curve, the newest sample and the console"),
     Key("training.checkpoint", "training", "c", "c", "checkpoint", "checkpoint",
@@ -440,17 +440,17 @@ TABLE: tuple[Key, ...] = (
         "Train on these points"),
     # the Training screen
     Key("board.pause", "board", "space", "space", "pause", "pause/resume",
-        "Pause the run, or let it go on"),
+        "Pause the run, or resume it"),
     Key("board.checkpoint", "board", "c", "c", "checkpoint", "checkpoint",
         "Write a checkpoint now"),
     Key("board.rate", "board", "r", "r", "rate", "learning rate",
-        "Train on with another learning rate"),
+        "Change the learning rate"),
     Key("board.stop", "board", "x", "x", "stop", "stop",
         "Stop the run after a last checkpoint (asks first)"),
     Key("board.branch", "board", "n", "n", "branch", "run from here",
         "Start another run from this checkpoint, with changed settings"),
     Key("board.right", "board", "right,l", "←→", "cursor(1)", "cursor",
-        "The cursor a column to the right: every curve tells its value there"),
+        "The cursor a column to the right: every curve shows its value there"),
     Key("board.left", "board", "left,h", "←", "cursor(-1)", "cursor left",
         "The cursor a column to the left", False),
     Key("board.right10", "board", "shift+right,L", "⇧→", "cursor(10)", "ten right",
@@ -458,41 +458,41 @@ TABLE: tuple[Key, ...] = (
     Key("board.left10", "board", "shift+left,H", "⇧←", "cursor(-10)", "ten left",
         "The cursor ten columns to the left", False),
     Key("board.start", "board", "home", "home", "ends(-1)", "first",
-        "The cursor to the first point in sight", False),
+        "The cursor to the first visible point", False),
     Key("board.end", "board", "end", "end", "ends(1)", "last",
-        "The cursor to the last point in sight", False),
+        "The cursor to the last visible point", False),
     Key("board.zoom_in", "board", "plus,equals_sign", "+-", "zoom(1)", "zoom",
-        "Zoom in about the cursor, or the newest without one"),
+        "Zoom in at the cursor, or at the newest step"),
     Key("board.zoom_out", "board", "minus", "-", "zoom(-1)", "zoom out",
         "Zoom out", False),
     Key("board.pan_left", "board", "less_than_sign", "<", "pan(-1)", "pan left",
-        "Move what is in sight to the left", False),
+        "Pan to the left", False),
     Key("board.pan_right", "board", "greater_than_sign", ">", "pan(1)", "pan right",
-        "Move what is in sight to the right", False),
+        "Pan to the right", False),
     Key("board.everything", "board", "0", "0", "everything", "fit all",
-        "Fit all: the whole x axis in sight", False),
+        "Fit all: show the whole x axis", False),
     Key("board.follow", "board", "f", "f", "follow", "follow",
-        "Follow the newest again, without a cursor", False),
+        "Follow the newest step, without a cursor", False),
     Key("board.smooth", "board", "s", "s", "smooth", "smooth",
         "Smoothing: off, .5, .9, .97, .99, the raw curve faint behind"),
     Key("board.smooth_by", "board", "S", "S", "smooth_by", "smooth by",
-        "Smoothing by a number of yours", False),
+        "Smoothing by a number that you type", False),
     Key("board.log_y", "board", "y", "y", "log('y')", "log",
         "Values on a logarithmic axis, or back"),
     Key("board.log_x", "board", "Y", "Y", "log('x')", "log x",
         "The x axis logarithmic, or back", False),
     Key("board.axis", "board", "a", "a", "axis", "x axis",
-        "Along the x axis: steps, time, tokens or epochs, where they are known"),
+        "The x axis: steps, time, tokens or epochs, where they are known"),
     Key("board.runs", "board", "o", "o", "runs", "runs",
-        "The list of runs: lay several over each other"),
+        "The list of runs: show several together"),
     Key("board.side", "board", "t", "t", "next_side", "side",
-        "Sample, console, config or system"),
-    Key("board.into", "board", "i", "i", "into", "into the side",
-        "The keys to the console or the config: arrows scroll, / searches, Esc leaves", False),
+        "The panel beside the curves: sample, console, config or system"),
+    Key("board.into", "board", "i", "i", "into", "focus panel",
+        "Focus the console or the config: arrows scroll, / searches, Esc returns", False),
     Key("board.filter", "board", "slash", "/", "filter", "filter",
         "Show only the metrics that match a regular expression"),
     Key("board.open", "board", "enter,z", "⏎", "open", "open",
-        "Fill the room with the chosen curve, or go back"),
+        "Show the chosen curve alone, or all curves"),
     Key("board.next", "board", "tab,down,j", "↓", "choose(1)", "next curve",
         "The next curve", False),
     Key("board.previous", "board", "shift+tab,up,k", "↑", "choose(-1)", "curve before",
@@ -502,11 +502,11 @@ TABLE: tuple[Key, ...] = (
     Key("board.page_up", "board", "pageup", "pgup", "page(-1)", "page before",
         "The page of curves before", False),
     Key("board.pin", "board", "p", "p", "pin", "pin",
-        "Pin the chosen curve to the front, or let it go", False),
+        "Pin the chosen curve to the front, or unpin it", False),
     Key("board.first", "board", "right_square_bracket", "]", "turn(1)", "next run",
-        "Steer the next of the runs shown: it becomes the first", False),
+        "Make the next run the first one, which the keys control", False),
     Key("board.last", "board", "left_square_bracket", "[", "turn(-1)", "run before",
-        "Steer the run before", False),
+        "Make the run before the first one", False),
     Key("board.earlier", "board", "comma", ",", "sample(-1)", "earlier sample",
         "The cursor to the sample before", False),
     Key("board.later", "board", "full_stop", ".", "sample(1)", "later sample",
@@ -522,7 +522,7 @@ TABLE: tuple[Key, ...] = (
     Key("board.alerts", "board", "exclamation_mark", "!", "app.alerts", "alerts",
         "Every alert so far: NaN, divergence, stall, crash, finish; Enter goes to its step", False),
     Key("board.bell", "board", "B", "B", "app.ringing", "bell",
-        "Let alerts ring and notify, or not", False),
+        "Turn the bell and the notifications on or off", False),
     # everywhere
     Key("app.new_run", "app", "n", "n", "new_run", "new run",
         "Train a recipe, on your own data if you like"),
@@ -545,13 +545,13 @@ TABLE: tuple[Key, ...] = (
     Key("app.palette", "app", "ctrl+p", "^p", "app.command_palette", "palette",
         "Every action, model, recipe and theme, by name", False),
     Key("app.favourites", "app", "F", "F", "favourites", "favourites",
-        "What was kept as a favourite, to open again", False),
+        "The favourites, to open again", False),
     Key("app.help", "app", "question_mark", "?", "help", "help",
         "The keys of this pane"),
     Key("app.manual", "app", "f1", "f1", "manual", "manual",
         "The manual, open at the page of this pane", False),
     Key("app.quit", "app", "q,ctrl+q", "q", "quit", "quit",
-        "Close the app; training goes on"),
+        "Close the app; training continues"),
 )  # fmt: skip
 
 
@@ -582,9 +582,8 @@ def keys_markdown(keymap: Mapping[str, str] = MappingProxyType({})) -> str:
     return "\n".join(lines)
 
 
-# --- Every key of the app, in one table -------------------------------------------------------
-# The bindings, the footer, the help panel and the manual's page are all made from `TABLE`, so
-# they cannot disagree. A user remaps a key by its id in `keys.toml`.
+# --- What is made of the table ----------------------------------------------------------------
+# A user remaps a key by its id in `keys.toml`.
 
 HOME_SCOPES: tuple[Scope, ...] = ("app", "models", "training", "text", "canvas", "roll", "walk")
 """Of the main screen."""
@@ -592,12 +591,12 @@ HOME_SCOPES: tuple[Scope, ...] = ("app", "models", "training", "text", "canvas",
 KEYMAP_FILE = "keys.toml"
 
 
-# Moving in a list is the list's own business: arrows, as everywhere, and these beside them.
+# In a list these letters work as arrows.
 _LIST_KEYS = {"j": "down", "k": "up"}
 
 
 def list_bindings(by: str, first: str, last: str) -> "list[Binding]":
-    """The keys of a list: the action `by` moves so many rows, `first` and `last` to the ends."""
+    """The keys of a list: action `by` moves by rows, `first` and `last` to the ends."""
     from textual.binding import Binding  # the shell reads the table without Textual
 
     rows = {"down": f"{by}(1)", "up": f"{by}(-1)"}
@@ -619,8 +618,8 @@ def of_pane(pane: Scope) -> list[Key]:
 
 
 def common(pane: Scope) -> list[Key]:
-    """The rows for everywhere that hold there: other screens than the main one have other keys
-    for some."""
+    """The rows for everywhere that apply to that pane; other screens than the main one use some of
+    these keys for something else."""
     rows = of_pane("app")
     if pane not in ("board", "lab", "points"):
         return rows
@@ -630,7 +629,7 @@ def common(pane: Scope) -> list[Key]:
 
 
 def bindings(pane: Scope) -> "list[Binding]":
-    """Textual's bindings for that pane's widget; those of a screen, with those for everywhere."""
+    """Textual's bindings of a pane; the Training screen also has those for everywhere."""
     own = of_pane(pane)
     if pane == "board":
         own = own + common(pane)
@@ -655,19 +654,19 @@ def bound(rows: Iterable[Key]) -> "list[Binding]":
 
 
 def footer(pane: Scope) -> list[Key]:
-    """What the footer offers while that pane has the focus, most useful first."""
+    """The footer's keys while that pane has the focus, most useful first."""
     everywhere = [key for key in common(pane) if key.footer]
     own = [] if pane == "app" else [key for key in of_pane(pane) if key.footer]
     return own + everywhere
 
 
 def pinned(key: Key) -> bool:
-    """Whether the footer keeps this key however narrow the terminal is."""
+    """Whether the footer shows this key however narrow the terminal is."""
     return key.id in _ALWAYS_SHOWN
 
 
 def shown_after(key: Key, keymap: dict[str, str]) -> str:
-    """The key as a person reads it, after the user's remapping."""
+    """The key as the footer shows it, after the user's remapping."""
     return keymap.get(key.id, key.shown)
 
 

@@ -4,8 +4,9 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from msgspec.structs import replace
@@ -16,7 +17,6 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
-from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Static
@@ -49,14 +49,12 @@ from genui.ui.generate.pane import Inspector, PaneKind, Parts, TracePane, View
 from genui.ui.home import arrange, too_small
 from genui.ui.keys import Scope
 from genui.ui.messages import ViewName
-from genui.ui.palette import Command, Palette, list_key_commands, list_theme_commands
+from genui.ui.screens import AppScreen, Command
 from genui.ui.session import Session
 from genui.ui.settings import Line, changed_label, rows, settings_content
 from genui.ui.traces.controller import Listener, TraceController
 from genui.ui.traces.trees import Lost, Trace, TraceReply, Worker
-from genui.ui.watcher import RunView
 from genui.ui.widgets.base import (
-    DeafWhenLeaving,
     FooterLine,
     HeaderLine,
     SettingLines,
@@ -67,16 +65,13 @@ from genui.ui.widgets.base import (
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.plane import PlaneView
 
-if TYPE_CHECKING:
-    from textual.command import Provider
-
-# --- What the Lab's families and data are called, and its settings in words -------------------
+# --- Families, data and settings --------------------------------------------------------------
 
 FAMILIES = tuple(LAB_FAMILIES)
 DATA = ("two moons", "eight Gaussians", "spirals", "checkerboard")
 OWN = "your points"
 LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""The noise levels that `t` goes round."""
+"""The noise levels that `t` cycles through."""
 
 LAYERS: dict[str, tuple[str, ...]] = {
     "everything": (),
@@ -84,11 +79,11 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "surface": ("samples", "arrows"),
     "arrows": ("samples", "surface", "chances"),
 }
-"""What `g` goes round: a name, and which parts of a scene it leaves out."""
+"""What `g` cycles through: a name, and the parts of a scene that it hides."""
 
 
 def family_model(family: str) -> ModelInfo:
-    """A family as the panes know models; it has no file."""
+    """A family as a ModelInfo; it has no file."""
     return ModelInfo(
         ref=LAB + family,
         name=LAB_FAMILIES[family].title,
@@ -104,7 +99,7 @@ def family_model(family: str) -> ModelInfo:
 
 
 def family_named(ref: str) -> ModelInfo:
-    """`lab:gan` as the panes know models. Raises MisuseError where there is no such family."""
+    """`lab:gan` as a ModelInfo. Raises MisuseError for an unknown family."""
     family = ref.removeprefix(LAB)
     if family not in LAB_FAMILIES:
         raise MisuseError(
@@ -114,13 +109,13 @@ def family_named(ref: str) -> ModelInfo:
 
 
 def divergence_words(family: str, floor: float | None) -> str:
-    """What the divergence is of, and what samples of the truth itself come to."""
-    least = "" if floor is None else f" · truth itself {floor:.3f}"
+    """The name of the divergence, and its value for samples of the true density."""
+    least = "" if floor is None else f" · samples of the truth {floor:.3f}"
     return f"{LAB_FAMILIES[family].divergence}{least}"
 
 
 def data_name(prompt: str) -> str:
-    """The name of data, or how many points of one's own they are."""
+    """The name of the data, or the number of the user's points."""
     if not is_points(prompt):
         return prompt
     return f"{prompt.count(chr(10))} {OWN}"
@@ -135,74 +130,74 @@ def setting_lines(
         Line("d", "data", data_name(data)),
         *rows(settings),
         Line("r", "seed", str(seed)),
-        Line("g", "drawn", layers),
+        Line("g", "layers", layers),
     ]
     if LAB_FAMILIES[family].noisy:
         lines.append(Line("t", "noise", f"{noise:g}"))
     return lines
 
 
-# --- Which sight of the plane there is for a step, and what is to be asked of the worker ------
+# --- The planes of the steps: those in frames, and those requested for a noise level ----------
 
-KEPT = 32  # sights that were asked for
+CACHED = 32  # requested planes
 
 Place = tuple[int, int, float]
 """The number of a trace, a step and a noise level."""
 
 
-class Sights:
-    """Sights of the steps of traces: those that came with frames, and those asked for."""
+class PlaneCache:
+    """The planes of steps: those in the frames, and those requested from the worker."""
 
     def __init__(self) -> None:
-        self._seen: OrderedDict[Place, Plane] = OrderedDict()
-        self.asked: Place | None = None  # under way
+        self._planes: OrderedDict[Place, Plane] = OrderedDict()
+        self.pending: Place | None = None  # requested, without a reply yet
 
     def keep(self, place: Place, plane: Plane) -> None:
-        """An answer has come."""
-        self.asked = None
-        self._seen[place] = plane
-        while len(self._seen) > KEPT:
-            self._seen.popitem(last=False)
+        """Store a reply."""
+        self.pending = None
+        self._planes[place] = plane
+        while len(self._planes) > CACHED:
+            self._planes.popitem(last=False)
 
     def exact(self, trace: Trace[PointsFrame], noise: float) -> Plane | None:
-        """That of the step shown; None where it has not been seen."""
+        """The plane of the step that is shown; None where it is not known."""
         frame = trace.frame
         if noise == 0 and frame is not None and frame.plane is not None:
             return frame.plane
-        return self._seen.get((trace.id, trace.position, noise))
+        return self._planes.get((trace.id, trace.position, noise))
 
     def latest(self, trace: Trace[PointsFrame], noise: float) -> Plane | None:
-        """The one nearest before the step shown: what is shown until the exact one is here."""
+        """The nearest plane before that step, which is shown until the exact one has arrived."""
         if noise > 0:
             steps = [
-                step for number, step, level in self._seen if (number, level) == (trace.id, noise)
+                step for number, step, level in self._planes if (number, level) == (trace.id, noise)
             ]
             before = max((step for step in steps if step <= trace.position), default=None)
-            return None if before is None else self._seen[trace.id, before, noise]
+            return None if before is None else self._planes[trace.id, before, noise]
         for frame in reversed(trace.frames[: trace.position + 1]):
             if frame.plane is not None:
                 return frame.plane
         return None
 
-    def wanted(self, trace: Trace[PointsFrame], noise: float) -> Place | None:
-        """What should be asked of the worker now, and marks it as asked."""
+    def next_request(self, trace: Trace[PointsFrame], noise: float) -> Place | None:
+        """The plane to request from the worker now, marked as pending; None for none."""
         here = trace.at_hand and trace.frames
-        if not here or self.asked is not None or self.exact(trace, noise) is not None:
+        if not here or self.pending is not None or self.exact(trace, noise) is not None:
             return None
         if noise == 0 and trace.playing:
-            return None  # sights come with the frames
-        self.asked = (trace.id, trace.position, noise)
-        return self.asked
+            return None  # planes come with the frames
+        self.pending = (trace.id, trace.position, noise)
+        return self.pending
 
 
-# --- Particles that go back from noise to data, as the network moves them at the step shown ---
+# --- Particles that move from noise to data, by the network at the step that is shown ----------
 
 RATE = 8.0  # noise levels a second
-REST = 12  # ticks that the samples stay before the usual sight comes back
+REST = 12  # ticks that the samples stay at the end
 
 
 class Particles:
-    """One way from noise to samples, which a timer goes along."""
+    """The paths from noise to samples, and a timer that moves along them."""
 
     def __init__(self, seen: Inspection, timer: Timer) -> None:
         self.trace = seen.trace  # its number
@@ -212,7 +207,7 @@ class Particles:
         self.plane = seen.plane
 
     def tick(self) -> bool:
-        """Go on; False, and the timer is stopped, once they have come to rest."""
+        """The next level. At the end the timer is stopped, and it returns False."""
         self._tick += 1
         if self._tick < len(self._ways) + REST:
             return True
@@ -220,7 +215,7 @@ class Particles:
         return False
 
     def stop(self) -> None:
-        """Stay, and tick no more."""
+        """Stop the timer."""
         self._timer.stop()
 
     @property
@@ -238,7 +233,7 @@ class Particles:
         return self._ways[self.at]
 
 
-# --- What is trained: a family on data, with settings -----------------------------------------
+# --- The controller: a family, its data and settings ------------------------------------------
 
 LEAST_RATE, MOST_RATE = 1e-6, 1.0
 
@@ -251,7 +246,7 @@ class LabController(TraceController[PointsFrame, LabSettings]):
         self.know(family_model(family) for family in FAMILIES)
         self.model = self.known[protocol.LAB + "flow"]
         self.prompt = DATA[0]
-        self.own: list[Point] = []  # points of one's own
+        self.own: list[Point] = []  # the user's points
 
     @property
     def family(self) -> str:
@@ -260,12 +255,12 @@ class LabController(TraceController[PointsFrame, LabSettings]):
 
     @property
     def own_text(self) -> str:
-        """The points of one's own as a prompt; "" where there are none."""
+        """The user's points as a prompt; "" for none."""
         return points.to_text(self.own) if self.own else ""
 
     @property
     def title(self) -> str:
-        """What is trained on what."""
+        """The family and the data."""
         return f"{LAB_FAMILIES[self.family].title} · {data_name(self.prompt)}"
 
     def default_prompt(self, model: ModelInfo) -> str:
@@ -275,8 +270,8 @@ class LabController(TraceController[PointsFrame, LabSettings]):
         return f"{self.title} · seed {self.seed}"
 
     def apply(self, label: str) -> None:
-        """Settings hold from here on, as a fork; before the first step, and of a width that is
-        another, the training begins again."""
+        """Fork with the settings from here on. Before the first step, or with another width, start
+        again."""
         trace = self.trace
         if trace is None:
             return
@@ -294,14 +289,14 @@ class LabController(TraceController[PointsFrame, LabSettings]):
         self._train_choice()
 
     def next_data(self) -> None:
-        """The next data; points of one's own come last, where there are some."""
+        """The next data; the user's points come last, if there are any."""
         offered = [*DATA, *([self.own_text] if self.own_text else [])]
         at = offered.index(self.prompt) if self.prompt in offered else -1
         self.prompt = offered[(at + 1) % len(offered)]
         self._train_choice()
 
     def _train_choice(self) -> None:
-        """Train what is chosen now; before anything was trained, only say what that is."""
+        """Start again with this choice; before the first training, only show it."""
         self.listener.acted()
         if self.trace is None:
             self.listener.moved()
@@ -309,57 +304,57 @@ class LabController(TraceController[PointsFrame, LabSettings]):
             self.start_over(play=True)
 
     def train_on(self, own: list[Point]) -> None:
-        """Train on these points of one's own."""
+        """Train on the user's points."""
         self.own = own
         self.prompt = self.own_text
         self.start_over(play=True)
 
 
-# --- What is seen of the plane: sights that were asked for, a noise level, particles ----------
+# --- What is shown of the plane: the noise level, the particles -------------------------------
 
 
-class Seeing(Actions):
-    """Asks the worker for the sight of the step that is shown, and moves particles."""
+class PlaneActions(Actions):
+    """Requests the plane of the step that is shown, and moves particles."""
 
     def __init__(self, pane: TracePane, controller: LabController) -> None:
         super().__init__(pane)
         self._controller = controller
-        self.noise = 0.0  # the level that is looked at
+        self.noise = 0.0  # the level that is shown
         self.particles: Particles | None = None
-        self.sights = Sights()
-        self._paths_asked = False
+        self.cache = PlaneCache()
+        self._paths_pending = False
 
     def plane(self, trace: Trace[PointsFrame]) -> Plane | None:
-        """What there is to see of the step shown; what is missing is asked for."""
+        """The plane of the step that is shown; a missing one is requested."""
         family = trace.request.model.partition(":")[2]
         noise = self.noise if LAB_FAMILIES[family].noisy else 0.0
-        place = self.sights.wanted(trace, noise)
+        place = self.cache.next_request(trace, noise)
         if place is not None:
             self.pane.session.look(*place)
         return (
-            self.sights.exact(trace, noise)
-            or self.sights.latest(trace, noise)
-            or self.sights.latest(trace, 0.0)
+            self.cache.exact(trace, noise)
+            or self.cache.latest(trace, noise)
+            or self.cache.latest(trace, 0.0)
         )
 
     def take(self, reply: TraceReply) -> None:
         if isinstance(reply, Failed | Lost):
-            self.sights.asked = None
-            self._paths_asked = False
+            self.cache.pending = None
+            self._paths_pending = False
         if not isinstance(reply, Inspection):
             return
         trace = self._controller.trace
         if not reply.levels:
-            self.sights.keep((reply.trace, reply.step, reply.noise), reply.plane)
+            self.cache.keep((reply.trace, reply.step, reply.noise), reply.plane)
             self.pane.paint()
-        elif self._paths_asked and trace is not None and trace.id == reply.trace:
-            self._paths_asked = False
+        elif self._paths_pending and trace is not None and trace.id == reply.trace:
+            self._paths_pending = False
             timer = self.pane.set_interval(1 / RATE, self._move_particles)
             self.particles = Particles(reply, timer)
             self.pane.paint()
 
     def action_noise(self) -> None:
-        """The next noise level to look at."""
+        """Show the next noise level."""
         if self._has_noise("noise levels"):
             self.noise = LEVELS[(LEVELS.index(self.noise) + 1) % len(LEVELS)]
             self.pane.paint()
@@ -371,7 +366,7 @@ class Seeing(Actions):
         return lab.noisy
 
     def action_particles(self) -> None:
-        """Watch particles go from noise to data, at the step shown; again, and they stop."""
+        """Start particles that move from noise to data, or stop them."""
         if self.particles is not None:
             self.stop_particles()
             self.pane.paint()
@@ -383,7 +378,7 @@ class Seeing(Actions):
         if not (trace.at_hand and trace.frames):
             self.pane.say("this step is not computed yet: space trains, then w again")
             return
-        self._paths_asked = True
+        self._paths_pending = True
         self.pane.session.look(trace.id, trace.position, 0.0, paths=True)
 
     def _move_particles(self) -> None:
@@ -392,32 +387,31 @@ class Seeing(Actions):
         self.pane.paint()
 
     def stop_particles(self) -> None:
-        """Back to the usual sight."""
+        """Show the plane again."""
         if self.particles is not None:
             self.particles.stop()
             self.particles = None
 
     def key_pressed(self, key: str) -> None:
-        """Any other key ends the particles, and does what it does."""
+        """Any other key also stops the particles."""
         if key not in ("w", "g"):
             self.stop_particles()
 
 
-# --- Setting points of one's own: a cursor that the keys move over the plane ------------------
+# --- Setting points: a cursor that the keys move over the plane -------------------------------
 
 
 class PointsEditor(PlaneView, can_focus=True):
-    """The points as they are set, with the cursor. Done is posted with them."""
+    """The points and the cursor. Posts Done with the points."""
 
     class Editing(Message):
-        """Points are being set, or no longer."""
+        """The editor has opened or closed."""
 
+    @dataclass(eq=False)
     class Done(Message):
-        """The points as they are now."""
+        """The editor is closed with these points."""
 
-        def __init__(self, points: list[Point]) -> None:
-            super().__init__()
-            self.points = points
+        points: list[Point]
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("points")]
 
@@ -429,7 +423,7 @@ class PointsEditor(PlaneView, can_focus=True):
         self._column = self._row = -1
 
     def begin(self, points: list[Point]) -> None:
-        """Go on from these, the cursor in the middle."""
+        """Open with these points, and the cursor in the middle."""
         self.points = list(points)
         self._fit = fit_to_plane(points) if points else Fit()
         self._column = self._row = -1
@@ -457,7 +451,7 @@ class PointsEditor(PlaneView, can_focus=True):
         self._tell()
 
     def _tell(self) -> None:
-        """How many there are and of which class the next will be, in the border around."""
+        """Show the number of points and the next class in the border."""
         count = len(self.points)
         there = "no points yet" if not count else "1 point" if count == 1 else f"{count:,} points"
         if isinstance(self.parent, Widget):
@@ -473,7 +467,7 @@ class PointsEditor(PlaneView, can_focus=True):
 
     def action_move(self, right: int, up: int) -> None:
         """Move the cursor by that many cells."""
-        _ = self.place  # where it has none yet
+        _ = self.place  # sets the first place
         self._column += right
         self._row -= up
         self.paint()
@@ -481,7 +475,7 @@ class PointsEditor(PlaneView, can_focus=True):
     def action_set(self) -> None:
         """Set a point at the cursor."""
         if len(self.points) >= MOST_POINTS:
-            self.post_message(messages.Say(f"{MOST_POINTS:,} points: no more are taken", "note"))
+            self.post_message(messages.Say(f"{MOST_POINTS:,} points is the limit", "note"))
             return
         across, up = self.place
         x, y = self._fit.to_data((2 * across - 1) * EDGE, (2 * up - 1) * EDGE)
@@ -523,18 +517,18 @@ class PointsEditor(PlaneView, can_focus=True):
         self.action_set()
 
 
-# --- Points of one's own: set by keys, or from a file -----------------------------------------
+# --- The user's points: set by keys, or from a file -------------------------------------------
 
 
 class OwnPoints(Actions):
     """The editor, which is shown over the plane while points are set, and files of points."""
 
     def __init__(
-        self, pane: TracePane, controller: LabController, seeing: Seeing, editor: PointsEditor
+        self, pane: TracePane, controller: LabController, planes: PlaneActions, editor: PointsEditor
     ) -> None:
         super().__init__(pane)
         self._controller = controller
-        self._seeing = seeing
+        self._seeing = planes
         self._editor = editor
 
     def action_points(self) -> None:
@@ -548,7 +542,7 @@ class OwnPoints(Actions):
         self.pane.post_message(PointsEditor.Editing())
 
     def points_set(self, own: list[Point]) -> None:
-        """The editor is left with these points: train on them, where they are others."""
+        """Close the editor, and train on the points if they have changed."""
         controller, pane = self._controller, self.pane
         pane.remove_class("-editing-points")
         pane.screen.set_focus(pane)
@@ -557,7 +551,7 @@ class OwnPoints(Actions):
         if not own:
             pane.paint()
         elif len({point[:2] for point in own}) < points.LEAST_POINTS:
-            pane.say("set points at two places or more: p goes on setting, ⏎ sets one")
+            pane.say("set points in two places or more: p continues, ⏎ sets one")
         elif changed or controller.prompt != controller.own_text:
             controller.train_on(own)
 
@@ -576,7 +570,7 @@ class OwnPoints(Actions):
                     self._read_csv(path), group="csv", exclusive=True, exit_on_error=False
                 )
 
-        hint = "a CSV with a line of x,y a point, or x,y,class; up to 5,000 of them"
+        hint = "a CSV, a point a line: x,y or x,y,class; up to 5,000 points"
         self.pane.app.push_screen(ValueScreen("Points from a CSV", "", hint, parse), done)
 
     async def _read_csv(self, path: Path) -> None:
@@ -587,7 +581,7 @@ class OwnPoints(Actions):
         except GenuiError as error:
             self.pane.say(str(error), "error")
         else:
-            self.pane.say(f"{len(own):,} points of {show(path)}")
+            self.pane.say(f"{len(own):,} points read from {show(path)}")
             self._controller.train_on(own)
 
 
@@ -598,7 +592,7 @@ Series = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 class Curves:
-    """What the frames of one trace tell, read once each."""
+    """The losses and divergences in the frames of one trace, read once each."""
 
     def __init__(self) -> None:
         self._trace: Trace[PointsFrame] | None = None
@@ -607,7 +601,7 @@ class Curves:
         self._divergence: tuple[list[float], list[float]] = ([], [])
 
     def take(self, trace: Trace[PointsFrame] | None) -> None:
-        """Read what is new; of another trace, everything."""
+        """Read new frames; of another trace, all of them."""
         if trace is not self._trace:
             self._trace, self._read = trace, 0
             self._losses, self._divergence = {}, ([], [])
@@ -637,22 +631,22 @@ def _arrays(pair: tuple[list[float], list[float]]) -> tuple[np.ndarray, np.ndarr
     return np.array(pair[0], np.float64), np.array(pair[1], np.float64)
 
 
-# --- The Lab's pane: a network that learns points, watched in the plane a training step at a time
+# --- The Lab's pane -------------------------------------------------------------------------
 
 SHORT = 26  # lines below which the divergence has no curve of its own
 LEAST_SIDE = 36  # columns beside the plane
 
 
 class LabView(View):
-    """The plane at the step that is shown, and where that is in the training."""
+    """The plane at the step that is shown, and the timeline."""
 
-    def __init__(self, pane: TracePane, controller: LabController, seeing: Seeing) -> None:
+    def __init__(self, pane: TracePane, controller: LabController, planes: PlaneActions) -> None:
         super().__init__(pane, classes="plane-box box")
         self.controller = controller
-        self.seeing = seeing
+        self.planes = planes
         self.editor = PointsEditor()
-        self.points = OwnPoints(pane, controller, seeing, self.editor)
-        self.drawn = "everything"  # a name in LAYERS
+        self.points = OwnPoints(pane, controller, planes, self.editor)
+        self.layer_name = "everything"  # a name in LAYERS
 
     def compose(self) -> ComposeResult:
         yield PlaneView(classes="plane")
@@ -660,7 +654,7 @@ class LabView(View):
         yield Timeline("step", "trained")
 
     def fit(self, size: Size) -> None:
-        """The plane is as large a square as leaves room for what is beside it."""
+        """The largest square plane that leaves room for the inspector."""
         self.pane.set_class(size.height < SHORT, "-short")
         square = 2 * (size.height - 3) + 2
         self.styles.width = max(12, min(square, size.width - LEAST_SIDE))
@@ -694,21 +688,21 @@ class LabView(View):
             set_border(self, title, self._legend(trace, scene))
 
     def _scene(self, trace: Trace[PointsFrame] | None) -> Scene | None:
-        seeing = self.seeing
-        if seeing.particles is not None and (trace is None or trace.id != seeing.particles.trace):
-            seeing.stop_particles()  # those of another training
+        planes = self.planes
+        if planes.particles is not None and (trace is None or trace.id != planes.particles.trace):
+            planes.stop_particles()  # those of another training
         if trace is None or not trace.frames:
             return None
-        plane = seeing.plane(trace)
+        plane = planes.plane(trace)
         if plane is None:
             return None
         scene = scene_of(plane, trace.frames[0])
-        if seeing.particles is not None:
-            return Scene(scene.data, scene.classes, seeing.particles.places)
-        return scene.without(*LAYERS[self.drawn])
+        if planes.particles is not None:
+            return Scene(scene.data, scene.classes, planes.particles.places)
+        return scene.without(*LAYERS[self.layer_name])
 
     def _empty_text(self) -> str:
-        """What to press."""
+        """The keys that start a training."""
         controller = self.controller
         if controller.trace is not None and controller.trace.loading:
             return f"starting … {controller.waited:.0f} s"
@@ -719,12 +713,12 @@ class LabView(View):
         )
 
     def _legend(self, trace: Trace[PointsFrame] | None, scene: Scene | None) -> str:
-        """What the marks are, of those that are drawn."""
-        seeing = self.seeing
+        """The meaning of the marks that are drawn."""
+        planes = self.planes
         if scene is None or trace is None:
             return ""
-        if seeing.particles is not None:
-            return f"∴ particles at noise {seeing.particles.noise:.2f} · any key ends"
+        if planes.particles is not None:
+            return f"∴ particles at noise {planes.particles.noise:.2f} · any key stops"
         family = trace.request.model.removeprefix(protocol.LAB)
         classes = int(scene.classes.max()) + 1 if len(scene.classes) else 1
         parts = [f"{MARKS[:classes]} data"]
@@ -736,13 +730,13 @@ class LabView(View):
             parts.append("┄ boundary")
         if scene.surface is not None or scene.chances is not None:
             parts.append(f"░ {LAB_FAMILIES[family].surface}")
-        if seeing.noise and LAB_FAMILIES[family].noisy:
-            parts.append(f"noise {seeing.noise:g}")
+        if planes.noise and LAB_FAMILIES[family].noisy:
+            parts.append(f"noise {planes.noise:g}")
         return " · ".join(parts)
 
 
 class LabInspector(Inspector):
-    """The losses, how far the model is from the truth, and the settings."""
+    """The losses, the divergence from the true density, and the settings."""
 
     def __init__(self, pane: TracePane, controller: LabController, view: LabView) -> None:
         super().__init__(pane, classes="lab-side")
@@ -768,8 +762,8 @@ class LabInspector(Inspector):
             controller.prompt,
             controller.settings,
             controller.seed,
-            view.seeing.noise,
-            view.drawn,
+            view.planes.noise,
+            view.layer_name,
         )
         self.query_one(SettingLines).show(settings_content(lines, self.pane.tuning.touched))
 
@@ -800,7 +794,7 @@ class LabInspector(Inspector):
         set_border(self.query_one(".settings-box"), title="Settings", subtitle=many)
 
     def _bits(self, trace: Trace[PointsFrame] | None) -> str:
-        """The divergence that was measured last before the step shown."""
+        """The last divergence that was measured before this step."""
         series = self._curves.divergence
         if trace is None or not series:
             return ""
@@ -810,7 +804,7 @@ class LabInspector(Inspector):
 
 
 class LabActions(Actions):
-    """The family, the data, the learning rate, and what is drawn."""
+    """The family, the data, the learning rate and the layers."""
 
     def __init__(self, pane: TracePane, controller: LabController, view: LabView) -> None:
         super().__init__(pane)
@@ -827,17 +821,17 @@ class LabActions(Actions):
             self.pane.tuning.change(replace(settings, learning_rate=float(f"{rate:.3g}")))
 
     def action_layers(self) -> None:
-        """What is drawn of what there is."""
+        """Show the next of LAYERS."""
         names = [*LAYERS]
-        self._view.drawn = names[(names.index(self._view.drawn) + 1) % len(names)]
+        self._view.layer_name = names[(names.index(self._view.layer_name) + 1) % len(names)]
         self.pane.paint()
 
 
 def _build(pane: TracePane) -> Parts:
     controller = LabController(pane.session, pane)
-    seeing = Seeing(pane, controller)
-    view = LabView(pane, controller, seeing)
-    actions = seeing, view.points, LabActions(pane, controller, view)
+    planes = PlaneActions(pane, controller)
+    view = LabView(pane, controller, planes)
+    actions = planes, view.points, LabActions(pane, controller, view)
     return Parts(controller, view, LabInspector(pane, controller, view), actions)
 
 
@@ -847,27 +841,17 @@ LAB_PANE = PaneKind("lab", "Lab", "lab-pane", _build, "learning_rate", catch_up=
 # --- The Lab's screen: its pane between the header and the footer -----------------------------
 
 
-def _commands() -> "type[Provider]":
-    """The palette's provider, imported when the palette first opens."""
-
-    return LabCommands
-
-
-class LabScreen(DeafWhenLeaving, Screen[ViewName]):
-    """Dismissed with the view to go to; what is trained stays as it is until it is shown again."""
+class LabScreen(AppScreen[ViewName]):
+    """Dismissed with the next view. It is kept, and shown again as it was left."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bound(keys.common("lab"))]
-    COMMANDS = {_commands}  # noqa: RUF012 - as Textual declares it
-    AUTO_FOCUS = ""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
         self.lab = TracePane(LAB_PANE, session)
         assert isinstance(self.lab.view, LabView)
         self.view = self.lab.view
-        self.machine = self.traffic = ""
-        self.live = 0  # trainings of runs
-        self.user_keys: dict[str, str] = {}
+        self.live = 0  # runs that are training
 
     def compose(self) -> ComposeResult:
         yield HeaderLine()
@@ -885,14 +869,14 @@ class LabScreen(DeafWhenLeaving, Screen[ViewName]):
         self._fit(*event.size)
 
     def _fit(self, width: int, height: int) -> None:
-        """In too small a terminal, the plain word in place of the pane."""
+        """In too small a terminal, a line of text in place of the pane."""
         tiny = arrange(width, height) == "tiny"
         self.set_class(tiny, "-tiny")
         if tiny:
             self.query_one("#lab-tiny", Static).update(too_small(width, height))
 
     def on_screen_resume(self) -> None:
-        """Shown again: what came meanwhile is painted."""
+        """Paint what has arrived while it was closed."""
         if self.usable and not self.view.editing:
             self.set_focus(self.lab)
             self.lab.paint()
@@ -905,36 +889,16 @@ class LabScreen(DeafWhenLeaving, Screen[ViewName]):
 
     @property
     def scope(self) -> Scope:
-        """Whose keys hold."""
         return "points" if self.view.editing else "lab"
 
     @on(PointsEditor.Editing)
     def refresh_chrome(self) -> None:
-        """Header and footer as things stand."""
         if not self.usable:
             return
         self.query_one(HeaderLine).set("lab", self.live, self.machine, self.traffic)
         self.query_one(FooterLine).set(self.scope, False, self.user_keys)
 
-    def say(self, line: str, kind: Literal["error", "note", "hint"] = "error") -> None:
-        """One line above the footer."""
-        self.query_one(StatusLine).say(line, kind)
-
-    @on(messages.Say)
-    def _said(self, event: messages.Say) -> None:
-        event.stop()
-        self.say(event.line, event.kind)
-
-    @on(messages.Acted)
-    def _acted(self, event: messages.Acted) -> None:
-        event.stop()
-        self.query_one(StatusLine).clear_line()
-
-    def show_run(self, view: RunView) -> None:
-        """Runs are shown on the main screen."""
-
     async def press(self, key: keys.Key) -> None:
-        """Do what the key does."""
         where = {"lab": self.lab, "points": self.view.editor}.get(key.pane, self)
         await self.app.run_action(key.action, where)
 
@@ -943,7 +907,7 @@ class LabScreen(DeafWhenLeaving, Screen[ViewName]):
     def action_view(self, view: ViewName) -> None:
         """To another view of the app."""
         if view != "lab" and self.is_active:
-            self.view.seeing.stop_particles()
+            self.view.planes.stop_particles()
             self.lab.controller.hold()
             self.dismiss(view)
 
@@ -951,34 +915,11 @@ class LabScreen(DeafWhenLeaving, Screen[ViewName]):
         """Home."""
         self.action_view("home")
 
-    def action_help(self) -> None:
-        """The keys of this screen."""
-        from genui.ui.widgets.dialogs import HelpScreen
-
-        self.app.push_screen(HelpScreen(self.scope, self.user_keys))
-
-    def action_manual(self) -> None:
-        """The manual, at the page of this screen."""
-        from genui.ui.windows import ManualScreen
-
-        self.app.push_screen(ManualScreen(self.scope, keymap=self.user_keys))
-
-    def action_quit(self) -> None:
-        """Close the app; training of runs goes on."""
-        self.app.exit()
-
-
-# --- The Lab's palette: every action, saved training and theme, by name -----------------------
-
-
-class LabCommands(Palette):
-    """What can be done in the Lab."""
+    # --- the palette ------------------------------------------------------------------------
 
     def commands(self) -> Iterator[Command]:
-        lab = self.screen
-        if not isinstance(lab, LabScreen):
-            return
-        for scope in ("points", "lab") if lab.view.editing else ("lab",):
-            yield from list_key_commands(scope, keys.of_pane(scope), lab.press)
-        yield from list_key_commands("app", keys.common("lab"), lab.press)
-        yield from list_theme_commands(self.app)
+        scopes: tuple[Scope, ...] = ("points", "lab") if self.view.editing else ("lab",)
+        for scope in scopes:
+            yield from self.key_commands(scope, keys.of_pane(scope))
+        yield from self.key_commands("app", keys.common("lab"))
+        yield from self.theme_commands()

@@ -1,10 +1,11 @@
-"""What the parts of the app tell each other.
+"""The messages between the parts of the app.
 
-Messages go up: from the session, the watcher thread and the panes to whoever owns the
-state. All are frozen facts; none asks for an answer.
+They go up: from the session, the watcher thread and the panes to the widget or screen that owns
+the state. None of them expects an answer.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from textual.message import Message
@@ -21,125 +22,113 @@ if TYPE_CHECKING:
 
 ViewName = PaneName | Literal["home"]
 
-# --- from the worker, by way of session.py ------------------------------------------
+# --- From the worker, through session.py ------------------------------------------------------
 
 
+@dataclass(eq=False)
 class WorkerReady(Message):
-    """The worker said hello back."""
+    """The worker has answered Hello."""
 
-    def __init__(self, ready: protocol.Ready) -> None:
-        super().__init__()
-        self.ready = ready
+    ready: protocol.Ready
 
 
+@dataclass(eq=False)
 class WorkerDied(Message):
-    """The worker is gone; `line` says so to a person. `restarted`: another is starting."""
+    """The worker has ended; `line` tells the user why. `restarted`: another one is starting."""
 
-    def __init__(self, line: str, restarted: bool) -> None:
-        super().__init__()
-        self.line = line
-        self.restarted = restarted
+    line: str
+    restarted: bool
 
 
+@dataclass(eq=False)
 class Reply(Message, bubble=False):
-    """What the worker says of a trace, for the owner of the trace alone."""
+    """A reply of the worker about a trace, sent to the owner of the trace only."""
 
-    def __init__(self, reply: TraceReply) -> None:
-        super().__init__()
-        self.reply = reply
+    reply: TraceReply
 
 
-# --- from the watcher thread ----------------------------------------------------------
+# --- From the watcher thread ------------------------------------------------------------------
 
 
+@dataclass(eq=False)
 class ListsChanged(Message):
-    """Models and runs as they are on disk now."""
+    """The models and runs on disk have changed."""
 
-    def __init__(self, models: "Sequence[ModelInfo]", runs: "Sequence[RunSummary]") -> None:
-        super().__init__()
-        self.models = models
-        self.runs = runs
+    models: "Sequence[ModelInfo]"
+    runs: "Sequence[RunSummary]"
 
     def can_replace(self, message: Message) -> bool:
         """Only the newest lists matter."""
         return isinstance(message, ListsChanged)
 
 
+@dataclass(eq=False)
 class RunChanged(Message):
-    """Something of the watched run is new on disk."""
+    """A watched run has changed on disk."""
 
-    def __init__(self, view: "RunView") -> None:
-        super().__init__()
-        self.view = view
+    view: "RunView"
 
     def can_replace(self, message: Message) -> bool:
-        """Only the newest view of a run matters: a flood collapses to one."""
+        """Only the newest view of a run matters: queued ones collapse into one."""
         return isinstance(message, RunChanged) and message.view.summary.run == self.view.summary.run
 
 
-# --- from the panes -------------------------------------------------------------------
+# --- From the panes ---------------------------------------------------------------------------
 
 
+@dataclass(eq=False)
 class Say(Message):
-    """One plain line for the status line: a fault with its remedy, or what just happened."""
+    """One line for the status line: an error with its remedy, or what just happened."""
 
-    def __init__(self, line: str, kind: Literal["error", "note"] = "error") -> None:
-        super().__init__()
-        self.line = line
-        self.kind: Literal["error", "note"] = kind
+    line: str
+    kind: Literal["error", "note"] = "error"
 
 
+@dataclass(eq=False)
 class OpenModel(Message):
     """Generate with this model, in the pane of its medium."""
 
-    def __init__(self, model: "ModelInfo") -> None:
-        super().__init__()
-        self.model = model
+    model: "ModelInfo"
 
 
+@dataclass(eq=False)
 class OpenRun(Message):
     """Show this run in Training."""
 
-    def __init__(self, run: "RunDir") -> None:
-        super().__init__()
-        self.run = run
+    run: "RunDir"
 
 
+@dataclass(eq=False)
 class RunHighlighted(Message):
     """The cursor in Models is on this run."""
 
-    def __init__(self, run: "RunDir") -> None:
-        super().__init__()
-        self.run = run
+    run: "RunDir"
 
 
+@dataclass(eq=False)
 class Generate(Message):
     """Generate from the newest checkpoint of this run."""
 
-    def __init__(self, run: "RunDir") -> None:
-        super().__init__()
-        self.run = run
+    run: "RunDir"
 
 
+@dataclass(eq=False)
 class Pointed(Message):
     """Show the run as it was at this step; None follows the newest."""
 
-    def __init__(self, step: int | None) -> None:
-        super().__init__()
-        self.step = step
+    step: int | None
 
 
+@dataclass(eq=False)
 class ZoomPane(Message):
-    """Fill the screen with the pane that sent this, or go back."""
+    """Show this view full-screen, or Home again."""
 
-    def __init__(self, view: ViewName) -> None:
-        super().__init__()
-        self.view: ViewName = view
+    view: ViewName
 
 
 class Acted(Message):
-    """The user did something real: the first-run hint has done its work."""
+    """The user has done something: earlier lines can be cleared."""
 
 
 class HintSeen(Message):
-    """The first-run hint need not come again."""
+    """The first-run hint need not be shown again."""

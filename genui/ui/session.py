@@ -221,7 +221,7 @@ class Session:
             )
         else:
             self._on_end(
-                f"{self._describe_end(code)}; started another — press space to go on", True
+                f"{self._describe_end(code)}; started another — press space to continue", True
             )
             self.open()
 
@@ -270,7 +270,7 @@ class Session:
                 case protocol.Warmed():
                     pass
                 case protocol.Idle() | protocol.Failed():
-                    # Frames that came before it must arrive before it.
+                    # Earlier frames must be posted first.
                     self._post_frames(reply.trace, frames.pop(reply.trace, None))
                     self._post(reply)
                 case _:

@@ -1,4 +1,4 @@
-"""Which pane shows which medium, and what a model is best asked first."""
+"""Models, runs and settings as the panes show them: panes of media, setting rows, cards."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 
 def pane_of(model: ModelInfo) -> PaneName | None:
-    """The pane that shows its traces; None where it generates nothing."""
+    """The pane that shows traces of a model; None for a model that does not generate."""
     kind = KINDS.get((model.family, model.medium))
     return cast(PaneName, kind.pane) if kind is not None and kind.generates else None
 
 
 def pane_of_saved(recipe: TraceRecipe, models: Sequence[ModelInfo]) -> PaneName:
-    """The pane of a saved trace: its model's, or, where that is gone, that of its settings."""
+    """The pane of a saved trace: of its model or, where that is missing, of its settings."""
     known = next((model for model in models if model.ref == recipe.model), None)
     if known is not None and (pane := pane_of(known)) is not None:
         return pane
@@ -44,7 +44,7 @@ def pane_of_saved(recipe: TraceRecipe, models: Sequence[ModelInfo]) -> PaneName:
 
 
 def classifiers(models: Sequence[ModelInfo]) -> list[ModelInfo]:
-    """Those that give labels to what others make."""
+    """The models that label samples."""
     kinds = ((model, KINDS.get((model.family, model.medium))) for model in models)
     return [model for model, kind in kinds if kind is not None and not kind.generates]
 
@@ -56,12 +56,12 @@ def newest_model(run: RunDir) -> ModelInfo:
 
 
 def at_step(model: ModelInfo) -> str:
-    """Behind the name of a run's model, the step of its checkpoint: ` @1,240`."""
+    """` @1,240`: the step of a run's checkpoint; "" for other models."""
     return f" @{numbers.count(model.step)}" if model.source == "run" else ""
 
 
 def which(model: ModelInfo) -> str:
-    """The same with the model's size: ` @1,240 · 4.8M`."""
+    """` @1,240 · 4.8M`: the same with the number of parameters."""
     return f"{at_step(model)} · {numbers.short(model.parameters)}"
 
 
@@ -78,8 +78,8 @@ class Line(NamedTuple):
 
 
 def rows(settings: Any, without: str = "", **shown: str) -> list[Line]:
-    """A row for each setting that has a key, but `without`. `shown` has the values that are read
-    otherwise than the schema says; choices cannot be raised or lowered and so have no `name`."""
+    """A row for each setting that has a key, except `without`. `shown` has texts in place of the
+    schema's; choices cannot be raised or lowered, so their rows have no `name`."""
     return [
         Line(
             one.about.key,
@@ -93,19 +93,14 @@ def rows(settings: Any, without: str = "", **shown: str) -> list[Line]:
 
 
 def hint_of(settings: Any, name: str) -> str:
-    """What a form says of a setting: `0 to 20; how strongly the caption pulls`."""
+    """The range and description of a setting: `0 to 20; how strongly the caption pulls`."""
     one = settings_of(type(settings))[name]
     return f"{one.range}; {one.description}" if one.range else one.description
 
 
-def text_lines(settings: TextSettings, seed: int) -> list[Line]:
-    """The Text pane's settings."""
-    return [*rows(settings), Line("r", "seed", str(seed))]
-
-
-def token_lines(settings: TextSettings, seed: int) -> list[Line]:
-    """The settings of notes, which have no grammar."""
-    return [*rows(settings, without="grammar"), Line("r", "seed", str(seed))]
+def token_lines(settings: TextSettings, seed: int, without: str = "") -> list[Line]:
+    """The settings of the Text and Roll panes."""
+    return [*rows(settings, without=without), Line("r", "seed", str(seed))]
 
 
 def image_lines(settings: ImageSettings, seed: int, caption: str) -> list[Line]:
@@ -125,7 +120,7 @@ def latent_lines(
     lines = [
         Line("e", "caption", f"“{caption}”" if caption else "none"),
         Line("d", "direction", way),
-        Line("p", "found by", settings_of(LatentSettings)["basis"].show(settings.basis)),
+        Line("p", "basis", settings_of(LatentSettings)["basis"].show(settings.basis)),
         *rows(settings),
         Line("r", "seed", str(seed)),
     ]
@@ -137,15 +132,15 @@ def latent_lines(
 
 
 def _eta(settings: ImageSettings) -> str:
-    """Not every sampler has the choice."""
+    """η, for the samplers that have it."""
     if SAMPLERS[settings.sampler].noise != "eta":
-        return "of DPM++ and DDIM"
+        return "DPM++ and DDIM only"
     above = f" above σ {settings.s_tmin:g}" if settings.s_tmin else ""
     return f"{settings.eta:g}{above}"
 
 
 def _steps(settings: ImageSettings) -> str:
-    """How many, and where they lie if that was chosen, which is the shell's to choose."""
+    """The number of steps, and their spacing where the command line set it."""
     usual = ImageSettings()
     parts = [str(settings.steps)]
     if settings.lowest_sigma != ImageSettings(steps=settings.steps).lowest_sigma:
@@ -156,20 +151,20 @@ def _steps(settings: ImageSettings) -> str:
 
 
 def typed(settings: S, name: str, text: str) -> S:
-    """The settings with one field as typed. Raises MisuseError, one line, where it cannot be."""
+    """The settings with one field as typed. Raises MisuseError, one line."""
     one = settings_of(type(settings))[name]
     value = one.parse(text, f"{name.replace('_', '-')} {text.strip()!r}")
     return msgspec.structs.replace(settings, **{name: value})
 
 
 def nudged(settings: S, name: str, direction: int) -> S:
-    """The settings with one field a step up or down; at the end of its range it stays."""
+    """The settings with one field a step up or down, within its range."""
     value = settings_of(type(settings))[name].nudge(getattr(settings, name), direction)
     return msgspec.structs.replace(settings, **{name: value})
 
 
 def changed_label(old: S, new: S, joint: str = "-") -> str:
-    """What differs, in few words: "temperature 0.9"; `joint` is in names of several words."""
+    """What differs: "temperature 0.9"; `joint` joins the words of a name."""
     before = msgspec.structs.asdict(old)
     changed = [
         f"{name.replace('_', joint)} {value:g}"
@@ -184,7 +179,7 @@ def changed_label(old: S, new: S, joint: str = "-") -> str:
 
 
 def settings_content(lines: list[Line], touched: str) -> Content:
-    """The lines of an inspector; the setting that + and - change is marked."""
+    """The setting rows of an inspector; the one that + and - change is marked."""
     parts: list[str | tuple[str, str]] = []
     for line in lines:
         marked = bool(line.name) and line.name == touched
@@ -198,7 +193,7 @@ def settings_content(lines: list[Line], touched: str) -> Content:
     return Content.assemble(*parts[:-1])
 
 
-# --- A model or a run in a few words: the rows of the list and the cards below it -------------
+# --- Rows and cards of models and runs --------------------------------------------------------
 
 SAMPLE, SAMPLE_LINES, FEW_LINES = 400, 12, 5  # characters and lines of a card's sample
 THUMBNAIL = "sample.png"
@@ -211,7 +206,7 @@ def run_row(key: str, run: RunSummary) -> Row:
 
 
 def run_card(run: RunSummary) -> Content:
-    """What a run is, how it stands, and what can be done with it."""
+    """The name, state and progress of a run, and its keys."""
     lines: list[list[Part]] = [[(clean_line(run.info.name), "bold"), (f" · {run.state}", "")]]
     if run.fault:
         lines.append([(clean_line(run.fault), "$text-error")])
@@ -236,12 +231,12 @@ def run_card(run: RunSummary) -> Content:
 
 
 def _made_of(run: RunSummary) -> str:
-    """What is trained on what; of a script's own run, what it calls itself."""
+    """The family and data of a run; of a script's run, its project."""
     recipe = run.info.recipe
     if recipe:
         return clean_line(f"{recipe.get('family', '')} on {run.info.data or recipe.get('dataset')}")
     project = f", project {run.info.project}" if run.info.project else ""
-    return clean_line(f"a script's own run{project}")
+    return clean_line(f"a script's run{project}")
 
 
 def model_card(model: ModelInfo, details: bool = False) -> Content:

@@ -24,10 +24,11 @@ PLAYERS: tuple[tuple[str, ...], ...] = (
 
 EXPORT_HINT = "write it with x, or over SSH: ssh HOST genui generate MODEL --out - | aplay"
 NO_PLAYER = (
-    "no player here: install aplay, paplay, afplay or ffplay, or pip install 'genui[sound]'; "
+    "no audio player found: install aplay, paplay, afplay or ffplay, or "
+    "pip install 'genui[sound]'; "
     f"or {EXPORT_HINT}"
 )
-LONGEST = 600.0  # seconds after which a player is ended
+LONGEST = 600.0  # seconds after which a player is stopped
 
 # A process of its own: PortAudio may hang.
 _SOUNDDEVICE = (
@@ -40,7 +41,7 @@ _SOUNDDEVICE = (
 
 
 def find_player() -> tuple[str, ...]:
-    """The command that plays a WAV on this machine; () where there is none."""
+    """The command that plays a WAV file on this machine; () for none."""
     import sys
 
     for command in PLAYERS:

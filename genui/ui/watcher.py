@@ -1,4 +1,4 @@
-"""The state of a run in a sign, a colour and two words."""
+"""Runs on disk: their state, samples and newest view, and the thread that reads them."""
 
 import threading
 import time
@@ -56,7 +56,7 @@ def percent(run: RunSummary) -> str:
 
 
 def progress(run: RunSummary) -> str:
-    """A run's state in two words."""
+    """The state and progress of a run: `training 31 %`."""
     step = numbers.short(run.status.step)
     match run.state:
         case "running":
@@ -73,14 +73,14 @@ def progress(run: RunSummary) -> str:
             return f"{run.state} {step}"
 
 
-# --- What a run made at each evaluation, always from the same seed ----------------------------
+# --- Samples: made at each evaluation, from the same seed -------------------------------------
 
 LARGEST = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One of them: a text, an image, often of several, or both."""
+    """A text, an image (often a grid of images), or both."""
 
     step: int
     text: str = ""
@@ -94,7 +94,7 @@ def sample_files(run: RunDir) -> Mapping[int, Path]:
 
 
 def load_sample(path: Path, step: int) -> Sample | None:
-    """The sample of a step, with the text or image beside `path` too, if there is one.
+    """The sample of a step, with the other of text and image where both are there.
 
     None where the file is no sample. Raises OSError.
     """
@@ -125,7 +125,7 @@ def _load(path: Path, step: int) -> Sample | None:
 
 
 def _step_of(path: Path) -> int:
-    """`step-00001200.png` is of step 1200; other names are of none, -1."""
+    """1200 for `step-00001200.png`; -1 for other names."""
     _, _, digits = path.stem.rpartition("-")
     return int(digits) if digits.isdecimal() else -1
 
@@ -134,13 +134,13 @@ def _step_of(path: Path) -> int:
 
 
 class WatchTarget(NamedTuple):
-    """The runs there were at first, and `find`, which lists them again."""
+    """The runs at the start, and `find`, which lists them again."""
 
-    key: str  # under which it is remembered how they were looked at
+    key: str  # of the saved view
     runs: Sequence[RunSummary]
     find: Callable[[], list[RunSummary]]
-    listing: bool  # whether the list of all is shown beside the first
-    note: str = ""  # what was not looked at
+    listing: bool  # whether the list of runs is opened
+    note: str = ""  # what was left out
 
 
 def watch_target(paths: Sequence[Path] | None, run: RunDir | None) -> WatchTarget:
@@ -160,9 +160,9 @@ def watch_target(paths: Sequence[Path] | None, run: RunDir | None) -> WatchTarge
 
 
 def _logs_in(paths: Sequence[Path]) -> LogList:
-    """Every log in those files and folders, the one written last first.
+    """Every log in those files and folders, the newest first.
 
-    A folder without any may get one later: it is looked at again.
+    A folder without logs is searched again: it may get one later.
     """
     logs, notes = LogList(), []
     for path in paths:
@@ -180,7 +180,7 @@ def _logs_in(paths: Sequence[Path]) -> LogList:
     return logs
 
 
-# --- What was last seen of one run on disk, and what of it is new -----------------------------
+# --- Reading one run --------------------------------------------------------------------------
 
 if TYPE_CHECKING:
     import numpy as np
@@ -191,14 +191,14 @@ if TYPE_CHECKING:
     Points = tuple[np.ndarray, np.ndarray, np.ndarray]
     """Steps int64 [N], ascending; values float64 [N]; unix times float64 [N]."""
 
-CHUNK = 1024 * 1024  # bytes of a log read before what they hold is shown: some 50 ms of work
+CHUNK = 1024 * 1024  # bytes of a log that are read between two views: some 50 ms of work
 CONSOLE_BYTES = 16_384
 CONSOLE_LINES = 200
 
 
 @dataclass(frozen=True)
 class RunView:
-    """One look at a run: all that is shown of its training."""
+    """A run as it was read at one time: everything that is shown of it."""
 
     summary: RunSummary
     series: "Mapping[str, Points]" = field(default_factory=dict)
@@ -211,23 +211,23 @@ class RunView:
     sample: Sample | None = None  # the newest
     sample_files: Mapping[int, Path] = field(default_factory=dict)  # step to file, ascending
     console: tuple[str, ...] = ()
-    seen: float = 0.0  # time.time() at the look
+    read_at: float = 0.0  # time.time()
 
     def age(self, now: float) -> float:
-        """Seconds since anything was written."""
-        return max(0.0, now - self.seen + self.summary.age)
+        """Seconds since the run was last written to."""
+        return max(0.0, now - self.read_at + self.summary.age)
 
 
 class RunLook:
-    """Reads one run, of genui or another tool's log, a little at each `read`."""
+    """Reads one run of genui or one log of another tool, a part of it at each `read`."""
 
     def __init__(self, summary: RunSummary) -> None:
         self.run: RunDir = summary.run
         self.live = False  # it may change soon
-        self.behind = False  # more is there to be read
+        self.behind = False  # there is more to read
         self._format = summary.format
         self._own = summary.native
-        self._info = summary.info  # of another tool's log: its name as the list has it
+        self._info = summary.info  # of another tool's log: the name in the list
         self._tail: Tail = open_tail(summary)
         self._system: MetricsTail | None = _system_tail(self.run) if self._own else None
         self._fault = ""
@@ -240,7 +240,7 @@ class RunLook:
         self._console: tuple[str, ...] = ()
 
     def read(self) -> RunView | None:
-        """A new view, or None where nothing changed."""
+        """A new view; None where nothing has changed."""
         summary = self._summarise()
         self.live = summary.state in {"starting", "running", "paused", "writing"}
         grown = self._read_series()
@@ -272,11 +272,11 @@ class RunLook:
     def _summarise(self) -> RunSummary:
         if self._own:
             return summarise(self.run)
-        seen = summarise_log(self.run.path, self._format, self._tail.ended)
-        return replace(seen, info=self._info)
+        summary = summarise_log(self.run.path, self._format, self._tail.ended)
+        return replace(summary, info=self._info)
 
     def _read_series(self) -> bool:
-        """Whether there are new points. A log that cannot be read keeps what was read of it."""
+        """Whether there are new points. After an error the points that were read stay."""
         try:
             grown = self._tail.read(CHUNK)
             self._fault = ""
@@ -292,7 +292,7 @@ class RunLook:
 
     @property
     def fault(self) -> str:
-        """Why the log cannot be read, in one line; empty where it can."""
+        """Why the log cannot be read; "" where it can."""
         return self._fault
 
     def _config_of(self, summary: RunSummary) -> Mapping[str, Any]:
@@ -314,7 +314,7 @@ class RunLook:
                 self._sample_key = key
                 self._sample = load_sample(path, step)
         except OSError:
-            return  # removed meanwhile; the next look says so
+            return  # removed meanwhile; the next summary reports it
 
     def _read_console(self) -> None:
         try:
@@ -334,24 +334,24 @@ class RunLook:
 
 
 def _system_tail(run: RunDir) -> "MetricsTail":
-    from genui.logs.native import MetricsTail  # brings numpy, which no first frame waits for
+    from genui.logs.native import MetricsTail  # late: it imports numpy
 
     return MetricsTail(run.system)
 
 
-# --- The thread that reads runs and models from disk, so that the app never waits for one -----
-# Every look compares with the last and posts only what changed: an idle app repaints nothing.
+# --- The thread that reads runs and models, so that the app never waits for the disk -----------
+# It posts only changes, so that an idle app repaints nothing.
 
-LIVE_POLL = 0.26  # seconds between looks at a run that trains
+LIVE_POLL = 0.26  # seconds between reads of a run that is training
 IDLE_POLL = 1.0
-PATIENCE = 1.0  # seconds for which a screen may hold up the reading
+PATIENCE = 1.0  # seconds for which a screen may delay the reading
 MODELS_POLL = 5.0  # new checkpoints of running trainings
 
 
 class Watcher:
-    """Looks at the lists and at some runs, on its own thread, and posts what changed to `host`.
+    """Reads the lists and some runs, on its own thread, and posts changes to `host`.
 
-    `runs` lists what there is to watch, newest first; `models` what can generate.
+    `runs` lists the runs, newest first; `models` the models.
     """
 
     def __init__(
@@ -365,38 +365,38 @@ class Watcher:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._hurry = threading.Event()
-        self._wanted: tuple[RunSummary | RunDir, ...] = ()
-        self._stale = True  # the lists are to be read again at once
-        self._lists_fault = ""  # why they could not be read, as was said
+        self._targets: tuple[RunSummary | RunDir, ...] = ()
+        self._stale = True  # read the lists at once
+        self._lists_fault = ""  # the last error in reading the lists
         self._thread = threading.Thread(target=self._loop, name="genui-watch", daemon=True)
 
     def start(self, hurry: bool = True) -> None:
-        """Begin looking; without `hurry` only the first part of each log is read until it is."""
+        """Start the thread. Without `hurry` it waits after the first part of each log."""
         if hurry:
             self._hurry.set()
         self._thread.start()
 
     def hurry(self) -> None:
-        """Read on: the first curves are on the screen, which reading would have held up."""
+        """Continue to read: the first curves are drawn, which reading would have delayed."""
         self._hurry.set()
 
     def stop(self) -> None:
-        """End the thread after the look it is at; does not wait for it."""
+        """End the thread, without waiting for it."""
         self._stop.set()
         self._wake.set()
 
     def watch(self, *runs: RunSummary | RunDir) -> None:
-        """Look at these runs from now on, and at no other; the first matters most."""
-        self._wanted = runs
+        """Read these runs and no others, the first one first."""
+        self._targets = runs
         self._wake.set()
 
     @property
     def watched(self) -> tuple[RunDir, ...]:
-        """The runs that are looked at, the first of them first."""
-        return tuple(one.run if isinstance(one, RunSummary) else one for one in self._wanted)
+        """The runs that are read."""
+        return tuple(one.run if isinstance(one, RunSummary) else one for one in self._targets)
 
     def refresh(self) -> None:
-        """Read the lists again at once: a run was just started."""
+        """Read the lists at once: a run was just started."""
         self._stale = True
         self._wake.set()
 
@@ -405,8 +405,10 @@ class Watcher:
         faults: dict[RunDir, str] = {}
         while not self._stop.is_set():
             self._wake.clear()
-            wanted = {one.run if isinstance(one, RunSummary) else one: one for one in self._wanted}
-            looks = {run: looks.get(run) or _look_at(one) for run, one in wanted.items()}
+            targets = {
+                one.run if isinstance(one, RunSummary) else one: one for one in self._targets
+            }
+            looks = {run: looks.get(run) or _look_at(one) for run, one in targets.items()}
             for look in looks.values():
                 view = look.read()
                 if view is not None and not self._stop.is_set():
@@ -428,7 +430,7 @@ class Watcher:
             changed = self._lists.read(fresh=stale)
         except GenuiError as error:
             fault = str(error)
-            if fault != self._lists_fault:  # once, not every second: Esc clears it
+            if fault != self._lists_fault:  # once: Esc clears it
                 self._host.post_message(messages.Say(fault))
         else:
             fault = ""
@@ -442,7 +444,7 @@ def _look_at(run: RunSummary | RunDir) -> RunLook:
 
 
 class _Lists:
-    """The lists of models and runs, and when they were read."""
+    """The lists of models and runs, and when they were last read."""
 
     def __init__(
         self, runs: Callable[[], list[RunSummary]], models: "Callable[[], list[ModelInfo]]"
@@ -452,10 +454,10 @@ class _Lists:
         self._runs: list[RunSummary] = []
         self._runs_at = 0.0
         self._models_at = 0.0
-        self._due = IDLE_POLL  # seconds; more where the runs are so many that a look takes long
+        self._due = IDLE_POLL  # seconds; more where reading many runs takes long
 
     def read(self, fresh: bool) -> messages.ListsChanged | None:
-        """The lists if they are due and changed since last time."""
+        """The lists, if they are due and have changed."""
         now = time.monotonic()
         if not fresh and now - self._runs_at < self._due:
             return None
@@ -473,7 +475,7 @@ class _Lists:
 
 
 def _shown(runs: Sequence[RunSummary]) -> list[tuple[object, ...]]:
-    """What of the runs can be seen in a list; heartbeats change every second and cannot."""
+    """What a list shows of the runs: without the heartbeats, which change every second."""
     return [
         (s.run.id, s.state, s.status.step, s.status.steps, s.status.error, s.fault) for s in runs
     ]

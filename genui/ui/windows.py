@@ -1,4 +1,4 @@
-"""The manual in a window: the pages that `genui help` prints."""
+"""The windows over the screens: manual, branches, favourites, mask, nearest, metrics, new run."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ def topics() -> dict[str, str]:
 
 
 def topic_of(pane: Scope, medium: str = "") -> str:
-    """The page about a pane; a medium that has a page of its own (video, audio, code) is nearer."""
+    """The page of a medium that has one (video, audio, code), else of the pane."""
     return medium if medium in topics() else _PANE_TOPICS[pane]
 
 
 class ManualScreen(Window[None]):
-    """A page at a time; links lead to other pages, and the way back is kept."""
+    """One page of the manual; links open other pages, and a history leads back."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,f1", "leave", "Close", show=False),
@@ -157,12 +157,9 @@ class ManualScreen(Window[None]):
         viewer = self._viewer
         viewer.scroll_to(y=0 if towards < 0 else viewer.max_scroll_y, animate=False)
 
-    def action_leave(self) -> None:
-        self.leave(None)
-
 
 class _Viewer(MarkdownViewer, inherit_bindings=False):
-    """Textual's viewer, without motion, over pages of which two are made when they are read."""
+    """Textual's viewer without animation."""
 
     def __init__(self, keymap: Mapping[str, str]) -> None:
         super().__init__(show_table_of_contents=False, open_links=False)
@@ -187,7 +184,7 @@ class _Document(Markdown):
         self._keymap = keymap
 
     async def load(self, path: Path) -> None:
-        """As Textual's, but the pages of keys, commands and settings are made from tables."""
+        """As Textual's, but the pages of keys, commands and settings are generated."""
         topic = Path(str(path).partition("#")[0]).stem
         if topic == "keys":
             await self.update(keys_markdown(self._keymap))
@@ -201,7 +198,7 @@ class _Document(Markdown):
 
 
 async def _printed(topic: str) -> str:
-    """A page as `genui help` prints it: no room knows the shell, so the shell is asked."""
+    """A page as `genui help` prints it. The ui may not import the shell, so it runs it."""
     words = (sys.executable, "-m", "genui", "help", topic)
     child = await asyncio.create_subprocess_exec(
         *words, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
@@ -211,20 +208,20 @@ async def _printed(topic: str) -> str:
     return (out or err).decode("utf-8", "replace")
 
 
-# --- The window that lists every branch of a pane, drawn as a tree ----------------------------
+# --- The branches of a pane, as a tree --------------------------------------------------------
 
-NO_BRANCHES = "No branch yet. Press space in the pane to begin one, then f forks it"
+NO_BRANCHES = "No branches yet: press space in the pane to start one"
 
 
 class Choice(NamedTuple):
-    """What is to be done with which branch; `save` is of all of them."""
+    """An action and its branch; `save` is for all branches."""
 
     action: Literal["show", "compare", "export", "save"]
     branch: int
 
 
 class BranchesScreen(Window[Choice | None]):
-    """Dismissed with a Choice, or None. `drop` takes branches out, and stays in the window."""
+    """Dismissed with a Choice, or None. `drop` removes branches."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose('show')", "Go to it", show=False),
@@ -240,9 +237,9 @@ class BranchesScreen(Window[Choice | None]):
     ) -> None:
         super().__init__()
         self._tree = tree
-        self._model = model  # that the pane has now: it need not be named in a row
+        self._model = model  # of the pane, which rows do not repeat
         self._drop = drop
-        self._said_of = ""  # the row that the line below the list is about
+        self._line_row = ""  # the row of the line below the list
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="window branches"):
@@ -250,10 +247,8 @@ class BranchesScreen(Window[Choice | None]):
             yield Static(classes="fault", markup=False)
 
     def on_mount(self) -> None:
-        window = self.query_one(".window")
-        window.border_title = "Branches"
-        full = "⏎ go to it · V compare · x export · s save all · d drop · esc close"
-        window.border_subtitle = full if self._tree.branches else "esc close"
+        full = "⏎ go to it · V compare · x export · s save all · d remove · esc close"
+        self.set_titles("Branches", full if self._tree.branches else "esc close")
         rows = self.query_one(RowList)
         if self._tree.shown is not None:
             rows.chosen = str(self._tree.shown.number)
@@ -270,7 +265,7 @@ class BranchesScreen(Window[Choice | None]):
         self.query_one(RowList).set_rows(rows, NO_BRANCHES)
 
     def _say(self, line: str) -> None:
-        self._said_of = self.query_one(RowList).chosen
+        self._line_row = self.query_one(RowList).chosen
         self.query_one(".fault", Static).update(line)
 
     @property
@@ -282,7 +277,7 @@ class BranchesScreen(Window[Choice | None]):
 
     @on(RowList.Chosen)
     def _moved(self, event: RowList.Chosen) -> None:
-        if event.key != self._said_of:
+        if event.key != self._line_row:
             self._say("")
 
     @on(RowList.Opened)
@@ -290,21 +285,21 @@ class BranchesScreen(Window[Choice | None]):
         self.action_choose("show")
 
     def action_choose(self, action: Literal["show", "compare", "export", "save"]) -> None:
-        """Leave, for that to be done with the branch under the cursor."""
+        """Close with that action for the branch under the cursor."""
         if (branch := self._chosen) is not None:
             self.leave(Choice(action, branch.number))
 
     def action_compare(self) -> None:
-        """Beside the one that is shown."""
+        """Compare with the branch that is shown."""
         if self._tree.shown is None:
-            self._say("no branch is shown to compare with: ⏎ shows this one")
+            self._say("no branch is open to compare with: ⏎ opens this one")
         elif self._chosen is self._tree.shown:
             self._say("this is the branch that is shown: choose another to compare it with")
         else:
             self.action_choose("compare")
 
     def action_drop(self) -> None:
-        """Forget the branch and what grew from it."""
+        """Remove the branch and its forks."""
         branch = self._chosen
         if branch is None:
             return
@@ -313,22 +308,19 @@ class BranchesScreen(Window[Choice | None]):
         dropped = self._drop(branch.number)
         if not dropped:
             shown = branch is self._tree.shown
-            why = "it is the one that is shown" if shown else "what is shown grew from it"
-            self._say(f"not dropped: {why}; go to another branch first")
+            why = "this branch is shown" if shown else "the branch that is shown is forked from it"
+            self._say(f"not removed: {why}; go to another branch first")
             return
         left = [row.key for row in rows.rows if self._tree.find(int(row.key)) is not None]
-        # What was below moves up to the cursor; those that are gone were next to each other.
+        # The rows below move up to the cursor.
         rows.chosen = left[min(place, len(left) - 1)]
         self._list()
         count = len(dropped)
-        self._say("" if count == 1 else f"dropped {count} branches: it and what grew from it")
-
-    def action_leave(self) -> None:
-        self.leave(None)
+        self._say("" if count == 1 else f"removed {count} branches: this one and its forks")
 
 
 def branch_row(branch: Branch[Any], lead: str, shown: bool, model: str) -> Row:
-    """A branch as a line: what it is, where it forked and how far it is computed."""
+    """A branch as a row: its label, the step it forked at, the steps computed."""
     trace = branch.trace
     parts = [clean_line(branch.label, 60)]
     if trace.request.model != model:
@@ -346,7 +338,7 @@ def branch_row(branch: Branch[Any], lead: str, shown: bool, model: str) -> Row:
 
 
 def tree_lines(depths: Sequence[int]) -> list[str]:
-    """The lines before each entry of a tree, given how deep each is, as it is read."""
+    """The lines in front of each entry of a tree, by the depths of the entries."""
     leads = []
     for index, depth in enumerate(depths):
         lead = ""
@@ -368,13 +360,13 @@ def _goes_on(after: Sequence[int], level: int) -> bool:
     return False
 
 
-# --- What was kept as a favourite, to open again or remove -----------------------------------
+# --- Favourites -------------------------------------------------------------------------------
 
-NO_FAVOURITES = "None yet: * in Text or Canvas, or among variations, keeps what is shown"
+NO_FAVOURITES = "No favourites yet: press * in Text, in Canvas or among variations"
 
 
 class Favourite(NamedTuple):
-    """One that was chosen."""
+    """The chosen favourite."""
 
     path: Path
     recipe: TraceRecipe
@@ -395,13 +387,12 @@ class FavouritesScreen(Window[Favourite | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="window branches"):
-            yield RowList(empty="looking …")
+            yield RowList(empty="reading …")
             yield Static(classes="fault", markup=False)
 
     def on_mount(self) -> None:
-        window = self.query_one(".window")
-        window.border_title = "Favourites"
-        window.border_subtitle = "⏎ open · d remove · genui sheet makes an image of all · esc close"
+        keys = "⏎ open · d remove · genui sheet makes an image of all · esc close"
+        self.set_titles("Favourites", keys)
         self.query_one(RowList).focus()
         self._read()
 
@@ -429,7 +420,7 @@ class FavouritesScreen(Window[Favourite | None]):
             self.leave(Favourite(listed.path, listed.tree.recipe))
 
     def action_drop(self) -> None:
-        """It is no favourite any more: its file goes."""
+        """Delete the favourite's file."""
         if (listed := self._chosen) is None:
             return
         try:
@@ -439,9 +430,6 @@ class FavouritesScreen(Window[Favourite | None]):
         else:
             self._say("")
             self._read()
-
-    def action_leave(self) -> None:
-        self.leave(None)
 
     def _say(self, line: str) -> None:
         self.query_one(".fault", Static).update(clean_line(line))
@@ -456,13 +444,13 @@ def _row(listed: ListedTrace) -> Row:
     return Row(str(listed.path), clean_line(tree.name, 60), f"{model} · {when}", "★", "good")
 
 
-# --- The window in which a mask is painted: what of the image may be drawn again ------------
+# --- Painting a mask: the part of the image that is drawn again -------------------------------
 
-SMALLEST = Size(42, 23)  # for an image of 32×32 at a cell a column, its lines and its border
-_LINES = 6  # of the border and of words
+SMALLEST = Size(42, 23)  # for 32×32 pixels at a cell each, the lines and the border
+_LINES = 6  # of the border and the text
 _KEYS = (
     (("arrows", "move"), ("⇧arrows", "paint"), ("space", "paint/unpaint"), ("+ −", "brush")),
-    (("x", "clear"), ("n", "invert"), ("⏎", "draw again"), ("esc", "leave")),
+    (("x", "clear"), ("n", "invert"), ("⏎", "draw again"), ("esc", "cancel")),
 )
 _MOVES = (("left", "h", -1, 0), ("right", "l", 1, 0), ("up", "k", 0, -1), ("down", "j", 0, 1))
 
@@ -481,7 +469,7 @@ class MaskScreen(Window[bytes | None]):
         Binding("x", "clear", "Clear", show=False),
         Binding("n", "invert", "Invert", show=False),
         Binding("enter", "done", "Done", show=False),
-        Binding("escape,q", "leave_it", "Leave", show=False),
+        Binding("escape,q", "leave", "Leave", show=False),
     ]  # fmt: skip
 
     def __init__(self, rgb: np.ndarray) -> None:
@@ -497,9 +485,9 @@ class MaskScreen(Window[bytes | None]):
 
     def on_mount(self) -> None:
         window = self.query_one(".window")
-        window.border_title = "Mask: paint what may change"
+        window.border_title = "Mask: paint the part to draw again"
         self._fit(self.app.size)
-        self._tell()
+        self._show_state()
 
     def on_resize(self) -> None:
         self._fit(self.app.size)
@@ -509,15 +497,15 @@ class MaskScreen(Window[bytes | None]):
         rows = 32 if size.height - _LINES >= 32 and size.width >= 72 else 16
         self._painter.styles.height = rows
 
-    def _tell(self, fault: str = "") -> None:
+    def _show_state(self, fault: str = "") -> None:
         painter = self._painter
         state = Content.assemble(
             (f"{painter.painted}", "bold $foreground"),
-            (f" of {painter.pixels} pixels may change", "$text-muted"),
+            (f" of {painter.pixels} pixels are painted", "$text-muted"),
             ("  brush ", "$text-muted"),
             (f"{painter.brush}", "bold $foreground"),
             (f"  at {painter.x},{painter.y} ", "$text-muted"),
-            ("painted" if painter.painted_here else "kept", "$foreground"),
+            ("painted" if painter.painted_here else "not painted", "$foreground"),
         )
         line = Content.assemble((f"✗ {fault}", "$text-error")) if fault else state
         self.query_one(".state", Static).update(line)
@@ -526,36 +514,33 @@ class MaskScreen(Window[bytes | None]):
 
     def action_move(self, dx: int, dy: int, painting: bool = False) -> None:
         self._painter.move(dx, dy, painting)
-        self._tell()
+        self._show_state()
 
     def action_paint(self) -> None:
         self._painter.toggle()
-        self._tell()
+        self._show_state()
 
     def action_brush(self, by: int) -> None:
         self._painter.resize_brush(by)
-        self._tell()
+        self._show_state()
 
     def action_clear(self) -> None:
         self._painter.clear()
-        self._tell()
+        self._show_state()
 
     def action_invert(self) -> None:
         self._painter.invert()
-        self._tell()
+        self._show_state()
 
     def action_done(self) -> None:
-        """Leave with the mask, unless there is nothing or everything in it."""
+        """Close with the mask, unless nothing or everything is painted."""
         painter = self._painter
         if not painter.painted:
-            self._tell("nothing is painted: move, and press space where it may change")
+            self._show_state("nothing is painted: move, and press space to paint")
         elif painter.painted == painter.pixels:
-            self._tell("everything is painted: unpaint some, or leave and press a")
+            self._show_state("everything is painted: unpaint some, or press esc, then a")
         else:
             self.leave(painter.mask)
-
-    def action_leave_it(self) -> None:
-        self.leave(None)
 
 
 def _keys_content() -> Content:
@@ -567,15 +552,15 @@ def _keys_content() -> Content:
     return Content.assemble(*parts[:-1])
 
 
-# --- Is it copying? A sample beside what of the training data is most like it -----------------
+# --- Is it copied? A sample beside the nearest training data ----------------------------------
 
 MOST = 6  # images in the strip
 CONTEXT = 4  # lines of the text above the quotation
 
 
 class NearestScreen(Window[None]):
-    """Opened at once and filled by `show`: images in a strip, the chosen one large beside the
-    sample; of a text its longest quotation, marked in it and where it is from."""
+    """Opened empty and filled by `show`. For an image, the nearest ones in a strip, and the chosen
+    one large beside the sample; for a text, its longest quotation, and the source of it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("right,l,tab,down,j", "choose(1)", "The next", show=False),
@@ -591,8 +576,8 @@ class NearestScreen(Window[None]):
         super().__init__()
         self._trace = trace
         self._step = step
-        self.found: Neighbours | None = None
-        self._words_now = "looking through the training data …"
+        self.neighbours: Neighbours | None = None
+        self._words_now = "searching the training data …"
         self.chosen = 0
 
     def compose(self) -> ComposeResult:
@@ -622,32 +607,32 @@ class NearestScreen(Window[None]):
         if not self._trace.first:
             frame = self._trace.frame
             set_border(self.query_one(".sample"), title="the sample")
-            if isinstance(frame, ImageFrame):
+            if frame is not None:
                 self._show_sample(self.query_one(".sample ImageView", ImageView), frame)
         self._paint()
 
-    def show(self, found: Neighbours) -> None:
-        """What came of the asking, maybe before the window is open."""
-        self.found, self._words_now = found, self._words(found)
+    def show(self, neighbours: Neighbours) -> None:
+        """Show the reply, which may arrive before the window is open."""
+        self.neighbours, self._words_now = neighbours, self._words(neighbours)
         self._paint()
 
     def fail(self, line: str) -> None:
-        """It cannot be known."""
+        """Show why there is no reply."""
         self._words_now = clean_line(line)
         self._paint()
 
-    def _words(self, found: Neighbours) -> str:
-        if found.fault:
-            return clean_line(found.fault)
-        where = clean_line(f"{found.data} · {found.measured}")
-        if found.quote is not None:
-            steps = f"tokens {found.quote.first}–{found.quote.last}"
+    def _words(self, neighbours: Neighbours) -> str:
+        if neighbours.fault:
+            return clean_line(neighbours.fault)
+        where = clean_line(f"{neighbours.data} · {neighbours.measured}")
+        if neighbours.quote is not None:
+            steps = f"tokens {neighbours.quote.first}–{neighbours.quote.last}"
             if kind_of_trace(self._trace.medium, self._trace.request.settings).streams:
-                steps = f"{len(found.quote.text)} characters, {steps}"
+                steps = f"{len(neighbours.quote.text)} characters, {steps}"
             return f"longest run {steps}, of {where}"
-        if found.images:
+        if neighbours.images:
             return f"nearest in {where}"
-        return f"no run of it stands in {where}"
+        return f"no run of it is in {where}"
 
     # --- keys -------------------------------------------------------------------------
 
@@ -659,13 +644,13 @@ class NearestScreen(Window[None]):
             self.action_pick((self.chosen + by) % len(self._images))
 
     def action_pick(self, index: int) -> None:
-        """That one large."""
+        """Show that one large."""
         if index < len(self._images):
             self.chosen = index
             self._paint()
 
     def action_alone(self) -> None:
-        """The training image alone, as large as the screen, or the sample beside it again."""
+        """Show the training image alone, or beside the sample again."""
         if not self._trace.first:
             self.query_one(".nearest").toggle_class("-alone")
             self.call_after_refresh(self._paint)
@@ -674,13 +659,10 @@ class NearestScreen(Window[None]):
         for texts in self.query(".texts"):
             texts.scroll_relative(y=by, animate=False)
 
-    def action_leave(self) -> None:
-        self.leave(None)
-
     # --- drawing ----------------------------------------------------------------------
 
     def _show_sample(self, image: ImageView, frame: ImageFrame) -> None:
-        """As the training examples are shown: of a clip four frames."""
+        """Of a clip four frames, as the training examples are shown."""
         if frame.images == 1:
             image.show_frame(frame, "denoised")
             return
@@ -694,14 +676,14 @@ class NearestScreen(Window[None]):
 
     @property
     def _images(self) -> tuple[Neighbour, ...]:
-        return self.found.images[:MOST] if self.found is not None else ()
+        return self.neighbours.images[:MOST] if self.neighbours is not None else ()
 
     def _paint(self) -> None:
         if not self.usable:
             return
         self.query_one(".what", Static).update(self._words_now)
         if self._trace.first:
-            self._show_text(self.found.quote if self.found is not None else None)
+            self._show_text(self.neighbours.quote if self.neighbours is not None else None)
         else:
             self._show_images()
 
@@ -724,12 +706,12 @@ class NearestScreen(Window[None]):
             set_border(box, title=title, subtitle="a training image")
 
     def _show_text(self, quote: Quote | None) -> None:
-        """The text with the quotation marked, and where it stands."""
+        """The text with the quotation marked, and the source."""
         frames = self._trace.frames[: self._step]
         texts = [clean(frame.text) for frame in frames]
         first, last = (quote.first - 1, quote.last) if quote is not None else (0, 0)
         written = Content.assemble(
-            (clean(self._trace.seen_prompt), "bold"),
+            (clean(self._trace.model_prompt), "bold"),
             "".join(texts[:first]),
             ("".join(texts[first:last]), "reverse"),
             "".join(texts[last:]),
@@ -739,7 +721,7 @@ class NearestScreen(Window[None]):
         set_border(box, title="the text")
         if quote is not None:
             flow = Flow(max(1, box.size.width - 2))
-            flow.extend([(clean(self._trace.seen_prompt), 0), ("".join(texts[:first]), 0)])
+            flow.extend([(clean(self._trace.model_prompt), 0), ("".join(texts[:first]), 0)])
             self.query_one(".texts").scroll_to(y=max(0, len(flow) - CONTEXT), animate=False)
         source.display = quote is not None
         if quote is not None:
@@ -754,11 +736,11 @@ class NearestScreen(Window[None]):
             set_border(source, title=f"the training text, {clean_line(quote.where)}")
 
 
-# --- Models of the same data, measured beside each other: a table that fills as it is known ---
+# --- Metrics of models of the same data, as a table -------------------------------------------
 
 SAMPLES = 500
 MEASURER = (sys.executable, "-m", "genui", "probes", "--lines", "-n", str(SAMPLES))
-"""The process that measures; the models follow. Killing it is cancelling."""
+"""The command that measures the models that follow. Killing it cancels."""
 
 NOTE = (
     "Fréchet distance, precision and recall (k 3), density and coverage (k 5) against the test "
@@ -766,7 +748,7 @@ NOTE = (
 )
 
 
-class ProbesScreen(Window[None]):
+class MetricsScreen(Window[None]):
     """Measures in a process of its own, which ends with the window."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -784,15 +766,13 @@ class ProbesScreen(Window[None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="window probes"):
-            yield Static("beginning …", classes="progress", markup=False)
+            yield Static("starting …", classes="progress", markup=False)
             with VerticalScroll(classes="table", can_focus=False):
                 yield Static(classes="rows")
             yield Static(NOTE, classes="hint", markup=False)
 
     def on_mount(self) -> None:
-        window = self.query_one(".window")
-        window.border_title = "Probes"
-        window.border_subtitle = "esc cancels and leaves"
+        self.set_titles("Metrics", "esc cancel")
         self._measure()
 
     def on_unmount(self) -> None:
@@ -830,28 +810,28 @@ class ProbesScreen(Window[None]):
         try:
             async for line in process.stdout:
                 self._take(line)
-            said = (await process.stderr.read()).decode(errors="replace")
+            errors = (await process.stderr.read()).decode(errors="replace")
             code = await process.wait()
         finally:
             self._kill()
         if code and not any(row.get("fault") for row in self.rows):
-            last = said.strip().splitlines()[-1:] or [f"it ended with exit code {code}"]
+            last = errors.strip().splitlines()[-1:] or [f"it ended with exit code {code}"]
             self._say(last[0].removeprefix("genui: "))
         else:
-            self._say(f"measured by {SAMPLES} samples each")
+            self._say(f"measured with {SAMPLES} samples each")
 
     def _take(self, line: bytes) -> None:
-        """A line of the process: how far it is, or a row."""
+        """A line of the process: its progress, or a row of the table."""
         try:
-            told = msgspec.json.decode(line, type=dict[str, Any])
+            message = msgspec.json.decode(line, type=dict[str, Any])
         except msgspec.DecodeError:
             return
-        if isinstance(row := told.get("row"), dict):
+        if isinstance(row := message.get("row"), dict):
             self.rows.append(row)
             self._paint()
-        elif "model" in told:
-            done, of = told.get("done", 0), told.get("of", 0)
-            self._say(f"{told['model']}: {done} of {of} samples")
+        elif "model" in message:
+            done, of = message.get("done", 0), message.get("of", 0)
+            self._say(f"{message['model']}: {done} of {of} samples")
 
     def _say(self, line: str) -> None:
         if self.is_mounted:
@@ -866,7 +846,7 @@ class ProbesScreen(Window[None]):
 
 
 def table(rows: Sequence[Mapping[str, Any]], width: int) -> Content:
-    """A column a model where the heads do not fit side by side into so many cells."""
+    """A row a model or, where that is wider than `width` cells, a column a model."""
     texts = [tuple(clean_line(cell, 24) for cell in format_row(row)) for row in rows]
     if not texts:
         return Content("")
@@ -878,7 +858,7 @@ def table(rows: Sequence[Mapping[str, Any]], width: int) -> Content:
 
 
 def _lines(grid: Sequence[Sequence[str]], left: int) -> list[str]:
-    """The cells under each other: the first `left` columns to the left, numbers to the right."""
+    """Aligned cells: the first `left` columns to the left, numbers to the right."""
     widths = [max(cell_len(line[i]) for line in grid) for i in range(len(grid[0]))]
     lines = []
     for line in grid:
@@ -892,20 +872,20 @@ def _lines(grid: Sequence[Sequence[str]], left: int) -> list[str]:
     return lines
 
 
-# --- The window that starts a training: a recipe or a checkpoint, and what to change of it ----
+# --- A new run, from a recipe or a checkpoint -------------------------------------------------
 
 FIELDS = (
     ("name", "name", "the recipe's name if empty"),
     ("steps", "steps", ""),
     ("data", "data", "your own text file, or a folder of images with captions"),
-    ("set", "set", "other settings, as in  width=384 layers=8"),
+    ("set", "set", "other settings, e.g. width=384 layers=8"),
 )
 
-SET_FROM = "as in  learning_rate=3e-4 batch=32"
+SET_FROM = "e.g. learning_rate=3e-4 batch=32"
 
 
 class Source(NamedTuple):
-    """A run to start from: its recipe, the steps it has checkpoints of, and the one offered."""
+    """A run to start from: its recipe, the steps of its checkpoints, and the one to offer."""
 
     run: RunDir
     name: str
@@ -917,7 +897,7 @@ class Source(NamedTuple):
 class NewRunScreen(Window[RunDir | None]):
     """Dismissed with the run once its trainer is started, or None.
 
-    With a `source` its checkpoints are there to choose from in place of the recipes.
+    With a `source` it lists the checkpoints of that run instead of the recipes.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -945,10 +925,9 @@ class NewRunScreen(Window[RunDir | None]):
             yield Static(classes="fault", markup=False)
 
     def on_mount(self) -> None:
-        window = self.query_one(".window")
         source = self._source
-        window.border_title = f"New run from {source.name}" if source else "New run"
-        window.border_subtitle = "⏎ next, then start · ^s start now · esc cancel"
+        title = f"New run from {source.name}" if source else "New run"
+        self.set_titles(title, "⏎ next, then start · ^s start now · esc cancel")
         rows = self.query_one(RowList)
         if source is not None:
             rows.chosen = str(source.chosen)
@@ -961,7 +940,7 @@ class NewRunScreen(Window[RunDir | None]):
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe under the cursor, or that of the run it starts from."""
+        """The recipe under the cursor, or of the source."""
         return self._source.recipe if self._source else RECIPES[self.query_one(RowList).chosen]
 
     @on(RowList.Chosen)
@@ -970,7 +949,7 @@ class NewRunScreen(Window[RunDir | None]):
         self.query_one("#field-steps", LineInput).placeholder = f"{recipe.steps:,}"
         if self._source is not None:
             fixed = ", ".join(recipe.ARCHITECTURE)
-            about = f"The weights fix {fixed}: all other settings may be changed."
+            about = f"Fixed by the weights: {fixed}. All other settings may be changed."
             self.query_one("#field-set", LineInput).placeholder = SET_FROM
         else:
             sizes = [
@@ -985,7 +964,7 @@ class NewRunScreen(Window[RunDir | None]):
         return self.query_one(f"#field-{key}", LineInput).value.strip()
 
     def settings(self) -> dict[str, str]:
-        """The overrides as typed. Raises MisuseError, one line, for what cannot be."""
+        """The settings as typed. Raises MisuseError, one line."""
         settings = parse_settings(self._value("set").split())
         if steps := self._value("steps"):
             settings["steps"] = steps.replace(",", "")
@@ -998,19 +977,12 @@ class NewRunScreen(Window[RunDir | None]):
 
     @on(LineInput.Submitted)
     def action_next_field(self) -> None:
-        """Enter goes down the form; in its last field it starts."""
+        """Enter moves to the next field; in the last one it starts."""
         focused = self.focused
         if focused is not None and focused.id == f"field-{FIELDS[-1][0]}":
             self.action_start()
         else:
             self.focus_next()
-
-    def action_leave(self) -> None:
-        self.leave(None)
-
-    @on(LineInput.Cancelled)
-    def _cancelled(self) -> None:
-        self.leave(None)
 
     @on(LineInput.Changed)
     def _typed(self) -> None:
@@ -1049,7 +1021,7 @@ class NewRunScreen(Window[RunDir | None]):
 
 
 def start_run(recipe: Recipe, settings: dict[str, str], name: str, start_from: str = "") -> RunDir:
-    """Launch a trainer, once the data path is known to exist. Touches the disk."""
+    """Check the data path, and launch a trainer. Touches the disk."""
     data = settings.get("data", "")
     if data and not Path(data).expanduser().exists():
         raise MisuseError(f"{data}: no such file or folder; give a text file or a folder")

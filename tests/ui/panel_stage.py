@@ -74,7 +74,7 @@ def look(run: RunDir, **fields: Any) -> RunView:
         "sample_files": files,
         "sample": None if newest is None else load_sample(files[newest], newest),
         "console": tuple(run.console.read_text(errors="replace").splitlines()),
-        "seen": time.time(),
+        "read_at": time.time(),
     }
     return RunView(summarise(run), **(found | fields))
 

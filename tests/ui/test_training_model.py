@@ -71,7 +71,7 @@ def test_what_is_validated_comes_first_and_what_is_pinned_before_it() -> None:
 
 @pytest.mark.parametrize("text", ["(", "[z-a]", "*", "(?P<", "\x1b[31m("])
 def test_a_wrong_filter_is_one_line_that_names_it(text: str) -> None:
-    with pytest.raises(MisuseError, match="is no regular expression") as raised:
+    with pytest.raises(MisuseError, match="is not a regular expression") as raised:
         pattern(text)
     assert "\n" not in str(raised.value)
     assert "\x1b" not in str(raised.value)
@@ -276,7 +276,7 @@ def test_zoom_halves_and_doubles_what_is_in_sight_about_the_cursor() -> None:
 
 def test_pan_moves_what_is_in_sight_by_a_quarter_and_not_beyond_the_ends() -> None:
     board = board_of(run_of("plays"))
-    assert board.pan(-1, sight(board)) == "all of it is in sight: + zooms in"
+    assert board.pan(-1, sight(board)) == "all of it is shown: + zooms in"
     board.look_at((50.0, 90.0))
     for direction, view in ((-1, (40.0, 80.0)), (1, (50.0, 90.0)), (1, (60.0, 100.0))):
         board.pan(direction, sight(board))
@@ -300,7 +300,7 @@ def test_a_zoomed_view_follows_until_it_is_moved() -> None:
     board.receive(dataclasses.replace(board.shown[0], series={"loss": points(*range(401))}))
     board.follow()
     assert board.state.view == moved
-    assert board.follow_newest() == "following the newest"
+    assert board.follow_newest() == "following the newest step"
     view = board.state.view
     assert view is not None
     assert view[0] < 400 < view[1]
@@ -320,7 +320,7 @@ def test_the_x_axis_goes_round_what_is_known_and_the_cursor_keeps_its_step() -> 
 def test_a_log_without_times_has_no_other_axis() -> None:
     steps, values, times = points(0, 10)
     board = board_of(run_of("plays", loss=(steps, values, times * np.nan)))
-    assert board.next_axis() == "only steps are known of this run"
+    assert board.next_axis() == "this run has steps only"
     assert board.state.axis == "step"
 
 
@@ -344,7 +344,9 @@ def test_logarithmic_axes_and_smoothings() -> None:
 
 @pytest.mark.parametrize("text", ["2", "1", "-0.1", "nan", "much", ""])
 def test_what_is_no_smoothing_is_one_line(text: str) -> None:
-    with pytest.raises(MisuseError, match=r"is no smoothing: a number from 0 \(off\) to below 1"):
+    with pytest.raises(
+        MisuseError, match=r"is not a smoothing: a number from 0 \(off\) to below 1"
+    ):
         parse_smoothing(text)
 
 
@@ -423,12 +425,12 @@ def test_the_sample_keys_go_from_one_to_the_next_and_follow_after_the_last() -> 
 def test_runs_are_laid_over_each_other_and_taken_away() -> None:
     views = [run_of(f"run-{number}") for number in range(9)]
     board = board_of(views[0])
-    assert board.toggle(views[0].summary) == "one run stays: show another first"
+    assert board.toggle(views[0].summary) == "one run must be shown: add another first"
     assert board.turn(1) == "only one run is shown: o adds others"
     for view in views[1:8]:
         assert board.toggle(view.summary) == ""
         board.receive(view)
-    assert board.toggle(views[8].summary).startswith("8 runs at most lie over each other")
+    assert board.toggle(views[8].summary).startswith("8 runs are the most")
     assert [view.summary.info.name for view in board.shown] == [f"run-{n}" for n in range(8)]
     assert board.turn(-1) == ""
     assert board.first is not None

@@ -76,9 +76,9 @@ def make_script(run: RunDir) -> None:
 @pytest.mark.parametrize(
     ("command", "asked", "answer"),
     [
-        ("pause", "asked to pause", "paused"),
-        ("checkpoint", "asked for a checkpoint", "checkpoint written"),
-        ("evaluate", "asked to evaluate", "val_loss 1.7120"),
+        ("pause", "pause requested", "paused"),
+        ("checkpoint", "checkpoint requested", "checkpoint written"),
+        ("evaluate", "evaluation requested", "val_loss 1.7120"),
     ],
 )
 async def test_what_was_asked_is_said_and_then_what_the_run_did(
@@ -100,14 +100,14 @@ async def test_pause_pressed_again_means_the_other_though_the_run_has_not_answer
     host, steer = steered(run)
     given: list[Control] = []
     for _ in range(3):
-        steer.pause()
+        steer.action_pause()
         await until(lambda: bool(found := control.poll(run)) and not given.extend(found))
     assert given == [Control("pause"), Control("resume"), Control("pause")]
     stage.set_state(run, "paused", 100, 400)  # it is seen to be so: now it goes on
-    steer.pause()
+    steer.action_pause()
     await until(lambda: bool(found := control.poll(run)) and not given.extend(found))
     assert given[3:] == [Control("resume")]
-    assert "asked to go on" in host.said
+    assert "resume requested" in host.said
 
 
 async def test_stop_is_given_after_a_yes_and_the_end_is_its_answer() -> None:
@@ -115,13 +115,13 @@ async def test_stop_is_given_after_a_yes_and_the_end_is_its_answer() -> None:
     with RunLock(run):
         stage.set_state(run, "running", 100, 400)
         host, steer = steered(run)
-        steer.stop()
+        steer.action_stop()
         _, answered = host.pushed[0]
         answered(False)
         await asyncio.sleep(0.05)
         assert control.poll(run) == []
         answered(True)
-        await host.until_said("asked to stop")
+        await host.until_said("stop requested")
         assert control.poll(run) == [Control("stop")]
         stage.set_state(run, "stopped", 107, 400)
     await host.until_said("stopped at step 107")
@@ -133,7 +133,7 @@ async def test_a_run_that_dies_before_it_obeys_says_so() -> None:
         stage.set_state(run, "running", 100, 400)
         host, steer = steered(run)
         steer.give("checkpoint")
-        await host.until_said("asked for a checkpoint")
+        await host.until_said("checkpoint requested")
         stage.set_state(run, "failed", 100, 400, error="no space left on device")
     await host.until_said("before it could write the checkpoint: no space left on device")
 
@@ -146,7 +146,7 @@ def test_a_slow_answer_is_said_once_and_waited_for(
     monkeypatch.setattr(steering, "SLOW", -1.0)
     answer = watch.look()
     assert answer is not None
-    assert answer.line.startswith("not yet")
+    assert answer.line.startswith("waiting")
     assert not answer.last
     assert watch.look() is None
     monkeypatch.setattr(steering, "PATIENCE", -1.0)
@@ -167,7 +167,7 @@ async def test_a_full_disk_is_one_line(run: RunDir, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("text", "line"), [("fast", "'fast' is no number"), ("-1", "above 0"), ("nan", "above 0")]
+    ("text", "line"), [("fast", "'fast' is not a number"), ("-1", "above 0"), ("nan", "above 0")]
 )
 def test_what_is_no_learning_rate_is_one_line(text: str, line: str) -> None:
     with pytest.raises(MisuseError, match=line):
@@ -179,8 +179,8 @@ def test_a_script_is_only_asked_to_stop(run: RunDir, command: control.Command) -
     make_script(run)
     assert "run.stop_requested" in refusal(view_of(run), command)
     assert refusal(view_of(run), "stop") == ""
-    assert "ends where it looks" in stop_question(view_of(run))
-    assert "only read" in refusal(view_of(run, "wandb"), "stop")
+    assert "ends where it checks" in stop_question(view_of(run))
+    assert "log of another tool" in refusal(view_of(run, "wandb"), "stop")
 
 
 @pytest.mark.parametrize("state", ["finished", "stopped"])
@@ -202,10 +202,10 @@ def test_a_script_that_has_ended_is_not_said_to_have_a_checkpoint(state: str) ->
 def test_a_run_that_does_not_train_says_what_can_be_done(state: str, line: str) -> None:
     run = stage.make_run(name="plays", state=state)
     host, steer = steered(run)
-    steer.pause()
+    steer.action_pause()
     steer.give("checkpoint")
-    steer.stop()
-    steer.ask_rate()
+    steer.action_stop()
+    steer.action_rate()
     assert host.said == [line] * 4
     assert control.poll(run) == []
     assert steer.refused_keys("board") == {
@@ -223,12 +223,12 @@ def test_the_keys_that_are_refused_have_ids_of_the_table(run: RunDir) -> None:
 
 def test_without_a_run_each_command_says_so() -> None:
     host, steer = steered(None)
-    steer.pause()
-    steer.stop()
-    steer.resume()
-    steer.generate()
+    steer.action_pause()
+    steer.action_stop()
+    steer.action_resume()
+    steer.action_generate()
     steer.branch(None)
-    assert host.said == ["no training here yet: nothing to steer"] * 5
+    assert host.said == ["no run is shown yet: nothing to control"] * 5
     assert {"training.pause", "training.rate"} < steer.refused_keys("training")
     assert steer.refused_keys("training") <= {
         f"training.{key}" for key in (*steering.KEYS, "branch")
@@ -242,13 +242,13 @@ async def test_a_stopped_run_is_resumed_and_a_paused_one_asked_to_go_on(
     monkeypatch.setattr("genui.runs.launch.resume", resumed.append)
     stopped = stage.make_run(name="verse", state="stopped")
     host, steer = steered(stopped)
-    steer.resume()
+    steer.action_resume()
     await host.until_said("resuming from the newest checkpoint")
     assert resumed == [stopped]
     stage.set_state(run, "paused", 100, 400)
     host, steer = steered(run)
-    steer.resume()
-    await host.until_said("asked to go on")
+    steer.action_resume()
+    await host.until_said("resume requested")
     assert control.poll(run) == [Control("resume")]
 
 
@@ -256,13 +256,13 @@ def test_a_script_cannot_be_resumed_nor_branched_nor_generated_from() -> None:
     run = stage.make_run(name="plays", state="stopped")
     make_script(run)
     host, steer = steered(run)
-    steer.resume()
+    steer.action_resume()
     steer.branch(None)
-    steer.generate()
+    steer.action_generate()
     assert [line.partition(":")[0] for line in host.said] == [
         "genui did not start this run",
-        "this run has no checkpoint of genui's to start from",
-        "this run has no checkpoint of genui's to generate from",
+        "this run has no genui checkpoint to start from",
+        "this run has no genui checkpoint to generate from",
     ]
 
 
@@ -271,4 +271,4 @@ async def test_without_a_checkpoint_it_says_how_to_get_one(run: RunDir) -> None:
         path.unlink()
     host, steer = steered(run)
     steer.branch(None)
-    await host.until_said("no checkpoint yet: c asks for one")
+    await host.until_said("no checkpoint yet: c writes one")

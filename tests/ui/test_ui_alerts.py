@@ -69,7 +69,7 @@ async def test_a_nan_is_told_once_and_the_list_leads_to_its_step(
         first = screen.board.first
         await until(pilot, lambda: screen.board.first is not first)
         await pilot.press("exclamation_mark")
-        await until_seen(pilot, "Alerts (B silences them)")
+        await until_seen(pilot, "Alerts (B: silent)")
         assert seen(pilot).count("✗ plays: loss is NaN at step 101") == 1 + 1  # list, line below
         await pilot.press("enter")
         await until(pilot, lambda: screen.board.state.cursor == 101)
@@ -82,16 +82,16 @@ async def test_the_bell_can_be_turned_off_and_that_is_remembered(
     async with open_watch() as pilot:
         await board(pilot)
         await pilot.press("exclamation_mark")
-        await until_seen(pilot, "Nothing to tell so far")
+        await until_seen(pilot, "No alerts so far")
         await pilot.press("escape", "B")
-        await until_seen(pilot, "alerts no longer ring")
+        await until_seen(pilot, "alerts are silent")
         await until(pilot, lambda: memory.recall().quiet)
         log(run, 101, '"NaN"')
         await until_seen(pilot, "loss is NaN at step 101")
         await pilot.press("exclamation_mark")
         await until_seen(pilot, "Alerts, silent")
         await pilot.press("B")
-        await until_seen(pilot, "Alerts (B silences them)")
+        await until_seen(pilot, "Alerts (B: silent)")
         await until(pilot, lambda: not memory.recall().quiet)
     assert rung == []
 

@@ -47,7 +47,7 @@ async def test_the_main_app_goes_there_and_back_by_digits(shipped, open_app: Ope
 async def test_without_a_run_it_says_what_to_press(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         await pilot.press("4")
-        await until_seen(pilot, "No training yet: press 1, and n there starts one")
+        await until_seen(pilot, "No training yet: press 1, then n to start one")
         await pilot.press("plus", "left", "home", "s", "p", "enter", "f", "0", "o", "t", "comma")
         await pilot.press("space", "c", "r", "e", "n", "w", "g", "u", "right_square_bracket")
         await pilot.press("o", "1")
@@ -187,7 +187,7 @@ async def test_the_keys_change_the_view_and_all_curves_are_drawn_by_it(
         log(run, {"step": 1600, "loss": 1.0, "lr": 0.003})
         await until(pilot, lambda: span(pilot)[0] <= 1600 <= span(pilot)[1])
         await pilot.press("S", *("backspace",) * 4, "2", "enter")
-        await until_seen(pilot, "'2' is no smoothing: a number from 0 (off) to below 1")
+        await until_seen(pilot, "'2' is not a smoothing: a number from 0 (off) to below 1")
         await pilot.press(*("backspace",) * 4, *"0.8", "enter")
         await until_seen(pilot, "smoothing 0.8")
         await until(pilot, lambda: {cell.curve.smoothing for cell in grid.cells} == {0.8})
@@ -211,7 +211,7 @@ async def test_more_curves_than_fit_come_in_pages_and_are_filtered(open_watch: O
         assert titles(pilot) == ["m10", "m11", "m12"]
         await until_seen(pilot, "3 curves match /m1[0-2]")
         await pilot.press("slash", "left_parenthesis")
-        await until_seen(pilot, "'(' is no regular expression")
+        await until_seen(pilot, "'(' is not a regular expression")
         await pilot.press("escape")  # as it was before the line was opened
         assert titles(pilot) == ["m10", "m11", "m12"]
         await pilot.press("slash", *"nothing", "enter")

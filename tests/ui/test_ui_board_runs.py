@@ -52,7 +52,7 @@ async def test_runs_lie_over_each_other_with_signs_in_the_legend(open_watch: Ope
         await pilot.press("o", "up", "enter")
         await until_seen(pilot, "loss  2.500")
         await pilot.press("down", "enter")
-        await until_seen(pilot, "one run stays: show another first")
+        await until_seen(pilot, "one run must be shown: add another first")
 
 
 async def test_a_run_started_from_another_is_in_sight(open_watch: Opener) -> None:
@@ -158,7 +158,7 @@ async def test_the_first_run_is_the_one_that_home_shows_next(shipped, open_app: 
 
 async def test_without_any_run_it_waits_for_one(open_watch: Opener) -> None:
     async with open_watch() as pilot:
-        await until_seen(pilot, "No log here yet")
+        await until_seen(pilot, "No log yet")
         made("plays", 1.5)
         await until_seen(pilot, "loss  1.500")
 

@@ -16,7 +16,7 @@ async def test_what_is_logged_is_seen_and_its_age_told(open_watch: Opener) -> No
     with RunLock(run):
         stage.set_state(run, "running", 100, 400)
         async with open_watch() as pilot:
-            await until_seen(pilot, "goes on when you quit")
+            await until_seen(pilot, "continues when you quit")
             log(run, {"step": 101, "loss": 0.125})
             await until_seen(pilot, "━ train 0.1250")
             assert re.search(r"updated \d+\.\d s ago", seen(pilot))
@@ -31,7 +31,7 @@ async def test_an_order_is_left_for_the_first_run(open_watch: Opener) -> None:
         async with open_watch() as pilot:
             await until_seen(pilot, "running")
             await pilot.press("c")
-            await until_seen(pilot, "asked for a checkpoint")
+            await until_seen(pilot, "checkpoint requested")
             assert [order.command for order in control.poll(run)] == ["checkpoint"]
 
 

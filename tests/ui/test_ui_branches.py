@@ -13,7 +13,6 @@ from genui.formats.trees import list_trees, load_tree
 from genui.protocol import AddNoise, SetSeed
 from genui.ui import keys
 from genui.ui.generate.pane import TracePane
-from genui.ui.home import HomeCommands
 from genui.ui.windows import BranchesScreen, tree_lines
 
 
@@ -50,7 +49,7 @@ async def test_without_a_branch_the_window_says_what_to_press(
 ) -> None:
     async with open_app(size=(80, 24)) as pilot:
         await pilot.press("3", "b")
-        await until_seen(pilot, "No branch yet. Press space")
+        await until_seen(pilot, "No branches yet: press space")
         await pilot.press("enter", "v", "d", "escape")
         await until(pilot, lambda: not isinstance(pilot.app.screen, BranchesScreen))
 
@@ -89,9 +88,9 @@ async def test_what_is_shown_cannot_be_dropped_nor_what_it_grew_from(
         await pilot.press("b")
         await until_seen(pilot, "└─ seed 7")
         await pilot.press("d")
-        await until(pilot, lambda: "it is the one that is shown" in fault(pilot))
+        await until(pilot, lambda: "this branch is shown" in fault(pilot))
         await pilot.press("up", "d")
-        await until(pilot, lambda: "what is shown grew from it" in fault(pilot))
+        await until(pilot, lambda: "the branch that is shown is forked from it" in fault(pilot))
         assert len(pane.controller.tree.branches) == 3
 
 
@@ -105,9 +104,9 @@ async def test_dropping_a_branch_drops_what_grew_from_it(shipped: Path, open_app
         await pilot.press("up", "up", "d")
         await until(pilot, lambda: labels(pane) == ["seed 1", "noise to 3"])
         await pilot.pause()
-        assert fault(pilot) == "dropped 2 branches: it and what grew from it"
+        assert fault(pilot) == "removed 2 branches: this one and its forks"
         await pilot.press("d")  # the one that has come up to the cursor
-        assert "it is the one that is shown" in fault(pilot)
+        assert "this branch is shown" in fault(pilot)
         await pilot.press("escape")
 
 
@@ -148,9 +147,9 @@ async def test_with_nothing_begun_saving_and_exporting_say_what_to_press(
 ) -> None:
     async with open_app() as pilot:
         await pilot.press("3", "ctrl+s")
-        await until_seen(pilot, "something to save")
+        await until_seen(pilot, "nothing to save yet")
         await pilot.press("x")
-        await until_seen(pilot, "something to export")
+        await until_seen(pilot, "nothing to export yet")
         assert list_trees() == []
 
 
@@ -250,7 +249,7 @@ async def test_a_saved_trace_without_its_model_is_one_line(shipped: Path, open_a
         path = await saved(pilot)
         (shipped / "emoji" / "model.safetensors").unlink()
         home_of(pilot).open_saved(path, "canvas")
-        await until_seen(pilot, "its model is not here")
+        await until_seen(pilot, "its model is missing")
         assert len(canvas(pilot).controller.tree.branches) == 3
 
 
@@ -305,5 +304,5 @@ async def test_every_action_of_the_panes_there_are_is_in_the_palette(
             and key.action in {"branches", "compare", "save", "export", "side_by_side"}
         }
         assert len(titles) >= 8
-        provider = HomeCommands(home_of(pilot))
-        assert titles <= {command.title for command in provider.commands()}
+        commands = home_of(pilot).commands()
+        assert titles <= {command.title for command in commands}

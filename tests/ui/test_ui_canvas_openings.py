@@ -56,7 +56,7 @@ async def test_noise_is_added_to_a_training_image_and_taken_away_from_a_step(
         assert "σ 40    ━" in seen(pilot)
         assert "● noise" in seen(pilot)
         await pilot.press("a")
-        await until_seen(pilot, "adds noise by itself")
+        await until_seen(pilot, "this is the forward process")
         await pilot.press(*["left"] * 12, "f")
         await until_seen(pilot, "16/16")
         assert edits(pilot) == [(8, Denoise())]

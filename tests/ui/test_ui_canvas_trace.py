@@ -134,7 +134,7 @@ async def test_a_setting_midway_forks_and_at_the_end_begins_again(
 async def test_eta_is_offered_where_the_sampler_has_it(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         await pilot.press("3", "s", "d")
-        await until_seen(pilot, "eta is of DPM++ and DDIM")
+        await until_seen(pilot, "eta applies to DPM++ and DDIM only")
         assert "d eta" not in seen(pilot)
         await pilot.press("s", "s")
         await until_seen(pilot, "d eta")
@@ -149,13 +149,13 @@ async def test_eta_is_offered_where_the_sampler_has_it(shipped, open_app: Opener
 async def test_a_painted_mask_is_drawn_again(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         await drawn_to(pilot, "m")
-        await until_seen(pilot, "0 of 1024 pixels may change")
+        await until_seen(pilot, "0 of 1024 pixels are painted")
         await pilot.press("enter")
         await until_seen(pilot, "nothing is painted")
         await pilot.press("n", "enter")
         await until_seen(pilot, "everything is painted")
         await pilot.press("x", "plus", "plus", "space", "shift+right", "J", "down")
-        await until_seen(pilot, "15 of 1024 pixels may change  brush 3")
+        await until_seen(pilot, "15 of 1024 pixels are painted  brush 3")
         mask = pilot.app.screen.query_one(MaskPainter).mask
         await pilot.press("enter")
         await until_seen(pilot, "Draw the masked part again")
@@ -180,7 +180,7 @@ async def test_a_grid_has_no_mask(shipped, open_app: Opener) -> None:
         await answered(pilot, "none")
         await until_seen(pilot, "20/20")
         await pilot.press("m")
-        await until_seen(pilot, "a mask is painted on one image")
+        await until_seen(pilot, "a mask needs a single image")
 
 
 async def test_a_mask_needs_room(shipped, open_app: Opener) -> None:

@@ -98,7 +98,7 @@ async def test_other_text_is_neither_coloured_nor_parsed(shipped, open_app: Open
         assert "parses" not in seen(pilot)
         assert pane.query_one(TextView).code.result is None
         await pilot.press("s")
-        await until_seen(pilot, "only code is coloured")
+        await until_seen(pilot, "only models of code")
 
 
 async def test_the_middle_streams_between_what_stands_around_the_gap(

@@ -24,12 +24,11 @@ from genui.ui.compare import CompareScreen
 from genui.ui.generate.pane import TracePane
 from genui.ui.traces.compare import (
     Column,
-    Gap,
-    InStep,
+    Difference,
+    SharedTimeline,
+    differing_step,
     for_model,
-    gap,
-    in_common,
-    parting,
+    image_difference,
 )
 from genui.ui.traces.trees import Trace
 from genui.ui.widgets.dialogs import ChooseScreen, ValueScreen
@@ -55,34 +54,34 @@ def image(step: int, x: bytes, denoised: bytes = bytes(12)) -> ImageFrame:
 
 def test_texts_part_at_the_first_token_that_differs() -> None:
     one = [word(n, n) for n in range(1, 6)]
-    assert parting([one, [*one[:2], word(3, 9), *one[3:]]]) == 3
-    assert parting([one, one[:4]]) is None
-    assert parting([one, []]) is None
-    assert in_common([one, one[:4]]) == 4
-    assert in_common([one, []]) == 0
+    assert differing_step([one, [*one[:2], word(3, 9), *one[3:]]]) == 3
+    assert differing_step([one, one[:4]]) is None
+    assert differing_step([one, []]) is None
+    assert columns(5, 4).in_common == 4
+    assert columns(5, 0).in_common == 0
 
 
 def test_the_same_number_of_another_vocabulary_is_another_token() -> None:
-    assert parting([[word(1, 5, "the")], [word(1, 5, "cat")]]) == 1
+    assert differing_step([[word(1, 5, "the")], [word(1, 5, "cat")]]) == 1
 
 
 def test_images_part_where_the_noisy_one_differs_whatever_the_guess() -> None:
     one = [image(0, bytes(12)), image(1, bytes(12))]
-    assert parting([one, [one[0], image(1, bytes(12), denoised=bytes([9] * 12))]]) is None
-    assert parting([one, [one[0], image(1, bytes([1] + [0] * 11))]]) == 1
+    assert differing_step([one, [one[0], image(1, bytes(12), denoised=bytes([9] * 12))]]) is None
+    assert differing_step([one, [one[0], image(1, bytes([1] + [0] * 11))]]) == 1
 
 
 def test_of_several_the_first_that_differs_from_the_first_counts() -> None:
     one = [word(1, 1), word(2, 2), word(3, 3)]
-    assert parting([one, one, [word(1, 1), word(2, 9)]]) == 2
+    assert differing_step([one, one, [word(1, 1), word(2, 9)]]) == 2
 
 
 def test_the_gap_counts_pixels_and_the_mean_difference_of_their_values() -> None:
     one = image(0, bytes(12))
     other = image(0, bytes([30, 0, 0] + [0] * 9))
-    assert gap(one, other, "x") == Gap(share=0.25, mean=30 / 12)
-    assert gap(one, other, "denoised") == Gap(share=0.0, mean=0.0)
-    assert gap(one, replace(one, width=1, x=bytes(6)), "x") is None
+    assert image_difference(one, other, "x") == Difference(share=0.25, mean=30 / 12)
+    assert image_difference(one, other, "denoised") == Difference(share=0.0, mean=0.0)
+    assert image_difference(one, replace(one, width=1, x=bytes(6)), "x") is None
 
 
 def test_another_model_is_asked_for_the_text_of_a_token_chosen_by_hand() -> None:
@@ -104,7 +103,7 @@ def test_another_model_is_asked_for_the_text_of_a_token_chosen_by_hand() -> None
     assert asked.edits == (at(1, WriteText("b")), at(2, SetSeed(5)))
 
 
-def columns(*computed: int, total: int = 10) -> InStep:
+def columns(*computed: int, total: int = 10) -> SharedTimeline:
     """Texts that have come so far."""
     request = Start(trace=0, model="m", prompt="", seed=1, settings=TextSettings())
     traces: list[Trace[TextFrame]] = [
@@ -112,19 +111,19 @@ def columns(*computed: int, total: int = 10) -> InStep:
     ]
     for trace, steps in zip(traces, computed, strict=True):
         trace.frames = [word(n, n) for n in range(1, steps + 1)]
-    return InStep(tuple(Column(trace, "") for trace in traces))
+    return SharedTimeline(tuple(Column(trace, "") for trace in traces))
 
 
 def test_the_slowest_sets_the_pace_and_one_that_has_ended_waits_at_its_end() -> None:
     going = columns(3, 7)
     going.seek(9)
     assert (going.position, going.goal, going.available) == (3, 9, 3)
-    assert [trace.goal for trace in going.aim()] == [9, 9]
+    assert [trace.goal for trace in going.set_goals()] == [9, 9]
     going.traces[0].total = 3
     assert going.available == 7
     assert going.tick(1.0)
     assert going.position == 7
-    assert [trace.goal for trace in going.aim()] == [3, 9]
+    assert [trace.goal for trace in going.set_goals()] == [3, 9]
 
 
 def test_one_that_cannot_go_on_holds_nobody_up_until_play_tries_it_again() -> None:
@@ -132,9 +131,9 @@ def test_one_that_cannot_go_on_holds_nobody_up_until_play_tries_it_again() -> No
     going.columns[0].fault = "broken"
     going.seek(5)
     assert going.position == 5
-    assert list(going.aim()) == [going.traces[1]]
+    assert list(going.set_goals()) == [going.traces[1]]
     going.play()
-    assert list(going.aim()) == going.traces
+    assert list(going.set_goals()) == going.traces
 
 
 def test_play_at_the_end_begins_again() -> None:
@@ -202,7 +201,7 @@ async def test_two_branches_say_where_they_part_and_how_far_apart_they_are(
         await until_seen(pilot, "they differ from this step on, 12")
         await pilot.press("left")
         await until_seen(pilot, "no pixel differs")
-        assert screen.going.position == 11
+        assert screen.timeline.position == 11
 
 
 async def test_they_move_in_step_and_esc_leaves_the_pane_where_it_was_got_to(
@@ -212,11 +211,11 @@ async def test_they_move_in_step_and_esc_leaves_the_pane_where_it_was_got_to(
         pane = await forked(pilot)
         screen = await compare_first(pilot)
         await pilot.press("home")
-        assert screen.going.position == 0
+        assert screen.timeline.position == 0
         await pilot.press("right", "right", "shift+right")
-        await until(pilot, lambda: screen.going.position == 12)
+        await until(pilot, lambda: screen.timeline.position == 12)
         await pilot.press("home", "space")
-        await until(pilot, lambda: screen.going.position == 20 and not screen.going.playing)
+        await until(pilot, lambda: screen.timeline.position == 20 and not screen.timeline.playing)
         await pilot.press("left", "escape")
         await until(pilot, lambda: pilot.app.screen is home_of(pilot))
         assert pane.trace is not None
@@ -234,7 +233,7 @@ async def test_another_model_begins_from_the_same_request_and_is_closed_on_leavi
         screen = await compare_first(pilot)
         other = screen.columns[1].trace
         assert other.request == replace(pane.trace.request, model="icons")
-        await until(pilot, lambda: other.computed == 20 and screen.going.position == 20)
+        await until(pilot, lambda: other.computed == 20 and screen.timeline.position == 20)
         assert "▸ emoji · seed 1" in seen(pilot)
         assert "icons · seed 1" in seen(pilot)
         await until_seen(pilot, "identical to the end, 20 steps")
@@ -259,7 +258,7 @@ async def test_what_is_computed_in_step_stays_with_the_branch(
         await until(pilot, lambda: screen.columns[1].trace.computed == 3)
         await until_seen(pilot, "they differ from step 1 on")  # the other model writes code
         await pilot.press("right", "right")
-        await until(pilot, lambda: screen.going.position == 5)
+        await until(pilot, lambda: screen.timeline.position == 5)
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is home_of(pilot))
         assert trace.computed == 5
@@ -278,9 +277,9 @@ async def test_a_model_that_cannot_be_loaded_says_so_in_its_column(
         screen = await opened(pilot)
         await until_seen(pilot, "file is truncated")
         await pilot.press("right")
-        await until(pilot, lambda: screen.going.position == 2)
+        await until(pilot, lambda: screen.timeline.position == 2)
         await pilot.press("tab", "enter")
-        await until_seen(pilot, "nothing to take yet")
+        await until_seen(pilot, "no steps yet: nothing to take")
 
 
 async def test_a_killed_worker_is_told_and_space_goes_on(shipped: Path, open_app: Opener) -> None:
@@ -291,9 +290,9 @@ async def test_a_killed_worker_is_told_and_space_goes_on(shipped: Path, open_app
         pid = session_of(pilot).pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        await until_seen(pilot, "press space to go on")
+        await until_seen(pilot, "press space to continue")
         await pilot.press("space")
-        await until(pilot, lambda: screen.going.position == 20)
+        await until(pilot, lambda: screen.timeline.position == 20)
 
 
 async def test_tab_and_digits_move_the_focus(shipped: Path, open_app: Opener) -> None:
@@ -338,8 +337,8 @@ async def test_continuations_come_from_seeds_that_follow_one_another(
 ) -> None:
     async with open_app(size=size) as pilot:
         screen = await side_by_side(pilot, "4")
-        await until(pilot, lambda: screen.going.position == 400)
-        assert [trace.request.seed for trace in screen.going.traces] == [1, 2, 3, 4]
+        await until(pilot, lambda: screen.timeline.position == 400)
+        assert [trace.request.seed for trace in screen.timeline.traces] == [1, 2, 3, 4]
         await until_seen(pilot, "they differ from step 1 on")
         await until_seen(pilot, "step 400/400")
         label = "seed {}" if size[0] > 80 else " {} ─"  # four columns of 80 say the number alone
@@ -354,7 +353,7 @@ async def test_one_that_is_in_the_pane_already_is_not_written_again(
         await pilot.press("2", "end")
         await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 400)
         screen = await side_by_side(pilot, "2")
-        assert screen.going.traces[0] is pane.trace
+        assert screen.timeline.traces[0] is pane.trace
 
 
 async def test_enter_takes_a_column_into_the_pane_with_its_frames(
@@ -363,8 +362,8 @@ async def test_enter_takes_a_column_into_the_pane_with_its_frames(
     async with open_app() as pilot:
         pane = text(pilot)
         screen = await side_by_side(pilot, "3")
-        await until(pilot, lambda: screen.going.position == 400)
-        taken = screen.going.traces[2]
+        await until(pilot, lambda: screen.timeline.position == 400)
+        taken = screen.timeline.traces[2]
         await pilot.press("3", "left", "enter")
         await until(pilot, lambda: pane.trace is taken)
         assert (pane.controller.seed, taken.position, taken.computed) == (3, 399, 400)

@@ -50,9 +50,9 @@ async def test_the_console_follows_its_end_until_someone_scrolls_up() -> None:
         await pilot.press("end")
         await until_seen(pilot, "✗ ValueError: line 301")
         await pilot.press("slash", *"line 30", "enter")
-        await until_seen(pilot, "hit 3 of 3")
+        await until_seen(pilot, "match 3 of 3")
         await pilot.press("n")
-        await until_seen(pilot, "hit 1 of 3")
+        await until_seen(pilot, "match 1 of 3")
         await until_seen(pilot, "line 30 ")
         await pilot.press("N", "N", "slash", "escape")
         await until_seen(pilot, "/ search")
@@ -75,7 +75,9 @@ async def test_a_console_that_cannot_be_read_and_a_foreign_log_say_so() -> None:
         app_of(pilot).show(view)
         await until(pilot, lambda: any("cannot read" in line for line in app_of(pilot).said))
         app_of(pilot).show(with_info(view, "tensorboard"))
-        await until(pilot, lambda: "is not in it" in " ".join(seen(pilot).replace("│", "").split()))
+        await until(
+            pilot, lambda: "no console output" in " ".join(seen(pilot).replace("│", "").split())
+        )
 
 
 @pytest.mark.parametrize(
@@ -140,7 +142,7 @@ def test_a_search_counts_its_hits_and_goes_round_them() -> None:
     assert search.type(r"step 1\d0 ")
     assert found(search, text) == [*range(100, 200, 10)]
     lines = []
-    for by, place in ((-1, "hit 10 of 10"), (1, "hit 1 of 10"), (-1, "hit 10 of 10")):
+    for by, place in ((-1, "match 10 of 10"), (1, "match 1 of 10"), (-1, "match 10 of 10")):
         hit = search.step(by)
         assert hit is not None
         lines.append(hit.line)
@@ -152,12 +154,12 @@ def test_a_search_counts_its_hits_and_goes_round_them() -> None:
     read(ConsoleFile(run.console), more)
     assert search.pattern is not None
     search.take(more.find(search.pattern, 210), 210)
-    assert "hit 10 of 11" in search.summary(focused=True).plain
+    assert "match 10 of 11" in search.summary(focused=True).plain
 
 
 @pytest.mark.parametrize(
     ("typed", "line"),
-    [("(", "not a regular expression"), ("nowhere", "no hit"), ("Loss", "no hit")],
+    [("(", "not a regular expression"), ("nowhere", "no match"), ("Loss", "no match")],
 )
 def test_a_search_that_finds_nothing_says_so(typed: str, line: str) -> None:
     text = read(ConsoleFile(console("12:00:00 loss 1").console), ConsoleText())
@@ -167,7 +169,7 @@ def test_a_search_that_finds_nothing_says_so(typed: str, line: str) -> None:
     assert search.step(1) is None
     assert line in search.summary(focused=True).plain
     search.type("")
-    assert search.summary(focused=True).plain == "/ search · esc leave"
+    assert search.summary(focused=True).plain == "/ search · esc back"
     assert search.summary(focused=False).plain == "i search, scroll"
 
 
@@ -202,7 +204,7 @@ async def test_i_gives_the_keys_to_the_console_and_escape_takes_them_back(
     async with open_watch() as pilot:
         await until_seen(pilot, "Sample")
         await pilot.press("i")
-        await until_seen(pilot, "/ search · esc leave")
+        await until_seen(pilot, "/ search · esc back")
         await pilot.press("slash", *"line 7", "enter")
         await until_seen(pilot, "of 11 · n N")
         await pilot.press("escape")

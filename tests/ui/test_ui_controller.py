@@ -237,8 +237,8 @@ def test_a_setting_midway_forks_and_at_the_end_begins_again(images: Stage) -> No
 def test_a_setting_that_the_sampler_or_the_model_has_not_is_refused(images: Stage) -> None:
     controller = images.controller
     controller.settings = replace(controller.settings, sampler="heun")
-    assert "eta is of DPM++ and DDIM" in controller.refusal("eta")
-    assert "emoji has no weaker copy" in controller.refusal("autoguidance")
+    assert "eta applies to DPM++ and DDIM only" in controller.refusal("eta")
+    assert "emoji has no guide model" in controller.refusal("autoguidance")
     controller.settings = replace(controller.settings, sampler="ddim")
     assert controller.refusal("eta") == controller.refusal("guidance") == ""
 
@@ -271,7 +271,7 @@ def test_a_sampler_that_draws_none_forks_with_noise_added_back_and_says_so(image
     images.play()
     assert images.edits == [(6, SetSeed(images.controller.seed)), (6, AddNoise(to=3))]
     assert images.trace.total == 23
-    assert "this sampler draws no noise on the way" in images.listener.lines[-1]
+    assert "this sampler adds no noise" in images.listener.lines[-1]
 
 
 def test_a_finished_image_forks_with_noise_added_back(images: Stage) -> None:
@@ -356,7 +356,7 @@ def test_pure_noise_and_the_forward_process_need_no_noise(images: Stage) -> None
     images.controller.toggle_forward()
     images.go(4)
     assert images.controller.noisable() is None
-    assert "adds noise by itself" in images.listener.lines[-1]
+    assert "this is the forward process" in images.listener.lines[-1]
 
 
 # --- other beginnings -------------------------------------------------------------------

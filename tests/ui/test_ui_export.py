@@ -204,7 +204,9 @@ async def test_an_unfinished_trace_is_finished_first_if_one_says_so(
         await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 3)
         await window(pilot)
         await pilot.press("enter")
-        await until(pilot, lambda: "3 of 20 steps are here. y finishes first" in fault(pilot))
+        await until(
+            pilot, lambda: "3 of 20 steps are computed. y computes the rest first" in fault(pilot)
+        )
         await pilot.press("enter")  # is no answer
         assert list(folder.iterdir()) == []
         await pilot.press("y")
@@ -255,12 +257,12 @@ async def test_a_file_that_is_there_is_written_over_only_after_a_yes(
         await drawn(pilot)
         await window(pilot)
         await pilot.press("enter")
-        await until(pilot, lambda: "emoji-1.png is there already" in fault(pilot))
+        await until(pilot, lambda: "emoji-1.png exists" in fault(pilot))
         await pilot.press("enter", "n")
         assert (folder / "emoji-1.png").read_text() == "mine"
         assert fault(pilot) == ""
         await pilot.press("enter")
-        await until(pilot, lambda: "is there already" in fault(pilot))
+        await until(pilot, lambda: "exists" in fault(pilot))
         await pilot.press("y")
         await closed(pilot)
         assert read(folder / "emoji-1.png").codec.suffix == ".png"

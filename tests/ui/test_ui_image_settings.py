@@ -19,4 +19,4 @@ def test_levels_chosen_on_the_shell_are_seen() -> None:
     assert shown(ImageSettings(steps=12, sigma_min=0.03))["steps"] == "12"  # as an older trace has
     assert shown(ImageSettings(steps=3, sigma_min=0.03))["steps"] == "3, σ ≥ 0.03"
     assert lines["eta"] == "0.5 above σ 0.3"
-    assert shown(ImageSettings(sampler="heun", s_tmin=1))["eta"] == "of DPM++ and DDIM"
+    assert shown(ImageSettings(sampler="heun", s_tmin=1))["eta"] == "DPM++ and DDIM only"

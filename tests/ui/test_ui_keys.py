@@ -38,7 +38,7 @@ async def test_the_help_shows_the_keys_of_the_focused_pane(shipped, open_app: Op
     async with open_app() as pilot:
         await pilot.press("3", "question_mark")
         await until_seen(pilot, "Keys of Canvas")
-        assert "Draw again from other noise" in seen(pilot)
+        assert "Generate again from other noise" in seen(pilot)
         await pilot.press("escape")
         assert "Keys of Canvas" not in seen(pilot)
 

@@ -108,7 +108,7 @@ async def test_a_step_between_two_looks_is_looked_at_when_the_playhead_rests(
         assert trace is not None
         assert trace.frame is not None
         assert trace.frame.plane is None
-        await until(pilot, lambda: view_of(pilot).seeing.sights.exact(trace, 0.0) is not None)
+        await until(pilot, lambda: view_of(pilot).planes.cache.exact(trace, 0.0) is not None)
 
 
 async def test_another_family_trains_on_the_same_data_as_a_branch(open_app: Opener) -> None:
@@ -158,13 +158,13 @@ async def test_the_noise_level_goes_round_and_asks_for_another_sight(open_app: O
     async with open_app(worker=LAB, lists=False) as pilot:
         lab = await train_to(pilot, 20)
         await pilot.press("t")
-        assert view_of(pilot).seeing.noise == 0.25
+        assert view_of(pilot).planes.noise == 0.25
         trace = lab.trace
         assert trace is not None
-        await until(pilot, lambda: view_of(pilot).seeing.sights.exact(trace, 0.25) is not None)
+        await until(pilot, lambda: view_of(pilot).planes.cache.exact(trace, 0.25) is not None)
         for _ in range(4):
             await pilot.press("t")
-        assert view_of(pilot).seeing.noise == 0.0
+        assert view_of(pilot).planes.noise == 0.0
 
 
 async def test_families_without_noise_levels_say_so(open_app: Opener) -> None:
@@ -172,17 +172,17 @@ async def test_families_without_noise_levels_say_so(open_app: Opener) -> None:
         await enter(pilot)
         await pilot.press("m", "t")
         await until_seen(pilot, "autoregressive has no noise levels")
-        assert view_of(pilot).seeing.noise == 0.0
+        assert view_of(pilot).planes.noise == 0.0
 
 
 async def test_particles_go_from_noise_to_data_and_rest(open_app: Opener) -> None:
     async with open_app(worker=LAB, lists=False) as pilot:
         lab = await train_to(pilot, 20)
         await pilot.press("w")
-        await until(pilot, lambda: view_of(pilot).seeing.particles is not None)
+        await until(pilot, lambda: view_of(pilot).planes.particles is not None)
         await until_seen(pilot, "particles at noise")
         await pilot.press("left")
-        assert view_of(pilot).seeing.particles is None
+        assert view_of(pilot).planes.particles is None
         assert at(lab) == 19
 
 
@@ -222,7 +222,7 @@ async def test_one_point_is_too_few_and_is_kept(open_app: Opener) -> None:
     async with open_app(worker=LAB, lists=False) as pilot:
         lab = await enter(pilot)
         await pilot.press("p", "enter", "escape")
-        await until_seen(pilot, "set points at two places or more")
+        await until_seen(pilot, "set points in two places or more")
         assert lab.trace is None
         assert len(view_of(pilot).controller.own) == 1
 
@@ -283,7 +283,7 @@ async def test_a_training_is_exported_with_what_replays_it(
     async with open_app(worker=LAB, lists=False) as pilot:
         await train_to(pilot, 40)
         await pilot.press("x", "down", "down", "enter")
-        await until_seen(pilot, "y finishes first")
+        await until_seen(pilot, "y computes the rest first")
         await pilot.press("n")
         await until_seen(pilot, "wrote")
         file = read(tmp_path / "lab-flow-1.png")
@@ -343,7 +343,7 @@ async def test_help_and_palette_open_in_the_lab(open_app: Opener) -> None:
     async with open_app(worker=LAB, lists=False) as pilot:
         await enter(pilot)
         await pilot.press("question_mark")
-        await until_seen(pilot, "Watch particles go back")
+        await until_seen(pilot, "Watch particles move")
         await pilot.press("escape", "ctrl+p")
         await pilot.press(*"particles")
         await until_seen(pilot, "Lab: particles")

@@ -31,7 +31,7 @@ async def test_a_key_shows_the_likeliest_labels_of_the_text(
 ) -> None:
     async with open_app(size=size) as pilot:
         await pilot.press("2", "right", "right", "right", "J")
-        await until_seen(pilot, "speakers · of step 3")
+        await until_seen(pilot, "speakers · step 3")
         assert "ROMEO" in seen(pilot)
         assert "75%" in seen(pilot)
         assert "█" in seen(pilot)
@@ -41,11 +41,11 @@ async def test_a_key_shows_the_likeliest_labels_of_the_text(
 async def test_they_follow_the_playhead_forwards_and_back(judged, open_app: Opener) -> None:
     async with open_app() as pilot:
         await pilot.press("2", "right", "right", "J")
-        await until_seen(pilot, "of step 2")
+        await until_seen(pilot, "step 2")
         await pilot.press("right")
-        await until_seen(pilot, "of step 3")
+        await until_seen(pilot, "step 3")
         await pilot.press("left", "left")
-        await until_seen(pilot, "of step 1")
+        await until_seen(pilot, "step 1")
 
 
 async def test_they_are_asked_a_few_times_a_second_while_it_writes(
@@ -67,13 +67,13 @@ async def test_they_are_asked_a_few_times_a_second_while_it_writes(
         await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
         await until(pilot, lambda: bool(asked) and asked[-1] == 400)
         assert len(asked) < 100
-        await until_seen(pilot, "of step 400")
+        await until_seen(pilot, "step 400")
 
 
 async def test_the_key_walks_off_and_on_again(judged, open_app: Opener) -> None:
     async with open_app() as pilot:
         await pilot.press("2", "right", "J")
-        await until_seen(pilot, "speakers · of step 1")
+        await until_seen(pilot, "speakers · step 1")
         await pilot.press("J")
         assert not bars(pilot).display
         assert "ROMEO  " not in seen(pilot)
@@ -88,7 +88,7 @@ async def test_before_there_is_a_text_it_says_what_to_press(judged, open_app: Op
 async def test_the_canvas_asks_classifiers_of_images_only(judged, open_app: Opener) -> None:
     async with open_app() as pilot:
         await pilot.press("3", "right", "right", "J")
-        await until_seen(pilot, "fashion-labels · of step 2")
+        await until_seen(pilot, "fashion-labels · step 2")
         assert "speakers" not in bars(pilot, "canvas").heading
         await pilot.press("J")
         assert not bars(pilot, "canvas").display
@@ -105,7 +105,7 @@ async def test_without_a_fitting_classifier_the_key_says_so(shipped, open_app: O
     stage.ship(shipped, "fashion-labels")
     async with open_app() as pilot:
         await pilot.press("2", "J")
-        await until_seen(pilot, "no classifier here reads what")
+        await until_seen(pilot, "no classifier fits")
         assert "fashion-labels" in seen(pilot)
 
 
@@ -121,12 +121,12 @@ async def test_labels_need_no_colour(
 async def test_a_worker_that_dies_is_asked_again(judged, open_app: Opener) -> None:
     async with open_app(worker=SLOW) as pilot:
         await pilot.press("2", "right", "J")
-        await until_seen(pilot, "of step 1")
+        await until_seen(pilot, "step 1")
         pane = home_of(pilot).query_one("#text", TracePane)
-        pane.classifying._asked = (99, 1)  # a question that the next worker knows nothing of
+        pane.classifying._pending = (99, 1)  # a question that the next worker knows nothing of
         pane.post_message(Reply(Lost()))
         await pilot.press("right")
-        await until_seen(pilot, "of step 2")
+        await until_seen(pilot, "step 2")
 
 
 def test_the_answer_travels_as_it_is() -> None:

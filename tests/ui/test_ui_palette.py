@@ -13,10 +13,10 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 
 from genui.ui import keys
-from genui.ui.home import HomeCommands, HomeScreen
-from genui.ui.lab import LabCommands, LabScreen
-from genui.ui.palette import Palette, PaletteScreen
-from genui.ui.training.screen import BoardCommands, TrainingScreen
+from genui.ui.home import HomeScreen
+from genui.ui.lab import LabScreen
+from genui.ui.screens import Palette, PaletteScreen
+from genui.ui.training.screen import TrainingScreen
 
 ALIKE = 2  # of commands that differ in a name alone (themes, recipes, models), so many are tried
 
@@ -55,7 +55,7 @@ async def test_every_command_of_the_main_screen_can_be_done(shipped, open_app: O
     stage.make_run()
     async with open_app() as pilot:
         app, home = pilot.app, home_of(pilot)
-        palette = HomeCommands(home, None)
+        palette = Palette(home, None)
 
         async def back() -> None:
             while app.screen is not home:
@@ -78,7 +78,7 @@ async def test_every_command_of_the_training_screen_can_be_done(open_watch: Open
                 app.pop_screen()
                 await pilot.pause()
 
-        assert await run_all(pilot, BoardCommands(board, None), back) > 30
+        assert await run_all(pilot, Palette(board, None), back) > 30
 
 
 async def test_every_command_of_the_lab_can_be_done(shipped, open_app: Opener) -> None:
@@ -98,7 +98,7 @@ async def test_every_command_of_the_lab_can_be_done(shipped, open_app: Opener) -
         await back()
         lab = home.lab
         assert lab is not None
-        assert await run_all(pilot, LabCommands(lab, None), back) > 20
+        assert await run_all(pilot, Palette(lab, None), back) > 20
 
 
 async def test_only_panes_that_are_there_have_commands(
@@ -107,7 +107,7 @@ async def test_only_panes_that_are_there_have_commands(
     stage.ship(shipped, "chorales")
     async with open_app() as pilot:
         home = home_of(pilot)
-        palette = HomeCommands(home, None)
+        palette = Palette(home, None)
 
         def slots(listed: list[str]) -> set[str]:
             scopes = {line.partition(":")[0] for line in listed}
@@ -130,7 +130,7 @@ async def test_a_command_whose_screen_was_left_is_not_done(shipped, open_app: Op
         await pilot.press("4")
         await until(pilot, lambda: isinstance(pilot.app.screen, TrainingScreen))
         board = board_of(pilot)
-        commands = [hit.command async for hit in BoardCommands(board, None).discover()]
+        commands = [hit.command async for hit in Palette(board, None).discover()]
         board.action_view("home")
         await until(pilot, lambda: not board.is_attached)
         for command in commands:
@@ -143,7 +143,7 @@ async def test_a_command_whose_screen_was_left_is_not_done(shipped, open_app: Op
 
 async def test_without_a_run_there_is_nothing_to_steer(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
-        listed = await titles(HomeCommands(home_of(pilot), None))
+        listed = await titles(Palette(home_of(pilot), None))
         assert "Training: log axis" in listed
         assert not {"Training: pause/resume", "Training: stop"} & {*listed}
 

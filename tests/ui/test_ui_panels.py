@@ -76,7 +76,7 @@ def test_a_configuration_of_any_shape_is_flat_text() -> None:
 async def test_a_run_without_settings_says_so() -> None:
     async with opened(ConfigPanel()) as pilot:
         app_of(pilot).show(look(stage.make_run(step=10), config={}))
-        await until_seen(pilot, "No settings are known of this run")
+        await until_seen(pilot, "No settings are known for this run")
 
 
 # --- the machine ------------------------------------------------------------------------
@@ -123,8 +123,8 @@ async def test_a_value_that_does_not_fit_is_left_out_whole() -> None:
 @pytest.mark.parametrize(
     ("state", "format", "line"),
     [
-        ("paused", "genui", "Nothing was recorded"),  # its trainer is gone
-        ("stopped", "genui", "Nothing was recorded"),
+        ("paused", "genui", "This run has no measurements"),  # its trainer is gone
+        ("stopped", "genui", "This run has no measurements"),
         ("stopped", "csv", "A log of another tool"),
     ],
 )

@@ -37,7 +37,7 @@ async def test_stop_asks_first_and_the_end_is_its_answer(open_watch: Opener) -> 
             await pilot.press("escape")
             assert control.poll(run) == []
             await pilot.press("x", "y")
-            await until_seen(pilot, "asked to stop")
+            await until_seen(pilot, "stop requested")
             assert control.poll(run) == [Control("stop")]
             stage.set_state(run, "stopped", 107, 400)
             held.close()
@@ -51,14 +51,18 @@ async def test_the_learning_rate_is_asked_for_and_checked_in_place(
         await board(pilot)
         await pilot.press("r")
         await until(pilot, lambda: isinstance(pilot.app.screen, ValueScreen))
-        await until_seen(pilot, "0.003 is due")
-        for typed, line in (("fast", "'fast' is no number"), ("-1", "above 0"), ("nan", "above 0")):
+        await until_seen(pilot, "0.003 at")
+        for typed, line in (
+            ("fast", "'fast' is not a number"),
+            ("-1", "above 0"),
+            ("nan", "above 0"),
+        ):
             pilot.app.screen.query_one("LineInput").value = typed  # type: ignore[attr-defined]
             await pilot.press("enter")
             await until(pilot, lambda line=line: line in fault(pilot))
         pilot.app.screen.query_one("LineInput").value = "3e-4"  # type: ignore[attr-defined]
         await pilot.press("enter")
-        await until_seen(pilot, "asked to train on at 0.0003")
+        await until_seen(pilot, "learning rate 0.0003 requested")
         assert control.poll(run) == [Control("set_lr", 3e-4)]
         control.record(run, 101, "set_lr", "learning rate 0.003 → 0.0003")
         await until_seen(pilot, "step 101: learning rate 0.003 → 0.0003")
@@ -88,7 +92,7 @@ async def test_another_run_starts_from_the_checkpoint_before_the_cursor(
         screen.change(cursor=79.0)
         await pilot.press("n")
         await until_seen(pilot, "New run from plays")
-        for text in ("step 100", "newest", "step 80", "step 40", "The weights fix tokenizer"):
+        for text in ("step 100", "newest", "step 80", "step 40", "Fixed by the weights: tokenizer"):
             assert text in seen(pilot)
         await pilot.press("enter", *"mine", "enter", "enter", "enter")
         await pilot.press(*"batch=8", "enter")

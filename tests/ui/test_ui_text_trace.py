@@ -90,7 +90,7 @@ async def test_the_odds_are_told_in_full(shipped, open_app: Opener, size: tuple[
     async with open_app(size=size) as pilot:
         await write(pilot)
         screen = seen(pilot)
-        for words in ("model logit drawn", "kept 7", "entropy", "fell in 0.00–0.", "surprise"):
+        for words in ("model logit drawn", "kept 7", "entropy", "is in 0.00–0.", "surprise"):
             assert words in screen
         for setting in ("temperature", "top-k", "top-p", "min-p", "repetition", "tokens", "seed"):
             assert setting in screen
@@ -175,7 +175,7 @@ async def test_moving_the_cursor_lets_go_of_the_selection(shipped, open_app: Ope
 async def test_before_the_first_token_there_is_nothing_to_choose(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         await pilot.press("2", "down")
-        await until_seen(pilot, "no token is at the cursor: press → for one")
+        await until_seen(pilot, "no token at the cursor: press →")
 
 
 # --- one's own words --------------------------------------------------------------------
@@ -185,9 +185,9 @@ async def test_words_are_written_at_the_cursor_and_it_goes_on(shipped, open_app:
     async with open_app() as pilot:
         pane = await write(pilot)
         await pilot.press("left", "left", "i")
-        await until_seen(pilot, "Your own words")
+        await until_seen(pilot, "Insert text")
         await pilot.press("enter")
-        assert fault(pilot) == "nothing was typed; Esc leaves the text as it is"
+        assert fault(pilot) == "nothing was typed; Esc cancels"
         await pilot.press(*"O!\\n", "enter")
         await until_seen(pilot, "400/400 tok")
         assert pane.query_one(Prose).text.startswith("ROMEO:\nWhat light is O!\nthat ")
@@ -205,7 +205,7 @@ async def test_words_can_be_written_after_the_last_token(shipped, open_app: Open
         await pilot.press("2", "end")
         await until_seen(pilot, "6/6 tok")
         await pilot.press("i")
-        await until_seen(pilot, "Your own words")
+        await until_seen(pilot, "Insert text")
         await pilot.press(*"Ay", "enter")
         await until(pilot, lambda: "breaks Ay" in pane.query_one(Prose).text)
 
@@ -214,7 +214,7 @@ async def test_leaving_the_window_leaves_the_text(shipped, open_app: Opener) -> 
     async with open_app() as pilot:
         pane = await write(pilot)
         await pilot.press("i")
-        await until_seen(pilot, "Your own words")
+        await until_seen(pilot, "Insert text")
         await pilot.press("O", "escape")
         await pilot.pause()
         assert len(pane.controller.tree.branches) == 1
@@ -231,7 +231,7 @@ async def test_attention_is_shown_and_walked_head_by_head(
         pane = await write(pilot)
         await pilot.press("a")
         await until_seen(pilot, "Attention · average")
-        await until_seen(pilot, "6 tokens were in sight")
+        await until_seen(pilot, "6 tokens in the context")
         rows = [line.text for line in pane.query_one(AttentionList)._strips]
         assert rows[1].split()[:3] == ["this·", "−1", "28.6%"]
         assert rows[2].split()[:3] == ["is·", "−2", "23.8%"]
@@ -255,7 +255,7 @@ async def test_the_text_is_shaded_by_attention_and_the_cursor_asks_again(
     async with open_app() as pilot:
         pane = await write(pilot)
         await pilot.press("a")
-        await until_seen(pilot, "6 tokens were in sight")
+        await until_seen(pilot, "6 tokens in the context")
         grounds = {
             segment.text.strip(): segment.style.bgcolor
             for y in range(2)
@@ -264,7 +264,7 @@ async def test_the_text_is_shaded_by_attention_and_the_cursor_asks_again(
         }
         assert len({grounds["ROMEO:"], grounds["What"], grounds["this"]}) == 3
         await pilot.press("left")
-        await until_seen(pilot, "5 tokens were in sight")
+        await until_seen(pilot, "5 tokens in the context")
         assert styled(pilot, "reverse") == "this "
 
 
@@ -275,7 +275,7 @@ async def test_attention_has_marks_without_colour(
     async with open_app() as pilot:
         await write(pilot)
         await pilot.press("a")
-        await until_seen(pilot, "6 tokens were in sight")
+        await until_seen(pilot, "6 tokens in the context")
         assert styled(pilot, "underline").startswith("ROMEO:")
         assert styled(pilot, "bold").startswith("What")
         assert styled(pilot, "italic").startswith("is")
@@ -307,7 +307,7 @@ async def test_without_a_token_or_attention_the_keys_say_what_to_press(
         await pilot.press("2", "right_square_bracket")
         await until_seen(pilot, "press a first")
         await pilot.press("a")
-        await until_seen(pilot, "No token is at the cursor")
+        await until_seen(pilot, "No token at the cursor")
 
 
 async def test_attention_needs_a_worker_that_has_the_text(shipped, open_app: Opener) -> None:
@@ -326,7 +326,7 @@ async def test_in_home_attention_opens_the_pane_and_the_odds_are_what_home_shows
     async with open_app() as pilot:
         pane = await write(pilot)
         await pilot.press("escape", "a")
-        await until_seen(pilot, "6 tokens were in sight")
+        await until_seen(pilot, "6 tokens in the context")
         assert pane.zoomed
         await pilot.press("escape")
         await until_seen(pilot, "Models")
@@ -338,9 +338,9 @@ async def test_playing_leaves_the_attention_until_it_is_held(shipped, open_app: 
     async with open_app(worker=SLOW) as pilot:
         pane = await write(pilot)
         await pilot.press("a")
-        await until_seen(pilot, "6 tokens were in sight")
+        await until_seen(pilot, "6 tokens in the context")
         await pilot.press("space")
-        await until_seen(pilot, "Press space to hold it")
+        await until_seen(pilot, "Press space to pause")
         await pilot.press("space")
         await until(pilot, lambda: pane.query_one(TextView).attention.heads is not None)
 

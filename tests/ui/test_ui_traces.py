@@ -11,7 +11,7 @@ from genui.ui.generate.pane import TracePane
 from genui.ui.traces.trees import Trace
 from genui.ui.widgets.prose import Prose
 
-KILLED = "the worker was killed (signal 9); started another — press space to go on"
+KILLED = "the worker was killed (signal 9); started another — press space to continue"
 
 
 def text_trace(pilot) -> Trace:

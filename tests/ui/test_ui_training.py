@@ -91,22 +91,22 @@ async def test_keys_leave_commands_for_the_trainer(shipped, open_app: Opener) ->
             await pilot.press("tab")
             await until(pilot, lambda: pane.run is not None and pane.run.summary.alive)
             await pilot.press("space")
-            await until_seen(pilot, "asked to pause")
+            await until_seen(pilot, "pause requested")
             assert control.poll(run) == [Control("pause")]
             await pilot.press("c")
-            await until_seen(pilot, "asked for a checkpoint")
+            await until_seen(pilot, "checkpoint requested")
             assert control.poll(run) == [Control("checkpoint")]
             await pilot.press("x")
             await until_seen(pilot, "Stop plays?")
             await pilot.press("escape")
             assert control.poll(run) == []
             await pilot.press("x", "y")
-            await until_seen(pilot, "asked to stop")
+            await until_seen(pilot, "stop requested")
             assert control.poll(run) == [Control("stop")]
             stage.set_state(run, "paused", 100, 400)
             await until_seen(pilot, "paused")
             await pilot.press("p")
-            await until_seen(pilot, "asked to go on")
+            await until_seen(pilot, "resume requested")
             assert control.poll(run) == [Control("resume")]
 
 
@@ -187,7 +187,7 @@ async def test_a_new_run_is_started_and_shown(
         await until(pilot, lambda: bool(asked))
         second = list(RECIPES)[1]
         assert asked == [(second, {"width": "128", "steps": "500"}, "mine")]
-        await until_seen(pilot, "it goes on when you quit")
+        await until_seen(pilot, "it continues when you quit")
         await until(pilot, lambda: home_of(pilot).current == "training")
         await until_seen(pilot, "mine")
     training.close()

@@ -12,7 +12,7 @@ from genui.formats.trees import list_favourites
 from genui.protocol import AddNoise, SetSeed
 from genui.ui.compare import COUNT, VariationsScreen
 from genui.ui.generate.pane import TracePane
-from genui.ui.windows import FavouritesScreen, NearestScreen, ProbesScreen, table
+from genui.ui.windows import FavouritesScreen, MetricsScreen, NearestScreen, table
 
 
 async def shown(pilot: Pilot[None], model: str, pane: str) -> TracePane:
@@ -141,7 +141,7 @@ async def test_with_nothing_to_vary_one_line_says_what_to_do(
         await until(pilot, lambda: pane.trace is not None and bool(pane.trace.request.grid))
         await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
         await pilot.press("v")
-        await until_seen(pilot, "vary one image of it")
+        await until_seen(pilot, "variations need a single image")
 
 
 async def test_a_favourite_is_kept_listed_opened_and_let_go(
@@ -151,7 +151,7 @@ async def test_a_favourite_is_kept_listed_opened_and_let_go(
         pane = await shown(pilot, "emoji", "canvas")
         screen = await varied(pilot)
         await pilot.press("right", "asterisk")
-        await until_seen(pilot, "kept as a favourite")
+        await until_seen(pilot, "saved as a favourite")
         await until_seen(pilot, "★ 2 noise back")
         request = screen.columns[1].trace.request
         await pilot.press("escape")
@@ -177,7 +177,7 @@ async def test_an_empty_list_of_favourites_says_how_to_keep_one(
 ) -> None:
     async with open_app() as pilot:
         await pilot.press("F")
-        await until_seen(pilot, "None yet: * in Text or Canvas")
+        await until_seen(pilot, "No favourites yet: press *")
 
 
 async def test_variations_go_on_a_contact_sheet(
@@ -190,13 +190,13 @@ async def test_variations_go_on_a_contact_sheet(
         await pilot.press("x")
         await until_seen(pilot, "variations.png")
         await pilot.press("enter")
-        await until_seen(pilot, "6 on it")
+        await until_seen(pilot, "6 samples")
         with Image.open(tmp_path / "variations.png") as sheet:
             assert sheet.width > 3 * 160
         await pilot.press("x")
         await until_seen(pilot, "variations-2.png")
         await pilot.press("backspace", *"variations", "full_stop", *"png", "enter")
-        await until_seen(pilot, "is there already")
+        await until_seen(pilot, "exists already")
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -250,7 +250,7 @@ async def test_before_anything_is_made_it_says_what_to_press(
         await pilot.press("N")
         await until_seen(pilot, "nothing to compare yet")
         await pilot.press("asterisk")
-        await until_seen(pilot, "nothing to keep yet")
+        await until_seen(pilot, "nothing to save yet")
 
 
 # --- the table of probes ------------------------------------------------------------------
@@ -285,16 +285,16 @@ async def test_the_table_fills_and_says_what_it_measured(
     shipped: Path, open_app: Opener, tmp_path: Path
 ) -> None:
     async with open_app() as pilot:
-        pilot.app.push_screen(ProbesScreen(("one",), measurer(tmp_path)))
+        pilot.app.push_screen(MetricsScreen(("one",), measurer(tmp_path)))
         await until_seen(pilot, "33 min")
-        await until_seen(pilot, "measured by 500 samples each")
+        await until_seen(pilot, "measured with 500 samples each")
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is home_of(pilot))
 
 
 async def test_leaving_ends_the_measuring(shipped: Path, open_app: Opener, tmp_path: Path) -> None:
     async with open_app() as pilot:
-        screen = ProbesScreen(("slow",), measurer(tmp_path))
+        screen = MetricsScreen(("slow",), measurer(tmp_path))
         pilot.app.push_screen(screen)
         await until_seen(pilot, "33 min")
         process = screen._process
@@ -308,7 +308,7 @@ async def test_what_cannot_be_measured_is_one_line(
     shipped: Path, open_app: Opener, tmp_path: Path
 ) -> None:
     async with open_app(worker=FAST) as pilot:
-        pilot.app.push_screen(ProbesScreen(("bad",), measurer(tmp_path)))
+        pilot.app.push_screen(MetricsScreen(("bad",), measurer(tmp_path)))
         await until_seen(pilot, "bad: no classifier of icons is here")
 
 

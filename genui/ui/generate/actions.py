@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from genui.ui.traces.export import Export
     from genui.ui.windows import Choice, NearestScreen
 
-NOTHING = "nothing is begun yet: press space, then there is something to {}"
+NOTHING = "nothing to {} yet: press space first"
 
 
 class Actions:
@@ -222,7 +222,7 @@ class Files(Actions):
         def done(path: Path | None) -> None:
             if path is not None:
                 name = shown_path(path)
-                pane.say(f"wrote {name} · genui replay {name} makes it again and compares")
+                pane.say(f"wrote {name} · genui replay {name} generates it again and compares")
             pane.controller.moved()
 
         pane.app.push_screen(ExportScreen(trace, part, make, finish), done)
@@ -308,9 +308,7 @@ class Branches(Actions):
         if other is None or shown is None:
             return
         if not self.pane.kind.compares:
-            self.pane.say(
-                "in the Lab go from branch to branch: b, then ⏎ shows one at its own step"
-            )
+            self.pane.say("the Lab shows one branch at a time: press b, then ⏎")
             return
         self._side_by_side([self.pane.controller.column(shown), other], playing=False)
 
@@ -375,7 +373,7 @@ class Nearest(Actions):
         if isinstance(reply, Neighbours):
             waiting.show(reply)
         else:
-            waiting.fail("the worker could not say; esc leaves, space goes on, then try again")
+            waiting.fail("the worker could not answer; esc closes, space continues, then try again")
 
 
 # --- More like this one: variations, favourites and contact sheets ------------------------------
@@ -394,7 +392,7 @@ class Variations(Actions):
         if trace is None or shown is None:
             return
         if trace.request.grid:
-            pane.say("this is a grid: vary one image of it; w ends the grid")
+            pane.say("variations need a single image: w ends the grid")
             return
         try:
             variations(trace.request, trace.position, DEFAULT_DISTANCE, (0,))
@@ -406,7 +404,7 @@ class Variations(Actions):
         window: VariationsScreen
 
         def keep(kept: Trace[Any]) -> None:
-            self._keep(kept, window.tell)
+            self._keep(kept, window.say)
 
         def sheet(columns: Sequence[Column]) -> None:
             self._ask_sheet(columns, window)
@@ -432,7 +430,7 @@ class Variations(Actions):
         if trace is None:
             return
         if not trace.frames:
-            self.pane.say("nothing to keep yet: space begins")
+            self.pane.say("nothing to save yet: press space first")
             return
         self._keep(trace, self.pane.say)
 
@@ -451,7 +449,7 @@ class Variations(Actions):
             except GenuiError as error:
                 say(str(error))
             else:
-                say(f"kept as a favourite: {shown_path(path)} · F lists them")
+                say(f"saved as a favourite: {shown_path(path)} · F lists them")
 
         self.pane.run_worker(keep(), group="favourite", exit_on_error=False)
 
@@ -464,15 +462,15 @@ class Variations(Actions):
             try:
                 await asyncio.to_thread(export.write, columns, machine, path)
             except GenuiError as error:
-                window.tell(clean_line(str(error)))
+                window.say(clean_line(str(error)))
             else:
-                window.tell(f"wrote {shown_path(path)}: {len(columns)} on it")
+                window.say(f"wrote {shown_path(path)}: {len(columns)} samples")
 
         def done(path: Path | None) -> None:
             if path is not None:
                 self.pane.run_worker(write(path), group="sheet", exit_on_error=False)
 
-        hint = "a .png file: every one of them with its words below"
+        hint = "a .png file: all of them, each with its label"
         usual = str(export.free_file("variations"))
         self.pane.app.push_screen(
             ValueScreen("Contact sheet", usual, hint, export.sheet_target), done
@@ -494,9 +492,9 @@ class Classifying(Actions):
         super().__init__(pane)
         self.classifier: ModelInfo | None = None
         self._known: tuple[ModelInfo, ...] = ()
-        self._asked: tuple[int, int] | None = None  # the trace and step under way
-        self._answered: tuple[int, int, str] | None = None  # the trace, step and classifier
-        self._asked_at = 0.0  # in monotonic seconds
+        self._pending: tuple[int, int] | None = None  # the trace and step under way
+        self._labelled: tuple[int, int, str] | None = None  # the trace, step and classifier
+        self._requested_at = 0.0  # in monotonic seconds
         self._timer: Timer | None = None
 
     def set_classifiers(self, models: Sequence[ModelInfo]) -> None:
@@ -522,9 +520,9 @@ class Classifying(Actions):
         refs = [known.ref for known in fitting]
         following = refs.index(now) + 1 if now in refs else 0 if now is None else len(refs)
         self.classifier = fitting[following] if following < len(fitting) else None
-        self._answered = None
+        self._labelled = None
         if self.classifier is not None:
-            self._say("asking …")
+            self._say("classifying …")
         self.pane.set_class(self.classifier is not None, "-labelled")
         self.pane.acted()
         self.pane.paint()
@@ -534,25 +532,25 @@ class Classifying(Actions):
         if model is None:
             return NO_MODEL
         known = ", ".join(clean_line(m.name, 24) for m in self._known) or "none"
-        return f"no classifier here reads what {clean_line(model.name, 24)} makes; there is {known}"
+        return f"no classifier fits {clean_line(model.name, 24)}; available: {known}"
 
     def paint(self) -> None:
         """Ask about what is shown, unless that is known or under way."""
-        if self.classifier is None or self._asked is not None:
+        if self.classifier is None or self._pending is not None:
             return
         trace = self.pane.controller.trace
         if trace is None or not trace.started or trace.position < trace.first:
-            self._say("press space: it reads what is shown")
+            self._say("press space to generate something to label")
             return
         if not trace.at_hand:
-            self._say("the worker does not have this yet: space goes on")
+            self._say("the worker does not have this step: press space to continue")
             return
-        if self._answered == (trace.id, trace.position, self.classifier.ref):
+        if self._labelled == (trace.id, trace.position, self.classifier.ref):
             return
-        wait = self._asked_at + EVERY - time.monotonic()
+        wait = self._requested_at + EVERY - time.monotonic()
         if wait <= 0:
-            self._asked_at = time.monotonic()
-            self._asked = (trace.id, trace.position)
+            self._requested_at = time.monotonic()
+            self._pending = (trace.id, trace.position)
             self.pane.session.label(trace.id, trace.position, self.classifier.ref)
         elif self._timer is None:
             self._timer = self.pane.set_timer(wait, self._due)
@@ -567,16 +565,16 @@ class Classifying(Actions):
 
     def take(self, reply: TraceReply) -> None:
         if isinstance(reply, Failed | Lost):
-            self._asked = None
+            self._pending = None
         if not isinstance(reply, Labels):
             return
-        self._asked = None
+        self._pending = None
         if self.classifier is not None and reply.model == self.classifier.ref:
-            self._answered = (reply.trace, reply.step, reply.model)
+            self._labelled = (reply.trace, reply.step, reply.model)
             if reply.fault:
                 self._say(clean_line(reply.fault, 200))
             else:
-                self._say(f"of step {reply.step}", reply.labels)
+                self._say(f"step {reply.step}", reply.labels)
         self.paint()
 
 

@@ -152,8 +152,8 @@ def ask_grid(
     now = [format_axis(axis) for axis in controller.opening.grid]
     along_x, along_y = (*now, "", "")[:2] if now else usual
     fields = (
-        Field("along x →", along_x, f"none, or as in  {examples[0]}"),
-        Field("along y ↓", along_y, f"none, or as in  {examples[1]}"),
+        Field("along x →", along_x, f"none, or e.g. {examples[0]}"),
+        Field("along y ↓", along_y, f"none, or e.g. {examples[1]}"),
     )
 
     def done(grid: tuple[Axis, ...] | None) -> None:
@@ -176,7 +176,7 @@ PARTS: tuple[Part, ...] = ("x", "denoised", "noise")
 CYCLE: tuple[Part, ...] = ("denoised", "x", "noise")  # what `o` goes round
 SHORT = 20  # lines within which three images stand alone
 ARRANGEMENTS = (16, 8, 4, 2, 1)  # frames in a row, of those the one that shows them largest
-CLIP_KEYS = ", . frames · ; play or hold · p all of them"
+CLIP_KEYS = ", . frames · ; play/pause · p all frames"
 HEAR = "canvas.hear"
 
 
@@ -193,7 +193,7 @@ class CanvasView(TraceImageView):
         self.clip = ClipHead()
 
     def compose(self) -> ComposeResult:
-        yield LineInput(placeholder="a caption, as in: red heart on black", compact=True)
+        yield LineInput(placeholder="a caption, e.g. red heart on black", compact=True)
         yield Line(classes="caption")
         yield ImageView(classes="large")
         with Horizontal(classes="three"):
@@ -414,7 +414,7 @@ class CanvasInspector(ImageInspector):
                 with Vertical(classes="box other"):
                     yield ImageView()
         with Vertical(classes="box schedule"):
-            yield Curve("The noise left at each step shows here", legend=False, log_y=True)
+            yield Curve("The noise level of each step shows here", legend=False, log_y=True)
         with Vertical(classes="box settings"):
             yield SettingLines(classes="settings-lines")
 
@@ -502,9 +502,9 @@ class CanvasActions(Actions):
             Field("strength", f"{now.strength:g}"),
         )
         hint = (
-            "Strength, above 0 and up to 1, is the share of the steps that the image is noised "
-            "for: 0.3 keeps most of it, 0.8 little. The nearest training image is the one whose "
-            "name is most like the caption. Type noise to begin from pure noise again."
+            "Strength, above 0 and up to 1: the share of the schedule that is re-noised. 0.3 keeps "
+            "most of the image, 0.8 little. The nearest training image is the one whose name is "
+            "most like the caption. Type noise to start from pure noise again."
         )
 
         def done(opening: object) -> None:
@@ -555,7 +555,9 @@ class CanvasActions(Actions):
                 controller.recaption(trace, caption, step)
 
         title = "Caption from the start" if ends else f"Caption from step {step} on"
-        hint = "up to this step it was drawn to the caption before" if not ends else "draws again"
+        hint = (
+            "the steps before keep the earlier caption" if not ends else "starts again from noise"
+        )
         self.pane.app.push_screen(ValueScreen(title, controller.prompt, hint, str.strip), done)
 
     def action_add_noise(self) -> None:
@@ -571,7 +573,7 @@ class CanvasActions(Actions):
         if trace is None or frame is None:
             return
         if trace.request.grid:
-            self.pane.say("a mask is painted on one image: this is a grid; w ends it")
+            self.pane.say("a mask needs a single image: w ends the grid")
             return
         from genui.formats.image import clip_pixels
         from genui.ui.windows import SMALLEST, MaskScreen
@@ -628,7 +630,7 @@ class CanvasActions(Actions):
     def _is_clip(self) -> bool:
         if self._view.frames > 1:
             return True
-        self.pane.say("an image has no frames to step through: models of video draw clips")
+        self.pane.say("an image has no frames: models of video generate clips")
         return False
 
 
@@ -642,7 +644,7 @@ class Sound(Listening):
             return
         frame = self.pane.controller.frame
         if frame is None or not frame.sound:
-            self.pane.say("there is no sound here: models of audio speak, as voice does")
+            self.pane.say("there is no sound: models of audio, such as voice, generate it")
             return
         sound, rate = frame.sound, frame.rate
 

@@ -46,7 +46,7 @@ class WalkView(TraceImageView):
         self._controller = controller
 
     def compose(self) -> ComposeResult:
-        yield LineInput(placeholder="a caption, as in: sneaker", compact=True)
+        yield LineInput(placeholder="a caption, e.g. sneaker", compact=True)
         yield Line(classes="caption")
         yield ImageView(classes="large")
         yield LabelBars()
@@ -182,7 +182,7 @@ class WalkActions(Actions):
             if number is not None:
                 controller.walk_along(number)
 
-        hint = "1 is the strongest; the walk goes through this very point"
+        hint = "1 is the strongest; the walk passes through this point"
         now = str(controller.settings.direction)
         self.pane.app.push_screen(ValueScreen("Direction", now, hint, parse), done)
 
@@ -205,7 +205,7 @@ class WalkActions(Actions):
             if seeds is not None:
                 controller.blend(seeds)
 
-        hint = f"seeds mixed with {controller.seed} in equal parts, as in 7, 12; nothing for none"
+        hint = f"seeds mixed with {controller.seed} in equal parts, e.g. 7, 12; empty for none"
         now = ", ".join(map(str, controller.settings.blend))
         self.pane.app.push_screen(ValueScreen("Blend", now, hint, parse_seeds), done)
 
@@ -221,7 +221,7 @@ class WalkActions(Actions):
             if caption is not None:
                 controller.recaption(trace, caption, step)
 
-        title, hint = f"Caption from step {step} on", "the walk goes on under it"
+        title, hint = f"Caption from step {step} on", "the walk continues with it"
         self.pane.app.push_screen(ValueScreen(title, controller.prompt, hint, str.strip), done)
 
     def action_grid(self) -> None:

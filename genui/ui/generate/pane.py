@@ -31,7 +31,14 @@ from genui.ui.terminal import may_animate
 from genui.ui.traces.compare import Part
 from genui.ui.traces.controller import TraceController
 from genui.ui.traces.trees import Trace
-from genui.ui.widgets.base import LineInput, Pane, Timeline, escape_newlines, unescape_newlines
+from genui.ui.widgets.base import (
+    LineInput,
+    Pane,
+    Timeline,
+    bind_actions,
+    escape_newlines,
+    unescape_newlines,
+)
 
 
 class View(Vertical):
@@ -126,10 +133,7 @@ class TracePane(Pane):
         self.action_play, self.action_step = controller.play, controller.step
         self.action_ends = controller.ends
         self.action_reseed, self.action_fork = controller.reseed, controller.fork_here
-        for group in self.actions:  # a key's action is looked for on the pane that has the focus
-            for name in dir(group):
-                if name.startswith("action_"):
-                    setattr(self, name, getattr(group, name))
+        bind_actions(self, *self.actions)
 
     def compose(self) -> ComposeResult:
         yield self.view
@@ -152,8 +156,12 @@ class TracePane(Pane):
         self.classifying.paint()
 
     @property
+    def medium(self) -> str:
+        return self.controller.model.medium if self.controller.model is not None else ""
+
+    @property
     def trace(self) -> Trace[Any] | None:
-        """The one that is shown."""
+        """The trace that is shown."""
         return self.controller.trace
 
     # --- what the controller tells --------------------------------------------------------
@@ -241,8 +249,8 @@ class TracePane(Pane):
         self.remove_class("-editing")
         self.screen.set_focus(self)
 
-    @on(Timeline.Sought)
-    def _timeline_clicked(self, event: Timeline.Sought) -> None:
+    @on(Timeline.Clicked)
+    def _timeline_clicked(self, event: Timeline.Clicked) -> None:
         self.controller.seek(event.step)
 
     # --- what the view says where there is no frame ---------------------------------------
@@ -254,7 +262,7 @@ class TracePane(Pane):
             return "Choose a model in Models and press Enter"
         if controller.trace is not None and controller.trace.loading:
             return f"loading {clean_line(controller.model.name)} … {controller.waited:.0f} s"
-        return "Press space to begin"
+        return "Press space to start"
 
     def branch_place(self) -> tuple[int, int, str] | None:
         """Which branch is shown, of how many, and its label; None where there is but one."""

@@ -20,7 +20,6 @@ from genui.ui.generate.text import (
     TextView,
     mean_surprisal,
 )
-from genui.ui.settings import token_lines
 from genui.ui.traces.controller import Opening
 from genui.ui.widgets.dialogs import ValueScreen
 from genui.ui.widgets.roll import Roll
@@ -43,8 +42,7 @@ class RollView(TextView):
         yield Roll()
 
     def scroll_text(self, by: int) -> None:
-        """Other bars, without moving the playhead."""
-        self.query_one(Roll).scroll_bars(1 if by > 0 else -1)
+        self.query_one(Roll).scroll_text(by)
 
     def paint_trace(self) -> None:
         roll, caption = self.query_one(Roll), self.query_one(".caption", Static)
@@ -54,7 +52,7 @@ class RollView(TextView):
             roll.clear(self.pane.empty_text())
             return
         frames = trace.frames if self.held_at_cursor else trace.frames[: trace.position]
-        if roll.show_frames(trace.request.init, trace.seen_prompt, frames, trace.position):
+        if roll.show_frames(trace.request.init, trace.model_prompt, frames, trace.position):
             caption.update(self._caption(roll))
 
     def _caption(self, roll: Roll) -> str:
@@ -88,8 +86,8 @@ class RollActions(TextActions):
     """Notes of one's own in place of words."""
 
     inserts = (
-        "Notes of your own",
-        "one a step, in the order they are written: C4 or F#3, - holds, rest is silence",
+        "Insert notes",
+        "one a step, in order: C4 or F#3, - holds the note before, rest is silence",
     )
 
     def parse_insertion(self, text: str) -> str:
@@ -97,7 +95,7 @@ class RollActions(TextActions):
         for word in text.split():
             chorale.parse_token(word)
         if not text.split():
-            raise MisuseError("nothing was typed; Esc leaves the piece as it is")
+            raise MisuseError("nothing was typed; Esc cancels")
         return text
 
 
@@ -112,7 +110,7 @@ class Music(Listening):
         """Ask for a MIDI file to harmonise."""
         if not self._controller.has_model():
             return
-        hint = "a MIDI file: its highest part is harmonised; nothing: no melody is given"
+        hint = "a MIDI file, whose highest part is harmonised; empty for no melody"
         given = self._controller.opening.init
         path = given if isinstance(given, str) and not given.startswith(score.GIVEN) else ""
         self.pane.app.push_screen(ValueScreen("Melody", path, hint, _file), self.use_melody)
@@ -124,7 +122,7 @@ class Music(Listening):
             controller.opening = Opening(path or None)
             self.pane.acted()
             seed = controller.new_label()
-            controller.begin(f"round {clean_line(Path(path).name, 30)}" if path else seed)
+            controller.begin(f"harmonising {clean_line(Path(path).name, 30)}" if path else seed)
 
     def action_listen(self) -> None:
         """Hear what is written up to the playhead, or be silent."""
@@ -135,7 +133,11 @@ class Music(Listening):
         if trace is None or not trace.position:
             self.pane.say("no note is written yet: press space first")
             return
-        init, prompt, frames = trace.request.init, trace.seen_prompt, trace.frames[: trace.position]
+        init, prompt, frames = (
+            trace.request.init,
+            trace.model_prompt,
+            trace.frames[: trace.position],
+        )
 
         def wav() -> bytes:
             from genui.formats import midi
@@ -162,7 +164,7 @@ def _build(pane: TracePane) -> Parts:
     attention = AttentionActions(pane, controller)
     view = RollView(pane, controller, attention)
     actions = attention, RollActions(pane, controller, view), Music(pane, controller)
-    return Parts(controller, view, TextInspector(pane, controller, view, token_lines), actions)
+    return Parts(controller, view, TextInspector(pane, controller, view, "grammar"), actions)
 
 
 ROLL = PaneKind(

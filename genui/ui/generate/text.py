@@ -1,7 +1,7 @@
 """The Text pane: a model writes token by token, with the odds of each token beside the text."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rich.cells import cell_len
@@ -20,7 +20,7 @@ from genui.protocol.edits import inputs_at
 from genui.protocol.registry import KINDS
 from genui.ui.generate.actions import Actions
 from genui.ui.generate.pane import Inspector, PaneKind, Parts, TracePane, View
-from genui.ui.settings import Line, settings_content, text_lines, which
+from genui.ui.settings import settings_content, token_lines, which
 from genui.ui.traces.controller import TraceController
 from genui.ui.traces.trees import Lost, Trace, TraceReply
 from genui.ui.widgets.base import LineInput, set_border, unescape_newlines
@@ -63,7 +63,7 @@ class AttentionActions(Actions):
         self._on = False
         self.head = 0  # 0 is the average, then head by head
         self._heads: Heads | None = None  # the last answer
-        self._asked: tuple[int, int] | None = None  # the trace and step under way
+        self._pending: tuple[int, int] | None = None  # the trace and step under way
 
     @property
     def on(self) -> bool:
@@ -94,7 +94,7 @@ class AttentionActions(Actions):
     def action_head(self, by: int) -> None:
         """The next head of the attention, or the one before."""
         if self._heads is None or not self._on:
-            self.pane.say("press a first: [ ] walk through its heads")
+            self.pane.say("press a first: [ and ] change the head")
             return
         self.head = (self.head + by) % self._heads.count
         self.pane.paint()
@@ -111,25 +111,25 @@ class AttentionActions(Actions):
         name = self._heads.name(self.head) if self._heads is not None else "average"
         title = f"Attention · {name}"
         short = name.capitalize() if cell_len(title) > box.size.width - 2 else title
-        set_border(box, title=short, subtitle="[ ] heads · a the odds")
+        set_border(box, title=short, subtitle="[ ] heads · a odds")
 
     def _ask(self) -> str:
         """Ask the worker; returns why it cannot know, or "" where the answer will come."""
         trace = self._controller.trace
         if trace is None or trace.frame is None:
-            return "No token is at the cursor: press → for one"
+            return "No token at the cursor: press →"
         if trace.playing:
-            return "Press space to hold it: then the token at the cursor tells"
+            return "Press space to pause: then the attention is shown"
         if not trace.at_hand:
-            return "The worker does not have this text yet: press space to go on"
-        if self._asked is None:
-            self._asked = (trace.id, trace.position)
-            self.pane.session.attend(*self._asked)
+            return "The worker does not have this text yet: press space to continue"
+        if self._pending is None:
+            self._pending = (trace.id, trace.position)
+            self.pane.session.attend(*self._pending)
         return ""
 
     def take(self, reply: TraceReply) -> None:
         if isinstance(reply, Attention | Failed | Lost):
-            self._asked = None
+            self._pending = None
         if isinstance(reply, Attention):
             self._heads = Heads(reply)
             self.head = min(self.head, self._heads.count - 1)
@@ -217,7 +217,7 @@ class TextView(View):
 
     def scroll_text(self, by: int) -> None:
         """Scroll, without moving the playhead."""
-        self.query_one(CodeProse).scroll_relative(y=by, animate=False)
+        self.query_one(CodeProse).scroll_text(by)
 
     @property
     def held_at_cursor(self) -> bool:
@@ -235,7 +235,7 @@ class TextView(View):
         """Draw what was written, up to the playhead or, held, all of it."""
         prose = self.query_one(CodeProse)
         trace = self.controller.trace
-        if trace is None or not (trace.started or trace.frames or trace.seen_prompt):
+        if trace is None or not (trace.started or trace.frames or trace.model_prompt):
             self._painted = None
             self.code.result = None
             prose.writing = False
@@ -244,12 +244,7 @@ class TextView(View):
         if self._painted is not trace:
             self._change_text(prose, trace)
         held = self.held_at_cursor
-        end = len(trace.frames) if held else trace.position
-        written = prose.token_count
-        if written > end:
-            prose.truncate(end)
-        elif written < end:
-            prose.append_frames(trace.frames[written:end])
+        prose.show_frames(trace.frames if held else trace.frames[: trace.position])
         prose.writing = trace.playing or trace.computing
         prose.point(trace.position if held else None)
         self.code.check(prose)
@@ -262,8 +257,8 @@ class TextView(View):
     def _change_text(self, prose: CodeProse, trace: Trace[TextFrame]) -> None:
         """To that of another trace; what a fork shares with it stays as it is."""
         before, self._painted = self._painted, trace
-        given = trace.seen_prompt, trace.seen_suffix
-        if before is None or (before.seen_prompt, before.seen_suffix) != given:
+        given = trace.model_prompt, trace.model_suffix
+        if before is None or (before.model_prompt, before.model_suffix) != given:
             prose.begin(*given)
             return
         pairs = zip(before.frames[: prose.token_count], trace.frames, strict=False)
@@ -337,12 +332,13 @@ class TextInspector(Inspector):
         pane: TracePane,
         controller: TextController,
         view: TextView,
-        lines: Callable[[TextSettings, int], list[Line]],
+        without: str = "",
     ) -> None:
+        """`without` is a setting that is not shown."""
         super().__init__(pane)
         self._controller = controller
         self._view = view
-        self._lines = lines
+        self._without = without
         self._odds_of: TextFrame | None = None  # the frame in the candidates
 
     def compose(self) -> ComposeResult:
@@ -357,7 +353,8 @@ class TextInspector(Inspector):
 
     def paint(self) -> None:
         self.paint_odds()
-        lines = self._lines(self._controller.settings, self._controller.seed)
+        controller = self._controller
+        lines = token_lines(controller.settings, controller.seed, self._without)
         content = settings_content(lines, self.pane.tuning.touched)
         self.query_one(".settings-lines", Static).update(content)
 
@@ -397,8 +394,8 @@ class TextActions(Actions):
     """Choosing another token, writing at the cursor, and scrolling."""
 
     inserts = (
-        "Your own words",
-        "written after the token at the cursor, then the model goes on; \\n is a new line",
+        "Insert text",
+        "inserted after the token at the cursor; the model continues; \\n is a new line",
     )
 
     def __init__(self, pane: TracePane, controller: TextController, view: TextView) -> None:
@@ -414,7 +411,7 @@ class TextActions(Actions):
         """Code by the kind of its words, or by how surprising its tokens were."""
         code = self._view.code
         if not code.is_code:
-            self.pane.say("only code is coloured by the kind of its words")
+            self.pane.say("only models of code have syntax colours")
             return
         code.by_surprise = not code.by_surprise
         self.pane.paint()
@@ -468,7 +465,7 @@ class TextActions(Actions):
     def parse_insertion(self, text: str) -> str:
         """What was typed to insert. Raises MisuseError where it is nothing."""
         if not text:
-            raise MisuseError("nothing was typed; Esc leaves the text as it is")
+            raise MisuseError("nothing was typed; Esc cancels")
         return unescape_newlines(text)
 
     def _write(self, text: str) -> None:
@@ -487,7 +484,7 @@ class TextActions(Actions):
             return None
         self._hold(trace)
         if trace.frame is None:
-            self.pane.say("no token is at the cursor: press → for one")
+            self.pane.say("no token at the cursor: press →")
         return trace.frame
 
     def _hold(self, trace: Trace[Any]) -> None:
@@ -518,7 +515,7 @@ def _build(pane: TracePane) -> Parts:
     )
     attention = AttentionActions(pane, controller)
     view = TextView(pane, controller, attention)
-    inspector = TextInspector(pane, controller, view, text_lines)
+    inspector = TextInspector(pane, controller, view)
     return Parts(controller, view, inspector, (attention, TextActions(pane, controller, view)))
 
 

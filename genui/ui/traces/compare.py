@@ -1,4 +1,7 @@
-"""Where traces differ, how much two images do, and what another model is asked. Pure."""
+"""Traces side by side: where they differ, how much two images do, and a shared timeline.
+
+Nothing here draws or sends anything by itself.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,58 +22,49 @@ PARTS: dict[Part, str] = {
 }
 
 
-class Gap(NamedTuple):
-    """How far apart two images are."""
+class Difference(NamedTuple):
+    """How much two images differ."""
 
-    share: float  # of the pixels: those that differ at all
+    share: float  # of the pixels, those that differ at all
     mean: float  # absolute difference of a colour value, 0 to 255
 
+    @property
+    def words(self) -> str:
+        """`12.5 % of pixels differ, mean difference 3.4 of 255`."""
+        if not self.share:
+            return "no pixel differs"
+        share = f"{100 * self.share:.3g} % of pixels differ"
+        return f"{share}, mean difference {self.mean:.3g} of 255"
 
-def same(one: Frame, other: Frame) -> bool:
-    """Whether two frames came to the same: the token and its text, or the noisy image's bytes."""
-    return one.identity == other.identity
 
-
-def parting(columns: Sequence[Sequence[Frame]]) -> int | None:
+def differing_step(columns: Sequence[Sequence[Frame]]) -> int | None:
     """The first step at which the traces are not all the same; None where they are so far.
 
     Each is its frames in order, all from the same first step on.
     """
-    # A branch shares the very frames of its parent, so most are the same object.
+    # A branch shares the frames of its parent, so most are the same object.
     for frames in zip(*columns, strict=False):
         first = frames[0]
-        if any(frame is not first and not same(first, frame) for frame in frames[1:]):
+        others = (frame for frame in frames[1:] if frame is not first)
+        if any(frame.identity != first.identity for frame in others):
             return first.step
     return None
 
 
-def in_common(columns: Sequence[Sequence[Frame]]) -> int:
-    """The last step that all of them have a frame of; 0 where one has none."""
-    return min((frames[-1].step if frames else 0 for frames in columns), default=0)
-
-
-def gap(one: ImageFrame, other: ImageFrame, part: Part) -> Gap | None:
-    """How far apart that part of two frames is; None for images of different sizes."""
+def image_difference(one: Any, other: Any, part: Part) -> Difference | None:
+    """How much that part of two ImageFrames differs; None for images of different sizes."""
     sizes = [(frame.images, frame.width, frame.height) for frame in (one, other)]
     if sizes[0] != sizes[1]:
         return None
     from genui.formats.image import clip_pixels, difference
 
-    found = difference([*clip_pixels(one, part)], [*clip_pixels(other, part)])
-    assert found is not None, "equal sizes can be compared"
-    return Gap(found[0], found[2])
-
-
-def gap_words(found: Gap) -> str:
-    """`12.5 % of pixels differ, mean difference 3.4 of 255`."""
-    if not found.share:
-        return "no pixel differs"
-    share = 100 * found.share
-    return f"{share:.3g} % of pixels differ, mean difference {found.mean:.3g} of 255"
+    measures = difference([*clip_pixels(one, part)], [*clip_pixels(other, part)])
+    assert measures is not None, "equal sizes can be compared"
+    return Difference(measures[0], measures[2])
 
 
 def token_words(frames: Sequence[Frame | None]) -> str:
-    """`: ‘the’ and ‘my’`, of two tokens that differ; else nothing."""
+    """`: ‘the’ and ‘my’` for two tokens; "" for anything else."""
     texts = [frame.text for frame in frames if isinstance(frame, TextFrame)]
     if len(frames) != 2 or len(texts) != 2:
         return ""
@@ -79,9 +73,9 @@ def token_words(frames: Sequence[Frame | None]) -> str:
 
 
 def for_model(trace: Trace[Any], model: str) -> protocol.Start:
-    """What asks `model` for the same: prompt, seed, settings and edits.
+    """The request of the same trace from another model: prompt, seed, settings and edits.
 
-    A token that was chosen by hand is asked for as its text.
+    A token that was chosen by hand becomes its text.
     """
     edits = []
     for at in trace.request.edits:
@@ -92,17 +86,17 @@ def for_model(trace: Trace[Any], model: str) -> protocol.Start:
     return replace(trace.request, model=model, edits=tuple(edits))
 
 
-# --- Traces that move along one timeline together. Pure: it asks nobody and draws nothing -----
+# --- Traces that move along one timeline together ---------------------------------------------
 
 
 @dataclass
 class Column:
-    """A trace and what it is called; `branch` is its number where it is one of the pane's."""
+    """A trace and its label; `branch` is its number where it is a branch of the pane."""
 
     trace: Trace[Any]
     label: str
     branch: int | None = None
-    fault: str = ""  # why it could not go on
+    fault: str = ""  # why it stopped
 
     def frame_at(self, step: int) -> Frame | None:
         """Its frame at that step, or its last where it ends before."""
@@ -111,8 +105,8 @@ class Column:
 
 
 @dataclass
-class InStep:
-    """The columns, the step that is shown in all of them, and the one to get to."""
+class SharedTimeline:
+    """The columns, the step that is shown in all of them, and the step to go to."""
 
     columns: tuple[Column, ...]
     goal: int = 0
@@ -125,8 +119,8 @@ class InStep:
         return [column.trace for column in self.columns]
 
     @property
-    def _going(self) -> list[Trace[Any]]:
-        """Those that nothing is wrong with; the others hold nobody up."""
+    def _usable(self) -> list[Trace[Any]]:
+        """Those without a fault; the others are not waited for."""
         return [column.trace for column in self.columns if not column.fault] or self.traces
 
     @property
@@ -137,23 +131,23 @@ class InStep:
     @property
     def total(self) -> int:
         """The last step of the longest."""
-        return max(trace.total for trace in self._going)
+        return max(trace.total for trace in self._usable)
 
     @property
     def available(self) -> int:
-        """The last step that can be shown in all of them; one that has ended waits at its end."""
-        short = [trace.computed for trace in self._going if trace.computed < trace.total]
+        """The last step that can be shown in all of them; one that has ended stays at its end."""
+        short = [trace.computed for trace in self._usable if trace.computed < trace.total]
         return min(short, default=self.total)
 
     # --- what the user does -------------------------------------------------------------
 
     def play(self) -> None:
-        """Play on, or hold; from the end, again from the start."""
+        """Play, or pause; from the end, again from the start."""
         self.playing = not self.playing
         if self.playing and self.position >= self.total:
             self.position = 0
         for column in self.columns:
-            column.fault = ""  # it may go better this time
+            column.fault = ""  # try again
         self.goal = self.total if self.playing else self.position
 
     def step(self, by: int) -> None:
@@ -161,20 +155,20 @@ class InStep:
         self.seek((self.position if self.playing or by < 0 else self.goal) + by)
 
     def seek(self, step: int) -> None:
-        """Go to that step and stay there; forward as soon as all have it."""
+        """Go to that step and stop there, as soon as all have it."""
         self.playing = False
         self.goal = max(0, min(step, self.total))
         self.position = min(self.goal, self.available)
 
-    def hold(self) -> None:
-        """Stay here."""
+    def pause(self) -> None:
+        """Stop here."""
         self.playing = False
         self.goal = self.position
 
-    # --- what comes -----------------------------------------------------------------------
+    # --- new frames -----------------------------------------------------------------------
 
-    def aim(self) -> Iterator[Trace[Any]]:
-        """The traces that can go on, each told how far: the worker is to be asked for it."""
+    def set_goals(self) -> Iterator[Trace[Any]]:
+        """Set the goal of each trace, and yield those that the worker can be asked for."""
         if self.playing:
             self.goal = self.total
         for column in self.columns:
@@ -183,11 +177,11 @@ class InStep:
                 continue
             trace.goal = min(self.goal, trace.total)
             if not trace.frames and not trace.first:
-                trace.goal = max(1, trace.goal)  # the noise it begins from is to be seen
+                trace.goal = max(1, trace.goal)  # for the noise that it starts from
             yield trace
 
     def tick(self, ticks_to_catch_up: float) -> bool:
-        """Move on by a tick's share of what is behind. Returns whether it moved."""
+        """Move the playhead towards the newest frame. Returns whether it moved."""
         before, available = self.position, self.available
         if not self.playing:
             self.position = max(before, min(self.goal, available))
@@ -198,20 +192,20 @@ class InStep:
         return self.position != before
 
     def compare(self) -> None:
-        """Look where they begin to differ, among what has come."""
-        self.differs_at = parting([trace.frames for trace in self.traces])
+        """Find the first step at which they differ."""
+        self.differs_at = differing_step([trace.frames for trace in self.traces])
 
     @property
     def in_common(self) -> int:
-        """The last step that has come in all of them."""
-        return in_common([trace.frames for trace in self.traces])
+        """The last step that all of them have a frame of; 0 where one has none."""
+        return min((t.frames[-1].step if t.frames else 0 for t in self.traces), default=0)
 
 
 # --- Traces that a window owns while it is open -----------------------------------------------
 
 
 class Columns:
-    """Takes the replies about its traces for `window`, and gives the traces back to `pane`."""
+    """Receives the replies about its traces for `window`, and returns the traces to `pane`."""
 
     def __init__(
         self, session: Worker, window: Any, pane: Any, columns: Sequence[Column], part: Part
@@ -225,22 +219,22 @@ class Columns:
         self.is_open = True
 
     def take_over(self) -> None:
-        """From now on the replies go to the window."""
+        """Have the replies sent to the window."""
         for column in self.columns:
             self._session.hand_over(column.trace.id, self._window)
 
     def ask(self, trace: Trace[Any]) -> None:
-        """Ask for what the trace needs next; nothing once the window is left."""
+        """Send what the trace needs next, while the window is open."""
         if self.is_open:
             self._session.ask(self._window, trace)
 
     def close(self, taken: Column | None) -> None:
-        """The window is left, maybe with one of the columns."""
+        """Return the traces; one of the columns may have been taken."""
         self.is_open = False
         self.give_back(self.columns, taken)
 
     def give_back(self, columns: Iterable[Column], taken: Column | None = None) -> None:
-        """The pane's own traces, and what is taken, go to the pane; the others are closed."""
+        """Return the pane's own traces and the taken one to the pane; close the others."""
         for column in columns:
             trace = column.trace
             if column.branch is not None or column is taken:
@@ -252,7 +246,7 @@ class Columns:
                 trace.lose()
 
     def take(self, reply: TraceReply, now: float) -> str | None:
-        """A reply; None where it is about no column, else a line to be said, or "".
+        """Apply a reply. Returns a line for the user, or ""; None where no column is meant.
 
         `now` is in seconds.
         """
@@ -278,25 +272,25 @@ class Columns:
         return line
 
     def next_part(self) -> None:
-        """The predicted image, the noisy image or the noise: the next of them."""
+        """The next view: the predicted x₀, the noisy image or the noise."""
         parts = tuple(PARTS)
         self.part = parts[(parts.index(self.part) + 1) % len(parts)]
 
     def frames(self, places: Sequence[int]) -> int:
-        """Frames of the clips at these steps, one a column; 1 of images."""
+        """Frames of the clips at these steps, one a column; 1 for images."""
         shown = [column.frame_at(at) for column, at in zip(self.columns, places, strict=True)]
         return max((f.images for f in shown if isinstance(f, ImageFrame)), default=1)
 
 
-# --- The frame of a clip that is shown, and whether the clip goes on by itself ----------------
+# --- The frame of a clip that is shown, and whether the clip plays -----------------------------
 
 ROUNDS = 20
-"""Times that a clip plays by itself after the last key: then it rests, and nothing is sent."""
+"""Times that a clip plays after the last key; then it stops, and nothing is sent."""
 
 
 @dataclass
 class ClipHead:
-    """A place among the frames of a clip. An image is a clip of one frame, and stands still."""
+    """A place among the frames of a clip. An image is a clip of one frame, and never moves."""
 
     at: int = 0
     held: bool = False
@@ -307,7 +301,7 @@ class ClipHead:
         return frames > 1 and not self.held and self._rounds > 0
 
     def tick(self, frames: int) -> bool:
-        """A frame on, and from the last to the first; whether it moved."""
+        """The next frame; after the last comes the first. Returns whether it moved."""
         if not self.moving(frames):
             return False
         self.at = (self.at + 1) % frames
@@ -316,20 +310,20 @@ class ClipHead:
         return True
 
     def step(self, by: int, frames: int) -> None:
-        """Hold the clip, and go that many frames on or back, round and round."""
+        """Pause the clip, and move by that many frames, round and round."""
         self.held = True
         self.at = (self.at + by) % frames
 
     def hold(self, held: bool) -> None:
-        """Hold the clip, or let it go on."""
+        """Pause the clip, or play it."""
         self.held = held
         self._rounds = ROUNDS
 
     def again(self) -> None:
-        """Something new is shown: as many rounds as at first, from where it is."""
+        """Something new is shown: play as many rounds as at first."""
         self._rounds = ROUNDS
 
     def words(self, frames: int) -> str:
-        """`frame  7/16 ▸`, or with ‖ where it stands; as wide at every frame."""
+        """`frame  7/16 ▸`, or with ‖ where it is paused; of one width."""
         mark = "▸" if self.moving(frames) else "‖"
         return f"frame {self.at % frames + 1:>{len(str(frames))}}/{frames} {mark}"

@@ -139,7 +139,7 @@ class TraceController(Generic[F, S]):
         self.seed = 1
         self.settings: S = settings
         self.opening = Opening()
-        self.asked_at = 0.0  # when the worker was asked to begin a trace
+        self.requested_at = 0.0  # when the worker was asked to begin a trace
         self._steps = steps
         self._blank = blank  # the first prompt, where no recipe has a better one
         self._usual = UsualSettings(settings)
@@ -324,10 +324,10 @@ class TraceController(Generic[F, S]):
         if trace is None:
             return None
         if trace.frame is None:
-            self.listener.say(f"nothing to {verb} yet: space begins, then press this again")
+            self.listener.say(f"nothing to {verb} yet: press space, then this key again")
             return None
         if not trace.at_hand:
-            self.listener.say("the worker does not have this step yet: press space to go on")
+            self.listener.say("the worker does not have this step yet: press space to continue")
             return None
         return trace
 
@@ -491,9 +491,9 @@ class TraceController(Generic[F, S]):
 
     def _ask(self) -> None:
         if self.trace is not None and self.session.ask(self.listener, self.trace) == "start":
-            self.asked_at = self._clock()
+            self.requested_at = self._clock()
 
     @property
     def waited(self) -> float:
         """Seconds since the worker was asked to begin a trace."""
-        return self._clock() - self.asked_at
+        return self._clock() - self.requested_at

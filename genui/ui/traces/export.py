@@ -2,8 +2,8 @@
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,6 @@ from genui.formats.trees import (
     load_tree,
     save_tree,
 )
-from genui.protocol import ImageFrame, PointsFrame
 from genui.protocol.edits import inputs_at
 from genui.protocol.registry import kind_of_trace, resolve
 from genui.runs.models import ModelInfo, find_model
@@ -58,7 +57,7 @@ def recipe_for(
         model=trace.request.model,
         family="",
         medium="",
-        prompt=trace.seen_prompt,
+        prompt=trace.model_prompt,
         total_steps=trace.total,
         fingerprint=trace.fingerprint,
     )
@@ -67,7 +66,7 @@ def recipe_for(
 
 def sample_of(trace: Trace[Any]) -> Sample:
     """The frames that are here, as files are written from them."""
-    prompt, suffix = clean(trace.seen_prompt), clean(trace.seen_suffix)
+    prompt, suffix = clean(trace.model_prompt), clean(trace.model_suffix)
     return Sample(trace.request.seed, prompt, tuple(trace.frames), suffix)
 
 
@@ -176,7 +175,7 @@ def opened(path: Path) -> tuple[SavedTree, ModelInfo]:
             return saved, family_named(saved.recipe.model)
         return saved, find_model(saved.recipe.model)
     except GenuiError as error:
-        raise GenuiError(f"{sanitize(path.name)}: its model is not here ({error})") from None
+        raise GenuiError(f"{sanitize(path.name)}: its model is missing ({error})") from None
 
 
 def graft(saved: SavedTree, tree: trees.Tree[Any]) -> None:
@@ -185,7 +184,7 @@ def graft(saved: SavedTree, tree: trees.Tree[Any]) -> None:
     Nothing is computed: a branch begins by its recipe, from its first step, once it is
     looked at.
     """
-    first = 1 if isinstance(saved.recipe.settings, protocol.TextSettings) else 0
+    first = kind_of_trace("", saved.recipe.settings).first_step
     numbers: dict[int, int] = {}
     for branch in saved.branches:
         if not branch.label and branch.parent >= 0:
@@ -221,14 +220,16 @@ class Format:
     shows: Shows
     still: bool = False  # of the step shown alone
     shrink: int = 0  # images: enlarged, and then so many times smaller; 0: as they are
+    find_step: Callable[[Sequence[Any], int], int] = field(default=lambda frames, step: step)
+    """`find_step(frames, step)` is the step that is written for `still`."""
 
     def view(self, frames: Sequence[Any], step: int, part: Part) -> View:
         """The view of a trace's frames: as the pane has it, and large enough to be seen."""
         first, scale = frames[0], 1
         steps: tuple[int, ...] = ()
         if self.still:
-            steps = (last_plane_step(frames, step) if isinstance(first, PointsFrame) else step,)
-        if self.shrink and isinstance(first, ImageFrame):
+            steps = (self.find_step(frames, step),)
+        if self.shrink:
             large = max(1, min(_MOST_SCALE, _SIDE // max(first.width, first.height)))
             scale = max(1, large // self.shrink)
         if self.shows == "sound":
@@ -273,9 +274,10 @@ SOUNDS = (
 PLANES = (
     Format("gif", ".gif", "the training, moving, 256 colours", "animation"),
     Format("apng", ".apng", "the training, moving, all colours", "animation"),
-    Format("png", ".png", "the plane as it was last looked at, up to step {step}",
-        "frame", still=True),
-    Format("csv", ".csv", "the samples of that step, x,y a line", "frame", still=True),
+    Format("png", ".png", "the plane as last computed, up to step {step}",
+        "frame", still=True, find_step=last_plane_step),
+    Format("csv", ".csv", "the samples of that step, x,y a line", "frame", still=True,
+        find_step=last_plane_step),
     Format("trace", ".trace", "the branches, to open again; no images", "tree"),
 )  # fmt: skip
 TEXTS = (
@@ -295,9 +297,15 @@ def formats(trace: Trace[Any]) -> tuple[Format, ...]:
     """What a trace of its kind can be written as; what plug-ins write comes last."""
     own: Any = resolve(kind_of_trace(trace.medium, trace.request.settings).exports)
     added = codecs_for(trace.medium) if trace.medium else []
+    frame = next((form for form in own if form.shows == "frame"), own[0])
     return *own, *(
         Format(
-            codec.suffix[1:], codec.suffix, codec.title, codec.shows, still=codec.shows == "frame"
+            codec.suffix[1:],
+            codec.suffix,
+            codec.title,
+            codec.shows,
+            still=codec.shows == "frame",
+            find_step=frame.find_step,
         )
         for codec in added
     )
@@ -344,7 +352,7 @@ class Export:
         trace = self.trace
         sample = sample_of(trace)
         if not sample.frames:
-            raise GenuiError("no step is here yet to write: press space in the pane first")
+            raise GenuiError("no step is computed yet: press space in the pane first")
         view = form.view(sample.frames, self.step, self.part)
         if view.kind == "film":
             view = replace(view, steps=film_steps([sample]))
@@ -367,7 +375,7 @@ def check_path(path: Path, form: Format) -> None:
         raise MisuseError(f"{show(path)}: is a folder; name a file in it")
     if not path.parent.is_dir():
         raise MisuseError(
-            f"{show(path)}: there is no folder {show(path.parent)}; make it, or name another"
+            f"{show(path)}: there is no folder {show(path.parent)}; create it, or name another"
         )
 
 
@@ -391,9 +399,9 @@ def sheet_target(text: str) -> Path:
     if path.suffix.lower() != ".png":
         raise MisuseError(f"'{clean_line(text, 60)}': a contact sheet is an image; end it in .png")
     if os.path.lexists(path):
-        raise MisuseError(f"{show(path)}: is there already; name another file")
+        raise MisuseError(f"{show(path)}: exists already; name another file")
     if not os.path.isdir(path.parent):
-        raise MisuseError(f"{show(path)}: there is no such folder; make it first")
+        raise MisuseError(f"{show(path)}: there is no such folder; create it first")
     return path
 
 

@@ -40,10 +40,10 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
 
     def refusal(self, setting: str) -> str:
         if setting == "eta" and SAMPLERS[self.settings.sampler].noise != "eta":
-            return "eta is of DPM++ and DDIM: press s until the sampler is one of them"
+            return "eta applies to DPM++ and DDIM only: press s to choose one"
         if setting == "autoguidance" and not (self.model and self.model.guided):
             name = clean_line(self.model.name, 24) if self.model else "no model"
-            return f"{name} has no weaker copy of itself: autoguidance needs one"
+            return f"{name} has no guide model: autoguidance needs one"
         return ""
 
     # --- beginning ----------------------------------------------------------------------
@@ -88,7 +88,7 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
             opening = Opening(init, forward=True, name="this image")
         self.open(opening)
         self.listener.say(
-            f"noise is added to {opening.title}: f denoises from any step, u leaves the process"
+            f"noise is added to {opening.title}: f denoises from any step, u ends the process"
         )
         return "x"
 
@@ -121,8 +121,10 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
         noise = AddNoise(to=to)
         first = noise if seeds else protocol.SetSeed(self.seed)
         self.fork(first, f"noise back to {to}, seed {self.seed}", then=None if seeds else noise)
-        why = "it is finished" if trace.finished else "this sampler draws no noise on the way"
-        self.listener.say(f"{why}: other noise was added, back to step {to}, and denoised again")
+        why = "it is finished" if trace.finished else "this sampler adds no noise"
+        self.listener.say(
+            f"{why}: noise was added back to the level of step {to}, and denoised again"
+        )
 
     def varies(self, setting: str) -> bool:
         """Whether that setting varies along the grid."""
@@ -136,7 +138,7 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
     def _denoise(self, trace: Trace[ImageFrame]) -> None:
         step = trace.position
         if step == 0:
-            self.listener.say("there is no noise yet to take away: go a step forward first")
+            self.listener.say("there is no noise yet: go a step forward first")
         else:
             self.fork(Denoise(), f"denoise from {step}")
 
@@ -146,10 +148,10 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
         if trace is None or trace.frame is None:
             return None
         if rises(trace.request, trace.position):
-            self.listener.say("the forward process adds noise by itself: f denoises from here")
+            self.listener.say("this is the forward process: f denoises from here")
             return None
         if schedule_step(trace.request, trace.position) == 0:
-            self.listener.say("this is pure noise still: go some steps forward first")
+            self.listener.say("this is still pure noise: go some steps forward first")
             return None
         return trace
 

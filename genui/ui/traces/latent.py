@@ -89,7 +89,7 @@ class LatentController(TraceController[ImageFrame, LatentSettings]):
         if self.directions:
             self.walk_along((self.settings.direction - 1 + by) % self.directions + 1)
         elif self.needed() is not None:
-            self.listener.say("the first image is still to come: then its directions are known")
+            self.listener.say("the directions are not known yet: wait for the first image")
 
     def walk_along(self, number: int) -> None:
         """Along that direction: through this point, or from it on where the walk has turned."""

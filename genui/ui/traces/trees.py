@@ -54,13 +54,13 @@ class Trace(Generic[F]):
     playing: bool = False
     started: bool = False  # the worker knows it
     note: str = ""
-    seen_prompt: str = ""  # the prompt as the model saw it, once it is begun
-    seen_suffix: str = ""  # what stands after the text, where it goes into a gap
+    model_prompt: str = ""  # the prompt as the model saw it, once it is begun
+    model_suffix: str = ""  # what stands after the text, where it goes into a gap
     fingerprint: str = ""  # of the weights, once it is begun
     medium: str = ""  # of the model, where it is known
     reached: int = 0  # the last step the worker has computed
     _opening_due: bool = False  # the edited frame at `forked_at` is still to come
-    _asked_to: int | None = None  # the last step of the Advance under way
+    _advance_to: int | None = None  # the last step of the Advance under way
     _cancelling: bool = False
     _arrivals: deque[tuple[float, int]] = field(default_factory=deque)
 
@@ -80,9 +80,9 @@ class Trace(Generic[F]):
             frames=self.frames[: max(0, step + 1 - self.first)],
             position=step,
             goal=step,
-            seen_prompt=self.seen_prompt,
+            model_prompt=self.model_prompt,
             medium=self.medium,
-            seen_suffix=self.seen_suffix,
+            model_suffix=self.model_suffix,
             _opening_due=self.first == 0,
         )
 
@@ -105,7 +105,7 @@ class Trace(Generic[F]):
     @property
     def computing(self) -> bool:
         """Whether the worker is at it."""
-        return self._asked_to is not None
+        return self._advance_to is not None
 
     @property
     def loading(self) -> bool:
@@ -143,7 +143,7 @@ class Trace(Generic[F]):
         """The worker has it; play on to the total it names."""
         self.started = True
         self.note = started.note
-        self.seen_prompt, self.seen_suffix = started.prompt, started.suffix
+        self.model_prompt, self.model_suffix = started.prompt, started.suffix
         self.fingerprint = started.fingerprint
         self.medium = started.medium or self.medium
         self.reached = started.step
@@ -169,7 +169,7 @@ class Trace(Generic[F]):
 
     def idle(self, idle: protocol.Idle) -> None:
         """An Advance ended. At the trace's own end there is nothing more to play."""
-        self._asked_to = None
+        self._advance_to = None
         self._cancelling = False
         longer = idle.total > self.total
         self.total = self.computed if idle.reason == "finished" else idle.total or self.total
@@ -180,7 +180,7 @@ class Trace(Generic[F]):
         self.id = 0
         self.started = False
         self.reached = 0
-        self._asked_to = None
+        self._advance_to = None
         self._cancelling = False
         self.pause()
 
@@ -191,8 +191,8 @@ class Trace(Generic[F]):
         if not self.started:
             wanted = self.goal > self.computed or self._opening_due
             return self._beginning() if self.id == 0 and wanted else None
-        if self._asked_to is not None:
-            if self.goal < self._asked_to and not self._cancelling and not self._shows_ahead():
+        if self._advance_to is not None:
+            if self.goal < self._advance_to and not self._cancelling and not self._shows_ahead():
                 self._cancelling = True
                 return "cancel"
             return None
@@ -200,7 +200,7 @@ class Trace(Generic[F]):
         if self._opening_due and self.reached < self.forked_at:
             after = self.forked_at - 1  # begun by itself: its first frame comes on the way
         if self.goal > after:
-            self._asked_to = self.goal
+            self._advance_to = self.goal
             return (after, self.goal - after)
         return None
 
@@ -211,7 +211,7 @@ class Trace(Generic[F]):
 
     def _shows_ahead(self) -> bool:
         """The Advance under way has delivered all it was asked for; only its Idle is to come."""
-        return self._asked_to is not None and self.computed >= self._asked_to
+        return self._advance_to is not None and self.computed >= self._advance_to
 
     def tick(self, seconds_left: float, ticks_a_second: float) -> bool:
         """Move the playhead on by a frame's time. Returns whether it moved.

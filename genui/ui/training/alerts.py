@@ -75,7 +75,7 @@ class AlertBook:
         self.entries: list[AlertEntry] = []
         self._opened = opened
         self._alerts: dict[RunDir, Alerts] = {}
-        self._seen: set[RunDir] = set()  # what is new in these happens now
+        self._looked_at: set[RunDir] = set()  # what is new in these happens now
 
     def look(self, view: RunView) -> list[AlertEntry]:
         """The fresh alerts of a run as it is now. For a thread."""
@@ -84,8 +84,8 @@ class AlertBook:
         run, name = view.summary.run, clean_line(view.summary.info.name, 40)
         alerts = self._alerts.setdefault(run, Alerts())
         found = alerts.look(view.summary, view.series, whole=True)
-        now = run in self._seen
-        self._seen.add(run)
+        now = run in self._looked_at
+        self._looked_at.add(run)
         known = {(one.run, one.alert.kind, one.alert.step) for one in self.entries}
         entries = [
             AlertEntry(run, name, one, now or one.time >= self._opened)
@@ -98,7 +98,7 @@ class AlertBook:
     def forget(self, run: RunDir) -> None:
         """Let go of what was learnt of a run's points; its alerts stay in the list."""
         self._alerts.pop(run, None)
-        self._seen.discard(run)
+        self._looked_at.discard(run)
 
 
 # --- Looking at the runs, and telling what is new ---------------------------------------------
@@ -159,12 +159,12 @@ class AlertDesk:
                     if (view := self._views.get(run)) is not None:
                         fresh = await asyncio.to_thread(self.book.look, view)
                         if fresh:
-                            await self._tell(fresh)
+                            await self._announce(fresh)
                 await asyncio.sleep(GATHER)
         finally:
             self._working = False
 
-    async def _tell(self, fresh: Sequence[AlertEntry]) -> None:
+    async def _announce(self, fresh: Sequence[AlertEntry]) -> None:
         kind: Literal["error", "note"] = "error" if any(one.bad for one in fresh) else "note"
         line = " · ".join([fresh[0].line, *(one.alert.line for one in fresh[1:])])
         self._app.screen.post_message(messages.Say(line, kind))
@@ -184,7 +184,7 @@ class AlertDesk:
 
 # --- The list ---------------------------------------------------------------------------------
 
-EMPTY = "Nothing to tell so far: no NaN, divergence, collapse, stall, crash or finish"
+EMPTY = "No alerts so far: no NaN, divergence, collapse, stall, crash or finish"
 
 
 class AlertsScreen(Window["AlertEntry | None"]):
@@ -206,35 +206,29 @@ class AlertsScreen(Window["AlertEntry | None"]):
             yield RowList()
 
     def on_mount(self) -> None:
-        self._write_title()
-        keys = "⏎ go there · esc cancel" if self._entries else "esc cancel"
-        self.query_one(".window").border_subtitle = keys
+        self._write_titles()
         rows = self.query_one(RowList)
         rows.set_rows([_row(at, entry) for at, entry in enumerate(self._entries)], EMPTY)
         rows.focus()
 
-    def _write_title(self) -> None:
-        quiet = self._desk.quiet
-        title = "Alerts, silent (B lets them ring)" if quiet else "Alerts (B silences them)"
-        self.query_one(".window").border_title = title
+    def _write_titles(self) -> None:
+        title = "Alerts, silent (B: ring)" if self._desk.quiet else "Alerts (B: silent)"
+        self.set_titles(title, "⏎ go there · esc cancel" if self._entries else "esc cancel")
 
     async def action_bell(self) -> None:
         await self.run_action("app.ringing")
-        self._write_title()
+        self._write_titles()
 
     @on(RowList.Opened)
     def action_take(self) -> None:
         if chosen := self.query_one(RowList).chosen:
             self.leave(self._entries[int(chosen)])
 
-    def action_leave(self) -> None:
-        self.leave(None)
-
 
 def _row(number: int, entry: AlertEntry) -> Row:
     sign, kind = _SIGNS[entry.alert.kind]
     when = time.strftime("%H:%M", time.localtime(entry.alert.time))
-    right = when if entry.fresh else f"{when}, before"
+    right = when if entry.fresh else f"{when}, earlier"
     return Row(str(number), entry.line, right, sign, kind)
 
 

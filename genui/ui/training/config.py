@@ -11,7 +11,6 @@ from rich.style import Style
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.strip import Strip
 
@@ -19,8 +18,8 @@ from genui.base import numbers
 from genui.base.errors import MisuseError
 from genui.base.text import clean_line
 from genui.ui.training.model import Snapshot, pattern
-from genui.ui.training.rows import SEARCH_KEY, RowScroller, SearchLine
-from genui.ui.widgets.base import DeafWhenLeaving, Framed, set_border, strip_of
+from genui.ui.training.rows import SEARCH_KEY, RowScroller, SearchLine, SidePanel
+from genui.ui.widgets.base import set_border, strip_of
 
 # --- Configurations as lines of text ----------------------------------------------------------
 
@@ -83,7 +82,7 @@ def settings(configs: Sequence[Mapping[str, Any]]) -> list[Setting]:
 
 # --- The rows as they are drawn: a column for each run ----------------------------------------
 
-NO_SETTINGS = "No settings are known of this run"
+NO_SETTINGS = "No settings are known for this run"
 _WIDEST_KEY = 0.45  # of the width
 _LEAST_COLUMN = 8  # cells
 _GAP = 2
@@ -171,17 +170,16 @@ def _padded(text: str, width: int) -> str:
 
 # --- The panel --------------------------------------------------------------------------------
 
-NO_MATCH = "No setting matches. / and Esc show all of them"
+NO_MATCH = "No setting matches: / then Esc shows all"
 
 
-class ConfigPanel(DeafWhenLeaving, Framed, Vertical):
+class ConfigPanel(SidePanel):
     """Key and value of every setting, to scroll and to filter."""
 
-    DEFAULT_CSS = "ConfigPanel { width: 1fr; height: 1fr; }"
     BINDINGS: ClassVar[list[BindingType]] = [SEARCH_KEY]
 
     def __init__(self) -> None:
-        super().__init__(classes="box")
+        super().__init__()
         self._table = SettingRows()
         self._shown: object = None
         self._names: list[str] = []
@@ -203,10 +201,10 @@ class ConfigPanel(DeafWhenLeaving, Framed, Vertical):
         self._table.focus()
 
     def on_descendant_focus(self) -> None:
-        self._tell()
+        self._write_border()
 
     def on_descendant_blur(self) -> None:
-        self.call_later(self._tell)
+        self.call_later(self._write_border)
 
     def show(self, shown: Snapshot) -> None:
         """A run's settings are the same at every step: the cursor changes nothing here."""
@@ -225,11 +223,6 @@ class ConfigPanel(DeafWhenLeaving, Framed, Vertical):
         """Type which settings to show."""
         self.query_one(SearchLine).open()
 
-    @on(SearchLine.Closed)
-    def _search_closed(self, event: SearchLine.Closed) -> None:
-        event.stop()
-        self.enter()
-
     @on(SearchLine.Typed)
     def _search_typed(self, event: SearchLine.Typed) -> None:
         event.stop()
@@ -237,7 +230,7 @@ class ConfigPanel(DeafWhenLeaving, Framed, Vertical):
             self._filter, self._fault = pattern(event.text), False
         except MisuseError:
             self._fault = True
-            self._tell()
+            self._write_border()
         else:
             self._draw()
 
@@ -246,12 +239,12 @@ class ConfigPanel(DeafWhenLeaving, Framed, Vertical):
         self._matching = len(shown)
         self._table.say_empty(NO_MATCH if self._settings else NO_SETTINGS)
         self._table.set(self._names, shown, self._changed_keys)
-        self._tell()
+        self._write_border()
 
     def _matches(self, one: Setting) -> bool:
         return any(self._filter.search(text) for text in (one.key, *one.values))
 
-    def _tell(self) -> None:
+    def _write_border(self) -> None:
         count = numbers.count(len(self._settings))
         title = "Config"
         if len(self._names) > 1:
@@ -261,8 +254,8 @@ class ConfigPanel(DeafWhenLeaving, Framed, Vertical):
         elif self._changed_keys:
             title += "  • set by you"
         some = f"{numbers.count(self._matching)} of {count} · " if self._filter.pattern else ""
-        keys = "/ filter · esc leave" if self.has_focus_within else "i filter, scroll"
+        keys = "/ filter · esc back" if self.has_focus_within else "i filter, scroll"
         words = Content(f"{some}{keys}" if self._settings else "")
         if self._fault:
-            words = Content.assemble(("not a regular expression yet", "$text-error"))
+            words = Content.assemble(("not a regular expression", "$text-error"))
         set_border(self, title=title, subtitle=words)

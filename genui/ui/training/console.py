@@ -16,7 +16,6 @@ from rich.style import Style
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.strip import Strip
 
@@ -27,8 +26,8 @@ from genui.base.text import clean, clean_line
 from genui.runs.layout import RunDir
 from genui.ui import messages
 from genui.ui.training.model import Snapshot
-from genui.ui.training.rows import SEARCH_KEY, RowScroller, SearchLine
-from genui.ui.widgets.base import DeafWhenLeaving, Framed, set_border, strip_of
+from genui.ui.training.rows import SEARCH_KEY, RowScroller, SearchLine, SidePanel
+from genui.ui.widgets.base import set_border, strip_of
 
 # --- Reading console.log as it grows. For a thread --------------------------------------------
 
@@ -330,11 +329,11 @@ class ConsoleSearch:
         if self._fault:
             return Content.assemble((f"not a regular expression: {self._fault}", "$text-error"))
         if self.pattern is None:
-            return Content("/ search · esc leave" if focused else "i search, scroll")
+            return Content("/ search · esc back" if focused else "i search, scroll")
         if not self.hits:
-            return Content("no hit · / search")
+            return Content("no match · / search")
         at, count = numbers.count(self.at + 1), numbers.count(len(self.hits))
-        return Content(f"hit {at} of {count} · n N next, previous")
+        return Content(f"match {at} of {count} · n N next, previous")
 
 
 # --- The console as it is drawn: time of day, sign, text, hits --------------------------------
@@ -387,7 +386,7 @@ class ConsoleLines(RowScroller):
         dim = style("rows--dim")
         if number < self._head:
             skipped = numbers.size(self.text.skipped)
-            return strip_of([(f"{skipped} before this are in console.log only", dim)])
+            return strip_of([(f"{skipped} before this are only in console.log", dim)])
         line, start, end = self.text.at(number - self._head)
         pending = line == len(self.text.texts)
         text = self.text.pending if pending else self.text.texts[line]
@@ -416,13 +415,12 @@ class ConsoleLines(RowScroller):
 # --- The panel --------------------------------------------------------------------------------
 
 NO_CONSOLE = "Nothing printed yet"
-FOREIGN = "A log of another tool: what its script printed is not in it"
+FOREIGN = "A log of another tool: it has no console output"
 
 
-class ConsolePanel(DeafWhenLeaving, Framed, Vertical):
+class ConsolePanel(SidePanel):
     """Follows console.log of the first of the runs that has one."""
 
-    DEFAULT_CSS = "ConsolePanel { width: 1fr; height: 1fr; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         SEARCH_KEY,
         Binding("n", "step_hit(1)", "Next hit", show=False),
@@ -430,12 +428,12 @@ class ConsolePanel(DeafWhenLeaving, Framed, Vertical):
     ]
 
     def __init__(self) -> None:
-        super().__init__(classes="box")
+        super().__init__()
         self._lines = ConsoleLines(NO_CONSOLE)
         self._search = ConsoleSearch()
         self._run: RunDir | None = None
         self._file: ConsoleFile | None = None
-        self._seen: object = None  # of the last view: another means that the file grew
+        self._console_seen: object = None  # of the last view: another means that the file grew
         self._reading = False
         self._again = False  # it grew while it was read
 
@@ -445,19 +443,19 @@ class ConsolePanel(DeafWhenLeaving, Framed, Vertical):
 
     def on_mount(self) -> None:
         self.border_title = "Console"
-        self._tell()
+        self._write_border()
 
     def enter(self) -> None:
         """Give the lines the keys: arrows scroll, / searches, Esc goes back."""
         self._lines.focus()
 
     def on_descendant_focus(self) -> None:
-        self._tell()
+        self._write_border()
 
     def on_descendant_blur(self) -> None:
-        self.call_later(self._tell)
+        self.call_later(self._write_border)
 
-    def _tell(self) -> None:
+    def _write_border(self) -> None:
         set_border(self, subtitle=self._search.summary(self.has_focus_within))
 
     # --- following ----------------------------------------------------------------------
@@ -472,15 +470,15 @@ class ConsolePanel(DeafWhenLeaving, Framed, Vertical):
             self._follow(own.summary.run, NO_CONSOLE)
             name = clean_line(own.summary.info.name, 24)
             set_border(self, title=f"Console  {name}" if len(shown.views) > 1 else "Console")
-        if self._seen is not own.console:
-            self._seen = own.console
+        if self._console_seen is not own.console:
+            self._console_seen = own.console
             self._read()
 
     def _follow(self, run: RunDir | None, empty: str) -> None:
         self._lines.say_empty(empty)
         if run == self._run:
             return
-        self._run, self._seen = run, None
+        self._run, self._console_seen = run, None
         self._file = ConsoleFile(run.console) if run is not None else None
         self._take(NO_LINES)
 
@@ -526,11 +524,6 @@ class ConsolePanel(DeafWhenLeaving, Framed, Vertical):
         """Type what to look for."""
         self.query_one(SearchLine).open()
 
-    @on(SearchLine.Closed)
-    def _search_closed(self, event: SearchLine.Closed) -> None:
-        event.stop()
-        self.enter()
-
     @on(SearchLine.Typed)
     def _search_typed(self, event: SearchLine.Typed) -> None:
         event.stop()
@@ -538,7 +531,7 @@ class ConsolePanel(DeafWhenLeaving, Framed, Vertical):
             self._lines.mark({}, -1)
             if self._search.pattern is not None:
                 self._find(self._search.pattern, 0)
-        self._tell()
+        self._write_border()
 
     @work(group="search", exit_on_error=False)
     async def _find(self, pattern: re.Pattern[str], first: int) -> None:
@@ -551,7 +544,7 @@ class ConsolePanel(DeafWhenLeaving, Framed, Vertical):
         if search.at < 0 and search.hits:
             # The last one at or above what is in view: in a console the newest matter.
             self._step(-1)
-        self._tell()
+        self._write_border()
 
     def action_step_hit(self, by: int) -> None:
         """The next hit, or the one before."""
@@ -563,4 +556,4 @@ class ConsolePanel(DeafWhenLeaving, Framed, Vertical):
     def _step(self, by: int) -> None:
         if (hit := self._search.step(by)) is not None:
             self._lines.go_to(hit.line)
-        self._tell()
+        self._write_border()

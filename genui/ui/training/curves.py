@@ -26,14 +26,14 @@ from genui.ui.training.model import (
     curve_series,
     curve_settings,
 )
-from genui.ui.widgets.base import BORDER_RULES, DeafWhenLeaving, Framed, set_border
+from genui.ui.widgets.base import BORDER_RULES, Framed, LifecycleGuard, set_border
 from genui.ui.widgets.curve import Curve
 
 PIN = "★"
 LATEST = 2.0  # seconds after which a curve is drawn again though little has come
 
 
-class Cell(DeafWhenLeaving, Framed, Vertical):
+class Cell(LifecycleGuard, Framed, Vertical):
     """A curve with its name and newest values above it, and below what one column stands for."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"cell--chosen"}
@@ -54,10 +54,10 @@ class Cell(DeafWhenLeaving, Framed, Vertical):
         self.plot: Plot | None = None
         self._lines: Sequence[SeriesLine] = ()
         self._sources: object = None
-        self._drawn_at, self._drawn_to = 0.0, [0]  # when, and how many points of each line
+        self._plotted_at, self._plotted = 0.0, [0]  # when, and how many points of each line
         self._waiting: Callable[[], None] | None = None  # what to show once it is mounted
         self.chosen = False
-        self._titled: tuple[ViewState, int] | None = None  # what the title was written for
+        self._title_args: tuple[ViewState, int] | None = None  # what the title was written for
         self._ready = False  # there is a curve, with its colours
 
     def compose(self) -> ComposeResult:
@@ -99,7 +99,7 @@ class Cell(DeafWhenLeaving, Framed, Vertical):
         fresh = sources != self._sources  # a series that has grown hands out other arrays
         self.plot, self._lines, self._sources = plot, lines, sources
         if fresh:
-            self._drawn_at, self._drawn_to = time.monotonic(), [len(line.x) for line in lines]
+            self._plotted_at, self._plotted = time.monotonic(), [len(line.x) for line in lines]
             if lines:
                 curve.set_series(*curve_series(lines))
             else:
@@ -108,10 +108,10 @@ class Cell(DeafWhenLeaving, Framed, Vertical):
 
     def _may_wait(self, lines: Sequence[SeriesLine]) -> bool:
         """Whether what these lines have beyond the drawn ones takes less room than a dot."""
-        if len(lines) != len(self._drawn_to) or time.monotonic() - self._drawn_at > LATEST:
+        if len(lines) != len(self._plotted) or time.monotonic() - self._plotted_at > LATEST:
             return False
         room = self.curve.column() / 4
-        for line, drawn in zip(lines, self._drawn_to, strict=True):
+        for line, drawn in zip(lines, self._plotted, strict=True):
             new = line.values[drawn:]
             if not 0 < drawn <= len(line.x) or not math.isfinite(float(new.sum())):
                 return False
@@ -147,11 +147,11 @@ class Cell(DeafWhenLeaving, Framed, Vertical):
     def _redress(self) -> None:
         """Another theme: the border and the words in it name their colours when they are made."""
         self._mark()
-        if self._titled is not None:
-            self._write_title(*self._titled)
+        if self._title_args is not None:
+            self._write_title(*self._title_args)
 
     def _write_title(self, state: ViewState, runs: int) -> None:
-        self._titled = state, runs
+        self._title_args = state, runs
         if self.plot is None:
             return
         title = self._title(state)
@@ -187,7 +187,7 @@ class Cell(DeafWhenLeaving, Framed, Vertical):
         return Content.assemble(*parts)
 
     @on(Curve.Drawn)
-    def _drawn(self, event: Curve.Drawn) -> None:
+    def _write_caption(self, event: Curve.Drawn) -> None:
         event.stop()
         set_border(self, subtitle=event.caption)
 
@@ -227,7 +227,7 @@ def layout_for(count: int, size: Size) -> Layout:
     return Layout(columns, max(1, -(-count // columns)))
 
 
-class CurveGrid(DeafWhenLeaving, Container):
+class CurveGrid(LifecycleGuard, Container):
     """Shows a page of plots; only what is seen is given any data."""
 
     class Resized(Message):

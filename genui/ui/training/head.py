@@ -15,7 +15,7 @@ from genui.render.axis import UNITS
 from genui.render.chart import choose_sign
 from genui.ui.training.model import Board
 from genui.ui.watcher import Part, RunView, mark
-from genui.ui.widgets.base import DeafWhenLeaving, Framed, Line, StepBar, set_border
+from genui.ui.widgets.base import Framed, LifecycleGuard, Line, StepBar, set_border
 
 # --- How a run goes, in one line --------------------------------------------------------------
 
@@ -111,7 +111,7 @@ def _values(view: RunView, names: Sequence[str]) -> Sequence[float]:
 _NAME = 32  # cells
 
 
-class BoardHead(DeafWhenLeaving, Framed, Vertical):
+class BoardHead(LifecycleGuard, Framed, Vertical):
     """A step bar and a line of values in a border that names the runs and says what is odd."""
 
     def __init__(self) -> None:
@@ -134,9 +134,9 @@ class BoardHead(DeafWhenLeaving, Framed, Vertical):
         step = max(status.step, board.newest_step())
         eta = status.eta if view.summary.state == "running" else -1.0
         self.query_one(StepBar).set(step, status.steps, eta)
-        self.tell()
+        self.update_stats()
 
-    def tell(self) -> None:
+    def update_stats(self) -> None:
         """The line of values, with the age of the data as it is now."""
         board = self._board
         view = board.first if board is not None else None
@@ -169,7 +169,7 @@ def _where(view: RunView) -> str:
     if summary.status.pid:
         parts.append(f"pid {summary.status.pid}")
     if summary.alive:
-        parts.append("goes on when you quit")
+        parts.append("continues when you quit")
     return " · ".join(parts)
 
 

@@ -21,7 +21,8 @@ import msgspec
 import numpy as np
 
 from genui.base import paths
-from genui.base.errors import MisuseError
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.files import atomic_write
 from genui.base.text import clean_line
 from genui.render.axis import AXES, UNITS, Axis, compute_x
 from genui.render.series import View, pan, zoom
@@ -140,7 +141,9 @@ def pattern(text: str) -> re.Pattern[str]:
     except (re.error, RecursionError, OverflowError) as error:
         word = clean_line(text, 40)
         reason = clean_line(str(error), 60)
-        raise MisuseError(f"'{word}' is no regular expression ({reason}): e.g. loss|lr") from None
+        raise MisuseError(
+            f"'{word}' is not a regular expression ({reason}): e.g. loss|lr"
+        ) from None
 
 
 def plots(names: Collection[str]) -> list[Plot]:
@@ -263,13 +266,11 @@ def recall(key: str) -> ViewState:
 
 
 def remember(key: str, state: ViewState) -> None:
-    """Keep it. Raises nothing: where the folder cannot be written, only the view is lost."""
+    """Save it. Raises nothing: where the folder cannot be written, only the view is lost."""
     path = _path(key)
-    with suppress(OSError):
+    with suppress(OSError, GenuiError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_suffix(".new")
-        aside.write_bytes(msgspec.json.encode(state))
-        aside.replace(path)
+        atomic_write(path, msgspec.json.encode(state), durable=False)
         _remove_oldest(path.parent)
 
 
@@ -335,7 +336,7 @@ def parse_smoothing(text: str) -> float:
         value = math.nan
     if not 0 <= value < 1:
         raise MisuseError(
-            f"'{text.strip()[:20]}' is no smoothing: a number from 0 (off) to below 1"
+            f"'{text.strip()[:20]}' is not a smoothing: a number from 0 (off) to below 1"
         )
     return value
 
@@ -439,9 +440,9 @@ class Board:
         if len(runs) == len(self.runs):
             runs.append(run)
         if not runs:
-            return "one run stays: show another first"
+            return "one run must be shown: add another first"
         if len(runs) > MOST_RUNS:
-            return f"{MOST_RUNS} runs at most lie over each other: take one away first"
+            return f"{MOST_RUNS} runs are the most that can be shown together: remove one first"
         self.set_runs(runs)
         return ""
 
@@ -657,7 +658,7 @@ class Board:
         """Earlier, or later."""
         state = self.state
         if state.view is None:
-            return "all of it is in sight: + zooms in"
+            return "all of it is shown: + zooms in"
         view = pan(state.view, sight.extent, _PAN * direction, log_x=state.log_x)
         self.look_at(view)
         return ""
@@ -670,7 +671,7 @@ class Board:
         """Without a cursor at the newest, as close as it is."""
         self.change(follow=True, cursor=None)
         self.follow()
-        return "following the newest"
+        return "following the newest step"
 
     def follow(self) -> None:
         """Move the view on where it follows and the newest has left it."""
@@ -687,7 +688,7 @@ class Board:
         """The next of the x axes that are known; the cursor stays at its step."""
         axes, now = self.axes(), self.state.axis
         if len(axes) < 2:
-            return "only steps are known of this run"
+            return "this run has steps only"
         step = self.cursor_step
         axis = axes[(axes.index(now) + 1) % len(axes)] if now in axes else axes[0]
         self.change(axis=axis, view=None, follow=True)

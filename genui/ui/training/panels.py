@@ -1,6 +1,7 @@
 """What is beside the curves: one panel at a time, by tabs, and the list of runs."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import on
@@ -17,16 +18,13 @@ from genui.ui import messages
 from genui.ui.training.config import ConfigPanel
 from genui.ui.training.console import ConsolePanel
 from genui.ui.training.model import SIDE_TABS, SideTab, Snapshot, pattern
-from genui.ui.training.rows import SEARCH_KEY, SearchLine
+from genui.ui.training.rows import SEARCH_KEY, SearchLine, SidePanel
 from genui.ui.training.samples import SamplesPanel
 from genui.ui.training.system import SystemPanel
 from genui.ui.watcher import MARKS, progress
-from genui.ui.widgets.base import DeafWhenLeaving, Framed, Line, Row, RowList, clickable, set_border
+from genui.ui.widgets.base import Framed, LifecycleGuard, Line, Row, RowList, clickable, set_border
 
-Panel = SamplesPanel | ConsolePanel | ConfigPanel | SystemPanel
-"""Shows some runs at a place of the cursor."""
-
-_PANELS: dict[SideTab, Callable[[], Panel]] = {
+_PANELS: dict[SideTab, type[SidePanel]] = {
     "sample": SamplesPanel,
     "console": ConsolePanel,
     "config": ConfigPanel,
@@ -34,15 +32,15 @@ _PANELS: dict[SideTab, Callable[[], Panel]] = {
 }
 
 
-class SideColumn(DeafWhenLeaving, Vertical):
-    """Makes a panel when it is first wanted; those that are not seen are given nothing."""
+class SideColumn(LifecycleGuard, Vertical):
+    """Makes a panel when it is first shown; hidden panels get no updates."""
 
     def __init__(self) -> None:
         super().__init__(classes="side")
-        self._panels: dict[SideTab, Panel] = {}
+        self._panels: dict[SideTab, SidePanel] = {}
         self._tab: SideTab = "sample"
         self._shown = Snapshot()
-        self._call: Callable[[Panel], object] | None = None
+        self._call: Callable[[SidePanel], object] | None = None
 
     def compose(self) -> ComposeResult:
         yield Line(classes="side-tabs")
@@ -58,24 +56,20 @@ class SideColumn(DeafWhenLeaving, Vertical):
             panel.display = name == tab
         self._fill()
 
-    async def _add(self, panel: Panel) -> None:
+    async def _add(self, panel: SidePanel) -> None:
         await self.mount(panel)
         self._fill()
 
     def enter(self) -> None:
-        """Give the panel the keys, as soon as it shows its runs."""
-        self._when_filled(
-            lambda panel: panel.enter() if isinstance(panel, ConsolePanel | ConfigPanel) else None
-        )
+        """Focus the panel, as soon as it shows its runs."""
+        self._when_filled(lambda panel: panel.enter())
 
     def play(self) -> None:
         """Play the history of the samples, or stop it."""
-        # By the panel itself: Textual lets no message rise beyond who had it sent.
-        self._when_filled(
-            lambda panel: panel.call_later(panel.play) if isinstance(panel, SamplesPanel) else None
-        )
+        # Through the panel's own queue: Textual does not bubble a message past its sender.
+        self._when_filled(lambda panel: panel.call_later(panel.play))
 
-    def _when_filled(self, call: Callable[[Panel], object]) -> None:
+    def _when_filled(self, call: Callable[[SidePanel], object]) -> None:
         self._call = call
         self._fill()
 
@@ -100,7 +94,7 @@ def _tabs(current: SideTab) -> Content:
 # --- Which runs lie over each other -----------------------------------------------------------
 
 
-class RunList(DeafWhenLeaving, Framed, Vertical):
+class RunList(LifecycleGuard, Framed, Vertical):
     """Every run there is, newest first; those that are shown are numbered in their order."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -109,12 +103,11 @@ class RunList(DeafWhenLeaving, Framed, Vertical):
         Binding("escape,o", "close", "Close", show=False),
     ]
 
+    @dataclass(eq=False)
     class Toggled(Message):
-        """Lay this run over the others, or take it away."""
+        """Show this run with the others, or no longer."""
 
-        def __init__(self, run: RunSummary) -> None:
-            super().__init__()
-            self.run = run
+        run: RunSummary
 
     class Closed(Message):
         """The list is no longer wanted."""
@@ -185,8 +178,3 @@ class RunList(DeafWhenLeaving, Framed, Vertical):
             return
         self._filter = event.text
         self._fill()
-
-    @on(SearchLine.Closed)
-    def _search_closed(self, event: SearchLine.Closed) -> None:
-        event.stop()
-        self.focus_rows()

@@ -1,17 +1,21 @@
-"""Rows to scroll through, of which those in view are drawn, and a line that searches them."""
+"""The parts of the side panels: scrolled rows of which those in view are drawn, a search line."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import on
 from textual.binding import Binding, BindingType
+from textual.containers import Vertical
 from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.widget import Widget
 from textual.widgets import Input
 
 from genui.ui.keys import list_bindings
-from genui.ui.widgets.base import LineInput, message_strips
+from genui.ui.training.model import Snapshot
+from genui.ui.widgets.base import Framed, LifecycleGuard, LineInput, message_strips
 
 
 class RowScroller(ScrollView, can_focus=True, inherit_bindings=False):
@@ -125,23 +129,19 @@ class RowScroller(ScrollView, can_focus=True, inherit_bindings=False):
 class SearchLine(LineInput):
     """A line for a regular expression, hidden until it is opened.
 
-    What is typed applies at once: each change posts Typed. Enter keeps it; Esc goes back to
-    nothing, or with `restores` to what there was. Either posts Closed.
+    The text applies at once: each change posts Typed. Enter keeps it; Esc clears it, or with
+    `restores` brings the earlier text back. Either returns the focus to where it was.
     """
 
     DEFAULT_CSS = """
     SearchLine { display: none; background: $panel; padding: 0 1; &.-open { display: block; } }
     """
 
+    @dataclass(eq=False)
     class Typed(Message):
-        """The line holds this now."""
+        """The text of the line has changed."""
 
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
-    class Closed(Message):
-        """The line is gone; the focus may go elsewhere."""
+        text: str
 
     def __init__(
         self, placeholder: str = "a regular expression", *, restores: bool = False,
@@ -149,13 +149,16 @@ class SearchLine(LineInput):
     ) -> None:  # fmt: skip
         super().__init__(placeholder=placeholder, compact=True, id=id)
         self._restores = restores
-        self._before = ""
+        self._before = ""  # the text when it was opened
+        self._focused_before: Widget | None = None
 
     def open(self, text: str | None = None) -> None:
-        """Show the line, with this text in it, and give it the keys."""
+        """Show the line, with this text in it, and focus it."""
         if text is not None:
             self.value = text
         self._before = self.value
+        if self.screen.focused is not self:
+            self._focused_before = self.screen.focused
         self.add_class("-open")
         self.screen.set_focus(self)  # at once: keys may follow
 
@@ -175,7 +178,29 @@ class SearchLine(LineInput):
 
     def _close(self) -> None:
         self.remove_class("-open")
-        self.post_message(self.Closed())
+        self.screen.set_focus(self._focused_before)
 
 
 SEARCH_KEY: BindingType = Binding("slash", "search", "Search", show=False)
+
+
+# --- A panel beside the curves ----------------------------------------------------------------
+
+
+class SidePanel(LifecycleGuard, Framed, Vertical):
+    """Shows the runs at the cursor."""
+
+    DEFAULT_CSS = "SidePanel { width: 1fr; height: 1fr; }"
+
+    def __init__(self) -> None:
+        super().__init__(classes="box")
+
+    def show(self, shown: Snapshot) -> None:
+        """Show these runs."""
+        raise NotImplementedError
+
+    def enter(self) -> None:
+        """Focus what can be scrolled and searched, if anything."""
+
+    def play(self) -> None:
+        """Play the history of the samples, or stop it, where there are samples."""

@@ -22,8 +22,9 @@ from genui.base.text import clean, clean_line
 from genui.ui.messages import Pointed
 from genui.ui.terminal import may_animate
 from genui.ui.training.model import Snapshot, at_or_before, beside, sample_steps
+from genui.ui.training.rows import SidePanel
 from genui.ui.watcher import RunView, Sample, load_sample
-from genui.ui.widgets.base import DeafWhenLeaving, Framed, Line, clickable, set_border
+from genui.ui.widgets.base import LifecycleGuard, Line, clickable, set_border
 from genui.ui.widgets.image import ImageView
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ LEAST_SAME = 0.3  # of the words, for the others to be marked
 _WORD = re.compile(r"\s+|[^\s]+")
 
 
-class SampleBody(DeafWhenLeaving, Vertical):
+class SampleBody(LifecycleGuard, Vertical):
     """One sample, under a line that names its run and step."""
 
     def __init__(self) -> None:
@@ -130,7 +131,7 @@ MOST_RUNS = 6
 ROOMY = 12  # rows in which one may be left empty
 _KEPT = 64  # samples that are held: a megabyte each at the very most
 
-NONE_OWN = "No sample yet. This training makes one every {} steps (--set sample_every=N)."
+NONE_OWN = "No sample yet. This run makes one every {} steps (--set sample_every=N)."
 NONE_SCRIPT = 'No sample yet. A script makes one with run.log({"sample": genui.Image(image)}).'
 NO_FOREIGN_SAMPLES = "A log of another tool: genui reads no samples from it."
 
@@ -143,7 +144,7 @@ class _PlaceLine(Line):
             panel.go(by)
 
 
-class SamplesPanel(DeafWhenLeaving, Framed, Vertical):
+class SamplesPanel(SidePanel):
     """The samples of one run, or of several at the same step, one under the other.
 
     Walking and playing move the cursor of whoever shows it: they post Pointed.
@@ -151,8 +152,6 @@ class SamplesPanel(DeafWhenLeaving, Framed, Vertical):
 
     DEFAULT_CSS = """
     SamplesPanel {
-        width: 1fr;
-        height: 1fr;
         & > Line { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
         & > .samples-none { height: 1fr; display: none; color: $text-muted; text-wrap: wrap; }
         &.-none > .samples-none { display: block; }
@@ -164,13 +163,13 @@ class SamplesPanel(DeafWhenLeaving, Framed, Vertical):
     """
 
     def __init__(self) -> None:
-        super().__init__(classes="box")
+        super().__init__()
         self._views: Sequence[RunView] = ()
         self._cursor: float | None = None
         self._steps: list[int] = []  # at which there is a sample
         self._loaded: object = None  # which samples were asked for last
         self._loading = False
-        self._kept: OrderedDict[tuple[Path, int], Sample | None] = OrderedDict()
+        self._cache: OrderedDict[tuple[Path, int], Sample | None] = OrderedDict()
         self._film: list[int] = []  # what is still to be played
         self._timer: Timer | None = None
         self._began = self._painted = 0.0
@@ -201,17 +200,17 @@ class SamplesPanel(DeafWhenLeaving, Framed, Vertical):
         self.set_class(not self._steps, "-none")
         self.set_class(self.size.height >= ROOMY and len(self._views) < 2, "-roomy")
         self.query_one(".samples-place", Line).show(self._place())
-        self._tell()
+        self._write_border()
         if not self._steps:
             self.query_one(".samples-none", Line).show(Content(_why_no_samples(self._views)))
-        wanted = self._wanted()
+        wanted = self._samples_needed()
         if wanted != self._loaded:
             self._loaded = wanted
             if not self._loading:
                 self._loading = True
                 self._load()
 
-    def _wanted(self) -> tuple[object, ...]:
+    def _samples_needed(self) -> tuple[object, ...]:
         """Which samples belong on the screen, by run, step, and what is known of the newest."""
         return tuple(
             (view.summary.run, at_or_before(list(view.sample_files), self._cursor))
@@ -250,7 +249,7 @@ class SamplesPanel(DeafWhenLeaving, Framed, Vertical):
         fits = line.cell_length <= self.content_size.width
         return line if fits else Content.assemble(*step, *links)
 
-    def _tell(self) -> None:
+    def _write_border(self) -> None:
         title = "Sample" if self._cursor is None else "Sample at the cursor"
         hidden = sum(1 for view in self._views if view.sample_files) - len(self._fitting())
         if hidden > 0:
@@ -258,7 +257,7 @@ class SamplesPanel(DeafWhenLeaving, Framed, Vertical):
         set_border(self, title=title)
         words = ", . earlier, later" if len(self._steps) > 1 else ""
         if self.playing:
-            words = f"▶ {numbers.count(len(self._film))} to go · any key stops"
+            words = f"▶ {numbers.count(len(self._film))} left · any key stops"
         set_border(self, subtitle=words)
 
     @work(group="samples", exit_on_error=False)
@@ -300,7 +299,7 @@ class SamplesPanel(DeafWhenLeaving, Framed, Vertical):
     def _label(self, view: RunView, sample: Sample | None) -> Content:
         name = (clean_line(view.summary.info.name, 24), "bold")
         if sample is None:
-            return Content.assemble(name, ("  had made none by then", "$text-muted"))
+            return Content.assemble(name, ("  no sample by then", "$text-muted"))
         return Content.assemble(name, (f"  step {numbers.count(sample.step)}", "$text-muted"))
 
     async def _sample(self, view: RunView, step: int | None) -> Sample | None:
@@ -311,16 +310,16 @@ class SamplesPanel(DeafWhenLeaving, Framed, Vertical):
         if newest is not None and newest.step == step:
             return newest
         key = (view.sample_files[step], step)
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            return self._cache[key]
         try:
             sample = await asyncio.to_thread(load_sample, *key)
         except OSError:
             return None  # the run was removed meanwhile; its view tells
-        self._kept[key] = sample
-        while len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
+        self._cache[key] = sample
+        while len(self._cache) > _KEPT:
+            self._cache.popitem(last=False)
         return sample
 
     # --- walking and playing --------------------------------------------------------------
@@ -355,7 +354,7 @@ class SamplesPanel(DeafWhenLeaving, Framed, Vertical):
         if self._timer is not None:
             self._timer.stop()
         self._timer, self._film = None, []
-        self._tell()
+        self._write_border()
 
     def _next(self) -> None:
         if getattr(self.app, "last_key_at", 0.0) > self._began or not self._film:

@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from functools import partial
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
-from textual.screen import Screen
 from textual.timer import Timer
 
 from genui.base.errors import MisuseError
@@ -16,8 +16,9 @@ from genui.base.text import clean_line
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, summarise
 from genui.ui import keys, messages
+from genui.ui.keys import Scope
 from genui.ui.messages import ViewName
-from genui.ui.palette import Command, Palette, list_key_commands, list_theme_commands
+from genui.ui.screens import AppScreen, Command
 from genui.ui.terminal import may_animate
 from genui.ui.training import model
 from genui.ui.training.curves import CurveGrid, room_for
@@ -27,12 +28,9 @@ from genui.ui.training.panels import RunList, SideColumn
 from genui.ui.training.rows import SearchLine
 from genui.ui.training.steering import Steering
 from genui.ui.watcher import RunView, Watcher
-from genui.ui.widgets.base import DeafWhenLeaving, FooterLine, HeaderLine, StatusLine
+from genui.ui.widgets.base import FooterLine, HeaderLine, StatusLine
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.dialogs import ValueScreen
-
-if TYPE_CHECKING:
-    from textual.command import Provider
 
 REPAINT = 0.2  # seconds between paints of what flows in; the first is at once
 WHILE_READING = 0.8  # the same while a log is read: each paint holds the reading up
@@ -41,8 +39,8 @@ FLOWING = 0.6  # seconds since the last paint within which more data are one flo
 MOST_ALONE = 0.3  # seconds for which what is beside the curves waits for them
 SAVE_AFTER = 1.0  # seconds after which another view is written
 WIDE = 110  # columns that have room for the side beside the curves
-EMPTY = "No training yet: press 1, and n there starts one"
-NO_LOG = "No log here yet: waiting for one, q quits"
+EMPTY = "No training yet: press 1, then n to start one"
+NO_LOG = "No log yet: waiting for one; q quits"
 
 
 class Left(NamedTuple):
@@ -53,13 +51,7 @@ class Left(NamedTuple):
     generate: bool = False
 
 
-def _commands() -> "type[Provider]":
-    """The palette's provider, imported when the palette first opens."""
-
-    return BoardCommands
-
-
-class TrainingScreen(DeafWhenLeaving, Screen[Left]):
+class TrainingScreen(AppScreen[Left]):
     """Owns a Board, the model of what is shown; everything on the screen is painted from that.
 
     `key` names what is watched: how it was looked at is remembered under it. With `home` there
@@ -67,8 +59,6 @@ class TrainingScreen(DeafWhenLeaving, Screen[Left]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("board")]
-    COMMANDS = {_commands}  # noqa: RUF012 - as Textual declares it
-    AUTO_FOCUS = ""
 
     def __init__(
         self,
@@ -89,15 +79,13 @@ class TrainingScreen(DeafWhenLeaving, Screen[Left]):
         self._open(key, runs)
         self.board.views.update(views or {})
         self.steering = Steering(self, lambda: self.board.first)
-        self.machine = self.traffic = ""
-        self.user_keys: dict[str, str] = {}
-        self._kept = self.board.state  # the view that is written, or about to be
-        self._unsaid: tuple[str, Literal["error", "note", "hint"]] | None = None  # until then
-        self._curves_seen = False
+        self._saved_state = self.board.state  # the view that is written, or about to be
+        self._early_line: tuple[str, Literal["error", "note", "hint"]] | None = None  # until then
+        self._curves_painted = False
         self._painted_at = 0.0
         self._reading = False  # a long log, of which more will come at once
-        self._flowed_at = 0.0  # the last paint of what had flowed in
-        self._steered: tuple[object, ...] = ()  # what the footer was written for
+        self._flow_painted_at = 0.0  # the last paint of what had flowed in
+        self._footer_shown: tuple[object, ...] = ()  # what the footer was written for
         self._due: Timer | None = None
         self._rest: Timer | None = None
         self._unsaved: Timer | None = None
@@ -121,7 +109,7 @@ class TrainingScreen(DeafWhenLeaving, Screen[Left]):
             yield CurveGrid(min(room, max(len(self.board.plots()), 3)))
             yield SideColumn()
         yield SearchLine(
-            "metrics that match a regular expression, as in loss|lr; esc takes it back",
+            "metrics that match a regular expression, e.g. loss|lr; esc cancels",
             restores=True,
             id="metric-filter",
         )
@@ -135,8 +123,8 @@ class TrainingScreen(DeafWhenLeaving, Screen[Left]):
         self.refresh_chrome()
         self.set_timer(MOST_ALONE, self._curves_shown)
         self.set_interval(TICK, self._tick)
-        if self._unsaid is not None:
-            self.say(*self._unsaid)
+        if self._early_line is not None:
+            self.say(*self._early_line)
         if self._listing:
             self.action_runs()
 
@@ -160,7 +148,7 @@ class TrainingScreen(DeafWhenLeaving, Screen[Left]):
 
     def show_run(self, view: RunView) -> None:
         """A new look at one of the runs: painted at once if the last paint is a while ago."""
-        awaited = view.summary.run not in self.board.views
+        is_first = view.summary.run not in self.board.views
         if not self.board.receive(view) or not self.usable:
             return
         reading, self._reading = self._reading, view.progress < 1
@@ -170,7 +158,7 @@ class TrainingScreen(DeafWhenLeaving, Screen[Left]):
             self._due.stop()  # the last of a long log has come: that waits no longer
             self._due = None
         pause = WHILE_READING if self._reading else REPAINT
-        wait = 0.0 if awaited else self._flowed_at + pause - time.monotonic()
+        wait = 0.0 if is_first else self._flow_painted_at + pause - time.monotonic()
         if wait <= 0 and may_animate(self.app, self._painted_at):
             self._repaint()
         else:
@@ -182,7 +170,7 @@ class TrainingScreen(DeafWhenLeaving, Screen[Left]):
             self.board.follow()
             # Once data have stopped, one paint more takes in what did not show yet.
             now = time.monotonic()
-            flowing, self._flowed_at = now - self._flowed_at < FLOWING, now
+            flowing, self._flow_painted_at = now - self._flow_painted_at < FLOWING, now
             self.paint(flowing)
             if self._rest is not None:
                 self._rest.stop()
@@ -210,11 +198,11 @@ class TrainingScreen(DeafWhenLeaving, Screen[Left]):
 
     def acted(self, line: str | None = None) -> None:
         """After an action: paint what it changed, write that down a little later, say the line."""
-        if self.board.state is not self._kept:
-            self._kept = self.board.state
+        if self.board.state is not self._saved_state:
+            self._saved_state = self.board.state
             if self._unsaved is None:
                 self._unsaved = self.set_timer(SAVE_AFTER, self._save)
-        self._clear_line()
+        self.clear_line()
         self.paint()
         if line:
             self.say(line, "note")
@@ -229,7 +217,7 @@ class TrainingScreen(DeafWhenLeaving, Screen[Left]):
         if not self.usable:
             return
         self._painted_at = time.monotonic()
-        if self._steered_now() != self._steered:
+        if self._footer_state() != self._footer_shown:
             self.refresh_chrome()
         board, state = self.board, self.board.state
         wide = self.has_class("-wide")
@@ -237,7 +225,7 @@ class TrainingScreen(DeafWhenLeaving, Screen[Left]):
         self.query_one(SideColumn).display = side
         self.grid.display = wide or not state.side_shown
         plots, chosen = board.plots(), board.chosen()
-        if plots and not self._curves_seen:
+        if plots and not self._curves_painted:
             self.call_after_refresh(self._curves_shown)
         if plots:
             runs, again = len(board.runs), board.overlaps()
@@ -247,13 +235,13 @@ class TrainingScreen(DeafWhenLeaving, Screen[Left]):
         self.query_one(BoardHead).show(
             board, self.grid.words(len(plots), chosen, state), self.grid.look
         )
-        if side and self._curves_seen:
+        if side and self._curves_painted:
             self.query_one(SideColumn).show(state.side, board.snapshot)
 
     def _curves_shown(self) -> None:
         """The first curves wait for nothing beside them, nor for the rest of the log."""
-        if not self._curves_seen:
-            self._curves_seen = True
+        if not self._curves_painted:
+            self._curves_painted = True
             self.watcher.hurry()
             self.paint()
 
@@ -270,9 +258,13 @@ class TrainingScreen(DeafWhenLeaving, Screen[Left]):
     def _tick(self) -> None:
         """The age of the data goes on, and nothing else."""
         if time.monotonic() - self._painted_at > TICK / 2:  # a paint has just said it
-            self.query_one(BoardHead).tell()
+            self.query_one(BoardHead).update_stats()
 
     # --- the lines around -------------------------------------------------------------
+
+    @property
+    def scope(self) -> Scope:
+        return "board"
 
     def refresh_chrome(self) -> None:
         """Header and footer as things stand."""
@@ -281,10 +273,10 @@ class TrainingScreen(DeafWhenLeaving, Screen[Left]):
         live = sum(run.alive for run in self.known)
         header = self.query_one(HeaderLine)
         header.set("training", live, self.machine, self.traffic, alone=not self._home)
-        self._steered = self._steered_now()
+        self._footer_shown = self._footer_state()
         self.query_one(FooterLine).set("board", False, self.user_keys, self.refused_keys())
 
-    def _steered_now(self) -> tuple[object, ...]:
+    def _footer_state(self) -> tuple[object, ...]:
         """What decides which keys the footer offers."""
         view = self.board.first
         return () if view is None else (view.summary.run, view.summary.state)
@@ -292,23 +284,9 @@ class TrainingScreen(DeafWhenLeaving, Screen[Left]):
     def say(self, line: str, kind: Literal["error", "note", "hint"] = "error") -> None:
         """One line above the footer; before there is one, as soon as it is there."""
         if self.usable:
-            self.query_one(StatusLine).say(line, kind)
+            super().say(line, kind)
         else:
-            self._unsaid = line, kind
-
-    @on(messages.Say)
-    def _said(self, event: messages.Say) -> None:
-        event.stop()
-        self.say(event.line, event.kind)
-
-    @on(messages.Acted)
-    def _clear_line(self) -> None:
-        """The user goes on: what was said has been read."""
-        self.query_one(StatusLine).clear_line()
-
-    async def press(self, key: keys.Key) -> None:
-        """Do what the key does."""
-        await self.app.run_action(key.action, self)
+            self._early_line = line, kind
 
     # --- which runs are shown ---------------------------------------------------------
 
@@ -375,11 +353,6 @@ class TrainingScreen(DeafWhenLeaving, Screen[Left]):
             self.say(str(error))
         else:
             self.change(filter=event.text)
-
-    @on(SearchLine.Closed)
-    def _filter_closed(self, event: SearchLine.Closed) -> None:
-        event.stop()
-        self.set_focus(None)
 
     def action_choose(self, by: int) -> None:
         """The next curve, or the one before."""
@@ -459,7 +432,7 @@ class TrainingScreen(DeafWhenLeaving, Screen[Left]):
             if value is not None:
                 self.acted(self.board.smooth(value))
 
-        hint = "0 is off, towards 1 is smoother: as W&B's time-weighted average"
+        hint = "0 is off, nearer 1 is smoother: W&B's time-weighted average"
         now = f"{self.board.state.smoothing:g}"
         self.app.push_screen(ValueScreen("Smoothing", now, hint, parse_smoothing), typed)
 
@@ -505,34 +478,6 @@ class TrainingScreen(DeafWhenLeaving, Screen[Left]):
         """The ids of the keys to which the first run would only answer why not."""
         return frozenset(self.steering.refused_keys("board"))
 
-    def action_pause(self) -> None:
-        """Pause, or go on."""
-        self.steering.pause()
-
-    def action_checkpoint(self) -> None:
-        """Write a checkpoint now."""
-        self.steering.give("checkpoint")
-
-    def action_evaluate(self) -> None:
-        """Measure on held-out data now, and make a sample."""
-        self.steering.give("evaluate")
-
-    def action_rate(self) -> None:
-        """Train on with another learning rate."""
-        self.steering.ask_rate()
-
-    def action_stop(self) -> None:
-        """Stop the run, once the user has said yes."""
-        self.steering.stop()
-
-    def action_resume(self) -> None:
-        """Start a trainer on it again, from its newest checkpoint."""
-        self.steering.resume()
-
-    def action_generate(self) -> None:
-        """Generate from the newest checkpoint, also while it trains."""
-        self.steering.generate()
-
     def action_branch(self) -> None:
         """Start another run from a checkpoint of this one, with changed settings."""
         self.steering.branch(self.board.cursor_step)
@@ -561,7 +506,7 @@ class TrainingScreen(DeafWhenLeaving, Screen[Left]):
         elif self._home:
             self._leave("home")
         else:
-            self._clear_line()
+            self.clear_line()
 
     def _leave(self, view: ViewName, generate: bool = False) -> None:
         if self.is_active:
@@ -574,47 +519,21 @@ class TrainingScreen(DeafWhenLeaving, Screen[Left]):
             self._leave("home", generate=True)
         else:
             name = clean_line(event.run.id)
-            self.say(
-                f"this window only watches: genui generate {name}, or genui, does that", "note"
-            )
+            self.say(f"this window only watches: run genui generate {name}", "note")
 
-    def action_help(self) -> None:
-        """The keys of this screen."""
-        from genui.ui.widgets.dialogs import HelpScreen
-
-        self.app.push_screen(HelpScreen("board", self.user_keys))
-
-    def action_manual(self) -> None:
-        """The manual, at the page of this screen."""
-        from genui.ui.windows import ManualScreen
-
-        self.app.push_screen(ManualScreen("board", keymap=self.user_keys))
-
-    def action_quit(self) -> None:
-        """Close the app; training goes on."""
-        self.app.exit()
-
-
-# --- The Training screen's palette: every action, run and theme, by name ----------------------
-
-
-class BoardCommands(Palette):
-    """What can be done on the Training screen."""
+    # --- the palette ------------------------------------------------------------------
 
     def commands(self) -> Iterator[Command]:
-        board = self.screen
-        if not isinstance(board, TrainingScreen):
-            return
-        refused = board.refused_keys()
+        refused = self.refused_keys()
         own = [key for key in keys.of_pane("board") if key.id not in refused]
-        yield from list_key_commands("board", own, board.press)
+        yield from self.key_commands("board", own)
         rows = keys.common("board")
-        offered = [key for key in rows if board.check_action(key.action.partition("(")[0], ())]
-        yield from list_key_commands("app", offered, board.press)
-        for run in board.known:
+        offered = [key for key in rows if self.check_action(key.action.partition("(")[0], ())]
+        yield from self.key_commands("app", offered)
+        for run in self.known:
             yield Command(
                 f"Show run {clean_line(run.info.name)}",
-                clean_line(f"{run.state}, {run.run.id}: over the others, or no longer"),
-                lambda run=run: board.toggle(run),
+                clean_line(f"{run.state}, {run.run.id}: with the others, or no longer"),
+                partial(self.toggle, run),
             )
-        yield from list_theme_commands(self.app)
+        yield from self.theme_commands()

@@ -25,15 +25,16 @@ from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, summarise
 from genui.ui import messages
 from genui.ui.watcher import RunView
+from genui.ui.widgets.base import bind_actions
 from genui.ui.widgets.dialogs import ConfirmScreen, ValueScreen
 
 CONFIRMATIONS: dict[Command, str] = {
-    "pause": "asked to pause: it holds after this step",
-    "resume": "asked to go on",
-    "stop": "asked to stop: it writes a checkpoint and ends; u resumes it",
-    "checkpoint": "asked for a checkpoint after this step",
-    "evaluate": "asked to evaluate after this step",
-    "set_lr": "asked to train on at {:g}",
+    "pause": "pause requested: it takes effect after this step",
+    "resume": "resume requested",
+    "stop": "stop requested: it writes a checkpoint and ends; u resumes it",
+    "checkpoint": "checkpoint requested after this step",
+    "evaluate": "evaluation requested after this step",
+    "set_lr": "learning rate {:g} requested",
 }
 KEYS: dict[str, Command] = {
     "pause": "pause",
@@ -56,7 +57,7 @@ def refusal(view: RunView, command: Command) -> str:
     """Why a run cannot be given this command, with what can be done instead; "" where it can."""
     summary = view.summary
     if not summary.native:
-        return "a log of another tool is only read: steer its script where you started it"
+        return "this is a log of another tool: control its script where you started it"
     script = summary.info.kind == "script"
     if not summary.alive:
         after = "n starts another from its checkpoint"
@@ -67,7 +68,7 @@ def refusal(view: RunView, command: Command) -> str:
         return f"this run is {summary.state}: {after}"
     if script and command != "stop":
         return (
-            "this run is a script's own: only x (stop), which it obeys where it looks at "
+            "this run belongs to a script: only x (stop) works, where the script checks "
             "run.stop_requested"
         )
     return ""
@@ -77,7 +78,7 @@ def stop_question(view: RunView) -> str:
     """What is asked before a run is stopped."""
     name = clean_line(view.summary.info.name, 40)
     if view.summary.info.kind == "script":
-        return f"Stop {name}? Its script is asked to, and ends where it looks."
+        return f"Stop {name}? Its script ends where it checks run.stop_requested."
     return f"Stop {name}? It writes a checkpoint first; u resumes it later."
 
 
@@ -115,7 +116,7 @@ class AnswerWatch:
             return Answer(f"no answer to {self._command} in {PATIENCE:.0f} s", True)
         if waited > SLOW and not self._slow:
             self._slow = True
-            return Answer("not yet: a run takes commands between two steps", False)
+            return Answer("waiting: a run takes commands between two steps", False)
         return None
 
 
@@ -159,7 +160,7 @@ def parse_rate(text: str) -> Control:
         value = float(text.strip())
     except ValueError:
         raise MisuseError(
-            f"'{text.strip()[:40]}' is no number: above 0 and at most {HIGHEST_LR:g}, as in 3e-4"
+            f"'{text.strip()[:40]}' is not a number: above 0 and at most {HIGHEST_LR:g}, as in 3e-4"
         ) from None
     return Control("set_lr", value)
 
@@ -186,10 +187,11 @@ class Steering:
         self,
         host: Widget,
         run: Callable[[], RunView | None],
-        no_run: str = "no training here yet: nothing to steer",
+        no_run: str = "no run is shown yet: nothing to control",
     ) -> None:
         self._host, self._run, self._no_run = host, run, no_run
         self._toggle = _Toggle()
+        bind_actions(host, self)
 
     def refused_keys(self, pane: str) -> set[str]:
         """The ids of the pane's keys to which the run would only answer why not."""
@@ -201,7 +203,7 @@ class Steering:
 
     # --- commands -----------------------------------------------------------------------
 
-    def pause(self) -> None:
+    def action_pause(self) -> None:
         """Pause, or go on; a second press means the other, though nothing was seen to happen."""
         view = self._run()
         seen = state = view.summary.state if view is not None else ""
@@ -218,7 +220,7 @@ class Steering:
             self._send(view.summary.run, Control(command))
         return view is not None
 
-    def stop(self) -> None:
+    def action_stop(self) -> None:
         """Stop the run, once the user has said yes."""
         view = self._allowed("stop")
         if view is None:
@@ -230,7 +232,7 @@ class Steering:
 
         self._host.app.push_screen(ConfirmScreen(stop_question(view), "stop"), answered)
 
-    def resume(self) -> None:
+    def action_resume(self) -> None:
         """Start a trainer on it again, from its newest checkpoint."""
         view = self._needed()
         if view is None:
@@ -242,13 +244,13 @@ class Steering:
         else:
             self._work(self._resume(view.summary.run), "commands")
 
-    def generate(self) -> None:
+    def action_generate(self) -> None:
         """Generate from the newest checkpoint, also while it trains."""
         view = self._with_checkpoints("generate from")
         if view is not None:
             self._host.post_message(messages.Generate(view.summary.run))
 
-    def ask_rate(self) -> None:
+    def action_rate(self) -> None:
         """Train on with another learning rate, which is asked for."""
         view = self._allowed("set_lr")
         if view is not None:
@@ -259,6 +261,14 @@ class Steering:
         view = self._with_checkpoints("start from")
         if view is not None:
             self._work(self._branch(view, step), "branch", exclusive=True)
+
+    def action_checkpoint(self) -> None:
+        """Write a checkpoint now."""
+        self.give("checkpoint")
+
+    def action_evaluate(self) -> None:
+        """Measure on held-out data now, and make a sample."""
+        self.give("evaluate")
 
     # --- what they share ------------------------------------------------------------------
 
@@ -289,7 +299,7 @@ class Steering:
         """The run, where it is a training of genui's, with checkpoints that can be read."""
         view = self._needed()
         if view is not None and not has_checkpoints(view):
-            self._say(f"this run has no checkpoint of genui's to {verb}", "note")
+            self._say(f"this run has no genui checkpoint to {verb}", "note")
             return None
         return view
 
@@ -327,7 +337,7 @@ class Steering:
         rate = await asyncio.to_thread(base_rate, view)
         hint = f"above 0, at most {HIGHEST_LR:g}; the schedule keeps its shape"
         if "lr" in view.series:
-            hint += f"; {float(view.series['lr'][1][-1]):.2g} is due at this step"
+            hint += f"; {float(view.series['lr'][1][-1]):.2g} at this step"
 
         def typed(control: Control | None) -> None:
             if control is not None:
@@ -350,13 +360,13 @@ class Steering:
             self._say(str(error))
             return
         if not steps:
-            self._say("this run has no checkpoint yet: c asks for one", "note")
+            self._say("this run has no checkpoint yet: c writes one", "note")
             return
 
         def started(new: RunDir | None) -> None:
             if new is not None:
                 self._host.post_message(messages.OpenRun(new))
-                self._say(f"{new.id} is starting; it goes on when you quit", "note")
+                self._say(f"{new.id} is starting; it continues when you quit", "note")
 
         before = [one for one in steps if step is not None and one <= step]
         chosen = before[-1] if before else steps[-1]

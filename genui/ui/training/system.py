@@ -16,8 +16,9 @@ from genui.base.text import clean_line
 from genui.render.axis import UNITS, Axis
 from genui.render.series import View
 from genui.ui.training.model import Snapshot, start_time, x_positions
+from genui.ui.training.rows import SidePanel
 from genui.ui.watcher import RunView
-from genui.ui.widgets.base import DeafWhenLeaving, Framed, Line, set_border
+from genui.ui.widgets.base import LifecycleGuard, Line, set_border
 from genui.ui.widgets.curve import Curve
 
 if TYPE_CHECKING:
@@ -123,12 +124,12 @@ def curve_points(points: Points, x: np.ndarray | None) -> tuple[np.ndarray, np.n
 # --- The panel --------------------------------------------------------------------------------
 
 LEAST_CURVE = 5  # rows
-NONE_YET = "Nothing measured yet: a running training measures its machine every other second"
-NONE_KEPT = "Nothing was recorded of the machine while this run trained"
-NO_FOREIGN_SYSTEM = "A log of another tool: nothing of its machine is read from it"
+NONE_YET = "No measurements yet: a running trainer takes them every two seconds"
+NONE_KEPT = "This run has no measurements of its machine"
+NO_FOREIGN_SYSTEM = "A log of another tool: genui reads no measurements of its machine"
 
 
-class MeasureView(DeafWhenLeaving, Vertical):
+class MeasureView(LifecycleGuard, Vertical):
     """A line that tells the values, and the curve below it where there is room."""
 
     DEFAULT_CSS = """
@@ -163,9 +164,9 @@ class MeasureView(DeafWhenLeaving, Vertical):
         curve.view = (span or clock.extent()) if unit == UNITS[axis] else None
         curve.cursor = cursor
         curve.set_series(series)
-        self._tell(group, curve, cursor)
+        self._write_line(group, curve, cursor)
 
-    def _tell(self, group: Group, curve: Curve, cursor: float | None) -> None:
+    def _write_line(self, group: Group, curve: Curve, cursor: float | None) -> None:
         _, last = curve.span()
         there = curve.values_at(last if cursor is None else cursor)
         line = Content.assemble((group.title, "$text-muted"))
@@ -180,22 +181,20 @@ class MeasureView(DeafWhenLeaving, Vertical):
         self.query_one(Line).show(line + unit)
 
 
-class SystemPanel(DeafWhenLeaving, Framed, Vertical):
+class SystemPanel(SidePanel):
     """Of the first run that has measures: every group a line, and as many curves as fit."""
 
     DEFAULT_CSS = """
     SystemPanel {
-        width: 1fr;
-        height: 1fr;
         & > .system-none { height: 1fr; display: none; color: $text-muted; text-wrap: wrap; }
         &.-none > .system-none { display: block; }
     }
     """
 
     def __init__(self) -> None:
-        super().__init__(classes="box")
+        super().__init__()
         self._shown = Snapshot()
-        self._drawn: object = None
+        self._shown_key: object = None
 
     def compose(self) -> ComposeResult:
         yield Line(classes="system-none", markup=False)
@@ -217,9 +216,9 @@ class SystemPanel(DeafWhenLeaving, Framed, Vertical):
         newest = view and max(len(points[0]) for points in view.system.values())
         steps = view and view.summary.status.step
         now = (view and view.summary.run, newest, steps, cursor, axis, span, len(views), self.size)
-        if now == self._drawn:
+        if now == self._shown_key:
             return
-        self._drawn = now
+        self._shown_key = now
         self.set_class(view is None, "-none")
         if view is None:
             self.query_one(".system-none", Line).show(Content(_why_no_system(views)))
@@ -254,7 +253,7 @@ class SystemPanel(DeafWhenLeaving, Framed, Vertical):
 
     def _again(self) -> None:
         """There are places for all of them now."""
-        self._drawn = None
+        self._shown_key = None
         self._draw()
 
 

@@ -1,1 +1,1 @@
-"""The things panes are made of; none knows a pane, a session or the engine."""
+"""The widgets of the panes. They import no pane, no session and nothing of the engine."""

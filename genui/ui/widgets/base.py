@@ -1,16 +1,16 @@
-"""What the parts of the app hear before they are there and while they are taken down: nothing.
+"""The base of the app's widgets: life cycle, borders, header and footer, panes, lists, lines.
 
-Textual takes a screen down part by part, and each still works off its queue on
-the way. A message from the worker or the watcher would then be handled by a part whose
-children are gone; and where the app ends before its screen is composed, they never come.
-The same holds for a screen that was dismissed while a key or an answer was under way to it.
+Textual removes a screen part by part, and each part still handles its queue. A late message from
+the worker or the watcher would meet a part whose children are removed or, where the app ends early,
+not composed yet. The same is true of a screen that was dismissed while a key or a reply was on its
+way. `LifecycleGuard` ignores such messages.
 """
 
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 from rich.cells import cell_len, get_character_cell_size
 from rich.color import Color, ColorType
@@ -39,6 +39,7 @@ from genui.render.colours import ColourMode
 from genui.ui import keys
 from genui.ui.keys import Key, PaneName, Scope, list_bindings
 from genui.ui.messages import ViewName, ZoomPane
+from genui.ui.traces.compare import Part
 from genui.ui.traces.trees import Trace
 
 if TYPE_CHECKING:
@@ -46,33 +47,34 @@ if TYPE_CHECKING:
 else:
     _Node = MessagePump  # Textual takes its styles from the first base that is a DOMNode
 
-_STILL_HEARD = (
+_ALWAYS_HANDLED = (
     events.Unmount, events.Callback, events.ScreenSuspend, messages.CloseMessages,
     messages.ExitApp, messages.Prune,
 )  # fmt: skip
 
 
 def leaving(app: App[Any]) -> bool:
-    """Whether the app has been told to end."""
+    """Whether the app is ending."""
     return app._exit or not app.is_running
 
 
-class DeafWhenLeaving(_Node):
-    """Mixed into the app, its screens and every widget that looks up its children."""
+class LifecycleGuard(_Node):
+    """Mixed into the app, its screens and every widget that queries its children: ignores messages
+    and actions while these are missing."""
 
     _assembled = False
 
     @property
     def usable(self) -> bool:
-        """Whether its children can be looked up: they are there, and not being taken down.
+        """Whether its children can be queried: they are mounted, and not being removed.
 
-        What is called from elsewhere (a worker's answer, a timer, a command of the palette)
-        asks this first; messages and actions need not.
+        Functions that are called from outside (a timer, a command of the palette) check this;
+        handlers of messages and actions need not.
         """
-        return self._assembled and not self._taken_down
+        return self._assembled and not self._is_removed
 
     @property
-    def _taken_down(self) -> bool:
+    def _is_removed(self) -> bool:
         if leaving(self.app) or self._pruning or self._closing:
             return True
         if not isinstance(self, Screen) or not self._assembled:
@@ -80,14 +82,23 @@ class DeafWhenLeaving(_Node):
         return self not in self.app.screen_stack and not self.app.is_screen_installed(self)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """No action of a part whose children are not there."""
+        """No action while the children are missing."""
         return self.usable and super().check_action(action, parameters)
 
     async def _dispatch_message(self, message: Message) -> None:
         if isinstance(message, events.Mount):
             self._assembled = True
-        if isinstance(message, _STILL_HEARD) or not self._taken_down:
+        if isinstance(message, _ALWAYS_HANDLED) or not self._is_removed:
             await super()._dispatch_message(message)
+
+
+def bind_actions(widget: object, *groups: object) -> None:
+    """Make the methods `action_NAME` of these objects actions of the widget, where the keys of
+    the widget look for them."""
+    for group in groups:
+        for name in dir(group):
+            if name.startswith("action_"):
+                setattr(widget, name, getattr(group, name))
 
 
 # --- A bordered part of the screen that repaints its border alone when only that has changed --
@@ -96,7 +107,7 @@ _NONE = Content("")
 
 
 class Framed(Widget):
-    """Of itself it draws nothing but its border; what is inside draws itself."""
+    """Draws only its border; its children draw the rest."""
 
     def refresh(
         self,
@@ -105,13 +116,13 @@ class Framed(Widget):
         layout: bool = False,
         recompose: bool = False,
     ) -> Self:
-        """As any widget, but without regions the border is repainted and nothing inside it."""
+        """As in any widget, but without regions only the border is repainted."""
         if not regions and not layout:
             regions = self._border_regions()
         return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
 
     def retitle(self, title: Content | None, subtitle: Content | None) -> None:
-        """Other words in the border: of that, only the side that they are in is repainted."""
+        """Change the title and subtitle; only their side of the border is repainted."""
         width, height = self.outer_size
         for name, words, y in (("title", title, 0), ("subtitle", subtitle, height - 1)):
             if words is not None and not (getattr(self, f"_border_{name}") or _NONE).is_same(words):
@@ -134,7 +145,7 @@ class Framed(Widget):
 def set_border(
     widget: Widget, title: Content | str | None = None, subtitle: Content | str | None = None
 ) -> None:
-    """Changes the words in a border where they differ from those it has."""
+    """Change the title and subtitle of a border, where they differ."""
     title = Content(title) if isinstance(title, str) else title
     subtitle = Content(subtitle) if isinstance(subtitle, str) else subtitle
     if isinstance(widget, Framed):
@@ -146,7 +157,7 @@ def set_border(
             setattr(widget, name, words or None)
 
 
-# --- The lines around the panes: what there is (top), what just happened, and the keys (bottom)
+# --- The lines around the panes: header, tabs, status and footer ------------------------------
 
 VIEWS: tuple[tuple[str, str, ViewName], ...] = (
     ("1", "Home", "home"),
@@ -159,14 +170,14 @@ TABS: tuple[PaneName, ...] = ("models", "training", "text", "canvas")
 
 
 def clickable(text: str, style: str, action: str) -> tuple[str, Style]:
-    """A part of a Line that runs an action when clicked (without the looks of a link)."""
+    """A part of a Line that runs an action when clicked, without the style of a link."""
     return text, Style.parse(style) + Style.from_meta({"action": action})
 
 
 class Line(Static):
-    """One line that repaints only when what it says is new."""
+    """One line that repaints only when its content changes."""
 
-    WRAPS = False  # whether it may need another line, and so another layout
+    WRAPS = False  # whether its height, and so the layout, may change
 
     async def on_click(self, event: events.Click) -> None:
         action = event.style.meta.get("action")
@@ -174,7 +185,7 @@ class Line(Static):
             await self.run_action(action)
 
     def show(self, content: Content) -> None:
-        """Say this."""
+        """Show this content."""
         shown = self.content
         if not (isinstance(shown, Content) and shown.is_same(content)):
             self.update(content, layout=self.WRAPS)
@@ -183,11 +194,11 @@ class Line(Static):
 class SettingLines(Line):
     """A line for each setting of a pane."""
 
-    WRAPS = True  # it may get a line more
+    WRAPS = True
 
 
 class HeaderLine(Line):
-    """`genui  1 Home 2 Text …` and, at the right, what runs where and what the link carries."""
+    """`genui  1 Home 2 Text …` and, at the right, runs, device and bytes a second."""
 
     def __init__(self) -> None:
         super().__init__(id="header")
@@ -200,7 +211,7 @@ class HeaderLine(Line):
     ) -> None:
         """The screen shown, live trainings, the worker's device and precision, bytes a second.
 
-        `alone`: there is no other screen to go to.
+        `alone`: there is no other screen.
         """
         right: list[tuple[str, str]] = []
         if trainings:
@@ -237,7 +248,7 @@ class HeaderLine(Line):
 
 
 class TabsLine(Line):
-    """Where one pane is shown at a time: which, and which others there are."""
+    """The tabs, where one pane is shown at a time."""
 
     def __init__(self) -> None:
         super().__init__(id="tabs")
@@ -253,7 +264,7 @@ class TabsLine(Line):
 
 
 class StatusLine(Line):
-    """One plain line: a fault with its remedy, or what just happened."""
+    """One line: an error with its remedy, or what just happened."""
 
     WRAPS = True
 
@@ -262,11 +273,11 @@ class StatusLine(Line):
 
     @property
     def text(self) -> str:
-        """What it says, "" while hidden."""
+        """Its text; "" while hidden."""
         return str(self.content) if self.has_class("-shown") else ""
 
     def say(self, line: str, kind: Literal["error", "note", "hint"]) -> None:
-        """Say this until the next thing, or until it is cleared."""
+        """Show a line until the next one, or until it is cleared."""
         mark = {"error": ("✗ ", "bold $text-error"), "note": ("· ", "$primary")}.get(
             kind, ("▸ ", "bold $accent")
         )
@@ -275,12 +286,12 @@ class StatusLine(Line):
         self.add_class("-shown")
 
     def clear_line(self) -> None:
-        """Say nothing, and give the line back."""
+        """Hide the line."""
         self.remove_class("-shown")
 
 
 class FooterLine(Line):
-    """The keys of the focused pane: as many as fit whole, help and quit always among them."""
+    """The keys of the focused pane: as many as fit, with help and quit always among them."""
 
     def __init__(self) -> None:
         super().__init__(id="footer")
@@ -296,7 +307,7 @@ class FooterLine(Line):
         keymap: dict[str, str],
         without: frozenset[str] = frozenset(),
     ) -> None:
-        """The pane whose keys to show, but not those `without`, by their ids."""
+        """Show the keys of a pane, except those with the ids `without`."""
         self._pane, self._zoomed, self._keymap = pane, zoomed, keymap
         self._without = without
         self._draw()
@@ -318,7 +329,7 @@ class FooterLine(Line):
 
 
 def fitting_keys(offered: Sequence[Key], width: int, keymap: dict[str, str]) -> list[Key]:
-    """The keys that fit whole into `width` cells, pinned ones first served, order kept."""
+    """The keys that fit into `width` cells in their order, the pinned ones in any case."""
 
     def cells(key: Key) -> int:
         return cell_len(keys.shown_after(key, keymap)) + cell_len(key.description) + 3
@@ -329,13 +340,13 @@ def fitting_keys(offered: Sequence[Key], width: int, keymap: dict[str, str]) -> 
         if keys.pinned(key):
             kept.append(key)
         else:
-            room -= cells(key)  # once one does not fit, no less useful one takes its place
+            room -= cells(key)  # no key is shown after one that does not fit
             if room >= 0:
                 kept.append(key)
     return kept
 
 
-# --- What the four panes share: a border that shows the focus, and zooming --------------------
+# --- A pane: a border that shows the focus, and zooming ---------------------------------------
 
 BORDER_RULES = (
     *("border_top", "border_right", "border_bottom", "border_left"),
@@ -343,7 +354,7 @@ BORDER_RULES = (
 )
 
 
-class Pane(DeafWhenLeaving, Framed, Container, can_focus=True):
+class Pane(LifecycleGuard, Framed, Container, can_focus=True):
     """A bordered part of the screen with its own keys.
 
     The screen sets the class `-zoom` while the pane fills it, and `-current` on the pane
@@ -356,10 +367,19 @@ class Pane(DeafWhenLeaving, Framed, Container, can_focus=True):
 
     _marked: tuple[bool, bool] | None = None  # current, zoomed
 
+    @property
+    def medium(self) -> str:
+        """The medium of its model, if it has one."""
+        return ""
+
+    def refused_keys(self) -> frozenset[str]:
+        """The ids of its keys that can do nothing now."""
+        return frozenset()
+
     def on_mount(self) -> None:
         self.app.theme_changed_signal.subscribe(self, lambda _: self._mark())
 
-    # A border is repainted with all that is inside it, so it is touched only for news.
+    # A change of a border repaints all that is inside it, so it is set only where it differs.
 
     def set_title(self, *parts: str | tuple[str, str]) -> None:
         """The heading and, after it, parts as `Content.assemble` takes them."""
@@ -368,27 +388,27 @@ class Pane(DeafWhenLeaving, Framed, Container, can_focus=True):
             set_border(widget, title=Content.assemble(heading, *parts))
 
     def set_subtitle(self, *parts: str | tuple[str, str]) -> None:
-        """What the lower border says; nothing where there are no parts."""
+        """The text of the lower border; nothing without parts."""
         for widget in (self, *self.query(".main")):
             set_border(widget, subtitle=Content.assemble(*parts))
 
     def watch_has_focus(self, has_focus: bool) -> None:
-        """Nothing looks at the focus itself, so nothing inside needs other styles.
+        """No style depends on the focus.
 
-        Textual would compute those of every widget in the pane, twice a key.
+        Textual would compute the styles of every widget in the pane, twice a key.
         """
 
     def mark_current(self, current: bool) -> None:
-        """Look like the pane that has the focus, or not."""
+        """Draw the border of the pane that has the focus, or the plain one."""
         if (current, self.zoomed) != self._marked:
             self._marked = (current, self.zoomed)
             self.set_class(current, "-current", update=False)
             self._mark()
 
     def _mark(self) -> None:
-        """Give the border its colour.
+        """Colour the border.
 
-        Through a class, Textual would set every rule anew and repaint all that is inside.
+        Through a class, Textual would set every rule again and repaint all that is inside.
         """
         if self._marked is None:
             return
@@ -410,22 +430,22 @@ class Pane(DeafWhenLeaving, Framed, Container, can_focus=True):
         self.post_message(ZoomPane("home" if self.zoomed else self.pane))
 
 
-# --- A list of rows with a word on the left and one on the right, drawn line by line ----------
+# --- A list of rows, each with a text on the left and one on the right -------------------------
 
 _LEAST_RIGHT = 13  # cells: "training 31 %"
-_JOINTS = (", ", " of ", " by ")  # before what a longer text can be understood without
+_JOINTS = (", ", " of ", " by ")  # a long text may be cut before these
 
 
 @dataclass(frozen=True)
 class Row:
-    """`key` names the row; an empty one makes it a heading, which cannot be chosen."""
+    """`key` identifies the row; a row without one is a heading, which cannot be chosen."""
 
     key: str
     left: str
     right: str = ""
     mark: str = " "
     mark_kind: str = "dim"  # a component class of RowList, without "rows--"
-    lead: str = ""  # before `left`, drawn as it is: the lines of a tree
+    lead: str = ""  # drawn before `left`, such as the lines of a tree
 
     @property
     def is_heading(self) -> bool:
@@ -446,19 +466,14 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
 
     chosen: reactive[str] = reactive("")
 
+    @dataclass(eq=False)
     class Chosen(Message):
         """Another row is chosen."""
 
-        def __init__(self, key: str) -> None:
-            super().__init__()
-            self.key = key
+        key: str
 
     class Opened(Message):
         """The chosen row was clicked again."""
-
-        def __init__(self, key: str) -> None:
-            super().__init__()
-            self.key = key
 
     def __init__(self, *, id: str | None = None, empty: str = "") -> None:
         super().__init__(id=id)
@@ -466,7 +481,7 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         self._empty = empty
 
     def set_rows(self, rows: Sequence[Row], empty: str = "") -> None:
-        """Show these rows; the chosen one is kept, or the first that can be is taken."""
+        """Show these rows; the chosen key stays, or the first row is chosen."""
         rows = tuple(rows)
         if rows != self.rows or empty != self._empty:
             self._empty = empty
@@ -525,7 +540,7 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         line = event.y + self.scroll_offset.y
         if 0 <= line < len(self.rows) and (key := self.rows[line].key):
             if key == self.chosen:
-                self.post_message(self.Opened(key))
+                self.post_message(self.Opened())
             self.chosen = key
 
     # --- drawing ----------------------------------------------------------------------
@@ -543,7 +558,7 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         if row.is_heading:
             text = clean_line(row.left, width)
             return _padded([Segment(text, self._style("heading"))], width, base)
-        # The name comes first, but for the few words a state needs.
+        # The left text has priority, but for the least cells of the right one.
         room = max(1, width - 5 - cell_len(row.lead))
         right = shorten(row.right, max(_LEAST_RIGHT, room - cell_len(clean_line(row.left))))
         left = clean_line(row.left, max(1, room - cell_len(right)))
@@ -567,7 +582,7 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
 
 
 def shorten(text: str, room: int) -> str:
-    """The text in so many cells: without its last parts where it is longer."""
+    """The text in `room` cells: a longer one loses its last parts."""
     text = clean_line(text)
     while cell_len(text) > room and (at := max(map(text.rfind, _JOINTS))) > 0:
         text = text[:at].rstrip(",")
@@ -578,11 +593,33 @@ def _padded(segments: list[Segment], width: int, style: RichStyle) -> Strip:
     return Strip(segments).adjust_cell_length(width, style)
 
 
+# --- A widget that shows a trace --------------------------------------------------------------
+
+
+class Moment(NamedTuple):
+    """What of a trace is shown."""
+
+    step: int
+    frame: Any  # of the step; None where there is none
+    part: Part
+    clip_frame: int
+    playing: bool
+    empty: str  # shown where the trace has not started
+
+
+class TraceView(Protocol):
+    """Shows a trace beside others; each row of the registry names one as its `view`."""
+
+    def show_trace(self, trace: Trace[Any], moment: Moment) -> None: ...
+
+    def scroll_text(self, by: int) -> None: ...
+
+
 # --- A bar with a playhead: where in a trace one is, and how much of it is computed -----------
 
 
 class Timeline(Widget):
-    """`left ━━━━●━━──── right`: up to the playhead, computed beyond it, and still to come."""
+    """`left ━━━━●━━──── right`: up to the playhead, computed, and not computed yet."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "timeline--past", "timeline--ahead", "timeline--future", "timeline--head",
@@ -595,12 +632,11 @@ class Timeline(Widget):
     left: reactive[str] = reactive("")
     right: reactive[str] = reactive("")
 
-    class Sought(Message):
+    @dataclass(eq=False)
+    class Clicked(Message):
         """A place on the bar was clicked."""
 
-        def __init__(self, step: int) -> None:
-            super().__init__()
-            self.step = step
+        step: int
 
     def __init__(self, left: str, right: str) -> None:
         super().__init__()
@@ -608,7 +644,7 @@ class Timeline(Widget):
         self.set_reactive(Timeline.right, right)
 
     def follow(self, trace: Trace[Any] | None) -> None:
-        """Where that trace is; the start of nothing where there is none."""
+        """Show the progress of a trace; None for none."""
         self.total = trace.total if trace is not None else 0
         self.computed = trace.computed if trace is not None else 0
         self.position = trace.position if trace is not None else 0
@@ -623,7 +659,7 @@ class Timeline(Widget):
     def on_click(self, event: events.Click) -> None:
         column = event.x - len(self.left) - 1
         if self.total and 0 <= column < self._bar_width:
-            self.post_message(self.Sought(round(column / (self._bar_width - 1) * self.total)))
+            self.post_message(self.Clicked(round(column / (self._bar_width - 1) * self.total)))
 
     def render_line(self, y: int) -> Strip:
         if y:
@@ -646,30 +682,22 @@ class Timeline(Widget):
         return Strip(segments).adjust_cell_length(self.size.width, self.rich_style)
 
 
-# --- A one-line input that can be left with Esc -----------------------------------------------
+# --- A one-line input that Esc cancels --------------------------------------------------------
 
 
 class LineInput(Input):
-    """Enter submits (Input.Submitted), Esc gives up (LineInput.Cancelled)."""
+    """Enter posts Input.Submitted, Esc LineInput.Cancelled."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel", show=False)]
 
     class Cancelled(Message):
         """Esc was pressed."""
 
-        def __init__(self, input: "LineInput") -> None:
-            super().__init__()
-            self.input = input
-
-        @property
-        def control(self) -> "LineInput":
-            return self.input
-
     def take(self, event: events.Key) -> bool:
-        """Write or do what a key means that went elsewhere, in the order of the typing.
+        """Handle a key that was sent elsewhere, in the order of typing.
 
-        Keys typed at once after the one that brings the line up are sent to what had the
-        focus then. False: the key means nothing here.
+        Keys typed right after the one that opens the line are sent to the widget that had the
+        focus. Returns False for a key that has no effect here.
         """
         if not event.is_printable and event.key not in self._bindings.key_to_bindings:
             return False
@@ -677,10 +705,10 @@ class LineInput(Input):
         return True
 
     async def on_key(self, event: events.Key) -> None:
-        """Act on a key of ours at once.
+        """Run the bindings of the line at once.
 
-        Textual sends it round the whole app first, so that letters typed after it, which
-        need no binding, would be written before a backspace deletes.
+        Textual would send the key through the whole app first: letters typed after a backspace
+        would be inserted before it deletes.
         """
         if not event.is_printable and event.key in self._bindings.key_to_bindings:
             event.stop()
@@ -689,11 +717,11 @@ class LineInput(Input):
                 await self.run_action(binding.action)
 
     def action_cancel(self) -> None:
-        self.post_message(self.Cancelled(self))
+        self.post_message(self.Cancelled())
 
 
 def escape_newlines(text: str) -> str:
-    """A prompt on one line: a new line as \\n."""
+    """A prompt on one line, with new lines as \\n."""
     return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t")
 
 
@@ -740,40 +768,41 @@ def _colour(colour: int | None, palette: bool) -> Color | None:
         return Color.from_triplet(ColorTriplet(colour >> 16, colour >> 8 & 255, colour & 255))
     plain = Color.from_ansi(colour)
     # Textual's ANSI filter turns palette colours without a triplet into truecolour, which
-    # takes more bytes in the terminal; one with a triplet it leaves as it is.
+    # takes more bytes in the terminal; colours with a triplet are left as they are.
     return Color(plain.name, ColorType.EIGHT_BIT, colour, plain.get_truecolor())
 
 
-# --- The base of widgets that draw all their lines at once and send only those that changed ---
+# --- The base of widgets that draw all lines at once and repaint only those that changed -------
 
 
 class LineWidget(Widget):
     """A widget made of strips, kept until something changes.
 
-    Subclasses implement `draw` and call `redraw` when what they show has changed.
+    Subclasses implement `draw` and call `redraw` when what they show has changed. `empty` is for
+    them to show while there is nothing else.
     """
 
     def __init__(
-        self, *, name: str | None = None, id: str | None = None, classes: str | None = None
+        self, empty: str = "", *, id: str | None = None, classes: str | None = None
     ) -> None:
-        super().__init__(name=name, id=id, classes=classes)
+        super().__init__(id=id, classes=classes)
+        self._empty = empty
         self._strips: list[Strip] = []
         self._stale = True
-        self._styles_kept: dict[str, RichStyle] = {}
 
     def draw(self, width: int, height: int) -> list[Strip]:
         """At most `height` strips of at most `width` cells; missing lines are blank."""
         raise NotImplementedError
 
     def redraw(self) -> bool:
-        """Draw again and send the lines that differ; False where none did."""
-        resized = len(self._strips) != self.size.height  # and not told so yet
+        """Draw again and repaint the cells that differ. Returns whether any does."""
+        resized = len(self._strips) != self.size.height  # before its Resize event
         if not self.is_mounted or not self.size or self._stale or resized:
-            # Nothing was painted yet, or all of it is about to be.
+            # All of it will be painted.
             self._stale = True
             self.refresh()
             return True
-        before, self._strips = self._strips, self._drawn()
+        before, self._strips = self._strips, self._draw_all()
         changed = [
             Region(first, y, last - first, 1)
             for y, (old, new) in enumerate(zip(before, self._strips, strict=True))
@@ -783,7 +812,7 @@ class LineWidget(Widget):
             self.refresh(*changed)
         return bool(changed)
 
-    def _drawn(self) -> list[Strip]:
+    def _draw_all(self) -> list[Strip]:
         width, height = self.size
         base = self.rich_style
         strips = [
@@ -794,33 +823,30 @@ class LineWidget(Widget):
 
     def render_line(self, y: int) -> Strip:
         if self._stale or len(self._strips) != self.size.height:
-            self._strips, self._stale = self._drawn(), False
+            self._strips, self._stale = self._draw_all(), False
         if y < len(self._strips):
             return self._strips[y]
         return Strip.blank(self.size.width, self.rich_style)
 
     def notify_style_update(self) -> None:
-        """The theme or a class changed, so every style kept in a strip is out of date."""
+        """The theme or a class has changed: draw again."""
         super().notify_style_update()
         self._stale = True
-        self._styles_kept.clear()
 
     def on_resize(self) -> None:
         self._stale = True
 
     def style(self, component: str) -> RichStyle:
         """The component class `component` as a style with foreground and background."""
-        if component not in self._styles_kept:  # to compute all of a curve's takes 3 ms
-            self._styles_kept[component] = self.get_component_rich_style(component)
-        return self._styles_kept[component]
+        return self.get_component_rich_style(component)
 
     def message(self, text: str, component: str, width: int, height: int) -> list[Strip]:
-        """`text` in the middle of the room, for a widget that has nothing to show yet."""
+        """`text` in the middle, for a widget that has nothing to show."""
         return message_strips(text, self.style(component), self.rich_style, width, height)
 
 
 def _difference(old: Strip, new: Strip) -> list[tuple[int, int]]:
-    """The first cell in which two strips of one width differ, and one past the last; or none."""
+    """The first and one past the last cell in which two strips of one width differ, if any."""
     if old == new:
         return []
     least = min(len(old), len(new))
@@ -867,7 +893,7 @@ def message_strips(
     ]
 
 
-# --- How far something is: a thin bar with step, percent and time left ------------------------
+# --- A progress bar with step, percent and time left ------------------------------------------
 
 _LEAST_BAR = 8
 
@@ -893,24 +919,19 @@ class StepBar(LineWidget):
     """
 
     def __init__(
-        self,
-        label: str = "step",
-        *,
-        name: str | None = None,
-        id: str | None = None,
-        classes: str | None = None,
+        self, label: str = "step", *, id: str | None = None, classes: str | None = None
     ) -> None:
-        super().__init__(name=name, id=id, classes=classes)
+        super().__init__(id=id, classes=classes)
         self._label = clean_line(label)
         self.clear()
 
     def set(self, step: int, steps: int, eta: float = -1.0, note: str = "") -> None:
-        """`eta` in seconds, negative where it is not known; `steps` 0 where there is no end."""
+        """`eta` is in seconds, negative for unknown; `steps` is 0 where there is no end."""
         self._state = (max(step, 0), max(steps, 0), eta, clean_line(note))
         self.redraw()
 
     def clear(self) -> None:
-        """Back to nothing done of nothing."""
+        """Empty the bar."""
         self._state = (0, 0, -1.0, "")
         self.redraw()
 
@@ -919,7 +940,7 @@ class StepBar(LineWidget):
         label, value = self.style("step-bar--label"), self.style("step-bar--value")
         base = self.rich_style
         before = [(f"{self._label} ", label), (count(step), value)]
-        # The last of these go first where there is no room: each is kept or dropped whole.
+        # Where there is no room, the last of these are left out.
         after: list[list[tuple[str, RichStyle]]] = []
         share = min(step / steps, 1.0) if steps else 0.0
         if steps:
@@ -934,7 +955,7 @@ class StepBar(LineWidget):
             after.pop()
         room = max(room, 0)
         done = round(share * room)
-        # A heavy and a light line, so the bar reads without colour too.
+        # A heavy and a light line, so that the bar can be read without colour.
         bar = [
             ("━" * done, self.style("step-bar--done")),
             ("─" * (room - done), self.style("step-bar--rest")),

@@ -1,4 +1,4 @@
-"""What the next token might have been, how likely each was, and how the choice fell."""
+"""Candidates of a token, labels of a classifier, and attention, as bars."""
 
 import struct
 from bisect import bisect_right
@@ -18,12 +18,12 @@ from genui.ui.widgets.base import LineWidget, strip_of
 
 _EIGHTHS = "▏▎▍▌▋▊▉"
 _TOKEN_CELLS = 12
-_TALL = 16  # lines from which there is room to draw where the choice fell
-_WIDE = 36  # cells from which probabilities have three decimals and words are not shortened
+_TALL = 16  # lines from which the ruler of the random number is drawn
+_WIDE = 36  # cells from which probabilities have three decimals
 
 
 def token_text(text: str, width: int = _TOKEN_CELLS) -> str:
-    """A token as it can be read: `·` for a space, `⏎` for a newline, `⇥` for a tab."""
+    """A printable token: `·` for a space, `⏎` for a newline, `⇥` for a tab."""
     if not text:
         return "∅"
     seen = clean(text).replace(" ", "·").replace("\n", "⏎").replace("\t", "⇥") or "�"
@@ -31,11 +31,11 @@ def token_text(text: str, width: int = _TOKEN_CELLS) -> str:
 
 
 class Candidates(LineWidget):
-    """A bar a candidate: the model's own probability, and what the settings made of it.
+    """A bar a candidate: its probability by the model, and after the sampling settings.
 
-    The token that was chosen has `▸` before it and its own colour; one the settings cut
-    off has `✂`. As a `table` there are also the logits, the filter that dropped a token, a
-    candidate selected by the user (`→`), and how the choice fell.
+    The chosen token has `▸` and its own colour; one that the settings removed has `✂`. A `table`
+    also shows the logits, the filter that removed a token, the candidate that the user selected
+    (`→`), and the random number that chose.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -69,19 +69,17 @@ class Candidates(LineWidget):
 
     table: reactive[bool] = reactive(False, repaint=False)
     selected: reactive[int | None] = reactive(None, repaint=False)
-    """Which candidate the user chose, by its place; None for none."""
+    """The index of the candidate that the user selected; None for none."""
 
     def __init__(
         self,
         empty: str = "The next token's odds show here",
         *,
         table: bool = False,
-        name: str | None = None,
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
-        super().__init__(name=name, id=id, classes=classes)
-        self._empty = empty
+        super().__init__(empty, id=id, classes=classes)
         self._candidates: tuple[Candidate, ...] = ()
         self._chosen = -1
         self._summary = ""
@@ -148,7 +146,7 @@ class Candidates(LineWidget):
         return strips
 
     def _visible(self, room: int) -> list[int]:
-        """The places of those that are shown: the selected and the chosen one among them."""
+        """The indices that are shown, with the selected and the chosen one among them."""
         count = len(self._candidates)
         room = max(min(room, count), 0)
         if self.table and self.selected is not None:
@@ -192,9 +190,9 @@ class Candidates(LineWidget):
     # --- the table --------------------------------------------------------------------
 
     def _draw_table(self, width: int, height: int) -> list[Strip]:
-        told = self._told(width, ruler=height >= _TALL)
-        spare = height - 1 - len(self._candidates) - len(told)
-        room = min(max(height - 1 - len(told), 1), len(self._candidates))
+        notes = self._notes(width, ruler=height >= _TALL)
+        spare = height - 1 - len(self._candidates) - len(notes)
+        room = min(max(height - 1 - len(notes), 1), len(self._candidates))
         shown = self._visible(room)
         candidates = [self._candidates[at] for at in shown]
         most = _most(candidates)
@@ -203,13 +201,13 @@ class Candidates(LineWidget):
         number = self.style("candidates--number")
         odds = places + 2
         heading = f"  {'token':>{cells}} {'model':>{odds}} {'logit':>5} {'drawn':>{odds}}"
-        # Air between the two where there is room for it.
+        # A blank line between the two where there is room.
         gap = [Strip.blank(width, self.rich_style)] if spare > 0 else []
         return [
             strip_of([(heading[:width], number)]),
             *(self._row(at, most, cells, places, width) for at in shown),
             *gap,
-            *told,
+            *notes,
         ]
 
     def _row(self, at: int, most: float, cells: int, places: int, width: int) -> Strip:
@@ -240,8 +238,8 @@ class Candidates(LineWidget):
             [*row, (full, self._bar(candidate)), ("░" * rest, self.style("candidates--model"))]
         )
 
-    def _told(self, width: int, ruler: bool) -> list[Strip]:
-        """How surprising and how uncertain it was, and how the choice fell."""
+    def _notes(self, width: int, ruler: bool) -> list[Strip]:
+        """The surprise, the entropy, and the random number that chose."""
         frame, number = self._frame, self.style("candidates--number")
         base = self.rich_style
         if frame is None:
@@ -269,7 +267,7 @@ class Candidates(LineWidget):
                 [
                     ("u ", number),
                     (f"{frame.u:.3f}", base),
-                    (" fell in ", number),
+                    (" is in ", number),
                     (f"{frame.low:.2f}–{frame.high:.2f}", base),
                 ]
             )
@@ -278,7 +276,7 @@ class Candidates(LineWidget):
         return [strip_of(line).crop(0, width) for line in lines]
 
     def _ruler(self, frame: TextFrame, width: int) -> list[tuple[str, Style]]:
-        """From 0 to 1, the chosen token's share of it, and `u`, which fell there."""
+        """0 to 1, the chosen token's share, and the random number `u` in it."""
         cells = max(width - 4, 1)
         at = min(int(frame.u * cells), cells - 1)
         low = min(int(frame.low * cells), at)
@@ -306,7 +304,7 @@ def _token_cells(shown: Sequence[Candidate], most: int) -> int:
 
 
 def bar(share: float, cells: int) -> str:
-    """A bar `share` of `cells` long, to an eighth of a cell; something for anything above 0."""
+    """A bar of `share` × `cells`, to an eighth of a cell; at least an eighth above 0."""
     eighths = round(min(share, 1.0) * cells * 8)
     if share > 0 and cells > 0:
         eighths = max(eighths, 1)
@@ -314,7 +312,7 @@ def bar(share: float, cells: int) -> str:
     return "█" * full + (_EIGHTHS[rest - 1] if rest else "")
 
 
-# --- What a classifier says of what is shown: its likeliest labels, each with a bar -----------
+# --- The likeliest labels of a classifier -----------------------------------------------------
 
 ROWS = 3
 _NAME_CELLS = 18
@@ -322,7 +320,7 @@ _NUMBER_CELLS = 5
 
 
 class LabelBars(LineWidget):
-    """A heading, and a line a label; or one line on why there is none."""
+    """A heading, and a line a label; or a line why there is none."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "labels--heading",
@@ -390,20 +388,20 @@ class LabelBars(LineWidget):
         return strips
 
 
-# --- Which tokens one token looked at: the strongest with their share, of one head or averaged
+# --- Attention: the tokens with the largest weights, of one head or averaged ------------------
 
 LEVEL_EDGES = (0.05, 0.15, 0.35, 0.7)
 """Of the strongest weight: where one level of shading ends and the next begins."""
 
 _ATTENDED_CELLS, _FEW_TOKEN_CELLS = 12, 8
 _NARROW = 36  # cells below which a token has the fewer of those
-_ATTENTION_CELLS = 56  # cells from which there is room for the words around a token
-_BEFORE, _AFTER = 10, 6  # cells of those words
+_ATTENTION_CELLS = 56  # cells from which the text around a token is shown
+_BEFORE, _AFTER = 10, 6  # cells of that text
 
 
 @dataclass(frozen=True)
 class Heads:
-    """The attention of one token, walked through: 0 is the average, then head by head."""
+    """The attention of one token: 0 is the average, then head by head."""
 
     attention: Attention
 
@@ -414,12 +412,12 @@ class Heads:
 
     def weights(self, at: int) -> list[float]:
         """[T], summing to 1: of the average or of one head."""
-        told, tokens = self.attention, len(self.attention.texts)
+        tokens, packed = len(self.attention.texts), self.attention.weights
         if not tokens:  # a network without attention
             return []
         if at:
-            return list(struct.unpack_from(f"<{tokens}e", told.weights, 2 * (at - 1) * tokens))
-        heads = struct.iter_unpack(f"<{tokens}e", told.weights)
+            return list(struct.unpack_from(f"<{tokens}e", packed, 2 * (at - 1) * tokens))
+        heads = struct.iter_unpack(f"<{tokens}e", packed)
         return [sum(weights) / (self.count - 1) for weights in zip(*heads, strict=True)]
 
     def name(self, at: int) -> str:
@@ -427,8 +425,8 @@ class Heads:
         if not at:
             return "average"
         layer, head = divmod(at - 1, self.attention.heads)
-        told = self.attention
-        return f"layer {layer + 1} of {told.layers}, head {head + 1} of {told.heads}"
+        attention = self.attention
+        return f"layer {layer + 1} of {attention.layers}, head {head + 1} of {attention.heads}"
 
     @property
     def prompt(self) -> tuple[str, ...]:
@@ -446,7 +444,7 @@ def levels(weights: Sequence[float]) -> list[int]:
 
 
 class AttentionList(LineWidget):
-    """A bar for each of the tokens looked at most, with how far back it is."""
+    """A bar for each of the tokens with the largest weights, with the distance back."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "attention--empty",
@@ -466,8 +464,7 @@ class AttentionList(LineWidget):
     """
 
     def __init__(self, *, classes: str | None = None) -> None:
-        super().__init__(classes=classes)
-        self._empty = "Asking …"
+        super().__init__("computing …", classes=classes)
         self._texts: Sequence[str] = ()
         self._weights: Sequence[float] = ()
         self._first = 0
@@ -486,15 +483,15 @@ class AttentionList(LineWidget):
     def draw(self, width: int, height: int) -> list[Strip]:
         if not self._texts:
             return self.message(self._empty, "attention--empty", width, height)
-        told = self._told(width)
-        room = max(height - 1 - len(told), 0)
+        notes = self._notes(width)
+        room = max(height - 1 - len(notes), 0)
         order = sorted(range(len(self._weights)), key=lambda at: -self._weights[at])[:room]
         cells = self._cells(order, width)
         rows = [self._row(at, cells, width) for at in order]
         rest = 1 - sum(self._weights[at] for at in order)
         if len(order) < len(self._texts):
             others = numbers.count(len(self._texts) - len(order))
-            told[0] = f"the other {others} have {max(rest, 0):.0%}"
+            notes[0] = f"the other {others} have {max(rest, 0):.0%}"
         number = self.style("attention--number")
         heading = f"{'token':>{cells}}   back   share"
         if width >= _ATTENTION_CELLS:
@@ -502,7 +499,7 @@ class AttentionList(LineWidget):
         return [
             strip_of([(heading[:width], number)]),
             *rows,
-            *(strip_of([(line[:width], number)]) for line in told),
+            *(strip_of([(line[:width], number)]) for line in notes),
         ]
 
     def _cells(self, order: Sequence[int], width: int) -> int:
@@ -510,12 +507,12 @@ class AttentionList(LineWidget):
         widest = max((cell_len(token_text(self._texts[at])) for at in order), default=0)
         return max(min(widest, most), len("token"))
 
-    def _told(self, width: int) -> list[str]:
-        """What else there is to know, one line each."""
+    def _notes(self, width: int) -> list[str]:
+        """The size of the context, and what is outside it."""
         seen = numbers.count(len(self._texts))
-        lines = [f"{seen} tokens were in sight"]
+        lines = [f"{seen} tokens in the context"]
         if self._first:
-            lines.append(f"out of sight: the first {numbers.count(self._first)}")
+            lines.append(f"before the context: the first {numbers.count(self._first)}")
         return lines
 
     def _row(self, at: int, cells: int, width: int) -> Strip:
@@ -538,11 +535,11 @@ class AttentionList(LineWidget):
         )
 
     def _around(self, at: int) -> list[tuple[str, Style]]:
-        """The token in the words before and after it: a letter by itself tells little."""
+        """The token with the text around it: a letter alone says little."""
         text, number = self._texts[at], self.style("attention--number")
-        before = _seen("".join(self._texts[max(at - _BEFORE, 0) : at]))
-        after = _seen(text + "".join(self._texts[at + 1 : at + 1 + _AFTER]))
-        cut = len(_seen(text))
+        before = _one_line_text("".join(self._texts[max(at - _BEFORE, 0) : at]))
+        after = _one_line_text(text + "".join(self._texts[at + 1 : at + 1 + _AFTER]))
+        cut = len(_one_line_text(text))
         before = set_cell_size(before[-_BEFORE:].rjust(_BEFORE), _BEFORE)
         after = set_cell_size(after, _AFTER)
         return [
@@ -552,6 +549,6 @@ class AttentionList(LineWidget):
         ]
 
 
-def _seen(text: str) -> str:
-    """Words on one line: a new line as ⏎, a space as it is."""
+def _one_line_text(text: str) -> str:
+    """Text on one line: a new line as ⏎, a space unchanged."""
     return clean(text).replace("\n", "⏎").replace("\t", " ")

@@ -1,6 +1,6 @@
-"""The looks of a curve's parts: eight series that differ on a dark and on a light ground.
+"""Curves of training, with a cursor and zoom by mouse.
 
-Colour only helps: series have signs, and what is raw is a halftone (series_looks.py, braille.py).
+Up to eight series differ by a sign as well as by colour, on a dark and on a light background.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from genui.render.chart import ChartOptions, Curves, Frame
     from genui.render.series import Kind, Trace, View
 
-_SERIES = 8  # as series_looks.py has them
+_SERIES = 8  # as in genui/render/chart.py
 
 LOOKS = (
     *("axis", "label", "cursor", "fault", "overlap", "reading"),
@@ -67,45 +67,45 @@ Curve {
 """
 
 
-# --- The mouse on a chart: click, wheel and drag as places and views along x ------------------
+# --- The mouse on a chart: click, wheel and drag ----------------------------------------------
 
-_WHEEL = 0.8  # of the width in sight, for each notch towards the screen
+_WHEEL = 0.8  # of the visible width, for each notch towards the screen
 
 
 class ChartMouse(LineWidget):
-    """Turns events into `picked` and `asked`, which a subclass answers.
+    """Turns events into calls of `picked` and `view_requested`, which a subclass implements.
 
-    A click picks the x under it, the wheel zooms about the pointer, a drag pans and a double
-    click asks for everything. Nothing happens where nothing is drawn.
+    A click picks an x, the wheel zooms at the pointer, a drag pans and a double click fits all.
+    An empty chart ignores them.
     """
 
     ALLOW_SELECT: ClassVar[bool] = False  # a drag pans, and marks no text elsewhere
     _grabbed: tuple[float, View | None] | None = None  # column of the screen, and the view then
     _moved = False
 
-    def drawn_frame(self) -> Frame | None:
-        """Where the plot is and what it spans, as last drawn."""
+    def last_frame(self) -> Frame | None:
+        """The frame of the plot, as last drawn."""
         raise NotImplementedError
 
     def extent(self) -> View | None:
-        """The first and last x there is."""
+        """The first and the last x of the data."""
         raise NotImplementedError
 
     def view_now(self) -> View | None:
-        """The view in force; None for everything."""
+        """The current view; None for everything."""
         raise NotImplementedError
 
     def picked(self, x: float) -> None:
         """The pointer chose this x."""
         raise NotImplementedError
 
-    def asked(self, view: View | None) -> None:
-        """The pointer asks for this view; None for everything."""
+    def view_requested(self, view: View | None) -> None:
+        """The pointer chose this view; None for everything."""
         raise NotImplementedError
 
     def x_at(self, column: float) -> float | None:
-        """The x in the middle of a cell of the widget; that of an end beside the plot."""
-        frame = self.drawn_frame()
+        """The x in the middle of a column of cells, within the plot."""
+        frame = self.last_frame()
         if frame is None:
             return None
         share = (column - frame.left + 0.5) / frame.cols
@@ -120,7 +120,7 @@ class ChartMouse(LineWidget):
     def _wheel(self, event: events.MouseEvent, factor: float) -> None:
         from genui.render.series import zoom
 
-        frame, extent = self.drawn_frame(), self.extent()
+        frame, extent = self.last_frame(), self.extent()
         at = self.x_at(event.x)
         if frame is None or extent is None or at is None:
             return
@@ -129,18 +129,18 @@ class ChartMouse(LineWidget):
         before = self.view_now()
         view = zoom(before, extent, factor, at, log_x=frame.window.log_x)
         if view != before:
-            self.asked(view)
+            self.view_requested(view)
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         self._moved = False
-        if event.button == 1 and self.drawn_frame() is not None:
+        if event.button == 1 and self.last_frame() is not None:
             self._grabbed = event.screen_x, self.view_now()
             self.capture_mouse()
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
         from genui.render.series import pan
 
-        frame, extent = self.drawn_frame(), self.extent()
+        frame, extent = self.last_frame(), self.extent()
         if self._grabbed is None or frame is None or extent is None:
             return
         start, view = self._grabbed
@@ -150,7 +150,7 @@ class ChartMouse(LineWidget):
             return
         moved = pan(view, extent, -cells / frame.cols, log_x=frame.window.log_x)
         if moved != self.view_now():
-            self.asked(moved)
+            self.view_requested(moved)
 
     def on_mouse_up(self, event: events.MouseUp) -> None:
         if self._grabbed is not None:
@@ -168,14 +168,14 @@ class ChartMouse(LineWidget):
             return
         event.stop()
         if event.chain == 2:
-            self.asked(None)
+            self.view_requested(None)
         elif event.chain == 1:
             self.picked(x)
 
 
-# --- Curves of training, in which every point counts ------------------------------------------
+# --- Curves -----------------------------------------------------------------------------------
 
-# What computes is imported with the first points: an app that has none yet paints sooner.
+# genui.render is imported with the first points, so that the app paints sooner.
 
 
 class Curve(ChartMouse):
@@ -184,9 +184,8 @@ class Curve(ChartMouse):
     Series differ by a sign on the line as well as by colour, up to eight of them; a NaN or an
     infinity is marked in its column, and a stretch of x that was written again on the axis.
 
-    The mouse sends messages and changes nothing here, since what shows several curves moves
-    them all together: it sets `cursor` on Picked and `view` on Viewed. With `alone` the curve
-    does that by itself too.
+    The mouse posts Picked and Viewed; the widget that shows several curves sets `cursor` and `view`
+    of all of them. With `alone` the curve sets its own.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -207,7 +206,7 @@ class Curve(ChartMouse):
     view: reactive[tuple[float, float] | None] = reactive[tuple[float, float] | None](
         None, repaint=False
     )
-    """The stretch of x in sight; None for everything, following the newest."""
+    """The visible range of x; None for everything, following the newest."""
     unit: reactive[str] = reactive("step", repaint=False)
     """What x counts: `step`, `s`, `token`, `epoch`, or another noun that takes an s."""
     overlaps: reactive[Sequence[tuple[float, float]]] = reactive[Sequence[tuple[float, float]]](
@@ -256,22 +255,20 @@ class Curve(ChartMouse):
         log_y: bool = False,
         readout: bool = False,
         alone: bool = False,
-        name: str | None = None,
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
         """`empty` shows until there are points; `legend` gives the names a row of their own.
 
-        With `readout` the legend tells the values at the cursor; see the class for `alone`.
+        With `readout` the legend shows the values at the cursor; for `alone` see the class.
         """
-        super().__init__(name=name, id=id, classes=classes)
-        self._empty = empty
+        super().__init__(empty, id=id, classes=classes)
         self._with_legend = legend
         self._readout = readout
         self._alone = alone
         self._curves: Curves | None = None
         self._frame: Frame | None = None
-        self._awaited = False  # something was set that is still to be drawn
+        self._pending = False  # a redraw is queued
         self.caption = ""
         self.set_reactive(Curve.log_y, log_y)
 
@@ -284,7 +281,7 @@ class Curve(ChartMouse):
     ) -> None:
         """Show these series: name → (x, values), two arrays of one length, x ascending.
 
-        The arrays are read when the curve is drawn, so give views that do not change.
+        The arrays are read when the curve is drawn, so they must not change.
         `kinds` says how each is drawn: `line`, `smoothed` (the raw values faint behind
         their moving average) or `marks` (few points, each with a sign). x that goes back is
         put in order, and points without a finite x are left out.
@@ -313,12 +310,12 @@ class Curve(ChartMouse):
         return self._curves.values_at(x) if self._curves is not None else {}
 
     def span(self) -> tuple[float, float]:
-        """The first and the last x in sight; (0, 1) where there is nothing."""
+        """The first and the last visible x; (0, 1) without points."""
         window = self._curves.window(self._look()) if self._curves is not None else None
         return (window.start, window.end) if window is not None else (0.0, 1.0)
 
     def column(self, at: float | None = None) -> float:
-        """How much of x one cell stands for: on a logarithmic axis, at `at` or the cursor."""
+        """The width of one column in x: on a logarithmic axis, at `at` or the cursor."""
         frame = self._frame
         start, end = self.span()
         cols = frame.cols if frame is not None else max(self.size.width, 1)
@@ -330,19 +327,19 @@ class Curve(ChartMouse):
     # --- drawing ----------------------------------------------------------------------
 
     def _redraw_soon(self) -> None:
-        """Once, however many of the reactives are set together."""
-        if not self._awaited:
-            self._awaited = self.call_later(self._redraw_awaited)
+        """Redraw once, however many reactives are set together."""
+        if not self._pending:
+            self._pending = self.call_later(self._redraw_pending)
 
-    def _redraw_awaited(self) -> None:
-        if self._awaited:
+    def _redraw_pending(self) -> None:
+        if self._pending:
             self.redraw()
 
     watch_log_y = watch_log_x = watch_cursor = watch_view = _redraw_soon
     watch_unit = watch_overlaps = watch_smoothing = _redraw_soon
 
     def redraw(self) -> bool:
-        self._awaited = False
+        self._pending = False
         return super().redraw()
 
     def draw(self, width: int, height: int) -> list[Strip]:
@@ -379,12 +376,12 @@ class Curve(ChartMouse):
     def _set_caption(self, caption: str) -> None:
         if caption != self.caption:
             self.caption = caption
-            # Whoever paints is taken for the sender, and messages do not rise beyond that one.
+            # Textual takes the painting widget for the sender, and does not bubble beyond it.
             self.post_message(self.Drawn(self, caption).set_sender(self))
 
     # --- the mouse --------------------------------------------------------------------
 
-    def drawn_frame(self) -> Frame | None:
+    def last_frame(self) -> Frame | None:
         return self._frame
 
     def extent(self) -> View | None:
@@ -398,7 +395,7 @@ class Curve(ChartMouse):
             self.cursor = x
         self.post_message(self.Picked(self, x))
 
-    def asked(self, view: View | None) -> None:
+    def view_requested(self, view: View | None) -> None:
         if self._alone:
             self.view = view
         self.post_message(self.Viewed(self, view))

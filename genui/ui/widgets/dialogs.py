@@ -1,4 +1,4 @@
-"""What the windows over the main screen share."""
+"""The base of windows, and the small ones: question, list, value, form, help."""
 
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Generic, NamedTuple, TypeVar
@@ -15,14 +15,13 @@ from textual.widgets import Label, Static
 from genui.base.errors import MisuseError
 from genui.ui import keys
 from genui.ui.keys import Key, Scope
-from genui.ui.widgets.base import DeafWhenLeaving, LineInput, Row, RowList
+from genui.ui.widgets.base import LifecycleGuard, LineInput, Row, RowList
 
 T = TypeVar("T")
 
 
-class Window(DeafWhenLeaving, ModalScreen[T], Generic[T]):
-    """A modal screen that closes once; one that `typing` is true of opens with its first line
-    to type in."""
+class Window(LifecycleGuard, ModalScreen[T], Generic[T]):
+    """A modal screen that closes once. With `typing` it opens with the focus in its first line."""
 
     typing: ClassVar[bool] = False
 
@@ -30,17 +29,30 @@ class Window(DeafWhenLeaving, ModalScreen[T], Generic[T]):
         super().__init__()
         self._early: list[events.Key] = []
 
-    def leave(self, result: T) -> None:
-        """Close with `result`; a second Enter or Esc, typed before the first acted, is late."""
+    def set_titles(self, title: str, keys: str) -> None:
+        """The title in the upper border, and the keys in the lower one."""
+        window = self.query_one(".window")
+        window.border_title, window.border_subtitle = title, keys
+
+    def leave(self, result: T | None = None) -> None:
+        """Close with `result`; a second Enter or Esc does nothing."""
         if self.is_active:
             self.dismiss(result)
 
+    def action_leave(self) -> None:
+        """Close without a result."""
+        self.leave()
+
+    @on(LineInput.Cancelled)
+    def _cancelled(self) -> None:
+        self.action_leave()
+
     def take_early(self, event: events.Key) -> None:
-        """Keep for the line what was typed before there was one, as over a slow link."""
+        """Keep a key that was typed before the line was there, as over a slow link."""
         self._early.append(event)
 
     def begin_typing(self) -> None:
-        """Give the first line the focus at once, and what was typed for it."""
+        """Give the first line the focus, and the keys that were typed for it."""
         line = self.query(LineInput).first()
         self.set_focus(line)
         for event in self._early:
@@ -68,15 +80,13 @@ class ConfirmScreen(Window[bool]):
             yield Static(self._question, markup=False)
 
     def on_mount(self) -> None:
-        window = self.query_one(".window")
-        window.border_title = f"{self._verb.capitalize()}?"
-        window.border_subtitle = f"y {self._verb} · esc cancel"
+        self.set_titles(f"{self._verb.capitalize()}?", f"y {self._verb} · esc cancel")
 
     def action_answer(self, yes: bool) -> None:
         self.leave(yes)
 
 
-# --- A window with a list to choose one row from ----------------------------------------------
+# --- A list to choose from --------------------------------------------------------------------
 
 
 class ChooseScreen(Window[str | None]):
@@ -99,9 +109,8 @@ class ChooseScreen(Window[str | None]):
             yield RowList()
 
     def on_mount(self) -> None:
-        window = self.query_one(".window")
-        window.border_title = self._title
-        window.border_subtitle = f"⏎ {self._verb} · esc cancel" if self._rows else "esc close"
+        keys = f"⏎ {self._verb} · esc cancel" if self._rows else "esc close"
+        self.set_titles(self._title, keys)
         rows = self.query_one(RowList)
         rows.set_rows(self._rows, self._empty)
         rows.focus()
@@ -111,18 +120,14 @@ class ChooseScreen(Window[str | None]):
         if chosen := self.query_one(RowList).chosen:
             self.leave(chosen)
 
-    def action_leave(self) -> None:
-        self.leave(None)
 
-
-# --- A small window that asks for one value and says in place what is wrong with it -----------
+# --- One value --------------------------------------------------------------------------------
 
 
 class ValueScreen(Window[T | None], Generic[T]):
     """Dismissed with what `parse` made of the text, or None on Esc.
 
-    `parse` raises MisuseError for text that will not do; its line is shown and the
-    window stays.
+    `parse` raises MisuseError for invalid text; its message is shown and the window stays.
     """
 
     typing = True
@@ -141,9 +146,7 @@ class ValueScreen(Window[T | None], Generic[T]):
             yield Static(classes="fault", markup=False)
 
     def on_mount(self) -> None:
-        window = self.query_one(".window")
-        window.border_title = self._title
-        window.border_subtitle = "⏎ set · esc cancel"
+        self.set_titles(self._title, "⏎ set · esc cancel")
         self.begin_typing()
 
     @on(LineInput.Submitted)
@@ -153,12 +156,8 @@ class ValueScreen(Window[T | None], Generic[T]):
         except MisuseError as error:
             self.query_one(".fault", Static).update(str(error))
 
-    @on(LineInput.Cancelled)
-    def _cancelled(self) -> None:
-        self.leave(None)
 
-
-# --- A small window of a few lines to fill in, which says in place what is wrong with them ----
+# --- A form -----------------------------------------------------------------------------------
 
 
 class Field(NamedTuple):
@@ -172,8 +171,7 @@ class Field(NamedTuple):
 class FormScreen(Window[T | None], Generic[T]):
     """Dismissed with what `parse` made of the lines, in order, or None on Esc.
 
-    `parse` raises MisuseError for lines that will not do; its words are shown and the window
-    stays.
+    `parse` raises MisuseError for invalid lines; its message is shown and the window stays.
     """
 
     typing = True
@@ -201,9 +199,7 @@ class FormScreen(Window[T | None], Generic[T]):
             yield Static(classes="fault", markup=False)
 
     def on_mount(self) -> None:
-        window = self.query_one(".window")
-        window.border_title = self._title
-        window.border_subtitle = "⏎ next, then start · esc cancel"
+        self.set_titles(self._title, "⏎ next, then start · esc cancel")
         self.begin_typing()
 
     @property
@@ -212,9 +208,9 @@ class FormScreen(Window[T | None], Generic[T]):
 
     @on(LineInput.Submitted)
     def _submitted(self, event: LineInput.Submitted) -> None:
-        """Enter goes down the form; in its last line it is done.
+        """Enter moves to the next line; in the last one it closes the form.
 
-        One typed before the focus had moved was meant for the line that has it now.
+        An Enter typed before the focus had moved is for the line that has it now.
         """
         lines = self._lines
         at = next(at for at, line in enumerate(lines) if line is (self.focused or event.input))
@@ -230,12 +226,8 @@ class FormScreen(Window[T | None], Generic[T]):
     def _typed(self) -> None:
         self.query_one(".fault", Static).update("")
 
-    @on(LineInput.Cancelled)
-    def _cancelled(self) -> None:
-        self.leave(None)
 
-
-# --- What the keys of a pane do ---------------------------------------------------------------
+# --- Help -------------------------------------------------------------------------------------
 
 
 class HelpScreen(Window[None]):
@@ -258,13 +250,9 @@ class HelpScreen(Window[None]):
             yield Static(help_text(self._pane, self._keymap))
 
     def on_mount(self) -> None:
-        window = self.query_one(".window")
-        window.border_title = f"Keys of {keys.TITLES[self._pane]}"
-        window.border_subtitle = "esc close · f1 manual · ctrl+p every action by name"
-        window.focus()
-
-    def action_leave(self) -> None:
-        self.leave(None)
+        title = f"Keys of {keys.TITLES[self._pane]}"
+        self.set_titles(title, "esc close · f1 manual · ctrl+p every action by name")
+        self.query_one(".window").focus()
 
     def action_manual(self) -> None:
         """The manual in place of the keys."""

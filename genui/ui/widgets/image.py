@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from rich.cells import cell_len
 from rich.style import Style
@@ -16,16 +16,17 @@ from genui.base.text import clean_line
 from genui.protocol import ImageFrame
 from genui.protocol.registry import kind_of_trace, resolve
 from genui.ui.traces.compare import Column, Part
+from genui.ui.traces.trees import Trace
 from genui.ui.widgets.base import (
-    DeafWhenLeaving,
+    LifecycleGuard,
     LineWidget,
+    Moment,
+    TraceView,
     colour_mode,
     run_style,
     set_border,
     strip_of,
 )
-from genui.ui.widgets.prose import Prose
-from genui.ui.widgets.roll import Roll
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from genui.render.image import Fit
 
 # What computes is imported with the first image: an app that has none yet paints sooner.
-
-View = Literal["denoised", "x", "noise"]
-"""Which image of a step: the predicted clean one, the noisy one, or the noise in it."""
 
 MOST_LABEL = 12  # cells of a row's label
 SHARP = 4  # times the budget of a step that an image may cost once it stands still
@@ -64,12 +62,10 @@ class ImageView(LineWidget):
         self,
         empty: str = "No image yet",
         *,
-        name: str | None = None,
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
-        super().__init__(name=name, id=id, classes=classes)
-        self._empty = empty
+        super().__init__(empty, id=id, classes=classes)
         self._rgb: np.ndarray | None = None
         self._labels: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
         self._coarse = False  # drawn with less detail, or fewer colours, than there could be
@@ -126,15 +122,25 @@ class ImageView(LineWidget):
             self._sharp = True
             self.redraw()
 
-    def show_frame(self, frame: ImageFrame, view: View = "denoised", moment: int = 0) -> bool:
-        """Show one image of a denoising step; of a clip that of a moment, counted from 0."""
-        rgb = {"denoised": frame.denoised, "x": frame.x, "noise": frame.noise}[view]
+    def show_frame(self, frame: ImageFrame, part: Part = "denoised", clip_frame: int = 0) -> bool:
+        """Show one image of a denoising step; of a clip one frame, counted from 0."""
+        rgb = {"denoised": frame.denoised, "x": frame.x, "noise": frame.noise}[part]
         if rgb:
             size = frame.width * frame.height * 3
-            start = moment % frame.images * size
+            start = clip_frame % frame.images * size
             return self.show(rgb[start : start + size], frame.width, frame.height)
         had, self._rgb = self.has_image, None
         return self.redraw() if had else False
+
+    def show_trace(self, trace: Trace[Any], moment: Moment) -> None:
+        """Show a trace at one of its steps."""
+        if moment.frame is None:
+            self.clear(moment.empty)
+        else:
+            self.show_frame(moment.frame, moment.part, moment.clip_frame)
+
+    def scroll_text(self, by: int) -> None:
+        """An image does not scroll."""
 
     def clear(self, empty: str | None = None) -> None:
         """Back to the empty state, with another text where one is given."""
@@ -222,13 +228,12 @@ def _down(labels: Sequence[str], rows: int, width: int) -> dict[int, str]:
 NARROW = 20  # cells; a column that is narrower has no room beside its border
 
 
-class ColumnView(DeafWhenLeaving, Vertical):
-    """The column as it is drawn. It keeps no place of its own: `paint` says the step."""
+class ColumnView(LifecycleGuard, Vertical):
+    """Draws a column at the step that `paint` is given."""
 
     def __init__(self, column: Column) -> None:
         super().__init__(classes="column")
         self.column = column
-        self._painted: object = None  # the prompt in the prose
 
     def compose(self) -> ComposeResult:
         trace = self.column.trace
@@ -239,12 +244,14 @@ class ColumnView(DeafWhenLeaving, Vertical):
     def on_resize(self) -> None:
         self.set_class(self.outer_size.width < NARROW, "-narrow")
 
+    @property
+    def view(self) -> TraceView:
+        """The widget that shows the trace."""
+        return cast("TraceView", self.children[0])
+
     def scroll_text(self, by: int) -> None:
-        """Scroll, where it is text or music."""
-        for prose in self.query(Prose):
-            prose.scroll_relative(y=by, animate=False)
-        for roll in self.query(Roll):
-            roll.scroll_bars(1 if by > 0 else -1)
+        """Scroll text or music."""
+        self.view.scroll_text(by)
 
     def paint(
         self,
@@ -253,68 +260,32 @@ class ColumnView(DeafWhenLeaving, Vertical):
         focused: bool,
         playing: bool,
         waited: float,
-        moment: int = 0,
+        clip_frame: int = 0,
     ) -> None:
-        """Show the step; `waited` is for how long, in seconds, this may have been loading.
-
-        `moment` is the frame of a clip.
-        """
+        """Show the step; `waited` is how long, in seconds, this may have been loading."""
         trace = self.column.trace
         self.set_class(focused, "-focused")
         label, mark = clean_line(self.column.label), "▸ " if focused else ""
-        if self.has_class("-narrow"):  # what all columns say alike is left out
+        if self.has_class("-narrow"):  # without what all columns have in common
             label, mark = label.removeprefix("seed "), mark.strip()
         set_border(self, title=Content(f"{mark}{label}"))
         set_border(self, subtitle=Content(self._place(step)))
         empty = self.column.fault
         if not empty:
             model = clean_line(trace.request.model, 30)
-            empty = f"loading {model} … {waited:.0f} s" if trace.loading else "Press space to begin"
-        if self.query(Roll):
-            self._paint_roll(step, empty)
-            return
-        if self.query(Prose):
-            self._paint_prose(step, playing, empty)
-            return
-        image, frame = self.query_one(ImageView), self.column.frame_at(step)
-        if isinstance(frame, ImageFrame):
-            image.show_frame(frame, part, moment)
-        else:
-            image.clear(empty)
+            empty = f"loading {model} … {waited:.0f} s" if trace.loading else "Press space to start"
+        frame = self.column.frame_at(step)
+        step = min(step, trace.computed)
+        self.view.show_trace(trace, Moment(step, frame, part, clip_frame, playing, empty))
 
     def _place(self, step: int) -> str:
-        """Where it is, if that is not where all are; else what the model has to say."""
+        """Where it ended, if it is not at the shared step; else the note of the model."""
         trace = self.column.trace
         if self.column.fault and trace.frames:
             return clean_line(self.column.fault, 60)
         if 0 < trace.total < step:
             return f"ended at {trace.total}"
         return clean_line(trace.note, 60)
-
-    def _paint_roll(self, step: int, empty: str) -> None:
-        roll, trace = self.query_one(Roll), self.column.trace
-        if not (trace.started or trace.frames):
-            roll.clear(empty)
-            return
-        shown = min(step, trace.computed)
-        roll.show_frames(trace.request.init, trace.seen_prompt, trace.frames[:shown], shown)
-
-    def _paint_prose(self, step: int, playing: bool, empty: str) -> None:
-        prose, trace = self.query_one(Prose), self.column.trace
-        if not (trace.started or trace.frames):
-            self._painted = None
-            prose.writing = False
-            prose.clear(empty)
-            return
-        if self._painted != trace.seen_prompt:
-            self._painted = trace.seen_prompt
-            prose.begin(trace.seen_prompt, trace.seen_suffix)
-        written, shown = prose.token_count, min(step, trace.computed)
-        if written > shown:
-            prose.truncate(shown)
-        elif written < shown:
-            prose.append_frames(trace.frames[written:shown])
-        prose.writing = playing
 
 
 # --- Where a walk through latent space is along each of its directions ------------------------
@@ -348,8 +319,7 @@ class Bearings(LineWidget):
     """
 
     def __init__(self, empty: str = "Where the walk is shows here") -> None:
-        super().__init__()
-        self._empty = empty
+        super().__init__(empty)
         self._along: Sequence[float] = ()
         self._walked = 0
 

@@ -59,7 +59,6 @@ class PlaneView(LineWidget):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._scene: Scene | None = None
-        self._empty = ""
         self.cursor: tuple[float, float] | None = None  # a place, as shares of the plane
 
     @property

@@ -21,7 +21,8 @@ from textual.strip import Strip
 from genui.protocol import TextFrame
 from genui.render.colours import ColourMode
 from genui.render.prose import SOLID, Flow, Span
-from genui.ui.widgets.base import colour_mode, message_strips, strip_of
+from genui.ui.traces.trees import Trace
+from genui.ui.widgets.base import Moment, colour_mode, message_strips, strip_of
 
 SURPRISE_EDGES = (1.0, 2.5, 4.5, 7.0)
 """In bits: where one class of surprise ends and the next begins."""
@@ -414,29 +415,56 @@ class Prose(ScrollView, can_focus=True):
         self,
         empty: str = "Nothing written yet",
         *,
-        name: str | None = None,
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
-        super().__init__(name=name, id=id, classes=classes)
+        super().__init__(id=id, classes=classes)
         self._empty = empty
         self._text = MarkedText(80)
+        self._trace_prompt: str | None = None  # of the trace that `show_trace` shows
         self._following = True
         self._lines_shown = 1
-        self._kept: LRUCache[int, Strip] = LRUCache(_KEPT_STRIPS)
+        self._strip_cache: LRUCache[int, Strip] = LRUCache(_KEPT_STRIPS)
         self._looks: dict[int, Style] = {}
 
     @property
     def _flow(self) -> Flow:
         return self._text.flow
 
-    # --- what is written ------------------------------------------------------------
+    # --- a trace --------------------------------------------------------------------
+
+    def show_trace(self, trace: Trace[TextFrame], moment: Moment) -> None:
+        """Show a trace up to one of its steps."""
+        if not (trace.started or trace.frames):
+            self._trace_prompt = None
+            self.writing = False
+            self.clear(moment.empty)
+            return
+        if self._trace_prompt != trace.model_prompt:
+            self._trace_prompt = trace.model_prompt
+            self.begin(trace.model_prompt, trace.model_suffix)
+        self.show_frames(trace.frames[: moment.step])
+        self.writing = moment.playing
+
+    def show_frames(self, frames: Sequence[TextFrame]) -> None:
+        """Show these tokens, which begin with those that are shown or are their beginning."""
+        written = self.token_count
+        if written > len(frames):
+            self.truncate(len(frames))
+        elif written < len(frames):
+            self.append_frames(frames[written:])
+
+    def scroll_text(self, by: int) -> None:
+        """Scroll by lines."""
+        self.scroll_relative(y=by, animate=False)
+
+    # --- the text -------------------------------------------------------------------
 
     def begin(self, prompt: str = "", suffix: str = "") -> None:
         """Start a new text with its prompt; `suffix` stands after the tokens."""
         self._text = MarkedText(self._flow.width, prompt, suffix)
         self._looks = {}
-        self._kept.clear()
+        self._strip_cache.clear()
         self._following = True
         self._lines_shown = len(self._flow)
         self._grown()
@@ -445,9 +473,6 @@ class Prose(ScrollView, can_focus=True):
     def append(self, text: str, surprisal: float | None = None) -> None:
         """One token; `surprisal` in bits, None where it has none."""
         self._extend([(text, surprisal)])
-
-    def append_frame(self, frame: TextFrame) -> None:
-        self._extend([(frame.text, frame.surprisal)])
 
     def append_frames(self, frames: Iterable[TextFrame]) -> None:
         """Many tokens for the price of one repaint."""
@@ -493,7 +518,7 @@ class Prose(ScrollView, can_focus=True):
         """Lines from `first` on are new; those below the end are blank now."""
         end = max(self._lines_shown, len(self._flow))
         for line in range(first, end):
-            self._kept.discard(line)
+            self._strip_cache.discard(line)
         self.refresh_lines(first, end - first)
         self._lines_shown = len(self._flow)
         self._grown()
@@ -554,7 +579,7 @@ class Prose(ScrollView, can_focus=True):
     def _relook(self) -> None:
         """Every line looks different now."""
         self._looks = {}
-        self._kept.clear()
+        self._strip_cache.clear()
         self.refresh()
 
     def _unmark(self) -> None:
@@ -564,7 +589,7 @@ class Prose(ScrollView, can_focus=True):
 
     def _renew(self, lines: Iterable[int]) -> None:
         for line in lines:
-            self._kept.discard(line)
+            self._strip_cache.discard(line)
             self.refresh_lines(line)
 
     def _show_cursor(self) -> None:
@@ -591,14 +616,14 @@ class Prose(ScrollView, can_focus=True):
         # The cursor always has a cell to the right of the text.
         self._flow.resize(self.scrollable_size.width - 1)
         self._lines_shown = len(self._flow)
-        self._kept.clear()
+        self._strip_cache.clear()
         self._grown()
         self._show_cursor()
         self.refresh()
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
-        self._kept.clear()
+        self._strip_cache.clear()
         self._looks = {}
 
     def render_line(self, y: int) -> Strip:
@@ -612,9 +637,9 @@ class Prose(ScrollView, can_focus=True):
         line = self.scroll_offset.y + y
         if line >= len(self._flow):
             return Strip.blank(width, base)
-        strip = self._kept.get(line)
+        strip = self._strip_cache.get(line)
         if strip is None:
-            strip = self._kept[line] = self._line(line)
+            strip = self._strip_cache[line] = self._line(line)
         if self.writing and line == len(self._flow) - 1:
             cursor = self.get_component_rich_style("prose--cursor")
             strip = Strip([*strip, *strip_of([("▌", cursor)])])

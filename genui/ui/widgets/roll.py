@@ -18,7 +18,8 @@ from genui.render.piano_roll import (
     draw_roll_rows,
     format_bar_numbers,
 )
-from genui.ui.widgets.base import LineWidget, strip_of
+from genui.ui.traces.trees import Trace
+from genui.ui.widgets.base import LineWidget, Moment, strip_of
 
 _HEAD = "▾"
 
@@ -52,8 +53,7 @@ class Roll(LineWidget):
     """
 
     def __init__(self, empty: str = "No music yet", *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._empty = empty
+        super().__init__(empty, id=id)
         self._columns: Sequence[Column] = ()
         self._bar, self._begins = 16, 0
         self._step = 0  # what later steps wrote is dim
@@ -62,14 +62,22 @@ class Roll(LineWidget):
         self._scrolled = False  # by hand: the view stays
         self.grid: score.Grid | None = None  # of `show_frames`
         self.opening = chorale.Opening()
-        self._begun: tuple[object, str] | None = None
+        self._source: tuple[object, str] | None = None
         self._frames: list[TextFrame] = []  # those in the grid
 
     def clear(self, empty: str) -> None:
         """Nothing but that text."""
         self._empty, self._columns, self._first = empty, (), 0
-        self.grid, self._begun, self._frames = None, None, []
+        self.grid, self._source, self._frames = None, None, []
         self.redraw()
+
+    def show_trace(self, trace: Trace[TextFrame], moment: Moment) -> None:
+        """Show a trace up to one of its steps."""
+        if trace.started or trace.frames:
+            frames = trace.frames[: moment.step]
+            self.show_frames(trace.request.init, trace.model_prompt, frames, moment.step)
+        else:
+            self.clear(moment.empty)
 
     def show_frames(
         self, init: object, prompt: str, frames: Sequence[TextFrame], step: int
@@ -81,15 +89,15 @@ class Roll(LineWidget):
         """
         begun = (init, prompt)
         known = len(self._frames)
-        if begun != self._begun or list(frames[:known]) != self._frames:
-            self._begun, self._frames, known = begun, [], 0
+        if begun != self._source or list(frames[:known]) != self._frames:
+            self._source, self._frames, known = begun, [], 0
             try:
                 given = init if isinstance(init, str) else None
                 self.grid, self.opening = score.grid_of(given, prompt)
             except MisuseError:
                 self.grid = None
         if self.grid is None:
-            self.clear("what this was begun from cannot be read: begin another")
+            self.clear("its prompt or melody cannot be read: start another piece")
             return False
         for frame in frames[known:]:
             self.grid.write(frame.token)
@@ -108,9 +116,9 @@ class Roll(LineWidget):
             self._follow()
         self.redraw()
 
-    def scroll_bars(self, by: int) -> None:
-        """Look at other bars, without moving the playhead."""
-        first = self._aligned(self._first + by * self._bar)
+    def scroll_text(self, by: int) -> None:
+        """Show the bar before or after, without moving the playhead."""
+        first = self._aligned(self._first + (self._bar if by > 0 else -self._bar))
         self._first = max(0, min(first, self._aligned(len(self._columns))))
         self._scrolled = True
         self.redraw()

@@ -57,9 +57,9 @@ async def test_the_strongest_are_listed_with_share_and_distance() -> None:
         assert lines[0] == "token   back   share"
         assert lines[1].startswith("   RO     −5  50.0% ████")
         assert lines[2].startswith("    :     −3  30.0% ███")
-        assert lines[3:] == ["the other 3 have 20%", "out of sight: the first 128"]
+        assert lines[3:] == ["the other 3 have 20%", "before the context: the first 128"]
         attention.show(TEXTS[:2], weights[:2])
-        assert lines_of(attention)[3].rstrip() == "2 tokens were in sight"
+        assert lines_of(attention)[3].rstrip() == "2 tokens in the context"
 
 
 async def test_where_there_is_room_the_words_around_are_told() -> None:

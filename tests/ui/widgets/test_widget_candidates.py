@@ -79,7 +79,7 @@ async def test_the_table_has_logits_filters_and_how_the_choice_fell() -> None:
         assert lines[5:8] == [
             "surprise 2.56 bits · kept 24 tokens",
             "entropy 1.50 → 0.94 bits",
-            "u 0.613 fell in 0.58–0.71",
+            "u 0.613 is in 0.58–0.71",
         ]
         ruler = lines[8]
         assert (ruler[0], ruler[-1]) == ("0", "1")
@@ -94,7 +94,7 @@ async def test_a_choice_that_was_not_drawn_says_so() -> None:
         assert "forced: written by hand" in "".join(lines_of(candidates))
         candidates.show_frame(frame(), greedy=True)
         assert "greedy: the likeliest is taken" in "".join(lines_of(candidates))
-        assert "fell in" not in "".join(lines_of(candidates))
+        assert "is in" not in "".join(lines_of(candidates))
 
 
 async def test_the_selected_one_is_marked_and_stays_in_sight() -> None:

@@ -21,15 +21,15 @@ class Listening(Stage):
 
 
 async def test_the_empty_state_shows_until_there_are_points() -> None:
-    curve = Curve("Nothing measured")
+    curve = Curve("No measurements")
     async with Stage(curve).run_test(size=(60, 13)) as pilot:
-        assert lines_of(curve)[6].strip() == "Nothing measured"
+        assert lines_of(curve)[6].strip() == "No measurements"
         curve.set_series({"loss": (STEPS, LOSS)})
         await pilot.pause()
         assert "━ loss" in lines_of(curve)[0]
         curve.clear()
         await pilot.pause()
-        assert lines_of(curve)[6].strip() == "Nothing measured"
+        assert lines_of(curve)[6].strip() == "No measurements"
         assert curve.caption == ""
 
 

@@ -154,7 +154,7 @@ async def test_stepping_back_shortens_the_text() -> None:
             for n, t in enumerate((" two", " three", " four"), 1)
         ]
         prose.append_frames(frames[:2])
-        prose.append_frame(frames[2])
+        prose.append_frames(frames[2:3])
         assert (prose.text, prose.token_count) == ("One two three four", 3)
         assert prose.bits_per_token == 2.0
         prose.truncate(1)

@@ -1,0 +1,188 @@
+"""The full screens of the app: the lines around their panes, help, and the command palette."""
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
+
+from textual import on
+from textual.app import App
+from textual.command import (
+    CommandInput,
+    CommandList,
+    CommandPalette,
+    DiscoveryHit,
+    Hit,
+    Hits,
+    Provider,
+)
+from textual.screen import Screen
+from textual.types import IgnoreReturnCallbackType
+from textual.worker import Worker
+
+from genui.ui import keys, messages
+from genui.ui.keys import Key, Scope
+from genui.ui.watcher import RunView
+from genui.ui.widgets.base import LifecycleGuard, StatusLine
+
+T = TypeVar("T")
+
+_LIST_KEYS = frozenset({"enter", "up", "down", "pageup", "pagedown", "ctrl+home", "ctrl+end"})
+
+
+class Command(NamedTuple):
+    """One line of the palette."""
+
+    title: str
+    help: str
+    run: IgnoreReturnCallbackType
+
+
+class PaletteScreen(LifecycleGuard, CommandPalette):
+    """Textual's palette; once it closes it ignores further input."""
+
+    _query = ""  # that the list is for
+    _gathering: Worker[None] | None = None
+
+    def _gather_commands(self, search_value: str) -> Worker[None]:
+        self._query = search_value
+        self._gathering = super()._gather_commands(search_value)
+        return self._gathering
+
+    def ready_for(self, key: str) -> bool:
+        """Whether a key can be handled: keys of the list only once the list is complete."""
+        if not self.usable or key not in _LIST_KEYS:
+            return self.usable
+        if self.query_one(CommandInput).value.strip() != self._query:
+            return False
+        if self._gathering is None or not self._gathering.is_finished:
+            return False
+        rows = self.query_one(CommandList)
+        return not rows.option_count or bool(rows.scrollable_content_region)
+
+    def _action_command_list(self, action: str) -> None:
+        """Page keys do nothing while the list has no height."""
+        if self.query_one(CommandList).scrollable_content_region or "page" not in action:
+            super()._action_command_list(action)
+
+
+class Palette(Provider):
+    """Lists the commands of the screen."""
+
+    @property
+    def _commands(self) -> Iterable[Command]:
+        return self.screen.commands() if isinstance(self.screen, AppScreen) else ()
+
+    async def startup(self) -> None:
+        if isinstance(self.screen, AppScreen):
+            await self.screen.prepare_commands()
+
+    async def discover(self) -> Hits:
+        for command in self._commands:
+            yield DiscoveryHit(command.title, partial(self._run, command), help=command.help)
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for command in self._commands:
+            score = max(matcher.match(command.title), 0.8 * matcher.match(command.help))
+            if score > 0:
+                title = matcher.highlight(command.title)
+                yield Hit(score, title, partial(self._run, command), help=command.help)
+
+    def _run(self, command: Command) -> Any:
+        """Run a command, unless its screen has been left."""
+        screen = self.screen
+        if isinstance(screen, AppScreen) and screen.usable:
+            return command.run()
+        return None
+
+
+# --- A full screen ----------------------------------------------------------------------------
+
+
+class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
+    """Panes between a header and a footer, with a line for what just happened."""
+
+    COMMANDS: ClassVar = {Palette}
+    AUTO_FOCUS = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.machine = ""  # the worker's device and precision
+        self.traffic = ""  # bytes a second to the terminal
+        self.user_keys: dict[str, str] = {}
+
+    @property
+    def scope(self) -> Scope:
+        """The part of the table of keys that holds now."""
+        raise NotImplementedError
+
+    def refresh_chrome(self) -> None:
+        """Update the header and the footer."""
+        raise NotImplementedError
+
+    def show_run(self, view: RunView) -> None:
+        """Show a new view of a watched run, where runs are shown."""
+
+    def say(self, line: str, kind: Literal["error", "note", "hint"] = "error") -> None:
+        """Show one line above the footer."""
+        self.query_one(StatusLine).say(line, kind)
+
+    @on(messages.Say)
+    def _show_message(self, event: messages.Say) -> None:
+        event.stop()
+        self.say(event.line, event.kind)
+
+    @on(messages.Acted)
+    def clear_line(self) -> None:
+        """Clear the line above the footer."""
+        self.query_one(StatusLine).clear_line()
+
+    async def press(self, key: Key) -> None:
+        """Run the action of a key."""
+        await self.app.run_action(key.action, self)
+
+    def action_help(self) -> None:
+        """Show the keys that hold now."""
+        from genui.ui.widgets.dialogs import HelpScreen
+
+        self.app.push_screen(HelpScreen(self.scope, self.user_keys))
+
+    def action_manual(self, medium: str = "") -> None:
+        """Open the manual at the page of what has the focus."""
+        from genui.ui.windows import ManualScreen
+
+        self.app.push_screen(ManualScreen(self.scope, medium, self.user_keys))
+
+    def action_quit(self) -> None:
+        """Close the app; training runs continue."""
+        self.app.exit()
+
+    # --- the palette ------------------------------------------------------------------
+
+    async def prepare_commands(self) -> None:
+        """Read what `commands` needs from disk; called when the palette opens."""
+
+    def commands(self) -> Iterator[Command]:
+        """All current commands, the most likely first."""
+        raise NotImplementedError
+
+    def key_commands(self, scope: Scope, rows: Iterable[Key]) -> Iterator[Command]:
+        """The actions of keys."""
+        for key in rows:
+            if key.id != "app.palette":
+                yield Command(
+                    f"{keys.TITLES[scope]}: {key.description}",
+                    f"{key.tooltip}  ({' '.join(keys.readable(key.keys))})",
+                    partial(self.press, key),
+                )
+
+    def theme_commands(self) -> Iterator[Command]:
+        """A command for each theme."""
+        for theme in self.app.available_themes:
+            yield Command(
+                f"Theme {theme}", "Change the colours", partial(_set_theme, self.app, theme)
+            )
+
+
+def _set_theme(app: App[Any], theme: str) -> None:
+    app.theme = theme
