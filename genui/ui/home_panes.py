@@ -129,7 +129,7 @@ class ModelsPane(Pane, can_focus=False):
     def _empty_text(self, everything: int) -> str:
         if everything:
             return "nothing matches; esc clears"
-        return "no models or runs yet: press n to train"
+        return "nothing yet: press n to train"
 
     # --- the card ---------------------------------------------------------------------
 
