@@ -64,7 +64,7 @@ GAN_RECIPES: tuple[Recipe, ...] = (
     GanRecipe(
         name="fashion-gan",
         dataset="fashion",
-        summary="clothing in grey, drawn at one stroke",
+        summary="greyscale clothing, in one step",
         steps=4000,
         width=56,
         channels=1,

@@ -58,6 +58,7 @@ def home() -> Iterator[Path]:
     """A GENUI_HOME that is gone afterwards, set for this process too."""
     with tempfile.TemporaryDirectory(prefix="genui-bench-", ignore_cleanup_errors=True) as folder:
         os.environ["GENUI_HOME"] = folder
+        os.environ["GENUI_QUIET"] = "1"  # Home's demo would be measured too
         yield Path(folder)
 
 
