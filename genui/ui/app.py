@@ -30,7 +30,7 @@ from genui.runs.layout import RunDir
 from genui.runs.listing import list_runs
 from genui.ui import keys, messages, themes
 from genui.ui.screens import AppScreen, PaletteScreen
-from genui.ui.session import WORKER, Session
+from genui.ui.session import Launch, Session, launch_worker
 from genui.ui.terminal import NoColour, choose_driver, get_metered_driver
 from genui.ui.training.alerts import AlertDesk
 from genui.ui.watcher import RunView, Watcher, WatchTarget, watch_target
@@ -229,6 +229,8 @@ class Shell(LifecycleGuard, App[None]):
 
     def _let_go(self) -> None:
         """Handle the queued keys, as soon as their target is ready."""
+        if not self.screen_stack:
+            return  # the app is closing
         since = self._held_since or 0.0
         if self.must_wait(self._held[0].key):
             if time.monotonic() - since < LONGEST_HOLD:
@@ -348,18 +350,18 @@ class Shell(LifecycleGuard, App[None]):
 class GenuiApp(Shell):
     """Wires the session, the watcher and the main screen together.
 
-    `worker` is the command of the worker process; tests pass their own.
+    `launch` starts the worker; tests pass their own.
     """
 
     CSS_PATH = [LOOKS, LOOKS.with_name("home.tcss")]  # noqa: RUF012 - as Textual declares it
 
-    def __init__(self, worker: Sequence[str] = WORKER) -> None:
+    def __init__(self, launch: Launch = launch_worker) -> None:
         super().__init__()
         # Late: these import every pane and recipe, which `genui watch` does not need.
         from genui.runs.models import list_models
         from genui.ui.home import HomeScreen
 
-        self.session = Session(self, worker)
+        self.session = Session(self, launch)
         self.watcher = Watcher(self, models=list_models)
         self.home = HomeScreen(self.session, self.watcher)
         self._warmed = False

@@ -546,7 +546,7 @@ class HomeScreen(AppScreen[None]):
     def commands(self) -> Iterator[Command]:
         scopes: list[Scope] = [self.current, *keys.HOME_SCOPES]
         for scope in dict.fromkeys(scopes):
-            yield from self.key_commands(scope, self.offered_keys(scope))
+            yield from self.list_key_commands(scope, self.offered_keys(scope))
         for model in self.models:
             if model.source != "run":
                 yield Command(

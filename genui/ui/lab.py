@@ -920,6 +920,6 @@ class LabScreen(AppScreen[ViewName]):
     def commands(self) -> Iterator[Command]:
         scopes: tuple[Scope, ...] = ("points", "lab") if self.view.editing else ("lab",)
         for scope in scopes:
-            yield from self.key_commands(scope, keys.of_pane(scope))
-        yield from self.key_commands("app", keys.common("lab"))
+            yield from self.list_key_commands(scope, keys.of_pane(scope))
+        yield from self.list_key_commands("app", keys.common("lab"))
         yield from self.theme_commands()

@@ -166,7 +166,7 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
         """All current commands, the most likely first."""
         raise NotImplementedError
 
-    def key_commands(self, scope: Scope, rows: Iterable[Key]) -> Iterator[Command]:
+    def list_key_commands(self, scope: Scope, rows: Iterable[Key]) -> Iterator[Command]:
         """The actions of keys."""
         for key in rows:
             if key.id != "app.palette":

@@ -10,7 +10,7 @@ import itertools
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -21,10 +21,22 @@ from genui.base.text import clean_line
 from genui.ui import messages
 from genui.ui.traces.trees import Ask, Frames, Lost, Trace, TraceReply
 
-WORKER = (sys.executable, "-m", "genui.engine.worker")
+Launch = Callable[[], Awaitable[Process]]
+"""Starts a worker, which speaks the protocol over its pipes. Raises OSError."""
+
 READ_BYTES = 1 << 16
 GATHER = 0.05  # seconds in which frames are collected: each message costs the app a millisecond
 GRACE = 0.1  # seconds for the worker to end by itself
+
+
+async def launch_process(*argv: str) -> Process:
+    """Start a command with pipes to it."""
+    return await asyncio.create_subprocess_exec(*argv, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+
+
+async def launch_worker() -> Process:
+    """Start the worker of this package."""
+    return await launch_process(sys.executable, "-m", "genui.engine.worker")
 
 
 class Session:
@@ -34,9 +46,9 @@ class Session:
     trace.
     """
 
-    def __init__(self, app: MessagePump, argv: Sequence[str] = WORKER) -> None:
+    def __init__(self, app: MessagePump, launch: Launch = launch_worker) -> None:
         self._app = app
-        self._argv = tuple(argv)
+        self._launch = launch
         self._process: Process | None = None
         self._ready: protocol.Ready | None = None
         self._queue: list[protocol.Request] = []  # requests from before the worker was ready
@@ -187,9 +199,7 @@ class Session:
         """Run one worker from its start to its end."""
         self._stderr.clear()
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self._argv, stdin=PIPE, stdout=PIPE, stderr=PIPE
-            )
+            process = await self._launch()
         except OSError as error:
             self._spawning = False
             self._on_end(f"the worker cannot be started: {error}; try genui doctor", False)

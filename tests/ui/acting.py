@@ -1,27 +1,95 @@
-"""What a test does with the app on the stage: look at the screen, and wait."""
+"""What a test does with the app on the stage: press keys, look at the screen, and wait."""
 
 import asyncio
 import sys
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+import unicodedata
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fake_process import in_process
+from fake_worker import FakeWorker
+from textual import events
+from textual.app import App
+from textual.keys import REPLACED_KEYS, _character_to_key, _get_unicode_name_from_key
 from textual.pilot import Pilot
 from textual.widgets import Static
 
 from genui.ui.app import GenuiApp, WatchApp
 from genui.ui.home import HomeScreen
-from genui.ui.session import Session
+from genui.ui.session import Launch, Session, launch_process
 from genui.ui.training.screen import TrainingScreen
 
 HERE = Path(__file__).parent
-FAST = (sys.executable, str(HERE / "fake_worker.py"), "--delay", "0")
-SLOW = (*FAST[:2], "--delay", "0.1")
+FAST = in_process(FakeWorker)
+"""A worker that answers in this process, at once."""
+
+
+def process(*options: str, script: str = "fake_worker.py") -> Launch:
+    """A worker that is a process, as it is for a user."""
+    return partial(launch_process, sys.executable, str(HERE / script), *options)
+
+
+REAL = process("--delay", "0")
+SLOW = process("--delay", "0.1")
 SIZES = [(80, 24), (120, 40), (200, 60)]
 """Of terminals: the smallest that everything fits, the usual one and a large one."""
 
 Opener = Callable[..., AbstractAsyncContextManager[Pilot[None]]]
+
+
+class QuickPilot(Pilot[None]):
+    """Waits only until the app has nothing left to do; Textual's own pilot waits 20 ms a key at
+    least, and up to a second while an app is busy, as one that plays a trace always is."""
+
+    async def press(self, *keys: str) -> None:
+        """Send keys one after the other, each once the one before is answered."""
+        for key in keys:
+            self.app.post_message(key_event(key))
+            await self.pause()
+
+    async def pause(self, delay: float | None = None) -> None:
+        """Wait so long, and until the app has nothing to do; draw what it will draw soon."""
+        if delay:
+            await asyncio.sleep(delay)
+        await idle()
+        if self.app.screen_stack:
+            self.app.screen._on_timer_update()
+            await idle()
+
+
+def key_event(key: str) -> events.Key:
+    """A key as a terminal would send it; a character may stand for its key."""
+    if len(key) == 1 and not key.isalnum():
+        key = _character_to_key(key)
+    try:
+        name = _get_unicode_name_from_key(REPLACED_KEYS.get(key, key))
+        return events.Key(key, unicodedata.lookup(name))
+    except KeyError:
+        return events.Key(key, key if len(key) == 1 else None)
+
+
+async def idle(seconds: float = 5) -> None:
+    """Wait until nothing is ready to run in the event loop: what is left waits for a time, a
+    thread or a file. After so many seconds an app that is always busy is left to itself."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while loop.time() < end:
+        await asyncio.sleep(0)
+        if not loop._ready:  # type: ignore[attr-defined]
+            return
+
+
+@asynccontextmanager
+async def running(app: App[Any], size: tuple[int, int]) -> AsyncIterator[QuickPilot]:
+    """The app on a terminal of that size that is not there."""
+    async with app.run_test(size=size):
+        pilot = QuickPilot(app)
+        await pilot.pause()
+        yield pilot
 
 
 def home_of(pilot: Pilot[None]) -> HomeScreen:
@@ -57,8 +125,16 @@ async def until(pilot: Pilot[None], true: Callable[[], bool], seconds: float = 2
     while not true():
         if loop.time() > end:
             pytest.fail(f"waited {seconds} s in vain; the screen:\n{seen(pilot)}")
-        await pilot.pause(0.02)
-    await pilot.pause()
+        await asyncio.sleep(0.01)
+        await pilot.pause()
+
+
+async def each_size(pilot: Pilot[None]) -> AsyncIterator[tuple[int, int]]:
+    """The terminal gets one of the SIZES after the other."""
+    for size in SIZES:
+        await pilot.resize_terminal(*size)
+        await pilot.pause()
+        yield size
 
 
 def fault(pilot: Pilot[None]) -> str:

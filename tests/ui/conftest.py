@@ -1,19 +1,25 @@
 """A stage for the app: shipped models, a fake worker, and an app opened on them."""
 
+import gc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import stage
-from acting import FAST, HERE, Opener, until
+from acting import FAST, HERE, Opener, running, until
 from textual.pilot import Pilot
 
 from genui.base import paths
 from genui.runs.layout import RunDir, RunLock
 from genui.runs.listing import list_runs
+from genui.ui import session
 from genui.ui.app import GenuiApp, WatchApp
+from genui.ui.session import Launch
+from genui.ui.traces.trees import Trace
 from genui.ui.watcher import WatchTarget
+
+TICK = Trace.tick
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +28,29 @@ def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(paths, "weights_dir", lambda: tmp_path / "nothing")
     monkeypatch.setenv("PYTHONPATH", str(HERE.parent.parent))
     monkeypatch.setenv("COLORTERM", "truecolor")
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has been computed is played in one tick, and frames come without a pause to collect
+    them."""
+    monkeypatch.setattr(Trace, "tick", lambda trace, _, rate: TICK(trace, 1 / rate, rate))
+    monkeypatch.setattr(session, "GATHER", 0.0)
+
+
+@pytest.fixture
+def usual_pace(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traces play as fast as they do for a user, so that they can be stopped on the way."""
+    monkeypatch.setattr(Trace, "tick", TICK)
+
+
+@pytest.fixture(autouse=True)
+def tidy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give the memory of each test's app back, which the app itself keeps for good."""
+    gc.freeze()  # what is there before the app need not be looked through
+    monkeypatch.setattr(gc, "freeze", lambda: None)
+    yield
+    gc.collect()
 
 
 @pytest.fixture
@@ -34,15 +63,15 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def open_app() -> Opener:
+def open_app(quick: None) -> Opener:
     """`async with open_app(size=(120, 40), worker=FAST) as pilot`, once the lists are there."""
 
     @asynccontextmanager
     async def opened(
-        size: tuple[int, int] = (120, 40), worker: tuple[str, ...] = FAST, lists: bool = True
+        size: tuple[int, int] = (120, 40), worker: Launch = FAST, lists: bool = True
     ) -> AsyncIterator[Pilot[None]]:
         app = GenuiApp(worker)
-        async with app.run_test(size=size) as pilot:
+        async with running(app, size) as pilot:
             if lists:
                 await until(pilot, lambda: bool(app.home.models or app.home.runs))
             yield pilot
@@ -61,7 +90,7 @@ def open_watch() -> Opener:
         runs = list_runs()
         known = key or (runs[0].run.id if runs else "")
         app = WatchApp(WatchTarget(known, runs, list_runs, listing))
-        async with app.run_test(size=size) as pilot:
+        async with running(app, size) as pilot:
             if runs:
                 await until(pilot, lambda: bool(app.board.board.plots()))
             yield pilot

@@ -4,7 +4,7 @@ import argparse
 import os
 
 import numpy as np
-from fake_pipes import FakePipes
+from fake_pipes import Fake, serve
 from msgspec.structs import replace
 
 from genui import protocol
@@ -31,7 +31,7 @@ def plane(step: int, noise: float = 0.0) -> protocol.Plane:
     )
 
 
-class FakeLab(FakePipes):
+class FakeLab(Fake):
     def answer(self, request: protocol.Request) -> None:
         match request:
             case protocol.Hello():
@@ -121,4 +121,4 @@ class FakeLab(FakePipes):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--delay", type=float, default=0.001, help="seconds a step")
-    FakeLab(parser.parse_args().delay).run()
+    serve(FakeLab(parser.parse_args().delay))

@@ -1,25 +1,24 @@
-"""What the fake workers share: the pipes that they answer over, and how a trace goes on."""
+"""What the fake workers share: how they answer, and the pipes of one that is a process."""
 
 import os
 import selectors
 import sys
 import time
+from collections.abc import Callable
 from typing import Literal
 
 from genui import protocol
 
 
-class FakePipes:
-    """Answers requests one after the other, as they came; a Cancel is seen between two steps."""
+class Fake:
+    """Answers requests one after the other; a Cancel is seen between two steps."""
 
-    def __init__(self, delay: float) -> None:
+    def __init__(self, delay: float = 0.0) -> None:
         self.delay = delay  # seconds a step
         self.traces: dict[int, protocol.Start] = {}
-        self.reader = protocol.requests()
-        self.queue: list[protocol.Request] = []
         self.cancelled: set[int] = set()
-        self.selector = selectors.DefaultSelector()
-        self.selector.register(sys.stdin.fileno(), selectors.EVENT_READ)
+        self.replies: list[protocol.Reply] = []
+        self.step_sent: Callable[[], None] = lambda: None  # sends replies and reads requests
 
     def answer(self, request: protocol.Request) -> None:
         raise NotImplementedError
@@ -28,26 +27,11 @@ class FakePipes:
         raise NotImplementedError
 
     def send(self, reply: protocol.Reply) -> None:
-        sys.stdout.buffer.write(protocol.encode(reply))
-        sys.stdout.buffer.flush()
+        self.replies.append(reply)
 
-    def read(self, timeout: float | None) -> None:
-        """Takes what has arrived; leaves when the app is gone."""
-        if self.selector.select(timeout):
-            data = os.read(sys.stdin.fileno(), 65536)
-            if not data:
-                sys.exit(0)
-            for request in self.reader.feed(data):
-                if isinstance(request, protocol.Cancel):
-                    self.cancelled.add(request.trace)
-                else:
-                    self.queue.append(request)
-
-    def run(self) -> None:
-        while True:
-            self.read(None if not self.queue else 0)
-            if self.queue:
-                self.answer(self.queue.pop(0))
+    def take_replies(self) -> list[protocol.Reply]:
+        replies, self.replies = self.replies, []
+        return replies
 
     def step_to(
         self, request: protocol.Advance, end: int
@@ -58,7 +42,42 @@ class FakePipes:
         for step in range(request.start + 1, end + 1):
             time.sleep(self.delay)
             self.send(self.frame(start, step))
-            self.read(0)
+            self.step_sent()
             if request.trace in self.cancelled:
                 return step, "cancelled"
         return max(request.start, end), "done"
+
+
+def serve(fake: Fake) -> None:
+    """Answers over the pipes of this process until the app is gone."""
+    reader = protocol.requests()
+    queue: list[protocol.Request] = []
+    selector = selectors.DefaultSelector()
+    selector.register(sys.stdin.fileno(), selectors.EVENT_READ)
+
+    def write() -> None:
+        for reply in fake.take_replies():
+            sys.stdout.buffer.write(protocol.encode(reply))
+        sys.stdout.buffer.flush()
+
+    def read(timeout: float | None = 0) -> None:
+        if selector.select(timeout):
+            data = os.read(sys.stdin.fileno(), 65536)
+            if not data:
+                sys.exit(0)
+            for request in reader.feed(data):
+                if isinstance(request, protocol.Cancel):
+                    fake.cancelled.add(request.trace)
+                else:
+                    queue.append(request)
+
+    def step_sent() -> None:
+        write()
+        read()
+
+    fake.step_sent = step_sent
+    while True:
+        read(0 if queue else None)
+        if queue:
+            fake.answer(queue.pop(0))
+            write()

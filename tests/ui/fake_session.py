@@ -1,6 +1,5 @@
 """The app's session with the fake worker in the same process, and a listener that takes notes."""
 
-import argparse
 from typing import Any, Literal
 
 from fake_worker import FakeWorker
@@ -39,34 +38,15 @@ class Listener:
         return True
 
 
-class Worker(FakeWorker):
-    """Answers into a list instead of a pipe."""
-
-    def __init__(self) -> None:
-        self.options = argparse.Namespace(
-            version=protocol.VERSION, slow_load=0, fingerprint="0123456789abcdef"
-        )
-        self.delay = 0
-        self.traces = {}
-        self.cancelled = set()
-        self.replies: list[protocol.Reply] = []
-
-    def send(self, reply: protocol.Reply) -> None:
-        self.replies.append(reply)
-
-    def read(self, timeout: float | None) -> None:
-        """Nothing comes while it computes."""
-
-
 class FakeSession(Session):
     """What is asked is answered at once, and arrives with `deliver`."""
 
-    def __init__(self, listener: Listener, worker: Worker | None = None) -> None:
+    def __init__(self, listener: Listener, worker: FakeWorker | None = None) -> None:
         super().__init__(listener)  # type: ignore[arg-type]
         self._ready = protocol.Ready(
             version=protocol.VERSION, device="cpu", precision="bf16", threads=1, pid=1
         )
-        self.worker = worker or Worker()
+        self.worker = worker or FakeWorker()
         self.asked: list[protocol.Request] = []
 
     def _write(self, request: protocol.Request) -> None:
@@ -82,5 +62,5 @@ class FakeSession(Session):
 
     def die(self) -> None:
         """The worker ends, and another has started."""
-        self.worker = Worker()
+        self.worker = FakeWorker()
         self._lose_traces()

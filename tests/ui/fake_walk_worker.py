@@ -1,7 +1,6 @@
 """A worker whose models are walked through: the real geometry of a walk, and an image that is
 only as bright as the first number of its latent."""
 
-import argparse
 import math
 from dataclasses import replace
 
@@ -76,8 +75,3 @@ class FakeWalk(FakeWorker):
             score=round(first, 4),
             along=state.along(),
         )
-
-
-if __name__ == "__main__":
-    usual = {"version": protocol.VERSION, "delay": 0.0, "slow_load": 0.0}
-    FakeWalk(argparse.Namespace(fingerprint="0123456789abcdef", **usual)).run()

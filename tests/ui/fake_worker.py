@@ -1,8 +1,8 @@
 """A worker with no model behind it: speaks the real protocol over its pipes, deterministically.
 
-Run as `python fake_worker.py [--delay S] [--version N] [--slow-load S] [--die-at-start]`. A model
-whose name holds "image" (or is emoji, icons or video) draws; a model called "broken" cannot be
-loaded; other models write, one whose name holds "python" code.
+Run as `python fake_worker.py [--delay S] [--version N] [--slow-load S] [--die-at-start]`, or use it
+in the process of the test. A model whose name holds "image" (or is emoji, icons or video) draws; a
+model called "broken" cannot be loaded; other models write, one whose name holds "python" code.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import sys
 import time
 
 import numpy as np
-from fake_pipes import FakePipes
+from fake_pipes import Fake, serve
 from msgspec.structs import replace
 
 from genui import protocol
@@ -46,17 +46,25 @@ def to_bytes(pixels: np.ndarray) -> bytes:
     return (np.clip(pixels, 0, 1) * 255).astype(np.uint8).tobytes()
 
 
-class FakeWorker(FakePipes):
-    def __init__(self, options: argparse.Namespace) -> None:
-        super().__init__(options.delay)
-        self.options = options
+class FakeWorker(Fake):
+    def __init__(
+        self,
+        delay: float = 0.0,
+        version: int = protocol.VERSION,
+        slow_load: float = 0.0,
+        fingerprint: str = "0123456789abcdef",
+    ) -> None:
+        super().__init__(delay)
+        self.version = version
+        self.slow_load = slow_load
+        self.fingerprint = fingerprint
 
     def answer(self, request: protocol.Request) -> None:
         match request:
             case protocol.Hello():
                 self.send(
                     protocol.Ready(
-                        version=self.options.version,
+                        version=self.version,
                         device="cpu",
                         precision="bf16",
                         threads=1,
@@ -83,7 +91,7 @@ class FakeWorker(FakePipes):
                 self.send(protocol.Warmed(model))
 
     def start(self, request: protocol.Start) -> None:
-        time.sleep(self.options.slow_load)
+        time.sleep(self.slow_load)
         if request.model == "broken":
             self.send(
                 protocol.Failed(request.trace, "broken: the file is truncated; copy it again")
@@ -189,7 +197,7 @@ class FakeWorker(FakePipes):
                 total_steps=total,
                 step=step,
                 init=begun_from(request),
-                fingerprint=self.options.fingerprint,
+                fingerprint=self.fingerprint,
                 note="the model does not know 'zebra'" if "zebra" in request.prompt else "",
             )
         )
@@ -205,6 +213,8 @@ class FakeWorker(FakePipes):
         if sings(start) and start.init is not None:
             end = min(end, GIVEN_STEPS)
         step, reason = self.step_to(request, end)
+        if sings(start) and start.init is not None and step == GIVEN_STEPS:
+            reason = "finished"
         seconds = time.monotonic() - began
         self.send(
             protocol.Idle(
@@ -384,16 +394,15 @@ def text_frame(start: protocol.Start, step: int) -> protocol.TextFrame:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--delay", type=float, default=0.02, help="seconds a step")
-    parser.add_argument("--version", type=int, default=protocol.VERSION)
-    parser.add_argument("--slow-load", type=float, default=0.0)
-    parser.add_argument("--fingerprint", default="0123456789abcdef")
+    parser = argparse.ArgumentParser(argument_default=argparse.SUPPRESS)
+    parser.add_argument("--delay", type=float, help="seconds a step")
+    parser.add_argument("--version", type=int)
+    parser.add_argument("--slow-load", type=float)
     parser.add_argument("--die-at-start", action="store_true")
-    options = parser.parse_args()
-    if options.die_at_start:
+    options = vars(parser.parse_args())
+    if options.pop("die_at_start", False):
         sys.exit("no module named torch")
-    FakeWorker(options).run()
+    serve(FakeWorker(**options))
 
 
 if __name__ == "__main__":

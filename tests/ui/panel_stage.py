@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from acting import running
 from textual import on
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
@@ -56,7 +57,7 @@ class PanelApp(App[None]):
 @asynccontextmanager
 async def opened(panel: Widget, size: tuple[int, int] = (60, 20)) -> AsyncIterator[Pilot[None]]:
     """The panel alone on a screen; `pilot.app` is a PanelApp."""
-    async with PanelApp(panel).run_test(size=size) as pilot:
+    async with running(PanelApp(panel), size) as pilot:
         yield pilot
 
 

@@ -77,7 +77,7 @@ async def test_the_list_of_runs_is_filtered(open_watch: Opener) -> None:
         await pilot.press("space")
         await until(pilot, lambda: labels(pilot) == ["run-0", "run-10"])
         await pilot.press("slash", "left_parenthesis")
-        await until_seen(pilot, "'(' is no regular expression")
+        await until_seen(pilot, "'(' is not a regular expression")
         await pilot.press("escape")
         await until_seen(pilot, "Runs  12")
 

@@ -2,10 +2,23 @@
 
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
-from acting import FAST, SIZES, Opener, fault, home_of, seen, session_of, until, until_seen
+from acting import (
+    REAL,
+    Opener,
+    each_size,
+    fault,
+    home_of,
+    seen,
+    session_of,
+    until,
+    until_seen,
+)
+from fake_process import in_process
+from fake_worker import FakeWorker
 from textual.pilot import Pilot
 
 from genui.base import paths
@@ -54,44 +67,28 @@ async def test_without_a_branch_the_window_says_what_to_press(
         await until(pilot, lambda: not isinstance(pilot.app.screen, BranchesScreen))
 
 
-@pytest.mark.parametrize("size", SIZES)
-async def test_branches_are_listed_as_a_tree_with_where_they_fork(
-    size: tuple[int, int], shipped: Path, open_app: Opener
-) -> None:
-    async with open_app(size=size) as pilot:
-        await grow(pilot)
-        await pilot.press("b")
-        await until_seen(pilot, "└─ seed 7")
-        shown = seen(pilot)
-        assert "from step 12 · 20/20" in shown
-        assert "   └─ seed 9" in shown
-        assert "● " in shown
-        assert "esc close" in shown
-
-
-async def test_enter_goes_to_the_branch_with_its_seed(shipped: Path, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        pane = await grow(pilot)
-        assert pane.controller.seed == 9
-        await pilot.press("b")
-        await until_seen(pilot, "└─ seed 7")
-        await pilot.press("up", "enter")
-        await until(pilot, lambda: pane.controller.seed == 7)
-        assert pane.controller.tree.shown is pane.controller.tree.branches[1]
-
-
-async def test_what_is_shown_cannot_be_dropped_nor_what_it_grew_from(
+async def test_branches_are_listed_as_a_tree_and_enter_goes_to_one_with_its_seed(
     shipped: Path, open_app: Opener
 ) -> None:
     async with open_app() as pilot:
         pane = await grow(pilot)
+        assert pane.controller.seed == 9
         await pilot.press("b")
-        await until_seen(pilot, "└─ seed 7")
+        async for _ in each_size(pilot):
+            shown = seen(pilot)
+            assert "└─ seed 7" in shown
+            assert "from step 12 · 20/20" in shown
+            assert "   └─ seed 9" in shown
+            assert "● " in shown
+            assert "esc close" in shown
         await pilot.press("d")
         await until(pilot, lambda: "this branch is shown" in fault(pilot))
         await pilot.press("up", "d")
         await until(pilot, lambda: "the branch that is shown is forked from it" in fault(pilot))
         assert len(pane.controller.tree.branches) == 3
+        await pilot.press("enter")
+        await until(pilot, lambda: pane.controller.seed == 7)
+        assert pane.controller.tree.shown is pane.controller.tree.branches[1]
 
 
 async def test_dropping_a_branch_drops_what_grew_from_it(shipped: Path, open_app: Opener) -> None:
@@ -126,9 +123,15 @@ async def test_a_saved_tree_is_beside_its_model_and_says_so(
     shipped: Path, open_app: Opener
 ) -> None:
     async with open_app() as pilot:
-        await grow(pilot)
+        pane = await grow(pilot)
+        in_the_way = paths.data_dir() / "traces" / "icons"
+        in_the_way.parent.mkdir(parents=True)
+        in_the_way.write_text("")
+        await pilot.press("ctrl+s")
+        await until_seen(pilot, "cannot write")
+        in_the_way.unlink()
         path = await saved(pilot)
-        assert path.parent == paths.data_dir() / "traces" / "emoji"
+        assert path.parent == paths.data_dir() / "traces" / "icons"
         assert "saved 3 branches in" in seen(pilot)
         tree = load_tree(path)
         assert [(b.parent, b.step, b.label) for b in tree.branches] == [
@@ -140,9 +143,24 @@ async def test_a_saved_tree_is_beside_its_model_and_says_so(
         assert tree.fingerprint == "0123456789abcdef"
         assert tree.machine.precision == "bf16"
         assert tree.result is not None
+        # Opened again, a branch that is not shown computes once it is gone to.
+        frames = [frame.x for frame in pane.controller.tree.branches[1].trace.frames]
+        home_of(pilot).open_saved(path, "canvas")
+        await until(pilot, lambda: len(pane.controller.tree.branches) == 6)
+        again = pane.controller.tree.branches[4]
+        assert again.trace.frames == []
+        pane.controller.show_branch(again.number)
+        await pilot.press("end")
+        await until(pilot, lambda: again.trace.computed == 20)
+        assert [frame.x for frame in again.trace.frames] == frames
+        # Without its model it is not opened.
+        (shipped / "icons" / "model.safetensors").unlink()
+        home_of(pilot).open_saved(path, "canvas")
+        await until_seen(pilot, "its model is missing")
+        assert len(pane.controller.tree.branches) == 6
 
 
-async def test_with_nothing_begun_saving_and_exporting_say_what_to_press(
+async def test_every_tree_of_the_pane_is_saved_from_the_window(
     shipped: Path, open_app: Opener
 ) -> None:
     async with open_app() as pilot:
@@ -151,12 +169,6 @@ async def test_with_nothing_begun_saving_and_exporting_say_what_to_press(
         await pilot.press("x")
         await until_seen(pilot, "nothing to export yet")
         assert list_trees() == []
-
-
-async def test_every_tree_of_the_pane_is_saved_from_the_window(
-    shipped: Path, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
         pane = await grow(pilot)
         await pilot.press("r")
         await until(pilot, lambda: len(pane.controller.tree.branches) == 4)
@@ -168,7 +180,7 @@ async def test_every_tree_of_the_pane_is_saved_from_the_window(
 async def test_opened_after_the_worker_was_killed_it_gives_the_same_frames(
     shipped: Path, open_app: Opener
 ) -> None:
-    async with open_app() as pilot:
+    async with open_app(worker=REAL) as pilot:
         pane = await grow(pilot)
         assert pane.trace is not None
         frames = [frame.x for frame in pane.trace.frames]
@@ -198,9 +210,7 @@ async def test_a_fresh_app_opens_it_from_the_palette_where_it_was_left(
         texts = [frame.text for frame in pane.trace.frames]
         await saved(pilot)
     async with open_app() as pilot:
-        await pilot.press("ctrl+p")
-        await pilot.pause()
-        await pilot.press(*"opensaved")
+        await pilot.press("ctrl+p", *"opensaved")
         await until_seen(pilot, "Open saved trace ROMEO: · seed 1")
         await pilot.press("down", "enter")
         pane = home_of(pilot).query_one("#text", TracePane)
@@ -210,24 +220,7 @@ async def test_a_fresh_app_opens_it_from_the_palette_where_it_was_left(
         assert pane.trace.position == 4
         assert pane.controller.seed == 5
         assert labels(pane) == ["seed 1", "seed 5"]
-        assert "2 branches, b lists them" in seen(pilot)
-
-
-async def test_a_branch_that_is_not_shown_computes_once_it_is_gone_to(
-    shipped: Path, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
-        pane = await grow(pilot)
-        frames = [frame.x for frame in pane.controller.tree.branches[1].trace.frames]
-        path = await saved(pilot)
-        home_of(pilot).open_saved(path, "canvas")
-        await until(pilot, lambda: len(pane.controller.tree.branches) == 6)
-        again = pane.controller.tree.branches[4]
-        assert again.trace.frames == []
-        pane.controller.show_branch(again.number)
-        await pilot.press("end")
-        await until(pilot, lambda: again.trace.computed == 20)
-        assert [frame.x for frame in again.trace.frames] == frames
+        await until_seen(pilot, "2 branches, b lists them")
 
 
 async def test_other_weights_than_it_was_saved_with_are_named(
@@ -237,46 +230,10 @@ async def test_other_weights_than_it_was_saved_with_are_named(
         await grow(pilot)
         path = await saved(pilot)
     text = "fedcba9876543210"
-    async with open_app(worker=(*FAST, "--fingerprint", text)) as pilot:
+    async with open_app(worker=in_process(partial(FakeWorker, fingerprint=text))) as pilot:
         home_of(pilot).open_saved(path, "canvas")
         await until_seen(pilot, f"({text})")
         assert "0123456789abcdef" in seen(pilot)
-
-
-async def test_a_saved_trace_without_its_model_is_one_line(shipped: Path, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await grow(pilot)
-        path = await saved(pilot)
-        (shipped / "emoji" / "model.safetensors").unlink()
-        home_of(pilot).open_saved(path, "canvas")
-        await until_seen(pilot, "its model is missing")
-        assert len(canvas(pilot).controller.tree.branches) == 3
-
-
-async def test_a_full_disk_is_one_line(
-    shipped: Path, open_app: Opener, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with open_app() as pilot:
-        await grow(pilot)
-        (paths.data_dir() / "traces").mkdir(parents=True)
-        (paths.data_dir() / "traces" / "emoji").write_text("in the way")
-        await pilot.press("ctrl+s")
-        await until_seen(pilot, "cannot write")
-
-
-async def test_a_damaged_saved_trace_is_in_the_palette_and_says_what_is_wrong(
-    shipped: Path, open_app: Opener
-) -> None:
-    folder = paths.data_dir() / "traces" / "emoji"
-    folder.mkdir(parents=True)
-    (folder / "old.trace").write_text("{}")
-    async with open_app() as pilot:
-        await pilot.press("ctrl+p")
-        await pilot.pause()
-        await pilot.press(*"damaged")
-        await until_seen(pilot, "Open saved trace old.trace, which is damaged")
-        await pilot.press("down", "enter")
-        await until_seen(pilot, "use the file as it was written")
 
 
 async def test_branches_compare_and_export_from_the_window(shipped: Path, open_app: Opener) -> None:
@@ -289,12 +246,15 @@ async def test_branches_compare_and_export_from_the_window(shipped: Path, open_a
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is home_of(pilot))
         await pilot.press("b", "home", "x")
-        await until_seen(pilot, "emoji-1.png")
+        await until_seen(pilot, "icons-1.png")
 
 
 async def test_every_action_of_the_panes_there_are_is_in_the_palette(
     shipped: Path, open_app: Opener
 ) -> None:
+    folder = paths.data_dir() / "traces" / "icons"
+    folder.mkdir(parents=True)
+    (folder / "old.trace").write_text("{}")
     async with open_app() as pilot:
         await pilot.press("3")
         titles = {
@@ -306,3 +266,8 @@ async def test_every_action_of_the_panes_there_are_is_in_the_palette(
         assert len(titles) >= 8
         commands = home_of(pilot).commands()
         assert titles <= {command.title for command in commands}
+        # A damaged trace is there too, and says what is wrong.
+        await pilot.press("ctrl+p", *"damaged")
+        await until_seen(pilot, "Open saved trace old.trace, which is damaged")
+        await pilot.press("down", "enter")
+        await until_seen(pilot, "use the file as it was written")

@@ -1,7 +1,7 @@
 """Canvas full-screen: three images, forks and masks."""
 
 import pytest
-from acting import SIZES, SLOW, Opener, fault, home_of, seen, until, until_seen
+from acting import Opener, each_size, fault, home_of, process, seen, until, until_seen
 from canvas_acting import answered, drawn_to, edits, pane_of, shown
 from textual.widgets import Static
 
@@ -33,35 +33,23 @@ async def test_o_goes_round_the_three_images(shipped, open_app: Opener) -> None:
         assert large._rgb.tobytes() == frame.denoised
 
 
-@pytest.mark.parametrize("size", SIZES)
-async def test_p_puts_three_images_of_one_size_side_by_side(
-    shipped, open_app: Opener, size: tuple[int, int]
-) -> None:
-    async with open_app(size=size) as pilot:
+async def test_p_puts_three_images_of_one_size_side_by_side(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
         await drawn_to(pilot, "left", "p")
-        await until_seen(pilot, "step 19/20")
-        for words in ("xₜ noisy", "x̂₀ predicted", "ε noise", "Noise schedule", "Settings"):
-            assert words in seen(pilot)
         three = list(pane_of(pilot).query(".view ImageView").results(image.ImageView))
-        assert len({(p.size.height, p.scale_text) for p in three}) == 1
-        assert all(p.has_image for p in three)
+        async for _ in each_size(pilot):
+            await until_seen(pilot, "step 19/20")
+            for words in ("xₜ noisy", "x̂₀ predicted", "ε noise", "Noise schedule", "Settings"):
+                assert words in seen(pilot)
+            assert len({(p.size.height, p.scale_text) for p in three}) == 1
+            assert all(p.has_image for p in three)
+        await pilot.resize_terminal(60, 16)  # they have a small terminal to themselves
+        await until_seen(pilot, "32×32 at 1/2")
+        assert "Settings" not in seen(pilot)
+        await pilot.resize_terminal(200, 60)
         await pilot.press("p")
         await until_seen(pilot, "predicted 19/20")
-
-
-async def test_three_images_have_a_small_terminal_to_themselves(shipped, open_app: Opener) -> None:
-    async with open_app(size=(60, 16)) as pilot:
-        await drawn_to(pilot, "p")
-        await until_seen(pilot, "step 20/20")
-        assert "32×32 at 1/2" in seen(pilot)
-        assert "Settings" not in seen(pilot)
-
-
-async def test_the_others_are_small_beside_the_large_one_where_there_is_room(
-    shipped, open_app: Opener
-) -> None:
-    async with open_app(size=(200, 60)) as pilot:
-        await drawn_to(pilot, "left")
+        # The others are small beside the large one where there is room.
         others = pane_of(pilot).query_one(CanvasInspector).query(".other ImageView")
         assert [p.scale_text for p in others.results(image.ImageView)] == ["32×32 at 1×"] * 2
 
@@ -171,6 +159,9 @@ async def test_esc_leaves_the_mask_and_nothing_is_forked(shipped, open_app: Open
         await drawn_to(pilot, "m", "space", "escape")
         await until(pilot, lambda: not isinstance(pilot.app.screen, MaskScreen))
         assert len(pane_of(pilot).controller.tree.branches) == 1
+        await pilot.resize_terminal(70, 18)
+        await pilot.press("m")
+        await until_seen(pilot, "painting a mask needs 42×23 cells")
 
 
 async def test_a_grid_has_no_mask(shipped, open_app: Opener) -> None:
@@ -183,27 +174,21 @@ async def test_a_grid_has_no_mask(shipped, open_app: Opener) -> None:
         await until_seen(pilot, "a mask needs a single image")
 
 
-async def test_a_mask_needs_room(shipped, open_app: Opener) -> None:
-    async with open_app(size=(70, 18)) as pilot:
-        await drawn_to(pilot, "m")
-        await until_seen(pilot, "painting a mask needs 42×23 cells")
-
-
 # --- all of it ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", ["a", "c", "f", "i", "m", "u", "w", "p", "o"])
-async def test_every_key_says_so_where_there_is_no_model(open_app: Opener, key: str) -> None:
+async def test_no_key_opens_a_window_where_there_is_no_model(open_app: Opener) -> None:
     async with open_app(lists=False) as pilot:
-        await pilot.press("3", key)
-        await pilot.pause()
-        assert pilot.app.screen is home_of(pilot)
+        await pilot.press("3")
+        for key in "acfimuwpo":
+            await pilot.press(key)
+            assert pilot.app.screen is home_of(pilot), key
 
 
 async def test_a_fork_at_the_end_plays_on_however_late_the_worker_answers(
     shipped, open_app: Opener
 ) -> None:
-    async with open_app(worker=(*SLOW[:2], "--delay", "0.02", "--slow-load", "0.4")) as pilot:
+    async with open_app(worker=process("--delay", "0.02", "--slow-load", "0.4")) as pilot:
         await drawn_to(pilot, "f")
         await until_seen(pilot, "30/30")
         assert [edit for _, edit in edits(pilot)][1] == AddNoise(to=10)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import stage
-from acting import SIZES, SLOW, Opener, seen, until, until_seen
+from acting import SLOW, Opener, each_size, seen, until, until_seen
 from canvas_acting import pane_of, shown, view_of
 from textual.pilot import Pilot
 
@@ -65,23 +65,12 @@ async def test_full_stop_and_comma_hold_the_clip_and_go_through_its_frames(
         await pilot.pause(0.3)
         assert view_of(pilot).moment == (at + 1) % 16
         assert f"frame {(at + 1) % 16 + 1:>2}/16 ‖" in seen(pilot)
-
-
-async def test_a_step_back_along_the_denoising_keeps_the_frame(
-    video: Path, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
-        await clip_drawn(pilot, "full_stop")
+        # A step back along the denoising keeps the frame.
         at = view_of(pilot).moment
         await pilot.press("left", "left")
         assert "18/20" in seen(pilot)
         assert view_of(pilot).moment == at
-
-
-async def test_semicolon_lets_a_held_clip_go_on(video: Path, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await clip_drawn(pilot, "full_stop", "semicolon")
-        at = view_of(pilot).moment
+        await pilot.press("semicolon")  # it goes on
         await until(pilot, lambda: view_of(pilot).moment != at)
 
 
@@ -92,14 +81,12 @@ async def test_an_image_has_no_frames_and_says_so(shipped: Path, open_app: Opene
         assert "/16" not in seen(pilot)
 
 
-@pytest.mark.parametrize("size", SIZES)
-async def test_all_frames_lie_side_by_side(
-    video: Path, open_app: Opener, size: tuple[int, int]
-) -> None:
-    async with open_app(size) as pilot:
+async def test_all_frames_lie_side_by_side(video: Path, open_app: Opener) -> None:
+    async with open_app() as pilot:
         await clip_drawn(pilot, "p", "p")
         await until(pilot, lambda: view_of(pilot).spread)
-        assert "all 16 frames" in seen(pilot)
+        async for _ in each_size(pilot):
+            await until_seen(pilot, "all 16 frames")
         await pilot.press("p")
         await until(pilot, lambda: not view_of(pilot).spread)
 

@@ -4,8 +4,17 @@ import os
 import signal
 from pathlib import Path
 
-import pytest
-from acting import FAST, SIZES, Opener, home_of, seen, session_of, until, until_seen
+from acting import (
+    FAST,
+    REAL,
+    Opener,
+    each_size,
+    home_of,
+    seen,
+    session_of,
+    until,
+    until_seen,
+)
 from msgspec.structs import replace
 from textual.pilot import Pilot
 
@@ -184,19 +193,19 @@ async def compare_first(pilot: Pilot[None]) -> CompareScreen:
     return await opened(pilot)
 
 
-@pytest.mark.parametrize("size", SIZES)
 async def test_two_branches_say_where_they_part_and_how_far_apart_they_are(
-    size: tuple[int, int], shipped: Path, open_app: Opener
+    shipped: Path, open_app: Opener
 ) -> None:
-    async with open_app(size=size) as pilot:
+    async with open_app() as pilot:
         await forked(pilot)
         screen = await compare_first(pilot)
-        await until_seen(pilot, "they differ from step 12 on (= goes there)")
-        await until_seen(pilot, "of pixels differ, mean difference")
-        shown = seen(pilot)
-        assert "▸ seed 8 from step 12" in shown
-        assert "seed 1" in shown
-        assert "esc close" in shown
+        async for _ in each_size(pilot):
+            await until_seen(pilot, "they differ from step 12 on (= goes there)")
+            await until_seen(pilot, "of pixels differ, mean difference")
+            shown = seen(pilot)
+            assert "▸ seed 8 from step 12" in shown
+            assert "seed 1" in shown
+            assert "esc close" in shown
         await pilot.press("equals_sign")
         await until_seen(pilot, "they differ from this step on, 12")
         await pilot.press("left")
@@ -232,10 +241,10 @@ async def test_another_model_begins_from_the_same_request_and_is_closed_on_leavi
         assert pane.trace is not None
         screen = await compare_first(pilot)
         other = screen.columns[1].trace
-        assert other.request == replace(pane.trace.request, model="icons")
+        assert other.request == replace(pane.trace.request, model="emoji")
         await until(pilot, lambda: other.computed == 20 and screen.timeline.position == 20)
-        assert "▸ emoji · seed 1" in seen(pilot)
-        assert "icons · seed 1" in seen(pilot)
+        assert "▸ icons · seed 1" in seen(pilot)
+        assert "emoji · seed 1" in seen(pilot)
         await until_seen(pilot, "identical to the end, 20 steps")
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is home_of(pilot))
@@ -283,7 +292,7 @@ async def test_a_model_that_cannot_be_loaded_says_so_in_its_column(
 
 
 async def test_a_killed_worker_is_told_and_space_goes_on(shipped: Path, open_app: Opener) -> None:
-    async with open_app() as pilot:
+    async with open_app(worker=REAL) as pilot:
         await forked(pilot)
         screen = await compare_first(pilot)
         await pilot.press("home")
@@ -331,18 +340,18 @@ async def side_by_side(pilot: Pilot[None], count: str) -> CompareScreen:
     return await opened(pilot)
 
 
-@pytest.mark.parametrize("size", SIZES)
 async def test_continuations_come_from_seeds_that_follow_one_another(
-    size: tuple[int, int], shipped: Path, open_app: Opener
+    shipped: Path, open_app: Opener
 ) -> None:
-    async with open_app(size=size) as pilot:
+    async with open_app() as pilot:
         screen = await side_by_side(pilot, "4")
         await until(pilot, lambda: screen.timeline.position == 400)
         assert [trace.request.seed for trace in screen.timeline.traces] == [1, 2, 3, 4]
-        await until_seen(pilot, "they differ from step 1 on")
-        await until_seen(pilot, "step 400/400")
-        label = "seed {}" if size[0] > 80 else " {} ─"  # four columns of 80 say the number alone
-        assert all(label.format(n) in seen(pilot) for n in (2, 3, 4))
+        async for size in each_size(pilot):
+            await until_seen(pilot, "they differ from step 1 on")
+            await until_seen(pilot, "step 400/400")
+            label = "seed {}" if size[0] > 80 else " {} ─"  # four columns of 80: the number alone
+            assert all(label.format(n) in seen(pilot) for n in (2, 3, 4))
 
 
 async def test_one_that_is_in_the_pane_already_is_not_written_again(

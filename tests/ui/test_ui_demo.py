@@ -1,13 +1,14 @@
 """Home before a key is pressed: it plays by itself, yields to anybody, and ends."""
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import stage
-from acting import HERE, Opener, home_of, seen, until, until_seen
+from acting import Opener, home_of, seen, until, until_seen
+from fake_lab_worker import FakeLab
+from fake_process import in_process
 from textual.pilot import Pilot
 
 from genui.ui import demo
@@ -17,11 +18,11 @@ from genui.ui.home_panes import ModelsPane, TrainingPane
 from genui.ui.traces.trees import Trace
 from genui.ui.widgets.base import RowList
 
-LAB = (sys.executable, str(HERE / "fake_lab_worker.py"))
+LAB = in_process(FakeLab)
 
 
 @pytest.fixture(autouse=True)
-def _lively(monkeypatch: pytest.MonkeyPatch) -> None:
+def _lively(usual_pace: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(demo.QUIET, "0")
 
 

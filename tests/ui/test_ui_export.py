@@ -4,7 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from acting import SIZES, SLOW, Opener, fault, home_of, seen, session_of, until, until_seen
+from acting import (
+    Opener,
+    each_size,
+    fault,
+    home_of,
+    process,
+    seen,
+    session_of,
+    until,
+    until_seen,
+)
 from textual.pilot import Pilot
 
 from genui.formats.codec import SavedFile, read
@@ -63,26 +73,17 @@ async def closed(pilot: Pilot[None]) -> None:
     await until(pilot, lambda: pilot.app.screen is home_of(pilot))
 
 
-@pytest.mark.parametrize("size", SIZES)
-async def test_the_window_lists_every_format_of_the_medium(
-    size: tuple[int, int], shipped: Path, open_app: Opener
-) -> None:
-    async with open_app(size=size) as pilot:
+async def test_the_window_lists_every_format_of_the_medium(shipped: Path, open_app: Opener) -> None:
+    at_playhead = "predicted x₀, the clean image at step 20"
+    async with open_app() as pilot:
         await drawn(pilot)
         await window(pilot)
-        shown = seen(pilot)
-        for words in (
-            "png",
-            "predicted x₀, the clean image at step 20",
-            "film",
-            "gif",
-            "apng",
-            "cast",
-            "trace",
-        ):
-            assert words in shown
-        assert "emoji-1.png" in shown
-        assert "esc cancel" in shown
+        async for _ in each_size(pilot):
+            shown = seen(pilot)
+            for words in ("png", at_playhead, "film", "gif", "apng", "cast", "trace"):
+                assert words in shown
+            assert "icons-1.png" in shown
+            assert "esc cancel" in shown
 
 
 async def test_a_png_is_the_image_at_the_playhead_with_its_recipe(
@@ -97,8 +98,8 @@ async def test_a_png_is_the_image_at_the_playhead_with_its_recipe(
         await window(pilot)
         await pilot.press("enter")
         await closed(pilot)
-        await until_seen(pilot, "genui replay emoji-1.png")
-        found = read(folder / "emoji-1.png")
+        await until_seen(pilot, "genui replay icons-1.png")
+        found = read(folder / "icons-1.png")
         recipe = found.recipe
         assert to_start(recipe) == trace.request
         assert recipe.fingerprint == "0123456789abcdef"
@@ -111,23 +112,24 @@ async def test_a_png_is_the_image_at_the_playhead_with_its_recipe(
         assert np.array_equal(frames_in(found)[0], pixels.repeat(8, 0).repeat(8, 1))
 
 
-@pytest.mark.parametrize(
-    ("form", "name", "images"),
-    [("film", "emoji-1.png", 1), ("gif", "emoji-1.gif", 21), ("apng", "emoji-1.apng", 21)],
-)
 async def test_strips_and_moving_images_carry_the_recipe(
-    form: str, name: str, images: int, shipped: Path, open_app: Opener, folder: Path
+    shipped: Path, open_app: Opener, folder: Path
 ) -> None:
     async with open_app() as pilot:
         pane = await drawn(pilot)
-        await window(pilot, form)
-        assert name in seen(pilot)
-        await pilot.press("enter")
-        await closed(pilot)
-        found = read(folder / name)
-        assert pane.trace is not None
-        assert to_start(found.recipe) == pane.trace.request
-        assert len(frames_in(found)) == images
+        for form, name, images in (
+            ("film", "icons-1.png", 1),
+            ("gif", "icons-1.gif", 21),
+            ("apng", "icons-1.apng", 21),
+        ):
+            await window(pilot, form)
+            assert name in seen(pilot)
+            await pilot.press("enter")
+            await closed(pilot)
+            found = read(folder / name)
+            assert pane.trace is not None
+            assert to_start(found.recipe) == pane.trace.request
+            assert len(frames_in(found)) == images
 
 
 async def test_text_is_written_whole_with_the_recipe_of_its_branch(
@@ -211,8 +213,8 @@ async def test_an_unfinished_trace_is_finished_first_if_one_says_so(
         assert list(folder.iterdir()) == []
         await pilot.press("y")
         await closed(pilot)
-        assert read(folder / "emoji-1.png").recipe.result.steps == 20
-        assert read(folder / "emoji-1.png").recipe.view.steps == (3,)
+        assert read(folder / "icons-1.png").recipe.result.steps == 20
+        assert read(folder / "icons-1.png").recipe.view.steps == (3,)
         assert pane.trace is not None
         assert pane.trace.position == 3
 
@@ -233,7 +235,7 @@ async def test_or_written_as_far_as_it_is(shipped: Path, open_app: Opener, folde
 async def test_leaving_while_it_finishes_writes_nothing(
     shipped: Path, open_app: Opener, folder: Path
 ) -> None:
-    async with open_app(worker=SLOW) as pilot:
+    async with open_app(worker=process("--delay", "0.5")) as pilot:
         pane = home_of(pilot).query_one("#canvas", TracePane)
         await pilot.press("3", "right")
         await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 1)
@@ -252,44 +254,47 @@ async def test_leaving_while_it_finishes_writes_nothing(
 async def test_a_file_that_is_there_is_written_over_only_after_a_yes(
     shipped: Path, open_app: Opener, folder: Path
 ) -> None:
-    (folder / "emoji-1.png").write_text("mine")
+    (folder / "icons-1.png").write_text("mine")
     async with open_app() as pilot:
         await drawn(pilot)
         await window(pilot)
         await pilot.press("enter")
-        await until(pilot, lambda: "emoji-1.png exists" in fault(pilot))
+        await until(pilot, lambda: "icons-1.png exists" in fault(pilot))
         await pilot.press("enter", "n")
-        assert (folder / "emoji-1.png").read_text() == "mine"
+        assert (folder / "icons-1.png").read_text() == "mine"
         assert fault(pilot) == ""
         await pilot.press("enter")
         await until(pilot, lambda: "exists" in fault(pilot))
         await pilot.press("y")
         await closed(pilot)
-        assert read(folder / "emoji-1.png").codec.suffix == ".png"
+        assert read(folder / "icons-1.png").codec.suffix == ".png"
 
 
-@pytest.mark.parametrize(
-    ("name", "line"),
-    [
-        ("nowhere/a.png", "there is no folder nowhere"),
-        ("a.gif", "end the name in .png"),
-        ("", "end the name in .png"),
-        ("~nobody-of-that-name/a.png", "home"),
-    ],
-)
 async def test_a_name_that_will_not_do_is_one_line_in_the_window(
-    name: str, line: str, shipped: Path, open_app: Opener, folder: Path
+    shipped: Path, open_app: Opener, folder: Path
 ) -> None:
     async with open_app() as pilot:
         await drawn(pilot)
+        for name, line in (
+            ("nowhere/a.png", "there is no folder nowhere"),
+            ("a.gif", "end the name in .png"),
+            ("", "end the name in .png"),
+            ("~nobody-of-that-name/a.png", "home"),
+        ):
+            screen = await window(pilot)
+            screen.query_one("#file", LineInput).value = name
+            await pilot.pause()
+            await pilot.press("tab", "enter")
+            await until(pilot, lambda line=line: line in fault(pilot))
+            assert list(folder.iterdir()) == []
+            await pilot.press("escape")
+            await closed(pilot)
+        # A name that was typed keeps its stem in another format.
         screen = await window(pilot)
-        screen.query_one("#file", LineInput).value = name
-        await pilot.pause()
-        await pilot.press("tab", "enter")
-        await until(pilot, lambda: line in fault(pilot))
-        assert list(folder.iterdir()) == []
-        await pilot.press("escape")
-        await closed(pilot)
+        line_input = screen.query_one("#file", LineInput)
+        line_input.value = "cat.png"
+        await pilot.press("down", "down")
+        await until(pilot, lambda: line_input.value == "cat.gif")
 
 
 async def test_a_full_disk_is_one_line_in_the_window(
@@ -305,15 +310,3 @@ async def test_a_full_disk_is_one_line_in_the_window(
         await pilot.press("enter")
         await until(pilot, lambda: "no space left on device; name a file" in fault(pilot))
         assert list(folder.iterdir()) == []
-
-
-async def test_a_name_that_was_typed_keeps_its_stem_in_another_format(
-    shipped: Path, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
-        await drawn(pilot)
-        screen = await window(pilot)
-        line = screen.query_one("#file", LineInput)
-        line.value = "cat.png"
-        await pilot.press("down", "down")
-        await until(pilot, lambda: line.value == "cat.gif")

@@ -3,16 +3,18 @@
 from pathlib import Path
 
 import pytest
-from acting import Opener, home_of, seen, until, until_seen
-from textual import events
+from acting import Opener, home_of, key_event, seen, until, until_seen
 from textual.color import Color
 from textual.widget import Widget
 from textual.widgets import Markdown, MarkdownViewer
 
 from genui.base import paths
 from genui.base.errors import MisuseError
+from genui.protocol import TextSettings
 from genui.ui import keys
+from genui.ui.app import GenuiApp
 from genui.ui.generate.pane import TracePane
+from genui.ui.screens import Palette
 from genui.ui.widgets.base import FooterLine, fitting_keys
 from genui.ui.windows import topic_of
 
@@ -50,7 +52,7 @@ async def test_f1_opens_the_manual_at_the_page_of_the_focused_pane(
         for view, page, sentence in (
             ("2", "text", "Attention"),
             ("3", "images", "Step"),
-            ("4", "watching", "What is read"),
+            ("4", "watching", "Formats"),
             ("5", "lab", "learns points in the plane"),
         ):
             await pilot.press(view, "f1")
@@ -184,13 +186,8 @@ async def test_the_palette_has_actions_models_recipes_and_themes(shipped, open_a
             ("train emoji", "Train emoji"),
             ("theme genui-light", "Theme genui-light"),
         ):
-            await pilot.press("ctrl+p", *query)
-            await until_seen(pilot, expected)
-            await pilot.press("escape")
-
-
-async def test_a_palette_command_acts_in_its_pane(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
+            hits = Palette(home_of(pilot), None).search(query)
+            assert expected in [str(hit.text) async for hit in hits]
         await pilot.press("ctrl+p", *"canvas: image")
         await until_seen(pilot, "Canvas: image")
         await pilot.press("down", "enter")
@@ -198,33 +195,30 @@ async def test_a_palette_command_acts_in_its_pane(shipped, open_app: Opener) -> 
         await until_seen(pilot, "20/20")
 
 
-@pytest.mark.parametrize(
-    ("typed", "temperature", "prompt"),
-    [
-        ("t|0|full_stop|9|enter", 0.9, "ROMEO:"),
-        ("t|backspace|backspace|backspace|1|full_stop|5|enter|enter", 1.5, "ROMEO:"),
-        ("t|2|escape|escape", 0.8, "ROMEO:"),
-        ("e|H|e|y|enter", 0.8, "Hey"),
-        ("e|H|e|y|escape", 0.8, "ROMEO:"),
-    ],
-)
 async def test_keys_typed_at_once_reach_the_line_that_the_first_one_opens(
-    shipped, open_app: Opener, typed: str, temperature: float, prompt: str
+    shipped, open_app: Opener
 ) -> None:
     """As over a link that stalls: all of them are there before the line is."""
     async with open_app() as pilot:
         pane = home_of(pilot).query_one("#text", TracePane)
-        pane.controller.prompt = "ROMEO:"
+        app = pilot.app
+        assert isinstance(app, GenuiApp)
         await pilot.press("2")
-        await pilot.pause()
-        for key in typed.split("|"):
-            character = {"full_stop": "."}.get(key, key if len(key) == 1 else None)
-            pilot.app.post_message(events.Key(key, character))
-        await pilot.pause(0.3)
-
-        def is_done() -> bool:
+        for typed, temperature, prompt in (
+            ("t|0|full_stop|9|enter", 0.9, "ROMEO:"),
+            ("t|backspace|backspace|backspace|1|full_stop|5|enter|enter", 1.5, "ROMEO:"),
+            ("t|2|escape|escape", 0.8, "ROMEO:"),
+            ("e|H|e|y|enter", 0.8, "Hey"),
+            ("e|H|e|y|escape", 0.8, "ROMEO:"),
+        ):
+            pane.controller.prompt = "ROMEO:"
+            pane.controller.change(TextSettings())
+            for key in typed.split("|"):
+                pilot.app.post_message(key_event(key))
+            await pilot.pause()
+            # Keys are held until the line is there.
+            await until(pilot, lambda: not app._held and app.screen is home_of(pilot))
             values = pane.controller.settings.temperature, pane.controller.prompt
-            return values == (temperature, prompt) and pilot.app.screen is home_of(pilot)
-
-        await until(pilot, is_done)
-        assert not pane.has_class("-editing")
+            assert values == (temperature, prompt), typed
+            assert not pane.has_class("-editing")
+            assert pane.zoomed

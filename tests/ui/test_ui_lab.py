@@ -1,11 +1,13 @@
 """The Lab's screen: training, stepping, families and data, noise, particles, points, files."""
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
-from acting import HERE, SIZES, Opener, home_of, seen, until, until_seen
+from acting import Opener, each_size, home_of, process, seen, until, until_seen
+from canvas_acting import answered
+from fake_lab_worker import FakeLab
+from fake_process import in_process
 from msgspec.structs import replace
 from textual.pilot import Pilot
 
@@ -15,13 +17,14 @@ from genui.ui.home import HomeScreen
 from genui.ui.lab import LabScreen, LabView
 from genui.ui.widgets.plane import PlaneView
 
-LAB = (sys.executable, str(HERE / "fake_lab_worker.py"))
+LAB = in_process(FakeLab)
 STEPS = 120
 
 
 async def enter(pilot: Pilot[None]) -> TracePane:
-    """The Lab, opened from the main screen."""
-    await pilot.press("5")
+    """The Lab, opened from the main screen, or as it is."""
+    if not isinstance(pilot.app.screen, LabScreen):
+        await pilot.press("5")
     await until(pilot, lambda: isinstance(pilot.app.screen, LabScreen))
     lab = lab_of(pilot)
     lab.controller.settings = replace(lab.controller.settings, steps=STEPS)
@@ -54,42 +57,34 @@ def at(lab: TracePane) -> int:
     return lab.trace.position if lab.trace is not None else -1
 
 
-@pytest.mark.parametrize("size", SIZES)
-async def test_an_empty_lab_says_what_to_press(open_app: Opener, size: tuple[int, int]) -> None:
-    async with open_app(size, LAB, lists=False) as pilot:
-        await enter(pilot)
-        assert "space trains" in " ".join(seen(pilot).split())
-        assert "5 Lab" in seen(pilot)
-
-
-@pytest.mark.parametrize("size", SIZES)
-async def test_a_training_shows_plane_curve_and_settings(
-    open_app: Opener, size: tuple[int, int]
+async def test_an_empty_lab_says_what_to_press_and_one_in_training_shows_plane_curve_and_settings(
+    open_app: Opener,
 ) -> None:
-    async with open_app(size, LAB, lists=False) as pilot:
+    async with open_app(worker=LAB, lists=False) as pilot:
+        await enter(pilot)
+        async for _ in each_size(pilot):
+            assert "space trains" in " ".join(seen(pilot).split())
+            assert "5 Lab" in seen(pilot)
         await train_to(pilot, 60)
-        text = seen(pilot)
-        assert "60 of 120" in text
-        assert "+× data" in text
-        assert "loss 0.0492" in text
-        assert any(0x2800 < ord(sign) < 0x2900 for sign in text)
+        async for _ in each_size(pilot):
+            text = seen(pilot)
+            assert "60 of 120" in text
+            assert "+× data" in text
+            assert "loss 0.0492" in text
+            assert any(0x2800 < ord(sign) < 0x2900 for sign in text)
 
 
-async def test_space_trains_and_holds(open_app: Opener) -> None:
+async def test_the_playhead_moves_and_rests(open_app: Opener, usual_pace: None) -> None:
     async with open_app(worker=LAB, lists=False) as pilot:
         lab = await enter(pilot)
         await pilot.press("space")
         await until(pilot, lambda: at(lab) > 5)
         await pilot.press("space")
-        await pilot.pause(0.2)
         before = at(lab)
+        assert before < STEPS
         await pilot.pause(0.2)
         assert at(lab) == before
-
-
-async def test_arrows_go_one_step_and_ten_and_to_the_ends(open_app: Opener) -> None:
-    async with open_app(worker=LAB, lists=False) as pilot:
-        lab = await train_to(pilot, 30)
+        await train_to(pilot, 30)
         for key, step in (("right", 31), ("left", 30), ("shift+right", 40), ("shift+left", 30)):
             await pilot.press(key)
             await until(pilot, lambda step=step: at(lab) == step)
@@ -97,18 +92,6 @@ async def test_arrows_go_one_step_and_ten_and_to_the_ends(open_app: Opener) -> N
         assert at(lab) == 0
         await pilot.press("end")
         await until(pilot, lambda: at(lab) == STEPS)
-
-
-async def test_a_step_between_two_looks_is_looked_at_when_the_playhead_rests(
-    open_app: Opener,
-) -> None:
-    async with open_app(worker=LAB, lists=False) as pilot:
-        lab = await train_to(pilot, 33)
-        trace = lab.trace
-        assert trace is not None
-        assert trace.frame is not None
-        assert trace.frame.plane is None
-        await until(pilot, lambda: view_of(pilot).planes.cache.exact(trace, 0.0) is not None)
 
 
 async def test_another_family_trains_on_the_same_data_as_a_branch(open_app: Opener) -> None:
@@ -126,12 +109,17 @@ async def test_another_family_trains_on_the_same_data_as_a_branch(open_app: Open
 async def test_before_anything_is_trained_a_choice_starts_nothing(open_app: Opener) -> None:
     async with open_app(worker=LAB, lists=False) as pilot:
         lab = await enter(pilot)
-        await pilot.press("m", "d")
+        await pilot.press("m", "t")
+        await until_seen(pilot, "autoregressive has no noise levels")
+        assert view_of(pilot).planes.noise == 0.0
+        await pilot.press("d")
         assert lab.trace is None
         assert "autoregressive on eight Gaussians" in " ".join(seen(pilot).split())
 
 
-async def test_plus_forks_with_twice_the_learning_rate(open_app: Opener) -> None:
+async def test_another_learning_rate_forks_and_another_width_begins_again(
+    open_app: Opener,
+) -> None:
     async with open_app(worker=LAB, lists=False) as pilot:
         lab = await train_to(pilot, 40)
         await pilot.press("plus")
@@ -141,55 +129,37 @@ async def test_plus_forks_with_twice_the_learning_rate(open_app: Opener) -> None
         assert edit.step == 40
         assert isinstance(edit.edit, SetSettings)
         assert lab.controller.settings.learning_rate == pytest.approx(0.008)
-
-
-async def test_another_width_begins_again(open_app: Opener) -> None:
-    async with open_app(worker=LAB, lists=False) as pilot:
-        lab = await train_to(pilot, 40)
         await pilot.press("u")
         await pilot.press("home", "ctrl+k", *"32", "enter")
-        await until(pilot, lambda: len(lab.controller.tree.branches) == 2)
+        await until(pilot, lambda: len(lab.controller.tree.branches) == 3)
         assert lab.trace is not None
         assert lab.trace.request.edits == ()
         assert lab.trace.request.settings.width == 32  # type: ignore[union-attr]
 
 
-async def test_the_noise_level_goes_round_and_asks_for_another_sight(open_app: Opener) -> None:
+async def test_noise_levels_particles_and_layers_go_round(open_app: Opener) -> None:
     async with open_app(worker=LAB, lists=False) as pilot:
-        lab = await train_to(pilot, 20)
-        await pilot.press("t")
-        assert view_of(pilot).planes.noise == 0.25
+        lab = await train_to(pilot, 33)
         trace = lab.trace
         assert trace is not None
+        assert trace.frame is not None
+        assert trace.frame.plane is None  # between two looks: asked for once the playhead rests
+        await until(pilot, lambda: view_of(pilot).planes.cache.exact(trace, 0.0) is not None)
+        await pilot.press("t")
+        assert view_of(pilot).planes.noise == 0.25
         await until(pilot, lambda: view_of(pilot).planes.cache.exact(trace, 0.25) is not None)
         for _ in range(4):
             await pilot.press("t")
         assert view_of(pilot).planes.noise == 0.0
-
-
-async def test_families_without_noise_levels_say_so(open_app: Opener) -> None:
-    async with open_app(worker=LAB, lists=False) as pilot:
-        await enter(pilot)
-        await pilot.press("m", "t")
-        await until_seen(pilot, "autoregressive has no noise levels")
-        assert view_of(pilot).planes.noise == 0.0
-
-
-async def test_particles_go_from_noise_to_data_and_rest(open_app: Opener) -> None:
-    async with open_app(worker=LAB, lists=False) as pilot:
-        lab = await train_to(pilot, 20)
+        await train_to(pilot, 20)
         await pilot.press("w")
         await until(pilot, lambda: view_of(pilot).planes.particles is not None)
         await until_seen(pilot, "particles at noise")
         await pilot.press("left")
         assert view_of(pilot).planes.particles is None
         assert at(lab) == 19
-
-
-async def test_layers_go_round(open_app: Opener) -> None:
-    async with open_app(worker=LAB, lists=False) as pilot:
         await train_to(pilot, 20)
-        assert "→ flow to data" in seen(pilot)
+        await until_seen(pilot, "→ flow to data")
         await pilot.press("g")
         await until(pilot, lambda: "→ flow to data" not in seen(pilot))
         assert "∴ samples" in seen(pilot)
@@ -201,7 +171,12 @@ async def test_layers_go_round(open_app: Opener) -> None:
 async def test_points_are_set_by_keys_and_trained_on(open_app: Opener) -> None:
     async with open_app(worker=LAB, lists=False) as pilot:
         lab = await enter(pilot)
-        await pilot.press("p")
+        await pilot.press("p", "enter", "escape")
+        await until_seen(pilot, "set points in two places or more")
+        assert lab.trace is None
+        assert len(view_of(pilot).controller.own) == 1
+        await pilot.press("p", "backspace")
+        assert not view_of(pilot).editor.points
         await until_seen(pilot, "done: train")
         await pilot.press("enter", "shift+right", "l", "c", "shift+up", "enter")
         assert [point.label for point in view_of(pilot).editor.points] == [0, 1]
@@ -218,47 +193,29 @@ async def test_points_are_set_by_keys_and_trained_on(open_app: Opener) -> None:
         assert pilot.app.focused is lab
 
 
-async def test_one_point_is_too_few_and_is_kept(open_app: Opener) -> None:
-    async with open_app(worker=LAB, lists=False) as pilot:
-        lab = await enter(pilot)
-        await pilot.press("p", "enter", "escape")
-        await until_seen(pilot, "set points in two places or more")
-        assert lab.trace is None
-        assert len(view_of(pilot).controller.own) == 1
-
-
-async def test_a_csv_is_loaded_and_trained_on(open_app: Opener, tmp_path: Path) -> None:
-    file = tmp_path / "mine.csv"
-    file.write_text("a,b\n100,200\n300,400\n")
-    async with open_app(worker=LAB, lists=False) as pilot:
-        lab = await enter(pilot)
-        await pilot.press("o")
-        await pilot.press(*str(file).replace("/", "!"))
-        pilot.app.screen.query_one("LineInput").value = str(file)  # type: ignore[attr-defined]
-        await pilot.press("enter")
-        await until(pilot, lambda: lab.trace is not None)
-        assert lab.trace is not None
-        assert lab.trace.request.prompt == "x,y,class\n100,200,0\n300,400,0"
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ("x,y\n1,2\n", "has one point"),
-        ("1,2\n3,nan\n", "which is not a position"),
-        ("", "has no points"),
-    ],
-)
-async def test_a_csv_that_will_not_do_is_one_line(
-    open_app: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, said: str
+async def test_a_csv_is_trained_on_and_one_that_will_not_do_is_one_line(
+    open_app: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "bad.csv").write_text(content)
     monkeypatch.chdir(tmp_path)
     async with open_app(worker=LAB, lists=False) as pilot:
         lab = await enter(pilot)
-        await pilot.press("o", *"bad", "full_stop", *"csv", "enter")
-        await until_seen(pilot, said)
-        assert lab.trace is None
+        for name, content, said in (
+            ("a", "x,y\n1,2\n", "has one point"),
+            ("b", "1,2\n3,nan\n", "which is not a position"),
+            ("c", "", "has no points"),
+        ):
+            (tmp_path / f"{name}.csv").write_text(content)
+            await pilot.press("o")
+            await answered(pilot, f"{name}.csv")
+            await until_seen(pilot, said)
+            assert f"{name}.csv" in seen(pilot)
+            assert lab.trace is None
+        (tmp_path / "mine.csv").write_text("a,b\n100,200\n300,400\n")
+        await pilot.press("o")
+        await answered(pilot, "mine.csv")
+        await until(pilot, lambda: lab.trace is not None)
+        assert lab.trace is not None
+        assert lab.trace.request.prompt == "x,y,class\n100,200,0\n300,400,0"
 
 
 async def test_a_training_is_saved_and_opened_again(open_app: Opener) -> None:
@@ -301,11 +258,13 @@ async def test_the_lab_is_as_it_was_left(open_app: Opener) -> None:
         assert lab_of(pilot) is lab
         assert at(lab) == 25
         assert pilot.app.focused is lab
-
-
-async def test_other_views_are_reached_from_the_lab(open_app: Opener) -> None:
-    async with open_app(worker=LAB, lists=False) as pilot:
-        await enter(pilot)
+        await pilot.press("question_mark")
+        await until_seen(pilot, "Watch particles move")
+        await pilot.press("escape", "ctrl+p")
+        await pilot.press(*"particles")
+        await until_seen(pilot, "Lab: particles")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, LabScreen))
         await pilot.press("4")
         await until(pilot, lambda: home_of(pilot).board is not None)
         await pilot.press("5")
@@ -315,7 +274,7 @@ async def test_other_views_are_reached_from_the_lab(open_app: Opener) -> None:
 
 
 async def test_the_worker_dies_and_the_training_goes_on(open_app: Opener) -> None:
-    async with open_app(worker=LAB, lists=False) as pilot:
+    async with open_app(worker=process(script="fake_lab_worker.py"), lists=False) as pilot:
         lab = await train_to(pilot, 25)
         pid = pilot.app.session.pid  # type: ignore[attr-defined]
         os.kill(pid, 9)
@@ -337,13 +296,3 @@ async def test_without_colour_the_marks_differ(
         assert "×" in drawn
         assert "→" in drawn
         assert "▓" in drawn
-
-
-async def test_help_and_palette_open_in_the_lab(open_app: Opener) -> None:
-    async with open_app(worker=LAB, lists=False) as pilot:
-        await enter(pilot)
-        await pilot.press("question_mark")
-        await until_seen(pilot, "Watch particles move")
-        await pilot.press("escape", "ctrl+p")
-        await pilot.press(*"particles")
-        await until_seen(pilot, "Lab: particles")

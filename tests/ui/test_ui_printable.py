@@ -12,6 +12,9 @@ from collections.abc import Iterator
 import pytest
 import stage
 from acting import Opener, home_of, until, until_seen
+from fake_lab_worker import FakeLab
+from fake_process import in_process
+from fake_worker import FakeWorker
 from textual import events
 from textual.keys import _character_to_key
 from textual.message_pump import MessagePump
@@ -110,7 +113,8 @@ async def test_no_character_ends_the_app(
             assert isinstance(pilot.app.screen, TrainingScreen)
             await type_all(pilot)
         return
-    async with open_app() as pilot:  # leaving raises what any key raised
+    worker = in_process(FakeLab if view == "lab" else FakeWorker)
+    async with open_app(worker=worker) as pilot:  # leaving raises what any key raised
         await until_seen(pilot, "plays-2")
         home = home_of(pilot)
         if view == "lab":

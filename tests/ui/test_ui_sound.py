@@ -54,7 +54,7 @@ async def test_an_image_has_no_waveform(shipped: Path, open_app: Opener) -> None
     async with open_app() as pilot:
         await drawn_to(pilot, "S")
         assert not wave_of(pilot).display
-        assert "no sound here" in seen(pilot)
+        await until_seen(pilot, "there is no sound")
 
 
 async def test_without_a_player_one_line_says_what_to_do(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import stage
-from acting import SIZES, SLOW, Opener, fault, home_of, seen, until, until_seen
+from acting import SLOW, Opener, each_size, fault, home_of, seen, until, until_seen
 from textual.pilot import Pilot
 
 from genui.base import paths
@@ -39,19 +39,21 @@ async def write(pilot: Pilot[None], tokens: int = 5) -> TracePane:
 # --- the cursor -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", SIZES)
 async def test_the_token_at_the_playhead_is_marked_and_what_follows_stays(
-    shipped, open_app: Opener, size: tuple[int, int]
+    shipped, open_app: Opener
 ) -> None:
-    async with open_app(size=size) as pilot:
+    async with open_app() as pilot:
+        await pilot.press("2", "down")
+        await until_seen(pilot, "no token at the cursor: press →")
         await write(pilot)
         prose = pane_of(pilot).query_one(Prose)
         assert styled(pilot, "reverse") == "that "
         await pilot.press("left", "left")
-        assert styled(pilot, "reverse") == "is "
-        assert prose.text == "ROMEO:\nWhat light is "
-        assert "What light is this that" in seen(pilot)
-        assert "Token 3" in seen(pilot)
+        async for _ in each_size(pilot):
+            assert styled(pilot, "reverse") == "is "
+            assert prose.text == "ROMEO:\nWhat light is "
+            assert "What light is this that" in seen(pilot)
+            assert "Token 3" in seen(pilot)
         await pilot.press("home")
         assert styled(pilot, "reverse") == ""
 
@@ -71,31 +73,20 @@ async def test_while_it_plays_and_in_home_there_is_no_cursor(shipped, open_app: 
         assert pane.query_one(Prose).token_count == trace.position
 
 
-async def test_the_cursor_is_marked_without_colour(
-    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
-    async with open_app() as pilot:
-        await write(pilot)
-        await pilot.press("left")
-        assert styled(pilot, "reverse") == "this "
-        assert "that" in styled(pilot, "dim")
-
-
 # --- the odds ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", SIZES)
-async def test_the_odds_are_told_in_full(shipped, open_app: Opener, size: tuple[int, int]) -> None:
-    async with open_app(size=size) as pilot:
+async def test_the_odds_are_told_in_full(shipped, open_app: Opener) -> None:
+    told = ("model logit drawn", "kept 7", "entropy", "is in 0.00–0.", "surprise")
+    settings = ("temperature", "top-k", "top-p", "min-p", "repetition", "tokens", "seed")
+    async with open_app() as pilot:
         await write(pilot)
-        screen = seen(pilot)
-        for words in ("model logit drawn", "kept 7", "entropy", "is in 0.00–0.", "surprise"):
-            assert words in screen
-        for setting in ("temperature", "top-k", "top-p", "min-p", "repetition", "tokens", "seed"):
-            assert setting in screen
-        await pilot.press(*["down"] * 9)
-        assert "✂ top-p" in seen(pilot)
+        async for _ in each_size(pilot):
+            for words in told + settings:
+                assert words in seen(pilot)
+            await pilot.press(*["down"] * 9)
+            assert "✂ top-p" in seen(pilot)
+            await pilot.press(*["up"] * 9)
 
 
 async def test_greedy_and_forced_choices_are_told_as_such(shipped, open_app: Opener) -> None:
@@ -115,6 +106,12 @@ async def test_greedy_and_forced_choices_are_told_as_such(shipped, open_app: Ope
 async def test_enter_forks_with_the_candidate_that_is_chosen(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         pane = await write(pilot)
+        odds = pane.query_one(Candidates)
+        await pilot.press("down")
+        assert odds.selected == 1
+        await pilot.press("left")
+        assert odds.selected is None
+        await pilot.press("right")
         await pilot.press("enter")
         await until_seen(pilot, "choose another candidate with ↑ ↓")
         await pilot.press("down", "down", "down", "up")
@@ -162,28 +159,16 @@ async def test_in_home_the_arrows_scroll_and_enter_opens(shipped, open_app: Open
         await until(pilot, lambda: pane.zoomed)
 
 
-async def test_moving_the_cursor_lets_go_of_the_selection(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        pane = await write(pilot)
-        odds = pane.query_one(Candidates)
-        await pilot.press("down")
-        assert odds.selected == 1
-        await pilot.press("left")
-        assert odds.selected is None
-
-
-async def test_before_the_first_token_there_is_nothing_to_choose(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await pilot.press("2", "down")
-        await until_seen(pilot, "no token at the cursor: press →")
-
-
 # --- one's own words --------------------------------------------------------------------
 
 
 async def test_words_are_written_at_the_cursor_and_it_goes_on(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         pane = await write(pilot)
+        await pilot.press("i")
+        await until_seen(pilot, "Insert text")
+        await pilot.press("O", "escape")
+        assert len(pane.controller.tree.branches) == 1
         await pilot.press("left", "left", "i")
         await until_seen(pilot, "Insert text")
         await pilot.press("enter")
@@ -210,28 +195,18 @@ async def test_words_can_be_written_after_the_last_token(shipped, open_app: Open
         await until(pilot, lambda: "breaks Ay" in pane.query_one(Prose).text)
 
 
-async def test_leaving_the_window_leaves_the_text(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        pane = await write(pilot)
-        await pilot.press("i")
-        await until_seen(pilot, "Insert text")
-        await pilot.press("O", "escape")
-        await pilot.pause()
-        assert len(pane.controller.tree.branches) == 1
-
-
 # --- attention --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", SIZES)
-async def test_attention_is_shown_and_walked_head_by_head(
-    shipped, open_app: Opener, size: tuple[int, int]
-) -> None:
-    async with open_app(size=size) as pilot:
+async def test_attention_is_shown_and_walked_head_by_head(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
         pane = await write(pilot)
         await pilot.press("a")
-        await until_seen(pilot, "Attention · average")
-        await until_seen(pilot, "6 tokens in the context")
+        async for _ in each_size(pilot):
+            await until_seen(pilot, "Attention · average")
+            await until_seen(pilot, "6 tokens in the context")
+        await pilot.resize_terminal(120, 40)
+        await pilot.pause()
         rows = [line.text for line in pane.query_one(AttentionList)._strips]
         assert rows[1].split()[:3] == ["this·", "−1", "28.6%"]
         assert rows[2].split()[:3] == ["is·", "−2", "23.8%"]
@@ -247,14 +222,25 @@ async def test_attention_is_shown_and_walked_head_by_head(
         assert "2 of 2, head 2 of 2" in seen(pilot)
         await pilot.press("a")
         assert "model logit drawn" in seen(pilot)
+        # From Home the key opens the pane; back there the odds are shown.
+        await pilot.press("escape", "a")
+        await until_seen(pilot, "6 tokens in the context")
+        assert pane.zoomed
+        await pilot.press("escape")
+        await until_seen(pilot, "Models")
+        assert pane.query_one(Candidates).display
+        assert "in sight" not in seen(pilot)
 
 
 async def test_the_text_is_shaded_by_attention_and_the_cursor_asks_again(
     shipped, open_app: Opener
 ) -> None:
     async with open_app() as pilot:
-        pane = await write(pilot)
+        await pilot.press("2", "right_square_bracket")
+        await until_seen(pilot, "press a first")
         await pilot.press("a")
+        await until_seen(pilot, "No token at the cursor")
+        pane = await write(pilot)
         await until_seen(pilot, "6 tokens in the context")
         grounds = {
             segment.text.strip(): segment.style.bgcolor
@@ -266,15 +252,23 @@ async def test_the_text_is_shaded_by_attention_and_the_cursor_asks_again(
         await pilot.press("left")
         await until_seen(pilot, "5 tokens in the context")
         assert styled(pilot, "reverse") == "this "
+        trace = pane.trace
+        assert trace is not None
+        trace.lose()
+        await pilot.press("left")
+        await until_seen(pilot, "The worker does not have this text")
 
 
-async def test_attention_has_marks_without_colour(
+async def test_the_cursor_and_attention_have_marks_without_colour(
     shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     async with open_app() as pilot:
         await write(pilot)
-        await pilot.press("a")
+        await pilot.press("left")
+        assert styled(pilot, "reverse") == "this "
+        assert "that" in styled(pilot, "dim")
+        await pilot.press("right", "a")
         await until_seen(pilot, "6 tokens in the context")
         assert styled(pilot, "underline").startswith("ROMEO:")
         assert styled(pilot, "bold").startswith("What")
@@ -298,40 +292,6 @@ async def test_a_recurrent_model_writes_here_and_says_that_it_has_no_attention(
         await until_seen(pilot, "It has no attention")
         await pilot.press("a")
         assert "model logit drawn" in seen(pilot)
-
-
-async def test_without_a_token_or_attention_the_keys_say_what_to_press(
-    shipped, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
-        await pilot.press("2", "right_square_bracket")
-        await until_seen(pilot, "press a first")
-        await pilot.press("a")
-        await until_seen(pilot, "No token at the cursor")
-
-
-async def test_attention_needs_a_worker_that_has_the_text(shipped, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        pane = await write(pilot)
-        trace = pane.trace
-        assert trace is not None
-        trace.lose()
-        await pilot.press("a")
-        await until_seen(pilot, "The worker does not have this text")
-
-
-async def test_in_home_attention_opens_the_pane_and_the_odds_are_what_home_shows(
-    shipped, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
-        pane = await write(pilot)
-        await pilot.press("escape", "a")
-        await until_seen(pilot, "6 tokens in the context")
-        assert pane.zoomed
-        await pilot.press("escape")
-        await until_seen(pilot, "Models")
-        assert pane.query_one(Candidates).display
-        assert "in sight" not in seen(pilot)
 
 
 async def test_playing_leaves_the_attention_until_it_is_held(shipped, open_app: Opener) -> None:

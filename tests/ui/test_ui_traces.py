@@ -2,12 +2,14 @@
 
 import os
 import signal
+from functools import partial
 
 import pytest
-from acting import FAST, SLOW, Opener, home_of, seen, session_of, until, until_seen
+from acting import SLOW, Opener, home_of, process, seen, session_of, until, until_seen
 
 from genui.protocol import SAMPLERS, ImageFrame
 from genui.ui.generate.pane import TracePane
+from genui.ui.session import launch_process
 from genui.ui.traces.trees import Trace
 from genui.ui.widgets.prose import Prose
 
@@ -167,11 +169,11 @@ async def test_a_killed_worker_costs_one_line(shipped, open_app: Opener) -> None
 async def test_a_worker_that_cannot_serve_is_explained_once(
     shipped, open_app: Opener, flags: tuple[str, ...], line: str
 ) -> None:
-    async with open_app(worker=(*FAST, *flags)) as pilot:
+    async with open_app(worker=process(*flags)) as pilot:
         await until_seen(pilot, line)
         assert session_of(pilot).pid is None
 
 
 async def test_a_missing_interpreter_is_explained(shipped, open_app: Opener) -> None:
-    async with open_app(worker=("/nowhere/python",)) as pilot:
+    async with open_app(worker=partial(launch_process, "/nowhere/python")) as pilot:
         await until_seen(pilot, "the worker cannot be started")

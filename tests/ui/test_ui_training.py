@@ -115,6 +115,7 @@ async def test_a_run_that_does_not_train_cannot_be_paused(shipped, open_app: Ope
     async with open_app() as pilot:
         await pilot.press("tab")
         await until_seen(pilot, "stopped")
+        await until(pilot, lambda: home_of(pilot).query_one(TrainingPane).run is not None)
         await pilot.press("space")
         await until_seen(pilot, "u resumes it")
         assert "ETA" not in seen(pilot)
@@ -139,6 +140,7 @@ async def test_a_killed_trainer_is_seen_as_dead_and_can_be_resumed(
     async with open_app() as pilot:  # the lock is free now, the status as it was
         await pilot.press("tab")
         await until_seen(pilot, "dead")
+        await until(pilot, lambda: home_of(pilot).query_one(TrainingPane).run is not None)
         await pilot.press("u")
         await until(pilot, lambda: resumed == [run])
 

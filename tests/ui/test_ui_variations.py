@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from acting import FAST, SIZES, Opener, home_of, seen, until, until_seen
+from acting import Opener, each_size, home_of, seen, until, until_seen
 from PIL import Image
 from textual.pilot import Pilot
 
@@ -48,17 +48,17 @@ def noise_of(screen: VariationsScreen) -> int:
     return edit.to
 
 
-@pytest.mark.parametrize("size", SIZES)
 async def test_variations_of_an_image_are_a_grid_to_choose_from(
-    size: tuple[int, int], shipped: Path, open_app: Opener
+    shipped: Path, open_app: Opener
 ) -> None:
-    async with open_app(size=size) as pilot:
+    async with open_app() as pilot:
         pane = await shown(pilot, "emoji", "canvas")
         screen = await varied(pilot)
-        text = seen(pilot)
-        assert "1 this one" in text
-        assert "between: add noise and denoise" in text
-        assert "⏎ take" in text
+        async for _ in each_size(pilot):
+            text = seen(pilot)
+            assert "1 this one" in text
+            assert "between: add noise and denoise" in text
+            assert "⏎ take" in text
         seeds = {column.trace.request.edits[0].edit for column in screen.columns[1:]}
         assert len(seeds) == COUNT
         assert all(isinstance(seed, SetSeed) for seed in seeds)
@@ -106,17 +106,17 @@ async def test_farther_and_nearer_add_more_and_less_noise_and_r_makes_others(
         assert pane.trace.finished
 
 
-@pytest.mark.parametrize("size", SIZES)
 async def test_variations_of_a_text_are_a_list_that_says_where_they_go_on(
-    size: tuple[int, int], shipped: Path, open_app: Opener
+    shipped: Path, open_app: Opener
 ) -> None:
-    async with open_app(size=size) as pilot:
+    async with open_app() as pilot:
         pane = await shown(pilot, "shakespeare", "text")
         assert pane.trace is not None
         total = pane.trace.total
         screen = await varied(pilot)
-        await until_seen(pilot, f"from token {round(total * 0.6)}")
-        assert "sample again from an earlier token" in seen(pilot)
+        async for _ in each_size(pilot):
+            await until_seen(pilot, f"from token {round(total * 0.6)}")
+            assert "sample again from an earlier token" in seen(pilot)
         await pilot.press("down", "down")
         assert screen.chosen == 2
         chosen = screen.columns[2].trace
@@ -132,6 +132,11 @@ async def test_with_nothing_to_vary_one_line_says_what_to_do(
     shipped: Path, open_app: Opener
 ) -> None:
     async with open_app() as pilot:
+        home_of(pilot).action_show_pane("canvas")
+        await pilot.press("N")
+        await until_seen(pilot, "nothing to compare yet")
+        await pilot.press("asterisk")
+        await until_seen(pilot, "nothing to save yet")
         pane = await shown(pilot, "emoji", "canvas")
         await pilot.press("home", "v")
         await until_seen(pilot, "still pure noise")
@@ -148,6 +153,9 @@ async def test_a_favourite_is_kept_listed_opened_and_let_go(
     shipped: Path, open_app: Opener
 ) -> None:
     async with open_app() as pilot:
+        await pilot.press("F")
+        await until_seen(pilot, "No favourites yet: press *")
+        await pilot.press("escape")
         pane = await shown(pilot, "emoji", "canvas")
         screen = await varied(pilot)
         await pilot.press("right", "asterisk")
@@ -172,14 +180,6 @@ async def test_a_favourite_is_kept_listed_opened_and_let_go(
         await until(pilot, lambda: len(list_favourites()) == 1)
 
 
-async def test_an_empty_list_of_favourites_says_how_to_keep_one(
-    shipped: Path, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
-        await pilot.press("F")
-        await until_seen(pilot, "No favourites yet: press *")
-
-
 async def test_variations_go_on_a_contact_sheet(
     shipped: Path, open_app: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,17 +199,16 @@ async def test_variations_go_on_a_contact_sheet(
         await until_seen(pilot, "exists already")
 
 
-@pytest.mark.parametrize("size", SIZES)
 async def test_the_nearest_training_images_stand_beside_the_sample(
-    size: tuple[int, int], shipped: Path, open_app: Opener
+    shipped: Path, open_app: Opener
 ) -> None:
-    async with open_app(size=size) as pilot:
-        await shown(pilot, "emoji", "canvas")
+    async with open_app() as pilot:
+        pane = await shown(pilot, "emoji", "canvas")
         await pilot.press("N")
-        await until_seen(pilot, "nearest in four, 4 things · a ruler")
-        screen = pilot.app.screen
-        assert isinstance(screen, NearestScreen)
-        await until_seen(pilot, "disc 0 · 5 from the sample")
+        await until(pilot, lambda: isinstance(pilot.app.screen, NearestScreen))
+        async for _ in each_size(pilot):
+            await until_seen(pilot, "nearest in four, 4 things · a ruler")
+            await until_seen(pilot, "disc 0 · 5 from the sample")
         await pilot.press("right")
         await until_seen(pilot, "disc 1 · 15 from the sample")
         await pilot.press("enter")
@@ -217,6 +216,12 @@ async def test_the_nearest_training_images_stand_beside_the_sample(
         assert "disc 1" in seen(pilot)
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is home_of(pilot))
+        # Where the data is not here, one line says so.
+        pane.controller.prompt = "zebra"
+        pane.controller.start_over(play=True)
+        await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
+        await pilot.press("N")
+        await until_seen(pilot, "nothing to compare with: zebras: no such file")
 
 
 async def test_a_quotation_is_marked_in_the_text_with_where_it_stands(
@@ -230,27 +235,6 @@ async def test_a_quotation_is_marked_in_the_text_with_where_it_stands(
         text = seen(pilot)
         assert "the training text, line 7" in text
         assert "…before it" in text
-
-
-async def test_where_the_data_is_not_here_one_line_says_so(shipped: Path, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        pane = await shown(pilot, "emoji", "canvas")
-        pane.controller.prompt = "zebra"
-        pane.controller.start_over(play=True)
-        await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
-        await pilot.press("N")
-        await until_seen(pilot, "nothing to compare with: zebras: no such file")
-
-
-async def test_before_anything_is_made_it_says_what_to_press(
-    shipped: Path, open_app: Opener
-) -> None:
-    async with open_app() as pilot:
-        home_of(pilot).action_show_pane("canvas")
-        await pilot.press("N")
-        await until_seen(pilot, "nothing to compare yet")
-        await pilot.press("asterisk")
-        await until_seen(pilot, "nothing to save yet")
 
 
 # --- the table of probes ------------------------------------------------------------------
@@ -290,24 +274,14 @@ async def test_the_table_fills_and_says_what_it_measured(
         await until_seen(pilot, "measured with 500 samples each")
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is home_of(pilot))
-
-
-async def test_leaving_ends_the_measuring(shipped: Path, open_app: Opener, tmp_path: Path) -> None:
-    async with open_app() as pilot:
         screen = MetricsScreen(("slow",), measurer(tmp_path))
         pilot.app.push_screen(screen)
         await until_seen(pilot, "33 min")
         process = screen._process
         assert process is not None
-        await pilot.press("escape")
+        await pilot.press("escape")  # leaving ends the measuring
         await until(pilot, lambda: process.returncode is not None)
         assert process.returncode != 0
-
-
-async def test_what_cannot_be_measured_is_one_line(
-    shipped: Path, open_app: Opener, tmp_path: Path
-) -> None:
-    async with open_app(worker=FAST) as pilot:
         pilot.app.push_screen(MetricsScreen(("bad",), measurer(tmp_path)))
         await until_seen(pilot, "bad: no classifier of icons is here")
 

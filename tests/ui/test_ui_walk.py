@@ -3,14 +3,16 @@
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import stage
-from acting import HERE, SIZES, Opener, fault, home_of, seen, until, until_seen
+from acting import Opener, each_size, fault, home_of, seen, until, until_seen
 from canvas_acting import answered
-from fake_session import FakeSession, Listener, Worker
+from fake_process import in_process
+from fake_session import FakeSession, Listener
 from fake_walk_worker import DIRECTIONS, FakeWalk
 from msgspec.structs import replace
 from textual.pilot import Pilot
@@ -23,6 +25,7 @@ from genui.protocol import ImageFrame, LatentSettings, SetPrompt, SetSettings
 from genui.runs.models import find_model
 from genui.ui.generate.pane import TracePane
 from genui.ui.home_panes import TrainingPane
+from genui.ui.session import launch_process
 from genui.ui.traces.latent import (
     LatentController,
     parse_direction,
@@ -34,7 +37,7 @@ from genui.ui.traces.trees import Trace
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.image import Bearings
 
-WALKER = (sys.executable, str(HERE / "fake_walk_worker.py"))
+WALKER = in_process(FakeWalk)
 
 
 @pytest.fixture(autouse=True)
@@ -105,40 +108,32 @@ async def test_a_path_to_a_seed_plays_and_ends_at_its_image(open_app: Opener) ->
         assert not shown(pilot).request.edits
 
 
-@pytest.mark.parametrize("size", SIZES)
-async def test_full_screen_shows_directions_score_and_settings(
-    size: tuple[int, int], open_app: Opener
-) -> None:
-    async with open_app(size=size, worker=WALKER) as pilot:
-        await walking(pilot)
-        await pilot.press("enter")
-        await until_seen(pilot, "Directions")
-        text = seen(pilot)
-        assert "Settings" in text
-        assert "truncation" in text
-        assert "Discriminator's score" in text
-        assert "▸1" in text
-        assert pane_of(pilot).query_one(Bearings).size.height >= len(DIRECTIONS)
-
-
-async def test_what_cannot_be_is_said_in_the_window(open_app: Opener) -> None:
+async def test_full_screen_shows_directions_score_and_settings(open_app: Opener) -> None:
     async with open_app(worker=WALKER) as pilot:
         await walking(pilot)
+        await pilot.press("enter")
+        async for _ in each_size(pilot):
+            await until_seen(pilot, "Directions")
+            text = seen(pilot)
+            assert "Settings" in text
+            assert "truncation" in text
+            assert "Discriminator's score" in text
+            assert "▸1" in text
+            assert pane_of(pilot).query_one(Bearings).size.height >= len(DIRECTIONS)
+        # What cannot be is said in the window.
         await pilot.press("d")
         await answered(pilot, "99")
         await until(pilot, lambda: "a number from 1 to 8" in fault(pilot))
-
-
-async def test_a_grid_of_what_a_walk_has_not_is_refused(open_app: Opener) -> None:
-    async with open_app(worker=WALKER) as pilot:
-        await walking(pilot)
+        await pilot.press("escape")
         await pilot.press("w", "ctrl+u", "ctrl+k", *"guidance 1, 2", "enter", "enter")
         await until(pilot, lambda: "a walk has no guidance" in fault(pilot))
         await pilot.press("escape")
 
 
 async def test_keys_without_an_image_yet_do_no_harm(open_app: Opener) -> None:
-    async with open_app(worker=(*WALKER[:1], "-c", "import time; time.sleep(60)")) as pilot:
+    async with open_app(
+        worker=partial(launch_process, sys.executable, "-c", "import time; time.sleep(60)")
+    ) as pilot:
         home_of(pilot).open_model(find_model("fashion-gan"))
         await until(pilot, lambda: bool(home_of(pilot).query("#walk")))
         await pilot.press("right_square_bracket", "f", "left", "right", "p", "enter")
@@ -165,16 +160,12 @@ async def test_home_shows_both_sides_of_the_game_while_a_gan_trains(open_app: Op
 # --- the controller, without the app ----------------------------------------------------
 
 
-class Walker(Worker, FakeWalk):
-    """The walking worker in this process."""
-
-
 class Walk:
     """A walk that stands at its seed's own image."""
 
     def __init__(self) -> None:
         self.listener = Listener()
-        self.session = FakeSession(self.listener, Walker())
+        self.session = FakeSession(self.listener, FakeWalk())
         self.controller = LatentController(self.session, self.listener)
         self.listener.controller = self.controller
         self.controller.open_model(find_model("fashion-gan"))

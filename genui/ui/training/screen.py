@@ -526,10 +526,10 @@ class TrainingScreen(AppScreen[Left]):
     def commands(self) -> Iterator[Command]:
         refused = self.refused_keys()
         own = [key for key in keys.of_pane("board") if key.id not in refused]
-        yield from self.key_commands("board", own)
+        yield from self.list_key_commands("board", own)
         rows = keys.common("board")
         offered = [key for key in rows if self.check_action(key.action.partition("(")[0], ())]
-        yield from self.key_commands("app", offered)
+        yield from self.list_key_commands("app", offered)
         for run in self.known:
             yield Command(
                 f"Show run {clean_line(run.info.name)}",
