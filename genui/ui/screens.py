@@ -1,5 +1,6 @@
 """The full screens of the app: the lines around their panes, help, and the command palette."""
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
@@ -72,15 +73,28 @@ class Palette(Provider):
     def _commands(self) -> Iterable[Command]:
         return self.screen.commands() if isinstance(self.screen, AppScreen) else ()
 
+    _preparing: "asyncio.Task[None] | None" = None
+
     async def startup(self) -> None:
+        """Begin to read what the commands need; each search waits for it.
+
+        Textual's searches await the task of this method itself, and one that the next letter
+        cancels would cancel it too: the list would stay empty.
+        """
         if isinstance(self.screen, AppScreen):
-            await self.screen.prepare_commands()
+            self._preparing = asyncio.create_task(self.screen.prepare_commands())
+
+    async def _wait_prepared(self) -> None:
+        if self._preparing is not None:
+            await asyncio.wait({self._preparing})
 
     async def discover(self) -> Hits:
+        await self._wait_prepared()
         for command in self._commands:
             yield DiscoveryHit(command.title, partial(self._run, command), help=command.help)
 
     async def search(self, query: str) -> Hits:
+        await self._wait_prepared()
         matcher = self.matcher(query)
         for command in self._commands:
             score = max(matcher.match(command.title), 0.8 * matcher.match(command.help))

@@ -1,5 +1,6 @@
 """The palette: it lists only what can be done, does it once, and waits for its own list."""
 
+import asyncio
 import inspect
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -239,3 +240,18 @@ async def test_pages_of_a_list_without_room_are_no_fault(
         await pilot.press("pagedown", "pageup")
         await pilot.pause(2 * HOLD)
         assert pilot.app._exception is None
+
+
+async def test_letters_typed_while_the_commands_are_prepared_are_searched(
+    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = asyncio.Event()
+
+    async def prepare(_: HomeScreen) -> None:
+        await prepared.wait()
+
+    monkeypatch.setattr(HomeScreen, "prepare_commands", prepare)
+    async with open_app() as pilot:
+        await pilot.press("ctrl+p", *"modelicons")  # each letter cancels the search before
+        prepared.set()
+        await until_seen(pilot, "Open model icons")
