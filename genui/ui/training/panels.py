@@ -57,8 +57,9 @@ class SideColumn(LifecycleGuard, Vertical):
         self._fill()
 
     async def _add(self, panel: SidePanel) -> None:
-        await self.mount(panel)
-        self._fill()
+        if self.is_attached and self.usable:  # else the screen was left meanwhile
+            await self.mount(panel)
+            self._fill()
 
     def enter(self) -> None:
         """Focus the panel, as soon as it shows its runs."""
