@@ -177,6 +177,15 @@ class _Viewer(MarkdownViewer, inherit_bindings=False):
             message.prevent_default()
             self.app.open_url(message.href)
 
+    def _on_markdown_table_of_contents_updated(
+        self, message: Markdown.TableOfContentsUpdated
+    ) -> None:
+        """Nothing while the window is being closed: Textual's own handler, which is called after
+        this one, would look for a table that is gone."""
+        if not self.query("MarkdownTableOfContents Tree"):
+            message.stop()
+            message.prevent_default()
+
 
 class _Document(Markdown):
     def __init__(self, keymap: Mapping[str, str]) -> None:

@@ -235,7 +235,7 @@ async def test_or_written_as_far_as_it_is(shipped: Path, open_app: Opener, folde
 async def test_leaving_while_it_finishes_writes_nothing(
     shipped: Path, open_app: Opener, folder: Path
 ) -> None:
-    async with open_app(worker=process("--delay", "0.5")) as pilot:
+    async with open_app(worker=process("--delay", "1.5")) as pilot:
         pane = home_of(pilot).query_one("#canvas", TracePane)
         await pilot.press("3", "right")
         await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 1)
