@@ -8,6 +8,7 @@ rounds and where the terminal is slow, and does not begin where other work needs
 
 import os
 import random
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
 from textual import on
@@ -66,10 +67,11 @@ class LabPreview(Vertical):
 
     def __init__(self, session: Session, curve: Curve) -> None:
         super().__init__(classes="preview")
-        from genui.ui.lab import Curves, LabController  # with numpy
+        from genui.ui.lab import Curves, LabController, PlaneCache  # with numpy
 
         self._curve = curve
         self._curves = Curves()
+        self._planes = PlaneCache()
         self.controller = LabController(session, self)
         self.controller.settings = LAB
 
@@ -77,12 +79,12 @@ class LabPreview(Vertical):
         yield PlaneView()
 
     def play(self, seed: int) -> None:
-        """Train anew from that seed."""
+        """Start a training with that seed."""
         self.controller.seed = seed
         self.controller.start_over(play=True)
 
     def tick(self) -> None:
-        """Show what has come since."""
+        """Show new frames."""
         trace = self.controller.trace
         if trace is not None and trace.tick(4.0, 1 / TICK) and may_animate(self.app, 0.0):
             self._paint()
@@ -93,9 +95,7 @@ class LabPreview(Vertical):
         trace = self.controller.trace
         if trace is None or not trace.frames:
             return
-        seen = (frame.plane for frame in reversed(trace.frames[: trace.position + 1]))
-        plane = next((plane for plane in seen if plane is not None), None)
-        if plane is not None:
+        if (plane := self._planes.latest(trace, 0.0)) is not None:
             self.query_one(PlaneView).show(scene_of(plane, trace.frames[0]))
         self._curves.take(trace)
         losses = self._curves.losses
@@ -112,10 +112,10 @@ class LabPreview(Vertical):
         """They are shown with the next tick."""
 
     def acted(self) -> None:
-        """Nobody did anything."""
+        """A demo is not a user action."""
 
     def say(self, line: str, kind: Literal["error", "note"] = "note") -> None:
-        """A demo has nothing to say."""
+        """A demo shows no messages."""
 
     @on(messages.Reply)
     def _reply_came(self, event: messages.Reply) -> None:
@@ -123,7 +123,7 @@ class LabPreview(Vertical):
 
 
 class Demo:
-    """Plays on Home until somebody acts."""
+    """Plays on Home until the user acts."""
 
     def __init__(self, home: "HomeScreen", session: Session) -> None:
         self._home = home
@@ -132,7 +132,7 @@ class Demo:
         self._preview: LabPreview | None = None
         self._part: Part = "denoised"  # of a step, that the Canvas shows otherwise
         self._shown = 0  # captions
-        self._rested: dict[str, int] = {}  # ticks, by pane
+        self._rested: Counter[str] = Counter()  # ticks, by pane
         self._busy = 0  # ticks in a row
         self.over = False
 
@@ -141,7 +141,7 @@ class Demo:
         return self._timer is not None
 
     def begin(self, models: "tuple[ModelInfo, ...]") -> None:
-        """Play with these models; nothing where the demo was over or the models are missing."""
+        """Start playing; nothing once the demo is over, or where one of the models is missing."""
         if self.over or self.playing or not is_welcome():
             return
         by_name = {model.name: model for model in models if model.source == "shipped"}
@@ -164,7 +164,7 @@ class Demo:
             self._next_training()
 
     def end(self) -> None:
-        """Leave everything where it is, to the user."""
+        """Stop for good; the traces stay as they are."""
         self.over = True
         if self._timer is None:
             return
@@ -178,7 +178,7 @@ class Demo:
             self._preview.controller.hold()
 
     def clear_training(self) -> None:
-        """The Training pane is needed for a run."""
+        """Remove the training: the pane is needed for a run."""
         if self._preview is not None:
             self._preview.controller.hold()
             self._preview.remove()
@@ -193,22 +193,23 @@ class Demo:
     def _tick(self) -> None:
         driver = get_metered_driver(self._home.app)
         self._busy = self._busy + 1 if driver is not None and driver.busy else 0
-        if self._busy > SLOW or self._shown > ROUNDS * len(CAPTIONS):
+        canvas_rested = self._has_rested("canvas", self._pane("canvas").controller)
+        if self._busy > SLOW or (canvas_rested and self._shown >= ROUNDS * len(CAPTIONS)):
             self.end()
             return
+        if canvas_rested:
+            self._next_image()
         if self._preview is not None:
             self._preview.tick()
             if self._has_rested("training", self._preview.controller):
                 self._next_training()
-        if self._has_rested("canvas", self._pane("canvas").controller):
-            self._next_image()
         if self._has_rested("text", self._pane("text").controller):
             self._next_text()
 
     def _has_rested(self, name: str, controller: Any) -> bool:
-        """Whether what a pane shows was finished long enough to be seen."""
+        """Whether the finished trace of a pane was shown long enough."""
         trace = controller.trace
-        if trace is None or not trace.finished or trace.position < trace.total:
+        if trace is None or not trace.finished:
             self._rested[name] = 0
             return False
         self._rested[name] += 1
