@@ -1,4 +1,4 @@
-"""`genui rename`, `tag`, `note` and `rm`: put the list of runs in order."""
+"""`genui rename`, `tag`, `note` and `rm`: organise the list of runs."""
 
 import argparse
 import sys
@@ -77,7 +77,7 @@ def run_rm(args: argparse.Namespace) -> int:
         if summarise(run).alive:
             raise GenuiError(f"run {run.id} is still training: stop it first (genui stop {run.id})")
     freed = {run: labels.bytes_of(run) for run in runs}
-    if not args.yes and not _agrees([f"{run.id} ({size(freed[run])})" for run in runs]):
+    if not args.yes and not _confirm([f"{run.id} ({size(freed[run])})" for run in runs]):
         output.note("nothing was removed")
         return 1
     for run in runs:
@@ -87,8 +87,8 @@ def run_rm(args: argparse.Namespace) -> int:
     return 0
 
 
-def _agrees(names: list[str]) -> bool:
-    """Ask on the terminal. Raises MisuseError where nobody is there to answer."""
+def _confirm(names: list[str]) -> bool:
+    """Ask on the terminal. Raises MisuseError where stdin is none."""
     if not sys.stdin.isatty():
         raise MisuseError("rm asks before it removes a run: give --yes where nobody can answer")
     output.note(f"remove {', '.join(names)} for good? [y/N]")

@@ -34,6 +34,7 @@ from genui.protocol import (
     WriteToken,
     chorale,
 )
+from genui.protocol.edits import parse_strength
 from genui.protocol.registry import KINDS, Kind, kind_of, resolve
 from genui.protocol.settings import parse_axes
 
@@ -302,7 +303,12 @@ def _with_init(args: argparse.Namespace, base: Start, kind: Kind) -> Start:
     if args.strength is not None:
         if base.init is None or base.forward:
             raise MisuseError("--strength: needs --init IMAGE")
-        base = replace(base, strength=_strength(args.strength))
+        try:
+            base = replace(base, strength=parse_strength(args.strength))
+        except ValueError:
+            raise MisuseError(
+                f"--strength {args.strength}: give a number above 0 and up to 1"
+            ) from None
     return base
 
 
@@ -315,16 +321,6 @@ def _with_melody(args: argparse.Namespace, base: Start) -> Start:
         return base
     init = str(Path(path).expanduser().absolute())
     return replace(base, init=init + (score.VOICES_OF + args.voices if args.voices else ""))
-
-
-def _strength(text: str) -> float:
-    try:
-        strength = float(text)
-    except ValueError:
-        strength = 0.0
-    if not 0 < strength <= 1:
-        raise MisuseError(f"--strength {text}: give a number above 0 and up to 1")
-    return strength
 
 
 def is_given(args: argparse.Namespace, name: str) -> bool:

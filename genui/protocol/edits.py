@@ -66,6 +66,14 @@ def sample_step(request: Start, last: int) -> int:
     return last
 
 
+def parse_strength(text: str) -> float:
+    """How much of the schedule is re-noised. Raises ValueError unless above 0 and up to 1."""
+    strength = float(text)
+    if not 0 < strength <= 1:
+        raise ValueError(text)
+    return strength
+
+
 def init_step(strength: float, steps: int) -> int:
     """The step of the schedule with the noise level to which `Start.init` is re-noised; never the
     last step, so at least one step is taken."""

@@ -1,7 +1,7 @@
-"""What a person says of a run once it exists: another name, tags, a note. And removing runs.
+"""The name, tags and note that a user gives to an existing run, and removing runs.
 
-labels.json stands beside run.json, which is never rewritten for it. A removed run is first moved
-into a hidden folder, from where it can be restored until its place is emptied.
+They are kept in labels.json, so that run.json is not rewritten. A removed run is first moved to a
+hidden folder, from which it can be restored until that folder is emptied.
 """
 
 import os
@@ -14,21 +14,21 @@ import msgspec
 from msgspec import Struct
 
 from genui.base import paths
-from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import atomic_write, cannot_write, read_small, sanitize, show
+from genui.base.errors import MisuseError
+from genui.base.files import atomic_write, cannot_write, sanitize
 from genui.base.text import clean_line
-from genui.runs.layout import RunDir, check_name
+from genui.runs.layout import LONGEST_NAME, RunDir, check_name, read_record
 
 LONGEST_TAG = 32
 LONGEST_NOTE = 2000
 MOST_TAGS = 16
 
 _REMOVED = ".removed"
-_FORGOTTEN = 24 * 3600.0  # seconds after which what another process removed is deleted
+_FORGOTTEN = 24 * 3600.0  # seconds after which runs that another process removed are deleted
 
 
 class Labels(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Empty where nothing was said."""
+    """Empty fields were not given."""
 
     name: str = ""
     tags: tuple[str, ...] = ()
@@ -36,21 +36,15 @@ class Labels(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def read_labels(run: RunDir) -> Labels:
-    """The labels of a run, none where nobody gave it any.
+    """The labels of a run, empty where it was given none.
 
     Raises GenuiError naming labels.json where it is damaged.
     """
     if not run.labels.exists():
         return Labels()
-    data = read_small(run.labels)
-    try:
-        labels = msgspec.json.decode(data, type=Labels)
-    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-        raise GenuiError(
-            f"{show(run.labels)} is damaged ({sanitize(str(error))}): remove it"
-        ) from None
+    labels = read_record(run.labels, Labels, "remove it")
     return Labels(
-        name=clean_line(labels.name, 48),
+        name=clean_line(labels.name, LONGEST_NAME),
         tags=tuple(clean_line(tag, LONGEST_TAG) for tag in labels.tags[:MOST_TAGS]),
         note=clean_line(labels.note, LONGEST_NOTE),
     )
@@ -62,7 +56,7 @@ def write_labels(run: RunDir, labels: Labels) -> None:
 
 
 def rename(run: RunDir, name: str) -> None:
-    """Gives the run another name; its id stays. Raises MisuseError for a name that will not do."""
+    """Gives the run another name; its id stays. Raises MisuseError for an invalid name."""
     check_name(name)
     write_labels(run, msgspec.structs.replace(read_labels(run), name=name))
 
@@ -70,8 +64,8 @@ def rename(run: RunDir, name: str) -> None:
 def tag(run: RunDir, add: Sequence[str], remove: Sequence[str] = ()) -> tuple[str, ...]:
     """The run's tags after some were added and some removed.
 
-    Raises MisuseError for a tag that is empty, too long or has a space or comma in it, one to
-    remove that the run has not, and more than MOST_TAGS.
+    Raises MisuseError for a tag that is empty, too long or contains a space or comma, for one to
+    remove that the run does not have, and for more than MOST_TAGS.
     """
     labels = read_labels(run)
     for word in add:
@@ -115,32 +109,30 @@ def bytes_of(run: RunDir) -> int:
 
 
 def remove(run: RunDir) -> RunDir:
-    """Moves the run out of the list and returns where it is now, for `restore`.
+    """Moves the run out of the list and returns its new place, for `restore`.
 
     The caller makes sure that it is not training. Raises GenuiError where the disk refuses.
     """
-    place = _place()
+    return _move(run, _place())
+
+
+def restore(removed: RunDir) -> RunDir:
+    """Moves a removed run back. Raises GenuiError where the disk refuses."""
+    return _move(removed, paths.runs_dir())
+
+
+def _move(run: RunDir, folder: Path) -> RunDir:
+    target = RunDir(folder / run.id)
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        target = RunDir(place / run.id)
+        folder.mkdir(parents=True, exist_ok=True)
         os.rename(run.path, target.path)
     except OSError as error:
         raise cannot_write(run.path, error) from None
     return target
 
 
-def restore(removed: RunDir) -> RunDir:
-    """Moves a removed run back. Raises GenuiError where the disk refuses."""
-    run = RunDir(paths.runs_dir() / removed.id)
-    try:
-        os.rename(removed.path, run.path)
-    except OSError as error:
-        raise cannot_write(run.path, error) from None
-    return run
-
-
 def empty() -> None:
-    """Deletes what this process removed, and what others left behind a day ago."""
+    """Deletes the runs that this process removed, and those of others after a day."""
     shutil.rmtree(_place(), ignore_errors=True)
     now = time.time()
     for place in paths.runs_dir().glob(f"{_REMOVED}-*"):

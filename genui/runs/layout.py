@@ -38,8 +38,8 @@ State = Literal["starting", "running", "paused", "stopped", "finished", "failed"
 LIVE: frozenset[str] = frozenset({"starting", "running", "paused"})
 """The states in which a trainer holds the lock and reads commands."""
 
-_LONGEST_NAME = 48
-_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{_LONGEST_NAME - 1}}}")
+LONGEST_NAME = 48
+_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ class RunDir:
 
     @property
     def labels(self) -> Path:
-        """What a person said of the run afterwards (`genui.runs.labels`)."""
+        """The name, tags and note given to the run later (`genui.runs.labels`)."""
         return self.path / "labels.json"
 
     @property
@@ -169,7 +169,7 @@ def check_name(name: str) -> None:
     """Raises MisuseError for what no run may be called."""
     if not _NAME.fullmatch(name):
         raise MisuseError(
-            f"run name {sanitize(name, 60)!r}: use up to {_LONGEST_NAME} letters, digits, "
+            f"run name {sanitize(name, 60)!r}: use up to {LONGEST_NAME} letters, digits, "
             "'-', '_' and '.', starting with a letter or digit"
         )
 
@@ -207,13 +207,13 @@ def create_script_run(name: str, project: str, config: Mapping[str, Any]) -> Run
     `name` is whatever the script says: what no folder may be called is replaced by "-".
     `config` is plain JSON data. Raises GenuiError where the disk refuses.
     """
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:_LONGEST_NAME] or "run"
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:LONGEST_NAME] or "run"
     return _make_run(name, recipe={}, kind="script", project=project, config=dict(config))
 
 
 def read_info(run: RunDir) -> RunInfo:
     """Raises GenuiError naming run.json where it is missing, torn or not genui's."""
-    return _read(run.run_json, RunInfo)
+    return read_record(run.run_json, RunInfo)
 
 
 def write_info(run: RunDir, info: RunInfo, *, durable: bool = True) -> None:
@@ -224,7 +224,7 @@ def write_info(run: RunDir, info: RunInfo, *, durable: bool = True) -> None:
 
 def read_status(run: RunDir) -> Status:
     """Raises GenuiError naming status.json where it is missing, torn or not genui's."""
-    return _read(run.status, Status)
+    return read_record(run.status, Status)
 
 
 def write_status(run: RunDir, status: Status) -> None:
@@ -242,15 +242,16 @@ def write_status(run: RunDir, status: Status) -> None:
     atomic_write(run.status, msgspec.json.encode(status, enc_hook=float), durable=False)
 
 
-def _read(path: Path, kind: type[T]) -> T:
+def read_record(
+    path: Path, kind: type[T], remedy: str = "restore it or remove the run's folder"
+) -> T:
+    """A small JSON file of a run. Raises GenuiError that names it and ends with the remedy."""
     data = read_small(path)
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         reason = sanitize(str(error)).replace("`", "'")
-        raise GenuiError(
-            f"{show(path)} is damaged ({reason}): restore it or remove the run's folder"
-        ) from None
+        raise GenuiError(f"{show(path)} is damaged ({reason}): {remedy}") from None
 
 
 def _make_run(name: str, *, steps: int = 0, **fields: Any) -> RunDir:

@@ -93,11 +93,8 @@ LOOK = 0.02  # seconds between checks whether queued keys can be handled
 LONGEST_HOLD = 1.0  # seconds
 KEY_FIRST = 0.25  # seconds after a key in which animations wait
 RUN_WAITS = 0.5  # seconds that keys may delay the curves of watched runs
-GARBAGE = (
-    2_000,
-    10_000,
-    10_000,
-)  # in effect the collector runs by itself for the newest objects only
+# In effect the collector runs by itself for the newest objects only.
+GARBAGE = 2_000, 10_000, 10_000
 TIDY_EVERY = 1.0  # seconds between collections of generation 1, while no key is handled
 MOST_UNTIDY = 60  # collections of generation 0 after which a key no longer delays generation 1
 SPRING_CLEAN_EVERY, SPRING_CLEAN_AFTER = 60.0, 5.0  # seconds between full ones, and after a key

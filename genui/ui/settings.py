@@ -297,11 +297,14 @@ def _sample(sample: object, most: int) -> list[list[Part]]:
 
 def read_thumbnail(model: ModelInfo, columns: int, rows: int) -> "Pixels | None":
     """The image of a model's samples beside its file, in half-blocks that fit; None without one."""
+    path = model.path.with_name(THUMBNAIL)
+    if not path.is_file():
+        return None
     from PIL import Image
     from rich_pixels import Pixels
 
     try:
-        with Image.open(model.path.with_name(THUMBNAIL)) as opened:
+        with Image.open(path) as opened:
             opened.draft("RGB", (4 * columns, 8 * rows))
             image = opened.convert("RGB")
     except (OSError, ValueError, Image.DecompressionBombError):

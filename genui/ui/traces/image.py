@@ -17,7 +17,7 @@ from genui.protocol import (
     ImageSettings,
     RgbImage,
 )
-from genui.protocol.edits import schedule_step, steps_at
+from genui.protocol.edits import parse_strength, schedule_step, steps_at
 from genui.runs.models import ModelInfo
 from genui.ui.traces.compare import Part
 from genui.ui.traces.controller import LABEL_CELLS, Listener, Opening, TraceController
@@ -210,9 +210,9 @@ def parse_opening(lines: list[str]) -> Opening:
     if path == "noise":
         return Opening()
     try:
-        strength = float(text)
+        strength = parse_strength(text)
     except ValueError:
-        strength = 0.0
-    if not 0 < strength <= 1:
-        raise MisuseError(f"strength '{clean_line(text, 20)}': expected a number above 0, up to 1")
+        raise MisuseError(
+            f"strength '{clean_line(text, 20)}': expected a number above 0, up to 1"
+        ) from None
     return Opening(path or FROM_DATA, strength)

@@ -35,18 +35,16 @@ async def test_the_image_is_in_the_middle_at_a_whole_scale() -> None:
         assert row == [8, 64, 8]
 
 
+def red_to_blue() -> ImageFrame:
+    """A noisy image that is red, and blue as the model predicts it."""
+    red, blue = b"\xff\0\0" * 4, b"\0\0\xff" * 4
+    return ImageFrame(trace=1, step=3, sigma=1.0, width=2, height=2, x=red, denoised=blue)
+
+
 async def test_frames_choose_the_guess_or_the_noisy_image() -> None:
     image = ImageView()
     async with Stage(image).run_test(size=(8, 4)):
-        frame = ImageFrame(
-            trace=1,
-            step=3,
-            sigma=1.0,
-            width=2,
-            height=2,
-            x=b"\xff\0\0" * 4,
-            denoised=b"\0\0\xff" * 4,
-        )
+        frame = red_to_blue()
         image.show_frame(frame)
         assert any("#0000ff" in style for _, style in styles_of(image))
         image.show_frame(frame, "x")
@@ -128,15 +126,7 @@ async def test_any_room_will_do(size: tuple[int, int]) -> None:
 async def test_the_noise_of_a_frame_is_an_image_too() -> None:
     image = ImageView()
     async with Stage(image).run_test(size=(8, 4)):
-        frame = ImageFrame(
-            trace=1,
-            step=3,
-            sigma=1.0,
-            width=2,
-            height=2,
-            x=b"\xff\0\0" * 4,
-            denoised=b"\0\0\xff" * 4,
-        )
+        frame = red_to_blue()
         image.show_frame(frame)
         image.show_frame(frame, "noise")
         assert not image.has_image  # none was sent
