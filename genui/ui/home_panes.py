@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from genui.render.series import Kind
 
 RUN, MODEL = "run:", "model:"
+REST = 0.15  # seconds: reading an image and giving it a place would delay the next arrow key
 
 
 class ModelsPane(Pane, can_focus=False):
@@ -148,7 +149,8 @@ class ModelsPane(Pane, can_focus=False):
 
     @work(group="thumbnail", exclusive=True, exit_on_error=False)
     async def _show_thumbnail(self, model: ModelInfo | None) -> None:
-        """What the model drew, above its card."""
+        """What the model drew, above its card, once the cursor rests on the model."""
+        await asyncio.sleep(REST)
         place = self.query_one(".thumbnail", Static)
         columns, rows = self.query_one(".card").content_size
         drawn = None
