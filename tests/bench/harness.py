@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "tty")]
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a user's Python does not compile at each start
 
 import tiny  # noqa: E402 - the tests' tiny runs and terminal, once they can be found
 from terminal import PATIENCE, Terminal  # noqa: E402
