@@ -20,7 +20,7 @@ from genui.formats import codec
 from genui.formats.codec import SavedFile, first_difference, read
 from genui.formats.recipe import Machine, Result, result_of
 from genui.protocol import ImageFrame, TextSettings
-from genui.ui.traces.compare import Difference, differing_step, image_difference, token_words
+from genui.ui.traces.compare import Difference, describe_tokens, differing_step, image_difference
 
 
 @dataclass(frozen=True)
@@ -249,6 +249,6 @@ def _words(facts: dict[str, Any], generations: list[Generation]) -> str:
     words = f"they differ from step {at} on"
     if "mean_difference" not in facts:
         first = generations[0].frames[0].step
-        return f"{words}{token_words([one.frames[at - first] for one in generations])}"
+        return f"{words}{describe_tokens([one.frames[at - first] for one in generations])}"
     pixels = Difference(facts["differing_pixels"], facts["mean_difference"])
-    return f"{words}; in the end {pixels.words}"
+    return f"{words}; in the end {pixels.text}"

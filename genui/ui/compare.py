@@ -22,8 +22,8 @@ from genui.ui.traces.compare import (
     Columns,
     Part,
     SharedTimeline,
+    describe_tokens,
     image_difference,
-    token_words,
 )
 from genui.ui.traces.trees import Lost, Trace
 from genui.ui.widgets.base import Row, RowList, Timeline
@@ -103,12 +103,12 @@ class ColumnKeys(_Window):
 
     def action_roll(self) -> None:
         """Play the clips, or pause them."""
-        self.traces.clip.hold(self.traces.clip.moving(self.clip_frames))
+        self.traces.clip.toggle(self.clip_frames)
         self.repaint()
 
     @on(messages.Reply)
     def _take_reply(self, event: messages.Reply) -> None:
-        line = self.traces.take(event.reply, time.monotonic())
+        line = self.traces.handle(event.reply, time.monotonic())
         if isinstance(event.reply, Lost):
             self.say(self.worker_lost())
         elif line is not None:
@@ -186,7 +186,7 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
     def on_mount(self) -> None:
         self.traces.take_over()
         self.query_one(".parting").set_class(self._two_images, "-two")
-        look = "o view · p metrics · " if self.timeline.images else ""
+        look = "o view · p metrics · " if self.timeline.shows_images else ""
         self.query_one(".keys", Static).update(
             f"space play · ←→ · = diff · tab next · {look}⏎ take · esc close"
         )
@@ -234,7 +234,7 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
 
     def action_probes(self) -> None:
         """Measure the models of the columns."""
-        if not self.timeline.images:
+        if not self.timeline.shows_images:
             self.say("this table of metrics is for models of images")
             return
         from genui.ui.windows import MetricsScreen
@@ -300,7 +300,9 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
     def _tick(self) -> None:
         if not self.traces.is_open:
             return
-        moved = self.timeline.tick(CATCH_UP["image" if self.timeline.images else "text"] * TICKS)
+        moved = self.timeline.tick(
+            CATCH_UP["image" if self.timeline.shows_images else "text"] * TICKS
+        )
         progress = [(trace.computed, trace.started) for trace in self.timeline.traces]
         moved = self.traces.clip.tick(self.clip_frames) or moved
         if progress != self._progress:
@@ -317,7 +319,7 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
         bar = self.query_one(Timeline)
         bar.left = f"step {shared.position:>{len(str(shared.total))}}/{shared.total}"
         bar.total, bar.computed, bar.position = shared.total, shared.available, shared.position
-        bar.right = clip.words(self.clip_frames) if self.clip_frames > 1 else ""
+        bar.right = clip.text(self.clip_frames) if self.clip_frames > 1 else ""
         line = self._note or self._difference_line()
         if self._two_images:
             line += f"\n{self._gap_line()}"
@@ -328,14 +330,14 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
     @property
     def _two_images(self) -> bool:
         """Whether there are two images; a second line says how much they differ."""
-        return self.timeline.images and len(self.columns) == 2
+        return self.timeline.shows_images and len(self.columns) == 2
 
     def _difference_line(self) -> str:
-        step, common = self.timeline.differs_at, self.timeline.in_common
+        step, common = self.timeline.differs_at, self.timeline.common_steps
         if step is None:
             ended = common >= self.timeline.total > 0
             return f"identical {'to the end' if ended else 'so far'}, {common} steps"
-        words = token_words([column.frame_at(step) for column in self.columns])
+        words = describe_tokens([column.frame_at(step) for column in self.columns])
         if step == self.timeline.position:
             return f"they differ from this step on, {step}{words}"
         return f"they differ from step {step} on{words} (= goes there)"
@@ -348,7 +350,7 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
         difference = image_difference(one, other, part)
         if difference is None:
             return "their images are of different sizes"
-        return f"{SHORT[part]} at step {step}: {difference.words}"
+        return f"{SHORT[part]} at step {step}: {difference.text}"
 
 
 # --- Variations beside the sample they vary, to choose one and continue with it ---------------
@@ -546,7 +548,7 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
     def request(self) -> None:
         if not self.traces.is_open:
             return
-        self.traces.clip.again()
+        self.traces.clip.restart()
         for column in self.columns[1:]:
             if not column.fault:
                 column.trace.goal = column.trace.total
@@ -568,7 +570,7 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
         means = variation_method(self._sample.trace.request.settings).title
         place = f"{self.chosen + 1} of {len(self.columns)} · {DISTANCES[self.distance]}: {means}"
         return (
-            f"{place} · {self.traces.clip.words(self.clip_frames)}"
+            f"{place} · {self.traces.clip.text(self.clip_frames)}"
             if self.clip_frames > 1
             else place
         )

@@ -102,24 +102,24 @@ class LabPreview(Vertical):
         if losses:
             self._curve.set_series(losses, dict.fromkeys(losses, "smoothed"))
 
-    # --- what the controller tells --------------------------------------------------------
+    # --- as the controller's listener -----------------------------------------------------
 
-    def moved(self) -> None:
+    def repaint(self) -> None:
         if self.is_mounted:
             self._paint()
 
-    def frames_came(self) -> None:
+    def repaint_soon(self) -> None:
         """They are shown with the next tick."""
 
-    def acted(self) -> None:
+    def clear_line(self) -> None:
         """A demo is not a user action."""
 
     def say(self, line: str, kind: Literal["error", "note"] = "note") -> None:
         """A demo shows no messages."""
 
     @on(messages.Reply)
-    def _reply_came(self, event: messages.Reply) -> None:
-        self.controller.take(event.reply)
+    def _handle_reply(self, event: messages.Reply) -> None:
+        self.controller.handle(event.reply)
 
 
 class Demo:
@@ -172,15 +172,15 @@ class Demo:
         self._timer = None
         self._pane("canvas").view.part = self._part
         for pane in self._home.query(TracePane):
-            pane.controller.hold()
-            pane.controller.moved()
+            pane.controller.pause()
+            pane.controller.refresh()
         if self._preview is not None:
-            self._preview.controller.hold()
+            self._preview.controller.pause()
 
     def clear_training(self) -> None:
         """Remove the training: the pane is needed for a run."""
         if self._preview is not None:
-            self._preview.controller.hold()
+            self._preview.controller.pause()
             self._preview.remove()
             self._preview = None
             self._home.query_one(TrainingPane).remove_class("-preview")
@@ -230,7 +230,7 @@ class Demo:
         controller.start_over(play=True)
         for number in before:
             controller.drop(number)
-        controller.moved()
+        controller.refresh()
 
     def _next_training(self) -> None:
         pane = self._home.query_one(TrainingPane)

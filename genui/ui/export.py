@@ -75,7 +75,7 @@ class ExportScreen(Window[Path | None]):
             [
                 Row(
                     form.key,
-                    form.words.format(part=self._part, step=self._step),
+                    form.text.format(part=self._part, step=self._step),
                     lead=f"{form.key:<7}",
                 )
                 for form in self._formats.values()

@@ -152,7 +152,7 @@ class HomeScreen(AppScreen[None]):
         """Pass a pane its models, and the classifiers."""
         models = [model for model in self.models if pane_of(model) == pane.pane]
         pane.controller.set_catalogue(models)
-        pane.classifying.set_classifiers(classifiers(self.models))
+        pane.labels.set_classifiers(classifiers(self.models))
 
     def _focus_pane(self, name: PaneName, use: Use) -> None:
         if name in SLOT and name != self.slot:

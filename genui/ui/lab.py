@@ -181,7 +181,7 @@ class PlaneCache:
 
     def next_request(self, trace: Trace[PointsFrame], noise: float) -> Place | None:
         """The plane to request from the worker now, marked as pending; None for none."""
-        here = trace.at_hand and trace.frames
+        here = trace.on_worker and trace.frames
         if not here or self.pending is not None or self.exact(trace, noise) is not None:
             return None
         if noise == 0 and trace.playing:
@@ -243,8 +243,8 @@ class LabController(TraceController[PointsFrame, LabSettings]):
 
     def __init__(self, session: Worker, listener: Listener) -> None:
         super().__init__(session, listener, LabSettings())
-        self.know(family_model(family) for family in FAMILIES)
-        self.model = self.known[protocol.LAB + "flow"]
+        self.add_models(family_model(family) for family in FAMILIES)
+        self.model = self.models[protocol.LAB + "flow"]
         self.prompt = DATA[0]
         self.own: list[Point] = []  # the user's points
 
@@ -285,7 +285,7 @@ class LabController(TraceController[PointsFrame, LabSettings]):
     def next_family(self) -> None:
         """The next family, on the same data."""
         at = FAMILIES.index(self.family)
-        self.model = self.known[protocol.LAB + FAMILIES[(at + 1) % len(FAMILIES)]]
+        self.model = self.models[protocol.LAB + FAMILIES[(at + 1) % len(FAMILIES)]]
         self._train_choice()
 
     def next_data(self) -> None:
@@ -297,9 +297,9 @@ class LabController(TraceController[PointsFrame, LabSettings]):
 
     def _train_choice(self) -> None:
         """Start again with this choice; before the first training, only show it."""
-        self.listener.acted()
+        self.listener.clear_line()
         if self.trace is None:
-            self.listener.moved()
+            self.listener.repaint()
         else:
             self.start_over(play=True)
 
@@ -330,14 +330,14 @@ class PlaneActions(Actions):
         noise = self.noise if LAB_FAMILIES[family].noisy else 0.0
         place = self.cache.next_request(trace, noise)
         if place is not None:
-            self.pane.session.look(*place)
+            self.pane.session.inspect(*place)
         return (
             self.cache.exact(trace, noise)
             or self.cache.latest(trace, noise)
             or self.cache.latest(trace, 0.0)
         )
 
-    def take(self, reply: TraceReply) -> None:
+    def handle(self, reply: TraceReply) -> None:
         if isinstance(reply, Failed | Lost):
             self.cache.pending = None
             self._paths_pending = False
@@ -371,15 +371,15 @@ class PlaneActions(Actions):
             self.stop_particles()
             self.pane.paint()
             return
-        trace = self._controller.needed()
+        trace = self._controller.ensure_trace()
         if trace is None or not self._has_noise("particles"):
             return
-        self._controller.hold()
-        if not (trace.at_hand and trace.frames):
+        self._controller.pause()
+        if not (trace.on_worker and trace.frames):
             self.pane.say("this step is not computed yet: space trains, then w again")
             return
         self._paths_pending = True
-        self.pane.session.look(trace.id, trace.position, 0.0, paths=True)
+        self.pane.session.inspect(trace.id, trace.position, 0.0, paths=True)
 
     def _move_particles(self) -> None:
         if self.particles is not None and not self.particles.tick():
@@ -392,7 +392,7 @@ class PlaneActions(Actions):
             self.particles.stop()
             self.particles = None
 
-    def key_pressed(self, key: str) -> None:
+    def handle_key(self, key: str) -> None:
         """Any other key also stops the particles."""
         if key not in ("w", "g"):
             self.stop_particles()
@@ -533,7 +533,7 @@ class OwnPoints(Actions):
 
     def action_points(self) -> None:
         """Set points."""
-        self._controller.hold()
+        self._controller.pause()
         self._seeing.stop_particles()
         self.pane.add_class("-editing-points")
         self._editor.begin(self._controller.own)
@@ -705,7 +705,7 @@ class LabView(View):
         """The keys that start a training."""
         controller = self.controller
         if controller.trace is not None and controller.trace.loading:
-            return f"starting … {controller.waited:.0f} s"
+            return f"starting … {controller.waited_s:.0f} s"
         data = data_name(controller.prompt)
         return (
             f"space trains: {LAB_FAMILIES[controller.family].title} on {data}. m another family, "
@@ -765,7 +765,7 @@ class LabInspector(Inspector):
             view.planes.noise,
             view.layer_name,
         )
-        self.query_one(SettingLines).show(settings_content(lines, self.pane.tuning.touched))
+        self.query_one(SettingLines).show(settings_content(lines, self.pane.tuning.setting))
 
     def _paint_curves(self, trace: Trace[PointsFrame] | None) -> None:
         loss, divergence = self.query(Curve)
@@ -781,7 +781,7 @@ class LabInspector(Inspector):
             curve.cursor = float(trace.position) if trace is not None else None
 
     def _paint_titles(self, trace: Trace[PointsFrame] | None) -> None:
-        rate = trace.rate(time.monotonic()) if trace is not None and trace.playing else 0.0
+        rate = trace.steps_per_s(time.monotonic()) if trace is not None and trace.playing else 0.0
         pace = f" · {count(round(rate))} steps/s" if rate >= 1 else ""
         bits = self._bits(trace) if self.pane.has_class("-short") else ""
         title = f"Loss · {bits}{pace}" if bits else f"Loss{pace}"
@@ -817,7 +817,7 @@ class LabActions(Actions):
         settings = self._controller.settings
         rate = settings.learning_rate * (2.0 if direction > 0 else 0.5)
         if LEAST_RATE <= rate <= MOST_RATE:
-            self.pane.tuning.touched = "learning_rate"
+            self.pane.tuning.setting = "learning_rate"
             self.pane.tuning.change(replace(settings, learning_rate=float(f"{rate:.3g}")))
 
     def action_layers(self) -> None:
@@ -908,7 +908,7 @@ class LabScreen(AppScreen[ViewName]):
         """To another view of the app."""
         if view != "lab" and self.is_active:
             self.view.planes.stop_particles()
-            self.lab.controller.hold()
+            self.lab.controller.pause()
             self.dismiss(view)
 
     def action_back(self) -> None:

@@ -25,8 +25,8 @@ Launch = Callable[[], Awaitable[Process]]
 """Starts a worker, which speaks the protocol over its pipes. Raises OSError."""
 
 READ_BYTES = 1 << 16
-GATHER = 0.05  # seconds in which frames are collected: each message costs the app a millisecond
-GRACE = 0.1  # seconds for the worker to end by itself
+GATHER = 0.05  # seconds for which frames are collected: each message costs the app a millisecond
+GRACE = 0.1  # seconds that the worker has to end by itself
 
 
 async def launch_process(*argv: str) -> Process:
@@ -40,10 +40,9 @@ async def launch_worker() -> Process:
 
 
 class Session:
-    """One worker process and the traces that live in it.
+    """One worker process and its traces.
 
-    `app` gets WorkerReady and WorkerDied; the owner given to `start` gets the messages of its
-    trace.
+    `app` gets WorkerReady and WorkerDied; the owner of a trace gets the replies about it.
     """
 
     def __init__(self, app: MessagePump, launch: Launch = launch_worker) -> None:
@@ -72,7 +71,7 @@ class Session:
     # --- Requests -------------------------------------------------------------------
 
     def start(self, owner: MessagePump, request: protocol.Start) -> int:
-        """Begin a trace; `owner` gets its messages. Returns the trace's number."""
+        """Start a trace; `owner` gets its replies. Returns the trace's number."""
         trace = self._add_owner(owner)
         self._send(replace(request, trace=trace))
         return trace
@@ -85,7 +84,7 @@ class Session:
         edit: protocol.Edit,
         then: protocol.Edit | None = None,
     ) -> int:
-        """Begin a trace that shares another's steps up to `step`. Returns its number."""
+        """Start a trace that shares the steps of `parent` up to `step`. Returns its number."""
         trace = self._add_owner(owner)
         self._send(protocol.Fork(trace=trace, parent=parent, step=step, edit=edit, then=then))
         return trace
@@ -98,7 +97,7 @@ class Session:
                 trace.id = self.start(owner, trace.request)
             case "fork":
                 assert trace.parent is not None
-                edits = [at.edit for at in trace.request.edits[-trace.made_by :]]
+                edits = [at.edit for at in trace.request.edits[-trace.fork_edits :]]
                 trace.id = self.fork(owner, trace.parent.id, trace.forked_at, *edits)
             case "cancel":
                 self.cancel(trace.id)
@@ -107,24 +106,24 @@ class Session:
         return request
 
     def hand_over(self, trace: int, owner: MessagePump) -> None:
-        """Send the messages of a trace to `owner` from now on, if the trace was started."""
+        """Send the replies about a trace to `owner` from now on, if the trace was started."""
         if trace in self._owners:
             self._owners[trace] = owner
 
     def attend(self, trace: int, step: int) -> None:
-        """Ask for the attention of the token of `step`."""
+        """Request the attention of the token of `step`."""
         self._send(protocol.Attend(trace=trace, step=step))
 
     def label(self, trace: int, step: int, model: str) -> None:
-        """Ask for the labels of a step by a classifier."""
+        """Request a classifier's labels of a step."""
         self._send(protocol.Label(trace=trace, step=step, model=model))
 
     def nearest(self, trace: int, step: int) -> None:
-        """Ask for the nearest training samples to a step."""
+        """Request the training samples nearest to a step."""
         self._send(protocol.Nearest(trace=trace, step=step))
 
-    def look(self, trace: int, step: int, noise: float, paths: bool = False) -> None:
-        """Ask for the plane of a network of the Lab after `step` training steps."""
+    def inspect(self, trace: int, step: int, noise: float, paths: bool = False) -> None:
+        """Request the plane of a network of the Lab after `step` training steps."""
         self._send(protocol.Inspect(trace=trace, step=step, noise=noise, paths=paths))
 
     def _add_owner(self, owner: MessagePump) -> int:
@@ -141,7 +140,7 @@ class Session:
         self._send(protocol.Cancel(trace))
 
     def forget(self, trace: int) -> None:
-        """Drop a trace and its later messages."""
+        """Close a trace, and drop later replies about it."""
         if self._owners.pop(trace, None) is not None:
             self._send(protocol.Close(trace))
 
@@ -221,18 +220,15 @@ class Session:
         if self._closing:
             return
         self._lose_traces()
+        restarted = was_ready and not fault
         if fault:
-            self._on_end(
-                f"{fault}; reinstall genui so that app and worker are of one version", False
-            )
+            line = f"{fault}; reinstall genui so that app and worker are of one version"
         elif not was_ready:
-            self._on_end(
-                f"the worker does not start: {self._reason(code)}; try genui doctor", False
-            )
+            line = f"the worker did not start: {self._reason(code)}; try genui doctor"
         else:
-            self._on_end(
-                f"{self._describe_end(code)}; started another — press space to continue", True
-            )
+            line = f"{self._describe_end(code)}; started another — press space to continue"
+        self._on_end(line, restarted)
+        if restarted:
             self.open()
 
     async def _read(self, process: Process) -> str:
@@ -243,7 +239,7 @@ class Session:
             try:
                 replies = list(reader.feed(data))
             except protocol.ProtocolError as error:
-                return f"the worker sent something else than messages ({error})"
+                return f"the worker sent what is not a message ({error})"
             if fault := self._dispatch(replies):
                 return fault
             if any(isinstance(reply, protocol.Frame) for reply in replies):
@@ -309,7 +305,6 @@ class Session:
     def _lose_traces(self) -> None:
         owners = set(self._owners.values())
         self._owners.clear()
-        self._queue.clear()
         for owner in owners:
             owner.post_message(messages.Reply(Lost()))
 
@@ -319,7 +314,7 @@ class Session:
 
     def _reason(self, code: int) -> str:
         last = clean_line(self._stderr[-1], 200) if self._stderr else ""
-        return last or f"it ended with exit code {code} and said nothing"
+        return last or f"it ended with exit code {code} and no message"
 
     def _describe_end(self, code: int) -> str:
         if code < 0:

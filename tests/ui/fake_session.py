@@ -20,13 +20,13 @@ class Listener:
         self.errors: list[str] = []
         self.moves = self.acts = self.news = 0
 
-    def moved(self) -> None:
+    def repaint(self) -> None:
         self.moves += 1
 
-    def frames_came(self) -> None:
+    def repaint_soon(self) -> None:
         self.news += 1
 
-    def acted(self) -> None:
+    def clear_line(self) -> None:
         self.acts += 1
 
     def say(self, line: str, kind: Literal["error", "note"] = "note") -> None:
@@ -34,7 +34,7 @@ class Listener:
 
     def post_message(self, message: Message) -> bool:
         if isinstance(message, messages.Reply) and self.controller is not None:
-            self.controller.take(message.reply)
+            self.controller.handle(message.reply)
         return True
 
 

@@ -14,7 +14,7 @@ from genui.formats.image import clip_pixels
 from genui.protocol import ImageFrame
 from genui.protocol import RgbImage as Given
 from genui.ui.compare import CompareScreen, VariationsScreen
-from genui.ui.generate.image import arranged
+from genui.ui.generate.image import tile_largest
 from genui.ui.traces.compare import ROUNDS, ClipHead
 from genui.ui.widgets.image import ColumnView, ImageView, MaskPainter
 
@@ -48,8 +48,8 @@ async def test_a_clip_plays_by_itself_and_says_which_frame_it_is_at(
 ) -> None:
     async with open_app() as pilot:
         await clip_drawn(pilot)
-        before = view_of(pilot).moment
-        await until(pilot, lambda: view_of(pilot).moment not in (before, (before + 1) % 16))
+        before = view_of(pilot).frame_index
+        await until(pilot, lambda: view_of(pilot).frame_index not in (before, (before + 1) % 16))
         assert "/16 ▸" in seen(pilot)
         assert "20/20" in seen(pilot)
 
@@ -59,19 +59,19 @@ async def test_full_stop_and_comma_hold_the_clip_and_go_through_its_frames(
 ) -> None:
     async with open_app() as pilot:
         await clip_drawn(pilot, "full_stop")
-        at = view_of(pilot).moment
+        at = view_of(pilot).frame_index
         await pilot.press("full_stop", "full_stop", "comma")
-        assert view_of(pilot).moment == (at + 1) % 16
+        assert view_of(pilot).frame_index == (at + 1) % 16
         await pilot.pause(0.3)
-        assert view_of(pilot).moment == (at + 1) % 16
+        assert view_of(pilot).frame_index == (at + 1) % 16
         assert f"frame {(at + 1) % 16 + 1:>2}/16 ‖" in seen(pilot)
         # A step back along the denoising keeps the frame.
-        at = view_of(pilot).moment
+        at = view_of(pilot).frame_index
         await pilot.press("left", "left")
         assert "18/20" in seen(pilot)
-        assert view_of(pilot).moment == at
+        assert view_of(pilot).frame_index == at
         await pilot.press("semicolon")  # it goes on
-        await until(pilot, lambda: view_of(pilot).moment != at)
+        await until(pilot, lambda: view_of(pilot).frame_index != at)
 
 
 async def test_an_image_has_no_frames_and_says_so(shipped: Path, open_app: Opener) -> None:
@@ -94,7 +94,7 @@ async def test_all_frames_lie_side_by_side(video: Path, open_app: Opener) -> Non
 async def test_a_mask_is_painted_on_the_frame_that_is_shown(video: Path, open_app: Opener) -> None:
     async with open_app() as pilot:
         await clip_drawn(pilot, "full_stop", "full_stop", "full_stop")
-        wanted = frame_at(pilot, view_of(pilot).moment)
+        wanted = frame_at(pilot, view_of(pilot).frame_index)
         await pilot.press("m")
         await until(pilot, lambda: len(pilot.app.screen_stack) > 1)
         painter = pilot.app.screen.query_one(MaskPainter)
@@ -137,8 +137,8 @@ async def test_a_slow_worker_does_not_keep_the_clip_from_playing(
     async with open_app(worker=SLOW) as pilot:
         await pilot.press("3", "space")
         await until_seen(pilot, "/16 ▸")
-        at = view_of(pilot).moment
-        await until(pilot, lambda: view_of(pilot).moment != at)
+        at = view_of(pilot).frame_index
+        await until(pilot, lambda: view_of(pilot).frame_index != at)
 
 
 # --- the head and the arrangement -------------------------------------------------------
@@ -151,7 +151,7 @@ def test_a_clip_left_alone_rests_after_its_rounds() -> None:
         moves += 1
         assert moves <= ROUNDS * 16
     assert moves == ROUNDS * 16
-    head.again()
+    head.restart()
     assert head.tick(16)
 
 
@@ -165,14 +165,14 @@ def test_frames_go_round_both_ways() -> None:
     assert head.at == 15
     head.step(1, 16)
     assert head.at == 0
-    assert not head.moving(16)
+    assert not head.is_moving(16)
 
 
 def test_frames_are_arranged_to_be_as_large_as_they_can() -> None:
     clip = np.zeros((16, 32, 32, 3), np.uint8)
-    wide = arranged(clip, 560, 20)
+    wide = tile_largest(clip, 560, 20)
     assert wide.shape[:2] == (32, 16 * 33 - 1)
-    square = arranged(clip, 140, 70)
+    square = tile_largest(clip, 140, 70)
     assert square.shape[:2] == (4 * 33 - 1, 4 * 33 - 1)
 
 

@@ -36,8 +36,8 @@ from genui.ui.traces.compare import (
     Difference,
     SharedTimeline,
     differing_step,
-    for_model,
     image_difference,
+    request_for_model,
 )
 from genui.ui.traces.trees import Trace
 from genui.ui.widgets.dialogs import ChooseScreen, ValueScreen
@@ -66,8 +66,8 @@ def test_texts_part_at_the_first_token_that_differs() -> None:
     assert differing_step([one, [*one[:2], word(3, 9), *one[3:]]]) == 3
     assert differing_step([one, one[:4]]) is None
     assert differing_step([one, []]) is None
-    assert columns(5, 4).in_common == 4
-    assert columns(5, 0).in_common == 0
+    assert columns(5, 4).common_steps == 4
+    assert columns(5, 0).common_steps == 0
 
 
 def test_the_same_number_of_another_vocabulary_is_another_token() -> None:
@@ -107,7 +107,7 @@ def test_another_model_is_asked_for_the_text_of_a_token_chosen_by_hand() -> None
     )
     trace: Trace[TextFrame] = Trace(request=request, first=1)
     trace.frames = [word(1, 1, "a"), word(2, 7, "b")]
-    asked = for_model(trace, "other")
+    asked = request_for_model(trace, "other")
     assert (asked.model, asked.prompt, asked.seed) == ("other", "p", 3)
     assert asked.edits == (at(1, WriteText("b")), at(2, SetSeed(5)))
 
@@ -392,4 +392,4 @@ async def test_how_many_is_asked_again_where_it_is_no_such_number(
         await pilot.press("2", "w")
         await until(pilot, lambda: isinstance(pilot.app.screen, ValueScreen))
         await pilot.press("backspace", "7", "enter")
-        await until_seen(pilot, "'7': a number from 2 to 6")
+        await until_seen(pilot, "'7': expected a number from 2 to 6")

@@ -80,7 +80,7 @@ class Stage:
 
     def go(self, step: int) -> None:
         """Show that step of the trace, once it is computed."""
-        self.controller.needed()
+        self.controller.ensure_trace()
         self.controller.seek(step)
         self.session.deliver()
         assert self.trace.position == step

@@ -191,7 +191,7 @@ async def test_two_edits_at_once_are_saved_and_come_back_as_one_branch(
         machine = export.machine_of(None)
         saved = export.saved_tree(pane.controller.tree, pane.controller.tree.shown, machine)
         again: Tree = Tree()
-        export.graft(saved, again)
+        export.add_saved(saved, again)
         assert [branch.label for branch in again.branches] == ["seed 1", "both"]
         assert again.trace is not None
         assert again.trace.request == pane.trace.request

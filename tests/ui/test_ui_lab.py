@@ -48,7 +48,7 @@ async def train_to(pilot: Pilot[None], step: int) -> TracePane:
     await until(pilot, lambda: lab.trace is not None and lab.trace.computed >= 1)
     assert lab.trace is not None
     lab.trace.seek(step)
-    lab.controller.moved()
+    lab.controller.refresh()
     await until(pilot, lambda: at(lab) == step)
     return lab
 

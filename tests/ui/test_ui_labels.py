@@ -121,7 +121,7 @@ async def test_a_worker_that_dies_is_asked_again(judged, open_app: Opener) -> No
         await pilot.press("2", "right", "J")
         await until_seen(pilot, "step 1")
         pane = home_of(pilot).query_one("#text", TracePane)
-        pane.classifying._pending = (99, 1)  # a question that the next worker knows nothing of
+        pane.labels._pending = (99, 1)  # a question that the next worker knows nothing of
         pane.post_message(Reply(Lost()))
         await pilot.press("right")
         await until_seen(pilot, "step 2")

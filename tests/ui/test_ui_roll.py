@@ -11,7 +11,7 @@ from genui.base import paths
 from genui.formats.midi import decode_midi
 from genui.protocol import WriteText, WriteToken, chorale
 from genui.ui.generate.pane import TracePane
-from genui.ui.generate.roll import Music
+from genui.ui.generate.roll import MusicActions
 from genui.ui.widgets.candidates import Candidates
 from genui.ui.widgets.roll import Roll
 
@@ -41,7 +41,7 @@ async def held(pilot: Pilot[None], step: int) -> TracePane:
     assert pane.trace is not None
     await pilot.press("z")
     pane.trace.seek(step)
-    pane.controller.moved()
+    pane.controller.refresh()
     await until(pilot, lambda: pane.trace is not None and pane.trace.position == step)
     return pane
 
@@ -126,7 +126,7 @@ async def test_a_melody_is_asked_for_and_a_missing_file_is_told(
         await pilot.press("o", *"none.mid", "enter")
         assert "no such file" in fault(pilot)
         await pilot.press("escape")
-        next(a for a in pane.actions if isinstance(a, Music)).use_melody(str(path))
+        next(a for a in pane.actions if isinstance(a, MusicActions)).use_melody(str(path))
         await until(pilot, lambda: pane.trace is not None and pane.trace.position > 20)
         await until_seen(pilot, "soprano given")
         assert "G major, 4/4" in seen(pilot)

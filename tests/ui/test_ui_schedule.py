@@ -5,7 +5,7 @@ import pytest
 from genui import protocol
 from genui.protocol import AddNoise, Denoise, EditAt, ImageFrame, ImageSettings, SetSettings
 from genui.protocol.edits import schedule_step
-from genui.ui.traces.trees import Trace, known_levels, rises
+from genui.ui.traces.trees import Trace, adds_noise, known_sigmas
 
 
 def start(*edits: tuple[int, protocol.Edit], **more: object) -> protocol.Start:
@@ -45,8 +45,8 @@ def test_the_step_of_a_plain_schedule_with_as_much_noise(
 
 def test_a_forward_process_rises_until_it_is_turned_round() -> None:
     request = start((8, Denoise()), init="cat.png", forward=True)
-    assert [rises(request, step) for step in (0, 7, 8, 9)] == [True, True, False, False]
-    assert not rises(start(), 0)
+    assert [adds_noise(request, step) for step in (0, 7, 8, 9)] == [True, True, False, False]
+    assert not adds_noise(start(), 0)
 
 
 def test_levels_are_learnt_from_frames() -> None:
@@ -55,5 +55,5 @@ def test_levels_are_learnt_from_frames() -> None:
         for step in range(3)
     ]
     traces = [Trace(request=start(init="cat.png", strength=0.6), first=0, frames=frames)]
-    assert known_levels(traces, 20) == {8: 40.0, 9: 39.0, 10: 38.0}
-    assert known_levels(traces, 10) == {}
+    assert known_sigmas(traces, 20) == {8: 40.0, 9: 39.0, 10: 38.0}
+    assert known_sigmas(traces, 10) == {}

@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from genui.base import paths
 from genui.formats.audio import decode_wav
 from genui.ui import sound
-from genui.ui.generate.image import Sound
+from genui.ui.generate.image import CanvasSound
 from genui.ui.widgets.image import Waveform
 
 NO_DEVICE = 'echo "no sound card" >&2; exit 1'
@@ -97,7 +97,7 @@ async def test_pressed_again_it_is_silent_and_says_nothing(
     playing(monkeypatch, "exec sleep 60")
     async with open_app() as pilot:
         await drawn_to(pilot, "S")
-        hearing = next(a for a in pane_of(pilot).actions if isinstance(a, Sound))
+        hearing = next(a for a in pane_of(pilot).actions if isinstance(a, CanvasSound))
         await until(pilot, lambda: hearing.speaker.playing)
         await pilot.press("S")
         await until(pilot, lambda: not hearing.speaker.playing)

@@ -162,7 +162,7 @@ async def test_a_killed_worker_costs_one_line(shipped, open_app: Opener) -> None
 @pytest.mark.parametrize(
     ("flags", "line"),
     [
-        (("--die-at-start",), "the worker does not start: no module named torch"),
+        (("--die-at-start",), "the worker did not start: no module named torch"),
         (("--version", "99"), "the worker speaks protocol 99, this app 3; reinstall genui"),
     ],
 )

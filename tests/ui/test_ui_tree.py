@@ -37,7 +37,7 @@ def begun(steps: int = 10) -> Images:
 
 def grown() -> Tree[protocol.ImageFrame]:
     tree: Tree[protocol.ImageFrame] = Tree()
-    tree.root(begun(), "seed 1")
+    tree.add(begun(), "seed 1")
     return tree
 
 

@@ -26,9 +26,9 @@ from genui.runs.models import find_model
 from genui.ui.generate.pane import TracePane
 from genui.ui.home_panes import TrainingPane
 from genui.ui.session import launch_process
+from genui.ui.traces.controller import parse_number
 from genui.ui.traces.latent import (
     LatentController,
-    parse_direction,
     parse_grid,
     parse_seed,
     parse_seeds,
@@ -263,11 +263,11 @@ def test_another_caption_from_here_is_a_branch() -> None:
 @pytest.mark.parametrize(
     ("parse", "text", "line"),
     [
-        (lambda text: parse_direction(text, 8), "99", "a number from 1 to 8"),
-        (lambda text: parse_direction(text, 8), "two", "a number from 1 to 8"),
+        (lambda text: parse_number(text, 1, 8), "99", "a number from 1 to 8"),
+        (lambda text: parse_number(text, 1, 8), "two", "a number from 1 to 8"),
         (parse_seed, "-3", "expected a whole number"),
         (parse_seeds, "1, x", "expected a whole number"),
-        (parse_seeds, "1 " * 16, "at most 15 are mixed in"),
+        (parse_seeds, "1 " * 16, "at most 15 can be blended"),
         (lambda text: parse_grid([text, ""]), "guidance 1, 2", "a walk has no guidance"),
     ],
 )

@@ -1,7 +1,7 @@
-"""What the keys do that all panes of traces share: files, branches, variations, labels, settings.
+"""The actions that all panes of traces share: settings, files, branches, variations, labels.
 
-Each group of keys is a small object that a pane has. Its methods called `action_NAME` are what
-the table of keys names; windows and files are imported when they are used.
+A pane has one small object for each group of keys; the key table names its methods `action_NAME`.
+Windows and file formats are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from textual.timer import Timer
 
@@ -26,86 +26,104 @@ from genui.runs.models import ModelInfo
 from genui.ui.settings import changed_label, hint_of, nudged, typed
 from genui.ui.sound import Speaker
 from genui.ui.traces.compare import Column
-from genui.ui.traces.controller import NO_MODEL
+from genui.ui.traces.controller import NO_MODEL, parse_number
 from genui.ui.traces.trees import Branch, Lost, Trace, TraceReply
 from genui.ui.widgets.base import Row
 from genui.ui.widgets.candidates import LabelBars
-from genui.ui.widgets.dialogs import ValueScreen
+from genui.ui.widgets.dialogs import ChooseScreen, ValueScreen
 
 if TYPE_CHECKING:
+    from genui.formats.trees import SavedTree
     from genui.ui.compare import VariationsScreen
     from genui.ui.generate.pane import TracePane
     from genui.ui.traces.export import Export
     from genui.ui.windows import Choice, NearestScreen
 
+T = TypeVar("T")
+
 NOTHING = "nothing to {} yet: press space first"
 
 
 class Actions:
-    """Keys of a pane that belong together, and what they keep in mind."""
+    """A group of keys of a pane, with its state."""
 
     def __init__(self, pane: TracePane) -> None:
         self.pane = pane
 
-    def take(self, reply: TraceReply) -> None:
-        """A reply of the session about a trace of the pane."""
+    def handle(self, reply: TraceReply) -> None:
+        """Handle a reply of the session about a trace of the pane."""
 
-    def key_pressed(self, key: str) -> None:
-        """A key is pressed in the pane, which may do something besides."""
+    def handle_key(self, key: str) -> None:
+        """React to any key pressed in the pane, besides what it is bound to."""
 
     def close(self) -> None:
-        """The pane is taken down."""
+        """Free what is in use: the pane is removed."""
+
+    def run(
+        self,
+        group: str,
+        work: Callable[[], T],
+        done: Callable[[T], object],
+        fail: Callable[[str], object],
+        exclusive: bool = False,
+    ) -> None:
+        """Do `work` on a thread, then call `done` with its result or `fail` with its GenuiError."""
+
+        async def run() -> None:
+            try:
+                result = await asyncio.to_thread(work)
+            except GenuiError as error:
+                fail(str(error))
+            else:
+                done(result)
+
+        self.pane.run_worker(run(), group=group, exclusive=exclusive, exit_on_error=False)
 
 
-def counted(branches: int, more: str = "") -> str:
-    """`1 branch`, or `3 branches` and more."""
-    return "1 branch" if branches == 1 else f"{branches} branches{more}"
+def count_branches(count: int, more: str = "") -> str:
+    """`1 branch`, or `3 branches` followed by `more`."""
+    return "1 branch" if count == 1 else f"{count} branches{more}"
 
 
-# --- Settings: + and −, and one that is typed -------------------------------------------------
+# --- Settings: typed, or changed by + and − ---------------------------------------------------
 
 RESTART_DELAY = 0.25  # seconds after the last change of a setting until the trace starts again
 
 
-class Tuning(Actions):
-    """The settings that are typed and nudged; `touched` is the one that + and − change."""
+class SettingActions(Actions):
+    """Changes of the settings; `setting` is the one that + and − change."""
 
-    def __init__(self, pane: TracePane, touched: str) -> None:
+    def __init__(self, pane: TracePane, setting: str) -> None:
         super().__init__(pane)
-        self.touched = touched
+        self.setting = setting
         self._restart: Timer | None = None
 
     def action_nudge(self, direction: int) -> None:
-        """The setting touched last, a step up or down."""
-        self.change(nudged(self.pane.controller.settings, self.touched, direction))
+        """Raise the setting by a step, or lower it."""
+        self.change(nudged(self.pane.controller.settings, self.setting, direction))
 
     def action_setting(self, name: str) -> None:
-        """Ask for a value; of a few choices, the next."""
-        controller = self.pane.controller
+        """Ask for a value; a setting with fixed choices takes the next one."""
+        controller, settings = self.pane.controller, self.pane.controller.settings
         if line := controller.refusal(name):
             self.pane.say(line)
             return
-        if settings_of(type(controller.settings))[name].choices is not None:
-            self.change(nudged(controller.settings, name, 1))
+        if settings_of(type(settings))[name].choices is not None:
+            self.change(nudged(settings, name, 1))
             return
-        self.touched = name
+        self.setting = name
 
         def parse(text: str) -> Any:
             return typed(controller.settings, name, text)
 
-        def done(settings: Any) -> None:
-            if settings is not None:
-                self.change(settings)
-
-        label = name.replace("_", "-").capitalize()
-        value, hint = getattr(controller.settings, name), hint_of(controller.settings, name)
-        self.pane.app.push_screen(ValueScreen(label, f"{value:g}", hint, parse), done)
+        title, value = name.replace("_", "-").capitalize(), f"{getattr(settings, name):g}"
+        self.pane.ask(ValueScreen(title, value, hint_of(settings, name), parse), self.change)
 
     def change(self, settings: Any) -> None:
-        """Use these settings; the trace starts again once the changing stops."""
+        """Use these settings; the trace starts again after the last of several quick changes."""
         pane = self.pane
         if pane.controller.change(settings):
-            pane.acted()
+            pane.clear_line()
             if pane.controller.trace is not None:
                 if self._restart is not None:
                     self._restart.stop()
@@ -122,11 +140,11 @@ class Tuning(Actions):
 # --- Files: saved trees and exports -----------------------------------------------------------
 
 
-class Files(Actions):
-    """Saving the branches, opening them again, and exporting what is shown."""
+class FileActions(Actions):
+    """Saves branches, opens saved ones and exports the shown branch."""
 
     def action_save(self) -> None:
-        """The tree of what is shown, beside its model."""
+        """Save the tree of the shown branch."""
         shown = self.pane.controller.tree.shown
         if shown is None:
             self.pane.say(NOTHING.format("save"))
@@ -134,19 +152,19 @@ class Files(Actions):
             self.save([shown])
 
     def save_all(self) -> None:
-        """Every tree, with a branch each as the one that is shown."""
+        """Save every tree; the shown branch is marked as the current one of its tree."""
         from genui.ui.traces import export
 
         tree = self.pane.controller.tree
         shown = tree.shown
-        root_shown = export.root_of(tree, shown) if shown is not None else None
         self.save([
-            shown if root is root_shown and shown is not None else root
+            shown if shown is not None and export.root_of(tree, shown) is root else root
             for root in export.roots(tree)
         ])  # fmt: skip
 
     def save(self, branches: Iterable[Branch[Any]]) -> None:
-        """Write the trees of these branches."""
+        """Save the trees of these branches."""
+        from genui.formats.trees import save_tree
         from genui.ui.traces import export
 
         pane = self.pane
@@ -155,46 +173,39 @@ class Files(Actions):
             (export.saved_tree(pane.controller.tree, branch, machine), tuple(branch.trace.frames))
             for branch in branches
         ]
-        pane.run_worker(self._write(trees), group="save", exit_on_error=False)
-
-    async def _write(self, trees: list[tuple[Any, tuple[Any, ...]]]) -> None:
-        from genui.formats.trees import save_tree
-        from genui.ui.traces import export
 
         def write() -> list[Path]:
             return [save_tree(export.with_result(tree, frames)) for tree, frames in trees]
 
-        try:
-            files = await asyncio.to_thread(write)
-        except GenuiError as error:
-            self.pane.say(str(error), "error")
-            return
-        count = sum(len(tree.branches) for tree, _ in trees)
-        where = shown_path(files[0] if len(files) == 1 else files[0].parent)
-        self.pane.say(f"saved {counted(count)} in {where} · ^p Open saved trace")
+        def done(files: list[Path]) -> None:
+            count = count_branches(sum(len(tree.branches) for tree, _ in trees))
+            where = shown_path(files[0] if len(files) == 1 else files[0].parent)
+            pane.say(f"saved {count} in {where} · ^p Open saved trace")
+
+        self.run("save", write, done, self._say_error)
 
     def open_saved(self, path: Path) -> None:
-        """Show a saved tree beside what is here, as it was left."""
-        self.pane.run_worker(self._read(path), group="open", exclusive=True, exit_on_error=False)
-
-    async def _read(self, path: Path) -> None:
+        """Add a saved tree to the pane, and show its current branch at the saved playhead."""
         from genui.ui.traces import export
 
-        try:
-            saved, model = await asyncio.to_thread(export.opened, path)
-        except GenuiError as error:
-            self.pane.say(str(error), "error")
-            return
         controller = self.pane.controller
-        controller.hold()
-        controller.know([model])
-        export.graft(saved, controller.tree)
-        count = counted(len(saved.branches), ", b lists them")
-        self.pane.say(f"opened {clean_line(saved.name, 60)}: {count}")
-        controller.tree_changed()
+
+        def done(opened: tuple[SavedTree, ModelInfo]) -> None:
+            saved, model = opened
+            controller.pause()
+            controller.add_models([model])
+            export.add_saved(saved, controller.tree)
+            count = count_branches(len(saved.branches), ", b lists them")
+            self.pane.say(f"opened {clean_line(saved.name, 60)}: {count}")
+            controller.tree_changed()
+
+        self.run("open", lambda: export.open_tree(path), done, self._say_error, exclusive=True)
+
+    def _say_error(self, line: str) -> None:
+        self.pane.say(line, "error")
 
     def action_export(self) -> None:
-        """What is shown, to a file that replays."""
+        """Export the shown branch to a file that can be replayed."""
         shown = self.pane.controller.tree.shown
         if shown is None or not (shown.trace.started or shown.trace.frames):
             self.pane.say(NOTHING.format("export"))
@@ -223,7 +234,7 @@ class Files(Actions):
             if path is not None:
                 name = shown_path(path)
                 pane.say(f"wrote {name} · genui replay {name} generates it again and compares")
-            pane.controller.moved()
+            pane.controller.refresh()
 
         pane.app.push_screen(ExportScreen(trace, part, make, finish), done)
 
@@ -233,22 +244,21 @@ class Files(Actions):
 FEWEST, MOST_COLUMNS, USUAL_COLUMNS = 2, 6, 3  # continuations side by side
 
 
-class Branches(Actions):
-    """The list of branches, and comparisons of branches, models and seeds."""
+class BranchActions(Actions):
+    """The list of branches, and comparisons with branches, models and seeds."""
 
     def action_branches(self) -> None:
-        """Every branch, as a tree."""
+        """List the branches as a tree."""
         from genui.ui.windows import BranchesScreen
 
         controller = self.pane.controller
         ref = controller.model.ref if controller.model is not None else ""
-        window = BranchesScreen(controller.tree, ref, controller.drop)
-        self.pane.app.push_screen(window, self._chosen)
+        self.pane.ask(BranchesScreen(controller.tree, ref, controller.drop), self._apply)
 
-    def _chosen(self, choice: Choice | None) -> None:
+    def _apply(self, choice: Choice) -> None:
         controller = self.pane.controller
-        branch = controller.tree.find(choice.branch) if choice is not None else None
-        if choice is None or branch is None:
+        branch = controller.tree.find(choice.branch)
+        if branch is None:
             return
         match choice.action:
             case "show":
@@ -261,47 +271,40 @@ class Branches(Actions):
                 self.pane.files.save_all()
 
     def action_compare(self) -> None:
-        """Beside another branch of this pane, or beside another model."""
-        from genui.ui.widgets.dialogs import ChooseScreen
-
-        trace = self.pane.controller.needed()
+        """Compare with another branch of this pane, or with another model."""
+        trace = self.pane.controller.ensure_trace()
         if trace is None:
             return
-        rows = [*self._branch_rows(), *self._model_rows(trace)]
         empty = "Nothing to compare with: f forks this one, and Models has other models"
-        window = ChooseScreen("Compare with", rows, "compare", empty)
-        self.pane.app.push_screen(window, self.compare_to)
+        window = ChooseScreen("Compare with", self._comparable(trace), "compare", empty)
+        self.pane.ask(window, self.compare_to)
 
-    def _branch_rows(self) -> list[Row]:
+    def _comparable(self, trace: Trace[Any]) -> list[Row]:
+        """Rows of the other branches and models, each under a heading."""
+        controller, rows = self.pane.controller, list[Row]()
+        branches = [b for b in controller.tree.branches if b is not controller.tree.shown]
+        if branches:
+            rows.append(Row("", "Branches"))
+        for branch in branches:
+            model = controller.model_name(branch.trace)
+            right = f"{model} · {branch.trace.computed} steps"
+            rows.append(Row(f"branch {branch.number}", controller.branch_label(branch), right))
+        models = [model for model in controller.catalogue if model.ref != trace.request.model]
+        if models:
+            rows.append(Row("", "Models, from the same prompt, seed and settings"))
+        for model in models:
+            left, right = clean_line(model.name), clean_line(model.summary)
+            rows.append(Row(f"model {model.ref}", left, right))
+        return rows
+
+    def compare_to(self, key: str) -> None:
+        """Compare with `branch NUMBER` or `model REF`."""
         controller = self.pane.controller
-        others = [b for b in controller.tree.branches if b is not controller.tree.shown]
-        head = [Row("", "Branches")] if others else []
-        return head + [
-            Row(
-                f"branch {branch.number}",
-                controller.branch_label(branch),
-                f"{controller.model_name(branch.trace)} · {branch.trace.computed} steps",
-            )
-            for branch in others
-        ]
-
-    def _model_rows(self, trace: Trace[Any]) -> list[Row]:
-        others = [m for m in self.pane.controller.catalogue if m.ref != trace.request.model]
-        head = [Row("", "Models, from the same prompt, seed and settings")] if others else []
-        return head + [
-            Row(f"model {model.ref}", clean_line(model.name), clean_line(model.summary))
-            for model in others
-        ]
-
-    def compare_to(self, key: str | None) -> None:
-        """Compare with `branch NUMBER` or `model REF`; with nothing for None."""
-        controller = self.pane.controller
-        kind, _, which = (key or "").partition(" ")
-        if kind == "branch":
-            branch = controller.tree.find(int(which))
-            self._compare_with(controller.column(branch) if branch is not None else None)
-        elif kind == "model":
+        kind, _, which = key.partition(" ")
+        if kind == "model":
             self._compare_with(controller.model_column(which))
+        elif (branch := controller.tree.find(int(which))) is not None:
+            self._compare_with(controller.column(branch))
 
     def _compare_with(self, other: Column | None) -> None:
         shown = self.pane.controller.tree.shown
@@ -313,29 +316,26 @@ class Branches(Actions):
         self._side_by_side([self.pane.controller.column(shown), other], playing=False)
 
     def action_side_by_side(self) -> None:
-        """Several continuations of the prompt, from seeds that follow one another."""
+        """Continue the prompt from several consecutive seeds, side by side."""
+        controller = self.pane.controller
+        if controller.ensure_trace() is None:
+            return
 
         def parse(text: str) -> int:
-            if text.strip().isdecimal() and FEWEST <= int(text) <= MOST_COLUMNS:
-                return int(text)
-            raise MisuseError(f"{clean_line(text, 20)!r}: a number from {FEWEST} to {MOST_COLUMNS}")
+            return parse_number(text, FEWEST, MOST_COLUMNS)
 
-        def done(count: int | None) -> None:
-            if count is not None and controller.model is not None:
-                self._side_by_side(controller.continuations(count), playing=True)
+        def show(count: int) -> None:
+            self._side_by_side(controller.continuations(count), playing=True)
 
-        controller = self.pane.controller
-        if controller.needed() is not None:
-            seed = controller.seed
-            hint = f"how many, {FEWEST} to {MOST_COLUMNS}, from seeds {seed}, {seed + 1}…"
-            window = ValueScreen("Side by side", str(USUAL_COLUMNS), hint, parse)
-            self.pane.app.push_screen(window, done)
+        seed = controller.seed
+        hint = f"how many, {FEWEST} to {MOST_COLUMNS}, from seeds {seed}, {seed + 1}…"
+        self.pane.ask(ValueScreen("Side by side", str(USUAL_COLUMNS), hint, parse), show)
 
     def _side_by_side(self, columns: list[Column], playing: bool) -> None:
         from genui.ui.compare import CompareScreen
 
         pane, controller = self.pane, self.pane.controller
-        controller.hold()
+        controller.pause()
         if len({column.trace.request.model for column in columns}) > 1:
             for column in columns:
                 column.label = f"{controller.model_name(column.trace)} · {column.label}"
@@ -345,50 +345,50 @@ class Branches(Actions):
         pane.app.push_screen(window, controller.take_column)
 
 
-# --- Is it copied? What of the training data is most like it ------------------------------------
+# --- Is it copied? The nearest training data --------------------------------------------------
 
 
-class Nearest(Actions):
-    """The window of the nearest training examples, and the one that waits for its answer."""
+class NearestActions(Actions):
+    """Opens the window of the nearest training examples, and passes the worker's reply to it."""
 
     _waiting: NearestScreen | None = None
 
     def action_nearest(self) -> None:
-        """What of the training data is most like what is shown."""
+        """Show the training examples nearest to the shown step."""
         controller = self.pane.controller
-        trace = controller.frame_needed("compare")
+        trace = controller.ensure_frame("compare")
         if trace is None:
             return
         from genui.ui.windows import NearestScreen
 
-        controller.hold()
+        controller.pause()
         self._waiting = NearestScreen(trace, trace.position)
         self.pane.app.push_screen(self._waiting)
         self.pane.session.nearest(trace.id, trace.position)
 
-    def take(self, reply: TraceReply) -> None:
+    def handle(self, reply: TraceReply) -> None:
         if self._waiting is None or not isinstance(reply, Neighbours | Failed | Lost):
             return
-        waiting, self._waiting = self._waiting, None
+        window, self._waiting = self._waiting, None
         if isinstance(reply, Neighbours):
-            waiting.show(reply)
+            window.show(reply)
         else:
-            waiting.fail("the worker could not answer; esc closes, space continues, then try again")
+            window.fail("the worker could not answer; esc closes, space continues, then try again")
 
 
-# --- More like this one: variations, favourites and contact sheets ------------------------------
+# --- Variations, favourites and contact sheets ------------------------------------------------
 
 
-class Variations(Actions):
-    """Variations of what is shown, and what is kept of them."""
+class VariationActions(Actions):
+    """Variations of the shown step, which can be saved as favourites or as a contact sheet."""
 
     def action_variations(self) -> None:
-        """More like this one, nearer or farther, to choose from and go on with."""
+        """Show variations at a chosen distance, to continue with one of them."""
         from genui.protocol.edits import DEFAULT_DISTANCE, variations
         from genui.ui.compare import COUNT, VariationsScreen
 
         pane, controller = self.pane, self.pane.controller
-        trace, shown = controller.frame_needed("vary"), controller.tree.shown
+        trace, shown = controller.ensure_frame("vary"), controller.tree.shown
         if trace is None or shown is None:
             return
         if trace.request.grid:
@@ -399,171 +399,154 @@ class Variations(Actions):
         except MisuseError as fault:
             pane.say(str(fault))
             return
-        controller.hold()
+        controller.pause()
         seed = random.randrange(1, 10_000 - COUNT)
-        window: VariationsScreen
-
-        def keep(kept: Trace[Any]) -> None:
-            self._keep(kept, window.say)
-
-        def sheet(columns: Sequence[Column]) -> None:
-            self._ask_sheet(columns, window)
 
         def done(taken: Column | None) -> None:
             controller.take_column(taken, taken.label if taken is not None else "", shown.number)
 
-        window = VariationsScreen(
+        window: VariationsScreen = VariationsScreen(
             pane.session,
             pane,
             controller.column(shown),
             trace.position,
             seed,
             pane.view.part,
-            keep,
-            sheet,
+            keep=lambda variation: self._keep(variation, window.say),
+            sheet=lambda columns: self._ask_sheet(columns, window),
         )
         pane.app.push_screen(window, done)
 
     def action_favourite(self) -> None:
-        """Keep what is shown as a favourite."""
-        trace = self.pane.controller.needed()
+        """Save the shown trace as a favourite."""
+        trace = self.pane.controller.ensure_trace()
         if trace is None:
             return
         if not trace.frames:
-            self.pane.say("nothing to save yet: press space first")
+            self.pane.say(NOTHING.format("save"))
             return
         self._keep(trace, self.pane.say)
 
-    def _keep(self, trace: Trace[Any], say: Any) -> None:
+    def _keep(self, trace: Trace[Any], say: Callable[[str], object]) -> None:
         from genui.formats.trees import save_favourite
         from genui.ui.traces import export
 
         tree = export.tree_of(trace, export.machine_of(self.pane.session.ready))
         frames = tuple(trace.frames)
 
-        async def keep() -> None:
-            try:
-                path = await asyncio.to_thread(
-                    lambda: save_favourite(export.with_result(tree, frames))
-                )
-            except GenuiError as error:
-                say(str(error))
-            else:
-                say(f"saved as a favourite: {shown_path(path)} · F lists them")
+        def save() -> Path:
+            return save_favourite(export.with_result(tree, frames))
 
-        self.pane.run_worker(keep(), group="favourite", exit_on_error=False)
+        def done(path: Path) -> None:
+            say(f"saved as a favourite: {shown_path(path)} · F lists them")
+
+        self.run("favourite", save, done, say)
 
     def _ask_sheet(self, columns: Sequence[Column], window: VariationsScreen) -> None:
         """Ask for a file, and write the columns to it as a contact sheet."""
         from genui.ui.traces import export
 
-        async def write(path: Path) -> None:
+        def start(path: Path) -> None:
             machine = export.machine_of(self.pane.session.ready)
-            try:
-                await asyncio.to_thread(export.write, columns, machine, path)
-            except GenuiError as error:
-                window.say(clean_line(str(error)))
-            else:
-                window.say(f"wrote {shown_path(path)}: {len(columns)} samples")
-
-        def done(path: Path | None) -> None:
-            if path is not None:
-                self.pane.run_worker(write(path), group="sheet", exit_on_error=False)
+            self.run(
+                "sheet",
+                lambda: export.write_sheet(columns, machine, path),
+                lambda _: window.say(f"wrote {shown_path(path)}: {len(columns)} samples"),
+                lambda line: window.say(clean_line(line)),
+            )
 
         hint = "a .png file: all of them, each with its label"
-        usual = str(export.free_file("variations"))
-        self.pane.app.push_screen(
-            ValueScreen("Contact sheet", usual, hint, export.sheet_target), done
-        )
+        name = str(export.free_file("variations"))
+        self.pane.ask(ValueScreen("Contact sheet", name, hint, export.parse_sheet_path), start)
 
 
-# --- What a classifier says of what is shown, live --------------------------------------------
+# --- A classifier that labels the shown step, live --------------------------------------------
 
-EVERY = 0.25  # seconds between two questions: generating is not to be slowed by them
+LABEL_INTERVAL = 0.25  # least seconds between requests, so that they do not slow generation
 
 
-class Classifying(Actions):
-    """The classifier that is asked, and what it said last.
+class LabelActions(Actions):
+    """The chosen classifier and its last reply.
 
-    One question is under way at a time, and it is of where the playhead is when it is asked.
+    One request is under way at a time; the next is for the playhead's step at that moment.
     """
 
     def __init__(self, pane: TracePane) -> None:
         super().__init__(pane)
         self.classifier: ModelInfo | None = None
-        self._known: tuple[ModelInfo, ...] = ()
+        self._classifiers: tuple[ModelInfo, ...] = ()  # of every medium
         self._pending: tuple[int, int] | None = None  # the trace and step under way
         self._labelled: tuple[int, int, str] | None = None  # the trace, step and classifier
         self._requested_at = 0.0  # in monotonic seconds
         self._timer: Timer | None = None
 
     def set_classifiers(self, models: Sequence[ModelInfo]) -> None:
-        """Those there are, of every medium."""
-        self._known = tuple(models)
+        """Set the available classifiers, of every medium."""
+        self._classifiers = tuple(models)
 
-    def _fitting(self) -> list[ModelInfo]:
-        """Those that read what the pane's model makes, of its own data first."""
+    def _suitable(self) -> list[ModelInfo]:
+        """The classifiers that can read the model's output, those for its dataset first."""
         model = self.pane.controller.model
         if model is None:
             return []
         kind = KINDS.get((model.family, model.medium))
         medium = (kind and kind.classifier_medium) or model.medium
-        fitting = [known for known in self._known if known.medium == medium]
-        return sorted(fitting, key=lambda known: known.dataset != model.dataset)
+        suitable = [each for each in self._classifiers if each.medium == medium]
+        return sorted(suitable, key=lambda each: each.dataset != model.dataset)
 
     def action_labels(self) -> None:
-        """The next classifier; after the last one none."""
-        fitting, now = self._fitting(), self.classifier.ref if self.classifier else None
-        if not fitting and now is None:
-            self.pane.say(self._none_fits())
+        """Use the next classifier; after the last, none."""
+        suitable, ref = self._suitable(), self.classifier.ref if self.classifier else None
+        if not suitable and ref is None:
+            self.pane.say(self._none_text())
             return
-        refs = [known.ref for known in fitting]
-        following = refs.index(now) + 1 if now in refs else 0 if now is None else len(refs)
-        self.classifier = fitting[following] if following < len(fitting) else None
+        following = zip([None, *(each.ref for each in suitable)], [*suitable, None], strict=True)
+        self.classifier = dict(following).get(ref)
         self._labelled = None
         if self.classifier is not None:
-            self._say("classifying …")
+            self._show("classifying …")
         self.pane.set_class(self.classifier is not None, "-labelled")
-        self.pane.acted()
+        self.pane.clear_line()
         self.pane.paint()
 
-    def _none_fits(self) -> str:
+    def _none_text(self) -> str:
+        """Why there is no classifier to use."""
         model = self.pane.controller.model
         if model is None:
             return NO_MODEL
-        known = ", ".join(clean_line(m.name, 24) for m in self._known) or "none"
-        return f"no classifier fits {clean_line(model.name, 24)}; available: {known}"
+        available = ", ".join(clean_line(each.name, 24) for each in self._classifiers) or "none"
+        return f"no classifier fits {clean_line(model.name, 24)}; available: {available}"
 
     def paint(self) -> None:
-        """Ask about what is shown, unless that is known or under way."""
+        """Request the labels of the shown step, unless they are known or under way."""
         if self.classifier is None or self._pending is not None:
             return
         trace = self.pane.controller.trace
         if trace is None or not trace.started or trace.position < trace.first:
-            self._say("press space to generate something to label")
+            self._show("press space to generate something to label")
             return
-        if not trace.at_hand:
-            self._say("the worker does not have this step: press space to continue")
+        if not trace.on_worker:
+            self._show("the worker does not have this step: press space to continue")
             return
         if self._labelled == (trace.id, trace.position, self.classifier.ref):
             return
-        wait = self._requested_at + EVERY - time.monotonic()
+        wait = self._requested_at + LABEL_INTERVAL - time.monotonic()
         if wait <= 0:
             self._requested_at = time.monotonic()
             self._pending = (trace.id, trace.position)
             self.pane.session.label(trace.id, trace.position, self.classifier.ref)
         elif self._timer is None:
-            self._timer = self.pane.set_timer(wait, self._due)
+            self._timer = self.pane.set_timer(wait, self._paint_due)
 
-    def _due(self) -> None:
+    def _paint_due(self) -> None:
         self._timer = None
         self.paint()
 
-    def _say(self, line: str, labels: Sequence[tuple[str, float]] = ()) -> None:
+    def _show(self, line: str, labels: Sequence[tuple[str, float]] = ()) -> None:
         name = clean_line(self.classifier.name, 24) if self.classifier is not None else ""
         self.pane.query_one(LabelBars).show(f"{name} · {line}", labels)
 
-    def take(self, reply: TraceReply) -> None:
+    def handle(self, reply: TraceReply) -> None:
         if isinstance(reply, Failed | Lost):
             self._pending = None
         if not isinstance(reply, Labels):
@@ -572,17 +555,17 @@ class Classifying(Actions):
         if self.classifier is not None and reply.model == self.classifier.ref:
             self._labelled = (reply.trace, reply.step, reply.model)
             if reply.fault:
-                self._say(clean_line(reply.fault, 200))
+                self._show(clean_line(reply.fault, 200))
             else:
-                self._say(f"step {reply.step}", reply.labels)
+                self._show(f"step {reply.step}", reply.labels)
         self.paint()
 
 
 # --- Sound ------------------------------------------------------------------------------------
 
 
-class Listening(Actions):
-    """One sound at a time, where this machine has a player."""
+class SoundActions(Actions):
+    """Plays one sound at a time, if this machine has an audio player."""
 
     def __init__(self, pane: TracePane) -> None:
         super().__init__(pane)
@@ -592,7 +575,7 @@ class Listening(Actions):
         self.speaker.stop()
 
     def hear(self, make: Callable[[], bytes]) -> None:
-        """Play the WAV file that `make` makes on a thread."""
+        """Play the WAV file that `make` returns; it runs on a thread."""
 
         async def play() -> None:
             if line := await self.speaker.hear(make):

@@ -1,4 +1,4 @@
-"""The Canvas pane: noise becomes an image, step by step, forwards and back."""
+"""The Canvas pane: an image is denoised step by step, forwards and backwards."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -17,15 +17,15 @@ from genui.protocol import FROM_DATA, SAMPLERS, Axis, ImageFrame
 from genui.protocol.edits import inputs_at
 from genui.protocol.settings import AXIS_NAMES, format_axis, format_grid, parse_axes
 from genui.ui import keys
-from genui.ui.generate.actions import Actions, Listening
-from genui.ui.generate.pane import Inspector, PaneKind, Parts, TracePane, View
+from genui.ui.generate.actions import Actions, SoundActions
+from genui.ui.generate.pane import Inspector, PaneKind, Parts, SettingsBox, TracePane, View
 from genui.ui.settings import Line as Setting
-from genui.ui.settings import at_step, image_lines, settings_content, which
+from genui.ui.settings import at_step, image_lines, which
 from genui.ui.terminal import get_metered_driver
-from genui.ui.traces.compare import ClipHead, Part
+from genui.ui.traces.compare import ClipHead, Part, part_after
 from genui.ui.traces.image import ImageController, parse_opening
-from genui.ui.traces.trees import Trace, rises
-from genui.ui.widgets.base import Line, LineInput, SettingLines, Timeline, set_border
+from genui.ui.traces.trees import Trace, adds_noise
+from genui.ui.widgets.base import Line, LineInput, Timeline, set_border
 from genui.ui.widgets.candidates import LabelBars
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.dialogs import Field, FormScreen, ValueScreen
@@ -36,40 +36,40 @@ if TYPE_CHECKING:
 
     from genui.ui.traces.latent import LatentController
 
-# --- What the Canvas and the Walk share: the image is drawn first, then what is beside it -----
+# --- What the Canvas and the Walk share -------------------------------------------------------
 
-REST = 0.5  # seconds without a move, after which an image is drawn finer
-ROOMY = 60  # cells of a border with room for whole sentences
+SHARPEN_DELAY = 0.5  # seconds without a change until an image is drawn finer
+WIDE = 60  # cells of a border with room for whole sentences
 
 
 class TraceImageView(View):
-    """A view of images. `paint` ends with `settle`: what stands still is drawn finer."""
+    """A view of images. `paint` ends with `sharpen_later`: an image at rest is drawn finer."""
 
-    _rested: Timer | None = None
+    _sharpen_timer: Timer | None = None
 
     def sharpen(self) -> None:
-        """Draw finer what stands still."""
+        """Draw the shown images finer."""
         self.query_one(".large", ImageView).sharpen()
 
-    def settle(self) -> None:
-        """The image is drawn; finer, once nothing has moved for a while."""
-        if self._rested is not None:
-            self._rested.stop()
-        self._rested = self.set_timer(REST, self._rest_over)
+    def sharpen_later(self) -> None:
+        """Draw finer after SHARPEN_DELAY without another paint, once the terminal is free."""
+        if self._sharpen_timer is not None:
+            self._sharpen_timer.stop()
+        self._sharpen_timer = self.set_timer(SHARPEN_DELAY, self._sharpen_if_idle)
 
-    def _rest_over(self) -> None:
+    def _sharpen_if_idle(self) -> None:
         if self.animated:
             return
         driver = get_metered_driver(self.app)
         if driver is not None and driver.busy:
-            self._rested = self.set_timer(REST, self._rest_over)
+            self.sharpen_later()
         else:
             self.sharpen()
 
     def show_caption(
         self, caption: str, trace: Trace[ImageFrame] | None, *measures: tuple[str, str]
     ) -> None:
-        """The caption and, at the right, what is measured of the step, and its number."""
+        """Show the caption and, at the right, measures of the step and its number."""
         line = self.query_one(".caption", Line)
         if trace is None or trace.frame is None:
             prompt = self.pane.controller.prompt
@@ -85,8 +85,25 @@ class TraceImageView(View):
         gap = max(1, width - cell_len(caption) - end.cell_length)
         line.show(Content.assemble((caption, "bold"), " " * gap, end))
 
-    def branch_words(self, grid: str = "") -> str:
-        """`branch 2 of 3 · noise back to 8` where there are several, and what a grid varies."""
+    def show_border(self, image: ImageView, details: str, grid: str, usual: str) -> None:
+        """Show the model in the upper border, with `details` and the scale of `image` if
+        full-screen; in the lower one the branch and grid or, without both, `usual`."""
+        pane, model = self.pane, self.pane.controller.model
+        if model is None:
+            pane.set_title()
+            pane.set_subtitle()
+            return
+        name = clean_line(model.name, 16), "bold"
+        if not pane.zoomed:
+            pane.set_title(name, which(model))
+            pane.set_subtitle(self.branch_text(clean_line(grid, 30)) or usual)
+            return
+        scale = f" · {image.scale_text}" if image.scale_text else ""
+        title = Content.assemble(name, f"{at_step(model)}{details}{scale}")
+        set_border(self, title=title, subtitle=Content(self.branch_text(grid) or usual))
+
+    def branch_text(self, grid: str = "") -> str:
+        """`branch 2 of 3 · noise back to 8` if there are several; `grid` replaces the label."""
         place = self.pane.branch_place()
         if place is None:
             return grid
@@ -95,12 +112,9 @@ class TraceImageView(View):
 
 
 class ImageInspector(Inspector):
-    """Painted after the image, and only full-screen: a key is answered by the image."""
+    """Painted after the image, and only full-screen, so that the image appears first."""
 
     _due = False
-
-    def on_mount(self) -> None:
-        set_border(self.query_one(".settings"), title="Settings", subtitle="+ − change")
 
     def paint(self) -> None:
         if self.pane.zoomed and not self._due:
@@ -113,18 +127,13 @@ class ImageInspector(Inspector):
             self.paint_step()
 
     def paint_step(self) -> None:
-        """Draw what belongs to the step that is shown."""
-
-    def show_settings(self, lines: list[Setting]) -> None:
-        """The settings, one a line."""
-        content = settings_content(lines, self.pane.tuning.touched)
-        self.query_one(SettingLines).show(content)
+        """Draw the details of the shown step."""
 
 
-def show_values(
-    box: Vertical, name: str, values: list[tuple[int, float]], step: int | None, words: str
+def show_curve(
+    box: Vertical, name: str, values: list[tuple[int, float]], step: int | None, text: str
 ) -> None:
-    """A curve of what is measured of the steps, with the cursor at one and words about it."""
+    """Plot (step, value) pairs with the cursor at `step`, and `text` in the lower border."""
     curve = box.query_one(Curve)
     if step is None or len(values) < 2:
         curve.clear()
@@ -135,7 +144,7 @@ def show_values(
     steps, measured = np.array(values, np.float64).T
     curve.set_series({name: (steps.astype(np.int64), measured)})
     curve.cursor = float(step)
-    set_border(box, subtitle=words)
+    set_border(box, subtitle=text)
 
 
 def ask_grid(
@@ -146,7 +155,7 @@ def ask_grid(
     hint: str,
     parse: Callable[[list[str]], tuple[Axis, ...]],
 ) -> None:
-    """Ask what varies along either side, and draw all of it as one batch."""
+    """Ask what varies along x and y, and generate the grid as one batch."""
     if not controller.has_model():
         return
     now = [format_axis(axis) for axis in controller.opening.grid]
@@ -155,12 +164,7 @@ def ask_grid(
         Field("along x →", along_x, f"none, or e.g. {examples[0]}"),
         Field("along y ↓", along_y, f"none, or e.g. {examples[1]}"),
     )
-
-    def done(grid: tuple[Axis, ...] | None) -> None:
-        if grid is not None:
-            controller.open_grid(grid)
-
-    pane.app.push_screen(FormScreen("Grid", fields, hint, parse), done)
+    pane.ask(FormScreen("Grid", fields, hint, parse), controller.open_grid)
 
 
 # --- The view of the Canvas -------------------------------------------------------------------
@@ -171,19 +175,18 @@ LONG_TITLES: dict[Part, str] = {
     "noise": "ε the predicted noise",
 }
 TITLES: dict[Part, str] = {"x": "xₜ noisy", "denoised": "x̂₀ predicted", "noise": "ε noise"}
-WORDS: dict[Part, str] = {"denoised": "predicted", "x": "noisy", "noise": "noise"}
+NAMES: dict[Part, str] = {"denoised": "predicted", "x": "noisy", "noise": "noise"}
 PARTS: tuple[Part, ...] = ("x", "denoised", "noise")
-CYCLE: tuple[Part, ...] = ("denoised", "x", "noise")  # what `o` goes round
-SHORT = 20  # lines within which three images stand alone
-ARRANGEMENTS = (16, 8, 4, 2, 1)  # frames in a row, of those the one that shows them largest
+SHORT = 20  # lines below which three images have nothing under them
+ARRANGEMENTS = (16, 8, 4, 2, 1)  # frames in a row; the one that shows them largest is used
 CLIP_KEYS = ", . frames · ; play/pause · p all frames"
 HEAR = "canvas.hear"
 
 
 class CanvasView(TraceImageView):
-    """Caption, image and timeline; one image of the step large, or all three side by side.
+    """Caption, image and timeline: one image of the step large, or all three side by side.
 
-    Of a clip a frame is shown, which goes on by itself, or all frames side by side.
+    A clip plays by itself, a frame at a time, or all its frames are side by side.
     """
 
     def __init__(self, pane: TracePane, controller: ImageController) -> None:
@@ -206,10 +209,9 @@ class CanvasView(TraceImageView):
         yield Timeline("noise  ", "image")
 
     def fit(self, size: Size) -> None:
-        """Three images on a short terminal leave no room for what is below them."""
         self.pane.set_class(size.height < SHORT, "-short")
 
-    # --- which images are seen --------------------------------------------------------
+    # --- which images are shown -------------------------------------------------------
 
     @property
     def three(self) -> bool:
@@ -218,53 +220,53 @@ class CanvasView(TraceImageView):
 
     @property
     def spread(self) -> bool:
-        """Whether all frames of the clip lie side by side."""
+        """Whether all frames of the clip are side by side."""
         return self.pane.zoomed and self.pane.has_class("-spread") and self.frames > 1
 
     @property
     def frames(self) -> int:
-        """Frames of what is shown: one of an image, none before there is any."""
+        """The number of frames of the shown step: 1 for an image, 0 before there is a step."""
         frame = self._controller.frame
         return frame.images if frame is not None else 0
 
     @property
-    def moment(self) -> int:
-        """Which frame of a clip is shown; of an image the only one."""
+    def frame_index(self) -> int:
+        """The shown frame of a clip; 0 for an image."""
         return self.clip.at % max(1, self.frames)
 
-    def look_at(self, part: Part) -> None:
-        """Show that image large."""
+    def show_part(self, part: Part) -> None:
+        """Show that image of the step large."""
         self.part = part
         self.pane.paint()
         self.call_after_refresh(self.pane.paint)
 
     def next_layout(self) -> None:
-        """One image large, all three side by side or all frames of a clip, full-screen."""
+        """Full-screen: one image, then all three, then all frames of a clip."""
         spread = self.three and self.frames > 1
         self.pane.set_class(not (self.three or self.spread), "-three")
         self.pane.set_class(spread, "-spread")
         if not self.pane.zoomed:
             self.pane.action_zoom()
-        self.call_after_refresh(self._controller.moved)
+        self.call_after_refresh(self._controller.refresh)
 
     @property
     def animated(self) -> bool:
-        return not self.spread and self.clip.moving(self.frames)
+        return not self.spread and self.clip.is_moving(self.frames)
 
     def animate_step(self) -> bool:
         return not self.spread and self.clip.tick(self.frames)
 
-    def held(self) -> None:
-        self.clip.again()
+    def restart_animation(self) -> None:
+        self.clip.restart()
 
     # --- drawing ------------------------------------------------------------------------
 
     def paint(self) -> None:
         trace, frame = self._controller.trace, self._controller.frame
-        self.pane.set_class(trace is not None and bool(trace.request.grid), "-grid")
+        grid = trace.request.grid if trace is not None else ()
+        self.pane.set_class(bool(grid), "-grid")
         for part, image in self._images():
-            labels = [axis.values for axis in trace.request.grid] if trace is not None else []
-            image.label(*labels)
+            image.label(*(axis.values for axis in grid))
             if frame is None:
                 image.clear(self.pane.empty_text() if part == self.part else " ")
             else:
@@ -273,10 +275,9 @@ class CanvasView(TraceImageView):
         self._paint_timeline(frame)
         self._paint_caption(trace)
         self._paint_border()
-        self.settle()
+        self.sharpen_later()
 
     def paint_animated(self) -> None:
-        """The clip went on: its frame and the number of it, and nothing else."""
         frame = self._controller.frame
         if frame is not None:
             for part, image in self._images():
@@ -287,29 +288,28 @@ class CanvasView(TraceImageView):
 
     def sharpen(self) -> None:
         frame = self._controller.frame
+        finished = frame is not None and frame.sigma == 0
         for part, image in self._images():
-            if part == "denoised" or (
-                frame is not None and frame.sigma == 0
-            ):  # noise gains nothing
+            if part == "denoised" or finished:  # noise looks no better finer
                 image.sharpen()
 
     def _images(self) -> list[tuple[Part, ImageView]]:
-        """What is seen of the step."""
+        """The shown images of the step and their widgets."""
         if not self.three:
             return [(self.part, self.query_one(".large", ImageView))]
         return [(part, self.query_one(f".-{part} ImageView", ImageView)) for part in PARTS]
 
     def _show_in(self, image: ImageView, frame: ImageFrame, part: Part) -> None:
-        """The frame of the clip that is on, or all of them."""
+        """Show the current frame of the clip, or all frames."""
         if not self.spread:
-            image.show_frame(frame, part, self.moment)
+            image.show_frame(frame, part, self.frame_index)
             return
         from genui.formats.image import clip_pixels
 
-        image.show(arranged(clip_pixels(frame, part), *image.size))
+        image.show(tile_largest(clip_pixels(frame, part), *image.size))
 
     def _show_sound(self, frame: ImageFrame | None) -> None:
-        """The waveform of a step, or none."""
+        """Show the waveform of the step, if it has sound."""
         wave = self.query_one(Waveform)
         if frame is None or not frame.sound:
             wave.show(b"", 0)
@@ -320,66 +320,48 @@ class CanvasView(TraceImageView):
 
     def _paint_timeline(self, frame: ImageFrame | None) -> None:
         trace, timeline = self._controller.trace, self.query_one(Timeline)
-        rising = trace is not None and rises(trace.request, trace.position)
-        # As wide as "σ 0.043", so that the bar keeps its place.
-        start = "image" if rising else "noise  "
+        noising = trace is not None and adds_noise(trace.request, trace.position)
+        # As wide as "σ 0.043", so that the bar does not move.
+        start = "image" if noising else "noise  "
         timeline.left = f"σ {frame.sigma:<5.2g}" if frame is not None else start
-        timeline.right = "noise  " if rising else "image"
+        timeline.right = "noise  " if noising else "image"
         if self.frames > 1:
-            timeline.right = self.clip.words(self.frames)
+            timeline.right = self.clip.text(self.frames)
         timeline.follow(trace)
 
     def _paint_caption(self, trace: Trace[ImageFrame] | None) -> None:
-        """The caption in force and, at the right, which image it is and at which step."""
+        """Show the caption at this step, which image is large, and the step."""
         caption = ""
         if trace is not None:
-            varied = _varied(trace.request.grid).get("caption")
+            varied = _varied_along(trace.request.grid).get("caption")
             prompt = inputs_at(trace.request, trace.position)[0]
             caption = f"captions {varied}" if varied else f"“{prompt}”"
-        what = "step" if self.three else WORDS[self.part]
+        what = "step" if self.three else NAMES[self.part]
         self.show_caption(caption, trace, (f"{what} ", "$text-muted"))
 
-    # --- the border -----------------------------------------------------------------------
-
     def _paint_border(self) -> None:
-        pane, controller = self.pane, self._controller
-        model = controller.model
-        if model is None:
-            pane.set_title()
-            pane.set_subtitle()
-            return
-        name = clean_line(model.name, 16)
-        if not pane.zoomed:
-            settings = controller.settings
-            pane.set_title((name, "bold"), which(model))
-            short = SAMPLERS[settings.sampler].title.replace("DPM-Solver++", "dpm++")
-            usual = f"{short} · cfg {settings.guidance:g} · seed {controller.seed}"
-            pane.set_subtitle(self.branch_words(clean_line(self._grid_words(), 30)) or usual)
-            return
+        controller = self._controller
+        settings, trace = controller.settings, controller.trace
         _, image = self._images()[0]
-        titles = LONG_TITLES if self.size.width >= ROOMY else TITLES
+        titles = LONG_TITLES if self.size.width >= WIDE else TITLES
         what = "the three images" if self.three else titles[self.part]
         if self.spread:
             what = f"{titles[self.part]}, all {self.frames} frames"
-        scale = f" · {image.scale_text}" if image.scale_text else ""
-        title = Content.assemble((name, "bold"), f"{at_step(model)} · {what}{scale}")
-        below = self.branch_words(self._grid_words())
-        if not below and self.frames > 1:
-            below = CLIP_KEYS
-        set_border(self, title=title, subtitle=Content(below))
-
-    def _grid_words(self) -> str:
-        """What varies along the sides; with the values where the image has no room for them."""
-        trace = self._controller.trace
-        if trace is None or not trace.request.grid:
-            return ""
-        _, image = self._images()[0]
-        labelled = self.pane.zoomed and not image.labelled
-        return format_grid(trace.request.grid, with_values=labelled)
+        grid = ""
+        if trace is not None and trace.request.grid:
+            # With the values if the image has no room for them.
+            labelled = self.pane.zoomed and not image.labelled
+            grid = format_grid(trace.request.grid, with_values=labelled)
+        if self.pane.zoomed:
+            usual = CLIP_KEYS if self.frames > 1 else ""
+        else:
+            sampler = SAMPLERS[settings.sampler].title.replace("DPM-Solver++", "dpm++")
+            usual = f"{sampler} · cfg {settings.guidance:g} · seed {controller.seed}"
+        self.show_border(image, f" · {what}", grid, usual)
 
 
-def arranged(clip: "np.ndarray", cols: int, rows: int) -> "np.ndarray":
-    """Frames uint8 [T, H, W, 3] side by side as they are largest in `cols` × `rows` cells."""
+def tile_largest(clip: "np.ndarray", cols: int, rows: int) -> "np.ndarray":
+    """Tile frames uint8 [T, H, W, 3] so that they are largest in `cols` × `rows` cells."""
     from genui.formats.image import tile_clip
     from genui.render.image import fit
 
@@ -390,14 +372,14 @@ def arranged(clip: "np.ndarray", cols: int, rows: int) -> "np.ndarray":
     return max((tile_clip(clip, across) for across in ARRANGEMENTS), key=size)
 
 
-def _varied(grid: Sequence[Axis]) -> dict[str, str]:
-    """Where the settings that vary along a grid do."""
+def _varied_along(grid: Sequence[Axis]) -> dict[str, str]:
+    """For each setting that varies in a grid, `along x →` or `along y ↓`."""
     return {axis.name: along for axis, along in zip(grid, ("along x →", "along y ↓"), strict=False)}
 
 
-# --- Beside the large image: the two others, the noise schedule and the settings ------------
+# --- Beside the large image: the two others, the noise schedule and the settings --------------
 
-NARROW = 38  # cells of a border that holds only few words
+NARROW = 38  # cells of a border with room for few words
 
 
 class CanvasInspector(ImageInspector):
@@ -415,8 +397,7 @@ class CanvasInspector(ImageInspector):
                     yield ImageView()
         with Vertical(classes="box schedule"):
             yield Curve("The noise level of each step shows here", legend=False, log_y=True)
-        with Vertical(classes="box settings"):
-            yield SettingLines(classes="settings-lines")
+        yield SettingsBox(self.pane)
 
     def on_mount(self) -> None:
         set_border(self.query_one(".schedule"), title="Noise schedule")
@@ -425,48 +406,48 @@ class CanvasInspector(ImageInspector):
         if not self._view.three:
             self.show_others(self._controller.frame)
         self._show_schedule(self._controller.trace)
-        self.show_settings(self._setting_lines())
+        self.query_one(SettingsBox).show(self._setting_lines())
 
     def show_others(self, frame: ImageFrame | None) -> None:
-        """The images of the step that are not the large one; of a clip those of a moment."""
+        """Show the images of the step that are not the large one, at the same frame of a clip."""
         others: list[Part] = [part for part in PARTS if part != self._view.part]
         for box, part in zip(self.query(".other"), others, strict=True):
             image = box.query_one(ImageView)
             if frame is None:
                 image.clear(" ")
             else:
-                image.show_frame(frame, part, self._view.moment)
-            scale = image.scale_text  # without the size, which the large image tells
+                image.show_frame(frame, part, self._view.frame_index)
+            scale = image.scale_text  # without the size, which is in the border of the large image
             scale = scale[scale.index("at") :] if scale else ""
             set_border(box, title=TITLES[part], subtitle=scale)
 
     def _show_schedule(self, trace: Trace[ImageFrame] | None) -> None:
-        """σ of every step there is a frame of: as this branch has it, edits and all."""
+        """Plot σ of every computed step of this branch, with its edits."""
         box = self.query_one(".schedule", Vertical)
         frame = trace.frame if trace is not None else None
-        words, step = "", None
+        text, step = "", None
         if frame is not None:
             step = frame.step
-            roomy = frame.sigma > 0 and box.size.width >= NARROW
-            log = f" · log₁₀ {math.log10(frame.sigma):.2f}" if roomy else ""
-            words = f"σ {frame.sigma:.3g}{log} at step {step}"
+            wide = frame.sigma > 0 and box.size.width >= NARROW
+            log = f" · log₁₀ {math.log10(frame.sigma):.2f}" if wide else ""
+            text = f"σ {frame.sigma:.3g}{log} at step {step}"
         frames = trace.frames if trace is not None else []
-        show_values(box, "σ", [(f.step, f.sigma) for f in frames if f.sigma > 0], step, words)
+        show_curve(box, "σ", [(f.step, f.sigma) for f in frames if f.sigma > 0], step, text)
 
     def _setting_lines(self) -> list[Setting]:
-        """The settings; η where the sampler has it, autoguidance where the model has a guide,
-        and what the trace begins from."""
+        """The settings that apply: η depends on the sampler, autoguidance on the model. Last, what
+        the trace starts from."""
         controller = self._controller
         opening, settings = controller.opening, controller.settings
-        varied = _varied(opening.grid)
-        has = {
+        varied = _varied_along(opening.grid)
+        applies = {
             "eta": SAMPLERS[settings.sampler].noise == "eta" or "eta" in varied,
             "autoguidance": controller.model is not None and controller.model.guided,
         }
         lines = [
             line._replace(value=varied.get(line.label, line.value))
             for line in image_lines(settings, controller.seed, controller.prompt)
-            if has.get(line.name, True)
+            if applies.get(line.name, True)
         ]
         if opening.forward:
             lines.append(Setting("u", "adds noise", f"to {opening.title}"))
@@ -481,17 +462,18 @@ class CanvasInspector(ImageInspector):
 
 
 class CanvasActions(Actions):
-    """What a trace begins from, how it is edited midway, and what is looked at."""
+    """What a trace starts from, edits midway, and what is shown."""
 
     def __init__(self, pane: TracePane, controller: ImageController, view: CanvasView) -> None:
         super().__init__(pane)
         self._controller = controller
         self._view = view
+        self.action_layout = view.next_layout
 
-    # --- beginning ----------------------------------------------------------------------
+    # --- starting -----------------------------------------------------------------------
 
     def action_image(self) -> None:
-        """Ask for an image to begin from, and how much noise to add to it."""
+        """Ask for an image to start from, and a strength."""
         controller = self._controller
         if not controller.has_model():
             return
@@ -506,59 +488,51 @@ class CanvasActions(Actions):
             "most of the image, 0.8 little. The nearest training image is the one whose name is "
             "most like the caption. Type noise to start from pure noise again."
         )
-
-        def done(opening: object) -> None:
-            if opening is not None:
-                controller.open(opening)  # type: ignore[arg-type]
-
-        self.pane.app.push_screen(FormScreen("From an image", fields, hint, parse_opening), done)
+        self.pane.ask(FormScreen("From an image", fields, hint, parse_opening), controller.open)
 
     def action_forward_process(self) -> None:
-        """The forward process, of the finished image or a training image; and back."""
+        """Run the forward process from the finished image or a training image, or end it."""
         if self._controller.has_model():
-            self._view.look_at(self._controller.toggle_forward())
+            self._view.show_part(self._controller.toggle_forward())
 
     def action_grid(self) -> None:
-        """Ask what varies along either side, and draw all of it as one batch."""
-        ask_grid(
-            self.pane,
-            self._controller,
-            usual=("seed 1..4", "guidance 1, 2, 4, 8"),
-            examples=("seed 1..4", "guidance 1, 2, 4, 8"),
-            hint=f"{', '.join(AXIS_NAMES)}, and its values: seed 1..4, "
+        """Ask what varies along x and y, and generate the grid as one batch."""
+        usual = "seed 1..4", "guidance 1, 2, 4, 8"
+        hint = (
+            f"{', '.join(AXIS_NAMES)}, and its values: seed 1..4, "
             "sampler heun, ddim, caption red heart; blue star. "
-            "Up to 16 a side and 64 in all; none on both sides ends the grid.",
-            parse=lambda lines: parse_axes(*lines),
+            "Up to 16 a side and 64 in all; none on both sides ends the grid."
         )
+        ask_grid(self.pane, self._controller, usual, usual, hint, lambda lines: parse_axes(*lines))
 
     # --- edits --------------------------------------------------------------------------
 
     def action_recaption(self) -> None:
         """Ask for another caption from this step on."""
         controller = self._controller
-        trace = controller.needed()
+        trace = controller.ensure_trace()
         if trace is None:
             return
         if controller.varies("caption"):
             self.pane.say("the caption varies along this grid: w changes it")
             return
-        step, ends = trace.position, trace.position == 0 or trace.finished
+        step, restarts = trace.position, trace.position == 0 or trace.finished
 
-        def done(caption: str | None) -> None:
-            if caption is None or controller.trace is not trace:
+        def use(caption: str) -> None:
+            if controller.trace is not trace:
                 return
-            self.pane.acted()
-            if ends:
+            self.pane.clear_line()
+            if restarts:
                 controller.prompt = caption
                 controller.start_over(play=True)
             else:
                 controller.recaption(trace, caption, step)
 
-        title = "Caption from the start" if ends else f"Caption from step {step} on"
+        title = "Caption from the start" if restarts else f"Caption from step {step} on"
         hint = (
-            "the steps before keep the earlier caption" if not ends else "starts again from noise"
+            "starts again from noise" if restarts else "the steps before keep the earlier caption"
         )
-        self.pane.app.push_screen(ValueScreen(title, controller.prompt, hint, str.strip), done)
+        self.pane.ask(ValueScreen(title, controller.prompt, hint, str.strip), use)
 
     def action_add_noise(self) -> None:
         """Ask how far to go back, and denoise again from there."""
@@ -567,7 +541,7 @@ class CanvasActions(Actions):
             self._ask_back(trace, "Add noise", b"")
 
     def action_mask(self) -> None:
-        """Paint what may change on the predicted image, then ask how far to go back."""
+        """Paint a mask on the predicted image, then ask how far to go back."""
         trace = self._controller.noisable()
         frame = trace.frame if trace is not None else None
         if trace is None or frame is None:
@@ -584,61 +558,55 @@ class CanvasActions(Actions):
             self.pane.say(f"painting a mask needs {needed} cells: make the terminal larger")
             return
 
-        def done(mask: bytes | None) -> None:
-            if mask is not None and self._controller.trace is trace:
+        def use(mask: bytes) -> None:
+            if self._controller.trace is trace:
                 self._ask_back(trace, "Draw the masked part again", mask)
 
         trace.pause()
-        self.pane.app.push_screen(
-            MaskScreen(clip_pixels(frame, "denoised")[self._view.moment]), done
-        )
+        pixels = clip_pixels(frame, "denoised")[self._view.frame_index]
+        self.pane.ask(MaskScreen(pixels), use)
 
     def _ask_back(self, trace: Trace[ImageFrame], title: str, mask: bytes) -> None:
-        """Ask for the step whose noise comes back, and fork with it."""
+        """Ask up to the level of which step noise is added, and fork."""
         step, back = trace.position, self._controller.noise_steps(trace)
 
-        def done(to: int | None) -> None:
-            if to is not None:
-                self._controller.add_noise(trace, step, to, mask)
+        def use(to: int) -> None:
+            self._controller.add_noise(trace, step, to, mask)
 
-        window = ValueScreen(title, str(back.usual), back.hint, back.parse)
-        self.pane.app.push_screen(window, done)
+        self.pane.ask(ValueScreen(title, str(back.usual), back.hint, back.parse), use)
 
-    # --- looking ------------------------------------------------------------------------
+    # --- what is shown ------------------------------------------------------------------
 
     def action_swap(self) -> None:
-        """The predicted, the noisy image or the noise, large."""
+        """Show the next image of the step large: predicted, noisy or the noise."""
         self.pane.remove_class("-three")
-        self._view.look_at(CYCLE[(CYCLE.index(self._view.part) + 1) % len(CYCLE)])
-
-    def action_layout(self) -> None:
-        """One image large, all three side by side or all frames of a clip, full-screen."""
-        self._view.next_layout()
+        self._view.show_part(part_after(self._view.part))
 
     def action_frame(self, by: int) -> None:
-        """Hold the clip at the frame after, or before."""
+        """Pause the clip at the frame after, or before."""
         if self._is_clip():
             self._view.clip.step(by, self._view.frames)
-            self._controller.moved()
+            self._controller.refresh()
 
     def action_roll(self) -> None:
-        """Hold the clip, or let it go on."""
+        """Pause the clip, or play it."""
         if self._is_clip():
-            self._view.clip.hold(self._view.clip.moving(self._view.frames))
-            self._controller.moved()
+            self._view.clip.toggle(self._view.frames)
+            self._controller.refresh()
 
     def _is_clip(self) -> bool:
+        """Whether a clip is shown; else says why not."""
         if self._view.frames > 1:
             return True
         self.pane.say("an image has no frames: models of video generate clips")
         return False
 
 
-class Sound(Listening):
-    """The sound of a step is that of the predicted spectrogram, whichever image is shown."""
+class CanvasSound(SoundActions):
+    """Plays the sound of the predicted spectrogram, whichever image is shown."""
 
     def action_hear(self) -> None:
-        """Hear this step, or be silent."""
+        """Play the sound of this step, or stop it."""
         if self.speaker.playing:
             self.speaker.stop()
             return
@@ -646,14 +614,13 @@ class Sound(Listening):
         if frame is None or not frame.sound:
             self.pane.say("there is no sound: models of audio, such as voice, generate it")
             return
-        sound, rate = frame.sound, frame.rate
 
         def wav() -> bytes:
             import numpy as np
 
             from genui.formats.audio import encode_wav
 
-            return encode_wav(np.frombuffer(sound, "<i2"), rate, "")
+            return encode_wav(np.frombuffer(frame.sound, "<i2"), frame.rate, "")
 
         self.hear(wav)
 
@@ -662,7 +629,7 @@ def _build(pane: TracePane) -> Parts:
     controller = ImageController(pane.session, pane)
     view = CanvasView(pane, controller)
     inspector = CanvasInspector(pane, controller, view)
-    actions = CanvasActions(pane, controller, view), Sound(pane)
+    actions = CanvasActions(pane, controller, view), CanvasSound(pane)
     return Parts(controller, view, inspector, actions)
 
 

@@ -1,11 +1,11 @@
-"""The pane of generated traces: it has a controller, a view of the step shown, an inspector and
-the actions of its keys. What is particular to a medium is in the parts that a PaneKind names.
+"""The pane of generated traces: a controller, a view of the shown step, an inspector and the
+actions of its keys. A PaneKind builds the parts that depend on the medium.
 """
 
 import time
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -18,15 +18,16 @@ from genui.base.text import clean_line
 from genui.ui import keys, messages
 from genui.ui.generate.actions import (
     Actions,
-    Branches,
-    Classifying,
-    Files,
-    Nearest,
-    Tuning,
-    Variations,
+    BranchActions,
+    FileActions,
+    LabelActions,
+    NearestActions,
+    SettingActions,
+    VariationActions,
 )
 from genui.ui.keys import PaneName
 from genui.ui.session import Session
+from genui.ui.settings import Line, settings_content
 from genui.ui.terminal import may_animate
 from genui.ui.traces.compare import Part
 from genui.ui.traces.controller import TraceController
@@ -34,17 +35,22 @@ from genui.ui.traces.trees import Trace
 from genui.ui.widgets.base import (
     LineInput,
     Pane,
+    SettingLines,
     Timeline,
     bind_actions,
     escape_newlines,
+    set_border,
     unescape_newlines,
 )
+from genui.ui.widgets.dialogs import Window
+
+T = TypeVar("T")
 
 
 class View(Vertical):
-    """What a trace is seen in: the main part of a pane."""
+    """The main part of a pane, which shows the trace."""
 
-    part: Part = "x"  # which image of a step is shown
+    part: Part = "x"  # the image of a step that is shown
 
     def __init__(self, pane: "TracePane", classes: str = "main") -> None:
         super().__init__(classes=classes)
@@ -52,29 +58,29 @@ class View(Vertical):
 
     @abstractmethod
     def paint(self) -> None:
-        """Draw the step that is shown, and the border of the pane."""
+        """Draw the shown step and the border of the pane."""
 
     def fit(self, size: Size) -> None:
-        """The pane has another size."""
+        """Adapt to a new size of the pane."""
 
     @property
     def animated(self) -> bool:
-        """Whether what is shown of a step moves by itself, as a clip does."""
+        """Whether the shown step moves by itself, as a clip does."""
         return False
 
     def animate_step(self) -> bool:
-        """Move that on by a tick's time. Returns whether it moved."""
+        """Advance the animation by one tick. Returns whether anything moved."""
         return False
 
     def paint_animated(self) -> None:
-        """Draw what such a move has changed."""
+        """Draw only what the animation changed."""
 
-    def held(self) -> None:
-        """The user or the worker moved something."""
+    def restart_animation(self) -> None:
+        """Play the animation again after a key or a reply of the worker."""
 
 
 class Inspector(Vertical):
-    """What is beside the view, mostly while the pane fills the screen."""
+    """Details beside the view; most of them only while the pane fills the screen."""
 
     def __init__(self, pane: "TracePane", classes: str = "inspector") -> None:
         super().__init__(classes=classes)
@@ -82,11 +88,29 @@ class Inspector(Vertical):
 
     @abstractmethod
     def paint(self) -> None:
-        """Draw what belongs to the step that is shown."""
+        """Draw the details of the shown step."""
+
+
+class SettingsBox(Vertical):
+    """The settings, one a line; the one that + and − change is marked."""
+
+    def __init__(self, pane: "TracePane") -> None:
+        super().__init__(classes="box settings")
+        self._pane = pane
+
+    def compose(self) -> ComposeResult:
+        yield SettingLines(classes="settings-lines")
+
+    def on_mount(self) -> None:
+        set_border(self, title="Settings", subtitle="+ − change")
+
+    def show(self, lines: list[Line]) -> None:
+        """Show these lines."""
+        self.query_one(SettingLines).show(settings_content(lines, self._pane.tuning.setting))
 
 
 class Parts(NamedTuple):
-    """What a pane has of a medium."""
+    """The parts of a pane that depend on the medium."""
 
     controller: TraceController[Any, Any]
     view: View
@@ -95,20 +119,20 @@ class Parts(NamedTuple):
 
 
 class PaneKind(NamedTuple):
-    """A pane as a medium needs it."""
+    """What differs from pane to pane."""
 
     pane: PaneName
     heading: str
     classes: str  # of the pane's widget, for the style sheet
     build: Callable[["TracePane"], Parts]
-    touched: str  # the setting that + and - change at first
-    paints_a_second: float = 10
+    setting: str  # what + and − change until another setting is chosen
+    fps: float = 10  # most repaints a second
     catch_up: float = 4.0  # seconds within which the playhead reaches the newest frame
-    compares: bool = True  # whether two of its traces can be seen side by side
+    compares: bool = True  # whether two of its traces can be shown side by side
 
 
 class TracePane(Pane):
-    """The pane of one kind. Its actions are the controller's and those of its groups of keys."""
+    """A pane of one kind. Its actions are those of the controller and of the groups of keys."""
 
     def __init__(self, kind: PaneKind, session: Session) -> None:
         super().__init__(id=kind.pane, classes=kind.classes)
@@ -117,17 +141,17 @@ class TracePane(Pane):
         self.heading = kind.heading
         self.session = session
         self._bindings = BindingsMap(keys.bindings(kind.pane))
-        self._stale = False  # something new is to be painted
-        self._painted_at = 0.0  # when it last was, in monotonic seconds
+        self._stale = False  # whether something new is to be painted
+        self._painted_at = 0.0  # the last time, in monotonic seconds
         self._clock: Timer | None = None
-        self.tuning = Tuning(self, kind.touched)
-        self.files = Files(self)
-        self.branches = Branches(self)
-        self.classifying = Classifying(self)
+        self.tuning = SettingActions(self, kind.setting)
+        self.files = FileActions(self)
+        self.branches = BranchActions(self)
+        self.labels = LabelActions(self)
         self.controller, self.view, self.inspector, actions = kind.build(self)
         self.actions: tuple[Actions, ...] = (
-            *(self.tuning, self.files, self.branches, self.classifying),
-            *(Nearest(self), Variations(self), *actions),
+            *(self.tuning, self.files, self.branches, self.labels),
+            *(NearestActions(self), VariationActions(self), *actions),
         )
         controller = self.controller
         self.action_play, self.action_step = controller.play, controller.step
@@ -153,7 +177,7 @@ class TracePane(Pane):
         """Draw the trace as it is now."""
         self.view.paint()
         self.inspector.paint()
-        self.classifying.paint()
+        self.labels.paint()
 
     @property
     def medium(self) -> str:
@@ -161,50 +185,51 @@ class TracePane(Pane):
 
     @property
     def trace(self) -> Trace[Any] | None:
-        """The trace that is shown."""
+        """The shown trace."""
         return self.controller.trace
 
-    # --- what the controller tells --------------------------------------------------------
+    # --- as the controller's listener -----------------------------------------------------
 
-    def moved(self) -> None:
-        """The user or the worker moved something: show it at once."""
-        self.view.held()
+    def repaint(self) -> None:
+        self.view.restart_animation()
         self._stale = False
         self._painted_at = time.monotonic()
         self.paint()
-        self._run_clock()
+        self._start_clock()
 
-    def frames_came(self) -> None:
-        """There are new frames: show them with the next tick."""
+    def repaint_soon(self) -> None:
         self._stale = True
-        self._run_clock()
+        self._start_clock()
 
-    def acted(self) -> None:
-        """The user did something real: what was said before has been read."""
+    def clear_line(self) -> None:
         self.post_message(messages.Acted())
 
     def say(self, line: str, kind: Literal["error", "note"] = "note") -> None:
-        """One line for the user."""
         self.post_message(messages.Say(line, kind))
 
     @on(messages.Reply)
-    def _reply_came(self, event: messages.Reply) -> None:
+    def _handle_reply(self, event: messages.Reply) -> None:
         for group in self.actions:
-            group.take(event.reply)
-        self.controller.take(event.reply)
+            group.handle(event.reply)
+        self.controller.handle(event.reply)
 
     # --- the clock ------------------------------------------------------------------------
 
-    def _run_clock(self) -> None:
+    def _start_clock(self) -> None:
         if self._clock is None:
-            self._clock = self.set_interval(1 / self.kind.paints_a_second, self._tick)
+            self._clock = self.set_interval(1 / self.kind.fps, self._tick)
+
+    def _stop_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.stop()
+            self._clock = None
 
     def _tick(self) -> None:
         trace = self.controller.trace
         if trace is None:
-            self._rest()
+            self._stop_clock()
             return
-        if trace.tick(self.kind.catch_up, self.kind.paints_a_second) or trace.loading:
+        if trace.tick(self.kind.catch_up, self.kind.fps) or trace.loading:
             self._stale = True
         animated = self.view.animate_step()
         if (self._stale or animated) and may_animate(self.app, self._painted_at):
@@ -216,32 +241,36 @@ class TracePane(Pane):
                 self.view.paint_animated()
         moving = trace.playing or trace.computing or trace.loading or self.view.animated
         if not (moving or self._stale):
-            self._rest()
+            self._stop_clock()
 
-    def _rest(self) -> None:
-        if self._clock is not None:
-            self._clock.stop()
-            self._clock = None
-
-    # --- keys and clicks ------------------------------------------------------------------
+    # --- keys, clicks and dialogs ---------------------------------------------------------
 
     def on_key(self, event: events.Key) -> None:
         for group in self.actions:
-            group.key_pressed(event.key)
+            group.handle_key(event.key)
+
+    def ask(self, window: Window[T | None], use: Callable[[T], object]) -> None:
+        """Open a dialog, and call `use` with its result unless it is cancelled."""
+
+        def done(result: T | None) -> None:
+            if result is not None:
+                use(result)
+
+        self.app.push_screen(window, done)
 
     def action_edit(self) -> None:
-        """Type another prompt."""
+        """Edit the prompt."""
         line = self.query_one(LineInput)
         line.value = escape_newlines(self.controller.prompt)
         self.add_class("-editing")
         self.screen.set_focus(line)
 
     @on(LineInput.Submitted)
-    def _prompt_typed(self, event: LineInput.Submitted) -> None:
+    def _use_prompt(self, event: LineInput.Submitted) -> None:
         event.stop()
         self.controller.prompt = unescape_newlines(event.value)
         self._leave_input()
-        self.acted()
+        self.clear_line()
         self.controller.start_over(play=True)
 
     @on(LineInput.Cancelled)
@@ -250,22 +279,23 @@ class TracePane(Pane):
         self.screen.set_focus(self)
 
     @on(Timeline.Clicked)
-    def _timeline_clicked(self, event: Timeline.Clicked) -> None:
+    def _seek_clicked(self, event: Timeline.Clicked) -> None:
         self.controller.seek(event.step)
 
-    # --- what the view says where there is no frame ---------------------------------------
+    # --- texts for the view ---------------------------------------------------------------
 
     def empty_text(self) -> str:
-        """What the empty view says."""
+        """What the view shows while there is no frame."""
         controller = self.controller
         if controller.model is None:
             return "Choose a model in Models and press Enter"
         if controller.trace is not None and controller.trace.loading:
-            return f"loading {clean_line(controller.model.name)} … {controller.waited:.0f} s"
+            return f"loading {clean_line(controller.model.name)} … {controller.waited_s:.0f} s"
         return "Press space to start"
 
     def branch_place(self) -> tuple[int, int, str] | None:
-        """Which branch is shown, of how many, and its label; None where there is but one."""
+        """The shown branch's number from 1, the number of branches and its label; None if there
+        is only one branch."""
         tree = self.controller.tree
         if tree.shown is None or len(tree.branches) < 2:
             return None

@@ -1,4 +1,4 @@
-"""The Roll pane: four voices written note by note, with the odds of each note beside them."""
+"""The Roll pane: a model writes four voices note by note, with the odds of each note."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from genui.base.text import clean_line
 from genui.formats import score
 from genui.protocol import TextSettings, chorale
 from genui.protocol.registry import KINDS
-from genui.ui.generate.actions import Listening
+from genui.ui.generate.actions import SoundActions
 from genui.ui.generate.pane import PaneKind, Parts, TracePane
 from genui.ui.generate.text import (
     AttentionActions,
@@ -18,7 +18,6 @@ from genui.ui.generate.text import (
     TextController,
     TextInspector,
     TextView,
-    mean_surprisal,
 )
 from genui.ui.traces.controller import Opening
 from genui.ui.widgets.dialogs import ValueScreen
@@ -26,7 +25,7 @@ from genui.ui.widgets.roll import Roll
 
 
 class RollView(TextView):
-    """A piano roll in place of prose; all else is as in the Text pane, a note a token."""
+    """A piano roll in place of the text; a note is a token."""
 
     placeholder = "a key, a metre, upbeat: G minor, 3/4, upbeat"
     colours = (
@@ -51,12 +50,12 @@ class RollView(TextView):
             caption.update(clean_line(self.controller.prompt))
             roll.clear(self.pane.empty_text())
             return
-        frames = trace.frames if self.held_at_cursor else trace.frames[: trace.position]
+        frames = trace.frames if self.has_cursor else trace.frames[: trace.position]
         if roll.show_frames(trace.request.init, trace.model_prompt, frames, trace.position):
             caption.update(self._caption(roll))
 
     def _caption(self, roll: Roll) -> str:
-        """What the piece is, and what of it is given."""
+        """The key and metre of the piece, and the voices that are given."""
         given = ""
         if self.controller.opening.init is not None and roll.grid is not None:
             voices = [chorale.VOICES[voice] for voice in sorted(roll.grid.leads)]
@@ -74,8 +73,11 @@ class RollView(TextView):
 
     @property
     def bits_per_token(self) -> float:
+        """The mean surprisal of the notes that the model chose; 0 without any."""
         trace = self.controller.trace
-        return mean_surprisal(trace.frames[: trace.position] if trace is not None else [])
+        frames = trace.frames[: trace.position] if trace is not None else []
+        chosen = [frame.surprisal for frame in frames if not frame.forced]
+        return sum(chosen) / len(chosen) if chosen else 0.0
 
     @property
     def shows_legend(self) -> bool:
@@ -83,15 +85,15 @@ class RollView(TextView):
 
 
 class RollActions(TextActions):
-    """Notes of one's own in place of words."""
+    """As in the Text pane, but notes are inserted."""
 
-    inserts = (
+    insert_dialog = (
         "Insert notes",
         "one a step, in order: C4 or F#3, - holds the note before, rest is silence",
     )
 
     def parse_insertion(self, text: str) -> str:
-        """What was typed to insert. Raises MisuseError where it is no notes."""
+        """The notes to insert, as typed. Raises MisuseError if they are not notes."""
         for word in text.split():
             chorale.parse_token(word)
         if not text.split():
@@ -99,8 +101,8 @@ class RollActions(TextActions):
         return text
 
 
-class Music(Listening):
-    """A melody to harmonise, and hearing what is written."""
+class MusicActions(SoundActions):
+    """Harmonises a melody, and plays the piece."""
 
     def __init__(self, pane: TracePane, controller: TextController) -> None:
         super().__init__(pane)
@@ -113,19 +115,18 @@ class Music(Listening):
         hint = "a MIDI file, whose highest part is harmonised; empty for no melody"
         given = self._controller.opening.init
         path = given if isinstance(given, str) and not given.startswith(score.GIVEN) else ""
-        self.pane.app.push_screen(ValueScreen("Melody", path, hint, _file), self.use_melody)
+        self.pane.ask(ValueScreen("Melody", path, hint, _parse_path), self.use_melody)
 
-    def use_melody(self, path: str | None) -> None:
-        """Harmonise the melody of that file; "" for none, None to change nothing."""
-        if path is not None:
-            controller = self._controller
-            controller.opening = Opening(path or None)
-            self.pane.acted()
-            seed = controller.new_label()
-            controller.begin(f"harmonising {clean_line(Path(path).name, 30)}" if path else seed)
+    def use_melody(self, path: str) -> None:
+        """Harmonise the melody of that file; "" for no melody."""
+        controller = self._controller
+        controller.opening = Opening(path or None)
+        self.pane.clear_line()
+        seed = controller.new_label()
+        controller.begin(f"harmonising {clean_line(Path(path).name, 30)}" if path else seed)
 
     def action_listen(self) -> None:
-        """Hear what is written up to the playhead, or be silent."""
+        """Play the piece up to the playhead, or stop it."""
         if self.speaker.playing:
             self.speaker.stop()
             return
@@ -133,11 +134,8 @@ class Music(Listening):
         if trace is None or not trace.position:
             self.pane.say("no note is written yet: press space first")
             return
-        init, prompt, frames = (
-            trace.request.init,
-            trace.model_prompt,
-            trace.frames[: trace.position],
-        )
+        init, prompt = trace.request.init, trace.model_prompt
+        frames = trace.frames[: trace.position]
 
         def wav() -> bytes:
             from genui.formats import midi
@@ -147,8 +145,8 @@ class Music(Listening):
         self.hear(wav)
 
 
-def _file(text: str) -> str:
-    """The path of a file that is there, or nothing. Raises MisuseError."""
+def _parse_path(text: str) -> str:
+    """The absolute path of a file, or "". Raises MisuseError if there is no such file."""
     if not text.strip():
         return ""
     path = Path(text.strip()).expanduser().absolute()
@@ -163,10 +161,8 @@ def _build(pane: TracePane) -> Parts:
     controller = TextController(pane.session, pane, usual, first=1, steps="tokens")
     attention = AttentionActions(pane, controller)
     view = RollView(pane, controller, attention)
-    actions = attention, RollActions(pane, controller, view), Music(pane, controller)
+    actions = attention, RollActions(pane, controller, view), MusicActions(pane, controller)
     return Parts(controller, view, TextInspector(pane, controller, view, "grammar"), actions)
 
 
-ROLL = PaneKind(
-    "roll", "Roll", "text-pane roll-pane", _build, "temperature", paints_a_second=15, catch_up=0.2
-)
+ROLL = PaneKind("roll", "Roll", "text-pane roll-pane", _build, "temperature", fps=15, catch_up=0.2)

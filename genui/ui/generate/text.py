@@ -1,7 +1,7 @@
 """The Text pane: a model writes token by token, with the odds of each token beside the text."""
 
 import time
-from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 from rich.cells import cell_len
@@ -9,7 +9,6 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.geometry import Size
 from textual.widget import Widget
-from textual.widgets import Static
 
 from genui.base import numbers
 from genui.base.errors import MisuseError
@@ -19,8 +18,8 @@ from genui.protocol import Attention, Failed, TextFrame, TextSettings, WriteText
 from genui.protocol.edits import inputs_at
 from genui.protocol.registry import KINDS
 from genui.ui.generate.actions import Actions
-from genui.ui.generate.pane import Inspector, PaneKind, Parts, TracePane, View
-from genui.ui.settings import settings_content, token_lines, which
+from genui.ui.generate.pane import Inspector, PaneKind, Parts, SettingsBox, TracePane, View
+from genui.ui.settings import token_lines, which
 from genui.ui.traces.controller import TraceController
 from genui.ui.traces.trees import Lost, Trace, TraceReply
 from genui.ui.widgets.base import LineInput, set_border, unescape_newlines
@@ -37,8 +36,8 @@ from genui.ui.widgets.prose import CodeProse
 
 TextController = TraceController[TextFrame, TextSettings]
 
-LABEL_CELLS = 16  # of a branch's label
-MARGIN = 6  # cells of a border that stay free of text
+LABEL_CELLS = 16  # of a token or text in a branch's label
+MARGIN = 6  # cells of a border without text
 LEGEND = (
     ("expected ", "$success"),
     ("unsure ", "$warning"),
@@ -47,87 +46,86 @@ LEGEND = (
 )
 
 
-# --- What the token at the cursor looked at: asked for, and walked head by head ---------------
+# --- The attention of the token at the cursor, head by head -----------------------------------
 
 
 class AttentionActions(Actions):
-    """The attention of the token at the playhead, which takes the place of its odds.
+    """The attention of the token at the playhead, shown in place of its odds.
 
-    One question is under way at a time: a cursor that is moved on quickly is asked for
-    where it comes to rest.
+    One request is under way at a time; the next is for the playhead's position at that moment.
     """
 
     def __init__(self, pane: TracePane, controller: TextController) -> None:
         super().__init__(pane)
         self._controller = controller
-        self._on = False
-        self.head = 0  # 0 is the average, then head by head
-        self._heads: Heads | None = None  # the last answer
+        self._wanted = False  # whether `a` turned it on
+        self.head = 0  # 0 is the average, then come the heads
+        self._heads: Heads | None = None  # the last reply
         self._pending: tuple[int, int] | None = None  # the trace and step under way
 
     @property
-    def on(self) -> bool:
-        """Whether it is shown: full-screen only."""
-        return self._on and self.pane.zoomed
+    def is_shown(self) -> bool:
+        """Whether it is shown, full-screen only."""
+        return self._wanted and self.pane.zoomed
 
     @property
     def heads(self) -> Heads | None:
-        """The attention of the token at the cursor, where it is shown and known."""
+        """The attention of the token at the cursor; None if it is not shown or not known yet."""
         trace, heads = self._controller.trace, self._heads
-        if trace is None or heads is None or not self.on:
+        if trace is None or heads is None or not self.is_shown:
             return None
         attention = heads.attention
         return heads if (attention.trace, attention.step) == (trace.id, trace.position) else None
 
     def action_attention(self) -> None:
-        """What the token at the cursor looked at, or back to the odds."""
-        trace = self._controller.needed()
+        """Show the attention of the token at the cursor, or the odds again."""
+        trace = self._controller.ensure_trace()
         if trace is None:
             return
-        self._on = not self.on
-        if self._on:
+        self._wanted = not self.is_shown
+        if self._wanted:
             trace.pause()
             if not self.pane.zoomed:
                 self.pane.action_zoom()
-        self._controller.moved()
+        self._controller.refresh()
 
     def action_head(self, by: int) -> None:
-        """The next head of the attention, or the one before."""
-        if self._heads is None or not self._on:
+        """Show the next attention head, or the one before."""
+        if self._heads is None or not self._wanted:
             self.pane.say("press a first: [ and ] change the head")
             return
         self.head = (self.head + by) % self._heads.count
         self.pane.paint()
 
     def paint(self, box: Widget) -> None:
-        """Ask for what is not known yet, and show what is."""
+        """Show the attention, or request it."""
         shown, heads = box.query_one(AttentionList), self.heads
         if heads is not None:
             attention = heads.attention
             shown.clear(attention.fault)
             shown.show(attention.texts, heads.weights(self.head), attention.first)
-        elif reason := self._ask():
+        elif reason := self._request():
             shown.clear(reason)
         name = self._heads.name(self.head) if self._heads is not None else "average"
         title = f"Attention · {name}"
         short = name.capitalize() if cell_len(title) > box.size.width - 2 else title
         set_border(box, title=short, subtitle="[ ] heads · a odds")
 
-    def _ask(self) -> str:
-        """Ask the worker; returns why it cannot know, or "" where the answer will come."""
+    def _request(self) -> str:
+        """Request the attention from the worker. Returns why that is not possible, or ""."""
         trace = self._controller.trace
         if trace is None or trace.frame is None:
             return "No token at the cursor: press →"
         if trace.playing:
             return "Press space to pause: then the attention is shown"
-        if not trace.at_hand:
+        if not trace.on_worker:
             return "The worker does not have this text yet: press space to continue"
         if self._pending is None:
             self._pending = (trace.id, trace.position)
             self.pane.session.attend(*self._pending)
         return ""
 
-    def take(self, reply: TraceReply) -> None:
+    def handle(self, reply: TraceReply) -> None:
         if isinstance(reply, Attention | Failed | Lost):
             self._pending = None
         if isinstance(reply, Attention):
@@ -136,20 +134,19 @@ class AttentionActions(Actions):
             self.pane.paint()
 
 
-# --- Where the text is code: its words are coloured by kind, and it is parsed -----------------
+# --- Code: coloured by syntax, and checked ----------------------------------------------------
 
 PAUSE = 10
-"""So many times as long as parsing took, until it is tried again: a tenth of the app's time."""
+"""The pause after a parse, as a multiple of its duration: at most a tenth of the time is spent."""
 
 
 class CodeCheck:
-    """How the text up to the playhead stands as Python. Colours by kind and by surprise take
-    turns."""
+    """The syntax check of the text up to the playhead as Python."""
 
     def __init__(self, controller: TextController) -> None:
         self._controller = controller
-        self.result: SyntaxCheck | None = None  # None where it is no code
-        self.by_surprise = False  # whether code too is coloured by how surprising it was
+        self.result: SyntaxCheck | None = None  # None for models that do not write code
+        self.by_surprise = False  # whether code is coloured by surprisal instead of by syntax
         self._text = ""
         self._due = 0.0  # in monotonic seconds
 
@@ -162,11 +159,11 @@ class CodeCheck:
 
     @property
     def highlighted(self) -> bool:
-        """Whether words are coloured by their kind."""
+        """Whether the text is coloured by syntax."""
         return self.is_code and not self.by_surprise
 
     def check(self, prose: CodeProse) -> None:
-        """Parse what is shown, and colour it."""
+        """Parse the shown text, and colour it."""
         if not self.is_code:
             self.result = None
             prose.highlight(False)
@@ -186,10 +183,10 @@ class CodeCheck:
 
 
 class TextView(View):
-    """The prompt's line and the streamed text; full-screen and held, with a cursor."""
+    """The line of the prompt and the text; with a cursor while it is full-screen and paused."""
 
     placeholder = "the prompt; \\n is a new line"
-    colours = LEGEND  # what the colours mean
+    colours = LEGEND
     unit = "tok"
 
     def __init__(
@@ -207,9 +204,9 @@ class TextView(View):
         yield LabelBars()
 
     def compose_trace(self) -> ComposeResult:
-        """What the trace is seen in."""
+        """The widgets that show the trace."""
         prose = CodeProse()
-        prose.can_focus = False  # the pane has the keys
+        prose.can_focus = False  # so that the pane gets the keys
         yield prose
 
     def fit(self, size: Size) -> None:
@@ -220,8 +217,8 @@ class TextView(View):
         self.query_one(CodeProse).scroll_text(by)
 
     @property
-    def held_at_cursor(self) -> bool:
-        """Whether there is a cursor; what was written after it stays in sight."""
+    def has_cursor(self) -> bool:
+        """Whether there is a cursor; the text after it is shown too."""
         trace = self.controller.trace
         return self.pane.zoomed and trace is not None and not trace.playing
 
@@ -232,7 +229,7 @@ class TextView(View):
         self._paint_border()
 
     def paint_trace(self) -> None:
-        """Draw what was written, up to the playhead or, held, all of it."""
+        """Draw the text up to the playhead; with a cursor, all of it."""
         prose = self.query_one(CodeProse)
         trace = self.controller.trace
         if trace is None or not (trace.started or trace.frames or trace.model_prompt):
@@ -242,46 +239,41 @@ class TextView(View):
             prose.clear(self.pane.empty_text())
             return
         if self._painted is not trace:
-            self._change_text(prose, trace)
-        held = self.held_at_cursor
-        prose.show_frames(trace.frames if held else trace.frames[: trace.position])
+            self._switch_trace(prose, trace)
+        cursor = self.has_cursor
+        prose.show_frames(trace.frames if cursor else trace.frames[: trace.position])
         prose.writing = trace.playing or trace.computing
-        prose.point(trace.position if held else None)
+        prose.point(trace.position if cursor else None)
         self.code.check(prose)
         heads = self.attention.heads
-        if not (held and self.attention.on) or trace.frame is None:
+        if not (cursor and self.attention.is_shown) or trace.frame is None:
             prose.shade(None)
-        elif heads is not None:  # else the shades stay as they are until the answer comes
+        elif heads is not None:  # else the shades stay as they are until the reply arrives
             prose.shade(levels(heads.weights(self.attention.head)), heads.prompt)
 
-    def _change_text(self, prose: CodeProse, trace: Trace[TextFrame]) -> None:
-        """To that of another trace; what a fork shares with it stays as it is."""
+    def _switch_trace(self, prose: CodeProse, trace: Trace[TextFrame]) -> None:
+        """Begin another trace in the prose; the tokens that it shares with the last one stay."""
         before, self._painted = self._painted, trace
         given = trace.model_prompt, trace.model_suffix
         if before is None or (before.model_prompt, before.model_suffix) != given:
             prose.begin(*given)
             return
         pairs = zip(before.frames[: prose.token_count], trace.frames, strict=False)
-        shared = 0
-        for old, new in pairs:
-            if old is not new:
-                break
-            shared += 1
-        prose.truncate(shared)
+        prose.truncate(sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], pairs)))
 
     def odds_title(self, step: int) -> str:
-        """What the odds of that step are of."""
+        """The title of the odds of that step."""
         return f"Token {numbers.count(step)}" if self.pane.zoomed else "Next token"
 
     @property
     def bits_per_token(self) -> float:
-        """The mean surprisal of what is seen."""
+        """The mean surprisal of the shown text."""
         return self.query_one(CodeProse).bits_per_token
 
     @property
     def shows_legend(self) -> bool:
-        """Whether the colours need to be explained."""
-        return self.pane.zoomed and not self.attention.on and not self.code.highlighted
+        """Whether the border explains the colours."""
+        return self.pane.zoomed and not self.attention.is_shown and not self.code.highlighted
 
     def _paint_border(self) -> None:
         pane, model = self.pane, self.controller.model
@@ -290,13 +282,13 @@ class TextView(View):
             pane.set_subtitle()
             return
         name = clean_line(model.name, 24)
-        pane.set_title((name, "bold"), (which(model), ""), (self._branch(name), ""))
+        pane.set_title((name, "bold"), (which(model), ""), (self._branch_text(name), ""))
         trace = self.controller.trace
         if trace is None or not trace.started:
             pane.set_subtitle()
             return
         parts = [f"{numbers.count(trace.position)}/{numbers.count(trace.total)} {self.unit}"]
-        if trace.playing and (rate := trace.rate(time.monotonic())) > 0:
+        if trace.playing and (rate := trace.steps_per_s(time.monotonic())) > 0:
             parts.append(f"{numbers.short(rate)} {self.unit}/s")
         bits = self.bits_per_token
         if bits > 0:
@@ -304,17 +296,17 @@ class TextView(View):
         line = " · ".join(parts)
         room = self.size.width - cell_len(line)
         if self.code.result is not None:
-            words = self.code.result.text
-            if room - cell_len(words) < MARGIN:  # where it breaks matters more than how fast
+            syntax = self.code.result.text
+            if room - cell_len(syntax) < MARGIN:  # a syntax error matters more than the speed
                 line = parts[0]
             room += cell_len(" · ".join(parts)) - cell_len(line) - 3
-            words = clean_line(words, max(room - MARGIN, 10))
-            line, room = f"{words} · {line}", room - cell_len(words)
+            syntax = clean_line(syntax, max(room - MARGIN, 10))
+            line, room = f"{syntax} · {line}", room - cell_len(syntax)
         fits = room > sum(cell_len(text) for text, _ in self.colours)
         pane.set_subtitle(*(self.colours if fits and self.shows_legend else ()), line)
 
-    def _branch(self, name: str) -> str:
-        """Which branch is shown, of how many; with its label where there is room for it."""
+    def _branch_text(self, name: str) -> str:
+        """Which branch is shown, of how many; with its label if there is room for it."""
         place = self.pane.branch_place()
         if place is None:
             return ""
@@ -325,75 +317,68 @@ class TextView(View):
 
 
 class TextInspector(Inspector):
-    """The next token's odds, or what the token at the cursor looked at; full-screen, settings."""
+    """The next token's odds or the attention of the token at the cursor; full-screen, settings.
+
+    `without` is a setting that is not shown.
+    """
 
     def __init__(
-        self,
-        pane: TracePane,
-        controller: TextController,
-        view: TextView,
-        without: str = "",
+        self, pane: TracePane, controller: TextController, view: TextView, without: str = ""
     ) -> None:
-        """`without` is a setting that is not shown."""
         super().__init__(pane)
         self._controller = controller
         self._view = view
         self._without = without
-        self._odds_of: TextFrame | None = None  # the frame in the candidates
+        self._odds_frame: TextFrame | None = None  # the frame in the candidates
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="box odds"):
             yield Candidates()
             yield AttentionList()
-        with Vertical(classes="box settings"):
-            yield Static(classes="settings-lines")
-
-    def on_mount(self) -> None:
-        set_border(self.query_one(".settings"), title="Settings", subtitle="+ − change")
+        yield SettingsBox(self.pane)
 
     def paint(self) -> None:
         self.paint_odds()
         controller = self._controller
         lines = token_lines(controller.settings, controller.seed, self._without)
-        content = settings_content(lines, self.pane.tuning.touched)
-        self.query_one(".settings-lines", Static).update(content)
+        self.query_one(SettingsBox).show(lines)
 
     def paint_odds(self) -> None:
-        """The next token's odds, or what the token looked at."""
+        """Draw the odds of the token, or its attention."""
         odds, box = self.query_one(Candidates), self.query_one(".odds")
         attention, zoomed = self._view.attention, self.pane.zoomed
-        box.set_class(attention.on, "-attending")
-        if attention.on:
+        box.set_class(attention.is_shown, "-attending")
+        if attention.is_shown:
             attention.paint(box)
             return
         controller = self._controller
         trace, frame = controller.trace, controller.frame
         odds.table = zoomed
-        if frame is not self._odds_of or not zoomed:
-            self._odds_of, odds.selected = frame, None
+        if frame is not self._odds_frame or not zoomed:
+            self._odds_frame, odds.selected = frame, None
         if trace is None or frame is None:
             odds.clear()
             set_border(box, title="Next token", subtitle="")
             return
-        room = odds.size.width >= 64  # the note is cut where there is less
+        room = odds.size.width >= 64  # else the note would be cut
         note = f"T {controller.settings.temperature:g} · seed {controller.seed}" if room else ""
-        odds.show_frame(frame, note, _greedy(trace, frame.step))
+        odds.show_frame(frame, note, _is_greedy(trace, frame.step))
         hint = self._hint(frame, odds.selected) if zoomed else ""
         set_border(box, title=self._view.odds_title(frame.step), subtitle=hint)
 
     def _hint(self, frame: TextFrame, selected: int | None) -> str:
         if selected is None or frame.candidates[selected].token == frame.token:
             return "↑↓ choose"
-        return f"⏎ fork with ‘{_label(frame.candidates[selected].text)}’"
+        return f"⏎ fork with ‘{_label_text(frame.candidates[selected].text)}’"
 
 
 # --- Keys -------------------------------------------------------------------------------------
 
 
 class TextActions(Actions):
-    """Choosing another token, writing at the cursor, and scrolling."""
+    """Choosing another token, inserting text at the cursor, and scrolling."""
 
-    inserts = (
+    insert_dialog = (  # its title and hint
         "Insert text",
         "inserted after the token at the cursor; the model continues; \\n is a new line",
     )
@@ -402,13 +387,10 @@ class TextActions(Actions):
         super().__init__(pane)
         self.controller = controller
         self._view = view
-
-    def action_scroll_text(self, by: int) -> None:
-        """Scroll, without moving the playhead."""
-        self._view.scroll_text(by)
+        self.action_scroll_text = view.scroll_text
 
     def action_highlight(self) -> None:
-        """Code by the kind of its words, or by how surprising its tokens were."""
+        """Colour code by syntax, or by how surprising its tokens were."""
         code = self._view.code
         if not code.is_code:
             self.pane.say("only models of code have syntax colours")
@@ -417,14 +399,14 @@ class TextActions(Actions):
         self.pane.paint()
 
     def action_choose(self, by: int) -> None:
-        """Zoomed, another candidate for the token at the cursor; else scroll."""
-        if not self.pane.zoomed or self._view.attention.on:
+        """Full-screen, select another candidate for the token at the cursor; else scroll."""
+        if not self.pane.zoomed or self._view.attention.is_shown:
             self._view.scroll_text(by)
             return
-        frame = self._at_cursor()
+        frame = self._frame_at_cursor()
         if frame is not None:
             inspector = self.pane.query_one(TextInspector)
-            inspector.paint_odds()  # the playhead may have come further than was painted
+            inspector.paint_odds()  # the playhead may have moved since the last paint
             odds, last = self.pane.query_one(Candidates), len(frame.candidates) - 1
             taken = (n for n, c in enumerate(frame.candidates) if c.token == frame.token)
             at = odds.selected if odds.selected is not None else next(taken, 0)
@@ -432,81 +414,71 @@ class TextActions(Actions):
             inspector.paint_odds()
 
     def action_enter(self) -> None:
-        """Zoom; zoomed, fork with the candidate that is selected."""
+        """Fill the screen; full-screen, fork with the selected candidate."""
         if not self.pane.zoomed:
             self.pane.action_zoom()
             return
-        frame, at = self._at_cursor(), self.pane.query_one(Candidates).selected
+        frame, at = self._frame_at_cursor(), self.pane.query_one(Candidates).selected
         if frame is None:
             return
-        shown = at is not None and not self._view.attention.on
-        candidate = frame.candidates[at] if shown and at is not None else None
+        if self._view.attention.is_shown:
+            at = None
+        candidate = frame.candidates[at] if at is not None else None
         if candidate is None or candidate.token == frame.token:
             self.pane.say("choose another candidate with ↑ ↓: Enter forks with it")
             return
-        label = f"‘{_label(candidate.text)}’ at {frame.step}"
-        self.pane.acted()
+        label = f"‘{_label_text(candidate.text)}’ at {frame.step}"
+        self.pane.clear_line()
         self.controller.fork(WriteToken(candidate.token), label, step=frame.step - 1)
 
     def action_insert(self) -> None:
-        """Ask for words to go on with from the cursor."""
-        trace = self.controller.needed()
+        """Ask for text to insert at the cursor, and continue from there."""
+        trace = self.controller.ensure_trace()
         if trace is None:
             return
-        self._hold(trace)
-
-        def done(text: str | None) -> None:
-            if text is not None:
-                self._write(text)
-
-        title, hint = self.inserts
-        self.pane.app.push_screen(ValueScreen(title, "", hint, self.parse_insertion), done)
+        self._pause(trace)
+        title, hint = self.insert_dialog
+        self.pane.ask(ValueScreen(title, "", hint, self.parse_insertion), self._write)
 
     def parse_insertion(self, text: str) -> str:
-        """What was typed to insert. Raises MisuseError where it is nothing."""
+        """The text to insert, as typed. Raises MisuseError if it is empty."""
         if not text:
             raise MisuseError("nothing was typed; Esc cancels")
         return unescape_newlines(text)
 
     def _write(self, text: str) -> None:
         controller = self.controller
-        controller.fork(WriteText(text), f"wrote ‘{_label(text)}’", play=False)
+        controller.fork(WriteText(text), f"wrote ‘{_label_text(text)}’", play=False)
         if controller.trace is not None:
-            # At the end it goes on as far as the words do; a token has a byte at least.
+            # Room for the whole text at the end too: a token has a byte at least.
             least = controller.trace.position + len(text.encode())
             controller.trace.total = max(controller.trace.total, least)
             controller.play()
 
-    def _at_cursor(self) -> TextFrame | None:
-        """The frame at the playhead, held there; None (and a line to the user) without one."""
-        trace = self.controller.needed()
+    def _frame_at_cursor(self) -> TextFrame | None:
+        """Pause, and return the frame at the playhead; without one say so, and return None."""
+        trace = self.controller.ensure_trace()
         if trace is None:
             return None
-        self._hold(trace)
+        self._pause(trace)
         if trace.frame is None:
             self.pane.say("no token at the cursor: press →")
         return trace.frame
 
-    def _hold(self, trace: Trace[Any]) -> None:
+    def _pause(self, trace: Trace[Any]) -> None:
         if trace.playing:
             trace.pause()
-            self.controller.moved()
+            self.controller.refresh()
 
 
-def _label(text: str) -> str:
-    """A token or words as a label has them: without the space before and after."""
+def _label_text(text: str) -> str:
+    """A token or text as a branch's label shows it, without the spaces around it."""
     return token_text(text.strip(" ") or text, LABEL_CELLS).replace("·", " ")
 
 
-def _greedy(trace: Trace[TextFrame], step: int) -> bool:
-    """Whether the likeliest token was taken at a step, by the settings as they were there."""
+def _is_greedy(trace: Trace[TextFrame], step: int) -> bool:
+    """Whether the settings at that step always take the likeliest token."""
     return inputs_at(trace.request, step - 1)[2].temperature == 0
-
-
-def mean_surprisal(frames: Sequence[TextFrame]) -> float:
-    """In bits, of the tokens that the model chose; 0 where there are none."""
-    chosen = [frame.surprisal for frame in frames if not frame.forced]
-    return sum(chosen) / len(chosen) if chosen else 0.0
 
 
 def _build(pane: TracePane) -> Parts:
@@ -519,6 +491,4 @@ def _build(pane: TracePane) -> Parts:
     return Parts(controller, view, inspector, (attention, TextActions(pane, controller, view)))
 
 
-TEXT = PaneKind(
-    "text", "Text", "text-pane", _build, "temperature", paints_a_second=15, catch_up=0.2
-)
+TEXT = PaneKind("text", "Text", "text-pane", _build, "temperature", fps=15, catch_up=0.2)

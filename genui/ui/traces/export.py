@@ -1,4 +1,4 @@
-"""What the app's traces are on disk: their recipes, saved trees, and such a tree come back."""
+"""The app's traces as files: recipes, saved trees, which can be opened again, and exports."""
 
 import itertools
 import os
@@ -32,18 +32,18 @@ from genui.ui.traces import trees
 from genui.ui.traces.compare import Column, Part
 from genui.ui.traces.controller import Trace
 
-_LONGEST = 200  # characters of a machine's words
+_PROCESSOR_CHARACTERS = 200
 
 
 def machine_of(ready: protocol.Ready | None) -> Machine:
-    """What the worker computes on, as a recipe keeps it; empty where no worker lives."""
+    """The worker's machine for a recipe; empty without a worker."""
     if ready is None:
         return Machine()
     return Machine(
         device=ready.device,
         precision=ready.precision,
         threads=ready.threads,
-        processor=ready.processor[:_LONGEST],
+        processor=ready.processor[:_PROCESSOR_CHARACTERS],
         torch=ready.torch,
     )
 
@@ -51,7 +51,7 @@ def machine_of(ready: protocol.Ready | None) -> Machine:
 def recipe_for(
     trace: Trace[Any], machine: Machine, result: Result | None = None, view: View | None = None
 ) -> TraceRecipe:
-    """The recipe of one branch, as far as it is known."""
+    """The recipe of one branch; parts that the worker has not reported yet are empty."""
     started = protocol.Started(
         trace=0,
         model=trace.request.model,
@@ -65,36 +65,38 @@ def recipe_for(
 
 
 def sample_of(trace: Trace[Any]) -> Sample:
-    """The frames that are here, as files are written from them."""
+    """The computed frames as a sample, from which files are written."""
     prompt, suffix = clean(trace.model_prompt), clean(trace.model_suffix)
     return Sample(trace.request.seed, prompt, tuple(trace.frames), suffix)
 
 
-# --- saving ----------------------------------------------------------------------------
+# --- Saving ----------------------------------------------------------------------------------
 
 
 def roots(tree: trees.Tree[Any]) -> list[trees.Branch[Any]]:
-    """The branches that began by themselves, or whose parents are gone: each a tree to save."""
+    """The branches without a parent in the tree, each the root of a tree to save."""
     return [branch for branch, depth in tree.lines() if depth == 0]
 
 
 def root_of(tree: trees.Tree[Any], branch: trees.Branch[Any]) -> trees.Branch[Any]:
-    """Where the branch grew from."""
+    """The root that the branch descends from."""
     while (parent := tree.find(branch.parent)) is not None:
         branch = parent
     return branch
 
 
 def saved_tree(tree: trees.Tree[Any], current: trees.Branch[Any], machine: Machine) -> SavedTree:
-    """The tree that `current` belongs to, with its playhead; `with_result` adds what came of it."""
+    """The tree of the branch `current`, with its playhead; see also `with_result`."""
     root = root_of(tree, current)
-    mine = [branch for branch in tree.branches if root_of(tree, branch) is root]
-    spare = itertools.count(max(branch.number for branch in mine) + 1)
+    branches = [branch for branch in tree.branches if root_of(tree, branch) is root]
+    free_ids = itertools.count(max(branch.number for branch in branches) + 1)
     return SavedTree(
         name=name_of(root.trace.request),
         recipe=recipe_for(root.trace, machine, view=View(kind="tree")),
         branches=tuple(
-            saved for branch in mine for saved in _saved(branch, tree.find(branch.parent), spare)
+            saved
+            for branch in branches
+            for saved in _save_branch(branch, tree.find(branch.parent), free_ids)
         ),
         current=current.number,
         playhead=current.trace.position,
@@ -102,14 +104,15 @@ def saved_tree(tree: trees.Tree[Any], current: trees.Branch[Any], machine: Machi
 
 
 def tree_of(trace: Trace[Any], machine: Machine) -> SavedTree:
-    """One trace as a tree of its own: a branch for each of its edits, grown one from another."""
+    """A tree of one trace: a chain of branches, one for each edit."""
     edits = trace.request.edits
     root = replace(trace.request, edits=())
     recipe = replace(recipe_for(trace, machine, view=View(kind="tree")), edits=())
     steps = [at.step for at in edits]
     labels = [f"seed {root.seed}"]
     for step, after in itertools.zip_longest(steps, steps[1:]):
-        labels.append(f"edit at {step}" if step != after else "")  # several at once are one branch
+        # Of several edits at one step only the last one gets a label: they are one branch.
+        labels.append(f"edit at {step}" if step != after else "")
     return SavedTree(
         name=name_of(trace.request),
         recipe=recipe,
@@ -120,16 +123,16 @@ def tree_of(trace: Trace[Any], machine: Machine) -> SavedTree:
 
 
 def with_result(saved: SavedTree, frames: Sequence[protocol.Frame]) -> SavedTree:
-    """The tree with what the shown branch has come to. Reads every frame: a thread's work."""
+    """The tree with the result of its current branch. Reads all frames: call it on a thread."""
     return replace(saved, result=result_of(frames) if frames else None)
 
 
-def _saved(
-    branch: trees.Branch[Any], parent: trees.Branch[Any] | None, spare: Iterator[int]
+def _save_branch(
+    branch: trees.Branch[Any], parent: trees.Branch[Any] | None, free_ids: Iterator[int]
 ) -> Iterator[Branch]:
-    """The branch as it is saved; where it made several edits at once, one after the other.
+    """The branch for a file. A fork by several edits is a chain, an edit each.
 
-    Those before the last have no label: they are no branches that anyone saw.
+    Only the last one has a label, since the app shows them as one branch.
     """
     trace, label = branch.trace, clean_line(branch.label, 200) or "a branch"
     if parent is None:
@@ -138,34 +141,29 @@ def _saved(
     step = trace.forked_at
     shared = sum(at.step <= step for at in parent.trace.request.edits)
     *others, last = trace.request.edits[shared:]
-    before = parent.number
+    before, total = parent.number, trace.total
     for other in others:
-        number = next(spare)
-        yield Branch(id=number, parent=before, step=other.step, edit=other.edit, total=trace.total)
+        number = next(free_ids)
+        yield Branch(id=number, parent=before, step=other.step, edit=other.edit, total=total)
         before = number
     yield Branch(
-        id=branch.number,
-        parent=before,
-        step=step,
-        edit=last.edit,
-        total=trace.total,
-        label=label,
+        id=branch.number, parent=before, step=step, edit=last.edit, total=total, label=label
     )
 
 
 def name_of(request: protocol.Start) -> str:
-    """What a trace is called until someone calls it otherwise: its prompt and its seed."""
-    words = clean_line(request.prompt, 40) or clean_line(request.model, 40)
-    return f"{words} · seed {request.seed}"
+    """The default name of a tree: the prompt (or else the model) and the seed."""
+    text = clean_line(request.prompt, 40) or clean_line(request.model, 40)
+    return f"{text} · seed {request.seed}"
 
 
-# --- opening again -----------------------------------------------------------------------
+# --- Opening ---------------------------------------------------------------------------------
 
 
-def opened(path: Path) -> tuple[SavedTree, ModelInfo]:
-    """A saved tree and its model. Touches the disk.
+def open_tree(path: Path) -> tuple[SavedTree, ModelInfo]:
+    """Read a saved tree and find its model on disk.
 
-    Raises GenuiError, one line, where the file is none or its model is not here.
+    Raises GenuiError, one line, if the file is not a saved tree or its model is missing.
     """
     saved = load_tree(path)
     try:
@@ -178,17 +176,16 @@ def opened(path: Path) -> tuple[SavedTree, ModelInfo]:
         raise GenuiError(f"{sanitize(path.name)}: its model is missing ({error})") from None
 
 
-def graft(saved: SavedTree, tree: trees.Tree[Any]) -> None:
-    """Put a saved tree beside what the pane has, and show what was shown.
+def add_saved(saved: SavedTree, tree: trees.Tree[Any]) -> None:
+    """Add a saved tree to the pane's, and show its current branch at its playhead.
 
-    Nothing is computed: a branch begins by its recipe, from its first step, once it is
-    looked at.
+    Nothing is computed before a branch is shown; then it starts from its recipe.
     """
     first = kind_of_trace("", saved.recipe.settings).first_step
     numbers: dict[int, int] = {}
     for branch in saved.branches:
         if not branch.label and branch.parent >= 0:
-            numbers[branch.id] = numbers[branch.parent]  # the first of several edits at once
+            numbers[branch.id] = numbers[branch.parent]  # one of several edits at once
             continue
         trace: Trace[Any] = Trace(
             request=branch_start(saved, branch.id),
@@ -198,33 +195,33 @@ def graft(saved: SavedTree, tree: trees.Tree[Any]) -> None:
             fingerprint=saved.fingerprint,
         )
         parent = numbers.get(branch.parent, -1)
-        numbers[branch.id] = tree.graft(trace, branch.label, parent).number
+        numbers[branch.id] = tree.add(trace, branch.label, parent).number
     tree.show(numbers[saved.current])
     if tree.trace is not None:
         tree.trace.seek(saved.playhead)
 
 
-# --- The files a trace can be written to, and writing them. Runs on a thread; no screen here --
+# --- The file formats of exports, and writing them on a thread --------------------------------
 
-_SIDE = 256  # pixels that a small image is enlarged to, about
+_SIDE = 256  # pixels, about, that a small image is enlarged to
 _MOST_SCALE = 32
 
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of file: what it shows, in words and as a `View` has it."""
+    """A kind of file that a trace can be exported to."""
 
     key: str
     suffix: str  # of a Codec
-    words: str
-    shows: Shows
-    still: bool = False  # of the step shown alone
-    shrink: int = 0  # images: enlarged, and then so many times smaller; 0: as they are
+    text: str  # what the file shows, for the list
+    shows: Shows  # the same for a View
+    still: bool = False  # only the shown step
+    shrink: int = 0  # images are enlarged to about _SIDE ÷ this; 0 keeps their size
     find_step: Callable[[Sequence[Any], int], int] = field(default=lambda frames, step: step)
-    """`find_step(frames, step)` is the step that is written for `still`."""
+    """`find_step(frames, step)` returns the step that is written if `still`."""
 
     def view(self, frames: Sequence[Any], step: int, part: Part) -> View:
-        """The view of a trace's frames: as the pane has it, and large enough to be seen."""
+        """The view of a trace's frames for its recipe: steps, part and scale."""
         first, scale = frames[0], 1
         steps: tuple[int, ...] = ()
         if self.still:
@@ -233,17 +230,20 @@ class Format:
             large = max(1, min(_MOST_SCALE, _SIDE // max(first.width, first.height)))
             scale = max(1, large // self.shrink)
         if self.shows == "sound":
-            part = "x"  # it has none
+            part = "x"  # a sound has no parts
         return View(kind=self.shows, steps=steps, part=part, scale=scale)
 
+
+_CAST = Format("cast", ".cast", "a recording of the terminal, for asciinema", "animation")
+_TREE = Format("trace", ".trace", "the branches, to open again; no images", "tree")
 
 IMAGES = (
     Format("png", ".png", "the {part} at step {step}", "frame", still=True, shrink=1),
     Format("film", ".png", "a filmstrip, ten steps from noise to image", "film", shrink=4),
     Format("gif", ".gif", "every step, moving, 256 colours", "animation", shrink=1),
     Format("apng", ".apng", "every step, moving, all colours", "animation", shrink=1),
-    Format("cast", ".cast", "a recording of the terminal, for asciinema", "animation"),
-    Format("trace", ".trace", "the branches, to open again; no images", "tree"),
+    _CAST,
+    _TREE,
 )
 CLIPS = (
     Format("gif", ".gif", "the clip as it is at step {step}, 256 colours",
@@ -260,7 +260,7 @@ CLIPS = (
         "animation", shrink=4),
     Format("cast", ".cast", "the clip as a recording of the terminal, for asciinema",
         "clip", still=True),
-    Format("trace", ".trace", "the branches, to open again; no images", "tree"),
+    _TREE,
 )  # fmt: skip
 WALKS = (
     Format("png", ".png", "the image at step {step}", "frame", still=True, shrink=1),
@@ -278,7 +278,7 @@ PLANES = (
         "frame", still=True, find_step=last_plane_step),
     Format("csv", ".csv", "the samples of that step, x,y a line", "frame", still=True,
         find_step=last_plane_step),
-    Format("trace", ".trace", "the branches, to open again; no images", "tree"),
+    _TREE,
 )  # fmt: skip
 TEXTS = (
     Format("txt", ".txt", "prompt and text", "text"),
@@ -294,7 +294,7 @@ PIECES = (
 
 
 def formats(trace: Trace[Any]) -> tuple[Format, ...]:
-    """What a trace of its kind can be written as; what plug-ins write comes last."""
+    """The formats that a trace can be exported to; those of plug-ins come last."""
     own: Any = resolve(kind_of_trace(trace.medium, trace.request.settings).exports)
     added = codecs_for(trace.medium) if trace.medium else []
     frame = next((form for form in own if form.shows == "frame"), own[0])
@@ -313,10 +313,10 @@ def formats(trace: Trace[Any]) -> tuple[Format, ...]:
 
 @dataclass(frozen=True)
 class Export:
-    """What is written: a trace as it is now, on which machine, and what the app shows of it."""
+    """A trace to be written as it is now, with the shown step and image."""
 
     trace: Trace[Any]
-    tree: SavedTree  # of its branches
+    tree: SavedTree  # the tree of the trace
     machine: Machine
     step: int
     part: Part = "x"
@@ -324,8 +324,8 @@ class Export:
     def write(self, form: Format, path: Path, overwrite: bool) -> None:
         """Write the whole file or none of it.
 
-        Raises MisuseError for a path that cannot be one, FileExistsError where a file is
-        there and is not to be replaced, and GenuiError where the disk refuses.
+        Raises MisuseError for a path that cannot be written, FileExistsError if the file exists
+        and `overwrite` is false, and GenuiError for faults of the disk.
         """
         check_path(path, form)
         if not overwrite and os.path.lexists(path):
@@ -334,7 +334,7 @@ class Export:
             if form.shows == "tree":
                 save_tree(with_result(self.tree, tuple(self.trace.frames)), path)
             else:
-                atomic_write(path, self.encoded(form))
+                atomic_write(path, self.encode(form))
         except GenuiError as error:
             cause = error.__context__
             if isinstance(cause, OSError):
@@ -344,10 +344,10 @@ class Export:
                 ) from None
             raise
 
-    def encoded(self, form: Format) -> bytes:
-        """The file's bytes, with the recipe in its own metadata.
+    def encode(self, form: Format) -> bytes:
+        """The bytes of the file, with the recipe in its metadata.
 
-        Raises GenuiError where no step is here to be written.
+        Raises GenuiError if no step is computed yet.
         """
         trace = self.trace
         sample = sample_of(trace)
@@ -361,14 +361,14 @@ class Export:
 
 
 def default_name(trace: Trace[Any], form: Format) -> str:
-    """`icons-7.png`: the model's name, the seed and what the file is."""
+    """`icons-7.png`: the model's name, the seed and the suffix."""
     model = Path(trace.request.model).name.removesuffix(".safetensors")
     stem = "".join(c if c.isalnum() or c in "._-" else "-" for c in clean_line(model, 40))
     return f"{stem or 'genui'}-{inputs_at(trace.request)[1]}{form.suffix}"
 
 
 def check_path(path: Path, form: Format) -> None:
-    """Raises MisuseError, one line, where no file of that format can be at the path."""
+    """Raise MisuseError, one line, if no file of that format can be written to the path."""
     if path.suffix.lower() != form.suffix:
         raise MisuseError(f"{show(path)}: end the name in {form.suffix}, or choose its format")
     if path.is_dir():
@@ -379,21 +379,21 @@ def check_path(path: Path, form: Format) -> None:
         )
 
 
-# --- Contact sheets of what a window shows. Runs on a thread; no screen here ------------------
+# --- Contact sheets --------------------------------------------------------------------------
 
 
 def free_file(stem: str) -> Path:
-    """`stem.png`, or the first of `stem-2.png`, … that is not there."""
+    """`stem.png`, or the first of `stem-2.png`, … that does not exist."""
     path, number = Path(f"{stem}.png"), 2
     while os.path.lexists(path):
         path, number = Path(f"{stem}-{number}.png"), number + 1
     return path
 
 
-def sheet_target(text: str) -> Path:
-    """The path that was typed.
+def parse_sheet_path(text: str) -> Path:
+    """The path of a contact sheet, as typed.
 
-    Raises MisuseError where it does not end in .png, is there already, or its folder is not.
+    Raises MisuseError if it does not end in .png, exists already, or has no folder.
     """
     path = Path(os.path.expanduser(text.strip()))
     if path.suffix.lower() != ".png":
@@ -405,8 +405,8 @@ def sheet_target(text: str) -> Path:
     return path
 
 
-def write(columns: Sequence[Column], machine: Machine, path: Path) -> None:
-    """All columns on one sheet. Raises GenuiError where the disk refuses."""
+def write_sheet(columns: Sequence[Column], machine: Machine, path: Path) -> None:
+    """Write all columns to one image. Raises GenuiError for faults of the disk."""
     samples = [(sample_of(column.trace), recipe_for(column.trace, machine)) for column in columns]
     captions = [clean_line(column.label) for column in columns]
     atomic_write(path, encode_sheet(samples, captions, columns=min(3, len(columns))))

@@ -1,4 +1,4 @@
-"""What is done to images on their way: begun from an image or a grid, noised, masked, forked."""
+"""The controller of the Canvas: images started from an image or a grid, noised, masked, forked."""
 
 import random
 
@@ -21,9 +21,9 @@ from genui.protocol.edits import parse_strength, schedule_step, steps_at
 from genui.runs.models import ModelInfo
 from genui.ui.traces.compare import Part
 from genui.ui.traces.controller import LABEL_CELLS, Listener, Opening, TraceController
-from genui.ui.traces.trees import Trace, Worker, known_levels, rises
+from genui.ui.traces.trees import Trace, Worker, adds_noise, known_sigmas
 
-SIDE = 32  # pixels; of an image that the forward process begins from
+SIDE = 32  # pixels of an image that the forward process can start from
 
 
 class ImageController(TraceController[ImageFrame, ImageSettings]):
@@ -61,31 +61,30 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
         return clean_line(label, LABEL_CELLS)
 
     def open(self, opening: Opening) -> None:
-        """Begin again from this."""
+        """Start again from this opening."""
         self.opening = opening
-        self.listener.acted()
+        self.listener.clear_line()
         self.start_over(play=True)
 
     def open_grid(self, grid: tuple[Axis, ...]) -> None:
-        """Begin again with this grid, or none; a forward process is left."""
+        """Start again with this grid, or none; a forward process ends."""
         opening = self.opening
         self.open(Opening(grid=grid) if opening.forward else opening._replace(grid=grid))
 
     def toggle_forward(self) -> Part:
-        """The forward process, of the finished image or a training image; and back.
+        """Start the forward process from the finished image or a training image, or end it.
 
-        Returns which image of a step is worth a look then.
+        Returns which image of a step to show then.
         """
         if self.opening.forward:
             self.open(Opening())
             self.listener.say("from pure noise again")
             return "denoised"
         frame = self.frame
-        init: RgbImage | str = FROM_DATA
         opening = Opening(FROM_DATA, forward=True)
         if frame is not None and frame.sigma == 0 and (frame.width, frame.height) == (SIDE, SIDE):
-            init = RgbImage(width=SIDE, height=SIDE * frame.images, rgb=frame.denoised)
-            opening = Opening(init, forward=True, name="this image")
+            image = RgbImage(width=SIDE, height=SIDE * frame.images, rgb=frame.denoised)
+            opening = Opening(image, forward=True, name="this image")
         self.open(opening)
         self.listener.say(
             f"noise is added to {opening.title}: f denoises from any step, u ends the process"
@@ -95,14 +94,18 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
     # --- forks --------------------------------------------------------------------------
 
     def fork_here(self) -> None:
-        """From here on with other random numbers; of a forward process, back from here."""
-        trace = self.needed()
+        """Fork at the playhead with a random seed; in a forward process, denoise from there."""
+        trace = self.ensure_trace()
         if trace is None:
             return
-        if rises(trace.request, trace.position):
-            self._denoise(trace)
+        step = trace.position
+        if adds_noise(trace.request, step):
+            if step == 0:
+                self.listener.say("there is no noise yet: go a step forward first")
+            else:
+                self.fork(Denoise(), f"denoise from {step}")
             return
-        if trace.position == 0:
+        if step == 0:
             self.reseed()
             return
         seeds = self.varies("seed")
@@ -115,8 +118,7 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
         if draws:
             self.fork(protocol.SetSeed(self.seed), f"seed {self.seed}")
             return
-        # Without noise of its own on the way a sampler ignores the seed: only noise added
-        # back can lead elsewhere.
+        # This sampler draws no more noise, so the seed alone would change nothing.
         to = halfway(trace)
         noise = AddNoise(to=to)
         first = noise if seeds else protocol.SetSeed(self.seed)
@@ -135,19 +137,12 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
         noise = SAMPLERS[self.settings.sampler].noise
         return noise == "full" or (noise == "eta" and self.settings.eta > 0)
 
-    def _denoise(self, trace: Trace[ImageFrame]) -> None:
-        step = trace.position
-        if step == 0:
-            self.listener.say("there is no noise yet: go a step forward first")
-        else:
-            self.fork(Denoise(), f"denoise from {step}")
-
     def noisable(self) -> Trace[ImageFrame] | None:
-        """The trace, where noise can be added back at the playhead; else says why not."""
-        trace = self.needed()
+        """Return the trace if noise can be added at the playhead, else tell the user why not."""
+        trace = self.ensure_trace()
         if trace is None or trace.frame is None:
             return None
-        if rises(trace.request, trace.position):
+        if adds_noise(trace.request, trace.position):
             self.listener.say("this is the forward process: f denoises from here")
             return None
         if schedule_step(trace.request, trace.position) == 0:
@@ -156,9 +151,9 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
         return trace
 
     def add_noise(self, trace: Trace[ImageFrame], step: int, to: int, mask: bytes = b"") -> None:
-        """Add noise back at `step`, up to the level of step `to`, and denoise again.
+        """Fork at `step`: add noise up to the level of step `to`, and denoise again.
 
-        `mask` has a byte a pixel, 1 where the image may change; empty: everywhere.
+        `mask` has a byte a pixel, 1 where the image may change; empty means everywhere.
         """
         if self.trace is trace:
             label = f"mask, noise back to {to}" if mask else f"noise back to {to}"
@@ -168,18 +163,19 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
         """How far back noise can be added at the playhead."""
         steps = steps_at(trace.request, trace.position)
         last = min(schedule_step(trace.request, trace.position), steps - 1)
-        sigmas = known_levels((branch.trace for branch in self.tree.branches), steps)
+        sigmas = known_sigmas((branch.trace for branch in self.tree.branches), steps)
         return NoiseSteps(last, halfway(trace), sigmas)
 
 
 class NoiseSteps:
-    """The steps whose noise can be added back: 0, pure noise, to `last`; `usual` is halfway."""
+    """The steps whose noise level can be restored: from 0, pure noise, to `last`; `usual` is the
+    proposed one, and `sigmas` has the known noise levels."""
 
     def __init__(self, last: int, usual: int, sigmas: dict[int, float]) -> None:
         self.last, self.usual, self._sigmas = last, usual, sigmas
 
     def parse(self, text: str) -> int:
-        """A step that was typed. Raises MisuseError."""
+        """A step, as typed. Raises MisuseError."""
         text = text.strip()
         if not (text.isascii() and text.isdigit() and int(text) <= self.last):
             shown = clean_line(text, 20)
@@ -188,12 +184,12 @@ class NoiseSteps:
 
     @property
     def hint(self) -> str:
-        """Which steps there are, with σ as far as it is known."""
+        """The range of steps, with some noise levels as far as they are known."""
         known = ", ".join(self._level(at) for at in sorted({0, self.usual, self.last}))
         return f"noise up to the level of a step from 0 to {self.last}: {known}"
 
     def _level(self, step: int) -> str:
-        """`step 10 has σ 3.1`, kept on one line."""
+        """`step 10 has σ 3.1`, without line breaks."""
         has = f" has σ {self._sigmas[step]:.2g}" if step in self._sigmas else ""
         pure = " is pure noise" if step == 0 and not has else ""
         return f"step {step}{has or pure}".replace(" ", "\N{NO-BREAK SPACE}")
@@ -205,7 +201,7 @@ def halfway(trace: Trace[ImageFrame]) -> int:
 
 
 def parse_opening(lines: list[str]) -> Opening:
-    """A path, `noise` or nothing, and a strength, as typed. Raises MisuseError."""
+    """An opening from two lines: a path, `noise` or nothing, and a strength. Raises MisuseError."""
     path, text = lines[0].strip(), lines[1].strip()
     if path == "noise":
         return Opening()

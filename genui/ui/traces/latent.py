@@ -1,4 +1,4 @@
-"""Walks through the latent space of a GAN: along a direction, to a seed, with seeds blended."""
+"""The controller of the Walk: through a GAN's latent space, along a direction or to a seed."""
 
 import random
 from collections.abc import Sequence
@@ -16,20 +16,20 @@ from genui.runs.models import ModelInfo
 from genui.ui.traces.controller import LABEL_CELLS, Listener, Opening, TraceController
 from genui.ui.traces.trees import Trace, Worker
 
-LEAST_MOVES = 10  # to a seed that a walk turns to midway
-MOST_BLENDED = 15  # seeds mixed in
+LEAST_MOVES = 10  # of a fork to another seed
+MOST_BLENDED = 15  # seeds
 
 
 class LatentController(TraceController[ImageFrame, LatentSettings]):
-    """A walk that nothing was changed in begins anew and stays in its place; one that has turned
-    off goes on from there, as a branch."""
+    """A change of the settings starts a walk without edits again at the same place, and forks a
+    walk with edits."""
 
     def __init__(self, session: Worker, listener: Listener) -> None:
         super().__init__(session, listener, LatentSettings())
 
     @property
     def directions(self) -> int:
-        """How many directions there are; 0 while that is not known."""
+        """The number of directions; 0 before the first frame."""
         return len(self.frame.along) if self.frame is not None else 0
 
     @property
@@ -54,21 +54,21 @@ class LatentController(TraceController[ImageFrame, LatentSettings]):
         return f"seed {self.seed}, direction {settings.direction}"
 
     def start_over(self, play: bool) -> None:
-        """From the seed's own image: a path to another seed plays, else the keys walk."""
+        """Start at the seed's image. Only a path to another seed plays."""
         if self.model is None:
-            self.listener.moved()
+            self.listener.repaint()
         else:
             self._begin_at(seed_step(self.settings), self.new_label())
 
     def _begin_at(self, step: int, label: str) -> None:
-        """A new trace, shown at that step."""
+        """Show a new trace at that step."""
         plays = self.settings.to is not None
         self.begin(clean_line(label, LABEL_CELLS), play=plays)
         if not plays:
             self.seek(step)
 
     def apply(self, label: str) -> None:
-        """The settings hold for the whole walk, or from here on where it has turned off."""
+        """Start again with the settings at the same place; a walk with edits forks."""
         trace = self.trace
         if trace is None or trace.request.edits:
             super().apply(label)
@@ -77,23 +77,23 @@ class LatentController(TraceController[ImageFrame, LatentSettings]):
         self._begin_at(round(share * self.settings.steps), label)
 
     def open_grid(self, grid: tuple[Axis, ...]) -> None:
-        """Walk with all of the grid at once, or without one."""
+        """Start again with this grid, or none."""
         self.opening = self.opening._replace(grid=grid)
-        self.listener.acted()
+        self.listener.clear_line()
         self.start_over(play=False)
 
     # --- directions ---------------------------------------------------------------------
 
     def turn(self, by: int) -> None:
-        """Walk along the next direction, through this very point."""
+        """Walk along the next direction, through this point."""
         if self.directions:
             self.walk_along((self.settings.direction - 1 + by) % self.directions + 1)
-        elif self.needed() is not None:
+        elif self.ensure_trace() is not None:
             self.listener.say("the directions are not known yet: wait for the first image")
 
     def walk_along(self, number: int) -> None:
-        """Along that direction: through this point, or from it on where the walk has turned."""
-        trace = self.needed()
+        """Walk along that direction, through this point; a walk with edits or to a seed forks."""
+        trace = self.ensure_trace()
         if trace is None:
             return
         label = f"direction {number} from {trace.position}"
@@ -106,7 +106,7 @@ class LatentController(TraceController[ImageFrame, LatentSettings]):
         self._begin_at(seed_step(self.settings), label)
 
     def _here(self, trace: Trace[ImageFrame]) -> tuple[float, ...]:
-        """How far along each direction the playhead is from the seed's point."""
+        """The playhead's distance from the seed's point along each direction, in σ."""
         settings = self.settings
         moved = (trace.position - seed_step(settings)) * 2 * settings.reach / settings.steps
         at = [*settings.at, *[0.0] * (settings.direction - len(settings.at))]
@@ -114,8 +114,8 @@ class LatentController(TraceController[ImageFrame, LatentSettings]):
         return tuple(at)
 
     def next_basis(self) -> None:
-        """Directions found in another way, from the seed's point."""
-        if self.needed() is not None:
+        """Start again with the directions of the next basis."""
+        if self.ensure_trace() is not None:
             basis = BASES[(BASES.index(self.settings.basis) + 1) % len(BASES)]
             self.settings = replace(self.settings, basis=basis, direction=1, at=())
             self._begin_at(seed_step(self.settings), f"directions by {basis}")
@@ -123,17 +123,17 @@ class LatentController(TraceController[ImageFrame, LatentSettings]):
     # --- seeds ----------------------------------------------------------------------------
 
     def reseed(self) -> None:
-        """Another seed's image, and what is around it."""
+        """Start again at the image of a random seed."""
         self.settings = replace(self.settings, at=())
         super().reseed()
 
     def fork_here(self) -> None:
-        """From here on to a random seed, as a branch."""
+        """Walk from here to a random seed, as a branch."""
         self.walk_to(random.randrange(1, 10_000))
 
     def walk_to(self, seed: int) -> None:
-        """To a seed's image: as a new walk from the seed's own, as a branch from elsewhere."""
-        trace = self.needed()
+        """Walk to a seed's image: as a new trace from the current seed's, as a fork elsewhere."""
+        trace = self.ensure_trace()
         if trace is None:
             return
         if not trace.request.edits and trace.position == seed_step(self.settings):
@@ -145,18 +145,18 @@ class LatentController(TraceController[ImageFrame, LatentSettings]):
         self.fork(protocol.SetSettings(self.settings), f"to seed {seed}")
 
     def blend(self, seeds: Sequence[int]) -> None:
-        """Mix these seeds in, in equal parts; none of them for none."""
-        if self.needed() is not None:
+        """Blend with these seeds, in equal parts."""
+        if self.ensure_trace() is not None:
             self.settings = replace(self.settings, blend=tuple(seeds), at=(), to=None)
             label = f"seed {self.seed} with {', '.join(map(str, seeds))}"
             self._begin_at(seed_step(self.settings), label if seeds else self.new_label())
 
 
-# --- What is typed ------------------------------------------------------------------------------
+# --- Parsing of typed values --------------------------------------------------------------------
 
 
 def parse_seed(text: str) -> int:
-    """Raises MisuseError where it is no seed."""
+    """A seed, as typed. Raises MisuseError."""
     try:
         return msgspec.convert(text.strip(), Seed, strict=False)
     except msgspec.ValidationError:
@@ -164,18 +164,11 @@ def parse_seed(text: str) -> int:
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
-    """`7, 12`, or nothing. Raises MisuseError."""
+    """Seeds such as `7, 12`; none for "". Raises MisuseError."""
     seeds = tuple(parse_seed(part) for part in text.replace(",", " ").split())
     if len(seeds) > MOST_BLENDED:
-        raise MisuseError(f"{len(seeds)} seeds: at most {MOST_BLENDED} are mixed in")
+        raise MisuseError(f"{len(seeds)} seeds: at most {MOST_BLENDED} can be blended")
     return seeds
-
-
-def parse_direction(text: str, count: int) -> int:
-    """The number of a direction, of so many. Raises MisuseError."""
-    if text.strip().isdecimal() and 1 <= int(text) <= count:
-        return int(text)
-    raise MisuseError(f"{clean_line(text, 20)!r}: a number from 1 to {count}")
 
 
 def parse_grid(lines: list[str]) -> tuple[Axis, ...]:

@@ -1,8 +1,8 @@
-"""The branches of what one pane has generated, as the app holds them, and which one is shown.
+"""Traces and the tree of branches of one pane, as the app holds them.
 
-A tree, or several: starting over adds a root, a fork adds a branch. Frames are kept, so going
-back is instant; going forward past the last one asks the worker. Nothing here asks: a trace's
-`next_request` says what should be asked.
+There can be several roots: starting over adds one, a fork adds a branch. Frames are kept, so going
+back is instant; only going past the last one needs the worker. Nothing here sends anything: the
+session sends what `Trace.next_request` returns.
 """
 
 from collections import deque
@@ -31,48 +31,48 @@ from genui.protocol.edits import add_edit, schedule_step, steps_at
 F = TypeVar("F", protocol.TextFrame, protocol.ImageFrame, protocol.PointsFrame)
 
 Ask = Literal["start", "fork", "cancel"] | tuple[int, int]
-"""What to ask the worker: begin the trace, by itself or as a fork of its parent, stop
-advancing, or (start, steps) to advance."""
+"""A request to the worker: start the trace, by itself or as a fork of its parent, stop advancing,
+or advance by (start, steps)."""
 
-RATE_WINDOW = 2.0  # seconds over which steps a second are counted
+RATE_WINDOW = 2.0  # seconds over which steps a second are measured
 
 
 @dataclass(kw_only=True)
 class Trace(Generic[F]):
-    """One branch. `first` is the step of its first frame: 0 for images, 1 for text."""
+    """The frames of one branch, its playhead and its state in the worker."""
 
-    request: protocol.Start  # with the edits of this branch; its number does not count
-    first: int
-    parent: "Trace[F] | None" = None  # what it forked from
+    request: protocol.Start  # with the edits of this branch; its trace number is ignored
+    first: int  # the step of the first frame: 0 for images, 1 for text
+    parent: "Trace[F] | None" = None  # the trace that it was forked from
     forked_at: int = 0
-    made_by: int = 1  # how many edits at that step the fork made: the last of the request's
-    id: int = 0  # the worker's number, 0 until asked to start
-    total: int = 0  # steps there are, as asked and then as the worker says
+    fork_edits: int = 1  # how many of the request's last edits made the fork
+    id: int = 0  # the number in the worker; 0 before a start is requested
+    total: int = 0  # the number of steps, as requested and later as the worker reports
     frames: list[F] = field(default_factory=list)
-    position: int = 0  # the step shown
-    goal: int = 0  # the step to get to
+    position: int = 0  # the shown step
+    goal: int = 0  # the step to go to
     playing: bool = False
-    started: bool = False  # the worker knows it
+    started: bool = False  # the worker has the trace
     note: str = ""
-    model_prompt: str = ""  # the prompt as the model saw it, once it is begun
-    model_suffix: str = ""  # what stands after the text, where it goes into a gap
-    fingerprint: str = ""  # of the weights, once it is begun
-    medium: str = ""  # of the model, where it is known
-    reached: int = 0  # the last step the worker has computed
-    _opening_due: bool = False  # the edited frame at `forked_at` is still to come
-    _advance_to: int | None = None  # the last step of the Advance under way
+    model_prompt: str = ""  # the prompt as the model sees it, once started
+    model_suffix: str = ""  # the text after a gap that is filled
+    fingerprint: str = ""  # of the weights, once started
+    medium: str = ""  # of the model; "" if not known
+    computed_by_worker: int = 0  # the last step that this worker has computed
+    _edited_frame_due: bool = False  # the edited frame at `forked_at` has not arrived yet
+    _advance_to: int | None = None  # the last step of the pending Advance
     _cancelling: bool = False
     _arrivals: deque[tuple[float, int]] = field(default_factory=deque)
 
     def fork(self, step: int, edit: protocol.Edit, then: protocol.Edit | None = None) -> "Trace[F]":
-        """Another branch that is this one up to `step`, where `edit` applies, and then `then`.
+        """A branch that differs from `step` on, where `edit` and then `then` apply.
 
-        The frames up to there are shared; nothing is asked of the worker yet.
+        It shares the frames before; nothing is requested from the worker yet.
         """
         request = add_edit(self.request, step, edit)
         return Trace(
             request=request if then is None else add_edit(request, step, then),
-            made_by=1 if then is None else 2,
+            fork_edits=1 if then is None else 2,
             first=self.first,
             parent=self,
             forked_at=step,
@@ -83,92 +83,92 @@ class Trace(Generic[F]):
             model_prompt=self.model_prompt,
             medium=self.medium,
             model_suffix=self.model_suffix,
-            _opening_due=self.first == 0,
+            _edited_frame_due=self.first == 0,
         )
 
     @property
     def computed(self) -> int:
-        """The last step there is a frame of (or 0)."""
+        """The last step that has a frame; 0 without frames."""
         return max(0, len(self.frames) - 1 + self.first)
 
     @property
     def frame(self) -> F | None:
-        """The frame at the playhead; None at a text's prompt or before anything came."""
+        """The frame at the playhead; None at a text's prompt or before the first frame."""
         index = self.position - self.first
         return self.frames[index] if 0 <= index < len(self.frames) else None
 
     @property
-    def at_hand(self) -> bool:
-        """Whether the worker has the step that is shown, and can be asked about it."""
-        return self.started and self.reached >= self.position
+    def on_worker(self) -> bool:
+        """Whether the worker has the shown step, and can answer requests about it."""
+        return self.started and self.computed_by_worker >= self.position
 
     @property
     def computing(self) -> bool:
-        """Whether the worker is at it."""
+        """Whether an Advance is pending."""
         return self._advance_to is not None
 
     @property
     def loading(self) -> bool:
-        """Asked for, and not begun yet."""
+        """Whether its start is requested and not confirmed yet."""
         return self.id != 0 and not self.started
 
     @property
     def finished(self) -> bool:
-        """The playhead is at the end."""
+        """Whether the playhead is at the end."""
         return self.total > 0 and self.position >= self.total
 
     # --- what the user does -----------------------------------------------------------
 
     def play(self) -> None:
-        """Go on to the end; from the end, again from the start."""
+        """Play to the end; from the end, play again from the fork."""
         if self.finished:
             self.position = self.forked_at
         self.playing = True
         self.goal = self.total
 
     def pause(self) -> None:
-        """Stay where the playhead is."""
+        """Stop at the playhead."""
         self.playing = False
         self.goal = self.position
 
     def seek(self, step: int) -> None:
-        """Go to that step and stay there; forward as soon as it is computed."""
+        """Go to that step and stop there, at once or as soon as it is computed."""
         self.playing = False
         self.goal = max(0, min(step, self.total))
         self.position = min(self.goal, self.computed)
 
-    # --- what the worker says ---------------------------------------------------------
+    # --- the worker's replies ---------------------------------------------------------
 
     def begin(self, started: protocol.Started) -> None:
-        """The worker has it; play on to the total it names."""
+        """Take over what the worker reports of the started trace."""
         self.started = True
         self.note = started.note
         self.model_prompt, self.model_suffix = started.prompt, started.suffix
         self.fingerprint = started.fingerprint
         self.medium = started.medium or self.medium
-        self.reached = started.step
+        self.computed_by_worker = started.step
         if started.init is not None:
             self.request = replace(self.request, init=started.init)
         if not self.request.edits or started.step:
-            self.total = started.total_steps  # else the edits may change it: Idle will tell
+            self.total = started.total_steps  # else edits may change it, which Idle reports
         if self.playing:
             self.goal = self.total
 
     def receive(self, frames: Sequence[F], now: float) -> None:
-        """Keep new frames; one that is not the next is a replay of one already here."""
+        """Add new frames. One that is not the next repeats a frame that is here already."""
         for frame in frames:
             if frame.step == len(self.frames) + self.first:
                 self.frames.append(frame)
-            elif self._opening_due and frame.step == self.forked_at and self.first == 0:
+            elif self._edited_frame_due and frame.step == self.forked_at and self.first == 0:
                 self.frames[frame.step] = frame
-                self._opening_due = False
-            self.reached = max(self.reached, frame.step)
+                self._edited_frame_due = False
+            self.computed_by_worker = max(self.computed_by_worker, frame.step)
         self._arrivals.append((now, len(frames)))
         if not self.playing:
             self.position = min(self.goal, self.computed)
 
     def idle(self, idle: protocol.Idle) -> None:
-        """An Advance ended. At the trace's own end there is nothing more to play."""
+        """End the pending Advance, and update the number of steps."""
         self._advance_to = None
         self._cancelling = False
         longer = idle.total > self.total
@@ -176,10 +176,10 @@ class Trace(Generic[F]):
         self.goal = self.total if self.playing and longer else min(self.goal, self.total)
 
     def lose(self) -> None:
-        """The worker died or refused: nothing is under way, all that came is still here."""
+        """Forget the state in the worker, which died or refused; the frames stay."""
         self.id = 0
         self.started = False
-        self.reached = 0
+        self.computed_by_worker = 0
         self._advance_to = None
         self._cancelling = False
         self.pause()
@@ -187,50 +187,46 @@ class Trace(Generic[F]):
     # --- playing ----------------------------------------------------------------------
 
     def next_request(self) -> Ask | None:
-        """What the worker should be asked now, and marks it as asked."""
+        """The next request to the worker, if any; it counts as sent."""
         if not self.started:
-            wanted = self.goal > self.computed or self._opening_due
-            return self._beginning() if self.id == 0 and wanted else None
+            if self.id != 0 or not (self.goal > self.computed or self._edited_frame_due):
+                return None
+            # As a fork if the worker still has the parent, else by itself, with all edits.
+            parent = self.parent
+            on_worker = parent is not None and parent.computed_by_worker >= self.forked_at > 0
+            return "fork" if on_worker else "start"
         if self._advance_to is not None:
-            if self.goal < self._advance_to and not self._cancelling and not self._shows_ahead():
+            delivered = self.computed >= self._advance_to  # only its Idle is still to come
+            if self.goal < self._advance_to and not self._cancelling and not delivered:
                 self._cancelling = True
                 return "cancel"
             return None
         after = self.computed
-        if self._opening_due and self.reached < self.forked_at:
-            after = self.forked_at - 1  # begun by itself: its first frame comes on the way
+        if self._edited_frame_due and self.computed_by_worker < self.forked_at:
+            after = self.forked_at - 1  # started by itself, it computes the shared steps first
         if self.goal > after:
             self._advance_to = self.goal
             return (after, self.goal - after)
         return None
 
-    def _beginning(self) -> Ask:
-        """As a fork where the worker still has the parent; else by itself, with its edits."""
-        parent = self.parent
-        return "fork" if parent is not None and parent.reached >= self.forked_at > 0 else "start"
+    def tick(self, catch_up_s: float, ticks_per_s: float) -> bool:
+        """Move the playhead by one tick. Returns whether it moved.
 
-    def _shows_ahead(self) -> bool:
-        """The Advance under way has delivered all it was asked for; only its Idle is to come."""
-        return self._advance_to is not None and self.computed >= self._advance_to
-
-    def tick(self, seconds_left: float, ticks_a_second: float) -> bool:
-        """Move the playhead on by a frame's time. Returns whether it moved.
-
-        It moves by one step, or by more where that would take longer than
-        `seconds_left` to reach the newest frame.
+        It moves by one step, or by more if it would take longer than `catch_up_s` seconds to
+        reach the newest frame.
         """
         if not self.playing:
             return False
         behind = min(self.goal, self.computed) - self.position
         if behind > 0:
-            self.position += max(1, round(behind / (seconds_left * ticks_a_second)))
-        # An edit at the end may give it more steps: the worker says so when it has begun.
-        if self.finished and not (self.loading or self.computing or self._opening_due):
+            self.position += max(1, round(behind / (catch_up_s * ticks_per_s)))
+        # An edit at the end may add steps, which the worker reports once it has started.
+        if self.finished and not (self.loading or self.computing or self._edited_frame_due):
             self.pause()
         return behind > 0
 
-    def rate(self, now: float) -> float:
-        """Steps that came a second, lately."""
+    def steps_per_s(self, now: float) -> float:
+        """Frames that arrived per second during the last RATE_WINDOW."""
         while self._arrivals and now - self._arrivals[0][0] > RATE_WINDOW:
             self._arrivals.popleft()
         if len(self._arrivals) < 2:
@@ -240,12 +236,12 @@ class Trace(Generic[F]):
         return count / max(now - first, 1e-3)
 
 
-# --- What is asked of the session, and what it replies ---------------------------------------
+# --- The session, as controllers see it, and its replies -------------------------------------
 
 
 @dataclass(frozen=True)
 class Frames:
-    """Frames of one trace that came together."""
+    """Frames of one trace that arrived together."""
 
     trace: int
     frames: Sequence[protocol.Frame]
@@ -253,27 +249,27 @@ class Frames:
 
 @dataclass(frozen=True)
 class Lost:
-    """The worker that held the traces is gone; they can be started again."""
+    """The worker with the traces has ended; they can be started again."""
 
 
 TraceReply = Started | Frames | Idle | Failed | Lost | Attention | Labels | Neighbours | Inspection
 
 
 class Worker(Protocol):
-    """What is asked of the session; the replies go to `owner`."""
+    """The part of the session that traces need; replies go to `owner`."""
 
     def ask(self, owner: Any, trace: Trace[Any]) -> Ask | None:
-        """Ask for what the trace needs next, if anything. Returns what was asked."""
+        """Send the next request of the trace, if any, and return it."""
 
     def hand_over(self, trace: int, owner: Any) -> None:
-        """From now on `owner` gets the trace's replies; nothing where it is not begun."""
+        """Send the replies about a started trace to `owner` from now on."""
 
     def forget(self, trace: int) -> None:
-        """Drop a trace; late replies about it go nowhere."""
+        """Close a trace, and drop later replies about it."""
 
 
-def other_weights(expected: str, started: Started) -> str:
-    """The one line for a trace that other weights go on with; empty where they are the same."""
+def weights_warning(expected: str, started: Started) -> str:
+    """One line for a trace that continues with other weights; "" if they are the same."""
     if not expected or expected == started.fingerprint:
         return ""
     return (
@@ -282,67 +278,70 @@ def other_weights(expected: str, started: Started) -> str:
     )
 
 
-# --- Where in the noise schedule a step of a branch is: edits move it -------------------------
+# --- The noise schedule of a branch -----------------------------------------------------------
 
 
-def rises(request: Start, step: int) -> bool:
-    """Whether noise is being added at `step`: a forward process, not turned round yet."""
-    turned = any(isinstance(at.edit, Denoise) and at.step <= step for at in request.edits)
-    return request.forward and not turned
+def adds_noise(request: Start, step: int) -> bool:
+    """Whether `step` belongs to a forward process: no edit has started to denoise before it."""
+    denoises = any(isinstance(at.edit, Denoise) and at.step <= step for at in request.edits)
+    return request.forward and not denoises
 
 
-def known_levels(traces: Iterable[Trace[ImageFrame]], steps: int) -> dict[int, float]:
-    """σ at the steps of the schedule of that many, as far as frames have told."""
-    levels: dict[int, float] = {}
+def known_sigmas(traces: Iterable[Trace[ImageFrame]], steps: int) -> dict[int, float]:
+    """σ by step of a schedule of `steps` steps, as far as the frames of `traces` show it."""
+    sigmas: dict[int, float] = {}
     for trace in traces:
         request = trace.request
-        # A change of the number of steps midway spaces the rest in its own way.
+        # An edit of the number of steps respaces the rest of the schedule.
         if steps_at(request, 0) == steps == steps_at(request, trace.computed):
-            levels |= {schedule_step(request, frame.step): frame.sigma for frame in trace.frames}
-    return levels
+            sigmas |= {schedule_step(request, frame.step): frame.sigma for frame in trace.frames}
+    return sigmas
 
 
 # --- The tree of branches ---------------------------------------------------------------------
 
-MOST = 24  # branches kept; the oldest that nothing shown grows from goes first
+MOST = 24  # branches kept; the oldest that the shown one does not descend from is dropped first
 
 
 @dataclass
 class Branch(Generic[F]):
-    """One trace of the tree and what it is called."""
+    """A trace of the tree and its label."""
 
     number: int  # counts up and is never used again
     trace: Trace[F]
-    label: str  # what makes it differ from its parent: "guidance 4", "‘the’ at 12"
-    parent: int = -1  # the number of the branch it forked from; -1: it began by itself
+    label: str  # how it differs from its parent: "guidance 4", "‘the’ at 12"
+    parent: int = -1  # the number of the branch it was forked from; -1 for a root
 
 
 @dataclass
 class Tree(Generic[F]):
-    """Every branch in the order it was made, and the one that is shown."""
+    """Every branch in the order they were made, and the shown one."""
 
     branches: list[Branch[F]] = field(default_factory=list)
     shown: Branch[F] | None = None
-    _made: int = 0
+    _next_number: int = 0
     _dropped: list[Branch[F]] = field(default_factory=list)
 
     @property
     def trace(self) -> Trace[F] | None:
-        """What is shown."""
+        """The shown trace."""
         return self.shown.trace if self.shown is not None else None
 
-    def root(self, trace: Trace[F], label: str) -> Branch[F]:
-        """Show a trace that begins by itself."""
-        return self.graft(trace, label)
+    def add(self, trace: Trace[F], label: str, parent: int = -1) -> Branch[F]:
+        """Add a trace as a branch of `parent`, or as a root, and show it."""
+        self.shown = Branch(self._next_number, trace, label, parent)
+        self._next_number += 1
+        self.branches.append(self.shown)
+        return self.shown
 
     def fork(
         self, step: int, edit: protocol.Edit, label: str, then: protocol.Edit | None = None
     ) -> Branch[F]:
-        """Show a fork of what is shown: `edit` at the step and, where given, `then` after it.
+        """Fork the shown branch at `step` with `edit` and, if given, `then`; show the fork.
 
-        An edit of the same kind at the step where what is shown was forked makes a branch
-        beside it; with nothing else done it takes its place, so that turning a setting leaves
-        one branch, not one a turn. Tokens and words written are each kept.
+        An edit of the same kind at the step where the shown branch was forked makes a sibling. It
+        replaces the shown branch if that has no forks, so that several changes of a setting leave
+        one branch; written tokens and texts replace nothing.
         """
         shown = self.shown
         assert shown is not None, "nothing is shown to fork from"
@@ -354,36 +353,29 @@ class Tree(Generic[F]):
                 self._drop(shown)
             shown = parent
         trace = shown.trace.fork(step, edit, then)
-        return self._add(Branch(self._made, trace, label, shown.number))
-
-    def graft(self, trace: Trace[F], label: str, parent: int = -1) -> Branch[F]:
-        """Show a branch that was made elsewhere: saved and opened again, or compared."""
-        return self._add(Branch(self._made, trace, label, parent))
+        return self.add(trace, label, shown.number)
 
     def drop(self, number: int) -> list[Branch[F]]:
-        """Take out a branch and all that grew from it; nothing where what is shown did.
-
-        Returns what was taken out.
-        """
+        """Remove a branch and its forks, which are returned; nothing if one of them is shown."""
         if number in {branch.number for branch in self._lineage()}:
             return []
-        gone = {number}
+        numbers = {number}
         for branch in self.branches:  # parents come before their children
-            if branch.parent in gone:
-                gone.add(branch.number)
-        dropped = [branch for branch in self.branches if branch.number in gone]
+            if branch.parent in numbers:
+                numbers.add(branch.number)
+        dropped = [branch for branch in self.branches if branch.number in numbers]
         for branch in dropped:
             self._drop(branch)
         return dropped
 
     def show(self, number: int) -> None:
-        """Show another branch, if it is still there."""
+        """Show another branch, if it still exists."""
         self.shown = self.find(number) or self.shown
 
     def take_back(self, trace: Trace[F]) -> bool:
-        """Drop a branch that could not be begun and show what it grew from, or the one before.
+        """Drop the branch of a trace that could not start; show its parent or the newest branch.
 
-        False, and nothing done, where there is nothing else to show.
+        Returns False, and does nothing, if there is no other branch.
         """
         branch = next((branch for branch in self.branches if branch.trace is trace), None)
         if branch is None or len(self.branches) == 1:
@@ -396,19 +388,19 @@ class Tree(Generic[F]):
     def find(self, number: int) -> Branch[F] | None:
         return next((branch for branch in self.branches if branch.number == number), None)
 
-    def of_trace(self, number: int) -> Trace[F] | None:
-        """The branch's trace that has this number in the worker."""
+    def find_trace(self, number: int) -> Trace[F] | None:
+        """The trace that has this number in the worker."""
         traces = (branch.trace for branch in self.branches)
         return next((trace for trace in traces if trace.id == number), None)
 
     def lines(self) -> Iterator[tuple[Branch[F], int]]:
-        """The branches as a tree is read, each with its depth."""
+        """The branches depth first, each with its depth."""
         yield from self._below(-1, 0)
 
     def take_dropped(self) -> list[Branch[F]]:
-        """What is no longer in the tree since the last call, for the worker to forget."""
-        needed = {branch.number for branch in self._lineage()}
-        spare = [branch for branch in self.branches if branch.number not in needed]
+        """The branches removed since the last call, after limiting the tree to MOST."""
+        lineage = {branch.number for branch in self._lineage()}
+        spare = [branch for branch in self.branches if branch.number not in lineage]
         for branch in spare[: max(0, len(self.branches) - MOST)]:
             self._drop(branch)
         dropped, self._dropped = self._dropped, []
@@ -418,24 +410,18 @@ class Tree(Generic[F]):
         self.branches.remove(branch)
         self._dropped.append(branch)
 
-    def _add(self, branch: Branch[F]) -> Branch[F]:
-        self._made += 1
-        self.branches.append(branch)
-        self.shown = branch
-        return branch
-
     def _lineage(self) -> Iterator[Branch[F]]:
+        """The shown branch, its parent and so on."""
         branch = self.shown
         while branch is not None:
             yield branch
             branch = self.find(branch.parent)
 
     def _below(self, parent: int, depth: int) -> Iterator[tuple[Branch[F], int]]:
-        known = {branch.number for branch in self.branches}
+        numbers = {branch.number for branch in self.branches}
         for branch in self.branches:
-            # One whose parent was dropped stands by itself.
-            above = branch.parent if branch.parent in known else -1
-            if above == parent:
+            # A branch whose parent was dropped is a root.
+            if (branch.parent if branch.parent in numbers else -1) == parent:
                 yield branch, depth
                 yield from self._below(branch.number, depth + 1)
 
