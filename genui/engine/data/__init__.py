@@ -1,1 +1,1 @@
-"""Datasets: real data of one medium each, with a licence and a fingerprint. No torch here."""
+"""Datasets, each of one medium, with a licence and a fingerprint. Nothing here imports torch."""

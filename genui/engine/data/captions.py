@@ -1,4 +1,4 @@
-"""Captions: the ten colours that they name, and their words as numbers."""
+"""Captions: the ten colours they can name, and their words as token ids."""
 
 import unicodedata
 from collections import Counter
@@ -21,31 +21,32 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "white": (244, 244, 240),
     "black": (16, 18, 24),
 }
-"""sRGB, 0 to 255. White and black are soft, so that no image needs the ends of the range."""
+"""sRGB, 0 to 255. White and black are slightly grey, so that no image needs the extreme values."""
 
 DEFAULT_GROUND = "black"
-"""The ground of an image whose caption names none."""
+"""The background colour of an image whose caption names none."""
 
 
-# --- Captions as words: a caption is split, and its words become ids of an embedding ----------
+# --- Words to token ids -----------------------------------------------------------------------
 
 PAD = 0
 UNKNOWN = 1
 RESERVED = 2
-"""Numbers below this one stand for no word."""
+"""The number of reserved ids; words are numbered from here on."""
 
 MOST_WORDS = 20_000
-"""Words at most, the commonest: a larger vocabulary would be most of a small model."""
+"""Limit of a vocabulary, which keeps the commonest words: the embedding of a larger one would
+hold most of a small model's parameters."""
 
-JOINING = frozenset(("and", "in", "of", "on", "the", "to", "with", "without"))
-"""Words of a name that mean nothing alone."""
+STOP_WORDS = frozenset(("and", "in", "of", "on", "the", "to", "with", "without"))
+"""Words that mean nothing alone."""
 
 
 @lru_cache(maxsize=1 << 16)
 def split_words(caption: str) -> tuple[str, ...]:
-    """`"Red-heart, on BLACK"` to `("red", "heart", "on", "black")`, in any script.
+    """Split `"Red-heart, on BLACK"` into `("red", "heart", "on", "black")`, in any script.
 
-    A word is a run of letters and digits with the marks that belong to them.
+    A word is a run of letters, digits and combining marks.
     """
     text = unicodedata.normalize("NFKC", caption).lower()
     spaced = "".join(c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in text)
@@ -59,64 +60,63 @@ def use_one_word(
     rng: np.random.Generator,
     known: Collection[str] = (),
 ) -> list[str]:
-    """`share` of these captions with one word of the `names` in them for the whole name.
+    """Replace the name in a random `share` of the captions by one word of that name.
 
     "cat face on blue" becomes "face on blue", which fits many images. A word that is itself one
-    of the `known` names is not used: it means that image and no other.
+    of the `known` names is not used: it stands for exactly one image.
     """
+
+    def shorten(name: str) -> str:
+        words = [word for word in split_words(name) if word not in STOP_WORDS and word not in known]
+        return words[rng.integers(len(words))] if words else name
+
     chosen = rng.random(len(captions)) < share
     return [
-        caption.replace(name, _word_of(name, rng, known), 1) if short else caption
-        for caption, name, short in zip(captions, names, chosen, strict=True)
+        caption.replace(name, shorten(name), 1) if is_chosen else caption
+        for caption, name, is_chosen in zip(captions, names, chosen, strict=True)
     ]
-
-
-def _word_of(name: str, rng: np.random.Generator, known: Collection[str]) -> str:
-    words = [word for word in split_words(name) if word not in JOINING and word not in known]
-    return words[rng.integers(len(words))] if words else name
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The words a model knows. `words[i]` has the number `i + RESERVED`."""
+    """The words a model knows. The id of `words[i]` is `i + RESERVED`."""
 
     words: tuple[str, ...]
 
     @classmethod
     def build(cls, captions: Iterable[str]) -> "Vocabulary":
-        """All words of the captions in alphabetical order, with the palette's colours and "on"."""
+        """Collect the words of the captions, the colours and "on", in alphabetical order."""
         counts = Counter(word for caption in captions for word in split_words(caption))
-        always = {*COLOURS, "on"}
         common = {word for word, _ in counts.most_common(MOST_WORDS)}
-        return cls(tuple(sorted(common | always)))
+        return cls(tuple(sorted({*common, *COLOURS, "on"})))
 
     @property
     def size(self) -> int:
-        """Rows an embedding of this vocabulary needs."""
+        """Rows of an embedding of this vocabulary."""
         return len(self.words) + RESERVED
 
     @cached_property
-    def _number(self) -> dict[str, int]:
+    def _id_of(self) -> dict[str, int]:
         return {word: i for i, word in enumerate(self.words, RESERVED)}
 
     def encode(self, captions: Sequence[str], length: int) -> NDArray[np.int64]:
-        """Ids [B, length]: PAD after the last word, UNKNOWN for a word not in the vocabulary.
+        """Token ids [B, length]: UNKNOWN for words not in the vocabulary, PAD after the last word.
 
         Words beyond `length` are cut off.
         """
-        numbers = np.full((len(captions), length), PAD, np.int64)
-        for row, caption in zip(numbers, captions, strict=True):
-            known = [self._number.get(word, UNKNOWN) for word in split_words(caption)[:length]]
-            row[: len(known)] = known
-        return numbers
+        token_ids = np.full((len(captions), length), PAD, np.int64)
+        for row, caption in zip(token_ids, captions, strict=True):
+            ids = [self._id_of.get(word, UNKNOWN) for word in split_words(caption)[:length]]
+            row[: len(ids)] = ids
+        return token_ids
 
     def unknown(self, caption: str) -> list[str]:
         """The words of a caption that are not in the vocabulary, in order."""
-        return [word for word in split_words(caption) if word not in self._number]
+        return [word for word in split_words(caption) if word not in self._id_of]
 
     def remarks(self, captions: Iterable[str], length: int) -> list[str]:
-        """Remarks on captions of which `length` words are read: one on unknown words, one on words
-        beyond that length; none where every word is read."""
+        """Lines on what a model that reads `length` words ignores: unknown words, words beyond
+        the length. Empty if every word is read."""
         captions = dict.fromkeys(captions)
         lines = []
         unknown = [word for caption in captions for word in self.unknown(caption)]

@@ -1,4 +1,4 @@
-"""Short clips: icons in motion, with captions that say which icon moves how and in what colour."""
+"""Short clips of moving icons. Captions say which icon moves, how, and in what colours."""
 
 import hashlib
 import itertools
@@ -39,32 +39,30 @@ FIGURES = _words(
     turtle ufo umbrella unicorn violin volcano watch water whistle wrench
     """
 )
-"""Names of icons, each a single word."""
+"""Icons with single-word names."""
 
 ROUND = frozenset(
     _words("bone candy circle clock cog hexagon pinwheel shuriken snowflake star sun watch")
 )
-"""Those that look alike turned by some angle: they are never shown turning."""
+"""Figures with rotational symmetry: they are never shown turning."""
 
 
-# --- How a figure moves through a clip: its pose in every frame, drawn from a generator -------
-# A pose is (x, y, size, angle): the centre of the figure and the side of the square around
-# it, in pixels of a 32×32 frame, and the angle it is turned by, in radians counter-clockwise.
+# --- Motions: the pose of a figure in every frame ---------------------------------------------
+# A pose is (x, y, size, angle): the centre of the figure and the side of the square around it, in
+# pixels of a 32×32 frame, and its rotation in radians, counter-clockwise.
 #
-# A caption tells the shape of a path: where on it a figure begins and which way round it goes are
-# the same every time, as a mean over all beginnings would be a figure that hovers (what a model
-# expects of pure noise is that mean). Place, size and length are drawn.
+# A motion always begins at the same point of its path and goes the same way round; only position,
+# size and length are random. From pure noise a model predicts the mean over all starting points,
+# which would be a figure that stays where it is.
 
-CLIP_FRAMES = 16  # images of a clip
-FPS = 10  # images a second that a clip is meant to be seen at
+CLIP_FRAMES = 16
+FPS = 10
 
 Poses = NDArray[np.float32]
 """[16, 4]: x, y, size and angle in each frame."""
 
-_PHASE = (
-    np.arange(CLIP_FRAMES) / CLIP_FRAMES
-)  # of what goes round: the last frame leads to the first
-_SHARE = np.arange(CLIP_FRAMES) / (CLIP_FRAMES - 1)  # of what goes from here to there
+_PHASE = np.arange(CLIP_FRAMES) / CLIP_FRAMES  # of a loop: the last frame leads to the first
+_SHARE = np.arange(CLIP_FRAMES) / (CLIP_FRAMES - 1)  # of the way from start to end
 
 _Axis = float | NDArray[np.float64]
 
@@ -76,7 +74,7 @@ def _poses(x: _Axis, y: _Axis, size: _Axis, angle: _Axis = 0.0) -> Poses:
 
 
 def _inside(rng: np.random.Generator, size: float) -> float:
-    """A coordinate at which a figure of that size is wholly in the frame."""
+    """A random coordinate at which a figure of that size lies inside the frame."""
     return rng.uniform(size / 2, SIDE - size / 2)
 
 
@@ -86,7 +84,7 @@ def _still(rng: np.random.Generator) -> Poses:
 
 
 def _across(rng: np.random.Generator) -> tuple[float, float, NDArray[np.float64]]:
-    """(size, the coordinate that stays, the one that falls from one side to the other)."""
+    """(size, the fixed coordinate, the one that falls from one side of the frame to the other)."""
     size = rng.uniform(13, 16)
     start = SIDE - size / 2 - rng.uniform(0, 3)
     end = size / 2 + rng.uniform(0, 3)
@@ -114,7 +112,7 @@ def _right(rng: np.random.Generator) -> Poses:
 
 
 def _orbit(rng: np.random.Generator) -> Poses:
-    """Once round with the clock, from the top."""
+    """One clockwise round, from the top."""
     size = rng.uniform(10, 13)
     radius = rng.uniform(7, 9)
     room = SIDE / 2 - size / 2 - radius
@@ -142,11 +140,11 @@ def _shrink(rng: np.random.Generator) -> Poses:
 
 
 def _turn(rng: np.random.Generator) -> Poses:
-    """Once round itself with the clock, upright at first."""
+    """One clockwise turn about its own centre, upright at first."""
     size = rng.uniform(16, 20)
-    around = size * 1.15  # the corners come round too
+    diameter = size * 1.15  # room for the corners
     angle = -2 * math.pi * _PHASE
-    return _poses(_inside(rng, around), _inside(rng, around), size, angle)
+    return _poses(_inside(rng, diameter), _inside(rng, diameter), size, angle)
 
 
 MOTIONS: Mapping[str, tuple[str, Callable[[np.random.Generator], Poses]]] = types.MappingProxyType(
@@ -163,31 +161,29 @@ MOTIONS: Mapping[str, tuple[str, Callable[[np.random.Generator], Poses]]] = type
         "turn": ("turning", _turn),
     }
 )
-"""Name to the words that say it in a caption and a function that draws poses for it."""
+"""Name to the words for it in a caption, and a function that returns random poses."""
 
 
 def draw_poses(motion: str, rng: np.random.Generator) -> Poses:
-    """Poses [16, 4] of one such motion; where it begins, how far and how large is `rng`'s."""
+    """Poses [16, 4] of a motion; position, distance and size are drawn from `rng`."""
     return MOTIONS[motion][1](rng)
 
 
-# --- Icons set in motion: captioned clips of 16 frames, 32×32 RGB, as training batches --------
-# "red heart moving up on black": a colour, an icon, what it does, a colour. A share of the
-# pairs of icon and motion, and of the pairs of colours, is never trained.
+# --- Captioned clips of 16 frames, 32×32 RGB, as training batches -----------------------------
+# A caption such as "red heart moving up on black" names a colour, an icon, its motion and a
+# background colour. Some pairs of icon and motion, and some pairs of colours, are held out.
 
-INNER = SIDE - 2 * ICONS_MARGIN  # pixels of an icon's own image that are a pose's `size`
-PADDED = 48  # pixels, so that no corner is cut off when it turns
-HELD_MOTIONS = 10  # one of so many pairs of icon and motion is never trained
-UNSAID = 0.5  # share of clips that stand still whose caption does not say so
-SHORT = 0.2  # share of captions that say "up" rather than "moving up"
+INNER = SIDE - 2 * ICONS_MARGIN  # pixels of an icon's image that correspond to a pose's `size`
+PADDED = 48  # pixels, so that no corner is cut off by a rotation
+HELD_MOTIONS = 10  # one in so many pairs of icon and motion is held out
+UNSAID = 0.5  # share of the captions of still clips that leave out "standing still"
+SHORT = 0.2  # share of captions that say "up" instead of "moving up"
 
 _COLOURS: NDArray[np.float32] = np.divide(list(COLOURS.values()), 255, dtype=np.float32)  # [10, 3]
 _NAMES = tuple(COLOURS)
 
 
 class Scene(NamedTuple):
-    """What a clip shows."""
-
     figure: str
     motion: str
     colour: str
@@ -195,7 +191,7 @@ class Scene(NamedTuple):
 
     @property
     def caption(self) -> str:
-        """In full: "red heart moving up on black"."""
+        """The full caption: "red heart moving up on black"."""
         return f"{self.colour} {self.figure} {MOTIONS[self.motion][0]} on {self.ground}"
 
 
@@ -204,13 +200,13 @@ class ClipBatch(NamedTuple):
 
     captions: list[str]
     clips: NDArray[np.float32]  # [B, 16, 3, 32, 32] in -1 to 1
-    shapes: NDArray[np.float32]  # [B, 32, 32]: the figure's alpha, upright and large, 0 to 1
-    poses: NDArray[np.float32]  # [B, 16, 4], as `motions` has them
+    shapes: NDArray[np.float32]  # [B, 32, 32]: the figure's alpha, upright, full size, 0 to 1
+    poses: NDArray[np.float32]  # [B, 16, 4]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Clips:
-    """A set of figures and every way they may move."""
+    """A set of figures and the motions of each."""
 
     name: str
     licence: str
@@ -219,18 +215,17 @@ class Clips:
     figures: tuple[str, ...]
     trained: tuple[tuple[int, str], ...] = field(repr=False)  # (figure, motion)
     held_out: tuple[tuple[int, str], ...] = field(repr=False)
-    trained_colours: tuple[tuple[str, str], ...] = field(repr=False)  # (figure's, ground's)
+    trained_colours: tuple[tuple[str, str], ...] = field(repr=False)  # (figure, ground)
     held_colours: tuple[tuple[str, str], ...] = field(repr=False)
 
     def scenes(self, count: int, rng: np.random.Generator, held_out: bool = False) -> list[Scene]:
-        """Scenes drawn from `rng`, every motion as often as any other.
+        """Random scenes, every motion equally likely.
 
-        With `held_out` neither the pair of figure and motion nor that of the colours was
-        ever trained together.
+        With `held_out` both the pair of figure and motion and the pair of colours are held out.
         """
         pairs = self.held_out if held_out else self.trained
         colours = self.held_colours if held_out else self.trained_colours
-        by_motion = {m: [f for f, of in pairs if of == m] for m in MOTIONS}
+        by_motion = {m: [figure for figure, motion in pairs if motion == m] for m in MOTIONS}
         names = [m for m in MOTIONS if by_motion[m]]
         scenes = []
         for motion in rng.choice(names, count):
@@ -239,7 +234,7 @@ class Clips:
         return scenes
 
     def batch(self, scenes: Sequence[Scene], rng: np.random.Generator) -> ClipBatch:
-        """These scenes as clips, where and how fast they move drawn from `rng`."""
+        """Draw these scenes with random poses and one of their captions each."""
         poses = np.stack([draw_poses(scene.motion, rng) for scene in scenes])
         return ClipBatch(
             captions=self.captions(scenes, rng),
@@ -250,58 +245,54 @@ class Clips:
 
     def shapes(self, scenes: Sequence[Scene]) -> NDArray[np.float32]:
         """The figures' alphas [B, 32, 32], 0 to 1."""
-        numbers = [self.figures.index(scene.figure) for scene in scenes]
-        return np.divide(self.alpha[numbers], 255, dtype=np.float32)
+        indices = [self.figures.index(scene.figure) for scene in scenes]
+        return np.divide(self.alpha[indices], 255, dtype=np.float32)
 
     def captions(self, scenes: Sequence[Scene], rng: np.random.Generator) -> list[str]:
-        """A caption each, in one of the ways it may be said."""
+        """A caption for each scene, its wording varied at random."""
         return [_vary_caption(scene, rng) for scene in scenes]
 
     def draw(self, scenes: Sequence[Scene], poses: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Clips [B, 16, 3, 32, 32] in -1 to 1 of figures in these poses [B, 16, 4]."""
-        sources = np.stack(
-            [
-                self._rotate(self.figures.index(scene.figure), of)
-                for scene, of in zip(scenes, poses, strict=True)
-            ]
-        )
-        columns = pixel_shares(poses[..., 0], poses[..., 2])
-        rows = pixel_shares(poses[..., 1], poses[..., 2])
+        """Draw the figures in these poses [B, 16, 4]: [B, 16, 3, 32, 32] in -1 to 1."""
+        pairs = zip(scenes, poses, strict=True)
+        sources = np.stack([self._rotate(self.figures.index(s.figure), pose) for s, pose in pairs])
+        columns = pixel_shares(poses[..., 0], poses[..., 2])  # [B, 16, 32, 48]
+        rows = pixel_shares(poses[..., 1], poses[..., 2])  # [B, 16, 32, 48]
         alpha = (rows @ sources @ columns.swapaxes(-1, -2))[:, :, None]  # [B, 16, 1, 32, 32]
-        below = _colours([scene.ground for scene in scenes])
-        above = _colours([scene.colour for scene in scenes])
-        clips: NDArray[np.float32] = np.multiply(alpha, above - below, dtype=np.float32)
-        clips += below
+        ground = _colours([scene.ground for scene in scenes])
+        figure = _colours([scene.colour for scene in scenes])
+        clips: NDArray[np.float32] = np.multiply(alpha, figure - ground, dtype=np.float32)
+        clips += ground
         clips *= 2
         clips -= 1
         return clips
 
     def _rotate(self, figure: int, poses: Poses) -> NDArray[np.float32]:
-        """The figure's alpha in each frame, turned: [16, 48, 48], 0 to 1."""
+        """The figure's rotated alpha in each frame: [16, 48, 48], 0 to 1."""
         padded = Image.new("L", (PADDED, PADDED))
         edge = (PADDED - SIDE) // 2
         padded.paste(Image.fromarray(self.alpha[figure]), (edge, edge))
         if not poses[:, 3].any():
             upright = np.divide(np.asarray(padded), 255, dtype=np.float32)
             return np.broadcast_to(upright, (CLIP_FRAMES, PADDED, PADDED))
-        turned = [
-            padded.rotate(float(angle), Image.Resampling.BICUBIC)
+        rotated = [
+            np.asarray(padded.rotate(float(angle), Image.Resampling.BICUBIC))
             for angle in np.degrees(poses[:, 3])
         ]
-        return np.divide(np.stack([np.asarray(each) for each in turned]), 255, dtype=np.float32)
+        return np.divide(np.stack(rotated), 255, dtype=np.float32)
 
 
 def load_clips() -> Clips:
-    """The figures of `FIGURES`. Raises GenuiError where the icons are not installed."""
+    """Load `FIGURES`. Raises GenuiError if the icons are not installed."""
     icons = load_images("icons")
-    known = {name: i for i, name in enumerate(icons.captions)}
-    missing = [name for name in FIGURES if name not in known]
+    index_of = {name: i for i, name in enumerate(icons.captions)}
+    missing = [name for name in FIGURES if name not in index_of]
     if missing:
         raise GenuiError(
             f"the icons installed have no {missing[0]!r}: pip install "
             "'fonticon-materialdesignicons7>=7.2' or another version of it"
         )
-    alpha = icons.rgba[[known[name] for name in FIGURES], :, :, 3]
+    alpha = icons.rgba[[index_of[name] for name in FIGURES], :, :, 3]
     pairs = [
         (i, motion)
         for i, figure in enumerate(FIGURES)
@@ -324,7 +315,7 @@ def load_clips() -> Clips:
 
 
 def check_clips(recipe: VideoRecipe) -> str:
-    """One line describing the clips a recipe would train on, having read them."""
+    """Load the clips of a recipe and describe them in one line."""
     if recipe.data:
         raise MisuseError(
             f"--data {recipe.data}: the video recipe sets its own icons in motion and reads no "
@@ -334,7 +325,7 @@ def check_clips(recipe: VideoRecipe) -> str:
 
 
 def describe(clips: Clips) -> str:
-    """What they are and what of them is held out, in one line."""
+    """Describe the clips, and how much of them is held out, in one line."""
     return (
         f"{clips.name}: {len(clips.figures)} icons, {len(MOTIONS)} motions, "
         f"{len(_NAMES)} colours; {len(clips.held_out)} of "
@@ -345,24 +336,24 @@ def describe(clips: Clips) -> str:
 
 
 def _vary_caption(scene: Scene, rng: np.random.Generator) -> str:
-    """Its caption in one of the ways that a person may put it."""
-    bare, short = rng.random() < UNSAID, rng.random() < SHORT
-    if scene.motion == "still" and bare:
+    """The caption of a scene, its wording varied at random."""
+    unsaid, short = rng.random() < UNSAID, rng.random() < SHORT
+    if scene.motion == "still" and unsaid:
         return f"{scene.colour} {scene.figure} on {scene.ground}"
     return scene.caption.replace(" moving ", " ") if short else scene.caption
 
 
 def _is_held(figure: str, motion: str) -> bool:
-    """One in `HELD_MOTIONS`, the same on every machine; what people try first is trained."""
+    """Whether a pair is held out: one in `HELD_MOTIONS`, but no figure that people try first."""
     digest = hashlib.sha256(f"{figure} {motion}".encode()).digest()
     return digest[0] % HELD_MOTIONS == 0 and figure not in ("heart", "star", "rocket")
 
 
 def pixel_shares(centre: NDArray[np.float32], size: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How much of each source pixel every pixel of a frame takes along one axis.
+    """Weights [..., 32, 48] of source pixels in the pixels of a frame, along one axis.
 
-    [..., 32, 48] for centres and sizes [...]: the overlap of their areas, so that a figure
-    moved by a tenth of a pixel looks so.
+    For centres and sizes [...]. They are the overlaps of the pixels' areas, so that a shift by a
+    tenth of a pixel shows.
     """
     scale = INNER / size[..., None, None]
     edges = np.arange(SIDE, dtype=np.float32)[:, None]
@@ -373,10 +364,10 @@ def pixel_shares(centre: NDArray[np.float32], size: NDArray[np.float32]) -> NDAr
 
 
 def _colours(names: Sequence[str]) -> NDArray[np.float32]:
-    """[B, 1, 3, 1, 1], 0 to 1."""
+    """Colours by name, [B, 1, 3, 1, 1], 0 to 1."""
     return _COLOURS[[_NAMES.index(name) for name in names]][:, None, :, None, None]
 
 
 def vocabulary_captions() -> tuple[str, ...]:
-    """Captions with every word that a model of clips is to know."""
+    """Captions with every word that a model of clips needs."""
     return (*FIGURES, *(words for words, _ in MOTIONS.values()), *_NAMES)

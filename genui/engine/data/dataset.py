@@ -1,4 +1,4 @@
-"""What a row of every table of datasets has; each medium's table is in its own file."""
+"""The base of the tables of datasets; each medium's table is in the file of its medium."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -11,17 +11,17 @@ from genui.base.plugins import Table, index_by_name, resolve
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Where the examples of one dataset come from, and what a person should know of it."""
+    """One dataset: where its examples come from, what they are, and their licence."""
 
     name: str
     summary: str
     licence: str
     load: str | Callable[..., Any]
-    """What reads the examples, or where it is: `module:function`. It is imported when it is
-    needed, so that a model that is only asked to draw needs no font."""
+    """The function that reads the examples, or its path `module:function`, which is imported on
+    first use: generating images needs no font."""
 
     def read(self, *args: Any) -> Any:
-        """What `load` returns. Raises GenuiError, one line, whatever goes wrong in it."""
+        """Call `load`. Raises GenuiError, one line, for any error in it."""
         try:
             return resolve(self.load)(*args)
         except GenuiError:
@@ -39,13 +39,13 @@ Row = TypeVar("Row", bound=Dataset)
 
 
 def dataset_table(kind: type[Row], rows: Iterable[Row]) -> Table[Row]:
-    """The built-in rows of a kind, and those of plug-ins (`genui.base.plugins`)."""
+    """A table of the built-in rows and those of plug-ins (`genui.base.plugins`)."""
     return Table("genui.datasets", kind, index_by_name(rows), base=Dataset)
 
 
 def find_dataset(table: Table[Row], name: str, things: str) -> Row:
-    """The row of that name. Raises MisuseError that names the nearest; `things` is what they
-    are called: "image dataset"."""
+    """The row of that name. Raises MisuseError with the nearest name; `things` is what the rows
+    are called in it, as in "image dataset"."""
     try:
         return table[name]
     except KeyError:
@@ -56,8 +56,8 @@ def find_dataset(table: Table[Row], name: str, things: str) -> Row:
 
 
 def describe_dataset(name: str) -> str:
-    """What a dataset of any medium is, and its licence; "" where no row has the name."""
-    # The tables are in files that need this one.
+    """The summary and licence of a dataset of any medium; "" if no row has the name."""
+    # Late imports: these files import this one.
     from genui.engine.data.images import IMAGE_DATASETS
     from genui.engine.data.speech import SPEECH_DATASETS
     from genui.engine.data.text import LABELLED_TEXTS, TEXT_DATASETS

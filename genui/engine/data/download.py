@@ -1,4 +1,4 @@
-"""Pinned, checksummed downloads, made only when asked for."""
+"""Downloads of files with a pinned checksum, made only when the data is needed."""
 
 import hashlib
 import os
@@ -20,19 +20,18 @@ def sha256_of(body: bytes) -> str:
 
 
 def shared(name: str) -> Path | None:
-    """The file or folder of that name in the folder GENUI_DATA, where it is there already."""
+    """The file or folder of that name in the folder GENUI_DATA, or None if it is not there."""
     folder = os.environ.get("GENUI_DATA", "")
     path = Path(folder).expanduser() / name
     return path if folder and path.exists() else None
 
 
 def fetch(name: str, url: str, sha256: str, digest: Callable[[bytes], str] = sha256_of) -> Path:
-    """The file of that name in the downloads folder, fetched from `url` where it is missing.
+    """The file of that name in the downloads folder, downloaded from `url` if it is missing.
 
-    `digest` is what `sha256` pins of its bytes: of an archive, say, what is in it.
-
-    Raises GenuiError where the network or the checksum fails, or something that is no file of
-    its size has its name; nothing wrong is ever kept.
+    `digest(body)` is compared with `sha256`; it may be a digest of an archive's contents instead
+    of its bytes. Raises GenuiError if the download or the checksum fails, or if what has the name
+    is not a regular file or too large. A file with a wrong checksum is never kept.
     """
     target = paths.downloads_dir() / name
     if target.exists() and digest(read_regular(target, MAX_BYTES, "remove it")) == sha256:
@@ -49,9 +48,9 @@ def fetch(name: str, url: str, sha256: str, digest: Callable[[bytes], str] = sha
         raise GenuiError(f"{name}: what {url} sent has another checksum than pinned; not kept")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        aside = target.with_name(f"{name}.{os.getpid()}.part")
-        aside.write_bytes(body)
-        aside.replace(target)
+        part = target.with_name(f"{name}.{os.getpid()}.part")
+        part.write_bytes(body)
+        part.replace(target)
     except OSError as error:
         raise GenuiError(f"{target}: cannot be written ({error.strerror})") from None
     return target

@@ -1,4 +1,4 @@
-"""Fashion-MNIST, from the IDX files that MNIST's format is. Nothing in such a file is trusted."""
+"""Fashion-MNIST, read from files in MNIST's IDX format. Nothing in such a file is trusted."""
 
 import gzip
 import io
@@ -16,7 +16,7 @@ from genui.base.files import read_regular
 from genui.engine.data.download import fetch, shared
 from genui.engine.data.images import SIDE, RawImages, fingerprint
 
-# --- IDX, the array format of MNIST's files, plain or gzipped. Nothing in such a file is trusted
+# --- IDX, MNIST's format of arrays, plain or gzipped ------------------------------------------
 # Two zero bytes, a byte for the type, a byte for the number of dimensions, their sizes as
 # big-endian 32-bit integers, then the values (LeCun et al., http://yann.lecun.com/exdb/mnist).
 
@@ -26,10 +26,10 @@ MOST_IDX_BYTES = 256 * 2**20  # unpacked
 
 
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
-    """The array in an IDX file of unsigned bytes, with that many dimensions.
+    """Read an IDX file of unsigned bytes with that many dimensions.
 
-    Raises MisuseError naming the file where it is missing, truncated, of another type or shape,
-    or longer than it says.
+    Raises MisuseError, naming the file, if it is missing, truncated, of another type or number of
+    dimensions, or longer than its header says.
     """
     body = read_regular(path, MOST_IDX_BYTES, "fetch it again", MisuseError)
     if body.startswith(GZIP_MAGIC):
@@ -62,18 +62,18 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     return np.frombuffer(body, np.uint8, offset=start).reshape(shape)
 
 
-# --- Fashion-MNIST (Xiao et al. 2017): ten kinds of clothing, 6,000 grey images each --------
-# Many images to one caption, so that a sample can be new; and an official test set, so that
-# what is learned can be told from what is remembered. The test set is never trained.
+# --- Fashion-MNIST (Xiao et al. 2017): ten kinds of clothing, 7,000 grey images each ----------
+# There are many images for each caption, so a sample can be new, and an official test set, which
+# tells generalisation from memorisation. The test set is never trained on.
 
 CAPTIONS = (
     *("t-shirt", "trouser", "pullover", "dress", "coat"),
     *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
 )
-"""Of the labels 0 to 9."""
+"""The captions of the labels 0 to 9."""
 
-DRAWN = 28  # pixels along a side, as published
-MARGIN = (SIDE - DRAWN) // 2
+FASHION_SIDE = 28  # pixels, as published
+MARGIN = (SIDE - FASHION_SIDE) // 2
 
 URL = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/"
 PARTS = ("train", "t10k")
@@ -91,27 +91,28 @@ SHA256 = {
         "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"
     ),
 }
-"""Of the files as the authors publish them; Debian's were packed again and are not checked."""
+"""Of the authors' files; Debian's were compressed again and are not checked."""
 
 FOLDERS = ("/usr/share/datasets/fashion-mnist",)  # Debian: apt install dataset-fashion-mnist
 
 
 def read_fashion(data: str = "") -> RawImages:
-    """All 70,000 images, the official test set last.
+    """Read all 70,000 images, the official test set last.
 
-    From `data`, a folder of IDX files or one of them; or else GENUI_DATA/fashion-mnist, Debian's
-    package, or a pinned download. Raises MisuseError or GenuiError where they cannot be used.
+    `data` is a folder of IDX files or one of them. Without it they come from
+    GENUI_DATA/fashion-mnist, Debian's package or a download. Raises MisuseError or GenuiError if
+    they cannot be used.
     """
     folder = _folder(data)
-    (trained, trained_labels), (tested, tested_labels) = (_part(folder, part) for part in PARTS)
-    grey = np.concatenate((trained, tested))
-    labels = np.concatenate((trained_labels, tested_labels))
+    (train, train_labels), (test, test_labels) = (_part(folder, part) for part in PARTS)
+    grey = np.concatenate((train, test))
+    labels = np.concatenate((train_labels, test_labels))
     captions = tuple(CAPTIONS[label] for label in labels)
-    return RawImages(pad(grey), captions, len(tested), fingerprint(grey, captions))
+    return RawImages(pad(grey), captions, len(test), fingerprint(grey, captions))
 
 
 def holds_idx(data: str) -> bool:
-    """Whether a path of the user's is meant as IDX files: one of them, or a folder with some."""
+    """Whether the user's path is an IDX file of the set, or a folder with one."""
     path = Path(os.path.expanduser(data))
     if os.path.isdir(path):
         return any(_find(path, name) for name in SHA256)
@@ -119,7 +120,7 @@ def holds_idx(data: str) -> bool:
 
 
 def pad(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Grey images [N, 28, 28] on black, repeated to RGB and opaque: [N, 32, 32, 4]."""
+    """Grey images [N, 28, 28] to opaque RGBA with a black margin, [N, 32, 32, 4]."""
     rgba = np.zeros((len(grey), SIDE, SIDE, 4), np.uint8)
     rgba[:, MARGIN:-MARGIN, MARGIN:-MARGIN, :3] = grey[..., None]
     rgba[..., 3] = 255
@@ -127,13 +128,13 @@ def pad(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _folder(data: str) -> Path | None:
-    """Where the four files are; None where they must be fetched."""
+    """The folder with the four files, or None if they must be downloaded."""
     if data:
         path = Path(os.path.expanduser(data))
         return path if os.path.isdir(path) else path.parent
-    places = (shared("fashion-mnist"), *map(Path, FOLDERS))
-    whole = (each for each in places if each and all(_find(each, name) for name in SHA256))
-    return next(whole, None)
+    folders = (shared("fashion-mnist"), *map(Path, FOLDERS))
+    complete = (each for each in folders if each and all(_find(each, name) for name in SHA256))
+    return next(complete, None)
 
 
 def _part(folder: Path | None, part: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -141,9 +142,10 @@ def _part(folder: Path | None, part: str) -> tuple[NDArray[np.uint8], NDArray[np
     images_path = _fashion_file(folder, f"{part}-images-idx3-ubyte.gz")
     labels_path = _fashion_file(folder, f"{part}-labels-idx1-ubyte.gz")
     images, labels = read_idx(images_path, 3), read_idx(labels_path, 1)
-    if images.shape[1:] != (DRAWN, DRAWN):
+    if images.shape[1:] != (FASHION_SIDE, FASHION_SIDE):
         height, width = images.shape[1:]
-        raise MisuseError(f"{images_path}: images of {width}×{height}; {DRAWN}×{DRAWN} needed")
+        needed = f"{FASHION_SIDE}×{FASHION_SIDE} needed"
+        raise MisuseError(f"{images_path}: images of {width}×{height}; {needed}")
     if len(images) != len(labels):
         raise MisuseError(
             f"{labels_path}: {len(labels):,} labels for {len(images):,} images; "
@@ -169,8 +171,6 @@ def _fashion_file(folder: Path | None, name: str) -> Path:
 
 
 def _find(folder: Path, name: str) -> Path | None:
-    """The file of that name, packed or not."""
-    for path in (folder / name, folder / name.removesuffix(".gz")):
-        if os.path.isfile(path):
-            return path
-    return None
+    """The file of that name, compressed or not."""
+    paths = (folder / name, folder / name.removesuffix(".gz"))
+    return next((path for path in paths if os.path.isfile(path)), None)

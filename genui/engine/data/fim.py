@@ -1,11 +1,10 @@
-"""Fill-in-the-middle: text rearranged so that a model of the next token learns to fill gaps.
+"""Fill-in-the-middle: text rearranged so that a next-token model learns to fill gaps.
 
-Bavarian et al. 2022, "Efficient training of language models to fill in the middle": a part of
-the training windows is cut into prefix, middle and suffix and shown in another order, with
-sentinel tokens between. Of the paper's orders this is SPM, suffix first, so that the middle
-follows its prefix as in plain text and what a model knows of going on with a text serves at
-once, which a short training needs. Unlike there, a mark stands where the middle begins, so that
-a small model need not find out which of the places after the prefix are inside the gap.
+Bavarian et al. 2022, "Efficient training of language models to fill in the middle": some training
+windows are cut into prefix, middle and suffix, which are reordered with sentinel tokens between
+them. Of the paper's orders this is SPM, suffix first: the middle follows its prefix as in plain
+text, so a short training can build on plain next-token prediction. Unlike in the paper a sentinel
+marks the start of the middle, so that a small model need not infer where the gap begins.
 
     <|suffix|> suffix <|end|> prefix <|middle|> middle <|end|>
 """
@@ -19,20 +18,20 @@ import numpy as np
 from genui.engine.data.tokenizer import Tokenizer, strip_last_space
 
 SPARE = 4
-"""Tokens a window is read beyond its share: cutting text anew seldom makes fewer of it."""
+"""Extra tokens read for each piece: text that is cut and tokenised again rarely has fewer."""
 
 MARKS = 3
-"""Tokens around a gap that are no text."""
+"""Sentinel tokens of a gap."""
 
 LEAST = 16
-"""Tokens of the shortest piece with a gap of its own."""
+"""Tokens of the shortest piece that gets a gap."""
 
 _WORD = re.compile(r"[^\W\d]\w+")
 
 
 @dataclass(frozen=True)
 class Gap:
-    """A text in three parts; their concatenation is the text."""
+    """A text in three parts."""
 
     prefix: str
     middle: str
@@ -40,11 +39,11 @@ class Gap:
 
 
 def cut(text: str, rng: np.random.Generator) -> Gap:
-    """A gap in `text`: anywhere, the rest of a line, or one word.
+    """Cut a random gap: one word (half of the time), the rest of a line, or any span.
 
-    The paper cuts at two places drawn uniformly. Most of the gaps here are the short ones
-    that people leave when they write. A space before the gap goes into it: it is a part of
-    the next word's token, and `strip_last_space` asks in the same way.
+    The paper cuts at two uniform positions; most gaps here are the short ones that people leave
+    when they write. A space before the gap is moved into it, because it belongs to the next word's
+    token; `strip_last_space` does the same to a prompt.
     """
     kind = rng.random()
     if kind < 0.5 and (words := list(_WORD.finditer(text))):
@@ -60,32 +59,31 @@ def cut(text: str, rng: np.random.Generator) -> Gap:
 
 
 def format_gap(tokenizer: Tokenizer, prefix: str, suffix: str, most: int) -> list[int]:
-    """What a model reads before it fills the gap: at most `most` tokens.
+    """The prompt for filling a gap, at most `most` tokens: suffix, then prefix, with sentinels.
 
-    Of a longer text what is nearest to the gap stays: at least half for the prefix, where
-    it has as much. The tokenizer must have the marks of gaps.
+    Of a longer text the tokens nearest to the gap are kept, at least half of them from the prefix
+    if it is long enough. The tokenizer must have gap tokens.
     """
     assert tokenizer.gap is not None
     assert tokenizer.end is not None
-    before, after = tokenizer.encode(prefix), tokenizer.encode(suffix)
+    prefix_ids, suffix_ids = tokenizer.encode(prefix), tokenizer.encode(suffix)
     room = most - MARKS
-    after = after[: max(room // 2, room - len(before))]
-    before = before[max(0, len(before) - (room - len(after))) :]
-    return [tokenizer.gap.suffix, *after, tokenizer.end, *before, tokenizer.gap.middle]
+    suffix_ids = suffix_ids[: max(room // 2, room - len(prefix_ids))]
+    prefix_ids = prefix_ids[max(0, len(prefix_ids) - (room - len(suffix_ids))) :]
+    return [tokenizer.gap.suffix, *suffix_ids, tokenizer.end, *prefix_ids, tokenizer.gap.middle]
 
 
 def rearrange(
     tokens: Sequence[int], length: int, tokenizer: Tokenizer, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A training window with gaps: int64 [length], made of the first of `tokens`; and which of
-    its tokens fill one or end it, bool [length].
+    """A training window with gaps, int64 [length], and a mask of the tokens that fill a gap or
+    end it, bool [length].
 
-    The paper's context-level FIM: windows first, gaps within them, and several to a window, so
-    that more ends are learnt. How long a piece is, is drawn: the end of the gap is its last token,
-    and in pieces of one length a model learns to count to it and never looks at the suffix.
-    `tokens` are those of the text from the window's first on, at least `tokens_needed(length)`. A
-    piece that holds the end of a document or a part of a character, or whose middle leaves no room,
-    stays as it is.
+    This is the paper's context-level FIM, with several pieces to a window so that more ends of
+    gaps are learned. Pieces have random lengths: a gap ends with its piece, and with pieces of one
+    length a model would count to the end instead of reading the suffix. `tokens` are at least
+    `tokens_needed(length)` tokens of the text from the start of the window. A piece is left as it
+    is if it contains the end of a document or part of a character, or if the middle does not fit.
     """
     row: list[int] = []
     fills = np.zeros(length, bool)
@@ -102,15 +100,15 @@ def rearrange(
 
 
 def tokens_needed(length: int) -> int:
-    """How many tokens of the text `rearrange` reads at most."""
+    """The most tokens of the text that `rearrange` reads."""
     return length + SPARE * (length // LEAST)
 
 
 def _with_gap(
     piece: Sequence[int], length: int, tokenizer: Tokenizer, rng: np.random.Generator
 ) -> tuple[list[int], int]:
-    """One piece in SPM order, cut to `length` tokens away from its gap, and how many of its last
-    tokens are the middle and its end; empty where none fits."""
+    """One piece in SPM order, truncated to `length` tokens far from the gap, and how many of its
+    last tokens are the middle and its end. Empty if it cannot have a gap."""
     assert tokenizer.end is not None
     text = tokenizer.decode(piece)
     if tokenizer.end in piece or "\ufffd" in text:

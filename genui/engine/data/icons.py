@@ -1,4 +1,4 @@
-"""Icons and emoji: images drawn from the glyphs of two fonts, and kept between runs."""
+"""Icons and emoji: images rendered from the glyphs of two fonts, and cached on disk."""
 
 import contextlib
 import hashlib
@@ -26,14 +26,14 @@ from genui.base.paths import cache_dir
 from genui.engine.data.captions import split_words
 from genui.engine.data.images import SIDE, RawImages, fit_square
 
-# --- Drawn images kept between runs; a broken or read-only cache is ignored -----------------
+# --- A cache of rendered images; if it is broken or read-only it is ignored -------------------
 
 Drawn = tuple[NDArray[np.uint8], tuple[str, ...]]
 """Images [N, 32, 32, 4] and their N captions."""
 
 
 def read_cache(key: str) -> Drawn | None:
-    """What was drawn under this key, or None."""
+    """The cached images of this key, or None."""
     try:
         with np.load(_path(key), allow_pickle=False) as stored:
             rgba, captions = stored["rgba"], tuple(map(str, stored["captions"]))
@@ -45,17 +45,17 @@ def read_cache(key: str) -> Drawn | None:
 
 
 def write_cache(key: str, drawn: Drawn) -> None:
-    """Keep what was drawn, if the disk allows; whole or not at all."""
+    """Cache rendered images atomically. A failure to write is ignored."""
     path = _path(key)
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, aside = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
         try:
             with os.fdopen(handle, "wb") as file:
                 np.savez_compressed(file, rgba=drawn[0], captions=np.array(drawn[1]))
-            os.replace(aside, path)
+            os.replace(temporary, path)
         except BaseException:
-            os.unlink(aside)
+            os.unlink(temporary)
             raise
 
 
@@ -63,7 +63,7 @@ def _path(key: str) -> Path:
     return cache_dir() / "pictures" / f"{key}.npz"
 
 
-# --- Which glyphs of Material Design Icons are plain things, and what to call them --------------
+# --- Which glyphs of Material Design Icons are used, and their captions -----------------------
 
 
 def _icon_words(text: str) -> frozenset[str]:
@@ -88,7 +88,7 @@ MODIFIERS = _icon_words(
     variant vertical video view wave week wireless zero
     """
 )
-"""A name with one of these words is a variant, a state or a sign of another icon."""
+"""A name with one of these words is a variant or state of another icon, or a sign."""
 
 TOPICS = _icon_words(
     # brands and products
@@ -132,9 +132,9 @@ TOPICS = _icon_words(
     wallpaper wan watermark webhook webrtc weight white widgets wiper wrap xml xmpp yeast zip
     """
 )
-"""A name that begins with one of these is no thing a caption would name, but for `KEPT`."""
+"""A name that begins with one of these is not something that a caption would name."""
 
-KEPT = _icon_words(
+ALWAYS_INCLUDED = _icon_words(
     """
     account account_cowboy_hat account_group account_hard_hat account_heart account_tie
     air_filter alert arrow_down arrow_left arrow_right arrow_up bag_carry_on battery_charging
@@ -157,7 +157,7 @@ KEPT = _icon_words(
     weight_lifter wheelchair window_closed window_open
     """
 )
-"""Taken although a rule above would drop them."""
+"""Names that are included although one of the rules above excludes them."""
 
 RENAMED = {
     "airballoon": "air balloon",
@@ -197,27 +197,29 @@ RENAMED = {
     **{f"alpha_{letter}": f"letter {letter}" for letter in string.ascii_lowercase},
     **{f"numeric_{digit}": f"digit {digit}" for digit in string.digits},
 }
-"""Always taken, under the name a person would type."""
+"""Names that are always included, with the caption that a person would type."""
 
 CATEGORIES = ("food", "fruit", "weather", "emoticon", "zodiac")
-"""First words that file an icon rather than name it: "fruit_pear" is called "pear"."""
+"""First words that are a category and not part of a caption: "fruit_pear" is called "pear"."""
 
 LONGEST = 3  # words
 
 
 def choose_icons(names: Iterable[str]) -> dict[str, str]:
-    """Caption to glyph name for the plain things among `names`, in the order of the captions."""
-    known = set(names)
-    chosen = {caption: name for name, caption in RENAMED.items() if name in known}
-    plain = [name for name in sorted(known - RENAMED.keys()) if name in KEPT or _is_plain(name)]
-    for name in plain:
-        category, _, rest = name.partition("_")
-        if not (rest and category in CATEGORIES):
-            chosen.setdefault(name.replace("_", " "), name)
-    for name in plain:  # after the others, so that "fruit_x" never takes the place of "x"
+    """Caption to glyph name for those of `names` that are used, sorted by caption."""
+    available = set(names)
+    chosen = {caption: name for name, caption in RENAMED.items() if name in available}
+    categorised = []
+    for name in sorted(available - RENAMED.keys()):
+        if name not in ALWAYS_INCLUDED and not _is_plain(name):
+            continue
         category, _, rest = name.partition("_")
         if rest and category in CATEGORIES:
-            chosen.setdefault(rest.replace("_", " "), name)
+            categorised.append((rest, name))
+        else:
+            chosen.setdefault(name.replace("_", " "), name)
+    for rest, name in categorised:  # last, so that "fruit_x" never replaces "x"
+        chosen.setdefault(rest.replace("_", " "), name)
     return dict(sorted(chosen.items()))
 
 
@@ -227,15 +229,15 @@ def _is_plain(name: str) -> bool:
     return readable and words[0] not in TOPICS and MODIFIERS.isdisjoint(words)
 
 
-# --- Plain shapes from Material Design Icons, each under its own name -------------------------
+# --- White shapes from Material Design Icons --------------------------------------------------
 
 ICONS_MARGIN = 2  # pixels around the longest side
-LARGE = 8 * SIDE  # pixels a glyph is drawn at before it is reduced
-ICONS_DRAWING = 1  # raise whenever the same glyph would come out as another image
+LARGE = 8 * SIDE  # font size in pixels, before the glyph is scaled down
+ICONS_DRAWING = 1  # part of the cache key: increment it if a glyph is rendered differently
 
 
 def read_icons() -> RawImages:
-    """The icons, drawn or from the cache. Raises GenuiError where the font is missing."""
+    """Render the icons, or read them from the cache. Raises GenuiError if the font is missing."""
     glyphs, font = _read_font()
     chosen = {caption: glyphs[name] for caption, name in choose_icons(glyphs).items()}
     return RawImages(*_draw_icons(font, chosen))
@@ -250,12 +252,10 @@ def draw_glyph(font: ImageFont.FreeTypeFont, glyph: str) -> NDArray[np.uint8] | 
 
 
 def _draw_icons(font: bytes, glyphs: dict[str, str]) -> Drawn:
-    """White shapes [N, 32, 32, 4] and their captions; of equal shapes the shortest name stays."""
-    listed = "\n".join(f"{caption}={glyph}" for caption, glyph in sorted(glyphs.items()))
-    key = hashlib.sha256(font + f"{ICONS_DRAWING} {pillow_version}\n{listed}".encode()).hexdigest()[
-        :16
-    ]
-    cached = read_cache(f"icons-{key}")
+    """White shapes [N, 32, 32, 4] and their captions. Of identical shapes the one with the fewest
+    words in its caption is kept."""
+    key = _cache_key("icons", font, ICONS_DRAWING, sorted(glyphs.items()))
+    cached = read_cache(key)
     if cached is not None:
         return cached
     face = ImageFont.truetype(io.BytesIO(font), LARGE)
@@ -265,15 +265,22 @@ def _draw_icons(font: bytes, glyphs: dict[str, str]) -> Drawn:
         if alpha is not None:
             shapes.setdefault(alpha.tobytes(), (caption, alpha))
     rgba = np.full((len(shapes), SIDE, SIDE, 4), 255, np.uint8)
-    kept = sorted(shapes.values(), key=lambda shape: shape[0])
-    rgba[..., 3] = [alpha for _, alpha in kept]
-    drawn = rgba, tuple(caption for caption, _ in kept)
-    write_cache(f"icons-{key}", drawn)
+    unique = sorted(shapes.values(), key=lambda shape: shape[0])
+    rgba[..., 3] = [alpha for _, alpha in unique]
+    drawn = rgba, tuple(caption for caption, _ in unique)
+    write_cache(key, drawn)
     return drawn
 
 
+def _cache_key(name: str, font: bytes, version: int, glyphs: Iterable[tuple[str, str]]) -> str:
+    """A key that changes with whatever the rendered images depend on."""
+    listed = "\n".join(f"{caption}={glyph}" for caption, glyph in glyphs)
+    digest = hashlib.sha256(font + f"{version} {pillow_version}\n{listed}".encode())
+    return f"{name}-{digest.hexdigest()[:16]}"
+
+
 def _read_font() -> tuple[dict[str, str], bytes]:
-    """Every glyph by name, and the font file."""
+    """The glyphs by name, and the bytes of the font file."""
     try:
         from fonticon_mdi7 import MDI7
     except ImportError:
@@ -290,7 +297,7 @@ def _read_font() -> tuple[dict[str, str], bytes]:
     return glyphs, font.read_bytes()
 
 
-# --- About 1,300 colour emoji from Noto Color Emoji, where that font is installed -------------
+# --- About 1,300 colour emoji from Noto Color Emoji, if that font is installed ----------------
 
 FONT_NAME = "NotoColorEmoji.ttf"
 FOLDERS = (
@@ -302,10 +309,10 @@ FOLDERS = (
     "~/.local/share/fonts",
     "~/.fonts",
 )
-ONLY_SIZE = 109  # the one size of the bitmaps inside the font
+BITMAP_SIZE = 109  # the only size of the font's bitmaps
 EMOJI_MARGIN = 1  # pixels around the longest side
 MOST_BYTES = 64 << 20  # of a font
-EMOJI_DRAWING = 1  # raise whenever the same emoji would come out as another image
+EMOJI_DRAWING = 1  # part of the cache key: increment it if an emoji is rendered differently
 
 UNWANTED_WORDS = frozenset(
     {
@@ -314,38 +321,39 @@ UNWANTED_WORDS = frozenset(
         *("skin", "tone", "hair", "beard", "facing"),
     }
 )
-"""A name with one of these words is a sign, a group or a variant rather than a thing."""
+"""A name with one of these words is a sign, a group or a variant of another emoji."""
 
-GENDERED = frozenset({"man", "woman", "men", "women"})
-GENDERED_KEPT = frozenset({"man", "woman", "man dancing", "woman dancing"})
+GENDERED_WORDS = frozenset({"man", "woman", "men", "women"})
+GENDERED_NAMES = frozenset({"man", "woman", "man dancing", "woman dancing"})
+"""The only names with a gendered word that are used; the others are variants."""
 
 
 def read_emoji() -> RawImages:
-    """The emoji, drawn or from the cache.
+    """Render the emoji, or read them from the cache.
 
-    Raises GenuiError where the font is missing or Pillow cannot draw it.
+    Raises GenuiError if the font is missing or Pillow cannot use it.
     """
     return RawImages(*_draw_emoji(find_font(), choose_emoji()))
 
 
 def find_font() -> Path:
-    """The font file: GENUI_EMOJI_FONT, the usual folders, or what fontconfig knows.
+    """Find the font file: from GENUI_EMOJI_FONT, in the usual folders, or by fontconfig.
 
-    Raises GenuiError saying how to install it.
+    Raises GenuiError, which says how to install it.
     """
-    chosen = os.environ.get("GENUI_EMOJI_FONT")
-    if chosen:
-        path = Path(os.path.expanduser(chosen))
+    named = os.environ.get("GENUI_EMOJI_FONT")
+    if named:
+        path = Path(os.path.expanduser(named))
         if not os.path.isfile(path):
-            raise GenuiError(f"GENUI_EMOJI_FONT={chosen}: no such file; name a {FONT_NAME}")
+            raise GenuiError(f"GENUI_EMOJI_FONT={named}: no such file; name a {FONT_NAME}")
         return path
     for folder in FOLDERS:
         path = Path(os.path.expanduser(folder)) / FONT_NAME
         if path.is_file():
             return path
-    known = _from_fontconfig()
-    if known is not None:
-        return known
+    match = _from_fontconfig()
+    if match is not None:
+        return match
     raise GenuiError(
         f"no {FONT_NAME} found: install it (Debian, Ubuntu: apt install fonts-noto-color-emoji) "
         "or name the file in GENUI_EMOJI_FONT"
@@ -353,7 +361,7 @@ def find_font() -> Path:
 
 
 def choose_emoji() -> dict[str, str]:
-    """Caption to emoji, in the order of the captions."""
+    """Caption to emoji for those that are used, sorted by caption."""
     chosen: dict[str, str] = {}
     for glyph, entry in emoji.EMOJI_DATA.items():
         if entry["status"] != emoji.STATUS["fully_qualified"]:
@@ -361,9 +369,9 @@ def choose_emoji() -> dict[str, str]:
         caption = " ".join(split_words(re.sub("[’']", "", entry["en"].replace("_", " "))))
         words = caption.split()
         if any(0x1F1E6 <= ord(c) <= 0x1F1FF or c == "\U0001f3f4" for c in glyph):
-            continue  # flags: of countries, spelt in regional indicators, and on the black flag
-        gendered = not GENDERED.isdisjoint(words) and caption not in GENDERED_KEPT
-        if not gendered and UNWANTED_WORDS.isdisjoint(words):
+            continue  # flags: regional indicators, or sequences that begin with the black flag
+        is_variant = not GENDERED_WORDS.isdisjoint(words) and caption not in GENDERED_NAMES
+        if not is_variant and UNWANTED_WORDS.isdisjoint(words):
             chosen.setdefault(caption, glyph)
     return dict(sorted(chosen.items()))
 
@@ -371,25 +379,22 @@ def choose_emoji() -> dict[str, str]:
 def draw_emoji(font: ImageFont.FreeTypeFont, glyph: str) -> NDArray[np.uint8] | None:
     """The emoji [32, 32, 4], centred and as large as the margin allows.
 
-    None where the font has no single glyph for it.
+    None if the font has no single glyph for it.
     """
-    if font.getlength(glyph) > 1.5 * ONLY_SIZE:  # drawn as its parts, side by side
+    if font.getlength(glyph) > 1.5 * BITMAP_SIZE:  # it would be its parts, side by side
         return None
-    image = Image.new("RGBA", (2 * ONLY_SIZE, 2 * ONLY_SIZE))
-    where = (ONLY_SIZE // 4, ONLY_SIZE // 4)
-    ImageDraw.Draw(image).text(where, glyph, font=font, embedded_color=True)
+    image = Image.new("RGBA", (2 * BITMAP_SIZE, 2 * BITMAP_SIZE))
+    corner = (BITMAP_SIZE // 4, BITMAP_SIZE // 4)
+    ImageDraw.Draw(image).text(corner, glyph, font=font, embedded_color=True)
     inked = image.getbbox()
     return None if inked is None else fit_square(image.crop(inked), EMOJI_MARGIN)
 
 
 def _draw_emoji(path: Path, glyphs: dict[str, str]) -> Drawn:
-    """Images [N, 32, 32, 4] and their captions; of equal images the first is kept."""
+    """Images [N, 32, 32, 4] and their captions. Of identical images the first is kept."""
     font = read_regular(path, MOST_BYTES, "name another in GENUI_EMOJI_FONT")
-    listed = "\n".join(f"{caption}={glyph}" for caption, glyph in glyphs.items())
-    key = hashlib.sha256(font + f"{EMOJI_DRAWING} {pillow_version}\n{listed}".encode()).hexdigest()[
-        :16
-    ]
-    cached = read_cache(f"emoji-{key}")
+    key = _cache_key("emoji", font, EMOJI_DRAWING, glyphs.items())
+    cached = read_cache(key)
     if cached is not None:
         return cached
     face = _open(path, font)
@@ -402,7 +407,7 @@ def _draw_emoji(path: Path, glyphs: dict[str, str]) -> Drawn:
         raise GenuiError(f"{path}: holds no emoji; name a {FONT_NAME} in GENUI_EMOJI_FONT")
     rgba = np.stack([image for _, image in images.values()])
     drawn = rgba, tuple(caption for caption, _ in images.values())
-    write_cache(f"emoji-{key}", drawn)
+    write_cache(key, drawn)
     return drawn
 
 
@@ -413,7 +418,8 @@ def _open(path: Path, font: bytes) -> ImageFont.FreeTypeFont:
             "(pip install --force-reinstall pillow)"
         )
     try:
-        return ImageFont.truetype(io.BytesIO(font), ONLY_SIZE, layout_engine=ImageFont.Layout.RAQM)
+        raqm = ImageFont.Layout.RAQM
+        return ImageFont.truetype(io.BytesIO(font), BITMAP_SIZE, layout_engine=raqm)
     except OSError:
         raise GenuiError(
             f"{path}: cannot be opened as a colour bitmap font; name a {FONT_NAME} "
@@ -426,7 +432,7 @@ def _from_fontconfig() -> Path | None:
     if matcher is None:
         return None
     try:
-        answer = subprocess.run(
+        reply = subprocess.run(
             [matcher, "--format=%{file}", "Noto Color Emoji"],
             capture_output=True,
             text=True,
@@ -435,5 +441,5 @@ def _from_fontconfig() -> Path | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    path = Path(answer.stdout.strip())  # the nearest font, which may be another
+    path = Path(reply.stdout.strip())  # the nearest match, which may be another font
     return path if path.name == FONT_NAME and path.is_file() else None

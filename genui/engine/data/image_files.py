@@ -1,4 +1,4 @@
-"""A user's own images, one file or a folder with captions. Nothing in them is trusted."""
+"""The user's own images: a single file, or a folder with captions. Nothing in them is trusted."""
 
 import os
 import re
@@ -32,26 +32,26 @@ MOST_IMAGE_BYTES = 64 * 2**20
 
 
 class UnusableError(Exception):
-    """The file cannot be used; the message says why and what to do, and leaves out its name."""
+    """The file cannot be used. The message gives the reason and the remedy, but not the name."""
 
 
 class Square(NamedTuple):
-    """An image as it can be used, and what was done to make it so."""
+    """An image in the size of the models, and what was changed to fit it."""
 
     rgba: NDArray[np.uint8]  # [32, 32, 4]
-    changes: tuple[str, ...]  # as "96×64 fitted to 32×32"
+    changes: tuple[str, ...]  # such as "96×64 fitted to 32×32"
 
 
 def read_square(path: Path, most_pixels: int) -> Square:
-    """The image, upright, padded to a square and fitted to 32×32.
+    """Read an image, turn it upright, pad it to a square and scale it to 32×32.
 
-    Raises UnusableError; one of more than `most_pixels` is refused before it is decoded.
+    Raises UnusableError. An image of more than `most_pixels` is refused before it is decoded.
     """
     try:
         status = path.stat()
     except FileNotFoundError:
         raise UnusableError("no such file; check its name") from None
-    except (OSError, ValueError):  # closed to us, or no name a file can have
+    except (OSError, ValueError):  # no permission, or not a valid file name
         raise UnusableError("cannot be reached; check its name and permissions") from None
     if stat.S_ISDIR(status.st_mode):
         raise UnusableError("is a folder; name an image file")
@@ -68,7 +68,7 @@ def read_square(path: Path, most_pixels: int) -> Square:
     except UnidentifiedImageError:
         known = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
         raise UnusableError(f"is no image this can read; use a {known}") from None
-    except Exception:  # a broken file makes Pillow's decoders raise nearly anything
+    except Exception:  # Pillow's decoders raise almost anything for a broken file
         raise UnusableError("is broken or cut off; replace it with a whole one") from None
     hard_edged = max(image.size) < SIDE or _is_enlarged_pixel_art(image)
     resampling = Image.Resampling.NEAREST if hard_edged else Image.Resampling.LANCZOS
@@ -76,7 +76,7 @@ def read_square(path: Path, most_pixels: int) -> Square:
 
 
 def _changes(image: Image.Image, mode: str) -> tuple[str, ...]:
-    """What a person should know of the fitting; `mode` is the image's as it was stored."""
+    """Describe what was changed to fit the image; `mode` is its mode in the file."""
     changes = []
     if image.size != (SIDE, SIDE):
         changes.append(f"{image.width}×{image.height} fitted to {SIDE}×{SIDE}")
@@ -90,23 +90,23 @@ def _changes(image: Image.Image, mode: str) -> tuple[str, ...]:
 def _open(path: Path, most_pixels: int) -> tuple[Image.Image, str]:
     """The image as RGBA, and its mode in the file."""
     with warnings.catch_warnings():
-        # Pillow's own limits: the error is an error, the warning comes below `most_pixels`.
+        # Pillow warns at its own limit, which is below `most_pixels`.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(path, formats=FORMATS) as opened:  # reads no more than the header
+        with Image.open(path, formats=FORMATS) as opened:  # reads only the header
             if opened.width * opened.height > most_pixels:
                 raise Image.DecompressionBombError
             return _rgba(ImageOps.exif_transpose(opened)), opened.mode
 
 
 def _rgba(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits of grey, which convert() would clip to white
+    if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip to white
         grey = np.asarray(image).astype(np.float64) / 257
         image = Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8))
     return image.convert("RGBA")
 
 
 def _is_enlarged_pixel_art(image: Image.Image) -> bool:
-    """Whether it is a square of 32×32 blocks of one colour each."""
+    """Whether it consists of 32×32 square blocks of one colour each."""
     factor = image.width // SIDE
     if image.size != (factor * SIDE, factor * SIDE):
         return False
@@ -115,34 +115,34 @@ def _is_enlarged_pixel_art(image: Image.Image) -> bool:
     return np.array_equal(pixels, blocks)
 
 
-# --- A user's own folder of captioned images. Nothing in it is trusted ------------------------
-# Captions come from `metadata.jsonl` where there is one ({"file_name": …, "text": …}, as in
-# Hugging Face's imagefolder), else from a `name.txt` beside `name.png`, else from the names.
+# --- A folder of captioned images -------------------------------------------------------------
+# Captions come from `metadata.jsonl` if there is one ({"file_name": …, "text": …}, as in
+# Hugging Face's imagefolder), else from `name.txt` beside `name.png`, else from the file names.
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
 EXAMPLE_ROW = '{"file_name": "cat.png", "text": "a cat"}'
 MOST_IMAGES = 100_000  # 400 MB as 32×32 RGBA
-MOST_PIXELS = 50_000_000  # of an image before it is reduced
+MOST_PIXELS = 50_000_000  # of an image before it is scaled down
 MOST_CAPTION = 300  # characters
 MOST_NOTES = 20
 
 T = TypeVar("T")
 CaptionOf = Callable[[Path, Path], str]
-"""(file, the folder given) to the caption that its name says, or ""."""
+"""(file, the dataset's folder) to the caption in the file's name, or ""."""
 
 
 class _Row(msgspec.Struct):
-    """A line of metadata.jsonl; other keys are ignored."""
+    """A line of metadata.jsonl. Other keys are ignored."""
 
     file_name: str
     text: str
 
 
 def load_folder(path: str | os.PathLike[str]) -> CaptionedImages:
-    """Every usable image in the folder and its sub-folders, with its caption.
+    """Load every usable image in a folder and its sub-folders, with its caption.
 
-    What is left out is listed in `notes`. Raises MisuseError where the path is no folder
-    or nothing in it can be used.
+    What is left out is listed in `notes`. Raises MisuseError if the path is not a folder or
+    nothing in it can be used.
     """
     folder = open_folder(path, "images need a folder, such as cat.png with cat.txt")
     notes: list[str] = []
@@ -164,10 +164,10 @@ def load_folder(path: str | os.PathLike[str]) -> CaptionedImages:
 
 
 def open_folder(path: str | os.PathLike[str], needs: str) -> Path:
-    """The folder that `--data` names. Raises MisuseError, saying what it `needs`, where it is
-    none or may not be read."""
+    """The folder that `--data` names. Raises MisuseError, which says what it `needs`, if it is not
+    a folder or cannot be read."""
     folder = Path(os.path.expanduser(path))
-    # os.path and not Path: a name too long or a folder above it closed is False, not an error.
+    # os.path and not Path: for a name that is too long it returns False and does not raise.
     if not os.path.exists(folder):
         raise MisuseError(f"{show(folder)}: no such folder; check the path given to --data")
     if not os.path.isdir(folder):
@@ -186,11 +186,11 @@ def read_captioned(
     notes: list[str],
     of_name: CaptionOf | None = None,
 ) -> tuple[list[tuple[T, str]], int]:
-    """What `read` makes of each file in a folder and its sub-folders that ends so, with its
-    caption; and how many such files there are.
+    """Read every file with one of these suffixes in a folder and its sub-folders.
 
-    Each that has no caption, or for which `read` raises MisuseError, is noted and left out.
-    Raises MisuseError where none is left; `things` is what a person calls them.
+    Returns the pairs (what `read` returns, caption) and how many such files there are. A file
+    without a caption, or for which `read` raises MisuseError, is left out with a note. Raises
+    MisuseError if none is left; `things` is what the files are called in it.
     """
     files = _files_below(folder, suffixes)
     if not files:
@@ -210,9 +210,9 @@ def read_captioned(
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """The image, upright, padded to a square and fitted to [32, 32, 4].
+    """Read an image as `read_square` does: [32, 32, 4].
 
-    Raises MisuseError naming the file where it cannot be used.
+    Raises MisuseError, naming the file, if it cannot be used.
     """
     try:
         return read_square(path, MOST_PIXELS).rgba
@@ -221,13 +221,13 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 
 def clean_caption(text: str) -> str:
-    """Printable, lower case, one space between words, of bounded length."""
+    """Make a caption printable and lower-case, with single spaces, of at most MOST_CAPTION."""
     printable = "".join(c if c.isprintable() else " " for c in text[: 4 * MOST_CAPTION])
     return " ".join(printable.lower().split())[:MOST_CAPTION].rstrip()
 
 
 def _files_below(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """The regular files in a folder and its sub-folders that end so, sorted, but hidden ones."""
+    """The regular files with one of these suffixes, sorted, without hidden ones."""
     paths = (
         Path(root) / name
         for root, _, names in os.walk(folder)
@@ -240,9 +240,9 @@ def _files_below(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
 def _with_captions(
     folder: Path, files: list[Path], notes: list[str], of_name: CaptionOf
 ) -> Iterator[tuple[Path, str]]:
-    """Each file with its caption; one without is noted and left out.
+    """Each file with its caption. One without a caption is left out with a note.
 
-    `of_name(path, folder)` is what a name says where nothing else does.
+    `of_name` is used if there is neither metadata nor a text file.
     """
     from_metadata = _metadata(folder, notes)
     beside = {path for path in files if path.with_suffix(".txt").is_file()}
@@ -260,7 +260,7 @@ def _with_captions(
 
 
 def _metadata(folder: Path, notes: list[str]) -> dict[Path, str] | None:
-    """Captions by image from metadata.jsonl, or None where there is none."""
+    """Captions by file from metadata.jsonl, or None if there is none."""
     path = folder / METADATA
     if not path.is_file():
         return None
@@ -287,7 +287,7 @@ def _text_beside(path: Path) -> str:
 
 
 def caption_from_name(path: Path, folder: Path) -> str:
-    """The name "red-cat_012.png" says "red cat", and "cats/012.png" says "cats"."""
+    """The caption in a file's name: "red cat" of red-cat_012.png, "cats" of cats/012.png."""
     name = re.sub(r"[\s_-]*\d+$", "", path.stem)
     if not name and path.parent != folder:
         name = path.parent.name
@@ -295,50 +295,50 @@ def caption_from_name(path: Path, folder: Path) -> str:
 
 
 def shorten_notes(notes: list[str]) -> tuple[str, ...]:
-    """The first notes, and how many more there are."""
+    """The first MOST_NOTES notes, and how many more there are."""
     more = len(notes) - MOST_NOTES
     return (*notes[:MOST_NOTES], f"and {more} more like these") if more > 0 else tuple(notes)
 
 
-# --- Generated datasets, as `genui generate MODEL -n 6000 --out FOLDER` writes them -----------
+# --- Generated datasets -----------------------------------------------------------------------
 
 ALIKE = ("channels", "border", "sigma_data")
-"""What the errors of two models can be compared by: the same arrays, weighted alike."""
+"""Settings that two models must share if their denoising errors are to be comparable."""
 
-AGAIN = "genui generate MODEL -n 6000 --out FOLDER"
+COMMAND = "genui generate MODEL -n 6000 --out FOLDER"
 
 
-def drawn_by(recipe: DiffusionRecipe) -> ModelInfo:
-    """The model that drew the folder of images that a recipe is to be trained against.
+def find_reference(recipe: DiffusionRecipe) -> ModelInfo:
+    """Find the model that generated the folder of images `recipe.against`.
 
-    Raises MisuseError where no model did, it is there no more, its weights are others now, or it
-    cannot be compared with.
+    Raises MisuseError if no model generated it, or the model no longer exists, has other weights
+    now, or is not comparable with the recipe.
     """
     folder = Path(recipe.against)
     try:
         plan, critic = read_plan(folder), used_critic(folder)
     except (OSError, msgspec.DecodeError):
         raise MisuseError(
-            f"against={show(folder)}: is no folder of images that a model drew; {AGAIN}"
+            f"against={show(folder)}: is no folder of images that a model drew; {COMMAND}"
         ) from None
     model = find_model(plan.model)
     if weights_fingerprint(model.path) != plan.fingerprint:
         raise MisuseError(
             f"against={show(folder)}: was drawn with other weights of {plan.model}; "
-            f"name a new folder: {AGAIN}"
+            f"name a new folder: {COMMAND}"
         )
     if critic:
         raise MisuseError(
             f"against={show(folder)}: was drawn with a critic, which genui no longer has; "
-            f"name a new folder: {AGAIN}"
+            f"name a new folder: {COMMAND}"
         )
-    drawer = read_header(model.path).recipe
-    if not isinstance(drawer, DiffusionRecipe):
+    reference = read_header(model.path).recipe
+    if not isinstance(reference, DiffusionRecipe):
         raise MisuseError(f"against={show(folder)}: {model.name} is no diffusion model of images")
     for name in ALIKE:
-        if getattr(drawer, name) != getattr(recipe, name):
+        if getattr(reference, name) != getattr(recipe, name):
             raise MisuseError(
-                f"against={show(folder)}: {model.name} has {name}={getattr(drawer, name)} and "
+                f"against={show(folder)}: {model.name} has {name}={getattr(reference, name)} and "
                 f"this recipe {getattr(recipe, name)}; start from it: --from {model.name}"
             )
     return model

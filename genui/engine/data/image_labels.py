@@ -1,8 +1,8 @@
-"""Labels of images, for classifiers: the caption, or the kind of thing that a name stands for.
+"""Labels of images, for classifiers: the caption, or a kind of thing derived from it.
 
-The fonts of icons and emoji do not say what kind of thing each shows, so genui has a list of words
-for each kind. A name is of the first kind that has one of its words. A name without such a word has
-no label: no classifier is trained on it or tested by it.
+The fonts of icons and emoji do not say what kind of thing each glyph shows, so there is a list of
+words for each kind. A name belongs to the first kind that has one of its words. A name without any
+has no label and is neither trained on nor tested.
 """
 
 from collections import Counter
@@ -18,17 +18,12 @@ from genui.engine.data.captions import split_words
 from genui.engine.data.images import CaptionedImages, load_images, shuffle_key, with_notes
 from genui.recipes.classifier import ImageClassifierRecipe
 
-FEWEST = 12  # names of a kind; a rarer one is dropped
+FEWEST = 12  # names of a kind; a kind with fewer is dropped
 
 
-def _label_words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-KINDS: Mapping[str, frozenset[str]] = {
-    "letter or digit": _label_words("letter digit latin abugida syllabary"),
-    "animal": _label_words(
-        """
+_WORDS = {
+    "letter or digit": "letter digit latin abugida syllabary",
+    "animal": """
         ant badger bat bear beaver bee beetle bird bison blowfish boar bug bugs bull butterfly
         camel cat chick chicken chipmunk cockroach cow crab cricket crocodile deer dodo dog
         dolphin donkey dove dragon duck eagle elephant ewe fish flamingo fly fox frog giraffe goat
@@ -37,16 +32,12 @@ KINDS: Mapping[str, frozenset[str]] = {
         otter owl ox oyster panda parrot peacock penguin phoenix pig poodle rabbit raccoon ram rat
         rhinoceros rooster sauropod scorpion seal shark sheep shrimp skunk sloth snail snake spider
         squid swan tiger turkey turtle turtles unicorn whale wolf worm zebra kiwi bee teddy paw
-        """
-    ),
-    "plant": _label_words(
-        """
+        """,
+    "plant": """
         blossom bouquet cactus clover fern flower grass hibiscus hyacinth leaf lotus mushroom
         palm pine rose seedling seed shamrock sprout sunflower tree tulip forest barley corn herb
-        """
-    ),
-    "food": _label_words(
-        """
+        """,
+    "food": """
         apple avocado bacon bagel baguette banana beans beer pepper bento beverage blueberries
         bread broccoli burger burrito butter cake candy carrot cheese cherries chestnut chocolate
         cocktail coconut coffee cola cookie cooking croissant cucumber cup cupcake curry custard
@@ -56,128 +47,114 @@ KINDS: Mapping[str, frozenset[str]] = {
         pizza popcorn potato pretzel rice salad sandwich shortcake soup spaghetti stew strawberry
         sushi taco tamale tangerine tea toaster tomato vegetable waffle watermelon wine corn citrus
         sausage cherry
-        """
-    ),
-    "vehicle": _label_words(
-        """
+        """,
+    "vehicle": """
         aeroplane airplane ambulance automobile bicycle bike boat bus canoe car caravan ferry
         forklift helicopter jeepney lorry metro minibus monorail moped motorbike motorcycle
         rickshaw rocket sailboat scooter ship speedboat submarine subway tank taxi tractor train
         tram tramway trolleybus truck van rail railway atv excavator bulldozer sled plane wagon
-        """
-    ),
-    "weather or sky": _label_words(
-        """
+        """,
+    "weather or sky": """
         cloud cloudy comet cyclone fog foggy hail hurricane lightning milky moon planet pouring
         rain rainbow rainy snow snowflake snowy sun sunny sunrise sunset tornado weather windy
         star stars saturn earth globe
-        """
-    ),
-    "building": _label_words(
-        """
+        """,
+    "building": """
         bank barn bridge building castle church city cityscape factory fort greenhouse
         home hospital hotel house houses hut kaaba lighthouse mosque office school shrine stadium
         store synagogue temple tent tower town warehouse windmill silo skyscraper
-        """
-    ),
-    "face": _label_words(
-        """
+        """,
+    "face": """
         face emoticon smiley cool cry dead devil excited frown happy kiss lol neutral sad sick wink
-        """
-    ),
-    "hand": _label_words("fingers finger fist hand hands handshake thumb thumbs backhand palms"),
-    "person": _label_words(
-        """
+        """,
+    "hand": "fingers finger fist hand hands handshake thumb thumbs backhand palms",
+    "person": """
         account artist astronaut baby boy child cook detective farmer firefighter girl guard human
         judge mage man mechanic ninja person pilot prince princess scientist singer student teacher
         technologist vampire woman worker zombie elf fairy genie merperson superhero supervillain
         skier snowboarder walk run dance swim
-        """
-    ),
-    "heart": _label_words("heart hearts"),
-    "clothing": _label_words(
-        """
+        """,
+    "heart": "heart hearts",
+    "clothing": """
         bikini boot briefs cap coat crown dress glasses gloves goggles hat helmet jeans kimono
         necktie sandal sari scarf shirt shoe shoes shorts sneaker socks swimsuit tie uniform vest
         tuxedo hanger bowtie sunglasses backpack handbag purse
-        """
-    ),
-    "music": _label_words(
-        """
+        """,
+    "music": """
         accordion banjo bugle clef drum flute guitar harp maracas music musical note piano saxophone
         trombone trumpet violin headphone headphones metronome microphone
-        """
-    ),
-    "tool": _label_words(
-        """
+        """,
+    "tool": """
         anvil axe broom brush bucket drill hammer knife ladder nail paintbrush pencil pick pliers
         plunger ruler saw scissors screwdriver shovel spade tools toolbox wrench pen crayon
-        """
-    ),
-    "sign or shape": _label_words(
-        """
+        """,
+    "sign or shape": """
         arrow circle cross diamond hexagon octagon pentagon rhombus sign square symbol triangle
         plus minus divide multiply equals chevron angle vector
-        """
-    ),
+        """,
 }
-"""Label to the words that make a name one of its kind, in order of precedence."""
+LABEL_WORDS: Mapping[str, frozenset[str]] = {
+    label: frozenset(words.split()) for label, words in _WORDS.items()
+}
+"""Label to the words by which a name gets it, in order of precedence."""
 
 
 def kind_of_thing(caption: str) -> str:
-    """The label of a name, or "" where no list has a word of it."""
+    """The label of a name, or "" if no list has one of its words."""
     words = frozenset(split_words(caption))
-    return next((label for label, of_kind in KINDS.items() if not words.isdisjoint(of_kind)), "")
+    matches = (label for label, listed in LABEL_WORDS.items() if not words.isdisjoint(listed))
+    return next(matches, "")
 
 
-# --- Images with a label each: what a classifier is trained on and tested by ----------------
+# --- Labelled images --------------------------------------------------------------------------
 
-TEST_SHARE = 6  # one image in so many is held out where a set has no test set of its own
-CAPTION_FEWEST = 2  # images of a caption that is a label
+HELD_OUT_ONE_IN = 6  # if a dataset has no test set of its own
+CAPTION_FEWEST = 2  # images of a caption, for it to be a label
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LabelledImages:
-    """Images and the label of each; those without one are in neither part."""
+    """Images with labels. Images without a label are neither trained on nor held out."""
 
     images: CaptionedImages
     labels: tuple[str, ...]
-    targets: NDArray[np.int64]  # [N], -1 where an image has no label
+    targets: NDArray[np.int64]  # [N], -1 for an image without a label
     train: NDArray[np.int64]  # indices
     held_out: NDArray[np.int64]  # indices never trained
 
     def batch(
         self, indices: NDArray[np.int64], rng: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Images [B, 3, 32, 32] in -1 to 1, in colours drawn from `rng`, and their labels."""
+        """Images [B, 3, 32, 32] in -1 to 1, in random colours, and their labels [B]."""
         return self.images.batch(indices, rng).rgb, self.targets[indices]
 
 
 def load_labelled_images(dataset: str, data: str = "") -> LabelledImages:
-    """The dataset of that name, or the user's folder.
+    """Load a dataset, or the user's folder, with labels.
 
-    Labels are the captions, or what the dataset's `label_of` makes of them. Raises MisuseError
-    where the labels cannot be learned, and whatever `load_images` raises.
+    The labels are the captions, or what the dataset's `label_of` returns for them. Raises
+    MisuseError if there are fewer than two usable labels, and whatever `load_images` raises.
     """
     images = load_images(dataset, data)
-    named = images.captions
+    label_of_image = images.captions
     if images.label_of:
-        named = tuple(map(resolve(images.label_of), images.captions))
-    counts = Counter(named)
+        label_of_image = tuple(map(resolve(images.label_of), images.captions))
+    counts = Counter(label_of_image)
     fewest = FEWEST if images.label_of else CAPTION_FEWEST
-    labels = tuple(dict.fromkeys(name for name in named if name and counts[name] >= fewest))
-    where = data or dataset
+    labels = tuple(label for label in counts if label and counts[label] >= fewest)
+    source = data or dataset
     if len(counts) == 1:
         raise MisuseError(
-            f"{where}: every image is {named[0]!r}; a classifier needs two labels at the least"
+            f"{source}: every image is {label_of_image[0]!r}; "
+            "a classifier needs two labels at the least"
         )
     if len(labels) < 2:
         raise MisuseError(
-            f"{where}: no two captions stand at {fewest} images or more; "
+            f"{source}: no two captions stand at {fewest} images or more; "
             "a classifier needs several images of each label"
         )
-    number = {label: i for i, label in enumerate(labels)}
-    targets = np.array([number.get(name, -1) for name in named], np.int64)
+    index_of = {label: i for i, label in enumerate(labels)}
+    targets = np.array([index_of.get(label, -1) for label in label_of_image], np.int64)
     if images.test_set:
         train, held_out = images.train, images.held_out
     else:
@@ -188,13 +165,13 @@ def load_labelled_images(dataset: str, data: str = "") -> LabelledImages:
 
 
 def check_labelled_images(recipe: ImageClassifierRecipe) -> str:
-    """One line describing the labelled images a recipe would train on, having read them."""
+    """Load the labelled images of a recipe and describe them in one line."""
     data = load_labelled_images(recipe.dataset, recipe.data)
     return with_notes(describe(data), data.images.notes)
 
 
 def describe(data: LabelledImages) -> str:
-    """One line for a person."""
+    """Describe the data in one line."""
     return (
         f"{data.images.name}: {len(data.labels)} labels, {len(data.train):,} images to train "
         f"on, {len(data.held_out):,} held out"
@@ -204,11 +181,11 @@ def describe(data: LabelledImages) -> str:
 def _split_labelled(
     targets: NDArray[np.int64], names: Sequence[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(trained, held out): of each label one in six, chosen by a hash, and one at the least."""
+    """(trained, held out) indices: of each label one in six is held out by hash, at least one."""
     held: list[int] = []
     for label in range(targets.max() + 1):
-        there = np.flatnonzero(targets == label).tolist()
-        of = sorted(there, key=lambda i: shuffle_key(f"{names[i]} {i}"))
-        held += of[: max(1, len(of) // TEST_SHARE)]
+        indices = np.flatnonzero(targets == label).tolist()
+        indices.sort(key=lambda i: shuffle_key(f"{names[i]} {i}"))
+        held += indices[: max(1, len(indices) // HELD_OUT_ONE_IN)]
     trained = np.setdiff1d(np.flatnonzero(targets >= 0), held)
     return trained, np.array(sorted(held), np.int64)

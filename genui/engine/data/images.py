@@ -1,4 +1,4 @@
-"""Captioned 32×32 images as training batches, and the table of datasets that there are of them."""
+"""Captioned 32×32 images as training batches, and the table of image datasets."""
 
 import hashlib
 import itertools
@@ -19,11 +19,11 @@ from genui.engine.data.dataset import Dataset, dataset_table, find_dataset
 from genui.recipes import DiffusionRecipe, GanRecipe
 
 SIDE = 32  # pixels
-CANVAS = 16  # pixels of the coarse image a caption alone is trained to draw
+CANVAS = 16  # pixels of the coarse image that the network predicts from the caption alone
 HELD_OUT = 60  # names
-SMALLEST_SPLIT = 50  # images; with fewer, all are trained
+SMALLEST_SPLIT = 50  # images; of fewer, none is held out
 HELD_PAIRS = 8  # of the 90 pairs of different colours
-BARE = 0.4  # share of images on a ground whose caption does not name it
+BARE = 0.4  # share of the examples of scheme "ground" whose caption names no background
 
 Scheme = Literal["figure-ground", "ground", "plain"]
 Pair = tuple[str, str]
@@ -43,14 +43,14 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class CaptionedImages:
-    """Images with a name each, and the rule by which they become captioned examples.
+    """Named images, and the scheme by which they become captioned examples.
 
-    - `figure-ground`: the shape in one colour on another, "red heart on black"; the canvas
-      is the shape's alpha, folded 2×2 into four channels.
-    - `ground`: the image on a colour, "octopus on blue", or on black, "octopus"; the
-      canvas is the image's colour, premultiplied, and its alpha, at half the size.
-    - `plain`: the image on black under its own caption; the canvas is its colour at half
-      the size, and an alpha that is 1 everywhere.
+    - `figure-ground`: the shape in one colour on another, "red heart on black". The canvas is the
+      shape's alpha, folded 2×2 into four channels.
+    - `ground`: the image on a background colour, "octopus on blue", or on black, "octopus". The
+      canvas is the premultiplied colour and the alpha, at half the size.
+    - `plain`: the image on black with its own caption. The canvas is its colour at half the size
+      and an alpha of 1.
     """
 
     name: str
@@ -62,7 +62,7 @@ class CaptionedImages:
     train: NDArray[np.int64]  # indices
     held_out: NDArray[np.int64]  # indices never trained
     held_pairs: frozenset[Pair] = frozenset()  # (figure, ground) never trained together
-    test_set: bool = False  # `held_out` is the dataset's own test set, for classifiers too
+    test_set: bool = False  # whether `held_out` is the dataset's own test set
     label_of: str | Callable[[str], str] = ""  # as in ImageDataset
     notes: tuple[str, ...] = ()  # what was left out while reading, one line each
 
@@ -72,15 +72,15 @@ class CaptionedImages:
     def batch(
         self, indices: NDArray[np.int64], rng: np.random.Generator, held_pairs: bool = False
     ) -> Batch:
-        """Examples of these images in colours drawn from `rng`.
+        """Examples of these images in random colours.
 
-        With `held_pairs` the colour pairs are those never trained, without it all others.
-        Raises ValueError where they are asked for and the set has none.
+        With `held_pairs` the pairs of colours are the held-out ones, otherwise the trained ones.
+        Raises ValueError if there are no held-out pairs.
         """
         if held_pairs and not self.held_pairs:
             raise ValueError(f"{self.name} holds no colour pairs out")
         names = [self.captions[i] for i in indices]
-        canvas = self._canvas_of(indices)
+        canvas = self._canvas(indices)
         if self.scheme == "plain":
             return Batch(names, self._composite(indices, np.full(len(indices), _DEFAULT)), canvas)
         if self.scheme == "ground":
@@ -101,11 +101,11 @@ class CaptionedImages:
         return Batch(captions, self._fill(indices, figure, ground), canvas)
 
     def canvas_batch(self, indices: NDArray[np.int64]) -> tuple[list[str], NDArray[np.float32]]:
-        """Bare names and canvases [B, 4, 16, 16] in -1 to 1, without drawing the images."""
-        return [self.captions[i] for i in indices], self._canvas_of(indices)
+        """Names and canvases [B, 4, 16, 16] in -1 to 1, without the images."""
+        return [self.captions[i] for i in indices], self._canvas(indices)
 
     def compose(self, caption: str) -> NDArray[np.float32] | None:
-        """The true image [3, 32, 32] in -1 to 1 of a caption, or None where there is none."""
+        """The true image of a caption, [3, 32, 32] in -1 to 1, or None if there is none."""
         name, figure, ground = self._read(caption)
         index = self._index.get(name)
         if index is None or ground is None or figure == ground:
@@ -113,24 +113,25 @@ class CaptionedImages:
         return self._draw(index, figure, ground)[0]
 
     def draw_all(self, caption: str) -> NDArray[np.float32] | None:
-        """Every image of the set in the colours of a caption: [N, 3, 32, 32] in -1 to 1."""
+        """Every image in the colours of a caption, [N, 3, 32, 32] in -1 to 1, or None if the
+        caption names no background."""
         _, figure, ground = self._read(caption)
         return None if ground is None else self._draw(np.arange(len(self)), figure, ground)
 
-    def usual_captions(self, indices: NDArray[np.int64]) -> list[str]:
-        """Their captions as `draw_in_colours_of` draws them where no colour is named."""
-        return self.add_usual_colours([self.captions[i] for i in indices])
+    def default_captions(self, indices: NDArray[np.int64]) -> list[str]:
+        """The captions of these images in the default colours of `draw_in_colours_of`."""
+        return self.add_default_colours([self.captions[i] for i in indices])
 
-    def add_usual_colours(self, names: Sequence[str]) -> list[str]:
-        """Captions that name these in those colours."""
+    def add_default_colours(self, names: Sequence[str]) -> list[str]:
+        """Turn names into captions with the default colours of `draw_in_colours_of`."""
         if self.scheme == "figure-ground":
             return [f"white {name} on {DEFAULT_GROUND}" for name in names]
         return list(names)
 
     def draw_in_colours_of(self, caption: str, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        """These images in the colours a caption names: [B, 3, 32, 32] in -1 to 1.
+        """These images in the colours that a caption names, [B, 3, 32, 32] in -1 to 1.
 
-        Where it names none they are white on black, or on black.
+        By default shapes are white and the background is black.
         """
         _, figure, ground = self._read(caption)
         if self.scheme == "figure-ground" and (figure is None or ground is None):
@@ -138,7 +139,10 @@ class CaptionedImages:
         return self._draw(indices, figure, _DEFAULT if ground is None else ground)
 
     def _read(self, caption: str) -> tuple[str, int | None, int | None]:
-        """A caption's name, figure colour and ground colour, as far as the scheme has them."""
+        """Parse a caption: the name and the indices of the figure's and the ground's colour.
+
+        A colour is None if the scheme has none or the caption does not name it.
+        """
         words = " ".join(split_words(caption))
         if self.scheme == "plain" or (self.scheme == "ground" and words in self._index):
             return words, None, _DEFAULT
@@ -154,23 +158,21 @@ class CaptionedImages:
     def _draw(
         self, indices: NDArray[np.int64], figure: int | None, ground: int
     ) -> NDArray[np.float32]:
-        """These images in one colour each for figure and ground."""
+        """These images with one ground colour, and one figure colour if it is given."""
         grounds = np.full(len(indices), ground)
         if figure is None:
             return self._composite(indices, grounds)
         return self._fill(indices, np.full(len(indices), figure), grounds)
 
-    # --- what is worked out once -----------------------------------------------------
-
     @cached_property
     def _index(self) -> dict[str, NDArray[np.int64]]:
-        """The first image of each name."""
+        """Normalised name to the index of its first image, [1]."""
         keyed = ((" ".join(split_words(name)), i) for i, name in enumerate(self.captions))
         return {words: np.array([i]) for words, i in reversed(list(keyed))}
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """Every caption once."""
+        """The distinct captions."""
         return frozenset(self.captions)
 
     @cached_property
@@ -181,20 +183,19 @@ class CaptionedImages:
     def _held_pairs(self) -> NDArray[np.int64]:
         return _pair_numbers(self.held_pairs)
 
-    # --- drawing ---------------------------------------------------------------------
-
     def _planes(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """[B, 4, 32, 32]"""
+        """RGBA of these images, [B, 4, 32, 32], 0 to 255."""
         return np.ascontiguousarray(self.rgba[indices].transpose(0, 3, 1, 2))
 
-    def _canvas_of(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _canvas(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The canvases of these images, [B, 4, 16, 16] in -1 to 1."""
         canvas = self._coarse(indices).astype(np.float32)
         canvas *= 2 / 255
         canvas -= 1
         return canvas
 
     def _coarse(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """The canvases [B, 4, 16, 16] of these images, 0 to 255."""
+        """The canvases of these images before scaling, [B, 4, 16, 16], 0 to 255."""
         if self.scheme == "figure-ground":
             alpha = self.rgba[indices, ..., 3].reshape(-1, CANVAS, 2, CANVAS, 2)
             return alpha.transpose(0, 2, 4, 1, 3).reshape(-1, 4, CANVAS, CANVAS)
@@ -211,13 +212,13 @@ class CaptionedImages:
     def _composite(
         self, indices: NDArray[np.int64], ground: NDArray[np.int64]
     ) -> NDArray[np.float32]:
-        """The images on one colour each: [B, 3, 32, 32] in -1 to 1."""
+        """These images on one background colour each, [B, 3, 32, 32] in -1 to 1."""
         planes = self._planes(indices).astype(np.float32)
         planes /= 255
-        below = _COLOURS[ground][:, :, None, None]
-        rgb = planes[:, :3] - below
+        background = _COLOURS[ground][:, :, None, None]
+        rgb = planes[:, :3] - background
         rgb *= planes[:, 3:]
-        rgb += below
+        rgb += background
         rgb *= 2
         rgb -= 1
         return rgb
@@ -225,49 +226,49 @@ class CaptionedImages:
     def _fill(
         self, indices: NDArray[np.int64], figure: NDArray[np.int64], ground: NDArray[np.int64]
     ) -> NDArray[np.float32]:
-        """The shapes in one colour on another: [B, 3, 32, 32] in -1 to 1."""
+        """The shapes in one colour on another, [B, 3, 32, 32] in -1 to 1."""
         alpha = self.rgba[indices, ..., 3][:, None].astype(np.float32)
         alpha /= 255
-        below = _COLOURS[ground][:, :, None, None]
-        rgb = np.multiply(alpha, _COLOURS[figure][:, :, None, None] - below, dtype=np.float32)
-        rgb += below
+        background = _COLOURS[ground][:, :, None, None]
+        foreground = _COLOURS[figure][:, :, None, None]
+        rgb = np.multiply(alpha, foreground - background, dtype=np.float32)
+        rgb += background
         rgb *= 2
         rgb -= 1
         return rgb
 
 
-# --- The datasets of images: one row each -----------------------------------------------------
+# --- The table of image datasets --------------------------------------------------------------
 
 OWN_LICENCE = "the user's own"
-THINGS = "image dataset"
 
 
 class RawImages(NamedTuple):
-    """What `load` of a row returns; a tuple of as many of these will do."""
+    """What `load` of a row returns, as this or as a plain tuple."""
 
     rgba: NDArray[np.uint8]  # [N, 32, 32, 4], alpha not premultiplied
     captions: tuple[str, ...]  # lower case, one space between words
-    test: int = 0  # how many of the last are the dataset's own test set
-    fingerprint: str = ""  # where it is not that of these arrays
+    test: int = 0  # the last so many images are the dataset's own test set
+    fingerprint: str = ""  # computed from the arrays if it is empty
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageDataset(Dataset):
     """A dataset of captioned images. `load()` returns RawImages.
 
-    `hold_out` says what is never trained on: some `images`, some `names` (of images with a name
-    each) or the dataset's own `test set`.
+    `hold_out` says what is never trained on: some `images`, some `names` (if every image has its
+    own) or the dataset's own `test set`.
     """
 
     scheme: Scheme = "plain"
     hold_out: Literal["images", "names", "test set"] = "images"
     always_trained: frozenset[str] = frozenset()  # names never held out
     label_of: str | Callable[[str], str] = ""
-    """The label of a caption, "" where it has none, for classifiers. Without this function the
-    caption is the label."""
+    """For classifiers: the function from a caption to its label, or "" for no label. By default
+    the caption is the label."""
     reads: str | Callable[[str], bool] = ""
-    """Whether a path that `--data` names is in this dataset's own format. Then `load(path)` reads
-    it; any other is read as a folder of captioned images."""
+    """Whether the path given to `--data` is in this dataset's own format. If so `load(path)` reads
+    it, if not it is read as a folder of captioned images."""
 
     def split(self, raw: RawImages) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(trained, held out) indices."""
@@ -300,7 +301,7 @@ IMAGE_DATASETS = dataset_table(
             load="genui.engine.data.icons:read_emoji",
             scheme="ground",
             hold_out="names",
-            # The recipe's own samples, and what people try first.
+            # The recipe's sample captions, and what people try first.
             always_trained=frozenset(
                 (
                     *("octopus", "red apple", "cat face", "dog face", "pizza", "rocket"),
@@ -323,15 +324,17 @@ IMAGE_DATASETS = dataset_table(
 
 
 def load_images(dataset: str, data: str = "") -> CaptionedImages:
-    """The dataset of that name, or the user's own folder where `data` names one.
+    """Load the dataset of that name, or the user's own folder `data`.
 
-    Raises MisuseError for an unknown name or an unusable folder, GenuiError where a font
-    is not installed.
+    Raises MisuseError for an unknown name or an unusable folder, GenuiError if a font is not
+    installed.
     """
-    row = IMAGE_DATASETS.get(dataset) if data else find_dataset(IMAGE_DATASETS, dataset, THINGS)
+    if data:
+        row = IMAGE_DATASETS.get(dataset)
+    else:
+        row = find_dataset(IMAGE_DATASETS, dataset, "image dataset")
     if row is None or (data and not (row.reads and resolve(row.reads)(data))):
-        # The loaders need Pillow; a model that is only asked to draw does not.
-        from genui.engine.data.image_files import load_folder
+        from genui.engine.data.image_files import load_folder  # late: it imports this file
 
         return load_folder(data)
     raw = RawImages(*row.read(data)) if data else RawImages(*row.read())
@@ -353,11 +356,11 @@ def load_images(dataset: str, data: str = "") -> CaptionedImages:
 
 
 def _check(name: str, raw: RawImages) -> None:
-    """Raises GenuiError where a loader returned something else than it should."""
+    """Raise GenuiError if a loader returned arrays of the wrong dtype, shape or length."""
     rgba = raw.rgba
     if rgba.dtype != np.uint8 or rgba.ndim != 4 or rgba.shape[1:] != (SIDE, SIDE, 4):
-        form = f"{rgba.dtype} {list(rgba.shape)}"
-        raise GenuiError(f"dataset {name}: its images are {form}; uint8 [N, 32, 32, 4] are needed")
+        shape = f"{rgba.dtype} {list(rgba.shape)}"
+        raise GenuiError(f"dataset {name}: its images are {shape}; uint8 [N, 32, 32, 4] are needed")
     if not len(rgba) or len(rgba) != len(raw.captions) or raw.test >= len(rgba):
         raise GenuiError(
             f"dataset {name}: {len(rgba)} images, {len(raw.captions)} captions, {raw.test} to "
@@ -366,18 +369,18 @@ def _check(name: str, raw: RawImages) -> None:
 
 
 def check_images(recipe: DiffusionRecipe | GanRecipe) -> str:
-    """One line describing the images a recipe would train on, having read them."""
+    """Load the images of a recipe and describe them in one line."""
     images = load_images(recipe.dataset, recipe.data)
     line = f"{images.name}: {len(images):,} images"
     if isinstance(recipe, DiffusionRecipe) and recipe.against:
-        from genui.engine.data.image_files import drawn_by
+        from genui.engine.data.image_files import find_reference  # late: it imports this file
 
-        line += f", against what {drawn_by(recipe).name} drew"
+        line += f", against what {find_reference(recipe).name} drew"
     return with_notes(line, images.notes)
 
 
 def with_notes(line: str, notes: Sequence[str]) -> str:
-    """A line on a set of images, and what of it was left out."""
+    """A line that describes a dataset, with what was left out of it."""
     match notes:
         case []:
             return line
@@ -397,24 +400,25 @@ def fingerprint(rgba: NDArray[np.uint8], captions: Sequence[str]) -> str:
 def hold_out_names(
     captions: Sequence[str], keep: Collection[str] = ()
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(trained, held out) indices: about 60 names whose every word another trained name has.
+    """(trained, held out) indices. At most 60 names are held out, and each of their words also
+    occurs in a trained name.
 
     Single words, which people try first, and names in `keep` are always trained. The choice
-    depends on the names alone.
+    depends only on the names.
     """
-    left = Counter(word for name in captions for word in set(split_words(name)))
+    trained_counts = Counter(word for name in captions for word in set(split_words(name)))
     held: list[int] = []
     for i in sorted(range(len(captions)), key=lambda i: shuffle_key(captions[i])):
         words = set(split_words(captions[i]))
         eligible = len(words) > 1 and captions[i] not in keep
-        if len(held) < HELD_OUT and eligible and all(left[word] > 1 for word in words):
+        if len(held) < HELD_OUT and eligible and all(trained_counts[word] > 1 for word in words):
             held.append(i)
-            left.subtract(words)
+            trained_counts.subtract(words)
     return _split(len(captions), held)
 
 
 def hold_out_images(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(trained, held out) indices for images of any captions: one in 16, at most 60."""
+    """(trained, held out) indices, whatever the captions: one in 16 is held out, at most 60."""
     if count < SMALLEST_SPLIT:
         return _split(count, [])
     order = sorted(range(count), key=lambda i: shuffle_key(str(i)))
@@ -422,18 +426,18 @@ def hold_out_images(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def hold_out_pairs() -> frozenset[Pair]:
-    """The colour pairs never trained: every colour is still trained as figure and as ground."""
+    """The held-out pairs of colours. Every colour is still trained as figure and as ground."""
     pairs = sorted(itertools.permutations(_NAMES, 2), key=lambda pair: shuffle_key(" ".join(pair)))
     return frozenset(pairs[:HELD_PAIRS])
 
 
 def as_pixels(x: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Images [..., 3, H, W] in -1 to 1 as bytes [..., H, W, 3]."""
+    """Images [..., 3, H, W] in -1 to 1 to uint8 [..., H, W, 3]."""
     return np.rint((np.moveaxis(x, -3, -1) + 1) * 127.5).astype(np.uint8)
 
 
 def as_floats(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What `as_pixels` takes: images [..., H, W, 3] as [..., 3, H, W] in -1 to 1."""
+    """The inverse of `as_pixels`: uint8 [..., H, W, 3] to [..., 3, H, W] in -1 to 1."""
     return np.moveaxis(rgb, -1, -3).astype(np.float32) / 127.5 - 1
 
 
@@ -444,7 +448,7 @@ def _split(count: int, held: list[int]) -> tuple[NDArray[np.int64], NDArray[np.i
 
 
 def shuffle_key(text: str) -> bytes:
-    """An order that looks random and is the same on every machine."""
+    """A sort key for a pseudo-random order that is the same on every machine."""
     return hashlib.sha256(text.encode()).digest()
 
 
@@ -452,13 +456,11 @@ def _pair_numbers(pairs: Collection[Pair]) -> NDArray[np.int64]:
     return np.array([(_NAMES.index(f), _NAMES.index(g)) for f, g in sorted(pairs)], np.int64)
 
 
-# --- Any image into a square of 32×32 pixels ------------------------------------------------
-
-
 def fit_square(
     image: Image.Image, margin: int = 0, resample: Image.Resampling = Image.Resampling.LANCZOS
 ) -> NDArray[np.uint8]:
-    """The whole image in a transparent square, its longer side `margin` pixels from the edges.
+    """Fit the whole image into a transparent square, its longer side `margin` pixels from the
+    edges.
 
     Returns [32, 32, 4] for mode RGBA and [32, 32] for mode L.
     """

@@ -1,4 +1,4 @@
-"""Speech: spectrograms and back, recordings of single words, and the dataset of them."""
+"""Speech: spectrograms and their inversion, and datasets of recordings of single words."""
 
 import hashlib
 import io
@@ -30,17 +30,17 @@ from genui.formats.audio import decode_wav, resample, to_pcm
 from genui.recipes.classifier import SoundClassifierRecipe
 from genui.recipes.diffusion import VoiceRecipe
 
-# --- Short-time Fourier transform of speech at 8 kHz, and back --------------------------------
-# 50 ms Hann windows every 12.5 ms, as Tacotron has them (Wang et al. 2017, §3.4): a hop of a
-# quarter window, from which Griffin–Lim recovers phases.
+# --- Short-time Fourier transform at 8 kHz, and its inverse -----------------------------------
+# 50 ms Hann windows every 12.5 ms, as in Tacotron (Wang et al. 2017, §3.4). A hop of a quarter
+# window lets Griffin–Lim recover the phases.
 
-SAMPLE_RATE = 8000  # samples a second
+SAMPLE_RATE = 8000  # Hz
 WINDOW = 400  # samples
 HOP = 100  # samples
-SIZE = 512  # of the transform; the window is padded with zeros
+SIZE = 512  # of the transform; windows are zero-padded
 BINS = SIZE // 2 + 1
 
-_PAD = (WINDOW - HOP) // 2  # so that N frames belong to N · HOP samples
+_PAD = (WINDOW - HOP) // 2  # so that N · HOP samples have N frames
 _HANN = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.float32)
 
 Samples = NDArray[np.float32]
@@ -48,16 +48,16 @@ Spectra = NDArray[np.complex64]
 
 
 def stft(samples: Samples) -> Spectra:
-    """[…, frames · HOP] in -1 to 1 to […, frames, BINS]; beyond the ends is silence."""
+    """[…, frames · HOP] in -1 to 1 to […, frames, BINS]. The ends are padded with silence."""
     padded = np.pad(samples, [(0, 0)] * (samples.ndim - 1) + [(_PAD, _PAD)])
     windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW, axis=-1)[..., ::HOP, :]
     return np.fft.rfft(windows * _HANN, SIZE).astype(np.complex64)
 
 
 def istft(spectra: Spectra) -> Samples:
-    """[…, frames, BINS] to the samples […, frames · HOP] whose transform is nearest.
+    """[…, frames, BINS] to […, frames · HOP]: the samples whose transform is nearest.
 
-    Least squares: overlapping windows weighted by themselves (Griffin & Lim 1984, eq. 6).
+    Least-squares estimate by weighted overlap-add (Griffin & Lim 1984, eq. 6).
     """
     frames = spectra.shape[-2]
     windows = np.fft.irfft(spectra, SIZE)[..., :WINDOW].astype(np.float32) * _HANN
@@ -68,29 +68,29 @@ def istft(spectra: Spectra) -> Samples:
 
 
 def _overlap_add(windows: Samples) -> Samples:
-    """[…, frames, WINDOW] added up at every HOP: […, (frames - 1) · HOP + WINDOW]."""
-    frames, share = windows.shape[-2], WINDOW // HOP
-    total = np.zeros((*windows.shape[:-2], frames + share - 1, HOP), np.float32)
-    pieces = windows.reshape(*windows.shape[:-1], share, HOP)
-    for i in range(share):
-        total[..., i : i + frames, :] += pieces[..., i, :]
+    """Overlap-add: […, frames, WINDOW] to […, (frames - 1) · HOP + WINDOW]."""
+    frames, overlap = windows.shape[-2], WINDOW // HOP
+    total = np.zeros((*windows.shape[:-2], frames + overlap - 1, HOP), np.float32)
+    parts = windows.reshape(*windows.shape[:-1], overlap, HOP)
+    for i in range(overlap):
+        total[..., i : i + frames, :] += parts[..., i, :]
     return total.reshape(*total.shape[:-2], -1)
 
 
-# --- Log-mel spectrograms: a sound as an image [MELS, FRAMES] in -1 to 1, and its magnitudes back
-# Mels are HTK's (Young et al., The HTK Book, eq. 5.13): 2595 · log₁₀(1 + f/700).
+# --- Log-mel spectrograms [MELS, MEL_FRAMES] in -1 to 1 ---------------------------------------
+# The mel scale is HTK's (Young et al., The HTK Book, eq. 5.13): 2595 · log₁₀(1 + f/700).
 
 MELS = 64
 MEL_FRAMES = 80
 SAMPLES = MEL_FRAMES * HOP  # a second
-LOUDEST_DB = 25.0  # what 1 stands for, of sounds as loud as `levelled` makes them
-RANGE_DB = 70.0  # from -1, silence, to 1
+LOUDEST_DB = 25.0  # the level of the value 1, for takes normalised by `prepare`
+RANGE_DB = 70.0  # from -1, which is silence, to 1
 
 Mels = NDArray[np.float32]
 
 
 def log_mel(samples: Samples) -> Mels:
-    """[…, SAMPLES] in -1 to 1 to the log of its power, low mels first: […, MELS, FRAMES]."""
+    """[…, SAMPLES] in -1 to 1 to […, MELS, MEL_FRAMES] in -1 to 1, low frequencies first."""
     magnitude = np.abs(stft(samples))
     power = magnitude**2 @ filters().T
     decibels = 10 * np.log10(np.maximum(power, 1e-10))
@@ -99,22 +99,22 @@ def log_mel(samples: Samples) -> Mels:
 
 
 def power_of(mels: Mels) -> Mels:
-    """The inverse of the scale alone: […, MELS, T] in -1 to 1 to mel power […, T, MELS]."""
+    """Undo the scaling and the logarithm: […, MELS, T] in -1 to 1 to mel power […, T, MELS]."""
     decibels = (np.clip(mels, -1, 1) - 1) / 2 * RANGE_DB + LOUDEST_DB
     power = 10 ** (decibels / 10)
-    power[mels <= -1 + 1e-3] = 0  # the floor stands for silence
+    power[mels <= -1 + 1e-3] = 0  # the floor means silence
     return power.swapaxes(-1, -2).astype(np.float32)
 
 
 @cache
 def filters() -> Mels:
-    """Triangles on the mel scale from 0 to 4 kHz, each of weight 1: [MELS, BINS]."""
+    """The mel filter bank [MELS, BINS]: triangles from 0 to 4 kHz, each normalised to sum 1."""
     edges = _hertz(np.linspace(0, _mel(SAMPLE_RATE / 2), MELS + 2))
     bins = np.arange(BINS) * SAMPLE_RATE / SIZE
     low, mid, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     triangles = np.minimum((bins - low) / (mid - low), (high - bins) / (high - mid))
     triangles = np.maximum(triangles, 0)
-    # A triangle narrower than a bin may hold none: it takes its nearest.
+    # A triangle narrower than a bin may contain none: it gets the nearest.
     empty = triangles.sum(1) == 0
     triangles[empty, np.abs(bins - mid[empty]).argmin(1)] = 1
     return (triangles / triangles.sum(1, keepdims=True)).astype(np.float32)
@@ -128,11 +128,10 @@ def _hertz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
     return 700 * (10 ** (mel / 2595) - 1)
 
 
-# --- From a log-mel spectrogram to sound: magnitudes by least squares, phases by Griffin–Lim --
-# Everything starts from zero phases and takes a fixed number of rounds: the same spectrogram
-# always sounds the same.
+# --- Log-mel spectrogram to sound: magnitudes by least squares, phases by Griffin–Lim ---------
+# Deterministic: phases start at zero and the number of iterations is fixed.
 
-ROUNDS = 32
+ROUNDS = 32  # Griffin–Lim iterations
 MOMENTUM = 0.99  # Perraudin et al. 2013, §4
 NNLS_ROUNDS = 30
 
@@ -143,19 +142,19 @@ def vocode(mels: Mels, rounds: int = ROUNDS) -> Samples:
     The fast Griffin–Lim algorithm (Perraudin, Balazs & Søndergaard 2013, algorithm 2).
     """
     magnitude = np.sqrt(linear_power(mels))
-    before = current = magnitude.astype(np.complex64)
+    previous = accelerated = magnitude.astype(np.complex64)
     for _ in range(rounds):
-        consistent = stft(istft(_with_phase(magnitude, current)))
-        current = consistent + MOMENTUM * (consistent - before)
-        before = consistent
-    return istft(_with_phase(magnitude, current))
+        consistent = stft(istft(_with_phase(magnitude, accelerated)))
+        accelerated = consistent + MOMENTUM * (consistent - previous)
+        previous = consistent
+    return istft(_with_phase(magnitude, accelerated))
 
 
 def linear_power(mels: Mels) -> Samples:
-    """[…, MELS, T] to the power […, T, BINS] ≥ 0 whose mels these are, nearly.
+    """Estimate the power […, T, BINS] of a log-mel spectrogram […, MELS, T].
 
-    Non-negative least squares by multiplicative updates (Lee & Seung 2001, theorem 1), from
-    the mel power spread over each band.
+    Non-negative least squares by multiplicative updates (Lee & Seung 2001, theorem 1), starting
+    from the mel power spread evenly over each band.
     """
     target = power_of(mels)
     weights = filters()  # [MELS, BINS]
@@ -168,7 +167,7 @@ def linear_power(mels: Mels) -> Samples:
 
 @cache
 def _spread() -> Mels:
-    """[MELS, BINS], columns summing to 1: a bin is the mean of the bands that hold it."""
+    """Weights [MELS, BINS] with columns of sum 1: a bin is the mean of the bands it belongs to."""
     weights = filters() / filters().max(axis=1, keepdims=True)
     return weights / np.maximum(weights.sum(axis=0), 1e-6)
 
@@ -184,20 +183,19 @@ def _with_phase(magnitude: Samples, phases: np.ndarray) -> np.ndarray:
     return magnitude * unit
 
 
-# --- Takes of spoken words, each a second at most, with captions such as "four jackson" -------
-# The Free Spoken Digit Dataset, or the user's own recordings.
+# --- Takes: recordings of single words, at most a second, captioned like "four jackson" -------
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-TEST_TAKES = 5  # takes 0 to 4 of each digit and speaker are the test split
-LATEST = 6  # frames of silence before a word, at most, while training
-PHASES = 2  # positions of the windows that a take is heard at while training
-SILENT = 1e-3  # of full scale: what never gets louder is no take
-TRIMMED_DB = 45.0  # below the loudest moment: silence at the ends
-LOUDNESS = 0.25  # of the loudest moment of a take: its root mean square over MOMENT
+TEST_TAKES = 5  # takes 0 to 4 of each digit and speaker are the test set
+LATEST = 6  # augmentation: at most so many frames of silence before a word
+PHASES = 2  # augmentation: offsets of the windows within a hop
+SILENT = 1e-3  # RMS, of full scale; a recording that is never louder is refused
+TRIMMED_DB = 45.0  # below the loudest window; quieter ends are trimmed
+LOUDNESS = 0.25  # RMS of the loudest window of MOMENT samples, after normalisation
 MOMENT = 400  # samples
 _AT_ONCE = 64  # takes whose mels are computed together
-MOST_SECONDS = 30.0  # of a take before it is cut
-MOST_BYTES = 32 << 20  # of its file: half a minute at any rate that is met
+MOST_SECONDS = 30.0  # of a recording; the rest is ignored
+MOST_BYTES = 32 << 20  # of its file: half a minute at any usual sample rate
 
 FSDD = "fsdd.zip"
 FSDD_URL = (
@@ -205,11 +203,11 @@ FSDD_URL = (
     "26eb9aaf76e81b692f806f9140c2d2777410d7a1.zip"
 )
 FSDD_SHA256 = "1f8d5e32795f4e1021eafba03ea51f452ce6166c1a5380050875adbf8b660252"
-"""Of the recordings, sorted by name: how they are packed differs from copy to copy."""
+"""Digest of the recordings, sorted by name, because copies of the archive differ in packing."""
 
 
 class Take(NamedTuple):
-    """One recording: its caption, and samples [N] at SAMPLE_RATE, levelled and trimmed."""
+    """One recording: its caption, and samples [N] at SAMPLE_RATE, trimmed and normalised."""
 
     caption: str
     samples: Samples
@@ -224,14 +222,14 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Speech:
-    """Captioned takes, and which of them are never trained on."""
+    """Captioned takes, split into trained and held-out ones."""
 
     name: str
     licence: str
     takes: tuple[Take, ...]
     train: NDArray[np.int64]  # indices
     held_out: NDArray[np.int64]  # indices
-    notes: tuple[str, ...] = ()  # what was left out or cut, one line each
+    notes: tuple[str, ...] = ()  # what was left out or changed, one line each
 
     @cached_property
     def fingerprint(self) -> str:
@@ -243,30 +241,30 @@ class Speech:
 
     @cached_property
     def words(self) -> tuple[str, ...]:
-        """Every word of the captions, in alphabetical order."""
+        """The words of the captions, in alphabetical order."""
         return tuple(sorted({word for take in self.takes for word in split_words(take.caption)}))
 
     def batch(self, indices: NDArray[np.int64], rng: np.random.Generator) -> Batch:
-        """These takes, each begun a little later and its windows placed as `rng` has it."""
+        """These takes, each with a random delay and a random offset of its windows."""
         phases = rng.integers(PHASES, size=len(indices))
         room = MEL_FRAMES - self._lengths[indices]
-        late = rng.integers(np.minimum(room, LATEST) + 1)
+        delays = rng.integers(np.minimum(room, LATEST) + 1)
         mels = np.full((len(indices), 1, MELS, MEL_FRAMES), -1, np.float32)
-        for row, index, phase, frames in zip(mels, indices, phases, late, strict=True):
-            row[0, :, frames:] = self._mels(int(phase))[index, :, : MEL_FRAMES - frames]
+        for row, index, phase, delay in zip(mels, indices, phases, delays, strict=True):
+            row[0, :, delay:] = self._mels(int(phase))[index, :, : MEL_FRAMES - delay]
         return Batch([self.takes[i].caption for i in indices], mels)
 
     def mels(self, indices: NDArray[np.int64]) -> Mels:
-        """These takes from their first sample on: [B, MELS, FRAMES] in -1 to 1."""
+        """These takes without augmentation, [B, MELS, MEL_FRAMES] in -1 to 1."""
         return self._mels(0)[indices].astype(np.float32)
 
     @cached_property
     def _lengths(self) -> NDArray[np.int64]:
-        """Frames with sound in them."""
+        """Frames that contain sound, [N]."""
         return np.array([min(MEL_FRAMES, len(take.samples) // HOP + 3) for take in self.takes])
 
     def _mels(self, phase: int) -> NDArray[np.float16]:
-        """[N, MELS, FRAMES], the windows begun a share of a hop earlier."""
+        """All takes, [N, MELS, MEL_FRAMES], delayed by `phase` / PHASES of a hop; computed once."""
         if phase not in self._computed:
             mels = np.empty((len(self.takes), MELS, MEL_FRAMES), np.float16)
             for start in range(0, len(self.takes), _AT_ONCE):
@@ -282,10 +280,10 @@ class Speech:
 
 
 def load_speech(dataset: str, data: str = "") -> Speech:
-    """The spoken digits, or the user's own folder of recordings where `data` names one.
+    """Load a dataset of recordings, or the user's own folder `data`.
 
-    Raises MisuseError for an unknown name or an unusable folder, GenuiError where the
-    download or its checksum fails.
+    Raises MisuseError for an unknown name or an unusable folder, GenuiError if the download or its
+    checksum fails.
     """
     if data:
         return load_speech_folder(data)
@@ -302,9 +300,9 @@ def load_speech(dataset: str, data: str = "") -> Speech:
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechDataset(Dataset):
-    """A dataset of captioned takes. `load()` returns them, and whether each is of the test set."""
+    """A dataset of takes. `load()` returns the takes, and for each whether it is a test take."""
 
-    title: str = ""  # what it is called, where that is not its name
+    title: str = ""  # the name on screen, if it is not `name`
 
 
 SPEECH_DATASETS = dataset_table(
@@ -322,7 +320,7 @@ SPEECH_DATASETS = dataset_table(
 
 
 def read_fsdd() -> tuple[list[Take], list[bool]]:
-    """Every take of the Free Spoken Digit Dataset, and whether it is of the test set."""
+    """Read the Free Spoken Digit Dataset: its takes, and for each whether it is a test take."""
     path = shared(FSDD) or fetch(FSDD, FSDD_URL, FSDD_SHA256, _digest)
     try:
         recordings = _recordings(read_regular(path, MAX_BYTES, "delete it or copy it again"))
@@ -339,28 +337,28 @@ def read_fsdd() -> tuple[list[Take], list[bool]]:
 
 
 def prepare(samples: Samples, rate: int) -> Samples:
-    """At SAMPLE_RATE, its ends of silence cut, its loudest second where it is longer, levelled.
+    """Resample to SAMPLE_RATE, trim silence, keep at most the loudest second, and normalise.
 
-    Raises ValueError, a reason without the file's name, where there is nothing to hear.
+    Raises ValueError, whose message does not name the file, if the recording is silent.
     """
     samples = resample(samples, rate, SAMPLE_RATE)
     samples = samples - samples.mean()
     loudness = _loudness(samples)
     if loudness.max() < SILENT:
         raise ValueError("is silence; record it louder")
-    heard = np.flatnonzero(loudness > loudness.max() * 10 ** (-TRIMMED_DB / 20))
-    samples = samples[heard[0] * HOP : heard[-1] * HOP + MOMENT]
+    audible = np.flatnonzero(loudness > loudness.max() * 10 ** (-TRIMMED_DB / 20))
+    samples = samples[audible[0] * HOP : audible[-1] * HOP + MOMENT]
     if len(samples) > SAMPLES:
         sums = np.concatenate(([0.0], np.cumsum(samples.astype(np.float64) ** 2)))
-        begin = int((sums[SAMPLES:] - sums[:-SAMPLES]).argmax())
-        samples = samples[begin : begin + SAMPLES]
+        start = int((sums[SAMPLES:] - sums[:-SAMPLES]).argmax())
+        samples = samples[start : start + SAMPLES]
     return (samples * (LOUDNESS / loudness.max())).astype(np.float32)
 
 
 def read_take(path: Path) -> tuple[Samples, str]:
-    """One recording of a word, prepared, and what was done to it.
+    """Read one recording of a word; returns prepared samples, and a note on changes or "".
 
-    Raises MisuseError naming the file where it cannot be used.
+    Raises MisuseError, naming the file, if it cannot be used.
     """
     shown = clean_line(str(path))
     try:
@@ -378,36 +376,36 @@ def read_take(path: Path) -> tuple[Samples, str]:
 
 
 def check_speech(recipe: VoiceRecipe) -> str:
-    """One line describing the recordings a recipe would train on, having read them."""
+    """Load the recordings of a recipe and describe them in one line."""
     speech = load_speech(recipe.dataset, recipe.data)
     line = f"{speech.name}: {len(speech.takes):,} takes"
     return f"{line}; {'; '.join(speech.notes[:2])}" if speech.notes else line
 
 
 def _loudness(samples: Samples) -> Samples:
-    """The root mean square over each MOMENT, one every HOP."""
+    """The root mean square of windows of MOMENT samples, one every HOP."""
     padded = np.pad(samples, (0, max(0, MOMENT - len(samples))))
-    moments = np.lib.stride_tricks.sliding_window_view(padded, MOMENT)[::HOP]
-    return np.sqrt((moments**2).mean(axis=1))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, MOMENT)[::HOP]
+    return np.sqrt((windows**2).mean(axis=1))
 
 
-def pad_take(samples: Samples, late: int = 0) -> Samples:
-    """A take in a whole second, [SAMPLES], begun `late` samples after the beginning."""
-    whole = np.zeros(SAMPLES, np.float32)
-    there = samples[: SAMPLES - late]
-    whole[late : late + len(there)] = there
-    return whole
+def pad_take(samples: Samples, delay: int = 0) -> Samples:
+    """A take padded to a second, [SAMPLES], that begins after `delay` samples of silence."""
+    padded = np.zeros(SAMPLES, np.float32)
+    samples = samples[: SAMPLES - delay]
+    padded[delay : delay + len(samples)] = samples
+    return padded
 
 
 def _recordings(archive: bytes) -> list[tuple[str, bytes]]:
-    """(name without its suffix, bytes) of every WAV in an archive, sorted by name."""
+    """(name without suffix, bytes) of every WAV in a ZIP archive, sorted by name."""
     with zipfile.ZipFile(io.BytesIO(archive)) as file:
         names = [name for name in file.namelist() if name.endswith(".wav")]
         return sorted((Path(name).stem, file.read(name)) for name in names)
 
 
 def _digest(archive: bytes) -> str:
-    """SHA-256 of the recordings in an archive, whatever folder and order they are packed in."""
+    """SHA-256 of the recordings in an archive, independent of their folder and order."""
     digest = hashlib.sha256()
     try:
         for name, wav in _recordings(archive):
@@ -417,9 +415,9 @@ def _digest(archive: bytes) -> str:
     return digest.hexdigest()
 
 
-# --- A user's own folder of recordings. Nothing in it is trusted ------------------------------
-# Captions come from `metadata.jsonl` or a `take.txt` beside `take.wav` as for images, else from
-# names such as `4_anna_0.wav` or `four_anna_0.wav`: the digit, who says it, and which take it is.
+# --- The user's own folder of recordings. Nothing in it is trusted ----------------------------
+# Captions come from `metadata.jsonl` or from `take.txt` beside `take.wav`, as for images, else from
+# names like `4_anna_0.wav` or `four_anna_0.wav`: digit, speaker and number of the take.
 
 SUFFIXES = (".wav",)
 MOST_TAKES = 20_000
@@ -427,10 +425,10 @@ _NAMED = re.compile(r"([0-9]|[a-z]+)_([^_]+)(?:_[^_]*)?", re.IGNORECASE)
 
 
 def load_speech_folder(path: str | os.PathLike[str]) -> Speech:
-    """Every usable recording in the folder and its sub-folders, with its caption.
+    """Load every usable recording in a folder and its sub-folders, with its caption.
 
-    What is left out or cut is listed in `notes`, and how many were used. Raises MisuseError
-    where the path is no folder or nothing in it can be used.
+    `notes` lists what was left out or changed, and how many were used. Raises MisuseError if the
+    path is not a folder or nothing in it can be used.
     """
     folder = open_folder(path, "recordings need a folder, such as one with 4_anna_0.wav")
     notes: list[str] = []
@@ -459,61 +457,59 @@ def load_speech_folder(path: str | os.PathLike[str]) -> Speech:
 
 
 def caption_of_name(path: Path, folder: Path) -> str:
-    """The name "4_anna_0" says "four anna"; any other what it says as an image's does."""
-    named = _NAMED.fullmatch(path.stem)
-    if named is None:
+    """The caption in a recording's name: "four anna" of 4_anna_0.wav. Other names are read like
+    those of images."""
+    match = _NAMED.fullmatch(path.stem)
+    if match is None:
         return caption_from_name(path, folder)
-    said, who = named[1].lower(), " ".join(split_words(named[2]))
-    if said.isdecimal():
-        said = DIGITS[int(said)]
-    return f"{said} {who}" if said in DIGITS and who else caption_from_name(path, folder)
+    digit, speaker = match[1].lower(), " ".join(split_words(match[2]))
+    if digit.isdecimal():
+        digit = DIGITS[int(digit)]
+    if digit in DIGITS and speaker:
+        return f"{digit} {speaker}"
+    return caption_from_name(path, folder)
 
 
-# --- Takes of speech with a label each: the digit that is said, or who says it ----------------
+# --- Labelled takes: the label is the digit or the speaker ------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledSpeech:
-    """Takes and the number of the label of each."""
+    """Takes with labels."""
 
     speech: Speech
     labels: tuple[str, ...]
-    targets: NDArray[np.int64]  # a label's number for each take
+    targets: NDArray[np.int64]  # [N], the index of each take's label
 
 
 def load_labelled_speech(recipe: SoundClassifierRecipe) -> LabelledSpeech:
-    """The takes of a recipe's data with the word of the caption that it asks for.
+    """Load a recipe's takes, labelled by the word of the caption that it asks for.
 
-    Raises MisuseError where a caption has no such word or all have the same one, and what
+    Raises MisuseError if a caption has no such word or all have the same one, and whatever
     `load_speech` raises.
     """
     speech = load_speech(recipe.dataset, recipe.data)
-    named = [_label(take.caption, recipe.asks == "digit") for take in speech.takes]
-    bare = next(
-        (t.caption for t, label in zip(speech.takes, named, strict=True) if not label), None
-    )
-    if bare is not None:
-        raise MisuseError(
-            f"{speech.name}: “{bare}” names no {recipe.asks}; name takes like 4_anna_0.wav"
-        )
-    labels = tuple(sorted(set(named), key=_order))
+    label_of_take = []
+    for take in speech.takes:
+        words = split_words(take.caption)
+        label = next((w for w in words if (w in DIGITS) == (recipe.asks == "digit")), "")
+        if not label:
+            raise MisuseError(
+                f"{speech.name}: “{take.caption}” names no {recipe.asks}; "
+                "name takes like 4_anna_0.wav"
+            )
+        label_of_take.append(label)
+    others = sorted(set(label_of_take) - set(DIGITS))
+    labels = (*(digit for digit in DIGITS if digit in label_of_take), *others)
     if len(labels) < 2:
         raise MisuseError(
-            f"{speech.name}: every take has the one label {named[0]!r}; add takes of another"
+            f"{speech.name}: every take has the one label {labels[0]!r}; add takes of another"
         )
-    return LabelledSpeech(speech, labels, np.array([labels.index(label) for label in named]))
+    targets = np.array([labels.index(label) for label in label_of_take])
+    return LabelledSpeech(speech, labels, targets)
 
 
 def check_labelled_speech(recipe: SoundClassifierRecipe) -> str:
-    """One line describing the takes a recipe would train on, having read them."""
+    """Load the takes of a recipe and describe them in one line."""
     data = load_labelled_speech(recipe)
     return f"{data.speech.name}: {len(data.targets):,} takes, {len(data.labels)} labels"
-
-
-def _label(caption: str, digit: bool) -> str:
-    return next((word for word in split_words(caption) if (word in DIGITS) == digit), "")
-
-
-def _order(label: str) -> tuple[int, str]:
-    """Digits by their number, and others by the alphabet."""
-    return (DIGITS.index(label) if label in DIGITS else len(DIGITS)), label

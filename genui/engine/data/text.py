@@ -1,4 +1,4 @@
-"""Texts to train on, and the tables of datasets that there are of them."""
+"""Texts to train on, with and without labels, and the tables of their datasets."""
 
 import bz2
 import hashlib
@@ -21,52 +21,49 @@ from genui.engine.data.dataset import Dataset, dataset_table, find_dataset
 from genui.recipes import TextClassifierRecipe, TextRecipe
 
 PLAN = "genui.json"
-"""What `genui generate --out FOLDER` keeps beside its samples; it is no text to learn."""
+"""A file that `genui generate --out FOLDER` writes beside its samples; it is not a text."""
 
 
-# --- JSON lines, as datasets are published: an object a line, its text under "text" ------------
+# --- JSON lines, as datasets are published: {"text": …} ---------------------------------------
 
 
 class _Row(msgspec.Struct):
-    """A line; other keys are ignored."""
+    """A line. Other keys are ignored."""
 
     text: str
 
 
 def documents(name: str, content: str) -> tuple[dict[str, str], int]:
-    """The texts of a file of JSON lines by `name:line`, and how many lines have none.
+    """The texts of a file of JSON lines by `name:line`, and how many lines have no text.
 
-    Where no line has one it is a file of another kind, and one text as it stands.
+    A file in which no line has one is not JSON lines, and is one text itself.
     """
-    texts = dict(_texts(name, content))
-    lines = sum(1 for line in content.splitlines() if line.strip())
-    return (texts, lines - len(texts)) if texts else ({name: content}, 0)
-
-
-def _texts(name: str, content: str) -> Iterator[tuple[str, str]]:
     decoder = msgspec.json.Decoder(_Row)
+    texts, lines = {}, 0
     for number, line in enumerate(content.splitlines(), 1):
+        lines += bool(line.strip())
         try:
             text = decoder.decode(line.encode("utf-8", "replace")).text
         except (msgspec.DecodeError, RecursionError):
             continue
         if text.strip():
-            yield f"{name}:{number}", text
+            texts[f"{name}:{number}"] = text
+    return (texts, lines - len(texts)) if texts else ({name: content}, 0)
 
 
-# --- Text datasets: plays, Python's own source and manual, and the user's files ---------------
+# --- Text datasets ----------------------------------------------------------------------------
 
 MAX_BYTES = 512 * 1024 * 1024
 MIN_CHARACTERS = 1_000
 TEXT_SUFFIXES = {".txt", ".md", ".rst", ".py", ".tex", ".csv", ".json", ".jsonl", ".html"}
 
 SHAKESPEARE = Path(__file__).with_name("shakespeare.txt.bz2")
-"""tiny-shakespeare, in the package so that a first training needs no download."""
+"""tiny-shakespeare, part of the package so that a first training needs no download."""
 
 
 @dataclass(frozen=True)
 class TextData:
-    """Documents for training and for validation; the fingerprint names exactly these."""
+    """Documents for training and validation, and a fingerprint of their contents."""
 
     name: str
     licence: str
@@ -76,7 +73,7 @@ class TextData:
     notes: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """One line for a person."""
+        """Describe the data in one line."""
         train, held = (sum(map(len, part)) for part in (self.train, self.validation))
         return f"{self.name}: {train:,} characters to train on, {held:,} held out"
 
@@ -91,13 +88,13 @@ def _fingerprint(*parts: tuple[str, ...]) -> str:
 
 
 def _split_one(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """First 90 % to train, last 10 % to validate, as nanoGPT splits it."""
+    """The first 90 % for training, the last 10 % for validation, as in nanoGPT."""
     cut = int(len(text) * 0.9)
     return (text[:cut],), (text[cut:],)
 
 
 def _split_documents(documents: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """One document in twenty is held out, chosen by the hash of its name."""
+    """Hold out one document in twenty, by the hash of its name."""
     held = {n for n in documents if int(hashlib.sha256(n.encode()).hexdigest(), 16) % 20 == 0}
     if not held or len(held) == len(documents):
         return _split_one("\n".join(documents.values()))
@@ -106,8 +103,8 @@ def _split_documents(documents: Mapping[str, str]) -> tuple[tuple[str, ...], tup
 
 
 def read_text(path: Path) -> str:
-    """A text file as str. Raises MisuseError where it is missing, no regular file, too large,
-    empty, binary or not UTF-8."""
+    """Read a text file. Raises MisuseError if it is missing, not a regular file, too large, empty,
+    binary or not UTF-8."""
     raw = read_regular(path, MAX_BYTES, "give a text file", MisuseError)
     if not raw.strip():
         raise MisuseError(f"{path}: the file is empty")
@@ -130,7 +127,7 @@ _SKIP_FOLDERS |= {"pydoc_data", "encodings", "lib2to3", "idlelib", "turtledemo",
 
 
 def standard_library() -> dict[str, str]:
-    """The running interpreter's own modules by dotted path, without tests and tables."""
+    """The source of the running interpreter's modules by path, without tests and tables."""
     root = Path(sysconfig.get_paths()["stdlib"])
     modules = {}
     for path in sorted(root.rglob("*.py")):
@@ -147,17 +144,17 @@ def standard_library() -> dict[str, str]:
 
 _DOCSTRING = re.compile(r'^ *[rR]?"""(.*?)"""', re.MULTILINE | re.DOTALL)
 LONG_DOCSTRING = 160
-"""Characters: shorter ones are labels rather than prose."""
+"""Characters; shorter ones are rarely prose."""
 
 
 def docstrings(source: str) -> str:
-    """The longer docstrings of a module as one text, each without its indentation."""
+    """The longer docstrings of a module as one text, without their indentation."""
     texts = (inspect.cleandoc(text) for text in _DOCSTRING.findall(source))
     return "\n\n".join(text for text in texts if len(text) >= LONG_DOCSTRING)
 
 
 def _read_prose() -> dict[str, str]:
-    """The manual of the language, and what the library's modules say of themselves."""
+    """Python's manual, and the docstrings of its library."""
     from pydoc_data.topics import topics
 
     documents = dict(sorted(topics.items()))
@@ -167,8 +164,8 @@ def _read_prose() -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class TextDataset(Dataset):
-    """A dataset of texts. `load()` returns one text, whose last tenth is held out, or documents
-    by name, of which one in twenty is."""
+    """A dataset of texts. `load()` returns one text, of which the last tenth is held out, or
+    documents by name, of which one in twenty is held out."""
 
 
 TEXT_DATASETS = dataset_table(
@@ -197,7 +194,7 @@ TEXT_DATASETS = dataset_table(
 
 
 def _user_files(path: Path) -> Iterator[tuple[str, str | None]]:
-    """Each text file below a folder and its text, or None where it cannot be used."""
+    """Each text file below a folder: its relative path, and its text or None if it is unusable."""
     for file in sorted(path.rglob("*")):
         if file.is_file() and file.suffix.lower() in TEXT_SUFFIXES and file.name != PLAN:
             try:
@@ -206,31 +203,33 @@ def _user_files(path: Path) -> Iterator[tuple[str, str | None]]:
                 yield file.relative_to(path).as_posix(), None
 
 
-def _cut_lines(files: Mapping[str, str]) -> tuple[dict[str, str], int]:
-    """Documents by name, a file of JSON lines cut into its texts; and how many lines have none."""
-    cut: dict[str, str] = {}
+def _split_jsonl(files: Mapping[str, str]) -> tuple[dict[str, str], int]:
+    """Documents by name, with JSON lines split into their texts; and how many lines have none."""
+    split: dict[str, str] = {}
     broken = 0
     for name, text in files.items():
         texts, without = documents(name, text) if name.endswith(".jsonl") else ({name: text}, 0)
-        cut |= texts
+        split |= texts
         broken += without
-    return cut, broken
+    return split, broken
 
 
-def _user(path: Path) -> TextData:
+def _load_user_text(path: Path) -> TextData:
     notes: tuple[str, ...] = ()
     if path.is_dir():
         files = dict(_user_files(path))
-        read = {name: text for name, text in files.items() if text is not None}
-        texts, broken = _cut_lines(read)
+        readable = {name: text for name, text in files.items() if text is not None}
+        texts, broken = _split_jsonl(readable)
         if not texts:
-            kinds = " ".join(sorted(TEXT_SUFFIXES))
-            raise MisuseError(f"{path}: no readable text file in this folder (looked for {kinds})")
-        if len(read) < len(files):
-            notes = (f"{len(files) - len(read)} of {len(files)} files could not be read",)
+            suffixes = " ".join(sorted(TEXT_SUFFIXES))
+            raise MisuseError(
+                f"{path}: no readable text file in this folder (looked for {suffixes})"
+            )
+        if len(readable) < len(files):
+            notes = (f"{len(files) - len(readable)} of {len(files)} files could not be read",)
         train, validation = _split_documents(texts)
     else:
-        texts, broken = _cut_lines({path.name: read_text(path)})
+        texts, broken = _split_jsonl({path.name: read_text(path)})
         only = next(iter(texts.values()))
         train, validation = _split_one(only) if len(texts) == 1 else _split_documents(texts)
     if broken:
@@ -240,51 +239,50 @@ def _user(path: Path) -> TextData:
         raise MisuseError(
             f"{path}: {total} characters are too few to train on; give at least {MIN_CHARACTERS:,}"
         )
-    licence = "yours"
-    return TextData(path.name, licence, train, validation, _fingerprint(train, validation), notes)
+    return TextData(path.name, "yours", train, validation, _fingerprint(train, validation), notes)
 
 
 def load_text(dataset: str, data: str = "") -> TextData:
-    """The named dataset, or the user's file or folder where `data` is given.
+    """Load the dataset of that name, or the user's file or folder `data`.
 
     Raises MisuseError for an unknown name or an unusable file.
     """
     if data:
-        return _user(Path(data).expanduser())
+        return _load_user_text(Path(data).expanduser())
     row = find_dataset(TEXT_DATASETS, dataset, "text dataset")
-    read = row.read()
-    if not isinstance(read, str | Mapping):
+    texts = row.read()
+    if not isinstance(texts, str | Mapping):
         raise GenuiError(
-            f"dataset {row.name}: it loads a {type(read).__name__}; a text, or texts by name, "
+            f"dataset {row.name}: it loads a {type(texts).__name__}; a text, or texts by name, "
             "are needed"
         )
-    train, validation = _split_one(read) if isinstance(read, str) else _split_documents(read)
+    train, validation = _split_one(texts) if isinstance(texts, str) else _split_documents(texts)
     if not any(train) or not any(validation):
         raise GenuiError(f"dataset {row.name}: too few texts to train on some and hold others out")
     return TextData(row.name, row.licence, train, validation, _fingerprint(train, validation))
 
 
 def check_text(recipe: TextRecipe) -> str:
-    """One line describing the text a recipe would train on, having read it."""
+    """Load the text of a recipe and describe it in one line."""
     return load_text(recipe.dataset, recipe.data).describe()
 
 
-# --- Texts with labels: who speaks in a play, code or prose, and a person's own ---------------
+# --- Labelled texts ---------------------------------------------------------------------------
 
 SPEAKERS = 8
 PASSAGE = 400  # characters of code or prose
-HELD_OUT = 5  # one text in so many
+HELD_OUT = 5  # one text in so many is held out
 MOST_LABELS = 200
 
 _SPEECH = re.compile(r"^([A-Z][A-Za-z .']{1,30}):\n((?:.+\n?)+)", re.MULTILINE)
 
 Example = tuple[str, int]
 Labelled = tuple[str, str]
-"""A label, and a text that has it."""
+"""(label, text)."""
 
 
 class Parts(NamedTuple):
-    """Labelled texts that say themselves which are never trained on."""
+    """Labelled texts that are already split."""
 
     train: list[Labelled]
     held_out: list[Labelled]
@@ -292,7 +290,7 @@ class Parts(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelledText:
-    """Examples (text, index of its label) to train on and held out."""
+    """Trained and held-out examples (text, index of its label)."""
 
     name: str
     licence: str
@@ -303,7 +301,7 @@ class LabelledText:
 
     @property
     def fingerprint(self) -> str:
-        """Names exactly these examples."""
+        """16 hexadecimal digits that change when any example does."""
         digest = hashlib.sha256()
         for part in (self.train, self.validation):
             for text, label in part:
@@ -312,7 +310,7 @@ class LabelledText:
         return digest.hexdigest()[:16]
 
     def describe(self) -> str:
-        """One line for a person."""
+        """Describe the data in one line."""
         return (
             f"{self.name}: {len(self.train):,} texts to train on, {len(self.validation):,} held "
             f"out, {len(self.labels)} labels"
@@ -320,73 +318,72 @@ class LabelledText:
 
 
 def load_labelled_text(dataset: str, data: str = "") -> LabelledText:
-    """The named data, or a person's own where `data` is given: a JSONL file, or a folder with
-    a folder of texts a label.
+    """Load the dataset of that name, or the user's own `data`: a JSONL file, or a folder with one
+    sub-folder of texts for each label.
 
-    Raises MisuseError for an unknown name, unusable files and a single label.
+    Raises MisuseError for an unknown name, unusable files or fewer than two labels.
     """
     if data:
-        return _user_labels(Path(data).expanduser())
+        return _load_user_labels(Path(data).expanduser())
     row = find_dataset(LABELLED_TEXTS, dataset, "labelled text")
-    read = row.read()
-    if isinstance(read, Parts):
-        return _number_labels(row.name, row.licence, read.train, read.held_out)
-    return _split(row.name, row.licence, read)
+    examples = row.read()
+    if isinstance(examples, Parts):
+        return _number_labels(row.name, row.licence, examples.train, examples.held_out)
+    return _split(row.name, row.licence, examples)
 
 
 def check_labelled_text(recipe: TextClassifierRecipe) -> str:
-    """One line describing the texts a recipe would train on, having read them."""
+    """Load the labelled texts of a recipe and describe them in one line."""
     return load_labelled_text(recipe.dataset, recipe.data).describe()
 
 
 def speeches(play: str) -> list[Labelled]:
-    """(speaker, what they say) of a play that is written as `NAME:`, then their lines."""
-    return [(name, said.strip()) for name, said in _SPEECH.findall(play)]
+    """(speaker, speech) of a play in which each speech is `NAME:` and the lines after it."""
+    return [(name, speech.strip()) for name, speech in _SPEECH.findall(play)]
 
 
 def _read_speakers() -> list[Labelled]:
-    """The speeches of those who speak most often."""
-    said = speeches(_read_shakespeare())
-    # Names in small letters are of no one: "First Citizen", "Messenger".
-    often = Counter(name for name, _ in said if name.isupper())
-    chosen = {name for name, _ in often.most_common(SPEAKERS)}
-    return [(name, speech) for name, speech in said if name in chosen]
+    """The speeches of the characters who speak most often."""
+    all_speeches = speeches(_read_shakespeare())
+    # Names not in capitals, "First Citizen" or "Messenger", are not of one person.
+    counts = Counter(name for name, _ in all_speeches if name.isupper())
+    chosen = {name for name, _ in counts.most_common(SPEAKERS)}
+    return [(name, speech) for name, speech in all_speeches if name in chosen]
 
 
 def _read_python_or_prose() -> Parts:
     """Passages of the standard library's source, and as many of Python's manual.
 
-    Whole documents are held out, chosen by the hash of their names.
+    Whole documents are held out, by the hash of their names.
     """
     from pydoc_data.topics import topics
 
-    parts: dict[bool, dict[str, list[str]]] = {False: {}, True: {}}
-    for label, documents in (("Python", standard_library()), ("prose", topics)):
-        for held, passages in parts.items():
-            of = [d for name, d in documents.items() if (_digest(name) % HELD_OUT == 0) == held]
-            passages[label] = sorted(_passages(of), key=_digest)
-    train, held = (
-        [(label, text) for label, texts in part.items() for text in texts[: _fewest(part)]]
-        for part in parts.values()
-    )
-    return Parts(train, held)
-
-
-def _fewest(texts: Mapping[str, list[str]]) -> int:
-    """How many texts the label with the fewest has."""
-    return min(map(len, texts.values()))
+    sources = (("Python", standard_library()), ("prose", topics))
+    parts = Parts([], [])
+    for is_held, examples in zip((False, True), parts, strict=True):
+        passages: dict[str, list[str]] = {}
+        for label, documents in sources:
+            chosen = [
+                document
+                for name, document in documents.items()
+                if (_digest(name) % HELD_OUT == 0) == is_held
+            ]
+            passages[label] = sorted(_passages(chosen), key=_digest)
+        fewest = min(map(len, passages.values()))
+        examples += [(label, text) for label, texts in passages.items() for text in texts[:fewest]]
+    return parts
 
 
 def _passages(documents: Iterable[str]) -> list[str]:
-    """Each document cut into passages side by side, without those that are nearly empty."""
-    cut = (d[at : at + PASSAGE] for d in documents for at in range(0, len(d), PASSAGE))
-    return [text for text in cut if len(text.strip()) > PASSAGE // 4]
+    """The documents cut into consecutive passages, without those that are nearly empty."""
+    passages = (d[at : at + PASSAGE] for d in documents for at in range(0, len(d), PASSAGE))
+    return [text for text in passages if len(text.strip()) > PASSAGE // 4]
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledTextDataset(Dataset):
     """A dataset of labelled texts. `load()` returns pairs (label, text), of which one in five of
-    each label is held out, or both `Parts`."""
+    each label is held out, or `Parts`."""
 
 
 LABELLED_TEXTS = dataset_table(
@@ -408,8 +405,8 @@ LABELLED_TEXTS = dataset_table(
 )
 
 
-def _user_labels(path: Path) -> LabelledText:
-    examples, notes = _folder(path) if path.is_dir() else _jsonl(path)
+def _load_user_labels(path: Path) -> LabelledText:
+    examples, notes = _read_folder(path) if path.is_dir() else _read_jsonl(path)
     data = _split(path.name, "yours", examples)
     if len(data.labels) > MOST_LABELS:
         raise MisuseError(
@@ -419,8 +416,8 @@ def _user_labels(path: Path) -> LabelledText:
     return replace(data, notes=notes)
 
 
-def _folder(path: Path) -> tuple[list[Labelled], tuple[str, ...]]:
-    """A folder a label, its text files the examples."""
+def _read_folder(path: Path) -> tuple[list[Labelled], tuple[str, ...]]:
+    """The examples of a folder whose sub-folders are the labels, and notes."""
     files = [f for f in sorted(path.glob("*/*")) if f.suffix.lower() in TEXT_SUFFIXES]
     if not files:
         raise MisuseError(
@@ -437,8 +434,8 @@ def _folder(path: Path) -> tuple[list[Labelled], tuple[str, ...]]:
     return examples, notes
 
 
-def _jsonl(path: Path) -> tuple[list[Labelled], tuple[str, ...]]:
-    """A line an example: an object with "text" and "label"."""
+def _read_jsonl(path: Path) -> tuple[list[Labelled], tuple[str, ...]]:
+    """The examples of JSON lines with "text" and "label", and notes."""
     examples, broken = [], 0
     lines = [line for line in read_text(path).splitlines() if line.strip()]
     for line in lines:
@@ -463,21 +460,21 @@ def _digest(text: str) -> int:
 
 
 def _split(name: str, licence: str, examples: list[Labelled]) -> LabelledText:
-    """One text in HELD_OUT of each label is held out, chosen by its hash."""
+    """Hold out one text in HELD_OUT of each label, by its hash."""
     train, held = [], []
-    labels = dict.fromkeys(label for label, _ in examples)
-    for label in labels:
-        texts = sorted({text for of, text in examples if of == label}, key=_digest)
-        cut = len(texts) // HELD_OUT
-        held += [(label, text) for text in texts[:cut]]
-        train += [(label, text) for text in texts[cut:]]
+    for label in dict.fromkeys(label for label, _ in examples):
+        texts = sorted({text for other, text in examples if other == label}, key=_digest)
+        count = len(texts) // HELD_OUT
+        held += [(label, text) for text in texts[:count]]
+        train += [(label, text) for text in texts[count:]]
     return _number_labels(name, licence, train, held)
 
 
 def _number_labels(
     name: str, licence: str, train: list[Labelled], held: list[Labelled]
 ) -> LabelledText:
-    """Labels as indices. Raises MisuseError for a single label, or nothing to hold out."""
+    """Replace labels by their indices. Raises MisuseError for fewer than two labels, or if nothing
+    is held out."""
     labels = sorted({label for label, _ in train})
     if len(labels) < 2:
         only = f"the only label is '{labels[0]}'" if labels else "there is no label"
@@ -486,11 +483,11 @@ def _number_labels(
         raise MisuseError(
             f"{name}: too few texts to hold any out; give at least {HELD_OUT} a label"
         )
-    number = {label: index for index, label in enumerate(labels)}
+    index_of = {label: index for index, label in enumerate(labels)}
     return LabelledText(
         name=name,
         licence=licence,
         labels=tuple(labels),
-        train=tuple((text, number[label]) for label, text in train),
-        validation=tuple((text, number[label]) for label, text in held),
+        train=tuple((text, index_of[label]) for label, text in train),
+        validation=tuple((text, index_of[label]) for label, text in held),
     )

@@ -1,4 +1,4 @@
-"""Text to token numbers and back: characters, bytes, or a trained byte-level BPE."""
+"""Tokenizers: characters, bytes, or a trained byte-level BPE. Texts as bags of n-grams."""
 
 import itertools
 import json
@@ -13,21 +13,21 @@ import numpy as np
 from genui.base.errors import GenuiError
 
 END = "<|end|>"
-"""Separates documents in BPE-tokenised data (one token, never typed by a user)."""
+"""The token that separates documents in BPE-tokenised data."""
 
 
 def strip_last_space(text: str) -> str:
-    """What a model of BPE tokens reads of a text to go on with: a last space is left for it to
-    write, since it belongs to the next word's token and was hardly ever seen alone."""
+    """Strip a last space from a prompt for a model of BPE tokens. The space belongs to the next
+    word's token and is rare on its own, so the model writes it."""
     return text.removesuffix(" ")
 
 
 @dataclass(frozen=True)
-class GapMarks:
-    """The tokens that stand before a gap's suffix and before what fills it (see `data.fim`).
+class GapTokens:
+    """The tokens before the suffix and before the middle of a gap (see `data.fim`).
 
-    They are numbers beyond the vocabulary and no text at all, so nothing that is written in
-    the data or by a person can be mistaken for them.
+    Their ids lie beyond the vocabulary and they have no text, so nothing in the data or a prompt
+    can be mistaken for them.
     """
 
     suffix: int
@@ -39,42 +39,40 @@ class Tokenizer(Protocol):
 
     @property
     def size(self) -> int:
-        """How many tokens there are."""
+        """The number of tokens."""
         ...
 
     @property
     def end(self) -> int | None:
-        """The token that ends a document, where there is one."""
+        """The token that ends a document, if there is one."""
         ...
 
     @property
-    def gap(self) -> GapMarks | None:
-        """The marks of a gap to fill, where the tokenizer has them."""
+    def gap(self) -> GapTokens | None:
+        """The tokens of a gap to fill, if the tokenizer has them."""
         ...
 
     def encode(self, text: str) -> list[int]:
-        """Token numbers of text; what is not known is left out (see `unknown`)."""
+        """The token ids of a text. Unknown characters are left out (see `unknown`)."""
         ...
 
-    def decode(self, tokens: Sequence[int]) -> str:
-        """The text of tokens."""
-        ...
+    def decode(self, tokens: Sequence[int]) -> str: ...
 
     def token_bytes(self, token: int) -> bytes:
         """One token as UTF-8, possibly a part of a character."""
         ...
 
     def unknown(self, text: str) -> str:
-        """The characters of text that the tokenizer cannot say, each once."""
+        """The distinct characters of a text that cannot be encoded."""
         ...
 
     def to_dict(self) -> dict[str, str]:
-        """What a checkpoint keeps; `tokenizer_from_dict` reads it back."""
+        """The form in a checkpoint, read back by `tokenizer_from_dict`."""
         ...
 
 
 class CharTokenizer:
-    """One token a character."""
+    """One token for each character."""
 
     end = None
     gap = None
@@ -82,10 +80,10 @@ class CharTokenizer:
     def __init__(self, characters: str) -> None:
         self.characters = characters
         self.size = len(characters)
-        self._number = {c: i for i, c in enumerate(characters)}
+        self._id_of = {c: i for i, c in enumerate(characters)}
 
     def encode(self, text: str) -> list[int]:
-        return [self._number[c] for c in text if c in self._number]
+        return [self._id_of[c] for c in text if c in self._id_of]
 
     def decode(self, tokens: Sequence[int]) -> str:
         return "".join(self.characters[t] for t in tokens)
@@ -94,14 +92,14 @@ class CharTokenizer:
         return self.characters[token].encode("utf-8", errors="replace")
 
     def unknown(self, text: str) -> str:
-        return "".join(dict.fromkeys(c for c in text if c not in self._number))
+        return "".join(dict.fromkeys(c for c in text if c not in self._id_of))
 
     def to_dict(self) -> dict[str, str]:
         return {"kind": "chars", "characters": self.characters}
 
 
 class ByteTokenizer:
-    """One token a byte of UTF-8."""
+    """One token for each byte of UTF-8."""
 
     size = 256
     end = None
@@ -126,7 +124,7 @@ class ByteTokenizer:
 class BPETokenizer:
     """Byte-level byte-pair encoding (Sennrich et al. 2016) by the `tokenizers` library.
 
-    With `gaps` it has two tokens more, the marks of a gap to fill.
+    With `gaps` it has two more tokens, those of a gap to fill.
     """
 
     def __init__(self, serialised: str, gaps: bool = False) -> None:
@@ -134,16 +132,16 @@ class BPETokenizer:
 
         self._serialised = serialised
         self._tokenizer = HFTokenizer.from_str(serialised)
-        # A text that spells a special token is text like any other.
+        # A special token that is spelled out in a text is encoded as ordinary text.
         self._tokenizer.encode_special_tokens = True
-        words = self._tokenizer.get_vocab_size()
-        self.gap = GapMarks(words, words + 1) if gaps else None
-        self.size = words + (2 if gaps else 0)
+        vocab_size = self._tokenizer.get_vocab_size()
+        self.gap = GapTokens(vocab_size, vocab_size + 1) if gaps else None
+        self.size = vocab_size + (2 if gaps else 0)
         self.end = self._tokenizer.token_to_id(END)
         self._byte_of = _byte_alphabet()
-        for text, number in self._tokenizer.get_vocab().items():
-            if number >= words or not self._byte_of.keys() >= set(text):
-                raise ValueError(f"token {number} is {text[:20]!r}, which stands for no bytes")
+        for text, token in self._tokenizer.get_vocab().items():
+            if token >= vocab_size or not self._byte_of.keys() >= set(text):
+                raise ValueError(f"token {token} is {text[:20]!r}, which stands for no bytes")
 
     def encode(self, text: str) -> list[int]:
         return self._tokenizer.encode(text).ids
@@ -164,12 +162,12 @@ class BPETokenizer:
         return fields | {"gaps": "marked"} if self.gap else fields
 
     def with_gaps(self) -> "BPETokenizer":
-        """The same tokenizer, with the marks of gaps."""
+        """The same tokenizer with the tokens of gaps."""
         return BPETokenizer(self._serialised, gaps=True)
 
 
 def _byte_alphabet() -> dict[str, int]:
-    """The printable stand-ins that byte-level BPE uses for bytes (Radford et al. 2019)."""
+    """The printable characters that byte-level BPE uses for bytes (Radford et al. 2019)."""
     plain = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1)]
     plain += range(ord("®"), ord("ÿ") + 1)
     table = {chr(b): b for b in plain}
@@ -178,7 +176,7 @@ def _byte_alphabet() -> dict[str, int]:
 
 
 def train_bpe(documents: Iterable[str], vocab_size: int) -> BPETokenizer:
-    """A byte-level BPE of `vocab_size` tokens, END among them."""
+    """Train a byte-level BPE of `vocab_size` tokens, including END."""
     from tokenizers import Tokenizer as HFTokenizer
     from tokenizers import models, pre_tokenizers, trainers
 
@@ -195,7 +193,7 @@ def train_bpe(documents: Iterable[str], vocab_size: int) -> BPETokenizer:
 
 
 def tokenizer_from_dict(fields: dict[str, str]) -> Tokenizer:
-    """The tokenizer a checkpoint names. Raises GenuiError where it is not one of ours."""
+    """Restore the tokenizer of a checkpoint. Raises GenuiError if it is damaged or unknown."""
     match fields.get("kind"):
         case "chars" if fields.get("characters"):
             return CharTokenizer(fields["characters"])
@@ -204,14 +202,14 @@ def tokenizer_from_dict(fields: dict[str, str]) -> Tokenizer:
         case "bpe":
             try:
                 return BPETokenizer(fields["tokenizer"], gaps=fields.get("gaps") == "marked")
-            except Exception as error:  # the library raises bare Exception on bad JSON
+            except Exception as error:  # the library raises plain Exception for bad JSON
                 raise GenuiError(f"the checkpoint's BPE tokenizer is damaged: {error}") from None
     raise GenuiError(f"unknown tokenizer {json.dumps(fields)[:60]} in the checkpoint")
 
 
-# --- A text as a bag of n-grams: words and pairs of words, and runs of three characters -------
-# Each n-gram is a number by hashing (Weinberger et al. 2009), so that there is no vocabulary to
-# keep and a word never seen before has its characters still.
+# --- A text as a bag of n-grams: words, pairs of words, and three characters ------------------
+# N-grams are hashed into buckets (Weinberger et al. 2009): there is no vocabulary to store, and an
+# unknown word is still represented by its characters.
 
 CHARACTERS = 3
 
@@ -219,9 +217,9 @@ _WORDS = re.compile(r"\w+|[^\w\s]")
 
 
 def bag(text: str, buckets: int) -> np.ndarray:
-    """The n-grams of a text as int64 [n], each 0 to `buckets` - 1; n is at least 1.
+    """The n-grams of a text as int64 [n], 0 to `buckets` - 1, with n at least 1.
 
-    The last bucket is that of nothing: an empty text has it alone.
+    The last bucket is reserved for a text without n-grams.
     """
     ids = [zlib.crc32(gram.encode("utf-8", "replace")) % (buckets - 1) for gram in _grams(text)]
     return np.array(ids or [buckets - 1], np.int64)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from genui.engine.data.captions import COLOURS, JOINING, split_words
+from genui.engine.data.captions import COLOURS, STOP_WORDS, split_words
 from genui.engine.data.images import CaptionedImages, as_floats, load_images
 from genui.engine.metrics.distance import (
     CLASSIFIERS,
@@ -150,7 +150,7 @@ def _held_out(
 def _copying(generator: DiffusionGenerator, images: CaptionedImages) -> str:
     """The share of samples nearer to trained images than to as many that were held out."""
     rng = np.random.default_rng(1)
-    names = images.usual_captions(rng.choice(images.train, DIFFUSION_SAMPLES))
+    names = images.default_captions(rng.choice(images.train, DIFFUSION_SAMPLES))
     drawn = _draw(generator, names).reshape(DIFFUSION_SAMPLES, -1)
     train, held = (
         images.draw_in_colours_of("", indices).reshape(len(indices), -1)
@@ -206,7 +206,7 @@ def images_by_word(images: CaptionedImages) -> dict[str, frozenset[int]]:
     return {
         word: frozenset(indices)
         for word, indices in sorted(images_of.items())
-        if len(indices) >= LEAST and word not in JOINING and word not in images.names
+        if len(indices) >= LEAST and word not in STOP_WORDS and word not in images.names
     }
 
 
@@ -220,7 +220,7 @@ def word_variety(draw: Draw, images: CaptionedImages) -> WordVariety | None:
     candidates = images.draw_in_colours_of("", images.train).reshape(len(images.train), -1)
     different, bearing = [], []
     for word in words:
-        generated = draw(images.add_usual_colours([word]) * SEEDS).reshape(SEEDS, -1)
+        generated = draw(images.add_default_colours([word]) * SEEDS).reshape(SEEDS, -1)
         _, rows = nearest(generated, candidates)
         matches = images.train[rows].tolist()
         different.append(len(set(matches)))

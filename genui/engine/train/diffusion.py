@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from genui.base.errors import MisuseError
 from genui.engine.data.captions import Vocabulary, use_one_word
 from genui.engine.data.clips import FPS, Clips, describe, load_clips, vocabulary_captions
-from genui.engine.data.image_files import drawn_by, load_folder
+from genui.engine.data.image_files import find_reference, load_folder
 from genui.engine.data.images import CaptionedImages, load_images
 from genui.engine.data.speech import SAMPLE_RATE, Speech, load_speech
 from genui.engine.device import Machine, autocast
@@ -288,7 +288,7 @@ class Contrast:
         self, recipe: DiffusionRecipe, vocabulary: Vocabulary, device: torch.device
     ) -> None:
         self._scale = recipe.against_scale
-        model = drawn_by(recipe)
+        model = find_reference(recipe)
         self.images = load_folder(recipe.against)
         self.note = f"against {len(self.images.train):,} images that {model.name} drew"
         self._reference = _load_reference(model, vocabulary).to(device)
@@ -328,7 +328,7 @@ def _load_reference(model: ModelInfo, vocabulary: Vocabulary) -> EDMDenoiser:
     """The model that drew the images. Raises MisuseError where it has another vocabulary."""
     tensors, described = load_weights(model.path)
     recipe = recipe_from_dict(described["recipe"])
-    assert isinstance(recipe, DiffusionRecipe)  # drawn_by has looked
+    assert isinstance(recipe, DiffusionRecipe)  # find_reference has looked
     if tuple(described["words"]) != vocabulary.words:
         raise MisuseError(
             f"against: {model.name} knows other words; start from it: --from {model.name}"
