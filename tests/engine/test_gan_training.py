@@ -144,7 +144,7 @@ def test_the_penalty_is_the_squared_slope_of_the_score(tiny_gan: MakeRun) -> Non
     weight = torch.randn(3, 32, 32)
     task.model.discriminator = Plane(weight)  # type: ignore[assignment]
     real, drawn = torch.rand(3, 3, 32, 32), torch.rand(3, 3, 32, 32)
-    scores, penalties = task._penalised(real, drawn, torch.zeros(3, 12, dtype=torch.long))
+    scores, penalties = task._penalties(real, drawn, torch.zeros(3, 12, dtype=torch.long))
     assert scores[0].tolist() == pytest.approx(
         (real * weight).sum(dim=(1, 2, 3)).tolist(), abs=1e-3
     )

@@ -210,9 +210,9 @@ def test_of_a_long_text_few_places_are_kept(model: TokenNetwork) -> None:
     model.prefill(row(3), state)
     for at in range(1000):
         model.decode(torch.tensor([at % VOCABULARY]), state)
-        assert len(state.kept) <= recurrent.PLACES + 1
+        assert len(state.stored) <= recurrent.MAX_STORED + 1
     for to in range(3, 1003, 50):
-        assert to - state.seek(to) < 2 * 1000 / recurrent.PLACES + 1
+        assert to - state.seek(to) < 2 * 1000 / recurrent.MAX_STORED + 1
 
 
 @RECURRENT

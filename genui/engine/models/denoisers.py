@@ -1,7 +1,7 @@
-"""The seam between diffusion and its networks: `Denoiser`, EDM's preconditioning, every denoiser.
+"""The interface between diffusion and its networks: `Denoiser`, and EDM's preconditioning.
 
-Samplers and generators know a `Denoiser` and nothing of what is inside. A training knows an
-`EDMDenoiser`, which has a loss. Only this file looks into networks.
+Samplers and generators use only `Denoiser`; training uses `EDMDenoiser`, which has a loss. Only
+this file accesses the networks inside.
 """
 
 from typing import Generic, Protocol, TypeVar
@@ -22,30 +22,29 @@ from genui.engine.models.video_dit import (
 from genui.recipes import DiffusionRecipe, VideoRecipe, VoiceRecipe
 
 BLACK = -1.0
-SETTLED = 0.5  # σ of clips below which only grain is left to be taken away
+CLIP_DETAIL_SIGMA = 0.5  # below this σ only noise is left to remove from a clip
 
 
 class Denoiser(Protocol):
-    """Noisy arrays, their noise level and a condition to the expected clean arrays.
+    """D(x; σ) of Karras et al. 2022, eq. 3: the expected clean arrays, [B, C, H, W].
 
-    x float [B, C, H, W] is clean + σ·noise, with σ float [B] and noise standard normal
-    (Karras et al. 2022, eq. 3, where this is D(x; σ)). The condition is the token ids of a
-    caption, int64 [B, L], all 0 where there is no caption. The answer is [B, C, H, W].
+    x float [B, C, H, W] is clean + σ·noise, with σ float [B] and standard normal noise. The
+    condition is the token ids of captions, int64 [B, L], all 0 for no caption.
     """
 
     @property
     def sigma_data(self) -> float:
-        """The standard deviation of clean arrays."""
+        """The standard deviation of the clean arrays."""
         ...
 
     @property
     def caption_words(self) -> int:
-        """L at the most."""
+        """The largest L."""
         ...
 
     @property
     def unguided_below(self) -> float:
-        """σ under which nothing is left for guidance to decide."""
+        """The σ below which guidance has no effect and is skipped."""
         ...
 
     @property
@@ -76,38 +75,39 @@ class EDMDenoiser(nn.Module, Generic[N]):
         return next(self.parameters()).device
 
     def forward(self, x: Tensor, sigma: Tensor, token_ids: Tensor) -> Tensor:
-        """As `Denoiser` says."""
         c_skip, c_out, c_in = self._coefficients(sigma)
         return c_skip * x + c_out * self.network(c_in * x, sigma.log() / 4, token_ids).float()
 
     def loss(self, clean: Tensor, noise: Tensor, sigma: Tensor, token_ids: Tensor) -> Tensor:
-        """EDM's weighted denoising error (eq. 8), one value an array [B]."""
+        """EDM's weighted denoising loss (eq. 8) of each array, [B]."""
         noisy, target, c_in = self._target(clean, noise, sigma)
         output = self.network(c_in * noisy, sigma.log() / 4, token_ids).float()
         return (output - target).square().mean(dim=(1, 2, 3))
 
     def draw_canvas(self, token_ids: Tensor) -> Tensor:
-        """The coarse image that a caption alone draws, of networks that have one."""
+        """The coarse image predicted from the caption alone; only for networks with a canvas."""
         network = self.network
-        assert isinstance(network, DiT | VideoDiT)  # the recipe's check says so
+        assert isinstance(network, DiT | VideoDiT)  # Recipe.check makes sure of it
         return network.draw_canvas(token_ids).float()
 
     def _target(self, clean: Tensor, noise: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The noisy arrays, what the network is to answer for them, and c_in."""
+        """The noisy arrays, the network's target for them, and c_in."""
         c_skip, c_out, c_in = self._coefficients(sigma)
         noisy = clean + sigma.view(-1, 1, 1, 1) * noise
         return noisy, (clean - c_skip * noisy) / c_out, c_in
 
     def _coefficients(self, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """c_skip, c_out and c_in (table 1), [B, 1, 1, 1] each."""
         s, d = sigma.view(-1, 1, 1, 1), self.sigma_data
         total = (s**2 + d**2).sqrt()
         return d**2 / total**2, s * d / total, 1 / total
 
 
 class BorderedDenoiser(EDMDenoiser[Network]):
-    """A denoiser of images with a border that is always black: nothing there is computed.
+    """A denoiser of images with an always black border, which the network does not see.
 
-    Fashion's images of 28×28 have one of two pixels; leaving it out saves a quarter of the work.
+    The 28×28 images of Fashion-MNIST have a border of two pixels; cropping it saves a quarter of
+    the work.
     """
 
     def __init__(self, network: Network, sigma_data: float, border: int) -> None:
@@ -126,28 +126,25 @@ class BorderedDenoiser(EDMDenoiser[Network]):
 
 
 class VideoDenoiser(EDMDenoiser[VideoDiT]):
-    """EDM's denoiser of clips, with what its network learns beside denoising."""
+    """A denoiser of clips [B, 48, 32, 32] whose network also predicts a canvas and poses."""
 
-    unguided_below: float = SETTLED
+    unguided_below: float = CLIP_DETAIL_SIGMA
 
     def forward(self, x: Tensor, sigma: Tensor, token_ids: Tensor) -> Tensor:
-        """The expected clean clip of x = clean + σ·noise; x [B, 48, 32, 32], σ [B].
-
-        Below `SETTLED` everything but grain is decided: a captioned clip is then made the
-        nearest one of a figure in one colour that moves on a ground in another.
-        """
+        """As `Denoiser`. Below CLIP_DETAIL_SIGMA the result for a captioned clip is replaced by
+        the nearest clip of a figure in one colour on a background in another."""
         c_skip, c_out, c_in = self._coefficients(sigma)
         prediction = self.network.predict(c_in * x, sigma.log() / 4, token_ids)
         denoised = c_skip * x + c_out * prediction.out.float()
-        settled = (sigma < SETTLED) & (token_ids > 0).any(1)
-        if not settled.any():
+        is_detail = (sigma < CLIP_DETAIL_SIGMA) & (token_ids > 0).any(1)
+        if not is_detail.any():
             return denoised
         alpha = place_figure(prediction.canvas.detach(), prediction.poses[1])
         flat = two_colours(denoised, alpha)
-        return torch.where(settled.view(-1, 1, 1, 1), flat, denoised)
+        return torch.where(is_detail.view(-1, 1, 1, 1), flat, denoised)
 
     def predict(self, noisy: Tensor, sigma: float, token_ids: Tensor) -> Prediction:
-        """The clip, the canvas and the poses that the network predicts at one noise level."""
+        """The network's output, canvas and poses at one noise level."""
         level = torch.full((len(noisy),), sigma, device=noisy.device).log() / 4
         c_in = (sigma**2 + self.sigma_data**2) ** -0.5
         return self.network.predict(c_in * noisy, level, token_ids)
@@ -155,19 +152,19 @@ class VideoDenoiser(EDMDenoiser[VideoDiT]):
     def losses(
         self, clean: Tensor, noise: Tensor, sigma: Tensor, token_ids: Tensor, poses: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """EDM's denoising error [B], and the poses' squared error [B] against `pose_numbers`."""
+        """EDM's denoising loss [B], and the squared error [B] of the predicted poses."""
         noisy, target, c_in = self._target(clean, noise, sigma)
         prediction = self.network.predict(c_in * noisy, sigma.log() / 4, token_ids)
         denoising = (prediction.out.float() - target).square().mean(dim=(1, 2, 3))
-        wanted = pose_numbers(poses)
-        posing = sum((pose - wanted).square().sum(-1).mean(-1) for pose in prediction.poses)
+        true = pose_numbers(poses)
+        posing = sum((pose - true).square().sum(-1).mean(-1) for pose in prediction.poses)
         return denoising, torch.as_tensor(posing)
 
 
 def build_denoiser(
     recipe: DiffusionRecipe | VideoRecipe | VoiceRecipe, vocab_size: int
 ) -> EDMDenoiser:
-    """The denoiser that a recipe asks for, its weights drawn anew."""
+    """Build the denoiser of a recipe with new weights."""
     match recipe:
         case VideoRecipe():
             return VideoDenoiser(VideoDiT(dit_config(recipe, vocab_size)), recipe.sigma_data)

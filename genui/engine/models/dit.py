@@ -1,8 +1,8 @@
-"""Captioned diffusion Transformers: the trunk they share, and those of images and spectrograms.
+"""Captioned diffusion Transformers: the shared trunk, and those of images and spectrograms.
 
-Patches and caption words share one sequence (Esser et al. 2024), modulated by the noise
-level and the pooled caption through one adaLN for all blocks (Peebles & Xie 2023; Chen et
-al. 2024). The one for clips is in `video_dit`.
+Patches and caption words form one sequence (Esser et al. 2024). All blocks share one adaLN
+modulation by the noise level and the pooled caption (Peebles & Xie 2023; Chen et al. 2024). The
+Transformer of clips is in `video_dit`.
 """
 
 import math
@@ -26,18 +26,18 @@ class DiTConfig:
     """Sizes of a captioned Transformer of any medium."""
 
     vocab_size: int
-    caption_words: int  # the longest caption, in words
+    caption_words: int  # longest caption, in words
     caption_width: int
-    patch: int  # pixels of a token's side; of spectrograms, frames a token
+    patch: int  # side of a token in pixels; frames per token for spectrograms
     layers: int
     width: int
     heads: int
-    canvas: bool = True  # whether the caption also draws a coarse image
-    span: int = 1  # of clips: frames a token
+    canvas: bool = True  # whether a coarse image is predicted from the caption
+    span: int = 1  # frames per token, for clips
 
 
 def dit_config(recipe: DiffusionRecipe | VideoRecipe | VoiceRecipe, vocab_size: int) -> DiTConfig:
-    """The sizes that a recipe asks for, for a vocabulary of that many rows."""
+    """The sizes that a recipe asks for."""
     return DiTConfig(
         vocab_size=vocab_size,
         caption_words=recipe.caption_words,
@@ -52,19 +52,19 @@ def dit_config(recipe: DiffusionRecipe | VideoRecipe | VoiceRecipe, vocab_size: 
 
 
 def attend(qkv: Tensor, heads: int) -> Tensor:
-    """Full attention over short sequences: [B, T, 3C] to [B, T, C].
+    """Bidirectional attention over short sequences: [B, T, 3C] to [B, T, C].
 
-    Two batched products: below 128 tokens the fused CPU kernel's backward is slower.
+    Two batched matrix products: below 128 tokens the fused CPU kernel has a slower backward pass.
     """
     B, T, C3 = qkv.shape
-    q, k, v = qkv.view(B, T, 3, heads, C3 // 3 // heads).permute(2, 0, 3, 1, 4)
+    q, k, v = qkv.view(B, T, 3, heads, C3 // 3 // heads).permute(2, 0, 3, 1, 4)  # [B, H, T, D]
     q, k = F.rms_norm(q, q.shape[-1:]), F.rms_norm(k, k.shape[-1:])
     weights = (q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5).softmax(dim=-1)
     return (weights.to(v.dtype) @ v).transpose(1, 2).reshape(B, T, C3 // 3)
 
 
 class Block(nn.Module):
-    """Attention and feed-forward, each modulated by shift, scale and gate [B, 1, C]."""
+    """Attention and feed-forward, each modulated by shift, scale and gate, [B, 1, C] each."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class Block(nn.Module):
         self.out = nn.Linear(width, width, bias=False)
         self.up = nn.Linear(width, 4 * width, bias=False)
         self.down = nn.Linear(4 * width, width, bias=False)
-        self.offsets = nn.Parameter(torch.zeros(6 * width))  # this block's share of adaLN
+        self.offsets = nn.Parameter(torch.zeros(6 * width))  # added to the shared modulation
         for matrix in (self.qkv, self.up):
             nn.init.normal_(matrix.weight, std=0.6 * width**-0.5)
         nn.init.zeros_(self.out.weight)
@@ -89,7 +89,7 @@ class Block(nn.Module):
 
 
 class CaptionEncoder(nn.Module):
-    """Token ids [B, L] to word vectors [B, L, W] and their pooled mean [B, W]."""
+    """Token ids [B, L] to word vectors [B, L, W] and their mean [B, W]."""
 
     def __init__(self, vocab_size: int, length: int, width: int) -> None:
         super().__init__()
@@ -112,28 +112,27 @@ class CaptionEncoder(nn.Module):
 
 
 def noise_features(level: Tensor) -> Tensor:
-    """Sines and cosines of ln σ / 4 at octaves: [B] to [B, NOISE_FEATURES]."""
+    """Sines and cosines of ln σ / 4 at geometric frequencies: [B] to [B, NOISE_FEATURES]."""
     octaves = torch.arange(NOISE_FEATURES // 2, device=level.device) / (NOISE_FEATURES // 2)
     angle = level[:, None] * (2 * math.pi * 2 ** (5 * octaves - 2))
     return torch.cat((angle.sin(), angle.cos()), dim=1)
 
 
 class Network(nn.Module):
-    """What EDM's preconditioning wraps: x [B, C, H, W], ln σ / 4 [B] and token ids [B, L] to
-    [B, C, H, W]. Token ids that are all 0 mean "no caption" (for classifier-free guidance).
-    """
+    """The network inside EDM's preconditioning: scaled x [B, C, H, W], ln σ / 4 [B] and token ids
+    [B, L] to [B, C, H, W]. Token ids that are all 0 mean no caption, for guidance."""
 
-    caption_words: int  # the longest caption that it reads, in words
+    caption_words: int  # longest caption, in words
 
 
 class CaptionedTransformer(Network):
-    """The trunk: a caption, a noise level, and blocks that attend over patches and words.
+    """The trunk: a caption encoder, a noise embedding, and blocks over patches and words.
 
-    A subclass adds how an array becomes patches and patches an array. It calls `add_blocks`
-    after its own input layers: the order in which weights are drawn decides a training's bits.
+    A subclass adds the layers from arrays to patches and back. It calls `add_blocks` after its own
+    input layers, because the order in which weights are initialised decides the bits of a training.
     """
 
-    EMBEDDING_RATE = 4.0  # rare words see few gradients: their vectors learn faster
+    EMBEDDING_RATE = 4.0  # learning rate factor: rare words get few gradients
 
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()
@@ -143,7 +142,7 @@ class CaptionedTransformer(Network):
         self.words_in = nn.Linear(config.caption_width, config.width)
 
     def add_blocks(self) -> None:
-        """The layers of the noise level, the modulation and the blocks."""
+        """Add the noise embedding, the modulation and the blocks."""
         config = self.config
         width = config.width
         self.noise = nn.Sequential(
@@ -154,11 +153,11 @@ class CaptionedTransformer(Network):
         self.blocks = nn.ModuleList(Block(width, config.heads) for _ in range(config.layers))
 
     def condition(self, noise_level: Tensor, pooled: Tensor) -> Tensor:
-        """The noise level [B] and the pooled caption [B, caption_width] as one vector [B, W]."""
+        """Embed the noise level [B] and the pooled caption [B, caption_width]: [B, W]."""
         return F.silu(self.noise(noise_features(noise_level)) + self.caption_to_noise(pooled))
 
     def transform(self, h: Tensor, words: Tensor, condition: Tensor) -> Tensor:
-        """Patches [B, N, W] through all blocks, beside the words [B, L, caption_width]."""
+        """Apply all blocks to patches [B, N, W] and words [B, L, caption_width]: [B, N, W]."""
         modulation, count = self.modulation(condition), h.shape[1]
         h = torch.cat((h, self.words_in(words)), dim=1)
         for block in self.blocks:
@@ -167,15 +166,15 @@ class CaptionedTransformer(Network):
 
 
 def zeroed(layer: nn.Linear) -> nn.Linear:
-    """The layer, answering 0 at first."""
+    """Set a layer's parameters to zero and return it."""
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
 
 
 # --- Images: a token is a square of pixels ----------------------------------------------------
-# The caption also draws a coarse image, the *canvas*, which joins the input: what to draw is
-# learned in minutes there, how to draw it by diffusion.
+# A coarse image, the *canvas*, is predicted from the caption alone and concatenated to the input.
+# It learns within minutes what to draw; diffusion learns how to draw it.
 
 
 class DiT(CaptionedTransformer):
@@ -196,7 +195,7 @@ class DiT(CaptionedTransformer):
             )
 
     def draw_canvas(self, token_ids: Tensor) -> Tensor:
-        """The coarse image that a caption alone draws: [B, 4, 16, 16], about -1 to 1."""
+        """The coarse image predicted from captions alone: [B, 4, 16, 16], about -1 to 1."""
         return self._canvas(self.caption(token_ids)[1])
 
     def _canvas(self, pooled: Tensor) -> Tensor:
@@ -206,11 +205,10 @@ class DiT(CaptionedTransformer):
         patch = self.config.patch
         words, pooled = self.caption(token_ids)
         if self.config.canvas:
-            captioned = (token_ids > 0).any(1).view(-1, 1, 1, 1)
-            canvas = self._canvas(pooled) * captioned
-            # It is half as fine as the image, so it is doubled to join it.
+            is_captioned = (token_ids > 0).any(1).view(-1, 1, 1, 1)
+            canvas = self._canvas(pooled) * is_captioned  # [B, 4, 16, 16]
             x = torch.cat((x, F.interpolate(canvas, scale_factor=2.0).to(x.dtype)), dim=1)
-        patches = F.pixel_unshuffle(x, patch).flatten(2).transpose(1, 2)
+        patches = F.pixel_unshuffle(x, patch).flatten(2).transpose(1, 2)  # [B, N, C·patch²]
         h = self.patches_in(patches) + self.place
         h = self.transform(h, words, self.condition(noise_level, pooled))
         out = self.patches_out(h).transpose(1, 2)
@@ -218,9 +216,9 @@ class DiT(CaptionedTransformer):
         return F.pixel_shuffle(out.reshape(-1, 3 * patch * patch, side, side), patch)
 
 
-# --- Spectrograms: a token is a moment, all mels of it ----------------------------------------
-# Neighbouring mels are not alike as neighbouring pixels are, moments are (Le et al. 2023 take
-# spectrogram frames as tokens too), and 40 tokens cost less than an image's 64.
+# --- Spectrograms: a token is a few frames with all their mels --------------------------------
+# Spectrograms are shift-invariant in time but not in frequency (Le et al. 2023 also use frames as
+# tokens), and 40 tokens cost less than the 64 of an image.
 
 
 class MelDiT(CaptionedTransformer):
@@ -228,18 +226,18 @@ class MelDiT(CaptionedTransformer):
 
     def __init__(self, config: DiTConfig) -> None:
         super().__init__(config)
-        width, moment = config.width, MELS * config.patch
-        self.moments_in = nn.Linear(moment, width)
+        width, values = config.width, MELS * config.patch
+        self.moments_in = nn.Linear(values, width)
         self.place = nn.Parameter(torch.randn(MEL_FRAMES // config.patch, width) * 0.1)
         self.add_blocks()
-        self.moments_out = zeroed(nn.Linear(width, moment))
+        self.moments_out = zeroed(nn.Linear(width, values))
 
     def forward(self, x: Tensor, noise_level: Tensor, token_ids: Tensor) -> Tensor:
         B, C, H, W = x.shape
         patch = self.config.patch
         words, pooled = self.caption(token_ids)
-        moments = x.view(B, H, W // patch, patch).permute(0, 2, 1, 3).flatten(2)
-        h = self.moments_in(moments) + self.place
+        frames = x.view(B, H, W // patch, patch).permute(0, 2, 1, 3).flatten(2)  # [B, N, H·patch]
+        h = self.moments_in(frames) + self.place
         h = self.transform(h, words, self.condition(noise_level, pooled))
         out = self.moments_out(h).view(B, W // patch, H, patch)
         return out.permute(0, 2, 1, 3).reshape(B, C, H, W)

@@ -1,4 +1,4 @@
-"""Weights of a file into a network that is used and not trained; the guide a file may hold."""
+"""Networks loaded for inference only, and the guide that a model's file may contain."""
 
 import math
 from collections.abc import Callable, Collection, Mapping
@@ -14,17 +14,17 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def load_frozen(build: Callable[[], M], state_dict: Mapping[str, Tensor]) -> M:
-    """The network that `build` makes, with these weights, for use only.
+    """Build a network, load these weights, and freeze it.
 
-    A small file may name a huge network, so no more memory is taken than the file is worth.
-    What would take more is built on torch's meta device, where tensors have a shape and no memory,
-    to say what is wrong. Raises RuntimeError, one line, where names or shapes differ.
+    A small file may describe a huge network, so at most the file's share of memory is allocated. A
+    larger network is built on torch's meta device, where tensors have no memory, to find out which
+    tensor does not fit. Raises RuntimeError, one line, if names or shapes differ.
     """
     try:
-        with _Bounded(state_dict.values()):
+        with _LimitedMemory(state_dict.values()):
             model = build()
     except _TooLargeError:
-        # Only then: torch needs its compiler there, whose import takes 2 seconds.
+        # Only in this case, because the meta device imports torch's compiler, which takes 2 s.
         with torch.device("meta"):
             _check_fits(build(), state_dict)
         model = build()
@@ -34,24 +34,27 @@ def load_frozen(build: Callable[[], M], state_dict: Mapping[str, Tensor]) -> M:
 
 
 def _check_fits(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
-    """Raise RuntimeError, one line, where names or shapes differ."""
-    planned = {name: list(value.shape) for name, value in model.state_dict().items()}
+    """Raise RuntimeError, one line, if names or shapes differ."""
+    expected = {name: list(value.shape) for name, value in model.state_dict().items()}
     stored = {name: list(value.shape) for name, value in state_dict.items()}
-    for name, shape in planned.items():
+    for name, shape in expected.items():
         if name not in stored:
             raise RuntimeError(f"it has no tensor {name}")
         if shape != stored[name]:
             raise RuntimeError(f"{name} is {stored[name]} in it and {shape} by the recipe")
-    if extra := stored.keys() - planned.keys():
+    if extra := stored.keys() - expected.keys():
         raise RuntimeError(f"the recipe knows no tensor {min(extra)}")
 
 
 class _TooLargeError(Exception):
-    """A network needs more memory than its file is worth."""
+    """A network needs more memory than its file justifies."""
 
 
-class _Bounded(TorchFunctionMode):
-    """Within it, networks no larger than these tensors are made, and small tables beside them."""
+class _LimitedMemory(TorchFunctionMode):
+    """A context that limits new tensors to the total size of these, plus small tables.
+
+    Raises _TooLargeError for more.
+    """
 
     _FACTORIES = (torch.empty, torch.zeros, torch.ones, torch.randn, torch.arange, torch.outer)
 
@@ -64,33 +67,32 @@ class _Bounded(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         if func in self._FACTORIES:
-            elements = _elements(func, args)
+            elements = _count_elements(func, args)
             self._left -= elements
             if elements > self._largest or self._left < 0:
                 raise _TooLargeError
         return func(*args, **(kwargs or {}))
 
 
-def _elements(func: Any, args: tuple[Any, ...]) -> int:
-    """How many elements, or more, a tensor made like this has."""
+def _count_elements(func: Any, args: tuple[Any, ...]) -> int:
+    """An upper bound of the elements of the tensor that this call makes."""
     if func is torch.outer:
         return args[0].numel() * args[1].numel()
     size = args[0] if isinstance(args[0], tuple | list) else args
     return max(size) if func is torch.arange else math.prod(size)
 
 
-# --- The guide that a model's file may hold beside its own weights: a weaker model of the same data
-# Autoguidance (Karras et al. 2024) leads away from what the guide would do.
+# --- The guide: a weaker model of the same data, for autoguidance (Karras et al. 2024) --------
 
 PREFIX = "guide."
-CRITIC = "critic."  # of what files of earlier versions hold beside the weights; not read
-ALIKE = ("fingerprint", "words")  # what a model and its guide have in common
+CRITIC = "critic."  # tensors in files of earlier versions, ignored
+ALIKE = ("fingerprint", "words")  # metadata that a model and its guide must share
 
 
 def split_guide(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """A model's own tensors, and those of its guide; the latter are none where it has none.
+    """The model's own tensors, and those of its guide, empty if it has none.
 
-    Those of a critic, which `fashion` was shipped with, are neither.
+    The tensors of a critic, which the shipped `fashion` contains, are dropped.
     """
     own = {name: of for name, of in tensors.items() if not name.startswith((PREFIX, CRITIC))}
     guide = {
@@ -100,26 +102,24 @@ def split_guide(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[
 
 
 def add_prefix(guide: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A guide's tensors under the names that they have beside those of its model."""
+    """The guide's tensors under their names in the model's file."""
     return {PREFIX + name: value for name, value in guide.items()}
 
 
 def join_guide(
     model: tuple[dict[str, Tensor], dict[str, Any]], guide: tuple[dict[str, Tensor], dict[str, Any]]
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """A model's (tensors, description) with another model as its guide.
+    """Add a guide to a model; all are (tensors, metadata).
 
-    Raises MisuseError where they were not trained on the same data, or draw no images.
+    Raises MisuseError if one is not a diffusion model of images, or their data differ.
     """
-    (tensors, described), (weaker, of_guide) = model, guide
-    for one in (described, of_guide):
-        kind = one["recipe"]["family"], one["recipe"]["medium"]
+    (tensors, metadata), (guide_tensors, guide_metadata) = model, guide
+    for each in (metadata, guide_metadata):
+        kind = each["recipe"]["family"], each["recipe"]["medium"]
         if kind != ("diffusion", "image"):
             raise MisuseError(f"guide: is of diffusion models of images, not {' '.join(kind)}")
-    for what in ALIKE:
-        if described.get(what) != of_guide.get(what):
-            raise MisuseError(f"guide: of other {what} than the model; use one of the same data")
-    description = {key: of_guide[key] for key in ("recipe", "step")}
-    return split_guide(tensors)[0] | add_prefix(split_guide(weaker)[0]), described | {
-        "guide": description
-    }
+    for key in ALIKE:
+        if metadata.get(key) != guide_metadata.get(key):
+            raise MisuseError(f"guide: of other {key} than the model; use one of the same data")
+    joined = split_guide(tensors)[0] | add_prefix(split_guide(guide_tensors)[0])
+    return joined, metadata | {"guide": {key: guide_metadata[key] for key in ("recipe", "step")}}

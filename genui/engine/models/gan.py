@@ -1,9 +1,8 @@
-"""A captioned GAN for 32×32 images: generator and discriminator, whole in one file.
+"""A captioned GAN for 32×32 images: generator and discriminator.
 
-Residual networks without normalisation, after R3GAN (Huang et al. 2024, "The GAN is dead;
-long live the GAN!"), leaner: a bottleneck of dense convolutions instead of a wide grouped one,
-which a processor multiplies faster, and the image folded 2×2, so that nothing is computed
-at 32×32.
+Residual networks without normalisation, after R3GAN (Huang et al. 2024, "The GAN is dead; long
+live the GAN!"). They are leaner: a bottleneck of dense convolutions instead of a wide grouped one,
+which is faster on a CPU, and images folded 2×2 into channels, so that nothing runs at 32×32.
 """
 
 from dataclasses import dataclass
@@ -15,10 +14,10 @@ from torch import Tensor, nn
 from genui.recipes.gan import GanRecipe
 
 SIDE = 32  # pixels
-FOLD = 2  # pixels of a side that are folded into channels
-SMALLEST = 4  # features of a side where the latent enters and the score leaves
-LEAK = 0.2
-GAIN = (2 / (1 + LEAK**2)) ** 0.5  # of the leaky ReLU (He et al. 2015)
+FOLD = 2  # FOLD × FOLD pixels become channels
+SMALLEST = 4  # side of the smallest feature maps: the generator's first, the discriminator's last
+LEAK = 0.2  # of the leaky ReLU
+GAIN = (2 / (1 + LEAK**2)) ** 0.5  # for the leaky ReLU (He et al. 2015)
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class GANConfig:
 
 
 def gan_config(recipe: GanRecipe, vocab_size: int) -> GANConfig:
-    """The networks a recipe asks for, for a vocabulary of that many rows."""
+    """The sizes that a recipe asks for."""
     return GANConfig(
         vocab_size=vocab_size,
         latent=recipe.latent,
@@ -50,7 +49,7 @@ def gan_config(recipe: GanRecipe, vocab_size: int) -> GANConfig:
 
 
 class Captions(nn.Module):
-    """Token ids [B, L] to the mean of their vectors [B, W]; no word at all is 0."""
+    """Token ids [B, L] to the mean of their embeddings [B, W], 0 for no words."""
 
     def __init__(self, vocab_size: int, width: int) -> None:
         super().__init__()
@@ -62,10 +61,10 @@ class Captions(nn.Module):
 
 
 class Block(nn.Module):
-    """x + narrow(x): 1×1 to half the channels, 3×3 among them, 1×1 back.
+    """A residual bottleneck: 1×1 convolution to half the channels, 3×3, and 1×1 back.
 
-    Fix-up (Zhang et al. 2019) stands in for normalisation: the last convolution begins at 0,
-    and those before it smaller the more blocks there are.
+    Fixup initialisation (Zhang et al. 2019) replaces normalisation: the last convolution starts at
+    0, and the others are smaller the more blocks there are.
     """
 
     def __init__(self, width: int, depth: int) -> None:
@@ -84,15 +83,23 @@ class Block(nn.Module):
 
 
 def init_scaled(layer: nn.Conv2d | nn.Linear, gain: float = 1.0) -> None:
-    """Weights whose outputs have `gain` times the spread of their inputs; biases 0."""
+    """Initialise weights so that outputs have `gain` times the standard deviation of the inputs,
+    and biases with 0."""
     nn.init.normal_(layer.weight, std=gain * layer.weight[0].numel() ** -0.5)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
 
 
-def upsample(x: Tensor) -> Tensor:
-    """[B, C, H, W] at twice the size."""
-    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+def build_stages(widths: tuple[int, ...], blocks: int) -> tuple[nn.ModuleList, nn.ModuleList]:
+    """A stage of residual blocks for each width, and the 1×1 convolutions between their widths."""
+    stages, resized = nn.ModuleList(), nn.ModuleList()
+    depth = len(widths) * blocks
+    for previous, width in zip((widths[0], *widths), widths, strict=False):
+        resize = nn.Conv2d(previous, width, 1, bias=False)
+        init_scaled(resize)
+        resized.append(resize if width != previous else nn.Identity())
+        stages.append(nn.Sequential(*(Block(width, depth) for _ in range(blocks))))
+    return stages, resized
 
 
 class Generator(nn.Module):
@@ -108,36 +115,30 @@ class Generator(nn.Module):
         )
         self.base = nn.Parameter(torch.randn(first, SMALLEST, SMALLEST))
         init_scaled(self.first)
-        self.stages = nn.ModuleList()
-        self.resized = nn.ModuleList()
-        depth = len(config.widths) * config.blocks
-        for width, wider in zip(config.widths, (first, *config.widths), strict=False):
-            resize = nn.Conv2d(wider, width, 1, bias=False)
-            init_scaled(resize)
-            self.resized.append(resize if width != wider else nn.Identity())
-            self.stages.append(nn.Sequential(*(Block(width, depth) for _ in range(config.blocks))))
+        self.stages, self.resized = build_stages(config.widths, config.blocks)
         self.out = nn.Conv2d(last, config.channels * FOLD * FOLD, 3, padding=1)
         init_scaled(self.out, 0.5)
-        with torch.no_grad():  # the pixels of a fold begin alike, or a chequered pattern stays
-            alike = self.out.weight[:: FOLD * FOLD].repeat_interleave(FOLD * FOLD, dim=0)
-            self.out.weight.copy_(alike)
+        with torch.no_grad():  # the pixels of a fold start equal, to avoid checkerboard artefacts
+            equal = self.out.weight[:: FOLD * FOLD].repeat_interleave(FOLD * FOLD, dim=0)
+            self.out.weight.copy_(equal)
 
     def first_stage(self, latent: Tensor, token_ids: Tensor) -> Tensor:
-        """The features of a latent and its caption after the first stage: [B, C, 4, 4]."""
+        """Features after the first stage, [B, C, 4, 4]."""
         inputs = torch.cat((latent, self.caption(token_ids)), dim=1)
         return self.stages[0](self.first(inputs).view(-1, *self.base.shape) + self.base)
 
     def forward(self, latent: Tensor, token_ids: Tensor) -> Tensor:
         h = self.first_stage(latent, token_ids)
         for resize, stage in zip(self.resized[1:], self.stages[1:], strict=True):
-            h = stage(upsample(resize(h)))
+            h = F.interpolate(resize(h), scale_factor=2, mode="bilinear", align_corners=False)
+            h = stage(h)
         return F.pixel_shuffle(self.out(F.leaky_relu(h, LEAK)), FOLD)
 
 
 class Discriminator(nn.Module):
-    """Images [B, channels, 32, 32] and token ids [B, L] to scores [B]: higher is more real.
+    """Images [B, channels, 32, 32] and token ids [B, L] to scores [B]; higher is more real.
 
-    The caption joins at the end, as a projection (Miyato & Koyama 2018).
+    Conditioned on the caption by projection (Miyato & Koyama 2018).
     """
 
     def __init__(self, config: GANConfig) -> None:
@@ -145,15 +146,7 @@ class Discriminator(nn.Module):
         last, *_, first = config.widths
         self.folded_in = nn.Conv2d(config.channels * FOLD * FOLD, first, 3, padding=1)
         init_scaled(self.folded_in)
-        self.stages = nn.ModuleList()
-        self.resized = nn.ModuleList()
-        widths = config.widths[::-1]
-        depth = len(widths) * config.blocks
-        for width, narrower in zip(widths, (first, *widths), strict=False):
-            resize = nn.Conv2d(narrower, width, 1, bias=False)
-            init_scaled(resize)
-            self.resized.append(resize if width != narrower else nn.Identity())
-            self.stages.append(nn.Sequential(*(Block(width, depth) for _ in range(config.blocks))))
+        self.stages, self.resized = build_stages(config.widths[::-1], config.blocks)
         self.pooled = nn.Linear(last * SMALLEST * SMALLEST, last)
         self.score = nn.Linear(last, 1)
         self.caption = Captions(config.vocab_size, config.caption_width)
@@ -174,7 +167,7 @@ class Discriminator(nn.Module):
 
 
 class GAN(nn.Module):
-    """Generator and discriminator: what a checkpoint holds."""
+    """Generator and discriminator, as a checkpoint holds them."""
 
     def __init__(self, config: GANConfig) -> None:
         super().__init__()

@@ -1,8 +1,7 @@
-"""The seam between what writes tokens and the network that predicts them.
+"""The interface between generators of tokens and the networks that predict them.
 
-Generators, beams and metrics know `LanguageModel` and `ReadingState` and nothing of what is
-behind them. `TokenNetwork` is what our own networks share: a network of another kind derives
-from it and defines `hidden_states`, `forward` and `new_state`.
+Generators, beam search and metrics use only `LanguageModel` and `ReadingState`. Our own networks
+derive from `TokenNetwork` and define `hidden_states`, `forward` and `new_state`.
 """
 
 from typing import Any, Protocol, Self
@@ -13,43 +12,43 @@ from torch import Tensor, nn
 
 
 class ReadingState(Protocol):
-    """What a model keeps of B rows of tokens that it has read.
+    """The state of a model after reading B rows of tokens, such as a KV cache.
 
-    After `seek` the same tokens are read again. To read others, take a `snapshot` first.
+    After `seek` the same tokens must be read again. To read others, take a `snapshot` first.
     """
 
     @property
     def length(self) -> int:
-        """How many tokens of each row have been read."""
+        """The number of tokens read in each row."""
         ...
 
     def seek(self, length: int) -> int:
-        """Go to where the first `length` tokens had been read, of those read so far.
+        """Go back to the state after the first `length` tokens.
 
-        Returns where it stands now. That may be before `length`, at worst 0, where not every
-        place is kept: the tokens from there on are to be read again.
+        Returns the new length. It is smaller, at worst 0, if that state is not stored; the tokens
+        from there on must be read again.
         """
         ...
 
     def snapshot(self, length: int) -> Self:
-        """A copy that has sought `length`; what is read into one of the two leaves the other."""
+        """An independent copy that has sought `length`."""
         ...
 
     def select(self, rows: Tensor) -> None:
-        """From now on row k is what row `rows[k]` was; `rows` int64 [B], of any number."""
+        """Replace row k by row `rows[k]`; `rows` int64 of any length."""
         ...
 
 
 class LanguageModel(Protocol):
     """A model of the next token. Tensors are on its `device`; token ids are int64.
 
-    Reading the same tokens in the same portions gives the same bits: once by `prefill`, then
-    by `decode`, one a row.
+    Reading the same tokens in the same portions (one `prefill`, then `decode` one by one) gives
+    the same bits.
     """
 
     @property
     def context(self) -> int:
-        """Tokens of the windows it was trained on."""
+        """The length of the training windows in tokens."""
         ...
 
     @property
@@ -61,44 +60,44 @@ class LanguageModel(Protocol):
     def device(self) -> torch.device: ...
 
     def eval(self) -> Self:
-        """Leave nothing to chance from now on: no dropout. Returns itself."""
+        """Turn dropout off. Returns itself."""
         ...
 
     def new_state(self, rows: int) -> ReadingState:
-        """Of so many rows, nothing read."""
+        """An empty state of `rows` rows."""
         ...
 
     def prefill(self, token_ids: Tensor, state: Any) -> Tensor:
-        """Read token_ids [B, T] into one of its states; logits fp32 [B, V] after the last."""
+        """Read token_ids [B, T] into a state; logits fp32 [B, V] after the last token."""
         ...
 
     def decode(self, token_ids: Tensor, state: Any) -> Tensor:
-        """Read one more token a row, token_ids [B]; logits fp32 [B, V] after it."""
+        """Read one token per row, token_ids [B], into a state; logits fp32 [B, V] after it."""
         ...
 
     def __call__(self, token_ids: Tensor) -> Tensor:
-        """Logits fp32 [B, T, V], one after each of token_ids [B, T]."""
+        """Token ids [B, T] to logits fp32 [B, T, V]."""
         ...
 
     def loss(self, token_ids: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Mean cross-entropy in nats a token, by `weights` where they are given; all [B, T]."""
+        """Mean cross-entropy in nats per token, weighted by `weights` if given; all [B, T]."""
         ...
 
     def hidden_states(self, token_ids: Tensor) -> tuple[Tensor, ...]:
-        """The residual stream, [B, T, C] each: what enters the first layer, then what leaves
-        each. Empty where the model does not tell."""
+        """The residual stream before the first layer and after each, [B, T, C] each. Empty if the
+        model does not expose it."""
         ...
 
     def attention_weights(self, token_ids: Tensor, last: int = 1) -> Tensor | None:
-        """What the last positions of token_ids [B, T] attend to: fp32 [layers, B, H, last, T].
+        """Attention of the last positions of token_ids [B, T]: fp32 [layers, B, H, last, T].
 
-        None of a model that has no attention.
+        None for a model without attention.
         """
         ...
 
 
 class TokenNetwork(nn.Module):
-    """What our networks of tokens share: the loss, and reading on from a state."""
+    """The base of our language models: the loss, and reading into a state."""
 
     unlimited = False
 
@@ -114,7 +113,7 @@ class TokenNetwork(nn.Module):
         raise NotImplementedError
 
     def hidden_states(self, token_ids: Tensor, state: Any = None) -> tuple[Tensor, ...]:
-        """As `LanguageModel` says; where a state is given they are read into it."""
+        """As in `LanguageModel`; the tokens are read into `state` if it is given."""
         raise NotImplementedError
 
     def prefill(self, token_ids: Tensor, state: Any) -> Tensor:
@@ -124,12 +123,11 @@ class TokenNetwork(nn.Module):
         return self(token_ids[:, None], state)[:, -1]
 
     def loss(self, token_ids: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Mean cross-entropy in nats a token, by `weights` where they are given; all [B, T]."""
-        logits = self(token_ids).flatten(0, 1)
+        logits = self(token_ids).flatten(0, 1)  # [B·T, V]
         if weights is None:
             return F.cross_entropy(logits, targets.flatten())
-        each = F.cross_entropy(logits, targets.flatten(), reduction="none")
-        return (each * weights.flatten()).sum() / weights.sum()
+        nats = F.cross_entropy(logits, targets.flatten(), reduction="none")
+        return (nats * weights.flatten()).sum() / weights.sum()
 
     def attention_weights(self, token_ids: Tensor, last: int = 1) -> Tensor | None:
         return None

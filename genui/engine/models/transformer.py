@@ -1,8 +1,11 @@
-"""A decoder-only Transformer, whole in one file.
+"""A decoder-only Transformer. Notable features:
 
-Pre-norm blocks (RMSNorm, Zhang & Sennrich 2019) with rotary positions (Su et al. 2021),
-normalised queries and keys (Henry et al. 2020), a ReLU² feed-forward (So et al. 2021), block
-outputs that start at zero, and logits capped to ±15 by tanh (Gemma 2, 2024).
+- pre-norm with RMSNorm (Zhang & Sennrich 2019)
+- rotary position embeddings (Su et al. 2021)
+- normalised queries and keys (Henry et al. 2020)
+- ReLU² in the feed-forward (So et al. 2021)
+- block outputs initialised to zero
+- logits capped to ±15 by tanh (Gemma 2, 2024)
 """
 
 from dataclasses import dataclass
@@ -20,7 +23,7 @@ LOGIT_CAP = 15.0
 
 @dataclass(frozen=True)
 class TransformerConfig:
-    """Sizes of the network. `context` is the longest sequence in tokens."""
+    """Sizes of the network. `context` is the length of the longest sequence in tokens."""
 
     vocab_size: int
     layers: int
@@ -30,8 +33,10 @@ class TransformerConfig:
     dropout: float = 0.0
 
 
-def transformer_config(recipe: TransformerRecipe, vocab_size: int) -> TransformerConfig:
-    """The network a recipe asks for."""
+def transformer_config(
+    recipe: TransformerRecipe | MusicRecipe, vocab_size: int
+) -> TransformerConfig:
+    """The sizes that a recipe asks for."""
     return TransformerConfig(
         vocab_size=vocab_size,
         layers=recipe.layers,
@@ -43,7 +48,7 @@ def transformer_config(recipe: TransformerRecipe, vocab_size: int) -> Transforme
 
 
 def build_transformer(recipe: TransformerRecipe, vocab_size: int) -> "Transformer":
-    """The network of a recipe, its weights drawn anew."""
+    """Build the network of a recipe with new weights."""
     return Transformer(transformer_config(recipe, vocab_size))
 
 
@@ -55,17 +60,17 @@ def rotary_tables(length: int, head_width: int, base: float = 10_000.0) -> tuple
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn each pair (x₁, x₂) of x [B, H, T, D] by its position's angle."""
+    """Rotate each pair (x₁, x₂) of x [B, H, T, D] by the angle of its position."""
     x1, x2 = x.chunk(2, dim=-1)
     cos, sin = cos.to(x.dtype), sin.to(x.dtype)
     return torch.cat((x1 * cos - x2 * sin, x1 * sin + x2 * cos), dim=-1)
 
 
 class KVCache:
-    """Keys and values of the tokens already read: two [layers, B, H, context, D] buffers.
+    """Keys and values of the tokens read so far, [layers, B, H, context, D] each.
 
-    The first `length` tokens are valid. Writing position k always writes the same values for the
-    same tokens before it, so going back is a matter of lowering `length`.
+    The first `length` positions are valid. Reading the same tokens again writes the same values, so
+    going back only lowers `length`.
     """
 
     def __init__(self, config: TransformerConfig, batch: int, device: torch.device) -> None:
@@ -76,14 +81,13 @@ class KVCache:
         self.length = 0
 
     def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Store [B, H, T, D] after the valid part; all keys and values up to there."""
+        """Append [B, H, T, D] at `length`; returns all keys and values up to there."""
         end = self.length + key.shape[2]
         self.keys[layer, :, :, self.length : end] = key
         self.values[layer, :, :, self.length : end] = value
         return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
 
     def seek(self, length: int) -> int:
-        """Every place that was read is kept."""
         self.length = length
         return length
 
@@ -96,7 +100,6 @@ class KVCache:
         return copy
 
     def select(self, rows: Tensor) -> None:
-        """From now on row k is what row `rows[k]` was; `rows` int64 [B], any number."""
         self.keys, self.values = self.keys[:, rows], self.values[:, rows]
 
 
@@ -116,14 +119,15 @@ class Attention(nn.Module):
         q, k, v = self.queries_keys_values(x, cos, sin)
         if cache is not None:
             k, v = cache.extend(layer, k, v)
-        # One new token may look at everything; several at once only backwards.
+        # A single new token attends to all of the cache; several need a causal mask.
         y = F.scaled_dot_product_attention(q, k.to(q.dtype), v.to(q.dtype), is_causal=T > 1)
         return self.out(y.transpose(1, 2).reshape(B, T, C))
 
     def queries_keys_values(
         self, x: Tensor, cos: Tensor, sin: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Of x [B, T, C], each [B, H, T, D]; queries and keys normalised and turned."""
+        """Queries, keys and values of x [B, T, C], [B, H, T, D] each; the first two normalised and
+        rotated."""
         B, T, C = x.shape
         q, k, v = self.qkv(x).view(B, T, 3, self.heads, C // self.heads).permute(2, 0, 3, 1, 4)
         q = rotate(F.rms_norm(q, q.shape[-1:]), cos, sin)
@@ -131,9 +135,9 @@ class Attention(nn.Module):
         return q, k, v
 
     def weights(self, x: Tensor, cos: Tensor, sin: Tensor, last: int) -> Tensor:
-        """How much the last `last` positions of x [B, T, C] attend to each: fp32 [B, H, last, T].
+        """Attention weights of the last positions of x [B, T, C]: fp32 [B, H, last, T].
 
-        The softmax that `forward` leaves to the fused kernel (Vaswani et al. 2017, eq. 1).
+        The softmax of Vaswani et al. 2017, eq. 1, which `forward` computes in a fused kernel.
         """
         q, k, _ = self.queries_keys_values(x, cos, sin)
         T, D = k.shape[2:]
@@ -143,7 +147,7 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Two matrices with ReLU² between."""
+    """Two matrices with ReLU² between them, [.., C] to [.., C]."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -155,7 +159,7 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then feed-forward, each added to the residual stream."""
+    """Attention and feed-forward, each added to the residual stream."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -173,7 +177,7 @@ class Block(nn.Module):
 
 
 class Transformer(TokenNetwork):
-    """Token ids [B, T] in, logits [B, T, vocab_size] out."""
+    """Token ids [B, T] to logits [B, T, vocab_size]."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__(config.context)
@@ -186,9 +190,6 @@ class Transformer(TokenNetwork):
         self.sin: Tensor
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
-        self._initialise()
-
-    def _initialise(self) -> None:
         nn.init.normal_(self.embedding.weight, std=0.7)
         nn.init.zeros_(self.head.weight)
         for block in self.blocks:
@@ -202,7 +203,7 @@ class Transformer(TokenNetwork):
         return KVCache(self.config, rows, self.device)
 
     def embed(self, token_ids: Tensor) -> Tensor:
-        """What is read at each position: token_ids [B, T] to [B, T, C]."""
+        """The input embeddings of token_ids [B, T], [B, T, C]."""
         return self.embedding(token_ids)
 
     def hidden_states(self, token_ids: Tensor, state: KVCache | None = None) -> tuple[Tensor, ...]:
@@ -222,7 +223,6 @@ class Transformer(TokenNetwork):
         return LOGIT_CAP * torch.tanh(logits / LOGIT_CAP)
 
     def attention_weights(self, token_ids: Tensor, last: int = 1) -> Tensor:
-        """What the last positions of token_ids [B, T] attend to: fp32 [layers, B, H, last, T]."""
         cos, sin = self.cos[: token_ids.shape[1]], self.sin[: token_ids.shape[1]]
         weights = []
         for block, x in zip(self.blocks, self.hidden_states(token_ids), strict=False):
@@ -231,14 +231,14 @@ class Transformer(TokenNetwork):
         return torch.stack(weights)
 
 
-# --- The Transformer that writes four-voice music: it reads whose a token is, and what comes next
-# The grid of a piece has a voice and a beat at every position (see `genui.notes`). Told both,
-# the network need not count: each position is the sum of what the token is, whose it is, and
-# the place of the slot that is asked for next.
+# --- The Transformer of four-voice music ------------------------------------------------------
+# Every position of a piece's grid has a voice and a beat (see `genui.protocol.chorale`). They are
+# embedded, so that the network need not count: the input is the sum of the embeddings of the
+# token, of its voice, and of the beat position of the next slot.
 
 
 class ChoraleTransformer(Transformer):
-    """Numbers of `notes.seen` [B, T] in, logits of tokens [B, T, notes.SIZE] out."""
+    """Input ids of `chorale.input_id` [B, T] to logits of tokens [B, T, chorale.SIZE]."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__(config)
@@ -249,22 +249,12 @@ class ChoraleTransformer(Transformer):
             nn.init.normal_(embedding.weight, std=0.7)
 
     def embed(self, token_ids: Tensor) -> Tensor:
-        voices, token = token_ids // chorale.INPUTS, token_ids % chorale.INPUTS
-        places = voices // (len(chorale.VOICES) + 1)
-        return (
-            self.embedding(token)
-            + self.voice_embedding(voices % (len(chorale.VOICES) + 1))
-            + self.place_embedding(places)
-        )
+        rest, token = token_ids // chorale.INPUTS, token_ids % chorale.INPUTS
+        places, voice = rest // (len(chorale.VOICES) + 1), rest % (len(chorale.VOICES) + 1)
+        embedding = self.embedding(token) + self.voice_embedding(voice)
+        return embedding + self.place_embedding(places)
 
 
 def chorale_config(recipe: MusicRecipe) -> TransformerConfig:
-    """The network a recipe asks for."""
-    return TransformerConfig(
-        vocab_size=chorale.SIZE,
-        layers=recipe.layers,
-        width=recipe.width,
-        heads=recipe.heads,
-        context=recipe.context,
-        dropout=recipe.dropout,
-    )
+    """The sizes that a recipe of music asks for."""
+    return transformer_config(recipe, chorale.SIZE)

@@ -1,9 +1,9 @@
-"""A lean captioned U-Net for small images, whole in one file.
+"""A small captioned U-Net for small images.
 
-Residual convolutions at half and at a quarter of the image's side, with attention between
-places at the quarter (Ronneberger et al. 2015; Ho et al. 2020), modulated by the noise level and
-the caption. One norm and one activation a block and nothing at full size: on a processor that is
-where the time goes. It learns local texture from fewer images than a Transformer of patches.
+Residual convolutions at half and a quarter of the image's side, with self-attention at the quarter
+(Ronneberger et al. 2015; Ho et al. 2020), modulated by the noise level and the caption. Blocks have
+one norm and one activation, and nothing runs at full size, because these dominate the time on a
+CPU. It learns local texture from fewer images than a Transformer of patches.
 """
 
 from dataclasses import dataclass
@@ -15,24 +15,24 @@ from torch import Tensor, nn
 from genui.engine.models.dit import NOISE_FEATURES, CaptionEncoder, Network, attend, noise_features
 from genui.recipes import DiffusionRecipe
 
-FOLD = 2  # pixels of a side that become channels
+FOLD = 2  # FOLD × FOLD pixels become channels
 
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """Sizes of the network. `width` are the channels at half the side, tripled at a quarter."""
+    """Sizes of the network. `width` is the channels at half the side, tripled at a quarter."""
 
     vocab_size: int
     caption_words: int
     caption_width: int
-    layers: int  # residual blocks on each side at each size
+    layers: int  # residual blocks at each size, on the way down and on the way up
     width: int
     heads: int
     channels: int
 
 
 def unet_config(recipe: DiffusionRecipe, vocab_size: int) -> UNetConfig:
-    """The network a recipe asks for, for a vocabulary of that many rows."""
+    """The sizes that a recipe asks for."""
     return UNetConfig(
         vocab_size=vocab_size,
         caption_words=recipe.caption_words,
@@ -45,29 +45,29 @@ def unet_config(recipe: DiffusionRecipe, vocab_size: int) -> UNetConfig:
 
 
 class Conv(nn.Module):
-    """A convolution whose kernel is kept as a matrix [out, in·k·k], which Muon can take."""
+    """A convolution whose kernel is stored as a matrix [out, in·k·k], so that Muon can train it."""
 
-    def __init__(self, into: int, out: int, kernel: int = 3, gain: float = 1.0) -> None:
+    def __init__(self, in_channels: int, out: int, kernel: int = 3, gain: float = 1.0) -> None:
         super().__init__()
-        self.shape = (out, into, kernel, kernel)
-        self.weight = nn.Parameter(torch.empty(out, into * kernel**2))
+        self.shape = (out, in_channels, kernel, kernel)
+        self.weight = nn.Parameter(torch.empty(out, in_channels * kernel**2))
         self.bias = nn.Parameter(torch.zeros(out))
-        nn.init.normal_(self.weight, std=gain * (into * kernel**2) ** -0.5)
+        nn.init.normal_(self.weight, std=gain * (in_channels * kernel**2) ** -0.5)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.conv2d(x, self.weight.view(self.shape), self.bias, padding=self.shape[-1] // 2)
 
 
 class Block(nn.Module):
-    """x + two convolutions, scaled and shifted between them by the condition [B, W]."""
+    """Two residual convolutions, between them scaled and shifted by the condition [B, W]."""
 
-    def __init__(self, into: int, out: int, condition: int) -> None:
+    def __init__(self, in_channels: int, out: int, condition: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(1, into)
-        self.first = Conv(into, out)
+        self.norm = nn.GroupNorm(1, in_channels)
+        self.first = Conv(in_channels, out)
         self.modulation = nn.Linear(condition, 2 * out)
         self.second = Conv(out, out, gain=0)
-        self.skip = nn.Identity() if into == out else Conv(into, out, 1)
+        self.skip = nn.Identity() if in_channels == out else Conv(in_channels, out, 1)
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
 
@@ -78,7 +78,7 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """x + attention between its places, [B, C, H, W]."""
+    """Residual self-attention between the pixels of [B, C, H, W]."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -88,21 +88,23 @@ class Attention(nn.Module):
         nn.init.zeros_(self.out.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        tokens = x.flatten(2).transpose(1, 2)
+        tokens = x.flatten(2).transpose(1, 2)  # [B, H·W, C]
         tokens = F.rms_norm(tokens, tokens.shape[-1:])
         attended = self.out(attend(self.qkv(tokens), self.heads))
         return x + attended.transpose(1, 2).reshape(x.shape)
 
 
 class Stage(nn.Module):
-    """Blocks at one size, and attention after them where there are heads."""
+    """Blocks at one size, followed by attention if `heads` is not 0."""
 
-    def __init__(self, into: int, out: int, layers: int, condition: int, heads: int = 0) -> None:
+    def __init__(
+        self, in_channels: int, out: int, layers: int, condition: int, heads: int = 0
+    ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(
-            Block(into if i == 0 else out, out, condition) for i in range(layers)
+            Block(in_channels if i == 0 else out, out, condition) for i in range(layers)
         )
-        # Named as blocks, so that Muon takes its matrices too.
+        # "blocks" in the name, so that Muon trains its matrices too.
         self.attention_blocks = nn.ModuleList([Attention(out, heads)] if heads else [])
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
@@ -116,14 +118,14 @@ class Stage(nn.Module):
 class UNet(Network):
     """Noisy images [B, C, S, S], ln σ / 4 [B] and token ids [B, L] to [B, C, S, S].
 
-    S is a multiple of 4. Token ids that are all 0 mean "no caption".
+    S is a multiple of 4.
     """
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         self.config = config
         self.caption_words = config.caption_words
-        fine, coarse, condition = config.width, 3 * config.width, 4 * config.width
+        fine, coarse, condition = config.width, 3 * config.width, 4 * config.width  # channels
         folded = FOLD * FOLD
         layers, heads = config.layers, config.heads
         self.caption = CaptionEncoder(config.vocab_size, config.caption_words, config.caption_width)

@@ -1,11 +1,13 @@
 """The captioned diffusion Transformer for short clips.
 
-A token is a patch of a few frames; all tokens of a clip and the caption's words attend to
-each other, over space and time at once. The caption alone draws the figure, upright: the
-*canvas*. A filter for the colour that the caption names, the *finder*, first locates the figure
-in each noisy frame. Halfway through, the tokens predict the figure's *pose* in every frame; the
-canvas, moved there by a spatial transformer (Jaderberg et al. 2015), joins them. At the end it
-joins them again, by the corrected pose.
+A token is a patch of a few frames. All tokens of a clip and the words of the caption attend to each
+other, over space and time at once.
+
+1. The *canvas*, the figure upright, is predicted from the caption alone.
+2. The *finder*, a colour filter that depends on the caption, finds the figure in each noisy frame.
+3. Halfway through the blocks the tokens predict the *pose* of the figure in every frame. The canvas
+   is moved there by a spatial transformer (Jaderberg et al. 2015) and added to the tokens.
+4. After the last block the pose is corrected, and the moved canvas is added to the output.
 """
 
 from typing import NamedTuple
@@ -18,20 +20,20 @@ from genui.engine.models.dit import DIT_SIDE, CaptionedTransformer, DiTConfig, z
 
 VIDEO_FRAMES = 16
 CHANNELS = 3 * VIDEO_FRAMES  # of a clip whose time is folded into its channels: [48, 32, 32]
-INNER = 28.0  # pixels of the canvas's 32 that a pose's size is the side of
+INNER = 28.0  # pixels of the canvas's 32 that correspond to a pose's size
 POSE_NUMBERS = 5
 PLACE_UNIT = 8.0  # pixels
-SHARPLY = 8  # the power of a share of cover by which a pixel counts for a colour
-CELL, WINDOW = 4, 12  # pixels: how far apart the places are that the finder weighs, how large
-FINER = 2  # the canvas is put in its last place at so many times a frame's size: no stairs
+SHARPNESS = 8  # exponent of coverage: only pixels almost wholly covered or bare define a colour
+CELL, WINDOW = 4, 12  # pixels: stride and size of the finder's windows
+FINER = 2  # supersampling of the last placement, against staircase edges
 
 
 class Prediction(NamedTuple):
-    """What the network predicts of a noisy clip."""
+    """The predictions for noisy clips."""
 
-    out: Tensor  # [B, 48, 32, 32]
-    canvas: Tensor  # [B, 32, 32], the figure that the caption draws, 0 to 1
-    poses: tuple[Tensor, Tensor]  # [B, 16, 5] halfway and at the end, as `pose_numbers` has them
+    out: Tensor  # [B, 48, 32, 32], the network's output for EDM
+    canvas: Tensor  # [B, 32, 32], the figure predicted from the caption, 0 to 1
+    poses: tuple[Tensor, Tensor]  # halfway and corrected, [B, 16, 5] as in `pose_numbers`
 
 
 class VideoDiT(CaptionedTransformer):
@@ -45,7 +47,7 @@ class VideoDiT(CaptionedTransformer):
         width, patch, span = config.width, config.patch, config.span
         pixels = span * patch * patch
         self.patches_in = nn.Linear(3 * pixels, width)
-        self.finder = nn.Linear(width, 4)  # a weight a colour, and a bias
+        self.finder = nn.Linear(width, 4)  # a weight for each colour channel, and a bias
         self.found_in = nn.Linear(pixels, width)
         self.centres_in = nn.Linear(2 * span, width)
         self.canvas_in = nn.Linear(pixels, width)
@@ -58,23 +60,23 @@ class VideoDiT(CaptionedTransformer):
         self.pose = zeroed(nn.Linear(width, span * POSE_NUMBERS))
         self.correction = zeroed(nn.Linear(width, span * POSE_NUMBERS))
         self.patches_out = zeroed(nn.Linear(width, 3 * pixels))
-        # A frame: 3 colours of canvas, 3 of the input.
+        # For each frame: gains of the canvas and of the input, for 3 colour channels each.
         self.gains_out = zeroed(nn.Linear(width, span * 6))
 
     def draw_canvas(self, token_ids: Tensor) -> Tensor:
-        """The figure that a caption alone draws: [B, 32, 32], about 0 to 1."""
+        """The figure predicted from captions alone: [B, 32, 32], about 0 to 1."""
         return self._canvas(self.caption(token_ids)[1])
 
     def forward(self, x: Tensor, noise_level: Tensor, token_ids: Tensor) -> Tensor:
         return self.predict(x, noise_level, token_ids).out
 
     def predict(self, x: Tensor, noise_level: Tensor, token_ids: Tensor) -> Prediction:
-        """What `forward` returns and what it was made of."""
+        """The output of `forward`, the canvas and the poses."""
         config = self.config
         words, pooled = self.caption(token_ids)
         canvas = self._canvas(pooled)
-        # Only its own loss teaches the canvas, and only theirs the poses: gradients through
-        # an image that is moved say little until both are nearly right.
+        # Canvas and poses are trained by their own losses only: gradients through a moved image
+        # are not useful until both are nearly right.
         figure = canvas.detach().float() * (token_ids > 0).any(1).view(-1, 1, 1)
         frames = x.unflatten(1, (VIDEO_FRAMES, 3))
         pixels = to_patches(frames, config.patch, config.span)
@@ -83,7 +85,7 @@ class VideoDiT(CaptionedTransformer):
         likeness, centres = self._locate(frames, condition)
         h = self.patches_in(pixels) + self.found_in(likeness)
         count = h.shape[1]
-        h = h + (self.time + self.place).view(count, -1) + self._for_each(centres, count)
+        h = h + (self.time + self.place).view(count, -1) + self._embed_centres(centres, count)
         h = torch.cat((h, self.words_in(words)), dim=1)
         half = config.layers // 2
         for block in self.blocks[:half]:
@@ -97,7 +99,7 @@ class VideoDiT(CaptionedTransformer):
         corrected = pose.detach() + self._per_frame(self.correction, h)
         in_place = self._place(figure, corrected, FINER)
         h = F.rms_norm(h, h.shape[-1:])
-        out = self.patches_out(h) + self._pixelwise(self.gains_out(h), in_place, pixels)
+        out = self.patches_out(h) + self._apply_gains(self.gains_out(h), in_place, pixels)
         clip = from_patches(out, config.patch, config.span).flatten(1, 2)
         return Prediction(clip, canvas, (pose, corrected))
 
@@ -105,53 +107,53 @@ class VideoDiT(CaptionedTransformer):
         return self.canvas(pooled).view(-1, DIT_SIDE, DIT_SIDE)
 
     def _locate(self, frames: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """What of every pixel looks like the figure, in patches [B, N, span·patch²], and the
-        centres [B, 16, 2] of it, as `pose_numbers` has them."""
+        """Find the figure in noisy frames [B, 16, 3, 32, 32] by its colour.
+
+        Returns how likely each pixel belongs to it, a logit, in patches [B, N, span·patch²], and
+        the centres [B, 16, 2] in units of `pose_numbers`.
+        """
         *colours, bias = self.finder(condition).float().unbind(1)
         weights = torch.stack(colours, dim=1).view(-1, 1, 3, 1, 1)
-        likeness = (frames.float() * weights).sum(2) + bias.view(-1, 1, 1, 1)
+        likeness = (frames.float() * weights).sum(2) + bias.view(-1, 1, 1, 1)  # [B, 16, 32, 32]
         edge = (WINDOW - CELL) // 2
         windows = F.avg_pool2d(likeness, WINDOW, CELL, edge, count_include_pad=False).flatten(2)
-        chances = (windows * WINDOW**2).softmax(-1).unflatten(-1, (DIT_SIDE // CELL, -1))
-        places = (torch.arange(DIT_SIDE // CELL, device=frames.device) + 0.5) * CELL - DIT_SIDE / 2
-        across = (chances.sum(2) * places).sum(-1)
-        down = (chances.sum(3) * places).sum(-1)
-        centres = torch.stack((across, down), dim=-1) / PLACE_UNIT
+        probabilities = (windows * WINDOW**2).softmax(-1).unflatten(-1, (DIT_SIDE // CELL, -1))
+        middles = (torch.arange(DIT_SIDE // CELL, device=frames.device) + 0.5) * CELL - DIT_SIDE / 2
+        x = (probabilities.sum(2) * middles).sum(-1)
+        y = (probabilities.sum(3) * middles).sum(-1)
+        centres = torch.stack((x, y), dim=-1) / PLACE_UNIT
         return to_patches(likeness.unsqueeze(2), self.config.patch, self.config.span), centres
 
-    def _for_each(self, centres: Tensor, count: int) -> Tensor:
-        """The centres of a token's frames, for each of `count` tokens: [B, N, W]."""
+    def _embed_centres(self, centres: Tensor, count: int) -> Tensor:
+        """Embed the centres [B, 16, 2], repeated for `count` tokens: [B, N, W]."""
         features = self.centres_in(centres.view(len(centres), VIDEO_FRAMES // self.config.span, -1))
         return features.repeat_interleave(count // features.shape[1], dim=1)
 
     def _per_frame(self, head: nn.Linear, h: Tensor) -> Tensor:
-        """A head's numbers for every frame: the mean over the tokens of that time."""
+        """A pose for every frame, [B, 16, 5]: the head's mean over the tokens of the frame."""
+        B, span = len(h), self.config.span
         numbers = head(F.rms_norm(h, h.shape[-1:])).float()
-        times = VIDEO_FRAMES // self.config.span
-        return (
-            numbers.view(len(h), times, -1, self.config.span * POSE_NUMBERS)
-            .mean(2)
-            .view(len(h), VIDEO_FRAMES, POSE_NUMBERS)
-        )
+        per_time = numbers.view(B, VIDEO_FRAMES // span, -1, span * POSE_NUMBERS).mean(2)
+        return per_time.view(B, VIDEO_FRAMES, POSE_NUMBERS)
 
     def _place(self, figure: Tensor, pose: Tensor, finer: int = 1) -> Tensor:
         """The figure in these poses, in patches [B, N, span·patch²]."""
         frames = place_figure(figure, pose.detach(), finer)
         return to_patches(frames.unsqueeze(2), self.config.patch, self.config.span)
 
-    def _pixelwise(self, gains: Tensor, in_place: Tensor, pixels: Tensor) -> Tensor:
-        """Every token's share of its own pixels of the canvas and of the input.
+    def _apply_gains(self, gains: Tensor, in_place: Tensor, pixels: Tensor) -> Tensor:
+        """The pixels of the placed canvas and of the input, times each token's gains.
 
-        A patch has more pixels than a token has numbers: what is sharp must get past it.
+        A patch has more pixels than a token has features, so sharp detail must bypass the token.
         """
         span = self.config.span
         of_canvas, of_input = gains.unflatten(-1, (2, span, 3, 1)).unbind(2)
-        by_pixel = in_place.unflatten(-1, (span, 1, -1))
-        return (of_canvas * by_pixel + of_input * pixels.unflatten(-1, (span, 3, -1))).flatten(2)
+        canvas = in_place.unflatten(-1, (span, 1, -1))
+        return (of_canvas * canvas + of_input * pixels.unflatten(-1, (span, 3, -1))).flatten(2)
 
 
 def to_patches(frames: Tensor, patch: int, span: int) -> Tensor:
-    """[B, 16, C, 32, 32] to tokens [B, N, span·C·patch²], those of the same time together."""
+    """[B, 16, C, 32, 32] to tokens [B, N, span·C·patch²], ordered by time first."""
     B, T, C, _, _ = frames.shape
     side = DIT_SIDE // patch
     parts = frames.view(B, T // span, span, C, side, patch, side, patch)
@@ -159,7 +161,7 @@ def to_patches(frames: Tensor, patch: int, span: int) -> Tensor:
 
 
 def from_patches(tokens: Tensor, patch: int, span: int) -> Tensor:
-    """What `to_patches` undoes, of three channels: tokens to [B, 16, 3, 32, 32]."""
+    """The inverse of `to_patches` for three channels: tokens to [B, 16, 3, 32, 32]."""
     side = DIT_SIDE // patch
     parts = tokens.view(len(tokens), VIDEO_FRAMES // span, side, side, span, 3, patch, patch)
     return parts.permute(0, 1, 4, 5, 2, 6, 3, 7).reshape(
@@ -168,7 +170,8 @@ def from_patches(tokens: Tensor, patch: int, span: int) -> Tensor:
 
 
 def pose_numbers(poses: Tensor) -> Tensor:
-    """Poses [B, 16, 4] in pixels and radians as a network is to say them: [B, 16, 5]."""
+    """Poses [B, 16, 4] in pixels and radians as the network predicts them, [B, 16, 5]: x and y
+    from the middle in PLACE_UNIT, 2 · ln of the relative size, cosine and sine."""
     x, y, size, angle = poses.unbind(-1)
     middle = DIT_SIDE / 2
     place = ((x - middle) / PLACE_UNIT, (y - middle) / PLACE_UNIT, (size / middle).log() * 2)
@@ -176,18 +179,18 @@ def pose_numbers(poses: Tensor) -> Tensor:
 
 
 def place_figure(figure: Tensor, pose: Tensor, finer: int = FINER) -> Tensor:
-    """Figures [B, 32, 32] put where numbers [B, 16, 5] say: [B, 16, 32, 32].
+    """Draw figures [B, 32, 32] in the poses of `pose_numbers` [B, 16, 5]: [B, 16, 32, 32].
 
-    Drawn `finer` times as fine in both directions, then averaged.
+    Supersampled by `finer` in both directions.
     """
     x, y, size, cos, sin = pose.float().unbind(-1)
     length = (cos**2 + sin**2).sqrt().clamp(min=1e-3)
     cos, sin = cos / length, sin / length
-    scale = INNER / (DIT_SIDE / 2) * (-size / 2).clamp(-1.5, 1.5).exp()  # source pixels a pixel
-    # From a frame's coordinates, -1 to 1, to the canvas's: back to the middle, turned, enlarged.
-    across, down = x * PLACE_UNIT / (DIT_SIDE / 2), y * PLACE_UNIT / (DIT_SIDE / 2)
+    scale = INNER / (DIT_SIDE / 2) * (-size / 2).clamp(-1.5, 1.5).exp()  # canvas pixels per pixel
+    # The map from a frame's coordinates, -1 to 1, to the canvas's: shift, rotate, scale.
+    shift_x, shift_y = x * PLACE_UNIT / (DIT_SIDE / 2), y * PLACE_UNIT / (DIT_SIDE / 2)
     a, b = scale * cos, scale * sin
-    rows = (a, -b, -(a * across - b * down), b, a, -(b * across + a * down))
+    rows = (a, -b, -(a * shift_x - b * shift_y), b, a, -(b * shift_x + a * shift_y))
     theta = torch.stack(rows, dim=-1).view(-1, 2, 3)
     fine = finer * DIT_SIDE
     grid = F.affine_grid(theta, [len(theta), 1, fine, fine], align_corners=False)
@@ -197,18 +200,18 @@ def place_figure(figure: Tensor, pose: Tensor, finer: int = FINER) -> Tensor:
 
 
 def two_colours(clip: Tensor, alpha: Tensor) -> Tensor:
-    """A clip [B, 48, 32, 32] as one colour on another where alpha [B, 16, 32, 32] has it.
+    """Project a clip [B, 48, 32, 32] to one colour on another, with alpha [B, 16, 32, 32].
 
-    The ground is the mean of what is hardly covered, the figure's colour that of what is most,
-    less its share of ground.
+    The ground's colour is the mean of the pixels that are hardly covered. The figure's is the mean
+    of those that are mostly covered, with the ground's share removed.
     """
     frames = clip.unflatten(1, (VIDEO_FRAMES, 3))
     cover = alpha.unsqueeze(2).clamp(0, 1)
-    bare, solid = (1 - cover) ** SHARPLY, cover**SHARPLY
-    over = (1, 3, 4)
-    ground = (frames * bare).sum(over) / bare.sum(over).clamp(min=1e-6)
-    mean = (frames * solid).sum(over) / solid.sum(over).clamp(min=1e-6)
-    share = (cover * solid).sum(over) / solid.sum(over).clamp(min=1e-6)
+    bare, solid = (1 - cover) ** SHARPNESS, cover**SHARPNESS
+    dims = (1, 3, 4)  # time, height and width
+    ground = (frames * bare).sum(dims) / bare.sum(dims).clamp(min=1e-6)
+    mean = (frames * solid).sum(dims) / solid.sum(dims).clamp(min=1e-6)
+    share = (cover * solid).sum(dims) / solid.sum(dims).clamp(min=1e-6)
     figure = ground + (mean - ground) / share.clamp(min=0.1)
     ground, figure = (colour[:, None, :, None, None] for colour in (ground, figure))
     return (ground + cover * (figure - ground)).clamp(-1, 1).flatten(1, 2)

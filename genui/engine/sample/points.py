@@ -19,7 +19,7 @@ from genui.base.errors import MisuseError
 from genui.engine.data import points
 from genui.engine.data.points import HELD, Batch, Data, Floats, data_named, rng
 from genui.engine.sample.trace import Trace
-from genui.engine.train.points import Classifies, Family, Learned, Measures, Sight, make_family
+from genui.engine.train.points import Classifier, Family, Learned, Measures, Sight, make_family
 from genui.formats.points import is_points
 from genui.protocol import (
     EDGE,
@@ -126,7 +126,7 @@ class Divergence:
         """Bits, of COUNT samples [COUNT, 2]; None where the true density is not known."""
         if not self.known:
             return None
-        if isinstance(family, Classifies):
+        if isinstance(family, Classifier):
             places, true = self._held_out
             chances = family.chances(learned, places).T.double().clamp_min(_TINY)
             return float((true * (true.clamp_min(_TINY) / chances).log2()).sum(dim=1).mean())
@@ -266,7 +266,7 @@ class LabGenerator:
             return frame
         shown = state.data.draw(rng(state.shown_from, 0, points.SHOWN), SHOWN)
         data, classes = pack_batch(shown)
-        generates = not isinstance(state.family, Classifies)
+        generates = not isinstance(state.family, Classifier)
         floor = state.divergence.floor if state.divergence.known and generates else None
         return msgspec.structs.replace(frame, data=data, classes=classes, floor=floor)
 

@@ -1,4 +1,4 @@
-"""Checkpoints: written whole or not at all, read back without trust, and weights in fewer bits."""
+"""Checkpoints: written atomically, read without trusting them, and quantised for shipping."""
 
 import json
 import os
@@ -18,79 +18,79 @@ from genui.runs import models
 from genui.runs.layout import RunDir
 from genui.runs.models import FORMAT, checkpoint_steps, parse_metadata
 
-# --- Weights in fewer bits, for shipping ------------------------------------------------------
-# In eight bits each row of a matrix is scaled by its largest magnitude and rounded to int8
-# (symmetric, per channel; Jacob et al. 2018 without the zero point). Vectors stay fp16.
+# --- Quantised weights, for shipping ----------------------------------------------------------
+# Symmetric int8 per channel: each row of a matrix is scaled by its largest magnitude and rounded
+# (Jacob et al. 2018 without the zero point). Vectors are fp16.
 
 SCALE = ".scale"
 
 
 def quantise(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """fp32 tensors by name to int8 matrices with fp16 `<name>.scale` columns, and fp16 vectors."""
-    small: dict[str, Tensor] = {}
+    """Quantise fp32 matrices to int8, with fp16 columns `<name>.scale`, and vectors to fp16."""
+    quantised: dict[str, Tensor] = {}
     for name, value in tensors.items():
         if value.ndim < 2:
-            small[name] = value.half()
+            quantised[name] = value.half()
             continue
         rows = value.flatten(1)
-        # Rounded to fp16 before it divides, so that reading back multiplies by the same number.
+        # Rounded to fp16 before the division: dequantising multiplies by the same number.
         scale = (rows.abs().amax(dim=1, keepdim=True).clamp(min=1e-8) / 127).half().float()
         scale = scale.clamp(min=float(torch.finfo(torch.float16).tiny))
-        small[name] = (rows / scale).round().clamp(-127, 127).to(torch.int8).view(value.shape)
-        small[name + SCALE] = scale.half()
-    return small
+        quantised[name] = (rows / scale).round().clamp(-127, 127).to(torch.int8).view(value.shape)
+        quantised[name + SCALE] = scale.half()
+    return quantised
 
 
 def to_half(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """fp32 tensors by name to fp16, for weights whose last small moves eight bits would undo."""
+    """fp32 tensors to fp16, for weights whose last fine adjustments int8 would lose."""
     return {name: value.half() for name, value in tensors.items()}
 
 
 def dequantise(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Any checkpoint's tensors as fp32; those that were never quantised are only widened.
+    """The tensors of any checkpoint, quantised or not, as fp32.
 
-    Raises ValueError where a scale is not one number a row.
+    Raises ValueError if a scale does not have one number per row.
     """
-    wide: dict[str, Tensor] = {}
+    dequantised: dict[str, Tensor] = {}
     for name, value in tensors.items():
         if name.endswith(SCALE) and name.removesuffix(SCALE) in tensors:
             continue
         scale = tensors.get(name + SCALE)
         if scale is None:
-            wide[name] = value.float()
+            dequantised[name] = value.float()
         elif value.ndim < 2 or scale.shape != (value.shape[0], 1):
             raise ValueError(f"{name}{SCALE} is {list(scale.shape)} for {list(value.shape)}")
         else:
-            wide[name] = (value.flatten(1).float() * scale.float()).view(value.shape)
-    return wide
+            dequantised[name] = (value.flatten(1).float() * scale.float()).view(value.shape)
+    return dequantised
 
 
-# --- Checkpoints: written aside, synced, renamed; read back without trusting them -------------
-# A checkpoint is two files. `step-N.safetensors` is what generates: the (averaged) weights
-# and, in its metadata, the recipe and what else the model needs. `step-N.state.safetensors`
-# is what training goes on from: the raw weights and the optimisers' state. No random state
-# is kept because none is needed: whatever is random in step k is drawn from (seed, k).
+# --- Checkpoints ------------------------------------------------------------------------------
+# A checkpoint is two files. `step-N.safetensors` is for generating: the averaged weights and, in
+# its metadata, the recipe and whatever else the model needs. `step-N.state.safetensors` is for
+# resuming: the raw weights and the state of the optimisers. There is no random state to save:
+# random numbers of step k are seeded by (seed, k).
 
 KEEP_STATES = 2
 KEEP_WEIGHTS = 8
 
-_RAW = "model."  # before the names of the weights as they were trained
+_RAW = "model."  # prefix of the raw weights, as opposed to the averaged ones
 _OPTIMIZER = "optimizer."
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """One safetensors file, whole or not at all. Raises GenuiError where it cannot be written."""
-    aside = path.with_name(path.name + ".part")
+    """Write a safetensors file atomically. Raises GenuiError if it cannot be written."""
+    part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         body = safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, metadata)
-        with open(aside, "wb") as file:
+        with open(part, "wb") as file:
             file.write(body)
             file.flush()
             os.fsync(file.fileno())
-        aside.replace(path)
+        part.replace(path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise GenuiError(
             f"{path}: the checkpoint cannot be written ({error.strerror}); "
             "free some space and resume: earlier checkpoints are whole"
@@ -98,12 +98,12 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
 
 
 def write_model(path: Path, tensors: dict[str, Tensor], described: dict[str, Any]) -> None:
-    """The file of a model and what it says of itself. Raises GenuiError as `write_tensors`."""
+    """Write a model's file with its metadata. Raises GenuiError as `write_tensors`."""
     write_tensors(path, tensors, {"genui": json.dumps(described)})
 
 
 def model_metadata(recipe: Recipe, step: int, model: nn.Module, extra: dict[str, Any]) -> dict:
-    """What a checkpoint says of itself."""
+    """The metadata of a checkpoint."""
     return {
         "format": FORMAT,
         "recipe": asdict(recipe),
@@ -122,7 +122,7 @@ def save(
     optimizers: dict[str, Tensor],
     extra: dict[str, Any],
 ) -> Path:
-    """Write both files, the weights last: where they are, the checkpoint is whole."""
+    """Write both files, the weights last: if they exist, the checkpoint is complete."""
     state = {f"{_RAW}{k}": v for k, v in model.state_dict().items()}
     state |= {f"{_OPTIMIZER}{k}": v for k, v in optimizers.items()}
     write_tensors(run.checkpoint_state(step), state, {"genui-state": str(FORMAT)})
@@ -134,7 +134,7 @@ def save(
 
 
 def _prune(folder: Path) -> None:
-    """Old states go first: they are large and only the newest is ever resumed."""
+    """Delete all but the newest states, which are large, and the newest weights."""
     states = sorted(folder.glob("step-*.state.safetensors"))
     weights = sorted(set(folder.glob("step-*.safetensors")) - set(states))
     for path in states[:-KEEP_STATES] + weights[:-KEEP_WEIGHTS]:
@@ -142,7 +142,7 @@ def _prune(folder: Path) -> None:
 
 
 def newest_whole(run: RunDir) -> int | None:
-    """The step of the newest checkpoint that training can go on from."""
+    """The step of the newest checkpoint that training can resume from."""
     for step in reversed(checkpoint_steps(run)):
         try:
             for path in (run.checkpoint_state(step), run.checkpoint(step)):
@@ -155,9 +155,9 @@ def newest_whole(run: RunDir) -> int | None:
 
 
 def newest_metadata(run: RunDir) -> dict[str, Any] | None:
-    """What the newest whole checkpoint says of itself, or what the run starts from.
+    """The metadata of the newest complete checkpoint, or of the weights that the run starts from.
 
-    None where there is neither.
+    None if there is neither.
     """
     step = newest_whole(run)
     path = models.start_files(run)[0] if step is None else run.checkpoint(step)
@@ -165,21 +165,21 @@ def newest_metadata(run: RunDir) -> dict[str, Any] | None:
 
 
 def load_state(run: RunDir, step: int) -> tuple[dict, dict, dict, dict[str, Any]]:
-    """(averaged weights, raw weights, optimiser state, metadata) of a whole checkpoint."""
+    """(averaged weights, raw weights, optimiser state, metadata) of a complete checkpoint."""
     state = safetensors.torch.load_file(run.checkpoint_state(step))
-    raw, kept = (
+    raw, optimizers = (
         {k.removeprefix(p): v for k, v in state.items() if k.startswith(p)}
         for p in (_RAW, _OPTIMIZER)
     )
     averaged, described = load_weights(run.checkpoint(step))
-    return averaged, raw, kept, described
+    return averaged, raw, optimizers, described
 
 
 def load_start(run: RunDir) -> tuple[dict[str, Tensor], dict[str, Tensor]] | None:
-    """(averaged weights, raw weights) that the run was told to start from, if it was.
+    """(averaged weights, raw weights) that the run starts from, or None if it starts from none.
 
-    Where the raw weights are gone, or were never there, the averaged ones stand in for them.
-    Raises GenuiError naming the file that is damaged.
+    If there are no raw weights the averaged ones are used for both. Raises GenuiError, naming the
+    file, if it is damaged.
     """
     weights, state = models.start_files(run)
     if not weights.exists():
@@ -199,9 +199,9 @@ def load_start(run: RunDir) -> tuple[dict[str, Tensor], dict[str, Tensor]] | Non
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors (fp32, whether they were quantised or not) and metadata of a genui checkpoint.
+    """The tensors, as fp32, and the metadata of a genui checkpoint.
 
-    Raises GenuiError naming the file where it is missing, truncated or not ours.
+    Raises GenuiError, naming the file, if it is missing, truncated or not a genui checkpoint.
     """
     try:
         with safetensors.safe_open(path, framework="pt") as file:
@@ -217,24 +217,19 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise GenuiError(f"{path}: truncated or not a safetensors file ({error})") from None
 
 
-# --- Weights for a network whose vocabulary has grown since they were trained -----------------
-
-
 def grow_vocabulary(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    """The tensors, each that lacks last rows completed by those that `model` begins with.
+    """Fit tensors to a model with a larger vocabulary: append the model's own last rows.
 
-    New tokens are numbered after the old ones, so an embedding [V, C] and a head [V, C] keep
-    every row that was learnt. What differs otherwise is left as it is, to be refused.
+    New tokens have the highest ids, so an embedding [V, C] and a head [V, C] keep every trained
+    row. Tensors that differ in other ways are left as they are, so that loading refuses them.
     """
-    begun = model.state_dict()
-    return {name: _add_rows(value, begun.get(name)) for name, value in tensors.items()}
-
-
-def _add_rows(value: Tensor, begun: Tensor | None) -> Tensor:
-    if begun is None or value.ndim < 2 or value.shape[1:] != begun.shape[1:]:
-        return value
-    if len(value) >= len(begun):
-        return value
-    whole = begun.clone()
-    whole[: len(value)] = value
-    return whole
+    initial = model.state_dict()
+    grown = dict(tensors)
+    for name, value in tensors.items():
+        new = initial.get(name)
+        if new is None or value.ndim < 2 or value.shape[1:] != new.shape[1:]:
+            continue
+        if len(value) < len(new):
+            grown[name] = new.clone()
+            grown[name][: len(value)] = value
+    return grown

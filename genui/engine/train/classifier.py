@@ -1,4 +1,4 @@
-"""Training classifiers of images, texts and sound by cross-entropy."""
+"""The training of classifiers of images, texts and sound by cross-entropy."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -29,20 +29,20 @@ from genui.recipes.classifier import (
 )
 
 R = TypeVar("R", bound=ClassifierRecipe)
-Extra = Mapping[str, Any] | None  # of the checkpoint that a training goes on from
+Extra = Mapping[str, Any] | None  # metadata of the checkpoint that a training resumes from
 Indices = NDArray[np.int64]
 
 
 class ClassifierTask(Generic[R]):
-    """Cross-entropy on labelled examples; accuracy and calibration on those held out.
+    """Cross-entropy on labelled examples; accuracy and calibration on held-out ones.
 
-    A subclass knows the data of its medium. Raises MisuseError where a checkpoint knows other
-    labels.
+    A subclass provides the data of its medium. Raises MisuseError if the labels of a checkpoint are
+    different.
     """
 
     unit = "img"
-    targets: Indices  # a label's number for each example
-    held_out: Indices  # examples that are evaluated
+    targets: Indices  # [N], the index of each example's label
+    held_out: Indices  # the examples for evaluation
 
     def __init__(
         self,
@@ -73,36 +73,34 @@ class ClassifierTask(Generic[R]):
 
     @abstractmethod
     def _training_batch(self, step: int, rng: np.random.Generator) -> tuple[Any, Indices]:
-        """What the network takes of a step's examples, and their labels [B]."""
+        """The network's inputs for a step, and their labels [B]."""
 
     @abstractmethod
     def _predict(self, model: nn.Module, machine: Machine, indices: Indices) -> NDArray[np.float32]:
-        """p(label | example), float32 [N, labels], of these examples as they are."""
+        """p(label | example) without augmentation, float32 [N, labels]."""
 
     def loss(self, step: int) -> Tensor:
         inputs, targets = self._training_batch(
             step, np.random.default_rng((self._recipe.seed, step))
         )
         logits = self.model(inputs).float()
-        wanted = torch.from_numpy(targets).to(self._device)
-        return F.cross_entropy(logits, wanted, label_smoothing=self._recipe.smoothing)
+        labels = torch.from_numpy(targets).to(self._device)
+        return F.cross_entropy(logits, labels, label_smoothing=self._recipe.smoothing)
 
     def _indices(self, step: int) -> Indices:
-        """The training examples of a step, each once an epoch."""
+        """The training examples of a step, each once per epoch."""
         return examples_of(step, self._recipe.batch, self.units_per_epoch, self._recipe.seed)
 
-    def _evaluated(self, whole: bool) -> Indices:
-        """The examples of an evaluation."""
+    def _evaluation_indices(self, whole: bool) -> Indices:
         return self.held_out
 
-    def _sampled(self) -> Indices:
-        """The examples of a sample."""
+    def _sample_indices(self) -> Indices:
         return self.held_out
 
     @torch.inference_mode()
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
-        """`val_loss` (nats), `val_accuracy` and `val_ece`, shares, on held-out examples."""
-        indices = self._evaluated(whole)
+        """`val_loss` (nats), `val_accuracy` and `val_ece` (both 0 to 1) on held-out examples."""
+        indices = self._evaluation_indices(whole)
         probabilities, targets = self._predict(model, machine, indices), self.targets[indices]
         return {
             "val_loss": log_loss(probabilities, targets),
@@ -112,8 +110,8 @@ class ClassifierTask(Generic[R]):
 
     @torch.inference_mode()
     def sample(self, model: nn.Module, machine: Machine) -> tuple[Sample, ...]:
-        """What it takes for what, as a table of text."""
-        indices = self._sampled()
+        """The confusions on held-out examples, as text."""
+        indices = self._sample_indices()
         predictions = self._predict(model, machine, indices).argmax(1)
         text = confusions(self._labels, predictions, self.targets[indices])
         return (Sample(".txt", text.encode()),)
@@ -122,18 +120,19 @@ class ClassifierTask(Generic[R]):
 def confusions(
     labels: tuple[str, ...], predictions: NDArray[np.int64], targets: NDArray[np.int64]
 ) -> str:
-    """For every label, a line a label: how often it is right, and what it is most taken for."""
+    """A line for each label: how often it is recognised, and its most frequent confusion."""
     width = max(map(len, labels))
     lines = []
-    for number, label in enumerate(labels):
-        of = predictions[targets == number]
-        if not len(of):
+    for index, label in enumerate(labels):
+        predicted = predictions[targets == index]
+        total = len(predicted)
+        if not total:
             continue
-        counts = np.bincount(of, minlength=len(labels))
-        line = f"{label:{width}}  {counts[number] / len(of):4.0%} right"
-        counts[number] = 0
+        counts = np.bincount(predicted, minlength=len(labels))
+        line = f"{label:{width}}  {counts[index] / total:4.0%} right"
+        counts[index] = 0
         if counts.max():
-            line += f", {counts.max() / len(of):4.0%} taken for {labels[int(counts.argmax())]}"
+            line += f", {counts.max() / total:4.0%} taken for {labels[int(counts.argmax())]}"
         lines.append(line)
     return "\n".join(lines) + "\n"
 
@@ -145,7 +144,7 @@ EVALUATION_BATCH = 500
 
 
 class ImageClassifierTask(ClassifierTask[ImageClassifierRecipe]):
-    """On augmented images; `data` stands in for the recipe's where it is given."""
+    """Trains on augmented images, of the recipe's dataset or of `data` if it is given."""
 
     def __init__(
         self,
@@ -168,13 +167,13 @@ class ImageClassifierTask(ClassifierTask[ImageClassifierRecipe]):
     def _indices(self, step: int) -> Indices:
         return self._data.train[super()._indices(step)]
 
-    def _evaluated(self, whole: bool) -> Indices:
+    def _evaluation_indices(self, whole: bool) -> Indices:
         held = self.held_out
         if whole or len(held) <= EVALUATION_IMAGES:
             return held
         return np.random.default_rng(0).choice(held, EVALUATION_IMAGES, replace=False)
 
-    def _sampled(self) -> Indices:
+    def _sample_indices(self) -> Indices:
         return np.random.default_rng(0).permutation(self.held_out)[:EVALUATION_IMAGES]
 
     def _predict(self, model: nn.Module, machine: Machine, indices: Indices) -> NDArray[np.float32]:
@@ -192,7 +191,7 @@ class ImageClassifierTask(ClassifierTask[ImageClassifierRecipe]):
 
 
 class TextClassifierTask(ClassifierTask[TextClassifierRecipe]):
-    """On bags of n-grams, a random part of each left out."""
+    """Trains on bags of n-grams, with a random part of each bag left out."""
 
     unit = "texts"
 
@@ -209,34 +208,34 @@ class TextClassifierTask(ClassifierTask[TextClassifierRecipe]):
     def _training_batch(
         self, step: int, rng: np.random.Generator
     ) -> tuple[list[np.ndarray], Indices]:
-        chosen = self._indices(step)
-        bags = [thin(self._train[index], self._recipe.left_out, rng) for index in chosen]
-        return bags, self._train_targets[chosen]
+        indices = self._indices(step)
+        bags = [thin(self._train[index], self._recipe.left_out, rng) for index in indices]
+        return bags, self._train_targets[indices]
 
     def _predict(self, model: nn.Module, machine: Machine, indices: Indices) -> NDArray[np.float32]:
         return model([self._held[i] for i in indices]).float().softmax(dim=1).cpu().numpy()
 
 
 def bags_of(examples: tuple[Example, ...], buckets: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """The examples as bags, and their labels int64 [N]."""
+    """The examples as bags of n-grams, and their labels, int64 [N]."""
     targets = np.array([label for _, label in examples], np.int64)
     return [bag(text, buckets) for text, _ in examples], targets
 
 
 def thin(grams: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """A bag without a random share of its n-grams; one stays."""
-    kept = grams[rng.random(len(grams)) >= share]
-    return kept if len(kept) else grams[:1]
+    """Remove a random share of a bag's n-grams, but not all of them."""
+    thinned = grams[rng.random(len(grams)) >= share]
+    return thinned if len(thinned) else grams[:1]
 
 
 # --- Sound ------------------------------------------------------------------------------------
 
-LOUDER = 0.15  # of the scale of -1 to 1: standard deviation of a take's level, and of its tilt
-MASK = 10  # mels, or frames, that are hidden at most (SpecAugment, Park et al. 2019)
+LEVEL_STD = 0.15  # standard deviation of the random level and tilt, on the scale of -1 to 1
+MASK = 10  # masks hide fewer mels, or frames, than this (SpecAugment, Park et al. 2019)
 
 
 class SoundClassifierTask(ClassifierTask[SoundClassifierRecipe]):
-    """On augmented takes; of a set too small to hold any out the trained ones are evaluated."""
+    """Trains on augmented takes. If none are held out it evaluates on the trained ones."""
 
     unit = "take"
 
@@ -266,15 +265,16 @@ class SoundClassifierTask(ClassifierTask[SoundClassifierRecipe]):
 
 
 def vary(mels: Mels, rng: np.random.Generator) -> Mels:
-    """Takes [B, 1, MELS, FRAMES] louder or softer, brighter or duller, a band of them hidden."""
+    """Augment takes [B, 1, MELS, MEL_FRAMES]: random level and spectral tilt, then mask a random
+    band of mels and a random span of frames."""
     count, _, height, width = mels.shape
-    level, tilt = LOUDER * rng.standard_normal((2, count, 1, 1, 1))
+    level, tilt = LEVEL_STD * rng.standard_normal((2, count, 1, 1, 1))
     slope = np.linspace(-1, 1, height).reshape(1, 1, -1, 1)
-    heard = mels > -1  # silence stays silence
-    mels = np.where(heard, np.clip(mels + level + tilt * slope, -1, 1), -1).astype(np.float32)
+    is_sound = mels > -1  # silence stays silence
+    mels = np.where(is_sound, np.clip(mels + level + tilt * slope, -1, 1), -1).astype(np.float32)
     for mel in mels[:, 0]:
         for axis, size in ((0, height), (1, width)):
-            wide = int(rng.integers(MASK))
-            start = int(rng.integers(size - wide + 1))
-            mel[(slice(None),) * axis + (slice(start, start + wide),)] = -1
+            length = int(rng.integers(MASK))
+            start = int(rng.integers(size - length + 1))
+            mel[(slice(None),) * axis + (slice(start, start + length),)] = -1
     return mels

@@ -1,5 +1,5 @@
-"""Training captioned diffusion models by one objective (EDM; Karras et al. 2022): images, clips and
-spoken words. A medium says where its examples come from and what is learned beside denoising."""
+"""The training of captioned diffusion models of images, clips and spoken words by the objective of
+EDM (Karras et al. 2022). Each medium adds its data, and what is learned beside denoising."""
 
 import io
 from abc import abstractmethod
@@ -46,27 +46,27 @@ from genui.recipes import DiffusionRecipe, GanRecipe, VideoRecipe, VoiceRecipe, 
 from genui.render.image import apply_colour_map
 from genui.runs.models import ModelInfo
 
-# --- A task on captioned data of any medium and objective -------------------------------------
+# --- A task on captioned data, of any medium and objective ------------------------------------
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Captioned data, the vocabulary of its captions, and how both are described."""
+    """Captioned data, its vocabulary, and a description."""
 
     data: CaptionedImages | Clips | Speech
     vocabulary: Vocabulary
     captions: tuple[str, ...]  # of the samples
     data_line: str
-    examples: int  # to train on
+    examples: int  # number of training examples
     notes: tuple[str, ...] = ()
-    extra: Mapping[str, Any] = field(default_factory=dict)  # what else a checkpoint keeps
+    extra: Mapping[str, Any] = field(default_factory=dict)  # additional metadata of checkpoints
 
 
 R = TypeVar("R", DiffusionRecipe, GanRecipe, VideoRecipe, VoiceRecipe)
 
 
 class CaptionedTask(Generic[R]):
-    """The recipe and the corpus of a task, and what is logged and kept of them."""
+    """The base of tasks on captioned data: the recipe, the corpus, and the metadata of both."""
 
     unit = "img"
 
@@ -75,7 +75,7 @@ class CaptionedTask(Generic[R]):
         self._vocabulary, self._captions = corpus.vocabulary, corpus.captions
         self.data_line, self.notes = corpus.data_line, corpus.notes
         self.units_per_step = recipe.batch
-        self.units_per_epoch = corpus.examples  # drawn at random: seen once on average
+        self.units_per_epoch = corpus.examples  # sampled with replacement: once on average
         self.extra: dict[str, Any] = {
             "words": list(corpus.vocabulary.words),
             **corpus.extra,
@@ -96,8 +96,8 @@ class CaptionedTask(Generic[R]):
 def image_corpus(
     recipe: DiffusionRecipe | GanRecipe, images: CaptionedImages, extra: Mapping[str, Any] | None
 ) -> Corpus:
-    """Captioned images. The words are those of a checkpoint's `extra` where it is given: they
-    are what its weights know."""
+    """The corpus of captioned images. If a checkpoint's `extra` is given the vocabulary is the one
+    its weights were trained with."""
     captions = images.captions
     vocabulary = Vocabulary(tuple(extra["words"])) if extra else Vocabulary.build(captions)
     own = recipe.sample_captions if not recipe.data else ()
@@ -115,7 +115,7 @@ def image_corpus(
 
 
 def _unknown_words(vocabulary: Vocabulary, captions: tuple[str, ...]) -> tuple[str, ...]:
-    """A note on the words that a vocabulary made for other data does not have, if there are any."""
+    """A note on the words that a vocabulary made for other data lacks, if there are any."""
     unknown = sorted({word for caption in captions for word in vocabulary.unknown(caption)})
     if not unknown:
         return ()
@@ -125,7 +125,7 @@ def _unknown_words(vocabulary: Vocabulary, captions: tuple[str, ...]) -> tuple[s
     )
 
 
-# --- Denoising: the loss, the evaluation and the samples of every medium ----------------------
+# --- Denoising: loss, evaluation and samples of every medium ----------------------------------
 
 EVALUATION_SIGMAS = (0.1, 0.25, 0.6, 1.5, 4.0, 10.0)
 SAMPLE_SETTINGS = ImageSettings(steps=12)
@@ -135,29 +135,28 @@ D = TypeVar("D", DiffusionRecipe, VideoRecipe, VoiceRecipe)
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Examples: their captions, their arrays float32 [B, C, H, W] in -1 to 1, and what else the
-    data says of them."""
+    """B examples."""
 
     captions: list[str]
-    arrays: np.ndarray
-    canvas: np.ndarray | None = None  # what captions alone are to draw, [B, …]
+    arrays: np.ndarray  # float32 [B, C, H, W] in -1 to 1
+    canvas: np.ndarray | None = None  # target of the canvas loss, [B, …]
     poses: np.ndarray | None = None  # of clips, [B, 16, 4]
 
 
 class Noisy(NamedTuple):
-    """Examples under noise, as `EDMDenoiser.loss` takes them."""
+    """The arguments of `EDMDenoiser.loss`."""
 
     clean: Tensor  # [B, C, H, W]
-    noise: Tensor  # the same, standard normal
+    noise: Tensor  # [B, C, H, W], standard normal
     sigma: Tensor  # [B]
     token_ids: Tensor  # [B, L]
 
 
 class DiffusionTask(CaptionedTask[D]):
-    """EDM's denoising loss on captioned arrays. A subclass knows its medium's data."""
+    """EDM's denoising loss on captioned arrays. A subclass provides the data of its medium."""
 
-    evaluated = 48  # examples of an evaluation; of a whole one four times as many
-    sigmas = EVALUATION_SIGMAS  # that are evaluated
+    evaluated = 48  # examples of an evaluation, four times as many on all held-out data
+    sigmas = EVALUATION_SIGMAS
 
     def __init__(self, recipe: D, device: torch.device, corpus: Corpus, medium: Medium) -> None:
         super().__init__(recipe, device, corpus)
@@ -167,55 +166,56 @@ class DiffusionTask(CaptionedTask[D]):
 
     @abstractmethod
     def _batch(self, count: int, held_out: bool, rng: np.random.Generator) -> Batch | None:
-        """So many examples, trained or held out, as they are; None where there are none."""
+        """`count` random examples, trained or held out, without augmentation; None if there are
+        none."""
 
     def _training_batch(self, rng: np.random.Generator) -> Batch:
-        """The examples of a step."""
         batch = self._batch(self._recipe.batch, False, rng)
-        assert batch is not None  # no data set is empty
+        assert batch is not None  # no dataset is empty
         return batch
 
     @abstractmethod
     def _sample_files(self, arrays: Tensor, parts: list[int]) -> tuple[Sample, ...]:
-        """Generated arrays [B, C, H, W] as files; `parts` is how many belong to each caption."""
+        """Generated arrays [B, C, H, W] as files; `parts` is how many arrays each caption has."""
 
     def loss(self, step: int) -> Tensor:
         rng = np.random.default_rng((self._recipe.seed, step))
         batch = self._training_batch(rng)
-        token_ids = self._captions_of(batch, rng)
+        token_ids = self._drop_captions(batch, rng)
         clean = self._augment(self._clean(batch), rng)
-        noise, sigma = noise_for(clean, self._recipe, rng)
+        noise, sigma = draw_noise(clean, self._recipe, rng)
         return self._objective(batch, Noisy(clean, noise, sigma, token_ids), rng)
 
     def _objective(self, batch: Batch, noisy: Noisy, rng: np.random.Generator) -> Tensor:
-        """What is minimised: the denoising error, where a medium says nothing else."""
+        """The loss to minimise: by default the denoising loss alone."""
         return self.model.loss(*noisy).mean()
 
-    def _captions_of(self, batch: Batch, rng: np.random.Generator) -> Tensor:
-        """Token ids [B, L], some of them dropped: for classifier-free guidance."""
+    def _drop_captions(self, batch: Batch, rng: np.random.Generator) -> Tensor:
+        """Token ids [B, L], a random share of them set to no caption for guidance."""
         token_ids = self._token_ids(batch.captions)
-        drop_captions(token_ids, self._recipe.caption_dropout, rng)
+        token_ids[torch.from_numpy(rng.random(len(token_ids)) < self._recipe.caption_dropout)] = 0
         return token_ids
 
     def _augment(self, clean: Tensor, rng: np.random.Generator) -> Tensor:
         return clean
 
     def _canvas_loss(self, batch: Batch, captions: list[str], canvas: np.ndarray) -> Tensor:
-        """The canvas's squared error for this batch and for more captions, which cost little."""
+        """The canvas's mean squared error on the batch and on additional captions, which are
+        cheap."""
         assert batch.canvas is not None
         target = self._tensor(np.concatenate((batch.canvas, canvas)))
-        drawn = self.model.draw_canvas(self._token_ids(batch.captions + captions))
-        return F.mse_loss(drawn, target)
+        predicted = self.model.draw_canvas(self._token_ids(batch.captions + captions))
+        return F.mse_loss(predicted, target)
 
     def _clean(self, batch: Batch) -> Tensor:
-        """The arrays as the network has them."""
+        """The arrays in the shape of the network."""
         return self._tensor(batch.arrays)
 
     @torch.inference_mode()
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
-        """EDM's loss summed over six fixed noise levels, on the same examples every time.
+        """EDM's loss summed over fixed noise levels, on the same examples every time.
 
-        `seen_loss` is on trained examples, `val_loss` on those held out, where there are any.
+        `seen_loss` is on trained examples, `val_loss` on held-out ones, if there are any.
         """
         assert isinstance(model, EDMDenoiser)
         count = self.evaluated * (4 if whole else 1)
@@ -229,7 +229,7 @@ class DiffusionTask(CaptionedTask[D]):
         return metrics
 
     def sample(self, model: nn.Module, machine: Machine) -> tuple[Sample, ...]:
-        """The sample captions from fixed seeds."""
+        """Samples of the sample captions from fixed seeds."""
         assert isinstance(model, EDMDenoiser)
         generator = DiffusionGenerator(model, self._vocabulary, machine, self._medium)
         parts = [self._medium.parts(caption) for caption in self._captions]
@@ -239,15 +239,10 @@ class DiffusionTask(CaptionedTask[D]):
         return self._sample_files(arrays, [len(each) for each in parts])
 
 
-def drop_captions(token_ids: Tensor, share: float, rng: np.random.Generator) -> None:
-    """Make about that share of the captions [B, L] none, in place."""
-    token_ids[torch.from_numpy(rng.random(len(token_ids)) < share)] = 0
-
-
-def noise_for(
+def draw_noise(
     clean: Tensor, recipe: DiffusionRecipe | VideoRecipe | VoiceRecipe, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Noise of the shape of clean [B, …], and how much of it each is to have, σ [B]."""
+    """Draw standard normal noise of the shape of clean [B, …], and log-normal σ [B]."""
     noise = torch.from_numpy(rng.standard_normal(tuple(clean.shape), np.float32))
     log_sigma = recipe.log_sigma_mean + recipe.log_sigma_std * rng.standard_normal(len(clean))
     sigma = torch.from_numpy(np.exp(log_sigma).astype(np.float32))
@@ -262,7 +257,7 @@ def denoising_error(
     machine: Machine,
     sigmas: tuple[float, ...] = EVALUATION_SIGMAS,
 ) -> float:
-    """EDM's loss of clean [B, …] under noise from `rng`, summed over fixed noise levels."""
+    """EDM's mean loss on clean [B, …], summed over fixed noise levels."""
     total = 0.0
     for sigma in sigmas:
         noise = torch.from_numpy(rng.standard_normal(tuple(clean.shape), np.float32))
@@ -272,17 +267,16 @@ def denoising_error(
     return total
 
 
-# --- Training a denoiser against what a model drew: direct discriminative optimisation (DDO) --
-# A denoiser that has learned all it can by likelihood covers the data and more: what it draws is
-# smoother than the data. Here the ratio of its likelihood to that of the model which drew the
-# images, the reference, is a discriminator of real from drawn (Zheng et al. 2025, "Direct
-# Discriminative Optimization: Your Likelihood-Based Visual Generative Model is Secretly a GAN
-# Discriminator"), and to train that discriminator is to train the model. The loss begins at 2 ln 2,
-# where both models are the same.
+# --- Direct discriminative optimisation (DDO) -------------------------------------------------
+# A denoiser trained by likelihood covers more than the data: its samples are too smooth. DDO (Zheng
+# et al. 2025, "Direct Discriminative Optimization: Your Likelihood-Based Visual Generative Model is
+# Secretly a GAN Discriminator") takes the ratio of its likelihood to that of a frozen reference
+# model as a discriminator between real images and images generated by the reference. Training this
+# discriminator trains the model. The loss starts at 2 ln 2, if the model starts as the reference.
 
 
 class Contrast:
-    """The images of `recipe.against` and the model that drew them, which stays as it was."""
+    """The generated images `recipe.against`, and the frozen model that generated them."""
 
     def __init__(
         self, recipe: DiffusionRecipe, vocabulary: Vocabulary, device: torch.device
@@ -295,16 +289,16 @@ class Contrast:
         self._metrics: dict[str, float] = {}
 
     def loss(self, model: EDMDenoiser, both: Noisy) -> Tensor:
-        """-ln σ(r of real) - ln σ(-r of drawn), averaged over pairs.
+        """-ln σ(r of real) - ln σ(-r of generated), averaged over pairs.
 
-        `both` are B real images and, after them, as many drawn ones, in pairs that share
-        their noise and σ. r is ln p(x) / p_reference(x), estimated from one noise level: how much
-        smaller the denoising error is than the reference's, in units of 1 / `against_scale`.
+        `both` are B real images followed by B generated ones; a pair shares its noise and σ.
+        r estimates ln p(x) / p_reference(x) at one noise level: `against_scale` times the
+        difference of the reference's denoising loss and the model's.
         """
         with torch.no_grad():
-            before = self._reference.loss(*both)
-        now = model.loss(*both)
-        real, drawn = (self._scale * (before - now)).chunk(2)
+            reference_loss = self._reference.loss(*both)
+        model_loss = model.loss(*both)
+        real, drawn = (self._scale * (reference_loss - model_loss)).chunk(2)
         ahead = (real - drawn).detach()
         self._metrics = {
             "real_gain": float(real.detach().mean()) / self._scale,
@@ -314,21 +308,21 @@ class Contrast:
         return F.softplus(-real).mean() + F.softplus(drawn).mean()
 
     def metrics(self) -> Mapping[str, float]:
-        """Of the last loss: how much the error fell on real and on drawn images, and the share
-        of pairs in which it fell more on the real one (0.5: they cannot be told apart)."""
+        """Of the last loss: how much the error fell on real and on generated images, and the share
+        of pairs in which it fell more on the real one (0.5 if they cannot be told apart)."""
         return self._metrics
 
 
 def twice(x: Tensor) -> Tensor:
-    """[B, …] twice over: the same for the drawn images as for the real ones."""
+    """Repeat [B, …] for real and generated images: [2B, …]."""
     return torch.cat((x, x))
 
 
 def _load_reference(model: ModelInfo, vocabulary: Vocabulary) -> EDMDenoiser:
-    """The model that drew the images. Raises MisuseError where it has another vocabulary."""
+    """Load the reference model. Raises MisuseError if it has another vocabulary."""
     tensors, described = load_weights(model.path)
     recipe = recipe_from_dict(described["recipe"])
-    assert isinstance(recipe, DiffusionRecipe)  # find_reference has looked
+    assert isinstance(recipe, DiffusionRecipe)  # find_reference makes sure of it
     if tuple(described["words"]) != vocabulary.words:
         raise MisuseError(
             f"against: {model.name} knows other words; start from it: --from {model.name}"
@@ -343,10 +337,9 @@ COLUMNS = 4  # of the sample
 
 
 class ImageTask(DiffusionTask[DiffusionRecipe]):
-    """Captioned images, and beside the denoising loss the canvas's squared error on more captions.
+    """Captioned images: the denoising loss and, if the network has a canvas, the canvas's loss.
 
-    Where the recipe names images that a model drew, their contrast takes the place of the
-    denoising loss.
+    If the recipe names generated images to train against, DDO replaces the denoising loss.
     """
 
     def __init__(
@@ -366,14 +359,14 @@ class ImageTask(DiffusionTask[DiffusionRecipe]):
 
     @property
     def players(self) -> tuple[Player, ...]:
-        """The whole model, and the metrics of its contrast with what was drawn."""
+        """The whole model, with the metrics of DDO if it is used."""
         metrics = self._contrast.metrics if self._contrast else dict
         return (Player("", self.model, self.loss, metrics),)
 
     def _training_batch(self, rng: np.random.Generator) -> Batch:
-        chosen = rng.choice(self._images.train, self._recipe.batch)
-        batch = self._examples(self._images, chosen, rng)
-        return replace(batch, captions=self._shorten(batch.captions, chosen, rng))
+        indices = rng.choice(self._images.train, self._recipe.batch)
+        batch = self._examples(self._images, indices, rng)
+        return replace(batch, captions=self._shorten(batch.captions, indices, rng))
 
     def _batch(self, count: int, held_out: bool, rng: np.random.Generator) -> Batch | None:
         indices = self._images.held_out if held_out else self._images.train
@@ -390,14 +383,14 @@ class ImageTask(DiffusionTask[DiffusionRecipe]):
     def _shorten(
         self, captions: list[str], indices: np.ndarray, rng: np.random.Generator
     ) -> list[str]:
-        """The captions of these images, some of them with one word of a name for all of it."""
+        """Replace the name in some of these images' captions by one of its words."""
         if not self._recipe.one_word:
             return captions
         names = [self._images.captions[i] for i in indices]
         return use_one_word(captions, names, self._recipe.one_word, rng, self._images.names)
 
     def _clean(self, batch: Batch) -> Tensor:
-        """Images [B, 3, 32, 32] as [B, channels, 32, 32]."""
+        """Images as [B, channels, 32, 32]."""
         clean = super()._clean(batch)
         return clean.mean(dim=1, keepdim=True) if self._recipe.channels == 1 else clean
 
@@ -412,15 +405,15 @@ class ImageTask(DiffusionTask[DiffusionRecipe]):
                 torch.cat((noisy.clean, self._clean(drawn))),
                 twice(noisy.noise),
                 twice(noisy.sigma),
-                torch.cat((noisy.token_ids, self._captions_of(drawn, rng))),
+                torch.cat((noisy.token_ids, self._drop_captions(drawn, rng))),
             )
             loss = self._contrast.loss(self.model, both)
         else:
             loss = self.model.loss(*noisy).mean()
         if self._recipe.canvas_batch:
-            chosen = rng.choice(self._images.train, self._recipe.canvas_batch)
-            names, canvas = self._images.canvas_batch(chosen)
-            names = self._shorten(names, chosen, rng)
+            indices = rng.choice(self._images.train, self._recipe.canvas_batch)
+            names, canvas = self._images.canvas_batch(indices)
+            names = self._shorten(names, indices, rng)
             loss = loss + self._canvas_loss(batch, names, canvas)
         return loss
 
@@ -431,15 +424,15 @@ class ImageTask(DiffusionTask[DiffusionRecipe]):
 # --- Clips ------------------------------------------------------------------------------------
 
 SHOWN_FRAMES = (0, 5, 10, 15)  # of each clip, on the sheet
-POSE_SIGMA = 1.5  # at which the poses are measured
-ENLARGED = 3  # times, so that the animation is seen
+POSE_SIGMA = 1.5  # noise level at which the poses are evaluated
+ENLARGED = 3  # factor of the animation's size
 
 CANVAS_WEIGHT = 4.0  # of its squared error on alphas from 0 to 1
 POSE_WEIGHT = 0.5
 
 
 class VideoTask(DiffusionTask[VideoRecipe]):
-    """Captioned clips; beside the denoising loss the canvas's squared error and the poses'."""
+    """Captioned clips: the denoising loss, and the squared errors of the canvas and the poses."""
 
     unit = "clip"
     evaluated = 24
@@ -458,7 +451,7 @@ class VideoTask(DiffusionTask[VideoRecipe]):
             ),
             captions=recipe.sample_captions,
             data_line=describe(clips),
-            # Where and how fast is drawn anew each time: an epoch is every trained pair once.
+            # Positions and speeds are random: an epoch is every trained pair once.
             examples=len(clips.trained),
         )
         super().__init__(recipe, device, corpus, VideoMedium(recipe))
@@ -470,7 +463,7 @@ class VideoTask(DiffusionTask[VideoRecipe]):
         )
 
     def _clean(self, batch: Batch) -> Tensor:
-        """Clips [B, 16, 3, 32, 32] as [B, 48, 32, 32]."""
+        """Clips as [B, 48, 32, 32]."""
         return super()._clean(batch).flatten(1, 2)
 
     def _objective(self, batch: Batch, noisy: Noisy, rng: np.random.Generator) -> Tensor:
@@ -485,11 +478,8 @@ class VideoTask(DiffusionTask[VideoRecipe]):
 
     @torch.inference_mode()
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
-        """As every medium, and of held-out clips `pose_error` and `canvas_error`.
-
-        They are in pixels (how far the figure's centre is misjudged at σ = 1.5) and the root
-        mean square of alpha.
-        """
+        """The losses of every medium and, on held-out clips, the root mean square `pose_error` (of
+        the figure's centre in pixels, at σ = 1.5) and `canvas_error` (of alpha)."""
         metrics = super().evaluate(model, machine, whole)
         count = self.evaluated * (4 if whole else 1)
         batch = self._batch(count, True, np.random.default_rng(0))
@@ -504,8 +494,8 @@ class VideoTask(DiffusionTask[VideoRecipe]):
         noise = self._tensor(rng.standard_normal((len(clean), CHANNELS, 32, 32), np.float32))
         with autocast(machine):
             prediction = model.predict(clean + POSE_SIGMA * noise, POSE_SIGMA, token_ids)
-        wanted = pose_numbers(self._tensor(batch.poses))
-        errors = (prediction.poses[1] - wanted)[..., :2].float() * PLACE_UNIT
+        true = pose_numbers(self._tensor(batch.poses))
+        errors = (prediction.poses[1] - true)[..., :2].float() * PLACE_UNIT
         canvas = self._tensor(batch.canvas)
         return {
             "pose_error": float(errors.square().sum(-1).mean().sqrt()),
@@ -513,22 +503,22 @@ class VideoTask(DiffusionTask[VideoRecipe]):
         }
 
     def _sample_files(self, arrays: Tensor, parts: list[int]) -> tuple[Sample, ...]:
-        """Four frames of each clip as a sheet, and all of them in motion."""
+        """Four frames of each clip as a sheet, and an animation."""
         clips = to_clips(arrays)
         return (Sample(".png", clip_sheet(clips)), Sample(".gif", animation(clips)))
 
 
 def clip_sheet(clips: np.ndarray, columns: int = 2) -> bytes:
-    """A PNG of clips uint8 [N, 16, 32, 32, 3], each as four of its frames in a row."""
+    """A PNG of clips uint8 [N, 16, 32, 32, 3], each shown as four frames in a row."""
     frames = _whole_rows(clips, columns)[:, SHOWN_FRAMES]
     images = list(frames.reshape(-1, *frames.shape[2:]))
     return png(image.sheet(images, columns * len(SHOWN_FRAMES)))
 
 
 def animation(clips: np.ndarray, columns: int = 4) -> bytes:
-    """A GIF of clips uint8 [N, 16, 32, 32, 3] playing side by side, over and over."""
-    whole = _whole_rows(clips, columns)
-    frames = np.stack([image.sheet(list(images), columns) for images in whole.swapaxes(0, 1)])
+    """A looping GIF of clips uint8 [N, 16, 32, 32, 3] side by side."""
+    clips = _whole_rows(clips, columns)
+    frames = np.stack([image.sheet(list(images), columns) for images in clips.swapaxes(0, 1)])
     large = frames.repeat(ENLARGED, 1).repeat(ENLARGED, 2)
     first, *rest = (Image.fromarray(frame) for frame in large)
     file = io.BytesIO()
@@ -537,7 +527,7 @@ def animation(clips: np.ndarray, columns: int = 4) -> bytes:
 
 
 def _whole_rows(clips: np.ndarray, columns: int) -> np.ndarray:
-    """As many clips as fill rows of so many; fewer than one row's are all kept."""
+    """Drop the clips of an incomplete last row, unless it is the only row."""
     return clips[: len(clips) - len(clips) % columns] if len(clips) > columns else clips
 
 
@@ -545,7 +535,7 @@ def _whole_rows(clips: np.ndarray, columns: int) -> np.ndarray:
 
 
 class VoiceTask(DiffusionTask[VoiceRecipe]):
-    """Spectrograms of captioned recordings, a word each."""
+    """Spectrograms of captioned recordings of single words."""
 
     unit = "take"
 
@@ -554,7 +544,7 @@ class VoiceTask(DiffusionTask[VoiceRecipe]):
     ) -> None:
         self._speech = speech = load_speech(recipe.dataset, recipe.data)
         known = tuple(extra["words"]) if extra else ()
-        # New words come after those the weights know, whose numbers stay: a voice of one's own.
+        # New words are appended to those of the checkpoint, whose ids stay the same.
         new = tuple(word for word in speech.words if word not in known)
         vocabulary = Vocabulary(known + new)
         trained = [speech.takes[i].caption for i in speech.train]
@@ -583,11 +573,9 @@ class VoiceTask(DiffusionTask[VoiceRecipe]):
         return Batch(captions=batch.captions, arrays=batch.mels)
 
     def _sample_files(self, arrays: Tensor, parts: list[int]) -> tuple[Sample, ...]:
-        """The spectrograms of the captions, and all of them spoken."""
+        """The spectrograms as a sheet, and one recording of all of them."""
         mels = arrays[:, 0].cpu().numpy()
         sheet = image.sheet(list(apply_colour_map(mels[:, ::-1])), columns=max(parts))
-        spoken = sound_of(mels, [slice(i, i + 1) for i in range(len(mels))], FINAL_ROUNDS)
-        return (
-            Sample(".png", png(sheet)),
-            Sample(".wav", encode_wav(to_pcm(spoken), SAMPLE_RATE, "")),
-        )
+        sound = sound_of(mels, [slice(i, i + 1) for i in range(len(mels))], FINAL_ROUNDS)
+        wav = encode_wav(to_pcm(sound), SAMPLE_RATE, "")
+        return Sample(".png", png(sheet)), Sample(".wav", wav)

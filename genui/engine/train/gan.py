@@ -1,4 +1,4 @@
-"""Training captioned GANs, and what the discriminator says of images as histograms in text."""
+"""The training of captioned GANs, and histograms of the discriminator's scores as text."""
 
 from typing import Any
 
@@ -20,17 +20,16 @@ from genui.recipes.gan import GanRecipe
 
 # --- Histograms of scores, as text ------------------------------------------------------------
 
-WIDTH = 24  # bins: one a character, as many as the sample has room for on the main screen
+WIDTH = 24  # bins, one for each character: the width of the sample on the main screen
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 
 Scores = NDArray[np.float32]
 
 
 def score_text(real: Scores, generated: Scores) -> str:
-    """Two histograms over one axis, the real one above, and who is ahead.
+    """Two histograms over one axis, real above generated, and how often the real score is higher.
 
-    `real[i]` and `generated[i]` are a pair. The two are told apart by their place and their
-    names, not by colour.
+    `real[i]` and `generated[i]` are a pair. Position and names distinguish the two, not colour.
     """
     both = np.concatenate((real, generated))
     low, high = float(both.min()), float(both.max())
@@ -39,46 +38,38 @@ def score_text(real: Scores, generated: Scores) -> str:
     edges = np.linspace(low, high, WIDTH + 1)
     counts = [np.histogram(each, edges)[0] for each in (real, generated)]
     most = max(int(each.max()) for each in counts)
-    won = float((real > generated).mean())
-    axis = f"{low:+.1f}"
+    # Any count above 0 gets at least one eighth.
+    bars = ["".join(_EIGHTHS[int(n)] for n in np.ceil(each / most * 8)) for each in counts]
     lines = [
-        _score_line("real", real),
-        _bars(counts[0], most),
-        _bars(counts[1], most),
-        axis + f"{high:+.1f}".rjust(WIDTH - len(axis)),
-        _score_line("generated", generated),
-        f"real is higher: {won:.0%}",
+        _justify("real", f"{real.mean():+.1f} ± {real.std():.1f}"),
+        *bars,
+        _justify(f"{low:+.1f}", f"{high:+.1f}"),
+        _justify("generated", f"{generated.mean():+.1f} ± {generated.std():.1f}"),
+        f"real is higher: {float((real > generated).mean()):.0%}",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _bars(counts: NDArray[np.int64], most: int) -> str:
-    """Block characters, full where a bin holds `most`; a bin that holds any is seen."""
-    return "".join(_EIGHTHS[int(n)] for n in np.ceil(counts / most * 8))
+def _justify(left: str, right: str) -> str:
+    return left + right.rjust(WIDTH - len(left))
 
 
-def _score_line(name: str, scores: Scores) -> str:
-    """`real          +2.1 ± 0.8`."""
-    value = f"{scores.mean():+.1f} ± {scores.std():.1f}"
-    return name + value.rjust(WIDTH - len(name))
+# --- Training by the objective of R3GAN (Huang et al. 2024) -----------------------------------
 
-
-# --- Training a captioned GAN by the objective of R3GAN (Huang et al. 2024) -------------------
-
-SAMPLE_SEEDS = 6  # rows of the sample, a column a caption
+SAMPLE_SEEDS = 6  # rows of the sample, with a column for each caption
 SCORED = 256  # images of each kind in the histograms
-CHECKED = 512  # generated images that an evaluation measures, against as many real ones
+CHECKED = 512  # generated images of an evaluation, and as many real ones
 
-# Beside (seed, step), which latents are drawn.
+# Which latents of a step, after (seed, step) in the seed sequence.
 _GENERATOR, _DISCRIMINATOR = 1, 2
 
 
 class GanTask(CaptionedTask[GanRecipe]):
     """The relativistic pairing loss with R₁ and R₂ (section 2 of the paper).
 
-    In a step the generator is trained first, then the discriminator, each on latents of its own and
-    on the same real images; a generated image is paired with a real one of its caption.
-    Both losses are ln 2 where neither is ahead.
+    A step trains the generator, then the discriminator, with different latents and the same real
+    images. Generated images are paired with real ones of the same caption. Both losses are ln 2 if
+    the scores of a pair are equal.
     """
 
     def __init__(
@@ -86,18 +77,16 @@ class GanTask(CaptionedTask[GanRecipe]):
     ) -> None:
         self._images = load_images(recipe.dataset, recipe.data)
         super().__init__(recipe, device, image_corpus(recipe, self._images, extra))
-        self._last: tuple[int, tuple[Tensor, Tensor]] | None = None  # a step and its batch
+        self._last: tuple[int, tuple[Tensor, Tensor]] | None = None  # (step, its batch)
         self._metrics: dict[str, float] = {}
         torch.manual_seed(recipe.seed)
         network = GAN(gan_config(recipe, self._vocabulary.size))
-        # Channels last is what a processor's convolutions are fastest at.
+        # Convolutions on a CPU are fastest with channels last.
         self.model = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    # --- losses -----------------------------------------------------------------------
 
     @property
     def players(self) -> tuple[Player, ...]:
-        """Generator and discriminator; what the images scored is logged by the second."""
+        """Generator and discriminator; the latter logs the scores."""
         network = self.model
         return (
             Player("generator", network.generator, self._generator_loss),
@@ -114,55 +103,57 @@ class GanTask(CaptionedTask[GanRecipe]):
         real, token_ids = self._real(step)
         with torch.no_grad():
             real_scores = self.model.discriminator(real, token_ids).float()
-        drawn = self.model.generator(self._latents(step, _GENERATOR), token_ids)
-        return F.softplus(real_scores - self.model.discriminator(drawn, token_ids).float()).mean()
+        generated = self.model.generator(self._latents(step, _GENERATOR), token_ids)
+        scores = self.model.discriminator(generated, token_ids).float()
+        return F.softplus(real_scores - scores).mean()
 
     def _discriminator_loss(self, step: int) -> Tensor:
-        """-ln σ(D(real) - D(generated)), averaged over pairs, and γ/2 · (R₁ + R₂).
+        """-ln σ(D(real) - D(generated)), averaged over pairs, plus γ/2 · (R₁ + R₂).
 
-        The penalties are measured on the first `penalty_batch` pairs: their second-order
-        gradients are what a step costs most for.
+        The penalties are computed on the first `penalty_batch` pairs only: their second-order
+        gradients are the most expensive part of a step.
         """
         recipe = self._recipe
         real, token_ids = self._real(step)
         with torch.no_grad():
-            drawn = self.model.generator(self._latents(step, _DISCRIMINATOR), token_ids).float()
+            generated = self.model.generator(self._latents(step, _DISCRIMINATOR), token_ids).float()
         count = min(recipe.penalty_batch, recipe.batch)
-        scores, penalties = self._penalised(real[:count], drawn[:count], token_ids[:count])
+        scores, penalties = self._penalties(real[:count], generated[:count], token_ids[:count])
         if count < recipe.batch:
-            rest = torch.cat((real[count:], drawn[count:]))
+            rest = torch.cat((real[count:], generated[count:]))
             more = self.model.discriminator(rest, token_ids[count:].repeat(2, 1)).float()
             scores = torch.cat((scores, more.view(2, -1)), dim=1)
-        real_scores, drawn_scores = scores
+        real_scores, generated_scores = scores
         self._metrics = {
             "real_score": float(real_scores.detach().mean()),
-            "generated_score": float(drawn_scores.detach().mean()),
+            "generated_score": float(generated_scores.detach().mean()),
             "real_score_spread": float(real_scores.detach().std(correction=0)),
-            "generated_score_spread": float(drawn_scores.detach().std(correction=0)),
-            "real_wins": float((real_scores > drawn_scores).float().mean()),
+            "generated_score_spread": float(generated_scores.detach().std(correction=0)),
+            "real_wins": float((real_scores > generated_scores).float().mean()),
             "real_penalty": float(penalties[0].detach()),
             "generated_penalty": float(penalties[1].detach()),
         }
-        return F.softplus(drawn_scores - real_scores).mean() + recipe.penalty / 2 * penalties.sum()
+        loss = F.softplus(generated_scores - real_scores).mean()
+        return loss + recipe.penalty / 2 * penalties.sum()
 
-    def _penalised(self, real: Tensor, drawn: Tensor, token_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores [2, n] of real and generated images, and of each the mean squared length of
-        the score's gradient by the image, [2] (R₁: Mescheder et al. 2018; R₂ likewise)."""
-        images = torch.cat((real, drawn)).detach().requires_grad_()
+    def _penalties(
+        self, real: Tensor, generated: Tensor, token_ids: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Scores [2, n] of real and generated images, and R₁ and R₂, [2]: the mean squared norm of
+        the score's gradient by the image (Mescheder et al. 2018)."""
+        images = torch.cat((real, generated)).detach().requires_grad_()
         scores = self.model.discriminator(images, token_ids.repeat(2, 1)).float()
-        (slope,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
-        # Summed at full precision: of small squares a bf16 sum keeps little.
-        lengths = slope.float().square().sum(dim=(1, 2, 3))
-        return scores.view(2, -1), lengths.view(2, -1).mean(dim=1)
-
-    # --- data -------------------------------------------------------------------------
+        (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
+        # Summed in fp32: a bf16 sum of small squares loses most of them.
+        norms = gradient.float().square().sum(dim=(1, 2, 3))
+        return scores.view(2, -1), norms.view(2, -1).mean(dim=1)
 
     def _real(self, step: int) -> tuple[Tensor, Tensor]:
         """The images and token ids of a step, the same for both players."""
         if self._last is None or self._last[0] != step:
             rng = np.random.default_rng((self._recipe.seed, step))
-            chosen = rng.choice(self._images.train, self._recipe.batch)
-            self._last = step, self._tensors(self._images.batch(chosen, rng))
+            indices = rng.choice(self._images.train, self._recipe.batch)
+            self._last = step, self._tensors(self._images.batch(indices, rng))
         return self._last[1]
 
     def _tensors(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -175,54 +166,53 @@ class GanTask(CaptionedTask[GanRecipe]):
     def _latents(self, step: int, player: int) -> Tensor:
         return self._normal(self._recipe.batch, self._recipe.seed, step, player)
 
-    def _normal(self, count: int, *key: int) -> Tensor:
-        rng = np.random.default_rng(key)
+    def _normal(self, count: int, *seed: int) -> Tensor:
+        rng = np.random.default_rng(seed)
         latents = rng.standard_normal((count, self._recipe.latent), np.float32)
         return torch.from_numpy(latents).to(self._device)
 
-    # --- looking at it ----------------------------------------------------------------
-
     @torch.inference_mode()
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
-        """`coverage` of real images by generated ones and their `variety`, as
-        `collapse` has them: on held-out images where there are enough, else on
-        trained ones, the same every time."""
+        """`coverage` of real images by generated ones and `variety`, as in `collapse`.
+
+        On held-out images if there are enough, else on trained ones; the same every time.
+        """
         assert isinstance(model, GAN)
         images = self._images
         pool = images.held_out if len(images.held_out) >= CHECKED else images.train
         rng = np.random.default_rng(0)
         drawn: list[Drawn] = []
-        for part, chosen in enumerate(pairs_of_a_caption(images.captions, pool, CHECKED, rng)):
-            real, token_ids = self._tensors(images.batch(chosen, rng))
-            latents = self._normal(len(chosen), self._recipe.seed, part)
+        for part, indices in enumerate(pairs_of_a_caption(images.captions, pool, CHECKED, rng)):
+            real, token_ids = self._tensors(images.batch(indices, rng))
+            latents = self._normal(len(indices), self._recipe.seed, part)
             with autocast(machine):
-                made = model.generator(latents, token_ids)
-            drawn.append(Drawn(real.cpu().numpy(), made.float().cpu().numpy()))
+                generated = model.generator(latents, token_ids)
+            drawn.append(Drawn(real.cpu().numpy(), generated.float().cpu().numpy()))
         return collapse(*drawn)
 
     @torch.inference_mode()
     def sample(self, model: nn.Module, machine: Machine) -> tuple[Sample, ...]:
-        """The fixed captions from fixed seeds, and what the discriminator thinks, as text.
+        """The sample captions from fixed seeds, and histograms of the discriminator's scores.
 
-        The scores are those of the networks being trained, not of their averages.
+        The scores are those of the networks in training, not of their averages.
         """
         assert isinstance(model, GAN)
-        across = len(self._captions)
-        latents = self._normal(SAMPLE_SEEDS, self._recipe.seed).repeat_interleave(across, dim=0)
+        columns = len(self._captions)
+        latents = self._normal(SAMPLE_SEEDS, self._recipe.seed).repeat_interleave(columns, dim=0)
         token_ids = self._token_ids(list(self._captions)).repeat(SAMPLE_SEEDS, 1)
         with autocast(machine):
-            made = model.generator(latents, token_ids)
-        image = sheet(list(to_rgb(made)), across)
+            generated = model.generator(latents, token_ids)
+        image = sheet(list(to_rgb(generated)), columns)
         scores = score_text(*self._scores(machine))
         return Sample(".png", png(image)), Sample(".txt", scores.encode())
 
     def _scores(self, machine: Machine) -> tuple[np.ndarray, np.ndarray]:
-        """Scores [SCORED] of trained and of generated images of the same captions."""
+        """Scores [SCORED] of trained images and of generated ones of the same captions."""
         rng = np.random.default_rng(1)
-        chosen = rng.choice(self._images.train, SCORED)
-        real, token_ids = self._tensors(self._images.batch(chosen, rng))
+        indices = rng.choice(self._images.train, SCORED)
+        real, token_ids = self._tensors(self._images.batch(indices, rng))
         with autocast(machine):
-            made = self.model.generator(self._normal(SCORED, 1), token_ids).float()
-            made_scores = self.model.discriminator(made, token_ids)
+            generated = self.model.generator(self._normal(SCORED, 1), token_ids).float()
+            generated_scores = self.model.discriminator(generated, token_ids)
             real_scores = self.model.discriminator(real, token_ids)
-        return real_scores.float().cpu().numpy(), made_scores.float().cpu().numpy()
+        return real_scores.float().cpu().numpy(), generated_scores.float().cpu().numpy()

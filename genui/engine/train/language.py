@@ -1,4 +1,4 @@
-"""Training networks that write: text and code token by token, and four-voice music."""
+"""The training of language models: of text and code, and of four-voice music."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -47,11 +47,11 @@ from genui.render.piano_roll import draw_roll_image
 # --- Text and code ----------------------------------------------------------------------------
 
 FILL_WEIGHT = 6.0
-"""How much a token that fills a gap counts: few of a window do, and they are what is learnt."""
+"""The weight in the loss of a token that fills a gap: they are few, and they are what matters."""
 
 
 def build_tokenizer(recipe: TextRecipe, documents: tuple[str, ...]) -> Tokenizer:
-    """The tokenizer the recipe names, made from the training documents."""
+    """Build the tokenizer of a recipe from the training documents."""
     if recipe.tokenizer == "bpe":
         return train_bpe(documents, recipe.vocab_size)
     if recipe.tokenizer == "bytes":
@@ -60,15 +60,15 @@ def build_tokenizer(recipe: TextRecipe, documents: tuple[str, ...]) -> Tokenizer
 
 
 def windows_per_epoch(tokens: int, context: int) -> int:
-    """How many windows side by side fit into the text from any offset; at least one."""
+    """How many consecutive windows fit into the text from any offset; at least one."""
     return max(1, (tokens - 1) // context - 1)
 
 
 def windows(step: int, batch: int, tokens: int, context: int, seed: int) -> np.ndarray:
-    """First positions of a step's `batch` windows, int64.
+    """Start positions of a step's windows, int64 [batch].
 
-    An epoch cuts the text into windows side by side, from a random offset and in random
-    order, so every token is seen once an epoch and never in the same window twice.
+    An epoch cuts the text into consecutive windows from a random offset and shuffles them, so that
+    every token is seen once per epoch, each time in another window.
     """
     count = windows_per_epoch(tokens, context)
     starts = np.empty(batch, np.int64)
@@ -81,13 +81,13 @@ def windows(step: int, batch: int, tokens: int, context: int, seed: int) -> np.n
     return np.minimum(starts, tokens - context - 1)
 
 
-def left_out(tokenizer: Tokenizer, documents: tuple[str, ...]) -> tuple[str, ...]:
-    """A note on the characters a tokenizer made for other data cannot say, where there are any."""
+def _unknown_characters(tokenizer: Tokenizer, documents: tuple[str, ...]) -> tuple[str, ...]:
+    """A note on the characters that a tokenizer made for other data lacks, if there are any."""
     unknown = tokenizer.unknown("".join(sorted(set("".join(documents)))))
     if not unknown:
         return ()
-    many = sum(document.count(character) for document in documents for character in unknown)
-    share = 100 * many / sum(map(len, documents))
+    count = sum(document.count(character) for document in documents for character in unknown)
+    share = 100 * count / sum(map(len, documents))
     return (
         f"{len(unknown)} characters of this data are not in the vocabulary the model came with "
         f"and are left out ({share:.1f} % of the text): {unknown[:20]!r}",
@@ -95,7 +95,7 @@ def left_out(tokenizer: Tokenizer, documents: tuple[str, ...]) -> tuple[str, ...
 
 
 def encode_documents(tokenizer: Tokenizer, documents: tuple[str, ...]) -> np.ndarray:
-    """All documents as one row of token numbers, int64, each closed by the end token."""
+    """All documents as one array of token ids, int64 [N], with the end token after each."""
     if tokenizer.end is None:
         return np.array(tokenizer.encode("\n".join(documents)), np.int64)
     return np.concatenate([np.array([*tokenizer.encode(d), tokenizer.end]) for d in documents])
@@ -109,19 +109,18 @@ def held_out_loss(
     batch: int,
     most_batches: int | None = None,
 ) -> float:
-    """Mean nats a token over windows of the model's context, side by side.
+    """The mean loss in nats per token, over consecutive windows of the model's context.
 
-    All of `held` where `most_batches` is None, else that many batches spread evenly over it.
+    Of all of `held`, or of at most `most_batches` batches spread evenly over it.
     """
     context = model.context
     starts = np.arange(0, len(held) - 1, context)
-    whole = starts[starts + context + 1 <= len(held)]
-    if most_batches is not None and len(whole) > most_batches * batch:
-        whole = whole[np.linspace(0, len(whole) - 1, most_batches * batch).astype(int)]
+    full = starts[starts + context + 1 <= len(held)]
+    rest = starts[len(full) :]  # the last window, if it is shorter than the others
+    if most_batches is not None and len(full) > most_batches * batch:
+        full = full[np.linspace(0, len(full) - 1, most_batches * batch).astype(int)]
         rest = starts[:0]
-    else:
-        rest = starts[len(whole) :]  # the last window, shorter than the others
-    groups = [whole[i : i + batch] for i in range(0, len(whole), batch)]
+    groups = [full[i : i + batch] for i in range(0, len(full), batch)]
     total, count = 0.0, 0
     for group in [*groups, *([rest] if len(rest) else [])]:
         length = min(context, len(held) - 1 - int(group[-1]))
@@ -134,7 +133,7 @@ def held_out_loss(
 
 
 class TextTask:
-    """Next-token prediction (Radford et al. 2019): mean cross-entropy in nats a token."""
+    """Next-token prediction (Radford et al. 2019): mean cross-entropy in nats per token."""
 
     unit = "tok"
 
@@ -147,11 +146,11 @@ class TextTask:
         else:
             tokenizer = build_tokenizer(recipe, data.train)
         if recipe.fim_rate and isinstance(tokenizer, BPETokenizer):
-            tokenizer = tokenizer.with_gaps()  # the network's new rows are learnt
+            tokenizer = tokenizer.with_gaps()  # a checkpoint without them is extended
         self._recipe, self._device, self._tokenizer = recipe, device, tokenizer
         self._train = encode_documents(tokenizer, data.train)
         self._held = encode_documents(tokenizer, data.validation)
-        self.notes = data.notes + (left_out(tokenizer, data.train) if extra else ())
+        self.notes = data.notes + (_unknown_characters(tokenizer, data.train) if extra else ())
         need = recipe.context + 2
         if len(self._train) < need or len(self._held) < need:
             raise MisuseError(
@@ -159,8 +158,7 @@ class TextTask:
                 f"than one context of {recipe.context}; give more text or --set context=32"
                 + "".join(f" ({note})" for note in self.notes)
             )
-        held_characters = sum(map(len, data.validation))
-        self._tokens_per_character = len(self._held) / held_characters
+        self._tokens_per_character = len(self._held) / sum(map(len, data.validation))
         self.data_line = f"{data.describe()}; {tokenizer.size:,} tokens in the vocabulary"
         self.units_per_step = recipe.batch * recipe.context
         self.units_per_epoch = windows_per_epoch(len(self._train), recipe.context) * recipe.context
@@ -176,21 +174,20 @@ class TextTask:
     def loss(self, step: int) -> Tensor:
         recipe = self._recipe
         starts = windows(step, recipe.batch, len(self._train), recipe.context, recipe.seed)
-        span = np.arange(recipe.context + 1)
-        rows = self._train[starts[:, None] + span]
+        rows = self._train[starts[:, None] + np.arange(recipe.context + 1)]  # [B, context + 1]
         weights = None
         if recipe.fim_rate:
-            fills = self._leave_gaps(rows, starts, np.random.default_rng((recipe.seed, step)))
+            fills = self._add_gaps(rows, starts, np.random.default_rng((recipe.seed, step)))
             weights = torch.from_numpy(1 + (FILL_WEIGHT - 1) * fills[:, 1:]).to(self._device)
         batch = torch.from_numpy(rows).to(self._device)
         return self.model.loss(batch[:, :-1], batch[:, 1:], weights)
 
-    def _leave_gaps(
+    def _add_gaps(
         self, rows: np.ndarray, starts: np.ndarray, rng: np.random.Generator
     ) -> np.ndarray:
-        """Rearrange `fim_rate` of the rows int64 [batch, context + 1] in place.
+        """Rearrange a random `fim_rate` of the rows int64 [B, context + 1] in place.
 
-        Which of their tokens fill a gap: fp32 [batch, context + 1], 0 or 1.
+        Returns a mask of the tokens that fill a gap: fp32 [B, context + 1], 0 or 1.
         """
         length = rows.shape[1]
         fills = np.zeros(rows.shape, np.float32)
@@ -203,11 +200,10 @@ class TextTask:
         return fills
 
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
-        """`val_loss` in nats a token, over windows side by side; `val_bpc` in bits a character."""
-        recipe = self._recipe
+        """`val_loss` in nats per token, and `val_bpc` in bits per character."""
         assert isinstance(model, TokenNetwork)
-        most = None if whole else recipe.eval_batches
-        nats = held_out_loss(model, self._held, machine, recipe.batch, most)
+        most = None if whole else self._recipe.eval_batches
+        nats = held_out_loss(model, self._held, machine, self._recipe.batch, most)
         return {"val_loss": nats, "val_bpc": nats * self._tokens_per_character / np.log(2)}
 
     def sample(self, model: nn.Module, machine: Machine) -> tuple[Sample, ...]:
@@ -220,27 +216,13 @@ class TextTask:
         return (Sample(".txt", text.encode()),)
 
 
-# --- What a model of music writes while it trains: a piano roll to look at, and a MIDI file ---
-
-
-def samples(model: LanguageModel, machine: Machine, recipe: MusicRecipe) -> Sequence[Sample]:
-    """The piece that the recipe's prompt and seed give: as .png and as .mid."""
-    opening = chorale.parse_opening(recipe.sample_prompt)
-    grid = write_piece(
-        MusicGenerator(model, machine),
-        recipe.sample_prompt,
-        recipe.seed,
-        TextSettings(tokens=recipe.sample_tokens),
-    )
-    heard, length = grid.notes(), grid.complete
-    image = draw_roll_image(heard, length, opening.bar, opening.begins)
-    return Sample(".png", png(image)), Sample(".mid", encode_midi(heard, opening.bar))
+# --- Four-voice music -------------------------------------------------------------------------
 
 
 def write_piece(
     generator: MusicGenerator, prompt: str, seed: int, settings: TextSettings
 ) -> score.Grid:
-    """A whole piece, in this process."""
+    """Generate a whole piece."""
     start = Start(trace=0, model="", prompt=prompt, seed=seed, settings=settings)
     state, _ = generator.begin(start)
     grid = score.Grid(state.leads)
@@ -250,17 +232,15 @@ def write_piece(
     return grid
 
 
-# --- Training a Transformer to write four-voice music -----------------------------------------
-
 NO_LEADS: frozenset[int] = frozenset()
-KEY_UNKNOWN = 0.1  # share of rows whose key is not told
+KEY_UNKNOWN = 0.1  # share of rows with an unknown key
 LEADING = (0.3, 0.65, 0.8)
-"""Of the rows, up to these shares nobody leads, the soprano does, the bass does; of the rest any
-one to three voices do. So a model learns to harmonise whatever is given."""
+"""Cumulative shares of the rows in which no voice leads, the soprano does, the bass does; in the
+rest any one to three voices lead. A model so learns to harmonise any given voices."""
 
 
 class MusicTask:
-    """Next-token prediction on grids of four voices, moved to other keys, led by any voices."""
+    """Next-token prediction on grids of four voices, with random transpositions and leads."""
 
     unit = "tok"
 
@@ -272,7 +252,7 @@ class MusicTask:
         self._train, self._held = parts["train"], parts["valid"]
         self.notes: tuple[str, ...] = ()
         self.data_line = describe(parts)
-        # A window a context of each piece, and so every part of it about once an epoch.
+        # One window for each context of a piece: an epoch covers all of it about once.
         counts = [-(-row_length(piece) // recipe.context) for piece in self._train]
         self._windows = [
             (piece, at, count) for piece, count in enumerate(counts) for at in range(count)
@@ -286,51 +266,55 @@ class MusicTask:
     def loss(self, step: int) -> Tensor:
         recipe = self._recipe
         rows = []
-        chosen = examples_of(step, recipe.batch, len(self._windows), recipe.seed)
-        for number, window in enumerate(chosen, step * recipe.batch):
-            piece, part, parts = self._windows[window]
+        indices = examples_of(step, recipe.batch, len(self._windows), recipe.seed)
+        for number, index in enumerate(indices, step * recipe.batch):
+            piece, part, parts = self._windows[index]
             rng = np.random.default_rng((recipe.seed, 1, number))
             rows.append(_window(self._train[piece], part, parts, recipe.context, rng))
-        tokens, answers = (np.stack(column) for column in zip(*rows, strict=True))
-        device = self._device
-        return self.model.loss(
-            torch.from_numpy(tokens).to(device), torch.from_numpy(answers).to(device)
-        )
+        tokens, targets = (torch.from_numpy(np.stack(each)) for each in zip(*rows, strict=True))
+        return self.model.loss(tokens.to(self._device), targets.to(self._device))
 
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
-        """`val_loss` in nats a token (a voice a sixteenth), `val_note` in nats a note begun."""
+        """`val_loss` in nats per token, and `val_note` in nats per onset of a note."""
         assert isinstance(model, ChoraleTransformer)
         every = 1 if whole else max(1, len(self._held) // self._recipe.eval_batches)
         pieces = self._held[::every]
         nats = [held_out(model, piece, machine) for piece in pieces]
-        total = float(sum(one.sum() for one in nats))
+        total = float(sum(each.sum() for each in nats))
         return {"val_loss": total / sum(map(len, nats)), "val_note": total / count_notes(pieces)}
 
     def sample(self, model: nn.Module, machine: Machine) -> Sequence[Sample]:
-
+        """The piece of the recipe's prompt and seed, as a piano roll and as MIDI."""
         assert isinstance(model, ChoraleTransformer)
-        return samples(model, machine, self._recipe)
+        recipe = self._recipe
+        opening = chorale.parse_opening(recipe.sample_prompt)
+        settings = TextSettings(tokens=recipe.sample_tokens)
+        generator = MusicGenerator(model, machine)
+        grid = write_piece(generator, recipe.sample_prompt, recipe.seed, settings)
+        notes = grid.notes()
+        image = draw_roll_image(notes, grid.complete, opening.bar, opening.begins)
+        return Sample(".png", png(image)), Sample(".mid", encode_midi(notes, opening.bar))
 
 
 def _window(
     piece: Chorale, part: int, parts: int, context: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """About the `part`-th of `parts` of a piece: what is read and what to answer, [context].
+    """Inputs and targets [context] of about the `part`-th of `parts` of a piece.
 
-    In another key, led by other voices and cut elsewhere each time. Where the piece is
-    shorter the rest of the answers is -100.
+    Transposition, leading voices and position are random. If the piece is shorter the targets are
+    padded with -100.
     """
     shift = int(rng.choice(np.array(piece.shifts)))
-    tokens, answers = row(piece, _leads(rng), shift, bool(rng.random() >= KEY_UNKNOWN))
+    tokens, targets = row(piece, _draw_leads(rng), shift, bool(rng.random() >= KEY_UNKNOWN))
     room = max(0, len(tokens) - context)
     first = round(part * room / max(1, parts - 1)) + int(rng.integers(-context // 4, context // 4))
     first = min(max(0, first), room)
-    tokens, answers = tokens[first : first + context], answers[first : first + context]
+    tokens, targets = tokens[first : first + context], targets[first : first + context]
     missing = context - len(tokens)
-    return np.pad(tokens, (0, missing)), np.pad(answers, (0, missing), constant_values=-100)
+    return np.pad(tokens, (0, missing)), np.pad(targets, (0, missing), constant_values=-100)
 
 
-def _leads(rng: np.random.Generator) -> frozenset[int]:
+def _draw_leads(rng: np.random.Generator) -> frozenset[int]:
     kind = int(np.searchsorted(LEADING, rng.random(), side="right"))
     if kind < len(LEADING):
         return (NO_LEADS, frozenset({0}), frozenset({3}))[kind]
@@ -344,32 +328,32 @@ def held_out(
     machine: Machine,
     leads: frozenset[int] = NO_LEADS,
 ) -> NDArray[np.float64]:
-    """Nats of each token of a piece, in the order they are written, END among them.
+    """The loss in nats of each token of a piece, including END, in the order of writing.
 
-    A piece longer than the model's context is read in windows that overlap by half, and each
-    token is judged where most of what came before it is in sight.
+    A piece longer than the model's context is read in windows that overlap by half; each token is
+    evaluated in the window with the longest context before it.
     """
-    tokens, answers = row(piece, leads)
-    return nats_of(model, tokens, answers, machine)
+    tokens, targets = row(piece, leads)
+    return nats_of(model, tokens, targets, machine)
 
 
 @torch.inference_mode()
 def nats_of(
     model: LanguageModel,
     tokens: NDArray[np.int64],
-    answers: NDArray[np.int64],
+    targets: NDArray[np.int64],
     machine: Machine,
 ) -> NDArray[np.float64]:
-    """Nats of each answer that is asked for, in order."""
+    """The loss in nats of each target that is not -100, in order."""
     context = model.context
     starts = [*range(0, max(1, len(tokens) - context), context // 2), max(0, len(tokens) - context)]
     nats_per_token = np.full(len(tokens), np.nan)
     for first in dict.fromkeys(starts):
-        read = torch.from_numpy(tokens[first : first + context])[None].to(model.device)
-        targets = torch.from_numpy(answers[first : first + context]).to(model.device)
+        x = torch.from_numpy(tokens[first : first + context])[None].to(model.device)
+        y = torch.from_numpy(targets[first : first + context]).to(model.device)
         with autocast(machine):
-            nats = F.cross_entropy(model(read)[0], targets, reduction="none").double().cpu().numpy()
+            nats = F.cross_entropy(model(x)[0], y, reduction="none").double().cpu().numpy()
         end = first + len(nats)
         known = int(np.count_nonzero(~np.isnan(nats_per_token[first:end])))
         nats_per_token[first + known : end] = nats[known:]
-    return nats_per_token[answers >= 0]
+    return nats_per_token[targets >= 0]

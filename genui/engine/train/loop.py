@@ -1,4 +1,5 @@
-"""The training loop: one run from where it stands to its end, controlled by its folder."""
+"""The training loop: trains a run from its newest checkpoint to its end, and obeys control
+commands from its folder."""
 
 import math
 import signal
@@ -23,14 +24,14 @@ from genui.runs.layout import RunDir
 from genui.runs.writer import RunWriter
 
 PAUSE_POLL_S = 0.1
-RATE_MEMORY = 0.95  # of the moving average of seconds a step
+TIME_DECAY = 0.95  # of the moving average of seconds per step
 
 
 class Trainer:
-    """Trains `task` for `recipe` in `run`; `train` returns the state it ended in.
+    """Trains `task` for `recipe` in `run`.
 
-    `start_from` is run.json's: the running average of weights that were trained for `step` steps
-    already goes on with a memory as long, where that of new weights is short at first.
+    `start_from` is that of run.json. If the run starts from weights that were trained for `step`
+    steps, the EMA continues with the decay of that step; for new weights it starts with a low one.
     """
 
     def __init__(
@@ -48,21 +49,22 @@ class Trainer:
         self._optimizers = Optimizers(self._players, recipe)
         self._ema = EMA(task.model, recipe.ema)
         self._start_from = start_from
-        self._age = int(start_from.get("step", 0))  # steps
+        self._age = int(start_from.get("step", 0))  # steps that the start weights were trained for
         self._step = 0  # steps done
         self._saved = -1  # step of the newest checkpoint
         self._stop = False
         self._paused = False
-        self._seconds = 0.0  # a step, averaged
+        self._seconds = 0.0  # per step, averaged
 
     def train(self) -> str:
-        """Train until the budget is spent ("finished") or someone says stop ("stopped").
+        """Train to the last step ("finished") or until a stop command or signal ("stopped").
 
-        Raises GenuiError where the loss is no longer finite or a checkpoint cannot be written.
+        Returns that state. Raises GenuiError if the loss is no longer finite, a checkpoint cannot
+        be written, or the run's folder is gone.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        self._begin()
+        self._load_weights()
         if self._step == 0:
             self._evaluate()
             self._sample()
@@ -73,8 +75,8 @@ class Trainer:
             if self._paused:
                 time.sleep(PAUSE_POLL_S)
                 continue
-            self._one_step()
-            self._occasions()
+            self._train_step()
+            self._run_scheduled()
         if self._step >= self._recipe.steps and not self._stop:
             self._evaluate(whole=True)
         if self._saved != self._step:
@@ -89,16 +91,17 @@ class Trainer:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._stop = True
 
-    def _begin(self) -> None:
-        """Take the weights of the newest checkpoint, or else those it was told to start from."""
+    def _load_weights(self) -> None:
+        """Resume from the newest checkpoint, or load the weights that the run starts from."""
         step = checkpoint.newest_whole(self._run)
         if step is not None:
             averaged, raw, optimizers, _ = checkpoint.load_state(self._run, step)
-            self._load(self._run.checkpoint_state(step), averaged, raw)
+            path = self._run.checkpoint_state(step)
+            self._load(path, averaged, raw)
             try:
                 self._optimizers.load(optimizers)
             except (KeyError, ValueError) as error:
-                raise _misfit(self._run.checkpoint_state(step), error) from None
+                raise _misfit(path, error) from None
             self._step = self._saved = step
             self._writer.truncate_after(step)
             self._writer.say(f"resumed from the checkpoint at step {step:,}")
@@ -120,9 +123,9 @@ class Trainer:
             raise _misfit(path, error) from None
 
     def _apply_controls(self) -> None:
-        """Carry out the commands given since the last step, in their order.
+        """Carry out the commands given since the last step, in order.
 
-        Raises GenuiError where the run's folder was removed: nothing more could be kept.
+        Raises GenuiError if the run's folder was removed.
         """
         if not self._run.path.is_dir():
             raise GenuiError(f"{self._run.path}: the run's folder is gone, so its training ends")
@@ -151,31 +154,30 @@ class Trainer:
                     self._mark("resume", "went on")
 
     def _set_lr(self, value: float) -> None:
-        """Train at another base learning rate from here on; the schedule keeps its shape.
+        """Change the base learning rate; the schedule keeps its shape.
 
-        A checkpoint is written with it, so that a run killed later goes on as it would have,
-        and one that the new rate breaks can go back to just before.
+        Also writes a checkpoint, so that a run killed later resumes with this rate, and one that
+        diverges with it can go back to just before the change.
         """
         old, self._optimizers.learning_rate = self._optimizers.learning_rate, value
         self._checkpoint()
         due = self._optimizers.due(self._step)
         self._writer.log(self._step, lr=due)
         text = f"learning rate {old:g} → {value:g}"
-        muon = self._recipe.muon_rate
-        if muon:
-            share = muon / self._recipe.learning_rate
-            text += f", Muon's {old * share:g} → {value * share:g}"
+        if self._recipe.muon_rate:
+            ratio = self._recipe.muon_rate / self._recipe.learning_rate
+            text += f", Muon's {old * ratio:g} → {value * ratio:g}"
         self._writer.say(f"step {self._step:,} {text}; {due:g} is due now by the schedule")
         self._mark("set_lr", text)
 
     def _mark(self, event: str, text: str) -> None:
         control.record(self._run, self._step, event, text)
 
-    def _one_step(self) -> None:
+    def _train_step(self) -> None:
         begin = time.perf_counter()
         step, task = self._step, self._task
-        # Dropout and the like draw from the global generator; seeded by step, a resumed
-        # training drops exactly what an uninterrupted one would have.
+        # Dropout uses the global generator. It is seeded by the step, so that a resumed training
+        # has the same random numbers as an uninterrupted one.
         torch.manual_seed((self._recipe.seed << 32) + step)
         task.model.train()
         metrics: dict[str, float] = {}
@@ -185,8 +187,8 @@ class Trainer:
         self._ema.update(task.model, step + self._age)
         self._step = step + 1
         seconds = time.perf_counter() - begin
-        keep = RATE_MEMORY if self._seconds else 0.0
-        self._seconds = keep * self._seconds + (1 - keep) * seconds
+        decay = TIME_DECAY if self._seconds else 0.0
+        self._seconds = decay * self._seconds + (1 - decay) * seconds
         speed = task.units_per_step / self._seconds
         self._writer.log(self._step, **metrics, lr=rate, rate=speed, step_seconds=seconds)
         self._writer.update(
@@ -198,9 +200,9 @@ class Trainer:
         )
 
     def _optimize(self, player: Player) -> dict[str, float]:
-        """One player's share of this step; the metrics to log of it.
+        """One optimiser step of one player; returns the metrics to log.
 
-        Raises GenuiError where its loss or gradient is no longer finite.
+        Raises GenuiError if its loss or gradient is not finite.
         """
         for other in self._players:
             other.module.requires_grad_(other is player)
@@ -215,7 +217,7 @@ class Trainer:
             player.metric("grad_norm"): norm,
         }
         if not (math.isfinite(value) and math.isfinite(norm)):
-            # Logged before it fails, so that the curve shows where.
+            # Logged before raising, so that the curve shows where it diverged.
             self._writer.log(self._step + 1, **metrics)
             raise self._diverged(player, value, norm)
         self._optimizers.step(self._step, player)
@@ -233,8 +235,8 @@ class Trainer:
             )
         return GenuiError(f"the {whose}{broken} at step {self._step + 1:,}: {remedy}")
 
-    def _occasions(self) -> None:
-        """Evaluate, sample and checkpoint when their step has come."""
+    def _run_scheduled(self) -> None:
+        """Evaluate, sample and write a checkpoint at the steps of the recipe."""
         step, recipe = self._step, self._recipe
         if step % recipe.eval_every == 0 and step < recipe.steps:
             self._evaluate()
@@ -244,7 +246,7 @@ class Trainer:
             self._checkpoint()
 
     def _evaluate(self, whole: bool = False) -> str:
-        """Measure on held-out data, log it, and return the values for a person."""
+        """Evaluate on held-out data, log the metrics, and return them as text."""
         begin = time.perf_counter()
         self._ema.model.eval()
         metrics = self._task.evaluate(self._ema.model, self._machine, whole)

@@ -1,4 +1,4 @@
-"""Parts of a training step: optimisers, averaged weights, the examples, augmentation."""
+"""Parts of a training step: optimisers, EMA, the order of examples, and augmentation."""
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,14 +14,14 @@ from torch.optim import Optimizer
 from genui.engine.train.task import Player
 from genui.recipes import Recipe
 
-# --- Optimisers and the schedule of their rates -----------------------------------------------
+# --- Optimisers and the learning rate schedule ------------------------------------------------
 
 RATE = "learning_rate"
-"""The key of the base learning rate in force; checkpoints before it was kept have none."""
+"""The key of the base learning rate in checkpoints; old ones do not have it."""
 
 
 def rate_factor(step: int, recipe: Recipe) -> float:
-    """The share of the full rate at `step`: linear warm-up, flat, then linear to zero."""
+    """The factor of the learning rate at `step`: linear warm-up, constant, then linear to zero."""
     if step < recipe.warmup:
         return (step + 1) / recipe.warmup
     start = recipe.decay_from * recipe.steps
@@ -31,14 +31,13 @@ def rate_factor(step: int, recipe: Recipe) -> float:
 
 
 class Optimizers:
-    """Muon (Jordan et al. 2024) on the matrices inside blocks, AdamW on everything else.
+    """Muon (Jordan et al. 2024) for the matrices inside blocks, AdamW for everything else.
 
-    Muon orthogonalises the momentum of a matrix, which suits hidden matrices and not
-    embeddings, heads or vectors. With `muon_rate=0` AdamW does it all.
+    Muon orthogonalises the momentum of a matrix, which suits hidden matrices but not embeddings,
+    heads or vectors. With `muon_rate=0` AdamW trains them all.
 
-    Every player has its own. `learning_rate` is AdamW's, before the schedule. Setting it scales
-    the rates of all optimisers by the same factor, so that what the recipe balanced stays
-    balanced.
+    Every player has its own optimisers. `learning_rate` is AdamW's, before the schedule. Setting it
+    scales the rates of all optimisers by the same factor.
     """
 
     def __init__(self, players: Sequence[Player], recipe: Recipe) -> None:
@@ -48,7 +47,7 @@ class Optimizers:
         self._all = {name: each for of in self._of.values() for name, each in of.items()}
 
     def _build(self, player: Player) -> dict[str, Optimizer]:
-        """The optimisers of a player by name."""
+        """Build the optimisers of a player, by name."""
         recipe, model = self._recipe, player.module
         hidden, embeddings, rest = [], [], []
         for name, parameter in model.named_parameters():
@@ -81,11 +80,11 @@ class Optimizers:
         return optimizers
 
     def due(self, step: int) -> float:
-        """AdamW's rate at `step`: what the schedule leaves of `learning_rate`."""
+        """AdamW's learning rate at `step`, by the schedule."""
         return self.learning_rate * rate_factor(step, self._recipe)
 
     def step(self, step: int, player: Player) -> None:
-        """Apply a player's gradients at the rates due at `step`."""
+        """Apply a player's gradients with the learning rates of `step`, and clear them."""
         factor = rate_factor(step, self._recipe)
         factor *= self.learning_rate / self._recipe.learning_rate
         for optimizer in self._of[player.name].values():
@@ -95,7 +94,7 @@ class Optimizers:
             optimizer.zero_grad(set_to_none=True)
 
     def state(self) -> dict[str, Tensor]:
-        """Every state tensor by `<optimiser>.<parameter>.<name>`, and the learning rate."""
+        """All state tensors by `<optimiser>.<parameter>.<name>`, and the learning rate."""
         slots = {
             f"{kind}.{index}.{name}": value
             for kind, optimizer in self._all.items()
@@ -105,7 +104,7 @@ class Optimizers:
         return {RATE: torch.tensor(self.learning_rate, dtype=torch.float64), **slots}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Take back what `state` gave. Raises KeyError or ValueError for another model's."""
+        """Restore what `state` returned. Raises KeyError or ValueError for another model's."""
         slots: dict[str, dict[int, dict[str, Tensor]]] = {kind: {} for kind in self._all}
         for key, value in state.items():
             if key == RATE:
@@ -119,15 +118,13 @@ class Optimizers:
 
 
 def gradient_norm(parameters: Iterable[nn.Parameter], limit: float) -> float:
-    """Clip the gradients to a total norm of `limit`; the norm before clipping."""
+    """Clip the gradients to a total norm of `limit`. Returns the norm before clipping."""
     return float(nn.utils.clip_grad_norm_(parameters, limit))
 
 
-# --- A running average of the weights, which generates better than the last ones --------------
-
-
 class EMA:
-    """Exponential moving average; `model` holds it. Short memory at first, `decay` later."""
+    """An exponential moving average of the weights, in `model`. It generates better than the raw
+    weights. The decay rises to `decay` over the first steps."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
@@ -135,50 +132,42 @@ class EMA:
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """Move towards the model's weights after `step` (counted from 0)."""
-        keep = min(self.decay, (1 + step) / (10 + step))
-        for own, new in zip(self.model.parameters(), model.parameters(), strict=True):
-            own.lerp_(new, 1 - keep)
-
-
-# --- Which examples a step trains on: each once an epoch, in an order of that epoch's own -----
+        """Update with the model's weights after `step`, counted from 0."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for average, new in zip(self.model.parameters(), model.parameters(), strict=True):
+            average.lerp_(new, 1 - decay)
 
 
 def examples_of(step: int, batch: int, count: int, seed: int) -> NDArray[np.int64]:
-    """The numbers of a step's `batch` examples, of 0 to `count` - 1."""
+    """The indices [batch] of a step's examples, 0 to `count` - 1: each once per epoch, shuffled."""
     epochs, places = np.divmod(np.arange(step * batch, (step + 1) * batch), count)
-    chosen = np.empty(batch, np.int64)
+    indices = np.empty(batch, np.int64)
     for epoch in np.unique(epochs).tolist():
         rows = epochs == epoch
-        chosen[rows] = _order(seed, epoch, count)[places[rows]]
-    return chosen
+        indices[rows] = _permutation(seed, epoch, count)[places[rows]]
+    return indices
 
 
-@lru_cache(maxsize=2)  # a step lies in one epoch, or where two meet
-def _order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
+@lru_cache(maxsize=2)  # a step may span two epochs
+def _permutation(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     return np.random.default_rng((seed, 0, epoch)).permutation(count)
 
 
-# --- Images moved, scaled and mirrored at random, so that a network learns kinds and not copies
-
-
 def augment(rgb: Tensor, rng: np.random.Generator, shift: float, zoom: float, flip: bool) -> Tensor:
-    """[B, C, H, W] each in its own place: moved up to `shift` pixels, scaled by 1 ± `zoom`.
-
-    With `flip` half of them are mirrored. What comes in from outside has the border's colour.
-    """
+    """Augment [B, C, H, W]: shift by up to `shift` pixels, scale by 1 ± `zoom`, and mirror half of
+    them with `flip`. The border's colour fills what comes in from outside."""
     if not (shift or zoom or flip):
         return rgb
     count, _, height, width = rgb.shape
     scale = 1 + rng.uniform(-zoom, zoom, count)
-    mirrored = np.where(rng.random(count) < 0.5, -1.0, 1.0) if flip else np.ones(count)
-    # affine_grid counts from -1 to 1 over the whole side: a pixel is 2 / side of it.
-    moved = rng.uniform(-shift, shift, (count, 2)) * 2 / np.array([width, height])
+    mirror = np.where(rng.random(count) < 0.5, -1.0, 1.0) if flip else np.ones(count)
+    # Coordinates of affine_grid go from -1 to 1 over a side: a pixel is 2 / side.
+    offset = rng.uniform(-shift, shift, (count, 2)) * 2 / np.array([width, height])
     theta = np.zeros((count, 2, 3), np.float32)
-    theta[:, 0, 0] = mirrored / scale
+    theta[:, 0, 0] = mirror / scale
     theta[:, 1, 1] = 1 / scale
-    theta[:, :, 2] = moved
-    places = F.affine_grid(
+    theta[:, :, 2] = offset
+    grid = F.affine_grid(
         torch.from_numpy(theta).to(rgb.device), list(rgb.shape), align_corners=False
     )
-    return F.grid_sample(rgb, places.to(rgb.dtype), padding_mode="border", align_corners=False)
+    return F.grid_sample(rgb, grid.to(rgb.dtype), padding_mode="border", align_corners=False)

@@ -1,4 +1,4 @@
-"""What the trainer asks of a family: a model, its loss, its evaluation, its samples."""
+"""The interface between the trainer and what it trains: a model, losses, evaluation, samples."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -15,14 +15,14 @@ from genui.engine.device import Machine
 
 @dataclass(frozen=True)
 class Sample:
-    """A fixed-seed preview as a file: its suffix (".txt", ".png", ".wav", …) and its bytes."""
+    """A sample as a file: its suffix (".txt", ".png", ".wav", …) and its bytes."""
 
     suffix: str
     content: bytes
 
 
 def png(image: NDArray[np.uint8]) -> bytes:
-    """An image [H, W, 3] as what a Sample holds; nothing is written inside."""
+    """Encode an image [H, W, 3] as PNG, without metadata."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, "PNG")
     return file.getvalue()
@@ -30,33 +30,32 @@ def png(image: NDArray[np.uint8]) -> bytes:
 
 @dataclass(frozen=True, eq=False)
 class Player:
-    """What one optimiser trains, and by which loss.
+    """A part of the model with its own loss and optimisers.
 
-    A step of the training is one step of every player, in their order: the later players see what
-    the earlier ones have become. Whatever is random in `loss(step)` is drawn from
-    (recipe.seed, step) alone, so that a resumed training sees exactly what an uninterrupted one
-    would have.
+    A training step is one step of every player, in order, so later players see the updated earlier
+    ones. Random numbers in `loss(step)` depend only on (recipe.seed, step), so that a resumed
+    training equals an uninterrupted one.
     """
 
-    name: str  # what its metrics begin with; "" where there is but one
-    module: nn.Module  # the task's model, or a part of it: no other parameter gets a gradient
-    loss: Callable[[int], Tensor]  # on the batch of this step, under the caller's autocast
-    metrics: Callable[[], Mapping[str, float]] = dict  # of the last loss, to log beside it
+    name: str  # prefix of its metrics; "" for a single player
+    module: nn.Module  # the task's model or a part of it: only its parameters get gradients
+    loss: Callable[[int], Tensor]  # the loss of this step, called under autocast
+    metrics: Callable[[], Mapping[str, float]] = dict  # additional metrics of the last loss
 
     def metric(self, name: str) -> str:
-        """The name under which a metric of this player is logged: `generator_loss`, or `loss`."""
+        """The name of a metric of this player in the log: `generator_loss`, or `loss`."""
         return f"{self.name}_{name}" if self.name else name
 
 
 class Task(Protocol):
-    """One family's training objective on one dataset: with one loss, or with several players."""
+    """A training objective on a dataset, with one loss or with several players."""
 
     unit: str  # what is counted, e.g. "tok"
     units_per_step: int
-    units_per_epoch: int  # after so many, every part of the data was seen once (or may have been)
+    units_per_epoch: int  # so many cover the data once, exactly or on average
     data_line: str  # one line describing the data
-    notes: tuple[str, ...]  # what of the data is left out or not known, a line each
-    extra: dict[str, Any]  # what a checkpoint needs beside weights and recipe
+    notes: tuple[str, ...]  # what is left out of the data or unknown, one line each
+    extra: dict[str, Any]  # metadata of a checkpoint beside recipe and step
 
     @property
     def model(self) -> nn.Module:
@@ -64,20 +63,20 @@ class Task(Protocol):
         ...
 
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
-        """Held-out measurements; on all held-out data where `whole`."""
+        """Metrics on held-out data, on all of it if `whole`."""
         ...
 
     def sample(self, model: nn.Module, machine: Machine) -> Sequence[Sample]:
-        """What the model makes of the recipe's fixed prompts and seed: a file a suffix.
+        """Samples of the recipe's prompts and seed: one file for each suffix.
 
-        A ".png" or ".txt" is looked at while it trains; others lie beside it.
+        ".png" or ".txt" is shown during training; other files are saved beside it.
         """
         ...
 
 
 @runtime_checkable
 class OneLoss(Task, Protocol):
-    """A task with one loss that the whole model is trained to lessen."""
+    """A task with one loss for the whole model."""
 
     def loss(self, step: int) -> Tensor:
         """As `Player.loss`."""
@@ -86,16 +85,16 @@ class OneLoss(Task, Protocol):
 
 @runtime_checkable
 class SeveralLosses(Task, Protocol):
-    """A task whose players each have a part of the model and a loss of their own."""
+    """A task with several players."""
 
     @property
     def players(self) -> tuple[Player, ...]:
-        """In the order of their steps; names differ."""
+        """The players in the order of their steps, with different names."""
         ...
 
 
 def players_of(task: Task) -> tuple[Player, ...]:
-    """The players of a task: its own, or one that has all of the model."""
+    """The players of a task, or a single one for the whole model."""
     if isinstance(task, SeveralLosses):
         return task.players
     assert isinstance(task, OneLoss)
