@@ -8,7 +8,7 @@ from genui.base.errors import MisuseError
 from genui.cli import output
 from genui.cli.control import add_wait, learning_rate, request
 from genui.cli.parser import add_json, add_run
-from genui.recipes import PATHS, Recipe, find_recipe, override, parse_settings
+from genui.recipes import PATH_FIELDS, Recipe, find_recipe, override, parse_settings
 
 if TYPE_CHECKING:
     from genui.runs.layout import RunDir
@@ -107,7 +107,7 @@ def _train_settings(args: argparse.Namespace) -> dict[str, str]:
     for key in ("steps", "data"):
         if (value := getattr(args, key)) is not None:
             settings[key] = value
-    for key in PATHS:
+    for key in PATH_FIELDS:
         if settings.get(key):  # the trainer runs in another folder
             settings[key] = str(Path(settings[key]).expanduser().absolute())
     return settings

@@ -30,7 +30,14 @@ from genui.formats.recipe import METADATA, read_plan
 from genui.logs.native import MetricsTail, run_minutes
 from genui.protocol import Start, TextFrame
 from genui.protocol.registry import KINDS, UNGUIDED
-from genui.recipes import PATHS, WATCHING, Recipe, TextRecipe, find_recipe, recipe_from_dict
+from genui.recipes import (
+    LOGGING_FIELDS,
+    PATH_FIELDS,
+    Recipe,
+    TextRecipe,
+    find_recipe,
+    recipe_from_dict,
+)
 from genui.runs.layout import RunDir, format_origin, read_info
 from genui.runs.listing import find_run
 from genui.runs.models import find_model, read_header
@@ -106,14 +113,14 @@ def size(weights: Path, bits: int) -> str:
 
 def without_paths(recipe: dict[str, Any]) -> dict[str, Any]:
     """Its fields but the paths of whoever trained it, which are nobody else's business."""
-    return recipe | {name: "" for name in PATHS if name in recipe}
+    return recipe | {name: "" for name in PATH_FIELDS if name in recipe}
 
 
 def usually_watched(name: str) -> dict[str, Any]:
     """How often a run of that recipe looks at itself, whatever this one did: whoever trains on
     from the weights wants to see how it fares."""
     usual = asdict(find_recipe(name))
-    return {key: usual[key] for key in WATCHING}
+    return {key: usual[key] for key in LOGGING_FIELDS}
 
 
 def trained(run: RunDir, recipe: Recipe) -> dict[str, Any]:
@@ -123,7 +130,7 @@ def trained(run: RunDir, recipe: Recipe) -> dict[str, Any]:
     while tail.read():
         pass
     steps = tail.series["step_seconds"].points[0]
-    kept = {k: v for k, v in info.overrides.items() if k not in {*PATHS, *WATCHING}}
+    kept = {k: v for k, v in info.overrides.items() if k not in {*PATH_FIELDS, *LOGGING_FIELDS}}
     words = ["genui", "train", recipe.name]
     if start := format_origin(info.start_from):
         words += ["--from", Path(start).name]

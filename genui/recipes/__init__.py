@@ -1,10 +1,9 @@
-"""The recipes, as one readable table, and the rules for overriding them.
+"""The table of recipes, and how fields of a recipe are overridden.
 
-A recipe is everything needed to train a model again: dataset, family, hyperparameters
-and budget. It is a frozen dataclass; `override` changes any field from text, as
-`--set width=384` does, and says in one line what is wrong where it cannot.
+A recipe is everything needed to train a model again: dataset, family, hyperparameters and budget.
+It is a frozen dataclass. `override` changes fields from text, as in `--set width=384`.
 
-A kind of recipe is a class here, named by its row of `genui.protocol.registry`.
+Each kind of model has a class of recipes, named by its row of `genui.protocol.registry`.
 """
 
 import dataclasses
@@ -18,8 +17,8 @@ from genui.base.errors import MisuseError, did_you_mean
 from genui.base.plugins import Table, index_by_name
 from genui.base.schema import settings_of
 from genui.recipes import classifier, diffusion, gan, transformer
-from genui.recipes.base import PATHS as PATHS
-from genui.recipes.base import WATCHING as WATCHING
+from genui.recipes.base import LOGGING_FIELDS as LOGGING_FIELDS
+from genui.recipes.base import PATH_FIELDS as PATH_FIELDS
 from genui.recipes.base import Recipe
 from genui.recipes.classifier import ImageClassifierRecipe as ImageClassifierRecipe
 from genui.recipes.classifier import SoundClassifierRecipe as SoundClassifierRecipe
@@ -50,17 +49,14 @@ RECIPES: Mapping[str, Recipe] = Table(
         )
     ),
 )
-"""Every recipe by its name, those of plug-ins last."""
+"""The recipes by name, those of plug-ins last."""
 
 FIXED = frozenset({"name", "family", "medium"})
-"""Fields that say what a recipe is and so cannot be overridden."""
+"""The identity of a recipe: fields that cannot be overridden."""
 
 
 def find_recipe(name: str) -> Recipe:
-    """The recipe of that name.
-
-    Raises MisuseError naming the nearest one.
-    """
+    """The recipe of that name. Raises MisuseError with the nearest name."""
     try:
         return RECIPES[name]
     except KeyError:
@@ -68,7 +64,7 @@ def find_recipe(name: str) -> Recipe:
 
 
 def parse_settings(pairs: Iterable[str]) -> dict[str, str]:
-    """`["width=384"]` to `{"width": "384"}`. Raises MisuseError on a pair without `=`."""
+    """Parse `["width=384"]` to `{"width": "384"}`. Raises MisuseError for a pair without `=`."""
     settings: dict[str, str] = {}
     for pair in pairs:
         key, sign, value = pair.partition("=")
@@ -79,12 +75,12 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, str]:
 
 
 def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
-    """The recipe with fields replaced from text.
+    """A copy of a recipe with fields replaced from text.
 
-    Raises MisuseError for an unknown field (with the nearest name), a value of the wrong
-    type or out of range, or sizes that do not fit each other.
+    Raises MisuseError, one line, for an unknown field (with the nearest name), a value of the wrong
+    type or out of range, or fields that contradict each other.
     """
-    changed = dataclasses.asdict(recipe)
+    fields = dataclasses.asdict(recipe)
     known = settings_of(type(recipe))
     for key, text in settings.items():
         if key not in known or key in FIXED:
@@ -92,14 +88,14 @@ def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
                 f"--set {key}: the {recipe.family} recipe has no such setting; "
                 f"{did_you_mean(key, known.keys() - FIXED)}"
             )
-        changed[key] = known[key].parse(text, f"--set {key}={text}")
-    result = recipe_from_dict(changed)
+        fields[key] = known[key].parse(text, f"--set {key}={text}")
+    result = recipe_from_dict(fields)
     result.check()
     return result
 
 
 def recipe_from_dict(fields: Mapping[str, Any]) -> Recipe:
-    """A recipe read back from a file. Raises MisuseError where it does not fit its family."""
+    """Restore a recipe from a file's fields. Raises MisuseError if they do not fit its family."""
     from genui.protocol.registry import KINDS, resolve  # late: listing recipes does not need it
 
     family, medium = str(fields.get("family")), str(fields.get("medium"))

@@ -1,4 +1,4 @@
-"""What every recipe has: the data, the budget, the optimiser, what is written on the way."""
+"""The base of all recipes: data, budget, optimiser, and what is logged."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -12,64 +12,63 @@ Count = Annotated[int, Meta(ge=0)]
 Rate = Annotated[float, Meta(gt=0, le=10)]
 Fraction = Annotated[float, Meta(ge=0, lt=1)]
 Share = Annotated[float, Meta(ge=0, le=1)]
-Strength = Annotated[float, Meta(ge=0, le=10)]  # of what 0 turns off
+Strength = Annotated[float, Meta(ge=0, le=10)]  # 0 turns it off
 
+# Augmentation of training images.
+Shift = Annotated[float, Meta(ge=0, le=16), about("most pixels to shift a training image by")]
+Zoom = Annotated[Fraction, about("largest share to enlarge or reduce it by")]
+Flip = Annotated[bool, about("mirror half of them")]
 
-PATHS = ("data", "against")
-"""The settings, where a recipe has them, that are paths of whoever trains."""
+PATH_FIELDS = ("data", "against")
+"""Settings that are paths on the user's machine; not every recipe has them."""
 
-WATCHING = ("eval_every", "sample_every", "checkpoint_every")
-"""What of a recipe changes nothing of the weights."""
+LOGGING_FIELDS = ("eval_every", "sample_every", "checkpoint_every")
+"""Settings that do not influence the weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What every family shares. Sizes are counts; times are steps unless a unit is named."""
+    """The settings of every family. Sizes are counts; times are in steps unless a unit is named."""
 
     name: str
     family: str
     medium: str
     dataset: Annotated[
-        str, about("what it is trained on; `genui recipes` lists the data sets that ship")
+        str, about("the training data; `genui recipes` lists the datasets that ship with genui")
     ]
     summary: str = ""
 
     # budget
     steps: Annotated[Positive, about("training steps")] = 2000
-    batch: Annotated[Positive, about("examples a step")] = 16
-    seed: Annotated[Count, about("of the first weights and the order of the data")] = 1
+    batch: Annotated[Positive, about("examples per step")] = 16
+    seed: Annotated[Count, about("seed of the initial weights and the order of the data")] = 1
 
-    # optimiser: Muon on matrices inside blocks (0 turns it off), AdamW on the rest
-    learning_rate: Annotated[Rate, about("AdamW's step, after the warm-up")] = 3e-3
+    # optimiser: Muon for matrices inside blocks, AdamW for the rest
+    learning_rate: Annotated[Rate, about("learning rate of AdamW, after the warm-up")] = 3e-3
     muon_rate: Annotated[
-        Strength, about("the step of Muon, for the matrices inside blocks; 0 turns it off")
+        Strength, about("learning rate of Muon, for the matrices inside blocks; 0 turns it off")
     ] = 0.02
-    beta1: Annotated[Fraction, about("how slowly AdamW's mean of the gradient changes")] = 0.9
-    beta2: Annotated[Fraction, about("how slowly AdamW's mean of its square changes")] = 0.95
+    beta1: Annotated[Fraction, about("decay of AdamW's first moment")] = 0.9
+    beta2: Annotated[Fraction, about("decay of AdamW's second moment")] = 0.95
     weight_decay: Annotated[
-        Strength,
-        about("the share of the weights that is taken away a step, times the learning rate"),
+        Strength, about("share of the weights that a step removes, times the learning rate")
     ] = 0.1
-    warmup: Annotated[Count, about("steps in which the learning rate rises to its value")] = 50
+    warmup: Annotated[Count, about("steps of linear warm-up of the learning rate")] = 50
     decay_from: Annotated[
         Share, about("share of the steps after which the learning rate falls linearly to zero")
     ] = 0.4
     grad_clip: Annotated[
-        float, Meta(gt=0), about("the longest gradient; a longer one is shortened to it")
+        float, Meta(gt=0), about("norm to which a longer gradient is scaled down")
     ] = 1.0
-    ema: Annotated[
-        Fraction, about("how slowly the average of the weights changes; 0 turns it off")
-    ] = 0.998
+    ema: Annotated[Fraction, about("decay of the average of the weights; 0 turns it off")] = 0.998
 
-    # what is written while it trains
-    eval_every: Annotated[Positive, about("steps from one evaluation to the next")] = 100
-    sample_every: Annotated[Positive, about("steps from one sample to the next")] = 100
-    checkpoint_every: Annotated[Positive, about("steps from one checkpoint to the next")] = 500
-    eval_batches: Annotated[
-        Positive, about("batches of held-out data that an evaluation looks at")
-    ] = 16
+    # what is written during training
+    eval_every: Annotated[Positive, about("steps between evaluations")] = 100
+    sample_every: Annotated[Positive, about("steps between samples")] = 100
+    checkpoint_every: Annotated[Positive, about("steps between checkpoints")] = 500
+    eval_batches: Annotated[Positive, about("batches of held-out data in an evaluation")] = 16
 
-    # the machine; "auto" measures and chooses, run.json records what was chosen
+    # hardware
     device: Annotated[
         Literal["auto", "cpu", "cuda", "mps"],
         about("auto chooses the fastest; run.json records which"),
@@ -78,23 +77,22 @@ class Recipe:
         Literal["auto", "fp32", "bf16"],
         about("auto measures which is fastest; run.json records which"),
     ] = "auto"
-    threads: Annotated[Count, about("of the processor; 0 lets genui choose")] = 0
+    threads: Annotated[Count, about("CPU threads; 0 lets genui choose")] = 0
 
-    # the user's own data, from --data
-    data: Annotated[str, about("your own data, as --data names it")] = ""
+    data: Annotated[str, about("path of your own data, as given to --data")] = ""
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = ()
-    """The settings that the weights are made for, largest matter first."""
+    """The settings that the shapes of the weights depend on, the most important first."""
 
     def check(self) -> None:
-        """Raises MisuseError where two fields contradict each other."""
+        """Raise MisuseError if fields contradict each other."""
 
     @property
     def widest(self) -> int:
-        """How wide the products are that a step spends its time in; precision goes by it."""
+        """The width of the largest matrix products, on which the choice of precision depends."""
         return int(getattr(self, "width", 0))
 
     @property
     def prompts(self) -> tuple[str, ...]:
-        """Prompts to try first."""
+        """Suggested prompts."""
         return tuple(getattr(self, "sample_captions", ()))

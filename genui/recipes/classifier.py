@@ -1,4 +1,5 @@
-"""Classifiers: the discriminative twin of what generates, which says what a thing is."""
+"""Recipes of classifiers of images, texts and sound, the discriminative counterpart of generative
+models."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -6,16 +7,27 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from genui.base.schema import about
-from genui.recipes.base import Count, Fraction, Positive, Rate, Recipe, Share, Strength
+from genui.recipes.base import (
+    Count,
+    Flip,
+    Fraction,
+    Positive,
+    Rate,
+    Recipe,
+    Share,
+    Shift,
+    Strength,
+    Zoom,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierRecipe(Recipe):
-    """p(label | example), by cross-entropy; what classifiers of every medium have in common."""
+    """The settings of classifiers of every medium: p(label | example) by cross-entropy."""
 
     family: str = "classifier"
     smoothing: Annotated[
-        Fraction, about("share of the target spread over all labels (Szegedy et al. 2016)")
+        Fraction, about("label smoothing: share spread over all labels (Szegedy et al. 2016)")
     ] = 0.0
 
 
@@ -27,7 +39,7 @@ class ImageClassifierRecipe(ClassifierRecipe):
     batch: Positive = 128
     steps: Positive = 3000
     learning_rate: Rate = 2e-3
-    muon_rate: Strength = 0.0  # no matrices to speak of
+    muon_rate: Strength = 0.0  # there are hardly any matrices
     beta2: Fraction = 0.99
     weight_decay: Strength = 0.05
     warmup: Count = 100
@@ -35,14 +47,10 @@ class ImageClassifierRecipe(ClassifierRecipe):
     eval_every: Positive = 200
     sample_every: Positive = 500
     width: Annotated[int, Meta(ge=8, le=1024), about("channels at 16×16; doubled twice")] = 32
-    figure: Annotated[bool, about("whether it is also shown what stands out from the ground")] = (
-        False
-    )
-    shift: Annotated[
-        float, Meta(ge=0, le=16), about("pixels that a training image is moved by at most")
-    ] = 2.0
-    zoom: Annotated[Fraction, about("share that it is enlarged or reduced by at most")] = 0.1
-    flip: Annotated[bool, about("whether half of them are mirrored")] = True
+    figure: Annotated[bool, about("add an input channel: the contrast with the border")] = False
+    shift: Shift = 2.0
+    zoom: Zoom = 0.1
+    flip: Flip = True
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = ("width", "figure")
 
@@ -81,7 +89,7 @@ IMAGE_CLASSIFIER_RECIPES: tuple[Recipe, ...] = (
 )
 
 
-# --- Classifiers of text: what p(label | text) is, beside the models of p(text) ---------------
+# --- Classifiers of text ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,16 +97,10 @@ class TextClassifierRecipe(ClassifierRecipe):
     """A linear classifier of bags of n-grams (fastText, Joulin et al. 2017)."""
 
     medium: str = "text"
-    buckets: Annotated[int, Meta(ge=64, le=1 << 22), about("that n-grams are hashed into")] = (
-        1 << 15
-    )
-    width: Annotated[int, Meta(ge=2, le=4096), about("numbers that stand for an n-gram")] = 32
-    dropout: Annotated[
-        Fraction, about("share of the features that a training step does not see")
-    ] = 0.2
-    left_out: Annotated[
-        Fraction, about("share of a text's n-grams that a training step does not see")
-    ] = 0.5
+    buckets: Annotated[int, Meta(ge=64, le=1 << 22), about("hash buckets of n-grams")] = 1 << 15
+    width: Annotated[int, Meta(ge=2, le=4096), about("size of an n-gram's embedding")] = 32
+    dropout: Annotated[Fraction, about("dropout rate of the features")] = 0.2
+    left_out: Annotated[Fraction, about("share of a text's n-grams left out in training")] = 0.5
     learning_rate: Rate = 1e-2
     muon_rate: Strength = 0.0
     batch: Positive = 64
@@ -128,12 +130,12 @@ TEXT_CLASSIFIER_RECIPES: tuple[Recipe, ...] = (
 )
 
 
-# --- Classifiers of sound: what is said, and who says it --------------------------------------
+# --- Classifiers of sound ---------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class SoundClassifierRecipe(ClassifierRecipe):
-    """A small convolutional network over log-mel spectrograms of a second."""
+    """A small convolutional network for log-mel spectrograms of a second."""
 
     medium: str = "audio"
     asks: Annotated[Literal["digit", "voice"], about("which word of a caption is the label")] = (
@@ -142,7 +144,7 @@ class SoundClassifierRecipe(ClassifierRecipe):
     batch: Positive = 64
     steps: Positive = 500
     learning_rate: Rate = 2e-3
-    muon_rate: Strength = 0.0  # no matrices to speak of
+    muon_rate: Strength = 0.0  # there are hardly any matrices
     beta2: Fraction = 0.99
     weight_decay: Strength = 0.05
     warmup: Count = 50
@@ -150,9 +152,7 @@ class SoundClassifierRecipe(ClassifierRecipe):
     ema: Fraction = 0.99
     eval_every: Positive = 100
     sample_every: Positive = 250
-    width: Annotated[
-        int, Meta(ge=8, le=1024), about("channels at half the size; doubled twice")
-    ] = 24
+    width: Annotated[int, Meta(ge=8, le=1024), about("channels at half size; doubled twice")] = 24
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = ("asks", "width")
 

@@ -1,4 +1,4 @@
-"""Diffusion models that draw captioned images."""
+"""Recipes of captioned diffusion models of images, clips and speech."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -7,29 +7,38 @@ from msgspec import Meta
 
 from genui.base.errors import MisuseError
 from genui.base.schema import about
-from genui.recipes.base import Count, Fraction, Positive, Rate, Recipe, Share, Strength
-from genui.recipes.transformer import whole_heads
+from genui.recipes.base import (
+    Count,
+    Flip,
+    Fraction,
+    Positive,
+    Rate,
+    Recipe,
+    Share,
+    Shift,
+    Strength,
+    Zoom,
+)
+from genui.recipes.transformer import check_heads
 
-# What the three media have in common.
-Heads = Annotated[int, Meta(ge=1, le=64), about("of attention; they share the width")]
+# Settings of all three media.
+Heads = Annotated[int, Meta(ge=1, le=64), about("attention heads, which share the width")]
 CaptionWidth = Annotated[
-    int, Meta(ge=16, le=2048), about("numbers that stand for a word of a caption")
+    int, Meta(ge=16, le=2048), about("size of a word's embedding in a caption")
 ]
 CaptionWords = Annotated[int, Meta(ge=2, le=64), about("words of the longest caption")]
-CaptionDropout = Annotated[Fraction, about("share of the captions left out, for guidance")]
-SigmaData = Annotated[float, Meta(gt=0), about("the standard deviation of the data")]
-LogSigmaMean = Annotated[float, about("the mean of ln σ that is trained on")]
-LogSigmaStd = Annotated[
-    float, Meta(gt=0), about("the standard deviation of ln σ that is trained on")
-]
-SampleCaptions = Annotated[tuple[str, ...], about("what is drawn while it trains")]
+CaptionDropout = Annotated[Fraction, about("share of the captions dropped, for guidance")]
+SigmaData = Annotated[float, Meta(gt=0), about("standard deviation of the data")]
+LogSigmaMean = Annotated[float, about("mean of ln σ in training")]
+LogSigmaStd = Annotated[float, Meta(gt=0), about("standard deviation of ln σ in training")]
+SampleCaptions = Annotated[tuple[str, ...], about("captions of the samples during training")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DiffusionRecipe(Recipe):
     """A captioned diffusion model of 32×32 images (Karras et al. 2022).
 
-    Its network is a Transformer of patches (Peebles & Xie 2023) or a U-Net (Ho et al. 2020).
+    The network is a Transformer of patches (Peebles & Xie 2023) or a U-Net (Ho et al. 2020).
     """
 
     family: str = "diffusion"
@@ -47,46 +56,42 @@ class DiffusionRecipe(Recipe):
     )
     channels: Annotated[Literal[1, 3], about("3 for colour, 1 for grey")] = 3
     border: Annotated[int, Meta(ge=0, le=8), about("black pixels around each image")] = 0
-    patch: Annotated[
-        int, Meta(ge=2, le=8), about("the side of a patch in pixels; of the Transformer")
-    ] = 4
+    patch: Annotated[int, Meta(ge=2, le=8), about("side of a Transformer's patch, in pixels")] = 4
     layers: Annotated[
-        int, Meta(ge=1, le=64), about("blocks; of the U-Net, on each side at each size")
+        int, Meta(ge=1, le=64), about("blocks; for the U-Net, at each size, down and up")
     ] = 4
     width: Annotated[
         int,
         Meta(ge=16, le=4096),
-        about("numbers that stand for a patch; of the U-Net, channels at half the side"),
+        about("features of a patch; for the U-Net, channels at half the side"),
     ] = 256
     heads: Heads = 4
     caption_width: CaptionWidth = 192
     caption_words: CaptionWords = 12
     caption_dropout: CaptionDropout = 0.12
     canvas_batch: Annotated[
-        Count, about("extra captions a step for the canvas loss; 0 turns the canvas off")
+        Count, about("extra captions per step for the canvas loss; 0 turns the canvas off")
     ] = 192
     sigma_data: SigmaData = 0.75
     log_sigma_mean: LogSigmaMean = -0.5
     log_sigma_std: LogSigmaStd = 1.3
     sample_captions: SampleCaptions = ()
 
-    # training images are moved, scaled and mirrored at random, so that fewer are remembered
-    shift: Annotated[
-        float, Meta(ge=0, le=16), about("pixels that a training image is moved by at most")
-    ] = 0.0
-    zoom: Annotated[Fraction, about("share that it is enlarged or reduced by at most")] = 0.0
-    flip: Annotated[bool, about("whether half of them are mirrored")] = False
+    # augmentation, against memorisation
+    shift: Shift = 0.0
+    zoom: Zoom = 0.0
+    flip: Flip = False
     one_word: Annotated[
-        Share, about("share of the captions that say one word of the image's name")
+        Share, about("share of the captions with one word of the image's name instead of all")
     ] = 0.0
 
-    # on against what a model drew (`genui generate MODEL -n 6000 --out FOLDER`): its contrast
-    # with the data is the loss then, and the model that drew is what it starts from, best of all
+    # direct discriminative optimisation against images that a model generated (`genui generate
+    # MODEL -n 6000 --out FOLDER`); it is best to start from that model
     against: Annotated[
-        str, about("a folder that a model drew, which this one is trained on against")
+        str, about("folder of images generated by a model, to train against them")
     ] = ""
     against_scale: Annotated[
-        float, Meta(gt=0, le=1e6), about("nats a unit of denoising error, with against")
+        float, Meta(gt=0, le=1e6), about("with against: nats per unit of denoising error")
     ] = 100.0
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (
@@ -99,14 +104,14 @@ class DiffusionRecipe(Recipe):
         if self.network == "unet":
             self._check_unet()
             return
-        whole_heads(self.width, self.heads)
+        check_heads(self.width, self.heads)
         if self.border or self.channels == 1:
             raise MisuseError("channels=1 and border are for the U-Net: set network=unet")
         if 32 % self.patch:
             raise MisuseError(f"patch={self.patch} does not divide 32: use 2, 4 or 8")
 
     def _check_unet(self) -> None:
-        whole_heads(3 * self.width, self.heads)
+        check_heads(3 * self.width, self.heads)
         if self.border % 2:
             raise MisuseError(f"border={self.border}: use an even one, what is left is folded 4×4")
         if self.canvas_batch:
@@ -173,12 +178,12 @@ IMAGE_RECIPES: tuple[Recipe, ...] = (
 )
 
 
-# --- Diffusion models of short clips: icons in motion -----------------------------------------
+# --- Short clips ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoRecipe(Recipe):
-    """A captioned diffusion Transformer over 16 frames of 32×32 RGB, attending over time."""
+    """A captioned diffusion Transformer of clips of 16 frames, 32×32 RGB."""
 
     family: str = "diffusion"
     medium: str = "video"
@@ -191,15 +196,15 @@ class VideoRecipe(Recipe):
     weight_decay: Strength = 0.01
     eval_every: Positive = 200
     sample_every: Positive = 200
-    patch: Annotated[Literal[4, 8, 16], about("the side of a patch in pixels")] = 8
-    span: Annotated[Literal[1, 2, 4], about("frames a token")] = 4
+    patch: Annotated[Literal[4, 8, 16], about("side of a patch, in pixels")] = 8
+    span: Annotated[Literal[1, 2, 4], about("frames per token")] = 4
     layers: Annotated[int, Meta(ge=2, le=64), about("blocks of the network")] = 6
-    width: Annotated[int, Meta(ge=16, le=4096), about("numbers that stand for a patch")] = 192
+    width: Annotated[int, Meta(ge=16, le=4096), about("features of a token")] = 192
     heads: Heads = 4
     caption_width: CaptionWidth = 192
     caption_words: CaptionWords = 8
     caption_dropout: CaptionDropout = 0.1
-    canvas_batch: Annotated[Count, about("extra captions a step for the canvas loss")] = 160
+    canvas_batch: Annotated[Count, about("extra captions per step for the canvas loss")] = 160
     sigma_data: SigmaData = 0.7
     log_sigma_mean: LogSigmaMean = 0.4
     log_sigma_std: LogSigmaStd = 1.6
@@ -211,7 +216,7 @@ class VideoRecipe(Recipe):
     )
 
     def check(self) -> None:
-        whole_heads(self.width, self.heads)
+        check_heads(self.width, self.heads)
         if self.caption_width % 4:
             raise MisuseError(f"caption_width={self.caption_width}: use a multiple of 4")
 
@@ -235,14 +240,14 @@ VIDEO_RECIPES: tuple[Recipe, ...] = (
 )
 
 
-# --- Diffusion models that speak: spectrograms of spoken words --------------------------------
+# --- Speech -----------------------------------------------------------------------------------
 
-FRAMES = 80  # of a spectrogram: a second
+FRAMES = 80  # of a spectrogram, a second
 
 
 @dataclass(frozen=True, kw_only=True)
 class VoiceRecipe(Recipe):
-    """A captioned diffusion Transformer over log-mel spectrograms (Karras et al. 2022)."""
+    """A captioned diffusion Transformer of log-mel spectrograms (Karras et al. 2022)."""
 
     family: str = "diffusion"
     medium: str = "audio"
@@ -254,9 +259,9 @@ class VoiceRecipe(Recipe):
     weight_decay: Strength = 0.01
     eval_every: Positive = 200
     sample_every: Positive = 400
-    patch: Annotated[int, Meta(ge=1, le=16), about("frames a token")] = 2
+    patch: Annotated[int, Meta(ge=1, le=16), about("frames per token")] = 2
     layers: Annotated[int, Meta(ge=1, le=64), about("blocks of the network")] = 6
-    width: Annotated[int, Meta(ge=16, le=4096), about("numbers that stand for a token")] = 192
+    width: Annotated[int, Meta(ge=16, le=4096), about("features of a token")] = 192
     heads: Heads = 4
     caption_width: CaptionWidth = 128
     caption_words: CaptionWords = 4
@@ -264,14 +269,14 @@ class VoiceRecipe(Recipe):
     sigma_data: SigmaData = 0.5
     log_sigma_mean: LogSigmaMean = -0.5
     log_sigma_std: LogSigmaStd = 1.3
-    sample_captions: Annotated[tuple[str, ...], about("what is said while it trains")] = ()
+    sample_captions: SampleCaptions = ()
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (
         *("patch", "layers", "width", "heads", "caption_width", "caption_words", "sigma_data"),
     )
 
     def check(self) -> None:
-        whole_heads(self.width, self.heads)
+        check_heads(self.width, self.heads)
         if FRAMES % self.patch:
             raise MisuseError(f"patch={self.patch} does not divide {FRAMES} frames: use 1, 2 or 4")
 

@@ -1,4 +1,4 @@
-"""Adversarial networks that draw captioned images."""
+"""Recipes of captioned generative adversarial networks."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -19,7 +19,7 @@ class GanRecipe(Recipe):
     batch: Positive = 32
     learning_rate: Rate = 1e-3
     muon_rate: Strength = 0.0
-    # Momentum answers to what the other side no longer is.
+    # No momentum: it would follow gradients of an opponent that has changed since.
     beta1: Fraction = 0.0
     beta2: Fraction = 0.99
     weight_decay: Strength = 0.0
@@ -30,22 +30,22 @@ class GanRecipe(Recipe):
     eval_every: Positive = 500
     sample_every: Positive = 250
     width: Annotated[
-        int, Meta(ge=4, le=512), about("channels at 16×16; twice as many at 8×8, four times at 4×4")
+        int, Meta(ge=4, le=512), about("channels at 16×16; doubled at 8×8 and again at 4×4")
     ] = 32
-    blocks: Annotated[
-        int, Meta(ge=1, le=16), about("residual blocks at each of the three sizes")
-    ] = 2
-    latent: Annotated[int, Meta(ge=2, le=1024), about("numbers that an image is drawn from")] = 64
+    blocks: Annotated[int, Meta(ge=1, le=16), about("residual blocks at each of three sizes")] = 2
+    latent: Annotated[int, Meta(ge=2, le=1024), about("size of the latent")] = 64
     channels: Annotated[Literal[1, 3], about("3 for colour, 1 for grey")] = 3
     caption_width: Annotated[
-        int, Meta(ge=4, le=1024), about("numbers that stand for a word of a caption")
+        int, Meta(ge=4, le=1024), about("size of a word's embedding in a caption")
     ] = 32
     caption_words: Annotated[int, Meta(ge=1, le=64), about("words of the longest caption")] = 12
     penalty: Annotated[
         float, Meta(ge=0, le=1e6), about("γ of the gradient penalties R₁ and R₂")
     ] = 1.0
-    penalty_batch: Annotated[Positive, about("images of each kind that they are measured on")] = 16
-    sample_captions: Annotated[tuple[str, ...], about("what is drawn while it trains")] = ()
+    penalty_batch: Annotated[Positive, about("pairs of images to compute the penalties on")] = 16
+    sample_captions: Annotated[
+        tuple[str, ...], about("captions of the samples during training")
+    ] = ()
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (
         *("width", "blocks", "latent", "channels", "caption_width", "caption_words"),
@@ -77,7 +77,7 @@ GAN_RECIPES: tuple[Recipe, ...] = (
     GanRecipe(
         name="icons-gan",
         dataset="icons",
-        summary="icons, one colour on another, drawn at one stroke",
+        summary="icons, one colour on another, in one step",
         steps=6000,
         width=48,
         caption_width=96,
@@ -90,7 +90,7 @@ GAN_RECIPES: tuple[Recipe, ...] = (
     GanRecipe(
         name="emoji-gan",
         dataset="emoji",
-        summary="colour emoji by name, drawn at one stroke",
+        summary="colour emoji by name, in one step",
         steps=6000,
         width=48,
         caption_width=96,

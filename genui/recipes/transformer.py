@@ -1,4 +1,4 @@
-"""Networks that write a token at a time, text or code: Transformers and recurrent ones."""
+"""Recipes of language models, Transformers and recurrent networks, of text, code and music."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -9,40 +9,35 @@ from genui.base.errors import MisuseError
 from genui.base.schema import about
 from genui.recipes.base import Fraction, Positive, Recipe, Share
 
-# What text and music have in common.
+# Settings of both text and music.
 Layers = Annotated[int, Meta(ge=1, le=96), about("blocks of the network")]
-Width = Annotated[int, Meta(ge=8, le=8192), about("numbers that stand for a token")]
-Heads = Annotated[int, Meta(ge=1, le=128), about("of attention; they share the width")]
-Dropout = Annotated[Fraction, about("share of the features that a training step does not see")]
-SampleTokens = Annotated[Positive, about("tokens of such a sample")]
+Width = Annotated[int, Meta(ge=8, le=8192), about("features of a token")]
+Heads = Annotated[int, Meta(ge=1, le=128), about("attention heads, which share the width")]
+Dropout = Annotated[Fraction, about("dropout rate of the features")]
+SampleTokens = Annotated[Positive, about("tokens of a sample during training")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextRecipe(Recipe):
-    """A network that predicts the next token of a text, whatever it is inside."""
+    """A model of the next token of a text, with any network."""
 
     medium: str = "text"
     tokenizer: Annotated[
         Literal["chars", "bytes", "bpe"],
-        about("what a token is: a character, a byte, or a part of a word (BPE)"),
+        about("a token is a character, a byte, or a part of a word (BPE)"),
     ] = "chars"
     vocab_size: Annotated[int, Meta(ge=256, le=65536), about("tokens of a BPE tokenizer")] = 2048
     layers: Layers = 6
     width: Width = 256
-    context: Annotated[int, Meta(ge=8, le=8192), about("tokens that it sees before the next")] = 256
+    context: Annotated[int, Meta(ge=8, le=8192), about("longest sequence, in tokens")] = 256
     dropout: Dropout = 0.1
     fim_rate: Annotated[
-        Share, about("share of the windows shown with a gap to fill; needs tokenizer=bpe")
+        Share, about("share of the training windows with a gap to fill; needs tokenizer=bpe")
     ] = 0.0
-    sample_prompt: Annotated[str, about("what a sample goes on from while it trains")] = "\n"
+    sample_prompt: Annotated[str, about("prompt of a sample during training")] = "\n"
     sample_tokens: SampleTokens = 300
 
-    ARCHITECTURE: ClassVar[tuple[str, ...]] = (
-        "tokenizer",
-        "vocab_size",
-        "layers",
-        "width",
-    )
+    ARCHITECTURE: ClassVar[tuple[str, ...]] = ("tokenizer", "vocab_size", "layers", "width")
 
     def check(self) -> None:
         if self.fim_rate and self.tokenizer != "bpe":
@@ -65,26 +60,26 @@ class TransformerRecipe(TextRecipe):
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (*TextRecipe.ARCHITECTURE, "heads")
 
     def check(self) -> None:
-        even_heads(self.width, self.heads)
+        check_rotary_heads(self.width, self.heads)
         super().check()
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentRecipe(TextRecipe):
-    """A minGRU on tokens (Feng et al. 2024): one state of fixed size, however long the text."""
+    """A minGRU on tokens (Feng et al. 2024), whose state has a fixed size."""
 
     family: str = "recurrent"
 
 
-def whole_heads(width: int, heads: int) -> None:
-    """Raises MisuseError where the heads of attention do not share the width."""
+def check_heads(width: int, heads: int) -> None:
+    """Raise MisuseError if the width is not a multiple of the attention heads."""
     if width % heads:
         raise MisuseError(f"width={width} is not a multiple of heads={heads}: change one of them")
 
 
-def even_heads(width: int, heads: int) -> None:
-    """`whole_heads`, and that positions can turn them (Su et al. 2021: pair by pair)."""
-    whole_heads(width, heads)
+def check_rotary_heads(width: int, heads: int) -> None:
+    """`check_heads`, and that heads have an even width, for rotary positions (Su et al. 2021)."""
+    check_heads(width, heads)
     if (width // heads) % 2:
         raise MisuseError(f"width/heads={width // heads} is odd: rotary positions need it even")
 
@@ -136,12 +131,13 @@ TEXT_RECIPES: tuple[Recipe, ...] = (
 )
 
 
-# --- Transformers that write four-voice music -------------------------------------------------
+# --- Four-voice music -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class MusicRecipe(Recipe):
-    """A decoder-only Transformer on notes: a token a voice and sixteenth (`protocol.chorale`)."""
+    """A decoder-only Transformer on notes: one token per voice and sixteenth (see
+    `genui.protocol.chorale`)."""
 
     family: str = "transformer"
     medium: str = "music"
@@ -149,10 +145,10 @@ class MusicRecipe(Recipe):
     width: Width = 192
     heads: Heads = 3
     context: Annotated[
-        int, Meta(ge=64, le=8192), about("tokens that it sees before the next, 4 a sixteenth")
+        int, Meta(ge=64, le=8192), about("longest sequence, in tokens, 4 per sixteenth")
     ] = 384
     dropout: Dropout = 0.1
-    sample_prompt: Annotated[str, about("the key and metre of a sample while it trains")] = (
+    sample_prompt: Annotated[str, about("key and metre of a sample during training")] = (
         "G major, 4/4, upbeat"
     )
     sample_tokens: SampleTokens = 400
@@ -162,7 +158,7 @@ class MusicRecipe(Recipe):
     def check(self) -> None:
         from genui.protocol.chorale import parse_opening  # late: listing recipes does not need it
 
-        even_heads(self.width, self.heads)
+        check_rotary_heads(self.width, self.heads)
         parse_opening(self.sample_prompt)
 
     @property

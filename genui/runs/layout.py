@@ -180,13 +180,13 @@ def create_run(recipe: "Recipe", overrides: Mapping[str, str], name: str = "") -
     Raises MisuseError for a name or override that will not do, before anything is written,
     and GenuiError where the disk refuses.
     """
-    from genui.recipes import PATHS, override  # not needed to watch runs
+    from genui.recipes import PATH_FIELDS, override  # not needed to watch runs
 
     name = name or recipe.name
     check_name(name)
     recipe = override(recipe, overrides)
     # The trainer runs in another working directory, perhaps on another day.
-    given = {name: path for name in PATHS if (path := getattr(recipe, name, ""))}
+    given = {name: path for name in PATH_FIELDS if (path := getattr(recipe, name, ""))}
     absolute = {name: os.path.abspath(os.path.expanduser(path)) for name, path in given.items()}
     recipe = override(recipe, absolute)
     overrides = {**overrides, **absolute}

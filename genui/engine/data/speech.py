@@ -503,7 +503,8 @@ def load_labelled_speech(recipe: SoundClassifierRecipe) -> LabelledSpeech:
     labels = (*(digit for digit in DIGITS if digit in label_of_take), *others)
     if len(labels) < 2:
         raise MisuseError(
-            f"{speech.name}: every take has the one label {label_of_take[0]!r}; add takes of another"
+            f"{speech.name}: every take has the one label {label_of_take[0]!r}; "
+            "add takes of another"
         )
     targets = np.array([labels.index(label) for label in label_of_take])
     return LabelledSpeech(speech, labels, targets)
