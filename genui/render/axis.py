@@ -1,4 +1,4 @@
-"""Axes of charts: ticks at round numbers, their labels, and the x of each point of a series.
+"""Chart axes: ticks at round numbers, their labels, and the x of each point of a series.
 
 x is a step, a time in seconds, a number of tokens or a number of epochs.
 """
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from genui.base.numbers import count
 
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
-_WITH_EXPONENT = 1e15  # from here on a number is written with its power of ten
-_LEAST_POWER, _GREATEST_POWER = -300, 308  # of ten, between which a float has all its digits
+_SCIENTIFIC_FROM = 1e15  # numbers from here on are written with an exponent
+_MIN_POWER, _MAX_POWER = -300, 308  # powers of ten between which a float has full precision
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Tick:
 
 
 def choose_step(span: float, ticks: int) -> float:
-    """The smallest 1, 2 or 5 times a power of ten that cuts `span` into at most `ticks` parts."""
+    """Return the smallest 1, 2 or 5 times a power of ten that divides `span` in at most `ticks`."""
     rough = span / max(ticks, 1)
     power = 10.0 ** math.floor(math.log10(rough))
     for factor in (1, 2, 5):
@@ -35,13 +35,13 @@ def choose_step(span: float, ticks: int) -> float:
 
 
 def list_multiples(low: float, high: float, step: float) -> list[float]:
-    """The multiples of `step` from `low` to `high`, both included, give or take rounding."""
+    """List the multiples of `step` from `low` to `high` inclusive, allowing for rounding."""
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [n * step for n in range(first, last + 1)]
 
 
 def choose_ticks(low: float, high: float, most: int) -> list[Tick]:
-    """About `most` ticks, one at least, inside `low` to `high`, with the decimals they need."""
+    """Return about `most` ticks, at least one, from `low` to `high`."""
     if not high > low:
         return [Tick(low, format_labels([low], 0.0)[0])]
     positions: list[float] = []
@@ -55,32 +55,36 @@ def choose_ticks(low: float, high: float, most: int) -> list[Tick]:
 
 
 def choose_log_ticks(low: float, high: float, most: int) -> list[Tick]:
-    """Ticks for an axis of log₁₀: positions are logarithms, labels the numbers themselves.
+    """Return at most `most` ticks of a log₁₀ axis: positions are logarithms, labels plain numbers.
 
-    Where no two of 1, 2, 5 and their tens are in sight, round numbers as on a linear axis.
+    Ticks are at 1, 2 and 5 times powers of ten. If fewer than two of these are visible, they are
+    at round numbers as on a linear axis.
     """
-    chosen: list[Tick] = []
+    ticks: list[Tick] = []
     for factors in ((1, 2, 5), (1, 3), (1,)):
-        chosen = [
+        ticks = [
             Tick(position, _format_decade(factor, power))
             for power in range(math.floor(low), math.ceil(high) + 1)
             for factor in factors
             if low - 1e-9 <= (position := power + math.log10(factor)) <= high + 1e-9
         ]
-        if len(chosen) <= most:
+        if len(ticks) <= most:
             break
     else:
-        chosen = chosen[:: -(-len(chosen) // max(most, 1))]
-    if len(chosen) < min(2, most) and _LEAST_POWER <= low < high <= _GREATEST_POWER:
+        ticks = ticks[:: -(-len(ticks) // max(most, 1))]
+    if len(ticks) < min(2, most) and _MIN_POWER <= low < high <= _MAX_POWER:
         linear = [tick for tick in choose_ticks(10.0**low, 10.0**high, most) if tick.position > 0]
-        chosen = [Tick(math.log10(tick.position), tick.label) for tick in linear[:most]] or chosen
-    return chosen or [Tick(high, _format_decade(10 ** (high % 1), math.floor(high)))]
+        ticks = [Tick(math.log10(tick.position), tick.label) for tick in linear[:most]] or ticks
+    return ticks or [Tick(high, _format_decade(10 ** (high % 1), math.floor(high)))]
 
 
 def format_labels(numbers: Sequence[float], step: float) -> list[str]:
-    """`numbers`, multiples of `step` (0: each by itself), with the digits that tell them apart."""
+    """Format `numbers`, multiples of `step`, with just enough digits to tell them apart.
+
+    With `step` 0 each number is formatted on its own.
+    """
     size = max((abs(number) for number in numbers), default=0.0) or step
-    if size >= _WITH_EXPONENT or 0 < size < 9.995e-4:
+    if size >= _SCIENTIFIC_FROM or 0 < size < 9.995e-4:
         return [_format_scientific(number, step) for number in numbers]
     for scale, prefix in _PREFIXES:
         if size >= scale * (1 - 1e-9):
@@ -90,7 +94,7 @@ def format_labels(numbers: Sequence[float], step: float) -> list[str]:
     if not step:
         return [f"{number:,.6g}" for number in numbers]
     decimals = _count_decimals(step)
-    # Adding zero turns the -0 that rounding leaves into 0.
+    # Rounding may leave -0; adding zero turns it into 0.
     return [f"{round(number, decimals) + 0.0:,.{decimals}f}" if number else "0"
             for number in numbers]  # fmt: skip
 
@@ -110,19 +114,19 @@ def _format_scientific(number: float, step: float) -> str:
 
 
 def _format_decade(factor: float, power: int) -> str:
-    """`factor` × 10^`power`, also where that is too small or too great for a float."""
+    """Format `factor` × 10^`power`, even if it is out of the range of a float."""
     if -3 <= power < 6:
         return f"{round(factor * 10.0**power, 6 - power):,.6g}"
     return f"{factor:.3g}e{power}"
 
 
-# --- Numbers on the x axis with their units -------------------------------------------------
+# --- The x axis: numbers with their units -------------------------------------------------
 
 SECONDS, TOKENS, EPOCHS = "s", "token", "epoch"
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
-# Tick distances in units of clock time; below a second and above ten days, round numbers.
-_CLOCK = (
+# Distances between time ticks; below a second and above ten days they are round numbers.
+_CLOCK_STEPS = (
     *(1.0, 2.0, 5.0, 10.0, 15.0, 30.0),
     *(n * _MINUTE for n in (1, 2, 5, 10, 15, 30)),
     *(n * _HOUR for n in (1, 2, 3, 6, 12)),
@@ -132,26 +136,26 @@ _TOKEN_PREFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
 def choose_x_ticks(low: float, high: float, most: int, unit: str, log: bool) -> list[Tick]:
-    """About `most` ticks from `low` to `high`, labelled in `unit`.
+    """Return about `most` ticks from `low` to `high`, labelled in `unit`.
 
-    Positions are those of the axis: of log₁₀ where `log`, and then both ends are logarithms.
+    With `log`, both ends and the positions of the ticks are log₁₀ of x.
     """
     if log:
-        chosen = choose_log_ticks(low, high, most)
+        ticks = choose_log_ticks(low, high, most)
         if unit not in (SECONDS, TOKENS):
-            return chosen
-        return [Tick(tick.position, _format_one(10.0**tick.position, unit)) for tick in chosen]
+            return ticks
+        return [Tick(tick.position, _format_one(10.0**tick.position, unit)) for tick in ticks]
     if unit == SECONDS:
         return _choose_clock_ticks(low, high, most)
-    chosen = choose_ticks(low, high, most)
+    ticks = choose_ticks(low, high, most)
     if unit != TOKENS:
-        return chosen
-    step = chosen[1].position - chosen[0].position if len(chosen) > 1 else 0.0
-    return [Tick(tick.position, _format_tokens(tick.position, step)) for tick in chosen]
+        return ticks
+    step = ticks[1].position - ticks[0].position if len(ticks) > 1 else 0.0
+    return [Tick(tick.position, _format_tokens(tick.position, step)) for tick in ticks]
 
 
 def format_amount(number: float, unit: str) -> str:
-    """A quantity with its unit: `640 steps`, `12 s`, `1.2M tokens`, `0.05 epochs`."""
+    """Format a quantity with its unit: `640 steps`, `12 s`, `1.2M tokens`, `0.05 epochs`."""
     if unit == SECONDS:
         return f"{number:.2g} s" if number < 10 else format_duration(number)
     if unit == TOKENS and number >= 1000:
@@ -161,7 +165,7 @@ def format_amount(number: float, unit: str) -> str:
 
 
 def format_place(x: float, unit: str) -> str:
-    """A position on the axis with its unit: `step 1,240`, `3:20`, `1.2M tokens`, `epoch 2.5`."""
+    """Format an x with its unit: `step 1,240`, `3:20`, `1.2M tokens`, `epoch 2.5`."""
     if unit == SECONDS:
         return f"{x:.2f} s" if abs(x) < 10 and x != int(x) else format_duration(x)
     if unit == TOKENS:
@@ -171,15 +175,15 @@ def format_place(x: float, unit: str) -> str:
 
 
 def format_duration(seconds: float, step: float | None = None) -> str:
-    """A duration: `12 s`, `3:20`, `2 h`, `1 h 30`, `1:02:45`, `2 d 6 h`.
+    """Format a duration: `12 s`, `3:20`, `2 h`, `1 h 30`, `1:02:45`, `2 d 6 h`.
 
-    For labels `step` seconds apart it is as precise as they need.
+    `step` is the distance between two labels in seconds; it sets the precision.
     """
     sign = "-" if seconds < 0 else ""
     seconds = abs(seconds)
     if seconds < _MINUTE and (step is None or step < _MINUTE):
-        decimals = 0 if step is None or step >= 1 else -math.floor(math.log10(step) + 1e-9)
-        return f"{sign}{seconds:.{min(decimals, 9)}f} s"
+        decimals = min(_count_decimals(step or 1), 9)
+        return f"{sign}{seconds:.{decimals}f} s"
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     days, hour = divmod(hours, 24)
@@ -199,8 +203,9 @@ def format_duration(seconds: float, step: float | None = None) -> str:
 def _choose_clock_ticks(low: float, high: float, most: int) -> list[Tick]:
     rough = (high - low) / max(most, 1)
     positions: list[float] = []
-    if high > low and _CLOCK[0] <= rough <= _CLOCK[-1]:
-        positions = list_multiples(low, high, next(step for step in _CLOCK if step >= rough))
+    if high > low and _CLOCK_STEPS[0] <= rough <= _CLOCK_STEPS[-1]:
+        step = next(step for step in _CLOCK_STEPS if step >= rough)
+        positions = list_multiples(low, high, step)
     positions = positions or [tick.position for tick in choose_ticks(low, high, most)]
     step = positions[1] - positions[0] if len(positions) > 1 else None
     return [Tick(at, format_duration(at, step) if at else "0") for at in positions]
@@ -213,13 +218,11 @@ def _format_one(number: float, unit: str) -> str:
 
 
 def _format_tokens(number: float, step: float) -> str:
-    """A number of tokens with the usual prefix: `500k`, `1.2M`, `3B`."""
+    """Format a number of tokens with the usual suffix: `500k`, `1.2M`, `3B`."""
     for scale, prefix in _TOKEN_PREFIXES:
         if abs(number) >= scale * (1 - 1e-9):
-            if step:
-                decimals = max(0, -math.floor(math.log10(step / scale) + 1e-9))
-                return f"{number / scale:.{decimals}f}{prefix}"
-            return f"{number / scale:.3g}{prefix}"
+            digits = f".{_count_decimals(step / scale)}f" if step else ".3g"
+            return f"{number / scale:{digits}}{prefix}"
     return format_labels([number], step)[0]
 
 
@@ -229,13 +232,13 @@ Axis = Literal["step", "time", "tokens", "epochs"]
 
 AXES: tuple[Axis, ...] = ("step", "time", "tokens", "epochs")
 UNITS: dict[Axis, str] = {"step": "step", "time": SECONDS, "tokens": TOKENS, "epochs": EPOCHS}
-"""The unit of each axis, as a Curve takes it."""
+"""The unit of each axis, as `Curve.unit` takes it."""
 
 Points = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""(steps int64 [N] ascending, values float64 [N], unix times float64 [N], NaN where unknown)"""
+"""Steps int64 [N], ascending, values float64 [N], and unix times float64 [N], NaN if unknown."""
 
-_LATEST = 1e11  # seconds; a unix time after the year 5000 is taken as unknown
-_MOST = 1e18  # tokens or epochs; greater numbers are ignored
+_MAX_TIME = 1e11  # seconds; a unix time after the year 5000 counts as unknown
+_MAX_COUNT = 1e18  # tokens or epochs; greater numbers are ignored
 
 
 def compute_x(
@@ -246,17 +249,16 @@ def compute_x(
     per_step: float | None = None,
     counts: Points | None = None,
 ) -> NDArray[np.float64] | None:
-    """The x of each of `points` on `axis`: float64 [N], ascending and finite.
+    """Compute the x of each of `points` on `axis`: float64 [N], ascending and finite.
 
     step: the step itself.
-    time: seconds since `since`, a unix time, by default the first known time. Where the
-        clock was set back the last value is repeated; a pause remains a gap; an unknown time
-        is interpolated between its neighbours by step.
-    tokens, epochs: `counts`, the points of a metric that counts them, is interpolated between
-        its steps and continued at its average rate outside them; without it, `per_step` times
-        the step.
+    time: seconds since `since`, a unix time, by default the first known time. If the clock was
+        set back, the last value is repeated; a pause remains a gap; an unknown time is
+        interpolated between its neighbours by step.
+    tokens, epochs: interpolated from `counts`, the points of a metric that counts them, and
+        extrapolated at its average rate; without `counts`, `per_step` times the step.
 
-    None where x is unknown: no time is known, or neither `counts` nor `per_step` is given.
+    Returns None if x is unknown: no time is known, or neither `counts` nor `per_step` is given.
     """
     steps, _, times = points
     if axis == "step":
@@ -264,16 +266,16 @@ def compute_x(
     if axis == "time":
         return _measure_seconds(steps, times, since)
     if counts is not None:
-        along = _interpolate_counts(steps, counts)
-        if along is not None:
-            return along
+        x = _interpolate_counts(steps, counts)
+        if x is not None:
+            return x
     return steps * float(per_step) if per_step is not None and per_step > 0 else None
 
 
 def _measure_seconds(
     steps: np.ndarray, times: np.ndarray, since: float | None
 ) -> NDArray[np.float64] | None:
-    known = np.abs(times) < _LATEST
+    known = np.abs(times) < _MAX_TIME
     if not known.any():
         return np.empty(0) if not len(steps) else None
     if not known.all():
@@ -283,18 +285,18 @@ def _measure_seconds(
 
 
 def _interpolate_counts(steps: np.ndarray, counts: Points) -> NDArray[np.float64] | None:
-    """The count at each of `steps`; None where the metric has no usable value."""
-    fits = np.abs(counts[1]) < _MOST
-    at, done = counts[0][fits], counts[1][fits]
-    if not len(at):
+    """Interpolate the count at each of `steps`; None if the metric has no usable value."""
+    usable = np.abs(counts[1]) < _MAX_COUNT
+    known, totals = counts[0][usable], counts[1][usable]
+    if not len(known):
         return None
-    done = np.maximum.accumulate(done)
-    along = np.interp(steps, at, done)
-    first, last = float(at[0]), float(at[-1])
-    rate = float(done[-1] - done[0]) / (last - first) if last > first else 0.0
+    totals = np.maximum.accumulate(totals)
+    x = np.interp(steps, known, totals)
+    first, last = float(known[0]), float(known[-1])
+    rate = float(totals[-1] - totals[0]) / (last - first) if last > first else 0.0
     if not rate and last > 0:
-        rate = float(done[-1]) / last  # one known point: assume 0 at step 0
+        rate = float(totals[-1]) / last  # one known point: assume 0 at step 0
     # Extrapolate at both ends, but not below 0.
-    along = np.where(steps > last, done[-1] + (steps - last) * rate, along)
-    along = np.where(steps < first, np.maximum(done[0] - (first - steps) * rate, 0.0), along)
-    return np.maximum.accumulate(along)
+    x = np.where(steps > last, totals[-1] + (steps - last) * rate, x)
+    x = np.where(steps < first, np.maximum(totals[0] - (first - steps) * rate, 0.0), x)
+    return np.maximum.accumulate(x)

@@ -1,35 +1,46 @@
-"""A canvas of braille dots, 2 × 4 to a character cell, and lines drawn on it.
+"""A canvas of braille dots, 2 × 4 per character cell, and lines drawn on it.
 
 A cell has one colour, that of the last layer drawn in it.
 """
 
-from itertools import pairwise
+from collections.abc import Iterable
+from itertools import groupby, pairwise
+from operator import itemgetter
+from typing import TypeVar
 
 import numpy as np
 
 from genui.render.series import GREATEST, Columns
 
+S = TypeVar("S")
+
 DOTS_ACROSS, DOTS_DOWN = 2, 4
 
 BLANK = 0x2800  # the braille character without a dot
 _HALF_UP = 0.5 + 1e-6
-# The dots of a cell, row by row, in the order of their bits in the character's code.
+# The dots of a cell, counted row by row, in the order of their bits in the character code.
 _BIT_ORDER = [0, 2, 4, 1, 3, 5, 6, 7]
 
 
 def pack_dots(dots: np.ndarray) -> np.ndarray:
-    """Dots bool [rows * 4, cols * 2] as uint8 [rows, cols]: a cell's character code less BLANK."""
+    """Pack dots, bool [rows * 4, cols * 2], to uint8 [rows, cols]: character codes minus BLANK."""
     rows, cols = dots.shape[0] // DOTS_DOWN, dots.shape[1] // DOTS_ACROSS
     cells = dots.reshape(rows, DOTS_DOWN, cols, DOTS_ACROSS).swapaxes(1, 2)
     bits = cells.reshape(rows, cols, -1)[..., _BIT_ORDER]
     return np.packbits(bits, axis=2, bitorder="little")[..., 0]
 
 
-class Canvas:
-    """`cols` × `rows` cells, each of one layer: the last drawn in it, -1 for none.
+def merge_runs(cells: Iterable[tuple[str, S]]) -> list[tuple[str, S]]:
+    """Join neighbouring texts that have the same style."""
+    groups = groupby(cells, key=itemgetter(1))
+    return [("".join(text for text, _ in group), style) for style, group in groups]
 
-    A faint layer is a halftone and never takes a cell that another layer has drawn in, so a line
-    on a faint band can be seen without colour.
+
+class Canvas:
+    """`cols` × `rows` cells, each with the number of the layer last drawn in it, -1 for none.
+
+    A faint layer is a halftone and never takes over a cell of another layer, so that a line on a
+    faint band is visible without colour.
     """
 
     def __init__(self, cols: int, rows: int) -> None:
@@ -42,7 +53,7 @@ class Canvas:
     def spans(
         self, top: np.ndarray, bottom: np.ndarray, layer: int, *, faint: bool = False
     ) -> None:
-        """Fill each dot column from row `top` to `bottom`, both included; NaN leaves it empty.
+        """Fill each dot column from row `top` to `bottom` inclusive; NaN leaves it empty.
 
         `top` and `bottom` are float64 [cols * 2] in dot rows, 0 at the top.
         """
@@ -50,7 +61,7 @@ class Canvas:
         top, bottom = np.round(top), np.round(bottom)
         dots = (row >= top) & (row <= bottom)  # NaN compares false
         if faint:
-            # Every other dot, as a halftone, but both ends: they are the extremes.
+            # Every other dot, and both ends, which are the extreme values.
             column = np.arange(self.cols * DOTS_ACROSS)
             dots &= ((row + column) % 2 == 0) | (row == top) | (row == bottom)
         codes = pack_dots(dots)
@@ -62,18 +73,18 @@ class Canvas:
             self._layers[codes != 0] = layer
 
     def put(self, row: int, col: int, sign: str, layer: int) -> None:
-        """Put one character in place of the dots of its cell."""
+        """Replace the dots of a cell by a character."""
         self._signs[row, col] = sign
         self._layers[row, col] = layer
 
     def rule(self, col: int, sign: str, layer: int) -> None:
-        """Draw a vertical line: behind lines and signs, in front of faint layers."""
+        """Draw a vertical line behind lines and signs, but in front of faint layers."""
         for row in np.flatnonzero(self._strong[:, col] == 0).tolist():
             if (row, col) not in self._signs:
                 self.put(row, col, sign, layer)
 
     def lines(self) -> list[list[tuple[str, int]]]:
-        """Each row as texts with their layers; a cell without dots is a space."""
+        """Return each row as texts with their layers; a cell without dots is a space."""
         dots = np.where(self._strong, self._strong, self._faint)
         codes = np.where(dots, BLANK + dots.astype(np.uint32), ord(" ")).astype("<u4")
         for (row, col), sign in self._signs.items():
@@ -92,11 +103,11 @@ class Canvas:
 def connect_columns(
     columns: Columns, scale: tuple[float, float], dots: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """An envelope as a connected line: the top and bottom dot row of every column.
+    """Return the top and bottom dot row of every column of an envelope, as a connected line.
 
-    `scale` is the values at the lowest and the highest of `dots` rows. Columns without a point
-    that lie between two points, visible or outside, are bridged by a straight line. Columns that
-    hold only NaN or infinity stay empty. Neighbouring columns always touch.
+    `scale` has the values at the lowest and highest of `dots` rows. Columns without points are
+    bridged by a straight line between the points on both sides, visible or not. Columns that hold
+    only NaN or infinity stay empty. Neighbouring columns always touch.
     """
     low = np.clip(columns.low, -GREATEST, GREATEST)
     high = np.clip(columns.high, -GREATEST, GREATEST)
@@ -107,8 +118,8 @@ def connect_columns(
         low[bridged] = high[bridged] = middle[bridged]
     bottom_value, top_value = scale
     per_dot = (dots - 1) / (top_value - bottom_value)
-    # Values between two rows go to the lower one, also where they differ only by rounding, so
-    # that an averaged constant is a straight line.
+    # A value between two rows is drawn in the lower one, with some tolerance, so that a constant
+    # is a straight line in spite of rounding errors.
     top = np.floor((top_value - high) * per_dot + _HALF_UP)
     bottom = np.floor((top_value - low) * per_dot + _HALF_UP)
     # Extend each column towards the one before it.
@@ -119,10 +130,10 @@ def connect_columns(
 
 
 def _bridge_gaps(columns: Columns, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Values on straight lines between known columns, and which missing columns lie on one."""
+    """Return values interpolated between known columns, and which missing columns to fill."""
     every = np.arange(len(missing))
     known = np.flatnonzero(~missing)
-    # Add halves: the sum of two huge values would overflow.
+    # Halves are added because the sum of two huge values would overflow.
     places, values = known.astype(float), columns.low[known] / 2 + columns.high[known] / 2
     if not np.isnan(columns.before[0]):
         places, values = np.append(columns.before[0], places), np.append(columns.before[1], values)
@@ -131,7 +142,7 @@ def _bridge_gaps(columns: Columns, missing: np.ndarray) -> tuple[np.ndarray, np.
     if len(places) < 2:
         return columns.low, np.zeros(len(missing), dtype=bool)
     bridged = missing & (every > places[0]) & (every < places[-1])
-    # A gap with a NaN or an infinity in it is not bridged.
+    # Gaps that contain a NaN or an infinity are not bridged.
     breaks = np.cumsum(columns.broken & missing)
     left = np.maximum.accumulate(np.where(missing, -1, every))
     right = np.minimum.accumulate(np.where(missing, len(every), every)[::-1])[::-1]

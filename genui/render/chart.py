@@ -1,7 +1,7 @@
-"""Charts of series in text: the frame, the legend, the axes, and what is kept between drawings.
+"""Charts of series as text: frame, legend, axes, and the state kept between drawings.
 
-A chart is lines of parts (text, style); a style is a name such as `series-1`, `axis` or `fault`,
-to which the user interface gives a colour.
+A chart is a list of lines, each a list of parts (text, style). A style is a name such as
+`series-1`, `axis` or `fault`, to which the user interface assigns a colour.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from genui.render.axis import (
     format_amount,
     format_place,
 )
-from genui.render.canvas import DOTS_ACROSS, DOTS_DOWN, Canvas, connect_columns
+from genui.render.canvas import DOTS_ACROSS, DOTS_DOWN, Canvas, connect_columns, merge_runs
 from genui.render.series import (
     Columns,
     Fault,
@@ -37,19 +37,18 @@ from genui.render.series import (
     Window,
     choose_window,
     compute_envelope,
-    detect_visible_faults,
     find_nearest,
     list_lines,
     measure_extent,
     sort_points,
 )
 
-# --- The frame: position and range of the plot ------------------------------------------------
+# --- The frame: the position and range of the plot ------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Frame:
-    """The plot: `cols` × `rows` cells from (`left`, `top`) of the chart, which show `window`."""
+    """The plot: `cols` × `rows` cells at (`left`, `top`) of the chart, showing `window`."""
 
     left: int
     top: int
@@ -58,11 +57,11 @@ class Frame:
     window: Window
 
     def col(self, x: float) -> int:
-        """The column of the plot nearest to `x`."""
+        """Return the column of the plot nearest to `x`."""
         return min(max(int(self.share(x) * self.cols), 0), self.cols - 1)
 
     def share(self, x: float) -> float:
-        """The position of `x`: 0 at the start of the axis, 1 at its end; -∞ where it has none."""
+        """Return the position of `x`: 0 at the start, 1 at the end; -∞ for x ≤ 0 on a log axis."""
         start, end = self.window.start, self.window.end
         if self.window.log_x:
             if x <= 0:
@@ -71,14 +70,14 @@ class Frame:
         return (x - start) / (end - start)
 
     def x_at(self, share: float) -> float:
-        """The x at a position on the axis, 0 at its start and 1 at its end."""
+        """Return the x at a position on the axis, 0 at its start and 1 at its end."""
         start, end = self.window.start, self.window.end
         if self.window.log_x:
             return start * (end / start) ** share
         return start + (end - start) * share
 
     def row(self, value: float) -> int:
-        """The row of the plot for a value in the units of the axis: log₁₀ of it on a log axis."""
+        """Return the row of the plot for a value; on a log axis `value` is its log₁₀."""
         share = (self.window.high - value) / (self.window.high - self.window.low)
         return min(max(round(share * (self.rows * DOTS_DOWN - 1)) // DOTS_DOWN, 0), self.rows - 1)
 
@@ -88,7 +87,7 @@ class Frame:
 Part = tuple[str, str]
 
 SERIES_LOOKS = 8
-"""Series have the styles `series-1` … `series-8`, then these again; raw values `raw-1` …"""
+"""The styles of series are `series-1` … `series-8`, repeated; those of raw values `raw-1` …"""
 
 FAULT_SIGNS = {Fault.NAN: "✗", Fault.ABOVE: "▲", Fault.BELOW: "▼", Fault.NOT_POSITIVE: "↓"}
 _FAULT_WORDS = {Fault.NAN: "NaN", Fault.ABOVE: "+∞", Fault.BELOW: "-∞", Fault.NOT_POSITIVE: "≤ 0"}
@@ -103,7 +102,7 @@ _WIDEST_NAME, _NARROWEST_NAME = 32, 3  # cells
 
 
 def choose_sign(index: int, kind: Kind) -> str:
-    """The sign of series number `index`; the first plain line needs none."""
+    """Choose the sign of series number `index`; the first plain line has none."""
     if kind == "marks":
         return _SIGNS[max(index - 1, 0) % len(_SIGNS)]
     return _SIGNS[(index - 1) % len(_SIGNS)] if index % SERIES_LOOKS else ""
@@ -125,10 +124,10 @@ def build_legend(
     readings: Mapping[str, float] | None = None,
     width: int | None = None,
 ) -> list[Part]:
-    """Each series with its sign, name and value from `readings`, then the meaning of the marks.
+    """Build the legend: each series with its sign, name and value from `readings`, then the marks.
 
-    Where this is wider than `width` cells, words are left out first, then the words that all
-    names share, then values; at last the names are cut.
+    If it is wider than `width` cells it is shortened in this order: the words around names, the
+    words that all names share, the values, the names themselves.
     """
     names = [clean_line(trace.name, _WIDEST_NAME) for trace in traces]
     parts = _build_parts(traces, names, faults, rewritten, readings)
@@ -145,18 +144,18 @@ def build_legend(
         if room >= sum(min(size, _NARROWEST_NAME) for size in sizes):
             break
     widest = _fit_names(sizes, room)
-    cut = [clean_line(name, widest) for name in names]
-    return _build_parts(traces, cut, faults, rewritten, values, brief=True)
+    names = [clean_line(name, widest) for name in names]
+    return _build_parts(traces, names, faults, rewritten, values, brief=True)
 
 
 def explain_marks(faults: Fault, *, rewritten: bool = False) -> str:
-    """The meaning of the marks on a chart, in a few words: `✗ NaN  ↺ again`."""
+    """Explain the marks on a chart in a few words: `✗ NaN  ↺ again`."""
     parts = _build_parts([], [], faults, rewritten, None, brief=True)
     return "".join(text for text, _ in parts).strip()
 
 
 def _fit_names(sizes: Sequence[int], room: int) -> int:
-    """The greatest width of a name, in cells, at which names of these `sizes` fit `room`."""
+    """Return the maximum width of a name at which names of these `sizes` fit in `room` cells."""
     widest = max(sizes, default=0)
     while widest > _NARROWEST_NAME and sum(min(size, widest) for size in sizes) > room:
         widest -= 1
@@ -192,18 +191,18 @@ def _build_parts(
 
 
 def strip_shared_words(names: Sequence[str]) -> list[str]:
-    """`names` without the words that all of them begin or end with."""
+    """Remove the words that all `names` begin or end with."""
     if len(names) < 2:
         return list(names)
     words = [_WORDS.findall(name) for name in names]
     first = _count_shared(words)
     last = _count_shared([one[first:][::-1] for one in words])
-    cut = ["".join(one[first : len(one) - last]).strip(_SEPARATORS) for one in words]
-    return cut if all(cut) and len(set(cut)) == len(set(names)) else list(names)
+    short = ["".join(one[first : len(one) - last]).strip(_SEPARATORS) for one in words]
+    return short if all(short) and len(set(short)) == len(set(names)) else list(names)
 
 
 def _count_shared(words: Sequence[Sequence[str]]) -> int:
-    """The number of leading words that all have in common."""
+    """Count the leading words that all have in common."""
     return sum(1 for _ in takewhile(lambda same: len(set(same)) == 1, zip(*words, strict=False)))
 
 
@@ -213,17 +212,16 @@ def _measure_width(parts: Sequence[Part]) -> int:
 
 # --- Drawing a chart --------------------------------------------------------------------------
 
-_LEAST_LEGEND = 7  # rows of a chart that has room for one
-_LEAST_AXIS = 4
-_LEAST_COLS = 4
-_ROWS_A_TICK, _COLS_A_TICK = 2, 10
-_COLS_A_SIGN, _COLS_A_POINT = 12, 3
-_SIGN_SHIFT = 5  # columns between the signs of two series, so that they rarely meet
+_LEGEND_HEIGHT, _AXIS_HEIGHT = 7, 4  # rows from which a chart has a legend, and an x axis
+_MIN_COLS = 4
+_ROWS_PER_TICK, _COLS_PER_TICK = 2, 10
+_COLS_PER_SIGN, _COLS_PER_POINT = 12, 3
+_SIGN_SHIFT = 5  # columns between the signs of two series, so that they rarely coincide
 
 
 @dataclass(frozen=True)
 class Chart:
-    """`lines` of (text, style); `caption` says what one column stands for.
+    """`lines` of (text, style), and a `caption` that says what one column stands for.
 
     Without a legend the caption also explains the marks.
     """
@@ -257,27 +255,27 @@ def draw_chart(
     overlaps: Sequence[tuple[float, float]] = (),
     readings: Mapping[str, float] | None = None,
 ) -> Chart | None:
-    """The chart in `width` × `height` cells; None where there is no point or too little room.
+    """Draw a chart in `width` × `height` cells; None if there is no point or too little room.
 
-    `within` is the range that it shows, by default that of all points, and says which axes are
-    logarithmic. `overlaps` are the ranges of x, (first, last), that were written twice.
-    `readings` are values by series for the legend.
+    `within` is the visible range, by default that of all points; it also says which axes are
+    logarithmic. `overlaps` are the ranges of x, (first, last), that were logged twice. `readings`
+    are the values in the legend, by the name of the series.
     """
     with_points = [trace for trace in traces if len(trace.steps)]
     if not with_points:
         return None
-    legend_rows = 1 if with_legend and height >= _LEAST_LEGEND else 0
-    axis_rows = 2 if height >= _LEAST_AXIS else 0
+    legend_rows = 1 if with_legend and height >= _LEGEND_HEIGHT else 0
+    axis_rows = 2 if height >= _AXIS_HEIGHT else 0
     rows = height - legend_rows - axis_rows
-    if rows < 1 or width < _LEAST_COLS:
+    if rows < 1 or width < _MIN_COLS:
         return None
     span = within or choose_window(with_points, log_y)
     value_ticks = (choose_log_ticks if span.log_y else choose_ticks)(
-        span.low, span.high, max(rows // _ROWS_A_TICK, 1)
+        span.low, span.high, max(rows // _ROWS_PER_TICK, 1)
     )
     label_width = max(cell_len(tick.label) for tick in value_ticks)
     cols = width - label_width - 2
-    if cols < _LEAST_COLS:
+    if cols < _MIN_COLS:
         return None
     frame = Frame(label_width + 2, legend_rows, cols, rows, span)
 
@@ -313,7 +311,7 @@ def draw_chart(
 
 
 def _build_layers(traces: Sequence[Trace], frame: Frame) -> list[_Layer]:
-    """The layers from back to front: faint ones first, then lines in the order of the series."""
+    """Build the layers from back to front: faint ones, then lines in the order of the series."""
     faint, strong = [], []
     for index, trace in enumerate(traces):
         points = trace.steps, trace.values
@@ -341,21 +339,21 @@ def _put_signs(
     layers: Sequence[_Layer],
     styles: list[str],
 ) -> None:
-    """Put the signs of lines: at every point of series with few marks, else at fixed columns."""
+    """Put the signs on lines: at every point of series with few marks, else at fixed columns."""
     for index, (trace, layer) in enumerate(zip(traces, layers, strict=True)):
         sign = choose_sign(index, trace.kind)
         if not sign:
             continue
-        # One entry a column of cells: the dot row of the line.
+        # The dot row of the line in each column of cells.
         middle = (layer.top + layer.bottom).reshape(-1, DOTS_ACROSS) / 2
         known = ~np.isnan(middle)
         middle = np.where(known[:, 0], middle[:, 0], middle[:, 1])
         cells = np.flatnonzero(known.any(axis=1))
         points = ~np.isnan(layer.columns.low).reshape(-1, DOTS_ACROSS).all(axis=1)
-        if trace.kind == "marks" and points.sum() <= max(frame.cols // _COLS_A_POINT, 2):
+        if trace.kind == "marks" and points.sum() <= max(frame.cols // _COLS_PER_POINT, 2):
             cells = np.flatnonzero(points)
         else:
-            every = _COLS_A_POINT if trace.kind == "marks" else _COLS_A_SIGN
+            every = _COLS_PER_POINT if trace.kind == "marks" else _COLS_PER_SIGN
             spread = cells[(cells - index * _SIGN_SHIFT) % every == every // 2]
             cells = spread if len(spread) else cells[len(cells) // 2 :][:1]
         styles.append(layer.style)
@@ -365,7 +363,7 @@ def _put_signs(
 
 
 def _put_faults(canvas: Canvas, faults: np.ndarray, styles: list[str]) -> None:
-    """Put +∞ at the top of its column and the others at the bottom; NaN in front of all."""
+    """Mark +∞ at the top of its column and other faults at the bottom; NaN is in front."""
     cells = np.bitwise_or.reduce(faults.reshape(-1, DOTS_ACROSS), axis=1)
     if not cells.any():
         return
@@ -379,20 +377,20 @@ def _put_faults(canvas: Canvas, faults: np.ndarray, styles: list[str]) -> None:
 def _build_plot_rows(
     canvas: Canvas, styles: Sequence[str], frame: Frame, value_ticks: Sequence[Tick]
 ) -> list[list[Part]]:
-    """The rows of the canvas, with the axis of values before each."""
+    """Build the rows of the canvas, each after its part of the value axis."""
     labels = {frame.row(tick.position): tick.label for tick in value_ticks}
     rows: list[list[Part]] = []
     for row, parts in enumerate(canvas.lines()):
         label = labels.get(row, "")
         axis = f"{label:>{frame.left - 2}} "
         rule = "┤" if label else "│"
-        drawn = [(text, styles[layer] if layer >= 0 else "label") for text, layer in parts]
-        rows.append([(axis, "label"), (rule, "axis"), *drawn])
+        cells = [(text, styles[layer] if layer >= 0 else "label") for text, layer in parts]
+        rows.append([(axis, "label"), (rule, "axis"), *cells])
     return rows
 
 
 def _add_place(parts: list[Part], at: str, width: int) -> list[Part]:
-    """The legend with the x of its readings, `at`, before it where there is room."""
+    """Put `at`, the x of the readings, before the legend if there is room."""
     used = sum(cell_len(text) for text, _ in parts)
     return [(f"{at}  ", "label"), *parts] if at and cell_len(at) + 2 + used <= width else parts
 
@@ -400,21 +398,22 @@ def _add_place(parts: list[Part], at: str, width: int) -> list[Part]:
 def _build_x_axis(
     frame: Frame, unit: str, overlaps: Sequence[tuple[float, float]], cursor: float | None
 ) -> list[list[Part]]:
-    """The axis line, with overlaps and the cursor on it, and the labels."""
+    """Build the axis line with overlaps and cursor, and the line of labels below it."""
     rule: list[Part] = [("─", "axis")] * frame.cols
     labels = [" "] * (frame.cols + 1)
     span = frame.window
     start, end = (log10(span.start), log10(span.end)) if span.log_x else (span.start, span.end)
     free = 0
-    for tick in choose_x_ticks(start, end, max(frame.cols // _COLS_A_TICK, 1), unit, span.log_x):
+    for tick in choose_x_ticks(start, end, max(frame.cols // _COLS_PER_TICK, 1), unit, span.log_x):
         share = (tick.position - start) / (end - start)
         col = min(max(int(share * frame.cols), 0), frame.cols - 1)
-        begin = _choose_label_start(tick, col, frame.cols)
+        size = len(tick.label)
+        begin = max(min(col - size // 2, frame.cols - size), 0)
         if begin < free:
             continue
         rule[col] = ("┬", "axis")
-        labels[begin : begin + len(tick.label)] = tick.label
-        free = begin + len(tick.label) + 2
+        labels[begin : begin + size] = tick.label
+        free = begin + size + 2
     for first, last in overlaps:
         if last < span.start or first > span.end:
             continue
@@ -424,40 +423,23 @@ def _build_x_axis(
         rule[frame.col(cursor)] = ("┴", "cursor")
     margin = " " * (frame.left - 1)
     return [
-        [(f"{margin}└", "axis"), *_merge_parts(rule)],
+        [(f"{margin}└", "axis"), *merge_runs(rule)],
         [(f"{margin} ", "label"), ("".join(labels)[: frame.cols], "label")],
     ]
 
 
-def _choose_label_start(tick: Tick, col: int, cols: int) -> int:
-    return max(min(col - len(tick.label) // 2, cols - len(tick.label)), 0)
-
-
-def _merge_parts(parts: Sequence[Part]) -> list[Part]:
-    """Join neighbours of one style."""
-    merged: list[Part] = []
-    for text, style in parts:
-        if merged and merged[-1][1] == style:
-            merged[-1] = (merged[-1][0] + text, style)
-        else:
-            merged.append((text, style))
-    return merged
-
-
 def _cut_parts(parts: list[Part], width: int) -> list[Part]:
-    """As many whole parts as fit `width` cells, and an ellipsis where some do not."""
-    kept: list[Part] = []
+    """Return the whole parts that fit in `width` cells, then an ellipsis if some do not."""
     free = width
-    for text, style in parts:
+    for count, (text, _) in enumerate(parts):
         if cell_len(text) > free:
-            return [*kept, ("…", "label")] if free else kept
+            return [*parts[:count], ("…", "label")] if free else parts[:count]
         free -= cell_len(text)
-        kept.append((text, style))
-    return kept
+    return parts
 
 
 def _write_caption(layers: Sequence[_Layer], frame: Frame, unit: str) -> str:
-    """What a column of cells stands for, and whether a column of dots holds several points."""
+    """Say what a column of cells stands for, and whether a column of dots has several points."""
     span = frame.window
     if span.log_x:
         column = f"× {frame.x_at(1 / frame.cols) / span.start:.3g}"
@@ -468,7 +450,7 @@ def _write_caption(layers: Sequence[_Layer], frame: Frame, unit: str) -> str:
     return f"1 column = {column}, {how}"
 
 
-# --- Curves that grow: options and state between drawings -------------------------------------
+# --- Growing curves: options, and state between drawings -------------------------------------
 
 
 @dataclass(frozen=True)
@@ -477,17 +459,17 @@ class ChartOptions:
 
     log_y: bool = False
     log_x: bool = False
-    smoothing: float = 0.9  # from 0, none, to below 1; relative to the range of all x
+    smoothing: float = 0.9  # from 0 (none) to below 1, relative to the range of all x
     cursor: float | None = None
     view: View | None = None  # the visible range of x; None for all
     unit: str = "step"
-    overlaps: Sequence[tuple[float, float]] = ()  # ranges of x that were written twice
+    overlaps: Sequence[tuple[float, float]] = ()  # ranges of x that were logged twice
     legend: bool = True
     readout: bool = False  # whether the legend has the values at the cursor
 
 
 class Curves:
-    """Series, with their moving averages and the last window, which the next drawing builds on."""
+    """Series with their moving averages and the last window, which the next drawing reuses."""
 
     def __init__(self) -> None:
         self.traces: list[Trace] = []
@@ -503,14 +485,14 @@ class Curves:
         """Replace the series: name → (x [N], values [N])."""
         if not series:
             self._window = None
-        self._smoothers = {name: kept for name, kept in self._smoothers.items() if name in series}
+        self._smoothers = {name: one for name, one in self._smoothers.items() if name in series}
         self.traces = [
             sort_points(name, x, values, kinds.get(name, "line"))
             for name, (x, values) in series.items()
         ]
 
     def chart(self, width: int, height: int, options: ChartOptions) -> Chart | None:
-        """The chart in `width` × `height` cells; None where there is no point or no room."""
+        """Draw the chart in `width` × `height` cells; None if there is no point or no room."""
         traces = self._smooth(options)
         self._window = self._choose_window(traces, options)
         return draw_chart(
@@ -525,28 +507,17 @@ class Curves:
             readings=self._read_cursor(options),
         )
 
-    def legend(self, options: ChartOptions) -> str:
-        """The legend as plain text."""
-        if not self.traces:
-            return ""
-        traces = self._smooth(options)
-        window = self._choose_window(traces, options)
-        faults = detect_visible_faults(traces, window) if window is not None else Fault(0)
-        readings = self._read_cursor(options)
-        parts = build_legend(traces, faults, rewritten=bool(options.overlaps), readings=readings)
-        return "".join(text for text, _ in parts)
-
     def values_at(self, x: float) -> dict[str, tuple[float, float]]:
-        """(x, value) of the point nearest to `x` of each series that has one, not smoothed."""
+        """Return the (x, value) nearest to `x`, not smoothed, of each series that has points."""
         points = {trace.name: find_nearest(trace.steps, trace.values, x) for trace in self.traces}
         return {name: point for name, point in points.items() if point is not None}
 
     def window(self, options: ChartOptions) -> Window | None:
-        """The visible range; None where there is no point."""
+        """Return the visible range; None if there is no point."""
         return self._choose_window(self._smooth(options), options)
 
     def extent(self, positive: bool) -> View | None:
-        """The first and last x; with `positive`, of those above zero."""
+        """Return the first and last x; with `positive`, of those above zero."""
         filled = [trace for trace in self.traces if len(trace.steps)]
         return measure_extent(filled, positive) if filled else None
 
@@ -559,7 +530,7 @@ class Curves:
         )
 
     def _smooth(self, options: ChartOptions) -> list[Trace]:
-        """The series, those of kind "smoothed" with their moving averages."""
+        """Return the series, those of kind "smoothed" with their moving averages."""
         if options.smoothing != self._smoothing:
             self._smoothing, self._smoothers = options.smoothing, {}
         noisy = [trace for trace in self.traces if trace.kind == "smoothed"]

@@ -1,4 +1,4 @@
-"""What colours a terminal has."""
+"""Detection of the colours of a terminal."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -10,9 +10,9 @@ _FORCED: dict[str, ColourMode] = {"0": "ascii", "1": "16", "2": "256", "3": "tru
 
 
 def detect_colours(env: Mapping[str, str], isatty: bool) -> ColourMode:
-    """The colours to use: by NO_COLOR, then FORCE_COLOR, then the terminal.
+    """Choose the colours by NO_COLOR, then FORCE_COLOR, then the terminal.
 
-    `ascii` means no colour: a pipe, NO_COLOR, TERM=dumb.
+    `ascii` means no colours: a pipe, NO_COLOR or TERM=dumb.
     """
     if env.get("NO_COLOR"):
         return "ascii"

@@ -1,4 +1,4 @@
-"""Images as coloured cells within a budget of bytes: palettes, colour map, waveforms."""
+"""Images as coloured cells within a budget of bytes; palettes, the colour map, waveforms."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genui.render.canvas import DOTS_ACROSS, DOTS_DOWN, Canvas
+from genui.render.canvas import DOTS_ACROSS, DOTS_DOWN, Canvas, merge_runs
 from genui.render.colours import ColourMode
 
 # --- Palettes of terminals --------------------------------------------------------------------
@@ -18,7 +18,7 @@ _CUBE = np.array([0, 95, 135, 175, 215, 255])
 _CUBE_EDGES = (_CUBE[1:] + _CUBE[:-1]) // 2
 _FIRST_CUBE, _FIRST_GREY, _GREYS = 16, 232, 24
 
-# The sixteen colours of xterm.
+# xterm's sixteen colours.
 _SIXTEEN = np.array(
     [
         (0, 0, 0), (205, 0, 0), (0, 205, 0), (205, 205, 0),
@@ -30,7 +30,7 @@ _SIXTEEN = np.array(
 
 
 def quantize_256(rgb: np.ndarray) -> np.ndarray:
-    """Palette indices 16–255 (int32 [...]) nearest to `rgb` (uint8 [..., 3])."""
+    """Return the palette indices 16–255, int32 [...], nearest to `rgb`, uint8 [..., 3]."""
     colour = rgb.astype(np.int32)
     level = np.searchsorted(_CUBE_EDGES, colour)
     in_cube = _CUBE[level]
@@ -42,18 +42,18 @@ def quantize_256(rgb: np.ndarray) -> np.ndarray:
 
 
 def quantize_16(rgb: np.ndarray) -> np.ndarray:
-    """Palette indices 0–15 (int32 [...]) nearest to `rgb` (uint8 [..., 3])."""
+    """Return the palette indices 0–15, int32 [...], nearest to `rgb`, uint8 [..., 3]."""
     difference = rgb[..., None, :].astype(np.int32) - _SIXTEEN
     return (difference**2).sum(axis=-1).argmin(axis=-1).astype(np.int32)
 
 
 def compute_luminance(rgb: np.ndarray) -> np.ndarray:
-    """Relative luminance, 0–255 (float64 [...]), with the weights of Rec. 709."""
+    """Compute the relative luminance, 0–255, float64 [...], with the weights of Rec. 709."""
     return rgb @ np.array([0.2126, 0.7152, 0.0722])
 
 
 # --- The colour map ---------------------------------------------------------------------------
-# Cubehelix (Green 2011, eq. 2): its lightness rises evenly, so that it also reads in grey.
+# Cubehelix (Green 2011, eq. 2): its lightness increases evenly, so it can be read in greyscale.
 
 START, ROTATIONS, HUE = 0.5, -1.5, 1.0  # Green's defaults, §3
 LEVELS = 256
@@ -61,7 +61,7 @@ LEVELS = 256
 
 @cache
 def build_colour_map() -> NDArray[np.uint8]:
-    """The colours from black to white: [256, 3]."""
+    """Compute the colours from black to white, [256, 3]."""
     level = np.linspace(0, 1, LEVELS)
     angle = 2 * np.pi * (START / 3 + 1 + ROTATIONS * level)
     swing = HUE * level * (1 - level) / 2
@@ -74,13 +74,13 @@ def build_colour_map() -> NDArray[np.uint8]:
 
 
 def apply_colour_map(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Values in -1 to 1 [...] as colours [..., 3]; values beyond are clipped."""
+    """Map values from -1 to 1 [...], others clipped, to colours [..., 3]."""
     index = np.rint((np.clip(values, -1, 1) + 1) / 2 * (LEVELS - 1))
     return build_colour_map()[index.astype(np.int64)]
 
 
 def invert_colour_map(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The values in -1 to 1 [...] of the colours of the map nearest to `rgb` [..., 3]."""
+    """Map `rgb` [..., 3] to the values, -1 to 1 [...], of the nearest colours of the map."""
     difference = rgb[..., None, :].astype(np.int32) - build_colour_map().astype(np.int32)
     index = (difference**2).sum(-1).argmin(-1)
     return (index / np.float32((LEVELS - 1) / 2) - 1).astype(np.float32)
@@ -88,12 +88,12 @@ def invert_colour_map(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 # --- Images as rows of coloured cells ---------------------------------------------------------
 # A cell holds two pixels, one above the other: an upper half block in the top colour on the
-# bottom colour. Where both are equal it is a space with a background, which costs half the bytes.
-# Neighbours of one colour share an escape code, so colours are rounded until enough neighbours
-# are equal. Pure noise, where that does not help, takes the shorter codes of the 256-colour
-# palette.
+# bottom colour. If both are equal it is a space with a background, which takes half the bytes.
+# Neighbouring cells of the same colours share an escape code, so colours are rounded until enough
+# neighbours are equal. If that is not enough, as for pure noise, the shorter codes of the
+# 256-colour palette are used.
 
-BUDGET = 25_000
+BUDGET = 25_000  # bytes
 RAMP = " .:-=+*#%@"
 
 _HALF_BLOCK = "▀"
@@ -105,7 +105,7 @@ _ROUNDINGS = (1, 4, 8, 16, 32)
 
 
 class Run(NamedTuple):
-    """Cells of one style. A colour is None where it is the terminal's default."""
+    """Cells of one style. A colour of None is the terminal's default."""
 
     text: str
     fg: int | None
@@ -114,7 +114,7 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True)
 class Drawing:
-    """An image in cells. Colours are 0xRRGGBB, or palette indices where `palette` is true.
+    """An image in cells. Colours are 0xRRGGBB, or palette indices if `palette` is true.
 
     `coarser` is the factor by which the resolution was reduced to meet the budget.
     """
@@ -140,7 +140,7 @@ class Fit:
 
 
 def fit(width: int, height: int, cols: int, rows: int) -> Fit:
-    """The largest whole scale at which `width` × `height` pixels fit in `cols` × `rows` cells.
+    """Choose the largest integer scale at which an image fits in `cols` × `rows` cells.
 
     At scale 1 a pixel is one cell wide and half a cell high, which is about square.
     """
@@ -153,14 +153,14 @@ def fit(width: int, height: int, cols: int, rows: int) -> Fit:
 
 
 def draw(rgb: np.ndarray, room: Fit, mode: ColourMode, budget: int | None = BUDGET) -> Drawing:
-    """`rgb` (uint8 [H, W, 3]) in cells, costing at most `budget` bytes in the terminal.
+    """Draw `rgb`, uint8 [H, W, 3], in cells that take at most `budget` bytes in the terminal.
 
-    Colours are rounded only as far as the budget needs; where the 256-colour palette costs too
-    much as well, the resolution is reduced. `budget=None` draws the image unchanged.
+    Colours are rounded only as far as necessary; if the 256-colour palette takes too many bytes
+    as well, the resolution is reduced. `budget=None` draws the image unchanged.
     """
-    if mode in ("16", "ascii"):
-        return _draw_ramp(_resample(rgb, room, 1), mode)
     pixels = _resample(rgb, room, 1)
+    if mode in ("16", "ascii"):
+        return _draw_ramp(pixels, mode)
     if mode == "truecolor":
         for rounding in _ROUNDINGS:
             packed = _pack(_round_colours(pixels, rounding))
@@ -177,7 +177,7 @@ def draw(rgb: np.ndarray, room: Fit, mode: ColourMode, budget: int | None = BUDG
 
 
 def _resample(rgb: np.ndarray, room: Fit, coarser: int) -> np.ndarray:
-    """`rgb` resampled to half cells: uint8 [2 * rows, cols, 3]."""
+    """Resample `rgb` to half cells: uint8 [2 * rows, cols, 3]."""
     small = _average_blocks(rgb, room.shrink * coarser)
     grown = small.repeat(room.scale * coarser, axis=0).repeat(room.scale * coarser, axis=1)
     grown = grown[: 2 * room.rows, : room.cols]
@@ -206,14 +206,14 @@ def _pack(pixels: np.ndarray) -> np.ndarray:
 
 
 def _find_run_starts(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-    """Where a run begins: bool [rows, cols]."""
+    """Return where runs of one style begin: bool [rows, cols]."""
     first = np.ones(top.shape, dtype=bool)
     first[:, 1:] = (top[:, 1:] != top[:, :-1]) | (bottom[:, 1:] != bottom[:, :-1])
     return first
 
 
 def _count_bytes(colours: np.ndarray, *, palette: bool) -> int:
-    """Bytes of the image as Textual writes it: a code and a reset a run."""
+    """Count the bytes of the image as Textual writes it: a code and a reset for each run."""
     top, bottom = colours[0::2], colours[1::2]
     first = _find_run_starts(top, bottom)
     split = top != bottom
@@ -227,7 +227,7 @@ def _count_bytes(colours: np.ndarray, *, palette: bool) -> int:
 
 
 def _count_code_bytes(colours: np.ndarray, palette: bool) -> np.ndarray:
-    """Length of `48;5;n` or `48;2;r;g;b` for each colour."""
+    """Return the length of `48;5;n` or `48;2;r;g;b` for each colour."""
     if palette:
         return len("48;5;") + _count_digits(colours)
     red, green, blue = colours >> 16, colours >> 8 & 255, colours & 255
@@ -255,20 +255,15 @@ def _build_runs(colours: np.ndarray) -> list[list[Run]]:
 
 
 def _draw_ramp(pixels: np.ndarray, mode: ColourMode) -> Drawing:
-    """Luminance as characters, one a cell; in 16 colours each also has the nearest colour."""
+    """Draw luminance as characters, one per cell; in 16 colours each has the nearest colour."""
     cells = pixels.reshape(pixels.shape[0] // 2, 2, pixels.shape[1], 3).mean(axis=1)
     shade = (compute_luminance(cells) / 255 * (len(RAMP) - 1)).round().astype(np.int32)
     hues = quantize_16(cells) if mode == "16" else np.full(shade.shape, -1)
     rows = []
-    for shades, row_hues in zip(shade.tolist(), hues.tolist(), strict=True):
-        row: list[Run] = []
-        for level, hue in zip(shades, row_hues, strict=True):
-            fg = hue if hue > 0 and level else None
-            if row and row[-1].fg == fg:
-                row[-1] = row[-1]._replace(text=row[-1].text + RAMP[level])
-            else:
-                row.append(Run(RAMP[level], fg, None))
-        rows.append(row)
+    for levels, colours in zip(shade.tolist(), hues.tolist(), strict=True):
+        row = zip(levels, colours, strict=True)
+        cells = [(RAMP[level], hue if hue > 0 and level else None) for level, hue in row]
+        rows.append([Run(text, fg, None) for text, fg in merge_runs(cells)])
     return Drawing(rows, pixels.shape[1], palette=True)
 
 
@@ -279,10 +274,10 @@ _RESET = "\x1b[0m"
 
 
 def draw_ansi(rgb: np.ndarray, mode: ColourMode, cols: int) -> str:
-    """`rgb` (uint8 [H, W, 3]) as lines of at most `cols` cells, each ended by a newline.
+    """Return `rgb`, uint8 [H, W, 3], as lines of at most `cols` cells, each with a newline.
 
-    Every line resets its colours, so the text can be cut at any line. In mode `ascii` there are
-    no escape codes.
+    Every line resets its colours, so the text can be cut after any line. In mode `ascii` there
+    are no escape codes.
     """
     height, width = rgb.shape[:2]
     drawing = draw(rgb, fit(width, height, cols, _UNLIMITED_ROWS), mode, budget=None)
@@ -305,7 +300,7 @@ def _format_run(run: Run, palette: bool) -> str:
 
 
 def _format_code(ground: int, colour: int, palette: bool) -> str:
-    """The SGR code of `colour`; `ground` is 38 for the foreground, 48 for the background."""
+    """Return the SGR code of `colour`; `ground` is 38 for the foreground, 48 for the background."""
     if not palette:
         return f"{ground};2;{colour >> 16};{colour >> 8 & 255};{colour & 255}"
     if colour >= 16:
@@ -317,7 +312,7 @@ def _format_code(ground: int, colour: int, palette: bool) -> str:
 
 
 def draw_waveform(pcm: NDArray[np.int16], cols: int, rows: int) -> list[str]:
-    """Samples int16 [N] in `cols` × `rows` cells: the minimum and maximum of each dot column.
+    """Draw samples, int16 [N], in `cols` × `rows` cells: the minimum and maximum per dot column.
 
     The loudest sample has the full height; silence is a line in the middle.
     """

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 VOICE_COLOURS = ((235, 110, 90), (235, 190, 80), (110, 195, 120), (100, 150, 235))
-"""Soprano, alto, tenor, bass, as RGB."""
+"""RGB colours of soprano, alto, tenor and bass."""
 
 _GROUND = (18, 20, 26)
 _BLACK_KEY = (26, 29, 37)
 _BAR_LINE = (58, 62, 74)
 _BLACK_KEYS = {1, 3, 6, 8, 10}
-_ABOVE_AND_BELOW = 2  # semitones
+_IMAGE_MARGIN = 2  # semitones above and below
 
 
 def draw_roll_image(
@@ -26,14 +26,15 @@ def draw_roll_image(
     begins: int,
     size: tuple[int, int] = (3, 4),
 ) -> NDArray[np.uint8]:
-    """The notes (voice, MIDI number, first sixteenth, sixteenth after the last) as uint8 [H, W, 3].
+    """Draw notes as uint8 [H, W, 3].
 
-    `size` is the pixels of a sixteenth across and of a semitone upwards. Bars are `bar`
-    sixteenths long and the piece starts at sixteenth `begins` of one.
+    A note is (voice, MIDI number, first sixteenth, sixteenth after the last). `size` is the width
+    of a sixteenth and the height of a semitone in pixels. Bars are `bar` sixteenths long and the
+    piece starts at sixteenth `begins` of a bar.
     """
     across, up = size
     pitches = [pitch for _, pitch, _, _ in notes] or [60]
-    low, high = min(pitches) - _ABOVE_AND_BELOW, max(pitches) + _ABOVE_AND_BELOW
+    low, high = min(pitches) - _IMAGE_MARGIN, max(pitches) + _IMAGE_MARGIN
     image = np.empty(((high - low + 1) * up, max(1, sixteenths) * across, 3), np.uint8)
     for pitch in range(low, high + 1):
         row = (high - pitch) * up
@@ -42,7 +43,7 @@ def draw_roll_image(
     image[:, first_bar * across :: bar * across] = _BAR_LINE
     for voice, pitch, first, last in sorted(notes, reverse=True):  # the soprano on top
         row = (high - pitch) * up
-        # A gap before the next note shows a repeated note.
+        # The last pixel is left out to separate repeated notes.
         image[row : row + up, first * across : last * across - 1] = VOICE_COLOURS[voice]
     return image
 
@@ -50,18 +51,18 @@ def draw_roll_image(
 # --- Piano rolls as text ----------------------------------------------------------------------
 
 ONSETS = "SATB"
-"""The character of the first sixteenth of a note, a voice each."""
+"""The character of the first sixteenth of a note, for each voice."""
 SUSTAINS = "━─┅═"
 """The character of its other sixteenths."""
 BAR = "│"
-GUTTER = 4  # cells left of the roll, for the names of notes
+GUTTER = 4  # cells to the left of the roll, for the names of notes
 _NATURALS = {0: "C", 2: "D", 4: "E", 5: "F", 7: "G", 9: "A", 11: "B"}
-_LEAST = 12  # semitones, at least
+_MIN_RANGE = 12  # semitones
 _MARGIN = 1
 
 
 class Sound(Protocol):
-    """The note of a voice at one sixteenth: `struck` where it begins, written by `step`."""
+    """The note of a voice at one sixteenth; `struck` if it begins there; written by `step`."""
 
     @property
     def pitch(self) -> int: ...
@@ -72,7 +73,7 @@ class Sound(Protocol):
 
 
 class Mark(NamedTuple):
-    """One cell. `voice` is -1 where none sounds; `step` is the one that wrote it, or 0."""
+    """A cell. `voice` is -1 if none sounds; `step` is the step that wrote it, or 0."""
 
     text: str
     voice: int = -1
@@ -83,7 +84,7 @@ Column = Sequence[Sound | None]
 
 
 class Scale(NamedTuple):
-    """The rows of a roll: the pitch of the highest and the semitones a row."""
+    """The rows of a roll: the pitch of the highest row, and semitones per row."""
 
     high: int
     semitones: int
@@ -93,7 +94,7 @@ class Scale(NamedTuple):
         return (self.high - pitch) // self.semitones
 
     def name(self, row: int) -> str:
-        """The label of a row: its natural note, or the C in it."""
+        """Return the label of a row: its natural note, or the C in it; else ""."""
         top = self.high - row * self.semitones
         pitches = range(top, top - self.semitones, -1)
         if self.semitones == 1:
@@ -103,10 +104,10 @@ class Scale(NamedTuple):
 
 
 def choose_scale(columns: Sequence[Column], height: int) -> Scale:
-    """The finest scale that shows every note in `height` rows."""
+    """Choose the finest scale that shows every note in `height` rows."""
     pitches = [one.pitch for column in columns for one in column if one is not None]
     low, high = min(pitches, default=48) - _MARGIN, max(pitches, default=72) + _MARGIN
-    high = max(high, low + _LEAST)
+    high = max(high, low + _MIN_RANGE)
     span = high - low + 1
     semitones = max(1, -(-span // max(1, height)))
     return Scale(high, semitones, -(-span // semitones))
@@ -115,10 +116,10 @@ def choose_scale(columns: Sequence[Column], height: int) -> Scale:
 def draw_roll_rows(
     columns: Sequence[Column], scale: Scale, first: int, width: int, bar: int, begins: int
 ) -> list[list[Mark]]:
-    """The rows of a roll, `width` cells each, from sixteenth `first` on: a cell a sixteenth.
+    """Draw the rows of a roll, `width` cells each, one per sixteenth from `first` on.
 
-    Where voices share a cell the upper one is drawn. Bars have `bar` sixteenths, and the piece
-    begins at sixteenth `begins` of one.
+    If voices share a cell the upper one is drawn. Bars have `bar` sixteenths, and the piece begins
+    at sixteenth `begins` of a bar.
     """
     blank, line = Mark(" "), Mark(BAR)
     empty = [line if (begins + first + x) % bar == 0 else blank for x in range(width)]
@@ -133,7 +134,7 @@ def draw_roll_rows(
 
 
 def format_bar_numbers(first: int, width: int, bar: int, begins: int) -> str:
-    """The line above a roll: the number of each bar at its start. An upbeat is bar 0."""
+    """Return the line above a roll: the number of each bar at its start. An upbeat is bar 0."""
     text = [" "] * width
     offset = 0 if begins else 1
     for x in range(width):
@@ -145,7 +146,7 @@ def format_bar_numbers(first: int, width: int, bar: int, begins: int) -> str:
 
 
 def format_roll(columns: Sequence[Column], width: int, bar: int, begins: int) -> str:
-    """A whole piece in systems of at most `width` cells, one below the other."""
+    """Return a whole piece as text, in systems of at most `width` cells, one below the other."""
     room = max(bar, (width - GUTTER) // bar * bar)
     scale = choose_scale(columns, 1 << 16)
     lines = []
@@ -154,7 +155,7 @@ def format_roll(columns: Sequence[Column], width: int, bar: int, begins: int) ->
         count = min(end, len(columns)) - first
         used = [one for column in columns[first : first + count] for one in column if one]
         top = max((one.pitch for one in used), default=scale.high) + 1
-        bottom = min((one.pitch for one in used), default=top - _LEAST) - 1
+        bottom = min((one.pitch for one in used), default=top - _MIN_RANGE) - 1
         part = Scale(top, 1, top - bottom + 1)
         lines.append(" " * GUTTER + format_bar_numbers(first, count, bar, begins).rstrip())
         for row, marks in enumerate(draw_roll_rows(columns, part, first, count, bar, begins)):

@@ -1,6 +1,6 @@
-"""The plane of the Lab: arrays decoded from bytes, drawn in cells or as an image.
+"""The plane of the Lab, decoded from bytes and drawn in cells or as an image.
 
-Positions are shares of the plane, [N, 2]: x from its left edge, y from its lower edge.
+Positions are fractions of the plane, [N, 2]: x from its left edge, y from its lower edge.
 """
 
 from dataclasses import dataclass, field, replace
@@ -18,43 +18,43 @@ NOWHERE: Floats = np.zeros((0, 2))
 
 @dataclass(frozen=True)
 class Scene:
-    """What is drawn. Grids are [G, G] from 0 to 1, the first row at the top."""
+    """The contents of the plane. Grids are [G, G] from 0 to 1, the first row at the top."""
 
     data: Floats = field(default_factory=lambda: NOWHERE)
     classes: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
     samples: Floats = field(default_factory=lambda: NOWHERE)
     surface: Grid | None = None
-    chances: NDArray[np.float64] | None = None  # [classes, G, G], summing to about 1
-    arrows: Floats = field(default_factory=lambda: np.zeros((0, 2, 2)))  # [A, from and to, 2]
+    chances: NDArray[np.float64] | None = None  # [classes, G, G], which sum to about 1
+    arrows: Floats = field(default_factory=lambda: np.zeros((0, 2, 2)))  # [A, (start, end), 2]
 
     def without(self, *layers: str) -> "Scene":
-        """The scene without some of its layers, named as the fields are."""
+        """Return the scene without some of its layers, named like the fields."""
         empty = Scene()
         return replace(self, **{name: getattr(empty, name) for name in layers})
 
 
 def decode_places(data: bytes) -> Floats:
-    """Positions [N, 2] from pairs of uint16. Raises ValueError on another size."""
+    """Decode positions [N, 2] from pairs of uint16. Raises ValueError for another size."""
     return np.frombuffer(data, "<u2").reshape(-1, 2) / 65535
 
 
 def decode_arrows(data: bytes) -> Floats:
-    """Arrows [A, 2, 2] from pairs of positions. Raises ValueError on another size."""
+    """Decode arrows [A, 2, 2] from pairs of positions. Raises ValueError for another size."""
     return np.frombuffer(data, "<u2").reshape(-1, 2, 2) / 65535
 
 
 def decode_grid(data: bytes, side: int) -> Grid | None:
-    """[side, side] from 0 to 1; None where empty. Raises ValueError on another size."""
+    """Decode [side, side] from 0 to 1; None if empty. Raises ValueError for another size."""
     return np.frombuffer(data, np.uint8).reshape(side, side) / 255 if data else None
 
 
 def decode_grids(data: bytes, side: int) -> NDArray[np.float64] | None:
-    """[K, side, side]; None where empty. Raises ValueError on another size."""
+    """Decode [K, side, side]; None if empty. Raises ValueError for another size."""
     return np.frombuffer(data, np.uint8).reshape(-1, side, side) / 255 if data else None
 
 
 def interpolate(values: NDArray[np.float64], columns: int, rows: int) -> NDArray[np.float64]:
-    """Grids [..., G, G] at the centres of `rows` × `columns` cells, bilinearly."""
+    """Interpolate grids [..., G, G] bilinearly at the centres of `rows` × `columns` cells."""
     side = values.shape[-1]
     y, x = (
         np.clip((np.arange(count) + 0.5) / count * side - 0.5, 0, side - 1)
@@ -70,15 +70,15 @@ def interpolate(values: NDArray[np.float64], columns: int, rows: int) -> NDArray
 def find_likeliest(
     chances: NDArray[np.float64], columns: int, rows: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The likeliest class in each of `rows` × `columns` cells, and its confidence: 0 where all are
-    equally likely, 1 where it is certain."""
+    """Return the likeliest class in each of `rows` × `columns` cells, and the confidence, from 0
+    if all classes are equally likely to 1 if it is certain."""
     values = interpolate(chances, columns, rows)
     confidence = (values.max(axis=0) - 1 / len(values)) / (1 - 1 / len(values))
     return values.argmax(axis=0), confidence
 
 
 def find_boundary(chances: NDArray[np.float64], columns: int, rows: int) -> NDArray[np.bool_]:
-    """Where the likeliest class changes: bool [rows, columns]."""
+    """Return where the likeliest class changes: bool [rows, columns]."""
     winner = interpolate(chances, columns, rows).argmax(axis=0)
     edge = np.zeros((rows, columns), bool)
     edge[:, :-1] |= winner[:, 1:] != winner[:, :-1]
@@ -87,10 +87,11 @@ def find_boundary(chances: NDArray[np.float64], columns: int, rows: int) -> NDAr
 
 
 # --- The plane in cells -----------------------------------------------------------------------
-# All can be read without colour: data have a mark a class, samples are dots, 2 × 4 to a cell,
-# arrows point in one of eight directions, a boundary is a line of dots, a surface is a shade.
+# Everything can be read without colour: data have a mark for each class, samples are dots, 2 × 4
+# per cell, arrows point in one of eight directions, a boundary is a line of dots, a surface is a
+# shade.
 
-MARKS = "+×○□"  # of data, a class each
+MARKS = "+×○□"  # of data, one for each class
 ARROWS = "→↗↑↖←↙↓↘"
 CURSOR = "╋"
 SHADES = 8  # 0 is the background
@@ -105,13 +106,13 @@ LOOKS = (
     "cursor",
     *(f"data-{number}" for number in range(1, len(MARKS) + 1)),
 )
-_STILL = 0.012  # an arrow shorter than this share of the plane is drawn as a point
+_MIN_ARROW = 0.012  # a shorter arrow, as a fraction of the plane, is drawn as a point
 
 
 @dataclass(frozen=True)
 class PlaneCells:
-    """A plane in cells, [rows, columns] each: code points, styles as indices of LOOKS, and
-    backgrounds, class · SHADES + shade."""
+    """A plane in cells, each array [rows, columns]: code points, indices into LOOKS, and
+    backgrounds as class · SHADES + shade."""
 
     codes: NDArray[np.uint32]
     looks: NDArray[np.int8]
@@ -119,7 +120,7 @@ class PlaneCells:
 
 
 def fit_plane(width: int, height: int) -> tuple[int, int]:
-    """Columns and rows of the largest plane in `width` × `height` cells, which are 1 : 2."""
+    """Return the columns and rows of the largest square in `width` × `height` cells of 1 : 2."""
     rows = max(1, min(height, width // 2))
     return 2 * rows, rows
 
@@ -132,8 +133,8 @@ def draw(
     shaded: bool = True,
     cursor: tuple[float, float] | None = None,
 ) -> PlaneCells:
-    """A scene in cells. Without colours `shaded` is false, and shades are characters. `cursor` is
-    a position."""
+    """Draw a scene in cells. With `shaded` false, for terminals without colour, shades are
+    characters. `cursor` is a position."""
     cells = PlaneCells(
         np.full((rows, columns), ord(" "), np.uint32),
         np.zeros((rows, columns), np.int8),
@@ -165,7 +166,7 @@ def _compute_ground(scene: Scene, columns: int, rows: int) -> NDArray[np.int16]:
 
 
 def _choose_signs(ground: NDArray[np.int16], by_class: bool) -> NDArray[np.uint32]:
-    """Backgrounds as characters: the shade of a surface, or the likeliest class."""
+    """Return backgrounds as characters: the shade of a surface, or the likeliest class."""
     shade, label = ground % SHADES, ground // SHADES
     at = np.where(shade > 1, label, 0) if by_class else shade
     signs = CLASS_SHADES if by_class else RAMP
@@ -179,14 +180,14 @@ def _choose_shade(share: Floats) -> NDArray[np.int64]:
 def _find_cells(
     places: Floats, columns: int, rows: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The row and the column of each position [N, 2], clipped to the plane."""
+    """Return the row and column of each position [N, 2], clipped to the plane."""
     column = np.clip((places[:, 0] * columns).astype(np.int64), 0, columns - 1)
     row = np.clip(((1 - places[:, 1]) * rows).astype(np.int64), 0, rows - 1)
     return row, column
 
 
 def _put_data(cells: PlaneCells, scene: Scene) -> None:
-    """Put a mark in each cell with data: that of the most frequent class in it."""
+    """Mark each cell that has data with its most frequent class."""
     rows, columns = cells.codes.shape
     row, column = _find_cells(scene.data, columns, rows)
     counts = np.zeros((len(MARKS), rows, columns), np.int64)
@@ -199,13 +200,13 @@ def _put_data(cells: PlaneCells, scene: Scene) -> None:
 
 def _mark_dots(places: Floats, across: int, down: int) -> NDArray[np.bool_]:
     dots = np.zeros((down, across), bool)
-    inside = ((places > 0) & (places < 1)).all(axis=1)  # others are left out
+    inside = ((places > 0) & (places < 1)).all(axis=1)  # points outside are left out
     dots[_find_cells(places[inside], across, down)] = True
     return dots
 
 
 def _put_dots(cells: PlaneCells, dots: NDArray[np.bool_], look: str) -> None:
-    """Put braille in the cells with a dot."""
+    """Put braille characters in the cells that have dots."""
     bits = pack_dots(dots).astype(np.uint32)
     filled = bits > 0
     cells.codes[filled] = BLANK + bits[filled]
@@ -220,7 +221,7 @@ def _put_arrows(cells: PlaneCells, arrows: Floats) -> None:
     row, column = _find_cells(arrows.mean(axis=1), columns, rows)
     octant = np.round(np.arctan2(vector[:, 1], vector[:, 0]) / (np.pi / 4)).astype(np.int64) % 8
     signs = np.array([ord(sign) for sign in ARROWS], np.uint32)[octant]
-    signs[np.hypot(vector[:, 0], vector[:, 1]) < _STILL] = ord("·")
+    signs[np.hypot(vector[:, 0], vector[:, 1]) < _MIN_ARROW] = ord("·")
     cells.codes[row, column] = signs
     cells.looks[row, column] = LOOKS.index("arrows")
 
@@ -231,7 +232,7 @@ Pixels = NDArray[np.uint8]
 
 SIDE = 360  # pixels
 GROUND = np.array((13, 17, 23), float)
-SURFACE = np.array((47, 84, 140), float)  # where it is highest
+SURFACE = np.array((47, 84, 140), float)  # at its highest point
 CLASSES = np.array(((47, 84, 140), (140, 84, 30), (40, 120, 70), (120, 60, 130)), float)
 DATA = ((139, 148, 158), (210, 153, 34), (86, 211, 100), (210, 168, 255))
 SAMPLES = (121, 192, 255)
@@ -240,7 +241,7 @@ ARROW = (255, 166, 87)
 
 
 def draw_image(scene: Scene, caption: str = "", side: int = SIDE) -> Pixels:
-    """A scene as uint8 [side, side, 3]: data as crosses in a colour a class, samples as dots."""
+    """Draw a scene as uint8 [side, side, 3]: data as crosses coloured by class, samples as dots."""
     from PIL import Image, ImageDraw
 
     image = Image.fromarray(_draw_ground(scene, side))
@@ -274,5 +275,5 @@ def _draw_ground(scene: Scene, side: int) -> Pixels:
 
 
 def _place_pixels(places: Floats, side: int) -> list[tuple[float, float]]:
-    """The pixels of positions [N, 2] in an image."""
+    """Return the pixels of positions [N, 2] in an image."""
     return [(x * side, (1 - y) * side) for x, y in places.tolist()]

@@ -1,7 +1,7 @@
-"""A growing text of pieces with marks, wrapped at word boundaries.
+"""A growing text made of pieces, with a mark for each character, wrapped at word boundaries.
 
-A line keeps its source characters, with a mark for each. Appending wraps the last line only, so
-its cost does not grow with the text. Spans are computed when a line is drawn.
+A line keeps its source characters and their marks. Appending wraps only the last line, so its
+cost does not grow with the text. Spans are computed when a line is drawn.
 """
 
 from bisect import bisect_right
@@ -15,13 +15,13 @@ from genui.base.text import clean
 
 TAB = 4
 SOLID = 16
-"""Marks from here on are drawn on white space too, which else takes the mark before it."""
+"""Marks from here on are drawn on white space too, which otherwise takes the mark before it."""
 
-_NARROWEST = 2
+_MIN_WIDTH = 2
 
 
 class Span(NamedTuple):
-    """Characters of one line that share a mark."""
+    """Neighbouring characters of a line with the same mark."""
 
     text: str
     mark: int
@@ -31,7 +31,7 @@ class Span(NamedTuple):
 class _Line:
     start: int  # of its first character in the whole text
     source: str  # with the white space or newline that ended it
-    marks: bytes  # one a character of `source`
+    marks: bytes  # one for each character of `source`
 
 
 class Flow:
@@ -39,7 +39,7 @@ class Flow:
 
     def __init__(self, width: int) -> None:
         """`width` in terminal cells, at least 2."""
-        self.width = max(width, _NARROWEST)
+        self.width = max(width, _MIN_WIDTH)
         self._ends: list[int] = []  # where each piece ends in the whole text
         self._lines = [_Line(0, "", b"")]
 
@@ -88,7 +88,7 @@ class Flow:
 
     def resize(self, width: int) -> None:
         """Wrap everything again at another width."""
-        width = max(width, _NARROWEST)
+        width = max(width, _MIN_WIDTH)
         if width != self.width:
             self.width = width
             text, marks = self.text, b"".join(line.marks for line in self._lines)
@@ -96,22 +96,22 @@ class Flow:
             self._wrap(0, text, marks)
 
     def piece(self, number: int) -> tuple[int, int]:
-        """Where piece `number` begins and ends in the whole text, in characters."""
+        """Return where piece `number` begins and ends in the whole text, in characters."""
         return self._ends[number - 1] if number > 0 else 0, self._ends[number]
 
     def line_at(self, index: int) -> int:
-        """The line that holds character `index` of the whole text."""
+        """Return the line that holds character `index` of the whole text."""
         return max(bisect_right(self._lines, index, key=lambda line: line.start) - 1, 0)
 
     def part(self, line: int, start: int, end: int) -> str:
-        """The characters of the whole text from `start` to `end` that are on a line."""
-        kept = self._lines[line]
-        return kept.source[max(start - kept.start, 0) : max(end - kept.start, 0)]
+        """Return the characters `start` to `end` of the whole text that are on a line."""
+        row = self._lines[line]
+        return row.source[max(start - row.start, 0) : max(end - row.start, 0)]
 
     def newline(self, line: int) -> int | None:
-        """The mark of the newline that ends a line, which is not drawn; None without one."""
-        kept = self._lines[line]
-        return kept.marks[-1] if kept.source.endswith("\n") else None
+        """Return the mark of the newline that ends a line, which is not drawn; None without one."""
+        row = self._lines[line]
+        return row.marks[-1] if row.source.endswith("\n") else None
 
     def remark(self, start: int, end: int, table: bytes) -> range:
         """Replace the marks of characters `start` to `end` by those in `table` [256].
@@ -129,15 +129,15 @@ class Flow:
         return lines
 
     def spans(self, line: int) -> list[Span]:
-        """The spans of line number `line`, at most `width` cells.
+        """Return the spans of line number `line`, at most `width` cells.
 
-        White space takes the mark before it (but see SOLID), so words of one mark are one
+        White space takes the mark before it (but see SOLID), so words with the same mark form one
         span.
         """
-        kept = self._lines[line]
+        row = self._lines[line]
         spans: list[Span] = []
         used = 0
-        for character, mark in zip(kept.source, kept.marks, strict=True):
+        for character, mark in zip(row.source, row.marks, strict=True):
             text, width = _draw_character(character, used)
             if used + width > self.width:
                 break  # white space past the end
@@ -151,7 +151,7 @@ class Flow:
         return spans
 
     def _wrap(self, start: int, text: str, marks: bytes) -> None:
-        """Append `text`, which begins a line."""
+        """Append `text`, which begins a line, in wrapped lines."""
         begin = 0
         for end in _find_line_ends(text, self.width):
             self._lines.append(_Line(start + begin, text[begin:end], marks[begin:end]))
@@ -164,7 +164,7 @@ def _looks_alike(text: str, mark: int, before: int) -> bool:
 
 
 def _draw_character(character: str, used: int) -> tuple[str, int]:
-    """A character as drawn after `used` cells, and its width."""
+    """Return a character as it is drawn after `used` cells, and its width."""
     if character == "\t":
         width = TAB - used % TAB
         return " " * width, width
@@ -174,7 +174,7 @@ def _draw_character(character: str, used: int) -> tuple[str, int]:
 
 
 def _find_line_ends(text: str, width: int) -> Iterator[int]:
-    """Where each line of `text` ends; the last one at the end of the text, even when empty."""
+    """Yield where each line of `text` ends; the last one at the end of the text, even if empty."""
     begin = 0
     while (newline := text.find("\n", begin)) >= 0:
         yield from _find_soft_ends(text, begin, newline, width)
@@ -185,7 +185,7 @@ def _find_line_ends(text: str, width: int) -> Iterator[int]:
 
 
 def _find_soft_ends(text: str, begin: int, end: int, width: int) -> Iterator[int]:
-    """Where a line without newlines, `text[begin:end]`, is broken to fit `width` cells.
+    """Yield where a line without newlines, `text[begin:end]`, is broken to fit `width` cells.
 
     Breaks come after white space, which may extend past the end; a word wider than a line is cut.
     """
@@ -204,13 +204,13 @@ def _find_soft_ends(text: str, begin: int, end: int, width: int) -> Iterator[int
             while cut > begin and not text[cut - 1].isspace():
                 cut -= 1
             if not text[begin:cut].strip():
-                cut = room  # nothing but indentation before the word
+                cut = room  # only indentation before the word
         yield cut
         begin = cut
 
 
 def _find_overflow(text: str, begin: int, end: int, width: int) -> int:
-    """The first character of `text[begin:end]` that does not fit in `width` cells."""
+    """Return the first character of `text[begin:end]` that does not fit in `width` cells."""
     used = 0
     for index in range(begin, end):
         used += _draw_character(text[index], used)[1]

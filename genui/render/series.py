@@ -1,6 +1,6 @@
-"""Series for charts: window, envelope, moving average, order, zoom and the nearest point.
+"""Series for charts: window, envelope, moving average, sorting, zoom and the nearest point.
 
-A series is x, ascending, and values, both [N]; values may be NaN or infinite.
+A series has x, ascending, and values, both [N]; values may be NaN or infinite.
 """
 
 import math
@@ -25,23 +25,23 @@ class Fault(IntFlag):
 
 
 # --- The window: the range of x and values that a chart shows ---------------------------------
-# When an edge moves the whole chart changes, so edges are round numbers and move in steps: while
-# a run grows only the newest columns change.
+# When an edge moves, the whole chart changes. So edges are round numbers that move in steps, and
+# while a run grows only the newest columns change.
 
-_LEAP = 0.1  # of the extent: how far the right edge moves once a point is beyond it
+_LEAP = 0.1  # how far the right edge moves past a new point, as a share of the extent
 _PARTS = 10  # edges are rounded to about a tenth of the range of values
-_SLACK = 0.6  # the window is kept while the values fill at least this share of it
-_LEAST = 1e-300  # the smallest range that can be divided safely
-_ALIKE = 1e-9  # relative; values closer than this are drawn as equal
+_MIN_FILL = 0.6  # the window is kept while the values fill at least this share of it
+_MIN_RANGE = 1e-300  # the smallest range that can be divided safely
+_EQUAL = 1e-9  # values with a smaller relative difference are drawn as equal
 
 GREATEST = 8e307
-"""Values are clipped to ± this, so that their differences do not overflow."""
+"""Values are clipped to ± GREATEST, so that their differences do not overflow."""
 
 View = tuple[float, float]
 
 
 class Points(Protocol):
-    """x, ascending, and their values, of one length."""
+    """x, ascending, and values of the same length."""
 
     @property
     def steps(self) -> np.ndarray: ...
@@ -51,9 +51,9 @@ class Points(Protocol):
 
 @dataclass(frozen=True)
 class Window:
-    """From x `start` to `end` and from value `low` to `high`: log₁₀ of it where `log_y`.
+    """The range of x, `start` to `end`, and of values, `low` to `high`; with `log_y` their log₁₀.
 
-    `following` is whether it shows all points and grows with them.
+    `following`: it shows all points and grows with them.
     """
 
     start: float
@@ -73,10 +73,10 @@ def choose_window(
     log_x: bool = False,
     view: View | None = None,
 ) -> Window:
-    """The window for `series`, each with a point or more; `before` is kept where it still fits.
+    """Choose the window for `series`, each with at least one point; keep `before` if it still fits.
 
-    `view` is the range of x to show, by default all. With `log_x` it begins above zero; where no
-    x is above zero the axis is linear.
+    `view` is the range of x to show, by default all. With `log_x` it begins above zero; if no x is
+    above zero the axis is linear.
     """
     if view is not None and not -math.inf < view[0] < view[1] < math.inf:
         view = None
@@ -105,11 +105,11 @@ def choose_window(
 
 def _still_fits(low: float, high: float, before: Window) -> bool:
     inside = before.low <= low and high <= before.high
-    return inside and high - low >= _SLACK * (before.high - before.low)
+    return inside and high - low >= _MIN_FILL * (before.high - before.low)
 
 
 def measure_extent(series: Sequence[Points], positive: bool = False) -> View:
-    """The first and last x of all; the first above zero where `positive` and there is one."""
+    """Return the first and last x of all series; with `positive` the first above zero, if any."""
     start = min(float(one.steps[0]) for one in series)
     end = max(float(one.steps[-1]) for one in series)
     if positive and start <= 0 < end:
@@ -119,7 +119,7 @@ def measure_extent(series: Sequence[Points], positive: bool = False) -> View:
 
 
 def _choose_end(full: View, before: Window | None) -> float:
-    """The right edge: the one before while the points reach near it."""
+    """Choose the right edge: the previous one while the points reach near it."""
     start, end = full
     if end == start:
         return start + 1
@@ -138,22 +138,22 @@ def _round_edges(low: float, high: float) -> tuple[float, float]:
 
 
 def _measure_range(series: Sequence[Points], log_y: bool, view: View | None) -> tuple[float, float]:
-    """The least and greatest visible value that can be drawn, apart even where they are equal."""
+    """Return the range of the visible values that can be drawn, widened if all are equal."""
     ranges = [_measure_values(_select_visible(one, view), log_y) for one in series]
     low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
     if low > high:
         return 0.0, 1.0
     if log_y:
         low, high = math.log10(low), math.log10(high)
-    if high - low <= max(_ALIKE * max(abs(low), abs(high)), _LEAST):
+    if high - low <= max(_EQUAL * max(abs(low), abs(high)), _MIN_RANGE):
         margin = abs(low) * 0.05
-        margin = margin if margin > _LEAST else 1.0
+        margin = margin if margin > _MIN_RANGE else 1.0
         return low - margin, high + margin
     return low, high
 
 
 def _select_visible(one: Points, view: View | None) -> np.ndarray:
-    """The values in `view`; where it has none, those on both sides of it."""
+    """Return the values in `view`; if it has none, those on both sides of it."""
     if view is None:
         return one.values
     first = int(np.searchsorted(one.steps, view[0], side="left"))
@@ -162,48 +162,48 @@ def _select_visible(one: Points, view: View | None) -> np.ndarray:
 
 
 def _measure_values(values: np.ndarray, positive: bool) -> tuple[float, float]:
-    """The least and greatest value that can be drawn; +∞ and -∞ where there is none."""
+    """Return the least and greatest value that can be drawn; +∞ and -∞ if there is none."""
     if not len(values):
         return math.inf, -math.inf
     low, high = float(np.min(values)), float(np.max(values))
     if not (math.isfinite(low) and math.isfinite(high)) or (positive and low <= 0):
-        fit = values[np.isfinite(values) & (values > (0 if positive else -np.inf))]
-        if not len(fit):
+        valid = values[np.isfinite(values) & (values > (0 if positive else -np.inf))]
+        if not len(valid):
             return math.inf, -math.inf
-        low, high = float(fit.min()), float(fit.max())
+        low, high = float(valid.min()), float(valid.max())
     if positive:
         return low, high
     return min(max(low, -GREATEST), GREATEST), max(min(high, GREATEST), -GREATEST)
 
 
 # --- The envelope: minimum and maximum in each column -----------------------------------------
-# All points count, so a spike of one step is drawn in a series of any length. 100,000 points take
-# a fraction of a millisecond, so nothing is cached.
+# Every point counts, so a spike of one step is visible in a series of any length. 100,000 points
+# take a fraction of a millisecond, so nothing is cached.
 
 
 @dataclass(frozen=True)
 class Columns:
-    """One entry a column; `low` and `high` are NaN where a column has no value to draw.
+    """An envelope, column by column; `low` and `high` are NaN in columns without a value to draw.
 
-    `before` and `after` are the nearest points outside, as (position in columns, value), to which
-    the line goes on beyond the plot. NaN where there is none.
+    `before` and `after` are the nearest points outside the plot, to which the line continues, as
+    (position in columns, value); NaN if there is none.
     """
 
     low: np.ndarray  # float64 [columns]
     high: np.ndarray  # float64 [columns]
     faults: np.ndarray  # uint8 [columns]: Fault
-    most: int = 0  # points in one column
+    most: int = 0  # the largest number of points in a column
     before: tuple[float, float] = (np.nan, np.nan)
     after: tuple[float, float] = (np.nan, np.nan)
 
     @property
     def broken(self) -> np.ndarray:
-        """bool [columns]: whether it has a value that cannot be drawn."""
+        """Which columns have a value that cannot be drawn: bool [columns]."""
         return self.faults != 0
 
 
 def compute_edges(start: float, end: float, columns: int, log_x: bool = False) -> np.ndarray:
-    """The edges of columns, float64 [columns + 1]; with `log_x`, `start` is above 0."""
+    """Compute the edges of columns, float64 [columns + 1]; with `log_x`, `start` is above 0."""
     if not log_x:
         return np.linspace(start, end, columns + 1)
     edges = np.geomspace(start, end, columns + 1)
@@ -221,10 +221,10 @@ def compute_envelope(
     log_x: bool = False,
     log_y: bool = False,
 ) -> Columns:
-    """The envelope of x from `start` to `end`, both included, in equal columns.
+    """Compute the envelope from x `start` to `end` inclusive, in equal columns.
 
-    `steps` ascend, float64 or int64 [N]; `values`, float64 [N], may hold NaN and infinities,
-    which only mark their column as a fault. With `log_x` columns are equal in log₁₀ of x; with
+    `steps` is float64 or int64 [N], ascending; `values`, float64 [N], may hold NaN and infinities,
+    which only mark their column as faulty. With `log_x` columns are equal in log₁₀ of x; with
     `log_y` the envelope is of log₁₀ of the values, and values of 0 or less are faults too.
     """
     edges = compute_edges(start, end, columns, log_x)
@@ -232,7 +232,7 @@ def compute_envelope(
     bounds[-1] = np.searchsorted(steps, end, side="right")
     low, high, faults = _compute_extremes(values, bounds, log_y)
     if log_y:
-        # All are above zero or NaN, so there is no warning.
+        # All are above zero or NaN, so numpy does not warn.
         low, high = np.log10(low), np.log10(high)
     outside = []
     for index in (int(bounds[0]) - 1, int(bounds[-1])):
@@ -246,16 +246,7 @@ def compute_envelope(
 
 
 def detect_faults(values: np.ndarray, log_y: bool = False) -> Fault:
-    """The faults of a series, float64 [N]."""
-    if not len(values):
-        return Fault(0)
-    low, high = float(np.min(values)), float(np.max(values))
-    if np.isfinite(low) and np.isfinite(high):
-        return Fault.NOT_POSITIVE if log_y and low <= 0 else Fault(0)
-    return _detect_faults(values, log_y)
-
-
-def _detect_faults(values: np.ndarray, log_y: bool) -> Fault:
+    """Return the faults among `values`, float64 [N]."""
     faults = Fault(0)
     if np.isnan(values).any():
         faults |= Fault.NAN
@@ -271,39 +262,40 @@ def _detect_faults(values: np.ndarray, log_y: bool) -> Fault:
 def _compute_extremes(
     values: np.ndarray, bounds: np.ndarray, positive: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Least and greatest value that can be drawn, and the faults, from each bound to the next."""
+    """Compute the range of drawable values, and the faults, between neighbouring `bounds`."""
     columns = len(bounds) - 1
     first, last = bounds[:-1], bounds[1:]
     low, high = np.full(columns, np.nan), np.full(columns, np.nan)
     faults = np.zeros(columns, dtype=np.uint8)
     some = np.flatnonzero(last > first)
     if len(some):
-        # Columns with points follow each other without gaps, as `reduceat` needs. The slice is
-        # a view: a copy would cost more than the reduction.
+        # Without the empty columns, each column ends where the next begins, as `reduceat` needs.
+        # The slice is a view: a copy would cost more than the reduction.
         inside, starts = values[: bounds[-1]], first[some]
         with np.errstate(invalid="ignore"):
             low[some] = np.minimum.reduceat(inside, starts)
             high[some] = np.maximum.reduceat(inside, starts)
-        # NaN, -∞ and +∞ show in the minimum or the maximum.
+        # A column with NaN, -∞ or +∞ has it as its minimum or maximum.
         suspect = ~(np.isfinite(low[some]) & np.isfinite(high[some]))
         if positive:
             suspect |= low[some] <= 0
         for column in some[suspect].tolist():
             part = values[first[column] : last[column]]
-            fits = np.isfinite(part)
+            drawable = np.isfinite(part)
             if positive:
-                fits &= part > 0
-            fit = part[fits]
-            low[column], high[column] = (fit.min(), fit.max()) if len(fit) else (np.nan, np.nan)
-            if len(fit) < len(part):
-                faults[column] = _detect_faults(part[~fits], positive)
+                drawable &= part > 0
+            valid = part[drawable]
+            low[column], high[column] = (
+                (valid.min(), valid.max()) if len(valid) else (np.nan, np.nan)
+            )
+            faults[column] = detect_faults(part, positive)
     return low, high, faults
 
 
 def _place_outside(
     x: float, value: float, edges: np.ndarray, log_x: bool, log_y: bool
 ) -> tuple[float, float]:
-    """A point outside the window, x in columns; NaN where it cannot be drawn."""
+    """Return a point outside the window, its x in columns; NaN if it cannot be drawn."""
     if not np.isfinite(value) or (log_y and value <= 0) or (log_x and x <= 0):
         return np.nan, np.nan
     start, end = float(edges[0]), float(edges[-1])
@@ -314,36 +306,35 @@ def _place_outside(
 
 
 # --- The time-weighted exponential moving average of Weights & Biases -------------------------
-# The weight of the past decays with the distance in x, not with the number of points, so that
-# dense and sparse series are smoothed alike, and the start has no bias towards zero
+# The weight of earlier values decays with the distance in x, not with the number of points, so
+# that dense and sparse series are smoothed equally, and the start is not biased towards zero
 # (https://docs.wandb.ai/models/app/features/panels/line-plot/smoothing):
 #
 #     weight = min(sqrt(smoothing), 0.999)
 #     decay = weight ** (Δx / range · 1000)
 #     average = (average · decay + y) / (debias · decay + 1)
 #
-# The range of a growing run changes with each point, and with it every average would change. Here
-# it is rounded up to one of `_RUNGS` values per doubling: between two of them a growing series
-# costs only its new points, and the older averages do not change. For that range the result is
-# the formula's up to rounding; the range is W&B's or up to 2^(1/4), 19 %, wider.
+# The range of a growing run changes with each point, which would change every average. So it is
+# rounded up to one of `_RUNGS` values per doubling: between two of these, only new points are
+# computed and older averages stay. For the rounded range, which is W&B's or up to 2^(1/4) = 19 %
+# wider, the result equals the formula up to rounding errors.
 #
-# In series of more than `_MOST_BLOCKS` points, blocks of 2, 4, 8 … points are replaced by their
-# mean, at the x of the last and with the weight of all. A block is at most 1/65,536 of the points,
-# while the formula has a resolution of 1/1000 of the range; this bounds time and memory.
+# In series of more than `_MAX_BLOCKS` points, blocks of 2, 4, 8 … points are replaced by their
+# mean, at the x of the last and with the weight of all, to bound time and memory. A block is at
+# most 1/65,536 of the points, while the formula has a resolution of 1/1000 of the range.
 
 Floats = NDArray[np.float64]
 
-_SCALE = 1000.0  # W&B's VIEWPORT_SCALE: parts of the range that `weight` is counted in
-_MOST = 0.999
+_SCALE = 1000.0  # W&B's VIEWPORT_SCALE: `weight` is the decay over 1/1000 of the range
+_MAX_WEIGHT = 0.999
 _RUNGS = 4
-_MOST_BLOCKS = 131_072
-# Points that are compared to tell a grown series from another one.
-_CHECKS = 64
+_MAX_BLOCKS = 131_072
+_CHECKS = 64  # points that are compared to recognise a series that has only grown
 
 
 @dataclass(frozen=True)
 class _State:
-    """The state of an average: the last x, the average there and the weight of all points."""
+    """The state of an average: the last x, the average there, and the weight of all points."""
 
     x: float = math.nan
     average: float = math.nan
@@ -351,7 +342,7 @@ class _State:
 
 
 def round_span(span: float) -> float:
-    """`span` rounded up to the next of `_RUNGS` values per doubling."""
+    """Round `span` up to the next of `_RUNGS` values per doubling."""
     if not 0 < span < math.inf:
         return 1.0
     rung = math.ceil(_RUNGS * math.log2(span) - 1e-9)
@@ -359,12 +350,12 @@ def round_span(span: float) -> float:
 
 
 class Smoother:
-    """A moving average that keeps its state, so a growing series costs only its new points."""
+    """A moving average that keeps its state: of a growing series only new points are computed."""
 
     def __init__(self, smoothing: float) -> None:
-        """`smoothing` from 0 (none) to 1 is W&B's slider."""
+        """`smoothing`, from 0 (none) to 1, is the value of W&B's slider."""
         self.smoothing = smoothing
-        self._weight = min(math.sqrt(max(smoothing, 0.0)), _MOST)
+        self._weight = min(math.sqrt(max(smoothing, 0.0)), _MAX_WEIGHT)
         self._restart(1.0, 1)
 
     def _restart(self, span: float, block: int) -> None:
@@ -373,17 +364,16 @@ class Smoother:
         self._ends: Floats = np.empty(0)  # the last x of each block, with spare room
         self._averages: Floats = np.empty(0)  # after each block
         self._state = _State()
-        self._checked = np.empty(0, dtype=np.int64)  # indices of points that are compared
+        self._checked = np.empty(0, dtype=np.int64)  # indices of the points to compare
         self._expected: Floats = np.empty((2, 0))  # their x and values
 
     def extend(self, x: np.ndarray, values: Floats, span: float) -> tuple[Floats, Floats]:
-        """The averages of the whole series `x`, `values`, both [N], as (x, averages).
+        """Return (x, averages) of the whole series `x`, `values`, both [N].
 
-        `x` ascends and is finite; `span` is the range of x that the smoothing is relative to,
-        rounded by `round_span`. A NaN or an infinity leaves the average as it was; before the
-        first finite value it is NaN. There is an average for each point, or for each block of
-        a long series. Where earlier points or the rounded range have changed, all is computed
-        again.
+        `x` is ascending and finite; `span` is the range of x that the smoothing is relative to,
+        before `round_span`. A NaN or an infinity leaves the average unchanged; before the first
+        finite value it is NaN. There is an average for each point, or for each block of a long
+        series. If earlier points or the rounded range have changed, all is computed again.
         """
         span, block = round_span(span), _choose_block(len(values))
         if (span, block) != (self._span, self._block) or not self._has_grown(x, values):
@@ -395,7 +385,7 @@ class Smoother:
         ends, averages = self._ends[:blocks], self._averages[:blocks]
         if whole == len(values):
             return ends, averages
-        # The points of the last, incomplete block, one by one; their state is not kept.
+        # The points of the last, incomplete block, one by one, without keeping the state.
         last = np.asarray(x[whole:], np.float64)
         newest, _ = self._average(last, values[whole:], np.ones(len(last)))
         return np.append(ends, last), np.append(averages, newest)
@@ -407,7 +397,7 @@ class Smoother:
         return np.array_equal(points, self._expected, equal_nan=True)
 
     def _add_blocks(self, x: np.ndarray, values: Floats) -> None:
-        """Adds the whole blocks after those already known."""
+        """Add the whole blocks after those already known."""
         first, last = self._known // self._block, len(values) // self._block
         if last > len(self._averages):
             self._ends = _enlarge(self._ends, first, 2 * last)
@@ -421,7 +411,7 @@ class Smoother:
         self._expected = np.array([x[self._checked], values[self._checked]], np.float64)
 
     def _average(self, x: Floats, values: Floats, counts: Floats) -> tuple[Floats, _State]:
-        """The average after each value, which stands for `counts` points, and the new state."""
+        """Compute the average after each value, which stands for `counts` points, and the state."""
         finite = np.isfinite(values)
         if finite.all():
             return self._average_finite(x, values, counts)
@@ -432,27 +422,28 @@ class Smoother:
         state = self._state
         if not len(x):
             return np.empty(0), state
-        begun = math.isfinite(state.x)
-        steps = np.diff(x, prepend=state.x if begun else x[0]) * (_SCALE / self._span)
+        has_state = math.isfinite(state.x)
+        steps = np.diff(x, prepend=state.x if has_state else x[0]) * (_SCALE / self._span)
         with np.errstate(under="ignore"):
             if self._weight > 0:
                 decay = np.exp(math.log(self._weight) * steps)
             else:
                 decay = np.where(steps > 0, 0.0, 1.0)
             debias = _solve_recurrence(decay, counts, state.debias)
-            # As a step towards each value, this cannot overflow.
+            # In this form, a step towards each value, the sum cannot overflow.
             share = counts / debias
-            averages = _solve_recurrence(1 - share, share * values, state.average if begun else 0.0)
+            start = state.average if has_state else 0.0
+            averages = _solve_recurrence(1 - share, share * values, start)
         return averages, _State(float(x[-1]), float(averages[-1]), float(debias[-1]))
 
 
 def _choose_block(points: int) -> int:
-    """The number of points in a block: a power of two."""
-    return 1 << max(math.ceil(math.log2(points / _MOST_BLOCKS)), 0) if points else 1
+    """Return the number of points in a block, a power of two."""
+    return 1 << max(math.ceil(math.log2(points / _MAX_BLOCKS)), 0) if points else 1
 
 
 def _average_blocks(values: Floats, block: int) -> tuple[Floats, Floats]:
-    """The mean and the number of the finite values of each block; NaN where there is none."""
+    """Return the mean and number of the finite values of each block; the mean is NaN if none."""
     if block == 1:
         return values, np.ones(len(values))
     blocks = values.reshape(-1, block)
@@ -469,7 +460,7 @@ def _enlarge(array: Floats, length: int, room: int) -> Floats:
 
 
 def _solve_recurrence(factors: Floats, terms: Floats, start: float) -> Floats:
-    """s[i] = factors[i] · s[i-1] + terms[i] from `start`, in about 2·√N steps of numpy.
+    """Compute s[i] = factors[i] · s[i-1] + terms[i] from `start`, in about 2·√N steps of numpy.
 
     The series is cut into rows; the k-th step of all rows is taken at once, from 0. Then the end
     of each row is carried into the next. There is no division, so tiny factors are safe.
@@ -478,19 +469,19 @@ def _solve_recurrence(factors: Floats, terms: Floats, start: float) -> Floats:
     length = max(math.isqrt(count), 1)
     rows = -(-count // length)
     padding = (0, rows * length - count)
-    # A row is a column of these arrays, so that the elements of a step are contiguous.
+    # The rows are transposed, so that the elements of a step are contiguous.
     factor = np.ascontiguousarray(np.pad(factors, padding).reshape(rows, length).T)
     state = np.ascontiguousarray(np.pad(terms, padding).reshape(rows, length).T)
     scaled = np.empty(rows)
     for k in range(1, length):
         np.multiply(state[k - 1], factor[k], out=scaled)
         state[k] += scaled
-    # The share of the carried value that is left at each element.
+    # The share of the carried value that remains at each element.
     reach = np.cumprod(factor, axis=0, out=factor)
     carried, carry = np.empty(rows), start
-    for row, (kept, own) in enumerate(zip(reach[-1].tolist(), state[-1].tolist(), strict=True)):
+    for row, (decay, own) in enumerate(zip(reach[-1].tolist(), state[-1].tolist(), strict=True)):
         carried[row] = carry
-        carry = kept * carry + own
+        carry = decay * carry + own
     reach *= carried
     state += reach
     return state.T.reshape(-1)[:count]
@@ -500,12 +491,12 @@ def _solve_recurrence(factors: Floats, terms: Floats, start: float) -> Floats:
 
 Kind = Literal["line", "smoothed", "marks"]
 
-_FARTHEST = 1e300  # points beyond it are left out: distances would overflow
+_MAX_X = 1e300  # points beyond it are left out: distances would overflow
 
 
 @dataclass(frozen=True)
 class Trace:
-    """A named series. `smoothed`, as (x, averages), is drawn over the faint raw values."""
+    """A named series. `smoothed` is (x, averages), drawn over the faint raw values."""
 
     name: str
     steps: np.ndarray  # x in any unit: float64 or int64 [N], ascending, finite
@@ -515,67 +506,58 @@ class Trace:
 
 
 def sort_points(name: str, x: np.ndarray, values: np.ndarray, kind: Kind) -> Trace:
-    """A trace of points in any order, [N] each: sorted by x, without those whose x is not finite.
+    """Return a trace of points in any order, [N] each, sorted by x, without those of non-finite x.
 
-    The sort is stable. Arrays that are sorted already are not copied.
+    The sort is stable. Arrays that are already sorted are not copied.
     """
     values = np.asarray(values, np.float64)
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         finite = np.isfinite(x)
         x, values = x[finite], values[finite]
-    if (x[1:] < x[:-1]).any():  # a resumed run may write steps again
+    if (x[1:] < x[:-1]).any():  # a resumed run may log steps again
         order = x.argsort(kind="stable")
         x, values = x[order], values[order]
-    if len(x) and max(-float(x[0]), float(x[-1])) > _FARTHEST:
-        near = np.abs(x) <= _FARTHEST
+    if len(x) and max(-float(x[0]), float(x[-1])) > _MAX_X:
+        near = np.abs(x) <= _MAX_X
         x, values = x[near], values[near]
     return Trace(name, x, values, kind)
 
 
 def list_lines(traces: Sequence[Trace]) -> list[Trace]:
-    """All lines of a chart: the values of traces that have some, and their averages.
+    """Return all lines of a chart: the non-empty traces, and their averages as traces.
 
-    An average lags behind, so a view may hold a part of it but no value.
+    An average lags behind, so a view may contain a part of it but no value.
     """
     lines = [trace for trace in traces if len(trace.steps)]
     averages = [Trace(trace.name, *trace.smoothed) for trace in lines if trace.smoothed is not None]
     return lines + averages
 
 
-def detect_visible_faults(traces: Sequence[Trace], window: Window) -> Fault:
-    """The faults of the points in `window`."""
-    faults = Fault(0)
-    for trace in traces:
-        first, last = np.searchsorted(trace.steps, [window.start, window.end])
-        faults |= detect_faults(trace.values[first : last + 1], window.log_y)
-    return faults
-
-
 # --- Zoom and pan along x ---------------------------------------------------------------------
-# A view is the visible range of x. It never leaves the data; one that holds all of it is None, so
+# A view is the visible range of x, always within the data. A view of all the data is None, so
 # that it grows with the series.
 
-_NARROWEST = 1e-9  # relative to the extent and to x: the resolution of a float
+_MIN_WIDTH = 1e-9  # relative to the extent and to x, because of the precision of floats
 
 
 def zoom(
     view: View | None, extent: View, factor: float, at: float, *, log_x: bool = False
 ) -> View | None:
-    """The view `factor` times as wide with `at` at the same position; above 1 it shows more.
+    """Return the view `factor` times as wide, with x `at` at the same position.
 
     `extent` is the first and last x, above zero with `log_x`.
     """
     start, end = _to_axis(view or extent, log_x)
     least, most = _to_axis(extent, log_x)
     place = min(max(_to_axis((at, at), log_x)[0], start), end)
-    narrowest = max((most - least) * _NARROWEST, abs(place) * _NARROWEST)
+    narrowest = max((most - least) * _MIN_WIDTH, abs(place) * _MIN_WIDTH)
     width = max((end - start) * factor, narrowest)
     share = (place - start) / (end - start) if end > start else 0.5
     return _fit_view(place - share * width, width, extent, log_x)
 
 
 def pan(view: View | None, extent: View, shares: float, *, log_x: bool = False) -> View | None:
-    """The view moved by `shares` of its width, to greater x where that is above zero."""
+    """Return the view moved by `shares` of its width, to greater x if positive."""
     if view is None:
         return None
     start, end = _to_axis(view, log_x)
@@ -583,7 +565,7 @@ def pan(view: View | None, extent: View, shares: float, *, log_x: bool = False) 
 
 
 def _fit_view(start: float, width: float, extent: View, log_x: bool) -> View | None:
-    """The view from `start` of `width` in axis units, moved into the extent; in x."""
+    """Return the view, in x, from `start` of `width` in axis units, moved into the extent."""
     least, most = _to_axis(extent, log_x)
     if not math.isfinite(width) or width >= (most - least) * (1 - 1e-12):
         return None
@@ -603,9 +585,9 @@ def _to_axis(view: View, log_x: bool) -> View:
 
 
 def find_nearest(steps: np.ndarray, values: np.ndarray, x: float) -> tuple[float, float] | None:
-    """(x, value) of the point nearest to `x`, the later of two equally near; None without points.
+    """Return (x, value) of the point nearest to `x`, the later of two equally near; None if empty.
 
-    `steps` ascend, float64 or int64 [N]; of several points at one x the last counts.
+    `steps` is float64 or int64 [N], ascending; of several points at one x the last counts.
     """
     if not len(steps) or math.isnan(x):
         return None

@@ -1,4 +1,4 @@
-"""The table that compares models, as texts."""
+"""The table that compares models, as text."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ _SHARES = ("precision", "recall", "density", "coverage", "copying")
 
 
 def format_row(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """A cell for each of HEADS; a dash where the value is unknown."""
+    """Format a cell for each of HEADS; a dash if the value is unknown."""
     metrics = row.get("found")
     texts = ["–"] * 7
     if isinstance(metrics, Mapping):

@@ -1,8 +1,8 @@
 """A terminal driver that limits and counts its output.
 
-Textual's driver queues writes without limit and sends them all before it quits: 28 s on a
-100 KiB/s link with a moving image. This driver sends only changed cells, counts written and
-pending bytes, queues little more than a screen of them, and drops the queue at quit.
+Textual's driver queues writes without limit and sends them all before it quits, which took 28 s
+with an animated image over a 100 KiB/s link. This driver sends only changed cells, counts written
+and pending bytes, queues little more than a screenful, and drops the queue at quit.
 """
 
 import os
@@ -20,16 +20,15 @@ from textual.drivers.linux_driver import LinuxDriver
 from genui.ui.terminal import Cells
 
 MOST_PENDING = 64 * 1024
-"""Above this many pending bytes a repaint is skipped; the app repaints once they are written."""
+"""With more pending bytes a repaint is skipped; the app repaints once they are written."""
 
 BUSY = 8 * 1024
-"""Above this many pending bytes no new frame is drawn."""
+"""With more pending bytes no new frame is drawn."""
 
 _CHUNK = 2048
-# Repaints are long writes; shorter ones set terminal modes.
-_SHORTEST_REPAINT = 256
+_MIN_REPAINT = 256  # characters; shorter writes set terminal modes
 _CLOSE_SECONDS = 0.5
-# Ends what an interrupted write may have left open: a sequence, a style, a synchronised update.
+# Ends an escape sequence, a style and a synchronised update that were interrupted.
 _RESET = "\x18\x1b[0m\x1b[?2026l"
 
 
@@ -37,7 +36,7 @@ class MeteredWriter(WriterThread):
     """Writes in small pieces on its own thread; `write` never blocks."""
 
     def __init__(self, file: IO[str], drained: Callable[[], None]) -> None:
-        """`drained` is called on this thread once the queue is empty after a skipped repaint."""
+        """`drained` is called on this thread when the queue is empty after a skipped repaint."""
         super().__init__(file)
         self._fd = file.fileno()
         self._cells = Cells(0, 0)  # the contents of the terminal once the queue is written
@@ -53,13 +52,13 @@ class MeteredWriter(WriterThread):
 
     @property
     def pending(self) -> int:
-        """Bytes not written yet."""
+        """The number of bytes not written yet."""
         return self._queued + self._in_flight
 
     def write(self, text: str) -> None:
-        """Queue the changes in `text`; skip a repaint where too much is pending."""
+        """Queue the changes in `text`; skip a repaint if too much is pending."""
         with self._changed:
-            if self.pending > MOST_PENDING and len(text) >= _SHORTEST_REPAINT:
+            if self.pending > MOST_PENDING and len(text) >= _MIN_REPAINT:
                 self._skipped = True
                 return
             data = self._diff(text).encode("utf-8", "replace")
@@ -70,12 +69,12 @@ class MeteredWriter(WriterThread):
             self._changed.notify()
 
     def forget(self) -> None:
-        """Send the next repaint whole: the contents of the terminal are unknown."""
+        """Send the next repaint in full: the contents of the terminal are unknown."""
         with self._changed:
             self._cells.forget()
 
     def _diff(self, text: str) -> str:
-        """The changes in `text`; all of it where the size of the terminal is new."""
+        """Return the changes in `text`, or all of it if the terminal was resized."""
         try:
             size = os.get_terminal_size(self._fd)
         except OSError:  # not a terminal
@@ -85,7 +84,7 @@ class MeteredWriter(WriterThread):
         return self._cells.update(text)
 
     def drop(self) -> None:
-        """Drop the output pending here and in the kernel, and reset the state of the terminal."""
+        """Drop the output that is pending here and in the kernel, and reset the terminal."""
         with self._changed:
             if not self.pending:
                 return
@@ -93,12 +92,12 @@ class MeteredWriter(WriterThread):
             self._queued = self._in_flight = 0
             self._skipped = False
             self._cells.forget()
-            with suppress(termios.error):  # not a terminal: the kernel holds nothing back
+            with suppress(termios.error):  # not a terminal
                 termios.tcflush(self._fd, termios.TCOFLUSH)
         self.write(_RESET)
 
     def stop(self) -> None:
-        """Write the queue and end, within half a second."""
+        """Write the queue and end the thread, within half a second."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -118,7 +117,7 @@ class MeteredWriter(WriterThread):
                     self._drained()
 
     def _next_piece(self) -> memoryview | None:
-        """The next piece to write; None when there is none and none will come."""
+        """Wait for the next piece to write; None at the end."""
         with self._changed:
             while not self._pieces:
                 if self._closing:
@@ -134,10 +133,10 @@ class MeteredWriter(WriterThread):
 
     def _send(self, piece: memoryview) -> None:
         while piece:
-            # Wait first: `drop` cannot interrupt a write that blocks.
+            # Wait here, because `drop` cannot interrupt a write that blocks.
             select.select([], [self._fd], [])
             with self._changed:
-                if not self._in_flight:  # dropped: the rest would begin within a sequence
+                if not self._in_flight:  # dropped: the rest might begin inside a sequence
                     return
             sent = os.write(self._fd, piece)
             self.written += sent
@@ -145,29 +144,29 @@ class MeteredWriter(WriterThread):
 
 
 class MeteredDriver(LinuxDriver):
-    """Textual's driver for POSIX terminals with a `MeteredWriter`."""
+    """Textual's driver for POSIX terminals, with a `MeteredWriter`."""
 
     _written_before = 0  # by earlier writers: there is one each time application mode starts
 
     @property
     def bytes_written(self) -> int:
-        """Bytes written to the terminal since the app started."""
+        """The number of bytes written to the terminal since the app started."""
         writer = self._writer_thread
         return self._written_before + (writer.written if isinstance(writer, MeteredWriter) else 0)
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes not written to the terminal yet."""
+        """The number of bytes not written to the terminal yet."""
         writer = self._writer_thread
         return writer.pending if isinstance(writer, MeteredWriter) else 0
 
     @property
     def busy(self) -> bool:
-        """Whether the last frame is not written yet, so that the next should be skipped."""
+        """Whether the last frame is still being written, so that the next should be skipped."""
         return self.pending_bytes > BUSY
 
     def forget(self) -> None:
-        """Send the next repaint whole, after a resize."""
+        """Send the next repaint in full, after a resize."""
         if isinstance(self._writer_thread, MeteredWriter):
             self._writer_thread.forget()
 

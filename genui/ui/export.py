@@ -26,8 +26,8 @@ POLL = 0.1  # seconds between checks of the trace
 class ExportScreen(Window[Path | None]):
     """Dismissed with the file that was written, or None.
 
-    `export` makes the Export of the trace as it is now. `finish` requests the missing steps from
-    the worker, and is called until they are computed.
+    `export` makes the Export of the trace in its current state. `finish` requests the missing
+    steps from the worker, and is called until they are computed.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -52,10 +52,10 @@ class ExportScreen(Window[Path | None]):
         self._finish = finish
         self._formats = {form.key: form for form in formats(trace)}
         self._step = trace.position  # finishing moves the playhead
-        self._answer_taker: Callable[[bool], None] | None = None  # set while a question is shown
-        self._incomplete = False  # write although steps are missing
+        self._on_answer: Callable[[bool], None] | None = None  # set while a question is shown
+        self._incomplete = False  # write even if steps are missing
         self._finishing = False
-        self._requested = False  # the missing steps were requested
+        self._requested = False  # missing steps have been requested
         self._writing = False
         self._hint = ""  # the line below the file name
 
@@ -97,9 +97,9 @@ class ExportScreen(Window[Path | None]):
         return self._trace.computed < self._trace.total
 
     def _name_for(self, form: Format) -> None:
-        """Give the file name the suffix of the format; a typed stem is kept."""
+        """Set the suffix of the file name to that of the format; the stem stays as it was typed."""
         line = self.query_one("#file", LineInput)
-        suffixes = tuple(known.suffix for known in self._formats.values())
+        suffixes = [known.suffix for known in self._formats.values()]
         stem, suffix = os.path.splitext(line.value)
         if not line.value:
             line.value = default_name(self._trace, form)
@@ -107,23 +107,23 @@ class ExportScreen(Window[Path | None]):
             line.value = stem + form.suffix
 
     def _write_hint(self) -> None:
-        """Show what the file will hold."""
+        """Show what the file will contain."""
         trace = self._trace
-        here = f"{trace.computed:,} of {trace.total:,} steps"
+        progress = f"{trace.computed:,} of {trace.total:,} steps"
         if self._finishing:
-            line = f"finishing: {here}"
+            line = f"finishing: {progress}"
         elif self.missing:
-            line = f"{here} are computed"
+            line = f"{progress} are computed"
         else:
             line = "the file carries its recipe: genui replay generates it again"
         if line != self._hint:
             self._hint = line
             self.query_one(".hint", Static).update(line)
 
-    def _refuse(self, line: str) -> None:
-        fault = self.query_one(".fault", Static)
-        fault.set_class(self._answer_taker is not None, "-asks")
-        fault.update(clean_line(line))
+    def show_fault(self, line: str) -> None:
+        """Show a fault, or the current question."""
+        self.query_one(".fault").set_class(self._on_answer is not None, "-asks")
+        super().show_fault(clean_line(line))
 
     # --- keys -------------------------------------------------------------------------
 
@@ -134,10 +134,10 @@ class ExportScreen(Window[Path | None]):
 
     @on(LineInput.Changed)
     def _typed(self) -> None:
-        if self._answer_taker is not None:
+        if self._on_answer is not None:
             self._drop_question()
         elif not self._writing:
-            self._refuse("")
+            self.show_fault("")
 
     @on(LineInput.Submitted)
     def _submitted(self) -> None:
@@ -145,7 +145,7 @@ class ExportScreen(Window[Path | None]):
 
     def action_leave(self) -> None:
         """Drop the question, or close the window."""
-        if self._answer_taker is not None:
+        if self._on_answer is not None:
             self._drop_question()
             return
         if self._finishing:
@@ -153,19 +153,19 @@ class ExportScreen(Window[Path | None]):
         self.leave()
 
     def _ask(self, question: str, then: Callable[[bool], None]) -> None:
-        """Ask below the file name; the list gets the focus, so that y and n are not typed there."""
+        """Ask below the file name; the list gets the focus, so that y and n are not typed."""
         self.query_one(RowList).focus()
-        self._answer_taker = then
-        self._refuse(question)
+        self._on_answer = then
+        self.show_fault(question)
 
     def _drop_question(self) -> None:
-        if self._answer_taker is not None:
-            self._answer_taker = None
-            self._refuse("")
+        if self._on_answer is not None:
+            self._on_answer = None
+            self.show_fault("")
 
     def action_answer(self, yes: bool) -> None:
         """Answer the question."""
-        then = self._answer_taker
+        then = self._on_answer
         if then is not None:
             self._drop_question()
             then(yes)
@@ -174,8 +174,8 @@ class ExportScreen(Window[Path | None]):
         """Check, ask if needed, and write."""
         if self._writing or self._finishing:
             return
-        if self._answer_taker is not None:
-            return  # Enter is no answer: pressed twice it would overwrite a file
+        if self._on_answer is not None:
+            return  # Enter is not an answer: pressed twice it would overwrite a file
         if self.missing and not self._incomplete:
             trace = self._trace
             self._ask(
@@ -195,7 +195,7 @@ class ExportScreen(Window[Path | None]):
             self._write(overwrite=False)
 
     def _poll(self) -> None:
-        """While missing steps are computed, show the progress; then write."""
+        """While missing steps are being computed, show the progress; then write."""
         if not self._finishing:
             self._write_hint()  # more steps may arrive
             return
@@ -205,7 +205,7 @@ class ExportScreen(Window[Path | None]):
             self._trace.seek(self._step)
         self._write_hint()
         if lost:
-            self._refuse("the worker stopped before the end; ⏎ tries again")
+            self.show_fault("the worker stopped before the end; ⏎ tries again")
         elif not self.missing:
             self._write(overwrite=False)
         else:
@@ -232,9 +232,9 @@ class ExportScreen(Window[Path | None]):
         except FileExistsError:
             self._ask(f"{path} exists. y overwrites it", self._overwrite)
         except (GenuiError, MisuseError) as error:
-            self._refuse(str(error))
-        except RuntimeError as error:  # expanduser knows no such user
-            self._refuse(f"{path}: {error}")
+            self.show_fault(str(error))
+        except RuntimeError as error:  # from expanduser: no such user
+            self.show_fault(f"{path}: {error}")
         else:
             self.leave(path)
         finally:

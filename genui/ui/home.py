@@ -33,7 +33,7 @@ from genui.ui.keys import PaneName, Scope
 from genui.ui.messages import ViewName
 from genui.ui.screens import AppScreen, Command
 from genui.ui.session import Session
-from genui.ui.settings import classifiers, newest_model, pane_of, pane_of_saved
+from genui.ui.settings import find_newest_model, list_classifiers, pane_of, pane_of_saved
 from genui.ui.watcher import RunView, Watcher
 from genui.ui.widgets.base import (
     TABS,
@@ -152,7 +152,7 @@ class HomeScreen(AppScreen[None]):
         """Pass a pane its models, and the classifiers."""
         models = [model for model in self.models if pane_of(model) == pane.pane]
         pane.controller.set_catalogue(models)
-        pane.labels.set_classifiers(classifiers(self.models))
+        pane.labels.set_classifiers(list_classifiers(self.models))
 
     def _focus_pane(self, name: PaneName, use: Use) -> None:
         if name in SLOT and name != self.slot:
@@ -501,7 +501,7 @@ class HomeScreen(AppScreen[None]):
     @work(group="find", exclusive=True, exit_on_error=False)
     async def _find(self, run: RunDir) -> None:
         try:
-            model = await asyncio.to_thread(newest_model, run)
+            model = await asyncio.to_thread(find_newest_model, run)
         except GenuiError as error:
             self.say(str(error))
         else:

@@ -1,4 +1,4 @@
-"""The table of keys. Bindings, footer, help and the manual's page are made from it."""
+"""The table of keys, from which bindings, the footer, help and a page of the manual are made."""
 
 import textwrap
 import tomllib
@@ -33,7 +33,7 @@ TITLES: dict[Scope, str] = {
 
 
 class Key(NamedTuple):
-    """One row of the table: `keys` as Textual takes them, `shown` as the footer has them."""
+    """A row of the table: `keys` for Textual, `shown` in the footer."""
 
     id: str
     pane: Scope
@@ -57,16 +57,16 @@ _NAMES = {
 }  # fmt: skip
 
 
-def readable(keys: str) -> list[str]:
-    """`"shift+left,H"` to `["Shift+←", "H"]`."""
-    words = []
+def format_keys(keys: str) -> list[str]:
+    """Format `"shift+left,H"` as `["Shift+←", "H"]`."""
+    names = []
     for key in keys.split(","):
         *modifiers, last = key.split("+")
-        words.append("+".join([*(m.title() for m in modifiers), _NAMES.get(last, last)]))
-    return words
+        names.append("+".join([*(m.title() for m in modifiers), _NAMES.get(last, last)]))
+    return names
 
 
-# --- The rows of the panes that generate: the same key does the same in all of them -----------
+# --- The panes that generate: the same key does the same in all of them -----------------------
 
 _SHARED: dict[str, tuple[str, str, str, str, str, bool]] = {
     "branches": ("b", "b", "branches", "branches",
@@ -88,11 +88,11 @@ _SHARED: dict[str, tuple[str, str, str, str, str, bool]] = {
     "less": ("minus", "-", "nudge(-1)", "less",
         "Lower the setting changed last", False),
 }  # fmt: skip
-"""A name, to the rest of a row after its pane."""
+"""By name, the rest of a row after its pane."""
 
 
 def _shared(pane: PaneName, *names: str) -> list[Key]:
-    """Rows that several panes share."""
+    """Make rows that several panes share."""
     return [Key(f"{pane}.{name}", pane, *_SHARED[name]) for name in names]
 
 
@@ -103,7 +103,7 @@ def _settings(
     without: str = "",
     unit: str = "token",
 ) -> list[Key]:
-    """A row for each setting that has a key, except `without`; `footer` are shown in the footer."""
+    """Make a row for each setting that has a key, except `without`; `footer`: those shown there."""
     return [
         Key(
             f"{pane}.{one.about.id or one.name}",
@@ -163,8 +163,8 @@ TRACE_KEYS: tuple[Key, ...] = (
         "Which tokens the one at the cursor attended to, or back to the odds", False),
     Key("text.head", "text", "right_square_bracket", "]", "head(1)", "next head",
         "The next attention head; first comes the average of all", False),
-    Key("text.head_before", "text", "left_square_bracket", "[", "head(-1)", "head before",
-        "The attention head before this one", False),
+    Key("text.head_before", "text", "left_square_bracket", "[", "head(-1)", "previous head",
+        "The previous attention head", False),
     Key("text.side", "text", "w", "w", "side_by_side", "side by side",
         "Several continuations of the prompt on one timeline, from several seeds", False),
     *_shared("text", "variations", "nearest"),
@@ -207,21 +207,21 @@ TRACE_KEYS: tuple[Key, ...] = (
     *_settings("roll", TextSettings, footer=("temperature",), without="grammar", unit="note"),
     *_shared("roll", "more", "less"),
     Key("roll.up", "roll", "up", "↑", "choose(-1)", "candidate above",
-        "The likelier candidate for the note at the cursor; in Home, the bars before", False),
+        "The likelier candidate for the note at the cursor; in Home, the previous bars", False),
     Key("roll.down", "roll", "down,j", "↓", "choose(1)", "candidate below",
-        "The less likely candidate; in Home, the bars after", False),
-    Key("roll.page_up", "roll", "pageup", "pgup", "scroll_text(-1)", "bar before",
-        "Show the bars before", False),
-    Key("roll.page_down", "roll", "pagedown", "pgdn", "scroll_text(1)", "bar after",
-        "Show the bars after", False),
+        "The less likely candidate; in Home, the next bars", False),
+    Key("roll.page_up", "roll", "pageup", "pgup", "scroll_text(-1)", "previous bar",
+        "Show the previous bars", False),
+    Key("roll.page_down", "roll", "pagedown", "pgdn", "scroll_text(1)", "next bar",
+        "Show the next bars", False),
     Key("roll.insert", "roll", "i", "i", "insert", "insert",
         "Insert your own notes at the cursor, as a branch, and continue", False),
     Key("roll.attention", "roll", "a", "a", "attention", "attention",
         "Which notes the one at the cursor attended to, or back to the odds", False),
     Key("roll.head", "roll", "right_square_bracket", "]", "head(1)", "next head",
         "The next attention head; first comes the average of all", False),
-    Key("roll.head_before", "roll", "left_square_bracket", "[", "head(-1)", "head before",
-        "The attention head before this one", False),
+    Key("roll.head_before", "roll", "left_square_bracket", "[", "head(-1)", "previous head",
+        "The previous attention head", False),
     Key("roll.side", "roll", "w", "w", "side_by_side", "side by side",
         "Several pieces on one timeline, from several seeds", False),
     *_shared("roll", "variations"),
@@ -261,8 +261,8 @@ TRACE_KEYS: tuple[Key, ...] = (
         "All three images side by side, or one large; of a clip also all its frames", False),
     Key("canvas.frame", "canvas", "full_stop", ".", "frame(1)", "next frame",
         "Clips: pause at the next frame", False),
-    Key("canvas.frame_before", "canvas", "comma", ",", "frame(-1)", "frame before",
-        "Clips: pause at the frame before", False),
+    Key("canvas.frame_before", "canvas", "comma", ",", "frame(-1)", "previous frame",
+        "Clips: pause at the previous frame", False),
     Key("canvas.roll", "canvas", "semicolon", ";", "roll", "play clip",
         "Clips: play, or pause", False),
     Key("canvas.hear", "canvas", "S", "S", "hear", "hear",
@@ -302,8 +302,8 @@ TRACE_KEYS: tuple[Key, ...] = (
         "Full-screen: the directions, the score along the walk and the settings"),
     Key("walk.next", "walk", "right_square_bracket,down,j", "[]", "turn(1)", "direction",
         "The next direction, through the same point"),
-    Key("walk.before", "walk", "left_square_bracket,up,k", "[", "turn(-1)", "direction before",
-        "The direction before, through the same point", False),
+    Key("walk.before", "walk", "left_square_bracket,up,k", "[", "turn(-1)", "previous direction",
+        "The previous direction, through the same point", False),
     Key("walk.direction", "walk", "d", "d", "direction", "direction no.",
         "A direction by its number", False),
     Key("walk.basis", "walk", "p", "p", "basis", "SeFa/PCA",
@@ -340,7 +340,7 @@ TRACE_KEYS: tuple[Key, ...] = (
     Key("lab.back10", "lab", "shift+left,H", "⇧←", "step(-10)", "ten back",
         "Ten training steps back", False),
     Key("lab.start", "lab", "home", "home", "ends(-1)", "untrained",
-        "Back to before the first step", False),
+        "Back to the untrained network", False),
     Key("lab.end", "lab", "end", "end", "ends(1)", "trained",
         "Train to the last step", False),
     Key("lab.family", "lab", "m", "m", "family", "family",
@@ -388,7 +388,7 @@ TABLE: tuple[Key, ...] = (
     Key("models.generate", "models", "g", "g", "generate_row", "generate",
         "Generate from the newest checkpoint of the run", False),
     Key("models.details", "models", "i", "i", "details", "details",
-        "All that is known of the model, or the main of it", False),
+        "Everything that is known about the model, or only the essentials", False),
     Key("models.zoom", "models", "z", "z", "zoom", "zoom",
         "Fill the screen with this pane", False),
     # training
@@ -405,9 +405,9 @@ TABLE: tuple[Key, ...] = (
     Key("training.generate", "training", "g", "g", "generate", "generate",
         "Generate from the run's newest checkpoint"),
     Key("training.earlier", "training", "comma", ",", "sample(-1)", "earlier sample",
-        "The sample before, with its step marked on the curve", False),
+        "The previous sample, with its step marked on the curve", False),
     Key("training.later", "training", "full_stop", ".", "sample(1)", "later sample",
-        "The sample after, up to the newest", False),
+        "The next sample, up to the newest", False),
     Key("training.log", "training", "y", "y", "log", "log axis",
         "Loss on a logarithmic axis, or back", False),
     *TRACE_KEYS,
@@ -495,22 +495,22 @@ TABLE: tuple[Key, ...] = (
         "Show the chosen curve alone, or all curves"),
     Key("board.next", "board", "tab,down,j", "↓", "choose(1)", "next curve",
         "The next curve", False),
-    Key("board.previous", "board", "shift+tab,up,k", "↑", "choose(-1)", "curve before",
-        "The curve before", False),
+    Key("board.previous", "board", "shift+tab,up,k", "↑", "choose(-1)", "previous curve",
+        "The previous curve", False),
     Key("board.page_down", "board", "pagedown", "pgdn", "page(1)", "next page",
         "The next page of curves", False),
-    Key("board.page_up", "board", "pageup", "pgup", "page(-1)", "page before",
-        "The page of curves before", False),
+    Key("board.page_up", "board", "pageup", "pgup", "page(-1)", "previous page",
+        "The previous page of curves", False),
     Key("board.pin", "board", "p", "p", "pin", "pin",
         "Pin the chosen curve to the front, or unpin it", False),
     Key("board.first", "board", "right_square_bracket", "]", "turn(1)", "next run",
         "Make the next run the first one, which the keys control", False),
-    Key("board.last", "board", "left_square_bracket", "[", "turn(-1)", "run before",
-        "Make the run before the first one", False),
+    Key("board.last", "board", "left_square_bracket", "[", "turn(-1)", "previous run",
+        "Make the previous run the first one, which the keys control", False),
     Key("board.earlier", "board", "comma", ",", "sample(-1)", "earlier sample",
-        "The cursor to the sample before", False),
+        "The cursor to the previous sample", False),
     Key("board.later", "board", "full_stop", ".", "sample(1)", "later sample",
-        "The cursor to the sample after", False),
+        "The cursor to the next sample", False),
     Key("board.play", "board", "w", "w", "play", "play",
         "Play the history: the samples from the first to the newest", False),
     Key("board.evaluate", "board", "e", "e", "evaluate", "evaluate",
@@ -529,7 +529,7 @@ TABLE: tuple[Key, ...] = (
     Key("app.next", "app", "tab", "tab", "next_pane(1)", "next pane",
         "The next pane"),
     Key("app.previous", "app", "shift+tab", "⇧tab", "next_pane(-1)", "previous pane",
-        "The pane before", False),
+        "The previous pane", False),
     Key("app.home", "app", "1", "1", "view('home')", "home",
         "All panes at once", False),
     Key("app.text", "app", "2", "2", "view('text')", "text",
@@ -555,25 +555,24 @@ TABLE: tuple[Key, ...] = (
 )  # fmt: skip
 
 
-_KEY_PAGE_WIDTH = 90  # columns, which a window of the app has
+_KEY_PAGE_WIDTH = 90  # columns, which fit in a window of the app
 
 
 def keys_markdown(keymap: Mapping[str, str] = MappingProxyType({})) -> str:
-    """The manual's page of keys: a block for each pane. `keymap` has a user's own, id to key."""
+    """Return the manual's page of keys, a block for each pane; `keymap` has a user's own, by id."""
     lines = ["# Keys", "", "Every key of the app, by pane: the key, its id, and what it does.", ""]
     lines += ["To give an action other keys, name its id in `keys.toml` in the state folder that"]
-    lines += ['`genui doctor` prints, one a line: `"app.quit" = "ctrl+q"`.', ""]
+    lines += ['`genui doctor` prints, one on each line: `"app.quit" = "ctrl+q"`.', ""]
     for pane, title in TITLES.items():
-        rows = {
-            key: (" ".join(readable(keymap.get(key.id, key.keys))), key.id)
-            for key in TABLE
-            if key.pane == pane
-        }
-        first, second = (max(len(cells[i]) for cells in rows.values()) for i in (0, 1))
+        rows = [
+            (" ".join(format_keys(keymap.get(key.id, key.keys))), key.id, key.tooltip)
+            for key in of_pane(pane)
+        ]
+        first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
         lines += [f"## {title}", "", "```text"]
-        for key, (shown, name) in rows.items():
+        for shown, name, tooltip in rows:
             lines += textwrap.wrap(
-                key.tooltip,
+                tooltip,
                 _KEY_PAGE_WIDTH,
                 initial_indent=f"{shown:{first}}  {name:{second}}  ",
                 subsequent_indent=" " * (first + second + 4),
@@ -582,27 +581,22 @@ def keys_markdown(keymap: Mapping[str, str] = MappingProxyType({})) -> str:
     return "\n".join(lines)
 
 
-# --- What is made of the table ----------------------------------------------------------------
+# --- Rows, bindings and the footer, from the table --------------------------------------------
 # A user remaps a key by its id in `keys.toml`.
 
 HOME_SCOPES: tuple[Scope, ...] = ("app", "models", "training", "text", "canvas", "roll", "walk")
-"""Of the main screen."""
+"""The scopes of the main screen."""
 
 KEYMAP_FILE = "keys.toml"
 
 
-# In a list these letters work as arrows.
-_LIST_KEYS = {"j": "down", "k": "up"}
-
-
 def list_bindings(by: str, first: str, last: str) -> "list[Binding]":
-    """The keys of a list: action `by` moves by rows, `first` and `last` to the ends."""
-    from textual.binding import Binding  # the shell reads the table without Textual
+    """Make the bindings of a list: action `by` moves by rows, `first` and `last` to the ends."""
+    from textual.binding import Binding  # the command line reads the table without Textual
 
-    rows = {"down": f"{by}(1)", "up": f"{by}(-1)"}
-    ends = {"pagedown": "page(1)", "pageup": "page(-1)", "home": first, "end": last}
-    letters = {letter: rows[arrow] for letter, arrow in _LIST_KEYS.items()}
-    return [Binding(key, act, show=False) for key, act in (rows | letters | ends).items()]
+    actions = {"down,j": f"{by}(1)", "up,k": f"{by}(-1)", "home": first, "end": last}
+    actions |= {"pagedown": "page(1)", "pageup": "page(-1)"}
+    return [Binding(key, action, show=False) for key, action in actions.items()]
 
 
 _ALWAYS_SHOWN = ("app.help", "app.quit")
@@ -613,32 +607,31 @@ _ON_OTHER_SCREENS = (
 
 
 def of_pane(pane: Scope) -> list[Key]:
-    """The rows of one pane, in the table's order."""
+    """Return the rows of a pane, in the order of the table."""
     return [key for key in TABLE if key.pane == pane]
 
 
 def common(pane: Scope) -> list[Key]:
-    """The rows for everywhere that apply to that pane; other screens than the main one use some of
-    these keys for something else."""
+    """Return the rows for everywhere that apply to a pane.
+
+    On other screens than the main one, a key of the pane itself takes precedence.
+    """
     rows = of_pane("app")
     if pane not in ("board", "lab", "points"):
         return rows
-    own = {word for key in of_pane(pane) for word in key.keys.split(",")}
-    there = [key for key in rows if key.id in _ON_OTHER_SCREENS]
-    return [key for key in there if own.isdisjoint(key.keys.split(","))]
+    own = {name for key in of_pane(pane) for name in key.keys.split(",")}
+    rows = [key for key in rows if key.id in _ON_OTHER_SCREENS]
+    return [key for key in rows if own.isdisjoint(key.keys.split(","))]
 
 
 def bindings(pane: Scope) -> "list[Binding]":
-    """Textual's bindings of a pane; the Training screen also has those for everywhere."""
-    own = of_pane(pane)
-    if pane == "board":
-        own = own + common(pane)
-    return bound(own)
+    """Make the bindings of a pane; the Training screen also has those for everywhere."""
+    return make_bindings(of_pane(pane) + (common(pane) if pane == "board" else []))
 
 
-def bound(rows: Iterable[Key]) -> "list[Binding]":
-    """Textual's bindings for these rows."""
-    from textual.binding import Binding  # the shell reads the table without Textual
+def make_bindings(rows: Iterable[Key]) -> "list[Binding]":
+    """Make Textual bindings from rows."""
+    from textual.binding import Binding  # the command line reads the table without Textual
 
     return [
         Binding(
@@ -654,26 +647,26 @@ def bound(rows: Iterable[Key]) -> "list[Binding]":
 
 
 def footer(pane: Scope) -> list[Key]:
-    """The footer's keys while that pane has the focus, most useful first."""
+    """Return the keys of the footer while a pane has the focus, most useful first."""
     everywhere = [key for key in common(pane) if key.footer]
     own = [] if pane == "app" else [key for key in of_pane(pane) if key.footer]
     return own + everywhere
 
 
-def pinned(key: Key) -> bool:
-    """Whether the footer shows this key however narrow the terminal is."""
+def is_always_shown(key: Key) -> bool:
+    """Return whether the footer shows this key however narrow the terminal is."""
     return key.id in _ALWAYS_SHOWN
 
 
-def shown_after(key: Key, keymap: dict[str, str]) -> str:
-    """The key as the footer shows it, after the user's remapping."""
+def display(key: Key, keymap: dict[str, str]) -> str:
+    """Return the key as the footer shows it, remapped by the user's keymap."""
     return keymap.get(key.id, key.shown)
 
 
 def load_keymap(path: Path | None = None) -> dict[str, str]:
-    """The user's own keys, id to key, from `keys.toml` in the state folder; empty without one.
+    """Read the user's own keys, by id, from `keys.toml` in the state folder; empty if missing.
 
-    Raises MisuseError, one line, for a file that cannot be read or names an unknown id.
+    Raises MisuseError, one line, if the file cannot be read or names an unknown id.
     """
     path = path or paths.state_dir() / KEYMAP_FILE
     try:
@@ -697,7 +690,7 @@ def load_keymap(path: Path | None = None) -> dict[str, str]:
 
 
 def _flatten(table: dict[str, object], prefix: str = "") -> list[tuple[str, str]]:
-    """TOML reads `text.play = "x"` as nested tables; ids are flat."""
+    """Flatten nested tables, as which TOML reads `text.play = "x"`, to ids."""
     pairs: list[tuple[str, str]] = []
     for name, value in table.items():
         if isinstance(value, dict):

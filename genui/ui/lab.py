@@ -51,7 +51,7 @@ from genui.ui.keys import Scope
 from genui.ui.messages import ViewName
 from genui.ui.screens import AppScreen, Command
 from genui.ui.session import Session
-from genui.ui.settings import Line, changed_label, rows, settings_content
+from genui.ui.settings import Line, describe_change, list_settings, settings_content
 from genui.ui.traces.controller import Listener, TraceController
 from genui.ui.traces.trees import Lost, Trace, TraceReply, Worker
 from genui.ui.widgets.base import (
@@ -128,7 +128,7 @@ def setting_lines(
     lines = [
         Line("m", "family", LAB_FAMILIES[family].title),
         Line("d", "data", data_name(data)),
-        *rows(settings),
+        *list_settings(settings),
         Line("r", "seed", str(seed)),
         Line("g", "layers", layers),
     ]
@@ -279,7 +279,7 @@ class LabController(TraceController[PointsFrame, LabSettings]):
         if trace.position == 0 or self.settings.width != before.width:
             self.start_over(play=True)
         else:
-            label = changed_label(before, self.settings, joint=" ")
+            label = describe_change(before, self.settings, joint=" ")
             self.fork(protocol.SetSettings(self.settings), label)
 
     def next_family(self) -> None:
@@ -844,7 +844,7 @@ LAB_PANE = PaneKind("lab", "Lab", "lab-pane", _build, "learning_rate", catch_up=
 class LabScreen(AppScreen[ViewName]):
     """Dismissed with the next view. It is kept, and shown again as it was left."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*keys.bound(keys.common("lab"))]
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.make_bindings(keys.common("lab"))]
 
     def __init__(self, session: Session) -> None:
         super().__init__()

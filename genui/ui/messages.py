@@ -1,7 +1,7 @@
 """The messages between the parts of the app.
 
 They go up: from the session, the watcher thread and the panes to the widget or screen that owns
-the state. None of them expects an answer.
+the state. None of them needs an answer.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class WorkerReady(Message):
 
 @dataclass(eq=False)
 class WorkerDied(Message):
-    """The worker has ended; `line` tells the user why. `restarted`: another one is starting."""
+    """The worker has ended; `line` says why. `restarted`: another one is starting."""
 
     line: str
     restarted: bool
@@ -42,7 +42,7 @@ class WorkerDied(Message):
 
 @dataclass(eq=False)
 class Reply(Message, bubble=False):
-    """A reply of the worker about a trace, sent to the owner of the trace only."""
+    """A reply of the worker about a trace, sent only to the owner of the trace."""
 
     reply: TraceReply
 
@@ -69,7 +69,7 @@ class RunChanged(Message):
     view: "RunView"
 
     def can_replace(self, message: Message) -> bool:
-        """Only the newest view of a run matters: queued ones collapse into one."""
+        """Only the newest view of a run matters."""
         return isinstance(message, RunChanged) and message.view.summary.run == self.view.summary.run
 
 
@@ -78,7 +78,7 @@ class RunChanged(Message):
 
 @dataclass(eq=False)
 class Say(Message):
-    """One line for the status line: an error with its remedy, or what just happened."""
+    """A line for the status line: an error with its remedy, or a note on what just happened."""
 
     line: str
     kind: Literal["error", "note"] = "error"
@@ -127,7 +127,7 @@ class ZoomPane(Message):
 
 
 class Acted(Message):
-    """The user has done something: earlier lines can be cleared."""
+    """The user has acted, so the status line can be cleared."""
 
 
 class HintSeen(Message):

@@ -186,7 +186,7 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
             if key.id != "app.palette":
                 yield Command(
                     f"{keys.TITLES[scope]}: {key.description}",
-                    f"{key.tooltip}  ({' '.join(keys.readable(key.keys))})",
+                    f"{key.tooltip}  ({' '.join(keys.format_keys(key.keys))})",
                     partial(self.press, key),
                 )
 

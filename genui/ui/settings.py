@@ -1,4 +1,4 @@
-"""Models, runs and settings as the panes show them: panes of media, setting rows, cards."""
+"""Models, runs and settings as the panes show them: setting rows, and cards."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 
 def pane_of(model: ModelInfo) -> PaneName | None:
-    """The pane that shows traces of a model; None for a model that does not generate."""
+    """Return the pane that shows traces of a model; None for a model that does not generate."""
     kind = KINDS.get((model.family, model.medium))
     return cast(PaneName, kind.pane) if kind is not None and kind.generates else None
 
 
 def pane_of_saved(recipe: TraceRecipe, models: Sequence[ModelInfo]) -> PaneName:
-    """The pane of a saved trace: of its model or, where that is missing, of its settings."""
+    """Return the pane of a saved trace, by its model or, if that is missing, by its settings."""
     known = next((model for model in models if model.ref == recipe.model), None)
     if known is not None and (pane := pane_of(known)) is not None:
         return pane
@@ -43,33 +43,33 @@ def pane_of_saved(recipe: TraceRecipe, models: Sequence[ModelInfo]) -> PaneName:
     )
 
 
-def classifiers(models: Sequence[ModelInfo]) -> list[ModelInfo]:
-    """The models that label samples."""
+def list_classifiers(models: Sequence[ModelInfo]) -> list[ModelInfo]:
+    """Return the models that label samples."""
     kinds = ((model, KINDS.get((model.family, model.medium))) for model in models)
     return [model for model, kind in kinds if kind is not None and not kind.generates]
 
 
-def newest_model(run: RunDir) -> ModelInfo:
-    """The run's newest checkpoint as `run@step`. Touches the disk; raises MisuseError."""
+def find_newest_model(run: RunDir) -> ModelInfo:
+    """Return the run's newest checkpoint as `run@step`. Reads the disk; raises MisuseError."""
     newest = find_model(run.id)
     return find_model(f"{run.id}@{newest.step}")
 
 
-def at_step(model: ModelInfo) -> str:
-    """` @1,240`: the step of a run's checkpoint; "" for other models."""
+def format_step(model: ModelInfo) -> str:
+    """Format the step of a run's checkpoint: ` @1,240`; "" for other models."""
     return f" @{numbers.count(model.step)}" if model.source == "run" else ""
 
 
-def which(model: ModelInfo) -> str:
-    """` @1,240 · 4.8M`: the same with the number of parameters."""
-    return f"{at_step(model)} · {numbers.short(model.parameters)}"
+def describe_model(model: ModelInfo) -> str:
+    """Format the step and the number of parameters: ` @1,240 · 4.8M`."""
+    return f"{format_step(model)} · {numbers.short(model.parameters)}"
 
 
-# --- How the settings of a generation are shown, nudged and typed -----------------------------
+# --- The settings of a generation: shown, nudged and typed ------------------------------------
 
 
 class Line(NamedTuple):
-    """One setting as the inspector shows it; `name` is the field, "" where there is none."""
+    """A setting in the inspector; `name` is that of a field that + and - change, or ""."""
 
     key: str
     label: str
@@ -77,9 +77,12 @@ class Line(NamedTuple):
     name: str = ""
 
 
-def rows(settings: Any, without: str = "", **shown: str) -> list[Line]:
-    """A row for each setting that has a key, except `without`. `shown` has texts in place of the
-    schema's; choices cannot be raised or lowered, so their rows have no `name`."""
+def list_settings(settings: Any, without: str = "", **shown: str) -> list[Line]:
+    """Return a line for each setting that has a key, except `without`.
+
+    `shown` has values, by name, that replace those of the schema. Choices cannot be raised or
+    lowered, so their lines have no `name`.
+    """
     return [
         Line(
             one.about.key,
@@ -92,22 +95,22 @@ def rows(settings: Any, without: str = "", **shown: str) -> list[Line]:
     ]
 
 
-def hint_of(settings: Any, name: str) -> str:
-    """The range and description of a setting: `0 to 20; how strongly the caption pulls`."""
+def describe_setting(settings: Any, name: str) -> str:
+    """Return the range and description of a setting: `0 to 20; how strongly …`."""
     one = settings_of(type(settings))[name]
     return f"{one.range}; {one.description}" if one.range else one.description
 
 
 def token_lines(settings: TextSettings, seed: int, without: str = "") -> list[Line]:
-    """The settings of the Text and Roll panes."""
-    return [*rows(settings, without=without), Line("r", "seed", str(seed))]
+    """Return the settings of the Text and Roll panes."""
+    return [*list_settings(settings, without=without), Line("r", "seed", str(seed))]
 
 
 def image_lines(settings: ImageSettings, seed: int, caption: str) -> list[Line]:
-    """The Canvas pane's settings."""
+    """Return the settings of the Canvas pane."""
     return [
         Line("e", "caption", f"“{caption}”" if caption else "none"),
-        *rows(settings, eta=_eta(settings), steps=_steps(settings)),
+        *list_settings(settings, eta=_eta(settings), steps=_steps(settings)),
         Line("r", "seed", str(seed)),
     ]
 
@@ -115,13 +118,13 @@ def image_lines(settings: ImageSettings, seed: int, caption: str) -> list[Line]:
 def latent_lines(
     settings: LatentSettings, seed: int, caption: str, grid: Sequence[Axis]
 ) -> list[Line]:
-    """The Walk pane's settings."""
+    """Return the settings of the Walk pane."""
     way = f"to seed {settings.to}" if settings.to is not None else f"{settings.direction}"
     lines = [
         Line("e", "caption", f"“{caption}”" if caption else "none"),
         Line("d", "direction", way),
         Line("p", "basis", settings_of(LatentSettings)["basis"].show(settings.basis)),
-        *rows(settings),
+        *list_settings(settings),
         Line("r", "seed", str(seed)),
     ]
     if settings.blend:
@@ -132,7 +135,7 @@ def latent_lines(
 
 
 def _eta(settings: ImageSettings) -> str:
-    """η, for the samplers that have it."""
+    """Format η, for the samplers that have it."""
     if SAMPLERS[settings.sampler].noise != "eta":
         return "DPM++ and DDIM only"
     above = f" above σ {settings.s_tmin:g}" if settings.s_tmin else ""
@@ -140,7 +143,7 @@ def _eta(settings: ImageSettings) -> str:
 
 
 def _steps(settings: ImageSettings) -> str:
-    """The number of steps, and their spacing where the command line set it."""
+    """Format the number of steps, and their spacing if it was set on the command line."""
     usual = ImageSettings()
     parts = [str(settings.steps)]
     if settings.lowest_sigma != ImageSettings(steps=settings.steps).lowest_sigma:
@@ -150,21 +153,21 @@ def _steps(settings: ImageSettings) -> str:
     return ", ".join(parts)
 
 
-def typed(settings: S, name: str, text: str) -> S:
-    """The settings with one field as typed. Raises MisuseError, one line."""
+def parse_setting(settings: S, name: str, text: str) -> S:
+    """Return the settings with a field as it was typed. Raises MisuseError, one line."""
     one = settings_of(type(settings))[name]
     value = one.parse(text, f"{name.replace('_', '-')} {text.strip()!r}")
     return msgspec.structs.replace(settings, **{name: value})
 
 
-def nudged(settings: S, name: str, direction: int) -> S:
-    """The settings with one field a step up or down, within its range."""
+def nudge_setting(settings: S, name: str, direction: int) -> S:
+    """Return the settings with a field a step up or down, within its range."""
     value = settings_of(type(settings))[name].nudge(getattr(settings, name), direction)
     return msgspec.structs.replace(settings, **{name: value})
 
 
-def changed_label(old: S, new: S, joint: str = "-") -> str:
-    """What differs: "temperature 0.9"; `joint` joins the words of a name."""
+def describe_change(old: S, new: S, joint: str = "-") -> str:
+    """Describe the fields that differ: "temperature 0.9"; `joint` joins the words of a name."""
     before = msgspec.structs.asdict(old)
     changed = [
         f"{name.replace('_', joint)} {value:g}"
@@ -179,7 +182,7 @@ def changed_label(old: S, new: S, joint: str = "-") -> str:
 
 
 def settings_content(lines: list[Line], touched: str) -> Content:
-    """The setting rows of an inspector; the one that + and - change is marked."""
+    """Return the lines of an inspector; the one that + and - change is marked."""
     parts: list[str | tuple[str, str]] = []
     for line in lines:
         marked = bool(line.name) and line.name == touched
@@ -200,13 +203,13 @@ THUMBNAIL = "sample.png"
 
 
 def run_row(key: str, run: RunSummary) -> Row:
-    """The run as a row of the list."""
+    """Return a run as a row of a list."""
     sign, kind = MARKS.get(run.state, ("?", "dim"))
     return Row(key, run.info.name, progress(run), sign, kind)
 
 
 def run_card(run: RunSummary) -> Content:
-    """The name, state and progress of a run, and its keys."""
+    """Return the name, state and progress of a run, and its keys."""
     lines: list[list[Part]] = [[(clean_line(run.info.name), "bold"), (f" · {run.state}", "")]]
     if run.fault:
         lines.append([(clean_line(run.fault), "$text-error")])
@@ -221,8 +224,8 @@ def run_card(run: RunSummary) -> Content:
         lines.append([("validation loss ", "$text-muted"), (numbers.value(status.val), "")])
     machine = run.info.machine
     if machine:
-        words = " ".join(str(machine[k]) for k in ("device", "precision") if k in machine)
-        lines.append([(clean_line(f"{words} on {run.info.host}"), "$text-muted")])
+        device = " ".join(str(machine[k]) for k in ("device", "precision") if k in machine)
+        lines.append([(clean_line(f"{device} on {run.info.host}"), "$text-muted")])
     hints: list[Part] = [("⏎", "bold $primary"), (" show  ", "$text-muted")]
     if run.info.recipe:
         hints += [("g", "bold $primary"), (" generate", "$text-muted")]
@@ -231,7 +234,7 @@ def run_card(run: RunSummary) -> Content:
 
 
 def _made_of(run: RunSummary) -> str:
-    """The family and data of a run; of a script's run, its project."""
+    """Return the family and data of a run, or the project of a script's run."""
     recipe = run.info.recipe
     if recipe:
         return clean_line(f"{recipe.get('family', '')} on {run.info.data or recipe.get('dataset')}")
@@ -240,7 +243,7 @@ def _made_of(run: RunSummary) -> str:
 
 
 def model_card(model: ModelInfo, details: bool = False) -> Content:
-    """What the model writes, what it is and how good; with `details` all that its card says."""
+    """Return a sample of a model, what it is and its quality; with `details` its whole card."""
     card, kind = model.card, KINDS.get((model.family, model.medium))
     sample = _sample(card.get("sample"), SAMPLE_LINES if details else FEW_LINES)
     lines = [*sample, []] if kind is not None and kind.streams and sample else []
@@ -272,12 +275,12 @@ def model_card(model: ModelInfo, details: bool = False) -> Content:
 
 
 def _origin(model: ModelInfo) -> list[list[Part]]:
-    """What it was trained on, how long and where."""
+    """Return what a model was trained on, for how long and where."""
     card, lines = model.card, list[list[Part]]()
     data = card.get("data")
     if isinstance(data, dict):
-        words = [_text(data.get("name")), _text(data.get("licence"))]
-        lines.append([("data ", "$text-muted"), " · ".join(w for w in words if w)])
+        parts = [_text(data.get("name")), _text(data.get("licence"))]
+        lines.append([("data ", "$text-muted"), " · ".join(filter(None, parts))])
     elif model.dataset:
         lines.append([("data ", "$text-muted"), clean_line(model.dataset)])
     trained = card.get("trained")
@@ -290,13 +293,13 @@ def _origin(model: ModelInfo) -> list[list[Part]]:
 
 
 def _sample(sample: object, most: int) -> list[list[Part]]:
-    """The beginning of what it wrote, or the prompts of what it drew."""
+    """Return the first lines of a sample, or the prompts of an image."""
     text = clean(sample).strip() if isinstance(sample, str) else ""
     return [[line] for line in text[:SAMPLE].splitlines()[:most]]
 
 
 def read_thumbnail(model: ModelInfo, columns: int, rows: int) -> "Pixels | None":
-    """The image of a model's samples beside its file, in half-blocks that fit; None without one."""
+    """Read the image of a model's samples beside its file, in half-blocks; None without one."""
     path = model.path.with_name(THUMBNAIL)
     if not path.is_file():
         return None

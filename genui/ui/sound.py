@@ -1,9 +1,10 @@
-"""Playback of sounds in a process beside the app: by a player, or the extra `sounddevice`."""
+"""Playback of sounds in another process: an audio player, or the extra `sounddevice`."""
 
 import asyncio
 import contextlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -30,7 +31,7 @@ NO_PLAYER = (
 )
 LONGEST = 600.0  # seconds after which a player is stopped
 
-# A process of its own: PortAudio may hang.
+# It runs in a process of its own because PortAudio may hang.
 _SOUNDDEVICE = (
     "import sys, wave, numpy, sounddevice\n"
     "with wave.open(sys.argv[1]) as file:\n"
@@ -41,9 +42,7 @@ _SOUNDDEVICE = (
 
 
 def find_player() -> tuple[str, ...]:
-    """The command that plays a WAV file on this machine; () for none."""
-    import sys
-
+    """Return the command that plays a WAV file on this machine; () if there is none."""
     for command in PLAYERS:
         if shutil.which(command[0]):
             return command
@@ -69,7 +68,7 @@ class Speaker:
                 self._process.kill()
 
     async def hear(self, make: Callable[[], bytes]) -> str:
-        """Make the bytes of a WAV file on a thread and play them. Returns an error, or ""."""
+        """Make the bytes of a WAV file in a thread and play them. Returns an error line, or ""."""
         try:
             wav = await asyncio.to_thread(make)
         except GenuiError as error:
@@ -77,10 +76,7 @@ class Speaker:
         return await self.play(wav)
 
     async def play(self, wav: bytes) -> str:
-        """Play the bytes of a WAV file to the end. Returns an error in one line, or "".
-
-        A sound that is playing is stopped.
-        """
+        """Stop any other sound, and play a WAV file to its end. Returns an error line, or ""."""
         self.stop()
         command = find_player()
         if not command:

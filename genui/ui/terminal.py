@@ -1,9 +1,9 @@
-"""The terminal: changed cells only, the look without colour, and the choice of the driver.
+"""Output to the terminal: only changed cells, drawing without colour, the choice of the driver.
 
-Textual repaints whole widgets and gives every piece of text its full style. `Cells` parses a
-repaint, compares it with the contents of the terminal and writes only the cells that differ, with
-the shortest codes from one style to the next. Other output is passed unchanged, and the contents
-of the terminal are unknown after it.
+Textual repaints whole widgets and writes the full style of each piece of text. `Cells` parses a
+repaint, compares it with the contents of the terminal, and returns only the cells that differ,
+with the shortest codes from one style to the next. Other output is passed unchanged; after it the
+contents of the terminal are unknown.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from textual.driver import Driver
 from textual.filter import LineFilter
 
 _TOKEN = re.compile(r"\x1b\[(\d+);(\d+)H|\x1b\[([\d;]*)m|([^\x00-\x1f\x7f-\x9f]+)|\n")
-# Modes that change nothing on the screen: synchronised updates, the mouse, the cursor.
+# Modes that do not change the screen: synchronised updates, the mouse, the cursor.
 _HARMLESS = re.compile(r"(\x1b\[\?(2026|25|100[0-6]|1015|1016|2004|2048)(\$p|[hl]))+")
 
 _SHOWN_ON_BLANKS = frozenset({4, 5, 6, 7, 9, 21, 51, 52, 53})
 _OFF = {1: 22, 2: 22, 3: 23, 4: 24, 5: 25, 6: 25, 7: 27, 8: 28, 9: 29, 21: 24,
         51: 54, 52: 54, 53: 55}  # fmt: skip
-_CHEAP_GAP = 4  # cells; to send so few again costs no more than a cursor move
+_CHEAP_GAP = 4  # cells; so few can be sent again for no more bytes than a cursor move
 
 
 class CellStyle(NamedTuple):
-    """A style as codes: attributes, and the colours or "" for the terminal's own."""
+    """A style as SGR codes; a colour of "" is the terminal's default."""
 
     attributes: frozenset[int]
     fg: str
@@ -45,7 +45,7 @@ class CellStyle(NamedTuple):
 Cell = tuple[str, CellStyle]
 """A character and its style; "" is the right half of a wide character."""
 
-Row = list[Cell | None]  # None: not known
+Row = list[Cell | None]  # None: unknown
 
 PLAIN = CellStyle(frozenset(), "", "")
 
@@ -66,7 +66,7 @@ class Cells:
         self._cursor = None
 
     def update(self, text: str) -> str:
-        """The shortest output with the effect of `text`."""
+        """Return the shortest output with the effect of `text`."""
         if not text.startswith("\x1b[") or _HARMLESS.fullmatch(text):
             return text
         repaint = self._parse_repaint(text)
@@ -83,7 +83,7 @@ class Cells:
         return sent
 
     def _parse_repaint(self, text: str) -> tuple[dict[int, Row], tuple[int, int]] | None:
-        """The rows after `text`, and the cursor; None where it is no repaint."""
+        """Return the rows and the cursor after `text`; None if it is not a repaint."""
         columns, lines = self.size
         rows: dict[int, Row] = {}
         at: tuple[int, int] | None = None
@@ -92,7 +92,7 @@ class Cells:
             if token.start() != end:
                 return None
             end = token.end()
-            move_y, move_x, codes, words = token.groups()
+            move_y, move_x, codes, chars = token.groups()
             if move_y is not None:
                 at = int(move_y) - 1, int(move_x) - 1
                 continue
@@ -105,14 +105,14 @@ class Cells:
             if at is None:
                 return None
             y, x = at
-            if words is None:
+            if chars is None:
                 at = y + 1, 0
                 continue
             if not 0 <= y < lines:
                 return None
             if (row := rows.get(y)) is None:
                 row = rows[y] = self._rows[y][:]
-            cells = _split_cells(words, look)
+            cells = _split_cells(chars, look)
             if cells is None or x + len(cells) > columns:
                 return None
             _cut_wide(row, x, x + len(cells))
@@ -121,26 +121,24 @@ class Cells:
         return (rows, at) if end == len(text) and at is not None else None
 
 
-def _split_cells(words: str, look: CellStyle) -> list[Cell | None] | None:
-    """One for every column; None where a character has no width of its own."""
-    letter: Cell
+def _split_cells(text: str, look: CellStyle) -> list[Cell | None] | None:
+    """Return a cell for each column of `text`; None if a character has no width of its own."""
     blank: Cell = (" ", _reduce_to_blank(look))
-    if words.isascii():
-        return [blank if char == " " else (char, look) for char in words]
+    if text.isascii():
+        return [blank if char == " " else (char, look) for char in text]
     cells: list[Cell | None] = []
-    for char in words:
+    for char in text:
         width = get_character_cell_size(char)
         if width < 1:
             return None
-        letter = blank if char == " " else (char, look)
-        cells.append(letter)
+        cells.append(blank if char == " " else (char, look))
         if width == 2:
             cells.append(("", look))
     return cells
 
 
 def _cut_wide(row: Row, start: int, end: int) -> None:
-    """Mark the other half of a wide character as unknown where one half is painted over."""
+    """Mark the other half of a wide character as unknown if one half is painted over."""
     if start and start < len(row) and (cell := row[start]) is not None and not cell[0]:
         row[start - 1] = None
     if end < len(row) and (cell := row[end]) is not None and not cell[0]:
@@ -148,14 +146,14 @@ def _cut_wide(row: Row, start: int, end: int) -> None:
 
 
 def _encode_differences(before: list[Row], after: dict[int, Row]) -> list[str]:
-    """The pieces to send; the style is plain before and after them."""
+    """Return the pieces to send; the style is plain before and after them."""
     sent: list[str] = []
     pen = PLAIN
     for y, row in sorted(after.items()):
         old = before[y]
         if old == row:
             continue
-        at = -1  # where the terminal's cursor is in this row; -1: elsewhere
+        at = -1  # the column of the terminal's cursor; -1: not in this row
         for x, cell in enumerate(row):
             if cell is None or not cell[0] or not _is_changed(old, row, x):
                 continue
@@ -168,14 +166,14 @@ def _encode_differences(before: list[Row], after: dict[int, Row]) -> list[str]:
             sent.append(char)
             at = x + (2 if x + 1 < len(row) and row[x + 1] == ("", look) else 1)
             if at >= len(row):
-                at = -1  # at the edge terminals differ
+                at = -1  # terminals differ in where the cursor is after the last column
     if pen != PLAIN:
         sent.append("\x1b[0m")
     return sent
 
 
 def _is_changed(old: Row, new: Row, x: int) -> bool:
-    """Whether the character at `x`, or its right half, has changed."""
+    """Return whether the character at `x`, or its right half, has changed."""
     if old[x] != new[x]:
         return True
     right = new[x + 1] if x + 1 < len(new) else None
@@ -183,7 +181,7 @@ def _is_changed(old: Row, new: Row, x: int) -> bool:
 
 
 def _advance_cursor(row: Row, at: int, x: int, y: int, pen: CellStyle) -> str:
-    """The output that moves the cursor from column `at` to `x`; a small gap is sent again."""
+    """Return output that moves the cursor from column `at` to `x`; a small gap is sent again."""
     if at < 0 or at > x:
         return _move_cursor(y, x)
     gap = row[at:x]
@@ -200,7 +198,7 @@ def _move_cursor(y: int, x: int) -> str:
 
 
 def _can_write(pen: CellStyle, char: str, look: CellStyle) -> bool:
-    """Whether the style `pen` draws this character like `look`."""
+    """Return whether the style `pen` draws this character like `look`."""
     if pen == look:
         return True
     return char == " " and pen.bg == look.bg and _reduce_to_blank(pen) == look
@@ -208,13 +206,14 @@ def _can_write(pen: CellStyle, char: str, look: CellStyle) -> bool:
 
 @lru_cache(maxsize=4096)
 def _reduce_to_blank(look: CellStyle) -> CellStyle:
-    """The part of a style that is visible on a space."""
-    seen = look.attributes & _SHOWN_ON_BLANKS
-    return look if seen else CellStyle(seen, "", look.bg)
+    """Return the part of a style that is visible on a space."""
+    return look if look.attributes & _SHOWN_ON_BLANKS else CellStyle(frozenset(), "", look.bg)
 
 
 def _encode_change(pen: CellStyle, look: CellStyle) -> str:
-    """The shortest code from one style to another."""
+    """Return the shortest code from one style to another."""
+    if look == PLAIN:
+        return "\x1b[0m"
     off = {_OFF[attribute] for attribute in pen.attributes - look.attributes}
     codes = [str(code) for code in sorted(off)]
     on = {a for a in look.attributes if a not in pen.attributes or _OFF[a] in off}
@@ -223,17 +222,16 @@ def _encode_change(pen: CellStyle, look: CellStyle) -> str:
         codes.append(look.fg or "39")
     if look.bg != pen.bg:
         codes.append(look.bg or "49")
-    whole = "\x1b[0m" if look == PLAIN else ""
-    return whole or f"\x1b[{';'.join(codes)}m"
+    return f"\x1b[{';'.join(codes)}m"
 
 
 @lru_cache(maxsize=4096)
 def _apply_codes(look: CellStyle, codes: str) -> CellStyle | None:
-    """`look` after an SGR sequence; None where the sequence is not understood."""
+    """Return `look` after an SGR sequence; None if the sequence is unknown."""
     attributes, fg, bg = set(look.attributes), look.fg, look.bg
     numbers = iter(codes.split(";"))
-    for word in numbers:
-        number = int(word or 0)
+    for code in numbers:
+        number = int(code or 0)
         if number == 0:
             attributes, fg, bg = set(), "", ""
         elif number in _OFF:
@@ -243,12 +241,12 @@ def _apply_codes(look: CellStyle, codes: str) -> CellStyle | None:
             rest = [next(numbers, "") for _ in range({"2": 3, "5": 1}.get(kind, 0))]
             if not rest or "" in rest:
                 return None
-            colour = ";".join((word, kind, *rest))
+            colour = ";".join((code, kind, *rest))
             fg, bg = (colour, bg) if number == 38 else (fg, colour)
         elif number == 39 or 30 <= number <= 37 or 90 <= number <= 97:
-            fg = "" if number == 39 else word
+            fg = "" if number == 39 else code
         elif number == 49 or 40 <= number <= 47 or 100 <= number <= 107:
-            bg = "" if number == 49 else word
+            bg = "" if number == 49 else code
         else:
             return None
     return CellStyle(frozenset(attributes), fg, bg)
@@ -256,15 +254,12 @@ def _apply_codes(look: CellStyle, codes: str) -> CellStyle | None:
 
 # --- Without colour (NO_COLOR) ----------------------------------------------------------------
 
-_MARKED = 0.1
-"""The difference in brightness from the theme's background of a highlighted background."""
-
-_FAINT = 0.35
-"""Text with less contrast to its background, in brightness, is faint."""
+_HIGHLIGHT = 0.1  # difference in brightness from the theme's background of a highlight
+_FAINT = 0.35  # text with a smaller difference in brightness from its background is faint
 
 
 class NoColour(LineFilter):
-    """Removes all colours: highlighted backgrounds become reverse, faint text dim.
+    """Removes all colours: highlighted backgrounds become reverse, faint text becomes dim.
 
     `ground` is the background of the theme.
     """
@@ -283,27 +278,26 @@ class NoColour(LineFilter):
 @lru_cache(maxsize=2048)
 def _remove_colour(style: Style, ground: float) -> Style:
     bright = ground if style.bgcolor is None else _measure_brightness(style.bgcolor, ground)
-    marked = abs(bright - ground) > _MARKED
+    highlighted = abs(bright - ground) > _HIGHLIGHT
     faint = (
-        not marked
+        not highlighted
         and not style.bold
         and style.color is not None
         and abs(_measure_brightness(style.color, 1 - ground) - bright) < _FAINT
     )
-    reverse = bool(style.reverse) != marked
     return Style(
         bold=style.bold,
         dim=style.dim or faint,
         italic=style.italic,
         underline=style.underline,
         strike=style.strike,
-        reverse=reverse,
+        reverse=bool(style.reverse) != highlighted,
         meta=style.meta,
     )
 
 
 def _measure_brightness(colour: RichColor, default: float) -> float:
-    """0 to 1; `default` for the terminal's default colour."""
+    """Return the brightness, 0 to 1; `default` for the terminal's default colour."""
     return default if colour.is_default else Color.from_rich_color(colour).brightness
 
 
@@ -314,7 +308,7 @@ if TYPE_CHECKING and sys.platform != "win32":
 
 
 def choose_driver() -> type[Driver] | None:
-    """The metered driver; None, for Textual's own choice, where there is no POSIX terminal.
+    """Return the metered driver; None, for Textual's own choice, if there is no POSIX terminal.
 
     A driver named in TEXTUAL_DRIVER is respected.
     """
@@ -327,24 +321,24 @@ def choose_driver() -> type[Driver] | None:
     return MeteredDriver
 
 
-LONGEST_WAIT = 1.0  # seconds; animations run at least once in this time while keys are held
+MAX_WAIT = 1.0  # seconds; while keys are held down, animations are painted at least this often
 
 
 def may_animate(app: App[Any], painted_at: float) -> bool:
-    """Whether an animation last painted at `painted_at` (monotonic) may be painted.
+    """Return whether an animation last painted at `painted_at` (monotonic) may be painted.
 
-    Keys come first, but not for longer than LONGEST_WAIT. No frame is painted while the terminal
+    Keys have priority, but not for longer than MAX_WAIT. No frame is painted while the terminal
     still has output to write.
     """
     answering = getattr(app, "answering", False)
-    if answering and time.monotonic() - painted_at < LONGEST_WAIT:
+    if answering and time.monotonic() - painted_at < MAX_WAIT:
         return False
     driver = get_metered_driver(app)
     return driver is None or not driver.busy
 
 
 def get_metered_driver(app: App[Any]) -> MeteredDriver | None:
-    """The driver of `app` where it is a metered one; None in tests and on other platforms."""
+    """Return the app's driver if it is a metered one; None in tests and on other platforms."""
     if sys.platform == "win32":
         return None
     from genui.ui.driver import MeteredDriver  # needs termios, which Windows has not

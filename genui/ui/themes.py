@@ -1,4 +1,4 @@
-"""The themes of genui: dark, light, and one of the sixteen standard terminal colours."""
+"""The themes of genui: dark, light, and one with the sixteen standard terminal colours."""
 
 from textual.theme import Theme
 
@@ -72,7 +72,7 @@ LIGHT = Theme(
     },
 )
 
-# Each value is exactly one of the sixteen, so that none is mapped to another.
+# Each value is exactly one of the sixteen colours, so that terminals do not change it.
 SIXTEEN = Theme(
     name="genui-16",
     primary="#00ffff",
@@ -111,5 +111,5 @@ OWN = (DARK, LIGHT, SIXTEEN)
 
 
 def choose_theme(mode: ColourMode) -> str:
-    """The default theme for a terminal with these colours."""
+    """Return the name of the default theme for a terminal with these colours."""
     return SIXTEEN.name if mode == "16" else DARK.name

@@ -1,6 +1,6 @@
 import numpy as np
 
-from genui.render.series import Fault, Trace, Window, detect_visible_faults, list_lines, sort_points
+from genui.render.series import Trace, list_lines, sort_points
 
 STEPS = np.arange(3)
 
@@ -17,12 +17,6 @@ def test_points_in_order_are_not_copied() -> None:
     found = sort_points("x", STEPS, values, "line")
     assert found.steps is STEPS
     assert found.values is values
-
-
-def test_only_faults_that_a_window_shows_are_told() -> None:
-    trace = Trace("x", STEPS, np.array([np.nan, 1.0, np.inf]))
-    assert detect_visible_faults([trace], Window(0, 1, 0, 1)) == Fault.NAN
-    assert detect_visible_faults([trace], Window(1, 2, 0, 1)) == Fault.ABOVE
 
 
 def test_what_needs_room_is_every_series_with_points_and_its_average() -> None:

@@ -197,7 +197,7 @@ async def test_the_read_out_tells_the_values_at_the_cursor() -> None:
     app = shown(readout=True)
     async with app.run_test(size=SIZE) as pilot:
         await ready(pilot, app.curve)
-        assert "━ loss ⠒" not in app.curve.legend_text
+        assert "━ loss ⠒" not in lines_of(app.curve)[0]
         app.curve.cursor = 200.0
         await pilot.pause()
         assert lines_of(app.curve)[0].strip() == "step 200  ━ loss 2.104"
@@ -230,7 +230,7 @@ async def test_what_was_written_again_is_shown_and_named() -> None:
         app.curve.overlaps = [(400, 500)]
         await pilot.pause()
         assert "↺═" in lines_of(app.curve)[-2]
-        assert "↺ written again" in app.curve.legend_text
+        assert "↺ written again" in lines_of(app.curve)[0]
 
 
 async def test_a_grown_run_is_drawn_again_only_where_it_changed(monkeypatch) -> None:
@@ -274,7 +274,7 @@ async def test_series_that_hold_nothing_to_draw_are_no_trouble(log: bool) -> Non
             curve.set_series({"x": (np.zeros(5), values)}, {"x": "smoothed"})
             await pilot.pause()
             assert len(lines_of(curve)) == SIZE[1]
-            assert curve.legend_text.startswith("━ x")
+            assert lines_of(curve)[0].strip().startswith("━ x")
 
 
 @pytest.mark.parametrize("size", [(1, 1), (9, 3), (80, 24), (200, 60)])

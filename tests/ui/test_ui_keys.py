@@ -15,7 +15,7 @@ from genui.ui import keys
 from genui.ui.app import GenuiApp
 from genui.ui.generate.pane import TracePane
 from genui.ui.screens import Palette
-from genui.ui.widgets.base import FooterLine, fitting_keys
+from genui.ui.widgets.base import FooterLine, fit_keys
 from genui.ui.windows import topic_of
 
 
@@ -31,7 +31,7 @@ def test_no_pane_has_a_key_twice() -> None:
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
 def test_the_footer_never_loses_help_and_quit(width: int) -> None:
     for pane in keys.TITLES:
-        shown = fitting_keys(keys.footer(pane), width, {})
+        shown = fit_keys(keys.footer(pane), width, {})
         assert {"app.help", "app.quit"} <= {key.id for key in shown}
         assert sum(len(k.shown) + len(k.description) + 3 for k in shown) <= width
 

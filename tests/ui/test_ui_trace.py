@@ -5,7 +5,7 @@ import pytest
 from genui import protocol
 from genui.base.errors import MisuseError
 from genui.protocol import ImageSettings, TextSettings
-from genui.ui.settings import nudged, typed
+from genui.ui.settings import nudge_setting, parse_setting
 from genui.ui.traces.trees import Trace
 from genui.ui.widgets.base import escape_newlines, unescape_newlines
 
@@ -125,13 +125,13 @@ def test_settings_stay_in_their_range() -> None:
     for name in ("temperature", "top_k", "top_p", "tokens"):
         low = high = settings
         for _ in range(400):
-            low, high = nudged(low, name, -1), nudged(high, name, 1)
-        assert typed(low, name, str(getattr(low, name))) == low
+            low, high = nudge_setting(low, name, -1), nudge_setting(high, name, 1)
+        assert parse_setting(low, name, str(getattr(low, name))) == low
         assert getattr(low, name) <= getattr(settings, name) <= getattr(high, name)
 
 
 def test_a_number_may_begin_with_its_point() -> None:
-    assert typed(TextSettings(), "min_p", " .05 ").min_p == 0.05
+    assert parse_setting(TextSettings(), "min_p", " .05 ").min_p == 0.05
 
 
 @pytest.mark.parametrize(
@@ -145,6 +145,6 @@ def test_a_number_may_begin_with_its_point() -> None:
 )
 def test_a_setting_that_cannot_be_is_refused_in_one_line(name: str, text: str, fault: str) -> None:
     with pytest.raises(MisuseError) as raised:
-        typed(TextSettings(), name, text)
+        parse_setting(TextSettings(), name, text)
     assert fault in str(raised.value)
     assert "`" not in str(raised.value)

@@ -35,7 +35,7 @@ from genui.ui.traces.latent import (
 )
 from genui.ui.traces.trees import Trace
 from genui.ui.widgets.curve import Curve
-from genui.ui.widgets.image import Bearings
+from genui.ui.widgets.image import DirectionBars
 
 WALKER = in_process(FakeWalk)
 
@@ -119,7 +119,7 @@ async def test_full_screen_shows_directions_score_and_settings(open_app: Opener)
             assert "truncation" in text
             assert "Discriminator's score" in text
             assert "▸1" in text
-            assert pane_of(pilot).query_one(Bearings).size.height >= len(DIRECTIONS)
+            assert pane_of(pilot).query_one(DirectionBars).size.height >= len(DIRECTIONS)
         # What cannot be is said in the window.
         await pilot.press("d")
         await answered(pilot, "99")

@@ -23,7 +23,7 @@ from genui.protocol import Failed, Labels, Neighbours
 from genui.protocol.edits import inputs_at
 from genui.protocol.registry import KINDS
 from genui.runs.models import ModelInfo
-from genui.ui.settings import changed_label, hint_of, nudged, typed
+from genui.ui.settings import describe_change, describe_setting, nudge_setting, parse_setting
 from genui.ui.sound import Speaker
 from genui.ui.traces.compare import Column
 from genui.ui.traces.controller import NO_MODEL, parse_number
@@ -100,7 +100,7 @@ class SettingActions(Actions):
 
     def action_nudge(self, direction: int) -> None:
         """Raise the setting by a step, or lower it."""
-        self.change(nudged(self.pane.controller.settings, self.setting, direction))
+        self.change(nudge_setting(self.pane.controller.settings, self.setting, direction))
 
     def action_setting(self, name: str) -> None:
         """Ask for a value; a setting with fixed choices takes the next one."""
@@ -109,15 +109,17 @@ class SettingActions(Actions):
             self.pane.say(line)
             return
         if settings_of(type(settings))[name].choices is not None:
-            self.change(nudged(settings, name, 1))
+            self.change(nudge_setting(settings, name, 1))
             return
         self.setting = name
 
         def parse(text: str) -> Any:
-            return typed(controller.settings, name, text)
+            return parse_setting(controller.settings, name, text)
 
         title, value = name.replace("_", "-").capitalize(), f"{getattr(settings, name):g}"
-        self.pane.ask(ValueScreen(title, value, hint_of(settings, name), parse), self.change)
+        self.pane.ask(
+            ValueScreen(title, value, describe_setting(settings, name), parse), self.change
+        )
 
     def change(self, settings: Any) -> None:
         """Use these settings; the trace starts again after the last of several quick changes."""
@@ -134,7 +136,7 @@ class SettingActions(Actions):
         controller = self.pane.controller
         trace = controller.trace
         before = inputs_at(trace.request)[2] if trace is not None else controller.settings
-        controller.apply(changed_label(before, controller.settings))
+        controller.apply(describe_change(before, controller.settings))
 
 
 # --- Files: saved trees and exports -----------------------------------------------------------

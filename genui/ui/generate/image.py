@@ -20,7 +20,7 @@ from genui.ui import keys
 from genui.ui.generate.actions import Actions, SoundActions
 from genui.ui.generate.pane import Inspector, PaneKind, Parts, SettingsBox, TracePane, View
 from genui.ui.settings import Line as Setting
-from genui.ui.settings import at_step, image_lines, which
+from genui.ui.settings import describe_model, format_step, image_lines
 from genui.ui.terminal import get_metered_driver
 from genui.ui.traces.compare import ClipHead, Part, part_after
 from genui.ui.traces.image import ImageController, parse_opening
@@ -95,11 +95,11 @@ class TraceImageView(View):
             return
         name = clean_line(model.name, 16), "bold"
         if not pane.zoomed:
-            pane.set_title(name, which(model))
+            pane.set_title(name, describe_model(model))
             pane.set_subtitle(self.branch_text(clean_line(grid, 30)) or usual)
             return
         scale = f" · {image.scale_text}" if image.scale_text else ""
-        title = Content.assemble(name, f"{at_step(model)}{details}{scale}")
+        title = Content.assemble(name, f"{format_step(model)}{details}{scale}")
         set_border(self, title=title, subtitle=Content(self.branch_text(grid) or usual))
 
     def branch_text(self, grid: str = "") -> str:
@@ -315,7 +315,7 @@ class CanvasView(TraceImageView):
             wave.show(b"", 0)
             return
         key = next(key for key in keys.TABLE if key.id == HEAR)
-        shown = keys.shown_after(key, getattr(self.screen, "user_keys", {}))
+        shown = keys.display(key, getattr(self.screen, "user_keys", {}))
         wave.show(frame.sound, frame.rate, f"{shown} hear")
 
     def _paint_timeline(self, frame: ImageFrame | None) -> None:

@@ -24,7 +24,7 @@ from genui.ui.widgets.base import Line, LineInput, Timeline, set_border
 from genui.ui.widgets.candidates import LabelBars
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.dialogs import ValueScreen
-from genui.ui.widgets.image import Bearings, ImageView
+from genui.ui.widgets.image import DirectionBars, ImageView
 
 NARROW = 40  # cells of a border with room for few words
 MOST_DIRECTIONS = 64  # before the first frame, which has their number
@@ -100,7 +100,7 @@ class WalkInspector(ImageInspector):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="box bearings"):
-            yield Bearings()
+            yield DirectionBars()
         with Vertical(classes="box score"):
             yield Curve("The score at each step shows here", legend=False)
         yield SettingsBox(self.pane)
@@ -120,7 +120,7 @@ class WalkInspector(ImageInspector):
         """Show where the step is along each direction."""
         settings, frame = self._controller.settings_here, self._controller.frame
         walked = settings.direction if settings.to is None else 0
-        self.query_one(Bearings).show(frame.along if frame is not None else (), walked)
+        self.query_one(DirectionBars).show(frame.along if frame is not None else (), walked)
         title = f"Directions by {settings_of(LatentSettings)['basis'].show(settings.basis)}"
         set_border(self.query_one(".bearings"), title=title, subtitle="standard deviations")
 

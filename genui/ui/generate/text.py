@@ -19,7 +19,7 @@ from genui.protocol.edits import inputs_at
 from genui.protocol.registry import KINDS
 from genui.ui.generate.actions import Actions
 from genui.ui.generate.pane import Inspector, PaneKind, Parts, SettingsBox, TracePane, View
-from genui.ui.settings import token_lines, which
+from genui.ui.settings import describe_model, token_lines
 from genui.ui.traces.controller import TraceController
 from genui.ui.traces.trees import Lost, Trace, TraceReply
 from genui.ui.widgets.base import LineInput, set_border, unescape_newlines
@@ -282,7 +282,7 @@ class TextView(View):
             pane.set_subtitle()
             return
         name = clean_line(model.name, 24)
-        pane.set_title((name, "bold"), (which(model), ""), (self._branch_text(name), ""))
+        pane.set_title((name, "bold"), (describe_model(model), ""), (self._branch_text(name), ""))
         trace = self.controller.trace
         if trace is None or not trace.started:
             pane.set_subtitle()

@@ -1,9 +1,9 @@
 """The base of the app's widgets: life cycle, borders, header and footer, panes, lists, lines.
 
-Textual removes a screen part by part, and each part still handles its queue. A late message from
-the worker or the watcher would meet a part whose children are removed or, where the app ends early,
-not composed yet. The same is true of a screen that was dismissed while a key or a reply was on its
-way. `LifecycleGuard` ignores such messages.
+Textual removes the widgets of a screen one by one, and each still handles its message queue. A
+late message from the worker or the watcher could reach a widget whose children are already removed
+or, if the app ends early, not composed yet; so could a key or a reply for a screen that was just
+dismissed. `LifecycleGuard` ignores such messages.
 """
 
 import textwrap
@@ -53,36 +53,31 @@ _ALWAYS_HANDLED = (
 )  # fmt: skip
 
 
-def leaving(app: App[Any]) -> bool:
-    """Whether the app is ending."""
-    return app._exit or not app.is_running
-
-
 class LifecycleGuard(_Node):
-    """Mixed into the app, its screens and every widget that queries its children: ignores messages
-    and actions while these are missing."""
+    """A mixin of the app, its screens and all widgets that query their children: ignores messages
+    and actions while the children are missing."""
 
     _assembled = False
 
     @property
     def usable(self) -> bool:
-        """Whether its children can be queried: they are mounted, and not being removed.
+        """Whether the children can be queried: they are mounted, and not being removed.
 
-        Functions that are called from outside (a timer, a command of the palette) check this;
-        handlers of messages and actions need not.
+        Functions that are called from outside (by a timer or the command palette) must check
+        this; handlers of messages and actions need not.
         """
         return self._assembled and not self._is_removed
 
     @property
     def _is_removed(self) -> bool:
-        if leaving(self.app) or self._pruning or self._closing:
+        if self.app._exit or not self.app.is_running or self._pruning or self._closing:
             return True
         if not isinstance(self, Screen) or not self._assembled:
             return False
         return self not in self.app.screen_stack and not self.app.is_screen_installed(self)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """No action while the children are missing."""
+        """Disable all actions while the children are missing."""
         return self.usable and super().check_action(action, parameters)
 
     async def _dispatch_message(self, message: Message) -> None:
@@ -93,21 +88,20 @@ class LifecycleGuard(_Node):
 
 
 def bind_actions(widget: object, *groups: object) -> None:
-    """Make the methods `action_NAME` of these objects actions of the widget, where the keys of
-    the widget look for them."""
+    """Make the methods `action_NAME` of `groups` actions of the widget, for its key bindings."""
     for group in groups:
         for name in dir(group):
             if name.startswith("action_"):
                 setattr(widget, name, getattr(group, name))
 
 
-# --- A bordered part of the screen that repaints its border alone when only that has changed --
+# --- Borders, repainted without what is inside them -------------------------------------------
 
 _NONE = Content("")
 
 
 class Framed(Widget):
-    """Draws only its border; its children draw the rest."""
+    """A container that draws only its border; its children draw the rest."""
 
     def refresh(
         self,
@@ -116,45 +110,38 @@ class Framed(Widget):
         layout: bool = False,
         recompose: bool = False,
     ) -> Self:
-        """As in any widget, but without regions only the border is repainted."""
+        """Refresh as any widget does, but without `regions` repaint only the border."""
         if not regions and not layout:
-            regions = self._border_regions()
+            width, height = self.outer_size
+            sides = (
+                Region(0, 0, width, 1),
+                Region(0, height - 1, width, 1),
+                Region(0, 1, 1, height - 2),
+                Region(width - 1, 1, 1, height - 2),
+            )
+            # Regions are relative to the corner of the content.
+            regions = tuple(side.translate(-self.content_offset) for side in sides)
         return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
-
-    def retitle(self, title: Content | None, subtitle: Content | None) -> None:
-        """Change the title and subtitle; only their side of the border is repainted."""
-        width, height = self.outer_size
-        for name, words, y in (("title", title, 0), ("subtitle", subtitle, height - 1)):
-            if words is not None and not (getattr(self, f"_border_{name}") or _NONE).is_same(words):
-                # As Textual keeps them: its own setter repaints the widget.
-                setattr(self, f"_border_{name}", words or None)
-                self.refresh(Region(0, y, width, 1).translate(-self.content_offset))
-
-    def _border_regions(self) -> tuple[Region, ...]:
-        """The four sides, as `refresh` counts: from the corner of the content."""
-        width, height = self.outer_size
-        sides = (
-            Region(0, 0, width, 1),
-            Region(0, height - 1, width, 1),
-            Region(0, 1, 1, height - 2),
-            Region(width - 1, 1, 1, height - 2),
-        )
-        return tuple(side.translate(-self.content_offset) for side in sides)
 
 
 def set_border(
     widget: Widget, title: Content | str | None = None, subtitle: Content | str | None = None
 ) -> None:
-    """Change the title and subtitle of a border, where they differ."""
-    title = Content(title) if isinstance(title, str) else title
-    subtitle = Content(subtitle) if isinstance(subtitle, str) else subtitle
-    if isinstance(widget, Framed):
-        widget.retitle(title, subtitle)
-        return
-    # Textual keeps them as Content under these names, and gives them out as markup.
-    for name, words in (("border_title", title), ("border_subtitle", subtitle)):
-        if words is not None and not (getattr(widget, f"_{name}") or _NONE).is_same(words):
-            setattr(widget, name, words or None)
+    """Change the title and subtitle of a border, if they differ; None leaves one unchanged.
+
+    Of a `Framed` widget only that side of the border is repainted.
+    """
+    width, height = widget.outer_size
+    for name, text, y in (("title", title, 0), ("subtitle", subtitle, height - 1)):
+        content = Content(text) if isinstance(text, str) else text
+        # Textual stores Content under these names; its properties return markup.
+        if content is None or (getattr(widget, f"_border_{name}") or _NONE).is_same(content):
+            continue
+        if isinstance(widget, Framed):  # Textual's setter would repaint the whole widget
+            setattr(widget, f"_border_{name}", content or None)
+            widget.refresh(Region(0, y, width, 1).translate(-widget.content_offset))
+        else:
+            setattr(widget, f"border_{name}", content or None)
 
 
 # --- The lines around the panes: header, tabs, status and footer ------------------------------
@@ -170,14 +157,14 @@ TABS: tuple[PaneName, ...] = ("models", "training", "text", "canvas")
 
 
 def clickable(text: str, style: str, action: str) -> tuple[str, Style]:
-    """A part of a Line that runs an action when clicked, without the style of a link."""
+    """Return a part of a Line that runs an action when clicked, without the style of a link."""
     return text, Style.parse(style) + Style.from_meta({"action": action})
 
 
 class Line(Static):
     """One line that repaints only when its content changes."""
 
-    WRAPS = False  # whether its height, and so the layout, may change
+    WRAPS = False  # whether its height, and so the layout, can change
 
     async def on_click(self, event: events.Click) -> None:
         action = event.style.meta.get("action")
@@ -185,14 +172,14 @@ class Line(Static):
             await self.run_action(action)
 
     def show(self, content: Content) -> None:
-        """Show this content."""
-        shown = self.content
-        if not (isinstance(shown, Content) and shown.is_same(content)):
+        """Show `content`."""
+        before = self.content
+        if not (isinstance(before, Content) and before.is_same(content)):
             self.update(content, layout=self.WRAPS)
 
 
 class SettingLines(Line):
-    """A line for each setting of a pane."""
+    """The settings of a pane, a line for each."""
 
     WRAPS = True
 
@@ -209,16 +196,16 @@ class HeaderLine(Line):
     def set(
         self, view: ViewName, trainings: int, machine: str, traffic: str, alone: bool = False
     ) -> None:
-        """The screen shown, live trainings, the worker's device and precision, bytes a second.
+        """Show the current view, live trainings, the worker's device and precision, bytes/second.
 
-        `alone`: there is no other screen.
+        With `alone` there are no other views.
         """
         right: list[tuple[str, str]] = []
         if trainings:
             right += [("● ", "$text-success"), (f"{trainings} training", "$foreground")]
-        for word in (machine, traffic):
-            if word:
-                right.append((f" · {word}" if right else word, "$text-muted"))
+        for text in (machine, traffic):
+            if text:
+                right.append((f" · {text}" if right else text, "$text-muted"))
         self._view, self._alone, self._right = view, alone, tuple(right)
         self._draw()
 
@@ -228,17 +215,15 @@ class HeaderLine(Line):
     def _draw(self) -> None:
         left = [(" genui ", Style.parse("bold $background on $primary")), ("  ", Style())]
         for digit, name, view in VIEWS:
-            here = view == self._view
-            if self._alone and not here:
+            current = view == self._view
+            if self._alone and not current:
                 continue
             action = f"screen.view('{view}')"
             if not self._alone:
-                left.append(
-                    clickable(f"{digit} ", "bold $primary" if here else "$text-muted", action)
-                )
-            left.append(
-                clickable(f"{name}  ", "bold $foreground" if here else "$text-muted", action)
-            )
+                style = "bold $primary" if current else "$text-muted"
+                left.append(clickable(f"{digit} ", style, action))
+            style = "bold $foreground" if current else "$text-muted"
+            left.append(clickable(f"{name}  ", style, action))
         line = Content.assemble(*left)
         end = Content.assemble(*self._right)
         gap = self.size.width - line.cell_length - end.cell_length - 1
@@ -248,13 +233,13 @@ class HeaderLine(Line):
 
 
 class TabsLine(Line):
-    """The tabs, where one pane is shown at a time."""
+    """The tabs of a terminal that shows one pane at a time."""
 
     def __init__(self) -> None:
         super().__init__(id="tabs")
 
     def set(self, current: PaneName) -> None:
-        """The pane that is shown."""
+        """Mark the pane that is shown."""
         parts = []
         for pane in TABS:
             style = "bold $background on $primary" if pane == current else "$text-muted"
@@ -264,7 +249,7 @@ class TabsLine(Line):
 
 
 class StatusLine(Line):
-    """One line: an error with its remedy, or what just happened."""
+    """One line: an error with its remedy, or a note on what just happened."""
 
     WRAPS = True
 
@@ -273,11 +258,11 @@ class StatusLine(Line):
 
     @property
     def text(self) -> str:
-        """Its text; "" while hidden."""
+        """The text; "" while hidden."""
         return str(self.content) if self.has_class("-shown") else ""
 
     def say(self, line: str, kind: Literal["error", "note", "hint"]) -> None:
-        """Show a line until the next one, or until it is cleared."""
+        """Show `line` until the next one, or until it is cleared."""
         mark = {"error": ("✗ ", "bold $text-error"), "note": ("· ", "$primary")}.get(
             kind, ("▸ ", "bold $accent")
         )
@@ -291,7 +276,7 @@ class StatusLine(Line):
 
 
 class FooterLine(Line):
-    """The keys of the focused pane: as many as fit, with help and quit always among them."""
+    """The keys of the focused pane: as many as fit, and always help and quit."""
 
     def __init__(self) -> None:
         super().__init__(id="footer")
@@ -316,34 +301,32 @@ class FooterLine(Line):
         self._draw()
 
     def _draw(self) -> None:
-        offered = [key for key in keys.footer(self._pane) if key.id not in self._without]
+        rows = [key for key in keys.footer(self._pane) if key.id not in self._without]
         if self._zoomed:
             back = next(key for key in keys.TABLE if key.id == "app.back")
-            offered = [back if key.action == "zoom" else key for key in offered]
+            rows = [back if key.action == "zoom" else key for key in rows]
         parts = []
-        for key in fitting_keys(offered, self.size.width, self._keymap):
-            word, action = keys.shown_after(key, self._keymap), f"app.press('{key.id}')"
-            parts.append(clickable(f" {word}", "bold $primary", action))
+        for key in fit_keys(rows, self.size.width, self._keymap):
+            label, action = keys.display(key, self._keymap), f"app.press('{key.id}')"
+            parts.append(clickable(f" {label}", "bold $primary", action))
             parts.append(clickable(f" {key.description} ", "$text-muted", action))
         self.show(Content.assemble(*parts))
 
 
-def fitting_keys(offered: Sequence[Key], width: int, keymap: dict[str, str]) -> list[Key]:
-    """The keys that fit into `width` cells in their order, the pinned ones in any case."""
+def fit_keys(rows: Sequence[Key], width: int, keymap: dict[str, str]) -> list[Key]:
+    """Return the first keys that fit in `width` cells, with those that are always shown."""
 
     def cells(key: Key) -> int:
-        return cell_len(keys.shown_after(key, keymap)) + cell_len(key.description) + 3
+        return cell_len(keys.display(key, keymap)) + cell_len(key.description) + 3
 
-    room = width - sum(cells(key) for key in offered if keys.pinned(key))
-    kept = []
-    for key in offered:
-        if keys.pinned(key):
-            kept.append(key)
-        else:
-            room -= cells(key)  # no key is shown after one that does not fit
-            if room >= 0:
-                kept.append(key)
-    return kept
+    room = width - sum(cells(key) for key in rows if keys.is_always_shown(key))
+    shown = []
+    for key in rows:
+        if not keys.is_always_shown(key):
+            room -= cells(key)
+        if room >= 0 or keys.is_always_shown(key):
+            shown.append(key)
+    return shown
 
 
 # --- A pane: a border that shows the focus, and zooming ---------------------------------------
@@ -357,8 +340,8 @@ BORDER_RULES = (
 class Pane(LifecycleGuard, Framed, Container, can_focus=True):
     """A bordered part of the screen with its own keys.
 
-    The screen sets the class `-zoom` while the pane fills it, and `-current` on the pane
-    that has the focus.
+    The screen sets the class `-zoom` on a pane that fills it, and `-current` on the pane with the
+    focus.
     """
 
     pane: PaneName
@@ -369,37 +352,35 @@ class Pane(LifecycleGuard, Framed, Container, can_focus=True):
 
     @property
     def medium(self) -> str:
-        """The medium of its model, if it has one."""
+        """The medium of the pane's model; "" for none."""
         return ""
 
     def refused_keys(self) -> frozenset[str]:
-        """The ids of its keys that can do nothing now."""
+        """The ids of the keys that have no effect now."""
         return frozenset()
 
     def on_mount(self) -> None:
         self.app.theme_changed_signal.subscribe(self, lambda _: self._mark())
 
-    # A change of a border repaints all that is inside it, so it is set only where it differs.
-
     def set_title(self, *parts: str | tuple[str, str]) -> None:
-        """The heading and, after it, parts as `Content.assemble` takes them."""
+        """Show the heading and then `parts`, which are as in `Content.assemble`."""
         for widget in (self, *self.query(".main")):
             heading = f"{self.heading}  " if parts else self.heading
             set_border(widget, title=Content.assemble(heading, *parts))
 
     def set_subtitle(self, *parts: str | tuple[str, str]) -> None:
-        """The text of the lower border; nothing without parts."""
+        """Show `parts` in the lower border; nothing without parts."""
         for widget in (self, *self.query(".main")):
             set_border(widget, subtitle=Content.assemble(*parts))
 
     def watch_has_focus(self, has_focus: bool) -> None:
-        """No style depends on the focus.
+        """Do nothing: no style depends on the focus.
 
-        Textual would compute the styles of every widget in the pane, twice a key.
+        Textual would compute the styles of all widgets in the pane twice for each key.
         """
 
     def mark_current(self, current: bool) -> None:
-        """Draw the border of the pane that has the focus, or the plain one."""
+        """Draw the border of the pane with the focus, or the plain one."""
         if (current, self.zoomed) != self._marked:
             self._marked = (current, self.zoomed)
             self.set_class(current, "-current", update=False)
@@ -408,7 +389,7 @@ class Pane(LifecycleGuard, Framed, Container, can_focus=True):
     def _mark(self) -> None:
         """Colour the border.
 
-        Through a class, Textual would set every rule again and repaint all that is inside.
+        If this were a CSS class, Textual would set every rule again and repaint all children.
         """
         if self._marked is None:
             return
@@ -426,19 +407,19 @@ class Pane(LifecycleGuard, Framed, Container, can_focus=True):
         return self.has_class("-zoom")
 
     def action_zoom(self) -> None:
-        """Fill the screen, or go back."""
+        """Fill the screen, or go back to Home."""
         self.post_message(ZoomPane("home" if self.zoomed else self.pane))
 
 
 # --- A list of rows, each with a text on the left and one on the right -------------------------
 
-_LEAST_RIGHT = 13  # cells: "training 31 %"
-_JOINTS = (", ", " of ", " by ")  # a long text may be cut before these
+_MIN_RIGHT = 13  # cells: "training 31 %"
+_JOINTS = (", ", " of ", " by ")  # where a long text may be cut
 
 
 @dataclass(frozen=True)
 class Row:
-    """`key` identifies the row; a row without one is a heading, which cannot be chosen."""
+    """A row with its `key`; a row without a key is a heading and cannot be chosen."""
 
     key: str
     left: str
@@ -453,7 +434,7 @@ class Row:
 
 
 class RowList(ScrollView, can_focus=True, inherit_bindings=False):
-    """Rows, one of them chosen; it stays chosen by key when the rows change."""
+    """A list with one chosen row, which stays chosen, by its key, when the rows change."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "rows--heading", "rows--name", "rows--dim", "rows--chosen", "rows--chosen-blurred",
@@ -481,7 +462,7 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         self._empty = empty
 
     def set_rows(self, rows: Sequence[Row], empty: str = "") -> None:
-        """Show these rows; the chosen key stays, or the first row is chosen."""
+        """Show `rows`; the chosen key stays, or the first row is chosen if it is gone."""
         rows = tuple(rows)
         if rows != self.rows or empty != self._empty:
             self._empty = empty
@@ -516,7 +497,7 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         line = self._line_of(self.chosen)
         if line < 0 or not self.size.height:
             return
-        # The heading above the first row of a group belongs to it.
+        # If the row is the first of a group, show the heading above it too.
         top = line - 1 if line and self.rows[line - 1].is_heading else line
         self.scroll_to_region(
             Region(0, top, 1, line - top + 1), animate=False, force=True, x_axis=False
@@ -550,76 +531,69 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         line = y + self.scroll_offset.y
         base = self.rich_style
         if not self.rows and y == 0 and self._empty:
-            text = clean_line(self._empty, width)
-            return _padded([Segment(text, self._style("dim"))], width, base)
+            strip = strip_of([(clean_line(self._empty, width), self._style("dim"))])
+            return strip.adjust_cell_length(width, base)
         if line >= len(self.rows):
             return Strip.blank(width, base)
         row = self.rows[line]
         if row.is_heading:
-            text = clean_line(row.left, width)
-            return _padded([Segment(text, self._style("heading"))], width, base)
-        # The left text has priority, but for the least cells of the right one.
+            strip = strip_of([(clean_line(row.left, width), self._style("heading"))])
+            return strip.adjust_cell_length(width, base)
+        # The left text has priority, but leaves _MIN_RIGHT cells for the right one.
         room = max(1, width - 5 - cell_len(row.lead))
-        right = shorten(row.right, max(_LEAST_RIGHT, room - cell_len(clean_line(row.left))))
+        right = shorten(row.right, max(_MIN_RIGHT, room - cell_len(clean_line(row.left))))
         left = clean_line(row.left, max(1, room - cell_len(right)))
         right = clean_line(right, max(0, room - cell_len(left)))
-        mark = f" {row.mark} "
         styles = (self._style(row.mark_kind), self._style("name"), self._style("dim"))
         if row.key == self.chosen:
             cursor = self._style("chosen" if self.has_focus else "chosen-blurred")
             styles = (cursor, cursor, cursor + RichStyle(bold=False))
             base = cursor
-        left_strip = Strip(
-            [Segment(mark, styles[0]), Segment(row.lead, styles[2]), Segment(left, styles[1])]
-        )
-        gap = max(1, width - left_strip.cell_length - cell_len(right) - 1)
-        return Strip(
-            [*left_strip, Segment(" " * gap, base), Segment(right, styles[2]), Segment(" ", base)]
-        ).crop(0, width)
+        parts = [(f" {row.mark} ", styles[0]), (row.lead, styles[2]), (left, styles[1])]
+        used = sum(cell_len(text) for text, _ in parts)
+        gap = max(1, width - used - cell_len(right) - 1)
+        strip = strip_of([*parts, (" " * gap, base), (right, styles[2]), (" ", base)])
+        return strip.crop(0, width)
 
     def _style(self, part: str) -> RichStyle:
         return self.get_component_rich_style(f"rows--{part}")
 
 
 def shorten(text: str, room: int) -> str:
-    """The text in `room` cells: a longer one loses its last parts."""
+    """Shorten `text` to `room` cells by leaving out its last parts."""
     text = clean_line(text)
     while cell_len(text) > room and (at := max(map(text.rfind, _JOINTS))) > 0:
         text = text[:at].rstrip(",")
     return clean_line(text, room)
 
 
-def _padded(segments: list[Segment], width: int, style: RichStyle) -> Strip:
-    return Strip(segments).adjust_cell_length(width, style)
-
-
-# --- A widget that shows a trace --------------------------------------------------------------
+# --- Widgets that show a trace ----------------------------------------------------------------
 
 
 class Moment(NamedTuple):
-    """What of a trace is shown."""
+    """The step of a trace that a view shows, and how."""
 
     step: int
-    frame: Any  # of the step; None where there is none
+    frame: Any  # of the step; None if there is none
     part: Part
     clip_frame: int
     playing: bool
-    empty: str  # shown where the trace has not started
+    empty: str  # shown if the trace has not started
 
 
 class TraceView(Protocol):
-    """Shows a trace beside others; each row of the registry names one as its `view`."""
+    """A widget that shows a trace beside others: the `view` of a row of the registry."""
 
     def show_trace(self, trace: Trace[Any], moment: Moment) -> None: ...
 
     def scroll_text(self, by: int) -> None: ...
 
 
-# --- A bar with a playhead: where in a trace one is, and how much of it is computed -----------
+# --- A timeline with a playhead ---------------------------------------------------------------
 
 
 class Timeline(Widget):
-    """`left ━━━━●━━──── right`: up to the playhead, computed, and not computed yet."""
+    """`left ━━━━●━━──── right`: up to the playhead, computed, not computed yet."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "timeline--past", "timeline--ahead", "timeline--future", "timeline--head",
@@ -634,7 +608,7 @@ class Timeline(Widget):
 
     @dataclass(eq=False)
     class Clicked(Message):
-        """A place on the bar was clicked."""
+        """The user clicked the bar at `step`."""
 
         step: int
 
@@ -694,10 +668,10 @@ class LineInput(Input):
         """Esc was pressed."""
 
     def take(self, event: events.Key) -> bool:
-        """Handle a key that was sent elsewhere, in the order of typing.
+        """Handle a key that was sent to another widget; return False if it has no effect here.
 
-        Keys typed right after the one that opens the line are sent to the widget that had the
-        focus. Returns False for a key that has no effect here.
+        Keys typed right after the one that opens the line still go to the widget that had the
+        focus. They are handled in the order of typing.
         """
         if not event.is_printable and event.key not in self._bindings.key_to_bindings:
             return False
@@ -707,8 +681,8 @@ class LineInput(Input):
     async def on_key(self, event: events.Key) -> None:
         """Run the bindings of the line at once.
 
-        Textual would send the key through the whole app first: letters typed after a backspace
-        would be inserted before it deletes.
+        Textual would first send the key through the whole app, so that letters typed after a
+        backspace would be inserted before it deletes.
         """
         if not event.is_printable and event.key in self._bindings.key_to_bindings:
             event.stop()
@@ -721,12 +695,12 @@ class LineInput(Input):
 
 
 def escape_newlines(text: str) -> str:
-    """A prompt on one line, with new lines as \\n."""
+    """Return a prompt on one line, with new lines as \\n."""
     return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t")
 
 
 def unescape_newlines(text: str) -> str:
-    """What was typed, with \\n, \\t and \\\\ as they are meant."""
+    """Return what was typed, with \\n, \\t and \\\\ replaced by their meaning."""
     result: list[str] = []
     characters = iter(text)
     for character in characters:
@@ -738,7 +712,7 @@ def unescape_newlines(text: str) -> str:
     return "".join(result)
 
 
-# --- Colours as Rich and Textual want them ----------------------------------------------------
+# --- Colours for Rich and Textual ----------------------------------------------------
 
 _MODES: dict[str | None, ColourMode] = {
     "truecolor": "truecolor",
@@ -749,7 +723,7 @@ _MODES: dict[str | None, ColourMode] = {
 
 
 def colour_mode(app: App[object]) -> ColourMode:
-    """The colours `app` draws with: `ascii` under NO_COLOR and on a terminal that has none."""
+    """Return the colours of the terminal: `ascii` with NO_COLOR, or if it has none."""
     if app.no_color:
         return "ascii"
     return _MODES.get(app.console.color_system, "ascii")
@@ -757,7 +731,7 @@ def colour_mode(app: App[object]) -> ColourMode:
 
 @lru_cache(maxsize=8192)
 def run_style(fg: int | None, bg: int | None, palette: bool, ground: RichStyle) -> RichStyle:
-    """The style of a run of image cells; `ground` shows where a colour is None."""
+    """Return the style of a run of image cells; `ground` replaces colours that are None."""
     return ground + RichStyle(color=_colour(fg, palette), bgcolor=_colour(bg, palette))
 
 
@@ -767,19 +741,19 @@ def _colour(colour: int | None, palette: bool) -> Color | None:
     if not palette:
         return Color.from_triplet(ColorTriplet(colour >> 16, colour >> 8 & 255, colour & 255))
     plain = Color.from_ansi(colour)
-    # Textual's ANSI filter turns palette colours without a triplet into truecolour, which
-    # takes more bytes in the terminal; colours with a triplet are left as they are.
+    # Without a triplet, Textual's ANSI filter would turn it into truecolour, which takes more
+    # bytes in the terminal.
     return Color(plain.name, ColorType.EIGHT_BIT, colour, plain.get_truecolor())
 
 
-# --- The base of widgets that draw all lines at once and repaint only those that changed -------
+# --- The base of widgets that draw all lines at once and repaint the cells that changed -------
 
 
 class LineWidget(Widget):
-    """A widget made of strips, kept until something changes.
+    """A widget made of strips, which are kept until something changes.
 
-    Subclasses implement `draw` and call `redraw` when what they show has changed. `empty` is for
-    them to show while there is nothing else.
+    Subclasses implement `draw`, and call `redraw` when their contents have changed. `empty` is the
+    text that they show without contents.
     """
 
     def __init__(
@@ -791,14 +765,13 @@ class LineWidget(Widget):
         self._stale = True
 
     def draw(self, width: int, height: int) -> list[Strip]:
-        """At most `height` strips of at most `width` cells; missing lines are blank."""
+        """Return at most `height` strips of at most `width` cells; missing lines are blank."""
         raise NotImplementedError
 
     def redraw(self) -> bool:
-        """Draw again and repaint the cells that differ. Returns whether any does."""
-        resized = len(self._strips) != self.size.height  # before its Resize event
+        """Draw again and repaint the cells that differ; return whether any does."""
+        resized = len(self._strips) != self.size.height  # the Resize event comes later
         if not self.is_mounted or not self.size or self._stale or resized:
-            # All of it will be painted.
             self._stale = True
             self.refresh()
             return True
@@ -829,7 +802,7 @@ class LineWidget(Widget):
         return Strip.blank(self.size.width, self.rich_style)
 
     def notify_style_update(self) -> None:
-        """The theme or a class has changed: draw again."""
+        """Draw again after a change of the theme or of a class."""
         super().notify_style_update()
         self._stale = True
 
@@ -837,16 +810,16 @@ class LineWidget(Widget):
         self._stale = True
 
     def style(self, component: str) -> RichStyle:
-        """The component class `component` as a style with foreground and background."""
+        """Return the style of a component class, with foreground and background."""
         return self.get_component_rich_style(component)
 
     def message(self, text: str, component: str, width: int, height: int) -> list[Strip]:
-        """`text` in the middle, for a widget that has nothing to show."""
+        """Return strips with `text` in the middle, for a widget without contents."""
         return message_strips(text, self.style(component), self.rich_style, width, height)
 
 
 def _difference(old: Strip, new: Strip) -> list[tuple[int, int]]:
-    """The first and one past the last cell in which two strips of one width differ, if any."""
+    """Return the first and one past the last cell that differ in two strips of equal width."""
     if old == new:
         return []
     least = min(len(old), len(new))
@@ -862,13 +835,13 @@ def _difference(old: Strip, new: Strip) -> list[tuple[int, int]]:
     if not differ:
         return []
     first, last = differ[0], differ[-1] + 1
-    while first and not (before[first][0] and after[first][0]):  # a wide character's second cell
+    while first and not (before[first][0] and after[first][0]):  # half of a wide character
         first -= 1
     return [(start + first, min(start + last + 1, new.cell_length))]
 
 
 def _split_cells(parts: Iterable[Segment]) -> list[tuple[str, RichStyle | None]]:
-    """Every cell's character and style; a wide character's second cell has none."""
+    """Return the character and style of each cell; the right half of a wide character is ""."""
     cells: list[tuple[str, RichStyle | None]] = []
     for text, style, _ in parts:
         for character in text:
@@ -878,14 +851,14 @@ def _split_cells(parts: Iterable[Segment]) -> list[tuple[str, RichStyle | None]]
 
 
 def strip_of(parts: Iterable[tuple[str, RichStyle]]) -> Strip:
-    """A strip of styled texts; empty ones are left out."""
+    """Return a strip of styled texts; empty ones are left out."""
     return Strip([Segment(text, style) for text, style in parts if text])
 
 
 def message_strips(
     text: str, style: RichStyle, base: RichStyle, width: int, height: int
 ) -> list[Strip]:
-    """`text` wrapped and centred in `width` × `height` cells of `base`."""
+    """Return `text` wrapped and centred in `width` × `height` cells of style `base`."""
     lines = textwrap.wrap(clean_line(text), max(width - 2, 1))[:height]
     above = [Strip.blank(width, base)] * ((height - len(lines)) // 2)
     return above + [
@@ -895,7 +868,7 @@ def message_strips(
 
 # --- A progress bar with step, percent and time left ------------------------------------------
 
-_LEAST_BAR = 8
+_MIN_BAR = 8
 
 
 class StepBar(LineWidget):
@@ -926,7 +899,7 @@ class StepBar(LineWidget):
         self.clear()
 
     def set(self, step: int, steps: int, eta: float = -1.0, note: str = "") -> None:
-        """`eta` is in seconds, negative for unknown; `steps` is 0 where there is no end."""
+        """Show the progress; `eta` is in seconds, negative if unknown; `steps` 0: no end."""
         self._state = (max(step, 0), max(steps, 0), eta, clean_line(note))
         self.redraw()
 
@@ -940,7 +913,7 @@ class StepBar(LineWidget):
         label, value = self.style("step-bar--label"), self.style("step-bar--value")
         base = self.rich_style
         before = [(f"{self._label} ", label), (count(step), value)]
-        # Where there is no room, the last of these are left out.
+        # Without room, the last of these are left out.
         after: list[list[tuple[str, RichStyle]]] = []
         share = min(step / steps, 1.0) if steps else 0.0
         if steps:
@@ -951,17 +924,17 @@ class StepBar(LineWidget):
         if note:
             after.append([(f"  {note}", label)])
         before.append((" ", base))
-        while (room := width - _count_cells(before, *after)) < _LEAST_BAR and after:
+
+        def room() -> int:
+            return width - sum(cell_len(text) for group in (before, *after) for text, _ in group)
+
+        while room() < _MIN_BAR and after:
             after.pop()
-        room = max(room, 0)
-        done = round(share * room)
+        cells = max(room(), 0)
+        done = round(share * cells)
         # A heavy and a light line, so that the bar can be read without colour.
         bar = [
             ("━" * done, self.style("step-bar--done")),
-            ("─" * (room - done), self.style("step-bar--rest")),
+            ("─" * (cells - done), self.style("step-bar--rest")),
         ]
         return [strip_of([*before, *bar, *(part for group in after for part in group)])]
-
-
-def _count_cells(*groups: list[tuple[str, RichStyle]]) -> int:
-    return sum(cell_len(text) for group in groups for text, _ in group)

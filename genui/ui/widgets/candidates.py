@@ -1,4 +1,4 @@
-"""Candidates of a token, labels of a classifier, and attention, as bars."""
+"""Candidates of a token, labels of a classifier, and attention, as lists with bars."""
 
 import struct
 from bisect import bisect_right
@@ -19,23 +19,23 @@ from genui.ui.widgets.base import LineWidget, strip_of
 _EIGHTHS = "▏▎▍▌▋▊▉"
 _TOKEN_CELLS = 12
 _TALL = 16  # lines from which the ruler of the random number is drawn
-_WIDE = 36  # cells from which probabilities have three decimals
+_WIDE = 36  # cells from which probabilities have three decimals and tokens their full width
 
 
 def token_text(text: str, width: int = _TOKEN_CELLS) -> str:
-    """A printable token: `·` for a space, `⏎` for a newline, `⇥` for a tab."""
+    """Return a token printably: `·` for a space, `⏎` for a newline, `⇥` for a tab, `∅` if empty."""
     if not text:
         return "∅"
-    seen = clean(text).replace(" ", "·").replace("\n", "⏎").replace("\t", "⇥") or "�"
-    return seen if cell_len(seen) <= width else set_cell_size(seen, width - 1) + "…"
+    text = clean(text).replace(" ", "·").replace("\n", "⏎").replace("\t", "⇥") or "�"
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
 
 
 class Candidates(LineWidget):
-    """A bar a candidate: its probability by the model, and after the sampling settings.
+    """The probability of each candidate, by the model and after the sampling settings, as a bar.
 
     The chosen token has `▸` and its own colour; one that the settings removed has `✂`. A `table`
     also shows the logits, the filter that removed a token, the candidate that the user selected
-    (`→`), and the random number that chose.
+    (`→`), and the random number that was drawn.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -100,12 +100,12 @@ class Candidates(LineWidget):
         entropy: float | None = None,
         note: str = "",
     ) -> None:
-        """`chosen` is a token id, -1 for none; `entropy` in bits; `note` ends the last line."""
+        """Show candidates: `chosen` is a token id, -1 for none; `entropy` is in bits."""
         self._frame = None
         self._take(candidates, chosen, entropy, note)
 
     def show_frame(self, frame: TextFrame, note: str = "", greedy: bool = False) -> None:
-        """The distribution the frame's token was drawn from, or `greedy` taken from."""
+        """Show the distribution that the frame's token was drawn from; `greedy`: the likeliest."""
         self._frame, self._greedy = frame, greedy
         self._take(frame.candidates, frame.token, frame.entropy, note)
 
@@ -114,17 +114,17 @@ class Candidates(LineWidget):
     ) -> None:
         self._candidates = tuple(candidates)
         self._chosen = chosen
-        kept = sum(candidate.sampled > 0 for candidate in candidates)
+        left = sum(candidate.sampled > 0 for candidate in candidates)
         parts = [
             f"entropy {entropy:.1f} bits" if entropy is not None else "",
-            f"{kept} of {len(candidates)} kept" if kept < len(candidates) else "",
+            f"{left} of {len(candidates)} kept" if left < len(candidates) else "",
             clean_line(note),
         ]
         self._summary = " · ".join(filter(None, parts))
         self.redraw()
 
     def clear(self, empty: str | None = None) -> None:
-        """Back to the empty state, with another text where one is given."""
+        """Remove the candidates; `empty` is the new text of the empty state, if given."""
         self._candidates = ()
         if empty is not None:
             self._empty = empty
@@ -136,30 +136,30 @@ class Candidates(LineWidget):
         if self.table:
             return self._draw_table(width, height)
         room = height - 1 if self._summary and height > 1 else height
-        shown = [self._candidates[at] for at in self._visible(room)]
-        most = _most(shown)
-        cells = _token_cells(shown, width // 3)
-        strips = [self._one_line(candidate, most, cells, width) for candidate in shown]
+        visible = [self._candidates[at] for at in self._list_visible(room)]
+        highest = _find_highest(visible)
+        cells = _measure_tokens(visible, width // 3)
+        strips = [self._draw_line(candidate, highest, cells, width) for candidate in visible]
         if room < height:
             summary = clean_line(self._summary, width)
             strips.append(strip_of([(summary, self.style("candidates--number"))]))
         return strips
 
-    def _visible(self, room: int) -> list[int]:
-        """The indices that are shown, with the selected and the chosen one among them."""
+    def _list_visible(self, room: int) -> list[int]:
+        """Return the indices that fit, with the selected or the chosen one among them."""
         count = len(self._candidates)
         room = max(min(room, count), 0)
         if self.table and self.selected is not None:
             first = max(0, min(self.selected - room // 2, count - room))
             return list(range(first, first + room))
-        shown = list(range(room))
-        taken = next((n for n, c in enumerate(self._candidates) if c.token == self._chosen), 0)
-        if shown and taken >= room:
-            shown[-1] = taken
-        return shown
+        visible = list(range(room))
+        chosen = next((n for n, c in enumerate(self._candidates) if c.token == self._chosen), 0)
+        if visible and chosen >= room:
+            visible[-1] = chosen
+        return visible
 
-    def _token(self, candidate: Candidate, cells: int) -> list[tuple[str, Style]]:
-        """The mark and the token, `cells` wide, against the right."""
+    def _draw_token(self, candidate: Candidate, cells: int) -> list[tuple[str, Style]]:
+        """Return the mark and the token, right-aligned in `cells`."""
         text = token_text(candidate.text, cells)
         pad = " " * (cells - cell_len(text))
         base = self.rich_style
@@ -169,48 +169,48 @@ class Candidates(LineWidget):
         kind = "candidates--token" if candidate.sampled > 0 else "candidates--cut"
         return [(f"  {pad}", base), (text, self.style(kind)), (" ", base)]
 
-    def _bar(self, candidate: Candidate) -> Style:
+    def _bar_style(self, candidate: Candidate) -> Style:
         chosen = candidate.token == self._chosen
         return self.style("candidates--chosen" if chosen else "candidates--sampled")
 
-    def _one_line(self, candidate: Candidate, most: float, cells: int, width: int) -> Strip:
+    def _draw_line(self, candidate: Candidate, highest: float, cells: int, width: int) -> Strip:
         number, base = self.style("candidates--number"), self.rich_style
         sampled = f"{candidate.sampled:.2f}" if candidate.sampled > 0 else "  ✂ "
         bar_room = max(width - cells - 3 - 11, 0)
         return strip_of(
             [
-                *self._token(candidate, cells),
-                (f"{candidate.model:.2f}", number),
-                ("→", number),
+                *self._draw_token(candidate, cells),
+                (f"{candidate.model:.2f}→", number),
                 (f"{sampled} ", base),
-                (bar(candidate.sampled / most, bar_room), self._bar(candidate)),
+                (bar(candidate.sampled / highest, bar_room), self._bar_style(candidate)),
             ]
         )
 
     # --- the table --------------------------------------------------------------------
 
     def _draw_table(self, width: int, height: int) -> list[Strip]:
-        notes = self._notes(width, ruler=height >= _TALL)
+        notes = self._draw_notes(width, ruler=height >= _TALL)
         spare = height - 1 - len(self._candidates) - len(notes)
         room = min(max(height - 1 - len(notes), 1), len(self._candidates))
-        shown = self._visible(room)
-        candidates = [self._candidates[at] for at in shown]
-        most = _most(candidates)
+        visible = self._list_visible(room)
+        candidates = [self._candidates[at] for at in visible]
+        highest = _find_highest(candidates)
         places = 3 if width >= _WIDE else 2
-        cells = max(_token_cells(candidates, _TOKEN_CELLS if width >= _WIDE else 6), len("token"))
+        limit = _TOKEN_CELLS if width >= _WIDE else 6
+        cells = max(_measure_tokens(candidates, limit), len("token"))
         number = self.style("candidates--number")
         odds = places + 2
         heading = f"  {'token':>{cells}} {'model':>{odds}} {'logit':>5} {'drawn':>{odds}}"
-        # A blank line between the two where there is room.
+        # A blank line between the two if there is room.
         gap = [Strip.blank(width, self.rich_style)] if spare > 0 else []
         return [
             strip_of([(heading[:width], number)]),
-            *(self._row(at, most, cells, places, width) for at in shown),
+            *(self._draw_row(at, highest, cells, places, width) for at in visible),
             *gap,
             *notes,
         ]
 
-    def _row(self, at: int, most: float, cells: int, places: int, width: int) -> Strip:
+    def _draw_row(self, at: int, highest: float, cells: int, places: int, width: int) -> Strip:
         candidate = self._candidates[at]
         odds, bar_room = places + 2, max(width - cells - 2 * places - 15, 0)
         kept = candidate.sampled > 0
@@ -218,28 +218,26 @@ class Candidates(LineWidget):
         model = f"{candidate.model:.{places}f}"
         logit = f"{candidate.logit:.1f}".replace("-", "−")
         if at == self.selected:
-            look = self.style("candidates--selected")
             text = token_text(candidate.text, cells)
             pad = " " * (cells - cell_len(text))
             row = f"→ {pad}{text} {model:>{odds}} {logit:>5} {sampled:>{odds}} "
-            shape = bar(candidate.sampled / most, bar_room) if kept else candidate.dropped
-            return strip_of([(f"{row}{shape}".ljust(width), look)])
+            end = bar(candidate.sampled / highest, bar_room) if kept else candidate.dropped
+            return strip_of([(f"{row}{end}".ljust(width), self.style("candidates--selected"))])
         number, base = self.style("candidates--number"), self.rich_style
         row = [
-            *self._token(candidate, cells),
+            *self._draw_token(candidate, cells),
             (f"{model:>{odds}} {logit:>5} ", number),
             (f"{sampled:>{odds}} ", base if kept else number),
         ]
         if not kept:
             return strip_of([*row, (candidate.dropped[:bar_room], number)])
-        full = bar(candidate.sampled / most, bar_room)
-        rest = round(candidate.model / most * bar_room) - len(full)
-        return strip_of(
-            [*row, (full, self._bar(candidate)), ("░" * rest, self.style("candidates--model"))]
-        )
+        full = bar(candidate.sampled / highest, bar_room)
+        rest = "░" * (round(candidate.model / highest * bar_room) - len(full))
+        row += [(full, self._bar_style(candidate)), (rest, self.style("candidates--model"))]
+        return strip_of(row)
 
-    def _notes(self, width: int, ruler: bool) -> list[Strip]:
-        """The surprise, the entropy, and the random number that chose."""
+    def _draw_notes(self, width: int, ruler: bool) -> list[Strip]:
+        """Return lines with the surprise, the entropy, and the random number that was drawn."""
         frame, number = self._frame, self.style("candidates--number")
         base = self.rich_style
         if frame is None:
@@ -272,39 +270,38 @@ class Candidates(LineWidget):
                 ]
             )
             if ruler:
-                lines.append(self._ruler(frame, width))
+                lines.append(self._draw_ruler(frame, width))
         return [strip_of(line).crop(0, width) for line in lines]
 
-    def _ruler(self, frame: TextFrame, width: int) -> list[tuple[str, Style]]:
-        """0 to 1, the chosen token's share, and the random number `u` in it."""
+    def _draw_ruler(self, frame: TextFrame, width: int) -> list[tuple[str, Style]]:
+        """Return a ruler from 0 to 1 with the chosen token's interval, and `u` in it."""
         cells = max(width - 4, 1)
         at = min(int(frame.u * cells), cells - 1)
         low = min(int(frame.low * cells), at)
         high = max(min(round(frame.high * cells), cells), at + 1)
         number, chosen = self.style("candidates--number"), self.style("candidates--chosen")
         return [
-            ("0 ", number),
-            ("─" * low, number),
+            ("0 " + "─" * low, number),
             ("━" * (at - low), chosen),
             ("●", chosen),
             ("━" * (high - at - 1), chosen),
-            ("─" * (cells - high), number),
-            (" 1", number),
+            ("─" * (cells - high) + " 1", number),
         ]
 
 
-def _most(shown: Sequence[Candidate]) -> float:
-    """The greatest probability among them, which gets the longest bar."""
-    return max((max(c.model, c.sampled) for c in shown), default=0.0) or 1.0
+def _find_highest(candidates: Sequence[Candidate]) -> float:
+    """Return the highest probability, which gets the longest bar."""
+    return max((max(c.model, c.sampled) for c in candidates), default=0.0) or 1.0
 
 
-def _token_cells(shown: Sequence[Candidate], most: int) -> int:
-    widest = max((cell_len(token_text(c.text)) for c in shown), default=1)
-    return max(min(widest, most), 1)
+def _measure_tokens(candidates: Sequence[Candidate], limit: int) -> int:
+    """Return the width of the widest token, at most `limit` cells."""
+    widest = max((cell_len(token_text(c.text)) for c in candidates), default=1)
+    return max(min(widest, limit), 1)
 
 
 def bar(share: float, cells: int) -> str:
-    """A bar of `share` × `cells`, to an eighth of a cell; at least an eighth above 0."""
+    """Return a bar of `share` × `cells`, in eighths of a cell; at least one eighth if not 0."""
     eighths = round(min(share, 1.0) * cells * 8)
     if share > 0 and cells > 0:
         eighths = max(eighths, 1)
@@ -320,7 +317,7 @@ _NUMBER_CELLS = 5
 
 
 class LabelBars(LineWidget):
-    """A heading, and a line a label; or a line why there is none."""
+    """A heading and a line for each of the likeliest labels, if there are any."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "labels--heading",
@@ -344,74 +341,54 @@ class LabelBars(LineWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._heading = ""
-        self._labels: Sequence[tuple[str, float]] = ()
-
-    @property
-    def labels(self) -> Sequence[tuple[str, float]]:
-        """What is shown, the likeliest first."""
-        return self._labels
-
-    @property
-    def heading(self) -> str:
-        """The line above."""
-        return self._heading
+        self.heading = ""
+        self.labels: Sequence[tuple[str, float]] = ()
 
     def show(self, heading: str, labels: Sequence[tuple[str, float]]) -> None:
-        """Labels with their probabilities, the likeliest first; the first few are drawn."""
-        self._heading, self._labels = heading, labels
+        """Show labels with their probabilities, the likeliest first; the first few are drawn."""
+        self.heading, self.labels = heading, labels
         self.redraw()
 
-    def say(self, line: str) -> None:
-        """No labels, and why."""
-        self.show(line, ())
-
     def draw(self, width: int, height: int) -> list[Strip]:
-        rows = self._labels[: max(height - 1, 0)]
+        rows = self.labels[: max(height - 1, 0)]
         names = [clean_line(name, _NAME_CELLS) for name, _ in rows]
         cells = max((cell_len(name) for name in names), default=0)
         room = max(width - cells - _NUMBER_CELLS - 2, 0)
-        strips = [strip_of([(clean_line(self._heading, width), self.style("labels--heading"))])]
+        strips = [strip_of([(clean_line(self.heading, width), self.style("labels--heading"))])]
         for at, (name, (_, share)) in enumerate(zip(names, rows, strict=True)):
-            strips.append(
-                strip_of(
-                    [
-                        (
-                            set_cell_size(name, cells),
-                            self.style("labels--name" if at else "labels--likeliest"),
-                        ),
-                        (f"{share:>{_NUMBER_CELLS}.0%} ", self.style("labels--number")),
-                        (bar(share, room), self.style("labels--bar")),
-                    ]
-                )
-            )
+            style = self.style("labels--name" if at else "labels--likeliest")
+            row = [
+                (set_cell_size(name, cells), style),
+                (f"{share:>{_NUMBER_CELLS}.0%} ", self.style("labels--number")),
+                (bar(share, room), self.style("labels--bar")),
+            ]
+            strips.append(strip_of(row))
         return strips
 
 
 # --- Attention: the tokens with the largest weights, of one head or averaged ------------------
 
 LEVEL_EDGES = (0.05, 0.15, 0.35, 0.7)
-"""Of the strongest weight: where one level of shading ends and the next begins."""
+"""The boundaries between levels of shading, relative to the strongest weight."""
 
 _ATTENDED_CELLS, _FEW_TOKEN_CELLS = 12, 8
-_NARROW = 36  # cells below which a token has the fewer of those
-_ATTENTION_CELLS = 56  # cells from which the text around a token is shown
+_CONTEXT_CELLS = 56  # cells from which the text around a token is shown
 _BEFORE, _AFTER = 10, 6  # cells of that text
 
 
 @dataclass(frozen=True)
 class Heads:
-    """The attention of one token: 0 is the average, then head by head."""
+    """The attention of one token; number 0 is the average, then come the heads of each layer."""
 
     attention: Attention
 
     @property
     def count(self) -> int:
-        """The average and every head of every layer."""
+        """The number of heads of all layers, and one for the average."""
         return 1 + self.attention.layers * self.attention.heads
 
     def weights(self, at: int) -> list[float]:
-        """[T], summing to 1: of the average or of one head."""
+        """Return the weights of the average or of a head, [T], which sum to 1."""
         tokens, packed = len(self.attention.texts), self.attention.weights
         if not tokens:  # a network without attention
             return []
@@ -421,7 +398,7 @@ class Heads:
         return [sum(weights) / (self.count - 1) for weights in zip(*heads, strict=True)]
 
     def name(self, at: int) -> str:
-        """`average`, or `layer 3 of 6, head 2 of 8`."""
+        """Return `average`, or `layer 3 of 6, head 2 of 8`."""
         if not at:
             return "average"
         layer, head = divmod(at - 1, self.attention.heads)
@@ -430,21 +407,21 @@ class Heads:
 
     @property
     def prompt(self) -> tuple[str, ...]:
-        """The tokens of the prompt among those seen: the ones before the first written."""
+        """The tokens of the prompt in the context: those before the first written token."""
         written = self.attention.step - 1
         return self.attention.texts[: max(len(self.attention.texts) - written, 0)]
 
 
 def levels(weights: Sequence[float]) -> list[int]:
-    """How strongly each token is shaded, 0 to 4, against the strongest."""
-    most = max(weights, default=0.0)
-    if most <= 0:
+    """Return the level of shading of each token, 0 to 4, relative to the strongest weight."""
+    strongest = max(weights, default=0.0)
+    if strongest <= 0:
         return [0] * len(weights)
-    return [bisect_right(LEVEL_EDGES, weight / most) for weight in weights]
+    return [bisect_right(LEVEL_EDGES, weight / strongest) for weight in weights]
 
 
 class AttentionList(LineWidget):
-    """A bar for each of the tokens with the largest weights, with the distance back."""
+    """The tokens with the largest weights, with a bar and the distance back for each."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "attention--empty",
@@ -470,31 +447,35 @@ class AttentionList(LineWidget):
         self._first = 0
 
     def show(self, texts: Sequence[str], weights: Sequence[float], first: int = 0) -> None:
-        """`weights` [T] of the tokens `texts` [T], the last of which is one back;
-        `first` tokens of the text come before them."""
+        """Show `weights` [T] of the tokens `texts` [T], the last of which is one token back.
+
+        `first` tokens of the text come before the context.
+        """
         self._texts, self._weights, self._first = texts, weights, first
         self.redraw()
 
     def clear(self, empty: str) -> None:
-        """Nothing to show, and why."""
+        """Remove the tokens, and show `empty` instead."""
         self._texts, self._empty = (), empty
         self.redraw()
 
     def draw(self, width: int, height: int) -> list[Strip]:
         if not self._texts:
             return self.message(self._empty, "attention--empty", width, height)
-        notes = self._notes(width)
+        notes = self._notes()
         room = max(height - 1 - len(notes), 0)
         order = sorted(range(len(self._weights)), key=lambda at: -self._weights[at])[:room]
-        cells = self._cells(order, width)
-        rows = [self._row(at, cells, width) for at in order]
+        limit = _ATTENDED_CELLS if width >= _WIDE else _FEW_TOKEN_CELLS
+        widest = max((cell_len(token_text(self._texts[at])) for at in order), default=0)
+        cells = max(min(widest, limit), len("token"))
+        rows = [self._draw_row(at, cells, width) for at in order]
         rest = 1 - sum(self._weights[at] for at in order)
         if len(order) < len(self._texts):
             others = numbers.count(len(self._texts) - len(order))
             notes[0] = f"the other {others} have {max(rest, 0):.0%}"
         number = self.style("attention--number")
         heading = f"{'token':>{cells}}   back   share"
-        if width >= _ATTENTION_CELLS:
+        if width >= _CONTEXT_CELLS:
             heading += f"  {'in':>{_BEFORE + 1}}"
         return [
             strip_of([(heading[:width], number)]),
@@ -502,27 +483,21 @@ class AttentionList(LineWidget):
             *(strip_of([(line[:width], number)]) for line in notes),
         ]
 
-    def _cells(self, order: Sequence[int], width: int) -> int:
-        most = _ATTENDED_CELLS if width >= _NARROW else _FEW_TOKEN_CELLS
-        widest = max((cell_len(token_text(self._texts[at])) for at in order), default=0)
-        return max(min(widest, most), len("token"))
-
-    def _notes(self, width: int) -> list[str]:
+    def _notes(self) -> list[str]:
         """The size of the context, and what is outside it."""
-        seen = numbers.count(len(self._texts))
-        lines = [f"{seen} tokens in the context"]
+        lines = [f"{numbers.count(len(self._texts))} tokens in the context"]
         if self._first:
             lines.append(f"before the context: the first {numbers.count(self._first)}")
         return lines
 
-    def _row(self, at: int, cells: int, width: int) -> Strip:
+    def _draw_row(self, at: int, cells: int, width: int) -> Strip:
         number = self.style("attention--number")
         text = token_text(self._texts[at], cells)
         weight = self._weights[at]
-        most = max(self._weights) or 1.0
+        strongest = max(self._weights) or 1.0
         back = f"−{numbers.count(len(self._texts) - at)}"
-        around = self._around(at) if width >= _ATTENTION_CELLS else []
-        room = max(width - cells - 16 - sum(cell_len(words) for words, _ in around), 0)
+        around = self._draw_around(at) if width >= _CONTEXT_CELLS else []
+        room = max(width - cells - 16 - sum(cell_len(part) for part, _ in around), 0)
         return strip_of(
             [
                 (" " * (cells - cell_len(text)), self.rich_style),
@@ -530,16 +505,16 @@ class AttentionList(LineWidget):
                 (f" {back:>6} ", number),
                 (f"{weight:>6.1%} ", self.rich_style),
                 *around,
-                (bar(weight / most, room), self.style("attention--bar")),
+                (bar(weight / strongest, room), self.style("attention--bar")),
             ]
         )
 
-    def _around(self, at: int) -> list[tuple[str, Style]]:
-        """The token with the text around it: a letter alone says little."""
+    def _draw_around(self, at: int) -> list[tuple[str, Style]]:
+        """Return the token with the text around it: a single letter says little."""
         text, number = self._texts[at], self.style("attention--number")
-        before = _one_line_text("".join(self._texts[max(at - _BEFORE, 0) : at]))
-        after = _one_line_text(text + "".join(self._texts[at + 1 : at + 1 + _AFTER]))
-        cut = len(_one_line_text(text))
+        before = _join_lines("".join(self._texts[max(at - _BEFORE, 0) : at]))
+        after = _join_lines(text + "".join(self._texts[at + 1 : at + 1 + _AFTER]))
+        cut = len(_join_lines(text))
         before = set_cell_size(before[-_BEFORE:].rjust(_BEFORE), _BEFORE)
         after = set_cell_size(after, _AFTER)
         return [
@@ -549,6 +524,6 @@ class AttentionList(LineWidget):
         ]
 
 
-def _one_line_text(text: str) -> str:
-    """Text on one line: a new line as ⏎, a space unchanged."""
+def _join_lines(text: str) -> str:
+    """Return text on one line, with a newline as ⏎."""
     return clean(text).replace("\n", "⏎").replace("\t", " ")

@@ -1,11 +1,8 @@
-"""Curves of training, with a cursor and zoom by mouse.
-
-Up to eight series differ by a sign as well as by colour, on a dark and on a light background.
-"""
+"""Curves of training, with a cursor, and the mouse: click, wheel and drag."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -22,230 +19,101 @@ if TYPE_CHECKING:
     from genui.render.chart import ChartOptions, Curves, Frame
     from genui.render.series import Kind, Trace, View
 
-_SERIES = 8  # as in genui/render/chart.py
+# genui.render is imported with the first points, so that the app paints sooner.
+
+_HUES = (  # of as many series as SERIES_LOOKS in genui/render/chart.py
+    *("$primary", "$warning", "$success", "#d2a8ff", "#f778ba", "#56d4dd"),
+    *("$accent", "$foreground"),
+)
+_LIGHT_HUES = {4: "#8250df", 5: "#bf3989", 6: "#1b7c83"}  # on a light background
 
 LOOKS = (
     *("axis", "label", "cursor", "fault", "overlap", "reading"),
-    *(f"series-{number}" for number in range(1, _SERIES + 1)),
-    *(f"raw-{number}" for number in range(1, _SERIES + 1)),
+    *(f"series-{number}" for number in range(1, len(_HUES) + 1)),
+    *(f"raw-{number}" for number in range(1, len(_HUES) + 1)),
 )
 
-CSS = """
-Curve {
-    width: 1fr;
-    height: 1fr;
-    & > .curve--empty { color: $text-muted; }
-    & > .curve--axis { color: $foreground 30%; }
-    & > .curve--label { color: $text-muted; }
-    & > .curve--reading { color: $foreground; text-style: bold; }
-    & > .curve--cursor { color: $warning; }
-    & > .curve--overlap { color: $warning; }
-    & > .curve--fault { color: $error; text-style: bold; }
-    & > .curve--series-1 { color: $primary; }
-    & > .curve--series-2 { color: $warning; }
-    & > .curve--series-3 { color: $success; }
-    & > .curve--series-4 { color: #d2a8ff; }
-    & > .curve--series-5 { color: #f778ba; }
-    & > .curve--series-6 { color: #56d4dd; }
-    & > .curve--series-7 { color: $accent; }
-    & > .curve--series-8 { color: $foreground; }
-    & > .curve--raw-1 { color: $primary 40%; }
-    & > .curve--raw-2 { color: $warning 40%; }
-    & > .curve--raw-3 { color: $success 40%; }
-    & > .curve--raw-4 { color: #d2a8ff 40%; }
-    & > .curve--raw-5 { color: #f778ba 40%; }
-    & > .curve--raw-6 { color: #56d4dd 40%; }
-    & > .curve--raw-7 { color: $accent 40%; }
-    & > .curve--raw-8 { color: $foreground 40%; }
-    &:light > .curve--series-4 { color: #8250df; }
-    &:light > .curve--series-5 { color: #bf3989; }
-    &:light > .curve--series-6 { color: #1b7c83; }
-    &:light > .curve--raw-4 { color: #8250df 40%; }
-    &:light > .curve--raw-5 { color: #bf3989 40%; }
-    &:light > .curve--raw-6 { color: #1b7c83 40%; }
-}
-"""
+_WHEEL = 0.8  # zooming in by one notch multiplies the visible width by this
 
 
-# --- The mouse on a chart: click, wheel and drag ----------------------------------------------
-
-_WHEEL = 0.8  # of the visible width, for each notch towards the screen
-
-
-class ChartMouse(LineWidget):
-    """Turns events into calls of `picked` and `view_requested`, which a subclass implements.
-
-    A click picks an x, the wheel zooms at the pointer, a drag pans and a double click fits all.
-    An empty chart ignores them.
-    """
-
-    ALLOW_SELECT: ClassVar[bool] = False  # a drag pans, and marks no text elsewhere
-    _grabbed: tuple[float, View | None] | None = None  # column of the screen, and the view then
-    _moved = False
-
-    def last_frame(self) -> Frame | None:
-        """The frame of the plot, as last drawn."""
-        raise NotImplementedError
-
-    def extent(self) -> View | None:
-        """The first and the last x of the data."""
-        raise NotImplementedError
-
-    def view_now(self) -> View | None:
-        """The current view; None for everything."""
-        raise NotImplementedError
-
-    def picked(self, x: float) -> None:
-        """The pointer chose this x."""
-        raise NotImplementedError
-
-    def view_requested(self, view: View | None) -> None:
-        """The pointer chose this view; None for everything."""
-        raise NotImplementedError
-
-    def x_at(self, column: float) -> float | None:
-        """The x in the middle of a column of cells, within the plot."""
-        frame = self.last_frame()
-        if frame is None:
-            return None
-        share = (column - frame.left + 0.5) / frame.cols
-        return frame.x_at(min(max(share, 0.0), 1.0))
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        self._wheel(event, _WHEEL)
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        self._wheel(event, 1 / _WHEEL)
-
-    def _wheel(self, event: events.MouseEvent, factor: float) -> None:
-        from genui.render.series import zoom
-
-        frame, extent = self.last_frame(), self.extent()
-        at = self.x_at(event.x)
-        if frame is None or extent is None or at is None:
-            return
-        event.stop()
-        event.prevent_default()
-        before = self.view_now()
-        view = zoom(before, extent, factor, at, log_x=frame.window.log_x)
-        if view != before:
-            self.view_requested(view)
-
-    def on_mouse_down(self, event: events.MouseDown) -> None:
-        self._moved = False
-        if event.button == 1 and self.last_frame() is not None:
-            self._grabbed = event.screen_x, self.view_now()
-            self.capture_mouse()
-
-    def on_mouse_move(self, event: events.MouseMove) -> None:
-        from genui.render.series import pan
-
-        frame, extent = self.last_frame(), self.extent()
-        if self._grabbed is None or frame is None or extent is None:
-            return
-        start, view = self._grabbed
-        cells = event.screen_x - start
-        self._moved = self._moved or bool(cells)
-        if not self._moved:
-            return
-        moved = pan(view, extent, -cells / frame.cols, log_x=frame.window.log_x)
-        if moved != self.view_now():
-            self.view_requested(moved)
-
-    def on_mouse_up(self, event: events.MouseUp) -> None:
-        if self._grabbed is not None:
-            event.stop()
-            self._grabbed = None
-            self.release_mouse()
-
-    def on_unmount(self) -> None:
-        if self._grabbed is not None:
-            self.release_mouse()
-
-    def on_click(self, event: events.Click) -> None:
-        x = self.x_at(event.x)
-        if event.button != 1 or x is None or self._moved:
-            return
-        event.stop()
-        if event.chain == 2:
-            self.view_requested(None)
-        elif event.chain == 1:
-            self.picked(x)
+def _series_css(selector: str, hues: Iterable[tuple[int, str]]) -> str:
+    """Return the rules for the lines and raw values of series, given by number and colour."""
+    return "".join(
+        f"{selector} > .curve--series-{number} {{ color: {hue}; }}\n"
+        f"{selector} > .curve--raw-{number} {{ color: {hue} 40%; }}\n"
+        for number, hue in hues
+    )
 
 
-# --- Curves -----------------------------------------------------------------------------------
-
-# genui.render is imported with the first points, so that the app paints sooner.
-
-
-class Curve(ChartMouse):
+class Curve(LineWidget):
     """Minimum–maximum curves of dots with axes, a legend and a cursor.
 
-    Series differ by a sign on the line as well as by colour, up to eight of them; a NaN or an
-    infinity is marked in its column, and a stretch of x that was written again on the axis.
+    Up to eight series differ by a sign on the line as well as by colour. A NaN or an infinity is
+    marked in its column, and a range of x that was logged twice on the axis.
 
-    The mouse posts Picked and Viewed; the widget that shows several curves sets `cursor` and `view`
+    A click picks an x, the wheel zooms at the pointer, a drag pans and a double click shows
+    everything. They post Picked and Viewed; a widget with several curves sets `cursor` and `view`
     of all of them. With `alone` the curve sets its own.
     """
 
+    ALLOW_SELECT: ClassVar[bool] = False  # a drag pans, and selects no text
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "curve--empty",
         *(f"curve--{look}" for look in LOOKS),
     }
-    DEFAULT_CSS = CSS
+    DEFAULT_CSS = f"""
+    Curve {{
+        width: 1fr;
+        height: 1fr;
+        & > .curve--empty {{ color: $text-muted; }}
+        & > .curve--axis {{ color: $foreground 30%; }}
+        & > .curve--label {{ color: $text-muted; }}
+        & > .curve--reading {{ color: $foreground; text-style: bold; }}
+        & > .curve--cursor {{ color: $warning; }}
+        & > .curve--overlap {{ color: $warning; }}
+        & > .curve--fault {{ color: $error; text-style: bold; }}
+        {_series_css("&", enumerate(_HUES, 1))}
+        {_series_css("&:light", _LIGHT_HUES.items())}
+    }}
+    """
 
     log_y: reactive[bool] = reactive(False, repaint=False)
     log_x: reactive[bool] = reactive(False, repaint=False)
     smoothing: reactive[float] = reactive(0.9, repaint=False)
-    """0 none … below 1, as W&B's slider: how strongly series of the kind `smoothed` are.
+    """How strongly series of the kind `smoothed` are smoothed: 0 (none) to below 1, as in W&B.
 
-    Relative to the range of all x, so that zooming changes no value.
+    Relative to the range of all x, so that zooming does not change values.
     """
     cursor: reactive[float | None] = reactive[float | None](None, repaint=False)
-    """An x that is marked by a line, and whose values `readout` shows in the legend."""
+    """An x marked by a line; with `readout` the legend shows the values there."""
     view: reactive[tuple[float, float] | None] = reactive[tuple[float, float] | None](
         None, repaint=False
     )
-    """The visible range of x; None for everything, following the newest."""
+    """The visible range of x; None shows everything and follows the newest point."""
     unit: reactive[str] = reactive("step", repaint=False)
-    """What x counts: `step`, `s`, `token`, `epoch`, or another noun that takes an s."""
+    """The unit of x: `step`, `s`, `token`, `epoch`, or another noun with a plural in s."""
     overlaps: reactive[Sequence[tuple[float, float]]] = reactive[Sequence[tuple[float, float]]](
         (), repaint=False
     )
-    """Stretches of x that were written again, from and to."""
+    """Ranges of x, (first, last), that were logged twice."""
 
     @dataclass
     class Drawn(Message):
-        """The caption changed."""
+        """The caption has changed."""
 
-        curve: Curve
         caption: str
-
-        @property
-        def control(self) -> Curve:
-            return self.curve
 
     @dataclass
     class Picked(Message):
-        """A click at `x`."""
+        """The user clicked at `x`."""
 
-        curve: Curve
         x: float
-
-        @property
-        def control(self) -> Curve:
-            return self.curve
 
     @dataclass
     class Viewed(Message):
-        """The wheel, a drag or a double click asks for `view`: None for everything."""
+        """The user requested a view with the mouse; None shows everything."""
 
-        curve: Curve
         view: View | None
-
-        @property
-        def control(self) -> Curve:
-            return self.curve
 
     def __init__(
         self,
@@ -258,7 +126,7 @@ class Curve(ChartMouse):
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
-        """`empty` shows until there are points; `legend` gives the names a row of their own.
+        """`empty` is shown until there are points; `legend` gives the names a row of their own.
 
         With `readout` the legend shows the values at the cursor; for `alone` see the class.
         """
@@ -269,22 +137,24 @@ class Curve(ChartMouse):
         self._curves: Curves | None = None
         self._frame: Frame | None = None
         self._pending = False  # a redraw is queued
+        self._drag_start: tuple[float, View | None] | None = None  # column of the screen, and view
+        self._dragged = False
         self.caption = ""
         self.set_reactive(Curve.log_y, log_y)
 
-    # --- what is shown ----------------------------------------------------------------
+    # --- series -----------------------------------------------------------------------
 
     def set_series(
         self,
         series: Mapping[str, tuple[np.ndarray, np.ndarray]],
         kinds: Mapping[str, Kind] | None = None,
     ) -> None:
-        """Show these series: name → (x, values), two arrays of one length, x ascending.
+        """Show these series: name → (x, values), both [N].
 
-        The arrays are read when the curve is drawn, so they must not change.
-        `kinds` says how each is drawn: `line`, `smoothed` (the raw values faint behind
-        their moving average) or `marks` (few points, each with a sign). x that goes back is
-        put in order, and points without a finite x are left out.
+        The arrays are read when the curve is drawn, so they must not change. `kinds` says how
+        each series is drawn: `line`, `smoothed` (a moving average over the faint raw values) or
+        `marks` (few points, each with a sign). Points are sorted by x if necessary, and those
+        without a finite x are left out.
         """
         if series and self._curves is None:
             from genui.render.chart import Curves
@@ -295,34 +165,33 @@ class Curve(ChartMouse):
         self.redraw()
 
     def clear(self, empty: str | None = None) -> None:
-        """Back to the empty state, with another text where one is given."""
+        """Remove the series; `empty` is the new text of the empty state, if given."""
         if empty is not None:
             self._empty = empty
         self.set_series({})
 
-    @property
-    def legend_text(self) -> str:
-        """The legend as plain text, for a border title."""
-        return self._curves.legend(self._look()) if self._curves is not None else ""
-
     def values_at(self, x: float) -> dict[str, tuple[float, float]]:
-        """Of each series that has a point, (x, value) of the one nearest to `x`, not smoothed."""
+        """Return the (x, value) nearest to `x`, not smoothed, of each series that has points."""
         return self._curves.values_at(x) if self._curves is not None else {}
 
+    def extent(self) -> View | None:
+        """Return the first and last x of the data; with `log_x`, of those above zero."""
+        return self._curves.extent(self.log_x) if self._curves is not None else None
+
     def span(self) -> tuple[float, float]:
-        """The first and the last visible x; (0, 1) without points."""
-        window = self._curves.window(self._look()) if self._curves is not None else None
+        """Return the first and last visible x; (0, 1) without points."""
+        window = self._curves.window(self._options()) if self._curves is not None else None
         return (window.start, window.end) if window is not None else (0.0, 1.0)
 
     def column(self, at: float | None = None) -> float:
-        """The width of one column in x: on a logarithmic axis, at `at` or the cursor."""
+        """Return the width of a column in x; on a logarithmic axis, at `at` or the cursor."""
         frame = self._frame
         start, end = self.span()
         cols = frame.cols if frame is not None else max(self.size.width, 1)
         if frame is None or not frame.window.log_x:
             return (end - start) / cols
-        where = at if at is not None else self.cursor if self.cursor is not None else end
-        return max(where, start) * ((end / start) ** (1 / cols) - 1)
+        x = at if at is not None else self.cursor if self.cursor is not None else end
+        return max(x, start) * ((end / start) ** (1 / cols) - 1)
 
     # --- drawing ----------------------------------------------------------------------
 
@@ -345,7 +214,7 @@ class Curve(ChartMouse):
     def draw(self, width: int, height: int) -> list[Strip]:
         chart = None
         if self._curves is not None:
-            chart = self._curves.chart(width, height, self._look())
+            chart = self._curves.chart(width, height, self._options())
             self._frame = chart.frame if chart else None
         self._set_caption(chart.caption if chart else "")
         if chart is None:
@@ -358,7 +227,7 @@ class Curve(ChartMouse):
     def _traces(self) -> Sequence[Trace]:
         return self._curves.traces if self._curves is not None else ()
 
-    def _look(self) -> ChartOptions:
+    def _options(self) -> ChartOptions:
         from genui.render.chart import ChartOptions
 
         return ChartOptions(
@@ -376,26 +245,82 @@ class Curve(ChartMouse):
     def _set_caption(self, caption: str) -> None:
         if caption != self.caption:
             self.caption = caption
-            # Textual takes the painting widget for the sender, and does not bubble beyond it.
-            self.post_message(self.Drawn(self, caption).set_sender(self))
+            # By default the sender is the widget that is being painted, and the message would not
+            # bubble beyond it.
+            self.post_message(self.Drawn(caption).set_sender(self))
 
     # --- the mouse --------------------------------------------------------------------
 
-    def last_frame(self) -> Frame | None:
-        return self._frame
+    def x_at(self, column: float) -> float | None:
+        """Return the x in the middle of a column of cells, clipped to the plot."""
+        frame = self._frame
+        if frame is None:
+            return None
+        share = (column - frame.left + 0.5) / frame.cols
+        return frame.x_at(min(max(share, 0.0), 1.0))
 
-    def extent(self) -> View | None:
-        return self._curves.extent(self.log_x) if self._curves is not None else None
-
-    def view_now(self) -> View | None:
-        return self.view
-
-    def picked(self, x: float) -> None:
-        if self._alone:
-            self.cursor = x
-        self.post_message(self.Picked(self, x))
-
-    def view_requested(self, view: View | None) -> None:
+    def _request_view(self, view: View | None) -> None:
         if self._alone:
             self.view = view
-        self.post_message(self.Viewed(self, view))
+        self.post_message(self.Viewed(view))
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        self._zoom(event, _WHEEL)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        self._zoom(event, 1 / _WHEEL)
+
+    def _zoom(self, event: events.MouseEvent, factor: float) -> None:
+        from genui.render.series import zoom
+
+        extent, at = self.extent(), self.x_at(event.x)
+        if self._frame is None or extent is None or at is None:
+            return
+        event.stop()
+        event.prevent_default()
+        view = zoom(self.view, extent, factor, at, log_x=self._frame.window.log_x)
+        if view != self.view:
+            self._request_view(view)
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        self._dragged = False
+        if event.button == 1 and self._frame is not None:
+            self._drag_start = event.screen_x, self.view
+            self.capture_mouse()
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        from genui.render.series import pan
+
+        extent = self.extent()
+        if self._drag_start is None or self._frame is None or extent is None:
+            return
+        start, view = self._drag_start
+        cells = event.screen_x - start
+        self._dragged = self._dragged or bool(cells)
+        if not self._dragged:
+            return
+        view = pan(view, extent, -cells / self._frame.cols, log_x=self._frame.window.log_x)
+        if view != self.view:
+            self._request_view(view)
+
+    def on_mouse_up(self, event: events.MouseUp) -> None:
+        if self._drag_start is not None:
+            event.stop()
+            self._drag_start = None
+            self.release_mouse()
+
+    def on_unmount(self) -> None:
+        if self._drag_start is not None:
+            self.release_mouse()
+
+    def on_click(self, event: events.Click) -> None:
+        x = self.x_at(event.x)
+        if event.button != 1 or x is None or self._dragged:
+            return
+        event.stop()
+        if event.chain == 2:
+            self._request_view(None)
+        elif event.chain == 1:
+            if self._alone:
+                self.cursor = x
+            self.post_message(self.Picked(x))

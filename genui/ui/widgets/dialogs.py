@@ -1,4 +1,4 @@
-"""The base of windows, and the small ones: question, list, value, form, help."""
+"""The base of windows, and the small ones: question, list, value, form and help."""
 
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Generic, NamedTuple, TypeVar
@@ -14,23 +14,23 @@ from textual.widgets import Label, Static
 
 from genui.base.errors import MisuseError
 from genui.ui import keys
-from genui.ui.keys import Key, Scope
+from genui.ui.keys import Scope
 from genui.ui.widgets.base import LifecycleGuard, LineInput, Row, RowList
 
 T = TypeVar("T")
 
 
 class Window(LifecycleGuard, ModalScreen[T], Generic[T]):
-    """A modal screen that closes once. With `typing` it opens with the focus in its first line."""
+    """A modal screen that closes once. With `typing` its first input has the focus at the start."""
 
     typing: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__()
-        self._early: list[events.Key] = []
+        self._typed_ahead: list[events.Key] = []
 
     def set_titles(self, title: str, keys: str) -> None:
-        """The title in the upper border, and the keys in the lower one."""
+        """Show `title` in the upper border, and `keys` in the lower one."""
         window = self.query_one(".window")
         window.border_title, window.border_subtitle = title, keys
 
@@ -48,22 +48,26 @@ class Window(LifecycleGuard, ModalScreen[T], Generic[T]):
         self.action_leave()
 
     def take_early(self, event: events.Key) -> None:
-        """Keep a key that was typed before the line was there, as over a slow link."""
-        self._early.append(event)
+        """Keep a key that was typed before the input was mounted, as happens over a slow link."""
+        self._typed_ahead.append(event)
 
     def begin_typing(self) -> None:
-        """Give the first line the focus, and the keys that were typed for it."""
+        """Focus the first input, and pass it the keys that were typed already."""
         line = self.query(LineInput).first()
         self.set_focus(line)
-        for event in self._early:
+        for event in self._typed_ahead:
             line.take(event)
 
+    def show_fault(self, line: str) -> None:
+        """Show why the input is invalid, below it; "" removes it."""
+        self.query_one(".fault", Static).update(line)
 
-# --- A question that needs a yes --------------------------------------------------------------
+
+# --- A question that is answered by yes or no -------------------------------------------------
 
 
 class ConfirmScreen(Window[bool]):
-    """Dismissed with True on y or Enter, False on n or Esc."""
+    """Dismissed with True by y or Enter, with False by n or Esc."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y,enter", "answer(True)", "Yes", show=False),
@@ -90,7 +94,7 @@ class ConfirmScreen(Window[bool]):
 
 
 class ChooseScreen(Window[str | None]):
-    """Dismissed with the key of the row that was chosen, or None on Esc."""
+    """Dismissed with the key of the chosen row, or None by Esc."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "take", "Take", show=False),
@@ -125,7 +129,7 @@ class ChooseScreen(Window[str | None]):
 
 
 class ValueScreen(Window[T | None], Generic[T]):
-    """Dismissed with what `parse` made of the text, or None on Esc.
+    """Dismissed with the result of `parse` of the text, or None by Esc.
 
     `parse` raises MisuseError for invalid text; its message is shown and the window stays.
     """
@@ -154,14 +158,14 @@ class ValueScreen(Window[T | None], Generic[T]):
         try:
             self.leave(self._parse(event.value))
         except MisuseError as error:
-            self.query_one(".fault", Static).update(str(error))
+            self.show_fault(str(error))
 
 
 # --- A form -----------------------------------------------------------------------------------
 
 
 class Field(NamedTuple):
-    """One line of a form."""
+    """A line of a form."""
 
     label: str
     value: str = ""
@@ -169,7 +173,7 @@ class Field(NamedTuple):
 
 
 class FormScreen(Window[T | None], Generic[T]):
-    """Dismissed with what `parse` made of the lines, in order, or None on Esc.
+    """Dismissed with the result of `parse` of the lines, in order, or None by Esc.
 
     `parse` raises MisuseError for invalid lines; its message is shown and the window stays.
     """
@@ -202,36 +206,32 @@ class FormScreen(Window[T | None], Generic[T]):
         self.set_titles(self._title, "⏎ next, then start · esc cancel")
         self.begin_typing()
 
-    @property
-    def _lines(self) -> list[LineInput]:
-        return list(self.query(LineInput))
-
     @on(LineInput.Submitted)
     def _submitted(self, event: LineInput.Submitted) -> None:
-        """Enter moves to the next line; in the last one it closes the form.
+        """Move to the next line; from the last one, close the form.
 
-        An Enter typed before the focus had moved is for the line that has it now.
+        An Enter typed before the focus has moved is meant for the line that has the focus now.
         """
-        lines = self._lines
+        lines = list(self.query(LineInput))
         at = next(at for at, line in enumerate(lines) if line is (self.focused or event.input))
         if at < len(lines) - 1:
             self.set_focus(lines[at + 1])
             return
         try:
-            self.leave(self._parse([line.value for line in self._lines]))
+            self.leave(self._parse([line.value for line in lines]))
         except MisuseError as error:
-            self.query_one(".fault", Static).update(str(error))
+            self.show_fault(str(error))
 
     @on(LineInput.Changed)
     def _typed(self) -> None:
-        self.query_one(".fault", Static).update("")
+        self.show_fault("")
 
 
 # --- Help -------------------------------------------------------------------------------------
 
 
 class HelpScreen(Window[None]):
-    """The rows of the table for one pane, then those for everywhere."""
+    """The keys of a pane, then those that work everywhere."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,question_mark,enter,space", "leave", "Back", show=False),
@@ -255,7 +255,7 @@ class HelpScreen(Window[None]):
         self.query_one(".window").focus()
 
     def action_manual(self) -> None:
-        """The manual in place of the keys."""
+        """Show the manual instead of the keys."""
         from genui.ui.windows import ManualScreen
 
         self.app.switch_screen(ManualScreen(self._pane, keymap=self._keymap))
@@ -265,24 +265,22 @@ class HelpScreen(Window[None]):
 
 
 def help_text(pane: Scope, keymap: dict[str, str]) -> Content:
-    """Two blocks of `key  what it does`."""
+    """Return the lines `key  what it does`, in two blocks."""
     own = [] if pane == "app" else keys.of_pane(pane)
     common = keys.common(pane)
-    words = {key.id: _words(key, keymap) for key in [*own, *common]}
-    width = max(cell_len(word) for word in words.values())
+    labels = {
+        key.id: "  ".join(keys.format_keys(keymap.get(key.id, key.keys))) for key in [*own, *common]
+    }
+    width = max(cell_len(label) for label in labels.values())
     parts: list[str | tuple[str, str]] = []
     for heading, block in ((keys.TITLES[pane], own), ("Everywhere", common)):
         if block:
             parts.append((f"{heading}\n", "bold $text-muted"))
         for key in block:
-            word = words[key.id]
-            parts.append((f"  {word}{' ' * (width - cell_len(word))}  ", "bold $primary"))
+            label = labels[key.id]
+            parts.append((f"  {label}{' ' * (width - cell_len(label))}  ", "bold $primary"))
             parts.append((f"{key.tooltip}\n", "$foreground"))
         if block:
             parts.append("\n")
     parts.append(("In a list ↑ ↓ or j k move; the mouse works too.", "$text-muted"))
     return Content.assemble(*parts)
-
-
-def _words(key: Key, keymap: dict[str, str]) -> str:
-    return "  ".join(keys.readable(keymap.get(key.id, key.keys)))

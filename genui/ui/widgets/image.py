@@ -1,4 +1,5 @@
-"""An image in the terminal, cheap enough to move."""
+"""Images in the terminal: a view for animation, columns of traces, direction bars, a mask painter
+and a waveform."""
 
 from __future__ import annotations
 
@@ -9,7 +10,6 @@ from rich.cells import cell_len
 from rich.style import Style
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.content import Content
 from textual.strip import Strip
 
 from genui.base.text import clean_line
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
 
     from genui.render.image import Fit
 
-# What computes is imported with the first image: an app that has none yet paints sooner.
+# numpy and genui.render are imported with the first image, so that the app paints sooner.
 
-MOST_LABEL = 12  # cells of a row's label
-SHARP = 4  # times the budget of a step that an image may cost once it stands still
-MOST_RUNS = 1100  # of one colour each, in an image of noise within the budget
+MAX_LABEL = 12  # cells of a row's label
+STILL_FACTOR = 4  # an image that stands still may take this multiple of the budget
+MAX_RUNS = 1100  # runs of one colour that an image of noise may have within the budget
 
 
 class ImageView(LineWidget):
-    """Keeps the image's aspect at the largest whole scale that fits, in the middle.
+    """An image at the largest integer scale that fits, centred.
 
-    A step costs the rows that changed and never more than `BUDGET` bytes; where that makes it
-    coarse, `sharpen` draws it finer once it stands still. A grid has its values
-    along the top and the left edge where they leave the image as large as it is.
+    A step repaints the rows that changed, in at most `BUDGET` bytes; if that makes the image
+    coarse, `sharpen` redraws it in more detail once it stands still. The values of a grid are
+    written along its top and left edge, unless that would make the image smaller.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"image--empty", "image--label"}
@@ -68,8 +68,8 @@ class ImageView(LineWidget):
         super().__init__(empty, id=id, classes=classes)
         self._rgb: np.ndarray | None = None
         self._labels: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
-        self._coarse = False  # drawn with less detail, or fewer colours, than there could be
-        self._sharp = False  # to be drawn with all of it
+        self._coarse = False  # drawn with less detail or fewer colours than possible
+        self._sharp = False  # draw with full detail
 
     @property
     def has_image(self) -> bool:
@@ -77,19 +77,19 @@ class ImageView(LineWidget):
 
     @property
     def scale_text(self) -> str:
-        """The image's size and scale, `32×32 at 2×`; empty where there is no image."""
-        room = self._room()
-        if self._rgb is None or room is None:
+        """The size and scale of the image, `32×32 at 2×`; "" without one."""
+        fit = self._fit()
+        if self._rgb is None or fit is None:
             return ""
-        return f"{self._rgb.shape[1]}×{self._rgb.shape[0]} at {room.text}"
+        return f"{self._rgb.shape[1]}×{self._rgb.shape[0]} at {fit.text}"
 
     @property
     def labelled(self) -> bool:
-        """Whether the values of a grid have room along its edges."""
+        """Whether there is room for the values of a grid along its edges."""
         return self._margins(*self.size) != (0, 0)
 
     def label(self, columns: Sequence[str] = (), rows: Sequence[str] = ()) -> None:
-        """The image is a grid with these values along the top and the left edge."""
+        """Set the values along the top and left edge of an image that is a grid."""
         labels = (tuple(map(clean_line, columns)), tuple(map(clean_line, rows)))
         if labels != self._labels:
             self._labels = labels
@@ -98,8 +98,8 @@ class ImageView(LineWidget):
     def show(self, rgb: bytes | np.ndarray, width: int = 0, height: int = 0) -> bool:
         """Show uint8 [H, W, 3], or `width` × `height` × 3 bytes row by row.
 
-        False where it is the image already shown, and nothing is sent. Raises ValueError
-        on any other shape.
+        Returns False, and sends nothing, if this image is shown already. Raises ValueError for
+        any other shape.
         """
         import numpy as np
 
@@ -107,8 +107,9 @@ class ImageView(LineWidget):
         if pixels.ndim == 1:
             pixels = pixels.reshape(height, width, 3)
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
-            found = f"{pixels.dtype} {list(pixels.shape)}"
-            raise ValueError(f"an image is uint8 [H, W, 3], not {found}")
+            raise ValueError(
+                f"an image is uint8 [H, W, 3], not {pixels.dtype} {list(pixels.shape)}"
+            )
         if self._rgb is not None and np.array_equal(self._rgb, pixels):
             return False
         self._rgb = pixels.copy()
@@ -117,20 +118,22 @@ class ImageView(LineWidget):
         return True
 
     def sharpen(self) -> None:
-        """Draw finer, until it changes, what was drawn coarser to keep within the budget."""
+        """Redraw the image in full detail, until it changes, if the budget made it coarse."""
         if self._coarse and not self._sharp:
             self._sharp = True
             self.redraw()
 
     def show_frame(self, frame: ImageFrame, part: Part = "denoised", clip_frame: int = 0) -> bool:
-        """Show one image of a denoising step; of a clip one frame, counted from 0."""
+        """Show one of the images of a denoising step; of a clip one frame, counted from 0."""
         rgb = {"denoised": frame.denoised, "x": frame.x, "noise": frame.noise}[part]
         if rgb:
             size = frame.width * frame.height * 3
             start = clip_frame % frame.images * size
             return self.show(rgb[start : start + size], frame.width, frame.height)
-        had, self._rgb = self.has_image, None
-        return self.redraw() if had else False
+        if not self.has_image:
+            return False
+        self._rgb = None
+        return self.redraw()
 
     def show_trace(self, trace: Trace[Any], moment: Moment) -> None:
         """Show a trace at one of its steps."""
@@ -143,33 +146,33 @@ class ImageView(LineWidget):
         """An image does not scroll."""
 
     def clear(self, empty: str | None = None) -> None:
-        """Back to the empty state, with another text where one is given."""
+        """Remove the image; `empty` is the new text of the empty state, if given."""
         self._rgb = None
         if empty is not None:
             self._empty = empty
         self.redraw()
 
-    def _room(self, left: int = 0, top: int = 0) -> Fit | None:
-        """How the image fits beside margins of that many cells; None where there is none."""
+    def _fit(self, left: int = 0, top: int = 0) -> Fit | None:
+        """Return how the image fits beside margins of so many cells; None without an image."""
         if self._rgb is None or not self.size:
             return None
         from genui.render.image import fit
 
         height, width = self._rgb.shape[:2]
         cols, rows = self.size.width - left, self.size.height - top
-        room = fit(width, height, cols, rows)
-        # Enlarged so much that noise would have to be drawn coarser it would show less.
-        while room.scale > 2 and width * room.rows > MOST_RUNS:
-            scale = room.scale - 1
-            room = fit(width, height, width * scale, (height * scale + 1) // 2)
-        return room
+        best = fit(width, height, cols, rows)
+        # Larger images of noise would exceed the budget, and lose detail.
+        while best.scale > 2 and width * best.rows > MAX_RUNS:
+            scale = best.scale - 1
+            best = fit(width, height, width * scale, (height * scale + 1) // 2)
+        return best
 
     def _margins(self, width: int, height: int) -> tuple[int, int]:
-        """Cells kept free at the left and the top for labels: none where they cost size."""
+        """Return the cells for labels at the left and top: none if the image would get smaller."""
         columns, rows = self._labels
-        left = min(max(map(cell_len, rows)), MOST_LABEL) + 1 if rows else 0
+        left = min(max(map(cell_len, rows)), MAX_LABEL) + 1 if rows else 0
         top = 1 if columns else 0
-        if left >= width or top >= height or self._room() != self._room(left, top):
+        if left >= width or top >= height or self._fit() != self._fit(left, top):
             return 0, 0
         return left, top
 
@@ -179,57 +182,56 @@ class ImageView(LineWidget):
         from genui.render.image import BUDGET, draw
 
         left, top = self._margins(width, height)
-        room = self._room(left, top)
-        assert room is not None
-        budget = SHARP * BUDGET if self._sharp else BUDGET
+        fit = self._fit(left, top)
+        assert fit is not None
+        budget = STILL_FACTOR * BUDGET if self._sharp else BUDGET
         mode = colour_mode(self.app)
-        drawing = draw(self._rgb, room, mode, budget)
-        fewer = drawing.palette and mode == "truecolor"
-        self._coarse = self._sharp or fewer or drawing.coarser > 1
+        drawing = draw(self._rgb, fit, mode, budget)
+        reduced = drawing.palette and mode == "truecolor"
+        self._coarse = self._sharp or reduced or drawing.coarser > 1
         base, label = self.rich_style, self.style("image--label")
         ground = Style(bgcolor=base.bgcolor)
-        before = (width - left - room.cols) // 2
-        strips = [Strip.blank(width, base)] * ((height - top - room.rows) // 2)
+        before = (width - left - fit.cols) // 2
+        strips = [Strip.blank(width, base)] * ((height - top - fit.rows) // 2)
         if top:
-            words = _along(self._labels[0], room.cols)
-            strips.append(strip_of([(" " * (before + left), ground), (words, label)]))
-        beside = _down(self._labels[1], room.rows, left) if left else {}
+            line = _draw_column_labels(self._labels[0], fit.cols)
+            strips.append(strip_of([(" " * (before + left), ground), (line, label)]))
+        row_labels = _draw_row_labels(self._labels[1], fit.rows, left) if left else {}
         for y, row in enumerate(drawing.rows):
             runs = [(text, run_style(fg, bg, drawing.palette, ground)) for text, fg, bg in row]
-            words = beside.get(y, " " * left)
-            strips.append(strip_of([(" " * before, ground), (words, label), *runs]))
+            beside = row_labels.get(y, " " * left)
+            strips.append(strip_of([(" " * before, ground), (beside, label), *runs]))
         return strips
 
 
-def _along(labels: Sequence[str], cells: int) -> str:
-    """Each label in the middle of its column, in a line of `cells`."""
+def _draw_column_labels(labels: Sequence[str], cells: int) -> str:
+    """Return a line of `cells` with each label in the middle of its column."""
     line = ""
     for i, label in enumerate(labels):
         start, end = cells * i // len(labels), cells * (i + 1) // len(labels)
-        shown = clean_line(label, max(1, end - start - 1))
-        indent = (end - start - cell_len(shown)) // 2
-        line += (" " * indent + shown).ljust(end - start - cell_len(shown) + len(shown))
+        text = clean_line(label, max(1, end - start - 1))
+        indent = (end - start - cell_len(text)) // 2
+        line += (" " * indent + text).ljust(end - start - cell_len(text) + len(text))
     return line
 
 
-def _down(labels: Sequence[str], rows: int, width: int) -> dict[int, str]:
-    """Each label, right-aligned in `width` cells with one free, by the middle line of its row."""
+def _draw_row_labels(labels: Sequence[str], rows: int, width: int) -> dict[int, str]:
+    """Return each label, right-aligned in `width` - 1 cells, by the middle line of its row."""
     lines = {}
     for i, label in enumerate(labels):
-        shown = clean_line(label, width - 1)
-        lines[(2 * i + 1) * rows // (2 * len(labels))] = (
-            " " * (width - 1 - cell_len(shown)) + shown + " "
-        )
+        text = clean_line(label, width - 1)
+        middle = (2 * i + 1) * rows // (2 * len(labels))
+        lines[middle] = " " * (width - 1 - cell_len(text)) + text + " "
     return lines
 
 
-# --- One of several traces side by side: its label, and its text or image at a step ---------
+# --- A column of several traces side by side --------------------------------------------------
 
-NARROW = 20  # cells; a column that is narrower has no room beside its border
+NARROW = 20  # cells; a narrower column has no room beside its border
 
 
 class ColumnView(LifecycleGuard, Vertical):
-    """Draws a column at the step that `paint` is given."""
+    """A trace beside others: its label, and its text, music or image at a step."""
 
     def __init__(self, column: Column) -> None:
         super().__init__(classes="column")
@@ -262,14 +264,13 @@ class ColumnView(LifecycleGuard, Vertical):
         waited: float,
         clip_frame: int = 0,
     ) -> None:
-        """Show the step; `waited` is how long, in seconds, this may have been loading."""
+        """Show `step`; `waited` is how long, in seconds, the trace has been loading."""
         trace = self.column.trace
         self.set_class(focused, "-focused")
         label, mark = clean_line(self.column.label), "▸ " if focused else ""
-        if self.has_class("-narrow"):  # without what all columns have in common
+        if self.has_class("-narrow"):  # leave out what all columns share
             label, mark = label.removeprefix("seed "), mark.strip()
-        set_border(self, title=Content(f"{mark}{label}"))
-        set_border(self, subtitle=Content(self._place(step)))
+        set_border(self, f"{mark}{label}", self._subtitle(step))
         empty = self.column.fault
         if not empty:
             model = clean_line(trace.request.model, 30)
@@ -278,8 +279,8 @@ class ColumnView(LifecycleGuard, Vertical):
         step = min(step, trace.computed)
         self.view.show_trace(trace, Moment(step, frame, part, clip_frame, playing, empty))
 
-    def _place(self, step: int) -> str:
-        """Where it ended, if it is not at the shared step; else the note of the model."""
+    def _subtitle(self, step: int) -> str:
+        """Return where the trace ended, if before the shared step, or the note of the model."""
         trace = self.column.trace
         if self.column.fault and trace.frames:
             return clean_line(self.column.fault, 60)
@@ -288,81 +289,81 @@ class ColumnView(LifecycleGuard, Vertical):
         return clean_line(trace.note, 60)
 
 
-# --- Where a walk through latent space is along each of its directions ------------------------
+# --- The position of a walk in latent space ---------------------------------------------------
 
-SPAN = 4.0  # standard deviations drawn to either side
+SPAN = 4.0  # standard deviations to either side
 _NAME = 4  # cells before a bar
-_VALUE = 6  # and behind it
+_VALUE = 6  # cells after it
 
 
-class Bearings(LineWidget):
-    """A bar a direction, from -4 to 4 standard deviations of the latents, `●` where we are.
+class DirectionBars(LineWidget):
+    """The position along each direction, `●`, from -4 to 4 standard deviations of the latents.
 
-    The direction that is walked along has `▸` before it and a heavier line.
+    The current direction of the walk has a `▸` and a heavier line.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "bearings--empty", "bearings--name", "bearings--walked", "bearings--line",
-        "bearings--place", "bearings--value",
+        "directions--empty", "directions--name", "directions--current", "directions--line",
+        "directions--place", "directions--value",
     }  # fmt: skip
     DEFAULT_CSS = """
-    Bearings {
+    DirectionBars {
         width: 1fr;
         height: 1fr;
-        & > .bearings--empty { color: $text-muted; }
-        & > .bearings--name { color: $text-muted; }
-        & > .bearings--walked { color: $text-primary; text-style: bold; }
-        & > .bearings--line { color: $border-blurred; }
-        & > .bearings--place { color: $accent; text-style: bold; }
-        & > .bearings--value { color: $foreground; }
+        & > .directions--empty { color: $text-muted; }
+        & > .directions--name { color: $text-muted; }
+        & > .directions--current { color: $text-primary; text-style: bold; }
+        & > .directions--line { color: $border-blurred; }
+        & > .directions--place { color: $accent; text-style: bold; }
+        & > .directions--value { color: $foreground; }
     }
     """
 
-    def __init__(self, empty: str = "Where the walk is shows here") -> None:
+    def __init__(self, empty: str = "The position of the walk shows here") -> None:
         super().__init__(empty)
-        self._along: Sequence[float] = ()
-        self._walked = 0
+        self._positions: tuple[float, ...] = ()
+        self._current = 0
 
-    def show(self, along: Sequence[float], walked: int) -> None:
-        """The place along each direction; `walked` is the one in use, counted from 1, or 0."""
-        if (tuple(along), walked) != (tuple(self._along), self._walked):
-            self._along, self._walked = tuple(along), walked
+    def show(self, positions: Sequence[float], current: int) -> None:
+        """Show the position along each direction; `current` counts from 1, 0 is none."""
+        if (tuple(positions), current) != (self._positions, self._current):
+            self._positions, self._current = tuple(positions), current
             self.redraw()
 
     def draw(self, width: int, height: int) -> list[Strip]:
-        if not self._along:
-            return self.message(self._empty, "bearings--empty", width, height)
-        return [self._bar(number, at, width) for number, at in enumerate(self._along, 1)]
+        if not self._positions:
+            return self.message(self._empty, "directions--empty", width, height)
+        return [self._draw_bar(number, at, width) for number, at in enumerate(self._positions, 1)]
 
-    def _bar(self, number: int, at: float, width: int) -> Strip:
-        """`▸2 ━━━━━━┿━━●━━━ +1.3`."""
+    def _draw_bar(self, number: int, at: float, width: int) -> Strip:
+        """Return `▸2 ━━━━━━┿━━●━━━ +1.3`."""
         cells = max(5, width - _NAME - _VALUE)
-        walked = number == self._walked
+        current = number == self._current
         place = round((cells - 1) * (min(max(at, -SPAN), SPAN) + SPAN) / (2 * SPAN))
-        rule = ["━" if walked else "─"] * cells
-        rule[cells // 2] = "┿" if walked else "┼"
+        rule = ["━" if current else "─"] * cells
+        rule[cells // 2] = "┿" if current else "┼"
         mark = "◂" if at < -SPAN else "▸" if at > SPAN else "●"
-        name = self.style("bearings--walked" if walked else "bearings--name")
-        line = name if walked else self.style("bearings--line")
+        name = self.style("directions--current" if current else "directions--name")
+        line = name if current else self.style("directions--line")
         return strip_of(
             [
-                (f"{'▸' if walked else ' '}{number:<2} ", name),
+                (f"{'▸' if current else ' '}{number:<2} ", name),
                 ("".join(rule[:place]), line),
-                (mark, self.style("bearings--place")),
+                (mark, self.style("directions--place")),
                 ("".join(rule[place + 1 :]), line),
-                (f"{at:+.1f}".rjust(_VALUE), self.style("bearings--value")),
+                (f"{at:+.1f}".rjust(_VALUE), self.style("directions--value")),
             ]
         )
 
 
-# --- Painting on a small image what may change of it, by keyboard ---------------------------
+# --- Painting a mask on a small image by keyboard ---------------------------------------------
 
-LARGEST_BRUSH = 9
-_TINT = (255, 0, 200)  # what is painted leans towards it
+MAX_BRUSH = 9
+_TINT = (255, 0, 200)  # mixed with the colours of painted pixels
 
 
 class _Signs(NamedTuple):
-    """What marks a cell: all of it, its upper pixel only, its lower pixel only."""
+    """The marks of a cell: for both of its pixels, only the upper one, only the lower one."""
 
     whole: str
     upper: str
@@ -370,15 +371,14 @@ class _Signs(NamedTuple):
 
 
 _PAINTED = _Signs("╱", "╹", "╻")
-_PAINTED_PLAIN = _Signs("/", "'", ",")  # not among the brightnesses of the ramp
-_CURSOR = _Signs("X", "^", "v")  # one cell has two pixels
+_PAINTED_ASCII = _Signs("/", "'", ",")  # none of them is in the ramp of brightness
+_CURSOR = _Signs("X", "^", "v")
 
 
 class MaskPainter(LineWidget):
-    """The image, what is painted of it (tinted, and hatched) and the brush (`[]`, or `^` and
-    `v` where a cell has two pixels).
+    """An image, its painted pixels (tinted and hatched), and the brush.
 
-    A key costs the cells that it changed.
+    The brush is drawn as `[]`, or `^` and `v` if a cell has two pixels.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -405,21 +405,21 @@ class MaskPainter(LineWidget):
         self.brush = 1
         self.x, self.y = rgb.shape[1] // 2, rgb.shape[0] // 2
 
-    # --- what is painted --------------------------------------------------------------
+    # --- painting ---------------------------------------------------------------------
 
     @property
     def painted(self) -> int:
-        """How many pixels may change."""
+        """The number of painted pixels."""
         return int(self._mask.sum())
 
     @property
     def pixels(self) -> int:
-        """How many pixels there are."""
+        """The number of pixels of the image."""
         return self._mask.size
 
     @property
     def mask(self) -> bytes:
-        """One byte a pixel, row by row: 1 where the image may change."""
+        """One byte per pixel, row by row: 1 if it is painted, so it may change."""
         return self._mask.astype("uint8").tobytes()
 
     @property
@@ -428,7 +428,7 @@ class MaskPainter(LineWidget):
         return bool(self._mask[self.y, self.x])
 
     def move(self, dx: int, dy: int, painting: bool = False) -> None:
-        """Move the brush by pixels, painting under it where asked."""
+        """Move the brush by pixels; with `painting`, paint under it before and after."""
         if painting:
             self._mask[self._under()] = True
         height, width = self._shape
@@ -439,26 +439,26 @@ class MaskPainter(LineWidget):
         self.redraw()
 
     def toggle(self) -> None:
-        """Paint under the brush, or unpaint where its middle is painted already."""
+        """Paint under the brush, or unpaint if its middle is painted already."""
         self._mask[self._under()] = not self.painted_here
         self.redraw()
 
     def resize_brush(self, by: int) -> None:
-        self.brush = max(1, min(self.brush + by, LARGEST_BRUSH))
+        self.brush = max(1, min(self.brush + by, MAX_BRUSH))
         self.redraw()
 
     def clear(self) -> None:
-        """Nothing may change."""
+        """Unpaint everything."""
         self._mask[:] = False
         self.redraw()
 
     def invert(self) -> None:
-        """What may change and what may not, the other way round."""
+        """Paint the unpainted pixels and unpaint the others."""
         self._mask = ~self._mask
         self.redraw()
 
     def _under(self) -> tuple[slice, slice]:
-        """The pixels under the brush, as far as they are in the image."""
+        """Return the pixels of the image that are under the brush."""
         left, top = self.x - (self.brush - 1) // 2, self.y - (self.brush - 1) // 2
         return (
             slice(max(top, 0), max(top + self.brush, 0)),
@@ -470,17 +470,18 @@ class MaskPainter(LineWidget):
     def draw(self, width: int, height: int) -> list[Strip]:
         import numpy as np
 
+        from genui.render.canvas import merge_runs
         from genui.render.image import Fit, draw
 
         rows, cols = self._shape
-        scale = whole_scale(cols, rows, width, height)
+        scale = choose_scale(cols, rows, width, height)
         room = Fit(scale, 1, cols * scale, (rows * scale + 1) // 2)
         tinted = np.where(
             self._mask[..., None], self._rgb // 2 + np.array(_TINT, np.uint8) // 2, self._rgb
         )
         mode = colour_mode(self.app)
         drawing = draw(tinted, room, mode, None)
-        signs = _PAINTED_PLAIN if mode == "ascii" else _PAINTED
+        signs = _PAINTED_ASCII if mode == "ascii" else _PAINTED
         coloured = mode in ("truecolor", "256")
         ground = Style(bgcolor=self.rich_style.bgcolor)
         brush = np.zeros_like(self._mask)
@@ -494,25 +495,25 @@ class MaskPainter(LineWidget):
                 for char in text
             ]
             self._hatch(cells, y, scale, signs, coloured)
-            self._point(cells, y, scale, signs, brush)
-            strips.append(strip_of([before, *_gathered(cells)]))
+            self._draw_brush(cells, y, scale, signs, brush)
+            strips.append(strip_of([before, *merge_runs(cells)]))
         return strips
 
     def _hatch(
         self, cells: list[tuple[str, Style]], y: int, scale: int, signs: _Signs, coloured: bool
     ) -> None:
-        """Mark the cells of line `y` that hold painted pixels."""
+        """Hatch the cells of line `y` that have painted pixels."""
         upper, lower = _pixel_rows(self._mask, y, scale)
         mark = self.style("mask--painted")
         for x in range(len(cells)):
             sign = _sign(signs, upper[x // scale], lower[x // scale])
             if sign:
                 style = cells[x][1]
-                # In colour the tint says it too: the hatching stays out of the image's way.
+                # In colour the tint shows it too, so the hatching is less prominent.
                 faint = style + Style(color="white", bold=False)
                 cells[x] = (sign, faint if coloured else mark)
 
-    def _point(
+    def _draw_brush(
         self, cells: list[tuple[str, Style]], y: int, scale: int, signs: _Signs, brush: np.ndarray
     ) -> None:
         """Draw the part of the brush that lies in line `y`."""
@@ -523,7 +524,7 @@ class MaskPainter(LineWidget):
             if not (over[pixel] or under[pixel]):
                 continue
             painted = upper[pixel] if over[pixel] else lower[pixel]
-            if painted:  # hatched still, which tells it where there are no colours
+            if painted:  # keep the hatching, which shows it without colours
                 text = _sign(signs, over[pixel], under[pixel])
             elif scale == 1:
                 text = _sign(_CURSOR, over[pixel], under[pixel])
@@ -533,14 +534,14 @@ class MaskPainter(LineWidget):
             cells[x] = (text, style)
 
 
-def whole_scale(cols: int, rows: int, width: int, height: int) -> int:
-    """Cells a pixel is wide in that room: 1 or an even number, as a cell is two high."""
+def choose_scale(cols: int, rows: int, width: int, height: int) -> int:
+    """Return the width of a pixel in cells that fits: 1, or even so that it is whole cells high."""
     scale = max(1, min(width // cols, 2 * height // rows))
     return scale if scale == 1 else scale - scale % 2
 
 
 def _pixel_rows(grid: np.ndarray, y: int, scale: int) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of pixels in the upper and the lower half of line `y`."""
+    """Return the rows of pixels in the upper and lower half of line `y`."""
     last = len(grid) - 1
     return grid[min(2 * y // scale, last)], grid[min((2 * y + 1) // scale, last)]
 
@@ -551,31 +552,20 @@ def _sign(signs: _Signs, upper: bool, lower: bool) -> str:
     return signs.upper if upper else signs.lower if lower else ""
 
 
-def _gathered(cells: list[tuple[str, Style]]) -> list[tuple[str, Style]]:
-    """Neighbours of one style as one run."""
-    runs: list[tuple[str, Style]] = []
-    for char, style in cells:
-        if runs and runs[-1][1] == style:
-            runs[-1] = (runs[-1][0] + char, style)
-        else:
-            runs.append((char, style))
-    return runs
-
-
-# --- A sound in the terminal: its waveform, and below it how long it lasts and how to hear it -
+# --- Sound ------------------------------------------------------------------------------------
 
 
 class Waveform(LineWidget):
-    """Takes no room where there is no sound."""
+    """A waveform and, below it, the length of the sound and a note; hidden without a sound."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"waveform--dots", "waveform--words"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"waveform--dots", "waveform--text"}
     DEFAULT_CSS = """
     Waveform {
         display: none;
         height: 4;
         &.-heard { display: block; }
         & > .waveform--dots { color: $primary; }
-        & > .waveform--words { color: $text-muted; }
+        & > .waveform--text { color: $text-muted; }
     }
     """
 
@@ -583,13 +573,13 @@ class Waveform(LineWidget):
         super().__init__()
         self._sound = b""
         self._rate = 0
-        self._words = ""
+        self._note = ""
 
-    def show(self, sound: bytes, rate: int, words: str = "") -> bool:
-        """Show int16 samples, one channel; `words` follow its length. False where nothing moved."""
-        if (sound, rate, words) == (self._sound, self._rate, self._words):
+    def show(self, sound: bytes, rate: int, note: str = "") -> bool:
+        """Show int16 samples of one channel, `rate` per second; return whether that changes it."""
+        if (sound, rate, note) == (self._sound, self._rate, self._note):
             return False
-        self._sound, self._rate, self._words = sound, rate, words
+        self._sound, self._rate, self._note = sound, rate, note
         self.set_class(bool(sound and rate), "-heard")
         return self.redraw()
 
@@ -601,12 +591,12 @@ class Waveform(LineWidget):
         from genui.render.image import draw_waveform
 
         pcm = np.frombuffer(self._sound, "<i2")
-        dots, words = self.style("waveform--dots"), self.style("waveform--words")
+        dots, muted = self.style("waveform--dots"), self.style("waveform--text")
         lines = draw_waveform(pcm, width, max(1, height - 1)) if width else []
         strips = [strip_of([(line, dots)]) for line in lines]
         if height > 1:
             text = f"{len(pcm) / self._rate:.2f} s at {self._rate:,} samples a second"
-            if self._words:
-                text = f"{self._words} · {text}"
-            strips.append(strip_of([(clean_line(text, width), words), ("", Style.null())]))
+            if self._note:
+                text = f"{self._note} · {text}"
+            strips.append(strip_of([(clean_line(text, width), muted)]))
         return strips

@@ -1,4 +1,4 @@
-"""The Lab's plane in the terminal."""
+"""The plane of the Lab in the terminal."""
 
 from __future__ import annotations
 
@@ -15,18 +15,16 @@ from textual.strip import Strip
 from genui.ui.widgets.base import LineWidget, colour_mode, strip_of
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from genui.render.plane import PlaneCells, Scene
 
-# What computes is imported with the first plane: an app that has none yet paints sooner.
+# numpy and genui.render are imported with the first plane, so that the app paints sooner.
 
 CLASSES = 4
-STRONGEST = 0.42  # how much of a class's colour its darkest shade has
+MAX_TINT = 0.42  # the share of a class's colour in its strongest shade
 
 
 class PlaneView(LineWidget):
-    """The largest square plane that fits, in the middle; only cells that changed are sent."""
+    """The largest square plane that fits, centred."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "plane--empty", "plane--shade", "plane--samples", "plane--arrows", "plane--boundary",
@@ -59,11 +57,11 @@ class PlaneView(LineWidget):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._scene: Scene | None = None
-        self.cursor: tuple[float, float] | None = None  # a place, as shares of the plane
+        self.cursor: tuple[float, float] | None = None  # in fractions of the plane
 
     @property
     def cells(self) -> tuple[int, int]:
-        """Columns and rows of the plane; (0, 0) where there is no room."""
+        """The columns and rows of the plane; (0, 0) without room."""
         if not self.size:
             return 0, 0
         from genui.render.plane import fit_plane
@@ -71,12 +69,12 @@ class PlaneView(LineWidget):
         return fit_plane(*self.size)
 
     def show(self, scene: Scene, cursor: tuple[float, float] | None = None) -> None:
-        """Show a scene, and where given a cursor on it."""
+        """Show a scene, and a cursor on it if given."""
         self._scene, self.cursor = scene, cursor
         self.redraw()
 
     def clear(self, empty: str) -> None:
-        """Nothing but these words."""
+        """Remove the scene, and show `empty` instead."""
         if self._scene is not None or empty != self._empty:
             self._scene, self._empty = None, empty
             self.redraw()
@@ -91,16 +89,19 @@ class PlaneView(LineWidget):
         cells = draw(self._scene, columns, rows, shaded=shaded, cursor=self.cursor)
         blank = Strip.blank(width, self.rich_style)
         before = (" " * ((width - columns) // 2), self.rich_style)
-        drawn = [strip_of([before, *self._runs(cells, y)]) for y in range(rows)]
-        return [blank] * ((height - rows) // 2) + drawn
+        strips = [strip_of([before, *self._runs(cells, y)]) for y in range(rows)]
+        return [blank] * ((height - rows) // 2) + strips
 
     def _runs(self, cells: PlaneCells, y: int) -> Iterator[tuple[str, Style]]:
-        """A row as texts of one style each. A blank has whichever look its neighbour has."""
+        """Yield a row as texts, each with its style."""
+        import numpy as np
+
         from genui.render.plane import LOOKS
 
         codes, looks, ground = cells.codes[y], cells.looks[y], cells.ground[y]
         text = codes.astype("<u4").tobytes().decode("utf-32-le")
-        for start, end in pairwise(_edges(looks, ground)):
+        changes = (looks[1:] != looks[:-1]) | (ground[1:] != ground[:-1])
+        for start, end in pairwise([0, *(np.flatnonzero(changes) + 1).tolist(), len(looks)]):
             look = f"plane--{LOOKS[int(looks[start])]}"
             yield text[start:end], self._style(look, int(ground[start]))
 
@@ -115,20 +116,12 @@ class PlaneView(LineWidget):
         base = self.rich_style.bgcolor
         if full is None or base is None:
             return style
-        return style + _shaded(base, full, STRONGEST * shade / (SHADES - 1))
-
-
-def _edges(looks: np.ndarray, ground: np.ndarray) -> list[int]:
-    """Where runs of one look begin, and the end of the row."""
-    import numpy as np
-
-    changes = (looks[1:] != looks[:-1]) | (ground[1:] != ground[:-1])
-    return [0, *(np.flatnonzero(changes) + 1).tolist(), len(looks)]
+        return style + _shaded(base, full, MAX_TINT * shade / (SHADES - 1))
 
 
 @lru_cache(maxsize=256)
 def _shaded(base: Color, full: Color, share: float) -> Style:
-    """A ground so far from `base` towards `full`."""
+    """Return a background mixed from `base` and the share of `full`."""
     pairs = zip(base.get_truecolor(), full.get_truecolor(), strict=True)
     mixed = ColorTriplet(*(round(low + share * (high - low)) for low, high in pairs))
     return Style(bgcolor=Color.from_triplet(mixed))

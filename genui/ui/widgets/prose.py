@@ -1,7 +1,8 @@
-"""What a token of a text looks like: its surprise, whether it is still ahead, the cursor on it.
+"""Text as it is generated, token by token, coloured by surprise, by attention or by syntax.
 
-A mark is one byte: three bits of class, one of `AHEAD`, three of the level of attention or of
-the kind of a word in code, one of `CURSOR`.
+Each character has a mark of one byte: three bits for the class of its token (its surprise, or that
+it is of the prompt), one for `AHEAD`, three for the level of attention or the kind of a word in
+code, one for `CURSOR`.
 """
 
 import re
@@ -25,17 +26,18 @@ from genui.ui.traces.trees import Trace
 from genui.ui.widgets.base import Moment, colour_mode, message_strips, strip_of
 
 SURPRISE_EDGES = (1.0, 2.5, 4.5, 7.0)
-"""In bits: where one class of surprise ends and the next begins."""
+"""The boundaries between classes of surprise, in bits."""
 
 CLASSES = len(SURPRISE_EDGES) + 1
 PLAIN_TOKEN, PROMPT = CLASSES, CLASSES + 1
 AHEAD, CURSOR = 8, 128
 LEVELS = 5
-"""Levels of attention, the first of which is hardly any."""
+"""The number of levels of attention; the first is almost none."""
 
+_CLASS_MASK = 7
 _LEVEL_SHIFT = 4
-_ALL_LEVELS = 7 << _LEVEL_SHIFT
-_GROUNDS = (0.0, 0.16, 0.32, 0.5, 0.72)  # how much of the accent a level's ground has
+_LEVEL_MASK = 7 << _LEVEL_SHIFT
+_GROUNDS = (0.0, 0.16, 0.32, 0.5, 0.72)  # the share of the accent in the background of each level
 _FEW_COLOURS = ("ascii", "16")
 _WITHOUT_COLOUR = (
     Style(dim=True),
@@ -47,24 +49,29 @@ _WITHOUT_COLOUR = (
 
 
 def surprise_class(bits: float | None) -> int:
-    """0 (expected) to 4 (surprising); 5 where the surprisal is not known."""
+    """Return 0 (expected) to 4 (surprising), or 5 if the surprisal is not known."""
     return PLAIN_TOKEN if bits is None else bisect_right(SURPRISE_EDGES, bits)
 
 
 @cache
-def flagged(flag: int, on: bool) -> bytes:
-    """A table for `Flow.remark` that sets one flag, or clears it."""
+def flag_table(flag: int, on: bool) -> bytes:
+    """Return a table for `Flow.remark` that sets or clears a flag."""
     return bytes(mark | flag if on else mark & ~flag for mark in range(256))
 
 
 @cache
-def levelled(level: int) -> bytes:
-    """A table for `Flow.remark` that gives marks a level of attention."""
-    return bytes(mark & ~_ALL_LEVELS | level << _LEVEL_SHIFT for mark in range(256))
+def level_table(level: int) -> bytes:
+    """Return a table for `Flow.remark` that sets the level of attention or the kind of a word."""
+    return bytes(mark & ~_LEVEL_MASK | level << _LEVEL_SHIFT for mark in range(256))
+
+
+def get_level(mark: int) -> int:
+    """Return the level of attention in a mark, 0 to 4, or the kind of a word in code, 0 to 7."""
+    return (mark & _LEVEL_MASK) >> _LEVEL_SHIFT
 
 
 def surprise_styles(base: Style, ends: Sequence[Color], mode: ColourMode) -> list[Style]:
-    """A style for every class of surprise, from the colours of expected, unsure, surprising."""
+    """Return a style for each class of surprise; `ends`: expected, unsure, surprising."""
     expected, unsure, surprising = ends
     shades = [
         expected,
@@ -84,36 +91,25 @@ def surprise_styles(base: Style, ends: Sequence[Color], mode: ColourMode) -> lis
 def attention_style(
     level: int, base: Style, ground: Color, accent: Color, mode: ColourMode
 ) -> Style:
-    """The style of a token that was looked at that much."""
+    """Return the style of a token with this level of attention."""
     if mode in _FEW_COLOURS:
         return base + _WITHOUT_COLOUR[level]
     shade = ground.blend(accent, _GROUNDS[level])
-    words = shade.get_contrast_text(1.0)
+    text = shade.get_contrast_text(1.0)
     if not level:
-        words = shade.blend(words, 0.55)
-    return base + Style(color=words.rich_color, bgcolor=shade.rich_color)
+        text = shade.blend(text, 0.55)
+    return base + Style(color=text.rich_color, bgcolor=shade.rich_color)
 
 
-def syntax_of(mark: int) -> int:
-    """The kind of a word in code, 0 to 7, which is kept where else the attention is."""
-    return (mark & _ALL_LEVELS) >> _LEVEL_SHIFT
-
-
-def level_of(mark: int) -> int:
-    """The level of attention in a mark, 0 to 4."""
-    return min((mark & _ALL_LEVELS) >> _LEVEL_SHIFT, LEVELS - 1)
-
-
-# --- Python's words by kind, for colouring a text that is still being written -----------------
-# Only what may still change is read again: from the last new line at which no string and no
-# bracket was open in the lexer's eyes.
+# --- Syntax highlighting of Python that is still being generated ------------------------------
+# Only text that may still change is lexed again: from the last newline at which the lexer had no
+# open string or bracket. The line before it may still turn out to begin a string of several lines.
 
 PLAIN, KEYWORD, NAME, STRING, COMMENT, NUMBER, BUILTIN, BREAK = range(8)
-"""What a character may be part of: NAME is one that is being defined, BREAK where it stops
-parsing."""
+"""Kinds of words. NAME is the name in a definition, BREAK the place where parsing fails."""
 
 
-class Coloured(NamedTuple):
+class SyntaxSpan(NamedTuple):
     """Characters `start` to `end` of the text, and their kind."""
 
     start: int
@@ -122,43 +118,41 @@ class Coloured(NamedTuple):
 
 
 class Highlighter:
-    """One text, coloured as it grows."""
+    """Finds the kinds of words in a text as it grows."""
 
     def __init__(self) -> None:
         from pygments.lexers.python import PythonLexer
 
-        # As it is: no text is stripped and none is added.
         self._lexer = PythonLexer(stripnl=False, ensurenl=False)
-        self._read_to = 0  # before here nothing changes any more
+        self._settled = 0  # characters before this one do not change any more
 
-    def update(self, text: str) -> tuple[int, list[Coloured]]:
-        """Where the reading began, and what is coloured from there on.
+    def update(self, text: str) -> tuple[int, list[SyntaxSpan]]:
+        """Return where lexing started, and the spans from there on.
 
-        `text` is what it was the last time, grown or cut at its end.
+        `text` is that of the last call, longer or shorter at its end.
         """
-        start = self._read_to if self._read_to <= len(text) else 0
-        found, settled = [], start
-        for at, kind, value in self._lexer.get_tokens_unprocessed(text[start:]):
-            which = _kind(kind)
-            if "\n" in value and which in (PLAIN, COMMENT):
+        start = self._settled if self._settled <= len(text) else 0
+        spans, settled = [], start
+        for at, token, value in self._lexer.get_tokens_unprocessed(text[start:]):
+            kind = _kind(token)
+            if "\n" in value and kind in (PLAIN, COMMENT):
                 settled = start + at + value.rindex("\n") + 1
-            elif which != PLAIN:
-                found.append(Coloured(start + at, start + at + len(value), which))
-        # The last whole line may still belong to what comes: a string over several lines.
-        self._read_to = settled
-        return start, found
+            elif kind != PLAIN:
+                spans.append(SyntaxSpan(start + at, start + at + len(value), kind))
+        self._settled = settled
+        return start, spans
 
-    def again(self) -> None:
-        """Read all of the text the next time: it is another, or was cut."""
-        self._read_to = 0
+    def restart(self) -> None:
+        """Lex the whole text the next time, because it is another one or was cut."""
+        self._settled = 0
 
 
 @cache
 def _kind(token: Any) -> int:
-    """The kind of a token of pygments', which are nested: the first that holds it."""
+    """Return the kind of a pygments token, whose types are nested."""
     from pygments.token import Comment, Keyword, Name, Number, Operator, String
 
-    for within, kind in (
+    for parent, kind in (
         (Keyword.Constant, NUMBER),
         (Keyword, KEYWORD),
         (Operator.Word, KEYWORD),
@@ -171,14 +165,17 @@ def _kind(token: Any) -> int:
         (Comment, COMMENT),
         (Number, NUMBER),
     ):
-        if token in within:
+        if token in parent:
             return kind
     return PLAIN
 
 
 def syntax_styles(base: Style, colours: Sequence[Color], mode: ColourMode) -> list[Style]:
-    """A style for every kind; `colours` are those of keywords, names, strings, comments, numbers,
-    builtins and breaks. Each kind differs by more than its colour, or its words tell it."""
+    """Return a style for each kind.
+
+    `colours` are those of keywords, names, strings, comments, numbers, builtins and breaks. Kinds
+    that the words do not make obvious differ by more than colour.
+    """
     shapes = {
         KEYWORD: Style(bold=True),
         NAME: Style(bold=True),
@@ -195,14 +192,14 @@ def syntax_styles(base: Style, colours: Sequence[Color], mode: ColourMode) -> li
     return styles
 
 
-# --- A prompt and its tokens as a flowing text, with a cursor and shades. Pure: it draws nothing
-# Every change returns the lines that look different by it.
+# --- The model: a prompt and its tokens with their marks, and a cursor ------------------------
+# Each change returns the lines whose appearance changes.
 
 Lines = set[int]
 
 
-def _without_newlines(text: str, first: int, last: int) -> Iterator[tuple[int, int]]:
-    """Characters `first` to `last` of a text, in pieces between its new lines."""
+def _split_at_newlines(text: str, first: int, last: int) -> Iterator[tuple[int, int]]:
+    """Yield the pieces between newlines of characters `first` to `last` of a text."""
     while first < last:
         newline = text.find("\n", first, last)
         end = last if newline < 0 else newline
@@ -212,21 +209,21 @@ def _without_newlines(text: str, first: int, last: int) -> Iterator[tuple[int, i
 
 
 class MarkedText:
-    """Each character has a mark (see token_looks): surprise, ahead or not, attention, cursor."""
+    """A prompt, tokens and a suffix as wrapped text with marks (see the top of this file)."""
 
     def __init__(self, width: int, prompt: str = "", suffix: str = "") -> None:
-        """`width` in terminal cells; `suffix` stands after the tokens."""
+        """`width` is in terminal cells; `suffix` comes after the tokens."""
         self.flow = Flow(width)
-        self.cursor: int | None = None  # the number of the token at the cursor; 0 is the prompt
+        self.cursor: int | None = None  # a token's number from 1; 0 is the prompt
         self.shaded = False
         self._shades: tuple[int | None, Sequence[str], Sequence[int]] | None = None
         self._bits: list[float | None] = []
-        self._prompted = bool(prompt)
+        self._has_prompt = bool(prompt)
         self._suffix = [(suffix, PROMPT)] if suffix else []
         self.flow.extend([*([(prompt, PROMPT)] if prompt else []), *self._suffix])
 
     def __len__(self) -> int:
-        """The number of tokens, those after the cursor too."""
+        """The number of tokens, including those after the cursor."""
         return len(self._bits)
 
     @property
@@ -236,28 +233,27 @@ class MarkedText:
         return text if self.cursor is None else text[: self.token(self.cursor)[1]] + text[end:]
 
     @property
-    def suffixed(self) -> bool:
-        """Whether something stands after the tokens."""
+    def has_suffix(self) -> bool:
         return bool(self._suffix)
 
     @property
     def bits_per_token(self) -> float:
-        """The mean surprisal of the tokens up to the cursor, in bits; 0 where none has any."""
+        """The mean surprisal of the tokens up to the cursor, in bits; 0 if it is unknown."""
         known = [bits for bits in self._bits[: self.cursor] if bits is not None]
         return sum(known) / len(known) if known else 0.0
 
     def token(self, number: int) -> tuple[int, int]:
-        """Where token `number` begins and ends in the text; 0 is the end of the prompt."""
+        """Return where token `number` begins and ends in the text; 0 is the end of the prompt."""
         if number < 1:
-            end = self.flow.piece(0)[1] if self._prompted else 0
+            end = self.flow.piece(0)[1] if self._has_prompt else 0
             return end, end
-        return self.flow.piece(number - 1 + self._prompted)
+        return self.flow.piece(number - 1 + self._has_prompt)
 
     # --- the tokens -------------------------------------------------------------------
 
     def extend(self, tokens: Sequence[tuple[str, float | None]]) -> int:
         """Add tokens with their surprisal in bits; returns the first line that changed."""
-        changed = self._without_suffix()
+        changed = self._remove_suffix()
         self._bits += [bits for _, bits in tokens]
         pieces = [(text, surprise_class(bits)) for text, bits in tokens]
         return min(changed, self.flow.extend([*pieces, *self._suffix]))
@@ -265,94 +261,92 @@ class MarkedText:
     def truncate(self, tokens: int) -> int:
         """Keep the first `tokens` tokens and the prompt; returns the first line that changed."""
         del self._bits[max(tokens, 0) :]
-        changed = self.flow.truncate(len(self._bits) + self._prompted)
+        changed = self.flow.truncate(len(self._bits) + self._has_prompt)
         return min(changed, self.flow.extend(self._suffix)) if self._suffix else changed
 
-    def _without_suffix(self) -> int:
-        """Take the suffix off, to be put on again; returns the first line that changed."""
+    def _remove_suffix(self) -> int:
+        """Remove the suffix, to be added again; returns the first line that changed."""
         if not self._suffix:
             return len(self.flow)
-        return self.flow.truncate(len(self._bits) + self._prompted)
+        return self.flow.truncate(len(self._bits) + self._has_prompt)
 
-    # --- the cursor and the shades ------------------------------------------------------
+    # --- the cursor, attention and syntax -------------------------------------------------
 
     def point(self, token: int) -> Lines:
-        """Put the cursor on a token (0: the prompt's end, where none has it)."""
+        """Put the cursor on a token; with 0, the end of the prompt, no token has it."""
         token = max(0, min(token, len(self)))
         end = self.token(len(self))[1]
-        was = self.token(self.cursor) if self.cursor is not None else (end, end)
-        now = self.token(token)
+        old = self.token(self.cursor) if self.cursor is not None else (end, end)
+        new = self.token(token)
         self.cursor = token
         return (
-            self._remark(*was, flagged(CURSOR, False))
-            | self._remark(was[1], now[1], flagged(AHEAD, False))
-            | self._remark(now[1], was[1], flagged(AHEAD, True))
-            | self._remark(*now, flagged(CURSOR, True))
-            | self._ends(*was)
-            | self._ends(*now)
+            self._remark(*old, flag_table(CURSOR, False))
+            | self._remark(old[1], new[1], flag_table(AHEAD, False))
+            | self._remark(new[1], old[1], flag_table(AHEAD, True))
+            | self._remark(*new, flag_table(CURSOR, True))
+            | self._ends(*old)
+            | self._ends(*new)
         )
 
-    def unpoint(self) -> Lines:
-        """Take the cursor away."""
+    def remove_cursor(self) -> Lines:
         if self.cursor is None:
             return set()
         start, end = self.token(self.cursor)
         self.cursor = None
         last = self.token(len(self))[1]
-        return self._remark(start, last, flagged(CURSOR | AHEAD, False)) | self._ends(start, end)
+        return self._remark(start, last, flag_table(CURSOR | AHEAD, False)) | self._ends(start, end)
 
     def shade(self, levels: Sequence[int], prompt: Sequence[str]) -> Lines:
-        """Give the last tokens before the cursor levels of attention, and all others none.
+        """Set the levels of attention of the last tokens before the cursor; all others have none.
 
-        `levels` [n], 0 to 4, in the order of the text; the first of them are those of the
-        tokens of the prompt, which are spelled `prompt`.
+        `levels` [n], 0 to 4, are in the order of the text. The first are those of the tokens of
+        the prompt, whose texts are `prompt`.
         """
         shades = (self.cursor, prompt, levels)
         if shades == self._shades:
             return set()
-        changed = self.unshade()
+        changed = self.remove_shades()
         self._shades, self.shaded = shades, True
         for level, (start, end) in zip(reversed(levels), self._before(prompt), strict=False):
             if level:
-                changed |= self._remark(start, end, levelled(level))
+                changed |= self._remark(start, end, level_table(level))
         return changed
 
-    def unshade(self) -> Lines:
-        """Take the shades away."""
+    def remove_shades(self) -> Lines:
         if not self.shaded:
             return set()
         self._shades, self.shaded = None, False
-        return self._remark(0, self.token(len(self))[1], levelled(0))
+        return self._remark(0, self.token(len(self))[1], level_table(0))
 
-    def colour(self, start: int, coloured: Iterable[Coloured]) -> Lines:
-        """Give characters the kinds of words in code, and those from `start` on none else."""
+    def colour(self, start: int, spans: Iterable[SyntaxSpan]) -> Lines:
+        """Set the kinds of words in code from character `start` on."""
         text = self.flow.text
         end = len(text)
-        changed = self._remark(start, end, levelled(0))
-        for first, last, kind in coloured:
-            # New lines are no part of it: one that has a level is drawn.
-            for piece in _without_newlines(text, first, min(last, end)):
-                changed |= self._remark(*piece, levelled(kind))
+        changed = self._remark(start, end, level_table(0))
+        for first, last, kind in spans:
+            # Newlines are left out, because one that has a level is drawn.
+            for piece in _split_at_newlines(text, first, min(last, end)):
+                changed |= self._remark(*piece, level_table(kind))
         return changed
 
     def past_end(self, line: int, spans: Iterable[Span]) -> Span:
-        """What `spans` of a line do not show, and should: a new line or a space at the cursor,
-        a new line that was looked at."""
+        """Return what to draw after the `spans` of a line: a newline or space at the cursor, or a
+        newline with attention."""
         newline = self.flow.newline(line)
         if newline is not None and newline >= SOLID and not newline & AHEAD:
             return Span("⏎", newline)
         if self.cursor is not None and not any(mark & CURSOR for _, mark in spans):
-            here = self.flow.part(line, *self.token(self.cursor))
-            return Span(" " if here else "", CURSOR)
+            text = self.flow.part(line, *self.token(self.cursor))
+            return Span(" " if text else "", CURSOR)
         return Span("", 0)
 
     def _before(self, prompt: Sequence[str]) -> Iterator[tuple[int, int]]:
-        """Where the tokens before the cursor are, the last first, then those of the prompt."""
+        """Yield the positions of the tokens before the cursor, backwards, then of the prompt's."""
         for token in range((self.cursor or 0) - 1, 0, -1):
             yield self.token(token)
         end = self.token(0)[1]
         if not self.flow.text[:end].endswith("".join(prompt)):
-            return  # the bytes of one character were cut into several tokens
+            return  # the bytes of a character were split into several tokens
         for text in reversed(prompt):
             yield end - len(text), end
             end -= len(text)
@@ -361,22 +355,21 @@ class MarkedText:
         return set(self.flow.remark(start, end, table))
 
     def _ends(self, start: int, end: int) -> Lines:
-        """The lines a token begins and ends in, past whose ends it may be seen."""
+        """Return the lines in which a token begins and ends; it may be drawn after their ends."""
         return {self.flow.line_at(start), self.flow.line_at(max(end - 1, start))}
 
 
-# --- Text as it is written, token by token, coloured by how surprising each was ---------------
+# --- The widget -------------------------------------------------------------------------------
 
-_KEPT_STRIPS = 1024
+_CACHED_STRIPS = 1024
 _WORDS = re.compile(r"\s+|\S+")
 
 
 class Prose(ScrollView, can_focus=True):
     """The prompt in bold, then tokens from expected (green) to surprising (red, underlined).
 
-    Follows the end until someone scrolls up, and again once they are back at the end. With
-    a cursor (`point`) the token at it is reversed and those after it are dim; `shade` shows
-    instead of surprise how much each token was looked at.
+    The view follows the end of the text unless the user scrolls up. The token at the cursor
+    (`point`) is reversed and those after it are dim; `shade` shows attention instead of surprise.
     """
 
     ALLOW_SELECT = False
@@ -421,10 +414,10 @@ class Prose(ScrollView, can_focus=True):
         super().__init__(id=id, classes=classes)
         self._empty = empty
         self._text = MarkedText(80)
-        self._trace_prompt: str | None = None  # of the trace that `show_trace` shows
+        self._trace_prompt: str | None = None  # of the trace in `show_trace`
         self._following = True
-        self._lines_shown = 1
-        self._strip_cache: LRUCache[int, Strip] = LRUCache(_KEPT_STRIPS)
+        self._drawn_lines = 1
+        self._strip_cache: LRUCache[int, Strip] = LRUCache(_CACHED_STRIPS)
         self._looks: dict[int, Style] = {}
 
     @property
@@ -447,12 +440,12 @@ class Prose(ScrollView, can_focus=True):
         self.writing = moment.playing
 
     def show_frames(self, frames: Sequence[TextFrame]) -> None:
-        """Show these tokens, which begin with those that are shown or are their beginning."""
-        written = self.token_count
-        if written > len(frames):
+        """Show the tokens of `frames`, which extend those that are shown, or are fewer of them."""
+        count = self.token_count
+        if count > len(frames):
             self.truncate(len(frames))
-        elif written < len(frames):
-            self.append_frames(frames[written:])
+        elif count < len(frames):
+            self.append_frames(frames[count:])
 
     def scroll_text(self, by: int) -> None:
         """Scroll by lines."""
@@ -461,43 +454,43 @@ class Prose(ScrollView, can_focus=True):
     # --- the text -------------------------------------------------------------------
 
     def begin(self, prompt: str = "", suffix: str = "") -> None:
-        """Start a new text with its prompt; `suffix` stands after the tokens."""
+        """Start a new text with its prompt; `suffix` comes after the tokens."""
         self._text = MarkedText(self._flow.width, prompt, suffix)
         self._looks = {}
         self._strip_cache.clear()
         self._following = True
-        self._lines_shown = len(self._flow)
-        self._grown()
+        self._drawn_lines = len(self._flow)
+        self._update_size()
         self.refresh()
 
     def append(self, text: str, surprisal: float | None = None) -> None:
-        """One token; `surprisal` in bits, None where it has none."""
+        """Add a token; `surprisal` is in bits, None if unknown."""
         self._extend([(text, surprisal)])
 
     def append_frames(self, frames: Iterable[TextFrame]) -> None:
-        """Many tokens for the price of one repaint."""
+        """Add many tokens with one repaint."""
         self._extend([(frame.text, frame.surprisal) for frame in frames])
 
     def truncate(self, tokens: int) -> None:
         """Keep the first `tokens` tokens and the prompt."""
         if tokens < len(self._text):
-            self._unmark()
-            self._changed_from(self._text.truncate(tokens))
+            self._remove_marks()
+            self._redraw_from(self._text.truncate(tokens))
 
     def clear(self, empty: str | None = None) -> None:
-        """Back to the empty state, with another text where one is given."""
+        """Remove the text; `empty` is the new text of the empty state, if given."""
         if empty is not None:
             self._empty = empty
         self.begin()
 
     @property
     def token_count(self) -> int:
-        """All of them, those after the cursor too."""
+        """The number of tokens, including those after the cursor."""
         return len(self._text)
 
     @property
     def bits_per_token(self) -> float:
-        """The mean surprisal of the tokens up to the cursor, in bits; 0 where none has any."""
+        """The mean surprisal of the tokens up to the cursor, in bits; 0 if it is unknown."""
         return self._text.bits_per_token
 
     @property
@@ -507,93 +500,93 @@ class Prose(ScrollView, can_focus=True):
 
     @property
     def follow(self) -> bool:
-        """The end stays in view as the text grows."""
+        """Whether the end stays in view as the text grows."""
         return self._following
 
     def _extend(self, tokens: list[tuple[str, float | None]]) -> None:
-        self._unmark()
-        self._changed_from(self._text.extend(tokens))
+        self._remove_marks()
+        self._redraw_from(self._text.extend(tokens))
 
-    def _changed_from(self, first: int) -> None:
-        """Lines from `first` on are new; those below the end are blank now."""
-        end = max(self._lines_shown, len(self._flow))
+    def _redraw_from(self, first: int) -> None:
+        """Redraw the lines from `first` on, including those that are blank now."""
+        end = max(self._drawn_lines, len(self._flow))
         for line in range(first, end):
             self._strip_cache.discard(line)
         self.refresh_lines(first, end - first)
-        self._lines_shown = len(self._flow)
-        self._grown()
+        self._drawn_lines = len(self._flow)
+        self._update_size()
 
-    def _grown(self) -> None:
-        """Tell the scrollbar how long the text is, and keep the end in view where it was."""
+    def _update_size(self) -> None:
+        """Set the size of the text for scrolling, and keep its end in view if it was."""
         following = self._following
         width, height = self.scrollable_size
-        size = Size(width, self._room(height))
+        size = Size(width, self._count_lines(height))
         if size != self.virtual_size:
             self.virtual_size = size
         if following:
             self.scroll_end(animate=False, immediate=True, x_axis=False, force=True)
             self._following = True
 
-    def _room(self, height: int) -> int:
-        """The lines to scroll over in a view of `height` lines.
+    def _count_lines(self, height: int) -> int:
+        """Return the number of lines to scroll over in a view of `height` lines.
 
-        A scroll sends the whole view to the terminal. So while text is being written it
-        moves on by a quarter of the view, and the lines until then cost themselves only.
+        Scrolling sends the whole view to the terminal. So while text is being generated it is
+        scrolled by a quarter of the view at a time, and between that only new lines are sent.
         """
-        beyond = len(self._flow) - height
-        if beyond <= 0 or not self.writing:
+        overflow = len(self._flow) - height
+        if overflow <= 0 or not self.writing:
             return max(len(self._flow), height)
         stride = max(height // 4, 1)
-        return height + -(-beyond // stride) * stride
+        return height + -(-overflow // stride) * stride
 
     # --- the cursor and the attention -------------------------------------------------
 
     def point(self, token: int | None) -> None:
-        """Put the cursor on token number `token` and bring it into view; those after are dim.
+        """Put the cursor on token number `token` and scroll to it; later tokens are dim.
 
-        0 is the prompt's end, where no token is reversed; None takes the cursor away.
+        With 0, the end of the prompt, no token is reversed; None removes the cursor.
         """
         if token == self._text.cursor:
             return
         if token is None:
-            self._unmark()
+            self._remove_marks()
             self._following = True
-            self._grown()
+            self._update_size()
         else:
-            self._renew(self._text.point(token))
+            self._redraw_lines(self._text.point(token))
             self._show_cursor()
 
     def shade(self, levels: Sequence[int] | None, prompt: Sequence[str] = ()) -> None:
-        """Shade the tokens before the cursor by how much they were looked at, 0 to 4.
+        """Shade the tokens before the cursor by their level of attention, 0 to 4.
 
-        `levels` [n] are of the n last of them; those of the prompt come first and are spelled
-        `prompt`. None shows surprise again.
+        `levels` [n] are those of the last n tokens, the first of which are those of the prompt,
+        whose texts are `prompt`. None shows surprise again.
         """
-        was = self._text.shaded
-        changed = self._text.unshade() if levels is None else self._text.shade(levels, prompt)
-        if was != self._text.shaded:  # every token looks different
-            self._relook()
+        text, was_shaded = self._text, self._text.shaded
+        changed = text.remove_shades() if levels is None else text.shade(levels, prompt)
+        if was_shaded != text.shaded:
+            self._redraw_all()
         else:
-            self._renew(changed)
+            self._redraw_lines(changed)
 
-    def _relook(self) -> None:
-        """Every line looks different now."""
+    def _redraw_all(self) -> None:
+        """Redraw all lines, in new styles."""
         self._looks = {}
         self._strip_cache.clear()
         self.refresh()
 
-    def _unmark(self) -> None:
-        """Take away the cursor and the shades: the text is about to change."""
+    def _remove_marks(self) -> None:
+        """Remove the cursor and the shades, before a change of the text."""
         self.shade(None)
-        self._renew(self._text.unpoint())
+        self._redraw_lines(self._text.remove_cursor())
 
-    def _renew(self, lines: Iterable[int]) -> None:
+    def _redraw_lines(self, lines: Iterable[int]) -> None:
         for line in lines:
             self._strip_cache.discard(line)
             self.refresh_lines(line)
 
     def _show_cursor(self) -> None:
-        """Scroll no further than its line needs."""
+        """Scroll to the line of the cursor, no further than necessary."""
         if self._text.cursor is None:
             return
         line = self._flow.line_at(self._text.token(self._text.cursor)[0])
@@ -602,22 +595,22 @@ class Prose(ScrollView, can_focus=True):
             y = line if line < top else line - height + 1
             self.scroll_to(y=y, animate=False, immediate=True, force=True)
 
-    # --- how it looks ---------------------------------------------------------------
+    # --- drawing --------------------------------------------------------------------
 
     def watch_writing(self) -> None:
         self.refresh_lines(len(self._flow) - 1)
-        self._grown()
+        self._update_size()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
         self._following = round(new_value) >= self.max_scroll_y
 
     def on_resize(self) -> None:
-        # The cursor always has a cell to the right of the text.
+        # One cell is left for the cursor at the right of the text.
         self._flow.resize(self.scrollable_size.width - 1)
-        self._lines_shown = len(self._flow)
+        self._drawn_lines = len(self._flow)
         self._strip_cache.clear()
-        self._grown()
+        self._update_size()
         self._show_cursor()
         self.refresh()
 
@@ -639,20 +632,20 @@ class Prose(ScrollView, can_focus=True):
             return Strip.blank(width, base)
         strip = self._strip_cache.get(line)
         if strip is None:
-            strip = self._strip_cache[line] = self._line(line)
+            strip = self._strip_cache[line] = self._draw_line(line)
         if self.writing and line == len(self._flow) - 1:
             cursor = self.get_component_rich_style("prose--cursor")
             strip = Strip([*strip, *strip_of([("▌", cursor)])])
         return strip.adjust_cell_length(width, base)
 
-    def _line(self, line: int) -> Strip:
+    def _draw_line(self, line: int) -> Strip:
         looks = self._looks = self._looks or self._styles()
         parts: list[tuple[str, Style]] = []
         spans = self._flow.spans(line)
         for text, mark in spans:
             look = looks[mark]
             if look.underline and not mark & CURSOR:
-                # Words are underlined, the space between them is not.
+                # Underline the words, not the space between them.
                 bare = look + Style(underline=False)
                 words = _WORDS.findall(text)
                 parts += [(word, bare if word.isspace() else look) for word in words]
@@ -662,7 +655,7 @@ class Prose(ScrollView, can_focus=True):
         return strip_of([*parts, (text, looks[mark])])
 
     def _styles(self) -> dict[int, Style]:
-        """A style for every mark, as the theme has them now."""
+        """Return a style for each mark, in the current theme."""
         base = self.rich_style
         mode = colour_mode(self.app)
         names = ("expected", "unsure", "surprising", "attended")
@@ -678,20 +671,16 @@ class Prose(ScrollView, can_focus=True):
                 look = ahead
             elif self._text.shaded:
                 ground = self.background_colors[1]
-                look = attention_style(level_of(mark), base, ground, accent, mode)
+                level = min(get_level(mark), LEVELS - 1)
+                look = attention_style(level, base, ground, accent, mode)
             else:
-                look = classes[min(mark & 7, PROMPT)]
+                look = classes[min(mark & _CLASS_MASK, PROMPT)]
             looks[mark] = look + Style(reverse=True) if mark & CURSOR else look
         return looks
 
 
-# --- Prose that may be code: its words coloured by their kind, and where it stops parsing marked
-
-_CLASS = 7  # the bits of a mark that say what kind of token it is
-
-
 class CodeProse(Prose):
-    """Prose as long as `highlight` says nothing else. The attention of a token goes before."""
+    """Prose that can also be code, with `highlight`. Attention, if shown, has priority."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "code--keyword",
@@ -714,73 +703,73 @@ class CodeProse(Prose):
     }
     """
 
-    _words: Highlighter | None = None
-    _break: int | None = None  # the character at which it stops parsing
+    _highlighter: Highlighter | None = None
+    _break: int | None = None  # the character at which parsing fails
 
     def highlight(self, on: bool, broken: int | None = None) -> None:
-        """Colour the words of Python by their kind instead of tokens by their surprise.
+        """Colour words of Python by their kind, or tokens by their surprise.
 
-        From character `broken` on its line is marked: there it stops parsing.
+        Parsing fails at character `broken`; its line is marked from there on.
         """
-        turned = on != (self._words is not None)
-        if not turned and (broken == self._break or not on):
+        switched = on != (self._highlighter is not None)
+        if not switched and (broken == self._break or not on):
             return
-        if turned:
-            self._words = Highlighter() if on else None
+        if switched:
+            self._highlighter = Highlighter() if on else None
         self._break = broken
         if self._text.shaded:
             return
         if on:
-            self._colour(again=True)
+            self._colour(restart=True)
         else:
-            self._renew(self._text.colour(0, ()))
-        if turned:
-            self._relook()
+            self._redraw_lines(self._text.colour(0, ()))
+        if switched:
+            self._redraw_all()
 
     def begin(self, prompt: str = "", suffix: str = "") -> None:
         super().begin(prompt, suffix)
         self._break = None
-        self._colour(again=True)
+        self._colour(restart=True)
 
     def truncate(self, tokens: int) -> None:
         super().truncate(tokens)
-        self._colour(again=True)
+        self._colour(restart=True)
 
     def _extend(self, tokens: list[tuple[str, float | None]]) -> None:
         super()._extend(tokens)
-        self._colour(again=self._text.suffixed)
+        self._colour(restart=self._text.has_suffix)
 
     def shade(self, levels: Sequence[int] | None, prompt: Sequence[str] = ()) -> None:
-        was = self._text.shaded
+        was_shaded = self._text.shaded
         super().shade(levels, prompt)
-        if was and not self._text.shaded:
-            self._colour(again=True)
+        if was_shaded and not self._text.shaded:
+            self._colour(restart=True)
 
-    def _colour(self, again: bool = False) -> None:
-        """The kinds of the words that are new, or of all of them."""
-        if self._words is None or self._text.shaded:
+    def _colour(self, restart: bool) -> None:
+        """Colour the new words, or with `restart` all words."""
+        if self._highlighter is None or self._text.shaded:
             return
-        if again:
-            self._words.again()
+        if restart:
+            self._highlighter.restart()
         text = self._flow.text
-        start, coloured = self._words.update(text)
+        start, spans = self._highlighter.update(text)
         if self._break is not None and start <= self._break < len(text):
             newline = text.find("\n", self._break)
             end = len(text) if newline < 0 else newline
-            coloured.append(Coloured(self._break, max(end, self._break + 1), BREAK))
-        self._renew(self._text.colour(start, coloured))
+            spans.append(SyntaxSpan(self._break, max(end, self._break + 1), BREAK))
+        self._redraw_lines(self._text.colour(start, spans))
 
     def _styles(self) -> dict[int, Style]:
         looks = super()._styles()
-        if self._words is None or self._text.shaded:
+        if self._highlighter is None or self._text.shaded:
             return looks
         names = ("keyword", "name", "string", "comment", "number", "builtin", "break")
         colours = [self.get_component_styles(f"code--{name}").color for name in names]
         styles = syntax_styles(self.rich_style, colours, colour_mode(self.app))
         for mark in looks:
             if not mark & AHEAD:
-                look = styles[syntax_of(mark)]
-                if mark & _CLASS == PROMPT:
+                look = styles[get_level(mark)]
+                if mark & _CLASS_MASK == PROMPT:
                     look += Style(bold=True)
                 looks[mark] = look + Style(reverse=True) if mark & CURSOR else look
         return looks

@@ -1,7 +1,6 @@
-"""A piano roll that grows as it is written, drawn line by line."""
+"""A piano roll that grows as its notes are generated."""
 
 from collections.abc import Sequence
-from itertools import groupby
 from typing import ClassVar
 
 from rich.style import Style
@@ -10,10 +9,10 @@ from textual.strip import Strip
 from genui.base.errors import MisuseError
 from genui.formats import score
 from genui.protocol import TextFrame, chorale
+from genui.render.canvas import merge_runs
 from genui.render.piano_roll import (
     GUTTER,
     Column,
-    Mark,
     choose_scale,
     draw_roll_rows,
     format_bar_numbers,
@@ -25,10 +24,10 @@ _HEAD = "▾"
 
 
 class Roll(LineWidget):
-    """Pitch upwards, time to the right, a sixteenth a cell; each voice has a mark and a colour.
+    """Pitch upwards, time to the right, a cell per sixteenth; voices differ by mark and colour.
 
-    A note begins with its voice's letter. The playhead stands in the line of bar numbers; what
-    was written after it is dim. The view moves on by bars, so that a step costs a few cells.
+    A note begins with the letter of its voice. The playhead is in the line of bar numbers; notes
+    of later steps are dim. The view scrolls by bars, so that a step repaints only a few cells.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -56,18 +55,18 @@ class Roll(LineWidget):
         super().__init__(empty, id=id)
         self._columns: Sequence[Column] = ()
         self._bar, self._begins = 16, 0
-        self._step = 0  # what later steps wrote is dim
-        self._head = -1  # the sixteenth that the playhead is at
-        self._first = 0  # the sixteenth at the left edge
-        self._scrolled = False  # by hand: the view stays
+        self._step = 0  # notes of later steps are dim
+        self._head = -1  # the sixteenth of the playhead
+        self.first = 0  # the sixteenth at the left edge
+        self._scrolled = False  # by the user, so it does not follow the playhead
         self.grid: score.Grid | None = None  # of `show_frames`
         self.opening = chorale.Opening()
-        self._source: tuple[object, str] | None = None
-        self._frames: list[TextFrame] = []  # those in the grid
+        self._source: tuple[object, str] | None = None  # the init and prompt of the grid
+        self._frames: list[TextFrame] = []  # in the grid
 
     def clear(self, empty: str) -> None:
-        """Nothing but that text."""
-        self._empty, self._columns, self._first = empty, (), 0
+        """Remove the notes, and show `empty` instead."""
+        self._empty, self._columns, self.first = empty, (), 0
         self.grid, self._source, self._frames = None, None, []
         self.redraw()
 
@@ -82,15 +81,15 @@ class Roll(LineWidget):
     def show_frames(
         self, init: object, prompt: str, frames: Sequence[TextFrame], step: int
     ) -> bool:
-        """What these frames wrote, begun from `init` or as `prompt` asks (as `Start` has them),
-        with the playhead after `step`. False where that is no piece.
+        """Show the notes of `frames`, with the playhead after `step`.
 
-        What the frames share with those shown before is not written again.
+        `init` and `prompt` are those of `Start`. Only frames that are new are added to the grid.
+        Returns False if the prompt or melody cannot be read.
         """
-        begun = (init, prompt)
+        source = (init, prompt)
         known = len(self._frames)
-        if begun != self._source or list(frames[:known]) != self._frames:
-            self._source, self._frames, known = begun, [], 0
+        if source != self._source or list(frames[:known]) != self._frames:
+            self._source, self._frames, known = source, [], 0
             try:
                 given = init if isinstance(init, str) else None
                 self.grid, self.opening = score.grid_of(given, prompt)
@@ -107,7 +106,7 @@ class Roll(LineWidget):
         return True
 
     def show(self, columns: Sequence[Column], bar: int, begins: int, step: int, head: int) -> None:
-        """These sixteenths, with the playhead at sixteenth `head`, after `step`."""
+        """Show these sixteenths, with the playhead at sixteenth `head`, after `step`."""
         self._columns, self._bar, self._begins = columns, bar, begins
         if head != self._head:
             self._scrolled = False
@@ -118,29 +117,24 @@ class Roll(LineWidget):
 
     def scroll_text(self, by: int) -> None:
         """Show the bar before or after, without moving the playhead."""
-        first = self._aligned(self._first + (self._bar if by > 0 else -self._bar))
-        self._first = max(0, min(first, self._aligned(len(self._columns))))
+        first = self._start_of_bar(self.first + (self._bar if by > 0 else -self._bar))
+        self.first = max(0, min(first, self._start_of_bar(len(self._columns))))
         self._scrolled = True
         self.redraw()
-
-    @property
-    def first(self) -> int:
-        """The sixteenth at the left edge."""
-        return self._first
 
     def _room(self) -> int:
         return max(1, self.size.width - GUTTER)
 
-    def _aligned(self, sixteenth: int) -> int:
-        """The beginning of the bar that a sixteenth is in."""
+    def _start_of_bar(self, sixteenth: int) -> int:
+        """Return the first sixteenth of the bar of a sixteenth."""
         return max(0, sixteenth - (self._begins + sixteenth) % self._bar)
 
     def _follow(self) -> None:
-        """Bring the playhead into view, by whole bars and with half a view to go."""
+        """Scroll by whole bars to bring the playhead into view, to its middle."""
         room = self._room()
-        if not self._first <= self._head < self._first + room:
-            before = self._head - room // 2 if self._head >= room else 0
-            self._first = self._aligned(max(0, before))
+        if not self.first <= self._head < self.first + room:
+            first = self._head - room // 2 if self._head >= room else 0
+            self.first = self._start_of_bar(max(0, first))
 
     # --- drawing ------------------------------------------------------------------------
 
@@ -152,39 +146,28 @@ class Roll(LineWidget):
         if not self._columns:
             return self.message(self._empty, "roll--empty", width, height)
         room = self._room()
-        in_view = self._columns[self._first : self._first + room]
-        scale = choose_scale(in_view, height - 1)
+        scale = choose_scale(self._columns[self.first : self.first + room], height - 1)
         looks = self._looks()
-        top = format_bar_numbers(self._first, room, self._bar, self._begins)
-        at = self._head - self._first
-        name, head = self.style("roll--name"), self.style("roll--head")
+        top = format_bar_numbers(self.first, room, self._bar, self._begins)
+        at = self._head - self.first
+        name = self.style("roll--name")
         parts = [(" " * GUTTER + top, name)]
         if 0 <= at < room:
-            parts = [
-                (" " * GUTTER + top[:at], name),
-                (_HEAD, head),
-                (top[at + 1 :], name),
+            head = (_HEAD, self.style("roll--head"))
+            parts = [(" " * GUTTER + top[:at], name), head, (top[at + 1 :], name)]
+        strips = [strip_of(parts)]
+        rows = draw_roll_rows(self._columns, scale, self.first, room, self._bar, self._begins)
+        for number, row in enumerate(rows[: height - 1]):
+            cells = [
+                (mark.text, looks[mark.voice, mark.text.isalpha(), mark.step > self._step])
+                for mark in row
             ]
-        rows = draw_roll_rows(self._columns, scale, self._first, room, self._bar, self._begins)
-        return [
-            strip_of(parts),
-            *(
-                strip_of([(f"{scale.name(number):<{GUTTER}}", name), *self._runs(row, looks)])
-                for number, row in enumerate(rows[: height - 1])
-            ),
-        ]
-
-    def _runs(self, row: Sequence[Mark], looks: dict[tuple[int, bool, bool], Style]):
-        """Cells of one style together."""
-
-        def look(mark: Mark) -> Style:
-            return looks[mark.voice, mark.text.isalpha(), mark.step > self._step]
-
-        for style, marks in groupby(row, key=look):
-            yield "".join(mark.text for mark in marks), style
+            label = f"{scale.name(number):<{GUTTER}}"
+            strips.append(strip_of([(label, name), *merge_runs(cells)]))
+        return strips
 
     def _looks(self) -> dict[tuple[int, bool, bool], Style]:
-        """A style for each (voice, begins there, after the playhead)."""
+        """Return the style of each (voice, begins here, is after the playhead)."""
         line, ahead = self.style("roll--line"), self.style("roll--ahead")
         looks = {(-1, struck, later): line for struck in (False, True) for later in (False, True)}
         bold = Style(bold=True)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from widget_stage import Stage, lines_of, styles_of
 
-from genui.ui.widgets.image import MaskPainter, whole_scale
+from genui.ui.widgets.image import MaskPainter, choose_scale
 
 GREY = np.full((32, 32, 3), 90, np.uint8)
 
@@ -80,4 +80,4 @@ async def test_without_colour_hatching_and_brush_are_characters(
     ("room", "scale"), [((40, 18), 1), ((70, 34), 2), ((120, 50), 2), ((140, 70), 4), ((9, 3), 1)]
 )
 def test_a_pixel_ends_with_a_cell(room: tuple[int, int], scale: int) -> None:
-    assert whole_scale(32, 32, *room) == scale
+    assert choose_scale(32, 32, *room) == scale
