@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntFlag
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,20 @@ class Fault(IntFlag):
     NOT_POSITIVE = 8  # zero or less, on a logarithmic axis
 
 
+Kind = Literal["line", "smoothed", "marks"]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A named series. `smoothed` is (x, averages), drawn over the faint raw values."""
+
+    name: str
+    steps: np.ndarray  # x in any unit: float64 or int64 [N], ascending, finite
+    values: np.ndarray  # float64 [N]
+    kind: Kind = "line"
+    smoothed: tuple[np.ndarray, np.ndarray] | None = None  # float64 [M] each, x ascending
+
+
 # --- The window: the range of x and values that a chart shows ---------------------------------
 # When an edge moves, the whole chart changes. So edges are round numbers that move in steps, and
 # while a run grows only the newest columns change.
@@ -38,15 +52,6 @@ GREATEST = 8e307
 """Values are clipped to ± GREATEST, so that their differences do not overflow."""
 
 View = tuple[float, float]
-
-
-class Points(Protocol):
-    """x, ascending, and values of the same length."""
-
-    @property
-    def steps(self) -> np.ndarray: ...
-    @property
-    def values(self) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class Window:
 
 
 def choose_window(
-    series: Sequence[Points],
+    series: Sequence[Trace],
     log_y: bool,
     before: Window | None = None,
     *,
@@ -108,7 +113,7 @@ def _still_fits(low: float, high: float, before: Window) -> bool:
     return inside and high - low >= _MIN_FILL * (before.high - before.low)
 
 
-def measure_extent(series: Sequence[Points], positive: bool = False) -> View:
+def measure_extent(series: Sequence[Trace], positive: bool = False) -> View:
     """Return the first and last x of all series; with `positive` the first above zero, if any."""
     start = min(float(one.steps[0]) for one in series)
     end = max(float(one.steps[-1]) for one in series)
@@ -137,7 +142,7 @@ def _round_edges(low: float, high: float) -> tuple[float, float]:
     return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
 
 
-def _measure_range(series: Sequence[Points], log_y: bool, view: View | None) -> tuple[float, float]:
+def _measure_range(series: Sequence[Trace], log_y: bool, view: View | None) -> tuple[float, float]:
     """Return the range of the visible values that can be drawn, widened if all are equal."""
     ranges = [_measure_values(_select_visible(one, view), log_y) for one in series]
     low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
@@ -152,7 +157,7 @@ def _measure_range(series: Sequence[Points], log_y: bool, view: View | None) -> 
     return low, high
 
 
-def _select_visible(one: Points, view: View | None) -> np.ndarray:
+def _select_visible(one: Trace, view: View | None) -> np.ndarray:
     """Return the values in `view`; if it has none, those on both sides of it."""
     if view is None:
         return one.values
@@ -487,22 +492,9 @@ def _solve_recurrence(factors: Floats, terms: Floats, start: float) -> Floats:
     return state.T.reshape(-1)[:count]
 
 
-# --- Named series -----------------------------------------------------------------------------
-
-Kind = Literal["line", "smoothed", "marks"]
+# --- Points in order, and lines ---------------------------------------------------------------
 
 _MAX_X = 1e300  # points beyond it are left out: distances would overflow
-
-
-@dataclass(frozen=True)
-class Trace:
-    """A named series. `smoothed` is (x, averages), drawn over the faint raw values."""
-
-    name: str
-    steps: np.ndarray  # x in any unit: float64 or int64 [N], ascending, finite
-    values: np.ndarray  # float64 [N]
-    kind: Kind = "line"
-    smoothed: tuple[np.ndarray, np.ndarray] | None = None  # float64 [M] each, x ascending
 
 
 def sort_points(name: str, x: np.ndarray, values: np.ndarray, kind: Kind) -> Trace:

@@ -160,7 +160,7 @@ TRACE_KEYS: tuple[Key, ...] = (
     Key("text.insert", "text", "i", "i", "insert", "insert",
         "Insert your own text at the cursor, as a branch, and continue", False),
     Key("text.attention", "text", "a", "a", "attention", "attention",
-        "Which tokens the one at the cursor attended to, or back to the odds", False),
+        "Which tokens the one at the cursor attended to, or back to its candidates", False),
     Key("text.head", "text", "right_square_bracket", "]", "head(1)", "next head",
         "The next attention head; first comes the average of all", False),
     Key("text.head_before", "text", "left_square_bracket", "[", "head(-1)", "previous head",
@@ -193,7 +193,7 @@ TRACE_KEYS: tuple[Key, ...] = (
     Key("roll.zoom", "roll", "z", "z", "zoom", "zoom",
         "Full-screen, or back", False),
     Key("roll.listen", "roll", "s", "s", "listen", "listen",
-        "Play what is written, where this machine has an audio player"),
+        "Play the music so far, if this machine has an audio player"),
     Key("roll.melody", "roll", "o", "o", "melody", "melody",
         "Harmonise a MIDI file: its highest part is the melody"),
     Key("roll.fork", "roll", "f", "f", "fork", "fork",
@@ -217,7 +217,7 @@ TRACE_KEYS: tuple[Key, ...] = (
     Key("roll.insert", "roll", "i", "i", "insert", "insert",
         "Insert your own notes at the cursor, as a branch, and continue", False),
     Key("roll.attention", "roll", "a", "a", "attention", "attention",
-        "Which notes the one at the cursor attended to, or back to the odds", False),
+        "Which notes the one at the cursor attended to, or back to its candidates", False),
     Key("roll.head", "roll", "right_square_bracket", "]", "head(1)", "next head",
         "The next attention head; first comes the average of all", False),
     Key("roll.head_before", "roll", "left_square_bracket", "[", "head(-1)", "previous head",
@@ -352,9 +352,9 @@ TRACE_KEYS: tuple[Key, ...] = (
     Key("lab.open", "lab", "o", "o", "open", "CSV",
         "Points from a CSV file: x,y or x,y,class"),
     Key("lab.layers", "lab", "g", "g", "layers", "layers",
-        "What is drawn: everything, or the samples, the surface or the arrows alone"),
+        "Which layers are drawn: all, or only the samples, the surface or the arrows"),
     Key("lab.noise", "lab", "t", "t", "noise", "noise level",
-        "The noise level that particles and field are shown at (diffusion, flow matching)"),
+        "The noise level at which particles and field are shown (diffusion, flow matching)"),
     Key("lab.particles", "lab", "w", "w", "particles", "particles",
         "Watch particles move from noise to data, with the network as trained so far"),
     Key("lab.fork", "lab", "f", "f", "fork", "fork",
@@ -482,7 +482,7 @@ TABLE: tuple[Key, ...] = (
     Key("board.log_x", "board", "Y", "Y", "log('x')", "log x",
         "The x axis logarithmic, or back", False),
     Key("board.axis", "board", "a", "a", "axis", "x axis",
-        "The x axis: steps, time, tokens or epochs, where they are known"),
+        "The x axis: steps, time, tokens or epochs, if they are known"),
     Key("board.runs", "board", "o", "o", "runs", "runs",
         "The list of runs: show several together"),
     Key("board.side", "board", "t", "t", "next_side", "side",
@@ -690,7 +690,7 @@ def load_keymap(path: Path | None = None) -> dict[str, str]:
 
 
 def _flatten(table: dict[str, object], prefix: str = "") -> list[tuple[str, str]]:
-    """Flatten nested tables, as which TOML reads `text.play = "x"`, to ids."""
+    """Flatten the nested tables that TOML makes of `text.play = "x"` to ids."""
     pairs: list[tuple[str, str]] = []
     for name, value in table.items():
         if isinstance(value, dict):

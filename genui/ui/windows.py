@@ -534,7 +534,7 @@ class MaskScreen(Window[bytes | None]):
         self._show_state()
 
     def action_clear(self) -> None:
-        self._painter.clear()
+        self._painter.erase()
         self._show_state()
 
     def action_invert(self) -> None:

@@ -99,7 +99,7 @@ class WalkInspector(ImageInspector):
         self._controller = controller
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="box bearings"):
+        with Vertical(classes="box directions"):
             yield DirectionBars()
         with Vertical(classes="box score"):
             yield Curve("The score at each step shows here", legend=False)
@@ -122,7 +122,7 @@ class WalkInspector(ImageInspector):
         walked = settings.direction if settings.to is None else 0
         self.query_one(DirectionBars).show(frame.along if frame is not None else (), walked)
         title = f"Directions by {settings_of(LatentSettings)['basis'].show(settings.basis)}"
-        set_border(self.query_one(".bearings"), title=title, subtitle="standard deviations")
+        set_border(self.query_one(".directions"), title=title, subtitle="standard deviations")
 
     def _show_score(self) -> None:
         """Plot the discriminator's score of every computed step."""

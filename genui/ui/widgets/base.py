@@ -6,6 +6,7 @@ or, if the app ends early, not composed yet; so could a key or a reply for a scr
 dismissed. `LifecycleGuard` ignores such messages.
 """
 
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -753,8 +754,23 @@ class LineWidget(Widget):
     """A widget made of strips, which are kept until something changes.
 
     Subclasses implement `draw`, and call `redraw` when their contents have changed. `empty` is the
-    text that they show without contents.
+    text that they show without contents. The component classes of a subclass are those that have a
+    rule in its DEFAULT_CSS.
     """
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"line-widget--empty"}
+    DEFAULT_CSS = """
+    LineWidget {
+        width: 1fr;
+        height: 1fr;
+        & > .line-widget--empty { color: $text-muted; }
+    }
+    """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        css = cls.__dict__.get("DEFAULT_CSS", "")
+        cls.COMPONENT_CLASSES = set(re.findall(r"> \.([\w-]+)", css))
+        super().__init_subclass__(**options)
 
     def __init__(
         self, empty: str = "", *, id: str | None = None, classes: str | None = None
@@ -767,6 +783,12 @@ class LineWidget(Widget):
     def draw(self, width: int, height: int) -> list[Strip]:
         """Return at most `height` strips of at most `width` cells; missing lines are blank."""
         raise NotImplementedError
+
+    def clear(self, empty: str | None = None) -> None:
+        """Remove the contents; `empty` is the new text to show without any, if given."""
+        if empty is not None:
+            self._empty = empty
+        self.redraw()
 
     def redraw(self) -> bool:
         """Draw again and repaint the cells that differ; return whether any does."""
@@ -813,9 +835,10 @@ class LineWidget(Widget):
         """Return the style of a component class, with foreground and background."""
         return self.get_component_rich_style(component)
 
-    def message(self, text: str, component: str, width: int, height: int) -> list[Strip]:
+    def message(self, text: str, width: int, height: int) -> list[Strip]:
         """Return strips with `text` in the middle, for a widget without contents."""
-        return message_strips(text, self.style(component), self.rich_style, width, height)
+        style = self.style("line-widget--empty")
+        return message_strips(text, style, self.rich_style, width, height)
 
 
 def _difference(old: Strip, new: Strip) -> list[tuple[int, int]]:
@@ -874,15 +897,8 @@ _MIN_BAR = 8
 class StepBar(LineWidget):
     """`step 1,240/4,000 ━━━━━━━━────────── 31 %  ETA 4:12`, on one line of any width."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "step-bar--label",
-        "step-bar--value",
-        "step-bar--done",
-        "step-bar--rest",
-    }
     DEFAULT_CSS = """
     StepBar {
-        width: 1fr;
         height: 1;
         & > .step-bar--label { color: $text-muted; }
         & > .step-bar--value { text-style: bold; }
@@ -903,10 +919,10 @@ class StepBar(LineWidget):
         self._state = (max(step, 0), max(steps, 0), eta, clean_line(note))
         self.redraw()
 
-    def clear(self) -> None:
+    def clear(self, empty: str | None = None) -> None:
         """Empty the bar."""
         self._state = (0, 0, -1.0, "")
-        self.redraw()
+        super().clear(empty)
 
     def draw(self, width: int, height: int) -> list[Strip]:
         step, steps, eta, note = self._state

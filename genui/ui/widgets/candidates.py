@@ -4,7 +4,6 @@ import struct
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
 from rich.style import Style
@@ -38,21 +37,8 @@ class Candidates(LineWidget):
     (`→`), and the random number that was drawn.
     """
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "candidates--empty",
-        "candidates--token",
-        "candidates--cut",
-        "candidates--number",
-        "candidates--model",
-        "candidates--sampled",
-        "candidates--chosen",
-        "candidates--selected",
-    }
     DEFAULT_CSS = """
     Candidates {
-        width: 1fr;
-        height: 1fr;
-        & > .candidates--empty { color: $text-muted; }
         & > .candidates--token { color: $foreground; }
         & > .candidates--cut { color: $text-muted; }
         & > .candidates--number { color: $text-muted; }
@@ -73,7 +59,7 @@ class Candidates(LineWidget):
 
     def __init__(
         self,
-        empty: str = "The next token's odds show here",
+        empty: str = "The candidates for the next token show here",
         *,
         table: bool = False,
         id: str | None = None,
@@ -124,15 +110,12 @@ class Candidates(LineWidget):
         self.redraw()
 
     def clear(self, empty: str | None = None) -> None:
-        """Remove the candidates; `empty` is the new text of the empty state, if given."""
         self._candidates = ()
-        if empty is not None:
-            self._empty = empty
-        self.redraw()
+        super().clear(empty)
 
     def draw(self, width: int, height: int) -> list[Strip]:
         if not self._candidates:
-            return self.message(self._empty, "candidates--empty", width, height)
+            return self.message(self._empty, width, height)
         if self.table:
             return self._draw_table(width, height)
         room = height - 1 if self._summary and height > 1 else height
@@ -319,13 +302,6 @@ _NUMBER_CELLS = 5
 class LabelBars(LineWidget):
     """A heading and a line for each of the likeliest labels, if there are any."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "labels--heading",
-        "labels--name",
-        "labels--likeliest",
-        "labels--number",
-        "labels--bar",
-    }
     DEFAULT_CSS = f"""
     LabelBars {{
         width: 1fr;
@@ -423,17 +399,8 @@ def levels(weights: Sequence[float]) -> list[int]:
 class AttentionList(LineWidget):
     """The tokens with the largest weights, with a bar and the distance back for each."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "attention--empty",
-        "attention--token",
-        "attention--number",
-        "attention--bar",
-    }
     DEFAULT_CSS = """
     AttentionList {
-        width: 1fr;
-        height: 1fr;
-        & > .attention--empty { color: $text-muted; }
         & > .attention--token { color: $foreground; }
         & > .attention--number { color: $text-muted; }
         & > .attention--bar { color: $accent; }
@@ -454,14 +421,13 @@ class AttentionList(LineWidget):
         self._texts, self._weights, self._first = texts, weights, first
         self.redraw()
 
-    def clear(self, empty: str) -> None:
-        """Remove the tokens, and show `empty` instead."""
-        self._texts, self._empty = (), empty
-        self.redraw()
+    def clear(self, empty: str | None = None) -> None:
+        self._texts = ()
+        super().clear(empty)
 
     def draw(self, width: int, height: int) -> list[Strip]:
         if not self._texts:
-            return self.message(self._empty, "attention--empty", width, height)
+            return self.message(self._empty, width, height)
         notes = self._notes()
         room = max(height - 1 - len(notes), 0)
         order = sorted(range(len(self._weights)), key=lambda at: -self._weights[at])[:room]

@@ -57,15 +57,8 @@ class Curve(LineWidget):
     """
 
     ALLOW_SELECT: ClassVar[bool] = False  # a drag pans, and selects no text
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "curve--empty",
-        *(f"curve--{look}" for look in LOOKS),
-    }
     DEFAULT_CSS = f"""
     Curve {{
-        width: 1fr;
-        height: 1fr;
-        & > .curve--empty {{ color: $text-muted; }}
         & > .curve--axis {{ color: $foreground 30%; }}
         & > .curve--label {{ color: $text-muted; }}
         & > .curve--reading {{ color: $foreground; text-style: bold; }}
@@ -165,10 +158,9 @@ class Curve(LineWidget):
         self.redraw()
 
     def clear(self, empty: str | None = None) -> None:
-        """Remove the series; `empty` is the new text of the empty state, if given."""
-        if empty is not None:
-            self._empty = empty
-        self.set_series({})
+        if self._curves is not None:
+            self._curves.set_series({}, {})
+        super().clear(empty)
 
     def values_at(self, x: float) -> dict[str, tuple[float, float]]:
         """Return the (x, value) nearest to `x`, not smoothed, of each series that has points."""
@@ -219,7 +211,7 @@ class Curve(LineWidget):
         self._set_caption(chart.caption if chart else "")
         if chart is None:
             empty = "" if any(len(trace.steps) for trace in self._traces) else self._empty
-            return self.message(empty, "curve--empty", width, height)
+            return self.message(empty, width, height)
         looks = {look: self.style(f"curve--{look}") for look in LOOKS}
         return [strip_of((text, looks[look]) for text, look in line) for line in chart.lines]
 

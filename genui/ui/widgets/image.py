@@ -4,7 +4,7 @@ and a waveform."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from rich.cells import cell_len
 from rich.style import Style
@@ -48,12 +48,8 @@ class ImageView(LineWidget):
     written along its top and left edge, unless that would make the image smaller.
     """
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"image--empty", "image--label"}
     DEFAULT_CSS = """
     ImageView {
-        width: 1fr;
-        height: 1fr;
-        & > .image--empty { color: $text-muted; }
         & > .image--label { color: $text-muted; }
     }
     """
@@ -146,11 +142,8 @@ class ImageView(LineWidget):
         """An image does not scroll."""
 
     def clear(self, empty: str | None = None) -> None:
-        """Remove the image; `empty` is the new text of the empty state, if given."""
         self._rgb = None
-        if empty is not None:
-            self._empty = empty
-        self.redraw()
+        super().clear(empty)
 
     def _fit(self, left: int = 0, top: int = 0) -> Fit | None:
         """Return how the image fits beside margins of so many cells; None without an image."""
@@ -178,7 +171,7 @@ class ImageView(LineWidget):
 
     def draw(self, width: int, height: int) -> list[Strip]:
         if self._rgb is None:
-            return self.message(self._empty, "image--empty", width, height)
+            return self.message(self._empty, width, height)
         from genui.render.image import BUDGET, draw
 
         left, top = self._margins(width, height)
@@ -302,15 +295,8 @@ class DirectionBars(LineWidget):
     The current direction of the walk has a `▸` and a heavier line.
     """
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "directions--empty", "directions--name", "directions--current", "directions--line",
-        "directions--place", "directions--value",
-    }  # fmt: skip
     DEFAULT_CSS = """
     DirectionBars {
-        width: 1fr;
-        height: 1fr;
-        & > .directions--empty { color: $text-muted; }
         & > .directions--name { color: $text-muted; }
         & > .directions--current { color: $text-primary; text-style: bold; }
         & > .directions--line { color: $border-blurred; }
@@ -332,7 +318,7 @@ class DirectionBars(LineWidget):
 
     def draw(self, width: int, height: int) -> list[Strip]:
         if not self._positions:
-            return self.message(self._empty, "directions--empty", width, height)
+            return self.message(self._empty, width, height)
         return [self._draw_bar(number, at, width) for number, at in enumerate(self._positions, 1)]
 
     def _draw_bar(self, number: int, at: float, width: int) -> Strip:
@@ -381,13 +367,8 @@ class MaskPainter(LineWidget):
     The brush is drawn as `[]`, or `^` and `v` if a cell has two pixels.
     """
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "mask--painted", "mask--cursor", "mask--cursor-painted",
-    }  # fmt: skip
     DEFAULT_CSS = """
     MaskPainter {
-        width: 1fr;
-        height: 1fr;
         & > .mask--painted { color: $accent; text-style: bold; }
         & > .mask--cursor { color: black; background: #ffd75f; text-style: bold; }
         & > .mask--cursor-painted { color: white; background: #af0087; text-style: bold; }
@@ -447,7 +428,7 @@ class MaskPainter(LineWidget):
         self.brush = max(1, min(self.brush + by, MAX_BRUSH))
         self.redraw()
 
-    def clear(self) -> None:
+    def erase(self) -> None:
         """Unpaint everything."""
         self._mask[:] = False
         self.redraw()
@@ -558,7 +539,6 @@ def _sign(signs: _Signs, upper: bool, lower: bool) -> str:
 class Waveform(LineWidget):
     """A waveform and, below it, the length of the sound and a note; hidden without a sound."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"waveform--dots", "waveform--text"}
     DEFAULT_CSS = """
     Waveform {
         display: none;

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from rich.color import Color
 from rich.color_triplet import ColorTriplet
@@ -26,17 +26,8 @@ MAX_TINT = 0.42  # the share of a class's colour in its strongest shade
 class PlaneView(LineWidget):
     """The largest square plane that fits, centred."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "plane--empty", "plane--shade", "plane--samples", "plane--arrows", "plane--boundary",
-        "plane--cursor",
-        *(f"plane--data-{number}" for number in range(1, CLASSES + 1)),
-        *(f"plane--ground-{number}" for number in range(1, CLASSES + 1)),
-    }  # fmt: skip
     DEFAULT_CSS = """
     PlaneView {
-        width: 1fr;
-        height: 1fr;
-        & > .plane--empty { color: $text-muted; }
         & > .plane--shade { color: $text-muted; }
         & > .plane--samples { color: $foreground; text-style: bold; }
         & > .plane--arrows { color: $warning; }
@@ -73,15 +64,14 @@ class PlaneView(LineWidget):
         self._scene, self.cursor = scene, cursor
         self.redraw()
 
-    def clear(self, empty: str) -> None:
-        """Remove the scene, and show `empty` instead."""
+    def clear(self, empty: str | None = None) -> None:
         if self._scene is not None or empty != self._empty:
-            self._scene, self._empty = None, empty
-            self.redraw()
+            self._scene = None
+            super().clear(empty)
 
     def draw(self, width: int, height: int) -> list[Strip]:
         if self._scene is None:
-            return self.message(self._empty, "plane--empty", width, height)
+            return self.message(self._empty, width, height)
         from genui.render.plane import draw
 
         columns, rows = self.cells

@@ -1,7 +1,6 @@
 """A piano roll that grows as its notes are generated."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from rich.style import Style
 from textual.strip import Strip
@@ -30,15 +29,8 @@ class Roll(LineWidget):
     of later steps are dim. The view scrolls by bars, so that a step repaints only a few cells.
     """
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "roll--empty", "roll--line", "roll--name", "roll--head", "roll--ahead", "roll--struck",
-        *(f"roll--{voice}" for voice in chorale.VOICES),
-    }  # fmt: skip
     DEFAULT_CSS = """
     Roll {
-        width: 1fr;
-        height: 1fr;
-        & > .roll--empty { color: $text-muted; }
         & > .roll--line { color: $border-blurred; }
         & > .roll--name { color: $text-muted; }
         & > .roll--head { color: $accent; text-style: bold; }
@@ -47,7 +39,6 @@ class Roll(LineWidget):
         & > .roll--alto { color: $warning; }
         & > .roll--tenor { color: $success; }
         & > .roll--bass { color: $primary; }
-        & > .roll--struck { text-style: bold; }
     }
     """
 
@@ -64,11 +55,10 @@ class Roll(LineWidget):
         self._source: tuple[object, str] | None = None  # the init and prompt of the grid
         self._frames: list[TextFrame] = []  # in the grid
 
-    def clear(self, empty: str) -> None:
-        """Remove the notes, and show `empty` instead."""
-        self._empty, self._columns, self.first = empty, (), 0
+    def clear(self, empty: str | None = None) -> None:
+        self._columns, self.first = (), 0
         self.grid, self._source, self._frames = None, None, []
-        self.redraw()
+        super().clear(empty)
 
     def show_trace(self, trace: Trace[TextFrame], moment: Moment) -> None:
         """Show a trace up to one of its steps."""
@@ -144,7 +134,7 @@ class Roll(LineWidget):
 
     def draw(self, width: int, height: int) -> list[Strip]:
         if not self._columns:
-            return self.message(self._empty, "roll--empty", width, height)
+            return self.message(self._empty, width, height)
         room = self._room()
         scale = choose_scale(self._columns[self.first : self.first + room], height - 1)
         looks = self._looks()

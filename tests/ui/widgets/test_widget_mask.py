@@ -31,7 +31,7 @@ async def test_the_brush_paints_and_unpaints_what_is_under_it() -> None:
         assert made.painted == 12
         made.invert()
         assert made.painted == 1024 - 12
-        made.clear()
+        made.erase()
         assert made.painted == 0
 
 
