@@ -13,7 +13,7 @@ from genui.cli.options import add_settings, setting_names
 from genui.protocol.registry import KINDS
 from genui.protocol.settings import ImageSettings, LabSettings, LatentSettings, TextSettings
 from genui.recipes import FIXED, RECIPES
-from genui.ui.settings import rows
+from genui.ui.settings import list_settings
 
 KINDS_OF_SETTINGS = (TextSettings, ImageSettings, LatentSettings, LabSettings)
 ALL = [
@@ -54,7 +54,7 @@ def test_no_two_settings_of_a_pane_have_one_key(kind: type) -> None:
 
 @pytest.mark.parametrize("kind", KINDS_OF_SETTINGS)
 def test_what_has_a_key_is_a_row_of_the_inspector(kind: type) -> None:
-    shown = [line.key for line in rows(kind())]
+    shown = [line.key for line in list_settings(kind())]
     assert shown == [one.about.key for one in ordered(kind) if one.about.key]
 
 

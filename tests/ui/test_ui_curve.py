@@ -67,7 +67,7 @@ async def test_a_click_picks_the_x_under_it_and_changes_nothing_by_itself() -> N
     app = shown()
     async with app.run_test(size=SIZE) as pilot:
         await ready(pilot, app.curve)
-        frame = app.curve.last_frame()
+        frame = app.curve.frame
         assert frame is not None
         await pilot.click(Curve, offset=(frame.left + frame.cols // 2, 5))
         assert app.picked == [pytest.approx(500, abs=app.curve.column())]
@@ -117,7 +117,7 @@ async def test_a_drag_pans_as_far_as_there_is_data_and_picks_nothing() -> None:
         app.curve.view = (400.0, 600.0)
         await pilot.pause()
         await dragged(pilot, (40, 8), (30, 8))
-        moved, frame = app.curve.view, app.curve.last_frame()
+        moved, frame = app.curve.view, app.curve.frame
         assert moved is not None
         assert frame is not None
         assert moved[0] == pytest.approx(400 + 10 * 200 / frame.cols)

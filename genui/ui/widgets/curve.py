@@ -128,7 +128,7 @@ class Curve(LineWidget):
         self._readout = readout
         self._alone = alone
         self._curves: Curves | None = None
-        self._frame: Frame | None = None
+        self.frame: Frame | None = None  # of the plot, as it was last drawn
         self._pending = False  # a redraw is queued
         self._drag_start: tuple[float, View | None] | None = None  # column of the screen, and view
         self._dragged = False
@@ -177,7 +177,7 @@ class Curve(LineWidget):
 
     def column(self, at: float | None = None) -> float:
         """Return the width of a column in x; on a logarithmic axis, at `at` or the cursor."""
-        frame = self._frame
+        frame = self.frame
         start, end = self.span()
         cols = frame.cols if frame is not None else max(self.size.width, 1)
         if frame is None or not frame.window.log_x:
@@ -207,7 +207,7 @@ class Curve(LineWidget):
         chart = None
         if self._curves is not None:
             chart = self._curves.chart(width, height, self._options())
-            self._frame = chart.frame if chart else None
+            self.frame = chart.frame if chart else None
         self._set_caption(chart.caption if chart else "")
         if chart is None:
             empty = "" if any(len(trace.steps) for trace in self._traces) else self._empty
@@ -245,7 +245,7 @@ class Curve(LineWidget):
 
     def x_at(self, column: float) -> float | None:
         """Return the x in the middle of a column of cells, clipped to the plot."""
-        frame = self._frame
+        frame = self.frame
         if frame is None:
             return None
         share = (column - frame.left + 0.5) / frame.cols
@@ -266,17 +266,17 @@ class Curve(LineWidget):
         from genui.render.series import zoom
 
         extent, at = self.extent(), self.x_at(event.x)
-        if self._frame is None or extent is None or at is None:
+        if self.frame is None or extent is None or at is None:
             return
         event.stop()
         event.prevent_default()
-        view = zoom(self.view, extent, factor, at, log_x=self._frame.window.log_x)
+        view = zoom(self.view, extent, factor, at, log_x=self.frame.window.log_x)
         if view != self.view:
             self._request_view(view)
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         self._dragged = False
-        if event.button == 1 and self._frame is not None:
+        if event.button == 1 and self.frame is not None:
             self._drag_start = event.screen_x, self.view
             self.capture_mouse()
 
@@ -284,14 +284,14 @@ class Curve(LineWidget):
         from genui.render.series import pan
 
         extent = self.extent()
-        if self._drag_start is None or self._frame is None or extent is None:
+        if self._drag_start is None or self.frame is None or extent is None:
             return
         start, view = self._drag_start
         cells = event.screen_x - start
         self._dragged = self._dragged or bool(cells)
         if not self._dragged:
             return
-        view = pan(view, extent, -cells / self._frame.cols, log_x=self._frame.window.log_x)
+        view = pan(view, extent, -cells / self.frame.cols, log_x=self.frame.window.log_x)
         if view != self.view:
             self._request_view(view)
 
