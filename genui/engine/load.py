@@ -11,10 +11,13 @@ from msgspec.structs import replace
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine import device
 from genui.engine.kinds import build_generator
+from genui.engine.models.classifiers import build_classifier
+from genui.engine.models.frozen import load_frozen
 from genui.engine.sample.trace import Generator, Trace
 from genui.engine.train.checkpoint import load_weights
 from genui.protocol import LAB, Frame, Start, Started
 from genui.recipes import recipe_from_dict
+from genui.recipes.classifier import ClassifierRecipe
 from genui.runs.models import find_model, weights_fingerprint
 from genui.runs.writer import one_line
 
@@ -34,11 +37,27 @@ def load(path: Path, machine: device.Machine | None = None) -> Generator:
         return build_generator(recipe, tensors, described, machine, torch.device(machine.device))
 
 
+def check_weights(path: Path, name: Path) -> None:
+    """Raises GenuiError, one line, if a checkpoint does not fit its own recipe.
+
+    A trainer that starts from a checkpoint builds the network of its recipe, however large; this
+    takes no more memory than the file is worth. `name` is the file that the user named.
+    """
+    tensors, described = load_weights(path)
+    recipe = recipe_from_dict(described["recipe"])
+    with fitting_its_recipe(name):
+        if isinstance(recipe, ClassifierRecipe):
+            load_frozen(lambda: build_classifier(recipe, len(described["labels"])), tensors)
+        else:
+            machine = device.Machine("cpu", "fp32", 1)  # for_generation() would set the threads
+            build_generator(recipe, tensors, described, machine, torch.device("cpu"))
+
+
 @contextmanager
 def fitting_its_recipe(path: Path) -> Iterator[None]:
-    """Building a network from what a checkpoint holds.
+    """Names the file if a network cannot be built from what it holds.
 
-    Raises GenuiError naming it, one line, whatever fails there.
+    Raises GenuiError, one line.
     """
     try:
         yield
@@ -46,8 +65,6 @@ def fitting_its_recipe(path: Path) -> Iterator[None]:
         raise  # of the request, not of the file
     except GenuiError as error:
         raise GenuiError(f"{path}: {error}") from None
-    except KeyError as error:
-        raise GenuiError(f"{path}: does not fit its own recipe (it has no {error})") from None
     except (
         ArithmeticError,
         AttributeError,
@@ -56,7 +73,10 @@ def fitting_its_recipe(path: Path) -> Iterator[None]:
         TypeError,
         ValueError,
     ) as error:
-        raise GenuiError(f"{path}: does not fit its own recipe ({one_line(error)})") from None
+        fault = f"it has no {error}" if isinstance(error, KeyError) else one_line(error)
+        raise GenuiError(
+            f"{path}: does not fit its own recipe ({fault}); use the file as genui wrote it"
+        ) from None
 
 
 def open_trace(request: Start) -> Trace:

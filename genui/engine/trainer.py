@@ -17,11 +17,13 @@ from genui.base.errors import GenuiError
 from genui.engine import device
 from genui.engine.device import give_way
 from genui.engine.kinds import build_task
+from genui.engine.load import check_weights
 from genui.engine.train.checkpoint import newest_metadata
 from genui.engine.train.loop import Trainer
 from genui.engine.train.task import Task
 from genui.recipes import Recipe, recipe_from_dict
 from genui.runs.layout import RunDir, read_info, write_info
+from genui.runs.models import start_files
 from genui.runs.writer import RunWriter
 
 NICE = 10  # the app and the worker go first
@@ -60,7 +62,10 @@ def train(run: RunDir) -> int:
     """Train the run; the process's exit code. What went wrong stands in status.json."""
     with RunWriter(run) as writer:
         try:
-            recipe = recipe_from_dict(read_info(run).recipe)
+            info = read_info(run)
+            recipe = recipe_from_dict(info.recipe)
+            if (start := start_files(run)[0]).exists():
+                check_weights(start, Path(info.start_from.get("path", start)))
             machine = settle_machine(run, recipe)
             # A run that resumes, or starts from another model, keeps the tokenizer of its weights.
             kept = newest_metadata(run)
@@ -74,8 +79,7 @@ def train(run: RunDir) -> int:
                 f"{machine.threads} thread(s), pid {os.getpid()}"
             )
             writer.update(state="running", steps=recipe.steps, unit=f"{task.unit}/s")
-            start_from = read_info(run).start_from
-            Trainer(run, writer, recipe, task, machine, start_from).train()
+            Trainer(run, writer, recipe, task, machine, info.start_from).train()
         except GenuiError as error:
             return _failed(writer, str(error), error.exit_code)
         except Exception as error:

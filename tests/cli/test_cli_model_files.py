@@ -16,7 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from genui.base.errors import GenuiError
 from genui.cli.main import main
-from genui.engine.load import find_and_load, load
+from genui.engine import trainer
+from genui.engine.load import check_weights, find_and_load, load
 from genui.engine.metrics.classifiers import ImageClassifier, SoundClassifier, TextClassifier
 from genui.engine.models.classifiers import ConvNet, NGramClassifier, SoundNet
 from genui.engine.models.denoisers import build_denoiser
@@ -25,7 +26,9 @@ from genui.engine.train.checkpoint import SCALE, model_metadata, quantise, write
 from genui.protocol import Start
 from genui.protocol.registry import KINDS
 from genui.recipes import VideoRecipe, find_recipe, override
-from genui.runs.models import read_header
+from genui.runs import launch
+from genui.runs.layout import read_status
+from genui.runs.models import find_origin, read_header
 
 PROMPTS = {"plays": "to be", "coder": "def f", "shapes": "cat", "clothes": "boot", "talk": "two"}
 ROOM = 1 << 20  # bytes: more than any tensor of these models
@@ -118,6 +121,30 @@ def test_a_network_larger_than_its_file_is_refused_before_memory_is_taken(
     assert largest.bytes <= max(ROOM, read)
     assert str(caught.value).startswith(f"{forged}: does not fit its own recipe (")
     assert "by the recipe" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["plays", "shapes", "tunes", "clothes", "talk", "films", "looks", "hears", "reads"]
+)
+def test_a_training_from_such_a_file_ends_before_its_network_is_built(
+    models: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = models / name / "model.safetensors"
+    check_weights(honest, honest)
+    described = described_in(honest)
+    described["recipe"]["width"] = 512
+    forged = tmp_path / "forged.safetensors"
+    write_model(forged, safetensors.torch.load_file(honest), described)
+    monkeypatch.setenv("GENUI_HOME", str(tmp_path / "home"))
+    run = launch.create(find_origin(str(forged)).recipe, {}, "next", str(forged))
+    with Largest() as largest:
+        assert trainer.train(run) == 1
+    read = max(value.nbytes for value in safetensors.torch.load_file(honest).values())
+    assert largest.bytes <= max(ROOM, read)
+    fault = read_status(run).error
+    assert fault.startswith(f"{forged}: does not fit its own recipe (")
+    assert "by the recipe" in fault
+    assert "\n" not in fault
 
 
 @pytest.mark.parametrize(
