@@ -1,9 +1,8 @@
-"""`genui generate MODEL -n 1000 --out FOLDER`: samples with their labels, which training reads.
+"""`genui generate MODEL -n 1000 --out FOLDER`: a dataset of samples with labels, for training.
 
-Images, clips and sounds are files named in `metadata.jsonl`, as Hugging Face's imagefolder has
-them ({"file_name": …, "text": …, "seed": …}); texts are lines of `data.jsonl`. A line is written
-when its sample is whole: whatever ends the writing leaves what was finished, and the same command
-goes on.
+Images, clips and sounds are files listed in `metadata.jsonl` in the format of Hugging Face's
+imagefolder ({"file_name": …, "text": …, "seed": …}); texts are lines of `data.jsonl`. A line is
+written when its sample is complete, so after an interruption the same command continues.
 """
 
 import argparse
@@ -22,7 +21,7 @@ from genui.cli.generation import Generation, file_bytes
 from genui.cli.options import MOST_IN_FOLDER
 from genui.cli.output import Progress
 from genui.cli.request import is_given, parse_request
-from genui.formats.recipe import METADATA, PLAN, Plan, read_plan, used_critic
+from genui.formats.recipe import METADATA, PLAN, Plan, count_lines, read_plan, used_critic
 from genui.protocol import ImageSettings, Settings, Start, Started
 from genui.protocol.registry import Kind
 from genui.protocol.settings import FOR_DATA
@@ -36,7 +35,7 @@ TEXTS = "data.jsonl"
 
 
 class Line(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A sample; of a text `text` is what was written after `prompt`, prompt and all."""
+    """A sample. For texts `text` includes the prompt."""
 
     file_name: str = ""
     text: str
@@ -45,7 +44,8 @@ class Line(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def plan_in(folder: Path) -> Plan | None:
-    """The plan that a folder was begun with. Raises MisuseError where it holds other things."""
+    """The plan of a folder; None if it is missing or empty. Raises MisuseError if it has other
+    files, GenuiError if it cannot be read."""
     if os.path.lexists(folder) and not os.path.isdir(folder):
         raise MisuseError(f"--out {folder}: is a file; name a folder")
     try:
@@ -56,28 +56,24 @@ def plan_in(folder: Path) -> Plan | None:
         raise GenuiError(f"--out {folder}: cannot be read ({error.strerror})") from None
     if not names:
         return None
-    try:
-        return read_plan(folder)
-    except FileNotFoundError:
+    if PLAN not in names:
         raise MisuseError(
             f"--out {folder}: holds other files ({sorted(names)[0]}); name an empty or a new folder"
-        ) from None
-    except (OSError, msgspec.DecodeError) as error:
-        raise GenuiError(f"{folder / PLAN}: is damaged ({error}); name a new folder") from None
+        )
+    return read_plan(folder)
 
 
 def prepare(folder: Path, plan: Plan, index: str) -> int:
-    """Make the folder, drop a line that was torn, and say how many samples are whole."""
+    """Makes the folder, removes an incomplete last batch, and returns how many samples it has."""
     path = folder / index
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / PLAN).write_bytes(msgspec.json.format(msgspec.json.encode(plan)) + b"\n")
-        whole = path.read_bytes() if path.exists() else b""
-        kept = whole[: whole.rfind(b"\n") + 1]
-        done = kept.count(b"\n") // plan.batch * plan.batch  # a batch is drawn whole
-        kept = b"".join(line + b"\n" for line in kept.split(b"\n")[:done])
-        if kept != whole:
-            os.truncate(path, len(kept))  # what is kept is never at risk
+        if not os.path.lexists(path):
+            return 0
+        done, size = count_lines(path, plan.batch)
+        if size < path.stat().st_size:
+            os.truncate(path, size)  # the complete batches are never rewritten
     except OSError as error:
         raise _full(folder, error, 0) from None
     return done
@@ -86,8 +82,8 @@ def prepare(folder: Path, plan: Plan, index: str) -> int:
 def write_folder(
     folder: Path, batches: Iterable[Sequence[tuple[Line, bytes]]], done: int, count: int, index: str
 ) -> None:
-    """Samples as they come, a line each once its file is whole."""
-    progress, began, first = Progress(), time.monotonic(), done
+    """Writes batches of samples: the files of a batch, then its lines in the index."""
+    progress, started, first = Progress(), time.monotonic(), done
     try:
         with (folder / index).open("ab") as lines:
             for batch in batches:
@@ -99,7 +95,7 @@ def write_folder(
                 lines.write(b"".join(msgspec.json.encode(line) + b"\n" for line, _ in batch))
                 lines.flush()
                 done += len(batch)
-                per_second = (done - first) / max(time.monotonic() - began, 1e-6)
+                per_second = (done - first) / max(time.monotonic() - started, 1e-6)
                 left = format_duration((count - done) / per_second)
                 progress.show(f"{done:,}/{count:,} · {per_second:.3g} a second · {left} left")
     except OSError as error:
@@ -119,7 +115,7 @@ def _full(folder: Path, error: OSError, done: int) -> GenuiError:
 
 
 def describe_difference(before: Plan, now: Plan) -> str:
-    """In what a folder's plan differs from the plan of now."""
+    """The first difference between a folder's plan and the current one."""
     names = ("model", "prompt", "seed", "settings", "fingerprint", "batch")
     name = next(name for name in names if getattr(before, name) != getattr(now, name))
     if name == "fingerprint":
@@ -130,12 +126,12 @@ def describe_difference(before: Plan, now: Plan) -> str:
 
 
 def file_name(number: int, suffix: str) -> str:
-    """A thousand files a folder."""
+    """The path of a sample's file; a folder has a thousand."""
     return f"{number // 1000:03d}/{number:06d}{suffix}"
 
 
 def is_wanted(args: argparse.Namespace) -> bool:
-    """Whether `-n` and `--out` mean a folder: one that is there, or a name without a suffix."""
+    """Whether `-n` and `--out` name a folder: an existing one, or a name without a suffix."""
     out = args.out
     if out is None or args.count is None or str(out) == "-":
         return False
@@ -143,8 +139,8 @@ def is_wanted(args: argparse.Namespace) -> bool:
 
 
 def write(args: argparse.Namespace) -> int:
-    """Write the folder. Raises MisuseError or GenuiError before anything is generated, where
-    the folder cannot be it."""
+    """Writes the folder. Raises MisuseError or GenuiError, before anything is generated, if the
+    folder cannot be used."""
     count = args.count
     if not 1 <= count <= MOST_IN_FOLDER:
         raise MisuseError(f"-n {count}: between 1 and {MOST_IN_FOLDER:,}")
@@ -194,19 +190,19 @@ def write(args: argparse.Namespace) -> int:
 
 
 def _settings(args: argparse.Namespace, start: Start, kind: Kind) -> Settings:
-    """Those given; of images the others are those of samples that represent their data."""
+    """The given settings; for images the defaults are those of samples that represent the data."""
     settings, usual = start.settings, kind.for_data
     if isinstance(settings, ImageSettings) and isinstance(usual, ImageSettings):
         for name, value in FOR_DATA.items():
             if getattr(args, name) is None:
                 settings = msgspec.structs.replace(settings, **{name: value})
         if args.sigma_min is None and settings.steps < usual.steps // 2:
-            settings = msgspec.structs.replace(settings, sigma_min=None)  # few end higher
+            settings = msgspec.structs.replace(settings, sigma_min=None)  # few steps end higher
     return settings
 
 
 def _refuse_others(args: argparse.Namespace) -> None:
-    """Raises MisuseError for options that are of one sample's file."""
+    """Raises MisuseError for options that apply to a single sample."""
     options = ("trace", "rate", "film", "frames", "scale", "grid", "init", "fork", "attention")
     for name in options:
         if is_given(args, name):
@@ -218,7 +214,7 @@ def _refuse_others(args: argparse.Namespace) -> None:
 def _batches(
     start: Start, prompts: "Prompts", size: int, numbers: range, kind: Kind
 ) -> Iterator[list[tuple[Line, bytes]]]:
-    """The samples of these numbers, `size` at a time."""
+    """The samples with these numbers, in batches of `size`."""
     from genui.engine.sample.diffusion import draw
 
     for first in range(numbers.start, numbers.stop, size):
@@ -236,7 +232,7 @@ def _batches(
 
 
 def _sample(start: Start, prompt: str, number: int, kind: Kind) -> tuple[Line, bytes]:
-    """One sample by its own trace, as the file its kind is usually written to."""
+    """One sample from a trace of its own, in the default file type of its kind."""
     from genui.engine.load import stream
 
     seed = start.seed + number

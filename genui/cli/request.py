@@ -1,4 +1,4 @@
-"""The request of `genui generate`: a model or a saved generation, and its edits."""
+"""Parsing of `genui generate`: a model or a saved generation, its settings and edits."""
 
 import argparse
 import difflib
@@ -53,12 +53,11 @@ def parse(
     before: Sequence[EditAt],
     mask: bytes,
 ) -> tuple[EditAt, ...]:
-    """The edits of a trace, in the order of their steps: `before`, as far as it still holds,
-    and those that were given.
+    """The edits of a trace, in order of step: the edits `before` up to the first given one, since a
+    fork drops later edits, and the given ones.
 
-    `settings` are those the trace begins with. As of every fork, an edit of `before` at a
-    later step than the first of the given ones no longer holds. Raises MisuseError for what
-    is no edit of the model's medium.
+    `settings` are those at the start of the trace. Raises MisuseError for an edit that is invalid
+    for the model.
     """
     given_edits = sorted((_split(text) for text in given), key=lambda parts: parts[0])
     if mask and not any(name == "noise" for _, name, _, _ in given_edits):
@@ -119,21 +118,21 @@ def _step(prefix: str, text: str) -> int:
 
 
 def _token(prefix: str, text: str, model: "ModelInfo", kind: Kind) -> int:
-    """A token by its number (`#12`) or as it is spelled."""
+    """A token by its number (`#12`) or its text."""
     if text.startswith("#") and text[1:].isdecimal() and len(text) < 12:
         return int(text[1:])
     return resolve(kind.read_token)(text, model, prefix)
 
 
 def read_note(text: str, model: "ModelInfo", prefix: str) -> int:
-    """The token of a note as it is spelled. Raises MisuseError where it is none."""
+    """The token of a note by its name. Raises MisuseError if it is invalid."""
     return chorale.parse_token(text)
 
 
 def read_vocabulary_token(text: str, model: "ModelInfo", prefix: str) -> int:
-    """The token of a model's vocabulary with that text.
+    """The token with that text in a model's vocabulary.
 
-    Raises MisuseError, which begins with `prefix`, where there is none.
+    Raises MisuseError, which begins with `prefix`, if there is none.
     """
     from genui.engine.data.tokenizer import tokenizer_from_dict
     from genui.runs.models import read_header
@@ -151,7 +150,7 @@ def read_vocabulary_token(text: str, model: "ModelInfo", prefix: str) -> int:
 
 
 def spell(edit: Edit, settings: Settings) -> str:
-    """An edit as it is typed; `settings` are those before it."""
+    """An edit as typed for `--fork`; `settings` are those before it."""
     match edit:
         case SetSettings(settings=new):
             old = msgspec.structs.asdict(settings)
@@ -176,7 +175,7 @@ def spell(edit: Edit, settings: Settings) -> str:
 
 
 def spell_all(edits: Sequence[EditAt], settings: Settings) -> list[str]:
-    """Each as `STEP:EDIT`."""
+    """The edits as `STEP:EDIT`."""
     lines = []
     for at in edits:
         lines.append(f"{at.step}:{spell(at.edit, settings)}")
@@ -185,26 +184,25 @@ def spell_all(edits: Sequence[EditAt], settings: Settings) -> list[str]:
     return lines
 
 
-# --- The request of `genui generate`: a model or a saved generation, and what changes it ------
+# --- The request of `genui generate`: the traces that its options describe ---------------------
 
 OF_SOME = tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind.options))
-"""The options that only some kinds of models take, beside their settings."""
+"""The options, besides settings, that only some kinds of models take."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """The traces to generate. `random_seed` is set where none was given; `fingerprint` is of the
-    weights that a saved generation was made with."""
+    """The traces to generate."""
 
     model: "ModelInfo"
     kind: Kind
     starts: list[Start]
-    random_seed: int | None = None
-    fingerprint: str = ""
+    random_seed: int | None = None  # if none was given
+    fingerprint: str = ""  # of the weights of a saved generation
 
 
 def parse_request(args: argparse.Namespace) -> Request:
-    """The traces that the options describe. Raises MisuseError where they do not fit."""
+    """The traces that the options describe. Raises MisuseError if they do not fit."""
     from genui.runs.models import find_model
 
     saved = _saved(args.model)
@@ -222,7 +220,7 @@ def parse_request(args: argparse.Namespace) -> Request:
         if args.prompt is None:
             base = replace(base, prompt=_default_prompt(model))
     if args.prompt is not None:
-        # An argument in another locale may hold what UTF-8 cannot.
+        # In another locale an argument may have surrogates, which UTF-8 cannot encode.
         base = replace(base, prompt=args.prompt.encode("utf-8", "replace").decode())
     for name in OF_SOME:
         if name not in kind.options and is_given(args, name):
@@ -238,14 +236,16 @@ def parse_request(args: argparse.Namespace) -> Request:
     elif not saved and all(axis.name != "seed" for axis in base.grid):
         random_seed = secrets.randbelow(1_000_000)
         base = replace(base, seed=random_seed)
-    start = replace(base, settings=settings, edits=_edits(args, model, base, settings))
+    mask = b"" if args.mask is None else read_mask(args.mask)
+    edits = parse(args.fork, model, settings, base.edits, mask)
+    start = replace(base, settings=settings, edits=edits)
     starts = [replace(start, trace=i, seed=start.seed + i) for i in range(count)]
     return Request(model, kind, starts, random_seed, fingerprint)
 
 
 def _saved(model: str) -> tuple[Start, int, str] | None:
-    """The start, the number of samples and the weights of a file with a recipe; None of a
-    model's name."""
+    """The start, the number of samples and the fingerprint in a file with a recipe; None for the
+    name of a model."""
     path = Path(os.path.expanduser(model))
     if not carries_recipe(path) or not ("/" in model or path.exists()):
         return None
@@ -253,28 +253,20 @@ def _saved(model: str) -> tuple[Start, int, str] | None:
     return file.start, file.recipe.count, file.recipe.fingerprint
 
 
-def _edits(
-    args: argparse.Namespace, model: "ModelInfo", base: Start, settings: Settings
-) -> tuple[EditAt, ...]:
-    mask = b"" if args.mask is None else read_mask(args.mask)
-    return parse(args.fork, model, settings, base.edits, mask)
-
-
 def read_mask(path: Path) -> bytes:
-    """One byte a pixel, 1 where the file is white; an image of another size is made to fit.
+    """One byte for each pixel, 1 for white; an image of another size is fitted.
 
-    Raises MisuseError where the file is no image, or nothing or all of it is white.
+    Raises MisuseError if the file is not an image, or no pixel or every pixel is white.
     """
     import numpy as np
 
     from genui.engine.data.image_files import UnusableError, read_square
-    from genui.engine.sample.media import MOST_PIXELS
 
     try:
-        rgba = read_square(path, MOST_PIXELS).rgba
+        rgba = read_square(path).rgba
     except UnusableError as reason:
         raise MisuseError(f"--mask {path}: {reason}") from None
-    # What is transparent is black: it was not painted.
+    # Transparent pixels are black: they were not painted.
     light = rgba[..., :3].astype(np.float32).mean(axis=-1) * (rgba[..., 3] / 255)
     white = light >= 128
     if not white.any():
@@ -285,14 +277,14 @@ def read_mask(path: Path) -> bytes:
 
 
 def _takers(name: str) -> str:
-    """The kinds of models that take an option, in words."""
+    """The models that take an option, as text."""
     media = dict.fromkeys(medium for (_, medium), kind in KINDS.items() if name in kind.options)
     *most, last = media
     return f"models of {', '.join(most)} and {last}" if most else f"models of {last}"
 
 
 def _with_init(args: argparse.Namespace, base: Start, kind: Kind) -> Start:
-    """With what the trace begins from: voices of a MIDI file, or an image."""
+    """Adds the voices of a MIDI file or the image that the trace starts from."""
     if "melody" in kind.options:
         return _with_melody(args, base)
     if args.init is not None:
@@ -313,7 +305,7 @@ def _with_init(args: argparse.Namespace, base: Start, kind: Kind) -> Start:
 
 
 def _with_melody(args: argparse.Namespace, base: Start) -> Start:
-    """With the voices of a MIDI file that are given, where one is named."""
+    """Adds the given voices of a MIDI file."""
     path = args.melody or args.init
     if path is None:
         if args.voices is not None:
@@ -324,19 +316,19 @@ def _with_melody(args: argparse.Namespace, base: Start) -> Start:
 
 
 def is_given(args: argparse.Namespace, name: str) -> bool:
-    """Whether an option was given; a command that does not have it was not given it."""
+    """Whether an option was given; False for a command without it."""
     return getattr(args, name, None) not in (None, False, [])
 
 
 def _default_prompt(model: "ModelInfo") -> str:
-    """What the model's own recipe samples with while it trains."""
+    """The first prompt of the model's recipe, used for samples during training."""
     from genui.runs.models import read_header
 
     return next(iter(read_header(model.path).recipe.prompts), "")
 
 
 def _pinned(model: "ModelInfo") -> str:
-    """The model by a name that still means these weights when the run has trained on."""
+    """The name of the model; of a run with the step, since it may train on."""
     if model.source != "run":
         return model.ref
     run = model.path.parent.parent.name
@@ -344,8 +336,8 @@ def _pinned(model: "ModelInfo") -> str:
 
 
 def first_edit_fits(start: Start, total: int) -> None:
-    """Raises MisuseError where the trace is over before its first edit, in the words of the
-    command line; what comes after may come within reach by the first, and is the engine's."""
+    """Raises MisuseError, with the option, if the trace ends before its first edit. Later edits are
+    checked by the engine, since the first may change the number of steps."""
     for at in start.edits[:1]:
         if at.step > total:
             what = spell(at.edit, start.settings)
@@ -356,13 +348,13 @@ def first_edit_fits(start: Start, total: int) -> None:
 
 
 def _axes(given: Sequence[str]) -> tuple[Axis, ...]:
-    """`--grid NAME=VALUES`, along x and along y. Raises MisuseError for what cannot be."""
+    """The axes of `--grid NAME=VALUES`, x and y. Raises MisuseError if they are invalid."""
     if len(given) > 2:
         raise MisuseError(f"--grid {given[2]}: a grid has two axes; leave one out")
-    for side in given:
-        if "=" not in side:
-            raise MisuseError(f"--grid {side}: give NAME=V,V,…, as in seed=1..4 or guidance=1,2,4")
-    along_x, along_y, *_ = (*(side.replace("=", " ", 1) for side in given), "", "")
+    for axis in given:
+        if "=" not in axis:
+            raise MisuseError(f"--grid {axis}: give NAME=V,V,…, as in seed=1..4 or guidance=1,2,4")
+    along_x, along_y, *_ = (*(axis.replace("=", " ", 1) for axis in given), "", "")
     try:
         return parse_axes(along_x, along_y)
     except MisuseError as error:

@@ -1,14 +1,11 @@
-"""`genui show` and `genui traces`: what genui wrote, drawn or printed."""
+"""`genui show` and `genui traces`: saved files and models, drawn or printed."""
 
 import argparse
 import dataclasses
 import mmap
 import time
-import warnings
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.numbers import count, short
@@ -18,14 +15,7 @@ from genui.cli import output
 from genui.cli.parser import add_json
 from genui.cli.request import spell_all
 from genui.formats import image, score
-from genui.formats.codec import (
-    CODECS,
-    NoRecipeError,
-    SavedFile,
-    carries_recipe,
-    codec_of,
-    read,
-)
+from genui.formats.codec import CODECS, NoRecipeError, SavedFile, carries_recipe, codec_of, read
 from genui.formats.recipe import Machine
 from genui.formats.text import RECIPE_LINE
 from genui.formats.trees import ListedTrace, SavedTree, list_trees
@@ -33,7 +23,7 @@ from genui.protocol import Settings, chorale
 from genui.protocol.registry import resolve
 from genui.recipes import FIXED
 
-# --- `genui show`: whatever genui wrote, drawn or printed by its kind -------------------------
+# --- `genui show`: a file, a run or a model ----------------------------------------------------
 
 MOST_TEXT = 1_000_000  # bytes printed of a text
 
@@ -64,7 +54,7 @@ def run_show(args: argparse.Namespace) -> int:
         if file.suffix or len(file.parts) > 1:
             raise MisuseError(f"{file}: no such file; check the path")
         _show_model(str(file))
-    elif not file.is_file():  # a named pipe would keep us waiting
+    elif not file.is_file():  # a named pipe would block
         raise MisuseError(f"{file}: not a regular file; name a file or a run folder")
     elif codec is not None:
         resolve(codec.show)(file)
@@ -85,7 +75,7 @@ def _show_run(folder: Path) -> None:
 
 
 def _show_model(ref: str) -> None:
-    """The card of a model and the recipe in its file."""
+    """Prints the card of a model and the recipe in its file."""
     from genui.runs.models import find_model, read_header
 
     model = find_model(ref)
@@ -106,7 +96,7 @@ def _show_model(ref: str) -> None:
 
 
 def _flatten(value: Any) -> str:
-    """A card's entry on one line."""
+    """An entry of a card or recipe on one line."""
     if isinstance(value, dict):
         return ", ".join(f"{key} {_flatten(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):
@@ -115,37 +105,32 @@ def _flatten(value: Any) -> str:
 
 
 def show_image(file: Path) -> None:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file) as image:
-                _check_frames(file)
-                image.seek(getattr(image, "n_frames", 1) - 1)  # what a moving one comes to
-                rgb = image.convert("RGB")
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        most = count(Image.MAX_IMAGE_PIXELS or 0)
-        raise MisuseError(f"{file}: over {most} pixels; make it smaller") from None
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError) as error:
-        reason = "unknown format" if isinstance(error, UnidentifiedImageError) else error
-        raise MisuseError(f"{file}: not a readable image ({reason})") from None
-    output.draw(np.asarray(rgb))
+    """Draws the last frame of an image and prints its recipe. Raises MisuseError if unreadable."""
+    output.draw(_last_frame(file))
     if carries_recipe(file):
         _show_recipe(file)
 
 
-def _check_frames(file: Path) -> None:
-    """Raises MisuseError for a GIF of more frames than are read of one file."""
-    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        try:
-            image.check_gif(data)
-        except ValueError as error:
-            raise MisuseError(f"{file}: {error}; cut it") from None
+def _last_frame(file: Path) -> image.Pixels:
+    from PIL import UnidentifiedImageError
+
+    try:
+        with image.open_image(file) as opened:
+            with (
+                file.open("rb") as raw,
+                mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as data,
+            ):
+                image.check_gif(data)
+            return image.decode_frame(opened, getattr(opened, "n_frames", 1) - 1)
+    except image.TooLargeError as error:
+        raise MisuseError(f"{file}: {error}; make it smaller") from None
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError) as error:
+        reason = "unknown format" if isinstance(error, UnidentifiedImageError) else error
+        raise MisuseError(f"{file}: not a readable image ({reason})") from None
 
 
 def _show_recipe(file: Path) -> None:
-    """Print the recipe in a file, where it has one of genui."""
+    """Prints the recipe in a file, if it has one."""
     try:
         saved = read(file)
     except NoRecipeError:
@@ -157,7 +142,7 @@ def _show_recipe(file: Path) -> None:
 
 
 def show_score(file: Path) -> None:
-    """The recipe of a file and the notes in it."""
+    """Prints the recipe of a file and draws its notes."""
     from genui.cli.roll import draw_score
 
     saved = read(file)
@@ -167,7 +152,7 @@ def show_score(file: Path) -> None:
 
 
 def show_saved(file: Path) -> None:
-    """The recipe of a file, and the image or the branches in it."""
+    """Prints the recipe of a file, and its image or its branches."""
     saved = read(file)
     if isinstance(saved.content, list) and saved.content:
         output.draw(saved.content[-1])
@@ -191,7 +176,7 @@ def show_saved(file: Path) -> None:
 
 
 def print_facts(saved: SavedFile) -> None:
-    """How a file was generated, one fact a line."""
+    """Prints how a file was generated, one fact a line."""
     recipe, machine = saved.recipe, saved.recipe.machine
     grid = [f"{axis.name} {', '.join(axis.values)}" for axis in recipe.grid]
     origin = "" if recipe.init is None else f"an image, strength {recipe.strength:g}"
@@ -219,7 +204,7 @@ def print_facts(saved: SavedFile) -> None:
 
 
 def _settings_by_name(settings: Settings) -> dict[str, Any]:
-    """The settings by name; those that are seldom chosen only where they were."""
+    """The settings by name; rare ones only if they differ from the default."""
     return {
         name: getattr(settings, name)
         for name, one in settings_of(type(settings)).items()

@@ -26,7 +26,7 @@ from genui.engine.kinds import limitations, measure
 from genui.engine.load import stream
 from genui.engine.models import frozen
 from genui.engine.train.checkpoint import load_weights, quantise, to_half, write_model
-from genui.formats.recipe import METADATA, read_plan
+from genui.formats.recipe import METADATA, count_lines, read_plan
 from genui.logs.native import MetricsTail, run_minutes
 from genui.protocol import Start, TextFrame
 from genui.protocol.registry import KINDS, UNGUIDED
@@ -160,8 +160,8 @@ def against(folder: str) -> str:
     """
     path = Path(folder)
     try:
-        plan, count = read_plan(path), (path / METADATA).read_bytes().count(b"\n")
-    except (OSError, msgspec.DecodeError) as error:
+        plan, (count, _) = read_plan(path), count_lines(path / METADATA)
+    except GenuiError as error:
         raise GenuiError(f"{path}: what the run was trained against is gone ({error})") from None
     model = Path(plan.model).name
     words = ["genui", "generate", model, "-n", str(count), "--seed", str(plan.seed)]

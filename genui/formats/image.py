@@ -1,4 +1,4 @@
-"""Images as files: one, a filmstrip, a sheet, a moving one; each with a text inside.
+"""Image files: an image, a filmstrip, a contact sheet or an animation, each with a text inside.
 
 Images are uint8 [H, W, 3]. The text is the recipe: in PNG and APNG a text chunk named
 `genui`, in GIF the comment extension.
@@ -8,9 +8,11 @@ import io
 import mmap
 import textwrap
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,32 +25,37 @@ from genui.formats.recipe import MOVING, TraceRecipe, recipe_text, to_json
 from genui.formats.text import body
 from genui.protocol import ImageFrame, PointsFrame
 
+if TYPE_CHECKING:
+    from PIL.Image import Image as PilImage
+
 Pixels = NDArray[np.uint8]
 
 CHUNK = "genui"  # the keyword of the PNG text chunk
 GAP_SHADE = 96  # between the images of a filmstrip
-HOLD = 1500  # milliseconds that a moving image rests on its last frame
+HOLD = 1500  # milliseconds that an animation shows its last frame
 MOST_PIXELS = 64_000_000  # read of one file, all its frames together
-
-
+LONGEST_SIDE = 65_535  # pixels; JPEG has no longer one
 MOST_FRAMES = 10_000  # of one file
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+
+_STRIP = 1 << 20  # pixels converted at once
 
 
 class Film(NamedTuple):
-    """What an image file holds: its frames, the text inside or "", and milliseconds a frame."""
+    """The content of an image file."""
 
     frames: list[Pixels]
-    text: str
-    durations: list[int]
+    text: str  # the recipe, or ""
+    durations: list[int]  # milliseconds of each frame
 
 
 def enlarge(image: Pixels, scale: int) -> Pixels:
-    """Each pixel as `scale` × `scale`."""
+    """The image with each pixel repeated `scale` × `scale`."""
     return image.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
 def sheet(images: Sequence[Pixels], columns: int, gap: int = 0, shade: int = 0) -> Pixels:
-    """Equal images in rows of at most `columns`, `gap` pixels apart; what is left is `shade`."""
+    """Images of one size in rows of at most `columns`, `gap` pixels apart, on the grey `shade`."""
     height, width, _ = images[0].shape
     across = max(1, min(columns, len(images)))
     down = -(-len(images) // across)
@@ -62,17 +69,16 @@ def sheet(images: Sequence[Pixels], columns: int, gap: int = 0, shade: int = 0) 
 
 def four_frames(clip: Pixels) -> Pixels:
     """Four frames of a clip [T, H, W, 3], from the first to the last, two by two."""
-    shown = np.linspace(0, len(clip) - 1, 4).astype(int)
-    return sheet([clip[at] for at in shown], 2)
+    return sheet([clip[at] for at in np.linspace(0, len(clip) - 1, 4).astype(int)], 2)
 
 
 def filmstrip(images: Sequence[Pixels], columns: int = 10, gap: int = 1) -> Pixels:
-    """A filmstrip: images in rows of at most `columns`, a line `gap` pixels wide between."""
+    """Images in rows of at most `columns`, with grey lines `gap` pixels wide between them."""
     return sheet(images, columns, gap, GAP_SHADE)
 
 
 def pick_evenly(steps: Sequence[int], most: int) -> tuple[int, ...]:
-    """At most `most` of `steps`, evenly spaced, the first and the last among them."""
+    """At most `most` of `steps`, evenly spaced, including the first and the last."""
     if len(steps) <= most:
         return tuple(steps)
     places = np.linspace(0, len(steps) - 1, most).round().astype(int)
@@ -89,12 +95,12 @@ def png(image: Pixels, text: str) -> bytes:
 
 
 def apng(frames: Sequence[Pixels], text: str, milliseconds: int = 80, hold: int = HOLD) -> bytes:
-    """Frames as an animated PNG that repeats; the last one is held for `hold` milliseconds."""
+    """Frames as an endless animated PNG; the last one is shown for at least `hold` milliseconds."""
     return _animated("PNG", frames, milliseconds, hold, pnginfo=_chunk(text))
 
 
 def gif(frames: Sequence[Pixels], text: str, milliseconds: int = 80, hold: int = HOLD) -> bytes:
-    """Frames as a GIF that repeats, 256 colours chosen for each; the last one is held."""
+    """Frames as an endless GIF, as `apng`, with 256 colours chosen for each frame."""
     return _animated("GIF", frames, milliseconds, hold, comment=text.encode(), optimize=False)
 
 
@@ -109,19 +115,13 @@ def _animated(
     durations = [milliseconds] * (len(frames) - 1) + [max(milliseconds, hold)]
     file = io.BytesIO()
     images[0].save(
-        file,
-        kind,
-        save_all=True,
-        append_images=images[1:],
-        duration=durations,
-        loop=0,
-        **options,
+        file, kind, save_all=True, append_images=images[1:], duration=durations, loop=0, **options
     )
     return file.getvalue()
 
 
 def _chunk(text: str) -> Any:
-    """The text as a PNG chunk: tEXt where Latin-1 can say it, else iTXt."""
+    """The text as a PNG chunk: tEXt if it is Latin-1, else iTXt."""
     from PIL.PngImagePlugin import PngInfo
 
     info = PngInfo()
@@ -129,35 +129,34 @@ def _chunk(text: str) -> Any:
     return info
 
 
-def read(data: bytes, most_pixels: int = MOST_PIXELS) -> Film:
+class TooLargeError(ValueError):
+    """An image has too many pixels or frames, or a side that is too long."""
+
+
+def read(data: bytes) -> Film:
     """All frames of a PNG, APNG or GIF, and the text inside.
 
-    Raises ValueError, with the reason for a person, where `data` is truncated, no such
-    image, or has more pixels than `most_pixels` or frames than MOST_FRAMES: they are counted
-    before any is decoded.
+    Raises ValueError, a reason without the file's name, if `data` is truncated, another format or
+    too large: over MOST_PIXELS in all frames, or over MOST_FRAMES. They are counted before any
+    frame is decoded.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import UnidentifiedImageError
 
     check_gif(data)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=["PNG", "GIF"])
-            count = getattr(image, "n_frames", 1)
-            if image.width * image.height * count > most_pixels:
-                raise Image.DecompressionBombError
-            if count > MOST_FRAMES:
-                raise OverflowError
-            text = _text(image)
-            frames, durations = [], []
-            for number in range(count):
-                image.seek(number)
-                frames.append(np.asarray(image.convert("RGB")))
-                durations.append(int(image.info.get("duration", 0)))
-    except Image.DecompressionBombError:
-        raise ValueError(f"over {most_pixels:,} pixels") from None
-    except OverflowError:
-        raise ValueError(f"over {MOST_FRAMES:,} frames") from None
+        image = open_image(io.BytesIO(data), ("PNG", "GIF"))
+        count = getattr(image, "n_frames", 1)
+        if count > MOST_FRAMES:
+            raise TooLargeError(f"over {MOST_FRAMES:,} frames")
+        if image.width * image.height * count > MOST_PIXELS:
+            raise TooLargeError(f"over {MOST_PIXELS:,} pixels")
+        text = _text(image)
+        frames, durations = [], []
+        for number in range(count):
+            frames.append(decode_frame(image, number))
+            durations.append(int(image.info.get("duration", 0)))
+    except TooLargeError:
+        raise
     except UnidentifiedImageError:
         raise ValueError("not a readable image") from None
     except Exception as error:  # a broken file makes Pillow's decoders raise nearly anything
@@ -165,11 +164,69 @@ def read(data: bytes, most_pixels: int = MOST_PIXELS) -> Film:
     return Film(frames, text, durations)
 
 
-def check_gif(data: bytes | mmap.mmap) -> None:
-    """Raises ValueError where `data` is a GIF of more than MOST_FRAMES frames.
+def open_image(source: Path | IO[bytes], formats: tuple[str, ...] = FORMATS) -> "PilImage":
+    """An image of which only the header was read; whoever decodes it takes 4 bytes a pixel.
 
-    Pillow decodes its way from each frame to the next, so they are counted here, block by block
-    (GIF89a, 1990).
+    Raises TooLargeError by the size that the header declares, else as `PIL.Image.open` does.
+    """
+    from PIL import Image
+
+    with _own_limits():
+        image = Image.open(source, formats=formats)
+        _check_size(image)
+    return image
+
+
+def decode_frame(image: "PilImage", number: int = 0) -> Pixels:
+    """A frame of an opened image, uint8 [H, W, 3].
+
+    Raises TooLargeError, since a later frame of a GIF may be larger than its header says.
+    """
+    with _own_limits():
+        image.seek(number)
+        _check_size(image)
+    rgb = np.empty((image.height, image.width, 3), np.uint8)
+    for top, strip in strips(image):
+        rgb[top : top + strip.height] = np.asarray(strip.convert("RGB"))
+    return rgb
+
+
+def strips(image: "PilImage", width: int = 0) -> "Iterator[tuple[int, PilImage]]":
+    """The image in strips as wide as it is: (first row, strip).
+
+    Pillow and numpy copy what they convert, and of a whole image that takes too much memory.
+    `width` is what the caller makes of each strip, if it is wider.
+    """
+    rows = max(1, _STRIP // max(width, image.width))
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+@contextmanager
+def _own_limits() -> Iterator[None]:
+    """Pillow's limit is higher than ours: its warning is not shown, its error is ours."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            yield
+    except Image.DecompressionBombError:
+        raise TooLargeError(f"over {MOST_PIXELS:,} pixels") from None
+
+
+def _check_size(image: "PilImage") -> None:
+    if image.width * image.height > MOST_PIXELS:
+        raise TooLargeError(f"over {MOST_PIXELS:,} pixels")
+    if max(image.size) > LONGEST_SIDE:
+        raise TooLargeError(f"over {LONGEST_SIDE:,} pixels on one side")
+
+
+def check_gif(data: bytes | mmap.mmap) -> None:
+    """Raises TooLargeError if `data` is a GIF of more than MOST_FRAMES frames.
+
+    Pillow decodes every frame to reach the next, so they are counted here, block by block (GIF89a,
+    1990).
     """
     if data[:4] != b"GIF8" or len(data) < 13:
         return
@@ -180,19 +237,19 @@ def check_gif(data: bytes | mmap.mmap) -> None:
         elif data[at : at + 1] == b",":
             frames += 1
             if frames > MOST_FRAMES:
-                raise ValueError(f"over {MOST_FRAMES:,} frames")
+                raise TooLargeError(f"over {MOST_FRAMES:,} frames")
             at = _after_blocks(data, at + 11 + _table(data[at + 9]))
         else:
-            at += 1  # as Pillow passes over it
+            at += 1  # skipped, as by Pillow
 
 
 def _table(flags: int) -> int:
-    """The bytes of the colour table that a screen's or a frame's flags announce."""
+    """The bytes of the colour table, by the flags of the screen or the frame."""
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
 def _after_blocks(data: bytes | mmap.mmap, at: int) -> int:
-    """Where the sub-blocks that begin there end."""
+    """The end of the sub-blocks that begin at `at`."""
     while at < len(data) and data[at]:
         at += 1 + data[at]
     return at + 1
@@ -204,11 +261,8 @@ def _text(image: Any) -> str:
 
 
 def difference(one: Iterable[Pixels], other: Iterable[Pixels]) -> tuple[float, int, float] | None:
-    """How much images differ; None where their numbers or sizes do.
-
-    The share of pixels that differ, and the largest and the mean difference of a colour
-    value, 0 to 255.
-    """
+    """The share of pixels that differ, and the largest and the mean difference of a colour value,
+    0 to 255; None if the images have other numbers or sizes."""
     first, second = list(one), list(other)
     if [p.shape for p in first] != [p.shape for p in second]:
         return None
@@ -220,17 +274,17 @@ def difference(one: Iterable[Pixels], other: Iterable[Pixels]) -> tuple[float, i
     return differing / pixels, largest, values / (3 * pixels)
 
 
-# --- What a file shows of a generation: its frames as images ----------------------------------
+# --- The frames of a generation as images, by the view of a recipe -----------------------------
 
 COLUMNS = 4  # samples, or the frames of a clip, side by side
 FILM_COLUMNS = 10  # steps in a row of a filmstrip
-RATE = 12.0  # images a second of a moving one
+RATE = 12.0  # images a second of an animation
 CLIP_RATE = 10.0  # frames a second of a clip
 SMALLER = "draw it smaller or take fewer steps"
 
 
 def shown_images(samples: Sequence[Sample], recipe: TraceRecipe) -> list[Pixels]:
-    """The images [H, W, 3] that the recipe's view shows: one, or each of a moving one."""
+    """The images [H, W, 3] of the recipe's view: one, or those of an animation."""
     view = recipe.view
     steps = view.steps or _all_steps(samples)
     if view.kind in ("frame", "clip"):
@@ -241,7 +295,7 @@ def shown_images(samples: Sequence[Sample], recipe: TraceRecipe) -> list[Pixels]
         raise GenuiError(f"this would be over {MOST_PIXELS:,} pixels; {SMALLER}")
     if view.kind == "clip":
         moments = [list(moment) for moment in zip(*clips[0], strict=True)]
-    else:  # a film has the steps below each other where each is a row of its own
+    else:  # in a filmstrip of clips each step is a row
         across = max(len(clips[0][0]), 1) if view.kind == "film" else COLUMNS
         moments = [[tile_clip(clip, across) for clip in of_step] for of_step in clips]
     images = [enlarge(sheet(moment, COLUMNS), view.scale) for moment in moments]
@@ -252,28 +306,28 @@ def shown_images(samples: Sequence[Sample], recipe: TraceRecipe) -> list[Pixels]
 
 
 def last_image(sample: Sample, step: int | None = None) -> Pixels:
-    """The image of a sample at a step, else at its last, [H, W, 3]."""
+    """The image of a sample at a step (the last), [H, W, 3]."""
     return tile_clip(_clip(sample, sample.frames[-1].step if step is None else step, "x"))
 
 
 def pixels(frame: ImageFrame, part: str) -> Pixels:
-    """The `x`, `denoised` or `noise` of a frame, [H, W, 3]; of a clip the first of its images."""
+    """The `x`, `denoised` or `noise` of a frame, [H, W, 3]; the first image of a clip."""
     return clip_pixels(frame, part)[0]
 
 
 def clip_pixels(frame: ImageFrame, part: str) -> Pixels:
-    """All images of that part of a frame, [T, H, W, 3]: one, unless it is of a clip."""
+    """All images of that part of a frame, [T, H, W, 3]; T is 1 unless it is a clip."""
     shape = (frame.images, frame.height, frame.width, 3)
     return np.frombuffer(getattr(frame, part), np.uint8).reshape(shape)
 
 
 def tile_clip(clip: Pixels, columns: int = COLUMNS) -> Pixels:
-    """The images [T, H, W, 3] of a clip as one, `columns` in a row; a single one as it is."""
+    """The images [T, H, W, 3] of a clip as one image, `columns` in a row."""
     return sheet(list(clip), columns, gap=1, shade=GAP_SHADE)
 
 
 def film_steps(samples: Sequence[Sample], most: int = 10) -> tuple[int, ...]:
-    """Steps for a filmstrip: evenly spaced, both ends among them."""
+    """Steps for a filmstrip: evenly spaced, including both ends."""
     return pick_evenly(_all_steps(samples), most)
 
 
@@ -299,33 +353,33 @@ def _clip(sample: Sample, step: int, part: str) -> Pixels:
 
 
 def encode_png(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None) -> bytes:
-    """The one image that the view shows, or a moving one."""
+    """The image of the view, or its animation."""
     if recipe.view.kind not in MOVING:
         return png(shown_images(samples, recipe)[0], to_json(recipe))
     return apng(*_moving(samples, recipe, rate))
 
 
 def encode_gif(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None) -> bytes:
-    """A moving image."""
+    """The animation of the view."""
     return gif(*_moving(samples, recipe, rate))
 
 
 def _moving(
     samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None
 ) -> tuple[list[Pixels], str, int, int]:
-    """The images, the recipe, and the milliseconds that each and the last are shown."""
+    """The images, the recipe, and the milliseconds for each image and for the last."""
     milliseconds = max(20, round(1000 / (rate or rate_of(recipe))))
-    hold = 0 if recipe.view.kind == "clip" else HOLD  # a clip goes on at once
+    hold = 0 if recipe.view.kind == "clip" else HOLD  # a clip repeats at once
     return shown_images(samples, recipe), to_json(recipe), milliseconds, hold
 
 
 def rate_of(recipe: TraceRecipe) -> float:
-    """The usual images a second of a file that moves."""
+    """The default images a second of an animation."""
     return CLIP_RATE if recipe.view.kind == "clip" else RATE
 
 
 def decode_image(data: bytes, name: str) -> tuple[list[Pixels], str]:
-    """All frames of a file, and its recipe. Raises GenuiError where it cannot be read."""
+    """All frames of a file, and its recipe. Raises GenuiError if it cannot be read."""
     try:
         film = read(data)
     except ValueError as error:
@@ -351,9 +405,9 @@ def compare_images(
     )
 
 
-# --- A contact sheet: many images and texts as one image, each with its caption below it --
+# --- A contact sheet: many images and texts as one image, each with its caption below it -------
 
-CELL = 160  # pixels that an image may take along a side
+CELL = 160  # pixels along each side of an image
 PAD = 12
 LINE = 16  # pixels of a line of text
 CAPTION_LINES = 2
@@ -365,7 +419,7 @@ MOST_CARDS = 400
 
 @dataclass(frozen=True)
 class Card:
-    """An image uint8 [H, W, 3], or a text where there is none, and the caption below it."""
+    """An image uint8 [H, W, 3] or a text, and the caption below it."""
 
     caption: str
     image: Pixels | None = None
@@ -373,10 +427,10 @@ class Card:
 
 
 def contact_sheet(cards: Sequence[Card], columns: int = 0) -> Pixels:
-    """All of them in rows, as an image uint8 [H, W, 3]; `columns` 0 makes it about square.
+    """The cards in rows, as an image uint8 [H, W, 3]; `columns` 0 makes it about square.
 
-    Images are enlarged by whole numbers, or reduced, to the same room each. Raises
-    ValueError for no card and for more than MOST_CARDS.
+    Images are enlarged by whole numbers, or reduced, to fit a cell. Raises ValueError for no card
+    and for more than MOST_CARDS.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -394,7 +448,7 @@ def contact_sheet(cards: Sequence[Card], columns: int = 0) -> Pixels:
             draw.rectangle((x, y, x + CELL - 1, y + CELL - 1), fill=PAPER)
             _write(draw, font, (x + 6, y + 4), clean(card.text), CELL - 12, CELL // LINE, INK)
         else:
-            fitted = _fitted(card.image)
+            fitted = _fit_cell(card.image)
             left, top = (CELL - fitted.shape[1]) // 2, (CELL - fitted.shape[0]) // 2
             canvas.paste(Image.fromarray(fitted), (x + left, y + top))
         below = (x, y + CELL + 2)
@@ -402,8 +456,8 @@ def contact_sheet(cards: Sequence[Card], columns: int = 0) -> Pixels:
     return np.asarray(canvas)
 
 
-def _fitted(image: Pixels) -> Pixels:
-    """As large as the room takes: by a whole number, or smaller."""
+def _fit_cell(image: Pixels) -> Pixels:
+    """The image enlarged by a whole number, or reduced, to fit a cell."""
     from PIL import Image
 
     longest = max(image.shape[:2])
@@ -422,14 +476,11 @@ def _write(
     lines: int,
     colour: tuple[int, int, int],
 ) -> None:
-    """The text, wrapped to `width` pixels and cut to so many lines."""
+    """Draws the text, wrapped to `width` pixels and cut to so many lines."""
     x, y = at
-    each = max(1.0, font.getlength("n"))
-    characters = max(4, int(width / each))
+    characters = max(4, int(width / max(1.0, font.getlength("n"))))
     wrapped = [
-        line or ""
-        for paragraph in text.split("\n")
-        for line in (textwrap.wrap(paragraph, characters) or [""])
+        line for part in text.split("\n") for line in textwrap.wrap(part, characters) or [""]
     ]
     for number, line in enumerate(wrapped[:lines]):
         more = number == lines - 1 and len(wrapped) > lines
@@ -439,9 +490,9 @@ def _write(
 def encode_sheet(
     samples: Sequence[tuple[Sample, TraceRecipe]], captions: Sequence[str], columns: int = 0
 ) -> bytes:
-    """A PNG with the last frame of each sample, or its text, and a caption below it.
+    """A PNG with the last frame or text of each sample and a caption below it.
 
-    In its text chunk is the list of their recipes, as JSON. Raises GenuiError for none and for
+    Its text chunk has the list of their recipes, as JSON. Raises GenuiError for no sample and for
     more than MOST_CARDS.
     """
     if not 0 < len(samples) <= MOST_CARDS:

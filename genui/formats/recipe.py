@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -12,20 +13,11 @@ from msgspec.structs import replace
 
 from genui import __version__
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import read_regular, show
+from genui.base.files import open_regular, read_regular, show
 from genui.base.migrate import upgrade
 from genui.formats import score
-from genui.protocol import (
-    Axis,
-    EditAt,
-    Frame,
-    RgbImage,
-    Seed,
-    Settings,
-    Start,
-    Started,
-    TextFrame,
-)
+from genui.protocol import Axis, EditAt, Frame, RgbImage, Seed, Settings, Start, Started, TextFrame
+from genui.runs.layout import read_record
 
 _Name = Annotated[str, Meta(max_length=200)]
 
@@ -310,6 +302,11 @@ def check_images(recipe: TraceRecipe, name: str) -> None:
 PLAN = "genui.json"
 METADATA = "metadata.jsonl"
 """One line for each image, clip or sound, as in an imagefolder of Hugging Face."""
+MOST_LINES = 1_000_000  # as many as `genui generate -n` takes
+LONGEST_LINE = 16 * 1024 * 1024  # bytes
+
+_PIECE = 1024 * 1024  # bytes read at once
+_NEW_FOLDER = "name a new folder"
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -324,14 +321,38 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 def read_plan(folder: Path) -> Plan:
-    """The plan of a folder. Raises OSError or DecodeError if it has none."""
-    return msgspec.json.decode((folder / PLAN).read_bytes(), type=Plan)
+    """The plan of a folder. Raises GenuiError naming its file if it has none or it is damaged."""
+    return read_record(folder / PLAN, Plan, _NEW_FOLDER)
 
 
 def used_critic(folder: Path) -> bool:
     """Whether an earlier version generated it with a critic, which rejected samples.
 
-    Raises OSError or DecodeError if the folder has no plan.
+    Raises GenuiError as `read_plan` does.
     """
-    settings = msgspec.json.decode((folder / PLAN).read_bytes())["settings"]
-    return bool(settings.get("rejection"))
+    fields = read_record(folder / PLAN, dict[str, Any], _NEW_FOLDER)
+    return bool(fields["settings"].get("rejection"))
+
+
+def count_lines(path: Path, batch: int = 1) -> tuple[int, int]:
+    """How many whole lines the index of a folder has, in whole batches, and their bytes.
+
+    It is read in pieces, since a million samples are a large file. Raises GenuiError if it is
+    no regular file, or has more than MOST_LINES or a line of more than LONGEST_LINE bytes.
+    """
+    lines = count = size = begin = read = 0
+    with open_regular(path, _not_written(path, "is not a regular file")) as file:
+        while piece := file.read(_PIECE):
+            for newline in re.finditer(b"\n", piece):
+                begin = read + newline.end()
+                lines += 1
+                if lines % batch == 0:
+                    count, size = lines, begin
+            read += len(piece)
+            if read - begin > LONGEST_LINE or lines > MOST_LINES:
+                raise _not_written(path, "is not a list of samples")
+    return count, size
+
+
+def _not_written(path: Path, fault: str) -> GenuiError:
+    return GenuiError(f"{show(path)}: {fault}; {_NEW_FOLDER}")

@@ -223,13 +223,13 @@ def test_any_image_begins_a_trace_and_is_kept_in_its_recipe(
     assert capsys.readouterr().out == "identical\n"
 
 
-def test_an_image_of_100_megapixels_is_refused(
+def test_an_image_of_too_many_pixels_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "huge.png"
-    Image.new("1", (10_001, 10_000)).save(path)
+    Image.new("1", (8_001, 8_000)).save(path)
     fault = refused([*IMAGE, "--init", str(path)], capsys)
-    assert f"{path}: more than 100,000,000 pixels" in fault
+    assert f"{path}: over 64,000,000 pixels; make it smaller" in fault
 
 
 def test_an_image_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -127,14 +129,30 @@ def test_a_named_pipe_is_refused_rather_than_waited_for(
     assert "not a regular file" in capsys.readouterr().err
 
 
-def test_an_image_too_large_to_open_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("width", "height", "fault"),
+    [
+        (8_001, 8_000, "over 64,000,000 pixels"),  # below Pillow's own limit
+        (10_000, 10_000, "over 64,000,000 pixels"),  # of which Pillow warns
+        (20_000, 20_000, "over 64,000,000 pixels"),  # which Pillow refuses
+        (70_000, 1, "over 65,535 pixels on one side"),
+    ],
+)
+def test_an_image_that_declares_too_many_pixels_is_refused_by_its_header(
+    width: int, height: int, fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Image.new("RGB", (30, 30)).save(tmp_path / "x.png")
-    for limit in (800, 400):  # Pillow warns over the limit and refuses over twice the limit
-        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-        assert main(["show", str(tmp_path / "x.png")]) == 2
-        assert "make it smaller" in capsys.readouterr().err
+    file = tmp_path / "bomb.png"
+    header = struct.pack(">IIBBBBB", width, height, 16, 6, 0, 0, 0)  # RGBA of 16 bits a channel
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b""))
+    file.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+            for name, body in chunks
+        )
+    )
+    assert main(["show", str(file)]) == 2
+    assert capsys.readouterr().err == f"genui: {file}: {fault}; make it smaller\n"
 
 
 def test_a_gif_of_more_frames_than_are_read_is_refused(
@@ -147,7 +165,9 @@ def test_a_gif_of_more_frames_than_are_read_is_refused(
     monkeypatch.setattr("genui.formats.image.MOST_FRAMES", 4)
     capsys.readouterr()
     assert main(["show", str(tmp_path / "x.gif")]) == 2
-    assert capsys.readouterr().err == f"genui: {tmp_path / 'x.gif'}: over 4 frames; cut it\n"
+    assert (
+        capsys.readouterr().err == f"genui: {tmp_path / 'x.gif'}: over 4 frames; make it smaller\n"
+    )
 
 
 def test_a_card_is_shown_on_one_line_an_entry(

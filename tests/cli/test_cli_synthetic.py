@@ -2,6 +2,8 @@
 
 import errno
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -140,6 +142,37 @@ def test_a_folder_begun_with_a_critic_that_is_gone_is_not_gone_on_with(
         assert (code, len(lines(out))) == (0, 64)
 
 
+@pytest.mark.parametrize(
+    ("name", "spoil", "fault"),
+    [
+        ("genui.json", lambda file: file.write_bytes(file.read_bytes() + b" " * (1 << 20)),
+         "over 1048576 bytes"),
+        ("metadata.jsonl", lambda file: os.truncate(file, 20 << 20), "not a list of samples"),
+        ("metadata.jsonl", lambda file: file.write_bytes(b"\n" * 1_000_001),
+         "not a list of samples"),
+        ("metadata.jsonl", lambda file: (file.unlink(), os.mkfifo(file)), "not a regular file"),
+    ],
+    ids=["large plan", "endless line", "lines", "pipe"],
+)  # fmt: skip
+def test_a_folder_whose_own_files_are_too_large_or_damaged_is_refused_in_one_line(
+    name: str,
+    spoil: Callable[[Path], object],
+    fault: str,
+    tiny: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "made"
+    assert main([*SHAPES, "-n", "1", "--out", str(out)]) == 0
+    spoil(out / name)
+    told(capsys)
+    assert main([*SHAPES, "-n", "2", "--out", str(out)]) == 1
+    said = told(capsys)
+    assert said.startswith(f"genui: {out / name}")
+    assert fault in said
+    assert said.count("\n") == 1
+
+
 def test_a_full_disk_leaves_what_is_whole_and_says_so(
     tiny: Path,
     tmp_path: Path,
@@ -216,5 +249,5 @@ def test_a_damaged_plan_is_said_in_one_line(
     (out / recipe.PLAN).write_text("{")
     assert main([*SHAPES, "-n", "1", "--out", str(out)]) == 1
     error = told(capsys)
-    assert "genui.json: is damaged" in error
+    assert "genui.json is damaged" in error
     assert error.count("\n") == 1

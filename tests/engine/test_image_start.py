@@ -1,6 +1,7 @@
 """The image that a trace begins from: a user's own file, or a training image."""
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,37 @@ def test_any_size_is_fitted_whole(tmp_path: Path) -> None:
     found = read(tmp_path / "wide.png")
     assert tuple(found[16, 16]) == (255, 0, 0)
     assert tuple(found[2, 16]) == (255, 255, 255)  # beyond its edge
+
+
+def test_a_long_image_is_fitted_without_the_square_around_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, size in (("wide.png", (20_000, 100)), ("tall.png", (100, 20_000))):
+        Image.new("RGB", size, "red").save(tmp_path / name)
+    new, areas = Image.new, []
+
+    def record(mode: str, size: tuple[int, int], color: object = 0) -> Image.Image:
+        areas.append(size[0] * size[1])
+        return new(mode, size, color)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Image, "new", record)
+    for name, row in (("wide.png", (15, 3)), ("tall.png", (3, 15))):
+        found = read(tmp_path / name)
+        assert tuple(found[row]) != (255, 255, 255)
+        assert tuple(found[2, 2]) == (255, 255, 255)
+    assert max(areas) <= 20_000 * 100
+
+
+def test_grey_of_16_bits_is_read_in_strips(tmp_path: Path) -> None:
+    side = 3000
+    Image.fromarray(np.full((side, side), 200 * 257, np.uint16)).save(tmp_path / "x.png")
+    tracemalloc.start()
+    try:
+        found = read(tmp_path / "x.png")
+        assert tracemalloc.get_traced_memory()[1] < 8 * side**2  # one array of float64
+    finally:
+        tracemalloc.stop()
+    assert tuple(found[16, 16]) == (200, 200, 200)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
@@ -80,11 +112,11 @@ def large(path: Path) -> None:
     path.write_bytes(header)
 
 
-def hundred_megapixels(path: Path) -> None:
+def just_over(path: Path) -> None:
     """Just over the limit, and under Pillow's own."""
     Image.new("RGB", (2, 2)).save(path, "BMP")
     header = bytearray(path.read_bytes())
-    header[18:26] = (10_001).to_bytes(4, "little") * 2
+    header[18:26] = (8_001).to_bytes(4, "little") * 2
     path.write_bytes(header)
 
 
@@ -97,8 +129,8 @@ def torn(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (large, "more than 100,000,000 pixels"),
-        (hundred_megapixels, "more than 100,000,000 pixels"),
+        (large, "over 64,000,000 pixels; make it smaller"),
+        (just_over, "over 64,000,000 pixels; make it smaller"),
         (torn, "broken or cut off"),
         (lambda path: path.write_text("hello"), "no image"),
         (lambda path: path.write_bytes(b""), "no image"),
@@ -106,7 +138,7 @@ def torn(path: Path) -> None:
         (lambda path: None, "no such file"),
         (lambda path: os.mkfifo(path), "no ordinary file"),
     ],
-    ids=["bomb", "100 megapixels", "torn", "text", "empty", "folder", "missing", "pipe"],
+    ids=["bomb", "just over", "torn", "text", "empty", "folder", "missing", "pipe"],
 )
 def test_a_file_that_cannot_be_used_is_named_in_one_line(tmp_path: Path, make, message) -> None:
     path = tmp_path / "mine.png"

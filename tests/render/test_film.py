@@ -1,7 +1,10 @@
 """Images written to files, read back."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from genui.formats import image
 
@@ -96,9 +99,22 @@ def test_a_truncated_image_is_refused(write) -> None:
             image.read(data[:length])
 
 
-def test_pixels_are_counted_before_they_are_decoded() -> None:
-    with pytest.raises(ValueError, match="over 100 pixels"):
-        image.read(image.apng(NOISE, TEXT), most_pixels=100)
+def test_pixels_are_counted_before_they_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image, "MOST_PIXELS", NOISE[0][..., 0].size * len(NOISE) - 1)
+    with pytest.raises(ValueError, match=r"over .* pixels"):
+        image.read(image.apng(NOISE, TEXT))
+
+
+def test_a_frame_larger_than_the_header_of_a_gif_says_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = io.BytesIO()
+    Image.new("P", (64, 64)).save(file, "GIF")
+    large = file.getvalue()[file.getvalue().index(b",\0\0\0\0\x40\0\x40\0") :]
+    assert image.read(HEAD + FRAME + large).frames[1].shape == (64, 64, 3)
+    monkeypatch.setattr(image, "MOST_PIXELS", 1000)
+    with pytest.raises(image.TooLargeError, match="over 1,000 pixels"):
+        image.read(HEAD + FRAME + large)
 
 
 FRAME = b"!\xf9\4\0\1\0\0\0,\0\0\0\0\1\0\1\0\0\2\2D\1\0"  # one pixel, and its delay

@@ -103,7 +103,7 @@ def test_a_sample_is_whole_or_absent():
     run = a_run()
     with RunWriter(run) as writer:
         path = writer.save_sample(100, ".txt", b"To be")
-        assert path == writer.sample_path(100, ".txt")
+        assert path == writer.run.sample(100, ".txt")
         assert path.read_bytes() == b"To be"
         name = re.escape(str(run.sample(200, ".txt")))
         with disk_full(), pytest.raises(GenuiError, match=name):

@@ -3,7 +3,6 @@
 import os
 import re
 import stat
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from genui.base.errors import MisuseError
+from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import read_regular, show
 from genui.engine.data.images import (
     OWN_LICENCE,
@@ -23,11 +22,11 @@ from genui.engine.data.images import (
     fit_square,
     hold_out_images,
 )
+from genui.formats.image import FORMATS, TooLargeError, open_image, strips
 from genui.formats.recipe import METADATA, read_plan, used_critic
 from genui.recipes import DiffusionRecipe
 from genui.runs.models import ModelInfo, find_model, read_header, weights_fingerprint
 
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 MOST_IMAGE_BYTES = 64 * 2**20
 
 
@@ -42,10 +41,10 @@ class Square(NamedTuple):
     changes: tuple[str, ...]  # such as "96×64 fitted to 32×32"
 
 
-def read_square(path: Path, most_pixels: int) -> Square:
+def read_square(path: Path) -> Square:
     """Read an image, turn it upright, pad it to a square and scale it to 32×32.
 
-    Raises UnusableError. An image of more than `most_pixels` is refused before it is decoded.
+    Raises UnusableError. An image that is too large is refused before it is decoded.
     """
     try:
         status = path.stat()
@@ -60,9 +59,12 @@ def read_square(path: Path, most_pixels: int) -> Square:
     if status.st_size > MOST_IMAGE_BYTES:
         raise UnusableError(f"larger than {MOST_IMAGE_BYTES >> 20} MiB; make it smaller")
     try:
-        image, mode = _open(path, most_pixels)
-    except Image.DecompressionBombError:
-        raise UnusableError(f"more than {most_pixels:,} pixels; make it smaller") from None
+        with open_image(path) as opened:
+            mode = opened.mode
+            ImageOps.exif_transpose(opened, in_place=True)
+            image = _rgba(opened)
+    except TooLargeError as error:
+        raise UnusableError(f"{error}; make it smaller") from None
     except PermissionError:
         raise UnusableError("may not be read; change its permissions") from None
     except UnidentifiedImageError:
@@ -87,22 +89,14 @@ def _changes(image: Image.Image, mode: str) -> tuple[str, ...]:
     return tuple(changes)
 
 
-def _open(path: Path, most_pixels: int) -> tuple[Image.Image, str]:
-    """The image as RGBA, and its mode in the file."""
-    with warnings.catch_warnings():
-        # Pillow warns at its own limit, which is below `most_pixels`.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(path, formats=FORMATS) as opened:  # reads only the header
-            if opened.width * opened.height > most_pixels:
-                raise Image.DecompressionBombError
-            return _rgba(ImageOps.exif_transpose(opened)), opened.mode
-
-
 def _rgba(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip to white
-        grey = np.asarray(image).astype(np.float64) / 257
-        image = Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8))
-    return image.convert("RGBA")
+    if not image.mode.startswith("I"):
+        return image.convert("RGBA")
+    grey = Image.new("L", image.size)  # 16 bits, which convert() would clip to white
+    for top, strip in strips(image):
+        values = np.rint(np.asarray(strip).astype(np.float64) / 257)
+        grey.paste(Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)), (0, top))
+    return grey.convert("RGBA")
 
 
 def _is_enlarged_pixel_art(image: Image.Image) -> bool:
@@ -110,9 +104,11 @@ def _is_enlarged_pixel_art(image: Image.Image) -> bool:
     factor = image.width // SIDE
     if image.size != (factor * SIDE, factor * SIDE):
         return False
-    pixels = np.asarray(image)
-    blocks = pixels[::factor, ::factor].repeat(factor, axis=0).repeat(factor, axis=1)
-    return np.array_equal(pixels, blocks)
+    for top in range(0, image.height, factor):
+        row = np.asarray(image.crop((0, top, image.width, top + factor)))
+        if (row != row[:1, ::factor].repeat(factor, axis=1)).any():
+            return False
+    return True
 
 
 # --- A folder of captioned images -------------------------------------------------------------
@@ -122,7 +118,6 @@ def _is_enlarged_pixel_art(image: Image.Image) -> bool:
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
 EXAMPLE_ROW = '{"file_name": "cat.png", "text": "a cat"}'
 MOST_IMAGES = 100_000  # 400 MB as 32×32 RGBA
-MOST_PIXELS = 50_000_000  # of an image before it is scaled down
 MOST_CAPTION = 300  # characters
 MOST_NOTES = 20
 
@@ -215,7 +210,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises MisuseError, naming the file, if it cannot be used.
     """
     try:
-        return read_square(path, MOST_PIXELS).rgba
+        return read_square(path).rgba
     except UnusableError as reason:
         raise MisuseError(f"{show(path)}: {reason}") from None
 
@@ -317,7 +312,7 @@ def find_reference(recipe: DiffusionRecipe) -> ModelInfo:
     folder = Path(recipe.against)
     try:
         plan, critic = read_plan(folder), used_critic(folder)
-    except (OSError, msgspec.DecodeError):
+    except GenuiError:
         raise MisuseError(
             f"against={show(folder)}: is no folder of images that a model drew; {COMMAND}"
         ) from None

@@ -16,6 +16,7 @@ from genui.base.errors import GenuiError
 from genui.base.plugins import resolve
 from genui.engine.data.captions import COLOURS, DEFAULT_GROUND, split_words
 from genui.engine.data.dataset import Dataset, dataset_table, find_dataset
+from genui.formats.image import strips
 from genui.recipes import DiffusionRecipe, GanRecipe
 
 SIDE = 32  # pixels
@@ -464,10 +465,17 @@ def fit_square(
 
     Returns [32, 32, 4] for mode RGBA and [32, 32] for mode L.
     """
-    longest = max(image.size)
-    square = Image.new(image.mode, (longest, longest))
-    square.paste(image, ((longest - image.width) // 2, (longest - image.height) // 2))
-    inner = SIDE - 2 * margin
+    longest, inner = max(image.size), SIDE - 2 * margin
+    left, top = (longest - image.width) // 2, (longest - image.height) // 2
+    smooth = image.mode == "RGBA" and resample != Image.Resampling.NEAREST and longest != inner
+    mode = "RGBa" if smooth else image.mode  # colours count by their opacity
+    # The same as one resize of the square, which of a long image would take gigabytes: Pillow
+    # too resizes each row first and then the columns.
+    columns = Image.new(mode, (inner, longest))
+    for row, strip in strips(image, longest):
+        padded = Image.new(image.mode, (longest, strip.height))
+        padded.paste(strip, (left, 0))
+        columns.paste(padded.convert(mode).resize((inner, strip.height), resample), (0, top + row))
     result = Image.new(image.mode, (SIDE, SIDE))
-    result.paste(square.resize((inner, inner), resample), (margin, margin))
+    result.paste(columns.resize((inner, inner), resample).convert(image.mode), (margin, margin))
     return np.asarray(result)

@@ -172,9 +172,6 @@ class ImageMedium:
         return Opening(image, clean, note)
 
 
-MOST_PIXELS = 100_000_000
-
-
 def initial_image(
     init: RgbImage | str, caption: str, recipe: DiffusionRecipe | None
 ) -> tuple[RgbImage, str]:
@@ -197,7 +194,7 @@ def initial_image(
 def read_image(path: Path) -> tuple[RgbImage, str]:
     """Any image file, fitted to 32×32; what is transparent is white. With what was done."""
     try:
-        square = read_square(path, MOST_PIXELS)
+        square = read_square(path)
     except UnusableError as reason:
         raise MisuseError(f"{clean_line(str(path))}: {reason}") from None
     rgba = square.rgba.astype(np.float32)
