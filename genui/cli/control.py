@@ -44,9 +44,9 @@ def run_control(args: argparse.Namespace) -> int:
 
 
 def request(run: "RunDir", command: "Command", wait: float, value: float | None = None) -> None:
-    """Send `command` and say what the run did within `wait` seconds.
+    """Sends `command` and prints what the run did within `wait` seconds.
 
-    Raises GenuiError where no trainer is there to do it.
+    Raises GenuiError if the run has no trainer.
     """
     from genui.runs.control import send_live
 
@@ -60,7 +60,8 @@ def request(run: "RunDir", command: "Command", wait: float, value: float | None 
 
 
 def _outcome(run: "RunDir", command: "Command") -> Callable[[], str]:
-    """A function for what the run has done since now, and at which step; "" until it has."""
+    """A function that returns what the run has done since this call, and at which step; "" until
+    it has."""
     from genui.runs.listing import summarise
 
     before = len(_event_lines(run, command))
@@ -76,12 +77,12 @@ def _outcome(run: "RunDir", command: "Command") -> Callable[[], str]:
             done = summary.state == ("paused" if command == "pause" else "running")
         return f"{summary.state} at step {count(summary.status.step)}" if done else ""
 
-    # A state shows in status.json at once, also that of a script of the user's own.
+    # status.json has a new state at once, also that of a script.
     return from_status if command in ("pause", "resume", "stop") else from_events
 
 
 def _event_lines(run: "RunDir", command: "Command") -> list[str]:
-    """Every time the run did that, as its trainer recorded it."""
+    """The recorded events of that command, as lines."""
     from genui.runs.control import read_events
 
     events = [event for event in read_events(run) if event.event == command]
@@ -116,12 +117,12 @@ def run_set(args: argparse.Namespace) -> int:
 
 
 def learning_rate(run: "RunDir", pairs: list[str]) -> float:
-    """The one thing that can be set in a run, from `learning_rate=VALUE`.
+    """The new learning rate, from `learning_rate=VALUE`.
 
-    Raises MisuseError for any other setting, with how to train with that one, and for a value
-    that will not do.
+    Raises MisuseError for an invalid value and for any other setting, with the command that trains
+    with it.
     """
-    from genui.recipes import override, recipe_from_dict  # which no other command here needs
+    from genui.recipes import override, recipe_from_dict  # not needed by the other commands
     from genui.runs.layout import read_info
 
     info = read_info(run)

@@ -1,4 +1,4 @@
-"""`genui doctor`: what genui found on this machine, one fact a line."""
+"""`genui doctor`: facts about this machine and installation, one a line."""
 
 import argparse
 import importlib.metadata
@@ -50,7 +50,7 @@ def _version(library: str) -> str:
 
 
 def _machine() -> dict[str, str]:
-    """Device, precision and threads, as the engine would choose them now."""
+    """The device, precision and threads that the engine would choose."""
     try:
         from genui.engine.device import describe
     except ImportError as error:
@@ -84,7 +84,7 @@ def _places() -> dict[str, str]:
 
 
 def _writable(path: Path) -> str:
-    """Whether a file can be made there, or where the folder would be made; leaves nothing."""
+    """Whether a file can be created in the folder, or the folder itself; leaves no file."""
     folder = next((p for p in (path, *path.parents) if p.exists()), path)
     try:
         with tempfile.TemporaryFile(dir=folder):

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 STDOUT = "-"
 PIECE = 64 * 1024  # characters written at once
 NON_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
-EVENTS = "events.out.tfevents."  # the beginning by which TensorBoard finds them
-SUFFIX = ".genui"  # the end of the files that this command writes
+EVENTS = "events.out.tfevents."  # the prefix by which TensorBoard finds event files
+SUFFIX = ".genui"  # of the event files that this command writes
 
 
 def configure_export(parser: argparse.ArgumentParser) -> None:
@@ -83,7 +83,7 @@ def _read(ref: str) -> tuple["Table", float]:
 
 
 def _csv(table: "Table") -> Iterator[str]:
-    """The rows as RFC 4180 has them, but for the line ends, with every digit of a float."""
+    """The rows in RFC 4180 except for line ends, with all digits of floats."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("step", "time", *table.names))
@@ -99,7 +99,7 @@ def _csv(table: "Table") -> Iterator[str]:
 
 
 def _jsonl(table: "Table") -> Iterator[str]:
-    """The rows as our own metrics.jsonl has them: NaN and infinities by name."""
+    """The rows in the format of metrics.jsonl, with NaN and infinities by name."""
     encode = msgspec.json.Encoder().encode
     for row in table.rows():
         record: dict[str, float | str] = {"step": row.step}
@@ -122,7 +122,7 @@ def _to_tensorboard(ref: str, folder: Path, force: bool) -> None:
         raise GenuiError(
             f"{folder}: cannot be made ({error.strerror}); name another folder"
         ) from None
-    # As TensorBoard's own writers name them: it reads the files of a folder in this order.
+    # Named as by TensorBoard's writers: it reads the files of a folder in the order of these names.
     host, pid = socket.gethostname(), os.getpid()
     target = folder / f"{EVENTS}{int(created):010d}.{host}.{pid}{SUFFIX}"
     _write(target, event_file(table.names, table.rows(), created))
@@ -133,7 +133,7 @@ def _to_tensorboard(ref: str, folder: Path, force: bool) -> None:
 
 
 def _check_folder(folder: Path, force: bool) -> None:
-    """Refuses a folder that has event files: TensorBoard would draw both as one run."""
+    """Raises MisuseError if the folder has event files: TensorBoard would draw both as one run."""
     try:
         names = [name for name in os.listdir(folder) if name.startswith(EVENTS)]
     except FileNotFoundError:
@@ -160,10 +160,9 @@ def _check_file(target: Path, force: bool) -> None:
 
 
 def _write(target: Path, pieces: Iterable[bytes]) -> None:
-    """The whole file or none of it. Raises GenuiError where the disk refuses."""
+    """Writes the file, whole or not at all. Raises GenuiError if it cannot be written."""
     with atomic_path(target) as aside, aside.open("xb") as file:
-        for piece in pieces:
-            file.write(piece)
+        file.writelines(pieces)
 
 
 def _report(table: "Table", target: Path) -> None:

@@ -1,4 +1,4 @@
-"""The files that a command writes: refused before anything is computed, written whole or not."""
+"""The files that a command writes: checked before anything is computed, written whole."""
 
 import argparse
 import os
@@ -18,11 +18,10 @@ _FRAME = re.compile(r"frame-\d{4,}\.png")
 
 
 def check_target(target: Path, kind: Kind, medium: str, name: str = "--out") -> None:
-    """Refuse a file that could not be written, before anything is generated.
+    """Checks, before anything is generated, that a file can be written.
 
-    Raises MisuseError for an extension of another medium, a folder that is not there or a
-    path that is a folder, and GenuiError where the folder takes no file or a program to write
-    it with is not installed.
+    Raises MisuseError for a suffix of another medium, a missing folder or a path that is a folder,
+    and GenuiError if the folder is not writable or a program for the format is not installed.
     """
     codec, suffixes = codec_of(target), kind.files
     if codec is None or codec.suffix not in suffixes:
@@ -47,10 +46,10 @@ def check_file(target: Path, name: str, suffixes: Sequence[str], what: str) -> N
 
 
 def check_folder(folder: Path) -> None:
-    """Make the folder that frames go to.
+    """Makes the folder for frames.
 
-    Raises MisuseError where it is a file or holds anything but such frames, and GenuiError
-    where it cannot be made or written.
+    Raises MisuseError if it is a file or has other files than frames, and GenuiError if it cannot
+    be made or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -82,33 +81,33 @@ def _check_writable(folder: Path, name: str) -> None:
 def write_file(
     target: Path, samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None = None
 ) -> None:
-    """The whole file or none of it, of the kind its name ends in.
+    """Writes the file, whole or not at all, in the format of its suffix.
 
-    Raises GenuiError where the disk refuses.
+    Raises GenuiError if it cannot be written.
     """
     atomic_write(target, encode(target.suffix.lower(), samples, recipe, rate))
 
 
 def frame_file(folder: Path, step: int) -> Path:
-    """The image of a step."""
+    """The path of a step's image."""
     return folder / f"frame-{step:04d}.png"
 
 
 def remove_frames(folder: Path, written: set[str]) -> None:
-    """Remove the frames that an earlier command left and this one did not write."""
+    """Removes the frames of an earlier command that this one did not write."""
     for name in os.listdir(folder):
         if _FRAME.fullmatch(name) and name not in written:
             (folder / name).unlink(missing_ok=True)
 
 
-# --- `--out -`: the file on standard output, for a program at the other end of a pipe ---------
+# --- `--out -`: the file on standard output, for a pipe ----------------------------------------
 
 DASH = Path("-")
 
 
 def name_piped(out: Path, kind: Kind) -> Path:
-    """A name with the suffix of what is written: of `-` a sound where there is one to hear, else
-    what a model of that kind usually writes."""
+    """A name whose suffix is the format: for `-` a sound if the kind has one, else the default of
+    the kind."""
     if out != DASH:
         return out
     sounds = (suffix for suffix in kind.files if CODECS[suffix].shows == "sound")
@@ -116,7 +115,7 @@ def name_piped(out: Path, kind: Kind) -> Path:
 
 
 def check_pipe(args: argparse.Namespace, kind: Kind) -> None:
-    """Raises MisuseError where standard output is a screen, or is to take something else too."""
+    """Raises MisuseError if standard output is a terminal, or also needed for JSON."""
     if args.json or args.every_step:
         raise MisuseError("--out -: the file goes to standard output; leave out --json")
     if sys.stdout.isatty():
@@ -126,11 +125,11 @@ def check_pipe(args: argparse.Namespace, kind: Kind) -> None:
 
 
 def write_pipe(data: bytes) -> None:
-    """All of it, at once. Raises GenuiError where what reads it has gone."""
+    """Writes all of it to standard output. Raises GenuiError if the reader has ended."""
     try:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     except BrokenPipeError:
-        # Nothing is left for the interpreter to flush as it ends, which would complain.
+        # Otherwise the interpreter flushes once more as it exits, and prints an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise GenuiError("--out -: the reader of the pipe has ended") from None

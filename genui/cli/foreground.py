@@ -1,4 +1,4 @@
-"""A training whose progress is drawn in this terminal and that ends with it."""
+"""`genui train --foreground`: a training that shows its progress in this terminal."""
 
 import signal
 import subprocess
@@ -19,10 +19,10 @@ INTERRUPTED = 130
 
 
 def train_here(run: RunDir) -> int:
-    """Train `run` in a child and wait for it; Ctrl-C asks it for a checkpoint and an end.
+    """Trains `run` in a child process; Ctrl-C makes it write a checkpoint and stop.
 
-    The child has a process group of its own: Ctrl-C reaches us alone, and the child is
-    told once, by SIGTERM, whatever ended us.
+    The child has its own process group, so it does not get Ctrl-C but one SIGTERM, for any signal
+    that ends this process.
     """
     with run.console.open("ab") as console:
         child = subprocess.Popen(
@@ -48,7 +48,7 @@ def train_here(run: RunDir) -> int:
 
 
 def _what_then(run: RunDir) -> str:
-    """What can be done with what was trained: a classifier generates nothing."""
+    """The next command for the model: a classifier does not generate."""
     recipe = read_info(run).recipe
     kind = KINDS.get((recipe.get("family", ""), recipe.get("medium", "")))
     if kind is not None and kind.generates:
@@ -58,11 +58,11 @@ def _what_then(run: RunDir) -> str:
 
 @contextmanager
 def _passed_on(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
-    """Forward SIGINT, SIGTERM and SIGHUP to the child; yields the signals received."""
+    """Terminates the child on SIGINT, SIGTERM and SIGHUP; yields the signals received."""
     received: list[int] = []
 
     def pass_on(number: int, _: FrameType | None) -> None:
-        received.append(number)  # printing here could cut into a print of the main loop
+        received.append(number)  # not printed here, in the middle of a print of the main loop
         child.terminate()
 
     names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -75,7 +75,7 @@ def _passed_on(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
 
 
 def _watch(run: RunDir, child: subprocess.Popen[bytes], interrupts: list[int]) -> None:
-    """One line that changes in a terminal; a line an evaluation elsewhere."""
+    """Prints the progress: one changing line in a terminal, else a line for each evaluation."""
     live = sys.stderr.isatty()
     tail = RecordTail(run.metrics)
     while True:
@@ -98,7 +98,7 @@ def _watch(run: RunDir, child: subprocess.Popen[bytes], interrupts: list[int]) -
 
 
 def progress(status: Status) -> str:
-    """step 120/500  24 %  loss 1.604  val 1.712  5.8k tok/s  4:12 left."""
+    """Returns `step 120/500  24 %  loss 1.604  val 1.712  5.8k tok/s  4:12 left`."""
     parts = [
         f"step {count(status.step)}/{count(status.steps)}",
         f"{100 * status.step / max(status.steps, 1):.0f} %",

@@ -54,10 +54,7 @@ def configure_generate(parser: argparse.ArgumentParser) -> None:
         "output; a folder gets many samples with their labels",
     )
     parser.add_argument(
-        "--trace",
-        metavar="FILE",
-        type=Path,
-        help="save the trace as a .trace file to continue",
+        "--trace", metavar="FILE", type=Path, help="save the trace as a .trace file to continue"
     )
     parser.add_argument("--rate", metavar="R", type=float, help="steps per second of an animation")
     add_json(parser, "one JSON line per sample")

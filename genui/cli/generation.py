@@ -1,4 +1,4 @@
-"""A generation in the shell: run it with progress, print it, draw it, write its files."""
+"""Generating in the shell: run a trace with progress, print it, draw it, write its files."""
 
 import argparse
 import base64
@@ -22,15 +22,7 @@ from genui.formats.image import film_steps
 from genui.formats.recipe import TraceRecipe, View, recipe_of, result_of
 from genui.formats.text import body
 from genui.formats.trees import SavedTree, chain_branches, save_tree
-from genui.protocol import (
-    Attention,
-    Frame,
-    ImageFrame,
-    SetSettings,
-    Start,
-    Started,
-    TextFrame,
-)
+from genui.protocol import Attention, Frame, ImageFrame, SetSettings, Start, Started, TextFrame
 from genui.protocol.edits import sample_step
 from genui.protocol.registry import Kind
 
@@ -56,10 +48,10 @@ class Generation:
 
 
 def generate(start: Start, of: int = 1, live: bool = False, until: int | None = None) -> Generation:
-    """One trace, to its end or to step `until`, with progress on stderr; where `live` its text
-    goes to stdout instead, token by token.
+    """Runs one trace to its end or to step `until`, with progress on stderr. If `live`, its text is
+    printed on stdout instead, token by token.
 
-    Raises MisuseError where an edit is at a step that the trace does not have.
+    Raises MisuseError for an edit at a step that the trace does not have.
     """
     from genui.engine.load import stream
 
@@ -93,7 +85,7 @@ def _note_once(start: Start, messages: Iterable[Started | Frame]) -> Iterator[St
 
 
 def _print_text(messages: Iterable[Started | Frame]) -> Iterator[Started | Frame]:
-    """Print the text of a trace as it comes, between prompt and suffix; the last line is ended."""
+    """Prints the prompt, each token as it comes, the suffix and a newline if one is missing."""
     last = suffix = ""
     try:
         for message in messages:
@@ -119,14 +111,14 @@ LEAST_RATE, MOST_RATE = 0.1, 50.0  # steps a second: a GIF counts in hundredths 
 
 
 def has_files(args: argparse.Namespace) -> bool:
-    """Whether any image goes to a file."""
+    """Whether any output goes to a file."""
     return any(getattr(args, name) is not None for name in ("out", "film", "frames"))
 
 
 def check(args: argparse.Namespace, request: Request) -> None:
-    """Refuse what could not be written, before anything is generated.
+    """Checks the options for files before anything is generated.
 
-    Raises MisuseError for what cannot be meant and GenuiError where the disk refuses.
+    Raises MisuseError if they do not fit, and GenuiError if a file could not be written.
     """
     several = len(request.starts) > 1
     if args.scale is not None and not 1 <= args.scale <= MOST_SCALE:
@@ -162,7 +154,7 @@ def _check_orchestra(args: argparse.Namespace, request: Request) -> None:
 
 
 def write_output(args: argparse.Namespace, generations: Sequence[Generation], kind: Kind) -> None:
-    """Write every file that the options name, with a note for each."""
+    """Writes every file that the options name, with a note for each."""
     samples = [one.sample for one in generations]
     scale = args.scale or 1
     if args.out is not None:
@@ -217,7 +209,7 @@ def image_as_json(generation: Generation, scale: int) -> dict[str, Any]:
 
 
 def _view(target: Path, generation: Generation, denoising: bool, scale: int = 1) -> View:
-    """How a file of that name shows a generation."""
+    """The view of a generation in a file of that name."""
     codec, last = codec_of(target), generation.frames[-1]
     shows = codec.shows if codec is not None else "frame"
     if shows == "frame":
@@ -230,7 +222,7 @@ def _view(target: Path, generation: Generation, denoising: bool, scale: int = 1)
 
 
 def _still(generation: Generation, scale: int) -> View:
-    """How a file of one image shows it: its last step, or the one that is the sample."""
+    """The view of one image: the last step, or the step that is the sample."""
     last = generation.frames[-1].step
     step = sample_step(generation.start, last)
     return View(steps=() if step == last else (step,), scale=scale)
@@ -248,7 +240,7 @@ def _recipe(generations: Sequence[Generation], view: View) -> TraceRecipe:
 
 
 def _write_frames(folder: Path, generations: Sequence[Generation], scale: int) -> int:
-    """One image per step; frames of an earlier command are removed."""
+    """Writes one image per step and removes frames of an earlier command; returns their number."""
     samples = [one.sample for one in generations]
     recipe = _recipe(generations, View(scale=scale))
     names = set()
@@ -292,7 +284,7 @@ STRONGEST = 12  # tokens in the table
 
 
 def show_attention(start: Start, text: str, as_json: bool) -> None:
-    """The attention of the token of a step: the mean over heads, or as JSON every head.
+    """Prints the attention of the token of a step: the mean over heads, or as JSON every head.
 
     Raises MisuseError for a step that the trace does not have, and for a model of images.
     """
@@ -335,7 +327,7 @@ def _weights(attended: Attention) -> list[list[list[float]]]:
 
 
 def draw_images(generations: Sequence[Generation]) -> None:
-    """The images in the terminal, as many in a row as fit."""
+    """Draws the images in the terminal, as many in a row as fit."""
     from genui.formats.image import last_image, sheet
 
     steps = [sample_step(one.start, one.frames[-1].step) for one in generations]

@@ -1,8 +1,8 @@
-"""`genui help`: the manual, a page a topic.
+"""`genui help`: the manual, one page for each topic.
 
-The pages are the Markdown files of `genui/help`; `index.md` lists them, in reading order, with
-the line that each is offered with. The pages of keys and commands are made from the tables that
-the app and the shell use, so they are never out of date.
+The pages are the Markdown files of `genui/help`; `index.md` lists them in reading order, with a
+summary of each. The pages of keys and commands are generated from the tables of the app and the
+shell, so they are never out of date.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from genui.cli import output
 
 PAGES = Path(__file__).parent.parent / "help"
 GENERATED = ("keys", "commands")
-WIDEST = 100  # columns of text that are easy to read
+WIDEST = 100  # columns of text
 
 _TOPIC = re.compile(r"^- \[(\w+)\]\(\1\.md\): (.+)$", re.MULTILINE)
 _LINK = re.compile(r"\[[^\[\]]*\]\((\w+)\.md(?:#[\w-]*)?\)")
@@ -30,7 +30,7 @@ class Passage(NamedTuple):
     """A paragraph, an item of a list, a row of a table or an example."""
 
     topic: str
-    headings: str  # those it stands under, with › between
+    headings: str  # above it, separated by ›
     text: str
 
 
@@ -64,19 +64,19 @@ def run_help(args: argparse.Namespace) -> int:
 
 
 def topics() -> dict[str, str]:
-    """The topics in reading order, each with the line that it is offered with."""
+    """The topics in reading order, each with its summary."""
     return dict(_TOPIC.findall(_read("index")))
 
 
 def page(topic: str) -> str:
-    """A page as Markdown; a command's name gives its part of the page of commands.
+    """A page as Markdown: of a topic, or of a command.
 
-    Raises MisuseError, one line with the nearest names, for a word that is neither.
+    Raises MisuseError, one line with the nearest names, for any other word.
     """
     from genui.cli.main import COMMANDS
 
     if topic == "keys":
-        from genui.ui.keys import keys_markdown  # the table itself knows no Textual
+        from genui.ui.keys import keys_markdown  # imports no Textual
 
         return keys_markdown()
     if topic == "commands":
@@ -101,7 +101,7 @@ def commands_markdown() -> str:
 
 
 def command_markdown(name: str) -> str:
-    """One command: what it does, its options, and what else its --help says."""
+    """One command: its summary, options and examples, as in its --help."""
     from genui.cli.main import command_parser
 
     parser = command_parser(name)
@@ -115,9 +115,9 @@ def command_markdown(name: str) -> str:
 
 
 def find_passages(words: str) -> list[Passage]:
-    """The passages in which all words occur, in any case; the headings above count too.
+    """The passages with all words, ignoring case, in their text or headings.
 
-    Those with more of the words in themselves come first. Raises GenuiError where there is none.
+    Those with more of the words in their text come first. Raises GenuiError if there is none.
     """
     terms = words.casefold().split()
     ranked = []
@@ -169,12 +169,12 @@ def _columns() -> int:
 
 
 def _for_shell(text: str) -> str:
-    """Links to other pages as the command that prints them."""
+    """The text with links to other pages as the commands that print them."""
     return _LINK.sub(r"`genui help \1`", text)
 
 
 def _print_page(text: str) -> None:
-    """Drawn on a terminal; as it is written anywhere else."""
+    """Prints Markdown, rendered if stdout is a terminal."""
     text = _for_shell(text)
     if not sys.stdout.isatty():
         print(text.rstrip())

@@ -1,6 +1,6 @@
-"""`genui` alone: the app where there is a terminal, a plain listing where there is none.
+"""`genui` alone: the app in a terminal, else a plain listing.
 
-Little is imported here, so that the app's first frame is soon there.
+Little is imported here, so that the app starts fast.
 """
 
 import gc
@@ -9,7 +9,7 @@ import sys
 
 
 def run_home() -> int:
-    """Open the app, or say in plain text what it would list."""
+    """Opens the app, or prints its lists as plain text."""
     if has_terminal():
         before_textual()
         from genui.ui import app
@@ -20,20 +20,20 @@ def run_home() -> int:
 
 
 def before_textual() -> None:
-    """To be called before Textual is imported, which reads its frame rate once.
+    """Sets the frame rate, which Textual reads when it is imported: call it before.
 
-    It paints at most this often; a key waits for half of a frame on average. What moves by
-    itself has slower clocks of its own, so nothing is painted more often. Until the app has
-    begun nobody looks for garbage either: all that is imported stays.
+    The app is painted at most this often, so a key waits half a frame on average; animations have
+    slower clocks of their own. Garbage collection is off until the app has started: imports create
+    none.
     """
     gc.disable()
     os.environ.setdefault("TEXTUAL_FPS", "120")
 
 
 def has_terminal() -> bool:
-    """Whether a full-screen app can be drawn and answered here."""
+    """Whether stdin and stdout are a terminal for a full-screen app."""
     return (
-        sys.stdin is not None  # None where it was closed
+        sys.stdin is not None  # None if it was closed
         and sys.stdin.isatty()
         and sys.stdout.isatty()
         and os.environ.get("TERM", "") != "dumb"
@@ -41,7 +41,7 @@ def has_terminal() -> bool:
 
 
 def overview() -> None:
-    """Models, then runs, then how to open the app."""
+    """Prints the models, the runs, and how to open the app."""
     from genui.cli import models, runs
     from genui.cli.output import say
 

@@ -1,4 +1,4 @@
-"""`genui inspect`: one run or log, as it is now or as it goes on."""
+"""`genui inspect`: one run or log, its current state or its new records."""
 
 import argparse
 import math
@@ -6,7 +6,7 @@ import operator
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from genui.runs.listing import RunSummary
     from genui.runs.series import Floats, Series
 
-EARLIER = 10  # records shown before the new ones, for a person
+EARLIER = 10  # older records that --follow shows first
 LOST = ("failed", "dead")
 
 
@@ -53,7 +53,6 @@ def configure_inspect(parser: argparse.ArgumentParser) -> None:
 
 
 def run_inspect(args: argparse.Namespace) -> int:
-
     if args.summary and (args.follow or args.until is not None):
         raise MisuseError("inspect: --summary shows a run as it is now; leave --follow out")
     until = None if args.until is None else parse_until(args.until)
@@ -73,7 +72,7 @@ def run_inspect(args: argparse.Namespace) -> int:
 
 
 def describe(summary: "RunSummary") -> None:
-    """What a run is, how far it is and where its files are."""
+    """Prints the state of a run, its progress and its files."""
     from genui.runs.layout import format_origin
 
     _refuse_broken(summary)
@@ -83,9 +82,6 @@ def describe(summary: "RunSummary") -> None:
     info, status, run = summary.info, summary.status, summary.run
     recipe = info.recipe
     made = f"{recipe.get('name')} ({recipe.get('family')}, {recipe.get('medium')})"
-    step = count(status.step)
-    if status.steps:
-        step += f" of {count(status.steps)} ({100 * status.step / status.steps:.0f} %)"
     newest = max(run.samples.glob("step-*"), default="", key=str)
     output.facts(
         [
@@ -102,7 +98,7 @@ def describe(summary: "RunSummary") -> None:
             ("learning rate", _learning_rate(summary)),
             ("data", info.data),
             ("machine", ", ".join(f"{key} {item}" for key, item in info.machine.items())),
-            ("step", step),
+            ("step", _progress(status.step, status.steps)),
             ("left", clock(status.eta) if summary.state == "running" and status.eta >= 0 else ""),
             ("speed", f"{short(status.units_per_s)} {status.unit}" if status.units_per_s else ""),
             ("loss", "" if status.loss is None else value(status.loss)),
@@ -114,9 +110,9 @@ def describe(summary: "RunSummary") -> None:
 
 
 def inspect_dict(summary: "RunSummary") -> dict[str, Any]:
-    """What `describe` shows, for scripts; of a damaged folder what is known of it.
+    """The facts of `describe` for scripts; for a damaged folder those that are known.
 
-    Raises GenuiError where another tool's log cannot be read.
+    Raises GenuiError if another tool's log cannot be read.
     """
     if summary.native:
         return {**as_dict(summary), "format": summary.format}
@@ -135,8 +131,8 @@ def inspect_dict(summary: "RunSummary") -> dict[str, Any]:
 
 
 def _read_foreign(summary: "RunSummary") -> "tuple[RunSummary, Tail, int | None]":
-    """Another tool's log read to its end: how it is now, its reader, and the last step, None
-    where nothing was logged yet. Raises GenuiError where it cannot be read."""
+    """Reads another tool's log to its end: its state, its reader, and the last step, None if
+    nothing was logged. Raises GenuiError if it cannot be read."""
     tail = read_whole(summary)
     now = replace(_now(summary, tail), info=summary.info)
     steps = [int(series.steps[-1]) for series in tail.series.values()]
@@ -144,14 +140,14 @@ def _read_foreign(summary: "RunSummary") -> "tuple[RunSummary, Tail, int | None]
 
 
 def _now(summary: "RunSummary", tail: "Tail") -> "RunSummary":
-    """How the log is now."""
+    """The current state of the log."""
     from genui.logs.find import summarise_log
 
     return summarise_log(summary.run.path, summary.format, tail.ended)
 
 
 def _describe_foreign(summary: "RunSummary") -> None:
-    """Another tool's log, which has to be read first."""
+    """Prints the state of another tool's log."""
     now, tail, step = _read_foreign(summary)
     names = list(tail.series)
     more = len(names) - EARLIER
@@ -169,7 +165,7 @@ def _describe_foreign(summary: "RunSummary") -> None:
 
 
 def _learning_rate(summary: "RunSummary") -> str:
-    """The base rate that the schedule takes a share of, as last changed."""
+    """The base learning rate of the schedule, as last changed."""
     from genui.runs.control import changed_learning_rate
 
     planned = summary.info.recipe.get("learning_rate")
@@ -177,6 +173,10 @@ def _learning_rate(summary: "RunSummary") -> str:
     if changed is not None:
         return f"{changed:g}, at first {planned}"
     return "" if planned is None else str(planned)
+
+
+def _progress(step: int, steps: int) -> str:
+    return count(step) + (f" of {count(steps)} ({100 * step / steps:.0f} %)" if steps else "")
 
 
 def _settings(settings: Mapping[str, object]) -> str:
@@ -192,7 +192,7 @@ def _follow(summary: "RunSummary", as_json: bool, until: "Until | None") -> int:
     _refuse_broken(summary)
     if not as_json:
         describe(summary)
-    say = output.note if as_json else output.say  # stdout is for records alone
+    say = output.note if as_json else output.say  # with --json stdout is only for records
     last: Look | None = None
     warned = False
     for look in follow(summary):
@@ -217,7 +217,7 @@ def _follow(summary: "RunSummary", as_json: bool, until: "Until | None") -> int:
 
 
 def _report_end(look: "Look", until: "Until | None", say: Callable[[str], None]) -> None:
-    """Say how the run ended. Raises GenuiError where it failed, or ended before `until`."""
+    """Prints how the run ended. Raises GenuiError if it failed, or ended before `until`."""
     last = look.summary
     state = f"{title(last)} {last.state} at step {look.step}"
     if last.state in LOST:
@@ -232,24 +232,24 @@ def _report_end(look: "Look", until: "Until | None", say: Callable[[str], None])
 
 
 def _warn(until: "Until", look: "Look") -> bool:
-    """Note that no metric of that name has been logged; whether that was so."""
+    """Notes that no metric of that name was logged; returns whether it did."""
     if not until.metric or not look.metrics or until.metric in look.metrics:
         return False
     output.note(f"no metric '{until.metric}' so far: {did_you_mean(until.metric, look.metrics)}")
     return True
 
 
-# --- `--summary`: how far a run is, what its metrics did and its alerts, on one screen ---------
+# --- `--summary`: progress, metrics and alerts of a run on one screen --------------------------
 
 MOST_METRICS = 20  # rows; a terminal has 24
 CELLS = 24  # of a curve
 MOST_SPANS = 3
 _BARS, _PLAIN_BARS = "▁▂▃▄▅▆▇█", "_.-=+*%#"
-_BROKEN = "×", "x"  # where a part of the curve is no finite number
+_BROKEN = "×", "x"  # a part of the curve without finite numbers
 
 
 def summary_dict(summary: "RunSummary") -> dict[str, Any]:
-    """What `show_summary` shows, for scripts. Raises GenuiError where the log is damaged."""
+    """The facts of `show_summary` for scripts. Raises GenuiError if the log is damaged."""
     from genui.logs.native import MetricsTail
     from genui.runs.alerts import Alerts
 
@@ -273,7 +273,7 @@ def summary_dict(summary: "RunSummary") -> dict[str, Any]:
         "error": summary.fault or summary.status.error,
         "metrics": {name: _statistics(series) for name, series in tail.series.items()},
         "system": system,
-        "alerts": [_as_dict(alert) for alert in Alerts().look(summary, points, whole=True)],
+        "alerts": [asdict(alert) for alert in Alerts().look(summary, points, whole=True)],
         "bad_lines": tail.bad_lines,
         "dropped": tail.dropped,
         "overlaps": tail.overlaps,
@@ -281,18 +281,14 @@ def summary_dict(summary: "RunSummary") -> dict[str, Any]:
 
 
 def show_summary(summary: "RunSummary") -> None:
-    """The same as text. Raises GenuiError where the log is damaged."""
+    """Prints the summary. Raises GenuiError if the log is damaged."""
     fields = summary_dict(summary)
-    total = f" of {count(fields['steps'])}" if fields["steps"] else ""
-    share = f" ({100 * fields['step'] / fields['steps']:.0f} %)" if fields["steps"] else ""
+    error = f": {fields['error']}" if fields["error"] else ""
     output.facts(
         [
             ("run", fields["log"]),
-            (
-                "state",
-                f"{fields['state']}: {fields['error']}" if fields["error"] else fields["state"],
-            ),
-            ("step", f"{count(fields['step'])}{total}{share}"),
+            ("state", f"{fields['state']}{error}"),
+            ("step", _progress(fields["step"], fields["steps"])),
             ("left", clock(fields["eta"]) if fields["eta"] >= 0 else ""),
             ("written", f"{clock(fields['age'])} ago"),
             ("system", ", ".join(f"{name} {short(x)}" for name, x in fields["system"].items())),
@@ -320,7 +316,7 @@ def _several(number: int, thing: str) -> str:
 
 
 def _spans(overlaps: Sequence[tuple[int, int]]) -> str:
-    """The steps that were written again, of which the last values count."""
+    """The ranges of steps that were logged again; the last values count."""
     spans = [f"{count(first)} to {count(last)}" for first, last in overlaps[:MOST_SPANS]]
     more = f" and {count(len(overlaps) - len(spans))} more" if len(overlaps) > len(spans) else ""
     return f"steps {', '.join(spans)}{more} written again" if spans else ""
@@ -344,8 +340,8 @@ def _statistics(series: "Series") -> dict[str, Any]:
 
 
 def _levels(values: "Floats") -> list[float | None]:
-    """The medians of up to CELLS equal parts, from 0 (the lowest) to 1; None where a part has
-    no finite number."""
+    """The medians of up to CELLS equal parts, scaled to 0..1; None for a part without finite
+    numbers."""
     import numpy as np
 
     parts = np.array_split(values, min(CELLS, len(values)))
@@ -353,7 +349,7 @@ def _levels(values: "Floats") -> list[float | None]:
     medians = [float(np.median(part)) if len(part) else None for part in finite]
     known = [median for median in medians if median is not None]
     low, span = (min(known), max(known) - min(known)) if known else (0.0, 0.0)
-    if not math.isfinite(span):  # of values at the ends of what a float can hold
+    if not math.isfinite(span):  # the largest floats of both signs
         return [None if m is None else m / max(map(abs, known)) / 2 + 0.5 for m in medians]
     return [None if m is None else (m - low) / span if span else 0.0 for m in medians]
 
@@ -369,10 +365,6 @@ def _metric_row(name: str, figures: dict[str, Any]) -> tuple[str, ...]:
     return (name, *numbers, count(figures["lowest_step"]), curve)
 
 
-def _as_dict(alert: "Alert") -> dict[str, Any]:
-    return {"kind": alert.kind, "step": alert.step, "time": alert.time, "line": alert.line}
-
-
 # --- `--follow`: new records of a run or log as they are written, and its alerts ---------------
 
 Record = dict[str, Any]
@@ -380,14 +372,14 @@ Record = dict[str, Any]
 FOLLOW_SECONDS = 0.25
 _NOT_SHOWN = frozenset({"step", "time", "rewind"})
 _GOES_ON = frozenset({"writing", "quiet"})
-"""States of another tool's log that did not say that it ended."""
+"""States of another tool's log that has not ended, as far as is known."""
 
 
 class RecordTail:
-    """Reads whole records of a growing metrics.jsonl, each once.
+    """Reads the records of a growing metrics.jsonl, each once.
 
-    A torn last line waits until it is whole; a file that became another is read from its start;
-    a line that is no record is passed over.
+    An incomplete last line is read when it is complete, a replaced file from its beginning; damaged
+    lines are skipped.
     """
 
     def __init__(self, path: Path) -> None:
@@ -396,8 +388,7 @@ class RecordTail:
         self._lines = LineFile(path)
 
     def read(self) -> list[Record]:
-        """The records completed since the last call. Raises GenuiError where the file may not
-        be read."""
+        """The new records since the last call. Raises GenuiError if the file cannot be read."""
         from genui.logs.base import CHUNK
         from genui.logs.records import decode_lines
 
@@ -411,15 +402,15 @@ class RecordTail:
 
 
 class SeriesRecords:
-    """The points of another tool's log as records like those of genui's runs, each once; what is
-    written later of steps already read is left out."""
+    """The points of another tool's log as records like those of genui's runs, each once; later
+    points of steps already read are left out."""
 
     def __init__(self, tail: "Tail") -> None:
         self._tail = tail
         self._last: dict[str, int] = {}
 
     def read(self) -> list[Record]:
-        """The records of the steps that came since the last call, in order of step."""
+        """The records of new steps since the last call, in order of step."""
         records: dict[int, Record] = {}
         for name, series in self._tail.series.items():
             steps, values, times = series.points
@@ -437,18 +428,18 @@ class SeriesRecords:
 
 @dataclass(frozen=True)
 class Look:
-    """A log at one moment."""
+    """The state of a log and what is new."""
 
     summary: "RunSummary"
-    records: list[Record]  # since the look before
+    records: list[Record]  # since the last look
     alerts: "list[Alert]"
-    metrics: frozenset[str]  # all that were ever logged
+    metrics: frozenset[str]  # the names of all metrics
     step: int  # the newest
 
 
 def follow(summary: "RunSummary") -> Iterator[Look]:
-    """Every record of the run from its first, ending when the run is over. Raises GenuiError
-    where the log cannot be read."""
+    """All records of the run from the first, until the run ends. Raises GenuiError if the log
+    cannot be read."""
     from genui.logs import open_tail
     from genui.runs.alerts import Alerts
 
@@ -468,7 +459,7 @@ def follow(summary: "RunSummary") -> Iterator[Look]:
 
 
 def line(record: Record) -> str:
-    """A record for a person: step 1,240  loss 1.604  lr 0.0030."""
+    """Formats a record: `step 1,240  loss 1.604  lr 0.0030`."""
     step = record.get("step")
     parts = [f"step {count(step) if isinstance(step, int | float) else step}"]
     if record.get("rewind"):
@@ -479,7 +470,7 @@ def line(record: Record) -> str:
     return "  ".join(parts)
 
 
-# --- `--until`: what is waited for -------------------------------------------------------------
+# --- `--until`: the condition to wait for ------------------------------------------------------
 
 _COMPARES: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
@@ -492,7 +483,7 @@ _CONDITION = re.compile(r"\s*(?P<metric>.*?\S)\s*(?P<sign><=|>=|<|>)\s*(?P<bound
 
 @dataclass(frozen=True)
 class Until:
-    """A step to be reached, a bound for a metric to pass, or, with neither, the end."""
+    """A step to reach, a bound for a metric, or with neither the end of the run."""
 
     text: str
     step: int | None = None
@@ -501,12 +492,12 @@ class Until:
     bound: float = math.nan
 
     def reached(self, look: "Look") -> str | None:
-        """The line that says so, where one of the look's records fulfils it."""
+        """A line that says it is reached, if it is; else None."""
         for record in look.records:
             step = record.get("step")
             at = step if isinstance(step, int | float) else 0
             if self.step is not None and at >= self.step:
-                return f"step {count(at)} reached"  # not the newest, which may be far beyond
+                return f"step {count(at)} reached"  # not the newest, which may be much later
             number = record.get(self.metric) if self.metric else None
             if isinstance(number, int | float) and _COMPARES[self.sign](number, self.bound):
                 return f"{self.metric} is {value(number)} at step {count(at)}"
@@ -516,7 +507,7 @@ class Until:
 
     @property
     def is_end(self) -> bool:
-        """Whether it waits for the end of the run alone."""
+        """Whether it is only the end of the run."""
         return self.step is None and not self.metric
 
 

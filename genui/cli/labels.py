@@ -88,7 +88,7 @@ def run_rm(args: argparse.Namespace) -> int:
 
 
 def _confirm(names: list[str]) -> bool:
-    """Ask on the terminal. Raises MisuseError where stdin is none."""
+    """Asks on the terminal. Raises MisuseError if stdin is not one."""
     if not sys.stdin.isatty():
         raise MisuseError("rm asks before it removes a run: give --yes where nobody can answer")
     output.note(f"remove {', '.join(names)} for good? [y/N]")

@@ -1,8 +1,8 @@
-"""The `genui` command: one table of commands, their parser, and what every command shares.
+"""The `genui` command: the table of commands, their parsers, and error handling.
 
 A command is two functions of a module of `genui.cli`: `configure_NAME(parser)` and
-`run_NAME(args) -> int`. Only the module of the command asked for is imported, so `genui` alone
-reaches the app without paying for the others.
+`run_NAME(args) -> int`. Only the module of the given command is imported, so that `genui` alone
+opens the app fast.
 """
 
 import os
@@ -24,7 +24,7 @@ READER_GONE = 141  # 128 + SIGPIPE
 class Command(NamedTuple):
     module: str  # of genui.cli
     summary: str
-    name: str = ""  # of its two functions, where that is not its own
+    name: str = ""  # NAME of its two functions, if not its own name
 
 
 COMMANDS = MappingProxyType(
@@ -78,9 +78,9 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; faults become one line on stderr.
+    """Runs one command and returns its exit code; errors become one line on stderr.
 
-    0 done, 1 failed, 2 misuse, 130 interrupted, 141 the reader of the output has gone.
+    0 done, 1 failed, 2 misuse, 130 interrupted, 141 the reader of the output has ended.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     _make_streams_sturdy()
@@ -110,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _drop_output() -> None:
-    """Discard the rest of stdout, which Python flushes once more at exit."""
+    """Discards the rest of stdout, which Python flushes once more at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
@@ -154,7 +154,7 @@ def command_parser(command: str) -> "argparse.ArgumentParser":
 
 
 def _use_plugins(words: list[str]) -> list[str]:
-    """The words after `--plugin FILE`, as often as it is there; the files are loaded."""
+    """Loads the files of every `--plugin FILE` at the beginning; returns the other words."""
     files = []
     while words and words[0].partition("=")[0] == "--plugin":
         option, sign, file = words.pop(0).partition("=")
@@ -197,7 +197,7 @@ def _fail(line: str, code: int) -> int:
 
 
 def _make_streams_sturdy() -> None:
-    """A closed stream, or a locale without our characters, must not end a command."""
+    """Makes closed streams and locales without our characters harmless."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:

@@ -1,4 +1,4 @@
-"""`genui probes`: models of the same data beside each other, measured."""
+"""`genui probes`, `twins`, `worth` and `lab`: measurements and small experiments."""
 
 import argparse
 import dataclasses
@@ -67,11 +67,11 @@ def run_probes(args: argparse.Namespace) -> int:
 def table_of(
     models: Sequence[str], count: int = USUAL_PROBES, as_json: bool = False, as_lines: bool = False
 ) -> int:
-    """Measure the models and print the table; 1 where one could not be measured."""
+    """Measures the models and prints the table; returns 1 if one could not be measured."""
     from genui.engine.metrics.table import check, rows
 
     check(models)
-    if as_lines:  # the app is open beside it
+    if as_lines:  # started by the app
         from genui.engine.device import give_way
 
         give_way(NICE)
@@ -106,7 +106,7 @@ def as_dict(row: "Row") -> dict[str, Any]:
     return dataclasses.asdict(row)
 
 
-# --- `genui twins`: two questions of one data set, p(y|x) and p(x|y)p(y), against its size ----
+# --- `genui twins`: p(y|x) and p(x|y)p(y) on one data set, by its size --------------------------
 
 QUESTIONS = {
     "discriminative": "p(y|x), logistic regression",
@@ -165,9 +165,9 @@ def run_twins(args: argparse.Namespace) -> int:
         f"on, {len(examples.test_x):,} held out, {examples.features}"
     )
     points = learning_curves(examples, counts, args.repeats)
-    first = next(points)  # before a run is begun: it says whether the counts can be had
+    first = next(points)  # before a run is created, since it checks the counts
     model_scores = _score_models(args)
-    # A run a question, so that the Training screen draws one curve over the other.
+    # A run for each, so that the Training screen overlays their curves.
     runs = {
         name: init(
             project="twins",
@@ -201,13 +201,13 @@ def run_twins(args: argparse.Namespace) -> int:
         output.table(heads, rows, right=range(len(heads)))
         output.say("; ".join(f"{name}: {question}" for name, question in QUESTIONS.items()))
         for each in model_scores:
-            output.say(_words(each))
+            output.say(_describe(each))
         output.note(f"curves: genui watch {' '.join(ids.values())}   (o: both; Y: logarithmic)")
     return 0
 
 
 def _score_models(args: argparse.Namespace) -> list["ModelScores"]:
-    """The named models on held-out images."""
+    """The scores of the named models on held-out images."""
     if not args.models:
         return []
     from genui.engine.metrics.bayes import score_model
@@ -219,7 +219,7 @@ def _score_models(args: argparse.Namespace) -> list["ModelScores"]:
     return scored
 
 
-def _words(model: "ModelScores") -> str:
+def _describe(model: "ModelScores") -> str:
     by = "p(y|x)" if model.question == "discriminative" else "p(x|y)p(y), Bayes' rule"
     scores = model.scores
     return (
@@ -230,7 +230,7 @@ def _words(model: "ModelScores") -> str:
 
 
 def _counts(text: str) -> tuple[int, ...]:
-    """`"10,100"` as numbers. Raises MisuseError where one is none."""
+    """Parses `10,100`. Raises MisuseError if it is not a list of numbers."""
     try:
         return tuple(int(part) for part in text.split(",") if part.strip())
     except ValueError:
@@ -247,7 +247,7 @@ def _flat(point: "Point") -> dict[str, Any]:
 
 
 def _table(points: list["Point"]) -> tuple[list[str], list[list[str]]]:
-    """Heads and rows: a point a row, and every measure of both models."""
+    """Heads and rows: each point with all measures of both models."""
     names = tuple(points[0].scores)
     heads = ["EXAMPLES"]
     for title in ("ACCURACY", "LOG-LOSS", "CALIBRATION"):
@@ -263,7 +263,7 @@ def _table(points: list["Point"]) -> tuple[list[str], list[list[str]]]:
 
 
 def _sample(points: list["Point"], name: str, question: str) -> str:
-    """What lies beside the curves of one model."""
+    """The text that the app shows beside the curves of one model."""
     lines = [question, "", "examples  right  log-loss  calibration"]
     for point in points:
         scores = point.scores[name]
@@ -274,9 +274,9 @@ def _sample(points: list["Point"], name: str, question: str) -> str:
     return "\n".join(lines)
 
 
-# --- `genui worth`: what synthetic data is worth, beside as much real data --------------------
+# --- `genui worth`: training on synthetic data, compared with as much real data -----------------
 
-USUAL_WORTH, FEWEST_WORTH = 2000, 20  # images generated, where a model is named
+USUAL_WORTH, FEWEST_WORTH = 2000, 20  # images to generate, if a model is named
 STEPS = 600
 
 
@@ -293,11 +293,7 @@ def configure_worth(parser: argparse.ArgumentParser) -> None:
         "what", metavar="MODEL|FOLDER", help="an image model, or a folder that generate wrote"
     )
     parser.add_argument(
-        "-n",
-        dest="count",
-        metavar="COUNT",
-        type=int,
-        help=f"images to generate ({USUAL_WORTH:,})",
+        "-n", dest="count", metavar="COUNT", type=int, help=f"images to generate ({USUAL_WORTH:,})"
     )
     parser.add_argument(
         "--steps", metavar="N", type=int, default=STEPS, help=f"of training each ({STEPS})"
@@ -344,7 +340,7 @@ def run_worth(args: argparse.Namespace) -> int:
 
 
 def _generated(args: argparse.Namespace) -> Path:
-    """The folder of a model's images, in the cache; completed where it is not whole."""
+    """The folder of a model's images in the cache, generated if it is not complete."""
     from genui.base.paths import cache_dir
     from genui.cli.main import command_parser
     from genui.engine.load import fingerprint
@@ -382,7 +378,7 @@ def _show(result: "SyntheticScores", model: str) -> None:
     )
 
 
-# --- `genui lab`: a small network learns points in the plane, as in the app's Lab -------------
+# --- `genui lab`: train a small network on points in the plane, as in the app's Lab -------------
 
 
 def configure_lab(parser: argparse.ArgumentParser) -> None:
@@ -434,20 +430,20 @@ def run_lab(args: argparse.Namespace) -> int:
 
 
 def _points(text: str) -> str:
-    """The prompt: a name of data, or the points of a file."""
+    """The prompt: the name of a data set, or the points of a file."""
     if text.lower().endswith(".csv") or "/" in text:
         return to_text(read_csv(Path(text).expanduser()))
     return text
 
 
 def _given(args: argparse.Namespace) -> dict[str, str]:
-    """The settings that were given, as text."""
+    """The given settings, as text."""
     named = ((name, getattr(args, name)) for name in LabSettings.__struct_fields__)
     return {name: text for name, text in named if text is not None}
 
 
 def _train(start: Start, as_json: bool) -> tuple[Started, list[Frame]]:
-    """Train, and print a line whenever the plane is evaluated."""
+    """Trains, and prints a line for each evaluation."""
     from genui.engine.load import stream
 
     messages = stream(start)

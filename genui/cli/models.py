@@ -1,4 +1,4 @@
-"""`genui models` and `genui average`: what can generate, and the mean of several models."""
+"""`genui models` and `genui average`: the list of models, and the average of several."""
 
 import argparse
 import dataclasses
@@ -35,7 +35,7 @@ def run_models(args: argparse.Namespace) -> int:
 
 
 def listing() -> None:
-    """The models as a table, or what to do where there is none."""
+    """Prints the models as a table, or a hint if there are none."""
     from genui.runs.models import group_rank, list_models
 
     models = list_models()
@@ -65,11 +65,11 @@ def listing() -> None:
 
 
 def as_dict(model: "ModelInfo") -> dict[str, Any]:
-    """A model as scripts read it."""
+    """A model as JSON data for scripts."""
     return dataclasses.asdict(model)
 
 
-# --- `genui average`: one model of the mean of several models' weights ------------------------
+# --- `genui average`: a model with the average of several models' weights ----------------------
 
 SUFFIX = ".safetensors"
 
@@ -112,6 +112,5 @@ def run_average(args: argparse.Namespace) -> int:
 
 
 def _named(model: Origin) -> str:
-    """A run's checkpoint by its id and step, however it was named; a file without its
-    folder, which is private."""
+    """A run's checkpoint by id and step; a file without its folder, which is private."""
     return f"{model.run}@{model.step}" if model.run else Path(model.ref).name

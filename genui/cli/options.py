@@ -1,4 +1,4 @@
-"""Options of `genui generate` and `genui lab`, and the settings of a trace that they give."""
+"""Options of `genui generate` and `genui lab`, and the settings made from them."""
 
 import argparse
 from collections.abc import Mapping
@@ -16,18 +16,18 @@ MOST_IN_FOLDER = 1_000_000
 
 
 def generated_with() -> tuple[type[Settings], ...]:
-    """The types of settings of the kinds that `genui generate` asks."""
+    """The types of settings of the kinds that `genui generate` runs."""
     kinds = (kind.settings for kind in KINDS.values() if kind.generator and kind.settings)
     return tuple(dict.fromkeys(kinds))
 
 
 def setting_names() -> tuple[str, ...]:
-    """Every setting that `genui generate` takes."""
+    """The names of all settings of `genui generate`."""
     return tuple(dict.fromkeys(name for kind in generated_with() for name in settings_of(kind)))
 
 
 def add_settings(parser: argparse.ArgumentParser, *kinds: type[Settings]) -> None:
-    """An option for each setting of these kinds, a group a kind."""
+    """Adds an option for each setting, in a group for each kind."""
     named: dict[str, list[Setting]] = {}
     for kind in kinds:
         for name, one in settings_of(kind).items():
@@ -61,10 +61,10 @@ def settings_for(
 
 
 def seed_from(text: str, prefix: str = "") -> int:
-    """A seed from the command line. Raises MisuseError where it is none."""
+    """A seed from the command line. Raises MisuseError if it is invalid."""
     return SEED.parse(text, prefix or f"--seed {text}")
 
 
 def option(name: str) -> str:
-    """A setting as the command line spells it."""
+    """A setting as an option."""
     return "--" + name.replace("_", "-")

@@ -1,4 +1,4 @@
-"""How commands speak: answers on stdout, remarks on stderr, nothing from disk unsanitised."""
+"""Output of commands: answers on stdout, remarks on stderr, text from disk sanitised."""
 
 import math
 import os
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 def say(line: str = "") -> None:
-    """One line of the answer."""
+    """Prints one line of the answer."""
     print(_one(line))
 
 
 def note(line: str) -> None:
-    """One remark for a person; a script that reads stdout never sees it."""
+    """Prints one remark on stderr, where scripts that read stdout do not see it."""
     print(_one(line), file=sys.stderr, flush=True)
 
 
 def emit(value: Any, indent: bool = True) -> None:
-    """`value` as JSON: indented for one answer, one line for a stream. NaN becomes null.
+    """Prints `value` as JSON: indented for one answer, one line for a stream. NaN becomes null.
 
-    What a terminal would obey is escaped: the data stays the same.
+    Characters that control a terminal are escaped, which does not change the data.
     """
     print(escape_json(_encode(value, indent)), flush=True)
 
@@ -38,7 +38,7 @@ def _encode(value: Any, indent: bool) -> str:
     try:
         data = msgspec.json.encode(value, enc_hook=str)
         return (msgspec.json.format(data, indent=2) if indent else data).decode()
-    except UnicodeEncodeError:  # a file name that is no text, for which JSON has escapes
+    except UnicodeEncodeError:  # a file name that is not UTF-8, for which JSON has escapes
         import json  # late, because it is seldom needed
 
         known = _without_nan(msgspec.to_builtins(value, enc_hook=str))
@@ -54,7 +54,7 @@ def _without_nan(value: Any) -> Any:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> None:
-    """Columns as wide as their widest cell; the columns numbered in `right` align right."""
+    """Prints columns as wide as their widest cell; those numbered in `right` are right-aligned."""
     from rich.cells import cell_len
 
     lines = [list(heads), *([clean_line(cell) for cell in row] for row in rows)]
@@ -69,7 +69,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[i
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> None:
-    """Name and value, one fact a line, values under each other."""
+    """Prints names and aligned values, one fact a line; empty values are left out."""
     known = [(name, clean_line(value)) for name, value in pairs if value]
     width = max((len(name) for name, _ in known), default=0)
     for name, value in known:
@@ -77,27 +77,26 @@ def facts(pairs: Iterable[tuple[str, str]]) -> None:
 
 
 def _one(line: str) -> str:
-    """Safe to print and on one line, its spacing kept."""
+    """The text sanitised and on one line, with its spacing."""
     return clean(line).replace("\n", " ")
 
 
-# --- How far a command is, on stderr, where a person looks at it ------------------------------
+# --- The progress of a command, on stderr -------------------------------------------------------
 
 
 class Progress:
-    """One line that is painted over; nothing where stderr is no terminal."""
+    """One changing line; nothing if stderr is not a terminal."""
 
     def __init__(self) -> None:
         self._live = sys.stderr.isatty()
 
     def show(self, line: str) -> None:
-        """Say how far it is."""
         if self._live:
             sys.stderr.write(f"\r\x1b[K{line}")
             sys.stderr.flush()
 
     def clear(self) -> None:
-        """Leave no line behind."""
+        """Removes the line."""
         if self._live:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
@@ -107,19 +106,19 @@ class Progress:
 
 
 def columns() -> int:
-    """Cells in a row; 80 where there is no terminal."""
+    """The columns of the terminal; 80 without one."""
     return shutil.get_terminal_size().columns
 
 
 def speaks_unicode() -> bool:
-    """Whether stdout can carry half-blocks."""
+    """Whether stdout can encode half blocks."""
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
 def draw(image: "NDArray[np.uint8]") -> None:
-    """An [H, W, 3] image in the colours this terminal has.
+    """Draws an image [H, W, 3] in the colours of this terminal.
 
-    As large as it fits on one screen, but made smaller only where it is too wide.
+    It is enlarged to fit the screen, and made smaller only if it is too wide.
     """
     from genui.render.colours import detect_colours
     from genui.render.image import draw_ansi, fit

@@ -1,4 +1,4 @@
-"""argparse, with its faults as one line, and the options that many commands share."""
+"""argparse with one-line errors, and options that many commands share."""
 
 import argparse
 from typing import Any, NoReturn
@@ -7,7 +7,7 @@ from genui.base.errors import MisuseError
 
 
 class Parser(argparse.ArgumentParser):
-    """Takes options by their full name, keeps an example's line breaks, never exits on a fault."""
+    """Takes options only by full name, preserves line breaks in examples, raises on errors."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
@@ -15,17 +15,17 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        """Raises MisuseError with the fault and where to read more."""
+        """Raises MisuseError with the fault and the command for help."""
         raise MisuseError(f"{message}; see {self.prog} --help")
 
 
 def add_json(parser: argparse.ArgumentParser, what: str = "as JSON") -> None:
-    """`--json`, for scripts."""
+    """Adds `--json`, for scripts."""
     parser.add_argument("--json", action="store_true", help=f"print {what}")
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    """RUN, as every command that names a run takes it."""
+    """Adds the argument RUN."""
     parser.add_argument(
         "run_ref", metavar="RUN", help="a run's id, its name, the start of either, or 'last'"
     )

@@ -1,4 +1,4 @@
-"""`genui recipes`: what can be trained, and every setting of one recipe."""
+"""`genui recipes`: the list of recipes, and all settings of one."""
 
 import argparse
 import dataclasses
@@ -57,6 +57,6 @@ def _recipe_settings(recipe: Recipe) -> None:
 
 
 def _as_typed(value: object) -> str:
-    """A value as `--set` would take it, with line ends made visible."""
+    """A value as for `--set`, with escaped line ends."""
     text = ", ".join(value) if isinstance(value, tuple) else str(value)
     return text.replace("\n", "\\n") or "-"

@@ -1,4 +1,4 @@
-"""`genui replay` and `genui compare`: whether two generations are the same, and how they differ."""
+"""`genui replay` and `genui compare`: compare two generations."""
 
 import argparse
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from genui.ui.traces.compare import Difference, describe_tokens, differing_step,
 
 @dataclass(frozen=True)
 class Comparison:
-    """Whether the two are the same, one line on how they are not, and that as numbers."""
+    """Whether two generations are the same, and their difference as a line and as numbers."""
 
     identical: bool
     line: str = ""
@@ -33,16 +33,16 @@ class Comparison:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """For a script."""
+        """The comparison as JSON data for scripts."""
         line = {"difference": self.line} if self.line else {}
         return {"identical": self.identical, **line, **self.numbers}
 
 
 def compare(file: SavedFile, generations: Sequence[Generation]) -> Comparison:
-    """The file against the samples made again, written in the same way.
+    """Compares a file with its samples generated again.
 
-    What the file shows is compared by its codec, and then the digest of every frame: a file with
-    fewer colours, one that keeps only what is seen, and a `.trace` have no more of them.
+    The content of the file is compared by its codec, then all frames by their digest, since a file
+    may have fewer colours, only some frames, or none, like a `.trace`.
     """
     result = result_of(*(one.frames for one in generations))
     same_frames, lossy = result == file.result, file.codec.lossy
@@ -60,7 +60,7 @@ def compare(file: SavedFile, generations: Sequence[Generation]) -> Comparison:
 
 
 def _compare_results(saved: Result, again: Result) -> Comparison:
-    """Where what the file shows says nothing of it: by what the recipe says it came to."""
+    """The difference between the results in the recipes, if the contents are the same."""
     for number, (one, other) in enumerate(zip_longest(saved.tokens, again.tokens, fillvalue=()), 1):
         at = first_difference(one, other)
         if at is not None:
@@ -76,9 +76,9 @@ def _compare_results(saved: Result, again: Result) -> Comparison:
     return Comparison(False, line, {"compared": "by digest"})
 
 
-# --- `genui replay`: a saved generation made again, and whether it comes to the same ----------
+# --- `genui replay`: generate a saved sample again and compare the two -------------------------
 
-DIFFERENT = 1  # the exit code where the two differ
+DIFFERENT = 1  # the exit code if the two differ
 
 
 def configure_replay(parser: argparse.ArgumentParser) -> None:
@@ -122,7 +122,7 @@ def run_replay(args: argparse.Namespace) -> int:
 
 
 def _generate_again(file: SavedFile) -> list[Generation]:
-    """Every sample of the file, as far as it goes there."""
+    """Generates the samples of the file, up to its last step."""
     start, result = file.start, file.result
     if not result.digest:
         raise GenuiError(
@@ -135,12 +135,11 @@ def _generate_again(file: SavedFile) -> list[Generation]:
 
 
 def _machine_differences(file: SavedFile, machine: Machine) -> str:
-    """What about this machine is not as it was; empty where all is."""
-    there = file.recipe.machine
-    names = there.differs(machine)
+    """The differences to the machine and version of the file; empty if there are none."""
+    differences = file.recipe.machine.differs(machine)
     if file.recipe.genui != __version__:
-        names.append(f"genui {file.recipe.genui} then, {__version__} now")
-    return "; ".join(names)
+        differences.append(f"genui {file.recipe.genui} then, {__version__} now")
+    return "; ".join(differences)
 
 
 def _print_comparison(comparison: Comparison, why: str) -> None:
@@ -196,7 +195,7 @@ def run_compare(args: argparse.Namespace) -> int:
         output.emit(facts)
         return 0
     _show(args, generations, kinds[0] is not TextSettings)
-    output.say(_words(facts, generations))
+    output.say(_describe(facts, generations))
     return 0
 
 
@@ -205,7 +204,7 @@ def _request(args: argparse.Namespace, model: str) -> Request:
 
 
 def _facts(generations: list[Generation]) -> dict[str, Any]:
-    """From which step they differ, how long each is, and how much two images differ at the end."""
+    """The first step that differs, the steps of each, and the difference of the last images."""
     facts: dict[str, Any] = {
         "part_at": differing_step([one.frames for one in generations]),
         "steps": [one.frames[-1].step for one in generations],
@@ -225,12 +224,9 @@ def _show(args: argparse.Namespace, generations: list[Generation], images: bool)
     if images:
         from genui.formats.image import last_image, sheet
 
-        drawn = [last_image(one.sample) for one in generations]
-        if drawn[0].shape == drawn[1].shape:
-            output.draw(sheet(drawn, 2))
-        else:
-            for image in drawn:
-                output.draw(image)
+        last = [last_image(one.sample) for one in generations]
+        for image in [sheet(last, 2)] if last[0].shape == last[1].shape else last:
+            output.draw(image)
         return
     for name, one in zip((args.one, args.other), generations, strict=True):
         output.say(f"--- {name}, seed {one.start.seed}")
@@ -238,8 +234,8 @@ def _show(args: argparse.Namespace, generations: list[Generation], images: bool)
     output.say("---")
 
 
-def _words(facts: dict[str, Any], generations: list[Generation]) -> str:
-    """`they differ from step 12 on: ‘e’ and ‘a’`."""
+def _describe(facts: dict[str, Any], generations: list[Generation]) -> str:
+    """Returns `they differ from step 12 on: ‘e’ and ‘a’`, or that they are identical."""
     at = facts["part_at"]
     if at is None:
         both = facts["steps"]

@@ -12,7 +12,7 @@ from genui.render.piano_roll import Column, format_roll
 
 
 def draw_rolls(generations: Sequence[Generation]) -> None:
-    """Each piece under what it began as."""
+    """Draws each piece below its opening and seed."""
     for one in generations:
         grid, opening = grid_of_frames(one.started.init, one.started.prompt, one.frames)
         output.say(f"{chorale.spell_opening(opening)}, seed {one.start.seed}")
@@ -20,7 +20,7 @@ def draw_rolls(generations: Sequence[Generation]) -> None:
 
 
 def draw_score(file: ScoreFile, recipe: TraceRecipe) -> None:
-    """The notes of a saved file, which begin with the first bar's silence."""
+    """Draws the notes of a saved file, which begins with the silence of the first bar."""
     init = recipe.init if isinstance(recipe.init, str) else None
     bar = score.grid_of(init, recipe.prompt)[1].bar
     end = max((note.last for note in file.notes), default=0)

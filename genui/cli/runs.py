@@ -1,4 +1,4 @@
-"""`genui runs`, and which run or log a word on the command line names."""
+"""`genui runs`, and the search for the run or log that an argument names."""
 
 import argparse
 import os
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def find_path(word: str) -> Path | None:
-    """The path that `word` means; None where it names a run.
+    """The path that `word` names; None if it names a run.
 
-    A run's id or name goes before a file of the same name; `./NAME` is the file. Raises
-    MisuseError where it is neither.
+    A run takes precedence over a file of the same name; `./NAME` is the file. Raises MisuseError
+    if there is neither.
     """
     from genui.runs.listing import find_run, list_runs, match_runs
 
@@ -29,7 +29,7 @@ def find_path(word: str) -> Path | None:
     looks_like_path = os.sep in word or word in (".", "..", "~")
     if not looks_like_path and match_runs(word, list_runs()):
         return None
-    if _exists(path) or _is_file(path.parent):  # a run inside trackio's file
+    if _exists(path) or os.path.isfile(path.parent):  # a run inside trackio's file
         return path
     if looks_like_path:
         raise MisuseError(f"{word}: there is no such file or folder; check the path")
@@ -37,11 +37,11 @@ def find_path(word: str) -> Path | None:
         find_run(word)
     except MisuseError as error:
         raise MisuseError(f"{error}; and no file or folder is called so") from None
-    return None  # started this very moment
+    return None  # it was started just now
 
 
 def find_one(word: str) -> "RunSummary":
-    """The one log that `word` means. Raises MisuseError where there is none or more than one."""
+    """The log that `word` names. Raises MisuseError if there is none, or more than one."""
     from genui.runs.listing import find_run, summarise
 
     path = find_path(word)
@@ -70,7 +70,7 @@ def find_all(path: Path) -> "list[RunSummary]":
 
 
 def read_whole(summary: "RunSummary") -> "Tail":
-    """The log, read to its end as it is now. Raises GenuiError."""
+    """The log, read to its current end. Raises GenuiError if it cannot be read."""
     from genui.logs import open_tail
 
     tail = open_tail(summary)
@@ -80,12 +80,12 @@ def read_whole(summary: "RunSummary") -> "Tail":
 
 
 def title(summary: "RunSummary") -> str:
-    """What to call the log in a line."""
+    """The id of a run, or the path of another log."""
     return summary.run.id if summary.native else str(summary.run.path)
 
 
 def _exists(path: Path) -> bool:
-    """Whether there is, or may be, something at the path: what reads it says why it may not."""
+    """Whether the path exists, or may not be read; the reader then raises the reason."""
     try:
         path.stat()
     except PermissionError:
@@ -95,14 +95,7 @@ def _exists(path: Path) -> bool:
     return True
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
-
-
-# --- `genui runs`: your trainings, the newest first -------------------------------------------
+# --- `genui runs`: the list of runs, newest first ----------------------------------------------
 
 
 def configure_runs(parser: argparse.ArgumentParser) -> None:
@@ -120,7 +113,7 @@ def run_runs(args: argparse.Namespace) -> int:
 
 
 def _runs(tag: str | None) -> "list[RunSummary]":
-    """The runs that have the tag, where one is given. Raises MisuseError where none has it."""
+    """The runs, only those with the tag if one is given. Raises MisuseError if none has it."""
     from genui.runs.listing import list_runs
 
     runs = list_runs()
@@ -133,26 +126,26 @@ def _runs(tag: str | None) -> "list[RunSummary]":
 
 
 def listing(tag: str | None = None) -> None:
-    """The runs as a table, or what to do where there is none."""
+    """Prints the runs as a table, or a hint if there are none."""
     summaries = _runs(tag)
     if not summaries:
         output.say("none yet: `genui train shakespeare` starts one")
         return
     heads = ("RUN", "STATE", "STEP", "VAL", "LEFT", "LAST WRITE")
     rows = [_run_row(summary) for summary in summaries]
-    for head, said in (
+    for head, cells in (
         ("NAME", [one.labels.name for one in summaries]),
         ("TAGS", [", ".join(one.labels.tags) for one in summaries]),
         ("NOTE", [one.labels.note for one in summaries]),
     ):
-        if any(said):
+        if any(cells):
             heads = (*heads, head)
-            rows = [(*row, cell) for row, cell in zip(rows, said, strict=True)]
+            rows = [(*row, cell) for row, cell in zip(rows, cells, strict=True)]
     output.table(heads, rows, right=(2, 3, 4))
 
 
 def as_dict(summary: "RunSummary") -> dict[str, Any]:
-    """A run as scripts read it: `state` is the state as seen, so a killed run says "dead"."""
+    """A run as JSON data for scripts; `state` is the observed one, "dead" for a killed run."""
     status = msgspec.to_builtins(summary.status)
     return {
         "id": summary.run.id,
@@ -182,7 +175,7 @@ def _run_row(summary: "RunSummary") -> tuple[str, ...]:
 
 
 def span(seconds: float) -> str:
-    """A time in the largest unit that says it: 8 s, 5 min, 3 h, 2 days."""
+    """A duration in one unit: 8 s, 5 min, 3 h, 2 days."""
     for unit, size, below in (("s", 1, 60), ("min", 60, 3600), ("h", 3600, 48 * 3600)):
         if seconds < below:
             return f"{seconds / size:.0f} {unit}"

@@ -1,4 +1,4 @@
-"""`genui sheet`: saved generations on one image, each with its caption."""
+"""`genui sheet`: a contact sheet of saved generations, each with its caption."""
 
 import argparse
 from pathlib import Path
@@ -61,7 +61,7 @@ def run_sheet(args: argparse.Namespace) -> int:
 
 
 def _sample(file: SavedFile) -> tuple[Sample, TraceRecipe]:
-    """What a file shows last, and its recipe. Raises MisuseError for a recording."""
+    """The last frame or text in a file, and its recipe. Raises MisuseError for other content."""
     recipe, content = file.recipe, file.content
     frame: Frame
     if isinstance(content, SavedTree):

@@ -1,4 +1,4 @@
-"""`genui train` and `genui resume`: start a training, or go on with one."""
+"""`genui train` and `genui resume`: start or continue a training."""
 
 import argparse
 from pathlib import Path
@@ -83,9 +83,9 @@ def run_train(args: argparse.Namespace) -> int:
 
 
 def _base(name: str | None, start_from: str, settings: dict[str, str]) -> Recipe:
-    """The recipe before --set: the named one, or that of the model it starts from.
+    """The recipe before --set: the named one, or that of the model to start from.
 
-    Raises MisuseError where there is neither, or where its settings do not fit the weights.
+    Raises MisuseError if there is neither, or its settings do not fit the weights.
     """
     if not start_from:
         if name is None:
@@ -132,7 +132,7 @@ def _hints(started: "RunDir") -> None:
     output.note(f"  stop   genui stop {started.id}")
 
 
-# --- `genui resume`: a paused run goes on, a stopped or dead one is started again -------------
+# --- `genui resume`: continue a paused run, or restart a stopped or dead one -------------------
 
 
 def configure_resume(parser: argparse.ArgumentParser) -> None:

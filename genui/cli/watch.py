@@ -1,4 +1,4 @@
-"""`genui watch`: the app on any log, or on what a command prints."""
+"""`genui watch`: the app on any log, or on the output of a command."""
 
 import argparse
 import os
@@ -79,10 +79,10 @@ def _row(summary: "RunSummary") -> tuple[str, ...]:
 
 
 def _watch_pipe(name: str, project: str) -> int:
-    """Keeps what is piped in as a run, and opens the app on it where there is a terminal.
+    """Records standard input as a run, and opens the app on it if there is a terminal.
 
-    With one, a recorder of its own reads the pipe, so that leaving the app never closes it
-    under the command. Without, this process does, and passes every byte on.
+    With a terminal a separate recorder reads the pipe, so that leaving the app does not close it.
+    Without one this process records, and copies every byte to stdout.
     """
     if sys.stdin is None or sys.stdin.isatty():
         raise MisuseError("watch -: nothing is piped in; use `COMMAND 2>&1 | genui watch -`")
@@ -92,7 +92,7 @@ def _watch_pipe(name: str, project: str) -> int:
     terminal = _open_terminal()
     if terminal is None:
         output.note(f"recording as run {run.id}: `genui watch {run.id}` shows it")
-        # Ctrl-C is for the command; what it still prints on its way out is recorded.
+        # Ctrl-C is for the command; its last output is still recorded.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         sys.stdout.flush()
         printed.record(run, sys.stdin.fileno(), sys.stdout.fileno())
@@ -110,10 +110,10 @@ def _watch_pipe(name: str, project: str) -> int:
 
 
 def _open_terminal() -> int | None:
-    """The terminal's keyboard; None where no app can be shown."""
-    shown = sys.stdout.isatty() and sys.stderr.isatty() and os.environ.get("TERM", "") != "dumb"
+    """The keyboard of the terminal; None if no app can be shown."""
+    usable = sys.stdout.isatty() and sys.stderr.isatty() and os.environ.get("TERM", "") != "dumb"
     try:
-        return os.open(TERMINAL, os.O_RDWR) if shown else None
+        return os.open(TERMINAL, os.O_RDWR) if usable else None
     except OSError:  # cron, a container
         return None
 

@@ -1,4 +1,4 @@
-"""What a saved generation carries: the recipe that makes it again, and the files it is in.
+"""The files of saved generations and the recipe in them, which reproduces the generation.
 
-The app and the shell both write and read these files, so nothing here knows torch or Textual.
+The app and the shell both write and read them, so nothing here imports torch or Textual.
 """

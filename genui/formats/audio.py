@@ -19,17 +19,17 @@ from genui.protocol import Frame, ImageFrame, TextFrame
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 _NAMES = {2: "ADPCM", 6: "A-law", 7: "µ-law", 0x11: "IMA ADPCM", 0x55: "MP3"}
-_STREAMED = (0, 0xFFFFFFFF)  # sizes of a data chunk whose writer could not go back to fill it in
+_STREAMED = (0, 0xFFFFFFFF)  # the size of a data chunk whose writer could not seek back to set it
 HIGHEST_RATE = 768_000
 MOST_CHANNELS = 64
 
 
 class Sound(NamedTuple):
-    """The content of a WAV file: float32 [N] in -1 to 1, channels averaged, and the text or ""."""
+    """The content of a WAV file."""
 
-    samples: NDArray[np.float32]
+    samples: NDArray[np.float32]  # [N] in -1 to 1, the mean of the channels
     rate: int  # samples a second
-    text: str
+    text: str  # the comment, or ""
 
 
 class _Format(NamedTuple):
@@ -94,12 +94,12 @@ def to_pcm(samples: NDArray[np.float32]) -> NDArray[np.int16]:
 
 
 def _chunk(name: bytes, body: bytes) -> bytes:
-    """A chunk is padded to an even length, which its size does not count."""
+    """A chunk, padded to an even length that its size does not include."""
     return name + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
 
 
 def _chunks(data: bytes, start: int = 12) -> Iterator[tuple[bytes, int, int]]:
-    """(name, where its body starts, its size as it says) of each chunk."""
+    """(name, start of its body, declared size) of each chunk."""
     while start + 8 <= len(data):
         name, size = data[start : start + 4], struct.unpack_from("<I", data, start + 4)[0]
         yield name, start + 8, size
@@ -113,7 +113,7 @@ def _format(body: bytes) -> _Format:
         raise ValueError("is not a complete WAV file: it has no format chunk")
     coding, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", body)
     if coding == EXTENSIBLE and len(body) >= 26:
-        coding = struct.unpack_from("<H", body, 24)[0]  # how its sub-format begins
+        coding = struct.unpack_from("<H", body, 24)[0]  # the beginning of the sub-format
     widths = {PCM: (8, 16, 24, 32), FLOAT: (32, 64)}.get(coding)
     if widths is None:
         named = _NAMES.get(coding, f"coding {coding}")
@@ -128,16 +128,16 @@ def _format(body: bytes) -> _Format:
 
 
 def _samples(body: bytes, form: _Format) -> NDArray[np.float32]:
-    """In -1 to 1, channels interleaved."""
+    """Samples in -1 to 1, channels interleaved."""
     if form.coding == FLOAT:
-        with np.errstate(over="ignore"):  # beyond float32 it is infinite, which is refused
+        with np.errstate(over="ignore"):  # infinite beyond float32, which the caller refuses
             return np.frombuffer(body, f"<f{form.bits // 8}").astype(np.float32)
-    if form.bits == 8:  # the only unsigned one
+    if form.bits == 8:  # the only unsigned width
         return np.frombuffer(body, np.uint8).astype(np.float32) / np.float32(128) - np.float32(1)
     if form.bits == 24:
-        bytes_of = np.frombuffer(body, np.uint8).reshape(-1, 3)
-        wide = np.zeros((len(bytes_of), 4), np.uint8)
-        wide[:, 1:] = bytes_of
+        narrow = np.frombuffer(body, np.uint8).reshape(-1, 3)
+        wide = np.zeros((len(narrow), 4), np.uint8)
+        wide[:, 1:] = narrow
         return wide.reshape(-1).view("<i4").astype(np.float32) / np.float32(2**31)
     return np.frombuffer(body, f"<i{form.bits // 8}").astype(np.float32) / np.float32(
         2 ** (form.bits - 1)
@@ -151,19 +151,19 @@ def _comment(body: bytes) -> str:
     return ""
 
 
-# --- Sound at another rate: band-limited interpolation (Smith & Gossett 1984) -----------------
+# --- Resampling: band-limited interpolation (Smith & Gossett 1984) ----------------------------
 
-ZEROS = 16  # of the sinc on either side
+ZEROS = 16  # zero crossings of the sinc on either side
 BETA = 9.0  # of its Kaiser window: aliases are 90 dB down
 _AT_ONCE = 16_384  # samples
 
 
 def resample(samples: NDArray[np.float32], rate: int, to: int) -> NDArray[np.float32]:
-    """float32 [N] at `rate` as [N · to / rate] at `to`, low-pass filtered."""
+    """float32 [N] at `rate` to float32 [N · to / rate] at `to`, low-pass filtered."""
     if rate == to or not len(samples):
         return samples
     count = max(1, round(len(samples) * to / rate))
-    cutoff = min(1.0, to / rate)  # of the sinc, in units of the input's own
+    cutoff = min(1.0, to / rate)  # of the sinc, relative to the input's Nyquist frequency
     reach = int(np.ceil(ZEROS / cutoff))
     padded = np.pad(samples, reach + 1)
     taps = np.arange(-reach, reach + 1)
@@ -194,25 +194,23 @@ class SoundFile:
 
 
 def encode_sound(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None) -> bytes:
-    """The sound of each sample's last frame, or of that at the last step shown; of notes, as they
-    are played.
-
-    Raises GenuiError where there is none.
+    """The sound of each sample's last frame, or of the frame at the last step of the view; notes
+    are played. Raises GenuiError if there is none.
     """
     text = to_json(recipe)
     if isinstance(samples[0].frames[0], TextFrame):
         from genui.formats import midi
 
         return midi.encode_played(samples, recipe)
-    spoken = [_frame(sample.frames, recipe.view.steps) for sample in samples]
-    sample_rate = spoken[0].rate
+    frames = [_frame(sample.frames, recipe.view.steps) for sample in samples]
+    sample_rate = frames[0].rate
     rest = np.zeros(round(REST * sample_rate), np.int16)
-    pieces = [piece for frame in spoken for piece in (rest, np.frombuffer(frame.sound, "<i2"))][1:]
+    pieces = [piece for frame in frames for piece in (rest, np.frombuffer(frame.sound, "<i2"))][1:]
     return encode_wav(np.concatenate(pieces), sample_rate, text)
 
 
 def decode_sound(data: bytes, name: str) -> tuple[SoundFile, str]:
-    """The sound and the recipe of a WAV. Raises GenuiError where it is none."""
+    """The sound and the recipe of a WAV. Raises GenuiError if it cannot be decoded."""
     try:
         samples, rate, text = decode_wav(data)
     except ValueError as reason:
@@ -223,7 +221,7 @@ def decode_sound(data: bytes, name: str) -> tuple[SoundFile, str]:
 def compare_sounds(
     saved: SoundFile, again: SoundFile, samples: Sequence[Sample]
 ) -> Difference | None:
-    """From which second on they differ, and by how much at most."""
+    """The second from which on they differ, and the largest difference."""
     shorter = min(len(saved.pcm), len(again.pcm))
     gaps = np.abs(saved.pcm[:shorter] - again.pcm[:shorter])
     if (len(saved.pcm), saved.rate) == (len(again.pcm), again.rate) and not gaps.any():
@@ -236,7 +234,7 @@ def compare_sounds(
 
 def _frame(frames: Sequence[Frame], steps: Sequence[int]) -> ImageFrame:
     for frame in reversed(frames):
-        matches = not steps or frame.step == steps[-1]
-        if matches and isinstance(frame, ImageFrame) and frame.sound and frame.rate:
+        is_shown = not steps or frame.step == steps[-1]
+        if is_shown and isinstance(frame, ImageFrame) and frame.sound and frame.rate:
             return frame
     raise GenuiError("there is no sound to write: .wav is for models of speech and music")

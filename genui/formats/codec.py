@@ -1,7 +1,7 @@
-"""Files that genui writes and reads back, one Codec a suffix.
+"""Files that genui writes and reads back: one Codec for each suffix.
 
-A file carries the recipe that makes its generation again. A file is not trusted: its size is
-checked before it is read, its pixels are counted before they are decoded, and its recipe is
+A file contains the recipe that reproduces its generation. Files are not trusted: the size is
+checked before a file is read, pixels are counted before they are decoded, and the recipe is
 validated.
 """
 
@@ -30,7 +30,7 @@ from genui.protocol import Frame, Start
 class Sample:
     """One generation: the prompt as the model saw it, and its frames in order.
 
-    `suffix` follows the text, where the prompt has a gap.
+    `suffix` is the text after the gap of a prompt that has one.
     """
 
     seed: int
@@ -41,7 +41,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Difference:
-    """How two files of one codec differ: in one line for a person, and as numbers."""
+    """The difference between two files of one codec: one line for a person, and numbers."""
 
     line: str
     numbers: dict[str, Any] = field(default_factory=dict)
@@ -49,37 +49,37 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Codec:
-    """One kind of file. A function may be given as `module:name`; it is imported when it is used.
+    """One kind of file. A function may be given as `module:name`, which is imported when needed.
 
-    What `decode` returns as content is a list of images uint8 [H, W, 3], a str, or a type of its
-    own that `difference` knows.
+    The content that `decode` returns is a list of images uint8 [H, W, 3], a str, or another type
+    that `difference` takes.
     """
 
     suffix: str
     """Lower case, with its dot."""
     title: str
-    """What is in such a file, as the app offers it."""
+    """The content of such a file, as offered by the app."""
     encode: str | Callable[..., bytes] = ""
-    """`encode(samples, recipe, rate)` is the bytes of the file, drawn as `recipe.view` says; `rate`
-    is in steps a second, or None. "" where it is not written from frames."""
+    """`encode(samples, recipe, rate)` returns the bytes of the file, drawn as `recipe.view` says;
+    `rate` is in steps a second, or None. "" if it is not written from frames."""
     decode: str | Callable[..., tuple[Any, "str | bytes | TraceRecipe"]] = ""
-    """`decode(data, name)` is the content and the recipe, which is "" where there is none. Raises
-    GenuiError, one line that begins with `name`. "" where such files carry no recipe."""
+    """`decode(data, name)` returns the content and the recipe, "" if there is none. Raises
+    GenuiError, one line that begins with `name`. "" if such files have no recipe."""
     difference: str | Callable[..., Difference | None] = ""
-    """`difference(saved, again, samples)` compares two contents; None where they are the same.
-    `samples` are those that `again` was written from. "" where the file keeps no frame."""
+    """`difference(saved, again, samples)` compares two contents; None if they are the same.
+    `samples` are those that `again` was written from. "" if the file contains no frames."""
     shows: Shows = "frame"
-    """What such a file usually shows of a generation."""
+    """What such a file shows of a generation by default."""
     lossy: bool = False
-    """Whether frames come back changed, so that digests decide whether two are the same."""
+    """Whether decoded frames differ from the encoded ones, so that digests are compared too."""
     one_text: bool = False
-    """Whether it has room for a single text."""
+    """Whether it has room for only one text."""
     check_installed: str | Callable[..., object] = ""
-    """Raises GenuiError where a program that writes it is not installed."""
+    """Raises GenuiError if a program that writes it is not installed."""
     show: str | Callable[[Path], None] = "genui.cli.show:show_saved"
     """`show(path)` prints the file in the shell."""
     media: tuple[str, ...] = ()
-    """Of a plug-in: the media of the models that are written to such files."""
+    """For plug-ins: the media of models whose samples are written to such files."""
 
     @property
     def name(self) -> str:
@@ -179,18 +179,18 @@ CODECS: Mapping[str, Codec] = Table("genui.codecs", Codec, {codec.suffix: codec 
 
 
 def codec_of(path: Path | str) -> Codec | None:
-    """The codec of a file by its suffix, in any case; None where there is none."""
+    """The codec of a file by its suffix, ignoring case; None if there is none."""
     return CODECS.get(Path(path).suffix.lower())
 
 
 def codecs_for(medium: str) -> list[Codec]:
-    """The codecs of plug-ins that write what models of a medium generate."""
+    """The codecs of plug-ins that write samples of a medium."""
     return [codec for codec in CODECS.values() if medium in codec.media]
 
 
 @dataclass(frozen=True)
 class SavedFile:
-    """A file with its recipe. Of a `.trace` the recipe is that of the root."""
+    """A file with its recipe, which for a `.trace` is that of the root."""
 
     path: Path
     recipe: TraceRecipe
@@ -199,14 +199,14 @@ class SavedFile:
 
     @property
     def start(self) -> Start:
-        """The request of the first sample; of a `.trace` that of the branch that was shown."""
+        """The request of the first sample; for a `.trace` that of the branch that was shown."""
         if isinstance(self.content, SavedTree):
             return branch_start(self.content)
         return to_start(self.recipe)
 
     @property
     def result(self) -> Result:
-        """What was generated came to."""
+        """The digests of the generation."""
         if isinstance(self.content, SavedTree):
             return self.content.result or Result()
         return self.recipe.result
@@ -222,7 +222,7 @@ class NoRecipeError(GenuiError):
 
 
 def carries_recipe(path: Path) -> bool:
-    """Whether files of that suffix carry a recipe."""
+    """Whether files of that suffix can contain a recipe."""
     codec = codec_of(path)
     return codec is not None and bool(codec.decode)
 
@@ -230,9 +230,9 @@ def carries_recipe(path: Path) -> bool:
 def read(path: Path) -> SavedFile:
     """The recipe and the content of a file.
 
-    Raises MisuseError for a kind of file that carries no recipe, and GenuiError, one line
-    that names the file, where it is missing, empty, truncated, huge, no text, of a newer
-    format, edited by hand, or carries no recipe.
+    Raises MisuseError for a suffix without recipes, and GenuiError, one line that names the file,
+    if it is missing, empty, truncated, too large, not text, of a newer format, edited by hand or
+    without a recipe.
     """
     codec = codec_of(path)
     if codec is None or not codec.decode:
@@ -252,9 +252,8 @@ def encode(
 ) -> bytes:
     """The bytes of a file of that suffix, drawn as `recipe.view` says.
 
-    `rate` is in steps a second and counts where the file moves. Several samples of images are
-    drawn side by side. Raises GenuiError where a step asked for is not there, and for a file that
-    would be too large to be read back.
+    `rate` is in steps a second, for animations. Several images are drawn side by side. Raises
+    GenuiError if a step of the view does not exist or the file would be too large to be read back.
     """
     data = resolve(CODECS[suffix].encode)(samples, recipe, rate)
     if len(data) > MOST_BYTES:
@@ -266,24 +265,21 @@ def encode(
 
 
 def compare(file: SavedFile, samples: Sequence[Sample]) -> Difference | None:
-    """How a file differs from the same samples written now, in the same way; None where it is the
-    same as far as it shows them.
+    """The difference between a file and the same samples encoded now; None if there is none.
 
-    A file that keeps no frame, and one that cannot be looked into here, is the same.
+    None also for a file without frames and for one that cannot be decoded here.
     """
     if not file.codec.difference or file.content == []:
         return None
-    # The recipe of an earlier version is not checked again: written now it lacks what is gone.
+    # The recipe is not compared: that of an earlier version has fields that are no longer written.
     data = encode(file.codec.suffix, samples, file.recipe)
     again, _ = resolve(file.codec.decode)(data, show(file.path))
     return resolve(file.codec.difference)(file.content, again, samples)
 
 
 def first_difference(one: Sequence[Any], other: Sequence[Any]) -> int | None:
-    """The first place where two sequences differ; None where they are the same."""
-    if one == other:
-        return None
-    for at, pair in enumerate(zip(one, other, strict=False)):
-        if pair[0] != pair[1]:
+    """The first index at which two sequences differ; None if they are equal."""
+    for at, (a, b) in enumerate(zip(one, other, strict=False)):
+        if a != b:
             return at
-    return min(len(one), len(other))
+    return None if len(one) == len(other) else min(len(one), len(other))

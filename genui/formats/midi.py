@@ -20,13 +20,13 @@ from genui.formats.codec import Difference, Sample
 from genui.formats.recipe import TraceRecipe, recipe_text, to_json
 from genui.protocol import Frame, RgbImage, TextFrame, chorale
 
-TICKS = 480  # of a quarter, in what is written
+TICKS = 480  # per quarter note in files that are written
 TEMPO = 76.0  # quarters a minute
 MOST_BYTES = 2 * 1024 * 1024
 MOST_NOTES = 100_000
 MOST_EVENTS = 400_000
-MOST_QUARTERS = 100_000  # of a file's length; 64 of the longest pieces have two thirds of it
-DRUMS = 9  # the channel that General MIDI keeps for percussion
+MOST_QUARTERS = 100_000  # quarter notes; 64 of the longest pieces have two thirds of it
+DRUMS = 9  # General MIDI's channel for percussion
 VELOCITY = 80
 CHOIR = 52  # General MIDI's "Choir Aahs", counted from 0
 NAMES = ("soprano", "alto", "tenor", "bass")
@@ -43,13 +43,13 @@ class MidiTrack:
 
 @dataclass
 class MidiMusic:
-    """What a file holds. `quarter` is in ticks; times are from the file's beginning."""
+    """The content of a file; times are ticks from its beginning."""
 
-    quarter: int
+    quarter: int  # ticks
     tracks: list[MidiTrack]  # those with notes, without percussion
     drums: int = 0  # notes of percussion
-    metres: tuple[tuple[int, int], ...] = ()  # in their order, each once: (4, 4)
-    key: str = ""  # the first, as mido spells it: "G", "F#m"
+    metres: tuple[tuple[int, int], ...] = ()  # such as (4, 4), in order, each once
+    key: str = ""  # the first, in mido's spelling: "G", "F#m"
     tempo: float = TEMPO
     texts: tuple[str, ...] = ()
 
@@ -62,11 +62,10 @@ def encode_midi(
     tempo: float = TEMPO,
     key: str = "",
 ) -> bytes:
-    """A file of four tracks, one a voice, and one that has the metre, tempo, key and `text`.
+    """A file with a track for each of the four voices and one for metre, tempo, key and `text`.
 
-    `notes` are (voice, MIDI number, first sixteenth, sixteenth after the last); a bar has `bar`
-    sixteenths and the piece starts at sixteenth `begins` of one, silence before it. `text` is
-    ASCII.
+    `notes` are (voice, MIDI number, first sixteenth, sixteenth after the last). A bar has `bar`
+    sixteenths; the piece starts at sixteenth `begins` of a bar, after silence. `text` is ASCII.
     """
     file = mido.MidiFile(type=1, ticks_per_beat=TICKS)
     head = file.add_track("genui")
@@ -97,11 +96,11 @@ def encode_midi(
 
 
 def decode_midi(data: bytes) -> MidiMusic:
-    """What a Standard MIDI File of type 0 or 1 holds.
+    """The content of a Standard MIDI File of type 0 or 1.
 
-    Raises ValueError, one line, where it is none, truncated, over MOST_BYTES or MOST_NOTES, or
-    counted in seconds instead of beats, over MOST_EVENTS or MOST_QUARTERS, or has a number of over
-    four bytes. These are counted before `mido` reads it, which has no bounds of its own.
+    Raises ValueError, one line, if it is another format, truncated or damaged, counts in seconds
+    instead of beats, or has over MOST_BYTES, MOST_NOTES, MOST_EVENTS or MOST_QUARTERS. The limits
+    are checked first: `mido` has none.
     """
     if not data.startswith(b"MThd"):
         raise ValueError("is not a MIDI file")
@@ -112,7 +111,7 @@ def decode_midi(data: bytes) -> MidiMusic:
         file = mido.MidiFile(file=io.BytesIO(data), clip=True)
     except EOFError:
         raise ValueError("is truncated") from None
-    except Exception as error:  # mido raises whatever its parsing stumbles over
+    except Exception as error:  # mido raises anything for a damaged file
         reason = " ".join(str(error).split())[:80]
         raise ValueError(f"is a damaged MIDI file ({reason or type(error).__name__})") from None
     if file.type == 2:
@@ -132,10 +131,10 @@ def decode_midi(data: bytes) -> MidiMusic:
 
 
 def _check_bounds(data: bytes) -> None:
-    """Walk the events of a file without keeping any (Standard MIDI Files 1.0, 1996).
+    """Checks the events of a file without storing any (Standard MIDI Files 1.0, 1996).
 
-    Raises ValueError, one line, where they are too many, last too long or are cut off. What else
-    may be wrong with them is for `mido` to say.
+    Raises ValueError, one line, if there are too many, or they last too long or are truncated;
+    `mido` checks the rest.
     """
     tracks, quarter = (int.from_bytes(data[i : i + 2], "big") for i in (10, 12))
     at = 8 + int.from_bytes(data[4:8], "big")
@@ -154,15 +153,15 @@ def _check_bounds(data: bytes) -> None:
             if now > MOST_QUARTERS * max(1, quarter):
                 raise ValueError(f"is over {MOST_QUARTERS:,} quarter notes long")
             kind, at = data[at] if at < end else 0, at + 1
-            known = kind < 0x80  # the status is that of the event before, and this its first byte
-            if known:
+            running = kind < 0x80  # no status byte: the status of the event before applies
+            if running:
                 kind = status
             elif kind != 0xFF:
                 status = kind
             if kind in (0xF0, 0xF7, 0xFF):
                 size, at = _variable(data, at + (kind == 0xFF))
             else:
-                size = max(0, _SIZES.get(kind & 0xF0 if kind < 0xF0 else kind, 0) - known)
+                size = max(0, _SIZES.get(kind & 0xF0 if kind < 0xF0 else kind, 0) - running)
             at += size
         if at > end:
             raise ValueError("is a damaged MIDI file (an event goes on past the end of its track)")
@@ -172,13 +171,13 @@ _SIZES = {
     **dict.fromkeys((0x80, 0x90, 0xA0, 0xB0, 0xE0, 0xF2), 2),
     **dict.fromkeys((0xC0, 0xD0, 0xF1, 0xF3), 1),
 }
-"""Bytes of an event after its status byte; of those that are not here, none."""
+"""Bytes of an event after its status byte; 0 for other events."""
 
 
 def _variable(data: bytes, at: int) -> tuple[int, int]:
-    """The number of seven bits a byte that begins there, and where it ends.
+    """A variable-length number, seven bits a byte, and its end.
 
-    Raises ValueError where it has over four bytes or is cut off.
+    Raises ValueError if it has over four bytes or is truncated.
     """
     value = 0
     for byte in data[at : at + 4]:
@@ -189,15 +188,12 @@ def _variable(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _read_track(
-    track: mido.MidiTrack,
-    music: MidiMusic,
-    metres: dict[tuple[int, int], None],
-    texts: list[str],
+    track: mido.MidiTrack, music: MidiMusic, metres: dict[tuple[int, int], None], texts: list[str]
 ) -> None:
-    """Add what one track holds."""
+    """Adds the content of one track."""
     now, name = 0, ""
-    channels: dict[int, MidiTrack] = {}
-    sounding: dict[tuple[int, int], int] = {}
+    notes: list[tuple[int, int, int, int]] = []  # channel, MIDI number, first tick, last tick
+    sounding: dict[tuple[int, int], int] = {}  # channel and MIDI number to the first tick
     for message in track:
         now += message.time
         match message.type:
@@ -212,49 +208,37 @@ def _read_track(
             case "text":
                 texts.append(message.text)
             case "note_on" | "note_off":
-                here = (message.channel, message.note)
-                first = sounding.pop(here, None)
-                if first is not None and now > first:
-                    _add(music, channels, here, (first, now))
+                key = (message.channel, message.note)
+                if key in sounding:
+                    notes.append((*key, sounding.pop(key), now))
                 if message.type == "note_on" and message.velocity:
-                    sounding[here] = now
-    for here, first in sounding.items():  # never ended: they end with the track
-        if now > first:
-            _add(music, channels, here, (first, now))
-    for one in channels.values():
-        one.name = name
-        one.notes.sort(key=lambda note: note[1:])
-        music.tracks.append(one)
-
-
-def _add(
-    music: MidiMusic,
-    channels: dict[int, MidiTrack],
-    here: tuple[int, int],
-    span: tuple[int, int],
-) -> None:
-    channel, pitch = here
-    if channel == DRUMS:
-        music.drums += 1
-        return
-    track = channels.setdefault(channel, MidiTrack("", channel))
-    track.notes.append((pitch, *span))
+                    sounding[key] = now
+    notes += [(*key, first, now) for key, first in sounding.items()]  # they end with the track
+    channels: dict[int, MidiTrack] = {}
+    for channel, pitch, first, last in notes:
+        if last > first and channel == DRUMS:
+            music.drums += 1
+        elif last > first:
+            part = channels.setdefault(channel, MidiTrack(name, channel))
+            part.notes.append((pitch, first, last))
+    for part in channels.values():
+        part.notes.sort(key=lambda note: note[1:])
+        music.tracks.append(part)
 
 
 # --- Notes as sound: a small additive synthesiser ---------------------------------------------
-# Each note is a sum of harmonic partials, the upper ones dying away sooner than the lower, under
-# an envelope that swells, stays and fades; each voice has its own mixture and its place between
-# left and right.
+# Each note is a sum of harmonic partials, of which the upper ones decay faster, with an envelope of
+# attack, sustain and release; each voice has its own mixture of partials and its own panning.
 
 RATE = 32_000  # samples a second
 ATTACK, RELEASE = 0.035, 0.22  # seconds
-BRIGHT = 0.5  # seconds in which the upper partials fall to a third
+BRIGHT = 0.5  # seconds in which the upper partials decay to 1/e
 _TABLE = 4096  # samples of one period
 _PANS = (0.35, 0.62, 0.42, 0.55)  # of each voice: 0 is left, 1 is right
 _LEVELS = (0.30, 0.24, 0.24, 0.32)
 _FALL = (1.6, 1.9, 1.7, 1.45)  # partial n of a voice has amplitude n ** -fall
-_LOWER = 3  # partials that stay as long as the note does
-_HIGHEST = 12_000.0  # Hz: of a partial
+_LOWER = 3  # partials that do not decay
+_HIGHEST = 12_000.0  # Hz of a partial
 
 
 def synthesise(
@@ -282,7 +266,7 @@ def synthesise(
 
 
 def _tone(voice: int, pitch: int, seconds: float, rate: int) -> NDArray[np.float32]:
-    """One note, float32: its length and the time that it takes to fade."""
+    """One note, float32 [N], of its length and the release."""
     frequency = 440 * 2 ** ((pitch - 69) / 12)
     count = round((seconds + RELEASE) * rate)
     time = np.arange(count, dtype=np.float32) / rate
@@ -296,7 +280,7 @@ def _tone(voice: int, pitch: int, seconds: float, rate: int) -> NDArray[np.float
 
 @lru_cache(maxsize=256)
 def _tables(voice: int, partials: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """A period of the partials that stay, and of those that die away."""
+    """One period of the partials that do not decay, and of those that do."""
     phase = np.arange(_TABLE) * (2 * np.pi / _TABLE)
     waves = [n ** -_FALL[voice] * np.sin(n * phase) for n in range(1, max(1, partials) + 1)]
     lower, upper = (
@@ -306,22 +290,22 @@ def _tables(voice: int, partials: int) -> tuple[NDArray[np.float32], NDArray[np.
     return lower.astype(np.float32), upper.astype(np.float32)
 
 
-# --- Music played with General MIDI instruments, by fluidsynth where it is installed ----------
+# --- Music played with General MIDI instruments, by fluidsynth if it is installed -------------
 
 FLUID_RATE = 32_000  # samples a second
-SECONDS = 120  # that fluidsynth may take
+SECONDS = 120  # time limit of fluidsynth
 FOLDERS = ("/usr/share/sounds/sf2", "/usr/share/soundfonts", "/usr/local/share/soundfonts")
-FONT = "default-GM.sf2"  # what Debian calls the one that is to be used
+FONT = "default-GM.sf2"  # Debian's name of the default one
 VARIABLE = "SOUNDFONT"
 
 
 def installed() -> bool:
-    """Whether there are a fluidsynth and a soundfont to be used."""
+    """Whether fluidsynth and a soundfont are installed."""
     return shutil.which("fluidsynth") is not None and soundfont() is not None
 
 
 def soundfont() -> Path | None:
-    """The file that $SOUNDFONT names, else one of those that are installed; None without any."""
+    """The file that $SOUNDFONT names, else an installed one; None if there is none."""
     if named := os.environ.get(VARIABLE):
         return Path(named).expanduser()
     fonts = [path for folder in FOLDERS for path in sorted(Path(folder).glob("*.sf2"))]
@@ -329,7 +313,7 @@ def soundfont() -> Path | None:
 
 
 def fluidsynth() -> tuple[str, Path]:
-    """The program and the soundfont. Raises GenuiError where one is missing."""
+    """The program and the soundfont. Raises GenuiError if one is missing."""
     program, font = shutil.which("fluidsynth"), soundfont()
     if program is None:
         raise GenuiError(
@@ -345,13 +329,11 @@ def fluidsynth() -> tuple[str, Path]:
     return program, font
 
 
-def play(midi: bytes) -> "NDArray[np.int16]":
-    """The sound of a MIDI file, int16 [N, 2], RATE samples a second.
+def play(midi: bytes) -> NDArray[np.int16]:
+    """The sound of a MIDI file, int16 [N, 2], FLUID_RATE samples a second.
 
-    Raises GenuiError where fluidsynth is missing or fails.
+    Raises GenuiError if fluidsynth is missing or fails.
     """
-    import numpy as np
-
     program, font = fluidsynth()
     with tempfile.TemporaryDirectory(prefix="genui-") as folder:
         score, raw = Path(folder, "tune.mid"), Path(folder, "tune.raw")
@@ -378,7 +360,7 @@ BETWEEN = 1  # bars of rest between samples
 
 @dataclass(frozen=True)
 class Piece:
-    """What a generation came to, as far as it is complete."""
+    """The complete part of a generation."""
 
     opening: chorale.Opening
     notes: tuple[score.Note, ...]
@@ -395,7 +377,7 @@ class ScoreFile:
 def grid_of_frames(
     init: RgbImage | str | None, prompt: str, frames: Sequence[Frame]
 ) -> tuple[score.Grid, chorale.Opening]:
-    """The notes of a trace's frames, and its opening: given by `init`, or as `prompt` asks."""
+    """The notes of a trace's frames, and its opening, from `init` or else from `prompt`."""
     grid, opening = score.grid_of(init if isinstance(init, str) else None, prompt)
     for frame in frames:
         if isinstance(frame, TextFrame):
@@ -410,7 +392,7 @@ def piece_of(init: RgbImage | str | None, prompt: str, frames: Sequence[Frame]) 
 
 
 def concatenate(pieces: Sequence[Piece]) -> Piece:
-    """The pieces one after the other; each begins where it does in a bar of the first."""
+    """The pieces one after the other, each at its own position in a bar of the first."""
     first = pieces[0]
     bar, begins = first.opening.bar, first.opening.begins
     combined = list(first.notes)
@@ -426,7 +408,7 @@ def concatenate(pieces: Sequence[Piece]) -> Piece:
 
 
 def encode_score(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None) -> bytes:
-    """The pieces as a MIDI file. Raises GenuiError where there is no note."""
+    """The pieces as a MIDI file. Raises GenuiError if there is no note."""
     piece = _concatenate(samples, recipe)
     _require_notes(piece)
     opening = piece.opening
@@ -435,15 +417,15 @@ def encode_score(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | N
 
 
 def encode_played(samples: Sequence[Sample], recipe: TraceRecipe) -> bytes:
-    """The pieces as a WAV, played as the view says: by the synthesiser or by fluidsynth."""
+    """The pieces as a WAV, played by the synthesiser or, if the view says so, by fluidsynth."""
     orchestra = recipe.view.kind == "orchestra"
     return play_piece(_concatenate(samples, recipe), to_json(recipe), orchestra)
 
 
 def play_piece(piece: Piece, text: str = "", orchestra: bool = False) -> bytes:
-    """A piece as a WAV with `text` inside, by the synthesiser or else by fluidsynth.
+    """A piece as a WAV with `text` inside, played by fluidsynth if `orchestra`.
 
-    Raises GenuiError where there is no note, or no fluidsynth.
+    Raises GenuiError if there is no note, or no fluidsynth.
     """
     from genui.formats.audio import encode_wav
 
@@ -465,7 +447,7 @@ def _require_notes(piece: Piece) -> None:
 def decode_score(data: bytes, name: str) -> tuple[ScoreFile, str]:
     """The notes of a MIDI file that genui wrote, and the recipe in it.
 
-    Raises GenuiError where it is no MIDI file, or notes of one voice sound at once.
+    Raises GenuiError if it is not a MIDI file, or notes of one voice overlap.
     """
     try:
         music = decode_midi(data)

@@ -24,13 +24,13 @@ MOST_POINTS = 5000
 MOST_CLASSES = 4
 MOST_BYTES = 4 * 1024 * 1024
 LEAST_POINTS = 2
-_SMALLEST = 0.1  # the longer side of points that are left where they are
-_FURTHEST = 1e9  # a coordinate beyond it is a slip, and its neighbours would be one dot
+_SMALLEST = 0.1  # the least extent of points that are not rescaled
+_FURTHEST = 1e9  # a larger coordinate is an error: all other points would coincide
 _HEAD = ("x,y", "x,y,class")
 
 
 class Point(NamedTuple):
-    """A place, and which class it is of: 0, 1, …"""
+    """A position and its class: 0, 1, …"""
 
     x: float
     y: float
@@ -38,23 +38,23 @@ class Point(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """Where points lie in the plane: (point - centre) / scale."""
+    """The position of points in the plane: (point - centre) / scale."""
 
     x: float = 0.0
     y: float = 0.0
     scale: float = 1.0
 
     def place(self, point: Point) -> Point:
-        """The point in the plane."""
+        """A point of the data, in the plane."""
         return Point((point.x - self.x) / self.scale, (point.y - self.y) / self.scale, point.label)
 
     def to_data(self, x: float, y: float) -> tuple[float, float]:
-        """A place in the plane, as the file has it."""
+        """A position in the plane, in the coordinates of the data."""
         return x * self.scale + self.x, y * self.scale + self.y
 
 
 def fit_to_plane(points: Sequence[Point]) -> Fit:
-    """How points are brought into the plane, undistorted; those that lie well in it stay."""
+    """The fit that brings points into the plane without distortion; none if they lie well in it."""
     across, up = ([point[i] for point in points] for i in (0, 1))
     side = max(max(across) - min(across), max(up) - min(up))
     if side >= _SMALLEST and max(map(abs, (*across, *up))) <= EDGE:
@@ -63,35 +63,35 @@ def fit_to_plane(points: Sequence[Point]) -> Fit:
     return Fit(*middle, side / 2 or 1.0)
 
 
-# --- as a prompt ----------------------------------------------------------------------
+# --- Points as a prompt -------------------------------------------------------------------------
 
 
 def is_points(prompt: str) -> bool:
-    """Whether the prompt is points rather than the name of some."""
+    """Whether the prompt has points and not the name of a data set."""
     return prompt.split("\n", 1)[0].strip() in _HEAD
 
 
 def to_text(points: Iterable[Point]) -> str:
-    """The points as a prompt, which is a CSV with six digits of each number."""
+    """The points as a prompt: a CSV with six digits of each number."""
     rows = (f"{point.x:.6g},{point.y:.6g},{point.label}" for point in points)
     return "\n".join([_HEAD[1], *rows])
 
 
 def from_text(text: str) -> list[Point]:
-    """The points of a prompt. Raises MisuseError, one line, where they are none."""
+    """The points of a prompt. Raises MisuseError, one line, if it has none."""
     return _points(text, "the points")
 
 
-# --- as a file ------------------------------------------------------------------------
+# --- Points as a file ---------------------------------------------------------------------------
 
 
 def read_csv(path: Path) -> list[Point]:
-    """The points of a CSV: two columns of numbers, x and y, and where there is a third, a class
-    (up to four, by any names). A first line of names is skipped, and lines that begin with #;
-    commas, semicolons or tabs stand between.
+    """The points of a CSV: columns x and y, and an optional third with the class (up to four, with
+    any names), separated by commas, semicolons or tabs. A header and lines that begin with # are
+    skipped.
 
-    Raises MisuseError, one line that names the file, where it cannot be read, has
-    other columns, a text or a NaN for a number, fewer than two points or too many.
+    Raises MisuseError, one line that names the file, if it cannot be read, has other columns,
+    values that are not finite numbers, or fewer than two points or too many.
     """
     name = str(path)
     data = read_regular(path, MOST_BYTES, _FEWER, MisuseError)
@@ -109,7 +109,7 @@ def _points(text: str, name: str) -> list[Point]:
     """The points in a CSV. Raises MisuseError, which begins with `name`."""
     rows = _rows(text, name)
     if rows and not any(map(_is_number, rows[0][1][:2])):
-        del rows[0]  # the names of the columns
+        del rows[0]  # the header
     if len(rows) > MOST_POINTS:
         raise MisuseError(f"{name}: has {len(rows):,} points; {_FEWER}")
     places = [(line, *_place(cells, line, name), cells[2:]) for line, cells in rows]
@@ -124,7 +124,7 @@ def _points(text: str, name: str) -> list[Point]:
 
 
 def _rows(text: str, name: str) -> list[tuple[int, list[str]]]:
-    """The rows that hold anything, each with its line number."""
+    """The rows that are not empty, each with its line number."""
     first = next((line for line in text.splitlines() if line.strip()), "")
     mark = next((sign for sign in "\t;," if sign in first), ",")
     try:
@@ -156,7 +156,7 @@ def _place(cells: Sequence[str], line: int, name: str) -> tuple[float, float]:
 
 
 def _labels(words: Sequence[str], name: str) -> list[int]:
-    """Numbers for the classes: in the order of their numbers, or of their names."""
+    """The classes as numbers, in the order of their numbers or names."""
     kinds = sorted(set(words), key=lambda word: (not word.isdecimal(), word.zfill(20), word))
     if len(kinds) > MOST_CLASSES:
         raise MisuseError(f"{name}: has {len(kinds)} classes; give {MOST_CLASSES} at most")
@@ -173,27 +173,29 @@ def _is_number(text: str) -> bool:
     return True
 
 
-# --- What files show of a training in the Lab: its plane as images, its samples as rows -----
+# --- Files of a training in the Lab: its plane as images, its samples as rows ------------------
 
-MOST_STEPS = 120  # of a moving image
+MOST_STEPS = 120  # of an animation
 
 
 def steps(frames: Sequence[Frame]) -> tuple[int, ...]:
-    """The steps whose plane is there to be shown; of very many, so many evenly spread."""
+    """The steps that have a plane; MOST_STEPS of them, evenly spaced, if there are more."""
     from genui.formats import image
 
-    seen = [f.step for f in frames if isinstance(f, PointsFrame) and f.plane is not None]
-    return image.pick_evenly(seen, MOST_STEPS)
+    return image.pick_evenly(_plane_steps(frames), MOST_STEPS)
 
 
 def last_plane_step(frames: Sequence[Frame], step: int) -> int:
-    """The last step up to `step` whose plane is there; 0 where there is none."""
-    seen = (f.step for f in frames if isinstance(f, PointsFrame) and f.plane is not None)
-    return max((one for one in seen if one <= step), default=0)
+    """The last step up to `step` that has a plane; 0 if there is none."""
+    return max((one for one in _plane_steps(frames) if one <= step), default=0)
+
+
+def _plane_steps(frames: Sequence[Frame]) -> list[int]:
+    return [f.step for f in frames if isinstance(f, PointsFrame) and f.plane is not None]
 
 
 def scene_of(plane: Plane, first: PointsFrame) -> "Scene":
-    """A sight with the data, which came with the first frame of its training."""
+    """A plane and the data, which are in the first frame of the training, ready to draw."""
     import numpy as np
 
     from genui.render import plane as scene
@@ -210,27 +212,26 @@ def scene_of(plane: Plane, first: PointsFrame) -> "Scene":
 
 def image(frames: Sequence[Frame], step: int) -> "NDArray[np.uint8]":
     """The plane after a step, [H, W, 3], with the step and the divergence below."""
-    from genui.render.plane import draw_image as drawn
+    from genui.render.plane import draw_image
 
     frame, first = _frame(frames, step), frames[0]
     assert frame.plane is not None
     assert isinstance(first, PointsFrame)
     bits = "" if frame.divergence is None else f"   {frame.divergence:.3f} bits from the truth"
-    return drawn(scene_of(frame.plane, first), f"step {step}{bits}")
+    return draw_image(scene_of(frame.plane, first), f"step {step}{bits}")
 
 
 def rows(frames: Sequence[Frame], prompt: str, step: int) -> str:
-    """The samples after a step as a CSV, in the coordinates that the data were given in.
+    """The samples after a step as a CSV, in the coordinates of the data.
 
-    Raises GenuiError where there are none, as of a classifier.
+    Raises GenuiError if there are none, as for a classifier.
     """
     from genui.render import plane as scene
 
     plane = _frame(frames, step).plane
     if plane is None or not plane.samples:
         raise GenuiError("a classifier has no samples to write: write a .png or .gif of it")
-    own = is_points(prompt)
-    fit = fit_to_plane(from_text(prompt)) if own else Fit()
+    fit = fit_to_plane(from_text(prompt)) if is_points(prompt) else Fit()
     places = ((2 * scene.decode_places(plane.samples) - 1) * EDGE).tolist()
     lines = ("{:.5g},{:.5g}".format(*fit.to_data(x, y)) for x, y in places)
     return "\n".join(["x,y", *lines])

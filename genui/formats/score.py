@@ -1,6 +1,6 @@
-"""A piece as it is written: a grid of tokens that fills, the notes in it, voices that are given.
+"""A piece while it is generated: the grid of its tokens, its notes, and voices that are given.
 
-`genui.protocol.chorale` says what the tokens are. Nothing but numbers here either.
+The tokens are those of `genui.protocol.chorale`.
 """
 
 from collections.abc import Sequence
@@ -11,15 +11,15 @@ from genui.base.errors import MisuseError
 from genui.protocol import chorale
 
 GIVEN = "notes:"
-"""As `Start.init`: what follows are voices, as `Given.to_text` writes them."""
+"""In `Start.init`: the prefix of voices as `Given.to_text` writes them."""
 
 VOICES_OF = "\0"
-"""Between a path and the voices that are taken of it, where those are named."""
+"""In `Start.init`: separates the path of a MIDI file from the names of the voices to use."""
 
 
 @dataclass(frozen=True)
 class Given:
-    """Voices that stand: of each its tokens, a sixteenth each; none of one to be written."""
+    """Given voices: the tokens of each, one a sixteenth; empty for a voice to be generated."""
 
     opening: chorale.Opening
     voices: tuple[bytes, bytes, bytes, bytes]
@@ -34,14 +34,14 @@ class Given:
         return max(map(len, self.voices))
 
     def to_text(self) -> str:
-        """One line that `from_text` reads back."""
+        """One line, for `from_text`."""
         opening = self.opening
         voices = (tokens.hex() for tokens in self.voices)
         return GIVEN + ";".join([f"{opening.key};{opening.bar};{opening.begins}", *voices])
 
     @classmethod
     def from_text(cls, text: str) -> "Given":
-        """What `to_text` wrote. Raises MisuseError where it is not that."""
+        """The inverse of `to_text`. Raises MisuseError if the text is damaged."""
         fields = text.removeprefix(GIVEN).split(";")
         try:
             key, bar, begins = map(int, fields[:3])
@@ -58,7 +58,7 @@ class Given:
 
 
 class Note(NamedTuple):
-    """A note of `voice`: a MIDI number from sixteenth `first` up to `last`, which it leaves."""
+    """A note: a MIDI number from sixteenth `first` up to `last`, exclusive."""
 
     voice: int
     pitch: int
@@ -67,7 +67,7 @@ class Note(NamedTuple):
 
 
 def notes_of_voice(voice: int, tokens: Sequence[int]) -> list[Note]:
-    """The notes of one voice. A hold after nothing is silence."""
+    """The notes of one voice. A hold at the beginning or after a rest is silence."""
     sounds: list[Note] = []
     open_note: tuple[int, int] | None = None  # pitch, first
     for at, token in enumerate(tokens):
@@ -83,16 +83,15 @@ def notes_of_voice(voice: int, tokens: Sequence[int]) -> list[Note]:
 
 
 class Sound(NamedTuple):
-    """What a voice sounds at a sixteenth: whether it is struck there, and the step (from 1)
-    that wrote it."""
+    """The sound of a voice at a sixteenth."""
 
     pitch: int
-    struck: bool
-    step: int
+    struck: bool  # the note begins here
+    step: int  # that generated it, from 1
 
 
 def columns_of(notes: Sequence[Note], sixteenths: int) -> list[list[Sound | None]]:
-    """Notes as they sound at each sixteenth; no step wrote them."""
+    """The sounds of all voices at each sixteenth; their step is 0."""
     columns: list[list[Sound | None]] = [[None] * len(chorale.VOICES) for _ in range(sixteenths)]
     for note in notes:
         for at in range(note.first, note.last):
@@ -101,26 +100,26 @@ def columns_of(notes: Sequence[Note], sixteenths: int) -> list[list[Sound | None
 
 
 class Grid:
-    """A piece as it is written, token by token in its order.
+    """A piece while its tokens are generated.
 
-    `sixteenths` is its length where that is known: of given voices, and once its END came.
+    `sixteenths` is its length, known for given voices and after END.
     """
 
     def __init__(self, leads: frozenset[int], sixteenths: int | None = None) -> None:
         self.leads = leads
         self.sixteenths = sixteenths
         self.voices: tuple[list[int], ...] = tuple([] for _ in chorale.VOICES)
-        self.columns: list[list[Sound | None]] = []  # a sixteenth each: what its voices sound
+        self.columns: list[list[Sound | None]] = []  # the sounds of the voices at each sixteenth
         self._slots = chorale.slot_order(leads, sixteenths or chorale.MOST_SIXTEENTHS)
         self._written = 0
 
     @property
     def next(self) -> chorale.Slot | None:
-        """The slot that is written next; None at the end."""
+        """The slot of the next token; None at the end."""
         return self._slots[self._written] if self._written < len(self._slots) else None
 
     def write(self, token: int) -> chorale.Slot:
-        """Write the next token; where it went."""
+        """Writes the next token and returns its slot."""
         slot = self._slots[self._written]
         self._written += 1
         if token == chorale.END:
@@ -143,11 +142,11 @@ class Grid:
             self.columns[slot.sixteenth][slot.voice] = sound
 
     def slot(self, step: int) -> chorale.Slot:
-        """Where the token of a step went, from 1 on."""
+        """The slot of the token of a step, from 1."""
         return self._slots[step - 1]
 
     def head(self, step: int) -> int:
-        """The sixteenth that the voices which do not lead have come to with a step; -1 at 0."""
+        """The last sixteenth of the voices that do not lead, after a step; -1 at step 0."""
         if not step:
             return -1
         voice, sixteenth = self.slot(step)
@@ -155,11 +154,11 @@ class Grid:
 
     @property
     def complete(self) -> int:
-        """How many sixteenths have all their voices."""
+        """The number of sixteenths that have all voices."""
         return min(map(len, self.voices))
 
     def notes(self) -> list[Note]:
-        """The notes of the sixteenths that are complete, voice by voice."""
+        """The notes of the complete sixteenths, voice by voice."""
         return [
             note
             for voice, tokens in enumerate(self.voices)
@@ -168,9 +167,9 @@ class Grid:
 
 
 def grid_of(init: str | None, prompt: str) -> tuple[Grid, chorale.Opening]:
-    """An empty grid for a trace begun from `Start.init` and its prompt, and how it begins.
+    """An empty grid and the opening for a trace with this `Start.init` and prompt.
 
-    Raises MisuseError where these are not such.
+    Raises MisuseError if they are not those of music.
     """
     if init is None:
         return Grid(chorale.MELODY_FIRST), chorale.parse_opening(prompt)

@@ -1,7 +1,6 @@
-"""Files of text: a text, rows of points, and recordings of the terminal.
+"""Files of text: texts, rows of points, and recordings of the terminal.
 
-The last line of a text is its recipe; in a CSV that line is a comment. A recording has it in its
-header.
+The last line of a text is its recipe, in a CSV as a comment. A recording has it in its header.
 """
 
 import json
@@ -27,7 +26,7 @@ TEXT_RATE = 20.0  # tokens a second of a recording
 
 
 def body(samples: Sequence[Sample]) -> str:
-    """The text as it is written to a file: each under its seed where there are several."""
+    """The text as written to a file; each under its seed if there are several."""
     texts = [sample.prompt + "".join(_texts(sample)) + sample.suffix for sample in samples]
     if len(texts) == 1:
         return texts[0]
@@ -131,7 +130,7 @@ def record_text(prompt: str, tokens: Sequence[str], title: str) -> Recording:
 
 
 def record_images(frames: "Sequence[NDArray[np.uint8]]", title: str) -> Recording:
-    """Each image in half blocks, drawn over the one before."""
+    """Each image in half blocks, drawn over the previous one."""
     from genui.render.image import draw_ansi
 
     height, width, _ = frames[0].shape

@@ -1,4 +1,4 @@
-"""A trace with its forks, saved to be opened again: one `.trace` file, in JSON."""
+"""Saved traces: a trace with its forks in one `.trace` file, in JSON."""
 
 import re
 import time
@@ -38,13 +38,13 @@ _STRANGE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 class Branch(Struct, frozen=True, kw_only=True):
-    """One branch: that of its parent up to `step`, where `edit` applies. The root has neither."""
+    """One branch: its parent's steps up to `step`, then `edit` applies. The root has neither."""
 
     id: int
     parent: int = -1
     step: Annotated[int, Meta(ge=0)] = 0
     edit: Edit | None = None
-    total: Annotated[int, Meta(ge=0)] = 0  # its steps, where they are known
+    total: Annotated[int, Meta(ge=0)] = 0  # its steps, 0 if unknown
     label: Annotated[str, Meta(max_length=1000)] = ""
 
 
@@ -63,17 +63,17 @@ class SavedTree(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def fingerprint(self) -> str:
-        """Of the model's weights."""
+        """The fingerprint of the model's weights."""
         return self.recipe.fingerprint
 
     @property
     def machine(self) -> Machine:
-        """What it was computed on."""
+        """The machine that computed it."""
         return self.recipe.machine
 
     @property
     def steps(self) -> int:
-        """Of the current branch, as far as they are known."""
+        """The known steps of the current branch."""
         branch = next((known for known in self.branches if known.id == self.current), None)
         computed = self.result.steps if self.result is not None else 0
         return max(computed, branch.total if branch is not None else 0)
@@ -90,7 +90,7 @@ class ListedTrace:
 
 
 def branch_start(tree: SavedTree, branch: int | None = None) -> Start:
-    """The request of a branch (the current one), with all the edits that led to it."""
+    """The request of a branch (the current one), with all edits on the way to it."""
     by_id = {known.id: known for known in tree.branches}
     forks = []
     at = by_id[tree.current if branch is None else branch]
@@ -106,8 +106,8 @@ def branch_start(tree: SavedTree, branch: int | None = None) -> Start:
 def chain_branches(
     edits: Sequence[EditAt], labels: Sequence[str], totals: Sequence[int]
 ) -> tuple[Branch, ...]:
-    """A root and a branch for each edit, each grown from the one before; `labels` and `totals` are
-    of all of them."""
+    """A root and a branch for each edit, each forked from the previous one; `labels` and `totals`
+    include the root's."""
     root = Branch(id=0, total=totals[0], label=labels[0])
     return root, *(
         Branch(
@@ -123,8 +123,8 @@ def chain_branches(
 
 
 def save_tree(tree: SavedTree, path: Path | None = None, *, mark: str = "") -> Path:
-    """Write a trace and return its path: without `path` in the folder of its model, with `mark`
-    before its suffix. Raises GenuiError if it cannot be written."""
+    """Writes a trace and returns its path, by default in the folder of its model, with `mark`
+    before the suffix. Raises GenuiError if it cannot be written."""
     if not tree.created:
         tree = replace(tree, created=time.time())
     data = _sealed(tree)
@@ -140,7 +140,7 @@ def save_tree(tree: SavedTree, path: Path | None = None, *, mark: str = "") -> P
 
 
 def load_tree(path: Path) -> SavedTree:
-    """A saved trace. Raises GenuiError, one line naming the file, where it is none."""
+    """A saved trace. Raises GenuiError, one line that names the file, if it cannot be read."""
     return tree_from(read_bytes(path), str(path))
 
 
@@ -163,7 +163,7 @@ def decode_tree(data: bytes, name: str) -> tuple[SavedTree, TraceRecipe]:
 
 
 def _is_tree(tree: SavedTree) -> bool:
-    """Whether the first branch is the root, and every other grew from one before it."""
+    """Whether the first branch is the root and every other was forked from an earlier one."""
     root, *others = tree.branches
     known = {root.id}
     for branch in others:
@@ -174,12 +174,9 @@ def _is_tree(tree: SavedTree) -> bool:
 
 
 def list_trees() -> list[ListedTrace]:
-    """The saved traces of every model, newest first; a damaged one has a `fault`."""
+    """The saved traces of all models, newest first; a damaged one has a `fault`."""
     places = (paths.data_dir() / _FOLDER, paths.runs_dir())
-    files = [
-        *places[0].glob(f"*/*{SUFFIX}"),
-        *places[1].glob(f"*/{_FOLDER}/*{SUFFIX}"),
-    ]
+    files = [*places[0].glob(f"*/*{SUFFIX}"), *places[1].glob(f"*/{_FOLDER}/*{SUFFIX}")]
     return sorted(map(_listed, files), key=lambda listed: (-listed.changed, str(listed.path)))
 
 
@@ -196,7 +193,7 @@ def _listed(path: Path) -> ListedTrace:
 
 
 def traces_dir(model: str) -> Path:
-    """The folder of a model's traces: in its run, or by its name beside the runs."""
+    """The folder of a model's traces: in its run, else one with its name in the data folder."""
     run = paths.runs_dir() / model.partition("@")[0]
     if model and "/" not in model and run.is_dir():
         return run / _FOLDER
@@ -214,7 +211,7 @@ def _sealed(tree: SavedTree) -> SavedTree:
 
 
 def _free_name(folder: Path, name: str, created: float, mark: str) -> Path:
-    """A name in the folder that no file has, with `mark` before its suffix."""
+    """An unused name in the folder, with `mark` before the suffix."""
     when = time.strftime("%Y%m%d-%H%M%S", time.localtime(created))
     stem = f"{_plain(name) or 'trace'}-{when}"
     path, number = folder / f"{stem}{mark}{SUFFIX}", 2
@@ -224,36 +221,33 @@ def _free_name(folder: Path, name: str, created: float, mark: str) -> Path:
 
 
 def _plain(name: str) -> str:
-    """A name that any file system takes."""
+    """A name for any file system."""
     return _STRANGE.sub("-", name).strip("-.")[:60]
 
 
-# --- Favourites: saved traces whose file says so in its name, `… .favourite.trace` ------------
-# Such a file is a trace like any other; renaming it makes it one or not.
+# --- Favourites: saved traces with a name that ends in `.favourite.trace` ----------------------
+# Renaming the file is enough to make it a favourite or not.
 
 MARK = ".favourite"
 
 
 def is_favourite(path: Path) -> bool:
-    """Whether a file is marked as one."""
+    """Whether a file is a favourite, by its name."""
     return path.name.endswith(MARK + SUFFIX)
 
 
 def save_favourite(tree: SavedTree) -> Path:
-    """Write a trace as a favourite beside its model. Raises GenuiError where the disk refuses."""
+    """Writes a trace as a favourite. Raises GenuiError if it cannot be written."""
     return save_tree(tree, mark=MARK)
 
 
 def list_favourites() -> list[ListedTrace]:
-    """The favourites of every model, newest first; one that cannot be read says why."""
+    """The favourites of all models, newest first; a damaged one has a `fault`."""
     return [listed for listed in list_trees() if is_favourite(listed.path)]
 
 
 def drop_favourite(path: Path) -> None:
-    """Remove the file of a favourite.
-
-    Raises GenuiError for a file that is none, or where the disk refuses.
-    """
+    """Removes the file of a favourite. Raises GenuiError for another file, or if it cannot."""
     if not is_favourite(path):
         raise GenuiError(f"{path}: is not a favourite, so it is not removed")
     try:

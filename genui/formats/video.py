@@ -1,6 +1,6 @@
-"""Clips as MP4, by ffmpeg where it is installed; the recipe is the file's comment.
+"""Clips as MP4, by ffmpeg if it is installed; the recipe is the file's comment.
 
-The comment is read without ffmpeg: a file says how it was made on any machine.
+The comment is read without ffmpeg, so the recipe can be shown on any machine.
 """
 
 import shutil
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-SECONDS = 60  # that ffmpeg may take
-QUALITY = "10"  # libx264's constant rate factor: nothing is seen to be lost
+SECONDS = 60  # time limit of ffmpeg
+QUALITY = "10"  # libx264's constant rate factor: visually lossless
 MOST_BOXES = 100_000  # of the file, or of one box
 MOST_FRAMES = 4096  # decoded of one file
-MOST_DECODED = 256 * 1024 * 1024  # bytes of the frames as ffmpeg gives them
+MOST_DECODED = 256 * 1024 * 1024  # bytes of ffmpeg's output
 
 _PATH = (b"moov", b"udta", b"meta", b"ilst", b"\xa9cmt", b"data")
-_SKIP = {b"meta": 4, b"data": 8}  # bytes between a box's header and what is in it
+_SKIP = {b"meta": 4, b"data": 8}  # bytes between a box's header and its content
 
 
 def installed() -> bool:
-    """Whether there is an ffmpeg to be used."""
+    """Whether ffmpeg is installed."""
     return shutil.which("ffmpeg") is not None
 
 
 def ffmpeg() -> str:
-    """The path of ffmpeg. Raises GenuiError where it is not installed."""
+    """The path of ffmpeg. Raises GenuiError if it is not installed."""
     program = shutil.which("ffmpeg")
     if program is None:
         raise GenuiError(
@@ -45,14 +45,14 @@ def ffmpeg() -> str:
 
 
 def encode(frames: "Sequence[NDArray[np.uint8]]", text: str, rate: float) -> bytes:
-    """Frames uint8 [H, W, 3] as H.264 at `rate` frames a second, the text as comment.
+    """Frames uint8 [H, W, 3] as H.264 at `rate` frames a second, with the text as the comment.
 
-    A side of an odd number of pixels gets a black one more. Raises GenuiError where
-    ffmpeg is missing or fails.
+    A side with an odd number of pixels is padded by one. Raises GenuiError if ffmpeg is missing or
+    fails.
     """
     height, width, _ = frames[0].shape
     with tempfile.TemporaryDirectory(prefix="genui-") as folder:
-        # Not on the command line, which is shorter than some recipes.
+        # In a file: some recipes are longer than a command line may be.
         comment = Path(folder, "comment.txt")
         comment.write_text(f";FFMETADATA1\ncomment={_escaped(text)}\n", encoding="utf-8")
         target = Path(folder, "clip.mp4")
@@ -72,13 +72,13 @@ def encode(frames: "Sequence[NDArray[np.uint8]]", text: str, rate: float) -> byt
 def decode(data: bytes) -> "list[NDArray[np.uint8]]":
     """The frames of an MP4, uint8 [H, W, 3].
 
-    Raises GenuiError where ffmpeg is missing, and ValueError, with the reason for a person,
-    where the file is damaged or too large.
+    Raises GenuiError if ffmpeg is missing, and ValueError, a reason without the file's name, if
+    the file is damaged or too large.
     """
     from genui.formats import image
 
     with tempfile.TemporaryDirectory(prefix="genui-") as folder:
-        target = Path(folder, "frames.apng")  # written to a pipe it would lack their number
+        target = Path(folder, "frames.apng")  # in a pipe it would lack the number of frames
         command = [
             *(ffmpeg(), "-v", "error", "-protocol_whitelist", "pipe", "-f", "mov", "-i", "pipe:0"),
             *("-protocol_whitelist", "file", "-frames:v", str(MOST_FRAMES)),
@@ -92,7 +92,7 @@ def decode(data: bytes) -> "list[NDArray[np.uint8]]":
 
 
 def encode_mp4(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None) -> bytes:
-    """The images that the view shows, as a clip."""
+    """The images of the view as a clip."""
     from genui.formats import image
 
     images = image.shown_images(samples, recipe)
@@ -100,10 +100,8 @@ def encode_mp4(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | Non
 
 
 def decode_mp4(data: bytes, name: str) -> "tuple[list[NDArray[np.uint8]], str]":
-    """The frames and the recipe of an MP4; without ffmpeg no frames.
-
-    Raises GenuiError where it is damaged.
-    """
+    """The frames, none without ffmpeg, and the recipe of an MP4. Raises GenuiError if it is
+    damaged."""
     try:
         recipe = recipe_text(comment(data))
         return decode(data) if recipe and installed() else [], recipe
@@ -112,16 +110,16 @@ def decode_mp4(data: bytes, name: str) -> "tuple[list[NDArray[np.uint8]], str]":
 
 
 def comment(data: bytes) -> str:
-    """The comment in an MP4's metadata; "" where there is none.
+    """The comment in an MP4's metadata, or "".
 
-    Raises ValueError where the file is no MP4, is cut off, or has more than MOST_BOXES boxes.
+    Raises ValueError if the file is not an MP4, is truncated, or has more than MOST_BOXES boxes.
     """
     if data[4:8] != b"ftyp":
         raise ValueError("no MP4")
     inside = memoryview(data)
     for name in _PATH:
         content = None
-        for kind, body in _boxes(inside):  # all of them: a file cut off anywhere is refused
+        for kind, body in _boxes(inside):  # all of them, to find any truncation
             if content is None and kind == name:
                 content = body
         if content is None:
@@ -131,9 +129,9 @@ def comment(data: bytes) -> str:
 
 
 def _boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """The boxes side by side in `data` (ISO/IEC 14496-12, 4.2): their types and contents.
+    """The types and contents of the boxes in `data` (ISO/IEC 14496-12, 4.2).
 
-    Raises ValueError where one is cut off, or there are more than MOST_BOXES.
+    Raises ValueError if one is truncated or there are more than MOST_BOXES.
     """
     at = count = 0
     while at + 8 <= len(data):
@@ -141,9 +139,9 @@ def _boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
         if count > MOST_BOXES:
             raise ValueError(f"over {MOST_BOXES:,} boxes")
         size, head = int.from_bytes(data[at : at + 4], "big"), 8
-        if size == 1:  # a size of 64 bits follows
+        if size == 1:  # 64 bits with the size follow
             size, head = int.from_bytes(data[at + 8 : at + 16], "big"), 16
-        elif size == 0:  # to the end
+        elif size == 0:  # to the end of the data
             size = len(data) - at
         if size < head or at + size > len(data):
             raise ValueError("damaged or truncated")
@@ -152,12 +150,12 @@ def _boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
 
 
 def _escaped(text: str) -> str:
-    """As ffmpeg's metadata files have it: its own signs after a backslash."""
+    """Escapes the special characters of ffmpeg's metadata files."""
     return "".join(f"\\{c}" if c in "=;#\\\n" else c for c in text)
 
 
 def _run(command: list[str], data: bytes) -> None:
-    """ffmpeg on what is piped into it. Raises GenuiError, its own last line, where it fails."""
+    """Runs ffmpeg with `data` as its input. Raises GenuiError with its last line if it fails."""
     try:
         done = subprocess.run(
             command, input=data, capture_output=True, timeout=SECONDS, check=False

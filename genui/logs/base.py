@@ -49,9 +49,7 @@ class Format:
     reader: str | Callable[[Path], "Tail"]  # as `module:class`, where it is imported late
     file: re.Pattern[str] = NEVER  # the names of its files
     begins: Callable[[bytes], bool] = lambda head: False  # whether the first bytes fit
-    folder_names: re.Pattern[str] = (
-        NEVER  # names of files that are listed by the name of their folder
-    )
+    folder_names: re.Pattern[str] = NEVER  # files that are listed by the name of their folder
 
     def fits(self, name: str, head: bytes) -> bool:
         """Whether a file in a folder has this format."""
@@ -168,7 +166,8 @@ class Tail(Protocol):
         ...
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
-        """Reads what was appended, about `limit_bytes` at most; True if anything changed.
+        """Reads what was appended, about `limit_bytes` at most; True if anything changed: call
+        again until False to reach the end.
 
         A missing log changes nothing. Raises GenuiError, one line, if it cannot be read or has
         another format.
@@ -177,7 +176,7 @@ class Tail(Protocol):
 
 
 class Reader:
-    """Base of the readers of other tools' logs; it has the series."""
+    """Base of the readers of other tools' logs; it has the series. `read` is as in `Tail`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -116,7 +116,7 @@ class _Walk:
         return "; ".join(notes)
 
     def logs(self) -> list[RunSummary]:
-        """Raises GenuiError where the folder itself may not be read."""
+        """The logs found. Raises GenuiError if the folder itself cannot be read."""
         logs: dict[Path, RunSummary] = {}
         waiting = [(self._root, 0)]
         links: list[tuple[Path, int]] = []

@@ -31,24 +31,21 @@ class TrainerStateTail(Reader):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._torn = False  # the newest file is not whole
-        self._seen: tuple[object, ...] = ()
+        self._torn = False  # the newest file is incomplete
+        self._stamp: tuple[object, ...] = ()
 
     @property
     def bad_lines(self) -> int:
         return self._damaged + self._torn
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
-        """Reads the newest file if it has changed; True if anything is new.
-
-        Raises GenuiError if it cannot be read or another program wrote it.
-        """
+        """As `Tail.read`; the newest file is read whole if it has changed."""
         self.progress = 1.0
         newest = newest_state(self.path)
         if newest is None:
             return False
-        path, seen = newest
-        if seen == self._seen:
+        path, stamp = newest
+        if stamp == self._stamp:
             return False
         with open_regular(path, GenuiError(f"{show(path)} is not a regular file")) as file:
             text = file.read(_LARGEST + 1)
@@ -56,7 +53,7 @@ class TrainerStateTail(Reader):
             raise GenuiError(
                 f"{show(path)} is too large for a trainer_state.json: name another file"
             )
-        self._seen = seen
+        self._stamp = stamp
         state = decode_record(text)
         if state is None:
             if text.strip() and not text.lstrip().startswith(b"{"):
@@ -67,10 +64,10 @@ class TrainerStateTail(Reader):
         history = state.get("log_history")
         if not isinstance(history, list):
             raise GenuiError(f"{show(path)} has no log_history: name a file of a Trainer")
-        self._take(state, history)
+        self._add(state, history)
         return True
 
-    def _take(self, state: Record, history: list[Any]) -> None:
+    def _add(self, state: Record, history: list[Any]) -> None:
         records = [
             record
             for record in history
@@ -83,18 +80,14 @@ class TrainerStateTail(Reader):
             no_times = np.full(len(records), np.nan)
             self._collected.add(columns(records, steps, no_times, _RESERVED))
         self.config = {name: state[name] for name in _CONFIG if state.get(name) is not None}
-        reached, max_steps = (
-            parse_step(state.get("global_step")),
-            parse_step(state.get("max_steps")),
-        )
-        self.ended = "finished" if reached and max_steps and reached >= max_steps else ""
+        step, max_steps = map(parse_step, (state.get("global_step"), state.get("max_steps")))
+        self.ended = "finished" if step and max_steps and step >= max_steps else ""
 
 
 def newest_state(path: Path) -> tuple[Path, tuple[object, ...]] | None:
-    """The file to read, given a file or an output folder, and what tells it from another.
-
-    None where there is none. Raises GenuiError where the folder may not be read.
-    """
+    """The newest file of an output folder, or `path` itself if it is a file, and a stamp that
+    changes when it is rewritten; None if there is none. Raises GenuiError if the folder cannot be
+    read."""
     candidates = [path]
     try:
         with os.scandir(path) as entries:
@@ -111,9 +104,6 @@ def newest_state(path: Path) -> tuple[Path, tuple[object, ...]] | None:
         except OSError:
             continue
         if stat.S_ISREG(about.st_mode):
-            seen = (candidate, about.st_ino, about.st_size, about.st_mtime_ns)
-            states.append((about.st_mtime_ns, candidate, seen))
-    if not states:
-        return None
-    _, newest, seen = max(states, key=lambda item: item[:2])
-    return newest, seen
+            stamp = (candidate, about.st_ino, about.st_size, about.st_mtime_ns)
+            states.append((about.st_mtime_ns, candidate, stamp))
+    return max(states, key=lambda item: item[:2])[1:] if states else None

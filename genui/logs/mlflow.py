@@ -66,7 +66,7 @@ class MlflowTail(Reader):
     def _forget(self) -> None:
         super()._forget()
         self._metrics: dict[str, LineFile] = {}
-        self._read: dict[Path, Stamp] = {}  # files read to their end, as they were then
+        self._read: dict[Path, Stamp] = {}  # files that were read to their end
         self._refused: dict[str, GenuiError] = {}
 
     @property
@@ -75,10 +75,7 @@ class MlflowTail(Reader):
         return self._damaged + too_long + len(self._refused)
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
-        """Reads about `limit_bytes`; True if anything changed: call again until False.
-
-        Raises GenuiError if none of its files can be read.
-        """
+        """As `Tail.read`; raises GenuiError if none of its files can be read."""
         changed = self._read_settings()
         size = 0
         for name, path, stamp in _files(self.path / "metrics"):
@@ -110,7 +107,7 @@ class MlflowTail(Reader):
         return changed
 
     def _read_settings(self) -> bool:
-        """Takes in the parameters and the state of the run; whether they changed."""
+        """Reads the parameters and the state of the run; returns whether they changed."""
         config = dict(self.config)
         for name, path, stamp in _files(self.path / "params"):
             if self._read.get(path) != stamp:
@@ -125,7 +122,7 @@ class MlflowTail(Reader):
         """Adds the points in whole lines of one metric."""
         import numpy as np
 
-        from genui.logs.text import unix_times  # numpy, which no list of logs waits for
+        from genui.logs.text import unix_times  # imports numpy, which a list of logs does without
 
         rows = [line for line in lines.split(b"\n") if line.strip()]
         points = [point for point in map(_point, rows) if point is not None]
@@ -137,9 +134,9 @@ class MlflowTail(Reader):
 
 
 def _point(line: bytes) -> tuple[int, float, float] | None:
-    """Step, value and time of a line; None for one that is no point."""
+    """Step, value and time of a line; None if it is damaged."""
     fields = line.split()
-    if not 2 <= len(fields) <= 5:  # the first versions had no step; a data set comes after it
+    if not 2 <= len(fields) <= 5:  # the first versions had no step; newer ones add a data set
         return None
     try:
         step = int(fields[2]) if len(fields) > 2 else 0
@@ -150,9 +147,9 @@ def _point(line: bytes) -> tuple[int, float, float] | None:
 
 
 def _files(folder: Path, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Path, Stamp]]:
-    """The regular files in a folder and below it by the names they stand for, in their order.
+    """The regular files in a folder and below it, by name: (name of the metric, path, stamp).
 
-    Nothing where the folder is missing. Raises GenuiError where it may not be read.
+    Nothing if the folder is missing. Raises GenuiError if it cannot be read.
     """
     try:
         with os.scandir(folder) as entries:
@@ -169,15 +166,16 @@ def _files(folder: Path, prefix: str = "", depth: int = 0) -> Iterator[tuple[str
             elif entry.is_file():
                 about = entry.stat()
                 stamp = about.st_ino, about.st_size, about.st_mtime_ns
-                yield _utf8(prefix + entry.name), Path(entry.path), stamp
-        except OSError:  # gone since
+                name = (prefix + entry.name).encode(errors="replace").decode()
+                yield name, Path(entry.path), stamp
+        except OSError:  # removed in the meantime
             continue
 
 
 def _read_meta(folder: Path) -> dict[str, str]:
-    """The flat `key: value` lines of a meta.yaml; nothing where it may not be read.
+    """The flat `key: value` lines of a meta.yaml; empty if it cannot be read.
 
-    PyYAML breaks long values: a line that is indented goes on with the one before.
+    PyYAML breaks long values: an indented line continues the one before.
     """
     values: dict[str, str] = {}
     key = ""
@@ -191,7 +189,7 @@ def _read_meta(folder: Path) -> dict[str, str]:
 
 
 def _scalar(value: str) -> str:
-    """The text that a YAML scalar stands for."""
+    """The value of a YAML scalar, as text."""
     if value[:1] == value[-1:] == "'":
         return value[1:-1].replace("''", "'")
     if value[:1] == value[-1:] == '"':
@@ -203,13 +201,8 @@ def _scalar(value: str) -> str:
 
 
 def _text_of(path: Path, limit: int | None = _LONGEST_PARAM) -> str:
-    """The text in a small file; empty where it may not be read."""
+    """The text in a small file; empty if it cannot be read."""
     try:
         return read_small(path).decode(errors="replace")[:limit]
     except GenuiError:
         return ""
-
-
-def _utf8(name: str) -> str:
-    """A file's name as text that can be written as UTF-8."""
-    return name.encode(errors="replace").decode()

@@ -25,7 +25,7 @@ NEWEST = 128 * 1024
 """Bytes at the end of a file that are read first, if it is more than twice as large."""
 
 _CELLS = 100_000
-"""Values gathered before they go to their series; ten thousand metrics take a call each."""
+"""Values that are decoded before they are added: adding costs a call for each metric."""
 
 _BEYOND = 2**63
 _RESERVED = frozenset({"step", "time"})
@@ -63,7 +63,6 @@ class MetricsTail:
 
     @property
     def dropped(self) -> int:
-        """Values left out because there were more than MOST_SERIES metrics."""
         return sum(part.dropped for part in self._parts())
 
     @property
@@ -72,18 +71,13 @@ class MetricsTail:
 
     @property
     def progress(self) -> float:
-        newest = self._newest.taken if self._newest else 0
-        size = max(self._past.lines.size, self._newest.lines.size if self._newest else 0)
         if self._past.progress == 1.0:
             return 1.0
-        return min(1.0, (self._past.taken + newest) / size) if size else 0.0
+        size = max(part.lines.size for part in self._parts())
+        return min(1.0, sum(part.taken for part in self._parts()) / size) if size else 0.0
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
-        """Reads what was appended, and about `limit_bytes` of the rest (at least the longest line).
-        True if anything changed: call again until False to reach the end.
-
-        A missing file changes nothing. Raises GenuiError if it cannot be read.
-        """
+        """As `Tail.read`: reads what was appended, and about `limit_bytes` of the rest."""
         if not self._past.taken and self._newest is None:
             start = _size(self.path) - NEWEST
             if start > NEWEST:
@@ -120,8 +114,8 @@ class _Part(LineReader):
 
     def _forget(self) -> None:
         super()._forget()
-        self._waiting: list[Record] = []  # until there are enough: a wide log has few to a piece
-        self._rewound: int | None = None  # the earliest step gone back to
+        self._waiting: list[Record] = []  # decoded, not added: see _CELLS
+        self._rewound: int | None = None  # the earliest step that training went back to
 
     @property
     def taken(self) -> int:
@@ -146,17 +140,17 @@ class _Part(LineReader):
         return changed
 
     def _add_lines(self, lines: bytes) -> None:
-        alike = self._shapes.decode(lines)
-        if alike is not None:
+        metrics = self._shapes.decode(lines)
+        if metrics is not None:
             self._add_waiting()
-            self._collected.add(alike)
+            self._collected.add(metrics)
             return
         self._waiting += self._decode(lines)
         if sum(map(len, self._waiting)) > _CELLS:
             self._add_waiting()
 
     def _add_waiting(self) -> None:
-        """Adds the points of the records that were decoded one by one."""
+        """Adds the points of the records that are waiting."""
         records, self._waiting = self._waiting, []
         for marker, part in _split_at_rewinds(records):
             if marker is not None:
@@ -172,7 +166,7 @@ class _Part(LineReader):
     def _decode(self, lines: bytes) -> list[Record]:
         """The records with a step; the rest is counted as bad."""
         records, damaged = decode_lines(lines)
-        good = [record for record in records if _is_step(record.get("step"))]
+        good = [r for r in records if type(r.get("step")) is int and 0 <= r["step"] < _BEYOND]
         self._damaged += damaged + len(records) - len(good)
         return good
 
@@ -180,17 +174,13 @@ class _Part(LineReader):
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:  # reading it says why
+    except OSError:  # the reader raises it again, as a GenuiError
         return 0
 
 
-def _is_step(step: object) -> bool:
-    return type(step) is int and 0 <= step < _BEYOND
-
-
 def _split_at_rewinds(records: list[Record]) -> Iterator[tuple[int | None, list[Record]]]:
-    """Cuts the records at the markers of RunWriter.truncate_after: (step gone back to, what
-    follows); the step is None for what comes before the first marker."""
+    """Cuts the records at the markers of RunWriter.truncate_after: (step that training went back
+    to, records after it); the step is None before the first marker."""
     if not any("rewind" in record for record in records):
         yield None, records
         return
@@ -215,8 +205,8 @@ class Row:
     """One step."""
 
     step: int
-    time: float  # unix time; NaN where none was logged
-    values: list[float | None]  # in the order of `Table.names`; None where nothing was logged
+    time: float  # unix time; NaN if none was logged
+    values: list[float | None]  # in the order of `Table.names`; None if nothing was logged
 
 
 class Table:
@@ -272,7 +262,7 @@ def training_minutes(info: ModelInfo) -> float | None:
 
 
 def run_minutes(run: RunDir, step: int | None = None) -> float | None:
-    """Minutes that a run trained, up to `step` where one is given; None without metrics."""
+    """Minutes that a run trained, up to `step` if it is given; None without metrics."""
     tail = MetricsTail(run.metrics)
     try:
         while tail.read():

@@ -1,9 +1,9 @@
-"""Metrics out of what a training script prints, and the recorder of `command | genui watch -`.
+"""Metrics from the output of a training script, and the recorder of `command | genui watch -`.
 
 `read_line` finds the numbers in one line. A pair is a word and a number: `loss: 2.31`, `lr=3e-4`,
-`'loss': tensor(0.53)`, `mfu 3%`. What else looks like one (clock times, versions, addresses,
-shapes, file names, settings) is left out; a line counts only if it says where the training is or
-names a measurement everyone knows.
+`'loss': tensor(0.53)`, `mfu 3%`. Other text that looks like a pair (clock times, versions,
+addresses, shapes, file names, settings) is left out. A line counts only if it has a step or epoch,
+or a well-known metric.
 """
 
 import codecs
@@ -26,14 +26,14 @@ from genui.runs.layout import RunDir, create_script_run, read_info
 from genui.runs.writer import one_line
 
 LONGEST = 16 * 1024
-"""Characters of a line that are looked at; what prints metrics prints shorter ones."""
+"""Characters of a line that are searched; lines with metrics are shorter."""
 
 _NUMBER = (
     r"[+-]?+(?:\d{1,3}+(?:,\d{3})++(?![\d,])|\d++(?:\.\d*+)?+(?:[eE][+-]?+\d++)?+"
     r"|\.\d++(?:[eE][+-]?+\d++)?+|(?:nan|inf(?:inity)?+)\b)"
 )
-# Every name is tried at its first character alone and nothing is taken back, so the time is
-# linear in the length of the line.
+# A name is tried only at its first character and no quantifier backtracks, so the time is linear in
+# the length of the line.
 _PAIR = re.compile(
     r"(?<![\w./@%'-])['\"]?+(?P<name>[^\W\d][\w./@%-]{0,79}+)['\"]?+"
     r"(?:[ \t]?+\((?P<of>[A-Za-z][\w ]{0,15}+)\)(?=[ \t]{0,4}[:=]))?+"
@@ -95,19 +95,19 @@ _FACTORS = {
 
 
 class _Traits(NamedTuple):
-    """What is known of a name without its number."""
+    """What a name says about its number."""
 
-    known: bool  # a measurement everyone knows
-    place: bool
+    known: bool  # a well-known metric
+    place: bool  # a step or epoch
     setting: bool
     clock: bool
 
     def is_setting(self, value: float) -> bool:
-        """Whether that is no measurement but a setting, an address or a date."""
+        """Whether the number is a setting, an address or a date, and no metric."""
         return self.setting or (self.clock and value > _EPOCH_SECONDS)
 
 
-@lru_cache(maxsize=4096)  # the names of a log are few, and come again in every line
+@lru_cache(maxsize=4096)  # a log repeats few names in every line
 def _traits(name: str) -> _Traits:
     return _Traits(
         known=_KNOWN.search(name) is not None,
@@ -119,21 +119,21 @@ def _traits(name: str) -> _Traits:
 
 @dataclass
 class Line:
-    """What one line says."""
+    """The numbers in one line."""
 
     metrics: dict[str, float] = field(default_factory=dict)
-    step: int | None = None  # as printed: of the training, or of its epoch
-    whole: bool = False  # the step is one of the whole training, whatever it does
+    step: int | None = None  # as printed: in the training, or in the epoch
+    whole: bool = False  # the step counts from the beginning of the training, by its name
     epoch: float | None = None
-    bar: tuple[int, int] | None = None  # n of total, as progress bars have it
-    held_out: bool = False  # a line about validation or test data
+    bar: tuple[int, int] | None = None  # n of total in a progress bar
+    held_out: bool = False  # the line is about validation or test data
 
 
 _has_number = re.compile(r"\d|\bnan\b|\binf", re.IGNORECASE).search
 
 
 def read_line(text: str) -> Line | None:
-    """The position and the measurements in a line; None where it has neither. Never raises."""
+    """The position and the metrics in a line; None if it has neither. Never raises."""
     text = text[:LONGEST]
     if not _has_number(text):
         return None
@@ -150,39 +150,39 @@ def _from_json(text: str) -> Line | None:
     try:
         record = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeError):
-        return None  # a Python dict, perhaps
+        return None  # perhaps a Python dict
     if not isinstance(record, dict):
         return None
     line = Line()
-    known = _take_record(line, record)
+    known = _add_record(line, record)
     if not known and line.step is None and line.epoch is None:
         line.metrics.clear()
     return line
 
 
-def _take_record(line: Line, record: dict[str, Any], prefix: str = "") -> bool:
-    """Adds the numbers of a JSON object; whether one of them is a measurement everyone knows."""
+def _add_record(line: Line, record: dict[str, Any], prefix: str = "") -> bool:
+    """Adds the numbers of a JSON object; returns whether one of them is a well-known metric."""
     known = False
     for key, cell in record.items():
         name = prefix + key
         if isinstance(cell, dict) and not prefix:
-            known = _take_record(line, cell, f"{key}/") or known
+            known = _add_record(line, cell, f"{key}/") or known
         if isinstance(cell, bool) or not (isinstance(cell, int | float) or cell in _SPELLED):
             continue
         try:
             value = float(cell)
-        except OverflowError:  # an integer no float can hold
+        except OverflowError:  # an integer too large for a float
             continue
         traits = _traits(name)
         if traits.place:
-            _take_position(line, name, value)
+            _set_position(line, name, value)
         elif not traits.is_setting(value):
             line.metrics[name] = value
             known = known or traits.known
     return known
 
 
-def _take_position(line: Line, name: str, value: float) -> None:
+def _set_position(line: Line, name: str, value: float) -> None:
     word = name.lower()
     if not 0 <= value < 2**53:
         return
@@ -216,17 +216,20 @@ def _from_text(text: str) -> Line:
     if line.step is None and (match := _ROUND.match(text)):
         line.step = int(match[1])
     if metrics and (known or line.step is not None or line.epoch is not None or line.bar):
-        line.metrics = {_in_phase(name, line): value for name, value in metrics.items()}
+        line.metrics = {
+            f"val/{name}" if line.held_out and not _HELD_OUT.search(name) else name: value
+            for name, value in metrics.items()
+        }
         if slashed:
-            _take_rate(line, text)
+            _add_rate(line, text)
     return line
 
 
 def _value(match: re.Match[str], traits: _Traits) -> float | None:
-    """The number of a pair in its base unit; None where it has none."""
+    """The number of a pair in its base unit; None if it is unusable."""
     number, total, unit = match["number"], match["total"], match["unit"]
     value = float(number.replace(",", "") if "," in number else number)
-    if math.isinf(value) and number[-1].isdecimal():  # digits no float can hold
+    if math.isinf(value) and number[-1].isdecimal():  # too large for a float
         return None
     if total and not traits.place:  # Accuracy: 9890/10000
         whole = float(total.replace(",", ""))
@@ -237,15 +240,15 @@ def _value(match: re.Match[str], traits: _Traits) -> float | None:
 
 
 def _place(line: Line, match: re.Match[str], value: float, text: str) -> None:
-    """Takes the pair as a position, unless it is a length: `12 steps/s`, `max step 500`."""
+    """Sets the position, unless the pair is a length: `12 steps/s`, `max step 500`."""
     before = text[max(0, match.start() - 18) : match.start()].split()
     length = before and before[-1].lower() in ("total", "max", "per", "num", "every")
     if not match["unit"] and not length:
-        _take_position(line, match["name"], value)
+        _set_position(line, match["name"], value)
 
 
 def _is_pair(match: re.Match[str], traits: _Traits, text: str) -> bool:
-    """Whether name and number belong together, from what stands between and before them."""
+    """Whether name and number belong together, by the characters between and before them."""
     sep, number = match["sep"], match["number"]
     known = traits.known
     if match["open"] and not known:
@@ -262,7 +265,7 @@ def _is_pair(match: re.Match[str], traits: _Traits, text: str) -> bool:
 
 
 def _full_name(match: re.Match[str], text: str) -> str:
-    """The name with the words about it: `train loss` is train_loss, `loss (val)` loss_val."""
+    """The name with the words around it: `train loss` is train_loss, `loss (val)` loss_val."""
     name, start = match["name"], match.start()
     if match["of"]:
         name = f"{name}_{match['of']}"
@@ -274,13 +277,8 @@ def _full_name(match: re.Match[str], text: str) -> str:
     return name
 
 
-def _in_phase(name: str, line: Line) -> str:
-    """The name under what the line is about, unless it says so itself."""
-    return f"val/{name}" if line.held_out and not _HELD_OUT.search(name) else name
-
-
-def _take_rate(line: Line, text: str) -> None:
-    """Adds a rate that stands without a name: `12.3it/s`, `1.5s/it`, `20ms/step`."""
+def _add_rate(line: Line, text: str) -> None:
+    """Adds a rate without a name: `12.3it/s`, `1.5s/it`, `20ms/step`."""
     match = _RATE.search(text)
     if match is None:
         return
@@ -292,38 +290,38 @@ def _take_rate(line: Line, text: str) -> None:
 
 
 # --- From a stream to metrics with steps --------------------------------------------------------
-# `Lines` cuts the stream into lines as a terminal would show them, `read_line` finds the numbers
-# in one, and `PrintedLog` decides which step they belong to.
+# `Lines` splits the stream into lines as a terminal shows them, `read_line` finds the numbers in
+# one, and `PrintedLog` decides which step they belong to.
 
 _BREAK = re.compile(r"\r\n|\n|\r")
 
 
 class Printed(NamedTuple):
-    """One line as a terminal would show it."""
+    """One line as a terminal shows it."""
 
     text: str
-    stays: bool  # it ends in a line feed; what a progress bar draws over does not
+    stays: bool  # it ends in a line feed, so no progress bar draws over it
 
 
 class Lines:
-    """Text in pieces of any size, cut at line feeds and at the carriage returns by which a
-    progress bar draws itself anew; bytes that are no UTF-8 become U+FFFD."""
+    """Splits text that comes in pieces of any size, at line feeds and at the carriage returns of
+    progress bars; bytes that are not UTF-8 become U+FFFD."""
 
     def __init__(self) -> None:
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._rest = ""
 
     def take(self, data: bytes, final: bool = False) -> list[Printed]:
-        """The lines that `data` completes; with `final` also what no line end follows.
+        """The lines that `data` completes; with `final` also the text after the last line end.
 
-        A line longer than what is looked at for metrics is given in parts.
+        A line longer than LONGEST is returned in parts.
         """
         text = self._rest + self._decode(data, final)
         lines: list[Printed] = []
         start = 0
         for end in _BREAK.finditer(text):
             if end[0] == "\r" and end.end() == len(text) and not final:
-                break  # perhaps half of \r\n
+                break  # perhaps the first half of \r\n
             lines.append(Printed(text[start : end.start()], end[0] != "\r"))
             start = end.end()
         self._rest = text[start:]
@@ -334,27 +332,27 @@ class Lines:
 
 
 class PrintedLog:
-    """Gives every line with measurements its step.
+    """Gives every line with metrics its step.
 
-    That is the step the line names (step, iteration, global_step …), or its place in a progress
-    bar (120/1000), counted on where either begins anew in the next epoch; else its epoch, where
-    the log has nothing finer; else the step last named. A measurement that comes again without
-    a new step counts one step on.
+    That is the step in the line (step, iteration, global_step …) or its position in a progress bar
+    (120/1000), continued if either restarts in the next epoch; else its epoch, if the log has
+    nothing finer; else the last known step. A metric that is repeated without a new step is one
+    step later.
     """
 
     def __init__(self) -> None:
         self._step = 0
         self._finer = False  # than epochs
         self._counters: dict[str, _Counter] = {}
-        self._given: set[str] = set()  # metrics of the present step
-        self._fractional = False  # epochs as 0.01, 0.02: they count no steps
+        self._logged: set[str] = set()  # metrics of the current step
+        self._fractional = False  # epochs such as 0.01, 0.02, which are no steps
 
     def take(self, text: str) -> tuple[int, dict[str, float]] | None:
-        """(step, metrics) of a line; None where it has no measurement. Never raises."""
+        """(step, metrics) of a line; None if it has no metric. Never raises."""
         line = read_line(text)
         if line is None:
             return None
-        if "time" in line.metrics:  # a record has another of its own
+        if "time" in line.metrics:  # a record has a "time" of its own
             line.metrics["seconds"] = line.metrics.pop("time")
         step = self._place(line)
         if not line.metrics:
@@ -362,16 +360,15 @@ class PrintedLog:
                 self._move(step)
             return None
         if step is None:
-            again = not self._given.isdisjoint(line.metrics)
-            step = self._step + again
+            step = self._step + (not self._logged.isdisjoint(line.metrics))
         if line.epoch is not None and step != line.epoch:
             line.metrics.setdefault("epoch", line.epoch)
         self._move(step)
-        self._given.update(line.metrics)
+        self._logged.update(line.metrics)
         return step, line.metrics
 
     def _place(self, line: Line) -> int | None:
-        """The step the line says it is at; None where it says none."""
+        """The step of a line; None if it has none."""
         if line.step is not None:
             self._finer = True
             return line.step if line.whole else self._count("step", line.step, 0)
@@ -389,24 +386,24 @@ class PrintedLog:
     def _move(self, step: int) -> None:
         if step != self._step:
             self._step = step
-            self._given.clear()
+            self._logged.clear()
 
 
 class _Counter:
-    """A count that begins anew in every epoch, made to go on."""
+    """Continues a count that restarts in every epoch."""
 
     def __init__(self) -> None:
-        self._before = 0  # steps of the epochs before this one
+        self._before = 0  # steps of earlier epochs
         self._first = -1
         self._last = -1
         self._stride = 1
 
     def at(self, n: int, total: int) -> int:
-        """The step that `n` is; `total` is the length of an epoch, 0 where it is not known."""
+        """The step for a count `n`; `total` is the length of an epoch, 0 if it is unknown."""
         if self._first < 0:
             self._first = n
         elif n < self._last and (n == self._first or 2 * n < self._last or self._last == total):
-            # Anew, and not only out of order, as several processes print.
+            # A restart, and not lines of several processes out of order.
             self._before += total if total >= self._last else self._last + self._stride
         elif n > self._last:
             self._stride = n - self._last
@@ -414,25 +411,24 @@ class _Counter:
         return self._before + n
 
 
-# --- What a command prints, kept as a run: the end of the pipe in `command | genui watch -` ---
-# The recorder is a process of its own with a session of its own. The app watches the run's folder
-# alone, so quitting it, or a link that drops, never closes the pipe under the command.
+# --- The recorder: the end of the pipe in `command | genui watch -` -----------------------------
+# The recorder is a process with a session of its own. The app only watches the run's folder, so
+# quitting the app or a dropped connection does not close the pipe of the command.
 
-CHUNK = 64 * 1024  # what a pipe holds
+CHUNK = 64 * 1024  # the capacity of a pipe
 
 
 def create(name: str = "", project: str = "") -> RunDir:
-    """The folder of a run for what is about to be printed. Raises GenuiError where the disk
-    refuses."""
+    """The folder of a new run for the output. Raises GenuiError if it cannot be written."""
     return create_script_run(name or project or "piped", project, {})
 
 
 def record(folder: RunDir, source: int, echo: int | None = None) -> None:
-    """Reads the descriptor `source` to its end into the run, and ends the run.
+    """Reads the file descriptor `source` to its end into the run, and ends the run.
 
-    Lines go to its console log and the measurements in them to its metrics; every byte goes on to
-    the descriptor `echo`, if one is given, for as long as somebody reads it. Raises GenuiError
-    where the folder cannot be written.
+    Lines go to the console log and their metrics to the metrics. Every byte is copied to the
+    descriptor `echo`, if given, while somebody reads it. Raises GenuiError if the folder cannot be
+    written.
     """
     info = read_info(folder)
     with Run(folder, info.name, info.project) as run:
@@ -443,20 +439,18 @@ def record(folder: RunDir, source: int, echo: int | None = None) -> None:
                 try:
                     write_all(echo, data)
                 except OSError:
-                    echo = None  # whoever read it has left; the command must not notice
-            _take(run, log, lines.take(data, final=not data))
+                    echo = None  # the reader has ended, which must not end the command
+            _write(run, log, lines.take(data, final=not data))
             if not data:
                 break
         run.end("finished")
 
 
-def _take(run: Run, log: PrintedLog, lines: list[Printed]) -> None:
-    kept = [line.text for line in lines if line.stays and line.text.strip()]
-    if kept:
-        run.say("\n".join(kept))
+def _write(run: Run, log: PrintedLog, lines: list[Printed]) -> None:
+    if console := [line.text for line in lines if line.stays and line.text.strip()]:
+        run.say("\n".join(console))
     for line in lines:
-        point = log.take(line.text)
-        if point is not None:
+        if point := log.take(line.text):
             step, metrics = point
             run.log(metrics, step=step)
 
@@ -464,8 +458,8 @@ def _take(run: Run, log: PrintedLog, lines: list[Printed]) -> None:
 def detach(folder: RunDir) -> None:
     """Hands standard input to a recorder in the background, which outlives this process.
 
-    To be called before any thread is started, since it forks. Raises GenuiError where the
-    run's console log cannot be opened.
+    It forks, so call it before any thread is started. Raises GenuiError if the run's console log
+    cannot be opened.
     """
     try:
         console = os.open(folder.console, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -478,7 +472,7 @@ def detach(folder: RunDir) -> None:
         os.close(console)
         os.waitpid(child, 0)
         return
-    # Twice, so that nobody has to wait for the recorder when it ends.
+    # The second fork: init, not this process, collects the recorder when it ends.
     code = 1
     try:
         os.setsid()
@@ -492,7 +486,7 @@ def detach(folder: RunDir) -> None:
 
 
 def _serve(folder: RunDir) -> None:
-    """Records until the command ends; whatever goes wrong here, its output is read to the end."""
+    """Records until the command ends; after an error the rest of its output is still read."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         record(folder, 0)

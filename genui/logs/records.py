@@ -17,7 +17,7 @@ _DEEPEST = 8  # levels of nesting that become a name with slashes
 _SPELLED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-"""A surrogate, half of a character beyond U+FFFF; alone it cannot be encoded."""
+"""A surrogate, half of a character above U+FFFF; a single one cannot be encoded."""
 
 _EMPTY = re.compile(rb"^[ \t\r]*\n", re.MULTILINE)
 
@@ -45,8 +45,8 @@ def one_a_line(count: int, lines: bytes) -> bool:
     """
     if count != lines.count(b"\n"):
         return False
-    begun = lines.startswith(b"{") + lines.count(b"\n{")  # far quicker than to look for empty ones
-    return begun == count or not _EMPTY.search(lines)
+    objects = lines.startswith(b"{") + lines.count(b"\n{")  # much faster than the search
+    return objects == count or not _EMPTY.search(lines)
 
 
 def decode_record(text: bytes) -> Record | None:

@@ -28,7 +28,7 @@ class CsvTail(LineReader):
         self._add(_text(lines).split("\n"))
 
     def _add_rest(self) -> bool:
-        """Adds a last row without a newline, once it has all its columns."""
+        """Adds a last row without a newline if it has all columns."""
         line = _text(self.lines.rest())
         if not line or [len(row) for row in _rows([line], self._delimiter)] != [len(self._names)]:
             return False
@@ -86,7 +86,7 @@ def _text(data: bytes) -> str:
 
 
 def _rows(lines: list[str], delimiter: str) -> list[list[str]]:
-    """The cells of each line. A line is a row, whatever its quotes say."""
+    """The cells of each line. A line is a row, even inside quotes."""
     if not any('"' in line for line in lines):
         return [line.rstrip("\r").split(delimiter) for line in lines if line.strip()]
     rows: list[list[str]] = []

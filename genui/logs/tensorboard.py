@@ -1,4 +1,4 @@
-"""TensorBoard event files: protobuf, TFRecord, events, their reader and a writer of scalars."""
+"""TensorBoard event files: protobuf, TFRecord, events, their reader, and a writer of scalars."""
 
 import os
 import struct
@@ -29,14 +29,11 @@ _FLOAT = struct.Struct("<f")
 
 
 class WireError(ValueError):
-    """The bytes are not a message."""
+    """The bytes are not a protobuf message."""
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:
-    """(value, where it ends); of ten bytes the low 64 bits count, as protobuf has it.
-
-    Raises WireError.
-    """
+    """(value, end); only the low 64 bits count, as in protobuf. Raises WireError."""
     value = shift = 0
     for position in range(at, min(at + _LONGEST_VARINT, len(data))):
         byte = data[position]
@@ -48,9 +45,9 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """The fields of the message in data[start:end]: (number, wire type, value, where it ends).
+    """The fields of the message in data[start:end]: (number, wire type, value, end).
 
-    The value of a varint is itself; of the other types it is where the contents start. Raises
+    The value of a varint is the number; of the other types it is the start of the contents. Raises
     WireError.
     """
     at = start
@@ -75,7 +72,7 @@ def fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, i
 
 
 def messages(data: bytes, start: int, end: int, number: int) -> Iterator[tuple[int, int]]:
-    """Where the fields of that number, which hold bytes, start and end. Raises WireError."""
+    """(start, end) of the fields of bytes with that number. Raises WireError."""
     for field_number, kind, value, stop in fields(data, start, end):
         if field_number == number and kind == BYTES:
             yield value, stop
@@ -94,11 +91,11 @@ def text(data: bytes, start: int, end: int) -> str:
 
 
 def signed(value: int) -> int:
-    """A varint as the int64 it stands for."""
+    """A varint as int64."""
     return value - 2**64 if value >= 2**63 else value
 
 
-# --- TFRecord framing: length, its checksum, data, its checksum, over and over ----------------
+# --- TFRecord framing: length, its checksum, data, its checksum, repeated ----------------------
 # Source: tensorflow/core/lib/io/record_writer.h; the checksum is CRC-32C, rotated and shifted.
 
 HEADER = 12  # bytes before the data: uint64 length, uint32 checksum of the length
@@ -132,12 +129,12 @@ def checksums(rows: Bytes) -> NDArray[np.uint32]:
 
 
 def rows_at(data: Bytes, starts: NDArray[np.int64], length: int) -> Bytes:
-    """The `length` bytes from each of the starts, as rows."""
+    """The `length` bytes after each start, uint8 [starts, length]."""
     return data[starts[:, None] + np.arange(length)]
 
 
 def length_of(header: bytes) -> int | None:
-    """The length of the data after this header of HEADER bytes; None where it is damaged."""
+    """The length of the data after this header of HEADER bytes; None if it is damaged."""
     row = np.frombuffer(header, np.uint8, HEADER)
     if checksums(row[None, :8])[0] != row[8:].view("<u4")[0]:
         return None
@@ -145,10 +142,8 @@ def length_of(header: bytes) -> int | None:
 
 
 def split(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """(where the data of each whole record starts, its length, where the last record ends).
-
-    It ends before the first damaged header.
-    """
+    """(start of each whole record's data, its length, end of the last record); stops at the first
+    damaged header."""
     offsets: list[int] = []
     at, end = 0, len(data)
     unpack = _LENGTH.unpack_from
@@ -169,12 +164,11 @@ def split(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
     return heads + HEADER, ends - heads - HEADER - FOOTER, at
 
 
-# --- TensorBoard's Event message: the scalars of one, and of many that look alike at once -----
-# A log is the same few tags over and over, so most records of a length differ only in the time,
-# the step, the tag and the value. The first is read field by field; all that have the same bytes
-# everywhere else are then read as columns of a matrix. That is the reason for own code:
-# TensorBoard's EventFileLoader makes an object of every event: 500,000 scalars took it 30 times
-# as long.
+# --- TensorBoard's Event message: the scalars of one, and of many with the same layout ---------
+# A log repeats the same few tags, so most records of one length differ only in time, step, tag and
+# value. The first is read field by field; all that have the same other bytes are then read as
+# columns of a matrix. TensorBoard's EventFileLoader makes an object of every event, which took 30
+# times as long for 500,000 scalars.
 #
 # Source: tensorboard/compat/proto/{event,summary,tensor}.proto, plugins/hparams/plugin_data.proto.
 
@@ -186,21 +180,21 @@ _VARINTS = frozenset({7, 10, 11, 16, 17})  # TensorProto: int_val, int64_val, bo
 
 
 class Scalar(NamedTuple):
-    """One value of a summary: where its tag and its number lie in the message."""
+    """One value of a summary: the position of its tag and its number in the message."""
 
     tag: tuple[int, int]
     at: int
-    kind: str  # the numpy type there; "" for a varint, whose value is `at`
+    kind: str  # the numpy type; "" for a varint, whose value is `at`
 
 
 @dataclass
 class Event:
-    """What is of use in one message; places are offsets into the record."""
+    """The parts of one message that are used; positions are offsets into the record."""
 
-    wall_time: int | None = None  # place of a float64
-    step: tuple[int, int] | None = None  # place of a varint
+    wall_time: int | None = None  # position of a float64
+    step: tuple[int, int] | None = None  # position of a varint
     scalars: list[Scalar] = field(default_factory=list)
-    restarted: bool = False  # SessionLog.START: what was logged from this step on is void
+    restarted: bool = False  # SessionLog.START: earlier records from this step on are void
     config: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -250,10 +244,10 @@ def points_of(record: bytes, event: Event, index: int) -> list[Points]:
 def points_alike(
     data: Bytes, starts: NDArray[np.int64], length: int, records: NDArray[np.int64]
 ) -> tuple[list[Points], NDArray[np.bool_]]:
-    """The scalars of all records of a length that look like the first of them, and which do.
+    """The scalars of the records of one length with the layout of the first, and a mask of these.
 
-    `starts` and `records` are where each is in the data and its number. None does if the first
-    has no scalars or something besides. Raises WireError if the first is no message.
+    `starts` are the positions of the records in the data, `records` their numbers. The mask is
+    empty if the first has no scalars or other content. Raises WireError if it is not a message.
     """
     first = data[starts[0] : starts[0] + length].tobytes()
     event = read_event(first)
@@ -281,25 +275,20 @@ def points_alike(
     steps = np.zeros(len(rows), np.uint64)
     for shift, place in enumerate(range(*event.step) if event.step else ()):
         steps |= (rows[:, place] & np.uint8(0x7F)).astype(np.uint64) << np.uint64(7 * shift)
-    times = (
-        np.full(len(rows), np.nan)
-        if event.wall_time is None
-        else _numbers(rows, event.wall_time, "<f8")
-    )
+    times = np.full(len(rows), np.nan)
+    if event.wall_time is not None:
+        times = _numbers(rows, event.wall_time, "<f8")
     points: list[Points] = []
     for scalar in event.scalars:
         values = _numbers(rows, scalar.at, scalar.kind)
         for tag, where in _by_tag(rows[:, slice(*scalar.tag)]):
-            points.append(
-                Points(
-                    tag, records[where], steps.view(np.int64)[where], times[where], values[where]
-                )
-            )
+            signed_steps = steps.view(np.int64)[where]
+            points.append(Points(tag, records[where], signed_steps, times[where], values[where]))
     return points, alike
 
 
 def _by_tag(tags: Bytes) -> list[tuple[bytes, Any]]:
-    """Each tag among the rows, and the index of its rows."""
+    """Each tag, and the index of its rows."""
     if not tags.shape[1] or (tags == tags[0]).all():
         return [(tags[0].tobytes(), slice(None))]
     names = np.ascontiguousarray(tags).view(f"V{tags.shape[1]}")[:, 0]
@@ -321,7 +310,7 @@ def _value(record: bytes, scalar: Scalar) -> NDArray[np.float64]:
 
 
 def _varint_start(record: bytes, end: int) -> int:
-    """Where the varint that ends there starts."""
+    """The start of the varint that ends at `end`."""
     start = end - 1
     while start > 0 and record[start - 1] >= 0x80:
         start -= 1
@@ -329,7 +318,7 @@ def _varint_start(record: bytes, end: int) -> int:
 
 
 def _read_value(record: bytes, start: int, end: int, event: Event) -> None:
-    """One Summary.Value."""
+    """Adds one Summary.Value to the event."""
     tag = (start, start)
     at, kind = -1, ""
     tensor: tuple[int, int] | None = None
@@ -355,7 +344,7 @@ def _read_value(record: bytes, start: int, end: int, event: Event) -> None:
 
 
 def _plugin(record: bytes, start: int, end: int) -> tuple[str, tuple[int, int]]:
-    """The name in SummaryMetadata.PluginData, and where its content lies."""
+    """The name in SummaryMetadata.PluginData, and (start, end) of its content."""
     name, content = "", (0, 0)
     for number, kind, value, stop in fields(record, start, end):
         if number == 1 and kind == BYTES:
@@ -368,7 +357,7 @@ def _plugin(record: bytes, start: int, end: int) -> tuple[str, tuple[int, int]]:
 
 
 def _tensor(record: bytes, start: int, end: int) -> tuple[int, str] | None:
-    """Where the one number of a TensorProto lies, and its type; None if it is not one number."""
+    """The position and type of the number in a TensorProto; None if it is not one number."""
     dtype, place_and_type = 0, None
     for number, kind, value, stop in fields(record, start, end):
         if number == 1 and kind == VARINT:
@@ -413,15 +402,15 @@ def _struct_value(record: bytes, start: int, end: int) -> Any:
     return result
 
 
-# --- TensorBoard event files, in a folder of one or several, as they are written --------------
-# A training that is resumed begins another file in the same folder: they are read in the order
-# of their names, which begin with the time. The end that the hparams plugin records is ignored:
-# most loggers write it at the beginning.
+# --- The reader of a folder of event files ------------------------------------------------------
+# A resumed training starts another file in the same folder. They are read in the order of their
+# names, which begin with the time. The end that the hparams plugin records is ignored: most loggers
+# write it at the beginning.
 
 _PIECE = 1024 * 1024  # bytes decoded at once
-_LARGEST_RECORD = 4 * 1024 * 1024  # bytes; larger records are images or graphs, and are passed over
-_ALIKE = 4096  # bytes; of larger records there are no thousands
-_MOST_LAYOUTS = 32  # of one length; the other records are read one by one
+_LARGEST_RECORD = 4 * 1024 * 1024  # bytes; larger records are images or graphs, and are skipped
+_ALIKE = 4096  # bytes; larger records are too few to be read as a matrix
+_MOST_LAYOUTS = 32  # of one length; other records are read one by one
 
 
 class EventsTail(Reader):
@@ -436,11 +425,7 @@ class EventsTail(Reader):
         return sum(file.bad for file in self._files.values())
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
-        """Reads about `limit_bytes`; True if anything changed: call again until False.
-
-        Raises GenuiError if it cannot be read or another program wrote it; of several files one
-        at least has to be an event file.
-        """
+        """As `Tail.read`; of several files at least one must be an event file."""
         changed = False
         paths = self._paths()
         refusal: GenuiError | None = None
@@ -480,8 +465,8 @@ class EventsTail(Reader):
         return [self.path / name for name in sorted(names)]
 
     def add(self, points: list[Points], restarts: list[tuple[int, int]]) -> None:
-        """Adds the scalars of a piece; `restarts` are record numbers and the steps from which
-        on everything before is void."""
+        """Adds the scalars of a piece; `restarts` are record numbers and steps: earlier records
+        from that step on are void."""
         by_tag: dict[bytes, list[Points]] = {}
         for part in points:
             by_tag.setdefault(part.tag, []).append(part)
@@ -489,10 +474,10 @@ class EventsTail(Reader):
         after = 0
         for record, step in [*restarts, (np.iinfo(np.int64).max, -1)]:
             self._collected.add(
-                (part.tag.decode(errors="replace"), part.steps[here], part.values[here],
-                 part.times[here])
+                (part.tag.decode(errors="replace"), part.steps[between], part.values[between],
+                 part.times[between])
                 for part in whole
-                for here in [(after <= part.records) & (part.records < record)]
+                for between in [(after <= part.records) & (part.records < record)]
             )  # fmt: skip
             if step >= 0:
                 self._collected.forget_after(step - 1)
@@ -502,43 +487,35 @@ class EventsTail(Reader):
         self.config = {**self.config, **config}
 
 
-class _EventFile:
-    """One event file and how far it was read."""
+class _EventFile(GrowingFile):
+    """One event file."""
 
     def __init__(self, path: Path) -> None:
-        self._file = GrowingFile(path)
+        super().__init__(path)
         self._damaged = 0
-        self._stuck = False  # at a header that makes no sense: nothing after it can be found
-        self._waiting = 0  # bytes at the end that are no whole record yet
-        self.refused = False  # it may not be read, or is none
+        self._stuck = False  # at a damaged header, after which no record can be found
+        self._waiting = 0  # bytes of an incomplete record at the end
+        self.refused = False  # it cannot be read, or is not an event file
 
     def refuse(self) -> None:
-        """Counts the file as damaged, and what is in it as read."""
+        """Counts the file as damaged and its content as read."""
         self.refused = True
-        self._waiting = self._file.size
+        self._waiting = self.size
 
     @property
     def bad(self) -> int:
         return self._damaged + (self._stuck or self.refused)
 
     @property
-    def restarted(self) -> bool:
-        return self._file.restarted
-
-    @property
-    def size(self) -> int:
-        return self._file.size
-
-    @property
     def unread(self) -> int:
-        return max(0, self._file.size - self._file.offset - self._waiting)
+        return max(0, self.size - self.offset - self._waiting)
 
     def take_piece(self, limit: int, tail: EventsTail) -> int:
-        """Adds the scalars of up to about `limit` bytes to the tail; the bytes taken."""
-        data = self._file.read(limit)
-        if data or self._file.restarted:
+        """Adds the scalars of about `limit` bytes to the tail; returns the bytes read."""
+        data = self.read(limit)
+        if data or self.restarted:
             self.refused = False
-        if self._file.restarted or len(data) < HEADER:
+        if self.restarted or len(data) < HEADER:
             self._waiting = max(self._waiting, len(data))
             return 0
         starts, lengths, end = split(data)
@@ -546,24 +523,24 @@ class _EventFile:
         if not end:
             length = length_of(data[:HEADER])
             if length is None:
-                if not self._file.offset:
+                if not self.offset:
                     raise GenuiError(
-                        f"{show(self._file.path)} is not a TensorBoard event file, or its "
+                        f"{show(self.path)} is not a TensorBoard event file, or its "
                         "beginning is damaged: remove it, or name another file"
                     )
                 self._stuck = True
-                self._waiting = self._file.size - self._file.offset
+                self._waiting = self.size - self.offset
                 return 0
             whole = HEADER + length + FOOTER
-            if whole > self._file.size - self._file.offset:
-                self._waiting = self._file.size - self._file.offset
+            if whole > self.size - self.offset:
+                self._waiting = self.size - self.offset
                 return 0
             if whole > _LARGEST_RECORD:
-                self._file.skip(whole)
+                self.skip(whole)
                 return whole
             return self.take_piece(whole, tail)
         self._waiting = 0
-        self._file.take(data, end)
+        self.take(data, end)
         self._decode(data, starts, lengths, tail)
         return end
 
@@ -573,10 +550,25 @@ class _EventFile:
         rows = np.frombuffer(data, np.uint8)
         points: list[Points] = []
         restarts: list[tuple[int, int]] = []
+
+        def decode_one(index: int) -> None:
+            record = data[starts[index] : starts[index] + lengths[index]]
+            try:
+                event = read_event(record)
+                step = step_of(record, event)
+            except WireError:
+                self._damaged += 1
+                return
+            points.extend(points_of(record, event, index))
+            if event.restarted:
+                restarts.append((index, max(step, 0)))
+            if event.config:
+                tail.learn(event.config)
+
         for length in np.unique(lengths).tolist():
             rest = np.flatnonzero(lengths == length)
             if length <= _ALIKE:
-                rest = self._whole(rows, starts, length, rest)
+                rest = self._undamaged(rows, starts, length, rest)
             for _ in range(_MOST_LAYOUTS):
                 if len(rest) < 2 or length > _ALIKE:
                     break
@@ -585,63 +577,38 @@ class _EventFile:
                 except WireError:
                     break
                 if not alike.any():
-                    self._decode_one(data, int(starts[rest[0]]), length, int(rest[0]),
-                                     points, restarts, tail)  # fmt: skip
+                    decode_one(int(rest[0]))
                     rest = rest[1:]
                     continue
                 points += alike_points
                 rest = rest[~alike]
             for index in rest.tolist():
-                self._decode_one(data, int(starts[index]), length, index, points, restarts, tail)
-        good = [_of_steps(part) for part in points]
+                decode_one(index)
+        good = [_drop_negative_steps(part) for part in points]
         self._damaged += sum(len(p.steps) for p in points) - sum(len(p.steps) for p in good)
         tail.add([part for part in good if len(part.steps)], sorted(restarts))
 
-    def _whole(
+    def _undamaged(
         self, rows: Bytes, starts: NDArray[np.int64], length: int, which: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        """Those of the records whose checksum is right; the others are counted as damaged."""
+        """The records with a correct checksum; the others are counted as damaged."""
         records = rows_at(rows, starts[which], length + FOOTER)
         stored = np.ascontiguousarray(records[:, length:]).view("<u4")[:, 0]
         right = checksums(records[:, :length]) == stored
         self._damaged += int(len(which) - right.sum())
         return which[right]
 
-    def _decode_one(
-        self,
-        data: bytes,
-        start: int,
-        length: int,
-        index: int,
-        points: list[Points],
-        restarts: list[tuple[int, int]],
-        tail: EventsTail,
-    ) -> None:
-        record = data[start : start + length]
-        try:
-            event = read_event(record)
-            step = step_of(record, event)
-        except WireError:
-            self._damaged += 1
-            return
-        points += points_of(record, event, index)
-        if event.restarted:
-            restarts.append((index, max(step, 0)))
-        if event.config:
-            tail.learn(event.config)
 
-
-def _of_steps(part: Points) -> Points:
-    """The points without those whose step is negative."""
-    right = part.steps >= 0
-    if right.all():
+def _drop_negative_steps(part: Points) -> Points:
+    valid = part.steps >= 0
+    if valid.all():
         return part
     tag, records, steps, times, values = part
-    return Points(tag, records[right], steps[right], times[right], values[right])
+    return Points(tag, records[valid], steps[valid], times[valid], values[valid])
 
 
 def _in_order(parts: list[Points]) -> Points:
-    """The points of one tag as they were written."""
+    """The points of one tag in the order in which they were written."""
     if len(parts) == 1:
         return parts[0]
     order = np.argsort(np.concatenate([part.records for part in parts]), kind="stable")
@@ -652,12 +619,12 @@ def _in_order(parts: list[Points]) -> Points:
 
 
 # --- Writing scalars as a TensorBoard event file ----------------------------------------------
-# An own writer of the few fields that scalars need (tensorflow/core/util/event.proto and
-# summary.proto, framed as TFRecord): the `tensorboard` package would bring gRPC and protobuf for
-# them. TensorBoard keeps scalars as float32, so this is not the export for full precision.
+# Scalars need few fields (tensorflow/core/util/event.proto and summary.proto, framed as TFRecord);
+# the `tensorboard` package would bring gRPC and protobuf. TensorBoard stores float32, so this
+# export is not exact.
 
 VERSION = b"brain.Event:2"
-"""What the first record of every event file says."""
+"""The content of the first record of an event file."""
 
 _BATCH = 4096  # records whose checksums are computed together
 _CHECKSUM = struct.Struct("<I")
@@ -669,9 +636,9 @@ _VALUE, _TAG, _SIMPLE_VALUE = b"\x0a", b"\x0a", b"\x15"
 
 
 def event_file(names: Sequence[str], rows: Iterable[Row], created: float) -> Iterator[bytes]:
-    """The bytes of an event file, in pieces: one event a row.
+    """The bytes of an event file, in pieces: an event for each row.
 
-    `names` are the tags; `created` is the unix time of what has no time of its own.
+    `names` are the tags; `created` is the unix time for rows without a time.
     """
     tags = [_bytes_field(_TAG, name.encode(errors="replace")) for name in names]
     first = _WALL_TIME + _DOUBLE.pack(created) + _bytes_field(_FILE_VERSION, VERSION)
@@ -716,7 +683,7 @@ def _varint(value: int) -> bytes:
 
 
 def _framed(records: Sequence[bytes]) -> bytes:
-    """The records, each between its length and its checksum."""
+    """The records as TFRecords."""
     lengths = [_LENGTH.pack(len(record)) for record in records]
     pieces: list[bytes] = []
     for length, head, record, body in zip(
@@ -727,7 +694,7 @@ def _framed(records: Sequence[bytes]) -> bytes:
 
 
 def _checksums(records: Sequence[bytes]) -> list[bytes]:
-    """The checksum of each record; records of one length are computed together."""
+    """The checksum of each record, computed for all records of one length at once."""
     alike: dict[int, list[int]] = {}
     for number, record in enumerate(records):
         alike.setdefault(len(record), []).append(number)

@@ -28,10 +28,10 @@ from genui.runs.series import Floats, Steps
 
 TIME_KEYS = ("time", "timestamp", "_timestamp", "wall_time", "datetime", "date")
 
-_BEYOND = 2**53  # the whole numbers a float64 tells apart
-_EARLIEST = 1e8  # seconds; less is the time since something began, and no date
-_LATEST = 1e20  # nanoseconds in the year 5138; more is no date
-_UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))  # from this on: nano-, micro-, milliseconds
+_BEYOND = 2**53  # from here on a float64 is not exact
+_EARLIEST = 1e8  # seconds; less is a duration, not a date
+_LATEST = 1e20  # nanoseconds in the year 5138; more is not a date
+_UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))  # least value: nano-, micro-, milliseconds
 
 
 def step_key(record: Mapping[str, Any]) -> str | None:
@@ -146,7 +146,7 @@ def columns(
             try:
                 metrics.append((name, steps, np.array(cells, np.float64), times))
                 continue
-            except OverflowError:  # an integer no float can hold
+            except OverflowError:  # an integer too large for a float
                 pass
         if dict in types:
             return columns([flatten(record) for record in records], steps, times, skip)
@@ -243,7 +243,7 @@ class Shapes:
         metrics: list[Column] = []
         for index, name in enumerate(sorted(self._names)):
             values = np.fromiter(map(attrgetter(f"f{index}"), records), np.float64, count)
-            there = ~np.isnan(values)  # JSON has no NaN, so NaN is a field that is not there
+            there = ~np.isnan(values)  # JSON has no NaN, so NaN is a missing field
             if there.all():
                 metrics.append((name, steps, values, times))
             elif there.any():
@@ -267,10 +267,6 @@ class LineReader(Reader, ABC):
         return self._damaged + self.lines.too_long
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
-        """Reads about `limit_bytes`; True if anything changed: call again until False.
-
-        Raises GenuiError if it cannot be read or has another format.
-        """
         changed = self.restarted = False
         while limit_bytes > 0:
             before = self.lines.offset
@@ -292,8 +288,7 @@ class LineReader(Reader, ABC):
         """Adds the points of whole lines."""
 
     def _add_rest(self) -> bool:
-        """Adds those of the rest of the file (`LineFile.rest`) if it is a whole line; whether
-        it was."""
+        """Adds the points of `LineFile.rest` if it is a whole line; returns whether it was."""
         return False
 
 
@@ -328,7 +323,7 @@ class JsonlTail(LineReader):
     def _add(self, records: list[Record]) -> None:
         if self._step is None:
             for index, record in enumerate(records):
-                # Nested or not, "step" is looked for in the same place.
+                # Flat, so that a nested "step" is found too.
                 record = records[index] = flatten(record)
                 self._step = step_key(record)
                 if self._step is not None:

@@ -1,11 +1,10 @@
 """SQLite files of trackio, read without disturbing the writer.
 
-One file a project in $TRACKIO_DIR (else $HF_HOME/trackio); any number of runs in it, by `run_id`,
-in older versions by `run_name`. Source: trackio/sqlite_storage.py 0.43.
+A project is a file in $TRACKIO_DIR (else $HF_HOME/trackio) with any number of runs, identified by
+`run_id`, in older versions by `run_name`. Source: trackio/sqlite_storage.py 0.43.
 
-A file that somebody else made can hold anything, so SQLite is kept within bounds: it reads two
-tables and nothing a view or another table would compute, no value of more than LONGEST bytes, and
-stops after SECONDS of work. Source: sqlite.org/security.html.
+The file may be hostile, so SQLite is limited: it reads two tables and no views, no value of more
+than LONGEST bytes, and stops after SECONDS of work. Source: sqlite.org/security.html.
 """
 
 import os
@@ -27,19 +26,19 @@ if TYPE_CHECKING:
     import sqlite3
 
 LONGEST = 4 * 1024 * 1024
-"""Bytes of a value that is read; a row of metrics with more is none."""
+"""Bytes of the largest value that is read; a larger row of metrics is damaged."""
 
 LONGEST_NAME = 64 * 1024
-"""The same where only the names of runs are read."""
+"""The same when only the names of runs are read."""
 
 MOST_RUNS = 20_000
-"""Runs of one file that are listed."""
+"""The number of runs listed of one file."""
 
 SECONDS = 3.0
-"""Processor time for one look at a file: some ten million rows."""
+"""Processor time for one read of a file, enough for some ten million rows."""
 
 _PATIENCE = 0.2  # seconds to wait for a writer that holds the lock
-_STEPS = 10_000  # of SQLite's machine between looks at the clock; a fraction of a millisecond
+_STEPS = 10_000  # of SQLite's virtual machine between checks of the time: under a millisecond
 _TABLES = frozenset({"metrics", "configs", "sqlite_master"})
 _FUNCTIONS = frozenset({"ifnull", "max", "min"})
 
@@ -52,20 +51,20 @@ class TrackioRun(NamedTuple):
 
 
 def run_path(database: Path, run_id: str) -> Path:
-    """A path for a run inside the file: there is no such file, but it names the run."""
+    """A path that names a run inside the file; there is no file at it."""
     return database / quote(run_id, safe="")
 
 
 def parts_of(path: Path) -> tuple[Path, str]:
-    """The file and the run's id that make such a path."""
+    """The file and the run's id in such a path."""
     return path.parent, unquote(path.name)
 
 
 @contextmanager
 def open_database(database: Path, longest: int = LONGEST) -> "Iterator[sqlite3.Connection]":
-    """A read-only connection, within the bounds above. Raises GenuiError where it is no such file,
-    damaged or out of bounds, and BlockingIOError while a writer holds it."""
-    import sqlite3  # 10 ms that no list without such a file waits for
+    """A read-only connection with the limits above. Raises GenuiError if the file is damaged, not
+    a database or over a limit, and BlockingIOError while a writer holds it."""
+    import sqlite3  # 10 ms, and only for such a file
 
     try:
         if not stat.S_ISREG(database.stat().st_mode):  # a named pipe would hang the reader
@@ -77,7 +76,7 @@ def open_database(database: Path, longest: int = LONGEST) -> "Iterator[sqlite3.C
             yield connection
     except OSError as error:
         raise cannot_read(database, error) from None
-    except (sqlite3.Error, UnicodeError) as error:  # what SQLite says of a damaged name is no text
+    except (sqlite3.Error, UnicodeError) as error:  # sqlite3 cannot decode every error message
         if "locked" in str(error) or "busy" in str(error):
             raise BlockingIOError(str(error)) from None
         why = "damaged text" if isinstance(error, UnicodeError) else sanitize(str(error))
@@ -108,7 +107,7 @@ def _bound(connection: "sqlite3.Connection", longest: int) -> None:
     connection.set_progress_handler(lambda: time.thread_time() > over, _STEPS)
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
-    connection.execute("PRAGMA mmap_size = 0")  # a file cut short would end the process
+    connection.execute("PRAGMA mmap_size = 0")  # reading past a truncated file is SIGBUS
 
     def authorise(
         action: int, name: str | None, detail: str | None, _database: str | None, view: str | None
@@ -126,20 +125,20 @@ def _bound(connection: "sqlite3.Connection", longest: int) -> None:
 
 
 def _immutable(database: Path) -> str:
-    """The option that keeps SQLite from leaving files beside a database that nobody has open: in
-    write-ahead mode without a log beside it, the file does not change."""
+    """The option by which SQLite leaves no files beside the database, if nobody has it open: in
+    write-ahead mode without a log file it does not change."""
     try:
         with database.open("rb") as file:
             header = file.read(20)
     except OSError:
-        return ""  # SQLite says why
+        return ""  # SQLite raises it
     ahead = header[18:20] == b"\x02\x02"
     return "&immutable=1" if ahead and not os.path.exists(f"{database}-wal") else ""
 
 
 def id_column(connection: "sqlite3.Connection") -> str | None:
-    """The column that identifies runs; None where this is no trackio database, with views in
-    place of its tables perhaps, which compute whatever they like."""
+    """The column that identifies runs; None if it is not a trackio database, or has views, which
+    could compute anything, in place of tables."""
     kinds = connection.execute(
         "SELECT type FROM sqlite_master WHERE name IN ('metrics', 'configs')"
     )
@@ -152,8 +151,8 @@ def id_column(connection: "sqlite3.Connection") -> str | None:
 
 
 def runs_in(database: Path) -> list[TrackioRun]:
-    """The runs of a project, in the order they began; none where it is another kind of
-    database. Raises as `open_database`."""
+    """The runs of a project in the order they began; empty for another kind of database. Raises
+    as `open_database`."""
     with open_database(database, LONGEST_NAME) as connection:
         column = id_column(connection)
         if column is None:
@@ -183,7 +182,7 @@ class Trackio(Format):
         relative = path.relative_to(root)
         try:
             runs = runs_in(path)
-        except BlockingIOError:  # the writer is at work: it is found at the next look
+        except BlockingIOError:  # a writer holds it: the next search finds it
             return []
         stem = str(relative).removesuffix(".db")
         return [
@@ -198,7 +197,7 @@ class Trackio(Format):
                 yield os.stat(name).st_mtime
 
 
-# --- trackio's runs: rows appended to a SQLite file, of which only those after the last are read
+# --- The reader: rows are appended, so only those after the last one are read -------------------
 
 _ROWS = 2000  # decoded at once
 _BATCH = 32  # rows in memory before their size is known
@@ -206,18 +205,18 @@ _ROW_BYTES = 100  # bytes of a row beside its metrics
 
 
 Row = tuple[int, object, object, bytes]
-"""Its id, time, step and metrics."""
+"""id, time, step, metrics."""
 
 
 class TrackioTail(Reader):
-    """One run in a trackio project; `path` is as `trackio_db.run_path` makes it."""
+    """One run in a trackio project; `path` is a `run_path`."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._database, self._run = parts_of(path)
-        self._seen: tuple[object, ...] = ()  # of a look that gave all there was
-        self._looked: tuple[object, ...] = ()  # of the last look
-        self._refusal = ""  # what was wrong with it then
+        self._finished: tuple[object, ...] = ()  # stamp of the file when it was read to its end
+        self._stamp: tuple[object, ...] = ()  # when it was read last
+        self._refusal = ""  # the error then
         self._inode: tuple[int, int] | None = None
 
     def _forget(self) -> None:
@@ -225,43 +224,39 @@ class TrackioTail(Reader):
         self._last = 0  # id of the last row read
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
-        """Reads about `limit_bytes`; True if anything changed: call again until False.
-
-        Raises GenuiError if it cannot be read or is not a trackio project.
-        """
         try:
             about = self._database.stat()
         except OSError:
             self.progress = 1.0
             return False
-        seen = (about.st_ino, about.st_size, about.st_mtime_ns, *_written(self._database))
-        if seen == self._seen:
+        stamp = (about.st_ino, about.st_size, about.st_mtime_ns, *_written(self._database))
+        if stamp == self._finished:
             return False
-        if self._refusal and seen == self._looked:
-            raise GenuiError(self._refusal)  # a second look would take as long as the first
+        if self._refusal and stamp == self._stamp:
+            raise GenuiError(self._refusal)  # reading it again would take as long
         inode = (about.st_dev, about.st_ino)
         changed = False
         if self._inode not in (None, inode):
             changed = bool(self._last)
             self._forget()
         self._inode = inode
-        written, self._looked = seen != self._looked, seen
+        written, self._stamp = stamp != self._stamp, stamp
         try:
             with open_database(self._database) as connection:
                 changed = self._read(connection, limit_bytes, written) or changed
             self._refusal = ""
         except BlockingIOError:
-            self._looked = ()
-            return changed  # somebody writes: at the next look
+            self._stamp = ()
+            return changed  # a writer holds it: read it next time
         except GenuiError as error:
             self._refusal = str(error)
             raise
         if self.progress == 1.0:
-            self._seen = seen
+            self._finished = stamp
         return changed
 
     def _read(self, connection: "sqlite3.Connection", limit: int, written: bool) -> bool:
-        """Takes in about `limit` bytes of rows; `written` is false where the file is as it was."""
+        """Reads about `limit` bytes of rows; `written` is whether the file changed."""
         column = id_column(connection)
         if column is None:
             raise GenuiError(f"{show(self._database)} is not a trackio project: name another file")
@@ -269,15 +264,15 @@ class TrackioTail(Reader):
         known = f"SELECT 1 FROM metrics WHERE id = ? AND {column} = ?"
         if (
             self._last
-            and written  # else a damaged file would be read from its beginning for ever
+            and written  # else a damaged file would be read from its beginning again and again
             and not connection.execute(known, (self._last, self._run)).fetchone()
         ):
-            self._forget()  # the run was deleted, and perhaps begun again
+            self._forget()  # the run was deleted, and perhaps started again
             changed = True
         if not self.config:
             self.config = _config(connection, column, self._run)
         (newest,) = connection.execute("SELECT max(id) FROM metrics").fetchone()
-        # The plus keeps SQLite from taking the index on the run, and sorting what it finds.
+        # The plus keeps SQLite from using the index on the run and then sorting.
         query = (
             "SELECT id, timestamp, step, CAST(ifnull(metrics, '') AS BLOB) FROM metrics "
             f"WHERE id > ? AND +{column} = ? ORDER BY id"
@@ -299,7 +294,7 @@ class TrackioTail(Reader):
                 if len(rows) >= _ROWS:
                     self._add(rows)
                     rows = []
-        finally:  # what was read before the damage counts
+        finally:  # rows before the damage count
             if rows:
                 self._add(rows)
         if limit > 0 or not isinstance(newest, int):
@@ -311,7 +306,7 @@ class TrackioTail(Reader):
     def _add(self, rows: list[Row]) -> None:
         import numpy as np
 
-        from genui.logs.text import columns, times_of  # numpy, which no list of logs waits for
+        from genui.logs.text import columns, times_of  # imports numpy
 
         good = [
             (record, step, time)
@@ -327,24 +322,24 @@ class TrackioTail(Reader):
 
 
 def _records(rows: list[Row]) -> Sequence[Record | None]:
-    """The metrics of each row; None for one that is no record."""
+    """The metrics of each row; None for a damaged one."""
     texts = [text for *_, text in rows]
     if not any(b"\n" in text for text in texts):
-        records, damaged = decode_lines(b"\n".join([*texts, b""]))  # at once: in half the time
+        records, damaged = decode_lines(b"\n".join([*texts, b""]))  # twice as fast
         if not damaged and len(records) == len(rows):
             return records
     return [decode_record(text) for text in texts]
 
 
 def _config(connection: "sqlite3.Connection", column: str, run: str) -> dict[str, Any]:
-    """What the run was begun with, without what trackio adds itself."""
+    """The config of the run, without trackio's own entries."""
     import sqlite3
 
     try:
         row = connection.execute(
             f"SELECT config FROM configs WHERE {column} = ?", (run,)
         ).fetchone()
-    except sqlite3.OperationalError:  # an older version has no such table
+    except sqlite3.OperationalError:  # older versions have no such table
         return {}
     text = row[0] if row else b"{}"
     record = decode_record(text if isinstance(text, bytes) else str(text).encode()) or {}

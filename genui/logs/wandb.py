@@ -20,7 +20,7 @@ from genui.logs.text import numbers_of
 _BLOCK_HEADER = 7  # bytes: uint32 checksum of kind and data, uint16 length, uint8 kind
 _BLOCK = 32 * 1024
 _PIECE = struct.Struct("<IHB")
-_KIND = 6  # where it lies in the header: right before the data, and in the checksum with it
+_KIND = 6  # its offset in the header, right before the data; the checksum covers both
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 _LARGEST = 64 * 1024 * 1024  # bytes of a record in pieces; more is garbage
 
@@ -28,23 +28,23 @@ _LARGEST = 64 * 1024 * 1024  # bytes of a record in pieces; more is garbage
 class LogBlocks:
     """Splits a log into its records, chunk by chunk.
 
-    Blocks have 32 KiB; records lie in them in pieces with a checksum each. A record that does not
-    fit goes on in the next block; the last bytes of a block that have no room for a piece's header
-    are padding. After damage reading goes on with the next block. Source: leveldb's
+    Blocks have 32 KiB and contain records in pieces, each with a checksum. A record that does not
+    fit continues in the next block; the end of a block with no room for a piece's header is
+    padding. After damage reading continues with the next block. Source: leveldb's
     doc/log_format.md, with zlib's CRC-32 as W&B writes it.
 
-    `damaged` counts the blocks that were given up, and `end` is where in the last chunk the last
-    whole piece ended: the next chunk has to begin there.
+    `damaged` counts the skipped blocks. `end` is the end of the last whole piece in the last chunk:
+    the next chunk must begin there.
     """
 
     def __init__(self) -> None:
         self.damaged = 0
         self.end = 0
-        self._parts: list[bytes] = []  # of a record that is not whole yet
+        self._parts: list[bytes] = []  # of an incomplete record
 
     def records(self, data: bytes, at: int, offset: int) -> Iterator[tuple[bytes, int, int]]:
-        """The records that are whole with this chunk, which lies at `offset` of the file, from
-        `at` on: (bytes, where it starts there, where it ends)."""
+        """The records completed by this chunk, from `at` on: (bytes, start, end). The chunk begins
+        at `offset` of the file."""
         size = len(data)
         while True:
             room = _BLOCK - (offset + at) % _BLOCK
@@ -67,7 +67,7 @@ class LogBlocks:
                                 yield whole, 0, len(whole)
                         continue
                 if at + room > size:
-                    break  # perhaps not written yet: looked at again when the block is full
+                    break  # perhaps not written yet: read again when the block is full
                 self.damaged += 1
                 self._parts = []
             elif at + room > size:
@@ -90,37 +90,37 @@ class LogBlocks:
         return b""
 
 
-# --- W&B's run-*.wandb: the log a run writes first of all, offline or online ------------------
+# --- W&B's run-*.wandb, which a run writes offline and online ----------------------------------
 # Source: wandb/core/pkg/leveldb/record.go and wandb/proto/wandb_internal.proto. The wandb package
-# reads them only on the way to its server, and would be a dependency of 100 MB. W&B writes a
-# block when it is full.
+# reads them only to send them to its server, and is a dependency of 100 MB. W&B writes a block when
+# it is full.
 
 MAGIC = b":W&B"
 
 _FILE_HEADER = 7  # bytes of the file: magic, two bytes, version
-_CONSOLE = 1000  # pieces of output kept
+_CONSOLE = 1000  # pieces of output in memory
 
 _CONFIG, _OUTPUT, _RUN, _EXIT = 5, 13, 17, 18  # fields of Record
-_NUMBER_KEY, _HISTORY_KEY, _SUMMARY_KEY = 0x08, 0x12, 0x1A  # the bytes that begin such a field
-_STEP_KEY = 0x12  # the same for HistoryRecord.step
+_NUMBER_KEY, _HISTORY_KEY, _SUMMARY_KEY = 0x08, 0x12, 0x1A  # the first byte of such a field
+_STEP_KEY = 0x12  # of HistoryRecord.step
 _KEY, _NESTED, _JSON = 1, 2, 16  # fields of HistoryItem and ConfigItem
 
-# Keys as they are in the file; the second is as older versions write them.
+# Keys as in the file; the second is that of older versions.
 _STEP, _OLD_STEP = b"\x12\x05_step", b"\n\x05_step"
 _TIMESTAMPS = (b"\x12\x0a_timestamp", b"\n\x0a_timestamp")
 
-# An item of one short key and a number: its key, with the field's first bytes, and the number.
-# What it takes for items in a row covers a row of such items exactly, and no other.
+# An item of one short key and a number: the key with the first bytes of its field, and the number.
+# Its matches cover a row exactly if the row has only such items.
 _PLAIN_ITEM = re.compile(rb"\n.([\n\x12].[^\x82]{1,127}?)\x82\x01.([-+.0-9A-Za-z]+)", re.DOTALL)
-_ITEM_FRAME = 5  # bytes of an item around these two
-_SHORT = 12  # bytes; more than a HistoryStep has
+_ITEM_FRAME = 5  # bytes of an item besides these two
+_SHORT = 12  # bytes; a HistoryStep is shorter
 
 Row = dict[bytes, bytes]
-"""One row of the history: keys as their fields are in the file, values as JSON."""
+"""One row of the history: keys as in the file, values as JSON."""
 
 
 class WandbTail(Reader):
-    """The history in a .wandb file; also its config, its exit, and what the run printed."""
+    """The history in a .wandb file; also its config, its exit and its output."""
 
     def __init__(self, path: Path) -> None:
         self._file = GrowingFile(path)
@@ -130,7 +130,7 @@ class WandbTail(Reader):
         super()._forget()
         self._output: deque[str] = deque(maxlen=_CONSOLE)
         self._blocks = LogBlocks()
-        self._rows: list[Row] = []  # of the history, on their way to the series
+        self._rows: list[Row] = []  # of the history, not yet added to the series
 
     @property
     def bad_lines(self) -> int:
@@ -142,10 +142,6 @@ class WandbTail(Reader):
         return tuple("".join(self._output).splitlines())
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
-        """Reads about `limit_bytes`; True if anything changed: call again until False.
-
-        Raises GenuiError if it cannot be read or another program wrote it.
-        """
         changed = False
         while limit_bytes > 0:
             data = self._file.read(PIECE)
@@ -179,7 +175,7 @@ class WandbTail(Reader):
                 while data[at - 1] >= 0x80:
                     at += 1
             if data[at] == _SUMMARY_KEY:
-                return  # two of three records are one
+                return  # as are two of three records
             if data[at] == _HISTORY_KEY:
                 length, at = tensorboard.varint(data, at + 1)
                 self._history(data[at : min(end, at + length)])
@@ -193,7 +189,7 @@ class WandbTail(Reader):
         pairs = _PLAIN_ITEM.findall(data)
         row: Row = dict(pairs)
         items = len(b"".join(row)) + len(b"".join(row.values())) + _ITEM_FRAME * len(row)
-        rest = data[items:]  # HistoryStep, mostly: `_step` is an item as well
+        rest = data[items:]  # usually a HistoryStep; `_step` is an item too
         plain = not rest or (rest[0] == _STEP_KEY and rest[1] == len(rest) - 2 < _SHORT)
         if not plain or len(row) != len(pairs):
             row = _row(data)
@@ -218,7 +214,7 @@ class WandbTail(Reader):
                     self._output.append(tensorboard.text(data, *at))
 
     def _configure(self, data: bytes, start: int, end: int) -> None:
-        """A ConfigRecord: what it updates."""
+        """Applies the updates of a ConfigRecord."""
         config = dict(self.config)
         for update in tensorboard.messages(data, start, end, 1):
             key, text = _item(data, *update)
@@ -231,19 +227,19 @@ class WandbTail(Reader):
         self.config = config
 
     def _add(self) -> None:
-        """Hands the rows taken so far to the series."""
+        """Adds the rows to the series."""
         rows, self._rows = self._rows, []
         steps, good = numbers_of([row.get(_STEP) for row in rows])
         good = good & (steps >= 0) & (steps < 2**53) & (steps == np.floor(steps))
         if not good.all():
             self._damaged += int(len(rows) - good.sum())
-            rows = [row for row, fine in zip(rows, good, strict=True) if fine]
+            rows = [row for row, is_good in zip(rows, good, strict=True) if is_good]
             steps = steps[good]
-        there_are = sorted(set().union(*rows))
+        all_keys = sorted(set().union(*rows))
         keys: dict[str, list[bytes]] = {}
-        for key in there_are:
+        for key in all_keys:
             keys.setdefault(_name(key), []).append(key)
-        times = numbers_of(_cells(rows, [key for key in there_are if key in _TIMESTAMPS]))
+        times = numbers_of(_cells(rows, [key for key in all_keys if key in _TIMESTAMPS]))
         self._collected.add(
             (name, steps[there].astype(np.int64), values[there], times[0][there])
             for name, spellings in keys.items()
@@ -253,7 +249,7 @@ class WandbTail(Reader):
 
 
 def _cells(rows: list[Row], keys: Sequence[bytes]) -> list[bytes | None]:
-    """What each row has under the keys, which spell the same name."""
+    """The value of each row for the keys, which are spellings of one name."""
     if len(keys) == 1:
         key = keys[0]
         return [row.get(key) for row in rows]
@@ -275,18 +271,18 @@ def _row(data: bytes) -> Row:
 
 
 def _step_of(field: bytes) -> bytes:
-    """The number in HistoryRecord.step, as the text it would be as an item."""
+    """The number in HistoryRecord.step, as JSON."""
     return b"%d" % (_first_varint(field, 2, len(field)) if field else 0)
 
 
 def _first_varint(data: bytes, start: int, end: int) -> int:
-    """The field 1 of a message, which is 0 where it is left out."""
+    """Field 1 of a message; 0 if it is left out."""
     values = [v for n, k, v, _ in tensorboard.fields(data, start, end) if (n, k) == (1, VARINT)]
     return values[-1] if values else 0
 
 
 def _item(data: bytes, start: int, end: int) -> tuple[bytes, bytes]:
-    """The key of a HistoryItem or ConfigItem, as its fields are in the file, and its JSON."""
+    """The key of a HistoryItem or ConfigItem as in the file, and its value as JSON."""
     key = text = b""
     for number, kind, value, stop in tensorboard.fields(data, start, end):
         if kind == BYTES and number in (_KEY, _NESTED):
@@ -298,7 +294,7 @@ def _item(data: bytes, start: int, end: int) -> tuple[bytes, bytes]:
 
 
 def _name(key: bytes) -> str:
-    """The name of a metric, nested ones with slashes."""
+    """The name of a metric; nested ones with slashes."""
     try:
         return "/".join(
             tensorboard.text(key, value, stop)

@@ -33,8 +33,8 @@ HORIZON = 16
 HIGH_BLOCKS = 3
 WANDER = 4  # blocks
 DEVIATIONS = 6.0
-RECENT = (0.5, 0.25)  # of the level, of the gain
-EVER = (1.0, 0.5)
+RECENT = (0.5, 0.25)  # shares of the level and of the improvement
+EVER = (1.0, 0.5)  # the same for the best level
 
 _MAD_TO_SIGMA = 1.4826
 _LOSS = re.compile(r"loss|nll|cross.?entropy|\bce\b|\bmse\b", re.IGNORECASE)
@@ -60,7 +60,7 @@ class Rise:
     began: int  # step of the first high block
     step: int  # at which it was certain
     level: float  # median of the last high block
-    before: float  # which it left
+    before: float  # the level before the rise
 
 
 class Divergence:
@@ -79,8 +79,7 @@ class Divergence:
     def take(self, steps: Steps, values: Floats) -> Rise | None:
         """The divergence that these points complete, the first if they hold several.
 
-        `steps` int64 [N] ascending, `values` float64 [N]; what is no finite number is passed
-        over.
+        `steps` int64 [N] ascending, `values` float64 [N]; values that are not finite are skipped.
         """
         finite = np.isfinite(values)
         steps = np.concatenate((self._steps, steps[finite]))
@@ -93,12 +92,12 @@ class Divergence:
             return self._judge(steps[:full].reshape(-1, BLOCK), values[:full].reshape(-1, BLOCK))
 
     def _judge(self, steps: Steps, values: Floats) -> Rise | None:
-        """`take` for whole blocks, [blocks, BLOCK]."""
+        """The first divergence in whole blocks, [blocks, BLOCK]."""
         fresh = _median(values)
         if np.isnan(self._start):
             self._start = fresh[0]
         medians = np.concatenate((self._medians, fresh))
-        # Within a block, and between blocks where the noise wanders more slowly.
+        # Within a block, and between blocks for noise that changes slowly.
         within = _MAD_TO_SIGMA * _median(np.abs(values - fresh[:, None]))
         spread = np.fmax(within, np.abs(fresh - medians[HORIZON - WANDER : -WANDER]))
         spreads = np.concatenate((self._spreads, spread))
@@ -110,7 +109,7 @@ class Divergence:
         recent, ever = self._bar(level, RECENT), self._bar(best, EVER)
         high = (fresh > recent) | (fresh > ever)
         at = np.flatnonzero(high)
-        if len(at):  # few, so what costs more is done for them alone
+        if len(at):  # few, so the expensive part is done only for them
             usual = _median(sliding_window_view(spreads, HORIZON)[at])
             left = np.where(fresh > recent, level, best)
             high[at] = fresh[at] > left[at] + DEVIATIONS * usual
@@ -131,7 +130,7 @@ class Divergence:
         )
 
     def _bar(self, level: Floats, shares: tuple[float, float]) -> Floats:
-        """What a block must exceed that leaves a level, [blocks] to [blocks]."""
+        """The bar that a block above a level must exceed, [blocks] to [blocks]."""
         of_level, of_gain = shares
         gain = np.maximum(self._start - level, 0)
         return level + np.maximum(of_level * np.abs(level), of_gain * gain)
@@ -185,7 +184,7 @@ class Falling:
     def take(self, steps: Steps, values: Floats) -> Fall | None:
         """The first collapse that these points complete: int64 [N] ascending, float64 [N].
 
-        What is no finite number is passed over.
+        Values that are not finite are skipped.
         """
         first = None
         for step, value in zip(steps.tolist(), values.tolist(), strict=True):
@@ -308,7 +307,7 @@ class Alerts:
         return Alert("crash", step, when, f"{state} at step {step:,}: {sanitize(why, 300)}")
 
     def _moment(self, when: float) -> float:
-        """The unix time of a point; now where none was logged."""
+        """The unix time of a point; the current time if none was logged."""
         return float(when) if np.isfinite(when) else self._clock()
 
 

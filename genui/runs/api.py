@@ -101,7 +101,7 @@ def fields_of(values: Any) -> dict[str, Any]:
     if values is None:
         return {}
     if _is_dataclass(values):
-        # Not asdict, which copies every value deeply and fails where one cannot be.
+        # Not asdict, which copies every value deeply and fails if one cannot be copied.
         return {field.name: getattr(values, field.name) for field in dataclasses.fields(values)}
     if hasattr(values, "model_dump"):
         return dict(values.model_dump())

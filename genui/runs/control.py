@@ -68,7 +68,7 @@ class Control:
         return self.command if self.value is None else f"{self.command} {float(self.value)!r}"
 
     def encode(self) -> bytes:
-        """The content of its file; reading it gives the same float."""
+        """The content of its file, from which the same float is read."""
         word, *value = str(self).split()
         return " ".join((COMMAND_WORDS.get(word, word), *value)).encode()
 
@@ -184,7 +184,7 @@ def _take(path: Path) -> str | None:
 RESUMED = "resumed"
 """The event of a training that resumes from a checkpoint, which undoes all later steps."""
 
-_NEW_VALUE = re.compile(r"→ (\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?:,|$)")  # as the trainer words it
+_NEW_VALUE = re.compile(r"→ (\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?:,|$)")  # in the trainer's text
 
 
 class Event(Struct, frozen=True):
@@ -235,8 +235,10 @@ def read_events(run: RunDir) -> list[Event]:
 
 
 def changed_learning_rate(run: RunDir) -> float | None:
-    """The base learning rate that a command set and that still applies, else None.
-    Raises GenuiError as `read_events` does."""
+    """The base learning rate that a command has set and that still applies, else None.
+
+    Raises GenuiError as `read_events` does.
+    """
     for event in reversed(effective_events(read_events(run))):
         if event.event == "set_lr" and (match := _NEW_VALUE.search(event.text)):
             return float(match[1])

@@ -36,10 +36,7 @@ class Labels(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def read_labels(run: RunDir) -> Labels:
-    """The labels of a run, empty where it was given none.
-
-    Raises GenuiError naming labels.json where it is damaged.
-    """
+    """The labels of a run, empty by default. Raises GenuiError if labels.json is damaged."""
     if not run.labels.exists():
         return Labels()
     labels = read_record(run.labels, Labels, "remove it")
@@ -86,18 +83,18 @@ def tag(run: RunDir, add: Sequence[str], remove: Sequence[str] = ()) -> tuple[st
 
 
 def annotate(run: RunDir, note: str) -> None:
-    """Keeps a note with the run; an empty one removes it. Raises MisuseError where too long."""
+    """Sets the run's note; an empty one removes it. Raises MisuseError if it is too long."""
     line = clean_line(note)
     if len(line) > LONGEST_NOTE:
         raise MisuseError(f"a note has at most {LONGEST_NOTE:,} characters")
     write_labels(run, msgspec.structs.replace(read_labels(run), note=line))
 
 
-# --- removing -----------------------------------------------------------------------------------
+# --- Removing runs ------------------------------------------------------------------------------
 
 
 def bytes_of(run: RunDir) -> int:
-    """What removing the run frees on the disk."""
+    """The bytes on the disk that removing the run frees."""
     total = 0
     for folder, _, names in os.walk(run.path):
         for name in names:
@@ -111,13 +108,13 @@ def bytes_of(run: RunDir) -> int:
 def remove(run: RunDir) -> RunDir:
     """Moves the run out of the list and returns its new place, for `restore`.
 
-    The caller makes sure that it is not training. Raises GenuiError where the disk refuses.
+    The caller makes sure that it is not training. Raises GenuiError if it cannot be moved.
     """
     return _move(run, _place())
 
 
 def restore(removed: RunDir) -> RunDir:
-    """Moves a removed run back. Raises GenuiError where the disk refuses."""
+    """Moves a removed run back. Raises GenuiError if it cannot be moved."""
     return _move(removed, paths.runs_dir())
 
 

@@ -44,67 +44,42 @@ _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 T = TypeVar("T")
 
 
+class _Child:
+    """The path of a file or folder in a run directory."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, run: "RunDir", owner: type) -> Path:
+        return run.path / self._name
+
+
 @dataclass(frozen=True)
 class RunDir:
     """The paths of one run. Making one touches no file."""
 
     path: Path
 
+    run_json = _Child("run.json")
+    status = _Child("status.json")
+    metrics = _Child("metrics.jsonl")
+    system = _Child("system.jsonl")
+    """The load of the machine; records as in metrics.jsonl."""
+    summary = _Child("summary.json")
+    """The last value of every metric and a script's own results, written when the script ends."""
+    events = _Child("events.jsonl")
+    """Control commands that were carried out, starts and resumes; a JSON line each."""
+    console = _Child("console.log")
+    labels = _Child("labels.json")
+    """The name, tags and note given to the run later (`genui.runs.labels`)."""
+    samples = _Child("samples")
+    checkpoints = _Child("checkpoints")
+    control = _Child("control")
+    lock = _Child("lock")
+
     @property
     def id(self) -> str:
         return self.path.name
-
-    @property
-    def run_json(self) -> Path:
-        return self.path / "run.json"
-
-    @property
-    def metrics(self) -> Path:
-        return self.path / "metrics.jsonl"
-
-    @property
-    def system(self) -> Path:
-        """What the machine did meanwhile; records as in metrics.jsonl."""
-        return self.path / "system.jsonl"
-
-    @property
-    def summary(self) -> Path:
-        """The last value of every metric and the script's own results, once a script has ended."""
-        return self.path / "summary.json"
-
-    @property
-    def events(self) -> Path:
-        """Control commands that were carried out, and where it resumed; a JSON line each."""
-        return self.path / "events.jsonl"
-
-    @property
-    def console(self) -> Path:
-        return self.path / "console.log"
-
-    @property
-    def labels(self) -> Path:
-        """The name, tags and note given to the run later (`genui.runs.labels`)."""
-        return self.path / "labels.json"
-
-    @property
-    def samples(self) -> Path:
-        return self.path / "samples"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.path / "checkpoints"
-
-    @property
-    def status(self) -> Path:
-        return self.path / "status.json"
-
-    @property
-    def control(self) -> Path:
-        return self.path / "control"
-
-    @property
-    def lock(self) -> Path:
-        return self.path / "lock"
 
     def sample(self, step: int, suffix: str) -> Path:
         """The sample of that step; `suffix` is ".txt" or ".png"."""
@@ -115,7 +90,7 @@ class RunDir:
         return self.checkpoints / f"step-{step:08d}.safetensors"
 
     def checkpoint_state(self, step: int) -> Path:
-        """What training needs besides to go on from that step: optimiser, raw weights, RNG."""
+        """What else training needs to continue from that step: optimiser, raw weights, RNG."""
         return self.checkpoints / f"step-{step:08d}.state.safetensors"
 
 
@@ -135,12 +110,12 @@ class RunInfo(Struct, frozen=True, kw_only=True):
     kind: Literal["recipe", "script"] = "recipe"  # of genui's trainer, or of `genui.init`
     project: str = ""  # as the script named it
     config: dict[str, Any] = {}  # the script's own hyperparameters
-    scale: dict[str, Any] = {}  # unit, units_per_step, units_per_epoch, where they are known
+    scale: dict[str, Any] = {}  # unit, units_per_step, units_per_epoch, if known
     start_from: dict[str, Any] = {}  # ref, run, step, path, fingerprint of the first weights
 
 
 def format_origin(start_from: Mapping[str, Any]) -> str:
-    """`RunInfo.start_from` as `genui train --from` takes it; "" where it is empty."""
+    """`RunInfo.start_from` as `genui train --from` takes it; "" if it is empty."""
     if start_from.get("run"):
         return f"{start_from['run']}@{start_from.get('step', 0)}"
     return str(start_from.get("ref", ""))
@@ -166,7 +141,7 @@ class Status(Struct, frozen=True, kw_only=True, rename=STATUS_KEYS):
 
 
 def check_name(name: str) -> None:
-    """Raises MisuseError for what no run may be called."""
+    """Raises MisuseError for an invalid name of a run."""
     if not _NAME.fullmatch(name):
         raise MisuseError(
             f"run name {sanitize(name, 60)!r}: use up to {LONGEST_NAME} letters, digits, "
@@ -177,8 +152,8 @@ def check_name(name: str) -> None:
 def create_run(recipe: "Recipe", overrides: Mapping[str, str], name: str = "") -> RunDir:
     """Makes the directory of a new run of `recipe` with `overrides` applied; nothing is started.
 
-    Raises MisuseError for a name or override that will not do, before anything is written,
-    and GenuiError where the disk refuses.
+    Raises MisuseError for an invalid name or override, before anything is written, and GenuiError
+    if it cannot be written.
     """
     from genui.recipes import PATH_FIELDS, override  # not needed to watch runs
 
@@ -204,15 +179,15 @@ def create_run(recipe: "Recipe", overrides: Mapping[str, str], name: str = "") -
 def create_script_run(name: str, project: str, config: Mapping[str, Any]) -> RunDir:
     """Makes the directory of a run that a training script writes itself (`genui.init`).
 
-    `name` is whatever the script says: what no folder may be called is replaced by "-".
-    `config` is plain JSON data. Raises GenuiError where the disk refuses.
+    In `name`, which may be any text, characters that a run may not have become "-". `config` is
+    plain JSON data. Raises GenuiError if it cannot be written.
     """
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:LONGEST_NAME] or "run"
     return _make_run(name, recipe={}, kind="script", project=project, config=dict(config))
 
 
 def read_info(run: RunDir) -> RunInfo:
-    """Raises GenuiError naming run.json where it is missing, torn or not genui's."""
+    """Raises GenuiError naming run.json if it is missing or damaged."""
     return read_record(run.run_json, RunInfo)
 
 
@@ -223,7 +198,7 @@ def write_info(run: RunDir, info: RunInfo, *, durable: bool = True) -> None:
 
 
 def read_status(run: RunDir) -> Status:
-    """Raises GenuiError naming status.json where it is missing, torn or not genui's."""
+    """Raises GenuiError naming status.json if it is missing or damaged."""
     return read_record(run.status, Status)
 
 
@@ -257,7 +232,7 @@ def read_record(
 def _make_run(name: str, *, steps: int = 0, **fields: Any) -> RunDir:
     """The folder of a new run, with its two records; `fields` are some of RunInfo.
 
-    Where the disk refuses one of them nothing is left of it."""
+    If one of them cannot be written, the folder is removed."""
     now, host = time.time(), socket.gethostname()
     run = _make_folder(name, now)
     try:
@@ -271,7 +246,7 @@ def _make_run(name: str, *, steps: int = 0, **fields: Any) -> RunDir:
 
 
 def _make_folder(name: str, now: float) -> RunDir:
-    """An empty run directory under a name nobody has."""
+    """An empty run directory with an unused name."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
     while True:
         run = RunDir(paths.runs_dir() / f"{name}-{stamp}-{os.urandom(2).hex()}")
@@ -284,7 +259,7 @@ def _make_folder(name: str, now: float) -> RunDir:
             if not run.path.is_dir():  # a file where a folder above should be
                 raise cannot_write(run.path, error) from None
         except OSError as error:
-            shutil.rmtree(run.path, ignore_errors=True)  # its name was nobody's
+            shutil.rmtree(run.path, ignore_errors=True)
             raise cannot_write(run.path, error) from None
         else:
             return run
@@ -303,12 +278,12 @@ def _versions() -> dict[str, str]:
 
 
 # --- One trainer a run: a `flock` held for the trainer's whole life ---------------------------
-# The kernel frees it the moment its holder dies, however it dies, so a free lock on this host
-# means no trainer. A launcher takes the lock first and hands its descriptor to the trainer it
-# starts, so there is no moment in between when the run looks dead or a second trainer fits in.
+# The kernel frees it when its holder dies in any way, so a free lock on this host means that there
+# is no trainer. A launcher takes the lock and hands its descriptor to the trainer that it starts,
+# so the run never looks dead in between and no second trainer can start.
 
 HANDED_OVER = "GENUI_LOCK_FD"
-"""Environment variable by which a launcher names the descriptor it hands over."""
+"""Environment variable with the descriptor that a launcher hands over."""
 
 _PATIENCE = 0.3  # seconds; `is_locked` elsewhere holds the lock for microseconds
 
@@ -337,12 +312,12 @@ class RunLock:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        # Closed, never unlocked: LOCK_UN would free it for a process it was handed to as well.
+        # Closed and not unlocked: LOCK_UN would also free it for a process that it was handed to.
         os.close(self._fd)
         self._fd = -1
 
     def _handed_over(self) -> int | None:
-        """The descriptor the launcher locked for us, if it is of this run."""
+        """The descriptor that the launcher locked, if it is of this run."""
         value = os.environ.pop(HANDED_OVER, "")
         if not value.isdecimal():
             return None

@@ -56,7 +56,7 @@ class Image:
     """An image to be logged: an array, a tensor, a PIL image or the path of a file.
 
     Arrays are [H, W], [H, W, C] or [C, H, W] with 1, 3 or 4 channels, or a batch of the latter
-    two; floats are 0..1 (or 0..255, where one is over 2), integers 0..255, bools black and white.
+    two; floats are 0..1 (or 0..255, if one is over 2), integers 0..255, bools black and white.
     The data are not checked before they are logged.
     """
 
@@ -119,7 +119,7 @@ class Samples:
 
 
 def tile(images: Sequence[Image]) -> bytes:
-    """A PNG of the first MOST images side by side, made smaller until it is under LARGEST.
+    """A PNG of the first MOST_MEDIA images side by side, made smaller until it is under LARGEST.
 
     Raises ValueError, TypeError or OSError for anything but an image.
     """
@@ -141,7 +141,7 @@ def tile(images: Sequence[Image]) -> bytes:
 
 
 def format_texts(texts: Mapping[str, Sequence[Text]]) -> bytes:
-    """The texts of one step as UTF-8; with a heading each where there are several."""
+    """The texts of one step as UTF-8; each with a heading if there are several."""
     parts = [(name, str(text.text)) for name, some in texts.items() for text in some]
     if len(parts) == 1:
         whole = parts[0][1]

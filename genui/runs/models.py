@@ -1,7 +1,7 @@
 """Models to generate from and to start from: shipped ones, checkpoints of runs, and files.
 
-Only headers are read here, with every size checked before memory is taken; tensors are the
-engine's. The format: 8 bytes of little-endian length, that many bytes of JSON, the data.
+Only headers are read here, and sizes are checked before memory is taken; the engine reads tensors.
+The format is 8 bytes of little-endian length, that many bytes of JSON, and the data.
 """
 
 import hashlib
@@ -19,14 +19,7 @@ from msgspec import Meta, Struct
 
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
-from genui.base.files import (
-    cannot_read,
-    cannot_write,
-    open_regular,
-    read_small,
-    sanitize,
-    show,
-)
+from genui.base.files import cannot_read, cannot_write, open_regular, read_small, sanitize, show
 from genui.protocol.registry import FAMILIES, MEDIA
 from genui.recipes import Recipe, recipe_from_dict
 from genui.runs.layout import RunDir, read_info, write_info
@@ -61,7 +54,7 @@ class _Guide(Struct, frozen=True):
 
 
 class _Metadata(Struct, frozen=True):
-    """Our part of a header: every field that is read of it, by whatever kind of model."""
+    """genui's part of a header: the fields that are read, for all kinds of models."""
 
     recipe: dict[str, Any]
     step: _Size = 0
@@ -87,14 +80,14 @@ class Header(Struct, frozen=True):
     parameters: int
     dataset: str
     fingerprint: str  # of the data it was trained on
-    metadata: dict[str, Any]  # all of it, as the trainer wrote it
+    metadata: dict[str, Any]  # all fields, as the trainer wrote them
 
 
 def read_header(path: Path) -> Header:
-    """The header of a checkpoint written by genui, without touching its tensors.
+    """The header of a checkpoint; tensors are not read.
 
-    Raises MisuseError, one line naming the file, if it is truncated, hostile, not safetensors or
-    not written by genui; GenuiError if it cannot be read.
+    Raises MisuseError, one line that names the file, if it is truncated, hostile, not safetensors
+    or not written by genui; GenuiError if it cannot be read.
     """
     raw, size = _header_bytes(path)
     try:
@@ -115,7 +108,7 @@ def read_header(path: Path) -> Header:
 
 
 def checkpoint_steps(run: RunDir) -> list[int]:
-    """The steps the run has weights of, ascending; whether they are whole is not checked."""
+    """The steps with weights, ascending; whether these are complete is not checked."""
     try:
         names = os.listdir(run.checkpoints)
     except FileNotFoundError:
@@ -153,11 +146,11 @@ def _header_bytes(path: Path) -> tuple[bytes, int]:
 
 
 def parse_metadata(path: Path, text: str, counted: int = 0) -> Header:
-    """The header of the file `path` from our own metadata in it, a JSON text; `counted` are its
-    parameters, where the metadata says none.
+    """The header from genui's metadata in the file `path`, a JSON text; `counted` is the number of
+    parameters if the metadata has none.
 
-    Every field has its type and the recipe its bounds; whoever reads the file reads it by this.
-    Raises MisuseError, one line naming the file, where that is not so.
+    All reading of metadata goes through here, where types and the bounds of the recipe are checked.
+    Raises MisuseError, one line that names the file, if they are wrong.
     """
     try:
         fields = msgspec.json.decode(text, type=dict[str, Any])
@@ -192,7 +185,7 @@ def _unfit(
 
 
 def weights_fingerprint(path: Path) -> str:
-    """Of a file of weights: the first 16 hexadecimal digits of its SHA-256. Raises OSError."""
+    """The first 16 hexadecimal digits of the SHA-256 of a file of weights. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
@@ -202,7 +195,7 @@ def weights_fingerprint(path: Path) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelInfo:
-    """A model as the list shows it. `ref` finds it again with `find_model`."""
+    """A model in a list; `find_model(ref)` finds it again."""
 
     ref: str
     name: str
@@ -211,7 +204,7 @@ class ModelInfo:
     dataset: str
     parameters: int
     step: int
-    summary: str  # how good it is, measured, e.g. "1.44 nats/char"; may be empty
+    summary: str  # a measurement of its quality, such as "1.44 nats/char"; may be empty
     path: Path  # the safetensors file
     source: Literal["shipped", "run", "file"]
     guided: bool = False  # whether it has a weaker copy of itself for autoguidance
@@ -219,14 +212,14 @@ class ModelInfo:
 
 
 FIRST = ("icons", "shakespeare")
-"""Shipped models that come before the others of their kind: a new user meets them first."""
+"""Shipped models that are listed before the others of their kind, for new users."""
 
 
 def list_models() -> list[ModelInfo]:
-    """Shipped models by medium and family, then the newest whole checkpoint of each run, newest
+    """Shipped models by medium and family, then the newest complete checkpoint of each run, newest
     run first.
 
-    Never raises: what cannot be read is left out; `find_model` gives the reason.
+    Never raises: unreadable models are left out; `find_model` gives the reason.
     """
     models: list[ModelInfo] = []
     for name in _shipped_names():
@@ -253,8 +246,7 @@ def find_model(ref: str) -> ModelInfo:
     """The model that `ref` names: a shipped name, a run, run@step, or the path of a safetensors
     file or run folder.
 
-    Raises MisuseError with the nearest name where there is none, or saying what is wrong
-    with the file.
+    Raises MisuseError with the nearest name if there is none, or with the fault of the file.
     """
     if ref in _shipped_names():
         return _shipped(ref)
@@ -288,7 +280,7 @@ def _shipped(name: str) -> ModelInfo:
 
 
 def _quality(card: dict[str, Any]) -> str:
-    """The first measured value of a card, or its summary where nothing was measured."""
+    """The first measurement on a card, or its summary if there is none."""
     quality = card.get("quality")
     if isinstance(quality, dict) and quality:
         return str(next(iter(quality.values())))
@@ -302,7 +294,7 @@ def _of_run(summary: RunSummary, header: Header, ref: str) -> ModelInfo:
 
 
 def _checkpoint_of(run: RunDir, step: str | None, ref: str) -> ModelInfo:
-    """The model of a run: its newest whole checkpoint, or the one of a given step."""
+    """The model of a run: its newest complete checkpoint, or the one of a given step."""
     steps = checkpoint_steps(run)
     if not steps:
         if summarise(run).info.kind == "script":
@@ -317,7 +309,7 @@ def _checkpoint_of(run: RunDir, step: str | None, ref: str) -> ModelInfo:
     if step is None:
         header = newest_checkpoint(run)
         if header is None:
-            read_header(run.checkpoint(steps[-1]))  # says what is wrong with the newest
+            read_header(run.checkpoint(steps[-1]))  # raises the fault of the newest
             raise MisuseError(f"run {run.id} changed while it was read: try again")
         return _of_run(summary, header, ref)
     if not step.isdecimal() or int(step) not in steps:
@@ -326,7 +318,7 @@ def _checkpoint_of(run: RunDir, step: str | None, ref: str) -> ModelInfo:
             f"run {run.id} has no checkpoint at step {sanitize(step, 20)!r}: it has {some}"
         )
     header = read_header(run.checkpoint(int(step)))
-    # The status speaks of the newest step, not of this one.
+    # Without a summary: the status is that of the newest step.
     return _model(header, ref=ref, name=summary.info.name, source="run", summary="")
 
 
@@ -372,7 +364,7 @@ def _model(
 
 
 def group_rank(model: ModelInfo) -> tuple[int, int]:
-    """The sort key of its group in a list: its medium, then its family."""
+    """The sort key of its group in a list: medium, then family."""
     return _rank(model.medium, MEDIA), _rank(model.family, FAMILIES)
 
 
@@ -381,9 +373,9 @@ def _rank(word: str, known: tuple[str, ...]) -> int:
 
 
 # --- The weights of another model from which a training starts ----------------------------------
-# They are linked or copied into the folder of the new run: the other run may prune its
-# checkpoints at any time, and a trainer that dies before its first checkpoint needs them again.
-# They are removed after the first checkpoint.
+# They are linked or copied into the folder of the new run, since the other run may prune its
+# checkpoints and a trainer that dies before its first checkpoint needs them again. They are removed
+# after the first checkpoint.
 
 _ORIGIN_FILE = ".safetensors"
 _STATE = ".state.safetensors"
@@ -396,19 +388,19 @@ class Origin:
     ref: str  # as the user named it
     recipe: Recipe
     step: int
-    weights: Path  # those that generate: averaged, and of a shipped model in fewer bits
-    state: Path | None  # has the weights as they were trained, where a run still keeps them
+    weights: Path  # for generation: averaged, and quantised in a shipped model
+    state: Path | None  # with the raw weights, if a run still has them
     run: str  # the id of the run it is a checkpoint of, or ""
 
     def describe(self) -> str:
-        """For a message: "run plays-… at step 400", or the model as the user named it."""
+        """Its name in a message: "run plays-… at step 400", or as the user named it."""
         return f"run {self.run} at step {self.step}" if self.run else f"model {sanitize(self.ref)}"
 
 
 def find_origin(ref: str) -> Origin:
-    """What `ref` names: a run's newest checkpoint, RUN@STEP, a shipped model, or a file.
+    """The model that `ref` names, as in `find_model`, to start a training from.
 
-    Raises MisuseError with the nearest name, or saying what is wrong with the file.
+    Raises MisuseError as `find_model` does.
     """
     model = find_model(ref)
     header = read_header(model.path)
@@ -426,7 +418,7 @@ def find_origin(ref: str) -> Origin:
 
 
 def check_fits(recipe: Recipe, origin: Origin) -> None:
-    """Raises MisuseError naming the settings of `recipe` that the weights are not made for."""
+    """Raises MisuseError with the settings of `recipe` that do not fit the weights."""
     if recipe.family != origin.recipe.family:
         raise MisuseError(
             f"{origin.describe()} is a {origin.recipe.family} and recipe {recipe.name} trains a "
@@ -446,9 +438,9 @@ def _same(setting: str, one: Recipe, other: Recipe) -> bool:
     """Whether both recipes build the same part of a network."""
     a, b = getattr(one, setting), getattr(other, setting)
     if setting == "canvas_batch":
-        return (a > 0) == (b > 0)  # only whether there is a canvas
+        return (a > 0) == (b > 0)  # only whether there is a canvas matters
     if setting == "vocab_size" and getattr(one, "tokenizer", "") != "bpe":
-        return True  # means nothing without a trained vocabulary
+        return True  # it applies only to a trained vocabulary
     return a == b
 
 
@@ -457,14 +449,14 @@ def install_weights(run: RunDir, origin: Origin) -> None:
 
     Raises GenuiError if they are missing or cannot be written.
     """
-    kept, state = start_files(run)
-    _link(origin.weights, kept)
-    if origin.state is not None and origin.state.exists():  # else the averaged ones will do
+    weights, state = start_files(run)
+    _link(origin.weights, weights)
+    if origin.state is not None and origin.state.exists():  # else the averaged ones are used
         _link(origin.state, state)
     try:
-        fingerprint = weights_fingerprint(kept)
+        fingerprint = weights_fingerprint(weights)
     except OSError as error:
-        raise cannot_read(kept, error) from None
+        raise cannot_read(weights, error) from None
     start_from = {
         "ref": origin.ref,
         "run": origin.run,

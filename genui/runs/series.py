@@ -10,11 +10,11 @@ _SMALLEST = 16  # points: ten thousand metrics of a few points each stay small
 
 
 class Series:
-    """The points of one metric, one a step, in ascending order of step.
+    """The points of one metric, one for each step, in ascending order of step.
 
-    A step logged again takes the newer value. Arrays handed out are read-only views that stay
-    as they are while the series grows, so a reader on another thread may keep them; take
-    `points` once rather than `steps` and then `values`, so that they belong together.
+    If a step is logged again, the newer value counts. Returned arrays are read-only views that do
+    not change while the series grows, so another thread may keep them; use `points`, and not
+    `steps` and then `values`, to get arrays of one length.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Series:
 
     @property
     def points(self) -> tuple[Steps, Floats, Floats]:
-        """(steps, values, unix times) of equal length; a time that was not logged is NaN."""
+        """(steps, values, unix times) of equal length; an unknown time is NaN."""
         return self._points
 
     @property
@@ -68,9 +68,9 @@ class Series:
 
     def forget_after(self, step: int) -> None:
         """Drops the points of steps later than `step`."""
-        kept = int(np.searchsorted(self._steps[: self._length], step, side="right"))
-        if kept < self._length:
-            self._keep(kept)
+        length = int(np.searchsorted(self._steps[: self._length], step, side="right"))
+        if length < self._length:
+            self._cut(length)
             self._points = self._view()
 
     def joined_with(self, later: "Series", forget: int | None) -> "Series":
@@ -96,15 +96,15 @@ class Series:
         """Adds ascending points of which some are at or before the last one here."""
         at = int(np.searchsorted(self._steps[: self._length], steps[0]))
         end = self._length
-        again = _newest_of_each(
+        merged = _newest_of_each(
             np.concatenate((self._steps[at:end], steps)),
             np.concatenate((self._values[at:end], values)),
             np.concatenate((self._times[at:end], times)),
         )
-        self._keep(at)
-        self._append(*again)
+        self._cut(at)
+        self._append(*merged)
 
-    def _keep(self, length: int) -> None:
+    def _cut(self, length: int) -> None:
         """Keeps the first `length` points, in new arrays: later points would otherwise overwrite
         views that were returned."""
         self._length = length
@@ -115,19 +115,15 @@ class Series:
             self._move(room)
 
     def _move(self, room: int) -> None:
-        """Into new arrays of that size."""
+        """Moves the points into new arrays of that size."""
         n = self._length
-        self._adopt(
-            _grown(self._steps, n, room),
-            _grown(self._values, n, room),
-            _grown(self._times, n, room),
-        )
+        self._adopt(*(_grow(a, n, room) for a in (self._steps, self._values, self._times)))
 
     def _adopt(self, steps: Steps, values: Floats, times: Floats) -> None:
         self._steps, self._values, self._times = steps, values, times
         self._shown = (steps.view(), values.view(), times.view())
         for array in self._shown:
-            array.flags.writeable = False  # and so are the slices of it that are handed out
+            array.flags.writeable = False  # and so are its slices
 
     def _view(self) -> tuple[Steps, Floats, Floats]:
         steps, values, times = self._shown
@@ -144,11 +140,11 @@ def _newest_of_each(steps: Steps, values: Floats, times: Floats) -> tuple[Steps,
     """The points in ascending order, the last one of each step."""
     order = np.argsort(steps, kind="stable")
     ordered = steps[order]
-    kept = order[np.append(ordered[1:] != ordered[:-1], True)]
-    return steps[kept], values[kept], times[kept]
+    newest = order[np.append(ordered[1:] != ordered[:-1], True)]
+    return steps[newest], values[newest], times[newest]
 
 
-def _grown(array: np.ndarray, length: int, room: int) -> np.ndarray:
+def _grow(array: np.ndarray, length: int, room: int) -> np.ndarray:
     larger = np.empty(room, array.dtype)
     larger[:length] = array[:length]
     return larger

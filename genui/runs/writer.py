@@ -74,8 +74,8 @@ class SystemLog:
 
 
 class SystemSampler:
-    """Measures this process and the machine it runs on. Rates are of the time since the last
-    sample, or since the sampler was made. Never raises."""
+    """Measures this process and the machine it runs on. Rates are averages since the last sample,
+    or since the sampler was made. Never raises."""
 
     def __init__(self, folder: Path) -> None:
         """`folder` is on the disk whose free space is measured."""
@@ -114,13 +114,13 @@ class _Process:
     def sample(self, seconds: float) -> dict[str, float]:
         before, self._busy = self._busy, self._seconds()
         return {
-            # A child that ends unwaited takes its seconds with it.
+            # Negative if a child ended that nobody waited for.
             "cpu cores": max(0.0, self._busy - before) / seconds,
             "memory GB": self._process.memory_info().rss / _GB,
         }
 
     def _seconds(self) -> float:
-        """Of processor time so far: our own, that of children waited for, and of living ones."""
+        """Processor time so far: of this process, of ended children and of living ones."""
         spent = os.times()
         total = spent.user + spent.system + spent.children_user + spent.children_system
         for child in self._descendants():
@@ -129,8 +129,8 @@ class _Process:
         return total
 
     def _descendants(self) -> list[int]:
-        """Process ids. psutil asks every process of the machine for its parent, 30 µs each;
-        Linux tells the children of a thread (proc_pid_children(5))."""
+        """Their process ids, on Linux by proc_pid_children(5): psutil asks every process of the
+        machine for its parent, 30 µs each."""
         if not self._has_children_files:  # macOS, and kernels built without it
             return [child.pid for child in self._process.children(recursive=True)]
         pids = [self._process.pid]
@@ -166,13 +166,13 @@ class _Machine:
         return values
 
     def _bytes(self) -> tuple[int, int] | None:
-        """Read and written since the machine started; None where it has no disk of its own."""
+        """Bytes read and written since the machine started; None if it has no disk."""
         counters = self._psutil.disk_io_counters()
         return (counters.read_bytes, counters.write_bytes) if counters else None
 
 
 class _Gpus:
-    """Every NVIDIA GPU, by NVML. Making one raises where there is none."""
+    """All NVIDIA GPUs, by NVML. Raises if there is none."""
 
     def __init__(self) -> None:
         import pynvml
@@ -189,7 +189,7 @@ class _Gpus:
         values: dict[str, float] = {}
         for index, handle in enumerate(self._handles):
             for unit, measure in _GPU_MEASURES.items():
-                # Not every GPU tells everything, nor has every version of NVML every function.
+                # Some GPUs lack some measurements, and some versions of NVML some functions.
                 with suppress(self._nvml.NVMLError, AttributeError):
                     values[f"gpu{index} {unit}"] = measure(self._nvml, handle)
         return values
@@ -201,7 +201,7 @@ _GPU_MEASURES: dict[str, Callable[[Any, Any], float]] = {
     "power W": lambda nvml, gpu: nvml.nvmlDeviceGetPowerUsage(gpu) / 1000,
     "°C": lambda nvml, gpu: nvml.nvmlDeviceGetTemperature(gpu, nvml.NVML_TEMPERATURE_GPU),
 }
-"""Unit to what NVML says in it."""
+"""Unit to the measurement in it."""
 
 
 # --- The writer of a run directory: metrics, status, console and samples ------------------------
@@ -281,18 +281,17 @@ class RunWriter:
 
         Raises MisuseError for a metric called "time" or "rewind".
         """
-        record: dict[str, object] = {"step": int(step), "time": round(time.time(), 3)}
+        record: dict[str, object] = {}
         for name, value in values.items():
             if name in RESERVED:
                 raise MisuseError(f"a metric may not be called '{name}': choose another name")
             record[name] = json_number(float(value))
-        self._append(self.run.metrics, self._metrics, json.dumps(record, separators=(",", ":")))
+        self._append_record(step, record)
 
     def append(self, line: bytes) -> None:
         """Appends one whole encoded record, its newline included, to metrics.jsonl.
 
-        The caller sees to it that two threads do not append at once. Raises OSError; a line
-        that did not fit is taken back.
+        Only one thread may append at a time. Raises OSError; an incomplete line is removed.
         """
         append_whole(self._metrics, line)
 
@@ -310,12 +309,11 @@ class RunWriter:
 
         The lines stay in the file; a marker is appended.
         """
-        record = {"step": int(step), "time": round(time.time(), 3), "rewind": True}
-        self._append(self.run.metrics, self._metrics, json.dumps(record, separators=(",", ":")))
+        self._append_record(step, {"rewind": True})
 
     def update(self, **fields: Any) -> None:
-        """Changes fields of Status. A new state or error is written at once, the rest within
-        a second by the heartbeat, so this is cheap enough for every step."""
+        """Changes fields of Status. A new state or error is written at once, other fields within a
+        second by the heartbeat, so it may be called every step."""
         with self._guard:
             if {"state", "error"} & fields.keys():
                 self._write(**fields)
@@ -328,21 +326,17 @@ class RunWriter:
         text = "\n".join(f"{stamp} {part}" for part in line.splitlines() or [""])
         self._append(self.run.console, self._console, text)
 
-    def sample_path(self, step: int, suffix: str) -> Path:
-        """Where the sample of that step belongs; `suffix` is ".txt" or ".png"."""
-        return self.run.sample(step, suffix)
-
     def save_sample(self, step: int, suffix: str, data: bytes) -> Path:
         """Writes the sample of that step, whole or not at all, and returns its path."""
-        path = self.sample_path(step, suffix)
+        path = self.run.sample(step, suffix)
         atomic_write(path, data)
         return path
 
     def _first_status(self) -> Status:
-        """The last known status, claimed by this process."""
+        """The last known status, with this process as its trainer."""
         try:
             last = read_status(self.run)
-        except GenuiError:  # torn by a power cut: the trainer fills it in again
+        except GenuiError:  # damaged by a power cut: the trainer fills it again
             last = Status(state="starting")
         now = time.time()
         return msgspec.structs.replace(
@@ -361,8 +355,8 @@ class RunWriter:
         while not self._leaving.wait(HEARTBEAT):
             if self._on_beat is not None:
                 self._on_beat()
-            # A full disk is reported by the next log() or checkpoint, where the trainer can act on
-            # it; here nobody could, and the disk may have room again in a second.
+            # A full disk is reported by the next log() or checkpoint, where the trainer can handle
+            # it.
             with suppress(GenuiError), self._guard:
                 self._write()
             system.beat()
@@ -372,12 +366,16 @@ class RunWriter:
         self._status = msgspec.structs.replace(self._status, heartbeat=time.time(), **fields)
         write_status(self.run, self._status)
 
+    def _append_record(self, step: int, fields: dict[str, object]) -> None:
+        record = {"step": int(step), "time": round(time.time(), 3), **fields}
+        self._append(self.run.metrics, self._metrics, json.dumps(record, separators=(",", ":")))
+
     def _append(self, path: Path, fd: int, line: str) -> None:
         data = line.encode(errors="replace") + b"\n"
         try:
             if fd == self._metrics:
                 append_whole(fd, data)
-            else:  # a launched trainer's stdout goes to the console too: nothing is taken back
+            else:  # also a launched trainer's stdout: truncating could remove other lines
                 write_all(fd, data)
         except OSError as error:
             raise cannot_write(path, error) from None
@@ -391,7 +389,7 @@ def _open_append(path: Path) -> int:
 
 
 def _drop_torn_line(path: Path, fd: int) -> None:
-    """Cuts off what follows the last newline: a line a killed trainer did not finish."""
+    """Removes an incomplete last line, as a killed trainer leaves it."""
     size = end = os.fstat(fd).st_size
     try:
         while end > 0:
@@ -408,7 +406,7 @@ def _drop_torn_line(path: Path, fd: int) -> None:
 
 
 def json_number(value: float) -> float | str:
-    """The number for JSON, which has no NaN: these words are known to most readers."""
+    """The number for JSON, which has no NaN: most readers know these words."""
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
