@@ -33,6 +33,15 @@ async def test_o_goes_round_the_three_images(shipped, open_app: Opener) -> None:
         assert large._rgb.tobytes() == frame.denoised
 
 
+async def test_back_on_home_the_caption_fits_the_smaller_pane(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await drawn_to(pilot)
+        await until(pilot, lambda: pane_of(pilot)._clock is None)  # nothing else is painted
+        await pilot.press("enter")
+        await until_seen(pilot, "Models")
+        await until_seen(pilot, "predicted 20/20")
+
+
 async def test_p_puts_three_images_of_one_size_side_by_side(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         await drawn_to(pilot, "left", "p")

@@ -47,6 +47,12 @@ class TraceImageView(View):
 
     _sharpen_timer: Timer | None = None
 
+    def fit(self, size: Size) -> None:
+        self.call_after_refresh(self.paint_caption)  # its width has changed
+
+    def paint_caption(self) -> None:
+        """Draw the line with the caption."""
+
     def sharpen(self) -> None:
         """Draw the shown images finer."""
         self.query_one(".large", ImageView).sharpen()
@@ -209,6 +215,7 @@ class CanvasView(TraceImageView):
         yield Timeline("noise  ", "image")
 
     def fit(self, size: Size) -> None:
+        super().fit(size)
         self.pane.set_class(size.height < SHORT, "-short")
 
     # --- which images are shown -------------------------------------------------------
@@ -273,7 +280,7 @@ class CanvasView(TraceImageView):
                 self._show_in(image, frame, part)
         self._show_sound(frame)
         self._paint_timeline(frame)
-        self._paint_caption(trace)
+        self.paint_caption()
         self._paint_border()
         self.sharpen_later()
 
@@ -329,9 +336,9 @@ class CanvasView(TraceImageView):
             timeline.right = self.clip.text(self.frames)
         timeline.follow(trace)
 
-    def _paint_caption(self, trace: Trace[ImageFrame] | None) -> None:
+    def paint_caption(self) -> None:
         """Show the caption at this step, which image is large, and the step."""
-        caption = ""
+        caption, trace = "", self._controller.trace
         if trace is not None:
             varied = _varied_along(trace.request.grid).get("caption")
             prompt = inputs_at(trace.request, trace.position)[0]

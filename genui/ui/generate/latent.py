@@ -53,7 +53,7 @@ class WalkView(TraceImageView):
         else:
             image.show_frame(frame, "x")
         self._paint_timeline()
-        self._paint_caption()
+        self.paint_caption()
         details = f" · {self._path_text()}" if self.size.width >= WIDE else ""
         self.show_border(image, details, "", "" if self.pane.zoomed else self._path_text())
         self.sharpen_later()
@@ -70,7 +70,7 @@ class WalkView(TraceImageView):
             timeline.left, timeline.right = f"−{settings.reach:g}σ", f"+{settings.reach:g}σ"
         timeline.follow(trace)
 
-    def _paint_caption(self) -> None:
+    def paint_caption(self) -> None:
         """Show the caption at this step and, at the right, the discriminator's score."""
         trace, frame = self._controller.trace, self._controller.frame
         caption = f"“{inputs_at(trace.request, trace.position)[0]}”" if trace is not None else ""
