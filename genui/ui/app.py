@@ -1,4 +1,4 @@
-"""The apps: genui itself and `genui watch`, what both share, and what is remembered."""
+"""The two apps, genui and `genui watch`, their common base, and the settings that they keep."""
 
 import asyncio
 import gc
@@ -27,7 +27,7 @@ from genui.base.files import atomic_write
 from genui.base.text import clean_line
 from genui.render.colours import detect_colours
 from genui.runs.layout import RunDir
-from genui.runs.listing import list_runs
+from genui.runs.listing import RunSummary, list_runs
 from genui.ui import keys, messages, themes
 from genui.ui.screens import AppScreen, PaletteScreen
 from genui.ui.session import Launch, Session, launch_worker
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 def leave_on_signals(app: App[Any]) -> None:
-    """End `app` on SIGTERM and on SIGHUP, a lost terminal, with the exit code of shells.
+    """End `app` on SIGTERM, and on SIGHUP when the terminal is lost, with a shell's exit code.
 
     Call it in the app's event loop. Trainers run in sessions of their own and do not get these
     signals; the worker ends with the app.
@@ -54,13 +54,11 @@ def leave_on_signals(app: App[Any]) -> None:
         loop.add_signal_handler(number, partial(app.exit, return_code=128 + number))
 
 
-# --- Settings kept between starts: the theme, the bell, whether the hint was shown -------------
-
-FILE = "app.json"
+# --- Settings that are kept between starts -----------------------------------------------------
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """The kept settings; a missing or damaged file counts as a first start."""
+    """The settings in app.json; a missing or damaged file counts as a first start."""
 
     theme: str = ""
     hint_seen: bool = False
@@ -68,47 +66,46 @@ class Memory(msgspec.Struct, frozen=True):
 
 
 def _path() -> Path:
-    return paths.state_dir() / FILE
+    return paths.state_dir() / "app.json"
 
 
 def recall() -> Memory:
-    """Read the kept settings."""
     with suppress(OSError, msgspec.DecodeError):
         return msgspec.json.decode(_path().read_bytes(), type=Memory)
     return Memory()
 
 
 def remember(memory: Memory) -> None:
-    """Save it. Raises nothing: where the folder cannot be written, only a theme is lost."""
+    """Save the settings. Never raises: if the folder cannot be written, only a theme is lost."""
     path = _path()
     with suppress(OSError, GenuiError):
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(path, msgspec.json.encode(memory), durable=False)
 
 
-# --- What both apps share: style sheet, terminal, start and end ---------------------------------
+# --- The base of both apps: style sheet, terminal, start and end --------------------------------
 
-LOOKS = Path(__file__).with_name("app.tcss")  # in full: also for subclasses elsewhere
-LOOK = 0.02  # seconds between checks whether queued keys can be handled
-LONGEST_HOLD = 1.0  # seconds
-KEY_FIRST = 0.25  # seconds after a key in which animations wait
-RUN_WAITS = 0.5  # seconds that keys may delay the curves of watched runs
-# In effect the collector runs by itself for the newest objects only.
-GARBAGE = 2_000, 10_000, 10_000
-TIDY_EVERY = 1.0  # seconds between collections of generation 1, while no key is handled
-MOST_UNTIDY = 60  # collections of generation 0 after which a key no longer delays generation 1
-SPRING_CLEAN_EVERY, SPRING_CLEAN_AFTER = 60.0, 5.0  # seconds between full ones, and after a key
+STYLE_SHEET = Path(__file__).with_name("app.tcss")  # absolute: also for subclasses elsewhere
+KEY_POLL = 0.02  # seconds between checks whether queued keys can be handled
+MAX_KEY_DELAY = 1.0  # seconds
+ANIMATION_PAUSE = 0.25  # seconds after a key in which animations wait
+MAX_RUN_DELAY = 0.5  # seconds for which keys may delay the curves of watched runs
+# Garbage collection. With these thresholds only generation 0 is collected automatically.
+GC_THRESHOLDS = 2_000, 10_000, 10_000
+GC_INTERVAL = 1.0  # seconds between collections of generation 1, while no key is handled
+MAX_GC_DELAY = 60  # collections of generation 0 until keys no longer delay generation 1
+FULL_GC_INTERVAL, FULL_GC_PAUSE = 60.0, 5.0  # seconds between full collections, and after a key
 TRAFFIC_PERIOD = 1.0  # seconds over which the bytes to the terminal are counted
 
 
 class Shell(LifecycleGuard, App[None]):
-    """An app around a watcher.
+    """The base of both apps.
 
-    Subclasses name the `front` screen and set `watcher`, which starts after the first paint.
+    A subclass defines the `front` screen and sets `watcher`, which starts after the first paint.
     """
 
     TITLE = "genui"
-    CSS_PATH = LOOKS
+    CSS_PATH = STYLE_SHEET
     ENABLE_COMMAND_PALETTE = True
     COMMANDS = set()  # noqa: RUF012 - as Textual declares it; each screen has its own
     BINDINGS: ClassVar[list[BindingType]] = []
@@ -119,22 +116,22 @@ class Shell(LifecycleGuard, App[None]):
         super().__init__(driver_class=choose_driver())
         self.user_keys: dict[str, str] = {}
         self.last_key_at = 0.0
-        self._held: list[events.Key] = []  # keys that wait for their screen
-        self._held_since: float | None = None
+        self._queued_keys: list[events.Key] = []  # until their target is ready
+        self._queued_since: float | None = None
         self._memory = recall()
         self.desk = AlertDesk(self, lambda: self.watcher.watched, self._memory.quiet)
         self._bytes = 0
-        self._cleaned_at = time.monotonic()
+        self._full_gc_at = time.monotonic()
         self._run_views: dict[RunDir, RunView] = {}  # not shown yet
-        self._runs_wait: Timer | None = None
+        self._runs_timer: Timer | None = None
         for theme in themes.OWN:
             self.register_theme(theme)
-        start = themes.choose_theme(detect_colours(os.environ, True))
+        default = themes.choose_theme(detect_colours(os.environ, True))
         known = self._memory.theme in self.available_themes
-        self._dress(self._memory.theme if known else start)
+        self._set_first_theme(self._memory.theme if known else default)
 
-    def _dress(self, theme: str) -> None:
-        """Start in this theme. Set the usual way, all styles would be computed twice."""
+    def _set_first_theme(self, theme: str) -> None:
+        """Set the theme at the start. Set the usual way, all styles would be computed twice."""
         self.set_reactive(App.theme, theme)
         self.stylesheet.set_variables(self.get_css_variables())
         dark = self.current_theme.dark
@@ -142,7 +139,7 @@ class Shell(LifecycleGuard, App[None]):
 
     @property
     def front(self) -> AppScreen[Any]:
-        """The screen that shows what is new."""
+        """The screen that gets new data and messages."""
         raise NotImplementedError
 
     def on_load(self) -> None:
@@ -150,7 +147,7 @@ class Shell(LifecycleGuard, App[None]):
 
     def on_resize(self) -> None:
         if (driver := get_metered_driver(self)) is not None:
-            driver.forget()  # terminals differ in what they keep on a resize
+            driver.forget()  # terminals differ in which cells they keep on a resize
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         if not self.no_color:
@@ -158,11 +155,11 @@ class Shell(LifecycleGuard, App[None]):
         return [NoColour(Color.parse(self.theme_variables["background"]))]
 
     def on_mount(self) -> None:
-        self.theme_changed_signal.subscribe(self, self._redress)
-        self.call_after_refresh(self._begin)
+        self.theme_changed_signal.subscribe(self, self._theme_changed)
+        self.call_after_refresh(self._first_painted)
 
-    def _begin(self) -> None:
-        """The part of the start that waits for the first paint."""
+    def _first_painted(self) -> None:
+        """Do the rest of the start, after the first paint."""
         front = self.front
         try:
             self.user_keys = front.user_keys = keys.load_keymap()
@@ -171,24 +168,24 @@ class Shell(LifecycleGuard, App[None]):
         else:
             self.set_keymap(self.user_keys)
             if not self._memory.hint_seen:
-                self.hint()
-        front.refresh_chrome()
-        # Objects that exist now live as long as the app: a full collection would delay a key by
-        # 50 to 150 ms and free little.
+                self.show_hint()
+        front.update_bars()
+        # Today's objects live as long as the app: a full collection would delay a key by 50 to
+        # 150 ms and free little.
         gc.freeze()
-        gc.set_threshold(*GARBAGE)
+        gc.set_threshold(*GC_THRESHOLDS)
         gc.enable()
-        self.begin()
-        self.desk.begin()
+        self.start_background()
+        self.desk.start()
         self.set_interval(TRAFFIC_PERIOD, self._count_traffic)
-        self.set_interval(TIDY_EVERY, self._tidy)
+        self.set_interval(GC_INTERVAL, self._collect_garbage)
 
-    def begin(self) -> None:
+    def start_background(self) -> None:
         """Start the background work, after the first paint."""
         self.watcher.start()
 
-    def hint(self) -> None:
-        """Show a new user the first keys, where there is such a line."""
+    def show_hint(self) -> None:
+        """Show a new user the first keys, if the app has such a line."""
 
     async def on_unmount(self) -> None:
         self.watcher.stop()
@@ -196,57 +193,54 @@ class Shell(LifecycleGuard, App[None]):
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key):
             self.last_key_at = time.monotonic()
-            if self._hold(event) or (event.is_forwarded and self._taken_late(event)):
+            if self._queue(event) or (event.is_forwarded and self._send_late(event)):
                 return
         await super().on_event(event)
 
-    # --- keys that are typed before their screen is there -------------------------------
+    # --- keys that are typed before their target is ready -------------------------------
 
-    def must_wait(self, key: str) -> bool:
+    def _must_wait(self, key: str) -> bool:
         """Whether the target of a key is not ready yet."""
         if isinstance(self.screen, PaletteScreen):
             return not self.screen.ready_for(key)
         return isinstance(self.screen, LifecycleGuard) and not self.screen.is_mounted
 
-    def stop_waiting(self) -> None:
-        """The queued keys are handled now, whether or not their target is ready."""
-
-    def _hold(self, event: events.Key) -> bool:
-        """Queue a key that must wait, and every key after it, so that their order stays."""
-        if not self._held:
-            if not self.must_wait(event.key):
-                self._held_since = None
+    def _queue(self, event: events.Key) -> bool:
+        """Queue a key that must wait, and all keys after it to keep their order. Returns whether
+        the key is queued."""
+        if not self._queued_keys:
+            if not self._must_wait(event.key):
+                self._queued_since = None
                 return False
-            if self._held_since is not None:
-                return False  # waited long enough
-            self._held_since = time.monotonic()
-            self.set_timer(LOOK, self._let_go)
-        self._held.append(event)
+            if self._queued_since is not None:
+                return False  # keys have waited for this target long enough
+            self._queued_since = time.monotonic()
+            self.set_timer(KEY_POLL, self._handle_queued_keys)
+        self._queued_keys.append(event)
         return True
 
-    def _let_go(self) -> None:
-        """Handle the queued keys, as soon as their target is ready."""
+    def _handle_queued_keys(self) -> None:
+        """Handle the queued keys once their target is ready, or after MAX_KEY_DELAY."""
         if not self.screen_stack:
             return  # the app is closing
-        since = self._held_since or 0.0
-        if self.must_wait(self._held[0].key):
-            if time.monotonic() - since < LONGEST_HOLD:
-                self.set_timer(LOOK, self._let_go)
+        since = self._queued_since or 0.0
+        if self._must_wait(self._queued_keys[0].key):
+            if time.monotonic() - since < MAX_KEY_DELAY:
+                self.set_timer(KEY_POLL, self._handle_queued_keys)
                 return
         else:
-            self._held_since = None
-        self.stop_waiting()
-        held, self._held = self._held, []
-        for key in held:
+            self._queued_since = None
+        queue, self._queued_keys = self._queued_keys, []
+        for key in queue:
             self.post_message(events.Key(key.key, key.character))
 
     def action_command_palette(self) -> None:
-        """Open the command palette."""
         if not isinstance(self.screen, PaletteScreen):
             self.push_screen(PaletteScreen(id="--command-palette"))
 
-    def _taken_late(self, event: events.Key) -> bool:
-        """Whether an unhandled key was meant for a line that has opened since."""
+    def _send_late(self, event: events.Key) -> bool:
+        """Send an unhandled key to the line that has opened since it was typed. Returns whether
+        there is one."""
         if isinstance(self.focused, LineInput):
             return self.focused.take(event)
         if self.focused is None and isinstance(self.screen, Window) and self.screen.typing:
@@ -256,25 +250,25 @@ class Shell(LifecycleGuard, App[None]):
 
     @property
     def answering(self) -> bool:
-        """Whether a key was just pressed: animations wait for its paint."""
-        return time.monotonic() - self.last_key_at < KEY_FIRST
+        """Whether a key was just pressed, for whose paint animations wait."""
+        return time.monotonic() - self.last_key_at < ANIMATION_PAUSE
 
     # --- from the watcher ---------------------------------------------------------------
 
     @on(messages.RunChanged)
     def _run_changed(self, event: messages.RunChanged) -> None:
-        """Show the newest view of a run; while keys are handled, a little later."""
-        self.desk.take(event.view)
+        """Show the newest view of a run, a little later while keys are handled."""
+        self.desk.receive(event.view)
         self._run_views[event.view.summary.run] = event.view
         if not self.answering:
             self._show_runs()
-        elif self._runs_wait is None:
-            self._runs_wait = self.set_timer(RUN_WAITS, self._show_runs)
+        elif self._runs_timer is None:
+            self._runs_timer = self.set_timer(MAX_RUN_DELAY, self._show_runs)
 
     def _show_runs(self) -> None:
-        if self._runs_wait is not None:
-            self._runs_wait.stop()
-            self._runs_wait = None
+        if self._runs_timer is not None:
+            self._runs_timer.stop()
+            self._runs_timer = None
         views, self._run_views = self._run_views, {}
         for view in views.values():
             self.front.show_run(view)
@@ -283,37 +277,34 @@ class Shell(LifecycleGuard, App[None]):
     def _show_message(self, event: messages.Say) -> None:
         self.front.say(event.line, event.kind)
 
-    # --- small things -----------------------------------------------------------------
+    # --- garbage, traffic, settings, actions ------------------------------------------
 
-    def _tidy(self) -> None:
-        """Collect garbage while no key is handled.
-
-        Textual's strips are cycles: some thousand objects a second while an image moves.
-        """
+    def _collect_garbage(self) -> None:
+        """Collect garbage while no key is handled. Textual's strips are cycles: some thousand
+        objects per second while an image changes."""
         now = time.monotonic()
-        if now - max(self._cleaned_at, self.last_key_at + SPRING_CLEAN_AFTER) > SPRING_CLEAN_EVERY:
-            self._cleaned_at = now
+        if now - max(self._full_gc_at, self.last_key_at + FULL_GC_PAUSE) > FULL_GC_INTERVAL:
+            self._full_gc_at = now
             gc.collect()
-        elif not self.answering or gc.get_count()[1] > MOST_UNTIDY:
+        elif not self.answering or gc.get_count()[1] > MAX_GC_DELAY:
             gc.collect(1)
 
     def _count_traffic(self) -> None:
         driver = get_metered_driver(self)
         if driver is None:
             return
-        taken = driver.bytes_written - self._bytes
+        kilobytes = round((driver.bytes_written - self._bytes) / TRAFFIC_PERIOD / 1024)
         self._bytes = driver.bytes_written
-        kilobytes = round(taken / TRAFFIC_PERIOD / 1024)
         self.front.traffic = f"{numbers.count(kilobytes)} KB/s"
-        self.front.refresh_chrome()
+        self.front.update_bars()
 
     @on(messages.HintSeen)
     def _remember_hint(self) -> None:
         self._remember(msgspec.structs.replace(self._memory, hint_seen=True))
 
-    def _redress(self, theme: Theme) -> None:
-        """Rebuild the header and footer, whose colours are fixed when they are built."""
-        self.front.refresh_chrome()
+    def _theme_changed(self, theme: Theme) -> None:
+        """Write the header and footer again: they keep the colours they were written with."""
+        self.front.update_bars()
         self._remember(msgspec.structs.replace(self._memory, theme=theme.name))
 
     def _remember(self, new: Memory) -> None:
@@ -322,18 +313,17 @@ class Shell(LifecycleGuard, App[None]):
             self.run_worker(lambda: remember(new), thread=True, group="memory")
 
     def action_alerts(self) -> None:
-        """Open the alerts of the watched runs."""
         self.desk.open()
 
     def action_ringing(self) -> None:
-        """Turn the bell and the notifications on or off; this is kept."""
+        """Turn the bell and the notifications on or off, for good."""
         self.desk.quiet = quiet = not self.desk.quiet
         self._remember(msgspec.structs.replace(self._memory, quiet=quiet))
         line = "alerts are silent: B turns the bell on" if quiet else "alerts ring and notify again"
         self.front.say(line, "note")
 
     async def action_press(self, key_id: str) -> None:
-        """Do what a key of the table does: the footer was clicked."""
+        """Run the action of a key in the footer that was clicked."""
         await self.front.press(next(key for key in keys.TABLE if key.id == key_id))
 
     def action_help_quit(self) -> None:
@@ -345,12 +335,12 @@ class Shell(LifecycleGuard, App[None]):
 
 
 class GenuiApp(Shell):
-    """Wires the session, the watcher and the main screen together.
+    """Connects the session, the watcher and the main screen.
 
     `launch` starts the worker; tests pass their own.
     """
 
-    CSS_PATH = [LOOKS, LOOKS.with_name("home.tcss")]  # noqa: RUF012 - as Textual declares it
+    CSS_PATH = [STYLE_SHEET, STYLE_SHEET.with_name("home.tcss")]  # noqa: RUF012 - as in Textual
 
     def __init__(self, launch: Launch = launch_worker) -> None:
         super().__init__()
@@ -368,19 +358,19 @@ class GenuiApp(Shell):
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key | events.MouseDown):
-            self.home.demo.end()
+            self.home.demo.stop()
         await super().on_event(event)
 
     @property
     def front(self) -> AppScreen[Any]:
-        return self.home.board or self.home.lab_shown or self.home
+        return self.home.board or self.home.visible_lab or self.home
 
-    def begin(self) -> None:
-        super().begin()
+    def start_background(self) -> None:
+        super().start_background()
         self.session.open()
 
-    def hint(self) -> None:
-        self.home.hint()
+    def show_hint(self) -> None:
+        self.home.show_hint()
 
     async def on_unmount(self) -> None:
         await self.session.close()
@@ -405,7 +395,7 @@ class GenuiApp(Shell):
         self._warm()
 
     def _warm(self) -> None:
-        """Load the models that will most likely be used first."""
+        """Load the models of the panes in advance."""
         if self.session.ready is not None and not self._warmed and self.home.models:
             self._warmed = True
             for ref in self.home.offered_models():
@@ -413,11 +403,10 @@ class GenuiApp(Shell):
 
 
 def farewell() -> str:
-    """The line after the app has closed: which runs are still training; "" for none."""
-    try:
+    """The line after the app has closed: the runs that are still training; "" if there are none."""
+    live: list[RunSummary] = []
+    with suppress(GenuiError):
         live = [run for run in list_runs() if run.alive]
-    except GenuiError:
-        return ""
     if not live:
         return ""
     names = ", ".join(clean_line(run.info.name, 40) for run in live[:3])
@@ -427,7 +416,7 @@ def farewell() -> str:
 
 
 def run() -> int:
-    """Open the app; returns the exit code once it is closed."""
+    """Run the app. Returns its exit code."""
     app = GenuiApp()
     app.run()
     gc.freeze()  # a full collection would delay the prompt by a second
@@ -436,8 +425,8 @@ def run() -> int:
     return app.return_code or 0
 
 
-# --- `genui watch`: an app that is the Training screen alone, for logs wherever they are ------
-# It has no worker, no models and no panes, so that the first curve is drawn soon.
+# --- `genui watch`: the Training screen alone, for logs anywhere ------------------------------
+# Without a worker, models and panes the first curve is painted sooner.
 
 
 class WatchApp(Shell):
@@ -469,8 +458,8 @@ class WatchApp(Shell):
         self.board.begin_watching()
         self.watcher.start(hurry=False)  # it reads while the screen is built
 
-    def begin(self) -> None:
-        """Show which files were left out; the watcher has started already."""
+    def start_background(self) -> None:
+        """Show which files were left out; the watcher has already been started."""
         if self._note:
             self.board.say(self._note, "note")
 
@@ -480,9 +469,9 @@ class WatchApp(Shell):
 
 
 def run_watch(paths: Sequence[Path] | None, run: RunDir | None) -> int:
-    """Watch one run of genui, or the logs in `paths`, or all runs of genui; the exit code.
+    """Watch one run of genui, the logs in `paths`, or all runs of genui. Returns the exit code.
 
-    Raises GenuiError where a path may not be read, MisuseError where there is no log in it.
+    Raises GenuiError if a path cannot be read, MisuseError if it is a file without a log.
     """
     target = watch_target(paths, run)
     gc.freeze()  # imported modules need no collection

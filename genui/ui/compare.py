@@ -1,4 +1,4 @@
-"""Windows that show several traces, and own them while they are open."""
+"""The Compare and Variations windows, which show several traces and own them while open."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ from genui.ui.widgets.base import Row, RowList, Timeline
 from genui.ui.widgets.dialogs import Window
 from genui.ui.widgets.image import ColumnView
 
-TICKS = 12.0  # paints a second, at most
+TICKS_PER_S = 12.0
 
 if TYPE_CHECKING:
     _Window = Window[Column | None]
@@ -39,11 +39,11 @@ else:
 
 
 class ColumnKeys(_Window):
-    """What both windows do with their columns. A window calls `open_columns` before `compose`."""
+    """The base of both windows. A window calls `open_columns` before `compose`."""
 
     CLIP_KEYS: ClassVar[list[BindingType]] = [
-        Binding("full_stop", "frame(1)", "The next frame of the clips", show=False),
-        Binding("comma", "frame(-1)", "The frame before", show=False),
+        Binding("full_stop", "frame(1)", "Next frame of the clips", show=False),
+        Binding("comma", "frame(-1)", "Previous frame", show=False),
         Binding("semicolon", "roll", "Play or pause the clips", show=False),
     ]
 
@@ -58,16 +58,15 @@ class ColumnKeys(_Window):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """What is side by side."""
         return self.traces.columns
 
     @property
     def clip_frames(self) -> int:
-        """Frames of the clips that are shown; 1 for images."""
+        """The number of frames of the clips; 1 for images."""
         raise NotImplementedError
 
     def worker_lost(self) -> str:
-        """The worker has ended; returns the line for the user."""
+        """Handle the end of the worker. Returns the line for the user."""
         raise NotImplementedError
 
     def request(self) -> None:
@@ -79,7 +78,7 @@ class ColumnKeys(_Window):
         raise NotImplementedError
 
     def say(self, line: str) -> None:
-        """Show a line for the user, while the window is open."""
+        """Show a line for the user, if the window is still open."""
         self._note = line
         self.repaint()
 
@@ -89,20 +88,19 @@ class ColumnKeys(_Window):
             self.paint()
 
     def paint_if(self, changed: bool) -> None:
-        """Paint where something has changed, once the terminal is ready for it."""
+        """Paint once the terminal is ready, if something has changed."""
         self._stale = self._stale or changed or any(c.trace.loading for c in self.columns)
         if self._stale and may_animate(self.app, self._painted_at):
             self._stale = False
             self.repaint()
 
     def action_frame(self, by: int) -> None:
-        """Pause the clips at the frame after or before."""
+        """Pause the clips at the next or previous frame."""
         if self.clip_frames > 1:
             self.traces.clip.step(by, self.clip_frames)
             self.repaint()
 
     def action_roll(self) -> None:
-        """Play the clips, or pause them."""
         self.traces.clip.toggle(self.clip_frames)
         self.repaint()
 
@@ -117,35 +115,35 @@ class ColumnKeys(_Window):
             self._stale = True
             self.request()
 
-    def close(self, taken: Column | None) -> None:
+    def close(self, chosen: Column | None) -> None:
         """Give the columns back to the pane, and close."""
-        self.traces.close(taken)
-        self.leave(taken)
+        self.traces.close(chosen)
+        self.leave(chosen)
 
 
-# --- Traces side by side on one timeline: branches, models or seeds, moved in step ------------
+# --- Traces side by side on one timeline: branches, models or seeds ---------------------------
 
-SHORT: dict[Part, str] = {"denoised": "predicted", "x": "noisy", "noise": "noise"}
+PART_NAMES: dict[Part, str] = {"denoised": "predicted", "x": "noisy", "noise": "noise"}
 CATCH_UP = {"text": 0.2, "image": 4.0}  # seconds in which the playhead reaches the newest step
 
 
 class CompareScreen(ColumnKeys, Window[Column | None]):
-    """The columns move along one timeline; the line below says where they differ.
+    """Shows columns on one timeline, and the step from which they differ.
 
-    Dismissed with the column to take into the pane, or None. Clips play in step.
+    Dismissed with the column to take into the pane, or None. Clips play at the same frame.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "play", "Play or pause", show=False),
-        Binding("right,l", "step(1)", "A step", show=False),
-        Binding("left,h", "step(-1)", "A step back", show=False),
+        Binding("right,l", "step(1)", "One step", show=False),
+        Binding("left,h", "step(-1)", "One step back", show=False),
         Binding("shift+right,L", "step(10)", "Ten steps", show=False),
         Binding("shift+left,H", "step(-10)", "Ten steps back", show=False),
-        Binding("home", "ends(-1)", "To the start", show=False),
-        Binding("end", "ends(1)", "To the end", show=False),
-        Binding("equals_sign", "difference", "Where they differ", show=False),
-        Binding("tab", "turn(1)", "The next column", show=False),
-        Binding("shift+tab", "turn(-1)", "The column before", show=False),
+        Binding("home", "ends(-1)", "Start", show=False),
+        Binding("end", "ends(1)", "End", show=False),
+        Binding("equals_sign", "difference", "First difference", show=False),
+        Binding("tab", "turn(1)", "Next column", show=False),
+        Binding("shift+tab", "turn(-1)", "Previous column", show=False),
         *(Binding(str(n), f"column({n - 1})", f"Column {n}", show=False) for n in range(1, 10)),
         Binding("p", "probes", "Measure the models", show=False),
         Binding("o", "swap", "Predicted, noisy or noise", show=False),
@@ -153,8 +151,8 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
         Binding("down,j", "scroll_text(1)", "Scroll down", show=False),
         Binding("pageup", "scroll_text(-8)", "Scroll up", show=False),
         Binding("pagedown", "scroll_text(8)", "Scroll down", show=False),
-        Binding("enter", "take", "Take it", show=False),
-        Binding("escape,q", "leave", "Leave", show=False),
+        Binding("enter", "take", "Take", show=False),
+        Binding("escape,q", "leave", "Close", show=False),
         *ColumnKeys.CLIP_KEYS,
     ]
 
@@ -170,9 +168,9 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
         super().__init__()
         self.open_columns(session, pane, columns, part)
         self.timeline = SharedTimeline(self.columns, goal=position, playing=playing)
-        self.focus_at = 0
+        self.focus_at = 0  # index of the focused column
         self._line = ""  # below the columns
-        self._progress: list[tuple[int, bool]] = []  # of each trace when last drawn
+        self._progress: list[tuple[int, bool]] = []  # of each trace when last painted
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="compare"):
@@ -186,49 +184,45 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
     def on_mount(self) -> None:
         self.traces.take_over()
         self.query_one(".parting").set_class(self._two_images, "-two")
-        look = "o view · p metrics · " if self.timeline.shows_images else ""
+        image_keys = "o view · p metrics · " if self.timeline.shows_images else ""
         self.query_one(".keys", Static).update(
-            f"space play · ←→ · = diff · tab next · {look}⏎ take · esc close"
+            f"space play · ←→ · = diff · tab next · {image_keys}⏎ take · esc close"
         )
         self.timeline.compare()
         self._update()
-        self.set_interval(1 / TICKS, self._tick)
+        self.set_interval(1 / TICKS_PER_S, self._tick)
 
     # --- keys -------------------------------------------------------------------------
 
     def action_play(self) -> None:
-        """Play all of them, or pause; from the end, again from the start."""
+        """Play or pause all columns; at the end, play again from the start."""
         self.timeline.play()
         self._update()
 
     def action_step(self, by: int) -> None:
-        """Move all of them by that many steps."""
         self.timeline.step(by)
         self._update()
 
     def action_ends(self, direction: int) -> None:
-        """To the start, or to the end."""
         self._seek(0 if direction < 0 else self.timeline.total)
 
     def action_difference(self) -> None:
-        """To the first step that is not the same in all of them."""
+        """Go to the first step that differs between the columns."""
         if self.timeline.differs_at is not None:
             self._seek(self.timeline.differs_at)
         else:
             self.say("they do not differ yet: press space to continue")
 
     def action_turn(self, by: int) -> None:
-        """The focus to the next column."""
         self.action_column((self.focus_at + by) % len(self.columns))
 
     def action_column(self, index: int) -> None:
-        """The focus to that column."""
         if index < len(self.columns):
             self.focus_at = index
             self._update()
 
     def action_swap(self) -> None:
-        """The next view: the predicted x₀, the noisy image or the noise."""
+        """Show the next view: the predicted x₀, the noisy image or the noise."""
         self.traces.next_part()
         self._update()
 
@@ -245,7 +239,6 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
         self.app.push_screen(MetricsScreen(tuple(models)))
 
     def action_scroll_text(self, by: int) -> None:
-        """Scroll the column that has the focus."""
         self.query(ColumnView)[self.focus_at].scroll_text(by)
 
     @on(Timeline.Clicked)
@@ -257,7 +250,7 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
         self._update()
 
     def _update(self) -> None:
-        """The user moved something: send requests, and paint at once."""
+        """Show a change that the user made: send requests and paint at once."""
         self._note = ""
         self.request()
         self.repaint()
@@ -265,7 +258,7 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
     # --- leaving ----------------------------------------------------------------------
 
     def action_take(self) -> None:
-        """Leave with the column that has the focus, for the pane to show."""
+        """Close, and show the focused column in the pane."""
         column = self.columns[self.focus_at]
         if not column.trace.started and not column.trace.frames:
             self.say("this column has no steps yet: nothing to take")
@@ -276,10 +269,10 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
         if self.is_active:
             self.close(None)
 
-    def close(self, taken: Column | None) -> None:
+    def close(self, chosen: Column | None) -> None:
         for column in self.columns:
             column.trace.seek(self.timeline.position)
-        super().close(taken)
+        super().close(chosen)
 
     # --- requests and painting --------------------------------------------------------
 
@@ -300,15 +293,14 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
     def _tick(self) -> None:
         if not self.traces.is_open:
             return
-        moved = self.timeline.tick(
-            CATCH_UP["image" if self.timeline.shows_images else "text"] * TICKS
-        )
+        seconds = CATCH_UP["image" if self.timeline.shows_images else "text"]
+        changed = self.timeline.tick(seconds * TICKS_PER_S)
         progress = [(trace.computed, trace.started) for trace in self.timeline.traces]
-        moved = self.traces.clip.tick(self.clip_frames) or moved
+        changed = self.traces.clip.tick(self.clip_frames) or changed
         if progress != self._progress:
-            self._progress, moved = progress, True
+            self._progress, changed = progress, True
             self.timeline.compare()
-        self.paint_if(moved)
+        self.paint_if(changed)
 
     def paint(self) -> None:
         shared, clip = self.timeline, self.traces.clip
@@ -337,10 +329,10 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
         if step is None:
             ended = common >= self.timeline.total > 0
             return f"identical {'to the end' if ended else 'so far'}, {common} steps"
-        words = describe_tokens([column.frame_at(step) for column in self.columns])
+        tokens = describe_tokens([column.frame_at(step) for column in self.columns])
         if step == self.timeline.position:
-            return f"they differ from this step on, {step}{words}"
-        return f"they differ from step {step} on{words} (= goes there)"
+            return f"they differ from this step on, {step}{tokens}"
+        return f"they differ from step {step} on{tokens} (= goes there)"
 
     def _gap_line(self) -> str:
         step, part = self.timeline.position, self.traces.part
@@ -350,33 +342,33 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
         difference = image_difference(one, other, part)
         if difference is None:
             return "their images are of different sizes"
-        return f"{SHORT[part]} at step {step}: {difference.text}"
+        return f"{PART_NAMES[part]} at step {step}: {difference.text}"
 
 
-# --- Variations beside the sample they vary, to choose one and continue with it ---------------
+# --- Variations of a sample, to choose one and continue with it -------------------------------
 
-ACROSS = 3  # images in a row
-COUNT = 5  # variations at once: with the sample they vary, two rows
-PREVIEW = 200  # characters of a text in the list
+ROW_LENGTH = 3  # images
+COUNT = 5  # variations at once: two rows with the sample itself
+MAX_PREVIEW = 200  # characters of a text in the list
 
 Keep = Callable[[Trace[Any]], None]
 Sheet = Callable[[Sequence[Column]], None]
 
 
 class VariationsScreen(ColumnKeys, Window[Column | None]):
-    """The first column is the sample itself, at `step`; the others are forks of its trace.
+    """Shows a sample at `step` and, in the other columns, forks of its trace.
 
-    A change of the distance or of the seeds makes new forks. `keep` saves a trace as a favourite
-    and `sheet` writes columns to a file; both report with `say`.
+    Another distance or other seeds make new forks. `keep` saves a trace as a favourite and
+    `sheet` writes columns to a file; both report with `say`.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("right,l", "choose(1)", "The next", show=False),
-        Binding("left,h", "choose(-1)", "The one before", show=False),
-        Binding("down,j", "row(1)", "The row below", show=False),
-        Binding("up,k", "row(-1)", "The row above", show=False),
-        Binding("tab", "choose(1)", "The next", show=False),
-        Binding("shift+tab", "choose(-1)", "The one before", show=False),
+        Binding("right,l", "choose(1)", "Next", show=False),
+        Binding("left,h", "choose(-1)", "Previous", show=False),
+        Binding("down,j", "row(1)", "Row below", show=False),
+        Binding("up,k", "row(-1)", "Row above", show=False),
+        Binding("tab", "choose(1)", "Next", show=False),
+        Binding("shift+tab", "choose(-1)", "Previous", show=False),
         *(Binding(str(n), f"pick({n - 1})", f"Number {n}", show=False) for n in range(1, 7)),
         Binding("plus,equals_sign", "distance(1)", "Farther", show=False),
         Binding("minus", "distance(-1)", "Nearer", show=False),
@@ -386,8 +378,8 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
         Binding("o", "swap", "Predicted, noisy or noise", show=False),
         Binding("pageup", "scroll_text(-8)", "Scroll up", show=False),
         Binding("pagedown", "scroll_text(8)", "Scroll down", show=False),
-        Binding("enter", "take", "Take it", show=False),
-        Binding("escape,q,v", "leave", "Leave", show=False),
+        Binding("enter", "take", "Take", show=False),
+        Binding("escape,q,v", "leave", "Close", show=False),
         *ColumnKeys.CLIP_KEYS,
     ]
 
@@ -411,8 +403,8 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
         self._sheet = sheet
         self.distance = DEFAULT_DISTANCE
         self.chosen = 0
-        self._forked_at: list[int] = [0]  # of every column, the step at which it forks
-        self._favourites: set[int] = set()  # ids of traces
+        self._forked_at: list[int] = [0]  # the step at which each column forks
+        self._favourites: set[int] = set()  # `id` of traces
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="variations"):
@@ -428,24 +420,22 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
 
     def on_mount(self) -> None:
         self.traces.take_over()
-        look = "" if self._sample.trace.first else "o view · "
+        view_key = "" if self._sample.trace.first else "o view · "
         self.query_one(".keys", Static).update(
-            f"←→ · + - distance · r others · {look}* keep · x sheet · ⏎ take · esc close"
+            f"←→ · + - distance · r others · {view_key}* keep · x sheet · ⏎ take · esc close"
         )
-        self._make()
-        self.set_interval(1 / TICKS, self._tick)
+        self._make_variations()
+        self.set_interval(1 / TICKS_PER_S, self._tick)
 
-    # --- making -----------------------------------------------------------------------
-
-    def _make(self) -> None:
+    def _make_variations(self) -> None:
         """Fork the sample at the chosen distance, with the next seeds."""
-        before, self.traces.columns = self.columns[1:], self.columns[:1]
-        self.traces.give_back(before)
+        old, self.traces.columns = self.columns[1:], self.columns[:1]
+        self.traces.give_back(old)
         trace, seeds = self._sample.trace, [(self._seed + n) % 2**63 for n in range(COUNT)]
         try:
             forks = variations(trace.request, self._step, self.distance, seeds)
-        except MisuseError as fault:
-            self.say(str(fault))
+        except MisuseError as error:
+            self.say(str(error))
             return
         columns = (Column(trace.fork(fork.step, *fork.edits), fork.label) for fork in forks)
         self.traces.columns = (self._sample, *columns)
@@ -459,38 +449,35 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
     # --- keys -------------------------------------------------------------------------
 
     def action_choose(self, by: int) -> None:
-        """The next one, or the one before."""
         self.action_pick((self.chosen + by) % len(self.columns))
 
     def action_row(self, by: int) -> None:
-        """The one below or above; in a list the next one."""
-        if self._sample.trace.first:
+        if self._sample.trace.first:  # a list
             self.action_choose(by)
         else:
-            self.action_pick(self.chosen + by * ACROSS)
+            self.action_pick(self.chosen + by * ROW_LENGTH)
 
     def action_pick(self, index: int) -> None:
-        """Choose that one."""
+        """Choose one by its index, if there are that many."""
         if 0 <= index < len(self.columns):
             self.chosen = index
             self.say("")
 
     def action_distance(self, by: int) -> None:
-        """Farther from the sample, or nearer."""
+        """Make variations farther from the sample, or nearer."""
         distance = max(0, min(self.distance + by, len(DISTANCES) - 1))
         if distance == self.distance:
             self.say(f"they are {DISTANCES[distance]} already: r makes others")
             return
         self.distance = distance
-        self._make()
+        self._make_variations()
 
     def action_more(self) -> None:
-        """Others at the same distance."""
+        """Make others at the same distance."""
         self._seed += COUNT
-        self._make()
+        self._make_variations()
 
     def action_keep(self) -> None:
-        """Save the chosen one as a favourite."""
         trace = self.columns[self.chosen].trace
         if not trace.frames:
             self.say("this one has no steps yet: nothing to save")
@@ -500,20 +487,18 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
         self.repaint()
 
     def action_sheet(self) -> None:
-        """Write all of them to one image file."""
         if any(not column.fault and not column.trace.finished for column in self.columns[1:]):
             self.say("they are not finished yet: wait a moment, then press x again")
             return
         self._sheet([column for column in self.columns if not column.fault])
 
     def action_swap(self) -> None:
-        """The next view: the predicted x₀, the noisy image or the noise."""
+        """Show the next view: the predicted x₀, the noisy image or the noise."""
         if not self._sample.trace.first:
             self.traces.next_part()
             self.repaint()
 
     def action_scroll_text(self, by: int) -> None:
-        """Scroll the chosen text."""
         self.query_one(ColumnView).scroll_text(by)
 
     def action_take(self) -> None:
@@ -563,17 +548,15 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
             self._paint_texts()
         else:
             self._paint_images()
-        self.query_one(".note", Static).update(self._note or self._words(), layout=False)
+        self.query_one(".note", Static).update(self._note or self._caption(), layout=False)
 
-    def _words(self) -> str:
+    def _caption(self) -> str:
         """Which one is chosen, and how they were made."""
-        means = variation_method(self._sample.trace.request.settings).title
-        place = f"{self.chosen + 1} of {len(self.columns)} · {DISTANCES[self.distance]}: {means}"
-        return (
-            f"{place} · {self.traces.clip.text(self.clip_frames)}"
-            if self.clip_frames > 1
-            else place
-        )
+        method = variation_method(self._sample.trace.request.settings).title
+        line = f"{self.chosen + 1} of {len(self.columns)} · {DISTANCES[self.distance]}: {method}"
+        if self.clip_frames > 1:
+            line += f" · {self.traces.clip.text(self.clip_frames)}"
+        return line
 
     def _place(self, column: Column) -> int:
         return self._step if column is self._sample else column.trace.computed
@@ -613,11 +596,11 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
         view.paint(self._place(column), self.traces.part, True, writing, waited)
 
     def _preview(self, index: int) -> str:
-        """The text from the step at which it forks."""
+        """The text of a column from the step at which it forks."""
         column = self.columns[index]
         if column.fault:
-            return clean_line(column.fault, PREVIEW)
+            return clean_line(column.fault, MAX_PREVIEW)
         first = self._forked_at[index] if index else self._forked_at[-1]
         frames = column.trace.frames[first : self._place(column)]
-        text = "".join(frame.text for frame in frames[:PREVIEW])
-        return clean_line(text, PREVIEW)
+        text = "".join(frame.text for frame in frames[:MAX_PREVIEW])
+        return clean_line(text, MAX_PREVIEW)

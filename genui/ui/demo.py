@@ -1,9 +1,9 @@
-"""Home before a key is pressed: shipped models at work, so that the app shows what it does.
+"""The demo on Home: shipped models at work until a key is pressed.
 
 The Canvas denoises captions that `icons` draws well, Text writes plays, and the Training pane
-hosts a small training of the Lab. They are ordinary traces, computed while they are watched. Any
-key or click ends the demo and leaves what is shown to the user. It ends by itself after a few
-rounds and where the terminal is slow, and does not begin where other work needs the processor.
+shows a small training of the Lab. They are ordinary traces, computed while they are shown. Any
+key or click ends the demo; its traces stay. It also ends after a few rounds or if the terminal is
+slow, and does not start if other programs need the processor.
 """
 
 import os
@@ -39,23 +39,23 @@ CAPTIONS = (
     "yellow star on blue",
     "pink flower on black",
 )
-"""Combinations that the model has not seen, and draws well."""
+"""Captions that the model has not seen and draws well."""
 
 SPEAKERS = ("ROMEO:\n", "JULIET:\n", "KING RICHARD III:\n", "GLOUCESTER:\n")
 LAB = LabSettings(steps=600)
 ROUNDS = 2  # through the captions
 TICK = 0.125  # seconds
-REST = 20  # ticks that what is finished stays
-SLOW = 12  # ticks in a row that the terminal may be busy
+END_TICKS = 20  # for which a finished trace stays
+MAX_BUSY = 12  # ticks in a row in which the terminal may be busy
 
 HINT = "space pauses · ←→ a step · e another caption · Tab to the models · ? every key"
 QUIET = "GENUI_QUIET"
 
 
-def is_welcome() -> bool:
-    """Whether Home may move by itself: not where GENUI_QUIET is set, nor beside other work.
+def may_play() -> bool:
+    """Whether the demo may play: not if GENUI_QUIET is set or all processors are in use.
 
-    GENUI_QUIET=0 is: whatever else is computed.
+    With GENUI_QUIET=0 it may always play.
     """
     if quiet := os.environ.get(QUIET):
         return quiet == "0"
@@ -63,11 +63,11 @@ def is_welcome() -> bool:
 
 
 class LabPreview(Vertical):
-    """A training of the Lab in the Training pane: the plane here, its loss in the pane's curve."""
+    """A training of the Lab in the Training pane, whose curve shows its loss."""
 
     def __init__(self, session: Session, curve: Curve) -> None:
         super().__init__(classes="preview")
-        from genui.ui.lab import Curves, LabController, PlaneCache  # with numpy
+        from genui.ui.lab import Curves, LabController, PlaneCache  # late: it imports numpy
 
         self._curve = curve
         self._curves = Curves()
@@ -79,12 +79,10 @@ class LabPreview(Vertical):
         yield PlaneView()
 
     def play(self, seed: int) -> None:
-        """Start a training with that seed."""
         self.controller.seed = seed
         self.controller.start_over(play=True)
 
     def tick(self) -> None:
-        """Show new frames."""
         trace = self.controller.trace
         if trace is not None and trace.tick(4.0, 1 / TICK) and may_animate(self.app, 0.0):
             self._paint()
@@ -102,14 +100,14 @@ class LabPreview(Vertical):
         if losses:
             self._curve.set_series(losses, dict.fromkeys(losses, "smoothed"))
 
-    # --- as the controller's listener -----------------------------------------------------
+    # --- the Listener of the controller ---------------------------------------------------
 
     def repaint(self) -> None:
         if self.is_mounted:
             self._paint()
 
     def repaint_soon(self) -> None:
-        """They are shown with the next tick."""
+        """New frames are painted at the next tick."""
 
     def clear_line(self) -> None:
         """A demo is not a user action."""
@@ -123,26 +121,26 @@ class LabPreview(Vertical):
 
 
 class Demo:
-    """Plays on Home until the user acts."""
+    """Plays the demo on Home until the user acts."""
 
     def __init__(self, home: "HomeScreen", session: Session) -> None:
         self._home = home
         self._session = session
         self._timer: Timer | None = None
         self._preview: LabPreview | None = None
-        self._part: Part = "denoised"  # of a step, that the Canvas shows otherwise
-        self._shown = 0  # captions
-        self._rested: Counter[str] = Counter()  # ticks, by pane
-        self._busy = 0  # ticks in a row
+        self._part: Part = "denoised"  # what the Canvas showed of a step before the demo
+        self._count = 0  # of captions played
+        self._end_ticks: Counter[str] = Counter()  # since the trace of a pane has finished
+        self._busy_ticks = 0  # in a row
         self.over = False
 
     @property
     def playing(self) -> bool:
         return self._timer is not None
 
-    def begin(self, models: "tuple[ModelInfo, ...]") -> None:
-        """Start playing; nothing once the demo is over, or where one of the models is missing."""
-        if self.over or self.playing or not is_welcome():
+    def start(self, models: "tuple[ModelInfo, ...]") -> None:
+        """Start playing, unless the demo is over or one of the models is missing."""
+        if self.over or self.playing or not may_play():
             return
         by_name = {model.name: model for model in models if model.source == "shipped"}
         if not {"icons", "shakespeare"} <= by_name.keys():
@@ -150,20 +148,20 @@ class Demo:
         home = self._home
         if home.alone:
             home.action_show_pane("canvas")
-            if home.hinting:
+            if home.is_hint_shown:
                 home.say(HINT, "hint")
         self._timer = home.set_interval(TICK, self._tick)
         self._pane("text").controller.use_model(by_name["shakespeare"])
         canvas = self._pane("canvas")
         canvas.controller.use_model(by_name["icons"])
-        self._part, canvas.view.part = canvas.view.part, "x"  # noise that becomes an image
+        self._part, canvas.view.part = canvas.view.part, "x"  # show noise that becomes an image
         self._next_image()
         if home.shows("text"):
             self._next_text()
         if home.shows("training"):
             self._next_training()
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Stop for good; the traces stay as they are."""
         self.over = True
         if self._timer is None:
@@ -178,7 +176,7 @@ class Demo:
             self._preview.controller.pause()
 
     def clear_training(self) -> None:
-        """Remove the training: the pane is needed for a run."""
+        """Remove the training from the pane, which is needed for a run."""
         if self._preview is not None:
             self._preview.controller.pause()
             self._preview.remove()
@@ -192,43 +190,43 @@ class Demo:
 
     def _tick(self) -> None:
         driver = get_metered_driver(self._home.app)
-        self._busy = self._busy + 1 if driver is not None and driver.busy else 0
-        canvas_rested = self._has_rested("canvas", self._pane("canvas").controller)
-        if self._busy > SLOW or (canvas_rested and self._shown >= ROUNDS * len(CAPTIONS)):
-            self.end()
+        self._busy_ticks = self._busy_ticks + 1 if driver is not None and driver.busy else 0
+        canvas_done = self._is_done("canvas", self._pane("canvas").controller)
+        if self._busy_ticks > MAX_BUSY or (canvas_done and self._count >= ROUNDS * len(CAPTIONS)):
+            self.stop()
             return
-        if canvas_rested:
+        if canvas_done:
             self._next_image()
         if self._preview is not None:
             self._preview.tick()
-            if self._has_rested("training", self._preview.controller):
+            if self._is_done("training", self._preview.controller):
                 self._next_training()
-        if self._has_rested("text", self._pane("text").controller):
+        if self._is_done("text", self._pane("text").controller):
             self._next_text()
 
-    def _has_rested(self, name: str, controller: Any) -> bool:
-        """Whether the finished trace of a pane was shown long enough."""
+    def _is_done(self, name: str, controller: Any) -> bool:
+        """Whether the finished trace of a pane has been shown long enough."""
         trace = controller.trace
         if trace is None or not trace.finished:
-            self._rested[name] = 0
+            self._end_ticks[name] = 0
             return False
-        self._rested[name] += 1
-        return self._rested[name] > REST
+        self._end_ticks[name] += 1
+        return self._end_ticks[name] > END_TICKS
 
     def _next_image(self) -> None:
-        self._play(self._pane("canvas"), CAPTIONS[self._shown % len(CAPTIONS)])
-        self._shown += 1
+        self._play(self._pane("canvas"), CAPTIONS[self._count % len(CAPTIONS)])
+        self._count += 1
 
     def _next_text(self) -> None:
-        self._play(self._pane("text"), SPEAKERS[self._shown % len(SPEAKERS)])
+        self._play(self._pane("text"), SPEAKERS[self._count % len(SPEAKERS)])
 
     def _play(self, pane: TracePane, prompt: str) -> None:
-        """Begin a trace in the place of the one before."""
+        """Start a trace in place of the last one."""
         controller = pane.controller
-        before = [branch.number for branch in controller.tree.branches]
+        old = [branch.number for branch in controller.tree.branches]
         controller.prompt, controller.seed = prompt, random.randrange(1, 10_000)
         controller.start_over(play=True)
-        for number in before:
+        for number in old:
             controller.drop(number)
         controller.refresh()
 

@@ -1,4 +1,4 @@
-"""The main screen: its panes, their arrangement for the size of the terminal, and its palette."""
+"""The main screen: its panes, their arrangement in the terminal, and its palette."""
 
 import asyncio
 import contextlib
@@ -47,7 +47,7 @@ from genui.ui.widgets.base import (
 if TYPE_CHECKING:
     from genui.formats.trees import ListedTrace
     from genui.ui.lab import LabScreen
-    from genui.ui.training.screen import Left, TrainingScreen
+    from genui.ui.training.screen import Exit, TrainingScreen
 
 Arrangement = Literal["large", "grid", "tabs", "tiny"]
 
@@ -57,7 +57,7 @@ LARGE = (170, 56)  # four panes, the image two columns a pixel
 
 
 def arrange(width: int, height: int) -> Arrangement:
-    """Four panes where they fit, else one at a time; in a tiny terminal a line of text."""
+    """The arrangement for a terminal: four panes if they fit, one at a time, or only a text."""
     if width < SMALLEST[0] or height < SMALLEST[1]:
         return "tiny"
     if width >= LARGE[0] and height >= LARGE[1]:
@@ -68,7 +68,6 @@ def arrange(width: int, height: int) -> Arrangement:
 
 
 def too_small(width: int, height: int) -> str:
-    """The text for a terminal that is too small."""
     needed = f"{SMALLEST[0]}×{SMALLEST[1]}"
     return (
         f"genui needs {needed} cells;\nthis terminal has {width}×{height}.\n\n"
@@ -79,21 +78,20 @@ def too_small(width: int, height: int) -> str:
 # --- The main screen ----------------------------------------------------------------------------
 
 Use = Callable[[TracePane], object]
-"""What to do with a pane, as soon as it is mounted."""
+"""What to do with a pane once it is mounted."""
 
-NAME = "lab"  # of the installed screen, which Textual keeps when it is closed
-
+LAB_SCREEN = "lab"  # the name of the installed screen, which Textual keeps when it is closed
 
 HINT = "↑↓ choose a model · Enter opens it · space plays · n trains · ? every key"
 
 
 class HomeScreen(AppScreen[None]):
-    """Shows all panes, or one full-screen, and fills them with the models and runs on disk."""
+    """Shows all panes, or one full-screen, with the models and runs on disk."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("app")]
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
-    """As in Textual, but a change of the focus does not repaint the whole screen: the two panes
-    repaint themselves."""
+    """As in Textual, except that a change of focus does not repaint the whole screen: the two
+    panes repaint themselves."""
 
     def __init__(self, session: Session, watcher: Watcher) -> None:
         super().__init__()
@@ -105,16 +103,16 @@ class HomeScreen(AppScreen[None]):
         self.models: tuple[ModelInfo, ...] = ()
         self.arrangement: Arrangement = "grid"
         self.watched: RunDir | None = None
-        self._expected: RunDir | None = None  # just started, and not listed yet
-        self._hinting = False
+        self._new_run: RunDir | None = None  # just started and not listed yet
+        self.is_hint_shown = False
         self._saved: tuple[ListedTrace, ...] = ()  # saved traces, for the palette
-        self.slot: PaneName = "canvas"  # the pane that is shown in the shared place
+        self.slot: PaneName = "canvas"  # the visible one of the panes that share a place
         self.demo = Demo(self, session)
-        self.board: TrainingScreen | None = None  # while it is over this one
-        self.lab: LabScreen | None = None  # made when it is first opened
+        self.board: TrainingScreen | None = None  # while it is open
+        self.lab: LabScreen | None = None  # once it has been opened
 
     def compose(self) -> ComposeResult:
-        self._fit(self.app.size)  # first: later it would compute the styles of all panes again
+        self._fit(self.app.size)  # before the panes exist: later it would restyle them all
         yield HeaderLine()
         yield TabsLine()
         with Horizontal(id="body"):
@@ -131,10 +129,10 @@ class HomeScreen(AppScreen[None]):
     def on_mount(self) -> None:
         self._show()
 
-    # --- the panes that share a place: others than the Canvas are made when needed --------
+    # --- the panes that share a place: all but the Canvas are made when needed ------------
 
-    def _in_pane(self, name: PaneName, use: Use) -> None:
-        """Focus a pane and call `use` with it; it is made first where it does not exist."""
+    def _with_pane(self, name: PaneName, use: Use) -> None:
+        """Focus a pane and call `use` with it; make it first if it does not exist."""
         if self.query(f"#{name}"):
             self._focus_pane(name, use)
         else:
@@ -149,7 +147,7 @@ class HomeScreen(AppScreen[None]):
         self._focus_pane(name, use)
 
     def _update_models(self, pane: TracePane) -> None:
-        """Pass a pane its models, and the classifiers."""
+        """Give a pane its models and the classifiers."""
         models = [model for model in self.models if pane_of(model) == pane.pane]
         pane.controller.set_catalogue(models)
         pane.labels.set_classifiers(list_classifiers(self.models))
@@ -164,7 +162,7 @@ class HomeScreen(AppScreen[None]):
         self.action_show_pane(name)
         use(self.query_one(f"#{name}", TracePane))
 
-    # --- the Training screen over this one ------------------------------------------------
+    # --- the Training screen --------------------------------------------------------------
 
     def open_board(self) -> None:
         """Open the Training screen with the watched run."""
@@ -182,12 +180,12 @@ class HomeScreen(AppScreen[None]):
         board.machine, board.traffic = self.machine, self.traffic
         board.user_keys = self.user_keys
         self.board = board
-        self.app.push_screen(board, self._board_left)
+        self.app.push_screen(board, self._board_closed)
 
-    def _board_left(self, left: "Left | None") -> None:
+    def _board_closed(self, result: "Exit | None") -> None:
         self.board = None
         run, self.watched = self.watched, None  # so that `look_at` watches it again, alone
-        view = left.first if left is not None else None
+        view = result.first if result is not None else None
         if view is not None:
             run = view.summary.run
             self.query_one(ModelsPane).choose_run(run)
@@ -195,16 +193,16 @@ class HomeScreen(AppScreen[None]):
             self.look_at(run)
         if view is not None:
             self.query_one(TrainingPane).show_run(view)
-        if left is not None:
-            self.action_view(left.view)
-            if left.generate and run is not None:
+        if result is not None:
+            self.action_view(result.view)
+            if result.generate and run is not None:
                 self.generate_from(run)
 
-    # --- the Lab over this one -------------------------------------------------------------
+    # --- the Lab ---------------------------------------------------------------------------
 
     @property
-    def lab_shown(self) -> "LabScreen | None":
-        """The Lab, while it or one of its windows is open."""
+    def visible_lab(self) -> "LabScreen | None":
+        """The Lab, while it or one of its windows is open; else None."""
         return self.lab if self.lab is not None and self.lab in self.app.screen_stack else None
 
     def open_lab(self, saved: Path | None = None) -> None:
@@ -213,25 +211,25 @@ class HomeScreen(AppScreen[None]):
 
         if self.lab is None:
             self.lab = LabScreen(self._session)
-            self.app.install_screen(self.lab, NAME)
+            self.app.install_screen(self.lab, LAB_SCREEN)
         self.update_lab()
-        if self.lab_shown is None:
-            self.app.push_screen(self.lab, self._lab_left)
+        if self.visible_lab is None:
+            self.app.push_screen(self.lab, self._lab_closed)
         if saved is not None:
             self.lab.open_saved(saved)
 
     def update_lab(self) -> None:
-        """Pass the Lab the texts of the header and footer."""
+        """Give the Lab the texts of the header and footer."""
         if self.lab is not None:
             self.lab.machine, self.lab.traffic = self.machine, self.traffic
             self.lab.user_keys = self.user_keys
-            self.lab.refresh_chrome()
+            self.lab.update_bars()
 
-    def _lab_left(self, view: ViewName | None) -> None:
+    def _lab_closed(self, view: ViewName | None) -> None:
         if view is not None:
             self.action_view(view)
 
-    # --- which panes are seen -----------------------------------------------------------
+    # --- which panes are visible --------------------------------------------------------
 
     def on_resize(self, event: events.Resize) -> None:
         if self._fit(event.size):
@@ -243,20 +241,19 @@ class HomeScreen(AppScreen[None]):
         """Choose the arrangement for a size. Returns whether it has changed."""
         before = self.arrangement
         self.arrangement = arrange(size.width, size.height)
-        self.update_classes(self._classes_now(), animate=False)
+        self.update_classes(self._make_classes(), animate=False)
         return self.arrangement != before
 
     @property
     def alone(self) -> bool:
-        """Whether a single pane is shown: full-screen, or for lack of room."""
+        """Whether only one pane is shown: full-screen, or for lack of room."""
         return self.view != "home" or self.arrangement in {"tabs", "tiny"}
 
     def shows(self, name: PaneName) -> bool:
-        """Whether that pane can be seen."""
         return not self.query_one(f"#{name}", Pane).has_class("-hidden")
 
-    def _classes_now(self) -> dict[str, bool]:
-        """All classes of the screen: each change restyles every widget, so they change together."""
+    def _make_classes(self) -> dict[str, bool]:
+        """All classes of the screen. They are set together: each change restyles every widget."""
         arrangements: tuple[Arrangement, ...] = ("grid", "large", "tabs", "tiny")
         classes = {f"-{name}": self.arrangement == name for name in arrangements}
         tab = tab_of(self.current)
@@ -266,19 +263,18 @@ class HomeScreen(AppScreen[None]):
         return classes
 
     def _show(self) -> None:
-        """Set the classes of the view, and focus its pane."""
+        """Set the classes of the panes and the screen, and focus the current pane."""
         for pane in self.query(Pane):
             shown = pane.pane not in SLOT or pane.pane == self.slot
             shown = shown and (not self.alone or pane.pane == self.current)
             zoomed = shown and self.view != "home"
             pane.update_classes({"-hidden": not shown, "-zoom": zoomed}, animate=False)
-        self.update_classes(self._classes_now(), animate=False)
+        self.update_classes(self._make_classes(), animate=False)
         self._focus_current()
-        self.refresh_chrome()
+        self.update_bars()
         self.call_after_refresh(self._repaint)
 
     def _repaint(self) -> None:
-        """Paint the panes, which have a new size."""
         for pane in self.query(TracePane):
             pane.paint()
         self.query_one(TrainingPane).paint()
@@ -297,16 +293,16 @@ class HomeScreen(AppScreen[None]):
             self.set_focus(self.query_one(f"#{self.current}"))  # at once: more keys may follow
 
     def on_descendant_focus(self) -> None:
-        """A click or a key has focused another pane."""
+        """Mark the pane that a click or a key has focused."""
         nodes = self.focused.ancestors_with_self if self.focused is not None else []
         pane = next((node for node in nodes if isinstance(node, Pane)), None)
         if pane is not None and pane.pane != self.current:
             self.current = pane.pane
             self._mark_current()
-            self.refresh_chrome()
+            self.update_bars()
 
     def action_view(self, view: ViewName) -> None:
-        """Show Home, or one pane full-screen; Training and the Lab are screens of their own."""
+        """Show Home, a pane full-screen, or the Training screen or the Lab."""
         if view == "lab":
             self.clear_line()
             self.open_lab()
@@ -320,10 +316,7 @@ class HomeScreen(AppScreen[None]):
         self._show()
 
     def action_show_pane(self, pane: PaneName) -> None:
-        """Focus a pane; full-screen stays full-screen.
-
-        `canvas` means the pane that is shown in its place.
-        """
+        """Focus a pane, full-screen if another is; `canvas` is the visible one in its place."""
         if pane == "canvas":
             pane = self.slot
         if pane == "training" and self.view != "home":
@@ -334,17 +327,15 @@ class HomeScreen(AppScreen[None]):
             self.view = pane if self.view != "home" else "home"
             self._show()
             return
-        # All panes stay as they are: only the focus moves.
-        self.refresh_chrome()
+        self.update_bars()
         self._focus_current()
 
     def action_next_pane(self, by: int) -> None:
-        """Focus the next pane, round and round."""
         at = TABS.index(tab_of(self.current))
         self.action_show_pane(TABS[(at + by) % len(TABS)])
 
     def action_back(self) -> None:
-        """Leave full-screen; else clear the filter or the status line."""
+        """Leave full-screen, or clear the filter or the status line."""
         if self.view != "home":
             self.action_view("home")
         elif not self.query_one(ModelsPane).clear_filter():
@@ -361,8 +352,7 @@ class HomeScreen(AppScreen[None]):
     def scope(self) -> Scope:
         return self.current
 
-    def refresh_chrome(self) -> None:
-        """Update the header, the tabs and the footer."""
+    def update_bars(self) -> None:
         self.query_one(TabsLine).set(tab_of(self.current))
         live = sum(run.alive for run in self.runs)
         view = self.view if self.view == "home" else tab_of(self.view)
@@ -374,13 +364,12 @@ class HomeScreen(AppScreen[None]):
         self.machine = machine
         if self.board is not None:
             self.board.machine = machine
-            self.board.refresh_chrome()
+            self.board.update_bars()
         self.update_lab()
-        self.refresh_chrome()
+        self.update_bars()
 
     def offered_keys(self, scope: Scope) -> list[keys.Key]:
-        """The keys of a scope that have an effect now; of panes that share a place, those of the
-        pane that is shown."""
+        """The keys of a scope that have an effect now; none for a pane whose place another has."""
         rows = keys.of_pane(scope)
         if scope == "app":
             return rows
@@ -390,68 +379,62 @@ class HomeScreen(AppScreen[None]):
         return [key for key in rows if key.id not in refused]
 
     async def press(self, key: keys.Key) -> None:
-        """Run the action of a key, wherever the focus is."""
+        """Run the action of a key; focus its pane first."""
         if key.pane not in {"app", "board", self.current}:
             self.action_show_pane(cast("PaneName", key.pane))
         namespace = self if key.pane == "app" else self.query_one(f"#{key.pane}")
         await self.app.run_action(key.action, namespace)
 
     def say(self, line: str, kind: Literal["error", "note", "hint"] = "error") -> None:
-        self._hinting = kind == "hint"
+        self.is_hint_shown = kind == "hint"
         super().say(line, kind)
 
-    @property
-    def hinting(self) -> bool:
-        """Whether the status line still has what a new user reads first."""
-        return self._hinting
-
-    def hint(self) -> None:
+    def show_hint(self) -> None:
         """Show a new user the first keys."""
         self.say(HINT, "hint")
 
     @on(messages.Acted)
     def clear_line(self) -> None:
-        if self._hinting:
-            self._hinting = False
+        if self.is_hint_shown:
+            self.is_hint_shown = False
             self.app.post_message(messages.HintSeen())
         super().clear_line()
 
     # --- models and runs --------------------------------------------------------------------
 
     def set_lists(self, models: tuple[ModelInfo, ...], runs: tuple[RunSummary, ...]) -> None:
-        """Show the models and runs on disk."""
         self.models, self.runs = models, runs
         self.query_one(ModelsPane).set_lists(models, runs)
         for pane in self.query(TracePane):
             self._update_models(pane)
             if pane.controller.catalogue:
                 pane.controller.offer(pane.controller.catalogue[0])
-        if self._expected is not None:
-            self.query_one(ModelsPane).choose_run(self._expected)
-            self._expected = None
+        if self._new_run is not None:
+            self.query_one(ModelsPane).choose_run(self._new_run)
+            self._new_run = None
         if self.board is not None:
             self.board.set_lists(runs)
         if not runs:
-            self.demo.begin(models)
-        self.refresh_chrome()
+            self.demo.start(models)
+        self.update_bars()
 
     def offered_models(self) -> list[str]:
-        """The refs of the models that the panes use now."""
+        """The refs of the panes' models."""
         models = (pane.controller.model for pane in self.query(TracePane))
         return [model.ref for model in models if model is not None]
 
     def show_run(self, view: RunView) -> None:
-        """Show a new view of the watched run; late views of another run are ignored."""
+        """Show a new view of the watched run; ignore late views of others."""
         if view.summary.run == self.watched:
             self.query_one(TrainingPane).show_run(view)
 
     def look_at(self, run: RunDir) -> None:
-        """Watch and show this run only."""
+        """Watch and show this run, and no other."""
         if run == self.watched:
             return
         self.watched = run
         self.demo.clear_training()
-        self.query_one(TrainingPane).expect(run)
+        self.query_one(TrainingPane).clear_for(run)
         self.watcher.watch(run)
 
     @on(messages.OpenModel)
@@ -459,21 +442,20 @@ class HomeScreen(AppScreen[None]):
         self.open_model(event.model)
 
     def open_model(self, model: ModelInfo) -> None:
-        """Generate with a model, in the pane of its medium."""
+        """Generate with a model in the pane of its medium."""
         self.clear_line()
         name = pane_of(model)
         if name is None:
             self.say(f"{model.name} {does(model.family, model.medium)}")
             return
-        self._in_pane(name, lambda pane: pane.controller.open_model(model))
+        self._with_pane(name, lambda pane: pane.controller.open_model(model))
 
     def open_saved(self, path: Path, pane: PaneName) -> None:
-        """Open a saved trace in its pane."""
         self.clear_line()
         if pane == "lab":
             self.open_lab(path)
             return
-        self._in_pane(pane, lambda pane: pane.files.open_saved(path))
+        self._with_pane(pane, lambda pane: pane.files.open_saved(path))
 
     @on(messages.RunHighlighted)
     def _run_highlighted(self, event: messages.RunHighlighted) -> None:
@@ -494,12 +476,10 @@ class HomeScreen(AppScreen[None]):
     def _generate(self, event: messages.Generate) -> None:
         self.generate_from(event.run)
 
-    def generate_from(self, run: RunDir) -> None:
-        """Generate from the newest checkpoint, named by its step, so that it can be repeated."""
-        self._find(run)
-
     @work(group="find", exclusive=True, exit_on_error=False)
-    async def _find(self, run: RunDir) -> None:
+    async def generate_from(self, run: RunDir) -> None:
+        """Generate from the newest checkpoint; its step is in the model's ref, so that the result
+        can be repeated."""
         try:
             model = await asyncio.to_thread(find_newest_model, run)
         except GenuiError as error:
@@ -515,7 +495,7 @@ class HomeScreen(AppScreen[None]):
 
         def started(run: RunDir | None) -> None:
             if run is not None:
-                self._expected = run
+                self._new_run = run
                 self.watcher.refresh()
                 self.open_run(run)
                 self.say(f"{run.id} is starting; it continues when you quit", "note")
@@ -523,7 +503,6 @@ class HomeScreen(AppScreen[None]):
         self.app.push_screen(NewRunScreen(recipe), started)
 
     def action_favourites(self) -> None:
-        """Open the list of favourites."""
         from genui.ui.windows import Favourite, FavouritesScreen
 
         def chosen(favourite: Favourite | None) -> None:
@@ -540,7 +519,7 @@ class HomeScreen(AppScreen[None]):
     async def prepare_commands(self) -> None:
         from genui.formats.trees import list_trees
 
-        with contextlib.suppress(OSError, GenuiError):  # the other commands do without them
+        with contextlib.suppress(OSError, GenuiError):  # the other commands do not need them
             self._saved = tuple(await asyncio.to_thread(list_trees))
 
     def commands(self) -> Iterator[Command]:
@@ -568,11 +547,11 @@ class HomeScreen(AppScreen[None]):
                 f"{recipe.summary} ({recipe.family} on {recipe.dataset})",
                 partial(self.action_new_run, recipe.name),
             )
-        yield from self.theme_commands()
+        yield from self.list_theme_commands()
 
 
 def saved_command(home: HomeScreen, listed: "ListedTrace") -> Command:
-    """The command that opens a saved trace, or shows why it cannot be read."""
+    """The command that opens a saved trace or, if it is damaged, says why."""
     tree = listed.tree
     if tree is None:
         name = f"Open saved trace {clean_line(listed.path.name, 60)}, which is damaged"

@@ -41,7 +41,7 @@ REST = 0.15  # seconds: reading an image and giving it a place would delay the n
 
 
 class ModelsPane(Pane, can_focus=False):
-    """The runs and models in one list, with the card of the chosen one below."""
+    """A list of the runs and models, with the card of the chosen one below."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("models")]
     pane: PaneName = "models"
@@ -52,8 +52,8 @@ class ModelsPane(Pane, can_focus=False):
         self._models: dict[str, ModelInfo] = {}
         self._runs: dict[str, RunSummary] = {}
         self._pattern: re.Pattern[str] | None = None
-        self._read = False  # whether the lists have been read
-        self._details = False  # of the card
+        self._has_lists = False  # from the disk
+        self._show_details = False  # on the card
 
     def compose(self) -> ComposeResult:
         yield LineInput(placeholder="a regular expression", compact=True)
@@ -68,29 +68,27 @@ class ModelsPane(Pane, can_focus=False):
         self.set_subtitle("/ filter · n new run")
 
     def focus_list(self) -> None:
-        """Focus the list."""
         self.screen.set_focus(self.query_one(RowList))
 
     def set_lists(self, models: Sequence[ModelInfo], runs: Sequence[RunSummary]) -> None:
         """Show the models and runs on disk. Checkpoints are listed with their run."""
         self._models = {MODEL + m.ref: m for m in models if m.source != "run"}
         self._runs = {RUN + s.run.id: s for s in runs}
-        first = not self._read
-        self._read = True
+        is_first = not self._has_lists
+        self._has_lists = True
         self._fill()
-        if first:
+        if is_first:
             self._choose_first()
 
     def _choose_first(self) -> None:
-        """A run that is training; without any run, the model to begin with."""
+        """Choose a run that is training or, if there are no runs, the first model to try."""
         live = next((summary.run for summary in self._runs.values() if summary.alive), None)
         if live is not None:
             self.choose_run(live)
         elif not self._runs:
-            names = {model.name: key for key, model in self._models.items()}
-            first = next((names[name] for name in FIRST if name in names), None)
-            if first is not None:
-                self.query_one(RowList).chosen = first
+            by_name = {model.name: key for key, model in self._models.items()}
+            if key := next((by_name[name] for name in FIRST if name in by_name), None):
+                self.query_one(RowList).chosen = key
 
     def choose_run(self, run: RunDir) -> None:
         """Move the cursor to a run, unless the filter hides it."""
@@ -101,36 +99,26 @@ class ModelsPane(Pane, can_focus=False):
     # --- the list ---------------------------------------------------------------------
 
     def _fill(self) -> None:
+        groups = {"RUNS": [run_row(key, summary) for key, summary in self._runs.items()]}
+        for key, model in self._models.items():
+            heading = f"{clean_line(model.medium, 20).upper()} · {clean_line(model.family, 20)}"
+            row = Row(key, model.name, model.summary or model.family)
+            groups.setdefault(heading, []).append(row)
         rows: list[Row] = []
-        found = [(key, run_row(key, s)) for key, s in self._runs.items()]
-        self._group(rows, "RUNS", [row for _, row in found])
-        for of in dict.fromkeys((m.medium, m.family) for m in self._models.values()):
-            group = [
-                Row(key, m.name, m.summary or m.family)
-                for key, m in self._models.items()
-                if (m.medium, m.family) == of
-            ]
-            medium, family = (clean_line(word, 20) for word in of)
-            self._group(rows, f"{medium.upper()} · {family}", group)
-        if self._read:
-            everything = len(self._runs) + len(self._models)
-            shown = sum(not row.is_heading for row in rows)
-            self.query_one(RowList).set_rows(rows, self._empty_text(everything))
-            self.set_title(*([f"{shown} of {everything}"] if self._pattern else []))
+        for heading, group in groups.items():
+            matches = [row for row in group if self._matches(heading, row)]
+            rows += [Row("", heading), *matches] if matches else []
+        if self._has_lists:
+            total = len(self._runs) + len(self._models)
+            count = sum(not row.is_heading for row in rows)
+            empty = "nothing matches; esc clears" if total else "nothing yet: press n to train"
+            self.query_one(RowList).set_rows(rows, empty)
+            self.set_title(*([f"{count} of {total}"] if self._pattern else []))
         self._show_card()
 
-    def _group(self, rows: list[Row], heading: str, group: list[Row]) -> None:
-        kept = [row for row in group if self._matches(f"{heading.lower()} {row.left} {row.right}")]
-        if kept:
-            rows += [Row("", heading), *kept]
-
-    def _matches(self, text: str) -> bool:
+    def _matches(self, heading: str, row: Row) -> bool:
+        text = f"{heading.lower()} {row.left} {row.right}"
         return self._pattern is None or self._pattern.search(text) is not None
-
-    def _empty_text(self, everything: int) -> str:
-        if everything:
-            return "nothing matches; esc clears"
-        return "nothing yet: press n to train"
 
     # --- the card ---------------------------------------------------------------------
 
@@ -140,7 +128,7 @@ class ModelsPane(Pane, can_focus=False):
         text = self.query_one(".card-text", Static)
         self._show_thumbnail(self._models.get(chosen))
         if chosen in self._models:
-            text.update(model_card(self._models[chosen], self._details))
+            text.update(model_card(self._models[chosen], self._show_details))
         elif chosen in self._runs:
             text.update(run_card(self._runs[chosen]))
             self.post_message(messages.RunHighlighted(self._runs[chosen].run))
@@ -149,24 +137,24 @@ class ModelsPane(Pane, can_focus=False):
 
     @work(group="thumbnail", exclusive=True, exit_on_error=False)
     async def _show_thumbnail(self, model: ModelInfo | None) -> None:
-        """What the model drew, above its card, once the cursor rests on the model."""
+        """Show a thumbnail of the model's samples above its card once the cursor rests on it."""
         await asyncio.sleep(REST)
-        place = self.query_one(".thumbnail", Static)
         columns, rows = self.query_one(".card").content_size
-        drawn = None
+        image = None
         if model is not None and columns > 1 and colour_mode(self.app) != "ascii":
-            drawn = await asyncio.to_thread(read_thumbnail, model, columns - 1, max(4, rows // 2))
-        place.update(drawn or "")
-        place.set_class(drawn is not None, "-shown")
+            image = await asyncio.to_thread(read_thumbnail, model, columns - 1, max(4, rows // 2))
+        thumbnail = self.query_one(".thumbnail", Static)
+        thumbnail.update(image or "")
+        thumbnail.set_class(image is not None, "-shown")
 
     def action_details(self) -> None:
-        """All that the card of the model says, or the main of it."""
-        self._details = not self._details
+        """Show the whole card of a model, or its short form."""
+        self._show_details = not self._show_details
         self._show_card()
 
     @property
     def chosen_run(self) -> RunSummary | None:
-        """The run under the cursor, if it is one."""
+        """The run under the cursor; None if a model is."""
         return self._runs.get(self.query_one(RowList).chosen)
 
     # --- keys -------------------------------------------------------------------------
@@ -189,7 +177,7 @@ class ModelsPane(Pane, can_focus=False):
             self.post_message(messages.Generate(run.run))
 
     def action_filter(self) -> None:
-        """Type a regular expression; it applies at every letter."""
+        """Open the filter, a regular expression that applies while it is typed."""
         self.add_class("-editing")
         self.screen.set_focus(self.query_one(LineInput))
 
@@ -208,11 +196,11 @@ class ModelsPane(Pane, can_focus=False):
         self._choose_named(event.value)
 
     def _choose_named(self, name: str) -> None:
-        """Choose the model of exactly this name, if there is one."""
+        """Choose the model with exactly this name, if it is listed."""
         rows = self.query_one(RowList)
-        named = [key for key, model in self._models.items() if model.name == name]
-        if any(row.key in named for row in rows.rows):
-            rows.chosen = named[0]
+        matches = [key for key, model in self._models.items() if model.name == name]
+        if any(row.key in matches for row in rows.rows):
+            rows.chosen = matches[0]
 
     @on(LineInput.Submitted)
     def _filter_done(self, event: LineInput.Submitted) -> None:
@@ -222,7 +210,7 @@ class ModelsPane(Pane, can_focus=False):
         self.focus_list()
 
     @on(LineInput.Cancelled)
-    def _filter_left(self) -> None:
+    def _filter_cancelled(self) -> None:
         self.query_one(LineInput).value = ""
         self.remove_class("-editing")
         self.focus_list()
@@ -231,34 +219,33 @@ class ModelsPane(Pane, can_focus=False):
         """Show all rows. Returns whether there was a filter."""
         if self._pattern is None and not self.has_class("-editing"):
             return False
-        self._filter_left()
+        self._filter_cancelled()
         return True
 
 
 # --- The panes that share one place on the main screen, each for its kinds of models ----------
-# The Canvas exists from the start; another is made when a model needs it.
+# The Canvas exists from the start; the others are made when a model needs them.
 
 SLOT: Mapping[PaneName, str] = MappingProxyType(
     {cast("PaneName", kind.pane): kind.widget for kind in KINDS.values() if kind.replaces_canvas}
 )
-"""The id of each of these panes, and its PaneKind as `module:name`."""
+"""The PaneKind of each of these panes as `module:name`, by the pane's id."""
 
 
 def make_pane(name: PaneName, session: Session) -> TracePane:
-    """A new pane of that id."""
     pane = TracePane(cast("PaneKind", resolve(SLOT[name])), session)
     pane.add_class("slot")
     return pane
 
 
 def tab_of(pane: PaneName) -> PaneName:
-    """The tab of a pane; panes that share the place have the Canvas's."""
+    """The tab of a pane: that of the Canvas for all panes in its place."""
     return "canvas" if pane in SLOT else pane
 
 
-# --- The Training pane: the curves and samples of one run, and the keys that control it --------
+# --- The Training pane ------------------------------------------------------------------------
 
-RETRY = 0.1  # seconds until a view is drawn again after a busy terminal
+RETRY_DELAY = 0.1  # seconds until a view is drawn, if the terminal is busy
 NO_TRAINING = "No training yet: press n to start one"
 
 CURVES = {
@@ -267,14 +254,13 @@ CURVES = {
     "generator_loss": "generator",
     "discriminator_loss": "discriminator",
 }
-"""Metric to its label in the legend."""
-ALONE = ("training.zoom", "training.log")
-"""The ids of the keys that need no run."""
+"""The metrics in the chart and their labels in the legend."""
+KEYS_WITHOUT_RUN = ("training.zoom", "training.log")
 STYLES: "Mapping[str, Kind]" = {"val": "marks"}
 
 
 class TrainingPane(Pane):
-    """Shows a RunView; sends commands through the run's folder."""
+    """Shows the curves and samples of one run, with keys that control it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("training")]
     pane: PaneName = "training"
@@ -284,7 +270,7 @@ class TrainingPane(Pane):
         super().__init__(id=self.pane)
         self.run: RunView | None = None
         self.steering = Steering(self, lambda: self.run, NO_TRAINING)
-        self._waiting: Timer | None = None
+        self._retry_timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="head box"):
@@ -304,22 +290,22 @@ class TrainingPane(Pane):
     # --- showing ----------------------------------------------------------------------
 
     def show_run(self, view: RunView) -> None:
-        """Draw this view of the run; a little later where the terminal is busy."""
+        """Draw a view of the run, a little later if the terminal is busy."""
         self.run = view
         driver = get_metered_driver(self.app)
         if driver is not None and driver.busy:
-            if self._waiting is None:
-                self._waiting = self.set_timer(RETRY, self._try_again)
+            if self._retry_timer is None:
+                self._retry_timer = self.set_timer(RETRY_DELAY, self._retry)
             return
         self.paint()
 
-    def _try_again(self) -> None:
-        self._waiting = None
+    def _retry(self) -> None:
+        self._retry_timer = None
         if self.run is not None:
             self.show_run(self.run)
 
-    def expect(self, run: RunDir) -> None:
-        """Clear the pane for another run, which is being read."""
+    def clear_for(self, run: RunDir) -> None:
+        """Clear the pane, if it shows another run, until this one has been read."""
         if self.run is not None and self.run.summary.run != run:
             self.run = None
             self.query_one(Curve).clear("reading …")
@@ -329,7 +315,6 @@ class TrainingPane(Pane):
             self.query_one(SamplesPanel).show(Snapshot())
 
     def paint(self) -> None:
-        """Draw the newest view."""
         view = self.run
         if view is None:
             return
@@ -361,21 +346,21 @@ class TrainingPane(Pane):
             stats.show(stats_line(self.run, time.time(), stats.size.width))
 
     def _paint_curves(self, view: RunView) -> None:
-        loss = self.query_one(Curve)
-        series = view.series
-        shown = {label: series[key][:2] for key, label in CURVES.items() if key in series}
-        if shown:
-            loss.set_series(shown, {label: STYLES.get(label, "smoothed") for label in shown})
+        curve = self.query_one(Curve)
+        points = {
+            label: view.series[key][:2] for key, label in CURVES.items() if key in view.series
+        }
+        if points:
+            curve.set_series(points, {label: STYLES.get(label, "smoothed") for label in points})
         else:
-            loss.clear(waiting_text(view))
+            curve.clear(waiting_text(view))
 
     def action_log(self) -> None:
-        """Loss on a logarithmic axis, or back."""
+        """Switch between a logarithmic and a linear axis of the loss."""
         curve = self.query_one(Curve)
         curve.log_y = not curve.log_y
 
     def action_sample(self, by: int) -> None:
-        """An earlier or a later sample."""
         if self.run is None:
             self.post_message(messages.Say(NO_TRAINING, "note"))
         else:
@@ -397,5 +382,6 @@ class TrainingPane(Pane):
 
     def refused_keys(self) -> frozenset[str]:
         if self.run is None:
-            return frozenset(key.id for key in keys.of_pane("training") if key.id not in ALONE)
+            training_keys = (key.id for key in keys.of_pane("training"))
+            return frozenset(key for key in training_keys if key not in KEYS_WITHOUT_RUN)
         return frozenset(self.steering.refused_keys("training"))

@@ -1,4 +1,4 @@
-"""The Lab: small networks that learn points in the plane, watched a training step at a time."""
+"""The Lab: small networks that learn points in the plane, shown one training step at a time."""
 
 import asyncio
 import time
@@ -25,7 +25,7 @@ from genui import protocol
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import show
 from genui.base.numbers import count
-from genui.base.numbers import value as spelled
+from genui.base.numbers import value as format_value
 from genui.base.text import clean_line
 from genui.formats import points
 from genui.formats.points import (
@@ -83,7 +83,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
 
 
 def family_model(family: str) -> ModelInfo:
-    """A family as a ModelInfo; it has no file."""
+    """The ModelInfo of a family, which has no file."""
     return ModelInfo(
         ref=LAB + family,
         name=LAB_FAMILIES[family].title,
@@ -99,7 +99,7 @@ def family_model(family: str) -> ModelInfo:
 
 
 def family_named(ref: str) -> ModelInfo:
-    """`lab:gan` as a ModelInfo. Raises MisuseError for an unknown family."""
+    """The ModelInfo of a ref such as `lab:gan`. Raises MisuseError if the family is unknown."""
     family = ref.removeprefix(LAB)
     if family not in LAB_FAMILIES:
         raise MisuseError(
@@ -108,33 +108,11 @@ def family_named(ref: str) -> ModelInfo:
     return family_model(family)
 
 
-def divergence_words(family: str, floor: float | None) -> str:
-    """The name of the divergence, and its value for samples of the true density."""
-    least = "" if floor is None else f" · samples of the truth {floor:.3f}"
-    return f"{LAB_FAMILIES[family].divergence}{least}"
-
-
 def data_name(prompt: str) -> str:
     """The name of the data, or the number of the user's points."""
     if not is_points(prompt):
         return prompt
     return f"{prompt.count(chr(10))} {OWN}"
-
-
-def setting_lines(
-    family: str, data: str, settings: LabSettings, seed: int, noise: float, layers: str
-) -> list[Line]:
-    """The Lab's settings."""
-    lines = [
-        Line("m", "family", LAB_FAMILIES[family].title),
-        Line("d", "data", data_name(data)),
-        *list_settings(settings),
-        Line("r", "seed", str(seed)),
-        Line("g", "layers", layers),
-    ]
-    if LAB_FAMILIES[family].noisy:
-        lines.append(Line("t", "noise", f"{noise:g}"))
-    return lines
 
 
 # --- The planes of the steps: those in frames, and those requested for a noise level ----------
@@ -146,28 +124,27 @@ Place = tuple[int, int, float]
 
 
 class PlaneCache:
-    """The planes of steps: those in the frames, and those requested from the worker."""
+    """Finds the plane of a step: in its frame, or among those requested from the worker."""
 
     def __init__(self) -> None:
         self._planes: OrderedDict[Place, Plane] = OrderedDict()
         self.pending: Place | None = None  # requested, without a reply yet
 
-    def keep(self, place: Place, plane: Plane) -> None:
-        """Store a reply."""
+    def store(self, place: Place, plane: Plane) -> None:
         self.pending = None
         self._planes[place] = plane
         while len(self._planes) > CACHED:
             self._planes.popitem(last=False)
 
     def exact(self, trace: Trace[PointsFrame], noise: float) -> Plane | None:
-        """The plane of the step that is shown; None where it is not known."""
+        """The plane of the current step; None if it is not known."""
         frame = trace.frame
         if noise == 0 and frame is not None and frame.plane is not None:
             return frame.plane
         return self._planes.get((trace.id, trace.position, noise))
 
     def latest(self, trace: Trace[PointsFrame], noise: float) -> Plane | None:
-        """The nearest plane before that step, which is shown until the exact one has arrived."""
+        """The last known plane up to the current step, shown until the exact one arrives."""
         if noise > 0:
             steps = [
                 step for number, step, level in self._planes if (number, level) == (trace.id, noise)
@@ -180,66 +157,64 @@ class PlaneCache:
         return None
 
     def next_request(self, trace: Trace[PointsFrame], noise: float) -> Place | None:
-        """The plane to request from the worker now, marked as pending; None for none."""
-        here = trace.on_worker and trace.frames
-        if not here or self.pending is not None or self.exact(trace, noise) is not None:
+        """The plane to request from the worker now, marked as pending; None if there is none."""
+        computed = trace.on_worker and trace.frames
+        if not computed or self.pending is not None or self.exact(trace, noise) is not None:
             return None
         if noise == 0 and trace.playing:
-            return None  # planes come with the frames
+            return None  # the frames bring the planes
         self.pending = (trace.id, trace.position, noise)
         return self.pending
 
 
-# --- Particles that move from noise to data, by the network at the step that is shown ----------
+# --- Particles that move from noise to data by the network at the current step -----------------
 
-RATE = 8.0  # noise levels a second
-REST = 12  # ticks that the samples stay at the end
+LEVELS_PER_S = 8.0
+END_TICKS = 12  # for which the samples stay at the end
 
 
 class Particles:
-    """The paths from noise to samples, and a timer that moves along them."""
+    """The paths of particles from noise to samples, and a timer that moves them."""
 
-    def __init__(self, seen: Inspection, timer: Timer) -> None:
-        self.trace = seen.trace  # its number
-        self._ways = plane.decode_places(seen.paths).reshape(seen.levels, -1, 2)
+    def __init__(self, reply: Inspection, timer: Timer) -> None:
+        self.trace = reply.trace  # its number
+        self._paths = plane.decode_places(reply.paths).reshape(reply.levels, -1, 2)
         self._timer = timer
         self._tick = 0
-        self.plane = seen.plane
 
     def tick(self) -> bool:
-        """The next level. At the end the timer is stopped, and it returns False."""
+        """Move to the next level. Returns False at the end, with the timer stopped."""
         self._tick += 1
-        if self._tick < len(self._ways) + REST:
+        if self._tick < len(self._paths) + END_TICKS:
             return True
         self.stop()
         return False
 
     def stop(self) -> None:
-        """Stop the timer."""
         self._timer.stop()
 
     @property
     def at(self) -> int:
-        return min(self._tick, len(self._ways) - 1)
+        return min(self._tick, len(self._paths) - 1)
 
     @property
     def noise(self) -> float:
-        """The level they are at: 1 at first, 0 at last."""
-        return 1 - self.at / (len(self._ways) - 1)
+        """The current noise level, from 1 at the start to 0 at the end."""
+        return 1 - self.at / (len(self._paths) - 1)
 
     @property
     def places(self) -> Floats:
-        """Shares of the plane, [N, 2]."""
-        return self._ways[self.at]
+        """The particles, float [N, 2], as shares of the plane."""
+        return self._paths[self.at]
 
 
 # --- The controller: a family, its data and settings ------------------------------------------
 
-LEAST_RATE, MOST_RATE = 1e-6, 1.0
+MIN_LEARNING_RATE, MAX_LEARNING_RATE = 1e-6, 1.0
 
 
 class LabController(TraceController[PointsFrame, LabSettings]):
-    """Trainings of small networks; every training step is a step of the trace."""
+    """Controls trainings of small networks; a training step is a step of the trace."""
 
     def __init__(self, session: Worker, listener: Listener) -> None:
         super().__init__(session, listener, LabSettings())
@@ -250,17 +225,14 @@ class LabController(TraceController[PointsFrame, LabSettings]):
 
     @property
     def family(self) -> str:
-        """The family that is chosen."""
         return self.model.family if self.model is not None else FAMILIES[0]
 
     @property
     def own_text(self) -> str:
-        """The user's points as a prompt; "" for none."""
         return points.to_text(self.own) if self.own else ""
 
     @property
     def title(self) -> str:
-        """The family and the data."""
         return f"{LAB_FAMILIES[self.family].title} · {data_name(self.prompt)}"
 
     def default_prompt(self, model: ModelInfo) -> str:
@@ -270,8 +242,8 @@ class LabController(TraceController[PointsFrame, LabSettings]):
         return f"{self.title} · seed {self.seed}"
 
     def apply(self, label: str) -> None:
-        """Fork with the settings from here on. Before the first step, or with another width, start
-        again."""
+        """Fork with the new settings from the current step on. Start over at the first step, or if
+        the width has changed."""
         trace = self.trace
         if trace is None:
             return
@@ -283,20 +255,20 @@ class LabController(TraceController[PointsFrame, LabSettings]):
             self.fork(protocol.SetSettings(self.settings), label)
 
     def next_family(self) -> None:
-        """The next family, on the same data."""
+        """Switch to the next family, on the same data."""
         at = FAMILIES.index(self.family)
         self.model = self.models[protocol.LAB + FAMILIES[(at + 1) % len(FAMILIES)]]
         self._train_choice()
 
     def next_data(self) -> None:
-        """The next data; the user's points come last, if there are any."""
-        offered = [*DATA, *([self.own_text] if self.own_text else [])]
-        at = offered.index(self.prompt) if self.prompt in offered else -1
-        self.prompt = offered[(at + 1) % len(offered)]
+        """Switch to the next data; the user's points come last, if there are any."""
+        choices = [*DATA, *([self.own_text] if self.own_text else [])]
+        at = choices.index(self.prompt) if self.prompt in choices else -1
+        self.prompt = choices[(at + 1) % len(choices)]
         self._train_choice()
 
     def _train_choice(self) -> None:
-        """Start again with this choice; before the first training, only show it."""
+        """Start over with this choice; before the first training, only show it."""
         self.listener.clear_line()
         if self.trace is None:
             self.listener.repaint()
@@ -304,28 +276,27 @@ class LabController(TraceController[PointsFrame, LabSettings]):
             self.start_over(play=True)
 
     def train_on(self, own: list[Point]) -> None:
-        """Train on the user's points."""
         self.own = own
         self.prompt = self.own_text
         self.start_over(play=True)
 
 
-# --- What is shown of the plane: the noise level, the particles -------------------------------
+# --- The noise level of the plane, and the particles ------------------------------------------
 
 
 class PlaneActions(Actions):
-    """Requests the plane of the step that is shown, and moves particles."""
+    """Requests the plane of the current step, and moves particles."""
 
     def __init__(self, pane: TracePane, controller: LabController) -> None:
         super().__init__(pane)
         self._controller = controller
-        self.noise = 0.0  # the level that is shown
+        self.noise = 0.0  # the level of the plane
         self.particles: Particles | None = None
         self.cache = PlaneCache()
         self._paths_pending = False
 
     def plane(self, trace: Trace[PointsFrame]) -> Plane | None:
-        """The plane of the step that is shown; a missing one is requested."""
+        """The plane of the current step; if it is missing, request it and return a near one."""
         family = trace.request.model.partition(":")[2]
         noise = self.noise if LAB_FAMILIES[family].noisy else 0.0
         place = self.cache.next_request(trace, noise)
@@ -345,11 +316,11 @@ class PlaneActions(Actions):
             return
         trace = self._controller.trace
         if not reply.levels:
-            self.cache.keep((reply.trace, reply.step, reply.noise), reply.plane)
+            self.cache.store((reply.trace, reply.step, reply.noise), reply.plane)
             self.pane.paint()
         elif self._paths_pending and trace is not None and trace.id == reply.trace:
             self._paths_pending = False
-            timer = self.pane.set_interval(1 / RATE, self._move_particles)
+            timer = self.pane.set_interval(1 / LEVELS_PER_S, self._move_particles)
             self.particles = Particles(reply, timer)
             self.pane.paint()
 
@@ -387,29 +358,29 @@ class PlaneActions(Actions):
         self.pane.paint()
 
     def stop_particles(self) -> None:
-        """Show the plane again."""
+        """Stop the particles and show the plane again."""
         if self.particles is not None:
             self.particles.stop()
             self.particles = None
 
     def handle_key(self, key: str) -> None:
-        """Any other key also stops the particles."""
+        """Stop the particles at any key but their own and that of the layers."""
         if key not in ("w", "g"):
             self.stop_particles()
 
 
-# --- Setting points: a cursor that the keys move over the plane -------------------------------
+# --- Setting points with a cursor -------------------------------------------------------------
 
 
 class PointsEditor(PlaneView, can_focus=True):
-    """The points and the cursor. Posts Done with the points."""
+    """Edits the user's points with a cursor, and posts them as Done."""
 
     class Editing(Message):
         """The editor has opened or closed."""
 
     @dataclass(eq=False)
     class Done(Message):
-        """The editor is closed with these points."""
+        """The user has finished with these points."""
 
         points: list[Point]
 
@@ -419,11 +390,11 @@ class PointsEditor(PlaneView, can_focus=True):
         super().__init__(classes="editor")
         self.points: list[Point] = []
         self.label = 0
-        self._fit = Fit()  # of points that were loaded
+        self._fit = Fit()  # from the data to the plane
         self._column = self._row = -1
 
-    def begin(self, points: list[Point]) -> None:
-        """Open with these points, and the cursor in the middle."""
+    def open(self, points: list[Point]) -> None:
+        """Edit these points, with the cursor in the middle."""
         self.points = list(points)
         self._fit = fit_to_plane(points) if points else Fit()
         self._column = self._row = -1
@@ -431,7 +402,7 @@ class PointsEditor(PlaneView, can_focus=True):
 
     @property
     def place(self) -> tuple[float, float]:
-        """Where the cursor is, as shares of the plane: the middle of a cell."""
+        """The cursor, in the middle of a cell, as shares of the plane."""
         columns, rows = self.cells
         if not columns:  # not on the screen yet
             return 0.5, 0.5
@@ -442,20 +413,15 @@ class PointsEditor(PlaneView, can_focus=True):
         return (self._column + 0.5) / columns, 1 - (self._row + 0.5) / rows
 
     def paint(self) -> None:
-        """The points and the cursor."""
-        placed = [self._fit.place(point) for point in self.points]
-        shares = [((x / EDGE + 1) / 2, (y / EDGE + 1) / 2) for x, y, _ in placed]
-        labels = np.array([point.label for point in placed], np.uint8)
-        scene = Scene(np.array(shares).reshape(-1, 2), labels)
-        self.show(scene, self.place)
-        self._tell()
-
-    def _tell(self) -> None:
-        """Show the number of points and the next class in the border."""
+        """Draw the points and the cursor, with their number and the next class in the border."""
+        in_plane = [self._fit.place(point) for point in self.points]
+        shares = [((x / EDGE + 1) / 2, (y / EDGE + 1) / 2) for x, y, _ in in_plane]
+        labels = np.array([point.label for point in in_plane], np.uint8)
+        self.show(Scene(np.array(shares).reshape(-1, 2), labels), self.place)
         count = len(self.points)
-        there = "no points yet" if not count else "1 point" if count == 1 else f"{count:,} points"
+        total = "no points yet" if not count else "1 point" if count == 1 else f"{count:,} points"
         if isinstance(self.parent, Widget):
-            title = Content.assemble(("Setting points", "bold"), f" · {there}")
+            title = Content.assemble(("Setting points", "bold"), f" · {total}")
             set_border(self.parent, title, f"next: class {MARKS[self.label]} (c) · esc trains")
 
     def on_resize(self) -> None:
@@ -466,77 +432,72 @@ class PointsEditor(PlaneView, can_focus=True):
     # --- keys -------------------------------------------------------------------------
 
     def action_move(self, right: int, up: int) -> None:
-        """Move the cursor by that many cells."""
-        _ = self.place  # sets the first place
+        _ = self.place  # puts a new cursor in the middle
         self._column += right
         self._row -= up
         self.paint()
 
     def action_set(self) -> None:
-        """Set a point at the cursor."""
         if len(self.points) >= MOST_POINTS:
             self.post_message(messages.Say(f"{MOST_POINTS:,} points is the limit", "note"))
             return
-        across, up = self.place
-        x, y = self._fit.to_data((2 * across - 1) * EDGE, (2 * up - 1) * EDGE)
-        self.points.append(Point(x, y, self.label))
+        self.points.append(Point(*self._cursor_in_data(), self.label))
         self.post_message(messages.Acted())
         self.paint()
 
+    def _cursor_in_data(self) -> tuple[float, float]:
+        across, up = self.place
+        return self._fit.to_data((2 * across - 1) * EDGE, (2 * up - 1) * EDGE)
+
     def action_remove(self) -> None:
-        """Remove the point nearest to the cursor."""
         if not self.points:
             self.post_message(messages.Say("no point is set yet: ⏎ sets one", "note"))
             return
-        across, up = self.place
-        x, y = self._fit.to_data((2 * across - 1) * EDGE, (2 * up - 1) * EDGE)
+        x, y = self._cursor_in_data()
         nearest = min(self.points, key=lambda point: (point.x - x) ** 2 + (point.y - y) ** 2)
         self.points.remove(nearest)
         self.paint()
 
     def action_next_class(self) -> None:
-        """Points that are set next are of the next class."""
+        """Set the next points of the next class."""
         self.label = (self.label + 1) % MOST_CLASSES
         self.paint()
 
     def action_clear(self) -> None:
-        """Remove every point."""
         self.points = []
         self._fit = Fit()
         self.paint()
 
     def action_done(self) -> None:
-        """Train on them."""
+        """Finish, and train on the points."""
         self.post_message(self.Done(list(self.points)))
 
     def on_click(self, event: events.Click) -> None:
-        """A point where the mouse is."""
         columns, rows = self.cells
         self._column = event.x - (self.size.width - columns) // 2
         self._row = event.y - (self.size.height - rows) // 2
         self.action_set()
 
 
-# --- The user's points: set by keys, or from a file -------------------------------------------
+# --- The user's points, set by keys or read from a file ---------------------------------------
 
 
 class OwnPoints(Actions):
-    """The editor, which is shown over the plane while points are set, and files of points."""
+    """Opens and closes the editor, which covers the plane, and reads files of points."""
 
     def __init__(
         self, pane: TracePane, controller: LabController, planes: PlaneActions, editor: PointsEditor
     ) -> None:
         super().__init__(pane)
         self._controller = controller
-        self._seeing = planes
+        self._planes = planes
         self._editor = editor
 
     def action_points(self) -> None:
-        """Set points."""
         self._controller.pause()
-        self._seeing.stop_particles()
+        self._planes.stop_particles()
         self.pane.add_class("-editing-points")
-        self._editor.begin(self._controller.own)
+        self._editor.open(self._controller.own)
         self.pane.screen.set_focus(self._editor)
         self._editor.call_after_refresh(self._editor.paint)
         self.pane.post_message(PointsEditor.Editing())
@@ -556,7 +517,7 @@ class OwnPoints(Actions):
             controller.train_on(own)
 
     def action_open(self) -> None:
-        """Ask for a CSV."""
+        """Ask for a CSV file and train on its points."""
         from genui.ui.widgets.dialogs import ValueScreen
 
         def parse(text: str) -> Path:
@@ -570,13 +531,13 @@ class OwnPoints(Actions):
                     self._read_csv(path), group="csv", exclusive=True, exit_on_error=False
                 )
 
-        hint = "a CSV, a point a line: x,y or x,y,class; up to 5,000 points"
+        hint = "a CSV with one point per line: x,y or x,y,class; up to 5,000 points"
         self.pane.app.push_screen(ValueScreen("Points from a CSV", "", hint, parse), done)
 
     async def _read_csv(self, path: Path) -> None:
         try:
             own = await asyncio.to_thread(lambda: points.read_csv(path.expanduser()))
-        except RuntimeError as error:  # expanduser knows no such user
+        except RuntimeError as error:  # from expanduser: an unknown user
             self.pane.say(f"{path}: {error}", "error")
         except GenuiError as error:
             self.pane.say(str(error), "error")
@@ -585,14 +546,14 @@ class OwnPoints(Actions):
             self._controller.train_on(own)
 
 
-# --- The curves of a training in the Lab: its losses, and how far it is from the truth --------
+# --- The losses of a training, and its divergence from the true density -----------------------
 
 Series = dict[str, tuple[np.ndarray, np.ndarray]]
-"""Name to (x, values), as a Curve takes them."""
+"""Name to (x, values), the argument of `Curve.set_series`."""
 
 
 class Curves:
-    """The losses and divergences in the frames of one trace, read once each."""
+    """Collects the losses and divergences from the frames of a trace."""
 
     def __init__(self) -> None:
         self._trace: Trace[PointsFrame] | None = None
@@ -601,7 +562,7 @@ class Curves:
         self._divergence: tuple[list[float], list[float]] = ([], [])
 
     def take(self, trace: Trace[PointsFrame] | None) -> None:
-        """Read new frames; of another trace, all of them."""
+        """Read the new frames of a trace; of another trace than before, all of them."""
         if trace is not self._trace:
             self._trace, self._read = trace, 0
             self._losses, self._divergence = {}, ([], [])
@@ -623,7 +584,7 @@ class Curves:
 
     @property
     def divergence(self) -> Series:
-        """Empty where the true density is not known."""
+        """Empty if the true density is not known."""
         return {"divergence": _arrays(self._divergence)} if self._divergence[0] else {}
 
 
@@ -633,12 +594,12 @@ def _arrays(pair: tuple[list[float], list[float]]) -> tuple[np.ndarray, np.ndarr
 
 # --- The Lab's pane -------------------------------------------------------------------------
 
-SHORT = 26  # lines below which the divergence has no curve of its own
-LEAST_SIDE = 36  # columns beside the plane
+SHORT = 26  # lines; a shorter pane has no curve of the divergence
+MIN_SIDE = 36  # columns beside the plane
 
 
 class LabView(View):
-    """The plane at the step that is shown, and the timeline."""
+    """The plane at the current step, and the timeline."""
 
     def __init__(self, pane: TracePane, controller: LabController, planes: PlaneActions) -> None:
         super().__init__(pane, classes="plane-box box")
@@ -654,10 +615,10 @@ class LabView(View):
         yield Timeline("step", "trained")
 
     def fit(self, size: Size) -> None:
-        """The largest square plane that leaves room for the inspector."""
+        """Make the plane the largest square that leaves room for the inspector."""
         self.pane.set_class(size.height < SHORT, "-short")
         square = 2 * (size.height - 3) + 2
-        self.styles.width = max(12, min(square, size.width - LEAST_SIDE))
+        self.styles.width = max(12, min(square, size.width - MIN_SIDE))
         self.call_after_refresh(self.pane.paint)
 
     @property
@@ -680,8 +641,8 @@ class LabView(View):
             plane.show(scene)
         timeline = self.query_one(Timeline)
         total = count(trace.total if trace is not None else self.controller.settings.steps)
-        here = count(trace.position if trace is not None else 0)
-        timeline.left = f"step {here:>{len(total)}} of {total}"  # so the bar keeps its place
+        step = count(trace.position if trace is not None else 0)
+        timeline.left = f"step {step:>{len(total)}} of {total}"  # padded: the bar does not move
         timeline.follow(trace)
         if not self.editing:
             title = Content.assemble((self.controller.title, "bold"))
@@ -690,7 +651,7 @@ class LabView(View):
     def _scene(self, trace: Trace[PointsFrame] | None) -> Scene | None:
         planes = self.planes
         if planes.particles is not None and (trace is None or trace.id != planes.particles.trace):
-            planes.stop_particles()  # those of another training
+            planes.stop_particles()  # they belong to another training
         if trace is None or not trace.frames:
             return None
         plane = planes.plane(trace)
@@ -702,18 +663,18 @@ class LabView(View):
         return scene.without(*LAYERS[self.layer_name])
 
     def _empty_text(self) -> str:
-        """The keys that start a training."""
+        """The keys that start a training, or how long one has been starting."""
         controller = self.controller
         if controller.trace is not None and controller.trace.loading:
             return f"starting … {controller.waited_s:.0f} s"
         data = data_name(controller.prompt)
         return (
             f"space trains: {LAB_FAMILIES[controller.family].title} on {data}. m another family, "
-            "d other data, p sets points of your own, o opens a CSV"
+            "d other data, p set your own points, o open a CSV"
         )
 
     def _legend(self, trace: Trace[PointsFrame] | None, scene: Scene | None) -> str:
-        """The meaning of the marks that are drawn."""
+        """The meaning of the marks in the plane."""
         planes = self.planes
         if scene is None or trace is None:
             return ""
@@ -757,14 +718,16 @@ class LabInspector(Inspector):
         self._curves.take(controller.trace)
         self._paint_curves(controller.trace)
         self._paint_titles(controller.trace)
-        lines = setting_lines(
-            controller.family,
-            controller.prompt,
-            controller.settings,
-            controller.seed,
-            view.planes.noise,
-            view.layer_name,
-        )
+        family = LAB_FAMILIES[controller.family]
+        lines = [
+            Line("m", "family", family.title),
+            Line("d", "data", data_name(controller.prompt)),
+            *list_settings(controller.settings),
+            Line("r", "seed", str(controller.seed)),
+            Line("g", "layers", view.layer_name),
+        ]
+        if family.noisy:
+            lines.append(Line("t", "noise", f"{view.planes.noise:g}"))
         self.query_one(SettingLines).show(settings_content(lines, self.pane.tuning.setting))
 
     def _paint_curves(self, trace: Trace[PointsFrame] | None) -> None:
@@ -787,24 +750,26 @@ class LabInspector(Inspector):
         title = f"Loss · {bits}{pace}" if bits else f"Loss{pace}"
         set_border(self.query_one(".loss-box"), title=title)
         floor = trace.frames[0].floor if trace is not None and trace.frames else None
-        unit = divergence_words(self._controller.family, floor)
-        set_border(self.query_one(".divergence-box"), title="Divergence, bits", subtitle=unit)
+        name = LAB_FAMILIES[self._controller.family].divergence
+        if floor is not None:
+            name += f" · samples of the truth {floor:.3f}"
+        set_border(self.query_one(".divergence-box"), title="Divergence, bits", subtitle=name)
         place = self.pane.branch_place()
-        many = f"{place[1]} branches · {clean_line(place[2], 40)}" if place is not None else ""
-        set_border(self.query_one(".settings-box"), title="Settings", subtitle=many)
+        branches = f"{place[1]} branches · {clean_line(place[2], 40)}" if place is not None else ""
+        set_border(self.query_one(".settings-box"), title="Settings", subtitle=branches)
 
     def _bits(self, trace: Trace[PointsFrame] | None) -> str:
-        """The last divergence that was measured before this step."""
+        """The last divergence up to the current step."""
         series = self._curves.divergence
         if trace is None or not series:
             return ""
         steps, values = series["divergence"]
         at = int(np.searchsorted(steps, trace.position, side="right")) - 1
-        return f"{spelled(float(values[at]))} bits off" if at >= 0 else ""
+        return f"{format_value(float(values[at]))} bits off" if at >= 0 else ""
 
 
 class LabActions(Actions):
-    """The family, the data, the learning rate and the layers."""
+    """The keys for the family, the data, the learning rate and the layers."""
 
     def __init__(self, pane: TracePane, controller: LabController, view: LabView) -> None:
         super().__init__(pane)
@@ -813,15 +778,14 @@ class LabActions(Actions):
         self.action_family, self.action_data = controller.next_family, controller.next_data
 
     def action_rate(self, direction: int) -> None:
-        """Twice the learning rate, or half of it."""
+        """Double or halve the learning rate."""
         settings = self._controller.settings
-        rate = settings.learning_rate * (2.0 if direction > 0 else 0.5)
-        if LEAST_RATE <= rate <= MOST_RATE:
+        value = settings.learning_rate * (2.0 if direction > 0 else 0.5)
+        if MIN_LEARNING_RATE <= value <= MAX_LEARNING_RATE:
             self.pane.tuning.setting = "learning_rate"
-            self.pane.tuning.change(replace(settings, learning_rate=float(f"{rate:.3g}")))
+            self.pane.tuning.change(replace(settings, learning_rate=float(f"{value:.3g}")))
 
     def action_layers(self) -> None:
-        """Show the next of LAYERS."""
         names = [*LAYERS]
         self._view.layer_name = names[(names.index(self._view.layer_name) + 1) % len(names)]
         self.pane.paint()
@@ -838,11 +802,12 @@ def _build(pane: TracePane) -> Parts:
 LAB_PANE = PaneKind("lab", "Lab", "lab-pane", _build, "learning_rate", catch_up=0.5, compares=False)
 
 
-# --- The Lab's screen: its pane between the header and the footer -----------------------------
+# --- The Lab's screen -------------------------------------------------------------------------
 
 
 class LabScreen(AppScreen[ViewName]):
-    """Dismissed with the next view. It is kept, and shown again as it was left."""
+    """The Lab's pane between the header and the footer. Dismissed with the next view; the screen
+    stays installed and is shown again as it was left."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.make_bindings(keys.common("lab"))]
 
@@ -863,26 +828,25 @@ class LabScreen(AppScreen[ViewName]):
     def on_mount(self) -> None:
         self._fit(self.app.size.width, self.app.size.height)
         self.set_focus(self.lab)
-        self.refresh_chrome()
+        self.update_bars()
 
     def on_resize(self, event: events.Resize) -> None:
         self._fit(*event.size)
 
     def _fit(self, width: int, height: int) -> None:
-        """In too small a terminal, a line of text in place of the pane."""
+        """Show a text instead of the pane if the terminal is too small."""
         tiny = arrange(width, height) == "tiny"
         self.set_class(tiny, "-tiny")
         if tiny:
             self.query_one("#lab-tiny", Static).update(too_small(width, height))
 
     def on_screen_resume(self) -> None:
-        """Paint what has arrived while it was closed."""
+        """Paint what arrived while the screen was closed."""
         if self.usable and not self.view.editing:
             self.set_focus(self.lab)
             self.lab.paint()
 
     def open_saved(self, path: Path) -> None:
-        """Show a saved training."""
         self.call_after_refresh(self.lab.files.open_saved, path)
 
     # --- the lines around -----------------------------------------------------------------
@@ -892,27 +856,25 @@ class LabScreen(AppScreen[ViewName]):
         return "points" if self.view.editing else "lab"
 
     @on(PointsEditor.Editing)
-    def refresh_chrome(self) -> None:
+    def update_bars(self) -> None:
         if not self.usable:
             return
         self.query_one(HeaderLine).set("lab", self.live, self.machine, self.traffic)
         self.query_one(FooterLine).set(self.scope, False, self.user_keys)
 
     async def press(self, key: keys.Key) -> None:
-        where = {"lab": self.lab, "points": self.view.editor}.get(key.pane, self)
-        await self.app.run_action(key.action, where)
+        namespace = {"lab": self.lab, "points": self.view.editor}.get(key.pane, self)
+        await self.app.run_action(key.action, namespace)
 
     # --- leaving ----------------------------------------------------------------------------
 
     def action_view(self, view: ViewName) -> None:
-        """To another view of the app."""
         if view != "lab" and self.is_active:
             self.view.planes.stop_particles()
             self.lab.controller.pause()
             self.dismiss(view)
 
     def action_back(self) -> None:
-        """Home."""
         self.action_view("home")
 
     # --- the palette ------------------------------------------------------------------------
@@ -922,4 +884,4 @@ class LabScreen(AppScreen[ViewName]):
         for scope in scopes:
             yield from self.list_key_commands(scope, keys.of_pane(scope))
         yield from self.list_key_commands("app", keys.common("lab"))
-        yield from self.theme_commands()
+        yield from self.list_theme_commands()

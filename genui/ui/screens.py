@@ -1,4 +1,4 @@
-"""The full screens of the app: the lines around their panes, help, and the command palette."""
+"""The base of the app's screens, and the command palette."""
 
 import asyncio
 from collections.abc import Iterable, Iterator
@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 from textual import on
-from textual.app import App
 from textual.command import (
     CommandInput,
     CommandList,
@@ -31,7 +30,7 @@ _LIST_KEYS = frozenset({"enter", "up", "down", "pageup", "pagedown", "ctrl+home"
 
 
 class Command(NamedTuple):
-    """One line of the palette."""
+    """An entry of the palette."""
 
     title: str
     help: str
@@ -39,9 +38,9 @@ class Command(NamedTuple):
 
 
 class PaletteScreen(LifecycleGuard, CommandPalette):
-    """Textual's palette; once it closes it ignores further input."""
+    """Textual's palette, which ignores input once it is closed."""
 
-    _query = ""  # that the list is for
+    _query = ""  # of the current list
     _gathering: Worker[None] | None = None
 
     def _gather_commands(self, search_value: str) -> Worker[None]:
@@ -50,7 +49,7 @@ class PaletteScreen(LifecycleGuard, CommandPalette):
         return self._gathering
 
     def ready_for(self, key: str) -> bool:
-        """Whether a key can be handled: keys of the list only once the list is complete."""
+        """Whether a key can be handled: a key of the list only once the list is complete."""
         if not self.usable or key not in _LIST_KEYS:
             return self.usable
         if self.query_one(CommandInput).value.strip() != self._query:
@@ -69,41 +68,37 @@ class PaletteScreen(LifecycleGuard, CommandPalette):
 class Palette(Provider):
     """Lists the commands of the screen."""
 
-    @property
-    def _commands(self) -> Iterable[Command]:
-        return self.screen.commands() if isinstance(self.screen, AppScreen) else ()
-
-    _preparing: "asyncio.Task[None] | None" = None
+    _preparation: "asyncio.Task[None] | None" = None
 
     async def startup(self) -> None:
-        """Begin to read what the commands need; each search waits for it.
+        """Start to read what the commands need; each search waits for it.
 
-        Textual's searches await the task of this method itself, and one that the next letter
-        cancels would cancel it too: the list would stay empty.
+        In a task of its own: Textual's searches await this method, and a search that the next
+        letter cancels would cancel it too. The list would stay empty.
         """
         if isinstance(self.screen, AppScreen):
-            self._preparing = asyncio.create_task(self.screen.prepare_commands())
+            self._preparation = asyncio.create_task(self.screen.prepare_commands())
 
-    async def _wait_prepared(self) -> None:
-        if self._preparing is not None:
-            await asyncio.wait({self._preparing})
+    async def _list_commands(self) -> Iterable[Command]:
+        if self._preparation is not None:
+            await asyncio.wait({self._preparation})
+        return self.screen.commands() if isinstance(self.screen, AppScreen) else ()
 
     async def discover(self) -> Hits:
-        await self._wait_prepared()
-        for command in self._commands:
+        for command in await self._list_commands():
             yield DiscoveryHit(command.title, partial(self._run, command), help=command.help)
 
     async def search(self, query: str) -> Hits:
-        await self._wait_prepared()
+        commands = await self._list_commands()
         matcher = self.matcher(query)
-        for command in self._commands:
+        for command in commands:
             score = max(matcher.match(command.title), 0.8 * matcher.match(command.help))
             if score > 0:
                 title = matcher.highlight(command.title)
                 yield Hit(score, title, partial(self._run, command), help=command.help)
 
     def _run(self, command: Command) -> Any:
-        """Run a command, unless its screen has been left."""
+        """Run a command, unless its screen has been closed."""
         screen = self.screen
         if isinstance(screen, AppScreen) and screen.usable:
             return command.run()
@@ -114,7 +109,7 @@ class Palette(Provider):
 
 
 class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
-    """Panes between a header and a footer, with a line for what just happened."""
+    """A screen with a header, a footer and a status line."""
 
     COMMANDS: ClassVar = {Palette}
     AUTO_FOCUS = ""
@@ -122,20 +117,20 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
     def __init__(self) -> None:
         super().__init__()
         self.machine = ""  # the worker's device and precision
-        self.traffic = ""  # bytes a second to the terminal
+        self.traffic = ""  # bytes per second to the terminal
         self.user_keys: dict[str, str] = {}
 
     @property
     def scope(self) -> Scope:
-        """The part of the table of keys that holds now."""
+        """The current part of the table of keys."""
         raise NotImplementedError
 
-    def refresh_chrome(self) -> None:
+    def update_bars(self) -> None:
         """Update the header and the footer."""
         raise NotImplementedError
 
     def show_run(self, view: RunView) -> None:
-        """Show a new view of a watched run, where runs are shown."""
+        """Show a new view of a watched run, if the screen shows runs."""
 
     def say(self, line: str, kind: Literal["error", "note", "hint"] = "error") -> None:
         """Show one line above the footer."""
@@ -148,21 +143,18 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
 
     @on(messages.Acted)
     def clear_line(self) -> None:
-        """Clear the line above the footer."""
         self.query_one(StatusLine).clear_line()
 
     async def press(self, key: Key) -> None:
-        """Run the action of a key."""
         await self.app.run_action(key.action, self)
 
     def action_help(self) -> None:
-        """Show the keys that hold now."""
         from genui.ui.widgets.dialogs import HelpScreen
 
         self.app.push_screen(HelpScreen(self.scope, self.user_keys))
 
     def action_manual(self, medium: str = "") -> None:
-        """Open the manual at the page of what has the focus."""
+        """Open the manual at the page of the focused pane or the medium."""
         from genui.ui.windows import ManualScreen
 
         self.app.push_screen(ManualScreen(self.scope, medium, self.user_keys))
@@ -174,14 +166,13 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
     # --- the palette ------------------------------------------------------------------
 
     async def prepare_commands(self) -> None:
-        """Read what `commands` needs from disk; called when the palette opens."""
+        """Read what `commands` needs from disk, when the palette opens."""
 
     def commands(self) -> Iterator[Command]:
-        """All current commands, the most likely first."""
+        """List the current commands, the most likely first."""
         raise NotImplementedError
 
     def list_key_commands(self, scope: Scope, rows: Iterable[Key]) -> Iterator[Command]:
-        """The actions of keys."""
         for key in rows:
             if key.id != "app.palette":
                 yield Command(
@@ -190,13 +181,7 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
                     partial(self.press, key),
                 )
 
-    def theme_commands(self) -> Iterator[Command]:
-        """A command for each theme."""
+    def list_theme_commands(self) -> Iterator[Command]:
         for theme in self.app.available_themes:
-            yield Command(
-                f"Theme {theme}", "Change the colours", partial(_set_theme, self.app, theme)
-            )
-
-
-def _set_theme(app: App[Any], theme: str) -> None:
-    app.theme = theme
+            set_theme = partial(setattr, self.app, "theme", theme)
+            yield Command(f"Theme {theme}", "Change the colours", set_theme)

@@ -1,4 +1,4 @@
-"""Runs on disk: their state, samples and newest view, and the thread that reads them."""
+"""Reads runs on disk, on a thread: their state, samples, metrics and newest lists."""
 
 import threading
 import time
@@ -44,13 +44,13 @@ Part = str | tuple[str, str]
 
 
 def mark(state: str) -> tuple[str, str]:
-    """The sign of a state and its colour, as a part of `Content.assemble`."""
+    """The sign of a state and its colour."""
     sign, kind = MARKS.get(state, ("?", "dim"))
     return sign, COLOURS[kind]
 
 
 def percent(run: RunSummary) -> str:
-    """How far the run is, in whole percent."""
+    """The progress of a run in whole percent; "" if its number of steps is not known."""
     steps = run.status.steps
     return f"{100 * run.status.step // steps} %" if steps else ""
 
@@ -73,9 +73,9 @@ def progress(run: RunSummary) -> str:
             return f"{run.state} {step}"
 
 
-# --- Samples: made at each evaluation, from the same seed -------------------------------------
+# --- Samples, made at each evaluation from the same seed --------------------------------------
 
-LARGEST = 1 << 20  # bytes
+MAX_SAMPLE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -88,21 +88,21 @@ class Sample:
 
 
 def sample_files(run: RunDir) -> Mapping[int, Path]:
-    """Step to file, in ascending order; of a text and an image the text. Raises OSError."""
+    """The file of each step, ascending; the text if a step has text and image. Raises OSError."""
     files = (path for path in run.samples.iterdir() if path.suffix in {".txt", ".png"})
     return dict(sorted((step, path) for path in files if (step := _step_of(path)) >= 0))
 
 
 def load_sample(path: Path, step: int) -> Sample | None:
-    """The sample of a step, with the other of text and image where both are there.
+    """Load the sample of a step, text and image if it has both.
 
-    None where the file is no sample. Raises OSError.
+    Returns None if the file is not a sample. Raises OSError.
     """
     sample = _load(path, step)
-    beside = path.with_suffix(".png" if path.suffix == ".txt" else ".txt")
-    if sample is None or not beside.exists():
+    other_path = path.with_suffix(".png" if path.suffix == ".txt" else ".txt")
+    if sample is None or not other_path.exists():
         return sample
-    other = _load(beside, step)
+    other = _load(other_path, step)
     if other is None:
         return sample
     image = sample.image if sample.image is not None else other.image
@@ -110,7 +110,7 @@ def load_sample(path: Path, step: int) -> Sample | None:
 
 
 def _load(path: Path, step: int) -> Sample | None:
-    if path.stat().st_size > LARGEST:
+    if path.stat().st_size > MAX_SAMPLE_BYTES:
         return None
     if path.suffix == ".txt":
         return Sample(step, text=path.read_text(encoding="utf-8", errors="replace"))
@@ -134,47 +134,45 @@ def _step_of(path: Path) -> int:
 
 
 class WatchTarget(NamedTuple):
-    """The runs at the start, and `find`, which lists them again."""
+    """The runs to watch."""
 
     key: str  # of the saved view
-    runs: Sequence[RunSummary]
-    find: Callable[[], list[RunSummary]]
-    listing: bool  # whether the list of runs is opened
-    note: str = ""  # what was left out
+    runs: Sequence[RunSummary]  # at the start
+    find: Callable[[], list[RunSummary]]  # lists the runs again
+    listing: bool  # whether to open the list of runs
+    note: str = ""  # which files were left out
 
 
 def watch_target(paths: Sequence[Path] | None, run: RunDir | None) -> WatchTarget:
-    """One run of genui, or the logs in `paths`, or all runs of genui.
+    """The target for one run of genui, for the logs in `paths`, or else for all runs of genui.
 
-    Raises GenuiError where a path may not be read, MisuseError where there is no log in it.
+    Raises GenuiError if a path cannot be read, MisuseError if it is a file without a log.
     """
     if run is not None:
         return WatchTarget(run.id, [summarise(run)], list_runs, listing=False)
     if paths:
         key = "\n".join(str(path.absolute()) for path in paths)
-        find = partial(_logs_in, tuple(paths))
+        find = partial(_list_logs, tuple(paths))
         logs = find()
         return WatchTarget(key, logs, find, len(logs) > 1, logs.note)
     runs = list_runs()
     return WatchTarget("", runs, list_runs, len(runs) > 1)
 
 
-def _logs_in(paths: Sequence[Path]) -> LogList:
-    """Every log in those files and folders, the newest first.
-
-    A folder without logs is searched again: it may get one later.
-    """
+def _list_logs(paths: Sequence[Path]) -> LogList:
+    """The logs in these files and folders, newest first. A folder without logs may get one later,
+    so it is not an error."""
     logs, notes = LogList(), []
     for path in paths:
         try:
-            here = find_logs(path)
+            matches = find_logs(path)
         except MisuseError:
             if not path.is_dir():
                 raise
             continue
-        logs += here
-        if here.note:
-            notes.append(f"{clean_line(str(path))}: {here.note}")
+        logs += matches
+        if matches.note:
+            notes.append(f"{clean_line(str(path))}: {matches.note}")
     logs.sort(key=lambda one: one.age)
     logs.note = "; ".join(notes)
     return logs
@@ -191,46 +189,46 @@ if TYPE_CHECKING:
     Points = tuple[np.ndarray, np.ndarray, np.ndarray]
     """Steps int64 [N], ascending; values float64 [N]; unix times float64 [N]."""
 
-CHUNK = 1024 * 1024  # bytes of a log that are read between two views: some 50 ms of work
+CHUNK = 1024 * 1024  # bytes of a log that are read for each view: some 50 ms of work
 CONSOLE_BYTES = 16_384
 CONSOLE_LINES = 200
 
 
 @dataclass(frozen=True)
 class RunView:
-    """A run as it was read at one time: everything that is shown of it."""
+    """All that is shown of a run, as read at one time."""
 
     summary: RunSummary
     series: "Mapping[str, Points]" = field(default_factory=dict)
-    system: "Mapping[str, Points]" = field(default_factory=dict)  # its step is ten a second
-    overlaps: Sequence[tuple[int, int]] = ()  # steps written again, first and last
+    system: "Mapping[str, Points]" = field(default_factory=dict)  # with ten steps per second
+    overlaps: Sequence[tuple[int, int]] = ()  # first and last of steps that were logged twice
     config: Mapping[str, Any] = field(default_factory=dict)
-    progress: float = 1.0  # share of its log that has been read
+    progress: float = 1.0  # share of the log that has been read
     bad_lines: int = 0
-    dropped: int = 0  # values left out, of more metrics than are held
+    dropped: int = 0  # values of metrics beyond the largest number that is held
     sample: Sample | None = None  # the newest
-    sample_files: Mapping[int, Path] = field(default_factory=dict)  # step to file, ascending
-    console: tuple[str, ...] = ()
-    read_at: float = 0.0  # time.time()
+    sample_files: Mapping[int, Path] = field(default_factory=dict)  # by step, ascending
+    console: tuple[str, ...] = ()  # the last lines
+    read_at: float = 0.0  # unix time
 
     def age(self, now: float) -> float:
         """Seconds since the run was last written to."""
         return max(0.0, now - self.read_at + self.summary.age)
 
 
-class RunLook:
-    """Reads one run of genui or one log of another tool, a part of it at each `read`."""
+class RunReader:
+    """Reads a run of genui or a log of another tool, up to CHUNK bytes at each `read`."""
 
     def __init__(self, summary: RunSummary) -> None:
         self.run: RunDir = summary.run
-        self.live = False  # it may change soon
-        self.behind = False  # there is more to read
+        self.live = False  # whether it may change soon
+        self.behind = False  # whether more can be read at once
+        self.fault = ""  # why the log cannot be read
         self._format = summary.format
-        self._own = summary.native
+        self._native = summary.native
         self._info = summary.info  # of another tool's log: the name in the list
         self._tail: Tail = open_tail(summary)
-        self._system: MetricsTail | None = _system_tail(self.run) if self._own else None
-        self._fault = ""
+        self._system: MetricsTail | None = _system_tail(self.run) if self._native else None
         self._last: tuple[object, ...] = ()
         self._sample_key: tuple[Path, float] | None = None
         self._sample: Sample | None = None
@@ -240,15 +238,14 @@ class RunLook:
         self._console: tuple[str, ...] = ()
 
     def read(self) -> RunView | None:
-        """A new view; None where nothing has changed."""
         summary = self._summarise()
         self.live = summary.state in {"starting", "running", "paused", "writing"}
         grown = self._read_series()
-        if self._own:
+        if self._native:
             self._read_sample()
             self._read_console()
         key = (
-            *(summary.state, summary.status, summary.fault, self._fault),
+            *(summary.state, summary.status, summary.fault, self.fault),
             *(self._sample_key, len(self._sample_files), self._console_size),
         )
         if key == self._last and not grown:
@@ -259,7 +256,7 @@ class RunLook:
             {name: one.points for name, one in self._tail.series.items()},
             {name: one.points for name, one in self._system.series.items()} if self._system else {},
             self._tail.overlaps,
-            self._config_of(summary),
+            dict(self._tail.config or summary.info.config or summary.info.recipe),
             self._tail.progress,
             self._tail.bad_lines,
             self._tail.dropped,
@@ -270,18 +267,19 @@ class RunLook:
         )
 
     def _summarise(self) -> RunSummary:
-        if self._own:
+        if self._native:
             return summarise(self.run)
         summary = summarise_log(self.run.path, self._format, self._tail.ended)
         return replace(summary, info=self._info)
 
     def _read_series(self) -> bool:
-        """Whether there are new points. After an error the points that were read stay."""
+        """Read the metrics; after an error, the points read so far stay. Returns whether there are
+        new points."""
         try:
             grown = self._tail.read(CHUNK)
-            self._fault = ""
+            self.fault = ""
         except GenuiError as error:
-            grown, self._fault = False, str(error)
+            grown, self.fault = False, str(error)
         self.behind = self._tail.progress < 1.0 and grown
         if self._system is not None:
             try:
@@ -289,15 +287,6 @@ class RunLook:
             except GenuiError:
                 self._system = None
         return grown
-
-    @property
-    def fault(self) -> str:
-        """Why the log cannot be read; "" where it can."""
-        return self._fault
-
-    def _config_of(self, summary: RunSummary) -> Mapping[str, Any]:
-        info = summary.info
-        return dict(self._tail.config or info.config or info.recipe)
 
     def _read_sample(self) -> None:
         try:
@@ -314,7 +303,7 @@ class RunLook:
                 self._sample_key = key
                 self._sample = load_sample(path, step)
         except OSError:
-            return  # removed meanwhile; the next summary reports it
+            return  # the run was removed; the next summary reports it
 
     def _read_console(self) -> None:
         try:
@@ -329,7 +318,7 @@ class RunLook:
         self._console_size = size
         lines = text.splitlines()
         if size > CONSOLE_BYTES:
-            lines = lines[1:]  # the first is cut
+            lines = lines[1:]  # the first line is incomplete
         self._console = tuple(lines[-CONSOLE_LINES:])
 
 
@@ -339,19 +328,19 @@ def _system_tail(run: RunDir) -> "MetricsTail":
     return MetricsTail(run.system)
 
 
-# --- The thread that reads runs and models, so that the app never waits for the disk -----------
-# It posts only changes, so that an idle app repaints nothing.
+# --- The thread ---------------------------------------------------------------------------------
+# The app never waits for the disk. Only changes are posted, so that an idle app repaints nothing.
 
 LIVE_POLL = 0.26  # seconds between reads of a run that is training
-IDLE_POLL = 1.0
-PATIENCE = 1.0  # seconds for which a screen may delay the reading
-MODELS_POLL = 5.0  # new checkpoints of running trainings
+IDLE_POLL = 1.0  # seconds
+MAX_PAUSE = 1.0  # seconds for which a screen may delay the reading
+MODELS_POLL = 5.0  # seconds; running trainings write new checkpoints
 
 
 class Watcher:
-    """Reads the lists and some runs, on its own thread, and posts changes to `host`.
+    """Reads the lists and the watched runs on its own thread, and posts changes to `host`.
 
-    `runs` lists the runs, newest first; `models` the models.
+    `runs` returns the runs, newest first; `models` returns the models.
     """
 
     def __init__(
@@ -366,18 +355,19 @@ class Watcher:
         self._stop = threading.Event()
         self._hurry = threading.Event()
         self._targets: tuple[RunSummary | RunDir, ...] = ()
-        self._stale = True  # read the lists at once
-        self._lists_fault = ""  # the last error in reading the lists
+        self._stale = True  # whether to read the lists at once
+        self._lists_fault = ""  # the last error of reading the lists
         self._thread = threading.Thread(target=self._loop, name="genui-watch", daemon=True)
 
     def start(self, hurry: bool = True) -> None:
-        """Start the thread. Without `hurry` it waits after the first part of each log."""
+        """Start the thread. Without `hurry` it pauses after each part of a log until `hurry` is
+        called, at most MAX_PAUSE seconds."""
         if hurry:
             self._hurry.set()
         self._thread.start()
 
     def hurry(self) -> None:
-        """Continue to read: the first curves are drawn, which reading would have delayed."""
+        """Read without pauses from now on: the first curves are painted."""
         self._hurry.set()
 
     def stop(self) -> None:
@@ -386,42 +376,39 @@ class Watcher:
         self._wake.set()
 
     def watch(self, *runs: RunSummary | RunDir) -> None:
-        """Read these runs and no others, the first one first."""
+        """Read these runs, in this order, and no others."""
         self._targets = runs
         self._wake.set()
 
     @property
     def watched(self) -> tuple[RunDir, ...]:
-        """The runs that are read."""
-        return tuple(one.run if isinstance(one, RunSummary) else one for one in self._targets)
+        return tuple(map(_run_of, self._targets))
 
     def refresh(self) -> None:
-        """Read the lists at once: a run was just started."""
+        """Read the lists at once, as after a run was started."""
         self._stale = True
         self._wake.set()
 
     def _loop(self) -> None:
-        looks: dict[RunDir, RunLook] = {}
+        readers: dict[RunDir, RunReader] = {}
         faults: dict[RunDir, str] = {}
         while not self._stop.is_set():
             self._wake.clear()
-            targets = {
-                one.run if isinstance(one, RunSummary) else one: one for one in self._targets
-            }
-            looks = {run: looks.get(run) or _look_at(one) for run, one in targets.items()}
-            for look in looks.values():
-                view = look.read()
+            targets = {_run_of(target): target for target in self._targets}
+            readers = {run: readers.get(run) or _open(one) for run, one in targets.items()}
+            for reader in readers.values():
+                view = reader.read()
                 if view is not None and not self._stop.is_set():
                     self._host.post_message(messages.RunChanged(view))
-                if look.fault != faults.get(look.run, ""):
-                    faults[look.run] = look.fault
-                    if look.fault:
-                        self._host.post_message(messages.Say(look.fault))
+                if reader.fault != faults.get(reader.run, ""):
+                    faults[reader.run] = reader.fault
+                    if reader.fault:
+                        self._host.post_message(messages.Say(reader.fault))
             self._read_lists()
-            if any(look.behind for look in looks.values()):
-                self._hurry.wait(PATIENCE)
+            if any(reader.behind for reader in readers.values()):
+                self._hurry.wait(MAX_PAUSE)
             else:
-                live = any(look.live for look in looks.values())
+                live = any(reader.live for reader in readers.values())
                 self._wake.wait(LIVE_POLL if live else IDLE_POLL)
 
     def _read_lists(self) -> None:
@@ -430,7 +417,7 @@ class Watcher:
             changed = self._lists.read(fresh=stale)
         except GenuiError as error:
             fault = str(error)
-            if fault != self._lists_fault:  # once: Esc clears it
+            if fault != self._lists_fault:  # shown once: Esc clears it
                 self._host.post_message(messages.Say(fault))
         else:
             fault = ""
@@ -439,12 +426,16 @@ class Watcher:
         self._lists_fault = fault
 
 
-def _look_at(run: RunSummary | RunDir) -> RunLook:
-    return RunLook(summarise(run) if isinstance(run, RunDir) else run)
+def _run_of(target: RunSummary | RunDir) -> RunDir:
+    return target.run if isinstance(target, RunSummary) else target
+
+
+def _open(run: RunSummary | RunDir) -> RunReader:
+    return RunReader(summarise(run) if isinstance(run, RunDir) else run)
 
 
 class _Lists:
-    """The lists of models and runs, and when they were last read."""
+    """Reads the lists of models and runs when they are due."""
 
     def __init__(
         self, runs: Callable[[], list[RunSummary]], models: "Callable[[], list[ModelInfo]]"
@@ -454,28 +445,28 @@ class _Lists:
         self._runs: list[RunSummary] = []
         self._runs_at = 0.0
         self._models_at = 0.0
-        self._due = IDLE_POLL  # seconds; more where reading many runs takes long
+        self._interval = IDLE_POLL  # seconds; longer if reading many runs takes long
 
     def read(self, fresh: bool) -> messages.ListsChanged | None:
-        """The lists, if they are due and have changed."""
+        """Return the lists if they have changed; read them only if due or `fresh`."""
         now = time.monotonic()
-        if not fresh and now - self._runs_at < self._due:
+        if not fresh and now - self._runs_at < self._interval:
             return None
         runs = self._list_runs()
         self._runs_at = time.monotonic()
-        self._due = max(IDLE_POLL, 200 * (self._runs_at - now))  # half a percent of a core
+        self._interval = max(IDLE_POLL, 200 * (self._runs_at - now))  # half a percent of a core
         models = self._models
         if fresh or now - self._models_at >= MODELS_POLL:
             self._models_at = now
             models = self._list_models()
-        if not fresh and models == self._models and _shown(runs) == _shown(self._runs):
+        if not fresh and models == self._models and _visible(runs) == _visible(self._runs):
             return None
         self._models, self._runs = models, runs
         return messages.ListsChanged(models, runs)
 
 
-def _shown(runs: Sequence[RunSummary]) -> list[tuple[object, ...]]:
-    """What a list shows of the runs: without the heartbeats, which change every second."""
+def _visible(runs: Sequence[RunSummary]) -> list[tuple[object, ...]]:
+    """What a list shows of the runs: not the heartbeats, which change every second."""
     return [
         (s.run.id, s.state, s.status.step, s.status.steps, s.status.error, s.fault) for s in runs
     ]

@@ -1,4 +1,4 @@
-"""The windows over the screens: manual, branches, favourites, mask, nearest, metrics, new run."""
+"""The windows: manual, branches, favourites, mask, nearest data, metrics and new run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import dataclasses
 import re
 import sys
 import time
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -66,31 +66,31 @@ _PANE_TOPICS: Mapping[Scope, str] = MappingProxyType(
 
 
 def topics() -> dict[str, str]:
-    """The topics in reading order, each with its line in the index."""
+    """The topics of the manual in reading order, with their lines in the index."""
     index = (PAGES / "index.md").read_text("utf-8")
     return dict(re.findall(r"^- \[(\w+)\]\(\1\.md\): (.+)$", index, re.MULTILINE))
 
 
 def topic_of(pane: Scope, medium: str = "") -> str:
-    """The page of a medium that has one (video, audio, code), else of the pane."""
+    """The page of a medium, if it has one (video, audio, code), else that of the pane."""
     return medium if medium in topics() else _PANE_TOPICS[pane]
 
 
 class ManualScreen(Window[None]):
-    """One page of the manual; links open other pages, and a history leads back."""
+    """A page of the manual, with links to other pages and a history."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,f1", "leave", "Close", show=False),
         Binding("i", "topics", "Topics", show=False),
         Binding("t", "contents", "Contents of the page", show=False),
-        Binding("left,backspace", "back", "Page before", show=False),
-        Binding("right", "forward", "Page after", show=False),
+        Binding("left,backspace", "back", "Back", show=False),
+        Binding("right", "forward", "Forward", show=False),
         Binding("j,down", "scroll(1)", "Down", show=False),
         Binding("k,up", "scroll(-1)", "Up", show=False),
-        Binding("pagedown,space", "scroll_page(1)", "A page down", show=False),
-        Binding("pageup", "scroll_page(-1)", "A page up", show=False),
-        Binding("home", "end(-1)", "To the beginning", show=False),
-        Binding("end", "end(1)", "To the end", show=False),
+        Binding("pagedown,space", "scroll_page(1)", "Page down", show=False),
+        Binding("pageup", "scroll_page(-1)", "Page up", show=False),
+        Binding("home", "end(-1)", "Beginning", show=False),
+        Binding("end", "end(1)", "End", show=False),
     ]
 
     def __init__(
@@ -114,7 +114,7 @@ class ManualScreen(Window[None]):
         return self.query_one(_Viewer)
 
     @on(MarkdownViewer.NavigatorUpdated)
-    def _turned(self) -> None:
+    def _page_opened(self) -> None:
         viewer = self._viewer
         topic = Path(str(viewer.navigator.location).partition("#")[0]).stem
         self.query_one(".window").border_title = f"Manual: {topic}"
@@ -123,7 +123,6 @@ class ManualScreen(Window[None]):
         viewer.document.focus(scroll_visible=False)
 
     def action_topics(self) -> None:
-        """Choose another page from the list."""
         rows = [Row(name, name, line) for name, line in topics().items()]
         self.app.push_screen(ChooseScreen("Manual", rows, "open", "no pages"), self._open)
 
@@ -132,7 +131,6 @@ class ManualScreen(Window[None]):
             await self._viewer.go(PAGES / f"{topic}.md")
 
     def action_contents(self) -> None:
-        """Show the headings of the page beside it, or hide them."""
         viewer = self._viewer
         viewer.show_table_of_contents = not viewer.show_table_of_contents
         if viewer.show_table_of_contents:
@@ -172,7 +170,7 @@ class _Viewer(MarkdownViewer, inherit_bindings=False):
         yield MarkdownTableOfContents(document)
 
     async def _on_markdown_link_clicked(self, message: Markdown.LinkClicked) -> None:
-        if "://" in message.href:  # Textual would look for a file of that name
+        if "://" in message.href:  # for which Textual would look for a file
             message.stop()
             message.prevent_default()
             self.app.open_url(message.href)
@@ -180,8 +178,8 @@ class _Viewer(MarkdownViewer, inherit_bindings=False):
     def _on_markdown_table_of_contents_updated(
         self, message: Markdown.TableOfContentsUpdated
     ) -> None:
-        """Nothing while the window is being closed: Textual's own handler, which is called after
-        this one, would look for a table that is gone."""
+        """Stop the message if the window is closing: Textual's handler, which is called after
+        this one, would look for a table that is removed."""
         if not self.query("MarkdownTableOfContents Tree"):
             message.stop()
             message.prevent_default()
@@ -193,52 +191,52 @@ class _Document(Markdown):
         self._keymap = keymap
 
     async def load(self, path: Path) -> None:
-        """As Textual's, but the pages of keys, commands and settings are generated."""
+        """Load a page; those of keys, commands and settings are generated."""
         topic = Path(str(path).partition("#")[0]).stem
         if topic == "keys":
             await self.update(keys_markdown(self._keymap))
         elif topic == "commands":
             await self.update("Reading every command's options …")
-            await self.update(await _printed(topic))
+            await self.update(await _run_help(topic))
         elif topic == "settings":
             await self.update(add_settings_tables(path.read_text("utf-8")))
         else:
             await super().load(path)
 
 
-async def _printed(topic: str) -> str:
-    """A page as `genui help` prints it. The ui may not import the shell, so it runs it."""
-    words = (sys.executable, "-m", "genui", "help", topic)
-    child = await asyncio.create_subprocess_exec(
-        *words, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+async def _run_help(topic: str) -> str:
+    """The output of `genui help`, in a process: the ui may not import the shell."""
+    command = (sys.executable, "-m", "genui", "help", topic)
+    child = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE)
     out, err = await child.communicate()
     return (out or err).decode("utf-8", "replace")
 
 
-# --- The branches of a pane, as a tree --------------------------------------------------------
+# --- The branches of a pane as a tree ---------------------------------------------------------
 
 NO_BRANCHES = "No branches yet: press space in the pane to start one"
 
 
 class Choice(NamedTuple):
-    """An action and its branch; `save` is for all branches."""
+    """An action and the branch for it; `save` is for all branches."""
 
     action: Literal["show", "compare", "export", "save"]
     branch: int
 
 
 class BranchesScreen(Window[Choice | None]):
-    """Dismissed with a Choice, or None. `drop` removes branches."""
+    """Lists the branches. Dismissed with a Choice, or None.
+
+    `drop` removes a branch and its forks and returns them; none if they cannot be removed.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "choose('show')", "Go to it", show=False),
+        Binding("enter", "choose('show')", "Go there", show=False),
         Binding("V,v", "compare", "Compare", show=False),
         Binding("x", "choose('export')", "Export", show=False),
         Binding("s,ctrl+s", "choose('save')", "Save all", show=False),
-        Binding("d,delete", "drop", "Drop", show=False),
-        Binding("escape,q,b", "leave", "Leave", show=False),
+        Binding("d,delete", "drop", "Remove", show=False),
+        Binding("escape,q,b", "leave", "Close", show=False),
     ]
 
     def __init__(
@@ -246,9 +244,9 @@ class BranchesScreen(Window[Choice | None]):
     ) -> None:
         super().__init__()
         self._tree = tree
-        self._model = model  # of the pane, which rows do not repeat
+        self._model = model  # of the pane; the rows name only other models
         self._drop = drop
-        self._line_row = ""  # the row of the line below the list
+        self._line_row = ""  # the row that the line below the list is about
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="window branches"):
@@ -285,7 +283,7 @@ class BranchesScreen(Window[Choice | None]):
     # --- keys -------------------------------------------------------------------------
 
     @on(RowList.Chosen)
-    def _moved(self, event: RowList.Chosen) -> None:
+    def _row_chosen(self, event: RowList.Chosen) -> None:
         if event.key != self._line_row:
             self._say("")
 
@@ -294,7 +292,7 @@ class BranchesScreen(Window[Choice | None]):
         self.action_choose("show")
 
     def action_choose(self, action: Literal["show", "compare", "export", "save"]) -> None:
-        """Close with that action for the branch under the cursor."""
+        """Close with an action for the branch under the cursor."""
         if (branch := self._chosen) is not None:
             self.leave(Choice(action, branch.number))
 
@@ -317,42 +315,37 @@ class BranchesScreen(Window[Choice | None]):
         dropped = self._drop(branch.number)
         if not dropped:
             shown = branch is self._tree.shown
-            why = "this branch is shown" if shown else "the branch that is shown is forked from it"
-            self._say(f"not removed: {why}; go to another branch first")
+            reason = "this branch is shown" if shown else "the branch shown is forked from it"
+            self._say(f"not removed: {reason}; go to another branch first")
             return
-        left = [row.key for row in rows.rows if self._tree.find(int(row.key)) is not None]
-        # The rows below move up to the cursor.
-        rows.chosen = left[min(place, len(left) - 1)]
+        remaining = [row.key for row in rows.rows if self._tree.find(int(row.key)) is not None]
+        rows.chosen = remaining[min(place, len(remaining) - 1)]  # the row that moves up
         self._list()
         count = len(dropped)
         self._say("" if count == 1 else f"removed {count} branches: this one and its forks")
 
 
 def branch_row(branch: Branch[Any], lead: str, shown: bool, model: str) -> Row:
-    """A branch as a row: its label, the step it forked at, the steps computed."""
+    """The row of a branch: its label, the step at which it forks, its computed steps."""
     trace = branch.trace
     parts = [clean_line(branch.label, 60)]
     if trace.request.model != model:
         parts.append(clean_line(trace.request.model, 30))
-    at = f"from step {trace.forked_at} · " if branch.parent >= 0 else ""
-    playhead = " · shown" if shown else ""
-    return Row(
-        str(branch.number),
-        " · ".join(parts),
-        f"{at}{trace.computed}/{trace.total} steps{playhead}",
-        "●" if shown else " ",
-        "good",
-        lead,
-    )
+    steps = f"from step {trace.forked_at} · " if branch.parent >= 0 else ""
+    steps += f"{trace.computed}/{trace.total} steps"
+    steps += " · shown" if shown else ""
+    sign = "●" if shown else " "
+    return Row(str(branch.number), " · ".join(parts), steps, sign, "good", lead)
 
 
 def tree_lines(depths: Sequence[int]) -> list[str]:
-    """The lines in front of each entry of a tree, by the depths of the entries."""
+    """The lines in front of each entry of a tree, from the depths of the entries."""
     leads = []
     for index, depth in enumerate(depths):
         lead = ""
         for level in range(1, depth + 1):
-            more = _goes_on(depths[index + 1 :], level)
+            # Whether a sibling at this level follows before an entry above it.
+            more = next((one for one in depths[index + 1 :] if one <= level), -1) == level
             if level == depth:
                 lead += "├─ " if more else "└─ "
             else:
@@ -361,33 +354,23 @@ def tree_lines(depths: Sequence[int]) -> list[str]:
     return leads
 
 
-def _goes_on(after: Sequence[int], level: int) -> bool:
-    """Whether another entry of that level follows before one above it."""
-    for depth in after:
-        if depth <= level:
-            return depth == level
-    return False
-
-
 # --- Favourites -------------------------------------------------------------------------------
 
 NO_FAVOURITES = "No favourites yet: press * in Text, in Canvas or among variations"
 
 
 class Favourite(NamedTuple):
-    """The chosen favourite."""
-
     path: Path
     recipe: TraceRecipe
 
 
 class FavouritesScreen(Window[Favourite | None]):
-    """Dismissed with the favourite to open, or None. The list is read on a thread."""
+    """Lists the favourites, read on a thread. Dismissed with the one to open, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "take", "Open", show=False),
         Binding("d,delete", "drop", "Remove", show=False),
-        Binding("escape,q,F", "leave", "Leave", show=False),
+        Binding("escape,q,F", "leave", "Close", show=False),
     ]
 
     def __init__(self) -> None:
@@ -400,7 +383,7 @@ class FavouritesScreen(Window[Favourite | None]):
             yield Static(classes="fault", markup=False)
 
     def on_mount(self) -> None:
-        keys = "⏎ open · d remove · genui sheet makes an image of all · esc close"
+        keys = "⏎ open · d remove · `genui sheet` makes an image of all · esc close"
         self.set_titles("Favourites", keys)
         self.query_one(RowList).focus()
         self._read()
@@ -453,9 +436,9 @@ def _row(listed: ListedTrace) -> Row:
     return Row(str(listed.path), clean_line(tree.name, 60), f"{model} · {when}", "★", "good")
 
 
-# --- Painting a mask: the part of the image that is drawn again -------------------------------
+# --- Painting a mask: the part of the image to draw again -------------------------------------
 
-SMALLEST = Size(42, 23)  # for 32×32 pixels at a cell each, the lines and the border
+SMALLEST = Size(42, 23)  # of the terminal: 32×32 pixels at a cell each, the text and the border
 _LINES = 6  # of the border and the text
 _KEYS = (
     (("arrows", "move"), ("⇧arrows", "paint"), ("space", "paint/unpaint"), ("+ −", "brush")),
@@ -465,7 +448,7 @@ _MOVES = (("left", "h", -1, 0), ("right", "l", 1, 0), ("up", "k", 0, -1), ("down
 
 
 class MaskScreen(Window[bytes | None]):
-    """Dismissed with the mask, one byte a pixel and 1 where it may change, or None on Esc."""
+    """Dismissed with the mask, one byte per pixel, 1 where the image may change; None on Esc."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(f"{arrow},{letter}", f"move({dx},{dy})", show=False)
@@ -478,11 +461,11 @@ class MaskScreen(Window[bytes | None]):
         Binding("x", "clear", "Clear", show=False),
         Binding("n", "invert", "Invert", show=False),
         Binding("enter", "done", "Done", show=False),
-        Binding("escape,q", "leave", "Leave", show=False),
+        Binding("escape,q", "leave", "Cancel", show=False),
     ]  # fmt: skip
 
     def __init__(self, rgb: np.ndarray) -> None:
-        """`rgb`: uint8 [H, W, 3], the image to paint on."""
+        """`rgb` is the image to paint on, uint8 [H, W, 3]."""
         super().__init__()
         self._painter = MaskPainter(rgb)
 
@@ -502,7 +485,7 @@ class MaskScreen(Window[bytes | None]):
         self._fit(self.app.size)
 
     def _fit(self, size: Size) -> None:
-        """As many lines as the image takes at its largest whole scale."""
+        """Make the painter as high as the image at its largest whole scale."""
         rows = 32 if size.height - _LINES >= 32 and size.width >= 72 else 16
         self._painter.styles.height = rows
 
@@ -561,24 +544,30 @@ def _keys_content() -> Content:
     return Content.assemble(*parts[:-1])
 
 
-# --- Is it copied? A sample beside the nearest training data ----------------------------------
+# --- Is it copied? A sample and the nearest training data -------------------------------------
 
-MOST = 6  # images in the strip
+COUNT = 6  # images in the strip
 CONTEXT = 4  # lines of the text above the quotation
 
 
 class NearestScreen(Window[None]):
-    """Opened empty and filled by `show`. For an image, the nearest ones in a strip, and the chosen
-    one large beside the sample; for a text, its longest quotation, and the source of it."""
+    """Shows the training data nearest to a sample; opened empty and filled by `show`.
+
+    For an image: the nearest images in a strip, and the chosen one large beside the sample. For a
+    text: its longest quotation and where that is from.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("right,l,tab,down,j", "choose(1)", "The next", show=False),
-        Binding("left,h,shift+tab,up,k", "choose(-1)", "The one before", show=False),
-        *(Binding(str(n), f"pick({n - 1})", f"Number {n}", show=False) for n in range(1, MOST + 1)),
+        Binding("right,l,tab,down,j", "choose(1)", "Next", show=False),
+        Binding("left,h,shift+tab,up,k", "choose(-1)", "Previous", show=False),
+        *(
+            Binding(f"{n}", f"pick({n - 1})", f"Number {n}", show=False)
+            for n in range(1, COUNT + 1)
+        ),
         Binding("enter,z", "alone", "The training image alone", show=False),
         Binding("pageup", "scroll_text(-8)", "Scroll up", show=False),
         Binding("pagedown", "scroll_text(8)", "Scroll down", show=False),
-        Binding("escape,q,N", "leave", "Leave", show=False),
+        Binding("escape,q,N", "leave", "Close", show=False),
     ]
 
     def __init__(self, trace: Trace[Any], step: int) -> None:
@@ -586,7 +575,7 @@ class NearestScreen(Window[None]):
         self._trace = trace
         self._step = step
         self.neighbours: Neighbours | None = None
-        self._words_now = "searching the training data …"
+        self._line = "searching the training data …"
         self.chosen = 0
 
     def compose(self) -> ComposeResult:
@@ -603,7 +592,7 @@ class NearestScreen(Window[None]):
                     with Vertical(classes="box trained"):
                         yield ImageView(" ")
                 with Horizontal(classes="strip"):
-                    for _ in range(MOST):
+                    for _ in range(COUNT):
                         with Vertical(classes="box near"):
                             yield ImageView(" ")
             yield Static(classes="keys", markup=False)
@@ -614,52 +603,50 @@ class NearestScreen(Window[None]):
         )
         self.query_one(".keys", Static).update(f"{keys} · esc close")
         if not self._trace.first:
-            frame = self._trace.frame
             set_border(self.query_one(".sample"), title="the sample")
-            if frame is not None:
-                self._show_sample(self.query_one(".sample ImageView", ImageView), frame)
+            if self._trace.frame is not None:
+                self._show_sample(self._trace.frame)
         self._paint()
 
     def show(self, neighbours: Neighbours) -> None:
         """Show the reply, which may arrive before the window is open."""
-        self.neighbours, self._words_now = neighbours, self._words(neighbours)
+        self.neighbours, self._line = neighbours, self._summarise(neighbours)
         self._paint()
 
     def fail(self, line: str) -> None:
         """Show why there is no reply."""
-        self._words_now = clean_line(line)
+        self._line = clean_line(line)
         self._paint()
 
-    def _words(self, neighbours: Neighbours) -> str:
+    def _summarise(self, neighbours: Neighbours) -> str:
         if neighbours.fault:
             return clean_line(neighbours.fault)
-        where = clean_line(f"{neighbours.data} · {neighbours.measured}")
+        source = clean_line(f"{neighbours.data} · {neighbours.measured}")
         if neighbours.quote is not None:
             steps = f"tokens {neighbours.quote.first}–{neighbours.quote.last}"
             if kind_of_trace(self._trace.medium, self._trace.request.settings).streams:
                 steps = f"{len(neighbours.quote.text)} characters, {steps}"
-            return f"longest run {steps}, of {where}"
+            return f"longest run {steps}, of {source}"
         if neighbours.images:
-            return f"nearest in {where}"
-        return f"no run of it is in {where}"
+            return f"nearest in {source}"
+        return f"no run of it is in {source}"
 
     # --- keys -------------------------------------------------------------------------
 
     def action_choose(self, by: int) -> None:
-        """Another of the training images; of a text, scroll."""
+        """Choose the next or previous training image; scroll a text."""
         if self._trace.first:
             self.action_scroll_text(by)
         elif self._images:
             self.action_pick((self.chosen + by) % len(self._images))
 
     def action_pick(self, index: int) -> None:
-        """Show that one large."""
         if index < len(self._images):
             self.chosen = index
             self._paint()
 
     def action_alone(self) -> None:
-        """Show the training image alone, or beside the sample again."""
+        """Show the training image without the sample, or both again."""
         if not self._trace.first:
             self.query_one(".nearest").toggle_class("-alone")
             self.call_after_refresh(self._paint)
@@ -670,27 +657,28 @@ class NearestScreen(Window[None]):
 
     # --- drawing ----------------------------------------------------------------------
 
-    def _show_sample(self, image: ImageView, frame: ImageFrame) -> None:
-        """Of a clip four frames, as the training examples are shown."""
+    def _show_sample(self, frame: ImageFrame) -> None:
+        """Show the sample; of a clip four frames, as of the training clips."""
+        view = self.query_one(".sample ImageView", ImageView)
         if frame.images == 1:
-            image.show_frame(frame, "denoised")
+            view.show_frame(frame, "denoised")
             return
         import numpy as np
 
         from genui.formats.image import four_frames
 
         clip = np.frombuffer(frame.denoised, np.uint8)
-        shown = four_frames(clip.reshape(frame.images, frame.height, frame.width, 3))
-        image.show(shown.tobytes(), shown.shape[1], shown.shape[0])
+        image = four_frames(clip.reshape(frame.images, frame.height, frame.width, 3))
+        view.show(image.tobytes(), image.shape[1], image.shape[0])
 
     @property
     def _images(self) -> tuple[Neighbour, ...]:
-        return self.neighbours.images[:MOST] if self.neighbours is not None else ()
+        return self.neighbours.images[:COUNT] if self.neighbours is not None else ()
 
     def _paint(self) -> None:
         if not self.usable:
             return
-        self.query_one(".what", Static).update(self._words_now)
+        self.query_one(".what", Static).update(self._line)
         if self._trace.first:
             self._show_text(self.neighbours.quote if self.neighbours is not None else None)
         else:
@@ -704,10 +692,8 @@ class NearestScreen(Window[None]):
                 chosen = index == self.chosen
                 box.set_class(chosen, "-chosen")
                 box.query_one(ImageView).show(near.rgb, near.width, near.height)
-                mark = "▸ " if chosen else ""
-                set_border(
-                    box, title=f"{mark}{near.distance:.3g}", subtitle=clean_line(near.caption)
-                )
+                title = f"{'▸ ' if chosen else ''}{near.distance:.3g}"
+                set_border(box, title=title, subtitle=clean_line(near.caption))
         if self._images:
             near, box = self._images[self.chosen], self.query_one(".trained")
             box.query_one(ImageView).show(near.rgb, near.width, near.height)
@@ -715,41 +701,37 @@ class NearestScreen(Window[None]):
             set_border(box, title=title, subtitle="a training image")
 
     def _show_text(self, quote: Quote | None) -> None:
-        """The text with the quotation marked, and the source."""
-        frames = self._trace.frames[: self._step]
-        texts = [clean(frame.text) for frame in frames]
+        """Show the text with the quotation marked, and the source of the quotation."""
+        prompt = clean(self._trace.model_prompt)
+        tokens = [clean(frame.text) for frame in self._trace.frames[: self._step]]
         first, last = (quote.first - 1, quote.last) if quote is not None else (0, 0)
-        written = Content.assemble(
-            (clean(self._trace.model_prompt), "bold"),
-            "".join(texts[:first]),
-            ("".join(texts[first:last]), "reverse"),
-            "".join(texts[last:]),
+        before, quotation, after = (
+            "".join(part) for part in (tokens[:first], tokens[first:last], tokens[last:])
         )
         box, source = self.query_one(".written", Static), self.query_one(".source", Static)
-        box.update(written)
+        box.update(Content.assemble((prompt, "bold"), before, (quotation, "reverse"), after))
         set_border(box, title="the text")
-        if quote is not None:
-            flow = Flow(max(1, box.size.width - 2))
-            flow.extend([(clean(self._trace.model_prompt), 0), ("".join(texts[:first]), 0)])
-            self.query_one(".texts").scroll_to(y=max(0, len(flow) - CONTEXT), animate=False)
         source.display = quote is not None
-        if quote is not None:
-            around = ("…", quote.before), quote.text, (quote.after, "…")
-            source.update(
-                Content.assemble(
-                    (clean("".join(around[0])), "$text-muted"),
-                    (clean(around[1]), "reverse"),
-                    (clean("".join(around[2])), "$text-muted"),
-                )
+        if quote is None:
+            return
+        flow = Flow(max(1, box.size.width - 2))
+        flow.extend([(prompt, 0), (before, 0)])
+        self.query_one(".texts").scroll_to(y=max(0, len(flow) - CONTEXT), animate=False)
+        source.update(
+            Content.assemble(
+                (clean(f"…{quote.before}"), "$text-muted"),
+                (clean(quote.text), "reverse"),
+                (clean(f"{quote.after}…"), "$text-muted"),
             )
-            set_border(source, title=f"the training text, {clean_line(quote.where)}")
+        )
+        set_border(source, title=f"the training text, {clean_line(quote.where)}")
 
 
-# --- Metrics of models of the same data, as a table -------------------------------------------
+# --- A table of the metrics of models of the same data ----------------------------------------
 
 SAMPLES = 500
 MEASURER = (sys.executable, "-m", "genui", "probes", "--lines", "-n", str(SAMPLES))
-"""The command that measures the models that follow. Killing it cancels."""
+"""The command that measures models, whose refs are added."""
 
 NOTE = (
     "Fréchet distance, precision and recall (k 3), density and coverage (k 5) against the test "
@@ -758,7 +740,7 @@ NOTE = (
 
 
 class MetricsScreen(Window[None]):
-    """Measures in a process of its own, which ends with the window."""
+    """Measures models in a process, which is killed when the window closes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,p", "leave", "Leave", show=False),
@@ -830,7 +812,7 @@ class MetricsScreen(Window[None]):
             self._say(f"measured with {SAMPLES} samples each")
 
     def _take(self, line: bytes) -> None:
-        """A line of the process: its progress, or a row of the table."""
+        """Take a line of the process: its progress, or a row of the table."""
         try:
             message = msgspec.json.decode(line, type=dict[str, Any])
         except msgspec.DecodeError:
@@ -855,7 +837,7 @@ class MetricsScreen(Window[None]):
 
 
 def table(rows: Sequence[Mapping[str, Any]], width: int) -> Content:
-    """A row a model or, where that is wider than `width` cells, a column a model."""
+    """A table with a row for each model or, if that is wider than `width` cells, a column."""
     texts = [tuple(clean_line(cell, 24) for cell in format_row(row)) for row in rows]
     if not texts:
         return Content("")
@@ -867,21 +849,17 @@ def table(rows: Sequence[Mapping[str, Any]], width: int) -> Content:
 
 
 def _lines(grid: Sequence[Sequence[str]], left: int) -> list[str]:
-    """Aligned cells: the first `left` columns to the left, numbers to the right."""
-    widths = [max(cell_len(line[i]) for line in grid) for i in range(len(grid[0]))]
-    lines = []
-    for line in grid:
-        padded = [
-            cell + " " * (widths[i] - cell_len(cell))
-            if i < left
-            else " " * (widths[i] - cell_len(cell)) + cell
-            for i, cell in enumerate(line)
-        ]
-        lines.append("  ".join(padded).rstrip())
-    return lines
+    """The lines of a table; its first `left` columns are aligned left, the others right."""
+    widths = [max(map(cell_len, column)) for column in zip(*grid, strict=True)]
+
+    def align(cell: str, column: int) -> str:
+        space = " " * (widths[column] - cell_len(cell))
+        return cell + space if column < left else space + cell
+
+    return ["  ".join(map(align, line, range(len(line)))).rstrip() for line in grid]
 
 
-# --- A new run, from a recipe or a checkpoint -------------------------------------------------
+# --- A new run from a recipe or a checkpoint --------------------------------------------------
 
 FIELDS = (
     ("name", "name", "the recipe's name if empty"),
@@ -894,23 +872,21 @@ SET_FROM = "e.g. learning_rate=3e-4 batch=32"
 
 
 class Source(NamedTuple):
-    """A run to start from: its recipe, the steps of its checkpoints, and the one to offer."""
-
     run: RunDir
     name: str
     recipe: Recipe
-    steps: tuple[int, ...]
-    chosen: int
+    steps: tuple[int, ...]  # of its checkpoints
+    chosen: int  # the step that is chosen at first
 
 
 class NewRunScreen(Window[RunDir | None]):
-    """Dismissed with the run once its trainer is started, or None.
+    """Starts a trainer. Dismissed with its run, or None.
 
     With a `source` it lists the checkpoints of that run instead of the recipes.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "Leave", show=False),
+        Binding("escape", "leave", "Cancel", show=False),
         Binding("ctrl+s", "start", "Start", show=False),
         Binding("enter", "next_field", "Next", show=False),
         Binding("down", "app.focus_next", "Next", show=False),
@@ -949,7 +925,7 @@ class NewRunScreen(Window[RunDir | None]):
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe under the cursor, or of the source."""
+        """The recipe under the cursor, or that of the source."""
         return self._source.recipe if self._source else RECIPES[self.query_one(RowList).chosen]
 
     @on(RowList.Chosen)
@@ -973,7 +949,7 @@ class NewRunScreen(Window[RunDir | None]):
         return self.query_one(f"#field-{key}", LineInput).value.strip()
 
     def settings(self) -> dict[str, str]:
-        """The settings as typed. Raises MisuseError, one line."""
+        """Parse the settings. Raises MisuseError, one line."""
         settings = parse_settings(self._value("set").split())
         if steps := self._value("steps"):
             settings["steps"] = steps.replace(",", "")
@@ -986,7 +962,7 @@ class NewRunScreen(Window[RunDir | None]):
 
     @on(LineInput.Submitted)
     def action_next_field(self) -> None:
-        """Enter moves to the next field; in the last one it starts."""
+        """Move to the next field; in the last one, start."""
         focused = self.focused
         if focused is not None and focused.id == f"field-{FIELDS[-1][0]}":
             self.action_start()
@@ -998,13 +974,12 @@ class NewRunScreen(Window[RunDir | None]):
         self.query_one(".fault", Static).update("")
 
     def action_start(self) -> None:
-        """Check, and start the trainer."""
         if self._starting:
             return
         try:
             settings = self.settings()
         except MisuseError as error:
-            self._refuse(error)
+            self._show_error(error)
             return
         self._starting = True
         start_from = ""
@@ -1013,7 +988,7 @@ class NewRunScreen(Window[RunDir | None]):
             start_from = str(self._source.run.checkpoint(step))
         self._launch(self.recipe, settings, self._value("name"), start_from)
 
-    def _refuse(self, error: GenuiError) -> None:
+    def _show_error(self, error: GenuiError) -> None:
         self._starting = False
         self.query_one(".fault", Static).update(clean_line(str(error).removeprefix("--set ")))
 
@@ -1024,13 +999,13 @@ class NewRunScreen(Window[RunDir | None]):
         try:
             run = await asyncio.to_thread(start_run, recipe, settings, name, start_from)
         except GenuiError as error:
-            self._refuse(error)
+            self._show_error(error)
         else:
             self.leave(run)
 
 
 def start_run(recipe: Recipe, settings: dict[str, str], name: str, start_from: str = "") -> RunDir:
-    """Check the data path, and launch a trainer. Touches the disk."""
+    """Check the data path and launch a trainer. Reads and writes the disk."""
     data = settings.get("data", "")
     if data and not Path(data).expanduser().exists():
         raise MisuseError(f"{data}: no such file or folder; give a text file or a folder")

@@ -21,17 +21,17 @@ from genui.ui.training.model import (
     SIDE_TABS,
     SMOOTHINGS,
     Board,
+    ChartRange,
     Plot,
-    Sight,
     ViewState,
-    following,
+    bring_into_view,
+    follow_x,
     is_noisy,
     known_axes,
+    make_plots,
     parse_smoothing,
     pattern,
-    plots,
     select_plots,
-    showing,
     start_time,
     x_positions,
 )
@@ -55,7 +55,7 @@ def points(*steps: int, since: float = 100.0) -> tuple[np.ndarray, np.ndarray, n
     ],
 )
 def test_a_validation_metric_shares_the_curve_of_its_training_metric(names, found) -> None:
-    assert [plot.metrics for plot in plots(names)] == found
+    assert [plot.metrics for plot in make_plots(names)] == found
 
 
 def keys(every, filter: str = "", pins: tuple[str, ...] = ()) -> list[str]:
@@ -63,7 +63,7 @@ def keys(every, filter: str = "", pins: tuple[str, ...] = ()) -> list[str]:
 
 
 def test_what_is_validated_comes_first_and_what_is_pinned_before_it() -> None:
-    every = plots(["gpu", "aux_loss", "acc", "val_acc"])
+    every = make_plots(["gpu", "aux_loss", "acc", "val_acc"])
     assert keys(every) == ["acc", "aux_loss", "gpu"]
     assert keys(every, pins=("gpu", "gone")) == ["gpu", "acc", "aux_loss"]
     assert keys(every, "VAL|gp") == ["acc", "gpu"]
@@ -118,12 +118,12 @@ def test_a_step_is_found_again_on_another_axis() -> None:
 
 
 def test_a_view_follows_the_newest_in_leaps() -> None:
-    assert following((0.0, 100.0), 95.0) == (0.0, 100.0)
-    assert following((0.0, 100.0), 101.0) == pytest.approx((11.0, 111.0))
-    assert following((0.0, 100.0), 20.0) == pytest.approx((-70.0, 30.0))
-    assert showing((0.0, 10.0), 12.0) == (2.0, 12.0)
-    assert showing((5.0, 10.0), 1.0) == (1.0, 6.0)
-    assert showing((5.0, 10.0), 7.0) == (5.0, 10.0)
+    assert follow_x((0.0, 100.0), 95.0) == (0.0, 100.0)
+    assert follow_x((0.0, 100.0), 101.0) == pytest.approx((11.0, 111.0))
+    assert follow_x((0.0, 100.0), 20.0) == pytest.approx((-70.0, 30.0))
+    assert bring_into_view((0.0, 10.0), 12.0) == (2.0, 12.0)
+    assert bring_into_view((5.0, 10.0), 1.0) == (1.0, 6.0)
+    assert bring_into_view((5.0, 10.0), 7.0) == (5.0, 10.0)
 
 
 @pytest.mark.parametrize("size", [(36, 9), (74, 33), (120, 40), (200, 60), (20, 5)])
@@ -163,7 +163,7 @@ def test_a_damaged_file_is_a_first_look(text: str) -> None:
 
 
 def test_the_views_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model, "MOST_VIEW_FILES", 3)
+    monkeypatch.setattr(model, "MAX_VIEW_FILES", 3)
     for number in range(6):
         model.remember(f"run-{number}", ViewState(filter=str(number)))
     assert len(list((paths.state_dir() / model.FOLDER).iterdir())) == 3
@@ -220,11 +220,11 @@ def board_of(*views: RunView, **fields) -> Board:
     return board
 
 
-def sight(board: Board, columns: int = 50) -> Sight:
+def sight(board: Board, columns: int = 50) -> ChartRange:
     """What a chart of so many columns would show."""
     first, last = 0.0, float(board.newest_step())
     span = board.state.view or (first, last)
-    return Sight(span, (first, last), (span[1] - span[0]) / columns)
+    return ChartRange(span, (first, last), (span[1] - span[0]) / columns)
 
 
 def test_the_cursor_moves_by_columns_and_stays_on_the_axis() -> None:

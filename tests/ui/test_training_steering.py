@@ -17,7 +17,13 @@ from genui.runs.layout import RunDir, RunLock, read_info, write_info
 from genui.runs.listing import summarise
 from genui.ui import keys, messages
 from genui.ui.training import steering
-from genui.ui.training.steering import AnswerWatch, Steering, parse_rate, refusal, stop_question
+from genui.ui.training.steering import (
+    ReplyWatch,
+    Steering,
+    parse_learning_rate,
+    refusal,
+    stop_question,
+)
 from genui.ui.watcher import RunView
 
 
@@ -57,7 +63,7 @@ async def until(true: Callable[[], bool], found: Callable[[], str] = str) -> Non
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steering, "LOOK", 0.01)
+    monkeypatch.setattr(steering, "POLL_INTERVAL", 0.01)
 
 
 def view_of(run: RunDir, format: str = "genui") -> RunView:
@@ -141,7 +147,7 @@ async def test_a_run_that_dies_before_it_obeys_says_so() -> None:
 def test_a_slow_answer_is_said_once_and_waited_for(
     run: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watch = AnswerWatch(run, Control("pause"))
+    watch = ReplyWatch(run, Control("pause"))
     assert watch.look() is None
     monkeypatch.setattr(steering, "SLOW", -1.0)
     answer = watch.look()
@@ -149,7 +155,7 @@ def test_a_slow_answer_is_said_once_and_waited_for(
     assert answer.line.startswith("waiting")
     assert not answer.last
     assert watch.look() is None
-    monkeypatch.setattr(steering, "PATIENCE", -1.0)
+    monkeypatch.setattr(steering, "TIMEOUT", -1.0)
     answer = watch.look()
     assert answer is not None
     assert answer.last
@@ -171,7 +177,7 @@ async def test_a_full_disk_is_one_line(run: RunDir, monkeypatch: pytest.MonkeyPa
 )
 def test_what_is_no_learning_rate_is_one_line(text: str, line: str) -> None:
     with pytest.raises(MisuseError, match=line):
-        parse_rate(text)
+        parse_learning_rate(text)
 
 
 @pytest.mark.parametrize("command", ["pause", "checkpoint", "evaluate", "set_lr"])

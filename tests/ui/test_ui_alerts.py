@@ -15,11 +15,11 @@ from genui.ui import app as memory
 from genui.ui.app import Shell
 from genui.ui.training import alerts
 from genui.ui.training.alerts import (
-    LONGEST,
+    MAX_LENGTH,
     AlertBook,
     AlertEntry,
     Channel,
-    channel,
+    find_channel,
     notification,
 )
 from genui.ui.training.screen import TrainingScreen
@@ -99,7 +99,7 @@ async def test_the_bell_can_be_turned_off_and_that_is_remembered(
 async def test_a_run_that_is_looked_at_again_tells_nothing_twice(
     open_watch: Opener, run: RunDir, rung: Rung, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alerts, "LOOK_AGAIN", 0.05)
+    monkeypatch.setattr(alerts, "STALL_INTERVAL", 0.05)
     async with open_watch() as pilot:
         screen = await board(pilot)
         app = pilot.app
@@ -107,10 +107,10 @@ async def test_a_run_that_is_looked_at_again_tells_nothing_twice(
         log(run, 101, '"NaN"')
         await until(pilot, lambda: len(app.desk.book.entries) == 1)
         app.watcher.watch()
-        await until(pilot, lambda: not app.desk.following)
+        await until(pilot, lambda: not app.desk.followed_runs)
         first = screen.board.first
         app.watcher.watch(run)
-        await until(pilot, lambda: screen.board.first is not first and bool(app.desk.following))
+        await until(pilot, lambda: screen.board.first is not first and bool(app.desk.followed_runs))
         log(run, 102, "2.0")
         await until(pilot, lambda: newest_step(screen) == 102)
         await pilot.pause(0.2)
@@ -202,7 +202,7 @@ XTERM = {"TERM": "xterm-256color"}
     ],
 )
 def test_a_terminal_is_sent_what_it_knows(environ: dict[str, str], tmux: str, to: Channel) -> None:
-    assert channel(environ, lambda: tmux) == to
+    assert find_channel(environ, lambda: tmux) == to
 
 
 @pytest.mark.parametrize(
@@ -219,15 +219,15 @@ def test_the_sequence_is_wrapped_for_what_it_goes_through(to: Channel, sequence:
     assert notification("genui", "plays: done", to) == sequence
 
 
-@pytest.mark.parametrize("way", ["9", "777"])
+@pytest.mark.parametrize("osc", ["9", "777"])
 @pytest.mark.parametrize("wrap", ["", "tmux", "screen"])
-def test_no_text_can_end_the_sequence_or_make_it_long(way: alerts.Way, wrap: alerts.Wrap) -> None:
+def test_no_text_can_end_the_sequence_or_make_it_long(osc: alerts.Osc, wrap: alerts.Wrap) -> None:
     evil = "a\x1b\\b\x07c\x9cd\n;e\x1b]0;title\x07 " + "漢" * 500
-    sequence = notification(evil, evil, Channel(way, wrap))
-    plain = notification("t", "b", Channel(way, wrap))
+    sequence = notification(evil, evil, Channel(osc, wrap))
+    plain = notification("t", "b", Channel(osc, wrap))
     assert sequence
-    assert len(sequence) <= LONGEST
+    assert len(sequence) <= MAX_LENGTH
     for control in ("\x1b", "\x07", "\n", "\x9c"):
         assert sequence.count(control) == plain.count(control)
-    if way == "777":
+    if osc == "777":
         assert sequence.split("notify;", 1)[1].split(";", 1)[0].startswith("abcd")

@@ -84,7 +84,7 @@ async def test_branches_are_listed_as_a_tree_and_enter_goes_to_one_with_its_seed
         await pilot.press("d")
         await until(pilot, lambda: "this branch is shown" in fault(pilot))
         await pilot.press("up", "d")
-        await until(pilot, lambda: "the branch that is shown is forked from it" in fault(pilot))
+        await until(pilot, lambda: "the branch shown is forked from it" in fault(pilot))
         assert len(pane.controller.tree.branches) == 3
         await pilot.press("enter")
         await until(pilot, lambda: pane.controller.seed == 7)

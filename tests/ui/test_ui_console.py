@@ -100,7 +100,7 @@ def test_the_level_of_a_line_has_a_sign(text: str, sign: str) -> None:
 def read(file: ConsoleFile, text: ConsoleText) -> ConsoleText:
     """Takes all that is new in the file."""
     while (new := file.read()) is not None:
-        text.take(new)
+        text.add(new)
     return text
 
 
@@ -129,7 +129,7 @@ def test_a_console_written_anew_is_read_anew_and_a_progress_bar_is_as_it_is_now(
 def found(search: ConsoleSearch, text: ConsoleText) -> list[int]:
     """The lines of all hits, after a search of the whole text."""
     assert search.pattern is not None
-    search.take(text.find(search.pattern), 0)
+    search.replace_from(0, text.find(search.pattern))
     return [hit.line for hit in search.hits]
 
 
@@ -137,9 +137,9 @@ def test_a_search_counts_its_hits_and_goes_round_them() -> None:
     run = console(*(f"12:00:00 step {n} Loss {n / 7:.3f}" for n in range(210)))
     text = read(ConsoleFile(run.console), ConsoleText())
     search = ConsoleSearch()
-    assert search.type("loss 1.00")  # small letters find capitals too
+    assert search.set_text("loss 1.00")  # small letters find capitals too
     assert found(search, text) == [7]
-    assert search.type(r"step 1\d0 ")
+    assert search.set_text(r"step 1\d0 ")
     assert found(search, text) == [*range(100, 200, 10)]
     lines = []
     for by, place in ((-1, "match 10 of 10"), (1, "match 1 of 10"), (-1, "match 10 of 10")):
@@ -153,7 +153,7 @@ def test_a_search_counts_its_hits_and_goes_round_them() -> None:
     more = ConsoleText()
     read(ConsoleFile(run.console), more)
     assert search.pattern is not None
-    search.take(more.find(search.pattern, 210), 210)
+    search.replace_from(210, more.find(search.pattern, 210))
     assert "match 10 of 11" in search.summary(focused=True).plain
 
 
@@ -164,11 +164,11 @@ def test_a_search_counts_its_hits_and_goes_round_them() -> None:
 def test_a_search_that_finds_nothing_says_so(typed: str, line: str) -> None:
     text = read(ConsoleFile(console("12:00:00 loss 1").console), ConsoleText())
     search = ConsoleSearch()
-    if search.type(typed):
+    if search.set_text(typed):
         assert found(search, text) == []
     assert search.step(1) is None
     assert line in search.summary(focused=True).plain
-    search.type("")
+    search.set_text("")
     assert search.summary(focused=True).plain == "/ search · esc back"
     assert search.summary(focused=False).plain == "i search, scroll"
 
@@ -186,7 +186,7 @@ def test_wrapped_lines_keep_every_word_and_no_row_is_too_wide(
     assert read is not None
     text = ConsoleText()
     text.resize(width)
-    text.take(read)
+    text.add(read)
     parts = [""] * len(lines)
     for row in range(text.rows):
         line, start, end = text.at(row)

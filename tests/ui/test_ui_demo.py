@@ -66,7 +66,7 @@ async def preview_of(pilot: Pilot[None]) -> LabPreview:
 async def test_a_key_takes_over_and_leaves_what_is_shown(
     shipped: Path, open_app: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(demo, "REST", 10_000)
+    monkeypatch.setattr(demo, "END_TICKS", 10_000)
     async with open_app() as pilot:
         await until(pilot, lambda: moving(pilot, "canvas"))
         await pilot.press("down")
@@ -77,7 +77,7 @@ async def test_a_key_takes_over_and_leaves_what_is_shown(
             assert trace is not None
             assert not trace.playing
         assert len(pane(pilot, "canvas").controller.tree.branches) == 1
-        home.demo.begin(home.models)  # never again in this session
+        home.demo.start(home.models)  # never again in this session
         assert not home.demo.playing
 
 
@@ -110,7 +110,7 @@ async def test_at_80_columns_the_canvas_is_what_plays(shipped: Path, open_app: O
 async def test_a_new_caption_follows_and_after_the_rounds_all_is_still(
     shipped: Path, open_app: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(demo, "REST", 0)
+    monkeypatch.setattr(demo, "END_TICKS", 0)
     monkeypatch.setattr(demo, "ROUNDS", 1)
     monkeypatch.setattr(demo, "CAPTIONS", ("red heart on black", "green cat on white"))
     async with open_app() as pilot:

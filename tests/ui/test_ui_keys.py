@@ -217,7 +217,7 @@ async def test_keys_typed_at_once_reach_the_line_that_the_first_one_opens(
                 pilot.app.post_message(key_event(key))
             await pilot.pause()
             # Keys are held until the line is there.
-            await until(pilot, lambda: not app._held and app.screen is home_of(pilot))
+            await until(pilot, lambda: not app._queued_keys and app.screen is home_of(pilot))
             values = pane.controller.settings.temperature, pane.controller.prompt
             assert values == (temperature, prompt), typed
             assert not pane.has_class("-editing")

@@ -176,5 +176,5 @@ async def test_a_key_that_comes_back_before_its_window_is_there_waits_for_it(
 async def test_a_panel_that_comes_after_the_screen_was_left_is_not_mounted() -> None:
     """The first panel is mounted a moment after the column: `q` may come between."""
     column = SideColumn()
-    await column._add(SamplesPanel())  # not on any screen: Textual would raise MountError
+    await column._mount_panel(SamplesPanel())  # not on any screen: Textual would raise MountError
     assert not column.children

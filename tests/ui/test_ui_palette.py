@@ -227,7 +227,7 @@ async def test_a_page_down_before_the_list_is_laid_out_waits_for_it(
 async def test_pages_of_a_list_without_room_are_no_fault(
     shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("genui.ui.app.LONGEST_HOLD", HOLD)
+    monkeypatch.setattr("genui.ui.app.MAX_KEY_DELAY", HOLD)
     async with open_app() as pilot:
         await pilot.press("ctrl+p")
         palette = pilot.app.screen

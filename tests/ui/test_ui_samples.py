@@ -11,7 +11,7 @@ from PIL import Image
 
 from genui.runs.layout import RunDir
 from genui.ui.training import samples
-from genui.ui.training.samples import LONGEST, SamplesPanel, film_steps
+from genui.ui.training.samples import MAX_FRAMES, SamplesPanel, film_steps
 from genui.ui.training.screen import TrainingScreen
 from genui.ui.widgets.image import ImageView
 
@@ -81,7 +81,7 @@ async def test_walking_moves_the_cursor_and_the_last_sample_is_followed_again() 
 async def test_the_film_shows_every_sample_and_stops_at_the_newest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(samples, "FRAMES_A_SECOND", 50)
+    monkeypatch.setattr(samples, "FRAMES_PER_S", 50)
     panel = SamplesPanel()
     async with opened(panel) as pilot:
         app = app_of(pilot)
@@ -112,7 +112,7 @@ async def test_any_key_stops_the_film() -> None:
 def test_a_film_of_many_samples_lasts_a_minute_and_ends_with_the_newest() -> None:
     steps = list(range(0, 100_000, 10))
     shown = film_steps(steps, None)
-    assert len(shown) <= LONGEST
+    assert len(shown) <= MAX_FRAMES
     assert shown[-1] == steps[-1]
     assert len(set(np.diff(shown))) == 1
 
@@ -174,7 +174,7 @@ async def test_an_image_of_any_size_is_drawn_and_text_is_never_markup() -> None:
 async def test_w_plays_the_samples_and_the_cursor_goes_along(
     open_watch: Opener, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(samples, "FRAMES_A_SECOND", 50)
+    monkeypatch.setattr(samples, "FRAMES_PER_S", 50)
     writer("plays", 100, 200)
     async with open_watch(size) as pilot:
         await until(pilot, lambda: isinstance(pilot.app.screen, TrainingScreen))

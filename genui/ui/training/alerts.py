@@ -1,4 +1,4 @@
-"""What happens to the runs that are watched: kept in a list, said in a line, and rung for.
+"""Alerts of the watched runs: a list, a line above the footer, the terminal's bell.
 
 An alert is a NaN, a divergence, a collapse, a stall, a crash or a finish.
 """
@@ -28,9 +28,9 @@ from genui.ui.widgets.dialogs import Window
 if TYPE_CHECKING:
     from genui.runs.alerts import Alert, Alerts
 
-# --- Which alerts there were, and which of them are new ---------------------------------------
+# --- Finding alerts ---------------------------------------------------------------------------
 
-MOST = 500  # alerts that are kept
+MAX_ALERTS = 500
 
 _SIGNS = {
     "nan": ("✗", "bad"),
@@ -44,7 +44,7 @@ _RINGS = frozenset({"nan", "divergence", "collapse", "crash", "finish"})
 
 
 class AlertEntry(NamedTuple):
-    """An alert, of which run, and whether it happened while the app was there."""
+    """An alert and its run; `fresh` if it happened while the app was open."""
 
     run: RunDir
     name: str
@@ -65,51 +65,47 @@ class AlertEntry(NamedTuple):
 
 
 class AlertBook:
-    """Looks for alerts in views of runs, and keeps each once.
+    """Finds the alerts of runs and lists each once.
 
-    What happened before the app was opened is kept for the list and is not fresh: an old run
-    that failed does not ring when it is opened. `opened` is a unix time.
+    Alerts from before `opened`, the unix time at which the app started, are listed but not
+    fresh: an old run that failed does not ring the bell when it is opened.
     """
 
     def __init__(self, opened: float) -> None:
         self.entries: list[AlertEntry] = []
         self._opened = opened
         self._alerts: dict[RunDir, Alerts] = {}
-        self._looked_at: set[RunDir] = set()  # what is new in these happens now
 
     def look(self, view: RunView) -> list[AlertEntry]:
-        """The fresh alerts of a run as it is now. For a thread."""
-        from genui.runs.alerts import Alerts  # brings numpy, which no first frame waits for
+        """Return the fresh alerts of a run. Call it on a thread."""
+        from genui.runs.alerts import Alerts  # imports numpy: not before the first frame
 
         run, name = view.summary.run, clean_line(view.summary.info.name, 40)
+        is_known_run = run in self._alerts  # then whatever is new has just happened
         alerts = self._alerts.setdefault(run, Alerts())
-        found = alerts.look(view.summary, view.series, whole=True)
-        now = run in self._looked_at
-        self._looked_at.add(run)
-        known = {(one.run, one.alert.kind, one.alert.step) for one in self.entries}
+        listed = {(one.alert.kind, one.alert.step) for one in self.entries if one.run == run}
         entries = [
-            AlertEntry(run, name, one, now or one.time >= self._opened)
-            for one in found
-            if (run, one.kind, one.step) not in known  # as of a run that is looked at again
+            AlertEntry(run, name, alert, is_known_run or alert.time >= self._opened)
+            for alert in alerts.look(view.summary, view.series, whole=True)
+            if (alert.kind, alert.step) not in listed  # after `forget` a run is read from its start
         ]
-        self.entries = [*self.entries, *entries][-MOST:]
-        return [one for one in entries if one.fresh]
+        self.entries = [*self.entries, *entries][-MAX_ALERTS:]
+        return [entry for entry in entries if entry.fresh]
 
     def forget(self, run: RunDir) -> None:
-        """Let go of what was learnt of a run's points; its alerts stay in the list."""
+        """Free the points of a run; its alerts stay in the list."""
         self._alerts.pop(run, None)
-        self._looked_at.discard(run)
 
 
-# --- Looking at the runs, and telling what is new ---------------------------------------------
+# --- Looking at the watched runs and announcing what is new -----------------------------------
 
-GATHER = 1.0  # seconds between looks at runs that log all the time
-LOOK_AGAIN = 5.0  # seconds after which a run that says nothing is looked at for a stall
-RING_GAP = 2.0  # seconds between two bells: of many runs that end at once one is enough
+LOOK_INTERVAL = 1.0  # seconds between looks at runs that log all the time
+STALL_INTERVAL = 5.0  # seconds between looks for a stall
+BELL_INTERVAL = 2.0  # seconds between two bells: one is enough for runs that end together
 
 
 class AlertDesk:
-    """Has every view of a run looked at, on a thread, and tells what is fresh."""
+    """Looks for alerts in every view of a run, on a thread, and announces the fresh ones."""
 
     def __init__(
         self, app: App[Any], watched: Callable[[], Iterable[RunDir]], quiet: bool = False
@@ -119,29 +115,29 @@ class AlertDesk:
         self._app = app
         self._watched = watched
         self._views: dict[RunDir, RunView] = {}
-        self._due: dict[RunDir, None] = {}  # to be looked at, in order
+        self._due: dict[RunDir, None] = {}  # a queue without repeats
         self._working = False
-        self._rang = -RING_GAP
+        self._last_bell = -BELL_INTERVAL
 
     @property
-    def following(self) -> frozenset[RunDir]:
-        """The runs whose points are held."""
+    def followed_runs(self) -> frozenset[RunDir]:
+        """The runs whose points are held in memory."""
         return frozenset(self._views)
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Look at silent runs too, from now on."""
-        self._app.set_interval(LOOK_AGAIN, self._look_again)
+        self._app.set_interval(STALL_INTERVAL, self._look_at_all)
 
-    def take(self, view: RunView) -> None:
-        """The newest look at a run; while its log is still being read, that goes first."""
+    def receive(self, view: RunView) -> None:
+        """Look at a new view of a run, unless its log is still being read."""
         if view.progress >= 1:
             self._views[view.summary.run] = view
             self._look_at([view.summary.run])
 
-    def _look_again(self) -> None:
-        for gone in self._views.keys() - set(self._watched()):  # their points are many megabytes
-            del self._views[gone]
-            self.book.forget(gone)
+    def _look_at_all(self) -> None:
+        for run in self._views.keys() - set(self._watched()):  # frees many megabytes of points
+            del self._views[run]
+            self.book.forget(run)
         self._look_at(self._views)
 
     def _look_at(self, runs: Iterable[RunDir]) -> None:
@@ -151,44 +147,45 @@ class AlertDesk:
             self._app.run_worker(self._work(), group="alerts", exit_on_error=False)
 
     async def _work(self) -> None:
-        """Go through the runs that are due, each on a thread."""
+        """Look at the runs that are due, one after another, on a thread."""
         try:
             while self._due:
                 due, self._due = self._due, {}
                 for run in due:
-                    if (view := self._views.get(run)) is not None:
-                        fresh = await asyncio.to_thread(self.book.look, view)
-                        if fresh:
-                            await self._announce(fresh)
-                await asyncio.sleep(GATHER)
+                    if (view := self._views.get(run)) is not None and (
+                        fresh := await asyncio.to_thread(self.book.look, view)
+                    ):
+                        await self._announce(fresh)
+                await asyncio.sleep(LOOK_INTERVAL)
         finally:
             self._working = False
 
     async def _announce(self, fresh: Sequence[AlertEntry]) -> None:
-        kind: Literal["error", "note"] = "error" if any(one.bad for one in fresh) else "note"
-        line = " · ".join([fresh[0].line, *(one.alert.line for one in fresh[1:])])
+        kind: Literal["error", "note"] = "error" if any(entry.bad for entry in fresh) else "note"
+        line = " · ".join([fresh[0].line, *(entry.alert.line for entry in fresh[1:])])
         self._app.screen.post_message(messages.Say(line, kind))
-        loud = [one for one in fresh if one.rings]
-        if loud and not self.quiet and time.monotonic() - self._rang >= RING_GAP:
-            self._rang = time.monotonic()
+        loud = [entry for entry in fresh if entry.rings]
+        if loud and not self.quiet and time.monotonic() - self._last_bell >= BELL_INTERVAL:
+            self._last_bell = time.monotonic()
             await ring(self._app, "genui", loud[0].line)
 
     def open(self) -> None:
-        """The list of all alerts; choosing one moves the cursor to its step."""
-        self._app.push_screen(AlertsScreen(self), self._chosen)
+        """Open the list of alerts; choosing one moves the cursor to its step."""
 
-    def _chosen(self, entry: AlertEntry | None) -> None:
-        if entry is not None:
-            self._app.screen.post_message(messages.Pointed(entry.alert.step))
+        def go_to(entry: AlertEntry | None) -> None:
+            if entry is not None:
+                self._app.screen.post_message(messages.Pointed(entry.alert.step))
+
+        self._app.push_screen(AlertsScreen(self), go_to)
 
 
 # --- The list ---------------------------------------------------------------------------------
 
-EMPTY = "No alerts so far: no NaN, divergence, collapse, stall, crash or finish"
+NO_ALERTS = "No alerts so far: no NaN, divergence, collapse, stall, crash or finish"
 
 
 class AlertsScreen(Window["AlertEntry | None"]):
-    """The alerts, newest first. Dismissed with the chosen one, or None."""
+    """The list of alerts, newest first. Dismissed with the chosen one, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "take", "Take", show=False),
@@ -208,7 +205,7 @@ class AlertsScreen(Window["AlertEntry | None"]):
     def on_mount(self) -> None:
         self._write_titles()
         rows = self.query_one(RowList)
-        rows.set_rows([_row(at, entry) for at, entry in enumerate(self._entries)], EMPTY)
+        rows.set_rows([_row(at, entry) for at, entry in enumerate(self._entries)], NO_ALERTS)
         rows.focus()
 
     def _write_titles(self) -> None:
@@ -232,28 +229,28 @@ def _row(number: int, entry: AlertEntry) -> Row:
     return Row(str(number), entry.line, right, sign, kind)
 
 
-# --- Telling someone who looks elsewhere: the terminal's bell, and its desktop notification ---
-# OSC 9 came with iTerm2 and OSC 777 with urxvt; a terminal that knows neither is only rung.
-# tmux and screen keep such sequences for themselves unless they are wrapped in a DCS that they
-# pass on (tmux: `set -g allow-passthrough on`).
+# --- The terminal's bell and desktop notification ---------------------------------------------
+# OSC 9 comes from iTerm2 and OSC 777 from urxvt; a terminal that knows neither only gets the bell.
+# tmux and screen do not pass such sequences on unless they are wrapped in a DCS
+# (tmux: `set -g allow-passthrough on`).
 
 BELL = "\a"
 
-Way = Literal["", "9", "777"]
-"""The number of the OSC sequence, or none."""
+Osc = Literal["", "9", "777"]
+"""The number of the OSC sequence; "" if the terminal has none."""
 
 Wrap = Literal["", "tmux", "screen"]
 
-_TITLE, _BODY = 32, 120  # cells
-LONGEST = 250
-"""Characters of a notification: screen takes no more, and the driver sends so short a text
-whatever waits for the terminal."""
+_MAX_TITLE, _MAX_BODY = 32, 120  # cells
+MAX_LENGTH = 250
+"""Characters of a sequence: screen takes no more, and the driver sends a text as short as this
+even while other output waits."""
 
-_TMUX_SECONDS = 1.0
-_TMUX = ("tmux", "display-message", "-p", "#{client_termtype}\n#{client_termname}")
+_TMUX_TIMEOUT = 1.0  # seconds
+_TMUX_COMMAND = ("tmux", "display-message", "-p", "#{client_termtype}\n#{client_termname}")
 
-# What terminals call themselves, in TERM, TERM_PROGRAM, LC_TERMINAL or their answer to XTVERSION.
-_KNOWN: tuple[tuple[str, Way], ...] = (
+# Parts of what terminals say in TERM, TERM_PROGRAM, LC_TERMINAL or their reply to XTVERSION.
+_TERMINAL_NAMES: tuple[tuple[str, Osc], ...] = (
     ("iterm", "9"),
     ("wezterm", "9"),
     ("ghostty", "9"),
@@ -263,8 +260,8 @@ _KNOWN: tuple[tuple[str, Way], ...] = (
     ("rxvt-unicode", "777"),
     ("contour", "777"),
 )
-# Variables that only one terminal sets.
-_MARKS: tuple[tuple[str, Way], ...] = (
+# Environment variables that only one terminal sets.
+_TERMINAL_VARIABLES: tuple[tuple[str, Osc], ...] = (
     ("KITTY_WINDOW_ID", "9"),
     ("WEZTERM_PANE", "9"),
     ("GHOSTTY_RESOURCES_DIR", "9"),
@@ -276,94 +273,85 @@ _MARKS: tuple[tuple[str, Way], ...] = (
 class Channel(NamedTuple):
     """How a notification reaches the terminal."""
 
-    way: Way = ""
+    osc: Osc = ""
     wrap: Wrap = ""
 
 
 def ask_tmux() -> str:
-    """What tmux knows of the terminal that is attached now; empty where it does not answer.
+    """Return the type and name of the terminal attached to tmux; "" if tmux does not reply.
 
-    Starts a process: not for the event loop.
+    Starts a process: do not call it on the event loop.
     """
     with suppress(OSError, subprocess.SubprocessError):
-        answer = subprocess.run(
-            _TMUX, capture_output=True, text=True, timeout=_TMUX_SECONDS, check=True
-        )
-        return answer.stdout
+        return subprocess.run(
+            _TMUX_COMMAND, capture_output=True, text=True, timeout=_TMUX_TIMEOUT, check=True
+        ).stdout
     return ""
 
 
-def channel(environ: Mapping[str, str] = os.environ, tmux: Callable[[], str] = ask_tmux) -> Channel:
-    """How the terminal of `environ` takes a notification.
+def find_channel(
+    environ: Mapping[str, str] = os.environ, tmux: Callable[[], str] = ask_tmux
+) -> Channel:
+    """Return how to notify the terminal of `environ`.
 
-    GENUI_NOTIFY=9, 777 or off decides for a terminal that does not tell its name, as over SSH.
-    Within tmux the variables are those of the terminal it was started in, so it is asked.
+    GENUI_NOTIFY=9, 777 or off decides if the terminal's name does not get through, as over SSH.
+    Inside tmux the variables may be of a terminal that is gone, so tmux is asked.
     """
     term = environ.get("TERM", "")
-    wrap: Wrap = ""
-    if "TMUX" in environ:
-        wrap = "tmux"
-    elif "STY" in environ:
-        wrap = "screen"
-    match environ.get("GENUI_NOTIFY", ""):
-        case "9":
-            return Channel("9", wrap)
-        case "777":
-            return Channel("777", wrap)
-        case "off":
-            return Channel()
-    if term in {"", "dumb", "linux"}:  # the console of Linux prints what it does not know
+    wrap: Wrap = "tmux" if "TMUX" in environ else "screen" if "STY" in environ else ""
+    setting = environ.get("GENUI_NOTIFY", "")
+    if setting in ("9", "777"):
+        return Channel(setting, wrap)
+    # The Linux console prints sequences that it does not know.
+    if setting == "off" or term in {"", "dumb", "linux"}:
         return Channel()
     if wrap == "tmux":
-        return Channel(_by_name(tmux()), wrap)
+        return Channel(_find_osc(tmux(), {}), wrap)
     names = " ".join(environ.get(name, "") for name in ("TERM_PROGRAM", "LC_TERMINAL", "TERM"))
-    return Channel(_by_name(names) or _by_mark(environ), wrap)
+    return Channel(_find_osc(names, environ), wrap)
 
 
-def _by_name(names: str) -> Way:
+def _find_osc(names: str, environ: Mapping[str, str]) -> Osc:
     names = names.lower()
-    for name, way in _KNOWN:
+    for name, osc in _TERMINAL_NAMES:
         if name in names:
-            return way
+            return osc
+    for name, osc in _TERMINAL_VARIABLES:
+        if name in environ:
+            return osc
     return ""
 
 
-def _by_mark(environ: Mapping[str, str]) -> Way:
-    for mark, way in _MARKS:
-        if mark in environ:
-            return way
-    return ""
+def notification(title: str, body: str, channel: Channel) -> str:
+    """The sequence that shows a desktop notification, at most MAX_LENGTH characters; "" if the
+    terminal has none.
 
-
-def notification(title: str, body: str, to: Channel) -> str:
-    """The sequence that shows it on the desktop, LONGEST characters at most; or nothing.
-
-    `title` and `body` may be anybody's text: what a terminal would obey is taken out.
+    `title` and `body` may come from anybody: control characters are removed.
     """
-    if not to.way:
+    if not channel.osc:
         return ""
-    title = clean_line(title, _TITLE).replace(";", ",")  # which would end it
-    body = clean_line(body, _BODY)
-    text = f"{title}: {body}" if to.way == "9" else f"notify;{title};{body}"
-    # A DCS of screen ends with the first ST, so what is within ends with BEL.
-    end = BELL if to.wrap == "screen" else "\x1b\\"
-    sequence = f"\x1b]{to.way};{text}{end}"
-    if to.wrap == "tmux":
+    title = clean_line(title, _MAX_TITLE).replace(";", ",")  # a semicolon would end the title
+    body = clean_line(body, _MAX_BODY)
+    text = f"{title}: {body}" if channel.osc == "9" else f"notify;{title};{body}"
+    # screen ends its DCS at the first ST, so the sequence inside ends with BEL.
+    end = BELL if channel.wrap == "screen" else "\x1b\\"
+    sequence = f"\x1b]{channel.osc};{text}{end}"
+    if channel.wrap == "tmux":
         doubled = sequence.replace("\x1b", "\x1b\x1b")
         sequence = f"\x1bPtmux;{doubled}\x1b\\"
-    elif to.wrap == "screen":
+    elif channel.wrap == "screen":
         sequence = f"\x1bP{sequence}\x1b\\"
-    return sequence if len(sequence) <= LONGEST else ""
+    return sequence if len(sequence) <= MAX_LENGTH else ""
 
 
 async def ring(app: App[Any], title: str, body: str) -> None:
-    """The bell, and where the terminal has it a notification.
+    """Ring the bell and, if the terminal can, show a desktop notification.
 
-    Both go through the app's own driver, between two repaints: neither changes a cell.
+    Both go through the app's own driver between two repaints, and change no cell.
     """
     if app.is_headless or app._driver is None:
         return
     app.bell()
-    to = await asyncio.to_thread(channel)
-    if (text := notification(title, body, to)) and app._driver is not None:
+    channel = await asyncio.to_thread(find_channel)
+    if (text := notification(title, body, channel)) and app._driver is not None:
         app._driver.write(text)

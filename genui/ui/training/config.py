@@ -1,4 +1,4 @@
-"""The settings of a run; of several, side by side, what differs first."""
+"""The Config panel: the settings of a run, or of several runs side by side."""
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,16 +23,14 @@ from genui.ui.widgets.base import set_border, strip_of
 
 # --- Configurations as lines of text ----------------------------------------------------------
 
-MOST_SETTINGS = 2000
-"""Settings of a run that are shown; a configuration with more is not one to read."""
-
-_DEEPEST = 12
-_LONGEST = 2000  # characters of a value
+MAX_SETTINGS = 2000  # of a run
+_MAX_DEPTH = 12
+_MAX_CHARS = 2000  # of a value
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One key, and what each of the runs has for it; "" where it has none."""
+    """A key and its value in each run; "" if a run has no such key."""
 
     key: str
     values: tuple[str, ...]
@@ -43,55 +41,55 @@ class Setting:
 
 
 def flatten(config: Mapping[str, Any]) -> dict[str, str]:
-    """Nested settings by dotted keys, as text: `{"model": {"width": 256}}` is `model.width`."""
-    return dict(islice(_leaves(config, "", 0), MOST_SETTINGS))
+    """Flatten nested settings to text by dotted key: `{"model": {"width": 256}}` becomes
+    `{"model.width": "256"}`."""
+    return dict(islice(_iterate_leaves(config, "", 0), MAX_SETTINGS))
 
 
-def _leaves(value: Any, key: str, depth: int) -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping) and value and depth < _DEEPEST:
+def _iterate_leaves(value: Any, key: str, depth: int) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping) and value and depth < _MAX_DEPTH:
         for name, inner in value.items():
-            word = clean_line(str(name), 80)
-            yield from _leaves(inner, f"{key}.{word}" if key else word, depth + 1)
+            name = clean_line(str(name), 80)
+            yield from _iterate_leaves(inner, f"{key}.{name}" if key else name, depth + 1)
     elif key:
-        yield key, _text(value)
+        yield key, _format(value)
 
 
-def _text(value: Any) -> str:
-    """A value as a person writes it."""
+def _format(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         text = {True: "yes", False: "no", None: "none"}[value]
     elif isinstance(value, float):
         text = f"{value:g}" if value == float(f"{value:g}") else repr(value)
     elif isinstance(value, list | tuple):
-        text = ", ".join(_text(one) for one in value[:100]) or "none"
+        text = ", ".join(_format(one) for one in value[:100]) or "none"
     else:
-        # A text may be of spaces or new lines alone, as a prompt can be.
-        text = value if isinstance(value, str) else str(value)[:_LONGEST]
-        if isinstance(value, str) and (not text.strip() or "\n" in text or text != text.strip()):
-            text = repr(text[:_LONGEST])
-    return clean_line(text[:_LONGEST])
+        text = str(value)[:_MAX_CHARS]
+        # Quotes show the spaces and line breaks of a prompt.
+        if isinstance(value, str) and (not text.strip() or "\n" in value or value != value.strip()):
+            text = repr(text)
+    return clean_line(text[:_MAX_CHARS])
 
 
-def settings(configs: Sequence[Mapping[str, Any]]) -> list[Setting]:
-    """Of every run, in the order of the first that has them; those that differ come first."""
+def compare_settings(configs: Sequence[Mapping[str, Any]]) -> list[Setting]:
+    """The settings of all runs in the order they first occur, those that differ first."""
     tables = [flatten(config) for config in configs]
     keys = dict.fromkeys(key for table in tables for key in table)
-    every = [Setting(key, tuple(table.get(key, "") for table in tables)) for key in keys]
-    return sorted(every, key=lambda one: not one.differs)
+    settings = [Setting(key, tuple(table.get(key, "") for table in tables)) for key in keys]
+    return sorted(settings, key=lambda setting: not setting.differs)
 
 
-# --- The rows as they are drawn: a column for each run ----------------------------------------
+# --- The rows: a column for each run ----------------------------------------------------------
 
 NO_SETTINGS = "No settings are known for this run"
-_WIDEST_KEY = 0.45  # of the width
-_LEAST_COLUMN = 8  # cells
+_MAX_KEY = 0.45  # of the width
+_MIN_COLUMN = 8  # cells
 _GAP = 2
 
-_Row = list[tuple[str, str]]  # texts with their looks
+_Row = list[tuple[str, str]]  # texts and the names of their styles
 
 
 class SettingRows(RowScroller):
-    """Draws settings in columns of its own width."""
+    """Draws settings in columns that fit its width."""
 
     def __init__(self) -> None:
         super().__init__(NO_SETTINGS)
@@ -101,70 +99,72 @@ class SettingRows(RowScroller):
         self._changed_keys: frozenset[str] = frozenset()
 
     def set(
-        self, names: Sequence[str], shown: Sequence[Setting], changed_keys: frozenset[str]
+        self, names: Sequence[str], settings: Sequence[Setting], changed_keys: frozenset[str]
     ) -> None:
-        """The runs by name, their settings, and which keys of a single run were changed."""
-        self._names, self._settings, self._changed_keys = tuple(names), shown, changed_keys
-        self.changed()
+        """Show the settings of the runs of these names; `changed_keys` are marked if there is
+        only one run."""
+        self._names, self._settings, self._changed_keys = tuple(names), settings, changed_keys
+        self.update_rows()
 
-    def changed(self) -> None:
-        self._rows = list(self._layout(self.scrollable_content_region.width))
-        super().changed()
+    def update_rows(self) -> None:
+        self._rows = self._layout(self.scrollable_content_region.width)
+        super().update_rows()
 
     @property
     def count(self) -> int:
         return len(self._rows)
 
     def row(self, number: int, width: int) -> Strip:
-        looks: dict[str, Style] = {}
-        for _, look in self._rows[number]:
-            looks[look] = looks.get(look) or self.get_component_rich_style(f"rows--{look}")
-        return strip_of((text, looks[look]) for text, look in self._rows[number])
+        styles: dict[str, Style] = {}
+        for _, name in self._rows[number]:
+            styles[name] = styles.get(name) or self.get_component_rich_style(f"rows--{name}")
+        return strip_of((text, styles[name]) for text, name in self._rows[number])
 
     def _layout(self, width: int) -> list[_Row]:
-        if not self._settings or width < 2 * _LEAST_COLUMN:
+        if not self._settings or width < 2 * _MIN_COLUMN:
             return []
-        longest = max(len(one.key) for one in self._settings) + 2
-        key = max(_LEAST_COLUMN, min(longest, int(width * _WIDEST_KEY)))
+        longest_key = max(len(setting.key) for setting in self._settings) + 2
+        key_width = max(_MIN_COLUMN, min(longest_key, int(width * _MAX_KEY)))
+        rows: list[_Row] = []
         if len(self._names) < 2:
-            rows: list[_Row] = []
-            for one in self._settings:
-                rows += self._alone(one, key, width - key - _GAP)
+            for setting in self._settings:
+                rows += self._wrap_setting(setting, key_width, width - key_width - _GAP)
             return rows
-        # As many runs as have room: the first ones.
-        most = max(1, (width - key) // (_LEAST_COLUMN + _GAP))
-        each = (width - key) // min(most, len(self._names)) - _GAP
-        rows = [self._columns("", self._names[:most], key, each, "heading")]
+        # The first runs, as many as have room.
+        count = min(max(1, (width - key_width) // (_MIN_COLUMN + _GAP)), len(self._names))
+        widths = key_width, (width - key_width) // count - _GAP
+        rows.append(_columns("", self._names[:count], *widths, "heading"))
         heading = ""
-        for one in self._settings:
-            if heading != (now := "differs" if one.differs else "same"):
-                heading = now
+        for setting in self._settings:
+            if heading != (new := "differs" if setting.differs else "same"):
+                heading = new
                 rows.append([(heading, "heading")])
-            look = "text" if one.differs else "dim"
-            rows.append(self._columns(one.key, one.values[:most], key, each, look))
+            style = "text" if setting.differs else "dim"
+            rows.append(_columns(setting.key, setting.values[:count], *widths, style))
         return rows
 
-    def _alone(self, one: Setting, key: int, width: int) -> list[_Row]:
-        """A setting of the only run: a long value takes several rows."""
-        changed = one.key in self._changed_keys
-        value = one.values[0]
+    def _wrap_setting(self, setting: Setting, key_width: int, width: int) -> list[_Row]:
+        """The rows of a setting of a single run; a long value takes several."""
+        changed = setting.key in self._changed_keys
+        value = setting.values[0]
         fits = len(value) <= width and value.isascii()
         lines = [value] if fits else textwrap.wrap(value, max(width, 1))
-        name = f"{'•' if changed else ' '} {clean_line(one.key, key - 2)}"
-        heads = [_padded(name, key + _GAP)]
-        heads += [" " * (key + _GAP)] * (len(lines) - 1)
-        look = "key" if changed else "text"
-        return [[(head, "dim"), (line, look)] for head, line in zip(heads, lines, strict=True)]
-
-    def _columns(self, name: str, values: Sequence[str], key: int, each: int, look: str) -> _Row:
-        row: _Row = [(_padded(clean_line(name, key), key), "dim")]
-        for value in values:
-            text = clean_line(value, each) or "–"
-            row.append((f"{' ' * _GAP}{_padded(text, each)}", look))
-        return row
+        key = f"{'•' if changed else ' '} {clean_line(setting.key, key_width - 2)}"
+        style = "key" if changed else "text"
+        return [
+            [(_pad("" if number else key, key_width + _GAP), "dim"), (line, style)]
+            for number, line in enumerate(lines)
+        ]
 
 
-def _padded(text: str, width: int) -> str:
+def _columns(key: str, values: Sequence[str], key_width: int, width: int, style: str) -> _Row:
+    row: _Row = [(_pad(clean_line(key, key_width), key_width), "dim")]
+    for value in values:
+        row.append((" " * _GAP + _pad(clean_line(value, width) or "–", width), style))
+    return row
+
+
+def _pad(text: str, width: int) -> str:
     return text + " " * (width - cell_len(text))
 
 
@@ -174,20 +174,20 @@ NO_MATCH = "No setting matches: / then Esc shows all"
 
 
 class ConfigPanel(SidePanel):
-    """Key and value of every setting, to scroll and to filter."""
+    """The key and value of every setting, which can be scrolled and filtered."""
 
     BINDINGS: ClassVar[list[BindingType]] = [SEARCH_KEY]
 
     def __init__(self) -> None:
         super().__init__()
         self._table = SettingRows()
-        self._shown: object = None
+        self._shown_key: object = None
         self._names: list[str] = []
         self._settings: list[Setting] = []
         self._changed_keys: frozenset[str] = frozenset()
         self._filter = pattern("")
-        self._matching = 0
-        self._fault = False
+        self._match_count = 0
+        self._is_bad_filter = False
 
     def compose(self) -> ComposeResult:
         yield self._table
@@ -197,7 +197,7 @@ class ConfigPanel(SidePanel):
         self._draw()
 
     def enter(self) -> None:
-        """Give the rows the keys: arrows scroll, / filters, Esc goes back."""
+        """Focus the rows: arrows scroll, / filters, Esc goes back."""
         self._table.focus()
 
     def on_descendant_focus(self) -> None:
@@ -206,56 +206,56 @@ class ConfigPanel(SidePanel):
     def on_descendant_blur(self) -> None:
         self.call_later(self._write_border)
 
-    def show(self, shown: Snapshot) -> None:
-        """A run's settings are the same at every step: the cursor changes nothing here."""
-        views = shown.views
+    def show(self, snapshot: Snapshot) -> None:
+        """Show the settings of the runs; they do not depend on the cursor."""
+        views = snapshot.views
         key = [(view.summary.run, view.config, view.summary.info.overrides) for view in views]
-        if key == self._shown:
+        if key == self._shown_key:
             return
-        self._shown = key
+        self._shown_key = key
         self._names = [clean_line(view.summary.info.name, 24) for view in views]
-        self._settings = settings([view.config for view in views])
+        self._settings = compare_settings([view.config for view in views])
         overrides = views[0].summary.info.overrides if views else {}
         self._changed_keys = frozenset(overrides)
         self._draw()
 
     def action_search(self) -> None:
-        """Type which settings to show."""
         self.query_one(SearchLine).open()
 
     @on(SearchLine.Typed)
     def _search_typed(self, event: SearchLine.Typed) -> None:
         event.stop()
         try:
-            self._filter, self._fault = pattern(event.text), False
+            self._filter, self._is_bad_filter = pattern(event.text), False
         except MisuseError:
-            self._fault = True
+            self._is_bad_filter = True
             self._write_border()
         else:
             self._draw()
 
     def _draw(self) -> None:
-        shown = [one for one in self._settings if self._matches(one)]
-        self._matching = len(shown)
-        self._table.say_empty(NO_MATCH if self._settings else NO_SETTINGS)
-        self._table.set(self._names, shown, self._changed_keys)
+        matches = [
+            setting
+            for setting in self._settings
+            if any(map(self._filter.search, (setting.key, *setting.values)))
+        ]
+        self._match_count = len(matches)
+        self._table.set_empty_text(NO_MATCH if self._settings else NO_SETTINGS)
+        self._table.set(self._names, matches, self._changed_keys)
         self._write_border()
-
-    def _matches(self, one: Setting) -> bool:
-        return any(self._filter.search(text) for text in (one.key, *one.values))
 
     def _write_border(self) -> None:
         count = numbers.count(len(self._settings))
         title = "Config"
         if len(self._names) > 1:
-            title += (
-                f"  {numbers.count(sum(one.differs for one in self._settings))} of {count} differ"
-            )
+            differing = numbers.count(sum(setting.differs for setting in self._settings))
+            title += f"  {differing} of {count} differ"
         elif self._changed_keys:
             title += "  • set by you"
-        some = f"{numbers.count(self._matching)} of {count} · " if self._filter.pattern else ""
         keys = "/ filter · esc back" if self.has_focus_within else "i filter, scroll"
-        words = Content(f"{some}{keys}" if self._settings else "")
-        if self._fault:
-            words = Content.assemble(("not a regular expression", "$text-error"))
-        set_border(self, title=title, subtitle=words)
+        if self._filter.pattern:
+            keys = f"{numbers.count(self._match_count)} of {count} · {keys}"
+        subtitle = Content(keys if self._settings else "")
+        if self._is_bad_filter:
+            subtitle = Content.assemble(("not a regular expression", "$text-error"))
+        set_border(self, title=title, subtitle=subtitle)

@@ -1,4 +1,4 @@
-"""The console of a run: its file is followed, and its lines wrapped, searched and drawn."""
+"""The Console panel: follows the console.log of a run, wraps, searches and draws its lines."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ from genui.ui.training.model import Snapshot
 from genui.ui.training.rows import SEARCH_KEY, RowScroller, SearchLine, SidePanel
 from genui.ui.widgets.base import set_border, strip_of
 
-# --- Reading console.log as it grows. For a thread --------------------------------------------
+# --- Reading console.log as it grows, on a thread ---------------------------------------------
 
 MOST_CONSOLE_BYTES = 4 * 1024 * 1024
-"""Bytes of the file's end that are kept: some fifty thousand lines."""
+"""How much of the file's end is kept: some fifty thousand lines."""
 
-PIECE = 256 * 1024  # bytes read before what they hold is shown
-_HEAD = 64  # bytes that tell a file written anew from one that grew
-_LONGEST_LINE = 16 * 1024  # characters; the rest of a longer one is left out
+PIECE = 256 * 1024  # bytes that are read before their lines are shown
+_HEAD = 64  # first bytes of the file: if they change, it was rewritten
+_MAX_LINE = 16 * 1024  # characters; the rest of a longer line is left out
 _STAMPED = re.compile(r"(?:\d{4}-\d\d-\d\d[ T])?(\d\d:\d\d:\d\d)(?:[.,]\d+)?Z? (.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Lines:
-    """Lines that follow those read before or, where `fresh`, replace them.
+    """N lines that follow the earlier ones or, if `fresh`, replace them.
 
-    Four of one length: the times of day ("" where a line has none), the texts, how many cells
-    each takes (int64 [N]), and whether any of its characters takes other than one (bool [N]).
-    `pending` is the last line while it has no end, `skipped`
-    the bytes of the file before the first line, `more` whether there is more to be read now.
+    `stamps` are the times of day ("" for a line without one), `texts` the rest of the lines,
+    `cells` their widths (int64 [N]), `uneven` whether a line has characters that are not one
+    cell wide (bool [N]). `pending` is the last line while it has no end, `skipped` the number
+    of bytes of the file before the first line, `more` whether more can be read now.
     """
 
     stamps: list[str]
@@ -63,11 +63,10 @@ class Lines:
 NO_LINES = Lines(
     *([], [], np.empty(0, np.int64), np.empty(0, bool), ""), fresh=True, skipped=0, more=False
 )
-"""What there is of another file before it was read."""
 
 
 class ConsoleFile:
-    """Follows one file from MOST bytes before its end."""
+    """Follows one file, from MOST_CONSOLE_BYTES before its end."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -77,9 +76,9 @@ class ConsoleFile:
         self._rest = b""  # of a line without an end
 
     def read(self) -> Lines | None:
-        """What was appended, PIECE bytes at most; None where nothing was.
+        """Return the lines that were appended, of at most PIECE bytes; None if there are none.
 
-        A file that is not there has nothing. Raises GenuiError where it may not be read.
+        A missing file has no lines. Raises GenuiError, one line, if the file cannot be read.
         """
         try:
             fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -97,12 +96,11 @@ class ConsoleFile:
             os.close(fd)
         if not data and not fresh:
             return None
-        cut = fresh and self._skipped > 0
         self._offset += len(data)
         whole, end, rest = (self._rest + data).rpartition(b"\n")
-        if cut:  # the first line is half of one
+        if fresh and self._skipped:  # drop the first line: its beginning is missing
             _, end, whole = whole.partition(b"\n")
-        self._rest = rest[-_LONGEST_LINE:]
+        self._rest = rest[-_MAX_LINE:]
         parts = [_split(line) for line in whole.split(b"\n")] if end else []
         widths = [_width(text) for _, text in parts]
         return Lines(
@@ -117,7 +115,7 @@ class ConsoleFile:
         )
 
     def _begin(self, stat: os.stat_result, head: bytes) -> bool:
-        """Whether it is another file than before, or was written anew; then it is read anew."""
+        """Return whether this is another file, or was rewritten; if so, start over."""
         inode = (stat.st_dev, stat.st_ino)
         grown = stat.st_size >= self._offset and head.startswith(self._head)
         same, self._head = inode == self._inode and grown, head
@@ -129,25 +127,25 @@ class ConsoleFile:
 
 
 def _split(line: bytes) -> tuple[str, str]:
-    """The time of day and the text. Of a line that was written over with carriage returns, as
-    progress bars do, the last state counts."""
-    last = line.rstrip(b"\r").rpartition(b"\r")[2][:_LONGEST_LINE]
+    """Split a line into its time of day and its text. Of a line that is overwritten with
+    carriage returns, as by progress bars, only the last state is kept."""
+    last = line.rstrip(b"\r").rpartition(b"\r")[2][:_MAX_LINE]
     text = clean(last.decode(errors="replace").expandtabs(4)).rstrip()
     match = _STAMPED.match(text)
     return (match[1], match[2]) if match else ("", text)
 
 
 def _width(text: str) -> tuple[int, bool]:
-    """The cells a text takes, and whether any of its characters takes other than one."""
+    """The width of a text in cells, and whether any character is not one cell wide."""
     if text.isascii():
         return len(text), False
     sizes = [get_character_cell_size(character) for character in text]
     return sum(sizes), any(size != 1 for size in sizes)
 
 
-# --- The lines of a console, wrapped and searched. Draws nothing ------------------------------
+# --- Wrapping and searching the lines, without drawing ----------------------------------------
 
-_SEARCHED = 2000  # characters of a line: a pattern may take long over more
+_MAX_SEARCHED = 2000  # characters of a line: a pattern can be slow on longer ones
 _SIGNS: tuple[tuple[str, str, re.Pattern[str]], ...] = (
     ("bad", "✗", re.compile(
         r"error\b|exception\b|traceback|\b(?:fatal|critical|failed|killed)\b|(?<![\w.])nan\b", re.I
@@ -159,7 +157,7 @@ _SIGNS: tuple[tuple[str, str, re.Pattern[str]], ...] = (
 
 
 class Match(NamedTuple):
-    """The first match in a line, which is searched with its time of day: `12:03:58 text`."""
+    """The first match in a line, counted in `12:03:58 text`: the time of day is searched too."""
 
     line: int
     start: int
@@ -167,18 +165,17 @@ class Match(NamedTuple):
 
 
 def line_level(text: str) -> tuple[str, str]:
-    """The look ("bad", "warn", "good", "key" or "text") and the sign of a line."""
-    for look, sign, pattern in _SIGNS:
-        if pattern.search(text):
-            return look, sign
-    return "text", " "
+    """The style ("bad", "warn", "good", "key" or "text") and the sign of a line."""
+    return next(
+        ((style, sign) for style, sign, pattern in _SIGNS if pattern.search(text)), ("text", " ")
+    )
 
 
 class ConsoleText:
-    """Grows by `Lines`; `resize` says how wide a row of text is. Rows are counted from 0.
+    """The lines, wrapped into rows of a given width. Rows are counted from 0.
 
-    Where each line begins follows from the lengths of the lines: only those that take several
-    rows are looked at one by one, and no other is until it is in view.
+    The row in which each line begins is computed from the widths of the lines: only lines that
+    take several rows are wrapped for it, the others when they come into view.
     """
 
     def __init__(self) -> None:
@@ -188,12 +185,12 @@ class ConsoleText:
         self.skipped = 0  # bytes of the file before the first line
         self.stamped = False  # whether any line has a time of day
         self._cells = np.empty(0, np.int64)
-        self._uneven = np.empty(0, bool)  # lines whose characters are not a cell each
+        self._uneven = np.empty(0, bool)
         self._width = 80
         self._ends = np.empty(0, np.int64)  # the row after each line's last
 
-    def take(self, new: Lines) -> None:
-        """Add lines, or begin anew with them."""
+    def add(self, new: Lines) -> None:
+        """Add lines; fresh ones replace all others."""
         if new.fresh:
             self.stamps, self.texts = [], []
             self._cells, self._ends = self._cells[:0], self._ends[:0]
@@ -204,21 +201,20 @@ class ConsoleText:
         self.stamped = self.stamped or any(new.stamps)
         self._cells = np.concatenate((self._cells, new.cells))
         self._uneven = np.concatenate((self._uneven, new.uneven))
-        start = int(self._ends[-1]) if len(self._ends) else 0
-        ends = start + self._rows_of(len(self._ends))
-        self._ends = np.concatenate((self._ends, ends))
+        start = self.first_row(len(self._ends))
+        self._ends = np.concatenate((self._ends, start + self._sum_rows(len(self._ends))))
         self.pending, self.skipped = new.pending, new.skipped
 
     def resize(self, width: int) -> None:
-        """Rows of text have `width` cells."""
+        """Wrap the text into rows of `width` cells."""
         if max(width, 2) != self._width:
             self._width = max(width, 2)
-            self._ends = self._rows_of(0)
+            self._ends = self._sum_rows(0)
 
-    def _rows_of(self, first: int) -> np.ndarray:
-        """Running sum of the rows that the lines from `first` on take, int64 [N]."""
+    def _sum_rows(self, first: int) -> np.ndarray:
+        """Running sum of the rows of the lines from `first` on, int64 [N]."""
         cells, uneven = self._cells[first:], self._uneven[first:]
-        # Of wide characters, one that does not fit leaves the last cell of a row empty.
+        # A wide character that does not fit leaves the last cell of a row empty.
         heights = np.maximum(-(-cells // (self._width - uneven)), 1)
         for line in np.flatnonzero((cells > self._width) & ~uneven).tolist():
             heights[line] = len(_wrap(self.texts[first + line], self._width))
@@ -226,16 +222,16 @@ class ConsoleText:
 
     @property
     def rows(self) -> int:
-        """All of them, that of the pending line too."""
-        return (int(self._ends[-1]) if len(self._ends) else 0) + bool(self.pending)
+        """The number of rows, with that of the pending line."""
+        return self.first_row(len(self._ends)) + bool(self.pending)
 
     def first_row(self, line: int) -> int:
-        """The row a line begins in."""
+        """The row in which a line begins."""
         return int(self._ends[line - 1]) if line else 0
 
     def at(self, row: int) -> tuple[int, int, int]:
-        """(line, first character, one past the last) of what is in a row; the line is
-        `len(texts)` for the pending one."""
+        """The line, first character and one past the last character of a row; the pending line
+        is number `len(texts)`."""
         line = int(np.searchsorted(self._ends, row, side="right"))
         if line == len(self.texts):
             return line, 0, len(self.pending)
@@ -245,20 +241,20 @@ class ConsoleText:
         return line, *_wrap(text, self._width)[part]
 
     def find(self, pattern: re.Pattern[str], first: int = 0) -> list[Match]:
-        """The lines from `first` on in which the pattern is. Takes long for many: on a thread."""
-        stamps, texts = self.stamps, self.texts  # others take their place, these only grow
+        """Find the pattern in the lines from `first` on. Call it on a thread: it can be slow."""
+        stamps, texts = self.stamps, self.texts  # `add` replaces these lists or extends them
         matches: list[Match] = []
         for line in range(first, len(texts)):
             whole = f"{stamps[line]} {texts[line]}" if stamps[line] else texts[line]
-            match = pattern.search(whole[:_SEARCHED])
+            match = pattern.search(whole[:_MAX_SEARCHED])
             if match is not None:
                 matches.append(Match(line, match.start(), match.end()))
         return matches
 
 
 def _wrap(text: str, width: int) -> list[tuple[int, int]]:
-    """Where each row begins and ends, of a text with a cell a character: between words, where
-    there are any. The space at a break is in neither row."""
+    """The start and end of each row of a text whose characters are one cell wide. Rows break
+    between words if possible; the space at a break belongs to neither row."""
     rows, start = [], 0
     while len(text) - start > width:
         end = text.rfind(" ", start + 1, start + width + 1)
@@ -272,7 +268,7 @@ def _wrap(text: str, width: int) -> list[tuple[int, int]]:
 
 
 def _wrap_wide(text: str, part: int, width: int) -> tuple[int, int]:
-    """Where the row number `part` of a text begins and ends, each as full as can be."""
+    """The start and end of row number `part` of a text, each row as full as possible."""
     first, used = 0, 0
     for number, character in enumerate(text):
         cells = get_character_cell_size(character)
@@ -285,18 +281,18 @@ def _wrap_wide(text: str, part: int, width: int) -> tuple[int, int]:
 
 
 class ConsoleSearch:
-    """The hits of a pattern in the console, ascending by line, and which one is looked at."""
+    """The hits of a pattern in the console, ascending by line, and the current one."""
 
     def __init__(self) -> None:
         self.pattern: re.Pattern[str] | None = None
         self.hits: list[Match] = []
-        self.at = -1  # the index of the hit that is looked at
-        self._fault = ""  # of what is typed
+        self.at = -1  # the index of the current hit
+        self._fault = ""  # why the text is not a pattern
 
-    def type(self, text: str) -> bool:
-        """Look for this from now on. Returns False where it is no pattern: the last one stays."""
+    def set_text(self, text: str) -> bool:
+        """Search for this text. Returns False, and keeps the last pattern, if it is not one."""
         try:
-            # As in most pagers: small letters find capitals too.
+            # As in most pagers, a text in lower case matches capitals too.
             flags = re.IGNORECASE if text == text.lower() else 0
             pattern = re.compile(text, flags) if text else None
         except (re.error, RecursionError, OverflowError) as error:
@@ -307,15 +303,14 @@ class ConsoleSearch:
         return True
 
     def clear(self) -> None:
-        """No hits: of other lines, or of another pattern."""
         self.hits, self.at = [], -1
 
-    def take(self, hits: Sequence[Match], first: int) -> None:
-        """The hits in the lines from `first` on, in place of those known there."""
+    def replace_from(self, first: int, hits: Sequence[Match]) -> None:
+        """Replace the hits in the lines from `first` on."""
         self.hits = [*(hit for hit in self.hits if hit.line < first), *hits]
 
     def step(self, by: int) -> Match | None:
-        """The next hit or the one before, round the ends; None where there is none."""
+        """Go to the next or previous hit, wrapping around; None if there are no hits."""
         if not self.hits:
             return None
         if self.at < 0:
@@ -325,7 +320,7 @@ class ConsoleSearch:
         return self.hits[self.at]
 
     def summary(self, focused: bool) -> Content:
-        """What came of the search, and the keys."""
+        """The result of the search, and the keys."""
         if self._fault:
             return Content.assemble((f"not a regular expression: {self._fault}", "$text-error"))
         if self.pattern is None:
@@ -336,48 +331,48 @@ class ConsoleSearch:
         return Content(f"match {at} of {count} · n N next, previous")
 
 
-# --- The console as it is drawn: time of day, sign, text, hits --------------------------------
+# --- Drawing the rows: time of day, sign, text, hits ------------------------------------------
 
 _STAMP, _SIGN = 9, 2  # cells: "12:03:58 ", "✗ "
-_NARROW = 34  # cells in which there is no room for the time of day
+_STAMP_MIN_WIDTH = 34  # cells; a narrower panel has no room for the time of day
 
 
 class ConsoleLines(RowScroller):
-    """Draws a ConsoleText from its own width; the owner changes the text and calls `changed`."""
+    """Draws a ConsoleText; its owner changes the text and calls `update_rows`."""
 
     def __init__(self, empty: str) -> None:
         super().__init__(empty, follows=True)
         self.text = ConsoleText()
         self.matches: Mapping[int, Match] = {}  # by line
-        self.here = -1  # the line of the hit that is looked at
+        self.current_line = -1  # of the current hit
 
     @property
     def _lead(self) -> int:
         """Cells before the text."""
-        wide = self.scrollable_content_region.width >= _NARROW
+        wide = self.scrollable_content_region.width >= _STAMP_MIN_WIDTH
         return _SIGN + (_STAMP if wide and self.text.stamped else 0)
 
     @property
     def _head(self) -> int:
-        """Rows above the first line: what is left out is said there."""
+        """Rows above the first line: one if the beginning of the file is left out."""
         return 1 if self.text.skipped else 0
 
     @property
     def count(self) -> int:
         return self.text.rows + self._head if self.text.rows else 0
 
-    def changed(self) -> None:
+    def update_rows(self) -> None:
         self.text.resize(self.scrollable_content_region.width - self._lead)
-        super().changed()
+        super().update_rows()
 
-    def mark(self, matches: Mapping[int, Match], here: int) -> None:
-        """Mark these lines, and in another way the one that is looked at."""
-        self.matches, self.here = matches, here
+    def mark(self, matches: Mapping[int, Match], current_line: int) -> None:
+        """Mark the matches, that of the current line in another style."""
+        self.matches, self.current_line = matches, current_line
         self.refresh()
 
     def go_to(self, line: int) -> None:
-        """Bring a line into view and mark it."""
-        self.here = line
+        """Bring a line into view and make it the current one."""
+        self.current_line = line
         self.reveal(self.text.first_row(line) + self._head)
         self.refresh()
 
@@ -391,23 +386,23 @@ class ConsoleLines(RowScroller):
         pending = line == len(self.text.texts)
         text = self.text.pending if pending else self.text.texts[line]
         stamp = "" if pending else self.text.stamps[line]
-        look, sign = line_level(text)
-        words = style(f"rows--{look}") if look in {"bad", "warn"} else style("rows--text")
+        level, sign = line_level(text)
+        text_style = style(f"rows--{level}" if level in {"bad", "warn"} else "rows--text")
         first = start == 0
         parts: list[tuple[str, Style]] = []
         if self._lead > _SIGN:
             parts.append((f"{stamp if first else '':<{_STAMP}}", dim))
-        parts.append((f"{sign if first else ' '} ", style(f"rows--{look}") + Style(bold=True)))
+        parts.append((f"{sign if first else ' '} ", style(f"rows--{level}") + Style(bold=True)))
         match = None if pending else self.matches.get(line)
         if match is None:
-            parts.append((text[start:end], words))
+            parts.append((text[start:end], text_style))
         else:
-            hit = style("rows--hit-here" if line == self.here else "rows--hit")
+            hit = style("rows--hit-here" if line == self.current_line else "rows--hit")
             shift = len(stamp) + 1 if stamp else 0
             a = min(max(match.start - shift, start), end)
             b = min(max(match.end - shift, a), end)
-            parts += [(text[start:a], words), (text[a:b], hit), (text[b:end], words)]
-            if first and match.start < shift:  # it begins in the time of day
+            parts += [(text[start:a], text_style), (text[a:b], hit), (text[b:end], text_style)]
+            if first and match.start < shift:  # the match begins in the time of day
                 parts[0] = (parts[0][0], hit)
         return strip_of(parts)
 
@@ -419,7 +414,7 @@ FOREIGN = "A log of another tool: it has no console output"
 
 
 class ConsolePanel(SidePanel):
-    """Follows console.log of the first of the runs that has one."""
+    """Follows the console.log of the first run that has one."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         SEARCH_KEY,
@@ -433,9 +428,9 @@ class ConsolePanel(SidePanel):
         self._search = ConsoleSearch()
         self._run: RunDir | None = None
         self._file: ConsoleFile | None = None
-        self._console_seen: object = None  # of the last view: another means that the file grew
+        self._last_console: object = None  # of the last view: if it differs, the file has grown
         self._reading = False
-        self._again = False  # it grew while it was read
+        self._read_again = False  # the file has grown while it was read
 
     def compose(self) -> ComposeResult:
         yield self._lines
@@ -446,7 +441,7 @@ class ConsolePanel(SidePanel):
         self._write_border()
 
     def enter(self) -> None:
-        """Give the lines the keys: arrows scroll, / searches, Esc goes back."""
+        """Focus the lines: arrows scroll, / searches, Esc goes back."""
         self._lines.focus()
 
     def on_descendant_focus(self) -> None:
@@ -460,45 +455,46 @@ class ConsolePanel(SidePanel):
 
     # --- following ----------------------------------------------------------------------
 
-    def show(self, shown: Snapshot) -> None:
-        """The console does not move with the cursor: its lines have times, not steps."""
-        own = next((view for view in shown.views if view.summary.native), None)
-        if own is None:
-            self._follow(None, FOREIGN if shown.views else NO_CONSOLE)
+    def show(self, snapshot: Snapshot) -> None:
+        """Show the console. It does not move with the cursor: its lines have times, no steps."""
+        views = snapshot.views
+        view = next((view for view in views if view.summary.native), None)
+        if view is None:
+            self._follow(None, FOREIGN if views else NO_CONSOLE)
             return
-        if own.summary.run != self._run:
-            self._follow(own.summary.run, NO_CONSOLE)
-            name = clean_line(own.summary.info.name, 24)
-            set_border(self, title=f"Console  {name}" if len(shown.views) > 1 else "Console")
-        if self._console_seen is not own.console:
-            self._console_seen = own.console
+        if view.summary.run != self._run:
+            self._follow(view.summary.run, NO_CONSOLE)
+            name = clean_line(view.summary.info.name, 24)
+            set_border(self, title=f"Console  {name}" if len(views) > 1 else "Console")
+        if self._last_console is not view.console:
+            self._last_console = view.console
             self._read()
 
     def _follow(self, run: RunDir | None, empty: str) -> None:
-        self._lines.say_empty(empty)
+        self._lines.set_empty_text(empty)
         if run == self._run:
             return
-        self._run, self._console_seen = run, None
+        self._run, self._last_console = run, None
         self._file = ConsoleFile(run.console) if run is not None else None
-        self._take(NO_LINES)
+        self._add(NO_LINES)
 
     def _read(self) -> None:
         if self._reading:
-            self._again = True
+            self._read_again = True
         elif self._file is not None:
             self._reading = True
-            self._read_on(self._file)
+            self._read_pieces(self._file)
 
     @work(group="console", exit_on_error=False)
-    async def _read_on(self, file: ConsoleFile) -> None:
-        """Take in what there is, a piece after another."""
+    async def _read_pieces(self, file: ConsoleFile) -> None:
+        """Read to the end of the file, one piece after another."""
         try:
             while file is self._file:
-                self._again = False
+                self._read_again = False
                 new = await asyncio.to_thread(file.read)
                 if new is not None and file is self._file:
-                    self._take(new)
-                if not (self._again or (new is not None and new.more)):
+                    self._add(new)
+                if not (self._read_again or (new is not None and new.more)):
                     break
         except GenuiError as error:
             self.post_message(messages.Say(clean_line(str(error))))
@@ -507,27 +503,26 @@ class ConsolePanel(SidePanel):
         if file is not self._file:
             self._read()
 
-    def _take(self, new: Lines) -> None:
+    def _add(self, new: Lines) -> None:
         lines = self._lines
         first = 0 if new.fresh else len(lines.text.texts)
-        lines.text.take(new)
+        lines.text.add(new)
         if new.fresh:
             self._search.clear()
             lines.mark({}, -1)
-        lines.changed()
+        lines.update_rows()
         if self._search.pattern is not None and len(lines.text.texts) > first:
             self._find(self._search.pattern, first)
 
     # --- searching ----------------------------------------------------------------------
 
     def action_search(self) -> None:
-        """Type what to look for."""
         self.query_one(SearchLine).open()
 
     @on(SearchLine.Typed)
     def _search_typed(self, event: SearchLine.Typed) -> None:
         event.stop()
-        if self._search.type(event.text):
+        if self._search.set_text(event.text):
             self._lines.mark({}, -1)
             if self._search.pattern is not None:
                 self._find(self._search.pattern, 0)
@@ -539,15 +534,14 @@ class ConsolePanel(SidePanel):
         hits = await asyncio.to_thread(text.find, pattern, first)
         if pattern is not search.pattern:
             return  # another one has been typed since
-        search.take(hits, first)
-        self._lines.mark({hit.line: hit for hit in search.hits}, self._lines.here)
+        search.replace_from(first, hits)
+        self._lines.mark({hit.line: hit for hit in search.hits}, self._lines.current_line)
         if search.at < 0 and search.hits:
-            # The last one at or above what is in view: in a console the newest matter.
-            self._step(-1)
+            self._step(-1)  # begin with the last hit: in a console the newest lines matter
         self._write_border()
 
     def action_step_hit(self, by: int) -> None:
-        """The next hit, or the one before."""
+        """Go to the next or previous hit."""
         if self._search.pattern is None:
             self.action_search()
         else:

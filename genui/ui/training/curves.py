@@ -1,4 +1,4 @@
-"""The curves: each in its border with its values at the cursor, and a page of them in a grid."""
+"""The curves of the Training screen: each in a border with its values, in a grid of pages."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from genui.ui.widgets.base import BORDER_RULES, Framed, LifecycleGuard, set_bord
 from genui.ui.widgets.curve import Curve
 
 PIN = "★"
-LATEST = 2.0  # seconds after which a curve is drawn again though little has come
+MAX_DELAY = 2.0  # seconds after which a curve is redrawn though few points are new
 
 
 class Cell(LifecycleGuard, Framed, Vertical):
-    """A curve with its name and newest values above it, and below what one column stands for."""
+    """A curve in a border: at the top its name and values, at the bottom what a column spans."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"cell--chosen"}
     DEFAULT_CSS = """
@@ -54,22 +54,22 @@ class Cell(LifecycleGuard, Framed, Vertical):
         self.plot: Plot | None = None
         self._lines: Sequence[SeriesLine] = ()
         self._sources: object = None
-        self._plotted_at, self._plotted = 0.0, [0]  # when, and how many points of each line
-        self._waiting: Callable[[], None] | None = None  # what to show once it is mounted
+        self._drawn_at, self._drawn_counts = 0.0, [0]  # when, and how many points of each line
+        self._show_on_mount: Callable[[], None] | None = None
         self.chosen = False
-        self._title_args: tuple[ViewState, int] | None = None  # what the title was written for
-        self._ready = False  # there is a curve, with its colours
+        self._title_args: tuple[ViewState, int] | None = None
+        self._ready = False  # the curve is mounted and has its colours
 
     def compose(self) -> ComposeResult:
         yield self.curve
 
     def on_mount(self) -> None:
-        self.app.theme_changed_signal.subscribe(self, lambda _: self._redress())
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._update_colours())
         self._ready = True
         if self.chosen:
-            self._mark()
-        if self._waiting is not None:
-            self._waiting()
+            self._style_border()
+        if self._show_on_mount is not None:
+            self._show_on_mount()
 
     def show(
         self,
@@ -77,29 +77,31 @@ class Cell(LifecycleGuard, Framed, Vertical):
         lines: Sequence[SeriesLine],
         state: ViewState,
         runs: int,
-        flowing: bool = False,
+        streaming: bool = False,
     ) -> None:
-        """This plot's lines, of so many runs, looked at in this way. Cheap where nothing is new.
+        """Show the lines of a plot, which are of `runs` runs. Cheap if nothing is new.
 
-        While data are `flowing`, the values in the title are the newest, and the curve is
-        drawn anew once that would show.
+        While data are `streaming` in, the values in the title are always the newest, but the
+        curve is redrawn only when the new points make a visible difference.
         """
         if not self._ready:
-            self._waiting = partial(self.show, plot, lines, state, runs)
+            self._show_on_mount = partial(self.show, plot, lines, state, runs)
             return
-        self._waiting = None
-        if flowing and plot is self.plot and self._may_wait(lines):
+        self._show_on_mount = None
+        if streaming and plot is self.plot and self._may_wait(lines):
             self._lines = lines
             self._write_title(state, runs)
             return
         curve = self.curve
         for name, value in curve_settings(state).items():
             setattr(curve, name, value)
+        # A series that has grown has new arrays.
         sources = (plot, state.axis, [(line.label, line.kind, id(line.points)) for line in lines])
-        fresh = sources != self._sources  # a series that has grown hands out other arrays
+        changed = sources != self._sources
         self.plot, self._lines, self._sources = plot, lines, sources
-        if fresh:
-            self._plotted_at, self._plotted = time.monotonic(), [len(line.x) for line in lines]
+        if changed:
+            self._drawn_at = time.monotonic()
+            self._drawn_counts = [len(line.x) for line in lines]
             if lines:
                 curve.set_series(*curve_series(lines))
             else:
@@ -107,46 +109,47 @@ class Cell(LifecycleGuard, Framed, Vertical):
         self._write_title(state, runs)
 
     def _may_wait(self, lines: Sequence[SeriesLine]) -> bool:
-        """Whether what these lines have beyond the drawn ones takes less room than a dot."""
-        if len(lines) != len(self._plotted) or time.monotonic() - self._plotted_at > LATEST:
+        """Whether the points that are not drawn yet take less room than a dot."""
+        counts = self._drawn_counts
+        if len(lines) != len(counts) or time.monotonic() - self._drawn_at > MAX_DELAY:
             return False
-        room = self.curve.column() / 4
-        for line, drawn in zip(lines, self._plotted, strict=True):
-            new = line.values[drawn:]
-            if not 0 < drawn <= len(line.x) or not math.isfinite(float(new.sum())):
-                return False
-            if line.x[-1] - line.x[drawn - 1] > room:
-                return False
-        return True
+        dot = self.curve.column() / 4
+        return all(
+            0 < drawn <= len(line.x)
+            and math.isfinite(float(line.values[drawn:].sum()))
+            and line.x[-1] - line.x[drawn - 1] <= dot
+            for line, drawn in zip(lines, counts, strict=True)
+        )
 
-    def say(self, text: str) -> None:
-        """There is nothing to show: why not, or what to press."""
+    def show_text(self, text: str) -> None:
+        """Show a text instead of a curve: why there is none, or what to press."""
         self.plot, self._lines, self._sources = None, (), None
         self.curve.clear(text)
         set_border(self, title="", subtitle="")
 
-    def mark_chosen(self, chosen: bool) -> None:
-        """Look like the curve that the keys are about, or not."""
+    def set_chosen(self, chosen: bool) -> None:
+        """Mark this curve as the one that the keys act on, or not."""
         if chosen != self.chosen:
             self.chosen = chosen
             if self._ready:
-                self._mark()
+                self._style_border()
 
-    def _mark(self) -> None:
-        """Through a class, Textual would set every rule anew and draw the curve again."""
-        look = self.get_component_styles("cell--chosen")
+    def _style_border(self) -> None:
+        """Set the rules of the border only: through a class, Textual would set every rule and
+        redraw the curve."""
+        styles = self.get_component_styles("cell--chosen")
         for rule in BORDER_RULES:
-            self.styles.set_rule(rule, look.get_rule(rule) if self.chosen else None)
+            self.styles.set_rule(rule, styles.get_rule(rule) if self.chosen else None)
         self.refresh()
 
-    def look(self, index: int) -> Style:
-        """The colour of the curve's series of that number."""
+    def series_style(self, index: int) -> Style:
+        """The colour of a series by its number."""
         style = self.curve.get_visual_style(f"curve--{choose_style(index)}")
         return Style(foreground=style.foreground)
 
-    def _redress(self) -> None:
-        """Another theme: the border and the words in it name their colours when they are made."""
-        self._mark()
+    def _update_colours(self) -> None:
+        """Follow a change of theme: a border and its title keep the colours they were made with."""
+        self._style_border()
         if self._title_args is not None:
             self._write_title(*self._title_args)
 
@@ -155,11 +158,10 @@ class Cell(LifecycleGuard, Framed, Vertical):
         if self.plot is None:
             return
         title = self._title(state)
-        whole = len(self._lines) == runs * len(self.plot.metrics)
-        ways = [(False, " ")]
-        if runs > 1 and whole:  # the head says which sign is which run's
-            ways += [(True, "  "), (True, " ")]
-        for short, gap in ways:
+        forms = [(False, " ")]
+        if runs > 1 and len(self._lines) == runs * len(self.plot.metrics):
+            forms += [(True, "  "), (True, " ")]  # without names: the head has the runs' signs
+        for short, gap in forms:
             if title.cell_length > self.size.width - 4:
                 title = self._title(state, short, gap)
         set_border(self, title=title)
@@ -170,19 +172,16 @@ class Cell(LifecycleGuard, Framed, Vertical):
         parts: list[str | tuple[str, str | Style]] = [name]
         if self.plot.key in state.pins:
             parts = [(f"{PIN} ", "$accent"), name]
-        at = state.cursor
-        readings = self.curve.values_at(at) if at is not None else {}
+        values = self.curve.values_at(state.cursor) if state.cursor is not None else {}
         part = ""
         for index, line in enumerate(self._lines):
-            label = f"{choose_sign(index, line.kind) or '━'} {line.label} "
+            sign = choose_sign(index, line.kind) or "━"
+            label = "" if line.label == name else f"{sign} {line.label} "
             if short:
-                label = f"{choose_sign(index, line.kind) or '━'} "
-                if line.part != part:
-                    part, label = line.part, f"{line.part} {label}"
-            elif line.label == name:
-                label = ""
-            value = readings[line.label][1] if line.label in readings else line.values[-1]
-            parts += [gap, (label, self.look(index))]
+                label = f"{sign} " if line.part == part else f"{line.part} {sign} "
+                part = line.part
+            value = values[line.label][1] if line.label in values else line.values[-1]
+            parts += [gap, (label, self.series_style(index))]
             parts.append((numbers.value(float(value)), "bold $foreground"))
         return Content.assemble(*parts)
 
@@ -192,14 +191,14 @@ class Cell(LifecycleGuard, Framed, Vertical):
         set_border(self, subtitle=event.caption)
 
 
-# --- The curves of a page side by side: as many as have room, or the chosen one alone ---------
+# --- A grid of curves: as many as have room, or the chosen one alone --------------------------
 
-LEAST = Size(36, 9)  # cells of a curve in its border
-SHAPE = 3.0  # columns a row of the best curve: half as wide again as high, in a usual font
+MIN_SIZE = Size(36, 9)  # terminal cells of a curve with its border
+BEST_SHAPE = 3.0  # columns per row: half again as wide as high in a usual font
 
 
 class Layout(NamedTuple):
-    """How many cells a page has, and how so many plots are laid out in rows and columns."""
+    """The columns and rows of a page of curves."""
 
     columns: int
     rows: int
@@ -210,28 +209,31 @@ class Layout(NamedTuple):
 
 
 def room_for(size: Size) -> Layout:
-    """The most cells of the least size that fit; one at least."""
-    return Layout(max(size.width // LEAST.width, 1), max(size.height // LEAST.height, 1))
+    """The most curves of at least MIN_SIZE that fit; at least one."""
+    return Layout(max(size.width // MIN_SIZE.width, 1), max(size.height // MIN_SIZE.height, 1))
 
 
 def layout_for(count: int, size: Size) -> Layout:
-    """Rows and columns for so many plots, of those with room the ones nearest the best shape."""
+    """The layout of `count` plots that fits and brings each closest to BEST_SHAPE."""
     room = room_for(size)
 
-    def unlike(columns: int) -> float:
-        rows = max(1, -(-count // columns))
-        shape = (size.width / columns) / max(size.height / rows, 1)
-        return abs(math.log(max(shape, 0.1) / SHAPE)) + (math.inf if rows > room.rows else 0)
+    def rows_for(columns: int) -> int:
+        return max(1, -(-count // columns))
 
-    columns = min(range(1, room.columns + 1), key=unlike)
-    return Layout(columns, max(1, -(-count // columns)))
+    def distance(columns: int) -> float:
+        rows = rows_for(columns)
+        shape = (size.width / columns) / max(size.height / rows, 1)
+        return abs(math.log(max(shape, 0.1) / BEST_SHAPE)) + (math.inf if rows > room.rows else 0)
+
+    columns = min(range(1, room.columns + 1), key=distance)
+    return Layout(columns, rows_for(columns))
 
 
 class CurveGrid(LifecycleGuard, Container):
-    """Shows a page of plots; only what is seen is given any data."""
+    """Shows a page of plots; only the visible ones are given data."""
 
     class Resized(Message):
-        """Another number of curves may have room."""
+        """The number of curves that fit may have changed."""
 
     def __init__(self, cells: int) -> None:
         super().__init__()
@@ -239,50 +241,49 @@ class CurveGrid(LifecycleGuard, Container):
         self._layout = Layout(0, 0)
         self._count = -1
         self._state: ViewState | None = None  # as last shown
-        self._screen = self._whole = Size(0, 0)  # of the screen, and of the grid at its highest
+        self._screen = Size(0, 0)
+        self._full_size = Size(0, 0)  # of the grid at its highest on this screen
 
     def compose(self) -> ComposeResult:
         yield from self._cells
 
     def on_resize(self) -> None:
-        lines = self._whole.height if self.screen.size == self._screen else 0
+        height = self._full_size.height if self.screen.size == self._screen else 0
         self._screen = self.screen.size
-        self._whole = Size(self.size.width, max(lines, self.size.height))
+        self._full_size = Size(self.size.width, max(height, self.size.height))
         self.post_message(self.Resized())
 
     @property
     def cells(self) -> list[Cell]:
-        """Those that are shown, in order."""
+        """The visible cells, in order."""
         return self._cells[: self._count]
 
     @property
     def chosen(self) -> Cell | None:
-        """The one that the keys are about; None while there is no plot."""
+        """The cell that the keys act on; None if there is no plot."""
         return next((cell for cell in self.cells if cell.chosen), None)
 
-    def look(self, index: int) -> Style:
-        """The colour of every curve's series of that number."""
-        return self._cells[0].look(index)
+    def series_style(self, index: int) -> Style:
+        """The colour of a series by its number, the same in every curve."""
+        return self._cells[0].series_style(index)
 
     @property
     def room(self) -> Layout:
-        """Of a page; a line above the footer, which comes and goes, takes no curve away."""
-        return room_for(self._whole)
+        """The most curves of a page; a line that appears above the footer removes none."""
+        return room_for(self._full_size)
 
     def page(self, chosen: int, count: int, alone: bool) -> range:
-        """The indices of the plots that are seen when that one of `count` is chosen."""
-        if alone:
-            return range(chosen, min(chosen + 1, count))
-        each = self.room.capacity
+        """The indices of the visible plots if number `chosen` of `count` is chosen."""
+        each = 1 if alone else self.room.capacity
         first = chosen // each * each
         return range(first, min(first + each, count))
 
-    def words(self, count: int, chosen: int, state: ViewState) -> str:
-        """Which of `count` plots are seen, and why no others."""
+    def caption(self, count: int, chosen: int, state: ViewState) -> str:
+        """The number of plots, the visible page and the filter."""
         if not count:
             return ""
         curves = f"{numbers.count(count)} {'curve' if count == 1 else 'curves'}"
-        if not self.display:  # the side is in their place
+        if not self.display:  # a side panel has their place
             return curves
         page = self.page(chosen, count, state.alone)
         each = max(len(page), 1) if state.alone else self.room.capacity
@@ -302,44 +303,44 @@ class CurveGrid(LifecycleGuard, Container):
         lines: Callable[[Plot], Sequence[SeriesLine]],
         runs: int,
         overlaps: Sequence[tuple[float, float]] = (),
-        flowing: bool = False,
+        streaming: bool = False,
     ) -> None:
-        """The page of `plots` that holds the chosen one; `lines` gives what to draw of each.
+        """Show the page of `plots` with the chosen one; `lines` returns the lines of a plot.
 
-        `flowing`: nothing but data has changed, and more will follow at once.
+        `streaming`: only data has changed, and more will follow at once.
         """
         page = self.page(chosen, len(plots), state.alone)
         self._arrange(len(page))
-        flowing = flowing and state is self._state
+        streaming = streaming and state is self._state
         self._state = state
         for cell, at in zip(self.cells, page, strict=True):
             cell.curve.overlaps = overlaps
-            cell.show(plots[at], lines(plots[at]), state, runs, flowing)
-            cell.mark_chosen(at == chosen)
+            cell.show(plots[at], lines(plots[at]), state, runs, streaming)
+            cell.set_chosen(at == chosen)
 
-    def say(self, text: str) -> None:
-        """There is nothing to show: why not, or what to press."""
+    def show_text(self, text: str) -> None:
+        """Show a text instead of curves: why there are none, or what to press."""
         self._arrange(1)
-        self._cells[0].mark_chosen(False)
-        self._cells[0].say(text)
+        self._cells[0].set_chosen(False)
+        self._cells[0].show_text(text)
 
     def _arrange(self, count: int) -> None:
-        """Let that many cells be seen, the first as wide as what the others leave free."""
-        layout = layout_for(count, self._whole)
+        """Show `count` cells; the first takes the columns that the others leave free."""
+        layout = layout_for(count, self._full_size)
         if (layout, count) == (self._layout, self._count):
             return
         self._layout, self._count = layout, count
         if count > len(self._cells):
-            more = [Cell() for _ in range(count - len(self._cells))]
-            self._cells += more
-            self.mount_all(more)
+            new = [Cell() for _ in range(count - len(self._cells))]
+            self._cells += new
+            self.mount_all(new)
         for at, cell in enumerate(self._cells):
             cell.display = at < count
         self.styles.grid_size_columns = layout.columns
         self.styles.grid_size_rows = layout.rows
         free = layout.capacity - count
         self._cells[0].styles.column_span = free + 1
-        # A curve with a row to itself is what is looked at most: it is higher too.
-        lead = layout.rows > 1 and free + 1 == layout.columns > 1
-        rows = ["2fr"] * layout.rows
-        self.styles.grid_rows = " ".join(["3fr", *rows[1:]] if lead else rows)
+        # A curve that has the first row to itself is the most important: it is higher too.
+        has_row = layout.rows > 1 and free + 1 == layout.columns > 1
+        first = "3fr" if has_row else "2fr"
+        self.styles.grid_rows = " ".join([first, *["2fr"] * (layout.rows - 1)])

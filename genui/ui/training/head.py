@@ -1,4 +1,4 @@
-"""The head of the Training screen: which runs, how far the first is, and its newest values."""
+"""The head of the Training screen: the runs, the progress of the first and its newest values."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -17,17 +17,17 @@ from genui.ui.training.model import Board
 from genui.ui.watcher import Part, RunView, mark
 from genui.ui.widgets.base import Framed, LifecycleGuard, Line, StepBar, set_border
 
-# --- How a run goes, in one line --------------------------------------------------------------
+# --- The newest values of a run in one line ---------------------------------------------------
 
-# genui's own name first, then those of other tools.
+# genui's own metric first, then those of other tools.
 _TRAIN = ("loss", "train_loss", "train/loss")
 _HELD_OUT = ("val_loss", "eval_loss", "val/loss", "eval/loss")
 _WINS = ("real_wins",)  # of a GAN: pairs in which the real image scores higher
-_RATE = ("lr", "learning_rate", "train/learning_rate")
+_LEARNING_RATE = ("lr", "learning_rate", "train/learning_rate")
 
 
 def waiting_text(view: RunView) -> str:
-    """What the curve's place says while there are no points."""
+    """The text in place of a curve while there are no points."""
     summary = view.summary
     if summary.fault or summary.status.error:
         return clean_line(summary.fault or summary.status.error)
@@ -38,54 +38,49 @@ def waiting_text(view: RunView) -> str:
     return "no points yet"
 
 
-def stats_line(view: RunView, now: float, room: int, *between: Part) -> Content:
+def stats_line(view: RunView, now: float, width: int, *before_age: Part) -> Content:
     """`val 1.712 ▾0.08  train 1.604  lr 3.0e-04  5.8k tok/s  updated 0.2 s ago`.
 
-    `between` goes before the age. Where `room`, in cells, is too little for all of it, whole
-    parts are left out, the speed first; 0 is not known yet.
+    If that is wider than `width` cells, whole parts are left out, the speed first. A width of 0
+    is not known yet.
     """
     summary, status = view.summary, view.summary.status
     if summary.fault or (status.error and not summary.alive):
         return Content.assemble((clean_line(summary.fault or status.error), "$text-error"))
-    held_out, train, rate, speed = _parts(view)
-    age = _age(view, now)
-    parts = [held_out, train, rate, speed, [*between], age]
-    for least in (speed, rate, train, held_out):
-        line = Content.assemble(*(part for group in parts for part in group)).rstrip()
-        if not 0 < room < line.cell_length:
+    parts = _values_parts(view)
+    end = [*before_age, *_age(view, now)]
+    while parts:
+        line = Content.assemble(*(part for group in parts for part in group), *end).rstrip()
+        if not 0 < width < line.cell_length:
             return line
-        least.clear()
-    return Content.assemble(*between, *age).rstrip()
+        parts.pop()
+    return Content.assemble(*end).rstrip()
 
 
-def _parts(view: RunView) -> tuple[list[Part], list[Part], list[Part], list[Part]]:
-    """Held-out loss, training loss, learning rate and speed; each empty where not known."""
+def _values_parts(view: RunView) -> list[list[Part]]:
+    """Held-out loss, training loss, learning rate and speed; each empty if it is not known."""
     held_out: list[Part] = []
     train: list[Part] = []
-    rate: list[Part] = []
+    learning_rate: list[Part] = []
     speed: list[Part] = []
-    values = _values(view, _HELD_OUT)
-    if len(values):
-        change = float(values[-1] - values[-2]) if len(values) > 1 else 0.0
+    if values := _newest_values(view, _HELD_OUT):
+        change = values[-1] - values[-2] if len(values) > 1 else 0.0
         arrow = f" {'▾' if change < 0 else '▴'}{abs(change):.2f}" if abs(change) >= 0.005 else ""
-        held_out += _stat("val", numbers.value(float(values[-1])), "bold $accent", arrow)
-    losses = _values(view, _TRAIN)
-    if len(losses):
-        train += _stat("train", numbers.value(float(losses[-1])), "bold $primary")
-    wins = _values(view, _WINS)
-    if len(wins):
-        train += _stat("real wins", f"{wins[-1]:.0%}", "bold $primary", " of pairs")
-    rates = _values(view, _RATE)
-    if len(rates):
-        rate += _stat("lr", f"{float(rates[-1]):.1e}", "$foreground")
+        held_out += _stat("val", numbers.value(values[-1]), "bold $accent", arrow)
+    if values := _newest_values(view, _TRAIN):
+        train += _stat("train", numbers.value(values[-1]), "bold $primary")
+    if values := _newest_values(view, _WINS):
+        train += _stat("real wins", f"{values[-1]:.0%}", "bold $primary", " of pairs")
+    if values := _newest_values(view, _LEARNING_RATE):
+        learning_rate += _stat("lr", f"{values[-1]:.1e}", "$foreground")
     status = view.summary.status
     if status.units_per_s > 0 and view.summary.state == "running":
         speed += _stat("", numbers.short(status.units_per_s), "$foreground", f" {status.unit}")
-    return held_out, train, rate, speed
+    return [held_out, train, learning_rate, speed]
 
 
 def _age(view: RunView, now: float) -> list[Part]:
-    """How long ago the data were updated while more is to come; else when they were written."""
+    """How long ago the data were updated while more will come; afterwards, when that was."""
     summary = view.summary
     age = view.age(now)
     if summary.alive or summary.state == "writing":
@@ -100,7 +95,7 @@ def _stat(label: str, value: str, style: str, unit: str = "") -> list[Part]:
     return [*head, (value, style), (f"{unit}  ", "$text-muted")]
 
 
-def _values(view: RunView, names: Sequence[str]) -> Sequence[float]:
+def _newest_values(view: RunView, names: Sequence[str]) -> list[float]:
     """The newest two values, or fewer, of the first of these metrics that the run has."""
     name = next((name for name in names if name in view.series), None)
     return view.series[name][1][-2:].tolist() if name is not None else []
@@ -108,11 +103,11 @@ def _values(view: RunView, names: Sequence[str]) -> Sequence[float]:
 
 # --- The head ---------------------------------------------------------------------------------
 
-_NAME = 32  # cells
+_MAX_NAME = 32  # cells
 
 
 class BoardHead(LifecycleGuard, Framed, Vertical):
-    """A step bar and a line of values in a border that names the runs and says what is odd."""
+    """A step bar and a line of values, in a border with the runs and any faults of their logs."""
 
     def __init__(self) -> None:
         super().__init__(classes="box head")
@@ -122,14 +117,15 @@ class BoardHead(LifecycleGuard, Framed, Vertical):
         yield StepBar()
         yield Line(classes="stats")
 
-    def show(self, board: Board, page: str, look: Callable[[int], Style]) -> None:
-        """The runs as last seen; `page` says which curves these are, `look` a run's colour."""
+    def show(self, board: Board, caption: str, style_of: Callable[[int], Style]) -> None:
+        """Show the newest view of each run, the caption of the curves, and the runs' colours."""
         self._board = board
         view = board.first
         if view is None:
-            set_border(self, title="Training", subtitle=page)
+            set_border(self, title="Training", subtitle=caption)
             return
-        set_border(self, title=_title(board, view, look), subtitle=_oddities(board.shown, page))
+        subtitle = " · ".join([*_list_faults(board.shown), caption])
+        set_border(self, title=_title(board, view, style_of), subtitle=subtitle)
         status = view.summary.status
         step = max(status.step, board.newest_step())
         eta = status.eta if view.summary.state == "running" else -1.0
@@ -137,7 +133,7 @@ class BoardHead(LifecycleGuard, Framed, Vertical):
         self.update_stats()
 
     def update_stats(self) -> None:
-        """The line of values, with the age of the data as it is now."""
+        """Update the line of values and the age of the data."""
         board = self._board
         view = board.first if board is not None else None
         if board is None or view is None:
@@ -146,23 +142,23 @@ class BoardHead(LifecycleGuard, Framed, Vertical):
         stats.show(stats_line(view, time.time(), stats.size.width, *_cursor(board)))
 
 
-def _title(board: Board, view: RunView, look: Callable[[int], Style]) -> Content:
+def _title(board: Board, view: RunView, style_of: Callable[[int], Style]) -> Content:
     summary = view.summary
     sign, colour = mark(summary.state)
     state = [(f"  {sign}", colour), (f" {summary.state}", "$text-muted")]
     if len(board.runs) == 1:
-        name = (clean_line(summary.info.name, _NAME), "bold $foreground")
-        return Content.assemble(name, *state, (_where(view), "$text-muted"))
-    names = board.run_names()
+        name = (clean_line(summary.info.name, _MAX_NAME), "bold $foreground")
+        return Content.assemble(name, *state, (_process_text(view), "$text-muted"))
     parts: list[str | tuple[str, str | Style]] = []
-    for index, one in enumerate(board.runs):
+    for index, name in enumerate(board.run_names().values()):
         style = "bold $foreground" if index == 0 else "$text-muted"
-        parts += [(f"{choose_sign(index, 'line') or '━'} ", look(index)), (names[one.run], style)]
+        parts += [(f"{choose_sign(index, 'line') or '━'} ", style_of(index)), (name, style)]
         parts += [*state, "   "] if index == 0 else ["   "]
     return Content.assemble(*parts[:-1])
 
 
-def _where(view: RunView) -> str:
+def _process_text(view: RunView) -> str:
+    """The host and process of the trainer, after a separator."""
     summary, parts = view.summary, [""]
     if host := summary.status.host or summary.info.host:
         parts.append(clean_line(host, 40))
@@ -173,23 +169,22 @@ def _where(view: RunView) -> str:
     return " · ".join(parts)
 
 
-def _oddities(views: list[RunView], page: str) -> str:
-    """What is not as it should be in the logs, and which page of the curves is seen."""
-    words = []
-    reading = min((view.progress for view in views), default=1.0)
-    if reading < 1:
-        words.append(f"reading {int(100 * reading)} %")
+def _list_faults(views: list[RunView]) -> list[str]:
+    """What is unusual about the logs: not read to the end, damaged, or written twice."""
+    faults = []
+    progress = min((view.progress for view in views), default=1.0)
+    if progress < 1:
+        faults.append(f"reading {int(100 * progress)} %")
     if bad := sum(view.bad_lines for view in views):
-        words.append(f"{numbers.count(bad)} {'line' if bad == 1 else 'lines'} could not be read")
+        faults.append(f"{numbers.count(bad)} {'line' if bad == 1 else 'lines'} could not be read")
     if dropped := sum(view.dropped for view in views):
         values = "value" if dropped == 1 else "values"
-        words.append(f"{numbers.count(dropped)} {values} left out: too many metrics")
-    stretches = [stretch for view in views for stretch in view.overlaps]
-    if stretches:
-        first, last = stretches[-1]
-        more = f" and {len(stretches) - 1} more" if len(stretches) > 1 else ""
-        words.append(f"steps {numbers.count(first)}–{numbers.count(last)}{more} written again")
-    return " · ".join([*words, page])
+        faults.append(f"{numbers.count(dropped)} {values} left out: too many metrics")
+    if overlaps := [overlap for view in views for overlap in view.overlaps]:
+        first, last = overlaps[-1]
+        more = f" and {len(overlaps) - 1} more" if len(overlaps) > 1 else ""
+        faults.append(f"steps {numbers.count(first)}–{numbers.count(last)}{more} written again")
+    return faults
 
 
 def _cursor(board: Board) -> list[Part]:

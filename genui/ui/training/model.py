@@ -1,8 +1,8 @@
-"""The Training screen without a screen: which runs and metrics are shown, and how.
+"""The model of the Training screen: which runs and metrics are shown, and how.
 
-`Board` holds the runs, the newest look at each and a `ViewState`: axes, smoothing, zoom, cursor,
-filter, pins, the chosen curve and the panel beside the curves. The keys of the screen are its
-methods. Nothing here knows Textual.
+`Board` holds the runs, the newest view of each and a `ViewState`: axes, smoothing, zoom, cursor,
+filter, pins, the chosen curve and the panel beside the curves. Each key of the screen calls one of
+its methods. Nothing here imports Textual.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,20 +40,20 @@ _COUNTERS = {
     "tokens": ("tokens", "num_tokens", "tokens_seen", "num_input_tokens_seen"),
     "epochs": ("epoch", "epochs", "train/epoch"),
 }
-"""Metrics that count tokens or epochs, by the names that tools give them."""
+"""The names that tools give to metrics that count tokens or epochs."""
 
 
 def known_axes(view: RunView) -> list[Axis]:
-    """The axes on which this run's points have a place."""
+    """The x axes that this run's log allows."""
     return [axis for axis in AXES if axis == "step" or _is_known(view, axis)]
 
 
 def x_positions(
     axis: Axis, view: RunView, points: Points, since: float | None
 ) -> np.ndarray | None:
-    """Where the points are on the axis, ascending, float64 [N]; None where that is not known.
+    """The x of each point, float64 [N], ascending; None if the axis is not known.
 
-    `since` is the unix time at which the run began.
+    `since` is the unix time of the run's first record.
     """
     if axis == "step":
         return points[0]
@@ -62,7 +62,7 @@ def x_positions(
 
 
 def start_time(view: RunView) -> float | None:
-    """The unix time of the run's first record; None where none is known."""
+    """The unix time of the run's first record; None if no record has one."""
     firsts = [float(points[2][0]) for points in view.series.values() if len(points[2])]
     return min((first for first in firsts if first == first), default=None)
 
@@ -79,7 +79,7 @@ def _counter(view: RunView, axis: Axis) -> Points | None:
 
 
 def _per_step(view: RunView, axis: Axis) -> float:
-    """Tokens or epochs of one step; 0 where they are not known."""
+    """Tokens or epochs per step; 0 if not known."""
     scale = view.summary.info.scale
     units, whole = _positive(scale.get("units_per_step")), _positive(scale.get("units_per_epoch"))
     if axis == "tokens":
@@ -91,30 +91,30 @@ def _positive(value: object) -> float:
     return float(value) if isinstance(value, int | float) and 0 < value < 1e18 else 0.0
 
 
-# --- Whether a series is noisy, so that its moving average shows more than it does ------------
+# --- Noisy series, which are drawn with a moving average --------------------------------------
 
-_BLOCKS, _BLOCK = 8, 64  # stretches that are looked at, and how many values each has
-_TURNS = 0.2  # share of steps that turn back: of noise two in three, of a schedule none
+_BLOCKS, _BLOCK_SIZE = 8, 64  # samples of a long series
+_MAX_TURNS = 0.2  # share of steps that change direction: two in three of noise, none of a schedule
 
 
 def is_noisy(values: np.ndarray) -> bool:
-    """Whether the values, float64 [N], often turn back.
+    """Whether the values, float64 [N], change direction often; only a sample is checked.
 
-    A learning rate or a held-out loss that falls steadily does not: its average would only be
-    late. Looks at a few stretches of a long series.
+    A learning rate or a held-out loss that falls steadily is not noisy: a moving average would
+    only delay it.
     """
-    starts = np.linspace(0, max(len(values) - _BLOCK, 0), _BLOCKS).astype(int)
+    starts = np.linspace(0, max(len(values) - _BLOCK_SIZE, 0), _BLOCKS).astype(int)
     turns = steps = 0
     for start in np.unique(starts):
         with np.errstate(invalid="ignore"):
-            signs = np.sign(np.diff(values[start : start + _BLOCK]))
+            signs = np.sign(np.diff(values[start : start + _BLOCK_SIZE]))
         signs = signs[np.isfinite(signs) & (signs != 0)]
         turns += int(np.count_nonzero(signs[1:] != signs[:-1]))
         steps += max(len(signs) - 1, 0)
-    return turns > _TURNS * steps
+    return turns > _MAX_TURNS * steps
 
 
-# --- Which metrics share a curve, which are shown, and in which order -------------------------
+# --- Plots: which metrics share a curve, which are shown, in which order ----------------------
 
 _HELD_OUT_PREFIXES = ("val_", "val/", "valid_", "valid/", "validation/", "eval_", "eval/")
 _TRAIN_PREFIXES = ("", "train_", "train/")
@@ -122,7 +122,7 @@ _TRAIN_PREFIXES = ("", "train_", "train/")
 
 @dataclass(frozen=True)
 class Plot:
-    """The metrics of one curve; its `key` is the first of them, on the training data."""
+    """The metrics of one curve; its `key` is the first, the one on the training data."""
 
     metrics: tuple[str, ...]
 
@@ -132,72 +132,66 @@ class Plot:
 
 
 def pattern(text: str) -> re.Pattern[str]:
-    """The regular expression of a filter, blind to case.
+    """Compile the regular expression of a filter, ignoring case.
 
-    Raises MisuseError, one line, for one that cannot be read.
+    Raises MisuseError, one line, if it is not valid.
     """
     try:
         return re.compile(text, re.IGNORECASE)
     except (re.error, RecursionError, OverflowError) as error:
-        word = clean_line(text, 40)
+        line = f"'{clean_line(text, 40)}' is not a regular expression"
         reason = clean_line(str(error), 60)
-        raise MisuseError(
-            f"'{word}' is not a regular expression ({reason}): e.g. loss|lr"
-        ) from None
+        raise MisuseError(f"{line} ({reason}): e.g. loss|lr") from None
 
 
-def plots(names: Collection[str]) -> list[Plot]:
-    """One a metric, in the order of `names`; a validation metric shares its training metric's.
-
-    `val_loss` goes with `loss`, `eval/acc` with `acc`, `train_acc` or `train/acc`.
+def make_plots(names: Collection[str]) -> list[Plot]:
+    """A plot for each metric, in the order of `names`; a validation metric joins its training
+    metric: `val_loss` joins `loss`, `eval/acc` joins `acc`, `train_acc` or `train/acc`.
     """
     groups: dict[str, list[str]] = {name: [name] for name in names}
     for name in names:
-        partner = _training_metric(name, groups)
-        if partner is not None:
+        if (partner := _training_metric(name, groups)) is not None:
             groups[partner] += groups.pop(name)
     return [Plot(tuple(metrics)) for metrics in groups.values()]
 
 
 def _training_metric(name: str, names: Collection[str]) -> str | None:
-    """The training metric that this one is the validation of."""
+    """The training metric of a validation metric; None if there is none."""
     for prefix in _HELD_OUT_PREFIXES:
         if name.startswith(prefix):
-            stem = name[len(prefix) :]
-            return next(
-                (t + stem for t in _TRAIN_PREFIXES if t + stem in names and t + stem != name), None
-            )
+            candidates = [train + name[len(prefix) :] for train in _TRAIN_PREFIXES]
+            return next((one for one in candidates if one in names and one != name), None)
     return None
 
 
-def select_plots(every: Iterable[Plot], filter: re.Pattern[str], pins: Sequence[str]) -> list[Plot]:
-    """Those of which a metric matches.
+def select_plots(plots: Iterable[Plot], filter: re.Pattern[str], pins: Sequence[str]) -> list[Plot]:
+    """The plots with a metric that matches the filter, sorted.
 
-    The pinned come first, in the order of the pins; then those with a validation metric, then
-    other losses, then the rest as they are.
+    The pinned ones come first, in the order of `pins`, then those with a validation metric, then
+    other losses, then the rest in their order.
     """
-    kept = [plot for plot in every if any(map(filter.search, plot.metrics))]
-    place = {key: at for at, key in enumerate(pins)}
+    matches = [plot for plot in plots if any(map(filter.search, plot.metrics))]
+    pin_order = {key: at for at, key in enumerate(pins)}
 
     def rank(plot: Plot) -> tuple[int, bool, bool]:
-        validated = len(plot.metrics) > 1
-        return place.get(plot.key, len(place)), not validated, "loss" not in plot.key.lower()
+        pin = pin_order.get(plot.key, len(pin_order))
+        return pin, len(plot.metrics) == 1, "loss" not in plot.key.lower()
 
-    return sorted(kept, key=rank)
+    return sorted(matches, key=rank)
 
 
-# --- The steps at which runs made samples -----------------------------------------------------
+# --- The steps of samples ---------------------------------------------------------------------
 
 
 def sample_steps(views: Sequence[RunView]) -> list[int]:
-    """The steps at which any of the runs made a sample, ascending."""
+    """The steps at which any of the runs has a sample, ascending."""
     if len(views) == 1:
         return list(views[0].sample_files)
     return sorted(set().union(*(view.sample_files for view in views)))
 
 
 def at_or_before(steps: Sequence[int], cursor: float | None) -> int | None:
-    """The last of the ascending steps that is not after the cursor; None where none is."""
+    """The last of the ascending steps up to the cursor, or of all without one; None if none."""
     if not steps:
         return None
     if cursor is None:
@@ -206,46 +200,46 @@ def at_or_before(steps: Sequence[int], cursor: float | None) -> int | None:
     return steps[place - 1] if place else None
 
 
-def beside(steps: Sequence[int], cursor: float | None) -> tuple[int | None, int | None]:
-    """The step before the one that belongs to the cursor, and the one after it."""
-    shown = at_or_before(steps, cursor)
-    place = -1 if shown is None else bisect_right(steps, shown) - 1
+def neighbours(steps: Sequence[int], cursor: float | None) -> tuple[int | None, int | None]:
+    """The steps before and after the one shown at the cursor."""
+    current = at_or_before(steps, cursor)
+    place = -1 if current is None else bisect_right(steps, current) - 1
     before = steps[place - 1] if place > 0 else None
     return before, steps[place + 1] if place + 1 < len(steps) else None
 
 
-# --- How the curves are looked at, remembered for each thing that is watched ------------------
-# One small file each in the state folder, so that two apps never write the same one unless
-# they watch the same.
+# --- The view of the curves, remembered for each thing that is watched ------------------------
+# One small file each in the state folder: two apps write the same file only if they watch the
+# same thing.
 
 FOLDER = "views"
-MOST_VIEW_FILES = 200  # files that are kept: the ones used last
+MAX_VIEW_FILES = 200  # the ones that were used last are kept
 
 SideTab = Literal["sample", "console", "config", "system"]
 SIDE_TABS: tuple[SideTab, ...] = get_args(SideTab)
 
 
 class ViewState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """All that a person has chosen. `view` and `cursor` are places on the x axis."""
+    """What the user has chosen. `view` and `cursor` are in units of the x axis."""
 
-    runs: tuple[str, ...] = ()  # their folders or files; the first is the one that is steered
+    runs: tuple[str, ...] = ()  # their folders or files; keys control the first
     filter: str = ""  # a regular expression
     pins: tuple[str, ...] = ()
     axis: Axis = "step"
     smoothing: float = 0.9  # 0 off, below 1
     log_y: bool = False
     log_x: bool = False
-    view: tuple[float, float] | None = None  # None: everything, following the newest
-    follow: bool = True  # the view moves with the newest
+    view: tuple[float, float] | None = None  # None: everything, following the newest point
+    follow: bool = True  # the view moves with the newest point
     cursor: float | None = None
     chosen: str = ""  # the key of a plot
-    alone: bool = False  # the chosen plot has all the room
+    alone: bool = False  # only the chosen plot is shown
     side: SideTab = "sample"
-    side_shown: bool = False  # in place of the curves, where there is no room for both
+    side_shown: bool = False  # in place of the curves, if there is no room for both
 
 
 def curve_settings(state: ViewState) -> dict[str, Any]:
-    """How curves are drawn for it, by the names of the reactives of a Curve."""
+    """The values of a Curve's reactives, by name."""
     return {
         "unit": UNITS[state.axis],
         "smoothing": state.smoothing,
@@ -257,7 +251,7 @@ def curve_settings(state: ViewState) -> dict[str, Any]:
 
 
 def recall(key: str) -> ViewState:
-    """How it was left; the defaults where it never was, or the file is damaged."""
+    """Load the view saved under `key`; the defaults if there is none or the file is damaged."""
     with suppress(OSError, msgspec.DecodeError, UnicodeError, RecursionError):
         state = msgspec.json.decode(_path(key).read_bytes(), type=ViewState)
         if _is_sane(state):
@@ -266,7 +260,7 @@ def recall(key: str) -> ViewState:
 
 
 def remember(key: str, state: ViewState) -> None:
-    """Save it. Raises nothing: where the folder cannot be written, only the view is lost."""
+    """Save the view under `key`. Never raises: if it cannot be written, only the view is lost."""
     path = _path(key)
     with suppress(OSError, GenuiError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -280,7 +274,7 @@ def _path(key: str) -> Path:
 
 
 def _is_sane(state: ViewState) -> bool:
-    """Whether it is one that this version could have written."""
+    """Whether this version could have written it."""
     numbers = [*(state.view or (0.0, 1.0)), state.cursor or 0.0]
     try:
         re.compile(state.filter)
@@ -292,20 +286,20 @@ def _is_sane(state: ViewState) -> bool:
 
 def _remove_oldest(folder: Path) -> None:
     files = list(folder.glob("*.json"))
-    if len(files) > MOST_VIEW_FILES:
-        for path in sorted(files, key=lambda path: path.stat().st_mtime)[:-MOST_VIEW_FILES]:
+    if len(files) > MAX_VIEW_FILES:
+        for path in sorted(files, key=lambda path: path.stat().st_mtime)[:-MAX_VIEW_FILES]:
             path.unlink(missing_ok=True)
 
 
-# --- A view that is moved to keep something in sight ------------------------------------------
+# --- Moving the view --------------------------------------------------------------------------
 
-_AHEAD = 0.1  # of its width: how far a following view is ahead of the newest
+_AHEAD = 0.1  # of its width: how far a following view extends beyond the newest point
 
 
-def following(view: View, newest: float) -> View:
-    """The view at the newest: moved on once that has left it, or lies far from its end.
+def follow_x(view: View, newest: float) -> View:
+    """Move the view to the newest point once that is outside, or far from the view's end.
 
-    Every move of an edge redraws the whole chart, so it moves in leaps.
+    Each move redraws the whole chart, so the view moves in leaps.
     """
     width = view[1] - view[0]
     if view[1] - 2 * _AHEAD * width <= newest <= view[1]:
@@ -313,23 +307,23 @@ def following(view: View, newest: float) -> View:
     return newest - (1 - _AHEAD) * width, newest + _AHEAD * width
 
 
-def showing(view: View, x: float) -> View:
-    """The view moved as little as it takes for `x` to be in it."""
+def bring_into_view(view: View, x: float) -> View:
+    """Move the view as little as possible so that it contains `x`."""
     width = view[1] - view[0]
     first = min(max(view[0], x - width), x)
     return first, first + width
 
 
-class Sight(NamedTuple):
-    """What the chosen curve shows: places on the x axis, and the width of a column there."""
+class ChartRange(NamedTuple):
+    """What the chosen curve shows, in units of the x axis."""
 
-    span: View  # the first and the last x in sight
-    extent: View  # the first and the last x there is
-    column: float
+    visible: View  # the first and last visible x
+    extent: View  # the first and last x of the data
+    column: float  # the width of a terminal column
 
 
 def parse_smoothing(text: str) -> float:
-    """A smoothing as typed. Raises MisuseError, one line."""
+    """Parse a smoothing that was typed. Raises MisuseError, one line, if it is not in [0, 1)."""
     try:
         value = float(text)
     except ValueError:
@@ -341,55 +335,55 @@ def parse_smoothing(text: str) -> float:
     return value
 
 
-# --- The runs that lie over each other, and what each key does to the view of them ------------
+# --- The runs that are shown, and what each key does to the view of them ----------------------
 
-MOST_RUNS = 8  # that lie over each other: as many as there are signs
+MAX_RUNS = 8  # that are shown together: as many as there are signs
 SMOOTHINGS = (0.0, 0.5, 0.9, 0.97, 0.99)
 NO_POINTS = "there are no points yet"
 NO_CURVES = "there are no curves yet"
 
 _AXIS_UNITS = {"step": "steps", "time": "the time since the first record", "tokens": "tokens",
                "epochs": "epochs"}  # fmt: skip
-_ZOOM = 2.0  # a key: so many times wider, or narrower
-_PAN = 0.25  # a key: this share of what is in sight
-_FEW = 400  # points that are drawn one by one, where another metric beside them has many
-_FEWEST = 8  # points more after which a short series is looked at again
-_NAME = 24  # cells of a run's name in a legend
+_ZOOM_FACTOR = 2.0
+_PAN_SHARE = 0.25  # of the visible range
+_MAX_MARKS = 400  # points that are drawn as single marks beside a metric with many more
+_MIN_GROWTH = 8  # new points after which the noise of a short series is measured again
+_MAX_NAME = 24  # cells of a run's name in a legend
 
 
 class Snapshot(NamedTuple):
-    """What a panel beside the curves shows: the runs, the steered one first, and where."""
+    """What a panel beside the curves shows: the runs, the controlled one first, and a place."""
 
     views: Sequence[RunView] = ()
     cursor: float | None = None  # a step; None for the newest
     axis: Axis = "step"
-    span: View | None = None  # the stretch of the axis in sight; None for all of it
+    visible: View | None = None  # the visible part of the axis; None for all of it
 
 
 @dataclass(frozen=True)
 class SeriesLine:
-    """One metric of one run, as a curve draws it."""
+    """One metric of one run in a curve."""
 
-    label: str  # its run, where there are several, and its part
-    part: str  # "train" or "val", where it shares the plot
+    label: str  # the run, if there are several, and the part
+    part: str  # "train" or "val", if the plot has both
     x: np.ndarray
     values: np.ndarray
     kind: Kind
-    points: Points  # the arrays they are from: the same object while nothing is new
+    points: Points  # the source arrays: the same object while nothing is new
 
 
 def curve_series(
     lines: Sequence[SeriesLine],
 ) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], dict[str, Kind]]:
-    """The lines as curves take them: their points and their kinds, by label."""
+    """The points and the kinds of the lines, by label: the arguments of `Curve.set_series`."""
     points = {line.label: (line.x, line.values) for line in lines}
     return points, {line.label: line.kind for line in lines}
 
 
 class Board:
-    """The runs that lie over each other, the newest look at each, and the view of them.
+    """The runs that are shown together, the newest view of each, and what the user has chosen.
 
-    Where an action of the user has something to say, it returns that line; "" otherwise.
+    The methods for keys return a line for the user, or "".
     """
 
     def __init__(self, runs: Sequence[RunSummary], state: ViewState) -> None:
@@ -399,11 +393,10 @@ class Board:
         self._start_times: dict[RunDir, float | None] = {}
         self._places: dict[tuple[RunDir, str, Axis], tuple[Points, np.ndarray | None]] = {}
         self._noisy: dict[tuple[RunDir, str], tuple[int, bool]] = {}
-        self._every: tuple[object, list[Plot]] = (None, [])
-        self._selected: tuple[object, list[Plot]] = (None, [])
+        self._all_plots: tuple[object, list[Plot]] = (None, [])
+        self._plots: tuple[object, list[Plot]] = (None, [])
 
     def change(self, **fields: Any) -> None:
-        """Another view: fields of ViewState by name."""
         if fields.get("axis", self.state.axis) != self.state.axis:
             self._places.clear()
         self.state = msgspec.structs.replace(self.state, **fields)
@@ -412,111 +405,103 @@ class Board:
 
     @property
     def first(self) -> RunView | None:
-        """The run that is steered, once it has been read."""
+        """The run that the keys control; None until it has been read."""
         return self.views.get(self.runs[0].run) if self.runs else None
 
     @property
     def shown(self) -> list[RunView]:
-        """Every run that has been read, the steered one first."""
+        """The runs that have been read, the controlled one first."""
         return [self.views[one.run] for one in self.runs if one.run in self.views]
 
     def receive(self, view: RunView) -> bool:
-        """A new look at one of the runs; False for another, which comes late."""
+        """Take a new view of one of the runs; False if that run is no longer shown."""
         if all(one.run != view.summary.run for one in self.runs):
             return False
         self.views[view.summary.run] = view
         return True
 
     def set_runs(self, runs: Sequence[RunSummary]) -> None:
-        """Lay these over each other; what was read of one that stays is kept."""
+        """Show these runs; those that were already shown keep their views."""
         self.runs = list(runs)
-        kept = {one.run for one in runs}
-        self.views = {run: view for run, view in self.views.items() if run in kept}
+        self.views = {one.run: self.views[one.run] for one in runs if one.run in self.views}
         self.change(runs=tuple(str(one.run.path) for one in runs))
 
     def toggle(self, run: RunSummary) -> str:
-        """Lay this run over the others, or take it away."""
+        """Show this run with the others, or remove it."""
         runs = [one for one in self.runs if one.run != run.run]
         if len(runs) == len(self.runs):
             runs.append(run)
         if not runs:
             return "one run must be shown: add another first"
-        if len(runs) > MOST_RUNS:
-            return f"{MOST_RUNS} runs are the most that can be shown together: remove one first"
+        if len(runs) > MAX_RUNS:
+            return f"{MAX_RUNS} runs are the most that can be shown together: remove one first"
         self.set_runs(runs)
         return ""
 
     def turn(self, by: int) -> str:
-        """Make another of the runs the first."""
+        """Make another of the runs the first, which the keys control."""
         if len(self.runs) < 2:
-            shown = "only one run" if self.runs else "no run"
-            return f"{shown} is shown: o adds others"
+            return f"{'only one' if self.runs else 'no'} run is shown: o adds others"
         by %= len(self.runs)
         self.set_runs([*self.runs[by:], *self.runs[:by]])
         return ""
 
     def put_first(self, run: RunSummary) -> None:
-        """Lay a run that just began over the others; all of the axis is shown, as it is at 0."""
-        self.set_runs([run, *self.runs][:MOST_RUNS])
+        """Show a run that was just started first; the view covers the whole axis, as it is at 0."""
+        self.set_runs([run, *self.runs][:MAX_RUNS])
         self.change(view=None, follow=True, cursor=None)
 
     def run_names(self) -> dict[RunDir, str]:
-        """Each run by its name, with the end of its id where two have the same."""
+        """The names of the runs, with the end of the id if two have the same name."""
         names = [one.info.name for one in self.runs]
-        return {
-            one.run: clean_line(
-                name if names.count(name) == 1 else f"{name[: _NAME - 5]} {one.run.id[-4:]}", _NAME
-            )
-            for one, name in zip(self.runs, names, strict=True)
-        }
+
+        def label(name: str, run: RunDir) -> str:
+            unique = names.count(name) == 1
+            return name if unique else f"{name[: _MAX_NAME - 5]} {run.id[-4:]}"
+
+        return {one.run: clean_line(label(one.info.name, one.run), _MAX_NAME) for one in self.runs}
 
     # --- plots ------------------------------------------------------------------------
 
-    def every_plot(self) -> list[Plot]:
-        """One a metric of any of the runs."""
-        shown = self.shown
-        if len(shown) == 1:
-            names: Mapping[str, object] = shown[0].series
-        else:
-            names = {name: None for view in shown for name in view.series}
-        key = tuple((view.summary.run, len(view.series)) for view in shown)
-        if key != self._every[0]:
-            self._every = key, plots(names)
-        return self._every[1]
+    def all_plots(self) -> list[Plot]:
+        """The plots of all metrics of all runs."""
+        key = tuple((view.summary.run, len(view.series)) for view in self.shown)
+        if key != self._all_plots[0]:
+            names = {name: None for view in self.shown for name in view.series}
+            self._all_plots = key, make_plots(names)
+        return self._all_plots[1]
 
     def plots(self) -> list[Plot]:
-        """Those that the filter lets through, in the order in which they are shown."""
-        every = self.every_plot()
-        key = (id(every), self.state.filter, self.state.pins)
-        if key != self._selected[0]:
-            self._selected = key, select_plots(every, pattern(self.state.filter), self.state.pins)
-        return self._selected[1]
+        """The plots that match the filter, in the order in which they are shown."""
+        plots = self.all_plots()
+        key = (id(plots), self.state.filter, self.state.pins)
+        if key != self._plots[0]:
+            self._plots = key, select_plots(plots, pattern(self.state.filter), self.state.pins)
+        return self._plots[1]
 
     def chosen(self) -> int:
-        """The index of the chosen plot among those shown; the first where it is not one."""
-        keys = (at for at, plot in enumerate(self.plots()) if plot.key == self.state.chosen)
-        return next(keys, 0)
+        """The index of the chosen plot in `plots`; 0 if it is not among them."""
+        matches = (at for at, plot in enumerate(self.plots()) if plot.key == self.state.chosen)
+        return next(matches, 0)
 
     def lines(self, plot: Plot) -> list[SeriesLine]:
-        """The plot's metrics of every run, each where the axis has places for its points.
+        """The lines of a plot: its metrics of every run, if the axis is known for them.
 
-        The runs come in their order for each metric, so that the first metric of a run looks
-        the same in every curve.
+        For each metric the runs come in the same order, so that the first metric of a run has
+        the same sign and colour in every curve.
         """
         lines: list[SeriesLine] = []
-        names, shown = self.run_names(), self.shown
-        most = [  # of each run by itself: a young one beside an old one is a line as well
-            max((len(view.series[name][0]) for name in plot.metrics if name in view.series),
-                default=0)
-            for view in shown
-        ]  # fmt: skip
+        names = self.run_names()
         for metric in plot.metrics:
-            for view, longest in zip(shown, most, strict=True):
+            for view in self.shown:
                 points = view.series.get(metric)
                 x = self._positions(view, metric, points) if points is not None else None
                 if points is None or x is None or not len(x):
                     continue
-                few = len(x) <= _FEW and len(x) * 4 <= longest
+                # Compared within a run: a new run beside an old one is a line too.
+                known = [view.series[name] for name in plot.metrics if name in view.series]
+                longest = max(len(one[0]) for one in known)
+                few = len(x) <= _MAX_MARKS and len(x) * 4 <= longest
                 kind: Kind = "marks" if few else self._kind(view.summary.run, metric, points[1])
                 part = ""
                 if len(plot.metrics) > 1:
@@ -527,16 +512,16 @@ class Board:
         return lines
 
     def _kind(self, run: RunDir, metric: str, values: np.ndarray) -> Kind:
-        """As a noisy series or as one that is smooth by itself; asked again once it has grown."""
+        """Whether to smooth a series; its noise is measured again once it has grown."""
         known = self._noisy.get((run, metric))
-        if known is None or not known[0] <= len(values) < 1.5 * known[0] + _FEWEST:
+        if known is None or not known[0] <= len(values) < 1.5 * known[0] + _MIN_GROWTH:
             known = self._noisy[run, metric] = (len(values), is_noisy(values))
         return "smoothed" if known[1] else "line"
 
     # --- the x axis -------------------------------------------------------------------
 
     def axes(self) -> list[Axis]:
-        """Those that the first run's points have places on."""
+        """The x axes that are known for the first run."""
         return known_axes(self.first) if self.first is not None else ["step"]
 
     @property
@@ -545,7 +530,7 @@ class Board:
         return None if self.state.cursor is None else self.step_at(self.state.cursor)
 
     def step_at(self, x: float) -> float:
-        """The first run's newest step at or before that place on the axis."""
+        """The first run's last step at or before `x`."""
         reference = self._reference()
         if reference is None or self.state.axis == "step":
             return x
@@ -554,18 +539,18 @@ class Board:
         return float(steps[max(at, 0)])
 
     def newest_step(self) -> int:
-        """The last that the first run has logged; 0 before there is one."""
+        """The last step that the first run has logged; 0 if there is none."""
         view = self.first
         steps = [points[0] for points in view.series.values()] if view is not None else []
         return max((int(one[-1]) for one in steps if len(one)), default=0)
 
     def overlaps(self) -> tuple[tuple[float, float], ...]:
-        """From where to where the first run wrote steps again, on the axis."""
-        written = self.first.overlaps if self.first is not None else ()
-        return tuple((self.place_of(first), self.place_of(last)) for first, last in written)
+        """The ranges of x in which the first run logged steps a second time."""
+        overlaps = self.first.overlaps if self.first is not None else ()
+        return tuple((self.place_of(first), self.place_of(last)) for first, last in overlaps)
 
     def place_of(self, step: float) -> float:
-        """Where the axis has that step of the first run."""
+        """The x of a step of the first run."""
         reference = self._reference()
         if reference is None or self.state.axis == "step":
             return step
@@ -574,7 +559,7 @@ class Board:
         return float(places[max(at, 0)])
 
     def _reference(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Steps of the first run's longest series, and their places on the axis."""
+        """The steps of the first run's longest series, and their x."""
         view = self.first
         if view is None or not view.series:
             return None
@@ -583,7 +568,7 @@ class Board:
         return None if places is None or not len(places) else (points[0], places)
 
     def _positions(self, view: RunView, name: str, points: Points) -> np.ndarray | None:
-        """The places of the points of a metric, computed once for each that is new."""
+        """The x of the points of a metric, cached until there are new points."""
         run, axis = view.summary.run, self.state.axis
         if axis == "step":
             return points[0]
@@ -597,46 +582,46 @@ class Board:
 
     # --- the cursor -------------------------------------------------------------------
 
-    def move_cursor(self, columns: int, sight: Sight) -> None:
-        """So many columns to the right; the first move puts it on the newest."""
-        first, last = sight.extent
+    def move_cursor(self, columns: int, chart: ChartRange) -> None:
+        """Move the cursor by columns, starting at the newest visible point."""
+        first, last = chart.extent
         x = self.state.cursor
         if x is None:
-            x = min(sight.span[1], last)
-        x += columns * sight.column
-        if self.state.axis == "step":  # a column may be less than a step
-            if abs(sight.column) >= 1:
+            x = min(chart.visible[1], last)
+        x += columns * chart.column
+        if self.state.axis == "step":  # a column may be narrower than a step
+            if abs(chart.column) >= 1:
                 x = round(x)
             else:
                 x = math.ceil(x) if columns > 0 else math.floor(x)
         self.point(min(max(x, first), last))
 
-    def move_to_end(self, direction: int, sight: Sight) -> None:
-        """To the first or the last point in sight."""
-        (start, end), (first, last) = sight.span, sight.extent
+    def move_to_end(self, direction: int, chart: ChartRange) -> None:
+        """Move the cursor to the first or the last visible point."""
+        (start, end), (first, last) = chart.visible, chart.extent
         self.point(max(start, first) if direction < 0 else min(end, last))
 
     def point(self, x: float) -> None:
-        """Put the cursor there; a view that it would leave is moved along."""
+        """Put the cursor at `x`, and move the view if that is outside."""
         view = self.state.view
         if view is not None and not view[0] <= x <= view[1]:
-            self.change(cursor=x, view=showing(view, x), follow=False)
+            self.change(cursor=x, view=bring_into_view(view, x), follow=False)
         else:
             self.change(cursor=x)
 
     def point_at_step(self, step: float | None) -> None:
-        """Put the cursor on a step of the first run; None takes it away."""
+        """Put the cursor on a step of the first run; None removes it."""
         if step is None:
             self.change(cursor=None)
         else:
             self.point(self.place_of(step))
 
     def move_to_sample(self, by: int) -> str:
-        """To the sample before, or after; from the last the newest is followed."""
+        """Move the cursor to the sample before or after; at the last one, follow the newest."""
         steps = sample_steps(self.shown)
         if not steps:
             return "this run has no samples yet"
-        before, after = beside(steps, self.cursor_step)
+        before, after = neighbours(steps, self.cursor_step)
         step = before if by < 0 else after
         if step is not None:
             self.point_at_step(None if step == steps[-1] else step)
@@ -644,93 +629,94 @@ class Board:
 
     # --- zoom and pan -----------------------------------------------------------------
 
-    def zoom(self, direction: int, sight: Sight) -> None:
-        """Closer, or further away, about the cursor or else the newest in sight."""
+    def zoom(self, direction: int, chart: ChartRange) -> None:
+        """Zoom in or out about the cursor, or else about the newest visible point."""
         state = self.state
-        about = state.cursor
-        if about is None:
-            about = min(sight.span[1], sight.extent[1])
-        view = zoom(state.view, sight.extent, _ZOOM**-direction, about, log_x=state.log_x)
+        center = state.cursor
+        if center is None:
+            center = min(chart.visible[1], chart.extent[1])
+        factor = _ZOOM_FACTOR**-direction
+        view = zoom(state.view, chart.extent, factor, center, log_x=state.log_x)
         follow = view is None or (state.follow and state.cursor is None)
         self.change(view=view, follow=follow)
 
-    def pan(self, direction: int, sight: Sight) -> str:
-        """Earlier, or later."""
+    def pan(self, direction: int, chart: ChartRange) -> str:
+        """Move the view to earlier or later points."""
         state = self.state
         if state.view is None:
             return "all of it is shown: + zooms in"
-        view = pan(state.view, sight.extent, _PAN * direction, log_x=state.log_x)
+        view = pan(state.view, chart.extent, _PAN_SHARE * direction, log_x=state.log_x)
         self.look_at(view)
         return ""
 
     def look_at(self, view: View | None) -> None:
-        """This stretch of the x axis; None for all of it, which follows the newest."""
+        """Show this part of the x axis; None for all of it, following the newest point."""
         self.change(view=view, follow=view is None)
 
     def follow_newest(self) -> str:
-        """Without a cursor at the newest, as close as it is."""
+        """Remove the cursor and follow the newest point at the current zoom."""
         self.change(follow=True, cursor=None)
         self.follow()
         return "following the newest step"
 
     def follow(self) -> None:
-        """Move the view on where it follows and the newest has left it."""
+        """Move a view that follows to the newest point."""
         state, plots = self.state, self.plots()
         if state.view is None or not state.follow or not plots:
             return
         ends = [float(line.x[-1]) for line in self.lines(plots[self.chosen()])]
         if ends:
-            self.change(view=following(state.view, max(ends)))
+            self.change(view=follow_x(state.view, max(ends)))
 
     # --- axes and smoothing -----------------------------------------------------------
 
     def next_axis(self) -> str:
-        """The next of the x axes that are known; the cursor stays at its step."""
-        axes, now = self.axes(), self.state.axis
+        """Switch to the next known x axis; the cursor stays at its step."""
+        axes, current = self.axes(), self.state.axis
         if len(axes) < 2:
             return "this run has steps only"
         step = self.cursor_step
-        axis = axes[(axes.index(now) + 1) % len(axes)] if now in axes else axes[0]
+        axis = axes[(axes.index(current) + 1) % len(axes)] if current in axes else axes[0]
         self.change(axis=axis, view=None, follow=True)
         self.change(cursor=None if step is None else self.place_of(step))
         return f"the x axis counts {_AXIS_UNITS[axis]}"
 
     def toggle_log(self, axis: Literal["x", "y"]) -> None:
-        """A logarithmic axis, or back."""
+        """Switch between a logarithmic and a linear axis."""
         if axis == "y":
             self.change(log_y=not self.state.log_y)
         else:
             self.change(log_x=not self.state.log_x, view=None, follow=True)
 
     def smooth(self, value: float | None = None) -> str:
-        """This smoothing; without one the next of the usual ones."""
+        """Set the smoothing; without a value, the next of SMOOTHINGS."""
         if value is None:
-            now = self.state.smoothing
-            value = next((one for one in SMOOTHINGS if one > now + 1e-9), SMOOTHINGS[0])
+            current = self.state.smoothing
+            value = next((one for one in SMOOTHINGS if one > current + 1e-9), SMOOTHINGS[0])
         self.change(smoothing=value)
         return f"smoothing {value:g}" if value else "smoothing off"
 
     # --- which curve ------------------------------------------------------------------
 
     def choose(self, by: int) -> str:
-        """The next curve, or the one before, on the next page after the last of this."""
+        """Choose the next or previous curve, across pages."""
         if not (plots := self.plots()):
             return NO_CURVES
         self.change(chosen=plots[(self.chosen() + by) % len(plots)].key)
         return ""
 
     def turn_page(self, by: int, capacity: int) -> str:
-        """The next page of so many curves, or the one before."""
+        """Turn to the next or previous page of `capacity` curves."""
         if not (plots := self.plots()):
             return NO_CURVES
-        each = 1 if self.state.alone else capacity
-        first = self.chosen() // each * each + by * each
+        size = 1 if self.state.alone else capacity
+        first = (self.chosen() // size + by) * size
         if 0 <= first < len(plots):
             self.change(chosen=plots[first].key)
         return ""
 
     def toggle_alone(self) -> str:
-        """The chosen curve alone, or all of them again."""
+        """Show only the chosen curve, or all again."""
         if not self.plots():
             return NO_CURVES
         self.change(alone=not self.state.alone)
@@ -741,26 +727,22 @@ class Board:
         if not (plots := self.plots()):
             return NO_CURVES
         key, pins = plots[self.chosen()].key, self.state.pins
-        kept = tuple(pin for pin in pins if pin != key)
-        self.change(pins=kept if key in pins else (*pins, key), chosen=key)
+        others = tuple(pin for pin in pins if pin != key)
+        self.change(pins=others if key in pins else (*pins, key), chosen=key)
         return ""
 
     # --- the panel beside the curves --------------------------------------------------
 
     @property
     def snapshot(self) -> Snapshot:
-        """What the panel shows now."""
         return Snapshot(self.shown, self.cursor_step, self.state.axis, self.state.view)
 
     def next_side(self, wide: bool) -> None:
-        """The next panel; where there is no room beside the curves, in their place, and back."""
+        """Show the next panel; if the screen is not wide, in place of the curves, then these."""
         state = self.state
-        after = SIDE_TABS[(SIDE_TABS.index(state.side) + 1) % len(SIDE_TABS)]
-        if wide:
-            self.change(side=after)
-        elif not state.side_shown:
+        if not wide and not state.side_shown:
             self.change(side_shown=True, side=SIDE_TABS[0])
-        elif state.side == SIDE_TABS[-1]:
+        elif not wide and state.side == SIDE_TABS[-1]:
             self.change(side_shown=False)
         else:
-            self.change(side=after)
+            self.change(side=SIDE_TABS[(SIDE_TABS.index(state.side) + 1) % len(SIDE_TABS)])

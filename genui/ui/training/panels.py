@@ -1,4 +1,4 @@
-"""What is beside the curves: one panel at a time, by tabs, and the list of runs."""
+"""The panels beside the curves, one at a time, and the list of runs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,31 +33,32 @@ _PANELS: dict[SideTab, type[SidePanel]] = {
 
 
 class SideColumn(LifecycleGuard, Vertical):
-    """Makes a panel when it is first shown; hidden panels get no updates."""
+    """Shows one panel at a time. A panel is made when it is first shown; a hidden one gets no
+    updates."""
 
     def __init__(self) -> None:
         super().__init__(classes="side")
         self._panels: dict[SideTab, SidePanel] = {}
         self._tab: SideTab = "sample"
-        self._shown = Snapshot()
-        self._call: Callable[[SidePanel], object] | None = None
+        self._snapshot = Snapshot()
+        self._call: Callable[[SidePanel], object] | None = None  # once the panel shows its runs
 
     def compose(self) -> ComposeResult:
         yield Line(classes="side-tabs")
 
-    def show(self, tab: SideTab, shown: Snapshot) -> None:
-        """That panel, with these runs."""
-        self._tab, self._shown = tab, shown
+    def show(self, tab: SideTab, snapshot: Snapshot) -> None:
+        """Show a panel with these runs."""
+        self._tab, self._snapshot = tab, snapshot
         self.query_one(".side-tabs", Line).show(_tabs(tab))
         if tab not in self._panels:
             self._panels[tab] = _PANELS[tab]()
-            self.call_later(self._add, self._panels[tab])
+            self.call_later(self._mount_panel, self._panels[tab])
         for name, panel in self._panels.items():
             panel.display = name == tab
         self._fill()
 
-    async def _add(self, panel: SidePanel) -> None:
-        if self.is_attached and self.usable:  # else the screen was left meanwhile
+    async def _mount_panel(self, panel: SidePanel) -> None:
+        if self.is_attached and self.usable:  # not if the screen was closed in the meantime
             await self.mount(panel)
             self._fill()
 
@@ -66,8 +67,8 @@ class SideColumn(LifecycleGuard, Vertical):
         self._when_filled(lambda panel: panel.enter())
 
     def play(self) -> None:
-        """Play the history of the samples, or stop it."""
-        # Through the panel's own queue: Textual does not bubble a message past its sender.
+        """Play the history of the samples, or stop."""
+        # In the panel's own queue: Textual does not bubble a message past its sender.
         self._when_filled(lambda panel: panel.call_later(panel.play))
 
     def _when_filled(self, call: Callable[[SidePanel], object]) -> None:
@@ -76,9 +77,9 @@ class SideColumn(LifecycleGuard, Vertical):
 
     def _fill(self) -> None:
         panel = self._panels.get(self._tab)
-        if panel is None or not panel.usable or not self._shown.views:
+        if panel is None or not panel.usable or not self._snapshot.views:
             return
-        panel.show(self._shown)
+        panel.show(self._snapshot)
         if self._call is not None:
             call, self._call = self._call, None
             call(panel)
@@ -92,26 +93,26 @@ def _tabs(current: SideTab) -> Content:
     return Content.assemble(*parts, ("  t next", "$text-disabled"))
 
 
-# --- Which runs lie over each other -----------------------------------------------------------
+# --- The list of runs -------------------------------------------------------------------------
 
 
 class RunList(LifecycleGuard, Framed, Vertical):
-    """Every run there is, newest first; those that are shown are numbered in their order."""
+    """Lists all runs, newest first; those that are shown are numbered in their order."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space,enter", "toggle_run", "Show it, or not", show=False),
+        Binding("space,enter", "toggle_run", "Show or remove", show=False),
         SEARCH_KEY,
         Binding("escape,o", "close", "Close", show=False),
     ]
 
     @dataclass(eq=False)
     class Toggled(Message):
-        """Show this run with the others, or no longer."""
+        """Show this run with the others, or remove it."""
 
         run: RunSummary
 
     class Closed(Message):
-        """The list is no longer wanted."""
+        """Close the list."""
 
     def __init__(self) -> None:
         super().__init__(classes="box runs")
@@ -127,12 +128,11 @@ class RunList(LifecycleGuard, Framed, Vertical):
         set_border(self, title="Runs", subtitle="space show · / filter · esc")
 
     def show(self, runs: Sequence[RunSummary], shown: Sequence[RunSummary]) -> None:
-        """What there is, and which of them are shown, in their order."""
+        """List these runs; `shown` are those that are shown, in order."""
         self._runs, self._shown = runs, shown
         self._fill()
 
     def focus_rows(self) -> None:
-        """Give the rows the keys."""
         self.query_one(RowList).focus()
 
     def _fill(self) -> None:
@@ -155,18 +155,16 @@ class RunList(LifecycleGuard, Framed, Vertical):
 
     @on(RowList.Opened)
     def action_toggle_run(self) -> None:
-        """Show the chosen run, or not."""
+        """Show the chosen run, or remove it."""
         key = self.query_one(RowList).chosen
         run = next((one for one in self._runs if str(one.run.path) == key), None)
         if run is not None:
             self.post_message(self.Toggled(run))
 
     def action_close(self) -> None:
-        """Give the room back to the curves."""
         self.post_message(self.Closed())
 
     def action_search(self) -> None:
-        """Ask for a regular expression."""
         self.query_one(SearchLine).open(self._filter)
 
     @on(SearchLine.Typed)

@@ -1,4 +1,4 @@
-"""The parts of the side panels: scrolled rows of which those in view are drawn, a search line."""
+"""The parts of the side panels: rows that scroll, and a search line."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -19,9 +19,9 @@ from genui.ui.widgets.base import Framed, LifecycleGuard, LineInput, message_str
 
 
 class RowScroller(ScrollView, can_focus=True, inherit_bindings=False):
-    """Subclasses say how many rows there are (`count`) and draw one (`row`).
+    """Draws only the visible rows. A subclass defines their `count` and draws one (`row`).
 
-    With `follows` the end stays in view until someone scrolls up, and again once they are back.
+    With `follows` the end stays in view, unless the user has scrolled up from it.
     """
 
     ALLOW_SELECT = False
@@ -61,21 +61,21 @@ class RowScroller(ScrollView, can_focus=True, inherit_bindings=False):
 
     @property
     def count(self) -> int:
-        """How many rows there are, at the present width."""
+        """The number of rows at the current width."""
         raise NotImplementedError
 
     def row(self, number: int, width: int) -> Strip:
-        """One of them, at most `width` cells."""
+        """Draw a row, at most `width` cells."""
         raise NotImplementedError
 
-    def say_empty(self, text: str) -> None:
-        """What is shown while there is no row."""
+    def set_empty_text(self, text: str) -> None:
+        """Set the text that is shown while there are no rows."""
         if text != self._empty:
             self._empty = text
             self.refresh()
 
-    def changed(self) -> None:
-        """There are other rows, or another number of them."""
+    def update_rows(self) -> None:
+        """Redraw after the rows or their number have changed."""
         at_end = self._at_end
         self.virtual_size = Size(0, self.count)
         if self._follows and at_end:
@@ -84,7 +84,7 @@ class RowScroller(ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh()
 
     def reveal(self, number: int) -> None:
-        """Scroll so that the row is in view, in the middle where it was not."""
+        """Scroll a row that is not visible to the middle."""
         top, height = self.scroll_offset.y, self.scrollable_content_region.height
         if not top <= number < top + height:
             self._jump(number - height // 2)
@@ -97,7 +97,7 @@ class RowScroller(ScrollView, can_focus=True, inherit_bindings=False):
         self._at_end = self._follows and round(new_value) >= self.max_scroll_y
 
     def on_resize(self) -> None:
-        self.changed()
+        self.update_rows()
 
     def action_by(self, rows: int) -> None:
         self.scroll_relative(y=rows, animate=False)
@@ -129,8 +129,8 @@ class RowScroller(ScrollView, can_focus=True, inherit_bindings=False):
 class SearchLine(LineInput):
     """A line for a regular expression, hidden until it is opened.
 
-    The text applies at once: each change posts Typed. Enter keeps it; Esc clears it, or with
-    `restores` brings the earlier text back. Either returns the focus to where it was.
+    The text applies at once: each change posts Typed. Enter keeps it; Esc clears it or, with
+    `restores`, brings the earlier text back. Both return the focus to where it was.
     """
 
     DEFAULT_CSS = """
@@ -139,7 +139,7 @@ class SearchLine(LineInput):
 
     @dataclass(eq=False)
     class Typed(Message):
-        """The text of the line has changed."""
+        """The text has changed."""
 
         text: str
 
@@ -149,14 +149,14 @@ class SearchLine(LineInput):
     ) -> None:  # fmt: skip
         super().__init__(placeholder=placeholder, compact=True, id=id)
         self._restores = restores
-        self._before = ""  # the text when it was opened
+        self._initial = ""  # the text when it was opened
         self._focused_before: Widget | None = None
 
     def open(self, text: str | None = None) -> None:
-        """Show the line, with this text in it, and focus it."""
+        """Show and focus the line, with this text if given."""
         if text is not None:
             self.value = text
-        self._before = self.value
+        self._initial = self.value
         if self.screen.focused is not self:
             self._focused_before = self.screen.focused
         self.add_class("-open")
@@ -173,7 +173,7 @@ class SearchLine(LineInput):
         self._close()
 
     def action_cancel(self) -> None:
-        self.value = self._before if self._restores else ""
+        self.value = self._initial if self._restores else ""
         self._close()
 
     def _close(self) -> None:
@@ -188,19 +188,18 @@ SEARCH_KEY: BindingType = Binding("slash", "search", "Search", show=False)
 
 
 class SidePanel(LifecycleGuard, Framed, Vertical):
-    """Shows the runs at the cursor."""
+    """A panel that shows the runs at the cursor."""
 
     DEFAULT_CSS = "SidePanel { width: 1fr; height: 1fr; }"
 
     def __init__(self) -> None:
         super().__init__(classes="box")
 
-    def show(self, shown: Snapshot) -> None:
-        """Show these runs."""
+    def show(self, snapshot: Snapshot) -> None:
         raise NotImplementedError
 
     def enter(self) -> None:
         """Focus what can be scrolled and searched, if anything."""
 
     def play(self) -> None:
-        """Play the history of the samples, or stop it, where there are samples."""
+        """Play the history of the samples, if there are any, or stop."""

@@ -1,4 +1,4 @@
-"""The Training screen: all curves of a run, or several over each other, and what is beside them."""
+"""The Training screen: the curves of one or several runs, and the panels beside them."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ from genui.ui.terminal import may_animate
 from genui.ui.training import model
 from genui.ui.training.curves import CurveGrid, room_for
 from genui.ui.training.head import BoardHead, waiting_text
-from genui.ui.training.model import Board, SideTab, Sight, parse_smoothing, pattern
+from genui.ui.training.model import Board, ChartRange, SideTab, parse_smoothing, pattern
 from genui.ui.training.panels import RunList, SideColumn
 from genui.ui.training.rows import SearchLine
 from genui.ui.training.steering import Steering
@@ -32,30 +32,32 @@ from genui.ui.widgets.base import FooterLine, HeaderLine, StatusLine
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.dialogs import ValueScreen
 
-REPAINT = 0.2  # seconds between paints of what flows in; the first is at once
-WHILE_READING = 0.8  # the same while a log is read: each paint holds the reading up
-TICK = 1.0  # seconds between looks at the clock
-FLOWING = 0.6  # seconds since the last paint within which more data are one flow
-MOST_ALONE = 0.3  # seconds for which what is beside the curves waits for them
-SAVE_AFTER = 1.0  # seconds after which another view is written
-WIDE = 110  # columns that have room for the side beside the curves
+PAINT_INTERVAL = 0.2  # seconds between paints of new data; the first is painted at once
+READING_INTERVAL = 0.8  # the same while a log is read: each paint delays the reading
+AGE_INTERVAL = 1.0  # seconds between updates of the age of the data
+STREAM_GAP = 0.6  # seconds since the last paint within which new data belong to one stream
+MAX_CURVES_FIRST = 0.3  # seconds for which the panels wait for the curves
+SAVE_DELAY = 1.0  # seconds after a change of the view until it is saved
+WIDE = 110  # columns from which the panels have room beside the curves
 EMPTY = "No training yet: press 1, then n to start one"
 NO_LOG = "No log yet: waiting for one; q quits"
 
 
-class Left(NamedTuple):
-    """How the screen was left: for which view of the main screen, and with which run."""
+class Exit(NamedTuple):
+    """Where to go after the screen is closed, and the run that it showed."""
 
     view: ViewName
-    first: RunView | None  # as last seen
+    first: RunView | None  # the newest view of the first run
     generate: bool = False
 
 
-class TrainingScreen(AppScreen[Left]):
-    """Owns a Board, the model of what is shown; everything on the screen is painted from that.
+class TrainingScreen(AppScreen[Exit]):
+    """Owns a Board, the model of what is shown, from which the screen is painted. Most actions
+    call one method of the Board, where they are described.
 
-    `key` names what is watched: how it was looked at is remembered under it. With `home` there
-    is a main screen to go back to, which gets a Left.
+
+    `key` names what is watched; the view is saved under it. With `home` there is a main screen
+    to go back to, which gets an Exit.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("board")]
@@ -79,24 +81,24 @@ class TrainingScreen(AppScreen[Left]):
         self._open(key, runs)
         self.board.views.update(views or {})
         self.steering = Steering(self, lambda: self.board.first)
-        self._saved_state = self.board.state  # the view that is written, or about to be
-        self._early_line: tuple[str, Literal["error", "note", "hint"]] | None = None  # until then
+        self._saved_state = self.board.state  # saved, or to be saved by `_save_timer`
+        self._early_line: tuple[str, Literal["error", "note", "hint"]] | None = None
         self._curves_painted = False
         self._painted_at = 0.0
-        self._reading = False  # a long log, of which more will come at once
-        self._flow_painted_at = 0.0  # the last paint of what had flowed in
-        self._footer_shown: tuple[object, ...] = ()  # what the footer was written for
-        self._due: Timer | None = None
-        self._rest: Timer | None = None
-        self._unsaved: Timer | None = None
+        self._reading = False  # a log is being read: more data will come at once
+        self._data_painted_at = 0.0  # the last paint of new data
+        self._last_footer_state: tuple[object, ...] = ()
+        self._paint_timer: Timer | None = None
+        self._final_paint_timer: Timer | None = None
+        self._save_timer: Timer | None = None
 
     def _open(self, key: str, runs: Sequence[RunSummary]) -> None:
-        """Begin with these runs, or with those that were shown when `key` was watched last."""
+        """Start with these runs, or with those that were shown under `key` the last time."""
         self._key = key
         state = model.recall(key)
-        there = {str(one.run.path): one for one in [*runs, *self.known]}
-        again = [there[path] for path in state.runs if path in there]
-        self.board = Board(again or runs, state)
+        by_path = {str(one.run.path): one for one in [*runs, *self.known]}
+        last_shown = [by_path[path] for path in state.runs if path in by_path]
+        self.board = Board(last_shown or runs, state)
 
     def compose(self) -> ComposeResult:
         size = self.app.size
@@ -120,16 +122,16 @@ class TrainingScreen(AppScreen[Left]):
         self.query_one(RunList).display = False
         self.begin_watching()
         self.paint()
-        self.refresh_chrome()
-        self.set_timer(MOST_ALONE, self._curves_shown)
-        self.set_interval(TICK, self._tick)
+        self.update_bars()
+        self.set_timer(MAX_CURVES_FIRST, self._curves_shown)
+        self.set_interval(AGE_INTERVAL, self._update_age)
         if self._early_line is not None:
             self.say(*self._early_line)
         if self._listing:
             self.action_runs()
 
     def on_unmount(self) -> None:
-        if self._unsaved is not None:
+        if self._save_timer is not None:
             model.remember(self._key, self.board.state)
 
     def on_resize(self, event: events.Resize) -> None:
@@ -144,42 +146,42 @@ class TrainingScreen(AppScreen[Left]):
     def _grid_resized(self) -> None:
         self.paint()
 
-    # --- what is watched --------------------------------------------------------------
+    # --- the runs and their data ------------------------------------------------------
 
     def show_run(self, view: RunView) -> None:
-        """A new look at one of the runs: painted at once if the last paint is a while ago."""
+        """Paint a new view of one of the runs, at once if the last paint is a while ago."""
         is_first = view.summary.run not in self.board.views
         if not self.board.receive(view) or not self.usable:
             return
-        reading, self._reading = self._reading, view.progress < 1
-        if self._due is not None:
-            if self._reading or not reading:
+        was_reading, self._reading = self._reading, view.progress < 1
+        if self._paint_timer is not None:
+            if self._reading or not was_reading:
                 return
-            self._due.stop()  # the last of a long log has come: that waits no longer
-            self._due = None
-        pause = WHILE_READING if self._reading else REPAINT
-        wait = 0.0 if is_first else self._flow_painted_at + pause - time.monotonic()
+            self._paint_timer.stop()  # the end of a long log is painted without a wait
+            self._paint_timer = None
+        interval = READING_INTERVAL if self._reading else PAINT_INTERVAL
+        wait = 0.0 if is_first else self._data_painted_at + interval - time.monotonic()
         if wait <= 0 and may_animate(self.app, self._painted_at):
-            self._repaint()
+            self._paint_data()
         else:
-            self._due = self.set_timer(max(wait, REPAINT / 4), self._repaint)
+            self._paint_timer = self.set_timer(max(wait, PAINT_INTERVAL / 4), self._paint_data)
 
-    def _repaint(self) -> None:
-        self._due = None
+    def _paint_data(self) -> None:
+        self._paint_timer = None
         if may_animate(self.app, self._painted_at):
             self.board.follow()
-            # Once data have stopped, one paint more takes in what did not show yet.
             now = time.monotonic()
-            flowing, self._flow_painted_at = now - self._flow_painted_at < FLOWING, now
-            self.paint(flowing)
-            if self._rest is not None:
-                self._rest.stop()
-            self._rest = self.set_timer(FLOWING, self.paint) if flowing else None
+            streaming, self._data_painted_at = now - self._data_painted_at < STREAM_GAP, now
+            self.paint(streaming)
+            # After the end of a stream, a final paint shows the points that were left out.
+            if self._final_paint_timer is not None:
+                self._final_paint_timer.stop()
+            self._final_paint_timer = self.set_timer(STREAM_GAP, self.paint) if streaming else None
         else:
-            self._due = self.set_timer(REPAINT / 4, self._repaint)
+            self._paint_timer = self.set_timer(PAINT_INTERVAL / 4, self._paint_data)
 
     def set_lists(self, runs: Sequence[RunSummary]) -> None:
-        """Every run there is now, newest first."""
+        """Take the list of all runs, newest first."""
         self.known = runs
         if runs and not self.board.runs:
             self._open(self._key or runs[0].run.id, runs[:1])
@@ -187,67 +189,66 @@ class TrainingScreen(AppScreen[Left]):
             self.paint()
         if self.usable:
             self.query_one(RunList).show(runs, self.board.runs)
-            self.refresh_chrome()
+            self.update_bars()
 
     # --- painting ---------------------------------------------------------------------
 
     def change(self, **fields: Any) -> None:
-        """Take another view: fields of ViewState by name."""
+        """Change fields of the ViewState and show the result."""
         self.board.change(**fields)
-        self.acted()
+        self.show_result()
 
-    def acted(self, line: str | None = None) -> None:
-        """After an action: paint what it changed, write that down a little later, say the line."""
+    def show_result(self, line: str | None = None) -> None:
+        """Show the result of an action: paint, save the view a little later, say the line."""
         if self.board.state is not self._saved_state:
             self._saved_state = self.board.state
-            if self._unsaved is None:
-                self._unsaved = self.set_timer(SAVE_AFTER, self._save)
+            if self._save_timer is None:
+                self._save_timer = self.set_timer(SAVE_DELAY, self._save)
         self.clear_line()
         self.paint()
         if line:
             self.say(line, "note")
 
     def _save(self) -> None:
-        self._unsaved = None
+        self._save_timer = None
         key, state = self._key, self.board.state
         self.run_worker(lambda: model.remember(key, state), thread=True, group="views")
 
-    def paint(self, flowing: bool = False) -> None:
-        """Everything, from the board; only what is new is drawn, `flowing` once that shows."""
+    def paint(self, streaming: bool = False) -> None:
+        """Paint the board: only what has changed, and while `streaming` only visible changes."""
         if not self.usable:
             return
         self._painted_at = time.monotonic()
-        if self._footer_state() != self._footer_shown:
-            self.refresh_chrome()
+        if self._footer_state() != self._last_footer_state:
+            self.update_bars()
         board, state = self.board, self.board.state
         wide = self.has_class("-wide")
-        side = wide or state.side_shown
-        self.query_one(SideColumn).display = side
+        side_shown = wide or state.side_shown
+        self.query_one(SideColumn).display = side_shown
         self.grid.display = wide or not state.side_shown
         plots, chosen = board.plots(), board.chosen()
         if plots and not self._curves_painted:
             self.call_after_refresh(self._curves_shown)
         if plots:
-            runs, again = len(board.runs), board.overlaps()
-            self.grid.show(plots, chosen, state, board.lines, runs, again, flowing)
+            runs, overlaps = len(board.runs), board.overlaps()
+            self.grid.show(plots, chosen, state, board.lines, runs, overlaps, streaming)
         else:
-            self.grid.say(self._why_empty())
-        self.query_one(BoardHead).show(
-            board, self.grid.words(len(plots), chosen, state), self.grid.look
-        )
-        if side and self._curves_painted:
+            self.grid.show_text(self._empty_text())
+        caption = self.grid.caption(len(plots), chosen, state)
+        self.query_one(BoardHead).show(board, caption, self.grid.series_style)
+        if side_shown and self._curves_painted:
             self.query_one(SideColumn).show(state.side, board.snapshot)
 
     def _curves_shown(self) -> None:
-        """The first curves wait for nothing beside them, nor for the rest of the log."""
+        """After the first curves, paint the panels and read the rest of the log."""
         if not self._curves_painted:
             self._curves_painted = True
             self.watcher.hurry()
             self.paint()
 
-    def _why_empty(self) -> str:
+    def _empty_text(self) -> str:
         view = self.board.first
-        if self.board.state.filter and self.board.every_plot():
+        if self.board.state.filter and self.board.all_plots():
             return f"no metric matches {clean_line(self.board.state.filter, 40)}: / changes it"
         if view is not None:
             return waiting_text(view)
@@ -255,9 +256,8 @@ class TrainingScreen(AppScreen[Left]):
             return "reading …"
         return EMPTY if self._home else NO_LOG
 
-    def _tick(self) -> None:
-        """The age of the data goes on, and nothing else."""
-        if time.monotonic() - self._painted_at > TICK / 2:  # a paint has just said it
+    def _update_age(self) -> None:
+        if time.monotonic() - self._painted_at > AGE_INTERVAL / 2:  # else a paint has just done it
             self.query_one(BoardHead).update_stats()
 
     # --- the lines around -------------------------------------------------------------
@@ -266,23 +266,22 @@ class TrainingScreen(AppScreen[Left]):
     def scope(self) -> Scope:
         return "board"
 
-    def refresh_chrome(self) -> None:
-        """Header and footer as things stand."""
+    def update_bars(self) -> None:
         if not self.usable:
             return
         live = sum(run.alive for run in self.known)
         header = self.query_one(HeaderLine)
         header.set("training", live, self.machine, self.traffic, alone=not self._home)
-        self._footer_shown = self._footer_state()
+        self._last_footer_state = self._footer_state()
         self.query_one(FooterLine).set("board", False, self.user_keys, self.refused_keys())
 
     def _footer_state(self) -> tuple[object, ...]:
-        """What decides which keys the footer offers."""
+        """What the keys in the footer depend on."""
         view = self.board.first
         return () if view is None else (view.summary.run, view.summary.state)
 
     def say(self, line: str, kind: Literal["error", "note", "hint"] = "error") -> None:
-        """One line above the footer; before there is one, as soon as it is there."""
+        """Show a line above the footer, or keep it until the screen is mounted."""
         if self.usable:
             super().say(line, kind)
         else:
@@ -291,34 +290,32 @@ class TrainingScreen(AppScreen[Left]):
     # --- which runs are shown ---------------------------------------------------------
 
     def begin_watching(self) -> None:
-        """Have the watcher look at the runs that are shown, and at no other."""
+        """Make the watcher follow the runs that are shown, and no others."""
         self.watcher.watch(*self.board.runs)
 
-    def _runs_changed(self, line: str = "") -> None:
-        """Other runs lie over each other, unless the line says why not."""
-        if not line:
+    def _show_runs(self, refusal: str = "") -> None:
+        """Show the runs of the board after a change, unless it was refused."""
+        if not refusal:
             self.begin_watching()
             self.query_one(RunList).show(self.known, self.board.runs)
-        self.acted(line)
+        self.show_result(refusal)
 
     def toggle(self, run: RunSummary) -> None:
-        """Lay this run over the others, or take it away."""
-        self._runs_changed(self.board.toggle(run))
+        """Show this run with the others, or remove it."""
+        self._show_runs(self.board.toggle(run))
 
     def action_turn(self, by: int) -> None:
-        """Steer another of the runs that are shown."""
-        self._runs_changed(self.board.turn(by))
+        self._show_runs(self.board.turn(by))
 
     @on(messages.OpenRun)
     def _open_run(self, event: messages.OpenRun) -> None:
-        """A run was just started from one of these: it comes first, the others under it."""
+        """Show a run that was just started from a checkpoint first, with the others."""
         event.stop()
         self.watcher.refresh()
         self.board.put_first(summarise(event.run))
-        self._runs_changed()
+        self._show_runs()
 
     def action_runs(self) -> None:
-        """Open the list of runs, or close it."""
         runs = self.query_one(RunList)
         runs.display = not runs.display
         if runs.display:
@@ -341,7 +338,7 @@ class TrainingScreen(AppScreen[Left]):
     # --- which curves are shown -------------------------------------------------------
 
     def action_filter(self) -> None:
-        """Ask which metrics to show; what is typed is applied at once."""
+        """Open the filter of the metrics, which applies while it is typed."""
         self.query_one("#metric-filter", SearchLine).open(self.board.state.filter)
 
     @on(SearchLine.Typed)
@@ -355,146 +352,128 @@ class TrainingScreen(AppScreen[Left]):
             self.change(filter=event.text)
 
     def action_choose(self, by: int) -> None:
-        """The next curve, or the one before."""
-        self.acted(self.board.choose(by))
+        self.show_result(self.board.choose(by))
 
     def action_page(self, by: int) -> None:
-        """The next page of curves, or the one before."""
-        self.acted(self.board.turn_page(by, self.grid.room.capacity))
+        self.show_result(self.board.turn_page(by, self.grid.room.capacity))
 
     def action_open(self) -> None:
-        """The chosen curve alone, or all of them again."""
-        self.acted(self.board.toggle_alone())
+        self.show_result(self.board.toggle_alone())
 
     def action_pin(self) -> None:
-        """Pin the chosen curve to the front, or unpin it."""
-        self.acted(self.board.toggle_pin())
+        self.show_result(self.board.toggle_pin())
 
     # --- the cursor, zoom and axes ----------------------------------------------------
 
-    def _sight(self) -> Sight | None:
-        """What the chosen curve shows; None, and said so, without points."""
+    def _chart_range(self) -> ChartRange | None:
+        """The range of the chosen curve; None, with a line for the user, if it has no points."""
         cell = self.grid.chosen
         extent = cell.curve.extent() if cell is not None else None
         if cell is None or extent is None:
-            self.acted(model.NO_POINTS)
+            self.show_result(model.NO_POINTS)
             return None
-        return Sight(cell.curve.span(), extent, cell.curve.column())
+        return ChartRange(cell.curve.span(), extent, cell.curve.column())
 
     def action_cursor(self, columns: int) -> None:
-        """Move the cursor; the first move puts it on the newest."""
-        if (sight := self._sight()) is not None:
-            self.acted(self.board.move_cursor(columns, sight))
+        if (chart := self._chart_range()) is not None:
+            self.show_result(self.board.move_cursor(columns, chart))
 
     def action_ends(self, direction: int) -> None:
-        """The cursor to the first or the last point in sight."""
-        if (sight := self._sight()) is not None:
-            self.acted(self.board.move_to_end(direction, sight))
+        if (chart := self._chart_range()) is not None:
+            self.show_result(self.board.move_to_end(direction, chart))
 
     def action_zoom(self, direction: int) -> None:
-        """Closer, or further away, about the cursor or else the newest in sight."""
-        if (sight := self._sight()) is not None:
-            self.acted(self.board.zoom(direction, sight))
+        if (chart := self._chart_range()) is not None:
+            self.show_result(self.board.zoom(direction, chart))
 
     def action_pan(self, direction: int) -> None:
-        """Earlier, or later."""
-        if (sight := self._sight()) is not None:
-            self.acted(self.board.pan(direction, sight))
+        if (chart := self._chart_range()) is not None:
+            self.show_result(self.board.pan(direction, chart))
 
     def action_everything(self) -> None:
-        """All of the x axis in sight."""
-        self.acted(self.board.look_at(None))
+        self.show_result(self.board.look_at(None))
 
     def action_follow(self) -> None:
-        """Without a cursor at the newest, as close as it is."""
-        self.acted(self.board.follow_newest())
+        self.show_result(self.board.follow_newest())
 
     def action_sample(self, by: int) -> None:
-        """The cursor to the sample before, or after; from the last the newest is followed."""
-        self.acted(self.board.move_to_sample(by))
+        self.show_result(self.board.move_to_sample(by))
 
     def action_axis(self) -> None:
-        """The next of the x axes that are known."""
-        self.acted(self.board.next_axis())
+        self.show_result(self.board.next_axis())
 
     def action_log(self, axis: Literal["x", "y"]) -> None:
-        """A logarithmic axis, or back."""
-        self.acted(self.board.toggle_log(axis))
+        self.show_result(self.board.toggle_log(axis))
 
     def action_smooth(self) -> None:
-        """The next of the usual smoothings."""
-        self.acted(self.board.smooth())
+        self.show_result(self.board.smooth())
 
     def action_smooth_by(self) -> None:
-        """Ask for a smoothing."""
 
         def typed(value: float | None) -> None:
             if value is not None:
-                self.acted(self.board.smooth(value))
+                self.show_result(self.board.smooth(value))
 
         hint = "0 is off, nearer 1 is smoother: W&B's time-weighted average"
-        now = f"{self.board.state.smoothing:g}"
-        self.app.push_screen(ValueScreen("Smoothing", now, hint, parse_smoothing), typed)
+        current = f"{self.board.state.smoothing:g}"
+        self.app.push_screen(ValueScreen("Smoothing", current, hint, parse_smoothing), typed)
 
     @on(Curve.Picked)
     def _picked(self, event: Curve.Picked) -> None:
         event.stop()
-        self.acted(self.board.point(event.x))
+        self.show_result(self.board.point(event.x))
 
     @on(Curve.Viewed)
     def _viewed(self, event: Curve.Viewed) -> None:
         event.stop()
-        self.acted(self.board.look_at(event.view))
+        self.show_result(self.board.look_at(event.view))
 
     @on(messages.Pointed)
     def _pointed(self, event: messages.Pointed) -> None:
         event.stop()
-        self.acted(self.board.point_at_step(event.step))
+        self.show_result(self.board.point_at_step(event.step))
 
     # --- the panel beside the curves --------------------------------------------------
 
     def action_next_side(self) -> None:
-        """The next panel; where there is no room beside the curves, in their place, and back."""
-        self.acted(self.board.next_side(self.has_class("-wide")))
+        self.show_result(self.board.next_side(self.has_class("-wide")))
 
     def action_side(self, tab: SideTab) -> None:
-        """That panel."""
         self.change(side=tab)
 
     def action_into(self) -> None:
-        """Give the panel the keys; where it has no use for them, show the console."""
+        """Focus the panel; if it takes no keys, the console instead."""
         tab = self.board.state.side
         self.change(side=tab if tab in {"console", "config"} else "console", side_shown=True)
         self.query_one(SideColumn).enter()
 
     def action_play(self) -> None:
-        """Play the history of the samples, or stop it."""
         self.change(side="sample", side_shown=True)
         self.query_one(SideColumn).play()
 
-    # --- steering the first run -------------------------------------------------------
+    # --- controlling the first run ----------------------------------------------------
 
     def refused_keys(self) -> frozenset[str]:
-        """The ids of the keys to which the first run would only answer why not."""
+        """The ids of the keys that the first run cannot obey now."""
         return frozenset(self.steering.refused_keys("board"))
 
     def action_branch(self) -> None:
-        """Start another run from a checkpoint of this one, with changed settings."""
+        """Start a run from a checkpoint of the first one, with changed settings."""
         self.steering.branch(self.board.cursor_step)
 
     # --- leaving ----------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Nothing before all is there; without a main screen there is no other view to go to."""
+        """Without a main screen there is no other view to go to."""
         return (self._home or action != "view") and super().check_action(action, parameters)
 
     def action_view(self, view: ViewName) -> None:
-        """Back to the main screen."""
+        """Go to a view of the main screen."""
         if view != "training":
             self._leave(view)
 
     def action_back(self) -> None:
-        """From the side to the curves, from one curve to all of them, from here to home."""
+        """Go back one level: from a panel to the curves, from one curve to all, to Home."""
         if self.focused is not None:
             self.set_focus(None)
         elif self.board.state.side_shown and not self.has_class("-wide"):
@@ -510,7 +489,7 @@ class TrainingScreen(AppScreen[Left]):
 
     def _leave(self, view: ViewName, generate: bool = False) -> None:
         if self.is_active:
-            self.dismiss(Left(view, self.board.first, generate))
+            self.dismiss(Exit(view, self.board.first, generate))
 
     @on(messages.Generate)
     def _generate(self, event: messages.Generate) -> None:
@@ -525,15 +504,18 @@ class TrainingScreen(AppScreen[Left]):
 
     def commands(self) -> Iterator[Command]:
         refused = self.refused_keys()
-        own = [key for key in keys.of_pane("board") if key.id not in refused]
-        yield from self.list_key_commands("board", own)
-        rows = keys.common("board")
-        offered = [key for key in rows if self.check_action(key.action.partition("(")[0], ())]
-        yield from self.list_key_commands("app", offered)
+        board_keys = [key for key in keys.of_pane("board") if key.id not in refused]
+        yield from self.list_key_commands("board", board_keys)
+        app_keys = [
+            key
+            for key in keys.common("board")
+            if self.check_action(key.action.partition("(")[0], ())
+        ]
+        yield from self.list_key_commands("app", app_keys)
         for run in self.known:
             yield Command(
                 f"Show run {clean_line(run.info.name)}",
-                clean_line(f"{run.state}, {run.run.id}: with the others, or no longer"),
+                clean_line(f"{run.state}, {run.run.id}: show it with the others, or remove it"),
                 partial(self.toggle, run),
             )
-        yield from self.theme_commands()
+        yield from self.list_theme_commands()

@@ -1,4 +1,4 @@
-"""Commands for one run: whether it can be given one, what is said, and what the run answers."""
+"""Commands for a run: whether it can obey them, the lines for the user, and the run's replies."""
 
 from __future__ import annotations
 
@@ -42,85 +42,88 @@ KEYS: dict[str, Command] = {
     "rate": "set_lr",
     "stop": "stop",
 }
-"""The keys of the footer that give a command, by the ends of their ids."""
-SLOW = 10.0  # seconds after which it is said that nothing has happened yet
-PATIENCE = 120.0  # seconds until nothing more is expected: an evaluation may take that long
-LOOK = 0.25  # seconds between looks for an answer
+"""The commands of keys in the footer, by the ends of the keys' ids."""
+SLOW = 10.0  # seconds without a reply until the user is told
+TIMEOUT = 120.0  # seconds: an evaluation may take that long
+POLL_INTERVAL = 0.25  # seconds
 
 
 def has_checkpoints(view: RunView) -> bool:
-    """Whether genui trains it: then it has checkpoints that can be read."""
+    """Whether genui trains the run, so that it has checkpoints that can be read."""
     return view.summary.native and view.summary.info.kind != "script"
 
 
 def refusal(view: RunView, command: Command) -> str:
-    """Why a run cannot be given this command, with what can be done instead; "" where it can."""
+    """Why the run cannot obey the command, with what to do instead; "" if it can."""
     summary = view.summary
     if not summary.native:
         return "this is a log of another tool: control its script where you started it"
-    script = summary.info.kind == "script"
+    is_script = summary.info.kind == "script"
     if not summary.alive:
-        after = "n starts another from its checkpoint"
-        if script:
-            after = "start its script again yourself"
+        remedy = "n starts another from its checkpoint"
+        if is_script:
+            remedy = "start its script again yourself"
         elif summary.state != "finished":
-            after = "u resumes it"
-        return f"this run is {summary.state}: {after}"
-    if script and command != "stop":
+            remedy = "u resumes it"
+        return f"this run is {summary.state}: {remedy}"
+    if is_script and command != "stop":
         return (
-            "this run belongs to a script: only x (stop) works, where the script checks "
+            "this run belongs to a script: only x (stop) works, if the script checks "
             "run.stop_requested"
         )
     return ""
 
 
+def _checkpoint_refusal(view: RunView, verb: str) -> str:
+    return "" if has_checkpoints(view) else f"this run has no genui checkpoint to {verb}"
+
+
 def stop_question(view: RunView) -> str:
-    """What is asked before a run is stopped."""
+    """The question before a run is stopped."""
     name = clean_line(view.summary.info.name, 40)
     if view.summary.info.kind == "script":
         return f"Stop {name}? Its script ends where it checks run.stop_requested."
     return f"Stop {name}? It writes a checkpoint first; u resumes it later."
 
 
-# --- What a run answers -----------------------------------------------------------------------
+# --- Replies of a run -------------------------------------------------------------------------
 
 
-class Answer(NamedTuple):
-    """How a command fared: `line` for a person, `last` where nothing more will come."""
+class Reply(NamedTuple):
+    """What became of a command: a `line` for the user, `last` if no other will come."""
 
     line: str
     last: bool
 
 
-class AnswerWatch:
-    """Looks, on a thread, whether a command was carried out."""
+class ReplyWatch:
+    """Waits for the reply to a command. Create it before the command is sent."""
 
     def __init__(self, run: RunDir, control: Control) -> None:
-        """Made before the command is given: what is there now is no answer to it."""
         self._run = run
         self._command: Command = control.command
-        self._known = len(_answers(run, control.command))
+        self._old_count = len(_read_replies(run, control.command))
         self._since = time.monotonic()
-        self._slow = False
+        self._is_slow = False
 
-    def look(self) -> Answer | None:
-        """What is new, if anything is. Touches the disk; never raises."""
-        fresh = _answers(self._run, self._command)[self._known :]
+    def look(self) -> Reply | None:
+        """Return a new reply, if any. Reads the disk: call it on a thread. Never raises."""
+        new = _read_replies(self._run, self._command)[self._old_count :]
         summary = summarise(self._run)
-        if fresh:
-            return Answer(f"step {fresh[-1].step:,}: {fresh[-1].text}", True)
+        if new:
+            return Reply(f"step {new[-1].step:,}: {new[-1].text}", True)
         if not summary.alive:
-            return Answer(_end_line(summary, self._command), True)
+            return Reply(_end_line(summary, self._command), True)
         waited = time.monotonic() - self._since
-        if waited > PATIENCE:
-            return Answer(f"no answer to {self._command} in {PATIENCE:.0f} s", True)
-        if waited > SLOW and not self._slow:
-            self._slow = True
-            return Answer("waiting: a run takes commands between two steps", False)
+        if waited > TIMEOUT:
+            return Reply(f"no answer to {self._command} in {TIMEOUT:.0f} s", True)
+        if waited > SLOW and not self._is_slow:
+            self._is_slow = True
+            return Reply("waiting: a run takes commands between two steps", False)
         return None
 
 
-def _answers(run: RunDir, command: Command) -> Sequence[Event]:
+def _read_replies(run: RunDir, command: Command) -> Sequence[Event]:
     try:
         return [event for event in read_events(run) if event.event == command]
     except GenuiError:
@@ -135,27 +138,26 @@ def _end_line(summary: RunSummary, command: Command) -> str:
         command, command
     )
     line = f"{summary.state} at step {step:,} before it could {verb}"
-    why = summary.status.error or summary.fault
-    return f"{line}: {why}" if why else line
+    reason = summary.status.error or summary.fault
+    return f"{line}: {reason}" if reason else line
 
 
 # --- The learning rate ------------------------------------------------------------------------
 
 
-def base_rate(view: RunView) -> float | None:
-    """The learning rate that the schedule takes a share of: as last changed, or as in the recipe.
-
-    Touches the disk; never raises.
+def base_learning_rate(view: RunView) -> float | None:
+    """The learning rate that the schedule scales, as last changed or as in the recipe; None if
+    the recipe has none. Reads the disk; never raises.
     """
     with suppress(GenuiError):
         if (changed := changed_learning_rate(view.summary.run)) is not None:
             return changed
-    rate = view.summary.info.recipe.get("learning_rate")
-    return float(rate) if isinstance(rate, int | float) else None
+    value = view.summary.info.recipe.get("learning_rate")
+    return float(value) if isinstance(value, int | float) else None
 
 
-def parse_rate(text: str) -> Control:
-    """The command for a learning rate as typed. Raises MisuseError, one line."""
+def parse_learning_rate(text: str) -> Control:
+    """The command for a learning rate that was typed. Raises MisuseError, one line."""
     try:
         value = float(text.strip())
     except ValueError:
@@ -165,22 +167,23 @@ def parse_rate(text: str) -> Control:
     return Control("set_lr", value)
 
 
-# --- Steering a run by keys -------------------------------------------------------------------
+# --- Controlling a run by keys ----------------------------------------------------------------
 
 
 class _Toggle(NamedTuple):
-    """The last pause or resume: of which run, the state it was seen in, and the one wanted."""
+    """The last pause or resume: the run, its state at that time, and the requested state."""
 
     run: RunDir | None = None
-    seen: str = ""
-    wanted: str = ""
+    state: str = ""
+    requested: str = ""
 
 
 class Steering:
-    """The commands of a widget or screen, the host, for the run that it shows.
+    """Gives commands to the run that a widget or screen, the host, shows.
 
-    Each says what was asked, then what the run did. Lines and requests go to the host as
-    messages: `Say`, `Acted`, `Generate` and `OpenRun`. `run` gives the run as last seen.
+    Each command shows a line when it is sent and another with the run's reply. Lines and requests
+    go to the host as messages: `Say`, `Acted`, `Generate` and `OpenRun`. `run` returns the
+    newest view of the run.
     """
 
     def __init__(
@@ -194,7 +197,7 @@ class Steering:
         bind_actions(host, self)
 
     def refused_keys(self, pane: str) -> set[str]:
-        """The ids of the pane's keys to which the run would only answer why not."""
+        """The ids of the pane's keys that the run cannot obey now."""
         view = self._run()
         refused = {name for name, command in KEYS.items() if view is None or refusal(view, command)}
         if view is None or not has_checkpoints(view):
@@ -204,25 +207,27 @@ class Steering:
     # --- commands -----------------------------------------------------------------------
 
     def action_pause(self) -> None:
-        """Pause, or go on; a second press means the other, though nothing was seen to happen."""
+        """Pause or resume. A second press requests the opposite, even before the run has
+        obeyed the first."""
         view = self._run()
-        seen = state = view.summary.state if view is not None else ""
-        if view is not None and self._toggle.run == view.summary.run and self._toggle.seen == seen:
-            state = self._toggle.wanted
-        wanted = "running" if state == "paused" else "paused"
-        if self.give("resume" if state == "paused" else "pause") and view is not None:
-            self._toggle = _Toggle(view.summary.run, seen, wanted)
+        current = state = view.summary.state if view is not None else ""
+        if view is not None and self._toggle[:2] == (view.summary.run, current):
+            state = self._toggle.requested
+        is_paused = state == "paused"
+        if self.give("resume" if is_paused else "pause") and view is not None:
+            requested = "running" if is_paused else "paused"
+            self._toggle = _Toggle(view.summary.run, current, requested)
 
     def give(self, command: Command) -> bool:
-        """Give the run a command without a value. Returns whether it can be given."""
-        view = self._allowed(command)
+        """Give the run a command without a value. Returns whether the run can obey it."""
+        view = self._require_run(lambda view: refusal(view, command))
         if view is not None:
             self._send(view.summary.run, Control(command))
         return view is not None
 
     def action_stop(self) -> None:
-        """Stop the run, once the user has said yes."""
-        view = self._allowed("stop")
+        """Stop the run, if the user confirms it."""
+        view = self._require_run(lambda view: refusal(view, "stop"))
         if view is None:
             return
 
@@ -233,8 +238,8 @@ class Steering:
         self._host.app.push_screen(ConfirmScreen(stop_question(view), "stop"), answered)
 
     def action_resume(self) -> None:
-        """Start a trainer on it again, from its newest checkpoint."""
-        view = self._needed()
+        """Start a trainer from the newest checkpoint of the run."""
+        view = self._require_run()
         if view is None:
             return
         if view.summary.state == "paused":
@@ -246,31 +251,30 @@ class Steering:
 
     def action_generate(self) -> None:
         """Generate from the newest checkpoint, also while it trains."""
-        view = self._with_checkpoints("generate from")
+        view = self._require_run(lambda view: _checkpoint_refusal(view, "generate from"))
         if view is not None:
             self._host.post_message(messages.Generate(view.summary.run))
 
     def action_rate(self) -> None:
-        """Train on with another learning rate, which is asked for."""
-        view = self._allowed("set_lr")
+        """Ask for another learning rate and train on with it."""
+        view = self._require_run(lambda view: refusal(view, "set_lr"))
         if view is not None:
-            self._work(self._ask_rate(view), "rate", exclusive=True)
+            self._work(self._ask_learning_rate(view), "rate", exclusive=True)
 
     def branch(self, step: float | None) -> None:
-        """Start another run from a checkpoint of this one, at or before the step."""
-        view = self._with_checkpoints("start from")
+        """Start a run from a checkpoint of this one, at or before the step."""
+        view = self._require_run(lambda view: _checkpoint_refusal(view, "start from"))
         if view is not None:
             self._work(self._branch(view, step), "branch", exclusive=True)
 
     def action_checkpoint(self) -> None:
-        """Write a checkpoint now."""
         self.give("checkpoint")
 
     def action_evaluate(self) -> None:
-        """Measure on held-out data now, and make a sample."""
+        """Evaluate on held-out data now, and make a sample."""
         self.give("evaluate")
 
-    # --- what they share ------------------------------------------------------------------
+    # --- helpers --------------------------------------------------------------------------
 
     def _say(self, line: str, kind: Literal["error", "note"] = "error") -> None:
         self._host.post_message(messages.Say(clean_line(line), kind))
@@ -278,37 +282,24 @@ class Steering:
     def _work(self, work: Coroutine[Any, Any, None], group: str, exclusive: bool = False) -> None:
         self._host.run_worker(work, group=group, exclusive=exclusive, exit_on_error=False)
 
-    def _needed(self) -> RunView | None:
-        """The run to steer; where there is none, that is said."""
+    def _require_run(self, refuse: Callable[[RunView], str] = lambda _: "") -> RunView | None:
+        """The run to control; None, with a line for the user, if there is none or `refuse` returns
+        a reason."""
         view = self._run()
-        if view is None:
-            self._say(self._no_run, "note")
-        else:
+        if view is not None:
             self._host.post_message(messages.Acted())
-        return view
-
-    def _allowed(self, command: Command) -> RunView | None:
-        """The run, where it can be given that command; else why not is said."""
-        view = self._needed()
-        if view is not None and (line := refusal(view, command)):
+        line = self._no_run if view is None else refuse(view)
+        if line:
             self._say(line, "note")
             return None
         return view
 
-    def _with_checkpoints(self, verb: str) -> RunView | None:
-        """The run, where it is a training of genui's, with checkpoints that can be read."""
-        view = self._needed()
-        if view is not None and not has_checkpoints(view):
-            self._say(f"this run has no genui checkpoint to {verb}", "note")
-            return None
-        return view
-
     def _send(self, run: RunDir, control: Control) -> None:
-        self._work(self._follow(run, control), "commands")
+        self._work(self._send_and_wait(run, control), "commands")
 
-    async def _follow(self, run: RunDir, control: Control) -> None:
-        """Leave the command for the trainer, and look until it has answered."""
-        watch = await asyncio.to_thread(AnswerWatch, run, control)
+    async def _send_and_wait(self, run: RunDir, control: Control) -> None:
+        """Send the command to the trainer and wait for its reply."""
+        watch = await asyncio.to_thread(ReplyWatch, run, control)
         try:
             await asyncio.to_thread(send_live, run, control.command, control.value)
         except GenuiError as error:
@@ -317,14 +308,13 @@ class Steering:
         self._say(CONFIRMATIONS[control.command].format(control.value), "note")
         last = False
         while not last:
-            await asyncio.sleep(LOOK)
-            answer = await asyncio.to_thread(watch.look)
-            if answer is not None:
-                last = answer.last
-                self._say(answer.line, "note")
+            await asyncio.sleep(POLL_INTERVAL)
+            if (reply := await asyncio.to_thread(watch.look)) is not None:
+                last = reply.last
+                self._say(reply.line, "note")
 
     async def _resume(self, run: RunDir) -> None:
-        from genui.runs.launch import resume  # with all recipes: not before it is asked for
+        from genui.runs.launch import resume  # imports all recipes: only when needed
 
         try:
             await asyncio.to_thread(resume, run)
@@ -333,8 +323,8 @@ class Steering:
         else:
             self._say("resuming from the newest checkpoint", "note")
 
-    async def _ask_rate(self, view: RunView) -> None:
-        rate = await asyncio.to_thread(base_rate, view)
+    async def _ask_learning_rate(self, view: RunView) -> None:
+        current = await asyncio.to_thread(base_learning_rate, view)
         hint = f"above 0, at most {HIGHEST_LR:g}; the schedule keeps its shape"
         if "lr" in view.series:
             hint += f"; {float(view.series['lr'][1][-1]):.2g} at this step"
@@ -343,11 +333,12 @@ class Steering:
             if control is not None:
                 self._send(view.summary.run, control)
 
-        value = "" if rate is None else f"{rate:g}"
-        self._host.app.push_screen(ValueScreen("Learning rate", value, hint, parse_rate), typed)
+        value = "" if current is None else f"{current:g}"
+        screen = ValueScreen("Learning rate", value, hint, parse_learning_rate)
+        self._host.app.push_screen(screen, typed)
 
     async def _branch(self, view: RunView, step: float | None) -> None:
-        # Only this needs the recipes: imported at the top, they would hold up the first curve.
+        # Only this needs the recipes; imported at the top, they would delay the first curve.
         from genui.recipes import recipe_from_dict
         from genui.runs.models import checkpoint_steps
         from genui.ui.windows import NewRunScreen, Source
@@ -368,7 +359,7 @@ class Steering:
                 self._host.post_message(messages.OpenRun(new))
                 self._say(f"{new.id} is starting; it continues when you quit", "note")
 
-        before = [one for one in steps if step is not None and one <= step]
+        before = [checkpoint for checkpoint in steps if step is not None and checkpoint <= step]
         chosen = before[-1] if before else steps[-1]
         source = Source(run, clean_line(name, 40), recipe, tuple(steps), chosen)
         self._host.app.push_screen(NewRunScreen(source=source), started)

@@ -1,4 +1,4 @@
-"""What the machine did while a run trained: processors, memory, disk and GPUs."""
+"""The System panel: the load of the machine while a run trained."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from genui.ui.widgets.curve import Curve
 if TYPE_CHECKING:
     from genui.ui.watcher import Points
 
-# --- Measures in groups that share a unit, and their places on the axis of the curves ---------
+# --- Groups of measurements, and their x on the axis of the curves ----------------------------
 
 _GPU = re.compile(r"(gpu\d+) (.+)")
 _GPU_GROUPS = {
@@ -44,20 +44,21 @@ _GROUPS = {
 }
 _ORDER = (*_GPU_GROUPS.values(), "cpu", "memory", "disk", "disk free")
 
-_RECORDS = 4096
-_NOTHING: Points = (np.empty(0, np.int64), np.empty(0), np.empty(0))
+_MAX_RECORDS = 4096
+_NO_POINTS: Points = (np.empty(0, np.int64), np.empty(0), np.empty(0))
 
 
 class Group(NamedTuple):
-    """Measures of one kind: `series` maps what a line is called to the name in the log."""
+    """Measurements of one kind; `series` maps the label of each line to its name in the log."""
 
     title: str
     unit: str
     series: Mapping[str, str]
 
 
-def groups(names: Mapping[str, object]) -> list[Group]:
-    """The measures of system.jsonl, such as "cpu cores" or "gpu0 power W", the GPUs first."""
+def make_groups(names: Mapping[str, object]) -> list[Group]:
+    """Group the measurements of system.jsonl, named as "cpu cores" or "gpu0 power W"; the GPUs
+    come first."""
     series: dict[tuple[str, str], dict[str, str]] = {}
     known = [name for name in _GROUPS if name in names]
     for name in [*known, *(name for name in names if name not in _GROUPS)]:
@@ -68,51 +69,47 @@ def groups(names: Mapping[str, object]) -> list[Group]:
             title, label = _GROUPS.get(name, (name.rpartition(" ")[0] or name, ""))
         unit = clean_line(name.rpartition(" ")[2], 8)
         series.setdefault((clean_line(title, 24), unit), {})[label] = name
-    made = [Group(title, unit, names) for (title, unit), names in series.items()]
-    place = {title: number for number, title in enumerate(_ORDER)}
-    return sorted(made, key=lambda group: place.get(group.title, len(place)))
+    groups = [Group(title, unit, names) for (title, unit), names in series.items()]
+    order = {title: number for number, title in enumerate(_ORDER)}
+    return sorted(groups, key=lambda group: order.get(group.title, len(order)))
 
 
 class Clock:
-    """Where the moments and the steps of a run lie on the axis of its curves.
+    """Converts times and steps of a run to x on the axis of its curves.
 
-    By the run's own records, which have both a step and a time; some thousands of them say it
-    as well as a million.
+    It interpolates between some thousands of the run's records, which have a step and a time.
     """
 
     def __init__(self, view: RunView, axis: Axis) -> None:
-        longest = max(view.series.values(), key=lambda points: len(points[0]), default=_NOTHING)
-        stride = max(len(longest[0]) // _RECORDS, 1)
-        last = slice(-1, None) if len(longest[0]) else slice(0)
-        steps, values, times = (np.append(one[::stride], one[last]) for one in longest)
-        x = (
-            x_positions(axis, view, (steps, values, times), start_time(view))
-            if len(steps)
-            else None
-        )
+        longest = max(view.series.values(), key=lambda points: len(points[0]), default=_NO_POINTS)
+        stride = max(len(longest[0]) // _MAX_RECORDS, 1)
+        steps, values, times = (np.append(one[::stride], one[-1:]) for one in longest)
+        records = (steps, values, times)
+        x = x_positions(axis, view, records, start_time(view)) if len(steps) else None
         known = np.isfinite(times)
         self._steps, self._x = steps, x
         self._times = np.maximum.accumulate(times[known])  # the clock may have been set back
-        self._at = x[known] if x is not None else np.empty(0)
+        self._x_of_times = x[known] if x is not None else np.empty(0)
 
     def places(self, times: np.ndarray) -> np.ndarray | None:
-        """Of unix times float64 [N], ascending: float64 [N]; NaN before the first record. None
-        where no record says when it was made."""
-        return np.interp(times, self._times, self._at, left=np.nan) if len(self._at) else None
+        """The x of unix times, both float64 [N] and ascending; NaN before the first record. None
+        if no record has a time."""
+        x = self._x_of_times
+        return np.interp(times, self._times, x, left=np.nan) if len(x) else None
 
     def place_of(self, step: float) -> float | None:
-        """Of a step."""
+        """The x of a step."""
         return None if self._x is None else float(np.interp(step, self._steps, self._x))
 
     def extent(self) -> View | None:
-        """The places of the first and the last record."""
+        """The x of the first and the last record."""
         if self._x is None or self._x[0] >= self._x[-1]:
             return None
         return float(self._x[0]), float(self._x[-1])
 
 
 def curve_points(points: Points, x: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """What a Curve draws of a measure: the places that are known, and the values there."""
+    """The x and values of a measurement for a Curve; without `x`, over its own time in seconds."""
     if x is None:
         times = points[2]
         known = np.isfinite(times)
@@ -123,14 +120,14 @@ def curve_points(points: Points, x: np.ndarray | None) -> tuple[np.ndarray, np.n
 
 # --- The panel --------------------------------------------------------------------------------
 
-LEAST_CURVE = 5  # rows
+MIN_CURVE_HEIGHT = 5  # rows
 NONE_YET = "No measurements yet: a running trainer takes them every two seconds"
-NONE_KEPT = "This run has no measurements of its machine"
+NONE = "This run has no measurements of its machine"
 NO_FOREIGN_SYSTEM = "A log of another tool: genui reads no measurements of its machine"
 
 
 class MeasureView(LifecycleGuard, Vertical):
-    """A line that tells the values, and the curve below it where there is room."""
+    """A line with the values of a group and, if there is room, its curve."""
 
     DEFAULT_CSS = """
     MeasureView {
@@ -147,10 +144,10 @@ class MeasureView(LifecycleGuard, Vertical):
         yield Curve(" ", legend=False)
 
     def show(
-        self, group: Group, view: RunView, clock: Clock, axis: Axis, span: View | None,
+        self, group: Group, view: RunView, clock: Clock, axis: Axis, visible: View | None,
         cursor: float | None,
     ) -> None:  # fmt: skip
-        """The group's measures of that run; `cursor` is a place on the axis."""
+        """Show a group of the run's measurements; `visible` and `cursor` are in units of `axis`."""
         curve = self.query_one(Curve)
         series = {}
         unit = UNITS[axis]
@@ -161,28 +158,29 @@ class MeasureView(LifecycleGuard, Vertical):
                 unit = UNITS["time"]
             series[label or group.title] = curve_points(points, x)
         curve.unit = unit
-        curve.view = (span or clock.extent()) if unit == UNITS[axis] else None
+        curve.view = (visible or clock.extent()) if unit == UNITS[axis] else None
         curve.cursor = cursor
         curve.set_series(series)
         self._write_line(group, curve, cursor)
 
     def _write_line(self, group: Group, curve: Curve, cursor: float | None) -> None:
         _, last = curve.span()
-        there = curve.values_at(last if cursor is None else cursor)
+        values = curve.values_at(last if cursor is None else cursor)
         line = Content.assemble((group.title, "$text-muted"))
         unit = Content.assemble((f" {group.unit}", "$text-muted"))
-        for label, (_, value) in there.items():
+        for label, (_, value) in values.items():
             name = "" if label == group.title else f"{clean_line(label, 16)} "
-            shown = (numbers.short(value), "bold $foreground")
-            more = Content.assemble(line, "  ", (name, "$text-muted"), shown)
-            if (more + unit).cell_length > self.size.width:
-                break  # half a number would be another number
-            line = more
+            number = (numbers.short(value), "bold $foreground")
+            longer = Content.assemble(line, "  ", (name, "$text-muted"), number)
+            if (longer + unit).cell_length > self.size.width:
+                break  # a number that is cut off would be a wrong one
+            line = longer
         self.query_one(Line).show(line + unit)
 
 
 class SystemPanel(SidePanel):
-    """Of the first run that has measures: every group a line, and as many curves as fit."""
+    """Shows the first run that has measurements: a line for each group, with as many curves as
+    fit."""
 
     DEFAULT_CSS = """
     SystemPanel {
@@ -193,7 +191,7 @@ class SystemPanel(SidePanel):
 
     def __init__(self) -> None:
         super().__init__()
-        self._shown = Snapshot()
+        self._snapshot = Snapshot()
         self._shown_key: object = None
 
     def compose(self) -> ComposeResult:
@@ -202,57 +200,56 @@ class SystemPanel(SidePanel):
     def on_mount(self) -> None:
         self.border_title = "System"
 
-    def show(self, shown: Snapshot) -> None:
-        """The machine at the cursor, along the axis of the curves."""
-        self._shown = shown
+    def show(self, snapshot: Snapshot) -> None:
+        """Show the measurements at the cursor, on the axis of the curves."""
+        self._snapshot = snapshot
         self._draw()
 
     def on_resize(self) -> None:
         self._draw()
 
     def _draw(self) -> None:
-        views, cursor, axis, span = self._shown
+        views, *place = self._snapshot
         view = next((view for view in views if view.system), None)
-        newest = view and max(len(points[0]) for points in view.system.values())
-        steps = view and view.summary.status.step
-        now = (view and view.summary.run, newest, steps, cursor, axis, span, len(views), self.size)
-        if now == self._shown_key:
+        count = view and max(len(points[0]) for points in view.system.values())
+        step = view and view.summary.status.step
+        key = (view and view.summary.run, count, step, *place, len(views), self.size)
+        if key == self._shown_key:
             return
-        self._shown_key = now
+        self._shown_key = key
         self.set_class(view is None, "-none")
         if view is None:
             self.query_one(".system-none", Line).show(Content(_why_no_system(views)))
-            measures: list[Group] = []
+            groups: list[Group] = []
         else:
-            measures = groups(view.system)
+            groups = make_groups(view.system)
             name, host = view.summary.info.name, view.summary.info.host
-            which = f"{name} on {host}" if len(views) > 1 else host
-            set_border(self, title=f"System  {clean_line(which, 40)}".rstrip())
-        self._lay_out(measures, view)
+            source = f"{name} on {host}" if len(views) > 1 else host
+            set_border(self, title=f"System  {clean_line(source, 40)}".rstrip())
+        self._lay_out(groups, view)
 
-    def _lay_out(self, measures: Sequence[Group], view: RunView | None) -> None:
-        """A line for every group; the first ones get the curves that there is room for."""
-        shown = list(self.query(MeasureView))
-        missing = [MeasureView() for _ in range(len(measures) - len(shown))]
+    def _lay_out(self, groups: Sequence[Group], view: RunView | None) -> None:
+        """Show a line for every group; the first groups get a curve while there is room."""
+        measures = list(self.query(MeasureView))
+        missing = [MeasureView() for _ in range(len(groups) - len(measures))]
         if missing:
             self.mount_all(missing)
-            self.call_after_refresh(self._again)
+            self.call_after_refresh(self._draw_again)
             return
-        for extra in shown[len(measures) :]:
-            extra.display = False
-        curves = max(0, self.size.height - len(measures)) // LEAST_CURVE
+        for unused in measures[len(groups) :]:
+            unused.display = False
+        curves = max(0, self.size.height - len(groups)) // MIN_CURVE_HEIGHT
         if view is None:
             return
-        _, cursor, axis, span = self._shown
+        _, step, axis, visible = self._snapshot
         clock = Clock(view, axis)
-        place = clock.place_of(cursor) if cursor is not None else None
-        for number, (group, measure) in enumerate(zip(measures, shown, strict=False)):
+        cursor = clock.place_of(step) if step is not None else None
+        for number, (group, measure) in enumerate(zip(groups, measures, strict=False)):
             measure.display = True
             measure.set_class(number < curves, "-curve")
-            measure.show(group, view, clock, axis, span, place)
+            measure.show(group, view, clock, axis, visible, cursor)
 
-    def _again(self) -> None:
-        """There are places for all of them now."""
+    def _draw_again(self) -> None:
         self._shown_key = None
         self._draw()
 
@@ -263,4 +260,4 @@ def _why_no_system(views: Sequence[RunView]) -> str:
     summary = views[0].summary
     if not summary.native:
         return NO_FOREIGN_SYSTEM
-    return NONE_YET if summary.alive else NONE_KEPT
+    return NONE_YET if summary.alive else NONE
