@@ -6,6 +6,7 @@ import math
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from PIL import Image
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine.data.captions import COLOURS
 from genui.engine.data.icons import ICONS_MARGIN
-from genui.engine.data.images import SIDE, fingerprint, load_images
+from genui.engine.data.images import SIDE, blend, fingerprint, load_images
 from genui.recipes.diffusion import VideoRecipe
 
 
@@ -83,32 +84,16 @@ def _still(rng: np.random.Generator) -> Poses:
     return _poses(_inside(rng, size), _inside(rng, size), size)
 
 
-def _across(rng: np.random.Generator) -> tuple[float, float, NDArray[np.float64]]:
-    """(size, the fixed coordinate, the one that falls from one side of the frame to the other)."""
+def _move(rng: np.random.Generator, vertical: bool, reverse: bool) -> Poses:
+    """From one side of the frame to the other: up or left, with `reverse` down or right."""
     size = rng.uniform(13, 16)
     start = SIDE - size / 2 - rng.uniform(0, 3)
     end = size / 2 + rng.uniform(0, 3)
-    return size, _inside(rng, size), start + (end - start) * _SHARE
-
-
-def _up(rng: np.random.Generator) -> Poses:
-    size, x, y = _across(rng)
-    return _poses(x, y, size)
-
-
-def _down(rng: np.random.Generator) -> Poses:
-    size, x, y = _across(rng)
-    return _poses(x, SIDE - y, size)
-
-
-def _left(rng: np.random.Generator) -> Poses:
-    size, y, x = _across(rng)
-    return _poses(x, y, size)
-
-
-def _right(rng: np.random.Generator) -> Poses:
-    size, y, x = _across(rng)
-    return _poses(SIDE - x, y, size)
+    fixed = _inside(rng, size)
+    moving = start + (end - start) * _SHARE
+    if reverse:
+        moving = SIDE - moving
+    return _poses(fixed, moving, size) if vertical else _poses(moving, fixed, size)
 
 
 def _orbit(rng: np.random.Generator) -> Poses:
@@ -150,10 +135,10 @@ def _turn(rng: np.random.Generator) -> Poses:
 MOTIONS: Mapping[str, tuple[str, Callable[[np.random.Generator], Poses]]] = types.MappingProxyType(
     {
         "still": ("standing still", _still),
-        "up": ("moving up", _up),
-        "down": ("moving down", _down),
-        "left": ("moving left", _left),
-        "right": ("moving right", _right),
+        "up": ("moving up", partial(_move, vertical=True, reverse=False)),
+        "down": ("moving down", partial(_move, vertical=True, reverse=True)),
+        "left": ("moving left", partial(_move, vertical=False, reverse=False)),
+        "right": ("moving right", partial(_move, vertical=False, reverse=True)),
         "orbit": ("orbiting", _orbit),
         "bounce": ("bouncing", _bounce),
         "grow": ("growing", _grow),
@@ -261,11 +246,7 @@ class Clips:
         alpha = (rows @ sources @ columns.swapaxes(-1, -2))[:, :, None]  # [B, 16, 1, 32, 32]
         ground = _colours([scene.ground for scene in scenes])
         figure = _colours([scene.colour for scene in scenes])
-        clips: NDArray[np.float32] = np.multiply(alpha, figure - ground, dtype=np.float32)
-        clips += ground
-        clips *= 2
-        clips -= 1
-        return clips
+        return blend(figure, ground, alpha)
 
     def _rotate(self, figure: int, poses: Poses) -> NDArray[np.float32]:
         """The figure's rotated alpha in each frame: [16, 48, 48], 0 to 1."""

@@ -78,20 +78,12 @@ MARGIN = (SIDE - FASHION_SIDE) // 2
 URL = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/"
 PARTS = ("train", "t10k")
 SHA256 = {
-    "train-images-idx3-ubyte.gz": (
-        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"
-    ),
-    "train-labels-idx1-ubyte.gz": (
-        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"
-    ),
-    "t10k-images-idx3-ubyte.gz": (
-        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"
-    ),
-    "t10k-labels-idx1-ubyte.gz": (
-        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"
-    ),
+    "train-images-idx3-ubyte": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+    "train-labels-idx1-ubyte": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+    "t10k-images-idx3-ubyte": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+    "t10k-labels-idx1-ubyte": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
 }
-"""Of the authors' files; Debian's were compressed again and are not checked."""
+"""Of the authors' .gz files; Debian's were compressed again and are not checked."""
 
 FOLDERS = ("/usr/share/datasets/fashion-mnist",)  # Debian: apt install dataset-fashion-mnist
 
@@ -139,8 +131,8 @@ def _folder(data: str) -> Path | None:
 
 def _part(folder: Path | None, part: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """The images [N, 28, 28] and labels [N] of one part."""
-    images_path = _fashion_file(folder, f"{part}-images-idx3-ubyte.gz")
-    labels_path = _fashion_file(folder, f"{part}-labels-idx1-ubyte.gz")
+    images_path = _fashion_file(folder, f"{part}-images-idx3-ubyte")
+    labels_path = _fashion_file(folder, f"{part}-labels-idx1-ubyte")
     images, labels = read_idx(images_path, 3), read_idx(labels_path, 1)
     if images.shape[1:] != (FASHION_SIDE, FASHION_SIDE):
         height, width = images.shape[1:]
@@ -160,17 +152,17 @@ def _part(folder: Path | None, part: str) -> tuple[NDArray[np.uint8], NDArray[np
 
 def _fashion_file(folder: Path | None, name: str) -> Path:
     if folder is None:
-        return fetch(name, URL + name, SHA256[name])
+        return fetch(f"{name}.gz", f"{URL}{name}.gz", SHA256[name])
     path = _find(folder, name)
     if path is None:
         raise MisuseError(
-            f"{folder}: {name} (or without .gz) is missing; all four files of the set are needed: "
-            f"{', '.join(SHA256)}"
+            f"{folder}: {name}.gz (or without .gz) is missing; all four files of the set are "
+            f"needed: {', '.join(f'{each}.gz' for each in SHA256)}"
         )
     return path
 
 
 def _find(folder: Path, name: str) -> Path | None:
     """The file of that name, compressed or not."""
-    paths = (folder / name, folder / name.removesuffix(".gz"))
+    paths = (folder / f"{name}.gz", folder / name)
     return next((path for path in paths if os.path.isfile(path)), None)

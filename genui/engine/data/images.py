@@ -216,13 +216,7 @@ class CaptionedImages:
         """These images on one background colour each, [B, 3, 32, 32] in -1 to 1."""
         planes = self._planes(indices).astype(np.float32)
         planes /= 255
-        background = _COLOURS[ground][:, :, None, None]
-        rgb = planes[:, :3] - background
-        rgb *= planes[:, 3:]
-        rgb += background
-        rgb *= 2
-        rgb -= 1
-        return rgb
+        return blend(planes[:, :3], _COLOURS[ground][:, :, None, None], planes[:, 3:])
 
     def _fill(
         self, indices: NDArray[np.int64], figure: NDArray[np.int64], ground: NDArray[np.int64]
@@ -230,13 +224,8 @@ class CaptionedImages:
         """The shapes in one colour on another, [B, 3, 32, 32] in -1 to 1."""
         alpha = self.rgba[indices, ..., 3][:, None].astype(np.float32)
         alpha /= 255
-        background = _COLOURS[ground][:, :, None, None]
-        foreground = _COLOURS[figure][:, :, None, None]
-        rgb = np.multiply(alpha, foreground - background, dtype=np.float32)
-        rgb += background
-        rgb *= 2
-        rgb -= 1
-        return rgb
+        foreground, background = (_COLOURS[each][:, :, None, None] for each in (figure, ground))
+        return blend(foreground, background, alpha)
 
 
 # --- The table of image datasets --------------------------------------------------------------
@@ -430,6 +419,17 @@ def hold_out_pairs() -> frozenset[Pair]:
     """The held-out pairs of colours. Every colour is still trained as figure and as ground."""
     pairs = sorted(itertools.permutations(_NAMES, 2), key=lambda pair: shuffle_key(" ".join(pair)))
     return frozenset(pairs[:HELD_PAIRS])
+
+
+def blend(
+    foreground: NDArray[np.float32], background: NDArray[np.float32], alpha: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Alpha-composite colours, all 0 to 1 and broadcast; returns colours in -1 to 1."""
+    rgb: NDArray[np.float32] = np.multiply(alpha, foreground - background, dtype=np.float32)
+    rgb += background
+    rgb *= 2
+    rgb -= 1
+    return rgb
 
 
 def as_pixels(x: NDArray[np.float32]) -> NDArray[np.uint8]:
