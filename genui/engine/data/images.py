@@ -422,7 +422,7 @@ def hold_out_pairs() -> frozenset[Pair]:
 
 
 def blend(
-    foreground: NDArray[np.float32], background: NDArray[np.float32], alpha: NDArray[np.float32]
+    foreground: NDArray[np.float32], background: NDArray[np.float32], alpha: NDArray[np.floating]
 ) -> NDArray[np.float32]:
     """Alpha-composite colours, all 0 to 1 and broadcast; returns colours in -1 to 1."""
     rgb: NDArray[np.float32] = np.multiply(alpha, foreground - background, dtype=np.float32)
