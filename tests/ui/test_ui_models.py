@@ -22,7 +22,7 @@ async def test_runs_and_models_are_grouped_with_the_card_of_the_chosen_one(
         screen = seen(pilot)
         assert screen.index("RUNS") < screen.index("TEXT · tr") < screen.index("IMAGE · diff")
         assert "failed at 120" in screen
-        assert "loss is NaN" in screen
+        await until_seen(pilot, "loss is NaN")
         await pilot.press("down")
         await until_seen(pilot, "22 min on 2 cores")
         assert "Invents words now and then." not in seen(pilot)

@@ -446,7 +446,7 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         *list_bindings("move", "move(-100000)", "move(100000)")
     ]
 
-    chosen: reactive[str] = reactive("")
+    chosen: reactive[str] = reactive("", repaint=False)  # the two rows that change are repainted
 
     @dataclass(eq=False)
     class Chosen(Message):
