@@ -562,9 +562,9 @@ def saved_command(home: HomeScreen, listed: "ListedTrace") -> Command:
     pane = pane_of_saved(tree.recipe, home.models)
     from genui.formats.trees import is_favourite
 
-    what = "favourite" if is_favourite(listed.path) else "saved trace"
+    kind = "favourite" if is_favourite(listed.path) else "saved trace"
     return Command(
-        f"Open {what} {clean_line(tree.name, 60)}",
+        f"Open {kind} {clean_line(tree.name, 60)}",
         f"{clean_line(tree.recipe.model, 40)}, {branches}, saved {when}",
         lambda: home.open_saved(listed.path, pane),
     )

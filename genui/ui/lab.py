@@ -330,10 +330,11 @@ class PlaneActions(Actions):
             self.noise = LEVELS[(LEVELS.index(self.noise) + 1) % len(LEVELS)]
             self.pane.paint()
 
-    def _has_noise(self, what: str) -> bool:
+    def _has_noise(self, feature: str) -> bool:
+        """Whether the family has noise levels; if not, tell the user that it lacks the feature."""
         lab = LAB_FAMILIES[self._controller.family]
         if not lab.noisy:
-            self.pane.say(f"{lab.title} has no {what}: diffusion and flow matching do (m)")
+            self.pane.say(f"{lab.title} has no {feature}: diffusion and flow matching do (m)")
         return lab.noisy
 
     def action_particles(self) -> None:
@@ -502,7 +503,7 @@ class OwnPoints(Actions):
         self._editor.call_after_refresh(self._editor.paint)
         self.pane.post_message(PointsEditor.Editing())
 
-    def points_set(self, own: list[Point]) -> None:
+    def finish_editing(self, own: list[Point]) -> None:
         """Close the editor, and train on the points if they have changed."""
         controller, pane = self._controller, self.pane
         pane.remove_class("-editing-points")
@@ -629,7 +630,7 @@ class LabView(View):
     @on(PointsEditor.Done)
     def _points_set(self, event: PointsEditor.Done) -> None:
         event.stop()
-        self.points.points_set(event.points)
+        self.points.finish_editing(event.points)
 
     def paint(self) -> None:
         trace = self.controller.trace

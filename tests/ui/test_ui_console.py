@@ -105,7 +105,7 @@ def read(file: ConsoleFile, text: ConsoleText) -> ConsoleText:
 
 
 def test_of_a_huge_console_the_end_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console_log, "MOST_CONSOLE_BYTES", 1000)
+    monkeypatch.setattr(console_log, "MAX_CONSOLE_BYTES", 1000)
     run = console(*(f"line {n}" for n in range(1000)))
     text = read(ConsoleFile(run.console), ConsoleText())
     assert text.texts[-1] == "line 999"

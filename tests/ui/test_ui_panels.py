@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 import stage
-from acting import seen, until_seen
+from acting import seen, until, until_seen
 from panel_stage import app_of, look, opened, points, with_info
 
 from genui.ui.training.config import ConfigPanel, flatten
@@ -75,8 +75,12 @@ def test_a_configuration_of_any_shape_is_flat_text() -> None:
 
 async def test_a_run_without_settings_says_so() -> None:
     async with opened(ConfigPanel()) as pilot:
-        app_of(pilot).show(look(stage.make_run(step=10), config={}))
+        first, second = (look(stage.make_run(name=name, step=10), config={}) for name in "ab")
+        app_of(pilot).show(first)
         await until_seen(pilot, "No settings are known for this run")
+        app_of(pilot).show(first, second)
+        await until(pilot, lambda: "set by you" not in seen(pilot))
+        assert "differ" not in seen(pilot)
 
 
 # --- the machine ------------------------------------------------------------------------

@@ -1,1 +1,1 @@
-"""The parts of the Training screen: its curves, what is beside them, and what it remembers."""
+"""The Training screen: its model, its curves, the panels beside them, and alerts."""

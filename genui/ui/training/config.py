@@ -249,7 +249,7 @@ class ConfigPanel(SidePanel):
         title = "Config"
         if len(self._names) > 1:
             differing = numbers.count(sum(setting.differs for setting in self._settings))
-            title += f"  {differing} of {count} differ"
+            title += f"  {differing} of {count} differ" if self._settings else ""
         elif self._changed_keys:
             title += "  • set by you"
         keys = "/ filter · esc back" if self.has_focus_within else "i filter, scroll"

@@ -31,7 +31,7 @@ from genui.ui.widgets.base import set_border, strip_of
 
 # --- Reading console.log as it grows, on a thread ---------------------------------------------
 
-MOST_CONSOLE_BYTES = 4 * 1024 * 1024
+MAX_CONSOLE_BYTES = 4 * 1024 * 1024
 """How much of the file's end is kept: some fifty thousand lines."""
 
 PIECE = 256 * 1024  # bytes that are read before their lines are shown
@@ -66,7 +66,7 @@ NO_LINES = Lines(
 
 
 class ConsoleFile:
-    """Follows one file, from MOST_CONSOLE_BYTES before its end."""
+    """Follows one file, from MAX_CONSOLE_BYTES before its end."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -122,7 +122,7 @@ class ConsoleFile:
         if same:
             return False
         self._inode, self._rest = inode, b""
-        self._offset = self._skipped = max(0, stat.st_size - MOST_CONSOLE_BYTES)
+        self._offset = self._skipped = max(0, stat.st_size - MAX_CONSOLE_BYTES)
         return True
 
 
